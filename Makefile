@@ -1,0 +1,45 @@
+# Everything runs from .venv, which `make setup` makes from the hashed constraints.
+PYTHON ?= python3
+BIN := .venv/bin
+PB := wsadapter/pb
+
+.PHONY: run test setup lint fmt bench proto constraints clean
+run: setup ## the whole road with stand-ins: make run, make run FOR=20s
+	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR))
+
+test: setup ## every test, the real broker and engine included
+	$(BIN)/pytest
+
+setup: .venv/.installed
+
+.venv/.installed: constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wsadapter needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup
+	$(BIN)/python -m bench
+
+proto: setup ## regenerate wsadapter/pb from proto/
+	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=$(PB) --mypy_out=$(PB) proto/wsadapter/v1/market.proto
+	mv $(PB)/wsadapter/v1/market_pb2.py* $(PB)/ && rmdir -p $(PB)/wsadapter/v1 2>/dev/null || true
+
+constraints: setup ## pin every dependency again, with hashes
+	$(BIN)/pip install --quiet pip-tools
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
+	  --no-header --no-annotate --extra embedded --extra dev -o constraints.txt pyproject.toml
+
+clean:
+	rm -rf .venv build *.egg-info

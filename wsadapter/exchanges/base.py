@@ -1,0 +1,129 @@
+"""What an exchange module is: frames in, events and replies out.
+
+Sans-I/O: no socket, no await, no clock, no logging. `wsadapter.client` owns the socket and the time and calls an
+exchange from its read callback; tests call it with recorded frames. One instance serves one connection plan through all
+its reconnects; `Exchange.open` begins a new socket.
+
+Guarantee: `Exchange.receive` raises for no input whatever. What it could not use comes back as `Bad`, one for each
+frame (or element of an array frame) that was lost, so that losses are counted by kind.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from wsadapter.events import MarketEvent, StreamType
+
+MAX_DETAIL: Final = 64
+"""Longest text of a venue that travels on in a `Bad` or `Refused`: it ends in logs and labels."""
+
+
+class FeedSettings(Protocol):
+    """What a plan is made from: `wsadapter.config.Feed` and `wsadapter.client.ConnectionConfig` have it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def exchange(self) -> str: ...
+    @property
+    def symbols(self) -> Sequence[str]: ...
+    @property
+    def streams(self) -> Sequence[str]: ...
+    @property
+    def intervals(self) -> Sequence[str]: ...
+    @property
+    def depth_levels(self) -> int: ...
+    @property
+    def depth_speed(self) -> str: ...
+    @property
+    def testnet(self) -> bool: ...
+    @property
+    def ws_url(self) -> str: ...
+
+
+class Subscription(Struct, frozen=True):
+    """One stream as the venue names it. ``stream`` is the first of the stream types that it feeds."""
+
+    name: str
+    stream: StreamType
+    symbol: str
+    interval: str = ""
+
+
+class ConnectionPlan(Struct, frozen=True):
+    """One connection: where to, and the desired state after every (re)connect. ``symbols`` are those of the whole feed,
+    in the venue's own text: events of any other symbol are dropped and counted."""
+
+    connection: str
+    exchange: str
+    url: str
+    subscriptions: tuple[Subscription, ...]
+    symbols: tuple[str, ...]
+
+
+class Acked(Struct, frozen=True):
+    """The venue accepted these subscriptions (names)."""
+
+    names: tuple[str, ...]
+
+
+class Refused(Struct, frozen=True):
+    """The venue refused these subscriptions (names; empty when it did not say which request it means)."""
+
+    names: tuple[str, ...]
+    code: str
+    message: str
+
+
+class Bad(Struct, frozen=True):
+    """A frame, or an element of an array frame, that gives no event. ``kind``: json utf8 depth type decimal range
+    unknown_event foreign_symbol binary oversize other. ``detail`` is bounded and printable."""
+
+    kind: str
+    detail: str
+
+
+class Reply(Struct, frozen=True):
+    """Send this to the venue, paced like the requests of `Exchange.open`."""
+
+    payload: bytes
+
+
+Item = MarketEvent | Acked | Refused | Bad | Reply
+
+
+class Exchange(Protocol):
+    """One venue on one connection. See the module docstring."""
+
+    message_interval: float
+    """Seconds between two requests of ours."""
+    ack_timeout: float
+    """Seconds after the last request by which every subscription must be acked or refused."""
+    max_streams: int
+    """Most subscriptions on one connection."""
+
+    last_gap_ns: int | None
+    """Receive time of the last gap of this whole connection: copied into every event from now on."""
+    last_receive_ns: dict[str, int]
+    """Subscription name -> receive time of its last frame (0 = none yet). Its keys never change."""
+
+    def __init__(self, plan: ConnectionPlan) -> None: ...
+
+    @classmethod
+    def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
+        """The connections that a feed needs; raises `ConfigError` for what the venue does not offer."""
+
+    def open(self) -> list[bytes]:
+        """A new socket is up: forget the old one's state, return the requests that bring the desired state."""
+
+    def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        """Decode one message. ``payload`` is only borrowed for the call. Never raises."""
+
+    def ping(self) -> bytes | None:
+        """The venue's application level ping, or None where WebSocket pings do."""
+
+
+def printable(text: str, limit: int = MAX_DETAIL) -> str:
+    """Text of a venue made fit for a log line or a label: ASCII, one line, bounded."""
+    return ascii(text[: limit + 1])[1:-1][:limit]

@@ -1,0 +1,19 @@
+"""What the command asks of a run: the one value that crosses from `wsadapter.cli` to `wsadapter.run`."""
+
+from dataclasses import dataclass
+
+from wsadapter.config import Config
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """``duration``: seconds after which to drain, None = until a signal. ``replay``: a frame file to play through the
+    loopback venue, at ``speed`` ``"max"`` or ``"recorded"``. ``config_path`` is what a HUP reads again."""
+
+    config: Config
+    embedded: bool = False
+    demo: bool = False
+    duration: float | None = None
+    replay: str | None = None
+    speed: str = "max"
+    config_path: str | None = None

@@ -1,0 +1,232 @@
+"""The serializer role: rings -> protobuf -> Kafka.
+
+Guarantees: a ring's head moves only over records that the broker has acknowledged (acks=all, idempotent) or that went
+to the dead-letter topic; a restart begins at head and writes each partition in ring order, so a consumer can drop what
+it has seen by (epoch, position). Nothing is lost by a kill: what was not acknowledged is still in the ring.
+
+How: stop and wait. One cycle reads a bounded batch from every ring, produces it, and waits until nothing is
+outstanding; then all heads move. Batches grow by themselves while the broker is slow (latency low when quiet,
+throughput high when busy), and "everything below head is acknowledged" needs no bookkeeping per message.
+
+Owns the read side of its rings and its stats page. While the broker is away it waits with the batch in flight; the
+ring is the buffer, and the writer counts what no longer fits.
+"""
+
+import time
+from typing import Final
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from wsadapter import doorbell
+from wsadapter.builders import BAD_RECORD, BUILDERS
+from wsadapter.config import Config
+from wsadapter.errors import ServiceUnavailable, WsadapterError
+from wsadapter.histogram import Histogram
+from wsadapter.lifecycle import Child, ChildState, run_child
+from wsadapter.log import logger
+from wsadapter.ring import RingReader
+from wsadapter.stats import StatsPage
+from wsadapter.streams import BY_KIND, DEAD_LETTER, SPECS
+from wsadapter.topics import ensure_topics, producer_config, topic_name
+
+BATCH_RECORDS: Final = 16_384
+"""Records of one ring in one cycle."""
+QUEUE: Final = {
+    # Never full: a cycle starts with an empty queue. A full queue in mid-batch could reorder a partition.
+    "queue.buffering.max.messages": 2_000_000,
+    "queue.buffering.max.kbytes": 1_048_576,
+    "delivery.report.only.error": True,
+}
+DEAD_LETTER_BYTES: Final = 256 * 1024
+"""A dead letter carries at most this much of what it is about."""
+PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
+"""Broker or client says no to this message for ever: it becomes a dead letter and is passed."""
+
+log = logger("serializer")
+
+
+class DeliveryFailed(WsadapterError):
+    """The broker refused a message for a reason that is not the message's: start again from head."""
+
+
+class Outbox:
+    """The producer of one serializer, and what failed in the current cycle."""
+
+    def __init__(self, config: Config, page: StatsPage) -> None:
+        self._config = config
+        self._cells = page.cells
+        self._broker_up = page.index("broker_up")
+        self._dead = {r: page.index(f'dead_letters_total{{reason="{r}"}}') for r in ("too_large", "encode", "rejected")}
+        self._failed: list[tuple[KafkaError, Message]] = []
+        self._dead_letter_topic = topic_name(config.kafka, DEAD_LETTER)
+        self.producer = Producer(producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error})
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE):
+            self._cells[self._broker_up] = 0
+        if error.fatal():
+            raise DeliveryFailed(f"the producer is finished: {error}")
+
+    def _on_failure(self, error: KafkaError, message: Message) -> None:
+        self._failed.append((error, message))
+
+    def send(self, topic: str, messages: list[dict[str, bytes]]) -> None:
+        """Queue the messages of one topic, in order; one that is too large becomes a dead letter."""
+        if self.producer.produce_batch(topic, messages, on_delivery=self._on_failure) == len(messages):
+            return
+        for message in messages:
+            error = message.get("_error")
+            if error is None:
+                continue
+            if not isinstance(error, KafkaError) or error.code() not in PASSED_ON:
+                raise DeliveryFailed(f"{topic}: {error}")
+            self.dead_letter("too_large", topic, message["key"], message["value"], str(error))
+
+    def dead_letter(self, reason: str, topic: str, key: bytes, value: bytes, detail: str) -> None:
+        """Put what can never succeed where a person finds it, with the reason; long values are cut."""
+        self._cells[self._dead[reason]] += 1
+        log.warning("dead letter", reason=reason, topic=topic, key=key.decode(errors="replace"), detail=detail)
+        headers = {"reason": reason, "detail": detail, "topic": topic, "bytes": str(len(value))}
+        self.producer.produce(
+            self._dead_letter_topic,
+            value[:DEAD_LETTER_BYTES],
+            key,
+            headers=[(name, text.encode()) for name, text in headers.items()],
+            on_delivery=self._on_failure,
+        )
+
+    def flush(self, seconds: float) -> bool:
+        """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""
+        if self.producer.flush(seconds):
+            return False
+        self._cells[self._broker_up] = 1
+        if not self._failed:
+            return True
+        failed, self._failed = self._failed, []
+        for error, message in failed:
+            topic = str(message.topic())
+            if error.code() not in PASSED_ON or topic == self._dead_letter_topic:
+                raise DeliveryFailed(f"{topic}: {error}")
+            key, value = message.key(), message.value()
+            self.dead_letter("rejected", topic, key or b"", value or b"", str(error))
+        return False
+
+    def probe(self, seconds: float) -> None:
+        """Ask for metadata while the broker is known to be away, so that a quiet feed notices its return."""
+        if not self._cells[self._broker_up]:
+            try:
+                self.producer.list_topics(timeout=seconds)
+            except KafkaException:
+                return
+            self._cells[self._broker_up] = 1
+
+    def abandon(self) -> None:
+        """Forget what is queued: it is still in the ring."""
+        self.producer.purge()
+
+
+class Serializer:
+    """Moves records from its rings to the broker, cycle by cycle."""
+
+    def __init__(self, child: Child, outbox: Outbox, readers: list[RingReader]) -> None:
+        page, kafka = child.page, child.args.config.kafka
+        self._child, self._outbox, self._readers = child, outbox, readers
+        self._cells = page.cells
+        self._topics = {spec.kind: topic_name(kafka, spec.name) for spec in SPECS}
+        self._produced = {spec.kind: page.index(f'produced_total{{topic="{spec.name}"}}') for spec in SPECS}
+        self._delivered = {spec.kind: page.index(f'delivered_total{{topic="{spec.name}"}}') for spec in SPECS}
+        self._outstanding = page.index("outstanding")
+        self._delivery = Histogram(page, "delivery_seconds")
+
+    def cycle(self) -> bool:
+        """Deliver one batch of every ring; False when there was nothing to read, or it was abandoned at the deadline."""
+        batches: dict[int, list[dict[str, bytes]]] = {kind: [] for kind in BY_KIND}
+        for reader in self._readers:
+            self._build(reader, batches)
+        produced_at = time.monotonic_ns()
+        count = 0
+        for kind, messages in batches.items():
+            if messages:
+                self._outbox.send(self._topics[kind], messages)
+                self._cells[self._produced[kind]] += len(messages)
+                count += len(messages)
+        if not count and not len(self._outbox.producer):
+            for reader in self._readers:  # nothing, or only records that went to the dead letters long ago
+                reader.commit(reader.position)
+            return False
+        self._cells[self._outstanding] = count
+        if not self._await_delivery():
+            return False
+        for reader in self._readers:
+            reader.commit(reader.position)
+        self._delivery.observe(time.monotonic_ns() - produced_at, count)
+        for kind, messages in batches.items():
+            self._cells[self._delivered[kind]] += len(messages)
+        self._cells[self._outstanding] = 0
+        return True
+
+    def _build(self, reader: RingReader, batches: dict[int, list[dict[str, bytes]]]) -> None:
+        epoch = reader.epoch
+        builders = BUILDERS
+        for position, kind, payload in reader.poll(BATCH_RECORDS):
+            try:
+                key, value = builders[kind](payload, epoch, position)
+            except (*BAD_RECORD, KeyError) as error:
+                origin = f"{epoch}:{position}".encode()
+                self._outbox.dead_letter("encode", self._topics.get(kind, "?"), origin, payload, repr(error))
+                continue
+            batches[kind].append({"key": key, "value": value})
+
+    def _await_delivery(self) -> bool:
+        child = self._child
+        while not self._outbox.flush(0.5):
+            child.beat()
+            if child.stopping and time.monotonic() > child.deadline - 1.0:
+                self._outbox.abandon()
+                return False
+        return True
+
+
+def _await_broker(child: Child) -> None:
+    """Create the topics; while the broker is away, wait: the rings hold what comes."""
+    while not child.stopping:
+        child.beat()
+        try:
+            ensure_topics(child.args.config.kafka, 2.0)
+        except ServiceUnavailable as error:
+            child.set_state(ChildState.WAITING)
+            log.warning("no broker yet, the ring holds what comes", error=str(error))
+            child.wait([], 0.5)
+        else:
+            child.page["broker_up"] = 1
+            return
+
+
+def main(child: Child) -> int:
+    readers = [RingReader.attach(ring.name) for ring in child.args.rings]
+    doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
+    _await_broker(child)
+    outbox = Outbox(child.args.config, child.page)
+    serializer = Serializer(child, outbox, readers)
+    for ring, reader in zip(child.args.rings, readers, strict=True):
+        if unread := reader.unread():
+            log.info("ring has unread records", connection=ring.connection, records=unread)
+    child.ready()
+    drained = False
+    while not (child.stopping and (drained or time.monotonic() > child.deadline - 1.0)):
+        child.beat()
+        for fd in doorbells:
+            doorbell.clear(fd)  # before reading: a record published after this rings again
+        if serializer.cycle():
+            continue
+        drained = all(reader.unread() == 0 for reader in readers)
+        if not child.stopping:
+            outbox.probe(0.5)
+            child.wait(doorbells, 1.0)
+    for reader in readers:
+        reader.release()
+    return 0
+
+
+if __name__ == "__main__":
+    run_child(main)

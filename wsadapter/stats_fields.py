@@ -1,0 +1,93 @@
+"""The cells of each role's stats page: metric names as they are exposed, without the prefix ``wsadapter_``.
+
+One tuple a role, so that the writer, the monitor and a test see the same names. Label values are bounded: every value
+that can occur is listed here or follows from the configuration; anything else is counted under ``other``. A page has
+one writer, its role; `wsadapter.topology` creates it from these fields.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from wsadapter.streams import DEAD_LETTER, SPECS
+
+CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
+"""Every child's page begins with these."""
+
+STREAM_WORDS: Final = tuple(spec.name for spec in SPECS)
+TOPIC_WORDS: Final = (*STREAM_WORDS, DEAD_LETTER)
+DECODE_ERROR_KINDS: Final = (
+    "json", "utf8", "depth", "type", "decimal", "range", "unknown_event", "foreign_symbol", "binary", "oversize",
+    "other",
+)  # fmt: skip
+RECONNECT_REASONS: Final = (
+    "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
+    "reset", "idle", "protocol", "ack", "oversize", "other",
+)  # fmt: skip
+GAP_CAUSES: Final = (
+    "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
+)  # fmt: skip
+SECONDS: Final = ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.5", "1", "5", "+Inf")
+"""Histogram bounds, as exposed."""
+SECONDS_NS: Final = tuple(int(float(le) * 1e9) for le in SECONDS[:-1])
+
+
+def labelled(name: str, label: str, values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f'{name}{{{label}="{value}"}}' for value in values)
+
+
+def histogram(name: str) -> tuple[str, ...]:
+    """Cells of a histogram: cumulative buckets, the sum in ns, the count."""
+    return (*labelled(f"{name}_bucket", "le", SECONDS), f"{name}_sum_ns", f"{name}_count")
+
+
+def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
+    """``stream_state``: 0 requested, 1 acked, 2 live, 3 stale, 4 refused. ``gap_*``: the gap that is open now, see
+    `wsadapter.gaps`."""
+    names = tuple(subscriptions)
+    return (
+        *CHILD,
+        "frames_total", "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
+        "last_receive_ns", "open_candles_total", "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        *labelled("events_total", "stream", STREAM_WORDS),
+        *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
+        *labelled("reconnects_total", "reason", RECONNECT_REASONS),
+        *labelled("gaps_total", "cause", GAP_CAUSES),
+        *labelled("ring_dropped_total", "stream", STREAM_WORDS),
+        *labelled("stream_state", "stream", names),
+        *labelled("stream_last_ns", "stream", names),
+    )  # fmt: skip
+
+
+SERIALIZER: Final = (
+    *CHILD,
+    "broker_up",
+    "outstanding",
+    *labelled("produced_total", "topic", TOPIC_WORDS),
+    *labelled("delivered_total", "topic", TOPIC_WORDS),
+    *labelled("dead_letters_total", "reason", ("too_large", "encode", "rejected")),
+    *histogram("delivery_seconds"),
+)
+
+CONSUMER: Final = (
+    *CHILD,
+    "broker_up", "clickhouse_up", "rebalances_total", "inserts_total", "insert_retries_total",
+    *labelled("consumed_total", "stream", STREAM_WORDS),
+    *labelled("redelivered_total", "stream", STREAM_WORDS),
+    *labelled("accepted_rows_total", "stream", STREAM_WORDS),
+    *labelled("rejected_rows_total", "stream", STREAM_WORDS),
+    *labelled("dead_letters_total", "reason", ("parse", "foreign", "other")),
+    *labelled("consumer_lag", "stream", STREAM_WORDS),
+    *labelled("paused", "stream", STREAM_WORDS),
+    *histogram("insert_seconds"),
+)  # fmt: skip
+
+MONITOR: Final = (*CHILD, "requests_total")
+
+EXCHANGE: Final = (
+    *CHILD,
+    "frames_sent_total", "clients", "requests_total", "acks_total", "replay_done",
+    *labelled("sent_total", "stream", STREAM_WORDS),
+)  # fmt: skip
+
+SERVICE: Final = (*CHILD, "service_up", "queries_total")
+"""Embedded Kafka and ClickHouse."""

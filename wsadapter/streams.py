@@ -1,0 +1,150 @@
+"""The registry: one `StreamSpec` row per stream type.
+
+From a row follow the ring record kind, the topic, the protobuf message, the table with its views, the builder and the
+insert. A new stream type is one Struct in `events`, one message in the proto file and one row here (+ a decoder in
+each exchange that offers it). Owns nothing at run time; imports no role and no protobuf.
+"""
+
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Annotated, Final, get_args, get_origin, get_type_hints
+
+from msgspec import Meta, Struct
+
+from wsadapter.events import (
+    BookTicker,
+    Depth,
+    Event,
+    FundingRate,
+    Gap,
+    Kline,
+    Liquidation,
+    MarkPrice,
+    OpenInterest,
+    Side,
+    Source,
+    StreamType,
+    Ticker,
+    Trade,
+    UpdateType,
+)
+
+RECEIVED: Final = "toUnixTimestamp64Nano(receive_time)"
+
+
+class Column(Struct, frozen=True):
+    """One column of an event table: ``field`` in the Struct and the message, ``name`` in the table (times lose their
+    ``_ns``), the ClickHouse ``type`` without Nullable or Array."""
+
+    field: str
+    name: str
+    type: str
+    nullable: bool
+    repeated: bool
+    enum: bool
+
+    @property
+    def decimal(self) -> bool:
+        return self.type.startswith("Decimal")
+
+    @property
+    def time(self) -> bool:
+        return self.type.startswith("DateTime64")
+
+    @property
+    def sql_type(self) -> str:
+        """The full type of the table's column."""
+        if self.repeated:
+            return f"Array({self.type})"
+        if self.nullable:
+            return f"Nullable({self.type})"
+        return self.type
+
+
+class StreamSpec(Struct, frozen=True):
+    """``kind`` is the ring record kind (1..; 0 is the ring's padding). ``order_by`` follows (exchange, symbol, ...).
+    ``version`` is the SQL of the UInt64 ReplacingMergeTree version, over the table's own columns (a Gap brings its
+    own). ``quiet`` streams get one Kafka partition."""
+
+    stream: StreamType
+    kind: int
+    event: type[Event]
+    order_by: tuple[str, ...]
+    partition_time: str = "time"
+    version: str = RECEIVED
+    quiet: bool = False
+
+    @property
+    def name(self) -> str:
+        """Topic suffix and table name."""
+        return self.stream.value
+
+    @property
+    def message(self) -> str:
+        """The protobuf message, in package wsadapter.v1."""
+        return self.event.__name__
+
+
+ENUMS: Final[Mapping[type, str]] = {Source: "SOURCE", UpdateType: "UPDATE_TYPE", Side: "SIDE"}
+
+SPECS: Final[tuple[StreamSpec, ...]] = (
+    StreamSpec(
+        StreamType.KLINE,
+        1,
+        Kline,
+        ("interval", "open_time"),
+        partition_time="open_time",
+        # REST over closed over open, then receive time: 61 bits of ns last beyond the year 2040
+        version=f"bitShiftLeft(toUInt64(multiIf(source = 'REST', 2, closed, 1, 0)), 61) + toUInt64({RECEIVED})",
+    ),
+    StreamSpec(StreamType.TICKER, 2, Ticker, ("time",)),
+    StreamSpec(StreamType.DEPTH, 3, Depth, ("update_type", "level_limit", "time", "ifNull(last_update_id, 0)")),
+    StreamSpec(StreamType.TRADE, 4, Trade, ("aggregated", "time", "trade_id")),
+    StreamSpec(StreamType.FUNDING_RATE, 5, FundingRate, ("time",)),
+    StreamSpec(StreamType.MARK_PRICE, 6, MarkPrice, ("time",)),
+    StreamSpec(StreamType.LIQUIDATION, 7, Liquidation, ("time", "side", "price", "quantity", "ordinal")),
+    StreamSpec(StreamType.BOOK_TICKER, 8, BookTicker, ("time", "ifNull(update_id, 0)")),
+    StreamSpec(StreamType.OPEN_INTEREST, 9, OpenInterest, ("time",)),
+    StreamSpec(StreamType.GAP, 10, Gap, ("stream", "interval", "gap_id"), version="version", quiet=True),
+)
+
+BY_KIND: Final[Mapping[int, StreamSpec]] = {spec.kind: spec for spec in SPECS}
+BY_STREAM: Final[Mapping[str, StreamSpec]] = {spec.stream.value: spec for spec in SPECS}
+BY_EVENT: Final[Mapping[type, StreamSpec]] = {spec.event: spec for spec in SPECS}
+
+DEAD_LETTER: Final = "dead_letter"
+"""Topic suffix for messages that can never succeed."""
+
+
+IDENTITY: Final = (
+    Column("epoch", "epoch", "UInt64", True, False, False),
+    Column("position", "position", "UInt64", True, False, False),
+)
+"""The ring record that an event was; in messages and tables, not in the Struct: the ring itself knows them."""
+
+
+def columns(event: type[Event]) -> tuple[Column, ...]:
+    """The columns that come from the Struct, in its order. A table has `IDENTITY` before them."""
+    hints = get_type_hints(event, include_extras=True)
+    return tuple(_column(field, hints[field]) for field in event.__struct_fields__)
+
+
+def _column(field: str, hint: object) -> Column:
+    nullable = repeated = False
+    if isinstance(hint, UnionType) or str(get_origin(hint)) == "typing.Union":
+        (hint,) = (a for a in get_args(hint) if a is not NoneType)
+        nullable = True
+    if get_origin(hint) is list:
+        (hint,) = get_args(hint)
+        repeated = True
+    name = field.removesuffix("_ns")
+    if get_origin(hint) is Annotated:
+        meta = next(a for a in get_args(hint) if isinstance(a, Meta))
+        return Column(field, name, (meta.extra or {})["clickhouse"], nullable, repeated, False)
+    if hint in ENUMS:
+        return Column(field, name, "LowCardinality(String)", nullable, repeated, True)
+    if hint is int and field.endswith("_ns"):
+        return Column(field, name, "DateTime64(9,'UTC')", nullable, repeated, False)
+    plain = {int: "Int64", str: "String", bool: "Bool"}
+    assert isinstance(hint, type)
+    return Column(field, name, plain[hint], nullable, repeated, False)

@@ -1,0 +1,133 @@
+"""Kafka topics and client settings: every librdkafka client of this program is configured here.
+
+Guarantees: the settings that the delivery promise rests on cannot be overridden by the configuration's pass-through
+tables (they are applied last; `wsadapter.config_kafka` refuses them with a message). Topics that are there are left as
+they are: a stranger's partition count or retention is not ours to change.
+
+Owns nothing that lives: the callers own their clients. Created in the process that uses them, never before a fork.
+"""
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from wsadapter.config import Kafka
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.streams import DEAD_LETTER, SPECS, StreamSpec
+
+GROUP: Final = "wsadapter"
+
+_RECONNECT: Final = {
+    # a broker that returns is noticed within a second, not after librdkafka's default of ten
+    "reconnect.backoff.ms": 100,
+    "reconnect.backoff.max.ms": 1000,
+    "topic.metadata.propagation.max.ms": 5000,
+}
+_PRODUCER_DEFAULTS: Final = {"compression.type": "lz4", "linger.ms": 5}
+_PRODUCER: Final = {
+    "enable.idempotence": True,
+    "acks": "all",
+    "message.timeout.ms": 0,  # for ever: a record is in the ring until the broker has it
+    "partitioner": "murmur2_random",
+}
+_CONSUMER_DEFAULTS: Final = {
+    # bounds the memory of what is fetched and not yet read, over all partitions together
+    "queued.max.messages.kbytes": 16_384,
+    "fetch.max.bytes": 8_388_608,
+    "fetch.message.max.bytes": 1_048_576,
+    "fetch.wait.max.ms": 100,
+    # a full queue of one partition must not hold back the others for librdkafka's default of a second
+    "fetch.queue.backoff.ms": 20,
+    "session.timeout.ms": 30_000,
+    "heartbeat.interval.ms": 3_000,
+}
+_CONSUMER: Final = {
+    "group.id": GROUP,
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    # an offset out of range is an error that the consumer role turns into a Gap, never a silent jump
+    "auto.offset.reset": "error",
+    "partition.assignment.strategy": "cooperative-sticky",
+    "isolation.level": "read_committed",
+    "check.crcs": True,
+}
+
+
+def topic_name(kafka: Kafka, name: str) -> str:
+    """The topic of a stream word (or of `DEAD_LETTER`)."""
+    return kafka.topic_prefix + name
+
+
+def topic(kafka: Kafka, spec: StreamSpec) -> str:
+    return topic_name(kafka, spec.name)
+
+
+def _client(kafka: Kafka, passed: dict[str, Any]) -> dict[str, Any]:
+    """What all clients share; ``passed`` is the configuration's pass-through table."""
+    settings: dict[str, Any] = {**_RECONNECT, **passed, "bootstrap.servers": kafka.bootstrap_servers}
+    settings["client.id"] = settings.get("client.id", "wsadapter")
+    settings["logger"] = logging.getLogger("wsadapter.librdkafka")
+    if kafka.sasl_password_file:
+        settings["sasl.password"] = _secret(kafka.sasl_password_file)
+    return settings
+
+
+def _secret(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise ServiceUnavailable(f"kafka.sasl_password_file cannot be read: {error.strerror}") from None
+
+
+def producer_config(kafka: Kafka) -> dict[str, Any]:
+    """Settings of a producer: idempotent, acknowledged by all, without a time limit, partitioned as Java does."""
+    return {**_PRODUCER_DEFAULTS, **_client(kafka, kafka.producer), **_PRODUCER}
+
+
+def consumer_config(kafka: Kafka, instance_id: str) -> dict[str, Any]:
+    """Settings of one member of the group: static membership, commits only by hand, bounded fetches."""
+    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, "group.instance.id": instance_id}
+
+
+def admin_config(kafka: Kafka) -> dict[str, Any]:
+    """The producer's addresses and credentials, without its delivery settings."""
+    security = ("sasl.", "ssl.", "security.", "socket.", "broker.", "client.", "debug")
+    passed = {key: value for key, value in kafka.producer.items() if key.startswith(security)}
+    return _client(kafka, passed)
+
+
+def partitions_of(kafka: Kafka, name: str) -> int:
+    """How many partitions a topic is created with: quiet ones get one."""
+    quiet = {spec.name for spec in SPECS if spec.quiet} | {DEAD_LETTER}
+    return 1 if name in quiet else kafka.partitions
+
+
+def ensure_topics(kafka: Kafka, timeout: float) -> None:
+    """Create what is missing of the registry's topics and the dead letters; `ServiceUnavailable` when that fails."""
+    admin = AdminClient(admin_config(kafka))
+    try:
+        there = set(admin.list_topics(timeout=timeout).topics)
+    except KafkaException as error:
+        raise ServiceUnavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {_said(error)}") from None
+    retention = {"retention.ms": str(int(kafka.retention_hours * 3_600_000)), "cleanup.policy": "delete"}
+    missing = [
+        NewTopic(topic_name(kafka, name), partitions_of(kafka, name), kafka.replication_factor, config=retention)
+        for name in (*(spec.name for spec in SPECS), DEAD_LETTER)
+        if topic_name(kafka, name) not in there
+    ]
+    if not missing:
+        return
+    for name, created in admin.create_topics(missing, operation_timeout=timeout, request_timeout=timeout).items():
+        try:
+            created.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was quicker
+                raise ServiceUnavailable(f"topic {name} cannot be created: {_said(error)}") from None
+
+
+def _said(error: KafkaException) -> str:
+    cause = error.args[0]
+    return f"{cause.str()} ({cause.name()})" if isinstance(cause, KafkaError) else str(error)

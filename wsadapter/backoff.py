@@ -1,4 +1,4 @@
-"""How long to wait before the next attempt: exponential, full jitter, capped. Pure: no clock, no state, no own randomness.
+"""How long to wait before the next attempt: exponential, full jitter, capped. Pure: no clock, no state, no own dice.
 
 Full jitter (a uniform choice between zero and the exponential bound) spreads clients that failed together better than
 a fixed delay with noise, and its first attempt comes soon. Whoever retries keeps the number of failures in a row.

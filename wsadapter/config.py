@@ -15,11 +15,12 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from wsadapter import config_kafka, environment
+from wsadapter import config_kafka, config_librdkafka, environment
 from wsadapter import config_types as t
 from wsadapter.config_file import read_file
 from wsadapter.config_tables import Errors, build, join, table, unknown_keys
 from wsadapter.errors import ConfigError
+from wsadapter.exchanges import REGISTRY
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -68,7 +69,7 @@ class Feed(Struct, frozen=True):
 
 
 class Ring(Struct, frozen=True):
-    capacity_bytes: Annotated[t.PowerOfTwo, Meta(ge=64 * KIB, le=64 * KIB * MIB)] = 64 * MIB
+    capacity_bytes: Annotated[t.PowerOfTwo, Meta(ge=64 * KIB, le=4 * KIB * MIB)] = 64 * MIB
 
 
 class Spool(Struct, frozen=True):
@@ -163,6 +164,8 @@ def load(
         for field in msgspec.structs.fields(Config)
         if field.name not in ("feed", "process")
     }
+    if (kafka := values["kafka"]) is not None:
+        config_librdkafka.ask({"producer": kafka.producer, "consumer": kafka.consumer}, errors)
     values["feed"] = _feeds(document, env, errors)
     values["process"] = _processes(document, errors)
     if not values["feed"] and not errors and not demo:
@@ -218,8 +221,8 @@ def _section(
     section = build(kind, found, lambda field: sources.get(f"{name}.{field}", f"{name}.{field}"), errors)
     if isinstance(section, Restart) and section.backoff_max < section.backoff_min:
         errors.add("restart.backoff_max", "less than restart.backoff_min")
-    if isinstance(section, ClickHouse):
-        unknown_keys(section.ttl_days, TABLES, "clickhouse.ttl_days", errors)
+    if name == "clickhouse" and isinstance(days := found.get("ttl_days"), dict):
+        unknown_keys(days, TABLES, "clickhouse.ttl_days", errors)
     return section
 
 
@@ -263,9 +266,8 @@ def _feed(found: Mapping[str, Any], names: Mapping[str, str], errors: Errors) ->
     if "name" not in found:
         found = {**found, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
     feed = build(Feed, found, names.__getitem__, errors)
-    implemented = _implemented()
-    if exchange in t.EXCHANGES and exchange not in implemented:
-        errors.add(names["exchange"], f"{exchange} is not implemented yet, only: {t.words(implemented)}")
+    if exchange in t.EXCHANGES and exchange not in REGISTRY:
+        errors.add(names["exchange"], f"{exchange} is not implemented yet, only: {t.words(tuple(REGISTRY))}")
     if symbols in ([], ()):
         errors.add(names["symbols"], "none")
     if found.get("streams") in ([], ()):
@@ -273,13 +275,6 @@ def _feed(found: Mapping[str, Any], names: Mapping[str, str], errors: Errors) ->
     if found.get("intervals") in ([], ()) and "kline" in found.get("streams", DEFAULT_STREAMS):
         errors.add(names["intervals"], "none, and kline needs one")
     return feed
-
-
-def _implemented() -> tuple[str, ...]:
-    # here and not at the top: exchange modules import this one for Feed
-    from wsadapter import exchanges
-
-    return tuple(getattr(exchanges, "REGISTRY", ("binance",)))
 
 
 def _processes(document: Mapping[str, Any], errors: Errors) -> dict[str, Process]:

@@ -70,12 +70,14 @@ def _flattened(table: Any) -> Any:
     return flat
 
 
+def refusal(side: str, key: str) -> str:
+    """Why this key may not be set; empty when it may."""
+    # librdkafka ignores a prefix "topic." in front of a topic setting
+    name = key.removeprefix("topic.")
+    return REFUSED[side].get(name) or (_CODE if name.endswith(("_cb", ".cb")) else "")
+
+
 def _refuse(side: str, settings: Mapping[str, object], errors: Errors) -> None:
     for key in settings:
-        path = join(f"kafka.{side}", key)
-        # librdkafka ignores a prefix "topic." in front of a topic setting
-        name = key.removeprefix("topic.")
-        if reason := REFUSED[side].get(name):
-            errors.add(path, reason)
-        elif name.endswith(("_cb", ".cb")):
-            errors.add(path, _CODE)
+        if reason := refusal(side, key):
+            errors.add(join(f"kafka.{side}", key), reason)

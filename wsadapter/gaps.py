@@ -98,10 +98,12 @@ class Dropped:
             run[2] = event.receive_time_ns
             run[4] = number if number is not None else run[4]
 
-    def take(self, now_ns: int) -> list[Gap]:
-        """One `Gap` per stream and symbol; the accumulators are empty afterwards."""
-        runs, self._runs = self._runs, {}
-        return [self._gap(stream, symbol, run, now_ns) for (stream, symbol), run in runs.items()]
+    def gaps(self, now_ns: int) -> list[Gap]:
+        """One `Gap` per stream and symbol. Call `told` for each that is in the ring."""
+        return [self._gap(stream, symbol, run, now_ns) for (stream, symbol), run in self._runs.items()]
+
+    def told(self, gap: Gap) -> None:
+        del self._runs[gap.stream, gap.symbol]
 
     def _gap(self, stream: str, symbol: str, run: list[int | None], now_ns: int) -> Gap:
         count, first_ns, last_ns, first_number, last_number = run

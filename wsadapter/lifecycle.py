@@ -2,12 +2,12 @@
 
 A child is ``python -m wsadapter.<role>`` with a pipe as standard input. The supervisor writes one line of JSON
 (`ChildArgs`) into it and keeps it open. Later bytes on it are the stop order; its end (EOF) means that the supervisor
-is gone: the child drains and is dead ten seconds later, whatever it was doing.
+is gone: the child drains and is dead within ten seconds, whatever it was doing.
 
 How a stop reaches a child, none of it by polling or by a thread:
 
-* SIGTERM, SIGINT: Python handlers, with `signal.set_wakeup_fd` so that a signal between a check and a poll is not lost.
-* The lifeline raises SIGTERM too (F_SETSIG on the pipe), so that a child which does not look at its descriptors notices.
+* SIGTERM, SIGINT: Python handlers, with `signal.set_wakeup_fd` so that none is lost between a check and a poll.
+* The lifeline raises SIGTERM too (F_SETSIG on the pipe): a child that does not look at its descriptors notices.
 * PR_SET_PDEATHSIG SIGCONT wakes a stopped child when the supervisor dies; it then finds the lifeline closed.
 
 All of them end in `Child.stopping`, and `Child.stop_fd` becomes readable. The supervisor creates the stats page; the
@@ -37,9 +37,9 @@ from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterErr
 from wsadapter.stats import StatsPage
 
 LIFELINE: Final = 0
-ORPHAN_SECONDS: Final = 9.0
+ORPHAN_SECONDS: Final = 8.0
 """What a child may take to drain when its supervisor is gone."""
-ORPHAN_ALARM_SECONDS: Final = 9.5
+ORPHAN_ALARM_SECONDS: Final = 9.0
 """Then SIGALRM's default action ends it, even if it hangs."""
 LAST_WORDS_BYTES: Final = 4096
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
@@ -102,13 +102,14 @@ class Child:
         self.orphaned = False
         """The supervisor is gone: all children drain at the same time, and nobody starts this one again."""
         self._stopping = False
+        self._listening = False
         self._received = received
         self._heartbeat = page.index("heartbeat_ns")
         self._stop_event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._signals, self._signals_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll = select.epoll()
-        for fd in (self._stop_event, self._signals, LIFELINE):
-            self._epoll.register(fd, select.EPOLLIN)
+        self._epoll.register(self._stop_event, select.EPOLLIN)
+        self._epoll.register(self._signals, select.EPOLLIN)
         self.stop_fd = self._epoll.fileno()
         """Becomes readable, and stays so, when this child is to stop: then look at `stopping`."""
 
@@ -138,7 +139,7 @@ class Child:
 
     def set_state(self, state: ChildState) -> None:
         self.beat()
-        if self.page["state"] == state:
+        if (self._stopping and state != ChildState.STOPPING) or self.page["state"] == state:
             return
         self.page["state"] = state
         if self.args.notify_fd >= 0:
@@ -166,12 +167,23 @@ class Child:
             readable.remove(self.stop_fd)
         return readable
 
+    def stop(self, deadline: float) -> None:
+        """What a stop signal or order does; a role may call it to end itself."""
+        if self._stopping:
+            return
+        self.deadline = min(self.deadline, deadline)
+        self._stopping = True
+        self.set_state(ChildState.STOPPING)
+        os.eventfd_write(self._stop_event, 1)
+
     def release(self) -> None:
         self.page.release()
 
     def _listen(self) -> None:
         """Arm every way in which a stop can come; then look, for what came before."""
         os.set_blocking(LIFELINE, False)
+        self._epoll.register(LIFELINE, select.EPOLLIN)
+        self._listening = True
         signal.set_wakeup_fd(self._signals_in, warn_on_full_buffer=False)
         for number in STOP_SIGNALS:
             signal.signal(number, self._on_stop_signal)
@@ -188,24 +200,27 @@ class Child:
     def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
         # under uvloop the wake-up descriptor is uvloop's own: what the pipe would have said is said here
         self._look()
-        self._stop(time.monotonic() + self.args.config.service.drain_seconds)
+        self.stop(time.monotonic() + self.args.config.service.drain_seconds)
 
     def _look(self) -> None:
         """Read what came in. A signal handler may interrupt this anywhere and do the same: every step bears that."""
         with contextlib.suppress(BlockingIOError):
             if set(STOP_SIGNALS) & set(os.read(self._signals, 4096)):
-                self._stop(time.monotonic() + self.args.config.service.drain_seconds)
+                self.stop(time.monotonic() + self.args.config.service.drain_seconds)
+        if not self._listening:
+            return
         try:
             while chunk := os.read(LIFELINE, 4096):
                 self._received += chunk
+            gone = True
         except BlockingIOError:
-            pass
-        else:
-            self._orphan()
+            gone = False
         while b"\n" in self._received:
             line, _, self._received = self._received.partition(b"\n")
             self.deadline = msgspec.json.decode(line, type=StopOrder).stop_by
-            self._stop(self.deadline)
+            self.stop(self.deadline)
+        if gone:
+            self._orphan()
 
     def _orphan(self) -> None:
         if self.orphaned:
@@ -213,16 +228,8 @@ class Child:
         self.orphaned = True
         signal.setitimer(signal.ITIMER_REAL, ORPHAN_ALARM_SECONDS)
         deadline = time.monotonic() + min(ORPHAN_SECONDS, self.args.config.service.drain_seconds)
-        self._stop(deadline)
+        self.stop(deadline)
         self.deadline = min(self.deadline, deadline)
-
-    def _stop(self, deadline: float) -> None:
-        if self._stopping:
-            return
-        self.deadline = min(self.deadline, deadline)
-        self._stopping = True
-        self.set_state(ChildState.STOPPING)
-        os.eventfd_write(self._stop_event, 1)
 
 
 def run_child(main: Callable[[Child], int]) -> NoReturn:
@@ -239,11 +246,8 @@ def run_child(main: Callable[[Child], int]) -> NoReturn:
     except Exception as error:
         code, reason = int(ExitCode.INTERNAL), f"{type(error).__name__}: {error}"
         log.get_logger().exception("failed", exit_code=code)
-    if child is not None:
-        if reason and child.args.last_words_fd >= 0:
-            os.pwrite(child.args.last_words_fd, reason.encode(errors="replace")[:LAST_WORDS_BYTES], 0)
-        child.beat()
-    log.close()
+    if child is not None and reason and child.args.last_words_fd >= 0:
+        os.pwrite(child.args.last_words_fd, reason.encode(errors="replace")[:LAST_WORDS_BYTES], 0)
     sys.exit(code)
 
 

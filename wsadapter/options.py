@@ -8,7 +8,8 @@ from wsadapter.config import Config
 @dataclass(frozen=True)
 class RunOptions:
     """``duration``: seconds after which to drain, None = until a signal. ``replay``: a frame file to play through the
-    loopback venue, at ``speed`` ``"max"`` or ``"recorded"``. ``config_path`` is what a HUP reads again."""
+    loopback venue, at ``speed`` ``"max"`` or ``"recorded"``; ``demo`` is True then. ``config_path`` is what a HUP
+    reads again."""
 
     config: Config
     embedded: bool = False

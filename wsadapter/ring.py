@@ -8,6 +8,7 @@ Layout (u64 words in machine order; x86-64 is little-endian):
      128  tail     the writer's line
 
     record   | u64 kind << 32 | length | payload, zero to seven bytes to the next multiple of 8 |
+    kind     1 to 255
     kind 0   padding up to the end of the ring; the next record begins at its start
 
 Tail and head are byte **positions** that only grow; a position's place is ``position & (capacity - 1)``. A record's
@@ -20,7 +21,8 @@ cursor and looks again only when the cached one does not suffice. The supervisor
 Guarantees: a record is seen whole or not at all, in order. A writer killed anywhere loses only what it had not
 published: its successor continues at tail. A reader killed anywhere loses nothing: its successor begins at head and
 sees again what was polled and not committed. A full ring is a return value. Memory that cannot be a record is a
-`SegmentError` that names the position, never a loop and never a made-up record.
+`SegmentError` that names the position, never a loop and never bytes beyond tail. Headers are checked;
+there is no checksum: the memory model below needs none.
 
 A framed record (8 + payload, rounded up to 8) is at most a quarter of the capacity; more is `RecordTooLarge`. A half is
 the limit at which an empty ring always fits a record whatever its offset; a quarter keeps one giant from needing
@@ -57,6 +59,7 @@ MAX_CAPACITY = 1 << 32
 _MAGIC, _CAPACITY, _EPOCH, _TAIL, _HEAD, _DROPPED = 0, 1, 2, 16, 32, 48  # word indexes
 _LENGTH = 0xFFFFFFFF
 _KINDS = {kind: kind << 32 for kind in range(1, 256)}  # refuses 0 and saves the hot path a shift
+_ABOVE = 256 << 32  # no header is as large
 _HEADER = struct.Struct("<QQQ")
 
 
@@ -186,6 +189,7 @@ class RingReader:
         self._words = words
         self.capacity = words[_CAPACITY]
         self.epoch = words[_EPOCH]
+        # SYNC head: our predecessor's last commit.
         self._head = words[_HEAD]
         self.position = self._tail = self._head
         """The cursor: end of the last polled record. Commit it when all that was polled is done."""
@@ -213,7 +217,7 @@ class RingReader:
                 header = words[at >> 3]
                 length = header & _LENGTH
                 end = at + (length + 15 & -8)
-                if end > stop or header <= _LENGTH:
+                if end > stop or not _LENGTH < header < _ABOVE:
                     break
                 append((at + lap, header >> 32, mapping[at + 8 : at + 8 + length]))
                 at = end

@@ -18,12 +18,12 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from wsadapter import doorbell
+from wsadapter.log import get_logger
 from wsadapter.builders import BAD_RECORD, BUILDERS
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.histogram import Histogram
 from wsadapter.lifecycle import Child, ChildState, run_child
-from wsadapter.log import logger
 from wsadapter.ring import RingReader
 from wsadapter.stats import StatsPage
 from wsadapter.streams import BY_KIND, DEAD_LETTER, SPECS
@@ -42,7 +42,7 @@ DEAD_LETTER_BYTES: Final = 256 * 1024
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 """Broker or client says no to this message for ever: it becomes a dead letter and is passed."""
 
-log = logger("serializer")
+log = get_logger()
 
 
 class DeliveryFailed(WsadapterError):
@@ -219,7 +219,7 @@ def main(child: Child) -> int:
             doorbell.clear(fd)  # before reading: a record published after this rings again
         if serializer.cycle():
             continue
-        drained = all(reader.unread() == 0 for reader in readers)
+        drained = all(reader.head == reader.tail for reader in readers)
         if not child.stopping:
             outbox.probe(0.5)
             child.wait(doorbells, 1.0)

@@ -107,6 +107,16 @@ class Segment:
         return True
 
     @staticmethod
+    def rename(name: str, new: str) -> None:
+        """Give it another name in one step (never two names, never none); mappings are not affected."""
+        if Segment.exists(new):  # a check suffices: the supervisor alone makes names
+            raise SegmentError(f"segment {name}: cannot rename it to {new}, which exists already")
+        try:
+            os.rename(_path(name), _path(new))
+        except OSError as error:
+            raise SegmentError(f"segment {name}: cannot rename it to {new}: {error.strerror}") from error
+
+    @staticmethod
     def exists(name: str) -> bool:
         return os.path.lexists(_path(name))
 

@@ -1,0 +1,110 @@
+"""`check`: names what is missing, exit 69; changes nothing."""
+
+import socket
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from cli.command import run
+from monitor.monitor_process import free_port
+
+from wsadapter.errors import ExitCode
+
+
+def config(directory: Path, clickhouse: int, kafka: int, monitor: int, more: str = "") -> str:
+    path = directory / "c.toml"
+    path.write_text(
+        f"""{more}
+[[feed]]
+exchange = "binance"
+symbols = ["BTCUSDT"]
+[kafka]
+bootstrap_servers = "127.0.0.1:{kafka}"
+[clickhouse]
+url = "http://127.0.0.1:{clickhouse}"
+[monitor]
+listen = "127.0.0.1:{monitor}"
+"""
+    )
+    return str(path)
+
+
+def lines(text: str) -> dict[str, str]:
+    return {line[6:].partition(":")[0]: line[:4].strip() for line in text.splitlines()}
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        path = config(tmp_path, free_port(), free_port(), taken.getsockname()[1])
+        done = run(tmp_path, "check", "--config", path)
+
+    assert done.returncode == ExitCode.UNAVAILABLE
+    assert lines(done.stdout) == {
+        "configuration": "ok",
+        "Kafka": "FAIL",
+        "ClickHouse": "FAIL",
+        "monitor": "FAIL",
+        "state directory": "ok",
+        "ring memory": "ok",
+    }
+    assert not (tmp_path / "state").exists()
+
+
+def test_embedded_wants_free_ports(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        free = config(tmp_path, free_port(), free_port(), free_port())
+        assert run(tmp_path, "--embedded", "--config", free, "check").returncode == ExitCode.OK
+        done = run(
+            tmp_path,
+            "check",
+            "--embedded",
+            "--config",
+            config(tmp_path, free_port(), taken.getsockname()[1], free_port()),
+        )
+
+    assert done.returncode == ExitCode.UNAVAILABLE
+    assert lines(done.stdout)["Kafka"] == "FAIL"
+
+
+def test_rings_that_do_not_fit(tmp_path: Path) -> None:
+    path = config(tmp_path, free_port(), free_port(), free_port(), "[ring]\ncapacity_bytes = 4294967296\n")
+    text = Path(path).read_text().replace('["BTCUSDT"]', '["BTCUSDT"]\nstreams = ["trade", "depth", "kline"]')
+    feeds = "".join(
+        f'[[feed]]\nname = "f{i}"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\nstreams = ["trade"]\n'
+        for i in range(64)
+    )
+    Path(path).write_text(text + feeds)
+    done = run(tmp_path, "check", "--embedded", "--config", path)
+
+    assert done.returncode == ExitCode.UNAVAILABLE
+    assert lines(done.stdout)["ring memory"] == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [(200, b"26.9.1.1\n", "ok"), (200, b"25.6.2.1\n", "ok"), (200, b"25.5.9.1\n", "FAIL"), (200, b"<html>", "FAIL"),
+     (403, b"no", "FAIL")],
+)  # fmt: skip
+def test_version_of_clickhouse(tmp_path: Path, status: int, body: bytes, expected: str) -> None:
+    class Server(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Server) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            done = run(tmp_path, "check", "--config", config(tmp_path, server.server_port, free_port(), free_port()))
+        finally:
+            server.shutdown()
+
+    assert lines(done.stdout)["ClickHouse"] == expected

@@ -1,0 +1,147 @@
+"""The command line: what is a usage error, what runs with which options, what goes to which stream."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli.command import run
+
+from wsadapter import cli
+from wsadapter import run as composition
+from wsadapter.errors import ExitCode
+from wsadapter.options import RunOptions
+
+FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--nonsense",),
+        ("nonsense",),
+        ("tap",),
+        ("tap", "trade", "-n", "0"),
+        ("replay", "/nonexistent"),
+        ("replay", "/"),
+        ("replay", "/etc/hostname", "--speed", "fast"),
+        ("--for", "soon"),
+        ("--for", "0s"),
+        ("--for", "-5"),
+        ("--demo", "validate"),
+        ("--for", "5s", "status"),
+        ("--embedded", "ddl"),
+        ("--config",),
+        ("gaps",),
+    ],
+)
+def test_usage_errors(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = run(tmp_path, *arguments, WEBSOCKET_SYMBOLS="BTCUSDT")
+
+    assert done.returncode == ExitCode.USAGE
+    assert done.stdout == ""
+    assert "Error:" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("tap", "--help"), ("--version",)])
+def test_help(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = run(tmp_path, *arguments)
+
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "")
+    assert "wsadapter-supervisor" in done.stdout
+
+
+def test_help_names_the_subcommands_there_are(tmp_path: Path) -> None:
+    listed = run(tmp_path, "--help").stdout.partition("Commands:\n")[2]
+
+    assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
+        "check", "ddl", "replay", "status", "tap", "top", "validate",
+    ]  # fmt: skip
+
+
+def test_the_command_itself_imports_little() -> None:
+    heavy = {"msgspec", "rich", "confluent_kafka", "clickhouse_connect", "prometheus_client", "google", "asyncio"}
+    code = f"import sys, wsadapter.cli; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"
+
+
+def test_disabled_is_a_clean_end_in_one_line(tmp_path: Path) -> None:
+    for environ in ({"WEBSOCKET_ENABLED": "false"}, {"WEBSOCKET_ENABLED": "0", "WEBSOCKET_SYMBOLS": "BTCUSDT"}):
+        done = run(tmp_path, **environ)
+
+        assert (done.returncode, done.stdout) == (ExitCode.OK, "")
+        assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
+    (tmp_path / "c.toml").write_text(FEED)
+    (tmp_path / "frames.jsonl").write_text("{}\n")
+    asked: list[RunOptions] = []
+
+    def stub(options: RunOptions) -> int:
+        asked.append(options)
+        return ExitCode.LOSS
+
+    monkeypatch.setattr(composition, "run", stub)
+
+    assert cli.run_command(["--config", "c.toml"]) == ExitCode.LOSS
+    assert cli.run_command(["--demo", "--embedded", "--for", "20s"]) == ExitCode.LOSS
+    assert cli.run_command(["--config", "c.toml", "replay", "frames.jsonl"]) == ExitCode.LOSS
+    assert cli.run_command(["--embedded", "replay", "frames.jsonl", "--speed", "recorded"]) == ExitCode.LOSS
+    plain, demo, replay, recorded = asked
+    assert (plain.embedded, plain.demo, plain.duration, plain.replay) == (False, False, None, None)
+    assert (plain.config_path, plain.config.feed[0].symbols) == ("c.toml", ("BTCUSDT",))
+    assert (demo.embedded, demo.demo, demo.duration, demo.config.feed) == (True, True, 20.0, ())
+    assert (replay.embedded, replay.demo, replay.speed) == (False, True, "max")
+    assert replay.replay == str(tmp_path / "frames.jsonl")
+    assert (recorded.embedded, recorded.speed) == (True, "recorded")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("20s", 20.0), ("1m", 60.0), ("2.5", 2.5), ("90", 90.0), ("500ms", 0.5)])
+def test_durations_of_a_run(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    asked: list[float | None] = []
+
+    def stub(options: RunOptions) -> int:
+        asked.append(options.duration)
+        return ExitCode.OK
+
+    monkeypatch.setattr(composition, "run", stub)
+
+    assert cli.run_command(["--demo", "--for", text]) == ExitCode.OK
+    assert asked == [seconds]
+
+
+def test_validate_prints_the_plan(tmp_path: Path) -> None:
+    done = run(tmp_path, "validate", "-v", WEBSOCKET_SYMBOLS="BTCUSDT", WEBSOCKET_INTERVALS="1m,1h")
+    lines = done.stdout.splitlines()
+
+    assert done.returncode == ExitCode.OK
+    assert lines[0].split() == ["connection", "exchange", "symbols", "subscriptions", "url"]
+    assert any(line.split()[:3] == ["binance-market-0", "binance", "1"] for line in lines)
+    assert any(line.endswith("btcusdt@kline_1h") for line in lines)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ddl_needs_no_feed_and_no_service(tmp_path: Path) -> None:
+    done = run(tmp_path, "ddl")
+
+    assert done.returncode == ExitCode.OK
+    assert "CREATE TABLE IF NOT EXISTS `market`.`trade`" in done.stdout
+
+
+def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wsadapter.cli", "ddl"], stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path
+    )
+    os.close(writing)
+    _, said = process.communicate(timeout=60)
+
+    assert (process.returncode, said) == (ExitCode.OK, b"")

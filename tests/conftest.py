@@ -1,0 +1,63 @@
+"""Real services for integration tests, started when the first test asks for them, on free ports, data in temporary
+directories. `kafka` and `clickhouse` are shared by the whole session: use topics and databases of your own names. A
+test that kills or stops a service makes its own with `own_kafka` or `own_clickhouse`."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wsadapter.embedded.kafka_install import Installation, missing
+from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
+
+
+@pytest.fixture(scope="session")
+def java() -> None:
+    """The real Kafka can run here; in CI it must."""
+    if reason := missing(os.environ, Installation(os.environ)):
+        if os.environ.get("CI"):
+            pytest.fail(f"the real Kafka cannot run: {reason}")
+        pytest.skip(f"the real Kafka cannot run: {reason}")
+
+
+@pytest.fixture(scope="session")
+def kafka(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Bootstrap address of a real broker."""
+    with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:
+        yield server.bootstrap
+
+
+@pytest.fixture(scope="session")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a ClickHouse engine."""
+    with ClickHouseServer(tmp_path_factory.mktemp("clickhouse")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def own_kafka(java: None, tmp_path: Path) -> Iterator[Callable[[], KafkaServer]]:
+    """Makes brokers (not started yet) that the test may kill, all gone at its end."""
+    servers: list[KafkaServer] = []
+
+    def make() -> KafkaServer:
+        servers.append(KafkaServer(tmp_path / f"kafka-{len(servers)}"))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def own_clickhouse(tmp_path: Path) -> Iterator[Callable[[], ClickHouseServer]]:
+    """Makes ClickHouse engines (not started yet) that the test may kill, all gone at its end."""
+    servers: list[ClickHouseServer] = []
+
+    def make() -> ClickHouseServer:
+        servers.append(ClickHouseServer(tmp_path / f"clickhouse-{len(servers)}"))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()

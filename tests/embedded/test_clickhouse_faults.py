@@ -1,0 +1,166 @@
+"""The embedded ClickHouse under kill -9, SIGTERM, rude clients and a second process on its directory."""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from clickhouse_connect.driver.exceptions import Error
+from eventually import eventually
+from trade_road import connect, insert, make_tables, message
+
+from wsadapter.embedded.clickhouse_connections import MAX_CONNECTIONS
+from wsadapter.embedded.servers import ClickHouseServer
+from wsadapter.errors import ServiceUnavailable
+
+pytestmark = pytest.mark.integration
+ROWS = 500
+
+
+def test_kill_during_inserts_loses_nothing_answered_and_a_replay_adds_nothing(
+    own_clickhouse: Callable[[], ClickHouseServer],
+) -> None:
+    server = own_clickhouse().start()
+    make_tables(server.url, "road")
+    answered = 0
+    batches = itertools.count()
+    batch = next(batches)
+    for kill in range(3):
+        # kill it in the middle of a stream of inserts, each time a little later
+        timer = threading.Timer(0.15 + 0.05 * kill, os.kill, (server.process.pid, signal.SIGKILL))
+        client = connect(server.url, "road")
+        timer.start()
+        try:
+            while True:
+                rows = b"".join(message(batch * ROWS + n) for n in range(ROWS))
+                insert(client, rows, f"t:0:{batch}")
+                answered += 1
+                batch = next(batches)
+        except Error:
+            pass  # this batch has no answer: it is sent again under the same token
+        timer.join()
+        server.kill()
+        server.start()
+        # the last answered one too, as a consumer does that died before its commit
+        client = connect(server.url, "road")
+        for again in range(max(0, batch - 1), batch + 1):
+            rows = b"".join(message(again * ROWS + n) for n in range(ROWS))
+            insert(client, rows, f"t:0:{again}")
+        answered += 1
+        batch = next(batches)
+        assert client.command("SELECT count() FROM trade") == answered * ROWS
+        assert client.command("SELECT uniqExact(trade_id) FROM trade") == answered * ROWS
+        assert client.command("CHECK TABLE trade") == 1
+    assert answered > 3
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_directory(tmp_path: Path) -> None:
+    first, second = ClickHouseServer(tmp_path), ClickHouseServer(tmp_path)
+    second.process.close()
+    other = tmp_path / "other-config"
+    other.mkdir()
+    with first:
+        rival = ClickHouseServer(other)
+        (other / "clickhouse").symlink_to(tmp_path / "clickhouse")
+        with pytest.raises(ServiceUnavailable, match=f"in use by process {first.process.pid}"):
+            rival.start()
+        rival.close()
+        assert connect(first.url).command("SELECT 1") == 1
+
+
+def test_sigterm_answers_what_runs_and_ends_cleanly(own_clickhouse: Callable[[], ClickHouseServer]) -> None:
+    server = own_clickhouse().start()
+    connect(server.url).command("CREATE TABLE kept (a UInt64) ENGINE = MergeTree ORDER BY a")
+    results: list[int] = []
+
+    def slow_insert() -> None:
+        client = connect(server.url, autogenerate_session_id=False)
+        client.command("INSERT INTO kept SELECT number + sleepEachRow(0.5) FROM numbers(3) SETTINGS max_block_size = 1")
+        results.append(1)
+
+    idle = socket.create_connection(("127.0.0.1", server.port))
+    thread = threading.Thread(target=slow_insert)
+    thread.start()
+    reader = connect(server.url, autogenerate_session_id=False)
+    eventually(
+        lambda: reader.command("SELECT count() FROM system.processes WHERE query ILIKE 'INSERT%sleepEachRow%'") == 1
+    )
+    assert server.stop() == 0
+    thread.join()
+    assert results == [1]
+    assert idle.recv(1) == b""
+    idle.close()
+    server.start()
+    assert connect(server.url).command("SELECT count() FROM kept") == 3
+
+
+def test_a_slow_query_holds_up_neither_inserts_nor_the_heartbeat(clickhouse: str) -> None:
+    client = make_tables(clickhouse, "busy")
+    slow = subprocess.Popen(
+        ["true"]
+    )  # replaced below: a thread holds the slow query, the process only marks its life
+    slow.wait()
+    done = threading.Event()
+
+    def run() -> None:
+        connect(clickhouse).query("SELECT sleepEachRow(1) FROM numbers(3) SETTINGS max_block_size = 1")
+        done.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    for n in range(5):
+        insert(client, message(n), f"n{n}")
+    assert not done.is_set()
+    thread.join()
+    assert client.command("SELECT count() FROM trade") == 5
+
+
+def test_rude_clients_cost_the_others_nothing(own_clickhouse: Callable[[], ClickHouseServer]) -> None:
+    server = own_clickhouse().start()
+    address = ("127.0.0.1", server.port)
+    rude = [
+        b"\x16\x03\x01 this is no HTTP\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /?query=INSERT+INTO+t+FORMAT+CSV HTTP/1.1\r\nContent-Length: 1000\r\n\r\nonly this",
+        b"POST / HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\n",
+        b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnot a chunk\r\n",
+        b"GET /?" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 1000 + b"\r\n",
+    ]
+    for request in rude:
+        with socket.create_connection(address) as connection:
+            connection.sendall(request)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+    crowd = [socket.create_connection(address) for _ in range(MAX_CONNECTIONS)]
+    extra = socket.create_connection(address)
+    extra.settimeout(10)
+    assert b"Code: 202." in b"".join(iter(lambda: extra.recv(65536), b""))
+    for connection in (*crowd, extra):
+        connection.close()
+
+    def answers() -> bool:
+        with urllib.request.urlopen(f"{server.url}/?query=SELECT+1") as response:
+            return bool(response.read() == b"1\n")
+
+    eventually(answers)
+    assert server.process.running
+    assert server.process.page["service_up"] == 1
+    eventually(lambda: server.process.page["queries_total"] > 0)
+
+
+def test_an_idle_engine_does_next_to_nothing(own_clickhouse: Callable[[], ClickHouseServer]) -> None:
+    server = own_clickhouse().start()
+    client = connect(server.url)
+    assert client.command("SELECT count() FROM system.tables WHERE database = 'system' AND engine LIKE '%MergeTree'") == 0
+    beat = server.process.page["heartbeat_ns"]
+    eventually(lambda: server.process.page["heartbeat_ns"] > beat)
+    assert time.monotonic_ns() - server.process.page["heartbeat_ns"] < 5_000_000_000

@@ -1,0 +1,65 @@
+"""Where embedded services may listen, and who may have their directory."""
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsadapter.embedded.directory import DataDirectory
+from wsadapter.embedded.ports import bootstrap_address, free_port, http_address, listen
+from wsadapter.errors import ConfigError, ServiceUnavailable
+
+
+def test_loopback_addresses_are_taken() -> None:
+    assert bootstrap_address("127.0.0.1:9092") == ("127.0.0.1", 9092)
+    assert bootstrap_address("localhost:9092") == ("127.0.0.1", 9092)
+    assert bootstrap_address("[::1]:9092") == ("::1", 9092)
+    assert http_address("http://127.0.0.1:8123") == ("127.0.0.1", 8123)
+    assert http_address("http://localhost") == ("127.0.0.1", 8123)
+
+
+@pytest.mark.parametrize("servers", ["10.0.0.1:9092", "kafka:9092", "127.0.0.1:9092,127.0.0.1:9093", "127.0.0.1"])
+def test_other_brokers_are_refused(servers: str) -> None:
+    with pytest.raises(ConfigError, match=r"kafka\.bootstrap_servers"):
+        bootstrap_address(servers)
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:8443", "http://db:8123", "http://127.0.0.1:8123/proxy"])
+def test_other_urls_are_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match=r"clickhouse\.url"):
+        http_address(url)
+
+
+def test_a_taken_port_is_named() -> None:
+    port = free_port()
+    with listen("127.0.0.1", port, "first"), pytest.raises(ServiceUnavailable, match=f"second .*:{port}"):
+        listen("127.0.0.1", port, "second")
+
+
+def test_a_directory_is_locked_until_its_holder_is_gone(tmp_path: Path) -> None:
+    # the holder's child holds on: that is how a JVM keeps the directory of a killed wrapper
+    hold = (
+        "import os, subprocess, sys; from pathlib import Path; from wsadapter.embedded.directory import DataDirectory\n"
+        f"d = DataDirectory(Path({str(tmp_path)!r})); assert d.try_lock()\n"
+        "p = subprocess.Popen(['cat'], pass_fds=[d.lock_fd], stdin=0); print(p.pid, flush=True); os._exit(0)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", hold], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdin is not None
+    assert holder.stdout is not None
+    heir = os.pidfd_open(int(holder.stdout.readline()))
+    holder.wait()
+    directory = DataDirectory(tmp_path)
+    assert not directory.try_lock()
+    assert directory.holder() == str(holder.pid)
+    holder.stdin.close()
+    poll = select.poll()
+    poll.register(heir, select.POLLIN)
+    assert poll.poll(10_000)
+    assert directory.try_lock()
+    assert directory.holder() == str(os.getpid())
+    directory.close()
+    os.close(heir)
+    holder.stdout.close()

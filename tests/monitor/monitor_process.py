@@ -1,0 +1,170 @@
+"""A monitor process over hand-made stats pages and a ring: what the supervisor would have made."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from eventually import eventually
+
+from wsadapter import ring, stats_fields
+from wsadapter.config import Config, Feed, Monitor, Service
+from wsadapter.lifecycle import ChildArgs
+from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
+
+RUNNING = 2
+SUBSCRIPTIONS = ("btcusdt@aggTrade", "btcusdt@kline_1m")
+CONNECTION = "binance-market-0"
+CHILDREN = (
+    ("ingest", CONNECTION, stats_fields.ingest(SUBSCRIPTIONS)),
+    ("serializer", "serializer-0", stats_fields.SERIALIZER),
+    ("consumer", "consumer-0", stats_fields.CONSUMER),
+    ("monitor", "monitor", stats_fields.MONITOR),
+    ("exchange", "exchange", stats_fields.EXCHANGE),
+)
+SUPERVISOR = (
+    *stats_fields.CHILD,
+    *(f'child_up{{role="{role}",name="{name}"}}' for role, name, _ in CHILDREN),
+    *(f'child_pid{{name="{name}"}}' for _, name, _ in CHILDREN),
+    *(
+        f'child_restarts_total{{role="{role}",name="{name}",reason="{reason}"}}'
+        for role, name, _ in CHILDREN
+        for reason in ("exit", "signal")
+    ),
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Road:
+    """The pages of a whole instance; everything is up unless a test says otherwise."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.instance = f"t{os.getpid()}x{time.monotonic_ns() % 10**9}"
+        self.port = free_port()
+        self.config = Config(
+            service=Service(self.instance, str(state_dir)),
+            feed=(Feed("binance", "binance", ("BTCUSDT",)),),
+            monitor=Monitor(f"127.0.0.1:{self.port}"),
+        )
+        self.pages = {name: self._page(name, fields) for _, name, fields in CHILDREN}
+        self.supervisor = self._page("supervisor", SUPERVISOR)
+        self.ring = f"wsadapter-{self.instance}-{CONNECTION}"
+        ring.create(self.ring, 65_536, 7)
+        self.everything_up()
+
+    def page_name(self, name: str) -> str:
+        return f"wsadapter-{self.instance}-stats-{name}"
+
+    def _page(self, name: str, fields: Sequence[str]) -> StatsPage:
+        return StatsPage.create(self.page_name(name), fields)
+
+    def everything_up(self) -> None:
+        for role, name, _ in CHILDREN:
+            self.supervisor[f'child_up{{role="{role}",name="{name}"}}'] = 1
+            self.supervisor[f'child_pid{{name="{name}"}}'] = os.getpid()
+            self.pages[name]["state"] = RUNNING
+            self.pages[name]["heartbeat_ns"] = time.monotonic_ns()
+        ingest = self.pages[CONNECTION]
+        ingest["connection_up"] = 1
+        for name in SUBSCRIPTIONS:
+            ingest[f'stream_state{{stream="{name}"}}'] = 1
+        self.pages["serializer-0"]["broker_up"] = 1
+        self.pages["consumer-0"]["broker_up"] = 1
+        self.pages["consumer-0"]["clickhouse_up"] = 1
+
+    def options(self) -> dict[str, Any]:
+        children = [{"role": role, "name": name, "page": self.page_name(name)} for role, name, _ in CHILDREN]
+        return {
+            "supervisor_pid": os.getpid(),
+            "children": children,
+            "rings": [{"connection": CONNECTION, "name": self.ring}],
+        }
+
+    def args(self) -> bytes:
+        args = ChildArgs("monitor", "monitor", self.instance, self.config, self.page_name("monitor"))
+        return msgspec.json.encode(msgspec.structs.replace(args, options=self.options())) + b"\n"
+
+    def remove(self) -> None:
+        for page in (*self.pages.values(), self.supervisor):
+            page.release()
+            Segment.unlink(page.name)
+        Segment.unlink(self.ring)
+
+
+@contextmanager
+def road(state_dir: Path) -> Iterator[Road]:
+    made = Road(state_dir)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@contextmanager
+def monitor(made: Road) -> Iterator[subprocess.Popen[bytes]]:
+    """The monitor as the supervisor starts it, answering."""
+    process = start(made)
+    try:
+        eventually(lambda: answers(made.port) or process.poll() is not None, message="the monitor answers")
+        yield process
+    finally:
+        stop(process)
+
+
+def start(made: Road) -> subprocess.Popen[bytes]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wsadapter.monitor"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    process.stdin.write(made.args())
+    process.stdin.flush()
+    return process
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Close the lifeline, as a supervisor that dies does."""
+    assert process.stdin is not None
+    assert process.stderr is not None
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    try:
+        process.wait(timeout=15)
+    finally:
+        process.kill()
+        process.stderr.close()
+
+
+def answers(port: int) -> bool:
+    with suppress(OSError):
+        return get(port, "/livez")[0] == 200
+    return False
+
+
+def get(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, dict(answer.getheaders()), answer.read()
+    finally:
+        connection.close()
+
+
+def get_json(port: int, path: str) -> tuple[int, Any]:
+    status, _, body = get(port, path)
+    return status, json.loads(body)

@@ -1,0 +1,112 @@
+"""The exposition: every fixed name is there, with its labels, and parses as Prometheus does."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from monitor.monitor_process import CONNECTION, Road, road
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+from wsadapter import metrics, snapshot, stats_fields
+from wsadapter.histogram import Histogram
+
+# DESIGN section 6, "Metrics": a counter's name with its _total
+FIXED = (
+    "frames_total", "bytes_total", "events_total", "decode_errors_total", "reconnects_total", "connection_up",
+    "stream_state", "ring_used_bytes", "ring_dropped_total", "produced_total", "delivered_total", "delivery_seconds",
+    "spool_bytes", "consumed_total", "accepted_rows_total", "rejected_rows_total", "insert_seconds", "consumer_lag",
+    "dead_letters_total", "gaps_total", "gap_missing_total", "repaired_total", "child_up", "child_restarts_total",
+    "build_info",
+)  # fmt: skip
+LABELS = {
+    "events_total": {"exchange", "stream"},
+    "decode_errors_total": {"kind"},
+    "reconnects_total": {"reason"},
+    "gaps_total": {"cause"},
+    "child_restarts_total": {"role", "reason"},
+}
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Road]:
+    with road(tmp_path) as found:
+        yield found
+
+
+def scrape(made: Road) -> dict[str, Metric]:
+    render = metrics.exposition(lambda: snapshot.take(made.config, snapshot.watched(made.options())))
+    return {family.name: family for family in text_string_to_metric_families(render().decode())}
+
+
+def test_every_fixed_name_is_exposed(made: Road) -> None:
+    found = scrape(made)
+    samples = {sample.name for family in found.values() for sample in family.samples}
+    names = {name if not name.endswith("_seconds") else f"{name}_bucket" for name in FIXED}
+
+    assert {f"wsadapter_{name}" for name in names} - samples == set()
+    for name, labels in LABELS.items():
+        family = found[f"wsadapter_{name.removesuffix('_total')}"]
+        assert all(labels <= sample.labels.keys() for sample in family.samples)
+        assert family.type == "counter"
+    assert all(name.startswith("wsadapter_") for name in found)
+
+
+def test_values_and_labels_of_a_connection(made: Road) -> None:
+    page = made.pages[CONNECTION]
+    page['events_total{stream="trade"}'] = 2**40
+    page["last_receive_ns"] = 1_700_000_000_500_000_000
+    found = scrape(made)
+
+    (trade,) = (s for s in found["wsadapter_events"].samples if s.labels["stream"] == "trade")
+    assert trade.labels == {"exchange": "binance", "connection": CONNECTION, "stream": "trade"}
+    assert trade.value == 2**40
+    assert found["wsadapter_last_receive_seconds"].samples[0].value == 1_700_000_000.5
+
+
+def test_histograms(made: Road) -> None:
+    histogram = Histogram(made.pages["serializer-0"], "delivery_seconds")
+    histogram.observe(3_000_000, 4)
+    histogram.observe(7_000_000_000)
+    family = scrape(made)["wsadapter_delivery_seconds"]
+    values = {(s.name, s.labels.get("le")): s.value for s in family.samples}
+
+    assert family.type == "histogram"
+    assert values["wsadapter_delivery_seconds_bucket", "0.002"] == 0
+    assert values["wsadapter_delivery_seconds_bucket", "0.005"] == 4
+    assert values["wsadapter_delivery_seconds_bucket", "+Inf"] == 5
+    assert values["wsadapter_delivery_seconds_count", None] == 5
+    assert values["wsadapter_delivery_seconds_sum", None] == pytest.approx(7.012)
+
+
+def test_no_series_twice(made: Road) -> None:
+    samples = [(s.name, tuple(sorted(s.labels.items()))) for f in scrape(made).values() for s in f.samples]
+
+    assert len(samples) == len(set(samples))
+
+
+def test_counters_of_every_role_are_exposed() -> None:
+    pages = (
+        stats_fields.ingest(["a"]), stats_fields.SERIALIZER, stats_fields.CONSUMER, stats_fields.MONITOR,
+        stats_fields.EXCHANGE, stats_fields.SERVICE,
+    )  # fmt: skip
+    counters = {name for page in pages for field in page if (name := snapshot.parse_field(field)[0]).endswith("_total")}
+
+    assert counters - metrics.HELP.keys() == set()
+
+
+def test_pages_that_are_not_there_are_no_error(made: Road) -> None:
+    options = {
+        "children": [{"role": "ingest", "name": "x", "page": "wsadapter-none"}],
+        "rings": [{"connection": "x", "name": "wsadapter-none-ring"}],
+    }
+    found = metrics.families(snapshot.take(made.config, snapshot.watched(options)))
+
+    assert {family.name for family in found.all()} >= {"wsadapter_build_info", "wsadapter_spool_bytes"}
+
+
+def test_a_connection_belongs_to_the_longest_feed_name(made: Road) -> None:
+    taken = snapshot.take(made.config, snapshot.watched(made.options()))
+
+    assert taken.exchange_of("binance-public-0") == "binance"
+    assert taken.exchange_of("binancex-public-0") == ""

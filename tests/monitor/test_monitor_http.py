@@ -1,0 +1,196 @@
+"""The monitor's pages over HTTP, from a real process over hand-made stats pages."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from eventually import eventually
+from monitor.monitor_process import (
+    CHILDREN,
+    CONNECTION,
+    SUBSCRIPTIONS,
+    Road,
+    get,
+    get_json,
+    monitor,
+    road,
+    start,
+)
+
+from wsadapter import ring
+from wsadapter.errors import ExitCode
+from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    with road(tmp_path_factory.mktemp("state")) as made, monitor(made):
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def _everything_up(watched: Road) -> None:
+    watched.everything_up()
+
+
+def reasons(watched: Road) -> list[str]:
+    status, answer = get_json(watched.port, "/readyz")
+    assert (status == 200) == (answer["reasons"] == []) == answer["ready"]
+    found: list[str] = answer["reasons"]
+    return found
+
+
+def test_ready_when_everything_is_up(watched: Road) -> None:
+    assert get(watched.port, "/livez")[0] == 200
+    assert reasons(watched) == []
+
+
+@pytest.mark.parametrize(
+    ("page", "field", "value", "expected"),
+    [
+        (CONNECTION, "connection_up", 0, f"{CONNECTION}: not connected"),
+        (CONNECTION, f'stream_state{{stream="{SUBSCRIPTIONS[0]}"}}', 0, f"{CONNECTION}: not acked: {SUBSCRIPTIONS[0]}"),
+        (CONNECTION, f'stream_state{{stream="{SUBSCRIPTIONS[1]}"}}', 4, f"{CONNECTION}: refused: {SUBSCRIPTIONS[1]}"),
+        ("serializer-0", "broker_up", 0, "serializer-0: Kafka does not answer"),
+        ("consumer-0", "broker_up", 0, "consumer-0: Kafka does not answer"),
+        ("consumer-0", "clickhouse_up", 0, "consumer-0: ClickHouse does not answer"),
+        ("serializer-0", "state", 1, "serializer-0: waiting"),
+        ("consumer-0", "state", 4, "consumer-0: paused"),
+        ("exchange", "state", 0, "exchange: starting"),
+        ("exchange", "heartbeat_ns", 1, "exchange: no heartbeat for"),
+    ],
+)
+def test_not_ready_says_why(watched: Road, page: str, field: str, value: int, expected: str) -> None:
+    watched.pages[page][field] = value
+
+    (reason,) = reasons(watched)
+    assert reason.startswith(expected)
+
+
+def test_a_child_that_is_down_counts_as_down_whatever_its_page_says(watched: Road) -> None:
+    watched.supervisor['child_up{role="serializer",name="serializer-0"}'] = 0
+    watched.supervisor['child_restarts_total{role="serializer",name="serializer-0",reason="signal"}'] = 2
+
+    assert reasons(watched) == ["serializer-0: down"]
+    children = {child["name"]: child for child in get_json(watched.port, "/status")[1]["children"]}
+    assert children["serializer-0"]["state"] == "down"
+    assert children["serializer-0"]["restarts"] == 2
+
+
+def test_a_page_that_vanishes_and_comes_back(watched: Road) -> None:
+    fields = watched.pages["exchange"].fields
+    Segment.unlink(watched.page_name("exchange"))
+    status = get_json(watched.port, "/status")[1]
+    assert [child["name"] for child in status["children"]].count("exchange") == 1
+
+    watched.pages["exchange"].release()
+    watched.pages["exchange"] = StatsPage.create(watched.page_name("exchange"), fields)
+    watched.everything_up()
+    watched.pages["exchange"]['sent_total{stream="trade"}'] = 5
+    assert get_json(watched.port, "/status")[1]["totals"]["sent"] == {"trade": 5}
+
+
+def test_status_has_the_words_of_the_design(watched: Road) -> None:
+    writer = ring.RingWriter.attach(watched.ring)
+    writer.try_write(4, b"x" * 100)
+    writer.publish()
+    used = writer.used()
+    writer.add_dropped(3)
+    writer.release()
+    ingest = watched.pages[CONNECTION]
+    ingest["frames_total"], ingest['events_total{stream="trade"}'] = 12, 10
+    watched.pages["consumer-0"]['accepted_rows_total{stream="trade"}'] = 9
+    watched.pages["consumer-0"]['consumer_lag{stream="trade"}'] = 1
+
+    _, status = get_json(watched.port, "/status")
+
+    assert [child["role"] for child in status["children"]] == ["supervisor", *(role for role, _, _ in CHILDREN)]
+    for child in status["children"]:
+        assert {"role", "name", "pid", "state", "restarts"} <= child.keys()
+    assert status["children"][0]["pid"] == os.getpid() == status["supervisor"]["pid"]
+    (connection,) = status["connections"]
+    assert (connection["connection"], connection["exchange"], connection["up"]) == (CONNECTION, "binance", True)
+    assert (connection["frames"], connection["events"]) == (12, 10)
+    assert [(s["stream"], s["state"], s["age_seconds"]) for s in status["streams"]] == [
+        (name, "acked", None) for name in SUBSCRIPTIONS
+    ]
+    (found,) = status["rings"]
+    assert (found["capacity_bytes"], found["used_bytes"], found["dropped"], found["epoch"]) == (65536, used, 3, "7")
+    (consumer,) = status["consumers"]
+    assert (consumer["accepted_rows"], consumer["lag"], consumer["paused"]) == ({"trade": 9}, {"trade": 1}, [])
+    assert status["totals"]["events"] == {"trade": 10}
+
+
+def test_status_page_brings_everything_along(watched: Road) -> None:
+    status, headers, body = get(watched.port, "/")
+    page = body.decode()
+
+    assert status == 200
+    assert headers["Content-Type"].startswith("text/html")
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert re.findall(r"https?://|\bsrc=|\bhref=|@import|innerHTML", page) == []
+    # every key that the page asks /status for is there
+    answer = get_json(watched.port, "/status")[1]
+    assert set(re.findall(r"\bs\.([a-z_]+)", page)) <= answer.keys()
+    assert set(re.findall(r"\bt\.([a-z_]+)", page)) <= answer["totals"].keys()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/nothing", 404),
+        ("POST", "/metrics", 405),
+        ("DELETE", "/", 405),
+        ("GET", "/livez?x=1", 200),
+        ("HEAD", "/", 200),
+    ],
+)
+def test_what_is_not_there_and_what_is_not_done(watched: Road, method: str, path: str, expected: int) -> None:
+    status, headers, body = get(watched.port, path, method)
+
+    assert status == expected
+    assert headers.get("Allow") == ("GET, HEAD" if expected == 405 else None)
+    assert (body == b"") == (method == "HEAD")
+
+
+def test_listens_on_loopback_only(watched: Road) -> None:
+    tables = Path("/proc/net/tcp").read_text().splitlines()[1:] + Path("/proc/net/tcp6").read_text().splitlines()[1:]
+    listening = [line.split()[1] for line in tables if line.split()[3] == "0A"]
+    addresses = [address.rpartition(":")[0] for address in listening if address.endswith(f":{watched.port:04X}")]
+
+    assert addresses == ["0100007F"]
+
+
+def test_memory_is_small(watched: Road) -> None:
+    for _ in range(50):
+        get(watched.port, "/metrics")
+        get(watched.port, "/status")
+    (child,) = (c for c in get_json(watched.port, "/status")[1]["children"] if c["role"] == "monitor")
+
+    assert child["rss_bytes"] < 50 * 1024 * 1024
+
+
+def test_port_in_use_is_a_clear_end(tmp_path: Path, watched: Road) -> None:
+    with road(tmp_path) as other:
+        other.config = watched.config
+        process = start(other)
+        try:
+            _, said = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert process.returncode == ExitCode.UNAVAILABLE
+    assert f"monitor.listen {watched.config.monitor.listen}: the address is in use" in said.decode()
+
+
+def test_ends_with_its_supervisor_and_when_told(tmp_path: Path) -> None:
+    with road(tmp_path) as made:
+        for end in (subprocess.Popen.terminate, lambda process: process.stdin.close()):
+            with monitor(made) as process:
+                end(process)
+                assert eventually(lambda p=process: p.poll() is not None)  # type: ignore[misc]
+                assert process.returncode == 0

@@ -1,0 +1,104 @@
+"""The oracle: what reached a ring against what is in the tables, record by record.
+
+`RingWatcher` follows the rings as a second, read-only reader and keeps the identity (epoch, position) of every published
+record with its stream and natural id. Every table has these columns, so "everything that reached a ring is stored once"
+is a comparison of two multisets, whatever was killed in between.
+"""
+
+import threading
+import urllib.parse
+import urllib.request
+from collections import Counter
+
+import msgspec
+
+from wsadapter.errors import SegmentError
+from wsadapter.events import Kline
+from wsadapter.ring import RingReader
+from wsadapter.streams import BY_KIND, SPECS
+
+Identity = tuple[str, int, int]
+"""(stream, epoch, position)"""
+
+
+class RingWatcher(threading.Thread):
+    """Follows rings from now on; `published` is complete up to the last `catch_up`."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(daemon=True)
+        self._readers = [RingReader.attach(name, writable=False) for name in names]
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        self.published: set[Identity] = set()
+        self.open_candles: set[Identity] = set()
+        self.error: SegmentError | None = None
+        self.start()
+
+    def run(self) -> None:
+        while not self._over.wait(0.05):
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        with self._lock:
+            for reader in self._readers:
+                try:
+                    records = reader.poll(1_000_000)
+                except SegmentError as error:  # overtaken: the writer lapped us, the test is too slow
+                    self.error = error
+                    continue
+                for position, kind, payload in records:
+                    spec = BY_KIND[kind]
+                    identity = (spec.name, reader.epoch, position)
+                    if spec.event is Kline and not msgspec.msgpack.decode(payload, type=Kline).closed:
+                        self.open_candles.add(identity)
+                    else:
+                        self.published.add(identity)
+
+    def stop(self) -> None:
+        """Take what is left and let go of the rings."""
+        self._over.set()
+        self.join()
+        self.catch_up()
+        for reader in self._readers:
+            reader.release()
+        assert self.error is None, self.error
+
+
+def query(url: str, sql: str) -> list[list[str]]:
+    """Rows of text from ClickHouse."""
+    request = urllib.request.Request(f"{url}/", data=f"{sql} FORMAT TabSeparated".encode())
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return [line.split("\t") for line in answer.read().decode().splitlines()]
+
+
+def stored(url: str, database: str = "market") -> Counter[Identity]:
+    """Every stored row's identity, without FINAL: duplicates show."""
+    found: Counter[Identity] = Counter()
+    for spec in SPECS:
+        for epoch, position in query(url, f"SELECT epoch, position FROM {database}.{spec.name}"):
+            found[(spec.name, int(epoch), int(position))] += 1
+    return found
+
+
+def compare(published: set[Identity], rows: Counter[Identity]) -> tuple[list[Identity], list[Identity]]:
+    """(lost, duplicated) among ``published``; rows of other rings and runs do not matter."""
+    lost = sorted(published - set(rows))
+    duplicated = sorted(identity for identity, count in rows.items() if count > 1)
+    return lost, duplicated
+
+
+def unique(url: str, database: str = "market") -> dict[str, tuple[int, int]]:
+    """Table -> (count(), count() FINAL)."""
+    return {
+        spec.name: (
+            int(query(url, f"SELECT count() FROM {database}.{spec.name}")[0][0]),
+            int(query(url, f"SELECT count() FROM {database}.{spec.name} FINAL")[0][0]),
+        )
+        for spec in SPECS
+    }
+
+
+def http_get(url: str, parameters: dict[str, str]) -> str:
+    with urllib.request.urlopen(f"{url}/?{urllib.parse.urlencode(parameters)}", timeout=30) as answer:
+        text: str = answer.read().decode()
+        return text

@@ -1,0 +1,31 @@
+"""`make run FOR=...`: stand-ins and venue, a table that can be queried meanwhile, an account that balances, exit 0."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from eventually import eventually
+from oracle import http_get, query, unique
+from road_site import Site
+
+pytestmark = pytest.mark.integration
+TABLES = ("kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker", "gap")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()
+
+
+def test_the_demo_balances(site: Site) -> None:
+    site.start("--demo", "--for", "15s").ready()
+    eventually(
+        lambda: all(int(query(site.clickhouse, f"SELECT count() FROM market.{t}")[0][0]) for t in TABLES), 40, "rows"
+    )
+    assert http_get(site.clickhouse, {"query": "SELECT 40 + 2"}).strip() == "42"
+    assert all(final for _, final in unique(site.clickhouse).values() if final) is True
+
+    assert site.wait(90) == 0, site.said()
+    assert "lost 0  duplicates 0" in site.said()

@@ -1,0 +1,132 @@
+"""The whole product as its users start it: the command, a configuration, free ports; killed and asked at will."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eventually import eventually
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Site:
+    """One state directory and one configuration. Without ``kafka``/``clickhouse`` the stand-ins are started with it."""
+
+    def __init__(
+        self, directory: Path, kafka: str = "", clickhouse: str = "", extra: str = "", database: str = "market"
+    ) -> None:
+        self.directory = directory
+        self.state = directory / "state"
+        self.embedded = not kafka
+        self.kafka = kafka or f"127.0.0.1:{free_port()}"
+        self.clickhouse = clickhouse or f"http://127.0.0.1:{free_port()}"
+        self.monitor = f"127.0.0.1:{free_port()}"
+        self.database = database
+        self.config = directory / "wsadapter.toml"
+        self.config.write_text(
+            f'[service]\nstate_dir = "{self.state}"\ndrain_seconds = 30\n'
+            f'[kafka]\nbootstrap_servers = "{self.kafka}"\ntopic_prefix = "{database}."\n'
+            f'[clickhouse]\nurl = "{self.clickhouse}"\ndatabase = "{database}"\nbatch_seconds = 0.5\n'
+            f'[monitor]\nlisten = "{self.monitor}"\n'
+            f"{extra}\n"
+        )
+        self.output = directory / "output"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *arguments: str, environ: Mapping[str, str] | None = None) -> "Site":
+        command = [str(Path(sys.executable).with_name("wsadapter-supervisor")), "--config", str(self.config)]
+        embedded = ["--embedded"] if self.embedded else []
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*command, *embedded, *arguments],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **(environ or {})},
+            )
+        return self
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None
+        return self._process
+
+    def wait(self, timeout: float = 120.0) -> int:
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {timeout} s:\n{self.said()}") from None
+
+    def stop(self, timeout: float = 60.0) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def close(self) -> None:
+        """Leave nothing running, whatever the test did."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(60)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+
+    def said(self, last: int = 6000) -> str:
+        return self.output.read_text(errors="replace")[-last:] if self.output.exists() else ""
+
+    def get(self, path: str) -> tuple[int, str]:
+        """(status, body); status 0 when the monitor does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://{self.monitor}{path}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def status(self) -> dict[str, Any]:
+        code, body = self.get("/status")
+        found: dict[str, Any] = json.loads(body) if code == 200 else {}
+        return found
+
+    def ready(self, timeout: float = 120.0) -> "Site":
+        """Every child up, every subscription acked, broker and ClickHouse answering."""
+
+        def look() -> bool:
+            assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.said()}"
+            return self.get("/readyz")[0] == 200
+
+        eventually(look, timeout, f"ready: {self.get('/readyz')[1]}")
+        return self
+
+    def children(self) -> dict[str, dict[str, Any]]:
+        """Name -> child, the supervisor left out."""
+        return {c["name"]: c for c in self.status().get("children", []) if c["role"] != "supervisor"}
+
+    def kill(self, name: str) -> int:
+        """kill -9 of one child; its pid."""
+        pid: int = eventually(lambda: self.children().get(name, {}).get("pid"), 30, name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def rings(self) -> list[str]:
+        return [ring["name"] for ring in self.status()["rings"]]
+
+    def lag(self) -> int:
+        """Records somewhere between a ring and a table."""
+        totals = self.status()["totals"]
+        waiting: int = sum(totals["events"].values()) - totals["open_candles"] - sum(totals["accepted_rows"].values())
+        return waiting

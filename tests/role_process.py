@@ -1,0 +1,90 @@
+"""Start one role as the supervisor would: its stats page, its rings, its arguments on standard input."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+from eventually import eventually
+
+from wsadapter.config import Config
+from wsadapter.lifecycle import ChildArgs, ChildState, RingRef
+from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
+
+
+class RoleProcess:
+    """One role, started and killed at will; the page outlives the process, as it does in production."""
+
+    def __init__(
+        self,
+        module: str,
+        role: str,
+        config: Config,
+        fields: Sequence[str],
+        rings: Sequence[RingRef] = (),
+        ring: RingRef | None = None,
+        options: Mapping[str, Any] | None = None,
+        name: str = "",
+    ) -> None:
+        name = name or f"{role}-0"
+        self._module = module
+        page = f"wsadapter-{config.service.instance}-stats-{name}"
+        self.page = StatsPage.create(page, fields)
+        self._args = ChildArgs(
+            role, name, config.service.instance, config, page, ring, tuple(rings), dict(options or {})
+        )
+        self._fds = sorted({r.doorbell_fd for r in (*rings, *([ring] if ring else []))})
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        assert self._process is not None
+        return self._process.poll()
+
+    def start(self, until: ChildState | None = ChildState.RUNNING, timeout: float = 30.0) -> "RoleProcess":
+        self.page["state"] = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self._module], stdin=subprocess.PIPE, pass_fds=self._fds, close_fds=True
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(self._args) + b"\n")
+        self._process.stdin.flush()
+        if until is not None:
+            eventually(lambda: self.page["state"] == until or self.returncode is not None, timeout, self._module)
+            assert self.returncode is None, f"{self._module} ended with {self.returncode}"
+        return self
+
+    def kill(self) -> None:
+        assert self._process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+
+    def stop(self, timeout: float = 30.0) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        if self.returncode is None:
+            self._process.terminate()
+        code = self._process.wait(timeout)
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        return code
+
+    def close(self) -> None:
+        if self._process is not None and self.returncode is None:
+            self.kill()
+        name = self.page.name
+        self.page.release()
+        Segment.unlink(name)

@@ -1,0 +1,171 @@
+"""What ingest puts into a ring: events in order, a Gap for what did not fit, the connection's own gap open and closed."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from samples import NS, full, trade
+
+from wsadapter import doorbell, ring, stats_fields
+from wsadapter.events import Event, Gap, Trade
+from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.ingest import RingPublisher
+from wsadapter.ring import RingReader, RingWriter
+from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
+from wsadapter.streams import BY_KIND
+
+CAPACITY = 65_536
+PLAN = ConnectionPlan("binance-market-0", "binance", "ws://127.0.0.1:1/market/stream", (), ("BTCUSDT", "ETHUSDT"))
+
+
+class Bench:
+    """A publisher on a real ring and page, and the reader of that ring."""
+
+    def __init__(self, name: str) -> None:
+        ring.create(name, CAPACITY, NS)
+        self.page = StatsPage.create(name + "-stats", stats_fields.ingest(("btcusdt@aggTrade",)))
+        self.names = (name, name + "-stats")
+        self.bell = doorbell.create()
+        self.reader = RingReader.attach(name)
+        self.last_gaps: list[int] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """A new publisher on the same ring and page, as after a kill."""
+        self.writer = RingWriter.attach(self.names[0])
+        self.publisher = RingPublisher(self.writer, self.bell, self.page, PLAN)
+        self.publisher.set_last_gap = self.last_gaps.append
+
+    def read(self) -> list[Any]:
+        """All published events, done with."""
+        events = [
+            (position, msgspec.msgpack.decode(payload, type=BY_KIND[kind].event))
+            for position, kind, payload in self.reader.poll(1_000_000)
+        ]
+        self.reader.commit(self.reader.position)
+        for position, event in events:
+            if isinstance(event, Gap) and not event.gap_id:
+                event.gap_id = f"{NS}:{position}"
+        return [event for _, event in events]
+
+    def fill(self) -> int:
+        """Publish trades until one does not fit; how many did."""
+        number = 0
+        while not self.writer.dropped:
+            number += 1
+            self.publisher.publish(trade(number))
+        self.publisher.on_read_end()
+        return number - 1
+
+    def close(self) -> None:
+        self.reader.release()
+        self.writer.release()
+        self.page.release()
+        os.close(self.bell)
+        for name in self.names:
+            Segment.unlink(name)
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    made = Bench(f"wsadapter-test-{os.getpid()}")
+    yield made
+    made.close()
+
+
+def test_every_event_type_survives_the_ring(bench: Bench) -> None:
+    events: list[Event] = full()
+    for event in events:
+        bench.publisher.publish(event)
+    assert bench.read() == []  # nothing before the end of the socket read
+    bench.publisher.on_read_end()
+
+    assert bench.read() == events
+    assert bench.page['events_total{stream="depth"}'] == 1
+    assert bench.page["last_receive_ns"] == NS + 5
+
+
+def test_open_candles_are_counted(bench: Bench) -> None:
+    closed = full()[0]
+    opened = msgspec.structs.replace(closed, closed=False)
+    for event in (closed, opened, opened):
+        bench.publisher.publish(event)
+
+    assert bench.page["open_candles_total"] == 2
+
+
+def test_a_full_ring_becomes_one_gap_per_stream_and_symbol(bench: Bench) -> None:
+    kept = bench.fill()
+    for number in range(kept + 2, kept + 10):
+        bench.publisher.publish(trade(number))
+    bench.publisher.publish(trade(1, "ETHUSDT"))
+    bench.publisher.recover(NS + 50)
+    assert len(bench.read()) == kept, "no room yet, so nothing was said"
+
+    bench.publisher.recover(NS + 60)
+    bench.publisher.publish(trade(kept + 10))
+    bench.publisher.on_read_end()
+    btc, eth, event = bench.read()
+
+    assert (btc.cause, btc.stream, btc.symbol, btc.missing_count) == ("ring_full", "trade", "BTCUSDT", 9)
+    assert (btc.first_missing, btc.last_missing) == (kept + 1, kept + 9)
+    assert (eth.symbol, eth.missing_count, eth.first_missing) == ("ETHUSDT", 1, 1)
+    assert isinstance(event, Trade)
+    assert event.last_gap_ns == NS + 60, "the in-order gap marker"
+    assert bench.page['ring_dropped_total{stream="trade"}'] == bench.writer.dropped == 10
+    assert bench.page['gaps_total{cause="ring_full"}'] == 2
+    assert bench.page['events_total{stream="trade"}'] == kept + 1
+
+
+def test_the_connections_gap_is_open_then_ended(bench: Bench) -> None:
+    bench.publisher.open_gap("connect", NS, NS + 1)
+    bench.publisher.open_gap("disconnect", NS + 2, NS + 2)  # one at a time
+    bench.publisher.close_gap(NS + 9)
+    first, second = bench.read()
+
+    assert (first.cause, first.started_ns, first.ended_ns, first.version) == ("connect", NS, None, 1)
+    assert (second.gap_id, second.cause, second.ended_ns, second.version) == (first.gap_id, "connect", NS + 9, 2)
+    assert bench.last_gaps == [NS + 9]
+    assert bench.page['gaps_total{cause="connect"}'] == 1
+
+
+def test_a_killed_ingest_leaves_its_open_gap_to_the_next(bench: Bench) -> None:
+    bench.publisher.open_gap("disconnect", NS, NS + 1)
+    bench.restart()
+    bench.publisher.open_gap("restart", NS + 5, NS + 5)
+    bench.publisher.close_gap(NS + 9)
+    first, second = bench.read()
+
+    assert (second.gap_id, second.cause, second.started_ns, second.ended_ns) == (first.gap_id, "disconnect", NS, NS + 9)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_gap_that_finds_the_ring_full_is_said_later(bench: Bench, ended: bool) -> None:
+    kept = bench.fill()
+    bench.publisher.open_gap("disconnect", NS, NS + 1)
+    if ended:
+        bench.publisher.close_gap(NS + 2)
+    assert len(bench.read()) == kept
+    bench.publisher.recover(NS + 3)
+    if not ended:
+        bench.publisher.close_gap(NS + 4)
+    dropped, *gaps = bench.read()
+
+    assert dropped.cause == "ring_full"
+    assert [(g.cause, g.version, g.ended_ns) for g in gaps] == (
+        [("disconnect", 1, NS + 2)] if ended else [("disconnect", 1, None), ("disconnect", 2, NS + 4)]
+    )
+    assert len({g.gap_id for g in gaps}) == 1
+    assert not bench.publisher.gap.is_open
+
+
+def test_an_event_larger_than_the_ring_takes_is_a_counted_bad_event(bench: Bench) -> None:
+    depth = msgspec.structs.replace(full()[2], bid_price=["1.0"] * 10_000)
+    bench.publisher.publish(depth)
+    bench.publisher.on_read_end()
+
+    assert bench.read() == []
+    assert bench.page['decode_errors_total{kind="oversize"}'] == 1

@@ -1,0 +1,127 @@
+"""Which rings are adopted, set aside, unlinked or kept."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from wsadapter import ring
+from wsadapter.ring import RingReader, RingWriter
+from wsadapter.rings import LastReceived, Rings
+from wsadapter.shm import Segment, listing
+
+CAPACITY = 65_536
+
+
+@pytest.fixture
+def instance() -> Iterator[str]:
+    name = f"rings-test-{os.getpid()}"
+    yield name
+    for segment in listing(f"wsadapter-{name}-"):
+        Segment.unlink(segment)
+
+
+def rings(instance: str, capacity: int = CAPACITY, serializers: int = 1) -> Rings:
+    epochs = itertools.count(1000)
+    return Rings(instance, capacity, lambda: next(epochs), serializers)
+
+
+def write(name: str, count: int) -> None:
+    writer = RingWriter.attach(name)
+    for number in range(count):
+        assert writer.try_write(1, b"%d" % number)
+    writer.publish()
+    writer.release()
+
+
+def test_a_new_ring_has_its_own_epoch(instance: str) -> None:
+    made = rings(instance)
+    made.open(["a", "b"])
+
+    assert [made.refs[c].epoch for c in ("a", "b")] == [1000, 1001]
+    assert made.adopted == 0
+    assert made.close() == 0
+    assert listing(f"wsadapter-{instance}-") == []
+
+
+def test_a_left_ring_is_adopted_with_its_epoch_and_records(instance: str) -> None:
+    ring.create(f"wsadapter-{instance}-a", CAPACITY, 77)
+    write(f"wsadapter-{instance}-a", 5)
+    made = rings(instance)
+    made.open(["a"])
+
+    assert (made.refs["a"].epoch, made.adopted, made.unread()) == (77, 5, 5)
+    assert made.kept("a")
+    assert made.close() == 5, "kept for the next start"
+    assert listing(f"wsadapter-{instance}-") == [f"wsadapter-{instance}-a"]
+
+
+@pytest.mark.parametrize("connections", [["a"], ["b"]], ids=["other capacity", "no such connection"])
+def test_a_ring_that_no_longer_fits_is_set_aside_until_drained(instance: str, connections: list[str]) -> None:
+    ring.create(f"wsadapter-{instance}-a", CAPACITY, 77)
+    write(f"wsadapter-{instance}-a", 5)
+    made = rings(instance, CAPACITY * 2)
+    made.open(connections)
+    (aside,) = made.aside
+
+    assert made.refs[connections[0]].epoch == 1000
+    assert aside.epoch == 77
+    assert set(made.of_serializer(0)) == {made.refs[connections[0]], aside}
+
+    reader = RingReader.attach(aside.name)
+    assert [payload for _, _, payload in reader.poll(10)] == [b"0", b"1", b"2", b"3", b"4"]
+    reader.commit(reader.position)
+    reader.release()
+    assert made.close() == 0
+    assert listing(f"wsadapter-{instance}-") == []
+
+
+def test_one_set_aside_before_is_found_again(instance: str) -> None:
+    ring.create(f"wsadapter-{instance}-a", CAPACITY, 77)
+    write(f"wsadapter-{instance}-a", 5)
+    first = rings(instance, CAPACITY * 2)
+    first.open(["a"])
+    assert first.close() == 5
+    second = rings(instance, CAPACITY * 2)
+    second.open(["a"])
+
+    assert [ref.epoch for ref in second.aside] == [77]
+    assert second.adopted == 5
+
+
+def test_an_empty_ring_that_no_longer_fits_goes_at_once(instance: str) -> None:
+    ring.create(f"wsadapter-{instance}-gone", CAPACITY, 77)
+    made = rings(instance)
+    made.open(["a"])
+
+    assert not Segment.exists(f"wsadapter-{instance}-gone")
+    assert made.aside == []
+    made.close()
+
+
+def test_stats_pages_and_strangers_are_left_alone(instance: str) -> None:
+    Segment.create(f"wsadapter-{instance}-stats-x", 4096).close()
+    Segment.create(f"wsadapter-{instance}-other", 8192).close()
+    made = rings(instance)
+    made.open(["a"])
+    made.close()
+
+    assert listing(f"wsadapter-{instance}-") == [f"wsadapter-{instance}-other", f"wsadapter-{instance}-stats-x"]
+
+
+def test_rings_are_spread_over_serializers(instance: str) -> None:
+    made = rings(instance, serializers=2)
+    made.open(["a", "b", "c"])
+
+    assert [[r.connection for r in made.of_serializer(n)] for n in (0, 1)] == [["a", "c"], ["b"]]
+    made.close()
+
+
+def test_last_received_survives(tmp_path: Path) -> None:
+    LastReceived(str(tmp_path)).keep({"a": 5, "b": 0})
+    LastReceived(str(tmp_path)).keep({"c": 7})
+    again = LastReceived(str(tmp_path))
+
+    assert [again.of(c) for c in "abcd"] == [5, 0, 7, 0]

@@ -1,0 +1,153 @@
+"""Rings to the real broker: in order, once a record while nothing is killed, nothing lost when it is."""
+
+import itertools
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from eventually import eventually
+from role_process import RoleProcess
+from samples import NS, full, sparse, trade
+
+from wsadapter import config as configuration
+from wsadapter import doorbell, ring, stats_fields
+from wsadapter.config import Config
+from wsadapter.lifecycle import RingRef
+from wsadapter.pb import market_pb2
+from wsadapter.ring import RingReader, RingWriter
+from wsadapter.shm import Segment
+from wsadapter.streams import BY_EVENT, SPECS
+
+pytestmark = pytest.mark.integration
+_numbers = itertools.count()
+
+
+class Road:
+    """A ring, its writer, and a serializer that reads it."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.name = f"wsadapter-{config.service.instance}-c0"
+        ring.create(self.name, 1 << 20, NS)
+        self.bell = doorbell.create()
+        self.writer = RingWriter.attach(self.name)
+        self.ref = RingRef("c0", self.name, NS, self.bell)
+        self.serializer = RoleProcess(
+            "wsadapter.serializer", "serializer", config, stats_fields.SERIALIZER, rings=[self.ref]
+        )
+
+    def publish(self, *records: tuple[int, bytes]) -> None:
+        for kind, payload in records:
+            assert self.writer.try_write(kind, payload)
+        self.writer.publish()
+        doorbell.ring(self.bell)
+
+    def unread(self) -> int:
+        reader = RingReader.attach(self.name, writable=False)
+        try:
+            return reader.unread()
+        finally:
+            reader.release()
+
+    def close(self) -> None:
+        self.serializer.close()
+        self.writer.release()
+        os.close(self.bell)
+        Segment.unlink(self.name)
+
+
+@pytest.fixture
+def road(kafka: str, tmp_path: Path) -> Iterator[Road]:
+    number = next(_numbers)
+    text = (
+        f'[service]\ninstance = "t{os.getpid()}-{number}"\nstate_dir = "{tmp_path}"\n'
+        f'[[feed]]\nname = "binance"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
+        f'[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "t{os.getpid()}-{number}."\n'
+    )
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    made = Road(configuration.load(str(path), {}))
+    yield made
+    made.close()
+
+
+def records(events: list[object]) -> list[tuple[int, bytes]]:
+    return [(BY_EVENT[type(e)].kind, msgspec.msgpack.encode(e)) for e in events]
+
+
+def log(config: Config, stream: str) -> list[tuple[int, bytes, bytes]]:
+    """Everything in a stream's topic now: (partition, key, value) in partition order."""
+    topic = config.kafka.topic_prefix + stream
+    consumer = Consumer({"bootstrap.servers": config.kafka.bootstrap_servers, "group.id": "check"})
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions}
+    consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in ends.items()])
+    wanted = sum(high - low for low, high in ends.values())
+    got: list[tuple[int, bytes, bytes]] = []
+    while len(got) < wanted:
+        for message in consumer.consume(10_000, 1.0):
+            assert message.error() is None
+            got.append((message.partition(), message.key(), message.value()))
+    consumer.close()
+    return sorted(got, key=lambda m: m[0])
+
+
+def test_every_stream_type_reaches_its_topic(road: Road) -> None:
+    events = full() + sparse()
+    road.serializer.start()
+    road.publish(*records(list(events)))
+    eventually(lambda: road.unread() == 0, 20)
+
+    for spec in SPECS:
+        values = [m[2] for m in log(road.config, spec.name)]
+        assert len(values) == sum(isinstance(e, spec.event) for e in events), spec.name
+        assert road.serializer.page[f'delivered_total{{topic="{spec.name}"}}'] == len(values)
+    assert road.serializer.stop() == 0
+
+
+def test_a_record_that_is_no_event_goes_to_the_dead_letters(road: Road) -> None:
+    road.serializer.start()
+    road.publish((4, b"\xc1 not msgpack"), *records([trade(1)]))
+    eventually(lambda: road.unread() == 0, 20)
+
+    assert [m[2] for m in log(road.config, "dead_letter")] == [b"\xc1 not msgpack"]
+    assert len(log(road.config, "trade")) == 1
+    assert road.serializer.page['dead_letters_total{reason="encode"}'] == 1
+
+
+def test_killed_at_random_points_nothing_is_lost_and_order_holds(road: Road) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    number = 0
+    road.serializer.start()
+    for _ in range(5):
+        batch = [trade(number := number + 1) for _ in range(rng.randint(1, 1500))]
+        road.publish(*records(list(batch)))
+        eventually(lambda: road.unread() < rng.randint(1, 1500), 20)
+        road.serializer.kill()
+        road.serializer.start()
+    eventually(lambda: road.unread() == 0, 20)
+    assert road.serializer.stop() == 0
+
+    seen: dict[int, int] = {}
+    accepted = []
+    for partition, _, value in log(road.config, "trade"):
+        message = market_pb2.Trade.FromString(value)
+        if message.position >= seen.get(partition, -1) + 1:  # a consumer's watermark
+            seen[partition] = message.position
+            accepted.append(message.trade_number)
+    assert sorted(accepted) == list(range(1, number + 1))
+
+
+def test_stop_drains_the_ring(road: Road) -> None:
+    road.publish(*records([trade(n) for n in range(1, 3001)]))
+    road.serializer.start()
+    assert road.serializer.stop() == 0
+
+    assert road.unread() == 0
+    assert len(log(road.config, "trade")) == 3000

@@ -1,0 +1,111 @@
+"""Runs a real `Supervisor` over fake children, as the scenario file in argv[1] says. The process under test."""
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from wsadapter import log
+from wsadapter.children import ChildSpec
+from wsadapter.config import Config, Restart, Service
+from wsadapter.errors import ConfigError
+from wsadapter.instance import Instance
+from wsadapter.stats_fields import CHILD
+from wsadapter.supervisor import Hooks, Supervisor
+
+
+class FakeChild(Struct, frozen=True):
+    name: str
+    group: int = 10
+    options: dict[str, Any] = {}
+    restart: str = "permanent"
+    essential: bool = True
+    drains: bool = False
+    start_deadline: float = 20.0
+    heartbeat_deadline: float = 10.0
+
+
+class Scenario(Struct, frozen=True):
+    state_dir: str
+    instance: str
+    events: str
+    children: tuple[FakeChild, ...]
+    drain: float = 10.0
+    restart: Restart = Restart(backoff_min=0.05, backoff_max=0.5, intensity=50, period=60.0)
+    loss: bool = False
+    old_children_seconds: float = 15.0
+    run_for: float | None = None
+
+
+def specs(scenario: Scenario) -> Sequence[ChildSpec]:
+    return [
+        ChildSpec(
+            name=fake.name,
+            role=fake.name.partition("-")[0],
+            module="fake_child",
+            page_fields=CHILD,
+            stop_group=fake.group,
+            restart=fake.restart,  # type: ignore[arg-type]  # a StrEnum, compared by value
+            essential=fake.essential,
+            drains=fake.drains,
+            start_deadline=fake.start_deadline,
+            heartbeat_deadline=fake.heartbeat_deadline,
+            options={"events": scenario.events, **fake.options},
+        )
+        for fake in scenario.children
+    ]
+
+
+def read(path: str) -> Scenario:
+    with open(path, "rb") as file:
+        return msgspec.json.decode(file.read(), type=Scenario)
+
+
+def config_of(scenario: Scenario) -> Config:
+    service = Service(instance=scenario.instance, state_dir=scenario.state_dir, drain_seconds=scenario.drain)
+    return Config(service=service, restart=scenario.restart)
+
+
+def main(path: str) -> int:
+    scenario = read(path)
+    config = config_of(scenario)
+    log.setup("json", "info", role="supervisor", name="supervisor")
+
+    def note(event: str) -> None:
+        fd = os.open(scenario.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(fd, f"supervisor {event} {os.getpid()}\n".encode())
+        os.close(fd)
+
+    def reload() -> tuple[Config, Sequence[ChildSpec]]:
+        note("reload-begin")
+        with contextlib.suppress(FileNotFoundError), open(path + ".bad"):
+            raise ConfigError([("feed[0].name", "is bad")])
+        changed = read(path)
+        time.sleep(0.05)
+        note("reload-end")
+        return config_of(changed), specs(changed)
+
+    hooks = Hooks(
+        on_ready=lambda: note("ready"),
+        on_drained=lambda deadline: note("drained"),
+        on_finished=lambda name: note(f"finished-{name}"),
+        unkept_loss=lambda: scenario.loss,
+        reload=reload,
+    )
+    try:
+        instance = Instance.claim(scenario.state_dir, scenario.old_children_seconds)
+    except ConfigError as error:
+        log.get_logger().critical("refused", reason=str(error))
+        return int(error.exit_code)
+    note("claimed")
+    supervisor = Supervisor(config, specs(scenario), instance, hooks=hooks, run_for=scenario.run_for)
+    return supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

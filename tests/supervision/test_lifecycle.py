@@ -1,0 +1,224 @@
+"""The child's side: how a stop arrives, in a plain loop and in uvloop; heartbeat, states, exit codes."""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from eventually import eventually
+
+from wsadapter.config import Config, Process, Service
+from wsadapter.lifecycle import Child, ChildArgs, ChildState, StopOrder
+from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import CHILD
+
+HERE = Path(__file__).resolve().parent
+
+
+class Started:
+    """A child process without a supervisor: the test holds its lifeline."""
+
+    def __init__(self, tmp_path: Path, page: StatsPage, module: str, options: dict[str, Any], config: Config) -> None:
+        self.page = page
+        self.events = tmp_path / "events"
+        self.notify = os.eventfd(0, os.EFD_NONBLOCK)
+        self.last_words = os.memfd_create("words")
+        options = {"events": str(self.events), **options}
+        args = ChildArgs(role="ingest", name="ingest-a", instance="i", config=config, page=page.name, options=options,
+                         notify_fd=self.notify, last_words_fd=self.last_words)  # fmt: skip
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", module],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            pass_fds=(self.notify, self.last_words),
+            env={**os.environ, "PYTHONPATH": str(HERE)},
+        )
+        self.write(msgspec.json.encode(args) + b"\n")
+
+    def write(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(line)
+
+    def hang_up(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def wait_for(self, state: ChildState) -> None:
+        eventually(lambda: self.page["state"] == state, message=f"state {state}")
+
+    def stderr(self) -> str:
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode()
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stderr):
+            assert stream is not None
+            stream.close()
+        os.close(self.notify)
+        os.close(self.last_words)
+
+
+def config(drain: float = 5.0, process: Process | None = None) -> Config:
+    service = Service(instance="i", state_dir="/nowhere", drain_seconds=drain)
+    return Config(service=service, process={"ingest": process} if process else {})
+
+
+@pytest.fixture
+def page() -> Iterator[StatsPage]:
+    page = StatsPage.create(f"wsadapter-t{secrets.token_hex(4)}-stats-x", CHILD)
+    yield page
+    name = page.name
+    page.release()
+    Segment.unlink(name)
+
+
+@contextlib.contextmanager
+def started(
+    tmp_path: Path, page: StatsPage, module: str = "fake_child", child_config: Config | None = None, **options: Any
+) -> Iterator[Started]:
+    child = Started(tmp_path, page, module, options, child_config or config())
+    try:
+        yield child
+    finally:
+        child.close()
+
+
+MODULES = pytest.mark.parametrize("module", ["fake_child", "fake_loop_child"])
+
+
+@MODULES
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_stops(tmp_path: Path, page: StatsPage, module: str, number: signal.Signals) -> None:
+    with started(tmp_path, page, module) as child:
+        child.wait_for(ChildState.RUNNING)
+        child.process.send_signal(number)
+        assert child.process.wait(10) == 0
+
+
+@MODULES
+def test_order_on_the_lifeline_stops(tmp_path: Path, page: StatsPage, module: str) -> None:
+    with started(tmp_path, page, module) as child:
+        child.wait_for(ChildState.RUNNING)
+        child.write(msgspec.json.encode(StopOrder(1e12)) + b"\n")
+        assert child.process.wait(10) == 0
+
+
+@MODULES
+def test_order_written_before_the_child_listens(tmp_path: Path, page: StatsPage, module: str) -> None:
+    with started(tmp_path, page, module) as child:
+        child.write(msgspec.json.encode(StopOrder(1e12)) + b"\n")
+        assert child.process.wait(10) == 0
+        assert page["state"] == ChildState.STOPPING
+
+
+@MODULES
+def test_end_of_the_lifeline_stops(tmp_path: Path, page: StatsPage, module: str) -> None:
+    with started(tmp_path, page, module) as child:
+        child.wait_for(ChildState.RUNNING)
+        child.hang_up()
+        assert child.process.wait(10) == 0
+        assert "orphaned=True" in child.stderr() or "orphaned" in child.events.read_text()
+
+
+@MODULES
+def test_stop_and_continue_is_no_stop(tmp_path: Path, page: StatsPage, module: str) -> None:
+    with started(tmp_path, page, module) as child:
+        child.wait_for(ChildState.RUNNING)
+        child.process.send_signal(signal.SIGSTOP)
+        child.process.send_signal(signal.SIGCONT)
+        beat = page["heartbeat_ns"]
+        eventually(lambda: page["heartbeat_ns"] > beat)
+        assert child.process.poll() is None
+
+
+def test_signal_in_a_storm_is_not_lost(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page, drain=0.5) as child:
+        child.wait_for(ChildState.RUNNING)
+        for _ in range(500):
+            child.process.send_signal(signal.SIGTERM)
+        assert child.process.wait(10) == 0
+
+
+def test_heartbeat_and_notification(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page) as child:
+        child.wait_for(ChildState.RUNNING)
+        assert os.eventfd_read(child.notify) >= 1
+        assert page["pid"] == child.process.pid
+        assert page["started_ns"] > 1_600_000_000 * 10**9
+        beat = page["heartbeat_ns"]
+        eventually(lambda: page["heartbeat_ns"] > beat)
+
+
+def test_deadline_of_the_order_ends_a_long_drain(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page, drain=60.0) as child:
+        child.wait_for(ChildState.RUNNING)
+        child.write(msgspec.json.encode(StopOrder(0.0)) + b"\n")
+        assert child.process.wait(10) == 0
+
+
+def test_refusal_is_78_and_its_reason_is_left_behind(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page, refuse="is bad\n\x1b[31mred") as child:
+        assert child.process.wait(10) == 78
+        assert os.pread(child.last_words, 4096, 0).decode() == "kafka.topic_prefix: is bad\n\x1b[31mred"
+        lines = [json.loads(line) for line in child.stderr().splitlines()]
+        assert [(line["level"], line["role"], line["name"]) for line in lines] == [("error", "ingest", "ingest-a")]
+
+
+def test_unknown_error_is_70_with_a_traceback_in_one_line(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page, exit_at_once="no number") as child:
+        assert child.process.wait(10) == 70
+        (line,) = child.stderr().splitlines()
+        assert "ValueError" in json.loads(line)["exception"]
+
+
+def test_place_of_a_role(tmp_path: Path, page: StatsPage) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    with started(tmp_path, page, child_config=config(process=Process(cpu=(cpu,), nice=3))) as child:
+        child.wait_for(ChildState.RUNNING)
+        assert os.sched_getaffinity(child.process.pid) == {cpu}
+        assert os.getpriority(os.PRIO_PROCESS, child.process.pid) == 3
+
+
+def test_locked_memory(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page, child_config=config(process=Process(lock_memory=True))) as child:
+        child.wait_for(ChildState.RUNNING)
+        status = Path(f"/proc/{child.process.pid}/status").read_text()
+        locked = int(next(line for line in status.splitlines() if line.startswith("VmLck")).split()[1])
+        child.process.terminate()
+        assert child.process.wait(10) == 0
+        assert locked > 0 or "lock_memory" in child.stderr()  # a low RLIMIT_MEMLOCK refuses it, and that is said
+
+
+def test_impossible_place_is_said_and_borne(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page, child_config=config(process=Process(cpu=(1000,)))) as child:
+        child.wait_for(ChildState.RUNNING)
+        child.process.terminate()
+        assert child.process.wait(10) == 0
+        assert json.loads(child.stderr().splitlines()[0])["setting"] == "cpu"
+
+
+def test_wait_returns_readable_descriptors_only(page: StatsPage) -> None:
+    args = ChildArgs(role="ingest", name="a", instance="i", config=config(), page=page.name)
+    child = Child(args, page)
+    silent, loud = os.eventfd(0), os.eventfd(1)
+    assert child.wait([silent, loud], 5.0) == [loud]
+    assert child.wait([silent], 0.0) == []
+    child.stop(deadline=0.0)
+    assert child.stopping
+    assert child.wait([silent], 0.01) == []
+    child.ready()
+    assert page["state"] == ChildState.STOPPING
+    os.close(silent)
+    os.close(loud)

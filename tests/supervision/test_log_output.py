@@ -1,0 +1,172 @@
+"""Logs: one record = one line, whatever is in it; never blocks; drops are counted; repeats are limited."""
+
+import io
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+import structlog
+from eventually import eventually
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsadapter import log
+
+NASTY = "a\nb\r\x1b[31mred\x00\u2028\u202e\x9b\ud800 end"
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    out, into = os.pipe()
+    yield out, into
+    for fd in (out, into):
+        try:
+            os.close(fd)
+        except OSError:
+            continue
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def lines_of(sink: log.Sink, pipe: tuple[int, int]) -> list[str]:
+    sink.close()
+    os.close(pipe[1])
+    with open(pipe[0], encoding="utf-8", newline="", closefd=False) as reader:
+        return reader.read().splitlines()
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_one_record_is_one_line(pipe: tuple[int, int], log_format: str) -> None:
+    sink = log.setup(log_format, "info", pipe[1], role="ingest", name="a")
+    log.get_logger().info("connected " + NASTY, symbol=NASTY, raw=NASTY.encode("utf-8", "replace"), nested=[NASTY])
+    try:
+        raise ValueError(NASTY)
+    except ValueError:
+        log.get_logger().exception("failed")
+    log.get_logger().debug("not shown")
+
+    lines = lines_of(sink, pipe)
+    assert len(lines) == 2
+    assert not any(character in line for line in lines for character in "\x1b\r\x00\u2028\u202e\x9b")
+
+
+def test_json_fields(pipe: tuple[int, int]) -> None:
+    sink = log.setup("json", "info", pipe[1], role="ingest", name="a")
+    log.get_logger().warning("closed", reason='say "no"', count=3, ratio=0.5, at=None, values=(1, 2))
+
+    (line,) = lines_of(sink, pipe)
+    record = json.loads(line)
+    assert record.pop("timestamp").endswith("Z")
+    assert record == {
+        "level": "warning", "role": "ingest", "name": "a", "event": "closed", "reason": 'say "no"', "count": 3,
+        "ratio": 0.5, "at": None, "values": [1, 2],
+    }  # fmt: skip
+    assert list(json.loads(line))[:5] == ["timestamp", "level", "role", "name", "event"]
+
+
+def test_libraries_come_out_the_same_way(pipe: tuple[int, int]) -> None:
+    sink = log.setup("json", "info", pipe[1], role="consumer", name="c")
+    logging.getLogger("clickhouse_connect").warning("slow %s", "insert\nx")
+    logging.getLogger("other").warning("bad %d", "format")
+    logging.getLogger("picows").info("redirect to ws://x?listenKey=secret")
+
+    records = [json.loads(line) for line in lines_of(sink, pipe)]
+    assert [(r["logger"], r["event"], r["level"]) for r in records] == [
+        ("clickhouse_connect", "slow insert\nx", "warning"),
+        ("other", "bad %d", "warning"),
+    ]
+
+
+def test_long_values_are_cut(pipe: tuple[int, int]) -> None:
+    sink = log.setup("json", "info", pipe[1])
+    log.get_logger().info("frame", payload="x" * 100_000)
+
+    (line,) = lines_of(sink, pipe)
+    assert len(line) < 5_000
+    assert "(100000 characters)" in line
+
+
+def test_stalled_reader_blocks_nobody_and_drops_are_counted(pipe: tuple[int, int]) -> None:
+    sink = log.setup("json", "info", pipe[1])
+    total = 20_000
+    done = threading.Event()
+
+    def flood() -> None:
+        for number in range(total):
+            log.get_logger().info("flood", number=number, filler="x" * 100)
+        done.set()
+
+    threading.Thread(target=flood, daemon=True).start()
+    assert done.wait(60)  # nobody reads, and yet it came to its end
+    dropped = sink.dropped
+    assert dropped > 0
+
+    received = io.BytesIO()
+
+    def drain() -> None:
+        while chunk := os.read(pipe[0], 65536):
+            received.write(chunk)
+
+    reader = threading.Thread(target=drain, daemon=True)
+    reader.start()
+    eventually(lambda: received.getvalue().count(b'"flood"') == total - dropped)
+    log.get_logger().info("after")
+    eventually(lambda: b'"after"' in received.getvalue())
+    records = [json.loads(line) for line in received.getvalue().splitlines()]
+    assert sum(r["count"] for r in records if r["event"] == "log records dropped") == dropped
+    sink.close()
+    os.close(pipe[1])
+    reader.join(5)
+
+
+def test_reader_gone_is_survived(pipe: tuple[int, int]) -> None:
+    sink = log.setup("json", "info", pipe[1])
+    os.close(pipe[0])
+    log.get_logger().info("into the void")
+    log.get_logger().info("into the void")
+    eventually(lambda: sink.dropped >= 2)
+    sink.close()
+
+
+def test_non_blocking_end_is_waited_for(pipe: tuple[int, int]) -> None:
+    os.set_blocking(pipe[1], False)
+    sink = log.setup("json", "info", pipe[1])
+    for number in range(1_500):
+        log.get_logger().info("line", number=number, filler="x" * 100)
+    received = bytearray()
+    while received.count(b"\n") < 1_500:
+        received += os.read(pipe[0], 65536)
+    assert [json.loads(line)["number"] for line in received.splitlines()] == list(range(1_500))
+    sink.close()
+
+
+def test_stalled_reader_does_not_keep_the_process_from_ending(pipe: tuple[int, int]) -> None:
+    sink = log.setup("json", "info", pipe[1])
+    for _ in range(1_900):
+        log.get_logger().info("line", filler="x" * 100)
+    begun = time.monotonic()
+    sink.close()
+    assert time.monotonic() - begun < 5
+
+
+@given(st.text(), st.text())
+def test_no_text_makes_a_second_line(event: str, value: str) -> None:
+    for render in (log.as_json, log.as_text):
+        line = render({"timestamp": "2026-01-01T00:00:00.000000Z", "level": "info", "event": event, "value": value})
+        assert len(line.splitlines()) <= 1
+        assert line.isprintable() or all(ord(character) >= 0xA0 for character in line if not character.isprintable())
+
+
+def test_repeats_are_limited_and_counted() -> None:
+    now = [0.0]
+    repeated = log.Repeated(10.0, clock=lambda: now[0], keys=2)
+    assert [repeated("a"), repeated("a"), repeated("b"), repeated("a")] == [0, None, 0, None]
+    now[0] = 10.0
+    assert [repeated("a"), repeated("a"), repeated("b")] == [2, None, 0]
+    assert [repeated("c"), repeated("a")] == [0, 0]  # "a" was the oldest of more than two keys

@@ -1,0 +1,70 @@
+"""SIGHUP: only children whose spec changed are touched; a bad configuration changes nothing; storms are one reload."""
+
+import signal
+import time
+
+from eventually import eventually
+from supervision.supervised_site import Site
+
+BASE = ({"name": "ingest-a"}, {"name": "ingest-b"}, {"name": "serializer-0", "group": 20})
+
+
+def test_reload_touches_only_what_changed(site: Site) -> None:
+    supervisor = site.start(*BASE)
+    site.wait("supervisor", "ready")
+    site.write(BASE[0], {"name": "serializer-0", "group": 20, "options": {"changed": 1}}, {"name": "ingest-c"})
+    supervisor.send_signal(signal.SIGHUP)
+
+    site.wait("ingest-c", "running")
+    site.wait("serializer-0", "running", 2)
+    order = [(name, event) for name, event, _ in site.events()]
+    assert order.index(("serializer-0", "stopping")) > order.index(("ingest-b", "ended"))
+    assert order.index(("ingest-c", "started")) > order.index(("serializer-0", "ended"))
+    assert len(site.happened("ingest-a", "started")) == 1
+    up = eventually(
+        lambda: page if (page := site.page("supervisor")).get('child_up{role="ingest",name="ingest-c"}') else {}
+    )
+    assert 'child_up{role="ingest",name="ingest-b"}' not in up
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+
+
+def test_bad_configuration_changes_nothing(site: Site) -> None:
+    supervisor = site.start(*BASE)
+    site.wait("supervisor", "ready")
+    (site.path / "scenario.json.bad").touch()
+    supervisor.send_signal(signal.SIGHUP)
+
+    eventually(lambda: "feed[0].name: is bad" in site.log())
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+    assert len([event for _, event, _ in site.events() if event == "started"]) == 3
+
+
+def test_storm_is_coalesced_one_at_a_time(site: Site) -> None:
+    supervisor = site.start(*BASE)
+    site.wait("supervisor", "ready")
+    begun = time.monotonic()
+    for _ in range(2_000):
+        supervisor.send_signal(signal.SIGHUP)
+        if time.monotonic() - begun > 1.0:
+            break
+    site.wait("supervisor", "reload-end")
+    storm = time.monotonic() - begun
+    supervisor.terminate()
+
+    assert supervisor.wait(20) == 0
+    reloads = [event for name, event, _ in site.events() if event.startswith("reload-")]
+    assert reloads == ["reload-begin", "reload-end"] * (len(reloads) // 2)
+    assert len(reloads) // 2 <= 3 + storm
+    assert len([event for _, event, _ in site.events() if event == "started"]) == 3
+
+
+def test_child_added_by_a_reload_that_refuses_its_configuration_does_not_stop_the_rest(site: Site) -> None:
+    supervisor = site.start(BASE[0])
+    site.wait("supervisor", "ready")
+    site.write(BASE[0], {"name": "consumer-0", "options": {"refuse": "not ours"}})
+    supervisor.send_signal(signal.SIGHUP)
+
+    site.wait("consumer-0", "started", 2)
+    assert supervisor.poll() is None

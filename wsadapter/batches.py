@@ -1,0 +1,268 @@
+"""What a consumer knows of one topic partition: the batch being filled, the one being inserted, and how far it is.
+
+Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once live here.
+
+* A batch is a range of offsets, ``first`` to ``last``. It is cut once; the range goes into the metadata of an offset
+  commit (the *intent*) before the insert. After a restart exactly that range is cut again, and as the same messages
+  are dropped from it, its bytes and so its insert token are the same.
+* A message that carries a ring identity (epoch, position) at or below the *watermark* of its epoch was here before at
+  another offset: a serializer began again at its ring's head. It is dropped. Safe because each partition is written in
+  ring order. Watermarks are committed with the offset that they belong to, never ahead of it.
+* A message that is not ours is kept as a letter for the dead-letter topic; it has an offset and nothing else.
+
+`Progress` is what a commit says: offset (all below it is done), watermarks as of that offset, the intended range.
+"""
+
+import struct
+from array import array
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.streams import StreamSpec
+
+WATERMARKS: Final = 128
+"""Epochs remembered per partition, those that moved last. A commit's metadata holds 4096 bytes at most; this is 2.8 kB.
+A forgotten epoch costs a possible duplicate row that FINAL hides, never a loss."""
+METADATA_LIMIT: Final = 4096
+QUIET_ROWS: Final = 100
+"""A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
+QUIET_FACTOR: Final = 5
+
+_IDENTITY = struct.Struct("<BQBQ")  # fixed64 epoch = 1, fixed64 position = 2: tag byte and value, twice
+_MARK = struct.Struct("<QQ")
+_VERSION: Final = "w1"
+
+Identity = tuple[int, int]
+Identify = Callable[[bytes], Identity | None]
+"""The ring identity of a message that does not begin with it, None when it has none; `ValueError`: not our message."""
+
+
+def varint(number: int) -> bytes:
+    made = bytearray()
+    while number > 127:
+        made.append(number & 127 | 128)
+        number >>= 7
+    made.append(number)
+    return bytes(made)
+
+
+_PREFIXES: Final = tuple(varint(length) for length in range(16_384))
+"""Length prefixes of nearly all messages, made once."""
+
+
+class Progress(Struct, frozen=True):
+    """Metadata of an offset commit. ``intent``: last offset of the range whose insert comes next, if any.
+    ``partitions``: how many the topic had; when that changes keys move, and the watermarks say nothing any more."""
+
+    partitions: int = 0
+    intent: int | None = None
+    watermarks: Mapping[int, int] = {}
+
+    def encode(self) -> str:
+        marks = b"".join(_MARK.pack(epoch, position) for epoch, position in self.watermarks.items())
+        intent = "" if self.intent is None else str(self.intent)
+        return f"{_VERSION}:{self.partitions}:{intent}:{b64encode(marks).decode()}"
+
+    @classmethod
+    def decode(cls, text: str | None) -> "Progress":
+        """What another tool wrote (a reset by hand leaves it empty) says nothing: no intent, no watermarks."""
+        parts = (text or "").split(":")
+        if len(parts) != 4 or parts[0] != _VERSION:
+            return cls()
+        try:
+            marks = b64decode(parts[3], validate=True)
+            intent = int(parts[2]) if parts[2] else None
+            return cls(int(parts[1]), intent, dict(_MARK.iter_unpack(marks)))
+        except (ValueError, Base64Error, struct.error):
+            return cls()
+
+
+class Letter(Struct, frozen=True):
+    """A message for the dead-letter topic."""
+
+    offset: int
+    value: bytes
+    reason: str
+    detail: str
+
+
+class Batch:
+    """A range of offsets and what of it is to be inserted: a statement and length-delimited messages, ready to send."""
+
+    def __init__(self, first: int, head: bytes, now: float) -> None:
+        self.first = first
+        self.last = first - 1
+        self.since = now
+        self.head = len(head)
+        self.body = bytearray(head)
+        self.offsets = array("q")
+        self.ends = array("Q")
+        """Per row: its offset, and where it ends in the body."""
+        self.letters: list[Letter] = []
+        self.letter_bytes = 0
+        self.redelivered = 0
+        self.watermarks: dict[int, int] = {}
+        """As of ``last``; set when the batch is cut."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.ends)
+
+    @property
+    def size(self) -> int:
+        return len(self.body) - self.head + self.letter_bytes
+
+    def messages(self, rows: Sequence[int]) -> bytes:
+        """These rows, length-delimited."""
+        return b"".join(self._framed(row) for row in rows)
+
+    def message(self, row: int) -> bytes:
+        """One row without its length."""
+        framed = self._framed(row)
+        size = 1
+        while framed[size - 1] & 128:
+            size += 1
+        return framed[size:]
+
+    def _framed(self, row: int) -> bytes:
+        return bytes(self.body[self.ends[row - 1] if row else self.head : self.ends[row]])
+
+
+class Partition:
+    """One assigned topic partition. ``done``: all below it is finished. ``cut``: the batch that is being inserted."""
+
+    def __init__(
+        self, spec: StreamSpec, topic: str, number: int, start: int, progress: Progress, head: bytes, identify: Identify
+    ) -> None:
+        self.spec = spec
+        self.topic = topic
+        self.number = number
+        self.done = start
+        self.next_offset = start
+        self.progress = progress
+        """As of ``done``, without intent."""
+        self.replay_to = progress.intent
+        self.cut: Batch | None = None
+        self.open: Batch | None = None
+        self._head = head
+        self._identify = identify
+        self._seen = dict(progress.watermarks)
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held in memory."""
+        return sum(batch.size for batch in (self.cut, self.open) if batch)
+
+    @property
+    def idle(self) -> bool:
+        return self.cut is None and self.open is None
+
+    def add(self, offset: int, value: bytes | None, now: float) -> None:
+        """Take the next message; one that was taken already (a fetch repeated after a pause) is ignored."""
+        if offset < self.next_offset:
+            return
+        if self.replay_to is not None and offset > self.replay_to:
+            self._end_replay(now)  # the last message of the range is no longer in the log
+        batch = self.open
+        if batch is None:
+            batch = self.open = Batch(self.next_offset, self._head, now)
+        batch.last = offset
+        self.next_offset = offset + 1
+        self._take(batch, offset, value or b"")
+        if offset == self.replay_to:
+            self._end_replay(now)
+
+    def _take(self, batch: Batch, offset: int, value: bytes) -> None:
+        # hot path: two bytes and one unpack tell that a message begins with its ring identity
+        if len(value) >= 18 and value[0] == 0x09 and value[9] == 0x11:
+            _, epoch, _, position = _IDENTITY.unpack_from(value)
+        else:
+            try:
+                identity = self._identify(value)
+            except ValueError as error:
+                batch.letters.append(Letter(offset, value, "foreign", str(error)))
+                batch.letter_bytes += len(value)
+                return
+            if identity is None:
+                self._append(batch, offset, value)
+                return
+            epoch, position = identity
+        if position <= self._seen.get(epoch, -1):
+            batch.redelivered += 1
+            return
+        self._seen[epoch] = position
+        self._append(batch, offset, value)
+
+    def _append(self, batch: Batch, offset: int, value: bytes) -> None:
+        length = len(value)
+        body = batch.body
+        body += _PREFIXES[length] if length < 16_384 else varint(length)
+        body += value
+        batch.offsets.append(offset)
+        batch.ends.append(len(body))
+
+    def _end_replay(self, now: float) -> None:
+        assert self.replay_to is not None
+        last, self.replay_to = self.replay_to, None
+        self.next_offset = max(self.next_offset, last + 1)
+        if self.open is None:
+            self.open = Batch(self.done, self._head, now)
+        self.cut_open(last)
+
+    def abandon_replay(self) -> None:
+        """The intended range goes beyond the log's end: its offsets were given away anew. Go on with what is there."""
+        self.replay_to = None
+
+    def jump(self, offset: int) -> None:
+        """Go on at ``offset``: what lies before is not in the log. Whether the log is the same one is not known, so
+        the watermarks are forgotten: at worst rows come twice, which FINAL hides."""
+        assert self.idle
+        self.done = self.next_offset = offset
+        self.replay_to = None
+        self.progress = Progress(self.progress.partitions)
+        self._seen = {}
+
+    def due(self, now: float, rows: int, size: int, seconds: float) -> bool:
+        """Whether the open batch should be cut now; never in the middle of an intended range."""
+        batch = self.open
+        if batch is None or self.cut is not None or self.replay_to is not None:
+            return False
+        age = now - batch.since
+        patience = seconds if batch.rows >= QUIET_ROWS else seconds * QUIET_FACTOR
+        return batch.rows >= rows or batch.size >= size or age >= patience
+
+    def cut_open(self, last: int | None = None) -> Batch:
+        """Freeze the open batch; its range is final from now on."""
+        assert self.cut is None
+        batch, self.open = self.open, None
+        assert batch is not None
+        batch.last = batch.last if last is None else last
+        batch.watermarks = newest(self.progress.watermarks, self._seen)
+        self._seen = dict(batch.watermarks)
+        self.cut = batch
+        return batch
+
+    def finish(self) -> Batch:
+        """The cut batch is in ClickHouse (or had nothing for it): what comes next can be committed."""
+        batch, self.cut = self.cut, None
+        assert batch is not None
+        self.done = batch.last + 1
+        self.progress = Progress(self.progress.partitions, None, batch.watermarks)
+        return batch
+
+    def commit(self) -> tuple[int, str]:
+        """(offset, metadata) that is true now: all below is done, and this range is next."""
+        intent = self.cut.last if self.cut is not None else None
+        return self.done, Progress(self.progress.partitions, intent, self.progress.watermarks).encode()
+
+
+def newest(before: Mapping[int, int], after: Mapping[int, int]) -> dict[int, int]:
+    """``after``, bounded: epochs that moved go to the end, the longest unmoved ones are forgotten."""
+    still = {epoch: position for epoch, position in after.items() if before.get(epoch) == position}
+    moved = {epoch: position for epoch, position in after.items() if before.get(epoch) != position}
+    kept = [*still.items(), *moved.items()][-WATERMARKS:]
+    return dict(kept)

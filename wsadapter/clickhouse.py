@@ -1,0 +1,156 @@
+"""The ClickHouse server: connect, create what is missing, verify what is there.
+
+Guarantees: nothing is created or written when anything that is there differs from what we would create; then
+`SchemaMismatch` names every table and column. What an operator adds (columns, a Replicated engine) is left alone. The
+version is checked by name and number first.
+
+Identifiers come from the registry and the checked configuration and are quoted; the database's name and every other
+value in these queries is a literal.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import msgspec
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from wsadapter import schema
+from wsadapter.config import ClickHouse
+from wsadapter.conversion import literal
+from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.remedies import first_line
+
+MINIMUM_VERSION: Final = (25, 6)
+"""The first with an inline schema for the Protobuf format."""
+CONNECT_SECONDS: Final = 5
+ANSWER_SECONDS: Final = 60
+
+
+def connect(settings: ClickHouse) -> Client:
+    """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old."""
+    url = urlsplit(settings.url)
+    secure = url.scheme == "https"
+    try:
+        password = Path(settings.password_file).read_text(encoding="utf-8").strip() if settings.password_file else ""
+        client = clickhouse_connect.get_client(
+            interface=url.scheme,
+            host=url.hostname or "localhost",
+            port=url.port or (8443 if secure else 8123),
+            proxy_path=url.path,
+            username=settings.user,
+            password=password,
+            compress=False,
+            connect_timeout=CONNECT_SECONDS,
+            send_receive_timeout=ANSWER_SECONDS,
+            query_retries=0,
+            # sessions would forbid two inserts at once
+            autogenerate_session_id=False,
+        )
+    except (ClickHouseError, OSError) as error:
+        raise unavailable(settings, error) from None
+    version = str(client.server_version)
+    if version_number(version) < MINIMUM_VERSION:
+        client.close()
+        wanted = ".".join(map(str, MINIMUM_VERSION))
+        raise SchemaMismatch(f"ClickHouse at {settings.url} is version {version}; {wanted} or newer is needed")
+    return client
+
+
+def unavailable(settings: ClickHouse, error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(f"ClickHouse at {settings.url}: {first_line(error)}")
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """``25.6.3.1-lts`` -> (25, 6, 3, 1)."""
+    found = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+class Found(NamedTuple):
+    """A table or view as the server describes it."""
+
+    engine: str
+    sorting_key: str
+    partition_key: str
+    engine_full: str
+    comment: str
+    columns: Mapping[str, str]
+
+
+def create_or_verify(client: Client, settings: ClickHouse) -> None:
+    """Everything is there as we need it when this returns; raises `SchemaMismatch` before anything is created."""
+    there = catalog(client, settings)
+    if errors := [*mismatches(settings, there, missing=False)]:
+        raise SchemaMismatch("\n".join(errors))
+    if schema.names(settings) <= there.keys():
+        return
+    for statement in schema.statements(settings):
+        client.command(statement, use_database=False)
+    if errors := [*mismatches(settings, catalog(client, settings), missing=True)]:
+        raise SchemaMismatch("\n".join(errors))
+
+
+def catalog(client: Client, settings: ClickHouse) -> dict[str, Found]:
+    """What the database holds now."""
+    database = literal(settings.database)
+    columns: dict[str, dict[str, str]] = {}
+    for table, name, kind in _rows(client, f"SELECT table, name, type FROM system.columns WHERE database = {database}"):
+        columns.setdefault(table, {})[name] = _bare(kind)
+    texts = "name, engine, sorting_key, partition_key, engine_full, comment"
+    rows = _rows(client, f"SELECT {texts} FROM system.tables WHERE database = {database}")
+    return {name: Found(e, s, p, full, c, columns.get(name, {})) for name, e, s, p, full, c in rows}
+
+
+def mismatches(settings: ClickHouse, there: Mapping[str, Found], missing: bool) -> Iterable[str]:
+    """Every difference between what is ``there`` and what we would create, in words; absent parts if ``missing``."""
+    for table in schema.tables(settings):
+        if found := there.get(table.name):
+            yield from _table_mismatches(f"{settings.database}.{table.name}", table, found)
+        elif missing:
+            yield f"table {settings.database}.{table.name} is missing"
+    for view in schema.views(settings):
+        name = f"{settings.database}.{view.name}"
+        if found := there.get(view.name):
+            if found.engine != "MaterializedView" or found.comment != view.fingerprint:
+                yield (
+                    f"view {name} was made by another version, with another clickhouse.open_candles or by hand "
+                    f"(its comment is {found.comment!r}, not {view.fingerprint!r}); it holds no rows: stop the "
+                    "consumers, drop it, start again"
+                )
+        elif missing:
+            yield f"view {name} is missing"
+
+
+def _table_mismatches(name: str, table: schema.Table, found: Found) -> Iterable[str]:
+    for column, kind, _ in table.columns:
+        have = found.columns.get(column)
+        if have is None:
+            yield f"table {name}: column {column} {kind} is missing"
+        elif have != _bare(kind):
+            yield f"table {name}: column {column} is {have}, not {_bare(kind)}"
+    engine, version = table.engine.partition("(")[::2]
+    # a Replicated or Shared variant of the engine is an operator's choice
+    if not found.engine.endswith(engine) or (version and version not in found.engine_full):
+        yield f"table {name}: engine is {found.engine_full or found.engine}, not {table.engine}"
+    if _bare(found.sorting_key) != _bare(",".join(table.order_by)):
+        yield f"table {name}: sorting key is ({found.sorting_key}), not ({', '.join(table.order_by)})"
+    if _bare(found.partition_key) != _bare(table.partition_by):
+        yield f"table {name}: partition key is {found.partition_key or 'none'}, not {table.partition_by or 'none'}"
+    own = found.engine == engine and table.order_by
+    if own and not re.search(r"non_replicated_deduplication_window = [1-9]", found.engine_full):
+        yield f"table {name}: setting non_replicated_deduplication_window is not there, insert tokens would do nothing"
+
+
+def _bare(text: str) -> str:
+    """SQL without spaces and backticks: servers differ in them."""
+    return re.sub(r"[\s`]", "", text)
+
+
+def _rows(client: Client, query: str) -> list[list[str]]:
+    answer: Any = client.raw_query(f"{query} FORMAT JSONCompactEachRow", use_database=False)
+    return msgspec.json.Decoder(list[str]).decode_lines(bytes(answer))

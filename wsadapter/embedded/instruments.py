@@ -1,0 +1,81 @@
+"""What the loopback venue trades: ticks, steps and start prices, and the decimal text of integers.
+
+Prices and quantities are integers everywhere in the venue (units of the last digit shown); they become text here and
+nowhere else, never through a float. `instrument` knows the demo symbols and makes up any other one from its name, the
+same way in every run.
+"""
+
+import random
+from typing import Final
+
+from msgspec import Struct
+
+USD_MARGINED: Final = 1
+COIN_MARGINED: Final = 2
+
+
+class Instrument(Struct, frozen=True):
+    """``tick`` is the price step in units of the last price digit; ``lot`` a usual quantity of one book level."""
+
+    symbol: str
+    price_digits: int
+    tick: int
+    quantity_digits: int
+    price: int
+    lot: int
+    margin: int = USD_MARGINED
+
+    @property
+    def pair(self) -> str:
+        return self.symbol.partition("_")[0]
+
+    @property
+    def quote_digits(self) -> int:
+        """Digits of price times quantity."""
+        return self.price_digits + self.quantity_digits
+
+    def price_text(self, price: int) -> str:
+        return text(price, self.price_digits)
+
+    def quantity_text(self, quantity: int) -> str:
+        return text(quantity, self.quantity_digits)
+
+    def quote_text(self, quote: int) -> str:
+        return text(quote, self.price_digits + self.quantity_digits)
+
+
+def text(number: int, digits: int) -> str:
+    """``number`` in units of the last of ``digits`` decimal places."""
+    if number < 0:
+        return "-" + text(-number, digits)
+    if digits == 0:
+        return str(number)
+    whole = str(number).zfill(digits + 1)
+    return f"{whole[:-digits]}.{whole[-digits:]}"
+
+
+DEMO: Final = (
+    Instrument("BTCUSDT", 2, 10, 3, 8_386_020, 4_000),
+    Instrument("ETHUSDT", 2, 1, 3, 314_159, 20_000),
+    Instrument("SOLUSDT", 4, 100, 2, 1_451_600, 20_000),
+    Instrument("BNBUSDT", 3, 10, 2, 862_410, 900),
+    Instrument("XRPUSDT", 4, 1, 1, 21_843, 30_000),
+    Instrument("DOGEUSDT", 5, 1, 0, 18_231, 40_000),
+)
+COIN_M: Final = (
+    Instrument("BTCUSD_PERP", 1, 1, 0, 838_590, 9_000, COIN_MARGINED),
+    Instrument("ETHUSD_PERP", 2, 1, 0, 314_150, 6_000, COIN_MARGINED),
+)
+_KNOWN: Final = {known.symbol: known for known in DEMO + COIN_M}
+
+
+def instrument(symbol: str) -> Instrument:
+    """The demo's, or one made up from the name: five or six significant digits, far enough from zero to walk."""
+    if symbol in _KNOWN:
+        return _KNOWN[symbol]
+    rng = random.Random(symbol)
+    price_digits = rng.randrange(2, 6)
+    quantity_digits = rng.randrange(0, 4)
+    return Instrument(
+        symbol, price_digits, 1, quantity_digits, rng.randrange(20_000, 900_000), rng.randrange(900, 9_000)
+    )

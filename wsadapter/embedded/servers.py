@@ -1,0 +1,190 @@
+"""Embedded services without a supervisor, for tests and benchmarks: the same children, started and killed at will.
+
+    with KafkaServer(directory) as kafka:
+        Producer({"bootstrap.servers": kafka.bootstrap})
+
+A server keeps its port and its data from start to start. `start` returns when the service answers. The caller's
+process is the child's supervisor: when it ends, so does the service.
+"""
+
+import hashlib
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from wsadapter.config import ClickHouse, Config, Kafka, Service
+from wsadapter.embedded.ports import LOOPBACK, free_port
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.lifecycle import ChildArgs, ChildState
+from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import SERVICE
+
+START_SECONDS: Final = 600.0
+"""The first start of Kafka on a machine fetches it."""
+STOP_SECONDS: Final = 30.0
+
+
+class ServiceProcess:
+    """One embedded service as a child of this process."""
+
+    def __init__(self, role: str, config: Config) -> None:
+        self._role = role
+        instance = config.service.instance
+        page = f"wsadapter-{instance}-stats-{role}"
+        Segment.unlink(page)  # of a caller that was killed
+        self.page = StatsPage.create(page, SERVICE)
+        self._notify = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._last_words = os.memfd_create("last words")
+        self._args = ChildArgs(
+            role, role, instance, config, page, notify_fd=self._notify, last_words_fd=self._last_words
+        )
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise ValueError(f"{self._role} was not started")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self, timeout: float = START_SECONDS) -> None:
+        """Start and wait until it serves; `ServiceUnavailable` with its own reason when it does not."""
+        self.page["state"] = ChildState.STARTING
+        os.ftruncate(self._last_words, 0)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"wsadapter.embedded.{self._role}"],
+            stdin=subprocess.PIPE,
+            pass_fds=(self._notify, self._last_words),
+        )
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(self._args) + b"\n")
+        self._process.stdin.flush()
+        self._wait_running(time.monotonic() + timeout)
+
+    def stop(self) -> int:
+        """SIGTERM; the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Kill it if it runs, and take its stats page away."""
+        self._end(signal.SIGKILL)
+        self.page.release()
+        Segment.unlink(self._args.page)
+        os.close(self._notify)
+        os.close(self._last_words)
+
+    def _wait_running(self, deadline: float) -> None:
+        ended = os.pidfd_open(self.pid)
+        poll = select.poll()
+        poll.register(ended, select.POLLIN)
+        poll.register(self._notify, select.POLLIN)
+        try:
+            while self.page["state"] != ChildState.RUNNING:
+                readable = [fd for fd, _ in poll.poll(max(0.0, deadline - time.monotonic()) * 1000)]
+                if self._notify in readable:
+                    os.eventfd_read(self._notify)
+                elif ended in readable:
+                    raise ServiceUnavailable(f"embedded {self._role} ended at its start: {self._reason()}")
+                else:
+                    self.kill()
+                    raise ServiceUnavailable(f"embedded {self._role} was not ready in time")
+        finally:
+            os.close(ended)
+
+    def _reason(self) -> str:
+        said = os.pread(self._last_words, 4096, 0).decode(errors="replace")
+        return said or f"exit code {self._end(signal.SIGKILL)}"
+
+    def _end(self, number: signal.Signals) -> int:
+        process = self._process
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            return process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+        finally:
+            if process.stdin is not None:
+                process.stdin.close()
+
+
+class KafkaServer:
+    """A broker over ``directory`` at `bootstrap`."""
+
+    def __init__(self, directory: Path, port: int | None = None) -> None:
+        self.bootstrap = f"{LOOPBACK}:{port or free_port()}"
+        config = Config(_service(directory, "kafka"), kafka=Kafka(bootstrap_servers=self.bootstrap))
+        self.process = ServiceProcess("kafka", config)
+
+    def start(self, timeout: float = START_SECONDS) -> Self:
+        self.process.start(timeout)
+        return self
+
+    def stop(self) -> int:
+        return self.process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL of the wrapper; the JVM dies with it."""
+        self.process.kill()
+
+    def close(self) -> None:
+        self.process.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+class ClickHouseServer:
+    """A ClickHouse engine over ``directory`` at `url`."""
+
+    def __init__(self, directory: Path, port: int | None = None, **settings: Any) -> None:
+        self.port = port or free_port()
+        self.url = f"http://{LOOPBACK}:{self.port}"
+        config = Config(_service(directory, "clickhouse"), clickhouse=ClickHouse(url=self.url, **settings))
+        self.process = ServiceProcess("clickhouse", config)
+
+    def start(self, timeout: float = 60.0) -> Self:
+        self.process.start(timeout)
+        return self
+
+    def stop(self) -> int:
+        return self.process.stop()
+
+    def kill(self) -> None:
+        self.process.kill()
+
+    def close(self) -> None:
+        self.process.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _service(directory: Path, role: str) -> Service:
+    """An instance name that no other directory, role or test session has."""
+    name = hashlib.sha1(f"{directory.resolve()}-{role}-{os.getpid()}".encode()).hexdigest()[:8]
+    return Service(instance=name, state_dir=str(directory.resolve()), log_format="console", log_level="warning")

@@ -1,0 +1,230 @@
+"""Binance USD-M futures: subscriptions and their replies, frames to events.
+
+Frames are decoded by their type, not by what was asked for, combined (``{"stream":...,"data":...}``) or bare, single or
+in arrays; symbols that are not of the feed and COIN-M contracts (``st`` 2) are dropped and counted.
+
+`BinanceFutures.receive` decodes with one typed decoder. What that refuses is looked at again, slowly and element by
+element: replies are answered, unwanted types passed over, and each lost frame or element becomes one `Bad`.
+
+One instance belongs to one connection and holds what a socket needs: outstanding requests and the last funding seen.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from msgspec import Raw, Struct, ValidationError
+from msgspec.json import Decoder
+
+from wsadapter.events import Liquidation, UpdateType
+from wsadapter.exchanges import binance_streams as streams
+from wsadapter.exchanges.base import Acked, Bad, ConnectionPlan, FeedSettings, Item, Refused, Reply, printable
+from wsadapter.exchanges.binance_events import DECODERS
+from wsadapter.exchanges.binance_wire import COIN_M, KNOWN, UNWANTED, Wire
+from wsadapter.exchanges.decimals import NotPlain
+from wsadapter.exchanges.loose import FAILURES, failure, number, present, text
+
+MAX_CACHED_NAMES: Final = 4096
+MAX_COMMAS: Final = 200_000
+"""In an array frame that is looked at again; the whole market has some 20,000."""
+
+
+class Frame(Struct, gc=False):
+    """The combined envelope. A bare frame fails here and takes the slow way."""
+
+    data: Wire | list[Wire]
+    stream: str = ""
+
+
+class LooseFrame(Struct):
+    """Anything that is an object: what is it?"""
+
+    data: Raw = Raw()
+    stream: Raw = Raw()
+    e: Raw = Raw()
+    id: Raw = Raw()
+    result: Raw = Raw()
+    error: Raw = Raw()
+    code: Raw = Raw()
+    msg: Raw = Raw()
+
+
+class LooseElement(Struct):
+    """What tells whose an undecodable element was; ``o`` is forceOrder's, whose symbol is inside."""
+
+    e: Raw = Raw()
+    s: Raw = Raw()
+    st: Raw = Raw()
+    o: Raw = Raw()
+
+
+_frame: Final = Decoder(Frame).decode
+_loose_frame: Final = Decoder(LooseFrame).decode
+_loose_element: Final = Decoder(LooseElement).decode
+_element: Final = Decoder(Wire).decode
+_array: Final = Decoder(list[Raw]).decode
+
+
+class BinanceFutures:
+    """See the module docstring, and `wsadapter.exchanges.base.Exchange` for the contract."""
+
+    message_interval = 0.2
+    ack_timeout = 10.0
+    max_streams = streams.MAX_STREAMS
+
+    def __init__(self, plan: ConnectionPlan) -> None:
+        self.connection = plan.connection
+        self.last_gap_ns: int | None = None
+        self.last_receive_ns = {subscription.name: 0 for subscription in plan.subscriptions}
+        self.funding: dict[str, tuple[str, int | None]] = {}
+        self._symbols = frozenset(plan.symbols)
+        self._depth_kinds: dict[str, tuple[UpdateType, int] | None] = {}
+        # request id -> names, oldest first
+        self._outstanding: dict[int, tuple[str, ...]] = {}
+        self._requests = 0
+
+    @classmethod
+    def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
+        return streams.plans(feed)
+
+    def open(self) -> list[bytes]:
+        self.funding.clear()
+        self._outstanding.clear()
+        return [self._subscribe(names) for names in streams.batches(self.last_receive_ns)]
+
+    def ping(self) -> bytes | None:
+        return None
+
+    def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        try:
+            frame = _frame(payload)
+            wire, stream = frame.data, frame.stream
+            if stream in self.last_receive_ns:
+                self.last_receive_ns[stream] = receive_time_ns
+            if isinstance(wire, list):
+                return self._accept_all(wire, stream, receive_time_ns)
+            # _accept, inlined: 0.15 us a frame
+            if wire.s not in self._symbols or wire.st == COIN_M:
+                return [Bad("foreign_symbol", printable(wire.s))]
+            return DECODERS[type(wire)](wire, self, stream, receive_time_ns)
+        except NotPlain as error:
+            return [Bad("decimal", str(error))]
+        except FAILURES:
+            return self._look_again(payload, receive_time_ns)
+
+    def depth_of(self, stream: str) -> tuple[UpdateType, int] | None:
+        kinds = self._depth_kinds
+        if stream not in kinds:
+            if len(kinds) >= MAX_CACHED_NAMES:
+                kinds.clear()
+            kinds[stream] = streams.depth_kind(stream)
+        return kinds[stream]
+
+    def _subscribe(self, names: tuple[str, ...]) -> bytes:
+        self._requests += 1
+        self._outstanding[self._requests] = names
+        return streams.subscribe(names, self._requests)
+
+    def _accept(self, wire: Wire, stream: str, receive_time_ns: int) -> list[Item]:
+        if wire.s not in self._symbols or wire.st == COIN_M:
+            return [Bad("foreign_symbol", printable(wire.s))]
+        try:
+            return DECODERS[type(wire)](wire, self, stream, receive_time_ns)
+        except NotPlain as error:
+            return [Bad("decimal", str(error))]
+
+    def _accept_all(self, wires: Sequence[Wire | Bad], stream: str, receive_time_ns: int) -> list[Item]:
+        """The elements of one array frame; a liquidation that equals an earlier one gets the next ordinal."""
+        items: list[Item] = []
+        seen: dict[tuple[object, ...], int] = {}
+        for wire in wires:
+            if isinstance(wire, Bad):
+                items.append(wire)
+                continue
+            for item in self._accept(wire, stream, receive_time_ns):
+                if type(item) is Liquidation:
+                    key = (item.symbol, item.transaction_time_ns, item.side, item.price, item.quantity)
+                    item.ordinal = seen.get(key, 0)
+                    seen[key] = item.ordinal + 1
+                items.append(item)
+        return items
+
+    def _look_again(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        try:
+            frame = _loose_frame(payload)
+            if bytes(frame.data):
+                return self._elements(frame.data, text(frame.stream), receive_time_ns)
+            if bytes(frame.e):
+                return self._elements(payload, "", receive_time_ns)
+            if bytes(frame.result) or bytes(frame.error) or bytes(frame.code):
+                return self._replied(frame)
+            return [Bad("unknown_event", "")]
+        except ValidationError:
+            return self._bare_array(payload, receive_time_ns)
+        except FAILURES as error:
+            return [failure(error)]
+
+    def _bare_array(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        try:
+            return self._elements(payload, "", receive_time_ns)
+        except FAILURES as error:
+            return [failure(error)]
+
+    def _elements(self, data: bytes | memoryview | Raw, stream: str, receive_time_ns: int) -> list[Item]:
+        octets = bytes(data).lstrip()
+        if octets[:1] != b"[":
+            return self._accept_all(self._one(octets), stream, receive_time_ns)
+        if octets.count(b",") > MAX_COMMAS:
+            return [Bad("range", "array frame")]
+        return self._accept_all(
+            [found for element in _array(octets) for found in self._one(element)], stream, receive_time_ns
+        )
+
+    def _one(self, element: bytes | Raw) -> list[Wire | Bad]:
+        try:
+            return [_element(element)]
+        except FAILURES as error:
+            return self._lost(element, error)
+
+    def _lost(self, element: bytes | Raw, error: Exception) -> list[Wire | Bad]:
+        """Why an element gives no event; nothing for types that are none of ours."""
+        try:
+            loose = _loose_element(element)
+        except ValidationError as refused:
+            return [Bad("type", printable(str(refused)))]
+        except FAILURES as refused:
+            return [failure(refused)]
+        kind = text(loose.e)
+        if kind in UNWANTED:
+            return []
+        if kind not in KNOWN:
+            return [Bad("unknown_event", printable(kind))]
+        symbol = text(loose.s) or _symbol_inside(loose.o)
+        if symbol and (symbol not in self._symbols or number(loose.st) == COIN_M):
+            return [Bad("foreign_symbol", printable(symbol))]
+        return [failure(error)]
+
+    def _replied(self, frame: LooseFrame) -> list[Item]:
+        """An answer to a request. A refused batch is asked for again in halves, so that one bad name costs only itself;
+        an error without an id belongs to the oldest request."""
+        request = number(frame.id)
+        failed = present(frame.error) or present(frame.code)
+        if failed and request is None and self._outstanding:
+            request = next(iter(self._outstanding))
+        names = self._outstanding.pop(request, ()) if request is not None else ()
+        if not failed:
+            return [Acked(names)] if names else []
+        if len(names) > 1:
+            half = len(names) // 2
+            return [Reply(self._subscribe(names[:half])), Reply(self._subscribe(names[half:]))]
+        try:
+            error = _loose_frame(frame.error) if present(frame.error) else frame
+        except FAILURES:
+            error = frame
+        return [Refused(names, printable(str(number(error.code)), 16), printable(text(error.msg)))]
+
+
+def _symbol_inside(order: Raw) -> str:
+    try:
+        return text(_loose_element(order).s)
+    except FAILURES:
+        return ""

@@ -1,0 +1,201 @@
+"""Binance USD-M futures: wire Structs to events.
+
+One decoder per type. It gets a Struct whose types and ranges are checked and whose symbol is of the feed, checks the
+decimals (raises `NotPlain`) and builds the event. Guarantee: texts and numbers are the venue's own; milliseconds become
+nanoseconds; what the venue leaves out or empty is None. Everything here is hot: constructors are positional, and
+bench/bench_decode.py shows what a line costs.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
+
+from wsadapter.events import (
+    BookTicker,
+    Depth,
+    FundingRate,
+    Kline,
+    Liquidation,
+    MarkPrice,
+    Side,
+    Source,
+    Ticker,
+    Trade,
+    UpdateType,
+)
+from wsadapter.exchanges.base import Bad, Item
+from wsadapter.exchanges.binance_wire import (
+    MS,
+    AggTradeWire,
+    BookTickerWire,
+    DepthWire,
+    ForceOrderWire,
+    KlineWire,
+    MarkPriceWire,
+    TickerWire,
+    TradeWire,
+)
+from wsadapter.exchanges.decimals import NotPlain, is_plain, split_book
+
+EXCHANGE: Final = "binance"
+WEBSOCKET: Final = Source.WEBSOCKET
+SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
+
+
+class Context(Protocol):
+    """What a decoder needs of its connection."""
+
+    connection: str
+    last_gap_ns: int | None
+    funding: dict[str, tuple[str, int | None]]
+    """Symbol -> last published (rate, next time); empty after each connect."""
+
+    def depth_of(self, stream: str) -> tuple[UpdateType, int] | None:
+        """Update type and level limit by the stream's name; None for a book that we do not publish."""
+
+
+def agg_trade(d: AggTradeWire, x: Context, stream: str, received: int) -> list[Item]:
+    if not is_plain(f"[{d.p},{d.q}]", b"[,]"):
+        raise NotPlain("aggTrade")
+    number, first, last = d.a, d.f, d.l
+    return [
+        Trade(
+            EXCHANGE, d.s, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, x.last_gap_ns,
+            str(number), number, d.p, d.q, d.m, first if first >= 0 else None, last if last >= 0 else None, True,
+        )
+    ]  # fmt: skip
+
+
+def raw_trade(d: TradeWire, x: Context, stream: str, received: int) -> list[Item]:
+    """Insurance fund and ADL trades are trades. ``X`` "NA" is none: the venue fills holes in its ids with price and
+    quantity "0", which must not become somebody's lowest price. It is dropped and counted."""
+    if d.X == "NA":
+        return [Bad("other", "trade NA")]
+    if not is_plain(f"[{d.p},{d.q}]", b"[,]"):
+        raise NotPlain("trade")
+    number = d.t
+    return [
+        Trade(
+            EXCHANGE, d.s, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, x.last_gap_ns,
+            str(number), number, d.p, d.q, d.m, None, None, False,
+        )
+    ]  # fmt: skip
+
+
+def book_ticker(d: BookTickerWire, x: Context, stream: str, received: int) -> list[Item]:
+    bid: str | None
+    bids: str | None
+    ask: str | None
+    asks: str | None
+    bid, bids, ask, asks = d.b, d.B, d.a, d.A
+    if not is_plain(f"[{bid},{bids},{ask},{asks}]", b"[,,,]"):
+        # an empty side is rare: only then look closer
+        if not is_plain(f"[{bid or 0},{bids or 0},{ask or 0},{asks or 0}]", b"[,,,]"):
+            raise NotPlain("bookTicker")
+        bid, bids, ask, asks = bid or None, bids or None, ask or None, asks or None
+    return [
+        BookTicker(
+            EXCHANGE, d.s, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, x.last_gap_ns,
+            d.u, bid, bids, ask, asks,
+        )
+    ]  # fmt: skip
+
+
+def depth(d: DepthWire, x: Context, stream: str, received: int) -> list[Item]:
+    kind = x.depth_of(stream)
+    if kind is None:
+        return []
+    update_type, level_limit = kind
+    bid_price, bid_quantity, ask_price, ask_quantity = split_book(bytes(d.b), bytes(d.a))
+    previous = d.pu
+    return [
+        Depth(
+            EXCHANGE, d.s, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, x.last_gap_ns,
+            update_type, level_limit, d.U, d.u, previous if previous >= 0 else None,
+            bid_price, bid_quantity, ask_price, ask_quantity,
+        )
+    ]  # fmt: skip
+
+
+def kline(d: KlineWire, x: Context, stream: str, received: int) -> list[Item]:
+    k = d.k
+    quote, taker, taker_quote = k.q, k.V, k.Q
+    if not is_plain(f"[{k.o},{k.h},{k.l},{k.c},{k.v},{quote},{taker},{taker_quote}]", b"[,,,,,,,]"):
+        if not is_plain(f"[{k.o},{k.h},{k.l},{k.c},{k.v},{quote or 0},{taker or 0},{taker_quote or 0}]", b"[,,,,,,,]"):
+            raise NotPlain("kline")
+        quote, taker, taker_quote = quote or None, taker or None, taker_quote or None
+    first, last = k.f, k.L
+    return [
+        Kline(
+            EXCHANGE, d.s, d.E * MS, None, received, WEBSOCKET, x.connection, x.last_gap_ns,
+            k.i, k.t * MS, k.T * MS, k.o, k.h, k.l, k.c, k.v, quote, k.n, taker, taker_quote, k.x,
+            first if first >= 0 else None, last if last >= 0 else None,
+        )
+    ]  # fmt: skip
+
+
+def ticker(d: TickerWire, x: Context, stream: str, received: int) -> list[Item]:
+    """``C`` is where the 24 hours end, not when the engine did something: there is no transaction time."""
+    change, percent = d.p or None, d.P or None
+    if not is_plain(
+        f"[{(change or '0').removeprefix('-')},{(percent or '0').removeprefix('-')},{d.w or 0},{d.c},{d.Q or 0},"
+        f"{d.o or 0},{d.h or 0},{d.l or 0},{d.v or 0},{d.q or 0}]",
+        b"[,,,,,,,,,]",
+    ):
+        raise NotPlain("24hrTicker")
+    opened, closed, first, last = d.O, d.C, d.F, d.L
+    return [
+        Ticker(
+            EXCHANGE, d.s, d.E * MS, None, received, WEBSOCKET, x.connection, x.last_gap_ns,
+            change, percent, d.w or None, d.c, d.Q or None, d.o or None, d.h or None, d.l or None, d.v or None,
+            d.q or None, None if opened is None else opened * MS, None if closed is None else closed * MS,
+            first if first >= 0 else None, last if last >= 0 else None, d.n,
+        )
+    ]  # fmt: skip
+
+
+def mark_price(d: MarkPriceWire, x: Context, stream: str, received: int) -> list[Item]:
+    """Perpetuals carry their funding: rate and next time go along, and as a `FundingRate` when they change. Contracts
+    without funding send ``T`` 0 or ``r`` ""."""
+    rate, due = d.r or None, d.T
+    if not is_plain(f"[{d.p},{d.i or 0},{d.P or 0},{(rate or '0').removeprefix('-')}]", b"[,,,]"):
+        raise NotPlain("markPriceUpdate")
+    if not due or rate is None:
+        rate = due_ns = None
+    else:
+        due_ns = due * MS
+    symbol, event_time = d.s, d.E * MS
+    price = MarkPrice(
+        EXCHANGE, symbol, event_time, None, received, WEBSOCKET, x.connection, x.last_gap_ns,
+        d.p, d.i or None, d.P or None, rate, due_ns,
+    )  # fmt: skip
+    if rate is None or x.funding.get(symbol) == (rate, due_ns):
+        return [price]
+    x.funding[symbol] = (rate, due_ns)
+    funding = FundingRate(
+        EXCHANGE, symbol, event_time, None, received, WEBSOCKET, x.connection, x.last_gap_ns, rate, due_ns, d.p
+    )
+    return [price, funding]
+
+
+def force_order(d: ForceOrderWire, x: Context, stream: str, received: int) -> list[Item]:
+    o = d.o
+    if not is_plain(f"[{o.p},{o.q},{o.ap or 0},{o.z or 0}]", b"[,,,]"):
+        raise NotPlain("forceOrder")
+    return [
+        Liquidation(
+            EXCHANGE, o.s, d.E * MS, o.T * MS, received, WEBSOCKET, x.connection, x.last_gap_ns,
+            SIDES[o.S], o.o or None, o.p, o.ap or None, o.q, o.z or None, o.X or None, 0,
+        )
+    ]  # fmt: skip
+
+
+DECODERS: Final[Mapping[type, Callable[[Any, Context, str, int], list[Item]]]] = {
+    AggTradeWire: agg_trade,
+    TradeWire: raw_trade,
+    BookTickerWire: book_ticker,
+    DepthWire: depth,
+    KlineWire: kline,
+    TickerWire: ticker,
+    MarkPriceWire: mark_price,
+    ForceOrderWire: force_order,
+}

@@ -1,0 +1,159 @@
+"""The ingest role: one exchange connection, its events into one ring.
+
+A `Client` whose handler writes to the ring. Guarantees: the socket is never blocked by the ring; what does not fit is
+counted and becomes one `Gap` per stream and symbol as soon as there is room; every time without a live connection is
+a `Gap` too, open while it lasts. Records become visible once per socket read, then the doorbell is rung.
+
+Owns the write side of its ring and its stats page. No venue and no Kafka is known here.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import uvloop
+
+from wsadapter import doorbell
+from wsadapter.client import Client
+from wsadapter.errors import RecordTooLarge
+from wsadapter.events import Event, Gap, Kline
+from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.gaps import ConnectionGap, Dropped
+from wsadapter.lifecycle import Child, run_child
+from wsadapter.log import get_logger
+from wsadapter.ring import RingWriter
+from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import DECODE_ERROR_KINDS
+from wsadapter.streams import BY_EVENT, BY_STREAM
+
+TICK: Final = 0.25
+"""Seconds between two looks at what no frame triggers: heartbeat, stream states, room for gaps."""
+ROOM: Final = 16
+"""After the ring was full, writing resumes when a sixteenth of it is free: one hole instead of a thousand."""
+
+log = get_logger()
+
+
+class RingPublisher:
+    """The `EventHandler` that writes to a ring."""
+
+    def __init__(self, writer: RingWriter, doorbell_fd: int, page: StatsPage, plan: ConnectionPlan) -> None:
+        self._writer, self._doorbell, self._page = writer, doorbell_fd, page
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._write = writer.try_write
+        self._cells = page.cells
+        self._kinds = {
+            event: (spec.kind, page.index(f'events_total{{stream="{spec.name}"}}')) for event, spec in BY_EVENT.items()
+        }
+        self._dropped_cells = {
+            event: page.index(f'ring_dropped_total{{stream="{spec.name}"}}') for event, spec in BY_EVENT.items()
+        }
+        self._errors = {kind: page.index(f'decode_errors_total{{kind="{kind}"}}') for kind in DECODE_ERROR_KINDS}
+        self._open_candles = page.index("open_candles_total")
+        self._last_receive = page.index("last_receive_ns")
+        self.gap = ConnectionGap(page, plan.exchange, plan.connection, writer.epoch)
+        self._dropped = Dropped(plan.exchange, plan.connection)
+        self._pending: Gap | None = None
+        self._narrow: dict[tuple[type[Event], str], int] = {}
+        self.set_last_gap: Callable[[int], None] = lambda now_ns: None
+        """Tell the exchange module the time of the connection's last gap; set by the role."""
+
+    def publish(self, event: Event) -> None:
+        """One event into the ring; it becomes visible at `on_read_end`."""
+        if self._dropped:
+            self._drop(event)
+            return
+        type_ = type(event)
+        if self._narrow and (gap_ns := self._narrow.get((type_, event.symbol))):
+            event.last_gap_ns = gap_ns
+        kind, counter = self._kinds[type_]
+        try:
+            written = self._write(kind, self._encode(event))
+        except RecordTooLarge as error:
+            self.on_error("oversize", str(error))
+            return
+        if not written:
+            self._drop(event)
+            return
+        self._cells[counter] += 1
+        self._cells[self._last_receive] = event.receive_time_ns
+        if type_ is Kline and not event.closed:  # type: ignore[attr-defined]  # a Kline has it
+            self._cells[self._open_candles] += 1
+
+    on_kline = on_ticker = on_depth = on_trade = on_funding_rate = on_mark_price = publish
+    on_liquidation = on_book_ticker = on_open_interest = on_gap = publish
+
+    def on_error(self, kind: str, detail: str) -> None:
+        self._cells[self._errors.get(kind, self._errors["other"])] += 1
+
+    def on_read_end(self) -> None:
+        """Hand what this socket read brought to the reader."""
+        self._writer.publish()
+        doorbell.ring(self._doorbell)
+
+    def _drop(self, event: Event) -> None:
+        self._dropped.add(event)
+        self._writer.add_dropped(1)
+        self._cells[self._dropped_cells[type(event)]] += 1
+
+    def recover(self, now_ns: int) -> None:
+        """Once there is room again, say what was dropped; events flow again when all of it is said."""
+        if not (self._dropped or self._pending) or self._writer.used() > self._writer.capacity * (ROOM - 1) // ROOM:
+            return
+        dropped = 0
+        for gap in self._dropped.gaps(now_ns):
+            if not self._try_gap(gap):
+                break
+            self._dropped.told(gap)
+            dropped += gap.missing_count or 0
+            if gap.symbol:
+                self._narrow[(BY_STREAM[gap.stream].event, gap.symbol)] = now_ns
+            else:
+                self._all_after_gap(now_ns)
+        if self._pending and not self._dropped and self._try_gap(self._pending):
+            self._said(self._pending)
+            self._pending = None
+        log.warning("the ring was full", dropped=dropped)
+        self.on_read_end()
+
+    def open_gap(self, cause: str, started_ns: int, now_ns: int) -> None:
+        """The connection receives nothing since ``started_ns``."""
+        if self._pending:
+            self._pending.ended_ns = None
+        elif gap := self.gap.open(cause, started_ns, now_ns):
+            self._say(gap)
+
+    def close_gap(self, now_ns: int) -> None:
+        """Every subscription is live again."""
+        self._all_after_gap(now_ns)
+        if self._pending:
+            self._pending.ended_ns = now_ns
+        elif gap := self.gap.close(now_ns):
+            self._say(gap)
+
+    def _say(self, gap: Gap) -> None:
+        """Put a record of the connection's gap into the ring, or keep it until there is room (one at most)."""
+        if self._dropped or not self._try_gap(gap):
+            self._pending = gap
+            return
+        self._said(gap)
+        self.on_read_end()
+
+    def _said(self, gap: Gap) -> None:
+        if gap.ended_ns is not None:
+            self.gap.closed()
+        elif not gap.gap_id:
+            self.gap.opened_at(self._writer.last_position)
+
+    def _try_gap(self, gap: Gap) -> bool:
+        kind, counter = self._kinds[Gap]
+        if not self._write(kind, self._encode(gap)):
+            return False
+        self._cells[counter] += 1
+        if gap.version == 1:
+            self._page[f'gaps_total{{cause="{gap.cause}"}}'] += 1
+        return True
+
+    def _all_after_gap(self, now_ns: int) -> None:
+        self._narrow.clear()
+        self.set_last_gap(now_ns)

@@ -1,0 +1,103 @@
+"""ClickHouse's errors, told apart by what is to be done about a batch whose insert failed. The one place for it."""
+
+import re
+from enum import Enum
+from typing import Final
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+
+class Remedy(Enum):
+    """What to do about a failed insert."""
+
+    BISECT = "bisect"
+    """A message of the batch cannot be read: find it, and put it where a person finds it."""
+    SPLIT = "split"
+    """The batch spans too many of the table's partitions: insert it in halves."""
+    MEMORY = "memory"
+    """Either the server is short of memory or a message claims a length that it has not."""
+    RETRY = "retry"
+    """Not the batch's fault: the same bytes again, under the same token."""
+    PAUSE = "pause"
+    """Nothing that time heals: this table waits, and the operator is called."""
+
+
+_BISECT: Final = {
+    6: "CANNOT_PARSE_TEXT",
+    26: "CANNOT_PARSE_QUOTED_STRING",
+    27: "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
+    32: "ATTEMPT_TO_READ_AFTER_EOF",
+    33: "CANNOT_READ_ALL_DATA",
+    69: "ARGUMENT_OUT_OF_BOUND",
+    72: "CANNOT_PARSE_NUMBER",
+    128: "TOO_LARGE_ARRAY_SIZE",
+    131: "TOO_LARGE_STRING_SIZE",
+    407: "DECIMAL_OVERFLOW",
+    436: "PROTOBUF_BAD_CAST",
+    444: "UNKNOWN_PROTOBUF_FORMAT",
+}
+_RETRY: Final = {
+    3: "UNEXPECTED_END_OF_FILE",
+    23: "CANNOT_READ_FROM_ISTREAM",
+    24: "CANNOT_WRITE_TO_OSTREAM",
+    74: "CANNOT_READ_FROM_FILE_DESCRIPTOR",
+    75: "CANNOT_WRITE_TO_FILE_DESCRIPTOR",
+    95: "CANNOT_READ_FROM_SOCKET",
+    96: "CANNOT_WRITE_TO_SOCKET",
+    159: "TIMEOUT_EXCEEDED",
+    164: "READONLY",
+    173: "CANNOT_ALLOCATE_MEMORY",
+    201: "QUOTA_EXCEEDED",
+    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
+    209: "SOCKET_TIMEOUT",
+    210: "NETWORK_ERROR",
+    225: "NO_ZOOKEEPER",
+    236: "ABORTED",
+    242: "TABLE_IS_READ_ONLY",
+    243: "NOT_ENOUGH_SPACE",
+    252: "TOO_MANY_PARTS",
+    279: "ALL_CONNECTION_TRIES_FAILED",
+    285: "TOO_FEW_LIVE_REPLICAS",
+    286: "UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE",
+    290: "LIMIT_EXCEEDED",
+    319: "UNKNOWN_STATUS_OF_INSERT",
+    394: "QUERY_WAS_CANCELLED",
+    425: "SYSTEM_ERROR",
+    439: "CANNOT_SCHEDULE_TASK",
+    473: "DEADLOCK_AVOIDED",
+    499: "S3_ERROR",
+    735: "QUERY_WAS_CANCELLED_BY_CLIENT",
+    745: "SERVER_OVERLOADED",
+    999: "KEEPER_EXCEPTION",
+}
+_TOO_MANY_PARTS: Final = 252
+_MEMORY: Final = 241
+_CODE: Final = re.compile(r"\bcode:? (\d+)", re.IGNORECASE)
+
+
+def error_code(error: BaseException) -> int | None:
+    """The server's error number; None for what never was an answer of the server (network, time-out, proxy)."""
+    code = getattr(error, "code", None)
+    if isinstance(code, int):
+        return code
+    found = _CODE.search(str(error)) if isinstance(error, ClickHouseError) else None
+    return int(found[1]) if found else None
+
+
+def remedy(error: BaseException) -> Remedy:
+    """The one place where errors of an insert are told apart. What nobody has thought of calls the operator, and is
+    tried again from time to time."""
+    code = error_code(error)
+    if code == _TOO_MANY_PARTS:
+        # one number for two things: parts pile up (wait), or this insert alone spans too many partitions (cut it)
+        return Remedy.SPLIT if "partitions for single INSERT" in str(error) else Remedy.RETRY
+    if code == _MEMORY:
+        return Remedy.MEMORY
+    if code is None or code in _RETRY:
+        return Remedy.RETRY
+    return Remedy.BISECT if code in _BISECT else Remedy.PAUSE
+
+
+def first_line(error: BaseException) -> str:
+    """What a log line and a dead letter's header show of an error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]

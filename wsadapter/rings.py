@@ -1,0 +1,167 @@
+"""The rings of an instance, and which of them outlive it.
+
+The supervisor's side of shared memory: it alone creates, adopts and unlinks. A ring found at the start is adopted with
+what is unread in it; one that no longer fits the configuration is set aside, drained by a serializer without a writer,
+and unlinked when it is empty. At the end an empty ring is unlinked, any other is kept for the next start.
+
+Owns the ring segments, one doorbell per serializer, and ``connections.json`` in the state directory (when each
+connection last received, so that the next run's first gap has its beginning).
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from wsadapter import doorbell, ring
+from wsadapter.errors import SegmentError
+from wsadapter.lifecycle import RingRef
+from wsadapter.log import get_logger
+from wsadapter.ring import RingReader
+from wsadapter.shm import Segment, listing
+
+ASIDE: Final = ".aside-"
+"""Separates a ring's name from its epoch once it was set aside."""
+
+
+class Found(Struct, frozen=True):
+    """A ring that was there already."""
+
+    name: str
+    capacity: int
+    epoch: int
+    unread: int
+
+
+def look(name: str) -> Found | None:
+    """A ring of this name with our layout; None when there is none."""
+    if not Segment.exists(name):
+        return None
+    reader = RingReader.attach(name, writable=False)
+    try:
+        return Found(name, reader.capacity, reader.epoch, reader.unread())
+    finally:
+        reader.release()
+
+
+class Rings:
+    """``refs``: connection -> its ring. ``aside``: rings without a writer that are still to be drained."""
+
+    def __init__(self, instance: str, capacity: int, next_epoch: Callable[[], int], serializers: int) -> None:
+        self._prefix = f"wsadapter-{instance}-"
+        self._capacity, self._next_epoch = capacity, next_epoch
+        self._doorbells = [doorbell.create() for _ in range(serializers)]
+        self.refs: dict[str, RingRef] = {}
+        self.aside: list[RingRef] = []
+        self.adopted = 0
+        """Records found unread at the start."""
+
+    def open(self, connections: Sequence[str]) -> None:
+        """Create or adopt a ring for each connection, set aside what no connection has."""
+        wanted = {self._prefix + connection: connection for connection in connections}
+        for name in self._present():
+            found = self._look(name)
+            if found is None or found.name in {ref.name for ref in self._all()}:
+                continue
+            if found.unread:
+                self.adopted += found.unread
+                get_logger().info("ring adopted", ring=name, records=found.unread)
+            fits = name in wanted and found.capacity == self._capacity
+            if not fits and not found.unread:
+                Segment.unlink(name)
+            elif not fits:
+                self.aside.append(self._set_aside(found))
+        for name, connection in wanted.items():
+            if connection not in self.refs:
+                self.refs[connection] = self._create_or_adopt(connection, name)
+
+    def of_serializer(self, index: int) -> tuple[RingRef, ...]:
+        return tuple(ref for ref in self._all() if ref.doorbell_fd == self._doorbells[index])
+
+    def names(self) -> list[tuple[str, str]]:
+        """(connection, segment) of every ring."""
+        return [(ref.connection, ref.name) for ref in self._all()]
+
+    def unread(self) -> int:
+        """Records not yet delivered, over all rings."""
+        return sum(found.unread for ref in self._all() if (found := self._look(ref.name)))
+
+    def kept(self, connection: str) -> bool:
+        """Whether this connection's ring still holds records, so its page is kept with it."""
+        ref = self.refs.get(connection)
+        found = self._look(ref.name) if ref else None
+        return found is not None and found.unread > 0
+
+    def close(self) -> int:
+        """Unlink the empty rings; how many records the others keep for the next start."""
+        kept = 0
+        for ref in self._all():
+            found = self._look(ref.name)
+            if found is None:
+                continue
+            if found.unread:
+                kept += found.unread
+                get_logger().warning("ring kept for the next start", ring=ref.name, records=found.unread)
+            else:
+                Segment.unlink(ref.name)
+        for fd in self._doorbells:
+            os.close(fd)
+        return kept
+
+    def _all(self) -> Iterable[RingRef]:
+        return (*self.refs.values(), *self.aside)
+
+    def _present(self) -> list[str]:
+        return [name for name in listing(self._prefix) if not name.startswith(self._prefix + "stats-")]
+
+    def _look(self, name: str) -> Found | None:
+        try:
+            return look(name)
+        except SegmentError as error:
+            get_logger().error("segment left alone: not a ring of this version", segment=name, reason=str(error))
+            return None
+
+    def _create_or_adopt(self, connection: str, name: str) -> RingRef:
+        found = look(name)
+        if found is None:
+            epoch = self._next_epoch()
+            ring.create(name, self._capacity, epoch)
+        else:
+            epoch = found.epoch
+        return RingRef(connection, name, epoch, self._bell(len(self.refs)))
+
+    def _set_aside(self, found: Found) -> RingRef:
+        """Free the name for a new ring; the records stay where they are."""
+        aside = found.name if ASIDE in found.name else f"{found.name}{ASIDE}{found.epoch}"
+        if aside != found.name:
+            Segment.rename(found.name, aside)
+        return RingRef(aside.removeprefix(self._prefix), aside, found.epoch, self._bell(len(self.aside)))
+
+    def _bell(self, number: int) -> int:
+        return self._doorbells[number % len(self._doorbells)]
+
+
+class LastReceived:
+    """Connection -> when it last received (ns, UTC), over the life of a state directory. Bounded: the newest 4096."""
+
+    def __init__(self, state_dir: str) -> None:
+        self._path = Path(state_dir) / "connections.json"
+        self._known: dict[str, int] = {}
+        with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+            self._known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
+
+    def of(self, connection: str) -> int:
+        """0 when it never received."""
+        return self._known.get(connection, 0)
+
+    def keep(self, received: dict[str, int]) -> None:
+        self._known.update({connection: at for connection, at in received.items() if at})
+        newest = sorted(self._known.items(), key=lambda entry: entry[1])[-4096:]
+        beside = self._path.with_suffix(".new")
+        beside.write_bytes(msgspec.json.encode(dict(newest)))
+        beside.chmod(0o600)
+        beside.replace(self._path)

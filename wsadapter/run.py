@@ -1,0 +1,279 @@
+"""One run of an instance: claim it, adopt or create its rings, supervise its processes, account for every event.
+
+The composition root: the one place that puts configuration, rings, topology, stand-ins and supervisor together. With
+``embedded`` Kafka and ClickHouse are children too; with ``demo`` the venue is. The roles do not know the difference.
+"""
+
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from wsadapter import config as configuration
+from wsadapter import log, stats_fields, topology
+from wsadapter.children import ChildSpec, page_name
+from wsadapter.config import Config, Feed
+from wsadapter.config_types import address
+from wsadapter.errors import ConfigError, ExitCode, ServiceUnavailable
+from wsadapter.instance import Instance
+from wsadapter.options import RunOptions
+from wsadapter.rings import LastReceived, Rings
+from wsadapter.stats import StatsPage
+from wsadapter.supervisor import Hooks, Supervisor
+
+DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+DEMO_STREAMS: Final = (
+    "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker",
+)  # fmt: skip
+MAX_REPLAY_SYMBOLS: Final = 500
+HOST: Final = "127.0.0.1"
+
+
+class Run:
+    """What lives as long as the run: the instance's lock, the rings, the venue's ports."""
+
+    def __init__(self, options: RunOptions, instance: Instance) -> None:
+        self._options = options
+        self._instance = instance
+        self._venue_ports = (_free_port(), _free_port()) if options.demo or options.replay else None
+        self.config = self.adapted(options.config)
+        self._plans = topology.plans(self.config)
+        service = self.config.service
+        self.rings = Rings(
+            service.instance,
+            self.config.ring.capacity_bytes,
+            instance.next_epoch,
+            self.config.process_of("serializer").count,
+        )
+        self.received = LastReceived(service.state_dir)
+        self.rings.open([plan.connection for plan in self._plans])
+        self.specs = self._specs()
+
+    def adapted(self, config: Config) -> Config:
+        """With a venue of our own: its address in every Binance feed, and a feed where there is none."""
+        if self._venue_ports is None:
+            return config
+        ws_url, rest_url = (f"{scheme}://{HOST}:{port}" for scheme, port in zip(("ws", "http"), self._venue_ports, strict=True))
+        feeds = config.feed or (self._demo_feed(),)
+        return msgspec.structs.replace(
+            config,
+            service=msgspec.structs.replace(config.service, log_format="console", log_level="warning"),
+            feed=tuple(
+                msgspec.structs.replace(feed, ws_url=ws_url, rest_url=rest_url) if feed.exchange == "binance" else feed
+                for feed in feeds
+            ),
+        )
+
+    def _demo_feed(self) -> Feed:
+        symbols = replay_symbols(self._options.replay) if self._options.replay else DEMO_SYMBOLS
+        return Feed(name="binance", exchange="binance", symbols=symbols, streams=DEMO_STREAMS)
+
+    def _stand_ins(self) -> list[ChildSpec]:
+        config, options = self.config, self._options
+        found = []
+        if self._venue_ports is not None:
+            ws_port, rest_port = self._venue_ports
+            symbols = sorted({symbol for feed in config.feed for symbol in feed.symbols})
+            found.append(
+                topology.stand_in(
+                    config,
+                    "exchange",
+                    stats_fields.EXCHANGE,
+                    ws_port=ws_port,
+                    rest_port=rest_port,
+                    symbols=symbols,
+                    connections=sum(plan.exchange == "binance" for plan in self._plans),
+                    replay=options.replay or "",
+                    speed=options.speed,
+                )
+            )
+        if options.embedded:
+            found += [topology.stand_in(config, role, stats_fields.SERVICE) for role in ("kafka", "clickhouse")]
+        return found
+
+    def _specs(self) -> tuple[ChildSpec, ...]:
+        return topology.specs(
+            self.config, self._plans, self.rings, self.received.of, self._stand_ins(), os.getpid()
+        )
+
+    def reload(self) -> tuple[Config, Sequence[ChildSpec]] | None:
+        """Read the configuration again; raises `ConfigError` when it is not valid, and nothing has changed then."""
+        options = self._options
+        config = self.adapted(configuration.load(options.config_path, os.environ, demo=options.demo))
+        fixed = (self.config.service, self.config.ring, self.config.monitor)
+        if (config.service, config.ring, config.monitor) != fixed:
+            raise ConfigError([("service", "a reload cannot change [service], [ring] or [monitor]: restart instead")])
+        plans = topology.plans(config)
+        if config == self.config:
+            return None
+        self.config, self._plans = config, plans
+        self.rings.open([plan.connection for plan in plans])
+        self.specs = self._specs()
+        return config, self.specs
+
+    def counters(self, role: str) -> list[dict[str, int]]:
+        """The stats pages of a role's children, as they are now."""
+        found = []
+        for spec in self.specs:
+            if spec.role == role:
+                page = StatsPage.attach(page_name(self.config.service.instance, spec.name))
+                found.append(page.read())
+                page.release()
+        return found
+
+    def remember(self) -> None:
+        """Keep when each connection last received, for the first gap of the next run."""
+        connections = [spec.name for spec in self.specs if spec.role == "ingest"]
+        pages = self.counters("ingest")
+        self.received.keep({name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)})
+
+
+class Reporter:
+    """What a person sees of a run with stand-ins: the live table while it runs, the account at its end."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._started_ns = time.time_ns()
+        self._before = {role: run.counters(role) for role in ("ingest", "consumer", "exchange")}
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="top", daemon=True)
+        self.lost = 0
+
+    def start(self) -> None:
+        self._watcher.start()
+
+    def _watch(self) -> None:
+        from wsadapter import monitor_client, top  # rich and a client: only a run that shows something pays for them
+
+        top.watch(monitor_client.address(self._run.config), self._over.wait, None)
+
+    def account(self, deadline: float) -> None:
+        """Print what became of every event; called when the road is drained and ClickHouse is still there."""
+        from rich.console import Console
+
+        from wsadapter import summary
+
+        self._over.set()
+        self._watcher.join(max(0.0, min(2.0, deadline - time.monotonic())))
+        since = {role: [_minus(now, then) for now, then in zip(self._run.counters(role), before, strict=True)]
+                 for role, before in self._before.items()}  # fmt: skip
+        try:
+            account = summary.collect(
+                self._run.config.clickhouse,
+                since["ingest"],
+                since["consumer"],
+                since["exchange"][0] if since["exchange"] else None,
+                self._started_ns,
+                self._run.rings.adopted,
+            )
+        except ServiceUnavailable as error:
+            print(f"no summary: {error}", file=sys.stderr)
+            return
+        self.lost = account.lost
+        summary.show(account, Console())
+
+
+def run(options: RunOptions) -> int:
+    """Supervise until a signal, the end of ``duration`` or of the replay; the exit code."""
+    service = options.config.service
+    shows = options.demo or options.replay is not None
+    log_format, log_level = ("console", "warning") if shows else (service.log_format, service.log_level)
+    log.setup(log_format, log_level, role="supervisor", name="supervisor")
+    topology.plans(options.config)  # a feed that its venue does not offer is refused before anything is touched
+    instance = Instance.claim(service.state_dir, service.drain_seconds)
+    _require_free(options)
+    made = Run(options, instance)
+    reporter: list[Reporter] = []
+    supervisor: list[Supervisor] = []
+
+    def on_ready() -> None:
+        if options.replay is not None:
+            threading.Thread(target=_await_replay, args=(made, supervisor[0]), name="replay", daemon=True).start()
+
+    def on_drained(deadline: float) -> None:
+        made.remember()
+        for shown in reporter:
+            shown.account(deadline)
+
+    hooks = Hooks(
+        on_ready=on_ready,
+        on_drained=on_drained,
+        drained_group=topology.DRAINED_GROUP,
+        unkept_loss=lambda: False,  # rings are unlinked when they are empty, and only then
+        reload=made.reload,
+        keep_page=made.rings.kept,
+    )
+    supervisor.append(Supervisor(made.config, made.specs, instance, hooks=hooks, run_for=options.duration))
+    if shows:
+        reporter.append(Reporter(made))
+        reporter[0].start()
+    code = supervisor[0].run()
+    made.rings.close()
+    instance.release()
+    log.close()
+    if code == ExitCode.OK and any(shown.lost for shown in reporter):
+        return ExitCode.LOSS
+    return code
+
+
+def replay_symbols(path: str) -> tuple[str, ...]:
+    """The symbols that a frame file names, the most frequent first (at most `MAX_REPLAY_SYMBOLS`)."""
+    from wsadapter.embedded.replay import lines
+
+    seen: dict[str, int] = {}
+    for line in lines(Path(path)):
+        for symbol in re.findall(rb'"s":\s*"([^"]+)"', line):
+            text = symbol.decode()
+            seen[text] = seen.get(text, 0) + 1
+    if not seen:
+        raise ConfigError([("replay", f"{path} names no symbol: not a frame file")])
+    return tuple(sorted(seen, key=lambda symbol: -seen[symbol])[:MAX_REPLAY_SYMBOLS])
+
+
+def _await_replay(made: Run, supervisor: Supervisor) -> None:
+    """Stop the run when the venue has handed out the last frame; the drain sees to the rest."""
+    waiting = threading.Event()
+    while not made.counters("exchange")[0]["replay_done"]:
+        waiting.wait(0.2)
+    supervisor.stop()
+
+
+def _minus(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
+    return {field: value - before.get(field, 0) for field, value in now.items()}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _require_free(options: RunOptions) -> None:
+    """Refuse to start on addresses that somebody else serves."""
+    config = options.config
+    wanted = [("monitor.listen", config.monitor.listen)]
+    if options.embedded:
+        wanted.append(("kafka.bootstrap_servers", config.kafka.bootstrap_servers.partition(",")[0]))
+        wanted.append(("clickhouse.url", urlsplit(config.clickhouse.url).netloc))
+    errors = []
+    for key, text in wanted:
+        host, port = address(text)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                errors.append((key, f"{text}: {error.strerror}"))
+    if errors:
+        raise ConfigError(errors)
+
+

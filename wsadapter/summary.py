@@ -1,0 +1,176 @@
+"""The account of a run: what was sent, what is in the tables, and what explains the difference.
+
+Per table it compares the events that the venue counted itself (when it is the loopback venue), the events that reached
+a ring, and the rows received in this run: plain ``count()`` and ``count() FINAL``. ``lost`` and ``duplicates`` are
+what nothing explains; both must be 0.
+
+Reads stats pages and asks ClickHouse; owns nothing.
+"""
+
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+from rich.console import Console
+from rich.table import Table
+
+from wsadapter.config import ClickHouse
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.streams import SPECS
+
+Counters = Mapping[str, int]
+
+
+class Account(Struct, frozen=True):
+    """One table's account, in events. ``sent`` is None when the venue is not ours to ask."""
+
+    table: str
+    sent: int | None
+    published: int
+    dropped: int
+    open_candles: int
+    rejected: int
+    rows: int
+    rows_final: int
+
+    @property
+    def missed(self) -> int:
+        """Sent and never received: the connection was away. Explained only by gap rows."""
+        return 0 if self.sent is None else max(0, self.sent - self.published - self.dropped)
+
+    @property
+    def lost(self) -> int:
+        """In a ring and not in the tables."""
+        return self.published - self.rows_final - self.open_candles - self.rejected
+
+    @property
+    def duplicates(self) -> int:
+        return self.rows - self.rows_final
+
+
+class Summary(Struct, frozen=True):
+    """``gaps``: cause -> holes recorded in this run. ``adopted``: records found in old rings at the start."""
+
+    accounts: tuple[Account, ...]
+    gaps: Mapping[str, int]
+    redelivered: int
+    dead_letters: int
+    decode_errors: int
+    adopted: int
+    seconds: float
+
+    @property
+    def lost(self) -> int:
+        """Missed events count as lost where no gap but the first connect explains them."""
+        explained = any(count for cause, count in self.gaps.items() if cause not in ("connect", "ring_full"))
+        return sum(a.lost + (0 if explained else a.missed) for a in self.accounts)
+
+    @property
+    def duplicates(self) -> int:
+        return sum(a.duplicates for a in self.accounts)
+
+
+def _total(pages: Iterable[Counters], field: str) -> int:
+    return sum(page.get(field, 0) for page in pages)
+
+
+def _query(clickhouse: ClickHouse, sql: str) -> list[list[str]]:
+    """Rows of text."""
+    address = f"{clickhouse.url}/?{urllib.parse.urlencode({'query': sql + ' FORMAT TabSeparated'})}"
+    headers = {"X-ClickHouse-User": clickhouse.user}
+    if clickhouse.password_file:
+        headers["X-ClickHouse-Key"] = Path(clickhouse.password_file).read_text(encoding="utf-8").strip()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
+            return [line.split("\t") for line in answer.read().decode().splitlines()]
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise ServiceUnavailable(f"ClickHouse at {clickhouse.url}: {error}") from error
+
+
+def collect(
+    clickhouse: ClickHouse,
+    ingests: Sequence[Counters],
+    consumers: Sequence[Counters],
+    venue: Counters | None,
+    started_ns: int,
+    adopted: int = 0,
+) -> Summary:
+    """Ask for the rows received since ``started_ns`` and set them against the counters of the run's stats pages."""
+    # whole microseconds: a row is either before or after, whatever the text of the bound
+    since = f"receive_time >= fromUnixTimestamp64Nano(toInt64({started_ns}))"
+    database = f'"{clickhouse.database}"'
+    parts = " UNION ALL ".join(
+        f"SELECT '{spec.name}' AS t, (SELECT count() FROM {database}.{spec.name} WHERE {since}), "
+        f"(SELECT count() FROM {database}.{spec.name} FINAL WHERE {since})"
+        for spec in SPECS
+    )
+    counts = {name: (int(plain), int(final)) for name, plain, final in _query(clickhouse, parts)}
+    rejected = {
+        name: int(count)
+        for name, count in _query(
+            clickhouse, f"SELECT stream, count() FROM {database}.rejected FINAL WHERE {since} GROUP BY stream"
+        )
+    }
+    accounts = []
+    for spec in SPECS:
+        if spec.name == "gap":
+            continue
+        label = f'{{stream="{spec.name}"}}'
+        rows, rows_final = counts[spec.name]
+        accounts.append(
+            Account(
+                table=spec.name,
+                sent=None if venue is None else venue.get(f"sent_total{label}", 0),
+                published=_total(ingests, f"events_total{label}"),
+                dropped=_total(ingests, f"ring_dropped_total{label}"),
+                open_candles=(
+                    _total(ingests, "open_candles_total") if spec.name == "kline" and not clickhouse.open_candles else 0
+                ),
+                rejected=rejected.get(spec.name, 0),
+                rows=rows,
+                rows_final=rows_final,
+            )
+        )
+    gaps = {
+        cause: int(count)
+        for cause, count in _query(
+            clickhouse, f"SELECT cause, count() FROM {database}.gap FINAL WHERE {since} GROUP BY cause ORDER BY cause"
+        )
+    }
+    return Summary(
+        accounts=tuple(accounts),
+        gaps=gaps,
+        redelivered=sum(_total(consumers, f'redelivered_total{{stream="{spec.name}"}}') for spec in SPECS),
+        dead_letters=sum(v for page in (*consumers,) for f, v in page.items() if f.startswith("dead_letters_total")),
+        decode_errors=sum(v for page in ingests for f, v in page.items() if f.startswith("decode_errors_total")),
+        adopted=adopted,
+        seconds=(time.time_ns() - started_ns) / 1e9,
+    )
+
+
+def show(summary: Summary, console: Console) -> None:
+    """Print the account as a table, then one line of totals that a program can read too."""
+    known = summary.accounts and summary.accounts[0].sent is not None
+    table = Table(title="What became of every event", title_justify="left")
+    table.add_column("table")
+    headings = ["venue sent"] if known else []
+    headings += ["in the ring", "rows (FINAL)", "open candles", "dropped", "rejected", "missed", "lost", "duplicates"]
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for a in summary.accounts:
+        cells = [a.sent] if known else []
+        cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.lost, a.duplicates]
+        table.add_row(a.table, *(f"{cell:,}" for cell in cells if cell is not None))
+    console.print(table)
+    gaps = " ".join(f"{cause}={count}" for cause, count in summary.gaps.items()) or "none"
+    rows = sum(a.rows_final for a in summary.accounts)
+    console.print(
+        f"rows {rows}  lost {summary.lost}  duplicates {summary.duplicates}  gaps {gaps}  "
+        f"redelivered and dropped {summary.redelivered}  dead letters {summary.dead_letters}  "
+        f"decode errors {summary.decode_errors}  adopted {summary.adopted}  in {summary.seconds:.1f} s",
+        soft_wrap=True,
+    )

@@ -1,0 +1,140 @@
+"""Which processes an instance consists of: configuration in, child specs out.
+
+Stop order, lowest group first: ingest, serializers, consumers (then the road is drained), monitor, stand-ins. Owns
+nothing; two calls with the same configuration and rings give equal specs, so a reload touches only what changed.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from wsadapter import stats_fields
+from wsadapter.children import ChildSpec, page_name
+from wsadapter.config import Config
+from wsadapter.errors import ConfigError
+from wsadapter.exchanges import load
+from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.rings import Rings
+
+INGEST, SERIALIZER, CONSUMER, MONITOR, STAND_IN = 10, 20, 30, 40, 50
+DRAINED_GROUP: Final = CONSUMER
+DOWNLOAD_SECONDS: Final = 600.0
+"""The embedded Kafka's first start fetches its jars."""
+
+
+def plans(config: Config) -> list[ConnectionPlan]:
+    """Every connection of every feed; `ConfigError` with everything that a venue does not offer."""
+    found: list[ConnectionPlan] = []
+    errors: list[tuple[str, str]] = []
+    for index, feed in enumerate(config.feed):
+        try:
+            found += load(feed.exchange).plan(feed)
+        except ConfigError as error:
+            errors += [(path if path.startswith("feed[") else f"feed[{index}].{path}", m) for path, m in error.errors]
+    if errors:
+        raise ConfigError(errors)
+    return found
+
+
+def specs(
+    config: Config,
+    connections: Sequence[ConnectionPlan],
+    rings: Rings,
+    previous_receive_ns: Callable[[str], int],
+    stand_ins: Sequence[ChildSpec],
+    supervisor_pid: int,
+) -> tuple[ChildSpec, ...]:
+    """All children of a run. ``previous_receive_ns``: when a connection last received in an earlier run, 0 = never."""
+    road = (
+        *(_ingest(config, plan, rings, previous_receive_ns(plan.connection)) for plan in connections),
+        *(_serializer(config, rings, number) for number in range(config.process_of("serializer").count)),
+        *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
+    )
+    return (*stand_ins, *road, _monitor(config, rings, (*stand_ins, *road), supervisor_pid))
+
+
+def stand_in(config: Config, role: str, fields: Iterable[str], **options: Any) -> ChildSpec:
+    """An embedded Kafka, ClickHouse or venue."""
+    return ChildSpec(
+        name=role,
+        role=role,
+        module=f"wsadapter.embedded.{role}",
+        page_fields=tuple(fields),
+        stop_group=STAND_IN,
+        essential=False,
+        start_deadline=DOWNLOAD_SECONDS if role == "kafka" else 60.0,
+        heartbeat_deadline=30.0,
+        options=options,
+        fingerprint=_fingerprint(config.service, config.kafka if role == "kafka" else config.clickhouse),
+    )
+
+
+def _ingest(config: Config, plan: ConnectionPlan, rings: Rings, previous_receive_ns: int) -> ChildSpec:
+    named = (feed for feed in config.feed if plan.connection.startswith(feed.name + "-"))
+    feed = max(named, key=lambda feed: len(feed.name))  # one feed's name may begin another's
+    return ChildSpec(
+        name=plan.connection,
+        role="ingest",
+        module="wsadapter.ingest",
+        page_fields=stats_fields.ingest(s.name for s in plan.subscriptions),
+        stop_group=INGEST,
+        ring=rings.refs[plan.connection],
+        options={
+            "plan": msgspec.to_builtins(plan),
+            "feed": feed.name,
+            "previous_receive_ns": previous_receive_ns,
+        },
+        fingerprint=_fingerprint(config.service, feed, config.process_of("ingest")),
+    )
+
+
+def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:
+    return ChildSpec(
+        name=f"serializer-{number}",
+        role="serializer",
+        module="wsadapter.serializer",
+        page_fields=stats_fields.SERIALIZER,
+        stop_group=SERIALIZER,
+        drains=True,
+        rings=rings.of_serializer(number),
+        fingerprint=_fingerprint(config.service, config.kafka, config.process_of("serializer")),
+    )
+
+
+def _consumer(config: Config, number: int) -> ChildSpec:
+    return ChildSpec(
+        name=f"consumer-{number}",
+        role="consumer",
+        module="wsadapter.consumer",
+        page_fields=stats_fields.CONSUMER,
+        stop_group=CONSUMER,
+        drains=True,
+        heartbeat_deadline=60.0,  # one slow insert is one turn of its loop
+        options={"number": number},
+        fingerprint=_fingerprint(config.service, config.kafka, config.clickhouse, config.process_of("consumer")),
+    )
+
+
+def _monitor(config: Config, rings: Rings, children: Iterable[ChildSpec], supervisor_pid: int) -> ChildSpec:
+    instance = config.service.instance
+    members = [(child.role, child.name) for child in children] + [("supervisor", "supervisor"), ("monitor", "monitor")]
+    return ChildSpec(
+        name="monitor",
+        role="monitor",
+        module="wsadapter.monitor",
+        page_fields=stats_fields.MONITOR,
+        stop_group=MONITOR,
+        essential=False,
+        options={
+            "supervisor_pid": supervisor_pid,
+            "children": [{"role": role, "name": name, "page": page_name(instance, name)} for role, name in members],
+            "rings": [{"connection": connection, "name": name} for connection, name in rings.names()],
+        },
+        fingerprint=_fingerprint(config),
+    )
+
+
+def _fingerprint(*parts: object) -> str:
+    return hashlib.sha1(msgspec.json.encode(parts)).hexdigest()

@@ -100,6 +100,7 @@ class ChildProcess:
         self.started = 0.0
         self.pidfd = -1
         self._process: subprocess.Popen[bytes] | None = None
+        self._ticks = 0
         self._last_words = -1
         self._kill_at: float | None = None
         self._killed_as = ""
@@ -175,9 +176,10 @@ class ChildProcess:
             process.wait()
             raise
         self._process = process
+        self._ticks = start_ticks(process.pid) or 0
 
     def record(self) -> ChildRecord:
-        return ChildRecord(self.spec.name, self.spec.role, self.pid, start_ticks(self.pid) or 0)
+        return ChildRecord(self.spec.name, self.spec.role, self.pid, self._ticks)
 
     def order_stop(self, stop_by: float) -> None:
         """Tell it to be gone by this monotonic time; it is told a moment less, so that it can obey in time."""

@@ -174,9 +174,10 @@ def _run(
 
 def _load(path: str | None, demo: bool) -> "Config":
     from wsadapter import config as configuration
+    from wsadapter.exchanges import REGISTRY
 
     try:
-        return configuration.load(path, os.environ, demo=demo)
+        return configuration.load(path, os.environ, demo=demo, implemented=tuple(REGISTRY))
     except ConfigError:
         if path is not None:
             click.echo(f"{PROGRAM}: in {path!a}:", err=True)

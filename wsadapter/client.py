@@ -60,11 +60,13 @@ class Client:
         """Connect and subscribe; returns when every subscription has its answer. It retries like `start` does, so bound
         it with `asyncio.timeout` where that is too patient. Events flow from here on."""
         self._begin()
-        ready = asyncio.gather(*(connection.subscribed.wait() for connection in self.connections))
-        await asyncio.wait((ready, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done():
+        ready = asyncio.create_task(self._all_subscribed())
+        try:
+            await asyncio.wait((ready, *self._tasks), return_when=asyncio.FIRST_COMPLETED)
+            if not ready.done():
+                await self.start()  # a connection ended: say why
+        finally:
             ready.cancel()
-            await self.start()  # a connection ended: say why
 
     async def start(self) -> None:
         """Run until `stop`. Raises what a handler raised, or `GivenUp`; then, and when cancelled, all connections are
@@ -81,7 +83,8 @@ class Client:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def stop(self) -> None:
-        """Say CLOSE on every connection, deliver what the venue sent before its own CLOSE (2 s at most), then return."""
+        """Say CLOSE on every connection, deliver what the venue sent before its own CLOSE (2 s at most), and return.
+        A stopped client is not started again."""
         for connection in self.connections:
             connection.stop()
         if self._tasks:
@@ -101,6 +104,10 @@ class Client:
                 for state, _ in connection.subscriptions().values()
             ),
         )
+
+    async def _all_subscribed(self) -> None:
+        for connection in self.connections:
+            await connection.subscribed.wait()
 
     def _begin(self) -> None:
         if not self._tasks:

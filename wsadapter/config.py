@@ -7,7 +7,7 @@ paths are absolute, and no secret is in it (passwords are named by file). Childr
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
@@ -20,7 +20,6 @@ from wsadapter import config_types as t
 from wsadapter.config_file import read_file
 from wsadapter.config_tables import Errors, build, join, table, unknown_keys
 from wsadapter.errors import ConfigError
-from wsadapter.exchanges import REGISTRY
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
@@ -146,9 +145,11 @@ def load(
     dotenv: str | None = ".env",
     demo: bool = False,
     overrides: Mapping[str, Any] | None = None,
+    implemented: Collection[str] = t.EXCHANGES,
 ) -> Config:
     """The checked configuration. ``demo``: a missing feed is no error, the caller adds one. ``overrides``: dotted key
-    -> value of the command line. Raises `ConfigError` with everything that is wrong."""
+    -> value of the command line. ``implemented``: the exchanges that this version has. Raises `ConfigError` with
+    everything that is wrong."""
     errors = Errors()
     document = read_file(path, errors) if path is not None else {}
     env = environment.read(environ, dotenv, errors)
@@ -166,7 +167,7 @@ def load(
     }
     if (kafka := values["kafka"]) is not None:
         config_librdkafka.ask({"producer": kafka.producer, "consumer": kafka.consumer}, errors)
-    values["feed"] = _feeds(document, env, errors)
+    values["feed"] = _feeds(document, env, implemented, errors)
     values["process"] = _processes(document, errors)
     if not values["feed"] and not errors and not demo:
         errors.add("feed", "none: give the file a [[feed]], or set WEBSOCKET_SYMBOLS (or run with --demo)")
@@ -226,9 +227,11 @@ def _section(
     return section
 
 
-def _feeds(document: Mapping[str, Any], env: environment.Environment, errors: Errors) -> tuple[Feed, ...]:
+def _feeds(
+    document: Mapping[str, Any], env: environment.Environment, implemented: Collection[str], errors: Errors
+) -> tuple[Feed, ...]:
     if "feed" not in document:
-        return () if env.feed is None else _environment_feeds(env, env.feed, errors)
+        return () if env.feed is None else _environment_feeds(env, env.feed, implemented, errors)
     listed = document["feed"]
     if not isinstance(listed, list):
         errors.add("feed", "must be a list of tables: write [[feed]]")
@@ -240,7 +243,7 @@ def _feeds(document: Mapping[str, Any], env: environment.Environment, errors: Er
         unknown_keys(found, Feed.__struct_fields__, prefix, errors)
         if "name" not in found and isinstance(found.get("exchange"), str):
             found = {**found, "name": found["exchange"]}
-        feed = _feed(found, {field: join(prefix, field) for field in Feed.__struct_fields__}, errors)
+        feed = _feed(found, {field: join(prefix, field) for field in Feed.__struct_fields__}, implemented, errors)
         if feed is not None and feed.name in feeds:
             errors.add(f"{prefix}.name", f"{feed.name} is the name of another feed")
         elif feed is not None:
@@ -248,17 +251,21 @@ def _feeds(document: Mapping[str, Any], env: environment.Environment, errors: Er
     return tuple(feeds.values())
 
 
-def _environment_feeds(env: environment.Environment, values: dict[str, Any], errors: Errors) -> tuple[Feed, ...]:
+def _environment_feeds(
+    env: environment.Environment, values: dict[str, Any], implemented: Collection[str], errors: Errors
+) -> tuple[Feed, ...]:
     names = {**dict.fromkeys(Feed.__struct_fields__, environment.EXCHANGES), **environment.FEED_VARIABLES}
     feeds = []
     for index, exchange in enumerate(env.exchanges):
         if exchange in env.exchanges[:index]:
             errors.add(environment.EXCHANGES, f"{t.shown(exchange)} stands there twice")
-        feeds.append(_feed({**values, "exchange": exchange, "name": exchange}, names, errors))
+        feeds.append(_feed({**values, "exchange": exchange, "name": exchange}, names, implemented, errors))
     return tuple(feed for feed in feeds if feed is not None)
 
 
-def _feed(found: Mapping[str, Any], names: Mapping[str, str], errors: Errors) -> Feed | None:
+def _feed(
+    found: Mapping[str, Any], names: Mapping[str, str], implemented: Collection[str], errors: Errors
+) -> Feed | None:
     """One feed with the rules between its fields; ``names`` is what the operator calls them."""
     exchange, symbols = found.get("exchange"), found.get("symbols")
     if exchange in t.UPPER_CASE_EXCHANGES and isinstance(symbols, list | tuple):
@@ -266,8 +273,8 @@ def _feed(found: Mapping[str, Any], names: Mapping[str, str], errors: Errors) ->
     if "name" not in found:
         found = {**found, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
     feed = build(Feed, found, names.__getitem__, errors)
-    if exchange in t.EXCHANGES and exchange not in REGISTRY:
-        errors.add(names["exchange"], f"{exchange} is not implemented yet, only: {t.words(tuple(REGISTRY))}")
+    if exchange in t.EXCHANGES and exchange not in implemented:
+        errors.add(names["exchange"], f"{exchange} is not implemented yet, only: {t.words(tuple(implemented))}")
     if symbols in ([], ()):
         errors.add(names["symbols"], "none")
     if found.get("streams") in ([], ()):

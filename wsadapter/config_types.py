@@ -16,8 +16,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta
 
-from wsadapter.events import StreamType
-
 EXCHANGES: Final = (
     *("binance", "binance_spot", "binance_coinm", "bybit", "bybit_spot", "bybit_inverse", "okx"),
     *("kraken", "coinbase", "deribit", "hyperliquid"),
@@ -25,7 +23,11 @@ EXCHANGES: Final = (
 UPPER_CASE_EXCHANGES: Final = ("binance", "binance_spot", "binance_coinm")
 """Their own text of a symbol is upper case, and their API takes either: both are understood."""
 INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
-STREAMS: Final = (*(s.value for s in StreamType if s is not StreamType.GAP), "raw_trade")
+STREAMS: Final = (
+    *("kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker"),
+    *("open_interest", "raw_trade"),
+)
+"""Said here again, not imported: the supervisor reads its configuration and knows no market data. A test compares."""
 DEPTH_LEVELS: Final = (0, 5, 10, 20)
 
 UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

@@ -2,8 +2,8 @@
 
 Owns the exchange instance, its sessions (one at a time), the state of each subscription and all counters of the
 connection. Guarantees: after every reconnect the desired state is asked for anew; waits grow exponentially with full
-jitter, and start small again only after a connection that stood and delivered; what the venue asks (Retry-After, bans) is
-obeyed; a subscription that is not answered ends the session, one that is refused does not.
+jitter, and start small again only after a connection that stood and delivered; what the venue asks (Retry-After, bans)
+is obeyed; a subscription that is not answered ends the session, one that is refused does not.
 """
 
 import asyncio
@@ -77,6 +77,8 @@ class Connection:
         self._session: Session | None = None
         self._states = dict.fromkeys(self.exchange.last_receive_ns, SubscriptionState.REQUESTED)
         self._unanswered = set(self._states)
+        self._at_open = dict(self.exchange.last_receive_ns)
+        """Receive times when the socket came up: what differs was received since, whatever the wall clock did."""
         self._attempt = 0
         """Losses since the last good connection: the exponent of the wait."""
         self._failures = 0
@@ -89,9 +91,9 @@ class Connection:
 
     def subscriptions(self) -> dict[str, tuple[SubscriptionState, int]]:
         """Name -> state and receive time of its last frame (0 = none yet)."""
-        received, since = self.exchange.last_receive_ns, self.connected_ns
+        received, before = self.exchange.last_receive_ns, self._at_open
         return {
-            name: (SubscriptionState.LIVE if since and received[name] >= since else state, received[name])
+            name: (SubscriptionState.LIVE if received[name] != before[name] else state, received[name])
             for name, state in self._states.items()
         }
 
@@ -123,15 +125,9 @@ class Connection:
             lost = await self._dial_and_read(session)
         finally:
             session.abort()
-            delivered = bool(self.connected_ns) and self._delivered_since(self.connected_ns)
+            self._judge(self.connected_ns != 0, time.monotonic() - started)
             self.connected_ns = 0
             self.subscribed.clear()
-        if delivered:
-            self._failures = 0
-            if time.monotonic() - started >= STABLE_SECONDS:
-                self._attempt = 0
-        else:
-            self._failures += 1
         self._hooks.on_disconnected(lost.reason, time.time_ns())
         return lost
 
@@ -171,6 +167,23 @@ class Connection:
             return Lost("oversize", str(error))
         return Lost("protocol", str(error))
 
+    def _judge(self, was_up: bool, seconds: float) -> None:
+        """How good was it? Decides about giving up and about the next wait."""
+        if not was_up or self.exchange.last_receive_ns == self._at_open:
+            self._failures += 1
+            return
+        self._failures = 0
+        if seconds >= STABLE_SECONDS:
+            self._attempt = 0
+
+    def wait_after(self, lost: Lost) -> float:
+        """Seconds until the next attempt, one step further in the backoff."""
+        wait = self._backoff.delay(self._attempt, self._dice)
+        self._attempt += 1
+        if lost.retry_after is not None:
+            return max(wait, lost.retry_after)
+        return max(wait, BANNED_SECONDS) if lost.reason in ("http_403", "http_418") else wait
+
     async def _pause(self, lost: Lost) -> None:
         self.reconnects[lost.reason] += 1
         if lost.reason == "oversize":
@@ -179,12 +192,7 @@ class Connection:
             raise GivenUp(
                 f"{self.plan.connection}: {self._failures} failures in a row, last {lost.reason}: {lost.detail}"
             )
-        wait = self._backoff.delay(self._attempt, self._dice)
-        self._attempt += 1
-        if lost.retry_after is not None:
-            wait = max(wait, lost.retry_after)
-        elif lost.reason in ("http_403", "http_418"):
-            wait = max(wait, BANNED_SECONDS)
+        wait = self.wait_after(lost)
         logger.warning(
             "%s: lost (%s: %s), next attempt in %.3f s", self.plan.connection, lost.reason, lost.detail, wait
         )
@@ -205,15 +213,13 @@ class Connection:
             config.write_buffer_size,
         )
 
-    def _delivered_since(self, since_ns: int) -> bool:
-        return any(received >= since_ns for received in self.exchange.last_receive_ns.values())
-
     # Called by the session.
 
     def _on_open(self, session: Session) -> None:
         now_ns = self.connected_ns = time.time_ns()
         self._states = dict.fromkeys(self._states, SubscriptionState.REQUESTED)
         self._unanswered = set(self._states)
+        self._at_open = dict(self.exchange.last_receive_ns)
         logger.info("%s: connected to %s", self.plan.connection, self.plan.url)
         self._hooks.on_connected(now_ns)
         for payload in self.exchange.open():

@@ -7,14 +7,18 @@ a `Gap` too, open while it lasts. Records become visible once per socket read, t
 Owns the write side of its ring and its stats page. No venue and no Kafka is known here.
 """
 
+import asyncio
+import gc
+import time
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import uvloop
 
 from wsadapter import doorbell
-from wsadapter.client import Client
+from wsadapter.client import Client, ConnectionConfig, SubscriptionState
+from wsadapter.connection import Connection
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
 from wsadapter.exchanges.base import ConnectionPlan
@@ -23,7 +27,7 @@ from wsadapter.lifecycle import Child, run_child
 from wsadapter.log import get_logger
 from wsadapter.ring import RingWriter
 from wsadapter.stats import StatsPage
-from wsadapter.stats_fields import DECODE_ERROR_KINDS
+from wsadapter.stats_fields import DECODE_ERROR_KINDS, RECONNECT_REASONS
 from wsadapter.streams import BY_EVENT, BY_STREAM
 
 TICK: Final = 0.25
@@ -157,3 +161,115 @@ class RingPublisher:
     def _all_after_gap(self, now_ns: int) -> None:
         self._narrow.clear()
         self.set_last_gap(now_ns)
+
+    def on_subscribed(self, at_ns: int) -> None:
+        self.close_gap(at_ns)
+
+    def on_disconnected(self, reason: str, at_ns: int) -> None:
+        if reason != "stopped":
+            self.open_gap("disconnect", self._cells[self._last_receive] or at_ns, at_ns)
+
+
+class Gauges:
+    """Copies what the connection counts into the page. Its counters begin at zero with each process, the page's count
+    on; a kill forgets at most one tick of them."""
+
+    def __init__(self, page: StatsPage, connection: Connection) -> None:
+        self._page, self._connection = page, connection
+        self._cells = page.cells
+        self._streams = [
+            (name, page.index(f'stream_state{{stream="{name}"}}'), page.index(f'stream_last_ns{{stream="{name}"}}'))
+            for name in connection.exchange.last_receive_ns
+        ]
+        self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
+        counted = ("frames_total", "bytes_total", "error_count", "reconnect_count")
+        self._before = {name: page[name] for name in counted}
+        self._reasons_before = {reason: self._cells[index] for reason, index in self._reasons.items()}
+
+    def refresh(self) -> None:
+        page, connection, cells = self._page, self._connection, self._cells
+        now = {
+            "frames_total": connection.tally.messages,
+            "bytes_total": connection.tally.bytes,
+            "error_count": connection.error_count,
+            "reconnect_count": connection.reconnects.total(),
+        }
+        for name, count in now.items():
+            page[name] = self._before[name] + count
+        for reason, index in self._reasons.items():
+            if count := connection.reconnects[reason]:
+                cells[index] = self._reasons_before[reason] + count
+        page["connection_up"] = int(connection.connected_ns != 0)
+        page["connected_since_ns"] = connection.connected_ns
+        states = connection.subscriptions()
+        up = connection.connected_ns != 0
+        for name, state_index, last_index in self._streams:
+            state, last_ns = states[name]
+            cells[state_index] = state if up else SubscriptionState.REQUESTED
+            cells[last_index] = last_ns
+
+
+async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -> None:
+    """Until told to stop; then what the venue has sent already is taken along."""
+    config = child.args.config
+    feed = next(feed for feed in config.feed if feed.name == child.args.options["feed"])
+    client = Client(ConnectionConfig.of_feed(feed), publisher, plan)
+    (connection,) = client.connections
+    publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
+    gauges = Gauges(child.page, connection)
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    failures: list[BaseException] = []
+
+    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        failures.append(context.get("exception") or RuntimeError(context["message"]))
+        stopping.set()  # a callback that failed ends the process; the supervisor starts it again
+
+    def look() -> None:
+        if child.stopping:
+            loop.remove_reader(child.stop_fd)
+            stopping.set()
+
+    def tick() -> None:
+        child.beat()
+        publisher.recover(time.time_ns())
+        gauges.refresh()
+        loop.call_later(TICK, tick)
+
+    loop.set_exception_handler(fail)
+    loop.add_reader(child.stop_fd, look)
+    look()
+    tick()
+    child.ready()
+    running = asyncio.ensure_future(client.start())
+    waiting = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        waiting.cancel()
+        running.result()
+    else:
+        await client.stop()
+        await running
+    if failures:
+        raise failures[0]
+    publisher.recover(time.time_ns())
+    publisher.on_read_end()
+    gauges.refresh()
+
+
+def main(child: Child) -> int:
+    ref = child.args.ring
+    assert ref is not None, "the supervisor gives every ingest a ring"
+    plan = msgspec.convert(child.args.options["plan"], ConnectionPlan)
+    page = child.page
+    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, page, plan)
+    now_ns = time.time_ns()
+    previous_ns = page["last_receive_ns"] or child.args.options["previous_receive_ns"]
+    publisher.open_gap("restart" if previous_ns else "connect", previous_ns or now_ns, now_ns)
+    gc.collect()
+    gc.freeze()  # what is imported stays: nothing to look through on every later collection
+    uvloop.run(record(child, publisher, plan))
+    return 0
+
+
+if __name__ == "__main__":
+    run_child(main)

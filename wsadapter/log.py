@@ -65,12 +65,19 @@ def setup(log_format: str, level: str, fd: int = 2, **context: str) -> "Sink":
         logger_factory=lambda *_: structlog.WriteLogger(cast(Any, sink)),
         cache_logger_on_first_use=False,
     )
-    logging.root.handlers[:] = [_Bridge()]
+    logging.root.handlers[:] = [_Bridge(sink)]
     logging.root.setLevel(max(threshold, logging.INFO))
     # a redirect target is logged there at INFO with its query string, which can hold a listen key
     logging.getLogger("picows").setLevel(logging.WARNING)
     atexit.register(sink.close)
     return sink
+
+
+def close() -> None:
+    """Write what is queued, as the end of the process does by itself: for a moment after which others write."""
+    for handler in logging.root.handlers:
+        if isinstance(handler, _Bridge):
+            handler.sink.close()
 
 
 class Sink:
@@ -121,6 +128,10 @@ class Sink:
 
 class _Bridge(logging.Handler):
     """Records of the standard library's `logging`."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__()
+        self.sink = sink
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -218,7 +218,6 @@ def run(options: RunOptions) -> int:
     code = supervisor[0].run()
     made.rings.close()
     instance.release()
-    log.close()
     if code == ExitCode.OK and any(shown.lost for shown in reporter):
         return ExitCode.LOSS
     return code
@@ -226,13 +225,14 @@ def run(options: RunOptions) -> int:
 
 def replay_symbols(path: str) -> tuple[str, ...]:
     """The symbols that a frame file names, the most frequent first (at most `MAX_REPLAY_SYMBOLS`)."""
-    from wsadapter.embedded.replay import lines
+    from wsadapter.embedded.replay import open_lines
 
     seen: dict[str, int] = {}
-    for line in lines(Path(path)):
-        for symbol in re.findall(rb'"s":\s*"([^"]+)"', line):
-            text = symbol.decode()
-            seen[text] = seen.get(text, 0) + 1
+    with open_lines(Path(path)) as lines:
+        for line in lines:
+            for symbol in re.findall(rb'"s":\s*"([^"]+)"', line):
+                text = symbol.decode(errors="replace")
+                seen[text] = seen.get(text, 0) + 1
     if not seen:
         raise ConfigError([("replay", f"{path} names no symbol: not a frame file")])
     return tuple(sorted(seen, key=lambda symbol: -seen[symbol])[:MAX_REPLAY_SYMBOLS])

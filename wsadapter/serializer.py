@@ -13,7 +13,7 @@ ring is the buffer, and the writer counts what no longer fits.
 """
 
 import time
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -67,10 +67,11 @@ class Outbox:
         if error.fatal():
             raise DeliveryFailed(f"the producer is finished: {error}")
 
-    def _on_failure(self, error: KafkaError, message: Message) -> None:
-        self._failed.append((error, message))
+    def _on_failure(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed.append((error, message))
 
-    def send(self, topic: str, messages: list[dict[str, bytes]]) -> None:
+    def send(self, topic: str, messages: list[dict[str, Any]]) -> None:
         """Queue the messages of one topic, in order; one that is too large becomes a dead letter."""
         if self.producer.produce_batch(topic, messages, on_delivery=self._on_failure) == len(messages):
             return
@@ -140,7 +141,7 @@ class Serializer:
 
     def cycle(self) -> bool:
         """Deliver one batch of every ring; False when there was nothing to read, or it was abandoned at the deadline."""
-        batches: dict[int, list[dict[str, bytes]]] = {kind: [] for kind in BY_KIND}
+        batches: dict[int, list[dict[str, Any]]] = {kind: [] for kind in BY_KIND}
         for reader in self._readers:
             self._build(reader, batches)
         produced_at = time.monotonic_ns()
@@ -165,7 +166,7 @@ class Serializer:
         self._cells[self._outstanding] = 0
         return True
 
-    def _build(self, reader: RingReader, batches: dict[int, list[dict[str, bytes]]]) -> None:
+    def _build(self, reader: RingReader, batches: dict[int, list[dict[str, Any]]]) -> None:
         epoch = reader.epoch
         builders = BUILDERS
         for position, kind, payload in reader.poll(BATCH_RECORDS):

@@ -7,8 +7,10 @@ import msgspec
 import pytest
 
 from wsadapter.config import DEFAULT_STREAMS, Config, enabled, load, warnings
-from wsadapter.config_types import duration
+from wsadapter.config_types import EXCHANGES, STREAMS, duration
 from wsadapter.errors import ConfigError
+from wsadapter.events import StreamType
+from wsadapter.exchanges import REGISTRY
 
 FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
 
@@ -155,6 +157,19 @@ def test_disabled_in_either_place(tmp_path: Path) -> None:
     assert not enabled({}, str(dotenv))
     assert enabled({"WEBSOCKET_ENABLED": "1"}, str(dotenv))
     assert enabled({}, None)
+
+
+def test_words_are_those_of_the_rest_of_the_program() -> None:
+    assert set(STREAMS) == {word.value for word in StreamType if word is not StreamType.GAP} | {"raw_trade"}
+    assert REGISTRY.keys() <= set(EXCHANGES)
+
+
+def test_an_exchange_that_this_version_does_not_have(tmp_path: Path) -> None:
+    path = write(tmp_path, FEED.replace("binance", "okx"))
+
+    assert load(path, {}, dotenv=None).feed[0].exchange == "okx"
+    with pytest.raises(ConfigError, match=r"feed\[0\]\.exchange: okx is not implemented yet, only: binance"):
+        load(path, {}, dotenv=None, implemented=("binance",))
 
 
 def test_demo_needs_no_feed() -> None:

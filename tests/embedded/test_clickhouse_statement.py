@@ -11,7 +11,7 @@ BINARY = bytes(range(256)) + b"FORMAT CSV; '\n--\n"
     ("before", "format_clause"),
     [
         ("INSERT INTO t ", "FORMAT Protobuf\n"),
-        ("insert into `a``b`.\"t\" (`x`, y) ", "format Protobuf\r\n"),
+        ('insert into `a``b`."t" (`x`, y) ', "format Protobuf\r\n"),
         ("-- INSERT INTO t FORMAT CSV\n/* FORMAT TSV */ INSERT INTO t ", "FORMAT /* c */ Protobuf \t\n"),
         ("INSERT INTO t SETTINGS format_schema = 'it''s FORMAT CSV \\' \n' ", "FORMAT Protobuf\n"),
         ("INSERT INTO format (format, values) ", "FORMAT Protobuf\n"),

@@ -5,6 +5,7 @@ It appends lines "name event pid" to the file options["events"], so that a test 
 
 import os
 import signal
+import subprocess
 import sys
 import time
 from typing import Any
@@ -29,6 +30,8 @@ def main(child: Child) -> int:
         return int(code)
     if reason := options.get("refuse"):
         raise ConfigError([("kafka.topic_prefix", reason)])
+    if options.get("grandchild"):
+        note(child, f"grandchild-{subprocess.Popen(['sleep', '600']).pid}")
     if options.get("ignore_stop"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if options.get("wait_for_service"):

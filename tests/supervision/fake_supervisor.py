@@ -28,6 +28,7 @@ class FakeChild(Struct, frozen=True):
     drains: bool = False
     start_deadline: float = 20.0
     heartbeat_deadline: float = 10.0
+    pass_fds: tuple[int, ...] = ()
 
 
 class Scenario(Struct, frozen=True):
@@ -55,6 +56,7 @@ def specs(scenario: Scenario) -> Sequence[ChildSpec]:
             drains=fake.drains,
             start_deadline=fake.start_deadline,
             heartbeat_deadline=fake.heartbeat_deadline,
+            pass_fds=fake.pass_fds,
             options={"events": scenario.events, **fake.options},
         )
         for fake in scenario.children

@@ -2,9 +2,10 @@
 
 import os
 import signal
+import time
 
 from eventually import eventually
-from supervision.supervised_site import Site
+from supervision.supervised_site import Site, alive
 
 FAST = {"backoff_min": 0.05, "backoff_max": 0.3, "intensity": 3, "period": 60.0}
 
@@ -58,7 +59,10 @@ def test_crash_loop_opens_the_circuit_and_spares_the_others(site: Site) -> None:
     def degraded() -> list[dict[str, object]]:
         return [record for record in site.records() if record.get("event") == "child ended, circuit open"]
 
-    eventually(lambda: len(degraded()) >= 2, 20)  # and it goes on being tried
+    eventually(lambda: len(degraded()) >= 1, 20)
+    descriptors = len(os.listdir(f"/proc/{supervisor.pid}/fd"))
+    eventually(lambda: len(degraded()) >= 4, 20)  # it goes on being tried, and that costs nothing
+    assert len(os.listdir(f"/proc/{supervisor.pid}/fd")) <= descriptors + 4  # what one running child needs
     assert len(site.happened("serializer-0", "started")) == 1
     assert supervisor.poll() is None
 
@@ -102,3 +106,44 @@ def test_transient_child_is_not_started_again_after_exit_0(site: Site) -> None:
     site.wait("supervisor", "finished-serializer-old")
     site.wait("ingest-a", "running")
     assert len(site.happened("serializer-old", "started")) == 1
+
+
+def test_what_a_dead_child_started_goes_with_it(site: Site) -> None:
+    site.start({"name": "kafka", "options": {"grandchild": True}})
+    child = site.wait("kafka", "running")[0]
+    (grandchild,) = [int(event.split("-")[1]) for _, event, _ in site.events() if event.startswith("grandchild-")]
+    assert alive(grandchild)
+    os.kill(child, signal.SIGKILL)
+
+    eventually(lambda: not alive(grandchild))
+
+
+def test_child_that_the_system_refuses_to_start_is_tried_again(site: Site) -> None:
+    no_such_descriptor = 999
+    supervisor = site.start({"name": "ingest-a", "pass_fds": [no_such_descriptor]}, {"name": "ingest-b"})
+
+    site.wait("ingest-b", "running")
+    refused = "could not be started: Bad file descriptor"
+    eventually(lambda: len([record for record in site.records() if record.get("how") == refused]) >= 2)
+    assert supervisor.poll() is None
+
+
+def test_arguments_larger_than_a_pipe(site: Site) -> None:
+    site.start({"name": "ingest-a", "options": {"filler": "x" * 300_000}})
+
+    site.wait("ingest-a", "running")
+
+
+def test_children_are_not_killed_for_a_time_in_which_all_were_frozen(site: Site) -> None:
+    supervisor = site.start({"name": "ingest-a", "heartbeat_deadline": 1.0})
+    child = site.wait("ingest-a", "running")[0]
+    for pid in (child, supervisor.pid):
+        os.kill(pid, signal.SIGSTOP)
+    frozen = time.monotonic() + 4.0
+    eventually(lambda: time.monotonic() > frozen)
+    for pid in (supervisor.pid, child):
+        os.kill(pid, signal.SIGCONT)
+
+    beat = site.page("ingest-a")["heartbeat_ns"]
+    eventually(lambda: site.page("ingest-a")["heartbeat_ns"] > beat + 2 * 10**9)
+    assert site.happened("ingest-a", "started") == [child]

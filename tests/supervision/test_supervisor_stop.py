@@ -1,5 +1,6 @@
 """Stops: in order, bounded, with the exit code that says whether something was lost."""
 
+import os
 import signal
 import time
 
@@ -23,7 +24,7 @@ ROAD = (
 def test_drains_group_by_group(site: Site, number: signal.Signals) -> None:
     supervisor = site.start(*ROAD)
     site.wait("supervisor", "ready")
-    supervisor.send_signal(number)
+    os.killpg(supervisor.pid, number)  # as Ctrl-C does, and a service manager that signals the whole group
 
     assert supervisor.wait(20) == 0
     order = [name for name, event, _ in site.events() if event in ("ended", "drained")]
@@ -93,8 +94,6 @@ def test_reader_that_is_down_at_the_stop_is_started_once_more_to_drain(site: Sit
     )
     pid = site.wait("serializer-0", "running")[0]
     site.wait("supervisor", "ready")
-    import os
-
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: any(record.get("event") == "child ended" for record in site.records()))
     supervisor.terminate()

@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import msgspec
 
@@ -54,6 +54,11 @@ class ServiceProcess:
         if self._process is None:
             raise ValueError(f"{self._role} was not started")
         return self._process.pid
+
+    @property
+    def lifeline(self) -> IO[bytes] | None:
+        """To be closed by a test that plays a supervisor's death."""
+        return None if self._process is None else self._process.stdin
 
     @property
     def running(self) -> bool:

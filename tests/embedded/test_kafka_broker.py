@@ -1,0 +1,141 @@
+"""The embedded Kafka under kill -9, a dying JVM and restarts: what was acknowledged stays, offsets and metadata too."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+from eventually import eventually
+
+from wsadapter.embedded.servers import KafkaServer
+from wsadapter.errors import ServiceUnavailable
+
+pytestmark = pytest.mark.integration
+
+
+def make_topic(bootstrap: str, name: str, partitions: int = 1) -> None:
+    AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(name, partitions, 1)])[name].result(30)
+
+
+def produce(bootstrap: str, topic: str, values: list[bytes], flush: float = 30.0) -> set[bytes]:
+    """The values that the broker acknowledged."""
+    acked: set[bytes] = set()
+    producer = Producer({"bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "log_level": 2})
+    for value in values:
+        producer.produce(topic, value, on_delivery=lambda error, m: None if error else acked.add(m.value()))
+        producer.poll(0)
+    producer.flush(flush)
+    return acked
+
+
+def read(bootstrap: str, topic: str) -> list[bytes]:
+    """All values of partition 0."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "reader", "enable.auto.commit": False})
+    partition = TopicPartition(topic, 0, 0)
+    _, end = consumer.get_watermark_offsets(partition, timeout=30)
+    consumer.assign([partition])
+    values: list[bytes] = []
+    while len(values) < end:
+        for message in consumer.consume(1000, timeout=30):
+            assert message.error() is None
+            values.append(message.value())
+    consumer.close()
+    return values
+
+
+def jvm_of(server: KafkaServer) -> psutil.Process:
+    (jvm,) = psutil.Process(server.process.pid).children()
+    return jvm
+
+
+def test_a_shared_broker_keeps_order_and_refuses_unknown_topics(kafka: str) -> None:
+    make_topic(kafka, "ordered")
+    values = [b"%d" % n for n in range(2000)]
+    assert produce(kafka, "ordered", values) == set(values)
+    assert read(kafka, "ordered") == values
+    failures: list[KafkaError | None] = []
+    producer = Producer({"bootstrap.servers": kafka, "message.timeout.ms": 3000, "log_level": 0})
+    producer.produce("nobody-made-it", b"x", on_delivery=lambda error, _: failures.append(error))
+    producer.flush(30)
+    assert failures != [None]
+
+
+def test_acked_messages_offsets_and_metadata_survive_kill_and_stop(own_kafka: Callable[[], KafkaServer]) -> None:
+    server = own_kafka().start()
+    make_topic(server.bootstrap, "kept")
+    acked = produce(server.bootstrap, "kept", [b"first %d" % n for n in range(1000)])
+    committer = Consumer({"bootstrap.servers": server.bootstrap, "group.id": "g", "enable.auto.commit": False})
+    committer.commit(offsets=[TopicPartition("kept", 0, 600, "i:600:799")], asynchronous=False)
+    committer.close()
+    jvm = jvm_of(server)
+    server.kill()
+    server.start()  # at once, at the same port, over the same data
+    assert not jvm.is_running()
+    acked |= produce(server.bootstrap, "kept", [b"second %d" % n for n in range(1000)])
+    assert server.stop() == 0
+    server.start()
+    assert set(read(server.bootstrap, "kept")) == acked
+    assert len(acked) == 2000
+    reader = Consumer({"bootstrap.servers": server.bootstrap, "group.id": "g"})
+    (committed,) = reader.committed([TopicPartition("kept", 0)], timeout=30)
+    assert (committed.offset, committed.metadata) == (600, "i:600:799")
+    reader.close()
+
+
+def test_a_dead_jvm_ends_the_wrapper_with_an_error(own_kafka: Callable[[], KafkaServer]) -> None:
+    server = own_kafka().start()
+    wrapper = psutil.Process(server.process.pid)
+    jvm_of(server).kill()
+    assert wrapper.wait(10) not in (0, None)
+    server.start()
+    assert jvm_of(server).is_running()
+
+
+def test_the_jvm_dies_when_the_supervisor_is_gone(own_kafka: Callable[[], KafkaServer]) -> None:
+    server = own_kafka().start()
+    jvm = jvm_of(server)
+    # the lifeline ends as it does when the supervisor is killed
+    assert server.process.lifeline is not None
+    server.process.lifeline.close()
+    assert psutil.wait_procs([psutil.Process(server.process.pid), jvm], timeout=12)[1] == []
+
+
+def test_a_hung_jvm_shows_as_down(own_kafka: Callable[[], KafkaServer]) -> None:
+    server = own_kafka().start()
+    jvm = jvm_of(server)
+    jvm.send_signal(signal.SIGSTOP)
+    eventually(lambda: server.process.page["service_up"] == 0)
+    beat = server.process.page["heartbeat_ns"]
+    eventually(lambda: server.process.page["heartbeat_ns"] > beat, message="the wrapper itself is well")
+    jvm.send_signal(signal.SIGCONT)
+    eventually(lambda: server.process.page["service_up"] == 1)
+
+
+def test_a_taken_port_is_told_at_once(java: None, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = KafkaServer(tmp_path, taken.getsockname()[1])
+        with pytest.raises(ServiceUnavailable, match="cannot listen"):
+            server.start()
+        server.close()
+
+
+def test_without_java_the_mock_broker_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", os.devnull)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with KafkaServer(tmp_path) as server:
+        admin = AdminClient({"bootstrap.servers": server.bootstrap})
+        assert str(admin.list_topics(timeout=10).cluster_id).startswith("mockCluster")
+        admin.list_topics("mocked", timeout=10)
+        producer = Producer({"bootstrap.servers": server.bootstrap})
+        acked: list[object] = []
+        producer.produce("mocked", b"x", partition=0, on_delivery=lambda error, _: acked.append(error))
+        assert producer.flush(30) == 0
+        assert acked == [None]
+        assert read(server.bootstrap, "mocked") == [b"x"]
+        assert server.stop() == 0

@@ -1,0 +1,56 @@
+"""Every recorded frame gives exactly the events that an independent reading of it gives: text by text, id by id."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+from exchanges.binance_oracle import RECEIVED, Oracle, exchange, shown, symbols_in
+from frames_path import FRAMES
+
+from wsadapter.exchanges.base import Bad, Refused
+
+OURS = Path(__file__).resolve().parents[1] / "frames" / "binance"
+RECORDED = FRAMES / "binance_usdm" if FRAMES else None
+FILES = sorted((*OURS.glob("*.jsonl"), *(RECORDED.glob("*.jsonl*") if RECORDED else ())))
+
+
+def lines(path: Path) -> list[bytes]:
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    return content.splitlines()
+
+
+def test_the_recorded_frames_are_read() -> None:
+    if RECORDED is None:
+        pytest.skip("the recorded frames (../shared/frames) are not here")
+    assert len(FILES) > 20
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_events_are_those_of_an_independent_reading(path: Path) -> None:
+    frames = lines(path)
+    decoder = exchange(*set().union(*(symbols_in(json.loads(frame)) for frame in frames)))
+    oracle = Oracle()
+    for frame in frames:
+        events = [shown(item) for item in decoder.receive(memoryview(frame), RECEIVED) if not is_no_event(item)]
+
+        assert events == oracle.events(frame), frame
+
+
+def is_no_event(item: object) -> bool:
+    return isinstance(item, Bad | Refused)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_only_frames_that_never_were_market_data_are_errors(path: Path) -> None:
+    frames = lines(path)
+    decoder = exchange(*set().union(*(symbols_in(json.loads(frame)) for frame in frames)))
+    for frame in frames:
+        document = json.loads(frame)
+        for item in decoder.receive(frame, RECEIVED):
+            if isinstance(item, Refused):
+                assert "msg" in document
+            elif isinstance(item, Bad):
+                # answers of REST and requests of clients, which some of the files hold
+                assert item == Bad("unknown_event", "")
+                assert {"lastUpdateId", "openInterest", "method"} & document.keys()

@@ -1,0 +1,305 @@
+"""One member of the consumer group: assignment, offsets with their metadata, fetching, lag.
+
+Guarantees: a partition is read from its committed offset with its committed watermarks and intent, or from the earliest
+offset when there is none; an offset that is out of the log's range is reported in `out_of_range` and never skipped.
+An intent counts only when the broker has confirmed the commit that carries it; one commit is under way at a time and
+says what is true of every partition. What was revoked or lost is never committed again.
+
+librdkafka's callbacks run inside `poll` (and `close`), on the caller's thread. Owns the client; the batches belong to
+the role.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from msgspec import Struct
+
+from wsadapter.batches import Batch, Partition, Progress
+from wsadapter.config import Kafka
+from wsadapter.errors import ServiceUnavailable, WsadapterError
+from wsadapter.log import Repeated, get_logger
+from wsadapter.topics import consumer_config
+
+CHUNK: Final = 2_000
+"""Messages taken from librdkafka at once."""
+ANSWER_SECONDS: Final = 1.0
+"""Longest wait for one answer of the broker: the heartbeat beats between two."""
+IDLE_COMMIT_SECONDS: Final = 1.0
+"""Progress is committed this often when no intent has to be."""
+COMMIT_RETRY_SECONDS: Final = 0.2
+STATISTICS_MS: Final = 2_000
+
+Key = tuple[str, int]
+log = get_logger()
+
+
+class GroupFailed(WsadapterError):
+    """The client is finished (fenced by another process with our identity, or broken): a new process starts again."""
+
+
+class _Broker(Struct):
+    state: str
+
+
+class _Statistics(Struct):
+    brokers: dict[str, _Broker]
+
+
+class Sent(Struct):
+    """What a commit under way says of a partition."""
+
+    partition: Partition
+    offset: int
+    cut: Batch | None
+
+
+class Membership:
+    """``make``: (topic, partition, first offset, progress) -> the state of a partition that is assigned now.
+    ``leaving``: called with what is taken away in good order, before its progress is committed.
+    ``patient``: called while the broker is waited for; False ends the waiting."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        instance_id: str,
+        topics: Iterable[str],
+        make: Callable[[str, int, int, Progress], Partition],
+        leaving: Callable[[list[Partition]], None],
+        patient: Callable[[], bool],
+    ) -> None:
+        self.partitions: dict[Key, Partition] = {}
+        self.out_of_range: set[Key] = set()
+        self.intended: list[Partition] = []
+        """Their intents are confirmed; the role takes them from here."""
+        self.broker_up = True
+        self.rebalances = 0
+        self.topics_missing = False
+        self._make, self._leaving, self._patient = make, leaving, patient
+        self._confirmed: dict[Key, tuple[int, Batch | None]] = {}
+        self._sent: dict[Key, Sent] = {}
+        self._next_commit = 0.0
+        self._held: set[Key] = set()
+        self._fatal: KafkaError | None = None
+        self._repeated = Repeated()
+        self._consumer = Consumer(
+            {
+                **consumer_config(kafka, instance_id),
+                "error_cb": self._on_error,
+                "on_commit": self._on_commit,
+                "stats_cb": self._on_statistics,
+                "statistics.interval.ms": STATISTICS_MS,
+            }
+        )
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def poll(self, timeout: float, limit: int = CHUNK) -> int:
+        """Take up to ``limit`` messages into their partitions; serves every callback. Returns how many came."""
+        messages = self._consumer.consume(limit, timeout)
+        if self._fatal is not None:
+            raise GroupFailed(f"consumer group member failed: {self._fatal.str()} ({self._fatal.name()})")
+        now = time.monotonic()
+        partitions = self.partitions
+        for message in messages:
+            error = message.error()
+            if error is not None:
+                self._on_message_error(error, message.topic(), message.partition())
+                continue
+            partition = partitions.get((message.topic(), message.partition()))  # type: ignore[arg-type]
+            if partition is not None:  # else revoked meanwhile
+                partition.add(message.offset(), message.value(), now)  # type: ignore[arg-type]
+        return len(messages)
+
+    def commit(self, now: float) -> None:
+        """Send one commit of all that changed, if an intent waits for it or the last one is a while ago."""
+        if self._sent or now < self._next_commit:
+            return
+        changed = {k: p for k, p in self.partitions.items() if self._confirmed.get(k) != (p.done, p.cut)}
+        waiting = any(p.cut is not None and p.cut.rows for p in changed.values())
+        if not changed or not (waiting or now >= self._next_commit + IDLE_COMMIT_SECONDS):
+            return
+        self._sent = {key: Sent(p, p.done, p.cut) for key, p in changed.items()}
+        self._next_commit = now
+        try:
+            self._consumer.commit(offsets=_offsets(changed), asynchronous=True)
+        except KafkaException as error:
+            self._commit_failed(error.args[0])
+
+    def settled(self) -> bool:
+        """Everything that is done is committed."""
+        return not self._sent and all(self._confirmed.get(k) == (p.done, None) for k, p in self.partitions.items())
+
+    def hold(self, keys: set[Key]) -> None:
+        """Fetch nothing for these partitions, and again for the others. Members that hold go on polling."""
+        keys &= self.partitions.keys()
+        if pausing := keys - self._held:
+            self._consumer.pause([TopicPartition(*key) for key in pausing])
+        if resuming := (self._held - keys) & self.partitions.keys():
+            self._consumer.resume([TopicPartition(*key) for key in resuming])
+        self._held = keys
+
+    def end_offsets(self) -> dict[Key, int]:
+        """Where the log of each partition ends now; `ServiceUnavailable` when the broker does not say."""
+        ends = {}
+        for key in self.partitions:
+            self._patient()
+            ends[key] = self._bounds(key)[1]
+        return ends
+
+    def ends_known(self) -> dict[Key, int]:
+        """The same without asking, from the last fetches; only what is known."""
+        known = {}
+        for key in self.partitions:
+            bounds = self._consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
+            if bounds is not None and bounds[1] >= 0:
+                known[key] = bounds[1]
+        return known
+
+    def log_begins(self, key: Key) -> int:
+        return self._bounds(key)[0]
+
+    def begin_again(self, key: Key, offset: int) -> None:
+        """An idle partition whose offset is out of range goes on at ``offset``. What is missing has been said before."""
+        self.partitions[key].jump(offset)
+        self._consumer.incremental_unassign([TopicPartition(*key)])
+        self._consumer.incremental_assign([TopicPartition(*key, offset)])
+        self._held.discard(key)
+        self.out_of_range.discard(key)
+
+    def close(self) -> None:
+        """Leave: what is done is committed, the static membership stays for the next start."""
+        self._consumer.close()
+
+    def _bounds(self, key: Key) -> tuple[int, int]:
+        try:
+            bounds = self._consumer.get_watermark_offsets(TopicPartition(*key), timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise ServiceUnavailable(f"offsets of {key[0]}:{key[1]}: {_said(error.args[0])}") from None
+        if bounds is None:
+            raise ServiceUnavailable(f"offsets of {key[0]}:{key[1]}: no answer")
+        return bounds
+
+    # callbacks
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        self.rebalances += 1
+        while self._patient():
+            try:
+                starts = self._starts(assigned)
+            except (KafkaException, ServiceUnavailable) as error:
+                self._say("offsets not known yet", str(error))
+                continue
+            break
+        else:
+            return  # stopping: what is assigned without state is not read
+        for key, (offset, progress) in starts.items():
+            self.partitions[key] = self._make(*key, offset, progress)
+            self._confirmed.pop(key, None)
+        consumer.incremental_assign([TopicPartition(*key, offset) for key, (offset, _) in starts.items()])
+
+    def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, Progress]]:
+        if not assigned:
+            return {}
+        counts = {
+            name: len(t.partitions) for name, t in self._consumer.list_topics(timeout=ANSWER_SECONDS).topics.items()
+        }
+        starts = {}
+        for found in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
+            if found.error is not None:
+                raise KafkaException(found.error)
+            key, count = (found.topic, found.partition), counts.get(found.topic, 0)
+            if found.offset < 0:
+                starts[key] = self._bounds(key)[0], Progress(count)
+                continue
+            progress = Progress.decode(found.metadata)
+            if progress.partitions != count:  # keys have moved: a watermark would drop what was never here
+                progress = Progress(count, progress.intent)
+            starts[key] = found.offset, progress
+        return starts
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        leaving = {(r.topic, r.partition): self.partitions.get((r.topic, r.partition)) for r in revoked}
+        states = {key: partition for key, partition in leaving.items() if partition is not None}
+        self._leaving(list(states.values()))
+        if states:
+            try:
+                consumer.commit(offsets=_offsets(states), asynchronous=False)
+            except KafkaException as error:
+                # the next owner replays the intended ranges under their old tokens
+                log.warning("progress of revoked partitions not committed", reason=_said(error.args[0]))
+        self._drop(states)
+
+    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        log.warning("partitions lost, another member may have them", partitions=len(lost))
+        self._drop((r.topic, r.partition) for r in lost)
+
+    def _drop(self, keys: Iterable[Key]) -> None:
+        for key in list(keys):
+            self.partitions.pop(key, None)
+            self._confirmed.pop(key, None)
+            self._held.discard(key)
+            self.out_of_range.discard(key)
+
+    def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        if error is not None:
+            self._commit_failed(error)
+            return
+        sent, self._sent = self._sent, {}
+        for offset in offsets:
+            key = (offset.topic, offset.partition)
+            said = sent.get(key)
+            if said is None or self.partitions.get(key) is not said.partition:
+                continue  # the commit of a revocation, or of a partition that is gone
+            if offset.error is not None:
+                self._commit_failed(offset.error)
+                continue
+            self._confirmed[key] = (said.offset, said.cut)
+            if said.cut is not None and said.partition.cut is said.cut:
+                self.intended.append(said.partition)
+
+    def _commit_failed(self, error: KafkaError) -> None:
+        """No insert follows; the same intent is sent again."""
+        self._sent = {}
+        self._next_commit = time.monotonic() + COMMIT_RETRY_SECONDS
+        self._say("commit failed, nothing is inserted without it", _said(error))
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = error
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.broker_up = False
+        self._say("kafka client", _said(error))
+
+    def _on_statistics(self, text: str) -> None:
+        brokers = msgspec.json.decode(text, type=_Statistics).brokers
+        self.broker_up = any(broker.state == "UP" for broker in brokers.values())
+
+    def _on_message_error(self, error: KafkaError, topic: str | None, number: int | None) -> None:
+        code = error.code()
+        if code == KafkaError._AUTO_OFFSET_RESET and topic is not None and number is not None:
+            if (topic, number) in self.partitions:
+                self.out_of_range.add((topic, number))
+            return
+        if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            self.topics_missing = True
+        self._say("fetch", _said(error))
+
+    def _say(self, event: str, reason: str) -> None:
+        if (kept_back := self._repeated((event, reason))) is not None:
+            log.warning(event, reason=reason, repeated=kept_back)
+
+
+def _offsets(partitions: Mapping[Key, Partition]) -> list[TopicPartition]:
+    made = []
+    for key, partition in partitions.items():
+        offset, metadata = partition.commit()
+        made.append(TopicPartition(*key, offset, metadata=metadata))
+    return made
+
+
+def _said(error: Any) -> str:
+    return f"{error.str()} ({error.name()})" if isinstance(error, KafkaError) else str(error)

@@ -78,3 +78,10 @@ class VenueClient(WSListener):
         await self.until(lambda: self.close_code is not None)
         self.transport.disconnect()
         await self.until(lambda: self.gone)
+
+
+async def settled(predicate: Callable[[], object], patience: float = PATIENCE) -> None:
+    """Until ``predicate()`` holds, where nothing arrives that would say so."""
+    async with asyncio.timeout(patience):
+        while not predicate():
+            await asyncio.sleep(0.01)

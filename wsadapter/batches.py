@@ -105,6 +105,8 @@ class Batch:
         self.letters: list[Letter] = []
         self.letter_bytes = 0
         self.redelivered = 0
+        self.counted = False
+        """The role has counted it."""
         self.watermarks: dict[int, int] = {}
         """As of ``last``; set when the batch is cut."""
 

@@ -21,9 +21,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from wsadapter import schema
 from wsadapter.config import ClickHouse
-from wsadapter.conversion import literal
+from wsadapter.conversion import literal, quoted
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.remedies import first_line
+from wsadapter.streams import SPECS
 
 MINIMUM_VERSION: Final = (25, 6)
 """The first with an inline schema for the Protobuf format."""
@@ -85,14 +86,31 @@ class Found(NamedTuple):
 def create_or_verify(client: Client, settings: ClickHouse) -> None:
     """Everything is there as we need it when this returns; raises `SchemaMismatch` before anything is created."""
     there = catalog(client, settings)
-    if errors := [*mismatches(settings, there, missing=False)]:
-        raise SchemaMismatch("\n".join(errors))
+    _refuse(mismatches(settings, there, missing=False))
     if schema.names(settings) <= there.keys():
         return
     for statement in schema.statements(settings):
         client.command(statement, use_database=False)
-    if errors := [*mismatches(settings, catalog(client, settings), missing=True)]:
-        raise SchemaMismatch("\n".join(errors))
+    _refuse(mismatches(settings, catalog(client, settings), missing=True))
+
+
+def verify(client: Client, settings: ClickHouse) -> dict[str, str]:
+    """Stream word -> why its inserts must wait; empty when everything is as it was created."""
+    wrong = dict(mismatches(settings, catalog(client, settings), missing=True))
+    return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := wrong.get(part))}
+
+
+def rejected_rows(client: Client, settings: ClickHouse, tokens: Iterable[str]) -> dict[str, int]:
+    """Stream word -> rows of these inserts that went to table ``rejected``."""
+    batches = ", ".join(literal(token) for token in tokens)
+    table = f"{quoted(settings.database)}.{quoted(schema.REJECTED)}"
+    query = f"SELECT stream, toString(count()) FROM {table} WHERE batch IN ({batches}) GROUP BY stream"
+    return {stream: int(count) for stream, count in _rows(client, query)}
+
+
+def _refuse(wrong: Iterable[tuple[str, str]]) -> None:
+    if texts := [text for _, text in wrong]:
+        raise SchemaMismatch("\n".join(texts))
 
 
 def catalog(client: Client, settings: ClickHouse) -> dict[str, Found]:
@@ -106,24 +124,27 @@ def catalog(client: Client, settings: ClickHouse) -> dict[str, Found]:
     return {name: Found(e, s, p, full, c, columns.get(name, {})) for name, e, s, p, full, c in rows}
 
 
-def mismatches(settings: ClickHouse, there: Mapping[str, Found], missing: bool) -> Iterable[str]:
-    """Every difference between what is ``there`` and what we would create, in words; absent parts if ``missing``."""
+def mismatches(settings: ClickHouse, there: Mapping[str, Found], missing: bool) -> Iterable[tuple[str, str]]:
+    """(table or view, in words) for every difference between what is ``there`` and what we would create; absent parts
+    only if ``missing``."""
     for table in schema.tables(settings):
         if found := there.get(table.name):
-            yield from _table_mismatches(f"{settings.database}.{table.name}", table, found)
+            for text in _table_mismatches(f"{settings.database}.{table.name}", table, found):
+                yield table.name, text
         elif missing:
-            yield f"table {settings.database}.{table.name} is missing"
+            yield table.name, f"table {settings.database}.{table.name} is missing"
     for view in schema.views(settings):
         name = f"{settings.database}.{view.name}"
         if found := there.get(view.name):
             if found.engine != "MaterializedView" or found.comment != view.fingerprint:
                 yield (
+                    view.name,
                     f"view {name} was made by another version, with another clickhouse.open_candles or by hand "
                     f"(its comment is {found.comment!r}, not {view.fingerprint!r}); it holds no rows: stop the "
-                    "consumers, drop it, start again"
+                    "consumers, drop it, start again",
                 )
         elif missing:
-            yield f"view {name} is missing"
+            yield view.name, f"view {name} is missing"
 
 
 def _table_mismatches(name: str, table: schema.Table, found: Found) -> Iterable[str]:

@@ -211,6 +211,13 @@ def _secret_file(value: str) -> str:
     return path
 
 
+def _feed_name(value: str) -> str:
+    _matching(r"[a-z0-9][a-z0-9_-]{0,31}", "1 to 32 of a-z 0-9 _ -, - and _ not first")(value)
+    if value.partition("-")[0] == "stats":
+        raise ValueError("stats is taken: its segments would be named like stats pages")
+    return value
+
+
 def _cpu(value: int) -> int:
     count = os.cpu_count() or 1
     if not 0 <= value < count:
@@ -234,7 +241,7 @@ Interval = Annotated[str, _checked(_one_of(INTERVALS, "interval"))]
 Symbol = Annotated[str, _checked(_symbol)]
 DepthLevels = Annotated[int, _checked(_depth_levels)]
 DepthSpeed = Annotated[str, _checked(_matching(r"[A-Za-z0-9_.-]{0,16}", "letters, digits, . _ - only"))]
-FeedName = Annotated[str, _checked(_matching(r"[a-z0-9][a-z0-9_-]{0,31}", "1 to 32 of a-z 0-9 _ -, - and _ not first"))]
+FeedName = Annotated[str, _checked(_feed_name)]
 Instance = Annotated[str, _checked(_matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", "1 to 32 of A-Z a-z 0-9 _ -"))]
 Shard = Annotated[str, _checked(_matching(r"[A-Za-z0-9_/.-]{0,64}", "letters, digits, / . _ - only"))]
 LogFormat = Annotated[str, _checked(_one_of(("json", "console"), "format"))]

@@ -63,6 +63,8 @@ class Landed:
         self.letters = [(letter.offset, letter.value, letter.reason, letter.detail) for letter in batch.letters]
         self.future: Future[None] | None = None
         self.attempts = 0
+        self.said = 0
+        """Attempts that the role has logged."""
         self.retry_at = 0.0
         self.trouble: Trouble | None = None
         self.reason = ""

@@ -58,7 +58,7 @@ class Sent(Struct):
 
 class Membership:
     """``make``: (topic, partition, first offset, progress) -> the state of a partition that is assigned now.
-    ``leaving``: called with what is taken away in good order, before its progress is committed.
+    ``leaving``: called with what is taken away; in good order (True) before its progress is committed.
     ``patient``: called while the broker is waited for; False ends the waiting."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Membership:
         instance_id: str,
         topics: Iterable[str],
         make: Callable[[str, int, int, Progress], Partition],
-        leaving: Callable[[list[Partition]], None],
+        leaving: Callable[[list[Partition], bool], None],
         patient: Callable[[], bool],
     ) -> None:
         self.partitions: dict[Key, Partition] = {}
@@ -133,6 +133,10 @@ class Membership:
         """Everything that is done is committed."""
         return not self._sent and all(self._confirmed.get(k) == (p.done, None) for k, p in self.partitions.items())
 
+    def hurry(self) -> None:
+        """Do not wait for a reason to commit."""
+        self._next_commit = min(self._next_commit, time.monotonic() - IDLE_COMMIT_SECONDS)
+
     def hold(self, keys: set[Key]) -> None:
         """Fetch nothing for these partitions, and again for the others. Members that hold go on polling."""
         keys &= self.partitions.keys()
@@ -163,7 +167,7 @@ class Membership:
         return self._bounds(key)[0]
 
     def begin_again(self, key: Key, offset: int) -> None:
-        """An idle partition whose offset is out of range goes on at ``offset``. What is missing has been said before."""
+        """An idle partition whose offset is out of range goes on at ``offset``; what is missing has been said."""
         self.partitions[key].jump(offset)
         self._consumer.incremental_unassign([TopicPartition(*key)])
         self._consumer.incremental_assign([TopicPartition(*key, offset)])
@@ -222,9 +226,8 @@ class Membership:
         return starts
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
-        leaving = {(r.topic, r.partition): self.partitions.get((r.topic, r.partition)) for r in revoked}
-        states = {key: partition for key, partition in leaving.items() if partition is not None}
-        self._leaving(list(states.values()))
+        states = self._states(revoked)
+        self._leaving(list(states.values()), True)
         if states:
             try:
                 consumer.commit(offsets=_offsets(states), asynchronous=False)
@@ -235,7 +238,12 @@ class Membership:
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
         log.warning("partitions lost, another member may have them", partitions=len(lost))
-        self._drop((r.topic, r.partition) for r in lost)
+        states = self._states(lost)
+        self._leaving(list(states.values()), False)
+        self._drop(states)
+
+    def _states(self, named: list[TopicPartition]) -> dict[Key, Partition]:
+        return {key: self.partitions[key] for n in named if (key := (n.topic, n.partition)) in self.partitions}
 
     def _drop(self, keys: Iterable[Key]) -> None:
         for key in list(keys):

@@ -99,5 +99,7 @@ def remedy(error: BaseException) -> Remedy:
 
 
 def first_line(error: BaseException) -> str:
-    """What a log line and a dead letter's header show of an error."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+    """What a log line and a dead letter's header show of an error. The driver's text of a network error holds the whole
+    request; its cause says it in a word."""
+    said = getattr(error.__cause__, "reason", None) or error
+    return (str(said).strip().splitlines() or [type(said).__name__])[0][:500]

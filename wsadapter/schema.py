@@ -189,6 +189,11 @@ def views(settings: ClickHouse) -> tuple[View, ...]:
     return tuple(view(spec, settings.database, settings.open_candles) for spec in SPECS for view in make)
 
 
+def parts(spec: StreamSpec) -> tuple[str, ...]:
+    """The tables and views that an insert of this stream needs."""
+    return spec.name, inbox_name(spec), f"{spec.name}_mv", f"{spec.name}_rejected_mv", REJECTED
+
+
 def names(settings: ClickHouse) -> set[str]:
     """Of all tables and views."""
     return {table.name for table in tables(settings)} | {view.name for view in views(settings)}

@@ -21,7 +21,7 @@ INTERVAL_SECONDS: Final = 1.0
 LINE_INTERVAL_SECONDS: Final = 5.0
 """Between two lines where there is no terminal."""
 _COUNTS: Final = ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
-_FLOW: Final = "connection state frames/s frames last_frame ring dropped reconnects bad gaps"
+_FLOW: Final = ("connection", "state", "frames/s", "frames", "age", "ring", "reconnects", "bad", "gaps")
 _GOOD: Final = ("running", "live", "acked", "up")
 _BAD: Final = ("down", "refused", "paused")
 
@@ -117,9 +117,7 @@ def _streams(found: Status, before: Status | None) -> Table:
 
 def _flow(found: Status, before: Status | None) -> Table:
     rings = {ring["connection"]: ring for ring in found["rings"]}
-    table = _table(
-        "connection", "state", "frames/s", "frames", "last frame", "ring", "dropped", "reconnects", "bad", "gaps"
-    )
+    table = _table(*_FLOW)
     for connection in found["connections"]:
         name = connection["connection"]
         ring = rings.get(name, {"fill": 0.0})
@@ -127,19 +125,19 @@ def _flow(found: Status, before: Status | None) -> Table:
         age = connection["last_receive_age_seconds"]
         _row(
             table, name, _word("up" if connection["up"] else "down"), rate, connection["frames"],
-            "never" if age is None else f"{age:.1f} s", f"{ring['fill']:.1%}", connection["dropped"],
-            connection["reconnects"], connection["decode_errors"], connection["gaps"],
+            "never" if age is None else f"{age:.1f} s", f"{ring['fill']:.1%}", connection["reconnects"],
+            connection["decode_errors"], connection["gaps"],
         )  # fmt: skip
     return table
 
 
 def _children(found: Status) -> Table:
-    table = _table("process", "role", "pid", "state", "restarts", "memory", "about")
+    table = _table("process", "state", "restarts", "pid", "memory", "about")
     about = _about(found)
     for child in found["children"]:
         memory = child["rss_bytes"]
         _row(
-            table, child["name"], child["role"], str(child["pid"] or ""), _word(child["state"]), child["restarts"],
+            table, child["name"], _word(child["state"]), child["restarts"], str(child["pid"] or ""),
             "" if memory is None else f"{memory / 1048576:.0f} MiB", about.get(child["name"], ""),
         )  # fmt: skip
     return table
@@ -159,10 +157,10 @@ def _about(found: Status) -> dict[str, str]:
 
 
 def _table(*heads: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head in heads:
-        left = head in ("stream", "connection", "process", "role", "state", "about")
-        table.add_column(head, justify="left" if left else "right", no_wrap=True)
+        left = head in ("stream", "connection", "process", "state", "about")
+        table.add_column(head, justify="left" if left else "right", no_wrap=head != "about")
     return table
 
 

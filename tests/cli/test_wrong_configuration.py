@@ -48,7 +48,7 @@ WRONG = [
     Wrong("unknown interval", FEED + "intervals = ['1m', '7m']\n", ("feed[0].intervals[1]",)),
     Wrong("depth levels", FEED + "depth_levels = 15\n", ("feed[0].depth_levels",)),
     Wrong("duplicate feed name", FEED + FEED, ("feed[1].name",)),
-    Wrong("bad feed name", FEED + "name = 'A b'\n", ("feed[0].name",)),
+    Wrong("bad feed names", FEED + "name = 'A b'\n" + FEED + "name = 'stats-x'\n", ("feed[0].name", "feed[1].name")),
     Wrong("plain websocket to elsewhere", FEED + "ws_url = 'ws://example.com'\nrest_url = 'http://example.com'\n",
           ("feed[0].ws_url", "feed[0].rest_url")),
     Wrong("bad URL", FEED + "ws_url = 'fstream'\n[clickhouse]\nurl = 'tcp://h:9000'\n",

@@ -85,7 +85,7 @@ def test_parameters_and_settings(clickhouse: str) -> None:
 def test_errors_have_clickhouse_codes(
     clickhouse: str, query: str, parameters: dict[str, str], status: int, code: int
 ) -> None:
-    answered, headers, body = ask(clickhouse, query, **parameters)
+    answered, headers, body = ask(clickhouse, query, None, None, **parameters)
     assert (answered, headers["X-ClickHouse-Exception-Code"]) == (status, str(code))
     assert body.startswith(f"Code: {code}. DB::Exception: ".encode())
     assert body.count(b"(version ") == 1
@@ -156,9 +156,8 @@ def test_raw_inserts_of_every_shape(clickhouse: str) -> None:
     client.raw_insert("raw", ["a", "s"], gzip.compress(b"3,z\n"), fmt="CSV", compression="gzip")
     client.raw_insert("raw", insert_block=(b'{"a":%d,"s":"q"}\n' % i for i in range(4, 6)), fmt="JSONEachRow")
     assert ask(clickhouse, "INSERT INTO raw FORMAT RowBinary", b"\x06" + bytes(7) + b"\x03\n;\xff")[0] == 200
-    assert (
-        ask(clickhouse, "INSERT INTO raw VALUES", b"(7, concat('a', '\\n')), ({n:UInt8}, 'p');", param_n="8")[0] == 200
-    )
+    values = b"(7, concat('a', '\\n')), ({n:UInt8}, 'p');"
+    assert ask(clickhouse, "INSERT INTO raw VALUES", values, param_n="8")[0] == 200
     assert ask(clickhouse, body=b"INSERT INTO raw SELECT 9, 'selected'")[0] == 200
     assert ask(clickhouse, "SELECT a, hex(s) FROM raw ORDER BY a", default_format="CSV")[2].splitlines() == [
         b'%d,"%s"' % (a, text.hex().upper().encode())

@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import threading
-import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -149,12 +148,10 @@ def test_rude_clients_cost_the_others_nothing(own_clickhouse: Callable[[], Click
     eventually(lambda: server.process.page["queries_total"] > 0)
 
 
-def test_an_idle_engine_does_next_to_nothing(own_clickhouse: Callable[[], ClickHouseServer]) -> None:
+def test_an_idle_engine_has_no_log_tables_and_beats(own_clickhouse: Callable[[], ClickHouseServer]) -> None:
     server = own_clickhouse().start()
     client = connect(server.url)
-    assert (
-        client.command("SELECT count() FROM system.tables WHERE database = 'system' AND engine LIKE '%MergeTree'") == 0
-    )
+    query = "SELECT count() FROM system.tables WHERE database = 'system' AND engine LIKE '%MergeTree'"
+    assert client.command(query) == 0, "a log table would be written all the time"
     beat = server.process.page["heartbeat_ns"]
     eventually(lambda: server.process.page["heartbeat_ns"] > beat)
-    assert time.monotonic_ns() - server.process.page["heartbeat_ns"] < 5_000_000_000

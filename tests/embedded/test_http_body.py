@@ -23,7 +23,7 @@ ENCODERS: dict[str, Callable[[bytes], bytes]] = {
 
 def body_of(wire: bytes, **headers: str) -> bytes:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return read_body(lambda name: named.get(name, ""), io.BytesIO(wire))  # type: ignore[arg-type]  # reads alike
+    return read_body(lambda name: named.get(name, ""), io.BytesIO(wire))
 
 
 def chunked(data: bytes, size: int) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from exchanges.binance_oracle import RECEIVED, Oracle, exchange, shown, symbols_in
 from frames_path import FRAMES
 
-from wsadapter.exchanges.base import Bad, Refused
+from wsadapter.exchanges.base import Bad, Item, Refused
 
 OURS = Path(__file__).resolve().parents[1] / "frames" / "binance"
 RECORDED = FRAMES / "binance_usdm" if FRAMES else None
@@ -32,25 +32,20 @@ def test_events_are_those_of_an_independent_reading(path: Path) -> None:
     decoder = exchange(*set().union(*(symbols_in(json.loads(frame)) for frame in frames)))
     oracle = Oracle()
     for frame in frames:
-        events = [shown(item) for item in decoder.receive(memoryview(frame), RECEIVED) if not is_no_event(item)]
+        items = decoder.receive(memoryview(frame), RECEIVED)
+        events = [shown(item) for item in items if not isinstance(item, Bad | Refused)]
 
         assert events == oracle.events(frame), frame
+        if len(events) < len(items):
+            check_not_market_data(frame, items)
 
 
-def is_no_event(item: object) -> bool:
-    return isinstance(item, Bad | Refused)
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_only_frames_that_never_were_market_data_are_errors(path: Path) -> None:
-    frames = lines(path)
-    decoder = exchange(*set().union(*(symbols_in(json.loads(frame)) for frame in frames)))
-    for frame in frames:
-        document = json.loads(frame)
-        for item in decoder.receive(frame, RECEIVED):
-            if isinstance(item, Refused):
-                assert "msg" in document
-            elif isinstance(item, Bad):
-                # answers of REST and requests of clients, which some of the files hold
-                assert item == Bad("unknown_event", "")
-                assert {"lastUpdateId", "openInterest", "method"} & document.keys()
+def check_not_market_data(frame: bytes, items: list[Item]) -> None:
+    """Some files hold what never was a frame of a market stream: answers of REST, requests, error replies."""
+    document = json.loads(frame)
+    (item,) = items
+    if isinstance(item, Refused):
+        assert "msg" in document
+    else:
+        assert item == Bad("unknown_event", "")
+        assert {"lastUpdateId", "openInterest", "method"} & document.keys()

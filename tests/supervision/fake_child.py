@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import Any
 
@@ -32,6 +33,12 @@ def main(child: Child) -> int:
         raise ConfigError([("kafka.topic_prefix", reason)])
     if options.get("grandchild"):
         note(child, f"grandchild-{subprocess.Popen(['sleep', '600']).pid}")
+    seconds_asleep = 0.2
+    if options.get("signals_elsewhere"):
+        # as with the threads of a client library: the signal does not interrupt the main thread's poll
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        seconds_asleep = 600.0
     if options.get("ignore_stop"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if options.get("wait_for_service"):
@@ -48,7 +55,7 @@ def main(child: Child) -> int:
         child.beat()
         if child.stopping:
             time.sleep(0.05)  # ignores the stop and goes on as if nothing had happened
-        child.wait([], 0.2)
+        child.wait([], seconds_asleep)
     note(child, "orphaned" if child.orphaned else "stopping")
     end = min(time.monotonic() + options.get("drain", 0.0), child.deadline)
     while (left := end - time.monotonic()) > 0:

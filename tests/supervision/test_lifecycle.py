@@ -143,6 +143,13 @@ def test_stop_and_continue_is_no_stop(tmp_path: Path, page: StatsPage, module: s
         assert child.process.poll() is None
 
 
+def test_signal_that_another_thread_takes_wakes_the_loop(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page, signals_elsewhere=True) as child:
+        child.wait_for(ChildState.RUNNING)
+        child.process.terminate()
+        assert child.process.wait(10) == 0
+
+
 def test_signal_in_a_storm_is_not_lost(tmp_path: Path, page: StatsPage) -> None:
     with started(tmp_path, page, drain=0.5) as child:
         child.wait_for(ChildState.RUNNING)

@@ -141,8 +141,10 @@ def test_children_are_not_killed_for_a_time_in_which_all_were_frozen(site: Site)
         os.kill(pid, signal.SIGSTOP)
     frozen = time.monotonic() + 4.0
     eventually(lambda: time.monotonic() > frozen)
-    for pid in (supervisor.pid, child):
-        os.kill(pid, signal.SIGCONT)
+    before = site.page("supervisor")["heartbeat_ns"]
+    os.kill(supervisor.pid, signal.SIGCONT)
+    eventually(lambda: site.page("supervisor")["heartbeat_ns"] > before)  # it has looked at its children
+    os.kill(child, signal.SIGCONT)
 
     beat = site.page("ingest-a")["heartbeat_ns"]
     eventually(lambda: site.page("ingest-a")["heartbeat_ns"] > beat + 2 * 10**9)

@@ -1,7 +1,7 @@
 """What a client sends never breaks a connection's subscriptions."""
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsadapter.embedded.connection import target
@@ -25,6 +25,7 @@ def test_too_many_names_change_nothing() -> None:
     assert (list(connection.names), answer.added, answer.acked) == (["a"], (), False)
 
 
+@settings(max_examples=50)
 @given(
     st.binary() | st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(msgspec.json.encode)
 )

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import uvloop
 from picows import WSCloseCode, WSInvalidStatusError, WSMsgType
-from venue_client import PATIENCE, VenueClient
+from venue_client import VenueClient, settled
 
 from wsadapter.embedded.connection import Limits
 from wsadapter.embedded.venue import Options, Venue
@@ -72,7 +72,7 @@ def test_counters_are_what_a_client_reads_until_close(loop: str) -> None:
             assert read_by(clients) == venue.sent
             assert set(venue.sent) == {*WORDS.values(), "funding_rate"}
             assert venue.tally.frames_sent == sum(len(client.data()) for client in clients)
-            assert venue.connections == []
+            await settled(lambda: not venue.connections)
 
     if loop == "uvloop":
         run(scenario())
@@ -85,12 +85,10 @@ def test_a_client_that_was_far_behind_still_gets_all_before_close() -> None:
         async with Venue(Options(mode="blast", rate=0)) as venue:
             client = await VenueClient.connect(f"{venue.url}/public/ws/btcusdt@depth20@100ms")
             client.transport.underlying_transport.pause_reading()
-            while not venue.connections or venue.connections[0].writable.is_set():
-                await asyncio.sleep(0.01)
+            await settled(lambda: venue.connections and not venue.connections[0].writable.is_set())
             venue.options = msgspec.structs.replace(venue.options, rate=1.0)
             client.transport.send_close(WSCloseCode.OK)
-            while venue.connections[0].open:
-                await asyncio.sleep(0.01)
+            await settled(lambda: not venue.connections[0].open)
             client.transport.underlying_transport.resume_reading()
             await client.until(lambda: client.close_code is not None)
             assert len(client.texts) == venue.sent["depth"] > 100
@@ -158,11 +156,11 @@ def test_non_ascii_symbols_in_the_url() -> None:
 
 def test_pings_and_a_client_that_does_not_answer() -> None:
     async def scenario() -> None:
-        async with Venue(Options(limits=Limits(ping_interval=0.3, pong_timeout=0.3))) as venue:
+        async with Venue(Options(limits=Limits(ping_interval=0.1, pong_timeout=0.1))) as venue:
             url = f"{venue.url}/market/stream?streams=btcusdt@markPrice@1s"
             good, mute = await VenueClient.connect(url), await VenueClient.connect(url, pong=False)
             await mute.until(lambda: mute.gone)
-            await good.until(lambda: good.pings >= 4)
+            await good.until(lambda: good.pings >= 3)
             assert not good.gone
             assert mute.pings == 1
 
@@ -318,9 +316,7 @@ def test_a_reader_that_stops_reading_is_cut_at_the_backlog_limit() -> None:
         async with Venue(Options(mode="blast", rate=50_000, limits=limits)) as venue:
             client = await VenueClient.connect(f"{venue.url}/public/stream?streams=btcusdt@depth20@100ms")
             client.transport.underlying_transport.pause_reading()
-            async with asyncio.timeout(PATIENCE):
-                while not venue.tally.frames_sent or venue.connections:
-                    await asyncio.sleep(0.01)
+            await settled(lambda: venue.tally.frames_sent and not venue.connections)
 
     run(scenario())
 
@@ -333,7 +329,7 @@ def test_large_frames_of_one_turn_stay_whole() -> None:
             names = "/".join(f"coin{number}usdt@depth" for number in range(30))
             client = await VenueClient.connect(f"{venue.url}/public/stream?streams={names}/!markPrice@arr@1s")
             market = await VenueClient.connect(f"{venue.url}/market/stream?streams=!ticker@arr/!markPrice@arr@1s")
-            await market.until(lambda: len(market.data("!ticker@arr")) >= 2 and market.data("!markPrice@arr@1s"))
+            await market.until(lambda: market.data("!ticker@arr") and market.data("!markPrice@arr@1s"))
             assert max(map(len, market.texts)) > 8192
             await market.goodbye()
             await client.goodbye()

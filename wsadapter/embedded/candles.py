@@ -1,6 +1,6 @@
 """Candles of all fifteen intervals from one stream of trades.
 
-A trade touches the current minute only; longer candles hold their finished minutes and are merged with the current one
+A trade touches the current minute only; longer candles hold their finished minutes and get the current one added
 when somebody looks. `roll` closes what has ended, each candle exactly once and in order. A market that starts in the
 middle of an interval begins that candle with its first trade, like a newly listed symbol.
 """
@@ -8,7 +8,7 @@ middle of an interval begins that candle with its first trade, like a newly list
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Final, Self
+from typing import Final
 
 MINUTE: Final = 60_000
 _HOUR: Final = 60 * MINUTE
@@ -98,19 +98,25 @@ class Candle:
             self.buy_volume += quantity
             self.buy_quote += price * quantity
 
-    def merged(self, later: "Candle") -> Self:
-        """A new candle with this one's opening time: this one, then ``later``."""
-        both = type(self)(self.open_ms, self.close)
-        parts = [part for part in (self, later) if part.trades]
-        if not parts:
-            return both
-        both.open, both.close = parts[0].open, parts[-1].close
-        both.first_id, both.last_id = parts[0].first_id, parts[-1].last_id
-        both.high = max(part.high for part in parts)
-        both.low = min(part.low for part in parts)
-        for name in ("volume", "quote", "buy_volume", "buy_quote", "trades"):
-            setattr(both, name, sum(getattr(part, name) for part in parts))
-        return both
+    def append(self, later: "Candle") -> None:
+        """Add what happened in ``later``."""
+        if not later.trades:
+            return
+        if not self.trades:
+            self.open, self.high, self.low, self.first_id = later.open, later.high, later.low, later.first_id
+        self.high = max(self.high, later.high)
+        self.low = min(self.low, later.low)
+        self.close, self.last_id = later.close, later.last_id
+        self.volume += later.volume
+        self.quote += later.quote
+        self.buy_volume += later.buy_volume
+        self.buy_quote += later.buy_quote
+        self.trades += later.trades
+
+    def copy(self) -> "Candle":
+        same = Candle(self.open_ms, self.close)
+        same.append(self)
+        return same
 
 
 class Candles:
@@ -126,7 +132,11 @@ class Candles:
 
     def current(self, interval: str) -> Candle:
         """The open candle as of now."""
-        return self.minute if interval == "1m" else self._longer[interval].merged(self.minute)
+        if interval == "1m":
+            return self.minute
+        candle = self._longer[interval].copy()
+        candle.append(self.minute)
+        return candle
 
     def roll(self, now_ms: int, on_close: Callable[[str, Candle], None]) -> None:
         """Close everything that ended before ``now_ms``; minutes without trades are candles too."""
@@ -136,10 +146,10 @@ class Candles:
             self.minute_end_ms = ended + MINUTE
             self._close("1m", minute, on_close)
             for interval, candle in self._longer.items():
-                whole = self._longer[interval] = candle.merged(minute)
+                candle.append(minute)
                 if close_ms(interval, candle.open_ms) == ended:
                     self._longer[interval] = Candle(ended + 1, minute.close)
-                    self._close(interval, whole, on_close)
+                    self._close(interval, candle, on_close)
 
     def _close(self, interval: str, candle: Candle, on_close: Callable[[str, Candle], None]) -> None:
         self.closed[interval].append(candle)
@@ -151,21 +161,5 @@ class Candles:
         first = minutes[0] if minutes else self.minute
         day = Candle(first.open_ms, first.open)
         for minute in (*minutes, self.minute):
-            _accumulate(day, minute)
+            day.append(minute)
         return day
-
-
-def _accumulate(total: Candle, later: Candle) -> None:
-    """`Candle.merged` in place: a day is 1,440 of them."""
-    if not later.trades:
-        return
-    if not total.trades:
-        total.open, total.high, total.low, total.first_id = later.open, later.high, later.low, later.first_id
-    total.high = max(total.high, later.high)
-    total.low = min(total.low, later.low)
-    total.close, total.last_id = later.close, later.last_id
-    total.volume += later.volume
-    total.quote += later.quote
-    total.buy_volume += later.buy_volume
-    total.buy_quote += later.buy_quote
-    total.trades += later.trades

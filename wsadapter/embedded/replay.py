@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
@@ -42,7 +43,7 @@ class _Event(Struct):
     e: str
     s: str = ""
     st: int = 1
-    a: int | str | UnsetType = UNSET
+    a: Raw | UnsetType = UNSET
     r: str = ""
     T: int = 0
 
@@ -110,7 +111,7 @@ def open_lines(path: Path) -> IO[bytes]:
 
 def _nanoseconds(stamp: bytes) -> int:
     """Nanoseconds as they are, or seconds with decimals."""
-    return int(stamp) if stamp.isdigit() and len(stamp) > 12 else int(float(stamp) * 1e9)
+    return int(stamp) if stamp.isdigit() and len(stamp) > 12 else int(Decimal(stamp.decode()) * 1_000_000_000)
 
 
 def recognised(payload: bytes, at_ns: int = 0) -> Recorded | None:
@@ -144,13 +145,17 @@ def _events(data: bytes) -> Sequence[_Event]:
 
 def _counted(stream: str, events: Sequence[_Event]) -> Push:
     """What the product makes of the events: one each, except COIN-M symbols and aggregate trades without an id."""
-    known = [one for one in events if one.e in WORDS and one.st == 1 and (one.e != "aggTrade" or one.a is not UNSET)]
+    known = [one for one in events if one.e in WORDS and one.st == 1 and _numbered(one)]
     if not known:
         return Push(stream, "")
     rates: tuple[Funding, ...] = tuple(
         (one.s, one.r, one.T) for one in known if one.e == "markPriceUpdate" and one.r and one.T
     )
     return Push(stream, "", WORDS[known[0].e], len(known), rates)
+
+
+def _numbered(one: _Event) -> bool:
+    return one.e != "aggTrade" or (one.a is not UNSET and bytes(one.a) != b"null")
 
 
 class Crowd:

@@ -148,6 +148,8 @@ class Venue:
             task.cancel()
         self._server.close()
         self._rest_server.stop()
+        for connection in [one for one in self.crowd.connections if one.stalled]:
+            connection.abort()
         self.cut("close", code=1001)
         deadline = time.monotonic() + GOODBYE
         while self.crowd.connections and time.monotonic() < deadline:

@@ -131,6 +131,8 @@ class BinanceFutures:
             return DECODERS[type(wire)](wire, self, stream, receive_time_ns)
         except NotPlain as error:
             return [Bad("decimal", str(error))]
+        except FAILURES as error:
+            return [failure(error)]
 
     def _accept_all(self, wires: Sequence[Wire | Bad], stream: str, receive_time_ns: int) -> list[Item]:
         """The elements of one array frame; a liquidation that equals an earlier one gets the next ordinal."""
@@ -149,25 +151,20 @@ class BinanceFutures:
         return items
 
     def _look_again(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        """What the typed decoder refused."""
         try:
             frame = _loose_frame(payload)
-            if bytes(frame.data):
-                return self._elements(frame.data, text(frame.stream), receive_time_ns)
-            if bytes(frame.e):
-                return self._elements(payload, "", receive_time_ns)
-            if bytes(frame.result) or bytes(frame.error) or bytes(frame.code):
-                return self._replied(frame)
-            return [Bad("unknown_event", "")]
-        except ValidationError:
-            return self._bare_array(payload, receive_time_ns)
-        except FAILURES as error:
-            return [failure(error)]
-
-    def _bare_array(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
-        try:
+        except ValidationError:  # no object: a bare array, or nothing that we know
             return self._elements(payload, "", receive_time_ns)
         except FAILURES as error:
             return [failure(error)]
+        if bytes(frame.data):
+            return self._elements(frame.data, text(frame.stream), receive_time_ns)
+        if bytes(frame.e):
+            return self._elements(payload, "", receive_time_ns)
+        if bytes(frame.result) or bytes(frame.error) or bytes(frame.code):
+            return self._replied(frame)
+        return [Bad("unknown_event", "")]
 
     def _elements(self, data: bytes | memoryview | Raw, stream: str, receive_time_ns: int) -> list[Item]:
         octets = bytes(data).lstrip()
@@ -175,9 +172,11 @@ class BinanceFutures:
             return self._accept_all(self._one(octets), stream, receive_time_ns)
         if octets.count(b",") > MAX_COMMAS:
             return [Bad("range", "array frame")]
-        return self._accept_all(
-            [found for element in _array(octets) for found in self._one(element)], stream, receive_time_ns
-        )
+        try:
+            elements = _array(octets)
+        except FAILURES as error:
+            return [failure(error)]
+        return self._accept_all([found for each in elements for found in self._one(each)], stream, receive_time_ns)
 
     def _one(self, element: bytes | Raw) -> list[Wire | Bad]:
         try:

@@ -28,12 +28,14 @@ class NotPlain(ValueError):
 
 
 def is_plain(array: str, bare: bytes) -> bool:
-    """Whether ``array`` is ``[a,b,c]`` of plain decimals. ``bare`` is the array without its values: ``b"[,,]"``."""
-    octets = array.encode()
-    if octets.translate(None, _DIGITS_AND_DOT) != bare:
-        return False
+    """Whether ``array`` is ``[a,b,c]``, two plain decimals or more. ``bare`` is it without the values: ``b"[,,]"``."""
     try:
+        octets = array.encode("ascii")
+        if octets.translate(None, _DIGITS_AND_DOT) != bare:
+            return False
         _skim(octets)
+    except UnicodeEncodeError:
+        return False
     except DecodeError:
         return _plain_array(array) is not None
     return True

@@ -1,4 +1,4 @@
-"""The consumer's way into ClickHouse in miniature: Null table, strict view, view of the rejected, inline schema, token."""
+"""The consumer's way into ClickHouse in miniature: Null table, strict view, view of the rejected, schema, token."""
 
 from typing import Any
 

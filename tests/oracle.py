@@ -13,7 +13,7 @@ from collections import Counter
 import msgspec
 
 from wsadapter.errors import SegmentError
-from wsadapter.events import Kline
+from wsadapter.events import Gap, Kline
 from wsadapter.ring import RingReader
 from wsadapter.streams import BY_KIND, SPECS
 
@@ -31,6 +31,7 @@ class RingWatcher(threading.Thread):
         self._over = threading.Event()
         self.published: set[Identity] = set()
         self.open_candles: set[Identity] = set()
+        self._gaps: dict[str, Identity] = {}
         self.error: SegmentError | None = None
         self.start()
 
@@ -51,8 +52,17 @@ class RingWatcher(threading.Thread):
                     identity = (spec.name, reader.epoch, position)
                     if spec.event is Kline and not msgspec.msgpack.decode(payload, type=Kline).closed:
                         self.open_candles.add(identity)
+                    elif spec.event is Gap:
+                        self._take_gap(msgspec.msgpack.decode(payload, type=Gap), identity)
                     else:
                         self.published.add(identity)
+
+    def _take_gap(self, gap: Gap, identity: Identity) -> None:
+        """Of the records of one gap the table keeps the newest."""
+        gap_id = gap.gap_id or f"{identity[1]}:{identity[2]}"
+        self.published.discard(self._gaps.get(gap_id, identity))
+        self.published.add(identity)
+        self._gaps[gap_id] = identity
 
     def stop(self) -> None:
         """Take what is left and let go of the rings."""

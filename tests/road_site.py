@@ -1,5 +1,6 @@
 """The whole product as its users start it: the command, a configuration, free ports; killed and asked at will."""
 
+import itertools
 import json
 import os
 import signal
@@ -13,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from eventually import eventually
+
+
+_numbers = itertools.count()
 
 
 def free_port() -> int:
@@ -30,6 +34,7 @@ class Site:
     ) -> None:
         self.directory = directory
         self.state = directory / "state"
+        self.instance = f"t{os.getpid()}-{next(_numbers)}"
         self.embedded = not kafka
         self.kafka = kafka or f"127.0.0.1:{free_port()}"
         self.clickhouse = clickhouse or f"http://127.0.0.1:{free_port()}"
@@ -37,7 +42,7 @@ class Site:
         self.database = database
         self.config = directory / "wsadapter.toml"
         self.config.write_text(
-            f'[service]\nstate_dir = "{self.state}"\ndrain_seconds = 30\n'
+            f'[service]\ninstance = "{self.instance}"\nstate_dir = "{self.state}"\ndrain_seconds = 30\n'
             f'[kafka]\nbootstrap_servers = "{self.kafka}"\ntopic_prefix = "{database}."\n'
             f'[clickhouse]\nurl = "{self.clickhouse}"\ndatabase = "{database}"\nbatch_seconds = 0.5\n'
             f'[monitor]\nlisten = "{self.monitor}"\n'

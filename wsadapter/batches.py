@@ -155,6 +155,10 @@ class Partition:
         self._seen = dict(progress.watermarks)
 
     @property
+    def key(self) -> tuple[str, int]:
+        return self.topic, self.number
+
+    @property
     def buffered(self) -> int:
         """Bytes held in memory."""
         return sum(batch.size for batch in (self.cut, self.open) if batch)

@@ -23,7 +23,8 @@ from msgspec import Struct
 
 from wsadapter import log, sdnotify
 from wsadapter.config import Config
-from wsadapter.errors import ExitCode, SegmentError
+from wsadapter.errors import SegmentError
+from wsadapter.exits import Ended, ended
 from wsadapter.instance import ChildRecord, start_ticks
 from wsadapter.lifecycle import LAST_WORDS_BYTES, ChildArgs, ChildState, RingRef, StopOrder
 from wsadapter.restart import History
@@ -33,11 +34,6 @@ from wsadapter.stats import StatsPage
 DUMP_SECONDS: Final = 0.5
 """Between the request for a stack dump and SIGKILL."""
 UP: Final = (ChildState.RUNNING, ChildState.PAUSED)
-_HINTS: Final = {
-    signal.SIGKILL: "SIGKILL, perhaps out of memory",
-    signal.SIGBUS: "SIGBUS, perhaps /dev/shm is full or a segment was cut",
-    signal.SIGALRM: "SIGALRM, it outlived its supervisor",
-}
 _PIPE_BYTES: Final = 65536
 
 
@@ -73,15 +69,6 @@ class ChildSpec(Struct, frozen=True):
     options: dict[str, Any] = {}
     fingerprint: str = ""
     """Of what the child reads in the configuration; a change of it is a change of the child."""
-
-
-class Ended(Struct, frozen=True):
-    """How a run ended. ``reason``: a value of the label of ``child_restarts_total``."""
-
-    reason: str
-    text: str
-    code: int
-    """As `subprocess` gives it: negative = signal."""
 
 
 class ChildProcess:
@@ -264,19 +251,6 @@ class ChildProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
-
-
-def ended(code: int, killed_as: str = "", words: str = "") -> Ended:
-    """What an exit status means, in words."""
-    if killed_as:
-        text = {"hung": "killed, it hung", "deadline": "killed, it did not stop in time"}.get(killed_as, killed_as)
-        return Ended("hung" if killed_as == "hung" else "signal", text, code)
-    if code < 0:
-        number = signal.Signals(-code) if -code in set(signal.Signals) else None
-        name = number.name if number is not None else f"signal {-code}"
-        return Ended("signal", _HINTS.get(number, name) if number is not None else name, code)
-    name = f"exit {code} ({ExitCode(code).name})" if code in set(ExitCode) else f"exit {code}"
-    return Ended("config" if code == ExitCode.CONFIG else "exit", f"{name}: {words}" if words else name, code)
 
 
 def page_name(instance: str, child: str) -> str:

@@ -44,9 +44,13 @@ EMBEDDED = click.option("--embedded", is_flag=True, help="Also run a local Kafka
 @EMBEDDED
 @click.option("--demo", is_flag=True, help="Also run the loopback demo venue and record it.")
 @click.option("--for", "duration", callback=_seconds, metavar="DURATION", help="Drain and exit after this time.")
+@click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Frames a second of the demo venue.")
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
-def command(context: click.Context, config_path: str | None, embedded: bool, demo: bool, duration: float | None) -> int:
+def command(
+    context: click.Context, config_path: str | None, embedded: bool, demo: bool, duration: float | None,
+    rate: int | None,
+) -> int:  # fmt: skip
     """Record market data: WebSocket to Kafka to ClickHouse. Without a subcommand: run until a signal.
 
     Configuration: command line over environment (WEBSOCKET_*, KAFKA_BOOTSTRAP_SERVERS, CLICKHOUSE_URL, also from .env)
@@ -54,9 +58,11 @@ def command(context: click.Context, config_path: str | None, embedded: bool, dem
     """
     context.obj = config_path
     if context.invoked_subcommand is None:
-        return _run(config_path, embedded, demo, duration)
-    if demo or duration is not None or (embedded and context.invoked_subcommand not in ("check", "replay")):
-        raise click.UsageError(f"--demo, --for and --embedded do not go with {context.invoked_subcommand}")
+        if rate is not None and not demo:
+            raise click.UsageError("--rate goes with --demo")
+        return _run(config_path, embedded, demo, duration, rate=rate)
+    if demo or duration is not None or rate is not None or (embedded and context.invoked_subcommand not in ("check", "replay")):
+        raise click.UsageError(f"--demo, --for, --rate and --embedded do not go with {context.invoked_subcommand}")
     context.meta["embedded"] = embedded
     return ExitCode.OK
 
@@ -155,7 +161,7 @@ def replay(context: click.Context, config_path: str | None, embedded: bool, file
 
 def _run(
     config_path: str | None, embedded: bool, demo: bool, duration: float | None, file: str | None = None,
-    speed: str = "max",
+    speed: str = "max", rate: int | None = None,
 ) -> int:  # fmt: skip
     from wsadapter import config as configuration
 
@@ -169,7 +175,7 @@ def _run(
     from wsadapter.options import RunOptions
     from wsadapter.run import run
 
-    return run(RunOptions(config, embedded, demo, duration, file, speed, config_path))
+    return run(RunOptions(config, embedded, demo, duration, file, speed, config_path, rate))
 
 
 def _load(path: str | None, demo: bool) -> "Config":

@@ -52,7 +52,8 @@ class Client:
         plans = [plan] if plan is not None else load(config.exchange).plan(feed)
         if not plans:
             raise ConfigError([("streams", "none of these is a WebSocket stream")])
-        tls = tls_context()
+        # reading the certificate store takes a third of a second
+        tls = tls_context() if any(each.url.startswith("wss:") for each in plans) else None
         self.connections = tuple(Connection(each, config, hooks, tls) for each in plans)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -58,7 +58,7 @@ class Connection:
         plan: ConnectionPlan,
         config: ConnectionConfig,
         hooks: Hooks,
-        tls: ssl.SSLContext,
+        tls: ssl.SSLContext | None,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.plan = plan

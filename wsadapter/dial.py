@@ -56,8 +56,9 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-async def dial(endpoint: Endpoint, listener: WSListener, tls: ssl.SSLContext) -> WSTransport:
-    """An upgraded connection whose frames go to ``listener`` (already while this returns); raises `DialFailed`."""
+async def dial(endpoint: Endpoint, listener: WSListener, tls: ssl.SSLContext | None) -> WSTransport:
+    """An upgraded connection whose frames go to ``listener`` (already while this returns); raises `DialFailed`. Without
+    ``tls`` a ``wss://`` URL gets a context of its own, which verifies as well."""
     abandoned = False
 
     def admit(request: WSUpgradeRequest, response: WSUpgradeResponse) -> WSListener:

@@ -11,10 +11,11 @@ touch a task from `Landing.start` until its future is done; then the caller read
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Sequence, Set
+from concurrent.futures import Future
 from enum import Enum
-from typing import Any, Final
+from functools import partial
+from typing import Final, TypeVar
 
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from google.protobuf.message import DecodeError
@@ -28,7 +29,9 @@ from wsadapter.letters import Outgoing
 from wsadapter.pb import market_pb2
 from wsadapter.remedies import Remedy, error_code, first_line, remedy
 from wsadapter.streams import StreamSpec
+from wsadapter.threads import Threads
 
+T = TypeVar("T")
 THREADS: Final = 4
 RETRY: Final = Backoff(0.2, 10.0)
 PAUSE_SECONDS: Final = 10.0
@@ -84,7 +87,7 @@ class Landing:
         self._outgoing = outgoing
         self._heads = heads
         self._verify = verify
-        self._threads = ThreadPoolExecutor(THREADS, "insert")
+        self._threads = Threads(THREADS, "insert")
         self._random = random.Random().random
         self.tasks: list[Landed] = []
 
@@ -98,7 +101,7 @@ class Landing:
         gone = set(map(id, partitions))
         self.tasks = [task for task in self.tasks if id(task.partition) not in gone]
 
-    def start(self, now: float, blocked: frozenset[str] = frozenset()) -> None:
+    def start(self, now: float, blocked: Set[str] = frozenset()) -> None:
         """Begin what is due, at most one insert per table; ``blocked`` streams wait."""
         running = [task for task in self.tasks if task.future is not None]
         busy = {task.partition.spec.name for task in running} | blocked
@@ -106,7 +109,7 @@ class Landing:
             name = task.partition.spec.name
             if task.future is None and task.retry_at <= now and name not in busy:
                 busy.add(name)
-                task.future = self._threads.submit(self._run, task)
+                task.future = self._threads.call(partial(self._run, task))
 
     def collect(self, now: float) -> list[Landed]:
         """The tasks that are finished; those that failed get their next time."""
@@ -125,12 +128,9 @@ class Landing:
         self.tasks = [task for task in self.tasks if task not in finished]
         return finished
 
-    def call(self, work: Callable[[], Any]) -> Future[Any]:
+    def call(self, work: Callable[[], T]) -> Future[T]:
         """Do something else that asks ClickHouse, beside the inserts."""
-        return self._threads.submit(work)
-
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        return self._threads.call(work)
 
     def _postpone(self, task: Landed, error: BaseException, now: float) -> None:
         task.attempts += 1

@@ -4,7 +4,7 @@ Rows accepted and rejected are told apart by the server alone: a row's `batch` i
 insert. So tokens are kept until `settle` has the answer for them; until then their rows are in neither count.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Final
 
 from wsadapter.batches import Batch
@@ -66,10 +66,10 @@ class Ledger:
             self._add("accepted_rows_total", name, max(0, rows - rejected.get(name, 0)))
             self._add("rejected_rows_total", name, rejected.get(name, 0))
 
-    def show(self, lag: Mapping[str, int], paused: Mapping[str, bool]) -> None:
+    def show(self, lag: Mapping[str, int], paused: Set[str]) -> None:
         for spec in SPECS:
             self._page[f'consumer_lag{{stream="{spec.name}"}}'] = lag.get(spec.name, 0)
-            self._page[f'paused{{stream="{spec.name}"}}'] = int(paused.get(spec.name, False))
+            self._page[f'paused{{stream="{spec.name}"}}'] = int(spec.name in paused)
 
     def _add(self, name: str, stream: str, count: int) -> None:
         if count:

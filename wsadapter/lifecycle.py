@@ -32,8 +32,9 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import log
-from wsadapter.config import Config, Process
+from wsadapter.config import Config
 from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterError
+from wsadapter.placement import place
 from wsadapter.stats import StatsPage
 
 LIFELINE: Final = 0
@@ -44,7 +45,6 @@ ORPHAN_ALARM_SECONDS: Final = 9.0
 LAST_WORDS_BYTES: Final = 4096
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
-_MCL_CURRENT_AND_FUTURE: Final = 3
 
 
 class ChildState(IntEnum):
@@ -249,29 +249,6 @@ def run_child(main: Callable[[Child], int]) -> NoReturn:
     if child is not None and reason and child.args.last_words_fd >= 0:
         os.pwrite(child.args.last_words_fd, reason.encode(errors="replace")[:LAST_WORDS_BYTES], 0)
     sys.exit(code)
-
-
-def place(process: Process) -> None:
-    """CPU affinity, niceness and locked memory, as configured for the role; what the system refuses is said."""
-    if process.cpu:
-        _attempt("cpu", lambda: os.sched_setaffinity(0, process.cpu))
-    if process.nice:
-        _attempt("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, process.nice))
-    if process.lock_memory:
-        _attempt("lock_memory", _lock_memory)
-
-
-def _attempt(setting: str, apply: Callable[[], object]) -> None:
-    try:
-        apply()
-    except OSError as error:
-        log.get_logger().warning("setting refused by the system, going on without", setting=setting, reason=str(error))
-
-
-def _lock_memory() -> None:
-    if ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT_AND_FUTURE):
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
 
 
 def _read_line() -> tuple[bytes, bytes]:

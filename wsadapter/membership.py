@@ -21,7 +21,7 @@ from wsadapter.batches import Batch, Partition, Progress
 from wsadapter.config import Kafka
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.log import Repeated, get_logger
-from wsadapter.topics import consumer_config
+from wsadapter.topics import consumer_config, log_bounds
 
 CHUNK: Final = 2_000
 """Messages taken from librdkafka at once."""
@@ -77,7 +77,7 @@ class Membership:
         self.broker_up = True
         self.rebalances = 0
         self.topics_missing = False
-        self._make, self._leaving, self._patient = make, leaving, patient
+        self._kafka, self._make, self._leaving, self._patient = kafka, make, leaving, patient
         self._confirmed: dict[Key, tuple[int, Batch | None]] = {}
         self._sent: dict[Key, Sent] = {}
         self._next_commit = 0.0
@@ -148,11 +148,8 @@ class Membership:
 
     def end_offsets(self) -> dict[Key, int]:
         """Where the log of each partition ends now; `ServiceUnavailable` when the broker does not say."""
-        ends = {}
-        for key in self.partitions:
-            self._patient()
-            ends[key] = self._bounds(key)[1]
-        return ends
+        bounds = log_bounds(self._kafka, self.partitions.keys(), ANSWER_SECONDS)
+        return {key: end for key, (_, end) in bounds.items()}
 
     def ends_known(self) -> dict[Key, int]:
         """The same without asking, from the last fetches; only what is known."""
@@ -164,7 +161,7 @@ class Membership:
         return known
 
     def log_begins(self, key: Key) -> int:
-        return self._bounds(key)[0]
+        return log_bounds(self._kafka, [key], ANSWER_SECONDS)[key][0]
 
     def begin_again(self, key: Key, offset: int) -> None:
         """An idle partition whose offset is out of range goes on at ``offset``; what is missing has been said."""
@@ -177,15 +174,6 @@ class Membership:
     def close(self) -> None:
         """Leave: what is done is committed, the static membership stays for the next start."""
         self._consumer.close()
-
-    def _bounds(self, key: Key) -> tuple[int, int]:
-        try:
-            bounds = self._consumer.get_watermark_offsets(TopicPartition(*key), timeout=ANSWER_SECONDS)
-        except KafkaException as error:
-            raise ServiceUnavailable(f"offsets of {key[0]}:{key[1]}: {_said(error.args[0])}") from None
-        if bounds is None:
-            raise ServiceUnavailable(f"offsets of {key[0]}:{key[1]}: no answer")
-        return bounds
 
     # callbacks
 
@@ -211,24 +199,26 @@ class Membership:
         counts = {
             name: len(t.partitions) for name, t in self._consumer.list_topics(timeout=ANSWER_SECONDS).topics.items()
         }
-        starts = {}
+        starts, new = {}, []
         for found in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
             if found.error is not None:
                 raise KafkaException(found.error)
             key, count = (found.topic, found.partition), counts.get(found.topic, 0)
-            if found.offset < 0:
-                starts[key] = self._bounds(key)[0], Progress(count)
-                continue
             progress = Progress.decode(found.metadata)
             if progress.partitions != count:  # keys have moved: a watermark would drop what was never here
                 progress = Progress(count, progress.intent)
             starts[key] = found.offset, progress
+            if found.offset < 0:
+                new.append(key)
+        for key, (first, _) in log_bounds(self._kafka, new, ANSWER_SECONDS).items():
+            starts[key] = first, Progress(starts[key][1].partitions)
         return starts
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         states = self._states(revoked)
         self._leaving(list(states.values()), True)
-        if states:
+        unsaid = any(self._confirmed.get(key) != (p.done, p.cut) for key, p in states.items())
+        if unsaid and self.broker_up:
             try:
                 consumer.commit(offsets=_offsets(states), asynchronous=False)
             except KafkaException as error:

@@ -9,7 +9,7 @@ from wsadapter.config import Config
 class RunOptions:
     """``duration``: seconds after which to drain, None = until a signal. ``replay``: a frame file to play through the
     loopback venue, at ``speed`` ``"max"`` or ``"recorded"``; ``demo`` is True then. ``config_path`` is what a HUP
-    reads again."""
+    reads again. ``rate``: frames a second of the demo venue, None = its own."""
 
     config: Config
     embedded: bool = False
@@ -18,3 +18,4 @@ class RunOptions:
     replay: str | None = None
     speed: str = "max"
     config_path: str | None = None
+    rate: int | None = None

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 
 from wsadapter import log, restart
 from wsadapter.backoff import Backoff
-from wsadapter.children import ChildProcess, ChildSpec, Ended, RestartKind
+from wsadapter.children import ChildProcess, ChildSpec, RestartKind
 from wsadapter.config import Config
 from wsadapter.drain import Drain, Stage, group
 from wsadapter.errors import ExitCode, SegmentError
+from wsadapter.exits import Ended
 from wsadapter.instance import Instance
 from wsadapter.lifecycle import ChildState
 from wsadapter.restart import RestartPolicy, Run

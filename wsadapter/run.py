@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,6 +23,7 @@ from wsadapter.children import ChildSpec, page_name
 from wsadapter.config import Config, Feed
 from wsadapter.config_types import address
 from wsadapter.errors import ConfigError, ExitCode, ServiceUnavailable
+from wsadapter.exchanges import REGISTRY
 from wsadapter.instance import Instance
 from wsadapter.options import RunOptions
 from wsadapter.rings import LastReceived, Rings
@@ -34,6 +35,7 @@ DEMO_STREAMS: Final = (
     "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker",
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
+MARKET_RATE: Final = 1000
 HOST: Final = "127.0.0.1"
 
 
@@ -93,6 +95,7 @@ class Run:
                     connections=sum(plan.exchange == "binance" for plan in self._plans),
                     replay=options.replay or "",
                     speed=options.speed,
+                    **_load_of(options.rate),
                 )
             )
         if options.embedded:
@@ -107,7 +110,7 @@ class Run:
     def reload(self) -> tuple[Config, Sequence[ChildSpec]] | None:
         """Read the configuration again; raises `ConfigError` when it is not valid, and nothing has changed then."""
         options = self._options
-        config = self.adapted(configuration.load(options.config_path, os.environ, demo=options.demo))
+        config = self.adapted(configuration.load(options.config_path, os.environ, demo=options.demo, implemented=tuple(REGISTRY)))
         fixed = (self.config.service, self.config.ring, self.config.monitor)
         if (config.service, config.ring, config.monitor) != fixed:
             raise ConfigError([("service", "a reload cannot change [service], [ring] or [monitor]: restart instead")])
@@ -173,12 +176,14 @@ class Reporter:
                 since["exchange"][0] if since["exchange"] else None,
                 self._started_ns,
                 self._run.rings.adopted,
+                self._run.rings.unread(),
             )
         except ServiceUnavailable as error:
             print(f"no summary: {error}", file=sys.stderr)
             return
         self.lost = account.lost
-        summary.show(account, Console())
+        console = Console()
+        summary.show(account, console if console.is_terminal else Console(width=120))
 
 
 def run(options: RunOptions) -> int:
@@ -187,6 +192,8 @@ def run(options: RunOptions) -> int:
     shows = options.demo or options.replay is not None
     log_format, log_level = ("console", "warning") if shows else (service.log_format, service.log_level)
     log.setup(log_format, log_level, role="supervisor", name="supervisor")
+    for warning in configuration.warnings(options.config):
+        log.get_logger().warning(warning)
     topology.plans(options.config)  # a feed that its venue does not offer is refused before anything is touched
     instance = Instance.claim(service.state_dir, service.drain_seconds)
     _require_free(options)
@@ -221,6 +228,12 @@ def run(options: RunOptions) -> int:
     if code == ExitCode.OK and any(shown.lost for shown in reporter):
         return ExitCode.LOSS
     return code
+
+
+def _load_of(rate: int | None) -> dict[str, Any]:
+    """A venue that computes its markets manages about a thousand frames a second beside everything else; above that
+    it sends prepared ones."""
+    return {} if rate is None else {"rate": rate, "mode": "market" if rate <= MARKET_RATE else "blast"}
 
 
 def replay_symbols(path: str) -> tuple[str, ...]:

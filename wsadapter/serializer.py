@@ -213,15 +213,17 @@ def main(child: Child) -> int:
         if unread := reader.unread():
             log.info("ring has unread records", connection=ring.connection, records=unread)
     child.ready()
-    drained = False
-    while not (child.stopping and (drained or time.monotonic() > child.deadline - 1.0)):
+    while True:
+        stopping = child.stopping  # before reading: the writers were gone when the order came
         child.beat()
         for fd in doorbells:
             doorbell.clear(fd)  # before reading: a record published after this rings again
         if serializer.cycle():
             continue
         drained = all(reader.head == reader.tail for reader in readers)
-        if not child.stopping:
+        if stopping and (drained or time.monotonic() > child.deadline - 1.0):
+            break
+        if not stopping:
             outbox.probe(0.5)
             child.wait(doorbells, 1.0)
     for reader in readers:

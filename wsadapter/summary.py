@@ -53,7 +53,8 @@ class Account(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """``gaps``: cause -> holes recorded in this run. ``adopted``: records found in old rings at the start."""
+    """``gaps``: cause -> holes recorded in this run. ``adopted``: records found in old rings at the start, ``kept``:
+    records still in a ring, for the next one."""
 
     accounts: tuple[Account, ...]
     gaps: Mapping[str, int]
@@ -61,13 +62,14 @@ class Summary(Struct, frozen=True):
     dead_letters: int
     decode_errors: int
     adopted: int
+    kept: int
     seconds: float
 
     @property
     def lost(self) -> int:
         """Missed events count as lost where no gap but the first connect explains them."""
         explained = any(count for cause, count in self.gaps.items() if cause not in ("connect", "ring_full"))
-        return sum(a.lost + (0 if explained else a.missed) for a in self.accounts)
+        return sum(a.lost + (0 if explained else a.missed) for a in self.accounts) - self.kept
 
     @property
     def duplicates(self) -> int:
@@ -98,6 +100,7 @@ def collect(
     venue: Counters | None,
     started_ns: int,
     adopted: int = 0,
+    kept: int = 0,
 ) -> Summary:
     """Ask for the rows received since ``started_ns`` and set them against the counters of the run's stats pages."""
     # whole microseconds: a row is either before or after, whatever the text of the bound
@@ -148,6 +151,7 @@ def collect(
         dead_letters=sum(v for page in (*consumers,) for f, v in page.items() if f.startswith("dead_letters_total")),
         decode_errors=sum(v for page in ingests for f, v in page.items() if f.startswith("decode_errors_total")),
         adopted=adopted,
+        kept=kept,
         seconds=(time.time_ns() - started_ns) / 1e9,
     )
 
@@ -171,6 +175,6 @@ def show(summary: Summary, console: Console) -> None:
     console.print(
         f"rows {rows}  lost {summary.lost}  duplicates {summary.duplicates}  gaps {gaps}  "
         f"redelivered and dropped {summary.redelivered}  dead letters {summary.dead_letters}  "
-        f"decode errors {summary.decode_errors}  adopted {summary.adopted}  in {summary.seconds:.1f} s",
+        f"decode errors {summary.decode_errors}  adopted {summary.adopted}  kept {summary.kept}  in {summary.seconds:.1f} s",
         soft_wrap=True,
     )

@@ -8,17 +8,20 @@ Owns nothing that lives: the callers own their clients. Created in the process t
 """
 
 import logging
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
 from confluent_kafka.cimpl import NewTopic
 
 from wsadapter.config import Kafka
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.streams import DEAD_LETTER, SPECS, StreamSpec
 
+_BOUNDS: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+Bounds = tuple[int, int]
 GROUP: Final = "wsadapter"
 
 _RECONNECT: Final = {
@@ -46,7 +49,6 @@ _CONSUMER_DEFAULTS: Final = {
     "heartbeat.interval.ms": 3_000,
 }
 _CONSUMER: Final = {
-    "group.id": GROUP,
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
     # an offset out of range is an error that the consumer role turns into a Gap, never a silent jump
@@ -64,6 +66,13 @@ def topic_name(kafka: Kafka, name: str) -> str:
 
 def topic(kafka: Kafka, spec: StreamSpec) -> str:
     return topic_name(kafka, spec.name)
+
+
+def group_id(kafka: Kafka) -> str:
+    """``wsadapter``; an installation with topics of another prefix is another group: their members would otherwise wait
+    for each other at every rebalance."""
+    prefix = kafka.topic_prefix
+    return GROUP if prefix == Kafka().topic_prefix else f"{GROUP}-{prefix.strip('.')}"
 
 
 def _client(kafka: Kafka, passed: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +99,8 @@ def producer_config(kafka: Kafka) -> dict[str, Any]:
 
 def consumer_config(kafka: Kafka, instance_id: str) -> dict[str, Any]:
     """Settings of one member of the group: static membership, commits only by hand, bounded fetches."""
-    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, "group.instance.id": instance_id}
+    own = {"group.id": group_id(kafka), "group.instance.id": instance_id}
+    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 
 def admin_config(kafka: Kafka) -> dict[str, Any]:
@@ -135,6 +145,21 @@ def ensure_topics(kafka: Kafka, timeout: float) -> None:
                 raise ServiceUnavailable(f"topic {name} cannot be created: {_said(error)}") from None
 
 
-def _said(error: KafkaException) -> str:
-    cause = error.args[0]
+def log_bounds(kafka: Kafka, partitions: Collection[tuple[str, int]], timeout: float) -> dict[tuple[str, int], Bounds]:
+    """Where the logs begin and end now: (first offset, next offset). Two requests for all of them, on connections of
+    their own: on a consumer's connection each would wait for a fetch that waits for messages."""
+    admin = AdminClient(admin_config(kafka))
+    names = [TopicPartition(*partition) for partition in partitions]
+    found = []
+    for spec in _BOUNDS if names else ():
+        futures = admin.list_offsets(dict.fromkeys(names, spec), request_timeout=timeout)
+        try:
+            found.append({(p.topic, p.partition): future.result(timeout).offset for p, future in futures.items()})
+        except (KafkaException, TimeoutError) as error:
+            raise ServiceUnavailable(f"offsets are not known: {_said(error)}") from None
+    return {partition: (found[0][partition], found[1][partition]) for partition in partitions}
+
+
+def _said(error: Exception) -> str:
+    cause = error.args[0] if error.args else error
     return f"{cause.str()} ({cause.name()})" if isinstance(cause, KafkaError) else str(error)

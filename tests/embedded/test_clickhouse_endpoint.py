@@ -8,10 +8,13 @@ import urllib.request
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.message import Message
+from pathlib import Path
 
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 from trade_road import connect
+
+from wsadapter.embedded.servers import ClickHouseServer
 
 pytestmark = pytest.mark.integration
 
@@ -95,6 +98,21 @@ def test_a_get_changes_nothing(clickhouse: str) -> None:
     for query in ("CREATE TABLE by_get (a Int8) ENGINE = Memory", "SET readonly = 0"):
         assert ask(clickhouse, query)[1]["X-ClickHouse-Exception-Code"] == "164"
     assert ask(clickhouse, body=b"CREATE TABLE by_get (a Int8) ENGINE = Memory", readonly="1")[0] == 403
+
+
+@pytest.mark.parametrize("header", [{"Origin": "http://example.com"}, {"Host": "example.com:8123"}])
+def test_pages_of_other_sites_are_refused(clickhouse: str, header: dict[str, str]) -> None:
+    assert ask(clickhouse, "SELECT 1", headers=header)[0] == 403
+
+
+def test_a_configured_password_is_asked_for(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("s3cret\n")
+    with ClickHouseServer(tmp_path, password_file=str(secret)) as server:
+        assert ask(server.url, "SELECT 1")[1]["X-ClickHouse-Exception-Code"] == "516"
+        assert ask(server.url, "SELECT 1", headers={"X-ClickHouse-Key": "wrong"})[0] == 403
+        assert ask(server.url, "SELECT 1", headers={"X-ClickHouse-Key": "s3cret"})[2] == b"1\n"
+        assert connect(server.url, username="default", password="s3cret").command("SELECT 1") == 1
 
 
 def test_unknown_paths_and_methods(clickhouse: str) -> None:

@@ -96,6 +96,27 @@ def test_sigterm_answers_what_runs_and_ends_cleanly(own_clickhouse: Callable[[],
     assert connect(server.url).command("SELECT count() FROM kept") == 3
 
 
+def test_what_runs_at_the_deadline_is_cancelled_and_the_end_is_clean(tmp_path: Path) -> None:
+    errors: list[int | None] = []
+
+    def endless() -> None:
+        with pytest.raises(Error) as cancelled:
+            connect(server.url).query("SELECT count() FROM system.numbers WHERE sleepEachRow(0.01) > 0")
+        errors.append(cancelled.value.code)
+
+    with ClickHouseServer(tmp_path, drain_seconds=3) as server:
+        thread = threading.Thread(target=endless)
+        thread.start()
+        reader = connect(server.url, autogenerate_session_id=False)
+        eventually(
+            lambda: reader.command("SELECT count() FROM system.processes WHERE query LIKE '%numbers WHERE%'") == 2
+        )
+        assert server.stop() == 0
+        thread.join()
+        assert errors == [394]
+        server.start()
+
+
 def test_a_slow_query_holds_up_neither_inserts_nor_the_heartbeat(clickhouse: str) -> None:
     client = make_tables(clickhouse, "busy")
     done = threading.Event()

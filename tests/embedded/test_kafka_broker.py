@@ -3,7 +3,7 @@
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -61,59 +61,72 @@ def test_a_shared_broker_keeps_order_and_refuses_unknown_topics(kafka: str) -> N
     values = [b"%d" % n for n in range(2000)]
     assert produce(kafka, "ordered", values) == set(values)
     assert read(kafka, "ordered") == values
-    listed = AdminClient({"bootstrap.servers": kafka}).list_topics("nobody-made-it", timeout=30)
-    assert listed.topics["nobody-made-it"].error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
+    error = (
+        AdminClient({"bootstrap.servers": kafka})
+        .list_topics("nobody-made-it", timeout=30)
+        .topics["nobody-made-it"]
+        .error
+    )
+    assert error is not None
+    assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
-def test_acked_messages_offsets_and_metadata_survive_kill_and_stop(own_kafka: Callable[[], KafkaServer]) -> None:
-    server = own_kafka().start()
-    make_topic(server.bootstrap, "kept")
-    acked = produce(server.bootstrap, "kept", [b"first %d" % n for n in range(1000)])
-    committer = Consumer({"bootstrap.servers": server.bootstrap, "group.id": "g", "enable.auto.commit": False})
+@pytest.fixture(scope="module")
+def server(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    """One broker for the tests that end it: a start is what costs time here."""
+    with KafkaServer(tmp_path_factory.mktemp("killed")) as server:
+        yield server
+
+
+@pytest.fixture
+def broker(server: KafkaServer) -> KafkaServer:
+    return server if server.process.running else server.start()
+
+
+def test_acked_messages_offsets_and_metadata_survive_kill_and_stop(broker: KafkaServer) -> None:
+    make_topic(broker.bootstrap, "kept")
+    acked = produce(broker.bootstrap, "kept", [b"first %d" % n for n in range(1000)])
+    committer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g", "enable.auto.commit": False})
     committer.commit(offsets=[TopicPartition("kept", 0, 600, "i:600:799")], asynchronous=False)
     committer.close()
-    jvm = jvm_of(server)
-    server.kill()
-    server.start()  # at once, at the same port, over the same data
+    jvm = jvm_of(broker)
+    broker.kill()
+    broker.start()  # at once, at the same port, over the same data
     assert not jvm.is_running()
-    acked |= produce(server.bootstrap, "kept", [b"second %d" % n for n in range(1000)])
-    assert server.stop() == 0
-    server.start()
-    assert set(read(server.bootstrap, "kept")) == acked
+    acked |= produce(broker.bootstrap, "kept", [b"second %d" % n for n in range(1000)])
+    assert broker.stop() == 0
+    broker.start()
+    assert set(read(broker.bootstrap, "kept")) == acked
     assert len(acked) == 2000
-    reader = Consumer({"bootstrap.servers": server.bootstrap, "group.id": "g"})
+    reader = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": "g"})
     (committed,) = reader.committed([TopicPartition("kept", 0)], timeout=30)
     assert (committed.offset, committed.metadata) == (600, "i:600:799")
     reader.close()
 
 
-def test_a_dead_jvm_ends_the_wrapper_with_an_error(own_kafka: Callable[[], KafkaServer]) -> None:
-    server = own_kafka().start()
-    wrapper = psutil.Process(server.process.pid)
-    jvm_of(server).kill()
-    assert wrapper.wait(10) not in (0, None)
-    server.start()
-    assert jvm_of(server).is_running()
-
-
-def test_the_jvm_dies_when_the_supervisor_is_gone(own_kafka: Callable[[], KafkaServer]) -> None:
-    server = own_kafka().start()
-    jvm = jvm_of(server)
-    # the lifeline ends as it does when the supervisor is killed
-    assert server.process.lifeline is not None
-    server.process.lifeline.close()
-    assert psutil.wait_procs([psutil.Process(server.process.pid), jvm], timeout=12)[1] == []
-
-
-def test_a_hung_jvm_shows_as_down(own_kafka: Callable[[], KafkaServer]) -> None:
-    server = own_kafka().start()
-    jvm = jvm_of(server)
+def test_a_hung_jvm_shows_as_down(broker: KafkaServer) -> None:
+    jvm = jvm_of(broker)
+    page = broker.process.page
     jvm.send_signal(signal.SIGSTOP)
-    eventually(lambda: server.process.page["service_up"] == 0)
-    beat = server.process.page["heartbeat_ns"]
-    eventually(lambda: server.process.page["heartbeat_ns"] > beat, message="the wrapper itself is well")
+    eventually(lambda: page["service_up"] == 0)
+    beat = page["heartbeat_ns"]
+    eventually(lambda: page["heartbeat_ns"] > beat, message="the wrapper itself is well")
     jvm.send_signal(signal.SIGCONT)
-    eventually(lambda: server.process.page["service_up"] == 1)
+    eventually(lambda: page["service_up"] == 1)
+
+
+def test_a_dead_jvm_ends_the_wrapper_with_an_error(broker: KafkaServer) -> None:
+    wrapper = psutil.Process(broker.process.pid)
+    jvm_of(broker).kill()
+    assert wrapper.wait(10) not in (0, None)
+
+
+def test_the_jvm_dies_when_the_supervisor_is_gone(broker: KafkaServer) -> None:
+    wrapper, jvm = psutil.Process(broker.process.pid), jvm_of(broker)
+    # the lifeline ends as it does when the supervisor is killed
+    assert broker.process.lifeline is not None
+    broker.process.lifeline.close()
+    assert psutil.wait_procs([wrapper, jvm], timeout=12)[1] == []
 
 
 def test_a_taken_port_is_told_at_once(java: None, tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def main(child: Child) -> int:
         raise ConfigError([("kafka.topic_prefix", reason)])
     if options.get("grandchild"):
         note(child, f"grandchild-{subprocess.Popen(['sleep', '600']).pid}")
+    if seconds := options.get("slow_start"):
+        time.sleep(seconds)
     seconds_asleep = 0.2
     if options.get("signals_elsewhere"):
         # as with the threads of a client library: the signal does not interrupt the main thread's poll

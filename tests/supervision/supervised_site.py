@@ -65,6 +65,10 @@ class Site:
     def records(self, number: int = -1) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log(number).splitlines() if line.startswith("{")]
 
+    def record(self, event: str) -> dict[str, Any]:
+        """The first log record of this event."""
+        return next(record for record in self.records() if record["event"] == event)
+
     def events(self) -> list[tuple[str, str, int]]:
         """(name, event, pid) in the order in which they happened."""
         with contextlib.suppress(FileNotFoundError):

@@ -45,10 +45,8 @@ def test_storm_is_coalesced_one_at_a_time(site: Site) -> None:
     supervisor = site.start(*BASE)
     site.wait("supervisor", "ready")
     begun = time.monotonic()
-    for _ in range(2_000):
+    while time.monotonic() < begun + 1.5:
         supervisor.send_signal(signal.SIGHUP)
-        if time.monotonic() - begun > 1.0:
-            break
     site.wait("supervisor", "reload-end")
     storm = time.monotonic() - begun
     supervisor.terminate()

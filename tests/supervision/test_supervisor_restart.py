@@ -51,6 +51,13 @@ def test_child_that_never_gets_ready_is_killed_after_its_start_deadline(site: Si
     site.wait("ingest-a", "started", 2)
 
 
+def test_slow_start_is_borne_up_to_its_own_deadline(site: Site) -> None:
+    site.start({"name": "kafka", "options": {"slow_start": 2.0}, "heartbeat_deadline": 0.8, "start_deadline": 60.0})
+
+    site.wait("kafka", "running")
+    assert len(site.happened("kafka", "started")) == 1
+
+
 def test_crash_loop_opens_the_circuit_and_spares_the_others(site: Site) -> None:
     supervisor = site.start(
         {"name": "ingest-a", "options": {"exit_at_once": 1}}, {"name": "serializer-0", "group": 20}, restart=FAST

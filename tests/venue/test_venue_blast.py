@@ -59,7 +59,7 @@ def test_unlimited_goes_as_fast_as_it_is_read() -> None:
             await client.goodbye()
             assert len(client.texts) == venue.sent["book_ticker"]
             ids = [event["u"] for event in client.data()]
-            assert all(after - before == 7 for before, after in pairwise(ids))
+            assert all(after - before == 3 for before, after in pairwise(ids))
 
     run(scenario())
 

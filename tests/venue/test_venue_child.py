@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -102,25 +103,16 @@ def test_kill_nine_never_turns_time_or_ids_back(venue: Child, tmp_path: Path) ->
     assert (tmp_path / LEDGER).exists()
 
 
-def test_wrong_options_and_a_taken_port_are_said(tmp_path: Path) -> None:
-    wrong = Child(tmp_path, rat=3)
-    try:
-        wrong.role.start(until=None)
-        assert eventually(lambda: wrong.role.returncode) == 78
-    finally:
-        wrong.role.close()
-    first, second = Child(tmp_path / "a"), None
-    try:
-        first.role.start()
-        config = Config(Service(f"other{os.getpid()}", str(tmp_path / "b")))
-        options = {"ws_port": first.port}
-        second = RoleProcess("wsadapter.embedded.exchange", "exchange", config, EXCHANGE, options=options)
-        second.start(until=None)
-        assert eventually(lambda: second.returncode) == 70
-    finally:
-        first.role.close()
-        if second:
-            second.close()
+@pytest.mark.parametrize(("options", "code"), [({"rat": 3}, 78), ({"ws_port": -1}, 70)])
+def test_wrong_options_and_a_taken_port_are_said(tmp_path: Path, options: dict[str, int], code: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        given = {key: taken.getsockname()[1] if value < 0 else value for key, value in options.items()}
+        child = Child(tmp_path, **given)
+        try:
+            child.role.start(until=None)
+            assert eventually(lambda: child.role.returncode) == code
+        finally:
+            child.role.close()
 
 
 def test_replay_done_is_shown(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -157,7 +158,7 @@ def test_no_two_events_share_a_sorting_key(seed: int) -> None:
     ]
     tape = Tape("BTCUSDT", streams, seed)
     tape.run(120)
-    keys = {
+    keys: dict[str, Callable[[Any], object]] = {
         "aggTrade": lambda x: (x["T"], x["a"]),
         "trade": lambda x: (x["T"], x["t"]),
         "bookTicker": lambda x: (x["T"], x["u"]),

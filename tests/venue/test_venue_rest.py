@@ -142,7 +142,8 @@ def test_over_http() -> None:
                 with urllib3.PoolManager() as pool:
                     paths = ("time", "aggTrades?symbol=BTCUSDT&limit=1000", "depth?symbol=BTCUSDT", "klines?symbol=X")
                     replies = [pool.request("GET", f"{venue.rest_url}/fapi/v1/{path}", timeout=10) for path in paths]
-                    assert pool.pools.get(next(iter(pool.pools.keys()))).num_connections == 1  # kept alive
+                    kept = pool.connection_from_url(venue.rest_url)
+                    assert (kept.num_connections, kept.num_requests) == (1, 4)
                     return [(r.status, r.json(), r.headers.get("x-mbx-used-weight-1m")) for r in replies]
 
             now, trades, depth, wrong = await asyncio.to_thread(ask)

@@ -101,7 +101,7 @@ class Blast:
             ids.next_aggregate_id += 1
             ids.next_trade_id += 2
             return Push(offered.name, data, "trade", 1)
-        before, texts.update_id = texts.update_id, texts.update_id + 7
+        before, texts.update_id = texts.update_id, texts.update_id + 3
         if offered.kind == "bookTicker":
             return Push(offered.name, text % (texts.update_id, now_ms, now_ms), "book_ticker", 1)
         return Push(offered.name, text % (now_ms, now_ms, before + 1, texts.update_id, before), "depth", 1)

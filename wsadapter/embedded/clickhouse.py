@@ -6,6 +6,7 @@ heartbeat. At the end running requests get their answer, then the engine is clos
 """
 
 import contextlib
+import os
 import socket
 import time
 from functools import partial
@@ -19,11 +20,14 @@ from wsadapter.embedded.clickhouse_http import Endpoint, Handler
 from wsadapter.embedded.directory import DataDirectory
 from wsadapter.embedded.ports import http_address, listen
 from wsadapter.embedded.stay import stays
+from wsadapter.errors import ExitCode
 from wsadapter.lifecycle import Child, run_child
 
 LOCK_SECONDS: Final = 1.0
 CHECK_SECONDS: Final = 5.0
-STOP_SECONDS: Final = 3.0
+STOP_SECONDS: Final = 4.0
+CANCEL_SECONDS: Final = 2.0
+"""Before the deadline: what runs then is cancelled."""
 BEAT_SECONDS: Final = 0.5
 
 
@@ -42,8 +46,12 @@ def main(child: Child) -> int:
         log.get_logger().info("ClickHouse is up", url=settings.url, version=engine.version)
         _serve(child, listener, Endpoint(engine, connections, password))
     child.page["service_up"] = 0
-    if not connections.close(max(0.0, child.deadline - time.monotonic() - 1.0)):
-        log.get_logger().warning("requests were still running at the deadline")
+    if not connections.close(child.deadline - time.monotonic() - CANCEL_SECONDS):
+        log.get_logger().warning("requests still running near the deadline are cancelled")
+        engine.cancel()
+        if not connections.close(child.deadline - time.monotonic() - 0.5):
+            log.close()
+            os._exit(ExitCode.OK)  # neither engine nor interpreter ends well under a running query; the data is safe
     engine.close()
     return 0
 

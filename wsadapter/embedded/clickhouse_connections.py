@@ -56,7 +56,7 @@ class Connections:
             for connection, busy in self._open.items():
                 if not busy:
                     _end_input(connection)
-            return self._changed.wait_for(lambda: not any(self._open.values()), timeout)
+            return self._changed.wait_for(lambda: not any(self._open.values()), max(0.0, timeout))
 
     def _run(self, connection: socket.socket, peer: object, handle: Handle) -> None:
         try:

@@ -116,7 +116,12 @@ class Engine:
         finally:
             self._places.release()
 
+    def cancel(self) -> None:
+        """Have every running query end with an error, soon."""
+        self._anchor.query("KILL QUERY WHERE query_id != queryID() ASYNC", "Null")
+
     def close(self) -> None:
+        """Nothing may be running any more: the engine crashes otherwise."""
         self._sessions.close()
         self._anchor.close()
 

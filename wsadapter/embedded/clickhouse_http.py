@@ -21,6 +21,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
+from wsadapter.config_types import loopback
 from wsadapter.embedded.clickhouse_connections import Connections
 from wsadapter.embedded.clickhouse_engine import (
     NOT_IMPLEMENTED,
@@ -31,6 +32,7 @@ from wsadapter.embedded.clickhouse_engine import (
     Request,
 )
 from wsadapter.embedded.http_body import BodyError, compress, form_fields, read_body
+from wsadapter.embedded.ports import LOOPBACK
 
 IDLE_SECONDS: Final = 60.0
 MIN_COMPRESSED_BYTES: Final = 1024
@@ -106,6 +108,8 @@ class Handler(BaseHTTPRequestHandler):
         query_id = ""
         endpoint.connections.busy(self.connection)
         try:
+            if self._from_a_page():
+                raise BodyError(403, "not for web pages")
             if path not in ("/", ""):
                 raise BodyError(404, f"There is no handle {path}")
             parameters = self._parameters()
@@ -132,6 +136,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def _header(self, name: str) -> str:
         return self.headers.get(name) or ""
+
+    def _from_a_page(self) -> bool:
+        """A browser was led here by a page of another site, by its script or by a name that resolves to loopback; the
+        engine reads every file that its user may read."""
+        host = urlsplit(f"//{self._header('Host') or LOOPBACK}").hostname or ""
+        return not loopback(host) or bool(self._header("Origin"))
 
     def _parameters(self) -> dict[str, str]:
         query = urlsplit(self.path).query

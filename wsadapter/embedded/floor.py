@@ -29,9 +29,9 @@ class Floor:
         self.markets: dict[str, Market] = {}
         self._rate, self._seed, self._ledger, self._now_ms = rate, seed, ledger, now_ms
         self._whole: dict[str, _Whole] = {}
+        self._changed = False
 
     blasting = False
-    """Whether there is something to push at any time."""
 
     @property
     def numbered(self) -> Iterable[Market]:
@@ -55,16 +55,19 @@ class Floor:
             for symbol in (*self.symbols, *(coin.symbol for coin in COIN_M)):
                 self.open(symbol)
             self._whole.setdefault(offered.name, _Whole(offered, self._now_ms()))
-        self._allot()
+        self._changed = True
 
     def unsubscribe(self, offered: Offered) -> None:
         if offered.symbol:
             self.open(offered.symbol).unsubscribe(offered.name)
         else:
             self._whole.pop(offered.name, None)
-        self._allot()
+        self._changed = True
 
     def advance(self, now_ms: int) -> list[Push]:
+        if self._changed:
+            self._changed = False
+            self._allot()
         pushes: list[Push] = []
         for market in self.markets.values():
             pushes += market.advance(now_ms)

@@ -68,7 +68,7 @@ def _install(child: Child, installation: Installation, java: str) -> bool:
         return False
     try:
         if not installation.jars.is_dir():
-            installation.fetch(child, java, find_maven() or "")
+            installation.fetch(child, find_maven() or "")
         if not child.stopping and not installation.archive.exists():
             make_archive(child, installation, java)
     finally:

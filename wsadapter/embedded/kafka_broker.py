@@ -95,7 +95,8 @@ class Broker:
 
     def format(self, child: Child) -> bool:
         """Prepare a new data directory; False when the child is to stop first."""
-        settings = PROPERTIES.format(host=self.host, port=self.port, controller=free_port(), data=self._data)
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        settings = PROPERTIES.format(host=host, port=self.port, controller=free_port(), data=self._data)
         self._properties.write_text(settings)
         (self._directory / "log4j2.properties").write_text(LOGGING)
         if (self._data / "meta.properties").exists():

@@ -73,7 +73,7 @@ class Installation:
         os.close(fd)
         return -1
 
-    def fetch(self, child: Child, java: str, maven: str) -> None:
+    def fetch(self, child: Child, maven: str) -> None:
         """Let Maven copy the jars; the caller holds the lock."""
         fetching = self._cache / f".kafka-{VERSION}.fetching"
         shutil.rmtree(fetching, ignore_errors=True)  # of a fetch that was killed

@@ -1,10 +1,10 @@
 """Loopback addresses of the embedded services: what the configuration asks for, and free ones for tests."""
 
-import ipaddress
 import socket
 from typing import Final
 from urllib.parse import urlsplit
 
+from wsadapter.config_types import loopback
 from wsadapter.errors import ConfigError, ServiceUnavailable
 
 LOOPBACK: Final = "127.0.0.1"
@@ -39,11 +39,7 @@ def listen(host: str, port: int, what: str) -> socket.socket:
 
 
 def _loopback(key: str, host: str, port: int) -> tuple[str, int]:
-    try:
-        loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        loopback = False  # several servers, or a name
-    if not loopback or not 0 < port < 65536:
+    if not loopback(host) or not 0 < port < 65536:
         raise ConfigError([(key, "an embedded service listens on one loopback address only, e.g. 127.0.0.1")])
     return (LOOPBACK if host == "localhost" else host), port
 

@@ -21,8 +21,6 @@ from wsadapter.embedded.connection import Connection, framed
 from wsadapter.embedded.frames import Funding, Push
 from wsadapter.embedded.streams_offered import route_of_event, route_of_stream
 
-QUIET: Final = 0.5
-"""Seconds without a change of connections or subscriptions before frames flow."""
 CHUNK: Final = 64 * 1024
 """Bytes written before the loop gets its turn."""
 WORDS: Final = {
@@ -161,8 +159,9 @@ def _numbered(one: _Event) -> bool:
 class Crowd:
     """The venue's connections as a replay sees them; `changed` wakes it when they or their subscriptions change."""
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: float = 0.5) -> None:
         self.connections: list[Connection] = []
+        self._quiet = quiet
         self.version = 0
         self._changed = asyncio.Event()
 
@@ -175,11 +174,11 @@ class Crowd:
         return [c for c in self.connections if c.open and c.subscriptions.names and route in ("", c.route)]
 
     async def quiet(self, count: int, route: str = "") -> None:
-        """Until ``count`` connections have subscribed and nothing has changed for `QUIET` seconds."""
+        """Until ``count`` connections have subscribed and nothing has changed for the quiet time."""
         while True:
             self._changed.clear()
             try:
-                async with asyncio.timeout(QUIET if len(self.subscribed(route)) >= count else None):
+                async with asyncio.timeout(self._quiet if len(self.subscribed(route)) >= count else None):
                     await self._changed.wait()
             except TimeoutError:
                 return

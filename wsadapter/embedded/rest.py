@@ -12,10 +12,11 @@ from typing import Any, Final, NoReturn, TypeVar
 import msgspec
 from msgspec import Struct
 
-from wsadapter.embedded.candles import INTERVALS, Candle, close_ms
+from wsadapter.embedded import rest_shapes as shapes
+from wsadapter.embedded.candles import INTERVALS
 from wsadapter.embedded.floor import Floor
-from wsadapter.embedded.frames import MARK_DIGITS, Deal
-from wsadapter.embedded.instruments import Instrument, text
+from wsadapter.embedded.frames import MARK_DIGITS
+from wsadapter.embedded.instruments import text
 from wsadapter.embedded.market import FUNDING_MS, Market
 
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class Rest:
         candles = [*market.candles.closed[interval], market.candles.current(interval)]
         found = [c for c in candles if (start is None or c.open_ms >= start) and (end is None or c.open_ms <= end)]
         limit = _limit(query, 500, 1500)
-        return [_row(market.instrument, interval, candle) for candle in _cut(found, limit, start is not None)]
+        return [shapes.row(market.instrument, interval, candle) for candle in _cut(found, limit, start is not None)]
 
     def _agg_trades(self, query: Query) -> list[dict[str, Any]]:
         market = self._market(query)
@@ -114,7 +115,7 @@ class Rest:
             and (end is None or deal.time_ms <= end)
         ]
         from_start = first is not None or start is not None
-        return [_trade(market.instrument, deal) for deal in _cut(found, _limit(query, 500, 1000), from_start)]
+        return [shapes.trade(market.instrument, deal) for deal in _cut(found, _limit(query, 500, 1000), from_start)]
 
     def _depth(self, query: Query) -> dict[str, Any]:
         market, limit = self._market(query), _number(query, "limit") or 500
@@ -130,7 +131,7 @@ class Rest:
         start, end = _number(query, "startTime"), _number(query, "endTime")
         last = self._now_ms() // FUNDING_MS
         settled = [
-            _settled(market, number * FUNDING_MS)
+            shapes.settled(market, number * FUNDING_MS)
             for number in range(last - FUNDING_SETTLED + 1, last + 1)
             for market in markets
             if (start is None or number * FUNDING_MS >= start) and (end is None or number * FUNDING_MS <= end)
@@ -178,7 +179,7 @@ class Rest:
             ],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [_symbol_info(market.instrument) for market in self._floor.markets.values()],
+            "symbols": [shapes.symbol_info(market.instrument) for market in self._floor.markets.values()],
         }
 
 
@@ -210,77 +211,6 @@ def _limit(query: Query, default: int, most: int) -> int:
 def _cut(found: list[T], limit: int, from_start: bool) -> Iterable[T]:
     """The first ones when a start was given, else the newest."""
     return islice(found, limit) if from_start else found[-limit:]
-
-
-def _row(i: Instrument, interval: str, candle: Candle) -> list[Any]:
-    return [
-        candle.open_ms,
-        i.price_text(candle.open),
-        i.price_text(candle.high),
-        i.price_text(candle.low),
-        i.price_text(candle.close),
-        i.quantity_text(candle.volume),
-        close_ms(interval, candle.open_ms),
-        i.quote_text(candle.quote),
-        candle.trades,
-        i.quantity_text(candle.buy_volume),
-        i.quote_text(candle.buy_quote),
-        "0",
-    ]
-
-
-def _trade(i: Instrument, deal: Deal) -> dict[str, Any]:
-    quantity = i.quantity_text(deal.quantity)
-    return {
-        "a": deal.aggregate_id,
-        "p": i.price_text(deal.price),
-        "q": quantity,
-        "nq": quantity,
-        "f": deal.first_id,
-        "l": deal.last_id,
-        "T": deal.time_ms,
-        "m": deal.seller,
-    }
-
-
-def _settled(market: Market, funding_ms: int) -> dict[str, Any]:
-    """What was predicted last before the funding time."""
-    mark = market.instrument.price * 10 ** (MARK_DIGITS - market.instrument.price_digits)
-    return {
-        "symbol": market.symbol,
-        "fundingRate": market.rate(funding_ms - 1),
-        "fundingTime": funding_ms,
-        "markPrice": text(mark, MARK_DIGITS),
-        "rateType": "Regular",
-    }
-
-
-def _symbol_info(i: Instrument) -> dict[str, Any]:
-    tick, step = i.price_text(i.tick), i.quantity_text(1)
-    return {
-        "symbol": i.symbol,
-        "pair": i.pair,
-        "contractType": "PERPETUAL",
-        "deliveryDate": 4_133_404_800_000,
-        "onboardDate": 1_569_398_400_000,
-        "status": "TRADING",
-        "baseAsset": i.pair.removesuffix("USDT").removesuffix("USD"),
-        "quoteAsset": "USDT" if i.pair.endswith("USDT") else "USD",
-        "marginAsset": "USDT",
-        "pricePrecision": i.price_digits,
-        "quantityPrecision": i.quantity_digits,
-        "baseAssetPrecision": 8,
-        "quotePrecision": 8,
-        "underlyingType": "COIN",
-        "underlyingSubType": [],
-        "filters": [
-            {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": i.price_text(i.price * 50), "tickSize": tick},
-            {"filterType": "LOT_SIZE", "minQty": step, "maxQty": i.quantity_text(i.lot * 1000), "stepSize": step},
-            {"filterType": "MIN_NOTIONAL", "notional": "5"},
-        ],
-        "orderTypes": ["LIMIT", "MARKET"],
-        "timeInForce": ["GTC", "IOC", "FOK"],
-    }
 
 
 def _refuse(code: int, message: str) -> NoReturn:

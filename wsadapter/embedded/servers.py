@@ -31,6 +31,7 @@ from wsadapter.stats_fields import SERVICE
 START_SECONDS: Final = 600.0
 """The first start of Kafka on a machine fetches it."""
 STOP_SECONDS: Final = 30.0
+DRAIN_SECONDS: Final = 20.0
 
 
 class ServiceProcess:
@@ -136,7 +137,7 @@ class KafkaServer:
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.bootstrap = f"{LOOPBACK}:{port or free_port()}"
-        config = Config(_service(directory, "kafka"), kafka=Kafka(bootstrap_servers=self.bootstrap))
+        config = Config(_service(directory, "kafka", DRAIN_SECONDS), kafka=Kafka(bootstrap_servers=self.bootstrap))
         self.process = ServiceProcess("kafka", config)
 
     def start(self, timeout: float = START_SECONDS) -> Self:
@@ -163,10 +164,14 @@ class KafkaServer:
 class ClickHouseServer:
     """A ClickHouse engine over ``directory`` at `url`."""
 
-    def __init__(self, directory: Path, port: int | None = None, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, port: int | None = None, drain_seconds: float = DRAIN_SECONDS, **settings: Any
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
-        config = Config(_service(directory, "clickhouse"), clickhouse=ClickHouse(url=self.url, **settings))
+        config = Config(
+            _service(directory, "clickhouse", drain_seconds), clickhouse=ClickHouse(url=self.url, **settings)
+        )
         self.process = ServiceProcess("clickhouse", config)
 
     def start(self, timeout: float = 60.0) -> Self:
@@ -189,7 +194,7 @@ class ClickHouseServer:
         self.close()
 
 
-def _service(directory: Path, role: str) -> Service:
+def _service(directory: Path, role: str, drain_seconds: float) -> Service:
     """An instance name that no other directory, role or test session has."""
     name = hashlib.sha1(f"{directory.resolve()}-{role}-{os.getpid()}".encode()).hexdigest()[:8]
-    return Service(instance=name, state_dir=str(directory.resolve()), log_format="console", log_level="warning")
+    return Service(name, str(directory.resolve()), "console", "warning", drain_seconds)

@@ -6,8 +6,12 @@ CLOSE handshake both are equal. When a connection or the venue dies, the bytes o
 """
 
 from collections import Counter
+from typing import Final
 
 from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import STREAM_WORDS
+
+_SENT: Final = {word: f'sent_total{{stream="{word}"}}' for word in STREAM_WORDS}
 
 
 class Tally:
@@ -17,11 +21,11 @@ class Tally:
         self.sent: Counter[str] = Counter()
         self.frames_sent = 0
         self._page = page
+        self._slots = {} if page is None else {field: page.index(field) for field in page.fields}
 
     def events(self, word: str, count: int = 1) -> None:
         self.sent[word] += count
-        if self._page is not None:
-            self._page.cells[self._page.index(f'sent_total{{stream="{word}"}}')] += count
+        self.add(_SENT[word], count)
 
     def frame(self) -> None:
         self.frames_sent += 1
@@ -29,7 +33,7 @@ class Tally:
 
     def add(self, field: str, count: int = 1) -> None:
         if self._page is not None:
-            self._page.cells[self._page.index(field)] += count
+            self._page.cells[self._slots[field]] += count
 
     def show(self, field: str, value: int) -> None:
         if self._page is not None:

@@ -23,16 +23,15 @@ from picows import (
     ws_create_server,
 )
 
+from wsadapter.embedded.audience import Audience, Source
 from wsadapter.embedded.blast import Blast
-from wsadapter.embedded.connection import Connection, Limits, enveloped, raw, target
+from wsadapter.embedded.connection import Connection, Limits, target
 from wsadapter.embedded.floor import Floor
-from wsadapter.embedded.frames import Push
 from wsadapter.embedded.instruments import DEMO
 from wsadapter.embedded.market_clock import Ledger, MarketClock
 from wsadapter.embedded.replay import Crowd, FrameFile, Replay
 from wsadapter.embedded.rest import Reply, Rest
 from wsadapter.embedded.rest_server import RestServer
-from wsadapter.embedded.streams_offered import offered
 from wsadapter.embedded.tally import Tally
 from wsadapter.stats import StatsPage
 
@@ -48,7 +47,7 @@ GOODBYE: Final = 2.0
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """Ports 0 = any free one. ``rate``: frames a second over all symbols; in a blast 0 = as many as are read.
     ``minute_ends_in``: seconds from the first subscription to the end of a minute of market time (0: as it comes).
-    ``connections``: how many a replay waits for."""
+    ``connections``: how many a replay waits for, ``quiet``: and for how many seconds nothing may change then."""
 
     ws_port: int = 0
     rest_port: int = 0
@@ -61,6 +60,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     speed: str = "max"
     repeat: int = 1
     connections: int = 1
+    quiet: float = 0.5
     limits: Limits = Limits()
 
 
@@ -80,27 +80,24 @@ class Venue:
     ) -> None:
         self.options = options = options or Options()
         self.tally = Tally(page)
-        self.crowd = Crowd()
+        self.crowd = Crowd(options.quiet)
         self.port = self.rest_port = 0
         self.paused = False
         self.beat: Callable[[], None] = lambda: None
         self._ledger = Ledger(ledger)
         self.clock = MarketClock(self._ledger.market_ms)
         self.floor = Floor(options.symbols, options.rate, options.seed, self._ledger, self.clock.now_ms)
-        blast = options.mode == "blast"
-        self._source: Floor | Blast = (
-            Blast(self.floor, options.rate, options.seed, self._ledger, self.clock.now_ms) if blast else self.floor
-        )
+        self._source: Source = self.floor
+        if options.mode == "blast":
+            self._source = Blast(self.floor, options.rate, options.seed, self._ledger, self.clock.now_ms)
         self.replay: Replay | None = None
         if options.replay:
             file = FrameFile(Path(options.replay))
             self.replay = Replay(file, self.crowd, options.speed, options.connections, options.repeat)
-        self._subscribers: dict[str, list[Connection]] = {}
+        self._audience = Audience(self._source, self._end_minute)
         self._refusals: dict[str, list[Refusal]] = {"ws": [], "rest": []}
-        self._losing: Counter[str] = Counter()
         self._rest = Rest(self.floor, self.clock.now_ms)
         self._rest_server = RestServer(self._answer)
-        self._minute_set = options.minute_ends_in <= 0
         self.failed: BaseException | None = None
         """What ended the venue's own work, if anything did; then `on_failure` is called."""
         self.on_failure: Callable[[], None] = lambda: None
@@ -183,7 +180,7 @@ class Venue:
 
     def lose(self, stream: str, count: int = 1) -> None:
         """The next ``count`` frames of a stream vanish before they are counted or sent: a hole in its sequence."""
-        self._losing[stream] += count
+        self._audience.lose(stream, count)
 
     def joined(self, connection: Connection) -> None:
         self.crowd.connections.append(connection)
@@ -192,42 +189,15 @@ class Venue:
         self.crowd.changed()
 
     def changed(self, connection: Connection, added: tuple[str, ...], removed: tuple[str, ...]) -> None:
-        for name in added:
-            stream = offered(name)
-            # the wrong class is the trap of this venue: asked for, acknowledged, never pushed
-            if stream and stream.route == connection.route and not self.replay:
-                self._end_minute()
-                self._subscribers.setdefault(name, []).append(connection)
-                self._source.subscribe(stream)
-        for name in removed:
-            there = self._subscribers.get(name, [])
-            if connection in there:
-                there.remove(connection)
-            stream = offered(name)
-            if stream and name in self._subscribers and not there:
-                del self._subscribers[name]
-                self._source.unsubscribe(stream)
+        if self.replay is None:
+            self._audience.add(connection, added)
+            self._audience.remove(connection, removed)
         self.crowd.changed()
 
     def left(self, connection: Connection) -> None:
         self.changed(connection, (), tuple(connection.subscriptions.names))
         self.crowd.connections.remove(connection)
         self.tally.show("clients", len(self.crowd.connections))
-
-    def dispatch(self, push: Push) -> None:
-        """One payload to everybody who has subscribed to its stream."""
-        subscribers = self._subscribers.get(push.stream)
-        if not subscribers:
-            return
-        if self._losing[push.stream] > 0:
-            self._losing[push.stream] -= 1
-            return
-        frames: dict[bool, bytes] = {}
-        for connection in tuple(subscribers):
-            combined = connection.subscriptions.combined
-            if combined not in frames:
-                frames[combined] = enveloped(push) if combined else raw(push)
-            connection.deliver(frames[combined], push)
 
     async def _trade(self) -> None:
         """Market time moves, the source pushes. In an unlimited blast the slowest reader sets the pace."""
@@ -240,7 +210,7 @@ class Venue:
             pushes = self._source.advance(now_ms)
             self._ledger.cover(now_ms, self._source.numbered)
             for push in pushes:
-                self.dispatch(push)
+                self._audience.dispatch(push)
             if unlimited:
                 for connection in [one for one in self.crowd.connections if not one.stalled]:
                     await connection.writable.wait()
@@ -264,14 +234,12 @@ class Venue:
             self.on_failure()
 
     def _end_minute(self) -> None:
-        """Once, before the first market opens."""
-        if not self._minute_set:
-            self._minute_set = True
+        if self.options.minute_ends_in > 0:
             self.clock.end_minute_in(self.options.minute_ends_in)
 
     def _upgrade(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
         if self._refusals["ws"]:
-            refusal = self._refusals["ws"].pop()
+            refusal = self._refusals["ws"].pop(0)
             if refusal.status < 400:
                 location = refusal.headers.get("Location", "/")
                 answer = WSUpgradeResponse.create_redirect_response(refusal.status, location)
@@ -286,7 +254,7 @@ class Venue:
     def _answer(self, path: str, query: Mapping[str, str]) -> Reply:
         self.tally.add("requests_total")
         if self._refusals["rest"]:
-            refusal = self._refusals["rest"].pop()
+            refusal = self._refusals["rest"].pop(0)
             return Reply(refusal.status, refusal.body, tuple(refusal.headers.items()))
         reply = self._rest.answer(path, query)
         # a market may have opened: its ids are covered like any other's before they are seen

@@ -1,0 +1,1 @@
+"""The benchmarks: what the road costs, beside the best hand-written loop, in one invocation. `python -m bench`."""

@@ -1,0 +1,256 @@
+"""How connections end, and what happens then."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from client.loopback_ws import CLOSE, TEXT, Loopback, Peer, behave, frame, run, trade, until
+from client.recording import Recording, config
+
+from wsadapter.client import Client, GivenUp, SubscriptionState
+from wsadapter.connection import BANNED_SECONDS, STABLE_SECONDS, Connection
+from wsadapter.exchanges import load
+from wsadapter.handler import Hooks
+from wsadapter.session import Lost
+
+
+async def ends(peer: Peer, how: Any) -> None:
+    await peer.upgrade()
+    serving = asyncio.ensure_future(peer.serve())
+    await until(lambda: peer.requests)
+    peer.send(trade(1))
+    await peer.writer.drain()
+    await how(peer)
+    await serving
+
+
+async def by_close(peer: Peer) -> None:
+    peer.send_close(1012, "service restart")
+
+
+async def by_reset(peer: Peer) -> None:
+    peer.reset()
+
+
+async def by_fin(peer: Peer) -> None:
+    peer.writer.close()
+
+
+async def by_nonsense_close(peer: Peer) -> None:
+    peer.send(frame(CLOSE, b"\x03\xe8\xff\xfe"))
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"),
+    [(by_close, "closed"), (by_reset, "reset"), (by_fin, "reset"), (by_nonsense_close, "protocol")],
+)
+def test_a_lost_connection_is_made_again_with_all_its_subscriptions(how: Any, reason: str) -> None:
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(lambda peer: ends(peer, how), behave) as venue:
+            client = Client(config(venue, streams=["trade", "kline"], intervals=["1m", "1h"]), handler)
+            task = asyncio.create_task(client.start())
+            await until(lambda: handler.subscribed == 2)
+            first, second = venue.peers
+            assert first.names == second.names == ["btcusdt@kline_1m", "btcusdt@kline_1h", "btcusdt@aggTrade"]
+            assert second.requests[0]["id"] > first.requests[0]["id"]
+            assert client.connections[0].reconnects == {reason: 1}
+            await client.stop()
+            await task
+        assert handler.lost == [reason, "stopped"]
+        assert handler.connected == 2
+
+    run(body())
+
+
+def test_a_close_is_answered() -> None:
+    async def body() -> None:
+        async with Loopback(lambda peer: ends(peer, by_close), behave) as venue:
+            client = Client(config(venue), Recording())
+            task = asyncio.create_task(client.start())
+            await until(lambda: venue.peers and venue.peers[0].close_code)
+            assert venue.peers[0].close_code == 1000
+            await client.stop()
+            await task
+
+    run(body())
+
+
+def test_a_subscription_without_an_answer_ends_the_session() -> None:
+    async def mute(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve(answer=lambda request: None)
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(mute, behave) as venue:
+            client = Client(config(venue, ack_timeout=0.05), handler)
+            await client.connect()
+            await client.stop()
+        assert handler.lost == ["ack", "stopped"]
+
+    run(body())
+
+
+def test_a_refused_subscription_does_not() -> None:
+    async def choosy(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            if "btcusdt@kline_1h" in request["params"]:
+                error = b'{"error":{"code":2,"msg":"Invalid request"},"id":%d}' % request["id"]
+                peer.send(frame(TEXT, error))
+            else:
+                peer.ack(request)
+
+        await peer.serve(answer)
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(choosy) as venue:
+            client = Client(config(venue, streams=["trade", "kline"], intervals=["1m", "1h"]), handler)
+            client.connections[0].exchange.message_interval = 0.01
+            await client.connect()
+            states = {name: state for name, (state, _) in client.connections[0].subscriptions().items()}
+            stats = client.get_stats()
+            await client.stop()
+        assert states == {
+            "btcusdt@kline_1m": SubscriptionState.ACKED,
+            "btcusdt@kline_1h": SubscriptionState.REFUSED,
+            "btcusdt@aggTrade": SubscriptionState.ACKED,
+        }
+        assert handler.errors == [("refused", "btcusdt@kline_1h 2 Invalid request")]
+        assert (stats.active_streams, stats.reconnect_count, stats.error_count) == (2, 0, 1)
+
+    run(body())
+
+
+def test_silence_is_noticed() -> None:
+    async def deaf(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve(pong=False)
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(deaf, behave) as venue:
+            client = Client(config(venue, ping_interval=0.05, pong_timeout=0.05), handler)
+            task = asyncio.create_task(client.start())
+            await until(lambda: handler.subscribed == 2)
+            assert venue.peers[0].pings == [b""]
+            await client.stop()
+            await task
+        assert handler.lost == ["idle", "stopped"]
+
+    run(body())
+
+
+def test_a_pong_is_a_sign_of_life() -> None:
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback() as venue:
+            client = Client(config(venue, ping_interval=0.02, pong_timeout=5), handler)
+            task = asyncio.create_task(client.start())
+            await until(lambda: venue.peers and len(venue.peers[0].pings) > 5)
+            await client.stop()
+            await task
+        assert handler.lost == ["stopped"]
+
+    run(body())
+
+
+def test_requests_are_paced() -> None:
+    times: list[float] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            times.append(asyncio.get_running_loop().time())
+            peer.ack(request)
+
+        await peer.serve(answer)
+
+    async def body() -> None:
+        async with Loopback(script) as venue:
+            symbols = [f"S{number:05}USDT" for number in range(500)]
+            client = Client(config(venue, symbols=symbols), Recording())
+            client.connections[0].exchange.message_interval = 0.05
+            await client.connect()
+            await client.stop()
+        assert len(times) == 4
+        # never faster; the arrival of one may be late by itself
+        assert times[-1] - times[0] >= 0.14
+
+    run(body())
+
+
+def test_a_client_gives_up_when_told_to() -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.request_head()
+        peer.respond("503 Service Unavailable", "Content-Length: 0")
+
+    async def body() -> None:
+        async with Loopback(refuse) as venue:
+            client = Client(config(venue, max_reconnects=3), Recording())
+            with pytest.raises(GivenUp, match=r"binance-market-0: 3 failures in a row, last http_5xx"):
+                await client.connect()
+            assert len(venue.peers) == 3
+
+    run(body())
+
+
+def test_a_connection_that_delivers_is_no_failure() -> None:
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(lambda peer: ends(peer, by_close)) as venue:
+            client = Client(config(venue, max_reconnects=2), handler)
+            task = asyncio.create_task(client.start())
+            await until(lambda: len(handler.lost) >= 5)
+            await client.stop()
+            await task
+
+    run(body())
+
+
+def connection(**changes: Any) -> Connection:
+    """Not connected: its policy is asked without a clock."""
+    settings = config(Loopback(), reconnect_backoff=1.0, reconnect_backoff_max=30.0, **changes)
+    (plan,) = load("binance").plan(settings.feed())
+    return Connection(plan, settings, Hooks(object()), None, dice=lambda: 0.5)
+
+
+def test_waits_grow_with_jitter_up_to_the_cap() -> None:
+    waits = [connection_.wait_after(Lost("reset")) for connection_ in [connection()] for _ in range(8)]
+
+    assert waits == [0.5, 1, 2, 4, 8, 15, 15, 15]
+
+
+@pytest.mark.parametrize(
+    ("lost", "wait"),
+    [
+        (Lost("http_429", "", 7.0), 7.0),
+        (Lost("http_5xx", "", 0.0), 0.5),
+        (Lost("http_429"), 0.5),
+        (Lost("http_418", "", 300.0), 300.0),
+        (Lost("http_418"), BANNED_SECONDS),
+        (Lost("http_403"), BANNED_SECONDS),
+    ],
+)
+def test_what_the_venue_asks_is_obeyed(lost: Lost, wait: float) -> None:
+    assert connection().wait_after(lost) == wait
+
+
+def test_only_a_connection_that_stood_and_delivered_makes_the_waits_short_again() -> None:
+    one = connection()
+
+    def wait_after_one_that(delivered: bool, seconds: float) -> float:
+        one._at_open = dict(one.exchange.last_receive_ns)
+        if delivered:
+            one.exchange.last_receive_ns["btcusdt@aggTrade"] += 1
+        one._judge(True, seconds)
+        return one.wait_after(Lost("reset"))
+
+    assert [wait_after_one_that(False, 0.1) for _ in range(3)] == [0.5, 1, 2]
+    assert wait_after_one_that(True, STABLE_SECONDS - 1) == 4
+    assert wait_after_one_that(False, 10 * STABLE_SECONDS) == 8
+    assert wait_after_one_that(True, STABLE_SECONDS) == 0.5

@@ -1,0 +1,139 @@
+"""A consumer process between a real broker and a real engine, with topics and a database of its own."""
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import clickhouse_connect
+import msgspec
+from confluent_kafka import Consumer, Producer, TopicPartition
+from eventually import eventually
+from role_process import RoleProcess
+
+from wsadapter.builders import message_of
+from wsadapter.config import ClickHouse, Config, Kafka, Service
+from wsadapter.events import Event
+from wsadapter.stats_fields import CONSUMER
+from wsadapter.streams import BY_EVENT, BY_STREAM, DEAD_LETTER
+from wsadapter.topics import consumer_config, ensure_topics, group_id, producer_config, topic_name
+
+_numbers = itertools.count()
+
+
+def message(event: Event, epoch: int, position: int) -> bytes:
+    made = message_of(BY_EVENT[type(event)])(event, epoch, position)
+    return bytes(made.SerializeToString())
+
+
+class Rig:
+    """``settings``: fields of [clickhouse]. Nothing runs before `start`."""
+
+    def __init__(self, kafka: str, clickhouse: str, directory: Path, **settings: Any) -> None:
+        unique = f"t{os.getpid()}x{next(_numbers)}"
+        partitions = settings.pop("partitions", 2)
+        options = {"batch_seconds": 0.2, "database": unique, **settings}
+        self.config = Config(
+            service=Service(instance=unique, state_dir=str(directory), log_level="warning", drain_seconds=15.0),
+            feed=(),
+            kafka=Kafka(bootstrap_servers=kafka, topic_prefix=f"{unique}.", partitions=partitions),
+            clickhouse=ClickHouse(url=clickhouse, **options),
+        )
+        self.process = self.another("consumer-0")
+        self._producer: Producer | None = None
+
+    def another(self, name: str) -> RoleProcess:
+        return RoleProcess("wsadapter.consumer", "consumer", self.config, CONSUMER, name=name)
+
+    @property
+    def page(self) -> Any:
+        return self.process.page
+
+    def topic(self, stream: str) -> str:
+        return topic_name(self.config.kafka, stream)
+
+    def send(self, stream: str, values: Iterable[bytes | None], partition: int = 0) -> None:
+        """Put values into one partition, in order."""
+        if self._producer is None:
+            ensure_topics(self.config.kafka, 10.0)
+            self._producer = Producer({**producer_config(self.config.kafka), "queue.buffering.max.messages": 1_000_000})
+        for value in values:
+            self._producer.produce(self.topic(stream), value, b"k", partition)
+        assert self._producer.flush(30) == 0
+
+    def events(self, events: Sequence[Event], epoch: int = 1, first: int = 0, partition: int = 0) -> None:
+        """Send events of any streams; positions count up by 64 from ``first``."""
+        for number, event in enumerate(events):
+            name = BY_EVENT[type(event)].name
+            self.send(name, [message(event, epoch, first + 64 * number)], partition)
+
+    def sql(self, query: str) -> list[list[Any]]:
+        client = clickhouse_connect.get_client(
+            dsn=self.config.clickhouse.url, compress=False, autogenerate_session_id=False
+        )
+        try:
+            text = query.replace("{db}", self.config.clickhouse.database)
+            answer: Any = client.raw_query(f"{text} FORMAT JSONCompactEachRow")
+            return list(msgspec.json.Decoder(list[Any]).decode_lines(bytes(answer)))
+        finally:
+            client.close()
+
+    def command(self, statement: str) -> None:
+        client = clickhouse_connect.get_client(
+            dsn=self.config.clickhouse.url, compress=False, autogenerate_session_id=False
+        )
+        try:
+            client.command(statement.replace("{db}", self.config.clickhouse.database))
+        finally:
+            client.close()
+
+    def count(self, table: str, final: bool = False, where: str = "1") -> int:
+        rows = self.sql(f"SELECT toInt64(count()) FROM {{db}}.{table} {'FINAL' if final else ''} WHERE {where}")
+        return int(rows[0][0])
+
+    def wait_rows(self, table: str, rows: int, timeout: float = 30.0) -> None:
+        eventually(lambda: self.count(table) >= rows, timeout, f"{rows} rows in {table}, has {self.count(table)}")
+
+    def read(self, stream: str) -> list[Any]:
+        """All messages of a topic, from the beginning to its end now."""
+        settings = consumer_config(self.config.kafka, "")
+        del settings["group.instance.id"]
+        reader = Consumer({**settings, "group.id": "reader", "auto.offset.reset": "earliest"})
+        try:
+            name, found = self.topic(stream), []
+            for partition in reader.list_topics(name, timeout=10).topics[name].partitions:
+                low, high = reader.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
+                reader.assign([TopicPartition(name, partition, low)])
+                while low < high:
+                    record = reader.poll(5)
+                    assert record is not None, f"{name}:{partition} ends at {high}, got nothing after {low}"
+                    assert record.error() is None, record.error()
+                    found.append(record)
+                    low = record.offset() + 1
+            return found
+        finally:
+            reader.close()
+
+    def dead_letters(self) -> list[tuple[bytes, dict[str, str]]]:
+        return [
+            (record.value(), {name: text.decode() for name, text in record.headers()})
+            for record in self.read(DEAD_LETTER)
+        ]
+
+    def committed(self, stream: str) -> dict[int, tuple[int, str]]:
+        """Partition -> committed offset and metadata."""
+        name = self.topic(stream)
+        reader = Consumer({"bootstrap.servers": self.config.kafka.bootstrap_servers, "group.id": group_id(self.config.kafka)})
+        try:
+            numbers = reader.list_topics(name, timeout=10).topics[name].partitions
+            found = reader.committed([TopicPartition(name, n) for n in numbers], timeout=10)
+            return {f.partition: (f.offset, f.metadata or "") for f in found}
+        finally:
+            reader.close()
+
+    def close(self) -> None:
+        self.process.close()
+
+
+STREAMS = tuple(BY_STREAM)

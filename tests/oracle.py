@@ -11,6 +11,7 @@ import urllib.request
 from collections import Counter
 
 import msgspec
+from eventually import eventually
 
 from wsadapter.errors import SegmentError
 from wsadapter.events import Gap, Kline
@@ -63,6 +64,11 @@ class RingWatcher(threading.Thread):
         self.published.discard(self._gaps.get(gap_id, identity))
         self.published.add(identity)
         self._gaps[gap_id] = identity
+
+    def wait_for(self, count: int, timeout: float = 60.0) -> None:
+        """Until ``count`` more records were published."""
+        target = len(self.published) + count
+        eventually(lambda: len(self.published) >= target, timeout, f"{count} more records in the rings")
 
     def stop(self) -> None:
         """Take what is left and let go of the rings."""

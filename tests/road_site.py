@@ -123,15 +123,9 @@ class Site:
 
     def kill(self, name: str) -> int:
         """kill -9 of one child; its pid."""
-        pid: int = eventually(lambda: self.children().get(name, {}).get("pid"), 30, name)
+        pid = eventually(lambda: int(self.children().get(name, {}).get("pid") or 0), 30, name)
         os.kill(pid, signal.SIGKILL)
         return pid
 
     def rings(self) -> list[str]:
         return [ring["name"] for ring in self.status()["rings"]]
-
-    def lag(self) -> int:
-        """Records somewhere between a ring and a table."""
-        totals = self.status()["totals"]
-        waiting: int = sum(totals["events"].values()) - totals["open_candles"] - sum(totals["accepted_rows"].values())
-        return waiting

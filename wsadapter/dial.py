@@ -107,7 +107,8 @@ def _failure(error: OSError | WSError, expired: bool) -> DialFailed:
         return DialFailed("connect" if expired else "handshake", "timed out")
     if isinstance(error, socket.gaierror):
         return DialFailed("dns", detail)
-    if isinstance(error, ssl.SSLError) or "SSL" in str(error):
+    # once TCP stands, and before the protocol does, there is only TLS that a reset can interrupt
+    if isinstance(error, ssl.SSLError | ConnectionResetError | ConnectionAbortedError):
         return DialFailed("tls", detail)
     return DialFailed("connect", detail)
 

@@ -32,10 +32,11 @@ class Keepalive:
             if left > 0:
                 return Action.WAIT, left
             self._asked_at = now
-            return Action.PING, self._pong_timeout
+            return Action.PING, min(self._pong_timeout, self._ping_interval)
         left = self._asked_at + self._pong_timeout - now
         if left > 0:
-            return Action.WAIT, left
+            # an answer begins the next interval: with a reply timeout longer than that, look for it now and then
+            return Action.WAIT, min(left, self._ping_interval / 4)
         if not self._in_grace:
             self._in_grace = True
             return Action.WAIT, GRACE_SECONDS

@@ -72,7 +72,7 @@ _RETRY: Final = {
 }
 _TOO_MANY_PARTS: Final = 252
 _MEMORY: Final = 241
-_CODE: Final = re.compile(r"\bcode:? (\d+)", re.IGNORECASE)
+_CODE: Final = re.compile(r"(?:\bCode|exception, code): (\d+)")
 
 
 def error_code(error: BaseException) -> int | None:

@@ -1,7 +1,7 @@
 """The rings of an instance, and which of them outlive it.
 
-The supervisor's side of shared memory: it alone creates, adopts and unlinks. A ring found at the start is adopted with
-what is unread in it; one that no longer fits the configuration is set aside, drained by a serializer without a writer,
+The supervisor's side of shared memory: it alone creates, adopts and unlinks. A ring that is on this state directory's
+list (``rings.json``), or has the name of a wanted one, is adopted with what is unread in it; one that no longer fits the configuration is set aside, drained by a serializer without a writer,
 and unlinked when it is empty. At the end an empty ring is unlinked, any other is kept for the next start.
 
 Owns the ring segments, one doorbell per serializer, and ``connections.json`` in the state directory (when each
@@ -10,6 +10,8 @@ connection last received, so that the next run's first gap has its beginning).
 
 import contextlib
 import os
+import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -22,7 +24,8 @@ from wsadapter.errors import SegmentError
 from wsadapter.lifecycle import RingRef
 from wsadapter.log import get_logger
 from wsadapter.ring import RingReader
-from wsadapter.shm import Segment, listing
+from wsadapter.shm import Segment
+from wsadapter.streams import BY_KIND
 
 ASIDE: Final = ".aside-"
 """Separates a ring's name from its epoch once it was set aside."""
@@ -51,9 +54,12 @@ def look(name: str) -> Found | None:
 class Rings:
     """``refs``: connection -> its ring. ``aside``: rings without a writer that are still to be drained."""
 
-    def __init__(self, instance: str, capacity: int, next_epoch: Callable[[], int], serializers: int) -> None:
+    def __init__(
+        self, instance: str, capacity: int, next_epoch: Callable[[], int], serializers: int, state_dir: str
+    ) -> None:
         self._prefix = f"wsadapter-{instance}-"
         self._capacity, self._next_epoch = capacity, next_epoch
+        self._list = Path(state_dir) / "rings.json"
         self._doorbells = [doorbell.create() for _ in range(serializers)]
         self.refs: dict[str, RingRef] = {}
         self.aside: list[RingRef] = []
@@ -63,7 +69,9 @@ class Rings:
     def open(self, connections: Sequence[str]) -> None:
         """Create or adopt a ring for each connection, set aside what no connection has."""
         wanted = {self._prefix + connection: connection for connection in connections}
-        for name in self._present():
+        listed = self._listed()
+        self._keep_list({*listed, *wanted})  # before one is created: a name that is not on it is never looked for
+        for name in sorted({*listed, *wanted}):
             found = self._look(name)
             if found is None or found.name in {ref.name for ref in self._all()}:
                 continue
@@ -108,15 +116,37 @@ class Rings:
                 get_logger().warning("ring kept for the next start", ring=ref.name, records=found.unread)
             else:
                 Segment.unlink(ref.name)
+        self._keep_list(ref.name for ref in self._all() if Segment.exists(ref.name))
         for fd in self._doorbells:
             os.close(fd)
         return kept
 
+    def missing(self) -> bool:
+        """Whether a ring was taken away from outside: what was in it is neither delivered nor kept."""
+        return not all(Segment.exists(ref.name) for ref in self._all())
+
+    def unread_by_stream(self) -> dict[str, int]:
+        """Records not yet delivered, by stream."""
+        found: Counter[str] = Counter()
+        for ref in self._all():
+            if Segment.exists(ref.name):
+                reader = RingReader.attach(ref.name, writable=False)
+                found.update(BY_KIND[kind].name for _, kind, _ in reader.poll(sys.maxsize))
+                reader.release()
+        return dict(found)
+
     def _all(self) -> Iterable[RingRef]:
         return (*self.refs.values(), *self.aside)
 
-    def _present(self) -> list[str]:
-        return [name for name in listing(self._prefix) if not name.startswith(self._prefix + "stats-")]
+    def _listed(self) -> list[str]:
+        """Rings of earlier runs over this state directory. A prefix would not do: "a-b" may be another instance's."""
+        try:
+            return msgspec.json.decode(self._list.read_bytes(), type=list[str])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return []
+
+    def _keep_list(self, names: Iterable[str]) -> None:
+        _write(self._list, sorted(names))
 
     def _look(self, name: str) -> Found | None:
         try:
@@ -138,6 +168,7 @@ class Rings:
         """Free the name for a new ring; the records stay where they are."""
         aside = found.name if ASIDE in found.name else f"{found.name}{ASIDE}{found.epoch}"
         if aside != found.name:
+            self._keep_list({*self._listed(), aside})
             Segment.rename(found.name, aside)
         return RingRef(aside.removeprefix(self._prefix), aside, found.epoch, self._bell(len(self.aside)))
 
@@ -160,8 +191,12 @@ class LastReceived:
 
     def keep(self, received: dict[str, int]) -> None:
         self._known.update({connection: at for connection, at in received.items() if at})
-        newest = sorted(self._known.items(), key=lambda entry: entry[1])[-4096:]
-        beside = self._path.with_suffix(".new")
-        beside.write_bytes(msgspec.json.encode(dict(newest)))
-        beside.chmod(0o600)
-        beside.replace(self._path)
+        _write(self._path, dict(sorted(self._known.items(), key=lambda entry: entry[1])[-4096:]))
+
+
+def _write(path: Path, content: object) -> None:
+    """The old content or the new one, never a part."""
+    beside = path.with_suffix(".new")
+    beside.write_bytes(msgspec.json.encode(content))
+    beside.chmod(0o600)
+    beside.replace(path)

@@ -6,6 +6,7 @@ The composition root: the one place that puts configuration, rings, topology, st
 
 import os
 import re
+import signal
 import socket
 import sys
 import threading
@@ -54,6 +55,7 @@ class Run:
             self.config.ring.capacity_bytes,
             instance.next_epoch,
             self.config.process_of("serializer").count,
+            service.state_dir,
         )
         self.received = LastReceived(service.state_dir)
         self.rings.open([plan.connection for plan in self._plans])
@@ -166,17 +168,18 @@ class Reporter:
 
         self._over.set()
         self._watcher.join(max(0.0, min(2.0, deadline - time.monotonic())))
-        since = {role: [_minus(now, then) for now, then in zip(self._run.counters(role), before, strict=True)]
-                 for role, before in self._before.items()}  # fmt: skip
+        since = {
+            role: [_minus(now, then) for now, then in zip(self._run.counters(role), before, strict=True)]
+            for role, before in self._before.items()
+        }
         try:
             account = summary.collect(
                 self._run.config.clickhouse,
-                since["ingest"],
-                since["consumer"],
-                since["exchange"][0] if since["exchange"] else None,
+                summary.Counted(**since),
                 self._started_ns,
+                self._run.rings.unread_by_stream(),
+                _answers(self._run.config.kafka.bootstrap_servers),
                 self._run.rings.adopted,
-                self._run.rings.unread(),
             )
         except ServiceUnavailable as error:
             print(f"no summary: {error}", file=sys.stderr)
@@ -188,6 +191,7 @@ class Reporter:
 
 def run(options: RunOptions) -> int:
     """Supervise until a signal, the end of ``duration`` or of the replay; the exit code."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor takes it: too early is no reason to die
     service = options.config.service
     shows = options.demo or options.replay is not None
     log_format, log_level = ("console", "warning") if shows else (service.log_format, service.log_level)
@@ -214,7 +218,7 @@ def run(options: RunOptions) -> int:
         on_ready=on_ready,
         on_drained=on_drained,
         drained_group=topology.DRAINED_GROUP,
-        unkept_loss=lambda: False,  # rings are unlinked when they are empty, and only then
+        unkept_loss=made.rings.missing,
         reload=made.reload,
         keep_page=made.rings.kept,
     )
@@ -261,6 +265,17 @@ def _await_replay(made: Run, supervisor: Supervisor) -> None:
 
 def _minus(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     return {field: value - before.get(field, 0) for field, value in now.items()}
+
+
+def _answers(servers: str) -> bool:
+    """Whether one of these addresses accepts a connection."""
+    for server in servers.split(","):
+        try:
+            socket.create_connection(address(server), 2.0).close()
+        except OSError:
+            continue
+        return True
+    return False
 
 
 def _free_port() -> int:

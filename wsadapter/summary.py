@@ -36,6 +36,8 @@ class Account(Struct, frozen=True):
     rejected: int
     rows: int
     rows_final: int
+    waiting: int
+    """In a ring, or in a Kafka that could not be read to its end: kept for the next start."""
 
     @property
     def missed(self) -> int:
@@ -44,8 +46,9 @@ class Account(Struct, frozen=True):
 
     @property
     def lost(self) -> int:
-        """In a ring and not in the tables."""
-        return self.published - self.rows_final - self.open_candles - self.rejected
+        """Reached a ring, and is neither in the tables nor on its way."""
+        missing = self.published - self.rows_final - self.open_candles - self.rejected
+        return missing - min(self.waiting, max(0, missing))
 
     @property
     def duplicates(self) -> int:
@@ -53,8 +56,7 @@ class Account(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """``gaps``: cause -> holes recorded in this run. ``adopted``: records found in old rings at the start, ``kept``:
-    records still in a ring, for the next one."""
+    """``gaps``: cause -> holes recorded in this run. ``adopted``: records found in old rings at the start."""
 
     accounts: tuple[Account, ...]
     gaps: Mapping[str, int]
@@ -62,18 +64,29 @@ class Summary(Struct, frozen=True):
     dead_letters: int
     decode_errors: int
     adopted: int
-    kept: int
     seconds: float
 
     @property
     def lost(self) -> int:
         """Missed events count as lost where no gap but the first connect explains them."""
         explained = any(count for cause, count in self.gaps.items() if cause not in ("connect", "ring_full"))
-        return sum(a.lost + (0 if explained else a.missed) for a in self.accounts) - self.kept
+        return sum(a.lost + (0 if explained else a.missed) for a in self.accounts)
+
+    @property
+    def waiting(self) -> int:
+        return sum(a.waiting for a in self.accounts)
 
     @property
     def duplicates(self) -> int:
         return sum(a.duplicates for a in self.accounts)
+
+
+class Counted(Struct, frozen=True):
+    """Stats pages of a run, by role: what each process counted since the run began."""
+
+    ingest: Sequence[Counters]
+    consumer: Sequence[Counters]
+    exchange: Sequence[Counters]
 
 
 def _total(pages: Iterable[Counters], field: str) -> int:
@@ -94,16 +107,13 @@ def _query(clickhouse: ClickHouse, sql: str) -> list[list[str]]:
 
 
 def collect(
-    clickhouse: ClickHouse,
-    ingests: Sequence[Counters],
-    consumers: Sequence[Counters],
-    venue: Counters | None,
-    started_ns: int,
-    adopted: int = 0,
-    kept: int = 0,
+    clickhouse: ClickHouse, counted: Counted, started_ns: int, in_rings: Mapping[str, int], drained: bool, adopted: int
 ) -> Summary:
-    """Ask for the rows received since ``started_ns`` and set them against the counters of the run's stats pages."""
-    # whole microseconds: a row is either before or after, whatever the text of the bound
+    """Ask for the rows received since ``started_ns`` and set them against what the run's processes counted.
+    ``in_rings``: stream -> records that no serializer has delivered yet. ``drained``: Kafka could be read to its end;
+    where it could not, what is not in a table counts as waiting there."""
+    ingests, consumers = counted.ingest, counted.consumer
+    venue = counted.exchange[0] if counted.exchange else None
     since = f"receive_time >= fromUnixTimestamp64Nano(toInt64({started_ns}))"
     database = f'"{clickhouse.database}"'
     parts = " UNION ALL ".join(
@@ -124,11 +134,12 @@ def collect(
             continue
         label = f'{{stream="{spec.name}"}}'
         rows, rows_final = counts[spec.name]
+        published = _total(ingests, f"events_total{label}")
         accounts.append(
             Account(
                 table=spec.name,
                 sent=None if venue is None else venue.get(f"sent_total{label}", 0),
-                published=_total(ingests, f"events_total{label}"),
+                published=published,
                 dropped=_total(ingests, f"ring_dropped_total{label}"),
                 open_candles=(
                     _total(ingests, "open_candles_total") if spec.name == "kline" and not clickhouse.open_candles else 0
@@ -136,6 +147,7 @@ def collect(
                 rejected=rejected.get(spec.name, 0),
                 rows=rows,
                 rows_final=rows_final,
+                waiting=in_rings.get(spec.name, 0) if drained else max(0, published - rows_final),
             )
         )
     gaps = {
@@ -151,7 +163,6 @@ def collect(
         dead_letters=sum(v for page in (*consumers,) for f, v in page.items() if f.startswith("dead_letters_total")),
         decode_errors=sum(v for page in ingests for f, v in page.items() if f.startswith("decode_errors_total")),
         adopted=adopted,
-        kept=kept,
         seconds=(time.time_ns() - started_ns) / 1e9,
     )
 
@@ -162,12 +173,14 @@ def show(summary: Summary, console: Console) -> None:
     table = Table(title="What became of every event", title_justify="left")
     table.add_column("table")
     headings = ["venue sent"] if known else []
-    headings += ["in the ring", "rows (FINAL)", "open candles", "dropped", "rejected", "missed", "lost", "duplicates"]
+    headings += ["in the ring", "rows (FINAL)", "open candles", "dropped", "rejected", "missed", "waiting"]
+    headings += ["lost", "duplicates"]
     for heading in headings:
         table.add_column(heading, justify="right")
     for a in summary.accounts:
         cells = [a.sent] if known else []
-        cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.lost, a.duplicates]
+        cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.waiting]
+        cells += [a.lost, a.duplicates]
         table.add_row(a.table, *(f"{cell:,}" for cell in cells if cell is not None))
     console.print(table)
     gaps = " ".join(f"{cause}={count}" for cause, count in summary.gaps.items()) or "none"
@@ -175,6 +188,6 @@ def show(summary: Summary, console: Console) -> None:
     console.print(
         f"rows {rows}  lost {summary.lost}  duplicates {summary.duplicates}  gaps {gaps}  "
         f"redelivered and dropped {summary.redelivered}  dead letters {summary.dead_letters}  "
-        f"decode errors {summary.decode_errors}  adopted {summary.adopted}  kept {summary.kept}  in {summary.seconds:.1f} s",
+        f"decode errors {summary.decode_errors}  adopted {summary.adopted}  waiting {summary.waiting}  in {summary.seconds:.1f} s",
         soft_wrap=True,
     )

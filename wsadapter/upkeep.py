@@ -33,7 +33,7 @@ log = get_logger()
 
 
 class Health(Struct, frozen=True):
-    """ClickHouse's answer. ``wrong``: stream -> why its inserts must wait; ``rejected`` rows of ``tokens`` by stream."""
+    """ClickHouse's answer. ``wrong``: stream -> why inserts must wait; ``rejected``: rows of ``tokens``, by stream."""
 
     wrong: dict[str, str]
     tokens: list[str]

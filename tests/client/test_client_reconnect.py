@@ -177,9 +177,9 @@ def test_requests_are_paced() -> None:
             client.connections[0].exchange.message_interval = 0.05
             await client.connect()
             await client.stop()
-        assert len(times) == 4
+        assert len(times) == 3
         # never faster; the arrival of one may be late by itself
-        assert times[-1] - times[0] >= 0.14
+        assert times[-1] - times[0] >= 0.09
 
     run(body())
 

@@ -110,7 +110,7 @@ class Rig:
                     assert record is not None, f"{name}:{partition} ends at {high}, got nothing after {low}"
                     assert record.error() is None, record.error()
                     found.append(record)
-                    low = record.offset() + 1
+                    low = (record.offset() or 0) + 1
             return found
         finally:
             reader.close()
@@ -124,7 +124,9 @@ class Rig:
     def committed(self, stream: str) -> dict[int, tuple[int, str]]:
         """Partition -> committed offset and metadata."""
         name = self.topic(stream)
-        reader = Consumer({"bootstrap.servers": self.config.kafka.bootstrap_servers, "group.id": group_id(self.config.kafka)})
+        reader = Consumer(
+            {"bootstrap.servers": self.config.kafka.bootstrap_servers, "group.id": group_id(self.config.kafka)}
+        )
         try:
             numbers = reader.list_topics(name, timeout=10).topics[name].partitions
             found = reader.committed([TopicPartition(name, n) for n in numbers], timeout=10)

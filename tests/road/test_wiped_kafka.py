@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from eventually import eventually
 from oracle import RingWatcher, compare, stored
 from road_site import Site
 
@@ -27,7 +26,7 @@ def test_two_runs_with_a_wiped_broker_between(site: Site) -> None:
     for _ in range(2):
         site.start("--demo", "--rate", "1000").ready()
         watcher = RingWatcher(site.rings())
-        eventually(lambda watcher=watcher: len(watcher.published) > 4000, 60, "load")
+        watcher.wait_for(4000)
         assert site.stop(90) == 0, site.said()
         watcher.stop()
         published |= watcher.published

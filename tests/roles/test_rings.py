@@ -13,10 +13,13 @@ from wsadapter.rings import LastReceived, Rings
 from wsadapter.shm import Segment, listing
 
 CAPACITY = 65_536
+STATE = ""
 
 
 @pytest.fixture
-def instance() -> Iterator[str]:
+def instance(tmp_path: Path) -> Iterator[str]:
+    global STATE
+    STATE = str(tmp_path)
     name = f"rings-test-{os.getpid()}"
     yield name
     for segment in listing(f"wsadapter-{name}-"):
@@ -25,7 +28,7 @@ def instance() -> Iterator[str]:
 
 def rings(instance: str, capacity: int = CAPACITY, serializers: int = 1) -> Rings:
     epochs = itertools.count(1000)
-    return Rings(instance, capacity, lambda: next(epochs), serializers)
+    return Rings(instance, capacity, lambda: next(epochs), serializers, STATE)
 
 
 def write(name: str, count: int) -> None:
@@ -61,6 +64,7 @@ def test_a_left_ring_is_adopted_with_its_epoch_and_records(instance: str) -> Non
 @pytest.mark.parametrize("connections", [["a"], ["b"]], ids=["other capacity", "no such connection"])
 def test_a_ring_that_no_longer_fits_is_set_aside_until_drained(instance: str, connections: list[str]) -> None:
     ring.create(f"wsadapter-{instance}-a", CAPACITY, 77)
+    rings(instance).open(["a"])
     write(f"wsadapter-{instance}-a", 5)
     made = rings(instance, CAPACITY * 2)
     made.open(connections)
@@ -92,7 +96,8 @@ def test_one_set_aside_before_is_found_again(instance: str) -> None:
 
 
 def test_an_empty_ring_that_no_longer_fits_goes_at_once(instance: str) -> None:
-    ring.create(f"wsadapter-{instance}-gone", CAPACITY, 77)
+    first = rings(instance)
+    first.open(["gone"])
     made = rings(instance)
     made.open(["a"])
 
@@ -103,7 +108,7 @@ def test_an_empty_ring_that_no_longer_fits_goes_at_once(instance: str) -> None:
 
 def test_stats_pages_and_strangers_are_left_alone(instance: str) -> None:
     Segment.create(f"wsadapter-{instance}-stats-x", 4096).close()
-    Segment.create(f"wsadapter-{instance}-other", 8192).close()
+    ring.create(f"wsadapter-{instance}-other", CAPACITY, 77)  # e.g. of an instance "{instance}-other"
     made = rings(instance)
     made.open(["a"])
     made.close()

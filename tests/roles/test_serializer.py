@@ -91,7 +91,7 @@ def log(config: Config, stream: str) -> list[tuple[int, bytes, bytes]]:
     while len(got) < wanted:
         for message in consumer.consume(10_000, 1.0):
             assert message.error() is None
-            got.append((message.partition(), message.key(), message.value()))
+            got.append((message.partition() or 0, message.key() or b"", message.value() or b""))
     consumer.close()
     return sorted(got, key=lambda m: m[0])
 

@@ -45,7 +45,7 @@ class Tape:
 @pytest.mark.parametrize(("symbol", "seed"), [("BTCUSDT", 1), ("DOGEUSDT", 2), ("NEWCOINUSDT", 3)])
 def test_closed_candles_are_exactly_the_trades(symbol: str, seed: int) -> None:
     tape = Tape(symbol, ["aggTrade", "kline_1m", "kline_3m"], seed)
-    tape.run(400)
+    tape.run(240)
     checked = 0
     for interval in ("1m", "3m"):
         closed = [frame["k"] for frame in tape.pushed[f"kline_{interval}"] if frame["k"]["x"]]
@@ -61,7 +61,7 @@ def test_closed_candles_are_exactly_the_trades(symbol: str, seed: int) -> None:
             assert Decimal(k["V"]) == sum(Decimal(t["q"]) for t in bought)
             assert Decimal(k["Q"]) == sum(Decimal(t["q"]) * Decimal(t["p"]) for t in bought)
             checked += 1
-    assert checked >= 7
+    assert checked >= 5
 
 
 def test_open_candles_come_at_most_every_250_ms_and_only_when_changed() -> None:
@@ -144,7 +144,7 @@ def test_the_two_depth_kinds_chain_and_agree_with_the_top() -> None:
             assert snapshot["a"][0] == [top["a"], top["A"]]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_two_events_share_a_sorting_key(seed: int) -> None:
     streams = [
         "aggTrade",
@@ -157,7 +157,7 @@ def test_no_two_events_share_a_sorting_key(seed: int) -> None:
         "forceOrder",
     ]
     tape = Tape("BTCUSDT", streams, seed)
-    tape.run(120)
+    tape.run(70)
     keys: dict[str, Callable[[Any], object]] = {
         "aggTrade": lambda x: (x["T"], x["a"]),
         "trade": lambda x: (x["T"], x["t"]),

@@ -184,7 +184,7 @@ def test_the_eleventh_message_in_a_second_ends_the_connection() -> None:
                 client.ask("LIST_SUBSCRIPTIONS", number=number)
             await client.until(lambda: len(client.replies) == 10)
             assert client.close_code is None
-            for number in range(10):
+            for number in range(11):
                 client.ask("LIST_SUBSCRIPTIONS", number=number)
             await client.until(lambda: client.gone)
             assert client.close_code == 1008

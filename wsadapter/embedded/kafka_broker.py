@@ -21,7 +21,7 @@ from wsadapter.lifecycle import Child
 
 JVM: Final = (
     "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
-    "-Xshare:auto", "-Djava.awt.headless=true",
+    "-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr", "-Djava.awt.headless=true",
 )  # fmt: skip
 
 PROPERTIES: Final = """\

@@ -6,7 +6,6 @@ fails, an empty archive says so and the broker starts without.
 
 import os
 import shutil
-import tempfile
 import time
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,9 @@ PROBE_SECONDS: Final = 0.1
 def make_archive(child: Child, installation: Installation, java: str) -> None:
     """Write ``installation.archive``; the caller holds the installation's lock."""
     unfinished = installation.archive.with_suffix(".unfinished")
-    scratch = Path(tempfile.mkdtemp(prefix=".training-", dir=installation.directory))
+    scratch = installation.directory / "training"
+    shutil.rmtree(scratch, ignore_errors=True)  # of one that was killed
+    scratch.mkdir(mode=0o700)
     started = time.monotonic()
     try:
         made = _train(child, Broker(installation, java, scratch, LOOPBACK, free_port()), unfinished)

@@ -30,7 +30,7 @@ class NotPlain(ValueError):
 def is_plain(array: str, bare: bytes) -> bool:
     """Whether ``array`` is ``[a,b,c]``, two plain decimals or more. ``bare`` is it without the values: ``b"[,,]"``."""
     try:
-        octets = array.encode("ascii")
+        octets = array.encode()
         if octets.translate(None, _DIGITS_AND_DOT) != bare:
             return False
         _skim(octets)

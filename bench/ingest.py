@@ -1,0 +1,144 @@
+"""Ingest alone: socket -> published in the ring, beside the bare loop that decodes the same frames.
+
+One ingest process with one connection takes the whole mix; its core is its own, the venue has the other. The reader of
+the ring is this process: it sleeps on the doorbell like a serializer and moves head, nothing else. CPU is the ingest
+process's from the first look at which events are there to the last, over the frames between.
+"""
+
+import os
+import select
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bench import frames
+from bench.accounts import Stopwatch, memory
+from bench.processes import PREFIX, BenchFailed, Role, Venue, cores, wait_until
+from wsadapter import doorbell, ring, stats_fields
+from wsadapter.config import Config, Feed, Process, Service
+from wsadapter.events import StreamType
+from wsadapter.exchanges.base import ConnectionPlan, Subscription
+from wsadapter.lifecycle import RingRef
+from wsadapter.ring import RingReader
+from wsadapter.shm import Segment
+
+CAPACITY: Final = 64 << 20
+CONNECTION: Final = "bench-all-0"
+NOT_FRAMES: Final = ('events_total{stream="funding_rate"}', 'events_total{stream="gap"}')
+"""Events that come with another one's frame, or with none."""
+
+
+def plan(url: str, mix: str) -> ConnectionPlan:
+    """Everything on one connection, as the yardsticks have it."""
+    words = dict(zip(frames.MIXES[mix], frames.STREAMS[mix], strict=True))
+    subscriptions = tuple(
+        Subscription(f"{symbol.lower()}@{frames.CHANNELS[kind]}", StreamType(words[kind]), symbol,
+                     "1m" if kind == "kline" else "")
+        for kind in frames.MIXES[mix]
+        for symbol in frames.SYMBOLS
+    )  # fmt: skip
+    return ConnectionPlan(CONNECTION, "binance", f"{url}/stream", subscriptions, frames.SYMBOLS)
+
+
+class IngestAlone:
+    """``module``: `wsadapter.ingest`, or a variant of it."""
+
+    def __init__(
+        self, directory: Path, url: str, mix: str = "all", *, module: str = "wsadapter.ingest", cpu: int | None = None
+    ) -> None:
+        instance = f"{PREFIX}-ingest"
+        self._name, self._bell = f"wsadapter-{instance}-{CONNECTION}", doorbell.create()
+        ring.create(self._name, CAPACITY, time.time_ns())
+        self._reader = RingReader.attach(self._name)
+        made = plan(url, mix)
+        feed = Feed("bench", "binance", frames.SYMBOLS, frames.STREAMS[mix], ws_url=url)
+        process = {"ingest": Process(cpu=() if cpu is None else (cpu,))}
+        service = Service(instance, str(directory), "console", "warning")
+        self._role = Role(
+            module,
+            Config(service, (feed,), process=process),
+            stats_fields.ingest(s.name for s in made.subscriptions),
+            directory,
+            ring=RingRef(CONNECTION, self._name, self._reader.epoch, self._bell),
+            options={"plan": msgspec.to_builtins(made), "feed": "bench", "previous_receive_ns": 0},
+        )
+        self._poll = select.poll()
+        self._poll.register(self._bell, select.POLLIN)
+        self._cells = [
+            index
+            for index, name in enumerate(self._role.page.fields)
+            if name.startswith("events_total") and name not in NOT_FRAMES
+        ]
+        self._wakes = 0
+
+    @property
+    def frames(self) -> int:
+        cells = self._role.page.cells
+        return sum(cells[index] for index in self._cells)
+
+    def subscribed(self) -> None:
+        self._role.wait_running()
+        acked = [self._role.page.index(f) for f in self._role.page.fields if f.startswith("stream_state")]
+        cells = self._role.page.cells
+        self._role.wait_for(lambda: self._serve(0.01) or all(cells[i] >= 1 for i in acked), 30, "subscribed")
+
+    def measure(self, expected: int, seconds: float) -> dict[str, Any]:
+        """From the first new frame to the last of ``expected``."""
+        before = self.frames
+        deadline = time.monotonic() + seconds
+        while self.frames == before:
+            self._serve(0.02)
+            if time.monotonic() > deadline:
+                raise BenchFailed("ingest: no frame came")
+        watch, first, self._wakes = Stopwatch({"ingest": self._role.pid}), self.frames, 0
+        while self.frames < before + expected:
+            self._serve(0.02)
+            if time.monotonic() > deadline:
+                raise BenchFailed(f"ingest: {self.frames - before} of {expected} frames in {seconds:.0f} s")
+        wall, cpu, count = watch.wall(), watch.cpu()["ingest"], before + expected - first
+        page = self._role.page
+        lost = sum(value for field, value in page.read().items() if field.startswith(("ring_dropped", "decode_errors")))
+        if lost:
+            raise BenchFailed(f"ingest: {lost} events dropped or not decoded")
+        held = memory(self._role.pid)
+        return {
+            "frames": count, "cpu_s": cpu, "wall_s": wall, "cpu_us": cpu / count * 1e6, "per_s": count / wall,
+            "frames_per_wake": count / max(1, self._wakes), "rss_mb": held.rss, "rss_anon_mb": held.anon,
+        }  # fmt: skip
+
+    def _serve(self, seconds: float) -> None:
+        """The reader's turn: everything published is done with."""
+        if self._poll.poll(seconds * 1000):
+            doorbell.clear(self._bell)
+            self._wakes += 1
+        self._reader.position = tail = self._reader.tail
+        self._reader.commit(tail)
+
+    def close(self) -> None:
+        self._role.close()
+        self._reader.release()
+        os.close(self._bell)
+        Segment.unlink(self._name)
+
+
+def run_alone(
+    directory: Path, count: int, rate: float, *, mix: str = "all", module: str = "wsadapter.ingest"
+) -> dict[str, Any]:
+    """One run of a fresh ingest: ``count`` frames as fast as it reads, or at ``rate``."""
+    venue_core, client_core = cores()
+    with Venue(directory, mix=mix, manual=True, cpu=venue_core) as venue:
+        alone = IngestAlone(directory, venue.url, mix, module=module, cpu=client_core)
+        try:
+            alone.subscribed()
+            wait_until(lambda: True, 1, "")
+            venue.order(f"pace {rate} {count}" if rate else f"blast {count}")
+            return alone.measure(expected_of(count, mix), 60 + (count / rate if rate else 0))
+        finally:
+            alone.close()
+
+
+def expected_of(count: int, mix: str) -> int:
+    """Frames that a tape makes of ``count``: shares are rounded."""
+    return sum(round(count * share) for share in frames.MIXES[mix].values())

@@ -1,0 +1,98 @@
+"""The broker and the ClickHouse engine of a benchmark run: the embedded ones, or addresses that were given."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from bench.processes import PREFIX, BenchFailed
+from wsadapter.config import Config, Kafka, Service
+from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
+from wsadapter.errors import WsadapterError
+from wsadapter.streams import SPECS
+from wsadapter.topics import ensure_topics
+
+PARTITIONS: Final = 4
+SAME: Final = ("linger.ms", "enable.idempotence", "acks")
+"""Settings of the product's producer that the yardsticks get too."""
+
+
+class Services:
+    """``kafka`` is a bootstrap address, ``clickhouse`` a URL; empty: start one in ``directory`` when first asked."""
+
+    def __init__(self, directory: Path, kafka: str, clickhouse: str) -> None:
+        self._directory, self._bootstrap, self._url = directory, kafka, clickhouse
+        self._servers: list[KafkaServer | ClickHouseServer] = []
+        self._prefixes = 0
+
+    @property
+    def bootstrap(self) -> str:
+        if not self._bootstrap:
+            server = KafkaServer(self._directory / "kafka")
+            self._servers.append(server)
+            self._bootstrap = self._start(server).bootstrap
+        return self._bootstrap
+
+    @property
+    def url(self) -> str:
+        if not self._url:
+            server = ClickHouseServer(self._directory / "clickhouse")
+            self._servers.append(server)
+            self._url = self._start(server).url
+        return self._url
+
+    def prefix(self) -> str:
+        """A topic prefix (and database name) that nobody had before."""
+        self._prefixes += 1
+        return f"{PREFIX}x{self._prefixes}"
+
+    def topics(self, prefix: str) -> Kafka:
+        """The product's topics under a prefix, made now: nobody waits for them later."""
+        kafka = Kafka(self.bootstrap, f"{prefix}.", PARTITIONS)
+        ensure_topics(kafka, 20.0)
+        return kafka
+
+    def plain_topics(self, names: Iterable[str]) -> None:
+        """Topics of the yardsticks, which rely on a broker that makes them."""
+        admin = self._admin()
+        there = admin.list_topics(timeout=20).topics
+        wanted = [NewTopic(name, PARTITIONS, 1) for name in names if name not in there]
+        for future in (admin.create_topics(wanted) if wanted else {}).values():
+            future.result(20)
+
+    def drop_topics(self, prefix: str) -> None:
+        """Keep the disk small; the broker takes its time for it."""
+        admin = self._admin()
+        names = [name for name in admin.list_topics(timeout=20).topics if name.startswith(prefix)]
+        for future in (admin.delete_topics(names) if names else {}).values():
+            future.result(20)
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    def _admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap})
+
+    def _start(self, server: Any) -> Any:
+        try:
+            return server.start()
+        except WsadapterError as error:
+            raise BenchFailed(str(error)) from None
+
+
+def config(name: str, directory: Path, kafka: Kafka, **sections: Any) -> Config:
+    """The configuration of one role alone."""
+    return Config(Service(f"{PREFIX}-{name}", str(directory), "console", "warning"), kafka=kafka, **sections)
+
+
+def records_of(counts: dict[str, int]) -> int:
+    """Records of all topics of the registry, in page cells by topic."""
+    return sum(counts.get(f'delivered_total{{topic="{spec.name}"}}', 0) for spec in SPECS)
+
+
+def now_ns() -> int:
+    return time.time_ns()

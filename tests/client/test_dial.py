@@ -1,0 +1,234 @@
+"""Why a connection cannot be made, in one word, and within the deadline."""
+
+import asyncio
+import email.utils
+import ssl
+import subprocess
+import time
+from pathlib import Path
+from shutil import which
+
+import pytest
+from client.loopback_ws import Loopback, Peer, Script, behave, run, trade, until
+from client.recording import Recording, config
+from picows import WSListener
+
+from wsadapter.client import Client
+from wsadapter.dial import DialFailed, Endpoint, dial, tls_context
+
+
+def endpoint(url: str, timeout: float = 5.0) -> Endpoint:
+    return Endpoint(url, timeout, 1 << 20, 1 << 16)
+
+
+def failure(url: str = "", *scripts: Script, timeout: float = 5.0, tls: ssl.SSLContext | None = None) -> DialFailed:
+    """How dialing ``url``, or a server with these scripts, fails."""
+    found: list[DialFailed] = []
+
+    async def body() -> None:
+        async with Loopback(*scripts, tls=tls) as venue:
+            with pytest.raises(DialFailed) as raised:
+                await dial(endpoint(url.replace("PORT", str(venue.port)) or venue.url, timeout), WSListener(), None)
+            found.append(raised.value)
+
+    run(body())
+    return found[0]
+
+
+def answers(status: str, *headers: str) -> Script:
+    async def script(peer: Peer) -> None:
+        await peer.request_head()
+        peer.respond(status, *headers, "Content-Length: 0")
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        *(("403 Forbidden", "http_403"), ("418 I'm a teapot", "http_418"), ("429 Too Many Requests", "http_429")),
+        *(("500 Internal Server Error", "http_5xx"), ("503 Service Unavailable", "http_5xx")),
+        *(("404 Not Found", "http_other"), ("200 OK", "http_other")),
+    ],
+)
+def test_http_answers(status: str, reason: str) -> None:
+    assert failure("", answers(status)).reason == reason
+
+
+def test_redirects_are_not_followed() -> None:
+    visited: list[str] = []
+
+    async def redirect(peer: Peer) -> None:
+        visited.append(await peer.request_head())
+        port = peer.writer.get_extra_info("sockname")[1]
+        peer.respond("302 Found", f"Location: ws://127.0.0.1:{port}/elsewhere", "Content-Length: 0")
+
+    assert failure("", redirect).reason == "http_other"
+    assert len(visited) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7), ("0", 0), ("99999999999", 259_200), ("-1", None), ("soon", None), ("", None), ("1e9", None)],
+)
+def test_retry_after_in_seconds(header: str, seconds: float | None) -> None:
+    assert failure("", answers("429 Too Many Requests", f"Retry-After: {header}")).retry_after == seconds
+
+
+def test_retry_after_as_a_date() -> None:
+    date = email.utils.formatdate(time.time() + 100, usegmt=True)
+    wait = failure("", answers("429 Too Many Requests", f"Retry-After: {date}")).retry_after
+
+    assert wait is not None
+    assert 90 < wait <= 100
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("ws://127.0.0.1:1/", "connect"),
+        ("ws://no-such-host.invalid/", "dns"),
+        ("wss://127.0.0.1:PORT/", "tls"),
+        ("http://127.0.0.1:PORT/", "handshake"),
+    ],
+)
+def test_addresses_that_lead_nowhere(url: str, reason: str) -> None:
+    async def plain(peer: Peer) -> None:
+        peer.respond("400 Bad Request")
+
+    assert failure(url, plain).reason == reason
+
+
+async def hangs_up(peer: Peer) -> None:
+    await peer.request_head()
+
+
+async def says_nothing(peer: Peer) -> None:
+    await asyncio.sleep(60)
+
+
+async def never_ends_its_headers(peer: Peer) -> None:
+    await peer.request_head()
+    peer.respond("101 Switching Protocols")
+    peer.writer.transport.set_write_buffer_limits(high=0)
+    for _ in range(5 << 10):
+        peer.send(b"X-Header: " + b"x" * 1000 + b"\r\n")
+        await peer.writer.drain()
+
+
+async def speaks_another_protocol(peer: Peer) -> None:
+    peer.send(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+    await asyncio.sleep(60)
+
+
+async def compresses(peer: Peer) -> None:
+    await peer.upgrade("Sec-WebSocket-Extensions: permessage-deflate")
+    peer.send(trade(1))
+    await peer.serve()
+
+
+@pytest.mark.parametrize("script", [hangs_up, never_ends_its_headers, speaks_another_protocol, compresses])
+def test_a_broken_handshake(script: Script) -> None:
+    assert failure("", script).reason == "handshake"
+
+
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_one_deadline_over_everything(scheme: str) -> None:
+    error = failure(f"{scheme}://127.0.0.1:PORT/", says_nothing, timeout=0.2)
+
+    assert error.reason == ("handshake" if scheme == "ws" else "connect")
+    assert error.detail == "timed out"
+
+
+def test_an_answer_after_the_deadline_connects_nobody() -> None:
+    """picows listens on after we gave up; the late session must not deliver into a client that has moved on."""
+    go, late = asyncio.Event(), asyncio.Event()
+
+    async def slow(peer: Peer) -> None:
+        await go.wait()
+        await peer.upgrade()
+        peer.send(trade(1))
+        await peer.serve()
+        late.set()
+
+    class Counting(WSListener):
+        connected = 0
+
+        def on_ws_connected(self, transport: object) -> None:
+            self.connected += 1
+
+    async def body() -> None:
+        async with Loopback(slow) as venue:
+            listener = Counting()
+            dialing = asyncio.create_task(dial(endpoint(venue.url), listener, None))
+            await until(lambda: venue.peers)
+            dialing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await dialing
+            go.set()
+            await late.wait()
+            assert listener.connected == 0
+
+    run(body())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for localhost that signed itself, with its key in the same file."""
+    if which("openssl") is None:
+        pytest.skip("openssl is not here to make a certificate")
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", path, "-out", f"{path}.crt"],
+        check=True,
+        capture_output=True,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
+    return path
+
+
+def server_tls(certificate: Path, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version, context.maximum_version = min(version, ssl.TLSVersion.TLSv1_2), version
+    context.load_cert_chain(certificate)
+    return context
+
+
+def test_a_certificate_that_nobody_signed_is_refused(certificate: Path) -> None:
+    error = failure("wss://localhost:PORT/", behave, tls=server_tls(certificate))
+
+    assert error.reason == "tls"
+    assert "self-signed" in error.detail
+
+
+def test_a_trusted_certificate_works_and_only_for_its_host(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+
+    async def feed(peer: Peer) -> None:
+        await peer.upgrade()
+        peer.send(trade(5))
+        await peer.serve()
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(feed, tls=server_tls(certificate)) as venue:
+            client = Client(config(venue), handler)
+            await client.connect()
+            await client.stop()
+            with pytest.raises(DialFailed, match=r"tls.*IP address mismatch"):
+                await dial(endpoint(f"wss://127.0.0.1:{venue.port}/"), WSListener(), tls_context())
+        assert handler.numbers == [5]
+        assert handler.lost == ["stopped"]
+
+    run(body())
+
+
+@pytest.mark.filterwarnings("ignore:.*TLSv1.*is deprecated")
+def test_old_tls_is_refused(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
+
+    old = server_tls(certificate, ssl.TLSVersion.TLSv1_1)
+
+    assert failure("wss://localhost:PORT/", behave, tls=old).reason == "tls"
+    assert tls_context().minimum_version >= ssl.TLSVersion.TLSv1_2

@@ -1,0 +1,43 @@
+"""The check of a decimal's text takes exactly what the column keeps without a change of value."""
+
+import re
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsadapter.conversion import decimal_pattern
+
+TAKEN = {
+    12: ["0", "1", "-1", "57000.10", "0.000000000001", "1.0000000000000", "9" * 26 + "." + "9" * 12, ".5", "5.", "-0.0",
+         "007"],
+    18: ["0", "-0.000100000000000001", "9" * 20 + "." + "9" * 18, "1.000000000000000000000"],
+}  # fmt: skip
+REFUSED = {
+    12: ["", "-", ".", "-.", "+1", " 1", "1 ", "1e5", "1E-3", "1e-20", "nan", "inf", "abc", "1,5", "1_0", "0x1",
+         "1.2.3", "0.0000000000001", "1" + "0" * 26, "--1", "1\n", "\n1", "1\0", "٣", "1;2"],
+    18: ["0.0000000000000000001", "1" + "0" * 20],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("scale", "text"), [(s, t) for s, texts in TAKEN.items() for t in texts])
+def test_taken(scale: int, text: str) -> None:
+    assert re.fullmatch(decimal_pattern(scale), text)
+
+
+@pytest.mark.parametrize(("scale", "text"), [(s, t) for s, texts in REFUSED.items() for t in texts])
+def test_refused(scale: int, text: str) -> None:
+    # ClickHouse's engine knows no "$ before a last newline"; nor may this test
+    assert not re.fullmatch(decimal_pattern(scale), text)
+
+
+@given(st.sampled_from([12, 18]), st.from_regex(r"-?[0-9]{0,30}(\.[0-9]{0,24})?", fullmatch=True))
+def test_taken_means_that_the_column_keeps_the_value(scale: int, text: str) -> None:
+    if not re.fullmatch(decimal_pattern(scale), text):
+        return
+    value = Decimal(text)
+    stored = value.scaleb(scale)
+
+    assert stored == stored.to_integral_value()
+    assert abs(stored) < Decimal(10) ** 38

@@ -8,6 +8,7 @@ process's from the first look at which events are there to the last, over the fr
 import os
 import select
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import msgspec
 
 from bench import frames
 from bench.accounts import Stopwatch, memory
-from bench.processes import PREFIX, BenchFailed, Role, Venue, cores, wait_until
+from bench.processes import PREFIX, BenchFailed, Role, Venue, cores
 from wsadapter import doorbell, ring, stats_fields
 from wsadapter.config import Config, Feed, Process, Service
 from wsadapter.events import StreamType
@@ -25,6 +26,7 @@ from wsadapter.ring import RingReader
 from wsadapter.shm import Segment
 
 CAPACITY: Final = 64 << 20
+INGEST: Final = "wsadapter.ingest"
 CONNECTION: Final = "bench-all-0"
 NOT_FRAMES: Final = ('events_total{stream="funding_rate"}', 'events_total{stream="gap"}')
 """Events that come with another one's frame, or with none."""
@@ -42,16 +44,28 @@ def plan(url: str, mix: str) -> ConnectionPlan:
     return ConnectionPlan(CONNECTION, "binance", f"{url}/stream", subscriptions, frames.SYMBOLS)
 
 
+class Ring:
+    """A ring and its doorbell, owned by this process as a supervisor would."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        name, bell, epoch = f"wsadapter-{PREFIX}-{CONNECTION}", doorbell.create(), time.time_ns()
+        ring.create(name, capacity, epoch)
+        self.ref = RingRef(CONNECTION, name, epoch, bell)
+
+    def close(self) -> None:
+        os.close(self.ref.doorbell_fd)
+        Segment.unlink(self.ref.name)
+
+
 class IngestAlone:
     """``module``: `wsadapter.ingest`, or a variant of it."""
 
     def __init__(
-        self, directory: Path, url: str, mix: str = "all", *, module: str = "wsadapter.ingest", cpu: int | None = None
+        self, directory: Path, url: str, to: Ring, mix: str = "all", *, module: str = INGEST, cpu: int | None = None
     ) -> None:
         instance = f"{PREFIX}-ingest"
-        self._name, self._bell = f"wsadapter-{instance}-{CONNECTION}", doorbell.create()
-        ring.create(self._name, CAPACITY, time.time_ns())
-        self._reader = RingReader.attach(self._name)
+        self._bell = to.ref.doorbell_fd
+        self._reader = RingReader.attach(to.ref.name)
         made = plan(url, mix)
         feed = Feed("bench", "binance", frames.SYMBOLS, frames.STREAMS[mix], ws_url=url)
         process = {"ingest": Process(cpu=() if cpu is None else (cpu,))}
@@ -61,7 +75,7 @@ class IngestAlone:
             Config(service, (feed,), process=process),
             stats_fields.ingest(s.name for s in made.subscriptions),
             directory,
-            ring=RingRef(CONNECTION, self._name, self._reader.epoch, self._bell),
+            ring=to.ref,
             options={"plan": msgspec.to_builtins(made), "feed": "bench", "previous_receive_ns": 0},
         )
         self._poll = select.poll()
@@ -72,11 +86,17 @@ class IngestAlone:
             if name.startswith("events_total") and name not in NOT_FRAMES
         ]
         self._wakes = 0
+        self.reads = True
+        """Whether this process is the reader of the ring."""
 
     @property
     def frames(self) -> int:
         cells = self._role.page.cells
         return sum(cells[index] for index in self._cells)
+
+    @property
+    def events(self) -> int:
+        return self._role.total("events_total")
 
     def subscribed(self) -> None:
         self._role.wait_running()
@@ -110,6 +130,9 @@ class IngestAlone:
 
     def _serve(self, seconds: float) -> None:
         """The reader's turn: everything published is done with."""
+        if not self.reads:
+            time.sleep(seconds)
+            return
         if self._poll.poll(seconds * 1000):
             doorbell.clear(self._bell)
             self._wakes += 1
@@ -119,24 +142,26 @@ class IngestAlone:
     def close(self) -> None:
         self._role.close()
         self._reader.release()
-        os.close(self._bell)
-        Segment.unlink(self._name)
 
 
-def run_alone(
-    directory: Path, count: int, rate: float, *, mix: str = "all", module: str = "wsadapter.ingest"
-) -> dict[str, Any]:
+def run_alone(directory: Path, count: int, rate: float, *, mix: str = "all", module: str = INGEST) -> dict[str, Any]:
     """One run of a fresh ingest: ``count`` frames as fast as it reads, or at ``rate``."""
     venue_core, client_core = cores()
-    with Venue(directory, mix=mix, manual=True, cpu=venue_core) as venue:
-        alone = IngestAlone(directory, venue.url, mix, module=module, cpu=client_core)
-        try:
+    with closing(Ring()) as to, Venue(directory, mix=mix, manual=True, cpu=venue_core) as venue:
+        with closing(IngestAlone(directory, venue.url, to, mix, module=module, cpu=client_core)) as alone:
             alone.subscribed()
-            wait_until(lambda: True, 1, "")
             venue.order(f"pace {rate} {count}" if rate else f"blast {count}")
             return alone.measure(expected_of(count, mix), 60 + (count / rate if rate else 0))
-        finally:
-            alone.close()
+
+
+def fill(directory: Path, to: Ring, count: int) -> int:
+    """``count`` frames into a ring that nobody reads; how many events they made."""
+    with Venue(directory, manual=True) as venue, closing(IngestAlone(directory, venue.url, to)) as alone:
+        alone.subscribed()
+        alone.reads = False
+        venue.order(f"blast {count}")
+        alone.measure(expected_of(count, "all"), 60)
+        return alone.events
 
 
 def expected_of(count: int, mix: str) -> int:

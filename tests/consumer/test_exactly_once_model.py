@@ -157,6 +157,8 @@ def caught(mutate: Callable[[World], None], wiped: bool = False) -> bool:
             world.log = [(200, position) for position in range(len(world.log))]
             world.committed, world.rows = (0, ""), []
             world.start()
+            for step in steps:
+                world.step(step)
             world.run_out()
         if world.wrong():
             return True

@@ -318,8 +318,6 @@ def test_a_reader_that_stops_reading_is_cut_at_the_backlog_limit() -> None:
 
 
 def test_large_frames_of_one_turn_stay_whole() -> None:
-    """Frames above 8 KiB, several in one loop turn (`WSTransport.send` would mix up their headers)."""
-
     async def scenario() -> None:
         async with Venue(Options(rate=20)) as venue:
             names = "/".join(f"coin{number}usdt@depth" for number in range(30))

@@ -2,8 +2,7 @@
 
 The CLOSE handshake is the venue's promise to its tests: everything counted as sent before the client's CLOSE is on the
 wire before the venue's answer to it, and the socket stays open until the client has closed its side. A client that
-reads on until CLOSE has all of it. Frames are framed here and written as one piece: `WSTransport.send` keeps the header
-of a large frame in a buffer that the next send of the same loop turn overwrites (uvloop writes at the end of a turn).
+reads on until CLOSE has all of it. Frames are framed here, once for all who get them, and written as one piece.
 """
 
 import asyncio

@@ -1,0 +1,308 @@
+"""Batches whose insert fails: repeated, divided, paused; nothing is finished before all of it is somewhere."""
+
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import wait
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+
+from wsadapter.batches import Partition, Progress, varint
+from wsadapter.consumer import identify_as
+from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.inserts import token
+from wsadapter.landing import PAUSE_SECONDS, RETRY, Landed, Landing, Trouble
+from wsadapter.pb import market_pb2
+from wsadapter.streams import BY_STREAM, StreamSpec
+
+SPEC = BY_STREAM["trade"]
+HEAD = b"INSERT\n"
+Row = bytes
+
+
+def trade(number: int, symbol: str = "BTCUSDT") -> bytes:
+    return market_pb2.Trade(epoch=1, position=number, symbol=symbol, receive_time_ns=1).SerializeToString()
+
+
+class Server:
+    """Stands for the table: refuses what ``refuses`` names an error for, drops a token it knows."""
+
+    def __init__(self) -> None:
+        self.rows: Counter[Row] = Counter()
+        self.tokens: list[str] = []
+        self.calls = 0
+        self.refuses: Callable[[list[Row]], Exception | None] = lambda rows: None
+
+    def insert(self, spec: StreamSpec, body: bytes | bytearray, rows: int, dedup_token: str) -> int:
+        self.calls += 1
+        messages = list(split(bytes(body[len(HEAD) :])))
+        assert len(messages) == rows
+        if error := self.refuses(messages):
+            raise error
+        if dedup_token not in self.tokens:
+            self.tokens.append(dedup_token)
+            self.rows.update(messages)
+        return 2 * rows
+
+
+class Mailbox:
+    """Stands for the dead-letter topic."""
+
+    def __init__(self) -> None:
+        self.letters: list[tuple[int, bytes, str, str]] = []
+        self.error: Exception | None = None
+
+    def dead_letters(self, source: str, partition: int, letters: Iterable[tuple[int, bytes, str, str]]) -> None:
+        if self.error is not None:
+            raise self.error
+        self.letters += letters
+
+
+def split(body: bytes) -> Iterable[bytes]:
+    at = 0
+    while at < len(body):
+        length, shift = 0, 0
+        while True:
+            length |= (body[at] & 127) << shift
+            shift += 7
+            at += 1
+            if not body[at - 1] & 128:
+                break
+        yield body[at : at + length]
+        at += length
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.server, self.mailbox = Server(), Mailbox()
+        self.mismatch = ""
+        self.verified = 0
+        self.landing = Landing(self.server, self.mailbox, {"trade": HEAD, "kline": HEAD}, self.verify)  # type: ignore[arg-type]  # stand-ins
+        self.now = 0.0
+
+    def verify(self, spec: StreamSpec) -> None:
+        self.verified += 1
+        if self.mismatch:
+            raise SchemaMismatch(self.mismatch)
+
+    def send(self, values: list[bytes], stream: str = "trade", number: int = 0) -> Partition:
+        spec = BY_STREAM[stream]
+        partition = Partition(spec, f"t.{stream}", number, 0, Progress(1), HEAD, identify_as(spec))
+        for offset, value in enumerate(values):
+            partition.add(offset, value, 0.0)
+        partition.cut_open()
+        self.landing.take(partition)
+        return partition
+
+    def attempt(self) -> list[Landed]:
+        """One attempt of whatever is due."""
+        self.landing.start(self.now)
+        wait([task.future for task in self.landing.tasks if task.future is not None], 10)
+        return self.landing.collect(self.now)
+
+    def until_landed(self) -> list[Landed]:
+        done: list[Landed] = []
+        for _ in range(100):
+            done += self.attempt()
+            if not self.landing.tasks:
+                return done
+            self.now += max(RETRY.maximum, PAUSE_SECONDS)
+        raise AssertionError("still not landed")
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def parse_error(bad: Callable[[Row], bool]) -> Callable[[list[Row]], Exception | None]:
+    def refuses(rows: list[Row]) -> Exception | None:
+        return DatabaseError("cannot parse", code=444) if any(map(bad, rows)) else None
+
+    return refuses
+
+
+def test_a_batch_is_one_insert_under_the_token_of_its_range(bench: Bench) -> None:
+    values = [trade(n) for n in range(5)]
+    partition = bench.send(values)
+    (task,) = bench.attempt()
+
+    assert task.partition is partition
+    assert bench.server.rows == Counter(values)
+    assert bench.server.tokens == [token("t.trade", 0, 0, 4, b"".join(varint(len(v)) + v for v in values))]
+    assert (task.sent_rows, task.written_rows, task.dead) == (5, 10, [])
+
+
+@pytest.mark.parametrize("error", [OperationalError("gone"), DatabaseError("", code=159), DatabaseError("", code=241)])
+def test_a_failure_that_passes_is_repeated_with_the_same_token(bench: Bench, error: Exception) -> None:
+    failures = [error] * 4
+    bench.server.refuses = lambda rows: failures.pop() if failures else None
+    values = [trade(n) for n in range(9)]
+    bench.send(values)
+    bench.until_landed()
+
+    assert bench.server.calls == 5
+    assert bench.server.rows == Counter(values)
+    assert len(bench.server.tokens) == 1
+    assert bench.mailbox.letters == []
+
+
+def test_what_the_server_cannot_read_is_found_and_the_rest_is_inserted(bench: Bench) -> None:
+    values = [trade(n) for n in range(100)]
+    bad = {values[3], values[4], values[77]}
+    bench.server.refuses = parse_error(lambda row: row in bad)
+    bench.send(values)
+    (task,) = bench.until_landed()
+
+    assert bench.server.rows == Counter(v for v in values if v not in bad)
+    assert sorted(offset for offset, _, _, _ in bench.mailbox.letters) == [3, 4, 77]
+    assert task.dead == ["parse"] * 3
+    assert task.sent_rows == 97
+    assert bench.verified
+
+
+def test_what_is_no_protobuf_is_taken_out_at_once(bench: Bench) -> None:
+    garbage = [trade(n)[:18] + b"\xff\xff" for n in range(1000, 1500)]
+    values = [v for pair in zip((trade(n) for n in range(500)), garbage, strict=True) for v in pair]
+    # ring order: positions only count up
+    values.sort(key=lambda v: int.from_bytes(v[10:18], "little"))
+    bench.server.refuses = parse_error(lambda row: row in set(garbage))
+    bench.send(values)
+    bench.until_landed()
+
+    assert bench.server.calls == 2
+    assert sum(bench.server.rows.values()) == 500
+    assert [value for _, value, _, _ in bench.mailbox.letters] == garbage
+
+
+def test_a_claimed_length_that_costs_the_server_its_memory_is_found(bench: Bench) -> None:
+    poison = trade(50)[:18] + b"\x22\x80\x80\x80\x80\x80\x20aa"
+    values = [trade(n) for n in range(10)] + [poison]
+    bench.server.refuses = lambda rows: DatabaseError("memory", code=241) if poison in rows else None
+    bench.send(values)
+    bench.until_landed()
+
+    assert sum(bench.server.rows.values()) == 10
+    assert [value for _, value, _, _ in bench.mailbox.letters] == [poison]
+
+
+def test_too_many_partitions_are_inserted_in_parts(bench: Bench) -> None:
+    too_many = DatabaseError("Too many partitions for single INSERT block (more than 50)", code=252)
+    bench.server.refuses = lambda rows: too_many if len(rows) > 10 else None
+    values = [trade(n) for n in range(100)]
+    bench.send(values)
+    bench.until_landed()
+
+    assert bench.server.rows == Counter(values)
+    assert len(set(bench.server.tokens)) == len(bench.server.tokens) == 16
+
+
+def test_parts_that_are_in_are_not_sent_again(bench: Bench) -> None:
+    values = [trade(n) for n in range(64)]
+    bad = values[40]
+    failures = iter([False, False, True, False, True] + [False] * 100)
+
+    def refuses(rows: list[Row]) -> Exception | None:
+        if bad in rows:
+            return DatabaseError("cannot parse", code=444)
+        return OperationalError("gone") if next(failures) else None
+
+    bench.server.refuses = refuses
+    bench.send(values)
+    bench.until_landed()
+
+    assert bench.server.rows == Counter(v for v in values if v != bad)
+    assert [offset for offset, _, _, _ in bench.mailbox.letters] == [40]
+
+
+def test_a_damaged_table_makes_no_dead_letters(bench: Bench) -> None:
+    bench.server.refuses = parse_error(lambda row: True)
+    bench.mismatch = "table market.trade_in: column price is missing"
+    bench.send([trade(n) for n in range(8)])
+    for _ in range(5):
+        assert bench.attempt() == []
+        bench.now += PAUSE_SECONDS
+    assert bench.landing.tasks[0].trouble is Trouble.ALARM
+    assert bench.mailbox.letters == []
+
+    bench.mismatch, bench.server.refuses = "", lambda rows: None
+    bench.until_landed()
+    assert sum(bench.server.rows.values()) == 8
+
+
+@pytest.mark.parametrize("code", [60, 16, 47, 4711])
+def test_what_needs_the_operator_waits_and_goes_on_by_itself_when_it_is_repaired(bench: Bench, code: int) -> None:
+    bench.server.refuses = lambda rows: DatabaseError("schema", code=code)
+    bench.send([trade(1)])
+    bench.attempt()
+    assert bench.landing.tasks[0].trouble is Trouble.ALARM
+    bench.now += PAUSE_SECONDS / 2
+    bench.attempt()
+    assert bench.server.calls == 1
+
+    bench.server.refuses = lambda rows: None
+    bench.until_landed()
+    assert len(bench.server.tokens) == 1
+
+
+def test_a_table_that_waits_holds_up_no_other(bench: Bench) -> None:
+    bench.server.refuses = lambda rows: OperationalError("gone") if any(b"SLOW" in row for row in rows) else None
+    bench.send([trade(1, "SLOW")])
+    bench.send([market_pb2.Kline(epoch=1, position=1, receive_time_ns=1).SerializeToString()], "kline")
+    done = bench.attempt()
+
+    assert [task.partition.spec.name for task in done] == ["kline"]
+    assert [task.partition.spec.name for task in bench.landing.tasks] == ["trade"]
+
+
+def test_one_insert_of_a_table_at_a_time(bench: Bench) -> None:
+    for number in range(3):
+        bench.send([trade(number)], number=number)
+    bench.landing.start(bench.now)
+
+    assert sum(task.future is not None for task in bench.landing.tasks) == 1
+    assert len(bench.until_landed()) == 3
+
+
+def test_a_blocked_stream_is_not_begun(bench: Bench) -> None:
+    bench.send([trade(1)])
+    bench.landing.start(bench.now, {"trade"})
+
+    assert bench.landing.tasks[0].future is None
+
+
+def test_a_batch_is_not_finished_before_its_letters_are_delivered(bench: Bench) -> None:
+    bench.mailbox.error = ServiceUnavailable("no broker")
+    bench.send([trade(1), b"garbage"])
+    assert bench.attempt() == []
+    assert bench.server.calls == 1
+
+    bench.mailbox.error = None
+    (task,) = bench.until_landed()
+    assert bench.server.calls == 1
+    assert task.dead == ["foreign"]
+    assert [value for _, value, _, _ in bench.mailbox.letters] == [b"garbage"]
+
+
+def test_what_was_dropped_is_not_reported(bench: Bench) -> None:
+    partition = bench.send([trade(1)])
+    bench.landing.drop([partition])
+
+    assert bench.attempt() == []
+    assert bench.landing.tasks == []
+
+
+def test_a_defect_of_ours_is_not_swallowed(bench: Bench) -> None:
+    bench.server.refuses = lambda rows: AssertionError("a bug")
+    bench.send([trade(1)])
+
+    with pytest.raises(AssertionError, match="a bug"):
+        bench.attempt()
+
+
+def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
+    script = "from wsadapter.threads import Threads\nimport time\nThreads(1, 't').call(lambda: time.sleep(3600))\n"
+
+    assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0

@@ -1,0 +1,8 @@
+"""Mutation: every insert has the same deduplication token, so all but the first are silently dropped."""
+
+import sys
+
+if "wsadapter.consumer" in sys.orig_argv:
+    from wsadapter import inserts
+
+    inserts.token = lambda *_, **__: "the same"  # type: ignore[assignment]

@@ -1,0 +1,13 @@
+"""Mutation: the serializer takes every flush for done, so heads move over what nobody acknowledged."""
+
+import sys
+
+if "wsadapter.serializer" in sys.orig_argv:
+    import confluent_kafka
+
+    class Hasty(confluent_kafka.Producer):
+        def flush(self, timeout: float = -1.0) -> int:
+            super().poll(0)
+            return 0
+
+    confluent_kafka.Producer = Hasty  # type: ignore[misc]

@@ -1,0 +1,63 @@
+"""A database of its own on the engine, and raw inserts into it, as the consumer makes them."""
+
+import itertools
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from wsadapter import clickhouse
+from wsadapter.batches import varint
+from wsadapter.builders import message_of
+from wsadapter.config import ClickHouse
+from wsadapter.events import Event
+from wsadapter.inserts import Inserter, statement, token
+from wsadapter.streams import BY_EVENT, BY_STREAM, SPECS
+
+_numbers = itertools.count()
+
+
+def message(event: Event, epoch: int, position: int) -> bytes:
+    return bytes(message_of(BY_EVENT[type(event)])(event, epoch, position).SerializeToString())
+
+
+class TableBench:
+    def __init__(self, url: str, **settings: Any) -> None:
+        self.settings = ClickHouse(url=url, database=f"t{os.getpid()}b{next(_numbers)}", **settings)
+        self.client = clickhouse.connect(self.settings)
+        self._inserts = itertools.count()
+        self.inserter = Inserter(self.client, SPECS)
+
+    def create(self) -> "TableBench":
+        clickhouse.create_or_verify(self.client, self.settings)
+        return self
+
+    def insert(self, stream: str, messages: Iterable[bytes], made: str = "") -> int:
+        """One insert; returns the rows that the server says it wrote."""
+        head = statement(self.settings.database, BY_STREAM[stream])
+        values = list(messages)
+        body = b"".join(varint(len(value)) + value for value in values)
+        return self.inserter.insert(
+            BY_STREAM[stream], head + body, len(values), made or token("t", 0, next(self._inserts), 0, body)
+        )
+
+    def events(self, *events: Event) -> None:
+        """One insert per event; the ring identity is (1, its number)."""
+        for number, event in enumerate(events):
+            self.insert(BY_EVENT[type(event)].name, [message(event, 1, number)])
+
+    def sql(self, query: str) -> list[list[Any]]:
+        text = query.replace("{db}", self.settings.database)
+        answer: Any = self.client.raw_query(f"{text} FORMAT JSONCompactEachRow")
+        return list(msgspec.json.Decoder(list[Any]).decode_lines(bytes(answer)))
+
+    def command(self, statement: str) -> None:
+        self.client.command(statement.replace("{db}", self.settings.database))
+
+    def count(self, table: str) -> int:
+        return int(self.sql(f"SELECT toInt64(count()) FROM {{db}}.{table}")[0][0])
+
+    def close(self) -> None:
+        self.client.command(f"DROP DATABASE IF EXISTS {self.settings.database}")
+        self.client.close()

@@ -5,7 +5,7 @@ PB := wsadapter/pb
 
 .PHONY: run test setup lint fmt bench proto constraints clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
-	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR))
+	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
 test: setup ## every test, the real broker and engine included
 	$(BIN)/pytest
@@ -30,7 +30,7 @@ fmt: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	$(BIN)/python -m bench
+	$(BIN)/python -m bench $(if $(QUICK),--quick)
 
 proto: setup ## regenerate wsadapter/pb from proto/
 	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=$(PB) --mypy_out=$(PB) proto/wsadapter/v1/market.proto

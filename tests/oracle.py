@@ -1,8 +1,8 @@
 """The oracle: what reached a ring against what is in the tables, record by record.
 
-`RingWatcher` follows the rings as a second, read-only reader and keeps the identity (epoch, position) of every published
-record with its stream and natural id. Every table has these columns, so "everything that reached a ring is stored once"
-is a comparison of two multisets, whatever was killed in between.
+`RingWatcher` follows the rings as a second, read-only reader and keeps the identity (stream, epoch, position) of every
+published record. Every table has these columns, so "everything that reached a ring is stored once" is a comparison of
+two multisets, whatever was killed in between.
 """
 
 import threading

@@ -15,7 +15,6 @@ from typing import Any
 
 from eventually import eventually
 
-
 _numbers = itertools.count()
 
 

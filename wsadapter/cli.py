@@ -61,7 +61,12 @@ def command(
         if rate is not None and not demo:
             raise click.UsageError("--rate goes with --demo")
         return _run(config_path, embedded, demo, duration, rate=rate)
-    if demo or duration is not None or rate is not None or (embedded and context.invoked_subcommand not in ("check", "replay")):
+    if (
+        demo
+        or duration is not None
+        or rate is not None
+        or (embedded and context.invoked_subcommand not in ("check", "replay"))
+    ):
         raise click.UsageError(f"--demo, --for, --rate and --embedded do not go with {context.invoked_subcommand}")
     context.meta["embedded"] = embedded
     return ExitCode.OK

@@ -1,8 +1,9 @@
 """The rings of an instance, and which of them outlive it.
 
 The supervisor's side of shared memory: it alone creates, adopts and unlinks. A ring that is on this state directory's
-list (``rings.json``), or has the name of a wanted one, is adopted with what is unread in it; one that no longer fits the configuration is set aside, drained by a serializer without a writer,
-and unlinked when it is empty. At the end an empty ring is unlinked, any other is kept for the next start.
+list (``rings.json``), or has the name of a wanted one, is adopted with what is unread in it. One that no longer fits
+the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. At the end an
+empty ring is unlinked, any other is kept for the next start.
 
 Owns the ring segments, one doorbell per serializer, and ``connections.json`` in the state directory (when each
 connection last received, so that the next run's first gap has its beginning).

@@ -8,12 +8,10 @@ import os
 import re
 import signal
 import socket
-import sys
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -23,7 +21,8 @@ from wsadapter import log, stats_fields, topology
 from wsadapter.children import ChildSpec, page_name
 from wsadapter.config import Config, Feed
 from wsadapter.config_types import address
-from wsadapter.errors import ConfigError, ExitCode, ServiceUnavailable
+from wsadapter.embedded.ports import LOOPBACK, free_port
+from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.exchanges import REGISTRY
 from wsadapter.instance import Instance
 from wsadapter.options import RunOptions
@@ -31,13 +30,15 @@ from wsadapter.rings import LastReceived, Rings
 from wsadapter.stats import StatsPage
 from wsadapter.supervisor import Hooks, Supervisor
 
+if TYPE_CHECKING:
+    from wsadapter.reporter import Reporter
+
 DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 DEMO_STREAMS: Final = (
     "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker",
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
 MARKET_RATE: Final = 1000
-HOST: Final = "127.0.0.1"
 
 
 class Run:
@@ -46,7 +47,7 @@ class Run:
     def __init__(self, options: RunOptions, instance: Instance) -> None:
         self._options = options
         self._instance = instance
-        self._venue_ports = (_free_port(), _free_port()) if options.demo or options.replay else None
+        self._venue_ports = (free_port(), free_port()) if options.demo or options.replay else None
         self.config = self.adapted(options.config)
         self._plans = topology.plans(self.config)
         service = self.config.service
@@ -65,7 +66,8 @@ class Run:
         """With a venue of our own: its address in every Binance feed, and a feed where there is none."""
         if self._venue_ports is None:
             return config
-        ws_url, rest_url = (f"{scheme}://{HOST}:{port}" for scheme, port in zip(("ws", "http"), self._venue_ports, strict=True))
+        ws_port, rest_port = self._venue_ports
+        ws_url, rest_url = f"ws://{LOOPBACK}:{ws_port}", f"http://{LOOPBACK}:{rest_port}"
         feeds = config.feed or (self._demo_feed(),)
         return msgspec.structs.replace(
             config,
@@ -105,14 +107,14 @@ class Run:
         return found
 
     def _specs(self) -> tuple[ChildSpec, ...]:
-        return topology.specs(
-            self.config, self._plans, self.rings, self.received.of, self._stand_ins(), os.getpid()
-        )
+        return topology.specs(self.config, self._plans, self.rings, self.received.of, self._stand_ins(), os.getpid())
 
     def reload(self) -> tuple[Config, Sequence[ChildSpec]] | None:
         """Read the configuration again; raises `ConfigError` when it is not valid, and nothing has changed then."""
         options = self._options
-        config = self.adapted(configuration.load(options.config_path, os.environ, demo=options.demo, implemented=tuple(REGISTRY)))
+        config = self.adapted(
+            configuration.load(options.config_path, os.environ, demo=options.demo, implemented=tuple(REGISTRY))
+        )
         fixed = (self.config.service, self.config.ring, self.config.monitor)
         if (config.service, config.ring, config.monitor) != fixed:
             raise ConfigError([("service", "a reload cannot change [service], [ring] or [monitor]: restart instead")])
@@ -139,54 +141,6 @@ class Run:
         connections = [spec.name for spec in self.specs if spec.role == "ingest"]
         pages = self.counters("ingest")
         self.received.keep({name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)})
-
-
-class Reporter:
-    """What a person sees of a run with stand-ins: the live table while it runs, the account at its end."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._started_ns = time.time_ns()
-        self._before = {role: run.counters(role) for role in ("ingest", "consumer", "exchange")}
-        self._over = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="top", daemon=True)
-        self.lost = 0
-
-    def start(self) -> None:
-        self._watcher.start()
-
-    def _watch(self) -> None:
-        from wsadapter import monitor_client, top  # rich and a client: only a run that shows something pays for them
-
-        top.watch(monitor_client.address(self._run.config), self._over.wait, None)
-
-    def account(self, deadline: float) -> None:
-        """Print what became of every event; called when the road is drained and ClickHouse is still there."""
-        from rich.console import Console
-
-        from wsadapter import summary
-
-        self._over.set()
-        self._watcher.join(max(0.0, min(2.0, deadline - time.monotonic())))
-        since = {
-            role: [_minus(now, then) for now, then in zip(self._run.counters(role), before, strict=True)]
-            for role, before in self._before.items()
-        }
-        try:
-            account = summary.collect(
-                self._run.config.clickhouse,
-                summary.Counted(**since),
-                self._started_ns,
-                self._run.rings.unread_by_stream(),
-                _answers(self._run.config.kafka.bootstrap_servers),
-                self._run.rings.adopted,
-            )
-        except ServiceUnavailable as error:
-            print(f"no summary: {error}", file=sys.stderr)
-            return
-        self.lost = account.lost
-        console = Console()
-        summary.show(account, console if console.is_terminal else Console(width=120))
 
 
 def run(options: RunOptions) -> int:
@@ -224,7 +178,7 @@ def run(options: RunOptions) -> int:
     )
     supervisor.append(Supervisor(made.config, made.specs, instance, hooks=hooks, run_for=options.duration))
     if shows:
-        reporter.append(Reporter(made))
+        reporter.append(_report(made))
         reporter[0].start()
     code = supervisor[0].run()
     made.rings.close()
@@ -232,6 +186,12 @@ def run(options: RunOptions) -> int:
     if code == ExitCode.OK and any(shown.lost for shown in reporter):
         return ExitCode.LOSS
     return code
+
+
+def _report(made: Run) -> "Reporter":
+    from wsadapter import reporter  # only a run that shows something pays for what it imports
+
+    return reporter.Reporter(made.config, made.rings, made.counters)
 
 
 def _load_of(rate: int | None) -> dict[str, Any]:
@@ -263,28 +223,6 @@ def _await_replay(made: Run, supervisor: Supervisor) -> None:
     supervisor.stop()
 
 
-def _minus(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
-    return {field: value - before.get(field, 0) for field, value in now.items()}
-
-
-def _answers(servers: str) -> bool:
-    """Whether one of these addresses accepts a connection."""
-    for server in servers.split(","):
-        try:
-            socket.create_connection(address(server), 2.0).close()
-        except OSError:
-            continue
-        return True
-    return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _require_free(options: RunOptions) -> None:
     """Refuse to start on addresses that somebody else serves."""
     config = options.config
@@ -303,5 +241,3 @@ def _require_free(options: RunOptions) -> None:
                 errors.append((key, f"{text}: {error.strerror}"))
     if errors:
         raise ConfigError(errors)
-
-

@@ -18,12 +18,12 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from wsadapter import doorbell
-from wsadapter.log import get_logger
 from wsadapter.builders import BAD_RECORD, BUILDERS
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.histogram import Histogram
 from wsadapter.lifecycle import Child, ChildState, run_child
+from wsadapter.log import get_logger
 from wsadapter.ring import RingReader
 from wsadapter.stats import StatsPage
 from wsadapter.streams import BY_KIND, DEAD_LETTER, SPECS
@@ -140,7 +140,7 @@ class Serializer:
         self._delivery = Histogram(page, "delivery_seconds")
 
     def cycle(self) -> bool:
-        """Deliver one batch of every ring; False when there was nothing to read, or it was abandoned at the deadline."""
+        """Deliver one batch of every ring; False when there was nothing to read, or the deadline came first."""
         batches: dict[int, list[dict[str, Any]]] = {kind: [] for kind in BY_KIND}
         for reader in self._readers:
             self._build(reader, batches)

@@ -171,13 +171,15 @@ def show(summary: Summary, console: Console) -> None:
     """Print the account as a table, then one line of totals that a program can read too."""
     known = summary.accounts and summary.accounts[0].sent is not None
     table = Table(title="What became of every event", title_justify="left")
-    table.add_column("table")
+    table.add_column("table", no_wrap=True)
     headings = ["venue sent"] if known else []
     headings += ["in the ring", "rows (FINAL)", "open candles", "dropped", "rejected", "missed", "waiting"]
     headings += ["lost", "duplicates"]
     for heading in headings:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for a in summary.accounts:
+        if not (a.sent or a.published or a.rows):
+            continue
         cells = [a.sent] if known else []
         cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.waiting]
         cells += [a.lost, a.duplicates]
@@ -188,6 +190,7 @@ def show(summary: Summary, console: Console) -> None:
     console.print(
         f"rows {rows}  lost {summary.lost}  duplicates {summary.duplicates}  gaps {gaps}  "
         f"redelivered and dropped {summary.redelivered}  dead letters {summary.dead_letters}  "
-        f"decode errors {summary.decode_errors}  adopted {summary.adopted}  waiting {summary.waiting}  in {summary.seconds:.1f} s",
+        f"decode errors {summary.decode_errors}  adopted {summary.adopted}  waiting {summary.waiting}  "
+        f"in {summary.seconds:.1f} s",
         soft_wrap=True,
     )

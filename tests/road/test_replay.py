@@ -113,7 +113,7 @@ def _equal(wanted: Any, text: str) -> bool:
         return [Decimal(level) for level in levels] == [Decimal(level) for level in wanted]
     if isinstance(wanted, int):
         names = {"SNAPSHOT": 1, "DELTA": 2}
-        return names.get(text, None) == wanted if text in names else int(text) == wanted
+        return names.get(text) == wanted if text in names else int(text) == wanted
     return text == wanted or Decimal(text) == Decimal(wanted)
 
 

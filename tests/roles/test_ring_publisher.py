@@ -1,4 +1,4 @@
-"""What ingest puts into a ring: events in order, a Gap for what did not fit, the connection's own gap open and closed."""
+"""What ingest puts into a ring: events in order, a Gap for what did not fit, the connection's gap open and ended."""
 
 import os
 from collections.abc import Iterator

@@ -14,7 +14,26 @@ def empty(clickhouse: str) -> Iterator[TableBench]:
     bench.close()
 
 
+@pytest.fixture(scope="session")
+def shared(clickhouse: str) -> Iterator[TableBench]:
+    bench = TableBench(clickhouse).create()
+    yield bench
+    bench.close()
+
+
 @pytest.fixture
-def bench(empty: TableBench) -> TableBench:
-    """All tables and views, empty."""
-    return empty.create()
+def bench(shared: TableBench) -> TableBench:
+    """All tables and views, empty. Not for tests that change them."""
+    return shared.clear()
+
+
+@pytest.fixture(scope="session")
+def shared_with_open_candles(clickhouse: str) -> Iterator[TableBench]:
+    bench = TableBench(clickhouse, open_candles=True).create()
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def with_open_candles(shared_with_open_candles: TableBench) -> TableBench:
+    return shared_with_open_candles.clear()

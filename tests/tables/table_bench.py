@@ -27,6 +27,7 @@ class TableBench:
         self.settings = ClickHouse(url=url, database=f"t{os.getpid()}b{next(_numbers)}", **settings)
         self.client = clickhouse.connect(self.settings)
         self._inserts = itertools.count()
+        self._tests = 0
         self.inserter = Inserter(self.client, SPECS)
 
     def create(self) -> "TableBench":
@@ -38,9 +39,20 @@ class TableBench:
         head = statement(self.settings.database, BY_STREAM[stream])
         values = list(messages)
         body = b"".join(varint(len(value)) + value for value in values)
-        return self.inserter.insert(
-            BY_STREAM[stream], head + body, len(values), made or token("t", 0, next(self._inserts), 0, body)
-        )
+        made = self.token(made) if made else token("t", 0, next(self._inserts), 0, body)
+        return self.inserter.insert(BY_STREAM[stream], head + body, len(values), made)
+
+    def token(self, name: str) -> str:
+        """A token that no earlier test has used: tables remember them when they are emptied."""
+        return f"{name}-{self._tests}"
+
+    def clear(self) -> "TableBench":
+        """Empty all tables for the next test; making them anew takes seconds."""
+        self._tests += 1
+        used = "SELECT name FROM system.tables WHERE database = '{db}' AND total_rows > 0"
+        for (name,) in self.sql(used):
+            self.command(f"TRUNCATE TABLE {{db}}.{name}")
+        return self
 
     def events(self, *events: Event) -> None:
         """One insert per event; the ring identity is (1, its number)."""

@@ -49,13 +49,12 @@ class SerializerAlone(Role):
         }  # fmt: skip
 
 
-def full_ring(directory: Path, services: Services, count: int) -> tuple[Kafka, int, dict[str, Any]]:
-    """Fill, then deliver; the topics (now full), how many events are in them, and what it cost."""
-    kafka = services.topics(services.prefix())
+def full_ring(directory: Path, kafka: Kafka, count: int) -> tuple[int, dict[str, Any]]:
+    """Fill a ring, then deliver it; how many events are in the topics now, and what delivering them cost."""
     with closing(Ring(RING)) as source:
         events = fill(directory, source, count)
         with closing(SerializerAlone(directory, kafka, source)) as serializer:
-            return kafka, events, serializer.measure(events, 60)
+            return events, serializer.measure(events, 60)
 
 
 def paced(directory: Path, services: Services, count: int) -> dict[str, Any]:

@@ -76,7 +76,7 @@ class Connection:
         self._stop = asyncio.Event()
         self._session: Session | None = None
         self._states = dict.fromkeys(self.exchange.last_receive_ns, SubscriptionState.REQUESTED)
-        self._unanswered = set(self._states)
+        self._unanswered: set[str] = set()
         self._at_open = dict(self.exchange.last_receive_ns)
         """Receive times when the socket came up: what differs was received since, whatever the wall clock did."""
         self._attempt = 0

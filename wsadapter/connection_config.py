@@ -6,9 +6,11 @@ exchange module (names) and here (numbers); both raise `ConfigError` with every 
 
 from collections.abc import Sequence
 from typing import Final, Protocol, Self
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from wsadapter.config_types import loopback
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges.base import FeedSettings
 
@@ -109,6 +111,8 @@ class ConnectionConfig(Struct, frozen=True):
             for name, value in (("symbols", self.symbols), ("streams", self.streams), ("intervals", self.intervals))
             if isinstance(value, str)
         ]
+        if self.ws_url and (refused := _refused_url(self.ws_url)):
+            errors.append(("ws_url", refused))
         for name in ("reconnect_backoff", "reconnect_backoff_max", "ping_interval", "pong_timeout", "connect_timeout"):
             if not 0 < getattr(self, name) <= 86_400:
                 errors.append((name, "must be more than 0 and at most a day of seconds"))
@@ -121,6 +125,20 @@ class ConnectionConfig(Struct, frozen=True):
                 errors.append((name, "must be 1 KiB to 1 GiB"))
         if errors:
             raise ConfigError(errors)
+
+
+def _refused_url(url: str) -> str:
+    """Why not, or empty."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "not a URL"
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
+        return "must be wss://host or wss://host:port (ws:// on loopback)"
+    if parts.scheme == "ws" and not loopback(parts.hostname):
+        return "ws:// is for loopback only, use wss://"
+    return ""
 
 
 class ConnectedFeed(FeedSettings, Protocol):

@@ -85,7 +85,7 @@ async def dial(endpoint: Endpoint, listener: WSListener, tls: ssl.SSLContext | N
                 read_buffer_init_size=endpoint.read_buffer_size,
                 **(secure if endpoint.url.startswith("wss:") else {}),
             )
-    except (OSError, WSError) as error:  # TimeoutError is an OSError
+    except (OSError, WSError, ValueError) as error:  # TimeoutError is an OSError; a host that is no name a ValueError
         raise _failure(error, deadline.expired()) from error
     finally:
         abandoned = True
@@ -94,7 +94,7 @@ async def dial(endpoint: Endpoint, listener: WSListener, tls: ssl.SSLContext | N
     return transport
 
 
-def _failure(error: OSError | WSError, expired: bool) -> DialFailed:
+def _failure(error: OSError | WSError | ValueError, expired: bool) -> DialFailed:
     detail = f"{type(error).__name__}: {error}"
     if isinstance(error, WSInvalidStatusError) and error.response is not None:
         status = int(error.response.status)
@@ -105,7 +105,7 @@ def _failure(error: OSError | WSError, expired: bool) -> DialFailed:
     if isinstance(error, TimeoutError):
         # within the deadline it is picows' own timeout, which runs when TCP and TLS stand
         return DialFailed("connect" if expired else "handshake", "timed out")
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return DialFailed("dns", detail)
     # once TCP stands, and before the protocol does, there is only TLS that a reset can interrupt
     if isinstance(error, ssl.SSLError | ConnectionResetError | ConnectionAbortedError):

@@ -88,6 +88,9 @@ class RingPublisher:
     on_liquidation = on_book_ticker = on_open_interest = on_gap = publish
 
     def on_error(self, kind: str, detail: str) -> None:
+        """A frame without an event. A refused subscription is one too here, and is no decode error: see its state."""
+        if kind == "refused":
+            return
         self._cells[self._errors.get(kind, self._errors["other"])] += 1
 
     def on_read_end(self) -> None:

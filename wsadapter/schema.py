@@ -81,6 +81,11 @@ class View(Struct, frozen=True):
         )
 
 
+def _ttl(column: str, days: int | None) -> str:
+    # Date lasts until 2149; DateTime ends in 2106, and a sum beyond it would expire at once
+    return f"toDate({quoted(column)}) + INTERVAL {days} DAY" if days else ""
+
+
 def event_table(spec: StreamSpec, ttl_days: int | None) -> Table:
     own = [(c.name, stored_type(c), codec(c)) for c in table_columns(spec)]
     own.append(("time", _TIME, "Delta, ZSTD(1)"))
@@ -92,7 +97,7 @@ def event_table(spec: StreamSpec, ttl_days: int | None) -> Table:
         "ReplacingMergeTree(version)",
         tuple(_key(part) for part in ("exchange", "symbol", *spec.order_by)),
         f"toYYYYMM({quoted(spec.partition_time)})",
-        f"toDateTime({quoted(spec.partition_time)}) + INTERVAL {ttl_days} DAY" if ttl_days else "",
+        _ttl(spec.partition_time, ttl_days),
     )
 
 
@@ -118,7 +123,7 @@ def rejected_table(ttl_days: int | None) -> Table:
         ),
         "ReplacingMergeTree",
         (*(quoted(name) for name in ("stream", "exchange", "symbol", "receive_time")), "sipHash64(record)"),
-        ttl=f"toDateTime(`receive_time`) + INTERVAL {ttl_days} DAY" if ttl_days else "",
+        ttl=_ttl("receive_time", ttl_days),
     )
 
 
@@ -138,7 +143,7 @@ def instrument_table(ttl_days: int | None) -> Table:
         ),
         "ReplacingMergeTree(version)",
         ("`exchange`", "`symbol`"),
-        ttl=f"toDateTime(`time`) + INTERVAL {ttl_days} DAY" if ttl_days else "",
+        ttl=_ttl("time", ttl_days),
     )
 
 

@@ -7,8 +7,10 @@ import subprocess
 import time
 from pathlib import Path
 from shutil import which
+from typing import Any
 
 import pytest
+import uvloop
 from client.loopback_ws import Loopback, Peer, Script, behave, run, trade, until
 from client.recording import Recording, config
 from picows import WSListener
@@ -87,7 +89,9 @@ def test_retry_after_as_a_date() -> None:
     ("url", "reason"),
     [
         ("ws://127.0.0.1:1/", "connect"),
-        ("ws://no-such-host.invalid/", "dns"),
+        # an interface that is not there: fails in the resolver, asks no server
+        ("ws://[fe80::1%nosuchif]/", "dns"),
+        (f"ws://{'a' * 64}.invalid/", "dns"),
         ("wss://127.0.0.1:PORT/", "tls"),
         ("http://127.0.0.1:PORT/", "handshake"),
     ],
@@ -202,7 +206,10 @@ def test_a_certificate_that_nobody_signed_is_refused(certificate: Path) -> None:
     assert "self-signed" in error.detail
 
 
-def test_a_trusted_certificate_works_and_only_for_its_host(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_a_trusted_certificate_works_and_only_for_its_host(
+    loop: Any, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", f"{certificate}.crt")
 
     async def feed(peer: Peer) -> None:
@@ -221,7 +228,7 @@ def test_a_trusted_certificate_works_and_only_for_its_host(certificate: Path, mo
         assert handler.numbers == [5]
         assert handler.lost == ["stopped"]
 
-    run(body())
+    run(body(), loop)
 
 
 @pytest.mark.filterwarnings("ignore:.*TLSv1.*is deprecated")

@@ -16,15 +16,17 @@ from wsadapter.builders import message_of
 from wsadapter.config import ClickHouse, Config, Kafka, Service
 from wsadapter.events import Event
 from wsadapter.stats_fields import CONSUMER
-from wsadapter.streams import BY_EVENT, BY_STREAM, DEAD_LETTER
+from wsadapter.streams import BY_EVENT, DEAD_LETTER, SPECS
 from wsadapter.topics import consumer_config, ensure_topics, group_id, producer_config, topic_name
 
 _numbers = itertools.count()
 
 
+_MESSAGES = {spec.event: message_of(spec) for spec in SPECS}
+
+
 def message(event: Event, epoch: int, position: int) -> bytes:
-    made = message_of(BY_EVENT[type(event)])(event, epoch, position)
-    return bytes(made.SerializeToString())
+    return bytes(_MESSAGES[type(event)](event, epoch, position).SerializeToString())
 
 
 class Rig:
@@ -136,6 +138,3 @@ class Rig:
 
     def close(self) -> None:
         self.process.close()
-
-
-STREAMS = tuple(BY_STREAM)

@@ -83,7 +83,7 @@ def mutated(sample: bytes, dice: random.Random) -> bytes:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=300)
+@settings(max_examples=100)
 def test_damaged_frames(seed: int) -> None:
     dice, venue = random.Random(seed), exchange(*SYMBOLS, names=("btcusdt@aggTrade",))
     venue.open()
@@ -107,7 +107,7 @@ json_values = st.recursive(
 
 
 @given(st.sampled_from(SAMPLES), st.data())
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_any_value_in_place_of_any_other(sample: bytes, data: st.DataObject) -> None:
     document = json.loads(sample)
     place = document
@@ -125,5 +125,6 @@ def test_any_value_in_place_of_any_other(sample: bytes, data: st.DataObject) -> 
 
 
 @given(json_values)
+@settings(max_examples=50)
 def test_any_document(document: object) -> None:
     check(exchange(*SYMBOLS).receive(json.dumps(document).encode(), RECEIVED))

@@ -182,6 +182,13 @@ def test_duplicate_keys_the_last_one_wins() -> None:
     assert trade.price == "0.2"
 
 
+def test_minus_one_is_no_trade_id() -> None:
+    (trade,) = receive({**AGG, "f": -1, "l": -1})
+
+    assert isinstance(trade, Trade)
+    assert (trade.first_trade_id, trade.last_trade_id) == (None, None)
+
+
 def test_unknown_fields_are_not_looked_at() -> None:
     (trade,) = receive({**AGG, "nq": "nan", "new": {"p": [1, 2]}, "st": 1})
 

@@ -148,6 +148,12 @@ def test_a_text_is_not_a_list_of_names() -> None:
     assert [path for path, _ in raised.value.errors] == ["symbols", "streams", "ping_interval"]
 
 
+@pytest.mark.parametrize("url", ["ws://example.com", "http://127.0.0.1", "wss://", "ws://127.0.0.1:99999", "x"])
+def test_addresses_that_are_refused(url: str) -> None:
+    with pytest.raises(ConfigError, match="ws_url"):
+        ConnectionConfig(symbols=["BTCUSDT"], ws_url=url).feed()
+
+
 def test_an_unknown_venue_is_a_configuration_error() -> None:
     with pytest.raises(ConfigError, match="is not implemented"):
         load("mtgox")

@@ -18,8 +18,11 @@ from wsadapter.streams import BY_EVENT, BY_STREAM, SPECS
 _numbers = itertools.count()
 
 
+_MESSAGES = {spec.event: message_of(spec) for spec in SPECS}
+
+
 def message(event: Event, epoch: int, position: int) -> bytes:
-    return bytes(message_of(BY_EVENT[type(event)])(event, epoch, position).SerializeToString())
+    return bytes(_MESSAGES[type(event)](event, epoch, position).SerializeToString())
 
 
 class TableBench:

@@ -83,8 +83,8 @@ def test_all_fixed_tables_are_there() -> None:
 def test_no_ttl_unless_configured() -> None:
     assert "TTL" not in schema.ddl(SETTINGS)
     settings = ClickHouse(ttl_days={"trade": 30, "kline": 365, "rejected": 7})
-    assert "TTL toDateTime(`time`) + INTERVAL 30 DAY\n" in statement("trade", settings)
-    assert "TTL toDateTime(`open_time`) + INTERVAL 365 DAY\n" in statement("kline", settings)
+    assert "TTL toDate(`time`) + INTERVAL 30 DAY\n" in statement("trade", settings)
+    assert "TTL toDate(`open_time`) + INTERVAL 365 DAY\n" in statement("kline", settings)
     assert "INTERVAL 7 DAY" in statement("rejected", settings)
     assert "TTL" not in statement("depth", settings)
 

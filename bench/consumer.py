@@ -1,0 +1,80 @@
+"""Consumer alone: full topics -> ClickHouse, beside a bare loop and beside decode + `client.insert`.
+
+All three read the same topics into a database of their own. Ours joins its group while the topics are empty and is held
+(SIGSTOP) while a serializer fills them, so that neither its start nor the join is in the figures; theirs begin at
+their first message. All end with the last row. CPU is the consumer process's over the messages; the engine's is not in
+it. Open candles are messages without a row.
+"""
+
+import os
+import signal
+import sys
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.accounts import Stopwatch, memory
+from bench.processes import PREFIX, BenchFailed, Program, Role
+from bench.services import Services, config
+from wsadapter import stats_fields
+from wsadapter.config import ClickHouse, Config, Kafka
+from wsadapter.streams import SPECS
+
+
+def settings(services: Services, directory: Path, kafka: Kafka, mode: str) -> Config:
+    database = f"{PREFIX}{mode}{time.monotonic_ns()}"
+    return config("consumer", directory, kafka, clickhouse=ClickHouse(url=services.url, database=database))
+
+
+def ours(directory: Path, services: Services, kafka: Kafka, deliver: Callable[[], int]) -> dict[str, Any]:
+    """``deliver`` fills the topics and says how many messages are in them."""
+    made = settings(services, directory, kafka, "ours")
+    with closing(Role("wsadapter.consumer", made, stats_fields.CONSUMER, directory, options={"number": 0})) as role:
+        role.wait_for(lambda: role.page["rebalances_total"], 60, "group joined")
+        os.kill(role.pid, signal.SIGSTOP)
+        try:
+            expected = deliver()
+            watch = Stopwatch({"consumer": role.pid})
+        finally:
+            os.kill(role.pid, signal.SIGCONT)
+        taken = Taken(role, made.clickhouse)
+        role.wait_for(lambda: taken.rows() >= expected, 120, f"{expected} rows")
+        wall, cpu, held = watch.wall(), watch.cpu()["consumer"], memory(role.pid)
+        if letters := role.total("dead_letters_total"):
+            raise BenchFailed(f"consumer: {letters} dead letters")
+        return {
+            "rows": expected, "cpu_us": cpu / expected * 1e6, "per_s": expected / wall,
+            "inserts": role.page["inserts_total"], "rss_anon_mb": held.anon,
+        }  # fmt: skip
+
+
+class Taken:
+    """Rows in the tables, and candles that were taken and have none."""
+
+    def __init__(self, role: Role, clickhouse: ClickHouse) -> None:
+        self._role, self._url, self._next = role, clickhouse.url, 0.0
+        counts = (f"(SELECT count() FROM {clickhouse.database}.{spec.name})" for spec in SPECS)
+        self._query = urllib.parse.urlencode({"query": f"SELECT {' + '.join(counts)}"})
+        self._known = 0
+
+    def rows(self) -> int:
+        """The engine is asked ten times a second, when all was taken."""
+        if time.monotonic() > self._next:
+            self._next = time.monotonic() + 0.1
+            with urllib.request.urlopen(f"{self._url}/?{self._query}", timeout=30) as answer:
+                self._known = int(answer.read())
+        return self._known + self._role.page['consumed_total{stream="kline"}']
+
+
+def bare(mode: str, directory: Path, services: Services, kafka: Kafka, expected: int) -> dict[str, Any]:
+    """``mode``: raw or insert, see `bench.bare_consumer`."""
+    made = settings(services, directory, kafka, mode)
+    argv = [sys.executable, "-m", "bench.bare_consumer", mode, msgspec.json.encode(made).decode(), expected]
+    with Program(argv, directory / f"bare_{mode}.log") as program:
+        return program.result(180)

@@ -1,0 +1,149 @@
+"""Tables are made when missing, left alone when right, and refused by name when not; then nothing is written."""
+
+import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
+from samples import trade
+from tables.table_bench import TableBench, message
+
+from wsadapter import clickhouse, schema
+from wsadapter.config import ClickHouse
+from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.streams import SPECS
+
+pytestmark = pytest.mark.integration
+
+
+def existing(bench: TableBench) -> set[str]:
+    return {name for (name,) in bench.sql("SELECT name FROM system.tables WHERE database = '{db}'")}
+
+
+def test_everything_is_made_once_and_left_alone_then(empty: TableBench) -> None:
+    empty.create()
+    made = existing(empty)
+    empty.insert("trade", [message(trade(1), 1, 1)])
+    empty.create()
+
+    assert made == schema.names(empty.settings)
+    assert empty.count("trade") == 1
+    assert clickhouse.verify(empty.client, empty.settings) == {}
+
+
+def test_what_a_crash_left_half_made_is_completed(empty: TableBench) -> None:
+    for statement in schema.statements(empty.settings)[:7]:
+        empty.command(statement)
+    empty.create()
+
+    assert existing(empty) == schema.names(empty.settings)
+
+
+ALTERED = {
+    "ALTER TABLE {db}.trade DROP COLUMN trade_id": None,  # refused: it is in the sorting key
+    "ALTER TABLE {db}.trade DROP COLUMN quantity": "trade: column quantity Decimal(38,12) is missing",
+    "ALTER TABLE {db}.ticker MODIFY COLUMN last_price Float64": "ticker: column last_price is Float64, not Decimal(38,",
+    "ALTER TABLE {db}.mark_price MODIFY COLUMN index_price Nullable(Decimal(38,18))": "mark_price: column index_price",
+    "ALTER TABLE {db}.gap MODIFY SETTING non_replicated_deduplication_window = 0": "gap: setting non_replicated",
+    "DROP TABLE {db}.depth_in": "depth_in is missing",
+    "DROP VIEW {db}.book_ticker_mv": "book_ticker_mv is missing",
+    "DROP VIEW {db}.liquidation_rejected_mv": "liquidation_rejected_mv is missing",
+    "ALTER TABLE {db}.kline_mv MODIFY COMMENT 'mine'": "kline_mv was made by another version",
+}
+
+
+def test_each_difference_is_named_and_only_its_streams_wait(empty: TableBench) -> None:
+    empty.create()
+    for statement, words in ALTERED.items():
+        if words is None:
+            with pytest.raises(DatabaseError):
+                empty.command(statement)
+        else:
+            empty.command(statement)
+    found = clickhouse.mismatches(empty.settings, clickhouse.catalog(empty.client, empty.settings), missing=True)
+    texts = [text for _, text in found]
+    expected = [f"{empty.settings.database}.{words}" for words in ALTERED.values() if words]
+
+    assert len(texts) == len(expected)
+    for words in expected:
+        assert any(words in text for text in texts), words
+    assert set(clickhouse.verify(empty.client, empty.settings)) == {
+        "trade", "ticker", "mark_price", "gap", "depth", "book_ticker", "liquidation", "kline"
+    }  # fmt: skip
+
+
+def test_without_the_table_of_rejects_everything_waits(empty: TableBench) -> None:
+    empty.create()
+    empty.command("DROP TABLE {db}.rejected")
+
+    assert set(clickhouse.verify(empty.client, empty.settings)) == {spec.name for spec in SPECS}
+
+
+def test_every_difference_is_said_at_once_and_nothing_is_made(empty: TableBench) -> None:
+    database = empty.settings.database
+    empty.command(f"CREATE DATABASE {database}")
+    empty.command("CREATE TABLE {db}.trade (exchange String, price Float64) ENGINE = MergeTree ORDER BY exchange")
+    empty.command("CREATE TABLE {db}.depth (a Int8) ENGINE = Log")
+
+    with pytest.raises(SchemaMismatch) as caught:
+        empty.create()
+
+    said = str(caught.value)
+    for words in (
+        "trade: column symbol", "trade: column price is Float64", "trade: column exchange is String",
+        "trade: engine is MergeTree", "trade: sorting key is (exchange)", "trade: partition key is none",
+        "depth: engine is", "depth: column update_type",
+    ):  # fmt: skip
+        assert words in said
+    assert existing(empty) == {"trade", "depth"}
+
+
+def test_another_sorting_key_and_engine_are_differences(empty: TableBench) -> None:
+    (made,) = (s for s in schema.statements(empty.settings) if ".`ticker`\n" in s and s.startswith("CREATE TABLE"))
+    empty.command(f"CREATE DATABASE {empty.settings.database}")
+    empty.command(
+        made.replace("(`exchange`, `symbol`, `time`)", "(`symbol`, `time`)").replace(
+            "ReplacingMergeTree(version)", "MergeTree"
+        )
+    )
+
+    with pytest.raises(
+        SchemaMismatch, match=r"ticker: engine is MergeTree(.|\n)*ticker: sorting key is \(symbol, time\)"
+    ):
+        empty.create()
+
+
+def test_what_an_operator_added_is_no_difference(empty: TableBench) -> None:
+    empty.create()
+    empty.command("ALTER TABLE {db}.trade ADD COLUMN note String DEFAULT 'x'")
+    empty.command("ALTER TABLE {db}.trade MODIFY TTL toDateTime(time) + INTERVAL 3000 DAY")
+    empty.command("CREATE TABLE {db}.mine (a Int8) ENGINE = Log")
+    empty.create()
+    empty.insert("trade", [message(trade(1), 1, 1)])
+
+    assert empty.sql("SELECT note FROM {db}.trade") == [["x"]]
+
+
+def test_a_toggle_of_open_candles_says_which_view(bench: TableBench) -> None:
+    toggled = ClickHouse(url=bench.settings.url, database=bench.settings.database, open_candles=True)
+
+    with pytest.raises(SchemaMismatch, match=r"kline_mv .*open_candles(.|\n)*kline_rejected_mv"):
+        clickhouse.create_or_verify(bench.client, toggled)
+
+
+def test_a_server_that_is_too_old_is_named(bench: TableBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clickhouse, "MINIMUM_VERSION", (99, 1))
+
+    with pytest.raises(SchemaMismatch, match=r"ClickHouse at http.* is version \d+\.\d+.*; 99\.1 or newer is needed"):
+        clickhouse.connect(bench.settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("25.6.3.1-lts", (25, 6, 3, 1)), ("26.9.2.1", (26, 9, 2, 1)), ("head", ()), ("25.8", (25, 8))]
+)
+def test_version_numbers(text: str, number: tuple[int, ...]) -> None:
+    assert clickhouse.version_number(text) == number
+    assert (clickhouse.version_number("25.10.1") >= clickhouse.MINIMUM_VERSION) is True
+    assert (clickhouse.version_number("25.5.9") >= clickhouse.MINIMUM_VERSION) is False
+
+
+def test_a_server_that_is_not_there_is_not_there() -> None:
+    with pytest.raises(ServiceUnavailable, match=r"http://127\.0\.0\.1:1: "):
+        clickhouse.connect(ClickHouse(url="http://127.0.0.1:1"))

@@ -119,13 +119,16 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_into_the_tabl
 
 
 def test_a_topic_of_nothing_but_rubbish_is_passed(rig: Rig) -> None:
-    rig.send("ticker", [bytes([n % 256]) * 40 for n in range(256)])
+    rubbish = [bytes([n]) * 40 for n in range(256)]
+    rig.send("ticker", rubbish)
     rig.process.start()
-    eventually(lambda: sum(rig.page[f'dead_letters_total{{reason="{r}"}}'] for r in ("parse", "foreign")) == 256, 30)
+    eventually(lambda: len(rig.dead_letters()) + rig.count("rejected") >= 256, 30)
 
     assert rig.process.stop() == 0
-    assert (rig.count("ticker"), rig.count("rejected")) == (0, 0)
-    assert len(rig.dead_letters()) == 256
+    assert rig.count("ticker") == 0
+    # 0x38 is the tag of the receive time: 40 of them are a message of ours, and one that cannot be kept
+    assert {value for value, _ in rig.dead_letters()} == set(rubbish) - {b"\x38" * 40}
+    assert rig.count("rejected") == 1
 
 
 def test_a_batch_of_many_months_is_inserted_in_parts(rig: Rig) -> None:

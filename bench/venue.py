@@ -53,6 +53,7 @@ class Feed(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.writable.set()
         self._venue.feeds.remove(self)
+        self._venue.changes += 1
 
     def pause_writing(self) -> None:
         self.writable.clear()
@@ -79,11 +80,14 @@ class Venue:
         self.options = options
         self.tape: Any = frames.tape()
         self.feeds: list[Feed] = []
+        self.changes = 0
+        """Of connections and of what they subscribed to."""
         self._timer: asyncio.TimerHandle | None = None
         self._started = options.manual
 
     def settle(self) -> None:
         """Something subscribed; the automatic order starts when that has been a moment ago."""
+        self.changes += 1
         if self._started:
             return
         if self._timer:
@@ -130,7 +134,7 @@ class Venue:
         """Sleeps between frames, so that it leaves the core to others (at most 1 ms at a time: the loop must turn)."""
         rng, sent = random.Random(11), 0
         ready = [prepared(kind, payload) for kind, payload in made]
-        by_stream, known = self._takers(), list(self.feeds)
+        by_stream, known = self._takers(), self.changes
         due = time.monotonic()
         for stream, payload, stamp_at, event_at in ready:
             due += rng.expovariate(rate)
@@ -138,8 +142,8 @@ class Venue:
                 time.sleep(min(left, LONGEST_SLEEP))
                 await asyncio.sleep(0)
             await asyncio.sleep(0)
-            if self.feeds != known:
-                by_stream, known = self._takers(), list(self.feeds)
+            if self.changes != known:
+                by_stream, known = self._takers(), self.changes
             payload[event_at : event_at + 13] = b"%d" % (time.time_ns() // 1_000_000)
             if stamp_at:
                 end = payload.index(b",", stamp_at)

@@ -187,15 +187,16 @@ class Consumer:
     def _drain(self) -> None:
         """Read to where the logs end now, insert that and commit it; at the deadline leave it to the next start."""
         until = self._child.deadline - DRAIN_MARGIN
+        ends: dict[tuple[str, int], int] | None
         try:
             ends = self._group.end_offsets()
         except ServiceUnavailable as error:
-            log.warning("end offsets not known, draining what was fetched", reason=str(error))
-            ends = {}
+            log.warning("end offsets not known, reading until nothing comes", reason=str(error))
+            ends = None
         last_came = time.monotonic()
         while (now := time.monotonic()) < until:
             partitions = self._group.partitions
-            read = all(p.next_offset >= ends.get(key, 0) for key, p in partitions.items())
+            read = ends is not None and all(p.next_offset >= ends.get(key, 0) for key, p in partitions.items())
             if (read or now - last_came > QUIET_SECONDS) and all(p.idle for p in partitions.values()):
                 if self._group.settled() or not self._group.broker_up:
                     break

@@ -148,7 +148,7 @@ class Membership:
 
     def end_offsets(self) -> dict[Key, int]:
         """Where the log of each partition ends now; `ServiceUnavailable` when the broker does not say."""
-        bounds = log_bounds(self._kafka, self.partitions.keys(), ANSWER_SECONDS)
+        bounds = log_bounds(self._kafka, self.partitions.keys(), ANSWER_SECONDS * 5)
         return {key: end for key, (_, end) in bounds.items()}
 
     def ends_known(self) -> dict[Key, int]:

@@ -10,9 +10,9 @@ import clickhouse_connect
 import msgspec
 from confluent_kafka import Consumer, Producer, TopicPartition
 from eventually import eventually
+from messages import message_of
 from role_process import RoleProcess
 
-from wsadapter.builders import message_of
 from wsadapter.config import ClickHouse, Config, Kafka, Service
 from wsadapter.events import Event
 from wsadapter.stats_fields import CONSUMER
@@ -93,6 +93,11 @@ class Rig:
     def count(self, table: str, final: bool = False, where: str = "1") -> int:
         rows = self.sql(f"SELECT toInt64(count()) FROM {{db}}.{table} {'FINAL' if final else ''} WHERE {where}")
         return int(rows[0][0])
+
+    def count_or_zero(self, table: str) -> int:
+        """The same while the table may not be there yet."""
+        found = self.sql(f"SELECT toInt64(count()) FROM system.tables WHERE database = '{{db}}' AND name = '{table}'")
+        return self.count(table) if found[0][0] else 0
 
     def wait_rows(self, table: str, rows: int, timeout: float = 30.0) -> None:
         eventually(lambda: self.count(table) >= rows, timeout, f"{rows} rows in {table}, has {self.count(table)}")

@@ -44,3 +44,20 @@ def test_identity_is_the_first_eighteen_bytes() -> None:
 def test_a_record_that_is_no_event_is_named_so(kind: int, payload: bytes) -> None:
     with pytest.raises(BAD_RECORD):
         BUILDERS[kind](payload, EPOCH, POSITION)
+
+
+def test_nothing_of_one_event_is_left_in_the_next() -> None:
+    for one, other in zip(full(), sparse(), strict=True):
+        build = BUILDERS[BY_EVENT[type(one)].kind]
+        expected = build(msgspec.msgpack.encode(other), EPOCH, POSITION)
+        build(msgspec.msgpack.encode(one), EPOCH, 1)
+        assert build(msgspec.msgpack.encode(other), EPOCH, POSITION) == expected
+
+
+def test_a_bad_record_does_not_spoil_the_next() -> None:
+    for event in full():
+        build = BUILDERS[BY_EVENT[type(event)].kind]
+        expected = build(msgspec.msgpack.encode(event), EPOCH, POSITION)
+        with pytest.raises(BAD_RECORD):
+            build(msgspec.msgpack.encode(["x"] * 40), EPOCH, 1)
+        assert build(msgspec.msgpack.encode(event), EPOCH, POSITION) == expected

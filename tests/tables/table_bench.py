@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
+from messages import message_of
 
 from wsadapter import clickhouse
 from wsadapter.batches import varint
-from wsadapter.builders import message_of
 from wsadapter.config import ClickHouse
 from wsadapter.events import Event
 from wsadapter.inserts import Inserter, statement, token

@@ -1,0 +1,97 @@
+"""`python -m bench`: everything, or some sections; see --help. The results go to bench/results and docs."""
+
+import argparse
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bench import figures, results
+from bench.frames import ROOT
+from bench.processes import clean_segments
+from bench.report import show
+from bench.services import Services
+from bench.suite import FULL, QUICK, Suite
+from bench.yardsticks import Yardsticks
+
+SECTIONS = ("micro", "ingest", "road", "serializer", "consumer", "site", "connections")
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="What the road costs, beside the best hand-written loop."
+    )
+    parser.add_argument("--quick", action="store_true", help="under a minute; its figures say little")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, metavar="SECTION", help=", ".join(SECTIONS))
+    parser.add_argument("--rounds", type=int, help="of each comparison")
+    parser.add_argument("--envs", type=Path, help="environments of the peers, as for their run.py")
+    parser.add_argument("--kafka", default="", help="a broker's address; without it one is started")
+    parser.add_argument("--clickhouse", default="", help="a ClickHouse URL; without it an engine is started")
+    parser.add_argument("--results", type=Path, default=results.DIRECTORY)
+    parser.add_argument("--plots", type=Path, default=ROOT / "docs")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    signal.signal(signal.SIGTERM, interrupt)  # unwinds: what was started is stopped
+    size = QUICK if options.quick else FULL
+    if options.rounds:
+        size = type(size)(**{**{f: getattr(size, f) for f in size.__struct_fields__}, "rounds": options.rounds})
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    run = results.circumstances(options.quick)
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="wsadapter-bench-") as name:
+        services = Services(Path(name), options.kafka, options.clickhouse)
+        try:
+            suite = measure(options, size, Path(name), services, console)
+        finally:
+            services.close()
+            clean_segments()
+    for section, found in suite.figures.items():
+        results.append(options.results, section, run, found)
+    results.append(options.results, "table", run, {"rows": [row.plain() for row in suite.rows], "notes": suite.notes})
+    show(console, suite.rows, suite.notes, f"{run['date']}, {run['commit']}, {run['machine']}, Python {run['python']}")
+    for path in figures.write(options.plots, suite.figures, run):
+        console.print(f"plot: {path}", highlight=False)
+    console.print(f"results: {options.results}, {time.monotonic() - began:.0f} s", highlight=False)
+    return int(suite.failed)
+
+
+def measure(options: argparse.Namespace, size: object, directory: Path, services: Services, console: Console) -> Suite:
+    sections = options.only or SECTIONS
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task("services", total=len(sections) + 1)
+
+        def say(line: str) -> None:
+            if line.endswith("..."):
+                progress.update(task, description=line.removesuffix(" ..."))
+            else:
+                console.print(line, highlight=False)
+
+        suite = Suite(QUICK if options.quick else FULL, directory, services, Yardsticks(options.envs), say)
+        suite.size = size  # type: ignore[assignment]
+        if set(sections) & {"road", "serializer", "consumer", "site", "connections"}:
+            say(f"broker: {services.bootstrap}")
+        if set(sections) & {"consumer", "site"}:
+            say(f"ClickHouse: {services.url}")
+        progress.advance(task)
+        for section in sections:
+            suite.run(section)
+            progress.advance(task)
+    return suite
+
+
+def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

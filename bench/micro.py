@@ -1,0 +1,130 @@
+"""Single operations in one process: ring, decoding, building; and the wake-up between two.
+
+Best of many short rounds, in microseconds: the machine is shared, and noise only adds. `bench/bench_ring.py` and
+`bench/bench_decode.py` show more of the first two by themselves.
+"""
+
+import contextlib
+import io
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bench import bench_decode, bench_ring, frames
+from bench.accounts import median, percentile
+from bench.ingest import plan
+from bench.processes import PREFIX, BenchFailed
+from wsadapter import doorbell, ring
+from wsadapter.builders import BUILDERS
+from wsadapter.exchanges.binance import BinanceFutures
+from wsadapter.shm import Segment
+from wsadapter.streams import BY_EVENT
+
+RECORD_BYTES: Final = 110
+FRAMES: Final = 4000
+EPOCH: Final = 1_790_771_371_858_000_000
+
+
+def best_us(call: Callable[[Any], object], items: Sequence[Any], rounds: int) -> float:
+    best = float("inf")
+    for _ in range(rounds):
+        began = time.perf_counter_ns()
+        for item in items:
+            call(item)
+        best = min(best, (time.perf_counter_ns() - began) / len(items))
+    return best / 1000
+
+
+def ring_costs(seconds: float) -> dict[str, float]:
+    """us to put and to poll a record in one process, and records a second between two."""
+    name = f"wsadapter-{PREFIX}-micro"
+    ring.create(name, bench_ring.CAPACITY, 1)
+    try:
+        put, poll = bench_ring.put_and_poll(name, RECORD_BYTES, seconds)
+        rate, wakes = bench_ring.stream(name, RECORD_BYTES, seconds)
+    finally:
+        Segment.unlink(name)
+    return {"put_us": put / 1000, "poll_us": poll / 1000, "stream_per_s": rate, "wake_ups": wakes}
+
+
+def codec_costs(rounds: int) -> dict[str, dict[str, float]]:
+    """us by kind of frame: ``bare`` typed decoding, ``receive`` (checks and event included), ``encode`` into a ring
+    record, ``build`` of key and value from it. ``all`` is the mix."""
+    venue = BinanceFutures(plan("ws://x", "all"))
+    bare = bench_decode.bare_decoder()
+    made = frames.tape().make(FRAMES, "all", frames.CHANNELS, True)
+    by_kind: dict[str, list[memoryview]] = {"all": [memoryview(payload) for _, payload in made]}
+    for kind, payload in made:
+        by_kind.setdefault(kind, []).append(memoryview(payload))
+    encode = msgspec.msgpack.Encoder().encode
+    found = {}
+    for kind, payloads in by_kind.items():
+        events = [venue.receive(payload, EPOCH)[0] for payload in payloads]
+        records = [(BUILDERS[BY_EVENT[type(event)].kind], encode(event)) for event in events]
+        found[kind] = {
+            "bare": best_us(bare, payloads, rounds),
+            "receive": best_us(lambda payload: venue.receive(payload, EPOCH), payloads, rounds),
+            "encode": best_us(encode, events, rounds),
+            "build": best_us(lambda record: record[0](record[1], EPOCH, 4096), records, rounds),
+        }
+    return found
+
+
+def wake_up(count: int) -> dict[str, float]:
+    """Two processes ring each other's doorbell in turn; one way, us."""
+    here, there = doorbell.create(), doorbell.create()
+    command = [sys.executable, "-m", "bench.micro", str(there), str(here)]
+    child = subprocess.Popen(command, pass_fds=(here, there), cwd=frames.ROOT)
+    try:
+        took = sorted(_ping(here, there, count))
+    finally:
+        child.kill()
+        child.wait()
+        os.close(here)
+        os.close(there)
+    return {"p50_us": percentile(took, 0.5), "p99_us": percentile(took, 0.99)}
+
+
+def _ping(here: int, there: int, count: int) -> list[float]:
+    poll = select.poll()
+    poll.register(here, select.POLLIN)
+    took = []
+    for number in range(count + 100):
+        began = time.perf_counter_ns()
+        doorbell.ring(there)
+        if not poll.poll(10_000):
+            raise BenchFailed("wake-up: no answer")
+        doorbell.clear(here)
+        if number >= 100:
+            took.append((time.perf_counter_ns() - began) / 2000)
+    return took
+
+
+def answer(here: int, there: int) -> None:
+    """The other process."""
+    poll = select.poll()
+    poll.register(here, select.POLLIN)
+    while poll.poll(10_000):
+        doorbell.clear(here)
+        doorbell.ring(there)
+
+
+def measure(directory: Path, quick: bool) -> dict[str, Any]:
+    with contextlib.redirect_stdout(io.StringIO()):  # the scripts that are reused print
+        return {
+            "ring": ring_costs(0.3 if quick else 2.0),
+            "codec_us": codec_costs(2 if quick else 15),
+            "wake_up": wake_up(1_000 if quick else 20_000),
+            "loop_us": median(bench_ring.loop_ns() for _ in range(3)) / 1000,
+        }
+
+
+if __name__ == "__main__":
+    answer(int(sys.argv[1]), int(sys.argv[2]))

@@ -185,6 +185,19 @@ def test_raw_inserts_of_every_shape(clickhouse: str) -> None:
     assert refused[1]["X-ClickHouse-Exception-Code"] == "48"
 
 
+@pytest.mark.parametrize("target", ["parts", "parts_in"], ids=["table", "through a view"])
+def test_what_fails_at_the_end_of_an_insert_is_an_error(clickhouse: str, target: str) -> None:
+    """chDB's streaming insert would answer with success, and store nothing."""
+    ask(clickhouse, body=b"CREATE OR REPLACE TABLE parts (x UInt32) ENGINE = MergeTree PARTITION BY x ORDER BY x")
+    ask(clickhouse, body=b"CREATE OR REPLACE TABLE parts_in (x UInt32) ENGINE = Null")
+    ask(clickhouse, body=b"CREATE MATERIALIZED VIEW IF NOT EXISTS parts_mv TO parts AS SELECT x FROM parts_in")
+    rows = "\n".join(map(str, range(180)))
+    status, _, body = ask(clickhouse, body=f"INSERT INTO {target} FORMAT TSV\n{rows}".encode())
+
+    assert (status, body[:10]) == (500, b"Code: 252.")
+    assert ask(clickhouse, "SELECT count() FROM parts")[2] == b"0\n"
+
+
 def test_a_bad_row_stores_nothing(clickhouse: str) -> None:
     client = connect(clickhouse)
     client.command("CREATE TABLE strict (a UInt64) ENGINE = MergeTree ORDER BY a")

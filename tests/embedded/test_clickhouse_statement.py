@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsadapter.embedded.clickhouse_statement import Insert, UnsupportedInsert, insert_with_data, output_format
+from wsadapter.embedded.clickhouse_statement import UnsupportedInsert, insert_with_data, output_format
 
 BINARY = bytes(range(256)) + b"FORMAT CSV; '\n--\n"
 
@@ -23,8 +23,16 @@ BINARY = bytes(range(256)) + b"FORMAT CSV; '\n--\n"
 def test_data_begins_after_the_format_clause(before: str, format_clause: str) -> None:
     statement = (before + format_clause).encode() + BINARY
     found = insert_with_data(statement)
-    assert found == Insert(before.encode(), "Protobuf", len(before + format_clause))
+    assert found is not None
+    assert (found.head + found.settings, found.format) == (before.encode(), "Protobuf")
     assert statement[found.data :] == BINARY
+
+
+def test_settings_stand_behind_the_file() -> None:
+    found = insert_with_data(b"INSERT INTO t (a, settings) SETTINGS x = 1 FORMAT Protobuf\n...")
+    assert found is not None
+    wanted = b"INSERT INTO t (a, settings)  FROM INFILE '/f' SETTINGS x = 1  FORMAT Protobuf"
+    assert found.reading("/f") == wanted
 
 
 def test_data_may_begin_on_the_same_line() -> None:

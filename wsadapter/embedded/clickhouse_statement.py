@@ -24,11 +24,16 @@ _OUTPUT_FORMAT = re.compile(rb"\bFORMAT\s+([A-Za-z][A-Za-z0-9]*)\s*(?:SETTINGS\b
 
 
 class Insert(Struct, frozen=True):
-    """``INSERT ... FORMAT <format>`` and where its data begins."""
+    """``INSERT ... [SETTINGS ...] FORMAT <format>`` and where its data begins."""
 
     head: bytes
+    settings: bytes
     format: str
     data: int
+
+    def reading(self, path: str) -> bytes:
+        """The statement that takes its data from a file."""
+        return b"%b FROM INFILE '%b' %b FORMAT %b" % (self.head, path.encode(), self.settings, self.format.encode())
 
 
 class UnsupportedInsert(ValueError):
@@ -37,7 +42,7 @@ class UnsupportedInsert(ValueError):
 
 def insert_with_data(statement: bytes) -> Insert | None:
     """The parts of an INSERT whose data follows a FORMAT clause; None for every other statement."""
-    depth = 0
+    depth = settings = 0
     before = b""
     for token in _TOKEN.finditer(statement[:MAX_QUERY_BYTES]):
         if token["space"] is not None:
@@ -46,7 +51,9 @@ def insert_with_data(statement: bytes) -> Insert | None:
         if not before and word != b"INSERT":
             return None
         if word == b"FORMAT" and depth == 0 and before not in (b"INTO", b"TABLE", b"."):
-            return _with_format(statement, token.start(), token.end())
+            return _with_format(statement, settings or token.start(), token.start(), token.end())
+        if word == b"SETTINGS" and depth == 0 and before not in (b"INTO", b"TABLE", b"."):
+            settings = token.start()
         if word in (b"SELECT", b"WITH", b"VALUES", b"FROM") and depth == 0 and before not in (b"INTO", b"TABLE", b"."):
             _refuse_input_function(statement[token.start() : MAX_QUERY_BYTES])
             return None
@@ -55,14 +62,14 @@ def insert_with_data(statement: bytes) -> Insert | None:
     return None
 
 
-def _with_format(statement: bytes, start: int, end: int) -> Insert | None:
+def _with_format(statement: bytes, settings: int, start: int, end: int) -> Insert | None:
     tokens = (t for t in _TOKEN.finditer(statement, end, MAX_QUERY_BYTES) if t["space"] is None)
     name = next(tokens, None)
     if name is None or name["word"] is None:
         return None  # the engine says what is wrong with it
     data = _DATA_START.match(statement, name.end())
     assert data is not None
-    return Insert(statement[:start], name["word"].decode(), data.end())
+    return Insert(statement[:settings], statement[settings:start], name["word"].decode(), data.end())
 
 
 def _refuse_input_function(rest: bytes) -> None:

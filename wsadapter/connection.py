@@ -27,6 +27,8 @@ from wsadapter.exchanges.base import Acked, Bad, ConnectionPlan, Exchange, Refus
 from wsadapter.handler import Hooks
 from wsadapter.log import Repeated
 from wsadapter.session import Lost, Rules, Session, Tally
+from wsadapter.stale_watch import LOOK_SECONDS, StaleWatch
+from wsadapter.timers import Timers
 
 STABLE_SECONDS: Final = 10.0
 """A connection that stood so long, and delivered, was a good one."""
@@ -37,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class SubscriptionState(IntEnum):
-    """As on the stats page. STALE is for whoever knows how often a stream ought to speak."""
+    """As on the stats page. STALE: spoke or was acknowledged, and is silent for longer than such a stream is."""
 
     REQUESTED = 0
     ACKED = 1
@@ -84,6 +86,8 @@ class Connection:
         self._failures = 0
         """Attempts in a row that brought no event."""
         self._repeated = Repeated()
+        self._watch = StaleWatch(plan.connection, self.exchange, hooks)
+        self._look_failed: BaseException | None = None
 
     @property
     def error_count(self) -> int:
@@ -91,11 +95,16 @@ class Connection:
 
     def subscriptions(self) -> dict[str, tuple[SubscriptionState, int]]:
         """Name -> state and receive time of its last frame (0 = none yet)."""
-        received, before = self.exchange.last_receive_ns, self._at_open
-        return {
-            name: (SubscriptionState.LIVE if received[name] != before[name] else state, received[name])
-            for name, state in self._states.items()
-        }
+        received = self.exchange.last_receive_ns
+        return {name: (self._state(name, state), received[name]) for name, state in self._states.items()}
+
+    def _state(self, name: str, answered: SubscriptionState) -> SubscriptionState:
+        if answered is SubscriptionState.REFUSED:
+            return answered
+        if self._watch.is_stale(name):
+            return SubscriptionState.STALE
+        spoke = self.exchange.last_receive_ns[name] != self._at_open[name]
+        return SubscriptionState.LIVE if spoke else answered
 
     async def run(self) -> None:
         """Until `stop`; raises `GivenUp`, or what the handler raised."""
@@ -112,22 +121,28 @@ class Connection:
 
     async def _live(self) -> Lost:
         """One session from dial to end."""
+        timers = Timers(asyncio.get_running_loop())
         self._session = session = Session(
             self.exchange,
             self._rules(),
             self.tally,
             {**self._hooks.events, Acked: self._on_acked, Refused: self._on_refused, Bad: self._on_bad},
-            self._on_open,
+            lambda session: self._on_open(session, timers),
             self._hooks.on_read_end,
         )
         started = time.monotonic()
         try:
             lost = await self._dial_and_read(session)
         finally:
+            timers.clear_all()
             session.abort()
             self._judge(self.connected_ns != 0, time.monotonic() - started)
             self.connected_ns = 0
             self.subscribed.clear()
+        if self._look_failed is not None:
+            raise self._look_failed
+        if self._stop.is_set():
+            self._watch.end()
         self._hooks.on_disconnected(lost.reason, time.time_ns())
         return lost
 
@@ -215,7 +230,7 @@ class Connection:
 
     # Called by the session.
 
-    def _on_open(self, session: Session) -> None:
+    def _on_open(self, session: Session, timers: Timers) -> None:
         now_ns = self.connected_ns = time.time_ns()
         self._states = dict.fromkeys(self._states, SubscriptionState.REQUESTED)
         self._unanswered = set(self._states)
@@ -224,6 +239,23 @@ class Connection:
         self._hooks.on_connected(now_ns)
         for payload in self.exchange.open():
             session.request(payload)
+        self._watch.opened()
+        timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
+
+    def _look(self, session: Session, timers: Timers) -> None:
+        """Does every stream speak that ought to?"""
+        asked = {name for name, state in self._states.items() if state is SubscriptionState.ACKED}
+        try:
+            names = self._watch.look(session, self.connected_ns, asked - self._unanswered)
+        except BaseException as error:  # of the handler: as in a read, the session ends and `run` raises
+            self._look_failed = error
+            session.abort()
+            return
+        if session.lost is None:
+            self._unanswered.update(names)
+            for payload in self.exchange.resubscribe(names):
+                session.request(payload)
+            timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
 
     def _on_acked(self, item: Acked) -> None:
         self._answered(item.names, SubscriptionState.ACKED)
@@ -238,8 +270,10 @@ class Connection:
     def _answered(self, names: tuple[str, ...], state: SubscriptionState) -> None:
         self._states.update(dict.fromkeys(names, state))
         self._unanswered.difference_update(names)
-        if not self._unanswered and not self.subscribed.is_set() and self._session is not None:
-            self._session.settled()
+        if self._unanswered or self._session is None:
+            return
+        self._session.settled()
+        if not self.subscribed.is_set():
             self.subscribed.set()
             self._hooks.on_subscribed(time.time_ns())
 

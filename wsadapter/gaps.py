@@ -76,14 +76,16 @@ class ConnectionGap:
 
 
 class Dropped:
-    """Events that found the ring full: how many of which stream and symbol, since when, which trade numbers."""
+    """Events that found the ring full: how many of which stream and symbol, since when, which trade numbers. Gaps that
+    found it full are not counted but kept, those of one stream, symbol and cause as one."""
 
     def __init__(self, exchange: str, connection: str) -> None:
         self._exchange, self._connection = exchange, connection
         self._runs: dict[tuple[str, str], list[int | None]] = {}
+        self._held: dict[tuple[str, str, str, str], Gap] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._runs)
+        return bool(self._runs or self._held)
 
     def add(self, event: Event) -> None:
         key = (event.stream_type.value, event.symbol)
@@ -98,12 +100,23 @@ class Dropped:
             run[2] = event.receive_time_ns
             run[4] = number if number is not None else run[4]
 
+    def hold(self, gap: Gap) -> None:
+        """A gap that finds the ring full is said before the others, later."""
+        key = identity(gap)
+        before = self._held.get(key)
+        if before is None and len(self._held) >= MAX_ACCUMULATORS:
+            self.add(gap)  # then it is one of the events that were dropped
+        else:
+            self._held[key] = gap if before is None else _joined(before, gap)
+
     def gaps(self, now_ns: int) -> list[Gap]:
-        """One `Gap` per stream and symbol. Call `told` for each that is in the ring."""
-        return [self._gap(stream, symbol, run, now_ns) for (stream, symbol), run in self._runs.items()]
+        """One `Gap` per stream and symbol, behind those that were held. Call `told` for each that is in the ring."""
+        runs = [self._gap(stream, symbol, run, now_ns) for (stream, symbol), run in self._runs.items()]
+        return [*self._held.values(), *runs]
 
     def told(self, gap: Gap) -> None:
-        del self._runs[gap.stream, gap.symbol]
+        if self._held.pop(identity(gap), None) is None:
+            del self._runs[gap.stream, gap.symbol]
 
     def _gap(self, stream: str, symbol: str, run: list[int | None], now_ns: int) -> Gap:
         count, first_ns, last_ns, first_number, last_number = run
@@ -128,3 +141,21 @@ class Dropped:
             missing_count=count,
             repair_state="open",
         )
+
+
+def identity(gap: Gap) -> tuple[str, str, str, str]:
+    """What makes two records of a stream's hole one, as long as it lasts."""
+    return gap.stream, gap.symbol, gap.interval, gap.cause
+
+
+def _joined(first: Gap, second: Gap) -> Gap:
+    """One hole of two: what lies between them was dropped, too."""
+    first.ended_ns, first.receive_time_ns = second.ended_ns, second.receive_time_ns
+    first.repair_state = second.repair_state
+    if first.first_missing is None:
+        first.first_missing = second.first_missing
+    if second.last_missing is not None:
+        first.last_missing = second.last_missing
+    counts = [count for count in (first.missing_count, second.missing_count) if count is not None]
+    first.missing_count = sum(counts) if counts else None
+    return first

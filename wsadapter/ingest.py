@@ -17,17 +17,17 @@ import msgspec
 import uvloop
 
 from wsadapter import doorbell
-from wsadapter.client import Client, ConnectionConfig, SubscriptionState
-from wsadapter.connection import Connection
+from wsadapter.client import Client, ConnectionConfig
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
 from wsadapter.exchanges.base import ConnectionPlan
-from wsadapter.gaps import ConnectionGap, Dropped
+from wsadapter.gaps import ConnectionGap, Dropped, identity
+from wsadapter.gauges import Gauges
 from wsadapter.lifecycle import Child, run_child
 from wsadapter.log import get_logger
 from wsadapter.ring import RingWriter
 from wsadapter.stats import StatsPage
-from wsadapter.stats_fields import DECODE_ERROR_KINDS, RECONNECT_REASONS
+from wsadapter.stats_fields import DECODE_ERROR_KINDS
 from wsadapter.streams import BY_EVENT, BY_STREAM
 
 TICK: Final = 0.25
@@ -59,6 +59,8 @@ class RingPublisher:
         self._dropped = Dropped(plan.exchange, plan.connection)
         self._pending: Gap | None = None
         self._narrow: dict[tuple[type[Event], str], int] = {}
+        self._lasting: dict[tuple[str, str, str, str], str] = {}
+        """Gaps of single streams that have no end yet, and their gap_id."""
         self.set_last_gap: Callable[[int], None] = lambda now_ns: None
         """Tell the exchange module the time of the connection's last gap; set by the role."""
 
@@ -69,7 +71,7 @@ class RingPublisher:
             return
         type_ = type(event)
         if self._narrow and (gap_ns := self._narrow.get((type_, event.symbol))):
-            event.last_gap_ns = gap_ns
+            event.last_gap_ns = max(gap_ns, event.last_gap_ns or 0)
         kind, counter = self._kinds[type_]
         try:
             written = self._write(kind, self._encode(event))
@@ -85,7 +87,12 @@ class RingPublisher:
             self._cells[self._open_candles] += 1
 
     on_kline = on_ticker = on_depth = on_trade = on_funding_rate = on_mark_price = publish
-    on_liquidation = on_book_ticker = on_open_interest = on_gap = publish
+    on_liquidation = on_book_ticker = on_open_interest = publish
+
+    def on_gap(self, gap: Gap) -> None:
+        """A hole of one stream, in its place among the events. When the ring is full it is kept, not dropped."""
+        if self._dropped or not self._try_gap(gap):
+            self._dropped.hold(gap)
 
     def on_error(self, kind: str, detail: str) -> None:
         """A frame without an event. A refused subscription is one too here, and is no decode error: see its state."""
@@ -112,6 +119,8 @@ class RingPublisher:
             if not self._try_gap(gap):
                 break
             self._dropped.told(gap)
+            if gap.cause != "ring_full":
+                continue
             dropped += gap.missing_count or 0
             if gap.symbol:
                 self._narrow[(BY_STREAM[gap.stream].event, gap.symbol)] = now_ns
@@ -153,10 +162,18 @@ class RingPublisher:
             self.gap.opened_at(self._writer.last_position)
 
     def _try_gap(self, gap: Gap) -> bool:
+        """A stream's gap that ends has the name of its first record, if that one is in the ring."""
         kind, counter = self._kinds[Gap]
+        if gap.stream and gap.ended_ns is not None:
+            gap.gap_id = self._lasting.get(identity(gap), "")
+            gap.version = 2 if gap.gap_id else 1
         if not self._write(kind, self._encode(gap)):
             return False
         self._cells[counter] += 1
+        if gap.stream and gap.ended_ns is None:
+            self._lasting[identity(gap)] = f"{self._writer.epoch}:{self._writer.last_position}"
+        elif gap.gap_id:
+            self._lasting.pop(identity(gap), None)
         if gap.version == 1:
             self._page[f'gaps_total{{cause="{gap.cause}"}}'] += 1
         return True
@@ -171,45 +188,6 @@ class RingPublisher:
     def on_disconnected(self, reason: str, at_ns: int) -> None:
         if reason != "stopped":
             self.open_gap("disconnect", self._cells[self._last_receive] or at_ns, at_ns)
-
-
-class Gauges:
-    """Copies what the connection counts into the page. Its counters begin at zero with each process, the page's count
-    on; a kill forgets at most one tick of them."""
-
-    def __init__(self, page: StatsPage, connection: Connection) -> None:
-        self._page, self._connection = page, connection
-        self._cells = page.cells
-        self._streams = [
-            (name, page.index(f'stream_state{{stream="{name}"}}'), page.index(f'stream_last_ns{{stream="{name}"}}'))
-            for name in connection.exchange.last_receive_ns
-        ]
-        self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
-        counted = ("frames_total", "bytes_total", "error_count", "reconnect_count")
-        self._before = {name: page[name] for name in counted}
-        self._reasons_before = {reason: self._cells[index] for reason, index in self._reasons.items()}
-
-    def refresh(self) -> None:
-        page, connection, cells = self._page, self._connection, self._cells
-        now = {
-            "frames_total": connection.tally.messages,
-            "bytes_total": connection.tally.bytes,
-            "error_count": connection.error_count,
-            "reconnect_count": connection.reconnects.total(),
-        }
-        for name, count in now.items():
-            page[name] = self._before[name] + count
-        for reason, index in self._reasons.items():
-            if count := connection.reconnects[reason]:
-                cells[index] = self._reasons_before[reason] + count
-        page["connection_up"] = int(connection.connected_ns != 0)
-        page["connected_since_ns"] = connection.connected_ns
-        states = connection.subscriptions()
-        up = connection.connected_ns != 0
-        for name, state_index, last_index in self._streams:
-            state, last_ns = states[name]
-            cells[state_index] = state if up else SubscriptionState.REQUESTED
-            cells[last_index] = last_ns
 
 
 async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -> None:

@@ -55,6 +55,7 @@ HELP: Final[Mapping[str, str]] = {
     "inserts_total": "Inserts done.",
     "last_receive_seconds": "When the last frame came, seconds since the epoch.",
     "open_candles_total": "Candles received that are not closed.",
+    "out_of_order_total": "Events whose id was not above the highest one: repeats and late ones.",
     "outstanding": "Messages produced and not yet acknowledged.",
     "paused": "1 when the consumer does not read this stream's topic.",
     "produced_total": "Messages handed to the Kafka client.",

@@ -34,7 +34,7 @@ _monotonic = time.monotonic
 
 
 class Lost(Struct, frozen=True):
-    """Why a session ended: closed reset idle protocol ack oversize stopped (or a reason of `DialFailed`)."""
+    """Why a session ended: closed reset idle protocol ack stale oversize stopped (or a reason of `DialFailed`)."""
 
     reason: str
     detail: str = ""
@@ -146,6 +146,15 @@ class Session(WSListener):
         self._paused = False
 
     # Called by the connection.
+
+    @property
+    def last_read(self) -> float:
+        """Monotonic time of the last frame of any kind."""
+        return self._last_read
+
+    def give_up(self, reason: str, detail: str) -> None:
+        """The connection wants another session."""
+        self._end(reason, detail, WSCloseCode.GOING_AWAY)
 
     def request(self, payload: bytes) -> None:
         """Send a request, paced; `settled` must follow within the ack timeout of the last one."""

@@ -15,13 +15,15 @@ CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
 
 STREAM_WORDS: Final = tuple(spec.name for spec in SPECS)
 TOPIC_WORDS: Final = (*STREAM_WORDS, DEAD_LETTER)
+NUMBERED_WORDS: Final = ("kline", "depth", "trade", "book_ticker")
+"""Streams whose events have an order of their own."""
 DECODE_ERROR_KINDS: Final = (
     "json", "utf8", "depth", "type", "decimal", "range", "unknown_event", "foreign_symbol", "binary", "oversize",
     "other",
 )  # fmt: skip
 RECONNECT_REASONS: Final = (
     "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
-    "reset", "idle", "protocol", "ack", "oversize", "other",
+    "reset", "idle", "protocol", "ack", "stale", "oversize", "other",
 )  # fmt: skip
 GAP_CAUSES: Final = (
     "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
@@ -53,6 +55,7 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
         *labelled("reconnects_total", "reason", RECONNECT_REASONS),
         *labelled("gaps_total", "cause", GAP_CAUSES),
         *labelled("ring_dropped_total", "stream", STREAM_WORDS),
+        *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
         *labelled("stream_state", "stream", names),
         *labelled("stream_last_ns", "stream", names),
     )  # fmt: skip

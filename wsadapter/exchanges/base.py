@@ -8,12 +8,13 @@ Guarantee: `Exchange.receive` raises for no input whatever. What it could not us
 frame (or element of an array frame) that was lost, so that losses are counted by kind.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
 
-from wsadapter.events import MarketEvent, StreamType
+from wsadapter.events import Gap, MarketEvent, StreamType
 
 MAX_DETAIL: Final = 64
 """Longest text of a venue that travels on in a `Bad` or `Refused`: it ends in logs and labels."""
@@ -49,6 +50,15 @@ class Subscription(Struct, frozen=True):
     stream: StreamType
     symbol: str
     interval: str = ""
+
+
+class Cadence(Struct, frozen=True):
+    """How long a stream is silent at most while all is well, in seconds: ``first`` before anything is known of it, then
+    ``silence``, or, where it follows its market, ``rhythm`` times its own mean interval if that is more."""
+
+    silence: float
+    first: float
+    rhythm: float = 0.0
 
 
 class ConnectionPlan(Struct, frozen=True):
@@ -106,7 +116,11 @@ class Exchange(Protocol):
     last_gap_ns: int | None
     """Receive time of the last gap of this whole connection: copied into every event from now on."""
     last_receive_ns: dict[str, int]
-    """Subscription name -> receive time of its last frame (0 = none yet). Its keys never change."""
+    """Subscription name -> receive time of its last good frame (0 = none yet). Its keys never change."""
+    cadences: dict[str, Cadence]
+    """Subscription name -> how often it speaks; streams without one may be silent for ever."""
+    out_of_order: Counter[str]
+    """Stream word -> events whose id was not above the highest one: repeats and old ones. They are published."""
 
     def __init__(self, plan: ConnectionPlan) -> None: ...
 
@@ -118,7 +132,18 @@ class Exchange(Protocol):
         """A new socket is up: forget the old one's state, return the requests that bring the desired state."""
 
     def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
-        """Decode one message. ``payload`` is only borrowed for the call. Never raises."""
+        """Decode one message. ``payload`` is only borrowed for the call. Never raises. A hole in a sequence is a `Gap`
+        before the event that showed it, and so is the end of a silence or of a run of undecodable events."""
+
+    def resubscribe(self, names: tuple[str, ...]) -> list[bytes]:
+        """Requests that end these subscriptions and ask for them anew; `Acked` follows as for `open`."""
+
+    def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
+        """Told that a stream is stale: the `Gap` (no end yet) from its last event on, or from ``since_ns``; None when
+        it was told before. The gap's end comes from `receive`, before the first event after."""
+
+    def close(self, at_ns: int) -> list[Gap]:
+        """No socket follows: the ends of the gaps that last."""
 
     def ping(self) -> bytes | None:
         """The venue's application level ping, or None where WebSocket pings do."""

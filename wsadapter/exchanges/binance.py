@@ -6,7 +6,8 @@ in arrays; symbols that are not of the feed and COIN-M contracts (``st`` 2) are 
 `BinanceFutures.receive` decodes with one typed decoder. What that refuses is looked at again, slowly and element by
 element: replies are answered, unwanted types passed over, and each lost frame or element becomes one `Bad`.
 
-One instance belongs to one connection and holds what a socket needs: outstanding requests and the last funding seen.
+One instance belongs to one connection and holds what a socket needs: outstanding requests, the last funding seen and
+the last ids (`sequences`); beyond a socket the holes that last (`holes`).
 """
 
 from collections.abc import Sequence
@@ -15,13 +16,15 @@ from typing import Final
 from msgspec import Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
-from wsadapter.events import Liquidation, UpdateType
+from wsadapter.events import Gap, Liquidation, UpdateType
 from wsadapter.exchanges import binance_streams as streams
 from wsadapter.exchanges.base import Acked, Bad, ConnectionPlan, FeedSettings, Item, Refused, Reply, printable
-from wsadapter.exchanges.binance_events import DECODERS
+from wsadapter.exchanges.binance_events import DECODERS, WORDS
 from wsadapter.exchanges.binance_wire import COIN_M, KNOWN, UNWANTED, Wire
 from wsadapter.exchanges.decimals import NotPlain
+from wsadapter.exchanges.holes import Holes
 from wsadapter.exchanges.loose import FAILURES, failure, number, present, text
+from wsadapter.exchanges.sequences import Sequences
 
 MAX_CACHED_NAMES: Final = 4096
 MAX_COMMAS: Final = 200_000
@@ -73,8 +76,12 @@ class BinanceFutures:
 
     def __init__(self, plan: ConnectionPlan) -> None:
         self.connection = plan.connection
-        self.last_gap_ns: int | None = None
         self.last_receive_ns = {subscription.name: 0 for subscription in plan.subscriptions}
+        self.cadences = streams.cadences(plan.subscriptions)
+        self.sequences = Sequences(plan.exchange, plan.connection, plan.symbols)
+        self.out_of_order = self.sequences.out_of_order
+        self._holes = Holes(self.sequences, plan.subscriptions, self.last_receive_ns)
+        self._last_gap_ns: int | None = None
         self.funding: dict[str, tuple[str, int | None]] = {}
         self._symbols = frozenset(plan.symbols)
         self._depth_kinds: dict[str, tuple[UpdateType, int] | None] = {}
@@ -86,10 +93,34 @@ class BinanceFutures:
     def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
         return streams.plans(feed)
 
+    @property
+    def last_gap_ns(self) -> int | None:
+        return self._last_gap_ns
+
+    @last_gap_ns.setter
+    def last_gap_ns(self, at_ns: int) -> None:
+        self._last_gap_ns = at_ns
+        self.sequences.mark("", "", at_ns)
+
     def open(self) -> list[bytes]:
         self.funding.clear()
+        self.sequences.reset()
+        self._holes.reset()
         self._outstanding.clear()
         return [self._subscribe(names) for names in streams.batches(self.last_receive_ns)]
+
+    def resubscribe(self, names: tuple[str, ...]) -> list[bytes]:
+        return [
+            request
+            for batch in streams.batches(names)
+            for request in (self._request("UNSUBSCRIBE", batch, ()), self._subscribe(batch))
+        ]
+
+    def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
+        return self._holes.silent(name, since_ns, at_ns)
+
+    def close(self, at_ns: int) -> list[Gap]:
+        return self._holes.close(at_ns)
 
     def ping(self) -> bytes | None:
         return None
@@ -98,16 +129,18 @@ class BinanceFutures:
         try:
             frame = _frame(payload)
             wire, stream = frame.data, frame.stream
+            if isinstance(wire, list):
+                items = self._accept_all(wire, stream, receive_time_ns)
+            else:
+                # _accept, inlined: 0.15 us a frame
+                if wire.s not in self._symbols or wire.st == COIN_M:
+                    return [Bad("foreign_symbol", printable(wire.s))]
+                items = DECODERS[type(wire)](wire, self, stream, receive_time_ns)
+                if self._holes.pending:
+                    items = self._holes.ended(items, stream, receive_time_ns)
             if stream in self.last_receive_ns:
                 self.last_receive_ns[stream] = receive_time_ns
-            if isinstance(wire, list):
-                return self._accept_all(wire, stream, receive_time_ns)
-            # _accept, inlined: 0.15 us a frame
-            if wire.s not in self._symbols or wire.st == COIN_M:
-                return [Bad("foreign_symbol", printable(wire.s))]
-            return DECODERS[type(wire)](wire, self, stream, receive_time_ns)
-        except NotPlain as error:
-            return [Bad("decimal", str(error))]
+            return items
         except FAILURES:
             return self._look_again(payload, receive_time_ns)
 
@@ -120,19 +153,29 @@ class BinanceFutures:
         return kinds[stream]
 
     def _subscribe(self, names: tuple[str, ...]) -> bytes:
+        return self._request("SUBSCRIBE", names, names)
+
+    def _request(self, method: str, names: tuple[str, ...], acked: tuple[str, ...]) -> bytes:
         self._requests += 1
-        self._outstanding[self._requests] = names
-        return streams.subscribe(names, self._requests)
+        self._outstanding[self._requests] = acked
+        return streams.request(method, names, self._requests)
 
     def _accept(self, wire: Wire, stream: str, receive_time_ns: int) -> list[Item]:
         if wire.s not in self._symbols or wire.st == COIN_M:
             return [Bad("foreign_symbol", printable(wire.s))]
         try:
-            return DECODERS[type(wire)](wire, self, stream, receive_time_ns)
+            items = DECODERS[type(wire)](wire, self, stream, receive_time_ns)
         except NotPlain as error:
-            return [Bad("decimal", str(error))]
+            return [self._failed(wire, stream, receive_time_ns, Bad("decimal", str(error)))]
         except FAILURES as error:
-            return [failure(error)]
+            return [self._failed(wire, stream, receive_time_ns, failure(error))]
+        return self._holes.ended(items, stream, receive_time_ns) if self._holes.pending else items
+
+    def _failed(self, wire: Wire, stream: str, receive_time_ns: int, bad: Bad) -> Bad:
+        """An event of the feed is lost: a hole in its stream."""
+        word = WORDS[str(wire.__struct_config__.tag)]
+        self._holes.failed(word, wire.s, stream, receive_time_ns)
+        return bad
 
     def _accept_all(self, wires: Sequence[Wire | Bad], stream: str, receive_time_ns: int) -> list[Item]:
         """The elements of one array frame; a liquidation that equals an earlier one gets the next ordinal."""
@@ -169,22 +212,23 @@ class BinanceFutures:
     def _elements(self, data: bytes | memoryview | Raw, stream: str, receive_time_ns: int) -> list[Item]:
         octets = bytes(data).lstrip()
         if octets[:1] != b"[":
-            return self._accept_all(self._one(octets), stream, receive_time_ns)
+            return self._accept_all(self._one(octets, stream, receive_time_ns), stream, receive_time_ns)
         if octets.count(b",") > MAX_COMMAS:
             return [Bad("range", "array frame")]
         try:
             elements = _array(octets)
         except FAILURES as error:
             return [failure(error)]
-        return self._accept_all([found for each in elements for found in self._one(each)], stream, receive_time_ns)
+        wires = [found for each in elements for found in self._one(each, stream, receive_time_ns)]
+        return self._accept_all(wires, stream, receive_time_ns)
 
-    def _one(self, element: bytes | Raw) -> list[Wire | Bad]:
+    def _one(self, element: bytes | Raw, stream: str, receive_time_ns: int) -> list[Wire | Bad]:
         try:
             return [_element(element)]
         except FAILURES as error:
-            return self._lost(element, error)
+            return self._lost(element, error, stream, receive_time_ns)
 
-    def _lost(self, element: bytes | Raw, error: Exception) -> list[Wire | Bad]:
+    def _lost(self, element: bytes | Raw, error: Exception, stream: str, receive_time_ns: int) -> list[Wire | Bad]:
         """Why an element gives no event; nothing for types that are none of ours."""
         try:
             loose = _loose_element(element)
@@ -200,6 +244,8 @@ class BinanceFutures:
         symbol = text(loose.s) or _symbol_inside(loose.o)
         if symbol and (symbol not in self._symbols or number(loose.st) == COIN_M):
             return [Bad("foreign_symbol", printable(symbol))]
+        if symbol:
+            self._holes.failed(WORDS[kind], symbol, stream, receive_time_ns)
         return [failure(error)]
 
     def _replied(self, frame: LooseFrame) -> list[Item]:

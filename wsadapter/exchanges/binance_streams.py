@@ -5,14 +5,14 @@ lower case; partial books and diffs differ by name only, their payloads are the 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final, get_args
 
 from msgspec.json import encode
 
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType, UpdateType
-from wsadapter.exchanges.base import ConnectionPlan, FeedSettings, Subscription
+from wsadapter.exchanges.base import Cadence, ConnectionPlan, FeedSettings, Subscription
 from wsadapter.exchanges.binance_wire import Code
 
 LIVE: Final = "wss://fstream.binance.com"
@@ -26,6 +26,20 @@ MARKET: Final = frozenset({"kline", "ticker", "trade", "mark_price", "funding_ra
 REST: Final = frozenset({"open_interest"})
 INTERVALS: Final = frozenset(get_args(Code))
 LEVELS: Final = frozenset({0, 5, 10, 20})
+
+CADENCES: Final[Mapping[StreamType, Cadence]] = {
+    # once a second whatever the market does
+    StreamType.MARK_PRICE: Cadence(10.0, 10.0),
+    StreamType.FUNDING_RATE: Cadence(10.0, 10.0),
+    # every 2 s, but only when something changed
+    StreamType.TICKER: Cadence(30.0, 60.0, 10.0),
+    # a book changes all the time, that of a symbol nobody trades less often
+    StreamType.DEPTH: Cadence(30.0, 60.0, 20.0),
+    StreamType.BOOK_TICKER: Cadence(30.0, 60.0, 20.0),
+    # as often as somebody trades: its own rhythm tells
+    StreamType.TRADE: Cadence(60.0, 600.0, 20.0),
+    StreamType.KLINE: Cadence(60.0, 600.0, 20.0),
+}
 
 _SPEED: Final = re.compile(r"(?:[0-9]{1,4}ms)?").fullmatch
 _DEPTH_NAME: Final = re.compile(r"@depth([0-9]{1,4})?(?:@|$)").search
@@ -114,8 +128,14 @@ def batches(names: Iterable[str]) -> list[tuple[str, ...]]:
     return [*found, tuple(batch)] if batch else found
 
 
-def subscribe(names: tuple[str, ...], number: int) -> bytes:
-    return encode({"method": "SUBSCRIBE", "params": names, "id": number})
+def request(method: str, names: tuple[str, ...], number: int) -> bytes:
+    return encode({"method": method, "params": names, "id": number})
+
+
+def cadences(subscriptions: Iterable[Subscription]) -> dict[str, Cadence]:
+    """How often each stream speaks; liquidations may be quiet for hours."""
+    found = {s.name: CADENCES.get(s.stream) for s in subscriptions}
+    return {name: cadence for name, cadence in found.items() if cadence is not None}
 
 
 def depth_kind(stream: str) -> tuple[UpdateType, int] | None:

@@ -1,0 +1,156 @@
+"""Sequence rules: is an event the next one of its stream and symbol, and if not, what is missing.
+
+Pure and for every venue: told ids and receive times, it answers with the `Gap`. One `Sequences` belongs to one
+connection. Its `Line`s begin empty with every socket (`reset`): across a reconnect the connection's own gap speaks.
+
+Rules: `jumped` (ids without holes), `unchained` (each event names its predecessor), `candle` (a full grid of open
+times). An id that goes backwards is no gap: it is counted in `out_of_order`, published like any other, and the
+highest id stays the measure, until so many come in a row that the venue must have begun to number anew.
+
+Hot decoders compare with `Line.next` themselves and call a rule only when it differs: one lookup and one comparison an
+event. `Line.gap_ns`, the ``last_gap_ns`` of an event to come, is kept here for every stream, numbered or not.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from wsadapter.events import Gap, Source
+
+NONE: Final = -1
+"""No id yet."""
+RENUMBERED: Final = 1000
+"""So many older ids and not a single new one: the venue counts from somewhere else now."""
+MS: Final = 1_000_000
+
+
+class Line:
+    """One stream of one symbol. ``next``: the id that continues it (of a chain: that the next one must name);
+    ``at_ns``: receive time of the last event that moved it on; ``gap_ns``: of the last gap. ``grid``, of candles:
+    interval -> open time (ms) of the candle that must close next, and receive time of the last one that did."""
+
+    __slots__ = ("at_ns", "behind", "behind_next", "gap_ns", "grid", "next", "symbol", "word")
+
+    def __init__(self, word: str, symbol: str) -> None:
+        self.word, self.symbol = word, symbol
+        self.next = NONE
+        self.at_ns = 0
+        self.gap_ns: int | None = None
+        self.grid: dict[str, tuple[int, int]] = {}
+        self.behind, self.behind_next = 0, NONE
+
+
+class Sequences:
+    """The lines of a connection: a dict of symbols for every numbering, filled for ``symbols``."""
+
+    def __init__(self, exchange: str, connection: str, symbols: Iterable[str]) -> None:
+        self._exchange, self._connection = exchange, connection
+        self._symbols = tuple(symbols)
+        self._of: dict[str, list[dict[str, Line]]] = {}
+        self.out_of_order: Counter[str] = Counter()
+        """Stream word -> events whose id was not above the highest one."""
+        self.agg_trades, self.raw_trades = self._lines("trade"), self._lines("trade")
+        self.books, self.book_tickers = self._lines("depth"), self._lines("book_ticker")
+        self.klines, self.tickers = self._lines("kline"), self._lines("ticker")
+        self.mark_prices, self.funding_rates = self._lines("mark_price"), self._lines("funding_rate")
+        self.liquidations = self._lines("liquidation")
+
+    def reset(self) -> None:
+        """A new socket."""
+        for lines in self._all():
+            for line in lines.values():
+                line.next = NONE
+                line.grid.clear()
+
+    def mark(self, word: str, symbol: str, at_ns: int) -> None:
+        """Events of this stream and symbol come after a gap; an empty word or symbol means all."""
+        for lines in self._of.get(word, ()) if word else self._all():
+            for line in (lines[symbol],) if symbol else lines.values():
+                line.gap_ns = at_ns
+
+    def numbered(self, word: str, symbol: str) -> bool:
+        """Whether the next event of a stream without holes in its ids will be compared with one from before."""
+        return word == "trade" and any(lines[symbol].next != NONE for lines in self._of[word])
+
+    def gap(
+        self,
+        word: str,
+        symbol: str,
+        cause: str,
+        started_ns: int,
+        at_ns: int,
+        ended_ns: int | None,
+        missing: tuple[int | None, int | None, int | None] = (None, None, None),
+        interval: str = "",
+    ) -> Gap:
+        """``missing``: first, last, count. What follows is marked."""
+        self.mark(word, symbol, at_ns)
+        return Gap(
+            self._exchange, symbol, None, None, at_ns, Source.WEBSOCKET, self._connection, None,
+            "", 1, word, interval, cause, started_ns, ended_ns, *missing, "open",
+        )  # fmt: skip
+
+    def jumped(self, line: Line, number: int, received: int) -> Gap | None:
+        """Contiguous ids, and ``number`` is not ``line.next``."""
+        expected = line.next
+        if expected != NONE and number < expected:
+            if not self._is_renumbered(line, number == expected - 1):
+                return None
+            missing = None, None, None
+        else:
+            missing = expected, number - 1, number - expected  # type: ignore[assignment]
+        started, line.next, line.at_ns = line.at_ns, number + 1, received
+        if expected == NONE:
+            return None
+        return self.gap(line.word, line.symbol, "sequence", started, received, received, missing)
+
+    def unchained(self, line: Line, first: int, last: int, previous: int, received: int) -> Gap | None:
+        """Each event names its predecessor's last id, and ``previous`` is not ``line.next``."""
+        before = line.next
+        if before != NONE and last <= before and not self._is_renumbered(line, last == before):
+            return None
+        started, line.next, line.at_ns = line.at_ns, last, received
+        if before == NONE:
+            return None
+        missing = (before + 1, first - 1, None) if before + 1 <= first - 1 else (None, None, None)
+        return self.gap(line.word, line.symbol, "sequence", started, received, received, missing)
+
+    def candle(self, line: Line, interval: str, open_ms: int, close_ms: int, closed: bool, received: int) -> Gap | None:
+        """Closed candles leave no open time out. The first candle that a socket shows open is expected to close; bounds
+        are open times in ns."""
+        expected, started = line.grid.setdefault(interval, (open_ms, received))
+        if not closed:
+            return None
+        if open_ms < expected:
+            self.out_of_order["kline"] += 1
+            return None
+        length = close_ms + 1 - open_ms
+        line.grid[interval] = close_ms + 1, received
+        if open_ms == expected or length <= 0:
+            return None
+        count, rest = divmod(open_ms - expected, length)
+        # months differ in length: then only the first one is known
+        last, known = ((open_ms - length) * MS, count) if not rest else (None, None)
+        missing = (expected * MS, last, known)
+        return self.gap(line.word, line.symbol, "sequence", started, received, received, missing, interval)
+
+    def not_newer(self, line: Line, number: int) -> None:
+        """Ids that only grow, and ``number`` does not: a repeat or an older state, which is no gap."""
+        if self._is_renumbered(line, number == line.next):
+            line.next = number
+
+    def _is_renumbered(self, line: Line, is_repeat: bool) -> bool:
+        """Count an id that is not new; whether it is one too many."""
+        self.out_of_order[line.word] += 1
+        if line.behind_next != line.next:
+            line.behind_next, line.behind = line.next, 0
+        line.behind += not is_repeat
+        return line.behind >= RENUMBERED
+
+    def _all(self) -> Iterable[dict[str, Line]]:
+        return (lines for group in self._of.values() for lines in group)
+
+    def _lines(self, word: str) -> dict[str, Line]:
+        made = {symbol: Line(word, symbol) for symbol in self._symbols}
+        self._of.setdefault(word, []).append(made)
+        return made

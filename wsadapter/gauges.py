@@ -1,0 +1,51 @@
+"""What a connection counts, shown in the ingest's stats page.
+
+The page's writer is the ingest process; `Gauges` copies into it at the pace of the role's tick.
+"""
+
+from wsadapter.connection import Connection, SubscriptionState
+from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import NUMBERED_WORDS, RECONNECT_REASONS
+
+
+class Gauges:
+    """Copies what the connection counts into the page. Its counters begin at zero with each process, the page's count
+    on; a kill forgets at most one tick of them."""
+
+    def __init__(self, page: StatsPage, connection: Connection) -> None:
+        self._page, self._connection = page, connection
+        self._cells = page.cells
+        self._streams = [
+            (name, page.index(f'stream_state{{stream="{name}"}}'), page.index(f'stream_last_ns{{stream="{name}"}}'))
+            for name in connection.exchange.last_receive_ns
+        ]
+        self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
+        counted = ("frames_total", "bytes_total", "error_count", "reconnect_count")
+        self._before = {name: page[name] for name in counted}
+        self._behind = {w: page.index(f'out_of_order_total{{stream="{w}"}}') for w in NUMBERED_WORDS}
+        self._behind_before = {word: self._cells[index] for word, index in self._behind.items()}
+        self._reasons_before = {reason: self._cells[index] for reason, index in self._reasons.items()}
+
+    def refresh(self) -> None:
+        page, connection, cells = self._page, self._connection, self._cells
+        now = {
+            "frames_total": connection.tally.messages,
+            "bytes_total": connection.tally.bytes,
+            "error_count": connection.error_count,
+            "reconnect_count": connection.reconnects.total(),
+        }
+        for name, count in now.items():
+            page[name] = self._before[name] + count
+        for reason, index in self._reasons.items():
+            if count := connection.reconnects[reason]:
+                cells[index] = self._reasons_before[reason] + count
+        for word, index in self._behind.items():
+            cells[index] = self._behind_before[word] + connection.exchange.out_of_order[word]
+        page["connection_up"] = int(connection.connected_ns != 0)
+        page["connected_since_ns"] = connection.connected_ns
+        states = connection.subscriptions()
+        up = connection.connected_ns != 0
+        for name, state_index, last_index in self._streams:
+            state, last_ns = states[name]
+            cells[state_index] = state if up else SubscriptionState.REQUESTED
+            cells[last_index] = last_ns

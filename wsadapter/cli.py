@@ -15,6 +15,8 @@ from wsadapter import __version__
 from wsadapter.errors import ConfigError, ExitCode, WsadapterError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wsadapter.config import Config
 
 PROGRAM = "wsadapter-supervisor"
@@ -36,6 +38,25 @@ def _seconds(context: click.Context, parameter: click.Parameter, text: str | Non
 
 
 CONFIG = click.option("--config", "config_path", metavar="FILE", help="Configuration file (TOML).")
+
+
+def _moment(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """Nanoseconds since the epoch of ``1h`` ago or of a time."""
+    import time
+
+    from wsadapter.moments import moment
+
+    try:
+        return None if text is None else moment(text, time.time_ns())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+SINCE = click.option(
+    "--since", callback=_moment, metavar="DURATION|TIME", help="From then on, e.g. 2h, 7d, 2026-11-22."
+)
+EXCHANGE = click.option("--exchange", default="", help="Only this exchange.")
+SYMBOL = click.option("--symbol", default="", help="Only this symbol, in the venue's text.")
 EMBEDDED = click.option("--embedded", is_flag=True, help="Also run a local Kafka and a local ClickHouse engine.")
 
 
@@ -150,6 +171,64 @@ def ddl(group_path: str | None, config_path: str | None) -> int:
     from wsadapter.commands import ddl as module
 
     return module.ddl(_load(config_path or group_path, demo=True))
+
+
+@command.command()
+@CONFIG
+@SINCE
+@EXCHANGE
+@SYMBOL
+@click.option("--stream", default="", help="Only this stream word.")
+@click.option("--cause", default="", help="Only this cause.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def gaps(
+    group_path: str | None, config_path: str | None, since: int | None, exchange: str, symbol: str, stream: str,
+    cause: str, as_json: bool,
+) -> int:  # fmt: skip
+    """List the gaps that were recorded, those about every symbol or stream (*) included."""
+    import time
+
+    from wsadapter.audit_rows import Scope
+    from wsadapter.commands import gaps as module
+    from wsadapter.stats_fields import GAP_CAUSES, STREAM_WORDS
+
+    _one_of("--stream", stream, STREAM_WORDS)
+    _one_of("--cause", cause, GAP_CAUSES)
+    scope = Scope(time.time_ns(), since, None, exchange, symbol, stream)
+    return module.show_gaps(_load(config_path or group_path, demo=True), scope, cause, as_json)
+
+
+@command.command()
+@CONFIG
+@SINCE
+@click.option("--until", callback=_moment, metavar="DURATION|TIME", help="To then, exclusive.")
+@EXCHANGE
+@SYMBOL
+@click.option("--stream", default="", help="Only this stream word.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--live", is_flag=True, help="A running instance must be there to have its counters checked.")
+@click.pass_obj
+def audit(
+    group_path: str | None, config_path: str | None, since: int | None, until: int | None, exchange: str, symbol: str,
+    stream: str, as_json: bool, live: bool,
+) -> int:  # fmt: skip
+    """Prove that what was recorded is complete: exit 75 when a hole has no explanation."""
+    import time
+
+    from wsadapter.audit_rows import STREAMS, Scope
+    from wsadapter.commands import audit as module
+
+    _one_of("--stream", stream, STREAMS)
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since must be before --until")
+    scope = Scope(time.time_ns(), since, until, exchange, symbol, stream)
+    return module.show_audit(_load(config_path or group_path, demo=True), scope, live, as_json)
+
+
+def _one_of(option: str, word: str, known: "Iterable[str]") -> None:
+    if word and word not in known:
+        raise click.UsageError(f"{option} must be one of: {' '.join(known)}")
 
 
 @command.command()

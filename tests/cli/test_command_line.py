@@ -33,7 +33,11 @@ FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
         ("--for", "5s", "status"),
         ("--embedded", "ddl"),
         ("--config",),
-        ("gaps",),
+        ("gaps", "--since", "soon"),
+        ("gaps", "--cause", "nonsense"),
+        ("audit", "--stream", "nonsense"),
+        ("audit", "--since", "1h", "--until", "2h"),
+        ("backfill",),
     ],
 )
 def test_usage_errors(tmp_path: Path, arguments: tuple[str, ...]) -> None:
@@ -56,7 +60,7 @@ def test_help_names_the_subcommands_there_are(tmp_path: Path) -> None:
     listed = run(tmp_path, "--help").stdout.partition("Commands:\n")[2]
 
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
-        "check", "ddl", "replay", "status", "tap", "top", "validate",
+        "audit", "check", "ddl", "gaps", "replay", "status", "tap", "top", "validate",
     ]  # fmt: skip
 
 

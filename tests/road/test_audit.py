@@ -1,0 +1,59 @@
+"""`audit` beside a running road: ingest killed under load leaves holes, gap rows explain them, the rest balances."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eventually import eventually
+from oracle import query
+from road_site import Site
+
+pytestmark = pytest.mark.integration
+KILLED = "binance-market-0"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    made = Site(tmp_path)
+    yield made
+    made.close()
+
+
+def run(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "wsadapter.cli", *arguments, "--config", str(site.config)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def trades(site: Site) -> int:
+    return int(query(site.clickhouse, "SELECT count() FROM market.trade")[0][0])
+
+
+def test_a_killed_ingest_is_explained_while_the_road_runs(site: Site) -> None:
+    site.start("--demo").ready()
+    eventually(lambda: trades(site) > 100, 30, "trades")
+    old = site.kill(KILLED)
+    eventually(lambda: site.children().get(KILLED, {}).get("pid") not in (0, None, old), 30, "started again")
+    site.ready()
+    before = trades(site)
+    eventually(lambda: trades(site) > before + 300, 30, "trades after it")
+
+    done = run(site, "audit", "--live", "--json")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    assert found["verdict"] == "explained"
+    trade_holes = [hole for hole in found["holes"] if hole["stream"] == "trade"]
+    assert trade_holes
+    assert {hole["explained_by"]["cause"] for hole in found["holes"]} <= {"disconnect", "restart"}
+    assert found["live"]["unexplained"] == 0
+    assert {one["hop"] for one in found["live"]["hops"]} == {
+        "venue -> ring", "ring -> Kafka", "Kafka -> consumer", "consumer -> tables",
+    }  # fmt: skip
+
+    gaps = json.loads(run(site, "gaps", "--json", "--since", "1h").stdout)
+    assert {gap["gap_id"] for gap in gaps} >= {hole["explained_by"]["gap_id"] for hole in found["holes"]}
+    assert site.stop() == 0, site.said()

@@ -8,7 +8,7 @@ run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
 test: setup ## every test, the real broker and engine included
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 setup: .venv/.installed
 

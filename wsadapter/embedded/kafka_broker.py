@@ -45,8 +45,8 @@ share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 # a killed broker may register again when its last session is over: the default of 9 s is the whole restart
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=400
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
 metadata.max.idle.interval.ms=5000
 # what a start after kill -9 has to read again is one segment a partition at most
 log.segment.bytes=134217728

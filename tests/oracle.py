@@ -93,6 +93,10 @@ def stored(url: str, database: str = "market") -> Counter[Identity]:
     for spec in SPECS:
         for epoch, position in query(url, f"SELECT epoch, position FROM {database}.{spec.name}"):
             found[(spec.name, int(epoch), int(position))] += 1
+    # of the records of one gap that come in one insert the table keeps the newest; it names the first one
+    for (gap_id,) in query(url, f"SELECT DISTINCT gap_id FROM {database}.gap"):
+        epoch, position = gap_id.split(":")
+        found.setdefault(("gap", int(epoch), int(position)), 1)
     return found
 
 

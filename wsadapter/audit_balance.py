@@ -172,7 +172,8 @@ def _queued(hop: str, stream: str, sample: Status) -> int:
     """What the hop's own queue may hold, in records."""
     if hop == KAFKA:
         used = sum(int(ring["used_bytes"]) for ring in sample["rings"])
-        return used // RECORD_BYTES + sum(int(one["outstanding"]) for one in sample["serializers"])
+        kept = sum(int(one["outstanding"]) + int(one["spool_records"]) for one in sample["serializers"])
+        return used // RECORD_BYTES + kept
     if hop == VENUE:
         return 0
     return sum(int(one["lag"].get(stream, 0)) for one in sample["consumers"])

@@ -76,6 +76,9 @@ HELP: Final[Mapping[str, str]] = {
     "sent_total": "Events that the loopback venue sent.",
     "service_up": "1 when the embedded service answers.",
     "spool_bytes": "Bytes waiting in the spool on disk.",
+    "spool_lost_total": "Records of the spool that could not be read back: damage on the disk.",
+    "spool_records": "Records waiting in the spool on disk.",
+    "spooled_total": "Records that went to the spool.",
     "stream_last_seconds": "When the stream's last frame came, seconds since the epoch.",
     "stream_state": "0 requested, 1 acked, 2 live, 3 stale, 4 refused.",
 }

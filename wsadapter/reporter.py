@@ -49,7 +49,8 @@ class Reporter:
                 summary.Counted(**since),
                 self._started_ns,
                 self._rings.unread_by_stream(),
-                _answers(self._config.kafka.bootstrap_servers),
+                _answers(self._config.kafka.bootstrap_servers)
+                and not any(page["spool_records"] for page in self._counters("serializer")),
                 self._rings.adopted,
             )
         except ServiceUnavailable as error:

@@ -14,6 +14,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -94,6 +95,11 @@ class Rings:
     def names(self) -> list[tuple[str, str]]:
         """(connection, segment) of every ring."""
         return [(ref.connection, ref.name) for ref in self._all()]
+
+    @cached_property
+    def generation(self) -> int:
+        """Of this run; from run to run it grows. Spools are kept apart by it."""
+        return self._next_epoch()
 
     def unread(self) -> int:
         """Records not yet delivered, over all rings."""

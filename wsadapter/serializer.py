@@ -8,11 +8,18 @@ How: stop and wait. One cycle reads a bounded batch from every ring, produces it
 outstanding; then all heads move. Batches grow by themselves while the broker is slow (latency low when quiet,
 throughput high when busy), and "everything below head is acknowledged" needs no bookkeeping per message.
 
-Owns the read side of its rings and its stats page. While the broker is away it waits with the batch in flight; the
-ring is the buffer, and the writer counts what no longer fits.
+While the broker does not acknowledge, records go to the spool on disk and from there to the broker, in order
+(`wsadapter.spooling` has the rules). The rings overflow only when the spool is full too.
+
+Owns the read side of its rings, its spool and its stats page.
 """
 
+import threading
 import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -25,8 +32,12 @@ from wsadapter.histogram import Histogram
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
 from wsadapter.ring import RingReader
+from wsadapter.spool_segment import Record
+from wsadapter.spooling import Mode, Spooling
+from wsadapter.spools import Spools
 from wsadapter.stats import StatsPage
 from wsadapter.streams import BY_KIND, DEAD_LETTER, SPECS
+from wsadapter.threads import Threads
 from wsadapter.topics import ensure_topics, producer_config, topic_name
 
 BATCH_RECORDS: Final = 16_384
@@ -37,6 +48,9 @@ QUEUE: Final = {
     "queue.buffering.max.kbytes": 1_048_576,
     "delivery.report.only.error": True,
 }
+DELIVERY_WAIT: Final = 0.05
+SPOOL_WAIT: Final = 0.02
+"""Seconds until it is looked at again whether acknowledgements are overdue, and what the rings need."""
 DEAD_LETTER_BYTES: Final = 256 * 1024
 """A dead letter carries at most this much of what it is about."""
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
@@ -121,55 +135,114 @@ class Outbox:
                 return
             self._cells[self._broker_up] = 1
 
+    def away(self) -> None:
+        """It has not answered for too long."""
+        self._cells[self._broker_up] = 0
+
     def abandon(self) -> None:
-        """Forget what is queued: it is still in the ring."""
+        """Forget what is queued: it is still in the ring, or on the spool."""
         self.producer.purge()
 
 
 class Serializer:
-    """Moves records from its rings to the broker, cycle by cycle."""
+    """Moves records from its rings to the broker, cycle by cycle; the `Outlet` of its spool."""
 
-    def __init__(self, child: Child, outbox: Outbox, readers: list[RingReader]) -> None:
+    def __init__(self, child: Child, outbox: Outbox, readers: list[RingReader], spools: Spools) -> None:
         page, kafka = child.page, child.args.config.kafka
-        self._child, self._outbox, self._readers = child, outbox, readers
-        self._cells = page.cells
+        self._child, self._outbox, self._readers, self._spools = child, outbox, readers, spools
+        self._page, self._cells = page, page.cells
         self._topics = {spec.kind: topic_name(kafka, spec.name) for spec in SPECS}
         self._produced = {spec.kind: page.index(f'produced_total{{topic="{spec.name}"}}') for spec in SPECS}
         self._delivered = {spec.kind: page.index(f'delivered_total{{topic="{spec.name}"}}') for spec in SPECS}
         self._outstanding = page.index("outstanding")
         self._delivery = Histogram(page, "delivery_seconds")
+        self._queued: dict[int, int] = {}
+        """Kind -> messages in the client's queue."""
+        self._begun_at = 0
+        self._queued_at = 0.0
+        self._spooled, self._taken = page.index("spooled_total"), 0
+        self._lost, self._passed = page.index("spool_lost_total"), 0
+        self._topics_made = _make_topics(child)
+        self.spooling = Spooling(spools, readers, self)
 
     def cycle(self) -> bool:
-        """Deliver one batch of every ring; False when there was nothing to read, or the deadline came first."""
+        """One step; False when there was nothing to do."""
+        if self.spooling.mode is Mode.DIRECT:
+            return self._deliver()
+        moved = self.spooling.turn(SPOOL_WAIT)
+        if self.spooling.mode is Mode.SPOOLING:
+            self._outbox.away()
+        self._count_spool()
+        return moved
+
+    def _deliver(self) -> bool:
+        """One batch of every ring; False when there was nothing to read, or the deadline came first."""
         batches: dict[int, list[dict[str, Any]]] = {kind: [] for kind in BY_KIND}
         for reader in self._readers:
-            self._build(reader, batches)
-        produced_at = time.monotonic_ns()
-        count = 0
-        for kind, messages in batches.items():
-            if messages:
-                self._outbox.send(self._topics[kind], messages)
-                self._cells[self._produced[kind]] += len(messages)
-                count += len(messages)
-        if not count and not len(self._outbox.producer):
+            self._build(reader.epoch, reader.poll(BATCH_RECORDS), batches)
+        if not self._produce(batches) and not len(self._outbox.producer):
             for reader in self._readers:  # nothing, or only records that went to the dead letters long ago
                 reader.commit(reader.position)
             return False
-        self._cells[self._outstanding] = count
-        if not self._await_delivery():
-            return False
+        while not self.settled(DELIVERY_WAIT):
+            child = self._child
+            child.beat()
+            if self.spooling.overdue(self._queued_at):
+                self._count_spool()
+                return True
+            if child.stopping and time.monotonic() > child.deadline - 1.0:
+                self._outbox.abandon()
+                return False
         for reader in self._readers:
             reader.commit(reader.position)
-        self._delivery.observe(time.monotonic_ns() - produced_at, count)
-        for kind, messages in batches.items():
-            self._cells[self._delivered[kind]] += len(messages)
+        return True
+
+    def ready(self) -> bool:
+        """The topics are there, and no other serializer has to replay an earlier run's records first."""
+        if not self._topics_made.done() or self._spools.held_back:
+            return False
+        self._topics_made.result()
+        return True
+
+    def send(self, records: Sequence[Record]) -> None:
+        """Build and queue records from the spool."""
+        batches: dict[int, list[dict[str, Any]]] = {kind: [] for kind in BY_KIND}
+        for epoch, run in groupby(records, itemgetter(0)):
+            self._build(epoch, [record[1:] for record in run], batches)
+        self._produce(batches)
+
+    def settled(self, seconds: float) -> bool:
+        """Whether all that was queued is delivered or disposed of."""
+        if not self._outbox.flush(seconds):
+            return False
+        self._delivery.observe(time.monotonic_ns() - self._begun_at, sum(self._queued.values()))
+        for kind, count in self._queued.items():
+            self._cells[self._delivered[kind]] += count
+        self._queued.clear()
         self._cells[self._outstanding] = 0
         return True
 
-    def _build(self, reader: RingReader, batches: dict[int, list[dict[str, Any]]]) -> None:
-        epoch = reader.epoch
+    def drained(self) -> bool:
+        """Nothing is left that could be delivered."""
+        left = self._spools.records or len(self._outbox.producer)
+        return not left and all(reader.head == reader.tail for reader in self._readers)
+
+    def keep(self) -> None:
+        """At the end: what could not be delivered goes to the spool, as far as it has room."""
+        if self.spooling.mode is not Mode.DIRECT:
+            while self.spooling.take():
+                pass
+            self._outbox.abandon()
+            self._count_spool()
+            if records := self._spools.records:
+                log.warning("records are kept on the spool for the next start", records=records)
+        self._spools.close()
+
+    def _build(
+        self, epoch: int, records: Iterable[tuple[int, int, bytes]], batches: dict[int, list[dict[str, Any]]]
+    ) -> None:
         builders = BUILDERS
-        for position, kind, payload in reader.poll(BATCH_RECORDS):
+        for position, kind, payload in records:
             try:
                 key, value = builders[kind](payload, epoch, position)
             except (*BAD_RECORD, KeyError) as error:
@@ -178,54 +251,75 @@ class Serializer:
                 continue
             batches[kind].append({"key": key, "value": value})
 
-    def _await_delivery(self) -> bool:
-        child = self._child
-        while not self._outbox.flush(0.5):
-            child.beat()
-            if child.stopping and time.monotonic() > child.deadline - 1.0:
-                self._outbox.abandon()
-                return False
-        return True
+    def _produce(self, batches: dict[int, list[dict[str, Any]]]) -> int:
+        """Queue what was built; how many messages."""
+        self._begun_at = time.monotonic_ns()
+        for kind, messages in batches.items():
+            if messages:
+                self._outbox.send(self._topics[kind], messages)
+                self._cells[self._produced[kind]] += len(messages)
+                self._queued[kind] = len(messages)
+        self._queued_at = time.monotonic()
+        count = sum(self._queued.values())
+        self._cells[self._outstanding] = count
+        return count
+
+    def _count_spool(self) -> None:
+        page, spools = self._page, self._spools
+        page["spool_bytes"], page["spool_records"] = spools.size, spools.records
+        self._cells[self._spooled] += self.spooling.taken - self._taken
+        self._taken = self.spooling.taken
+        self._cells[self._lost] += spools.lost_records - self._passed
+        self._passed = spools.lost_records
 
 
-def _await_broker(child: Child) -> None:
-    """Create the topics; while the broker is away, wait: the rings hold what comes."""
-    while not child.stopping:
-        child.beat()
-        try:
-            ensure_topics(child.args.config.kafka, 2.0)
-        except ServiceUnavailable as error:
-            child.set_state(ChildState.WAITING)
-            log.warning("no broker yet, the ring holds what comes", error=str(error))
-            child.wait([], 0.5)
-        else:
-            child.page["broker_up"] = 1
-            return
+def _make_topics(child: Child) -> Future[None]:
+    """Done when the topics are there; the broker may be away for as long as it likes."""
+    kafka, pause = child.args.config.kafka, threading.Event()
+
+    def make() -> None:
+        while True:
+            try:
+                return ensure_topics(kafka, 2.0)
+            except ServiceUnavailable as error:
+                log.warning("no broker yet, ring and spool hold what comes", error=str(error))
+                pause.wait(1.0)
+
+    return Threads(1, "topics").call(make)
 
 
 def main(child: Child) -> int:
+    config, options = child.args.config, child.args.options
+    number, generation = options.get("number", 0), options.get("generation", 0)
     readers = [RingReader.attach(ring.name) for ring in child.args.rings]
     doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
-    _await_broker(child)
-    outbox = Outbox(child.args.config, child.page)
-    serializer = Serializer(child, outbox, readers)
+    share = config.spool.max_bytes // config.process_of("serializer").count
+    spools = Spools(config.spool.path, generation, child.args.name, share, first=number == 0)
+    outbox = Outbox(config, child.page)
+    serializer = Serializer(child, outbox, readers, spools)
     for ring, reader in zip(child.args.rings, readers, strict=True):
         if unread := reader.unread():
             log.info("ring has unread records", connection=ring.connection, records=unread)
-    child.ready()
+    child.set_state(ChildState.WAITING)
+    waiting = True
     while True:
         stopping = child.stopping  # before reading: the writers were gone when the order came
         child.beat()
         for fd in doorbells:
             doorbell.clear(fd)  # before reading: a record published after this rings again
-        if serializer.cycle():
-            continue
-        drained = all(reader.head == reader.tail for reader in readers)
-        if stopping and (drained or time.monotonic() > child.deadline - 1.0):
+        moved = serializer.cycle()
+        direct = serializer.spooling.mode is Mode.DIRECT
+        if waiting and serializer.ready():
+            waiting = False
+            child.page["broker_up"] = 1
+            child.ready()
+        if stopping and (serializer.drained() or time.monotonic() > child.deadline - 1.0):
             break
-        if not stopping:
-            outbox.probe(0.5)
-            child.wait(doorbells, 1.0)
+        if not moved:
+            if direct and not stopping:
+                outbox.probe(0.5)
+            child.wait(doorbells, 1.0 if direct and not stopping else SPOOL_WAIT)
+    serializer.keep()
     for reader in readers:
         reader.release()
     return 0

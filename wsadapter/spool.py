@@ -26,7 +26,6 @@ from wsadapter.errors import WsadapterError
 from wsadapter.log import get_logger
 from wsadapter.spool_segment import (
     DAMAGED_SUFFIX,
-    HEADER_BYTES,
     SUFFIX,
     Record,
     Segment,
@@ -49,7 +48,7 @@ class SpoolError(WsadapterError):
 class Spool:
     def __init__(self, directory: str, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
         self._directory = directory
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._segment_bytes = min(segment_bytes, max_bytes // SEGMENTS)
         self.lost_records = 0
         """Damaged records that were passed since the spool was opened."""
@@ -75,13 +74,13 @@ class Spool:
         return self._next - self._done
 
     @property
-    def bytes(self) -> int:
-        """On disk, for records that can be read; the last segment to be replayed counts whole."""
+    def size(self) -> int:
+        """Bytes on disk, for records that can be read; the last segment to be replayed counts whole."""
         return sum(segment.end for segment in self._segments)
 
     def append(self, records: Sequence[Record]) -> int:
         """How many of them, from the first on, are durable now."""
-        room = self._max_bytes - self.bytes - self._set_aside
+        room = self.max_bytes - self.size - self._set_aside
         parts: list[bytes] = []
         for number, record in enumerate(records, self._next):
             part = encode(number, record)
@@ -108,7 +107,6 @@ class Spool:
         found: list[Record] = []
         while len(found) < limit and (segment := self._readable()) is not None:
             stop = self._stop_number(segment)
-            whole = True
             with contextlib.suppress(OSError):  # a place that cannot be read is damage
                 for offset, number, record in walk(self._read_fd, self._offset, segment.end):
                     if number >= stop:  # the remains of a write that failed; they came again in the next segment
@@ -120,9 +118,7 @@ class Spool:
                     self._offset = offset
                     if offset == segment.end or len(found) == limit:
                         break
-                else:
-                    whole = False
-            if self._offset < segment.end and (not whole or len(found) < limit):
+            if self._offset < segment.end and len(found) < limit:
                 self._skip_damage(segment)
         if len(found) < limit:
             self._pass(self._next)
@@ -145,13 +141,25 @@ class Spool:
                 self._close_write()
             del self._segments[0]
             self._set_aside += segment.end if segment.damaged else 0
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # the next start tries again
                 segment.retire()
 
     def close(self) -> None:
         self._close_write()
         self._close_read()
         os.close(self._directory_fd)
+
+    def remove(self) -> None:
+        """Close it, empty as it is, and delete it. What was set aside keeps its directory, under another name."""
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._directory, "checkpoint"))
+        try:
+            os.rmdir(self._directory)
+        except OSError:
+            parent, name = os.path.split(self._directory)
+            root, generation = os.path.split(parent)
+            os.rename(self._directory, os.path.join(root, f"damaged-{generation}-{name}"))
 
     # -- writing
 
@@ -188,7 +196,7 @@ class Spool:
 
     def _refuse(self, reason: str) -> None:
         if not self._refused:
-            log.error("spool takes no more, rings fill now", reason=reason, spool=self._directory, bytes=self.bytes)
+            log.error("spool takes no more, rings fill now", reason=reason, spool=self._directory, bytes=self.size)
         self._refused = True
 
     def _close_write(self) -> None:
@@ -295,13 +303,13 @@ class Spool:
 
 def _last_record(segment: Segment) -> tuple[int, int | None]:
     """Where the last record ends, and its number; damage before it is left for the reader to find."""
-    end, last = 0, None
+    end = offset = 0
+    last: int | None = None
     fd = segment.open(os.O_RDONLY)
     try:
-        offset = 0
         while offset < segment.end:
-            for offset, last in ((o, n) for o, n, _ in walk(fd, offset, segment.end)):  # noqa: B007
-                end = offset
+            for end, number, _ in walk(fd, offset, segment.end):
+                offset, last = end, number
             offset = resume_after_damage(fd, offset, segment.end)
     finally:
         os.close(fd)

@@ -1,7 +1,7 @@
 """The records of a spool in one file: their bytes, how they are read back, how damage is passed.
 
-    record   | u32 crc32 of all that follows | u32 length | u32 'WS' version kind | u64 number | u64 epoch | u64 position |
-             | payload |
+    record   | u32 crc32 of all that follows | u32 length | u32 'WS' version kind
+             | u64 number | u64 epoch | u64 position | payload |
 
 A segment's name is the number of its first record; numbers grow by one over the life of a spool, so the number tells
 what is missing after damage, and what comes in the next segment again (a write that failed halfway). What is no record

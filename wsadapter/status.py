@@ -200,6 +200,8 @@ def _serializer(reading: Reading) -> dict[str, Any]:
         "name": reading.name,
         "broker_up": reading.get("broker_up") == 1,
         "outstanding": reading.get("outstanding"),
+        "spool_records": reading.get("spool_records"),
+        "spool_bytes": reading.get("spool_bytes"),
         "produced": reading.total("produced_total"),
         "delivered": reading.total("delivered_total"),
         "dead_letters": reading.total("dead_letters_total"),

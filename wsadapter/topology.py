@@ -99,7 +99,8 @@ def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:
         stop_group=SERIALIZER,
         drains=True,
         rings=rings.of_serializer(number),
-        fingerprint=_fingerprint(config.service, config.kafka, config.process_of("serializer")),
+        options={"number": number, "generation": rings.generation},
+        fingerprint=_fingerprint(config.service, config.kafka, config.spool, config.process_of("serializer")),
     )
 
 

@@ -37,7 +37,7 @@ def sample(time: float = 0.0, *, lag: int = 0, ring: int = 0, letters: int = 0, 
         },
         "children": [{"role": role, "restarts": 1} for role in restarts],
         "consumers": [{"lag": {"trade": lag} if lag else {}}],
-        "serializers": [{"outstanding": 0, "dead_letters": letters}],
+        "serializers": [{"outstanding": 0, "spool_records": 0, "dead_letters": letters}],
         "rings": [{"used_bytes": ring}],
     }  # fmt: skip
 

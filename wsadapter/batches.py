@@ -9,32 +9,25 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
   another offset: a serializer began again at its ring's head. It is dropped. Safe because each partition is written in
   ring order. Watermarks are committed with the offset that they belong to, never ahead of it.
 * A message that is not ours is kept as a letter for the dead-letter topic; it has an offset and nothing else.
-
-`Progress` is what a commit says: offset (all below it is done), watermarks as of that offset, the intended range.
 """
 
 import struct
 from array import array
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
 
+from wsadapter.progress import Progress, newest
 from wsadapter.streams import StreamSpec
 
-WATERMARKS: Final = 128
-"""Epochs remembered per partition, those that moved last. A commit's metadata holds 4096 bytes at most; this is 2.8 kB.
-A forgotten epoch costs a possible duplicate row that FINAL hides, never a loss."""
-METADATA_LIMIT: Final = 4096
 QUIET_ROWS: Final = 100
 """A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
 QUIET_FACTOR: Final = 5
 
-_IDENTITY = struct.Struct("<BQBQ")  # fixed64 epoch = 1, fixed64 position = 2: tag byte and value, twice
-_MARK = struct.Struct("<QQ")
-_VERSION: Final = "w1"
+_unpack = struct.Struct("<BQBQ").unpack_from  # fixed64 epoch = 1, fixed64 position = 2: tag byte and value, twice
+_EPOCH_TAG: Final = 0x09
+_POSITION_TAG: Final = 0x11
 
 Identity = tuple[int, int]
 Identify = Callable[[bytes], Identity | None]
@@ -52,33 +45,6 @@ def varint(number: int) -> bytes:
 
 _PREFIXES: Final = tuple(varint(length) for length in range(16_384))
 """Length prefixes of nearly all messages, made once."""
-
-
-class Progress(Struct, frozen=True):
-    """Metadata of an offset commit. ``intent``: last offset of the range whose insert comes next, if any.
-    ``partitions``: how many the topic had; when that changes keys move, and the watermarks say nothing any more."""
-
-    partitions: int = 0
-    intent: int | None = None
-    watermarks: Mapping[int, int] = {}
-
-    def encode(self) -> str:
-        marks = b"".join(_MARK.pack(epoch, position) for epoch, position in self.watermarks.items())
-        intent = "" if self.intent is None else str(self.intent)
-        return f"{_VERSION}:{self.partitions}:{intent}:{b64encode(marks).decode()}"
-
-    @classmethod
-    def decode(cls, text: str | None) -> "Progress":
-        """What another tool wrote (a reset by hand leaves it empty) says nothing: no intent, no watermarks."""
-        parts = (text or "").split(":")
-        if len(parts) != 4 or parts[0] != _VERSION:
-            return cls()
-        try:
-            marks = b64decode(parts[3], validate=True)
-            intent = int(parts[2]) if parts[2] else None
-            return cls(int(parts[1]), intent, dict(_MARK.iter_unpack(marks)))
-        except (ValueError, Base64Error, struct.error):
-            return cls()
 
 
 class Letter(Struct, frozen=True):
@@ -178,38 +144,43 @@ class Partition:
             batch = self.open = Batch(self.next_offset, self._head, now)
         batch.last = offset
         self.next_offset = offset + 1
-        self._take(batch, offset, value or b"")
+        # hot path, once per message and written out: calls for its parts cost a quarter more
+        if value is not None and (length := len(value)) >= 18:
+            first, epoch, second, position = _unpack(value)
+            if first == _EPOCH_TAG and second == _POSITION_TAG:
+                if position > self._seen.get(epoch, -1):
+                    self._seen[epoch] = position
+                    body = batch.body
+                    body += _PREFIXES[length] if length < 16_384 else varint(length)
+                    body += value
+                    batch.offsets.append(offset)
+                    batch.ends.append(len(body))
+                else:
+                    batch.redelivered += 1
+            else:
+                self._add_other(batch, offset, value)
+        else:
+            self._add_other(batch, offset, value or b"")
         if offset == self.replay_to:
             self._end_replay(now)
 
-    def _take(self, batch: Batch, offset: int, value: bytes) -> None:
-        # hot path: two bytes and one unpack tell that a message begins with its ring identity
-        if len(value) >= 18 and value[0] == 0x09 and value[9] == 0x11:
-            _, epoch, _, position = _IDENTITY.unpack_from(value)
-        else:
-            try:
-                identity = self._identify(value)
-            except ValueError as error:
-                batch.letters.append(Letter(offset, value, "foreign", str(error)))
-                batch.letter_bytes += len(value)
-                return
-            if identity is None:
-                self._append(batch, offset, value)
-                return
-            epoch, position = identity
-        if position <= self._seen.get(epoch, -1):
-            batch.redelivered += 1
+    def _add_other(self, batch: Batch, offset: int, value: bytes) -> None:
+        """A message that does not begin with its ring identity."""
+        try:
+            identity = self._identify(value)
+        except ValueError as error:
+            batch.letters.append(Letter(offset, value, "foreign", str(error)))
+            batch.letter_bytes += len(value)
             return
-        self._seen[epoch] = position
-        self._append(batch, offset, value)
-
-    def _append(self, batch: Batch, offset: int, value: bytes) -> None:
-        length = len(value)
-        body = batch.body
-        body += _PREFIXES[length] if length < 16_384 else varint(length)
-        body += value
+        if identity is not None:
+            epoch, position = identity
+            if position <= self._seen.get(epoch, -1):
+                batch.redelivered += 1
+                return
+            self._seen[epoch] = position
+        batch.body += varint(len(value)) + value
         batch.offsets.append(offset)
-        batch.ends.append(len(body))
+        batch.ends.append(len(batch.body))
 
     def _end_replay(self, now: float) -> None:
         assert self.replay_to is not None
@@ -264,11 +235,3 @@ class Partition:
         """(offset, metadata) that is true now: all below is done, and this range is next."""
         intent = self.cut.last if self.cut is not None else None
         return self.done, Progress(self.progress.partitions, intent, self.progress.watermarks).encode()
-
-
-def newest(before: Mapping[int, int], after: Mapping[int, int]) -> dict[int, int]:
-    """``after``, bounded: epochs that moved go to the end, the longest unmoved ones are forgotten."""
-    still = {epoch: position for epoch, position in after.items() if before.get(epoch) == position}
-    moved = {epoch: position for epoch, position in after.items() if before.get(epoch) != position}
-    kept = [*still.items(), *moved.items()][-WATERMARKS:]
-    return dict(kept)

@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from google.protobuf.message import DecodeError
 
-from wsadapter.batches import Identify, Identity, Partition, Progress
+from wsadapter.batches import Identify, Identity, Partition
 from wsadapter.clickhouse import connect, create_or_verify, unavailable, verify
 from wsadapter.config import Config
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
@@ -31,6 +31,7 @@ from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import Repeated, get_logger
 from wsadapter.membership import CHUNK, Membership
 from wsadapter.pb import market_pb2
+from wsadapter.progress import Progress
 from wsadapter.streams import SPECS, StreamSpec
 from wsadapter.threads import Threads
 from wsadapter.topics import ensure_topics, topic
@@ -41,6 +42,10 @@ BLOCKED_SECONDS: Final = 5.0
 """With full buffers for so long, fetching is suspended, so that polling (and so the membership) goes on."""
 LEAVE_SECONDS: Final = 5.0
 """How long a rebalance waits for inserts under way."""
+JOIN_SECONDS: Final = 5.0
+"""A stop that comes before the first assignment waits for it so long: Kafka may hold what came just before."""
+CLOSE_SECONDS: Final = 3.0
+"""How long leaving the group may take."""
 DRAIN_MARGIN: Final = 1.5
 """Before the deadline: for the last commit and leaving."""
 QUIET_SECONDS: Final = 3.0
@@ -88,7 +93,7 @@ class Consumer:
         while not self._child.stopping:
             self._turn(draining=False)
         self._drain()
-        self._group.close()
+        self._group.close(min(CLOSE_SECONDS, max(0.1, self._child.deadline - time.monotonic() - 0.5)))
         return 0
 
     def _turn(self, draining: bool) -> int:
@@ -100,8 +105,9 @@ class Consumer:
             self._finish(task)
         self._cut(now, draining)
         self._group.commit(now)
-        while self._group.intended:
-            self._landing.take(self._group.intended.pop())
+        intended = self._group.commits.intended
+        while intended:
+            self._landing.take(intended.pop())
         self._landing.start(now, self._upkeep.blocked.keys())
         self._upkeep.look(now)
         return came
@@ -164,7 +170,7 @@ class Consumer:
 
     def _patient(self) -> bool:
         self._child.beat()
-        return not self._child.stopping
+        return not self._child.stopping or time.monotonic() < self._child.deadline - DRAIN_MARGIN
 
     def _leaving(self, partitions: list[Partition], in_order: bool) -> None:
         """Give inserts under way a moment to end, so that the next owner need not repeat them."""
@@ -187,6 +193,9 @@ class Consumer:
     def _drain(self) -> None:
         """Read to where the logs end now, insert that and commit it; at the deadline leave it to the next start."""
         until = self._child.deadline - DRAIN_MARGIN
+        joined_by = min(until, time.monotonic() + JOIN_SECONDS)
+        while not self._group.rebalances and self._group.broker_up and time.monotonic() < joined_by:
+            self._turn(draining=True)
         ends: dict[tuple[str, int], int] | None
         try:
             ends = self._group.end_offsets()
@@ -198,9 +207,9 @@ class Consumer:
             partitions = self._group.partitions
             read = ends is not None and all(p.next_offset >= ends.get(key, 0) for key, p in partitions.items())
             if (read or now - last_came > QUIET_SECONDS) and all(p.idle for p in partitions.values()):
-                if self._group.settled() or not self._group.broker_up:
+                if self._group.commits.settled(partitions) or not self._group.broker_up:
                     break
-                self._group.hurry()
+                self._group.commits.hurry(now)
             if self._turn(draining=True):
                 last_came = now
         if left := sum(not p.idle for p in self._group.partitions.values()):

@@ -11,28 +11,28 @@ the role.
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import wait
 from typing import Any, Final
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
-from wsadapter.batches import Batch, Partition, Progress
+from wsadapter.batches import Partition
+from wsadapter.commits import Commits, Key
 from wsadapter.config import Kafka
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.log import Repeated, get_logger
-from wsadapter.topics import consumer_config, log_bounds
+from wsadapter.progress import Progress
+from wsadapter.threads import Threads
+from wsadapter.topics import consumer_config, log_bounds, partition_counts
 
 CHUNK: Final = 2_000
 """Messages taken from librdkafka at once."""
 ANSWER_SECONDS: Final = 1.0
 """Longest wait for one answer of the broker: the heartbeat beats between two."""
-IDLE_COMMIT_SECONDS: Final = 1.0
-"""Progress is committed this often when no intent has to be."""
-COMMIT_RETRY_SECONDS: Final = 0.2
 STATISTICS_MS: Final = 2_000
 
-Key = tuple[str, int]
 log = get_logger()
 
 
@@ -46,14 +46,6 @@ class _Broker(Struct):
 
 class _Statistics(Struct):
     brokers: dict[str, _Broker]
-
-
-class Sent(Struct):
-    """What a commit under way says of a partition."""
-
-    partition: Partition
-    offset: int
-    cut: Batch | None
 
 
 class Membership:
@@ -72,15 +64,11 @@ class Membership:
     ) -> None:
         self.partitions: dict[Key, Partition] = {}
         self.out_of_range: set[Key] = set()
-        self.intended: list[Partition] = []
-        """Their intents are confirmed; the role takes them from here."""
+        self.commits = Commits()
         self.broker_up = True
         self.rebalances = 0
         self.topics_missing = False
         self._kafka, self._make, self._leaving, self._patient = kafka, make, leaving, patient
-        self._confirmed: dict[Key, tuple[int, Batch | None]] = {}
-        self._sent: dict[Key, Sent] = {}
-        self._next_commit = 0.0
         self._held: set[Key] = set()
         self._fatal: KafkaError | None = None
         self._repeated = Repeated()
@@ -115,27 +103,12 @@ class Membership:
         return len(messages)
 
     def commit(self, now: float) -> None:
-        """Send one commit of all that changed, if an intent waits for it or the last one is a while ago."""
-        if self._sent or now < self._next_commit:
-            return
-        changed = {k: p for k, p in self.partitions.items() if self._confirmed.get(k) != (p.done, p.cut)}
-        waiting = any(p.cut is not None and p.cut.rows for p in changed.values())
-        if not changed or not (waiting or now >= self._next_commit + IDLE_COMMIT_SECONDS):
-            return
-        self._sent = {key: Sent(p, p.done, p.cut) for key, p in changed.items()}
-        self._next_commit = now
-        try:
-            self._consumer.commit(offsets=_offsets(changed), asynchronous=True)
-        except KafkaException as error:
-            self._commit_failed(error.args[0])
-
-    def settled(self) -> bool:
-        """Everything that is done is committed."""
-        return not self._sent and all(self._confirmed.get(k) == (p.done, None) for k, p in self.partitions.items())
-
-    def hurry(self) -> None:
-        """Do not wait for a reason to commit."""
-        self._next_commit = min(self._next_commit, time.monotonic() - IDLE_COMMIT_SECONDS)
+        """Send what `Commits` finds due."""
+        if changed := self.commits.begin(self.partitions, now):
+            try:
+                self._consumer.commit(offsets=_offsets(changed), asynchronous=True)
+            except KafkaException as error:
+                self._commit_failed(error.args[0])
 
     def hold(self, keys: set[Key]) -> None:
         """Fetch nothing for these partitions, and again for the others. Members that hold go on polling."""
@@ -148,6 +121,8 @@ class Membership:
 
     def end_offsets(self) -> dict[Key, int]:
         """Where the log of each partition ends now; `ServiceUnavailable` when the broker does not say."""
+        if not self.broker_up:
+            raise ServiceUnavailable("the broker is away")
         bounds = log_bounds(self._kafka, self.partitions.keys(), ANSWER_SECONDS * 5)
         return {key: end for key, (_, end) in bounds.items()}
 
@@ -166,14 +141,17 @@ class Membership:
     def begin_again(self, key: Key, offset: int) -> None:
         """An idle partition whose offset is out of range goes on at ``offset``; what is missing has been said."""
         self.partitions[key].jump(offset)
-        self._consumer.incremental_unassign([TopicPartition(*key)])
-        self._consumer.incremental_assign([TopicPartition(*key, offset)])
-        self._held.discard(key)
+        # a partition that ended with an error cannot be sought: all are fetched anew from where they are
+        self._consumer.assign([TopicPartition(*k, p.next_offset) for k, p in self.partitions.items()])
+        self._held.clear()
         self.out_of_range.discard(key)
 
-    def close(self) -> None:
-        """Leave: what is done is committed, the static membership stays for the next start."""
-        self._consumer.close()
+    def close(self, seconds: float) -> None:
+        """Leave: what is done is committed, the static membership stays for the next start. librdkafka would wait for a
+        broker that is away with a commit under way; the next start replays what that commit intends."""
+        left = Threads(1, "leave").call(self._consumer.close)
+        if not wait([left], seconds).done:
+            log.warning("left without an answer of the broker")
 
     # callbacks
 
@@ -190,15 +168,13 @@ class Membership:
             return  # stopping: what is assigned without state is not read
         for key, (offset, progress) in starts.items():
             self.partitions[key] = self._make(*key, offset, progress)
-            self._confirmed.pop(key, None)
-        consumer.incremental_assign([TopicPartition(*key, offset) for key, (offset, _) in starts.items()])
+            self.commits.forget(key)
+        consumer.assign([TopicPartition(*key, offset) for key, (offset, _) in starts.items()])
 
     def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, Progress]]:
         if not assigned:
             return {}
-        counts = {
-            name: len(t.partitions) for name, t in self._consumer.list_topics(timeout=ANSWER_SECONDS).topics.items()
-        }
+        counts = partition_counts(self._kafka, ANSWER_SECONDS)
         starts, new = {}, []
         for found in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
             if found.error is not None:
@@ -217,8 +193,7 @@ class Membership:
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         states = self._states(revoked)
         self._leaving(list(states.values()), True)
-        unsaid = any(self._confirmed.get(key) != (p.done, p.cut) for key, p in states.items())
-        if unsaid and self.broker_up:
+        if self.broker_up and self.commits.unsaid(states):
             try:
                 consumer.commit(offsets=_offsets(states), asynchronous=False)
             except KafkaException as error:
@@ -238,7 +213,7 @@ class Membership:
     def _drop(self, keys: Iterable[Key]) -> None:
         for key in list(keys):
             self.partitions.pop(key, None)
-            self._confirmed.pop(key, None)
+            self.commits.forget(key)
             self._held.discard(key)
             self.out_of_range.discard(key)
 
@@ -246,23 +221,13 @@ class Membership:
         if error is not None:
             self._commit_failed(error)
             return
-        sent, self._sent = self._sent, {}
-        for offset in offsets:
-            key = (offset.topic, offset.partition)
-            said = sent.get(key)
-            if said is None or self.partitions.get(key) is not said.partition:
-                continue  # the commit of a revocation, or of a partition that is gone
-            if offset.error is not None:
-                self._commit_failed(offset.error)
-                continue
-            self._confirmed[key] = (said.offset, said.cut)
-            if said.cut is not None and said.partition.cut is said.cut:
-                self.intended.append(said.partition)
+        self.commits.confirmed([(o.topic, o.partition) for o in offsets if o.error is None], self.partitions)
+        for refused in (o.error for o in offsets if o.error is not None):
+            self._commit_failed(refused)
 
     def _commit_failed(self, error: KafkaError) -> None:
         """No insert follows; the same intent is sent again."""
-        self._sent = {}
-        self._next_commit = time.monotonic() + COMMIT_RETRY_SECONDS
+        self.commits.failed(time.monotonic())
         self._say("commit failed, nothing is inserted without it", _said(error))
 
     def _on_error(self, error: KafkaError) -> None:

@@ -18,6 +18,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from wsadapter.config import Kafka
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.log import Repeated
 from wsadapter.streams import DEAD_LETTER, SPECS, StreamSpec
 
 _BOUNDS: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -38,10 +39,12 @@ _PRODUCER: Final = {
     "partitioner": "murmur2_random",
 }
 _CONSUMER_DEFAULTS: Final = {
-    # bounds the memory of what is fetched and not yet read, over all partitions together
-    "queued.max.messages.kbytes": 16_384,
-    "fetch.max.bytes": 8_388_608,
-    "fetch.message.max.bytes": 1_048_576,
+    # bounds the memory of what is fetched and not yet read, over all partitions together. The kilobytes do not count
+    # what librdkafka needs itself per message, about three times a trade
+    "queued.max.messages.kbytes": 4_096,
+    "queued.min.messages": 5_000,
+    "fetch.max.bytes": 1_048_576,
+    "fetch.message.max.bytes": 262_144,
     "fetch.wait.max.ms": 100,
     # a full queue of one partition must not hold back the others for librdkafka's default of a second
     "fetch.queue.backoff.ms": 20,
@@ -53,10 +56,29 @@ _CONSUMER: Final = {
     "enable.auto.offset.store": False,
     # an offset out of range is an error that the consumer role turns into a Gap, never a silent jump
     "auto.offset.reset": "error",
-    "partition.assignment.strategy": "cooperative-sticky",
+    # each topic is spread over all members; cooperative-sticky may leave all partitions of a busy topic with one.
+    # Static members rebalance only when their number changes, so revoking everything costs little.
+    "partition.assignment.strategy": "roundrobin",
     "isolation.level": "read_committed",
     "check.crcs": True,
 }
+
+
+LIBRDKAFKA: Final = logging.getLogger("wsadapter.librdkafka")
+
+
+class Seldom(logging.Filter):
+    """A broker that is away makes librdkafka say so twenty times a second: one record per facility and interval."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._repeated = Repeated()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return self._repeated(record.getMessage().partition(" ")[0]) is not None
+
+
+LIBRDKAFKA.addFilter(Seldom())
 
 
 def topic_name(kafka: Kafka, name: str) -> str:
@@ -79,7 +101,7 @@ def _client(kafka: Kafka, passed: dict[str, Any]) -> dict[str, Any]:
     """What all clients share; ``passed`` is the configuration's pass-through table."""
     settings: dict[str, Any] = {**_RECONNECT, **passed, "bootstrap.servers": kafka.bootstrap_servers}
     settings["client.id"] = settings.get("client.id", "wsadapter")
-    settings["logger"] = logging.getLogger("wsadapter.librdkafka")
+    settings["logger"] = LIBRDKAFKA
     if kafka.sasl_password_file:
         settings["sasl.password"] = _secret(kafka.sasl_password_file)
     return settings
@@ -143,6 +165,16 @@ def ensure_topics(kafka: Kafka, timeout: float) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was quicker
                 raise ServiceUnavailable(f"topic {name} cannot be created: {_said(error)}") from None
+
+
+def partition_counts(kafka: Kafka, timeout: float) -> dict[str, int]:
+    """How many partitions each topic has now. By a client of its own: `list_topics` of a consumer inside one of its
+    callbacks ends the process at its next callback (an assertion in confluent-kafka 2.16)."""
+    try:
+        topics = AdminClient(admin_config(kafka)).list_topics(timeout=timeout).topics
+    except KafkaException as error:
+        raise ServiceUnavailable(f"topics are not known: {_said(error)}") from None
+    return {name: len(found.partitions) for name, found in topics.items()}
 
 
 def log_bounds(kafka: Kafka, partitions: Collection[tuple[str, int]], timeout: float) -> dict[tuple[str, int], Bounds]:

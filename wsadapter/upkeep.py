@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from wsadapter.batches import Partition
 from wsadapter.clickhouse import rejected_rows, unavailable, verify
+from wsadapter.commits import Key
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.landing import FAILURES, Landing, Trouble
@@ -21,7 +22,7 @@ from wsadapter.ledger import Ledger
 from wsadapter.letters import Outgoing
 from wsadapter.lifecycle import Child, ChildState
 from wsadapter.log import Repeated, get_logger
-from wsadapter.membership import Key, Membership
+from wsadapter.membership import Membership
 from wsadapter.streams import SPECS
 from wsadapter.topics import ensure_topics
 

@@ -16,28 +16,26 @@ from role_process import RoleProcess
 from wsadapter.config import ClickHouse, Config, Kafka, Service
 from wsadapter.events import Event
 from wsadapter.stats_fields import CONSUMER
-from wsadapter.streams import BY_EVENT, DEAD_LETTER, SPECS
+from wsadapter.streams import BY_EVENT, DEAD_LETTER
 from wsadapter.topics import consumer_config, ensure_topics, group_id, producer_config, topic_name
 
 _numbers = itertools.count()
 
 
-_MESSAGES = {spec.event: message_of(spec) for spec in SPECS}
-
-
 def message(event: Event, epoch: int, position: int) -> bytes:
-    return bytes(_MESSAGES[type(event)](event, epoch, position).SerializeToString())
+    """The event as it is in Kafka."""
+    return bytes(message_of(BY_EVENT[type(event)])(event, epoch, position).SerializeToString())
 
 
 class Rig:
-    """``settings``: fields of [clickhouse]. Nothing runs before `start`."""
+    """``settings``: fields of [clickhouse], ``partitions``, ``drain_seconds``. Nothing runs before `start`."""
 
     def __init__(self, kafka: str, clickhouse: str, directory: Path, **settings: Any) -> None:
         unique = f"t{os.getpid()}x{next(_numbers)}"
-        partitions = settings.pop("partitions", 2)
+        partitions, drain = settings.pop("partitions", 2), settings.pop("drain_seconds", 15.0)
         options = {"batch_seconds": 0.2, "database": unique, **settings}
         self.config = Config(
-            service=Service(instance=unique, state_dir=str(directory), log_level="warning", drain_seconds=15.0),
+            service=Service(instance=unique, state_dir=str(directory), log_level="warning", drain_seconds=drain),
             feed=(),
             kafka=Kafka(bootstrap_servers=kafka, topic_prefix=f"{unique}.", partitions=partitions),
             clickhouse=ClickHouse(url=clickhouse, **options),
@@ -63,6 +61,10 @@ class Rig:
         for value in values:
             self._producer.produce(self.topic(stream), value, b"k", partition)
         assert self._producer.flush(30) == 0
+
+    def forget_kafka(self) -> None:
+        """The broker or its topics are others now: the next `send` begins anew."""
+        self._producer = None
 
     def events(self, events: Sequence[Event], epoch: int = 1, first: int = 0, partition: int = 0) -> None:
         """Send events of any streams; positions count up by 64 from ``first``."""

@@ -8,8 +8,8 @@ from eventually import eventually
 from msgspec import structs
 from samples import full, sparse, trade
 
-from wsadapter.batches import Progress
 from wsadapter.pb import market_pb2
+from wsadapter.progress import Progress
 from wsadapter.streams import SPECS
 
 pytestmark = pytest.mark.integration

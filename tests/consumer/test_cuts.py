@@ -2,9 +2,10 @@
 
 import struct
 
-from wsadapter.batches import QUIET_FACTOR, QUIET_ROWS, Batch, Partition, Progress, varint
+from wsadapter.batches import QUIET_FACTOR, QUIET_ROWS, Batch, Partition, varint
 from wsadapter.consumer import identify_as
 from wsadapter.pb import market_pb2
+from wsadapter.progress import Progress
 from wsadapter.streams import BY_STREAM
 
 SPEC = BY_STREAM["trade"]

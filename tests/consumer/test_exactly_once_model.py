@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.batches import Partition, Progress
+from wsadapter.batches import Partition
 from wsadapter.inserts import token
+from wsadapter.progress import Progress
 from wsadapter.streams import BY_STREAM
 
 Record = tuple[int, int]

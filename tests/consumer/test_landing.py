@@ -9,12 +9,13 @@ from concurrent.futures import wait
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from wsadapter.batches import Partition, Progress, varint
+from wsadapter.batches import Partition, varint
 from wsadapter.consumer import identify_as
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.inserts import token
 from wsadapter.landing import PAUSE_SECONDS, RETRY, Landed, Landing, Trouble
 from wsadapter.pb import market_pb2
+from wsadapter.progress import Progress
 from wsadapter.streams import BY_STREAM, StreamSpec
 
 SPEC = BY_STREAM["trade"]

@@ -1,14 +1,15 @@
 """What a commit's metadata carries, and what is made of a stranger's."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.batches import METADATA_LIMIT, WATERMARKS, Progress, newest
+from wsadapter.progress import METADATA_LIMIT, WATERMARKS, Progress, newest
 
 U64 = st.integers(0, 2**64 - 1)
 MARKS = st.dictionaries(U64, U64, max_size=WATERMARKS)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000), st.none() | st.integers(0, 2**63 - 1), MARKS)
 def test_it_comes_back_as_it_went(partitions: int, intent: int | None, marks: dict[int, int]) -> None:
     progress = Progress(partitions, intent, marks)
@@ -24,6 +25,7 @@ def test_the_largest_fits_into_a_commit() -> None:
     assert len(Progress(10_000, 2**63 - 1, marks).encode()) < METADATA_LIMIT
 
 
+@settings(deadline=None)
 @given(st.none() | st.text() | st.text(alphabet=":w1234567890AB=+/", max_size=40))
 def test_what_others_wrote_says_nothing_and_never_fails(text: str | None) -> None:
     found = Progress.decode(text)
@@ -38,6 +40,7 @@ def test_a_cut_off_or_foreign_text_has_neither_intent_nor_watermarks() -> None:
         assert Progress.decode(text) == Progress(), text
 
 
+@settings(deadline=None)
 @given(MARKS, st.dictionaries(U64, U64, max_size=3 * WATERMARKS))
 def test_newest_is_bounded_and_forgets_what_moved_longest_ago(before: dict[int, int], moved: dict[int, int]) -> None:
     after = {**before, **moved}

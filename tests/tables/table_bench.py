@@ -18,11 +18,9 @@ from wsadapter.streams import BY_EVENT, BY_STREAM, SPECS
 _numbers = itertools.count()
 
 
-_MESSAGES = {spec.event: message_of(spec) for spec in SPECS}
-
-
 def message(event: Event, epoch: int, position: int) -> bytes:
-    return bytes(_MESSAGES[type(event)](event, epoch, position).SerializeToString())
+    """The event as it is in Kafka."""
+    return bytes(message_of(BY_EVENT[type(event)])(event, epoch, position).SerializeToString())
 
 
 class TableBench:

@@ -1,7 +1,7 @@
 """The statements: fixed names and types, identifiers, settings, options."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsadapter import schema
@@ -109,6 +109,7 @@ def test_the_script_is_all_statements_in_order() -> None:
     assert len(names) == len(set(names)) == 4 * len(SPECS) + 2
 
 
+@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_only_plain_words_become_identifiers(text: str) -> None:
     if IDENTIFIER.fullmatch(text):
@@ -124,6 +125,7 @@ def test_what_could_break_out_is_refused(text: str) -> None:
         quoted(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_literals_hold_their_text(text: str) -> None:
     made = literal(text)

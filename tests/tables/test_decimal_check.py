@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsadapter.conversion import decimal_pattern
@@ -32,6 +32,7 @@ def test_refused(scale: int, text: str) -> None:
     assert not re.fullmatch(decimal_pattern(scale), text)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([12, 18]), st.from_regex(r"-?[0-9]{0,30}(\.[0-9]{0,24})?", fullmatch=True))
 def test_taken_means_that_the_column_keeps_the_value(scale: int, text: str) -> None:
     if not re.fullmatch(decimal_pattern(scale), text):

@@ -102,7 +102,9 @@ class Broker:
         if (self._data / "meta.properties").exists():
             return True
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        argv = self._java_argv("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={self._properties}")
+        argv = self._java_argv(
+            "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={self._properties}"
+        )
         with open(self._directory / "format.log", "w+b") as output:
             code = Program.start(argv, cwd=self._installation.directory, output=output).watch(child)
             output.seek(0)

@@ -1,0 +1,109 @@
+"""Which commit is due, and when an intent counts."""
+
+import struct
+
+from wsadapter.batches import Partition
+from wsadapter.commits import IDLE_SECONDS, RETRY_SECONDS, Commits, Key
+from wsadapter.progress import Progress
+from wsadapter.streams import BY_STREAM
+
+A: Key = ("t", 0)
+B: Key = ("t", 1)
+
+
+def partition(number: int = 0) -> Partition:
+    return Partition(BY_STREAM["trade"], "t", number, 0, Progress(2), b"INSERT\n", lambda value: None)
+
+
+def with_batch(number: int = 0) -> Partition:
+    made = partition(number)
+    made.add(0, struct.pack("<BQBQ", 9, 1, 17, 1), 0.0)
+    made.cut_open()
+    return made
+
+
+def test_an_intent_waits_for_no_one_and_takes_the_others_along() -> None:
+    commits, partitions = Commits(), {A: with_batch(), B: partition(1)}
+
+    assert commits.begin(partitions, 100.0) == partitions
+
+
+def test_progress_alone_waits_a_while() -> None:
+    commits, partitions = Commits(), {A: with_batch()}
+    commits.begin(partitions, 100.0)
+    commits.confirmed([A], partitions)
+    partitions[A].finish()
+
+    assert commits.begin(partitions, 100.0 + IDLE_SECONDS / 2) == {}
+    assert commits.begin(partitions, 100.0 + IDLE_SECONDS) == partitions
+
+
+def test_one_at_a_time() -> None:
+    commits, partitions = Commits(), {A: with_batch()}
+    commits.begin(partitions, 100.0)
+    partitions[B] = with_batch(1)
+
+    assert commits.begin(partitions, 200.0) == {}
+    commits.confirmed([A], partitions)
+    assert commits.begin(partitions, 200.0) == {B: partitions[B]}
+
+
+def test_an_intent_counts_once_and_only_when_confirmed() -> None:
+    commits, partitions = Commits(), {A: with_batch()}
+    commits.begin(partitions, 100.0)
+    assert commits.intended == []
+    commits.confirmed([A], partitions)
+    assert commits.intended == [partitions[A]]
+    commits.intended.clear()
+    commits.confirmed([A], partitions)
+
+    assert commits.intended == []
+    assert commits.begin(partitions, 200.0) == {}
+
+
+def test_after_a_failure_the_same_is_said_again_a_little_later() -> None:
+    commits, partitions = Commits(), {A: with_batch()}
+    commits.begin(partitions, 100.0)
+    commits.failed(100.0)
+
+    assert commits.begin(partitions, 100.0) == {}
+    assert commits.intended == []
+    assert commits.begin(partitions, 100.0 + RETRY_SECONDS) == partitions
+
+
+def test_a_partition_that_the_broker_refused_has_no_intent() -> None:
+    commits, partitions = Commits(), {A: with_batch(), B: with_batch(1)}
+    commits.begin(partitions, 100.0)
+    commits.confirmed([B], partitions)
+    commits.failed(100.0)
+
+    assert commits.intended == [partitions[B]]
+    assert commits.begin(partitions, 101.0) == {A: partitions[A]}
+
+
+def test_a_partition_that_was_revoked_and_came_back_is_another_one() -> None:
+    commits, partitions = Commits(), {A: with_batch()}
+    commits.begin(partitions, 100.0)
+    commits.forget(A)
+    again = {A: with_batch()}
+    commits.confirmed([A], again)
+
+    assert commits.intended == []
+    assert commits.begin(again, 101.0) == again
+
+
+def test_settled_is_when_the_broker_knows_that_all_is_done() -> None:
+    commits, partitions = Commits(), {A: with_batch()}
+    for _ in range(2):
+        assert not commits.settled(partitions)
+        commits.hurry(100.0)
+        commits.begin(partitions, 100.0)
+        assert not commits.settled(partitions)
+        commits.confirmed([A], partitions)
+        if partitions[A].cut is not None:
+            assert not commits.settled(partitions)
+            partitions[A].finish()
+
+    assert commits.settled(partitions)
+    assert not commits.unsaid(partitions)
+    assert commits.settled({})

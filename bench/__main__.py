@@ -9,18 +9,18 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import figures, results
+from bench import figures, hops, results
 from bench.frames import ROOT
 from bench.processes import clean_segments
 from bench.report import show
 from bench.services import Services
-from bench.suite import FULL, QUICK, Suite
+from bench.suite import FULL, NEED_KAFKA, QUICK, QUICK_SECTIONS, SECTIONS, Size, Suite
 from bench.yardsticks import Yardsticks
-
-SECTIONS = ("micro", "ingest", "road", "serializer", "consumer", "site", "connections")
 
 
 def arguments() -> argparse.Namespace:
@@ -43,7 +43,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, interrupt)  # unwinds: what was started is stopped
     size = QUICK if options.quick else FULL
     if options.rounds:
-        size = type(size)(**{**{f: getattr(size, f) for f in size.__struct_fields__}, "rounds": options.rounds})
+        size = msgspec.structs.replace(size, rounds=options.rounds)
     console = Console(width=None if sys.stdout.isatty() else 140)
     run = results.circumstances(options.quick)
     began = time.monotonic()
@@ -58,32 +58,32 @@ def main() -> int:
         results.append(options.results, section, run, found)
     results.append(options.results, "table", run, {"rows": [row.plain() for row in suite.rows], "notes": suite.notes})
     show(console, suite.rows, suite.notes, f"{run['date']}, {run['commit']}, {run['machine']}, Python {run['python']}")
+    if not options.quick and not options.only:
+        hops.write(options.plots / "performance.md", suite.figures, suite.rows, run)
     for path in figures.write(options.plots, suite.figures, run):
         console.print(f"plot: {path}", highlight=False)
     console.print(f"results: {options.results}, {time.monotonic() - began:.0f} s", highlight=False)
     return int(suite.failed)
 
 
-def measure(options: argparse.Namespace, size: object, directory: Path, services: Services, console: Console) -> Suite:
-    sections = options.only or SECTIONS
+def measure(options: argparse.Namespace, size: Size, directory: Path, services: Services, console: Console) -> Suite:
+    """Run the sections with a progress line on a terminal, and a line for each measurement anywhere."""
+    began = time.monotonic()
+    sections = options.only or (QUICK_SECTIONS if options.quick else SECTIONS)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(20), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("services", total=len(sections) + 1)
+        task = progress.add_task("services", total=len(sections))
 
         def say(line: str) -> None:
             if line.endswith("..."):
                 progress.update(task, description=line.removesuffix(" ..."))
             else:
-                console.print(line, highlight=False)
+                console.print(f"[dim]{time.monotonic() - began:4.0f} s[/]  {escape(line)}", highlight=False)
 
-        suite = Suite(QUICK if options.quick else FULL, directory, services, Yardsticks(options.envs), say)
-        suite.size = size  # type: ignore[assignment]
-        if set(sections) & {"road", "serializer", "consumer", "site", "connections"}:
-            say(f"broker: {services.bootstrap}")
-        if set(sections) & {"consumer", "site"}:
-            say(f"ClickHouse: {services.url}")
-        progress.advance(task)
+        suite = Suite(size, directory, services, Yardsticks(options.envs), say)
         for section in sections:
+            if section in NEED_KAFKA:
+                services.start(say)
             suite.run(section)
             progress.advance(task)
     return suite

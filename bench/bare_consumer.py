@@ -137,7 +137,7 @@ def main() -> None:
     while messages or count < expected:
         for message in messages:
             if message.error() is None:
-                sink.take(specs[message.topic()], message.value())
+                sink.take(specs[str(message.topic())], message.value() or b"")
                 count += 1
         if time.monotonic() > next_flush or count >= expected:
             sink.flush()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import frames
-from bench.product import FeedOf
+from bench.product import ROAD, FeedOf
 from bench.road import Road
 from bench.services import Services
 
@@ -33,5 +33,5 @@ def measure(directory: Path, services: Services, count: int, seconds: float) -> 
         found = road.run(round(RATE * seconds / SHARE), RATE)
         roles = [road.product.role(name) for name in road.product.pages]
         anon = {role: held.anon for role, held in road.product.peak.items()}
-        total = sum(anon.get(role, 0.0) * roles.count(role) for role in ("ingest", "serializer", "monitor", "supervisor"))
+        total = sum(anon.get(role, 0.0) * roles.count(role) for role in ROAD)
         return {"connections": count, **found, "rss_anon_mb": anon, "total_anon_mb": round(total, 1)}

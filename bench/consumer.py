@@ -35,10 +35,13 @@ def settings(services: Services, directory: Path, kafka: Kafka, mode: str) -> Co
     return config("consumer", directory, kafka, clickhouse=ClickHouse(url=services.url, database=database))
 
 
-def ours(directory: Path, services: Services, kafka: Kafka, deliver: Callable[[], int]) -> dict[str, Any]:
-    """``deliver`` fills the topics and says how many messages are in them."""
+def ours(
+    directory: Path, services: Services, kafka: Kafka, prepare: Callable[[], object], deliver: Callable[[], int]
+) -> dict[str, Any]:
+    """``prepare`` is called while the consumer starts; ``deliver`` fills the topics and says with how many messages."""
     made = settings(services, directory, kafka, "ours")
     with closing(Role("wsadapter.consumer", made, stats_fields.CONSUMER, directory, options={"number": 0})) as role:
+        prepare()
         role.wait_for(lambda: role.page["rebalances_total"], 60, "group joined")
         os.kill(role.pid, signal.SIGSTOP)
         try:

@@ -29,7 +29,7 @@ def best(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def cpu(figures: Mapping[str, dict[str, Any]], note: str) -> str:
     """CPU per event beside the yardsticks, the best round of each."""
     groups: dict[str, list[Bar]] = {}
-    if ingest := figures.get("ingest"):
+    if (ingest := figures.get("ingest")) and ingest["ours"] and ingest["paced"]:
         for heading, mine, theirs in (
             ("Socket to decoded event, as fast as it goes", "ours", "picows-msgspec"),
             ("The same at 5,000 frames a second", "paced", "paced theirs"),
@@ -37,7 +37,7 @@ def cpu(figures: Mapping[str, dict[str, Any]], note: str) -> str:
             groups[heading] = [ours("wsadapter ingest", {"ingest": best(ingest[mine])["cpu_us"]})]
             groups[heading] += [theirs_bar("picows-msgspec", ingest[theirs])] if ingest[theirs] else []
     road = figures.get("road", {})
-    if "ours" in road:
+    if road.get("ours"):
         group = groups["Socket to the broker's acknowledgement, as fast as it goes"] = [whole(road["ours"])]
         names = ("picows-proto-kafka", "websockets-json-kafka", "cryptofeed-kafka")
         group += [theirs_bar(name, road[name]) for name in names if road.get(name)]

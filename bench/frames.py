@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-SYMBOLS: Final = tuple(
-    f"{s}USDT"
-    for s in "BTC ETH SOL XRP BNB DOGE ADA AVAX LINK DOT LTC BCH UNI NEAR APT ARB OP SUI FIL ATOM".split()
+_BASES: Final = (
+    *("BTC", "ETH", "SOL", "XRP", "BNB", "DOGE", "ADA", "AVAX", "LINK", "DOT"),
+    *("LTC", "BCH", "UNI", "NEAR", "APT", "ARB", "OP", "SUI", "FIL", "ATOM"),
 )
+SYMBOLS: Final = tuple(f"{base}USDT" for base in _BASES)
 MIXES: Final[Mapping[str, Mapping[str, float]]] = {
     "all": {"bookTicker": 0.45, "aggTrade": 0.30, "depthUpdate": 0.15, "markPriceUpdate": 0.05, "kline": 0.04,
             "24hrTicker": 0.01},

@@ -2,7 +2,7 @@
 
 One ingest process with one connection takes the whole mix; its core is its own, the venue has the other. The reader of
 the ring is this process: it sleeps on the doorbell like a serializer and moves head, nothing else. CPU is the ingest
-process's from the first look at which events are there to the last, over the frames between.
+process's from the last look at which nothing had come to the last frame, over all of them.
 """
 
 import os
@@ -102,22 +102,29 @@ class IngestAlone:
         self._role.wait_running()
         acked = [self._role.page.index(f) for f in self._role.page.fields if f.startswith("stream_state")]
         cells = self._role.page.cells
-        self._role.wait_for(lambda: self._serve(0.01) or all(cells[i] >= 1 for i in acked), 30, "subscribed")
+
+        def look() -> bool:
+            self._serve(0.01)
+            return all(cells[index] >= 1 for index in acked)
+
+        self._role.wait_for(look, 30, "subscribed")
 
     def measure(self, expected: int, seconds: float) -> dict[str, Any]:
-        """From the first new frame to the last of ``expected``."""
+        """The next ``expected`` frames."""
         before = self.frames
         deadline = time.monotonic() + seconds
-        while self.frames == before:
+        while True:
+            watch, self._wakes = Stopwatch({"ingest": self._role.pid}), 0
             self._serve(0.02)
+            if self.frames != before:
+                break
             if time.monotonic() > deadline:
                 raise BenchFailed("ingest: no frame came")
-        watch, first, self._wakes = Stopwatch({"ingest": self._role.pid}), self.frames, 0
         while self.frames < before + expected:
             self._serve(0.02)
             if time.monotonic() > deadline:
                 raise BenchFailed(f"ingest: {self.frames - before} of {expected} frames in {seconds:.0f} s")
-        wall, cpu, count = watch.wall(), watch.cpu()["ingest"], before + expected - first
+        wall, cpu, count = watch.wall(), watch.cpu()["ingest"], self.frames - before
         page = self._role.page
         lost = sum(value for field, value in page.read().items() if field.startswith(("ring_dropped", "decode_errors")))
         if lost:
@@ -147,11 +154,14 @@ class IngestAlone:
 def run_alone(directory: Path, count: int, rate: float, *, mix: str = "all", module: str = INGEST) -> dict[str, Any]:
     """One run of a fresh ingest: ``count`` frames as fast as it reads, or at ``rate``."""
     venue_core, client_core = cores()
-    with closing(Ring()) as to, Venue(directory, mix=mix, manual=True, cpu=venue_core) as venue:
-        with closing(IngestAlone(directory, venue.url, to, mix, module=module, cpu=client_core)) as alone:
-            alone.subscribed()
-            venue.order(f"pace {rate} {count}" if rate else f"blast {count}")
-            return alone.measure(expected_of(count, mix), 60 + (count / rate if rate else 0))
+    with (
+        closing(Ring()) as to,
+        Venue(directory, mix=mix, manual=True, cpu=venue_core) as venue,
+        closing(IngestAlone(directory, venue.url, to, mix, module=module, cpu=client_core)) as alone,
+    ):
+        alone.subscribed()
+        venue.order(f"pace {rate} {count}" if rate else f"blast {count}")
+        return alone.measure(expected_of(count, mix), 60 + (count / rate if rate else 0))
 
 
 def fill(directory: Path, to: Ring, count: int) -> int:

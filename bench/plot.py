@@ -51,7 +51,7 @@ def bars(title: str, unit: str, groups: Mapping[str, Sequence[Bar]], note: str =
 
 def lines(title: str, x_label: str, y_label: str, xs: Sequence[float], series: Mapping[str, Sequence[float]],
           note: str = "") -> str:  # fmt: skip
-    """One line a name over ``xs``, which are spaced evenly: they are a choice, not a measure. The y axis begins at 0."""
+    """One line a name over ``xs``, which are spaced evenly: they were chosen, not measured. The y axis begins at 0."""
     top, height, right = 60, 240, WIDTH - 40
     left = 70
     highest = nice(max(value for values in series.values() for value in values))

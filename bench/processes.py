@@ -181,7 +181,8 @@ class Role(Program):
         role = module.rpartition(".")[2].removeprefix("unchecked_")
         page = f"wsadapter-{config.service.instance}-stats-{role}"
         self.page = StatsPage.create(page, tuple(fields))
-        args = ChildArgs(role, f"{role}-0", config.service.instance, config, page, ring, tuple(rings), dict(options or {}))
+        instance = config.service.instance
+        args = ChildArgs(role, f"{role}-0", instance, config, page, ring, tuple(rings), dict(options or {}))
         self._errors = directory / f"{role}.log"
         fds = sorted({ref.doorbell_fd for ref in (*rings, *([ring] if ring else []))})
         with self._errors.open("ab") as stderr:

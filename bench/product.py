@@ -10,9 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from msgspec import Struct
 
@@ -24,6 +24,7 @@ from wsadapter.lifecycle import ChildState
 from wsadapter.shm import Segment, listing
 from wsadapter.stats import StatsPage
 
+RUNNING: Final = int(ChildState.RUNNING)
 ROAD: Final = ("supervisor", "ingest", "serializer", "monitor")
 """Roles whose CPU counts for the way to the broker."""
 NOT_FRAMES: Final = ('"funding_rate"', '"gap"', '"dead_letter"')
@@ -77,7 +78,7 @@ class Product(Program):
             f'[kafka]\nbootstrap_servers = "{kafka.bootstrap_servers}"\ntopic_prefix = "{kafka.topic_prefix}"',
             f'[kafka.producer]\n"linger.ms" = {linger}',
             f'[clickhouse]\nurl = "{clickhouse or f"http://127.0.0.1:{self._ports}"}"\n'
-            f'database = "{kafka.topic_prefix.rstrip(".")}"',
+            f'database = "{kafka.topic_prefix.strip(".").replace("-", "_")}"',
             f'[monitor]\nlisten = "127.0.0.1:{self._ports + 1}"',
         ]
         for feed in feeds:
@@ -96,8 +97,8 @@ class Product(Program):
             if self.process.poll() is not None:
                 raise BenchFailed(f"the product ended with {self.process.returncode}{self._said()}")
             self._attach()
-            up = [self.role(n) for n, page in self.pages.items() if "state" in page and page["state"] == 2]
-            return all(up.count(role) >= count for role, count in wanted.items()) and self._subscribed()
+            up = [self.role(n) for n, page in self.pages.items() if "state" in page and page["state"] == RUNNING]
+            return all(up.count(role) >= count for role, count in wanted.items()) and self.subscribed()
 
         wait_until(look, seconds, "the product runs", 0.05)
         self._watcher.start()
@@ -109,9 +110,11 @@ class Product(Program):
             if (name := segment.removeprefix(prefix)) not in self.pages:
                 self.pages[name] = StatsPage.attach(segment)
 
-    def _subscribed(self) -> bool:
-        states = [v for page in self._of("ingest") for f, v in page.read().items() if f.startswith("stream_state")]
-        return bool(states) and all(state >= 1 for state in states)
+    def subscribed(self) -> bool:
+        """Every connection is up, and every subscription of it has its answer."""
+        pages = [page.read() for page in self._of("ingest")]
+        states = [v for page in pages for field, v in page.items() if field.startswith("stream_state")]
+        return bool(states) and all(page["connection_up"] for page in pages) and all(state >= 1 for state in states)
 
     @staticmethod
     def role(name: str) -> str:
@@ -137,13 +140,7 @@ class Product(Program):
 
     @property
     def consumed(self) -> int:
-        return sum(
-            v for page in self._of("consumer") for f, v in page.read().items() if f.startswith("consumed_total")
-        )
-
-    def flowing(self) -> bool:
-        """Every ingest has received something."""
-        return all(self._sum(page, "events_total") for page in self._of("ingest"))
+        return sum(v for page in self._of("consumer") for f, v in page.read().items() if f.startswith("consumed_total"))
 
     def dropped(self) -> int:
         return sum(self._sum(page, "ring_dropped_total") for page in self._of("ingest"))
@@ -185,7 +182,3 @@ class Product(Program):
         for segment in listing(f"wsadapter-{self.instance}-"):
             Segment.unlink(segment)
         return code
-
-
-def is_running(page: Mapping[str, Any]) -> bool:
-    return bool(page["state"] == ChildState.RUNNING)

@@ -1,21 +1,19 @@
 """The whole road: venue -> ingest -> ring -> serializer -> the broker's acknowledgement, as the product runs it.
 
 One start of the product serves several runs. CPU is that of supervisor, ingests, serializer and monitor together, from
-the moment when every connection has received something to the last acknowledgement, over the frames between; events/s
-is over the same span. Nothing is pinned, neither here nor for the yardstick.
+the last look at which no frame had come to the last acknowledgement; events/s is over the same span. Nothing is pinned,
+neither here nor for the yardstick.
 """
 
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from bench.accounts import Stopwatch, by_role
-from bench.ingest import expected_of
-from bench.processes import BenchFailed, Program, Venue
+from bench.processes import BenchFailed, Program, Venue, wait_until
 from bench.product import Product
-from bench.services import PARTITIONS, Services
+from bench.services import Services
 from bench.yardsticks import TOPICS, Yardsticks
 from wsadapter.config import Kafka
 
@@ -45,29 +43,31 @@ class Road:
             self.close()
             raise
 
+    def keep_alive(self) -> None:
+        """From now on the product will not miss data between two runs."""
+        self.venue.order("trickle")
+
     def run(self, count: int, rate: float = 0.0) -> dict[str, Any]:
         """``count`` frames as fast as they are taken, or ``rate`` a second."""
         product, seconds = self.product, 60 + (count / rate if rate else count / 2000)
-        before = {name: product._sum(page, "events_total") for name, page in product.pages.items()}
-        received, delivered, dropped = product.frames, product.delivered, product.dropped()
+        wait_until(product.subscribed, 60, "every connection subscribed", 0.05)
         self.venue.order(f"pace {rate} {count}" if rate else f"blast {count}")
         self.venue.expect("begin", seconds)
+        received, delivered, dropped = product.frames, product.delivered, product.dropped()
         deadline = time.monotonic() + seconds
-        ingests = [name for name in product.pages if product.role(name) == "ingest"]
-        while any(product._sum(product.pages[name], "events_total") == before[name] for name in ingests):
+        watch = Stopwatch(product.pids())
+        while product.frames == received:
+            watch = Stopwatch(product.pids())
             self._nap(deadline)
-        watch, first, first_delivered = Stopwatch(product.pids()), product.frames, product.delivered
         sent = int(self.venue.expect("end", seconds))
         while product.delivered < delivered + sent - (product.dropped() - dropped):
             self._nap(deadline)
         wall, cpu = watch.wall(), watch.cpu()
         if product.dropped() > dropped:
             raise BenchFailed(f"the ring was full: {product.dropped() - dropped} events dropped")
-        # received before the clock ran and delivered after: half of the road was not watched
-        count = received + sent - (first + first_delivered - delivered + received) // 2
         total = sum(cpu.values())
-        roles = {role: spent / count * 1e6 for role, spent in by_role(cpu, product.roles()).items()}
-        return {"frames": count, "cpu_us": total / count * 1e6, "per_s": count / wall, "cpu_s": total, "wall_s": wall,
+        roles = {role: spent / sent * 1e6 for role, spent in by_role(cpu, product.roles()).items()}
+        return {"frames": sent, "cpu_us": total / sent * 1e6, "per_s": sent / wall, "cpu_s": total, "wall_s": wall,
                 "roles": roles}  # fmt: skip
 
     def run_with_latency(self, count: int, rate: float) -> dict[str, Any]:
@@ -87,7 +87,8 @@ class Road:
         if self.product.process.poll() is not None:
             raise BenchFailed("the product ended")
         if time.monotonic() > deadline:
-            raise BenchFailed(f"the road took too long: {self.product.delivered} delivered, {self.product.frames} received")
+            counts = f"{self.product.delivered} delivered, {self.product.frames} received"
+            raise BenchFailed(f"the road took too long: {counts}")
         time.sleep(0.004)
 
 
@@ -118,6 +119,3 @@ def yardstick(yardsticks: Yardsticks, services: Services, directory: Path, name:
         return run()
     with latency_reader(directory, services.bootstrap, "bench-aggTrade", "bound", count, rate) as reader:
         return {**run(), "latency_ms": reader.result(30)}
-
-
-__all__ = ["PARTITIONS", "Road", "closing", "expected_of", "latency_reader", "yardstick"]

@@ -49,12 +49,16 @@ class SerializerAlone(Role):
         }  # fmt: skip
 
 
-def full_ring(directory: Path, kafka: Kafka, count: int) -> tuple[int, dict[str, Any]]:
-    """Fill a ring, then deliver it; how many events are in the topics now, and what delivering them cost."""
-    with closing(Ring(RING)) as source:
-        events = fill(directory, source, count)
-        with closing(SerializerAlone(directory, kafka, source)) as serializer:
-            return events, serializer.measure(events, 60)
+class FullRing(Ring):
+    """A ring with the events of ``count`` frames, for one serializer."""
+
+    def __init__(self, directory: Path, count: int) -> None:
+        super().__init__(RING)
+        self.events = fill(directory, self, count)
+
+    def deliver(self, directory: Path, kafka: Kafka) -> dict[str, Any]:
+        with closing(SerializerAlone(directory, kafka, self)) as serializer:
+            return serializer.measure(self.events, 60)
 
 
 def paced(directory: Path, services: Services, count: int) -> dict[str, Any]:
@@ -62,16 +66,17 @@ def paced(directory: Path, services: Services, count: int) -> dict[str, Any]:
     prefix = services.prefix()
     kafka = services.topics(prefix)
     try:
-        with closing(Ring()) as between, Venue(directory, manual=True) as venue:
-            with (
-                closing(SerializerAlone(directory, kafka, between)) as serializer,
-                closing(IngestAlone(directory, venue.url, between)) as ingest,
-            ):
-                ingest.subscribed()
-                ingest.reads = False
-                serializer.wait_running()
-                venue.order(f"pace {PACE} {count}")
-                return serializer.measure(expected_of(count, "all"), 60 + count / PACE)
+        with (
+            closing(Ring()) as between,
+            Venue(directory, manual=True) as venue,
+            closing(SerializerAlone(directory, kafka, between)) as serializer,
+            closing(IngestAlone(directory, venue.url, between)) as ingest,
+        ):
+            ingest.subscribed()
+            ingest.reads = False
+            serializer.wait_running()
+            venue.order(f"pace {PACE} {count}")
+            return serializer.measure(expected_of(count, "all"), 60 + count / PACE)
     finally:
         services.drop_topics(prefix)
 

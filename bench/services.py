@@ -1,7 +1,7 @@
 """The broker and the ClickHouse engine of a benchmark run: the embedded ones, or addresses that were given."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,15 +9,12 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.processes import PREFIX, BenchFailed
-from wsadapter.config import Config, Kafka, Service
+from wsadapter.config import Config, Kafka, Service, Spool
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 from wsadapter.errors import WsadapterError
-from wsadapter.streams import SPECS
 from wsadapter.topics import ensure_topics
 
 PARTITIONS: Final = 4
-SAME: Final = ("linger.ms", "enable.idempotence", "acks")
-"""Settings of the product's producer that the yardsticks get too."""
 
 
 class Services:
@@ -43,6 +40,12 @@ class Services:
             self._servers.append(server)
             self._url = self._start(server).url
         return self._url
+
+    def start(self, say: Callable[[str], None]) -> None:
+        """Both of them, if they are not there yet; before that nothing of them disturbs a measurement."""
+        if not (self._bootstrap and self._url):
+            say("broker and ClickHouse start ...")
+            say(f"broker: {self.bootstrap}, ClickHouse: {self.url}")
 
     def prefix(self) -> str:
         """A topic prefix (and database name) that nobody had before."""
@@ -85,14 +88,7 @@ class Services:
 
 
 def config(name: str, directory: Path, kafka: Kafka, **sections: Any) -> Config:
-    """The configuration of one role alone."""
-    return Config(Service(f"{PREFIX}-{name}", str(directory), "console", "warning"), kafka=kafka, **sections)
-
-
-def records_of(counts: dict[str, int]) -> int:
-    """Records of all topics of the registry, in page cells by topic."""
-    return sum(counts.get(f'delivered_total{{topic="{spec.name}"}}', 0) for spec in SPECS)
-
-
-def now_ns() -> int:
-    return time.time_ns()
+    """The configuration of one role alone, with a spool that nobody had before."""
+    service = Service(f"{PREFIX}-{name}", str(directory), "console", "warning")
+    spool = Spool(str(directory / f"spool-{name}-{time.monotonic_ns()}"))
+    return Config(service, kafka=kafka, spool=spool, **sections)

@@ -1,40 +1,45 @@
-"""The sections of a run, in order: what is measured, how often, and which rows of the table follow from it.
+"""The sections of a run, in order: what is measured, how often. `bench.rows` says what follows from it.
 
 Rounds alternate ours and theirs, so that a ratio is of one moment. A section that fails costs only its own rows.
 """
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from msgspec import Struct
 
-from bench import connections, consumer, ingest, micro, road, serializer, site
-from bench.accounts import median
+from bench import connections, consumer, ingest, micro, road, rows, serializer, site
 from bench.processes import BenchFailed
-from bench.report import Row, compared
+from bench.report import Row
+from bench.rows import BASE, SLOW_PEERS, Runs
 from bench.services import Services
 from bench.yardsticks import Yardsticks
 from wsadapter.errors import WsadapterError
 
-Runs = list[dict[str, Any]]
-BASE: Final = "picows-proto-kafka"
+SECTIONS: Final = ("micro", "ingest", "road", "serializer", "consumer", "site", "connections")
+QUICK_SECTIONS: Final = ("micro", "ingest", "road", "consumer")
+"""A quick run has idle, restarts and memory in its one start of the whole road."""
+QUICK_SECONDS: Final = 45.0
+NEED_KAFKA: Final = frozenset(SECTIONS[2:])
 
 
 class Size(Struct, frozen=True):
-    """How much is measured. ``seconds`` of each paced run."""
+    """How much is measured. ``seconds`` of each paced run; ``peer_blast``: frames for those that take long."""
 
     rounds: int
     blast: int
-    slow_blast: int
+    peer_blast: int
     seconds: float
     counts: tuple[int, ...]
     quick: bool
 
 
 FULL: Final = Size(3, 200_000, 60_000, 8, connections.COUNTS, False)
-QUICK: Final = Size(1, 30_000, 10_000, 1.5, (), True)
+QUICK: Final = Size(1, 20_000, 8_000, 1.2, connections.COUNTS[:2], True)
 
 
 class Suite:
@@ -48,18 +53,24 @@ class Suite:
         self.notes: list[str] = []
         self.figures: dict[str, dict[str, Any]] = {}
         self.failed = False
-        self.sections: dict[str, Callable[[], None]] = {
+        self._began = time.monotonic()
+
+    def run(self, section: str) -> None:
+        sections: dict[str, Callable[[], None]] = {
             "micro": self._micro, "ingest": self._ingest, "road": self._road, "serializer": self._serializer,
             "consumer": self._consumer, "site": self._site, "connections": self._connections,
         }  # fmt: skip
-
-    def run(self, section: str) -> None:
         try:
-            self.sections[section]()
+            sections[section]()
         except (BenchFailed, WsadapterError, OSError) as error:
             self.failed = True
-            self.notes.append(f"{section}: {error}")
-            self._say(f"[red]{section} failed:[/] {error}")
+            self.notes.append(f"{section} failed: {error}")
+            self._say(f"{section} failed: {error}")
+        finally:
+            if section in self.figures:
+                self.rows += rows.OF[section](self.figures[section])
+            if section == "road" and "site" in self.figures:
+                self.rows += rows.of_site(self.figures["site"])
 
     def _can(self, name: str) -> bool:
         if reason := self._yardsticks.missing(name):
@@ -68,184 +79,141 @@ class Suite:
             return False
         return True
 
-    def _one(self, what: str, measure: Callable[[], dict[str, Any]], figure: str = "cpu_us") -> dict[str, Any]:
+    def _late(self, what: str) -> bool:
+        """Whether a quick run has no time left for it: a minute is what was promised."""
+        late = self.size.quick and time.monotonic() - self._began > QUICK_SECONDS
+        if late:
+            self.notes.append(f"{what}: no time left in a quick run")
+        return late
+
+    def _one(self, what: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         self._say(f"{what} ...")
         found = measure()
+        cost = f"{found['cpu_us']:.2f} us" if "cpu_us" in found else "done"
         rate = f", {found['per_s']:,.0f}/s" if "per_s" in found else ""
-        self._say(f"{what}: {found[figure]:.2f} us{rate}" if figure in found else f"{what}: done")
+        latency = f", p50 {found['latency_ms']['p50']:.1f} ms" if "latency_ms" in found else ""
+        self._say(f"{what}: {cost}{rate}{latency}")
         return found
 
     def _micro(self) -> None:
         self._say("micro ...")
-        found = self.figures["micro"] = micro.measure(self._directory, self.size.quick)
-        costs, codec = found["ring"], found["codec_us"]["all"]
-        self.rows += [
-            Row("ring: put / poll one record", costs["put_us"], "us", shown=f"{costs['poll_us']:.2f} us to poll"),
-            Row("decode a frame of the mix to its event", codec["receive"] / codec["bare"], "x",
-                shown=f"{codec['receive']:.2f} us : {codec['bare']:.2f} us bare typed decode"),
-            Row("build key and message", codec["build"], "us", shown=f"{codec['encode']:.2f} us to encode a record"),
-            Row("wake-up, one process to another", found["wake_up"]["p50_us"], "us",
-                shown=f"p99 {found['wake_up']['p99_us']:.0f} us"),
-        ]  # fmt: skip
+        self.figures["micro"] = micro.measure(self.size.quick)
 
     def _ingest(self) -> None:
-        size, directory = self.size, self._directory
-        found: dict[str, Runs] = {"ours": [], "unchecked": [], "picows-msgspec": [], "paced": [], "paced theirs": []}
+        size, directory, paced = self.size, self._directory, int(5000 * self.size.seconds)
+        names = ("ours", "unchecked", "picows-msgspec", "paced", "paced theirs")
+        found: dict[str, Runs] = {name: [] for name in names}
+        self.figures["ingest"] = found
+        theirs = partial(self._yardsticks.run, "picows-msgspec", directory, pin=True)
+        ours = partial(ingest.run_alone, directory)
         can = self._can("picows-msgspec")
-
-        def theirs(count: int, rate: float) -> dict[str, Any]:
-            return self._yardsticks.run("picows-msgspec", directory, count, rate, pin=True)
-
         for _ in range(size.rounds):
             if can:
-                found["picows-msgspec"].append(self._one("picows-msgspec, blast", lambda: theirs(size.blast, 0)))
-            ours = self._one("ingest, blast", lambda: ingest.run_alone(directory, size.blast, 0))
-            found["ours"].append(ours)
+                found["picows-msgspec"].append(self._one("picows-msgspec, blast", partial(theirs, size.blast, 0)))
+            found["ours"].append(self._one("ingest, blast", partial(ours, size.blast, 0)))
             if not size.quick:
-                module = "bench.unchecked_ingest"
-                found["unchecked"].append(
-                    self._one("ingest without decimal checks",
-                              lambda: ingest.run_alone(directory, size.blast, 0, module=module))
-                )  # fmt: skip
+                run = partial(ours, size.blast, 0, module="bench.unchecked_ingest")
+                found["unchecked"].append(self._one("ingest without decimal checks, blast", run))
         for _ in range(min(2, size.rounds)):
-            count = int(5000 * size.seconds)
             if can:
-                found["paced theirs"].append(self._one("picows-msgspec, 5,000/s", lambda: theirs(count, 5000)))
-            ours = self._one("ingest, 5,000/s", lambda: ingest.run_alone(directory, count, 5000))
-            found["paced"].append(ours)
-        self.figures["ingest"] = found
-        base = found["picows-msgspec"]
-        self.rows += [
-            compared("ingest, blast: CPU/event against picows-msgspec", found["ours"], base, "cpu_us", 1.7, 1.3),
-            compared("  the same without decimal checks", found["unchecked"], base if found["unchecked"] else [], "cpu_us"),
-            compared("ingest at 5,000/s: CPU/event", found["paced"], found["paced theirs"], "cpu_us", 1.25, 1.1),
-        ]
-
-    def _yardstick(self, name: str, count: int, **options: Any) -> dict[str, Any]:
-        return road.yardstick(self._yardsticks, self._services, self._directory, name, count, **options)
+                found["paced theirs"].append(self._one("picows-msgspec, 5,000/s", partial(theirs, paced, 5000)))
+            found["paced"].append(self._one("ingest, 5,000/s", partial(ours, paced, 5000)))
 
     def _road(self) -> None:
-        """Blast and the slow feed at linger 5 ms from one start of the product, the slow feed at 1 ms from another."""
-        size, found = self.size, self.figures.setdefault("road", {})
-        with self._product(5) as five:
-            self._blast(five, found)
-            self._slow(five, 5, found)
-        with self._product(1) as one:
+        """Blast and the slow feed from one start of the product, the slow feed at another linger from a second. A quick
+        run has one start for everything, the consumer included."""
+        found = self.figures["road"] = {"blast": self.size.blast, "seconds": self.size.seconds}
+        if not self.size.quick:
+            with self._product(5) as five:
+                five.keep_alive()
+                self._blast(five, found)
+                self._slow(five, 5, found)
+            with self._product(1) as one:
+                one.keep_alive()
+                self._slow(one, 1, found)
+            return
+        with self._product(1, clickhouse=self._services.url) as one:
+            quiet = {"idle": site.idle(one.product, 2)}
+            one.keep_alive()
+            self._blast(one, found)
             self._slow(one, 1, found)
-        ours, base = found["ours"], found.get(BASE, [])
-        self.rows += [
-            compared(f"whole road, blast: CPU/event against {BASE}", ours, base, "cpu_us", 1.0, 0.7),
-            compared("whole road, blast: events/s", ours, base, "per_s", 1.0, 1.3, more=True),
-        ]
-        for name, target, stretch in (("websockets-json-kafka", 1 / 2, 1 / 3), ("cryptofeed-kafka", 1 / 20, 1 / 30)):
-            what = f"whole road, blast: CPU/event against {name}"
-            theirs = found.get(name, [])
-            self.rows.append(compared(what, ours[: len(theirs)], theirs, "cpu_us", target, stretch))
-        for linger, target, stretch in ((1, 1.5, 1.2), (5, 1.25, 1.0)):
-            mine, theirs = found[f"2000/s linger {linger}"], found.get(f"{BASE} 2000/s linger {linger}", [])
-            what = f"whole road at 2,000/s, linger {linger} ms: CPU/event"
-            self.rows.append(compared(what, mine, theirs, "cpu_us", target, stretch))
-            for name, goal, more in (("p50", 3, 2), ("p99", 15, 8)):
-                value = median(run["latency_ms"][name] for run in mine)
-                beside = f"{BASE} {median(run['latency_ms'][name] for run in theirs):.3g} ms" if theirs else ""
-                bounds = (goal, more) if linger == 1 else (None, None)
-                self.rows.append(Row(f"  venue write -> in the broker, {name}", value, "ms", *bounds, shown=beside))
-        self.figures["road"]["size"] = {"blast": size.blast, "seconds": size.seconds}
+            self.figures["site"] = quiet | site.restarts(one, 1, 0.3) | site.memory_of(one.product)
 
     @contextmanager
-    def _product(self, linger: float) -> Iterator[road.Road]:
+    def _product(self, linger: float, **options: Any) -> Iterator[road.Road]:
         self._say(f"the product starts (linger {linger:g} ms) ...")
-        with closing(road.Road(self._directory, self._services, linger)) as made:
+        with closing(road.Road(self._directory, self._services, linger, **options)) as made:
             yield made
 
     def _blast(self, product: road.Road, found: dict[str, Any]) -> None:
         size = self.size
-        peers = [name for name in (BASE, "websockets-json-kafka", "cryptofeed-kafka") if self._can(name)]
+        counts = {BASE: size.blast, "websockets-json-kafka": size.peer_blast, "cryptofeed-kafka": size.peer_blast // 6}
+        peers = [name for name in (BASE, *SLOW_PEERS) if self._can(name)]
         found.update({name: [] for name in ("ours", *peers)})
         for number in range(size.rounds):
             for name in peers:
-                if name != BASE and number > 1:
-                    continue
-                count = size.blast if name == BASE else size.slow_blast if "websockets" in name else size.slow_blast // 6
-                found[name].append(self._one(f"{name}, blast", lambda n=name, c=count: self._yardstick(n, c)))  # type: ignore[misc]
-            found["ours"].append(self._one("whole road, blast", lambda: product.run(size.blast)))
+                if name == BASE or number < 2:
+                    run = partial(self._yardstick, name, counts[name])
+                    found[name].append(self._one(f"{name}, blast", run))
+            found["ours"].append(self._one("whole road, blast", partial(product.run, size.blast)))
 
-    def _slow(self, product: road.Road, linger: float, found: dict[str, Any]) -> None:
-        size, count = self.size, int(2000 * self.size.seconds)
+    def _slow(self, product: road.Road, linger: int, found: dict[str, Any]) -> None:
+        count = int(2000 * self.size.seconds)
         ours: Runs = found.setdefault(f"2000/s linger {linger}", [])
         theirs: Runs = found.setdefault(f"{BASE} 2000/s linger {linger}", [])
-        for _ in range(min(2, size.rounds)):
+        for _ in range(min(2, self.size.rounds)):
             if self._can(BASE):
-                theirs.append(
-                    self._one(f"{BASE}, 2,000/s, linger {linger}",
-                              lambda: self._yardstick(BASE, count, rate=2000.0, linger=linger, latency=True))
-                )  # fmt: skip
-            ours.append(
-                self._one(f"whole road, 2,000/s, linger {linger}", lambda: product.run_with_latency(count, 2000))
-            )
+                run = partial(self._yardstick, BASE, count, rate=2000.0, linger=linger, latency=True)
+                theirs.append(self._one(f"{BASE}, 2,000/s, linger {linger} ms", run))
+            run = partial(product.run_with_latency, count, 2000)
+            ours.append(self._one(f"whole road, 2,000/s, linger {linger} ms", run))
+
+    def _yardstick(self, name: str, count: int, **options: Any) -> dict[str, Any]:
+        return road.yardstick(self._yardsticks, self._services, self._directory, name, count, **options)
 
     def _serializer(self) -> None:
-        size = self.size
-        found = self.figures["serializer"] = {
-            "paced": self._one("serializer, 5,000/s", lambda: serializer.paced(
-                self._directory, self._services, int(5000 * size.seconds))),
-            "bare": self._one("bare producer", lambda: serializer.bare(self._directory, self._services, size.blast)),
-        }  # fmt: skip
-        self.rows.append(Row("serializer at 5,000/s: CPU/event", found["paced"]["cpu_us"], "us"))
+        size, common = self.size, (self._directory, self._services)
+        self.figures["serializer"] = {
+            "paced": self._one("serializer, 5,000/s", partial(serializer.paced, *common, int(5000 * size.seconds))),
+            "bare": self._one("bare producer", partial(serializer.bare, *common, size.blast)),
+        }
 
     def _consumer(self) -> None:
         """The serializer's own benchmark fills the topics."""
-        size, services, directory = self.size, self._services, self._directory
         found: dict[str, Runs] = {"ours": [], "raw": [], "insert": [], "serializer": []}
-        for number in range(size.rounds):
-            prefix = services.prefix()
-            kafka = services.topics(prefix)
-            events = 0
+        self.figures["consumer"] = found
+        for number in range(self.size.rounds):
+            slow = number < 2 and not self._late("bare consumer, insert")
+            self._consumer_round(found, ("raw", "insert") if slow else ("raw",))
 
-            def deliver(kafka: Any = kafka) -> int:
-                nonlocal events
-                events, cost = serializer.full_ring(directory, kafka, size.blast)
-                found["serializer"].append(self._one("serializer, full ring", lambda: cost))
-                return events
+    def _consumer_round(self, found: dict[str, Runs], modes: tuple[str, ...]) -> None:
+        services, directory, prefix = self._services, self._directory, self._services.prefix()
+        kafka, filled = services.topics(prefix), ExitStack()
+        full: list[serializer.FullRing] = []
 
-            ours = self._one("consumer", lambda kafka=kafka: consumer.ours(directory, services, kafka, deliver))  # type: ignore[misc]
-            found["ours"].append(ours)
-            for mode in ("raw", "insert") if number == 0 or not size.quick else ("raw",):
-                theirs = self._one(f"bare consumer, {mode}",
-                                   lambda m=mode, k=kafka, e=events: consumer.bare(m, directory, services, k, e))  # type: ignore[misc]  # fmt: skip
-                found[mode].append(theirs)
-            services.drop_topics(f"{prefix}.")
-        self.figures["consumer"] = {name: runs for name, runs in found.items()}
-        best = min(run["cpu_us"] for run in found["serializer"])
-        ours = found["ours"]
-        self.rows += [
-            Row("serializer, full ring: CPU/event", best, "us"),
-            compared("consumer: CPU/row against consume + raw_insert", ours, found["raw"], "cpu_us", 1.5, 1.2),
-            compared("consumer: CPU/row against decode + insert", ours, found["insert"], "cpu_us", 1 / 6, 1 / 8),
-            compared("consumer: rows/s against decode + insert", ours, found["insert"], "per_s", 2.5, 4, more=True),
-        ]
+        def prepare() -> None:
+            full.append(filled.enter_context(closing(serializer.FullRing(directory, self.size.blast))))
+
+        def deliver() -> int:
+            run = partial(full[0].deliver, directory, kafka)
+            found["serializer"].append(self._one("serializer, full ring", run))
+            return full[0].events
+
+        with filled:
+            run = partial(consumer.ours, directory, services, kafka, prepare, deliver)
+            found["ours"].append(self._one("consumer", run))
+        for mode in modes:
+            run = partial(consumer.bare, mode, directory, services, kafka, full[0].events)
+            found[mode].append(self._one(f"bare consumer, {mode}", run))
+        services.drop_topics(f"{prefix}.")
 
     def _site(self) -> None:
         self._say("a whole instance: idle, restarts, memory ...")
-        found = self.figures["site"] = site.measure(self._directory, self._services, self.size.quick)
-        each = ", ".join(f"{name} {share:.2f}" for name, share in found["idle"]["each"].items())
-        self.rows.append(Row("idle, connected, all processes", found["idle"]["percent"], "%", 1, 0.3, shown=each))
-        for role, took in found["restart_median_s"].items():
-            self.rows.append(Row(f"{role} killed to its first new data", took, "s", 1.5, 0.8))
-        bounds = {"ingest": 40, "serializer": 60, "consumer": 120, "supervisor": 40, "monitor": 50}
-        for role, bound in bounds.items():
-            rss = f"RSS {found['rss_mb'][role]:.0f} MB"
-            self.rows.append(Row(f"RssAnon of {role}, peak", found["rss_anon_mb"][role], "MB", bound, shown=rss))
+        self.figures["site"] = site.measure(self._directory, self._services)
 
     def _connections(self) -> None:
         points: Runs = []
-        for count in self.size.counts:
-            points.append(
-                self._one(f"{count} connections, 4,000/s together", lambda n=count: connections.measure(  # type: ignore[misc]
-                    self._directory, self._services, n, self.size.seconds))
-            )  # fmt: skip
         self.figures["connections"] = {"points": points}
-        for point in points:
-            what = f"{point['connections']} connections, {connections.RATE:,}/s together: CPU/event"
-            shown = f"ingests {point['roles']['ingest']:.1f} us, {point['total_anon_mb']:.0f} MB of their own"
-            self.rows.append(Row(what, point["cpu_us"], "us", shown=shown))
+        for count in self.size.counts:
+            run = partial(connections.measure, self._directory, self._services, count, self.size.seconds)
+            points.append(self._one(f"{count} connections, 4,000/s together", run))

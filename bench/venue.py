@@ -5,7 +5,9 @@
 By itself it makes ``--frames`` frames and sends them 0.5 s after the last subscription (what the peers' clients
 expect): as fast as TCP takes them, or ``--rate`` a second (Poisson arrivals, one write a frame, trades stamped, see
 `bench.frames.STAMP`). With ``--manual`` it waits for orders on standard input, any number of them: ``blast N`` or
-``pace RATE N``. It says ``ready``, then for each order ``begin`` and ``end COUNT``. A frame goes to every connection
+``pace RATE N``. It says ``ready``, then for each order ``begin`` (a moment before the first frame) and ``end COUNT``.
+``trickle`` once: from then on every mark price stream gets a frame every few seconds between the orders, because a
+client that watches for silence would renew a connection where nothing comes. A frame goes to every connection
 that has its stream at that moment, so a client that returns gets what comes from then on. Standard input at its end
 ends it. REST for the peers is on the next port.
 """
@@ -27,6 +29,8 @@ from bench import frames
 SETTLE: Final = 0.5
 CHUNK: Final = 1 << 16
 LONGEST_SLEEP: Final = 0.001
+BEGIN_SECONDS: Final = 0.05
+TRICKLE_SECONDS: Final = 3.0
 
 
 def framed(payload: bytes) -> bytes:
@@ -82,6 +86,7 @@ class Venue:
         self.feeds: list[Feed] = []
         self.changes = 0
         """Of connections and of what they subscribed to."""
+        self.busy = False
         self._timer: asyncio.TimerHandle | None = None
         self._started = options.manual
 
@@ -103,8 +108,20 @@ class Venue:
         suffix = frames.suffixes(stream for feed in self.feeds for stream in feed.streams)
         made = self.tape.make(count, self.options.mix, suffix, True)
         say("begin")
+        await asyncio.sleep(BEGIN_SECONDS)
         sent = await (self._pace(made, rate) if rate else self._blast(made))
         say(f"end {sent}")
+
+    async def trickle(self) -> None:
+        while True:
+            await asyncio.sleep(TRICKLE_SECONDS)
+            now_ms = time.time_ns() // 1_000_000
+            for feed in () if self.busy else self.feeds:
+                for stream in feed.streams:
+                    if frames.kind_of(stream) == "markPriceUpdate":
+                        data = f'"E":{now_ms},"s":"{stream.partition("@")[0].upper()}","p":"1.5","r":"","T":0'
+                        frame = f'{{"stream":"{stream}","data":{{"e":"markPriceUpdate",{data}}}}}'
+                        feed.write(framed(frame.encode()))
 
     async def _blast(self, made: list[tuple[str, bytes]]) -> int:
         """Every connection gets its frames as fast as it reads."""
@@ -203,8 +220,14 @@ async def serve(options: argparse.Namespace) -> None:
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     say("ready")
+    background: list[asyncio.Task[None]] = []
     while line := (await orders.readline()).decode().split():
+        if line[0] == "trickle":
+            background.append(asyncio.ensure_future(venue.trickle()))
+            continue
+        venue.busy = True
         await venue.send(float(line[1]) if line[0] == "pace" else 0.0, int(line[-1]))
+        venue.busy = False
     server.close()
     rest.close()
 

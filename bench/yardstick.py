@@ -21,7 +21,7 @@ def main() -> None:
             def __init__(self, config: dict[str, Any]) -> None:
                 super().__init__({**config, **settings})
 
-        confluent_kafka.Producer = SameSettings  # type: ignore[misc]
+        confluent_kafka.Producer = SameSettings  # type: ignore[assignment,misc]
     sys.argv = sys.argv[2:]
     runpy.run_path(script, run_name="__main__")
 

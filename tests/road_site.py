@@ -41,7 +41,7 @@ class Site:
         self.database = database
         self.config = directory / "wsadapter.toml"
         self.config.write_text(
-            f'[service]\ninstance = "{self.instance}"\nstate_dir = "{self.state}"\ndrain_seconds = 30\n'
+            f'[service]\ninstance = "{self.instance}"\nstate_dir = "{self.state}"\ndrain_seconds = 100\n'
             f'[kafka]\nbootstrap_servers = "{self.kafka}"\ntopic_prefix = "{database}."\n'
             f'[clickhouse]\nurl = "{self.clickhouse}"\ndatabase = "{database}"\nbatch_seconds = 0.5\n'
             f'[monitor]\nlisten = "{self.monitor}"\n'
@@ -74,7 +74,7 @@ class Site:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout} s:\n{self.said()}") from None
 
-    def stop(self, timeout: float = 60.0) -> int:
+    def stop(self, timeout: float = 150.0) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.wait(timeout)
 

@@ -38,6 +38,8 @@ from wsadapter.topics import ensure_topics, topic
 from wsadapter.upkeep import Upkeep
 
 POLL_SECONDS: Final = 0.1
+QUIET_POLL_SECONDS: Final = 0.5
+"""With nothing buffered and nothing under way: most of an idle consumer's CPU is the turns of this loop."""
 BLOCKED_SECONDS: Final = 5.0
 """With full buffers for so long, fetching is suspended, so that polling (and so the membership) goes on."""
 LEAVE_SECONDS: Final = 5.0
@@ -128,6 +130,8 @@ class Consumer:
         if blocked and not suspend and futures:
             wait(futures, POLL_SECONDS, FIRST_COMPLETED)
             return 0
+        if not (size or futures or self._child.stopping):
+            return self._group.poll(QUIET_POLL_SECONDS, 1)  # the first message ends the wait
         return self._group.poll(POLL_SECONDS / 2 if futures else POLL_SECONDS, 1 if blocked else CHUNK)
 
     def _hold(self, everything: bool) -> None:

@@ -3,19 +3,20 @@
 Only such a run imports this: the libraries behind it cost a plain supervisor nothing.
 """
 
-import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from rich.console import Console
 
-from wsadapter import monitor_client, summary, top
+from wsadapter import monitor_client, summary, top, topics
 from wsadapter.config import Config
-from wsadapter.config_types import address
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.rings import Rings
+
+KAFKA_SECONDS: Final = 5.0
 
 
 class Reporter:
@@ -49,8 +50,7 @@ class Reporter:
                 summary.Counted(**since),
                 self._started_ns,
                 self._rings.unread_by_stream(),
-                _answers(self._config.kafka.bootstrap_servers)
-                and not any(page["spool_records"] for page in self._counters("serializer")),
+                self._in_kafka(),
                 self._rings.adopted,
             )
         except ServiceUnavailable as error:
@@ -60,17 +60,15 @@ class Reporter:
         console = Console()
         summary.show(account, console if console.is_terminal else Console(width=132))
 
+    def _in_kafka(self) -> dict[str, int] | None:
+        """Stream -> messages that wait there; None when that is not known, or when a spool holds some before it."""
+        if any(page["spool_records"] for page in self._counters("serializer")):
+            return None
+        try:
+            return topics.unread(self._config.kafka, KAFKA_SECONDS)
+        except ServiceUnavailable:
+            return None
+
 
 def _minus(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
     return {field: value - before.get(field, 0) for field, value in now.items()}
-
-
-def _answers(servers: str) -> bool:
-    """Whether one of these addresses accepts a connection."""
-    for server in servers.split(","):
-        try:
-            socket.create_connection(address(server), 2.0).close()
-        except OSError:
-            continue
-        return True
-    return False

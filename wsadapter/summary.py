@@ -107,11 +107,16 @@ def _query(clickhouse: ClickHouse, sql: str) -> list[list[str]]:
 
 
 def collect(
-    clickhouse: ClickHouse, counted: Counted, started_ns: int, in_rings: Mapping[str, int], drained: bool, adopted: int
+    clickhouse: ClickHouse,
+    counted: Counted,
+    started_ns: int,
+    in_rings: Mapping[str, int],
+    in_kafka: Mapping[str, int] | None,
+    adopted: int,
 ) -> Summary:
     """Ask for the rows received since ``started_ns`` and set them against what the run's processes counted.
-    ``in_rings``: stream -> records that no serializer has delivered yet. ``drained``: Kafka could be read to its end;
-    where it could not, what is not in a table counts as waiting there."""
+    ``in_rings``: stream -> records that no serializer has delivered yet. ``in_kafka``: stream ->
+    messages that no consumer has committed yet; None = not known, then what is not in a table counts as waiting."""
     ingests, consumers = counted.ingest, counted.consumer
     venue = counted.exchange[0] if counted.exchange else None
     since = f"receive_time >= fromUnixTimestamp64Nano(toInt64({started_ns}))"
@@ -147,7 +152,11 @@ def collect(
                 rejected=rejected.get(spec.name, 0),
                 rows=rows,
                 rows_final=rows_final,
-                waiting=in_rings.get(spec.name, 0) if drained else max(0, published - rows_final),
+                waiting=(
+                    max(0, published - rows_final)
+                    if in_kafka is None
+                    else in_rings.get(spec.name, 0) + in_kafka.get(spec.name, 0)
+                ),
             )
         )
     gaps = {

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
 from confluent_kafka.cimpl import NewTopic
 
@@ -190,6 +190,26 @@ def log_bounds(kafka: Kafka, partitions: Collection[tuple[str, int]], timeout: f
         except (KafkaException, TimeoutError) as error:
             raise ServiceUnavailable(f"offsets are not known: {_said(error)}") from None
     return {partition: (found[0][partition], found[1][partition]) for partition in partitions}
+
+
+def unread(kafka: Kafka, timeout: float) -> dict[str, int]:
+    """Stream -> messages in its topic that the group has not committed; `ServiceUnavailable` when Kafka is away."""
+    counts = partition_counts(kafka, timeout)
+    names = {topic(kafka, spec): spec.name for spec in SPECS}
+    partitions = [(name, number) for name in names for number in range(counts.get(name, 0))]
+    bounds = log_bounds(kafka, partitions, timeout)
+    reader = Consumer({**_client(kafka, kafka.consumer), "group.id": group_id(kafka)})
+    try:
+        committed = reader.committed([TopicPartition(*partition) for partition in partitions], timeout=timeout)
+    except KafkaException as error:
+        raise ServiceUnavailable(f"committed offsets are not known: {_said(error)}") from None
+    finally:
+        reader.close()
+    found = dict.fromkeys(names.values(), 0)
+    for at in committed:
+        first, end = bounds[at.topic, at.partition]
+        found[names[at.topic]] += end - max(at.offset, first)
+    return found
 
 
 def _said(error: Exception) -> str:

@@ -65,7 +65,7 @@ def test_a_stop_with_the_broker_down_keeps_the_rings(site: tuple[Site, KafkaServ
     watcher.wait_for(2000)
     broker.kill()
     watcher.wait_for(2000)
-    assert road.stop(60) == 0, "what is in a ring is kept, not lost"
+    assert road.stop() == 0, "what is in a ring is kept, not lost"
     watcher.stop()
 
     broker.start()

@@ -50,7 +50,7 @@ def test_every_child_killed_once(site: Site) -> None:
         watcher.wait_for(rng.randint(100, 3000))
         await_recovery(site, name, site.kill(name))
     eventually(lambda: site.get("/readyz")[0] == 200, 60, "ready again")
-    assert site.stop(90) == 0, site.said()
+    assert site.stop() == 0, site.said()
     watcher.stop()
     assert watcher.published
 

@@ -42,7 +42,7 @@ def test_a_skipped_ack_is_seen(site: Site, broker: KafkaServer) -> None:
     site.kill("serializer-0")
     broker.start()
     site.ready()
-    site.stop(90)
+    site.stop()
     watcher.stop()
 
     lost, _ = compare(watcher.published, stored(site.clickhouse, site.database))
@@ -53,7 +53,7 @@ def test_a_reused_token_is_seen(site: Site) -> None:
     site.start("--demo", "--rate", "2000", environ=mutated("reused_token")).ready()
     watcher = RingWatcher(site.rings())
     watcher.wait_for(15_000)
-    site.stop(90)
+    site.stop()
     watcher.stop()
 
     lost, _ = compare(watcher.published, stored(site.clickhouse, site.database))

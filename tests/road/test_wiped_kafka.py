@@ -27,7 +27,7 @@ def test_two_runs_with_a_wiped_broker_between(site: Site) -> None:
         site.start("--demo", "--rate", "1000").ready()
         watcher = RingWatcher(site.rings())
         watcher.wait_for(4000)
-        assert site.stop(90) == 0, site.said()
+        assert site.stop() == 0, site.said()
         watcher.stop()
         published |= watcher.published
         shutil.rmtree(site.state / "kafka")

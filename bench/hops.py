@@ -1,0 +1,71 @@
+"""The cost per hop: where the CPU of an event of the mix goes, from single operations and whole roles of one run.
+
+A full run writes this table and the table of targets into docs/performance.md, between two marks.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench.report import Row, markdown
+
+BEGIN: Final = "<!-- bench: begin -->"
+END: Final = "<!-- bench: end -->"
+
+Hop = tuple[str, float, str]
+"""(what, us per event, where the figure comes from)."""
+
+
+def hops(figures: Mapping[str, dict[str, Any]]) -> list[Hop]:
+    """Only what was measured. A rest is a role as a whole less its known parts."""
+    made: list[Hop] = []
+    micro = figures.get("micro")
+    if micro is None:
+        return made
+    codec, ring = micro["codec_us"]["all"], micro["ring"]
+    known = codec["receive"] + codec["encode"] + ring["put_us"]
+    if ingest := _best(figures.get("ingest", {}).get("ours")):
+        made.append(("ingest: socket, framing, session, counters", ingest - known, "ingest, blast, less the next four"))
+    made += [
+        ("ingest: decode JSON, typed", codec["bare"], "micro, bare decode"),
+        ("ingest: checks, sequence, event", codec["receive"] - codec["bare"], "micro"),
+        ("ingest: encode the record", codec["encode"], "micro"),
+        ("ring: put", ring["put_us"], "micro, 110 bytes"),
+        ("ring: poll", ring["poll_us"], "micro, 110 bytes"),
+        ("serializer: record to key and protobuf", codec["build"], "micro"),
+    ]
+    serializer = _best(figures.get("consumer", {}).get("serializer"))
+    bare = figures.get("serializer", {}).get("bare", {}).get("cpu_us")
+    if bare:
+        made.append(("serializer: produce_batch and librdkafka", bare, "bare producer, 300 bytes"))
+        if serializer:
+            rest = serializer - codec["build"] - ring["poll_us"] - bare
+            made.append(("serializer: batches, waiting, counters", rest, "full ring, less above"))
+    if consumer := _best(figures.get("consumer", {}).get("ours")):
+        made.append(("consumer: Kafka to ClickHouse, a row", consumer, "consumer, full topics"))
+    return made
+
+
+def _best(runs: Sequence[dict[str, Any]] | None) -> float | None:
+    return min((float(run["cpu_us"]) for run in runs), default=None) if runs else None
+
+
+def write(path: Path, figures: Mapping[str, dict[str, Any]], rows: Sequence[Row], run: Mapping[str, Any]) -> bool:
+    """Replace what stands between the marks; False when the file has none."""
+    text = path.read_text() if path.exists() else ""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        return False
+    lines = [
+        f"{run['date'][:10]}, commit {run['commit']}, {run['machine']}, load {run['load']}, Python {run['python']}, "
+        + ", ".join(f"{name} {version}" for name, version in run["versions"].items()),
+        "",
+        markdown(rows),
+        "",
+        "| hop | us/event | from |",
+        "|---|--:|---|",
+        *(f"| {what} | {cost:.2f} | {source} |" for what, cost, source in hops(figures)),
+    ]
+    path.write_text(f"{before}{BEGIN}\n" + "\n".join(lines) + f"\n{END}{after}")
+    return True

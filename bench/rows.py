@@ -1,0 +1,104 @@
+"""What the sections' figures mean: rows of the table, with the targets of the project."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from bench import connections
+from bench.accounts import median
+from bench.report import Row, compared
+
+Runs = list[dict[str, Any]]
+Figures = Mapping[str, Any]
+BASE: Final = "picows-proto-kafka"
+SLOW_PEERS: Final = {"websockets-json-kafka": (1 / 2, 1 / 3), "cryptofeed-kafka": (1 / 20, 1 / 30)}
+LINGERS: Final = {1: (1.5, 1.2), 5: (1.25, 1.0)}
+LATENCY: Final = {"p50": (3, 2), "p99": (15, 8)}
+"""ms, at linger 1."""
+RSS_ANON: Final = {"ingest": 40, "serializer": 60, "consumer": 120, "supervisor": 40, "monitor": 50}
+
+
+def of_micro(found: Figures) -> list[Row]:
+    costs, codec, wake = found["ring"], found["codec_us"]["all"], found["wake_up"]
+    decoded = f"{codec['receive']:.2f} us : {codec['bare']:.2f} us bare typed decode"
+    return [
+        Row("ring: put one record", costs["put_us"], "us", shown=f"{costs['poll_us']:.2f} us to poll it"),
+        Row("decode a frame of the mix to its event", codec["receive"] / codec["bare"], "x", shown=decoded),
+        Row("build key and message of a record", codec["build"], "us", shown=f"{codec['encode']:.2f} us to encode it"),
+        Row("wake-up, one process to another", wake["p50_us"], "us", shown=f"p99 {wake['p99_us']:.0f} us"),
+    ]
+
+
+def of_ingest(found: Figures) -> list[Row]:
+    base, unchecked = found["picows-msgspec"], found["unchecked"]
+    return [
+        compared("ingest, blast: CPU/event against picows-msgspec", found["ours"], base, "cpu_us", 1.7, 1.3),
+        compared("  the same without decimal checks", unchecked, base if unchecked else [], "cpu_us"),
+        compared("ingest at 5,000/s: CPU/event", found["paced"], found["paced theirs"], "cpu_us", 1.25, 1.1),
+    ]
+
+
+def of_road(found: Figures) -> list[Row]:
+    ours, base = found.get("ours", []), found.get(BASE, [])
+    made = [
+        compared(f"whole road, blast: CPU/event against {BASE}", ours, base, "cpu_us", 1.0, 0.7),
+        compared("whole road, blast: events/s", ours, base, "per_s", 1.0, 1.3, more=True),
+    ]
+    for name, bounds in SLOW_PEERS.items():
+        theirs = found.get(name, [])
+        made.append(compared(f"  CPU/event against {name}", ours[: len(theirs)], theirs, "cpu_us", *bounds))
+    for linger, bounds in LINGERS.items():
+        mine, theirs = found.get(f"2000/s linger {linger}", []), found.get(f"{BASE} 2000/s linger {linger}", [])
+        if mine:
+            what = f"whole road at 2,000/s, linger {linger} ms: CPU/event"
+            made.append(compared(what, mine, theirs, "cpu_us", *bounds))
+            made += [_latency(linger, name, mine, theirs) for name in LATENCY]
+    return made
+
+
+def _latency(linger: int, name: str, mine: Runs, theirs: Runs) -> Row:
+    value = median(run["latency_ms"][name] for run in mine)
+    beside = f"{BASE}: {median(run['latency_ms'][name] for run in theirs):.3g} ms" if theirs else ""
+    target, stretch = LATENCY[name] if linger == 1 else (None, None)
+    return Row(f"  venue write -> read from the broker, {name}", value, "ms", target, stretch, shown=beside)
+
+
+def of_serializer(found: Figures) -> list[Row]:
+    bare = f"bare producer, blast: {found['bare']['cpu_us']:.2f} us"
+    return [Row("serializer at 5,000/s: CPU/event", found["paced"]["cpu_us"], "us", shown=bare)]
+
+
+def of_consumer(found: Figures) -> list[Row]:
+    ours, some = found["ours"], found["ours"][: len(found["insert"])]
+    full = min((run["cpu_us"] for run in found["serializer"]), default=None)
+    return [
+        Row("serializer, full ring: CPU/event", full, "us"),
+        compared("consumer: CPU/row against consume + raw_insert", ours, found["raw"], "cpu_us", 1.5, 1.2),
+        compared("consumer: CPU/row against decode + insert", some, found["insert"], "cpu_us", 1 / 6, 1 / 8),
+        compared("consumer: rows/s against decode + insert", some, found["insert"], "per_s", 2.5, 4, more=True),
+    ]
+
+
+def of_site(found: Figures) -> list[Row]:
+    each = ", ".join(f"{name} {share:.2f}" for name, share in found["idle"]["each"].items())
+    made = [Row("idle, connected, all processes", found["idle"]["percent"], "%", 1, 0.3, shown=each)]
+    for role, took in found["restart_median_s"].items():
+        made.append(Row(f"{role} killed to its first new data", took, "s", 1.5, 0.8))
+    for role, bound in RSS_ANON.items():
+        rss = f"RSS {found['rss_mb'][role]:.0f} MB"
+        made.append(Row(f"RssAnon of {role}, peak", found["rss_anon_mb"][role], "MB", bound, shown=rss))
+    return made
+
+
+def of_connections(found: Figures) -> list[Row]:
+    made = []
+    for point in found["points"]:
+        what = f"{point['connections']} connections, {connections.RATE:,}/s together: CPU/event"
+        shown = f"ingests {point['roles']['ingest']:.1f} us, {point['total_anon_mb']:.0f} MB of their own"
+        made.append(Row(what, point["cpu_us"], "us", shown=shown))
+    return made
+
+
+OF: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
+    "micro": of_micro, "ingest": of_ingest, "road": of_road, "serializer": of_serializer, "consumer": of_consumer,
+    "site": of_site, "connections": of_connections,
+}  # fmt: skip

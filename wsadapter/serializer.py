@@ -25,7 +25,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from wsadapter import doorbell
-from wsadapter.builders import BAD_RECORD, BUILDERS
+from wsadapter.builders import BAD_RECORD, BUILDERS, RENEW_AFTER, renew
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.histogram import Histogram
@@ -51,6 +51,8 @@ QUEUE: Final = {
 DELIVERY_WAIT: Final = 0.05
 SPOOL_WAIT: Final = 0.02
 """Seconds until it is looked at again whether acknowledgements are overdue, and what the rings need."""
+FIRST_LOOK: Final = 0.001
+"""Seconds between producing and the first look whether all is acknowledged; doubled with each."""
 DEAD_LETTER_BYTES: Final = 256 * 1024
 """A dead letter carries at most this much of what it is about."""
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
@@ -112,7 +114,7 @@ class Outbox:
 
     def flush(self, seconds: float) -> bool:
         """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""
-        if self.producer.flush(seconds):
+        if not self._flushed(seconds):
             return False
         self._cells[self._broker_up] = 1
         if not self._failed:
@@ -125,6 +127,16 @@ class Outbox:
             key, value = message.key(), message.value()
             self.dead_letter("rejected", topic, key or b"", value or b"", str(error))
         return False
+
+    def _flushed(self, seconds: float) -> bool:
+        """With reports for errors only nothing wakes `Producer.flush`, and it looks every 10 ms: so ask it sooner."""
+        until = time.monotonic() + seconds
+        step = FIRST_LOOK
+        while self.producer.flush(min(step, max(0.0, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return False
+            step *= 2
+        return True
 
     def probe(self, seconds: float) -> None:
         """Ask for metadata while the broker is known to be away, so that a quiet feed notices its return."""
@@ -160,6 +172,7 @@ class Serializer:
         """Kind -> messages in the client's queue."""
         self._begun_at = 0
         self._queued_at = 0.0
+        self._built = 0
         self._spooled, self._taken = page.index("spooled_total"), 0
         self._lost, self._passed = page.index("spool_lost_total"), 0
         self._topics_made = _make_topics(child)
@@ -250,6 +263,10 @@ class Serializer:
                 self._outbox.dead_letter("encode", self._topics.get(kind, "?"), origin, payload, repr(error))
                 continue
             batches[kind].append({"key": key, "value": value})
+            self._built += 1
+        if self._built >= RENEW_AFTER:
+            self._built = 0
+            renew()
 
     def _produce(self, batches: dict[int, list[dict[str, Any]]]) -> int:
         """Queue what was built; how many messages."""

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from samples import full, sparse
 
-from wsadapter.builders import BAD_RECORD, BUILDERS
+from wsadapter.builders import BAD_RECORD, BUILDERS, renew
 from wsadapter.events import Event, Gap
 from wsadapter.pb import market_pb2
 from wsadapter.streams import BY_EVENT
@@ -61,3 +61,24 @@ def test_a_bad_record_does_not_spoil_the_next() -> None:
         with pytest.raises(BAD_RECORD):
             build(msgspec.msgpack.encode(["x"] * 40), EPOCH, 1)
         assert build(msgspec.msgpack.encode(event), EPOCH, POSITION) == expected
+
+
+def test_memory_is_given_back() -> None:
+    """A reused message keeps every string it ever held, until it is renewed."""
+    events = [msgspec.msgpack.encode(msgspec.structs.replace(full()[3], trade_id="x" * 1000)) for _ in range(10)]
+    build = BUILDERS[BY_EVENT[type(full()[3])].kind]
+
+    def rss() -> int:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * 4096
+
+    def run() -> None:
+        for number in range(20_000):
+            build(events[number % 10], EPOCH, number)
+        renew()
+
+    run()
+    before = rss()
+    for _ in range(5):
+        run()
+    assert rss() - before < 10_000_000, "100 MB went through"

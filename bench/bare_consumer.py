@@ -38,7 +38,7 @@ class Raw:
 
     def __init__(self, client: Client, config: Config) -> None:
         settings = config.clickhouse
-        self._inserter, self._rows = Inserter(client, SPECS), settings.batch_rows
+        self._inserter, self._rows = Inserter(client), settings.batch_rows
         self._specs = {topic(config.kafka, spec): spec for spec in SPECS}
         self._heads = {name: statement(settings.database, spec) for name, spec in self._specs.items()}
         self._bodies = {name: bytearray(head) for name, head in self._heads.items()}
@@ -64,8 +64,7 @@ class Raw:
                 self._insert(name)
 
     def _insert(self, name: str) -> None:
-        spec = self._specs[name]
-        self._inserter.insert(spec, self._bodies[name], self._counts[name], f"bare-{name}-{time.monotonic_ns()}")
+        self._inserter.insert(self._bodies[name], self._counts[name], f"bare-{name}-{time.monotonic_ns()}")
         self._bodies[name], self._counts[name] = bytearray(self._heads[name]), 0
 
 

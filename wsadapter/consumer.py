@@ -90,7 +90,7 @@ class Consumer:
         self._blocked_since = 0.0
         outgoing = Outgoing(config.kafka)
         self._ledger = Ledger(child.page)
-        self._landing = Landing(Inserter(client, SPECS), outgoing, self._heads, self._verify_stream)
+        self._landing = Landing(Inserter(client), outgoing, self._heads, self._verify_stream)
         identity = f"{child.args.instance}-{child.args.name}"
         self._group = Membership(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)
         self._upkeep = Upkeep(child, client, self._group, self._landing, self._ledger, outgoing)

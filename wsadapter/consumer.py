@@ -21,7 +21,7 @@ from clickhouse_connect.driver.client import Client
 from google.protobuf.message import DecodeError
 
 from wsadapter.batches import Identify, Identity, Partition
-from wsadapter.clickhouse import connect, create_or_verify, unavailable, verify
+from wsadapter.clickhouse import Verifier, connect, create_or_verify, unavailable
 from wsadapter.config import Config
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.inserts import Inserter, statement
@@ -82,7 +82,8 @@ def identify_as(spec: StreamSpec) -> Identify:
 class Consumer:
     def __init__(self, child: Child, client: Client) -> None:
         config = child.args.config
-        self._child, self._client, self._config = child, client, config
+        self._child, self._config = child, config
+        self._verifier = Verifier(client, config.clickhouse)
         self._limits = config.clickhouse.batch_rows, config.clickhouse.batch_bytes, config.clickhouse.batch_seconds
         self._heads = {spec.name: statement(config.clickhouse.database, spec) for spec in SPECS}
         self._identify = {spec.name: identify_as(spec) for spec in SPECS}
@@ -93,7 +94,7 @@ class Consumer:
         self._landing = Landing(Inserter(client), outgoing, self._heads, self._verify_stream)
         identity = f"{child.args.instance}-{child.args.name}"
         self._group = Membership(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)
-        self._upkeep = Upkeep(child, client, self._group, self._landing, self._ledger, outgoing)
+        self._upkeep = Upkeep(child, client, self._verifier, self._group, self._landing, self._ledger, outgoing)
 
     def run(self) -> int:
         while not self._child.stopping:
@@ -195,7 +196,7 @@ class Consumer:
         self._landing.drop(partitions)
 
     def _verify_stream(self, spec: StreamSpec) -> None:
-        if text := verify(self._client, self._config.clickhouse).get(spec.name):
+        if text := self._verifier.wrong().get(spec.name):
             raise SchemaMismatch(text)
 
     def _drain(self) -> None:
@@ -246,7 +247,8 @@ def prepare(config: Config) -> Client:
     """A client of a server whose tables are there and as they must be."""
     client = connect(config.clickhouse)
     try:
-        create_or_verify(client, config.clickhouse)
+        if replaced := create_or_verify(client, config.clickhouse):
+            log.warning("views have their new text", views=replaced)
     except FAILURES as error:
         client.close()
         if isinstance(error, SchemaMismatch):

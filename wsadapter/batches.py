@@ -29,6 +29,7 @@ FEW: Final = 16
 """So few messages are taken one by one: to look at them together first costs more."""
 
 _unpack = struct.Struct("<BQBQ").unpack_from  # fixed64 epoch = 1, fixed64 position = 2: tag byte and value, twice
+_unpack_head = struct.Struct("<10sQ").unpack_from  # the same: tag, epoch and tag as they stand, position
 _EPOCH_TAG: Final = 0x09
 _POSITION_TAG: Final = 0x11
 
@@ -145,7 +146,7 @@ class Partition:
     @property
     def buffered(self) -> int:
         """Bytes held in memory."""
-        return sum(batch.size for batch in (self.cut, self.open) if batch)
+        return (self.cut.size if self.cut else 0) + (self.open.size if self.open else 0)
 
     @property
     def idle(self) -> bool:
@@ -162,25 +163,38 @@ class Partition:
         in_order = offsets[0] >= self.next_offset and all(map(lt, offsets, offsets[1:]))
         if not in_order or (self.replay_to is not None and offsets[-1] >= self.replay_to):
             return False
-        seen = dict(self._seen)
-        position_of = seen.get
+        # watermarks by the ten bytes around an epoch: hardly ever another one than in the message before
+        marks: dict[bytes, int] = {}
+        current, mark = b"", -1
         try:
-            for first, epoch, second, position in map(_unpack, values):  # type: ignore[arg-type]  # None: TypeError
-                if first != _EPOCH_TAG or second != _POSITION_TAG or position <= position_of(epoch, -1):
+            for head, position in map(_unpack_head, values):  # type: ignore[arg-type]  # None: TypeError
+                if head != current:
+                    marks[current] = mark
+                    current = head
+                    mark = marks[head] if head in marks else self._mark(head)
+                if position <= mark:
                     return False
-                seen[epoch] = position
+                mark = position
             framed: list[bytes] = [b""] * (2 * len(values))
             framed[::2] = [_PREFIXES[len(value)] for value in values]  # type: ignore[arg-type]
-        except (TypeError, struct.error, IndexError):  # no value, too short, too long
+        except (TypeError, ValueError, struct.error, IndexError):  # no value, not ours, too short, too long
             return False
         framed[1::2] = values  # type: ignore[assignment]
-        self._seen = seen
+        marks[current] = mark
+        del marks[b""]
+        self._seen |= {int.from_bytes(head[1:9], "little"): mark for head, mark in marks.items()}
         batch = self._opened(now)
         batch.body += b"".join(framed)
         batch.offsets.extend(offsets)
         batch.last = offsets[-1]
         self.next_offset = offsets[-1] + 1
         return True
+
+    def _mark(self, head: bytes) -> int:
+        """The watermark of the epoch in the first ten bytes of a message; `ValueError` when they are something else."""
+        if head[0] != _EPOCH_TAG or head[9] != _POSITION_TAG:
+            raise ValueError("no ring identity")
+        return self._seen.get(int.from_bytes(head[1:9], "little"), -1)
 
     def _opened(self, now: float) -> Batch:
         if self.open is None:

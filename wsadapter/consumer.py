@@ -15,6 +15,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
+from math import inf
 from typing import Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
@@ -121,8 +122,15 @@ class Consumer:
 
     def _take(self) -> int:
         """Poll, unless the buffers are full; then wait for an insert instead."""
-        size = sum(partition.buffered for partition in self._group.partitions.values())
-        stuck = sum(task.partition.buffered for task in self._landing.tasks if task.trouble is not None)
+        size = stuck = 0
+        for partition in self._group.partitions.values():
+            size += partition.buffered
+        futures = []
+        for task in self._landing.tasks:
+            if task.trouble is not None:
+                stuck += task.partition.buffered
+            if task.future is not None:
+                futures.append(task.future)
         now = time.monotonic()
         if max(stuck, size - stuck) < self._limits[1]:
             self._blocked_since = 0.0
@@ -131,7 +139,6 @@ class Consumer:
         blocked = self._blocked_since > 0.0
         suspend = blocked and now - self._blocked_since > BLOCKED_SECONDS
         self._hold(suspend)
-        futures = [task.future for task in self._landing.tasks if task.future is not None]
         if blocked and not suspend and futures:
             wait(futures, POLL_SECONDS, FIRST_COMPLETED)
             return 0
@@ -144,18 +151,24 @@ class Consumer:
             self._group.hold(set(self._group.partitions))
             return
         waiting = {task.partition.key for task in self._landing.tasks if task.trouble is not None}
-        waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in self._upkeep.blocked}
+        if blocked := self._upkeep.blocked:
+            waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in blocked}
         self._group.hold(waiting)
 
     def _cut(self, now: float, draining: bool) -> None:
         rows, size, seconds = self._limits
         partitions = self._group.partitions
-        hurry = draining or sum(p.buffered for p in partitions.values()) >= size // 2
+        buffered = sum(p.buffered for p in partitions.values())
+        # memory is short: those that hold much of it go first; each insert costs the server, however small it is
+        large = buffered / len(partitions) if buffered >= size // 2 else inf
         for key, partition in partitions.items():
             ended = key in self._group.out_of_range
+            if partition.idle and not ended:
+                continue
             if ended:
                 partition.abandon_replay()
-            if partition.due(now, rows, size, 0.0 if hurry or ended else seconds):
+            hurry = draining or ended or partition.buffered >= large
+            if partition.due(now, rows, size, 0.0 if hurry else seconds):
                 partition.cut_open()
             batch = partition.cut
             if batch is None or batch.counted:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from ring_records import event_of
 from samples import NS, full, trade
 
 from wsadapter import doorbell, ring, stats_fields
@@ -15,7 +16,6 @@ from wsadapter.ingest import RingPublisher
 from wsadapter.ring import RingReader, RingWriter
 from wsadapter.shm import Segment
 from wsadapter.stats import StatsPage
-from wsadapter.streams import BY_KIND
 
 CAPACITY = 65_536
 PLAN = ConnectionPlan("binance-market-0", "binance", "ws://127.0.0.1:1/market/stream", (), ("BTCUSDT", "ETHUSDT"))
@@ -31,20 +31,19 @@ class Bench:
         self.bell = doorbell.create()
         self.reader = RingReader.attach(name)
         self.last_gaps: list[int] = []
+        self.lives: list[RingPublisher] = []
         self.restart()
 
     def restart(self) -> None:
         """A new publisher on the same ring and page, as after a kill."""
         self.writer = RingWriter.attach(self.names[0])
         self.publisher = RingPublisher(self.writer, self.bell, self.page, PLAN)
+        self.lives.append(self.publisher)
         self.publisher.set_last_gap = self.last_gaps.append
 
     def read(self) -> list[Any]:
         """All published events, done with."""
-        events = [
-            (position, msgspec.msgpack.decode(payload, type=BY_KIND[kind].event))
-            for position, kind, payload in self.reader.poll(1_000_000)
-        ]
+        events = [(position, event_of(kind, payload)) for position, kind, payload in self.reader.poll(1_000_000)]
         self.reader.commit(self.reader.position)
         for position, event in events:
             if isinstance(event, Gap) and not event.gap_id:
@@ -62,7 +61,8 @@ class Bench:
 
     def close(self) -> None:
         self.reader.release()
-        self.writer.release()
+        for life in self.lives:
+            life.release()
         self.page.release()
         os.close(self.bell)
         for name in self.names:

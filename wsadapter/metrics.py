@@ -41,7 +41,8 @@ HELP: Final[Mapping[str, str]] = {
     "consumer_lag": "Messages in Kafka that are not committed yet.",
     "dead_letters_total": "Messages that can never succeed, set aside.",
     "decode_errors_total": "Frames or events refused by the decoder.",
-    "delivered_total": "Messages acknowledged by the broker.",
+    "decoded_total": "Market events that the decoder made of frames: written to the ring, dropped or too large.",
+    "delivered_total": "Records delivered to Kafka and done with, each once.",
     "delivery_seconds": "Time from produce to acknowledgement.",
     "error_count": "Errors of the connection.",
     "events_total": "Market events written to the ring.",
@@ -58,7 +59,7 @@ HELP: Final[Mapping[str, str]] = {
     "out_of_order_total": "Events whose id was not above the highest one: repeats and late ones.",
     "outstanding": "Messages produced and not yet acknowledged.",
     "paused": "1 when the consumer does not read this stream's topic.",
-    "produced_total": "Messages handed to the Kafka client.",
+    "produced_total": "Messages handed to the Kafka client, those that are sent again included.",
     "queries_total": "Requests that the embedded service answered.",
     "rebalances_total": "Changes of the partitions that this consumer has.",
     "reconnect_count": "Connections made after the first one.",
@@ -80,6 +81,7 @@ HELP: Final[Mapping[str, str]] = {
     "spool_records": "Records waiting in the spool on disk.",
     "spooled_total": "Records that went to the spool.",
     "stream_last_seconds": "When the stream's last frame came, seconds since the epoch.",
+    "too_large_total": "Events that are larger than a ring takes.",
     "stream_state": "0 requested, 1 acked, 2 live, 3 stale, 4 refused.",
 }
 

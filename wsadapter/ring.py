@@ -129,6 +129,11 @@ class RingWriter:
         """Position of the last record this writer wrote; -1 before the first."""
         return self._last + self._lap
 
+    @property
+    def tail(self) -> int:
+        """Where the next `publish` ends."""
+        return self._at + self._lap
+
     def publish(self) -> None:
         """Hand every record written so far to the reader: one store."""
         # SYNC tail: pairs with the loads in RingReader. Headers and payloads were stored before it.

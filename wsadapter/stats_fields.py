@@ -8,6 +8,7 @@ one writer, its role; `wsadapter.topology` creates it from these fields.
 from collections.abc import Iterable
 from typing import Final
 
+from wsadapter import banks, journal
 from wsadapter.streams import DEAD_LETTER, SPECS
 
 CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
@@ -42,19 +43,26 @@ def histogram(name: str) -> tuple[str, ...]:
     return (*labelled(f"{name}_bucket", "le", SECONDS), f"{name}_sum_ns", f"{name}_count")
 
 
+PUBLISHED: Final = (
+    "frames_total", "decoded_total", "too_large_total", "last_receive_ns", "open_candles_total",
+    *labelled("events_total", "stream", STREAM_WORDS),
+    *labelled("ring_dropped_total", "stream", STREAM_WORDS),
+    *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
+    *labelled("gaps_total", "cause", GAP_CAUSES),
+)  # fmt: skip
+"""What ingest counts as one with the ring's tail (`wsadapter.banks`)."""
+
+
 def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
     """``stream_state``: 0 requested, 1 acked, 2 live, 3 stale, 4 refused. ``gap_*``: the gap that is open now, see
     `wsadapter.gaps`."""
     names = tuple(subscriptions)
     return (
         *CHILD,
-        "frames_total", "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
-        "last_receive_ns", "open_candles_total", "gap_position", "gap_started_ns", "gap_version", "gap_cause",
-        *labelled("events_total", "stream", STREAM_WORDS),
-        *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
+        "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
+        "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        *banks.fields(PUBLISHED),
         *labelled("reconnects_total", "reason", RECONNECT_REASONS),
-        *labelled("gaps_total", "cause", GAP_CAUSES),
-        *labelled("ring_dropped_total", "stream", STREAM_WORDS),
         *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
         *labelled("stream_state", "stream", names),
         *labelled("stream_last_ns", "stream", names),

@@ -13,7 +13,7 @@ from typing import Final
 
 from wsadapter.stats import StatsPage
 
-SIZE: Final = 40
+SIZE: Final = 48
 """Cells that can change together."""
 FIELDS: Final = ("journal_length", *(f"journal_{part}_{n}" for n in range(SIZE) for part in ("cell", "value")))
 

@@ -8,6 +8,9 @@ How: stop and wait. One cycle reads a bounded batch from every ring, produces it
 outstanding; then all heads move. Batches grow by themselves while the broker is slow (latency low when quiet,
 throughput high when busy), and "everything below head is acknowledged" needs no bookkeeping per message.
 
+What is counted as delivered and the heads (or the spool's checkpoint) move as one, whatever is killed between them
+(`wsadapter.journal`): each record is counted once.
+
 While the broker does not acknowledge, records go to the spool on disk and from there to the broker, in order
 (`wsadapter.spooling` has the rules). The rings overflow only when the spool is full too.
 
@@ -16,6 +19,7 @@ Owns the read side of its rings, its spool and its stats page.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from itertools import groupby
@@ -29,6 +33,7 @@ from wsadapter.builders import BAD_RECORD, BUILDERS, RENEW_AFTER, renew
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.histogram import Histogram
+from wsadapter.journal import Journal
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
 from wsadapter.ring import RingReader
@@ -36,6 +41,7 @@ from wsadapter.spool_segment import Record
 from wsadapter.spooling import Mode, Spooling
 from wsadapter.spools import Spools
 from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.streams import BY_KIND, DEAD_LETTER, SPECS
 from wsadapter.threads import Threads
 from wsadapter.topics import ensure_topics, producer_config, topic_name
@@ -72,7 +78,8 @@ class Outbox:
         self._config = config
         self._cells = page.cells
         self._broker_up = page.index("broker_up")
-        self._dead = {r: page.index(f'dead_letters_total{{reason="{r}"}}') for r in ("too_large", "encode", "rejected")}
+        self.dead: Counter[tuple[str, str]] = Counter()
+        """(reason, topic) of letters that are not counted yet."""
         self._failed: list[tuple[KafkaError, Message]] = []
         self._dead_letter_topic = topic_name(config.kafka, DEAD_LETTER)
         self.producer = Producer(producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error})
@@ -101,7 +108,7 @@ class Outbox:
 
     def dead_letter(self, reason: str, topic: str, key: bytes, value: bytes, detail: str) -> None:
         """Put what can never succeed where a person finds it, with the reason; long values are cut."""
-        self._cells[self._dead[reason]] += 1
+        self.dead[reason, topic] += 1
         log.warning("dead letter", reason=reason, topic=topic, key=key.decode(errors="replace"), detail=detail)
         headers = {"reason": reason, "detail": detail, "topic": topic, "bytes": str(len(value))}
         self.producer.produce(
@@ -170,12 +177,21 @@ class Serializer:
         self._delivery = Histogram(page, "delivery_seconds")
         self._queued: dict[int, int] = {}
         """Kind -> messages in the client's queue."""
+        self._polled: Counter[int] = Counter()
+        """Kind -> records that are done with when what is queued is settled, dead letters included."""
+        self._journal = Journal(page)
+        self._replaying = page.index("replayed_spool"), page.index("replayed_to")
+        self._dead = {
+            (reason, topic): (page.index(dead_letters(reason, word)), kind)
+            for reason in SERIALIZER_REASONS
+            for kind, word, topic in (*((s.kind, s.name, self._topics[s.kind]) for s in SPECS), (0, UNKNOWN, UNKNOWN))
+        }
         self._begun_at = 0
         self._queued_at = 0.0
         self._built = 0
-        self._spooled, self._taken = page.index("spooled_total"), 0
-        self._lost, self._passed = page.index("spool_lost_total"), 0
+        self._lost, self._lost_before = page.index("spool_lost_total"), 0
         self._topics_made = _make_topics(child)
+        self._complete()
         self.spooling = Spooling(spools, readers, self)
 
     def cycle(self) -> bool:
@@ -194,21 +210,76 @@ class Serializer:
         for reader in self._readers:
             self._build(reader.epoch, reader.poll(BATCH_RECORDS), batches)
         if not self._produce(batches) and not len(self._outbox.producer):
-            for reader in self._readers:  # nothing, or only records that went to the dead letters long ago
-                reader.commit(reader.position)
+            self._pass_rings()  # nothing, or only records that went to the dead letters long ago
             return False
         while not self.settled(DELIVERY_WAIT):
             child = self._child
             child.beat()
             if self.spooling.overdue(self._queued_at):
+                self._polled.clear()  # they are still in the rings, and count when they leave them or the spool
                 self._count_spool()
                 return True
             if child.stopping and time.monotonic() > child.deadline - 1.0:
                 self._outbox.abandon()
                 return False
+        self._pass_rings()
+        return True
+
+    def _pass_rings(self) -> None:
+        """All that was polled is delivered or disposed of: count it and move the heads, as one."""
+        if self._polled:
+            for reader in self._readers:
+                reader.intend()
+            self._journal.begin(self._account(), {self._replaying[0]: 0})
         for reader in self._readers:
             reader.commit(reader.position)
-        return True
+        self._journal.end()
+
+    def passed(self) -> None:
+        """The same for what came from the spool."""
+        identity, number = self._spools.mark
+        account, lost = self._account(), self._spools.lost_records
+        account[self._lost] = lost - self._lost_before
+        self._lost_before = lost
+        # before the journal says that they count
+        self._cells[self._replaying[0]], self._cells[self._replaying[1]] = identity, number
+        self._journal.begin(account)
+        self._spools.commit()
+        self._journal.end()
+
+    def spooled(self, count: int) -> None:
+        page, appended = self._page, self._spools.appended
+        if page["spool_next"] != appended:
+            self._journal.record({page.index("spooled_total"): count}, {page.index("spool_next"): appended})
+
+    def _complete(self) -> None:
+        """Our predecessor may have been killed after it had decided what is done, or between an append and its count."""
+        page, (spool, number) = self._page, self._replaying
+        if self._journal.pending:
+            if self._cells[spool]:
+                self._spools.complete(self._cells[spool], self._cells[number])
+            else:
+                for reader in self._readers:
+                    reader.complete()
+            self._journal.end()
+        self.spooled(max(0, self._spools.appended - page["spool_next"]))
+
+    def _account(self) -> dict[int, int]:
+        """Cell -> by how much it grows for what was polled."""
+        polled, dead = self._polled, self._outbox.dead
+        account: dict[int, int] = {}
+        for key in list(dead):
+            cell, kind = self._dead[key]
+            # of one that is on the spool the letter may be sent before the record is polled
+            if count := min(dead[key], polled[kind]):
+                account[cell] = count
+                polled[kind] -= count
+                dead[key] -= count
+                if not dead[key]:
+                    del dead[key]
+        account |= {self._delivered[kind]: count for kind, count in polled.items() if count}
+        polled.clear()
+        return account
 
     def ready(self) -> bool:
         """The topics are there, and no other serializer has to replay an earlier run's records first."""
@@ -217,8 +288,10 @@ class Serializer:
         self._topics_made.result()
         return True
 
-    def send(self, records: Sequence[Record]) -> None:
+    def send(self, records: Sequence[Record], skipped: Sequence[Record] = ()) -> None:
         """Build and queue records from the spool."""
+        for _, _, kind, _ in skipped:
+            self._polled[kind] += 1
         batches: dict[int, list[dict[str, Any]]] = {kind: [] for kind in BY_KIND}
         for epoch, run in groupby(records, itemgetter(0)):
             self._build(epoch, [record[1:] for record in run], batches)
@@ -229,8 +302,6 @@ class Serializer:
         if not self._outbox.flush(seconds):
             return False
         self._delivery.observe(time.monotonic_ns() - self._begun_at, sum(self._queued.values()))
-        for kind, count in self._queued.items():
-            self._cells[self._delivered[kind]] += count
         self._queued.clear()
         self._cells[self._outstanding] = 0
         return True
@@ -260,7 +331,8 @@ class Serializer:
                 key, value = builders[kind](payload, epoch, position)
             except (*BAD_RECORD, KeyError) as error:
                 origin = f"{epoch}:{position}".encode()
-                self._outbox.dead_letter("encode", self._topics.get(kind, "?"), origin, payload, repr(error))
+                self._outbox.dead_letter("encode", self._topics.get(kind, UNKNOWN), origin, payload, repr(error))
+                self._polled[kind if kind in self._topics else 0] += 1
                 continue
             batches[kind].append({"key": key, "value": value})
             self._built += 1
@@ -276,6 +348,7 @@ class Serializer:
                 self._outbox.send(self._topics[kind], messages)
                 self._cells[self._produced[kind]] += len(messages)
                 self._queued[kind] = len(messages)
+                self._polled[kind] += len(messages)
         self._queued_at = time.monotonic()
         count = sum(self._queued.values())
         self._cells[self._outstanding] = count
@@ -284,10 +357,6 @@ class Serializer:
     def _count_spool(self) -> None:
         page, spools = self._page, self._spools
         page["spool_bytes"], page["spool_records"] = spools.size, spools.records
-        self._cells[self._spooled] += self.spooling.taken - self._taken
-        self._taken = self.spooling.taken
-        self._cells[self._lost] += spools.lost_records - self._passed
-        self._passed = spools.lost_records
 
 
 def _make_topics(child: Child) -> Future[None]:

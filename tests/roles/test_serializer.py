@@ -116,7 +116,7 @@ def test_a_record_that_is_no_event_goes_to_the_dead_letters(road: Road) -> None:
 
     assert [m[2] for m in log(road.config, "dead_letter")] == [b"\xc1 not msgpack"]
     assert len(log(road.config, "trade")) == 1
-    assert road.serializer.page['dead_letters_total{reason="encode"}'] == 1
+    assert road.serializer.page['dead_letters_total{reason="encode",topic="trade"}'] == 1
 
 
 def test_killed_at_random_points_nothing_is_lost_and_order_holds(road: Road) -> None:

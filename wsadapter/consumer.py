@@ -87,7 +87,8 @@ class Consumer:
         outgoing = Outgoing(config.kafka)
         group = child.args.page.rpartition("-")[0]
         members = (f"{group}-{number}" for number in range(config.process_of("consumer").count))
-        self._ledger = Ledger(child.page, tuple(name for name in members if name != child.args.page))
+        topics = {spec.name: name for name, spec in self._specs.items()}
+        self._ledger = Ledger(child.page, topics, tuple(name for name in members if name != child.args.page))
         self._landing = Landing(Inserter(client, SPECS), outgoing, self._heads, self._verify_stream)
         identity = f"{child.args.instance}-{child.args.name}"
         self._group = Membership(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)

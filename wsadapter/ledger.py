@@ -42,9 +42,9 @@ class Unsettled(Struct, frozen=True):
 
 
 class Ledger:
-    """``others``: names of the pages of the group's other members."""
+    """``topics``: by stream; ``others``: names of the pages of the group's other members."""
 
-    def __init__(self, page: StatsPage, others: tuple[str, ...] = ()) -> None:
+    def __init__(self, page: StatsPage, topics: Mapping[str, str], others: tuple[str, ...] = ()) -> None:
         self._page, self._others = page, others
         self._insert = Histogram(page, "insert_seconds")
         self._journal = Journal(page)
@@ -52,10 +52,15 @@ class Ledger:
         self._counted: dict[Key, int] = {}
         """Partition -> last offset of a batch that is replayed and was counted by whoever finished it before."""
         self._names: dict[Key, tuple[str, int]] = {}
+        """Partitions that have cells: those of earlier lives may have rows that are not settled."""
+        for stream, topic in topics.items():
+            number = 0
+            while _cell("unsettled", stream, number) in page:
+                self._names[topic, number] = stream, number
+                number += 1
 
     def assigned(self, partition: Partition) -> None:
         """It is ours from here on."""
-        self._names[partition.key] = partition.spec.name, partition.number
         self._counted.pop(partition.key, None)
         if (last := partition.replay_to) is not None and last + 1 in self._ends(partition):
             self._counted[partition.key] = last
@@ -117,8 +122,7 @@ class Ledger:
         """What the server is to be asked about."""
         found = {}
         for key, (name, number) in self._names.items():
-            cell = _cell("unsettled", name, number)
-            if cell in self._page and (rows := self._page[cell]):
+            if rows := self._page[_cell("unsettled", name, number)]:
                 first, end = (self._page[_cell(word, name, number)] for word in ("unsettled_from", "counted_to"))
                 found[key] = Unsettled(name, first, end, rows)
         return found

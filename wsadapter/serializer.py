@@ -258,7 +258,7 @@ class Serializer:
             self._journal.record({page.index("spooled_total"): count}, {page.index("spool_next"): appended})
 
     def _complete(self) -> None:
-        """Our predecessor may have been killed after it had decided what is done, or between an append and its count."""
+        """Our predecessor may have been killed between a decision and its deed, or between an append and its count."""
         page, (spool, number) = self._page, self._replaying
         if self._journal.pending:
             if self._cells[spool]:

@@ -91,6 +91,7 @@ SERIALIZER: Final = (
 )  # fmt: skip
 """``spool_next``: records that went to this spool, as counted; ``replayed_*``: the commit that the journal decides."""
 
+
 def consumer(partitions: int) -> tuple[str, ...]:
     """``partitions``: most of a topic. Each has where its last counted batch ended, and from where on how many rows
     are not settled (`wsadapter.ledger`); of a partition beyond them a kill may count a batch twice."""

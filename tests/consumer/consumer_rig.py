@@ -13,9 +13,9 @@ from eventually import eventually
 from messages import message_of
 from role_process import RoleProcess
 
+from wsadapter import stats_fields
 from wsadapter.config import ClickHouse, Config, Kafka, Process, Service
 from wsadapter.events import Event
-from wsadapter import stats_fields
 from wsadapter.streams import BY_EVENT, DEAD_LETTER
 from wsadapter.topics import consumer_config, ensure_topics, group_id, producer_config, topic_name
 

@@ -143,6 +143,9 @@ def test_killed_at_random_points_nothing_is_lost_and_order_holds(road: Road) -> 
             seen[partition] = message.position
             accepted.append(message.trade_number)
     assert sorted(accepted) == list(range(1, number + 1))
+    page = road.serializer.page
+    assert page['delivered_total{topic="trade"}'] == number, "each is counted once"
+    assert page['produced_total{topic="trade"}'] >= len(log(road.config, "trade"))
 
 
 def test_stop_drains_the_ring(road: Road) -> None:

@@ -22,8 +22,8 @@ def fields(names: Sequence[str]) -> tuple[str, ...]:
 
 
 class Banks:
-    """``counts``: for hot paths, by the index that `slot` gives. A page that never had banks counts on from what it
-    shows."""
+    """``cells``: for hot paths, by the place that `index` gives, as on a `StatsPage`. Where no bank has the tail (a new
+    page, another ring) it counts on from what is shown."""
 
     def __init__(self, page: StatsPage, names: Sequence[str], tail: int) -> None:
         self._names = list(names)
@@ -31,24 +31,27 @@ class Banks:
         self._shown = page.cells[first : first + size]
         self._tags = [page.index(f"bank_{bank}_tail") for bank in BANKS]
         self._banks = [page.cells[tag + 1 : tag + 1 + size] for tag in self._tags]
-        self._cells = page.cells
-        kept = [bank for tag, bank in zip(self._tags, self._banks, strict=True) if self._cells[tag] == tail + 1]
+        self._page = page.cells
+        kept = [bank for tag, bank in zip(self._tags, self._banks, strict=True) if self._page[tag] == tail + 1]
         if kept:  # both, when the last read brought no record: then the one that counted on
             self._shown[:] = max(kept, key=memoryview.tolist)
-        self.counts = array("q", self._shown.tolist())
-        self._view = memoryview(self.counts)
+        self.cells = array("q", self._shown.tolist())
+        self._view = memoryview(self.cells)
         self._next = 0
 
-    def slot(self, name: str) -> int:
+    def index(self, name: str) -> int:
         return self._names.index(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
 
     def keep(self, tail: int) -> None:
         """To be called with the tail that is published next; then `show`."""
         bank = self._next
         # a tail that no ring has: nobody takes a bank for whole while it is being written
-        self._cells[self._tags[bank]] = 0
+        self._page[self._tags[bank]] = 0
         self._banks[bank][:] = self._view
-        self._cells[self._tags[bank]] = tail + 1
+        self._page[self._tags[bank]] = tail + 1
         self._next = 1 - bank
 
     def show(self) -> None:

@@ -24,8 +24,10 @@ from wsadapter.events import Event, Gap, Kline
 from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.gaps import ConnectionGap, Dropped, identity
 from wsadapter.gauges import Gauges
+from wsadapter.handler import METHODS
 from wsadapter.lifecycle import Child, run_child
 from wsadapter.log import get_logger
+from wsadapter.publisher import publisher
 from wsadapter.records import encode
 from wsadapter.ring import RingWriter
 from wsadapter.session import Tally
@@ -48,7 +50,12 @@ class RingPublisher:
         self._writer, self._doorbell = writer, doorbell_fd
         self._write = writer.try_write
         self._banks = Banks(page, PUBLISHED, writer.tail)
-        self._counts, slot = self._banks.counts, self._banks.slot
+        self._counts, slot = self._banks.cells, self._banks.index
+        self.publish = publisher(writer, self._banks, self._unusual)
+        """One event into the ring; it becomes visible, and counts, at `on_read_end`."""
+        for name in METHODS.values():
+            setattr(self, name, self.publish)
+        self.on_gap = self._on_gap
         self._kinds = {
             event: (spec.kind, slot(f'events_total{{stream="{spec.name}"}}')) for event, spec in BY_EVENT.items()
         }
@@ -57,7 +64,7 @@ class RingPublisher:
         }
         self._errors = {kind: slot(f'decode_errors_total{{kind="{kind}"}}') for kind in DECODE_ERROR_KINDS}
         self._causes = {cause: slot(f'gaps_total{{cause="{cause}"}}') for cause in GAP_CAUSES}
-        self._decoded, self._too_large = slot("decoded_total"), slot("too_large_total")
+        self._too_large = slot("too_large_total")
         self._open_candles = slot("open_candles_total")
         self._last_receive = slot("last_receive_ns")
         self._frames = slot("frames_total")
@@ -75,9 +82,8 @@ class RingPublisher:
         """The connection's count of frames; it begins at zero with each process, the page's counts on."""
         self._tally = tally
 
-    def publish(self, event: Event) -> None:
-        """One event into the ring; it becomes visible, and counts, at `on_read_end`."""
-        self._counts[self._decoded] += 1
+    def _unusual(self, event: Event) -> None:
+        """After a gap that the exchange module does not know of, or where there is no room for certain."""
         if self._dropped:
             self._drop(event)
             return
@@ -100,13 +106,11 @@ class RingPublisher:
         if type_ is Kline and not event.closed:  # type: ignore[attr-defined]  # a Kline has it
             counts[self._open_candles] += 1
 
-    on_kline = on_ticker = on_depth = on_trade = on_funding_rate = on_mark_price = publish
-    on_liquidation = on_book_ticker = on_open_interest = publish
-
-    def on_gap(self, gap: Gap) -> None:
+    def _on_gap(self, gap: Gap) -> None:
         """A hole of one stream, in its place among the events. When the ring is full it is kept, not dropped."""
         if self._dropped or not self._try_gap(gap):
             self._dropped.hold(gap)
+            self.publish.held = 1
 
     def on_error(self, kind: str, detail: str) -> None:
         """A frame without an event. A refused subscription is one too here, and is no decode error: see its state."""
@@ -124,6 +128,7 @@ class RingPublisher:
 
     def _drop(self, event: Event) -> None:
         self._dropped.add(event)
+        self.publish.held = 1
         self._writer.add_dropped(1)
         self._counts[self._dropped_slots[type(event)]] += 1
 
@@ -146,12 +151,9 @@ class RingPublisher:
         if self._pending and not self._dropped and self._try_gap(self._pending):
             self._said(self._pending)
             self._pending = None
+        self.publish.held = int(bool(self._dropped or self._narrow))
         log.warning("the ring was full", dropped=dropped)
         self.on_read_end()
-
-    def release(self) -> None:
-        """Let go of the page."""
-        self._banks.release()
 
     def open_gap(self, cause: str, started_ns: int, now_ns: int) -> None:
         """The connection receives nothing since ``started_ns``."""
@@ -201,10 +203,17 @@ class RingPublisher:
 
     def _all_after_gap(self, now_ns: int) -> None:
         self._narrow.clear()
+        self.publish.held = int(bool(self._dropped))
         self.set_last_gap(now_ns)
 
     def on_subscribed(self, at_ns: int) -> None:
         self.close_gap(at_ns)
+
+    def release(self) -> None:
+        """Let go of ring and page; what was published stays."""
+        self.publish.release()
+        self._banks.release()
+        self._writer.release()
 
     def on_disconnected(self, reason: str, at_ns: int) -> None:
         if reason != "stopped":
@@ -271,6 +280,7 @@ def main(child: Child) -> int:
     gc.collect()
     gc.freeze()  # what is imported stays: nothing to look through on every later collection
     uvloop.run(record(child, publisher, plan))
+    publisher.release()
     return 0
 
 

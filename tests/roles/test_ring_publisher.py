@@ -31,14 +31,13 @@ class Bench:
         self.bell = doorbell.create()
         self.reader = RingReader.attach(name)
         self.last_gaps: list[int] = []
-        self.publisher: RingPublisher
-        self.made = 0
+        self.lives: list[RingPublisher] = []
         self.restart()
 
     def replace_ring(self) -> None:
         """A new ring under the old page, and a new publisher."""
         self.reader.release()
-        self.writer.release()
+        self.publisher.release()
         Segment.unlink(self.names[0])
         ring.create(self.names[0], CAPACITY, NS + 1)
         self.reader = RingReader.attach(self.names[0])
@@ -46,11 +45,9 @@ class Bench:
 
     def restart(self) -> None:
         """A new publisher on the same ring and page, as after a kill."""
-        if self.made:
-            self.publisher.release()
-        self.made += 1
         self.writer = RingWriter.attach(self.names[0])
         self.publisher = RingPublisher(self.writer, self.bell, self.page, PLAN)
+        self.lives.append(self.publisher)
         self.publisher.set_last_gap = self.last_gaps.append
 
     def read(self) -> list[Any]:
@@ -73,8 +70,8 @@ class Bench:
 
     def close(self) -> None:
         self.reader.release()
-        self.writer.release()
-        self.publisher.release()
+        for life in self.lives:
+            life.release()
         self.page.release()
         os.close(self.bell)
         for name in self.names:

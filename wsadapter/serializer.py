@@ -60,8 +60,8 @@ SPOOL_WAIT: Final = 0.02
 """Seconds until it is looked at again whether acknowledgements are overdue, and what the rings need."""
 FIRST_LOOK: Final = 0.001
 """Seconds between producing and the first look whether all is acknowledged; doubled with each."""
-DEAD_LETTER_BYTES: Final = 256 * 1024
-"""A dead letter carries at most this much of what it is about."""
+DEAD_LETTER_BYTES: Final = (256 * 1024, 8 * 1024, 512, 0)
+"""A dead letter carries at most this much of what it is about; less where the client takes no more."""
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 """Broker or client says no to this message for ever: it becomes a dead letter and is passed."""
 
@@ -117,13 +117,17 @@ class Outbox:
         self.dead[reason, topic] += 1
         log.warning("dead letter", reason=reason, topic=topic, key=key.decode(errors="replace"), detail=detail)
         headers = {"reason": reason, "detail": detail, "topic": topic, "bytes": str(len(value))}
-        self.producer.produce(
-            self._dead_letter_topic,
-            value[:DEAD_LETTER_BYTES],
-            key,
-            headers=[(name, text.encode()) for name, text in headers.items()],
-            on_delivery=self._on_failure,
-        )
+        encoded = [(name, text.encode()) for name, text in headers.items()]
+        for size in DEAD_LETTER_BYTES:
+            try:
+                self.producer.produce(
+                    self._dead_letter_topic, value[:size], key, headers=encoded, on_delivery=self._on_failure
+                )
+            except KafkaException as error:
+                if size and error.args[0].code() in PASSED_ON:  # a small message.max.bytes: less of it is a letter too
+                    continue
+                raise
+            return
 
     def flush(self, seconds: float) -> bool:
         """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""

@@ -3,6 +3,7 @@
 Requests for history and their parsers are in `binance_history`, how holes are filled with them in `binance_repairs`.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Raw
@@ -31,7 +32,7 @@ class BinanceFuturesRest:
 
     weights = Limit(2400, 60.0)
     weight_header = "x-mbx-used-weight-1m"
-    pools = {FUNDING_POOL: Limit(500, 300.0)}
+    pools: Mapping[str, Limit] = {FUNDING_POOL: Limit(500, 300.0)}
     banned = frozenset((418,))
 
     def base(self, testnet: bool) -> str:

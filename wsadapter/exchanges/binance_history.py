@@ -15,7 +15,7 @@ from wsadapter.events import Depth, FundingRate, Kline, Source, Trade, UpdateTyp
 from wsadapter.exchanges import binance_rest_wire as wire
 from wsadapter.exchanges.base import printable
 from wsadapter.exchanges.binance_wire import MS
-from wsadapter.exchanges.decimals import NotPlain, is_plain, split_book
+from wsadapter.exchanges.decimals import NotPlain, are_plain, split_book
 from wsadapter.exchanges.loose import FAILURES
 from wsadapter.exchanges.rest import BadAnswer, Request
 
@@ -135,7 +135,7 @@ def book(symbol: str, levels: int) -> Request:
 
 def parse_book(symbol: str, levels: int, body: bytes, received_ns: int) -> Depth:
     answer = decoded(_book, body)
-    sides = _checked(lambda: split_book(bytes(answer.bids), bytes(answer.asks)))
+    sides = _checked(lambda: split_book(answer.bids, answer.asks))
     if max(len(sides[0]), len(sides[2])) > BOOK_LIMITS[-1]:
         raise BadAnswer("depth: more levels than were asked for")
     return Depth(
@@ -146,13 +146,6 @@ def parse_book(symbol: str, levels: int, body: bytes, received_ns: int) -> Depth
 
 def _request(name: str, weight: int, pool: str = "", **query: object) -> Request:
     return Request(f"/fapi/v1/{name}", tuple((key, str(value)) for key, value in query.items()), weight, pool)
-
-
-def are_plain(*texts: str) -> bool:
-    """Whether all are plain decimals."""
-    # two or more: one alone is doubled
-    texts = texts if len(texts) > 1 else texts * 2
-    return is_plain(f"[{','.join(texts)}]", b"[%b]" % (b"," * (len(texts) - 1)))
 
 
 def decoded(decode: Callable[[bytes], T], body: bytes) -> T:

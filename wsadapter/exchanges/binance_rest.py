@@ -12,9 +12,10 @@ from msgspec.json import Decoder
 from wsadapter.events import OpenInterest
 from wsadapter.exchanges import binance_rest_wire as wire
 from wsadapter.exchanges.base import printable
-from wsadapter.exchanges.binance_history import CONNECTION, EXCHANGE, FUNDING_POOL, REST, are_plain, decoded
+from wsadapter.exchanges.binance_history import CONNECTION, EXCHANGE, FUNDING_POOL, REST, decoded
 from wsadapter.exchanges.binance_repairs import repair_of
 from wsadapter.exchanges.binance_wire import MS
+from wsadapter.exchanges.decimals import are_plain
 from wsadapter.exchanges.loose import FAILURES
 from wsadapter.exchanges.rest import BadAnswer, Hole, Instrument, Limit, Refusal, Repair, Request
 

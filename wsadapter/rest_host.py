@@ -46,6 +46,13 @@ class Counts(Struct):
     failed: int = 0
     """No answer, 5xx."""
     refused: int = 0
+    told: dict[str, int] = {}
+
+    def fresh(self) -> dict[str, int]:
+        """What came since this was asked last. The sender's thread counts on meanwhile."""
+        now = {name: getattr(self, name) for name in ("requests", "limited", "banned", "failed", "refused")}
+        before, self.told = self.told, now
+        return {name: count - before.get(name, 0) for name, count in now.items()}
 
 
 class RestHost:

@@ -226,3 +226,13 @@ def test_every_market_of_trades_is_filled_as_far_as_it_goes(first: int, count: i
 
 def trade(number: int) -> dict[str, Any]:
     return {"a": number, "p": "1", "q": "1", "f": 1, "l": 1, "T": number, "m": True}
+
+
+def test_no_candle_closed_before_the_one_that_was_seen_next() -> None:
+    opened = START_MS // 60_000 * 60_000
+    hole = candles(None, opened * MS - 1, opened + 1_000, opened + 2_000)
+    repair = BinanceFuturesRest().repair(hole)
+    assert repair is not None
+    assert repair.request() is not None
+    assert repair.take(json.dumps([row(opened - 60_000), row(opened)]).encode(), START_MS * MS) == []
+    assert repair.outcome == "repaired"

@@ -168,7 +168,8 @@ class CandleRepair(_Repair):
             self._known, self._next = True, candle.close_time_ns + MS
         more = found and found[-1] is candles[-1] and open_ns is None and self._next <= self._last
         if not more:
-            self._end(hole.last is None or self._next > hole.last)
+            # by time it may be that none closed
+            self._end(hole.last is None or not self._known or self._next > hole.last)
         self._given(len(found))
         return list(found)
 

@@ -9,15 +9,16 @@ from typing import Final
 from msgspec import Raw
 from msgspec.json import Decoder
 
-from wsadapter.events import OpenInterest
+from wsadapter.events import OpenInterest, StreamType
 from wsadapter.exchanges import binance_rest_wire as wire
-from wsadapter.exchanges.base import printable
+from wsadapter.exchanges.base import ConnectionPlan, printable
 from wsadapter.exchanges.binance_history import CONNECTION, EXCHANGE, FUNDING_POOL, REST, decoded
 from wsadapter.exchanges.binance_repairs import repair_of
+from wsadapter.exchanges.binance_streams import depth_kind
 from wsadapter.exchanges.binance_wire import MS
 from wsadapter.exchanges.decimals import are_plain
 from wsadapter.exchanges.loose import FAILURES
-from wsadapter.exchanges.rest import BadAnswer, Hole, Instrument, Limit, Refusal, Repair, Request
+from wsadapter.exchanges.rest import BadAnswer, Hole, Instrument, Limit, Refusal, Repair, Request, Series
 
 LIVE: Final = "https://fapi.binance.com"
 TESTNET: Final = "https://demo-fapi.binance.com"
@@ -38,6 +39,18 @@ class BinanceFuturesRest:
 
     def base(self, testnet: bool) -> str:
         return TESTNET if testnet else LIVE
+
+    def series(self, plan: ConnectionPlan) -> list[Series]:
+        found = []
+        for each in plan.subscriptions:
+            kind = depth_kind(each.name) if each.stream is StreamType.DEPTH else None
+            words: tuple[str, ...] = (each.stream.value,)
+            if each.name.endswith("@trade"):
+                words = ("raw_trade",)
+            elif "@markPrice" in each.name:
+                words = ("mark_price", "funding_rate")
+            found += [Series(word, each.symbol, each.interval, kind[1] if kind else 0) for word in words]
+        return found
 
     def repair(self, hole: Hole) -> Repair | None:
         return repair_of(hole)

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from wsadapter.errors import WsadapterError
 from wsadapter.events import MarketEvent, OpenInterest
+from wsadapter.exchanges.base import ConnectionPlan
 
 REPAIRED: Final = "repaired"
 PARTIAL: Final = "partial"
@@ -47,6 +48,16 @@ class Refusal(Struct, frozen=True):
 
     code: int
     message: str
+
+
+class Series(Struct, frozen=True):
+    """One stream of one symbol that a connection carries, by the words of the configuration (``raw_trade`` beside
+    ``trade``). ``levels``: of a book, 0 = diffs."""
+
+    stream: str
+    symbol: str
+    interval: str = ""
+    levels: int = 0
 
 
 class Hole(Struct, frozen=True):
@@ -119,6 +130,9 @@ class RestExchange(Protocol):
 
     def base(self, testnet: bool) -> str:
         """Where it lives, unless the configuration says otherwise: scheme and host."""
+
+    def series(self, plan: ConnectionPlan) -> list[Series]:
+        """What a connection carries; a subscription may feed several."""
 
     def repair(self, hole: Hole) -> Repair | None:
         """How a hole is filled; None for what the venue keeps no history of."""

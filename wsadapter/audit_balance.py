@@ -92,7 +92,7 @@ def sides(hop: str, stream: str, totals: Mapping[str, Any], open_candles: bool) 
     """What the counters of one sample say."""
 
     def count(name: str) -> int:
-        return int(totals[name].get(stream, 0))
+        return int(totals.get(name, {}).get(stream, 0))
 
     fresh = count("consumed") - count("redelivered")
     if hop == VENUE:

@@ -7,6 +7,7 @@ Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. The only me
 Gaps without an end are passed over: the record that ends one says all that the first one did.
 """
 
+from concurrent.futures import wait
 from typing import Any, Final
 
 import msgspec
@@ -19,6 +20,7 @@ from wsadapter.events import Gap
 from wsadapter.gap_events import gap_of
 from wsadapter.log import Repeated, get_logger
 from wsadapter.streams import BY_STREAM
+from wsadapter.threads import Threads
 from wsadapter.topics import partition_counts, repairer_config, topic
 
 MOST_GAPS: Final = 10_000
@@ -116,9 +118,9 @@ class GapSource:
         """Its new state is acknowledged."""
         self.open.pop(gap_id, None)
 
-    def commit(self, now: float, hurry: bool = False) -> None:
+    def commit(self, now: float) -> None:
         """Say how far everything is done, now and then."""
-        if now < self._committed_at + COMMIT_SECONDS and not hurry:
+        if now < self._committed_at + COMMIT_SECONDS:
             return
         done = dict(self._next)
         for found in self.open.values():
@@ -129,17 +131,20 @@ class GapSource:
         self._committed_at = now
         try:
             offsets = [TopicPartition(*key, offset) for key, offset in changed.items()]
-            if hurry:
-                self._consumer.commit(offsets=offsets, asynchronous=False)
-            else:
-                self._consumer.commit(offsets=offsets, asynchronous=True)
+            self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
             self._say(error.args[0])  # what is not committed is read again, and found done
         else:
             self._committed |= changed
 
-    def close(self) -> None:
-        self._consumer.close()
+    def close(self, seconds: float) -> None:
+        """Commit what is done and leave. librdkafka would wait for a broker that is away: what is not committed then is
+        read again."""
+        if self.broker_up:
+            self.commit(float("inf"))
+        left = Threads(1, "leave").call(self._consumer.close)
+        if not wait([left], seconds).done:
+            log.warning("left without an answer of the broker")
 
     def _assign(self, kafka: Kafka) -> None:
         counts = partition_counts(kafka, ANSWER_SECONDS)

@@ -36,15 +36,19 @@ MS: Final = 1_000_000
 
 
 class Job(Protocol):
-    """``not_before``: monotonic time before which there is nothing to do."""
+    """``not_before``: monotonic time before which there is nothing to do. ``lane``: of the jobs of one lane one is
+    under way at a time, as they may be about the same events."""
 
     not_before: float
-    done: bool
+    lane: str
+    urgent: bool
+    """Goes before those that are not."""
 
     def prepare(self, now: float) -> bool:
-        """Whether there is a request to send or the job is done; called again until it says so."""
+        """Whether it is known what to ask; called again until it says so."""
 
-    def request(self) -> Request | None: ...
+    def request(self) -> Request | None:
+        """What to ask next; None when the job is done."""
 
     def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
         """Raises `BadAnswer`; then `bad` is called."""
@@ -98,7 +102,8 @@ class GapRepair(_Asking):
     def __init__(self, gap: Gap, rest: RestExchange, series: Sequence[Series], kafka: Kafka, now: float) -> None:
         super().__init__()
         self.gap = gap
-        self.done = False
+        self.lane = gap.connection
+        self.urgent = True
         self.not_before = now + SETTLE_SECONDS
         self._rest, self._series, self._kafka = rest, series, kafka
         self._patient_until = now + PATIENCE_SECONDS
@@ -134,11 +139,6 @@ class GapRepair(_Asking):
 
     def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
         return self._taken(body, received_ns)
-
-    def request(self) -> Request | None:
-        request = super().request()
-        self.done = self._asking and request is None
-        return request
 
     def closing(self) -> Sequence[Event]:
         return (next_state(self.gap, self.outcome),)
@@ -212,7 +212,8 @@ class CandleCheck(_Asking):
 
     def __init__(self, suspects: Suspects, rest: RestExchange) -> None:
         super().__init__()
-        self.done = False
+        self.urgent = False
+        self.lane = f"{suspects.exchange}:{suspects.symbol}:{suspects.interval}"
         self.differing = 0
         self._suspects = suspects
         first, last = suspects.candles
@@ -225,11 +226,6 @@ class CandleCheck(_Asking):
 
     def prepare(self, now: float) -> bool:
         return True
-
-    def request(self) -> Request | None:
-        request = super().request()
-        self.done = request is None
-        return request
 
     def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
         true = [event for event in self._taken(body, received_ns) if isinstance(event, Kline)]

@@ -1,8 +1,9 @@
 """One host's desk: the jobs that wait for it, and the one that is being done. What it yields is published in order.
 
-Gaps come before checks of candles, the oldest first; a job that has to wait (for the log, after a bad answer) lets
-others pass. One request is under way at a time, and none is sent before the host's budget allows it. Bounded: gaps by
-their source, checks by `MOST_CHECKS`, beyond which they are dropped and counted (the next break of a chain asks again).
+Urgent jobs (gaps) come before others (checks of candles), the oldest first; a job that has to wait lets others pass,
+and after each answer the next one has its turn: a gap of days does not hold up one of seconds. Jobs of one lane follow
+one another. One request is under way at a time, and none is sent before the host's budget allows it. Bounded: gaps by
+their source, others by `MOST_OTHERS`, beyond which they are dropped and counted (the next break of a chain asks again).
 """
 
 from collections import deque
@@ -15,10 +16,10 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.exchanges.rest import BadAnswer, Request
 from wsadapter.log import Repeated, get_logger
-from wsadapter.mending import CandleCheck, GapRepair, Job
+from wsadapter.mending import Job
 from wsadapter.rest_host import RestHost, Result
 
-MOST_CHECKS: Final = 1_000
+MOST_OTHERS: Final = 1_000
 
 log = get_logger()
 
@@ -30,29 +31,28 @@ class Desk:
         self.host = host
         self.finished: list[Job] = []
         self.bad_answers = 0
-        self.checks_dropped = 0
-        self._gaps: deque[GapRepair] = deque()
-        self._checks: deque[CandleCheck] = deque()
+        self.dropped = 0
+        self._urgent: deque[Job] = deque()
+        self._others: deque[Job] = deque()
         self._job: Job | None = None
         self._sent: Future[Result] | None = None
+        self._begun: dict[str, Job] = {}
+        """Lane -> the job of it that is under way."""
         self._repeated = Repeated()
 
     def __len__(self) -> int:
-        return len(self._gaps) + len(self._checks) + (self._job is not None)
+        return len(self._urgent) + len(self._others) + (self._job is not None)
 
     @property
     def asking(self) -> bool:
         """A request is under way; its end rings."""
         return self._sent is not None
 
-    def add(self, job: GapRepair) -> None:
-        self._gaps.append(job)
-
-    def check(self, job: CandleCheck) -> None:
-        if len(self._checks) >= MOST_CHECKS:
-            self.checks_dropped += 1
+    def add(self, job: Job) -> None:
+        if not job.urgent and len(self._others) >= MOST_OTHERS:
+            self.dropped += 1
             return
-        self._checks.append(job)
+        (self._urgent if job.urgent else self._others).append(job)
 
     def turn(self, now: float) -> Sequence[Event]:
         """One step; the events that it brought. Called when all earlier ones are acknowledged."""
@@ -85,19 +85,19 @@ class Desk:
         if self._job is not None:
             request = self._job.request()
             return 0.0 if request is None else self.host.wait(request)
-        times = [job.not_before for job in (*self._gaps, *self._checks)]
+        jobs = (*self._urgent, *self._others)
+        times = [job.not_before for job in jobs if self._begun.get(job.lane, job) is job]
         return max(0.0, min(times, default=float("inf")) - now)
 
     def close(self) -> None:
-        jobs: list[Job] = [*self._gaps, *self._checks]
-        for job in jobs if self._job is None else [*jobs, self._job]:
+        for job in (*self._urgent, *self._others, *([] if self._job is None else [self._job])):
             job.close()
 
     def _next(self, now: float) -> Job | None:
-        for waiting in (self._gaps, self._checks):
+        for waiting in (self._urgent, self._others):
             for _ in range(len(waiting)):
-                job: Job = waiting[0]
-                if job.not_before <= now:
+                job = waiting[0]
+                if job.not_before <= now and self._begun.setdefault(job.lane, job) is job:
                     waiting.popleft()
                     return job
                 waiting.rotate(-1)
@@ -105,10 +105,7 @@ class Desk:
 
     def _put_back(self, job: Job) -> None:
         self._job = None
-        if isinstance(job, GapRepair):
-            self._gaps.append(job)
-        elif isinstance(job, CandleCheck):
-            self._checks.append(job)
+        (self._urgent if job.urgent else self._others).append(job)
 
     def _send(self, request: Request) -> None:
         if self.host.wait(request) <= 0:
@@ -123,16 +120,20 @@ class Desk:
             job.refused()
         elif result.verdict is Verdict.OK:
             try:
-                return job.take(result.body, result.received_ns)
+                found = job.take(result.body, result.received_ns)
             except BadAnswer as error:
                 self.bad_answers += 1
                 self._say("an answer that cannot be", str(error))
                 job.bad(now)
+            else:
                 self._put_back(job)
+                return found
+        self._put_back(job)
         return ()
 
     def _finish(self, job: Job) -> Sequence[Event]:
         self._job = None
+        del self._begun[job.lane]
         self.finished.append(job)
         return job.closing()
 

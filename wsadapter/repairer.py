@@ -9,7 +9,6 @@ Order matters: nothing new is asked before all that was published is acknowledge
 looked into. Owns the write side of its ring, its consumer group, the hosts and its stats page.
 """
 
-import contextlib
 import os
 import time
 from collections.abc import Iterable
@@ -41,6 +40,7 @@ IDLE_SECONDS: Final = 0.5
 """Longest wait for a message while there is nothing else to do."""
 BUSY_SECONDS: Final = 0.02
 """Between two looks at what nothing rings for: acknowledgements, the log."""
+LEAVE_SECONDS: Final = 3.0
 
 log = get_logger()
 
@@ -173,7 +173,7 @@ class Repairer:
                 continue
             if (suspects := self._chain.add(candle)) is not None:
                 desk, rest = self._by_exchange[candle.exchange]
-                desk.check(CandleCheck(suspects, rest))
+                desk.add(CandleCheck(suspects, rest))
 
     def _show(self, source: GapSource) -> None:
         page = self._page
@@ -188,8 +188,8 @@ class Repairer:
                 page[f"rest_{name}_total{label}"] += count
             page["rest_bad_answers_total" + label] += desk.bad_answers
             desk.bad_answers = 0
-            page["candle_checks_dropped_total"] += desk.checks_dropped
-            desk.checks_dropped = 0
+            page["candle_checks_dropped_total"] += desk.dropped
+            desk.dropped = 0
         self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
 
     def _leave(self, source: GapSource | None) -> None:
@@ -199,9 +199,7 @@ class Repairer:
             desk.close()
         if source is not None:
             self._settle(source)
-            with contextlib.suppress(ServiceUnavailable):
-                source.commit(time.monotonic(), hurry=True)
-            source.close()
+            source.close(LEAVE_SECONDS)
         self._outlet.release()
 
 

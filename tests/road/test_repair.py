@@ -78,18 +78,23 @@ class Tables:
                    for t in ("trade", "kline"))  # fmt: skip
 
 
-def cut(venue: VenueThread, site: Site, seconds_of_market: int = 3) -> None:
-    """The venue hangs up and takes nobody for a while; a minute of its market ends meanwhile."""
+def cut(venue: VenueThread, site: Site, then: Callable[[Venue], None] = lambda made: None) -> None:
+    """The venue hangs up and takes nobody for a while; a minute of its market ends meanwhile. ``then``: done to it in
+    the moment in which it takes clients again."""
 
     def away(made: Venue) -> int:
         made.refuse(503, times=1000)
-        made.clock.end_minute_in(seconds_of_market)
+        made.clock.end_minute_in(3)
         return made.cut("reset")
+
+    def back(made: Venue) -> None:
+        made.accept()
+        then(made)
 
     now = venue.call(lambda made: made.clock.now_ms())
     venue.call(away)
     eventually(lambda: venue.call(lambda made: made.clock.now_ms()) > (now // 60_000 + 1) * 60_000 + 1_500, 30, "away")
-    venue.call(lambda made: made.accept())
+    venue.call(back)
     site.ready()
 
 
@@ -122,3 +127,79 @@ def test_a_cut_is_repaired(make: Make, venue: VenueThread) -> None:
     assert site.stop() == 0, site.said()
     audit = json.loads(site.command("audit", "--json").stdout)
     assert (audit["verdict"], audit["holes"]) == ("complete", [])
+
+
+def host(site: Site) -> dict[str, int]:
+    found: dict[str, int] = site.status()["repairers"][0]["hosts"][0]
+    return found
+
+
+def begin(make: Make, streams: str) -> tuple[Site, Tables]:
+    """A road that has worked off the gap of its own start."""
+    site = make(streams).start().ready()
+    tables = Tables(site)
+    eventually(lambda: tables.number("SELECT count() FROM DB.trade") > 100, 60, "trades")
+    eventually(lambda: all_worked_off(tables), 60, "the start")
+    return site, tables
+
+
+def assert_whole(tables: Tables, candles: int) -> None:
+    eventually(lambda: not tables.holes(), 60, f"{tables.holes()}")
+    rest = "SELECT count() FROM DB.kline FINAL WHERE source = 'REST' AND interval = '1m'"
+    eventually(lambda: tables.number(rest) == candles, 60, "candles")
+    assert tables.doubled() == 0
+
+
+def test_a_repairer_that_is_killed_in_the_middle_of_it(make: Make, venue: VenueThread) -> None:
+    site, tables = begin(make, REPAIRABLE)
+    done = site.status()["totals"]["repaired"].get("trade", 0)
+    cut(venue, site, lambda made: made.delay(1.0))
+    for _ in range(2):
+        begun = eventually(lambda: site.status()["totals"]["repaired"].get("trade", 0) > done, 60, "half of it")
+        assert begun
+        assert site.status()["repairers"][0]["gaps_open"] == 1
+        old = site.kill("repairer")
+        eventually(lambda: site.children().get("repairer", {}).get("pid") not in (0, None, old), 30, "started again")
+        done = site.status()["totals"]["repaired"].get("trade", 0)
+        if all_worked_off(tables):
+            break
+    venue.call(lambda made: made.delay(0.0))
+    eventually(lambda: all_worked_off(tables) and len(tables.states()) > 1, 90, f"{tables.states()}")
+    assert set(tables.states().values()) == {"repaired"}
+    assert_whole(tables, candles=2)
+    assert site.stop() == 0, site.said()
+
+
+def test_a_ban_outlives_a_kill(make: Make, venue: VenueThread) -> None:
+    site, tables = begin(make, REPAIRABLE)
+    cut(venue, site, lambda made: made.refuse(418, {"Retry-After": "25"}, on="rest"))
+    eventually(lambda: host(site)["banned"] == 1, 60, "banned")
+    asked = host(site)["requests"]
+    old = site.kill("repairer")
+    eventually(lambda: site.children().get("repairer", {}).get("pid") not in (0, None, old), 30, "started again")
+    eventually(
+        lambda: site.children()["repairer"]["state"] == "running" and host(site)["paused_seconds"] > 0, 20, "ban"
+    )
+    assert host(site)["requests"] == asked
+    assert "as remembered" in site.said(100_000)
+    assert "open" in tables.states().values()
+    eventually(lambda: all_worked_off(tables) and len(tables.states()) > 1, 90, "after the ban")
+    assert set(tables.states().values()) == {"repaired"}
+    assert_whole(tables, candles=2)
+    assert site.stop() == 0, site.said()
+
+
+def test_streams_without_a_history_leave_it_partial(make: Make, venue: VenueThread) -> None:
+    site, tables = begin(make, '["trade", "kline", "depth", "ticker", "mark_price", "liquidation"]')
+    venue.call(lambda made: made.lose("btcusdt@aggTrade", 5))
+    venue.call(lambda made: made.refuse(429, {"Retry-After": "3"}, times=2, on="rest"))
+    sequence = "SELECT repair_state FROM DB.gap FINAL WHERE cause = 'sequence' AND stream = 'trade'"
+    eventually(lambda: tables.ask(sequence) == [["repaired"]], 90, "five trades")
+    assert host(site)["limited"] == 2
+    cut(venue, site)
+    whole = "SELECT connection, repair_state FROM DB.gap FINAL WHERE cause = 'disconnect' ORDER BY connection"
+    eventually(lambda: tables.ask(whole) == [["fut-market-0", "partial"], ["fut-public-0", "partial"]], 90, "partial")
+    books = "SELECT count() FROM DB.depth FINAL WHERE source = 'REST' AND update_type = 'SNAPSHOT' AND level_limit = 20"
+    eventually(lambda: tables.number(books) >= 2, 30, "books")
+    assert_whole(tables, candles=2)
+    assert site.stop() == 0, site.said()

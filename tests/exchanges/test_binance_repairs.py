@@ -180,7 +180,7 @@ def test_a_book_is_what_it_is_now() -> None:
     assert len(book.bid_price) == len(book.bid_quantity) > 20
     repair, (top,) = desk.fill(Hole("depth", SYMBOL, 0, 1, levels=20))
     assert isinstance(top, Depth)
-    assert (top.level_limit, len(top.ask_price)) == (20, 20)
+    assert (top.level_limit, len(top.ask_price)) == (50, 50)
     assert [request.weight for request in desk.asked] == [20, 2]
 
 

@@ -22,6 +22,8 @@ MOST_REQUESTS: Final = 50_000
 """Of one repair: fifty million trades."""
 WINDOW_MS: Final = 3_599_999
 HOUR_MS: Final = 3_600_000
+TOP_LEVELS: Final = 50
+"""For the price of five."""
 _MINUTES: Final[Mapping[str, int]] = {
     "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "6h": 360, "8h": 480, "12h": 720,
     "1d": 1440, "3d": 4320, "1w": 10_080, "1M": 44_640,
@@ -209,13 +211,18 @@ class FundingRepair(_Repair):
 
 
 class BookRepair(_Repair):
-    """The present book."""
+    """The present book: all of it for a stream of diffs, else `TOP_LEVELS`, which is a key of its own beside those of
+    the streams (at most 20 levels)."""
+
+    @property
+    def _levels(self) -> int:
+        return TOP_LEVELS if self._hole.levels else 0
 
     def request(self) -> Request | None:
-        return None if self.outcome else history.book(self._hole.symbol, self._hole.levels)
+        return None if self.outcome else history.book(self._hole.symbol, self._levels)
 
     def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        found = history.parse_book(self._hole.symbol, self._hole.levels, body, received_ns)
+        found = history.parse_book(self._hole.symbol, self._levels, body, received_ns)
         self._end(False)
         self._given(1)
         return [found]

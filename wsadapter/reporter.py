@@ -58,7 +58,7 @@ class Reporter:
             return
         self.lost = account.lost
         console = Console()
-        summary.show(account, console if console.is_terminal else Console(width=132))
+        summary.show(account, console if console.is_terminal else Console(width=144))
 
     def _in_kafka(self) -> dict[str, int] | None:
         """Stream -> messages that wait there; None when that is not known, or when a spool holds some before it."""

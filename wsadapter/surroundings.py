@@ -15,6 +15,8 @@ from wsadapter.exchanges.rest import Hole, Series
 
 MOST_PRESENT: Final = 1_000_000
 """Numbers remembered; what comes beyond may be fetched though it is there, which costs rows until they merge."""
+SKEW_NS: Final = 1_000_000_000
+"""What our clock and the venue's may differ by: where time must say which trades are missing, rather one too many."""
 
 
 class Surroundings:
@@ -53,7 +55,7 @@ class Surroundings:
     def hole(self, first: int | None = None, last: int | None = None) -> Hole | None:
         """What is missing, None for nothing. ``first`` and ``last`` are known from elsewhere, where they are."""
         begin = first if first is not None else self._before
-        stop = last + 1 if last is not None else self._after
+        stop = last + 1 if last is not None else self._after if first is None else None
         while begin is not None and begin in self._present:
             begin = self._present[begin]
         if self.series.stream != "kline":
@@ -62,11 +64,12 @@ class Surroundings:
         if begin is not None and stop is not None and begin >= stop:
             return None
         series = self.series
+        skew = SKEW_NS if series.stream == "trade" else 0
         return Hole(
             stream=series.stream,
             symbol=series.symbol,
-            started_ns=self._started_ns,
-            ended_ns=self._ended_ns,
+            started_ns=self._started_ns - skew,
+            ended_ns=self._ended_ns + skew,
             first=begin,
             last=None if stop is None else stop - 1,
             interval=series.interval,

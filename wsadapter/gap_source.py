@@ -7,6 +7,7 @@ Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. The only me
 Gaps without an end are passed over: the record that ends one says all that the first one did.
 """
 
+from collections.abc import Mapping
 from concurrent.futures import wait
 from typing import Any, Final
 
@@ -59,6 +60,10 @@ class GapSource:
         self.open: dict[str, Found] = {}
         self.broker_up = True
         self._gaps, self._klines = (topic(kafka, BY_STREAM[word]) for word in ("gap", "kline"))
+        # asked first: a client of a broker that is away complains without an end
+        counts = partition_counts(kafka, ANSWER_SECONDS)
+        if not counts.get(self._gaps):
+            raise ServiceUnavailable(f"no topic {self._gaps} yet")
         self._consumer = Consumer(
             {
                 **repairer_config(kafka),
@@ -76,13 +81,10 @@ class GapSource:
         self._repeated = Repeated()
         self._fresh: dict[str, None] = {}
         try:
-            self._assign(kafka)
+            self._assign(counts)
         except KafkaException as error:
             self._consumer.close()
             raise ServiceUnavailable(f"Kafka at {kafka.bootstrap_servers}: {error.args[0].str()}") from None
-        except ServiceUnavailable:
-            self._consumer.close()
-            raise
 
     @property
     def caught_up(self) -> bool:
@@ -146,11 +148,8 @@ class GapSource:
         if not wait([left], seconds).done:
             log.warning("left without an answer of the broker")
 
-    def _assign(self, kafka: Kafka) -> None:
-        counts = partition_counts(kafka, ANSWER_SECONDS)
+    def _assign(self, counts: Mapping[str, int]) -> None:
         wanted = [TopicPartition(t, n) for t in (self._gaps, self._klines) for n in range(counts.get(t, 0))]
-        if not any(found.topic == self._gaps for found in wanted):
-            raise ServiceUnavailable(f"no topic {self._gaps} yet")
         for at in self._consumer.committed(wanted, timeout=ANSWER_SECONDS):
             if at.error is not None:
                 raise KafkaException(at.error)

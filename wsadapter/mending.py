@@ -1,7 +1,4 @@
-"""The work on one gap, and on two candles that do not chain: what is missing, what to ask, what came of it.
-
-A `Job` knows no socket and no clock of its own: its desk (`wsadapter.repair_desk`) prepares it, sends its requests
-within the host's budget and hands it the answers. When it is done, `Job.closing` says what is to be published last.
+"""The work on one gap: what is missing, what to ask, what came of it.
 
 A gap is expanded into the series of its connection's plan. What each of them lacks is looked up in Kafka
 (`surroundings`), so that exactly that is fetched; the gap's new state is the sum of what became of its series:
@@ -9,18 +6,18 @@ A gap is expanded into the series of its connection's plan. What each of them la
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 
-from wsadapter.candle_chain import Suspects, differing
 from wsadapter.config import Kafka
 from wsadapter.events import Event, Gap, Kline, MarketEvent
-from wsadapter.exchanges.rest import PARTIAL, REPAIRED, UNREPAIRABLE, Hole, Repair, Request, RestExchange, Series
+from wsadapter.exchanges.rest import PARTIAL, REPAIRED, UNREPAIRABLE, Hole, RestExchange, Series
 from wsadapter.gap_events import next_state
 from wsadapter.log_reader import LogReader
 from wsadapter.pb import market_pb2
+from wsadapter.repair_job import Asking
 from wsadapter.streams import BY_STREAM
 from wsadapter.surroundings import Surroundings
 from wsadapter.topics import topic
@@ -29,75 +26,12 @@ SETTLE_SECONDS: Final = 2.0
 """After a gap is seen, before the log is looked into: what follows it must be there."""
 PATIENCE_SECONDS: Final = 12.0
 """For the first record of a series after the gap; a series that is quieter is bounded by time."""
-BAD_ANSWERS: Final = 6
-"""In a row; then what cannot be read counts as refused."""
 LOOKED_UP: Final = ("trade", "kline", "funding_rate")
 MS: Final = 1_000_000
 
 
-class Job(Protocol):
-    """``not_before``: monotonic time before which there is nothing to do. ``lane``: of the jobs of one lane one is
-    under way at a time, as they may be about the same events."""
-
-    not_before: float
-    lane: str
-    urgent: bool
-    """Goes before those that are not."""
-
-    def prepare(self, now: float) -> bool:
-        """Whether it is known what to ask; called again until it says so."""
-
-    def request(self) -> Request | None:
-        """What to ask next; None when the job is done."""
-
-    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        """Raises `BadAnswer`; then `bad` is called."""
-
-    def bad(self, now: float) -> None: ...
-
-    def refused(self) -> None: ...
-
-    def closing(self) -> Sequence[Event]: ...
-
-    def close(self) -> None: ...
-
-
-class _Asking:
-    """Repairs one after the other."""
-
-    def __init__(self) -> None:
-        self.not_before = 0.0
-        self._repairs: list[tuple[Repair, Callable[[MarketEvent], bool]]] = []
-        """With the test whether an event is there already."""
-        self._outcomes: list[str] = []
-        self._bad = 0
-
-    def request(self) -> Request | None:
-        while self._repairs:
-            if (request := self._repairs[0][0].request()) is not None:
-                return request
-            self._outcomes.append(self._repairs.pop(0)[0].outcome)
-        return None
-
-    def _taken(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        repair, is_there = self._repairs[0]
-        found = [event for event in repair.take(body, received_ns) if not is_there(event)]
-        self._bad = 0
-        return found
-
-    def bad(self, now: float) -> None:
-        self._bad += 1
-        self.not_before = now + min(2.0**self._bad, 60.0)
-        if self._bad >= BAD_ANSWERS:
-            self.refused()
-
-    def refused(self) -> None:
-        self._bad = 0
-        self._repairs[0][0].refused()
-
-
-class GapRepair(_Asking):
-    """One gap. ``series`` are those that it is about; None of them: nothing is known that could be repaired."""
+class GapRepair(Asking):
+    """One gap, and the ``series`` that it is about. A `wsadapter.repair_job.Job`."""
 
     def __init__(self, gap: Gap, rest: RestExchange, series: Sequence[Series], kafka: Kafka, now: float) -> None:
         super().__init__()
@@ -205,39 +139,6 @@ class GapRepair(_Asking):
                 around.add(event.trade_number, event.trade_number + 1, True, is_rest, event.receive_time_ns)
         elif is_rest:
             around.add(event.transaction_time_ns, event.transaction_time_ns + 1, True, True, event.receive_time_ns)
-
-
-class CandleCheck(_Asking):
-    """Two candles that do not chain, compared with what the venue says over REST: it replaces what differs."""
-
-    def __init__(self, suspects: Suspects, rest: RestExchange) -> None:
-        super().__init__()
-        self.urgent = False
-        self.lane = f"{suspects.exchange}:{suspects.symbol}:{suspects.interval}"
-        self.differing = 0
-        self._suspects = suspects
-        first, last = suspects.candles
-        series = "kline", suspects.symbol
-        hole = Hole(
-            *series, first.open_time_ns, last.close_time_ns, first.open_time_ns, last.open_time_ns, suspects.interval
-        )
-        if (repair := rest.repair(hole)) is not None:
-            self._repairs.append((repair, lambda _: False))
-
-    def prepare(self, now: float) -> bool:
-        return True
-
-    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        true = [event for event in self._taken(body, received_ns) if isinstance(event, Kline)]
-        found = differing(self._suspects.candles, true)
-        self.differing += len(found)
-        return found
-
-    def closing(self) -> Sequence[Event]:
-        return ()
-
-    def close(self) -> None:
-        """Nothing is under way."""
 
 
 def series_of(gap: Gap, carried: Iterable[Series]) -> list[Series]:

@@ -16,7 +16,7 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.exchanges.rest import BadAnswer, Request
 from wsadapter.log import Repeated, get_logger
-from wsadapter.mending import Job
+from wsadapter.repair_job import Job
 from wsadapter.rest_host import RestHost, Result
 
 MOST_OTHERS: Final = 1_000

@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 
 from wsadapter import doorbell
 from wsadapter.candle_chain import CandleChain
+from wsadapter.candle_check import CandleCheck
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.exchanges import load_rest
@@ -29,7 +30,7 @@ from wsadapter.gap_events import next_state
 from wsadapter.gap_source import GapSource
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
-from wsadapter.mending import CandleCheck, GapRepair, series_of
+from wsadapter.mending import GapRepair, series_of
 from wsadapter.pb import market_pb2
 from wsadapter.repair_desk import Desk
 from wsadapter.repair_outlet import Outlet

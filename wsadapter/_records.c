@@ -251,9 +251,10 @@ encode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names
 
 /* The place of a member in its object; -1 with an exception when it is no plain slot of that kind. */
 static Py_ssize_t
-offset_of(PyObject *descriptor, int kind)
+offset_of(PyObject *descriptor, int kind, PyObject *owner)
 {
-    if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+    if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type) ||
+        !PyType_IsSubtype((PyTypeObject *)owner, PyDescr_TYPE(descriptor))) {
         PyErr_SetString(PyExc_TypeError, "a field is no member of its type");
         return -1;
     }
@@ -266,7 +267,7 @@ offset_of(PyObject *descriptor, int kind)
 }
 
 static int
-read_field(PyObject *described, Field *field)
+read_field(PyObject *described, PyObject *owner, Field *field)
 {
     PyObject *descriptor;
     int number, what, present;
@@ -282,7 +283,7 @@ read_field(PyObject *described, Field *field)
     field->tag[1] = (unsigned char)(tag >> 7);
     field->what = (unsigned char)what;
     field->present = (unsigned char)present;
-    field->offset = offset_of(descriptor, T_OBJECT_EX);
+    field->offset = offset_of(descriptor, T_OBJECT_EX, owner);
     return field->offset < 0 ? -1 : 0;
 }
 
@@ -296,7 +297,7 @@ read_layout(PyObject *type, PyObject *fields, Layout *layout)
     }
     layout->count = (int)PyTuple_GET_SIZE(fields);
     for (int i = 0; i < layout->count; i++)
-        if (read_field(PyTuple_GET_ITEM(fields, i), &layout->fields[i]) < 0)
+        if (read_field(PyTuple_GET_ITEM(fields, i), type, &layout->fields[i]) < 0)
             return -1;
     layout->type = (PyTypeObject *)Py_NewRef(type);
     return 0;
@@ -315,8 +316,8 @@ encoder_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->vectorcall = encode;
     if (levels != Py_None) {
         PyObject *side = PyObject_GetAttrString(levels, "side"), *column = PyObject_GetAttrString(levels, "column");
-        int known = side != NULL && column != NULL && (self->levels_side = offset_of(side, T_OBJECT_EX)) >= 0 &&
-                    (self->levels_column = offset_of(column, T_INT)) >= 0;
+        int known = side != NULL && column != NULL && (self->levels_side = offset_of(side, T_OBJECT_EX, levels)) >= 0 &&
+                    (self->levels_column = offset_of(column, T_INT, levels)) >= 0;
         Py_XDECREF(side);
         Py_XDECREF(column);
         if (!known)

@@ -57,8 +57,8 @@ DELIVERY_WAIT: Final = 0.05
 SPOOL_WAIT: Final = 0.02
 """Seconds until it is looked at again whether acknowledgements are overdue, and what the rings need."""
 FIRST_LOOK: Final = 0.002, 0.0003, 0.05
-"""Seconds between producing and the first look whether all is acknowledged: at first, at least, at most. Each look costs
-two wake-ups, so it comes when the last cycles' acknowledgements came."""
+"""Seconds between producing and the first look whether all is acknowledged: at first, at least, at most. Each look
+costs two wake-ups, so it comes when the last cycles' acknowledgements came."""
 SMALL: Final = 512
 """Records of a cycle that could have been a larger one."""
 DEAD_LETTER_BYTES: Final = 256 * 1024

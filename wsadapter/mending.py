@@ -5,6 +5,7 @@ A gap is expanded into the series of its connection's plan. What each of them la
 ``repaired`` when all are, ``unrepairable`` when none is, else ``partial``.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -81,6 +82,11 @@ class GapRepair(Asking):
     def outcome(self) -> str:
         states = set(self._outcomes)
         return states.pop() if len(states) == 1 else PARTIAL if states else UNREPAIRABLE
+
+    @property
+    def tally(self) -> dict[str, int]:
+        """How many of its series became what."""
+        return dict(Counter(self._outcomes))
 
     def close(self) -> None:
         """Let go of what is under way."""

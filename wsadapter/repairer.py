@@ -140,7 +140,7 @@ class Repairer:
             desk, rest, carried = self._carried.get(gap.connection, (None, None, []))
             if desk is None or rest is None or not (series := series_of(gap, carried)):
                 self._outlet.put([next_state(gap, UNREPAIRABLE)])
-                self._state(gap, UNREPAIRABLE)
+                self._state(gap, UNREPAIRABLE, {})
                 continue
             desk.add(GapRepair(gap, rest, series, self._kafka, time.monotonic()))
 
@@ -151,17 +151,23 @@ class Repairer:
             self._outlet.put(desk.turn(time.monotonic()))
             for job in desk.finished:
                 if isinstance(job, GapRepair):
-                    self._state(job.gap, job.outcome)
+                    self._state(job.gap, job.outcome, job.tally)
                 elif isinstance(job, CandleCheck):
                     self._page["candle_checks_total"] += 1
                     self._page["candles_differing_total"] += job.differing
             desk.finished.clear()
 
-    def _state(self, gap: Gap, state: str) -> None:
+    def _state(self, gap: Gap, state: str, series: dict[str, int]) -> None:
         self._done.append(gap.gap_id)
         self._page[f'repairs_total{{state="{state}"}}'] += 1
         log.info(
-            "gap worked off", gap=gap.gap_id, connection=gap.connection, stream=gap.stream, cause=gap.cause, state=state
+            "gap worked off",
+            gap=gap.gap_id,
+            connection=gap.connection,
+            stream=gap.stream,
+            cause=gap.cause,
+            state=state,
+            series=series,
         )
 
     def _candles(self, messages: Iterable[Message]) -> None:

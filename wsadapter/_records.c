@@ -372,7 +372,7 @@ typedef struct {
     Py_buffer cells;
     int counted, held;
     int kinds[MAX_TYPES], counters[MAX_TYPES], flags[MAX_TYPES], flag_counters[MAX_TYPES];
-    int received_cell;
+    int received_cell, decoded_cell;
 } Publisher;
 
 enum { RECEIVE_TIME = 4 }; /* the field's place among those that all events have */
@@ -391,13 +391,15 @@ publish(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *name
     if (index < 0)
         return NULL;
     const Layout *layout = &encoder->layouts[index];
+    volatile long long *cells = self->cells.buf;
+    if (self->counted)
+        cells[self->decoded_cell]++;
     if (self->held || !self->counted)
         return PyObject_CallOneArg(self->otherwise, event);
     if (put_event(encoder, layout, event) < 0)
         return NULL;
     if (!append_record(self->ring, self->kinds[index], encoder->bytes, (Py_ssize_t)encoder->size))
         return PyObject_CallOneArg(self->otherwise, event);
-    volatile long long *cells = self->cells.buf;
     cells[self->counters[index]]++;
     cells[self->received_cell] =
         PyLong_AsLongLong(*(PyObject **)((char *)event + layout->fields[RECEIVE_TIME].offset));
@@ -428,8 +430,9 @@ read_counts(Publisher *self, PyObject *counts)
             return -1;
         }
     }
-    if (self->received_cell < 0 || self->received_cell >= cells) {
-        PyErr_SetString(PyExc_ValueError, "no cell for the time of the last event");
+    if (self->received_cell < 0 || self->received_cell >= cells || self->decoded_cell < 0 ||
+        self->decoded_cell >= cells) {
+        PyErr_SetString(PyExc_ValueError, "no cell for the time of the last event, or for all events");
         return -1;
     }
     return 0;
@@ -439,9 +442,9 @@ static PyObject *
 publisher_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     PyObject *encoder, *ring, *cells, *counts, *otherwise;
-    int received_cell;
-    if (!PyArg_ParseTuple(args, "O!OOO!iO", &Encoder_Type, &encoder, &ring, &cells, &PyDict_Type, &counts,
-                          &received_cell, &otherwise))
+    int received_cell, decoded_cell;
+    if (!PyArg_ParseTuple(args, "O!OOO!iiO", &Encoder_Type, &encoder, &ring, &cells, &PyDict_Type, &counts,
+                          &received_cell, &decoded_cell, &otherwise))
         return NULL;
     if (strcmp(Py_TYPE(ring)->tp_name, "wsadapter._ring.Appender") != 0) {
         PyErr_SetString(PyExc_TypeError, "a publisher needs the appender in C");
@@ -460,6 +463,7 @@ publisher_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->ring = (Appender *)Py_NewRef(ring);
     self->otherwise = Py_NewRef(otherwise);
     self->received_cell = received_cell;
+    self->decoded_cell = decoded_cell;
     if (read_counts(self, counts) < 0) {
         Py_DECREF(self);
         return NULL;
@@ -523,7 +527,8 @@ static PyTypeObject Publisher_Type = {
     .tp_call = PyVectorcall_Call,
     .tp_traverse = (traverseproc)publisher_traverse,
     .tp_clear = (inquiry)publisher_clear,
-    .tp_doc = "Publisher(encoder, appender, cells, {type: (kind, counter, flag, flag counter)}, received, otherwise).",
+    .tp_doc = "Publisher(encoder, appender, cells, {type: (kind, counter, flag, flag counter)}, received, decoded, "
+              "otherwise).",
     .tp_methods = publisher_methods,
     .tp_members = publisher_members,
     .tp_new = publisher_new,

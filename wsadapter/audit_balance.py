@@ -91,7 +91,7 @@ def sides(hop: str, stream: str, totals: Mapping[str, Any]) -> Sides:
     """What the counters of one sample say."""
 
     def count(name: str) -> int:
-        return int(totals[name].get(stream, 0))
+        return int(totals.get(name, {}).get(stream, 0))
 
     if hop == SOCKET:
         return totals["frames_sent"], totals["frames"], 0
@@ -103,7 +103,7 @@ def sides(hop: str, stream: str, totals: Mapping[str, Any]) -> Sides:
     if hop == VENUE:
         return count("sent"), count("events"), count("dropped")
     if hop == KAFKA:
-        return count("events"), count("delivered"), count("not_sent")
+        return count("events") + count("repair_records"), count("delivered"), count("not_sent")
     fresh = count("consumed") - count("redelivered")
     if hop == CONSUMER:
         return count("delivered"), fresh, 0

@@ -20,7 +20,7 @@ import msgspec
 from wsadapter import config as configuration
 from wsadapter import log, stats_fields, topology
 from wsadapter.children import ChildSpec, page_name
-from wsadapter.config import Config, Feed
+from wsadapter.config import Config, Feed, Process
 from wsadapter.config_types import address
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError, ExitCode
@@ -66,7 +66,7 @@ class Run:
             service.state_dir,
         )
         self.received = LastReceived(service.state_dir)
-        self.rings.open([plan.connection for plan in self._plans])
+        self.rings.open(topology.ring_names(self.config, self._plans))
         self.specs = self._specs()
 
     def adapted(self, config: Config) -> Config:
@@ -79,11 +79,17 @@ class Run:
         return msgspec.structs.replace(
             config,
             service=msgspec.structs.replace(config.service, log_format="console", log_level="warning"),
+            process=config.process | ({} if self._has_history else {"repairer": Process(count=0)}),
             feed=tuple(
                 msgspec.structs.replace(feed, ws_url=ws_url, rest_url=rest_url) if feed.exchange == "binance" else feed
                 for feed in feeds
             ),
         )
+
+    @property
+    def _has_history(self) -> bool:
+        """Whether the venue's REST knows what it streams: replayed and prepared frames it does not."""
+        return not self._options.replay and _load_of(self._options.rate).get("mode", "market") == "market"
 
     def _demo_feed(self) -> Feed:
         symbols = replay_symbols(self._options.replay) if self._options.replay else DEMO_SYMBOLS
@@ -129,7 +135,7 @@ class Run:
         if config == self.config:
             return None
         self.config, self._plans = config, plans
-        self.rings.open([plan.connection for plan in plans])
+        self.rings.open(topology.ring_names(config, plans))
         self.specs = self._specs()
         return config, self.specs
 

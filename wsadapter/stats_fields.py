@@ -117,6 +117,32 @@ def consumer(partitions: int) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+REPAIR_STATES: Final = ("repaired", "partial", "unrepairable")
+"""What a gap may become."""
+
+
+def host_label(base: str) -> str:
+    """A host as labels name it: without the scheme."""
+    return base.partition("://")[2] or base
+
+
+def repairer(hosts: Iterable[str]) -> tuple[str, ...]:
+    """``hosts``: whom it asks, as named in labels. ``records_total``: all that it wrote to its ring; ``gaps_open``:
+    those with an end that are not worked off."""
+    names = tuple(hosts)
+    per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
+                "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_paused_seconds",
+                "rest_queue")  # fmt: skip
+    return (
+        *CHILD,
+        "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
+        *labelled("records_total", "stream", STREAM_WORDS),
+        *labelled("repaired_total", "stream", STREAM_WORDS),
+        *labelled("repairs_total", "state", REPAIR_STATES),
+        *(field for name in per_host for field in labelled(name, "host", names)),
+    )  # fmt: skip
+
+
 MONITOR: Final = (*CHILD, "requests_total")
 
 EXCHANGE: Final = (

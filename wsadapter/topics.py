@@ -126,6 +126,18 @@ def consumer_config(kafka: Kafka, instance_id: str) -> dict[str, Any]:
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 
+def repairer_config(kafka: Kafka) -> dict[str, Any]:
+    """Settings of the repairer, the only member of its group: it assigns itself; expired offsets begin again."""
+    own = {"group.id": f"{group_id(kafka)}-repair", "auto.offset.reset": "earliest"}
+    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
+
+
+def lookup_config(kafka: Kafka) -> dict[str, Any]:
+    """Settings of a reader that looks something up and commits nothing."""
+    own = {"group.id": f"{group_id(kafka)}-lookup", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
+    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
+
+
 def admin_config(kafka: Kafka) -> dict[str, Any]:
     """The producer's addresses and credentials, without its delivery settings."""
     security = ("sasl.", "ssl.", "security.", "socket.", "broker.", "client.", "debug")

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -19,7 +20,7 @@ import msgspec
 from wsadapter import config as configuration
 from wsadapter import log, stats_fields, topology
 from wsadapter.children import ChildSpec, page_name
-from wsadapter.config import Config, Feed
+from wsadapter.config import Config, Feed, Process
 from wsadapter.config_types import address
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError, ExitCode
@@ -39,6 +40,12 @@ DEMO_STREAMS: Final = (
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
 MARKET_RATE: Final = 1000
+ROAD: Final = ("exchange", "ingest", "serializer", "consumer")
+_OUTCOMES: Final = {
+    "events_total": 1, "accepted_rows_total": -1, "rejected_rows_total": -1, "filtered_rows_total": -1,
+    "dead_letters_total": -1, "spool_lost_total": -1,
+}  # fmt: skip
+"""What went into the rings, and all that can become of it."""
 
 
 class Run:
@@ -59,7 +66,7 @@ class Run:
             service.state_dir,
         )
         self.received = LastReceived(service.state_dir)
-        self.rings.open([plan.connection for plan in self._plans])
+        self.rings.open(topology.ring_names(self.config, self._plans))
         self.specs = self._specs()
 
     def adapted(self, config: Config) -> Config:
@@ -72,11 +79,17 @@ class Run:
         return msgspec.structs.replace(
             config,
             service=msgspec.structs.replace(config.service, log_format="console", log_level="warning"),
+            process=config.process | ({} if self._has_history else {"repairer": Process(count=0)}),
             feed=tuple(
                 msgspec.structs.replace(feed, ws_url=ws_url, rest_url=rest_url) if feed.exchange == "binance" else feed
                 for feed in feeds
             ),
         )
+
+    @property
+    def _has_history(self) -> bool:
+        """Whether the venue's REST knows what it streams: replayed and prepared frames it does not."""
+        return not self._options.replay and _load_of(self._options.rate).get("mode", "market") == "market"
 
     def _demo_feed(self) -> Feed:
         symbols = replay_symbols(self._options.replay) if self._options.replay else DEMO_SYMBOLS
@@ -122,7 +135,7 @@ class Run:
         if config == self.config:
             return None
         self.config, self._plans = config, plans
-        self.rings.open([plan.connection for plan in plans])
+        self.rings.open(topology.ring_names(config, plans))
         self.specs = self._specs()
         return config, self.specs
 
@@ -135,6 +148,18 @@ class Run:
                 found.append(page.read())
                 page.release()
         return found
+
+    @cached_property
+    def _unfinished(self) -> bool:
+        """Not everything that was counted into a ring has come out at the other end: something is kept in a ring, on
+        the spool or in Kafka for the next start."""
+        pages = [page for role in ROAD for page in self.counters(role)]
+        return sum(_OUTCOMES.get(f.partition("{")[0], 0) * count for page in pages for f, count in page.items()) != 0
+
+    def keeps(self, name: str) -> bool:
+        """Whether this child's counts are kept for the next start. Those of the road are kept or dropped together, or
+        the next run's would not balance."""
+        return self._unfinished and any(spec.name == name and spec.role in ROAD for spec in self.specs)
 
     def remember(self) -> None:
         """Keep when each connection last received, for the first gap of the next run."""
@@ -174,7 +199,7 @@ def run(options: RunOptions) -> int:
         drained_group=topology.DRAINED_GROUP,
         unkept_loss=made.rings.missing,
         reload=made.reload,
-        keep_page=made.rings.kept,
+        keep_page=made.keeps,
     )
     supervisor.append(Supervisor(made.config, made.specs, instance, hooks=hooks, run_for=options.duration))
     if shows:

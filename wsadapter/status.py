@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from wsadapter import __version__
-from wsadapter.snapshot import Reading, Snapshot, alive, parse_field
+from wsadapter.snapshot import Reading, Snapshot, alive
 
 CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
 STREAM_STATES: Final = ("requested", "acked", "live", "stale", "refused")
@@ -41,6 +41,7 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
         ],
         "serializers": [_serializer(reading) for reading in snapshot.of("serializer")],
         "consumers": [_consumer(reading) for reading in snapshot.of("consumer")],
+        "repairers": [_repairer(reading) for reading in snapshot.of("repairer")],
         "totals": totals(snapshot),
     }
 
@@ -87,6 +88,8 @@ def totals(snapshot: Snapshot) -> dict[str, Any]:
     """Sums over all processes of a role, by stream where it is known."""
     return {
         "frames": _sum(snapshot, "ingest", "frames_total"),
+        "decoded": _sum(snapshot, "ingest", "decoded_total"),
+        "too_large": _sum(snapshot, "ingest", "too_large_total"),
         "bytes": _sum(snapshot, "ingest", "bytes_total"),
         "events": _by(snapshot, "ingest", "events_total"),
         "decode_errors": _by(snapshot, "ingest", "decode_errors_total"),
@@ -94,11 +97,21 @@ def totals(snapshot: Snapshot) -> dict[str, Any]:
         "gaps": _by(snapshot, "ingest", "gaps_total"),
         "dropped": _by(snapshot, "ingest", "ring_dropped_total"),
         "open_candles": _sum(snapshot, "ingest", "open_candles_total"),
+        "repaired": _by(snapshot, "repairer", "repaired_total"),
+        "repair_records": _by(snapshot, "repairer", "records_total"),
+        "repairs": _by(snapshot, "repairer", "repairs_total"),
+        "frames_sent": _sum(snapshot, "exchange", "frames_sent_total") + _sum(snapshot, "exchange", "acks_total"),
         "sent": _by(snapshot, "exchange", "sent_total"),
         "produced": _by(snapshot, "serializer", "produced_total"),
         "delivered": _by(snapshot, "serializer", "delivered_total"),
+        "spooled": _sum(snapshot, "serializer", "spooled_total"),
+        "spool_lost": _sum(snapshot, "serializer", "spool_lost_total"),
+        "not_sent": _by(snapshot, "serializer", "dead_letters_total", "topic"),
         "consumed": _by(snapshot, "consumer", "consumed_total"),
         "redelivered": _by(snapshot, "consumer", "redelivered_total"),
+        "not_inserted": _by(snapshot, "consumer", "dead_letters_total", "topic"),
+        "filtered_rows": _by(snapshot, "consumer", "filtered_rows_total"),
+        "unsettled_rows": _by(snapshot, "consumer", "unsettled_rows"),
         "accepted_rows": _by(snapshot, "consumer", "accepted_rows_total"),
         "rejected_rows": _by(snapshot, "consumer", "rejected_rows_total"),
         "dead_letters": _sum(snapshot, "serializer", "dead_letters_total")
@@ -222,6 +235,32 @@ def _consumer(reading: Reading) -> dict[str, Any]:
     }
 
 
+def _repairer(reading: Reading) -> dict[str, Any]:
+    paused = reading.by("rest_paused_seconds")
+    return {
+        "name": reading.name,
+        "broker_up": reading.get("broker_up") == 1,
+        "gaps_open": reading.get("gaps_open"),
+        "repaired": _nonzero(reading.by("repaired_total")),
+        "repairs": _nonzero(reading.by("repairs_total")),
+        "candle_checks": reading.get("candle_checks_total"),
+        "candles_differing": reading.get("candles_differing_total"),
+        "hosts": [
+            {
+                "host": host,
+                "weight_used": reading.by("rest_weight_used")[host],
+                "paused_seconds": seconds,
+                "queue": reading.by("rest_queue")[host],
+                "requests": reading.by("rest_requests_total")[host],
+                "limited": reading.by("rest_limited_total")[host],
+                "banned": reading.by("rest_banned_total")[host],
+                "failed": reading.by("rest_failed_total")[host],
+            }
+            for host, seconds in paused.items()
+        ],
+    }
+
+
 def _nonzero(values: dict[str, int]) -> dict[str, int]:
     return {name: value for name, value in values.items() if value}
 
@@ -235,12 +274,10 @@ def _sum(snapshot: Snapshot, role: str, name: str) -> int:
     return sum(reading.total(name) for reading in snapshot.of(role))
 
 
-def _by(snapshot: Snapshot, role: str, name: str) -> dict[str, int]:
+def _by(snapshot: Snapshot, role: str, name: str, label: str = "") -> dict[str, int]:
     """Only what occurred: a table of zeros tells nothing."""
     found: dict[str, int] = {}
     for reading in snapshot.of(role):
-        for field, value in reading.cells.items():
-            base, labels = parse_field(field)
-            if base == name and value:
-                found[labels[0][1] if labels else ""] = found.get(labels[0][1] if labels else "", 0) + value
-    return found
+        for key, value in reading.by(name, label).items():
+            found[key] = found.get(key, 0) + value
+    return _nonzero(found)

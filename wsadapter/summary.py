@@ -31,6 +31,9 @@ class Account(Struct, frozen=True):
     table: str
     sent: int | None
     published: int
+    """By ingest and repairer."""
+    repaired: int
+    """Of these, by the repairer."""
     dropped: int
     open_candles: int
     rejected: int
@@ -41,8 +44,8 @@ class Account(Struct, frozen=True):
 
     @property
     def missed(self) -> int:
-        """Sent and never received: the connection was away. Explained only by gap rows."""
-        return 0 if self.sent is None else max(0, self.sent - self.published - self.dropped)
+        """Sent and never received: the connection was away. Explained only by gap rows; some of it may be repaired."""
+        return 0 if self.sent is None else max(0, self.sent - (self.published - self.repaired) - self.dropped)
 
     @property
     def lost(self) -> int:
@@ -87,6 +90,7 @@ class Counted(Struct, frozen=True):
     ingest: Sequence[Counters]
     consumer: Sequence[Counters]
     exchange: Sequence[Counters]
+    repairer: Sequence[Counters]
 
 
 def _total(pages: Iterable[Counters], field: str) -> int:
@@ -139,12 +143,14 @@ def collect(
             continue
         label = f'{{stream="{spec.name}"}}'
         rows, rows_final = counts[spec.name]
-        published = _total(ingests, f"events_total{label}")
+        repaired = _total(counted.repairer, f"repaired_total{label}")
+        published = _total(ingests, f"events_total{label}") + repaired
         accounts.append(
             Account(
                 table=spec.name,
                 sent=None if venue is None else venue.get(f"sent_total{label}", 0),
                 published=published,
+                repaired=repaired,
                 dropped=_total(ingests, f"ring_dropped_total{label}"),
                 open_candles=(
                     _total(ingests, "open_candles_total") if spec.name == "kline" and not clickhouse.open_candles else 0
@@ -182,7 +188,7 @@ def show(summary: Summary, console: Console) -> None:
     table = Table(title="What became of every event", title_justify="left")
     table.add_column("table", no_wrap=True)
     headings = ["venue sent"] if known else []
-    headings += ["in the ring", "rows (FINAL)", "open candles", "dropped", "rejected", "missed", "waiting"]
+    headings += ["in the ring", "rows (FINAL)", "open candles", "dropped", "rejected", "missed", "repaired", "waiting"]
     headings += ["lost", "duplicates"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -190,7 +196,7 @@ def show(summary: Summary, console: Console) -> None:
         if not (a.sent or a.published or a.rows):
             continue
         cells = [a.sent] if known else []
-        cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.waiting]
+        cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.repaired, a.waiting]
         cells += [a.lost, a.duplicates]
         table.add_row(a.table, *(f"{cell:,}" for cell in cells if cell is not None))
     console.print(table)

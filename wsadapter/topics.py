@@ -31,7 +31,8 @@ _RECONNECT: Final = {
     "reconnect.backoff.max.ms": 1000,
     "topic.metadata.propagation.max.ms": 5000,
 }
-_PRODUCER_DEFAULTS: Final = {"compression.type": "lz4", "linger.ms": 5}
+LINGER_MS: Final = 5
+_PRODUCER_DEFAULTS: Final = {"compression.type": "lz4", "linger.ms": LINGER_MS}
 _PRODUCER: Final = {
     "enable.idempotence": True,
     "acks": "all",
@@ -123,6 +124,18 @@ def producer_config(kafka: Kafka) -> dict[str, Any]:
 def consumer_config(kafka: Kafka, instance_id: str) -> dict[str, Any]:
     """Settings of one member of the group: static membership, commits only by hand, bounded fetches."""
     own = {"group.id": group_id(kafka), "group.instance.id": instance_id}
+    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
+
+
+def repairer_config(kafka: Kafka) -> dict[str, Any]:
+    """Settings of the repairer, the only member of its group: it assigns itself; expired offsets begin again."""
+    own = {"group.id": f"{group_id(kafka)}-repair", "auto.offset.reset": "earliest"}
+    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
+
+
+def lookup_config(kafka: Kafka) -> dict[str, Any]:
+    """Settings of a reader that looks something up and commits nothing."""
+    own = {"group.id": f"{group_id(kafka)}-lookup", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 

@@ -1,7 +1,8 @@
 """Which processes an instance consists of: configuration in, child specs out.
 
-Stop order, lowest group first: ingest, serializers, consumers (then the road is drained), monitor, stand-ins. Owns
-nothing; two calls with the same configuration and rings give equal specs, so a reload touches only what changed.
+Stop order, lowest group first: ingest, repairer, serializers, consumers (then the road is drained), monitor,
+stand-ins. Owns nothing; two calls with the same configuration and rings give equal specs, so a reload touches only what
+changed.
 """
 
 import hashlib
@@ -12,14 +13,16 @@ import msgspec
 
 from wsadapter import stats_fields
 from wsadapter.children import ChildSpec, page_name
-from wsadapter.config import Config
+from wsadapter.config import Config, Feed
 from wsadapter.errors import ConfigError
-from wsadapter.exchanges import load
+from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.rings import Rings
 
-INGEST, SERIALIZER, CONSUMER, MONITOR, STAND_IN = 10, 20, 30, 40, 50
+INGEST, REPAIRER, SERIALIZER, CONSUMER, MONITOR, STAND_IN = 10, 15, 20, 30, 40, 50
 DRAINED_GROUP: Final = CONSUMER
+REPAIR: Final = "repair"
+"""The repairer's connection."""
 DOWNLOAD_SECONDS: Final = 600.0
 """The embedded Kafka's first start fetches its jars."""
 
@@ -49,6 +52,7 @@ def specs(
     """All children of a run. ``previous_receive_ns``: when a connection last received in an earlier run, 0 = never."""
     road = (
         *(_ingest(config, plan, rings, previous_receive_ns(plan.connection)) for plan in connections),
+        *(_repairer(config, connections, rings) for _ in range(config.process_of("repairer").count)),
         *(_serializer(config, rings, number) for number in range(config.process_of("serializer").count)),
         *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
     )
@@ -72,8 +76,7 @@ def stand_in(config: Config, role: str, fields: Iterable[str], **options: Any) -
 
 
 def _ingest(config: Config, plan: ConnectionPlan, rings: Rings, previous_receive_ns: int) -> ChildSpec:
-    named = (feed for feed in config.feed if plan.connection.startswith(feed.name + "-"))
-    feed = max(named, key=lambda feed: len(feed.name))  # one feed's name may begin another's
+    feed = _feed_of(config, plan)
     return ChildSpec(
         name=plan.connection,
         role="ingest",
@@ -88,6 +91,47 @@ def _ingest(config: Config, plan: ConnectionPlan, rings: Rings, previous_receive
         },
         fingerprint=_fingerprint(config.service, feed, config.process_of("ingest")),
     )
+
+
+def ring_names(config: Config, connections: Iterable[ConnectionPlan]) -> list[str]:
+    """Which rings a run needs: one for each connection, and the repairer's."""
+    repairs = [REPAIR] if config.process_of("repairer").count else []
+    return [*(plan.connection for plan in connections), *repairs]
+
+
+def _repairer(config: Config, connections: Sequence[ConnectionPlan], rings: Rings) -> ChildSpec:
+    assignments = [
+        {"plan": msgspec.to_builtins(plan), "host": host}
+        for plan in connections
+        if (host := _rest_host(_feed_of(config, plan)))
+    ]
+    hosts = dict.fromkeys(stats_fields.host_label(each["host"]) for each in assignments)
+    return ChildSpec(
+        name="repairer",
+        role="repairer",
+        module="wsadapter.repairer",
+        page_fields=stats_fields.repairer(hosts),
+        stop_group=REPAIRER,
+        essential=False,
+        heartbeat_deadline=60.0,  # it asks Kafka for offsets, which may take its time
+        ring=rings.refs[REPAIR],
+        options={"assignments": assignments},
+        fingerprint=_fingerprint(config.service, config.kafka, config.process_of("repairer")),
+    )
+
+
+def _rest_host(feed: Feed) -> str:
+    """Where the feed's history is asked for; empty where its venue has no REST side, or where the streams come from an
+    address of the operator's own and its REST is not known: the live venue has another history."""
+    rest = load_rest(feed.exchange)
+    if rest is None or (feed.ws_url and not feed.rest_url):
+        return ""
+    return feed.rest_url or rest.base(feed.testnet)
+
+
+def _feed_of(config: Config, plan: ConnectionPlan) -> Feed:
+    named = (feed for feed in config.feed if plan.connection.startswith(feed.name + "-"))
+    return max(named, key=lambda feed: len(feed.name))  # one feed's name may begin another's
 
 
 def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:
@@ -109,7 +153,7 @@ def _consumer(config: Config, number: int) -> ChildSpec:
         name=f"consumer-{number}",
         role="consumer",
         module="wsadapter.consumer",
-        page_fields=stats_fields.CONSUMER,
+        page_fields=stats_fields.consumer(config.kafka.partitions),
         stop_group=CONSUMER,
         drains=True,
         heartbeat_deadline=60.0,  # one slow insert is one turn of its loop

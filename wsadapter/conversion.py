@@ -69,6 +69,8 @@ def codec(column: Column) -> str:
         return "DoubleDelta, ZSTD(1)"
     if column.name == "position":
         return "Delta, ZSTD(1)"
+    if column.decimal and not column.repeated:
+        return "GCD, ZSTD(1)"  # they are multiples of a step, which is ten digits above the column's last
     return "ZSTD(1)"
 
 

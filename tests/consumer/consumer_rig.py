@@ -52,9 +52,9 @@ class Rig:
         self.process = self.another("consumer-0")
         self._producer: Producer | None = None
 
-    def another(self, name: str) -> RoleProcess:
+    def another(self, name: str, module: str = "wsadapter.consumer") -> RoleProcess:
         fields = stats_fields.consumer(self.config.kafka.partitions)
-        return RoleProcess("wsadapter.consumer", "consumer", self.config, fields, name=name)
+        return RoleProcess(module, "consumer", self.config, fields, name=name)
 
     @property
     def page(self) -> Any:

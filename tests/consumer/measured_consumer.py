@@ -1,0 +1,28 @@
+"""The consumer role, which also writes the most bytes of messages that it ever held into WSADAPTER_TEST_PEAK."""
+
+import os
+from pathlib import Path
+
+from wsadapter.consumer import main
+from wsadapter.lifecycle import run_child
+from wsadapter.membership import CHUNK, Membership
+
+PEAK = Path(os.environ["WSADAPTER_TEST_PEAK"])
+poll = Membership.poll
+peak = 0
+
+
+def measured(group: Membership, timeout: float, limit: int = CHUNK) -> int:
+    global peak
+    came = poll(group, timeout, limit)
+    held = sum(partition.buffered for partition in group.partitions.values())
+    if held > peak:
+        peak = held
+        PEAK.write_text(str(peak))
+    return came
+
+
+Membership.poll = measured  # type: ignore[method-assign,assignment]
+
+if __name__ == "__main__":
+    run_child(main)

@@ -13,7 +13,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from wsadapter import __version__
+from wsadapter import __version__, native
 from wsadapter.snapshot import Reading, Snapshot, parse_field
 
 PREFIX: Final = "wsadapter_"
@@ -23,7 +23,7 @@ HELP: Final[Mapping[str, str]] = {
     "accepted_rows_total": "Rows handed to ClickHouse that its views accepted.",
     "acks_total": "Subscription requests that the loopback venue acknowledged.",
     "broker_up": "1 when the Kafka broker answers this process.",
-    "build_info": "1, with the version as label.",
+    "build_info": "1; version, and whether the parts in C are there, as labels.",
     "bytes_total": "WebSocket payload bytes received.",
     "candle_checks_dropped_total": "Checks of candles that found too many others waiting.",
     "candle_checks_total": "Neighbouring candles whose trade ids do not chain, compared with what REST says.",
@@ -160,7 +160,12 @@ def exposition(take: Callable[[], Snapshot]) -> Callable[[], bytes]:
 
 def families(snapshot: Snapshot) -> Families:
     found = Families()
-    build = {"version": __version__, "python": platform.python_version(), "instance": snapshot.config.service.instance}
+    build = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "native": "no" if native.load("_records") is None else "yes",
+        "instance": snapshot.config.service.instance,
+    }
     found.add("build_info", build, 1)
     for reading in (snapshot.supervisor, *snapshot.children):
         labels = {"role": reading.role, "name": reading.name}

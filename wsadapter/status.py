@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from wsadapter import __version__
-from wsadapter.snapshot import Reading, Snapshot, alive
+from wsadapter.snapshot import ProcessUse, Reading, Snapshot, alive
 
 CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
 STREAM_STATES: Final = ("requested", "acked", "live", "stale", "refused")
@@ -162,8 +162,18 @@ def _child(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
         "state": _supervisor_state(snapshot, reading) if supervisor else state_of(snapshot, reading),
         "restarts": 0 if supervisor else snapshot.restarts(reading),
         "heartbeat_age_seconds": _silent_seconds(snapshot, reading),
-        "rss_bytes": reading.use.rss_bytes if reading.use else None,
-        "cpu_seconds": reading.use.cpu_seconds if reading.use else None,
+        **_use(reading.use),
+    }
+
+
+def _use(use: ProcessUse | None) -> dict[str, Any]:
+    """All absent where there is no process."""
+    return {
+        "rss_bytes": use.rss_bytes if use else None,
+        "cpu_seconds": use.cpu_seconds if use else None,
+        "cpus": list(use.cpus) if use else None,
+        "nice": use.nice if use else None,
+        "locked_bytes": use.locked_bytes if use else None,
     }
 
 

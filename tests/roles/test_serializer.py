@@ -85,9 +85,10 @@ def records(events: Sequence[Event]) -> list[tuple[int, bytes]]:
 def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int] | None:
     """None while a new topic's partition has no leader that its broker knows of."""
     try:
-        return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
     except KafkaException:
         return None
+    return low, high
 
 
 def log(config: Config, stream: str) -> list[tuple[int, bytes, bytes]]:
@@ -95,7 +96,11 @@ def log(config: Config, stream: str) -> list[tuple[int, bytes, bytes]]:
     topic = config.kafka.topic_prefix + stream
     consumer = Consumer({"bootstrap.servers": config.kafka.bootstrap_servers, "group.id": "check"})
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    ends = {p: eventually(lambda p=p: _bounds(consumer, topic, p), 30, "a leader") for p in partitions}  # type: ignore[misc]
+    ends = {}
+    for p in partitions:
+        found = eventually(lambda p=p: _bounds(consumer, topic, p), 30, "a leader")  # type: ignore[misc]
+        assert found is not None
+        ends[p] = found
     consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in ends.items()])
     wanted = sum(high - low for low, high in ends.values())
     got: list[tuple[int, bytes, bytes]] = []

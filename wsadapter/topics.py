@@ -46,7 +46,8 @@ _CONSUMER_DEFAULTS: Final = {
     "queued.min.messages": 5_000,
     "fetch.max.bytes": 1_048_576,
     "fetch.message.max.bytes": 262_144,
-    "fetch.wait.max.ms": 100,
+    # how long the broker holds a fetch that has nothing to give: it answers at once when something comes
+    "fetch.wait.max.ms": 500,
     # a full queue of one partition must not hold back the others for librdkafka's default of a second
     "fetch.queue.backoff.ms": 20,
     "session.timeout.ms": 30_000,

@@ -96,7 +96,7 @@ def sides(hop: str, stream: str, totals: Mapping[str, Any], open_candles: bool) 
 
     fresh = count("consumed") - count("redelivered")
     if hop == VENUE:
-        return count("sent"), count("events"), count("dropped")
+        return count("sent"), count("events"), count("dropped") + count("copies")
     if hop == KAFKA:
         return count("events"), count("delivered"), 0
     if hop == CONSUMER:

@@ -11,13 +11,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.connection import Connection, GivenUp, SubscriptionState
+from wsadapter.connection import Connection, GivenUp
 from wsadapter.connection_config import ConnectionConfig, StreamConfig
 from wsadapter.dial import tls_context
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load
 from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.handler import EventHandler, Hooks
+from wsadapter.subscriptions import SubscriptionState
 
 __all__: Final = [
     "Client",
@@ -95,7 +96,7 @@ class Client:
         up = [connection.connected_ns for connection in self.connections]
         return ClientStats(
             datetime.fromtimestamp(max(up) / 1e9, UTC) if all(up) else None,
-            sum(connection.reconnects.total() for connection in self.connections),
+            sum(connection.losses for connection in self.connections),
             sum(connection.tally.messages for connection in self.connections),
             sum(connection.error_count for connection in self.connections),
             sum(

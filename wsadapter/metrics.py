@@ -37,6 +37,7 @@ HELP: Final[Mapping[str, str]] = {
     "clients": "Connections that the loopback venue serves.",
     "connected_since_seconds": "When the connection was made, seconds since the epoch; 0 when it is down.",
     "connection_up": "1 when the WebSocket connection is up.",
+    "copies_total": "Events that came twice, by two sockets or connections, and were passed on once.",
     "consumed_total": "Messages read from Kafka.",
     "consumer_lag": "Messages in Kafka that are not committed yet.",
     "dead_letters_total": "Messages that can never succeed, set aside.",

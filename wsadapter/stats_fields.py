@@ -23,7 +23,7 @@ DECODE_ERROR_KINDS: Final = (
 )  # fmt: skip
 RECONNECT_REASONS: Final = (
     "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
-    "reset", "idle", "protocol", "ack", "stale", "oversize", "other",
+    "reset", "idle", "protocol", "ack", "stale", "oversize", "rotation", "other",
 )  # fmt: skip
 GAP_CAUSES: Final = (
     "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
@@ -56,6 +56,7 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
         *labelled("gaps_total", "cause", GAP_CAUSES),
         *labelled("ring_dropped_total", "stream", STREAM_WORDS),
         *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
+        *labelled("copies_total", "stream", STREAM_WORDS),
         *labelled("stream_state", "stream", names),
         *labelled("stream_last_ns", "stream", names),
     )  # fmt: skip

@@ -93,6 +93,7 @@ def totals(snapshot: Snapshot) -> dict[str, Any]:
         "reconnects": _by(snapshot, "ingest", "reconnects_total"),
         "gaps": _by(snapshot, "ingest", "gaps_total"),
         "dropped": _by(snapshot, "ingest", "ring_dropped_total"),
+        "copies": _by(snapshot, "ingest", "copies_total"),
         "open_candles": _sum(snapshot, "ingest", "open_candles_total"),
         "sent": _by(snapshot, "exchange", "sent_total"),
         "produced": _by(snapshot, "serializer", "produced_total"),

@@ -32,6 +32,8 @@ class Account(Struct, frozen=True):
     sent: int | None
     published: int
     dropped: int
+    copies: int
+    """Came by two sockets of one connection, while one took over from the other."""
     open_candles: int
     rejected: int
     rows: int
@@ -42,7 +44,7 @@ class Account(Struct, frozen=True):
     @property
     def missed(self) -> int:
         """Sent and never received: the connection was away. Explained only by gap rows."""
-        return 0 if self.sent is None else max(0, self.sent - self.published - self.dropped)
+        return 0 if self.sent is None else max(0, self.sent - self.published - self.dropped - self.copies)
 
     @property
     def lost(self) -> int:
@@ -146,6 +148,7 @@ def collect(
                 sent=None if venue is None else venue.get(f"sent_total{label}", 0),
                 published=published,
                 dropped=_total(ingests, f"ring_dropped_total{label}"),
+                copies=_total(ingests, f"copies_total{label}"),
                 open_candles=(
                     _total(ingests, "open_candles_total") if spec.name == "kline" and not clickhouse.open_candles else 0
                 ),

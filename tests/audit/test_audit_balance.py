@@ -27,7 +27,17 @@ def sample(time: float = 0.0, *, lag: int = 0, ring: int = 0, letters: int = 0, 
            **totals: Any) -> Sample:  # fmt: skip
     """A road of one stream, trade, through which 1000 events went; ``totals`` say what is different."""
     same = dict.fromkeys(("events", "delivered", "consumed", "accepted_rows"), 1000) | totals
-    by_stream = ("sent", "events", "dropped", "delivered", "consumed", "redelivered", "accepted_rows", "rejected_rows")
+    by_stream = (
+        "sent",
+        "events",
+        "dropped",
+        "copies",
+        "delivered",
+        "consumed",
+        "redelivered",
+        "accepted_rows",
+        "rejected_rows",
+    )
     words = {name: {"trade": same[name]} if same.get(name) else {} for name in by_stream}
     return {
         "time": time,

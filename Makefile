@@ -12,7 +12,7 @@ test: setup ## every test, the real broker and engine included
 
 setup: .venv/.installed
 
-.venv/.installed: constraints.txt pyproject.toml
+.venv/.installed: constraints.txt pyproject.toml $(wildcard wsadapter/*.c wsadapter/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wsadapter needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt

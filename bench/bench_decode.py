@@ -22,7 +22,7 @@ import msgspec
 
 from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.exchanges.binance import BinanceFutures
-from wsadapter.exchanges.decimals import is_plain, split_book
+from wsadapter.exchanges.decimals import are_plain, plain_in_python, split_book, split_in_python
 
 CALLS = 50
 Candidate = Callable[[], object]
@@ -154,13 +154,18 @@ def ways_table(rounds: int) -> dict[str, float]:
         return all(one(text) for column in columns for text in column) and columns
 
     ways: dict[str, Candidate] = {
-        "2 texts: JSON array": lambda: is_plain(f"[{p},{q}]", b"[,]"),
+        "2 texts": lambda: are_plain(p, q),
+        "2 texts: JSON array": lambda: plain_in_python(p, q),
         "2 texts: one expression": lambda: two(f"{p},{q}"),
         "2 texts: an expression each": lambda: one(p) and one(q),
         "2 texts: float and characters": by_float,
-        "4 texts: JSON array": lambda: is_plain(f"[{p},{q},{p},{q}]", b"[,,,]"),
-        "8 texts: JSON array": lambda: is_plain(f"[{p},{q},{p},{q},{p},{q},{p},{q}]", b"[,,,,,,,]"),
-        "40 levels: flat text": lambda: split_book(side, side),
+        "4 texts": lambda: are_plain(p, q, p, q),
+        "4 texts: JSON array": lambda: plain_in_python(p, q, p, q),
+        "8 texts": lambda: are_plain(p, q, p, q, p, q, p, q),
+        "8 texts: JSON array": lambda: plain_in_python(p, q, p, q, p, q, p, q),
+        "40 levels": lambda: split_book(side, side),
+        "40 levels, looked at": lambda: [list(column) for column in split_book(side, side)],
+        "40 levels: flat text": lambda: split_in_python(side, side),
         "40 levels: tuples, an expression each": by_pairs,
         "40 levels: tuples, unchecked": lambda: (pairs(side), pairs(side)),
     }

@@ -24,10 +24,10 @@ from bench.accounts import median, percentile
 from bench.ingest import plan
 from bench.processes import PREFIX, BenchFailed
 from wsadapter import doorbell, ring
-from wsadapter.builders import BUILDERS
 from wsadapter.exchanges.binance import BinanceFutures
+from wsadapter.records import encode, messages
 from wsadapter.shm import Segment
-from wsadapter.streams import BY_EVENT
+from wsadapter.streams import BY_EVENT, BY_KIND
 
 RECORD_BYTES: Final = 110
 FRAMES: Final = 4000
@@ -80,26 +80,30 @@ def bare_decoder(samples: Mapping[str, bytes]) -> Callable[[Any], object]:
 
 def codec_costs(rounds: int) -> dict[str, dict[str, float]]:
     """us by kind of frame: ``bare`` typed decoding, ``receive`` (checks and event included), ``encode`` into a ring
-    record, ``build`` of key and value from it. ``all`` is the mix."""
+    record, ``build`` of key and value from it (all of a kind at once). ``all`` is the mix."""
     venue = BinanceFutures(plan("ws://x", "all"))
     made = frames.tape().make(FRAMES, "all", frames.CHANNELS, True)
     bare = bare_decoder(dict(made))
     by_kind: dict[str, list[memoryview]] = {"all": [memoryview(payload) for _, payload in made]}
     for kind, payload in made:
         by_kind.setdefault(kind, []).append(memoryview(payload))
-    encode = msgspec.msgpack.Encoder().encode
     found = {}
     for kind, payloads in by_kind.items():
         venue.open()
-        events = [venue.receive(payload, EPOCH)[0] for payload in payloads]
-        records = [(BUILDERS[BY_EVENT[type(event)].kind], encode(event)) for event in events]
+        events: list[Any] = [venue.receive(payload, EPOCH)[0] for payload in payloads]
+        records = [(4096, BY_EVENT[type(event)].kind, encode(event)) for event in events]
+        lists: dict[int, list[Any]] = {kind: [] for kind in BY_KIND}
         found[kind] = {
             "bare": best_us(bare, payloads, rounds),
             "receive": best_us(lambda payload: venue.receive(payload, EPOCH), payloads, rounds, venue.open),
             "encode": best_us(encode, events, rounds),
-            "build": best_us(lambda record: record[0](record[1], EPOCH, 4096), records, rounds),
+            "build": best_us(functools.partial(_build, lists), [records], rounds) / len(records),
         }
     return found
+
+
+def _build(lists: dict[int, list[Any]], records: list[Any]) -> None:
+    messages(records, EPOCH, lists)
 
 
 def wake_up(count: int) -> dict[str, float]:

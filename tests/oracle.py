@@ -10,8 +10,8 @@ import urllib.parse
 import urllib.request
 from collections import Counter
 
-import msgspec
 from eventually import eventually
+from ring_records import event_of
 
 from wsadapter.errors import SegmentError
 from wsadapter.events import Gap, Kline
@@ -51,10 +51,10 @@ class RingWatcher(threading.Thread):
                 for position, kind, payload in records:
                     spec = BY_KIND[kind]
                     identity = (spec.name, reader.epoch, position)
-                    if spec.event is Kline and not msgspec.msgpack.decode(payload, type=Kline).closed:
+                    if spec.event is Kline and not event_of(kind, payload).closed:
                         self.open_candles.add(identity)
                     elif spec.event is Gap:
-                        self._take_gap(msgspec.msgpack.decode(payload, type=Gap), identity)
+                        self._take_gap(event_of(kind, payload), identity)
                     else:
                         self.published.add(identity)
 

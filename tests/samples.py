@@ -1,6 +1,8 @@
 """One event of every stream type, with every optional field present or absent; `random_event` makes more."""
 
 import random
+from enum import IntEnum
+from typing import Any
 
 from wsadapter.events import (
     BookTicker,
@@ -18,6 +20,7 @@ from wsadapter.events import (
     Trade,
     UpdateType,
 )
+from wsadapter.streams import SPECS, Column, columns
 
 NS = 1_790_771_371_858_000_000
 
@@ -69,3 +72,31 @@ def sparse() -> list[Event]:
 def random_trades(seed: int, count: int, symbols: tuple[str, ...] = ("BTCUSDT", "ETHUSDT")) -> list[Trade]:
     rng = random.Random(seed)
     return [trade(number, rng.choice(symbols)) for number in range(1, count + 1)]
+
+
+ENUM_MEMBERS: dict[str, list[IntEnum]] = {"source": [*Source], "update_type": [*UpdateType], "side": [*Side]}
+
+
+def random_event(dice: random.Random) -> Event:
+    """Any stream type, any optional field present or not, texts of any language, numbers of any size."""
+    event: Any = dice.choice(SPECS).event
+    made: Event = event(**{column.field: _random_value(column, dice) for column in columns(event)})
+    return made
+
+
+def _random_value(column: Column, dice: random.Random) -> object:
+    if column.nullable and dice.random() < 0.4:
+        return None
+    if column.repeated:
+        return [_random_text(dice) for _ in range(dice.randrange(4))]
+    if column.enum:
+        return dice.choice(ENUM_MEMBERS[column.field])
+    if column.type == "Bool":
+        return dice.random() < 0.5
+    if column.time or column.type == "Int64":
+        return dice.choice((0, 1, -1, 127, 128, 2**63 - 1, -(2**63), dice.randrange(2**62)))
+    return _random_text(dice)
+
+
+def _random_text(dice: random.Random) -> str:
+    return dice.choice(("", "0", "57000.10", "币安人生USDT", "é", "\x00", "x" * dice.randrange(100)))

@@ -8,6 +8,7 @@ Field names and their order are the contract of `proto/wsadapter/v1/market.proto
 test fails when the three disagree. The annotations carry the ClickHouse type, see `wsadapter.streams`.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 from typing import Annotated, ClassVar
 
@@ -123,7 +124,8 @@ class Ticker(Event, array_like=True, gc=False):
 
 class Depth(Event, array_like=True, gc=False):
     """A book, or a change of one. ``level_limit`` is the snapshot's depth, 0 for a diff. The four lists are parallel
-    per side, best price first as the venue sends them."""
+    per side, best price first as the venue sends them; they are sequences that equal a list, and may make their texts
+    only when looked at."""
 
     stream_type = StreamType.DEPTH
 
@@ -132,10 +134,10 @@ class Depth(Event, array_like=True, gc=False):
     first_update_id: int | None
     last_update_id: int | None
     previous_update_id: int | None
-    bid_price: list[Price]
-    bid_quantity: list[Price]
-    ask_price: list[Price]
-    ask_quantity: list[Price]
+    bid_price: Sequence[Price]
+    bid_quantity: Sequence[Price]
+    ask_price: Sequence[Price]
+    ask_quantity: Sequence[Price]
 
 
 class Trade(Event, array_like=True, gc=False):

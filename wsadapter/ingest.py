@@ -25,6 +25,7 @@ from wsadapter.gaps import ConnectionGap, Dropped, identity
 from wsadapter.gauges import Gauges
 from wsadapter.lifecycle import Child, run_child
 from wsadapter.log import get_logger
+from wsadapter.records import encode
 from wsadapter.ring import RingWriter
 from wsadapter.stats import StatsPage
 from wsadapter.stats_fields import DECODE_ERROR_KINDS
@@ -43,7 +44,6 @@ class RingPublisher:
 
     def __init__(self, writer: RingWriter, doorbell_fd: int, page: StatsPage, plan: ConnectionPlan) -> None:
         self._writer, self._doorbell, self._page = writer, doorbell_fd, page
-        self._encode = msgspec.msgpack.Encoder().encode
         self._write = writer.try_write
         self._cells = page.cells
         self._kinds = {
@@ -74,7 +74,7 @@ class RingPublisher:
             event.last_gap_ns = max(gap_ns, event.last_gap_ns or 0)
         kind, counter = self._kinds[type_]
         try:
-            written = self._write(kind, self._encode(event))
+            written = self._write(kind, encode(event))
         except RecordTooLarge as error:
             self.on_error("oversize", str(error))
             return
@@ -167,7 +167,7 @@ class RingPublisher:
         if gap.stream and gap.ended_ns is not None:
             gap.gap_id = self._lasting.get(identity(gap), "")
             gap.version = 2 if gap.gap_id else 1
-        if not self._write(kind, self._encode(gap)):
+        if not self._write(kind, encode(gap)):
             return False
         self._cells[counter] += 1
         if gap.stream and gap.ended_ns is None:

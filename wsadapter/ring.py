@@ -49,7 +49,8 @@ import sys
 from wsadapter.errors import RecordTooLarge, SegmentError
 from wsadapter.shm import Segment
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
+"""2: a payload is a key and a message, not msgpack (`wsadapter.records`)."""
 MAGIC = 0x57534152  # "WSAR"
 DATA = 4096
 """Where the records begin; also what a ring costs beside its capacity."""

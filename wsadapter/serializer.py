@@ -16,27 +16,28 @@ Owns the read side of its rings, its spool and its stats page.
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from google.protobuf.message import DecodeError
 
 from wsadapter import doorbell
-from wsadapter.builders import BAD_RECORD, BUILDERS, RENEW_AFTER, renew
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.histogram import Histogram
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
+from wsadapter.records import Record, key_of, message_of, messages
 from wsadapter.ring import RingReader
-from wsadapter.spool_segment import Record
+from wsadapter.spool_segment import Record as SpoolRecord
 from wsadapter.spooling import Mode, Spooling
 from wsadapter.spools import Spools
 from wsadapter.stats import StatsPage
-from wsadapter.streams import BY_KIND, DEAD_LETTER, SPECS
+from wsadapter.streams import BY_KIND, BY_STREAM, DEAD_LETTER, SPECS
 from wsadapter.threads import Threads
 from wsadapter.topics import ensure_topics, producer_config, topic_name
 
@@ -57,6 +58,11 @@ DEAD_LETTER_BYTES: Final = 256 * 1024
 """A dead letter carries at most this much of what it is about."""
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 """Broker or client says no to this message for ever: it becomes a dead letter and is passed."""
+
+GAP: Final = BY_STREAM["gap"].kind
+"""A gap's name is the identity of its first record, which its writer did not know."""
+Batches = dict[int, list[dict[str, Any]]]
+"""Kind -> messages for `Producer.produce_batch`."""
 
 log = get_logger()
 
@@ -172,7 +178,6 @@ class Serializer:
         """Kind -> messages in the client's queue."""
         self._begun_at = 0
         self._queued_at = 0.0
-        self._built = 0
         self._spooled, self._taken = page.index("spooled_total"), 0
         self._lost, self._passed = page.index("spool_lost_total"), 0
         self._topics_made = _make_topics(child)
@@ -190,7 +195,7 @@ class Serializer:
 
     def _deliver(self) -> bool:
         """One batch of every ring; False when there was nothing to read, or the deadline came first."""
-        batches: dict[int, list[dict[str, Any]]] = {kind: [] for kind in BY_KIND}
+        batches: Batches = {kind: [] for kind in BY_KIND}
         for reader in self._readers:
             self._build(reader.epoch, reader.poll(BATCH_RECORDS), batches)
         if not self._produce(batches) and not len(self._outbox.producer):
@@ -217,9 +222,9 @@ class Serializer:
         self._topics_made.result()
         return True
 
-    def send(self, records: Sequence[Record]) -> None:
+    def send(self, records: Sequence[SpoolRecord]) -> None:
         """Build and queue records from the spool."""
-        batches: dict[int, list[dict[str, Any]]] = {kind: [] for kind in BY_KIND}
+        batches: Batches = {kind: [] for kind in BY_KIND}
         for epoch, run in groupby(records, itemgetter(0)):
             self._build(epoch, [record[1:] for record in run], batches)
         self._produce(batches)
@@ -251,31 +256,27 @@ class Serializer:
                 log.warning("records are kept on the spool for the next start", records=records)
         self._spools.close()
 
-    def _build(
-        self, epoch: int, records: Iterable[tuple[int, int, bytes]], batches: dict[int, list[dict[str, Any]]]
-    ) -> None:
-        builders = BUILDERS
-        for position, kind, payload in records:
+    def _build(self, epoch: int, records: list[Record], batches: Batches) -> None:
+        """Append the records' messages to the batches of their kinds, in order."""
+        plain = {kind: batch for kind, batch in batches.items() if kind != GAP}
+        for record in messages(records, epoch, plain):
+            position, kind, payload = record
             try:
-                key, value = builders[kind](payload, epoch, position)
-            except (*BAD_RECORD, KeyError) as error:
+                value = message_of(record, epoch).SerializeToString()
+            except (DecodeError, ValueError) as error:
                 origin = f"{epoch}:{position}".encode()
                 self._outbox.dead_letter("encode", self._topics.get(kind, "?"), origin, payload, repr(error))
                 continue
-            batches[kind].append({"key": key, "value": value})
-            self._built += 1
-        if self._built >= RENEW_AFTER:
-            self._built = 0
-            renew()
+            batches[kind].append({"key": key_of(payload), "value": value})
 
-    def _produce(self, batches: dict[int, list[dict[str, Any]]]) -> int:
+    def _produce(self, batches: Batches) -> int:
         """Queue what was built; how many messages."""
         self._begun_at = time.monotonic_ns()
-        for kind, messages in batches.items():
-            if messages:
-                self._outbox.send(self._topics[kind], messages)
-                self._cells[self._produced[kind]] += len(messages)
-                self._queued[kind] = len(messages)
+        for kind, batch in batches.items():
+            if batch:
+                self._outbox.send(self._topics[kind], batch)
+                self._cells[self._produced[kind]] += len(batch)
+                self._queued[kind] = len(batch)
         self._queued_at = time.monotonic()
         count = sum(self._queued.values())
         self._cells[self._outstanding] = count

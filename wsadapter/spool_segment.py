@@ -20,7 +20,8 @@ from typing import Final
 Record = tuple[int, int, int, bytes]
 """(epoch, position, kind, payload), as it was in the ring."""
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""2: a payload is a key and a message, not msgpack (`wsadapter.records`)."""
 SUFFIX: Final = ".spool"
 DAMAGED_SUFFIX: Final = ".damaged"
 CHUNK: Final = 1 << 20

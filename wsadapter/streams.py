@@ -5,7 +5,7 @@ insert. A new stream type is one Struct in `events`, one message in the proto fi
 each exchange that offers it). Owns nothing at run time; imports no role and no protobuf.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Final, get_args, get_origin, get_type_hints
 
@@ -134,7 +134,7 @@ def _column(field: str, hint: object) -> Column:
     if isinstance(hint, UnionType) or str(get_origin(hint)) == "typing.Union":
         (hint,) = (a for a in get_args(hint) if a is not NoneType)
         nullable = True
-    if get_origin(hint) is list:
+    if get_origin(hint) is Sequence:
         (hint,) = get_args(hint)
         repeated = True
     name = field.removesuffix("_ns")

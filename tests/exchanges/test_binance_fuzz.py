@@ -5,7 +5,6 @@ import random
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
 from exchanges.binance_oracle import RECEIVED, exchange, symbols_in
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from wsadapter.events import Event
 from wsadapter.exchanges.base import Acked, Bad, Item, Refused, Reply
+from wsadapter.records import encode
 from wsadapter.stats_fields import DECODE_ERROR_KINDS
 from wsadapter.streams import columns
 
@@ -51,7 +51,7 @@ def check_event(event: Event) -> None:
             assert -(2**63) <= value < 2**63, column.field
         else:
             assert isinstance(value, str), column.field
-    msgspec.msgpack.encode(event)
+    encode(event)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=range(len(SAMPLES)))

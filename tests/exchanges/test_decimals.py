@@ -1,5 +1,6 @@
 """Plain decimals and nothing else, whichever way they are checked."""
 
+import copy
 import json
 import re
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.exchanges.decimals import NotPlain, is_plain, split_book
+from wsadapter.exchanges.decimals import NotPlain, are_plain, plain_in_python, split_book, split_in_python
 
 PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 NOT_PLAIN = [
@@ -44,20 +45,22 @@ def plain(text: str) -> bool:
 
 @pytest.mark.parametrize("text", PLAIN_ONES)
 def test_plain_decimals_pass(text: str) -> None:
-    assert is_plain(f"[{text},{text}]", b"[,]")
+    for check in (are_plain, plain_in_python):
+        assert check(text)
+        assert check(text, text)
 
 
 @pytest.mark.parametrize("text", NOT_PLAIN, ids=ascii)
 def test_anything_else_does_not(text: str) -> None:
-    assert not is_plain(f"[1,{text}]", b"[,]")
-    assert not is_plain(f"[{text},1]", b"[,]")
+    for check in (are_plain, plain_in_python):
+        assert not check(text)
+        assert not check("1", text)
+        assert not check(text, "1")
 
 
-@given(st.lists(texts, min_size=2, max_size=5))
-def test_an_array_is_plain_when_each_value_is(values: list[str]) -> None:
-    array, bare = f"[{','.join(values)}]", b"[" + b"," * (len(values) - 1) + b"]"
-
-    assert is_plain(array, bare) == all(map(plain, values))
+@given(st.lists(texts, min_size=1, max_size=10))
+def test_texts_are_plain_when_each_is(values: list[str]) -> None:
+    assert are_plain(*values) == plain_in_python(*values) == all(map(plain, values))
 
 
 levels = st.lists(st.tuples(numbers, numbers), max_size=6)
@@ -78,6 +81,7 @@ def test_a_book_is_taken_apart(bids: list[tuple[str, str]], asks: list[tuple[str
     book = [json.dumps(side, separators=separators).encode() for side in (bids, asks)]
 
     assert split_book(*book) == columns(bids, asks)
+    assert split_in_python(*book) in (None, columns(bids, asks))
 
 
 @given(any_levels, any_levels, st.booleans())
@@ -112,3 +116,27 @@ def test_very_many_levels() -> None:
     side = [[str(n), "1"] for n in range(5000)]
 
     assert split_book(msgspec.json.encode(side), b"[]")[0] == [price for price, _ in side]
+
+
+def test_a_column_is_a_sequence_of_texts() -> None:
+    prices, quantities, none, _ = split_book(b'[["61800.20","2.909"],["61800.1","0"],["1","7"]]', b"[]")
+
+    assert (len(prices), prices[0], prices[-1], prices[1:]) == (3, "61800.20", "1", ["61800.1", "1"])
+    assert list(quantities) == ["2.909", "0", "7"] == quantities == copy.copy(quantities)
+    assert repr(quantities) == "['2.909', '0', '7']"
+    assert quantities != prices
+    assert "0" in quantities
+    assert len(none) == 0 == len(list(none))
+    assert not none
+    with pytest.raises(IndexError):
+        prices[3]
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_are_read_beyond_a_side(side: bytes) -> None:
+    for each in (side, b"[[" + side, b'[["1","2"]' + side, b'[["1' + side, b'[["1","' + side):
+        try:
+            found = split_book(each, b"[]")
+        except (NotPlain, msgspec.DecodeError, UnicodeDecodeError):
+            continue
+        assert [[p, q] for p, q in zip(found[0], found[1], strict=True)] == json.loads(each)

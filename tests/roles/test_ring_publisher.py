@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from ring_records import event_of
 from samples import NS, full, trade
 
 from wsadapter import doorbell, ring, stats_fields
@@ -15,7 +16,6 @@ from wsadapter.ingest import RingPublisher
 from wsadapter.ring import RingReader, RingWriter
 from wsadapter.shm import Segment
 from wsadapter.stats import StatsPage
-from wsadapter.streams import BY_KIND
 
 CAPACITY = 65_536
 PLAN = ConnectionPlan("binance-market-0", "binance", "ws://127.0.0.1:1/market/stream", (), ("BTCUSDT", "ETHUSDT"))
@@ -41,10 +41,7 @@ class Bench:
 
     def read(self) -> list[Any]:
         """All published events, done with."""
-        events = [
-            (position, msgspec.msgpack.decode(payload, type=BY_KIND[kind].event))
-            for position, kind, payload in self.reader.poll(1_000_000)
-        ]
+        events = [(position, event_of(kind, payload)) for position, kind, payload in self.reader.poll(1_000_000)]
         self.reader.commit(self.reader.position)
         for position, event in events:
             if isinstance(event, Gap) and not event.gap_id:

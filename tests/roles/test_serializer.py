@@ -3,10 +3,9 @@
 import itertools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from eventually import eventually
@@ -16,8 +15,10 @@ from samples import NS, full, sparse, trade
 from wsadapter import config as configuration
 from wsadapter import doorbell, ring, stats_fields
 from wsadapter.config import Config
+from wsadapter.events import Event
 from wsadapter.lifecycle import RingRef
 from wsadapter.pb import market_pb2
+from wsadapter.records import encode
 from wsadapter.ring import RingReader, RingWriter
 from wsadapter.shm import Segment
 from wsadapter.streams import BY_EVENT, SPECS
@@ -75,8 +76,8 @@ def road(kafka: str, tmp_path: Path) -> Iterator[Road]:
     made.close()
 
 
-def records(events: list[object]) -> list[tuple[int, bytes]]:
-    return [(BY_EVENT[type(e)].kind, msgspec.msgpack.encode(e)) for e in events]
+def records(events: Sequence[Event]) -> list[tuple[int, bytes]]:
+    return [(BY_EVENT[type(e)].kind, encode(e)) for e in events]
 
 
 def log(config: Config, stream: str) -> list[tuple[int, bytes, bytes]]:
@@ -99,7 +100,7 @@ def log(config: Config, stream: str) -> list[tuple[int, bytes, bytes]]:
 def test_every_stream_type_reaches_its_topic(road: Road) -> None:
     events = full() + sparse()
     road.serializer.start()
-    road.publish(*records(list(events)))
+    road.publish(*records(events))
     eventually(lambda: road.unread() == 0, 20)
 
     for spec in SPECS:
@@ -111,10 +112,10 @@ def test_every_stream_type_reaches_its_topic(road: Road) -> None:
 
 def test_a_record_that_is_no_event_goes_to_the_dead_letters(road: Road) -> None:
     road.serializer.start()
-    road.publish((4, b"\xc1 not msgpack"), *records([trade(1)]))
+    road.publish((4, b"\xc1 no record"), *records([trade(1)]))
     eventually(lambda: road.unread() == 0, 20)
 
-    assert [m[2] for m in log(road.config, "dead_letter")] == [b"\xc1 not msgpack"]
+    assert [m[2] for m in log(road.config, "dead_letter")] == [b"\xc1 no record"]
     assert len(log(road.config, "trade")) == 1
     assert road.serializer.page['dead_letters_total{reason="encode"}'] == 1
 

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import msgspec
 import psutil
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -19,6 +18,7 @@ from wsadapter import doorbell, ring, stats_fields
 from wsadapter.embedded.servers import KafkaServer
 from wsadapter.lifecycle import ChildState, RingRef
 from wsadapter.pb import market_pb2
+from wsadapter.records import encode
 from wsadapter.ring import RingReader, RingWriter
 from wsadapter.shm import Segment
 from wsadapter.streams import BY_EVENT
@@ -47,7 +47,7 @@ class Feed(threading.Thread):
             for _ in range(self.rate // 100):
                 number += 1
                 symbol = SYMBOLS[number % len(SYMBOLS)]
-                if self._writer.try_write(KIND, msgspec.msgpack.encode(trade(number, symbol))):
+                if self._writer.try_write(KIND, encode(trade(number, symbol))):
                     self.published.append((symbol, self._writer.last_position, number))
                 else:
                     self.dropped += 1

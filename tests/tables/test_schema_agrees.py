@@ -1,5 +1,6 @@
 """Struct, protobuf message and table columns say the same thing, for every stream type."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -24,7 +25,7 @@ def parts(hint: Any) -> tuple[type, bool, bool]:
     optional = isinstance(hint, UnionType) or get_origin(hint) is Union
     if optional:
         (hint,) = (a for a in get_args(hint) if a is not NoneType)
-    repeated = get_origin(hint) is list
+    repeated = get_origin(hint) is Sequence
     if repeated:
         (hint,) = get_args(hint)
     if get_origin(hint) is Annotated:

@@ -34,7 +34,7 @@ from wsadapter.exchanges.binance_wire import (
     TickerWire,
     TradeWire,
 )
-from wsadapter.exchanges.decimals import NotPlain, is_plain, split_book
+from wsadapter.exchanges.decimals import NotPlain, are_plain, split_book
 from wsadapter.exchanges.sequences import Sequences
 
 EXCHANGE: Final = "binance"
@@ -55,7 +55,7 @@ class Context(Protocol):
 
 
 def agg_trade(d: AggTradeWire, x: Context, stream: str, received: int) -> list[Item]:
-    if not is_plain(f"[{d.p},{d.q}]", b"[,]"):
+    if not are_plain(d.p, d.q):
         raise NotPlain("aggTrade")
     symbol, number, first, last = d.s, d.a, d.f, d.l
     line, gap = x.sequences.agg_trades[symbol], None
@@ -75,7 +75,7 @@ def raw_trade(d: TradeWire, x: Context, stream: str, received: int) -> list[Item
     quantity "0", which must not become somebody's lowest price. It is dropped and counted, and its id is not missing.
     """
     is_none = d.X == "NA"
-    if not is_none and not is_plain(f"[{d.p},{d.q}]", b"[,]"):
+    if not is_none and not are_plain(d.p, d.q):
         raise NotPlain("trade")
     symbol, number = d.s, d.t
     line, gap = x.sequences.raw_trades[symbol], None
@@ -98,9 +98,9 @@ def book_ticker(d: BookTickerWire, x: Context, stream: str, received: int) -> li
     ask: str | None
     asks: str | None
     bid, bids, ask, asks = d.b, d.B, d.a, d.A
-    if not is_plain(f"[{bid},{bids},{ask},{asks}]", b"[,,,]"):
+    if not are_plain(bid, bids, ask, asks):
         # an empty side is rare: only then look closer
-        if not is_plain(f"[{bid or 0},{bids or 0},{ask or 0},{asks or 0}]", b"[,,,]"):
+        if not are_plain(bid or "0", bids or "0", ask or "0", asks or "0"):
             raise NotPlain("bookTicker")
         bid, bids, ask, asks = bid or None, bids or None, ask or None, asks or None
     symbol, number = d.s, d.u
@@ -122,7 +122,7 @@ def depth(d: DepthWire, x: Context, stream: str, received: int) -> list[Item]:
     if kind is None:
         return []
     update_type, level_limit = kind
-    bid_price, bid_quantity, ask_price, ask_quantity = split_book(bytes(d.b), bytes(d.a))
+    bid_price, bid_quantity, ask_price, ask_quantity = split_book(d.b, d.a)
     symbol, last, previous = d.s, d.u, d.pu
     line, gap = x.sequences.books[symbol], None
     if not level_limit:
@@ -141,18 +141,16 @@ def depth(d: DepthWire, x: Context, stream: str, received: int) -> list[Item]:
 def kline(d: KlineWire, x: Context, stream: str, received: int) -> list[Item]:
     k = d.k
     quote, taker, taker_quote = k.q, k.V, k.Q
-    if not is_plain(f"[{k.o},{k.h},{k.l},{k.c},{k.v},{quote},{taker},{taker_quote}]", b"[,,,,,,,]"):
-        if not is_plain(f"[{k.o},{k.h},{k.l},{k.c},{k.v},{quote or 0},{taker or 0},{taker_quote or 0}]", b"[,,,,,,,]"):
-            raise NotPlain("kline")
-        quote, taker, taker_quote = quote or None, taker or None, taker_quote or None
+    if not are_plain(k.o, k.h, k.l, k.c, k.v, quote or "0", taker or "0", taker_quote or "0"):
+        raise NotPlain("kline")
     symbol, interval, first, last = d.s, k.i, k.f, k.L
     line, gap = x.sequences.klines[symbol], None
     if k.x or interval not in line.grid:
         gap = x.sequences.candle(line, interval, k.t, k.T, k.x, received)
     candle = Kline(
         EXCHANGE, symbol, d.E * MS, None, received, WEBSOCKET, x.connection, line.gap_ns,
-        interval, k.t * MS, k.T * MS, k.o, k.h, k.l, k.c, k.v, quote, k.n, taker, taker_quote, k.x,
-        first if first >= 0 else None, last if last >= 0 else None,
+        interval, k.t * MS, k.T * MS, k.o, k.h, k.l, k.c, k.v, quote or None, k.n, taker or None, taker_quote or None,
+        k.x, first if first >= 0 else None, last if last >= 0 else None,
     )  # fmt: skip
     return [candle] if gap is None else [gap, candle]
 
@@ -160,11 +158,10 @@ def kline(d: KlineWire, x: Context, stream: str, received: int) -> list[Item]:
 def ticker(d: TickerWire, x: Context, stream: str, received: int) -> list[Item]:
     """``C`` is where the 24 hours end, not when the engine did something: there is no transaction time."""
     change, percent = d.p or None, d.P or None
-    if not is_plain(
-        f"[{(change or '0').removeprefix('-')},{(percent or '0').removeprefix('-')},{d.w or 0},{d.c},{d.Q or 0},"
-        f"{d.o or 0},{d.h or 0},{d.l or 0},{d.v or 0},{d.q or 0}]",
-        b"[,,,,,,,,,]",
-    ):
+    if not are_plain(
+        (change or "0").removeprefix("-"), (percent or "0").removeprefix("-"), d.w or "0", d.c, d.Q or "0",
+        d.o or "0", d.h or "0", d.l or "0", d.v or "0", d.q or "0",
+    ):  # fmt: skip
         raise NotPlain("24hrTicker")
     opened, closed, first, last = d.O, d.C, d.F, d.L
     return [
@@ -181,7 +178,7 @@ def mark_price(d: MarkPriceWire, x: Context, stream: str, received: int) -> list
     """Perpetuals carry their funding: rate and next time go along, and as a `FundingRate` when they change. Contracts
     without funding send ``T`` 0 or ``r`` ""."""
     rate, due = d.r or None, d.T
-    if not is_plain(f"[{d.p},{d.i or 0},{d.P or 0},{(rate or '0').removeprefix('-')}]", b"[,,,]"):
+    if not are_plain(d.p, d.i or "0", d.P or "0", (rate or "0").removeprefix("-")):
         raise NotPlain("markPriceUpdate")
     if not due or rate is None:
         rate = due_ns = None
@@ -204,7 +201,7 @@ def mark_price(d: MarkPriceWire, x: Context, stream: str, received: int) -> list
 
 def force_order(d: ForceOrderWire, x: Context, stream: str, received: int) -> list[Item]:
     o = d.o
-    if not is_plain(f"[{o.p},{o.q},{o.ap or 0},{o.z or 0}]", b"[,,,]"):
+    if not are_plain(o.p, o.q, o.ap or "0", o.z or "0"):
         raise NotPlain("forceOrder")
     return [
         Liquidation(

@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from picows import WSCloseCode, WSProtocolError, WSTransport
 
+from wsadapter.attempts import BUSY_SECONDS, Attempts
 from wsadapter.backoff import Backoff
 from wsadapter.connection_config import ConnectionConfig
 from wsadapter.dial import DialFailed, Endpoint, dial
@@ -41,8 +42,9 @@ class GivenUp(ServiceUnavailable):
 
 
 class Connection:
-    """``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason) and ``copies`` (events that two
-    sockets brought, by stream word) only grow."""
+    """``attempts`` grants every dial. ``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason),
+    ``copies`` (events that two sockets brought, by stream word), ``dials`` and ``delayed`` (those that had to wait for
+    the venue's limit) only grow."""
 
     def __init__(
         self,
@@ -50,6 +52,7 @@ class Connection:
         config: ConnectionConfig,
         hooks: Hooks,
         tls: ssl.SSLContext | None,
+        attempts: Attempts,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.plan = plan
@@ -58,12 +61,13 @@ class Connection:
         self.decode_errors: Counter[str] = Counter()
         self.reconnects: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
-        self.refused = 0
+        self.refused = self.dials = self.delayed = 0
         self.connected_ns = 0
         """Since when the socket is up, 0 = it is not."""
         self.subscribed = asyncio.Event()
         """Set while every subscription of the socket has its answer."""
         self._config, self._hooks, self._tls, self._dice = config, hooks, tls, dice
+        self._attempts = attempts
         self._retries = Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)
         self._stop = asyncio.Event()
         self._session: Session | None = None
@@ -174,7 +178,7 @@ class Connection:
         """None when told to stop meanwhile."""
         config = self._config
         endpoint = Endpoint(self.plan.url, config.connect_timeout, config.max_message_size, config.read_buffer_size)
-        dialing = asyncio.ensure_future(dial(endpoint, session, self._tls))
+        dialing = asyncio.ensure_future(self._dial_when_granted(endpoint, session))
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((dialing, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -184,6 +188,19 @@ class Connection:
             if not dialing.done():
                 dialing.cancel()
                 await asyncio.wait((dialing,))
+
+    async def _dial_when_granted(self, endpoint: Endpoint, session: Session) -> WSTransport:
+        waits = False
+        while wait := self._attempts.take():
+            if wait > BUSY_SECONDS and not waits:
+                waits = True
+                self.delayed += 1
+                logger.warning(
+                    "%s: the venue's limit of attempts is reached, %.1f s to wait", self.plan.connection, wait
+                )
+            await asyncio.sleep(wait)
+        self.dials += 1
+        return await dial(endpoint, session, self._tls)
 
     def _broken(self, error: WSProtocolError) -> Lost:
         """What picows itself found wrong with a frame."""

@@ -21,7 +21,8 @@ class Gauges:
             for name in connection.exchange.last_receive_ns
         ]
         self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
-        counted = ("frames_total", "bytes_total", "error_count", "reconnect_count")
+        counted = ("frames_total", "bytes_total", "error_count", "reconnect_count",
+                   "connection_attempts_total", "connection_attempts_delayed_total")  # fmt: skip
         self._before = {name: page[name] for name in counted}
         self._behind = {w: page.index(f'out_of_order_total{{stream="{w}"}}') for w in NUMBERED_WORDS}
         self._behind_before = {word: self._cells[index] for word, index in self._behind.items()}
@@ -36,6 +37,8 @@ class Gauges:
             "bytes_total": connection.tally.bytes,
             "error_count": connection.error_count,
             "reconnect_count": connection.losses,
+            "connection_attempts_total": connection.dials,
+            "connection_attempts_delayed_total": connection.delayed,
         }
         for name, count in now.items():
             page[name] = self._before[name] + count

@@ -36,6 +36,8 @@ HELP: Final[Mapping[str, str]] = {
     "clickhouse_up": "1 when ClickHouse answers this process.",
     "clients": "Connections that the loopback venue serves.",
     "connected_since_seconds": "When the connection was made, seconds since the epoch; 0 when it is down.",
+    "connection_attempts_delayed_total": "Attempts to connect that waited for the venue's limit.",
+    "connection_attempts_total": "Attempts to connect, for whatever reason.",
     "connection_up": "1 when the WebSocket connection is up.",
     "copies_total": "Events that came twice, by two sockets or connections, and were passed on once.",
     "consumed_total": "Messages read from Kafka.",

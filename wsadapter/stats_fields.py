@@ -50,6 +50,7 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
         *CHILD,
         "frames_total", "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
         "last_receive_ns", "open_candles_total", "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        "connection_attempts_total", "connection_attempts_delayed_total",
         *labelled("events_total", "stream", STREAM_WORDS),
         *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
         *labelled("reconnects_total", "reason", RECONNECT_REASONS),

@@ -7,8 +7,10 @@ import pytest
 from client.loopback_ws import CLOSE, TEXT, Loopback, Peer, behave, frame, run, trade, until
 from client.recording import Recording, config
 
+from wsadapter.attempts import OwnAttempts
 from wsadapter.backoff import Backoff
 from wsadapter.client import Client, GivenUp, SubscriptionState
+from wsadapter.exchanges.base import AttemptLimit
 from wsadapter.retries import BANNED_SECONDS, STABLE_SECONDS, Retries
 from wsadapter.session import Lost
 
@@ -214,6 +216,25 @@ def test_a_connection_that_delivers_is_no_failure() -> None:
             client = Client(config(venue, max_reconnects=2), handler)
             task = asyncio.create_task(client.start())
             await until(lambda: len(handler.lost) >= 5)
+            await client.stop()
+            await task
+
+    run(body())
+
+
+def test_attempts_wait_for_the_venues_limit() -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.request_head()
+        peer.respond("503 Service Unavailable")
+
+    async def body() -> None:
+        async with Loopback(refuse) as venue:
+            client = Client(config(venue), Recording(), attempts=OwnAttempts(AttemptLimit(3, 60.0)))
+            (connection,) = client.connections
+            task = asyncio.create_task(client.start())
+            await until(lambda: connection.delayed)
+            await asyncio.sleep(0.2)
+            assert (len(venue.peers), connection.dials, connection.delayed) == (3, 3, 1)
             await client.stop()
             await task
 

@@ -62,6 +62,13 @@ class Cadence(Struct, frozen=True):
     rhythm: float = 0.0
 
 
+class AttemptLimit(Struct, frozen=True):
+    """At most so many attempts to connect in any so many seconds, from one address to one host of the venue."""
+
+    attempts: int
+    seconds: float
+
+
 class ConnectionPlan(Struct, frozen=True):
     """One connection: where to, and the desired state after every (re)connect. ``symbols`` are those of the whole feed,
     in the venue's own text: events of any other symbol are dropped and counted."""
@@ -119,6 +126,7 @@ class Exchange(Protocol):
     """Seconds after the last request by which every subscription must be acked or refused."""
     max_streams: int
     """Most subscriptions on one connection."""
+    attempt_limit: AttemptLimit
     max_life: float
     """Seconds after which the venue cuts a connection, 0 = never."""
 

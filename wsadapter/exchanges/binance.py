@@ -20,6 +20,7 @@ from wsadapter.events import Gap, Liquidation, MarketEvent, UpdateType
 from wsadapter.exchanges import binance_streams as streams
 from wsadapter.exchanges.base import (
     Acked,
+    AttemptLimit,
     Bad,
     ClosesSoon,
     ConnectionPlan,
@@ -84,6 +85,7 @@ class BinanceFutures:
     ack_timeout = 10.0
     max_streams = streams.MAX_STREAMS
     max_life = 86_400.0
+    attempt_limit = AttemptLimit(300, 300.0)
 
     def __init__(self, plan: ConnectionPlan) -> None:
         self.connection = plan.connection

@@ -1,0 +1,317 @@
+"""Rings of redundant connections, read as one: each `TwinReader` gives only what is to be published of its ring.
+
+It stands where a `RingReader` stands, in a serializer and its spool, and keeps their promise: nothing is lost, and what
+comes twice after a kill has the same epoch and position. Verdicts are those of `wsadapter.first_copy`.
+
+* **Verdicts stand.** A record that is polled again (a rewind, a spool that was full) gets the verdict that it had; new
+  ones are judged when all that were judged before are committed, ring by ring in one order (a round).
+* **Watermarks move after the acknowledgement and before head.** `commit` stores the states that the committed records
+  have led to, then moves the ring's head. Killed in between, the records are read again and are copies: they are
+  dropped, and that is right, for they were acknowledged.
+* **A restart judges alike.** Before a record leaves `poll` the page says up to where its ring has been judged. The next
+  process begins with the states of the last commit and reads each ring up to there first, in the same order: it comes
+  to the same verdicts (what was held then waits no more), so what was produced and not committed is produced again
+  under the same identity, never a twin's copy in its place.
+
+A gap of one connection is published with its state: ``repaired`` when another ring covered it, so that nothing is
+missing; its first record, while it lasts, is published as it is. Where no ring has what a numbered line misses and the
+ring that goes on has told no gap of it, one is put before the event, with the event's position.
+
+Owns the page of watermarks and the rings' heads. One process, one thread.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from wsadapter.events import Gap, Source, StreamType
+from wsadapter.first_copy import Jump, Lines, State, Verdict
+from wsadapter.lifecycle import RingRef
+from wsadapter.log import get_logger
+from wsadapter.places import PLACES_BY_KIND, Key, Place
+from wsadapter.records import Record, encode, key_of, message_of
+from wsadapter.ring import RingReader
+from wsadapter.streams import BY_KIND, BY_STREAM
+from wsadapter.twins import PATIENCE_NS, Hole, Twin, covered, waited
+from wsadapter.watermarks import Watermarks
+
+GAP: Final = BY_STREAM["gap"].kind
+LIQUIDATION: Final = BY_STREAM["liquidation"].kind
+CHUNK: Final = 4096
+JUDGED: Final = "judged"
+"""First word of the page's line about a ring; the second is its epoch."""
+
+log = get_logger()
+
+Copies = Callable[[str, int], None]
+"""(stream word, events dropped)"""
+
+
+class Merge:
+    """One group of rings and their page."""
+
+    def __init__(
+        self, page: Watermarks, count: Copies, now_ns: Callable[[], int] = time.time_ns,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:  # fmt: skip
+        self.page, self.count = page, count
+        self.now_ns, self.monotonic_ns = now_ns, monotonic_ns
+        self.lines = Lines({key: State(*state) for key, state in page.kept.items() if key[0] != JUDGED})
+        self.readers: list[TwinReader] = []
+        self._last = -1
+        """The ring that was judged last in this round."""
+        self._said = False
+
+    def may_judge(self, number: int) -> bool:
+        if not any(reader.pending for reader in self.readers):
+            self._last = -1
+        if number <= self._last:
+            return False
+        self._last = number
+        return True
+
+    def replaying(self) -> bool:
+        """Whether a ring has not come to where an earlier life judged it."""
+        return any(reader.judged < reader.resume for reader in self.readers)
+
+    def store(self, key: Key, state: State) -> None:
+        self.page.store(key, state)
+        if self.page.full and not self._said:
+            self._said = True
+            log.error("the page of watermarks is full: after a kill some lines may come twice", line=str(key))
+
+
+class TwinReader:
+    """A ring of a group. ``number``: which one, the same in every life."""
+
+    def __init__(self, merge: Merge, number: int, reader: RingReader) -> None:
+        self._merge, self._number, self._reader = merge, number, reader
+        self.epoch, self.capacity = reader.epoch, reader.capacity
+        self.twin = Twin(lambda: reader.tail == reader.position)
+        self._order = len(merge.readers)
+        self.judged = reader.head
+        """Records below this position have their verdict."""
+        self.resume = merge.page.kept.get((JUDGED, self.epoch), State())[-1]
+        """An earlier life has judged up to here."""
+        self._copies: dict[int, str] = {}
+        self._instead: dict[int, list[Record]] = {}
+        self._log: list[tuple[int, Key, State]] = []
+        """(position, line, its state from there on), not stored yet."""
+        self._told: dict[Key, tuple[int, int]] = {}
+        """Line -> first and last number that the ring itself said to be missing."""
+        self._held: tuple[int, int] | None = None
+        """Position of the record that waits, and since when (monotonic)."""
+        merge.readers.append(self)
+
+    @property
+    def position(self) -> int:
+        return self._reader.position
+
+    @property
+    def head(self) -> int:
+        return self._reader.head
+
+    @property
+    def tail(self) -> int:
+        return self._reader.tail
+
+    @property
+    def pending(self) -> bool:
+        """Judged and not committed."""
+        return self.judged > self._reader.head
+
+    @property
+    def holding(self) -> bool:
+        return self._held is not None
+
+    def used(self) -> int:
+        return self._reader.used()
+
+    def unread(self) -> int:
+        return self._reader.unread()
+
+    def rewind(self) -> None:
+        self._reader.rewind()
+
+    def release(self) -> None:
+        self._reader.release()
+
+    def poll(self, limit: int) -> list[Record]:
+        """Up to about ``limit`` records to be published; the cursor moves over the others too. Fewer means that there
+        are no more now: the ring is empty behind them, or waits for another."""
+        found: list[Record] = []
+        reader, judging, fresh = self._reader, self._merge.may_judge(self._order), False
+        while len(found) < limit and (records := reader.poll(min(CHUNK, limit - len(found)))):
+            for record in records:
+                position = record[0]
+                if position >= self.judged:
+                    if not judging or self._waits_for_others(position) or not self._judge(record):
+                        reader.position = position
+                        break
+                    self.judged, fresh = position + 8, True
+                if position in self._instead:
+                    found += self._instead[position]
+                elif position not in self._copies:
+                    found.append(record)
+            else:
+                continue
+            break
+        if fresh:
+            self._merge.store((JUDGED, self.epoch), State(high=self.judged))
+        return found
+
+    def commit(self, position: int) -> None:
+        """Everything below is acknowledged, or durable on the spool."""
+        final: dict[Key, State] = {}
+        done = 0
+        for at, key, state in self._log:
+            if at >= position:
+                break
+            final[key] = state
+            done += 1
+        del self._log[:done]
+        for key, state in final.items():
+            self._merge.store(key, state)
+        self._reader.commit(position)
+        for stream, count in Counter(self._forget(self._copies, position)).items():
+            self._merge.count(stream, count)
+        self._forget(self._instead, position)
+
+    def _forget(self, verdicts: dict[int, Any], position: int) -> list[Any]:
+        """Verdicts are in the order of their records."""
+        done = []
+        for at in verdicts:
+            if at >= position:
+                break
+            done.append(at)
+        return [verdicts.pop(at) for at in done]
+
+    # -- verdicts
+
+    def _waits_for_others(self, position: int) -> bool:
+        """First all rings come to where they were."""
+        return position >= self.resume and self._merge.replaying()
+
+    def _judge(self, record: Record) -> bool:
+        """Find the verdict; False: the record waits."""
+        position, kind, _ = record
+        read = PLACES_BY_KIND.get(kind)
+        if kind != GAP and (read is None or kind == LIQUIDATION):
+            return True
+        try:
+            message = message_of(record, self.epoch)
+        except (DecodeError, ValueError):
+            return True  # the serializer knows what to do with it
+        if kind == GAP:
+            judged = self._judge_gap(record, message)
+        else:
+            place = read(message) if read is not None else None
+            judged = place is None or self._judge_event(record, message, place)
+        if judged:
+            self.twin.saw(message.receive_time_ns)
+            self._held = None
+        elif self._held is None or self._held[0] != position:
+            self._held = position, self._merge.monotonic_ns()
+        return judged
+
+    def _judge_event(self, record: Record, message: Any, place: Place) -> bool:
+        lines, position, received_ns = self._merge.lines, record[0], message.receive_time_ns
+        before = lines.states.get(place.key)
+        verdict, jump = lines.judge(self._number, place, received_ns, False)
+        if verdict is Verdict.HOLD:
+            if not self._over(position, received_ns):
+                return False
+            verdict, jump = lines.judge(self._number, place, received_ns, True)
+        if (after := lines.states[place.key]) is not before:
+            self._log.append((position, place.key, after))
+        if verdict is Verdict.COPY:
+            self._copies[position] = BY_KIND[record[1]].name
+        elif jump is not None:
+            gap = _skipped(message, jump)
+            first, last = self._told.get(place.key, (0, 0))
+            if not (gap.first_missing and gap.last_missing and first <= gap.first_missing <= gap.last_missing <= last):
+                self._instead[position] = [(position, GAP, encode(gap)), record]
+        return True
+
+    def _judge_gap(self, record: Record, gap: Any) -> bool:
+        position, merge = record[0], self._merge
+        if gap.version == 1:
+            for key in merge.lines.unlink(self._number, gap.stream, gap.symbol):
+                self._log.append((position, key, merge.lines.states[key]))
+        ended_ns = gap.ended_ns if gap.HasField("ended_ns") else None
+        hole = Hole(gap)
+        hole.ended_ns = ended_ns
+        if ended_ns is not None:
+            if self._covers(gap, hole):
+                gap.repair_state = "repaired"
+                self._instead[position] = [_rewritten(record, gap)]
+            elif not self._over(position, gap.receive_time_ns):
+                return False
+            elif gap.HasField("first_missing") and gap.HasField("last_missing"):
+                self._told.update(dict.fromkeys(_lines_of(gap), (gap.first_missing, gap.last_missing)))
+        self.twin.note(gap, ended_ns)
+        return True
+
+    def _covers(self, gap: Any, hole: Hole) -> bool:
+        keys = _lines_of(gap)
+        if keys and gap.HasField("first_missing") and gap.HasField("last_missing"):
+            return any(self._merge.lines.covered(key, gap.first_missing, gap.last_missing) for key in keys)
+        return covered(hole, self._others())
+
+    def _over(self, position: int, received_ns: int) -> bool:
+        """Whether the record has nothing more to wait for."""
+        if position < self.resume or waited(received_ns, self._merge.now_ns(), self._others()):
+            return True
+        held = self._held
+        return held is not None and held[0] == position and self._merge.monotonic_ns() - held[1] >= PATIENCE_NS
+
+    def _others(self) -> Sequence[Twin]:
+        return [reader.twin for reader in self._merge.readers if reader is not self]
+
+
+def _lines_of(gap: Any) -> tuple[Key, ...]:
+    """The chained lines that the numbers of a gap may be of."""
+    if gap.stream == StreamType.TRADE:
+        return (StreamType.TRADE, gap.symbol, True), (StreamType.TRADE, gap.symbol, False)
+    return ((StreamType.DEPTH, gap.symbol, 0),) if gap.stream == StreamType.DEPTH else ()
+
+
+def _rewritten(record: Record, message: Any) -> Record:
+    """The record of a message that was changed; its identity is the ring's to know."""
+    position, kind, payload = record
+    message.ClearField("epoch")
+    message.ClearField("position")
+    key = key_of(payload)
+    return position, kind, b"%c%b%b" % (len(key), key, message.SerializeToString())
+
+
+def _skipped(message: Any, jump: Jump) -> Gap:
+    """The hole before an event that no ring filled."""
+    trade = hasattr(message, "trade_number")
+    last = (message.trade_number if trade else message.first_update_id) - 1
+    known = last > jump.before
+    return Gap(
+        message.exchange, message.symbol, None, None, message.receive_time_ns, Source.WEBSOCKET, message.connection,
+        None, "", 1, (StreamType.TRADE if trade else StreamType.DEPTH).value, "", "sequence", jump.since_ns,
+        message.receive_time_ns, jump.before + 1 if known else None, last if known else None,
+        last - jump.before if known and trade else None, "open",
+    )  # fmt: skip
+
+
+def attach(rings: Iterable[RingRef], count: Copies) -> list[RingReader | TwinReader]:
+    """The readers of a serializer's rings, those of redundant connections together."""
+    merges: dict[str, Merge] = {}
+    found: list[RingReader | TwinReader] = []
+    for ref in rings:
+        reader = RingReader.attach(ref.name)
+        if not ref.marks:
+            found.append(reader)
+            continue
+        merge = merges.get(ref.marks)
+        if merge is None:
+            merge = merges[ref.marks] = Merge(Watermarks(ref.marks), count)
+        found.append(TwinReader(merge, ref.twin, reader))
+    return found

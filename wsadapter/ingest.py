@@ -26,8 +26,10 @@ from wsadapter.exchanges import load
 from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.gaps import ConnectionGap, Dropped, identity
 from wsadapter.gauges import Gauges
+from wsadapter.handler import METHODS
 from wsadapter.lifecycle import Child, run_child
 from wsadapter.log import get_logger
+from wsadapter.publisher import publisher
 from wsadapter.records import encode
 from wsadapter.ring import RingWriter
 from wsadapter.stats import StatsPage
@@ -48,6 +50,11 @@ class RingPublisher:
     def __init__(self, writer: RingWriter, doorbell_fd: int, page: StatsPage, plan: ConnectionPlan) -> None:
         self._writer, self._doorbell, self._page = writer, doorbell_fd, page
         self._write = writer.try_write
+        self.publish = publisher(writer, page, self._unusual)
+        """One event into the ring; it becomes visible at `on_read_end`."""
+        for name in METHODS.values():
+            setattr(self, name, self.publish)
+        self.on_gap = self._on_gap
         self._cells = page.cells
         self._kinds = {
             event: (spec.kind, page.index(f'events_total{{stream="{spec.name}"}}')) for event, spec in BY_EVENT.items()
@@ -67,8 +74,8 @@ class RingPublisher:
         self.set_last_gap: Callable[[int], None] = lambda now_ns: None
         """Tell the exchange module the time of the connection's last gap; set by the role."""
 
-    def publish(self, event: Event) -> None:
-        """One event into the ring; it becomes visible at `on_read_end`."""
+    def _unusual(self, event: Event) -> None:
+        """After a gap that the exchange module does not know of, or where there is no room for certain."""
         if self._dropped:
             self._drop(event)
             return
@@ -89,13 +96,11 @@ class RingPublisher:
         if type_ is Kline and not event.closed:  # type: ignore[attr-defined]  # a Kline has it
             self._cells[self._open_candles] += 1
 
-    on_kline = on_ticker = on_depth = on_trade = on_funding_rate = on_mark_price = publish
-    on_liquidation = on_book_ticker = on_open_interest = publish
-
-    def on_gap(self, gap: Gap) -> None:
+    def _on_gap(self, gap: Gap) -> None:
         """A hole of one stream, in its place among the events. When the ring is full it is kept, not dropped."""
         if self._dropped or not self._try_gap(gap):
             self._dropped.hold(gap)
+            self.publish.held = 1
 
     def on_error(self, kind: str, detail: str) -> None:
         """A frame without an event. A refused subscription is one too here, and is no decode error: see its state."""
@@ -110,6 +115,7 @@ class RingPublisher:
 
     def _drop(self, event: Event) -> None:
         self._dropped.add(event)
+        self.publish.held = 1
         self._writer.add_dropped(1)
         self._cells[self._dropped_cells[type(event)]] += 1
 
@@ -132,6 +138,7 @@ class RingPublisher:
         if self._pending and not self._dropped and self._try_gap(self._pending):
             self._said(self._pending)
             self._pending = None
+        self.publish.held = int(bool(self._dropped or self._narrow))
         log.warning("the ring was full", dropped=dropped)
         self.on_read_end()
 
@@ -183,10 +190,16 @@ class RingPublisher:
 
     def _all_after_gap(self, now_ns: int) -> None:
         self._narrow.clear()
+        self.publish.held = int(bool(self._dropped))
         self.set_last_gap(now_ns)
 
     def on_subscribed(self, at_ns: int) -> None:
         self.close_gap(at_ns)
+
+    def release(self) -> None:
+        """Let go of ring and page; what was published stays."""
+        self.publish.release()
+        self._writer.release()
 
     def on_disconnected(self, reason: str, at_ns: int) -> None:
         if reason != "stopped":
@@ -253,6 +266,7 @@ def main(child: Child) -> int:
     gc.collect()
     gc.freeze()  # what is imported stays: nothing to look through on every later collection
     uvloop.run(record(child, publisher, plan))
+    publisher.release()
     return 0
 
 

@@ -42,10 +42,13 @@ Memory model: there are no fences in Python, so this relies on x86-64 (TSO) and 
 `SYNC` comments mark every access to a word that the other process stores, or reads of ours.
 """
 
+import mmap
 import platform
 import struct
 import sys
+from typing import Any
 
+from wsadapter import native
 from wsadapter.errors import RecordTooLarge, SegmentError
 from wsadapter.shm import Segment
 
@@ -62,6 +65,8 @@ _LENGTH = 0xFFFFFFFF
 _KINDS = {kind: kind << 32 for kind in range(1, 256)}  # refuses 0 and saves the hot path a shift
 _ABOVE = 256 << 32  # no header is as large
 _HEADER = struct.Struct("<QQQ")
+
+Scanned = tuple[int, int, int, int]
 
 
 def create(name: str, capacity: int, epoch: int) -> None:
@@ -80,15 +85,66 @@ def max_payload(capacity: int) -> int:
     return capacity // 4 - 8
 
 
+class PureAppender:
+    """Writes records one after the other, without a look at the cursors; its twin is in C. ``at``, ``stop`` and
+    ``last`` are places in the mapping, not positions: they stay small integers, which are cheaper."""
+
+    __slots__ = ("_map", "_max_payload", "_words", "at", "last", "stop")
+
+    def __init__(self, mapping: mmap.mmap, at: int, max_payload: int) -> None:
+        self._map, self._max_payload = mapping, max_payload
+        self._words = memoryview(mapping).cast("Q")
+        self.at, self.last, self.stop = at, -1, 0
+
+    def append(self, kind: int, payload: bytes) -> bool:
+        """Whether it fitted before ``stop``. Kinds are 1 to 255, any other is a KeyError."""
+        length = len(payload)
+        at = self.at
+        end = at + (length + 15 & -8)
+        if end > self.stop or length > self._max_payload:
+            return False
+        self._words[at >> 3] = _KINDS[kind] | length
+        self._map[at + 8 : at + 8 + length] = payload
+        self.last = at
+        self.at = end  # private until publish(): an exception above leaves no record
+        return True
+
+    def release(self) -> None:
+        self._words.release()
+        self.stop = 0
+
+
+def scan_in_python(
+    mapping: mmap.mmap, at: int, stop: int, limit: int, lap: int, out: list[tuple[int, int, bytes]]
+) -> Scanned:
+    """Append (position, kind, payload) of each record from ``at`` on to ``out``; (place, end, header, limit) where it
+    stopped: ``end`` lies beyond ``place`` when what begins there is no record."""
+    header, end = 0, at
+    with memoryview(mapping) as octets, octets.cast("Q") as words:
+        while at < stop and limit:
+            header = words[at >> 3]
+            length = header & _LENGTH
+            end = at + (length + 15 & -8)
+            if end > stop or not _LENGTH < header < _ABOVE:
+                break
+            out.append((at + lap, header >> 32, mapping[at + 8 : at + 8 + length]))
+            at = end
+            limit -= 1
+    return at, end, header, limit
+
+
+_native: Any = native.load("_ring")
+Appender: Any = PureAppender if _native is None else _native.Appender
+_scan = scan_in_python if _native is None else _native.scan
+
+
 class RingWriter:
     """The writing end. One per ring at a time; the supervisor sees to that."""
 
-    # _at, _stop and _last are places in the mapping, not positions: they stay small integers, which are cheaper.
-    __slots__ = ("_at", "_lap", "_last", "_map", "_max_payload", "_segment", "_stop", "_words", "capacity", "epoch")
+    __slots__ = ("_lap", "_max_payload", "_segment", "_words", "appender", "capacity", "epoch")
 
     def __init__(self, segment: Segment, words: memoryview) -> None:
         self._segment = segment
-        self._map = segment.map
         self._words = words
         self.capacity = words[_CAPACITY]
         self.epoch = words[_EPOCH]
@@ -97,10 +153,9 @@ class RingWriter:
         tail = words[_TAIL]
         self._lap = (tail & -self.capacity) - DATA
         """Position minus place, in this lap."""
-        self._at = tail - self._lap
-        self._last = -1 - self._lap
-        self._stop = 0
-        """Up to here records can be written one after the other: end of the lap or of the free space we know of."""
+        self.appender = Appender(segment.map, tail - self._lap, self._max_payload)
+        """Writes where there is known to be room: up to its ``stop``, the end of the lap or of the free space."""
+        self.appender.last = -1 - self._lap
 
     @classmethod
     def attach(cls, name: str) -> "RingWriter":
@@ -111,34 +166,23 @@ class RingWriter:
     def try_write(self, kind: int, payload: bytes) -> bool:
         """Append a record, visible to the reader from the next publish(); False if it does not fit now (nothing is
         written then). Kinds are 1 to 255, any other is a KeyError."""
-        length = len(payload)
-        at = self._at
-        end = at + (length + 15 & -8)
-        if end > self._stop or length > self._max_payload:
-            if not self._make_room(length):
-                return False
-            at = self._at
-            end = at + (length + 15 & -8)
-        self._words[at >> 3] = _KINDS[kind] | length
-        self._map[at + 8 : at + 8 + length] = payload
-        self._last = at
-        self._at = end  # private until publish(): an exception above leaves no record
-        return True
+        append = self.appender.append
+        return append(kind, payload) or (self._make_room(len(payload)) and append(kind, payload))
 
     @property
     def last_position(self) -> int:
         """Position of the last record this writer wrote; -1 before the first."""
-        return self._last + self._lap
+        return int(self.appender.last + self._lap)
 
     def publish(self) -> None:
         """Hand every record written so far to the reader: one store."""
         # SYNC tail: pairs with the loads in RingReader. Headers and payloads were stored before it.
-        self._words[_TAIL] = self._at + self._lap
+        self._words[_TAIL] = self.appender.at + self._lap
 
     def used(self) -> int:
         """Bytes taken, unpublished records and padding included."""
         # SYNC head: only grows, so this may be too much, never too little.
-        return self._at + self._lap - self._words[_HEAD]
+        return int(self.appender.at + self._lap - self._words[_HEAD])
 
     @property
     def dropped(self) -> int:
@@ -150,6 +194,7 @@ class RingWriter:
 
     def release(self) -> None:
         """Unmap without publishing. Harmless when repeated."""
+        self.appender.release()
         self._words.release()
         self._segment.close()
 
@@ -160,22 +205,23 @@ class RingWriter:
                 f"ring {self._segment.name}: a payload of {length} bytes, the most is {self._max_payload} "
                 f"(capacity {self.capacity})"
             )
-        capacity, tail = self.capacity, self._at + self._lap
+        capacity, appender = self.capacity, self.appender
+        tail = appender.at + self._lap
         # SYNC head: pairs with the store in RingReader.commit; below it the reader has finished copying.
         head = self._words[_HEAD]
         if not tail - capacity <= head <= tail:
             raise SegmentError(f"ring {self._segment.name}: head {head} does not fit tail {tail}, capacity {capacity}")
         framed = length + 15 & -8
-        rest = DATA + capacity - self._at
+        rest = DATA + capacity - appender.at
         if tail + framed + (rest if framed > rest else 0) > head + capacity:
             return False
         if framed > rest:
             if rest:
-                self._words[self._at >> 3] = rest - 8  # kind 0
-            self._at = DATA
+                self._words[appender.at >> 3] = rest - 8  # kind 0
+            appender.at = DATA
             self._lap += capacity
-            self._last -= capacity
-        self._stop = min(head + capacity - self._lap, DATA + capacity)
+            appender.last -= capacity
+        appender.stop = min(head + capacity - self._lap, DATA + capacity)
         return True
 
 
@@ -205,7 +251,7 @@ class RingReader:
         """Up to ``limit`` records after the cursor: (position, kind, payload). Fewer means that the ring was empty
         after them. Moves the cursor, not head. Damage is raised once the good records before it have been returned."""
         records: list[tuple[int, int, bytes]] = []
-        append, words, mapping, last = records.append, self._words, self._map, DATA + self.capacity
+        last = DATA + self.capacity
         position, tail = self.position, self._tail
         while limit > 0:
             if position == tail and position == (tail := self._load_tail(position)):
@@ -213,16 +259,7 @@ class RingReader:
             at = (position & (self.capacity - 1)) + DATA
             lap = position - at
             stop = min(tail - lap, last)
-            header, end = 0, at
-            while at < stop and limit:
-                header = words[at >> 3]
-                length = header & _LENGTH
-                end = at + (length + 15 & -8)
-                if end > stop or not _LENGTH < header < _ABOVE:
-                    break
-                append((at + lap, header >> 32, mapping[at + 8 : at + 8 + length]))
-                at = end
-                limit -= 1
+            at, end, header, limit = _scan(self._map, at, stop, limit, lap, records)
             position = at + lap
             if at < end:  # stopped by what is no record: padding up to the end of the ring, or damage
                 if header > _LENGTH or not end == stop == last:

@@ -31,12 +31,14 @@ class Bench:
         self.bell = doorbell.create()
         self.reader = RingReader.attach(name)
         self.last_gaps: list[int] = []
+        self.lives: list[RingPublisher] = []
         self.restart()
 
     def restart(self) -> None:
         """A new publisher on the same ring and page, as after a kill."""
         self.writer = RingWriter.attach(self.names[0])
         self.publisher = RingPublisher(self.writer, self.bell, self.page, PLAN)
+        self.lives.append(self.publisher)
         self.publisher.set_last_gap = self.last_gaps.append
 
     def read(self) -> list[Any]:
@@ -59,7 +61,8 @@ class Bench:
 
     def close(self) -> None:
         self.reader.release()
-        self.writer.release()
+        for life in self.lives:
+            life.release()
         self.page.release()
         os.close(self.bell)
         for name in self.names:

@@ -1,5 +1,6 @@
 """Gaps of single streams on their way into the ring: in order, counted by cause, kept when the ring is full."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,7 @@ from wsadapter.events import Gap, Source
 
 @pytest.fixture
 def bench() -> Iterator[Bench]:
-    made = Bench("wsadapter-test-stream-gaps")
+    made = Bench(f"wsadapter-test-stream-gaps-{os.getpid()}")
     yield made
     made.close()
 

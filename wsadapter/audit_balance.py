@@ -98,7 +98,7 @@ def sides(hop: str, stream: str, totals: Mapping[str, Any], open_candles: bool) 
     if hop == VENUE:
         return count("sent"), count("events"), count("dropped") + count("copies")
     if hop == KAFKA:
-        return count("events"), count("delivered"), 0
+        return count("events"), count("delivered"), count("twins")
     if hop == CONSUMER:
         return count("delivered"), fresh, 0
     kept = count("accepted_rows") + count("rejected_rows")

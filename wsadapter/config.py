@@ -194,8 +194,6 @@ def warnings(config: Config) -> list[str]:
     if config.clickhouse.password_file and url.scheme == "http" and not t.loopback(url.hostname or ""):
         found.append("clickhouse.url: the password travels over plain http")
     for index, feed in enumerate(config.feed):
-        if feed.redundancy > 1:
-            found.append(f"feed[{index}].redundancy: one connection is used, more are not implemented yet")
         if "open_interest" in feed.streams:
             found.append(f"feed[{index}].streams: open_interest comes by REST and is not recorded yet")
     return found

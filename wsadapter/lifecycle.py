@@ -60,7 +60,7 @@ class ChildState(IntEnum):
 
 
 class RingRef(Struct, frozen=True):
-    """``name``: the shared memory segment. ``doorbell_fd``: eventfd, inherited under this number. ``marks``: the page of
+    """``name``: the shared memory segment. ``doorbell_fd``: eventfd, inherited under this number. ``marks``: page of
     watermarks of redundant connections, ``twin``: which of them this is."""
 
     connection: str

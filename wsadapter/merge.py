@@ -34,8 +34,9 @@ from wsadapter.log import get_logger
 from wsadapter.places import PLACES_BY_KIND, Key, Place
 from wsadapter.records import Record, encode, key_of, message_of
 from wsadapter.ring import RingReader
+from wsadapter.stats import StatsPage
 from wsadapter.streams import BY_KIND, BY_STREAM
-from wsadapter.twins import PATIENCE_NS, Hole, Twin, covered, waited
+from wsadapter.twins import PATIENCE_NS, Hole, Twin, covered
 from wsadapter.watermarks import Watermarks
 
 GAP: Final = BY_STREAM["gap"].kind
@@ -73,9 +74,9 @@ class Merge:
         self._last = number
         return True
 
-    def replaying(self) -> bool:
-        """Whether a ring has not come to where an earlier life judged it."""
-        return any(reader.judged < reader.resume for reader in self.readers)
+    def replaying(self, before: int) -> bool:
+        """Whether a ring of those before this one has not come to where an earlier life judged it."""
+        return any(reader.judged < reader.resume for reader in self.readers[:before])
 
     def store(self, key: Key, state: State) -> None:
         self.page.store(key, state)
@@ -90,8 +91,8 @@ class TwinReader:
     def __init__(self, merge: Merge, number: int, reader: RingReader) -> None:
         self._merge, self._number, self._reader = merge, number, reader
         self.epoch, self.capacity = reader.epoch, reader.capacity
-        self.twin = Twin(lambda: reader.tail == reader.position)
         self._order = len(merge.readers)
+        self.twin = Twin(self._order, lambda: reader.tail == reader.position)
         self.judged = reader.head
         """Records below this position have their verdict."""
         self.resume = merge.page.kept.get((JUDGED, self.epoch), State())[-1]
@@ -159,12 +160,15 @@ class TwinReader:
             else:
                 continue
             break
-        if fresh:
+        if fresh and self.judged > self.resume:
             self._merge.store((JUDGED, self.epoch), State(high=self.judged))
         return found
 
     def commit(self, position: int) -> None:
-        """Everything below is acknowledged, or durable on the spool."""
+        """Everything below is acknowledged, or durable on the spool. While a ring that was judged before this one still
+        has records that are not, nothing is stored: what was made of these may rest on those."""
+        if any(reader.pending for reader in self._merge.readers[: self._order]):
+            return
         final: dict[Key, State] = {}
         done = 0
         for at, key, state in self._log:
@@ -192,8 +196,8 @@ class TwinReader:
     # -- verdicts
 
     def _waits_for_others(self, position: int) -> bool:
-        """First all rings come to where they were."""
-        return position >= self.resume and self._merge.replaying()
+        """First all rings come to where they were, one after the other."""
+        return self._merge.replaying(self._order if position < self.resume else len(self._merge.readers))
 
     def _judge(self, record: Record) -> bool:
         """Find the verdict; False: the record waits."""
@@ -212,9 +216,9 @@ class TwinReader:
             judged = place is None or self._judge_event(record, message, place)
         if judged:
             self.twin.saw(message.receive_time_ns)
-            self._held = None
+            self._held = self.twin.held_ns = None
         elif self._held is None or self._held[0] != position:
-            self._held = position, self._merge.monotonic_ns()
+            self._held, self.twin.held_ns = (position, self._merge.monotonic_ns()), message.receive_time_ns
         return judged
 
     def _judge_event(self, record: Record, message: Any, place: Place) -> bool:
@@ -248,7 +252,7 @@ class TwinReader:
             if self._covers(gap, hole):
                 gap.repair_state = "repaired"
                 self._instead[position] = [_rewritten(record, gap)]
-            elif not self._over(position, gap.receive_time_ns):
+            elif self._may_be_covered(gap, hole) and not self._over(position, gap.receive_time_ns):
                 return False
             elif gap.HasField("first_missing") and gap.HasField("last_missing"):
                 self._told.update(dict.fromkeys(_lines_of(gap), (gap.first_missing, gap.last_missing)))
@@ -261,12 +265,17 @@ class TwinReader:
             return any(self._merge.lines.covered(key, gap.first_missing, gap.last_missing) for key in keys)
         return covered(hole, self._others())
 
+    def _may_be_covered(self, gap: Any, hole: Hole) -> bool:
+        return gap.HasField("last_missing") or not all(twin.misses(hole) for twin in self._others())
+
     def _over(self, position: int, received_ns: int) -> bool:
         """Whether the record has nothing more to wait for."""
-        if position < self.resume or waited(received_ns, self._merge.now_ns(), self._others()):
+        if position < self.resume:
             return True
-        held = self._held
-        return held is not None and held[0] == position and self._merge.monotonic_ns() - held[1] >= PATIENCE_NS
+        patient, held = self._merge.now_ns() - received_ns >= PATIENCE_NS, self._held
+        if held is not None and held[0] == position:
+            patient = patient or self._merge.monotonic_ns() - held[1] >= PATIENCE_NS
+        return all(twin.is_past(received_ns, self._order, patient) for twin in self._others())
 
     def _others(self) -> Sequence[Twin]:
         return [reader.twin for reader in self._merge.readers if reader is not self]
@@ -301,8 +310,12 @@ def _skipped(message: Any, jump: Jump) -> Gap:
     )  # fmt: skip
 
 
-def attach(rings: Iterable[RingRef], count: Copies) -> list[RingReader | TwinReader]:
-    """The readers of a serializer's rings, those of redundant connections together."""
+def attach(rings: Iterable[RingRef], page: StatsPage) -> list[RingReader | TwinReader]:
+    """The readers of a serializer's rings, those of redundant connections together. ``page`` counts their copies."""
+
+    def count(stream: str, copies: int) -> None:
+        page[f'copies_total{{stream="{stream}"}}'] += copies
+
     merges: dict[str, Merge] = {}
     found: list[RingReader | TwinReader] = []
     for ref in rings:

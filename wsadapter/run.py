@@ -59,7 +59,7 @@ class Run:
             service.state_dir,
         )
         self.received = LastReceived(service.state_dir)
-        self.rings.open([plan.connection for plan in self._plans])
+        self.rings.open([plan.connection for plan in self._plans], topology.redundant(self._plans))
         self.specs = self._specs()
 
     def adapted(self, config: Config) -> Config:
@@ -122,7 +122,7 @@ class Run:
         if config == self.config:
             return None
         self.config, self._plans = config, plans
-        self.rings.open([plan.connection for plan in plans])
+        self.rings.open([plan.connection for plan in plans], topology.redundant(plans))
         self.specs = self._specs()
         return config, self.specs
 

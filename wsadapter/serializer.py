@@ -31,6 +31,7 @@ from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.histogram import Histogram
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
+from wsadapter.merge import TwinReader, attach
 from wsadapter.records import Record, key_of, message_of, messages
 from wsadapter.ring import RingReader
 from wsadapter.spool_segment import Record as SpoolRecord
@@ -61,6 +62,7 @@ PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 
 GAP: Final = BY_STREAM["gap"].kind
 """A gap's name is the identity of its first record, which its writer did not know."""
+Reader = RingReader | TwinReader
 Batches = dict[int, list[dict[str, Any]]]
 """Kind -> messages for `Producer.produce_batch`."""
 
@@ -165,7 +167,7 @@ class Outbox:
 class Serializer:
     """Moves records from its rings to the broker, cycle by cycle; the `Outlet` of its spool."""
 
-    def __init__(self, child: Child, outbox: Outbox, readers: list[RingReader], spools: Spools) -> None:
+    def __init__(self, child: Child, outbox: Outbox, readers: list[Reader], spools: Spools) -> None:
         page, kafka = child.page, child.args.config.kafka
         self._child, self._outbox, self._readers, self._spools = child, outbox, readers, spools
         self._page, self._cells = page, page.cells
@@ -199,9 +201,11 @@ class Serializer:
         for reader in self._readers:
             self._build(reader.epoch, reader.poll(BATCH_RECORDS), batches)
         if not self._produce(batches) and not len(self._outbox.producer):
-            for reader in self._readers:  # nothing, or only records that went to the dead letters long ago
+            # nothing, or only dead letters of long ago and copies
+            passed = any(reader.position != reader.head for reader in self._readers)
+            for reader in self._readers:
                 reader.commit(reader.position)
-            return False
+            return passed
         while not self.settled(DELIVERY_WAIT):
             child = self._child
             child.beat()
@@ -309,7 +313,7 @@ def _make_topics(child: Child) -> Future[None]:
 def main(child: Child) -> int:
     config, options = child.args.config, child.args.options
     number, generation = options.get("number", 0), options.get("generation", 0)
-    readers = [RingReader.attach(ring.name) for ring in child.args.rings]
+    readers = attach(child.args.rings, child.page)
     doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
     share = config.spool.max_bytes // config.process_of("serializer").count
     spools = Spools(config.spool.path, generation, child.args.name, share, first=number == 0)
@@ -336,7 +340,8 @@ def main(child: Child) -> int:
         if not moved:
             if direct and not stopping:
                 outbox.probe(0.5)
-            child.wait(doorbells, 1.0 if direct and not stopping else SPOOL_WAIT)
+            holding = any(isinstance(reader, TwinReader) and reader.holding for reader in readers)
+            child.wait(doorbells, 1.0 if direct and not stopping and not holding else SPOOL_WAIT)
     serializer.keep()
     for reader in readers:
         reader.release()

@@ -96,6 +96,7 @@ def totals(snapshot: Snapshot) -> dict[str, Any]:
         "copies": _by(snapshot, "ingest", "copies_total"),
         "open_candles": _sum(snapshot, "ingest", "open_candles_total"),
         "sent": _by(snapshot, "exchange", "sent_total"),
+        "twins": _by(snapshot, "serializer", "copies_total"),
         "produced": _by(snapshot, "serializer", "produced_total"),
         "delivered": _by(snapshot, "serializer", "delivered_total"),
         "consumed": _by(snapshot, "consumer", "consumed_total"),

@@ -1,9 +1,14 @@
 """What each of several rings with the same lines has seen: until when, and where it has holes. Pure.
 
-Two questions: is there anything to wait for from the others, and did another ring cover a hole of this one? A hole is
-covered when another ring was whole from its beginning to its end: it had been read before, has been read to the end,
-and no hole of its own lies between. Bounded: of more than `MOST_HOLES` the older ones are forgotten, and nothing is
-called covered from before them. Times are receive times of one machine (ns, UTC).
+Two questions: is there anything to wait for from the others, and did another ring cover a hole of this one?
+
+A ring waits for another one that has records it has not been asked for yet. It waits no longer for one that has been
+read well beyond the record, that is down, or that has been read to its end for `PATIENCE_NS`; and of rings that wait
+for each other, the one with the older record goes first. So what a backlog holds is taken in the order of its times.
+
+A hole is covered when another ring was whole from its beginning to its end: it had been read before, has been read to
+the end, and no hole of its own lies between. Bounded: of more than `MOST_HOLES` the older ones are forgotten, and
+nothing is called covered from before them. Times are receive times of one machine (ns, UTC).
 """
 
 from collections import deque
@@ -34,13 +39,15 @@ class Hole:
 
 
 class Twin:
-    """One ring. ``is_empty``: whether all of it has been read."""
+    """One ring. ``order``: its place among them; ``is_empty``: whether all of it has been read."""
 
-    def __init__(self, is_empty: Callable[[], bool]) -> None:
-        self.is_empty = is_empty
+    def __init__(self, order: int, is_empty: Callable[[], bool]) -> None:
+        self.order, self.is_empty = order, is_empty
         self.since_ns = 0
         """Receive time of the first record seen, 0 = none yet."""
         self.seen_ns = 0
+        self.held_ns: int | None = None
+        """Receive time of the record at which this ring waits."""
         self._holes: deque[Hole] = deque()
 
     def saw(self, received_ns: int) -> None:
@@ -65,20 +72,24 @@ class Twin:
         """Its connection receives nothing, and says so."""
         return any(hole.ended_ns is None and not hole.stream for hole in self._holes)
 
-    def is_past(self, received_ns: int) -> bool:
-        """Whether a copy of what was received then is not to be expected any more."""
-        return self.seen_ns >= received_ns + LAG_NS or (self.is_down and self.is_empty())
+    def is_past(self, received_ns: int, order: int, patient: bool) -> bool:
+        """Whether a copy of what ring ``order`` received then is not to be expected any more. ``patient``: it had its
+        time."""
+        if self.seen_ns >= received_ns + LAG_NS:
+            return True
+        if self.held_ns is not None:
+            return patient and (self.held_ns, self.order) > (received_ns, order)
+        return self.is_empty() and (patient or self.is_down)
 
     def covers(self, hole: Hole) -> bool:
         if not 0 < self.since_ns <= hole.started_ns or hole.ended_ns is None or self.seen_ns < hole.ended_ns:
             return False
-        return not any(mine.meets(hole) for mine in self._holes)
+        return not self.misses(hole)
+
+    def misses(self, hole: Hole) -> bool:
+        """Whether a hole of its own meets this one."""
+        return any(mine.meets(hole) for mine in self._holes)
 
 
 def covered(hole: Hole, others: Sequence[Twin]) -> bool:
     return any(twin.covers(hole) for twin in others)
-
-
-def waited(received_ns: int, now_ns: int, others: Sequence[Twin]) -> bool:
-    """Whether a record that was received then has nothing more to wait for."""
-    return now_ns - received_ns >= PATIENCE_NS or all(twin.is_past(received_ns) for twin in others)

@@ -1,7 +1,7 @@
 """How far each line of redundant connections has been published: a page of shared memory that outlives its writer.
 
     header   | magic << 32 | version | slots | taken |          then slots of 40 u64 words, from byte 128
-    slot     | six words of state | length of the key | - | the line's key as JSON, up to 256 bytes |
+    slot     | seven words of state | length of the key | the line's key as JSON, up to 256 bytes |
 
 The words are those of `wsadapter.first_copy.State`; a line gets the next free slot when it is first stored.
 
@@ -16,14 +16,16 @@ from typing import Final
 
 import msgspec
 
+from wsadapter import log
 from wsadapter.errors import SegmentError
 from wsadapter.shm import Segment
 
 LAYOUT_VERSION: Final = 1
 MAGIC: Final = 0x5753414D  # "WSAM"
 BEGIN: Final = 128
-STATE_WORDS: Final = 6
+STATE_WORDS: Final = 7
 SLOT_WORDS: Final = 40
+KEY_WORD: Final = 8
 KEY_BYTES: Final = 256
 _HEADER: Final = struct.Struct("<QQQ")
 _TAKEN: Final = 2
@@ -37,17 +39,25 @@ def create(name: str, slots: int) -> None:
     Segment.create(name, BEGIN + slots * SLOT_WORDS * 8, header).close()
 
 
-def fits(name: str, slots: int) -> bool:
-    """Whether there is a page of this name for as many lines."""
-    if not Segment.exists(name):
-        return False
-    try:
-        page = Watermarks(name)
-    except SegmentError:
-        return False
-    enough = page.slots >= slots
+def prepare(name: str, slots: int) -> None:
+    """A page for at least so many lines, with what one of this name holds. Nobody may be writing to it."""
+    kept: dict[Key, tuple[int, ...]] = {}
+    if Segment.exists(name):
+        try:
+            page = Watermarks(name)
+        except SegmentError as error:
+            log.get_logger().warning("watermarks replaced, copies may come twice", page=name, reason=str(error))
+        else:
+            kept, enough = page.kept, page.slots >= slots
+            page.release()
+            if enough:
+                return
+        Segment.unlink(name)
+    create(name, slots)
+    page = Watermarks(name)
+    for key, state in kept.items():
+        page.store(key, state)
     page.release()
-    return enough
 
 
 class Watermarks:
@@ -74,7 +84,7 @@ class Watermarks:
             self.full = True
             return
         at = self._places[key] = _place(taken)
-        begin = 8 * (at + STATE_WORDS + 2)
+        begin = 8 * (at + KEY_WORD)
         self._segment.map[begin : begin + len(octets)] = octets
         words[at + STATE_WORDS] = len(octets)
         self._put(at, state)
@@ -91,7 +101,7 @@ class Watermarks:
             words[offset] = word
 
     def _key(self, at: int) -> Key:
-        begin = 8 * (at + STATE_WORDS + 2)
+        begin = 8 * (at + KEY_WORD)
         octets = self._segment.map[begin : begin + min(self._words[at + STATE_WORDS], KEY_BYTES)]
         return tuple(msgspec.json.decode(octets, type=list[str | int | bool]))
 

@@ -40,15 +40,17 @@ from wsadapter.twins import PATIENCE_NS, Hole, Twin, covered
 from wsadapter.watermarks import Watermarks
 
 GAP: Final = BY_STREAM["gap"].kind
-LIQUIDATION: Final = BY_STREAM["liquidation"].kind
 CHUNK: Final = 4096
+OPEN_CANDLE: Final = "open candle"
+"""Copies of them are counted apart too: the tables do not have them."""
+LIQUIDATIONS: Final = 4096
 JUDGED: Final = "judged"
 """First word of the page's line about a ring; the second is its epoch."""
 
 log = get_logger()
 
 Copies = Callable[[str, int], None]
-"""(stream word, events dropped)"""
+"""(stream word or `OPEN_CANDLE`, events dropped)"""
 
 
 class Merge:
@@ -62,6 +64,8 @@ class Merge:
         self.now_ns, self.monotonic_ns = now_ns, monotonic_ns
         self.lines = Lines({key: State(*state) for key, state in page.kept.items() if key[0] != JUDGED})
         self.readers: list[TwinReader] = []
+        self._liquidations: dict[Key, int] = {}
+        """What it was -> the ring that brought it."""
         self._last = -1
         """The ring that was judged last in this round."""
         self._said = False
@@ -77,6 +81,14 @@ class Merge:
     def replaying(self, before: int) -> bool:
         """Whether a ring of those before this one has not come to where an earlier life judged it."""
         return any(reader.judged < reader.resume for reader in self.readers[:before])
+
+    def liquidated(self, key: Key, ring: int) -> bool:
+        """Whether another ring has brought this one. They have no order, so the last `LIQUIDATIONS` are known by what
+        they say; after a restart none are, and copies are one row by their natural key only."""
+        first = self._liquidations.setdefault(key, ring)
+        if len(self._liquidations) > LIQUIDATIONS:
+            del self._liquidations[next(iter(self._liquidations))]
+        return first != ring
 
     def store(self, key: Key, state: State) -> None:
         self.page.store(key, state)
@@ -203,7 +215,7 @@ class TwinReader:
         """Find the verdict; False: the record waits."""
         position, kind, _ = record
         read = PLACES_BY_KIND.get(kind)
-        if kind != GAP and (read is None or kind == LIQUIDATION):
+        if kind != GAP and read is None:
             return True
         try:
             message = message_of(record, self.epoch)
@@ -223,6 +235,10 @@ class TwinReader:
 
     def _judge_event(self, record: Record, message: Any, place: Place) -> bool:
         lines, position, received_ns = self._merge.lines, record[0], message.receive_time_ns
+        if place.key[0] == StreamType.LIQUIDATION:
+            if self._merge.liquidated(place.key, self._number):
+                self._copies[position] = StreamType.LIQUIDATION
+            return True
         before = lines.states.get(place.key)
         verdict, jump = lines.judge(self._number, place, received_ns, False)
         if verdict is Verdict.HOLD:
@@ -232,7 +248,8 @@ class TwinReader:
         if (after := lines.states[place.key]) is not before:
             self._log.append((position, place.key, after))
         if verdict is Verdict.COPY:
-            self._copies[position] = BY_KIND[record[1]].name
+            word = BY_KIND[record[1]].name
+            self._copies[position] = OPEN_CANDLE if word == StreamType.KLINE and not message.closed else word
         elif jump is not None:
             gap = _skipped(message, jump)
             first, last = self._told.get(place.key, (0, 0))
@@ -313,8 +330,11 @@ def _skipped(message: Any, jump: Jump) -> Gap:
 def attach(rings: Iterable[RingRef], page: StatsPage) -> list[RingReader | TwinReader]:
     """The readers of a serializer's rings, those of redundant connections together. ``page`` counts their copies."""
 
-    def count(stream: str, copies: int) -> None:
-        page[f'copies_total{{stream="{stream}"}}'] += copies
+    def count(word: str, copies: int) -> None:
+        if word == OPEN_CANDLE:
+            page["open_candle_copies_total"] += copies
+            word = StreamType.KLINE
+        page[f'copies_total{{stream="{word}"}}'] += copies
 
     merges: dict[str, Merge] = {}
     found: list[RingReader | TwinReader] = []

@@ -73,6 +73,7 @@ SERIALIZER: Final = (
     "spool_lost_total",
     *labelled("produced_total", "topic", TOPIC_WORDS),
     *labelled("delivered_total", "topic", TOPIC_WORDS),
+    "open_candle_copies_total",
     *labelled("copies_total", "stream", STREAM_WORDS),
     *labelled("dead_letters_total", "reason", ("too_large", "encode", "rejected")),
     *histogram("delivery_seconds"),

@@ -5,11 +5,14 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redundancy.merge_bench import MS, STREAMS, Bench, Killed, event, gap, identity, numbers
+from samples import full
 
+from wsadapter.events import Liquidation
 from wsadapter.twins import LAG_NS
 
 MakeBench = Callable[[int], Bench]
@@ -294,3 +297,16 @@ def test_marks_of_an_event_that_was_acknowledged_and_not_committed_are_the_same(
     made.drain()
 
     assert numbers(made.events()) == [1, 2, 3]
+
+
+def test_liquidations_are_known_by_what_they_say(bench: MakeBench) -> None:
+    made = bench(2)
+    sample = next(one for one in full() if isinstance(one, Liquidation))
+    other = msgspec.structs.replace(sample, price="9911")
+    for ring in (0, 1):
+        made.connections[ring].write(sample)
+        made.connections[ring].write(other)
+    made.drain()
+
+    assert [message.price for message in made.events()] == ["9910", "9911"]
+    assert made.copies == {"liquidation": 2}

@@ -5,8 +5,10 @@ to the dead-letter topic; a restart begins at head and writes each partition in 
 it has seen by (epoch, position). Nothing is lost by a kill: what was not acknowledged is still in the ring.
 
 How: stop and wait. One cycle reads a bounded batch from every ring, produces it, and waits until nothing is
-outstanding; then all heads move. Batches grow by themselves while the broker is slow (latency low when quiet,
-throughput high when busy), and "everything below head is acknowledged" needs no bookkeeping per message.
+outstanding; then all heads move. "Everything below head is acknowledged" needs no bookkeeping per message. Before each
+small cycle it lets records gather for ``linger.ms``, not listening to the doorbell meanwhile; after a large one it goes
+on at once. So latency is low when quiet, throughput high when busy, and between the two each wake-up carries several
+records. The client's own linger is out of the way: `flush` sends at once, and until then no record wakes its threads.
 
 While the broker does not acknowledge, records go to the spool on disk and from there to the broker, in order
 (`wsadapter.spooling` has the rules). The rings overflow only when the spool is full too.
@@ -40,7 +42,7 @@ from wsadapter.spools import Spools
 from wsadapter.stats import StatsPage
 from wsadapter.streams import BY_KIND, BY_STREAM, DEAD_LETTER, SPECS
 from wsadapter.threads import Threads
-from wsadapter.topics import ensure_topics, producer_config, topic_name
+from wsadapter.topics import LINGER_MS, ensure_topics, producer_config, topic_name
 
 BATCH_RECORDS: Final = 16_384
 """Records of one ring in one cycle."""
@@ -49,12 +51,17 @@ QUEUE: Final = {
     "queue.buffering.max.messages": 2_000_000,
     "queue.buffering.max.kbytes": 1_048_576,
     "delivery.report.only.error": True,
+    # with a short one each partition's first message would wake the broker's thread; a flush ends it
+    "linger.ms": 100,
 }
 DELIVERY_WAIT: Final = 0.05
 SPOOL_WAIT: Final = 0.02
 """Seconds until it is looked at again whether acknowledgements are overdue, and what the rings need."""
-FIRST_LOOK: Final = 0.001
-"""Seconds between producing and the first look whether all is acknowledged; doubled with each."""
+FIRST_LOOK: Final = 0.002, 0.0003, 0.05
+"""Seconds between producing and the first look whether all is acknowledged: at first, at least, at most. Each look costs
+two wake-ups, so it comes when the last cycles' acknowledgements came."""
+SMALL: Final = 512
+"""Records of a cycle that could have been a larger one."""
 DEAD_LETTER_BYTES: Final = 256 * 1024
 """A dead letter carries at most this much of what it is about."""
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
@@ -82,6 +89,7 @@ class Outbox:
         self._broker_up = page.index("broker_up")
         self._dead = {r: page.index(f'dead_letters_total{{reason="{r}"}}') for r in ("too_large", "encode", "rejected")}
         self._failed: list[tuple[KafkaError, Message]] = []
+        self._first_look = FIRST_LOOK[0]
         self._dead_letter_topic = topic_name(config.kafka, DEAD_LETTER)
         self.producer = Producer(producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error})
 
@@ -139,12 +147,15 @@ class Outbox:
     def _flushed(self, seconds: float) -> bool:
         """With reports for errors only nothing wakes `Producer.flush`, and it looks every 10 ms: so ask it sooner."""
         until = time.monotonic() + seconds
-        step = FIRST_LOOK
-        while self.producer.flush(min(step, max(0.0, until - time.monotonic()))):
-            if time.monotonic() >= until:
-                return False
-            step *= 2
-        return True
+        step = self._first_look
+        if not self.producer.flush(min(step, seconds)):
+            self._first_look = max(FIRST_LOOK[1], step * 0.95)
+            return True
+        while (left := until - time.monotonic()) > 0:
+            if not self.producer.flush(min(step / 4, left)):
+                self._first_look = min(FIRST_LOOK[2], seconds - left + step / 4)
+                return True
+        return False
 
     def probe(self, seconds: float) -> None:
         """Ask for metadata while the broker is known to be away, so that a quiet feed notices its return."""
@@ -180,8 +191,12 @@ class Serializer:
         """Kind -> messages in the client's queue."""
         self._begun_at = 0
         self._queued_at = 0.0
+        self.linger = float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000
+        """Seconds in which records may gather before a cycle; none after a large one."""
         self._spooled, self._taken = page.index("spooled_total"), 0
         self._lost, self._passed = page.index("spool_lost_total"), 0
+        self.hurried = False
+        """The last cycle was a large one."""
         self._topics_made = _make_topics(child)
         self.spooling = Spooling(spools, readers, self)
 
@@ -200,6 +215,7 @@ class Serializer:
         batches: Batches = {kind: [] for kind in BY_KIND}
         for reader in self._readers:
             self._build(reader.epoch, reader.poll(BATCH_RECORDS), batches)
+        self.hurried = sum(map(len, batches.values())) > SMALL
         if not self._produce(batches) and not len(self._outbox.producer):
             # nothing, or only dead letters of long ago and copies
             passed = any(reader.position != reader.head for reader in self._readers)
@@ -327,6 +343,8 @@ def main(child: Child) -> int:
     while True:
         stopping = child.stopping  # before reading: the writers were gone when the order came
         child.beat()
+        if serializer.linger and not (stopping or serializer.hurried):
+            child.wait([], serializer.linger)
         for fd in doorbells:
             doorbell.clear(fd)  # before reading: a record published after this rings again
         moved = serializer.cycle()

@@ -31,7 +31,8 @@ _RECONNECT: Final = {
     "reconnect.backoff.max.ms": 1000,
     "topic.metadata.propagation.max.ms": 5000,
 }
-_PRODUCER_DEFAULTS: Final = {"compression.type": "lz4", "linger.ms": 5}
+LINGER_MS: Final = 5
+_PRODUCER_DEFAULTS: Final = {"compression.type": "lz4", "linger.ms": LINGER_MS}
 _PRODUCER: Final = {
     "enable.idempotence": True,
     "acks": "all",

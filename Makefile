@@ -3,12 +3,15 @@ PYTHON ?= python3
 BIN := .venv/bin
 PB := wsadapter/pb
 
-.PHONY: run test setup lint fmt bench proto constraints clean
+.PHONY: run test chaos setup lint fmt bench proto constraints clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
 test: setup ## every test, the real broker and engine included
 	$(BIN)/pytest -n 2 --dist loadfile
+
+chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds), SEED=1 to repeat one
+	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_SEED=$(or $(SEED),0) $(BIN)/pytest -q -s tests/chaos
 
 setup: .venv/.installed
 

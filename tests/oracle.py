@@ -9,6 +9,7 @@ import threading
 import urllib.parse
 import urllib.request
 from collections import Counter
+from zlib import crc32
 
 from eventually import eventually
 from ring_records import event_of
@@ -28,10 +29,14 @@ class RingWatcher(threading.Thread):
     def __init__(self, names: list[str]) -> None:
         super().__init__(daemon=True)
         self._readers = [RingReader.attach(name, writable=False) for name in names]
+        self.begins = {reader.epoch: reader.position for reader in self._readers}
+        """Epoch -> position from which on we know what was published."""
         self._lock = threading.Lock()
         self._over = threading.Event()
         self.published: set[Identity] = set()
         self.open_candles: set[Identity] = set()
+        self.contents: dict[Identity, int] = {}
+        """CRC-32 of each record's message, as Kafka must have it behind the identity."""
         self._gaps: dict[str, Identity] = {}
         self.error: SegmentError | None = None
         self.start()
@@ -51,6 +56,7 @@ class RingWatcher(threading.Thread):
                 for position, kind, payload in records:
                     spec = BY_KIND[kind]
                     identity = (spec.name, reader.epoch, position)
+                    self.contents[identity] = crc32(payload[payload[0] + 1 :])
                     if spec.event is Kline and not event_of(kind, payload).closed:
                         self.open_candles.add(identity)
                     elif spec.event is Gap:

@@ -8,25 +8,7 @@
 #include <structmember.h>
 
 #include "_levels.h"
-
-/* The end of the plain decimal that begins at `at`, or NULL. Reads no further than `stop`. */
-static const char *
-after_plain(const char *at, const char *stop)
-{
-    const char *begin = at;
-    while (at < stop && (unsigned char)(*at - '0') < 10)
-        at++;
-    if (at == begin)
-        return NULL;
-    if (at < stop && *at == '.') {
-        begin = ++at;
-        while (at < stop && (unsigned char)(*at - '0') < 10)
-            at++;
-        if (at == begin)
-            return NULL;
-    }
-    return at;
-}
+#include "_plain.h"
 
 static PyObject *
 are_plain(PyObject *self, PyObject *const *texts, Py_ssize_t count)

@@ -251,9 +251,10 @@ encode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names
 
 /* The place of a member in its object; -1 with an exception when it is no plain slot of that kind. */
 static Py_ssize_t
-offset_of(PyObject *descriptor, int kind)
+offset_of(PyObject *descriptor, int kind, PyObject *owner)
 {
-    if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type)) {
+    if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type) ||
+        !PyType_IsSubtype((PyTypeObject *)owner, PyDescr_TYPE(descriptor))) {
         PyErr_SetString(PyExc_TypeError, "a field is no member of its type");
         return -1;
     }
@@ -266,7 +267,7 @@ offset_of(PyObject *descriptor, int kind)
 }
 
 static int
-read_field(PyObject *described, Field *field)
+read_field(PyObject *described, PyObject *owner, Field *field)
 {
     PyObject *descriptor;
     int number, what, present;
@@ -282,7 +283,7 @@ read_field(PyObject *described, Field *field)
     field->tag[1] = (unsigned char)(tag >> 7);
     field->what = (unsigned char)what;
     field->present = (unsigned char)present;
-    field->offset = offset_of(descriptor, T_OBJECT_EX);
+    field->offset = offset_of(descriptor, T_OBJECT_EX, owner);
     return field->offset < 0 ? -1 : 0;
 }
 
@@ -296,7 +297,7 @@ read_layout(PyObject *type, PyObject *fields, Layout *layout)
     }
     layout->count = (int)PyTuple_GET_SIZE(fields);
     for (int i = 0; i < layout->count; i++)
-        if (read_field(PyTuple_GET_ITEM(fields, i), &layout->fields[i]) < 0)
+        if (read_field(PyTuple_GET_ITEM(fields, i), type, &layout->fields[i]) < 0)
             return -1;
     layout->type = (PyTypeObject *)Py_NewRef(type);
     return 0;
@@ -315,8 +316,8 @@ encoder_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->vectorcall = encode;
     if (levels != Py_None) {
         PyObject *side = PyObject_GetAttrString(levels, "side"), *column = PyObject_GetAttrString(levels, "column");
-        int known = side != NULL && column != NULL && (self->levels_side = offset_of(side, T_OBJECT_EX)) >= 0 &&
-                    (self->levels_column = offset_of(column, T_INT)) >= 0;
+        int known = side != NULL && column != NULL && (self->levels_side = offset_of(side, T_OBJECT_EX, levels)) >= 0 &&
+                    (self->levels_column = offset_of(column, T_INT, levels)) >= 0;
         Py_XDECREF(side);
         Py_XDECREF(column);
         if (!known)
@@ -371,7 +372,7 @@ typedef struct {
     Py_buffer cells;
     int counted, held;
     int kinds[MAX_TYPES], counters[MAX_TYPES], flags[MAX_TYPES], flag_counters[MAX_TYPES];
-    int received_cell;
+    int received_cell, decoded_cell;
 } Publisher;
 
 enum { RECEIVE_TIME = 4 }; /* the field's place among those that all events have */
@@ -390,13 +391,15 @@ publish(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *name
     if (index < 0)
         return NULL;
     const Layout *layout = &encoder->layouts[index];
+    volatile long long *cells = self->cells.buf;
+    if (self->counted)
+        cells[self->decoded_cell]++;
     if (self->held || !self->counted)
         return PyObject_CallOneArg(self->otherwise, event);
     if (put_event(encoder, layout, event) < 0)
         return NULL;
     if (!append_record(self->ring, self->kinds[index], encoder->bytes, (Py_ssize_t)encoder->size))
         return PyObject_CallOneArg(self->otherwise, event);
-    volatile long long *cells = self->cells.buf;
     cells[self->counters[index]]++;
     cells[self->received_cell] =
         PyLong_AsLongLong(*(PyObject **)((char *)event + layout->fields[RECEIVE_TIME].offset));
@@ -427,8 +430,9 @@ read_counts(Publisher *self, PyObject *counts)
             return -1;
         }
     }
-    if (self->received_cell < 0 || self->received_cell >= cells) {
-        PyErr_SetString(PyExc_ValueError, "no cell for the time of the last event");
+    if (self->received_cell < 0 || self->received_cell >= cells || self->decoded_cell < 0 ||
+        self->decoded_cell >= cells) {
+        PyErr_SetString(PyExc_ValueError, "no cell for the time of the last event, or for all events");
         return -1;
     }
     return 0;
@@ -438,9 +442,9 @@ static PyObject *
 publisher_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     PyObject *encoder, *ring, *cells, *counts, *otherwise;
-    int received_cell;
-    if (!PyArg_ParseTuple(args, "O!OOO!iO", &Encoder_Type, &encoder, &ring, &cells, &PyDict_Type, &counts,
-                          &received_cell, &otherwise))
+    int received_cell, decoded_cell;
+    if (!PyArg_ParseTuple(args, "O!OOO!iiO", &Encoder_Type, &encoder, &ring, &cells, &PyDict_Type, &counts,
+                          &received_cell, &decoded_cell, &otherwise))
         return NULL;
     if (strcmp(Py_TYPE(ring)->tp_name, "wsadapter._ring.Appender") != 0) {
         PyErr_SetString(PyExc_TypeError, "a publisher needs the appender in C");
@@ -459,6 +463,7 @@ publisher_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->ring = (Appender *)Py_NewRef(ring);
     self->otherwise = Py_NewRef(otherwise);
     self->received_cell = received_cell;
+    self->decoded_cell = decoded_cell;
     if (read_counts(self, counts) < 0) {
         Py_DECREF(self);
         return NULL;
@@ -522,7 +527,8 @@ static PyTypeObject Publisher_Type = {
     .tp_call = PyVectorcall_Call,
     .tp_traverse = (traverseproc)publisher_traverse,
     .tp_clear = (inquiry)publisher_clear,
-    .tp_doc = "Publisher(encoder, appender, cells, {type: (kind, counter, flag, flag counter)}, received, otherwise).",
+    .tp_doc = "Publisher(encoder, appender, cells, {type: (kind, counter, flag, flag counter)}, received, decoded, "
+              "otherwise).",
     .tp_methods = publisher_methods,
     .tp_members = publisher_members,
     .tp_new = publisher_new,

@@ -93,6 +93,7 @@ def _print_live(console: Console, live: Live) -> None:
                 )  # fmt: skip
     console.print(table)
     said = [f"frames {live.frames:,}", f"events {live.events:,}", f"lag {live.lag:,}"]
+    said += [f"spooled {live.spooled:,}", f"sent again {live.repeated:,}", f"redelivered {live.redelivered:,}"]
     said += [f"dead letters {live.dead_letters:,}"]
     for name, counts in (("decode errors", live.decode_errors), ("dropped", live.dropped), ("gaps", live.gaps),
                          ("restarts", live.restarts)):  # fmt: skip
@@ -174,7 +175,8 @@ def _live_json(live: Live) -> dict[str, Any]:
             for one in live.balances
         ],
         "frames": live.frames, "events": live.events, "decode_errors": dict(live.decode_errors),
-        "dropped": dict(live.dropped), "gaps": dict(live.gaps), "dead_letters": live.dead_letters, "lag": live.lag,
+        "dropped": dict(live.dropped), "gaps": dict(live.gaps), "spooled": live.spooled, "sent_again": live.repeated,
+        "redelivered": live.redelivered, "dead_letters": live.dead_letters, "lag": live.lag,
         "restarts": dict(live.restarts),
     }  # fmt: skip
 

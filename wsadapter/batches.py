@@ -72,7 +72,7 @@ class Batch:
         self.letter_bytes = 0
         self.redelivered = 0
         self.counted = False
-        """The role has counted it."""
+        """The role has taken notice of it."""
         self.watermarks: dict[int, int] = {}
         """As of ``last``; set when the batch is cut."""
 

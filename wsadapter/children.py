@@ -10,6 +10,7 @@ The child's stats page outlives its runs. The supervisor writes to it only while
 import contextlib
 import fcntl
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ DUMP_SECONDS: Final = 0.5
 """Between the request for a stack dump and SIGKILL."""
 UP: Final = (ChildState.RUNNING, ChildState.PAUSED)
 _PIPE_BYTES: Final = 65536
+_TOTAL: Final = re.compile(r"_total($|\{)")
+"""A counter's name; what else is on a page is of a process, or has a meaning by its place."""
 
 
 class RestartKind(StrEnum):
@@ -258,7 +261,9 @@ def page_name(instance: str, child: str) -> str:
 
 
 def open_page(name: str, fields: Sequence[str]) -> StatsPage:
-    """The page of an earlier supervisor when it has these fields, with its counts; else a new one."""
+    """The page of an earlier supervisor when it has these fields, with its counts; else a new one that counts on where
+    fields have the same name."""
+    before: dict[str, int] = {}
     if Segment.exists(name):
         try:
             page = StatsPage.attach(name, writable=True)
@@ -267,6 +272,10 @@ def open_page(name: str, fields: Sequence[str]) -> StatsPage:
         else:
             if page.fields == tuple(fields):
                 return page
+            before = {field: count for field, count in page.read().items() if _TOTAL.search(field)}
             page.release()
         Segment.unlink(name)
-    return StatsPage.create(name, fields)
+    made = StatsPage.create(name, fields)
+    for field in before.keys() & set(fields):
+        made[field] = before[field]
+    return made

@@ -100,12 +100,24 @@ def verify(client: Client, settings: ClickHouse) -> dict[str, str]:
     return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := wrong.get(part))}
 
 
-def rejected_rows(client: Client, settings: ClickHouse, tokens: Iterable[str]) -> dict[str, int]:
-    """Stream word -> rows of these inserts that went to table ``rejected``."""
-    batches = ", ".join(literal(token) for token in tokens)
+def rejected_rows(
+    client: Client, settings: ClickHouse, ranges: Mapping[tuple[str, int], tuple[str, int, int]]
+) -> dict[tuple[str, int], int]:
+    """Topic and partition -> rows in table ``rejected`` of inserts that began at these offsets (stream, first, end):
+    their token is in column ``batch``."""
     table = f"{quoted(settings.database)}.{quoted(schema.REJECTED)}"
-    query = f"SELECT stream, toString(count()) FROM {table} WHERE batch IN ({batches}) GROUP BY stream"
-    return {stream: int(count) for stream, count in _rows(client, query)}
+    wanted = " OR ".join(
+        f"(topic = {literal(topic)} AND part = {number} AND first >= {first} AND first < {end})"
+        for (topic, number), (_, first, end) in ranges.items()
+    )
+    streams = ", ".join(sorted({literal(stream) for stream, _, _ in ranges.values()}))
+    query = (
+        "WITH splitByChar(':', batch) AS parts, parts[1] AS topic, toInt64OrZero(parts[2]) AS part, "
+        "toInt64OrZero(splitByChar('-', parts[3])[1]) AS first "
+        f"SELECT topic, toString(part), toString(count()) FROM {table} "
+        f"WHERE stream IN ({streams}) AND ({wanted}) GROUP BY topic, part"
+    )
+    return {(topic, int(part)): int(count) for topic, part, count in _rows(client, query)}
 
 
 def _refuse(wrong: Iterable[tuple[str, str]]) -> None:

@@ -72,4 +72,6 @@ class Commits:
         self._next = min(self._next, now - IDLE_SECONDS)
 
     def forget(self, key: Key) -> None:
+        """It was taken away: an intent that was confirmed is its next owner's to carry out."""
         self._confirmed.pop(key, None)
+        self.intended[:] = [partition for partition in self.intended if partition.key != key]

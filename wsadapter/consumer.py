@@ -85,7 +85,10 @@ class Consumer:
         self._specs = {topic(config.kafka, spec): spec for spec in SPECS}
         self._blocked_since = 0.0
         outgoing = Outgoing(config.kafka)
-        self._ledger = Ledger(child.page)
+        group = child.args.page.rpartition("-")[0]
+        members = (f"{group}-{number}" for number in range(config.process_of("consumer").count))
+        topics = {spec.name: name for name, spec in self._specs.items()}
+        self._ledger = Ledger(child.page, topics, tuple(name for name in members if name != child.args.page))
         self._landing = Landing(Inserter(client, SPECS), outgoing, self._heads, self._verify_stream)
         identity = f"{child.args.instance}-{child.args.name}"
         self._group = Membership(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)
@@ -156,10 +159,10 @@ class Consumer:
             if batch is None or batch.counted:
                 continue
             batch.counted = True
-            self._ledger.taken(partition.spec, batch)
             if batch.letters and not batch.rows:  # nothing to insert, so nothing to intend
                 self._landing.take(partition)
             elif not batch.rows:
+                self._ledger.passed(partition, batch)
                 partition.finish()
 
     def _finish(self, task: Landed) -> None:
@@ -170,7 +173,9 @@ class Consumer:
 
     def _make(self, name: str, number: int, start: int, progress: Progress) -> Partition:
         spec = self._specs[name]
-        return Partition(spec, name, number, start, progress, self._heads[spec.name], self._identify[spec.name])
+        made = Partition(spec, name, number, start, progress, self._heads[spec.name], self._identify[spec.name])
+        self._ledger.assigned(made)
+        return made
 
     def _patient(self) -> bool:
         self._child.beat()

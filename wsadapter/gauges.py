@@ -11,7 +11,7 @@ from wsadapter.subscriptions import SubscriptionState
 
 class Gauges:
     """Copies what the connection counts into the page. Its counters begin at zero with each process, the page's count
-    on; a kill forgets at most one tick of them."""
+    on; a kill forgets at most one tick of them. (What must balance is not here: `wsadapter.banks`.)"""
 
     def __init__(self, page: StatsPage, connection: Connection) -> None:
         self._page, self._connection = page, connection
@@ -21,7 +21,7 @@ class Gauges:
             for name in connection.exchange.last_receive_ns
         ]
         self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
-        counted = ("frames_total", "bytes_total", "error_count", "reconnect_count",
+        counted = ("bytes_total", "error_count", "reconnect_count",
                    "connection_attempts_total", "connection_attempts_delayed_total")  # fmt: skip
         self._before = {name: page[name] for name in counted}
         self._behind = {w: page.index(f'out_of_order_total{{stream="{w}"}}') for w in NUMBERED_WORDS}
@@ -33,7 +33,6 @@ class Gauges:
     def refresh(self) -> None:
         page, connection, cells = self._page, self._connection, self._cells
         now = {
-            "frames_total": connection.tally.messages,
             "bytes_total": connection.tally.bytes,
             "error_count": connection.error_count,
             "reconnect_count": connection.losses,

@@ -19,6 +19,7 @@ import uvloop
 
 from wsadapter import doorbell
 from wsadapter.attempts import SharedAttempts
+from wsadapter.banks import Banks
 from wsadapter.client import Client, ConnectionConfig
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
@@ -32,8 +33,9 @@ from wsadapter.log import get_logger
 from wsadapter.publisher import publisher
 from wsadapter.records import encode
 from wsadapter.ring import RingWriter
+from wsadapter.session import Tally
 from wsadapter.stats import StatsPage
-from wsadapter.stats_fields import DECODE_ERROR_KINDS
+from wsadapter.stats_fields import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
 from wsadapter.streams import BY_EVENT, BY_STREAM
 
 TICK: Final = 0.25
@@ -48,23 +50,28 @@ class RingPublisher:
     """The `EventHandler` that writes to a ring."""
 
     def __init__(self, writer: RingWriter, doorbell_fd: int, page: StatsPage, plan: ConnectionPlan) -> None:
-        self._writer, self._doorbell, self._page = writer, doorbell_fd, page
+        self._writer, self._doorbell = writer, doorbell_fd
         self._write = writer.try_write
-        self.publish = publisher(writer, page, self._unusual)
-        """One event into the ring; it becomes visible at `on_read_end`."""
+        self._banks = Banks(page, PUBLISHED, writer.tail)
+        self._counts, slot = self._banks.cells, self._banks.index
+        self.publish = publisher(writer, self._banks, self._unusual)
+        """One event into the ring; it becomes visible, and counts, at `on_read_end`."""
         for name in METHODS.values():
             setattr(self, name, self.publish)
         self.on_gap = self._on_gap
-        self._cells = page.cells
         self._kinds = {
-            event: (spec.kind, page.index(f'events_total{{stream="{spec.name}"}}')) for event, spec in BY_EVENT.items()
+            event: (spec.kind, slot(f'events_total{{stream="{spec.name}"}}')) for event, spec in BY_EVENT.items()
         }
-        self._dropped_cells = {
-            event: page.index(f'ring_dropped_total{{stream="{spec.name}"}}') for event, spec in BY_EVENT.items()
+        self._dropped_slots = {
+            event: slot(f'ring_dropped_total{{stream="{spec.name}"}}') for event, spec in BY_EVENT.items()
         }
-        self._errors = {kind: page.index(f'decode_errors_total{{kind="{kind}"}}') for kind in DECODE_ERROR_KINDS}
-        self._open_candles = page.index("open_candles_total")
-        self._last_receive = page.index("last_receive_ns")
+        self._errors = {kind: slot(f'decode_errors_total{{kind="{kind}"}}') for kind in DECODE_ERROR_KINDS}
+        self._causes = {cause: slot(f'gaps_total{{cause="{cause}"}}') for cause in GAP_CAUSES}
+        self._too_large = slot("too_large_total")
+        self._open_candles = slot("open_candles_total")
+        self._last_receive = slot("last_receive_ns")
+        self._frames = slot("frames_total")
+        self._frames_before, self._tally = self._counts[self._frames], Tally()
         self.gap = ConnectionGap(page, plan.exchange, plan.connection, writer.epoch)
         self._dropped = Dropped(plan.exchange, plan.connection)
         self._pending: Gap | None = None
@@ -73,6 +80,10 @@ class RingPublisher:
         """Gaps of single streams that have no end yet, and their gap_id."""
         self.set_last_gap: Callable[[int], None] = lambda now_ns: None
         """Tell the exchange module the time of the connection's last gap; set by the role."""
+
+    def counts_frames_of(self, tally: Tally) -> None:
+        """The connection's count of frames; it begins at zero with each process, the page's counts on."""
+        self._tally = tally
 
     def _unusual(self, event: Event) -> None:
         """After a gap that the exchange module does not know of, or where there is no room for certain."""
@@ -86,15 +97,17 @@ class RingPublisher:
         try:
             written = self._write(kind, encode(event))
         except RecordTooLarge as error:
+            self._counts[self._too_large] += 1
             self.on_error("oversize", str(error))
             return
         if not written:
             self._drop(event)
             return
-        self._cells[counter] += 1
-        self._cells[self._last_receive] = event.receive_time_ns
+        counts = self._counts
+        counts[counter] += 1
+        counts[self._last_receive] = event.receive_time_ns
         if type_ is Kline and not event.closed:  # type: ignore[attr-defined]  # a Kline has it
-            self._cells[self._open_candles] += 1
+            counts[self._open_candles] += 1
 
     def _on_gap(self, gap: Gap) -> None:
         """A hole of one stream, in its place among the events. When the ring is full it is kept, not dropped."""
@@ -106,18 +119,21 @@ class RingPublisher:
         """A frame without an event. A refused subscription is one too here, and is no decode error: see its state."""
         if kind == "refused":
             return
-        self._cells[self._errors.get(kind, self._errors["other"])] += 1
+        self._counts[self._errors.get(kind, self._errors["other"])] += 1
 
     def on_read_end(self) -> None:
-        """Hand what this socket read brought to the reader."""
+        """Hand what this socket read brought to the reader, and its counts to the page: both or neither."""
+        self._counts[self._frames] = self._frames_before + self._tally.messages
+        self._banks.keep(self._writer.tail)
         self._writer.publish()
+        self._banks.show()
         doorbell.ring(self._doorbell)
 
     def _drop(self, event: Event) -> None:
         self._dropped.add(event)
         self.publish.held = 1
         self._writer.add_dropped(1)
-        self._cells[self._dropped_cells[type(event)]] += 1
+        self._counts[self._dropped_slots[type(event)]] += 1
 
     def recover(self, now_ns: int) -> None:
         """Once there is room again, say what was dropped; events flow again when all of it is said."""
@@ -179,13 +195,13 @@ class RingPublisher:
             gap.version = 2 if gap.gap_id else 1
         if not self._write(kind, encode(gap)):
             return False
-        self._cells[counter] += 1
+        self._counts[counter] += 1
         if gap.stream and gap.ended_ns is None:
             self._lasting[identity(gap)] = f"{self._writer.epoch}:{self._writer.last_position}"
         elif gap.gap_id:
             self._lasting.pop(identity(gap), None)
         if gap.version == 1:
-            self._page[f'gaps_total{{cause="{gap.cause}"}}'] += 1
+            self._counts[self._causes[gap.cause]] += 1
         return True
 
     def _all_after_gap(self, now_ns: int) -> None:
@@ -199,11 +215,12 @@ class RingPublisher:
     def release(self) -> None:
         """Let go of ring and page; what was published stays."""
         self.publish.release()
+        self._banks.release()
         self._writer.release()
 
     def on_disconnected(self, reason: str, at_ns: int) -> None:
         if reason != "stopped":
-            self.open_gap("disconnect", self._cells[self._last_receive] or at_ns, at_ns)
+            self.open_gap("disconnect", self._counts[self._last_receive] or at_ns, at_ns)
 
 
 async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -> None:
@@ -214,6 +231,7 @@ async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -
     client = Client(ConnectionConfig.of_feed(feed), publisher, plan, attempts)
     (connection,) = client.connections
     publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
+    publisher.counts_frames_of(connection.tally)
     gauges = Gauges(child.page, connection)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     failures: list[BaseException] = []

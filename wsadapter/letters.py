@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from wsadapter.config import Kafka
 from wsadapter.errors import ServiceUnavailable
@@ -18,8 +18,9 @@ from wsadapter.pb import market_pb2
 from wsadapter.streams import BY_STREAM, DEAD_LETTER, StreamSpec
 from wsadapter.topics import producer_config, topic, topic_name
 
-VALUE_BYTES: Final = 512 * 1024
-"""A letter carries at most this much: the message itself is where its headers say."""
+VALUE_BYTES: Final = (512 * 1024, 8 * 1024, 512, 0)
+"""A letter carries at most this much, or less where the client takes no more: the message itself is where its headers
+say."""
 DELIVERY_SECONDS: Final = 10.0
 
 
@@ -39,13 +40,7 @@ class Outgoing:
             for offset, value, reason, detail in letters:
                 headers = {"reason": reason, "detail": detail[:1000], "topic": source, "bytes": str(len(value))}
                 headers |= {"partition": str(partition), "offset": str(offset)}
-                producer.produce(
-                    topic_name(self._kafka, DEAD_LETTER),
-                    value[:VALUE_BYTES],
-                    f"{source}:{partition}:{offset}".encode(),
-                    headers=[(name, text.encode(errors="replace")) for name, text in headers.items()],
-                    on_delivery=self._on_delivery,
-                )
+                self._produce(producer, f"{source}:{partition}:{offset}".encode(), value, headers)
             self._deliver(producer)
 
     def gap(self, spec: StreamSpec, source: str, partition: int, expected: int, found: int) -> None:
@@ -70,6 +65,18 @@ class Outgoing:
             gaps = topic(self._kafka, BY_STREAM["gap"])
             producer.produce(gaps, gap.SerializeToString(), b":", on_delivery=self._on_delivery)
             self._deliver(producer)
+
+    def _produce(self, producer: Any, key: bytes, value: bytes, headers: dict[str, str]) -> None:
+        encoded = [(name, text.encode(errors="replace")) for name, text in headers.items()]
+        topic = topic_name(self._kafka, DEAD_LETTER)
+        for size in VALUE_BYTES:
+            try:
+                producer.produce(topic, value[:size], key, headers=encoded, on_delivery=self._on_delivery)
+            except KafkaException as error:
+                if size and error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    continue
+                raise
+            return
 
     def _open(self) -> Producer:
         if self._producer is None:

@@ -35,33 +35,31 @@ from wsadapter.places import PLACES_BY_KIND, Key, Place
 from wsadapter.records import Record, encode, key_of, message_of
 from wsadapter.ring import RingReader
 from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import STREAM_WORDS
 from wsadapter.streams import BY_KIND, BY_STREAM
 from wsadapter.twins import PATIENCE_NS, Hole, Twin, covered
 from wsadapter.watermarks import Watermarks
 
 GAP: Final = BY_STREAM["gap"].kind
 CHUNK: Final = 4096
-OPEN_CANDLE: Final = "open candle"
-"""Copies of them are counted apart too: the tables do not have them."""
 LIQUIDATIONS: Final = 4096
 JUDGED: Final = "judged"
 """First word of the page's line about a ring; the second is its epoch."""
 
 log = get_logger()
 
-Copies = Callable[[str, int], None]
-"""(stream word or `OPEN_CANDLE`, events dropped)"""
-
 
 class Merge:
     """One group of rings and their page."""
 
     def __init__(
-        self, page: Watermarks, count: Copies, now_ns: Callable[[], int] = time.time_ns,
+        self, page: Watermarks, counts: StatsPage, now_ns: Callable[[], int] = time.time_ns,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:  # fmt: skip
-        self.page, self.count = page, count
+        self.page, self.cells = page, counts.cells
         self.now_ns, self.monotonic_ns = now_ns, monotonic_ns
+        self._open_candles = counts.index("open_candle_copies_total")
+        self._copies = {word: counts.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
         self.lines = Lines({key: State(*state) for key, state in page.kept.items() if key[0] != JUDGED})
         self.readers: list[TwinReader] = []
         self._liquidations: dict[Key, int] = {}
@@ -90,6 +88,10 @@ class Merge:
             del self._liquidations[next(iter(self._liquidations))]
         return first != ring
 
+    def counting(self, word: str, is_open_candle: bool = False) -> tuple[int, ...]:
+        """Cells for a copy; of open candles also one of their own, for the tables do not have them."""
+        return (self._copies[word], self._open_candles) if is_open_candle else (self._copies[word],)
+
     def store(self, key: Key, state: State) -> None:
         self.page.store(key, state)
         if self.page.full and not self._said:
@@ -109,7 +111,8 @@ class TwinReader:
         """Records below this position have their verdict."""
         self.resume = merge.page.kept.get((JUDGED, self.epoch), State())[-1]
         """An earlier life has judged up to here."""
-        self._copies: dict[int, str] = {}
+        self._copies: dict[int, tuple[int, ...]] = {}
+        """Position -> cells that count it."""
         self._instead: dict[int, list[Record]] = {}
         self._log: list[tuple[int, Key, State]] = []
         """(position, line, its state from there on), not stored yet."""
@@ -152,10 +155,33 @@ class TwinReader:
     def release(self) -> None:
         self._reader.release()
 
+    def intend(self) -> None:
+        """All that was polled is acknowledged, of the other rings too: from here on it is published, whether or not
+        head is moved over it in this life."""
+        self._store(self._reader.position)
+        self._reader.intend()
+
+    def complete(self) -> None:
+        self._reader.complete()
+        self.judged = max(self.judged, self._reader.head)
+
+    def take_copies(self) -> Counter[int]:
+        """Cell -> copies up to the cursor: whoever takes them counts them."""
+        if self._must_wait():
+            self._reader.rewind()
+        taken: Counter[int] = Counter()
+        for at, cells in self._copies.items():
+            if at < self._reader.position:
+                taken.update(cells)
+                self._copies[at] = ()
+        return taken
+
     def poll(self, limit: int) -> list[Record]:
         """Up to about ``limit`` records to be published; the cursor moves over the others too. Fewer means that there
         are no more now: the ring is empty behind them, or waits for another."""
         found: list[Record] = []
+        if self._must_wait():
+            return found
         reader, judging, fresh = self._reader, self._merge.may_judge(self._order), False
         while len(found) < limit and (records := reader.poll(min(CHUNK, limit - len(found)))):
             for record in records:
@@ -181,6 +207,15 @@ class TwinReader:
         has records that are not, nothing is stored: what was made of these may rest on those."""
         if any(reader.pending for reader in self._merge.readers[: self._order]):
             return
+        self._store(position)
+        self._reader.commit(position)
+        for cells in self._forget(self._copies, position):
+            for cell in cells:
+                self._merge.cells[cell] += 1
+        self._forget(self._instead, position)
+
+    def _store(self, position: int) -> None:
+        """Watermarks of what lies below."""
         final: dict[Key, State] = {}
         done = 0
         for at, key, state in self._log:
@@ -191,10 +226,6 @@ class TwinReader:
         del self._log[:done]
         for key, state in final.items():
             self._merge.store(key, state)
-        self._reader.commit(position)
-        for stream, count in Counter(self._forget(self._copies, position)).items():
-            self._merge.count(stream, count)
-        self._forget(self._instead, position)
 
     def _forget(self, verdicts: dict[int, Any], position: int) -> list[Any]:
         """Verdicts are in the order of their records."""
@@ -204,6 +235,10 @@ class TwinReader:
                 break
             done.append(at)
         return [verdicts.pop(at) for at in done]
+
+    def _must_wait(self) -> bool:
+        """A ring before this one has verdicts that were not polled yet; those of this one may rest on them."""
+        return any(reader.judged > reader.position for reader in self._merge.readers[: self._order])
 
     # -- verdicts
 
@@ -237,7 +272,7 @@ class TwinReader:
         lines, position, received_ns = self._merge.lines, record[0], message.receive_time_ns
         if place.key[0] == StreamType.LIQUIDATION:
             if self._merge.liquidated(place.key, self._number):
-                self._copies[position] = StreamType.LIQUIDATION
+                self._copies[position] = self._merge.counting(StreamType.LIQUIDATION)
             return True
         before = lines.states.get(place.key)
         verdict, jump = lines.judge(self._number, place, received_ns, False)
@@ -249,7 +284,8 @@ class TwinReader:
             self._log.append((position, place.key, after))
         if verdict is Verdict.COPY:
             word = BY_KIND[record[1]].name
-            self._copies[position] = OPEN_CANDLE if word == StreamType.KLINE and not message.closed else word
+            is_open = word == StreamType.KLINE and not message.closed
+            self._copies[position] = self._merge.counting(word, is_open)
         elif jump is not None:
             gap = _skipped(message, jump)
             first, last = self._told.get(place.key, (0, 0))
@@ -327,15 +363,8 @@ def _skipped(message: Any, jump: Jump) -> Gap:
     )  # fmt: skip
 
 
-def attach(rings: Iterable[RingRef], page: StatsPage) -> list[RingReader | TwinReader]:
-    """The readers of a serializer's rings, those of redundant connections together. ``page`` counts their copies."""
-
-    def count(word: str, copies: int) -> None:
-        if word == OPEN_CANDLE:
-            page["open_candle_copies_total"] += copies
-            word = StreamType.KLINE
-        page[f'copies_total{{stream="{word}"}}'] += copies
-
+def attach(rings: Iterable[RingRef], counts: StatsPage) -> list[RingReader | TwinReader]:
+    """The readers of a serializer's rings, those of redundant connections together. ``counts``: its stats page."""
     merges: dict[str, Merge] = {}
     found: list[RingReader | TwinReader] = []
     for ref in rings:
@@ -345,6 +374,6 @@ def attach(rings: Iterable[RingRef], page: StatsPage) -> list[RingReader | TwinR
             continue
         merge = merges.get(ref.marks)
         if merge is None:
-            merge = merges[ref.marks] = Merge(Watermarks(ref.marks), count)
+            merge = merges[ref.marks] = Merge(Watermarks(ref.marks), counts)
         found.append(TwinReader(merge, ref.twin, reader))
     return found

@@ -118,12 +118,6 @@ class Rings:
         """Records not yet delivered, over all rings."""
         return sum(found.unread for ref in self._all() if (found := self._look(ref.name)))
 
-    def kept(self, connection: str) -> bool:
-        """Whether this connection's ring still holds records, so its page is kept with it."""
-        ref = self.refs.get(connection)
-        found = self._look(ref.name) if ref else None
-        return found is not None and found.unread > 0
-
     def close(self) -> int:
         """Unlink the empty rings; how many records the others keep for the next start."""
         kept = 0

@@ -10,6 +10,9 @@ small cycle it lets records gather for ``linger.ms``, not listening to the doorb
 on at once. So latency is low when quiet, throughput high when busy, and between the two each wake-up carries several
 records. The client's own linger is out of the way: `flush` sends at once, and until then no record wakes its threads.
 
+What is counted as delivered and the heads (or the spool's checkpoint) move as one, whatever is killed between them
+(`wsadapter.journal`): each record is counted once.
+
 While the broker does not acknowledge, records go to the spool on disk and from there to the broker, in order
 (`wsadapter.spooling` has the rules). The rings overflow only when the spool is full too.
 
@@ -18,6 +21,7 @@ Owns the read side of its rings, its spool and its stats page.
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
 from itertools import groupby
@@ -31,6 +35,7 @@ from wsadapter import doorbell
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.histogram import Histogram
+from wsadapter.journal import Journal
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
 from wsadapter.merge import TwinReader, attach
@@ -40,6 +45,7 @@ from wsadapter.spool_segment import Record as SpoolRecord
 from wsadapter.spooling import Mode, Spooling
 from wsadapter.spools import Spools
 from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.streams import BY_KIND, BY_STREAM, DEAD_LETTER, SPECS
 from wsadapter.threads import Threads
 from wsadapter.topics import LINGER_MS, ensure_topics, producer_config, topic_name
@@ -58,12 +64,12 @@ DELIVERY_WAIT: Final = 0.05
 SPOOL_WAIT: Final = 0.02
 """Seconds until it is looked at again whether acknowledgements are overdue, and what the rings need."""
 FIRST_LOOK: Final = 0.002, 0.0003, 0.05
-"""Seconds between producing and the first look whether all is acknowledged: at first, at least, at most. Each look costs
-two wake-ups, so it comes when the last cycles' acknowledgements came."""
+"""Seconds between producing and the first look whether all is acknowledged: at first, at least, at most. Each look
+costs two wake-ups, so it comes when the last cycles' acknowledgements came."""
 SMALL: Final = 512
 """Records of a cycle that could have been a larger one."""
-DEAD_LETTER_BYTES: Final = 256 * 1024
-"""A dead letter carries at most this much of what it is about."""
+DEAD_LETTER_BYTES: Final = (256 * 1024, 8 * 1024, 512, 0)
+"""A dead letter carries at most this much of what it is about; less where the client takes no more."""
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 """Broker or client says no to this message for ever: it becomes a dead letter and is passed."""
 
@@ -87,7 +93,8 @@ class Outbox:
         self._config = config
         self._cells = page.cells
         self._broker_up = page.index("broker_up")
-        self._dead = {r: page.index(f'dead_letters_total{{reason="{r}"}}') for r in ("too_large", "encode", "rejected")}
+        self.dead: Counter[tuple[str, str]] = Counter()
+        """(reason, topic) of letters that are not counted yet."""
         self._failed: list[tuple[KafkaError, Message]] = []
         self._first_look = FIRST_LOOK[0]
         self._dead_letter_topic = topic_name(config.kafka, DEAD_LETTER)
@@ -117,16 +124,20 @@ class Outbox:
 
     def dead_letter(self, reason: str, topic: str, key: bytes, value: bytes, detail: str) -> None:
         """Put what can never succeed where a person finds it, with the reason; long values are cut."""
-        self._cells[self._dead[reason]] += 1
+        self.dead[reason, topic] += 1
         log.warning("dead letter", reason=reason, topic=topic, key=key.decode(errors="replace"), detail=detail)
         headers = {"reason": reason, "detail": detail, "topic": topic, "bytes": str(len(value))}
-        self.producer.produce(
-            self._dead_letter_topic,
-            value[:DEAD_LETTER_BYTES],
-            key,
-            headers=[(name, text.encode()) for name, text in headers.items()],
-            on_delivery=self._on_failure,
-        )
+        encoded: dict[str, Any] = {name: text.encode() for name, text in headers.items()}
+        for size in DEAD_LETTER_BYTES:
+            try:
+                self.producer.produce(
+                    self._dead_letter_topic, value[:size], key, headers=encoded, on_delivery=self._on_failure
+                )
+            except KafkaException as error:
+                if size and error.args[0].code() in PASSED_ON:  # a small message.max.bytes: less of it is a letter too
+                    continue
+                raise
+            return
 
     def flush(self, seconds: float) -> bool:
         """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""
@@ -189,15 +200,24 @@ class Serializer:
         self._delivery = Histogram(page, "delivery_seconds")
         self._queued: dict[int, int] = {}
         """Kind -> messages in the client's queue."""
+        self._polled: Counter[int] = Counter()
+        """Kind -> records that are done with when what is queued is settled, dead letters included."""
+        self._journal = Journal(page)
+        self._replaying = page.index("replayed_spool"), page.index("replayed_to")
+        self._dead = {
+            (reason, topic): (page.index(dead_letters(reason, word)), kind)
+            for reason in SERIALIZER_REASONS
+            for kind, word, topic in (*((s.kind, s.name, self._topics[s.kind]) for s in SPECS), (0, UNKNOWN, UNKNOWN))
+        }
         self._begun_at = 0
         self._queued_at = 0.0
+        self._lost, self._lost_before = page.index("spool_lost_total"), 0
         self.linger = float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000
         """Seconds in which records may gather before a cycle; none after a large one."""
-        self._spooled, self._taken = page.index("spooled_total"), 0
-        self._lost, self._passed = page.index("spool_lost_total"), 0
         self.hurried = False
         """The last cycle was a large one."""
         self._topics_made = _make_topics(child)
+        self._complete()
         self.spooling = Spooling(spools, readers, self)
 
     def cycle(self) -> bool:
@@ -219,21 +239,79 @@ class Serializer:
         if not self._produce(batches) and not len(self._outbox.producer):
             # nothing, or only dead letters of long ago and copies
             passed = any(reader.position != reader.head for reader in self._readers)
-            for reader in self._readers:
-                reader.commit(reader.position)
+            self._pass_rings()
             return passed
         while not self.settled(DELIVERY_WAIT):
             child = self._child
             child.beat()
             if self.spooling.overdue(self._queued_at):
+                self._polled.clear()  # they are still in the rings, and count when they leave them or the spool
                 self._count_spool()
                 return True
             if child.stopping and time.monotonic() > child.deadline - 1.0:
                 self._outbox.abandon()
                 return False
+        self._pass_rings()
+        return True
+
+    def _pass_rings(self) -> None:
+        """All that was polled is delivered or disposed of: count it and move the heads, as one."""
+        copies = sum((r.take_copies() for r in self._readers if isinstance(r, TwinReader)), Counter[int]())
+        if self._polled or copies:
+            for reader in self._readers:
+                reader.intend()
+            self._journal.begin(self._account() | copies, {self._replaying[0]: 0})
         for reader in self._readers:
             reader.commit(reader.position)
-        return True
+        self._journal.end()
+
+    def passed(self) -> None:
+        """The same for what came from the spool."""
+        identity, number = self._spools.mark
+        account, lost = self._account(), self._spools.lost_records
+        account[self._lost] = lost - self._lost_before
+        self._lost_before = lost
+        # before the journal says that they count
+        self._cells[self._replaying[0]], self._cells[self._replaying[1]] = identity, number
+        self._journal.begin(account)
+        self._spools.commit()
+        self._journal.end()
+
+    def spooled(self, count: int) -> None:
+        page, appended = self._page, self._spools.appended
+        if page["spool_next"] != appended:
+            self._journal.record({page.index("spooled_total"): count}, {page.index("spool_next"): appended})
+
+    def _complete(self) -> None:
+        """Our predecessor may have been killed between a decision and its deed, or between an append and its count."""
+        page, (spool, number) = self._page, self._replaying
+        if self._journal.pending:
+            if self._cells[spool]:
+                self._spools.complete(self._cells[spool], self._cells[number])
+            else:
+                for reader in self._readers:
+                    reader.complete()
+            self._journal.end()
+        for reader in self._readers:
+            reader.intend()  # nothing: what was intended and not decided must not be found by another life
+        self.spooled(max(0, self._spools.appended - page["spool_next"]))
+
+    def _account(self) -> dict[int, int]:
+        """Cell -> by how much it grows for what was polled."""
+        polled, dead = self._polled, self._outbox.dead
+        account: dict[int, int] = {}
+        for key in list(dead):
+            cell, kind = self._dead[key]
+            # of one that is on the spool the letter may be sent before the record is polled
+            if count := min(dead[key], polled[kind]):
+                account[cell] = count
+                polled[kind] -= count
+                dead[key] -= count
+                if not dead[key]:
+                    del dead[key]
+        account |= {self._delivered[kind]: count for kind, count in polled.items() if count}
+        polled.clear()
+        return account
 
     def ready(self) -> bool:
         """The topics are there, and no other serializer has to replay an earlier run's records first."""
@@ -242,8 +320,10 @@ class Serializer:
         self._topics_made.result()
         return True
 
-    def send(self, records: Sequence[SpoolRecord]) -> None:
+    def send(self, records: Sequence[SpoolRecord], skipped: Sequence[SpoolRecord] = ()) -> None:
         """Build and queue records from the spool."""
+        for _, _, kind, _ in skipped:
+            self._polled[kind] += 1
         batches: Batches = {kind: [] for kind in BY_KIND}
         for epoch, run in groupby(records, itemgetter(0)):
             self._build(epoch, [record[1:] for record in run], batches)
@@ -254,8 +334,6 @@ class Serializer:
         if not self._outbox.flush(seconds):
             return False
         self._delivery.observe(time.monotonic_ns() - self._begun_at, sum(self._queued.values()))
-        for kind, count in self._queued.items():
-            self._cells[self._delivered[kind]] += count
         self._queued.clear()
         self._cells[self._outstanding] = 0
         return True
@@ -285,7 +363,8 @@ class Serializer:
                 value = message_of(record, epoch).SerializeToString()
             except (DecodeError, ValueError) as error:
                 origin = f"{epoch}:{position}".encode()
-                self._outbox.dead_letter("encode", self._topics.get(kind, "?"), origin, payload, repr(error))
+                self._outbox.dead_letter("encode", self._topics.get(kind, UNKNOWN), origin, payload, repr(error))
+                self._polled[kind if kind in self._topics else 0] += 1
                 continue
             batches[kind].append({"key": key_of(payload), "value": value})
 
@@ -297,6 +376,7 @@ class Serializer:
                 self._outbox.send(self._topics[kind], batch)
                 self._cells[self._produced[kind]] += len(batch)
                 self._queued[kind] = len(batch)
+                self._polled[kind] += len(batch)
         self._queued_at = time.monotonic()
         count = sum(self._queued.values())
         self._cells[self._outstanding] = count
@@ -305,10 +385,6 @@ class Serializer:
     def _count_spool(self) -> None:
         page, spools = self._page, self._spools
         page["spool_bytes"], page["spool_records"] = spools.size, spools.records
-        self._cells[self._spooled] += self.spooling.taken - self._taken
-        self._taken = self.spooling.taken
-        self._cells[self._lost] += spools.lost_records - self._passed
-        self._passed = spools.lost_records
 
 
 def _make_topics(child: Child) -> Future[None]:

@@ -64,13 +64,14 @@ class Reading(Struct, frozen=True):
     def get(self, field: str, default: int = 0) -> int:
         return self.cells.get(field, default)
 
-    def by(self, name: str) -> dict[str, int]:
-        """Label value -> cell, for the cells ``name{label="value"}``."""
-        found = {}
+    def by(self, name: str, label: str = "") -> dict[str, int]:
+        """Value of a label (the first one when it has no name) -> sum of the cells ``name{label="value"}``."""
+        found: dict[str, int] = {}
         for field, value in self.cells.items():
             base, labels = parse_field(field)
             if base == name and labels:
-                found[labels[0][1]] = value
+                key = dict(labels).get(label, "") if label else labels[0][1]
+                found[key] = found.get(key, 0) + value
         return found
 
     def total(self, name: str) -> int:

@@ -53,6 +53,8 @@ class Spool:
         self.lost_records = 0
         """Damaged records that were passed since the spool was opened."""
         self.damaged_bytes = 0
+        self._found: dict[int, int] = {}
+        """Epoch -> last position, of those in the last segment when it was opened."""
         try:
             self._directory_fd = _claim(directory)
             self._done = self._load_checkpoint()
@@ -72,6 +74,21 @@ class Spool:
     def records(self) -> int:
         """How many are not done with."""
         return self._next - self._done
+
+    @property
+    def next_number(self) -> int:
+        """Of the record that is appended next; it counts up from 0 over the life of the directory."""
+        return self._next
+
+    @property
+    def polled_to(self) -> int:
+        """Records below this number are done with at the next `commit`."""
+        return self._expected
+
+    def last_position(self, epoch: int) -> int:
+        """Of this ring's records in the last segment when the spool was opened (an append is in one segment); -1: of
+        none."""
+        return self._found.get(epoch, -1)
 
     @property
     def size(self) -> int:
@@ -143,6 +160,12 @@ class Spool:
             self._set_aside += segment.end if segment.damaged else 0
             with contextlib.suppress(OSError):  # the next start tries again
                 segment.retire()
+
+    def complete(self, number: int) -> None:
+        """Commit up to this number, as our predecessor had decided; before anything is polled."""
+        if self._done < number <= self._next:
+            self._expected = number
+            self.commit()
 
     def close(self) -> None:
         self._close_write()
@@ -266,7 +289,7 @@ class Spool:
         following = self._done
         while self._segments:
             segment = self._segments[-1]
-            end, last = _last_record(segment)
+            end, last, self._found = _last_record(segment)
             if torn := segment.end - end:
                 log.warning("torn tail of the spool cut", file=segment.path, offset=end, bytes=torn)
                 with contextlib.suppress(OSError):
@@ -301,19 +324,22 @@ class Spool:
         os.replace(path + ".new", path)
 
 
-def _last_record(segment: Segment) -> tuple[int, int | None]:
-    """Where the last record ends, and its number; damage before it is left for the reader to find."""
+def _last_record(segment: Segment) -> tuple[int, int | None, dict[int, int]]:
+    """Where the last record ends, its number, and the last position of each epoch; damage before it is left for the
+    reader to find. What is there is durable when this returns: who wrote it may have been killed before the sync."""
     end = offset = 0
     last: int | None = None
+    positions: dict[int, int] = {}
     fd = segment.open(os.O_RDONLY)
     try:
         while offset < segment.end:
-            for end, number, _ in walk(fd, offset, segment.end):
-                offset, last = end, number
+            for end, number, (epoch, position, _, _) in walk(fd, offset, segment.end):
+                offset, last, positions[epoch] = end, number, position
             offset = resume_after_damage(fd, offset, segment.end)
+        os.fdatasync(fd)
     finally:
         os.close(fd)
-    return end, last
+    return end, last, positions
 
 
 def _claim(directory: str) -> int:

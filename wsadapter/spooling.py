@@ -22,6 +22,9 @@ epoch in that partition; that loses nothing as long as no record reaches a parti
   begun a little earlier. What comes twice has a position at or below the watermark; what comes first does not.
 * Records that were in the client's queue when spooling began are on the spool too. They are left out of the replay once
   that queue has emptied; after a kill nobody knows, and they come twice.
+* A kill between the sync and the store of head leaves records on the spool and in the ring: the next life moves head
+  over them first. So every record is counted as delivered once: when head passes it (DIRECT), or when it leaves the
+  spool.
 
 Owns the spool and, except in DIRECT, the rings' cursors and heads. The broker side is an `Outlet`.
 """
@@ -44,7 +47,7 @@ HALF: Final = 0.5
 """During a replay a ring that is fuller than this goes to the spool."""
 TAKE_RECORDS: Final = 4096
 """Of one ring, in one write to the spool."""
-REPLAY_RECORDS: Final = 16_384
+REPLAY_RECORDS: Final = 32_768
 SHORT_REPLAY_RECORDS: Final = 2048
 """In one batch to the broker; the rings are looked at in between, more often when one is a quarter full."""
 
@@ -70,6 +73,8 @@ class Reader(Protocol):
     def commit(self, position: int) -> None: ...
     def rewind(self) -> None: ...
     def used(self) -> int: ...
+    @property
+    def head(self) -> int: ...
 
 
 class Log(Protocol):
@@ -80,6 +85,7 @@ class Log(Protocol):
     @property
     def size(self) -> int: ...
     def append(self, records: Sequence[Record]) -> int: ...
+    def last_position(self, epoch: int) -> int: ...
     def poll(self, limit: int) -> list[Record]: ...
     def commit(self) -> None: ...
 
@@ -90,8 +96,15 @@ class Outlet(Protocol):
     def ready(self) -> bool:
         """The topics are there: records can be produced."""
 
-    def send(self, records: Sequence[Record]) -> None:
-        """Queue these, in order; a record that can never be a message is disposed of here."""
+    def send(self, records: Sequence[Record], skipped: Sequence[Record] = ()) -> None:
+        """Queue these, in order; a record that can never be a message is disposed of here. ``skipped``: come from the
+        spool too and were acknowledged before."""
+
+    def passed(self) -> None:
+        """All that came from the spool is settled: count it and commit the spool, as one."""
+
+    def spooled(self, count: int) -> None:
+        """So many more are on the spool."""
 
     def settled(self, seconds: float) -> bool:
         """Whether all that was queued is acknowledged or disposed of; waits as long for it."""
@@ -118,10 +131,14 @@ class Spooling:
         """Records that went to the spool."""
         self._waiting = False
         """Something is in the client's queue."""
+        self._replayed = False
+        """It came from the spool."""
         self._since: float | None = clock()
         """Since when we wait, for an acknowledgement or for the broker to be there at all."""
         self._produced: dict[int, int] = {}
         """Epoch -> up to where the ring was produced when spooling began: acknowledged before a replay begins."""
+        for reader in readers:
+            self._pass_stored(reader)
 
     def overdue(self, since: float) -> bool:
         """For the direct road while it waits for acknowledgements, the oldest of them since ``since``. True: it is to
@@ -139,7 +156,9 @@ class Spooling:
         """One step outside DIRECT; waits up to ``seconds`` for acknowledgements. False: nothing to do but wait."""
         if self._waiting and self._outlet.settled(seconds):
             self._waiting = False
-            self._spool.commit()
+            if self._replayed:
+                self._replayed = False
+                self._outlet.passed()
         if not self._waiting and self._outlet.ready():
             self._since = None
         elif self._since is None:
@@ -163,6 +182,7 @@ class Spooling:
             [(reader.epoch, *record) for reader, records in polled for record in records]
         )
         self.taken += taken
+        self._outlet.spooled(taken)
         for reader, records in polled:
             if stored < len(records):
                 reader.commit(records[stored][0])
@@ -175,9 +195,23 @@ class Spooling:
     def _replay(self) -> None:
         records = self._spool.poll(SHORT_REPLAY_RECORDS if self._fuller(HALF / 2) else REPLAY_RECORDS)
         produced = self._produced
-        self._outlet.send([record for record in records if record[1] >= produced.get(record[0], 0)])
-        self._waiting = True
+        fresh = [record for record in records if record[1] >= produced.get(record[0], 0)]
+        skipped = [] if len(fresh) == len(records) else [r for r in records if r[1] < produced.get(r[0], 0)]
+        self._outlet.send(fresh, skipped)
+        self._waiting = self._replayed = True
         self._since = self._clock()
+
+    def _pass_stored(self, reader: Reader) -> None:
+        """Our predecessor was killed when these were on the spool and head had not moved."""
+        last = self._spool.last_position(reader.epoch)
+        if last < reader.head:
+            return
+        for position, _, _ in reader.poll(TAKE_RECORDS + 1):
+            if position > last:
+                reader.commit(position)
+                reader.rewind()
+                return
+        reader.commit(reader.position)
 
     def _fuller(self, part: float) -> bool:
         return any(reader.used() > reader.capacity * part for reader in self._readers)

@@ -10,6 +10,7 @@ Owns its own directory and, in the first serializer, those of earlier generation
 
 import contextlib
 import os
+import zlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -28,13 +29,15 @@ class Spools:
     def __init__(self, path: str, generation: int, name: str, max_bytes: int, first: bool) -> None:
         self._path, self._max_bytes = path, max_bytes
         self._generation = f"{generation:0{_DIGITS}d}"
-        self._own = Spool(os.path.join(path, self._generation, name), max_bytes)
+        self._own_directory = os.path.join(path, self._generation, name)
+        self._own = Spool(self._own_directory, max_bytes)
         self._left: list[tuple[str, Spool]] = []
-        """Of earlier generations, the oldest first."""
+        """Of earlier generations, the oldest first, with their directories."""
         for earlier in self._earlier() if first else ():
             directory = os.path.join(path, earlier)
             for entry in sorted(os.listdir(directory)):
-                self._left.append((directory, Spool(os.path.join(directory, entry), max_bytes)))
+                found = os.path.join(directory, entry)
+                self._left.append((found, Spool(found, max_bytes)))
         self._lost = 0
         self._drop_empty()
         if records := self.records:
@@ -73,6 +76,28 @@ class Spools:
         else:
             self._own.commit()
 
+    @property
+    def appended(self) -> int:
+        """Records that ever went to our own spool."""
+        return self._own.next_number
+
+    def last_position(self, epoch: int) -> int:
+        """Up to where the ring of this epoch was on a spool when we began, as far as the last writes say; -1: not."""
+        return max(spool.last_position(epoch) for spool in self._all())
+
+    @property
+    def mark(self) -> tuple[int, int]:
+        """What `commit` does next: which spool, and to which number. For `complete`, in another life."""
+        directory, spool = self._left[0] if self._left else (self._own_directory, self._own)
+        return _identity(directory), spool.polled_to
+
+    def complete(self, identity: int, number: int) -> None:
+        """Commit what our predecessor had decided to; before anything is polled."""
+        for directory, spool in [*self._left, (self._own_directory, self._own)]:
+            if _identity(directory) == identity:
+                spool.complete(number)
+        self._drop_empty()
+
     def close(self) -> None:
         for _, spool in self._left:
             spool.close()
@@ -91,7 +116,13 @@ class Spools:
         while self._left and not self._left[0][1].records:
             directory, spool = self._left.pop(0)
             self._lost += spool.lost_records
-            _remove(directory, spool)
+            _remove(os.path.dirname(directory), spool)
+
+
+def _identity(directory: str) -> int:
+    """Of a spool, the same in every life: generation and name."""
+    generation, name = directory.split(os.sep)[-2:]
+    return zlib.crc32(f"{generation}/{name}".encode()) + 1  # 0 is none
 
 
 def _remove(directory: str, spool: Spool) -> None:

@@ -8,6 +8,7 @@ one writer, its role; `wsadapter.topology` creates it from these fields.
 from collections.abc import Iterable
 from typing import Final
 
+from wsadapter import banks, journal
 from wsadapter.streams import DEAD_LETTER, SPECS
 
 CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
@@ -42,20 +43,27 @@ def histogram(name: str) -> tuple[str, ...]:
     return (*labelled(f"{name}_bucket", "le", SECONDS), f"{name}_sum_ns", f"{name}_count")
 
 
+PUBLISHED: Final = (
+    "frames_total", "decoded_total", "too_large_total", "last_receive_ns", "open_candles_total",
+    *labelled("events_total", "stream", STREAM_WORDS),
+    *labelled("ring_dropped_total", "stream", STREAM_WORDS),
+    *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
+    *labelled("gaps_total", "cause", GAP_CAUSES),
+)  # fmt: skip
+"""What ingest counts as one with the ring's tail (`wsadapter.banks`)."""
+
+
 def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
     """``stream_state``: 0 requested, 1 acked, 2 live, 3 stale, 4 refused. ``gap_*``: the gap that is open now, see
     `wsadapter.gaps`."""
     names = tuple(subscriptions)
     return (
         *CHILD,
-        "frames_total", "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
-        "last_receive_ns", "open_candles_total", "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
+        "gap_position", "gap_started_ns", "gap_version", "gap_cause",
         "connection_attempts_total", "connection_attempts_delayed_total",
-        *labelled("events_total", "stream", STREAM_WORDS),
-        *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
+        *banks.fields(PUBLISHED),
         *labelled("reconnects_total", "reason", RECONNECT_REASONS),
-        *labelled("gaps_total", "cause", GAP_CAUSES),
-        *labelled("ring_dropped_total", "stream", STREAM_WORDS),
         *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
         *labelled("copies_total", "stream", STREAM_WORDS),
         *labelled("stream_state", "stream", names),
@@ -63,34 +71,55 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+SERIALIZER_REASONS: Final = ("too_large", "encode", "rejected")
+CONSUMER_REASONS: Final = ("parse", "foreign", "other")
+UNKNOWN: Final = "unknown"
+"""Instead of the topic, of a ring record of no kind of ours."""
+
+
+def dead_letters(reason: str, topic: str) -> str:
+    """Messages set aside; ``topic`` as a stream word."""
+    return f'dead_letters_total{{reason="{reason}",topic="{topic}"}}'
+
+
 SERIALIZER: Final = (
     *CHILD,
-    "broker_up",
-    "outstanding",
-    "spool_bytes",
-    "spool_records",
-    "spooled_total",
-    "spool_lost_total",
+    "broker_up", "outstanding", "spool_bytes", "spool_records", "spooled_total", "spool_lost_total",
+    "spool_next", "replayed_spool", "replayed_to", *journal.FIELDS,
     *labelled("produced_total", "topic", TOPIC_WORDS),
     *labelled("delivered_total", "topic", TOPIC_WORDS),
     "open_candle_copies_total",
     *labelled("copies_total", "stream", STREAM_WORDS),
-    *labelled("dead_letters_total", "reason", ("too_large", "encode", "rejected")),
+    *(dead_letters(reason, word) for reason in SERIALIZER_REASONS for word in (*STREAM_WORDS, UNKNOWN)),
     *histogram("delivery_seconds"),
-)
-
-CONSUMER: Final = (
-    *CHILD,
-    "broker_up", "clickhouse_up", "rebalances_total", "inserts_total", "insert_retries_total",
-    *labelled("consumed_total", "stream", STREAM_WORDS),
-    *labelled("redelivered_total", "stream", STREAM_WORDS),
-    *labelled("accepted_rows_total", "stream", STREAM_WORDS),
-    *labelled("rejected_rows_total", "stream", STREAM_WORDS),
-    *labelled("dead_letters_total", "reason", ("parse", "foreign", "other")),
-    *labelled("consumer_lag", "stream", STREAM_WORDS),
-    *labelled("paused", "stream", STREAM_WORDS),
-    *histogram("insert_seconds"),
 )  # fmt: skip
+"""``spool_next``: records that went to this spool, as counted; ``replayed_*``: the commit that the journal decides."""
+
+
+def consumer(partitions: int) -> tuple[str, ...]:
+    """``partitions``: most of a topic. Each has where its last counted batch ended, and from where on how many rows
+    are not settled (`wsadapter.ledger`); of a partition beyond them a kill may count a batch twice."""
+    return (
+        *CHILD,
+        "broker_up", "clickhouse_up", "rebalances_total", "inserts_total", "insert_retries_total", *journal.FIELDS,
+        *labelled("consumed_total", "stream", STREAM_WORDS),
+        *labelled("redelivered_total", "stream", STREAM_WORDS),
+        *labelled("filtered_rows_total", "stream", STREAM_WORDS),
+        *labelled("unsettled_rows", "stream", STREAM_WORDS),
+        *labelled("accepted_rows_total", "stream", STREAM_WORDS),
+        *labelled("rejected_rows_total", "stream", STREAM_WORDS),
+        *(dead_letters(reason, word) for reason in CONSUMER_REASONS for word in STREAM_WORDS),
+        *labelled("consumer_lag", "stream", STREAM_WORDS),
+        *labelled("paused", "stream", STREAM_WORDS),
+        *histogram("insert_seconds"),
+        *(
+            f'{word}{{stream="{stream}",partition="{number}"}}'
+            for word in ("counted_to", "unsettled_from", "unsettled")
+            for stream in STREAM_WORDS
+            for number in range(partitions)
+        ),
+    )  # fmt: skip
+
 
 MONITOR: Final = (*CHILD, "requests_total")
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from wsadapter import __version__
-from wsadapter.snapshot import Reading, Snapshot, alive, parse_field
+from wsadapter.snapshot import Reading, Snapshot, alive
 
 CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
 STREAM_STATES: Final = ("requested", "acked", "live", "stale", "refused")
@@ -87,6 +87,8 @@ def totals(snapshot: Snapshot) -> dict[str, Any]:
     """Sums over all processes of a role, by stream where it is known."""
     return {
         "frames": _sum(snapshot, "ingest", "frames_total"),
+        "decoded": _sum(snapshot, "ingest", "decoded_total"),
+        "too_large": _sum(snapshot, "ingest", "too_large_total"),
         "bytes": _sum(snapshot, "ingest", "bytes_total"),
         "events": _by(snapshot, "ingest", "events_total"),
         "decode_errors": _by(snapshot, "ingest", "decode_errors_total"),
@@ -95,12 +97,19 @@ def totals(snapshot: Snapshot) -> dict[str, Any]:
         "dropped": _by(snapshot, "ingest", "ring_dropped_total"),
         "copies": _by(snapshot, "ingest", "copies_total"),
         "open_candles": _sum(snapshot, "ingest", "open_candles_total"),
+        "frames_sent": _sum(snapshot, "exchange", "frames_sent_total") + _sum(snapshot, "exchange", "acks_total"),
         "sent": _by(snapshot, "exchange", "sent_total"),
         "twins": _by(snapshot, "serializer", "copies_total"),
         "produced": _by(snapshot, "serializer", "produced_total"),
         "delivered": _by(snapshot, "serializer", "delivered_total"),
+        "spooled": _sum(snapshot, "serializer", "spooled_total"),
+        "spool_lost": _sum(snapshot, "serializer", "spool_lost_total"),
+        "not_sent": _by(snapshot, "serializer", "dead_letters_total", "topic"),
         "consumed": _by(snapshot, "consumer", "consumed_total"),
         "redelivered": _by(snapshot, "consumer", "redelivered_total"),
+        "not_inserted": _by(snapshot, "consumer", "dead_letters_total", "topic"),
+        "filtered_rows": _by(snapshot, "consumer", "filtered_rows_total"),
+        "unsettled_rows": _by(snapshot, "consumer", "unsettled_rows"),
         "accepted_rows": _by(snapshot, "consumer", "accepted_rows_total"),
         "rejected_rows": _by(snapshot, "consumer", "rejected_rows_total"),
         "dead_letters": _sum(snapshot, "serializer", "dead_letters_total")
@@ -237,12 +246,10 @@ def _sum(snapshot: Snapshot, role: str, name: str) -> int:
     return sum(reading.total(name) for reading in snapshot.of(role))
 
 
-def _by(snapshot: Snapshot, role: str, name: str) -> dict[str, int]:
+def _by(snapshot: Snapshot, role: str, name: str, label: str = "") -> dict[str, int]:
     """Only what occurred: a table of zeros tells nothing."""
     found: dict[str, int] = {}
     for reading in snapshot.of(role):
-        for field, value in reading.cells.items():
-            base, labels = parse_field(field)
-            if base == name and value:
-                found[labels[0][1] if labels else ""] = found.get(labels[0][1] if labels else "", 0) + value
-    return found
+        for key, value in reading.by(name, label).items():
+            found[key] = found.get(key, 0) + value
+    return _nonzero(found)

@@ -129,7 +129,7 @@ def _consumer(config: Config, number: int) -> ChildSpec:
         name=f"consumer-{number}",
         role="consumer",
         module="wsadapter.consumer",
-        page_fields=stats_fields.CONSUMER,
+        page_fields=stats_fields.consumer(config.kafka.partitions),
         stop_group=CONSUMER,
         drains=True,
         heartbeat_deadline=60.0,  # one slow insert is one turn of its loop

@@ -18,7 +18,7 @@ from wsadapter.commits import Key
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.landing import FAILURES, Landing, Trouble
-from wsadapter.ledger import Ledger
+from wsadapter.ledger import Ledger, Unsettled
 from wsadapter.letters import Outgoing
 from wsadapter.lifecycle import Child, ChildState
 from wsadapter.log import Repeated, get_logger
@@ -34,11 +34,11 @@ log = get_logger()
 
 
 class Health(Struct, frozen=True):
-    """ClickHouse's answer. ``wrong``: stream -> why inserts must wait; ``rejected``: rows of ``tokens``, by stream."""
+    """ClickHouse's answer. ``wrong``: stream -> why inserts must wait; ``rejected``: rows of what was ``asked``."""
 
     wrong: dict[str, str]
-    tokens: list[str]
-    rejected: dict[str, int]
+    asked: dict[Key, Unsettled]
+    rejected: dict[Key, int]
 
 
 class Upkeep:
@@ -73,13 +73,13 @@ class Upkeep:
 
     def settle(self, until: float) -> None:
         """The last counts before the end, if ClickHouse still answers."""
-        tokens = self._ledger.tokens
-        if not tokens or not self._child.page["clickhouse_up"]:
+        open_rows = self._ledger.unsettled
+        if not open_rows or not self._child.page["clickhouse_up"]:
             return
-        last = self._landing.call(lambda: self._ask(tokens))
+        last = self._landing.call(lambda: self._ask(open_rows))
         done, _ = wait([last], max(0.0, until - time.monotonic()))
         if done and last.exception() is None:
-            self._ledger.settle(last.result().tokens, last.result().rejected)
+            self._ledger.settle(last.result().asked, last.result().rejected)
 
     def _show(self) -> None:
         page, group = self._child.page, self._group
@@ -130,8 +130,8 @@ class Upkeep:
     def _check_health(self, now: float) -> None:
         if self._health is None:
             if now >= self._next_health:
-                tokens = self._ledger.tokens
-                self._health = self._landing.call(lambda: self._ask(tokens))
+                open_rows = self._ledger.unsettled
+                self._health = self._landing.call(lambda: self._ask(open_rows))
             return
         if not self._health.done():
             return
@@ -148,19 +148,20 @@ class Upkeep:
 
     def _heard(self, health: Health) -> None:
         self._child.page["clickhouse_up"] = 1
-        self._ledger.settle(health.tokens, health.rejected)
+        self._ledger.settle(health.asked, health.rejected)
         for stream in health.wrong.keys() - self.blocked.keys():
             log.error("inserts wait for the operator", stream=stream, reason=health.wrong[stream])
         for stream in self.blocked.keys() - health.wrong.keys():
             log.warning("inserts go on", stream=stream)
         self.blocked = health.wrong
 
-    def _ask(self, tokens: list[str]) -> Health:
+    def _ask(self, open_rows: dict[Key, Unsettled]) -> Health:
         settings = self._config.clickhouse
         wrong = verify(self._client, settings)
-        if wrong or not tokens:
-            return Health(wrong, [], {})
-        return Health(wrong, tokens, rejected_rows(self._client, settings, tokens))
+        if wrong or not open_rows:
+            return Health(wrong, {}, {})
+        ranges = {key: (one.stream, one.first, one.end) for key, one in open_rows.items()}
+        return Health(wrong, open_rows, rejected_rows(self._client, settings, ranges))
 
     def _say_troubles(self) -> None:
         for task in self._landing.tasks:

@@ -8,14 +8,16 @@ from typing import Any
 
 import clickhouse_connect
 import msgspec
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from eventually import eventually
 from messages import message_of
 from role_process import RoleProcess
 
-from wsadapter.config import ClickHouse, Config, Kafka, Service
+from wsadapter import stats_fields
+from wsadapter.config import ClickHouse, Config, Kafka, Process, Service
+from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
-from wsadapter.stats_fields import CONSUMER
 from wsadapter.streams import BY_EVENT, DEAD_LETTER
 from wsadapter.topics import consumer_config, ensure_topics, group_id, producer_config, topic_name
 
@@ -33,18 +35,26 @@ class Rig:
     def __init__(self, kafka: str, clickhouse: str, directory: Path, **settings: Any) -> None:
         unique = f"t{os.getpid()}x{next(_numbers)}"
         partitions, drain = settings.pop("partitions", 2), settings.pop("drain_seconds", 15.0)
+        count, poll = settings.pop("count", 1), settings.pop("poll_seconds", 0)
         options = {"batch_seconds": 0.2, "database": unique, **settings}
         self.config = Config(
             service=Service(instance=unique, state_dir=str(directory), log_level="warning", drain_seconds=drain),
             feed=(),
-            kafka=Kafka(bootstrap_servers=kafka, topic_prefix=f"{unique}.", partitions=partitions),
+            kafka=Kafka(
+                bootstrap_servers=kafka,
+                topic_prefix=f"{unique}.",
+                partitions=partitions,
+                consumer={"max.poll.interval.ms": 1000 * poll, "session.timeout.ms": 6000} if poll else {},
+            ),
             clickhouse=ClickHouse(url=clickhouse, **options),
+            process={"consumer": Process(count=count)},
         )
         self.process = self.another("consumer-0")
         self._producer: Producer | None = None
 
     def another(self, name: str) -> RoleProcess:
-        return RoleProcess("wsadapter.consumer", "consumer", self.config, CONSUMER, name=name)
+        fields = stats_fields.consumer(self.config.kafka.partitions)
+        return RoleProcess("wsadapter.consumer", "consumer", self.config, fields, name=name)
 
     @property
     def page(self) -> Any:
@@ -65,6 +75,21 @@ class Rig:
     def forget_kafka(self) -> None:
         """The broker or its topics are others now: the next `send` begins anew."""
         self._producer = None
+
+    def recreate(self, stream: str) -> None:
+        """Delete the topic and make it again, empty; its offsets begin at 0."""
+        admin = AdminClient({"bootstrap.servers": self.config.kafka.bootstrap_servers})
+        admin.delete_topics([self.topic(stream)])[self.topic(stream)].result(20)
+        self.forget_kafka()
+
+        def there_again() -> bool:
+            try:
+                ensure_topics(self.config.kafka, 10.0)
+            except (KafkaException, ServiceUnavailable):
+                return False
+            return self.topic(stream) in admin.list_topics(timeout=10).topics
+
+        eventually(there_again, 60, f"{stream} is there again")
 
     def events(self, events: Sequence[Event], epoch: int = 1, first: int = 0, partition: int = 0) -> None:
         """Send events of any streams; positions count up by 64 from ``first``."""
@@ -91,6 +116,12 @@ class Rig:
             client.command(statement.replace("{db}", self.config.clickhouse.database))
         finally:
             client.close()
+
+    def counted(self, *processes: RoleProcess, stream: str = "trade") -> dict[str, int]:
+        """What the members of the group counted together."""
+        names = ("consumed_total", "redelivered_total", "accepted_rows_total", "rejected_rows_total", "unsettled_rows")
+        pages = [process.page for process in (processes or (self.process,))]
+        return {name: sum(page[f'{name}{{stream="{stream}"}}'] for page in pages) for name in names}
 
     def count(self, table: str, final: bool = False, where: str = "1") -> int:
         rows = self.sql(f"SELECT toInt64(count()) FROM {{db}}.{table} {'FINAL' if final else ''} WHERE {where}")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_consumers_come_and_go_under_load(make_rig: Callable[..., Rig]) -> None:
-    rig = make_rig(partitions=4, batch_seconds=0.1)
+    rig = make_rig(partitions=4, batch_seconds=0.1, count=2)
     second = rig.another("consumer-1")
     stop = threading.Event()
     sent = [0]
@@ -44,8 +44,13 @@ def test_consumers_come_and_go_under_load(make_rig: Callable[..., Rig]) -> None:
         rig.process.start()
         eventually(lambda: rig.count("trade") >= sent[0], 90, "all rows")
         assert rig.process.stop() == 0
+        counted = rig.counted(rig.process, second)
     finally:
         stop.set()
         second.close()
 
     assert rig.count("trade") == rig.count("trade", final=True) == sent[0]
+    assert counted == {
+        "consumed_total": sent[0], "redelivered_total": 0, "accepted_rows_total": sent[0], "rejected_rows_total": 0,
+        "unsettled_rows": 0,
+    }, "counted once, by whichever"  # fmt: skip

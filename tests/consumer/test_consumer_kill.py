@@ -69,6 +69,10 @@ def test_killed_at_random_under_load(make_rig: Callable[..., Rig]) -> None:
     assert numbers == [[load.sent, load.sent]]
     assert rig.count("trade", final=True) == load.sent
     assert load.repeated
+    assert rig.counted() == {
+        "consumed_total": load.sent + load.repeated, "redelivered_total": load.repeated,
+        "accepted_rows_total": load.sent, "rejected_rows_total": 0, "unsettled_rows": 0,
+    }  # fmt: skip
 
 
 def test_killed_between_insert_and_commit_again_and_again(rig: Rig) -> None:
@@ -83,3 +87,4 @@ def test_killed_between_insert_and_commit_again_and_again(rig: Rig) -> None:
 
     assert rig.process.stop() == 0
     assert rig.count("trade") == rig.count("trade", final=True) == 5000
+    assert rig.counted()["consumed_total"] == rig.counted()["accepted_rows_total"] == 5000, "counted once"

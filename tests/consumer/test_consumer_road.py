@@ -113,8 +113,8 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_into_the_tabl
         assert headers["partition"] == "0"
         assert values[int(headers["offset"])] == value
         assert headers["detail"]
-    assert rig.page['dead_letters_total{reason="parse"}'] == 3
-    assert rig.page['dead_letters_total{reason="foreign"}'] == 3
+    assert rig.page['dead_letters_total{reason="parse",topic="trade"}'] == 3
+    assert rig.page['dead_letters_total{reason="foreign",topic="trade"}'] == 3
     assert rig.committed("trade")[0][0] == len(values)
 
 

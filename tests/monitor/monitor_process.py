@@ -27,7 +27,7 @@ CONNECTION = "binance-market-0"
 CHILDREN = (
     ("ingest", CONNECTION, stats_fields.ingest(SUBSCRIPTIONS)),
     ("serializer", "serializer-0", stats_fields.SERIALIZER),
-    ("consumer", "consumer-0", stats_fields.CONSUMER),
+    ("consumer", "consumer-0", stats_fields.consumer(4)),
     ("monitor", "monitor", stats_fields.MONITOR),
     ("exchange", "exchange", stats_fields.EXCHANGE),
 )

@@ -87,7 +87,7 @@ def test_no_series_twice(made: Road) -> None:
 
 def test_counters_of_every_role_are_exposed() -> None:
     pages = (
-        stats_fields.ingest(["a"]), stats_fields.SERIALIZER, stats_fields.CONSUMER, stats_fields.MONITOR,
+        stats_fields.ingest(["a"]), stats_fields.SERIALIZER, stats_fields.consumer(4), stats_fields.MONITOR,
         stats_fields.EXCHANGE, stats_fields.SERVICE,
     )  # fmt: skip
     counters = {name for page in pages for field in page if (name := snapshot.parse_field(field)[0]).endswith("_total")}

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 from samples import full, trade
 
-from wsadapter import ring, watermarks
+from wsadapter import ring, stats_fields, watermarks
 from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Source, UpdateType
 from wsadapter.merge import Merge, TwinReader
 from wsadapter.places import place
 from wsadapter.records import Record, encode, message_of
 from wsadapter.ring import RingReader, RingWriter
 from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
 from wsadapter.streams import BY_EVENT, BY_KIND
 from wsadapter.watermarks import Watermarks
 
@@ -97,16 +98,26 @@ class Bench:
         watermarks.prepare(self.page_name, 200)
         self.log: list[tuple[int, Record]] = []
         """(epoch, record) as the broker has them."""
-        self.copies: Counter[str] = Counter()
+        self.counts = StatsPage.create(f"{name}-counts", stats_fields.SERIALIZER)
+        self.decided = False
+        """The journal says that what was intended is done."""
         self.start()
 
     def start(self) -> None:
         """A serializer begins, after whatever became of the one before."""
-        self.merge = Merge(Watermarks(self.page_name), self._count, lambda: self.now_ns, lambda: self.now_ns)
+        self.merge = Merge(Watermarks(self.page_name), self.counts, lambda: self.now_ns, lambda: self.now_ns)
         self.readers = [TwinReader(self.merge, c.number, RingReader.attach(c.name)) for c in self.connections]
+        if self.decided:
+            for reader in self.readers:
+                reader.complete()
+            self.decided = False
+        for reader in self.readers:
+            reader.intend()
 
-    def _count(self, stream: str, count: int) -> None:
-        self.copies[stream] += count
+    @property
+    def copies(self) -> dict[str, int]:
+        cells = ((w, self.counts[f'copies_total{{stream="{w}"}}']) for w in stats_fields.STREAM_WORDS)
+        return {word: count for word, count in cells if count}
 
     def end(self) -> None:
         for reader in self.readers:
@@ -118,7 +129,7 @@ class Bench:
         self.start()
 
     def cycle(self, limit: int = 1000, kill: Iterator[bool] = NEVER) -> int:
-        """Poll, produce, acknowledge, commit; ``kill`` is asked before each step."""
+        """Poll, produce, acknowledge, decide, commit; ``kill`` is asked before each step."""
         moved = 0
         for reader in self.readers:
             self._may_die(kill)
@@ -127,9 +138,18 @@ class Bench:
                 self.log.append((reader.epoch, record))
                 self._may_die(kill)
             moved += len(records)
+        copies: Counter[int] = sum((reader.take_copies() for reader in self.readers), Counter())
+        for reader in self.readers:
+            self._may_die(kill)
+            reader.intend()
+        self._may_die(kill)
+        for cell, count in copies.items():
+            self.counts.cells[cell] += count
+        self.decided = True
         for reader in self.readers:
             self._may_die(kill)
             reader.commit(reader.position)
+        self.decided = False
         return moved
 
     def spool(self, rng: random.Random, limit: int, kill: Iterator[bool] = NEVER) -> None:
@@ -183,6 +203,8 @@ class Bench:
             connection.writer.release()
             Segment.unlink(connection.name)
         Segment.unlink(self.page_name)
+        self.counts.release()
+        Segment.unlink(self.counts.name)
 
 
 def identity(one: Any) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """kill -9 of any one child under load, stand-ins included: it comes back by itself and what reached a ring is in the
 tables once."""
 
+import glob
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from eventually import eventually
 from oracle import RingWatcher, compare, stored, unique
+from road.audited import audit
 from road_site import Site
 
 from wsadapter.embedded.servers import ClickHouseServer
@@ -50,9 +52,13 @@ def test_every_child_killed_once(site: Site) -> None:
         watcher.wait_for(rng.randint(100, 3000))
         await_recovery(site, name, site.kill(name))
     eventually(lambda: site.get("/readyz")[0] == 200, 60, "ready again")
+    watcher.wait_for(3000)
+    audited = audit(site)
     assert site.stop() == 0, site.said()
     watcher.stop()
     assert watcher.published
+    assert not {one["verdict"] for one in audited["live"]["hops"]} & {"unexplained", "damaged spool", "earlier"}
+    assert not glob.glob(f"/dev/shm/wsadapter-{site.instance}-*"), "counters that do not balance are kept"
 
     with ClickHouseServer(site.state) as engine:
         assert_stored_once(watcher, engine.url)

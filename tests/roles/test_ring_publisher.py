@@ -25,13 +25,22 @@ class Bench:
     """A publisher on a real ring and page, and the reader of that ring."""
 
     def __init__(self, name: str) -> None:
-        ring.create(name, CAPACITY, NS)
         self.page = StatsPage.create(name + "-stats", stats_fields.ingest(("btcusdt@aggTrade",)))
         self.names = (name, name + "-stats")
+        ring.create(name, CAPACITY, NS)
         self.bell = doorbell.create()
         self.reader = RingReader.attach(name)
         self.last_gaps: list[int] = []
         self.lives: list[RingPublisher] = []
+        self.restart()
+
+    def replace_ring(self) -> None:
+        """A new ring under the old page, and a new publisher."""
+        self.reader.release()
+        self.publisher.release()
+        Segment.unlink(self.names[0])
+        ring.create(self.names[0], CAPACITY, NS + 1)
+        self.reader = RingReader.attach(self.names[0])
         self.restart()
 
     def restart(self) -> None:
@@ -93,6 +102,7 @@ def test_open_candles_are_counted(bench: Bench) -> None:
     opened = msgspec.structs.replace(closed, closed=False)
     for event in (closed, opened, opened):
         bench.publisher.publish(event)
+    bench.publisher.on_read_end()
 
     assert bench.page["open_candles_total"] == 2
 

@@ -56,7 +56,6 @@ def test_a_left_ring_is_adopted_with_its_epoch_and_records(instance: str) -> Non
     made.open(["a"])
 
     assert (made.refs["a"].epoch, made.adopted, made.unread()) == (77, 5, 5)
-    assert made.kept("a")
     assert made.close() == 5, "kept for the next start"
     assert listing(f"wsadapter-{instance}-") == [f"wsadapter-{instance}-a"]
 

@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from eventually import eventually
@@ -15,7 +16,7 @@ from samples import NS, full, sparse, trade
 from wsadapter import config as configuration
 from wsadapter import doorbell, ring, stats_fields
 from wsadapter.config import Config
-from wsadapter.events import Event
+from wsadapter.events import Depth, Event
 from wsadapter.lifecycle import RingRef
 from wsadapter.pb import market_pb2
 from wsadapter.records import encode
@@ -62,12 +63,13 @@ class Road:
 
 
 @pytest.fixture
-def road(kafka: str, tmp_path: Path) -> Iterator[Road]:
+def road(kafka: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Road]:
     number = next(_numbers)
     text = (
         f'[service]\ninstance = "t{os.getpid()}-{number}"\nstate_dir = "{tmp_path}"\n'
         f'[[feed]]\nname = "binance"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
         f'[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "t{os.getpid()}-{number}."\n'
+        f"{getattr(request, 'param', '')}"
     )
     path = tmp_path / "config.toml"
     path.write_text(text)
@@ -117,7 +119,23 @@ def test_a_record_that_is_no_event_goes_to_the_dead_letters(road: Road) -> None:
 
     assert [m[2] for m in log(road.config, "dead_letter")] == [b"\xc1 no record"]
     assert len(log(road.config, "trade")) == 1
-    assert road.serializer.page['dead_letters_total{reason="encode"}'] == 1
+    assert road.serializer.page['dead_letters_total{reason="encode",topic="trade"}'] == 1
+
+
+@pytest.mark.parametrize("road", ["[kafka.producer]\n'message.max.bytes' = 20000\n"], indirect=True)
+def test_a_message_that_is_too_large_costs_itself_only(road: Road) -> None:
+    book = next(event for event in full() if isinstance(event, Depth))
+    levels = ["1234567890.12345678"] * 1_000
+    huge = msgspec.structs.replace(book, bid_price=levels, bid_quantity=levels, ask_price=levels, ask_quantity=levels)
+    road.serializer.start()
+    road.publish(*records([trade(1), huge, book, trade(2)]))
+    eventually(lambda: road.unread() == 0, 20)
+
+    page = road.serializer.page
+    assert len(log(road.config, "trade")) == page['delivered_total{topic="trade"}'] == 2
+    assert len(log(road.config, "depth")) == page['delivered_total{topic="depth"}'] == 1
+    assert page['dead_letters_total{reason="too_large",topic="depth"}'] == 1
+    assert road.serializer.stop() == 0
 
 
 def test_killed_at_random_points_nothing_is_lost_and_order_holds(road: Road) -> None:
@@ -143,6 +161,9 @@ def test_killed_at_random_points_nothing_is_lost_and_order_holds(road: Road) -> 
             seen[partition] = message.position
             accepted.append(message.trade_number)
     assert sorted(accepted) == list(range(1, number + 1))
+    page = road.serializer.page
+    assert page['delivered_total{topic="trade"}'] == number, "each is counted once"
+    assert page['produced_total{topic="trade"}'] >= len(log(road.config, "trade"))
 
 
 def test_stop_drains_the_ring(road: Road) -> None:

@@ -208,6 +208,9 @@ def test_the_serializer_is_killed_while_it_spools_and_while_it_replays(rig: Make
     assert replayed, "killed in mid-replay at least once"
     assert road.feed.dropped == 0
     print(f"{road.check()} of {len(road.feed.published)} came twice")
+    page = road.serializer.page
+    assert page['delivered_total{topic="trade"}'] == len(road.feed.published), "each is counted once"
+    assert page["spooled_total"] <= len(road.feed.published), "none went to the spool twice"
     assert road.serializer.stop() == 0
 
 

@@ -88,12 +88,26 @@ class Client:
         self.queue: list[tuple[int, int]] = []
         self.hazard: Callable[[], None] = calm
         self.known = False
+        self.spool: Spool
+        self.polled = 0
+        self.delivered = 0
+        """Records that left the spool, as the journal would count them."""
+
+    def passed(self) -> None:
+        self.hazard()
+        self.spool.commit()
+        self.delivered += self.polled
+        self.hazard()
+
+    def spooled(self, count: int) -> None:
+        self.hazard()
 
     def ready(self) -> bool:
         self.known = self.known or self.broker.up
         return self.known
 
-    def send(self, records: Sequence[Record]) -> None:
+    def send(self, records: Sequence[Record], skipped: Sequence[Record] = ()) -> None:
+        self.polled = len(records) + len(skipped)
         for number, record in enumerate(records):
             if number % 16 == 0:
                 self.hazard()
@@ -119,10 +133,14 @@ class Process:
         self.world = world
         self.client = Client(world.broker)
         self.spool = Spool(str(world.directory), world.spool_bytes, 2000)
+        self.client.spool = self.spool
         for ring in world.rings:
+            ring.hazard = calm
             ring.rewind()
         self.spooling = Spooling(self.spool, world.rings, self.client, lambda: world.now)
         self.waiting_since: float | None = None
+        self.delivered = 0
+        """Records that left the rings straight for the broker."""
 
     def step(self) -> None:
         if self.spooling.mode is not DIRECT:
@@ -133,7 +151,9 @@ class Process:
             self.client.send(records)
             self.waiting_since = self.world.now
         elif self.client.settled(0.0):
+            self.delivered += sum(ring.position - ring.head for ring in self.world.rings) // FRAMED
             for ring in self.world.rings:
+                ring.hazard = calm  # the journal makes count and heads one
                 ring.commit(ring.position)
             self.waiting_since = None
         elif self.spooling.overdue(self.waiting_since):
@@ -146,9 +166,15 @@ class World:
         self.now = 1000.0
         self.rings = [Ring(100 + number, capacity) for number in range(rings)]
         self.broker = Broker()
+        self._delivered = 0
         self.process = Process(self)
 
+    @property
+    def delivered(self) -> int:
+        return self._delivered + self.process.delivered + self.process.client.delivered
+
     def kill(self) -> None:
+        self._delivered = self.delivered
         self.process.spool.close()  # nothing is written by it: the files are as they are
         self.process = Process(self)
 
@@ -178,6 +204,7 @@ class World:
         accepted = self.broker.accepted()
         for ring in self.rings:
             assert accepted.get(ring.epoch, []) == ring.published
+        assert self.delivered == sum(len(ring.published) for ring in self.rings), "each is counted once"
 
 
 @pytest.fixture
@@ -246,7 +273,7 @@ def test_the_rings_are_looked_after_during_a_replay(directory: Path) -> None:
     world = World(directory, capacity=64 * 1000, spool_bytes=1 << 24)
     world.run(1)
     world.broker.up = False
-    world.run(20, rate=2000)
+    world.run(40, rate=2000)
     assert world.process.spool.records > 2 * REPLAY_RECORDS
     world.broker.up = True
     met = world.run(5, rate=2000)

@@ -31,6 +31,8 @@ FRESH_LOOKS: Final = 4
 SAMPLE_SECONDS: Final = 0.5
 SAMPLES: Final = 14
 """Over somewhat more than the 5 s after which a consumer asks what was rejected."""
+PATIENT_SAMPLES: Final = 90
+"""So many while something is unexplained: on a machine that is overloaded a hop may take long, a loss stays."""
 
 Pause = Callable[[float], object]
 
@@ -73,11 +75,12 @@ def _try_fetch(config: Config, required: bool) -> Status | None:
 
 def _balance(config: Config, first: Status, stream: str, pause: Pause) -> Live | None:
     samples = [first]
-    open_candles = config.clickhouse.open_candles
-    while len(samples) < SAMPLES and not audit_balance.settled(samples, open_candles):
+    while len(samples) < PATIENT_SAMPLES and not audit_balance.settled(samples):
+        if len(samples) >= SAMPLES and audit_balance.balance(samples, stream).verdict != UNEXPLAINED:
+            break
         pause(SAMPLE_SECONDS)
         if (sample := _try_fetch(config, required=False)) is not None:
             samples.append(sample)
         elif len(samples) == 1:
             return None  # it has just gone
-    return audit_balance.balance(samples, open_candles, stream)
+    return audit_balance.balance(samples, stream)

@@ -1,8 +1,8 @@
 """Binance USD-M futures: wire Structs to events.
 
-One decoder per type. It gets a Struct whose types and ranges are checked and whose symbol is of the feed, checks the
-decimals (raises `NotPlain`) and builds the event. Guarantee: texts and numbers are the venue's own; milliseconds become
-nanoseconds; what the venue leaves out or empty is None. Everything here is hot: constructors are positional, and
+One decoder per type. It gets a Struct whose types and ranges are checked and whose symbol is of the feed, and asks the
+type's shape for the event, which checks the decimals (raises `NotPlain`). Guarantee: texts and numbers are the venue's
+own; milliseconds become nanoseconds; what the venue leaves out or empty is None. Everything here is hot:
 bench/bench_decode.py shows what a line costs.
 """
 
@@ -13,6 +13,7 @@ from wsadapter.events import (
     BookTicker,
     Depth,
     FundingRate,
+    Gap,
     Kline,
     Liquidation,
     MarkPrice,
@@ -34,12 +35,66 @@ from wsadapter.exchanges.binance_wire import (
     TickerWire,
     TradeWire,
 )
-from wsadapter.exchanges.decimals import NotPlain, are_plain, split_book
-from wsadapter.exchanges.sequences import Sequences
+from wsadapter.exchanges.decimals import split_book
+from wsadapter.exchanges.sequences import Line, Sequences
+from wsadapter.exchanges.shapes import (
+    NONE,
+    as_text,
+    constant,
+    count,
+    decimal,
+    decimal_or_none,
+    ms,
+    or_none,
+    shape,
+    signed_or_none,
+)
 
 EXCHANGE: Final = "binance"
 WEBSOCKET: Final = Source.WEBSOCKET
 SIDES: Final = {"BUY": Side.BUY, "SELL": Side.SELL}
+
+_agg_trade: Final = shape(
+    EXCHANGE, AggTradeWire, Trade, symbol="s", event_time_ns=ms("E"), transaction_time_ns=ms("T"),
+    trade_id=as_text("a"), trade_number="a", price=decimal("p"), quantity=decimal("q"), buyer_is_maker="m",
+    first_trade_id=count("f"), last_trade_id=count("l"), aggregated=constant(True),
+)  # fmt: skip
+_raw_trade: Final = shape(
+    EXCHANGE, TradeWire, Trade, symbol="s", event_time_ns=ms("E"), transaction_time_ns=ms("T"),
+    trade_id=as_text("t"), trade_number="t", price=decimal("p"), quantity=decimal("q"), buyer_is_maker="m",
+    first_trade_id=NONE, last_trade_id=NONE, aggregated=constant(False),
+)  # fmt: skip
+_book_ticker: Final = shape(
+    EXCHANGE, BookTickerWire, BookTicker, symbol="s", event_time_ns=ms("E"), transaction_time_ns=ms("T"),
+    update_id="u", bid_price=decimal_or_none("b"), bid_quantity=decimal_or_none("B"),
+    ask_price=decimal_or_none("a"), ask_quantity=decimal_or_none("A"),
+)  # fmt: skip
+_kline: Final = shape(
+    EXCHANGE, KlineWire, Kline, symbol="s", event_time_ns=ms("E"), transaction_time_ns=NONE,
+    interval="k.i", open_time_ns=ms("k.t"), close_time_ns=ms("k.T"), open=decimal("k.o"), high=decimal("k.h"),
+    low=decimal("k.l"), close=decimal("k.c"), volume=decimal("k.v"), quote_volume=decimal_or_none("k.q"),
+    trade_count="k.n", taker_buy_volume=decimal_or_none("k.V"), taker_buy_quote_volume=decimal_or_none("k.Q"),
+    closed="k.x", first_trade_id=count("k.f"), last_trade_id=count("k.L"),
+)  # fmt: skip
+# ``C`` is where the 24 hours end, not when the engine did something: there is no transaction time
+_ticker: Final = shape(
+    EXCHANGE, TickerWire, Ticker, symbol="s", event_time_ns=ms("E"), transaction_time_ns=NONE,
+    price_change=signed_or_none("p"), price_change_percent=signed_or_none("P"),
+    weighted_average_price=decimal_or_none("w"), last_price=decimal("c"), last_quantity=decimal_or_none("Q"),
+    open=decimal_or_none("o"), high=decimal_or_none("h"), low=decimal_or_none("l"), volume=decimal_or_none("v"),
+    quote_volume=decimal_or_none("q"), open_time_ns=ms("O"), close_time_ns=ms("C"), first_trade_id=count("F"),
+    last_trade_id=count("L"), trade_count="n",
+)  # fmt: skip
+_mark_price: Final = shape(
+    EXCHANGE, MarkPriceWire, MarkPrice, symbol="s", event_time_ns=ms("E"), transaction_time_ns=NONE,
+    mark_price=decimal("p"), index_price=decimal_or_none("i"), estimated_settle_price=decimal_or_none("P"),
+    funding_rate=signed_or_none("r"), next_funding_time_ns=ms("T"),
+)  # fmt: skip
+_liquidation: Final = shape(
+    EXCHANGE, ForceOrderWire, Liquidation, symbol="o.s", event_time_ns=ms("E"), transaction_time_ns=ms("o.T"),
+    side="o.S", order_type=or_none("o.o"), price=decimal("o.p"), average_price=decimal_or_none("o.ap"),
+    quantity=decimal("o.q"), filled_quantity=decimal_or_none("o.z"), status=or_none("o.X"), ordinal=constant(0),
+)  # fmt: skip
 
 
 class Context(Protocol):
@@ -55,66 +110,37 @@ class Context(Protocol):
 
 
 def agg_trade(d: AggTradeWire, x: Context, stream: str, received: int) -> list[Item]:
-    if not are_plain(d.p, d.q):
-        raise NotPlain("aggTrade")
-    symbol, number, first, last = d.s, d.a, d.f, d.l
-    line, gap = x.sequences.agg_trades[symbol], None
+    line = x.sequences.agg_trades[d.s]
+    trade = _agg_trade(d, received, x.connection, line.gap_ns)
+    number = d.a
     if number == line.next:
         line.next, line.at_ns = number + 1, received
-    else:
-        gap = x.sequences.jumped(line, number, received)
-    trade = Trade(
-        EXCHANGE, symbol, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, line.gap_ns,
-        str(number), number, d.p, d.q, d.m, first if first >= 0 else None, last if last >= 0 else None, True,
-    )  # fmt: skip
-    return [trade] if gap is None else [gap, trade]
+        return [trade]
+    return _behind(x.sequences.jumped(line, number, received), trade, line)
 
 
 def raw_trade(d: TradeWire, x: Context, stream: str, received: int) -> list[Item]:
     """Insurance fund and ADL trades are trades. ``X`` "NA" is none: the venue fills holes in its ids with price and
     quantity "0", which must not become somebody's lowest price. It is dropped and counted, and its id is not missing.
     """
-    is_none = d.X == "NA"
-    if not is_none and not are_plain(d.p, d.q):
-        raise NotPlain("trade")
-    symbol, number = d.s, d.t
-    line, gap = x.sequences.raw_trades[symbol], None
+    line = x.sequences.raw_trades[d.s]
+    item = Bad("other", "trade NA") if d.X == "NA" else _raw_trade(d, received, x.connection, line.gap_ns)
+    number = d.t
     if number == line.next:
         line.next, line.at_ns = number + 1, received
-    else:
-        gap = x.sequences.jumped(line, number, received)
-    if is_none:
-        return [Bad("other", "trade NA")] if gap is None else [gap, Bad("other", "trade NA")]
-    trade = Trade(
-        EXCHANGE, symbol, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, line.gap_ns,
-        str(number), number, d.p, d.q, d.m, None, None, False,
-    )  # fmt: skip
-    return [trade] if gap is None else [gap, trade]
+        return [item]
+    return _behind(x.sequences.jumped(line, number, received), item, line)
 
 
 def book_ticker(d: BookTickerWire, x: Context, stream: str, received: int) -> list[Item]:
-    bid: str | None
-    bids: str | None
-    ask: str | None
-    asks: str | None
-    bid, bids, ask, asks = d.b, d.B, d.a, d.A
-    if not are_plain(bid, bids, ask, asks):
-        # an empty side is rare: only then look closer
-        if not are_plain(bid or "0", bids or "0", ask or "0", asks or "0"):
-            raise NotPlain("bookTicker")
-        bid, bids, ask, asks = bid or None, bids or None, ask or None, asks or None
-    symbol, number = d.s, d.u
-    line = x.sequences.book_tickers[symbol]
+    line = x.sequences.book_tickers[d.s]
+    quote = _book_ticker(d, received, x.connection, line.gap_ns)
+    number = d.u
     if number > line.next:
         line.next = number
     else:
         x.sequences.not_newer(line, number)
-    return [
-        BookTicker(
-            EXCHANGE, symbol, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, line.gap_ns,
-            number, bid, bids, ask, asks,
-        )
-    ]  # fmt: skip
+    return [quote]
 
 
 def depth(d: DepthWire, x: Context, stream: str, received: int) -> list[Item]:
@@ -122,7 +148,7 @@ def depth(d: DepthWire, x: Context, stream: str, received: int) -> list[Item]:
     if kind is None:
         return []
     update_type, level_limit = kind
-    bid_price, bid_quantity, ask_price, ask_quantity = split_book(d.b, d.a)
+    columns = split_book(d.b, d.a)
     symbol, last, previous = d.s, d.u, d.pu
     line, gap = x.sequences.books[symbol], None
     if not level_limit:
@@ -132,83 +158,56 @@ def depth(d: DepthWire, x: Context, stream: str, received: int) -> list[Item]:
             gap = x.sequences.unchained(line, d.U, last, previous, received)
     book = Depth(
         EXCHANGE, symbol, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, line.gap_ns,
-        update_type, level_limit, d.U, last, previous if previous >= 0 else None,
-        bid_price, bid_quantity, ask_price, ask_quantity,
+        update_type, level_limit, d.U, last, previous if previous >= 0 else None, *columns,
     )  # fmt: skip
     return [book] if gap is None else [gap, book]
 
 
 def kline(d: KlineWire, x: Context, stream: str, received: int) -> list[Item]:
-    k = d.k
-    quote, taker, taker_quote = k.q, k.V, k.Q
-    if not are_plain(k.o, k.h, k.l, k.c, k.v, quote or "0", taker or "0", taker_quote or "0"):
-        raise NotPlain("kline")
-    symbol, interval, first, last = d.s, k.i, k.f, k.L
-    line, gap = x.sequences.klines[symbol], None
-    if k.x or interval not in line.grid:
-        gap = x.sequences.candle(line, interval, k.t, k.T, k.x, received)
-    candle = Kline(
-        EXCHANGE, symbol, d.E * MS, None, received, WEBSOCKET, x.connection, line.gap_ns,
-        interval, k.t * MS, k.T * MS, k.o, k.h, k.l, k.c, k.v, quote or None, k.n, taker or None, taker_quote or None,
-        k.x, first if first >= 0 else None, last if last >= 0 else None,
-    )  # fmt: skip
-    return [candle] if gap is None else [gap, candle]
+    line, k = x.sequences.klines[d.s], d.k
+    candle = _kline(d, received, x.connection, line.gap_ns)
+    if k.x or k.i not in line.grid:
+        return _behind(x.sequences.candle(line, k.i, k.t, k.T, k.x, received), candle, line)
+    return [candle]
 
 
 def ticker(d: TickerWire, x: Context, stream: str, received: int) -> list[Item]:
-    """``C`` is where the 24 hours end, not when the engine did something: there is no transaction time."""
-    change, percent = d.p or None, d.P or None
-    if not are_plain(
-        (change or "0").removeprefix("-"), (percent or "0").removeprefix("-"), d.w or "0", d.c, d.Q or "0",
-        d.o or "0", d.h or "0", d.l or "0", d.v or "0", d.q or "0",
-    ):  # fmt: skip
-        raise NotPlain("24hrTicker")
-    opened, closed, first, last = d.O, d.C, d.F, d.L
-    return [
-        Ticker(
-            EXCHANGE, d.s, d.E * MS, None, received, WEBSOCKET, x.connection, x.sequences.tickers[d.s].gap_ns,
-            change, percent, d.w or None, d.c, d.Q or None, d.o or None, d.h or None, d.l or None, d.v or None,
-            d.q or None, None if opened is None else opened * MS, None if closed is None else closed * MS,
-            first if first >= 0 else None, last if last >= 0 else None, d.n,
-        )
-    ]  # fmt: skip
+    return [_ticker(d, received, x.connection, x.sequences.tickers[d.s].gap_ns)]
 
 
 def mark_price(d: MarkPriceWire, x: Context, stream: str, received: int) -> list[Item]:
     """Perpetuals carry their funding: rate and next time go along, and as a `FundingRate` when they change. Contracts
     without funding send ``T`` 0 or ``r`` ""."""
-    rate, due = d.r or None, d.T
-    if not are_plain(d.p, d.i or "0", d.P or "0", (rate or "0").removeprefix("-")):
-        raise NotPlain("markPriceUpdate")
-    if not due or rate is None:
-        rate = due_ns = None
-    else:
-        due_ns = due * MS
-    symbol, event_time = d.s, d.E * MS
-    price = MarkPrice(
-        EXCHANGE, symbol, event_time, None, received, WEBSOCKET, x.connection, x.sequences.mark_prices[symbol].gap_ns,
-        d.p, d.i or None, d.P or None, rate, due_ns,
-    )  # fmt: skip
-    if rate is None or x.funding.get(symbol) == (rate, due_ns):
+    symbol = d.s
+    price = _mark_price(d, received, x.connection, x.sequences.mark_prices[symbol].gap_ns)
+    rate, due_ns = price.funding_rate, price.next_funding_time_ns
+    if rate is None or not due_ns:
+        price.funding_rate = price.next_funding_time_ns = None
+        return [price]
+    if x.funding.get(symbol) == (rate, due_ns):
         return [price]
     x.funding[symbol] = (rate, due_ns)
     gap_ns = x.sequences.funding_rates[symbol].gap_ns
     funding = FundingRate(
-        EXCHANGE, symbol, event_time, None, received, WEBSOCKET, x.connection, gap_ns, rate, due_ns, d.p
-    )
+        EXCHANGE, symbol, price.event_time_ns, None, received, WEBSOCKET, x.connection, gap_ns,
+        rate, due_ns, price.mark_price,
+    )  # fmt: skip
     return [price, funding]
 
 
 def force_order(d: ForceOrderWire, x: Context, stream: str, received: int) -> list[Item]:
-    o = d.o
-    if not are_plain(o.p, o.q, o.ap or "0", o.z or "0"):
-        raise NotPlain("forceOrder")
-    return [
-        Liquidation(
-            EXCHANGE, o.s, d.E * MS, o.T * MS, received, WEBSOCKET, x.connection, x.sequences.liquidations[o.s].gap_ns,
-            SIDES[o.S], o.o or None, o.p, o.ap or None, o.q, o.z or None, o.X or None, 0,
-        )
-    ]  # fmt: skip
+    order = _liquidation(d, received, x.connection, x.sequences.liquidations[d.o.s].gap_ns)
+    order.side = SIDES[order.side]
+    return [order]
+
+
+def _behind(gap: Gap | None, item: Kline | Trade | Bad, line: Line) -> list[Item]:
+    """The event, behind the gap that it showed."""
+    if gap is None:
+        return [item]
+    if not isinstance(item, Bad):
+        item.last_gap_ns = line.gap_ns
+    return [gap, item]
 
 
 WORDS: Final[Mapping[str, str]] = {

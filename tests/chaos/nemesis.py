@@ -1,0 +1,131 @@
+"""What is done to a running road, at random and from a seed: each deed, undone after a while, and how long the road
+took to be ready again."""
+
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Literal
+
+import psutil
+from eventually import eventually
+from road_site import Site
+
+from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
+from wsadapter.embedded.venue_thread import VenueThread
+
+READY_SECONDS = 120.0
+CHILDREN = ("fut-market-0", "fut-public-0", "serializer-0", "consumer-0", "monitor")
+SYMBOL = "btcusdt"
+
+
+class Nemesis:
+    def __init__(
+        self, seed: int, site: Site, venue: VenueThread, broker: KafkaServer, engine: ClickHouseServer
+    ) -> None:
+        self.rng = random.Random(seed)
+        self._site, self._venue, self._broker, self._engine = site, venue, broker, engine
+        self.done: Counter[str] = Counter()
+        self.recovery: dict[str, list[float]] = {}
+        """Deed -> seconds from its end until everything was ready again."""
+        self._deeds: list[tuple[int, str, Callable[[], None]]] = [
+            *((3, f"kill {name}", self._killing(name)) for name in CHILDREN),
+            *((1, f"stop {name}", self._stopping(name)) for name in CHILDREN),
+            (3, "kill the broker", self._kill_broker),
+            (1, "stop the broker", lambda: self._freeze(self._broker.process.pid)),
+            (3, "kill ClickHouse", self._kill_engine),
+            (1, "stop ClickHouse", lambda: self._freeze(self._engine.process.pid)),
+            (1, "cut connections (close)", self._cutting("close")),
+            (1, "cut connections (abort)", self._cutting("abort")),
+            (1, "cut connections (reset)", self._cutting("reset")),
+            (2, "lose trades", self._lose),
+            (1, "kill the supervisor", self._kill_supervisor),
+            (2, "kill serializer and consumer", self._kill_both),
+            (2, "kill the serializer without a broker", self._kill_while_spooling),
+        ]
+
+    def strike(self) -> str:
+        """One deed, and wait until the road is well again."""
+        _, name, deed = self.rng.choices(self._deeds, [weight for weight, _, _ in self._deeds])[0]
+        deed()
+        self.done[name] += 1
+        began = time.monotonic()
+        self._site.ready(READY_SECONDS)
+        self.recovery.setdefault(name, []).append(time.monotonic() - began)
+        return name
+
+    @property
+    def kills(self) -> int:
+        """Of children, by us."""
+        each = {f"kill {name}": 1 for name in CHILDREN}
+        each |= {"kill serializer and consumer": 2, "kill the serializer without a broker": 1}
+        return sum(count * each.get(name, 0) for name, count in self.done.items())
+
+    def _pause(self, least: float, most: float) -> None:
+        time.sleep(self.rng.uniform(least, most))
+
+    def _await_new(self, name: str, old: int) -> None:
+        def again() -> bool:
+            child = self._site.children().get(name, {})
+            return child.get("state") == "running" and child.get("pid") not in (0, old)
+
+        eventually(again, READY_SECONDS, f"{name} runs again")
+
+    def _killing(self, name: str) -> Callable[[], None]:
+        return lambda: self._await_new(name, self._site.kill(name))
+
+    def _kill_both(self) -> None:
+        old = {name: self._site.kill(name) for name in ("serializer-0", "consumer-0")}
+        for name, pid in old.items():
+            self._await_new(name, pid)
+
+    def _stopping(self, name: str) -> Callable[[], None]:
+        return lambda: self._freeze(int(self._site.children()[name]["pid"]))
+
+    def _freeze(self, pid: int) -> None:
+        """With all that it started, for less than a heartbeat may be late."""
+        stopped = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        for process in stopped:
+            process.send_signal(signal.SIGSTOP)
+        self._pause(0.5, 4.0)
+        for process in stopped:
+            process.send_signal(signal.SIGCONT)
+
+    def _kill_broker(self) -> None:
+        self._broker.kill()
+        self._pause(0.5, 6.0)
+        self._broker.start()
+
+    def _kill_while_spooling(self) -> None:
+        self._broker.kill()
+        self._pause(1.0, 4.0)
+        old = self._site.kill("serializer-0")
+        self._pause(0.5, 3.0)
+        self._broker.start()
+        self._await_new("serializer-0", old)
+
+    def _kill_engine(self) -> None:
+        self._engine.kill()
+        self._pause(0.5, 6.0)
+        self._engine.start()
+
+    def _cutting(self, how: Literal["close", "abort", "reset"]) -> Callable[[], None]:
+        def deed() -> None:
+            self._venue.call(lambda venue: venue.cut(how))
+            self._pause(0.1, 1.0)
+
+        return deed
+
+    def _lose(self) -> None:
+        count = self.rng.randint(1, 9)
+        self._venue.call(lambda venue: venue.lose(f"{SYMBOL}@aggTrade", count))
+        self._pause(1.0, 2.0)
+
+    def _kill_supervisor(self) -> None:
+        pids = [int(child["pid"]) for child in self._site.children().values()]
+        self._site.process.kill()
+        self._site.process.wait()
+        eventually(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids), 12, "its children are gone")
+        self._site.start()

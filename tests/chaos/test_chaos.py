@@ -1,0 +1,103 @@
+"""A seeded nemesis strikes the whole road every few seconds; at the end the oracle compares rings, broker and tables.
+
+Half a minute in the normal run; ``make chaos FOR=600`` (seconds) for longer, ``SEED=`` to repeat one. The invariants
+are those of the fault list: I1 acknowledged is never lost, I2 nothing damaged or made up, I3 what is missing is
+explained, I4 order, I5 recovery, I6 nothing leaks, I7 counters and exit code agree.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from chaos import broker_log
+from chaos.nemesis import Nemesis
+from oracle import RingWatcher, compare, query, stored, unique
+from road.audited import audit
+from road.test_feed import FEED
+from road_site import Site
+
+from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
+from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.shm import listing
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(7200)]
+
+SECONDS = float(os.environ.get("WSADAPTER_CHAOS", "30"))
+SEED = int(os.environ.get("WSADAPTER_SEED", "0")) or random.randrange(1, 1 << 32)
+RATE = 600
+RECOVERY_SECONDS = 60.0
+DESCRIPTORS = 200
+
+
+@pytest.fixture
+def venue() -> Iterator[VenueThread]:
+    with VenueThread(lambda: Venue(Options(rate=RATE, seed=SEED))) as made:
+        yield made
+
+
+@pytest.fixture
+def broker(own_kafka: Callable[[], KafkaServer]) -> KafkaServer:
+    return own_kafka().start()
+
+
+@pytest.fixture
+def engine(own_clickhouse: Callable[[], ClickHouseServer]) -> ClickHouseServer:
+    return own_clickhouse().start()
+
+
+@pytest.fixture
+def site(venue: VenueThread, broker: KafkaServer, engine: ClickHouseServer, tmp_path: Path) -> Iterator[Site]:
+    feed = FEED.format(symbols='["BTCUSDT", "ETHUSDT", "SOLUSDT"]', url=venue.venue.url)
+    feed = feed.replace('"book_ticker"]', '"book_ticker", "depth", "kline", "mark_price"]\ndepth_levels = 0')
+    made = Site(tmp_path, broker.bootstrap, engine.url, f"{feed}\n[restart]\nbackoff_min = 0.1\nintensity = 1000\n")
+    yield made
+    made.close()
+
+
+def test_whatever_is_done_to_it(site: Site, venue: VenueThread, broker: KafkaServer, engine: ClickHouseServer) -> None:
+    print(f"\nseed {SEED}")
+    nemesis = Nemesis(SEED, site, venue, broker, engine)
+    site.start().ready()
+    watcher = RingWatcher(site.rings())
+    watcher.wait_for(RATE)
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        watcher.wait_for(nemesis.rng.randint(1, 3 * RATE))
+        print(f"{until - time.monotonic():7.1f} s left  {nemesis.strike()}", flush=True)
+    watcher.wait_for(3 * RATE)
+
+    found = audit(site)  # I3
+    restarts = sum(int(child["restarts"]) for child in site.children().values())
+    for child in site.children().values():
+        assert psutil.Process(child["pid"]).num_fds() < DESCRIPTORS, child["name"]
+    children = [int(child["pid"]) for child in site.children().values()]
+    assert site.stop() == 0, site.said()
+    watcher.stop()
+    repeated = broker_log.check(broker.bootstrap, f"{site.database}.", watcher)  # I1, I2, I4
+    lost, duplicated = compare(watcher.published, stored(engine.url, site.database))
+    gaps = query(engine.url, f"SELECT cause, count() FROM {site.database}.gap FINAL GROUP BY cause ORDER BY cause")
+
+    print(f"{len(watcher.contents):,} records, {repeated:,} twice in Kafka, {sum(nemesis.done.values())} deeds:")
+    for name, times in sorted(nemesis.recovery.items()):
+        print(f"  {name}: {nemesis.done[name]}, ready again after {max(times):.1f} s at most")
+    print(
+        "gaps",
+        " ".join(f"{cause}={count}" for cause, count in gaps),
+        "holes",
+        len(found["holes"]),
+        "restarts",
+        restarts,
+    )
+    assert not lost, f"{len(lost)} of {len(watcher.published)} lost, first {lost[:3]}"
+    assert not duplicated, f"{len(duplicated)} stored twice, first {duplicated[:3]}"
+    for table, (plain, final) in unique(engine.url, site.database).items():
+        assert plain == final or table == "gap", table
+    assert max(max(times) for times in nemesis.recovery.values()) < RECOVERY_SECONDS  # I5
+    assert not any(psutil.pid_exists(pid) for pid in children)  # I6
+    assert not listing(f"wsadapter-{site.instance}-"), "counters that do not balance, or a ring, are kept"
+    assert restarts >= nemesis.kills  # I7

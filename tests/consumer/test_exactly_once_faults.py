@@ -1,0 +1,131 @@
+"""The moments at which exactly once could break: a kill before, amid and after an insert, an answer that got lost (the
+client library sends the body again by itself), inserts slower than the group allows, a rebalance meanwhile."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from consumer.consumer_rig import Rig, message
+from consumer.faulty_proxy import faulty
+from eventually import eventually
+from samples import trade
+
+pytestmark = pytest.mark.integration
+ROWS = 3000
+MUTATIONS = Path(__file__).parents[1] / "mutations"
+
+
+def send(rig: Rig, first: int = 0, count: int = ROWS) -> None:
+    for partition in (0, 1):
+        rig.send("trade", [message(trade(2 * n + partition), 5, n) for n in range(first, first + count)], partition)
+
+
+def assert_each_once(rig: Rig, rows: int = 2 * ROWS) -> None:
+    numbers = rig.sql(
+        "SELECT toInt64(count()), toInt64(uniqExact(trade_number)), toInt64(max(trade_number)) FROM {db}.trade"
+    )
+    assert numbers == [[rows, rows, rows - 1]]
+    assert rig.count("trade", final=True) == rows
+    assert rig.counted() == {
+        "consumed_total": rows, "redelivered_total": 0, "accepted_rows_total": rows, "rejected_rows_total": 0,
+        "unsettled_rows": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("moment", ["before", "amid", "after"])
+def test_killed_around_an_insert(rig: Rig, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaths = tmp_path / "deaths"
+    monkeypatch.setenv("PYTHONPATH", str(MUTATIONS / "dies_around_insert"))
+    monkeypatch.setenv("WSADAPTER_DIE", moment)
+    monkeypatch.setenv("WSADAPTER_DIE_FILE", str(deaths))
+    send(rig)
+    for _ in range(3):
+        rig.process.start(until=None)
+        eventually(lambda: rig.process.returncode is not None, 60, "it kills itself")
+        assert rig.process.returncode == -9
+    assert len(deaths.read_bytes()) == 3
+    rig.process.start()
+
+    assert rig.process.stop() == 0
+    assert_each_once(rig)
+
+
+def test_an_answer_that_is_lost(kafka: str, clickhouse: str, tmp_path: Path) -> None:
+    """The engine has the rows, the client library sends the same body again: one token, one block."""
+    with faulty(clickhouse) as proxy:
+        rig = Rig(kafka, proxy.url, tmp_path)
+        try:
+            send(rig, count=ROWS // 2)
+            rig.process.start()
+            rig.wait_rows("trade", ROWS)
+            proxy.drop = 3
+            send(rig, first=ROWS // 2, count=ROWS // 2)
+            rig.wait_rows("trade", 2 * ROWS)
+            eventually(lambda: proxy.dropped == 3 or rig.committed("trade")[0][0] == ROWS, 60, "answers were lost")
+            assert rig.process.stop() == 0
+            assert proxy.dropped
+            assert proxy.inserts > proxy.dropped
+            assert_each_once(rig)
+        finally:
+            rig.close()
+
+
+def test_inserts_slower_than_the_group_allows(kafka: str, clickhouse: str, tmp_path: Path) -> None:
+    with faulty(clickhouse) as proxy:
+        rig = Rig(kafka, proxy.url, tmp_path, poll_seconds=6)
+        try:
+            rig.process.start()
+            eventually(lambda: rig.page["rebalances_total"] == 1, 30)
+            proxy.delay = 10.0
+            send(rig)
+            eventually(lambda: rig.page["inserts_total"] > 0, 60, "an insert that took longer")
+            proxy.delay = 0.0
+            assert rig.process.stop(60) == 0
+            assert rig.page["rebalances_total"] == 1, "the heart beats and polling goes on meanwhile"
+            assert_each_once(rig)
+        finally:
+            rig.close()
+
+
+def test_a_rebalance_while_inserts_are_under_way(kafka: str, clickhouse: str, tmp_path: Path) -> None:
+    """The one who leaves does not get to the end of its inserts: the next owner repeats them, under the same token."""
+    with faulty(clickhouse) as proxy:
+        rig = Rig(kafka, proxy.url, tmp_path, count=2, drain_seconds=30.0)
+        second = rig.another("consumer-1")
+        try:
+            rig.process.start()
+            eventually(lambda: rig.page["rebalances_total"] == 1, 30)
+            proxy.delay = 8.0
+            send(rig)
+            eventually(lambda: proxy.inserts > 0, 30, "inserts are under way")
+            second.start(until=None)
+            eventually(lambda: second.page["rebalances_total"] >= 1, 90, "the second one has its share")
+            proxy.delay = 0.0
+            rig.wait_rows("trade", 2 * ROWS, 60)
+            eventually(lambda: rig.counted(rig.process, second)["consumed_total"] >= 2 * ROWS, 60, "counted")
+            assert second.stop(60) == 0
+            assert rig.process.stop(60) == 0
+            assert rig.count("trade") == rig.count("trade", final=True) == 2 * ROWS
+            assert rig.counted(rig.process, second) == {
+                "consumed_total": 2 * ROWS, "redelivered_total": 0, "accepted_rows_total": 2 * ROWS,
+                "rejected_rows_total": 0, "unsettled_rows": 0,
+            }  # fmt: skip
+        finally:
+            second.close()
+            rig.close()
+
+
+def test_a_topic_made_anew_while_nobody_looks(rig: Rig, make_rig: Callable[..., Rig]) -> None:
+    """Its offsets begin again: tokens carry a hash of the bytes, so what is new is no repeat."""
+    send(rig, count=ROWS // 2)
+    rig.process.start()
+    rig.wait_rows("trade", ROWS)
+    assert rig.process.stop() == 0
+    rig.recreate("trade")
+    send(rig, first=ROWS // 2, count=ROWS // 2)
+    rig.process.start()
+    rig.wait_rows("trade", 2 * ROWS, 60)
+
+    assert rig.process.stop() == 0
+    numbers = rig.sql("SELECT toInt64(count()), toInt64(uniqExact(trade_number)) FROM {db}.trade")
+    assert numbers == [[2 * ROWS, 2 * ROWS]]

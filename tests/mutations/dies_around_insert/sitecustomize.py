@@ -1,0 +1,35 @@
+"""The consumer kills itself at its first inserts: before one, in the middle, or when it is done and not yet finished.
+
+``WSADAPTER_DIE`` = before, amid or after; ``WSADAPTER_DIE_FILE`` counts the deaths, at most three.
+"""
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+if "wsadapter.consumer" in sys.orig_argv:
+    from wsadapter.inserts import Inserter
+
+    moment, counter = os.environ["WSADAPTER_DIE"], Path(os.environ["WSADAPTER_DIE_FILE"])
+    insert: Any = Inserter.insert
+
+    def die() -> None:
+        with counter.open("ab") as file:
+            file.write(b"x")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def dying(self: Inserter, *arguments: Any) -> Any:
+        if counter.exists() and counter.stat().st_size >= 3:
+            return insert(self, *arguments)
+        if moment == "before":
+            die()
+        if moment == "amid":
+            threading.Timer(0.001, die).start()
+        written = insert(self, *arguments)
+        die()
+        return written
+
+    Inserter.insert = dying  # type: ignore[method-assign,assignment]

@@ -1,0 +1,19 @@
+"""`audit --live` of a running site, as its operator would call it."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from road_site import Site
+
+
+def audit(site: Site, *arguments: str) -> dict[str, Any]:
+    """What it found; fails where it finds anything unexplained."""
+    command = [sys.executable, "-m", "wsadapter.cli", "audit", "--live", "--json", "--config", str(site.config)]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
+    found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
+    odd = [one for one in found.get("live", {}).get("hops", []) if one["verdict"] == "unexplained"]
+    holes = [hole for hole in found.get("holes", []) if not hole["explained_by"]]
+    assert done.returncode == 0, (odd, holes[:5], done.stderr)
+    return found

@@ -1,0 +1,169 @@
+"""How a venue's wire Struct becomes an event: declared field by field, done in C where it is built.
+
+    AGG_TRADE = Shape("binance", AggTradeWire, Trade, symbol="s", event_time_ns=ms("E"), price=decimal("p"), ...)
+    event = AGG_TRADE(wire, receive_time_ns, connection, last_gap_ns)
+
+A name alone takes the wire's value as it is; ``"k.o"`` is field ``o`` of the Struct in field ``k``. Every field of the
+event is named, save exchange, source and those that the call gives. Guarantees: a text that must be a plain decimal and
+is none raises `NotPlain`; what the venue leaves out or empty is None where that is allowed. Pure; knows no venue.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final, get_type_hints
+
+from msgspec import Struct
+
+from wsadapter import native
+from wsadapter.events import Event, Source
+from wsadapter.exchanges.decimals import NotPlain, are_plain
+
+
+class What(IntEnum):
+    """As in _shapes.c."""
+
+    CONSTANT = 0
+    GIVEN = 1
+    SAME = 2
+    OR_NONE = 3
+    MS = 4
+    AS_TEXT = 5
+    COUNT = 6
+    DECIMAL = 7
+    DECIMAL_OR_NONE = 8
+    SIGNED_OR_NONE = 9
+
+
+class Step(Struct, frozen=True):
+    """Where a field of the event comes from: ``path`` in the wire Struct, or ``value``."""
+
+    what: What
+    path: str = ""
+    value: object = None
+
+
+def constant(value: object) -> Step:
+    return Step(What.CONSTANT, value=value)
+
+
+def or_none(path: str) -> Step:
+    """Text; empty is None."""
+    return Step(What.OR_NONE, path)
+
+
+def ms(path: str) -> Step:
+    """Milliseconds become nanoseconds; None stays."""
+    return Step(What.MS, path)
+
+
+def as_text(path: str) -> Step:
+    """A number's digits."""
+    return Step(What.AS_TEXT, path)
+
+
+def count(path: str) -> Step:
+    """A number; below zero is None."""
+    return Step(What.COUNT, path)
+
+
+def decimal(path: str) -> Step:
+    return Step(What.DECIMAL, path)
+
+
+def decimal_or_none(path: str) -> Step:
+    """A plain decimal; empty or None is None."""
+    return Step(What.DECIMAL_OR_NONE, path)
+
+
+def signed_or_none(path: str) -> Step:
+    """The same with a minus sign allowed."""
+    return Step(What.SIGNED_OR_NONE, path)
+
+
+GIVEN: Final = ("receive_time_ns", "connection", "last_gap_ns")
+NONE: Final = constant(None)
+Convert = Callable[[Any, int, str, int | None], Any]
+"""(wire Struct, receive time, connection, time of the last gap) -> event; raises `NotPlain`."""
+
+
+def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
+    """The conversion; `TypeError` where the event's fields are not all named, or one that it does not have is."""
+    steps = _steps(exchange, event, fields)
+    return in_python(wire, event, steps) if _native is None else _in_c(wire, event, steps)
+
+
+def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
+    named: dict[str, str | Step] = {
+        "exchange": constant(exchange), "source": constant(Source.WEBSOCKET),
+        **{name: Step(What.GIVEN, name) for name in GIVEN}, **fields,
+    }  # fmt: skip
+    if differing := named.keys() ^ set(event.__struct_fields__):
+        raise TypeError(f"shape of {event.__name__}: {', '.join(sorted(differing))}")
+    return {
+        name: Step(What.SAME, step) if isinstance(step := named[name], str) else step
+        for name in event.__struct_fields__
+    }
+
+
+def in_python(wire: type[Struct], event: type[Event], steps: dict[str, Step]) -> Convert:
+    """The twin of the conversion in C: source text, compiled once."""
+    plain = [expression for step in steps.values() if (expression := _checked(step))]
+    names: dict[str, Any] = {"event": event, "are_plain": are_plain, "NotPlain": NotPlain, "wire": wire}
+    names |= {f"constant_{i}": step.value for i, step in enumerate(steps.values()) if step.what is What.CONSTANT}
+    values = [_expression(step, i) for i, step in enumerate(steps.values())]
+    lines = ["def convert(d, receive_time_ns, connection, last_gap_ns):"]
+    lines += ["  if type(d) is not wire: raise TypeError(f'{type(d).__name__} is not the wire Struct of this shape')"]
+    if plain:
+        lines += [f"  if not are_plain({', '.join(plain)}): raise NotPlain({event.__name__!r})"]
+    lines += [f"  return event({', '.join(values)})"]
+    exec("\n".join(lines), names)
+    made: Convert = names["convert"]
+    return made
+
+
+def _checked(step: Step) -> str:
+    value = f"d.{step.path}"
+    return {
+        What.DECIMAL: value,
+        What.DECIMAL_OR_NONE: f"({value} or '0')",
+        What.SIGNED_OR_NONE: f"({value} or '0').removeprefix('-')",
+    }.get(step.what, "")
+
+
+def _expression(step: Step, number: int) -> str:
+    value = f"d.{step.path}"
+    return {
+        What.CONSTANT: f"constant_{number}",
+        What.GIVEN: step.path,
+        What.OR_NONE: f"{value} or None",
+        What.MS: f"(None if {value} is None else {value} * 1_000_000)",
+        What.AS_TEXT: f"str({value})",
+        What.COUNT: f"(None if {value} is None or {value} < 0 else {value})",
+        What.DECIMAL_OR_NONE: f"{value} or None",
+        What.SIGNED_OR_NONE: f"{value} or None",
+    }.get(step.what, value)
+
+
+def _in_c(wire: type[Struct], event: type[Event], steps: dict[str, Step]) -> Convert:
+    described = []
+    for step in steps.values():
+        outer = inner = None
+        if step.what not in (What.CONSTANT, What.GIVEN):
+            first, _, second = step.path.partition(".")
+            outer = getattr(wire, first)
+            inner = getattr(_type_of(wire, first), second) if second else None
+        given = GIVEN.index(step.path) if step.what is What.GIVEN else 0
+        described.append((int(step.what), given, outer, inner, step.value))
+    made: Convert = _native.Shape(wire, event, tuple(described), NotPlain, event.__name__)
+    return made
+
+
+def _type_of(wire: type[Struct], field: str) -> type:
+    """Of the Struct in a field; it is never None there."""
+    found = get_type_hints(wire)[field]
+    if not (isinstance(found, type) and issubclass(found, Struct)):
+        raise TypeError(f"{wire.__name__}.{field} is no Struct")
+    return found
+
+
+_native: Final = native.load("_shapes")

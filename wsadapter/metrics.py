@@ -59,6 +59,7 @@ HELP: Final[Mapping[str, str]] = {
     "insert_seconds": "Time of one insert.",
     "inserts_total": "Inserts done.",
     "last_receive_seconds": "When the last frame came, seconds since the epoch.",
+    "open_candle_copies_total": "Of the copies those of candles that are not closed.",
     "open_candles_total": "Candles received that are not closed.",
     "out_of_order_total": "Events whose id was not above the highest one: repeats and late ones.",
     "outstanding": "Messages produced and not yet acknowledged.",

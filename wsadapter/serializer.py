@@ -38,7 +38,7 @@ from wsadapter.histogram import Histogram
 from wsadapter.journal import Journal
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
-from wsadapter.merge import TwinReader, attach
+from wsadapter.merge import attach
 from wsadapter.records import Record, key_of, message_of, messages
 from wsadapter.ring import RingReader
 from wsadapter.spool_segment import Record as SpoolRecord
@@ -49,6 +49,7 @@ from wsadapter.stats_fields import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.streams import BY_KIND, BY_STREAM, DEAD_LETTER, SPECS
 from wsadapter.threads import Threads
 from wsadapter.topics import LINGER_MS, ensure_topics, producer_config, topic_name
+from wsadapter.twin_reader import TwinReader
 
 BATCH_RECORDS: Final = 16_384
 """Records of one ring in one cycle."""

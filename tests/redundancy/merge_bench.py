@@ -16,13 +16,14 @@ from samples import full, trade
 
 from wsadapter import ring, stats_fields, watermarks
 from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Source, UpdateType
-from wsadapter.merge import Merge, TwinReader
+from wsadapter.merge import Merge
 from wsadapter.places import place
 from wsadapter.records import Record, encode, message_of
 from wsadapter.ring import RingReader, RingWriter
 from wsadapter.shm import Segment
 from wsadapter.stats import StatsPage
 from wsadapter.streams import BY_EVENT, BY_KIND
+from wsadapter.twin_reader import TwinReader
 from wsadapter.watermarks import Watermarks
 
 NS = 1_790_771_371_858_000_000

@@ -3,9 +3,10 @@
     python -m bench.bare_consumer raw|insert CONFIG_JSON EXPECTED
 
 ``raw``: take messages, put lengths before them, `raw_insert` them into the Null tables (exactly once, watermarks,
-letters: nothing of it). ``insert``: decode each message, make Python values of it, `client.insert` into the tables, as
-most programs do. Both read every partition from its beginning until EXPECTED messages came; batches as ours. One line
-of JSON: CPU and wall time from the first message to the end of the last insert.
+letters: nothing of it; not a call in its loop that could be left out). ``insert``: decode each message, make Python
+values of it, `client.insert` into the tables, as most programs do. Both read every partition from its beginning until
+EXPECTED messages came; batches as ours. One line of JSON: CPU and wall time from the first message to the end of the
+last insert.
 """
 
 import json
@@ -17,14 +18,14 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from wsadapter import clickhouse
 from wsadapter.batches import varint
-from wsadapter.config import ClickHouse, Config, Kafka
+from wsadapter.config import Config, Kafka
 from wsadapter.inserts import Inserter, statement
 from wsadapter.pb import market_pb2
-from wsadapter.streams import BY_STREAM, SPECS, Column, StreamSpec, columns
+from wsadapter.streams import SPECS, Column, StreamSpec, columns
 from wsadapter.topics import topic
 
 CHUNK: Final = 2_000
@@ -35,41 +36,55 @@ PREFIXES: Final = tuple(varint(length) for length in range(16_384))
 class Raw:
     """Bytes in, bytes out."""
 
-    def __init__(self, client: Client, settings: ClickHouse) -> None:
-        self._inserter, self._rows = Inserter(client, SPECS), settings.batch_rows
-        self._heads = {spec.name: statement(settings.database, spec) for spec in SPECS}
+    def __init__(self, client: Client, config: Config) -> None:
+        settings = config.clickhouse
+        self._inserter, self._rows = Inserter(client), settings.batch_rows
+        self._specs = {topic(config.kafka, spec): spec for spec in SPECS}
+        self._heads = {name: statement(settings.database, spec) for name, spec in self._specs.items()}
         self._bodies = {name: bytearray(head) for name, head in self._heads.items()}
         self._counts = dict.fromkeys(self._heads, 0)
 
-    def take(self, spec: StreamSpec, value: bytes) -> None:
-        body = self._bodies[spec.name]
-        body += PREFIXES[len(value)]
-        body += value
-        self._counts[spec.name] += 1
-        if self._counts[spec.name] >= self._rows or len(body) >= BYTES:
-            self._insert(spec)
+    def take(self, messages: list[Message]) -> int:
+        bodies, counts, prefixes = self._bodies, self._counts, PREFIXES
+        for message in messages:
+            if message.error() is None:
+                name, value = message.topic(), message.value()
+                body = bodies[name]  # type: ignore[index]
+                body += prefixes[len(value)]  # type: ignore[arg-type]
+                body += value  # type: ignore[arg-type]
+                counts[name] += 1  # type: ignore[index]
+        for name, count in counts.items():
+            if count >= self._rows or len(bodies[name]) >= BYTES:
+                self._insert(name)
+        return len(messages)
 
     def flush(self) -> None:
-        for spec in SPECS:
-            if self._counts[spec.name]:
-                self._insert(spec)
+        for name, count in self._counts.items():
+            if count:
+                self._insert(name)
 
-    def _insert(self, spec: StreamSpec) -> None:
-        name = spec.name
-        self._inserter.insert(spec, self._bodies[name], self._counts[name], f"bare-{name}-{time.monotonic_ns()}")
+    def _insert(self, name: str) -> None:
+        self._inserter.insert(self._bodies[name], self._counts[name], f"bare-{name}-{time.monotonic_ns()}")
         self._bodies[name], self._counts[name] = bytearray(self._heads[name]), 0
 
 
 class Insert:
     """Decoded rows."""
 
-    def __init__(self, client: Client, settings: ClickHouse) -> None:
-        self._client, self._settings = client, settings
+    def __init__(self, client: Client, config: Config) -> None:
+        self._client, self._settings = client, config.clickhouse
+        self._specs = {topic(config.kafka, spec): spec for spec in SPECS}
         self._rows: dict[str, list[Sequence[Any]]] = {spec.name: [] for spec in SPECS}
         self._parse = {spec.name: getattr(market_pb2, spec.message).FromString for spec in SPECS}
         self._row = {spec.name: row_of(spec) for spec in SPECS}
 
-    def take(self, spec: StreamSpec, value: bytes) -> None:
+    def take(self, messages: list[Message]) -> int:
+        for message in messages:
+            if message.error() is None:
+                self._take(self._specs[str(message.topic())], message.value() or b"")
+        return len(messages)
+
+    def _take(self, spec: StreamSpec, value: bytes) -> None:
         message = self._parse[spec.name](value)
         if spec.name == "kline" and not message.closed:
             return
@@ -129,16 +144,12 @@ def main() -> None:
     config = msgspec.json.decode(sys.argv[2], type=Config)
     client = clickhouse.connect(config.clickhouse)
     clickhouse.create_or_verify(client, config.clickhouse)
-    sink: Raw | Insert = (Raw if mode == "raw" else Insert)(client, config.clickhouse)
+    sink: Raw | Insert = (Raw if mode == "raw" else Insert)(client, config)
     source = consumer(config.kafka)
-    specs = {topic(config.kafka, spec): spec for spec in BY_STREAM.values()}
     messages = source.consume(1, 20)
     wall, cpu, count, next_flush = time.monotonic(), time.process_time(), 0, time.monotonic() + 1
-    while messages or count < expected:
-        for message in messages:
-            if message.error() is None:
-                sink.take(specs[str(message.topic())], message.value() or b"")
-                count += 1
+    while True:
+        count += sink.take(messages)
         if time.monotonic() > next_flush or count >= expected:
             sink.flush()
             next_flush = time.monotonic() + 1

@@ -1,12 +1,16 @@
 /* Appending to and walking a ring, in C: the fast half of wsadapter/ring.py, which decides about room, laps and damage.
  *
- * Tail and head are not touched here: they are published and committed by ring.py, as its memory model says.
+ * Head is not touched here, and the tail by Publication only, in the order that wsadapter/banks.py explains.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <errno.h>
 #include <structmember.h>
+#include <sys/eventfd.h>
 
 #include "_ring.h"
+
+enum { TAIL_PLACE = 128 };
 
 static PyObject *
 appender_append(Appender *self, PyObject *const *args, Py_ssize_t count)
@@ -99,6 +103,122 @@ static PyTypeObject Appender_Type = {
     .tp_new = appender_new,
 };
 
+/* The end of a socket read in one step: the twin of wsadapter.publication.InPython. */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    Appender *ring;
+    Py_buffer page, counts; /* the stats page's cells, and the counts that stand behind the tail */
+    int held;
+    long long shown, banks[2]; /* cells: the first one shown; the tag of each bank, its counts follow */
+    int next, doorbell;
+} Publication;
+
+static PyObject *
+publication_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Publication *self = (Publication *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 1 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a publication takes the lap");
+        return NULL;
+    }
+    long long lap = PyLong_AsLongLong(args[0]);
+    if (lap == -1 && PyErr_Occurred())
+        return NULL;
+    if (!self->held || !self->ring->mapped) {
+        PyErr_SetString(PyExc_ValueError, "the ring is released");
+        return NULL;
+    }
+    long long tail = self->ring->at + lap, *cells = self->page.buf, *bank = cells + self->banks[self->next];
+    /* in this order, whatever is killed between: a tag that no tail has, the counts, the tag, the tail, what is shown */
+    __atomic_store_n(bank, 0, __ATOMIC_SEQ_CST);
+    memcpy(bank + 1, self->counts.buf, (size_t)self->counts.len);
+    __atomic_store_n(bank, tail + 1, __ATOMIC_RELEASE);
+    self->next = 1 - self->next;
+    /* SYNC tail: pairs with the loads in RingReader. Headers and payloads were stored before it. */
+    __atomic_store_n((long long *)((char *)self->ring->map.buf + TAIL_PLACE), tail, __ATOMIC_RELEASE);
+    memcpy(cells + self->shown, self->counts.buf, (size_t)self->counts.len);
+    if (eventfd_write(self->doorbell, 1) < 0 && errno != EAGAIN)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+publication_release(Publication *self, PyObject *unused)
+{
+    if (self->held) {
+        self->held = 0;
+        PyBuffer_Release(&self->page);
+        PyBuffer_Release(&self->counts);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+publication_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *ring, *page, *counts;
+    long long shown, banks[2];
+    int doorbell;
+    if (!PyArg_ParseTuple(args, "O!OOLLLi", &Appender_Type, &ring, &page, &counts, &shown, &banks[0], &banks[1],
+                          &doorbell))
+        return NULL;
+    Publication *self = (Publication *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    if (PyObject_GetBuffer(page, &self->page, PyBUF_WRITABLE) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    if (PyObject_GetBuffer(counts, &self->counts, PyBUF_SIMPLE) < 0) {
+        PyBuffer_Release(&self->page);
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->held = 1;
+    long long size = self->counts.len / 8, most = self->page.len / 8;
+    if (shown < 0 || shown + size > most || banks[0] < 0 || banks[0] + 1 + size > most || banks[1] < 0 ||
+        banks[1] + 1 + size > most) {
+        PyErr_SetString(PyExc_ValueError, "cells outside of the page");
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->vectorcall = publication_call;
+    self->ring = (Appender *)Py_NewRef(ring);
+    self->shown = shown;
+    self->banks[0] = banks[0];
+    self->banks[1] = banks[1];
+    self->doorbell = doorbell;
+    return (PyObject *)self;
+}
+
+static void
+publication_dealloc(Publication *self)
+{
+    Py_XDECREF(publication_release(self, NULL));
+    Py_XDECREF(self->ring);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef publication_methods[] = {
+    {"release", (PyCFunction)publication_release, METH_NOARGS, "Let go of page and counts."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject Publication_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter._ring.Publication",
+    .tp_basicsize = sizeof(Publication),
+    .tp_dealloc = (destructor)publication_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Publication, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Publication(appender, page cells, counts, shown, bank, bank, doorbell): call it with the lap.",
+    .tp_methods = publication_methods,
+    .tp_new = publication_new,
+};
+
 static PyObject *
 scan(PyObject *self, PyObject *args)
 {
@@ -151,12 +271,13 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC
 PyInit__ring(void)
 {
-    if (PyType_Ready(&Appender_Type) < 0)
+    if (PyType_Ready(&Appender_Type) < 0 || PyType_Ready(&Publication_Type) < 0)
         return NULL;
     PyObject *made = PyModule_Create(&module);
     if (made == NULL)
         return NULL;
-    if (PyModule_AddObjectRef(made, "Appender", (PyObject *)&Appender_Type) < 0) {
+    if (PyModule_AddObjectRef(made, "Appender", (PyObject *)&Appender_Type) < 0 ||
+        PyModule_AddObjectRef(made, "Publication", (PyObject *)&Publication_Type) < 0) {
         Py_DECREF(made);
         return NULL;
     }

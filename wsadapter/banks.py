@@ -7,9 +7,11 @@ tail: of records that were written and never published nothing is counted, and n
 """
 
 from array import array
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
+from wsadapter import doorbell, native
+from wsadapter.ring import RingWriter
 from wsadapter.stats import StatsPage
 
 BANKS: Final = (0, 1)
@@ -38,6 +40,26 @@ class Banks:
         self.cells = array("q", self._shown.tolist())
         self._view = memoryview(self.cells)
         self._next = 0
+        self._shown_at = first
+        self._in_c: list[Any] = []
+
+    def publication(self, writer: RingWriter, doorbell_fd: int) -> Callable[[], None]:
+        """What ends a socket read: counts kept, the ring published, counts shown, the doorbell rung; in C where it is
+        built. One for each `Banks`."""
+        if _native is None:
+
+            def publish() -> None:
+                self.keep(writer.tail)
+                writer.publish()
+                self.show()
+                doorbell.ring(doorbell_fd)
+
+            return publish
+        at_once = _native.Publication(
+            writer.appender, self._page, self.cells, self._shown_at, *self._tags, doorbell_fd
+        )  # fmt: skip
+        self._in_c.append(at_once)
+        return lambda: at_once(writer.lap)
 
     def index(self, name: str) -> int:
         return self._names.index(name)
@@ -58,5 +80,8 @@ class Banks:
         self._shown[:] = self._view
 
     def release(self) -> None:
-        for view in (self._shown, *self._banks):
+        for view in (*self._in_c, self._shown, *self._banks):
             view.release()
+
+
+_native: Final = native.load("_ring")

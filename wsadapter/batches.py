@@ -14,6 +14,7 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
 import struct
 from array import array
 from collections.abc import Callable, Sequence
+from operator import lt
 from typing import Final
 
 from msgspec import Struct
@@ -24,8 +25,11 @@ from wsadapter.streams import StreamSpec
 QUIET_ROWS: Final = 100
 """A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
 QUIET_FACTOR: Final = 5
+FEW: Final = 16
+"""So few messages are taken one by one: to look at them together first costs more."""
 
 _unpack = struct.Struct("<BQBQ").unpack_from  # fixed64 epoch = 1, fixed64 position = 2: tag byte and value, twice
+_unpack_head = struct.Struct("<10sQ").unpack_from  # the same: tag, epoch and tag as they stand, position
 _EPOCH_TAG: Final = 0x09
 _POSITION_TAG: Final = 0x11
 
@@ -41,6 +45,16 @@ def varint(number: int) -> bytes:
         number >>= 7
     made.append(number)
     return bytes(made)
+
+
+def _length(framed: bytes | bytearray, at: int) -> tuple[int, int]:
+    """The length that stands at ``at``, and where its message begins."""
+    length = shift = 0
+    while (byte := framed[at]) & 128:
+        length |= (byte & 127) << shift
+        shift += 7
+        at += 1
+    return length | byte << shift, at + 1
 
 
 _PREFIXES: Final = tuple(varint(length) for length in range(16_384))
@@ -66,8 +80,8 @@ class Batch:
         self.head = len(head)
         self.body = bytearray(head)
         self.offsets = array("q")
-        self.ends = array("Q")
-        """Per row: its offset, and where it ends in the body."""
+        """Of each row."""
+        self._ends: array[int] | None = None
         self.letters: list[Letter] = []
         self.letter_bytes = 0
         self.redelivered = 0
@@ -78,7 +92,7 @@ class Batch:
 
     @property
     def rows(self) -> int:
-        return len(self.ends)
+        return len(self.offsets)
 
     @property
     def size(self) -> int:
@@ -91,13 +105,18 @@ class Batch:
     def message(self, row: int) -> bytes:
         """One row without its length."""
         framed = self._framed(row)
-        size = 1
-        while framed[size - 1] & 128:
-            size += 1
-        return framed[size:]
+        return framed[_length(framed, 0)[1] :]
 
     def _framed(self, row: int) -> bytes:
-        return bytes(self.body[self.ends[row - 1] if row else self.head : self.ends[row]])
+        """Where rows end is looked up in the body, once it is cut: only a batch that was refused is taken apart."""
+        if self._ends is None:
+            self._ends = array("Q")
+            at = self.head
+            for _ in self.offsets:
+                length, start = _length(self.body, at)
+                at = start + length
+                self._ends.append(at)
+        return bytes(self.body[self._ends[row - 1] if row else self.head : self._ends[row]])
 
 
 class Partition:
@@ -127,11 +146,60 @@ class Partition:
     @property
     def buffered(self) -> int:
         """Bytes held in memory."""
-        return sum(batch.size for batch in (self.cut, self.open) if batch)
+        return (self.cut.size if self.cut else 0) + (self.open.size if self.open else 0)
 
     @property
     def idle(self) -> bool:
         return self.cut is None and self.open is None
+
+    def take(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> None:
+        """`add` for each message of a run; together where there is nothing to decide."""
+        if len(offsets) < FEW or not self._take_rows(offsets, values, now):
+            for offset, value in zip(offsets, values, strict=True):
+                self.add(offset, value, now)
+
+    def _take_rows(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> bool:
+        """Take all of them, if each is new, in order, and a row that begins with its ring identity; else none."""
+        in_order = offsets[0] >= self.next_offset and all(map(lt, offsets, offsets[1:]))
+        if not in_order or (self.replay_to is not None and offsets[-1] >= self.replay_to):
+            return False
+        # watermarks by the ten bytes around an epoch: hardly ever another one than in the message before
+        marks: dict[bytes, int] = {}
+        current, mark = b"", -1
+        try:
+            for head, position in map(_unpack_head, values):  # type: ignore[arg-type]  # None: TypeError
+                if head != current:
+                    marks[current] = mark
+                    current = head
+                    mark = marks[head] if head in marks else self._mark(head)
+                if position <= mark:
+                    return False
+                mark = position
+            framed: list[bytes] = [b""] * (2 * len(values))
+            framed[::2] = [_PREFIXES[len(value)] for value in values]  # type: ignore[arg-type]
+        except (TypeError, ValueError, struct.error, IndexError):  # no value, not ours, too short, too long
+            return False
+        framed[1::2] = values  # type: ignore[assignment]
+        marks[current] = mark
+        del marks[b""]
+        self._seen |= {int.from_bytes(head[1:9], "little"): mark for head, mark in marks.items()}
+        batch = self._opened(now)
+        batch.body += b"".join(framed)
+        batch.offsets.extend(offsets)
+        batch.last = offsets[-1]
+        self.next_offset = offsets[-1] + 1
+        return True
+
+    def _mark(self, head: bytes) -> int:
+        """The watermark of the epoch in the first ten bytes of a message; `ValueError` when they are something else."""
+        if head[0] != _EPOCH_TAG or head[9] != _POSITION_TAG:
+            raise ValueError("no ring identity")
+        return self._seen.get(int.from_bytes(head[1:9], "little"), -1)
+
+    def _opened(self, now: float) -> Batch:
+        if self.open is None:
+            self.open = Batch(self.next_offset, self._head, now)
+        return self.open
 
     def add(self, offset: int, value: bytes | None, now: float) -> None:
         """Take the next message; one that was taken already (a fetch repeated after a pause) is ignored."""
@@ -139,22 +207,17 @@ class Partition:
             return
         if self.replay_to is not None and offset > self.replay_to:
             self._end_replay(now)  # the last message of the range is no longer in the log
-        batch = self.open
-        if batch is None:
-            batch = self.open = Batch(self.next_offset, self._head, now)
+        batch = self.open or self._opened(now)
         batch.last = offset
         self.next_offset = offset + 1
-        # hot path, once per message and written out: calls for its parts cost a quarter more
         if value is not None and (length := len(value)) >= 18:
             first, epoch, second, position = _unpack(value)
             if first == _EPOCH_TAG and second == _POSITION_TAG:
                 if position > self._seen.get(epoch, -1):
                     self._seen[epoch] = position
-                    body = batch.body
-                    body += _PREFIXES[length] if length < 16_384 else varint(length)
-                    body += value
+                    batch.body += _PREFIXES[length] if length < len(_PREFIXES) else varint(length)
+                    batch.body += value
                     batch.offsets.append(offset)
-                    batch.ends.append(len(body))
                 else:
                     batch.redelivered += 1
             else:
@@ -180,7 +243,6 @@ class Partition:
             self._seen[epoch] = position
         batch.body += varint(len(value)) + value
         batch.offsets.append(offset)
-        batch.ends.append(len(batch.body))
 
     def _end_replay(self, now: float) -> None:
         assert self.replay_to is not None

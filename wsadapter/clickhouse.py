@@ -4,6 +4,10 @@ Guarantees: nothing is created or written when anything that is there differs fr
 `SchemaMismatch` names every table and column. What an operator adds (columns, a Replicated engine) is left alone. The
 version is checked by name and number first.
 
+A view of ours with another text is given the right one in place (ALTER ... MODIFY QUERY): there is no moment without
+it, in which an insert would vanish into the Null table. Its comment, which says what it is, follows; a crash between
+the two means that it is done again. A consumer that runs with the other text pauses that stream with an alarm.
+
 Identifiers come from the registry and the checked configuration and are quoted; the database's name and every other
 value in these queries is a literal.
 """
@@ -83,21 +87,41 @@ class Found(NamedTuple):
     columns: Mapping[str, str]
 
 
-def create_or_verify(client: Client, settings: ClickHouse) -> None:
-    """Everything is there as we need it when this returns; raises `SchemaMismatch` before anything is created."""
+def create_or_verify(client: Client, settings: ClickHouse) -> list[str]:
+    """Everything is there as we need it when this returns; raises `SchemaMismatch` before anything is created. Returns
+    the views of ours that had another text (another version's, another ``open_candles``) and have the right one now."""
+    expected = Expected(settings)
     there = catalog(client, settings)
-    _refuse(mismatches(settings, there, missing=False))
-    if schema.names(settings) <= there.keys():
-        return
+    outdated = expected.outdated(there)
+    _refuse((name, text) for name, text in expected.mismatches(there, missing=False) if name not in outdated)
+    if not outdated and expected.names <= there.keys():
+        return []
+    for view in outdated.values():
+        for statement in view.replacing(settings.database):
+            client.command(statement, use_database=False)
     for statement in schema.statements(settings):
         client.command(statement, use_database=False)
-    _refuse(mismatches(settings, catalog(client, settings), missing=True))
+    _refuse(expected.mismatches(catalog(client, settings), missing=True))
+    return list(outdated)
 
 
-def verify(client: Client, settings: ClickHouse) -> dict[str, str]:
-    """Stream word -> why its inserts must wait; empty when everything is as it was created."""
-    wrong = dict(mismatches(settings, catalog(client, settings), missing=True))
-    return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := wrong.get(part))}
+class Verifier:
+    """Looks whether everything is still as it was created; threads may take turns."""
+
+    def __init__(self, client: Client, settings: ClickHouse) -> None:
+        self._client, self._settings = client, settings
+        self._expected = Expected(settings)
+        self._right: Answers | None = None
+        """What the server said when all was right: looked through once, then only compared."""
+
+    def wrong(self) -> dict[str, str]:
+        """Stream word -> why its inserts must wait; empty when nothing must."""
+        answers = _ask(self._client, self._settings)
+        if answers == self._right:
+            return {}
+        found = dict(self._expected.mismatches(_read(answers), missing=True))
+        self._right = None if found else answers
+        return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := found.get(part))}
 
 
 def rejected_rows(
@@ -117,7 +141,7 @@ def rejected_rows(
         f"SELECT topic, toString(part), toString(count()) FROM {table} "
         f"WHERE stream IN ({streams}) AND ({wanted}) GROUP BY topic, part"
     )
-    return {(topic, int(part)): int(count) for topic, part, count in _rows(client, query)}
+    return {(topic, int(part)): int(count) for topic, part, count in _rows(_query(client, query))}
 
 
 def _refuse(wrong: Iterable[tuple[str, str]]) -> None:
@@ -125,38 +149,69 @@ def _refuse(wrong: Iterable[tuple[str, str]]) -> None:
         raise SchemaMismatch("\n".join(texts))
 
 
+Answers = tuple[bytes, bytes]
+"""Of a server, about columns and about tables."""
+
+
 def catalog(client: Client, settings: ClickHouse) -> dict[str, Found]:
     """What the database holds now."""
+    return _read(_ask(client, settings))
+
+
+def _ask(client: Client, settings: ClickHouse) -> Answers:
     database = literal(settings.database)
-    columns: dict[str, dict[str, str]] = {}
-    for table, name, kind in _rows(client, f"SELECT table, name, type FROM system.columns WHERE database = {database}"):
-        columns.setdefault(table, {})[name] = _bare(kind)
+    columns = f"SELECT table, name, type FROM system.columns WHERE database = {database}"
     texts = "name, engine, sorting_key, partition_key, engine_full, comment"
-    rows = _rows(client, f"SELECT {texts} FROM system.tables WHERE database = {database}")
+    return _query(client, columns), _query(client, f"SELECT {texts} FROM system.tables WHERE database = {database}")
+
+
+def _read(answers: Answers) -> dict[str, Found]:
+    columns: dict[str, dict[str, str]] = {}
+    for table, name, kind in _rows(answers[0]):
+        columns.setdefault(table, {})[name] = _bare(kind)
+    rows = _rows(answers[1])
     return {name: Found(e, s, p, full, c, columns.get(name, {})) for name, e, s, p, full, c in rows}
 
 
-def mismatches(settings: ClickHouse, there: Mapping[str, Found], missing: bool) -> Iterable[tuple[str, str]]:
-    """(table or view, in words) for every difference between what is ``there`` and what we would create; absent parts
-    only if ``missing``."""
-    for table in schema.tables(settings):
-        if found := there.get(table.name):
-            for text in _table_mismatches(f"{settings.database}.{table.name}", table, found):
-                yield table.name, text
-        elif missing:
-            yield table.name, f"table {settings.database}.{table.name} is missing"
-    for view in schema.views(settings):
-        name = f"{settings.database}.{view.name}"
-        if found := there.get(view.name):
-            if found.engine != "MaterializedView" or found.comment != view.fingerprint:
-                yield (
-                    view.name,
-                    f"view {name} was made by another version, with another clickhouse.open_candles or by hand "
-                    f"(its comment is {found.comment!r}, not {view.fingerprint!r}); it holds no rows: stop the "
-                    "consumers, drop it, start again",
-                )
-        elif missing:
-            yield view.name, f"view {name} is missing"
+class Expected:
+    """What we would create."""
+
+    def __init__(self, settings: ClickHouse) -> None:
+        self._database = settings.database
+        self._tables, self._views = schema.tables(settings), schema.views(settings)
+        self.names = schema.names(settings)
+
+    def mismatches(self, there: Mapping[str, Found], missing: bool) -> Iterable[tuple[str, str]]:
+        """(table or view, in words) for every difference from what is ``there``; absent parts only if ``missing``."""
+        for table in self._tables:
+            name = f"{self._database}.{table.name}"
+            if found := there.get(table.name):
+                for text in _table_mismatches(name, table, found):
+                    yield table.name, text
+            elif missing:
+                yield table.name, f"table {name} is missing"
+        for view in self._views:
+            name = f"{self._database}.{view.name}"
+            if found := there.get(view.name):
+                if found.engine != "MaterializedView" or found.comment != view.fingerprint:
+                    yield (
+                        view.name,
+                        f"view {name} was made by another version, with another clickhouse.open_candles or by hand "
+                        f"(its comment is {found.comment!r}, not {view.fingerprint!r})",
+                    )
+            elif missing:
+                yield view.name, f"view {name} is missing"
+
+    def outdated(self, there: Mapping[str, Found]) -> dict[str, schema.View]:
+        """The views of ours that have another text. What has no comment of ours was made by hand and is not ours."""
+        found = {view: there[view.name] for view in self._views if view.name in there}
+        return {
+            view.name: view
+            for view, have in found.items()
+            if have.engine == "MaterializedView"
+            and have.comment.startswith(schema.FINGERPRINT)
+            and have.comment != view.fingerprint
+        }
 
 
 def _table_mismatches(name: str, table: schema.Table, found: Found) -> Iterable[str]:
@@ -184,6 +239,10 @@ def _bare(text: str) -> str:
     return re.sub(r"[\s`]", "", text)
 
 
-def _rows(client: Client, query: str) -> list[list[str]]:
+def _query(client: Client, query: str) -> bytes:
     answer: Any = client.raw_query(f"{query} FORMAT JSONCompactEachRow", use_database=False)
-    return msgspec.json.Decoder(list[str]).decode_lines(bytes(answer))
+    return bytes(answer)
+
+
+def _rows(answer: bytes) -> list[list[str]]:
+    return msgspec.json.Decoder(list[str]).decode_lines(answer)

@@ -10,17 +10,19 @@ table that waits holds only its own partitions; ClickHouse or Kafka away is wait
 stop reads to where the logs ended when it came, inserts that, commits and leaves.
 """
 
+import gc
 import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
+from math import inf
 from typing import Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
 from google.protobuf.message import DecodeError
 
 from wsadapter.batches import Identify, Identity, Partition
-from wsadapter.clickhouse import connect, create_or_verify, unavailable, verify
+from wsadapter.clickhouse import Verifier, connect, create_or_verify, unavailable
 from wsadapter.config import Config
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.inserts import Inserter, statement
@@ -53,6 +55,9 @@ DRAIN_MARGIN: Final = 1.5
 QUIET_SECONDS: Final = 3.0
 """A drain ends when nothing came for so long, whatever the end offsets said."""
 
+GARBAGE: Final = 10 * CHUNK
+"""More objects than this must be new before the garbage collector looks for cycles (errors make some)."""
+
 T = TypeVar("T")
 log = get_logger()
 
@@ -78,7 +83,8 @@ def identify_as(spec: StreamSpec) -> Identify:
 class Consumer:
     def __init__(self, child: Child, client: Client) -> None:
         config = child.args.config
-        self._child, self._client, self._config = child, client, config
+        self._child, self._config = child, config
+        self._verifier = Verifier(client, config.clickhouse)
         self._limits = config.clickhouse.batch_rows, config.clickhouse.batch_bytes, config.clickhouse.batch_seconds
         self._heads = {spec.name: statement(config.clickhouse.database, spec) for spec in SPECS}
         self._identify = {spec.name: identify_as(spec) for spec in SPECS}
@@ -89,10 +95,10 @@ class Consumer:
         members = (f"{group}-{number}" for number in range(config.process_of("consumer").count))
         topics = {spec.name: name for name, spec in self._specs.items()}
         self._ledger = Ledger(child.page, topics, tuple(name for name in members if name != child.args.page))
-        self._landing = Landing(Inserter(client, SPECS), outgoing, self._heads, self._verify_stream)
+        self._landing = Landing(Inserter(client), outgoing, self._heads, self._verify_stream)
         identity = f"{child.args.instance}-{child.args.name}"
         self._group = Membership(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)
-        self._upkeep = Upkeep(child, client, self._group, self._landing, self._ledger, outgoing)
+        self._upkeep = Upkeep(child, client, self._verifier, self._group, self._landing, self._ledger, outgoing)
 
     def run(self) -> int:
         while not self._child.stopping:
@@ -119,8 +125,15 @@ class Consumer:
 
     def _take(self) -> int:
         """Poll, unless the buffers are full; then wait for an insert instead."""
-        size = sum(partition.buffered for partition in self._group.partitions.values())
-        stuck = sum(task.partition.buffered for task in self._landing.tasks if task.trouble is not None)
+        size = stuck = 0
+        for partition in self._group.partitions.values():
+            size += partition.buffered
+        futures = []
+        for task in self._landing.tasks:
+            if task.trouble is not None:
+                stuck += task.partition.buffered
+            if task.future is not None:
+                futures.append(task.future)
         now = time.monotonic()
         if max(stuck, size - stuck) < self._limits[1]:
             self._blocked_since = 0.0
@@ -129,7 +142,6 @@ class Consumer:
         blocked = self._blocked_since > 0.0
         suspend = blocked and now - self._blocked_since > BLOCKED_SECONDS
         self._hold(suspend)
-        futures = [task.future for task in self._landing.tasks if task.future is not None]
         if blocked and not suspend and futures:
             wait(futures, POLL_SECONDS, FIRST_COMPLETED)
             return 0
@@ -142,18 +154,24 @@ class Consumer:
             self._group.hold(set(self._group.partitions))
             return
         waiting = {task.partition.key for task in self._landing.tasks if task.trouble is not None}
-        waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in self._upkeep.blocked}
+        if blocked := self._upkeep.blocked:
+            waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in blocked}
         self._group.hold(waiting)
 
     def _cut(self, now: float, draining: bool) -> None:
         rows, size, seconds = self._limits
         partitions = self._group.partitions
-        hurry = draining or sum(p.buffered for p in partitions.values()) >= size // 2
+        buffered = sum(p.buffered for p in partitions.values())
+        # memory is short: those that hold much of it go first; each insert costs the server, however small it is
+        large = buffered / len(partitions) if buffered >= size // 2 else inf
         for key, partition in partitions.items():
             ended = key in self._group.out_of_range
+            if partition.idle and not ended:
+                continue
             if ended:
                 partition.abandon_replay()
-            if partition.due(now, rows, size, 0.0 if hurry or ended else seconds):
+            hurry = draining or ended or partition.buffered >= large
+            if partition.due(now, rows, size, 0.0 if hurry else seconds):
                 partition.cut_open()
             batch = partition.cut
             if batch is None or batch.counted:
@@ -196,7 +214,7 @@ class Consumer:
         self._landing.drop(partitions)
 
     def _verify_stream(self, spec: StreamSpec) -> None:
-        if text := verify(self._client, self._config.clickhouse).get(spec.name):
+        if text := self._verifier.wrong().get(spec.name):
             raise SchemaMismatch(text)
 
     def _drain(self) -> None:
@@ -247,7 +265,8 @@ def prepare(config: Config) -> Client:
     """A client of a server whose tables are there and as they must be."""
     client = connect(config.clickhouse)
     try:
-        create_or_verify(client, config.clickhouse)
+        if replaced := create_or_verify(client, config.clickhouse):
+            log.warning("views have their new text", views=replaced)
     except FAILURES as error:
         client.close()
         if isinstance(error, SchemaMismatch):
@@ -269,7 +288,12 @@ def main(child: Child) -> int:
     if child.stopping:
         return 0
     child.page["broker_up"] = 1
-    return Consumer(child, client).run()
+    consumer = Consumer(child, client)
+    # what is imported stays, and messages make no cycles: nothing to look through every few hundred of them
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    return consumer.run()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from urllib.parse import urlsplit
 import msgspec
 import uvloop
 
-from wsadapter import doorbell
 from wsadapter.attempts import SharedAttempts
 from wsadapter.banks import Banks
 from wsadapter.client import Client, ConnectionConfig
@@ -50,9 +49,10 @@ class RingPublisher:
     """The `EventHandler` that writes to a ring."""
 
     def __init__(self, writer: RingWriter, doorbell_fd: int, page: StatsPage, plan: ConnectionPlan) -> None:
-        self._writer, self._doorbell = writer, doorbell_fd
+        self._writer = writer
         self._write = writer.try_write
         self._banks = Banks(page, PUBLISHED, writer.tail)
+        self._publish_read = self._banks.publication(writer, doorbell_fd)
         self._counts, slot = self._banks.cells, self._banks.index
         self.publish = publisher(writer, self._banks, self._unusual)
         """One event into the ring; it becomes visible, and counts, at `on_read_end`."""
@@ -124,10 +124,7 @@ class RingPublisher:
     def on_read_end(self) -> None:
         """Hand what this socket read brought to the reader, and its counts to the page: both or neither."""
         self._counts[self._frames] = self._frames_before + self._tally.messages
-        self._banks.keep(self._writer.tail)
-        self._writer.publish()
-        self._banks.show()
-        doorbell.ring(self._doorbell)
+        self._publish_read()
 
     def _drop(self, event: Event) -> None:
         self._dropped.add(event)

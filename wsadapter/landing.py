@@ -170,7 +170,7 @@ class Landing:
             body = bytearray(self._heads[partition.spec.name] + batch.messages(rows))
         made = token(partition.topic, partition.number, first, last, memoryview(body)[batch.head :])
         began = time.monotonic_ns()
-        written = self._inserter.insert(partition.spec, body, len(rows), made)
+        written = self._inserter.insert(body, len(rows), made)
         task.elapsed_ns.append(time.monotonic_ns() - began)
         task.tokens.append(made)
         task.sent_rows += len(rows)

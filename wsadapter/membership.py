@@ -12,10 +12,11 @@ the role.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
+from itertools import groupby
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from msgspec import Struct
 
 from wsadapter.batches import Partition
@@ -90,16 +91,17 @@ class Membership:
         messages = self._consumer.consume(limit, timeout)
         if self._fatal is not None:
             raise GroupFailed(f"consumer group member failed: {self._fatal.str()} ({self._fatal.name()})")
+        if any(map(Message.error, messages)):
+            messages = [message for message in messages if not self._is_error(message)]
         now = time.monotonic()
-        partitions = self.partitions
-        for message in messages:
-            error = message.error()
-            if error is not None:
-                self._on_message_error(error, message.topic(), message.partition())
-                continue
-            partition = partitions.get((message.topic(), message.partition()))  # type: ignore[arg-type]
-            if partition is not None:  # else revoked meanwhile
-                partition.add(message.offset(), message.value(), now)  # type: ignore[arg-type]
+        # once per message, all of it: a loop in Python would cost three times as much as these maps
+        begin = 0
+        for key, run in groupby(zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)):
+            end = begin + len(list(run))
+            if (partition := self.partitions.get(key)) is not None:  # type: ignore[arg-type]  # else revoked meanwhile
+                same = messages[begin:end]
+                partition.take(list(map(Message.offset, same)), list(map(Message.value, same)), now)  # type: ignore[arg-type]
+            begin = end
         return len(messages)
 
     def commit(self, now: float) -> None:
@@ -240,6 +242,12 @@ class Membership:
     def _on_statistics(self, text: str) -> None:
         brokers = msgspec.json.decode(text, type=_Statistics).brokers
         self.broker_up = any(broker.state == "UP" for broker in brokers.values())
+
+    def _is_error(self, message: Message) -> bool:
+        if (error := message.error()) is None:
+            return False
+        self._on_message_error(error, message.topic(), message.partition())
+        return True
 
     def _on_message_error(self, error: KafkaError, topic: str | None, number: int | None) -> None:
         code = error.code()

@@ -175,6 +175,11 @@ class RingWriter:
         return int(self.appender.last + self._lap)
 
     @property
+    def lap(self) -> int:
+        """Position minus place of what is written now."""
+        return self._lap
+
+    @property
     def tail(self) -> int:
         """Where the next `publish` ends."""
         return int(self.appender.at + self._lap)

@@ -32,6 +32,9 @@ DEDUPLICATION_WINDOW: Final = 10_000
 REJECTED: Final = "rejected"
 INSTRUMENT: Final = "instrument"
 
+FINGERPRINT: Final = "wsadapter "
+"""What the comment of a view of ours begins with."""
+
 _TIME: Final = "DateTime64(9,'UTC')"
 _STEP: Final = "Nullable(Decimal(38,12))"
 
@@ -71,7 +74,7 @@ class View(Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """Kept as the view's comment, since servers rewrite the text of a query that they store."""
-        return "wsadapter " + sha1(self.select.encode(), usedforsecurity=False).hexdigest()[:16]
+        return FINGERPRINT + sha1(self.select.encode(), usedforsecurity=False).hexdigest()[:16]
 
     def sql(self, database: str) -> str:
         prefix = quoted(database)
@@ -79,6 +82,11 @@ class View(Struct, frozen=True):
             f"CREATE MATERIALIZED VIEW IF NOT EXISTS {prefix}.{quoted(self.name)} TO {prefix}.{quoted(self.target)}\n"
             f"AS {self.select}\nCOMMENT {literal(self.fingerprint)}"
         )
+
+    def replacing(self, database: str) -> tuple[str, str]:
+        """Statements that make one that is there into this, the text first."""
+        alter = f"ALTER TABLE {quoted(database)}.{quoted(self.name)} MODIFY"
+        return f"{alter} QUERY {self.select}", f"{alter} COMMENT {literal(self.fingerprint)}"
 
 
 def _ttl(column: str, days: int | None) -> str:

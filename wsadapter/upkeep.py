@@ -13,7 +13,7 @@ from clickhouse_connect.driver.client import Client
 from msgspec import Struct
 
 from wsadapter.batches import Partition
-from wsadapter.clickhouse import rejected_rows, unavailable, verify
+from wsadapter.clickhouse import Verifier, rejected_rows, unavailable
 from wsadapter.commits import Key
 from wsadapter.config import Config
 from wsadapter.errors import ServiceUnavailable
@@ -43,11 +43,18 @@ class Health(Struct, frozen=True):
 
 class Upkeep:
     def __init__(
-        self, child: Child, client: Client, group: Membership, landing: Landing, ledger: Ledger, outgoing: Outgoing
+        self,
+        child: Child,
+        client: Client,
+        verifier: Verifier,
+        group: Membership,
+        landing: Landing,
+        ledger: Ledger,
+        outgoing: Outgoing,
     ) -> None:
         self.blocked: dict[str, str] = {}
         """Stream -> why nothing of it is inserted."""
-        self._child, self._client, self._group = child, client, group
+        self._child, self._client, self._verifier, self._group = child, client, verifier, group
         self._landing, self._ledger, self._outgoing = landing, ledger, outgoing
         self._config: Config = child.args.config
         self._health: Future[Health] | None = None
@@ -156,12 +163,11 @@ class Upkeep:
         self.blocked = health.wrong
 
     def _ask(self, open_rows: dict[Key, Unsettled]) -> Health:
-        settings = self._config.clickhouse
-        wrong = verify(self._client, settings)
+        wrong = self._verifier.wrong()
         if wrong or not open_rows:
             return Health(wrong, {}, {})
         ranges = {key: (one.stream, one.first, one.end) for key, one in open_rows.items()}
-        return Health(wrong, open_rows, rejected_rows(self._client, settings, ranges))
+        return Health(wrong, open_rows, rejected_rows(self._client, self._config.clickhouse, ranges))
 
     def _say_troubles(self) -> None:
         for task in self._landing.tasks:

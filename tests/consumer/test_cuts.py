@@ -1,8 +1,13 @@
 """When a batch is cut, what is in it, and what a message is."""
 
 import struct
+from typing import Any
 
-from wsadapter.batches import QUIET_FACTOR, QUIET_ROWS, Batch, Partition, varint
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from wsadapter.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, Partition, varint
 from wsadapter.consumer import identify_as
 from wsadapter.pb import market_pb2
 from wsadapter.progress import Progress
@@ -193,3 +198,63 @@ def test_the_body_can_be_cut_from_an_empty_head() -> None:
     batch = Batch(0, b"", 0.0)
 
     assert (batch.rows, batch.size) == (0, 0)
+
+
+FOREIGN = (None, b"", b"hello", b"\x09" * 17, b"\x09" * 40, b"\x11" * 18)
+ours = st.builds(value, st.integers(1, 3), st.integers(0, 200), st.sampled_from([b"", b"x" * 109, b"x" * 110]))
+logs = st.lists(
+    st.tuples(st.integers(1, 2), ours | st.sampled_from([*FOREIGN, value(1, 7, b"x" * 20_000)])), max_size=80
+)
+"""(how much further the offset is, the value)."""
+rising = st.integers(1, 3).flatmap(
+    lambda epochs: st.just([(1, value(1 + n % epochs, 10 + n, b"x" * (n % 130))) for n in range(60)])
+)
+
+
+def state(made: Partition) -> Any:
+    """All that a partition has become."""
+    batches = [made.cut, made.open]
+    return made.next_offset, made.replay_to, made.commit(), [b and {**vars(b), "body": bytes(b.body)} for b in batches]
+
+
+@given(logs | rising, st.integers(FEW, 60), st.none() | st.integers(0, 90), st.integers(0, 5))
+@example(
+    [(1, value(1, n)) for n in range(40)] + [(1, value(1, 39))] + [(1, value(1, n)) for n in range(40, 80)], 40, None, 0
+)
+def test_a_run_taken_together_is_the_same_as_its_messages_one_by_one(
+    log: list[tuple[int, bytes | None]], chunk: int, intent: int | None, again: int
+) -> None:
+    one, together = (partition(0, Progress(4, intent, {1: 5})) for _ in range(2))
+    offsets, offset = [], -1
+    for further, _ in log:
+        offset += further
+        offsets.append(offset)
+    values = [content for _, content in log]
+    begin = 0
+    while begin < len(log):
+        run = slice(begin, begin + chunk)
+        together.take(offsets[run], values[run], 1.0)
+        for position, content in zip(offsets[run], values[run], strict=True):
+            one.add(position, content, 1.0)
+        assert state(together) == state(one)
+        begin = max(begin + 1, run.stop - again)  # the last ones are fetched again
+        for each in (one, together):
+            if each.due(1.0, 30, NO_LIMIT, 5.0):
+                each.cut_open()
+    assert state(together) == state(one)
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [None, b"no", value(1, 3), b"\x0a" + value(1, 90)[1:], value(1, 90)[:9] + b"\x12" + value(1, 90)[10:],
+     value(1, 90, b"x" * 20_000), value(2**64 - 1, 2**64 - 1)],
+)  # fmt: skip
+def test_a_run_with_one_message_that_is_not_a_plain_row_is_taken_one_by_one(spoilt: bytes | None) -> None:
+    one, together = partition(), partition()
+    values: list[bytes | None] = [*(value(1, n) for n in range(FEW)), spoilt, value(1, 99)]
+    together.take(range(len(values)), values, 0.0)
+    for offset, content in enumerate(values):
+        one.add(offset, content, 0.0)
+    assert together.cut_open().last == one.cut_open().last == FEW + 1
+    assert state(together) == state(one)
+    assert [together.cut.message(row) for row in range(FEW)] == values[:FEW]  # type: ignore[union-attr]

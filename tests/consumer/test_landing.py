@@ -36,7 +36,7 @@ class Server:
         self.calls = 0
         self.refuses: Callable[[list[Row]], Exception | None] = lambda rows: None
 
-    def insert(self, spec: StreamSpec, body: bytes | bytearray, rows: int, dedup_token: str) -> int:
+    def insert(self, body: bytes | bytearray, rows: int, dedup_token: str) -> int:
         self.calls += 1
         messages = list(split(bytes(body[len(HEAD) :])))
         assert len(messages) == rows

@@ -13,7 +13,7 @@ from wsadapter.batches import varint
 from wsadapter.config import ClickHouse
 from wsadapter.events import Event
 from wsadapter.inserts import Inserter, statement, token
-from wsadapter.streams import BY_EVENT, BY_STREAM, SPECS
+from wsadapter.streams import BY_EVENT, BY_STREAM
 
 _numbers = itertools.count()
 
@@ -29,7 +29,7 @@ class TableBench:
         self.client = clickhouse.connect(self.settings)
         self._inserts = itertools.count()
         self._tests = 0
-        self.inserter = Inserter(self.client, SPECS)
+        self.inserter = Inserter(self.client)
 
     def create(self) -> "TableBench":
         clickhouse.create_or_verify(self.client, self.settings)
@@ -41,7 +41,7 @@ class TableBench:
         values = list(messages)
         body = b"".join(varint(len(value)) + value for value in values)
         made = self.token(made) if made else token("t", 0, next(self._inserts), 0, body)
-        return self.inserter.insert(BY_STREAM[stream], head + body, len(values), made)
+        return self.inserter.insert(head + body, len(values), made)
 
     def token(self, name: str) -> str:
         """A token that no earlier test has used: tables remember them when they are emptied."""

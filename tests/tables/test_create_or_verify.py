@@ -1,13 +1,17 @@
 """Tables are made when missing, left alone when right, and refused by name when not; then nothing is written."""
 
+import threading
+
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
-from samples import trade
+from msgspec import structs
+from samples import NS, full, trade
 from tables.table_bench import TableBench, message
 
 from wsadapter import clickhouse, schema
 from wsadapter.config import ClickHouse
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.events import Kline
 from wsadapter.streams import SPECS
 
 pytestmark = pytest.mark.integration
@@ -25,7 +29,7 @@ def test_everything_is_made_once_and_left_alone_then(empty: TableBench) -> None:
 
     assert made == schema.names(empty.settings)
     assert empty.count("trade") == 1
-    assert clickhouse.verify(empty.client, empty.settings) == {}
+    assert clickhouse.Verifier(empty.client, empty.settings).wrong() == {}
 
 
 def test_what_a_crash_left_half_made_is_completed(empty: TableBench) -> None:
@@ -57,14 +61,15 @@ def test_each_difference_is_named_and_only_its_streams_wait(empty: TableBench) -
                 empty.command(statement)
         else:
             empty.command(statement)
-    found = clickhouse.mismatches(empty.settings, clickhouse.catalog(empty.client, empty.settings), missing=True)
+    there = clickhouse.catalog(empty.client, empty.settings)
+    found = clickhouse.Expected(empty.settings).mismatches(there, missing=True)
     texts = [text for _, text in found]
     expected = [f"{empty.settings.database}.{words}" for words in ALTERED.values() if words]
 
     assert len(texts) == len(expected)
     for words in expected:
         assert any(words in text for text in texts), words
-    assert set(clickhouse.verify(empty.client, empty.settings)) == {
+    assert set(clickhouse.Verifier(empty.client, empty.settings).wrong()) == {
         "trade", "ticker", "mark_price", "gap", "depth", "book_ticker", "liquidation", "kline"
     }  # fmt: skip
 
@@ -73,7 +78,7 @@ def test_without_the_table_of_rejects_everything_waits(empty: TableBench) -> Non
     empty.create()
     empty.command("DROP TABLE {db}.rejected")
 
-    assert set(clickhouse.verify(empty.client, empty.settings)) == {spec.name for spec in SPECS}
+    assert set(clickhouse.Verifier(empty.client, empty.settings).wrong()) == {spec.name for spec in SPECS}
 
 
 def test_every_difference_is_said_at_once_and_nothing_is_made(empty: TableBench) -> None:
@@ -121,11 +126,72 @@ def test_what_an_operator_added_is_no_difference(empty: TableBench) -> None:
     assert empty.sql("SELECT note FROM {db}.trade") == [["x"]]
 
 
-def test_a_toggle_of_open_candles_says_which_view(bench: TableBench) -> None:
-    toggled = ClickHouse(url=bench.settings.url, database=bench.settings.database, open_candles=True)
+def candle(number: int, closed: bool) -> bytes:
+    made = next(event for event in full() if isinstance(event, Kline))
+    return message(structs.replace(made, open_time_ns=NS + number, closed=closed), 1, number)
 
-    with pytest.raises(SchemaMismatch, match=r"kline_mv .*open_candles(.|\n)*kline_rejected_mv"):
-        clickhouse.create_or_verify(bench.client, toggled)
+
+def test_a_toggle_of_open_candles_changes_the_views_in_place_and_back(empty: TableBench) -> None:
+    toggled = ClickHouse(url=empty.settings.url, database=empty.settings.database, open_candles=True)
+    empty.create()
+    running = clickhouse.Verifier(empty.client, empty.settings)
+    assert running.wrong() == {}
+
+    assert clickhouse.create_or_verify(empty.client, toggled) == ["kline_mv", "kline_rejected_mv"]
+    empty.insert("kline", [candle(1, closed=False), candle(2, closed=True)])
+    assert empty.count("kline") == 2
+    assert set(running.wrong()) == {"kline"}, "a consumer with the other setting pauses"
+    assert clickhouse.Verifier(empty.client, toggled).wrong() == {}
+
+    assert clickhouse.create_or_verify(empty.client, empty.settings) == ["kline_mv", "kline_rejected_mv"]
+    empty.insert("kline", [candle(3, closed=False), candle(4, closed=True)])
+    assert empty.count("kline") == 3
+    assert clickhouse.create_or_verify(empty.client, empty.settings) == []
+    assert running.wrong() == {}
+
+
+def test_a_crash_between_a_views_text_and_its_comment_is_made_good(empty: TableBench) -> None:
+    toggled = ClickHouse(url=empty.settings.url, database=empty.settings.database, open_candles=True)
+    empty.create()
+    (view,) = (v for v in schema.views(toggled) if v.name == "kline_mv")
+    empty.command(view.replacing(empty.settings.database)[0])
+
+    assert clickhouse.create_or_verify(empty.client, toggled) == ["kline_mv", "kline_rejected_mv"]
+    assert clickhouse.Verifier(empty.client, toggled).wrong() == {}
+
+
+def test_no_row_is_lost_or_doubled_while_a_views_text_changes(empty: TableBench) -> None:
+    """Inserts beside the changes: each candle is closed, so both texts take it, and each has a view at any moment."""
+    toggled = ClickHouse(url=empty.settings.url, database=empty.settings.database, open_candles=True)
+    empty.create()
+    over, sent = threading.Event(), 0
+
+    def change() -> None:
+        client = clickhouse.connect(empty.settings)
+        try:
+            for number in range(8):
+                clickhouse.create_or_verify(client, (toggled, empty.settings)[number % 2])
+        finally:
+            over.set()
+            client.close()
+
+    changes = threading.Thread(target=change)
+    changes.start()
+    while not over.is_set():
+        empty.insert("kline", [candle(sent, closed=True)])
+        sent += 1
+    changes.join()
+
+    assert sent > 1
+    assert empty.count("kline") == sent
+
+
+def test_a_view_made_by_hand_is_refused_by_name(empty: TableBench) -> None:
+    empty.create()
+    empty.command("ALTER TABLE {db}.kline_mv MODIFY COMMENT 'mine'")
+
+    with pytest.raises(SchemaMismatch, match=r"kline_mv .*by hand .*'mine'"):
+        empty.create()
 
 
 def test_a_server_that_is_too_old_is_named(bench: TableBench, monkeypatch: pytest.MonkeyPatch) -> None:

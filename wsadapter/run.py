@@ -66,7 +66,7 @@ class Run:
             service.state_dir,
         )
         self.received = LastReceived(service.state_dir)
-        self.rings.open(topology.ring_names(self.config, self._plans))
+        self.rings.open(topology.ring_names(self.config, self._plans), topology.redundant(self._plans))
         self.specs = self._specs()
 
     def adapted(self, config: Config) -> Config:
@@ -135,7 +135,7 @@ class Run:
         if config == self.config:
             return None
         self.config, self._plans = config, plans
-        self.rings.open(topology.ring_names(config, plans))
+        self.rings.open(topology.ring_names(config, plans), topology.redundant(plans))
         self.specs = self._specs()
         return config, self.specs
 

@@ -24,7 +24,7 @@ DECODE_ERROR_KINDS: Final = (
 )  # fmt: skip
 RECONNECT_REASONS: Final = (
     "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
-    "reset", "idle", "protocol", "ack", "stale", "oversize", "other",
+    "reset", "idle", "protocol", "ack", "stale", "oversize", "rotation", "other",
 )  # fmt: skip
 GAP_CAUSES: Final = (
     "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
@@ -61,9 +61,11 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
         *CHILD,
         "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
         "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        "connection_attempts_total", "connection_attempts_delayed_total",
         *banks.fields(PUBLISHED),
         *labelled("reconnects_total", "reason", RECONNECT_REASONS),
         *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
+        *labelled("copies_total", "stream", STREAM_WORDS),
         *labelled("stream_state", "stream", names),
         *labelled("stream_last_ns", "stream", names),
     )  # fmt: skip
@@ -86,6 +88,8 @@ SERIALIZER: Final = (
     "spool_next", "replayed_spool", "replayed_to", *journal.FIELDS,
     *labelled("produced_total", "topic", TOPIC_WORDS),
     *labelled("delivered_total", "topic", TOPIC_WORDS),
+    "open_candle_copies_total",
+    *labelled("copies_total", "stream", STREAM_WORDS),
     *(dead_letters(reason, word) for reason in SERIALIZER_REASONS for word in (*STREAM_WORDS, UNKNOWN)),
     *histogram("delivery_seconds"),
 )  # fmt: skip

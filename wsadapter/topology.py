@@ -17,28 +17,48 @@ from wsadapter.config import Config, Feed
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.redundancy import member, name_of
 from wsadapter.rings import Rings
 
 INGEST, REPAIRER, SERIALIZER, CONSUMER, MONITOR, STAND_IN = 10, 15, 20, 30, 40, 50
 DRAINED_GROUP: Final = CONSUMER
 REPAIR: Final = "repair"
 """The repairer's connection."""
+LINES_PER_SUBSCRIPTION: Final = 4
+"""A candle's open and closed line, a mark price with its funding."""
+SPARE_LINES: Final = 64
 DOWNLOAD_SECONDS: Final = 600.0
 """The embedded Kafka's first start fetches its jars."""
 
 
 def plans(config: Config) -> list[ConnectionPlan]:
-    """Every connection of every feed; `ConfigError` with everything that a venue does not offer."""
+    """Every connection of every feed, the redundant ones behind each other; `ConfigError` with everything that a venue
+    does not offer."""
     found: list[ConnectionPlan] = []
     errors: list[tuple[str, str]] = []
     for index, feed in enumerate(config.feed):
         try:
-            found += load(feed.exchange).plan(feed)
+            found += [
+                msgspec.structs.replace(plan, connection=name_of(plan.connection, number))
+                for plan in load(feed.exchange).plan(feed)
+                for number in range(feed.redundancy)
+            ]
         except ConfigError as error:
             errors += [(path if path.startswith("feed[") else f"feed[{index}].{path}", m) for path, m in error.errors]
     if errors:
         raise ConfigError(errors)
     return found
+
+
+def redundant(connections: Iterable[ConnectionPlan]) -> dict[str, int]:
+    """Group of redundant connections -> how many lines they may have at most."""
+    connections = list(connections)
+    groups = [member(plan.connection).group for plan in connections if member(plan.connection).number]
+    return {
+        plan.connection: LINES_PER_SUBSCRIPTION * len(plan.subscriptions) + SPARE_LINES
+        for plan in connections
+        if plan.connection in groups
+    }
 
 
 def specs(

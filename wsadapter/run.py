@@ -40,10 +40,10 @@ DEMO_STREAMS: Final = (
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
 MARKET_RATE: Final = 1000
-ROAD: Final = ("exchange", "ingest", "serializer", "consumer")
+ROAD: Final = ("exchange", "ingest", "repairer", "serializer", "consumer")
 _OUTCOMES: Final = {
-    "events_total": 1, "accepted_rows_total": -1, "rejected_rows_total": -1, "filtered_rows_total": -1,
-    "dead_letters_total": -1, "spool_lost_total": -1,
+    "events_total": 1, "records_total": 1, "accepted_rows_total": -1, "rejected_rows_total": -1,
+    "filtered_rows_total": -1, "dead_letters_total": -1, "spool_lost_total": -1,
 }  # fmt: skip
 """What went into the rings, and all that can become of it."""
 

@@ -21,8 +21,8 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from wsadapter import clickhouse
-from wsadapter.batches import varint
 from wsadapter.config import Config, Kafka
+from wsadapter.framing import varint
 from wsadapter.inserts import Inserter, statement
 from wsadapter.pb import market_pb2
 from wsadapter.streams import SPECS, Column, StreamSpec, columns

@@ -126,5 +126,10 @@ class Site:
         os.kill(pid, signal.SIGKILL)
         return pid
 
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a subcommand beside it."""
+        command = [sys.executable, "-m", "wsadapter.cli", *arguments, "--config", str(self.config)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
     def rings(self) -> list[str]:
         return [ring["name"] for ring in self.status()["rings"]]

@@ -96,6 +96,23 @@ take(const Step *step, PyObject *wire, PyObject *const *given)
     }
 }
 
+/* given: receive time, connection, time of the last gap. */
+static PyObject *
+make_event(Shape *self, PyObject *wire, PyObject *const *given)
+{
+    PyObject *values[MAX_STEPS + 1], *event = NULL;
+    int made = 0;
+    while (made < self->count && (values[made + 1] = take(&self->steps[made], wire, given)) != NULL)
+        made++;
+    if (made == self->count)
+        event = PyObject_Vectorcall(self->event, values + 1, (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    else if (!PyErr_Occurred())
+        PyErr_SetObject(self->not_plain, self->name);
+    for (int i = 1; i <= made; i++)
+        Py_DECREF(values[i]);
+    return event;
+}
+
 static PyObject *
 shape_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
 {
@@ -108,17 +125,7 @@ shape_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *n
         PyErr_Format(PyExc_TypeError, "%.100s is not the wire Struct of this shape", Py_TYPE(args[0])->tp_name);
         return NULL;
     }
-    PyObject *values[MAX_STEPS + 1], *event = NULL;
-    int made = 0;
-    while (made < self->count && (values[made + 1] = take(&self->steps[made], args[0], args + 1)) != NULL)
-        made++;
-    if (made == self->count)
-        event = PyObject_Vectorcall(self->event, values + 1, (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    else if (!PyErr_Occurred())
-        PyErr_SetObject(self->not_plain, self->name);
-    for (int i = 1; i <= made; i++)
-        Py_DECREF(values[i]);
-    return event;
+    return make_event(self, args[0], args + 1);
 }
 
 /* `owner`: the type whose member it must be, or NULL. */
@@ -210,6 +217,179 @@ static PyTypeObject Shape_Type = {
     .tp_new = shape_new,
 };
 
+/* The usual case of a numbered stream without a word of Python: the event is of the feed, its decimals are plain and its
+ * id is the next one. Whatever else it is, the answer is None and nothing has changed: the decoder in Python says it. */
+
+enum { ANY, NEXT, RISING, RULES };
+enum { MAX_ROUTES = 16 };
+
+typedef struct {
+    Shape *shape;
+    PyObject *lines; /* symbol -> Line */
+    int rule;
+    Py_ssize_t number, symbol, guard;
+} Route;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    int count;
+    Route routes[MAX_ROUTES];
+    PyTypeObject *line;
+    Py_ssize_t next, at_ns, gap_ns;
+    long long unwanted; /* a guard of this value: not of the feed */
+} Straight;
+
+static inline PyObject **
+slot(PyObject *owner, Py_ssize_t offset)
+{
+    return (PyObject **)((char *)owner + offset);
+}
+
+/* 1 = it is, 0 = no such number, or none that is a small one. */
+static inline int
+number_of(PyObject *value, long long *number)
+{
+    int overflow;
+    if (value == NULL || !PyLong_Check(value))
+        return 0;
+    *number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return overflow == 0;
+}
+
+static PyObject *
+straight_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Straight *self = (Straight *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 3 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a straight way takes a wire Struct, receive time and connection");
+        return NULL;
+    }
+    PyObject *wire = args[0];
+    const Route *route = NULL;
+    for (int i = 0; i < self->count; i++)
+        if (self->routes[i].shape->wire == Py_TYPE(wire)) {
+            route = &self->routes[i];
+            break;
+        }
+    if (route == NULL)
+        Py_RETURN_NONE;
+    long long number = 0, next = 0, guard;
+    PyObject *symbol = *slot(wire, route->symbol);
+    if (symbol == NULL || !number_of(*slot(wire, route->guard), &guard) || guard == self->unwanted)
+        Py_RETURN_NONE;
+    PyObject *line = PyDict_GetItemWithError(route->lines, symbol);
+    if (line == NULL) {
+        if (PyErr_Occurred())
+            return NULL;
+        Py_RETURN_NONE;
+    }
+    if (Py_TYPE(line) != self->line)
+        Py_RETURN_NONE;
+    if (route->rule != ANY) {
+        if (!number_of(*slot(wire, route->number), &number) || !number_of(*slot(line, self->next), &next) ||
+            (route->rule == NEXT ? number != next : number <= next))
+            Py_RETURN_NONE;
+    }
+    PyObject *given[GIVEN_COUNT] = {args[1], args[2], *slot(line, self->gap_ns)};
+    if (given[2] == NULL)
+        Py_RETURN_NONE;
+    PyObject *event = make_event(route->shape, wire, given);
+    if (event == NULL) {
+        if (!PyErr_ExceptionMatches(route->shape->not_plain))
+            return NULL;
+        PyErr_Clear();
+        Py_RETURN_NONE;
+    }
+    if (route->rule == NEXT) {
+        PyObject *following = PyLong_FromLongLong(number + 1);
+        if (following == NULL) {
+            Py_DECREF(event);
+            return NULL;
+        }
+        Py_XSETREF(*slot(line, self->next), following);
+        Py_XSETREF(*slot(line, self->at_ns), Py_NewRef(args[1]));
+    }
+    else if (route->rule == RISING)
+        Py_XSETREF(*slot(line, self->next), Py_NewRef(*slot(wire, route->number)));
+    return event;
+}
+
+static int
+read_route(PyObject *described, Route *route)
+{
+    PyObject *shape, *lines, *number, *symbol, *guard;
+    if (!PyArg_ParseTuple(described, "O!O!iOOO", &Shape_Type, &shape, &PyDict_Type, &lines, &route->rule, &number,
+                          &symbol, &guard))
+        return -1;
+    PyTypeObject *wire = ((Shape *)shape)->wire;
+    if (route->rule < 0 || route->rule >= RULES) {
+        PyErr_SetString(PyExc_ValueError, "no such rule");
+        return -1;
+    }
+    if ((route->number = member_offset(number, wire)) < 0 || (route->symbol = member_offset(symbol, wire)) < 0 ||
+        (route->guard = member_offset(guard, wire)) < 0)
+        return -1;
+    route->shape = (Shape *)Py_NewRef(shape);
+    route->lines = Py_NewRef(lines);
+    return 0;
+}
+
+static PyObject *
+straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *routes, *line, *next, *at_ns, *gap_ns;
+    long long unwanted;
+    if (!PyArg_ParseTuple(args, "O!O!OOOL", &PyTuple_Type, &routes, &PyType_Type, &line, &next, &at_ns, &gap_ns,
+                          &unwanted))
+        return NULL;
+    if (PyTuple_GET_SIZE(routes) > MAX_ROUTES) {
+        PyErr_SetString(PyExc_ValueError, "too many routes");
+        return NULL;
+    }
+    Straight *self = (Straight *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    PyTypeObject *owner = (PyTypeObject *)line;
+    self->vectorcall = straight_call;
+    self->unwanted = unwanted;
+    self->line = (PyTypeObject *)Py_NewRef(line);
+    int whole = (self->next = member_offset(next, owner)) >= 0 && (self->at_ns = member_offset(at_ns, owner)) >= 0 &&
+                (self->gap_ns = member_offset(gap_ns, owner)) >= 0;
+    for (Py_ssize_t i = 0; whole && i < PyTuple_GET_SIZE(routes); i++) {
+        whole = read_route(PyTuple_GET_ITEM(routes, i), &self->routes[i]) == 0;
+        self->count += whole;
+    }
+    if (!whole) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void
+straight_dealloc(Straight *self)
+{
+    for (int i = 0; i < self->count; i++) {
+        Py_DECREF(self->routes[i].shape);
+        Py_DECREF(self->routes[i].lines);
+    }
+    Py_XDECREF(self->line);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject Straight_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter._shapes.Straight",
+    .tp_basicsize = sizeof(Straight),
+    .tp_dealloc = (destructor)straight_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Straight, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Straight(((shape, lines, rule, number, symbol, guard), ...), line, next, at_ns, gap_ns, unwanted).",
+    .tp_new = straight_new,
+};
+
 static struct PyModuleDef module = {
     PyModuleDef_HEAD_INIT, "wsadapter._shapes", "See wsadapter/exchanges/shapes.py.", -1, NULL,
 };
@@ -217,12 +397,13 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC
 PyInit__shapes(void)
 {
-    if (PyType_Ready(&Shape_Type) < 0)
+    if (PyType_Ready(&Shape_Type) < 0 || PyType_Ready(&Straight_Type) < 0)
         return NULL;
     PyObject *made = PyModule_Create(&module);
     if (made == NULL)
         return NULL;
-    if (PyModule_AddObjectRef(made, "Shape", (PyObject *)&Shape_Type) < 0) {
+    if (PyModule_AddObjectRef(made, "Shape", (PyObject *)&Shape_Type) < 0 ||
+        PyModule_AddObjectRef(made, "Straight", (PyObject *)&Straight_Type) < 0) {
         Py_DECREF(made);
         return NULL;
     }

@@ -13,12 +13,14 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
 
 import struct
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from operator import lt
 from typing import Final
 
 from msgspec import Struct
 
+from wsadapter.framing import PREFIXES, length_at, varint
+from wsadapter.identity import Identify
 from wsadapter.progress import Progress, newest
 from wsadapter.streams import StreamSpec
 
@@ -32,33 +34,6 @@ _unpack = struct.Struct("<BQBQ").unpack_from  # fixed64 epoch = 1, fixed64 posit
 _unpack_head = struct.Struct("<10sQ").unpack_from  # the same: tag, epoch and tag as they stand, position
 _EPOCH_TAG: Final = 0x09
 _POSITION_TAG: Final = 0x11
-
-Identity = tuple[int, int]
-Identify = Callable[[bytes], Identity | None]
-"""The ring identity of a message that does not begin with it, None when it has none; `ValueError`: not our message."""
-
-
-def varint(number: int) -> bytes:
-    made = bytearray()
-    while number > 127:
-        made.append(number & 127 | 128)
-        number >>= 7
-    made.append(number)
-    return bytes(made)
-
-
-def _length(framed: bytes | bytearray, at: int) -> tuple[int, int]:
-    """The length that stands at ``at``, and where its message begins."""
-    length = shift = 0
-    while (byte := framed[at]) & 128:
-        length |= (byte & 127) << shift
-        shift += 7
-        at += 1
-    return length | byte << shift, at + 1
-
-
-_PREFIXES: Final = tuple(varint(length) for length in range(16_384))
-"""Length prefixes of nearly all messages, made once."""
 
 
 class Letter(Struct, frozen=True):
@@ -98,6 +73,10 @@ class Batch:
     def size(self) -> int:
         return len(self.body) - self.head + self.letter_bytes
 
+    def old_at(self, seconds: float) -> float:
+        """When it has waited long enough, if no more comes."""
+        return self.since + (seconds if self.rows >= QUIET_ROWS else seconds * QUIET_FACTOR)
+
     def messages(self, rows: Sequence[int]) -> bytes:
         """These rows, length-delimited."""
         return b"".join(self._framed(row) for row in rows)
@@ -105,7 +84,7 @@ class Batch:
     def message(self, row: int) -> bytes:
         """One row without its length."""
         framed = self._framed(row)
-        return framed[_length(framed, 0)[1] :]
+        return framed[length_at(framed, 0)[1] :]
 
     def _framed(self, row: int) -> bytes:
         """Where rows end is looked up in the body, once it is cut: only a batch that was refused is taken apart."""
@@ -113,7 +92,7 @@ class Batch:
             self._ends = array("Q")
             at = self.head
             for _ in self.offsets:
-                length, start = _length(self.body, at)
+                length, start = length_at(self.body, at)
                 at = start + length
                 self._ends.append(at)
         return bytes(self.body[self._ends[row - 1] if row else self.head : self._ends[row]])
@@ -176,7 +155,7 @@ class Partition:
                     return False
                 mark = position
             framed: list[bytes] = [b""] * (2 * len(values))
-            framed[::2] = [_PREFIXES[len(value)] for value in values]  # type: ignore[arg-type]
+            framed[::2] = [PREFIXES[len(value)] for value in values]  # type: ignore[arg-type]
         except (TypeError, ValueError, struct.error, IndexError):  # no value, not ours, too short, too long
             return False
         framed[1::2] = values  # type: ignore[assignment]
@@ -215,7 +194,7 @@ class Partition:
             if first == _EPOCH_TAG and second == _POSITION_TAG:
                 if position > self._seen.get(epoch, -1):
                     self._seen[epoch] = position
-                    batch.body += _PREFIXES[length] if length < len(_PREFIXES) else varint(length)
+                    batch.body += PREFIXES[length] if length < len(PREFIXES) else varint(length)
                     batch.body += value
                     batch.offsets.append(offset)
                 else:
@@ -270,9 +249,7 @@ class Partition:
         batch = self.open
         if batch is None or self.cut is not None or self.replay_to is not None:
             return False
-        age = now - batch.since
-        patience = seconds if batch.rows >= QUIET_ROWS else seconds * QUIET_FACTOR
-        return batch.rows >= rows or batch.size >= size or age >= patience
+        return batch.rows >= rows or batch.size >= size or now >= batch.old_at(seconds)
 
     def cut_open(self, last: int | None = None) -> Batch:
         """Freeze the open batch; its range is final from now on."""

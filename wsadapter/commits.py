@@ -33,6 +33,10 @@ class Commits:
         self._said: dict[Key, _Said] = {}
         self._next = 0.0
 
+    @property
+    def under_way(self) -> bool:
+        return bool(self._said)
+
     def begin(self, partitions: Mapping[Key, Partition], now: float) -> dict[Key, Partition]:
         """What a commit must say now: all that changed, if an intent waits for it or the last one is a while ago."""
         if self._said or now < self._next:

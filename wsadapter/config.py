@@ -31,6 +31,7 @@ Settings = dict[str, str | int | float | bool]
 DEFAULT_STREAMS: Final = ("kline", "ticker", "depth", "trade", "mark_price", "funding_rate")
 ROLES: Final = ("ingest", "serializer", "consumer", "repairer", "monitor", "kafka", "clickhouse", "exchange")
 COUNTED_ROLES: Final = ("serializer", "consumer")
+SWITCHED_ROLES: Final = ("repairer",)
 TABLES: Final = (*(s for s in t.STREAMS if s != "raw_trade"), "gap", "rejected", "instrument")
 
 
@@ -47,7 +48,8 @@ class Service(Struct, frozen=True):
 
 
 class Feed(Struct, frozen=True):
-    """What to record of one exchange. ``max_reconnects`` 0 = no limit; ``depth_levels`` 0 = diffs."""
+    """What to record of one exchange. ``max_reconnects`` 0 = no limit; ``depth_levels`` 0 = diffs; ``rotate_after``:
+    longest life of a connection before the next one takes over, 0 = an hour less than the venue allows."""
 
     name: t.FeedName
     exchange: t.Exchange
@@ -62,6 +64,7 @@ class Feed(Struct, frozen=True):
     rest_url: t.RestUrl = ""
     reconnect_backoff: Annotated[t.Duration, Meta(ge=0.01, le=3600)] = 0.5
     max_reconnects: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    rotate_after: Annotated[t.Duration, Meta(ge=0, le=86_400)] = 0.0
     ping_interval: Annotated[t.Duration, Meta(ge=0.1, le=600)] = 10.0
     read_buffer_size: BufferSize = 64 * KIB
     write_buffer_size: BufferSize = 64 * KIB
@@ -117,7 +120,7 @@ class Restart(Struct, frozen=True):
 class Process(Struct, frozen=True):
     """How the processes of one role run."""
 
-    count: Annotated[int, Meta(ge=1, le=64)] = 1
+    count: Annotated[int, Meta(ge=0, le=64)] = 1
     cpu: tuple[t.Cpu, ...] = ()
     nice: Annotated[int, Meta(ge=-20, le=19)] = 0
     lock_memory: bool = False
@@ -192,8 +195,8 @@ def warnings(config: Config) -> list[str]:
     if config.clickhouse.password_file and url.scheme == "http" and not t.loopback(url.hostname or ""):
         found.append("clickhouse.url: the password travels over plain http")
     for index, feed in enumerate(config.feed):
-        if feed.redundancy > 1:
-            found.append(f"feed[{index}].redundancy: one connection is used, more are not implemented yet")
+        if feed.ws_url and not feed.rest_url:
+            found.append(f"feed[{index}].rest_url: not set beside ws_url, so gaps of this feed are not repaired")
         if "open_interest" in feed.streams:
             found.append(f"feed[{index}].streams: open_interest comes by REST and is not recorded yet")
     return found
@@ -295,7 +298,12 @@ def _processes(document: Mapping[str, Any], errors: Errors) -> dict[str, Process
         values = table(found[role], prefix, errors)
         unknown_keys(values, Process.__struct_fields__, prefix, errors)
         process = build(Process, values, partial(join, prefix), errors)
-        if role not in COUNTED_ROLES and values.get("count", 1) != 1:
+        count = values.get("count", 1)
+        if role in COUNTED_ROLES and count == 0:
+            errors.add(f"{prefix}.count", "must be at least 1")
+        elif role in SWITCHED_ROLES and count not in (0, 1):
+            errors.add(f"{prefix}.count", "must be 0 (off) or 1")
+        elif role not in (*COUNTED_ROLES, *SWITCHED_ROLES) and count != 1:
             errors.add(f"{prefix}.count", f"only {' and '.join(COUNTED_ROLES)} have a count")
         if process is not None:
             processes[role] = process

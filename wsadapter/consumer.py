@@ -19,12 +19,12 @@ from math import inf
 from typing import Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
-from google.protobuf.message import DecodeError
 
-from wsadapter.batches import Identify, Identity, Partition
+from wsadapter.batches import Partition
 from wsadapter.clickhouse import Verifier, connect, create_or_verify, unavailable
 from wsadapter.config import Config
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.identity import identify_as
 from wsadapter.inserts import Inserter, statement
 from wsadapter.landing import FAILURES, Landed, Landing
 from wsadapter.ledger import Ledger
@@ -32,7 +32,6 @@ from wsadapter.letters import Outgoing
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import Repeated, get_logger
 from wsadapter.membership import CHUNK, Membership
-from wsadapter.pb import market_pb2
 from wsadapter.progress import Progress
 from wsadapter.streams import SPECS, StreamSpec
 from wsadapter.threads import Threads
@@ -40,8 +39,8 @@ from wsadapter.topics import ensure_topics, topic
 from wsadapter.upkeep import Upkeep
 
 POLL_SECONDS: Final = 0.1
-QUIET_POLL_SECONDS: Final = 0.5
-"""With nothing buffered and nothing under way: most of an idle consumer's CPU is the turns of this loop."""
+QUIET_POLL_SECONDS: Final = 0.9
+"""With nothing under way: most of an idle consumer's CPU is the turns of this loop."""
 BLOCKED_SECONDS: Final = 5.0
 """With full buffers for so long, fetching is suspended, so that polling (and so the membership) goes on."""
 LEAVE_SECONDS: Final = 5.0
@@ -60,24 +59,6 @@ GARBAGE: Final = 10 * CHUNK
 
 T = TypeVar("T")
 log = get_logger()
-
-
-def identify_as(spec: StreamSpec) -> Identify:
-    """The slow way to a message's ring identity, for what does not begin with it."""
-    parse = getattr(market_pb2, spec.message).FromString
-
-    def identify(value: bytes) -> Identity | None:
-        try:
-            message = parse(value)
-        except DecodeError:
-            raise ValueError(f"no protobuf of {spec.message}") from None
-        if not message.receive_time_ns:
-            raise ValueError(f"no {spec.message} of ours: no receive time")
-        if message.HasField("epoch") and message.HasField("position"):
-            return message.epoch, message.position
-        return None
-
-    return identify
 
 
 class Consumer:
@@ -145,9 +126,19 @@ class Consumer:
         if blocked and not suspend and futures:
             wait(futures, POLL_SECONDS, FIRST_COMPLETED)
             return 0
-        if not (size or futures or self._child.stopping):
-            return self._group.poll(QUIET_POLL_SECONDS, 1)  # the first message ends the wait
-        return self._group.poll(POLL_SECONDS / 2 if futures else POLL_SECONDS, 1 if blocked else CHUNK)
+        if futures or blocked:
+            return self._group.poll(POLL_SECONDS / 2 if futures else POLL_SECONDS, 1 if blocked else CHUNK)
+        return self._group.poll(self._patience(now), CHUNK if size else 1)  # into nothing, the first ends the wait
+
+    def _patience(self, now: float) -> float:
+        """How long to wait for messages when no insert runs: until a batch is old, if nothing else is under way."""
+        partitions = self._group.partitions.values()
+        if self._child.stopping or self._group.commits.under_way or any(p.cut is not None for p in partitions):
+            return POLL_SECONDS
+        seconds = self._limits[2]
+        old = [p.open.old_at(seconds) for p in partitions if p.open is not None]
+        # a batch that begins meanwhile may be old after ``seconds``
+        return min(QUIET_POLL_SECONDS, seconds, max(POLL_SECONDS, min(old) - now)) if old else QUIET_POLL_SECONDS
 
     def _hold(self, everything: bool) -> None:
         if everything:

@@ -13,7 +13,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from wsadapter import __version__
+from wsadapter import __version__, native
 from wsadapter.snapshot import Reading, Snapshot, parse_field
 
 PREFIX: Final = "wsadapter_"
@@ -23,8 +23,11 @@ HELP: Final[Mapping[str, str]] = {
     "accepted_rows_total": "Rows handed to ClickHouse that its views accepted.",
     "acks_total": "Subscription requests that the loopback venue acknowledged.",
     "broker_up": "1 when the Kafka broker answers this process.",
-    "build_info": "1, with the version as label.",
+    "build_info": "1; version, and whether the parts in C are there, as labels.",
     "bytes_total": "WebSocket payload bytes received.",
+    "candle_checks_dropped_total": "Checks of candles that found too many others waiting.",
+    "candle_checks_total": "Neighbouring candles whose trade ids do not chain, compared with what REST says.",
+    "candles_differing_total": "Candles of the stream that REST contradicted and replaced.",
     "child_cpu_seconds_total": "Processor time of the process.",
     "child_heartbeat_age_seconds": "Time since the process's own loop last turned.",
     "child_pid": "Process id.",
@@ -36,7 +39,10 @@ HELP: Final[Mapping[str, str]] = {
     "clickhouse_up": "1 when ClickHouse answers this process.",
     "clients": "Connections that the loopback venue serves.",
     "connected_since_seconds": "When the connection was made, seconds since the epoch; 0 when it is down.",
+    "connection_attempts_delayed_total": "Attempts to connect that waited for the venue's limit.",
+    "connection_attempts_total": "Attempts to connect, for whatever reason.",
     "connection_up": "1 when the WebSocket connection is up.",
+    "copies_total": "Events that came twice, by two sockets or connections, and were passed on once.",
     "consumed_total": "Messages read from Kafka.",
     "consumer_lag": "Messages in Kafka that are not committed yet.",
     "dead_letters_total": "Messages that can never succeed, set aside.",
@@ -51,11 +57,13 @@ HELP: Final[Mapping[str, str]] = {
     "frames_total": "WebSocket frames received.",
     "gap_missing_total": "Events known to be missing, from gaps whose bounds are known.",
     "gap_open": "1 while a gap of the connection lasts.",
+    "gaps_open": "Gaps that have ended and are not worked off by the repairer yet.",
     "gaps_total": "Gaps recorded.",
     "insert_retries_total": "Inserts sent again under the same token.",
     "insert_seconds": "Time of one insert.",
     "inserts_total": "Inserts done.",
     "last_receive_seconds": "When the last frame came, seconds since the epoch.",
+    "open_candle_copies_total": "Of the copies those of candles that are not closed.",
     "open_candles_total": "Candles received that are not closed.",
     "out_of_order_total": "Events whose id was not above the highest one: repeats and late ones.",
     "outstanding": "Messages produced and not yet acknowledged.",
@@ -70,8 +78,18 @@ HELP: Final[Mapping[str, str]] = {
     "rejected_rows_total": "Rows that went to the table rejected.",
     "reloads_total": "Reloads of the configuration.",
     "repaired_total": "Events fetched again by REST.",
+    "repairs_total": "Gaps worked off, by what became of them.",
     "replay_done": "1 when the replayed file is through.",
     "requests_total": "Requests answered.",
+    "rest_bad_answers_total": "REST answers that could not be read.",
+    "rest_banned_total": "REST answers 418, 403 and 451: the venue wants to be left alone.",
+    "rest_failed_total": "REST requests without an answer, or with 5xx.",
+    "rest_limited_total": "REST answers 429: too many requests.",
+    "rest_paused_seconds": "How long the host is left alone yet.",
+    "rest_queue": "Jobs that wait for the host.",
+    "rest_refused_total": "REST requests that the venue will never answer.",
+    "rest_requests_total": "REST requests sent.",
+    "rest_weight_used": "Weight of the host's current minute that is used.",
     "ring_capacity_bytes": "Size of the ring.",
     "ring_dropped_total": "Events that found the ring full.",
     "ring_used_bytes": "Bytes in the ring that Kafka has not acknowledged.",
@@ -146,7 +164,12 @@ def exposition(take: Callable[[], Snapshot]) -> Callable[[], bytes]:
 
 def families(snapshot: Snapshot) -> Families:
     found = Families()
-    build = {"version": __version__, "python": platform.python_version(), "instance": snapshot.config.service.instance}
+    build = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "native": "no" if native.load("_records") is None else "yes",
+        "instance": snapshot.config.service.instance,
+    }
     found.add("build_info", build, 1)
     for reading in (snapshot.supervisor, *snapshot.children):
         labels = {"role": reading.role, "name": reading.name}

@@ -19,7 +19,7 @@ from wsadapter.http_server import HttpServer, Response, Route, text
 from wsadapter.lifecycle import Child, run_child
 from wsadapter.snapshot import Snapshot
 
-BEAT_SECONDS: Final = 0.5
+BEAT_SECONDS: Final = 1.0
 JSON: Final = "application/json"
 PAGE_POLICY: Final = (
     # the page brings everything along and talks to its own origin only

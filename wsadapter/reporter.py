@@ -25,7 +25,8 @@ class Reporter:
     def __init__(self, config: Config, rings: Rings, counters: Callable[[str], list[dict[str, int]]]) -> None:
         self._config, self._rings, self._counters = config, rings, counters
         self._started_ns = time.time_ns()
-        self._before = {role: counters(role) for role in ("ingest", "consumer", "exchange")}
+        roles = ("ingest", "serializer", "consumer", "exchange", "repairer")
+        self._before = {role: counters(role) for role in roles}
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="top", daemon=True)
         self.lost = 0
@@ -58,7 +59,7 @@ class Reporter:
             return
         self.lost = account.lost
         console = Console()
-        summary.show(account, console if console.is_terminal else Console(width=132))
+        summary.show(account, console if console.is_terminal else Console(width=144))
 
     def _in_kafka(self) -> dict[str, int] | None:
         """Stream -> messages that wait there; None when that is not known, or when a spool holds some before it."""

@@ -9,7 +9,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,7 +20,7 @@ import msgspec
 from wsadapter import config as configuration
 from wsadapter import log, stats_fields, topology
 from wsadapter.children import ChildSpec, page_name
-from wsadapter.config import Config, Feed
+from wsadapter.config import Config, Feed, Process
 from wsadapter.config_types import address
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError, ExitCode
@@ -40,12 +40,16 @@ DEMO_STREAMS: Final = (
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
 MARKET_RATE: Final = 1000
-ROAD: Final = ("exchange", "ingest", "serializer", "consumer")
-_OUTCOMES: Final = {
-    "events_total": 1, "accepted_rows_total": -1, "rejected_rows_total": -1, "filtered_rows_total": -1,
-    "dead_letters_total": -1, "spool_lost_total": -1,
-}  # fmt: skip
-"""What went into the rings, and all that can become of it."""
+_OUTCOMES: Final[Mapping[str, Mapping[str, int]]] = {
+    "exchange": {},
+    "ingest": {"events_total": 1},
+    "repairer": {"records_total": 1},
+    "serializer": dict.fromkeys(("copies_total", "dead_letters_total", "spool_lost_total"), -1),
+    "consumer": dict.fromkeys(
+        ("accepted_rows_total", "rejected_rows_total", "filtered_rows_total", "dead_letters_total"), -1
+    ),
+}
+"""Roles of the road: what went into the rings, and all that can become of it."""
 
 
 class Run:
@@ -66,7 +70,7 @@ class Run:
             service.state_dir,
         )
         self.received = LastReceived(service.state_dir)
-        self.rings.open([plan.connection for plan in self._plans])
+        self.rings.open(topology.ring_names(self.config, self._plans), topology.redundant(self._plans))
         self.specs = self._specs()
 
     def adapted(self, config: Config) -> Config:
@@ -79,11 +83,17 @@ class Run:
         return msgspec.structs.replace(
             config,
             service=msgspec.structs.replace(config.service, log_format="console", log_level="warning"),
+            process=config.process | ({} if self._has_history else {"repairer": Process(count=0)}),
             feed=tuple(
                 msgspec.structs.replace(feed, ws_url=ws_url, rest_url=rest_url) if feed.exchange == "binance" else feed
                 for feed in feeds
             ),
         )
+
+    @property
+    def _has_history(self) -> bool:
+        """Whether the venue's REST knows what it streams: replayed and prepared frames it does not."""
+        return not self._options.replay and _load_of(self._options.rate).get("mode", "market") == "market"
 
     def _demo_feed(self) -> Feed:
         symbols = replay_symbols(self._options.replay) if self._options.replay else DEMO_SYMBOLS
@@ -129,7 +139,7 @@ class Run:
         if config == self.config:
             return None
         self.config, self._plans = config, plans
-        self.rings.open([plan.connection for plan in plans])
+        self.rings.open(topology.ring_names(config, plans), topology.redundant(plans))
         self.specs = self._specs()
         return config, self.specs
 
@@ -147,13 +157,18 @@ class Run:
     def _unfinished(self) -> bool:
         """Not everything that was counted into a ring has come out at the other end: something is kept in a ring, on
         the spool or in Kafka for the next start."""
-        pages = [page for role in ROAD for page in self.counters(role)]
-        return sum(_OUTCOMES.get(f.partition("{")[0], 0) * count for page in pages for f, count in page.items()) != 0
+        left = sum(
+            outcomes.get(field.partition("{")[0], 0) * count
+            for role, outcomes in _OUTCOMES.items()
+            for page in self.counters(role)
+            for field, count in page.items()
+        )
+        return left != 0
 
     def keeps(self, name: str) -> bool:
         """Whether this child's counts are kept for the next start. Those of the road are kept or dropped together, or
         the next run's would not balance."""
-        return self._unfinished and any(spec.name == name and spec.role in ROAD for spec in self.specs)
+        return self._unfinished and any(spec.name == name and spec.role in _OUTCOMES for spec in self.specs)
 
     def remember(self) -> None:
         """Keep when each connection last received, for the first gap of the next run."""

@@ -24,7 +24,7 @@ DECODE_ERROR_KINDS: Final = (
 )  # fmt: skip
 RECONNECT_REASONS: Final = (
     "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
-    "reset", "idle", "protocol", "ack", "stale", "oversize", "other",
+    "reset", "idle", "protocol", "ack", "stale", "oversize", "rotation", "other",
 )  # fmt: skip
 GAP_CAUSES: Final = (
     "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
@@ -61,9 +61,11 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
         *CHILD,
         "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
         "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        "connection_attempts_total", "connection_attempts_delayed_total",
         *banks.fields(PUBLISHED),
         *labelled("reconnects_total", "reason", RECONNECT_REASONS),
         *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
+        *labelled("copies_total", "stream", STREAM_WORDS),
         *labelled("stream_state", "stream", names),
         *labelled("stream_last_ns", "stream", names),
     )  # fmt: skip
@@ -86,6 +88,8 @@ SERIALIZER: Final = (
     "spool_next", "replayed_spool", "replayed_to", *journal.FIELDS,
     *labelled("produced_total", "topic", TOPIC_WORDS),
     *labelled("delivered_total", "topic", TOPIC_WORDS),
+    "open_candle_copies_total",
+    *labelled("copies_total", "stream", STREAM_WORDS),
     *(dead_letters(reason, word) for reason in SERIALIZER_REASONS for word in (*STREAM_WORDS, UNKNOWN)),
     *histogram("delivery_seconds"),
 )  # fmt: skip
@@ -114,6 +118,38 @@ def consumer(partitions: int) -> tuple[str, ...]:
             for stream in STREAM_WORDS
             for number in range(partitions)
         ),
+    )  # fmt: skip
+
+
+REPAIR_STATES: Final = ("repaired", "partial", "unrepairable")
+"""What a gap may become."""
+
+
+def host_label(base: str) -> str:
+    """A host as labels name it: without the scheme."""
+    return base.partition("://")[2] or base
+
+
+REPAIR_PUBLISHED: Final = (
+    *labelled("records_total", "stream", STREAM_WORDS),
+    *labelled("repaired_total", "stream", STREAM_WORDS),
+)
+"""What the repairer counts as one with its ring's tail."""
+
+
+def repairer(hosts: Iterable[str]) -> tuple[str, ...]:
+    """``hosts``: whom it asks, as named in labels. ``records_total``: all that it wrote to its ring; ``gaps_open``:
+    those with an end that are not worked off."""
+    names = tuple(hosts)
+    per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
+                "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_paused_seconds",
+                "rest_queue")  # fmt: skip
+    return (
+        *CHILD,
+        "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
+        *banks.fields(REPAIR_PUBLISHED),
+        *labelled("repairs_total", "state", REPAIR_STATES),
+        *(field for name in per_host for field in labelled(name, "host", names)),
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from wsadapter import __version__
-from wsadapter.snapshot import Reading, Snapshot, alive
+from wsadapter.snapshot import ProcessUse, Reading, Snapshot, alive
 
 CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
 STREAM_STATES: Final = ("requested", "acked", "live", "stale", "refused")
@@ -41,6 +41,7 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
         ],
         "serializers": [_serializer(reading) for reading in snapshot.of("serializer")],
         "consumers": [_consumer(reading) for reading in snapshot.of("consumer")],
+        "repairers": [_repairer(reading) for reading in snapshot.of("repairer")],
         "totals": totals(snapshot),
     }
 
@@ -95,9 +96,14 @@ def totals(snapshot: Snapshot) -> dict[str, Any]:
         "reconnects": _by(snapshot, "ingest", "reconnects_total"),
         "gaps": _by(snapshot, "ingest", "gaps_total"),
         "dropped": _by(snapshot, "ingest", "ring_dropped_total"),
+        "copies": _by(snapshot, "ingest", "copies_total"),
         "open_candles": _sum(snapshot, "ingest", "open_candles_total"),
+        "repaired": _by(snapshot, "repairer", "repaired_total"),
+        "repair_records": _by(snapshot, "repairer", "records_total"),
+        "repairs": _by(snapshot, "repairer", "repairs_total"),
         "frames_sent": _sum(snapshot, "exchange", "frames_sent_total") + _sum(snapshot, "exchange", "acks_total"),
         "sent": _by(snapshot, "exchange", "sent_total"),
+        "twins": _by(snapshot, "serializer", "copies_total"),
         "produced": _by(snapshot, "serializer", "produced_total"),
         "delivered": _by(snapshot, "serializer", "delivered_total"),
         "spooled": _sum(snapshot, "serializer", "spooled_total"),
@@ -158,8 +164,18 @@ def _child(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
         "state": _supervisor_state(snapshot, reading) if supervisor else state_of(snapshot, reading),
         "restarts": 0 if supervisor else snapshot.restarts(reading),
         "heartbeat_age_seconds": _silent_seconds(snapshot, reading),
-        "rss_bytes": reading.use.rss_bytes if reading.use else None,
-        "cpu_seconds": reading.use.cpu_seconds if reading.use else None,
+        **_use(reading.use),
+    }
+
+
+def _use(use: ProcessUse | None) -> dict[str, Any]:
+    """All absent where there is no process."""
+    return {
+        "rss_bytes": use.rss_bytes if use else None,
+        "cpu_seconds": use.cpu_seconds if use else None,
+        "cpus": list(use.cpus) if use else None,
+        "nice": use.nice if use else None,
+        "locked_bytes": use.locked_bytes if use else None,
     }
 
 
@@ -228,6 +244,32 @@ def _consumer(reading: Reading) -> dict[str, Any]:
         "rejected_rows": _nonzero(reading.by("rejected_rows_total")),
         "inserts": reading.get("inserts_total"),
         "insert_retries": reading.get("insert_retries_total"),
+    }
+
+
+def _repairer(reading: Reading) -> dict[str, Any]:
+    paused = reading.by("rest_paused_seconds")
+    return {
+        "name": reading.name,
+        "broker_up": reading.get("broker_up") == 1,
+        "gaps_open": reading.get("gaps_open"),
+        "repaired": _nonzero(reading.by("repaired_total")),
+        "repairs": _nonzero(reading.by("repairs_total")),
+        "candle_checks": reading.get("candle_checks_total"),
+        "candles_differing": reading.get("candles_differing_total"),
+        "hosts": [
+            {
+                "host": host,
+                "weight_used": reading.by("rest_weight_used")[host],
+                "paused_seconds": seconds,
+                "queue": reading.by("rest_queue")[host],
+                "requests": reading.by("rest_requests_total")[host],
+                "limited": reading.by("rest_limited_total")[host],
+                "banned": reading.by("rest_banned_total")[host],
+                "failed": reading.by("rest_failed_total")[host],
+            }
+            for host, seconds in paused.items()
+        ],
     }
 
 

@@ -31,7 +31,14 @@ class Account(Struct, frozen=True):
     table: str
     sent: int | None
     published: int
+    """By ingest and repairer."""
+    repaired: int
+    """Of these, by the repairer."""
     dropped: int
+    copies: int
+    """Came by two sockets of one connection, while one took over from the other."""
+    twins: int
+    """Came by redundant connections, and had been published already; of candles the closed ones."""
     open_candles: int
     rejected: int
     rows: int
@@ -41,13 +48,14 @@ class Account(Struct, frozen=True):
 
     @property
     def missed(self) -> int:
-        """Sent and never received: the connection was away. Explained only by gap rows."""
-        return 0 if self.sent is None else max(0, self.sent - self.published - self.dropped)
+        """Sent and never received: the connection was away. Explained only by gap rows; some of it may be repaired."""
+        received = self.published - self.repaired + self.dropped + self.copies
+        return 0 if self.sent is None else max(0, self.sent - received)
 
     @property
     def lost(self) -> int:
         """Reached a ring, and is neither in the tables nor on its way."""
-        missing = self.published - self.rows_final - self.open_candles - self.rejected
+        missing = self.published - self.rows_final - self.open_candles - self.rejected - self.twins
         return missing - min(self.waiting, max(0, missing))
 
     @property
@@ -85,8 +93,10 @@ class Counted(Struct, frozen=True):
     """Stats pages of a run, by role: what each process counted since the run began."""
 
     ingest: Sequence[Counters]
+    serializer: Sequence[Counters]
     consumer: Sequence[Counters]
     exchange: Sequence[Counters]
+    repairer: Sequence[Counters]
 
 
 def _total(pages: Iterable[Counters], field: str) -> int:
@@ -139,16 +149,22 @@ def collect(
             continue
         label = f'{{stream="{spec.name}"}}'
         rows, rows_final = counts[spec.name]
-        published = _total(ingests, f"events_total{label}")
+        natural = spec.name == "liquidation"  # copies of these may get as far as the table, and are one row there
+        not_stored = spec.name == "kline" and not clickhouse.open_candles
+        repaired = _total(counted.repairer, f"repaired_total{label}")
+        published = _total(ingests, f"events_total{label}") + repaired
         accounts.append(
             Account(
                 table=spec.name,
                 sent=None if venue is None else venue.get(f"sent_total{label}", 0),
                 published=published,
+                repaired=repaired,
                 dropped=_total(ingests, f"ring_dropped_total{label}"),
-                open_candles=(
-                    _total(ingests, "open_candles_total") if spec.name == "kline" and not clickhouse.open_candles else 0
-                ),
+                copies=_total(ingests, f"copies_total{label}"),
+                twins=_total(counted.serializer, f"copies_total{label}")
+                - (_total(counted.serializer, "open_candle_copies_total") if not_stored else 0)
+                + (max(0, _total(consumers, f"accepted_rows_total{label}") - rows_final) if natural else 0),
+                open_candles=(_total(ingests, "open_candles_total") if not_stored else 0),
                 rejected=rejected.get(spec.name, 0),
                 rows=rows,
                 rows_final=rows_final,
@@ -182,7 +198,9 @@ def show(summary: Summary, console: Console) -> None:
     table = Table(title="What became of every event", title_justify="left")
     table.add_column("table", no_wrap=True)
     headings = ["venue sent"] if known else []
-    headings += ["in the ring", "rows (FINAL)", "open candles", "dropped", "rejected", "missed", "waiting"]
+    twice = any(a.copies or a.twins for a in summary.accounts)
+    headings += ["in the ring", "rows (FINAL)", "open candles", *(["copies"] if twice else [])]
+    headings += ["dropped", "rejected", "missed", "repaired", "waiting"]
     headings += ["lost", "duplicates"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
@@ -190,7 +208,8 @@ def show(summary: Summary, console: Console) -> None:
         if not (a.sent or a.published or a.rows):
             continue
         cells = [a.sent] if known else []
-        cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.waiting]
+        cells += [a.published, a.rows_final, a.open_candles, *([a.copies + a.twins] if twice else [])]
+        cells += [a.dropped, a.rejected, a.missed, a.repaired, a.waiting]
         cells += [a.lost, a.duplicates]
         table.add_row(a.table, *(f"{cell:,}" for cell in cells if cell is not None))
     console.print(table)

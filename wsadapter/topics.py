@@ -46,7 +46,8 @@ _CONSUMER_DEFAULTS: Final = {
     "queued.min.messages": 5_000,
     "fetch.max.bytes": 1_048_576,
     "fetch.message.max.bytes": 262_144,
-    "fetch.wait.max.ms": 100,
+    # how long the broker holds a fetch that has nothing to give: it answers at once when something comes
+    "fetch.wait.max.ms": 500,
     # a full queue of one partition must not hold back the others for librdkafka's default of a second
     "fetch.queue.backoff.ms": 20,
     "session.timeout.ms": 30_000,
@@ -123,6 +124,18 @@ def producer_config(kafka: Kafka) -> dict[str, Any]:
 def consumer_config(kafka: Kafka, instance_id: str) -> dict[str, Any]:
     """Settings of one member of the group: static membership, commits only by hand, bounded fetches."""
     own = {"group.id": group_id(kafka), "group.instance.id": instance_id}
+    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
+
+
+def repairer_config(kafka: Kafka) -> dict[str, Any]:
+    """Settings of the repairer, the only member of its group: it assigns itself; expired offsets begin again."""
+    own = {"group.id": f"{group_id(kafka)}-repair", "auto.offset.reset": "earliest"}
+    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
+
+
+def lookup_config(kafka: Kafka) -> dict[str, Any]:
+    """Settings of a reader that looks something up and commits nothing."""
+    own = {"group.id": f"{group_id(kafka)}-lookup", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 

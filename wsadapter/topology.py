@@ -1,7 +1,8 @@
 """Which processes an instance consists of: configuration in, child specs out.
 
-Stop order, lowest group first: ingest, serializers, consumers (then the road is drained), monitor, stand-ins. Owns
-nothing; two calls with the same configuration and rings give equal specs, so a reload touches only what changed.
+Stop order, lowest group first: ingest, repairer, serializers, consumers (then the road is drained), monitor,
+stand-ins. Owns nothing; two calls with the same configuration and rings give equal specs, so a reload touches only what
+changed.
 """
 
 import hashlib
@@ -12,30 +13,52 @@ import msgspec
 
 from wsadapter import stats_fields
 from wsadapter.children import ChildSpec, page_name
-from wsadapter.config import Config
+from wsadapter.config import Config, Feed
 from wsadapter.errors import ConfigError
-from wsadapter.exchanges import load
+from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.redundancy import member, name_of
 from wsadapter.rings import Rings
 
-INGEST, SERIALIZER, CONSUMER, MONITOR, STAND_IN = 10, 20, 30, 40, 50
+INGEST, REPAIRER, SERIALIZER, CONSUMER, MONITOR, STAND_IN = 10, 15, 20, 30, 40, 50
 DRAINED_GROUP: Final = CONSUMER
+REPAIR: Final = "repair"
+"""The repairer's connection."""
+LINES_PER_SUBSCRIPTION: Final = 4
+"""A candle's open and closed line, a mark price with its funding."""
+SPARE_LINES: Final = 64
 DOWNLOAD_SECONDS: Final = 600.0
 """The embedded Kafka's first start fetches its jars."""
 
 
 def plans(config: Config) -> list[ConnectionPlan]:
-    """Every connection of every feed; `ConfigError` with everything that a venue does not offer."""
+    """Every connection of every feed, the redundant ones behind each other; `ConfigError` with everything that a venue
+    does not offer."""
     found: list[ConnectionPlan] = []
     errors: list[tuple[str, str]] = []
     for index, feed in enumerate(config.feed):
         try:
-            found += load(feed.exchange).plan(feed)
+            found += [
+                msgspec.structs.replace(plan, connection=name_of(plan.connection, number))
+                for plan in load(feed.exchange).plan(feed)
+                for number in range(feed.redundancy)
+            ]
         except ConfigError as error:
             errors += [(path if path.startswith("feed[") else f"feed[{index}].{path}", m) for path, m in error.errors]
     if errors:
         raise ConfigError(errors)
     return found
+
+
+def redundant(connections: Iterable[ConnectionPlan]) -> dict[str, int]:
+    """Group of redundant connections -> how many lines they may have at most."""
+    connections = list(connections)
+    groups = [member(plan.connection).group for plan in connections if member(plan.connection).number]
+    return {
+        plan.connection: LINES_PER_SUBSCRIPTION * len(plan.subscriptions) + SPARE_LINES
+        for plan in connections
+        if plan.connection in groups
+    }
 
 
 def specs(
@@ -49,6 +72,7 @@ def specs(
     """All children of a run. ``previous_receive_ns``: when a connection last received in an earlier run, 0 = never."""
     road = (
         *(_ingest(config, plan, rings, previous_receive_ns(plan.connection)) for plan in connections),
+        *(_repairer(config, connections, rings) for _ in range(config.process_of("repairer").count)),
         *(_serializer(config, rings, number) for number in range(config.process_of("serializer").count)),
         *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
     )
@@ -72,8 +96,7 @@ def stand_in(config: Config, role: str, fields: Iterable[str], **options: Any) -
 
 
 def _ingest(config: Config, plan: ConnectionPlan, rings: Rings, previous_receive_ns: int) -> ChildSpec:
-    named = (feed for feed in config.feed if plan.connection.startswith(feed.name + "-"))
-    feed = max(named, key=lambda feed: len(feed.name))  # one feed's name may begin another's
+    feed = _feed_of(config, plan)
     return ChildSpec(
         name=plan.connection,
         role="ingest",
@@ -88,6 +111,47 @@ def _ingest(config: Config, plan: ConnectionPlan, rings: Rings, previous_receive
         },
         fingerprint=_fingerprint(config.service, feed, config.process_of("ingest")),
     )
+
+
+def ring_names(config: Config, connections: Iterable[ConnectionPlan]) -> list[str]:
+    """Which rings a run needs: one for each connection, and the repairer's."""
+    repairs = [REPAIR] if config.process_of("repairer").count else []
+    return [*(plan.connection for plan in connections), *repairs]
+
+
+def _repairer(config: Config, connections: Sequence[ConnectionPlan], rings: Rings) -> ChildSpec:
+    assignments = [
+        {"plan": msgspec.to_builtins(plan), "host": host}
+        for plan in connections
+        if (host := _rest_host(_feed_of(config, plan)))
+    ]
+    hosts = dict.fromkeys(stats_fields.host_label(each["host"]) for each in assignments)
+    return ChildSpec(
+        name="repairer",
+        role="repairer",
+        module="wsadapter.repairer",
+        page_fields=stats_fields.repairer(hosts),
+        stop_group=REPAIRER,
+        essential=False,
+        heartbeat_deadline=60.0,  # it asks Kafka for offsets, which may take its time
+        ring=rings.refs[REPAIR],
+        options={"assignments": assignments},
+        fingerprint=_fingerprint(config.service, config.kafka, config.process_of("repairer")),
+    )
+
+
+def _rest_host(feed: Feed) -> str:
+    """Where the feed's history is asked for; empty where its venue has no REST side, or where the streams come from an
+    address of the operator's own and its REST is not known: the live venue has another history."""
+    rest = load_rest(feed.exchange)
+    if rest is None or (feed.ws_url and not feed.rest_url):
+        return ""
+    return feed.rest_url or rest.base(feed.testnet)
+
+
+def _feed_of(config: Config, plan: ConnectionPlan) -> Feed:
+    named = (feed for feed in config.feed if plan.connection.startswith(feed.name + "-"))
+    return max(named, key=lambda feed: len(feed.name))  # one feed's name may begin another's
 
 
 def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:

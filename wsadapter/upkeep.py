@@ -6,6 +6,7 @@ tables differ is in `blocked` until they agree again: nothing of it is inserted.
 """
 
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, wait
 from typing import Final
 
@@ -71,9 +72,10 @@ class Upkeep:
             return
         self._next_look = now + SHOW_SECONDS
         self._rebalances = self._group.rebalances
-        self._check_ranges(now)
+        ends = self._group.ends_known()
+        self._check_ranges(ends, now)
         self._check_health(now)
-        self._show()
+        self._show(ends)
         if self._group.topics_missing:
             self._group.topics_missing = False
             self._landing.call(lambda: ensure_topics(self._config.kafka, HEALTH_SECONDS))
@@ -88,9 +90,8 @@ class Upkeep:
         if done and last.exception() is None:
             self._ledger.settle(last.result().asked, last.result().rejected)
 
-    def _show(self) -> None:
+    def _show(self, ends: Mapping[Key, int]) -> None:
         page, group = self._child.page, self._group
-        ends = group.ends_known()
         lag = dict.fromkeys((spec.name for spec in SPECS), 0)
         for key, partition in group.partitions.items():
             lag[partition.spec.name] += max(0, ends.get(key, 0) - partition.done)
@@ -103,8 +104,7 @@ class Upkeep:
         working = group.rebalances and page["broker_up"] and page["clickhouse_up"]
         self._child.set_state(ChildState.PAUSED if alarms else ChildState.RUNNING if working else ChildState.WAITING)
 
-    def _check_ranges(self, now: float) -> None:
-        ends = self._group.ends_known()
+    def _check_ranges(self, ends: Mapping[Key, int], now: float) -> None:
         for key, partition in self._group.partitions.items():
             self._check_replay(key, partition, ends.get(key), now)
         for key in list(self._group.out_of_range):

@@ -82,6 +82,9 @@ WRONG = [
     Wrong("processes", FEED + "[process.ingest]\ncount = 2\ncpu = [4096]\n[process.serialiser]\n[process.monitor]\n"
           "nice = 40\n",
           ("process.ingest.count", "process.ingest.cpu[0]", "process.serialiser", "process.monitor.nice")),
+    Wrong("counts", FEED + "[process.repairer]\ncount = 2\n[process.consumer]\ncount = 0\n"
+          "[process.monitor]\ncount = 0\n",
+          ("process.repairer.count", "process.consumer.count", "process.monitor.count")),
     Wrong("bad words", FEED + "[service]\nlog_level = 'loud'\nlog_format = 'xml'\ninstance = 'a/b'\n",
           ("service.log_level", "service.log_format", "service.instance")),
     Wrong("bad values of variables", "", ("WEBSOCKET_MAX_RECONNECTS", "WEBSOCKET_PING_INTERVAL",

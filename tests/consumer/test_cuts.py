@@ -7,8 +7,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wsadapter.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, Partition, varint
-from wsadapter.consumer import identify_as
+from wsadapter.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, Partition
+from wsadapter.framing import varint
+from wsadapter.identity import identify_as
 from wsadapter.pb import market_pb2
 from wsadapter.progress import Progress
 from wsadapter.streams import BY_STREAM

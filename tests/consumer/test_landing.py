@@ -9,9 +9,10 @@ from concurrent.futures import wait
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from wsadapter.batches import Partition, varint
-from wsadapter.consumer import identify_as
+from wsadapter.batches import Partition
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.framing import varint
+from wsadapter.identity import identify_as
 from wsadapter.inserts import token
 from wsadapter.landing import PAUSE_SECONDS, RETRY, Landed, Landing, Trouble
 from wsadapter.pb import market_pb2

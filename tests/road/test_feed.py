@@ -59,7 +59,7 @@ def test_a_feed_is_recorded_reloaded_and_drained(site: Site, venue: VenueThread)
     eventually(lambda: symbols(site) == {"BTCUSDT", "ETHUSDT"}, 60, "the new symbol's rows")
     site.ready()
     after = {name: child["pid"] for name, child in site.children().items()}
-    assert {name for name in pids if pids[name] == after[name]} == {"serializer-0", "consumer-0"}
+    assert {name for name in pids if pids[name] == after[name]} == {"serializer-0", "consumer-0", "repairer"}
 
     assert site.stop() == 0, site.said()
     sent = venue.venue.sent

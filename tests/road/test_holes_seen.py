@@ -39,7 +39,7 @@ def test_lost_trades_are_a_gap_row(site: Site, venue: VenueThread) -> None:
     eventually(lambda: int(ask("SELECT count() FROM DB.trade")[0][0]) > 20, 30, "trades")
     venue.call(lambda made: made.lose("btcusdt@aggTrade", 5))
     columns = "stream, symbol, first_missing, last_missing, missing_count, toUnixTimestamp64Nano(receive_time)"
-    wanted = f"SELECT {columns} FROM DB.gap WHERE cause = 'sequence'"
+    wanted = f"SELECT {columns} FROM DB.gap FINAL WHERE cause = 'sequence'"
     ((stream, symbol, first, last, count, at),) = eventually(lambda: ask(wanted), 30, "a gap row")
 
     assert (stream, symbol, count) == ("trade", "BTCUSDT", "5")

@@ -9,9 +9,9 @@ import msgspec
 from messages import message_of
 
 from wsadapter import clickhouse
-from wsadapter.batches import varint
 from wsadapter.config import ClickHouse
 from wsadapter.events import Event
+from wsadapter.framing import varint
 from wsadapter.inserts import Inserter, statement, token
 from wsadapter.streams import BY_EVENT, BY_STREAM
 

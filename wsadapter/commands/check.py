@@ -15,7 +15,7 @@ import click
 from wsadapter import config_types, shm
 from wsadapter.config import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
-from wsadapter.topology import plans
+from wsadapter.topology import plans, ring_names
 
 MIB = 1024 * 1024
 TIMEOUT_SECONDS = 5.0
@@ -131,7 +131,7 @@ def _state_dir(config: Config) -> str:
 
 
 def _ring_memory(config: Config) -> str:
-    count = len(plans(config))
+    count = len(ring_names(config, plans(config)))
     wanted, free = count * config.ring.capacity_bytes, shm.free_bytes()
     mib = 1024 * 1024
     if wanted > free:

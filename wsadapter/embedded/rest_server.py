@@ -20,6 +20,8 @@ class RestServer:
         self._answer = answer
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self.delay = 0.0
+        """Seconds that each answer takes."""
 
     async def start(self, host: str, port: int) -> int:
         """Listen; the port that it became."""
@@ -39,6 +41,8 @@ class RestServer:
             while len(self._open) <= MAX_CONNECTIONS:
                 async with asyncio.timeout(IDLE_SECONDS):
                     head = await reader.readuntil(b"\r\n\r\n")
+                    if self.delay:
+                        await asyncio.sleep(self.delay)
                     reply, last = self._reply(head)
                     writer.write(_encoded(reply))
                     await writer.drain()

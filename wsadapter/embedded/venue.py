@@ -160,6 +160,10 @@ class Venue:
         """Answer the next ``times`` upgrade (or REST) requests with ``status`` instead, or until `accept`."""
         self._refusals[on] += [Refusal(status, headers or {}, b"refused")] * times
 
+    def delay(self, seconds: float) -> None:
+        """Every REST answer takes so long from now on."""
+        self._rest_server.delay = seconds
+
     def accept(self) -> None:
         for refusals in self._refusals.values():
             refusals.clear()

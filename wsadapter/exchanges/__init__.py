@@ -6,16 +6,32 @@ from typing import Final, cast
 
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges.base import Exchange
+from wsadapter.exchanges.rest import RestExchange
 
 REGISTRY: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance:BinanceFutures",
 }
 """Exchange word -> ``module:Class``."""
+RESTS: Final[Mapping[str, str]] = {
+    "binance": "wsadapter.exchanges.binance_rest:BinanceFuturesRest",
+}
+"""The REST sides of those that have one."""
 
 
 def load(exchange: str) -> type[Exchange]:
     """The class of a venue, imported now and not before."""
     if exchange not in REGISTRY:
         raise ConfigError([("exchange", f"{exchange!r} is not implemented, only: {' '.join(sorted(REGISTRY))}")])
-    module, _, name = REGISTRY[exchange].partition(":")
-    return cast(type[Exchange], getattr(import_module(module), name))
+    return cast(type[Exchange], _named(REGISTRY[exchange]))
+
+
+def load_rest(exchange: str) -> RestExchange | None:
+    """The REST side of a venue; None where there is none."""
+    if exchange not in RESTS:
+        return None
+    return cast(type[RestExchange], _named(RESTS[exchange]))()
+
+
+def _named(path: str) -> object:
+    module, _, name = path.partition(":")
+    return getattr(import_module(module), name)

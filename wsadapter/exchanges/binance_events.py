@@ -9,6 +9,8 @@ bench/bench_decode.py shows what a line costs.
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
+from msgspec import Struct
+
 from wsadapter.events import (
     BookTicker,
     Depth,
@@ -39,6 +41,8 @@ from wsadapter.exchanges.decimals import split_book
 from wsadapter.exchanges.sequences import Line, Sequences
 from wsadapter.exchanges.shapes import (
     NONE,
+    Route,
+    Rule,
     as_text,
     constant,
     count,
@@ -208,6 +212,15 @@ def _behind(gap: Gap | None, item: Kline | Trade | Bad, line: Line) -> list[Item
     if not isinstance(item, Bad):
         item.last_gap_ns = line.gap_ns
     return [gap, item]
+
+
+def routes(sequences: Sequences) -> dict[type[Struct], Route]:
+    """The usual cases, for `wsadapter.exchanges.shapes.straight`; the decoders above do the same and all else."""
+    return {
+        AggTradeWire: Route(_agg_trade, sequences.agg_trades, Rule.NEXT, "a"),
+        BookTickerWire: Route(_book_ticker, sequences.book_tickers, Rule.RISING, "u"),
+        TickerWire: Route(_ticker, sequences.tickers, Rule.ANY, "E"),
+    }
 
 
 WORDS: Final[Mapping[str, str]] = {

@@ -8,7 +8,7 @@ event is named, save exchange, source and those that the call gives. Guarantees:
 is none raises `NotPlain`; what the venue leaves out or empty is None where that is allowed. Pure; knows no venue.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, Final, get_type_hints
 
@@ -17,6 +17,7 @@ from msgspec import Struct
 from wsadapter import native
 from wsadapter.events import Event, Source
 from wsadapter.exchanges.decimals import NotPlain, are_plain
+from wsadapter.exchanges.sequences import Line
 
 
 class What(IntEnum):
@@ -164,6 +165,45 @@ def _type_of(wire: type[Struct], field: str) -> type:
     if not (isinstance(found, type) and issubclass(found, Struct)):
         raise TypeError(f"{wire.__name__}.{field} is no Struct")
     return found
+
+
+class Rule(IntEnum):
+    """What an id must be compared with `Line.next`, as in _shapes.c: anything, it, or more."""
+
+    ANY = 0
+    NEXT = 1
+    RISING = 2
+
+
+class Route(Struct, frozen=True):
+    """The usual case of one type of event: its ``shape``, the `Line` of each symbol, what its id (field ``number``)
+    must be. ``guard``: the field that tells what is not of the feed."""
+
+    shape: Convert
+    lines: dict[str, Line]
+    rule: Rule
+    number: str
+    symbol: str = "s"
+    guard: str = "st"
+
+
+Straight = Callable[[Any, int, str], Any]
+"""(wire Struct, receive time, connection) -> event; or None, and nothing has changed: a decoder says what it is."""
+
+
+def straight(routes: Mapping[type[Struct], Route], unwanted: int) -> Straight:
+    """The straight way of the events that are of the feed, plain and in sequence; without the C part there is none.
+    ``unwanted``: the value of a guard that marks an event of something else."""
+    if _native is None:
+        return lambda wire, receive_time_ns, connection: None
+    described = tuple(
+        (r.shape, r.lines, int(r.rule), getattr(wire, r.number), getattr(wire, r.symbol), getattr(wire, r.guard))
+        for wire, r in routes.items()
+    )
+    made: Straight = _native.Straight(
+        described, Line, *(vars(Line)[name] for name in ("next", "at_ns", "gap_ns")), unwanted
+    )
+    return made
 
 
 _native: Final = native.load("_shapes")

@@ -1,0 +1,54 @@
+"""A Binance that answers REST requests of ours, in this process: the loopback venue's markets, moved by hand."""
+
+from typing import Any
+
+import msgspec
+
+from wsadapter.embedded.floor import Floor
+from wsadapter.embedded.market_clock import Ledger
+from wsadapter.embedded.rest import Rest
+from wsadapter.embedded.streams_offered import offered
+from wsadapter.events import MarketEvent
+from wsadapter.exchanges.binance_rest import BinanceFuturesRest
+from wsadapter.exchanges.rest import Hole, Repair, Request
+
+START_MS = 1_790_771_371_000
+MS = 1_000_000
+SYMBOL = "BTCUSDT"
+
+
+class Desk:
+    """A floor with subscribers, and its REST."""
+
+    def __init__(self, *streams: str) -> None:
+        self.now_ms = START_MS
+        self.floor = Floor((SYMBOL, "ETHUSDT"), 100, 1, Ledger(), lambda: self.now_ms)
+        self.rest = Rest(self.floor, lambda: self.now_ms)
+        self.pushed: list[dict[str, Any]] = []
+        self.asked: list[Request] = []
+        for name in streams:
+            stream = offered(name)
+            assert stream
+            self.floor.subscribe(stream)
+
+    def run(self, seconds: int) -> "Desk":
+        for _ in range(seconds * 20):
+            self.now_ms += 50
+            self.pushed += [msgspec.json.decode(push.data) for push in self.floor.advance(self.now_ms)]
+        return self
+
+    def answer(self, request: Request) -> bytes:
+        self.asked.append(request)
+        reply = self.rest.answer(request.path, dict(request.query))
+        assert reply.status == 200, reply.body
+        return reply.body
+
+    def fill(self, hole: Hole, received_ns: int | None = None) -> tuple[Repair, list[MarketEvent]]:
+        """Repair a hole to its end."""
+        repair = BinanceFuturesRest().repair(hole)
+        assert repair is not None
+        events: list[MarketEvent] = []
+        while (request := repair.request()) is not None:
+            events += repair.take(self.answer(request), received_ns or self.now_ms * MS)
+        assert repair.published == len(events)
+        return repair, events

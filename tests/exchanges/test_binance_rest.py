@@ -1,0 +1,233 @@
+"""Answers of the venue, recorded, documented and hostile: events as they should be, or `BadAnswer` and nothing else."""
+
+import json
+from typing import Any
+
+import pytest
+from exchanges.rest_desk import Desk
+from frames_path import frames
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsadapter.events import UpdateType
+from wsadapter.exchanges import RESTS, load_rest
+from wsadapter.exchanges import binance_history as history
+from wsadapter.exchanges.binance_rest import BinanceFuturesRest
+from wsadapter.exchanges.rest import BadAnswer, Hole
+
+NOW = 1_790_000_000_000_000_000
+MS = 1_000_000
+REST = BinanceFuturesRest()
+
+CANDLE: list[Any] = [
+    1499040000000, "0.01634790", "0.80000000", "0.01575800", "0.01577100", "148976.11427815", 1499644799999,
+    "2434.19055334", 308, "1756.87402397", "28.46694368", "17928899.62484339",
+]  # fmt: skip
+TRADE: dict[str, Any] = {
+    "a": 26129, "p": "0.01633102", "q": "4.70443515", "nq": "4.70443515", "f": 27781, "l": 27781, "T": 1498793709153,
+    "m": True,
+}  # fmt: skip
+FUNDING: dict[str, Any] = {
+    "symbol": "BTCUSDT", "fundingRate": "-0.03750000", "fundingTime": 1570608000000, "markPrice": "34287.54619963",
+    "rateType": "Regular",
+}  # fmt: skip
+BOOK: dict[str, Any] = {
+    "lastUpdateId": 1027024, "E": 1589436922972, "T": 1589436922959, "bids": [["4.00000000", "431.00000000"]],
+    "asks": [["4.00000200", "12.00000000"]],
+}  # fmt: skip
+INTEREST: dict[str, Any] = {"openInterest": "10659.509", "symbol": "BTCUSDT", "time": 1589437530011}
+BLZ: dict[str, Any] = {
+    "symbol": "BLZUSDT", "pair": "BLZUSDT", "contractType": "PERPETUAL", "deliveryDate": 4133404800000,
+    "onboardDate": 1598252400000, "status": "TRADING", "maintMarginPercent": "2.5000", "baseAsset": "BLZ",
+    "quoteAsset": "USDT", "marginAsset": "USDT", "pricePrecision": 5, "quantityPrecision": 0, "underlyingType": "COIN",
+    "underlyingSubType": ["STORAGE"], "settlePlan": 0, "triggerProtect": "0.15",
+    "filters": [
+        {"filterType": "PRICE_FILTER", "maxPrice": "300", "minPrice": "0.0001", "tickSize": "0.0001"},
+        {"filterType": "LOT_SIZE", "maxQty": "10000000", "minQty": "1", "stepSize": "1"},
+        {"filterType": "MARKET_LOT_SIZE", "maxQty": "590119", "minQty": "1", "stepSize": "1"},
+        {"filterType": "MAX_NUM_ORDERS", "limit": 200},
+        {"filterType": "MIN_NOTIONAL", "notional": "5.0"},
+        {"filterType": "PERCENT_PRICE", "multiplierUp": "1.1500", "multiplierDown": "0.8500", "multiplierDecimal": "4"},
+    ],
+}  # fmt: skip
+
+
+def encoded(document: object) -> bytes:
+    return json.dumps(document).encode()
+
+
+def test_recorded_book() -> None:
+    for line in frames("binance_usdm/rest_depth_snapshot_btcusdt_20240808.jsonl").read_bytes().splitlines():
+        document = json.loads(line)
+        book = history.parse_book("BTCUSDT", 0, line, NOW)
+        assert book.update_type is UpdateType.SNAPSHOT
+        assert list(zip(book.bid_price, book.bid_quantity, strict=True)) == [tuple(level) for level in document["bids"]]
+        assert list(zip(book.ask_price, book.ask_quantity, strict=True)) == [tuple(level) for level in document["asks"]]
+        assert book.last_update_id == document["lastUpdateId"]
+        assert (book.event_time_ns, book.transaction_time_ns) == (document["E"] * MS, document["T"] * MS)
+
+
+def test_recorded_open_interest() -> None:
+    for line in frames("binance_usdm/open_interest_cmp.jsonl").read_bytes().splitlines():
+        document = json.loads(line)
+        event = REST.parse_open_interest(document["symbol"], line, NOW)
+        assert (event.symbol, event.open_interest) == (document["symbol"], document["openInterest"])
+        assert (event.event_time_ns, event.open_interest_value) == (document["time"] * MS, None)
+        with pytest.raises(BadAnswer):
+            REST.parse_open_interest("ETHUSDT", line, NOW)
+
+
+def test_documented_rows() -> None:
+    ((candle,), opened) = history.parse_candles("BTCUSDT", "1w", encoded([CANDLE]), NOW)
+    assert (candle.open, candle.close, candle.trade_count, opened) == ("0.01634790", "0.01577100", 308, None)
+    (trade,) = history.parse_trades("BTCUSDT", encoded([TRADE]), NOW)
+    assert (trade.trade_id, trade.trade_number, trade.first_trade_id) == ("26129", 26129, 27781)
+    (rate,) = history.parse_fundings("BTCUSDT", encoded([FUNDING]), NOW)
+    assert (rate.funding_rate, rate.mark_price) == ("-0.03750000", "34287.54619963")
+    (rate,) = history.parse_fundings("BTCUSDT", encoded([{**FUNDING, "markPrice": ""}]), NOW)
+    assert rate.mark_price is None
+    assert history.parse_book("BTCUSDT", 5, encoded(BOOK), NOW).ask_quantity == ["12.00000000"]
+
+
+def test_what_is_traded() -> None:
+    broken = {"symbol": 5}
+    (row,) = REST.parse_instruments(encoded({"symbols": [broken, BLZ], "rateLimits": []}), NOW)
+    assert (row.symbol, row.status, row.contract_type, row.margin_asset) == ("BLZUSDT", "TRADING", "PERPETUAL", "USDT")
+    assert (row.tick_size, row.step_size, row.min_quantity, row.min_notional) == ("0.0001", "1", "1", "5.0")
+    assert (row.onboard_time_ns, row.delivery_time_ns) == (1598252400000 * MS, 4133404800000 * MS)
+    with pytest.raises(BadAnswer):
+        REST.parse_instruments(encoded({"symbols": [broken]}), NOW)
+
+
+def test_the_loopback_venue_speaks_the_same() -> None:
+    desk = Desk("btcusdt@aggTrade").run(2)
+    rows = REST.parse_instruments(desk.answer(REST.instruments()), NOW)
+    assert {"BTCUSDT", "ETHUSDT"} <= {row.symbol for row in rows}
+    assert all(row.tick_size and row.step_size for row in rows)
+    assert REST.parse_open_interest("BTCUSDT", desk.answer(REST.open_interest("BTCUSDT")), NOW).open_interest
+
+
+def test_errors_are_read() -> None:
+    assert REST.refusal(b'{"code":-1121,"msg":"Invalid symbol."}').code == -1121
+    for body in (b"<html>403</html>", b"", b"\xff", b"[" * 100_000, b'{"code":"x"}'):
+        assert REST.refusal(body).code == 0
+    assert REST.refusal(encoded({"code": 1, "msg": "\n\x1b[31m" * 99})).message.isprintable()
+
+
+def test_a_venue_without_rest() -> None:
+    assert load_rest("okx") is None
+    assert isinstance(load_rest("binance"), BinanceFuturesRest)
+    assert set(RESTS) == {"binance"}
+
+
+BAD_TEXTS = ["nan", "inf", "-1", "+1", "1e5", "", ".5", "5.", "1,2", '1"', " 1", "\u0661", "1_0", "9" * 65]
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS)
+@pytest.mark.parametrize("place", [1, 2, 3, 4, 5, 7, 9, 10])
+def test_a_candle_with_a_number_that_is_none(text: str, place: int) -> None:
+    with pytest.raises(BadAnswer):
+        history.parse_candles("BTCUSDT", "1w", encoded([[*CANDLE[:place], text, *CANDLE[place + 1 :]]]), NOW)
+
+
+@pytest.mark.parametrize("text", BAD_TEXTS)
+def test_other_numbers_that_are_none(text: str) -> None:
+    for key in "pq":
+        with pytest.raises(BadAnswer):
+            history.parse_trades("BTCUSDT", encoded([{**TRADE, key: text}]), NOW)
+    for key in ("bids", "asks"):
+        for level in ([text, "1"], ["1", text]) if len(text) < 65 else ():
+            with pytest.raises(BadAnswer):
+                history.parse_book("BTCUSDT", 0, encoded({**BOOK, key: [level]}), NOW)
+    with pytest.raises(BadAnswer):
+        REST.parse_open_interest("BTCUSDT", encoded({**INTEREST, "openInterest": text}), NOW)
+    if text != "-1":
+        with pytest.raises(BadAnswer):
+            history.parse_fundings("BTCUSDT", encoded([{**FUNDING, "fundingRate": text}]), NOW)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [TRADE, TRADE],
+        [{**TRADE, "a": 2}, {**TRADE, "a": 1}],
+        [TRADE] * 1001,
+        [{**TRADE, "a": -1}],
+        [{**TRADE, "a": 2**63}],
+        [{**TRADE, "T": 2**62}],
+        [{key: value for key, value in TRADE.items() if key != "m"}],
+        {"code": -1},
+    ],
+)
+def test_trades_that_cannot_be(rows: object) -> None:
+    with pytest.raises(BadAnswer):
+        history.parse_trades("BTCUSDT", encoded(rows), NOW)
+
+
+@pytest.mark.parametrize(
+    "rows", [[CANDLE, CANDLE], [CANDLE[:6]], [[*CANDLE[:6], 1, *CANDLE[7:]]], [CANDLE] * 1501, [[]], [{}]]
+)
+def test_candles_that_cannot_be(rows: object) -> None:
+    with pytest.raises(BadAnswer):
+        history.parse_candles("BTCUSDT", "1w", encoded(rows), NOW)
+
+
+def test_rows_of_another_symbol() -> None:
+    with pytest.raises(BadAnswer):
+        history.parse_fundings("ETHUSDT", encoded([FUNDING]), NOW)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=12) | st.dictionaries(st.sampled_from([*TRADE, *BOOK, *FUNDING]), inner),
+    max_leaves=20,
+)
+HOLES = [
+    Hole("trade", "BTCUSDT", 0, 10**16),
+    Hole("trade", "BTCUSDT", 0, 10**16, 1, 5),
+    Hole("kline", "BTCUSDT", 0, 10**18, interval="1m"),
+    Hole("kline", "BTCUSDT", 0, 10**18, 1499040000000 * MS, 1499040000000 * MS, "1M"),
+    Hole("funding_rate", "BTCUSDT", 0, 10**18),
+    Hole("depth", "BTCUSDT", 0, 10**18),
+]
+
+
+@given(body=JSON.map(encoded) | st.binary(max_size=64), hole=st.sampled_from(HOLES))
+def test_nothing_but_bad_answer_escapes(body: bytes, hole: Hole) -> None:
+    repair = REST.repair(hole)
+    assert repair is not None
+    parsers = repair.take, REST.parse_instruments, lambda b, n: REST.parse_open_interest("BTCUSDT", b, n)
+    for parse in parsers:
+        said = ""
+        try:
+            parse(body, NOW)
+        except BadAnswer as error:
+            said = str(error)
+        assert said.isprintable()
+        assert len(said) < 200
+    REST.refusal(body)
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {"a": st.integers(0, 9), "p": st.just("1"), "q": st.just("1"), "f": st.just(1), "l": st.just(1)},
+            optional={"T": st.integers(0, 9), "m": st.booleans()},
+        ),
+        max_size=4,
+    ).map(encoded),
+    hole=st.sampled_from(HOLES[:2]),
+)
+def test_no_answer_keeps_a_repair_going_for_ever(rows: bytes, hole: Hole) -> None:
+    """The same answer again and again: it ends, or refuses it."""
+    repair = REST.repair(hole)
+    assert repair is not None
+    for _ in range(10_000):
+        if repair.request() is None:
+            return
+        try:
+            repair.take(rows, NOW)
+        except BadAnswer:
+            return
+    raise AssertionError("goes on")

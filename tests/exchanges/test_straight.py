@@ -1,0 +1,70 @@
+"""The straight way in C and the decoders in Python say the same of every frame, and leave the same behind."""
+
+import json
+import random
+from typing import Any
+
+import pytest
+
+from wsadapter import native
+from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.exchanges.binance import BinanceFutures
+
+SYMBOLS = ("BTCUSDT", "币安人生USDT")
+
+
+def venue(straight: bool) -> BinanceFutures:
+    made = BinanceFutures(ConnectionPlan("c-0", "binance", "", (), SYMBOLS))
+    if not straight:
+        made._straight = lambda wire, receive_time_ns, connection: None
+    return made
+
+
+def frame(dice: random.Random, ids: dict[tuple[str, str], int]) -> bytes:
+    """Mostly the next one of its line; sometimes a repeat, a hole, another symbol, a price that is none."""
+    symbol = dice.choice((*SYMBOLS, *SYMBOLS, "ETHUSDT"))
+    kind = dice.choice(("aggTrade", "bookTicker", "24hrTicker"))
+    step = dice.choice((1, 1, 1, 1, 1, 0, -3, 5))
+    number = ids[kind, symbol] = max(0, ids.get((kind, symbol), 2**60 if dice.random() < 0.1 else 7) + step)
+    price = dice.choice(("57000.10", "57000.10", "1", "", "1e5", "-1", "nan"))
+    common: dict[str, Any] = {"e": kind, "E": 1_790_771_371_858, "s": symbol}
+    if dice.random() < 0.2:
+        common["st"] = dice.choice((1, 2))
+    fields: dict[str, dict[str, Any]] = {
+        "aggTrade": {"a": number, "p": price, "q": "0.1", "f": dice.choice((-1, 5)), "l": 5, "T": 1, "m": True},
+        "bookTicker": {"u": number, "b": price, "B": "1", "a": "2", "A": dice.choice(("3", "")), "T": 1},
+        "24hrTicker": {"c": price, "p": dice.choice(("-1.5", "1", "--1", "")), "n": 3, "C": 9},
+    }
+    data = common | fields[kind]
+    return json.dumps(data if dice.random() < 0.1 else {"stream": f"{symbol.lower()}@{kind}", "data": data}).encode()
+
+
+def state(made: BinanceFutures) -> list[tuple[Any, ...]]:
+    groups = (made.sequences.agg_trades, made.sequences.book_tickers, made.sequences.tickers)
+    return [(line.next, line.at_ns, line.gap_ns, line.behind) for group in groups for line in group.values()]
+
+
+@pytest.mark.skipif(native.load("_shapes") is None, reason="the C part is not built")
+@pytest.mark.parametrize("seed", range(8))
+def test_both_ways_are_one(seed: int) -> None:
+    dice, ids = random.Random(seed), {}  # type: ignore[var-annotated]
+    fast, slow = venue(True), venue(False)
+    went, way = [], fast._straight
+
+    def counted(*args: Any) -> Any:
+        if (event := way(*args)) is not None:
+            went.append(event)
+        return event
+
+    fast._straight = counted
+    for at_ns in range(1, 2000):
+        payload = frame(dice, ids)
+        expected = slow.receive(payload, at_ns)
+        assert fast.receive(payload, at_ns) == expected, payload
+        assert state(fast) == state(slow), payload
+        if dice.random() < 0.005:
+            for each in (fast, slow):
+                each.open()
+        if dice.random() < 0.01:
+            fast.last_gap_ns = slow.last_gap_ns = at_ns
+    assert len(went) > 200

@@ -1,0 +1,78 @@
+"""Who is asked for what history, whose ring it comes through, and how it is switched off."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from wsadapter import config as configuration
+from wsadapter import stats_fields, topology
+from wsadapter.children import ChildSpec
+from wsadapter.config import Config
+from wsadapter.lifecycle import RingRef
+
+HEAD = '[[feed]]\nname = "fut"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
+
+
+class Rings:
+    """Those that a run would have made."""
+
+    generation = 1
+
+    def __init__(self, names: list[str]) -> None:
+        self.refs = {name: RingRef(name, f"ring-{name}", 1, 9) for name in names}
+
+    def of_serializer(self, number: int) -> tuple[RingRef, ...]:
+        return tuple(self.refs.values())
+
+    def names(self) -> list[tuple[str, str]]:
+        return [(ref.connection, ref.name) for ref in self.refs.values()]
+
+
+def loaded(tmp_path: Path, text: str) -> Config:
+    path = tmp_path / "wsadapter.toml"
+    path.write_text(text)
+    return configuration.load(str(path), {}, dotenv=None)
+
+
+def repairers(config: Config) -> list[ChildSpec]:
+    plans = topology.plans(config)
+    rings: Any = Rings(topology.ring_names(config, plans))
+    return [s for s in topology.specs(config, plans, rings, lambda _: 0, (), 1) if s.role == "repairer"]
+
+
+@pytest.mark.parametrize(
+    ("extra", "host"),
+    [
+        ("", "https://fapi.binance.com"),
+        ("testnet = true\n", "https://demo-fapi.binance.com"),
+        ('rest_url = "http://127.0.0.1:7"\n', "http://127.0.0.1:7"),
+        ('ws_url = "ws://127.0.0.1:7"\n', None),
+        ('ws_url = "ws://127.0.0.1:7"\nrest_url = "http://127.0.0.1:8"\n', "http://127.0.0.1:8"),
+    ],
+)
+def test_where_history_is_asked_for(tmp_path: Path, extra: str, host: str | None) -> None:
+    config = loaded(tmp_path, HEAD + extra)
+    (spec,) = repairers(config)
+    assert spec.ring is not None
+    assert (spec.name, spec.ring.connection, spec.ring.name) == ("repairer", "repair", "ring-repair")
+    assert {each["host"] for each in spec.options["assignments"]} == ({host} if host else set())
+    assert spec.page_fields == stats_fields.repairer([stats_fields.host_label(host)] if host else [])
+    assert topology.INGEST < spec.stop_group < topology.SERIALIZER
+    warned = [line for line in configuration.warnings(config) if "rest_url" in line]
+    assert bool(warned) == (host is None)
+    msgspec.json.encode(spec.options)  # it travels to the child as JSON
+
+
+def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    config = loaded(tmp_path, HEAD + "[process.repairer]\ncount = 0\n")
+    assert repairers(config) == []
+    assert topology.REPAIR not in topology.ring_names(config, topology.plans(config))
+
+
+def test_two_feeds_of_one_host_share_its_budget(tmp_path: Path) -> None:
+    config = loaded(tmp_path, HEAD + HEAD.replace('"fut"', '"more"'))
+    (spec,) = repairers(config)
+    assert len(spec.options["assignments"]) == 4
+    assert {each["host"] for each in spec.options["assignments"]} == {"https://fapi.binance.com"}

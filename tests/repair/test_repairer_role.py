@@ -1,0 +1,208 @@
+"""The role alone, beside a real broker and the loopback venue: the test is its serializer."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from confluent_kafka import Producer
+from eventually import eventually
+from ring_records import event_of
+from role_process import RoleProcess
+
+from wsadapter import config as configuration
+from wsadapter import doorbell, ring, stats_fields, topology
+from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.events import Event, Gap, Kline, Source, Trade
+from wsadapter.lifecycle import RingRef
+from wsadapter.pb import market_pb2
+from wsadapter.records import message_of
+from wsadapter.ring import RingReader
+from wsadapter.shm import Segment
+from wsadapter.streams import BY_EVENT
+from wsadapter.topics import ensure_topics
+
+pytestmark = pytest.mark.integration
+EPOCH = time.time_ns()
+"""Also when all gaps were."""
+MS = 1_000_000
+
+
+@pytest.fixture
+def venue() -> Iterator[VenueThread]:
+    with VenueThread(lambda: Venue(Options(rate=400, symbols=("BTCUSDT",)))) as made:
+        yield made
+
+
+class Bench:
+    """A repairer, its ring and its broker."""
+
+    def __init__(self, kafka: str, venue: VenueThread, directory: Path) -> None:
+        instance = f"rr{os.getpid()}-{directory.name[-6:-1]}".replace("_", "-")
+        path = directory / "wsadapter.toml"
+        path.write_text(
+            f'[service]\ninstance = "{instance}"\nstate_dir = "{directory}"\n'
+            f'[[feed]]\nname = "fut"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\nstreams = ["trade", "kline"]\n'
+            f'ws_url = "{venue.venue.url}"\nrest_url = "{venue.venue.rest_url}"\n'
+            f'[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "{instance}."\n'
+        )
+        self.config = configuration.load(str(path), {}, dotenv=None)
+        ensure_topics(self.config.kafka, 20.0)
+        self.producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
+        self.name = f"wsadapter-{instance}-repair"
+        ring.create(self.name, 1 << 20, EPOCH)
+        self.bell = doorbell.create()
+        self.reader = RingReader.attach(self.name)
+        host = venue.venue.rest_url
+        (plan,) = topology.plans(self.config)
+        self.role = RoleProcess(
+            "wsadapter.repairer",
+            "repairer",
+            self.config,
+            stats_fields.repairer([stats_fields.host_label(host)]),
+            ring=RingRef("repair", self.name, EPOCH, self.bell),
+            options={"assignments": [{"plan": msgspec.to_builtins(plan), "host": host}]},
+        )
+
+    def say(self, word: str, message: Any) -> None:
+        self.producer.produce(
+            f"{self.config.kafka.topic_prefix}{word}", message.SerializeToString(), b"binance:BTCUSDT"
+        )
+        assert self.producer.flush(30) == 0
+
+    def taken(self) -> list[Event]:
+        """What it published, delivered to the broker like a serializer would."""
+        events = []
+        for record in self.reader.poll(10_000):
+            _, kind, payload = record
+            event = event_of(kind, payload)
+            self.say(BY_EVENT[type(event)].name, message_of(record, EPOCH))
+            events.append(event)
+        self.reader.commit(self.reader.position)
+        return events
+
+    def until(self, kind: type[Event], count: int) -> list[Event]:
+        """All that comes until so many of a kind have."""
+        events: list[Event] = []
+
+        def enough() -> bool:
+            events.extend(self.taken())
+            return sum(type(event) is kind for event in events) >= count
+
+        eventually(enough, 60, f"{kind.__name__}")
+        return events
+
+    def close(self) -> None:
+        self.role.close()
+        self.reader.release()
+        os.close(self.bell)
+        Segment.unlink(self.name)
+
+
+@pytest.fixture
+def bench(kafka: str, venue: VenueThread, tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(kafka, venue, tmp_path)
+    yield made
+    made.close()
+
+
+def gap(number: int, first: int, last: int, version: int = 1) -> Any:
+    return market_pb2.Gap(
+        epoch=1, position=number, exchange="binance", symbol="BTCUSDT", receive_time_ns=EPOCH,
+        source=market_pb2.SOURCE_WEBSOCKET, connection="fut-market-0", gap_id=f"1:{number}", version=version,
+        stream="trade", cause="sequence", started_ns=EPOCH, ended_ns=EPOCH, first_missing=first, last_missing=last,
+        missing_count=last - first + 1, repair_state="open",
+    )  # fmt: skip
+
+
+def numbers(events: list[Event]) -> list[int]:
+    return [event.trade_number or 0 for event in events if isinstance(event, Trade)]
+
+
+def traded(venue: VenueThread, least: int) -> int:
+    """The first aggregate id of a market that has traded so much."""
+    market = venue.call(lambda made: made.floor.open("BTCUSDT"))
+    eventually(lambda: venue.call(lambda made: len(market.deals)) >= least, 60, "trades at the venue")
+    return int(venue.call(lambda made: market.deals[0].aggregate_id))
+
+
+def test_a_gap_is_repaired_once_whatever_is_killed(bench: Bench, venue: VenueThread) -> None:
+    first = traded(venue, 40)
+    bench.role.start()
+    bench.say("gap", gap(1, first, first + 9))
+    events = bench.until(Gap, 1)
+    assert numbers(events) == list(range(first, first + 10))
+    state = events[-1]
+    assert isinstance(state, Gap)
+    assert (state.gap_id, state.version, state.repair_state) == ("1:1", 2, "repaired")
+    assert (state.first_missing, state.started_ns, state.cause) == (first, EPOCH, "sequence")
+    assert {event.source for event in events if isinstance(event, Trade)} == {Source.REST}
+
+    # published and not acknowledged when it was killed: nothing of it comes a second time
+    bench.say("gap", gap(2, first + 10, first + 19))
+    eventually(lambda: bench.reader.unread() == 10, 60, "the second one in the ring")
+    bench.role.kill()
+    bench.role.start(until=None)
+    assert numbers(bench.until(Gap, 1)) == list(range(first + 10, first + 20))
+    bench.say("gap", gap(3, first + 20, first + 20))
+    assert numbers(bench.until(Gap, 1)) == [first + 20]
+
+    # killed in the middle, the trades in the log and the state not: the state alone follows
+    for number in (first + 21, first + 22):
+        trade = market_pb2.Trade(
+            exchange="binance", symbol="BTCUSDT", source=market_pb2.SOURCE_REST, trade_number=number, aggregated=True,
+            receive_time_ns=EPOCH,
+        )  # fmt: skip
+        bench.producer.produce(
+            f"{bench.config.kafka.topic_prefix}trade", trade.SerializeToString(), b"binance:BTCUSDT",
+        )  # fmt: skip
+    assert bench.producer.flush(30) == 0
+    bench.say("gap", gap(4, first + 21, first + 23))
+    assert numbers(bench.until(Gap, 1)) == [first + 23]
+    assert bench.role.page['repaired_total{stream="trade"}'] == 22
+    assert bench.role.stop() == 0
+
+
+def test_gaps_that_nobody_can_repair(bench: Bench, venue: VenueThread) -> None:
+    bench.role.start()
+    other = gap(1, 1, 1)
+    other.connection = "gone-market-0"
+    bench.say("gap", other)
+    ticker = gap(2, 1, 1)
+    ticker.stream, ticker.cause = "liquidation", "stale"
+    bench.say("gap", ticker)
+    lasting = gap(3, 1, 1)
+    lasting.ClearField("ended_ns")
+    bench.say("gap", lasting)
+    expired = gap(4, 1, 2)
+    bench.say("gap", expired)
+    states = {event.gap_id: event.repair_state for event in bench.until(Gap, 3) if isinstance(event, Gap)}
+    assert states == {"1:1": "unrepairable", "1:2": "unrepairable", "1:4": "unrepairable"}
+    assert bench.role.stop() == 0
+
+
+def test_candles_that_do_not_chain_are_compared(bench: Bench, venue: VenueThread) -> None:
+    market = venue.call(lambda made: made.floor.open("BTCUSDT"))
+    for closed in (1, 2):
+        eventually(lambda: venue.call(lambda made: made.clock.end_minute_in(1)) is None, 5, "")
+        eventually(lambda n=closed: venue.call(lambda made: len(market.candles.closed["1m"])) >= n, 30, "a candle")  # type: ignore[misc]
+    bench.role.start()
+    rows = venue.call(lambda made: [(c.open_ms, c.first_id, c.last_id) for c in [*market.candles.closed["1m"]][-2:]])
+    for index, (opened, first, last) in enumerate(rows):
+        candle = market_pb2.Kline(
+            exchange="binance", symbol="BTCUSDT", source=market_pb2.SOURCE_WEBSOCKET, interval="1m",
+            open_time_ns=opened * MS, close_time_ns=(opened + 59_999) * MS, open="1", high="1", low="1", close="1",
+            volume="1", trade_count=1, closed=True, first_trade_id=first + 3 * index, last_trade_id=last,
+            receive_time_ns=EPOCH,
+        )  # fmt: skip
+        bench.say("kline", candle)
+    found = [event for event in bench.until(Kline, 2) if isinstance(event, Kline)]
+    assert [event.open_time_ns for event in found] == [row[0] * MS for row in rows]
+    assert all(event.closed and event.source is Source.REST and event.open != "1" for event in found)
+    eventually(lambda: bench.role.page["candle_checks_total"] == 1, 20, "counted")
+    assert bench.role.page["candles_differing_total"] == 2
+    assert bench.role.stop() == 0

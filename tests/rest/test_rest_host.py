@@ -1,0 +1,176 @@
+"""Real HTTP on loopback: what a host may answer, and that a ban outlives whoever was banned."""
+
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shutil import which
+
+import pytest
+
+from wsadapter.budget import Verdict
+from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.exchanges.binance_history import book, parse_book
+from wsadapter.exchanges.binance_rest import BinanceFuturesRest
+from wsadapter.exchanges.rest import Request
+from wsadapter.rest_client import MAX_BODY_BYTES, RestClient, Unreachable
+from wsadapter.rest_host import RestHost, Result
+
+REST = BinanceFuturesRest()
+TIME = Request("/fapi/v1/time")
+
+
+@pytest.fixture
+def venue() -> Iterator[VenueThread]:
+    with VenueThread(lambda: Venue(Options(symbols=("BTCUSDT",)))) as thread:
+        yield thread
+
+
+def url(venue: VenueThread) -> str:
+    return f"http://127.0.0.1:{venue.venue.rest_port}"
+
+
+def ask(host: RestHost, request: Request = TIME) -> Result:
+    assert host.wait(request) == 0
+    return host.send(request).result(20)
+
+
+def test_answers_come_with_the_weight(venue: VenueThread, tmp_path: Path) -> None:
+    rung = threading.Event()
+    host = RestHost(REST, url(venue), str(tmp_path), rung.set)
+    result = ask(host, book("BTCUSDT", 20))
+    assert rung.wait(10)
+    assert (result.verdict, host.used) == (Verdict.OK, 2)
+    assert parse_book("BTCUSDT", 20, result.body, result.received_ns).bid_price
+    assert ask(host, Request("/fapi/v1/depth", (("symbol", "NONE"),))).verdict is Verdict.REFUSED
+    assert (host.counts.requests, host.counts.refused, host.paused) == (2, 1, 0)
+
+
+def test_a_ban_outlives_the_process(venue: VenueThread, tmp_path: Path) -> None:
+    venue.call(lambda v: v.refuse(418, headers={"Retry-After": "600"}, on="rest"))
+    host = RestHost(REST, url(venue), str(tmp_path), lambda: None)
+    assert ask(host).verdict is Verdict.AGAIN
+    again = RestHost(REST, url(venue), str(tmp_path), lambda: None)
+    for one in (host, again):
+        assert 590 < one.wait(TIME) <= 600
+        assert 590 < one.paused <= 600
+    assert host.counts.banned == 1
+
+
+def test_a_limit_is_obeyed(venue: VenueThread, tmp_path: Path) -> None:
+    venue.call(lambda v: v.refuse(429, headers={"Retry-After": "7"}, on="rest"))
+    host = RestHost(REST, url(venue), str(tmp_path), lambda: None)
+    assert ask(host).verdict is Verdict.AGAIN
+    assert 6 < host.wait(TIME) <= 7
+    assert host.counts.limited == 1
+
+
+def test_nobody_there(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    host = RestHost(REST, f"http://127.0.0.1:{port}", str(tmp_path), lambda: None)
+    assert ask(host).verdict is Verdict.AGAIN
+    assert host.counts.failed == 1
+    assert host.wait(TIME) > 0
+
+
+@contextmanager
+def server(serve: Callable[[socket.socket], None]) -> Iterator[RestClient]:
+    """A host that does with a connection what ``serve`` does."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        with suppress(OSError):  # the client was quicker
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                serve(connection)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    client = RestClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "x-mbx-used-weight-1m")
+    yield client
+    client.close()
+    listener.close()
+    thread.join(10)
+
+
+def test_a_redirect_is_not_followed() -> None:
+    with server(
+        lambda c: c.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+    ) as c:
+        assert c.get(TIME).status == 302
+
+
+def test_a_body_without_an_end_is_cut() -> None:
+    def flood(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
+        for _ in range(MAX_BODY_BYTES // 65536 + 64):
+            connection.sendall(b"x" * 65536)
+
+    with server(flood) as client, pytest.raises(Unreachable, match="more than"):
+        client.get(TIME)
+
+
+@pytest.mark.parametrize(
+    ("head", "drop"), [(b"Transfer-Encoding: chunked", b"1\r\nx\r\n"), (b"Content-Length: 99999", b"x")]
+)
+def test_a_body_that_trickles_is_cut(monkeypatch: pytest.MonkeyPatch, head: bytes, drop: bytes) -> None:
+    monkeypatch.setattr("wsadapter.rest_client.TOTAL_SECONDS", 0.2)
+
+    def trickle(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")
+        waiting = threading.Event()
+        while True:
+            connection.sendall(drop)
+            waiting.wait(0.05)
+
+    begun = time.monotonic()
+    with server(trickle) as client, pytest.raises(Unreachable, match="not all there"):
+        client.get(TIME)
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", b"garbage\r\n\r\n", b"\x00" * 999]
+)
+def test_what_is_no_answer(said: bytes) -> None:
+    with server(lambda connection: connection.sendall(said)) as client, pytest.raises(Unreachable):
+        client.get(TIME)
+
+
+def test_a_certificate_that_nobody_signed_is_refused(tmp_path: Path) -> None:
+    if which("openssl") is None:
+        pytest.skip("openssl is not here to make a certificate")
+    both = tmp_path / "both.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    subprocess.run([*made, "-subj", "/CN=localhost", "-keyout", both, "-out", both], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(both)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        connection, _ = listener.accept()
+        with suppress(OSError), connection, context.wrap_socket(connection, server_side=True) as inside:
+            inside.recv(1)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    client = RestClient(f"https://localhost:{listener.getsockname()[1]}", "")
+    with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
+        client.get(TIME)
+    listener.close()
+    thread.join(10)
+
+
+@pytest.mark.parametrize("header", [b"-1", b"x", b"1e3", b"\xd9\xa1", b"9" * 99, b""])
+def test_headers_that_say_nothing(header: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nX-MBX-USED-WEIGHT-1M: " + header + b"\r\nRetry-After: " + header
+    with server(lambda connection: connection.sendall(head + b"\r\nContent-Length: 0\r\n\r\n")) as client:
+        answer = client.get(TIME)
+    assert (answer.used, answer.retry_after) == (None, None)

@@ -1,0 +1,64 @@
+"""What the repairer publishes: events into its own ring, kept back while that is full, and whether all is acknowledged.
+
+Bounded by its caller, who hands over nothing while anything is kept back. Owns the write side of the ring.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+from wsadapter.banks import Banks
+from wsadapter.events import Event, Gap
+from wsadapter.lifecycle import RingRef
+from wsadapter.records import encode
+from wsadapter.ring import RingWriter
+from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import REPAIR_PUBLISHED
+from wsadapter.streams import BY_EVENT
+
+
+class Outlet:
+    """Cells: ``records_total`` of everything, ``repaired_total`` of events that were fetched again; they move with the
+    ring's tail."""
+
+    def __init__(self, ref: RingRef, page: StatsPage) -> None:
+        self._writer = RingWriter.attach(ref.name)
+        self._banks = Banks(page, REPAIR_PUBLISHED, self._writer.tail)
+        self._publish = self._banks.publication(self._writer, ref.doorbell_fd)
+        self._cells, index = self._banks.cells, self._banks.index
+        self._records = {event: index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
+        self._repaired = {event: index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
+        self._kept: deque[Event] = deque()
+
+    def put(self, events: Iterable[Event]) -> None:
+        self._kept.extend(events)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write as much as there is room for."""
+        written = False
+        while self._kept:
+            event = self._kept[0]
+            type_ = type(event)
+            if not self._writer.try_write(BY_EVENT[type_].kind, encode(event)):
+                break
+            self._kept.popleft()
+            self._cells[self._records[type_]] += 1
+            if type_ is not Gap:
+                self._cells[self._repaired[type_]] += 1
+            written = True
+        if written:
+            self._publish()
+
+    @property
+    def kept(self) -> int:
+        """Events that found no room yet."""
+        return len(self._kept)
+
+    @property
+    def settled(self) -> bool:
+        """All that was ever put is with the broker, or on the spool."""
+        return not self._kept and self._writer.used() == 0
+
+    def release(self) -> None:
+        self._banks.release()
+        self._writer.release()

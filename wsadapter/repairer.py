@@ -1,0 +1,223 @@
+"""The repairer role: reads `websocket.gap`, fetches over REST what the venue still has, publishes it through its ring.
+
+Guarantees: an open gap is forgotten by no restart, and none is repaired twice: a gap's offset is committed when its new
+state is acknowledged, a gap whose state is in the log already is passed over, and what is fetched is what the log does
+not hold. All REST of a host goes through here, within its budget; a ban is remembered. One more writer of one more
+ring: what it publishes is delivered like anything else.
+
+Order matters: nothing new is asked before all that was published is acknowledged, so the log is complete when it is
+looked into. Owns the write side of its ring, its consumer group, the hosts and its stats page.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Message
+from google.protobuf.message import DecodeError
+
+from wsadapter import doorbell
+from wsadapter.candle_chain import CandleChain
+from wsadapter.candle_check import CandleCheck
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.events import Gap
+from wsadapter.exchanges import load_rest
+from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.exchanges.rest import UNREPAIRABLE, RestExchange, Series
+from wsadapter.gap_events import next_state
+from wsadapter.gap_source import GapSource
+from wsadapter.lifecycle import Child, ChildState, run_child
+from wsadapter.log import get_logger
+from wsadapter.mending import GapRepair, series_of
+from wsadapter.pb import market_pb2
+from wsadapter.repair_desk import Desk
+from wsadapter.repair_outlet import Outlet
+from wsadapter.rest_host import RestHost
+from wsadapter.stats_fields import host_label
+
+IDLE_SECONDS: Final = 0.5
+"""Longest wait for a message while there is nothing else to do."""
+BUSY_SECONDS: Final = 0.02
+"""Between two looks at what nothing rings for: acknowledgements, the log."""
+LEAVE_SECONDS: Final = 3.0
+
+log = get_logger()
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """One connection as the repairer is told of it: its plan, and the host that has its history."""
+
+    plan: ConnectionPlan
+    host: str
+
+
+class Repairer:
+    """Gaps in, events and states out. ``source`` is there once Kafka answers."""
+
+    def __init__(self, child: Child, assignments: Iterable[Assignment], bell: int) -> None:
+        assert child.args.ring is not None, "the supervisor gives the repairer a ring"
+        config = child.args.config
+        self._child, self._page, self._bell = child, child.page, bell
+        self._kafka = config.kafka
+        self._outlet = Outlet(child.args.ring, child.page)
+        self._desks: dict[str, Desk] = {}
+        self._carried: dict[str, tuple[Desk, RestExchange, list[Series]]] = {}
+        self._by_exchange: dict[str, tuple[Desk, RestExchange]] = {}
+        for each in assignments:
+            if (rest := load_rest(each.plan.exchange)) is None:
+                continue
+            if each.host not in self._desks:
+                host = RestHost(rest, each.host, config.service.state_dir, lambda: doorbell.ring(bell))
+                self._desks[each.host] = Desk(host)
+            desk = self._desks[each.host]
+            self._carried[each.plan.connection] = desk, rest, rest.series(each.plan)
+            self._by_exchange.setdefault(each.plan.exchange, (desk, rest))
+        self._chain = CandleChain()
+        self._done: list[str] = []
+        """Gaps whose new state is published and not acknowledged yet."""
+
+    def run(self) -> int:
+        source = self._open()
+        while source is not None and not self._child.stopping:
+            self._child.beat()
+            doorbell.clear(self._bell)
+            self._outlet.flush()
+            busy, asking = self._busy(), any(desk.asking for desk in self._desks.values())
+            self._candles(source.poll(0.0 if busy or asking else IDLE_SECONDS))
+            self._settle(source)
+            self._begin(source)
+            self._work()
+            self._show(source)
+            if busy or asking:
+                self._child.wait([self._bell], BUSY_SECONDS if busy else IDLE_SECONDS)
+        self._leave(source)
+        return 0
+
+    def _open(self) -> GapSource | None:
+        """Kafka may be away for as long as it likes. What an earlier run published must be in the log first: it says
+        what is done."""
+        self._child.set_state(ChildState.WAITING)
+        said = ""
+        while not self._child.stopping:
+            self._child.beat()
+            if not self._outlet.settled:
+                self._child.wait([], BUSY_SECONDS)
+                continue
+            try:
+                source = GapSource(self._kafka)
+            except ServiceUnavailable as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("no gaps to read yet", reason=said)
+                self._child.wait([], IDLE_SECONDS)
+                continue
+            self._child.ready()
+            return source
+        return None
+
+    def _busy(self) -> bool:
+        """Whether something may be done before a message comes."""
+        if not self._outlet.settled or self._done:
+            return True
+        now = time.monotonic()
+        return any(desk.wait(now) < IDLE_SECONDS for desk in self._desks.values())
+
+    def _settle(self, source: GapSource) -> None:
+        """What was published is acknowledged: so far the log is done."""
+        if not self._outlet.settled:
+            return
+        for gap_id in self._done:
+            source.done(gap_id)
+        self._done.clear()
+        source.commit(time.monotonic())
+
+    def _begin(self, source: GapSource) -> None:
+        if not source.caught_up or not self._outlet.settled:
+            return
+        for gap in source.fresh():
+            desk, rest, carried = self._carried.get(gap.connection, (None, None, []))
+            if desk is None or rest is None or not (series := series_of(gap, carried)):
+                self._outlet.put([next_state(gap, UNREPAIRABLE)])
+                self._state(gap, UNREPAIRABLE, {})
+                continue
+            desk.add(GapRepair(gap, rest, series, self._kafka, time.monotonic()))
+
+    def _work(self) -> None:
+        for desk in self._desks.values():
+            if not self._outlet.settled:
+                return
+            self._outlet.put(desk.turn(time.monotonic()))
+            for job in desk.finished:
+                if isinstance(job, GapRepair):
+                    self._state(job.gap, job.outcome, job.tally)
+                elif isinstance(job, CandleCheck):
+                    self._page["candle_checks_total"] += 1
+                    self._page["candles_differing_total"] += job.differing
+            desk.finished.clear()
+
+    def _state(self, gap: Gap, state: str, series: dict[str, int]) -> None:
+        self._done.append(gap.gap_id)
+        self._page[f'repairs_total{{state="{state}"}}'] += 1
+        log.info(
+            "gap worked off",
+            gap=gap.gap_id,
+            connection=gap.connection,
+            stream=gap.stream,
+            cause=gap.cause,
+            state=state,
+            series=series,
+        )
+
+    def _candles(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            try:
+                candle: Any = market_pb2.Kline.FromString(message.value() or b"")
+            except DecodeError:
+                continue
+            if not candle.closed or candle.exchange not in self._by_exchange:
+                continue
+            if (suspects := self._chain.add(candle)) is not None:
+                desk, rest = self._by_exchange[candle.exchange]
+                desk.add(CandleCheck(suspects, rest))
+
+    def _show(self, source: GapSource) -> None:
+        page = self._page
+        page["broker_up"] = int(source.broker_up)
+        page["gaps_open"] = len(source.open)
+        for host, desk in self._desks.items():
+            counts, label = desk.host.counts, f'{{host="{host_label(host)}"}}'
+            page["rest_weight_used" + label] = desk.host.used
+            page["rest_paused_seconds" + label] = round(desk.host.paused)
+            page["rest_queue" + label] = len(desk)
+            for name, count in counts.fresh().items():
+                page[f"rest_{name}_total{label}"] += count
+            page["rest_bad_answers_total" + label] += desk.bad_answers
+            desk.bad_answers = 0
+            page["candle_checks_dropped_total"] += desk.dropped
+            desk.dropped = 0
+        self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
+
+    def _leave(self, source: GapSource | None) -> None:
+        """What is not done is found again at the next start; what is published the serializers see to."""
+        self._outlet.flush()
+        for desk in self._desks.values():
+            desk.close()
+        if source is not None:
+            self._settle(source)
+            source.close(LEAVE_SECONDS)
+        self._outlet.release()
+
+
+def main(child: Child) -> int:
+    assignments = msgspec.convert(child.args.options["assignments"], tuple[Assignment, ...])
+    bell = doorbell.create()
+    try:
+        return Repairer(child, assignments, bell).run()
+    finally:
+        os.close(bell)
+
+
+if __name__ == "__main__":
+    run_child(main)

@@ -9,7 +9,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -40,12 +40,16 @@ DEMO_STREAMS: Final = (
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
 MARKET_RATE: Final = 1000
-ROAD: Final = ("exchange", "ingest", "repairer", "serializer", "consumer")
-_OUTCOMES: Final = {
-    "events_total": 1, "records_total": 1, "accepted_rows_total": -1, "rejected_rows_total": -1,
-    "filtered_rows_total": -1, "dead_letters_total": -1, "spool_lost_total": -1,
-}  # fmt: skip
-"""What went into the rings, and all that can become of it."""
+_OUTCOMES: Final[Mapping[str, Mapping[str, int]]] = {
+    "exchange": {},
+    "ingest": {"events_total": 1},
+    "repairer": {"records_total": 1},
+    "serializer": dict.fromkeys(("copies_total", "dead_letters_total", "spool_lost_total"), -1),
+    "consumer": dict.fromkeys(
+        ("accepted_rows_total", "rejected_rows_total", "filtered_rows_total", "dead_letters_total"), -1
+    ),
+}
+"""Roles of the road: what went into the rings, and all that can become of it."""
 
 
 class Run:
@@ -153,13 +157,18 @@ class Run:
     def _unfinished(self) -> bool:
         """Not everything that was counted into a ring has come out at the other end: something is kept in a ring, on
         the spool or in Kafka for the next start."""
-        pages = [page for role in ROAD for page in self.counters(role)]
-        return sum(_OUTCOMES.get(f.partition("{")[0], 0) * count for page in pages for f, count in page.items()) != 0
+        left = sum(
+            outcomes.get(field.partition("{")[0], 0) * count
+            for role, outcomes in _OUTCOMES.items()
+            for page in self.counters(role)
+            for field, count in page.items()
+        )
+        return left != 0
 
     def keeps(self, name: str) -> bool:
         """Whether this child's counts are kept for the next start. Those of the road are kept or dropped together, or
         the next run's would not balance."""
-        return self._unfinished and any(spec.name == name and spec.role in ROAD for spec in self.specs)
+        return self._unfinished and any(spec.name == name and spec.role in _OUTCOMES for spec in self.specs)
 
     def remember(self) -> None:
         """Keep when each connection last received, for the first gap of the next run."""

@@ -130,6 +130,13 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
+REPAIR_PUBLISHED: Final = (
+    *labelled("records_total", "stream", STREAM_WORDS),
+    *labelled("repaired_total", "stream", STREAM_WORDS),
+)
+"""What the repairer counts as one with its ring's tail."""
+
+
 def repairer(hosts: Iterable[str]) -> tuple[str, ...]:
     """``hosts``: whom it asks, as named in labels. ``records_total``: all that it wrote to its ring; ``gaps_open``:
     those with an end that are not worked off."""
@@ -140,8 +147,7 @@ def repairer(hosts: Iterable[str]) -> tuple[str, ...]:
     return (
         *CHILD,
         "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
-        *labelled("records_total", "stream", STREAM_WORDS),
-        *labelled("repaired_total", "stream", STREAM_WORDS),
+        *banks.fields(REPAIR_PUBLISHED),
         *labelled("repairs_total", "state", REPAIR_STATES),
         *(field for name in per_host for field in labelled(name, "host", names)),
     )  # fmt: skip

@@ -20,7 +20,7 @@ from bench.product import Product
 from bench.road import CONNECTIONS, Road
 from bench.services import Services
 
-ALL: Final = ("supervisor", "ingest", "serializer", "consumer", "monitor")
+ALL: Final = ("supervisor", "ingest", "serializer", "consumer", "repairer", "monitor")
 RATE: Final = 1000
 RING_MB: Final = 64
 

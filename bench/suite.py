@@ -28,18 +28,20 @@ NEED_KAFKA: Final = frozenset(SECTIONS[2:])
 
 
 class Size(Struct, frozen=True):
-    """How much is measured. ``seconds`` of each paced run; ``peer_blast``: frames for those that take long."""
+    """How much is measured. ``seconds`` of each paced run; ``peer_blast``: frames for those that take long;
+    ``backlog``: frames in Kafka for a consumer to catch up."""
 
     rounds: int
     blast: int
     peer_blast: int
+    backlog: int
     seconds: float
     counts: tuple[int, ...]
     quick: bool
 
 
-FULL: Final = Size(3, 200_000, 60_000, 8, connections.COUNTS, False)
-QUICK: Final = Size(1, 20_000, 8_000, 1.2, connections.COUNTS[:2], True)
+FULL: Final = Size(3, 200_000, 60_000, 400_000, 8, connections.COUNTS, False)
+QUICK: Final = Size(1, 20_000, 8_000, 80_000, 1.2, connections.COUNTS[:2], True)
 
 
 class Suite:
@@ -192,7 +194,7 @@ class Suite:
         full: list[serializer.FullRing] = []
 
         def prepare() -> None:
-            full.append(filled.enter_context(closing(serializer.FullRing(directory, self.size.blast))))
+            full.append(filled.enter_context(closing(serializer.FullRing(directory, self.size.backlog))))
 
         def deliver() -> int:
             run = partial(full[0].deliver, directory, kafka)

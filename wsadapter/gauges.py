@@ -3,10 +3,14 @@
 The page's writer is the ingest process; `Gauges` copies into it at the pace of the role's tick.
 """
 
+from typing import Final
+
 from wsadapter.connection import Connection
 from wsadapter.stats import StatsPage
 from wsadapter.stats_fields import NUMBERED_WORDS, RECONNECT_REASONS, STREAM_WORDS
 from wsadapter.subscriptions import SubscriptionState
+
+QUIET: Final = 4
 
 
 class Gauges:
@@ -23,12 +27,19 @@ class Gauges:
         self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
         counted = ("bytes_total", "error_count", "reconnect_count",
                    "connection_attempts_total", "connection_attempts_delayed_total")  # fmt: skip
+        self._shown: dict[str, int] = {}
+        self._same = 0
         self._before = {name: page[name] for name in counted}
         self._behind = {w: page.index(f'out_of_order_total{{stream="{w}"}}') for w in NUMBERED_WORDS}
         self._behind_before = {word: self._cells[index] for word, index in self._behind.items()}
         self._copies = {word: page.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
         self._copies_before = {word: self._cells[index] for word, index in self._copies.items()}
         self._reasons_before = {reason: self._cells[index] for reason, index in self._reasons.items()}
+
+    @property
+    def quiet(self) -> bool:
+        """Nothing came, and nothing happened to the connection, for some ticks."""
+        return self._same >= QUIET
 
     def refresh(self) -> None:
         page, connection, cells = self._page, self._connection, self._cells
@@ -39,6 +50,8 @@ class Gauges:
             "connection_attempts_total": connection.dials,
             "connection_attempts_delayed_total": connection.delayed,
         }
+        self._same = self._same + 1 if now == self._shown else 0
+        self._shown = now
         for name, count in now.items():
             page[name] = self._before[name] + count
         for reason, index in self._reasons.items():

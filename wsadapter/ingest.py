@@ -39,6 +39,8 @@ from wsadapter.streams import BY_EVENT, BY_STREAM
 
 TICK: Final = 0.25
 """Seconds between two looks at what no frame triggers: heartbeat, stream states, room for gaps."""
+QUIET_TICK: Final = 1.0
+"""The same while nothing comes."""
 ROOM: Final = 16
 """After the ring was full, writing resumes when a sixteenth of it is free: one hole instead of a thousand."""
 
@@ -246,7 +248,7 @@ async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -
         child.beat()
         publisher.recover(time.time_ns())
         gauges.refresh()
-        loop.call_later(TICK, tick)
+        loop.call_later(QUIET_TICK if gauges.quiet else TICK, tick)
 
     loop.set_exception_handler(fail)
     loop.add_reader(child.stop_fd, look)

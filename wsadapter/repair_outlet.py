@@ -7,21 +7,23 @@ from collections import deque
 from collections.abc import Iterable
 
 from wsadapter import doorbell
-from wsadapter.events import Event, Gap
+from wsadapter.events import Event, Gap, OpenInterest
 from wsadapter.lifecycle import RingRef
 from wsadapter.records import encode
 from wsadapter.ring import RingWriter
 from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import polled
 from wsadapter.streams import BY_EVENT
 
 
 class Outlet:
-    """Cells: ``records_total`` of everything, ``repaired_total`` of events that were fetched again."""
+    """Cells: ``records_total`` of everything, ``polled_total`` of what comes by REST only, ``repaired_total`` of what
+    was fetched again."""
 
     def __init__(self, ref: RingRef, page: StatsPage) -> None:
         self._writer = RingWriter.attach(ref.name)
         self._doorbell = ref.doorbell_fd
-        self._cells = page.cells
+        self._page, self._cells = page, page.cells
         self._records = {event: page.index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
         self._repaired = {event: page.index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
         self._kept: deque[Event] = deque()
@@ -40,7 +42,9 @@ class Outlet:
                 break
             self._kept.popleft()
             self._cells[self._records[type_]] += 1
-            if type_ is not Gap:
+            if type_ is OpenInterest:
+                self._page[polled("polled_total", event.exchange)] += 1
+            elif type_ is not Gap:
                 self._cells[self._repaired[type_]] += 1
             written = True
         if written:

@@ -28,6 +28,7 @@ from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.exchanges.rest import UNREPAIRABLE, RestExchange, Series
 from wsadapter.gap_events import next_state
 from wsadapter.gap_source import GapSource
+from wsadapter.interest_poll import InterestPoll, Poll
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
 from wsadapter.mending import GapRepair, series_of
@@ -35,7 +36,7 @@ from wsadapter.pb import market_pb2
 from wsadapter.repair_desk import Desk
 from wsadapter.repair_outlet import Outlet
 from wsadapter.rest_host import RestHost
-from wsadapter.stats_fields import host_label
+from wsadapter.stats_fields import host_label, polled
 
 IDLE_SECONDS: Final = 0.5
 """Longest wait for a message while there is nothing else to do."""
@@ -56,7 +57,7 @@ class Assignment(msgspec.Struct, frozen=True):
 class Repairer:
     """Gaps in, events and states out. ``source`` is there once Kafka answers."""
 
-    def __init__(self, child: Child, assignments: Iterable[Assignment], bell: int) -> None:
+    def __init__(self, child: Child, assignments: Iterable[Assignment], polls: Iterable[Poll], bell: int) -> None:
         assert child.args.ring is not None, "the supervisor gives the repairer a ring"
         config = child.args.config
         self._child, self._page, self._bell = child, child.page, bell
@@ -68,15 +69,27 @@ class Repairer:
         for each in assignments:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
-            if each.host not in self._desks:
-                host = RestHost(rest, each.host, config.service.state_dir, lambda: doorbell.ring(bell))
-                self._desks[each.host] = Desk(host)
-            desk = self._desks[each.host]
+            desk = self._desk(rest, each.host)
             self._carried[each.plan.connection] = desk, rest, rest.series(each.plan)
             self._by_exchange.setdefault(each.plan.exchange, (desk, rest))
+        self._polls = [self._poll(poll) for poll in polls]
         self._chain = CandleChain()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
+
+    def _desk(self, rest: RestExchange, host: str) -> Desk:
+        if host not in self._desks:
+            state_dir = self._child.args.config.service.state_dir
+            self._desks[host] = Desk(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
+        return self._desks[host]
+
+    def _poll(self, poll: Poll) -> InterestPoll:
+        rest = load_rest(poll.exchange)
+        assert rest is not None, "the supervisor gives only polls that its venue answers"
+        received = {symbol: self._page[polled("stream_last_ns", poll.exchange, symbol)] for symbol in poll.symbols}
+        made = InterestPoll(poll.exchange, received, rest, time.monotonic())
+        self._desk(rest, poll.host).add(made)
+        return made
 
     def run(self) -> int:
         source = self._open()
@@ -197,6 +210,13 @@ class Repairer:
             desk.bad_answers = 0
             page["candle_checks_dropped_total"] += desk.dropped
             desk.dropped = 0
+        for poll in self._polls:
+            poll.look(time.time_ns())
+            page["poll_errors_total"] += poll.errors
+            poll.errors = 0
+            for symbol, asked in poll.asked.items():
+                page[polled("stream_state", poll.exchange, symbol)] = asked.state
+                page[polled("stream_last_ns", poll.exchange, symbol)] = asked.received_ns
         self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
 
     def _leave(self, source: GapSource | None) -> None:
@@ -212,9 +232,10 @@ class Repairer:
 
 def main(child: Child) -> int:
     assignments = msgspec.convert(child.args.options["assignments"], tuple[Assignment, ...])
+    polls = msgspec.convert(child.args.options.get("polls", ()), tuple[Poll, ...])
     bell = doorbell.create()
     try:
-        return Repairer(child, assignments, bell).run()
+        return Repairer(child, assignments, polls, bell).run()
     finally:
         os.close(bell)
 

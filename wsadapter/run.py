@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 DEMO_STREAMS: Final = (
     "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker",
+    "open_interest",
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
 MARKET_RATE: Final = 1000

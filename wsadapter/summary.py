@@ -97,6 +97,12 @@ def _total(pages: Iterable[Counters], field: str) -> int:
     return sum(page.get(field, 0) for page in pages)
 
 
+def _polled(pages: Iterable[Counters], stream: str) -> int:
+    """What comes by REST only; its cells have another label behind that of the stream."""
+    begins = f'polled_total{{stream="{stream}",'
+    return sum(count for page in pages for field, count in page.items() if field.startswith(begins))
+
+
 def _query(clickhouse: ClickHouse, sql: str) -> list[list[str]]:
     """Rows of text."""
     address = f"{clickhouse.url}/?{urllib.parse.urlencode({'query': sql + ' FORMAT TabSeparated'})}"
@@ -144,11 +150,12 @@ def collect(
         label = f'{{stream="{spec.name}"}}'
         rows, rows_final = counts[spec.name]
         repaired = _total(counted.repairer, f"repaired_total{label}")
-        published = _total(ingests, f"events_total{label}") + repaired
+        polled = _polled(counted.repairer, spec.name)
+        published = _total(ingests, f"events_total{label}") + repaired + polled
         accounts.append(
             Account(
                 table=spec.name,
-                sent=None if venue is None else venue.get(f"sent_total{label}", 0),
+                sent=None if venue is None or polled else venue.get(f"sent_total{label}", 0),
                 published=published,
                 repaired=repaired,
                 dropped=_total(ingests, f"ring_dropped_total{label}"),

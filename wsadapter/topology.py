@@ -17,6 +17,7 @@ from wsadapter.config import Config, Feed
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.interest_poll import Poll
 from wsadapter.rings import Rings
 
 INGEST, REPAIRER, SERIALIZER, CONSUMER, MONITOR, STAND_IN = 10, 15, 20, 30, 40, 50
@@ -105,19 +106,34 @@ def _repairer(config: Config, connections: Sequence[ConnectionPlan], rings: Ring
         for plan in connections
         if (host := _rest_host(_feed_of(config, plan)))
     ]
-    hosts = dict.fromkeys(stats_fields.host_label(each["host"]) for each in assignments)
+    asked = polls(config)
+    bases = (*(each["host"] for each in assignments), *(poll.host for poll in asked))
+    hosts = dict.fromkeys(stats_fields.host_label(base) for base in bases)
+    symbols = [(poll.exchange, symbol) for poll in asked for symbol in poll.symbols]
     return ChildSpec(
         name="repairer",
         role="repairer",
         module="wsadapter.repairer",
-        page_fields=stats_fields.repairer(hosts),
+        page_fields=stats_fields.repairer(hosts, symbols),
         stop_group=REPAIRER,
         essential=False,
         heartbeat_deadline=60.0,  # it asks Kafka for offsets, which may take its time
         ring=rings.refs[REPAIR],
-        options={"assignments": assignments},
+        options={"assignments": assignments, "polls": msgspec.to_builtins(asked)},
         fingerprint=_fingerprint(config.service, config.kafka, config.process_of("repairer")),
     )
+
+
+def polls(config: Config) -> list[Poll]:
+    """Whom the repairer asks for open interest. A symbol of several feeds is asked for once."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    taken: set[tuple[str, str]] = set()
+    for feed in config.feed:
+        if "open_interest" in feed.streams and (host := _rest_host(feed)):
+            fresh = [symbol for symbol in feed.symbols if (feed.exchange, symbol) not in taken]
+            taken |= {(feed.exchange, symbol) for symbol in fresh}
+            found.setdefault((feed.exchange, host), {}).update(dict.fromkeys(fresh))
+    return [Poll(*key, tuple(symbols)) for key, symbols in found.items() if symbols]
 
 
 def _rest_host(feed: Feed) -> str:

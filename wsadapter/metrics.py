@@ -64,6 +64,8 @@ HELP: Final[Mapping[str, str]] = {
     "out_of_order_total": "Events whose id was not above the highest one: repeats and late ones.",
     "outstanding": "Messages produced and not yet acknowledged.",
     "paused": "1 when the consumer does not read this stream's topic.",
+    "instrument_failures_total": "Instruments that could not be fetched or inserted; it is tried again.",
+    "instrument_rows_total": "Rows inserted into the table instrument.",
     "poll_errors_total": "Answers about open interest that were refused or could not be read.",
     "produced_total": "Messages handed to the Kafka client, those that are sent again included.",
     "queries_total": "Requests that the embedded service answered.",

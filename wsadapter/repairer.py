@@ -28,6 +28,7 @@ from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.exchanges.rest import UNREPAIRABLE, RestExchange, Series
 from wsadapter.gap_events import next_state
 from wsadapter.gap_source import GapSource
+from wsadapter.instruments import InstrumentPoll, InstrumentTable
 from wsadapter.interest_poll import InterestPoll, Poll
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
@@ -73,6 +74,10 @@ class Repairer:
             self._carried[each.plan.connection] = desk, rest, rest.series(each.plan)
             self._by_exchange.setdefault(each.plan.exchange, (desk, rest))
         self._polls = [self._poll(poll) for poll in polls]
+        self._instruments = InstrumentTable(config.clickhouse)
+        self._instrument_polls = [InstrumentPoll(exchange, rest) for exchange, (_, rest) in self._by_exchange.items()]
+        for poll in self._instrument_polls:
+            self._by_exchange[poll.exchange][0].add(poll)
         self._chain = CandleChain()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
@@ -88,7 +93,9 @@ class Repairer:
         assert rest is not None, "the supervisor gives only polls that its venue answers"
         received = {symbol: self._page[polled("stream_last_ns", poll.exchange, symbol)] for symbol in poll.symbols}
         made = InterestPoll(poll.exchange, received, rest, time.monotonic())
-        self._desk(rest, poll.host).add(made)
+        desk = self._desk(rest, poll.host)
+        desk.add(made)
+        self._by_exchange.setdefault(poll.exchange, (desk, rest))
         return made
 
     def run(self) -> int:
@@ -102,6 +109,7 @@ class Repairer:
             self._settle(source)
             self._begin(source)
             self._work()
+            self._keep_instruments()
             self._show(source)
             if busy or asking:
                 self._child.wait([self._bell], BUSY_SECONDS if busy else IDLE_SECONDS)
@@ -194,6 +202,19 @@ class Repairer:
             if (suspects := self._chain.add(candle)) is not None:
                 desk, rest = self._by_exchange[candle.exchange]
                 desk.add(CandleCheck(suspects, rest))
+
+    def _keep_instruments(self) -> None:
+        for poll in self._instrument_polls:
+            if poll.found:
+                self._instruments.put(poll.exchange, poll.found)
+                poll.found = []
+            self._page["instrument_failures_total"] += poll.errors
+            poll.errors = 0
+        table = self._instruments
+        table.turn(time.monotonic())
+        self._page["instrument_rows_total"] += table.rows
+        self._page["instrument_failures_total"] += table.failures
+        table.rows = table.failures = 0
 
     def _show(self, source: GapSource) -> None:
         page = self._page

@@ -143,7 +143,7 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
     return (
         *CHILD,
         "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
-        "poll_errors_total",
+        "poll_errors_total", "instrument_rows_total", "instrument_failures_total",
         *labelled("records_total", "stream", STREAM_WORDS),
         *labelled("repaired_total", "stream", STREAM_WORDS),
         *labelled("repairs_total", "state", REPAIR_STATES),

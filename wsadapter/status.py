@@ -255,6 +255,7 @@ def _repairer(reading: Reading) -> dict[str, Any]:
         "gaps_open": reading.get("gaps_open"),
         "repaired": _nonzero(reading.by("repaired_total")),
         "polled": _nonzero(reading.by("polled_total")),
+        "instrument_rows": reading.get("instrument_rows_total"),
         "poll_errors": reading.get("poll_errors_total"),
         "repairs": _nonzero(reading.by("repairs_total")),
         "candle_checks": reading.get("candle_checks_total"),

@@ -18,7 +18,7 @@ import msgspec
 from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 
-from wsadapter import doorbell
+from wsadapter import backfill, doorbell
 from wsadapter.candle_chain import CandleChain
 from wsadapter.candle_check import CandleCheck
 from wsadapter.errors import ServiceUnavailable
@@ -28,16 +28,16 @@ from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.exchanges.rest import UNREPAIRABLE, RestExchange, Series
 from wsadapter.gap_events import next_state
 from wsadapter.gap_source import GapSource
-from wsadapter.instruments import InstrumentPoll, InstrumentTable
-from wsadapter.interest_poll import InterestPoll, Poll
+from wsadapter.interest_poll import Poll
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
 from wsadapter.mending import GapRepair, series_of
 from wsadapter.pb import market_pb2
 from wsadapter.repair_desk import Desk
 from wsadapter.repair_outlet import Outlet
+from wsadapter.repair_polls import Polls
 from wsadapter.rest_host import RestHost
-from wsadapter.stats_fields import host_label, polled
+from wsadapter.stats_fields import host_label
 
 IDLE_SECONDS: Final = 0.5
 """Longest wait for a message while there is nothing else to do."""
@@ -55,10 +55,25 @@ class Assignment(msgspec.Struct, frozen=True):
     host: str
 
 
+class History(msgspec.Struct, frozen=True):
+    """Whom to ask for what a feed has not recorded."""
+
+    feed: str
+    exchange: str
+    host: str
+
+
 class Repairer:
     """Gaps in, events and states out. ``source`` is there once Kafka answers."""
 
-    def __init__(self, child: Child, assignments: Iterable[Assignment], polls: Iterable[Poll], bell: int) -> None:
+    def __init__(
+        self,
+        child: Child,
+        assignments: Iterable[Assignment],
+        polls: Iterable[Poll],
+        histories: Iterable[History],
+        bell: int,
+    ) -> None:
         assert child.args.ring is not None, "the supervisor gives the repairer a ring"
         config = child.args.config
         self._child, self._page, self._bell = child, child.page, bell
@@ -73,30 +88,30 @@ class Repairer:
             desk = self._desk(rest, each.host)
             self._carried[each.plan.connection] = desk, rest, rest.series(each.plan)
             self._by_exchange.setdefault(each.plan.exchange, (desk, rest))
-        self._polls = [self._poll(poll) for poll in polls]
-        self._instruments = InstrumentTable(config.clickhouse)
-        self._instrument_polls = [InstrumentPoll(exchange, rest) for exchange, (_, rest) in self._by_exchange.items()]
-        for poll in self._instrument_polls:
-            self._by_exchange[poll.exchange][0].add(poll)
+        self._feeds: dict[str, tuple[Desk, RestExchange]] = {}
+        for history in histories:
+            if (rest := load_rest(history.exchange)) is not None:
+                found = self._feeds[history.feed] = self._desk(rest, history.host), rest
+                self._by_exchange.setdefault(history.exchange, found)
+        self._polls = Polls(child.page, config.clickhouse)
+        for poll in polls:
+            self._polls.interest(poll, *self._by_host(poll))
+        for exchange, (desk, rest) in self._by_exchange.items():
+            self._polls.instruments(exchange, desk, rest)
         self._chain = CandleChain()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
+
+    def _by_host(self, poll: Poll) -> tuple[Desk, RestExchange]:
+        rest = load_rest(poll.exchange)
+        assert rest is not None, "the supervisor gives only polls that its venue answers"
+        return self._desk(rest, poll.host), rest
 
     def _desk(self, rest: RestExchange, host: str) -> Desk:
         if host not in self._desks:
             state_dir = self._child.args.config.service.state_dir
             self._desks[host] = Desk(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
         return self._desks[host]
-
-    def _poll(self, poll: Poll) -> InterestPoll:
-        rest = load_rest(poll.exchange)
-        assert rest is not None, "the supervisor gives only polls that its venue answers"
-        received = {symbol: self._page[polled("stream_last_ns", poll.exchange, symbol)] for symbol in poll.symbols}
-        made = InterestPoll(poll.exchange, received, rest, time.monotonic())
-        desk = self._desk(rest, poll.host)
-        desk.add(made)
-        self._by_exchange.setdefault(poll.exchange, (desk, rest))
-        return made
 
     def run(self) -> int:
         source = self._open()
@@ -109,7 +124,7 @@ class Repairer:
             self._settle(source)
             self._begin(source)
             self._work()
-            self._keep_instruments()
+            self._polls.turn(time.monotonic(), time.time_ns())
             self._show(source)
             if busy or asking:
                 self._child.wait([self._bell], BUSY_SECONDS if busy else IDLE_SECONDS)
@@ -158,12 +173,26 @@ class Repairer:
         if not source.caught_up or not self._outlet.settled:
             return
         for gap in source.fresh():
+            if gap.connection.startswith(backfill.PREFIX):
+                self._begin_backfill(gap)
+                continue
             desk, rest, carried = self._carried.get(gap.connection, (None, None, []))
             if desk is None or rest is None or not (series := series_of(gap, carried)):
-                self._outlet.put([next_state(gap, UNREPAIRABLE)])
-                self._state(gap, UNREPAIRABLE, {})
+                self._give_up(gap)
                 continue
             desk.add(GapRepair(gap, rest, series, self._kafka, time.monotonic()))
+
+    def _begin_backfill(self, gap: Gap) -> None:
+        rests = {feed: rest for feed, (_, rest) in self._feeds.items()}
+        job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic())
+        if job is None:
+            self._give_up(gap)
+        else:
+            self._feeds[gap.connection.removeprefix(backfill.PREFIX)][0].add(job)
+
+    def _give_up(self, gap: Gap) -> None:
+        self._outlet.put([next_state(gap, UNREPAIRABLE)])
+        self._state(gap, UNREPAIRABLE, {})
 
     def _work(self) -> None:
         for desk in self._desks.values():
@@ -203,19 +232,6 @@ class Repairer:
                 desk, rest = self._by_exchange[candle.exchange]
                 desk.add(CandleCheck(suspects, rest))
 
-    def _keep_instruments(self) -> None:
-        for poll in self._instrument_polls:
-            if poll.found:
-                self._instruments.put(poll.exchange, poll.found)
-                poll.found = []
-            self._page["instrument_failures_total"] += poll.errors
-            poll.errors = 0
-        table = self._instruments
-        table.turn(time.monotonic())
-        self._page["instrument_rows_total"] += table.rows
-        self._page["instrument_failures_total"] += table.failures
-        table.rows = table.failures = 0
-
     def _show(self, source: GapSource) -> None:
         page = self._page
         page["broker_up"] = int(source.broker_up)
@@ -231,13 +247,6 @@ class Repairer:
             desk.bad_answers = 0
             page["candle_checks_dropped_total"] += desk.dropped
             desk.dropped = 0
-        for poll in self._polls:
-            poll.look(time.time_ns())
-            page["poll_errors_total"] += poll.errors
-            poll.errors = 0
-            for symbol, asked in poll.asked.items():
-                page[polled("stream_state", poll.exchange, symbol)] = asked.state
-                page[polled("stream_last_ns", poll.exchange, symbol)] = asked.received_ns
         self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
 
     def _leave(self, source: GapSource | None) -> None:
@@ -254,9 +263,10 @@ class Repairer:
 def main(child: Child) -> int:
     assignments = msgspec.convert(child.args.options["assignments"], tuple[Assignment, ...])
     polls = msgspec.convert(child.args.options.get("polls", ()), tuple[Poll, ...])
+    histories = msgspec.convert(child.args.options.get("feeds", ()), tuple[History, ...])
     bell = doorbell.create()
     try:
-        return Repairer(child, assignments, polls, bell).run()
+        return Repairer(child, assignments, polls, histories, bell).run()
     finally:
         os.close(bell)
 

@@ -107,7 +107,7 @@ def _repairer(config: Config, connections: Sequence[ConnectionPlan], rings: Ring
         if (host := _rest_host(_feed_of(config, plan)))
     ]
     asked = polls(config)
-    bases = (*(each["host"] for each in assignments), *(poll.host for poll in asked))
+    bases = (*(each["host"] for each in assignments), *(each["host"] for each in histories(config)))
     hosts = dict.fromkeys(stats_fields.host_label(base) for base in bases)
     symbols = [(poll.exchange, symbol) for poll in asked for symbol in poll.symbols]
     return ChildSpec(
@@ -119,9 +119,15 @@ def _repairer(config: Config, connections: Sequence[ConnectionPlan], rings: Ring
         essential=False,
         heartbeat_deadline=60.0,  # it asks Kafka for offsets, which may take its time
         ring=rings.refs[REPAIR],
-        options={"assignments": assignments, "polls": msgspec.to_builtins(asked)},
+        options={"assignments": assignments, "polls": msgspec.to_builtins(asked), "feeds": histories(config)},
         fingerprint=_fingerprint(config.service, config.kafka, config.process_of("repairer")),
     )
+
+
+def histories(config: Config) -> list[dict[str, str]]:
+    """The feeds whose history can be asked for, and whom."""
+    hosts = ((feed, _rest_host(feed)) for feed in config.feed)
+    return [{"feed": feed.name, "exchange": feed.exchange, "host": host} for feed, host in hosts if host]
 
 
 def polls(config: Config) -> list[Poll]:

@@ -26,7 +26,7 @@ Counters = Mapping[str, int]
 
 
 class Account(Struct, frozen=True):
-    """One table's account, in events. ``sent`` is None when the venue is not ours to ask."""
+    """One table's account, in events. ``sent`` is None when the venue is not ours to ask, and of what is asked for."""
 
     table: str
     sent: int | None
@@ -202,10 +202,10 @@ def show(summary: Summary, console: Console) -> None:
     for a in summary.accounts:
         if not (a.sent or a.published or a.rows):
             continue
-        cells = [a.sent] if known else []
-        cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.repaired, a.waiting]
+        sent = [] if not known else ["-" if a.sent is None else f"{a.sent:,}"]
+        cells = [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.repaired, a.waiting]
         cells += [a.lost, a.duplicates]
-        table.add_row(a.table, *(f"{cell:,}" for cell in cells if cell is not None))
+        table.add_row(a.table, *sent, *(f"{cell:,}" for cell in cells))
     console.print(table)
     gaps = " ".join(f"{cause}={count}" for cause, count in summary.gaps.items()) or "none"
     rows = sum(a.rows_final for a in summary.accounts)

@@ -84,7 +84,7 @@ def test_what_cannot_be_meant(config: Config, changes: dict[str, object]) -> Non
 def test_exit_codes(tmp_path: Path) -> None:
     path = tmp_path / "wsadapter.toml"
     path.write_text(FEEDS + '[monitor]\nlisten = "127.0.0.1:1"\n')
-    assert run("backfill", "--config", str(path)).code == ExitCode.USAGE
-    assert run("backfill", "--config", str(path), "--since", "soon").code == ExitCode.USAGE
-    nobody = run("backfill", "--config", str(path), "--since", "1h")
-    assert (nobody.code, nobody.out) == (ExitCode.UNAVAILABLE, "")
+    assert run(tmp_path, "backfill", "--config", str(path)).returncode == ExitCode.USAGE
+    assert run(tmp_path, "backfill", "--config", str(path), "--since", "soon").returncode == ExitCode.USAGE
+    nobody = run(tmp_path, "backfill", "--config", str(path), "--since", "1h")
+    assert (nobody.returncode, nobody.stdout) == (ExitCode.UNAVAILABLE, "")

@@ -27,11 +27,13 @@ REQUESTED, LIVE, STALE, REFUSED = 0, 2, 3, 4
 
 
 class Poll(Struct, frozen=True):
-    """What a host is asked for, as the repairer is told of it."""
+    """What a host is asked for, as the repairer is told of it. ``received``: when each was answered last in an earlier
+    run, 0 = never."""
 
     exchange: str
     host: str
     symbols: tuple[str, ...]
+    received: tuple[int, ...]
 
 
 class Asked(Struct):

@@ -19,8 +19,11 @@ class Polls:
         self._table = InstrumentTable(clickhouse)
 
     def interest(self, poll: Poll, desk: Desk, rest: RestExchange) -> None:
-        """Symbols of one host. When each was answered last is in the page, whoever wrote it there."""
-        received = {symbol: self._page[polled("stream_last_ns", poll.exchange, symbol)] for symbol in poll.symbols}
+        """Symbols of one host. When each was answered last is in the page, if it was in this run."""
+        received = {
+            symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
+            for symbol, before in zip(poll.symbols, poll.received, strict=True)
+        }
         self._interests.append(InterestPoll(poll.exchange, received, rest, time.monotonic()))
         desk.add(self._interests[-1])
 

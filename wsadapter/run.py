@@ -163,10 +163,13 @@ class Run:
         return self._unfinished and any(spec.name == name and spec.role in ROAD for spec in self.specs)
 
     def remember(self) -> None:
-        """Keep when each connection last received, for the first gap of the next run."""
+        """Keep when each connection last received, and what is polled, for the first gap of the next run."""
         connections = [spec.name for spec in self.specs if spec.role == "ingest"]
         pages = self.counters("ingest")
-        self.received.keep({name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)})
+        received = {name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)}
+        polled = (cell for page in self.counters("repairer") for cell in page.items())
+        begins = "stream_last_ns"
+        self.received.keep(received | {f.removeprefix(begins): at for f, at in polled if f.startswith(begins)})
 
 
 def run(options: RunOptions) -> int:

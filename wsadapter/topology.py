@@ -50,10 +50,14 @@ def specs(
     stand_ins: Sequence[ChildSpec],
     supervisor_pid: int,
 ) -> tuple[ChildSpec, ...]:
-    """All children of a run. ``previous_receive_ns``: when a connection last received in an earlier run, 0 = never."""
+    """All children of a run. ``previous_receive_ns``: when a connection (or what is polled, by the labels of its cell)
+    last received in an earlier run, 0 = never."""
     road = (
         *(_ingest(config, plan, rings, previous_receive_ns(plan.connection)) for plan in connections),
-        *(_repairer(config, connections, rings) for _ in range(config.process_of("repairer").count)),
+        *(
+            _repairer(config, connections, rings, previous_receive_ns)
+            for _ in range(config.process_of("repairer").count)
+        ),
         *(_serializer(config, rings, number) for number in range(config.process_of("serializer").count)),
         *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
     )
@@ -100,13 +104,15 @@ def ring_names(config: Config, connections: Iterable[ConnectionPlan]) -> list[st
     return [*(plan.connection for plan in connections), *repairs]
 
 
-def _repairer(config: Config, connections: Sequence[ConnectionPlan], rings: Rings) -> ChildSpec:
+def _repairer(
+    config: Config, connections: Sequence[ConnectionPlan], rings: Rings, previous_receive_ns: Callable[[str], int]
+) -> ChildSpec:
     assignments = [
         {"plan": msgspec.to_builtins(plan), "host": host}
         for plan in connections
         if (host := _rest_host(_feed_of(config, plan)))
     ]
-    asked = polls(config)
+    asked = polls(config, previous_receive_ns)
     bases = (*(each["host"] for each in assignments), *(each["host"] for each in histories(config)))
     hosts = dict.fromkeys(stats_fields.host_label(base) for base in bases)
     symbols = [(poll.exchange, symbol) for poll in asked for symbol in poll.symbols]
@@ -130,7 +136,7 @@ def histories(config: Config) -> list[dict[str, str]]:
     return [{"feed": feed.name, "exchange": feed.exchange, "host": host} for feed, host in hosts if host]
 
 
-def polls(config: Config) -> list[Poll]:
+def polls(config: Config, previous_receive_ns: Callable[[str], int]) -> list[Poll]:
     """Whom the repairer asks for open interest. A symbol of several feeds is asked for once."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     taken: set[tuple[str, str]] = set()
@@ -139,7 +145,11 @@ def polls(config: Config) -> list[Poll]:
             fresh = [symbol for symbol in feed.symbols if (feed.exchange, symbol) not in taken]
             taken |= {(feed.exchange, symbol) for symbol in fresh}
             found.setdefault((feed.exchange, host), {}).update(dict.fromkeys(fresh))
-    return [Poll(*key, tuple(symbols)) for key, symbols in found.items() if symbols]
+    return [
+        Poll(*key, tuple(symbols), tuple(previous_receive_ns(stats_fields.polled("", key[0], s)) for s in symbols))
+        for key, symbols in found.items()
+        if symbols
+    ]
 
 
 def _rest_host(feed: Feed) -> str:

@@ -73,6 +73,7 @@ def test_open_interest_is_asked_for_once(tmp_path: Path) -> None:
     (spec,) = repairers(config)
     asked = [(each["host"], *each["symbols"]) for each in spec.options["polls"]]
     assert asked == [("https://fapi.binance.com", "BTCUSDT", "ETHUSDT")]
+    assert [each["received"] for each in spec.options["polls"]] == [(0, 0)]
     polled = [("binance", "BTCUSDT"), ("binance", "ETHUSDT")]
     assert spec.page_fields == stats_fields.repairer(["fapi.binance.com"], polled)
     assert not [line for line in configuration.warnings(config) if "open_interest" in line]

@@ -197,8 +197,9 @@ def warnings(config: Config) -> list[str]:
     for index, feed in enumerate(config.feed):
         if feed.ws_url and not feed.rest_url:
             found.append(f"feed[{index}].rest_url: not set beside ws_url, so gaps of this feed are not repaired")
-        if "open_interest" in feed.streams:
-            found.append(f"feed[{index}].streams: open_interest comes by REST and is not recorded yet")
+        unasked = (feed.ws_url and not feed.rest_url) or not config.process_of("repairer").count
+        if "open_interest" in feed.streams and unasked:
+            found.append(f"feed[{index}].streams: open_interest comes by REST, and nobody asks for it")
     return found
 
 

@@ -68,6 +68,9 @@ HELP: Final[Mapping[str, str]] = {
     "out_of_order_total": "Events whose id was not above the highest one: repeats and late ones.",
     "outstanding": "Messages produced and not yet acknowledged.",
     "paused": "1 when the consumer does not read this stream's topic.",
+    "instrument_failures_total": "Instruments that could not be fetched or inserted; it is tried again.",
+    "instrument_rows_total": "Rows inserted into the table instrument.",
+    "poll_errors_total": "Answers about open interest that were refused or could not be read.",
     "produced_total": "Messages handed to the Kafka client, those that are sent again included.",
     "queries_total": "Requests that the embedded service answered.",
     "rebalances_total": "Changes of the partitions that this consumer has.",
@@ -107,6 +110,9 @@ HELP: Final[Mapping[str, str]] = {
 
 ZERO_UNTIL_COUNTED: Final = ("spool_bytes", "gap_missing_total", "repaired_total")
 """Exposed as 0 when no page has the cell: a dashboard's alert needs the series."""
+
+_BESIDE: Final[Mapping[str, str]] = {"polled_total": "events_total"}
+"""Cells that are exposed under another cell's name; their own is another for the sake of those who sum cells up."""
 
 _RENAMED: Final[Mapping[str, str]] = {"state": "child_state", "started_ns": "child_start_time_ns"}
 
@@ -212,6 +218,7 @@ def _page(found: Families, reading: Reading, labels: Labels) -> None:
         found.add_histogram(name, labels, buckets, total, count)
     for field, value in reading.cells.items():
         name, own = parse_field(field)
+        name = _BESIDE.get(name, name)
         if _exposed(name) in HELP:
             # the supervisor's cells are about its children: their labels are in the field
             _cell(found, name, dict(own) if name.startswith("child_") else {**labels, **dict(own)}, value)

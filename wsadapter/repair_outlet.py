@@ -7,26 +7,26 @@ from collections import deque
 from collections.abc import Iterable
 
 from wsadapter.banks import Banks
-from wsadapter.events import Event, Gap
+from wsadapter.events import Event, Gap, OpenInterest
 from wsadapter.lifecycle import RingRef
 from wsadapter.records import encode
 from wsadapter.ring import RingWriter
 from wsadapter.stats import StatsPage
-from wsadapter.stats_fields import REPAIR_PUBLISHED
+from wsadapter.stats_fields import polled, repair_published
 from wsadapter.streams import BY_EVENT
 
 
 class Outlet:
-    """Cells: ``records_total`` of everything, ``repaired_total`` of events that were fetched again; they move with the
-    ring's tail."""
+    """Cells: ``records_total`` of everything, ``polled_total`` of what comes by REST only, ``repaired_total`` of what
+    was fetched again; they move with the ring's tail."""
 
     def __init__(self, ref: RingRef, page: StatsPage) -> None:
         self._writer = RingWriter.attach(ref.name)
-        self._banks = Banks(page, REPAIR_PUBLISHED, self._writer.tail)
+        self._banks = Banks(page, repair_published(page.fields), self._writer.tail)
         self._publish = self._banks.publication(self._writer, ref.doorbell_fd)
-        self._cells, index = self._banks.cells, self._banks.index
-        self._records = {event: index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
-        self._repaired = {event: index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
+        self._cells, self._index = self._banks.cells, self._banks.index
+        self._records = {event: self._index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
+        self._repaired = {event: self._index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
         self._kept: deque[Event] = deque()
 
     def put(self, events: Iterable[Event]) -> None:
@@ -43,7 +43,9 @@ class Outlet:
                 break
             self._kept.popleft()
             self._cells[self._records[type_]] += 1
-            if type_ is not Gap:
+            if type_ is OpenInterest:
+                self._cells[self._index(polled("polled_total", event.exchange))] += 1
+            elif type_ is not Gap:
                 self._cells[self._repaired[type_]] += 1
             written = True
         if written:

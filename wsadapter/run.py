@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 DEMO_STREAMS: Final = (
     "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker",
+    "open_interest",
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
 MARKET_RATE: Final = 1000
@@ -171,10 +172,13 @@ class Run:
         return self._unfinished and any(spec.name == name and spec.role in _OUTCOMES for spec in self.specs)
 
     def remember(self) -> None:
-        """Keep when each connection last received, for the first gap of the next run."""
+        """Keep when each connection last received, and what is polled, for the first gap of the next run."""
         connections = [spec.name for spec in self.specs if spec.role == "ingest"]
         pages = self.counters("ingest")
-        self.received.keep({name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)})
+        received = {name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)}
+        polled = (cell for page in self.counters("repairer") for cell in page.items())
+        begins = "stream_last_ns"
+        self.received.keep(received | {f.removeprefix(begins): at for f, at in polled if f.startswith(begins)})
 
 
 def run(options: RunOptions) -> int:

@@ -130,26 +130,42 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
-REPAIR_PUBLISHED: Final = (
-    *labelled("records_total", "stream", STREAM_WORDS),
-    *labelled("repaired_total", "stream", STREAM_WORDS),
-)
+REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total")
 """What the repairer counts as one with its ring's tail."""
 
 
-def repairer(hosts: Iterable[str]) -> tuple[str, ...]:
-    """``hosts``: whom it asks, as named in labels. ``records_total``: all that it wrote to its ring; ``gaps_open``:
-    those with an end that are not worked off."""
-    names = tuple(hosts)
+def repair_published(fields: Iterable[str]) -> tuple[str, ...]:
+    """Of a repairer's cells those that move with its ring's tail, in their order."""
+    return tuple(field for field in fields if field.partition("{")[0] in REPAIR_PUBLISHED)
+
+
+def polled(name: str, exchange: str, symbol: str = "") -> str:
+    """A cell about what is polled, of one symbol or of all."""
+    stream = f"{symbol.lower()}@openInterest" if symbol else "open_interest"
+    return f'{name}{{stream="{stream}",exchange="{exchange}"}}'
+
+
+def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """``hosts``: whom it asks, as named in labels; ``polls``: exchange and symbol whose open interest it asks for.
+    ``records_total``: all that it wrote to its ring, ``polled_total`` (exposed as ``events_total``) what of it was
+    polled; ``gaps_open``: those with an end that are not worked off."""
+    names, asked = tuple(hosts), tuple(polls)
     per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
                 "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_paused_seconds",
                 "rest_queue")  # fmt: skip
     return (
         *CHILD,
         "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
-        *banks.fields(REPAIR_PUBLISHED),
+        "poll_errors_total", "instrument_rows_total", "instrument_failures_total",
+        *banks.fields((
+            *labelled("records_total", "stream", STREAM_WORDS),
+            *labelled("repaired_total", "stream", STREAM_WORDS),
+            *(polled("polled_total", exchange) for exchange in dict.fromkeys(exchange for exchange, _ in asked)),
+        )),
         *labelled("repairs_total", "state", REPAIR_STATES),
         *(field for name in per_host for field in labelled(name, "host", names)),
+        *labelled("gaps_total", "cause", ("stale", "restart")),
+        *(polled(name, *each) for name in ("stream_state", "stream_last_ns") for each in asked),
     )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ Counters = Mapping[str, int]
 
 
 class Account(Struct, frozen=True):
-    """One table's account, in events. ``sent`` is None when the venue is not ours to ask."""
+    """One table's account, in events. ``sent`` is None when the venue is not ours to ask, and of what is asked for."""
 
     table: str
     sent: int | None
@@ -103,6 +103,12 @@ def _total(pages: Iterable[Counters], field: str) -> int:
     return sum(page.get(field, 0) for page in pages)
 
 
+def _polled(pages: Iterable[Counters], stream: str) -> int:
+    """What comes by REST only; its cells have another label behind that of the stream."""
+    begins = f'polled_total{{stream="{stream}",'
+    return sum(count for page in pages for field, count in page.items() if field.startswith(begins))
+
+
 def _query(clickhouse: ClickHouse, sql: str) -> list[list[str]]:
     """Rows of text."""
     address = f"{clickhouse.url}/?{urllib.parse.urlencode({'query': sql + ' FORMAT TabSeparated'})}"
@@ -152,11 +158,12 @@ def collect(
         natural = spec.name == "liquidation"  # copies of these may get as far as the table, and are one row there
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         repaired = _total(counted.repairer, f"repaired_total{label}")
-        published = _total(ingests, f"events_total{label}") + repaired
+        polled = _polled(counted.repairer, spec.name)
+        published = _total(ingests, f"events_total{label}") + repaired + polled
         accounts.append(
             Account(
                 table=spec.name,
-                sent=None if venue is None else venue.get(f"sent_total{label}", 0),
+                sent=None if venue is None or polled else venue.get(f"sent_total{label}", 0),
                 published=published,
                 repaired=repaired,
                 dropped=_total(ingests, f"ring_dropped_total{label}"),
@@ -207,11 +214,11 @@ def show(summary: Summary, console: Console) -> None:
     for a in summary.accounts:
         if not (a.sent or a.published or a.rows):
             continue
-        cells = [a.sent] if known else []
-        cells += [a.published, a.rows_final, a.open_candles, *([a.copies + a.twins] if twice else [])]
+        sent = [] if not known else ["-" if a.sent is None else f"{a.sent:,}"]
+        cells = [a.published, a.rows_final, a.open_candles, *([a.copies + a.twins] if twice else [])]
         cells += [a.dropped, a.rejected, a.missed, a.repaired, a.waiting]
         cells += [a.lost, a.duplicates]
-        table.add_row(a.table, *(f"{cell:,}" for cell in cells if cell is not None))
+        table.add_row(a.table, *sent, *(f"{cell:,}" for cell in cells))
     console.print(table)
     gaps = " ".join(f"{cause}={count}" for cause, count in summary.gaps.items()) or "none"
     rows = sum(a.rows_final for a in summary.accounts)

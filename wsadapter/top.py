@@ -107,13 +107,20 @@ def view(found: Status, before: Status | None) -> RenderableType:
 def _streams(found: Status, before: Status | None) -> Table:
     totals = found["totals"]
     table = _table("stream", "events/s", "events", "in Kafka", "rows", "rejected", "dropped")
-    for name in sorted({*totals["events"], *totals["accepted_rows"], *totals["sent"]}):
+    for name in sorted({*totals["events"], *totals["polled"], *totals["accepted_rows"], *totals["sent"]}):
         counts = [
             totals[key].get(name, 0) for key in ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
         ]
-        rate = _rate(found, before, lambda s, name=name: s["totals"]["events"].get(name, 0))  # type: ignore[misc]
+        counts[0] += totals["polled"].get(name, 0)
+        rate = _rate(found, before, lambda s, name=name: _events(s, name))  # type: ignore[misc]
         _row(table, name, rate, *counts)
     return table
+
+
+def _events(sample: Status, name: str) -> int:
+    """Received or polled."""
+    totals = sample["totals"]
+    return int(totals["events"].get(name, 0) + totals["polled"].get(name, 0))
 
 
 def _flow(found: Status, before: Status | None) -> Table:

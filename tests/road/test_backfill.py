@@ -44,17 +44,17 @@ def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Ite
 
 def test_a_range_is_fetched_once(site: Site, venue: VenueThread) -> None:
     market = venue.call(lambda made: made.floor.open("ETHUSDT"))
-    since = iso(venue.call(lambda made: made.clock.now_ms()) * 1_000_000)
-    for closed in (1, 2):
-        venue.call(lambda made: made.clock.end_minute_in(1))
-        eventually(lambda n=closed: venue.call(lambda made: len(market.candles.closed["1m"])) >= n, 30, "a candle")  # type: ignore[misc]
+    since = iso(time.time_ns())
     site.start().ready()
 
     def number(sql: str) -> int:
         return int(query(site.clickhouse, sql.replace("DB", site.database))[0][0])
 
     eventually(lambda: number("SELECT count() FROM DB.trade") > 100, 60, "trades")
-    until = iso(time.time_ns() - 1_000_000_000)
+    # a clock that is put forward would not do: there is no backfill of what our clock calls the future
+    eventually(lambda: venue.call(lambda made: len(market.candles.closed["1m"])) >= 1, 90, "a candle")
+    eventually(lambda: venue.call(lambda made: len(market.deals)) > 60, 90, "trades of the other one")
+    until = iso(time.time_ns() - 100_000_000)
 
     def backfilled(*arguments: str) -> list[dict[str, Any]]:
         done = site.command("backfill", "--since", str(since), "--until", str(until), *arguments, "--json")
@@ -65,7 +65,7 @@ def test_a_range_is_fetched_once(site: Site, venue: VenueThread) -> None:
 
     both = ("--symbol", "BTCUSDT", "--symbol", "ethusdt", "--stream", "trade")
     first = {one["symbol"]: one["fetched"] for one in backfilled(*both)}
-    assert first["ETHUSDT"] > 50
+    assert first["ETHUSDT"] > 40
     eventually(lambda: number("SELECT count() FROM DB.trade WHERE symbol = 'ETHUSDT'") == first["ETHUSDT"], 30, "rows")
     whole = "SELECT max(trade_number) - min(trade_number) + 1 - uniqExact(trade_number) FROM DB.trade WHERE symbol = "
     assert (number(whole + "'ETHUSDT'"), number(whole + "'BTCUSDT'")) == (0, 0)

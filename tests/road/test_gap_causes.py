@@ -32,7 +32,8 @@ def venue() -> Iterator[VenueThread]:
 @pytest.fixture
 def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
     feed = FEED.format(symbols='["BTCUSDT"]', url=venue.venue.url).replace('"book_ticker"]', '"mark_price"]')
-    extra = f"{feed}\n[ring]\ncapacity_bytes = {RING}\n"
+    # without a repairer: the gaps stay as ingest told them
+    extra = f"{feed}\n[ring]\ncapacity_bytes = {RING}\n[process.repairer]\ncount = 0\n"
     made = Site(tmp_path, kafka, clickhouse, extra, database=f"causes{os.getpid()}_{tmp_path.name[-1]}")
     yield made
     made.close()

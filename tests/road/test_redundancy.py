@@ -69,7 +69,7 @@ def test_either_ingest_and_the_serializer_killed_lose_and_double_nothing(site: S
             engine.url,
             "SELECT countIf(previous_update_id != before AND before != 0) FROM (SELECT previous_update_id, "
             "lagInFrame(last_update_id) OVER (PARTITION BY symbol ORDER BY last_update_id) AS before "
-            "FROM market.depth)",
+            "FROM market.depth WHERE source = 'WEBSOCKET')",
         )
         assert chain == [["0"]], "the chain of the books is whole"
         gaps = query(

@@ -156,7 +156,8 @@ def collect(
         label = f'{{stream="{spec.name}"}}'
         rows, rows_final = counts[spec.name]
         twin_feeds = any(_total(counted.serializer, f'copies_total{{stream="{s.name}"}}') for s in SPECS)
-        natural = spec.name == "liquidation"  # copies of these may get as far as the table, and are one row there
+        # copies of liquidations may get as far as the table, and are one row there
+        natural = twin_feeds and spec.name == "liquidation"
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         repaired = _total(counted.repairer, f"repaired_total{label}")
         polled = _polled(counted.repairer, spec.name)
@@ -171,11 +172,7 @@ def collect(
                 copies=_total(ingests, f"copies_total{label}"),
                 twins=_total(counted.serializer, f"copies_total{label}")
                 - (_total(counted.serializer, "open_candle_copies_total") if not_stored else 0)
-                + (
-                    max(0, _total(consumers, f"accepted_rows_total{label}") - rows_final)
-                    if natural and twin_feeds
-                    else 0
-                ),
+                + (max(0, _total(consumers, f"accepted_rows_total{label}") - rows_final) if natural else 0),
                 open_candles=(_total(ingests, "open_candles_total") if not_stored else 0),
                 rejected=rejected.get(spec.name, 0),
                 rows=rows,

@@ -51,7 +51,7 @@ from wsadapter.threads import Threads
 from wsadapter.topics import LINGER_MS, ensure_topics, producer_config, topic_name
 from wsadapter.twin_reader import TwinReader
 
-BATCH_RECORDS: Final = 16_384
+BATCH_RECORDS: Final = 8_192
 """Records of one ring in one cycle."""
 QUEUE: Final = {
     # Never full: a cycle starts with an empty queue. A full queue in mid-batch could reorder a partition.

@@ -23,14 +23,15 @@ def hops(figures: Mapping[str, dict[str, Any]]) -> list[Hop]:
     if micro is None:
         return made
     codec, ring = micro["codec_us"]["all"], micro["ring"]
-    known = codec["receive"] + codec["encode"] + ring["put_us"]
+    known = codec["receive"] + codec["publish"]
     if ingest := _best(figures.get("ingest", {}).get("ours")):
-        made.append(("ingest: socket, framing, session, counters", ingest - known, "ingest, blast, less the next four"))
+        made.append(
+            ("ingest: socket, framing, session, dispatch", ingest - known, "ingest, blast, less the next three")
+        )
     made += [
         ("ingest: decode JSON, typed", codec["bare"], "micro, bare decode"),
         ("ingest: checks, sequence, event", codec["receive"] - codec["bare"], "micro"),
-        ("ingest: encode the record", codec["encode"], "micro"),
-        ("ring: put", ring["put_us"], "micro, 110 bytes"),
+        ("ingest: encode, append and count the record", codec["publish"], "micro"),
         ("ring: poll", ring["poll_us"], "micro, 110 bytes"),
         ("serializer: record to key and protobuf", codec["build"], "micro"),
     ]

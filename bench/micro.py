@@ -23,14 +23,17 @@ from bench import bench_ring, frames
 from bench.accounts import median, percentile
 from bench.ingest import plan
 from bench.processes import PREFIX, BenchFailed
-from wsadapter import doorbell, ring
+from wsadapter import doorbell, ring, stats_fields
 from wsadapter.exchanges.binance import BinanceFutures
+from wsadapter.publisher import publisher
 from wsadapter.records import encode, messages
 from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
 from wsadapter.streams import BY_EVENT, BY_KIND
 
 RECORD_BYTES: Final = 110
 FRAMES: Final = 4000
+PUBLISH_CAPACITY: Final = 1 << 24
 EPOCH: Final = 1_790_771_371_858_000_000
 
 
@@ -80,7 +83,8 @@ def bare_decoder(samples: Mapping[str, bytes]) -> Callable[[Any], object]:
 
 def codec_costs(rounds: int) -> dict[str, dict[str, float]]:
     """us by kind of frame: ``bare`` typed decoding, ``receive`` (checks and event included), ``encode`` into a ring
-    record, ``build`` of key and value from it (all of a kind at once). ``all`` is the mix."""
+    record, ``publish`` it (encoded, appended and counted in one step), ``build`` key and value from it (all of a kind
+    at once). ``all`` is the mix."""
     venue = BinanceFutures(plan("ws://x", "all"))
     made = frames.tape().make(FRAMES, "all", frames.CHANNELS, True)
     bare = bare_decoder(dict(made))
@@ -97,9 +101,36 @@ def codec_costs(rounds: int) -> dict[str, dict[str, float]]:
             "bare": best_us(bare, payloads, rounds),
             "receive": best_us(lambda payload: venue.receive(payload, EPOCH), payloads, rounds, venue.open),
             "encode": best_us(encode, events, rounds),
+            "publish": publish_us(events, rounds),
             "build": best_us(functools.partial(_build, lists), [records], rounds) / len(records),
         }
     return found
+
+
+def publish_us(events: Sequence[Any], rounds: int) -> float:
+    """Into a ring that has room for all of them."""
+    name = f"wsadapter-{PREFIX}-publish"
+    ring.create(name, PUBLISH_CAPACITY, 1)
+    page = StatsPage.create(f"{name}-stats", stats_fields.ingest(()))
+    writer, reader = ring.RingWriter.attach(name), ring.RingReader.attach(name)
+    publish = publisher(writer, page, _no_room)
+
+    def hand_on() -> None:
+        writer.publish()
+        reader.position = reader.tail
+        reader.commit(reader.position)
+
+    try:
+        return best_us(publish, events, rounds, hand_on)
+    finally:
+        for each in (publish, writer, reader, page):
+            each.release()
+        Segment.unlink(name)
+        Segment.unlink(f"{name}-stats")
+
+
+def _no_room(event: Any) -> None:
+    """The end of a lap: the event is left out, which costs a benchmark nothing."""
 
 
 def _build(lists: dict[int, list[Any]], records: list[Any]) -> None:

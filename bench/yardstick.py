@@ -9,12 +9,13 @@ SETTINGS (JSON) are laid over what the client gives to `confluent_kafka.Producer
 import json
 import runpy
 import sys
+from importlib.util import find_spec
 from typing import Any
 
 
 def main() -> None:
     settings, script = json.loads(sys.argv[1]), sys.argv[2]
-    if settings:
+    if settings and find_spec("confluent_kafka") is not None:  # a client may have another library, and its settings
         import confluent_kafka
 
         class SameSettings(confluent_kafka.Producer):

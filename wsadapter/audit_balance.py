@@ -101,9 +101,9 @@ def sides(hop: str, stream: str, totals: Mapping[str, Any]) -> Sides:
         )
         return totals["decoded"], events, dropped + totals["too_large"]
     if hop == VENUE:
-        return count("sent"), count("events"), count("dropped")
+        return count("sent"), count("events"), count("dropped") + count("copies")
     if hop == KAFKA:
-        return count("events") + count("repair_records"), count("delivered"), count("not_sent")
+        return count("events") + count("repair_records"), count("delivered"), count("not_sent") + count("twins")
     fresh = count("consumed") - count("redelivered")
     if hop == CONSUMER:
         return count("delivered"), fresh, 0

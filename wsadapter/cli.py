@@ -226,6 +226,32 @@ def audit(
     return module.show_audit(_load(config_path or group_path, demo=True), scope, live, as_json)
 
 
+@command.command()
+@CONFIG
+@SINCE
+@click.option("--until", callback=_moment, metavar="DURATION|TIME", help="To then; now if not said.")
+@EXCHANGE
+@click.option("--feed", default="", help="Only this feed of the configuration.")
+@click.option(
+    "--symbol", "symbols", multiple=True, help="In the venue's text; several times for several. Else the feed's."
+)
+@click.option("--stream", "streams", multiple=True, help="kline, trade or funding_rate; else those of the feed.")
+@click.option("--interval", "intervals", multiple=True, help="Of kline; else those of the feed.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.pass_obj
+def backfill(
+    group_path: str | None, config_path: str | None, since: int | None, until: int | None, exchange: str, feed: str,
+    symbols: tuple[str, ...], streams: tuple[str, ...], intervals: tuple[str, ...], as_json: bool,
+) -> int:  # fmt: skip
+    """Have a range of time fetched over REST by the running instance, within its budget."""
+    from wsadapter.commands import backfill as module
+    from wsadapter.commands import backfill_arguments
+
+    config = _load(config_path or group_path, demo=True)
+    wishes = backfill_arguments.wishes_of(config, exchange, feed, symbols, streams, intervals, since, until)
+    return module.backfill(config, wishes, as_json)
+
+
 def _one_of(option: str, word: str, known: "Iterable[str]") -> None:
     if word and word not in known:
         raise click.UsageError(f"{option} must be one of: {' '.join(known)}")

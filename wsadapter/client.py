@@ -11,13 +11,15 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.connection import Connection, GivenUp, SubscriptionState
+from wsadapter.attempts import Attempts, OwnAttempts
+from wsadapter.connection import Connection, GivenUp
 from wsadapter.connection_config import ConnectionConfig, StreamConfig
 from wsadapter.dial import tls_context
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load
 from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.handler import EventHandler, Hooks
+from wsadapter.subscriptions import SubscriptionState
 
 __all__: Final = [
     "Client",
@@ -44,9 +46,16 @@ class ClientStats(Struct, frozen=True):
 
 class Client:
     """Create it inside a running event loop or outside; use it from one loop only. ``plan``: this connection only, in
-    place of all that the config needs."""
+    place of all that the config needs. ``attempts``: who grants its dials; without it, it keeps to the venue's limit by
+    itself."""
 
-    def __init__(self, config: ConnectionConfig, handler: object, plan: ConnectionPlan | None = None) -> None:
+    def __init__(
+        self,
+        config: ConnectionConfig,
+        handler: object,
+        plan: ConnectionPlan | None = None,
+        attempts: Attempts | None = None,
+    ) -> None:
         hooks = Hooks(handler)
         feed = config.feed()
         plans = [plan] if plan is not None else load(config.exchange).plan(feed)
@@ -54,7 +63,8 @@ class Client:
             raise ConfigError([("streams", "none of these is a WebSocket stream")])
         # reading the certificate store takes a third of a second
         tls = tls_context() if any(each.url.startswith("wss:") for each in plans) else None
-        self.connections = tuple(Connection(each, config, hooks, tls) for each in plans)
+        granting = attempts or OwnAttempts(load(config.exchange).attempt_limit)
+        self.connections = tuple(Connection(each, config, hooks, tls, granting) for each in plans)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def connect(self) -> None:
@@ -95,7 +105,7 @@ class Client:
         up = [connection.connected_ns for connection in self.connections]
         return ClientStats(
             datetime.fromtimestamp(max(up) / 1e9, UTC) if all(up) else None,
-            sum(connection.reconnects.total() for connection in self.connections),
+            sum(connection.losses for connection in self.connections),
             sum(connection.tally.messages for connection in self.connections),
             sum(connection.error_count for connection in self.connections),
             sum(

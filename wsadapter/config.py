@@ -48,7 +48,8 @@ class Service(Struct, frozen=True):
 
 
 class Feed(Struct, frozen=True):
-    """What to record of one exchange. ``max_reconnects`` 0 = no limit; ``depth_levels`` 0 = diffs."""
+    """What to record of one exchange. ``max_reconnects`` 0 = no limit; ``depth_levels`` 0 = diffs; ``rotate_after``:
+    longest life of a connection before the next one takes over, 0 = an hour less than the venue allows."""
 
     name: t.FeedName
     exchange: t.Exchange
@@ -63,6 +64,7 @@ class Feed(Struct, frozen=True):
     rest_url: t.RestUrl = ""
     reconnect_backoff: Annotated[t.Duration, Meta(ge=0.01, le=3600)] = 0.5
     max_reconnects: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    rotate_after: Annotated[t.Duration, Meta(ge=0, le=86_400)] = 0.0
     ping_interval: Annotated[t.Duration, Meta(ge=0.1, le=600)] = 10.0
     read_buffer_size: BufferSize = 64 * KIB
     write_buffer_size: BufferSize = 64 * KIB
@@ -193,12 +195,11 @@ def warnings(config: Config) -> list[str]:
     if config.clickhouse.password_file and url.scheme == "http" and not t.loopback(url.hostname or ""):
         found.append("clickhouse.url: the password travels over plain http")
     for index, feed in enumerate(config.feed):
-        if feed.redundancy > 1:
-            found.append(f"feed[{index}].redundancy: one connection is used, more are not implemented yet")
         if feed.ws_url and not feed.rest_url:
             found.append(f"feed[{index}].rest_url: not set beside ws_url, so gaps of this feed are not repaired")
-        if "open_interest" in feed.streams:
-            found.append(f"feed[{index}].streams: open_interest comes by REST and is not recorded yet")
+        unasked = (feed.ws_url and not feed.rest_url) or not config.process_of("repairer").count
+        if "open_interest" in feed.streams and unasked:
+            found.append(f"feed[{index}].streams: open_interest comes by REST, and nobody asks for it")
     return found
 
 

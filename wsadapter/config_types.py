@@ -213,8 +213,8 @@ def _secret_file(value: str) -> str:
 
 def _feed_name(value: str) -> str:
     _matching(r"[a-z0-9][a-z0-9_-]{0,31}", "1 to 32 of a-z 0-9 _ -, - and _ not first")(value)
-    if value.partition("-")[0] == "stats":
-        raise ValueError("stats is taken: its segments would be named like stats pages")
+    if (first := value.partition("-")[0]) in ("stats", "marks"):
+        raise ValueError(f"{first} is taken: there are segments of that name")
     return value
 
 

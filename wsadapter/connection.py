@@ -1,9 +1,10 @@
 """One connection plan kept alive: dial, subscribe, read, and again after every end, until stopped.
 
-Owns the exchange instance, its sessions (one at a time), the state of each subscription and all counters of the
-connection. Guarantees: after every reconnect the desired state is asked for anew; waits grow exponentially with full
-jitter, and start small again only after a connection that stood and delivered; what the venue asks (Retry-After, bans)
-is obeyed; a subscription that is not answered ends the session, one that is refused does not.
+Owns the exchange instance, its session, the state of each subscription and all counters of the connection; while a
+socket is exchanged for the next one (`wsadapter.rotation`) also that one. Guarantees: after every reconnect the desired
+state is asked for anew; waits grow exponentially with full jitter, and start small again only after a connection that
+stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is not answered ends the
+session, one that is refused does not.
 """
 
 import asyncio
@@ -13,39 +14,27 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable
-from enum import IntEnum
-from typing import Final
 
 from picows import WSCloseCode, WSProtocolError, WSTransport
 
+from wsadapter.attempts import BUSY_SECONDS, Attempts
 from wsadapter.backoff import Backoff
 from wsadapter.connection_config import ConnectionConfig
 from wsadapter.dial import DialFailed, Endpoint, dial
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.exchanges import load
-from wsadapter.exchanges.base import Acked, Bad, ConnectionPlan, Exchange, Refused
+from wsadapter.exchanges.base import Acked, Bad, ClosesSoon, ConnectionPlan, Exchange, Refused
 from wsadapter.handler import Hooks
 from wsadapter.log import Repeated
+from wsadapter.retries import Retries
+from wsadapter.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, Successor, due_in
+from wsadapter.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
 from wsadapter.session import Lost, Rules, Session, Tally
 from wsadapter.stale_watch import LOOK_SECONDS, StaleWatch
+from wsadapter.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.timers import Timers
 
-STABLE_SECONDS: Final = 10.0
-"""A connection that stood so long, and delivered, was a good one."""
-BANNED_SECONDS: Final = 120.0
-"""Pause after 403 and 418 that do not say how long: the venue's shortest ban."""
-
 logger = logging.getLogger(__name__)
-
-
-class SubscriptionState(IntEnum):
-    """As on the stats page. STALE: spoke or was acknowledged, and is silent for longer than such a stream is."""
-
-    REQUESTED = 0
-    ACKED = 1
-    LIVE = 2
-    STALE = 3
-    REFUSED = 4
 
 
 class GivenUp(ServiceUnavailable):
@@ -53,7 +42,9 @@ class GivenUp(ServiceUnavailable):
 
 
 class Connection:
-    """``tally``, ``decode_errors`` (by kind), ``refused`` and ``reconnects`` (by reason) only grow."""
+    """``attempts`` grants every dial. ``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason),
+    ``copies`` (events that two sockets brought, by stream word), ``dials`` and ``delayed`` (those that had to wait for
+    the venue's limit) only grow."""
 
     def __init__(
         self,
@@ -61,6 +52,7 @@ class Connection:
         config: ConnectionConfig,
         hooks: Hooks,
         tls: ssl.SSLContext | None,
+        attempts: Attempts,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.plan = plan
@@ -68,50 +60,54 @@ class Connection:
         self.tally = Tally()
         self.decode_errors: Counter[str] = Counter()
         self.reconnects: Counter[str] = Counter()
-        self.refused = 0
+        self.copies: Counter[str] = Counter()
+        self.refused = self.dials = self.delayed = 0
         self.connected_ns = 0
         """Since when the socket is up, 0 = it is not."""
         self.subscribed = asyncio.Event()
         """Set while every subscription of the socket has its answer."""
         self._config, self._hooks, self._tls, self._dice = config, hooks, tls, dice
-        self._backoff = Backoff(config.reconnect_backoff, config.reconnect_backoff_max)
+        self._attempts = attempts
+        self._retries = Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)
         self._stop = asyncio.Event()
         self._session: Session | None = None
-        self._states = dict.fromkeys(self.exchange.last_receive_ns, SubscriptionState.REQUESTED)
-        self._unanswered: set[str] = set()
-        self._at_open = dict(self.exchange.last_receive_ns)
-        """Receive times when the socket came up: what differs was received since, whatever the wall clock did."""
-        self._attempt = 0
-        """Losses since the last good connection: the exponent of the wait."""
-        self._failures = 0
-        """Attempts in a row that brought no event."""
+        self._asked = Subscriptions(self.exchange.last_receive_ns)
+        self._successor: Successor | None = None
+        """The next socket, while this one still delivers."""
         self._repeated = Repeated()
         self._watch = StaleWatch(plan.connection, self.exchange, hooks)
         self._look_failed: BaseException | None = None
 
     @property
+    def losses(self) -> int:
+        """Connections lost and attempts failed; a rotation is neither."""
+        return self.reconnects.total() - self.reconnects["rotation"]
+
+    @property
     def error_count(self) -> int:
-        return self.decode_errors.total() + self.refused + self.reconnects.total()
+        return self.decode_errors.total() + self.refused + self.losses
 
     def subscriptions(self) -> dict[str, tuple[SubscriptionState, int]]:
         """Name -> state and receive time of its last frame (0 = none yet)."""
-        received = self.exchange.last_receive_ns
-        return {name: (self._state(name, state), received[name]) for name, state in self._states.items()}
-
-    def _state(self, name: str, answered: SubscriptionState) -> SubscriptionState:
-        if answered is SubscriptionState.REFUSED:
-            return answered
-        if self._watch.is_stale(name):
-            return SubscriptionState.STALE
-        spoke = self.exchange.last_receive_ns[name] != self._at_open[name]
-        return SubscriptionState.LIVE if spoke else answered
+        received, asked, is_stale = self.exchange.last_receive_ns, self._asked, self._watch.is_stale
+        return {name: (asked.state(name, at, is_stale(name)), at) for name, at in received.items()}
 
     async def run(self) -> None:
         """Until `stop`; raises `GivenUp`, or what the handler raised."""
-        while not self._stop.is_set():
-            lost = await self._live()
-            if not self._stop.is_set():
-                await self._pause(lost)
+        successor: Successor | None = None
+        try:
+            while successor is not None or not self._stop.is_set():
+                lost = await self._live(successor)
+                successor, self._successor = self._successor, None
+                if successor is not None:
+                    self.reconnects[lost.reason] += 1
+                elif not self._stop.is_set():
+                    self.reconnects[lost.reason] += 1
+                    await self._pause(lost)
+        finally:
+            for left in (successor, self._successor):
+                if left is not None:
+                    await self._drop(left)
 
     def stop(self) -> None:
         """End gracefully: what the venue sent before it answers our CLOSE is still delivered."""
@@ -119,32 +115,49 @@ class Connection:
         if self._session is not None:
             self._session.close()
 
-    async def _live(self) -> Lost:
-        """One session from dial to end."""
+    async def _live(self, successor: Successor | None) -> Lost:
+        """One session from dial (or from the end of the one before it) to its own end."""
         timers = Timers(asyncio.get_running_loop())
-        self._session = session = Session(
-            self.exchange,
-            self._rules(),
-            self.tally,
-            {**self._hooks.events, Acked: self._on_acked, Refused: self._on_refused, Bad: self._on_bad},
-            lambda session: self._on_open(session, timers),
-            self._hooks.on_read_end,
-        )
         started = time.monotonic()
         try:
-            lost = await self._dial_and_read(session)
+            if successor is None:
+                self._session = Session(
+                    self.exchange,
+                    self._rules(),
+                    self.tally,
+                    self._dispatch(self._hooks.events, timers),
+                    lambda session: self._on_open(session, timers),
+                    self._hooks.on_read_end,
+                )
+                lost = await self._dial_and_read(self._session)
+            else:
+                started = successor.began
+                self._go_on_with(successor, timers)
+                lost = await successor.ended
         finally:
             timers.clear_all()
-            session.abort()
-            self._judge(self.connected_ns != 0, time.monotonic() - started)
-            self.connected_ns = 0
-            self.subscribed.clear()
+            if self._session is not None:
+                self._session.abort()
+            delivered = self.connected_ns != 0 and self.exchange.last_receive_ns != self._asked.at_open
+            self._retries.judge(delivered, time.monotonic() - started)
         if self._look_failed is not None:
             raise self._look_failed
-        if self._stop.is_set():
-            self._watch.end()
-        self._hooks.on_disconnected(lost.reason, time.time_ns())
+        await self._end(lost)
         return lost
+
+    async def _end(self, lost: Lost) -> None:
+        """A socket has ended: is there another one to go on with, and is anything missing between them?"""
+        next_one, planned = self._successor, lost.reason == "rotation"
+        if next_one is not None and not (next_one.subscribed and (planned or not self._stop.is_set())):
+            self._successor = None
+            await self._drop(next_one)
+        if self._successor is None or not (planned or self._successor.overlaps()):
+            self.connected_ns = 0
+            self.subscribed.clear()
+            if self._stop.is_set():
+                self._watch.end()
+            reason = "stopped" if planned and self._stop.is_set() else lost.reason
+            self._hooks.on_disconnected(reason, time.time_ns())
 
     async def _dial_and_read(self, session: Session) -> Lost:
         try:
@@ -165,7 +178,7 @@ class Connection:
         """None when told to stop meanwhile."""
         config = self._config
         endpoint = Endpoint(self.plan.url, config.connect_timeout, config.max_message_size, config.read_buffer_size)
-        dialing = asyncio.ensure_future(dial(endpoint, session, self._tls))
+        dialing = asyncio.ensure_future(self._dial_when_granted(endpoint, session))
         stopping = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait((dialing, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -176,38 +189,33 @@ class Connection:
                 dialing.cancel()
                 await asyncio.wait((dialing,))
 
+    async def _dial_when_granted(self, endpoint: Endpoint, session: Session) -> WSTransport:
+        waits = False
+        while wait := self._attempts.take():
+            if wait > BUSY_SECONDS and not waits:
+                waits = True
+                self.delayed += 1
+                logger.warning(
+                    "%s: the venue's limit of attempts is reached, %.1f s to wait", self.plan.connection, wait
+                )
+            await asyncio.sleep(wait)
+        self.dials += 1
+        return await dial(endpoint, session, self._tls)
+
     def _broken(self, error: WSProtocolError) -> Lost:
         """What picows itself found wrong with a frame."""
         if error.code == WSCloseCode.MESSAGE_TOO_BIG:
             return Lost("oversize", str(error))
         return Lost("protocol", str(error))
 
-    def _judge(self, was_up: bool, seconds: float) -> None:
-        """How good was it? Decides about giving up and about the next wait."""
-        if not was_up or self.exchange.last_receive_ns == self._at_open:
-            self._failures += 1
-            return
-        self._failures = 0
-        if seconds >= STABLE_SECONDS:
-            self._attempt = 0
-
-    def wait_after(self, lost: Lost) -> float:
-        """Seconds until the next attempt, one step further in the backoff."""
-        wait = self._backoff.delay(self._attempt, self._dice)
-        self._attempt += 1
-        if lost.retry_after is not None:
-            return max(wait, lost.retry_after)
-        return max(wait, BANNED_SECONDS) if lost.reason in ("http_403", "http_418") else wait
-
     async def _pause(self, lost: Lost) -> None:
-        self.reconnects[lost.reason] += 1
         if lost.reason == "oversize":
             self._on_bad(Bad("oversize", lost.detail))
-        if 0 < self._config.max_reconnects <= self._failures:
+        if 0 < self._config.max_reconnects <= self._retries.failures:
             raise GivenUp(
-                f"{self.plan.connection}: {self._failures} failures in a row, last {lost.reason}: {lost.detail}"
+                f"{self.plan.connection}: {self._retries.failures} failures in a row, last {lost.reason}: {lost.detail}"
             )
-        wait = self.wait_after(lost)
+        wait = self._retries.wait_after(lost)
         logger.warning(
             "%s: lost (%s: %s), next attempt in %.3f s", self.plan.connection, lost.reason, lost.detail, wait
         )
@@ -228,31 +236,103 @@ class Connection:
             config.write_buffer_size,
         )
 
+    def _dispatch(self, events: Dispatch, timers: Timers) -> Dispatch:
+        return {
+            **events,
+            Acked: self._on_acked,
+            Refused: self._on_refused,
+            Bad: self._on_bad,
+            ClosesSoon: lambda item: self._rotate(timers, item.detail),
+        }
+
+    # Rotation.
+
+    def _rotate(self, timers: Timers, why: str) -> None:
+        """Begin to make the next socket; this one delivers on."""
+        if self._successor is not None or self._stop.is_set() or self._session is None:
+            return
+        logger.info("%s: rotation begins (%s)", self.plan.connection, why)
+        next_one = Successor(self.plan, self.exchange, self._hooks, self._rules(), self.tally, self.copies)
+        self._successor = next_one
+        self._session.redirect(self._dispatch(dict.fromkeys(self._hooks.events, next_one.overlap.first), timers))
+        next_one.ended = asyncio.ensure_future(self._dial_and_read(next_one.session))
+        timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
+
+    def _look_at(self, next_one: Successor, timers: Timers) -> None:
+        if self._session is None or self._successor is not next_one:
+            return
+        if next_one.ready():
+            self._session.close("rotation")
+        elif why := next_one.useless():
+            logger.warning("%s: rotation put off (%s)", self.plan.connection, why)
+            next_one.drop()
+            self._successor = None
+            self._session.redirect(self._dispatch(self._hooks.events, timers))
+            again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
+            timers.set("rotate", max(again, next_one.asked_to_wait), self._due(timers))
+        else:
+            timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
+
+    def _go_on_with(self, next_one: Successor, timers: Timers) -> None:
+        """The old socket has ended: what it did not bring is delivered, then what comes."""
+        seamless = self.connected_ns != 0
+        self._session, self._asked = next_one.session, next_one.subscriptions
+        self.connected_ns = next_one.connected_ns
+        before, self.exchange = self.exchange, next_one.exchange
+        if not seamless:
+            self._hooks.on_connected(next_one.connected_ns)
+        self._watch.succeed(self.exchange, before, time.time_ns())
+        next_one.overlap.hand_over()
+        self._hooks.on_read_end()
+        self._session.redirect(self._dispatch(next_one.events, timers))
+        timers.set("copies", AFTER_SECONDS, lambda: self._forget_copies(next_one, timers))
+        if not seamless:
+            self.subscribed.set()
+            self._hooks.on_subscribed(time.time_ns())
+        logger.info("%s: goes on with the next socket", self.plan.connection)
+        self._begin(next_one.session, timers)
+        if self._stop.is_set():
+            self._session.close()
+
+    def _forget_copies(self, before: Successor, timers: Timers) -> None:
+        if self._session is before.session and self._successor is None:
+            self._session.redirect(self._dispatch(self._hooks.events, timers))
+
+    async def _drop(self, successor: Successor) -> None:
+        successor.drop()
+        await asyncio.wait((successor.ended,))
+
+    def _due(self, timers: Timers) -> Callable[[], None]:
+        return lambda: self._rotate(timers, "its time is over")
+
+    def _begin(self, session: Session, timers: Timers) -> None:
+        """A socket is the connection's from now on."""
+        timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
+        if (seconds := due_in(self._config.rotate_after, self.exchange.max_life, self._dice)) is not None:
+            timers.set("rotate", seconds, self._due(timers))
+
     # Called by the session.
 
     def _on_open(self, session: Session, timers: Timers) -> None:
         now_ns = self.connected_ns = time.time_ns()
-        self._states = dict.fromkeys(self._states, SubscriptionState.REQUESTED)
-        self._unanswered = set(self._states)
-        self._at_open = dict(self.exchange.last_receive_ns)
+        self._asked = Subscriptions(self.exchange.last_receive_ns)
         logger.info("%s: connected to %s", self.plan.connection, self.plan.url)
         self._hooks.on_connected(now_ns)
         for payload in self.exchange.open():
             session.request(payload)
         self._watch.opened()
-        timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
+        self._begin(session, timers)
 
     def _look(self, session: Session, timers: Timers) -> None:
         """Does every stream speak that ought to?"""
-        asked = {name for name, state in self._states.items() if state is SubscriptionState.ACKED}
         try:
-            names = self._watch.look(session, self.connected_ns, asked - self._unanswered)
+            names = self._watch.look(session, self.connected_ns, self._asked.expected())
         except BaseException as error:  # of the handler: as in a read, the session ends and `run` raises
             self._look_failed = error
             session.abort()
             return
         if session.lost is None:
-            self._unanswered.update(names)
+            self._asked.unanswered.update(names)
             for payload in self.exchange.resubscribe(names):
                 session.request(payload)
             timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
@@ -268,9 +348,7 @@ class Connection:
         self._answered(item.names, SubscriptionState.REFUSED)
 
     def _answered(self, names: tuple[str, ...], state: SubscriptionState) -> None:
-        self._states.update(dict.fromkeys(names, state))
-        self._unanswered.difference_update(names)
-        if self._unanswered or self._session is None:
+        if not self._asked.answered(names, state) or self._session is None:
             return
         self._session.settled()
         if not self.subscribed.is_set():

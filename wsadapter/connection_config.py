@@ -44,7 +44,8 @@ class ConnectionConfig(Struct, frozen=True):
     """Seconds and bytes. ``streams``: words (kline ticker depth trade raw_trade funding_rate mark_price liquidation
     book_ticker) or `StreamConfig`. ``ws_url`` replaces the venue's base address. ``reconnect_backoff`` is the bound of
     the first wait, doubled up to ``reconnect_backoff_max``. ``max_reconnects``: failures in a row before the client
-    gives up, 0 = never. ``ack_timeout`` 0 = the venue's."""
+    gives up, 0 = never. ``ack_timeout`` 0 = the venue's. ``rotate_after``: longest life of a socket before the next one
+    takes over, 0 = an hour less than the venue's."""
 
     symbols: Sequence[str]
     exchange: str = "binance"
@@ -58,6 +59,7 @@ class ConnectionConfig(Struct, frozen=True):
     reconnect_backoff: float = 0.5
     reconnect_backoff_max: float = 30.0
     max_reconnects: int = 0
+    rotate_after: float = 0.0
     ping_interval: float = 10.0
     pong_timeout: float = 10.0
     connect_timeout: float = 10.0
@@ -81,6 +83,7 @@ class ConnectionConfig(Struct, frozen=True):
             ws_url=feed.ws_url,
             reconnect_backoff=feed.reconnect_backoff,
             max_reconnects=feed.max_reconnects,
+            rotate_after=feed.rotate_after,
             ping_interval=feed.ping_interval,
             read_buffer_size=feed.read_buffer_size,
             write_buffer_size=feed.write_buffer_size,
@@ -116,8 +119,9 @@ class ConnectionConfig(Struct, frozen=True):
         for name in ("reconnect_backoff", "reconnect_backoff_max", "ping_interval", "pong_timeout", "connect_timeout"):
             if not 0 < getattr(self, name) <= 86_400:
                 errors.append((name, "must be more than 0 and at most a day of seconds"))
-        if not 0 <= self.ack_timeout <= 86_400:
-            errors.append(("ack_timeout", "must not be negative"))
+        for name in ("ack_timeout", "rotate_after"):
+            if not 0 <= getattr(self, name) <= 86_400:
+                errors.append((name, "must be 0 to a day of seconds"))
         if self.max_reconnects < 0:
             errors.append(("max_reconnects", "must not be negative (0 = no limit)"))
         for name in ("max_message_size", "read_buffer_size", "write_buffer_size"):
@@ -148,6 +152,8 @@ class ConnectedFeed(FeedSettings, Protocol):
     def reconnect_backoff(self) -> float: ...
     @property
     def max_reconnects(self) -> int: ...
+    @property
+    def rotate_after(self) -> float: ...
     @property
     def ping_interval(self) -> float: ...
     @property

@@ -5,9 +5,10 @@ The page's writer is the ingest process; `Gauges` copies into it at the pace of 
 
 from typing import Final
 
-from wsadapter.connection import Connection, SubscriptionState
+from wsadapter.connection import Connection
 from wsadapter.stats import StatsPage
-from wsadapter.stats_fields import NUMBERED_WORDS, RECONNECT_REASONS
+from wsadapter.stats_fields import NUMBERED_WORDS, RECONNECT_REASONS, STREAM_WORDS
+from wsadapter.subscriptions import SubscriptionState
 
 QUIET: Final = 4
 
@@ -24,12 +25,15 @@ class Gauges:
             for name in connection.exchange.last_receive_ns
         ]
         self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
-        counted = ("bytes_total", "error_count", "reconnect_count")
+        counted = ("bytes_total", "error_count", "reconnect_count",
+                   "connection_attempts_total", "connection_attempts_delayed_total")  # fmt: skip
         self._shown: dict[str, int] = {}
         self._same = 0
         self._before = {name: page[name] for name in counted}
         self._behind = {w: page.index(f'out_of_order_total{{stream="{w}"}}') for w in NUMBERED_WORDS}
         self._behind_before = {word: self._cells[index] for word, index in self._behind.items()}
+        self._copies = {word: page.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
+        self._copies_before = {word: self._cells[index] for word, index in self._copies.items()}
         self._reasons_before = {reason: self._cells[index] for reason, index in self._reasons.items()}
 
     @property
@@ -42,7 +46,9 @@ class Gauges:
         now = {
             "bytes_total": connection.tally.bytes,
             "error_count": connection.error_count,
-            "reconnect_count": connection.reconnects.total(),
+            "reconnect_count": connection.losses,
+            "connection_attempts_total": connection.dials,
+            "connection_attempts_delayed_total": connection.delayed,
         }
         self._same = self._same + 1 if now == self._shown else 0
         self._shown = now
@@ -51,6 +57,8 @@ class Gauges:
         for reason, index in self._reasons.items():
             if count := connection.reconnects[reason]:
                 cells[index] = self._reasons_before[reason] + count
+        for word, count in connection.copies.items():
+            cells[self._copies[word]] = self._copies_before[word] + count
         for word, index in self._behind.items():
             cells[index] = self._behind_before[word] + connection.exchange.out_of_order[word]
         page["connection_up"] = int(connection.connected_ns != 0)

@@ -12,14 +12,17 @@ import gc
 import time
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 import uvloop
 
+from wsadapter.attempts import SharedAttempts
 from wsadapter.banks import Banks
 from wsadapter.client import Client, ConnectionConfig
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
+from wsadapter.exchanges import load
 from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.gaps import ConnectionGap, Dropped, identity
 from wsadapter.gauges import Gauges
@@ -223,7 +226,8 @@ async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -
     """Until told to stop; then what the venue has sent already is taken along."""
     config = child.args.config
     feed = next(feed for feed in config.feed if feed.name == child.args.options["feed"])
-    client = Client(ConnectionConfig.of_feed(feed), publisher, plan)
+    attempts = SharedAttempts(config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit)
+    client = Client(ConnectionConfig.of_feed(feed), publisher, plan, attempts)
     (connection,) = client.connections
     publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
     publisher.counts_frames_of(connection.tally)

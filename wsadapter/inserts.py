@@ -5,7 +5,7 @@ server and another batch never is; the whole insert is one block, so that one to
 returns. Nothing is decoded on this side. The client may send a body twice by itself (HAZARDS): the token covers that.
 
 What is the same for every insert of a stream, the message's schema above all, stands in the statement: as parameters of
-the request it would be escaped for the URL letter by letter, 1.2 ms each time.
+the request it would be escaped for the URL letter by letter, 0.4 ms each time.
 """
 
 import hashlib

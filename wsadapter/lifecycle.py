@@ -60,12 +60,15 @@ class ChildState(IntEnum):
 
 
 class RingRef(Struct, frozen=True):
-    """``name``: the shared memory segment. ``doorbell_fd``: eventfd, inherited under this number."""
+    """``name``: the shared memory segment. ``doorbell_fd``: eventfd, inherited under this number. ``marks``: page of
+    watermarks of redundant connections, ``twin``: which of them this is."""
 
     connection: str
     name: str
     epoch: int
     doorbell_fd: int
+    marks: str = ""
+    twin: int = 0
 
 
 class ChildArgs(Struct, frozen=True):

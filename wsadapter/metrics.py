@@ -13,7 +13,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from wsadapter import __version__
+from wsadapter import __version__, native
 from wsadapter.snapshot import Reading, Snapshot, parse_field
 
 PREFIX: Final = "wsadapter_"
@@ -23,7 +23,7 @@ HELP: Final[Mapping[str, str]] = {
     "accepted_rows_total": "Rows handed to ClickHouse that its views accepted.",
     "acks_total": "Subscription requests that the loopback venue acknowledged.",
     "broker_up": "1 when the Kafka broker answers this process.",
-    "build_info": "1, with the version as label.",
+    "build_info": "1; version, and whether the parts in C are there, as labels.",
     "bytes_total": "WebSocket payload bytes received.",
     "candle_checks_dropped_total": "Checks of candles that found too many others waiting.",
     "candle_checks_total": "Neighbouring candles whose trade ids do not chain, compared with what REST says.",
@@ -39,7 +39,10 @@ HELP: Final[Mapping[str, str]] = {
     "clickhouse_up": "1 when ClickHouse answers this process.",
     "clients": "Connections that the loopback venue serves.",
     "connected_since_seconds": "When the connection was made, seconds since the epoch; 0 when it is down.",
+    "connection_attempts_delayed_total": "Attempts to connect that waited for the venue's limit.",
+    "connection_attempts_total": "Attempts to connect, for whatever reason.",
     "connection_up": "1 when the WebSocket connection is up.",
+    "copies_total": "Events that came twice, by two sockets or connections, and were passed on once.",
     "consumed_total": "Messages read from Kafka.",
     "consumer_lag": "Messages in Kafka that are not committed yet.",
     "dead_letters_total": "Messages that can never succeed, set aside.",
@@ -60,10 +63,14 @@ HELP: Final[Mapping[str, str]] = {
     "insert_seconds": "Time of one insert.",
     "inserts_total": "Inserts done.",
     "last_receive_seconds": "When the last frame came, seconds since the epoch.",
+    "open_candle_copies_total": "Of the copies those of candles that are not closed.",
     "open_candles_total": "Candles received that are not closed.",
     "out_of_order_total": "Events whose id was not above the highest one: repeats and late ones.",
     "outstanding": "Messages produced and not yet acknowledged.",
     "paused": "1 when the consumer does not read this stream's topic.",
+    "instrument_failures_total": "Instruments that could not be fetched or inserted; it is tried again.",
+    "instrument_rows_total": "Rows inserted into the table instrument.",
+    "poll_errors_total": "Answers about open interest that were refused or could not be read.",
     "produced_total": "Messages handed to the Kafka client, those that are sent again included.",
     "queries_total": "Requests that the embedded service answered.",
     "rebalances_total": "Changes of the partitions that this consumer has.",
@@ -103,6 +110,9 @@ HELP: Final[Mapping[str, str]] = {
 
 ZERO_UNTIL_COUNTED: Final = ("spool_bytes", "gap_missing_total", "repaired_total")
 """Exposed as 0 when no page has the cell: a dashboard's alert needs the series."""
+
+_BESIDE: Final[Mapping[str, str]] = {"polled_total": "events_total"}
+"""Cells that are exposed under another cell's name; their own is another for the sake of those who sum cells up."""
 
 _RENAMED: Final[Mapping[str, str]] = {"state": "child_state", "started_ns": "child_start_time_ns"}
 
@@ -160,7 +170,12 @@ def exposition(take: Callable[[], Snapshot]) -> Callable[[], bytes]:
 
 def families(snapshot: Snapshot) -> Families:
     found = Families()
-    build = {"version": __version__, "python": platform.python_version(), "instance": snapshot.config.service.instance}
+    build = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "native": "no" if native.load("_records") is None else "yes",
+        "instance": snapshot.config.service.instance,
+    }
     found.add("build_info", build, 1)
     for reading in (snapshot.supervisor, *snapshot.children):
         labels = {"role": reading.role, "name": reading.name}
@@ -203,6 +218,7 @@ def _page(found: Families, reading: Reading, labels: Labels) -> None:
         found.add_histogram(name, labels, buckets, total, count)
     for field, value in reading.cells.items():
         name, own = parse_field(field)
+        name = _BESIDE.get(name, name)
         if _exposed(name) in HELP:
             # the supervisor's cells are about its children: their labels are in the field
             _cell(found, name, dict(own) if name.startswith("child_") else {**labels, **dict(own)}, value)

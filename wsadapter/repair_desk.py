@@ -1,9 +1,10 @@
 """One host's desk: the jobs that wait for it, and the one that is being done. What it yields is published in order.
 
-Urgent jobs (gaps) come before others (checks of candles), the oldest first; a job that has to wait lets others pass,
-and after each answer the next one has its turn: a gap of days does not hold up one of seconds. Jobs of one lane follow
-one another. One request is under way at a time, and none is sent before the host's budget allows it. Bounded: gaps by
-their source, others by `MOST_OTHERS`, beyond which they are dropped and counted (the next break of a chain asks again).
+Punctual jobs (polls) come first when they are due, then urgent ones (gaps), then others (checks of candles), the oldest
+first; a job that has to wait lets others pass, and after each answer the next one has its turn: a gap of days does not
+hold up one of seconds. Jobs of one lane follow one another. One request is under way at a time, and none is sent before
+the host's budget allows it. Bounded: polls by the configuration, gaps by their source, others by `MOST_OTHERS`, beyond
+which they are dropped and counted (the next break of a chain asks again).
 """
 
 from collections import deque
@@ -32,6 +33,7 @@ class Desk:
         self.finished: list[Job] = []
         self.bad_answers = 0
         self.dropped = 0
+        self._punctual: deque[Job] = deque()
         self._urgent: deque[Job] = deque()
         self._others: deque[Job] = deque()
         self._job: Job | None = None
@@ -52,7 +54,7 @@ class Desk:
         if not job.urgent and len(self._others) >= MOST_OTHERS:
             self.dropped += 1
             return
-        (self._urgent if job.urgent else self._others).append(job)
+        self._queue(job)
 
     def turn(self, now: float) -> Sequence[Event]:
         """One step; the events that it brought. Called when all earlier ones are acknowledged."""
@@ -85,16 +87,16 @@ class Desk:
         if self._job is not None:
             request = self._job.request()
             return 0.0 if request is None else self.host.wait(request)
-        jobs = (*self._urgent, *self._others)
+        jobs = (*self._punctual, *self._urgent, *self._others)
         times = [job.not_before for job in jobs if self._begun.get(job.lane, job) is job]
         return max(0.0, min(times, default=float("inf")) - now)
 
     def close(self) -> None:
-        for job in (*self._urgent, *self._others, *([] if self._job is None else [self._job])):
+        for job in (*self._punctual, *self._urgent, *self._others, *([] if self._job is None else [self._job])):
             job.close()
 
     def _next(self, now: float) -> Job | None:
-        for waiting in (self._urgent, self._others):
+        for waiting in (self._punctual, self._urgent, self._others):
             for _ in range(len(waiting)):
                 job = waiting[0]
                 if job.not_before <= now and self._begun.setdefault(job.lane, job) is job:
@@ -105,7 +107,10 @@ class Desk:
 
     def _put_back(self, job: Job) -> None:
         self._job = None
-        (self._urgent if job.urgent else self._others).append(job)
+        self._queue(job)
+
+    def _queue(self, job: Job) -> None:
+        (self._punctual if job.punctual else self._urgent if job.urgent else self._others).append(job)
 
     def _send(self, request: Request) -> None:
         if self.host.wait(request) <= 0:

@@ -22,6 +22,8 @@ class Job(Protocol):
     lane: str
     urgent: bool
     """Goes before those that are not."""
+    punctual: bool
+    """Goes before all others when it is time: never for long, and seldom."""
 
     def prepare(self, now: float) -> bool:
         """Whether it is known what to ask; called again until it says so."""
@@ -43,6 +45,8 @@ class Job(Protocol):
 
 class Asking:
     """Repairs one after the other, and the events of each that are not there already."""
+
+    punctual = False
 
     def __init__(self) -> None:
         self.not_before = 0.0

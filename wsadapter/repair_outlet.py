@@ -6,24 +6,27 @@ Bounded by its caller, who hands over nothing while anything is kept back. Owns 
 from collections import deque
 from collections.abc import Iterable
 
-from wsadapter import doorbell
-from wsadapter.events import Event, Gap
+from wsadapter.banks import Banks
+from wsadapter.events import Event, Gap, OpenInterest
 from wsadapter.lifecycle import RingRef
 from wsadapter.records import encode
 from wsadapter.ring import RingWriter
 from wsadapter.stats import StatsPage
+from wsadapter.stats_fields import polled, repair_published
 from wsadapter.streams import BY_EVENT
 
 
 class Outlet:
-    """Cells: ``records_total`` of everything, ``repaired_total`` of events that were fetched again."""
+    """Cells: ``records_total`` of everything, ``polled_total`` of what comes by REST only, ``repaired_total`` of what
+    was fetched again; they move with the ring's tail."""
 
     def __init__(self, ref: RingRef, page: StatsPage) -> None:
         self._writer = RingWriter.attach(ref.name)
-        self._doorbell = ref.doorbell_fd
-        self._cells = page.cells
-        self._records = {event: page.index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
-        self._repaired = {event: page.index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
+        self._banks = Banks(page, repair_published(page.fields), self._writer.tail)
+        self._publish = self._banks.publication(self._writer, ref.doorbell_fd)
+        self._cells, self._index = self._banks.cells, self._banks.index
+        self._records = {event: self._index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
+        self._repaired = {event: self._index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
         self._kept: deque[Event] = deque()
 
     def put(self, events: Iterable[Event]) -> None:
@@ -40,12 +43,13 @@ class Outlet:
                 break
             self._kept.popleft()
             self._cells[self._records[type_]] += 1
-            if type_ is not Gap:
+            if type_ is OpenInterest:
+                self._cells[self._index(polled("polled_total", event.exchange))] += 1
+            elif type_ is not Gap:
                 self._cells[self._repaired[type_]] += 1
             written = True
         if written:
-            self._writer.publish()
-            doorbell.ring(self._doorbell)
+            self._publish()
 
     @property
     def kept(self) -> int:
@@ -58,4 +62,5 @@ class Outlet:
         return not self._kept and self._writer.used() == 0
 
     def release(self) -> None:
+        self._banks.release()
         self._writer.release()

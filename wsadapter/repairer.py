@@ -18,7 +18,7 @@ import msgspec
 from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 
-from wsadapter import doorbell
+from wsadapter import backfill, doorbell
 from wsadapter.candle_chain import CandleChain
 from wsadapter.candle_check import CandleCheck
 from wsadapter.errors import ServiceUnavailable
@@ -28,12 +28,14 @@ from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.exchanges.rest import UNREPAIRABLE, RestExchange, Series
 from wsadapter.gap_events import next_state
 from wsadapter.gap_source import GapSource
+from wsadapter.interest_poll import Poll
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
 from wsadapter.mending import GapRepair, series_of
 from wsadapter.pb import market_pb2
 from wsadapter.repair_desk import Desk
 from wsadapter.repair_outlet import Outlet
+from wsadapter.repair_polls import Polls
 from wsadapter.rest_host import RestHost
 from wsadapter.stats_fields import host_label
 
@@ -53,10 +55,25 @@ class Assignment(msgspec.Struct, frozen=True):
     host: str
 
 
+class History(msgspec.Struct, frozen=True):
+    """Whom to ask for what a feed has not recorded."""
+
+    feed: str
+    exchange: str
+    host: str
+
+
 class Repairer:
     """Gaps in, events and states out. ``source`` is there once Kafka answers."""
 
-    def __init__(self, child: Child, assignments: Iterable[Assignment], bell: int) -> None:
+    def __init__(
+        self,
+        child: Child,
+        assignments: Iterable[Assignment],
+        polls: Iterable[Poll],
+        histories: Iterable[History],
+        bell: int,
+    ) -> None:
         assert child.args.ring is not None, "the supervisor gives the repairer a ring"
         config = child.args.config
         self._child, self._page, self._bell = child, child.page, bell
@@ -68,15 +85,33 @@ class Repairer:
         for each in assignments:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
-            if each.host not in self._desks:
-                host = RestHost(rest, each.host, config.service.state_dir, lambda: doorbell.ring(bell))
-                self._desks[each.host] = Desk(host)
-            desk = self._desks[each.host]
+            desk = self._desk(rest, each.host)
             self._carried[each.plan.connection] = desk, rest, rest.series(each.plan)
             self._by_exchange.setdefault(each.plan.exchange, (desk, rest))
+        self._feeds: dict[str, tuple[Desk, RestExchange]] = {}
+        for history in histories:
+            if (rest := load_rest(history.exchange)) is not None:
+                found = self._feeds[history.feed] = self._desk(rest, history.host), rest
+                self._by_exchange.setdefault(history.exchange, found)
+        self._polls = Polls(child.page, config.clickhouse)
+        for poll in polls:
+            self._polls.interest(poll, *self._by_host(poll))
+        for exchange, (desk, rest) in self._by_exchange.items():
+            self._polls.instruments(exchange, desk, rest)
         self._chain = CandleChain()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
+
+    def _by_host(self, poll: Poll) -> tuple[Desk, RestExchange]:
+        rest = load_rest(poll.exchange)
+        assert rest is not None, "the supervisor gives only polls that its venue answers"
+        return self._desk(rest, poll.host), rest
+
+    def _desk(self, rest: RestExchange, host: str) -> Desk:
+        if host not in self._desks:
+            state_dir = self._child.args.config.service.state_dir
+            self._desks[host] = Desk(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
+        return self._desks[host]
 
     def run(self) -> int:
         source = self._open()
@@ -89,6 +124,7 @@ class Repairer:
             self._settle(source)
             self._begin(source)
             self._work()
+            self._polls.turn(time.monotonic(), time.time_ns())
             self._show(source)
             if busy or asking:
                 self._child.wait([self._bell], BUSY_SECONDS if busy else IDLE_SECONDS)
@@ -137,12 +173,26 @@ class Repairer:
         if not source.caught_up or not self._outlet.settled:
             return
         for gap in source.fresh():
+            if gap.connection.startswith(backfill.PREFIX):
+                self._begin_backfill(gap)
+                continue
             desk, rest, carried = self._carried.get(gap.connection, (None, None, []))
             if desk is None or rest is None or not (series := series_of(gap, carried)):
-                self._outlet.put([next_state(gap, UNREPAIRABLE)])
-                self._state(gap, UNREPAIRABLE, {})
+                self._give_up(gap)
                 continue
             desk.add(GapRepair(gap, rest, series, self._kafka, time.monotonic()))
+
+    def _begin_backfill(self, gap: Gap) -> None:
+        rests = {feed: rest for feed, (_, rest) in self._feeds.items()}
+        job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic())
+        if job is None:
+            self._give_up(gap)
+        else:
+            self._feeds[gap.connection.removeprefix(backfill.PREFIX)][0].add(job)
+
+    def _give_up(self, gap: Gap) -> None:
+        self._outlet.put([next_state(gap, UNREPAIRABLE)])
+        self._state(gap, UNREPAIRABLE, {})
 
     def _work(self) -> None:
         for desk in self._desks.values():
@@ -212,9 +262,11 @@ class Repairer:
 
 def main(child: Child) -> int:
     assignments = msgspec.convert(child.args.options["assignments"], tuple[Assignment, ...])
+    polls = msgspec.convert(child.args.options.get("polls", ()), tuple[Poll, ...])
+    histories = msgspec.convert(child.args.options.get("feeds", ()), tuple[History, ...])
     bell = doorbell.create()
     try:
-        return Repairer(child, assignments, bell).run()
+        return Repairer(child, assignments, polls, histories, bell).run()
     finally:
         os.close(bell)
 

@@ -25,7 +25,8 @@ class Reporter:
     def __init__(self, config: Config, rings: Rings, counters: Callable[[str], list[dict[str, int]]]) -> None:
         self._config, self._rings, self._counters = config, rings, counters
         self._started_ns = time.time_ns()
-        self._before = {role: counters(role) for role in ("ingest", "consumer", "exchange", "repairer")}
+        roles = ("ingest", "serializer", "consumer", "exchange", "repairer")
+        self._before = {role: counters(role) for role in roles}
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="top", daemon=True)
         self.lost = 0

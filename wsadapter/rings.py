@@ -5,32 +5,39 @@ list (``rings.json``), or has the name of a wanted one, is adopted with what is 
 the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. At the end an
 empty ring is unlinked, any other is kept for the next start.
 
-Owns the ring segments, one doorbell per serializer, and ``connections.json`` in the state directory (when each
-connection last received, so that the next run's first gap has its beginning).
+Redundant connections (`wsadapter.redundancy`) have one serializer and a page of watermarks for their group, which lives
+as long as a record of theirs is unread.
+
+Owns the ring segments, the pages of watermarks, one doorbell per serializer, and ``connections.json`` in the state
+directory (when each connection last received, so that the next run's first gap has its beginning).
 """
 
 import contextlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from wsadapter import doorbell, ring
+from wsadapter import doorbell, ring, watermarks
 from wsadapter.errors import SegmentError
 from wsadapter.lifecycle import RingRef
 from wsadapter.log import get_logger
+from wsadapter.redundancy import Member, member
 from wsadapter.ring import RingReader
 from wsadapter.shm import Segment
 from wsadapter.streams import BY_KIND
 
 ASIDE: Final = ".aside-"
 """Separates a ring's name from its epoch once it was set aside."""
+ASIDE_TWIN: Final = 32
+"""Numbers of rings that were set aside, in their group."""
 
 
 class Found(Struct, frozen=True):
@@ -67,9 +74,13 @@ class Rings:
         self.aside: list[RingRef] = []
         self.adopted = 0
         """Records found unread at the start."""
+        self._marks: dict[str, str] = {}
+        """Group of redundant connections -> its page of watermarks."""
 
-    def open(self, connections: Sequence[str]) -> None:
-        """Create or adopt a ring for each connection, set aside what no connection has."""
+    def open(self, connections: Sequence[str], redundant: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Create or adopt a ring for each connection, set aside what no connection has. ``redundant``: group -> how
+        many lines it may have."""
+        self._open_marks(connections, redundant)
         wanted = {self._prefix + connection: connection for connection in connections}
         listed = self._listed()
         self._keep_list({*listed, *wanted})  # before one is created: a name that is not on it is never looked for
@@ -88,6 +99,8 @@ class Rings:
         for name, connection in wanted.items():
             if connection not in self.refs:
                 self.refs[connection] = self._create_or_adopt(connection, name)
+        self.refs = {connection: self._marked(ref) for connection, ref in self.refs.items()}
+        self.aside = [self._marked(ref) for ref in self.aside]
 
     def of_serializer(self, index: int) -> tuple[RingRef, ...]:
         return tuple(ref for ref in self._all() if ref.doorbell_fd == self._doorbells[index])
@@ -118,6 +131,9 @@ class Rings:
             else:
                 Segment.unlink(ref.name)
         self._keep_list(ref.name for ref in self._all() if Segment.exists(ref.name))
+        unread = {ref.marks for ref in self._all() if Segment.exists(ref.name)}
+        for name in set(self._marks.values()) - unread:
+            Segment.unlink(name)
         for fd in self._doorbells:
             os.close(fd)
         return kept
@@ -164,6 +180,34 @@ class Rings:
         else:
             epoch = found.epoch
         return RingRef(connection, name, epoch, self._bell(len(self.refs)))
+
+    def _open_marks(self, connections: Sequence[str], redundant: Mapping[str, int]) -> None:
+        """A page for each group; one that is there stays, whatever was published under it must not come again."""
+        known = {member(name.removeprefix(self._prefix)).group for name in self._listed()}
+        for group in known | {member(connection).group for connection in connections}:
+            name = f"{self._prefix}marks-{group}"
+            lines = redundant.get(group)
+            if group in self._marks:
+                continue  # a serializer writes to it
+            if lines is None:
+                Segment.unlink(name)  # of a run with redundancy
+            else:
+                watermarks.prepare(name, lines)
+                self._marks[group] = name
+
+    def _marked(self, ref: RingRef) -> RingRef:
+        """With the page of its group, at the serializer of the group's first ring."""
+        group, number = self._member(ref)
+        if (marks := self._marks.get(group)) is None:
+            return ref
+        bells = [other.doorbell_fd for other in self._all() if self._member(other).group == group]
+        return msgspec.structs.replace(ref, doorbell_fd=bells[0], marks=marks, twin=number)
+
+    def _member(self, ref: RingRef) -> Member:
+        """A ring that was set aside is another one beside those of the group."""
+        connection, aside, _ = ref.connection.partition(ASIDE)
+        found = member(connection)
+        return Member(found.group, ASIDE_TWIN + found.number) if aside else found
 
     def _set_aside(self, found: Found) -> RingRef:
         """Free the name for a new ring; the records stay where they are."""

@@ -9,7 +9,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,15 +37,20 @@ if TYPE_CHECKING:
 DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 DEMO_STREAMS: Final = (
     "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker",
+    "open_interest",
 )  # fmt: skip
 MAX_REPLAY_SYMBOLS: Final = 500
 MARKET_RATE: Final = 1000
-ROAD: Final = ("exchange", "ingest", "serializer", "consumer")
-_OUTCOMES: Final = {
-    "events_total": 1, "accepted_rows_total": -1, "rejected_rows_total": -1, "filtered_rows_total": -1,
-    "dead_letters_total": -1, "spool_lost_total": -1,
-}  # fmt: skip
-"""What went into the rings, and all that can become of it."""
+_OUTCOMES: Final[Mapping[str, Mapping[str, int]]] = {
+    "exchange": {},
+    "ingest": {"events_total": 1},
+    "repairer": {"records_total": 1},
+    "serializer": dict.fromkeys(("copies_total", "dead_letters_total", "spool_lost_total"), -1),
+    "consumer": dict.fromkeys(
+        ("accepted_rows_total", "rejected_rows_total", "filtered_rows_total", "dead_letters_total"), -1
+    ),
+}
+"""Roles of the road: what went into the rings, and all that can become of it."""
 
 
 class Run:
@@ -66,7 +71,7 @@ class Run:
             service.state_dir,
         )
         self.received = LastReceived(service.state_dir)
-        self.rings.open(topology.ring_names(self.config, self._plans))
+        self.rings.open(topology.ring_names(self.config, self._plans), topology.redundant(self._plans))
         self.specs = self._specs()
 
     def adapted(self, config: Config) -> Config:
@@ -135,7 +140,7 @@ class Run:
         if config == self.config:
             return None
         self.config, self._plans = config, plans
-        self.rings.open(topology.ring_names(config, plans))
+        self.rings.open(topology.ring_names(config, plans), topology.redundant(plans))
         self.specs = self._specs()
         return config, self.specs
 
@@ -153,19 +158,27 @@ class Run:
     def _unfinished(self) -> bool:
         """Not everything that was counted into a ring has come out at the other end: something is kept in a ring, on
         the spool or in Kafka for the next start."""
-        pages = [page for role in ROAD for page in self.counters(role)]
-        return sum(_OUTCOMES.get(f.partition("{")[0], 0) * count for page in pages for f, count in page.items()) != 0
+        left = sum(
+            outcomes.get(field.partition("{")[0], 0) * count
+            for role, outcomes in _OUTCOMES.items()
+            for page in self.counters(role)
+            for field, count in page.items()
+        )
+        return left != 0
 
     def keeps(self, name: str) -> bool:
         """Whether this child's counts are kept for the next start. Those of the road are kept or dropped together, or
         the next run's would not balance."""
-        return self._unfinished and any(spec.name == name and spec.role in ROAD for spec in self.specs)
+        return self._unfinished and any(spec.name == name and spec.role in _OUTCOMES for spec in self.specs)
 
     def remember(self) -> None:
-        """Keep when each connection last received, for the first gap of the next run."""
+        """Keep when each connection last received, and what is polled, for the first gap of the next run."""
         connections = [spec.name for spec in self.specs if spec.role == "ingest"]
         pages = self.counters("ingest")
-        self.received.keep({name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)})
+        received = {name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)}
+        polled = (cell for page in self.counters("repairer") for cell in page.items())
+        begins = "stream_last_ns"
+        self.received.keep(received | {f.removeprefix(begins): at for f, at in polled if f.startswith(begins)})
 
 
 def run(options: RunOptions) -> int:

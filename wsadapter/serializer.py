@@ -38,6 +38,7 @@ from wsadapter.histogram import Histogram
 from wsadapter.journal import Journal
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
+from wsadapter.merge import attach
 from wsadapter.records import Record, key_of, message_of, messages
 from wsadapter.ring import RingReader
 from wsadapter.spool_segment import Record as SpoolRecord
@@ -48,8 +49,9 @@ from wsadapter.stats_fields import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.streams import BY_KIND, BY_STREAM, DEAD_LETTER, SPECS
 from wsadapter.threads import Threads
 from wsadapter.topics import LINGER_MS, ensure_topics, producer_config, topic_name
+from wsadapter.twin_reader import TwinReader
 
-BATCH_RECORDS: Final = 16_384
+BATCH_RECORDS: Final = 8_192
 """Records of one ring in one cycle."""
 QUEUE: Final = {
     # Never full: a cycle starts with an empty queue. A full queue in mid-batch could reorder a partition.
@@ -74,6 +76,7 @@ PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 
 GAP: Final = BY_STREAM["gap"].kind
 """A gap's name is the identity of its first record, which its writer did not know."""
+Reader = RingReader | TwinReader
 Batches = dict[int, list[dict[str, Any]]]
 """Kind -> messages for `Producer.produce_batch`."""
 
@@ -187,7 +190,7 @@ class Outbox:
 class Serializer:
     """Moves records from its rings to the broker, cycle by cycle; the `Outlet` of its spool."""
 
-    def __init__(self, child: Child, outbox: Outbox, readers: list[RingReader], spools: Spools) -> None:
+    def __init__(self, child: Child, outbox: Outbox, readers: list[Reader], spools: Spools) -> None:
         page, kafka = child.page, child.args.config.kafka
         self._child, self._outbox, self._readers, self._spools = child, outbox, readers, spools
         self._page, self._cells = page, page.cells
@@ -235,8 +238,10 @@ class Serializer:
             self._build(reader.epoch, reader.poll(BATCH_RECORDS), batches)
         self.hurried = sum(map(len, batches.values())) > SMALL
         if not self._produce(batches) and not len(self._outbox.producer):
-            self._pass_rings()  # nothing, or only records that went to the dead letters long ago
-            return False
+            # nothing, or only dead letters of long ago and copies
+            passed = any(reader.position != reader.head for reader in self._readers)
+            self._pass_rings()
+            return passed
         while not self.settled(DELIVERY_WAIT):
             child = self._child
             child.beat()
@@ -252,10 +257,11 @@ class Serializer:
 
     def _pass_rings(self) -> None:
         """All that was polled is delivered or disposed of: count it and move the heads, as one."""
-        if self._polled:
+        copies = sum((r.take_copies() for r in self._readers if isinstance(r, TwinReader)), Counter[int]())
+        if self._polled or copies:
             for reader in self._readers:
                 reader.intend()
-            self._journal.begin(self._account(), {self._replaying[0]: 0})
+            self._journal.begin(self._account() | copies, {self._replaying[0]: 0})
         for reader in self._readers:
             reader.commit(reader.position)
         self._journal.end()
@@ -400,7 +406,7 @@ def _make_topics(child: Child) -> Future[None]:
 def main(child: Child) -> int:
     config, options = child.args.config, child.args.options
     number, generation = options.get("number", 0), options.get("generation", 0)
-    readers = [RingReader.attach(ring.name) for ring in child.args.rings]
+    readers = attach(child.args.rings, child.page)
     doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
     share = config.spool.max_bytes // config.process_of("serializer").count
     spools = Spools(config.spool.path, generation, child.args.name, share, first=number == 0)
@@ -429,7 +435,8 @@ def main(child: Child) -> int:
         if not moved:
             if direct and not stopping:
                 outbox.probe(0.5)
-            child.wait(doorbells, 1.0 if direct and not stopping else SPOOL_WAIT)
+            holding = any(isinstance(reader, TwinReader) and reader.holding for reader in readers)
+            child.wait(doorbells, 1.0 if direct and not stopping and not holding else SPOOL_WAIT)
     serializer.keep()
     for reader in readers:
         reader.release()

@@ -34,7 +34,8 @@ _monotonic = time.monotonic
 
 
 class Lost(Struct, frozen=True):
-    """Why a session ended: closed reset idle protocol ack stale oversize stopped (or a reason of `DialFailed`)."""
+    """Why a session ended: closed reset idle protocol ack stale oversize rotation stopped (or a reason of
+    `DialFailed`)."""
 
     reason: str
     detail: str = ""
@@ -80,7 +81,7 @@ class Session(WSListener):
         """Set by whatever ends the session first; None while it lives or when TCP just ended."""
         self._exchange, self._rules, self._tally = exchange, rules, tally
         self._receive = exchange.receive
-        self._dispatch: dict[type, Callable[[Any], object]] = {**dispatch, Reply: self._reply}
+        self.redirect(dispatch)
         self._on_open, self._read_end = on_open, on_read_end
         self._transport: WSTransport | None = None
         self._received_ns = 0
@@ -91,7 +92,7 @@ class Session(WSListener):
         self._fragments = Fragments(rules.max_message_size)
         self._keepalive = Keepalive(rules.ping_interval, rules.pong_timeout)
         self._requests: deque[bytes] = deque()
-        self._last_sent = 0.0
+        self._last_sent = float("-inf")
         self._paused = False
         self._timers = Timers(asyncio.get_running_loop())
 
@@ -152,6 +153,10 @@ class Session(WSListener):
         """Monotonic time of the last frame of any kind."""
         return self._last_read
 
+    def redirect(self, dispatch: Mapping[type, Callable[[Any], object]]) -> None:
+        """From now on these take the items."""
+        self._dispatch: dict[type, Callable[[Any], object]] = {**dispatch, Reply: self._reply}
+
     def give_up(self, reason: str, detail: str) -> None:
         """The connection wants another session."""
         self._end(reason, detail, WSCloseCode.GOING_AWAY)
@@ -166,10 +171,10 @@ class Session(WSListener):
         """Every request has its answer."""
         self._timers.clear("ack")
 
-    def close(self) -> None:
+    def close(self, reason: str = "stopped") -> None:
         """Say CLOSE and keep delivering until the server's own, for `CLOSE_SECONDS` at most."""
         if self.lost is None and self._transport is not None:
-            self.lost = Lost("stopped")
+            self.lost = Lost(reason)
             self._timers.clear_all()
             self._transport.send_close(WSCloseCode.OK)
             self._timers.set("end", CLOSE_SECONDS, self.abort)

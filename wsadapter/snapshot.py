@@ -49,8 +49,13 @@ class Watched(Struct, frozen=True):
 
 
 class ProcessUse(Struct, frozen=True):
+    """What a process takes, and where it may run: as the kernel says, not as it was configured."""
+
     rss_bytes: int
     cpu_seconds: float
+    cpus: tuple[int, ...]
+    nice: int
+    locked_bytes: int
 
 
 class Reading(Struct, frozen=True):
@@ -173,10 +178,13 @@ def process_use(pid: int) -> ProcessUse | None:
             resident = int(file.read().split()[1]) * _PAGE_BYTES
         with open(f"/proc/{pid}/stat", "rb") as file:
             # the name in parentheses may hold anything: count fields from its end
-            ticks = file.read().rpartition(b")")[2].split()[11:13]
+            fields = file.read().rpartition(b")")[2].split()
+        with open(f"/proc/{pid}/status", "rb") as file:
+            locked = next((int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmLck:")), 0)
+        cpus = tuple(sorted(os.sched_getaffinity(pid)))
+        return ProcessUse(resident, (int(fields[11]) + int(fields[12])) / _TICKS, cpus, int(fields[16]), locked)
     except (OSError, IndexError):
         return None
-    return ProcessUse(resident, sum(map(int, ticks)) / _TICKS)
 
 
 def _read(member: Member) -> Reading:

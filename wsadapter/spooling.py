@@ -47,7 +47,7 @@ HALF: Final = 0.5
 """During a replay a ring that is fuller than this goes to the spool."""
 TAKE_RECORDS: Final = 4096
 """Of one ring, in one write to the spool."""
-REPLAY_RECORDS: Final = 32_768
+REPLAY_RECORDS: Final = 16_384
 SHORT_REPLAY_RECORDS: Final = 2048
 """In one batch to the broker; the rings are looked at in between, more often when one is a quarter full."""
 

@@ -36,6 +36,12 @@ class StaleWatch:
         """A socket is up."""
         self._policy.opened(time.monotonic(), self._exchange.last_receive_ns)
 
+    def succeed(self, exchange: Exchange, before: Exchange, now_ns: int) -> None:
+        """Another socket goes on without a pause, with an exchange of its own."""
+        self._say(exchange.succeed(before, now_ns))
+        self._exchange = exchange
+        self.opened()
+
     def look(self, session: Session, connected_ns: int, asked: Collection[str]) -> tuple[str, ...]:
         """Judge and act; the streams that are now to be asked for anew. Raises what the handler raises."""
         verdict = self._policy.look(time.monotonic(), session.last_read, self._exchange.last_receive_ns, asked)

@@ -24,7 +24,7 @@ DECODE_ERROR_KINDS: Final = (
 )  # fmt: skip
 RECONNECT_REASONS: Final = (
     "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
-    "reset", "idle", "protocol", "ack", "stale", "oversize", "other",
+    "reset", "idle", "protocol", "ack", "stale", "oversize", "rotation", "other",
 )  # fmt: skip
 GAP_CAUSES: Final = (
     "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
@@ -61,9 +61,11 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
         *CHILD,
         "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
         "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        "connection_attempts_total", "connection_attempts_delayed_total",
         *banks.fields(PUBLISHED),
         *labelled("reconnects_total", "reason", RECONNECT_REASONS),
         *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
+        *labelled("copies_total", "stream", STREAM_WORDS),
         *labelled("stream_state", "stream", names),
         *labelled("stream_last_ns", "stream", names),
     )  # fmt: skip
@@ -86,6 +88,8 @@ SERIALIZER: Final = (
     "spool_next", "replayed_spool", "replayed_to", *journal.FIELDS,
     *labelled("produced_total", "topic", TOPIC_WORDS),
     *labelled("delivered_total", "topic", TOPIC_WORDS),
+    "open_candle_copies_total",
+    *labelled("copies_total", "stream", STREAM_WORDS),
     *(dead_letters(reason, word) for reason in SERIALIZER_REASONS for word in (*STREAM_WORDS, UNKNOWN)),
     *histogram("delivery_seconds"),
 )  # fmt: skip
@@ -126,20 +130,42 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
-def repairer(hosts: Iterable[str]) -> tuple[str, ...]:
-    """``hosts``: whom it asks, as named in labels. ``records_total``: all that it wrote to its ring; ``gaps_open``:
-    those with an end that are not worked off."""
-    names = tuple(hosts)
+REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total")
+"""What the repairer counts as one with its ring's tail."""
+
+
+def repair_published(fields: Iterable[str]) -> tuple[str, ...]:
+    """Of a repairer's cells those that move with its ring's tail, in their order."""
+    return tuple(field for field in fields if field.partition("{")[0] in REPAIR_PUBLISHED)
+
+
+def polled(name: str, exchange: str, symbol: str = "") -> str:
+    """A cell about what is polled, of one symbol or of all."""
+    stream = f"{symbol.lower()}@openInterest" if symbol else "open_interest"
+    return f'{name}{{stream="{stream}",exchange="{exchange}"}}'
+
+
+def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """``hosts``: whom it asks, as named in labels; ``polls``: exchange and symbol whose open interest it asks for.
+    ``records_total``: all that it wrote to its ring, ``polled_total`` (exposed as ``events_total``) what of it was
+    polled; ``gaps_open``: those with an end that are not worked off."""
+    names, asked = tuple(hosts), tuple(polls)
     per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
                 "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_paused_seconds",
                 "rest_queue")  # fmt: skip
     return (
         *CHILD,
         "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
-        *labelled("records_total", "stream", STREAM_WORDS),
-        *labelled("repaired_total", "stream", STREAM_WORDS),
+        "poll_errors_total", "instrument_rows_total", "instrument_failures_total",
+        *banks.fields((
+            *labelled("records_total", "stream", STREAM_WORDS),
+            *labelled("repaired_total", "stream", STREAM_WORDS),
+            *(polled("polled_total", exchange) for exchange in dict.fromkeys(exchange for exchange, _ in asked)),
+        )),
         *labelled("repairs_total", "state", REPAIR_STATES),
         *(field for name in per_host for field in labelled(name, "host", names)),
+        *labelled("gaps_total", "cause", ("stale", "restart")),
+        *(polled(name, *each) for name in ("stream_state", "stream_last_ns") for each in asked),
     )  # fmt: skip
 
 

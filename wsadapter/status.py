@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from wsadapter import __version__
-from wsadapter.snapshot import Reading, Snapshot, alive
+from wsadapter.snapshot import ProcessUse, Reading, Snapshot, alive, parse_field
 
 CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
 STREAM_STATES: Final = ("requested", "acked", "live", "stale", "refused")
@@ -26,7 +26,12 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
         "supervisor": _supervisor(snapshot),
         "children": [_child(snapshot, reading) for reading in (_own(snapshot), *snapshot.children)],
         "connections": [_connection(snapshot, reading) for reading in snapshot.of("ingest")],
-        "streams": [stream for reading in snapshot.of("ingest") for stream in _streams(snapshot, reading)],
+        "streams": [
+            stream
+            for role in ("ingest", "repairer")
+            for reading in snapshot.of(role)
+            for stream in _streams(snapshot, reading)
+        ],
         "rings": [
             {
                 "connection": ring.connection,
@@ -96,12 +101,15 @@ def totals(snapshot: Snapshot) -> dict[str, Any]:
         "reconnects": _by(snapshot, "ingest", "reconnects_total"),
         "gaps": _by(snapshot, "ingest", "gaps_total"),
         "dropped": _by(snapshot, "ingest", "ring_dropped_total"),
+        "copies": _by(snapshot, "ingest", "copies_total"),
         "open_candles": _sum(snapshot, "ingest", "open_candles_total"),
         "repaired": _by(snapshot, "repairer", "repaired_total"),
+        "polled": _by(snapshot, "repairer", "polled_total"),
         "repair_records": _by(snapshot, "repairer", "records_total"),
         "repairs": _by(snapshot, "repairer", "repairs_total"),
         "frames_sent": _sum(snapshot, "exchange", "frames_sent_total") + _sum(snapshot, "exchange", "acks_total"),
         "sent": _by(snapshot, "exchange", "sent_total"),
+        "twins": _by(snapshot, "serializer", "copies_total"),
         "produced": _by(snapshot, "serializer", "produced_total"),
         "delivered": _by(snapshot, "serializer", "delivered_total"),
         "spooled": _sum(snapshot, "serializer", "spooled_total"),
@@ -162,8 +170,18 @@ def _child(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
         "state": _supervisor_state(snapshot, reading) if supervisor else state_of(snapshot, reading),
         "restarts": 0 if supervisor else snapshot.restarts(reading),
         "heartbeat_age_seconds": _silent_seconds(snapshot, reading),
-        "rss_bytes": reading.use.rss_bytes if reading.use else None,
-        "cpu_seconds": reading.use.cpu_seconds if reading.use else None,
+        **_use(reading.use),
+    }
+
+
+def _use(use: ProcessUse | None) -> dict[str, Any]:
+    """All absent where there is no process."""
+    return {
+        "rss_bytes": use.rss_bytes if use else None,
+        "cpu_seconds": use.cpu_seconds if use else None,
+        "cpus": list(use.cpus) if use else None,
+        "nice": use.nice if use else None,
+        "locked_bytes": use.locked_bytes if use else None,
     }
 
 
@@ -195,17 +213,23 @@ def _connection(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
 
 
 def _streams(snapshot: Snapshot, reading: Reading) -> list[dict[str, Any]]:
-    last = reading.by("stream_last_ns")
+    last, exchanges = reading.by("stream_last_ns"), _exchanges(reading)
     return [
         {
             "connection": reading.name,
-            "exchange": snapshot.exchange_of(reading.name),
+            "exchange": exchanges.get(stream) or snapshot.exchange_of(reading.name),
             "stream": stream,
             "state": STREAM_STATES[state] if 0 <= state < len(STREAM_STATES) else f"state {state}",
             "age_seconds": _age(snapshot, last.get(stream, 0)),
         }
         for stream, state in reading.by("stream_state").items()
     ]
+
+
+def _exchanges(reading: Reading) -> dict[str, str]:
+    """Of the streams that are polled, not those of a connection."""
+    labels = (dict(own) for name, own in map(parse_field, reading.cells) if name == "stream_state")
+    return {own["stream"]: own.get("exchange", "") for own in labels}
 
 
 def _serializer(reading: Reading) -> dict[str, Any]:
@@ -242,6 +266,9 @@ def _repairer(reading: Reading) -> dict[str, Any]:
         "broker_up": reading.get("broker_up") == 1,
         "gaps_open": reading.get("gaps_open"),
         "repaired": _nonzero(reading.by("repaired_total")),
+        "polled": _nonzero(reading.by("polled_total")),
+        "instrument_rows": reading.get("instrument_rows_total"),
+        "poll_errors": reading.get("poll_errors_total"),
         "repairs": _nonzero(reading.by("repairs_total")),
         "candle_checks": reading.get("candle_checks_total"),
         "candles_differing": reading.get("candles_differing_total"),

@@ -26,7 +26,7 @@ Counters = Mapping[str, int]
 
 
 class Account(Struct, frozen=True):
-    """One table's account, in events. ``sent`` is None when the venue is not ours to ask."""
+    """One table's account, in events. ``sent`` is None when the venue is not ours to ask, and of what is asked for."""
 
     table: str
     sent: int | None
@@ -35,6 +35,10 @@ class Account(Struct, frozen=True):
     repaired: int
     """Of these, by the repairer."""
     dropped: int
+    copies: int
+    """Came by two sockets of one connection, while one took over from the other."""
+    twins: int
+    """Came by redundant connections, and had been published already; of candles the closed ones."""
     open_candles: int
     rejected: int
     rows: int
@@ -45,12 +49,13 @@ class Account(Struct, frozen=True):
     @property
     def missed(self) -> int:
         """Sent and never received: the connection was away. Explained only by gap rows; some of it may be repaired."""
-        return 0 if self.sent is None else max(0, self.sent - (self.published - self.repaired) - self.dropped)
+        received = self.published - self.repaired + self.dropped + self.copies
+        return 0 if self.sent is None else max(0, self.sent - received)
 
     @property
     def lost(self) -> int:
         """Reached a ring, and is neither in the tables nor on its way."""
-        missing = self.published - self.rows_final - self.open_candles - self.rejected
+        missing = self.published - self.rows_final - self.open_candles - self.rejected - self.twins
         return missing - min(self.waiting, max(0, missing))
 
     @property
@@ -88,6 +93,7 @@ class Counted(Struct, frozen=True):
     """Stats pages of a run, by role: what each process counted since the run began."""
 
     ingest: Sequence[Counters]
+    serializer: Sequence[Counters]
     consumer: Sequence[Counters]
     exchange: Sequence[Counters]
     repairer: Sequence[Counters]
@@ -95,6 +101,12 @@ class Counted(Struct, frozen=True):
 
 def _total(pages: Iterable[Counters], field: str) -> int:
     return sum(page.get(field, 0) for page in pages)
+
+
+def _polled(pages: Iterable[Counters], stream: str) -> int:
+    """What comes by REST only; its cells have another label behind that of the stream."""
+    begins = f'polled_total{{stream="{stream}",'
+    return sum(count for page in pages for field, count in page.items() if field.startswith(begins))
 
 
 def _query(clickhouse: ClickHouse, sql: str) -> list[list[str]]:
@@ -143,18 +155,25 @@ def collect(
             continue
         label = f'{{stream="{spec.name}"}}'
         rows, rows_final = counts[spec.name]
+        twin_feeds = any(_total(counted.serializer, f'copies_total{{stream="{s.name}"}}') for s in SPECS)
+        # copies of liquidations may get as far as the table, and are one row there
+        natural = twin_feeds and spec.name == "liquidation"
+        not_stored = spec.name == "kline" and not clickhouse.open_candles
         repaired = _total(counted.repairer, f"repaired_total{label}")
-        published = _total(ingests, f"events_total{label}") + repaired
+        polled = _polled(counted.repairer, spec.name)
+        published = _total(ingests, f"events_total{label}") + repaired + polled
         accounts.append(
             Account(
                 table=spec.name,
-                sent=None if venue is None else venue.get(f"sent_total{label}", 0),
+                sent=None if venue is None or polled else venue.get(f"sent_total{label}", 0),
                 published=published,
                 repaired=repaired,
                 dropped=_total(ingests, f"ring_dropped_total{label}"),
-                open_candles=(
-                    _total(ingests, "open_candles_total") if spec.name == "kline" and not clickhouse.open_candles else 0
-                ),
+                copies=_total(ingests, f"copies_total{label}"),
+                twins=_total(counted.serializer, f"copies_total{label}")
+                - (_total(counted.serializer, "open_candle_copies_total") if not_stored else 0)
+                + (max(0, _total(consumers, f"accepted_rows_total{label}") - rows_final) if natural else 0),
+                open_candles=(_total(ingests, "open_candles_total") if not_stored else 0),
                 rejected=rejected.get(spec.name, 0),
                 rows=rows,
                 rows_final=rows_final,
@@ -188,17 +207,20 @@ def show(summary: Summary, console: Console) -> None:
     table = Table(title="What became of every event", title_justify="left")
     table.add_column("table", no_wrap=True)
     headings = ["venue sent"] if known else []
-    headings += ["in the ring", "rows (FINAL)", "open candles", "dropped", "rejected", "missed", "repaired", "waiting"]
+    twice = any(a.copies or a.twins for a in summary.accounts)
+    headings += ["in the ring", "rows (FINAL)", "open candles", *(["copies"] if twice else [])]
+    headings += ["dropped", "rejected", "missed", "repaired", "waiting"]
     headings += ["lost", "duplicates"]
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for a in summary.accounts:
         if not (a.sent or a.published or a.rows):
             continue
-        cells = [a.sent] if known else []
-        cells += [a.published, a.rows_final, a.open_candles, a.dropped, a.rejected, a.missed, a.repaired, a.waiting]
+        sent = [] if not known else ["-" if a.sent is None else f"{a.sent:,}"]
+        cells = [a.published, a.rows_final, a.open_candles, *([a.copies + a.twins] if twice else [])]
+        cells += [a.dropped, a.rejected, a.missed, a.repaired, a.waiting]
         cells += [a.lost, a.duplicates]
-        table.add_row(a.table, *(f"{cell:,}" for cell in cells if cell is not None))
+        table.add_row(a.table, *sent, *(f"{cell:,}" for cell in cells))
     console.print(table)
     gaps = " ".join(f"{cause}={count}" for cause, count in summary.gaps.items()) or "none"
     rows = sum(a.rows_final for a in summary.accounts)

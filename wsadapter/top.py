@@ -3,6 +3,7 @@
 Only reads; a monitor that is being restarted is waited for. Everything that comes from outside is shown as plain text.
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -106,13 +107,20 @@ def view(found: Status, before: Status | None) -> RenderableType:
 def _streams(found: Status, before: Status | None) -> Table:
     totals = found["totals"]
     table = _table("stream", "events/s", "events", "in Kafka", "rows", "rejected", "dropped")
-    for name in sorted({*totals["events"], *totals["accepted_rows"], *totals["sent"]}):
+    for name in sorted({*totals["events"], *totals["polled"], *totals["accepted_rows"], *totals["sent"]}):
         counts = [
             totals[key].get(name, 0) for key in ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
         ]
-        rate = _rate(found, before, lambda s, name=name: s["totals"]["events"].get(name, 0))  # type: ignore[misc]
+        counts[0] += totals["polled"].get(name, 0)
+        rate = _rate(found, before, lambda s, name=name: _events(s, name))  # type: ignore[misc]
         _row(table, name, rate, *counts)
     return table
+
+
+def _events(sample: Status, name: str) -> int:
+    """Received or polled."""
+    totals = sample["totals"]
+    return int(totals["events"].get(name, 0) + totals["polled"].get(name, 0))
 
 
 def _flow(found: Status, before: Status | None) -> Table:
@@ -132,15 +140,26 @@ def _flow(found: Status, before: Status | None) -> Table:
 
 
 def _children(found: Status) -> Table:
-    table = _table("process", "state", "restarts", "pid", "memory", "about")
+    table = _table("process", "state", "restarts", "pid", "memory", "placed", "about")
     about = _about(found)
     for child in found["children"]:
         memory = child["rss_bytes"]
         _row(
             table, child["name"], _word(child["state"]), child["restarts"], str(child["pid"] or ""),
-            "" if memory is None else f"{memory / 1048576:.0f} MiB", about.get(child["name"], ""),
+            "" if memory is None else f"{memory / 1048576:.0f} MiB", _placed(child), about.get(child["name"], ""),
         )  # fmt: skip
     return table
+
+
+def _placed(child: Status) -> str:
+    """Where it may run, as the kernel says; nothing is said of what is as usual."""
+    cpus = child["cpus"]
+    if cpus is None:
+        return ""
+    parts = [f"cpu {','.join(map(str, cpus))}"] if len(cpus) < (os.cpu_count() or 1) else []
+    parts += [f"nice {child['nice']}"] if child["nice"] else []
+    parts += [f"locked {child['locked_bytes'] / 1048576:.0f} MiB"] if child["locked_bytes"] else []
+    return " ".join(parts)
 
 
 def _about(found: Status) -> dict[str, str]:

@@ -17,28 +17,49 @@ from wsadapter.config import Config, Feed
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.interest_poll import Poll
+from wsadapter.redundancy import member, name_of
 from wsadapter.rings import Rings
 
 INGEST, REPAIRER, SERIALIZER, CONSUMER, MONITOR, STAND_IN = 10, 15, 20, 30, 40, 50
 DRAINED_GROUP: Final = CONSUMER
 REPAIR: Final = "repair"
 """The repairer's connection."""
+LINES_PER_SUBSCRIPTION: Final = 4
+"""A candle's open and closed line, a mark price with its funding."""
+SPARE_LINES: Final = 64
 DOWNLOAD_SECONDS: Final = 600.0
 """The embedded Kafka's first start fetches its jars."""
 
 
 def plans(config: Config) -> list[ConnectionPlan]:
-    """Every connection of every feed; `ConfigError` with everything that a venue does not offer."""
+    """Every connection of every feed, the redundant ones behind each other; `ConfigError` with everything that a venue
+    does not offer."""
     found: list[ConnectionPlan] = []
     errors: list[tuple[str, str]] = []
     for index, feed in enumerate(config.feed):
         try:
-            found += load(feed.exchange).plan(feed)
+            found += [
+                msgspec.structs.replace(plan, connection=name_of(plan.connection, number))
+                for plan in load(feed.exchange).plan(feed)
+                for number in range(feed.redundancy)
+            ]
         except ConfigError as error:
             errors += [(path if path.startswith("feed[") else f"feed[{index}].{path}", m) for path, m in error.errors]
     if errors:
         raise ConfigError(errors)
     return found
+
+
+def redundant(connections: Iterable[ConnectionPlan]) -> dict[str, int]:
+    """Group of redundant connections -> how many lines they may have at most."""
+    connections = list(connections)
+    groups = [member(plan.connection).group for plan in connections if member(plan.connection).number]
+    return {
+        plan.connection: LINES_PER_SUBSCRIPTION * len(plan.subscriptions) + SPARE_LINES
+        for plan in connections
+        if plan.connection in groups
+    }
 
 
 def specs(
@@ -49,10 +70,14 @@ def specs(
     stand_ins: Sequence[ChildSpec],
     supervisor_pid: int,
 ) -> tuple[ChildSpec, ...]:
-    """All children of a run. ``previous_receive_ns``: when a connection last received in an earlier run, 0 = never."""
+    """All children of a run. ``previous_receive_ns``: when a connection (or what is polled, by the labels of its cell)
+    last received in an earlier run, 0 = never."""
     road = (
         *(_ingest(config, plan, rings, previous_receive_ns(plan.connection)) for plan in connections),
-        *(_repairer(config, connections, rings) for _ in range(config.process_of("repairer").count)),
+        *(
+            _repairer(config, connections, rings, previous_receive_ns)
+            for _ in range(config.process_of("repairer").count)
+        ),
         *(_serializer(config, rings, number) for number in range(config.process_of("serializer").count)),
         *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
     )
@@ -99,25 +124,52 @@ def ring_names(config: Config, connections: Iterable[ConnectionPlan]) -> list[st
     return [*(plan.connection for plan in connections), *repairs]
 
 
-def _repairer(config: Config, connections: Sequence[ConnectionPlan], rings: Rings) -> ChildSpec:
+def _repairer(
+    config: Config, connections: Sequence[ConnectionPlan], rings: Rings, previous_receive_ns: Callable[[str], int]
+) -> ChildSpec:
     assignments = [
         {"plan": msgspec.to_builtins(plan), "host": host}
         for plan in connections
         if (host := _rest_host(_feed_of(config, plan)))
     ]
-    hosts = dict.fromkeys(stats_fields.host_label(each["host"]) for each in assignments)
+    asked = polls(config, previous_receive_ns)
+    bases = (*(each["host"] for each in assignments), *(each["host"] for each in histories(config)))
+    hosts = dict.fromkeys(stats_fields.host_label(base) for base in bases)
+    symbols = [(poll.exchange, symbol) for poll in asked for symbol in poll.symbols]
     return ChildSpec(
         name="repairer",
         role="repairer",
         module="wsadapter.repairer",
-        page_fields=stats_fields.repairer(hosts),
+        page_fields=stats_fields.repairer(hosts, symbols),
         stop_group=REPAIRER,
         essential=False,
         heartbeat_deadline=60.0,  # it asks Kafka for offsets, which may take its time
         ring=rings.refs[REPAIR],
-        options={"assignments": assignments},
+        options={"assignments": assignments, "polls": msgspec.to_builtins(asked), "feeds": histories(config)},
         fingerprint=_fingerprint(config.service, config.kafka, config.process_of("repairer")),
     )
+
+
+def histories(config: Config) -> list[dict[str, str]]:
+    """The feeds whose history can be asked for, and whom."""
+    hosts = ((feed, _rest_host(feed)) for feed in config.feed)
+    return [{"feed": feed.name, "exchange": feed.exchange, "host": host} for feed, host in hosts if host]
+
+
+def polls(config: Config, previous_receive_ns: Callable[[str], int]) -> list[Poll]:
+    """Whom the repairer asks for open interest. A symbol of several feeds is asked for once."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    taken: set[tuple[str, str]] = set()
+    for feed in config.feed:
+        if "open_interest" in feed.streams and (host := _rest_host(feed)):
+            fresh = [symbol for symbol in feed.symbols if (feed.exchange, symbol) not in taken]
+            taken |= {(feed.exchange, symbol) for symbol in fresh}
+            found.setdefault((feed.exchange, host), {}).update(dict.fromkeys(fresh))
+    return [
+        Poll(*key, tuple(symbols), tuple(previous_receive_ns(stats_fields.polled("", key[0], s)) for s in symbols))
+        for key, symbols in found.items()
+        if symbols
+    ]
 
 
 def _rest_host(feed: Feed) -> str:

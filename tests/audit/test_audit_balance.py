@@ -25,7 +25,8 @@ Sample = dict[str, Any]
 
 
 BY_STREAM = (
-    "sent", "events", "repair_records", "dropped", "produced", "delivered", "not_sent", "consumed", "redelivered",
+    "sent", "events", "repair_records", "dropped", "copies", "twins", "produced", "delivered", "not_sent", "consumed",
+    "redelivered",
     "accepted_rows", "rejected_rows", "filtered_rows", "not_inserted", "unsettled_rows",
 )  # fmt: skip
 

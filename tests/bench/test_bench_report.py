@@ -109,7 +109,7 @@ def test_result_lines_are_appended(tmp_path: Path) -> None:
 def test_document_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "performance.md"
     path.write_text(f"before\n{hops.BEGIN}\nold\n{hops.END}\nafter\n")
-    costs = {"receive": 5.0, "bare": 2.0, "encode": 0.5, "build": 6.0}
+    costs = {"receive": 5.0, "bare": 2.0, "encode": 0.5, "publish": 0.9, "build": 6.0}
     found: dict[str, dict[str, Any]] = {
         "micro": {"codec_us": {"all": costs}, "ring": {"put_us": 0.4, "poll_us": 0.3}},
         "ingest": {"ours": [{"cpu_us": 7.0}, {"cpu_us": 9.0}]},
@@ -119,6 +119,6 @@ def test_document_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
     text = path.read_text()
     assert text.startswith(f"before\n{hops.BEGIN}\n2026-11-22")
     assert text.endswith(f"{hops.END}\nafter\n")
-    assert "| ingest: socket, framing, session, counters | 1.10 |" in text
+    assert "| ingest: socket, framing, session, dispatch | 1.10 |" in text
     assert "old" not in text
     assert not hops.write(tmp_path / "absent.md", found, [], run)

@@ -1,6 +1,6 @@
 """A seeded nemesis strikes the whole road every few seconds; at the end the oracle compares rings, broker and tables.
 
-Half a minute in the normal run; ``make chaos FOR=600`` (seconds) for longer, ``SEED=`` to repeat one. The invariants
+Twenty seconds in the normal run; ``make chaos FOR=600`` (seconds) for longer, ``SEED=`` to repeat one. The invariants
 are those of the fault list: I1 acknowledged is never lost, I2 nothing damaged or made up, I3 what is missing is
 explained, I4 order, I5 recovery, I6 nothing leaks, I7 counters and exit code agree.
 """
@@ -27,7 +27,7 @@ from wsadapter.shm import listing
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(7200)]
 
-SECONDS = float(os.environ.get("WSADAPTER_CHAOS", "30"))
+SECONDS = float(os.environ.get("WSADAPTER_CHAOS", "20"))
 SEED = int(os.environ.get("WSADAPTER_SEED", "0")) or random.randrange(1, 1 << 32)
 RATE = 600
 RECOVERY_SECONDS = 60.0

@@ -7,10 +7,11 @@ import pytest
 from client.loopback_ws import CLOSE, TEXT, Loopback, Peer, behave, frame, run, trade, until
 from client.recording import Recording, config
 
+from wsadapter.attempts import OwnAttempts
+from wsadapter.backoff import Backoff
 from wsadapter.client import Client, GivenUp, SubscriptionState
-from wsadapter.connection import BANNED_SECONDS, STABLE_SECONDS, Connection
-from wsadapter.exchanges import load
-from wsadapter.handler import Hooks
+from wsadapter.exchanges.base import AttemptLimit
+from wsadapter.retries import BANNED_SECONDS, STABLE_SECONDS, Retries
 from wsadapter.session import Lost
 
 
@@ -221,15 +222,31 @@ def test_a_connection_that_delivers_is_no_failure() -> None:
     run(body())
 
 
-def connection(**changes: Any) -> Connection:
-    """Not connected: its policy is asked without a clock."""
-    settings = config(Loopback(), ws_url="", reconnect_backoff=1.0, reconnect_backoff_max=30.0, **changes)
-    (plan,) = load("binance").plan(settings.feed())
-    return Connection(plan, settings, Hooks(object()), None, dice=lambda: 0.5)
+def test_attempts_wait_for_the_venues_limit() -> None:
+    async def refuse(peer: Peer) -> None:
+        await peer.request_head()
+        peer.respond("503 Service Unavailable")
+
+    async def body() -> None:
+        async with Loopback(refuse) as venue:
+            client = Client(config(venue), Recording(), attempts=OwnAttempts(AttemptLimit(3, 60.0)))
+            (connection,) = client.connections
+            task = asyncio.create_task(client.start())
+            await until(lambda: connection.delayed)
+            await asyncio.sleep(0.2)
+            assert (len(venue.peers), connection.dials, connection.delayed) == (3, 3, 1)
+            await client.stop()
+            await task
+
+    run(body())
+
+
+def retries() -> Retries:
+    return Retries(Backoff(1.0, 30.0), lambda: 0.5)
 
 
 def test_waits_grow_with_jitter_up_to_the_cap() -> None:
-    waits = [connection_.wait_after(Lost("reset")) for connection_ in [connection()] for _ in range(8)]
+    waits = [one.wait_after(Lost("reset")) for one in [retries()] for _ in range(8)]
 
     assert waits == [0.5, 1, 2, 4, 8, 15, 15, 15]
 
@@ -246,17 +263,14 @@ def test_waits_grow_with_jitter_up_to_the_cap() -> None:
     ],
 )
 def test_what_the_venue_asks_is_obeyed(lost: Lost, wait: float) -> None:
-    assert connection().wait_after(lost) == wait
+    assert retries().wait_after(lost) == wait
 
 
 def test_only_a_connection_that_stood_and_delivered_makes_the_waits_short_again() -> None:
-    one = connection()
+    one = retries()
 
     def wait_after_one_that(delivered: bool, seconds: float) -> float:
-        one._at_open = dict(one.exchange.last_receive_ns)
-        if delivered:
-            one.exchange.last_receive_ns["btcusdt@aggTrade"] += 1
-        one._judge(True, seconds)
+        one.judge(delivered, seconds)
         return one.wait_after(Lost("reset"))
 
     assert [wait_after_one_that(False, 0.1) for _ in range(3)] == [0.5, 1, 2]

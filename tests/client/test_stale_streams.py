@@ -101,7 +101,7 @@ def test_a_paused_venue_is_asked_again_and_the_gap_ends_with_the_first_event(
             venue.paused = True
             await until(lambda: handler.gaps)
             assert state(connection) is SubscriptionState.STALE
-            await until(lambda: not connection._unanswered, "asked for anew")
+            await until(lambda: not connection._asked.unanswered, "asked for anew")
             venue.paused = False
             await until(lambda: len(handler.gaps) == 2)
             await until(lambda: state(connection) is SubscriptionState.LIVE)

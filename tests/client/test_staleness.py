@@ -6,7 +6,9 @@ from itertools import pairwise
 
 import pytest
 
+from wsadapter.events import StreamType
 from wsadapter.exchanges.base import Cadence
+from wsadapter.exchanges.binance_streams import CADENCES
 from wsadapter.staleness import RECONNECT_SECONDS, Staleness, Verdict
 
 STEADY = Cadence(10.0, 10.0)
@@ -166,6 +168,34 @@ def test_quiet_symbols_make_no_storm() -> None:
     times = sorted(set(reconnects))
     assert all(after - before >= RECONNECT_SECONDS for before, after in pairwise(times))
     assert len(times) <= 8, times
+
+
+@pytest.mark.parametrize("stream", sorted(s for s, c in CADENCES.items() if c.rhythm))
+@pytest.mark.parametrize("mean", [300, 3600])
+def test_a_day_of_quiet_symbols_of_every_kind_makes_no_storm(stream: StreamType, mean: float) -> None:
+    """Ten symbols that speak about every ``mean`` seconds, at random, beside one that always does."""
+    dice = random.Random(mean)
+    world = World(**{f"s{n}": CADENCES[stream] for n in range(10)}, mark=STEADY)
+    due = {name: world.now + dice.expovariate(1 / mean) for name in world.received if name != "mark"}
+
+    def speak() -> None:
+        world.speak("mark")
+        for name, at in due.items():
+            if at <= world.now:
+                world.speak(name)
+                due[name] = world.now + dice.expovariate(1 / mean)
+
+    world.run(24 * HOUR, speak)
+    times = sorted(set(world.of("reconnect")))
+    assert all(after - before >= RECONNECT_SECONDS for before, after in pairwise(times))
+    assert len(times) <= 8, times
+    assert not world.policy.is_stale("mark", world.received["mark"])
+
+
+def test_liquidations_are_never_expected_and_mark_prices_always() -> None:
+    assert StreamType.LIQUIDATION not in CADENCES
+    assert (CADENCES[StreamType.MARK_PRICE].silence, CADENCES[StreamType.MARK_PRICE].rhythm) == (10.0, 0.0)
+    assert CADENCES[StreamType.TRADE].rhythm > 1, "its own rhythm tells"
 
 
 def test_reconnects_grow_rarer_while_they_come() -> None:

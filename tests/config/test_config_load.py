@@ -198,6 +198,8 @@ def test_warnings(tmp_path: Path) -> None:
 exchange = "binance"
 symbols = ["BTCUSDT"]
 streams = ["trade", "open_interest"]
+[process.repairer]
+count = 0
 [monitor]
 listen = "0.0.0.0:9464"
 [clickhouse]

@@ -4,7 +4,7 @@ import json
 
 from exchanges.binance_oracle import exchange
 
-from wsadapter.exchanges.base import Acked, Item, Refused, Reply
+from wsadapter.exchanges.base import Acked, ClosesSoon, Item, Refused, Reply
 from wsadapter.exchanges.binance import BinanceFutures
 
 NAMES = ("btcusdt@aggTrade", "ethusdt@aggTrade", "xrpusdt@aggTrade")
@@ -76,3 +76,10 @@ def test_an_error_without_an_id_belongs_to_the_oldest_request() -> None:
 def test_an_error_that_belongs_to_nothing_is_still_told() -> None:
     assert answer(exchange(), {"code": 0, "msg": "Unknown property"}) == [Refused((), "0", "Unknown property")]
     assert answer(exchange(), {"error": 5, "id": 77}) == [Refused((), "None", "")]
+
+
+def test_an_announced_shutdown_is_said_and_is_no_event() -> None:
+    venue = exchange(names=NAMES)
+
+    for frame in (b'{"e":"serverShutdown","E":1770123456789}', b'{"data":{"e":"serverShutdown","E":1770123456789}}'):
+        assert venue.receive(frame, 1) == [ClosesSoon("serverShutdown")]

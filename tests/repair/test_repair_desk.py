@@ -35,7 +35,7 @@ class Job:
     def __init__(self, name: str, count: int, lane: str = "") -> None:
         self.name, self.left, self.lane = name, count, lane or name
         self.not_before = 0.0
-        self.urgent = True
+        self.urgent, self.punctual = True, False
         self.is_prepared = True
         self.refusals = self.bads = 0
         self.closed = False

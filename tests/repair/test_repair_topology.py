@@ -65,6 +65,27 @@ def test_where_history_is_asked_for(tmp_path: Path, extra: str, host: str | None
     msgspec.json.encode(spec.options)  # it travels to the child as JSON
 
 
+def test_open_interest_is_asked_for_once(tmp_path: Path) -> None:
+    interest = HEAD + 'streams = ["open_interest"]\n'
+    more = interest.replace('"fut"', '"more"').replace('["BTCUSDT"]', '["btcusdt", "ETHUSDT"]')
+    config = loaded(tmp_path, interest + more)
+    assert topology.plans(config) == []
+    (spec,) = repairers(config)
+    asked = [(each["host"], *each["symbols"]) for each in spec.options["polls"]]
+    assert asked == [("https://fapi.binance.com", "BTCUSDT", "ETHUSDT")]
+    assert [each["received"] for each in spec.options["polls"]] == [(0, 0)]
+    polled = [("binance", "BTCUSDT"), ("binance", "ETHUSDT")]
+    assert spec.page_fields == stats_fields.repairer(["fapi.binance.com"], polled)
+    assert not [line for line in configuration.warnings(config) if "open_interest" in line]
+
+
+def test_open_interest_of_an_address_of_ones_own(tmp_path: Path) -> None:
+    config = loaded(tmp_path, HEAD + 'streams = ["open_interest"]\nws_url = "ws://127.0.0.1:7"\n')
+    (spec,) = repairers(config)
+    assert spec.options["polls"] == []
+    assert [line for line in configuration.warnings(config) if "open_interest" in line]
+
+
 def test_it_can_be_switched_off(tmp_path: Path) -> None:
     config = loaded(tmp_path, HEAD + "[process.repairer]\ncount = 0\n")
     assert repairers(config) == []

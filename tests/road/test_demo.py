@@ -9,7 +9,10 @@ from oracle import http_get, query, unique
 from road_site import Site
 
 pytestmark = pytest.mark.integration
-TABLES = ("kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker", "gap")
+TABLES = (
+    "kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker", "open_interest",
+    "gap",
+)  # fmt: skip
 
 
 @pytest.fixture

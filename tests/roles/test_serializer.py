@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from eventually import eventually
 from role_process import RoleProcess
 from samples import NS, full, sparse, trade
@@ -82,12 +82,25 @@ def records(events: Sequence[Event]) -> list[tuple[int, bytes]]:
     return [(BY_EVENT[type(e)].kind, encode(e)) for e in events]
 
 
+def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int] | None:
+    """None while a new topic's partition has no leader that its broker knows of."""
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+    except KafkaException:
+        return None
+    return low, high
+
+
 def log(config: Config, stream: str) -> list[tuple[int, bytes, bytes]]:
     """Everything in a stream's topic now: (partition, key, value) in partition order."""
     topic = config.kafka.topic_prefix + stream
     consumer = Consumer({"bootstrap.servers": config.kafka.bootstrap_servers, "group.id": "check"})
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions}
+    ends = {}
+    for p in partitions:
+        found = eventually(lambda p=p: _bounds(consumer, topic, p), 30, "a leader")  # type: ignore[misc]
+        assert found is not None
+        ends[p] = found
     consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in ends.items()])
     wanted = sum(high - low for low, high in ends.values())
     got: list[tuple[int, bytes, bytes]] = []

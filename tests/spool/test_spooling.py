@@ -273,7 +273,7 @@ def test_the_rings_are_looked_after_during_a_replay(directory: Path) -> None:
     world = World(directory, capacity=64 * 1000, spool_bytes=1 << 24)
     world.run(1)
     world.broker.up = False
-    world.run(40, rate=2000)
+    world.run(20, rate=2000)
     assert world.process.spool.records > 2 * REPLAY_RECORDS
     world.broker.up = True
     met = world.run(5, rate=2000)

@@ -2,7 +2,8 @@
 
 Sans-I/O: no socket, no await, no clock, no logging. `wsadapter.client` owns the socket and the time and calls an
 exchange from its read callback; tests call it with recorded frames. One instance serves one connection plan through all
-its reconnects; `Exchange.open` begins a new socket.
+its reconnects; `Exchange.open` begins a new socket. Where a socket is to follow another one without a hole, for a while
+there are two of the same plan: the new one `follow`s, and when the old socket has ended it `succeed`s.
 
 Guarantee: `Exchange.receive` raises for no input whatever. What it could not use comes back as `Bad`, one for each
 frame (or element of an array frame) that was lost, so that losses are counted by kind.
@@ -10,7 +11,7 @@ frame (or element of an array frame) that was lost, so that losses are counted b
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from msgspec import Struct
 
@@ -61,6 +62,13 @@ class Cadence(Struct, frozen=True):
     rhythm: float = 0.0
 
 
+class AttemptLimit(Struct, frozen=True):
+    """At most so many attempts to connect in any so many seconds, from one address to one host of the venue."""
+
+    attempts: int
+    seconds: float
+
+
 class ConnectionPlan(Struct, frozen=True):
     """One connection: where to, and the desired state after every (re)connect. ``symbols`` are those of the whole feed,
     in the venue's own text: events of any other symbol are dropped and counted."""
@@ -94,13 +102,19 @@ class Bad(Struct, frozen=True):
     detail: str
 
 
+class ClosesSoon(Struct, frozen=True):
+    """The venue has announced that it will close this socket: time for another one."""
+
+    detail: str
+
+
 class Reply(Struct, frozen=True):
     """Send this to the venue, paced like the requests of `Exchange.open`."""
 
     payload: bytes
 
 
-Item = MarketEvent | Acked | Refused | Bad | Reply
+Item = MarketEvent | Acked | Refused | Bad | ClosesSoon | Reply
 
 
 class Exchange(Protocol):
@@ -112,6 +126,9 @@ class Exchange(Protocol):
     """Seconds after the last request by which every subscription must be acked or refused."""
     max_streams: int
     """Most subscriptions on one connection."""
+    attempt_limit: AttemptLimit
+    max_life: float
+    """Seconds after which the venue cuts a connection, 0 = never."""
 
     last_gap_ns: int | None
     """Receive time of the last gap of this whole connection: copied into every event from now on."""
@@ -144,6 +161,21 @@ class Exchange(Protocol):
 
     def close(self, at_ns: int) -> list[Gap]:
         """No socket follows: the ends of the gaps that last."""
+
+    def follow(self, before: Self) -> None:
+        """Told after `open` that another instance of the plan still receives: what that has told needs no repetition
+        here (funding rates, times of gaps)."""
+
+    def succeed(self, before: Self, at_ns: int) -> list[Gap]:
+        """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids. The gaps
+        that have ended here already are returned."""
+
+    def reached(self, event: MarketEvent) -> tuple[int, int] | None:
+        """Number and receive time of the last event of the same numbered line, see `wsadapter.places`; None where there
+        was none, or no numbers are."""
+
+    def skipped(self, event: MarketEvent, before: int, since_ns: int) -> Gap:
+        """The sockets did not overlap in a line: its last event before was number ``before``, received ``since_ns``."""
 
     def ping(self) -> bytes | None:
         """The venue's application level ping, or None where WebSocket pings do."""

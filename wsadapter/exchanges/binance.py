@@ -11,16 +11,27 @@ the last ids (`sequences`); beyond a socket the holes that last (`holes`).
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
 from msgspec import Raw, Struct, ValidationError
 from msgspec.json import Decoder
 
-from wsadapter.events import Gap, Liquidation, UpdateType
+from wsadapter.events import Gap, Liquidation, MarketEvent, UpdateType
 from wsadapter.exchanges import binance_streams as streams
-from wsadapter.exchanges.base import Acked, Bad, ConnectionPlan, FeedSettings, Item, Refused, Reply, printable
+from wsadapter.exchanges.base import (
+    Acked,
+    AttemptLimit,
+    Bad,
+    ClosesSoon,
+    ConnectionPlan,
+    FeedSettings,
+    Item,
+    Refused,
+    Reply,
+    printable,
+)
 from wsadapter.exchanges.binance_events import DECODERS, WORDS, routes
-from wsadapter.exchanges.binance_wire import COIN_M, KNOWN, UNWANTED, Wire
+from wsadapter.exchanges.binance_wire import COIN_M, KNOWN, SHUTDOWN, UNWANTED, Wire
 from wsadapter.exchanges.decimals import NotPlain
 from wsadapter.exchanges.holes import Holes
 from wsadapter.exchanges.loose import FAILURES, failure, number, present, text
@@ -74,6 +85,8 @@ class BinanceFutures:
     message_interval = 0.2
     ack_timeout = 10.0
     max_streams = streams.MAX_STREAMS
+    max_life = 86_400.0
+    attempt_limit = AttemptLimit(300, 300.0)
 
     def __init__(self, plan: ConnectionPlan) -> None:
         self.connection = plan.connection
@@ -110,6 +123,25 @@ class BinanceFutures:
         self._holes.reset()
         self._outstanding.clear()
         return [self._subscribe(names) for names in streams.batches(self.last_receive_ns)]
+
+    def follow(self, before: Self) -> None:
+        self.funding.update(before.funding)
+        self.sequences.follow(before.sequences)
+        self._last_gap_ns = before._last_gap_ns
+
+    def succeed(self, before: Self, at_ns: int) -> list[Gap]:
+        self.sequences.succeed(before.sequences)
+        gaps = self._holes.succeed(before._holes, at_ns)
+        for name, received_ns in before.last_receive_ns.items():
+            self.last_receive_ns[name] = max(self.last_receive_ns[name], received_ns)
+        self._last_gap_ns = before._last_gap_ns
+        return gaps
+
+    def reached(self, event: MarketEvent) -> tuple[int, int] | None:
+        return self.sequences.reached(event)
+
+    def skipped(self, event: MarketEvent, before: int, since_ns: int) -> Gap:
+        return self.sequences.skipped(event, before, since_ns)
 
     def resubscribe(self, names: tuple[str, ...]) -> list[bytes]:
         return [
@@ -183,12 +215,12 @@ class BinanceFutures:
         self._holes.failed(word, wire.s, stream, receive_time_ns)
         return bad
 
-    def _accept_all(self, wires: Sequence[Wire | Bad], stream: str, receive_time_ns: int) -> list[Item]:
+    def _accept_all(self, wires: Sequence[Wire | Bad | ClosesSoon], stream: str, receive_time_ns: int) -> list[Item]:
         """The elements of one array frame; a liquidation that equals an earlier one gets the next ordinal."""
         items: list[Item] = []
         seen: dict[tuple[object, ...], int] = {}
         for wire in wires:
-            if isinstance(wire, Bad):
+            if isinstance(wire, Bad | ClosesSoon):
                 items.append(wire)
                 continue
             for item in self._accept(wire, stream, receive_time_ns):
@@ -228,13 +260,15 @@ class BinanceFutures:
         wires = [found for each in elements for found in self._one(each, stream, receive_time_ns)]
         return self._accept_all(wires, stream, receive_time_ns)
 
-    def _one(self, element: bytes | Raw, stream: str, receive_time_ns: int) -> list[Wire | Bad]:
+    def _one(self, element: bytes | Raw, stream: str, receive_time_ns: int) -> list[Wire | Bad | ClosesSoon]:
         try:
             return [_element(element)]
         except FAILURES as error:
             return self._lost(element, error, stream, receive_time_ns)
 
-    def _lost(self, element: bytes | Raw, error: Exception, stream: str, receive_time_ns: int) -> list[Wire | Bad]:
+    def _lost(
+        self, element: bytes | Raw, error: Exception, stream: str, receive_time_ns: int
+    ) -> list[Wire | Bad | ClosesSoon]:
         """Why an element gives no event; nothing for types that are none of ours."""
         try:
             loose = _loose_element(element)
@@ -245,6 +279,8 @@ class BinanceFutures:
         kind = text(loose.e)
         if kind in UNWANTED:
             return []
+        if kind == SHUTDOWN:
+            return [ClosesSoon(kind)]
         if kind not in KNOWN:
             return [Bad("unknown_event", printable(kind))]
         symbol = text(loose.s) or _symbol_inside(loose.o)

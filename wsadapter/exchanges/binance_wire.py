@@ -200,7 +200,8 @@ UNWANTED: Final = frozenset(
     (
         *("24hrMiniTicker", "contractInfo", "assetIndexUpdate", "compositeIndex", "continuous_kline", "EquityUpdate"),
         *("CommodityUpdate", "KR_EquityUpdate", "indexPriceUpdate", "indexPrice_kline", "markPrice_kline"),
-        "serverShutdown",
     )
 )
 """Known types that hold nothing of our stream types: no events and no errors."""
+SHUTDOWN: Final = "serverShutdown"
+"""Spot announces with it that a server goes; futures do not say that they do, and may yet."""

@@ -39,6 +39,20 @@ class Holes:
         for silence in self._silences.values():
             silence.chained = False
 
+    def succeed(self, before: "Holes", at_ns: int) -> list[Gap]:
+        """The socket of ``before`` has ended and this one goes on: what lasts there lasts here, unless the stream has
+        spoken here already. The gaps that so have ended."""
+        found = []
+        for name, silence in before._silences.items():
+            silence.chained = False
+            if self._received.get(name):
+                found.append(self._end(silence.gap, at_ns))
+            else:
+                self._silences[name] = silence
+        self._failures = before._failures | self._failures
+        self.pending = bool(self._silences or self._failures)
+        return found
+
     def failed(self, word: str, symbol: str, stream: str, at_ns: int) -> None:
         """An event of a known stream and symbol was lost in decoding."""
         subscription = self._subscriptions.get(stream)

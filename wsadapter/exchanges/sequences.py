@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from wsadapter.events import Gap, Source
+from wsadapter.events import BookTicker, Depth, Gap, MarketEvent, Source, Trade
 
 NONE: Final = -1
 """No id yet."""
@@ -62,6 +62,27 @@ class Sequences:
                 line.next = NONE
                 line.grid.clear()
 
+    def follow(self, before: "Sequences") -> None:
+        """Another socket of the same symbols goes on beside this one."""
+        self._take_marks(before)
+
+    def succeed(self, before: "Sequences") -> None:
+        """The socket of ``before`` has ended. Lines that are empty here go on where they stood there; the others have
+        overlapped."""
+        self.out_of_order.update(before.out_of_order)
+        self._take_marks(before)
+        for mine, theirs in zip(self._all(), before._all(), strict=True):
+            for symbol, line in mine.items():
+                other = theirs[symbol]
+                if line.next == NONE:
+                    line.next, line.at_ns = other.next, other.at_ns
+                line.grid = other.grid | line.grid
+
+    def _take_marks(self, before: "Sequences") -> None:
+        for mine, theirs in zip(self._all(), before._all(), strict=True):
+            for symbol, line in mine.items():
+                line.gap_ns = max(line.gap_ns or 0, theirs[symbol].gap_ns or 0) or None
+
     def mark(self, word: str, symbol: str, at_ns: int) -> None:
         """Events of this stream and symbol come after a gap; an empty word or symbol means all."""
         for lines in self._of.get(word, ()) if word else self._all():
@@ -89,6 +110,29 @@ class Sequences:
             self._exchange, symbol, None, None, at_ns, Source.WEBSOCKET, self._connection, None,
             "", 1, word, interval, cause, started_ns, ended_ns, *missing, "open",
         )  # fmt: skip
+
+    def reached(self, event: MarketEvent) -> tuple[int, int] | None:
+        """Number and receive time of the last event of this one's line; None for lines that are not numbered."""
+        if type(event) is Trade:
+            line = (self.agg_trades if event.aggregated else self.raw_trades)[event.symbol]
+            return None if line.next == NONE else (line.next - 1, line.at_ns)
+        if type(event) is Depth and not event.level_limit:
+            line = self.books[event.symbol]
+        elif type(event) is BookTicker:
+            line = self.book_tickers[event.symbol]
+        else:
+            return None
+        return None if line.next == NONE else (line.next, line.at_ns)
+
+    def skipped(self, event: MarketEvent, before: int, since_ns: int) -> Gap:
+        """Of two sockets that should have overlapped one ended with ``before``, the other goes on with ``event``."""
+        word, received = event.stream_type.value, event.receive_time_ns
+        missing: tuple[int | None, int | None, int | None] = None, None, None
+        if type(event) is Trade and event.trade_number is not None:
+            missing = before + 1, event.trade_number - 1, event.trade_number - before - 1
+        elif type(event) is Depth and event.first_update_id is not None and before + 1 <= event.first_update_id - 1:
+            missing = before + 1, event.first_update_id - 1, None
+        return self.gap(word, event.symbol, "sequence", since_ns, received, received, missing)
 
     def jumped(self, line: Line, number: int, received: int) -> Gap | None:
         """Contiguous ids, and ``number`` is not ``line.next``."""

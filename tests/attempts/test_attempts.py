@@ -1,0 +1,125 @@
+"""Grants for dials: in virtual time, and by processes that race and are killed."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsadapter.attempts import MARGIN_SECONDS, OwnAttempts, SharedAttempts
+from wsadapter.exchanges.base import AttemptLimit
+
+DIALLER = """
+import os, sys, time
+from wsadapter import attempts
+from wsadapter.exchanges.base import AttemptLimit
+attempts.MARGIN_SECONDS = 0.0
+mine = attempts.SharedAttempts(sys.argv[1], "venue:443", AttemptLimit(20, 1.0))
+out = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND)
+while True:
+    before = time.monotonic_ns()
+    wait = mine.take()
+    if wait:
+        time.sleep(min(wait, 0.05))
+    else:
+        os.write(out, b"%d %d\\n" % (before, time.monotonic_ns()))
+"""
+
+
+class Time:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def ns(self) -> int:
+        return round(self.now * 1e9)
+
+
+def most_in_any(span: float, times: list[float]) -> int:
+    return max((sum(begin <= at < begin + span for at in times) for begin in times), default=0)
+
+
+@given(st.integers(1, 7), st.lists(st.floats(0.0, 40.0), min_size=1, max_size=60), st.booleans())
+def test_never_more_than_the_limit_in_any_span(limit: int, pauses: list[float], shared: bool) -> None:
+    import tempfile
+
+    clock, span = Time(), 30.0
+    with tempfile.TemporaryDirectory() as directory:
+
+        def processes() -> OwnAttempts | SharedAttempts:
+            """A new one each time: as after a kill."""
+            return SharedAttempts(directory, "venue:443", AttemptLimit(limit, span), clock.ns)
+
+        own, granted = OwnAttempts(AttemptLimit(limit, span), lambda: clock.now), []
+        for pause in pauses:
+            clock.now += pause
+            asked = clock.now
+            while wait := (processes() if shared else own).take():
+                clock.now += wait
+                assert clock.now - asked <= span + MARGIN_SECONDS + 1, "nobody waits longer than one span"
+            granted.append(clock.now)
+    assert most_in_any(span + MARGIN_SECONDS - 0.001, granted) <= limit
+
+
+def test_grants_of_another_boot_are_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot, clock, limit = tmp_path / "boot_id", Time(), AttemptLimit(2, 300.0)
+    monkeypatch.setattr("wsadapter.attempts._BOOT_ID", str(boot))
+    boot.write_text("one")
+    first = SharedAttempts(str(tmp_path), "venue:443", limit, clock.ns)
+    assert first.take() == first.take() == 0.0
+    clock.now = 7.0  # since the second boot, a moment later by the wall clock
+    boot.write_text("two")
+    again = SharedAttempts(str(tmp_path), "venue:443", limit, clock.ns)
+
+    assert again.take() == pytest.approx(315, abs=5)
+    os.utime(tmp_path / "attempts" / "venue_443", times=(time.time() - 400, time.time() - 400))
+    boot.write_text("three")
+    later = SharedAttempts(str(tmp_path), "venue:443", limit, clock.ns)
+    assert later.take() == 0.0
+
+
+def test_a_file_of_another_limit_or_none_is_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "attempts").mkdir()
+    (tmp_path / "attempts" / "venue_443").write_bytes(b"x" * 100)
+
+    assert SharedAttempts(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() == 0.0
+    assert SharedAttempts(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() > 60
+    assert SharedAttempts(str(tmp_path), "other:443", AttemptLimit(1, 60.0)).take() == 0.0
+
+
+def test_processes_that_race_and_are_killed_stay_inside_the_limit(tmp_path: Path) -> None:
+    """Six diallers, four kills a second; as many grants as the limit allows, and not one more."""
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    out = tmp_path / "granted"
+    out.touch()
+
+    def start() -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([sys.executable, "-c", DIALLER, str(tmp_path), str(out)])
+
+    running = [start() for _ in range(6)]
+    try:
+        begin = time.monotonic()
+        while time.monotonic() < begin + 6:
+            time.sleep(0.25)
+            at = rng.randrange(len(running))
+            os.kill(running[at].pid, rng.choice([signal.SIGKILL, signal.SIGSTOP]))
+            running[at].send_signal(signal.SIGKILL)
+            running[at].wait()
+            running[at] = start()
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    lines = [tuple(map(int, line.split())) for line in out.read_text().splitlines()]
+    # a grant lies between the two times; the span can only be shorter than this by what they are apart
+    given = sorted((before + after) / 2e9 for before, after in lines)
+    slack = max(after - before for before, after in lines) / 1e9
+    assert most_in_any(1.0 - 2 * slack, given) <= 20
+    assert len(given) >= 60, "and grants are not lost either"

@@ -1,0 +1,90 @@
+"""`backfill`: what its arguments mean, and that nothing is wished for where nobody would fetch it."""
+
+from pathlib import Path
+
+import click
+import pytest
+from cli.command import run
+
+from wsadapter import config as configuration
+from wsadapter.backfill import Wish
+from wsadapter.commands.backfill_arguments import wishes_of
+from wsadapter.config import Config
+from wsadapter.errors import ExitCode
+
+FEEDS = """
+[[feed]]
+name = "fut"
+exchange = "binance"
+symbols = ["BTCUSDT", "ETHUSDT"]
+streams = ["kline", "trade", "ticker"]
+intervals = ["1m", "1h"]
+[[feed]]
+name = "more"
+exchange = "binance"
+symbols = ["BTCUSDT"]
+streams = ["trade", "funding_rate"]
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    path = tmp_path / "wsadapter.toml"
+    path.write_text(FEEDS)
+    return configuration.load(str(path), {}, dotenv=None)
+
+
+def wished(config: Config, **changes: object) -> list[Wish]:
+    arguments = {
+        "exchange": "", "feed": "", "symbols": (), "streams": (), "intervals": (), "since_ns": 1_000, "until_ns": 2_000,
+    }  # fmt: skip
+    return wishes_of(config, **{**arguments, **changes})  # type: ignore[arg-type]
+
+
+def series(found: list[Wish]) -> list[str]:
+    return [" ".join(filter(None, (w.feed, w.symbol, w.stream, w.interval))) for w in found]
+
+
+def test_what_is_not_named_is_what_is_recorded(config: Config) -> None:
+    found = wished(config)
+    assert series(found) == [
+        "fut BTCUSDT kline 1m", "fut BTCUSDT kline 1h", "fut BTCUSDT trade",
+        "fut ETHUSDT kline 1m", "fut ETHUSDT kline 1h", "fut ETHUSDT trade",
+        "more BTCUSDT funding_rate",
+    ]  # fmt: skip
+    assert {(w.exchange, w.since_ns, w.until_ns) for w in found} == {("binance", 1_000, 2_000)}
+
+
+def test_what_is_named_need_not_be_recorded(config: Config) -> None:
+    found = wished(config, feed="more", symbols=("solusdt",), streams=("kline",), intervals=("5m",))
+    assert series(found) == ["more SOLUSDT kline 5m"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"since_ns": None},
+        {"since_ns": 2_000},
+        {"since_ns": 2**62, "until_ns": None},
+        {"streams": ("ticker",)},
+        {"streams": ("trade",), "intervals": ("1m",)},
+        {"streams": ("kline",), "intervals": ("7m",)},
+        {"symbols": ("BTC USDT",)},
+        {"symbols": ("",)},
+        {"feed": "other"},
+        {"exchange": "okx"},
+        {"symbols": tuple(f"S{n}USDT" for n in range(1001)), "streams": ("trade",), "feed": "fut"},
+    ],
+)
+def test_what_cannot_be_meant(config: Config, changes: dict[str, object]) -> None:
+    with pytest.raises(click.UsageError):
+        wished(config, **changes)
+
+
+def test_exit_codes(tmp_path: Path) -> None:
+    path = tmp_path / "wsadapter.toml"
+    path.write_text(FEEDS + '[monitor]\nlisten = "127.0.0.1:1"\n')
+    assert run(tmp_path, "backfill", "--config", str(path)).returncode == ExitCode.USAGE
+    assert run(tmp_path, "backfill", "--config", str(path), "--since", "soon").returncode == ExitCode.USAGE
+    nobody = run(tmp_path, "backfill", "--config", str(path), "--since", "1h")
+    assert (nobody.returncode, nobody.stdout) == (ExitCode.UNAVAILABLE, "")

@@ -1,0 +1,123 @@
+"""Two sockets, every interleaving: what comes out is every event once, in the order of its line."""
+
+from collections import Counter
+from itertools import pairwise
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import NS, full, trade
+
+from wsadapter.events import Depth, Event, Gap, Trade, UpdateType
+from wsadapter.exchanges import load
+from wsadapter.exchanges.base import ConnectionPlan
+from wsadapter.overlap import Overlap
+from wsadapter.places import place
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+KINDS = ("trade", "diff", "book")
+
+
+def event(kind: str, symbol: str, number: int) -> Event:
+    if kind == "trade":
+        return trade(number, symbol)
+    sample = full()[2 if kind == "diff" else 7]
+    if isinstance(sample, Depth):
+        return msgspec.structs.replace(
+            sample, symbol=symbol, update_type=UpdateType.DELTA, level_limit=0,
+            first_update_id=10 * number - 9, last_update_id=10 * number, previous_update_id=10 * number - 10,
+        )  # fmt: skip
+    return msgspec.structs.replace(sample, symbol=symbol, update_id=10 * number)
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.out: list[Event] = []
+        self.copies: Counter[str] = Counter()
+        plan = ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", (), SYMBOLS)
+        exchange = load("binance")(plan)
+        kinds = {type(event(kind, "BTCUSDT", 1)) for kind in KINDS} | {Gap}
+        self.overlap = Overlap(dict.fromkeys(kinds, self.out.append), lambda _: None, exchange.skipped, self.copies)
+
+    @property
+    def gaps(self) -> list[Gap]:
+        return [one for one in self.out if isinstance(one, Gap)]
+
+
+@st.composite
+def overlaps(draw: st.DrawFn) -> tuple[list[Event], list[Event], list[bool]]:
+    """What two sockets bring of one sequence, and in which order: the first one up to somewhere, the second one from
+    somewhere before that, in every line."""
+    lines = draw(
+        st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from(SYMBOLS)), min_size=1, max_size=40).map(
+            lambda drawn: [*dict.fromkeys(drawn), *drawn]
+        )
+    )
+    numbers: Counter[tuple[str, str]] = Counter()
+    sequence = []
+    for kind, symbol in lines:
+        numbers[kind, symbol] += 1
+        sequence.append(event(kind, symbol, numbers[kind, symbol]))
+    first_ends = draw(st.integers(len(dict.fromkeys(lines)), len(sequence)))
+    second_begins = draw(st.integers(0, first_ends))
+    first, second = sequence[:first_ends], sequence[second_begins:]
+    turns = draw(st.permutations([True] * len(first) + [False] * len(second)))
+    return first, second, turns
+
+
+def play(bench: Bench, first: list[Event], second: list[Event], turns: list[bool]) -> None:
+    """The hand-over comes as soon as the first socket has brought all it has."""
+    mine, theirs = iter(first), iter(second)
+    left = len(first)
+    for is_first in turns:
+        if is_first:
+            bench.overlap.first(next(mine))
+            left -= 1
+            if not left:
+                bench.overlap.hand_over()
+        else:
+            bench.overlap.second(next(theirs))
+
+
+@given(overlaps())
+def test_every_event_once_and_in_order(drawn: tuple[list[Event], list[Event], list[bool]]) -> None:
+    first, second, turns = drawn
+    bench = Bench()
+    play(bench, first, second, turns)
+
+    whole = {id(one): one for one in (*first, *second)}.values()
+    assert not bench.gaps
+    assert Counter(place(one) for one in bench.out) == Counter(place(one) for one in whole)
+    for line in {found.key for one in whole if (found := place(one))}:
+        numbers = [found.number for one in bench.out if (found := place(one)) and found.key == line]
+        assert all(before < after for before, after in pairwise(numbers))
+    assert bench.copies.total() == len(first) + len(second) - len(bench.out)
+
+
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5), st.sampled_from(["trade", "diff"]))
+def test_what_neither_brought_is_a_gap_in_its_place(before: int, missing: int, after: int, kind: str) -> None:
+    bench = Bench()
+    for number in range(1, before + 1):
+        bench.overlap.first(event(kind, "BTCUSDT", number))
+    for number in range(before + missing + 1, before + missing + after + 1):
+        bench.overlap.second(event(kind, "BTCUSDT", number))
+    assert bench.overlap.unproven
+    bench.overlap.hand_over()
+
+    (gap,) = bench.gaps
+    following = bench.out[bench.out.index(gap) + 1]
+    assert bench.out.index(gap) == before
+    assert (gap.stream, gap.symbol, gap.cause) == ("trade" if kind == "trade" else "depth", "BTCUSDT", "sequence")
+    assert following.last_gap_ns == gap.receive_time_ns == NS if kind == "trade" else following.last_gap_ns
+    if isinstance(following, Trade):
+        assert (gap.first_missing, gap.last_missing, gap.missing_count) == (before + 1, before + missing, missing)
+
+
+def test_what_is_held_is_bounded() -> None:
+    bench = Bench()
+    for number in range(1, 20_002):
+        bench.overlap.second(trade(number))
+    assert bench.overlap.overflowed
+    bench.overlap.abandon()
+    assert bench.copies["trade"] == 20_001
+    assert bench.out == []

@@ -1,0 +1,265 @@
+"""A socket is exchanged for the next one before the venue cuts it: nothing is missed, nothing comes twice."""
+
+import asyncio
+from collections import Counter
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from client.loopback_ws import TEXT, Loopback, Peer, frame, run, trade, until
+from client.recording import Recording, config
+
+from wsadapter.client import Client, ConnectionConfig
+from wsadapter.embedded.audience import Audience
+from wsadapter.embedded.connection import Limits
+from wsadapter.embedded.frames import Push
+from wsadapter.embedded.venue import Options, Venue
+from wsadapter.events import Event, Gap, Trade
+from wsadapter.places import place
+from wsadapter.rotation import due_in
+
+ALL = ("kline", "ticker", "depth", "trade", "raw_trade", "mark_price", "funding_rate", "liquidation", "book_ticker")
+
+
+class Everything(Recording):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[Event] = []
+
+    def take(self, event: Event) -> None:
+        self.seen.append(event)
+
+    on_kline = on_ticker = on_depth = on_trade = on_funding_rate = on_mark_price = on_gap = take
+    on_liquidation = on_book_ticker = take
+
+
+@pytest.fixture
+def pushed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """What the venue handed to at least one socket, once for however many it was."""
+    found: Counter[str] = Counter()
+    dispatch = Audience.dispatch
+
+    def counting(self: Audience, push: Push) -> None:
+        if any(one.open and not one.stalled for one in self._listeners.get(push.stream, ())):
+            found[push.word] += push.events
+        dispatch(self, push)
+
+    monkeypatch.setattr(Audience, "dispatch", counting)
+    return found
+
+
+def quick(monkeypatch: pytest.MonkeyPatch, **values: float) -> None:
+    for name, value in {"SETTLE_SECONDS": 0.5, "LOOK_SECONDS": 0.05, **values}.items():
+        monkeypatch.setattr(f"wsadapter.rotation.{name}", value)
+    monkeypatch.setattr("wsadapter.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
+
+
+def assert_once_and_whole(seen: list[Event]) -> None:
+    """By the venue's own numbers: every line has each of them once, in order, without a hole."""
+    lines: dict[Any, list[Any]] = {}
+    for event in seen:
+        if (found := place(event)) is not None:
+            lines.setdefault(found.key, []).append(found)
+    for key, places in lines.items():
+        for before, after in pairwise(places):
+            assert after.number > before.number, key
+            assert after.previous in (None, before.number), key
+
+
+@pytest.mark.parametrize("depth_levels", [0, 20])
+def test_rotations_beside_the_venues_cut_lose_nothing_and_double_nothing(
+    depth_levels: int, pushed: Counter[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A day of the venue takes four seconds; the client rotates in good time, several times."""
+    quick(monkeypatch)
+
+    async def body() -> None:
+        handler = Everything()
+        async with Venue(Options(rate=600, limits=Limits(life=4.0), minute_ends_in=0)) as venue:
+            venue.clock.end_minute_in(4)  # a candle closes on the way
+            client = Client(
+                ConnectionConfig(
+                    ["BTCUSDT", "ETHUSDT"],
+                    streams=ALL,
+                    ws_url=venue.url,
+                    depth_levels=depth_levels,
+                    rotate_after=1.5,
+                ),
+                handler,
+            )
+            await client.connect()
+            await until(lambda: all(c.reconnects["rotation"] >= 4 for c in client.connections), timeout=25)
+            await client.stop()
+            sent, copies = +venue.sent, sum((c.copies for c in client.connections), Counter())
+        assert all(set(c.reconnects) == {"rotation"} for c in client.connections)
+        assert handler.lost == ["stopped", "stopped"]
+        assert client.get_stats().reconnect_count == client.get_stats().error_count == 0
+        got = Counter(event.stream_type.value for event in handler.seen)
+        assert not got["gap"]
+        assert_once_and_whole(handler.seen)
+        del (
+            sent["funding_rate"],
+            got["funding_rate"],
+            copies["funding_rate"],
+        )  # once after each connect: the venue counts them per socket
+        assert got == {word: count for word, count in pushed.items() if word in got}
+        assert got + copies == sent
+        assert copies["trade"] > 0
+
+    run(body())
+
+
+def test_a_venue_that_announces_its_cut_is_left_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch, SETTLE_SECONDS=0.1)
+
+    async def announcing(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            peer.ack(request)
+            peer.send(trade(1), frame(TEXT, b'{"e":"serverShutdown","E":1770123456789}'))
+
+        await peer.serve(answer=answer, on_close=lambda: peer.send(trade(2)))
+
+    async def next_one(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            peer.ack(request)
+            peer.send(trade(1), trade(2), trade(3))
+
+        await peer.serve(answer=answer)
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(announcing, next_one) as venue:
+            client = Client(config(venue), handler)
+            await client.connect()
+            await until(lambda: len(handler.trades) == 3)
+            await client.stop()
+            assert [peer.close_code for peer in venue.peers] == [1000, 1000]
+        assert handler.numbers == [1, 2, 3]
+        assert handler.lost == ["stopped"]
+        assert client.connections[0].reconnects == {"rotation": 1}
+
+    run(body())
+
+
+def test_a_next_socket_that_stays_silent_is_given_up_and_the_old_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch, PATIENCE_SECONDS=0.3)
+
+    async def speaking(peer: Peer) -> None:
+        await peer.upgrade()
+        serving = asyncio.ensure_future(peer.serve())
+        number = 0
+        while not peer.closed.is_set():
+            number += 1
+            peer.send(trade(number))
+            await asyncio.sleep(0.02)
+        await serving
+
+    async def acknowledging(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve()
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(speaking, acknowledging, speaking) as venue:
+            client = Client(config(venue, rotate_after=0.3), handler)
+            await client.connect()
+            await until(lambda: len(venue.peers) >= 3, "another attempt")
+            assert client.connections[0].reconnects.total() == 0
+            await client.stop()
+        assert handler.numbers == list(range(1, len(handler.numbers) + 1))
+        assert handler.lost == ["stopped"]
+
+    run(body())
+
+
+def test_where_the_sockets_do_not_overlap_the_hole_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The old socket lags: the new one begins with 5, and the old one never comes to 4."""
+    quick(monkeypatch, SETTLE_SECONDS=0.1, PATIENCE_SECONDS=0.3)
+
+    def begins_with(*numbers: int) -> Any:
+        async def script(peer: Peer) -> None:
+            await peer.upgrade()
+
+            def answer(request: dict[str, Any]) -> None:
+                peer.ack(request)
+                peer.send(*(trade(number) for number in numbers))
+
+            await peer.serve(answer=answer)
+
+        return script
+
+    async def body() -> None:
+        handler = Everything()
+        async with Loopback(begins_with(1, 2, 3), begins_with(5, 6)) as venue:
+            client = Client(config(venue, rotate_after=0.3), handler)
+            await client.connect()
+            await until(lambda: len(handler.seen) == 6)
+            await client.stop()
+        gap = handler.seen[3]
+        assert isinstance(gap, Gap)
+        assert (gap.cause, gap.stream, gap.symbol) == ("sequence", "trade", "BTCUSDT")
+        assert (gap.first_missing, gap.last_missing, gap.missing_count) == (4, 4, 1)
+        after = handler.seen[4]
+        assert isinstance(after, Trade)
+        assert (after.trade_number, after.last_gap_ns) == (5, gap.receive_time_ns)
+
+    run(body())
+
+
+@pytest.mark.parametrize("how", ["reset", "abort", "close"])
+def test_an_old_socket_that_dies_beside_its_successor_leaves_no_hole(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+    monkeypatch.setattr("wsadapter.connection.SUCCESSOR_LOOK_SECONDS", 3600.0)  # never handed over by plan
+
+    async def body() -> None:
+        handler = Everything()
+        async with Venue(Options(rate=400)) as venue:
+            client = Client(
+                ConnectionConfig(
+                    ["BTCUSDT"], streams=["trade", "book_ticker", "depth"], ws_url=venue.url, rotate_after=1.0
+                ),
+                handler,
+            )
+            await client.connect()
+            await until(lambda: all(c._successor and c._successor.overlaps() for c in client.connections))
+            for old in venue.connections[:2]:
+                old.abort() if how == "abort" else old.abort(reset=True) if how == "reset" else old.close(1012)
+            await until(lambda: all(c.reconnects.total() for c in client.connections))
+            count = len(handler.seen)
+            await until(lambda: len(handler.seen) > count + 50)
+            await client.stop()
+        assert handler.lost == ["stopped", "stopped"]
+        assert not [event for event in handler.seen if isinstance(event, Gap)]
+        assert_once_and_whole(handler.seen)
+
+    run(body())
+
+
+def test_a_stop_in_the_middle_of_a_rotation_ends_both_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch, SETTLE_SECONDS=60.0)
+
+    async def body() -> None:
+        handler = Everything()
+        async with Venue(Options(rate=100)) as venue:
+            client = Client(
+                ConnectionConfig(["BTCUSDT"], streams=["trade", "kline"], ws_url=venue.url, rotate_after=0.3), handler
+            )
+            await client.connect()
+            await until(lambda: len(venue.connections) == 2)
+            await client.stop()
+            await until(lambda: not venue.connections)
+        assert handler.lost == ["stopped"]
+        assert_once_and_whole(handler.seen)
+
+    run(body())
+
+
+def test_sockets_made_together_do_not_rotate_together() -> None:
+    assert due_in(0.0, 86_400.0, lambda: 0.0) == 23 * 3600
+    assert due_in(0.0, 86_400.0, lambda: 0.999) == pytest.approx(20.7 * 3600, rel=0.001)
+    assert due_in(600.0, 86_400.0, lambda: 0.5) == 570.0
+    assert due_in(0.0, 0.0, lambda: 0.5) is None

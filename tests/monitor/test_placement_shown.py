@@ -1,0 +1,62 @@
+"""`/status` says where a process really runs: CPUs, niceness, locked memory."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from eventually import eventually
+
+from wsadapter.config import Process
+from wsadapter.placement import place
+from wsadapter.snapshot import process_use
+from wsadapter.top import _placed
+
+PLACED = """
+import sys
+from wsadapter.config import Process
+from wsadapter.placement import place
+place(Process(cpu=({cpu},), nice=5))
+print("placed", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def cpu() -> int:
+    return max(os.sched_getaffinity(0))
+
+
+def test_where_a_process_was_put_is_seen_from_outside(cpu: int) -> None:
+    command = [sys.executable, "-c", PLACED.format(cpu=cpu)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "placed"
+        use = process_use(process.pid)
+        process.stdin.close()
+
+    assert use is not None
+    assert (use.cpus, use.nice) == ((cpu,), 5)
+    child: dict[str, Any] = {"cpus": list(use.cpus), "nice": use.nice, "locked_bytes": 3 << 20}
+    narrow = f"cpu {cpu} " if (os.cpu_count() or 1) > 1 else ""
+    assert _placed(json.loads(json.dumps(child))) == f"{narrow}nice 5 locked 3 MiB"
+
+
+def test_a_process_that_is_gone_has_no_place() -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    eventually(lambda: process_use(process.pid) is None, 10)
+    assert _placed({"cpus": None, "nice": None, "locked_bytes": None}) == ""
+
+
+def test_nothing_is_changed_unless_configured() -> None:
+    before = process_use(os.getpid())
+    place(Process())
+    after = process_use(os.getpid())
+
+    assert before is not None
+    assert after is not None
+    assert (before.cpus, before.nice) == (after.cpus, after.nice)

@@ -1,0 +1,312 @@
+"""Several connections with the same streams: each event is published once, whatever is lost, late or killed."""
+
+import itertools
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redundancy.merge_bench import MS, STREAMS, Bench, Killed, event, gap, identity, numbers
+from samples import full
+
+from wsadapter.events import Liquidation
+from wsadapter.twins import LAG_NS
+
+MakeBench = Callable[[int], Bench]
+
+
+@pytest.fixture
+def bench() -> Iterator[MakeBench]:
+    made: list[Bench] = []
+
+    def make(connections: int = 2) -> Bench:
+        made.append(Bench(connections))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+def trades(bench: Bench, ring: int, *which: int) -> None:
+    for number in which:
+        bench.connections[ring].write(event("trade", "BTCUSDT", number, bench.now_ns))
+
+
+def books(bench: Bench, ring: int, *which: int) -> None:
+    for number in which:
+        bench.connections[ring].write(event("book", "BTCUSDT", number, bench.now_ns))
+
+
+def test_the_first_copy_is_published(bench: MakeBench) -> None:
+    made = bench(2)
+    trades(made, 0, 1, 2, 3)
+    trades(made, 1, 1, 2, 3, 4)
+    made.cycle()
+    trades(made, 0, 4, 5)
+    made.drain()
+
+    assert numbers(made.events()) == [1, 2, 3, 4, 5]
+    assert made.copies == {"trade": 4}
+
+
+def test_what_one_connection_missed_the_other_fills_in_before_it_goes_on(bench: MakeBench) -> None:
+    made = bench(2)
+    for write in (trades, books):
+        write(made, 0, 1, 2)
+        write(made, 1, 1, 2)
+    made.drain()
+    made.connections[0].lose(made.now_ns)
+    made.connections[0].return_(made.now_ns + 1)
+    for write in (trades, books):
+        write(made, 0, 5, 6)
+    made.cycle()
+    assert numbers(made.events()) == [1, 2], "the first ring is read first, and waits"
+    for write in (trades, books):
+        write(made, 1, 3, 4, 5, 6)
+    made.drain()
+
+    assert numbers(made.events()) == [1, 2, 3, 4, 5, 6]
+    assert [m.update_id for m in made.events() if hasattr(m, "update_id")] == [7, 14, 21, 28, 35, 42]
+    assert all(one.cause == "disconnect" for one in made.gaps())
+
+
+def test_a_survivor_goes_on_at_once(bench: MakeBench) -> None:
+    made = bench(2)
+    for ring in (0, 1):
+        for write in (trades, books):
+            write(made, ring, 1, 2)
+    made.drain()
+    before = made.now_ns
+    trades(made, 1, 3, 4)
+    books(made, 1, 3, 4)
+    made.cycle()
+
+    assert numbers(made.events()) == [1, 2, 3, 4]
+    assert made.now_ns == before
+
+
+def test_a_hole_in_both_is_told_with_its_numbers(bench: MakeBench) -> None:
+    made = bench(2)
+    for ring in (0, 1):
+        trades(made, ring, 1, 2)
+        made.connections[ring].lose(made.now_ns)
+        made.connections[ring].return_(made.now_ns + 5)
+        trades(made, ring, 5, 6)
+    made.drain()
+
+    assert numbers(made.events()) == [1, 2, 5, 6]
+    (found,) = [one for one in made.gaps() if one.stream]
+    assert (found.cause, found.stream, found.symbol) == ("sequence", "trade", "BTCUSDT")
+    assert (found.first_missing, found.last_missing, found.missing_count) == (3, 4, 2)
+    assert {one.repair_state for one in made.gaps()} == {"open"}
+
+
+def test_the_venues_own_hole_is_told_once(bench: MakeBench) -> None:
+    made = bench(2)
+    for ring in (0, 1):
+        trades(made, ring, 1, 2)
+        told = {"stream": "trade", "symbol": "BTCUSDT", "first_missing": 3, "last_missing": 4, "missing_count": 2}
+        made.connections[ring].write(gap("sequence", made.now_ns, made.now_ns, made.now_ns, **told))
+        trades(made, ring, 5)
+    made.drain()
+
+    assert numbers(made.events()) == [1, 2, 5]
+    assert [(one.repair_state, one.first_missing) for one in made.gaps()] == [("open", 3)] * 2, "one of each connection"
+
+
+def test_a_hole_of_one_connection_is_repaired_by_the_other(bench: MakeBench) -> None:
+    made = bench(2)
+    for ring in (0, 1):
+        trades(made, ring, 1)
+    told = {"stream": "trade", "symbol": "BTCUSDT", "first_missing": 2, "last_missing": 3, "missing_count": 2}
+    made.connections[0].write(gap("sequence", made.now_ns, made.now_ns, made.now_ns, **told))
+    trades(made, 0, 4)
+    trades(made, 1, 2, 3, 4)
+    made.drain()
+    assert numbers(made.events()) == [1, 2, 3, 4]
+    assert [(one.repair_state, one.missing_count) for one in made.gaps()] == [("repaired", 2)]
+
+    made.now_ns += 10 * MS
+    made.connections[1].lose(made.now_ns)
+    for _ in range(20):
+        made.now_ns += 100 * MS
+        trades(made, 0, 5 + _)
+    made.connections[1].return_(made.now_ns)
+    made.now_ns += MS
+    for ring in (0, 1):
+        trades(made, ring, 25)
+    made.drain()
+    begun, ended = (one for one in made.gaps() if one.cause == "disconnect")
+    assert (begun.repair_state, begun.version) == ("open", 1)
+    assert (ended.repair_state, ended.version, ended.gap_id) == ("repaired", 2, begun.gap_id)
+
+
+def test_a_hole_that_meets_one_of_the_other_is_not_called_repaired(bench: MakeBench) -> None:
+    made = bench(2)
+    for ring in (0, 1):
+        trades(made, ring, 1)
+    made.connections[0].lose(made.now_ns)
+    made.now_ns += 100 * MS
+    made.connections[1].lose(made.now_ns)
+    made.now_ns += 100 * MS
+    for one in made.connections:
+        one.return_(made.now_ns)
+    made.now_ns += MS
+    for ring in (0, 1):
+        trades(made, ring, 9)
+    made.drain()
+
+    assert {one.repair_state for one in made.gaps()} == {"open"}
+
+
+def test_depth_changes_its_source_only_where_the_chain_goes_on(bench: MakeBench) -> None:
+    """The other connection's events begin and end elsewhere: none of them names the last one published."""
+    made = bench(2)
+    for number in (1, 2, 3):
+        made.connections[0].write(event("diff", "BTCUSDT", number, made.now_ns))
+    made.cycle()
+    shifted = [event("diff", "BTCUSDT", number, made.now_ns) for number in (2, 3, 4)]
+    for one in shifted:
+        one.last_update_id += 5  # type: ignore[attr-defined]
+        one.previous_update_id += 5  # type: ignore[attr-defined]
+        made.connections[1].write(one)
+    made.cycle()
+    assert [m.last_update_id for m in made.events()] == [10, 20, 30]
+    made.connections[0].write(event("diff", "BTCUSDT", 4, made.now_ns))
+    made.cycle()
+    assert [m.last_update_id for m in made.events()] == [10, 20, 30, 40]
+    made.drain()  # the first one says no more: after two seconds the other takes over, and says so
+
+    assert [m.last_update_id for m in made.events()] == [10, 20, 30, 40, 45]
+    (found,) = made.gaps()
+    assert (found.cause, found.stream, found.connection) == ("sequence", "depth", made.events()[-1].connection)
+
+
+def test_numbers_that_begin_anew_are_no_copies(bench: MakeBench) -> None:
+    made = bench(2)
+    for ring in (0, 1):
+        trades(made, ring, 1000, 1001)
+    made.drain()
+    made.now_ns += 3600 * 1000 * MS
+    for ring in (0, 1):
+        trades(made, ring, 5, 6)
+    made.drain()
+
+    assert numbers(made.events()) == [1000, 1001, 5, 6]
+
+
+def test_two_rings_that_wait_for_each_other_do_not_wait_for_ever(bench: MakeBench) -> None:
+    made = bench(2)
+    for ring in (0, 1):
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            made.connections[ring].write(event("trade", symbol, 1, made.now_ns))
+    made.drain()
+    made.connections[0].write(event("trade", "BTCUSDT", 5, made.now_ns))
+    made.connections[1].write(event("trade", "ETHUSDT", 5, made.now_ns))
+    begin = made.now_ns
+    made.drain()
+
+    assert made.now_ns - begin <= 2100 * MS
+    assert len(made.gaps()) == 2
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 2**32), st.booleans(), st.booleans())
+def test_nothing_lost_nothing_twice(seed: int, kills: bool, spools: bool) -> None:
+    """Random events, lags, disconnects, batches, kills at any step and partial commits."""
+    rng = random.Random(seed)
+    made = Bench()
+    try:
+        play(made, rng, kills, spools)
+        union = {identity(one) for one in itertools.chain(*(c.wrote for c in made.connections))}
+        got = Counter(identity(one) for one in made.events())
+        assert not union - got.keys(), f"lost: {sorted(union - got.keys(), key=str)[:5]}"
+        twice = {key: count for key, count in got.items() if count > 1}
+        assert not twice, f"twice: {twice}"
+        # a hole of a numbered line that nobody had is told with its numbers
+        told = {n for g in made.gaps() if g.stream == "trade" and g.repair_state == "open"
+                for n in range(g.first_missing, g.last_missing + 1)}  # fmt: skip
+        for symbol in ("BTCUSDT", "ETHUSDT"):
+            have = set(numbers(made.events(), symbol))
+            missing = set(range(min(have, default=0), max(have, default=0))) - have
+            assert missing <= told
+    finally:
+        made.close()
+
+
+def play(made: Bench, rng: random.Random, kills: bool, spools: bool) -> None:
+    next_number: Counter[tuple[str, str]] = Counter()
+    late: list[list[tuple[str, str, int, int]]] = [[] for _ in made.connections]
+
+    def deaths() -> Iterator[bool]:
+        while True:
+            yield kills and rng.random() < 0.02
+
+    kill = deaths()
+    for _ in range(rng.randint(5, 60)):
+        made.now_ns += rng.choice([0, MS, 50 * MS, 300 * MS])
+        for _ in range(rng.randint(0, 8)):
+            line = rng.choice(STREAMS), rng.choice(("BTCUSDT", "ETHUSDT"))
+            next_number[line] += 1
+            for queue, connection in zip(late, made.connections, strict=True):
+                if connection.down_since is None:
+                    queue.append((*line, next_number[line], made.now_ns))
+        for queue, connection in zip(late, made.connections, strict=True):
+            overdue = sum(made.now_ns - at > LAG_NS // 2 for *_, at in queue)
+            count = max(overdue, rng.choice([0, len(queue), rng.randint(0, len(queue))]))
+            for stream, symbol, number, _ in queue[:count]:
+                connection.write(event(stream, symbol, number, made.now_ns))
+            del queue[:count]
+            if connection.down_since is not None and rng.random() < 0.3:
+                connection.return_(made.now_ns)
+            elif connection.down_since is None and rng.random() < 0.08:
+                if rng.random() < 0.5:
+                    queue.clear()  # what was on the wire
+                connection.lose(made.now_ns) if not queue else None
+        try:
+            if spools and rng.random() < 0.4:
+                made.spool(rng, rng.choice([1, 3, 1000]), kill)
+            else:
+                made.cycle(rng.choice([1, 5, 1000]), kill)
+        except Killed:
+            made.restart()
+            made.now_ns += rng.choice([0, 500 * MS, 3000 * MS])
+    for queue, connection in zip(late, made.connections, strict=True):
+        for stream, symbol, number, _ in queue:
+            connection.write(event(stream, symbol, number, made.now_ns))
+    made.drain()
+
+
+def test_marks_of_an_event_that_was_acknowledged_and_not_committed_are_the_same(bench: MakeBench) -> None:
+    """Killed between the watermarks and head: the records are read again, and are copies."""
+    made = bench(2)
+    trades(made, 0, 1, 2)
+    trades(made, 1, 1, 2, 3)
+    for reader in made.readers:
+        made.log += [(reader.epoch, record) for record in reader.poll(100)]
+    heads = [reader.head for reader in made.readers]
+    for reader in made.readers:
+        for _, key, state in reader._log:
+            made.merge.store(key, state)
+    made.restart()
+    assert [reader.head for reader in made.readers] == heads
+    made.drain()
+
+    assert numbers(made.events()) == [1, 2, 3]
+
+
+def test_liquidations_are_known_by_what_they_say(bench: MakeBench) -> None:
+    made = bench(2)
+    sample = next(one for one in full() if isinstance(one, Liquidation))
+    other = msgspec.structs.replace(sample, price="9911")
+    for ring in (0, 1):
+        made.connections[ring].write(sample)
+        made.connections[ring].write(other)
+    made.drain()
+
+    assert [message.price for message in made.events()] == ["9910", "9911"]
+    assert made.copies == {"liquidation": 2}

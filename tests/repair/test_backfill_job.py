@@ -1,0 +1,93 @@
+"""The work on a wish: fetched by time, without what the log holds; and wishes that nobody can meet."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+
+from wsadapter import backfill
+from wsadapter.backfill import MARGIN_NS, PREFIX, Wish, backfill_of
+from wsadapter.config import Kafka
+from wsadapter.events import Gap, Kline
+from wsadapter.exchanges.binance_rest import BinanceFuturesRest
+from wsadapter.gap_events import gap_of
+from wsadapter.pb import market_pb2
+
+MS = 1_000_000
+MINUTE = 60_000 * MS
+START = 1_780_000_020_000 * MS // MINUTE * MINUTE
+FEEDS: Any = {"fut": BinanceFuturesRest()}
+
+
+def wish(stream: str = "kline", interval: str = "1m", symbol: str = "BTCUSDT", feed: str = "fut") -> Gap:
+    made = Wish(feed, "binance", symbol, stream, interval, START, START + 5 * MINUTE)
+    gap = gap_of(made.gap("backfill:1:0", START).SerializeToString())
+    assert gap is not None
+    return gap
+
+
+def logged(opened: int, received_ns: int, closed: bool = True) -> Any:
+    value = market_pb2.Kline(
+        exchange="binance", symbol="BTCUSDT", source=market_pb2.SOURCE_WEBSOCKET, interval="1m", closed=closed,
+        open_time_ns=opened, close_time_ns=opened + MINUTE - MS, receive_time_ns=received_ns,
+    ).SerializeToString()  # fmt: skip
+    return SimpleNamespace(key=lambda: b"binance:BTCUSDT", topic=lambda: "websocket.kline", value=lambda: value)
+
+
+class Log:
+    """Instead of Kafka: two steps, all messages with the first."""
+
+    messages: tuple[Any, ...] = ()
+
+    def __init__(self, kafka: Kafka, topics: list[str], started: int, ended: int, look: Callable[[Any], None]) -> None:
+        self.topics, self._look, self._steps = topics, look, 0
+
+    def step(self) -> bool:
+        self._steps += 1
+        for message in self.messages if self._steps == 1 else ():
+            self._look(message)
+        return self._steps == 2
+
+    def close(self) -> None: ...
+
+
+def rows(*minutes: int) -> bytes:
+    price = ("1", "1", "1", "1", "1")
+    found = [
+        [(START + n * MINUTE) // MS, *price, (START + (n + 1) * MINUTE) // MS - 1, "1", 1, "1", "1", "0"]
+        for n in minutes
+    ]
+    return msgspec.json.encode(found)
+
+
+def test_what_the_log_holds_in_the_middle_is_not_published_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backfill, "LogReader", Log)
+    # the second is there, the third was never closed; the last came late
+    Log.messages = (
+        logged(START + MINUTE, START + 2 * MINUTE), logged(START + 2 * MINUTE, START + 2 * MINUTE + MS, closed=False),
+        logged(START + 4 * MINUTE, START + 5 * MINUTE + MARGIN_NS // 2),
+    )  # fmt: skip
+    job = backfill_of(wish(), FEEDS, Kafka(), 1.0)
+    assert job is not None
+    assert not job.prepare(1.0)
+    assert job.not_before > 1.0  # others have their turn
+    assert job.prepare(2.0)
+    assert job.request() is not None
+    found = job.take(rows(0, 1, 2, 3, 4, 5), START + 60 * MINUTE)
+    opened = [(event.open_time_ns - START) // MINUTE for event in found if isinstance(event, Kline)]
+    assert opened == [0, 2, 3]
+    assert job.request() is None
+    (state,) = job.closing()
+    assert isinstance(state, Gap)
+    assert (state.gap_id, state.version, state.repair_state) == ("backfill:1:0", 2, "repaired")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"feed": "other"}, {"stream": "ticker", "interval": ""}, {"symbol": ""}, {"interval": ""}, {"stream": "trade"}],
+)
+def test_wishes_that_cannot_be_met(changes: dict[str, str]) -> None:
+    assert backfill_of(wish(**changes), FEEDS, Kafka(), 1.0) is None
+    assert wish(feed="fut").connection == f"{PREFIX}fut"

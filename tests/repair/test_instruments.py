@@ -1,0 +1,86 @@
+"""Instruments: how often they are asked for, what the table takes, and a ClickHouse that is away."""
+
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+from eventually import eventually
+from oracle import query
+
+from wsadapter import schema
+from wsadapter.clickhouse import connect, create_or_verify
+from wsadapter.config import ClickHouse
+from wsadapter.exchanges.binance_rest import BinanceFuturesRest
+from wsadapter.exchanges.rest import BadAnswer, Instrument
+from wsadapter.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable, lines
+
+SYMBOL = {
+    "symbol": "BTCUSDT", "contractType": "PERPETUAL", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT",
+    "marginAsset": "USDT", "filters": [{"filterType": "PRICE_FILTER", "tickSize": "0.10"},
+                                       {"filterType": "LOT_SIZE", "stepSize": "0.001"}],
+}  # fmt: skip
+NS = 1_780_000_000_123_456_789
+
+
+def answer(**changes: object) -> bytes:
+    return msgspec.json.encode({"symbols": [{**SYMBOL, **changes}]})
+
+
+def rows(at_ns: int = NS, **changes: object) -> list[Instrument]:
+    return BinanceFuturesRest().parse_instruments(answer(**changes), at_ns)
+
+
+def turned(table: InstrumentTable, now: float) -> tuple[int, int]:
+    table.turn(now)
+    return table.rows, table.failures
+
+
+def test_asked_at_the_start_and_every_hour() -> None:
+    poll = InstrumentPoll("binance", BinanceFuturesRest())
+    assert poll.prepare(5.0)
+    assert poll.request() is not None
+    with pytest.raises(BadAnswer):
+        poll.take(b"{}", NS)
+    poll.bad(5.0)
+    assert not poll.prepare(6.0)
+    assert poll.prepare(8.0)
+    assert poll.take(answer(), NS) == ()
+    assert [row.symbol for row in poll.found] == ["BTCUSDT"]
+    assert poll.not_before == 8.0 + EVERY_SECONDS
+    assert not poll.prepare(8.0 + EVERY_SECONDS / 2)
+
+
+def test_a_step_that_the_table_cannot_hold_is_left_out() -> None:
+    filters = [{"filterType": "PRICE_FILTER", "tickSize": "0.0000000000001"}, SYMBOL["filters"][1]]
+    (line,) = map(msgspec.json.decode, lines(rows(filters=filters)).splitlines())
+    assert (line["tick_size"], line["step_size"], line["time"]) == (None, "0.001", "1780000000.123456789")
+
+
+def test_it_waits_for_a_server_that_is_away() -> None:
+    table = InstrumentTable(ClickHouse(url="http://127.0.0.1:1"))
+    table.put("binance", rows())
+    table.turn(0.0)
+    eventually(lambda: turned(table, 0.0) == (0, 1), 20)
+    assert turned(table, 0.5) == (0, 1)
+    eventually(lambda: turned(table, 1000.0) == (0, 2), 20)
+
+
+@pytest.mark.integration
+def test_the_newest_row_wins(clickhouse: str, tmp_path: Path) -> None:
+    settings = ClickHouse(url=clickhouse, database=f"ins{tmp_path.name[-4:]}x")
+    client = connect(settings)
+    create_or_verify(client, settings)
+    table = InstrumentTable(settings)
+    for at_ns, status in ((NS, "TRADING"), (NS + 1, "SETTLING"), (NS + 1, "SETTLING")):
+        before = table.rows
+        table.put("binance", rows(at_ns, status=status))
+        eventually(lambda n=before: turned(table, time.monotonic())[0] > n, 30)  # type: ignore[misc]
+    assert table.failures == 0
+    found = query(clickhouse, f"SELECT * EXCEPT version FROM {settings.database}.{schema.INSTRUMENT} FINAL")
+    assert found == [
+        ["binance", "BTCUSDT", "SETTLING", "BTC", "USDT", "USDT", "1", "BTC", "0.1", "0.001",
+         "2026-05-28 20:26:40.123456790"]
+    ]  # fmt: skip
+    client.command(f"DROP DATABASE {settings.database}")
+    client.close()

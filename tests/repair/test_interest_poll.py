@@ -1,0 +1,117 @@
+"""When open interest is asked for, what of it is an event, and what a silence of it is."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from wsadapter.events import Gap, OpenInterest, Source
+from wsadapter.exchanges.binance_rest import BinanceFuturesRest
+from wsadapter.exchanges.rest import BadAnswer, Limit
+from wsadapter.interest_poll import (
+    EVERY_SECONDS,
+    LIVE,
+    REFUSED,
+    REFUSED_SECONDS,
+    REQUESTED,
+    STALE,
+    InterestPoll,
+    cadence,
+)
+
+S = 1_000_000_000
+START = 1_780_000_000 * S
+
+
+def answer(symbol: str, at: float, value: str = "10.5") -> bytes:
+    return msgspec.json.encode({"openInterest": value, "symbol": symbol, "time": START // 1_000_000 + round(at * 1000)})
+
+
+def poll(*symbols: str, received: int = 0, now: float = 0.0) -> InterestPoll:
+    return InterestPoll("binance", dict.fromkeys(symbols, received), BinanceFuturesRest(), now)
+
+
+def symbol_asked(made: InterestPoll, now: float) -> str:
+    assert made.prepare(now)
+    request: Any = made.request()
+    return str(dict(request.query)["symbol"])
+
+
+@pytest.mark.parametrize(
+    ("symbols", "seconds"), [(1, EVERY_SECONDS), (3, EVERY_SECONDS), (50, EVERY_SECONDS), (500, 100.0)]
+)
+def test_many_symbols_are_asked_for_less_often(symbols: int, seconds: float) -> None:
+    assert cadence(symbols, Limit(2400, 60.0), 1) == seconds
+
+
+def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
+    made = poll("A", "B")
+    times = []
+    for _ in range(6):
+        now = made.not_before
+        symbol = symbol_asked(made, now)
+        times.append((now, symbol))
+        made.take(answer(symbol, now), START + round(now * S))
+    assert times == [(0, "A"), (5, "B"), (10, "A"), (15, "B"), (20, "A"), (25, "B")]
+    assert not made.prepare(29.0)
+
+
+def test_what_was_missed_is_not_caught_up() -> None:
+    made = poll("A")
+    assert symbol_asked(made, 1000.0) == "A"
+    made.take(answer("A", 1000), START + 1000 * S)
+    assert made.not_before == 1000.0
+
+
+def test_the_same_moment_of_the_venue_is_no_new_event() -> None:
+    made = poll("A")
+    assert made.prepare(0.0)
+    (event,) = made.take(answer("A", 0), START)
+    assert isinstance(event, OpenInterest)
+    assert (event.open_interest, event.source, event.last_gap_ns) == ("10.5", Source.REST, None)
+    assert made.prepare(10.0)
+    assert made.take(answer("A", 0, "11"), START + 10 * S) == []
+    assert made.asked["A"].received_ns == START + 10 * S
+    assert made.prepare(20.0)
+    assert len(made.take(answer("A", 20), START + 20 * S)) == 1
+
+
+def test_a_silence_is_a_gap_when_it_is_over() -> None:
+    made = poll("A")
+    assert made.prepare(0.0)
+    assert made.asked["A"].state == REQUESTED
+    made.take(answer("A", 0), START)
+    made.look(START + 29 * S)
+    assert made.asked["A"].state == LIVE
+    made.look(START + 31 * S)
+    assert made.asked["A"].state == STALE
+    assert made.prepare(90.0)
+    gap, event = made.take(answer("A", 90), START + 90 * S)
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.stream, gap.symbol, gap.repair_state) == ("stale", "open_interest", "A", "unrepairable")
+    assert (gap.started_ns, gap.ended_ns, gap.source) == (START, START + 90 * S, Source.REST)
+    assert event.last_gap_ns == gap.receive_time_ns
+    assert made.asked["A"].state == LIVE
+
+
+@pytest.mark.parametrize(("away", "causes"), [(29, []), (31, ["restart"])])
+def test_what_no_process_saw_is_a_gap_too(away: int, causes: list[str]) -> None:
+    made = poll("A", received=START)
+    assert made.prepare(0.0)
+    found = made.take(answer("A", away), START + away * S)
+    assert [event.cause for event in found if isinstance(event, Gap)] == causes
+
+
+def test_refused_and_unreadable_answers_do_not_hold_up_others() -> None:
+    made = poll("A", "B")
+    assert symbol_asked(made, 0.0) == "A"
+    made.refused()
+    assert made.asked["A"].state == REFUSED
+    assert symbol_asked(made, 5.0) == "B"
+    with pytest.raises(BadAnswer):
+        made.take(answer("A", 5), START)
+    made.bad(5.0)
+    assert made.errors == 2
+    assert symbol_asked(made, 15.0) == "B"
+    made.take(answer("B", 15), START)
+    assert made.not_before == 25.0 < REFUSED_SECONDS

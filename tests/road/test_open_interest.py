@@ -1,0 +1,68 @@
+"""Open interest, asked for over REST: rows, counters that balance, and a gap row for the time without an answer."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from eventually import eventually
+from oracle import query
+from road_site import Site
+
+from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.venue_thread import VenueThread
+
+pytestmark = pytest.mark.integration
+FEED = """
+[[feed]]
+name = "fut"
+exchange = "binance"
+symbols = ["BTCUSDT", "ETHUSDT"]
+streams = ["trade", "open_interest"]
+ws_url = "{ws}"
+rest_url = "{rest}"
+"""
+
+
+@pytest.fixture
+def venue() -> Iterator[VenueThread]:
+    with VenueThread(lambda: Venue(Options(rate=100, symbols=("BTCUSDT", "ETHUSDT")))) as made:
+        yield made
+
+
+@pytest.fixture
+def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
+    feed = FEED.format(ws=venue.venue.url, rest=venue.venue.rest_url)
+    made = Site(tmp_path, kafka, clickhouse, feed, database=f"oi{os.getpid()}")
+    yield made
+    made.close()
+
+
+def test_it_is_recorded_and_a_silence_is_a_gap(site: Site, venue: VenueThread) -> None:
+    site.start().ready()
+
+    def rows(what: str, table: str = "open_interest", where: str = "true") -> list[list[str]]:
+        return query(site.clickhouse, f"SELECT {what} FROM {site.database}.{table} FINAL WHERE {where} ORDER BY ALL")
+
+    eventually(lambda: int(rows("count()")[0][0]) >= 4, 90, "two rounds")
+    assert rows("DISTINCT symbol, source, connection") == [["BTCUSDT", "REST", "repair"], ["ETHUSDT", "REST", "repair"]]
+    assert rows("countIf(open_interest <= 0)") == [["0"]]
+    eventually(lambda: len(rows("symbol", "instrument")) == 2, 60, "instruments")
+    states = {one["stream"]: one for one in site.status()["streams"]}
+    assert (states["ethusdt@openInterest"]["state"], states["ethusdt@openInterest"]["exchange"]) == ("live", "binance")
+    exposed = 'wsadapter_events_total{exchange="binance",name="repairer",role="repairer",stream="open_interest"}'
+    assert exposed in site.get("/metrics")[1]
+
+    venue.call(lambda made: made.refuse(418, {"Retry-After": "35"}, on="rest"))
+    wanted = [["BTCUSDT", "stale", "unrepairable"], ["ETHUSDT", "stale", "unrepairable"]]
+    eventually(
+        lambda: rows("symbol, cause, repair_state", "gap", "stream = 'open_interest'") == wanted, 120, "gap rows"
+    )
+    assert site.status()["totals"]["polled"]["open_interest"] >= 6
+    audit = site.command("audit", "--json", "--live")
+    assert audit.returncode == 0, audit.stdout
+    assert {one["stream"] for one in json.loads(audit.stdout)["series"]} >= {"open_interest"}
+    assert site.stop() == 0, site.said()
+    known = json.loads((site.state / "connections.json").read_text())
+    assert known['{stream="btcusdt@openInterest",exchange="binance"}'] > known["fut-market-0"] - 60 * 10**9

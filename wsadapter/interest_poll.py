@@ -1,0 +1,147 @@
+"""Open interest, which the venue has over REST only: each symbol is asked for in turn, as long as the repairer lives.
+
+A `wsadapter.repair_job.Job` without an end. Every symbol is due each `cadence` seconds of the monotonic clock; many
+symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. What is missed is not
+caught up, and what has the time of the answer before is no new event. A silence of `silence` seconds becomes a `Gap`
+when it is over: `stale`, or `restart` when this process did not live through it.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.events import Event, Gap, OpenInterest, Source
+from wsadapter.exchanges.rest import Limit, Request, RestExchange
+
+EVERY_SECONDS: Final = 10.0
+SHARE: Final = 1 / 8
+"""Of the host's weight; repairs need the rest."""
+SILENT_ROUNDS: Final = 3
+LEAST_SILENCE: Final = 30.0
+REFUSED_SECONDS: Final = 600.0
+"""Until a symbol that the venue refuses is asked for again."""
+REQUESTED, LIVE, STALE, REFUSED = 0, 2, 3, 4
+"""States as in ``stream_state``."""
+
+
+class Poll(Struct, frozen=True):
+    """What a host is asked for, as the repairer is told of it. ``received``: when each was answered last in an earlier
+    run, 0 = never."""
+
+    exchange: str
+    host: str
+    symbols: tuple[str, ...]
+    received: tuple[int, ...]
+
+
+class Asked(Struct):
+    """One symbol. ``received_ns``: its last good answer, perhaps to an earlier process; 0 = none."""
+
+    received_ns: int
+    state: int = REQUESTED
+    venue_ns: int | None = None
+    """The venue's time of its last event."""
+    gap_ns: int | None = None
+    own: bool = False
+    """The last answer came to this process."""
+
+
+def cadence(symbols: int, weights: Limit, weight: int) -> float:
+    """Seconds between two questions for one symbol."""
+    return max(EVERY_SECONDS, symbols * weight * weights.seconds / (weights.units * SHARE))
+
+
+class InterestPoll:
+    """``received``: symbol -> when it was last answered, perhaps to an earlier process (ns; 0: never)."""
+
+    lane = "open_interest"
+    urgent = True
+    punctual = True
+
+    def __init__(self, exchange: str, received: Mapping[str, int], rest: RestExchange, now: float) -> None:
+        self.exchange = exchange
+        self.asked = {symbol: Asked(at_ns) for symbol, at_ns in received.items()}
+        self.errors = 0
+        self._rest = rest
+        weight = rest.open_interest("").weight
+        self.cadence = cadence(len(self.asked), rest.weights, weight)
+        self.silence_ns = round(max(LEAST_SILENCE, SILENT_ROUNDS * self.cadence) * 1e9)
+        # spread over the first round: they stay so
+        step = self.cadence / max(1, len(self.asked))
+        self._due = [(now + index * step, symbol) for index, symbol in enumerate(self.asked)]
+        self._now = self.not_before = now
+
+    def prepare(self, now: float) -> bool:
+        self._now = now
+        return now >= self.not_before
+
+    def request(self) -> Request | None:
+        return self._rest.open_interest(self._due[0][1])
+
+    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
+        symbol = self._due[0][1]
+        event = self._rest.parse_open_interest(symbol, body, received_ns)
+        self._next(self.cadence)
+        asked = self.asked[symbol]
+        found: list[Event] = []
+        if asked.received_ns and received_ns - asked.received_ns > self.silence_ns:
+            found.append(self._gap(event, asked))
+            asked.gap_ns = received_ns
+        asked.received_ns, asked.state, asked.own = received_ns, LIVE, True
+        if event.event_time_ns is None or event.event_time_ns != asked.venue_ns:
+            asked.venue_ns = event.event_time_ns
+            event.last_gap_ns = asked.gap_ns
+            found.append(event)
+        return found
+
+    def bad(self, now: float) -> None:
+        self.errors += 1
+        self._next(self.cadence)
+
+    def refused(self) -> None:
+        self.errors += 1
+        self.asked[self._due[0][1]].state = REFUSED
+        self._next(max(REFUSED_SECONDS, self.cadence))
+
+    def closing(self) -> Sequence[Event]:
+        return ()
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+    def look(self, now_ns: int) -> None:
+        """See which symbols have been silent for too long."""
+        for asked in self.asked.values():
+            if asked.state == LIVE and now_ns - asked.received_ns > self.silence_ns:
+                asked.state = STALE
+
+    def _next(self, seconds: float) -> None:
+        due, symbol = self._due[0]
+        heapq.heapreplace(self._due, (max(due, self._now - self.cadence) + seconds, symbol))
+        self.not_before = self._due[0][0]
+
+    def _gap(self, event: OpenInterest, asked: Asked) -> Gap:
+        """The venue keeps no such history: nothing of it will be repaired."""
+        return Gap(
+            exchange=self.exchange,
+            symbol=event.symbol,
+            event_time_ns=None,
+            transaction_time_ns=None,
+            receive_time_ns=event.receive_time_ns,
+            source=Source.REST,
+            connection=event.connection,
+            last_gap_ns=None,
+            gap_id="",
+            version=1,
+            stream="open_interest",
+            interval="",
+            cause="stale" if asked.own else "restart",
+            started_ns=asked.received_ns,
+            ended_ns=event.receive_time_ns,
+            first_missing=None,
+            last_missing=None,
+            missing_count=None,
+            repair_state="unrepairable",
+        )

@@ -33,7 +33,7 @@ def hops(figures: Mapping[str, dict[str, Any]]) -> list[Hop]:
         ("ingest: checks, sequence, event", codec["receive"] - codec["bare"], "micro"),
         ("ingest: encode, append and count the record", codec["publish"], "micro"),
         ("ring: poll", ring["poll_us"], "micro, 110 bytes"),
-        ("serializer: record to key and protobuf", codec["build"], "micro"),
+        ("serializer: record to key and message", codec["build"], "micro"),
     ]
     serializer = _best(figures.get("consumer", {}).get("serializer"))
     bare = figures.get("serializer", {}).get("bare", {}).get("cpu_us")

@@ -132,7 +132,8 @@ publication_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObj
     }
     long long tail = self->ring->at + lap, *cells = self->page.buf, *bank = cells + self->banks[self->next];
     /* in this order, whatever is killed between: a tag that no tail has, the counts, the tag, the tail, what is shown */
-    __atomic_store_n(bank, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(bank, 0, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a successor comes after us: the compiler's order is all that is asked */
     memcpy(bank + 1, self->counts.buf, (size_t)self->counts.len);
     __atomic_store_n(bank, tail + 1, __ATOMIC_RELEASE);
     self->next = 1 - self->next;

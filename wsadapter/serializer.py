@@ -1,4 +1,4 @@
-"""The serializer role: rings -> protobuf -> Kafka.
+"""The serializer role: rings -> Kafka.
 
 Guarantees: a ring's head moves only over records that the broker has acknowledged (acks=all, idempotent) or that went
 to the dead-letter topic; a restart begins at head and writes each partition in ring order, so a consumer can drop what
@@ -420,7 +420,7 @@ def main(child: Child) -> int:
     while True:
         stopping = child.stopping  # before reading: the writers were gone when the order came
         child.beat()
-        if serializer.linger and not (stopping or serializer.hurried):
+        if serializer.linger and not (stopping or serializer.hurried) and serializer.spooling.mode is Mode.DIRECT:
             child.wait([], serializer.linger)
         for fd in doorbells:
             doorbell.clear(fd)  # before reading: a record published after this rings again

@@ -1,6 +1,6 @@
 """How a venue's wire Struct becomes an event: declared field by field, done in C where it is built.
 
-    AGG_TRADE = Shape("binance", AggTradeWire, Trade, symbol="s", event_time_ns=ms("E"), price=decimal("p"), ...)
+    AGG_TRADE = shape("binance", AggTradeWire, Trade, symbol="s", event_time_ns=ms("E"), price=decimal("p"), ...)
     event = AGG_TRADE(wire, receive_time_ns, connection, last_gap_ns)
 
 A name alone takes the wire's value as it is; ``"k.o"`` is field ``o`` of the Struct in field ``k``. Every field of the

@@ -5,8 +5,8 @@
 ``raw``: take messages, put lengths before them, `raw_insert` them into the Null tables (exactly once, watermarks,
 letters: nothing of it; not a call in its loop that could be left out). ``insert``: decode each message, make Python
 values of it, `client.insert` into the tables, as most programs do. Both read every partition from its beginning until
-EXPECTED messages came; batches as ours. One line of JSON: CPU from the first message to the end of the last insert, rows/s
-from the end of the first insert on.
+EXPECTED messages came; batches as ours. One line of JSON: CPU from the first message to the end of the last insert,
+rows/s from the end of the first insert on.
 """
 
 import json
@@ -162,10 +162,9 @@ def main() -> None:
             break
         messages = source.consume(CHUNK, 0.1)
     cpu = time.process_time() - cpu
-    (began, first), ended = sink.first, time.monotonic()
-    print(
-        json.dumps({"rows": count, "cpu_us": cpu / count * 1e6, "per_s": (count - first) / (ended - began)}), flush=True
-    )
+    began, first = sink.first
+    per_s = (count - first) / (time.monotonic() - began)
+    print(json.dumps({"rows": count, "cpu_us": cpu / count * 1e6, "per_s": per_s}), flush=True)
 
 
 if __name__ == "__main__":

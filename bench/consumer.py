@@ -3,11 +3,11 @@
 All three read the same topics into a database of their own. Ours joins its group while the topics are empty and is held
 (SIGSTOP) while a serializer fills them, so that neither its start nor the join is in the figures; theirs begin at
 their first message. CPU is the consumer process's up to the last insert, over the messages; the engine's is not in it.
-Rows/s: from the end of the first insert on, without its rows; theirs up to the last, ours up to 90 % of the rows, because
-when no more comes a batch waits on purpose, for a second, or five with a few rows. The backlog is large enough for
-seconds of work: beside them the 30 inserts (of every partition at least one, theirs are one a topic) weigh little. Memory is
-the peak while catching up. A batch counts as consumed when it is inserted; the engine is not asked until the end: to
-count its tables ten times a second took a third of the rows/s. Open candles are messages without a row.
+Rows/s: from the end of the first insert on, without its rows; theirs up to the last, ours up to 90 % of the rows,
+because when no more comes a batch waits on purpose, for a second, or five with a few rows. The backlog is large enough
+for seconds of work: beside them the 30 inserts (of every partition at least one, theirs are one a topic) weigh little.
+Memory is the peak while catching up. A batch counts as consumed when it is inserted; the engine is not asked until the
+end: to count its tables ten times a second took a third of the rows/s. Open candles are messages without a row.
 """
 
 import os

@@ -25,7 +25,12 @@ from wsadapter.embedded.venue import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
 from wsadapter.shm import listing
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(7200)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(7200),
+    # random by nature: a run of its own with a seed to repeat it, not the verdict about a change
+    pytest.mark.skipif("WSADAPTER_CHAOS" not in os.environ, reason="make chaos FOR=600 runs it"),
+]
 
 SECONDS = float(os.environ.get("WSADAPTER_CHAOS", "20"))
 SEED = int(os.environ.get("WSADAPTER_SEED", "0")) or random.randrange(1, 1 << 32)

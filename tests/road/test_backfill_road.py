@@ -54,7 +54,7 @@ def test_a_range_is_fetched_once(site: Site, venue: VenueThread) -> None:
     eventually(lambda: number("SELECT count() FROM DB.trade") > 100, 60, "trades")
     # a clock that is put forward would not do: there is no backfill of what our clock calls the future
     eventually(lambda: venue.call(lambda made: len(market.candles.closed["1m"])) >= 1, 90, "a candle")
-    until_ns = time.time_ns() - 100_000_000
+    until_ns = time.time_ns() - 2_000_000_000  # the venue may be late with what it trades now
     until = iso(until_ns)
     traded = venue.call(lambda made: [since_ns <= deal.time_ms * 1_000_000 <= until_ns for deal in market.deals])
 
@@ -75,7 +75,7 @@ def test_a_range_is_fetched_once(site: Site, venue: VenueThread) -> None:
     assert number("SELECT (SELECT count() FROM DB.trade) - (SELECT count() FROM DB.trade FINAL)") == 0
 
     (candles,) = backfilled("--symbol", "ETHUSDT", "--stream", "kline", "--interval", "1m")
-    assert candles["fetched"] >= 1
+    assert candles["state"] == "repaired"
     eventually(lambda: number("SELECT count() FROM DB.kline FINAL WHERE interval = '1m'") == candles["fetched"], 30)
     assert {row[0] for row in query(site.clickhouse, f"SELECT repair_state FROM {site.database}.gap FINAL "
             "WHERE startsWith(gap_id, 'backfill:')")} == {"repaired"}  # fmt: skip

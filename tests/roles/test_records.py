@@ -1,6 +1,8 @@
 """An event becomes a ring record and a record a message, with the same fields, in C and in Python."""
 
 import random
+import shutil
+import sysconfig
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +22,7 @@ from wsadapter.streams import BY_EVENT, SPECS, columns
 EPOCH, POSITION = 1_790_771_371_858_000_001, 4096
 TWINS = [pytest.param(in_python(), id="python"), pytest.param(records.encode, id="as built")]
 JOINERS = [pytest.param(messages_in_python, id="python"), pytest.param(records.messages, id="as built")]
+COMPILER = str(sysconfig.get_config_var("CC") or "cc").split()[0]
 Encode = Callable[[Event], bytes]
 Join = Callable[..., Any]
 
@@ -147,6 +150,9 @@ def test_memory_is_given_back() -> None:
     assert rss() - before < 10_000_000, "80 MB went through"
 
 
-def test_the_parts_in_c_are_here() -> None:
+@pytest.mark.skipif(native.PURE, reason="the twins in Python are wanted")
+@pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"no C compiler ({COMPILER}): the twins do the work")
+@pytest.mark.parametrize("part", ["_decimals", "_records", "_ring", "_shapes"])
+def test_the_parts_in_c_are_here(part: str) -> None:
     """`make setup` built them where there is a compiler: a silent fall-back would be a silent loss of speed."""
-    assert native.PURE or records._native is not None
+    assert native.load(part) is not None

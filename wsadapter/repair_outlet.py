@@ -18,7 +18,7 @@ from wsadapter.streams import BY_EVENT
 
 class Outlet:
     """Cells: ``records_total`` of everything, ``polled_total`` of what comes by REST only, ``repaired_total`` of what
-    was fetched again; they move with the ring's tail."""
+    was fetched again, ``gaps_total`` of holes in what is polled; they move with the ring's tail."""
 
     def __init__(self, ref: RingRef, page: StatsPage) -> None:
         self._writer = RingWriter.attach(ref.name)
@@ -45,8 +45,10 @@ class Outlet:
             self._cells[self._records[type_]] += 1
             if type_ is OpenInterest:
                 self._cells[self._index(polled("polled_total", event.exchange))] += 1
-            elif type_ is not Gap:
+            elif not isinstance(event, Gap):
                 self._cells[self._repaired[type_]] += 1
+            elif event.version == 1:  # the repairer's own, of what it polls; others are told again
+                self._cells[self._index(f'gaps_total{{cause="{event.cause}"}}')] += 1
             written = True
         if written:
             self._publish()

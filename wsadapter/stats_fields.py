@@ -130,7 +130,7 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
-REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total")
+REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total", "gaps_total")
 """What the repairer counts as one with its ring's tail."""
 
 
@@ -148,7 +148,7 @@ def polled(name: str, exchange: str, symbol: str = "") -> str:
 def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
     """``hosts``: whom it asks, as named in labels; ``polls``: exchange and symbol whose open interest it asks for.
     ``records_total``: all that it wrote to its ring, ``polled_total`` (exposed as ``events_total``) what of it was
-    polled; ``gaps_open``: those with an end that are not worked off."""
+    polled, ``gaps_total`` the holes of that; ``gaps_open``: those with an end that are not worked off."""
     names, asked = tuple(hosts), tuple(polls)
     per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
                 "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_paused_seconds",
@@ -161,10 +161,10 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
             *labelled("records_total", "stream", STREAM_WORDS),
             *labelled("repaired_total", "stream", STREAM_WORDS),
             *(polled("polled_total", exchange) for exchange in dict.fromkeys(exchange for exchange, _ in asked)),
+            *labelled("gaps_total", "cause", ("stale", "restart")),
         )),
         *labelled("repairs_total", "state", REPAIR_STATES),
         *(field for name in per_host for field in labelled(name, "host", names)),
-        *labelled("gaps_total", "cause", ("stale", "restart")),
         *(polled(name, *each) for name in ("stream_state", "stream_last_ns") for each in asked),
     )  # fmt: skip
 

@@ -1,0 +1,53 @@
+"""What the repairer publishes is counted by what it is, together with its ring's tail."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from ring_records import event_of
+from samples import NS, full
+
+from wsadapter import doorbell, ring, stats_fields
+from wsadapter.events import Gap, OpenInterest, Trade
+from wsadapter.lifecycle import RingRef
+from wsadapter.repair_outlet import Outlet
+from wsadapter.ring import RingReader
+from wsadapter.shm import Segment
+from wsadapter.stats import StatsPage
+
+
+@pytest.fixture
+def made() -> Iterator[tuple[Outlet, StatsPage, RingReader]]:
+    name = f"wsadapter-test-outlet-{os.getpid()}"
+    ring.create(name, 1 << 16, NS)
+    page = StatsPage.create(f"{name}-stats", stats_fields.repairer(["host"], [("binance", "BTCUSDT")]))
+    bell, reader = doorbell.create(), RingReader.attach(name)
+    outlet = Outlet(RingRef("repair", name, NS, bell), page)
+    yield outlet, page, reader
+    outlet.release()
+    reader.release()
+    page.release()
+    os.close(bell)
+    for segment in (name, f"{name}-stats"):
+        Segment.unlink(segment)
+
+
+def test_each_event_is_counted_by_what_it_is(made: tuple[Outlet, StatsPage, RingReader]) -> None:
+    outlet, page, reader = made
+    events = {type(event): event for event in full()}
+    own, again = events[Gap], full()[-1]
+    assert isinstance(own, Gap)
+    assert isinstance(again, Gap)
+    own.version, own.cause = 1, "stale"
+    outlet.put([events[Trade], events[OpenInterest], own, again])
+
+    assert [type(event_of(kind, payload)) for _, kind, payload in reader.poll(9)] == [Trade, OpenInterest, Gap, Gap]
+    counted = {field: count for field, count in page.read().items() if count and "_total" in field}
+    assert counted == {
+        'records_total{stream="trade"}': 1,
+        'records_total{stream="open_interest"}': 1,
+        'records_total{stream="gap"}': 2,
+        'repaired_total{stream="trade"}': 1,
+        stats_fields.polled("polled_total", "binance"): 1,
+        'gaps_total{cause="stale"}': 1,
+    }

@@ -88,9 +88,11 @@ Convert = Callable[[Any, int, str, int | None], Any]
 
 
 def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
-    """The conversion; `TypeError` where the event's fields are not all named, or one that it does not have is."""
+    """The conversion; `TypeError` where the event's fields are not all named, or one that it does not have is,
+    `AttributeError` where the wire Struct does not have what a field is taken from."""
     steps = _steps(exchange, event, fields)
-    return in_python(wire, event, steps) if _native is None else _in_c(wire, event, steps)
+    members = [_members(wire, step) for step in steps.values()]
+    return in_python(wire, event, steps) if _native is None else _in_c(wire, event, steps, members)
 
 
 def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
@@ -145,16 +147,22 @@ def _expression(step: Step, number: int) -> str:
     }.get(step.what, value)
 
 
-def _in_c(wire: type[Struct], event: type[Event], steps: dict[str, Step]) -> Convert:
-    described = []
-    for step in steps.values():
-        outer = inner = None
-        if step.what not in (What.CONSTANT, What.GIVEN):
-            first, _, second = step.path.partition(".")
-            outer = getattr(wire, first)
-            inner = getattr(_type_of(wire, first), second) if second else None
-        given = GIVEN.index(step.path) if step.what is What.GIVEN else 0
-        described.append((int(step.what), given, outer, inner, step.value))
+Members = tuple[object, object]
+"""The member descriptors of a path: of the wire Struct, and of the Struct in that field; None where there is none."""
+
+
+def _members(wire: type[Struct], step: Step) -> Members:
+    if step.what in (What.CONSTANT, What.GIVEN):
+        return None, None
+    first, _, second = step.path.partition(".")
+    return getattr(wire, first), getattr(_type_of(wire, first), second) if second else None
+
+
+def _in_c(wire: type[Struct], event: type[Event], steps: dict[str, Step], members: list[Members]) -> Convert:
+    described = [
+        (int(step.what), GIVEN.index(step.path) if step.what is What.GIVEN else 0, outer, inner, step.value)
+        for step, (outer, inner) in zip(steps.values(), members, strict=True)
+    ]
     made: Convert = _native.Shape(wire, event, tuple(described), NotPlain, event.__name__)
     return made
 

@@ -87,8 +87,8 @@ def max_payload(capacity: int) -> int:
 
 class PureAppender:
     """Writes records one after the other, without a look at the cursors; its twin is in C. ``at``, ``stop`` and
-    ``last`` are places in the mapping, not positions: they stay small integers, which are cheaper. ``lap`` is what makes
-    a place a position."""
+    ``last`` are places in the mapping, not positions: they stay small integers, which are cheaper. ``lap``
+    makes a place a position."""
 
     __slots__ = ("_map", "_max_payload", "_words", "at", "lap", "last", "stop")
 

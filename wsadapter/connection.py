@@ -1,6 +1,6 @@
 """One connection plan kept alive: dial, subscribe, read, and again after every end, until stopped.
 
-Owns the exchange instance, its session, the state of each subscription and all counters of the connection; while a
+Owns the exchange instance, its session, the state of each subscription and the counters of the connection; while a
 socket is exchanged for the next one (`wsadapter.rotation`) also that one. Guarantees: after every reconnect the desired
 state is asked for anew; waits grow exponentially with full jitter, and start small again only after a connection that
 stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is not answered ends the
@@ -15,12 +15,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
-from picows import WSCloseCode, WSProtocolError, WSTransport
-
-from wsadapter.attempts import BUSY_SECONDS, Attempts
+from wsadapter.attempts import Attempts
 from wsadapter.backoff import Backoff
 from wsadapter.connection_config import ConnectionConfig
-from wsadapter.dial import DialFailed, Endpoint, dial
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.exchanges import load
 from wsadapter.exchanges.base import Acked, Bad, ClosesSoon, ConnectionPlan, Exchange, Refused
@@ -30,6 +27,7 @@ from wsadapter.retries import Retries
 from wsadapter.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, Successor, due_in
 from wsadapter.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
 from wsadapter.session import Lost, Rules, Session, Tally
+from wsadapter.sockets import Sockets
 from wsadapter.stale_watch import LOOK_SECONDS, StaleWatch
 from wsadapter.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.timers import Timers
@@ -42,9 +40,8 @@ class GivenUp(ServiceUnavailable):
 
 
 class Connection:
-    """``attempts`` grants every dial. ``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason),
-    ``copies`` (events that two sockets brought, by stream word), ``dials`` and ``delayed`` (those that had to wait for
-    the venue's limit) only grow."""
+    """``attempts`` grants every dial. ``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason)
+    and ``copies`` (events that two sockets brought, by stream word) only grow."""
 
     def __init__(
         self,
@@ -61,15 +58,15 @@ class Connection:
         self.decode_errors: Counter[str] = Counter()
         self.reconnects: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
-        self.refused = self.dials = self.delayed = 0
+        self.refused = 0
         self.connected_ns = 0
         """Since when the socket is up, 0 = it is not."""
         self.subscribed = asyncio.Event()
         """Set while every subscription of the socket has its answer."""
-        self._config, self._hooks, self._tls, self._dice = config, hooks, tls, dice
-        self._attempts = attempts
+        self._config, self._hooks, self._dice = config, hooks, dice
         self._retries = Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)
         self._stop = asyncio.Event()
+        self.sockets = Sockets(plan, config, tls, attempts, self._stop)
         self._session: Session | None = None
         self._asked = Subscriptions(self.exchange.last_receive_ns)
         self._successor: Successor | None = None
@@ -129,7 +126,7 @@ class Connection:
                     lambda session: self._on_open(session, timers),
                     self._hooks.on_read_end,
                 )
-                lost = await self._dial_and_read(self._session)
+                lost = await self.sockets.live(self._session)
             else:
                 started = successor.began
                 self._go_on_with(successor, timers)
@@ -158,55 +155,6 @@ class Connection:
                 self._watch.end()
             reason = "stopped" if planned and self._stop.is_set() else lost.reason
             self._hooks.on_disconnected(reason, time.time_ns())
-
-    async def _dial_and_read(self, session: Session) -> Lost:
-        try:
-            transport = await self._dial(session)
-        except DialFailed as error:
-            return Lost(error.reason, error.detail, error.retry_after)
-        if transport is None:
-            return Lost("stopped")
-        if self._stop.is_set():
-            session.close()
-        try:
-            await transport.wait_disconnected()
-        except WSProtocolError as error:
-            return self._broken(error)
-        return session.lost or Lost("reset", "the TCP connection ended without a CLOSE")
-
-    async def _dial(self, session: Session) -> WSTransport | None:
-        """None when told to stop meanwhile."""
-        config = self._config
-        endpoint = Endpoint(self.plan.url, config.connect_timeout, config.max_message_size, config.read_buffer_size)
-        dialing = asyncio.ensure_future(self._dial_when_granted(endpoint, session))
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait((dialing, stopping), return_when=asyncio.FIRST_COMPLETED)
-            return dialing.result() if dialing.done() else None
-        finally:
-            stopping.cancel()
-            if not dialing.done():
-                dialing.cancel()
-                await asyncio.wait((dialing,))
-
-    async def _dial_when_granted(self, endpoint: Endpoint, session: Session) -> WSTransport:
-        waits = False
-        while wait := self._attempts.take():
-            if wait > BUSY_SECONDS and not waits:
-                waits = True
-                self.delayed += 1
-                logger.warning(
-                    "%s: the venue's limit of attempts is reached, %.1f s to wait", self.plan.connection, wait
-                )
-            await asyncio.sleep(wait)
-        self.dials += 1
-        return await dial(endpoint, session, self._tls)
-
-    def _broken(self, error: WSProtocolError) -> Lost:
-        """What picows itself found wrong with a frame."""
-        if error.code == WSCloseCode.MESSAGE_TOO_BIG:
-            return Lost("oversize", str(error))
-        return Lost("protocol", str(error))
 
     async def _pause(self, lost: Lost) -> None:
         if lost.reason == "oversize":
@@ -255,7 +203,7 @@ class Connection:
         next_one = Successor(self.plan, self.exchange, self._hooks, self._rules(), self.tally, self.copies)
         self._successor = next_one
         self._session.redirect(self._dispatch(dict.fromkeys(self._hooks.events, next_one.overlap.first), timers))
-        next_one.ended = asyncio.ensure_future(self._dial_and_read(next_one.session))
+        next_one.ended = asyncio.ensure_future(self.sockets.live(next_one.session))
         timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
 
     def _look_at(self, next_one: Successor, timers: Timers) -> None:

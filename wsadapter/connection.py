@@ -4,7 +4,7 @@ Owns the exchange instance, its session, the state of each subscription and the 
 socket is exchanged for the next one (`wsadapter.rotation`) also that one. Guarantees: after every reconnect the desired
 state is asked for anew; waits grow exponentially with full jitter, and start small again only after a connection that
 stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is not answered ends the
-session, one that is refused does not.
+session, one that is refused does not, and one that falls silent costs the others nothing.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import get_args
 
 from wsadapter.attempts import Attempts
 from wsadapter.backoff import Backoff
@@ -24,11 +25,11 @@ from wsadapter.exchanges.base import Acked, Bad, ClosesSoon, ConnectionPlan, Exc
 from wsadapter.handler import Hooks
 from wsadapter.log import Repeated
 from wsadapter.retries import Retries
-from wsadapter.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, Successor, due_in
+from wsadapter.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, Reason, Successor, due_in
 from wsadapter.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
 from wsadapter.session import Lost, Rules, Session, Tally
 from wsadapter.sockets import Sockets
-from wsadapter.stale_watch import LOOK_SECONDS, StaleWatch
+from wsadapter.stale_watch import LOOK_SECONDS, StaleWatch, some
 from wsadapter.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.timers import Timers
 
@@ -77,7 +78,7 @@ class Connection:
 
     @property
     def losses(self) -> int:
-        """Connections lost and attempts failed; a rotation is neither."""
+        """Connections lost, or renewed for streams that died, and attempts failed; a rotation is none of them."""
         return self.reconnects.total() - self.reconnects["rotation"]
 
     @property
@@ -144,7 +145,7 @@ class Connection:
 
     async def _end(self, lost: Lost) -> None:
         """A socket has ended: is there another one to go on with, and is anything missing between them?"""
-        next_one, planned = self._successor, lost.reason == "rotation"
+        next_one, planned = self._successor, lost.reason in get_args(Reason)
         if next_one is not None and not (next_one.subscribed and (planned or not self._stop.is_set())):
             self._successor = None
             await self._drop(next_one)
@@ -195,12 +196,17 @@ class Connection:
 
     # Rotation.
 
-    def _rotate(self, timers: Timers, why: str) -> None:
-        """Begin to make the next socket; this one delivers on."""
-        if self._successor is not None or self._stop.is_set() or self._session is None:
+    def _rotate(self, timers: Timers, why: str, dead: Collection[str] = (), trial: bool = False) -> None:
+        """Begin to make the next socket, as planned or for ``dead`` streams; this one delivers on."""
+        if self._stop.is_set() or self._session is None:
+            return
+        if self._successor is not None:
+            if not dead:
+                self._successor.plan()
             return
         logger.info("%s: rotation begins (%s)", self.plan.connection, why)
-        next_one = Successor(self.plan, self.exchange, self._hooks, self._rules(), self.tally, self.copies)
+        hooks, rules = self._hooks, self._rules()
+        next_one = Successor(self.plan, self.exchange, hooks, rules, self.tally, self.copies, dead, trial)
         self._successor = next_one
         self._session.redirect(self._dispatch(dict.fromkeys(self._hooks.events, next_one.overlap.first), timers))
         next_one.ended = asyncio.ensure_future(self.sockets.live(next_one.session))
@@ -210,16 +216,23 @@ class Connection:
         if self._session is None or self._successor is not next_one:
             return
         if next_one.ready():
-            self._session.close("rotation")
+            self._session.close(next_one.reason)
         elif why := next_one.useless():
-            logger.warning("%s: rotation put off (%s)", self.plan.connection, why)
-            next_one.drop()
-            self._successor = None
-            self._session.redirect(self._dispatch(self._hooks.events, timers))
-            again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
-            timers.set("rotate", max(again, next_one.asked_to_wait), self._due(timers))
+            self._put_off(next_one, why, timers)
         else:
             timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
+
+    def _put_off(self, next_one: Successor, why: str, timers: Timers) -> None:
+        """What is planned is tried again soon; for dead streams the watch says when."""
+        logger.warning("%s: rotation put off (%s)", self.plan.connection, why)
+        next_one.drop()
+        self._successor = None
+        if self._session is not None:
+            self._session.redirect(self._dispatch(self._hooks.events, timers))
+        self._watch.put_off()
+        if next_one.reason == "rotation":
+            again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
+            timers.set("rotate", max(again, next_one.asked_to_wait), self._due(timers))
 
     def _go_on_with(self, next_one: Successor, timers: Timers) -> None:
         """The old socket has ended: what it did not bring is delivered, then what comes."""
@@ -229,7 +242,8 @@ class Connection:
         before, self.exchange = self.exchange, next_one.exchange
         if not seamless:
             self._hooks.on_connected(next_one.connected_ns)
-        self._watch.succeed(self.exchange, before, time.time_ns())
+        self.exchange.succeed(before)
+        self._watch.succeed(self.exchange, seamless)
         next_one.overlap.hand_over()
         self._hooks.on_read_end()
         self._session.redirect(self._dispatch(next_one.events, timers))
@@ -274,15 +288,17 @@ class Connection:
     def _look(self, session: Session, timers: Timers) -> None:
         """Does every stream speak that ought to?"""
         try:
-            names = self._watch.look(session, self.connected_ns, self._asked.expected())
+            verdict = self._watch.look(session.last_read, self.connected_ns, self._asked.expected())
         except BaseException as error:  # of the handler: as in a read, the session ends and `run` raises
             self._look_failed = error
             session.abort()
             return
         if session.lost is None:
-            self._asked.unanswered.update(names)
-            for payload in self.exchange.resubscribe(names):
+            self._asked.unanswered.update(verdict.resubscribe)
+            for payload in self.exchange.resubscribe(tuple(verdict.resubscribe)):
                 session.request(payload)
+            if verdict.renew:
+                self._rotate(timers, f"silent: {some(verdict.renew)}", verdict.renew, verdict.trial)
             timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
 
     def _on_acked(self, item: Acked) -> None:

@@ -10,6 +10,7 @@ was over, whether its end was recorded or not. `kafka_retention` is recorded whe
 each series it explains the last hole before that. Rows kept as text in table ``rejected`` explain what they are.
 
 One that is ``repaired`` says that nothing is missing: it explains nothing, and a hole in it is a claim that is wrong.
+Of a gap of all streams, the rows about single ones say what it is of them.
 """
 
 from bisect import bisect_left, bisect_right
@@ -102,7 +103,7 @@ class Explanations:
 
     def __init__(self, gaps: Iterable[GapRow], retention_ns: int) -> None:
         self._retention_ns = retention_ns
-        all_of_them = list(gaps)
+        all_of_them, self._streams = _apart(gaps)
         self._found_late = [gap for gap in all_of_them if gap.cause == RETENTION]
         by_ids = [gap for gap in all_of_them if _names_ids(gap)]
         self._ids = _Ids(gap for gap in by_ids if gap.repair_state != REPAIRED)
@@ -138,8 +139,13 @@ class Explanations:
             # one that did not end explains only what began with it
             end_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
             if end_ns >= first_ns and about(gap, one):
-                found.append(gap)
+                found += self._said(gap, one)
         return found
+
+    def _said(self, gap: GapRow, one: Hole) -> list[GapRow]:
+        """What a gap says of the hole's series: its own rows do, where it has any."""
+        streams = self._streams.get(gap.gap_id)
+        return [gap] if streams is None else [row for row in streams if about(row, one)]
 
     def _last_before_discovery(self, holes: Sequence[Hole]) -> dict[int, GapRow]:
         """Number of a hole -> the `kafka_retention` that took its events: in each series the last one before it."""
@@ -167,6 +173,17 @@ def about(gap: GapRow, one: Hole) -> bool:
         and (bool(gap.symbol) or gap.cause == RETENTION or not (gap.connection and one.connections)
              or gap.connection in one.connections)
     )  # fmt: skip
+
+
+def _apart(gaps: Iterable[GapRow]) -> tuple[list[GapRow], dict[str, list[GapRow]]]:
+    """The gaps, and of those about all streams the rows of single ones (`wsadapter.gap_streams`) by ``gap_id``."""
+    rows = list(gaps)
+    whole = {row.gap_id for row in rows if not row.stream}
+    streams: dict[str, list[GapRow]] = {}
+    for row in rows:
+        if row.stream and row.gap_id in whole:
+            streams.setdefault(row.gap_id, []).append(row)
+    return [row for row in rows if not (row.stream and row.gap_id in whole)], streams
 
 
 def _names_ids(gap: GapRow) -> bool:

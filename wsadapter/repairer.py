@@ -28,6 +28,7 @@ from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.exchanges.rest import UNREPAIRABLE, RestExchange, Series
 from wsadapter.gap_events import next_state
 from wsadapter.gap_source import GapSource
+from wsadapter.gap_streams import streams_of_unknown
 from wsadapter.interest_poll import Poll
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
@@ -191,7 +192,7 @@ class Repairer:
             self._feeds[gap.connection.removeprefix(backfill.PREFIX)][0].add(job)
 
     def _give_up(self, gap: Gap) -> None:
-        self._outlet.put([next_state(gap, UNREPAIRABLE)])
+        self._outlet.put([*streams_of_unknown(gap), next_state(gap, UNREPAIRABLE)])
         self._state(gap, UNREPAIRABLE, {})
 
     def _work(self) -> None:

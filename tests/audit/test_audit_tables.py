@@ -2,7 +2,9 @@
 
 import json
 import random
+import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -303,7 +305,7 @@ def test_a_hole_in_what_was_repaired_is_not_explained(bench: AuditBench, row: Ro
 def test_any_other_state_explains(bench: AuditBench, state: str) -> None:
     """Also where another gap around the hole is said to be repaired, as of the twin of a connection."""
     bench.insert("trade", [trade(number) for number in range(100, 160) if number not in (121, 141, 142)])
-    late = {"stream": "trade", "symbol": "BTCUSDT"}
+    late: Row = {"stream": "trade", "symbol": "BTCUSDT"}
     bench.insert(
         "gap",
         [
@@ -317,9 +319,74 @@ def test_any_other_state_explains(bench: AuditBench, state: str) -> None:
     assert bench.audit()[1]["verdict"] == "explained"
 
 
+def test_a_gap_of_a_connection_says_it_of_each_stream(bench: AuditBench) -> None:
+    bench.insert("trade", [trade(number) for number in range(100, 160) if number != 121])
+    whole = gap(*AROUND, repair_state="partial")
+    bench.insert("gap", [whole, {**whole, "stream": "ticker", "repair_state": "unrepairable"}])
+    assert bench.audit()[1]["unexplained"] == 1, "it carried no trades"
+
+    bench.insert("gap", [{**whole, "stream": "trade", "symbol": "ETHUSDT", "repair_state": "partial"}])
+    assert bench.audit()[1]["unexplained"] == 1, "that is another symbol's"
+
+    said = {**whole, "stream": "trade", "symbol": "BTCUSDT"}
+    bench.insert("gap", [said])
+    assert bench.audit()[1]["holes"][0]["explained_by"]["gap_id"] == whole["gap_id"]
+
+    bench.insert("gap", [{**said, "version": 2, **REPAIRED}])
+    for filters in ((), ("--stream", "trade"), ("--symbol", "BTCUSDT")):
+        assert bench.audit(*filters)[1]["holes"][0]["repaired_but_missing"] == whole["gap_id"]
+
+
+def complete_by_the_doc(bench: AuditBench, stream: str = "trade", more: str = "") -> bool:
+    """What the query of the documentation says."""
+    text = (Path(__file__).parents[2] / "docs" / "repair.md").read_text()
+    sql = text.partition("```sql\n")[2].partition("```")[0].replace("market.gap", f"{bench.settings.database}.gap")
+    (row,) = bench.client.query(sql.replace("'trade'", f"'{stream}'{more}")).result_rows
+    return bool(row[0])
+
+
+def test_the_query_of_the_documentation(bench: AuditBench) -> None:
+    now = time.time_ns()
+    lately = now - 600 * SECOND, now - 590 * SECOND
+    about: Row = {"stream": "trade", "symbol": "BTCUSDT"}
+    assert complete_by_the_doc(bench)
+
+    whole = gap(*lately)
+    bench.insert("gap", [whole])
+    assert not complete_by_the_doc(bench), "nobody knows yet"
+    bench.insert(
+        "gap",
+        [
+            {**whole, "version": 3, "repair_state": "partial"},
+            {**whole, "version": 3, "stream": "ticker", "repair_state": "unrepairable"},
+            {**whole, "version": 3, "stream": "trade", "symbol": "ETHUSDT", "repair_state": "partial"},
+            {**whole, "version": 3, **about, **REPAIRED},
+            {**whole, "version": 3, "stream": "kline", "interval": "1h", "repair_state": "partial"},
+            {**whole, "version": 3, "stream": "kline", "interval": "1m", **REPAIRED},
+            gap(now - 9000 * SECOND, now - 8000 * SECOND, repair_state="partial"),
+            gap(now - 9000 * SECOND, now - 8000 * SECOND, **about),
+            gap(*lately, exchange="bybit", **about),
+        ],
+    )
+    assert complete_by_the_doc(bench)
+    assert not complete_by_the_doc(bench, "ticker")
+    assert not complete_by_the_doc(bench, "kline")
+    assert complete_by_the_doc(bench, "kline", " AND interval IN ('', '1m')")
+
+    for row in (
+        gap(now - 60 * SECOND, None, cause="stale", **about),
+        gap(*lately, cause="sequence", repair_state="partial", **about),
+        gap(now, now, exchange="", cause="kafka_retention", stream="trade", repair_state="unrepairable"),
+    ):
+        bench.insert("gap", [row])
+        assert not complete_by_the_doc(bench)
+        bench.insert("gap", [{**row, "version": 2, **REPAIRED}])
+        assert complete_by_the_doc(bench)
+
+
 def test_only_a_part_of_what_is_missing_is_explained(bench: AuditBench) -> None:
     bench.insert("trade", [trade(number) for number in range(100, 160) if number not in (121, 122)])
-    about = {"stream": "trade", "symbol": "BTCUSDT"}
+    about: Row = {"stream": "trade", "symbol": "BTCUSDT"}
     bench.insert("gap", [gap(START, START, first_missing=121, last_missing=121, **about)])
     bench.insert("gap", [gap(START, START, first_missing=122, last_missing=122, **about, **REPAIRED)])
 

@@ -65,13 +65,16 @@ class InterestPoll:
         self.asked = {symbol: Asked(at_ns) for symbol, at_ns in received.items()}
         self.errors = 0
         self._rest = rest
-        weight = rest.open_interest("").weight
-        self.cadence = cadence(len(self.asked), rest.weights, weight)
-        self.silence_ns = round(max(LEAST_SILENCE, SILENT_ROUNDS * self.cadence) * 1e9)
+        self.allow(rest.weights)
         # spread over the first round: they stay so
         step = self.cadence / max(1, len(self.asked))
         self._due = [(now + index * step, symbol) for index, symbol in enumerate(self.asked)]
         self._now = self.not_before = now
+
+    def allow(self, weights: Limit) -> None:
+        """So much the host allows: each symbol is asked for that often from its next turn on."""
+        self.cadence = cadence(len(self.asked), weights, self._rest.open_interest("").weight)
+        self.silence_ns = round(max(LEAST_SILENCE, SILENT_ROUNDS * self.cadence) * 1e9)
 
     def prepare(self, now: float) -> bool:
         self._now = now

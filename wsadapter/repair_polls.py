@@ -3,7 +3,7 @@
 import time
 
 from wsadapter.config import ClickHouse
-from wsadapter.exchanges.rest import RestExchange
+from wsadapter.exchanges.rest import Limit, RestExchange
 from wsadapter.instruments import InstrumentPoll, InstrumentTable
 from wsadapter.interest_poll import InterestPoll, Poll
 from wsadapter.repair_desk import Desk
@@ -14,7 +14,7 @@ from wsadapter.stats_fields import polled
 class Polls:
     def __init__(self, page: StatsPage, clickhouse: ClickHouse) -> None:
         self._page = page
-        self._interests: list[InterestPoll] = []
+        self._interests: list[tuple[Desk, InterestPoll]] = []
         self._instruments: list[InstrumentPoll] = []
         self._table = InstrumentTable(clickhouse)
 
@@ -24,11 +24,20 @@ class Polls:
             symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
             for symbol, before in zip(poll.symbols, poll.received, strict=True)
         }
-        self._interests.append(InterestPoll(poll.exchange, received, rest, time.monotonic()))
-        desk.add(self._interests[-1])
+        interest = InterestPoll(poll.exchange, received, rest, time.monotonic())
+        self._interests.append((desk, interest))
+        desk.add(interest)
 
     def instruments(self, exchange: str, desk: Desk, rest: RestExchange) -> None:
-        self._instruments.append(InstrumentPoll(exchange, rest))
+        """Of one venue. What its host says that it allows, all that goes to the host is held to."""
+
+        def allow(weights: Limit) -> None:
+            desk.host.budget.allow(weights)
+            for at, interest in self._interests:
+                if at is desk:
+                    interest.allow(weights)
+
+        self._instruments.append(InstrumentPoll(exchange, rest, allow))
         desk.add(self._instruments[-1])
 
     def turn(self, now: float, now_ns: int) -> None:
@@ -44,7 +53,7 @@ class Polls:
         page["instrument_rows_total"] += table.rows
         page["instrument_failures_total"] += table.failures
         table.rows = table.failures = 0
-        for interest in self._interests:
+        for _, interest in self._interests:
             interest.look(now_ns)
             page["poll_errors_total"] += interest.errors
             interest.errors = 0

@@ -240,6 +240,7 @@ class Repairer:
         for host, desk in self._desks.items():
             counts, label = desk.host.counts, f'{{host="{host_label(host)}"}}'
             page["rest_weight_used" + label] = desk.host.used
+            page["rest_weight_limit" + label] = desk.host.budget.limit
             page["rest_paused_seconds" + label] = round(desk.host.paused)
             page["rest_queue" + label] = len(desk)
             for name, count in counts.fresh().items():

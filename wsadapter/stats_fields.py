@@ -151,8 +151,8 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
     polled, ``gaps_total`` the holes of that; ``gaps_open``: those with an end that are not worked off."""
     names, asked = tuple(hosts), tuple(polls)
     per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
-                "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_paused_seconds",
-                "rest_queue")  # fmt: skip
+                "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_weight_limit",
+                "rest_paused_seconds", "rest_queue")  # fmt: skip
     return (
         *CHILD,
         "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",

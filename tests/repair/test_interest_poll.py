@@ -44,6 +44,16 @@ def test_many_symbols_are_asked_for_less_often(symbols: int, seconds: float) -> 
     assert cadence(symbols, Limit(2400, 60.0), 1) == seconds
 
 
+def test_a_host_that_allows_less_is_asked_less_often() -> None:
+    made = poll(*(f"S{number}" for number in range(100)))
+    assert (made.cadence, made.silence_ns) == (20.0, 60 * S)
+    made.allow(Limit(600, 60.0))
+    assert (made.cadence, made.silence_ns) == (80.0, 240 * S)
+    symbol = symbol_asked(made, 0.0)
+    made.take(answer(symbol, 0), START)
+    assert [made.asked[symbol].received_ns, made.not_before] == [START, 0.2]
+
+
 def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
     made = poll("A", "B")
     times = []

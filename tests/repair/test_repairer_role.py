@@ -16,6 +16,7 @@ from role_process import RoleProcess
 
 from wsadapter import config as configuration
 from wsadapter import doorbell, ring, stats_fields, topology
+from wsadapter.embedded import rest as embedded_rest
 from wsadapter.embedded.venue import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
 from wsadapter.events import Event, Gap, Kline, Source, Trade
@@ -172,6 +173,14 @@ def test_a_gap_is_repaired_once_whatever_is_killed(bench: Bench, venue: VenueThr
     bench.say("gap", gap(4, first + 21, first + 23))
     assert numbers(bench.until(Gap, 1)) == [first + 23]
     assert bench.role.page['repaired_total{stream="trade"}'] == 22
+    assert bench.role.stop() == 0
+
+
+def test_the_budget_is_what_the_venue_says(bench: Bench, venue: VenueThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_rest, "WEIGHT_LIMIT", 1234)
+    label = f'{{host="{stats_fields.host_label(venue.venue.rest_url)}"}}'
+    bench.role.start()
+    eventually(lambda: bench.role.page[f"rest_weight_limit{label}"] == 1234, 30, "what it allows")
     assert bench.role.stop() == 0
 
 

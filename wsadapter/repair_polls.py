@@ -3,17 +3,21 @@
 import time
 
 from wsadapter.config import ClickHouse
+from wsadapter.events import Gap
 from wsadapter.exchanges.rest import Limit, RestExchange
 from wsadapter.instruments import InstrumentPoll, InstrumentTable
 from wsadapter.interest_poll import InterestPoll, Poll
 from wsadapter.repair_desk import Desk
+from wsadapter.silences import lasting
 from wsadapter.stats import StatsPage
 from wsadapter.stats_fields import polled
 
 
 class Polls:
-    def __init__(self, page: StatsPage, clickhouse: ClickHouse) -> None:
-        self._page = page
+    """``epoch``: of the ring that silences are said in."""
+
+    def __init__(self, page: StatsPage, clickhouse: ClickHouse, epoch: int) -> None:
+        self._page, self._epoch = page, epoch
         self._interests: list[tuple[Desk, InterestPoll]] = []
         self._instruments: list[InstrumentPoll] = []
         self._table = InstrumentTable(clickhouse)
@@ -24,7 +28,8 @@ class Polls:
             symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
             for symbol, before in zip(poll.symbols, poll.received, strict=True)
         }
-        interest = InterestPoll(poll.exchange, received, rest, time.monotonic())
+        told = {symbol: lasting(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
+        interest = InterestPoll(poll.exchange, received, rest, time.monotonic(), told)
         self._interests.append((desk, interest))
         desk.add(interest)
 
@@ -39,6 +44,14 @@ class Polls:
 
         self._instruments.append(InstrumentPoll(exchange, rest, allow))
         desk.add(self._instruments[-1])
+
+    def silent(self, now_ns: int) -> list[Gap]:
+        """Silences to be published. Only when all that was published before is acknowledged: a name is given then."""
+        return [gap for _, interest in self._interests for gap in interest.silent(now_ns)]
+
+    def leave(self, now_ns: int) -> list[Gap]:
+        """The end of those that last."""
+        return [gap for _, interest in self._interests for gap in interest.leave(now_ns)]
 
     def turn(self, now: float, now_ns: int) -> None:
         """Hand on what was found, say how things are."""

@@ -94,7 +94,7 @@ class Repairer:
             if (rest := load_rest(history.exchange)) is not None:
                 found = self._feeds[history.feed] = self._desk(rest, history.host), rest
                 self._by_exchange.setdefault(history.exchange, found)
-        self._polls = Polls(child.page, config.clickhouse)
+        self._polls = Polls(child.page, config.clickhouse, child.args.ring.epoch)
         for poll in polls:
             self._polls.interest(poll, *self._by_host(poll))
         for exchange, (desk, rest) in self._by_exchange.items():
@@ -126,6 +126,8 @@ class Repairer:
             self._begin(source)
             self._work()
             self._polls.turn(time.monotonic(), time.time_ns())
+            if self._outlet.settled:
+                self._outlet.put(self._polls.silent(time.time_ns()))
             self._show(source)
             if busy or asking:
                 self._child.wait([self._bell], BUSY_SECONDS if busy else IDLE_SECONDS)
@@ -253,6 +255,8 @@ class Repairer:
 
     def _leave(self, source: GapSource | None) -> None:
         """What is not done is found again at the next start; what is published the serializers see to."""
+        if not self._outlet.kept:
+            self._outlet.put(self._polls.leave(time.time_ns()))
         self._outlet.flush()
         for desk in self._desks.values():
             desk.close()

@@ -130,7 +130,9 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
-REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total", "gaps_total")
+SILENCES: Final = ("silence_position", "silence_started_ns", "silence_cause")
+"""Of a symbol that is polled: the gap that lasts, by the ring position of its first record + 1 (0: none)."""
+REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total", "gaps_total", *SILENCES)
 """What the repairer counts as one with its ring's tail."""
 
 
@@ -162,6 +164,7 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
             *labelled("repaired_total", "stream", STREAM_WORDS),
             *(polled("polled_total", exchange) for exchange in dict.fromkeys(exchange for exchange, _ in asked)),
             *labelled("gaps_total", "cause", ("stale", "restart")),
+            *(polled(name, *each) for name in SILENCES for each in asked),
         )),
         *labelled("repairs_total", "state", REPAIR_STATES),
         *(field for name in per_host for field in labelled(name, "host", names)),

@@ -12,13 +12,23 @@ from msgspec.json import Decoder
 from wsadapter.events import OpenInterest, StreamType
 from wsadapter.exchanges import binance_rest_wire as wire
 from wsadapter.exchanges.base import ConnectionPlan, printable
-from wsadapter.exchanges.binance_history import CONNECTION, EXCHANGE, FUNDING_POOL, REST, decoded
+from wsadapter.exchanges.binance_history import EXCHANGE, FUNDING_POOL, REST, decoded
 from wsadapter.exchanges.binance_repairs import repair_of
 from wsadapter.exchanges.binance_streams import depth_kind
 from wsadapter.exchanges.binance_wire import MS
 from wsadapter.exchanges.decimals import are_plain
 from wsadapter.exchanges.loose import FAILURES
-from wsadapter.exchanges.rest import BadAnswer, Hole, Instrument, Limit, Refusal, Repair, Request, Series
+from wsadapter.exchanges.rest import (
+    CONNECTION,
+    BadAnswer,
+    Hole,
+    Instrument,
+    Limit,
+    Refusal,
+    Repair,
+    Request,
+    Series,
+)
 
 LIVE: Final = "https://fapi.binance.com"
 TESTNET: Final = "https://demo-fapi.binance.com"

@@ -17,6 +17,8 @@ from wsadapter.errors import WsadapterError
 from wsadapter.events import MarketEvent, OpenInterest
 from wsadapter.exchanges.base import ConnectionPlan
 
+CONNECTION: Final = "repair"
+"""What events that came by REST name as theirs."""
 REPAIRED: Final = "repaired"
 PARTIAL: Final = "partial"
 UNREPAIRABLE: Final = "unrepairable"

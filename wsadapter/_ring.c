@@ -52,8 +52,8 @@ static PyObject *
 appender_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     PyObject *mapping;
-    long long at, max_payload;
-    if (!PyArg_ParseTuple(args, "OLL", &mapping, &at, &max_payload))
+    long long at, lap, max_payload;
+    if (!PyArg_ParseTuple(args, "OLLL", &mapping, &at, &lap, &max_payload))
         return NULL;
     Appender *self = (Appender *)type->tp_alloc(type, 0);
     if (self == NULL)
@@ -64,7 +64,8 @@ appender_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     }
     self->mapped = 1;
     self->at = at;
-    self->last = -1;
+    self->lap = lap;
+    self->last = -1 - lap;
     self->max_payload = max_payload;
     return (PyObject *)self;
 }
@@ -88,6 +89,7 @@ static PyMemberDef appender_members[] = {
     {"at", T_LONGLONG, offsetof(Appender, at), 0, "Where the next record begins."},
     {"stop", T_LONGLONG, offsetof(Appender, stop), 0, "Up to here there is room."},
     {"last", T_LONGLONG, offsetof(Appender, last), 0, "Where the last record began."},
+    {"lap", T_LONGLONG, offsetof(Appender, lap), 0, "Position minus place of what is written now."},
     {NULL, 0, 0, 0, NULL},
 };
 
@@ -97,7 +99,7 @@ static PyTypeObject Appender_Type = {
     .tp_basicsize = sizeof(Appender),
     .tp_dealloc = (destructor)appender_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Appender(mapping, at, max_payload): writes records one after the other.",
+    .tp_doc = "Appender(mapping, at, lap, max_payload): writes records one after the other.",
     .tp_methods = appender_methods,
     .tp_members = appender_members,
     .tp_new = appender_new,
@@ -119,18 +121,15 @@ static PyObject *
 publication_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
 {
     Publication *self = (Publication *)callable;
-    if (PyVectorcall_NARGS(nargsf) != 1 || names != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a publication takes the lap");
+    if (PyVectorcall_NARGS(nargsf) != 0 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a publication takes nothing");
         return NULL;
     }
-    long long lap = PyLong_AsLongLong(args[0]);
-    if (lap == -1 && PyErr_Occurred())
-        return NULL;
     if (!self->held || !self->ring->mapped) {
         PyErr_SetString(PyExc_ValueError, "the ring is released");
         return NULL;
     }
-    long long tail = self->ring->at + lap, *cells = self->page.buf, *bank = cells + self->banks[self->next];
+    long long tail = self->ring->at + self->ring->lap, *cells = self->page.buf, *bank = cells + self->banks[self->next];
     /* in this order, whatever is killed between: a tag that no tail has, the counts, the tag, the tail, what is shown */
     __atomic_store_n(bank, 0, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a successor comes after us: the compiler's order is all that is asked */
@@ -215,7 +214,7 @@ static PyTypeObject Publication_Type = {
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_vectorcall_offset = offsetof(Publication, vectorcall),
     .tp_call = PyVectorcall_Call,
-    .tp_doc = "Publication(appender, page cells, counts, shown, bank, bank, doorbell): call it with the lap.",
+    .tp_doc = "Publication(appender, page cells, counts, shown, bank, bank, doorbell): call it.",
     .tp_methods = publication_methods,
     .tp_new = publication_new,
 };

@@ -9,6 +9,7 @@ typedef struct {
     Py_buffer map;
     int mapped;
     long long at, stop, last; /* places in the mapping, not positions */
+    long long lap;            /* position minus place */
     long long max_payload;
 } Appender;
 

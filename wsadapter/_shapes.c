@@ -218,7 +218,7 @@ static PyTypeObject Shape_Type = {
 };
 
 /* The usual case of a numbered stream without a word of Python: the event is of the feed, its decimals are plain and its
- * id is the next one. Whatever else it is, the answer is None and nothing has changed: the decoder in Python says it. */
+ * id is the next one. Whatever else it is, there is no event and nothing has changed: the decoder in Python says it. */
 
 enum { ANY, NEXT, RISING, RULES };
 enum { MAX_ROUTES = 16 };
@@ -232,7 +232,6 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
-    vectorcallfunc vectorcall;
     int count;
     Route routes[MAX_ROUTES];
     PyTypeObject *line;
@@ -257,15 +256,10 @@ number_of(PyObject *value, long long *number)
     return overflow == 0;
 }
 
+/* A new reference; NULL with an exception, or without one where the event does not go straight. */
 static PyObject *
-straight_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+go_straight(Straight *self, PyObject *wire, PyObject *received, PyObject *connection)
 {
-    Straight *self = (Straight *)callable;
-    if (PyVectorcall_NARGS(nargsf) != 3 || names != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a straight way takes a wire Struct, receive time and connection");
-        return NULL;
-    }
-    PyObject *wire = args[0];
     const Route *route = NULL;
     for (int i = 0; i < self->count; i++)
         if (self->routes[i].shape->wire == Py_TYPE(wire)) {
@@ -273,33 +267,27 @@ straight_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject
             break;
         }
     if (route == NULL)
-        Py_RETURN_NONE;
+        return NULL;
     long long number = 0, next = 0, guard;
     PyObject *symbol = *slot(wire, route->symbol);
     if (symbol == NULL || !number_of(*slot(wire, route->guard), &guard) || guard == self->unwanted)
-        Py_RETURN_NONE;
+        return NULL;
     PyObject *line = PyDict_GetItemWithError(route->lines, symbol);
-    if (line == NULL) {
-        if (PyErr_Occurred())
-            return NULL;
-        Py_RETURN_NONE;
-    }
-    if (Py_TYPE(line) != self->line)
-        Py_RETURN_NONE;
+    if (line == NULL || Py_TYPE(line) != self->line)
+        return NULL;
     if (route->rule != ANY) {
         if (!number_of(*slot(wire, route->number), &number) || !number_of(*slot(line, self->next), &next) ||
             (route->rule == NEXT ? number != next : number <= next))
-            Py_RETURN_NONE;
+            return NULL;
     }
-    PyObject *given[GIVEN_COUNT] = {args[1], args[2], *slot(line, self->gap_ns)};
+    PyObject *given[GIVEN_COUNT] = {received, connection, *slot(line, self->gap_ns)};
     if (given[2] == NULL)
-        Py_RETURN_NONE;
+        return NULL;
     PyObject *event = make_event(route->shape, wire, given);
     if (event == NULL) {
-        if (!PyErr_ExceptionMatches(route->shape->not_plain))
-            return NULL;
-        PyErr_Clear();
-        Py_RETURN_NONE;
+        if (PyErr_ExceptionMatches(route->shape->not_plain))
+            PyErr_Clear();
+        return NULL;
     }
     if (route->rule == NEXT) {
         PyObject *following = PyLong_FromLongLong(number + 1);
@@ -308,7 +296,7 @@ straight_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject
             return NULL;
         }
         Py_XSETREF(*slot(line, self->next), following);
-        Py_XSETREF(*slot(line, self->at_ns), Py_NewRef(args[1]));
+        Py_XSETREF(*slot(line, self->at_ns), Py_NewRef(received));
     }
     else if (route->rule == RISING)
         Py_XSETREF(*slot(line, self->next), Py_NewRef(*slot(wire, route->number)));
@@ -351,7 +339,6 @@ straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     if (self == NULL)
         return NULL;
     PyTypeObject *owner = (PyTypeObject *)line;
-    self->vectorcall = straight_call;
     self->unwanted = unwanted;
     self->line = (PyTypeObject *)Py_NewRef(line);
     int whole = (self->next = member_offset(next, owner)) >= 0 && (self->at_ns = member_offset(at_ns, owner)) >= 0 &&
@@ -383,11 +370,157 @@ static PyTypeObject Straight_Type = {
     .tp_name = "wsadapter._shapes.Straight",
     .tp_basicsize = sizeof(Straight),
     .tp_dealloc = (destructor)straight_dealloc,
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
-    .tp_vectorcall_offset = offsetof(Straight, vectorcall),
-    .tp_call = PyVectorcall_Call,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
     .tp_doc = "Straight(((shape, lines, rule, number, symbol, guard), ...), line, next, at_ns, gap_ns, unwanted).",
     .tp_new = straight_new,
+};
+
+/* One message: decoded, and an event that goes straight is all there is to it. */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    Straight *straight;
+    PyTypeObject *frame;
+    Py_ssize_t wire, stream;
+    PyObject *decode, *connection, *received, *holes, *rest, *again, *failures;
+} Receiver;
+
+static PyObject *pending_name;
+
+/* 1 = a hole lasts, 0 = none does, -1 = an exception. */
+static int
+pending(Receiver *self)
+{
+    PyObject *found = PyObject_GetAttr(self->holes, pending_name);
+    int is = found == NULL ? -1 : PyObject_IsTrue(found);
+    Py_XDECREF(found);
+    return is;
+}
+
+static PyObject *
+accept_frame(Receiver *self, PyObject *frame, PyObject *received)
+{
+    PyObject *event = NULL;
+    int waits = Py_TYPE(frame) == self->frame ? pending(self) : 1;
+    if (waits < 0)
+        return NULL;
+    if (!waits && *slot(frame, self->wire) != NULL)
+        event = go_straight(self->straight, *slot(frame, self->wire), received, self->connection);
+    if (event == NULL) {
+        PyObject *args[3] = {NULL, frame, received};
+        if (PyErr_Occurred())
+            return NULL;
+        return PyObject_Vectorcall(self->rest, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    PyObject *items = PyList_New(1), *stream = *slot(frame, self->stream);
+    if (items == NULL) {
+        Py_DECREF(event);
+        return NULL;
+    }
+    PyList_SET_ITEM(items, 0, event);
+    int known = stream == NULL ? 0 : PyDict_Contains(self->received, stream);
+    if (known < 0 || (known && PyDict_SetItem(self->received, stream, received) < 0)) {
+        Py_DECREF(items);
+        return NULL;
+    }
+    return items;
+}
+
+static PyObject *
+receiver_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Receiver *self = (Receiver *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 2 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a receiver takes a message and its receive time");
+        return NULL;
+    }
+    PyObject *frame = PyObject_CallOneArg(self->decode, args[0]), *items = NULL;
+    if (frame != NULL) {
+        items = accept_frame(self, frame, args[1]);
+        Py_DECREF(frame);
+    }
+    if (items != NULL || !PyErr_ExceptionMatches(self->failures))
+        return items;
+    PyErr_Clear();
+    return PyObject_Vectorcall(self->again, args, 2, NULL);
+}
+
+static PyObject *
+receiver_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *straight, *decode, *frame, *wire, *stream, *connection, *received, *holes, *rest, *again, *failures;
+    if (!PyArg_ParseTuple(args, "O!OO!OOUO!OOOO!", &Straight_Type, &straight, &decode, &PyType_Type, &frame, &wire,
+                          &stream, &connection, &PyDict_Type, &received, &holes, &rest, &again, &PyTuple_Type,
+                          &failures))
+        return NULL;
+    Receiver *self = (Receiver *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = receiver_call;
+    self->straight = (Straight *)Py_NewRef(straight);
+    self->frame = (PyTypeObject *)Py_NewRef(frame);
+    self->decode = Py_NewRef(decode);
+    self->connection = Py_NewRef(connection);
+    self->received = Py_NewRef(received);
+    self->holes = Py_NewRef(holes);
+    self->rest = Py_NewRef(rest);
+    self->again = Py_NewRef(again);
+    self->failures = Py_NewRef(failures);
+    if ((self->wire = member_offset(wire, self->frame)) < 0 || (self->stream = member_offset(stream, self->frame)) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* `rest` and `again` are methods of the exchange that has this receiver: a cycle, which the collector takes. */
+static int
+receiver_traverse(Receiver *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->decode);
+    Py_VISIT(self->received);
+    Py_VISIT(self->holes);
+    Py_VISIT(self->rest);
+    Py_VISIT(self->again);
+    return 0;
+}
+
+static int
+receiver_clear(Receiver *self)
+{
+    Py_CLEAR(self->straight);
+    Py_CLEAR(self->frame);
+    Py_CLEAR(self->decode);
+    Py_CLEAR(self->connection);
+    Py_CLEAR(self->received);
+    Py_CLEAR(self->holes);
+    Py_CLEAR(self->rest);
+    Py_CLEAR(self->again);
+    Py_CLEAR(self->failures);
+    return 0;
+}
+
+static void
+receiver_dealloc(Receiver *self)
+{
+    PyObject_GC_UnTrack(self);
+    receiver_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject Receiver_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter._shapes.Receiver",
+    .tp_basicsize = sizeof(Receiver),
+    .tp_dealloc = (destructor)receiver_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
+    .tp_traverse = (traverseproc)receiver_traverse,
+    .tp_clear = (inquiry)receiver_clear,
+    .tp_vectorcall_offset = offsetof(Receiver, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Receiver(straight, decode, frame, data, stream, connection, received, holes, rest, again, failures).",
+    .tp_new = receiver_new,
 };
 
 static struct PyModuleDef module = {
@@ -397,13 +530,16 @@ static struct PyModuleDef module = {
 PyMODINIT_FUNC
 PyInit__shapes(void)
 {
-    if (PyType_Ready(&Shape_Type) < 0 || PyType_Ready(&Straight_Type) < 0)
+    pending_name = PyUnicode_InternFromString("pending");
+    if (pending_name == NULL || PyType_Ready(&Shape_Type) < 0 || PyType_Ready(&Straight_Type) < 0 ||
+        PyType_Ready(&Receiver_Type) < 0)
         return NULL;
     PyObject *made = PyModule_Create(&module);
     if (made == NULL)
         return NULL;
     if (PyModule_AddObjectRef(made, "Shape", (PyObject *)&Shape_Type) < 0 ||
-        PyModule_AddObjectRef(made, "Straight", (PyObject *)&Straight_Type) < 0) {
+        PyModule_AddObjectRef(made, "Straight", (PyObject *)&Straight_Type) < 0 ||
+        PyModule_AddObjectRef(made, "Receiver", (PyObject *)&Receiver_Type) < 0) {
         Py_DECREF(made);
         return NULL;
     }

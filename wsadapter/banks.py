@@ -55,11 +55,11 @@ class Banks:
                 doorbell.ring(doorbell_fd)
 
             return publish
-        at_once = _native.Publication(
+        at_once: Callable[[], None] = _native.Publication(
             writer.appender, self._page, self.cells, self._shown_at, *self._tags, doorbell_fd
         )  # fmt: skip
         self._in_c.append(at_once)
-        return lambda: at_once(writer.lap)
+        return at_once
 
     def index(self, name: str) -> int:
         return self._names.index(name)

@@ -49,7 +49,7 @@ HELP: Final[Mapping[str, str]] = {
     "decode_errors_total": "Frames or events refused by the decoder.",
     "decoded_total": "Market events that the decoder made of frames: written to the ring, dropped or too large.",
     "delivered_total": "Records delivered to Kafka and done with, each once.",
-    "delivery_seconds": "Time from produce to acknowledgement.",
+    "delivery_seconds": "Time from produce until all of the batch was seen acknowledged (at least linger.ms).",
     "error_count": "Errors of the connection.",
     "events_total": "Market events written to the ring.",
     "filtered_rows_total": "Rows that a view passes over: candles that are not closed.",

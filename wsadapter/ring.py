@@ -87,14 +87,15 @@ def max_payload(capacity: int) -> int:
 
 class PureAppender:
     """Writes records one after the other, without a look at the cursors; its twin is in C. ``at``, ``stop`` and
-    ``last`` are places in the mapping, not positions: they stay small integers, which are cheaper."""
+    ``last`` are places in the mapping, not positions: they stay small integers, which are cheaper. ``lap``
+    makes a place a position."""
 
-    __slots__ = ("_map", "_max_payload", "_words", "at", "last", "stop")
+    __slots__ = ("_map", "_max_payload", "_words", "at", "lap", "last", "stop")
 
-    def __init__(self, mapping: mmap.mmap, at: int, max_payload: int) -> None:
+    def __init__(self, mapping: mmap.mmap, at: int, lap: int, max_payload: int) -> None:
         self._map, self._max_payload = mapping, max_payload
         self._words = memoryview(mapping).cast("Q")
-        self.at, self.last, self.stop = at, -1, 0
+        self.at, self.lap, self.last, self.stop = at, lap, -1 - lap, 0
 
     def append(self, kind: int, payload: bytes) -> bool:
         """Whether it fitted before ``stop``. Kinds are 1 to 255, any other is a KeyError."""
@@ -141,7 +142,7 @@ _scan = scan_in_python if _native is None else _native.scan
 class RingWriter:
     """The writing end. One per ring at a time; the supervisor sees to that."""
 
-    __slots__ = ("_lap", "_max_payload", "_segment", "_words", "appender", "capacity", "epoch")
+    __slots__ = ("_max_payload", "_segment", "_words", "appender", "capacity", "epoch")
 
     def __init__(self, segment: Segment, words: memoryview) -> None:
         self._segment = segment
@@ -151,11 +152,9 @@ class RingWriter:
         self._max_payload = max_payload(self.capacity)
         # SYNC tail: our predecessor's last publish; what it wrote above is not there.
         tail = words[_TAIL]
-        self._lap = (tail & -self.capacity) - DATA
-        """Position minus place, in this lap."""
-        self.appender = Appender(segment.map, tail - self._lap, self._max_payload)
+        lap = (tail & -self.capacity) - DATA
+        self.appender = Appender(segment.map, tail - lap, lap, self._max_payload)
         """Writes where there is known to be room: up to its ``stop``, the end of the lap or of the free space."""
-        self.appender.last = -1 - self._lap
 
     @classmethod
     def attach(cls, name: str) -> "RingWriter":
@@ -172,27 +171,22 @@ class RingWriter:
     @property
     def last_position(self) -> int:
         """Position of the last record this writer wrote; -1 before the first."""
-        return int(self.appender.last + self._lap)
-
-    @property
-    def lap(self) -> int:
-        """Position minus place of what is written now."""
-        return self._lap
+        return int(self.appender.last + self.appender.lap)
 
     @property
     def tail(self) -> int:
         """Where the next `publish` ends."""
-        return int(self.appender.at + self._lap)
+        return int(self.appender.at + self.appender.lap)
 
     def publish(self) -> None:
         """Hand every record written so far to the reader: one store."""
         # SYNC tail: pairs with the loads in RingReader. Headers and payloads were stored before it.
-        self._words[_TAIL] = self.appender.at + self._lap
+        self._words[_TAIL] = self.appender.at + self.appender.lap
 
     def used(self) -> int:
         """Bytes taken, unpublished records and padding included."""
         # SYNC head: only grows, so this may be too much, never too little.
-        return int(self.appender.at + self._lap - self._words[_HEAD])
+        return int(self.appender.at + self.appender.lap - self._words[_HEAD])
 
     @property
     def dropped(self) -> int:
@@ -216,7 +210,7 @@ class RingWriter:
                 f"(capacity {self.capacity})"
             )
         capacity, appender = self.capacity, self.appender
-        tail = appender.at + self._lap
+        tail = appender.at + appender.lap
         # SYNC head: pairs with the store in RingReader.commit; below it the reader has finished copying.
         head = self._words[_HEAD]
         if not tail - capacity <= head <= tail:
@@ -229,9 +223,9 @@ class RingWriter:
             if rest:
                 self._words[appender.at >> 3] = rest - 8  # kind 0
             appender.at = DATA
-            self._lap += capacity
+            appender.lap += capacity
             appender.last -= capacity
-        appender.stop = min(head + capacity - self._lap, DATA + capacity)
+        appender.stop = min(head + capacity - appender.lap, DATA + capacity)
         return True
 
 

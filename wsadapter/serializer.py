@@ -5,10 +5,10 @@ to the dead-letter topic; a restart begins at head and writes each partition in 
 it has seen by (epoch, position). Nothing is lost by a kill: what was not acknowledged is still in the ring.
 
 How: stop and wait. One cycle reads a bounded batch from every ring, produces it, and waits until nothing is
-outstanding; then all heads move. "Everything below head is acknowledged" needs no bookkeeping per message. Before each
-small cycle it lets records gather for ``linger.ms``, not listening to the doorbell meanwhile; after a large one it goes
-on at once. So latency is low when quiet, throughput high when busy, and between the two each wake-up carries several
-records. The client's own linger is out of the way: `flush` sends at once, and until then no record wakes its threads.
+outstanding; then all heads move. "Everything below head is acknowledged" needs no bookkeeping per message. The first
+record of a quiet ring goes at once. Meanwhile others gather, for ``linger.ms`` at least unless a batch was full, and it
+sleeps: one look at the end finds most acknowledgements, where each by itself would wake it. So latency is low when
+quiet, throughput high when busy, and between the two each cycle carries several records. The client's own linger is 0.
 
 What is counted as delivered and the heads (or the spool's checkpoint) move as one, whatever is killed between them
 (`wsadapter.journal`): each record is counted once.
@@ -58,17 +58,13 @@ QUEUE: Final = {
     "queue.buffering.max.messages": 2_000_000,
     "queue.buffering.max.kbytes": 1_048_576,
     "delivery.report.only.error": True,
-    # with a short one each partition's first message would wake the broker's thread; a flush ends it
-    "linger.ms": 100,
+    "linger.ms": 0,
 }
+LONGEST_LINGER: Final = 0.5
+"""Seconds from one batch to the next; the supervisor wants a sign of life every second."""
 DELIVERY_WAIT: Final = 0.05
 SPOOL_WAIT: Final = 0.02
 """Seconds until it is looked at again whether acknowledgements are overdue, and what the rings need."""
-FIRST_LOOK: Final = 0.002, 0.0003, 0.05
-"""Seconds between producing and the first look whether all is acknowledged: at first, at least, at most. Each look
-costs two wake-ups, so it comes when the last cycles' acknowledgements came."""
-SMALL: Final = 512
-"""Records of a cycle that could have been a larger one."""
 DEAD_LETTER_BYTES: Final = (256 * 1024, 8 * 1024, 512, 0)
 """A dead letter carries at most this much of what it is about; less where the client takes no more."""
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
@@ -97,7 +93,6 @@ class Outbox:
         self.dead: Counter[tuple[str, str]] = Counter()
         """(reason, topic) of letters that are not counted yet."""
         self._failed: list[tuple[KafkaError, Message]] = []
-        self._first_look = FIRST_LOOK[0]
         self._dead_letter_topic = topic_name(config.kafka, DEAD_LETTER)
         self.producer = Producer(producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error})
 
@@ -142,7 +137,7 @@ class Outbox:
 
     def flush(self, seconds: float) -> bool:
         """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""
-        if not self._flushed(seconds):
+        if self.producer.flush(seconds):  # each acknowledgement wakes it
             return False
         self._cells[self._broker_up] = 1
         if not self._failed:
@@ -154,19 +149,6 @@ class Outbox:
                 raise DeliveryFailed(f"{topic}: {error}")
             key, value = message.key(), message.value()
             self.dead_letter("rejected", topic, key or b"", value or b"", str(error))
-        return False
-
-    def _flushed(self, seconds: float) -> bool:
-        """With reports for errors only nothing wakes `Producer.flush`, and it looks every 10 ms: so ask it sooner."""
-        until = time.monotonic() + seconds
-        step = self._first_look
-        if not self.producer.flush(min(step, seconds)):
-            self._first_look = max(FIRST_LOOK[1], step * 0.95)
-            return True
-        while (left := until - time.monotonic()) > 0:
-            if not self.producer.flush(min(step / 4, left)):
-                self._first_look = min(FIRST_LOOK[2], seconds - left + step / 4)
-                return True
         return False
 
     def probe(self, seconds: float) -> None:
@@ -213,10 +195,9 @@ class Serializer:
         self._begun_at = 0
         self._queued_at = 0.0
         self._lost, self._lost_before = page.index("spool_lost_total"), 0
-        self.linger = float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000
-        """Seconds in which records may gather before a cycle; none after a large one."""
-        self.hurried = False
-        """The last cycle was a large one."""
+        self._linger = min(LONGEST_LINGER, float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000)
+        self._batches: Batches = {kind: [] for kind in BY_KIND}
+        self._plain = {kind: batch for kind, batch in self._batches.items() if kind != GAP}
         self._topics_made = _make_topics(child)
         self._complete()
         self.spooling = Spooling(spools, readers, self)
@@ -233,15 +214,19 @@ class Serializer:
 
     def _deliver(self) -> bool:
         """One batch of every ring; False when there was nothing to read, or the deadline came first."""
-        batches: Batches = {kind: [] for kind in BY_KIND}
+        linger = 0.0 if self._child.stopping else self._linger
         for reader in self._readers:
-            self._build(reader.epoch, reader.poll(BATCH_RECORDS), batches)
-        self.hurried = sum(map(len, batches.values())) > SMALL
-        if not self._produce(batches) and not len(self._outbox.producer):
+            if records := reader.poll(BATCH_RECORDS):
+                self._build(reader.epoch, records)
+                if len(records) == BATCH_RECORDS:
+                    linger = 0.0
+        if not self._produce() and not len(self._outbox.producer):
             # nothing, or only dead letters of long ago and copies
             passed = any(reader.position != reader.head for reader in self._readers)
             self._pass_rings()
             return passed
+        if (left := self._queued_at + linger - time.monotonic()) > 0:
+            self._child.wait([], left)
         while not self.settled(DELIVERY_WAIT):
             child = self._child
             child.beat()
@@ -325,10 +310,9 @@ class Serializer:
         """Build and queue records from the spool."""
         for _, _, kind, _ in skipped:
             self._polled[kind] += 1
-        batches: Batches = {kind: [] for kind in BY_KIND}
         for epoch, run in groupby(records, itemgetter(0)):
-            self._build(epoch, [record[1:] for record in run], batches)
-        self._produce(batches)
+            self._build(epoch, [record[1:] for record in run])
+        self._produce()
 
     def settled(self, seconds: float) -> bool:
         """Whether all that was queued is delivered or disposed of."""
@@ -355,10 +339,9 @@ class Serializer:
                 log.warning("records are kept on the spool for the next start", records=records)
         self._spools.close()
 
-    def _build(self, epoch: int, records: list[Record], batches: Batches) -> None:
+    def _build(self, epoch: int, records: list[Record]) -> None:
         """Append the records' messages to the batches of their kinds, in order."""
-        plain = {kind: batch for kind, batch in batches.items() if kind != GAP}
-        for record in messages(records, epoch, plain):
+        for record in messages(records, epoch, self._plain):
             position, kind, payload = record
             try:
                 value = message_of(record, epoch).SerializeToString()
@@ -367,17 +350,18 @@ class Serializer:
                 self._outbox.dead_letter("encode", self._topics.get(kind, UNKNOWN), origin, payload, repr(error))
                 self._polled[kind if kind in self._topics else 0] += 1
                 continue
-            batches[kind].append({"key": key_of(payload), "value": value})
+            self._batches[kind].append({"key": key_of(payload), "value": value})
 
-    def _produce(self, batches: Batches) -> int:
+    def _produce(self) -> int:
         """Queue what was built; how many messages."""
         self._begun_at = time.monotonic_ns()
-        for kind, batch in batches.items():
+        for kind, batch in self._batches.items():
             if batch:
                 self._outbox.send(self._topics[kind], batch)
                 self._cells[self._produced[kind]] += len(batch)
                 self._queued[kind] = len(batch)
                 self._polled[kind] += len(batch)
+                batch.clear()
         self._queued_at = time.monotonic()
         count = sum(self._queued.values())
         self._cells[self._outstanding] = count
@@ -420,8 +404,6 @@ def main(child: Child) -> int:
     while True:
         stopping = child.stopping  # before reading: the writers were gone when the order came
         child.beat()
-        if serializer.linger and not (stopping or serializer.hurried) and serializer.spooling.mode is Mode.DIRECT:
-            child.wait([], serializer.linger)
         for fd in doorbells:
             doorbell.clear(fd)  # before reading: a record published after this rings again
         moved = serializer.cycle()

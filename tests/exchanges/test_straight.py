@@ -7,17 +7,21 @@ from typing import Any
 import pytest
 
 from wsadapter import native
-from wsadapter.exchanges.base import ConnectionPlan
-from wsadapter.exchanges.binance import BinanceFutures
+from wsadapter.events import StreamType
+from wsadapter.exchanges import binance
+from wsadapter.exchanges.base import ConnectionPlan, Item, Subscription
+from wsadapter.exchanges.binance import BinanceFutures, Frame
+from wsadapter.exchanges.shapes import receiver_in_python
 
 SYMBOLS = ("BTCUSDT", "币安人生USDT")
 
 
-def venue(straight: bool) -> BinanceFutures:
-    made = BinanceFutures(ConnectionPlan("c-0", "binance", "", (), SYMBOLS))
-    if not straight:
-        made._straight = lambda wire, receive_time_ns, connection: None
-    return made
+NAME = "btcusdt@aggTrade"
+STREAM = Subscription(NAME, StreamType.TRADE, "BTCUSDT")
+
+
+def venue() -> BinanceFutures:
+    return BinanceFutures(ConnectionPlan("c-0", "binance", "", (STREAM,), SYMBOLS))
 
 
 def frame(dice: random.Random, ids: dict[tuple[str, str], int]) -> bytes:
@@ -46,17 +50,21 @@ def state(made: BinanceFutures) -> list[tuple[Any, ...]]:
 
 @pytest.mark.skipif(native.load("_shapes") is None, reason="the C part is not built")
 @pytest.mark.parametrize("seed", range(8))
-def test_both_ways_are_one(seed: int) -> None:
+def test_both_ways_are_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     dice, ids = random.Random(seed), {}  # type: ignore[var-annotated]
-    fast, slow = venue(True), venue(False)
-    went, way = [], fast._straight
+    took_the_rest = []
 
-    def counted(*args: Any) -> Any:
-        if (event := way(*args)) is not None:
-            went.append(event)
-        return event
+    def counted(self: BinanceFutures, frame: Frame, at_ns: int) -> list[Item]:
+        took_the_rest.append(at_ns)
+        return accept(self, frame, at_ns)
 
-    fast._straight = counted
+    with monkeypatch.context() as patched:
+        patched.setattr(binance, "receiver", receiver_in_python)
+        slow = venue()
+    accept = BinanceFutures._accept_frame
+    with monkeypatch.context() as patched:
+        patched.setattr(BinanceFutures, "_accept_frame", counted)
+        fast = venue()
     for at_ns in range(1, 2000):
         payload = frame(dice, ids)
         expected = slow.receive(payload, at_ns)
@@ -67,4 +75,7 @@ def test_both_ways_are_one(seed: int) -> None:
                 each.open()
         if dice.random() < 0.01:
             fast.last_gap_ns = slow.last_gap_ns = at_ns
-    assert len(went) > 200
+        if dice.random() < 0.003:
+            assert fast.silent(NAME, 1, at_ns) == slow.silent(NAME, 1, at_ns)
+        assert fast.last_receive_ns == slow.last_receive_ns
+    assert 200 < len(took_the_rest) < 1900

@@ -3,8 +3,9 @@
 Frames are decoded by their type, not by what was asked for, combined (``{"stream":...,"data":...}``) or bare, single or
 in arrays; symbols that are not of the feed and COIN-M contracts (``st`` 2) are dropped and counted.
 
-`BinanceFutures.receive` decodes with one typed decoder. What that refuses is looked at again, slowly and element by
-element: replies are answered, unwanted types passed over, and each lost frame or element becomes one `Bad`.
+`BinanceFutures.receive` decodes with one typed decoder; the usual trade or quote goes the straight way
+(`wsadapter.exchanges.shapes`). What the decoder refuses is looked at again, slowly and element by element: replies are
+answered, unwanted types passed over, and each lost frame or element becomes one `Bad`.
 
 One instance belongs to one connection and holds what a socket needs: outstanding requests, the last funding seen and
 the last ids (`sequences`); beyond a socket the holes that last (`holes`).
@@ -36,7 +37,7 @@ from wsadapter.exchanges.decimals import NotPlain
 from wsadapter.exchanges.holes import Holes
 from wsadapter.exchanges.loose import FAILURES, failure, number, present, text
 from wsadapter.exchanges.sequences import Sequences
-from wsadapter.exchanges.shapes import straight
+from wsadapter.exchanges.shapes import Receive, Ways, receiver
 
 MAX_CACHED_NAMES: Final = 4096
 MAX_COMMAS: Final = 200_000
@@ -93,7 +94,6 @@ class BinanceFutures:
         self.last_receive_ns = {subscription.name: 0 for subscription in plan.subscriptions}
         self.cadences = streams.cadences(plan.subscriptions)
         self.sequences = Sequences(plan.exchange, plan.connection, plan.symbols)
-        self._straight = straight(routes(self.sequences), COIN_M)
         self.out_of_order = self.sequences.out_of_order
         self._holes = Holes(self.sequences, plan.subscriptions, self.last_receive_ns)
         self._last_gap_ns: int | None = None
@@ -103,6 +103,12 @@ class BinanceFutures:
         # request id -> names, oldest first
         self._outstanding: dict[int, tuple[str, ...]] = {}
         self._requests = 0
+        self.receive: Receive = receiver(
+            Ways(
+                _frame, Frame, routes(self.sequences), COIN_M, plan.connection, self.last_receive_ns, self._holes,
+                self._accept_frame, self._look_again, FAILURES,
+            )
+        )  # fmt: skip
 
     @classmethod
     def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
@@ -159,28 +165,20 @@ class BinanceFutures:
     def ping(self) -> bytes | None:
         return None
 
-    def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
-        try:
-            frame = _frame(payload)
-            wire, stream = frame.data, frame.stream
-            if (event := self._straight(wire, receive_time_ns, self.connection)) is not None:
-                items = [event]
-                if self._holes.pending:
-                    items = self._holes.ended(items, stream, receive_time_ns)
-            elif isinstance(wire, list):
-                items = self._accept_all(wire, stream, receive_time_ns)
-            else:
-                # _accept, inlined: 0.15 us a frame
-                if wire.s not in self._symbols or wire.st == COIN_M:
-                    return [Bad("foreign_symbol", printable(wire.s))]
-                items = DECODERS[type(wire)](wire, self, stream, receive_time_ns)
-                if self._holes.pending:
-                    items = self._holes.ended(items, stream, receive_time_ns)
-            if stream in self.last_receive_ns:
-                self.last_receive_ns[stream] = receive_time_ns
-            return items
-        except FAILURES:
-            return self._look_again(payload, receive_time_ns)
+    def _accept_frame(self, frame: Frame, receive_time_ns: int) -> list[Item]:
+        wire, stream = frame.data, frame.stream
+        if isinstance(wire, list):
+            items = self._accept_all(wire, stream, receive_time_ns)
+        else:
+            # _accept, but what fails is looked at again
+            if wire.s not in self._symbols or wire.st == COIN_M:
+                return [Bad("foreign_symbol", printable(wire.s))]
+            items = DECODERS[type(wire)](wire, self, stream, receive_time_ns)
+            if self._holes.pending:
+                items = self._holes.ended(items, stream, receive_time_ns)
+        if stream in self.last_receive_ns:
+            self.last_receive_ns[stream] = receive_time_ns
+        return items
 
     def depth_of(self, stream: str) -> tuple[UpdateType, int] | None:
         kinds = self._depth_kinds

@@ -16,7 +16,9 @@ from msgspec import Struct
 
 from wsadapter import native
 from wsadapter.events import Event, Source
+from wsadapter.exchanges.base import Item
 from wsadapter.exchanges.decimals import NotPlain, are_plain
+from wsadapter.exchanges.holes import Holes
 from wsadapter.exchanges.sequences import Line
 
 
@@ -195,23 +197,58 @@ class Route(Struct, frozen=True):
     guard: str = "st"
 
 
-Straight = Callable[[Any, int, str], Any]
-"""(wire Struct, receive time, connection) -> event; or None, and nothing has changed: a decoder says what it is."""
+Receive = Callable[[bytes | memoryview, int], list[Item]]
+"""(message, receive time) -> items."""
 
 
-def straight(routes: Mapping[type[Struct], Route], unwanted: int) -> Straight:
-    """The straight way of the events that are of the feed, plain and in sequence; without the C part there is none.
-    ``unwanted``: the value of a guard that marks an event of something else."""
+class Ways(Struct, frozen=True):
+    """How a venue receives. ``decode`` gives the envelope Struct ``frame``, whose ``data`` and ``stream`` are the wire
+    Struct and the stream's name; ``rest`` makes items of any envelope, ``again`` of a message for which decoder or
+    ``rest`` raised one of ``failures``. ``unwanted``: the value of a guard that marks an event of something else. While
+    ``holes.pending`` every event goes to ``rest``."""
+
+    decode: Callable[[bytes | memoryview], Any]
+    frame: type[Struct]
+    routes: Mapping[type[Struct], Route]
+    unwanted: int
+    connection: str
+    received: dict[str, int]
+    """Stream name -> receive time of its last good frame; written for the names that it has."""
+    holes: Holes
+    rest: Callable[[Any, int], list[Item]]
+    again: Receive
+    failures: tuple[type[Exception], ...]
+
+
+def receiver(ways: Ways) -> Receive:
+    """What receives a message; in C the events that are of the feed, plain and in sequence need no word of Python."""
     if _native is None:
-        return lambda wire, receive_time_ns, connection: None
-    described = tuple(
+        return receiver_in_python(ways)
+    routes = tuple(
         (r.shape, r.lines, int(r.rule), getattr(wire, r.number), getattr(wire, r.symbol), getattr(wire, r.guard))
-        for wire, r in routes.items()
+        for wire, r in ways.routes.items()
     )
-    made: Straight = _native.Straight(
-        described, Line, *(vars(Line)[name] for name in ("next", "at_ns", "gap_ns")), unwanted
-    )
+    members = (vars(Line)[name] for name in ("next", "at_ns", "gap_ns"))
+    straight = _native.Straight(routes, Line, *members, ways.unwanted)
+    frame: Any = ways.frame
+    made: Receive = _native.Receiver(
+        straight, ways.decode, ways.frame, frame.data, frame.stream, ways.connection, ways.received, ways.holes,
+        ways.rest, ways.again, ways.failures,
+    )  # fmt: skip
     return made
+
+
+def receiver_in_python(ways: Ways) -> Receive:
+    """The twin: all goes the way of the rest."""
+    decode, rest, again, failures = ways.decode, ways.rest, ways.again, ways.failures
+
+    def receive(payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        try:
+            return rest(decode(payload), receive_time_ns)
+        except failures:
+            return again(payload, receive_time_ns)
+
+    return receive
 
 
 _native: Final = native.load("_shapes")

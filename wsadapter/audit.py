@@ -72,9 +72,10 @@ class Report(Struct, frozen=True):
     def unexplained(self) -> int:
         return sum(not one.by for one in self.holes)
 
-    def unexplained_since(self, at_ns: int) -> bool:
-        """Whether a hole that ended so late is unexplained: its gap row may still be on its way."""
-        return any(not one.by and one.hole.ended_ns >= at_ns for one in self.holes)
+    def is_fresh(self, at_ns: int) -> bool:
+        """Whether what is unexplained may explain itself: a hole that ended since then, whose gap row may still be on
+        its way; or one that is said to be repaired, whose rows may be."""
+        return any(one.claimed or (not one.by and one.hole.ended_ns >= at_ns) for one in self.holes)
 
     @property
     def verdict(self) -> str:

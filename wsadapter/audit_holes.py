@@ -8,6 +8,9 @@ A `gap` row explains a hole when it is about the same exchange, symbol, stream, 
 A gap that has not ended explains only what was missed from its beginning on: once its connection delivered again, it
 was over, whether its end was recorded or not. `kafka_retention` is recorded when it is found, long after the loss: of
 each series it explains the last hole before that. Rows kept as text in table ``rejected`` explain what they are.
+
+One that is ``repaired`` says that nothing is missing: it explains nothing, and a hole in it is a claim that is wrong.
+Of a gap of all streams, the rows about single ones say what it is of them.
 """
 
 from bisect import bisect_left, bisect_right
@@ -18,6 +21,7 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.audit_rows import GapRow, Neighbours, Rejected
+from wsadapter.exchanges.rest import REPAIRED
 from wsadapter.moments import SECOND
 
 TOLERANCE_NS: Final = SECOND
@@ -52,11 +56,13 @@ class Hole(Struct, frozen=True):
 
 
 class Explained(Struct, frozen=True):
-    """``by``: a gap's cause or ``rejected``; empty: by nothing. ``gap_id`` of one of the gaps."""
+    """``by``: a gap's cause or ``rejected``; empty: by nothing. ``gap_id`` of one of the gaps. ``claimed``: by nothing,
+    and that gap's state says ``repaired``."""
 
     hole: Hole
     by: str = ""
     gap_id: str = ""
+    claimed: bool = False
 
 
 def hole(stream: str, n: Neighbours) -> Hole:
@@ -97,9 +103,11 @@ class Explanations:
 
     def __init__(self, gaps: Iterable[GapRow], retention_ns: int) -> None:
         self._retention_ns = retention_ns
-        all_of_them = list(gaps)
+        all_of_them, self._streams = _apart(gaps)
         self._found_late = [gap for gap in all_of_them if gap.cause == RETENTION]
-        self._ids = _Ids(gap for gap in all_of_them if _names_ids(gap))
+        by_ids = [gap for gap in all_of_them if _names_ids(gap)]
+        self._ids = _Ids(gap for gap in by_ids if gap.repair_state != REPAIRED)
+        self._claimed_ids = _Ids(gap for gap in by_ids if gap.repair_state == REPAIRED)
         # trades say by their numbers what is missing: being near in time is not enough then
         timed = [g for g in all_of_them if g.cause != RETENTION and not (_names_ids(g) and g.stream == "trade")]
         self._timed = sorted(timed, key=lambda gap: gap.started_ns)
@@ -113,20 +121,31 @@ class Explanations:
         return [self._explain(one, late.get(number), kept) for number, one in enumerate(holes)]
 
     def _explain(self, one: Hole, late: GapRow | None, kept: "_Kept") -> Explained:
-        gap = self._ids.covering(one) or self._meeting(one) or late
+        met = self._meeting(one)
+        gap = self._ids.covering(one) or next((gap for gap in met if gap.repair_state != REPAIRED), late)
         if gap is not None:
             return Explained(one, gap.cause, gap.gap_id)
-        return Explained(one, REJECTED) if kept.covers(one) else Explained(one)
+        if kept.covers(one):
+            return Explained(one, REJECTED)
+        claim = self._claimed_ids.touching(one) or next(iter(met), None)
+        return Explained(one) if claim is None else Explained(one, "", claim.gap_id, True)
 
-    def _meeting(self, one: Hole) -> GapRow | None:
+    def _meeting(self, one: Hole) -> list[GapRow]:
+        """Gaps of the same time, whatever became of them."""
+        found = []
         first_ns, last_ns = one.started_ns - TOLERANCE_NS, one.ended_ns + TOLERANCE_NS
         low = bisect_left(self._starts, first_ns - max(0, self._longest_ns))
         for gap in self._timed[low : bisect_right(self._starts, last_ns)]:
             # one that did not end explains only what began with it
             end_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
             if end_ns >= first_ns and about(gap, one):
-                return gap
-        return None
+                found += self._said(gap, one)
+        return found
+
+    def _said(self, gap: GapRow, one: Hole) -> list[GapRow]:
+        """What a gap says of the hole's series: its own rows do, where it has any."""
+        streams = self._streams.get(gap.gap_id)
+        return [gap] if streams is None else [row for row in streams if about(row, one)]
 
     def _last_before_discovery(self, holes: Sequence[Hole]) -> dict[int, GapRow]:
         """Number of a hole -> the `kafka_retention` that took its events: in each series the last one before it."""
@@ -156,6 +175,17 @@ def about(gap: GapRow, one: Hole) -> bool:
     )  # fmt: skip
 
 
+def _apart(gaps: Iterable[GapRow]) -> tuple[list[GapRow], dict[str, list[GapRow]]]:
+    """The gaps, and of those about all streams the rows of single ones (`wsadapter.gap_streams`) by ``gap_id``."""
+    rows = list(gaps)
+    whole = {row.gap_id for row in rows if not row.stream}
+    streams: dict[str, list[GapRow]] = {}
+    for row in rows:
+        if row.stream and row.gap_id in whole:
+            streams.setdefault(row.gap_id, []).append(row)
+    return [row for row in rows if not (row.stream and row.gap_id in whole)], streams
+
+
 def _names_ids(gap: GapRow) -> bool:
     return bool(
         gap.symbol and gap.stream and gap.first_missing is not None and gap.last_missing is not None
@@ -182,6 +212,12 @@ class _Ids:
         runs = self._runs.get((one.exchange, one.symbol, one.stream), [])
         place = bisect_right(runs, one.first_missing, key=lambda run: run[0]) - 1
         return runs[place][2] if place >= 0 and runs[place][1] >= one.last_missing else None
+
+    def touching(self, one: Hole) -> GapRow | None:
+        """Some of what is missing is named."""
+        runs = self._runs.get((one.exchange, one.symbol, one.stream), [])
+        place = bisect_right(runs, one.last_missing, key=lambda run: run[0]) - 1
+        return runs[place][2] if place >= 0 and runs[place][1] >= one.first_missing else None
 
 
 class _Kept:

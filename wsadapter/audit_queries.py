@@ -165,7 +165,8 @@ def gaps(database: str, scope: Scope, first_ns: int, last_ns: int) -> Query:
              "AND ifNull(ended >= fromUnixTimestamp64Nano({first:Int64}, 'UTC'), true) "
              "OR first_missing IS NOT NULL OR cause = 'kafka_retention')"]  # fmt: skip
     parameters: Parameters = {"first": first_ns, "last": last_ns}
-    _narrow(where, parameters, scope)
+    # of all streams: whether a gap has rows about single ones says which it is about
+    _narrow(where, parameters, scope, ("exchange", "symbol"))
     return Query(_gap_rows(database, where) + f"LIMIT {MAX_GAPS}", parameters)
 
 
@@ -189,13 +190,16 @@ def _gap_rows(database: str, where: list[str]) -> str:
         "toUnixTimestamp64Nano(started) AS started_ns, toUnixTimestamp64Nano(ended) AS ended_ns, "
         "first_missing, last_missing, missing_count, repair_state "
         f"FROM {_table(database, 'gap')} FINAL {'WHERE ' + ' AND '.join(where) if where else ''} "
-        "ORDER BY started DESC, exchange, connection, gap_id "
+        "ORDER BY started DESC, exchange, connection, gap_id, stream DESC, symbol DESC, interval DESC "
     )
 
 
-def _narrow(where: list[str], parameters: Parameters, scope: Scope) -> None:
+_NARROWED: Final = ("exchange", "symbol", "stream")
+
+
+def _narrow(where: list[str], parameters: Parameters, scope: Scope, names: tuple[str, ...] = _NARROWED) -> None:
     """Gaps of this exchange, symbol, stream: also those that are about all of them."""
-    for name in ("exchange", "symbol", "stream"):
+    for name in names:
         if value := getattr(scope, name):
             where.append(f"{name} IN ('', {{{name}:String}})")
             parameters[name] = value

@@ -16,6 +16,8 @@ from wsadapter.moments import SECOND, iso, short, span
 MAX_SHOWN: Final = 200
 """Lines of a table; the JSON has all of them."""
 MAX_HOLES_SHOWN: Final = 50
+CLAIMED: Final = "repaired, but missing"
+"""Of a hole in a gap that is said to be repaired."""
 
 _COLORS: Final = {
     COMPLETE: "green", BALANCED: "green", COUNTED: "", EXPLAINED: "yellow", UNEXPLAINED: "bold red",
@@ -63,7 +65,7 @@ def _print_holes(console: Console, holes: Sequence[Explained]) -> None:
         _row(
             table, hole.exchange, hole.stream, hole.symbol, hole.kind, short(hole.started_ns), short(hole.ended_ns),
             first, last, "?" if hole.missing is None else hole.missing,
-            _word(one.by) if one.by else _word(UNEXPLAINED), one.gap_id,
+            _word(one.by) if one.by else _word(UNEXPLAINED, CLAIMED if one.claimed else ""), one.gap_id,
         )  # fmt: skip
     console.print(table)
     if len(holes) > MAX_HOLES_SHOWN:
@@ -163,6 +165,7 @@ def _hole_json(one: Explained) -> dict[str, Any]:
         "first_missing": ids[0], "last_missing": ids[1], "missing": hole.missing,
         "started": iso(hole.started_ns), "ended": iso(hole.ended_ns),
         "explained_by": {"cause": one.by, "gap_id": one.gap_id} if one.by else None,
+        "repaired_but_missing": one.gap_id if one.claimed else None,
     }  # fmt: skip
 
 

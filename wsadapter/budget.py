@@ -2,8 +2,9 @@
 
 All REST of a host goes through one `Budget`, told of every request and every answer, in seconds of a monotonic clock.
 
-* Weight: what the host's header last said, plus what was sent since; without a header our own last minute. A share is
-  left to others at the same address (`RESERVE`).
+* Weight: as much as the host says that it allows (`Budget.allow`). What is used of it is what its header last said,
+  plus what was sent since; without a header our own last minute. A share is left to others at the same address
+  (`RESERVE`).
 * 429: nothing is sent before Retry-After is over. 418 is a ban, 403 the firewall's, 451 the law's: Retry-After, else
   two minutes, doubled with each in a row, three days at most.
 * No answer, 5xx, a redirect (never followed): exponential waits with full jitter.
@@ -45,13 +46,23 @@ class Budget:
     def __init__(
         self, weights: Limit, pools: Mapping[str, Limit], banned: frozenset[int], random: Callable[[], float]
     ) -> None:
-        self._weights, self._pools, self._banned, self._random = weights, pools, banned | BANNED, random
-        self._spendable = weights.units * (1 - RESERVE)
+        self._pools, self._banned, self._random = pools, banned | BANNED, random
+        self.allow(weights)
         self._sent: deque[tuple[float, int]] = deque()
         self._in_pools: dict[str, deque[float]] = {name: deque() for name in pools}
         self._said: tuple[float, int] | None = None
         self._paused_until = float("-inf")
         self._failures = self._bans = 0
+
+    def allow(self, weights: Limit) -> None:
+        """So much the host allows in all, from now on."""
+        self._weights = weights
+        self._spendable = weights.units * (1 - RESERVE)
+
+    @property
+    def limit(self) -> int:
+        """Weight that the host allows."""
+        return self._weights.units
 
     def wait(self, request: Request, now: float) -> float:
         """Seconds until ``request`` may be sent; 0 = now."""

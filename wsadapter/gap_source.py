@@ -168,7 +168,8 @@ class GapSource:
             return
         before = self.open.get(gap.gap_id)
         if gap.repair_state != "open":
-            self.open.pop(gap.gap_id, None)
+            if before is not None and _series(before.gap) == _series(gap):  # else it is about one stream of the gap
+                del self.open[gap.gap_id]
         elif gap.ended_ns is not None and (before is None or gap.version > before.gap.version):
             if before is None:
                 self._fresh[gap.gap_id] = None
@@ -194,3 +195,7 @@ class GapSource:
     def _say(self, error: KafkaError) -> None:
         if (kept_back := self._repeated(error.code())) is not None:
             log.warning("kafka client", reason=error.str(), repeated=kept_back)
+
+
+def _series(gap: Gap) -> tuple[str, str, str]:
+    return gap.stream, gap.symbol, gap.interval

@@ -1,4 +1,5 @@
-"""Table ``instrument``: what each symbol of a venue is, asked for at the start and then every hour.
+"""Table ``instrument``: what each symbol of a venue is, asked for at the start and then every hour. With it the venue
+says what it allows: the host's budget goes by that.
 
 `InstrumentPoll` is a `wsadapter.repair_job.Job` without an end; `InstrumentTable` inserts what it found, straight into
 ClickHouse: it is no event, and a later row of a symbol replaces the one before (by version, the receive time), so that
@@ -6,7 +7,7 @@ to insert twice does no harm. ClickHouse may be away for as long as it likes: th
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ import msgspec
 from wsadapter.backoff import Backoff
 from wsadapter.config import ClickHouse
 from wsadapter.events import Event
-from wsadapter.exchanges.rest import Instrument, Request, RestExchange
+from wsadapter.exchanges.rest import Instrument, Limit, Request, RestExchange
 from wsadapter.log import Repeated, get_logger
 from wsadapter.threads import Threads
 
@@ -28,12 +29,14 @@ log = get_logger()
 
 
 class InstrumentPoll:
-    """``found``: what the last answer said, until somebody takes it from here."""
+    """``found``: what the last answer said, until somebody takes it from here. ``allow`` is told what the host allows,
+    while nothing is under way to it."""
 
     urgent = True
     punctual = True
 
-    def __init__(self, exchange: str, rest: RestExchange) -> None:
+    def __init__(self, exchange: str, rest: RestExchange, allow: Callable[[Limit], None]) -> None:
+        self._allow = allow
         self.lane = f"instruments:{exchange}"
         self.exchange = exchange
         self.errors = 0
@@ -51,6 +54,8 @@ class InstrumentPoll:
         return self._rest.instruments()
 
     def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
+        if (weights := self._rest.parse_weights(body)) is not None:
+            self._allow(weights)
         self.found = self._rest.parse_instruments(body, received_ns)
         self._bad = 0
         self.not_before = self._now + EVERY_SECONDS

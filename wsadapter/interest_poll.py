@@ -2,17 +2,20 @@
 
 A `wsadapter.repair_job.Job` without an end. Every symbol is due each `cadence` seconds of the monotonic clock; many
 symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. What is missed is not
-caught up, and what has the time of the answer before is no new event. A silence of `silence` seconds becomes a `Gap`
-when it is over: `stale`, or `restart` when this process did not live through it.
+caught up, and what has the time of the answer before is no new event. A silence of `silence_ns` becomes a `Gap` that is
+open as long as it lasts, whatever it is that keeps silent: `stale`, or `restart` when this process did not live through
+its beginning.
 """
 
 import heapq
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.events import Event, Gap, OpenInterest, Source
+from wsadapter import silences
+from wsadapter.events import Event, Gap
 from wsadapter.exchanges.rest import Limit, Request, RestExchange
 
 EVERY_SECONDS: Final = 10.0
@@ -44,6 +47,8 @@ class Asked(Struct):
     venue_ns: int | None = None
     """The venue's time of its last event."""
     gap_ns: int | None = None
+    silence: Gap | None = None
+    """That lasts, as it was said."""
     own: bool = False
     """The last answer came to this process."""
 
@@ -54,24 +59,37 @@ def cadence(symbols: int, weights: Limit, weight: int) -> float:
 
 
 class InterestPoll:
-    """``received``: symbol -> when it was last answered, perhaps to an earlier process (ns; 0: never)."""
+    """``received``: symbol -> when it was last answered, perhaps to an earlier process (ns; 0: never). ``lasting``:
+    symbol -> the silence that such a process said last."""
 
     lane = "open_interest"
     urgent = True
     punctual = True
 
-    def __init__(self, exchange: str, received: Mapping[str, int], rest: RestExchange, now: float) -> None:
+    def __init__(
+        self,
+        exchange: str,
+        received: Mapping[str, int],
+        rest: RestExchange,
+        now: float,
+        lasting: Mapping[str, Gap | None] = MappingProxyType({}),
+    ) -> None:
         self.exchange = exchange
-        self.asked = {symbol: Asked(at_ns) for symbol, at_ns in received.items()}
+        self.asked = {symbol: Asked(at_ns, silence=lasting.get(symbol)) for symbol, at_ns in received.items()}
+        self._began_ns: int | None = None
+        """Before it nobody asked for what was never answered."""
         self.errors = 0
         self._rest = rest
-        weight = rest.open_interest("").weight
-        self.cadence = cadence(len(self.asked), rest.weights, weight)
-        self.silence_ns = round(max(LEAST_SILENCE, SILENT_ROUNDS * self.cadence) * 1e9)
+        self.allow(rest.weights)
         # spread over the first round: they stay so
         step = self.cadence / max(1, len(self.asked))
         self._due = [(now + index * step, symbol) for index, symbol in enumerate(self.asked)]
         self._now = self.not_before = now
+
+    def allow(self, weights: Limit) -> None:
+        """So much the host allows: each symbol is asked for that often from its next turn on."""
+        self.cadence = cadence(len(self.asked), weights, self._rest.open_interest("").weight)
+        self.silence_ns = round(max(LEAST_SILENCE, SILENT_ROUNDS * self.cadence) * 1e9)
 
     def prepare(self, now: float) -> bool:
         self._now = now
@@ -86,9 +104,12 @@ class InterestPoll:
         self._next(self.cadence)
         asked = self.asked[symbol]
         found: list[Event] = []
-        if asked.received_ns and received_ns - asked.received_ns > self.silence_ns:
-            found.append(self._gap(event, asked))
-            asked.gap_ns = received_ns
+        silence = asked.silence
+        if silence is None and asked.received_ns and received_ns - asked.received_ns > self.silence_ns:
+            silence = self._silence(symbol, asked.received_ns, received_ns)
+        if silence is not None:
+            found.append(silences.over(silence, received_ns))
+            asked.gap_ns, asked.silence = received_ns, None
         asked.received_ns, asked.state, asked.own = received_ns, LIVE, True
         if event.event_time_ns is None or event.event_time_ns != asked.venue_ns:
             asked.venue_ns = event.event_time_ns
@@ -117,31 +138,31 @@ class InterestPoll:
             if asked.state == LIVE and now_ns - asked.received_ns > self.silence_ns:
                 asked.state = STALE
 
+    def silent(self, now_ns: int) -> list[Gap]:
+        """The silences that are too long since this was asked last: they are to be published."""
+        if self._began_ns is None:
+            self._began_ns = now_ns
+        found = []
+        for symbol, asked in self.asked.items():
+            since_ns = asked.received_ns or self._began_ns
+            if asked.silence is None and now_ns - since_ns > self.silence_ns:
+                asked.silence = self._silence(symbol, since_ns, now_ns)
+                found.append(asked.silence)
+        return found
+
+    def leave(self, now_ns: int) -> list[Gap]:
+        """Nobody asks any more: what lasts ends here, the next run sees how long it is without."""
+        found = [silences.over(asked.silence, now_ns) for asked in self.asked.values() if asked.silence is not None]
+        for asked in self.asked.values():
+            asked.silence = None
+        return found
+
     def _next(self, seconds: float) -> None:
         due, symbol = self._due[0]
         heapq.heapreplace(self._due, (max(due, self._now - self.cadence) + seconds, symbol))
         self.not_before = self._due[0][0]
 
-    def _gap(self, event: OpenInterest, asked: Asked) -> Gap:
-        """The venue keeps no such history: nothing of it will be repaired."""
-        return Gap(
-            exchange=self.exchange,
-            symbol=event.symbol,
-            event_time_ns=None,
-            transaction_time_ns=None,
-            receive_time_ns=event.receive_time_ns,
-            source=Source.REST,
-            connection=event.connection,
-            last_gap_ns=None,
-            gap_id="",
-            version=1,
-            stream="open_interest",
-            interval="",
-            cause="stale" if asked.own else "restart",
-            started_ns=asked.received_ns,
-            ended_ns=event.receive_time_ns,
-            first_missing=None,
-            last_missing=None,
-            missing_count=None,
-            repair_state="unrepairable",
-        )
+    def _silence(self, symbol: str, since_ns: int, now_ns: int) -> Gap:
+        asked = self.asked[symbol]
+        cause = "stale" if asked.own or not asked.received_ns else "restart"
+        return silences.begun(self.exchange, symbol, cause, since_ns, now_ns)

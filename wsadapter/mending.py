@@ -2,7 +2,8 @@
 
 A gap is expanded into the series of its connection's plan. What each of them lacks is looked up in Kafka
 (`surroundings`), so that exactly that is fetched; the gap's new state is the sum of what became of its series:
-``repaired`` when all are, ``unrepairable`` when none is, else ``partial``.
+``repaired`` when all are, ``unrepairable`` when none is, else ``partial``. What became of each stream is said beside it
+(`gap_streams`).
 """
 
 from collections import Counter
@@ -14,8 +15,9 @@ from google.protobuf.message import DecodeError
 
 from wsadapter.config import Kafka
 from wsadapter.events import Event, Gap, Kline, MarketEvent
-from wsadapter.exchanges.rest import PARTIAL, REPAIRED, UNREPAIRABLE, Hole, RestExchange, Series
+from wsadapter.exchanges.rest import REPAIRED, UNREPAIRABLE, Hole, RestExchange, Series
 from wsadapter.gap_events import next_state
+from wsadapter.gap_streams import streams_of, summed
 from wsadapter.log_reader import LogReader
 from wsadapter.pb import market_pb2
 from wsadapter.repair_job import Asking
@@ -43,6 +45,8 @@ class GapRepair(Asking):
         self._rest, self._series, self._kafka = rest, series, kafka
         self._patient_until = now + PATIENCE_SECONDS
         self._around: dict[tuple[str, str, str], Surroundings] = {}
+        self._ordered: list[Series] = []
+        """The series as ``_outcomes`` has them, or will have."""
         self._reader: LogReader | None = None
         self._asking = False
 
@@ -76,12 +80,12 @@ class GapRepair(Asking):
         return self._taken(body, received_ns)
 
     def closing(self) -> Sequence[Event]:
-        return (next_state(self.gap, self.outcome),)
+        by_series = zip(self._ordered, self._outcomes, strict=False)
+        return (*streams_of(self.gap, by_series), next_state(self.gap, self.outcome))
 
     @property
     def outcome(self) -> str:
-        states = set(self._outcomes)
-        return states.pop() if len(states) == 1 else PARTIAL if states else UNREPAIRABLE
+        return summed(self._outcomes)
 
     @property
     def tally(self) -> dict[str, int]:
@@ -105,6 +109,7 @@ class GapRepair(Asking):
 
     def _begin(self) -> None:
         first, last = self._bounds or (None, None)
+        asked = []
         for series in self._series:
             around = self._around.get(_key(series))
             if around is None:
@@ -113,14 +118,14 @@ class GapRepair(Asking):
                 hole: Hole | None = Hole(series.stream, series.symbol, gap.started_ns, ended_ns, levels=series.levels)
             else:
                 hole = around.hole(first, last)
-            if hole is None:
-                self._outcomes.append(REPAIRED)  # nothing was missed
-                continue
-            repair = self._rest.repair(hole)
-            if repair is None:
-                self._outcomes.append(UNREPAIRABLE)
-            else:
+            repair = self._rest.repair(hole) if hole is not None else None
+            if repair is not None:
                 self._repairs.append((repair, _is_there(around)))
+                asked.append(series)
+            else:
+                self._outcomes.append(REPAIRED if hole is None else UNREPAIRABLE)  # nothing was missed, or all
+                self._ordered.append(series)
+        self._ordered += asked
 
     def _look(self, message: Message) -> None:
         """One message of the log, if it is of a series in question."""

@@ -92,6 +92,7 @@ HELP: Final[Mapping[str, str]] = {
     "rest_queue": "Jobs that wait for the host.",
     "rest_refused_total": "REST requests that the venue will never answer.",
     "rest_requests_total": "REST requests sent.",
+    "rest_weight_limit": "Weight that the host allows a minute; a quarter of it is left to others.",
     "rest_weight_used": "Weight of the host's current minute that is used.",
     "ring_capacity_bytes": "Size of the ring.",
     "ring_dropped_total": "Events that found the ring full.",

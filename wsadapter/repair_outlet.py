@@ -6,6 +6,7 @@ Bounded by its caller, who hands over nothing while anything is kept back. Owns 
 from collections import deque
 from collections.abc import Iterable
 
+from wsadapter import silences
 from wsadapter.banks import Banks
 from wsadapter.events import Event, Gap, OpenInterest
 from wsadapter.lifecycle import RingRef
@@ -18,7 +19,8 @@ from wsadapter.streams import BY_EVENT
 
 class Outlet:
     """Cells: ``records_total`` of everything, ``polled_total`` of what comes by REST only, ``repaired_total`` of what
-    was fetched again, ``gaps_total`` of holes in what is polled; they move with the ring's tail."""
+    was fetched again, ``gaps_total`` of holes in what is polled, and those that last; they move with the ring's
+    tail."""
 
     def __init__(self, ref: RingRef, page: StatsPage) -> None:
         self._writer = RingWriter.attach(ref.name)
@@ -42,6 +44,8 @@ class Outlet:
             if not self._writer.try_write(BY_EVENT[type_].kind, encode(event)):
                 break
             self._kept.popleft()
+            if isinstance(event, Gap) and event.stream == silences.STREAM:
+                self._said(event)
             self._cells[self._records[type_]] += 1
             if type_ is OpenInterest:
                 self._cells[self._index(polled("polled_total", event.exchange))] += 1
@@ -52,6 +56,13 @@ class Outlet:
             written = True
         if written:
             self._publish()
+
+    def _said(self, silence: Gap) -> None:
+        """It has a name now, and whoever follows us finds it."""
+        position = self._writer.last_position
+        silence.gap_id = silence.gap_id or f"{self._writer.epoch}:{position}"
+        for cell, value in silences.cells(silence, position).items():
+            self._cells[self._index(cell)] = value
 
     @property
     def kept(self) -> int:

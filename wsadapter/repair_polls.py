@@ -3,18 +3,22 @@
 import time
 
 from wsadapter.config import ClickHouse
-from wsadapter.exchanges.rest import RestExchange
+from wsadapter.events import Gap
+from wsadapter.exchanges.rest import Limit, RestExchange
 from wsadapter.instruments import InstrumentPoll, InstrumentTable
 from wsadapter.interest_poll import InterestPoll, Poll
 from wsadapter.repair_desk import Desk
+from wsadapter.silences import lasting
 from wsadapter.stats import StatsPage
 from wsadapter.stats_fields import polled
 
 
 class Polls:
-    def __init__(self, page: StatsPage, clickhouse: ClickHouse) -> None:
-        self._page = page
-        self._interests: list[InterestPoll] = []
+    """``epoch``: of the ring that silences are said in."""
+
+    def __init__(self, page: StatsPage, clickhouse: ClickHouse, epoch: int) -> None:
+        self._page, self._epoch = page, epoch
+        self._interests: list[tuple[Desk, InterestPoll]] = []
         self._instruments: list[InstrumentPoll] = []
         self._table = InstrumentTable(clickhouse)
 
@@ -24,12 +28,30 @@ class Polls:
             symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
             for symbol, before in zip(poll.symbols, poll.received, strict=True)
         }
-        self._interests.append(InterestPoll(poll.exchange, received, rest, time.monotonic()))
-        desk.add(self._interests[-1])
+        told = {symbol: lasting(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
+        interest = InterestPoll(poll.exchange, received, rest, time.monotonic(), told)
+        self._interests.append((desk, interest))
+        desk.add(interest)
 
     def instruments(self, exchange: str, desk: Desk, rest: RestExchange) -> None:
-        self._instruments.append(InstrumentPoll(exchange, rest))
+        """Of one venue. What its host says that it allows, all that goes to the host is held to."""
+
+        def allow(weights: Limit) -> None:
+            desk.host.budget.allow(weights)
+            for at, interest in self._interests:
+                if at is desk:
+                    interest.allow(weights)
+
+        self._instruments.append(InstrumentPoll(exchange, rest, allow))
         desk.add(self._instruments[-1])
+
+    def silent(self, now_ns: int) -> list[Gap]:
+        """Silences to be published. Only when all that was published before is acknowledged: a name is given then."""
+        return [gap for _, interest in self._interests for gap in interest.silent(now_ns)]
+
+    def leave(self, now_ns: int) -> list[Gap]:
+        """The end of those that last."""
+        return [gap for _, interest in self._interests for gap in interest.leave(now_ns)]
 
     def turn(self, now: float, now_ns: int) -> None:
         """Hand on what was found, say how things are."""
@@ -44,7 +66,7 @@ class Polls:
         page["instrument_rows_total"] += table.rows
         page["instrument_failures_total"] += table.failures
         table.rows = table.failures = 0
-        for interest in self._interests:
+        for _, interest in self._interests:
             interest.look(now_ns)
             page["poll_errors_total"] += interest.errors
             interest.errors = 0

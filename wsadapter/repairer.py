@@ -28,6 +28,7 @@ from wsadapter.exchanges.base import ConnectionPlan
 from wsadapter.exchanges.rest import UNREPAIRABLE, RestExchange, Series
 from wsadapter.gap_events import next_state
 from wsadapter.gap_source import GapSource
+from wsadapter.gap_streams import streams_of_unknown
 from wsadapter.interest_poll import Poll
 from wsadapter.lifecycle import Child, ChildState, run_child
 from wsadapter.log import get_logger
@@ -93,7 +94,7 @@ class Repairer:
             if (rest := load_rest(history.exchange)) is not None:
                 found = self._feeds[history.feed] = self._desk(rest, history.host), rest
                 self._by_exchange.setdefault(history.exchange, found)
-        self._polls = Polls(child.page, config.clickhouse)
+        self._polls = Polls(child.page, config.clickhouse, child.args.ring.epoch)
         for poll in polls:
             self._polls.interest(poll, *self._by_host(poll))
         for exchange, (desk, rest) in self._by_exchange.items():
@@ -125,6 +126,8 @@ class Repairer:
             self._begin(source)
             self._work()
             self._polls.turn(time.monotonic(), time.time_ns())
+            if self._outlet.settled:
+                self._outlet.put(self._polls.silent(time.time_ns()))
             self._show(source)
             if busy or asking:
                 self._child.wait([self._bell], BUSY_SECONDS if busy else IDLE_SECONDS)
@@ -191,7 +194,7 @@ class Repairer:
             self._feeds[gap.connection.removeprefix(backfill.PREFIX)][0].add(job)
 
     def _give_up(self, gap: Gap) -> None:
-        self._outlet.put([next_state(gap, UNREPAIRABLE)])
+        self._outlet.put([*streams_of_unknown(gap), next_state(gap, UNREPAIRABLE)])
         self._state(gap, UNREPAIRABLE, {})
 
     def _work(self) -> None:
@@ -239,6 +242,7 @@ class Repairer:
         for host, desk in self._desks.items():
             counts, label = desk.host.counts, f'{{host="{host_label(host)}"}}'
             page["rest_weight_used" + label] = desk.host.used
+            page["rest_weight_limit" + label] = desk.host.budget.limit
             page["rest_paused_seconds" + label] = round(desk.host.paused)
             page["rest_queue" + label] = len(desk)
             for name, count in counts.fresh().items():
@@ -251,6 +255,8 @@ class Repairer:
 
     def _leave(self, source: GapSource | None) -> None:
         """What is not done is found again at the next start; what is published the serializers see to."""
+        if not self._outlet.kept:
+            self._outlet.put(self._polls.leave(time.time_ns()))
         self._outlet.flush()
         for desk in self._desks.values():
             desk.close()

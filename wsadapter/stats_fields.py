@@ -130,7 +130,9 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
-REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total", "gaps_total")
+SILENCES: Final = ("silence_position", "silence_started_ns", "silence_cause")
+"""Of a symbol that is polled: the gap that lasts, by the ring position of its first record + 1 (0: none)."""
+REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total", "gaps_total", *SILENCES)
 """What the repairer counts as one with its ring's tail."""
 
 
@@ -151,8 +153,8 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
     polled, ``gaps_total`` the holes of that; ``gaps_open``: those with an end that are not worked off."""
     names, asked = tuple(hosts), tuple(polls)
     per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
-                "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_paused_seconds",
-                "rest_queue")  # fmt: skip
+                "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_weight_limit",
+                "rest_paused_seconds", "rest_queue")  # fmt: skip
     return (
         *CHILD,
         "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
@@ -162,6 +164,7 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
             *labelled("repaired_total", "stream", STREAM_WORDS),
             *(polled("polled_total", exchange) for exchange in dict.fromkeys(exchange for exchange, _ in asked)),
             *labelled("gaps_total", "cause", ("stale", "restart")),
+            *(polled(name, *each) for name in SILENCES for each in asked),
         )),
         *labelled("repairs_total", "state", REPAIR_STATES),
         *(field for name in per_host for field in labelled(name, "host", names)),

@@ -276,6 +276,7 @@ def _repairer(reading: Reading) -> dict[str, Any]:
             {
                 "host": host,
                 "weight_used": reading.by("rest_weight_used")[host],
+                "weight_limit": reading.by("rest_weight_limit")[host],
                 "paused_seconds": seconds,
                 "queue": reading.by("rest_queue")[host],
                 "requests": reading.by("rest_requests_total")[host],

@@ -1,10 +1,11 @@
 """A database of our own with rows put straight into the event tables."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from audit.audit_bench import AuditBench
+
+from wsadapter.commands import audit as command
 
 
 @pytest.fixture(scope="module")
@@ -15,7 +16,8 @@ def audited(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def bench(audited: AuditBench, tmp_path: Path) -> AuditBench:
-    """All tables, empty."""
+def bench(audited: AuditBench, monkeypatch: pytest.MonkeyPatch) -> AuditBench:
+    """All tables, empty. Nothing is on its way to them, so nothing is waited for."""
+    monkeypatch.setattr(command, "FRESH_NS", 0)
     audited.clear()
     return audited

@@ -2,7 +2,9 @@
 
 import json
 import random
+import time
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -271,6 +273,149 @@ def test_only_the_newest_state_of_a_gap_counts(bench: AuditBench) -> None:
     assert bench.audit()[0] == ExitCode.LOSS
 
 
+REPAIRED: dict[str, Any] = {"repair_state": "repaired"}
+AROUND = (START + 120 * SECOND, START + 122 * SECOND)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        gap(*AROUND, **REPAIRED),
+        gap(*AROUND, stream="trade", symbol="BTCUSDT", connection="", **REPAIRED),
+        gap(START, START + 1, stream="trade", symbol="BTCUSDT", first_missing=119, last_missing=121, **REPAIRED),
+    ],
+    ids=["connection", "symbol", "ids"],
+)
+def test_a_hole_in_what_was_repaired_is_not_explained(bench: AuditBench, row: Row) -> None:
+    bench.insert("trade", [trade(number) for number in range(100, 160) if number != 121])
+    bench.insert("gap", [row])
+
+    code, found = bench.audit()
+    assert (code, found["verdict"], found["unexplained"]) == (ExitCode.LOSS, "unexplained", 1)
+    assert (found["holes"][0]["explained_by"], found["holes"][0]["repaired_but_missing"]) == (None, row["gap_id"])
+    shown = bench.run("audit").stdout
+    assert "repaired, but missing" in shown
+    assert row["gap_id"] in shown
+
+    bench.insert("trade", [trade(121, source="REST")])
+    assert bench.audit()[1]["verdict"] == "complete"
+
+
+@pytest.mark.parametrize("state", ["open", "partial", "unrepairable"])
+def test_any_other_state_explains(bench: AuditBench, state: str) -> None:
+    """Also where another gap around the hole is said to be repaired, as of the twin of a connection."""
+    bench.insert("trade", [trade(number) for number in range(100, 160) if number not in (121, 141, 142)])
+    late: Row = {"stream": "trade", "symbol": "BTCUSDT"}
+    bench.insert(
+        "gap",
+        [
+            gap(*AROUND, connection="binance-market-0-b", **REPAIRED),
+            gap(*AROUND, **REPAIRED),
+            gap(*AROUND, repair_state=state),
+            gap(START, START, first_missing=141, last_missing=141, **late, **REPAIRED),
+            gap(START, START, first_missing=141, last_missing=142, **late, repair_state=state),
+        ],
+    )
+    assert bench.audit()[1]["verdict"] == "explained"
+
+
+def test_a_gap_of_a_connection_says_it_of_each_stream(bench: AuditBench) -> None:
+    bench.insert("trade", [trade(number) for number in range(100, 160) if number != 121])
+    whole = gap(*AROUND, repair_state="partial")
+    bench.insert("gap", [whole, {**whole, "stream": "ticker", "repair_state": "unrepairable"}])
+    assert bench.audit()[1]["unexplained"] == 1, "it carried no trades"
+
+    bench.insert("gap", [{**whole, "stream": "trade", "symbol": "ETHUSDT", "repair_state": "partial"}])
+    assert bench.audit()[1]["unexplained"] == 1, "that is another symbol's"
+
+    said = {**whole, "stream": "trade", "symbol": "BTCUSDT"}
+    bench.insert("gap", [said])
+    assert bench.audit()[1]["holes"][0]["explained_by"]["gap_id"] == whole["gap_id"]
+
+    bench.insert("gap", [{**said, "version": 2, **REPAIRED}])
+    for filters in ((), ("--stream", "trade"), ("--symbol", "BTCUSDT")):
+        assert bench.audit(*filters)[1]["holes"][0]["repaired_but_missing"] == whole["gap_id"]
+
+
+def complete_by_the_doc(bench: AuditBench, stream: str = "trade", more: str = "") -> bool:
+    """What the query of the documentation says."""
+    text = (Path(__file__).parents[2] / "docs" / "repair.md").read_text()
+    sql = text.partition("```sql\n")[2].partition("```")[0].replace("market.gap", f"{bench.settings.database}.gap")
+    (row,) = bench.client.query(sql.replace("'trade'", f"'{stream}'{more}")).result_rows
+    return bool(row[0])
+
+
+def test_the_query_of_the_documentation(bench: AuditBench) -> None:
+    now = time.time_ns()
+    lately = now - 600 * SECOND, now - 590 * SECOND
+    about: Row = {"stream": "trade", "symbol": "BTCUSDT"}
+    assert complete_by_the_doc(bench)
+
+    whole = gap(*lately)
+    bench.insert("gap", [whole])
+    assert not complete_by_the_doc(bench), "nobody knows yet"
+    bench.insert(
+        "gap",
+        [
+            {**whole, "version": 3, "repair_state": "partial"},
+            {**whole, "version": 3, "stream": "ticker", "repair_state": "unrepairable"},
+            {**whole, "version": 3, "stream": "trade", "symbol": "ETHUSDT", "repair_state": "partial"},
+            {**whole, "version": 3, **about, **REPAIRED},
+            {**whole, "version": 3, "stream": "kline", "interval": "1h", "repair_state": "partial"},
+            {**whole, "version": 3, "stream": "kline", "interval": "1m", **REPAIRED},
+            gap(now - 9000 * SECOND, now - 8000 * SECOND, repair_state="partial"),
+            gap(now - 9000 * SECOND, now - 8000 * SECOND, **about),
+            gap(*lately, exchange="bybit", **about),
+        ],
+    )
+    assert complete_by_the_doc(bench)
+    assert not complete_by_the_doc(bench, "ticker")
+    assert not complete_by_the_doc(bench, "kline")
+    assert complete_by_the_doc(bench, "kline", " AND interval IN ('', '1m')")
+
+    for row in (
+        gap(now - 60 * SECOND, None, cause="stale", **about),
+        gap(*lately, cause="sequence", repair_state="partial", **about),
+        gap(now, now, exchange="", cause="kafka_retention", stream="trade", repair_state="unrepairable"),
+    ):
+        bench.insert("gap", [row])
+        assert not complete_by_the_doc(bench)
+        bench.insert("gap", [{**row, "version": 2, **REPAIRED}])
+        assert complete_by_the_doc(bench)
+
+
+def test_only_a_part_of_what_is_missing_is_explained(bench: AuditBench) -> None:
+    bench.insert("trade", [trade(number) for number in range(100, 160) if number not in (121, 122)])
+    about: Row = {"stream": "trade", "symbol": "BTCUSDT"}
+    bench.insert("gap", [gap(START, START, first_missing=121, last_missing=121, **about)])
+    bench.insert("gap", [gap(START, START, first_missing=122, last_missing=122, **about, **REPAIRED)])
+
+    code, found = bench.audit()
+    assert (code, found["holes"][0]["repaired_but_missing"] is not None) == (ExitCode.LOSS, True)
+
+
+def test_a_state_that_is_repaired_later_takes_the_explanation_back(bench: AuditBench) -> None:
+    bench.insert("kline", [minute(number) for number in range(10) if number != 4])
+    row = gap(START + 290 * SECOND, START + 310 * SECOND)
+    bench.insert("gap", [row])
+    assert bench.audit()[0] == ExitCode.OK
+
+    bench.insert("gap", [{**row, "version": 3, **REPAIRED}])
+    assert bench.audit()[0] == ExitCode.LOSS
+
+
+def test_a_snapshot_mends_no_chain(bench: AuditBench) -> None:
+    """So the gap of a book is ``partial`` at best, and that explains."""
+    snapshot = {**depth(2, None, 118), "update_type": "SNAPSHOT", "level_limit": 1000, "source": "REST"}
+    bench.insert("depth", [*CHAIN[:1], snapshot, *CHAIN[2:]])
+    row = gap(START + 2 * SECOND, START + 3 * SECOND, connection="binance-public-0", repair_state="partial")
+    bench.insert("gap", [row])
+    assert bench.audit()[1]["verdict"] == "explained"
+
+    bench.insert("gap", [{**row, "version": 3, **REPAIRED}])
+    assert bench.audit()[0] == ExitCode.LOSS
+
+
 def test_gaps_explain_a_chain_and_candles(bench: AuditBench) -> None:
     bench.insert("depth", CHAIN[:1] + CHAIN[2:])
     bench.insert("kline", [minute(number) for number in range(10) if number != 4])
@@ -379,7 +524,7 @@ def test_the_json(bench: AuditBench) -> None:
             "exchange": "binance", "stream": "trade", "symbol": "BTCUSDT", "interval": "", "kind": "aggregated",
             "first_missing": 2, "last_missing": 2, "missing": 1,
             "started": when_iso(START + SECOND + 5_000_000), "ended": when_iso(START + 3 * SECOND + 5_000_000),
-            "explained_by": None,
+            "explained_by": None, "repaired_but_missing": None,
         }
     ]  # fmt: skip
 

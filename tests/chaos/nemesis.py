@@ -17,7 +17,7 @@ from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 from wsadapter.embedded.venue_thread import VenueThread
 
 READY_SECONDS = 120.0
-CHILDREN = ("fut-market-0", "fut-public-0", "serializer-0", "consumer-0", "monitor")
+CHILDREN = ("fut-market-0", "fut-public-0", "serializer-0", "consumer-0", "repairer", "monitor")
 SYMBOL = "btcusdt"
 
 
@@ -44,6 +44,7 @@ class Nemesis:
             (1, "kill the supervisor", self._kill_supervisor),
             (2, "kill serializer and consumer", self._kill_both),
             (2, "kill the serializer without a broker", self._kill_while_spooling),
+            (3, "kill the repairer at its work", self._kill_at_work),
         ]
 
     def strike(self) -> str:
@@ -61,6 +62,7 @@ class Nemesis:
         """Of children, by us."""
         each = {f"kill {name}": 1 for name in CHILDREN}
         each |= {"kill serializer and consumer": 2, "kill the serializer without a broker": 1}
+        each |= {"kill the repairer at its work": 1}
         return sum(count * each.get(name, 0) for name, count in self.done.items())
 
     def _pause(self, least: float, most: float) -> None:
@@ -105,6 +107,12 @@ class Nemesis:
         self._pause(0.5, 3.0)
         self._broker.start()
         self._await_new("serializer-0", old)
+
+    def _kill_at_work(self) -> None:
+        """It looks into the log, asks, publishes or says the state: every connection has a gap."""
+        self._venue.call(lambda venue: venue.cut("reset"))
+        self._pause(2.0, 6.0)
+        self._await_new("repairer", self._site.kill("repairer"))
 
     def _kill_engine(self) -> None:
         self._engine.kill()

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from chaos import broker_log
 from chaos.nemesis import Nemesis
+from eventually import eventually
 from oracle import RingWatcher, compare, query, stored, unique
 from road.audited import audit
 from road.test_feed import FEED
@@ -58,7 +59,10 @@ def engine(own_clickhouse: Callable[[], ClickHouseServer]) -> ClickHouseServer:
 @pytest.fixture
 def site(venue: VenueThread, broker: KafkaServer, engine: ClickHouseServer, tmp_path: Path) -> Iterator[Site]:
     feed = FEED.format(symbols='["BTCUSDT", "ETHUSDT", "SOLUSDT"]', url=venue.venue.url)
-    feed = feed.replace('"book_ticker"]', '"book_ticker", "depth", "kline", "mark_price"]\ndepth_levels = 0')
+    feed = feed.replace(
+        '"book_ticker"]', '"book_ticker", "depth", "kline", "mark_price", "open_interest"]\ndepth_levels = 0'
+    )
+    feed = f'{feed}rest_url = "{venue.venue.rest_url}"\n'
     made = Site(tmp_path, broker.bootstrap, engine.url, f"{feed}\n[restart]\nbackoff_min = 0.1\nintensity = 1000\n")
     yield made
     made.close()
@@ -76,6 +80,10 @@ def test_whatever_is_done_to_it(site: Site, venue: VenueThread, broker: KafkaSer
         print(f"{until - time.monotonic():7.1f} s left  {nemesis.strike()}", flush=True)
     watcher.wait_for(3 * RATE)
 
+    def open_gaps() -> int:
+        return int(site.status()["repairers"][0]["gaps_open"])
+
+    eventually(lambda: open_gaps() == 0, RECOVERY_SECONDS, "every gap is worked off")
     found = audit(site)  # I3
     restarts = sum(int(child["restarts"]) for child in site.children().values())
     for child in site.children().values():

@@ -77,6 +77,38 @@ def test_recorded_open_interest() -> None:
             REST.parse_open_interest("ETHUSDT", line, NOW)
 
 
+MINUTE: dict[str, Any] = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
+ORDERS: dict[str, Any] = {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}
+
+
+@pytest.mark.parametrize(
+    ("limits", "units"),
+    [
+        ([MINUTE, ORDERS], 2400),
+        ([ORDERS, {**MINUTE, "limit": 6000}], 6000),
+        ([MINUTE, {**MINUTE, "limit": 100}], 100),
+        ([{**MINUTE, "interval": "DAY"}, {**MINUTE, "intervalNum": 5}], None),
+        ([ORDERS], None),
+        (
+            [{**MINUTE, "limit": 0}, {**MINUTE, "limit": -1}, {**MINUTE, "limit": 10**18}, {**MINUTE, "limit": "9"}],
+            None,
+        ),
+        ([[], 7, None, {}], None),
+        ([], None),
+        ({"limit": 5}, None),
+        (None, None),
+    ],
+)
+def test_what_the_venue_allows(limits: Any, units: int | None) -> None:
+    found = REST.parse_weights(encoded({"rateLimits": limits, "symbols": [BLZ]}))
+    assert (None if found is None else (found.units, found.seconds)) == (None if units is None else (units, 60.0))
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"\xff", b'{"rateLimits":'])
+def test_an_answer_that_cannot_be_read_allows_nothing_new(body: bytes) -> None:
+    assert REST.parse_weights(body) is None
+
+
 def test_documented_rows() -> None:
     ((candle,), opened) = history.parse_candles("BTCUSDT", "1w", encoded([CANDLE]), NOW)
     assert (candle.open, candle.close, candle.trade_count, opened) == ("0.01634790", "0.01577100", 308, None)

@@ -12,7 +12,7 @@ from wsadapter import schema
 from wsadapter.clickhouse import connect, create_or_verify
 from wsadapter.config import ClickHouse
 from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest import BadAnswer, Instrument
+from wsadapter.exchanges.rest import BadAnswer, Instrument, Limit
 from wsadapter.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable, lines
 
 SYMBOL = {
@@ -37,7 +37,7 @@ def turned(table: InstrumentTable, now: float) -> tuple[int, int]:
 
 
 def test_asked_at_the_start_and_every_hour() -> None:
-    poll = InstrumentPoll("binance", BinanceFuturesRest())
+    poll = InstrumentPoll("binance", BinanceFuturesRest(), lambda _: None)
     assert poll.prepare(5.0)
     assert poll.request() is not None
     with pytest.raises(BadAnswer):
@@ -49,6 +49,16 @@ def test_asked_at_the_start_and_every_hour() -> None:
     assert [row.symbol for row in poll.found] == ["BTCUSDT"]
     assert poll.not_before == 8.0 + EVERY_SECONDS
     assert not poll.prepare(8.0 + EVERY_SECONDS / 2)
+
+
+def test_what_the_venue_allows_is_told() -> None:
+    allowed: list[Limit] = []
+    poll = InstrumentPoll("binance", BinanceFuturesRest(), allowed.append)
+    weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}
+    assert poll.prepare(0.0)
+    poll.take(msgspec.json.encode({"symbols": [SYMBOL], "rateLimits": [weight]}), NS)
+    poll.take(answer(), NS)  # it does not say: what it said stays
+    assert allowed == [Limit(1200, 60.0)]
 
 
 def test_a_step_that_the_table_cannot_hold_is_left_out() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from wsadapter import silences
 from wsadapter.events import Gap, OpenInterest, Source
 from wsadapter.exchanges.binance_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest import BadAnswer, Limit
@@ -42,6 +43,16 @@ def symbol_asked(made: InterestPoll, now: float) -> str:
 )
 def test_many_symbols_are_asked_for_less_often(symbols: int, seconds: float) -> None:
     assert cadence(symbols, Limit(2400, 60.0), 1) == seconds
+
+
+def test_a_host_that_allows_less_is_asked_less_often() -> None:
+    made = poll(*(f"S{number}" for number in range(100)))
+    assert (made.cadence, made.silence_ns) == (20.0, 60 * S)
+    made.allow(Limit(600, 60.0))
+    assert (made.cadence, made.silence_ns) == (80.0, 240 * S)
+    symbol = symbol_asked(made, 0.0)
+    made.take(answer(symbol, 0), START)
+    assert [made.asked[symbol].received_ns, made.not_before] == [START, 0.2]
 
 
 def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
@@ -92,6 +103,66 @@ def test_a_silence_is_a_gap_when_it_is_over() -> None:
     assert (gap.started_ns, gap.ended_ns, gap.source) == (START, START + 90 * S, Source.REST)
     assert event.last_gap_ns == gap.receive_time_ns
     assert made.asked["A"].state == LIVE
+
+
+def test_a_silence_that_lasts_is_a_gap_without_an_end() -> None:
+    made = poll("A", "B")
+    for now, symbol in ((0.0, "A"), (5.0, "B")):
+        assert symbol_asked(made, now) == symbol
+        made.take(answer(symbol, now), START + round(now * S))
+    assert made.silent(START + 30 * S) == []
+    (gap,) = made.silent(START + 31 * S)
+    assert (gap.symbol, gap.stream, gap.cause, gap.version, gap.repair_state) == (
+        "A",
+        "open_interest",
+        "stale",
+        1,
+        "open",
+    )
+    assert (gap.started_ns, gap.ended_ns, gap.connection, gap.source) == (START, None, "repair", Source.REST)
+    assert made.silent(START + 33 * S) == [], "once"
+    gap.gap_id = "7:70"  # as the ring names it
+    assert [one.symbol for one in made.silent(START + 3600 * S)] == ["B"]
+
+    assert symbol_asked(made, 4000.0) == "A"
+    end, event = made.take(answer("A", 4000), START + 4000 * S)
+    assert isinstance(end, Gap)
+    assert (end.gap_id, end.version, end.cause, end.repair_state) == ("7:70", 2, "stale", "unrepairable")
+    assert (end.started_ns, end.ended_ns) == (START, START + 4000 * S)
+    assert event.last_gap_ns == end.receive_time_ns
+    assert made.silent(START + 4001 * S) == []
+
+
+def test_one_that_is_refused_for_good_or_never_answers_is_silent_too() -> None:
+    made = poll("A")
+    assert made.silent(START) == []
+    assert symbol_asked(made, 0.0) == "A"
+    made.refused()
+    (gap,) = made.silent(START + 31 * S)
+    assert (gap.symbol, gap.cause, gap.started_ns) == ("A", "stale", START)
+    assert made.asked["A"].state == REFUSED
+
+
+def test_a_process_that_follows_ends_what_another_said() -> None:
+    lasting = silences.begun("binance", "A", "stale", START - 100 * S, START)
+    lasting.gap_id = "7:70"
+    made = InterestPoll("binance", {"A": START - 100 * S}, BinanceFuturesRest(), 0.0, {"A": lasting, "B": None})
+    assert made.silent(START) == []
+    assert made.prepare(0.0)
+    end, _ = made.take(answer("A", 1), START + S)
+    assert isinstance(end, Gap)
+    assert (end.gap_id, end.version, end.cause, end.ended_ns) == ("7:70", 2, "stale", START + S)
+
+    (again,) = made.silent(START + 40 * S)
+    again.gap_id = "7:90"
+    (end,) = made.leave(START + 41 * S)
+    assert (end.gap_id, end.ended_ns, made.leave(START + 42 * S)) == ("7:90", START + 41 * S, [])
+
+
+def test_what_another_process_left_unsaid_is_said_at_once() -> None:
+    made = poll("A", received=START - 100 * S)
+    (gap,) = made.silent(START)
+    assert (gap.cause, gap.started_ns) == ("restart", START - 100 * S)
 
 
 @pytest.mark.parametrize(("away", "causes"), [(29, []), (31, ["restart"])])

@@ -7,7 +7,7 @@ import pytest
 from ring_records import event_of
 from samples import NS, full
 
-from wsadapter import doorbell, ring, stats_fields
+from wsadapter import doorbell, ring, silences, stats_fields
 from wsadapter.events import Gap, OpenInterest, Trade
 from wsadapter.lifecycle import RingRef
 from wsadapter.repair_outlet import Outlet
@@ -51,3 +51,24 @@ def test_each_event_is_counted_by_what_it_is(made: tuple[Outlet, StatsPage, Ring
         stats_fields.polled("polled_total", "binance"): 1,
         'gaps_total{cause="stale"}': 1,
     }
+
+
+def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[Outlet, StatsPage, RingReader]) -> None:
+    outlet, page, reader = made
+
+    def lasting() -> Gap | None:
+        return silences.lasting(page, "binance", "BTCUSDT", NS)
+
+    assert lasting() is None
+    outlet.put([next(event for event in full() if isinstance(event, Trade))])
+    gap = silences.begun("binance", "BTCUSDT", "restart", NS - 9, NS)
+    outlet.put([gap])
+    position = [record[0] for record in reader.poll(9)][-1]
+    told = lasting()
+    assert told is not None
+    assert (told.gap_id, told.cause, told.started_ns) == (f"{NS}:{position}", "restart", NS - 9)
+    assert gap.gap_id == told.gap_id
+
+    outlet.put([silences.over(told, NS + 9)])
+    assert lasting() is None
+    assert page['gaps_total{cause="restart"}'] == 1

@@ -16,6 +16,7 @@ from role_process import RoleProcess
 
 from wsadapter import config as configuration
 from wsadapter import doorbell, ring, stats_fields, topology
+from wsadapter.embedded import rest as embedded_rest
 from wsadapter.embedded.venue import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
 from wsadapter.events import Event, Gap, Kline, Source, Trade
@@ -47,7 +48,8 @@ class Bench:
         path = directory / "wsadapter.toml"
         path.write_text(
             f'[service]\ninstance = "{instance}"\nstate_dir = "{directory}"\n'
-            f'[[feed]]\nname = "fut"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\nstreams = ["trade", "kline"]\n'
+            f'[[feed]]\nname = "fut"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
+            'streams = ["trade", "kline", "ticker"]\n'
             f'ws_url = "{venue.venue.url}"\nrest_url = "{venue.venue.rest_url}"\n'
             f'[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "{instance}."\n'
         )
@@ -174,6 +176,14 @@ def test_a_gap_is_repaired_once_whatever_is_killed(bench: Bench, venue: VenueThr
     assert bench.role.stop() == 0
 
 
+def test_the_budget_is_what_the_venue_says(bench: Bench, venue: VenueThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded_rest, "WEIGHT_LIMIT", 1234)
+    label = f'{{host="{stats_fields.host_label(venue.venue.rest_url)}"}}'
+    bench.role.start()
+    eventually(lambda: bench.role.page[f"rest_weight_limit{label}"] == 1234, 30, "what it allows")
+    assert bench.role.stop() == 0
+
+
 def test_gaps_that_nobody_can_repair(bench: Bench, venue: VenueThread) -> None:
     bench.role.start()
     other = gap(1, 1, 1)
@@ -189,6 +199,29 @@ def test_gaps_that_nobody_can_repair(bench: Bench, venue: VenueThread) -> None:
     bench.say("gap", expired)
     states = {event.gap_id: event.repair_state for event in bench.until(Gap, 3) if isinstance(event, Gap)}
     assert states == {"1:1": "unrepairable", "1:2": "unrepairable", "1:4": "unrepairable"}
+    assert bench.role.stop() == 0
+
+
+def test_a_gap_of_a_connection_says_what_became_of_each_stream(bench: Bench, venue: VenueThread) -> None:
+    traded(venue, 40)
+    whole = gap(1, 1, 1)
+    for name in ("symbol", "stream", "first_missing", "last_missing", "missing_count"):
+        whole.ClearField(name)
+    bench.say("gap", whole)
+    # an earlier process was killed when it had said a part of it
+    part = market_pb2.Gap()
+    part.CopyFrom(whole)
+    part.stream, part.version, part.repair_state = "trade", 2, "repaired"
+    bench.say("gap", part)
+    bench.role.start()
+    states = [event for event in bench.until(Gap, 4) if isinstance(event, Gap)]
+    assert {(event.gap_id, event.version, event.symbol) for event in states} == {("1:1", 2, "")}
+    assert {event.stream: event.repair_state for event in states[:-1]} == {
+        "trade": "repaired", "kline": "repaired", "ticker": "unrepairable",
+    }  # fmt: skip
+    assert (states[-1].stream, states[-1].repair_state) == ("", "partial")
+    eventually(lambda: bench.role.page["gaps_open"] == 0, 20, "done")
+    assert bench.role.page['repairs_total{state="partial"}'] == 1
     assert bench.role.stop() == 0
 
 

@@ -43,6 +43,20 @@ def test_the_header_counts_others_too() -> None:
     assert own.wait(HEAVY, 20.0) == 0
 
 
+@pytest.mark.parametrize("units", [1200, 6000])
+def test_the_host_says_itself_what_it_allows(units: int) -> None:
+    own = budget()
+    assert (own.limit, own.used(0.0)) == (2400, 0)
+    own.allow(Limit(units, 60.0))
+    sent = 0
+    while own.wait(HEAVY, 0.0) == 0:
+        own.sent(HEAVY, 0.0)
+        sent += HEAVY.weight
+    assert (own.limit, sent) == (units, units * (1 - RESERVE))
+    own.allow(Limit(units // 2, 60.0))
+    assert own.wait(LIGHT, 30.0) == 30.0
+
+
 def test_429_is_obeyed_by_every_request() -> None:
     own = budget()
     assert own.answered(429, None, 17.0, 100.0) is Verdict.AGAIN

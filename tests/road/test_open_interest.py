@@ -54,11 +54,14 @@ def test_it_is_recorded_and_a_silence_is_a_gap(site: Site, venue: VenueThread) -
     exposed = 'wsadapter_events_total{exchange="binance",name="repairer",role="repairer",stream="open_interest"}'
     assert exposed in site.get("/metrics")[1]
 
-    venue.call(lambda made: made.refuse(418, {"Retry-After": "35"}, on="rest"))
-    wanted = [["BTCUSDT", "stale", "unrepairable"], ["ETHUSDT", "stale", "unrepairable"]]
-    eventually(
-        lambda: rows("symbol, cause, repair_state", "gap", "stream = 'open_interest'") == wanted, 120, "gap rows"
-    )
+    venue.call(lambda made: made.refuse(418, {"Retry-After": "60"}, on="rest"))
+    columns, polled = "symbol, cause, repair_state, isNull(ended)", "stream = 'open_interest'"
+    lasts = [["BTCUSDT", "stale", "open", "1"], ["ETHUSDT", "stale", "open", "1"]]
+    eventually(lambda: rows(columns, "gap", polled) == lasts, 120, "gaps without an end")
+    old = site.kill("repairer")
+    eventually(lambda: site.children().get("repairer", {}).get("pid") not in (0, None, old), 30, "started again")
+    over = [["BTCUSDT", "stale", "unrepairable", "0"], ["ETHUSDT", "stale", "unrepairable", "0"]]
+    eventually(lambda: rows(columns, "gap", polled) == over, 120, "their ends")
     assert site.status()["totals"]["polled"]["open_interest"] >= 6
     audit = site.command("audit", "--json", "--live")
     assert audit.returncode == 0, audit.stdout

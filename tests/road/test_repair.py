@@ -207,8 +207,13 @@ def test_streams_without_a_history_leave_it_partial(make: Make, venue: VenueThre
     eventually(lambda: tables.ask(sequence) == [["repaired"]], 90, "five trades")
     assert host(site)["limited"] == 2
     cut(venue, site)
-    whole = "SELECT connection, repair_state FROM DB.gap FINAL WHERE cause = 'disconnect' ORDER BY connection"
+    whole = "SELECT connection, repair_state FROM DB.gap FINAL WHERE cause = 'disconnect' AND stream = '' ORDER BY ALL"
     eventually(lambda: tables.ask(whole) == [["fut-market-0", "partial"], ["fut-public-0", "partial"]], 90, "partial")
+    streams = "SELECT stream, repair_state FROM DB.gap FINAL WHERE cause = 'disconnect' AND stream != '' ORDER BY ALL"
+    assert tables.ask(streams) == [
+        ["depth", "partial"], ["funding_rate", "repaired"], ["kline", "repaired"], ["liquidation", "unrepairable"],
+        ["mark_price", "unrepairable"], ["ticker", "unrepairable"], ["trade", "repaired"],
+    ]  # fmt: skip
     books = "SELECT count() FROM DB.depth FINAL WHERE source = 'REST' AND update_type = 'SNAPSHOT' AND level_limit = 50"
     eventually(lambda: tables.number(books) >= 2, 30, "books")
     assert_whole(tables)

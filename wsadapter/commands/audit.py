@@ -52,12 +52,12 @@ def show_audit(config: Config, scope: Scope, live: bool, as_json: bool) -> int:
 
 
 def _report(config: Config, scope: Scope, pause: Pause) -> Report:
-    """Look again while what is unexplained is so fresh that its gap row may not be in the table yet."""
+    """Look again while what is unexplained is so fresh that rows about it may not be in the tables yet."""
     ask = asker(config.clickhouse)
     retention_ns = round(config.kafka.retention_hours * HOUR_NS)
     report = audit(ask, config.clickhouse.database, scope, retention_ns)
     for _ in range(FRESH_LOOKS):
-        if not report.unexplained_since(time.time_ns() - FRESH_NS):
+        if not report.is_fresh(time.time_ns() - FRESH_NS):
             break
         pause(FRESH_NS / FRESH_LOOKS / SECOND)
         report = audit(ask, config.clickhouse.database, scope, retention_ns)

@@ -17,11 +17,9 @@ from wsadapter.exchanges.base import printable
 from wsadapter.exchanges.binance_wire import MS
 from wsadapter.exchanges.decimals import NotPlain, are_plain, split_book
 from wsadapter.exchanges.loose import FAILURES
-from wsadapter.exchanges.rest import BadAnswer, Request
+from wsadapter.exchanges.rest import CONNECTION, BadAnswer, Request
 
 EXCHANGE: Final = "binance"
-CONNECTION: Final = "repair"
-"""What events from here name as theirs."""
 REST: Final = Source.REST
 FUNDING_POOL: Final = "funding"
 SURELY_CLOSED_NS: Final = 2_000_000_000

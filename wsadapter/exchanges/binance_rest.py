@@ -12,19 +12,31 @@ from msgspec.json import Decoder
 from wsadapter.events import OpenInterest, StreamType
 from wsadapter.exchanges import binance_rest_wire as wire
 from wsadapter.exchanges.base import ConnectionPlan, printable
-from wsadapter.exchanges.binance_history import CONNECTION, EXCHANGE, FUNDING_POOL, REST, decoded
+from wsadapter.exchanges.binance_history import EXCHANGE, FUNDING_POOL, REST, decoded
 from wsadapter.exchanges.binance_repairs import repair_of
 from wsadapter.exchanges.binance_streams import depth_kind
 from wsadapter.exchanges.binance_wire import MS
 from wsadapter.exchanges.decimals import are_plain
 from wsadapter.exchanges.loose import FAILURES
-from wsadapter.exchanges.rest import BadAnswer, Hole, Instrument, Limit, Refusal, Repair, Request, Series
+from wsadapter.exchanges.rest import (
+    CONNECTION,
+    BadAnswer,
+    Hole,
+    Instrument,
+    Limit,
+    Refusal,
+    Repair,
+    Request,
+    Series,
+)
 
 LIVE: Final = "https://fapi.binance.com"
 TESTNET: Final = "https://demo-fapi.binance.com"
 
 _interest: Final = Decoder(wire.OpenInterestAnswer).decode
 _info: Final = Decoder(wire.ExchangeInfo).decode
+_limits: Final = Decoder(wire.RateLimits).decode
+_limit: Final = Decoder(wire.RateLimitRow).decode
 _symbol: Final = Decoder(wire.SymbolRow).decode
 _error: Final = Decoder(wire.ErrorAnswer).decode
 
@@ -83,6 +95,24 @@ class BinanceFuturesRest:
         if elements and not found:
             raise BadAnswer("exchangeInfo: no symbol that can be read")
         return found
+
+    def parse_weights(self, body: bytes) -> Limit | None:
+        try:
+            elements = _limits(body).rateLimits
+        except FAILURES:
+            return None
+        said = [weight for each in elements if (weight := _minute(each)) is not None]
+        return Limit(min(said), 60.0) if said else None
+
+
+def _minute(element: Raw) -> int | None:
+    """The weight of a minute, which is what the header counts, if the limit is about that."""
+    try:
+        row = _limit(element)
+    except FAILURES:
+        return None
+    counted = row.rateLimitType, row.interval, row.intervalNum
+    return row.limit if counted == ("REQUEST_WEIGHT", "MINUTE", 1) else None
 
 
 def _instrument(element: Raw, received_ns: int) -> Instrument | None:

@@ -13,6 +13,8 @@ MOST_CANDLES: Final = 1500
 MOST_TRADES: Final = 1000
 MOST_FUNDINGS: Final = 1000
 MOST_INSTRUMENTS: Final = 20_000
+MOST_WEIGHT: Final = 1_000_000
+"""Of a minute; more is no limit that anybody means."""
 
 
 class CandleRow(Struct, array_like=True, gc=False):
@@ -99,6 +101,21 @@ class SymbolRow(Struct, gc=False):
     marginAsset: Optional = None
     onboardDate: Time | None = None
     deliveryDate: Time | None = None
+
+
+class RateLimitRow(Struct, gc=False):
+    """{"rateLimitType":"REQUEST_WEIGHT","interval":"MINUTE","intervalNum":1,"limit":2400}"""
+
+    rateLimitType: Text
+    interval: Text
+    intervalNum: Id
+    limit: Annotated[int, Meta(ge=1, le=MOST_WEIGHT)]
+
+
+class RateLimits(Struct, gc=False):
+    """Of the same answer as `ExchangeInfo`."""
+
+    rateLimits: Annotated[list[Raw], Meta(max_length=64)] = []
 
 
 class ExchangeInfo(Struct, gc=False):

@@ -17,6 +17,8 @@ from wsadapter.errors import WsadapterError
 from wsadapter.events import MarketEvent, OpenInterest
 from wsadapter.exchanges.base import ConnectionPlan
 
+CONNECTION: Final = "repair"
+"""What events that came by REST name as theirs."""
 REPAIRED: Final = "repaired"
 PARTIAL: Final = "partial"
 UNREPAIRABLE: Final = "unrepairable"
@@ -120,7 +122,7 @@ class RestExchange(Protocol):
     """The REST side of one venue. One instance serves a host; it holds no state of requests."""
 
     weights: Limit
-    """What the host allows in all."""
+    """What the host allows in all, as long as it has not said itself (`parse_weights`)."""
     weight_header: str
     """Response header (lower case) that says how much of ``weights`` is used; empty: none."""
     pools: Mapping[str, Limit]
@@ -149,3 +151,7 @@ class RestExchange(Protocol):
 
     def parse_instruments(self, body: bytes, received_ns: int) -> list[Instrument]:
         """Entries that cannot be read are left out; `BadAnswer` when none can."""
+
+    def parse_weights(self, body: bytes) -> Limit | None:
+        """What the answer to `instruments` says that the host allows in all; None where it does not say. Never
+        raises."""

@@ -6,7 +6,7 @@ from chaos.nemesis import CHILDREN, Nemesis
 
 SUPERVISOR = "the supervisor"
 ROUNDS = 4
-"""The supervisor's share: once in so many rounds of its children. Its death takes all of them, and a start takes long."""
+"""The supervisor's share: once in so many rounds of its children, since its death takes all of them with it."""
 
 
 class Killer(Nemesis):

@@ -26,10 +26,11 @@ from wsadapter.exchanges import load
 from wsadapter.exchanges.base import Acked, Bad, ClosesSoon, ConnectionPlan, Exchange, Refused
 from wsadapter.handler import Hooks
 from wsadapter.log import Repeated
+from wsadapter.reading import Tally
 from wsadapter.retries import Retries
 from wsadapter.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, Successor, due_in
 from wsadapter.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
-from wsadapter.session import Lost, Rules, Session, Tally
+from wsadapter.session import Lost, Rules, Session
 from wsadapter.stale_watch import LOOK_SECONDS, StaleWatch
 from wsadapter.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.timers import Timers

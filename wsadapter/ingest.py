@@ -30,9 +30,9 @@ from wsadapter.handler import METHODS
 from wsadapter.lifecycle import Child, run_child
 from wsadapter.log import get_logger
 from wsadapter.publisher import publisher
+from wsadapter.reading import Tally
 from wsadapter.records import encode
 from wsadapter.ring import RingWriter
-from wsadapter.session import Tally
 from wsadapter.stats import StatsPage
 from wsadapter.stats_fields import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
 from wsadapter.streams import BY_EVENT, BY_STREAM
@@ -54,7 +54,8 @@ class RingPublisher:
         self._writer = writer
         self._write = writer.try_write
         self._banks = Banks(page, PUBLISHED, writer.tail)
-        self._publish_read = self._banks.publication(writer, doorbell_fd)
+        self.on_read_end = self._banks.publication(writer, doorbell_fd)
+        """Hand what this socket read brought to the reader, and its counts to the page: both or neither."""
         self._counts, slot = self._banks.cells, self._banks.index
         self.publish = publisher(writer, self._banks, self._unusual)
         """One event into the ring; it becomes visible, and counts, at `on_read_end`."""
@@ -72,8 +73,9 @@ class RingPublisher:
         self._too_large = slot("too_large_total")
         self._open_candles = slot("open_candles_total")
         self._last_receive = slot("last_receive_ns")
-        self._frames = slot("frames_total")
-        self._frames_before, self._tally = self._counts[self._frames], Tally()
+        frames = slot("frames_total")
+        self.tally = Tally(memoryview(self._counts)[frames : frames + 1])
+        """Counts frames like everything else of a read: the connection's, from the start on."""
         self.gap = ConnectionGap(page, plan.exchange, plan.connection, writer.epoch)
         self._dropped = Dropped(plan.exchange, plan.connection)
         self._pending: Gap | None = None
@@ -82,10 +84,6 @@ class RingPublisher:
         """Gaps of single streams that have no end yet, and their gap_id."""
         self.set_last_gap: Callable[[int], None] = lambda now_ns: None
         """Tell the exchange module the time of the connection's last gap; set by the role."""
-
-    def counts_frames_of(self, tally: Tally) -> None:
-        """The connection's count of frames; it begins at zero with each process, the page's counts on."""
-        self._tally = tally
 
     def _unusual(self, event: Event) -> None:
         """After a gap that the exchange module does not know of, or where there is no room for certain."""
@@ -122,11 +120,6 @@ class RingPublisher:
         if kind == "refused":
             return
         self._counts[self._errors.get(kind, self._errors["other"])] += 1
-
-    def on_read_end(self) -> None:
-        """Hand what this socket read brought to the reader, and its counts to the page: both or neither."""
-        self._counts[self._frames] = self._frames_before + self._tally.messages
-        self._publish_read()
 
     def _drop(self, event: Event) -> None:
         self._dropped.add(event)
@@ -230,7 +223,7 @@ async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -
     client = Client(ConnectionConfig.of_feed(feed), publisher, plan, attempts)
     (connection,) = client.connections
     publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
-    publisher.counts_frames_of(connection.tally)
+    connection.tally = publisher.tally
     gauges = Gauges(child.page, connection)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     failures: list[BaseException] = []

@@ -17,8 +17,9 @@ from wsadapter.exchanges import load
 from wsadapter.exchanges.base import Acked, ConnectionPlan, Exchange, Refused
 from wsadapter.handler import Hooks
 from wsadapter.overlap import Overlap
+from wsadapter.reading import Tally
 from wsadapter.retries import asked_to_wait
-from wsadapter.session import Lost, Rules, Session, Tally
+from wsadapter.session import Lost, Rules, Session
 from wsadapter.subscriptions import Subscriptions, SubscriptionState
 
 SPREAD: Final = 0.1

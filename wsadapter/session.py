@@ -3,7 +3,7 @@
 Sits between picows and an exchange module. Guarantees what picows leaves to its user: fragments are joined under one
 size cap, reserved bits and stray continuations end the session (1002), pings get their payload back, CLOSE is answered,
 silence is noticed, requests are paced, writing is bounded, and nothing is delivered behind the end. Messages are dated
-once per socket read, and the end of each read is announced.
+once per socket read, and the end of each read is announced: `wsadapter.reading` has the usual frame's way.
 
 Owned by `wsadapter.connection`, which decides what happens afterwards; all timers run on the loop's monotonic clock.
 """
@@ -11,8 +11,8 @@ Owned by `wsadapter.connection`, which decides what happens afterwards; all time
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from msgspec import Struct
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
@@ -20,16 +20,15 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 from wsadapter.exchanges.base import Bad, Exchange, Reply, printable
 from wsadapter.fragments import Fragments, Violation
 from wsadapter.keepalive import Action, Keepalive
+from wsadapter.reading import TEXT, Takers, Tally, reading
 from wsadapter.timers import Timers
 
-TEXT: Final = WSMsgType.TEXT
 CLOSE_SECONDS: Final = 2.0
 """How long the server has to answer our CLOSE; what it sent before is delivered meanwhile."""
 LINGER_SECONDS: Final = 0.05
 """Between our last CLOSE and the end of a broken session's socket."""
 CLOSE_CODES: Final = {"protocol": WSCloseCode.PROTOCOL_ERROR, "oversize": WSCloseCode.MESSAGE_TOO_BIG}
 
-_receive_clock = time.time_ns
 _monotonic = time.monotonic
 
 
@@ -53,16 +52,6 @@ class Rules(Struct, frozen=True):
     write_buffer_size: int
 
 
-class Tally:
-    """What came in over all sessions of a connection."""
-
-    __slots__ = ("bytes", "messages")
-
-    def __init__(self) -> None:
-        self.messages = 0
-        self.bytes = 0
-
-
 class Session(WSListener):
     """``dispatch``: item type -> who takes it, types without an entry are dropped. ``on_open`` is called when frames
     can flow, ``on_read_end`` after the last frame of each socket read."""
@@ -72,7 +61,7 @@ class Session(WSListener):
         exchange: Exchange,
         rules: Rules,
         tally: Tally,
-        dispatch: Mapping[type, Callable[[Any], object]],
+        dispatch: Takers,
         on_open: Callable[["Session"], object],
         on_read_end: Callable[[], object],
     ) -> None:
@@ -80,15 +69,11 @@ class Session(WSListener):
         self.lost: Lost | None = None
         """Set by whatever ends the session first; None while it lives or when TCP just ended."""
         self._exchange, self._rules, self._tally = exchange, rules, tally
-        self._receive = exchange.receive
+        self._reading = reading(exchange.receive, self._on_unusual, on_read_end, tally)
+        self.on_ws_frame = self._reading  # type: ignore[method-assign]  # called by picows for every frame
         self.redirect(dispatch)
-        self._on_open, self._read_end = on_open, on_read_end
+        self._on_open = on_open
         self._transport: WSTransport | None = None
-        self._received_ns = 0
-        """Time of the socket read that is being delivered, 0 between reads."""
-        self._last_read = _monotonic()
-        self._deaf = False
-        """Nothing is delivered any more."""
         self._fragments = Fragments(rules.max_message_size)
         self._keepalive = Keepalive(rules.ping_interval, rules.pong_timeout)
         self._requests: deque[bytes] = deque()
@@ -101,43 +86,13 @@ class Session(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=self._rules.write_buffer_size)
-        self._last_read = _monotonic()
+        self._reading.last_read = _monotonic()
         self._look_for_silence()
         self._on_open(self)
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        if self._deaf:
-            return
-        received_ns = self._received_ns
-        if not received_ns:
-            received_ns = self._received_ns = _receive_clock()
-            self._last_read = _monotonic()
-        try:
-            if (
-                frame.msg_type is TEXT
-                and frame.fin
-                and not self._fragments.unfinished
-                and not (frame.rsv1 or frame.rsv2 or frame.rsv3)
-            ):
-                tally, dispatch = self._tally, self._dispatch
-                tally.messages += 1
-                tally.bytes += frame.payload_size
-                for item in self._receive(frame.get_payload_as_memoryview(), received_ns):
-                    if (take := dispatch.get(type(item))) is not None:
-                        take(item)
-            else:
-                self._unusual(transport, frame)
-        except Violation as error:
-            self._end(error.reason, error.detail, CLOSE_CODES[error.reason])
-        except BaseException:  # of the handler: the session ends, and nothing comes behind the failure
-            self._deaf = True
-            raise
-        if frame.last_in_buffer:
-            self._finish_read()
-
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._finish_read()
-        self._deaf = True
+        self._reading.finish()
+        self._reading.deaf = True
         self._timers.clear_all()
 
     def pause_writing(self) -> None:
@@ -151,11 +106,11 @@ class Session(WSListener):
     @property
     def last_read(self) -> float:
         """Monotonic time of the last frame of any kind."""
-        return self._last_read
+        return float(self._reading.last_read)
 
-    def redirect(self, dispatch: Mapping[type, Callable[[Any], object]]) -> None:
+    def redirect(self, dispatch: Takers) -> None:
         """From now on these take the items."""
-        self._dispatch: dict[type, Callable[[Any], object]] = {**dispatch, Reply: self._reply}
+        self._reading.dispatch = {**dispatch, Reply: self._reply}
 
     def give_up(self, reason: str, detail: str) -> None:
         """The connection wants another session."""
@@ -186,13 +141,15 @@ class Session(WSListener):
 
     # Frames.
 
-    def _finish_read(self) -> None:
-        if self._received_ns:
-            self._received_ns = 0
-            self._read_end()
+    def _on_unusual(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Everything but a whole text message."""
+        try:
+            self._unusual(transport, frame)
+        except Violation as error:
+            self._end(error.reason, error.detail, CLOSE_CODES[error.reason])
+        self._reading.apart = self._fragments.unfinished
 
     def _unusual(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Everything but a whole text message."""
         kind, whole = frame.msg_type, None
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             raise Violation("protocol", "reserved bits are set")
@@ -209,20 +166,17 @@ class Session(WSListener):
             self._deliver(*whole)
 
     def _deliver(self, message: bytes, is_text: bool) -> None:
-        self._tally.messages += 1
-        self._tally.bytes += len(message)
-        items = self._receive(message, self._received_ns) if is_text else [Bad("binary", f"{len(message)} bytes")]
-        for item in items:
-            if (take := self._dispatch.get(type(item))) is not None:
-                take(item)
+        self._tally.count(len(message))
+        bad = [Bad("binary", f"{len(message)} bytes")]
+        self._reading.deliver(self._exchange.receive(message, self._reading.received_ns) if is_text else bad)
 
     def _server_closed(self, transport: WSTransport, frame: WSFrame) -> None:
-        self._deaf = True
+        self._reading.deaf = True
         if self.lost is None:
             reason = (frame.get_close_message() or b"").decode("utf-8", "replace")
             self.lost = Lost("closed", f"{frame.get_close_code().value} {printable(reason)}".rstrip())
             transport.send_close(WSCloseCode.OK)
-        self._finish_read()
+        self._reading.finish()
         transport.disconnect()
         self._timers.set("end", 1.0, self.abort)
 
@@ -231,14 +185,14 @@ class Session(WSListener):
     def _end(self, reason: str, detail: str, code: WSCloseCode) -> None:
         """Give the session up: nothing of it can be trusted, or nothing comes."""
         self.lost = self.lost or Lost(reason, detail)
-        if self._transport is not None and not self._deaf:
-            self._deaf = True
-            self._finish_read()
+        if self._transport is not None and not self._reading.deaf:
+            self._reading.deaf = True
+            self._reading.finish()
             self._transport.send_close(code)
             self._timers.set("end", LINGER_SECONDS, self.abort)
 
     def _look_for_silence(self) -> None:
-        action, again = self._keepalive.look(_monotonic(), self._last_read)
+        action, again = self._keepalive.look(_monotonic(), self.last_read)
         if action is Action.DEAD:
             self._end("idle", "no frame and no pong", WSCloseCode.GOING_AWAY)
             return

@@ -102,8 +102,10 @@ def test_whatever_is_done_to_it(site: Site, venue: VenueThread, broker: KafkaSer
     print(
         "gaps",
         " ".join(f"{cause}={count}" for cause, count in gaps),
-        "holes",
+        "holes, each explained by a gap row:",
         len(found["holes"]),
+        "numbers missing in them:",
+        sum(hole["missing"] or 0 for hole in found["holes"]),
         "restarts",
         restarts,
     )

@@ -30,6 +30,8 @@ from wsadapter.topics import ensure_topics
 SHOW_SECONDS: Final = 1.0
 HEALTH_SECONDS: Final = 5.0
 STALE_REPLAY_SECONDS: Final = 10.0
+PATIENCE: Final = 3
+"""Refusals of one batch in a row (read only, too many parts, no space) until the consumer is not `RUNNING` any more."""
 
 log = get_logger()
 
@@ -101,7 +103,8 @@ class Upkeep:
         self._ledger.show(lag, alarms)
         page["broker_up"] = int(group.broker_up)
         page["rebalances_total"] = group.rebalances
-        working = group.rebalances and page["broker_up"] and page["clickhouse_up"]
+        refused = any(t.trouble is Trouble.REFUSED and t.attempts >= PATIENCE for t in self._landing.tasks)
+        working = group.rebalances and page["broker_up"] and page["clickhouse_up"] and not refused
         self._child.set_state(ChildState.PAUSED if alarms else ChildState.RUNNING if working else ChildState.WAITING)
 
     def _check_ranges(self, ends: Mapping[Key, int], now: float) -> None:

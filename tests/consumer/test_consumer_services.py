@@ -264,11 +264,13 @@ def test_too_many_parts_is_waited_for(rig: Rig) -> None:
     before = rig.page["insert_retries_total"]
     rig.send("trade", [message(trade(n), 1, n) for n in range(100, 200)])
     eventually(lambda: rig.page["insert_retries_total"] >= before + 2, 60, "refused and tried again")
+    eventually(lambda: rig.page["state"] == ChildState.WAITING, 60, "and it does not say that all is well")
     assert rig.count("trade") == 100
     assert rig.committed("trade")[0][0] <= 100, "what is not in is not committed"
     rig.command("ALTER TABLE {db}.trade RESET SETTING parts_to_delay_insert, parts_to_throw_insert")
 
     rig.wait_rows("trade", 200, 60)
+    eventually(lambda: rig.page["state"] == ChildState.RUNNING, 30)
     assert rig.process.stop() == 0
     assert rig.count("trade") == rig.count("trade", final=True) == 200
 

@@ -7,7 +7,7 @@ import pytest
 from exchanges.binance_oracle import RECEIVED, exchange
 
 from wsadapter.events import BookTicker, Depth, FundingRate, Kline, Liquidation, MarkPrice, Ticker, Trade, UpdateType
-from wsadapter.exchanges.base import MAX_DETAIL, Bad, Item
+from wsadapter.exchanges.base import MAX_SAMPLE, Bad, Item
 
 AGG: dict[str, Any] = {
     "e": "aggTrade", "E": 1, "s": "BTCUSDT", "a": 1, "p": "0.1", "q": "1", "f": 1, "l": 2, "T": 1, "m": True,
@@ -63,7 +63,7 @@ def kind(items: list[Item]) -> str:
     assert isinstance(item, Bad), item
     assert item.detail.isprintable()
     assert item.detail.isascii()
-    assert len(item.detail) <= MAX_DETAIL
+    assert len(item.detail) <= MAX_SAMPLE
     return item.kind
 
 
@@ -136,6 +136,16 @@ def test_signs_are_the_only_liberty(text: str, frame: Any) -> None:
 )
 def test_kinds(frame: dict[str, Any], expected: str) -> None:
     assert kind(receive(frame)) == expected
+
+
+def test_of_an_unknown_type_a_sample_is_kept() -> None:
+    frame = {**AGG, "e": "newThing", "note": "\x1b[31m\n" + "x" * 1000}
+    (item,) = receive(frame)
+    assert isinstance(item, Bad)
+    assert item.kind == "unknown_event"
+    assert '"e": "newThing"' in item.detail
+    assert len(item.detail) <= MAX_SAMPLE
+    assert item.detail.isprintable()
 
 
 DEEP = 100_000

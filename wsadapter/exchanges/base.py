@@ -19,6 +19,8 @@ from wsadapter.events import Gap, MarketEvent, StreamType
 
 MAX_DETAIL: Final = 64
 """Longest text of a venue that travels on in a `Bad` or `Refused`: it ends in logs and labels."""
+MAX_SAMPLE: Final = 256
+"""The same of an event of a type that nobody knows: it is what there is to go by."""
 
 
 class FeedSettings(Protocol):
@@ -181,6 +183,11 @@ class Exchange(Protocol):
 
     def ping(self) -> bytes | None:
         """The venue's application level ping, or None where WebSocket pings do."""
+
+
+def sample(octets: bytes) -> str:
+    """The begin of a message or element, as it came."""
+    return printable(octets[:MAX_SAMPLE].decode("utf-8", "replace"), MAX_SAMPLE)
 
 
 def printable(text: str, limit: int = MAX_DETAIL) -> str:

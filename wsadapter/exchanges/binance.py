@@ -30,6 +30,7 @@ from wsadapter.exchanges.base import (
     Refused,
     Reply,
     printable,
+    sample,
 )
 from wsadapter.exchanges.binance_events import DECODERS, WORDS, routes
 from wsadapter.exchanges.binance_wire import COIN_M, KNOWN, SHUTDOWN, UNWANTED, Wire
@@ -242,7 +243,7 @@ class BinanceFutures:
             return self._elements(payload, "", receive_time_ns)
         if bytes(frame.result) or bytes(frame.error) or bytes(frame.code):
             return self._replied(frame)
-        return [Bad("unknown_event", "")]
+        return [Bad("unknown_event", sample(bytes(payload)))]
 
     def _elements(self, data: bytes | memoryview | Raw, stream: str, receive_time_ns: int) -> list[Item]:
         octets = bytes(data).lstrip()
@@ -279,7 +280,7 @@ class BinanceFutures:
         if kind == SHUTDOWN:
             return [ClosesSoon(kind)]
         if kind not in KNOWN:
-            return [Bad("unknown_event", printable(kind))]
+            return [Bad("unknown_event", sample(bytes(element)))]
         symbol = text(loose.s) or _symbol_inside(loose.o)
         if symbol and (symbol not in self._symbols or number(loose.st) == COIN_M):
             return [Bad("foreign_symbol", printable(symbol))]

@@ -10,8 +10,8 @@ run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 test: setup ## every test, the real broker and engine included
 	$(BIN)/pytest -n 2 --dist loadfile
 
-chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds), SEED=1 to repeat one
-	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_SEED=$(or $(SEED),0) $(BIN)/pytest -q -s tests/chaos
+chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one
+	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_KILLS=$(or $(KILLS),0) WSADAPTER_SEED=$(or $(SEED),0) $(BIN)/pytest -q -s tests/chaos
 
 setup: .venv/.installed
 

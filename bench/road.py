@@ -14,7 +14,7 @@ from bench.accounts import Stopwatch, by_role
 from bench.processes import BenchFailed, Program, Venue, wait_until
 from bench.product import Product
 from bench.services import Services
-from bench.yardsticks import TOPICS, Yardsticks
+from bench.yardsticks import CLIENTS, Yardsticks
 from wsadapter.config import Kafka
 
 CONNECTIONS: Final = 2
@@ -109,7 +109,7 @@ def latency_reader(directory: Path, bootstrap: str, topic: str, layout: str, cou
 def yardstick(yardsticks: Yardsticks, services: Services, directory: Path, name: str, count: int, *, rate: float = 0.0,
               linger: float = 5, latency: bool = False) -> dict[str, Any]:  # fmt: skip
     """The same with one of the peers' clients: linger, acks and idempotence of ours, topics made beforehand."""
-    services.plain_topics(TOPICS)
+    services.plain_topics(CLIENTS[name].topics)
     settings = {"linger.ms": linger, "acks": "all", "enable.idempotence": True}
 
     def run() -> dict[str, Any]:

@@ -17,26 +17,31 @@ from bench.processes import BenchFailed, Program, Venue, cores, pinned
 
 
 class Client(Struct, frozen=True):
-    """One row of the peers' table. ``packages``: what it imports; ``kafka``: the topics that it produces to."""
+    """One row of the peers' table. ``packages``: what it imports; ``topics``: what it produces to."""
 
     script: str
     variant: str
     environment: str
     packages: tuple[str, ...]
-    topics: bool = False
+    topics: tuple[str, ...] = ()
 
 
+_TOPICS: Final = tuple(f"bench-{kind}" for kind in frames.CHANNELS)
+_OF_CRYPTOFEED: Final = tuple(
+    f"{kind}-BINANCE_FUTURES-{symbol.removesuffix('USDT')}-USDT-PERP"
+    for kind in ("trades", "ticker", "funding", "candles", "book")
+    for symbol in frames.SYMBOLS
+)
 BASE: Final = ("picows", "msgspec", "uvloop")
 CLIENTS: Final = {
     "picows-count": Client("bound.py", "count", "base", BASE),
     "picows-msgspec": Client("bound.py", "msgspec", "base", BASE),
     "picows-proto": Client("bound.py", "proto", "base", BASE),
-    "picows-proto-kafka": Client("bound.py", "proto", "base", BASE, topics=True),
+    "picows-proto-kafka": Client("bound.py", "proto", "base", BASE, _TOPICS),
     "websockets-json": Client("naive.py", "", "base", ("websockets",)),
-    "websockets-json-kafka": Client("naive.py", "", "base", ("websockets",), topics=True),
-    "cryptofeed-kafka": Client("cryptofeed_client.py", "", "cryptofeed", ("cryptofeed", "aiokafka"), topics=True),
+    "websockets-json-kafka": Client("naive.py", "", "base", ("websockets",), _TOPICS),
+    "cryptofeed-kafka": Client("cryptofeed_client.py", "", "cryptofeed", ("cryptofeed", "aiokafka"), _OF_CRYPTOFEED),
 }
-TOPICS: Final = tuple(f"bench-{kind}" for kind in frames.CHANNELS)
 
 
 class Yardsticks:

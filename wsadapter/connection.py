@@ -1,10 +1,10 @@
 """One connection plan kept alive: dial, subscribe, read, and again after every end, until stopped.
 
-Owns the exchange instance, its session, the state of each subscription and all counters of the connection; while a
+Owns the exchange instance, its session, the state of each subscription and the counters of the connection; while a
 socket is exchanged for the next one (`wsadapter.rotation`) also that one. Guarantees: after every reconnect the desired
 state is asked for anew; waits grow exponentially with full jitter, and start small again only after a connection that
 stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is not answered ends the
-session, one that is refused does not.
+session, one that is refused does not, and one that falls silent costs the others nothing.
 """
 
 import asyncio
@@ -13,14 +13,12 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import get_args
 
-from picows import WSCloseCode, WSProtocolError, WSTransport
-
-from wsadapter.attempts import BUSY_SECONDS, Attempts
+from wsadapter.attempts import Attempts
 from wsadapter.backoff import Backoff
 from wsadapter.connection_config import ConnectionConfig
-from wsadapter.dial import DialFailed, Endpoint, dial
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.exchanges import load
 from wsadapter.exchanges.base import Acked, Bad, ClosesSoon, ConnectionPlan, Exchange, Refused
@@ -28,10 +26,11 @@ from wsadapter.handler import Hooks
 from wsadapter.log import Repeated
 from wsadapter.reading import Tally
 from wsadapter.retries import Retries
-from wsadapter.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, Successor, due_in
+from wsadapter.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, Reason, Successor, due_in
 from wsadapter.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
 from wsadapter.session import Lost, Rules, Session
-from wsadapter.stale_watch import LOOK_SECONDS, StaleWatch
+from wsadapter.sockets import Sockets
+from wsadapter.stale_watch import LOOK_SECONDS, StaleWatch, some
 from wsadapter.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.timers import Timers
 
@@ -43,9 +42,8 @@ class GivenUp(ServiceUnavailable):
 
 
 class Connection:
-    """``attempts`` grants every dial. ``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason),
-    ``copies`` (events that two sockets brought, by stream word), ``dials`` and ``delayed`` (those that had to wait for
-    the venue's limit) only grow."""
+    """``attempts`` grants every dial. ``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason)
+    and ``copies`` (events that two sockets brought, by stream word) only grow."""
 
     def __init__(
         self,
@@ -62,15 +60,15 @@ class Connection:
         self.decode_errors: Counter[str] = Counter()
         self.reconnects: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
-        self.refused = self.dials = self.delayed = 0
+        self.refused = 0
         self.connected_ns = 0
         """Since when the socket is up, 0 = it is not."""
         self.subscribed = asyncio.Event()
         """Set while every subscription of the socket has its answer."""
-        self._config, self._hooks, self._tls, self._dice = config, hooks, tls, dice
-        self._attempts = attempts
+        self._config, self._hooks, self._dice = config, hooks, dice
         self._retries = Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)
         self._stop = asyncio.Event()
+        self.sockets = Sockets(plan, config, tls, attempts, self._stop)
         self._session: Session | None = None
         self._asked = Subscriptions(self.exchange.last_receive_ns)
         self._successor: Successor | None = None
@@ -81,7 +79,7 @@ class Connection:
 
     @property
     def losses(self) -> int:
-        """Connections lost and attempts failed; a rotation is neither."""
+        """Connections lost, or renewed for streams that died, and attempts failed; a rotation is none of them."""
         return self.reconnects.total() - self.reconnects["rotation"]
 
     @property
@@ -130,7 +128,7 @@ class Connection:
                     lambda session: self._on_open(session, timers),
                     self._hooks.on_read_end,
                 )
-                lost = await self._dial_and_read(self._session)
+                lost = await self.sockets.live(self._session)
             else:
                 started = successor.began
                 self._go_on_with(successor, timers)
@@ -148,7 +146,7 @@ class Connection:
 
     async def _end(self, lost: Lost) -> None:
         """A socket has ended: is there another one to go on with, and is anything missing between them?"""
-        next_one, planned = self._successor, lost.reason == "rotation"
+        next_one, planned = self._successor, lost.reason in get_args(Reason)
         if next_one is not None and not (next_one.subscribed and (planned or not self._stop.is_set())):
             self._successor = None
             await self._drop(next_one)
@@ -159,55 +157,6 @@ class Connection:
                 self._watch.end()
             reason = "stopped" if planned and self._stop.is_set() else lost.reason
             self._hooks.on_disconnected(reason, time.time_ns())
-
-    async def _dial_and_read(self, session: Session) -> Lost:
-        try:
-            transport = await self._dial(session)
-        except DialFailed as error:
-            return Lost(error.reason, error.detail, error.retry_after)
-        if transport is None:
-            return Lost("stopped")
-        if self._stop.is_set():
-            session.close()
-        try:
-            await transport.wait_disconnected()
-        except WSProtocolError as error:
-            return self._broken(error)
-        return session.lost or Lost("reset", "the TCP connection ended without a CLOSE")
-
-    async def _dial(self, session: Session) -> WSTransport | None:
-        """None when told to stop meanwhile."""
-        config = self._config
-        endpoint = Endpoint(self.plan.url, config.connect_timeout, config.max_message_size, config.read_buffer_size)
-        dialing = asyncio.ensure_future(self._dial_when_granted(endpoint, session))
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait((dialing, stopping), return_when=asyncio.FIRST_COMPLETED)
-            return dialing.result() if dialing.done() else None
-        finally:
-            stopping.cancel()
-            if not dialing.done():
-                dialing.cancel()
-                await asyncio.wait((dialing,))
-
-    async def _dial_when_granted(self, endpoint: Endpoint, session: Session) -> WSTransport:
-        waits = False
-        while wait := self._attempts.take():
-            if wait > BUSY_SECONDS and not waits:
-                waits = True
-                self.delayed += 1
-                logger.warning(
-                    "%s: the venue's limit of attempts is reached, %.1f s to wait", self.plan.connection, wait
-                )
-            await asyncio.sleep(wait)
-        self.dials += 1
-        return await dial(endpoint, session, self._tls)
-
-    def _broken(self, error: WSProtocolError) -> Lost:
-        """What picows itself found wrong with a frame."""
-        if error.code == WSCloseCode.MESSAGE_TOO_BIG:
-            return Lost("oversize", str(error))
-        return Lost("protocol", str(error))
 
     async def _pause(self, lost: Lost) -> None:
         if lost.reason == "oversize":
@@ -248,31 +197,43 @@ class Connection:
 
     # Rotation.
 
-    def _rotate(self, timers: Timers, why: str) -> None:
-        """Begin to make the next socket; this one delivers on."""
-        if self._successor is not None or self._stop.is_set() or self._session is None:
+    def _rotate(self, timers: Timers, why: str, dead: Collection[str] = (), trial: bool = False) -> None:
+        """Begin to make the next socket, as planned or for ``dead`` streams; this one delivers on."""
+        if self._stop.is_set() or self._session is None:
+            return
+        if self._successor is not None:
+            if not dead:
+                self._successor.plan()
             return
         logger.info("%s: rotation begins (%s)", self.plan.connection, why)
-        next_one = Successor(self.plan, self.exchange, self._hooks, self._rules(), self.tally, self.copies)
+        hooks, rules = self._hooks, self._rules()
+        next_one = Successor(self.plan, self.exchange, hooks, rules, self.tally, self.copies, dead, trial)
         self._successor = next_one
         self._session.redirect(self._dispatch(dict.fromkeys(self._hooks.events, next_one.overlap.first), timers))
-        next_one.ended = asyncio.ensure_future(self._dial_and_read(next_one.session))
+        next_one.ended = asyncio.ensure_future(self.sockets.live(next_one.session))
         timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
 
     def _look_at(self, next_one: Successor, timers: Timers) -> None:
         if self._session is None or self._successor is not next_one:
             return
         if next_one.ready():
-            self._session.close("rotation")
+            self._session.close(next_one.reason)
         elif why := next_one.useless():
-            logger.warning("%s: rotation put off (%s)", self.plan.connection, why)
-            next_one.drop()
-            self._successor = None
-            self._session.redirect(self._dispatch(self._hooks.events, timers))
-            again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
-            timers.set("rotate", max(again, next_one.asked_to_wait), self._due(timers))
+            self._put_off(next_one, why, timers)
         else:
             timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
+
+    def _put_off(self, next_one: Successor, why: str, timers: Timers) -> None:
+        """What is planned is tried again soon; for dead streams the watch says when."""
+        logger.warning("%s: rotation put off (%s)", self.plan.connection, why)
+        next_one.drop()
+        self._successor = None
+        if self._session is not None:
+            self._session.redirect(self._dispatch(self._hooks.events, timers))
+        self._watch.put_off()
+        if next_one.reason == "rotation":
+            again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
+            timers.set("rotate", max(again, next_one.asked_to_wait), self._due(timers))
 
     def _go_on_with(self, next_one: Successor, timers: Timers) -> None:
         """The old socket has ended: what it did not bring is delivered, then what comes."""
@@ -282,7 +243,8 @@ class Connection:
         before, self.exchange = self.exchange, next_one.exchange
         if not seamless:
             self._hooks.on_connected(next_one.connected_ns)
-        self._watch.succeed(self.exchange, before, time.time_ns())
+        self.exchange.succeed(before)
+        self._watch.succeed(self.exchange, seamless)
         next_one.overlap.hand_over()
         self._hooks.on_read_end()
         self._session.redirect(self._dispatch(next_one.events, timers))
@@ -327,15 +289,17 @@ class Connection:
     def _look(self, session: Session, timers: Timers) -> None:
         """Does every stream speak that ought to?"""
         try:
-            names = self._watch.look(session, self.connected_ns, self._asked.expected())
+            verdict = self._watch.look(session.last_read, self.connected_ns, self._asked.expected())
         except BaseException as error:  # of the handler: as in a read, the session ends and `run` raises
             self._look_failed = error
             session.abort()
             return
         if session.lost is None:
-            self._asked.unanswered.update(names)
-            for payload in self.exchange.resubscribe(names):
+            self._asked.unanswered.update(verdict.resubscribe)
+            for payload in self.exchange.resubscribe(tuple(verdict.resubscribe)):
                 session.request(payload)
+            if verdict.renew:
+                self._rotate(timers, f"silent: {some(verdict.renew)}", verdict.renew, verdict.trial)
             timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
 
     def _on_acked(self, item: Acked) -> None:

@@ -47,8 +47,8 @@ class Gauges:
             "bytes_total": connection.tally.bytes,
             "error_count": connection.error_count,
             "reconnect_count": connection.losses,
-            "connection_attempts_total": connection.dials,
-            "connection_attempts_delayed_total": connection.delayed,
+            "connection_attempts_total": connection.sockets.dials,
+            "connection_attempts_delayed_total": connection.sockets.delayed,
         }
         self._same = self._same + 1 if now == self._shown else 0
         self._shown = now

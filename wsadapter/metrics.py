@@ -75,7 +75,7 @@ HELP: Final[Mapping[str, str]] = {
     "queries_total": "Requests that the embedded service answered.",
     "rebalances_total": "Changes of the partitions that this consumer has.",
     "reconnect_count": "Connections made after the first one.",
-    "reconnects_total": "Connections lost or not made.",
+    "reconnects_total": "Connections lost, not made, or exchanged for the next one (rotation, stale).",
     "records_total": "Records written to the ring.",
     "redelivered_total": "Messages that were in Kafka before and were dropped.",
     "rejected_rows_total": "Rows that went to the table rejected.",

@@ -3,43 +3,56 @@
 The first socket is delivered as it comes. Of the second one copies are dropped, and what the first has not brought yet
 is held; when the first has ended, what is still held is delivered, then the second as it comes, less the copies of what
 the first had brought. So every event is delivered once, in the order of its line, and no line has a hole where the two
-overlap. Where a numbered line does not continue, the hole is said by a `Gap` in its place.
+overlap. Where a numbered line does not continue, or a silence ends, a `Gap` says it in its place.
 
 Pure: told events, it delivers them. Bounded: more than `MOST_HELD` events held means that the first socket lags too
-far behind: then `overflowed`, and the second is of no use.
+far behind, or that many lines are mute on it: then `overflowed`, and the first socket must end, or the second.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from wsadapter.events import Event, Gap
+from wsadapter.events import Event, Gap, StreamType
 from wsadapter.places import Key, Place, place
 
 MOST_HELD: Final = 20_000
 
 Deliver = Mapping[type[Event], Callable[[Event], object]]
-Skipped = Callable[[Any, int, int], Gap]
-"""(event, number of the last one before it, when that was received) -> the gap between them."""
-
-
+Subject = tuple[StreamType, str, str]
+"""Stream type, symbol and interval: what an event is of."""
+Joined = Callable[[Any, tuple[int, int] | None], Gap | None]
+"""`Exchange.joined`."""
 Reached = Callable[[Any], tuple[int, int] | None]
 """event -> number and receive time of the last one of its line that the first socket brought before."""
 
 
-class Overlap:
-    """``deliver``: event type -> who takes it. ``skipped`` makes the gap before an event that does not continue.
-    ``copies``: stream word -> events that came twice; only grows."""
+def subject(event: Event) -> Subject:
+    return event.stream_type, event.symbol, getattr(event, "interval", "")
 
-    def __init__(self, deliver: Deliver, reached: Reached, skipped: Skipped, copies: Counter[str]) -> None:
-        self._deliver, self._reached, self._skipped, self._copies = deliver, reached, skipped, copies
+
+class Overlap:
+    """``deliver``: event type -> who takes it. ``joined`` makes the gap before the first event behind the hand-over.
+    ``copies``: stream word -> events that came twice; only grows. ``mute``: the first socket is not expected to bring
+    any of these."""
+
+    def __init__(
+        self,
+        deliver: Deliver,
+        reached: Reached,
+        joined: Joined,
+        copies: Counter[str],
+        mute: Collection[Subject] = (),
+    ) -> None:
+        self._deliver, self._reached, self._joined, self._copies = deliver, reached, joined, copies
+        self._mute = mute
         self._marks: dict[Key, int] = {}
         """Line -> number of the last event delivered."""
         self._at_ns: dict[Key, int] = {}
         """When that was received."""
         self._held: deque[tuple[Place, Event]] = deque()
         self._met: dict[Key, bool] = {}
-        """Line of the second socket -> whether the first has brought one of its events, too."""
+        """Line of the second socket -> whether the first has brought one of its events, too, or is not to."""
         self._to_check: set[Key] = set()
         """Lines whose next event must continue what the first socket brought."""
         self._first_ended = False
@@ -67,7 +80,7 @@ class Overlap:
         elif self._first_ended:
             self._pass(found, event)
         else:
-            self._met.setdefault(found.key, False)
+            self._met.setdefault(found.key, bool(self._mute) and subject(event) in self._mute)
             self._held.append((found, event))
             self._trim()
 
@@ -81,12 +94,16 @@ class Overlap:
         """The first socket has ended: deliver what only the second has brought."""
         self._first_ended, self._to_check = True, set(self._met)
         held, self._held = self._held, deque()
+        marked: dict[Key, int] = {}
+        """They were decoded before the gaps that end here were known."""
         for found, event in held:
             if self._is_copy(found):
                 self._copies[event.stream_type.value] += 1
             else:
                 self._to_check.add(found.key)
+                event.last_gap_ns = max(event.last_gap_ns or 0, marked.get(found.key, 0)) or None
                 self._pass(found, event)
+                marked[found.key] = event.last_gap_ns or 0
 
     def abandon(self) -> None:
         """The second socket goes; the first one brings what is held."""
@@ -104,8 +121,9 @@ class Overlap:
         before = self._marks.get(found.key)
         if found.key in self._to_check:
             self._to_check.remove(found.key)
-            if before is not None and found.previous not in (None, before):
-                gap = self._skipped(event, before, self._at_ns[found.key])
+            is_next = before is None or found.previous in (None, before)
+            hole = None if before is None or is_next else (before, self._at_ns[found.key])
+            if (gap := self._joined(event, hole)) is not None:
                 event.last_gap_ns = gap.receive_time_ns
                 self._take(gap)
         self._marks[found.key], self._at_ns[found.key] = found.number, event.receive_time_ns
@@ -119,7 +137,7 @@ class Overlap:
         """Let go of what the first socket has brought meanwhile."""
         while self._held and self._is_copy(self._held[0][0]):
             self._copies[self._held.popleft()[1].stream_type.value] += 1
-        if len(self._held) > MOST_HELD:
+        if len(self._held) > MOST_HELD and not self.overflowed:
             self._compact()
             self.overflowed = len(self._held) > MOST_HELD
 

@@ -21,8 +21,8 @@ Owns the read side of its rings, its spool and its stats page.
 
 import threading
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from itertools import groupby
 from operator import itemgetter
@@ -177,13 +177,12 @@ class Serializer:
         self._child, self._outbox, self._readers, self._spools = child, outbox, readers, spools
         self._page, self._cells = page, page.cells
         self._topics = {spec.kind: topic_name(kafka, spec.name) for spec in SPECS}
-        self._produced = {spec.kind: page.index(f'produced_total{{topic="{spec.name}"}}') for spec in SPECS}
         self._delivered = {spec.kind: page.index(f'delivered_total{{topic="{spec.name}"}}') for spec in SPECS}
         self._outstanding = page.index("outstanding")
         self._delivery = Histogram(page, "delivery_seconds")
         self._queued: dict[int, int] = {}
         """Kind -> messages in the client's queue."""
-        self._polled: Counter[int] = Counter()
+        self._polled: defaultdict[int, int] = defaultdict(int)
         """Kind -> records that are done with when what is queued is settled, dead letters included."""
         self._journal = Journal(page)
         self._replaying = page.index("replayed_spool"), page.index("replayed_to")
@@ -198,6 +197,12 @@ class Serializer:
         self._linger = min(LONGEST_LINGER, float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000)
         self._batches: Batches = {kind: [] for kind in BY_KIND}
         self._plain = {kind: batch for kind, batch in self._batches.items() if kind != GAP}
+        self._lines = [
+            (s.kind, self._batches[s.kind], self._topics[s.kind], page.index(f'produced_total{{topic="{s.name}"}}'))
+            for s in SPECS
+        ]
+        """What `_produce` needs of each kind."""
+        self._twins = [reader for reader in readers if isinstance(reader, TwinReader)]
         self._topics_made = _make_topics(child)
         self._complete()
         self.spooling = Spooling(spools, readers, self)
@@ -220,11 +225,10 @@ class Serializer:
                 self._build(reader.epoch, records)
                 if len(records) == BATCH_RECORDS:
                     linger = 0.0
+        moved = [reader for reader in self._readers if reader.position != reader.head]
         if not self._produce() and not len(self._outbox.producer):
-            # nothing, or only dead letters of long ago and copies
-            passed = any(reader.position != reader.head for reader in self._readers)
-            self._pass_rings()
-            return passed
+            self._pass_rings(moved)  # dead letters of long ago, and copies
+            return bool(moved)
         if (left := self._queued_at + linger - time.monotonic()) > 0:
             self._child.wait([], left)
         while not self.settled(DELIVERY_WAIT):
@@ -237,17 +241,19 @@ class Serializer:
             if child.stopping and time.monotonic() > child.deadline - 1.0:
                 self._outbox.abandon()
                 return False
-        self._pass_rings()
+        self._pass_rings(moved)
         return True
 
-    def _pass_rings(self) -> None:
+    def _pass_rings(self, readers: Iterable[Reader]) -> None:
         """All that was polled is delivered or disposed of: count it and move the heads, as one."""
-        copies = sum((r.take_copies() for r in self._readers if isinstance(r, TwinReader)), Counter[int]())
+        copies: Counter[int] = Counter()
+        for twin in self._twins:
+            copies += twin.take_copies()
         if self._polled or copies:
-            for reader in self._readers:
+            for reader in readers:
                 reader.intend()
             self._journal.begin(self._account() | copies, {self._replaying[0]: 0})
-        for reader in self._readers:
+        for reader in readers:
             reader.commit(reader.position)
         self._journal.end()
 
@@ -355,12 +361,13 @@ class Serializer:
     def _produce(self) -> int:
         """Queue what was built; how many messages."""
         self._begun_at = time.monotonic_ns()
-        for kind, batch in self._batches.items():
+        for kind, batch, topic, produced in self._lines:
             if batch:
-                self._outbox.send(self._topics[kind], batch)
-                self._cells[self._produced[kind]] += len(batch)
-                self._queued[kind] = len(batch)
-                self._polled[kind] += len(batch)
+                self._outbox.send(topic, batch)
+                count = len(batch)
+                self._cells[produced] += count
+                self._queued[kind] = count
+                self._polled[kind] += count
                 batch.clear()
         self._queued_at = time.monotonic()
         count = sum(self._queued.values())

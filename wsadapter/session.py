@@ -33,8 +33,8 @@ _monotonic = time.monotonic
 
 
 class Lost(Struct, frozen=True):
-    """Why a session ended: closed reset idle protocol ack stale oversize rotation stopped (or a reason of
-    `DialFailed`)."""
+    """Why a session ended: closed reset idle protocol ack oversize stopped (or a reason of `DialFailed`), rotation or
+    stale where another one was ready."""
 
     reason: str
     detail: str = ""
@@ -111,10 +111,6 @@ class Session(WSListener):
     def redirect(self, dispatch: Takers) -> None:
         """From now on these take the items."""
         self._reading.dispatch = {**dispatch, Reply: self._reply}
-
-    def give_up(self, reason: str, detail: str) -> None:
-        """The connection wants another session."""
-        self._end(reason, detail, WSCloseCode.GOING_AWAY)
 
     def request(self, payload: bytes) -> None:
         """Send a request, paced; `settled` must follow within the ack timeout of the last one."""

@@ -1,4 +1,5 @@
-"""Acts on stale streams: looks at a connection's streams at a fixed pace and does what `wsadapter.staleness` says.
+"""Says which streams of a connection are stale: looks at them and tells the handler and the log what
+`wsadapter.staleness` judges; what is then to be asked of the venue the connection asks.
 
 Owned by a `Connection`, one for all its sessions; runs on the loop. A stream that falls silent becomes an open `Gap`
 for the handler; its end comes from the exchange module, in order, before the first event after.
@@ -12,8 +13,7 @@ from typing import Final
 from wsadapter.events import Gap
 from wsadapter.exchanges.base import Exchange
 from wsadapter.handler import Hooks
-from wsadapter.session import Session
-from wsadapter.staleness import Staleness
+from wsadapter.staleness import Staleness, Verdict
 
 LOOK_SECONDS: Final = 1.0
 NAMED: Final = 5
@@ -36,25 +36,26 @@ class StaleWatch:
         """A socket is up."""
         self._policy.opened(time.monotonic(), self._exchange.last_receive_ns)
 
-    def succeed(self, exchange: Exchange, before: Exchange, now_ns: int) -> None:
-        """Another socket goes on without a pause, with an exchange of its own."""
-        self._say(exchange.succeed(before, now_ns))
+    def succeed(self, exchange: Exchange, seamless: bool) -> None:
+        """Another socket goes on, with an exchange of its own; ``seamless``: without a pause."""
         self._exchange = exchange
-        self.opened()
+        self._policy.opened(time.monotonic(), exchange.last_receive_ns, seamless)
 
-    def look(self, session: Session, connected_ns: int, asked: Collection[str]) -> tuple[str, ...]:
-        """Judge and act; the streams that are now to be asked for anew. Raises what the handler raises."""
-        verdict = self._policy.look(time.monotonic(), session.last_read, self._exchange.last_receive_ns, asked)
+    def put_off(self) -> None:
+        """The socket could not be renewed for now."""
+        self._policy.put_off()
+
+    def look(self, last_read: float, connected_ns: int, asked: Collection[str]) -> Verdict:
+        """Raises what the handler raises."""
+        verdict = self._policy.look(time.monotonic(), last_read, self._exchange.last_receive_ns, asked)
         if verdict.stale:
-            logger.warning("%s: silent, asking again: %s", self._name, _some(verdict.stale))
+            logger.warning("%s: silent, asking again: %s", self._name, some(verdict.stale))
             now_ns = time.time_ns()
             begun = [self._exchange.silent(stream, connected_ns, now_ns) for stream in verdict.stale]
             self._say([gap for gap in begun if gap is not None])
         if verdict.alarm:
-            logger.error("%s: still silent, whatever was tried: %s", self._name, _some(verdict.alarm))
-        if verdict.reconnect:
-            session.give_up("stale", f"silent: {_some(verdict.reconnect)}")
-        return tuple(verdict.resubscribe)
+            logger.error("%s: still silent, whatever was tried: %s", self._name, some(verdict.alarm))
+        return verdict
 
     def end(self) -> None:
         """No session follows: the gaps that last end with it."""
@@ -67,6 +68,7 @@ class StaleWatch:
             self._hooks.on_read_end()
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
+    """For a log line."""
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return " ".join(names[:NAMED]) + more

@@ -1,6 +1,7 @@
 """Two sockets, every interleaving: what comes out is every event once, in the order of its line."""
 
 from collections import Counter
+from collections.abc import Collection
 from itertools import pairwise
 
 import msgspec
@@ -8,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import NS, full, trade
 
-from wsadapter.events import Depth, Event, Gap, Trade, UpdateType
+from wsadapter.events import Depth, Event, Gap, StreamType, Trade, UpdateType
 from wsadapter.exchanges import load
-from wsadapter.exchanges.base import ConnectionPlan
-from wsadapter.overlap import Overlap
+from wsadapter.exchanges.base import ConnectionPlan, Subscription
+from wsadapter.overlap import Overlap, Subject
 from wsadapter.places import place
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+TRADES_OF_BTC = (Subscription("btcusdt@trade", StreamType.TRADE, "BTCUSDT"),)
 KINDS = ("trade", "diff", "book")
 
 
@@ -31,13 +33,14 @@ def event(kind: str, symbol: str, number: int) -> Event:
 
 
 class Bench:
-    def __init__(self) -> None:
+    def __init__(self, mute: Collection[Subject] = ()) -> None:
         self.out: list[Event] = []
         self.copies: Counter[str] = Counter()
-        plan = ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", (), SYMBOLS)
-        exchange = load("binance")(plan)
+        plan = ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", TRADES_OF_BTC, SYMBOLS)
+        self.exchange = load("binance")(plan)
         kinds = {type(event(kind, "BTCUSDT", 1)) for kind in KINDS} | {Gap}
-        self.overlap = Overlap(dict.fromkeys(kinds, self.out.append), lambda _: None, exchange.skipped, self.copies)
+        deliver = dict.fromkeys(kinds, self.out.append)
+        self.overlap = Overlap(deliver, lambda _: None, self.exchange.joined, self.copies, mute)
 
     @property
     def gaps(self) -> list[Gap]:
@@ -121,3 +124,51 @@ def test_what_is_held_is_bounded() -> None:
     bench.overlap.abandon()
     assert bench.copies["trade"] == 20_001
     assert bench.out == []
+
+
+def quick_trade(number: int, received: int) -> Event:
+    return msgspec.structs.replace(event("trade", "BTCUSDT", number), receive_time_ns=received)
+
+
+def test_of_a_mute_line_the_first_socket_has_nothing_to_prove() -> None:
+    bench = Bench()
+    bench.overlap.first(event("trade", "BTCUSDT", 1))
+    bench.overlap.second(event("trade", "BTCUSDT", 4))
+    assert bench.overlap.unproven
+
+    bench = Bench(mute=[(StreamType.TRADE, "BTCUSDT", "")])
+    bench.overlap.first(event("trade", "BTCUSDT", 1))
+    bench.overlap.second(event("trade", "BTCUSDT", 4))
+    assert not bench.overlap.unproven
+    bench.overlap.second(event("trade", "ETHUSDT", 9))
+    assert bench.overlap.unproven, "another one has"
+
+
+def test_what_was_held_behind_a_hole_is_marked_by_its_gap() -> None:
+    bench = Bench()
+    bench.overlap.first(quick_trade(1, NS))
+    for number in (4, 5, 6):
+        bench.overlap.second(quick_trade(number, NS + number))
+    bench.overlap.hand_over()
+
+    _, gap, *after = bench.out
+    assert isinstance(gap, Gap)
+    assert (gap.first_missing, gap.last_missing, gap.receive_time_ns) == (2, 3, NS + 4)
+    assert [one.last_gap_ns for one in after] == [NS + 4] * 3
+
+
+def test_a_silence_that_ends_on_the_second_socket_is_one_gap_with_its_ids() -> None:
+    bench = Bench()
+    before = load("binance")(ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", TRADES_OF_BTC, SYMBOLS))
+    bench.overlap.first(quick_trade(1, NS))
+    begun = before.silent("btcusdt@trade", NS, NS + 1)
+    bench.overlap.second(quick_trade(4, NS + 4))
+    bench.exchange.succeed(before)
+    bench.overlap.hand_over()
+
+    _, gap, _ = bench.out
+    assert isinstance(gap, Gap)
+    assert begun is not None
+    assert (gap.cause, gap.started_ns, gap.ended_ns, gap.version) == ("stale", begun.started_ns, NS + 4, 2)
+    assert (gap.first_missing, gap.last_missing, gap.missing_count) == (2, 3, 2)
+    assert bench.exchange.close(NS + 5) == [], "and it is over"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -54,7 +55,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, **values: float) -> None:
     monkeypatch.setattr("wsadapter.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
 
 
-def assert_once_and_whole(seen: list[Event]) -> None:
+def assert_once_and_whole(seen: Sequence[Event]) -> None:
     """By the venue's own numbers: every line has each of them once, in order, without a hole."""
     lines: dict[Any, list[Any]] = {}
     for event in seen:

@@ -1,16 +1,20 @@
 """Streams that die silently on a live connection: the loopback venue, and cadences of a fraction of a second."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from client.loopback_ws import Loopback, Peer, run, trade, until
 from client.recording import Recording, config
+from client.test_rotation import assert_once_and_whole
 
 from wsadapter.client import Client, ConnectionConfig, SubscriptionState
 from wsadapter.connection import Connection
+from wsadapter.embedded.frames import Push
 from wsadapter.embedded.venue import Options, Venue
-from wsadapter.events import BookTicker, Event, Gap, StreamType, Trade
+from wsadapter.events import BookTicker, Event, Gap, MarkPrice, StreamType, Trade
 from wsadapter.exchanges.base import Cadence, ConnectionPlan, Subscription
 
 TRADES = "btcusdt@aggTrade"
@@ -18,8 +22,11 @@ TRADES = "btcusdt@aggTrade"
 
 @pytest.fixture(autouse=True)
 def cadences(monkeypatch: pytest.MonkeyPatch) -> dict[StreamType, Cadence]:
-    """Looked at often; a test says what it expects of which stream."""
+    """Looked at often, exchanged quickly; a test says what it expects of which stream."""
     monkeypatch.setattr("wsadapter.connection.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.rotation.SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr("wsadapter.rotation.PATIENCE_SECONDS", 2.0)
     monkeypatch.setattr("wsadapter.stale_watch.LOOK_SECONDS", 0.05)
     made: dict[StreamType, Cadence] = {}
     monkeypatch.setattr("wsadapter.exchanges.binance_streams.CADENCES", made)
@@ -40,8 +47,10 @@ class Everything(Recording):
         super().on_trade(event)
         self.seen.append(event)
 
-    def on_book_ticker(self, event: BookTicker) -> None:
+    def on_book_ticker(self, event: BookTicker | MarkPrice) -> None:
         self.seen.append(event)
+
+    on_mark_price = on_book_ticker
 
     @property
     def gaps(self) -> list[Gap]:
@@ -80,6 +89,193 @@ def test_a_stream_on_the_wrong_route_is_acknowledged_silent_and_found_out(cadenc
         assert (begun.cause, begun.stream, begun.symbol, begun.ended_ns) == ("stale", "trade", "BTCUSDT", None)
         assert (ended.cause, ended.started_ns, ended.version) == ("stale", begun.started_ns, 2)
         assert len(handler.gaps) == 2, "one stale stream is one gap, whatever is tried"
+
+    run(body())
+
+
+def mute(venue: Venue, stream: str) -> None:
+    """The sockets that are open now bring this stream no more, whatever they ask for."""
+
+    def muted(deliver: Callable[[bytes, Push], None]) -> Callable[[bytes, Push], None]:
+        return lambda octets, push: None if push.stream == stream else deliver(octets, push)
+
+    for connection in venue.connections:
+        connection.deliver = muted(connection.deliver)  # type: ignore[assignment, method-assign]
+
+
+def everything_but_gaps(handler: Everything) -> Counter[str]:
+    return Counter(e.stream_type.value for e in handler.seen if not isinstance(e, Gap))
+
+
+def public(venue: Venue, handler: Everything, **more: Any) -> Client:
+    """One connection with trades and books of two symbols."""
+    names = ConnectionConfig(["BTCUSDT", "ETHUSDT"], streams=["raw_trade", "book_ticker"], ws_url=venue.url, **more)
+    return Client(names, handler)
+
+
+def test_a_stream_that_died_on_its_socket_is_found_on_the_next_one_and_the_others_miss_nothing(
+    cadences: dict[StreamType, Cadence],
+) -> None:
+    cadences.update({StreamType.TRADE: Cadence(0.6, 5.0), StreamType.BOOK_TICKER: Cadence(9.0, 9.0)})
+
+    async def body() -> None:
+        handler = Everything()
+        async with Venue(Options(rate=600)) as venue:
+            client = public(venue, handler)
+            (connection,) = client.connections
+            await client.connect()
+            await until(lambda: all(at for _, at in connection.subscriptions().values()))
+            mute(venue, "btcusdt@trade")
+            await until(lambda: len(handler.gaps) == 2, "its gap is over")
+            count = len(handler.seen)
+            await until(lambda: len(handler.seen) > count + 100)
+            assert {one for one, _ in connection.subscriptions().values()} == {SubscriptionState.LIVE}
+            await client.stop()
+        assert connection.reconnects == {"stale": 1}
+        assert (handler.lost, handler.connected, handler.subscribed) == (["stopped"], 1, 1)
+
+        begun, ended = handler.gaps
+        assert begun.cause == ended.cause == "stale"
+        assert begun.started_ns == ended.started_ns
+        at = handler.seen.index(ended)
+        after = handler.seen[at + 1]
+        before = [e for e in handler.seen[:at] if isinstance(e, Trade) and e.symbol == "BTCUSDT"][-1]
+        assert isinstance(after, Trade)
+        assert (before.trade_number or 0) + 1 == ended.first_missing
+        assert (after.trade_number or 0) - 1 == ended.last_missing
+        assert (ended.symbol, ended.missing_count) == (
+            "BTCUSDT",
+            (ended.last_missing or 0) - (ended.first_missing or 0) + 1,
+        )
+        assert ended.ended_ns == after.receive_time_ns == after.last_gap_ns
+        later = [e for e in handler.seen[at:] if isinstance(e, Trade) and e.symbol == "BTCUSDT"]
+        assert {e.last_gap_ns for e in later} == {after.last_gap_ns}, "also those that the old socket let wait"
+        assert_once_and_whole(list(later))
+        others = [
+            e for e in handler.seen if isinstance(e, BookTicker) or (isinstance(e, Trade) and e.symbol == "ETHUSDT")
+        ]
+        assert not [e for e in others if e.last_gap_ns], "no hole, no mark"
+        assert_once_and_whole(others)
+
+    run(body())
+
+
+def test_more_than_can_be_held_of_what_died_is_no_reason_to_keep_its_socket(
+    cadences: dict[StreamType, Cadence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsadapter.overlap.MOST_HELD", 20)
+    monkeypatch.setattr("wsadapter.rotation.SETTLE_SECONDS", 60.0)
+    monkeypatch.setattr("wsadapter.rotation.PATIENCE_SECONDS", 60.0)
+    cadences.update({StreamType.TRADE: Cadence(0.6, 5.0), StreamType.BOOK_TICKER: Cadence(60.0, 60.0)})
+
+    async def body() -> None:
+        handler = Everything()
+        async with Venue(Options(rate=600)) as venue:
+            client = public(venue, handler)
+            (connection,) = client.connections
+            await client.connect()
+            await until(lambda: all(at for _, at in connection.subscriptions().values()))
+            venue.lose("ethusdt@bookTicker", 1_000_000)  # the next socket never hears of it
+            mute(venue, "btcusdt@trade")
+            await until(lambda: len(handler.gaps) == 2)
+            await client.stop()
+        assert connection.reconnects == {"stale": 1}
+        assert handler.lost == ["stopped"]
+        assert_once_and_whole([e for e in handler.seen if isinstance(e, BookTicker)])
+
+    run(body())
+
+
+def test_a_next_socket_that_cannot_be_made_leaves_the_old_one_and_the_stream_stale(
+    cadences: dict[StreamType, Cadence], caplog: pytest.LogCaptureFixture
+) -> None:
+    cadences.update({StreamType.TRADE: Cadence(0.5, 0.5), StreamType.BOOK_TICKER: Cadence(9.0, 9.0)})
+
+    async def body() -> None:
+        handler = Everything()
+        async with Venue(Options(rate=600)) as venue:
+            client = public(venue, handler)
+            (connection,) = client.connections
+            await client.connect()
+            await until(lambda: all(at for _, at in connection.subscriptions().values()))
+            mute(venue, "btcusdt@trade")
+            venue.refuse(503)
+            await until(lambda: "still silent" in caplog.text)
+            assert "rotation put off (it ended: http_5xx)" in caplog.text
+            assert connection._successor is None
+            assert state(connection, "btcusdt@trade") is SubscriptionState.STALE
+            count = everything_but_gaps(handler)["book_ticker"]
+            await until(lambda: everything_but_gaps(handler)["book_ticker"] > count + 50)
+            await client.stop()
+        assert connection.reconnects.total() == 0
+        assert handler.lost == ["stopped"]
+        assert [gap.cause for gap in handler.gaps] == ["stale", "stale"], "begun, and ended with the connection"
+        assert_once_and_whole([e for e in handler.seen if isinstance(e, BookTicker)])
+
+    run(body())
+
+
+def test_streams_that_speak_again_meanwhile_keep_their_socket(
+    cadences: dict[StreamType, Cadence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wsadapter.rotation.SETTLE_SECONDS", 60.0)
+    cadences.update({StreamType.TRADE: Cadence(0.5, 0.5), StreamType.BOOK_TICKER: Cadence(9.0, 9.0)})
+
+    async def body() -> None:
+        handler = Everything()
+        async with Venue(Options(rate=600)) as venue:
+            client = public(venue, handler)
+            (connection,) = client.connections
+            await client.connect()
+            await until(lambda: all(at for _, at in connection.subscriptions().values()))
+            venue.lose("btcusdt@trade", 1_000_000)
+            await until(lambda: connection._successor is not None and connection._successor.subscribed)
+            venue.lose("btcusdt@trade", -venue._audience._losing["btcusdt@trade"])
+            await until(lambda: connection._successor is None)
+            assert state(connection, "btcusdt@trade") is SubscriptionState.LIVE
+            await until(lambda: len(venue.connections) == 1)
+            await client.stop()
+        assert connection.reconnects.total() == 0
+        assert [gap.cause for gap in handler.gaps] == ["stale", "stale"]
+        assert handler.lost == ["stopped"]
+
+    run(body())
+
+
+@pytest.mark.parametrize("dead", [False, True])
+def test_of_a_stream_that_hardly_spoke_only_the_next_socket_can_tell(
+    dead: bool, cadences: dict[StreamType, Cadence], caplog: pytest.LogCaptureFixture
+) -> None:
+    """``dead``: on its socket only. Otherwise its market is quiet, and the socket stays."""
+    cadences[StreamType.TRADE] = Cadence(0.3, 0.3, 20.0)
+
+    async def first(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve()
+
+    async def second(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            peer.ack(request)
+            if dead:
+                peer.send(trade(7))
+
+        await peer.serve(answer=answer)
+
+    async def body() -> None:
+        handler = Everything()
+        async with Loopback(first, second) as venue:
+            client = Client(config(venue, ping_interval=0.1), handler)
+            (connection,) = client.connections
+            await client.connect()
+            await until(lambda: handler.trades or "rotation put off" in caplog.text)
+            assert connection.reconnects == ({"stale": 1} if dead else {})
+            assert state(connection) is (SubscriptionState.LIVE if dead else SubscriptionState.STALE)
+            assert [peer.close_code for peer in venue.peers] == ([1000, 0] if dead else [0, 0])
+            await client.stop()
+        assert [type(event) for event in handler.seen] == ([Gap, Gap, Trade] if dead else [Gap, Gap])
+        assert handler.lost == ["stopped"]
 
     run(body())
 

@@ -254,6 +254,25 @@ def test_a_schema_that_differs_later_pauses_its_table_only_until_it_is_repaired(
     assert rig.count("trade") == rig.count("trade", final=True) == 20
 
 
+def test_too_many_parts_is_waited_for(rig: Rig) -> None:
+    """Code 252 of the real engine: the same bytes under the same token until merges, or the operator, made room."""
+    rig.send("trade", [message(trade(n), 1, n) for n in range(100)])
+    rig.process.start()
+    rig.wait_rows("trade", 100)
+    rig.command("SYSTEM STOP MERGES {db}.trade")
+    rig.command("ALTER TABLE {db}.trade MODIFY SETTING parts_to_delay_insert = 1, parts_to_throw_insert = 1")
+    before = rig.page["insert_retries_total"]
+    rig.send("trade", [message(trade(n), 1, n) for n in range(100, 200)])
+    eventually(lambda: rig.page["insert_retries_total"] >= before + 2, 60, "refused and tried again")
+    assert rig.count("trade") == 100
+    assert rig.committed("trade")[0][0] <= 100, "what is not in is not committed"
+    rig.command("ALTER TABLE {db}.trade RESET SETTING parts_to_delay_insert, parts_to_throw_insert")
+
+    rig.wait_rows("trade", 200, 60)
+    assert rig.process.stop() == 0
+    assert rig.count("trade") == rig.count("trade", final=True) == 200
+
+
 def test_a_view_that_somebody_dropped_is_noticed(rig: Rig) -> None:
     """Inserts go on without an error then; the rows would be nowhere."""
     rig.process.start()

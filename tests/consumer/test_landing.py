@@ -137,7 +137,13 @@ def test_a_batch_is_one_insert_under_the_token_of_its_range(bench: Bench) -> Non
     assert (task.sent_rows, task.written_rows, task.dead) == (5, 10, [])
 
 
-@pytest.mark.parametrize("error", [OperationalError("gone"), DatabaseError("", code=159), DatabaseError("", code=241)])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(OperationalError("gone"), DatabaseError("", code=159), DatabaseError("", code=241)),
+        *(DatabaseError("read-only", code=164), DatabaseError("Too many parts", code=252)),
+    ],
+)
 def test_a_failure_that_passes_is_repeated_with_the_same_token(bench: Bench, error: Exception) -> None:
     failures = [error] * 4
     bench.server.refuses = lambda rows: failures.pop() if failures else None

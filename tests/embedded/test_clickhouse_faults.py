@@ -20,6 +20,7 @@ from wsadapter.errors import ServiceUnavailable
 
 pytestmark = pytest.mark.integration
 ROWS = 500
+KILLS = int(os.environ.get("WSADAPTER_ENGINE_KILLS", "3"))
 
 
 def test_kill_during_inserts_loses_nothing_answered_and_a_replay_adds_nothing(
@@ -30,9 +31,9 @@ def test_kill_during_inserts_loses_nothing_answered_and_a_replay_adds_nothing(
     answered = 0
     batches = itertools.count()
     batch = next(batches)
-    for kill in range(3):
+    for kill in range(KILLS):
         # kill it in the middle of a stream of inserts, each time a little later
-        timer = threading.Timer(0.15 + 0.05 * kill, os.kill, (server.process.pid, signal.SIGKILL))
+        timer = threading.Timer(0.15 + 0.05 * (kill % 8), os.kill, (server.process.pid, signal.SIGKILL))
         client = connect(server.url, "road")
         timer.start()
         try:

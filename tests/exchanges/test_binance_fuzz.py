@@ -1,6 +1,7 @@
 """Damaged and random frames: nothing escapes, a lost frame is counted once, and no event holds what must not pass."""
 
 import json
+import os
 import random
 import re
 from pathlib import Path
@@ -16,6 +17,7 @@ from wsadapter.records import encode
 from wsadapter.stats_fields import DECODE_ERROR_KINDS
 from wsadapter.streams import columns
 
+FRAMES = int(os.environ.get("WSADAPTER_FUZZ_FRAMES", "20000"))
 SAMPLES = (Path(__file__).resolve().parents[1] / "frames" / "binance" / "documented.jsonl").read_bytes().splitlines()
 SYMBOLS = sorted(set().union(*(symbols_in(json.loads(sample)) for sample in SAMPLES)))
 PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?")
@@ -89,6 +91,21 @@ def test_damaged_frames(seed: int) -> None:
     venue.open()
     for _ in range(20):
         check(venue.receive(memoryview(mutated(dice.choice(SAMPLES), dice)), RECEIVED))
+
+
+def test_many_damaged_and_random_frames() -> None:
+    """One connection's life of them: nothing escapes, whatever came before. How many is the environment's to say."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    dice, venue = random.Random(seed), exchange(*SYMBOLS, names=("btcusdt@aggTrade",))
+    venue.open()
+    bad = 0
+    for number in range(FRAMES):
+        frame = dice.randbytes(dice.randrange(200)) if number % 4 == 0 else mutated(dice.choice(SAMPLES), dice)
+        items = venue.receive(frame, RECEIVED + number)
+        check(items)
+        bad += any(isinstance(item, Bad) for item in items)
+    assert bad > FRAMES // 2
 
 
 @given(st.binary(max_size=200))

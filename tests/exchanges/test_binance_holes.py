@@ -142,6 +142,25 @@ def test_across_a_reconnect_ids_prove_nothing() -> None:
     assert (ended.missing_count, ended.repair_state) == (None, "open")
 
 
+def test_a_socket_that_goes_on_proves_a_quiet_market_and_names_what_is_missing() -> None:
+    for number, missing in ((2, 0), (5, 3)):
+        before, after = Feed(), Feed()
+        before(agg(1), 10)
+        after.venue.open()
+        after.venue.follow(before.venue)
+        begun = before.venue.silent(TRADES, 0, 99)
+        after.venue.succeed(before.venue)
+        ended, event = after(agg(number), 120)
+
+        assert begun is not None
+        assert isinstance(ended, Gap)
+        assert (ended.cause, ended.version, ended.missing_count) == ("stale", 2, missing)
+        assert (ended.started_ns, ended.ended_ns) == (begun.started_ns, 120)
+        assert ended.repair_state == ("open" if missing else "repaired")
+        assert getattr(event, "last_gap_ns", 0) == 120
+        assert after.venue.close(130) == []
+
+
 def test_what_lasts_ends_with_the_connection() -> None:
     feed = Feed()
     feed(agg(1), 10)

@@ -18,8 +18,8 @@ from wsadapter.ring import RingReader
 from wsadapter.shm import Segment
 from wsadapter.stats import StatsPage
 
-RECORDS = int(os.environ.get("RING_TEST_RECORDS", "200000"))
-KILLS = int(os.environ.get("RING_TEST_KILLS", "14"))
+RECORDS = int(os.environ.get("WSADAPTER_RING_RECORDS", "200000"))
+KILLS = int(os.environ.get("WSADAPTER_RING_KILLS", "14"))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 
+import pytest
 from eventually import eventually
 from supervision.supervised_site import Site, alive
 
@@ -24,6 +25,15 @@ def test_killed_child_comes_back_and_the_others_stay(site: Site) -> None:
     assert eventually(lambda: site.page("supervisor")['child_up{role="ingest",name="ingest-a"}']) == 1
     assert any(record.get("how") == "SIGKILL, perhaps out of memory" for record in site.records())
     assert supervisor.poll() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT], ids=lambda number: number.name)
+def test_crashed_child_comes_back_and_its_signal_is_named(site: Site, number: signal.Signals) -> None:
+    site.start({"name": "ingest-a"})
+    os.kill(site.wait("ingest-a", "running")[0], number)
+
+    site.wait("ingest-a", "running", 2)
+    assert any(record.get("how", "").startswith(number.name) for record in site.records())
 
 
 def test_hung_child_dumps_its_stack_and_is_killed(site: Site) -> None:

@@ -55,7 +55,8 @@ class Subscription(Struct, frozen=True):
 
 class Cadence(Struct, frozen=True):
     """How long a stream is silent at most while all is well, in seconds: ``first`` before anything is known of it, then
-    ``silence``, or, where it follows its market, ``rhythm`` times its own mean interval if that is more."""
+    ``silence``, or, where it follows its market (``rhythm``, 0 = it does not), what it has taught if that is more:
+    ``rhythm`` times its mean interval, and more than its longest silence, see `wsadapter.staleness`."""
 
     silence: float
     first: float
@@ -166,16 +167,17 @@ class Exchange(Protocol):
         """Told after `open` that another instance of the plan still receives: what that has told needs no repetition
         here (funding rates, times of gaps)."""
 
-    def succeed(self, before: Self, at_ns: int) -> list[Gap]:
-        """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids. The gaps
-        that have ended here already are returned."""
+    def succeed(self, before: Self) -> None:
+        """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids."""
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
         """Number and receive time of the last event of the same numbered line, see `wsadapter.places`; None where there
         was none, or no numbers are."""
 
-    def skipped(self, event: MarketEvent, before: int, since_ns: int) -> Gap:
-        """The sockets did not overlap in a line: its last event before was number ``before``, received ``since_ns``."""
+    def joined(self, event: MarketEvent, hole: tuple[int, int] | None) -> Gap | None:
+        """Told after `succeed`: this event, received before it, is the next one of its line. ``hole``: number and
+        receive time of the line's last event, where this one does not continue it. The `Gap` between the two: the ids',
+        the end of a silence, or both in one."""
 
     def ping(self) -> bytes | None:
         """The venue's application level ping, or None where WebSocket pings do."""

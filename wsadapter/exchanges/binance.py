@@ -135,19 +135,18 @@ class BinanceFutures:
         self.sequences.follow(before.sequences)
         self._last_gap_ns = before._last_gap_ns
 
-    def succeed(self, before: Self, at_ns: int) -> list[Gap]:
+    def succeed(self, before: Self) -> None:
         self.sequences.succeed(before.sequences)
-        gaps = self._holes.succeed(before._holes, at_ns)
+        self._holes.succeed(before._holes)
         for name, received_ns in before.last_receive_ns.items():
             self.last_receive_ns[name] = max(self.last_receive_ns[name], received_ns)
         self._last_gap_ns = before._last_gap_ns
-        return gaps
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
         return self.sequences.reached(event)
 
-    def skipped(self, event: MarketEvent, before: int, since_ns: int) -> Gap:
-        return self.sequences.skipped(event, before, since_ns)
+    def joined(self, event: MarketEvent, hole: tuple[int, int] | None) -> Gap | None:
+        return self._holes.joined(event, self.sequences.skipped(event, *hole) if hole else None)
 
     def resubscribe(self, names: tuple[str, ...]) -> list[bytes]:
         return [

@@ -39,19 +39,22 @@ class Holes:
         for silence in self._silences.values():
             silence.chained = False
 
-    def succeed(self, before: "Holes", at_ns: int) -> list[Gap]:
-        """The socket of ``before`` has ended and this one goes on: what lasts there lasts here, unless the stream has
-        spoken here already. The gaps that so have ended."""
-        found = []
-        for name, silence in before._silences.items():
-            silence.chained = False
-            if self._received.get(name):
-                found.append(self._end(silence.gap, at_ns))
-            else:
-                self._silences[name] = silence
+    def succeed(self, before: "Holes") -> None:
+        """The socket of ``before`` has ended and this one goes on, with its ids: what lasts there lasts here, until
+        `ended` or `joined`."""
+        self._silences.update(before._silences)
         self._failures = before._failures | self._failures
         self.pending = bool(self._silences or self._failures)
-        return found
+
+    def joined(self, event: Event, by_ids: Gap | None) -> Gap | None:
+        """An event that this socket brought before it went on: the silence that it ends, else ``by_ids``."""
+        line = event.stream_type, event.symbol, getattr(event, "interval", "")
+        for name, silence in self._silences.items():
+            if (silence.gap.stream, silence.gap.symbol, silence.gap.interval) == line:
+                del self._silences[name]
+                self.pending = bool(self._silences or self._failures)
+                return self._spoke(silence, type(event) is Trade, by_ids, event.receive_time_ns)
+        return by_ids
 
     def failed(self, word: str, symbol: str, stream: str, at_ns: int) -> None:
         """An event of a known stream and symbol was lost in decoding."""

@@ -19,6 +19,7 @@ from wsadapter.exchanges.rest import BadAnswer, Request
 from wsadapter.log import Repeated, get_logger
 from wsadapter.repair_job import Job
 from wsadapter.rest_host import RestHost, Result
+from wsadapter.stats import StatsPage
 
 MOST_OTHERS: Final = 1_000
 
@@ -90,6 +91,19 @@ class Desk:
         jobs = (*self._punctual, *self._urgent, *self._others)
         times = [job.not_before for job in jobs if self._begun.get(job.lane, job) is job]
         return max(0.0, min(times, default=float("inf")) - now)
+
+    def show(self, page: StatsPage, label: str) -> None:
+        """Say how things are, in the cells with this ``label``."""
+        host = self.host
+        page["rest_weight_used" + label] = host.used
+        page["rest_weight_limit" + label] = host.budget.limit
+        page["rest_paused_seconds" + label] = round(host.paused)
+        page["rest_queue" + label] = len(self)
+        for name, count in host.counts.fresh().items():
+            page[f"rest_{name}_total{label}"] += count
+        page["rest_bad_answers_total" + label] += self.bad_answers
+        page["candle_checks_dropped_total"] += self.dropped
+        self.bad_answers = self.dropped = 0
 
     def close(self) -> None:
         for job in (*self._punctual, *self._urgent, *self._others, *([] if self._job is None else [self._job])):

@@ -240,17 +240,7 @@ class Repairer:
         page["broker_up"] = int(source.broker_up)
         page["gaps_open"] = len(source.open)
         for host, desk in self._desks.items():
-            counts, label = desk.host.counts, f'{{host="{host_label(host)}"}}'
-            page["rest_weight_used" + label] = desk.host.used
-            page["rest_weight_limit" + label] = desk.host.budget.limit
-            page["rest_paused_seconds" + label] = round(desk.host.paused)
-            page["rest_queue" + label] = len(desk)
-            for name, count in counts.fresh().items():
-                page[f"rest_{name}_total{label}"] += count
-            page["rest_bad_answers_total" + label] += desk.bad_answers
-            desk.bad_answers = 0
-            page["candle_checks_dropped_total"] += desk.dropped
-            desk.dropped = 0
+            desk.show(page, f'{{host="{host_label(host)}"}}')
         self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
 
     def _leave(self, source: GapSource | None) -> None:

@@ -10,7 +10,7 @@
 #include "_plain.h"
 
 enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_NONE, SIGNED_OR_NONE, STEPS };
-enum { MAX_STEPS = 48, GIVEN_COUNT = 3 };
+enum { MAX_STEPS = 48, GIVEN_COUNT = 3, MAX_GIVEN = 16 };
 
 typedef struct {
     int what, given;
@@ -24,6 +24,7 @@ typedef struct {
     vectorcallfunc vectorcall;
     PyTypeObject *wire;
     PyObject *event, *not_plain, *name;
+    int given; /* GIVEN_COUNT and what this shape wants besides */
     int count;
     Step steps[MAX_STEPS];
 } Shape;
@@ -96,7 +97,7 @@ take(const Step *step, PyObject *wire, PyObject *const *given)
     }
 }
 
-/* given: receive time, connection, time of the last gap. */
+/* given: receive time, connection, time of the last gap, and what else the shape wants. */
 static PyObject *
 make_event(Shape *self, PyObject *wire, PyObject *const *given)
 {
@@ -117,8 +118,8 @@ static PyObject *
 shape_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
 {
     Shape *self = (Shape *)callable;
-    if (PyVectorcall_NARGS(nargsf) != 1 + GIVEN_COUNT || names != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a shape takes a wire Struct, receive time, connection and time of the last gap");
+    if (PyVectorcall_NARGS(nargsf) != 1 + self->given || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a shape takes a wire Struct and what is given");
         return NULL;
     }
     if (Py_TYPE(args[0]) != self->wire) {
@@ -142,12 +143,12 @@ member_offset(PyObject *descriptor, PyTypeObject *owner)
 }
 
 static int
-read_step(PyObject *described, PyTypeObject *wire, Step *step)
+read_step(PyObject *described, PyTypeObject *wire, int given, Step *step)
 {
     PyObject *outer, *inner;
     if (!PyArg_ParseTuple(described, "iiOOO", &step->what, &step->given, &outer, &inner, &step->constant))
         return -1;
-    if (step->what < 0 || step->what >= STEPS || step->given < 0 || step->given >= GIVEN_COUNT) {
+    if (step->what < 0 || step->what >= STEPS || step->given < 0 || step->given >= given) {
         PyErr_SetString(PyExc_ValueError, "no such step");
         return -1;
     }
@@ -169,10 +170,12 @@ static PyObject *
 shape_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     PyObject *wire, *event, *steps, *not_plain, *name;
-    if (!PyArg_ParseTuple(args, "O!OO!OO", &PyType_Type, &wire, &event, &PyTuple_Type, &steps, &not_plain, &name))
+    int given;
+    if (!PyArg_ParseTuple(args, "O!OO!OOi", &PyType_Type, &wire, &event, &PyTuple_Type, &steps, &not_plain, &name,
+                          &given))
         return NULL;
-    if (PyTuple_GET_SIZE(steps) > MAX_STEPS) {
-        PyErr_SetString(PyExc_ValueError, "too many steps");
+    if (PyTuple_GET_SIZE(steps) > MAX_STEPS || given < GIVEN_COUNT || given > MAX_GIVEN) {
+        PyErr_SetString(PyExc_ValueError, "too many steps, or values given");
         return NULL;
     }
     Shape *self = (Shape *)type->tp_alloc(type, 0);
@@ -183,8 +186,9 @@ shape_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->event = Py_NewRef(event);
     self->not_plain = Py_NewRef(not_plain);
     self->name = Py_NewRef(name);
+    self->given = given;
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(steps); i++) {
-        if (read_step(PyTuple_GET_ITEM(steps, i), self->wire, &self->steps[i]) < 0) {
+        if (read_step(PyTuple_GET_ITEM(steps, i), self->wire, given, &self->steps[i]) < 0) {
             Py_DECREF(self);
             return NULL;
         }
@@ -230,10 +234,19 @@ typedef struct {
     Py_ssize_t number, symbol, guard;
 } Route;
 
+enum { COLUMNS = 4, BOOK_GIVEN = GIVEN_COUNT + 2 + COLUMNS };
+
+typedef struct {
+    Shape *shape;
+    PyObject *lines, *kinds, *split; /* kinds: stream -> (update type, level limit), or None */
+    Py_ssize_t bids, asks, number, previous, symbol, guard;
+} Books;
+
 typedef struct {
     PyObject_HEAD
     int count;
     Route routes[MAX_ROUTES];
+    Books books;
     PyTypeObject *line;
     Py_ssize_t next, at_ns, gap_ns;
     long long unwanted; /* a guard of this value: not of the feed */
@@ -256,10 +269,64 @@ number_of(PyObject *value, long long *number)
     return overflow == 0;
 }
 
+/* The line of this symbol; NULL where the event is not of the feed, or with an exception. */
+static PyObject *
+line_of(Straight *self, PyObject *lines, PyObject *symbol, PyObject *guard)
+{
+    long long mark;
+    if (symbol == NULL || !number_of(guard, &mark) || mark == self->unwanted)
+        return NULL;
+    PyObject *line = PyDict_GetItemWithError(lines, symbol);
+    return line != NULL && Py_TYPE(line) == self->line && *slot(line, self->gap_ns) != NULL ? line : NULL;
+}
+
+static int
+move_line(Straight *self, PyObject *line, PyObject *next, PyObject *received)
+{
+    if (next == NULL)
+        return -1;
+    Py_XSETREF(*slot(line, self->next), next);
+    Py_XSETREF(*slot(line, self->at_ns), Py_NewRef(received));
+    return 0;
+}
+
+/* As go_straight: a book whose levels are plain, and that continues its chain when it has one. */
+static PyObject *
+go_book(Straight *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
+{
+    Books *books = &self->books;
+    PyObject *line = line_of(self, books->lines, *slot(wire, books->symbol), *slot(wire, books->guard));
+    PyObject *kind = line == NULL || stream == NULL ? NULL : PyDict_GetItemWithError(books->kinds, stream);
+    long long limit, previous, next;
+    if (kind == NULL || !PyTuple_CheckExact(kind) || PyTuple_GET_SIZE(kind) != 2 ||
+        !number_of(PyTuple_GET_ITEM(kind, 1), &limit))
+        return NULL;
+    if (!limit && (!number_of(*slot(wire, books->previous), &previous) || !number_of(*slot(line, self->next), &next) ||
+                   previous != next))
+        return NULL;
+    PyObject *sides[2] = {*slot(wire, books->bids), *slot(wire, books->asks)}, *number = *slot(wire, books->number);
+    if (sides[0] == NULL || sides[1] == NULL || number == NULL)
+        return NULL;
+    PyObject *columns = PyObject_Vectorcall(books->split, sides, 2, NULL), *event = NULL;
+    if (columns != NULL && PyTuple_CheckExact(columns) && PyTuple_GET_SIZE(columns) == COLUMNS) {
+        PyObject *given[BOOK_GIVEN] = {received, connection, *slot(line, self->gap_ns), PyTuple_GET_ITEM(kind, 0),
+                                       PyTuple_GET_ITEM(kind, 1)};
+        for (int i = 0; i < COLUMNS; i++)
+            given[GIVEN_COUNT + 2 + i] = PyTuple_GET_ITEM(columns, i);
+        event = make_event(books->shape, wire, given);
+    }
+    Py_XDECREF(columns);
+    if (event != NULL && !limit && move_line(self, line, Py_NewRef(number), received) < 0)
+        Py_CLEAR(event);
+    return event;
+}
+
 /* A new reference; NULL with an exception, or without one where the event does not go straight. */
 static PyObject *
-go_straight(Straight *self, PyObject *wire, PyObject *received, PyObject *connection)
+go_straight(Straight *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
 {
+    if (Py_TYPE(wire) == self->books.shape->wire)
+        return go_book(self, wire, stream, received, connection);
     const Route *route = NULL;
     for (int i = 0; i < self->count; i++)
         if (self->routes[i].shape->wire == Py_TYPE(wire)) {
@@ -268,12 +335,9 @@ go_straight(Straight *self, PyObject *wire, PyObject *received, PyObject *connec
         }
     if (route == NULL)
         return NULL;
-    long long number = 0, next = 0, guard;
-    PyObject *symbol = *slot(wire, route->symbol);
-    if (symbol == NULL || !number_of(*slot(wire, route->guard), &guard) || guard == self->unwanted)
-        return NULL;
-    PyObject *line = PyDict_GetItemWithError(route->lines, symbol);
-    if (line == NULL || Py_TYPE(line) != self->line)
+    long long number = 0, next = 0;
+    PyObject *line = line_of(self, route->lines, *slot(wire, route->symbol), *slot(wire, route->guard));
+    if (line == NULL)
         return NULL;
     if (route->rule != ANY) {
         if (!number_of(*slot(wire, route->number), &number) || !number_of(*slot(line, self->next), &next) ||
@@ -281,23 +345,14 @@ go_straight(Straight *self, PyObject *wire, PyObject *received, PyObject *connec
             return NULL;
     }
     PyObject *given[GIVEN_COUNT] = {received, connection, *slot(line, self->gap_ns)};
-    if (given[2] == NULL)
-        return NULL;
     PyObject *event = make_event(route->shape, wire, given);
     if (event == NULL) {
         if (PyErr_ExceptionMatches(route->shape->not_plain))
             PyErr_Clear();
         return NULL;
     }
-    if (route->rule == NEXT) {
-        PyObject *following = PyLong_FromLongLong(number + 1);
-        if (following == NULL) {
-            Py_DECREF(event);
-            return NULL;
-        }
-        Py_XSETREF(*slot(line, self->next), following);
-        Py_XSETREF(*slot(line, self->at_ns), Py_NewRef(received));
-    }
+    if (route->rule == NEXT && move_line(self, line, PyLong_FromLongLong(number + 1), received) < 0)
+        Py_CLEAR(event);
     else if (route->rule == RISING)
         Py_XSETREF(*slot(line, self->next), Py_NewRef(*slot(wire, route->number)));
     return event;
@@ -315,6 +370,10 @@ read_route(PyObject *described, Route *route)
         PyErr_SetString(PyExc_ValueError, "no such rule");
         return -1;
     }
+    if (((Shape *)shape)->given != GIVEN_COUNT) {
+        PyErr_SetString(PyExc_ValueError, "a route's shape is given nothing else");
+        return -1;
+    }
     if ((route->number = member_offset(number, wire)) < 0 || (route->symbol = member_offset(symbol, wire)) < 0 ||
         (route->guard = member_offset(guard, wire)) < 0)
         return -1;
@@ -323,13 +382,35 @@ read_route(PyObject *described, Route *route)
     return 0;
 }
 
+static int
+read_books(PyObject *described, Books *books)
+{
+    PyObject *shape, *lines, *kinds, *split, *members[6];
+    Py_ssize_t *places[6] = {&books->bids, &books->asks, &books->number, &books->previous, &books->symbol, &books->guard};
+    if (!PyArg_ParseTuple(described, "O!O!O!OOOOOOO", &Shape_Type, &shape, &PyDict_Type, &lines, &PyDict_Type, &kinds,
+                          &split, &members[0], &members[1], &members[2], &members[3], &members[4], &members[5]))
+        return -1;
+    if (((Shape *)shape)->given != BOOK_GIVEN) {
+        PyErr_SetString(PyExc_ValueError, "a book's shape is given its kind and four columns");
+        return -1;
+    }
+    for (int i = 0; i < 6; i++)
+        if ((*places[i] = member_offset(members[i], ((Shape *)shape)->wire)) < 0)
+            return -1;
+    books->shape = (Shape *)Py_NewRef(shape);
+    books->lines = Py_NewRef(lines);
+    books->kinds = Py_NewRef(kinds);
+    books->split = Py_NewRef(split);
+    return 0;
+}
+
 static PyObject *
 straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *routes, *line, *next, *at_ns, *gap_ns;
+    PyObject *routes, *books, *line, *next, *at_ns, *gap_ns;
     long long unwanted;
-    if (!PyArg_ParseTuple(args, "O!O!OOOL", &PyTuple_Type, &routes, &PyType_Type, &line, &next, &at_ns, &gap_ns,
-                          &unwanted))
+    if (!PyArg_ParseTuple(args, "O!O!O!OOOL", &PyTuple_Type, &routes, &PyTuple_Type, &books, &PyType_Type, &line, &next,
+                          &at_ns, &gap_ns, &unwanted))
         return NULL;
     if (PyTuple_GET_SIZE(routes) > MAX_ROUTES) {
         PyErr_SetString(PyExc_ValueError, "too many routes");
@@ -341,7 +422,7 @@ straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     PyTypeObject *owner = (PyTypeObject *)line;
     self->unwanted = unwanted;
     self->line = (PyTypeObject *)Py_NewRef(line);
-    int whole = (self->next = member_offset(next, owner)) >= 0 && (self->at_ns = member_offset(at_ns, owner)) >= 0 &&
+    int whole = read_books(books, &self->books) == 0 && (self->next = member_offset(next, owner)) >= 0 && (self->at_ns = member_offset(at_ns, owner)) >= 0 &&
                 (self->gap_ns = member_offset(gap_ns, owner)) >= 0;
     for (Py_ssize_t i = 0; whole && i < PyTuple_GET_SIZE(routes); i++) {
         whole = read_route(PyTuple_GET_ITEM(routes, i), &self->routes[i]) == 0;
@@ -361,6 +442,10 @@ straight_dealloc(Straight *self)
         Py_DECREF(self->routes[i].shape);
         Py_DECREF(self->routes[i].lines);
     }
+    Py_XDECREF(self->books.shape);
+    Py_XDECREF(self->books.lines);
+    Py_XDECREF(self->books.kinds);
+    Py_XDECREF(self->books.split);
     Py_XDECREF(self->line);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
@@ -371,7 +456,7 @@ static PyTypeObject Straight_Type = {
     .tp_basicsize = sizeof(Straight),
     .tp_dealloc = (destructor)straight_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Straight(((shape, lines, rule, number, symbol, guard), ...), line, next, at_ns, gap_ns, unwanted).",
+    .tp_doc = "Straight(((shape, lines, rule, number, symbol, guard), ...), books, line, next, at_ns, gap_ns, unwanted).",
     .tp_new = straight_new,
 };
 
@@ -406,7 +491,8 @@ accept_frame(Receiver *self, PyObject *frame, PyObject *received)
     if (waits < 0)
         return NULL;
     if (!waits && *slot(frame, self->wire) != NULL)
-        event = go_straight(self->straight, *slot(frame, self->wire), received, self->connection);
+        event = go_straight(self->straight, *slot(frame, self->wire), *slot(frame, self->stream), received,
+                            self->connection);
     if (event == NULL) {
         PyObject *args[3] = {NULL, frame, received};
         if (PyErr_Occurred())

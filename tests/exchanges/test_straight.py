@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,11 +12,13 @@ from wsadapter.events import StreamType
 from wsadapter.exchanges import binance
 from wsadapter.exchanges.base import ConnectionPlan, Item, Subscription
 from wsadapter.exchanges.binance import BinanceFutures, Frame
+from wsadapter.exchanges.binance_wire import AggTradeWire, BookTickerWire, DepthWire
 from wsadapter.exchanges.shapes import receiver_in_python
 
 SYMBOLS = ("BTCUSDT", "币安人生USDT")
 
 
+KINDS = ("aggTrade", "bookTicker", "24hrTicker", "depthUpdate")
 NAME = "btcusdt@aggTrade"
 STREAM = Subscription(NAME, StreamType.TRADE, "BTCUSDT")
 
@@ -27,10 +30,10 @@ def venue() -> BinanceFutures:
 def frame(dice: random.Random, ids: dict[tuple[str, str], int]) -> bytes:
     """Mostly the next one of its line; sometimes a repeat, a hole, another symbol, a price that is none."""
     symbol = dice.choice((*SYMBOLS, *SYMBOLS, "ETHUSDT"))
-    kind = dice.choice(("aggTrade", "bookTicker", "24hrTicker"))
+    kind = dice.choice(KINDS)
     step = dice.choice((1, 1, 1, 1, 1, 0, -3, 5))
     number = ids[kind, symbol] = max(0, ids.get((kind, symbol), 2**60 if dice.random() < 0.1 else 7) + step)
-    price = dice.choice(("57000.10", "57000.10", "1", "", "1e5", "-1", "nan"))
+    price = dice.choice(("57000.10", "1", "0.002") * 80 + ("", "1e5", "-1", "nan"))
     common: dict[str, Any] = {"e": kind, "E": 1_790_771_371_858, "s": symbol}
     if dice.random() < 0.2:
         common["st"] = dice.choice((1, 2))
@@ -39,12 +42,26 @@ def frame(dice: random.Random, ids: dict[tuple[str, str], int]) -> bytes:
         "bookTicker": {"u": number, "b": price, "B": "1", "a": "2", "A": dice.choice(("3", "")), "T": 1},
         "24hrTicker": {"c": price, "p": dice.choice(("-1.5", "1", "--1", "")), "n": 3, "C": 9},
     }
+    if kind == "depthUpdate":
+        return book(dice, common, price, number, step)
     data = common | fields[kind]
     return json.dumps(data if dice.random() < 0.1 else {"stream": f"{symbol.lower()}@{kind}", "data": data}).encode()
 
 
+def book(dice: random.Random, common: dict[str, Any], price: str, number: int, step: int) -> bytes:
+    sides = [[price, "1"]] if dice.random() < 0.3 else [["57000.10", "1"], ["57000.00", "20.5"]]
+    previous = dice.choice((number - step, number - step, number - step, -1, 3))
+    data = common | {"T": 1, "U": number, "u": number, "pu": previous, "b": sides, "a": dice.choice((sides, []))}
+    name = dice.choice(("depth@100ms", "depth@100ms", "depth20@100ms", "depth7", "nothing"))
+    separators = dice.choice(((",", ":"), (",", ":"), (", ", ": ")))
+    return json.dumps(
+        {"stream": f"{common['s'].lower()}@{name}", "data": data}, separators=separators, ensure_ascii=False
+    ).encode()
+
+
 def state(made: BinanceFutures) -> list[tuple[Any, ...]]:
-    groups = (made.sequences.agg_trades, made.sequences.book_tickers, made.sequences.tickers)
+    s = made.sequences
+    groups = (s.agg_trades, s.book_tickers, s.tickers, s.books)
     return [(line.next, line.at_ns, line.gap_ns, line.behind) for group in groups for line in group.values()]
 
 
@@ -52,10 +69,11 @@ def state(made: BinanceFutures) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize("seed", range(8))
 def test_both_ways_are_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     dice, ids = random.Random(seed), {}  # type: ignore[var-annotated]
-    took_the_rest = []
+    came: Counter[str] = Counter()
+    took_the_rest: Counter[type] = Counter()
 
     def counted(self: BinanceFutures, frame: Frame, at_ns: int) -> list[Item]:
-        took_the_rest.append(at_ns)
+        took_the_rest[type(frame.data)] += 1
         return accept(self, frame, at_ns)
 
     with monkeypatch.context() as patched:
@@ -67,6 +85,7 @@ def test_both_ways_are_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         fast = venue()
     for at_ns in range(1, 2000):
         payload = frame(dice, ids)
+        came.update(kind for kind in KINDS if kind.encode() in payload)
         expected = slow.receive(payload, at_ns)
         assert fast.receive(payload, at_ns) == expected, payload
         assert state(fast) == state(slow), payload
@@ -78,4 +97,5 @@ def test_both_ways_are_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
         if dice.random() < 0.003:
             assert fast.silent(NAME, 1, at_ns) == slow.silent(NAME, 1, at_ns)
         assert fast.last_receive_ns == slow.last_receive_ns
-    assert 200 < len(took_the_rest) < 1900
+    for kind, wire in (("aggTrade", AggTradeWire), ("bookTicker", BookTickerWire), ("depthUpdate", DepthWire)):
+        assert 30 < took_the_rest[wire] < came[kind] - 20, kind

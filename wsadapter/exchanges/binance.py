@@ -32,7 +32,7 @@ from wsadapter.exchanges.base import (
     printable,
     sample,
 )
-from wsadapter.exchanges.binance_events import DECODERS, WORDS, routes
+from wsadapter.exchanges.binance_events import DECODERS, WORDS, books, routes
 from wsadapter.exchanges.binance_wire import COIN_M, KNOWN, SHUTDOWN, UNWANTED, Wire
 from wsadapter.exchanges.decimals import NotPlain
 from wsadapter.exchanges.holes import Holes
@@ -106,8 +106,8 @@ class BinanceFutures:
         self._requests = 0
         self.receive: Receive = receiver(
             Ways(
-                _frame, Frame, routes(self.sequences), COIN_M, plan.connection, self.last_receive_ns, self._holes,
-                self._accept_frame, self._look_again, FAILURES,
+                _frame, Frame, routes(self.sequences), books(self.sequences, self._depth_kinds), COIN_M,
+                plan.connection, self.last_receive_ns, self._holes, self._accept_frame, self._look_again, FAILURES,
             )
         )  # fmt: skip
 

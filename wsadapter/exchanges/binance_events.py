@@ -27,7 +27,6 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.base import Bad, Item
 from wsadapter.exchanges.binance_wire import (
-    MS,
     AggTradeWire,
     BookTickerWire,
     DepthWire,
@@ -41,6 +40,7 @@ from wsadapter.exchanges.decimals import split_book
 from wsadapter.exchanges.sequences import Line, Sequences
 from wsadapter.exchanges.shapes import (
     NONE,
+    Books,
     Route,
     Rule,
     as_text,
@@ -48,6 +48,7 @@ from wsadapter.exchanges.shapes import (
     count,
     decimal,
     decimal_or_none,
+    given,
     ms,
     or_none,
     shape,
@@ -72,6 +73,12 @@ _book_ticker: Final = shape(
     EXCHANGE, BookTickerWire, BookTicker, symbol="s", event_time_ns=ms("E"), transaction_time_ns=ms("T"),
     update_id="u", bid_price=decimal_or_none("b"), bid_quantity=decimal_or_none("B"),
     ask_price=decimal_or_none("a"), ask_quantity=decimal_or_none("A"),
+)  # fmt: skip
+_depth: Final = shape(
+    EXCHANGE, DepthWire, Depth, symbol="s", event_time_ns=ms("E"), transaction_time_ns=ms("T"),
+    update_type=given("update_type"), level_limit=given("level_limit"), first_update_id="U", last_update_id="u",
+    previous_update_id=count("pu"), bid_price=given("bid_price"), bid_quantity=given("bid_quantity"),
+    ask_price=given("ask_price"), ask_quantity=given("ask_quantity"),
 )  # fmt: skip
 _kline: Final = shape(
     EXCHANGE, KlineWire, Kline, symbol="s", event_time_ns=ms("E"), transaction_time_ns=NONE,
@@ -160,10 +167,7 @@ def depth(d: DepthWire, x: Context, stream: str, received: int) -> list[Item]:
             line.next, line.at_ns = last, received
         else:
             gap = x.sequences.unchained(line, d.U, last, previous, received)
-    book = Depth(
-        EXCHANGE, symbol, d.E * MS, d.T * MS, received, WEBSOCKET, x.connection, line.gap_ns,
-        update_type, level_limit, d.U, last, previous if previous >= 0 else None, *columns,
-    )  # fmt: skip
+    book = _depth(d, received, x.connection, line.gap_ns, update_type, level_limit, *columns)
     return [book] if gap is None else [gap, book]
 
 
@@ -221,6 +225,11 @@ def routes(sequences: Sequences) -> dict[type[Struct], Route]:
         BookTickerWire: Route(_book_ticker, sequences.book_tickers, Rule.RISING, "u"),
         TickerWire: Route(_ticker, sequences.tickers, Rule.ANY, "E"),
     }
+
+
+def books(sequences: Sequences, kinds: Mapping[str, tuple[UpdateType, int] | None]) -> Books:
+    """The same of `depth`."""
+    return Books(DepthWire, _depth, sequences.books, kinds)
 
 
 WORDS: Final[Mapping[str, str]] = {

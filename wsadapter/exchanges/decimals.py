@@ -77,7 +77,7 @@ def _are_bare_levels(bare: bytes) -> bool:
 
 _native: Final = native.load("_decimals")
 are_plain: Final[Callable[..., bool]] = plain_in_python if _native is None else _native.are_plain
-_split: Final[Callable[[Side, Side], Book | None]] = split_in_python if _native is None else _native.split_book
+split_at_once: Final[Callable[[Side, Side], Book | None]] = split_in_python if _native is None else _native.split_book
 Levels: Final[type | None] = None if _native is None else _native.Levels
 """The type of a column that is still the venue's text; it equals the list of its texts."""
 
@@ -85,7 +85,7 @@ Levels: Final[type | None] = None if _native is None else _native.Levels
 def split_book(bids: Side, asks: Side) -> Book:
     """Bid prices, bid quantities, ask prices, ask quantities of two JSON values ``[["61800.20","2.909"],...]``; raises
     `NotPlain`, or what msgspec raises where that is not the shape of it."""
-    return _split(bids, asks) or (*_split_slowly(bids), *_split_slowly(asks))
+    return split_at_once(bids, asks) or (*_split_slowly(bids), *_split_slowly(asks))
 
 
 def _split_slowly(levels: Side) -> tuple[list[str], list[str]]:

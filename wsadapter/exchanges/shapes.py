@@ -15,9 +15,9 @@ from typing import Any, Final, get_type_hints
 from msgspec import Struct
 
 from wsadapter import native
-from wsadapter.events import Event, Source
+from wsadapter.events import Event, Source, UpdateType
 from wsadapter.exchanges.base import Item
-from wsadapter.exchanges.decimals import NotPlain, are_plain
+from wsadapter.exchanges.decimals import NotPlain, are_plain, split_at_once
 from wsadapter.exchanges.holes import Holes
 from wsadapter.exchanges.sequences import Line
 
@@ -85,8 +85,14 @@ def signed_or_none(path: str) -> Step:
 
 GIVEN: Final = ("receive_time_ns", "connection", "last_gap_ns")
 NONE: Final = constant(None)
-Convert = Callable[[Any, int, str, int | None], Any]
-"""(wire Struct, receive time, connection, time of the last gap) -> event; raises `NotPlain`."""
+Convert = Callable[..., Any]
+"""(wire Struct, receive time, connection, time of the last gap, and what the shape says is given) -> event; raises
+`NotPlain`."""
+
+
+def given(field: str) -> Step:
+    """The caller has the value of this field; in the order of these steps, behind `GIVEN`."""
+    return Step(What.GIVEN, field)
 
 
 def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
@@ -94,7 +100,12 @@ def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str |
     `AttributeError` where the wire Struct does not have what a field is taken from."""
     steps = _steps(exchange, event, fields)
     members = [_members(wire, step) for step in steps.values()]
-    return in_python(wire, event, steps) if _native is None else _in_c(wire, event, steps, members)
+    extra = tuple(
+        step.path for step in fields.values() if isinstance(step, Step) and step.what is What.GIVEN
+    )  # fmt: skip
+    if _native is None:
+        return in_python(wire, event, steps, extra)
+    return _in_c(wire, event, steps, members, extra)
 
 
 def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
@@ -110,13 +121,13 @@ def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> 
     }
 
 
-def in_python(wire: type[Struct], event: type[Event], steps: dict[str, Step]) -> Convert:
+def in_python(wire: type[Struct], event: type[Event], steps: dict[str, Step], extra: tuple[str, ...] = ()) -> Convert:
     """The twin of the conversion in C: source text, compiled once."""
     plain = [expression for step in steps.values() if (expression := _checked(step))]
     names: dict[str, Any] = {"event": event, "are_plain": are_plain, "NotPlain": NotPlain, "wire": wire}
     names |= {f"constant_{i}": step.value for i, step in enumerate(steps.values()) if step.what is What.CONSTANT}
     values = [_expression(step, i) for i, step in enumerate(steps.values())]
-    lines = ["def convert(d, receive_time_ns, connection, last_gap_ns):"]
+    lines = [f"def convert(d, {', '.join(GIVEN + extra)}):"]
     lines += ["  if type(d) is not wire: raise TypeError(f'{type(d).__name__} is not the wire Struct of this shape')"]
     if plain:
         lines += [f"  if not are_plain({', '.join(plain)}): raise NotPlain({event.__name__!r})"]
@@ -160,12 +171,15 @@ def _members(wire: type[Struct], step: Step) -> Members:
     return getattr(wire, first), getattr(_type_of(wire, first), second) if second else None
 
 
-def _in_c(wire: type[Struct], event: type[Event], steps: dict[str, Step], members: list[Members]) -> Convert:
+def _in_c(
+    wire: type[Struct], event: type[Event], steps: dict[str, Step], members: list[Members], extra: tuple[str, ...]
+) -> Convert:
+    names = GIVEN + extra
     described = [
-        (int(step.what), GIVEN.index(step.path) if step.what is What.GIVEN else 0, outer, inner, step.value)
+        (int(step.what), names.index(step.path) if step.what is What.GIVEN else 0, outer, inner, step.value)
         for step, (outer, inner) in zip(steps.values(), members, strict=True)
     ]
-    made: Convert = _native.Shape(wire, event, tuple(described), NotPlain, event.__name__)
+    made: Convert = _native.Shape(wire, event, tuple(described), NotPlain, event.__name__, len(names))
     return made
 
 
@@ -197,6 +211,23 @@ class Route(Struct, frozen=True):
     guard: str = "st"
 
 
+class Books(Struct, frozen=True):
+    """The usual book: ``shape`` has update type, level limit and the four columns of `split_at_once` given; ``kinds``:
+    stream name -> the first two, or None for a book that is not of the feed. A book without a limit must name the last
+    one, with field ``previous``; ``number`` is its own id."""
+
+    wire: type[Struct]
+    shape: Convert
+    lines: dict[str, Line]
+    kinds: Mapping[str, tuple[UpdateType, int] | None]
+    bids: str = "b"
+    asks: str = "a"
+    number: str = "u"
+    previous: str = "pu"
+    symbol: str = "s"
+    guard: str = "st"
+
+
 Receive = Callable[[bytes | memoryview, int], list[Item]]
 """(message, receive time) -> items."""
 
@@ -210,6 +241,7 @@ class Ways(Struct, frozen=True):
     decode: Callable[[bytes | memoryview], Any]
     frame: type[Struct]
     routes: Mapping[type[Struct], Route]
+    books: Books
     unwanted: int
     connection: str
     received: dict[str, int]
@@ -229,7 +261,10 @@ def receiver(ways: Ways) -> Receive:
         for wire, r in ways.routes.items()
     )
     members = (vars(Line)[name] for name in ("next", "at_ns", "gap_ns"))
-    straight = _native.Straight(routes, Line, *members, ways.unwanted)
+    b = ways.books
+    fields = (getattr(b.wire, name) for name in (b.bids, b.asks, b.number, b.previous, b.symbol, b.guard))
+    books = (b.shape, b.lines, b.kinds, split_at_once, *fields)
+    straight = _native.Straight(routes, books, Line, *members, ways.unwanted)
     frame: Any = ways.frame
     made: Receive = _native.Receiver(
         straight, ways.decode, ways.frame, frame.data, frame.stream, ways.connection, ways.received, ways.holes,

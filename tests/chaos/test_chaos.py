@@ -91,7 +91,7 @@ def test_whatever_is_done_to_it(site: Site, venue: VenueThread, broker: KafkaSer
 
     while left := open_gaps():  # hundreds, within the venue's weight
         print(f"{left} gaps are open yet", flush=True)
-        eventually(lambda: open_gaps() < left, RECOVERY_SECONDS, "one gap after the other is worked off")  # noqa: B023
+        eventually(lambda: open_gaps() < left, RECOVERY_SECONDS, "one gap after the other is worked off")
     found = audit(site)  # I3
     restarts = sum(int(child["restarts"]) for child in site.children().values())
     for child in site.children().values():

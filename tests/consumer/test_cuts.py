@@ -176,6 +176,16 @@ def test_letters_count_as_buffered() -> None:
     assert made.due(0.0, NO_LIMIT, 1000, 1.0)
 
 
+def test_what_is_being_replayed_is_still_intended() -> None:
+    """A commit amid a replay, for the sake of other partitions, must not take the intent back."""
+    made = partition(10, Progress(4, 19, {}))
+    made.add(10, value(1, 10), 0.0)
+
+    assert made.cut is None
+    offset, said = made.commit()
+    assert (offset, Progress.decode(said).intent) == (10, 19)
+
+
 def test_a_jump_forgets_the_watermarks_and_the_intent() -> None:
     made = partition(100, Progress(4, 120, {1: 50}))
     made.jump(0)

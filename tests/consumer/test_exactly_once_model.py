@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from wsadapter.batches import Partition
@@ -112,8 +112,25 @@ class World:
         return {record: have[record] - 1 for record in {*self.log, *have} if have[record] != 1}
 
 
+REPLAY_INTERRUPTED = [
+    "fetch",
+    "cut",
+    "intent",
+    "insert",
+    "crash",
+    "commit",
+    "crash",
+    "fetch few",
+    "cut",
+    "intent",
+    "insert",
+]
+"""A batch is in; its replay says how far it is, as other partitions have something to say, and is killed in turn."""
+
+
 @settings(max_examples=400, deadline=None)
 @given(redeliveries, STEPS)
+@example([(0, 8, 0)], REPLAY_INTERRUPTED)
 def test_every_record_is_in_the_table_once(writes: list[tuple[int, int, int]], steps: list[str]) -> None:
     world = World(log_of(writes))
     for step in steps:

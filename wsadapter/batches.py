@@ -271,7 +271,7 @@ class Partition:
         return batch
 
     def commit(self) -> tuple[int, str]:
-        """(offset, metadata) that is true now: all below is done, and this range is next. A range that is being replayed
-        still is: without it another crash would cut other batches, under other tokens, of what may be in the table."""
+        """(offset, metadata) that is true now: all below is done, and this range is next. A replayed range still is:
+        without it another crash would cut other batches, under other tokens, of what may be in the table."""
         intent = self.cut.last if self.cut is not None else self.replay_to
         return self.done, Progress(self.progress.partitions, intent, self.progress.watermarks).encode()

@@ -40,7 +40,6 @@ class Outbox:
     """See the module docstring; ``page``: the serializer's."""
 
     def __init__(self, config: Config, page: StatsPage) -> None:
-        self._config = config
         self._cells = page.cells
         self._broker_up = page.index("broker_up")
         self.dead: Counter[tuple[str, str]] = Counter()

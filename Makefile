@@ -15,7 +15,7 @@ chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seco
 
 setup: .venv/.installed
 
-.venv/.installed: constraints.txt pyproject.toml $(wildcard wsadapter/*.c wsadapter/*.h)
+.venv/.installed: constraints.txt pyproject.toml $(wildcard wsadapter/native/*.c wsadapter/native/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wsadapter needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt

@@ -20,13 +20,13 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from wsadapter import clickhouse
-from wsadapter.config import Config, Kafka
-from wsadapter.framing import varint
-from wsadapter.inserts import Inserter, statement
+from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.clickhouse.inserts import Inserter, statement
+from wsadapter.config.load import Config, Kafka
+from wsadapter.events.streams import SPECS, Column, StreamSpec, columns
+from wsadapter.kafka.framing import varint
+from wsadapter.kafka.topics import topic
 from wsadapter.pb import market_pb2
-from wsadapter.streams import SPECS, Column, StreamSpec, columns
-from wsadapter.topics import topic
 
 CHUNK: Final = 2_000
 BYTES: Final = 32 << 20

@@ -14,8 +14,8 @@ import msgspec
 from confluent_kafka import Producer
 
 from bench.frames import SYMBOLS
-from wsadapter.config import Kafka
-from wsadapter.topics import producer_config
+from wsadapter.config.load import Kafka
+from wsadapter.kafka.topics import producer_config
 
 BATCH = 4096
 

@@ -20,9 +20,9 @@ from typing import Any
 
 import msgspec
 
-from wsadapter.exchanges.base import ConnectionPlan
-from wsadapter.exchanges.binance import BinanceFutures
-from wsadapter.exchanges.decimals import are_plain, plain_in_python, split_book, split_in_python
+from wsadapter.events.decimals import are_plain, plain_in_python, split_book, split_in_python
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.venue import ConnectionPlan
 
 CALLS = 50
 Candidate = Callable[[], object]

@@ -16,9 +16,9 @@ import subprocess
 import sys
 import time
 
-from wsadapter import doorbell, ring
-from wsadapter.ring import RingReader, RingWriter
-from wsadapter.shm import Segment
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm.segment import Segment
 
 SIZES = 110, 1024
 BATCH = 16

@@ -23,18 +23,19 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from bench.services import Services
-from wsadapter import clickhouse, schema
-from wsadapter.config import ClickHouse
-from wsadapter.embedded.instruments import DEMO
-from wsadapter.embedded.market import Market
-from wsadapter.embedded.streams_offered import offered
+from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.inserts import Inserter, statement
+from wsadapter.config.load import ClickHouse
+from wsadapter.embedded.market.binance_streams import offered
+from wsadapter.embedded.market.instruments import DEMO
+from wsadapter.embedded.market.market import Market
 from wsadapter.events import Event
-from wsadapter.exchanges.base import ConnectionPlan
-from wsadapter.exchanges.binance import BinanceFutures
-from wsadapter.framing import varint
-from wsadapter.inserts import Inserter, statement
-from wsadapter.records import encode
-from wsadapter.streams import BY_EVENT, BY_STREAM
+from wsadapter.events.records import encode
+from wsadapter.events.streams import BY_EVENT, BY_STREAM
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.kafka.framing import varint
 
 CHANNELS: Final = ("aggTrade", "bookTicker", "depth20@100ms", "markPrice@1s", "ticker", "kline_1m", "forceOrder")
 START_MS: Final = 1_790_771_340_000

@@ -26,9 +26,9 @@ import msgspec
 from bench.accounts import Stopwatch, memory
 from bench.processes import PREFIX, BenchFailed, Program, Role, wait_until
 from bench.services import Services, config
-from wsadapter import stats_fields
-from wsadapter.config import ClickHouse, Config, Kafka
-from wsadapter.streams import SPECS
+from wsadapter import metrics as stats_fields
+from wsadapter.config.load import ClickHouse, Config, Kafka
+from wsadapter.events.streams import SPECS
 
 NEARLY: Final = 0.99
 MOSTLY: Final = 0.9
@@ -45,7 +45,9 @@ def ours(
 ) -> dict[str, Any]:
     """``prepare`` is called while the consumer starts; ``deliver`` fills the topics and says with how many messages."""
     made = settings(services, directory, kafka, "ours")
-    with closing(Role("wsadapter.consumer", made, stats_fields.consumer(4), directory, options={"number": 0})) as role:
+    with closing(
+        Role("wsadapter.roles.consumer.consumer", made, stats_fields.consumer(4), directory, options={"number": 0})
+    ) as role:
         prepare()
         role.wait_for(lambda: role.page["rebalances_total"], 60, "group joined")
         os.kill(role.pid, signal.SIGSTOP)

@@ -18,16 +18,17 @@ import msgspec
 from bench import frames
 from bench.accounts import Stopwatch, memory
 from bench.processes import PREFIX, BenchFailed, Role, Venue, cores
-from wsadapter import doorbell, ring, stats_fields
-from wsadapter.config import Config, Feed, Process, Service
+from wsadapter import metrics as stats_fields
+from wsadapter.config.load import Config, Feed, Process, Service
 from wsadapter.events import StreamType
-from wsadapter.exchanges.base import ConnectionPlan, Subscription
-from wsadapter.lifecycle import RingRef
-from wsadapter.ring import RingReader
-from wsadapter.shm import Segment
+from wsadapter.exchanges.venue import ConnectionPlan, Subscription
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.ring import RingReader
+from wsadapter.shm.segment import Segment
+from wsadapter.supervision.child import RingRef
 
 CAPACITY: Final = 64 << 20
-INGEST: Final = "wsadapter.ingest"
+INGEST: Final = "wsadapter.roles.ingest.ring_publisher"
 LINGER: Final = 0.005
 CONNECTION: Final = "bench-all-0"
 NOT_FRAMES: Final = ('events_total{stream="funding_rate"}', 'events_total{stream="gap"}')
@@ -60,7 +61,7 @@ class Ring:
 
 
 class IngestAlone:
-    """``module``: `wsadapter.ingest`, or a variant of it."""
+    """``module``: `wsadapter.roles.ingest.ring_publisher`, or a variant of it."""
 
     def __init__(
         self, directory: Path, url: str, to: Ring, mix: str = "all", *, module: str = INGEST, cpu: int | None = None

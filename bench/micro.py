@@ -23,13 +23,14 @@ from bench import bench_ring, frames
 from bench.accounts import median, percentile
 from bench.ingest import plan
 from bench.processes import PREFIX, BenchFailed
-from wsadapter import doorbell, ring, stats_fields
-from wsadapter.exchanges.binance import BinanceFutures
-from wsadapter.publisher import publisher
-from wsadapter.records import encode, messages
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
-from wsadapter.streams import BY_EVENT, BY_KIND
+from wsadapter import metrics as stats_fields
+from wsadapter.events.records import encode, messages
+from wsadapter.events.streams import BY_EVENT, BY_KIND
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.roles.ingest.publisher import publisher
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
 
 RECORD_BYTES: Final = 110
 FRAMES: Final = 4000

@@ -20,10 +20,10 @@ from typing import Any, Final, Self
 import msgspec
 
 from bench.frames import ROOT
-from wsadapter.config import Config
-from wsadapter.lifecycle import ChildArgs, ChildState, RingRef
-from wsadapter.shm import Segment, listing
-from wsadapter.stats import StatsPage
+from wsadapter.config.load import Config
+from wsadapter.shm.segment import Segment, listing
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import ChildArgs, ChildState, RingRef
 
 PREFIX: Final = f"bench{os.getpid()}"
 """Instances begin with it, and so do their segments."""

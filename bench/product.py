@@ -19,10 +19,10 @@ from msgspec import Struct
 from bench import frames
 from bench.accounts import Memory, memory
 from bench.processes import PREFIX, BenchFailed, Program, free_ports, wait_until
-from wsadapter.config import Kafka
-from wsadapter.lifecycle import ChildState
-from wsadapter.shm import Segment, listing
-from wsadapter.stats import StatsPage
+from wsadapter.config.load import Kafka
+from wsadapter.shm.segment import Segment, listing
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import ChildState
 
 RUNNING: Final = int(ChildState.RUNNING)
 ROAD: Final = ("supervisor", "ingest", "serializer", "monitor")

@@ -15,8 +15,8 @@ from bench.accounts import Stopwatch, memory
 from bench.ingest import IngestAlone, Ring, expected_of, fill
 from bench.processes import Program, Role, Venue
 from bench.services import Services, config
-from wsadapter import stats_fields
-from wsadapter.config import Kafka
+from wsadapter import metrics as stats_fields
+from wsadapter.config.load import Kafka
 
 RING: Final = 256 << 20
 PACE: Final = 5000
@@ -26,7 +26,7 @@ AVERAGE_BYTES: Final = 300
 class SerializerAlone(Role):
     def __init__(self, directory: Path, kafka: Kafka, source: Ring) -> None:
         super().__init__(
-            "wsadapter.serializer", config("serializer", directory, kafka), stats_fields.SERIALIZER, directory,
+            "wsadapter.roles.serializer.serializer", config("serializer", directory, kafka), stats_fields.SERIALIZER, directory,
             rings=(source.ref,),
         )  # fmt: skip
 

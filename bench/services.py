@@ -9,10 +9,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.processes import PREFIX, BenchFailed
-from wsadapter.config import Config, Kafka, Service, Spool
+from wsadapter.config.load import Config, Kafka, Service, Spool
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 from wsadapter.errors import WsadapterError
-from wsadapter.topics import ensure_topics
+from wsadapter.kafka.topics import ensure_topics
 
 PARTITIONS: Final = 4
 

@@ -1,12 +1,12 @@
-"""The ingest role without the decimal checks: what they cost is the difference to `wsadapter.ingest`.
+"""The ingest role without the decimal checks: what they cost is the difference to `wsadapter.roles.ingest.ring_publisher`.
 
 Only a benchmark starts it. A book's levels are still checked: they are taken apart by the same walk.
 """
 
 from wsadapter.events import Event
-from wsadapter.exchanges import shapes
-from wsadapter.exchanges.shapes import Step, What
-from wsadapter.lifecycle import run_child
+from wsadapter.exchanges import mapping as shapes
+from wsadapter.exchanges.mapping import Step, What
+from wsadapter.supervision.child import run_child
 
 if __name__ == "__main__":
     checked = (What.DECIMAL, What.DECIMAL_OR_NONE, What.SIGNED_OR_NONE)
@@ -17,6 +17,6 @@ if __name__ == "__main__":
         return {n: Step(What.OR_NONE, s.path) if s.what in checked else s for n, s in steps.items()}
 
     shapes._steps = unchecked
-    from wsadapter import ingest  # the exchange's shapes are made when it is imported
+    from wsadapter.roles.ingest import ring_publisher as ingest  # the exchange's shapes are made when it is imported
 
     run_child(ingest.main)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.embedded.kafka_install import Installation, missing
+from wsadapter.embedded.kafka.install import Installation, missing
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 
 

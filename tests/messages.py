@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from wsadapter.events import Event
+from wsadapter.events.streams import StreamSpec
 from wsadapter.pb import market_pb2
-from wsadapter.streams import StreamSpec
 
 
 def message_of(spec: StreamSpec) -> Callable[[Event, int, int], Any]:

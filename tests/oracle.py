@@ -16,8 +16,8 @@ from ring_records import event_of
 
 from wsadapter.errors import SegmentError
 from wsadapter.events import Gap, Kline
-from wsadapter.ring import RingReader
-from wsadapter.streams import BY_KIND, SPECS
+from wsadapter.events.streams import BY_KIND, SPECS
+from wsadapter.shm.ring import RingReader
 
 Identity = tuple[str, int, int]
 """(stream, epoch, position)"""

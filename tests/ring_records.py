@@ -3,8 +3,8 @@
 from typing import Any
 
 from wsadapter.events import Event, Side, Source, UpdateType
-from wsadapter.records import message_of
-from wsadapter.streams import BY_KIND, columns
+from wsadapter.events.records import message_of
+from wsadapter.events.streams import BY_KIND, columns
 
 ENUM_TYPES: dict[str, type] = {"source": Source, "update_type": UpdateType, "side": Side}
 

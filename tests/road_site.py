@@ -128,7 +128,7 @@ class Site:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a subcommand beside it."""
-        command = [sys.executable, "-m", "wsadapter.cli", *arguments, "--config", str(self.config)]
+        command = [sys.executable, "-m", "wsadapter.cli.main", *arguments, "--config", str(self.config)]
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     def rings(self) -> list[str]:

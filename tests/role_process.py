@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 from eventually import eventually
 
-from wsadapter.config import Config
-from wsadapter.lifecycle import ChildArgs, ChildState, RingRef
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
+from wsadapter.config.load import Config
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import ChildArgs, ChildState, RingRef
 
 
 class RoleProcess:

@@ -20,7 +20,7 @@ from wsadapter.events import (
     Trade,
     UpdateType,
 )
-from wsadapter.streams import SPECS, Column, columns
+from wsadapter.events.streams import SPECS, Column, columns
 
 NS = 1_790_771_371_858_000_000
 

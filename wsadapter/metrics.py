@@ -1,233 +1,185 @@
-"""The Prometheus exposition: a `Snapshot` as metric families, names and labels fixed by the design.
+"""The cells of each role's stats page: metric names as they are exposed, without the prefix ``wsadapter_``.
 
-A cell ``frames_total`` of a page becomes ``wsadapter_frames_total`` with the labels of its process: ``exchange`` and
-``connection`` for an ingest process, ``role`` and ``name`` for any other. ``*_bucket`` cells with their sum and count
-become a histogram, ``*_ns`` times become ``*_seconds``. Cells that `HELP` does not name are a role's own and are not
-exposed. Label values come from the pages, whose fields are bounded.
+One tuple a role, so that the writer, the monitor and a test see the same names. Label values are bounded: every value
+that can occur is listed here or follows from the configuration; anything else is counted under ``other``. A page has
+one writer, its role; `wsadapter.roles.supervisor.topology` creates it from these fields.
 """
 
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.registry import Collector
+from wsadapter.events.streams import DEAD_LETTER, SPECS
+from wsadapter.shm import redo_log as journal
+from wsadapter.shm import ring_counters as banks
 
-from wsadapter import __version__, native
-from wsadapter.snapshot import Reading, Snapshot, parse_field
+CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
+"""Every child's page begins with these."""
 
-PREFIX: Final = "wsadapter_"
-CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-HELP: Final[Mapping[str, str]] = {
-    "accepted_rows_total": "Rows handed to ClickHouse that its views accepted.",
-    "acks_total": "Subscription requests that the loopback venue acknowledged.",
-    "broker_up": "1 when the Kafka broker answers this process.",
-    "build_info": "1; version, and whether the parts in C are there, as labels.",
-    "bytes_total": "WebSocket payload bytes received.",
-    "candle_checks_dropped_total": "Checks of candles that found too many others waiting.",
-    "candle_checks_total": "Neighbouring candles whose trade ids do not chain, compared with what REST says.",
-    "candles_differing_total": "Candles of the stream that REST contradicted and replaced.",
-    "child_cpu_seconds_total": "Processor time of the process.",
-    "child_heartbeat_age_seconds": "Time since the process's own loop last turned.",
-    "child_pid": "Process id.",
-    "child_restarts_total": "Restarts of a child, by the reason of its end.",
-    "child_rss_bytes": "Resident memory of the process.",
-    "child_start_time_seconds": "When the process started, seconds since the epoch.",
-    "child_state": "0 starting, 1 waiting for a service, 2 running, 3 stopping, 4 paused (needs the operator).",
-    "child_up": "1 when the supervisor sees the child running.",
-    "clickhouse_up": "1 when ClickHouse answers this process.",
-    "clients": "Connections that the loopback venue serves.",
-    "connected_since_seconds": "When the connection was made, seconds since the epoch; 0 when it is down.",
-    "connection_attempts_delayed_total": "Attempts to connect that waited for the venue's limit.",
-    "connection_attempts_total": "Attempts to connect, for whatever reason.",
-    "connection_up": "1 when the WebSocket connection is up.",
-    "copies_total": "Events that came twice, by two sockets or connections, and were passed on once.",
-    "consumed_total": "Messages read from Kafka.",
-    "consumer_lag": "Messages in Kafka that are not committed yet.",
-    "dead_letters_total": "Messages that can never succeed, set aside.",
-    "decode_errors_total": "Frames or events refused by the decoder.",
-    "decoded_total": "Market events that the decoder made of frames: written to the ring, dropped or too large.",
-    "delivered_total": "Records delivered to Kafka and done with, each once.",
-    "delivery_seconds": "Time from produce until all of the batch was seen acknowledged (at least linger.ms).",
-    "error_count": "Errors of the connection.",
-    "events_total": "Market events written to the ring.",
-    "filtered_rows_total": "Rows that a view passes over: candles that are not closed.",
-    "frames_sent_total": "Frames that the loopback venue sent.",
-    "frames_total": "WebSocket frames received.",
-    "gap_missing_total": "Events known to be missing, from gaps whose bounds are known.",
-    "gap_open": "1 while a gap of the connection lasts.",
-    "gaps_open": "Gaps that have ended and are not worked off by the repairer yet.",
-    "gaps_total": "Gaps recorded.",
-    "insert_retries_total": "Inserts sent again under the same token.",
-    "insert_seconds": "Time of one insert.",
-    "inserts_total": "Inserts done.",
-    "last_receive_seconds": "When the last frame came, seconds since the epoch.",
-    "open_candle_copies_total": "Of the copies those of candles that are not closed.",
-    "open_candles_total": "Candles received that are not closed.",
-    "out_of_order_total": "Events whose id was not above the highest one: repeats and late ones.",
-    "outstanding": "Messages produced and not yet acknowledged.",
-    "paused": "1 when the consumer does not read this stream's topic.",
-    "instrument_failures_total": "Instruments that could not be fetched or inserted; it is tried again.",
-    "instrument_rows_total": "Rows inserted into the table instrument.",
-    "poll_errors_total": "Answers about open interest that were refused or could not be read.",
-    "produced_total": "Messages handed to the Kafka client, those that are sent again included.",
-    "queries_total": "Requests that the embedded service answered.",
-    "rebalances_total": "Changes of the partitions that this consumer has.",
-    "reconnect_count": "Connections made after the first one.",
-    "reconnects_total": "Connections lost, not made, or exchanged for the next one (rotation, stale).",
-    "records_total": "Records written to the ring.",
-    "redelivered_total": "Messages that were in Kafka before and were dropped.",
-    "rejected_rows_total": "Rows that went to the table rejected.",
-    "reloads_total": "Reloads of the configuration.",
-    "repaired_total": "Events fetched again by REST.",
-    "repairs_total": "Gaps worked off, by what became of them.",
-    "replay_done": "1 when the replayed file is through.",
-    "requests_total": "Requests answered.",
-    "rest_bad_answers_total": "REST answers that could not be read.",
-    "rest_banned_total": "REST answers 418, 403 and 451: the venue wants to be left alone.",
-    "rest_failed_total": "REST requests without an answer, or with 5xx.",
-    "rest_limited_total": "REST answers 429: too many requests.",
-    "rest_paused_seconds": "How long the host is left alone yet.",
-    "rest_queue": "Jobs that wait for the host.",
-    "rest_refused_total": "REST requests that the venue will never answer.",
-    "rest_requests_total": "REST requests sent.",
-    "rest_weight_limit": "Weight that the host allows a minute; a quarter of it is left to others.",
-    "rest_weight_used": "Weight of the host's current minute that is used.",
-    "ring_capacity_bytes": "Size of the ring.",
-    "ring_dropped_total": "Events that found the ring full.",
-    "ring_used_bytes": "Bytes in the ring that Kafka has not acknowledged.",
-    "sent_total": "Events that the loopback venue sent.",
-    "service_up": "1 when the embedded service answers.",
-    "spool_bytes": "Bytes waiting in the spool on disk.",
-    "spool_lost_total": "Records of the spool that could not be read back: damage on the disk.",
-    "spool_records": "Records waiting in the spool on disk.",
-    "spooled_total": "Records that went to the spool.",
-    "unsettled_rows": "Rows inserted of which the server has not said yet how many it rejected.",
-    "stream_last_seconds": "When the stream's last frame came, seconds since the epoch.",
-    "too_large_total": "Events that are larger than a ring takes.",
-    "stream_state": "0 requested, 1 acked, 2 live, 3 stale, 4 refused.",
-}
-
-ZERO_UNTIL_COUNTED: Final = ("spool_bytes", "gap_missing_total", "repaired_total")
-"""Exposed as 0 when no page has the cell: a dashboard's alert needs the series."""
-
-_BESIDE: Final[Mapping[str, str]] = {"polled_total": "events_total"}
-"""Cells that are exposed under another cell's name; their own is another for the sake of those who sum cells up."""
-
-_RENAMED: Final[Mapping[str, str]] = {"state": "child_state", "started_ns": "child_start_time_ns"}
-
-Labels = Mapping[str, str]
+STREAM_WORDS: Final = tuple(spec.name for spec in SPECS)
+TOPIC_WORDS: Final = (*STREAM_WORDS, DEAD_LETTER)
+NUMBERED_WORDS: Final = ("kline", "depth", "trade", "book_ticker")
+"""Streams whose events have an order of their own."""
+DECODE_ERROR_KINDS: Final = (
+    "json", "utf8", "depth", "type", "decimal", "range", "unknown_event", "foreign_symbol", "binary", "oversize",
+    "other",
+)  # fmt: skip
+RECONNECT_REASONS: Final = (
+    "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
+    "reset", "idle", "protocol", "ack", "stale", "oversize", "rotation", "other",
+)  # fmt: skip
+GAP_CAUSES: Final = (
+    "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
+)  # fmt: skip
+SECONDS: Final = ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.5", "1", "5", "+Inf")
+"""Histogram bounds, as exposed."""
+SECONDS_NS: Final = tuple(int(float(le) * 1e9) for le in SECONDS[:-1])
 
 
-class Families:
-    """Metric families by name, filled sample by sample."""
-
-    def __init__(self) -> None:
-        self._families: dict[str, Metric] = {}
-
-    def add(self, name: str, labels: Labels, value: float) -> None:
-        counter = name.endswith("_total")
-        base = name.removesuffix("_total") if counter else name
-        self._family(base, "counter" if counter else "gauge", name).add_sample(PREFIX + name, dict(labels), value)
-
-    def add_histogram(
-        self, name: str, labels: Labels, buckets: Iterable[tuple[str, int]], total: float, count: int
-    ) -> None:
-        family = self._family(name, "histogram", name)
-        for bound, value in buckets:
-            family.add_sample(f"{PREFIX}{name}_bucket", {**labels, "le": bound}, value)
-        family.add_sample(f"{PREFIX}{name}_count", dict(labels), count)
-        family.add_sample(f"{PREFIX}{name}_sum", dict(labels), total)
-
-    def __contains__(self, name: str) -> bool:
-        return name.removesuffix("_total") in self._families
-
-    def all(self) -> Iterator[Metric]:
-        return iter(self._families.values())
-
-    def _family(self, base: str, kind: str, name: str) -> Metric:
-        if base not in self._families:
-            self._families[base] = Metric(PREFIX + base, HELP[name], kind)
-        return self._families[base]
+def labelled(name: str, label: str, values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f'{name}{{{label}="{value}"}}' for value in values)
 
 
-class StatsCollector(Collector):
-    """Reads a snapshot for each scrape."""
-
-    def __init__(self, take: Callable[[], Snapshot]) -> None:
-        self._take = take
-
-    def collect(self) -> Iterator[Metric]:
-        return families(self._take()).all()
+def histogram(name: str) -> tuple[str, ...]:
+    """Cells of a histogram: cumulative buckets, the sum in ns, the count."""
+    return (*labelled(f"{name}_bucket", "le", SECONDS), f"{name}_sum_ns", f"{name}_count")
 
 
-def exposition(take: Callable[[], Snapshot]) -> Callable[[], bytes]:
-    """A function that renders what ``take`` sees now."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(StatsCollector(take))
-    return lambda: generate_latest(registry)
+PUBLISHED: Final = (
+    "frames_total", "decoded_total", "too_large_total", "last_receive_ns", "open_candles_total",
+    *labelled("events_total", "stream", STREAM_WORDS),
+    *labelled("ring_dropped_total", "stream", STREAM_WORDS),
+    *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
+    *labelled("gaps_total", "cause", GAP_CAUSES),
+)  # fmt: skip
+"""What ingest counts as one with the ring's tail (`wsadapter.shm.ring_counters`)."""
 
 
-def families(snapshot: Snapshot) -> Families:
-    found = Families()
-    build = {
-        "version": __version__,
-        "python": platform.python_version(),
-        "native": "no" if native.load("_records") is None else "yes",
-        "instance": snapshot.config.service.instance,
-    }
-    found.add("build_info", build, 1)
-    for reading in (snapshot.supervisor, *snapshot.children):
-        labels = {"role": reading.role, "name": reading.name}
-        _process(found, reading, labels, snapshot.monotonic_ns)
-        if reading.role == "ingest":
-            labels = {"exchange": snapshot.exchange_of(reading.name), "connection": reading.name}
-        _page(found, reading, labels)
-    for ring in snapshot.rings:
-        if ring.capacity:
-            labels = {"connection": ring.connection}
-            found.add("ring_used_bytes", labels, ring.used)
-            found.add("ring_capacity_bytes", labels, ring.capacity)
-    for name in ZERO_UNTIL_COUNTED:
-        if name not in found:
-            found.add(name, {}, 0)
-    return found
+def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
+    """``stream_state``: 0 requested, 1 acked, 2 live, 3 stale, 4 refused. ``gap_*``: the gap that is open now, see
+    `wsadapter.roles.ingest.gaps`."""
+    names = tuple(subscriptions)
+    return (
+        *CHILD,
+        "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
+        "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        "connection_attempts_total", "connection_attempts_delayed_total",
+        *banks.fields(PUBLISHED),
+        *labelled("reconnects_total", "reason", RECONNECT_REASONS),
+        *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
+        *labelled("copies_total", "stream", STREAM_WORDS),
+        *labelled("stream_state", "stream", names),
+        *labelled("stream_last_ns", "stream", names),
+    )  # fmt: skip
 
 
-def _process(found: Families, reading: Reading, labels: Labels, monotonic_ns: int) -> None:
-    if beat := reading.get("heartbeat_ns"):
-        found.add("child_heartbeat_age_seconds", labels, max(0, monotonic_ns - beat) / 1e9)
-    for cell in _RENAMED:
-        if cell in reading.cells:
-            _cell(found, _RENAMED[cell], labels, reading.cells[cell])
-    if reading.use is not None:
-        found.add("child_rss_bytes", labels, reading.use.rss_bytes)
-        found.add("child_cpu_seconds_total", labels, reading.use.cpu_seconds)
+SERIALIZER_REASONS: Final = ("too_large", "encode", "rejected")
+CONSUMER_REASONS: Final = ("parse", "foreign", "other")
+UNKNOWN: Final = "unknown"
+"""Instead of the topic, of a ring record of no kind of ours."""
 
 
-def _page(found: Families, reading: Reading, labels: Labels) -> None:
-    histograms: dict[str, list[tuple[str, int]]] = {}
-    for field, value in reading.cells.items():
-        name, own = parse_field(field)
-        if name.endswith("_bucket"):
-            histograms.setdefault(name.removesuffix("_bucket"), []).append((dict(own)["le"], value))
-    for name, buckets in histograms.items():
-        if name not in HELP:
-            continue
-        total, count = reading.get(f"{name}_sum_ns") / 1e9, reading.get(f"{name}_count")
-        found.add_histogram(name, labels, buckets, total, count)
-    for field, value in reading.cells.items():
-        name, own = parse_field(field)
-        name = _BESIDE.get(name, name)
-        if _exposed(name) in HELP:
-            # the supervisor's cells are about its children: their labels are in the field
-            _cell(found, name, dict(own) if name.startswith("child_") else {**labels, **dict(own)}, value)
+def dead_letters(reason: str, topic: str) -> str:
+    """Messages set aside; ``topic`` as a stream word."""
+    return f'dead_letters_total{{reason="{reason}",topic="{topic}"}}'
 
 
-def _exposed(cell: str) -> str:
-    return cell.removesuffix("_ns") + "_seconds" if cell.endswith("_ns") else cell
+SERIALIZER: Final = (
+    *CHILD,
+    "broker_up", "outstanding", "spool_bytes", "spool_records", "spooled_total", "spool_lost_total",
+    "spool_next", "replayed_spool", "replayed_to", *journal.FIELDS,
+    *labelled("produced_total", "topic", TOPIC_WORDS),
+    *labelled("delivered_total", "topic", TOPIC_WORDS),
+    "open_candle_copies_total",
+    *labelled("copies_total", "stream", STREAM_WORDS),
+    *(dead_letters(reason, word) for reason in SERIALIZER_REASONS for word in (*STREAM_WORDS, UNKNOWN)),
+    *histogram("delivery_seconds"),
+)  # fmt: skip
+"""``spool_next``: records that went to this spool, as counted; ``replayed_*``: the commit that the journal decides."""
 
 
-def _cell(found: Families, cell: str, labels: Labels, value: int) -> None:
-    found.add(_exposed(cell), labels, value / 1e9 if cell.endswith("_ns") else value)
+def consumer(partitions: int) -> tuple[str, ...]:
+    """``partitions``: most of a topic. Each has where its last counted batch ended, and from where on how many rows
+    are not settled (`wsadapter.roles.consumer.accounting`); of a partition beyond them a kill may count a batch twice."""
+    return (
+        *CHILD,
+        "broker_up", "clickhouse_up", "rebalances_total", "inserts_total", "insert_retries_total", *journal.FIELDS,
+        *labelled("consumed_total", "stream", STREAM_WORDS),
+        *labelled("redelivered_total", "stream", STREAM_WORDS),
+        *labelled("filtered_rows_total", "stream", STREAM_WORDS),
+        *labelled("unsettled_rows", "stream", STREAM_WORDS),
+        *labelled("accepted_rows_total", "stream", STREAM_WORDS),
+        *labelled("rejected_rows_total", "stream", STREAM_WORDS),
+        *(dead_letters(reason, word) for reason in CONSUMER_REASONS for word in STREAM_WORDS),
+        *labelled("consumer_lag", "stream", STREAM_WORDS),
+        *labelled("paused", "stream", STREAM_WORDS),
+        *histogram("insert_seconds"),
+        *(
+            f'{word}{{stream="{stream}",partition="{number}"}}'
+            for word in ("counted_to", "unsettled_from", "unsettled")
+            for stream in STREAM_WORDS
+            for number in range(partitions)
+        ),
+    )  # fmt: skip
+
+
+REPAIR_STATES: Final = ("repaired", "partial", "unrepairable")
+"""What a gap may become."""
+
+
+def host_label(base: str) -> str:
+    """A host as labels name it: without the scheme."""
+    return base.partition("://")[2] or base
+
+
+SILENCES: Final = ("silence_position", "silence_started_ns", "silence_cause")
+"""Of a symbol that is polled: the gap that lasts, by the ring position of its first record + 1 (0: none)."""
+REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total", "gaps_total", *SILENCES)
+"""What the repairer counts as one with its ring's tail."""
+
+
+def repair_published(fields: Iterable[str]) -> tuple[str, ...]:
+    """Of a repairer's cells those that move with its ring's tail, in their order."""
+    return tuple(field for field in fields if field.partition("{")[0] in REPAIR_PUBLISHED)
+
+
+def polled(name: str, exchange: str, symbol: str = "") -> str:
+    """A cell about what is polled, of one symbol or of all."""
+    stream = f"{symbol.lower()}@openInterest" if symbol else "open_interest"
+    return f'{name}{{stream="{stream}",exchange="{exchange}"}}'
+
+
+def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
+    """``hosts``: whom it asks, as named in labels; ``polls``: exchange and symbol whose open interest it asks for.
+    ``records_total``: all that it wrote to its ring, ``polled_total`` (exposed as ``events_total``) what of it was
+    polled, ``gaps_total`` the holes of that; ``gaps_open``: those with an end that are not worked off."""
+    names, asked = tuple(hosts), tuple(polls)
+    per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
+                "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_weight_limit",
+                "rest_paused_seconds", "rest_queue")  # fmt: skip
+    return (
+        *CHILD,
+        "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
+        "poll_errors_total", "instrument_rows_total", "instrument_failures_total",
+        *banks.fields((
+            *labelled("records_total", "stream", STREAM_WORDS),
+            *labelled("repaired_total", "stream", STREAM_WORDS),
+            *(polled("polled_total", exchange) for exchange in dict.fromkeys(exchange for exchange, _ in asked)),
+            *labelled("gaps_total", "cause", ("stale", "restart")),
+            *(polled(name, *each) for name in SILENCES for each in asked),
+        )),
+        *labelled("repairs_total", "state", REPAIR_STATES),
+        *(field for name in per_host for field in labelled(name, "host", names)),
+        *(polled(name, *each) for name in ("stream_state", "stream_last_ns") for each in asked),
+    )  # fmt: skip
+
+
+MONITOR: Final = (*CHILD, "requests_total")
+
+EXCHANGE: Final = (
+    *CHILD,
+    "frames_sent_total", "clients", "requests_total", "acks_total", "replay_done",
+    *labelled("sent_total", "stream", STREAM_WORDS),
+)  # fmt: skip
+
+SERVICE: Final = (*CHILD, "service_up", "queries_total")
+"""Embedded Kafka and ClickHouse."""

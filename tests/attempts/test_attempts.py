@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.attempts import MARGIN_SECONDS, OwnAttempts, SharedAttempts
-from wsadapter.exchanges.base import AttemptLimit
+from wsadapter.client.connect_limit import MARGIN_SECONDS, OwnAttempts, SharedAttempts
+from wsadapter.exchanges.venue import AttemptLimit
 
 DIALLER = """
 import os, sys, time
-from wsadapter import attempts
-from wsadapter.exchanges.base import AttemptLimit
+from wsadapter.client import connect_limit as attempts
+from wsadapter.exchanges.venue import AttemptLimit
 attempts.MARGIN_SECONDS = 0.0
 mine = attempts.SharedAttempts(sys.argv[1], "venue:443", AttemptLimit(20, 1.0))
 out = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND)
@@ -68,7 +68,7 @@ def test_never_more_than_the_limit_in_any_span(limit: int, pauses: list[float], 
 
 def test_grants_of_another_boot_are_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     boot, clock, limit = tmp_path / "boot_id", Time(), AttemptLimit(2, 300.0)
-    monkeypatch.setattr("wsadapter.attempts._BOOT_ID", str(boot))
+    monkeypatch.setattr("wsadapter.client.connect_limit._BOOT_ID", str(boot))
     boot.write_text("one")
     first = SharedAttempts(str(tmp_path), "venue:443", limit, clock.ns)
     assert first.take() == first.take() == 0.0

@@ -10,10 +10,10 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from wsadapter import clickhouse
-from wsadapter.cli import run_command
-from wsadapter.config import ClickHouse
-from wsadapter.moments import iso
+from wsadapter.cli.main import run_command
+from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.config.load import ClickHouse
+from wsadapter.times import iso
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from audit.audit_bench import AuditBench
 
-from wsadapter.commands import audit as command
+from wsadapter.cli import audit as command
 
 
 @pytest.fixture(scope="module")

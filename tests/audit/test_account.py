@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from wsadapter.summary import Account, Summary, show
+from wsadapter.audit.account import Account, Summary, show
 
 
 def test_what_is_asked_for_nobody_sent() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from wsadapter.audit_balance import (
+from wsadapter.audit.conservation import (
     BALANCED,
     BEFORE,
     CONSUMER,

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from audit.audit_bench import MINUTE, SECOND, START, AuditBench, Row, candle, depth, gap, minute, run, trade, when
 
-from wsadapter import audit, audit_queries
+from wsadapter.audit import queries as audit_queries
+from wsadapter.audit import tables as audit
 from wsadapter.errors import ExitCode
 
 pytestmark = pytest.mark.integration

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.moments import SECOND, iso, moment, span
+from wsadapter.times import SECOND, iso, moment, span
 
 NOW = 1_790_000_000_123_456_789
 MIDNIGHT = 1_789_948_800 * SECOND

@@ -6,8 +6,8 @@ from zlib import crc32
 from confluent_kafka import Consumer, TopicPartition
 from oracle import Identity, RingWatcher
 
+from wsadapter.events.streams import SPECS
 from wsadapter.pb import market_pb2
-from wsadapter.streams import SPECS
 
 IDENTITY_BYTES = 18
 

@@ -23,10 +23,10 @@ from road.audited import audit
 from road.test_feed import FEED
 from road_site import Site
 
+from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
-from wsadapter.embedded.venue import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
-from wsadapter.shm import listing
+from wsadapter.shm.segment import listing
 
 pytestmark = [
     pytest.mark.integration,

@@ -9,7 +9,7 @@ from pathlib import Path
 def run(directory: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """State goes to ``directory/state``."""
     return subprocess.run(
-        [sys.executable, "-m", "wsadapter.cli", *arguments],
+        [sys.executable, "-m", "wsadapter.cli.main", *arguments],
         cwd=directory,
         env={
             "PATH": os.environ["PATH"],

@@ -6,11 +6,11 @@ import click
 import pytest
 from cli.command import run
 
-from wsadapter import config as configuration
-from wsadapter.backfill import Wish
-from wsadapter.commands.backfill_arguments import wishes_of
-from wsadapter.config import Config
+from wsadapter.cli.backfill_arguments import wishes_of
+from wsadapter.config import load as configuration
+from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode
+from wsadapter.roles.repairer.backfill import Wish
 
 FEEDS = """
 [[feed]]

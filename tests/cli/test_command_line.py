@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from cli.command import run
 
-from wsadapter import cli
-from wsadapter import run as composition
+from wsadapter.cli import main as cli
 from wsadapter.errors import ExitCode
-from wsadapter.options import RunOptions
+from wsadapter.roles.supervisor import run as composition
+from wsadapter.roles.supervisor.options import RunOptions
 
 FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
 
@@ -66,7 +66,7 @@ def test_help_names_the_subcommands_there_are(tmp_path: Path) -> None:
 
 def test_the_command_itself_imports_little() -> None:
     heavy = {"msgspec", "rich", "confluent_kafka", "clickhouse_connect", "prometheus_client", "google", "asyncio"}
-    code = f"import sys, wsadapter.cli; print(sorted({heavy!r} & set(sys.modules)))"
+    code = f"import sys, wsadapter.cli.main; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout == "[]\n"
@@ -143,7 +143,7 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.Popen(
-        [sys.executable, "-m", "wsadapter.cli", "ddl"], stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path
+        [sys.executable, "-m", "wsadapter.cli.main", "ddl"], stdout=writing, stderr=subprocess.PIPE, cwd=tmp_path
     )
     os.close(writing)
     _, said = process.communicate(timeout=60)

@@ -10,7 +10,7 @@ from cli.command import run
 from monitor.monitor_process import CONNECTION, Road, free_port, monitor, road
 from rich.console import Console
 
-from wsadapter import monitor_client, top
+from wsadapter.cli import monitor_client, top
 from wsadapter.errors import ExitCode
 
 

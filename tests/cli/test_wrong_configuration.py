@@ -6,9 +6,9 @@ from typing import NamedTuple
 import pytest
 from cli.command import run
 
-from wsadapter.config import load
+from wsadapter.config.load import load
 from wsadapter.errors import ExitCode
-from wsadapter.shm import listing
+from wsadapter.shm.segment import listing
 
 FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
 

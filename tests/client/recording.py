@@ -4,7 +4,7 @@ from typing import Any
 
 from client.loopback_ws import Loopback
 
-from wsadapter.client import ConnectionConfig
+from wsadapter.client.client import ConnectionConfig
 from wsadapter.events import Trade
 
 

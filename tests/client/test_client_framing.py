@@ -23,8 +23,8 @@ from client.recording import Recording, config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.client import Client
-from wsadapter.fragments import Fragments, Violation
+from wsadapter.client.client import Client
+from wsadapter.client.protocol import Fragments, Violation
 
 WHOLE = (AGG % 7).encode()
 KIB = 1024

@@ -7,12 +7,12 @@ import pytest
 from client.loopback_ws import CLOSE, TEXT, Loopback, Peer, behave, frame, run, trade, until
 from client.recording import Recording, config
 
-from wsadapter.attempts import OwnAttempts
 from wsadapter.backoff import Backoff
-from wsadapter.client import Client, GivenUp, SubscriptionState
-from wsadapter.exchanges.base import AttemptLimit
-from wsadapter.retries import BANNED_SECONDS, STABLE_SECONDS, Retries
-from wsadapter.session import Lost
+from wsadapter.client.client import Client, GivenUp, SubscriptionState
+from wsadapter.client.connect_limit import OwnAttempts
+from wsadapter.client.retries import BANNED_SECONDS, STABLE_SECONDS, Retries
+from wsadapter.client.session import Lost
+from wsadapter.exchanges.venue import AttemptLimit
 
 
 async def ends(peer: Peer, how: Any) -> None:

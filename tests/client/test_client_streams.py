@@ -8,7 +8,7 @@ import uvloop
 from client.loopback_ws import AGG, TEXT, Loopback, Peer, frame, run, trade, until
 from client.recording import Recording, config
 
-from wsadapter.client import Client, SubscriptionState
+from wsadapter.client.client import Client, SubscriptionState
 from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Trade
 
@@ -202,7 +202,7 @@ def test_what_the_venue_sent_before_its_close_is_delivered() -> None:
 
 
 def test_a_venue_that_never_answers_our_close_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsadapter.session.CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.session.CLOSE_SECONDS", 0.05)
 
     async def script(peer: Peer) -> None:
         await peer.upgrade()

@@ -15,8 +15,8 @@ from client.loopback_ws import Loopback, Peer, Script, behave, run, trade, until
 from client.recording import Recording, config
 from picows import WSListener
 
-from wsadapter.client import Client
-from wsadapter.dial import DialFailed, Endpoint, dial, tls_context
+from wsadapter.client.client import Client
+from wsadapter.client.dial import DialFailed, Endpoint, dial, tls_context
 
 
 def endpoint(url: str, timeout: float = 5.0) -> Endpoint:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.keepalive import GRACE_SECONDS, Action, Keepalive
+from wsadapter.client.keepalive import GRACE_SECONDS, Action, Keepalive
 
 INTERVAL, TIMEOUT = 10.0, 4.0
 

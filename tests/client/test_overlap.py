@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import NS, full, trade
 
+from wsadapter.client.handover import Overlap, Subject
 from wsadapter.events import Depth, Event, Gap, StreamType, Trade, UpdateType
+from wsadapter.events.sequence import place
 from wsadapter.exchanges import load
-from wsadapter.exchanges.base import ConnectionPlan, Subscription
-from wsadapter.overlap import Overlap, Subject
-from wsadapter.places import place
+from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 TRADES_OF_BTC = (Subscription("btcusdt@trade", StreamType.TRADE, "BTCUSDT"),)

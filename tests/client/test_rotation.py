@@ -10,14 +10,14 @@ import pytest
 from client.loopback_ws import TEXT, Loopback, Peer, frame, run, trade, until
 from client.recording import Recording, config
 
-from wsadapter.client import Client, ConnectionConfig
-from wsadapter.embedded.audience import Audience
-from wsadapter.embedded.connection import Limits
-from wsadapter.embedded.frames import Push
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.client.client import Client, ConnectionConfig
+from wsadapter.client.rotation import due_in
+from wsadapter.embedded.exchange.connection import Limits
+from wsadapter.embedded.exchange.listeners import Audience
+from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.market.binance_frames import Push
 from wsadapter.events import Event, Gap, Trade
-from wsadapter.places import place
-from wsadapter.rotation import due_in
+from wsadapter.events.sequence import place
 
 ALL = ("kline", "ticker", "depth", "trade", "raw_trade", "mark_price", "funding_rate", "liquidation", "book_ticker")
 
@@ -51,8 +51,8 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 def quick(monkeypatch: pytest.MonkeyPatch, **values: float) -> None:
     for name, value in {"SETTLE_SECONDS": 0.5, "LOOK_SECONDS": 0.05, **values}.items():
-        monkeypatch.setattr(f"wsadapter.rotation.{name}", value)
-    monkeypatch.setattr("wsadapter.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
+        monkeypatch.setattr(f"wsadapter.client.rotation.{name}", value)
+    monkeypatch.setattr("wsadapter.client.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
 
 
 def assert_once_and_whole(seen: Sequence[Event]) -> None:
@@ -214,7 +214,7 @@ def test_where_the_sockets_do_not_overlap_the_hole_is_a_gap(monkeypatch: pytest.
 @pytest.mark.parametrize("how", ["reset", "abort", "close"])
 def test_an_old_socket_that_dies_beside_its_successor_leaves_no_hole(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
-    monkeypatch.setattr("wsadapter.connection.SUCCESSOR_LOOK_SECONDS", 3600.0)  # never handed over by plan
+    monkeypatch.setattr("wsadapter.client.connection.SUCCESSOR_LOOK_SECONDS", 3600.0)  # never handed over by plan
 
     async def body() -> None:
         handler = Everything()

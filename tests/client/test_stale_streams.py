@@ -10,12 +10,12 @@ from client.loopback_ws import Loopback, Peer, run, trade, until
 from client.recording import Recording, config
 from client.test_rotation import assert_once_and_whole
 
-from wsadapter.client import Client, ConnectionConfig, SubscriptionState
-from wsadapter.connection import Connection
-from wsadapter.embedded.frames import Push
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.client.client import Client, ConnectionConfig, SubscriptionState
+from wsadapter.client.connection import Connection
+from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.market.binance_frames import Push
 from wsadapter.events import BookTicker, Event, Gap, MarkPrice, StreamType, Trade
-from wsadapter.exchanges.base import Cadence, ConnectionPlan, Subscription
+from wsadapter.exchanges.venue import Cadence, ConnectionPlan, Subscription
 
 TRADES = "btcusdt@aggTrade"
 
@@ -23,13 +23,13 @@ TRADES = "btcusdt@aggTrade"
 @pytest.fixture(autouse=True)
 def cadences(monkeypatch: pytest.MonkeyPatch) -> dict[StreamType, Cadence]:
     """Looked at often, exchanged quickly; a test says what it expects of which stream."""
-    monkeypatch.setattr("wsadapter.connection.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("wsadapter.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("wsadapter.rotation.SETTLE_SECONDS", 0.5)
-    monkeypatch.setattr("wsadapter.rotation.PATIENCE_SECONDS", 2.0)
-    monkeypatch.setattr("wsadapter.stale_watch.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.connection.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.rotation.SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr("wsadapter.client.rotation.PATIENCE_SECONDS", 2.0)
+    monkeypatch.setattr("wsadapter.client.stream_watch.LOOK_SECONDS", 0.05)
     made: dict[StreamType, Cadence] = {}
-    monkeypatch.setattr("wsadapter.exchanges.binance_streams.CADENCES", made)
+    monkeypatch.setattr("wsadapter.exchanges.binance.streams.CADENCES", made)
     return made
 
 
@@ -163,9 +163,9 @@ def test_a_stream_that_died_on_its_socket_is_found_on_the_next_one_and_the_other
 def test_more_than_can_be_held_of_what_died_is_no_reason_to_keep_its_socket(
     cadences: dict[StreamType, Cadence], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsadapter.overlap.MOST_HELD", 20)
-    monkeypatch.setattr("wsadapter.rotation.SETTLE_SECONDS", 60.0)
-    monkeypatch.setattr("wsadapter.rotation.PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr("wsadapter.client.handover.MOST_HELD", 20)
+    monkeypatch.setattr("wsadapter.client.rotation.SETTLE_SECONDS", 60.0)
+    monkeypatch.setattr("wsadapter.client.rotation.PATIENCE_SECONDS", 60.0)
     cadences.update({StreamType.TRADE: Cadence(0.6, 5.0), StreamType.BOOK_TICKER: Cadence(60.0, 60.0)})
 
     async def body() -> None:
@@ -218,7 +218,7 @@ def test_a_next_socket_that_cannot_be_made_leaves_the_old_one_and_the_stream_sta
 def test_streams_that_speak_again_meanwhile_keep_their_socket(
     cadences: dict[StreamType, Cadence], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wsadapter.rotation.SETTLE_SECONDS", 60.0)
+    monkeypatch.setattr("wsadapter.client.rotation.SETTLE_SECONDS", 60.0)
     cadences.update({StreamType.TRADE: Cadence(0.5, 0.5), StreamType.BOOK_TICKER: Cadence(9.0, 9.0)})
 
     async def body() -> None:

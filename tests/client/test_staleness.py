@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from wsadapter.client.staleness import RENEWAL_SECONDS, UNDERWAY_SECONDS, Staleness, Verdict
 from wsadapter.events import StreamType
-from wsadapter.exchanges.base import Cadence
-from wsadapter.exchanges.binance_streams import CADENCES
-from wsadapter.staleness import RENEWAL_SECONDS, UNDERWAY_SECONDS, Staleness, Verdict
+from wsadapter.exchanges.binance.streams import CADENCES
+from wsadapter.exchanges.venue import Cadence
 
 STEADY = Cadence(10.0, 10.0)
 TRADES = Cadence(60.0, 600.0, 20.0)

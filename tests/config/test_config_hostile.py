@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.config import Config, Feed, _feeds, load
-from wsadapter.config_tables import Errors
-from wsadapter.config_types import EXCHANGES
-from wsadapter.environment import Environment
+from wsadapter.config.convert import Errors
+from wsadapter.config.load import Config, Feed, _feeds, load
+from wsadapter.config.sources import Environment
+from wsadapter.config.types import EXCHANGES
 from wsadapter.errors import ConfigError
 
 SECTIONS = [field.name for field in msgspec.structs.fields(Config) if field.name not in ("feed", "process")]

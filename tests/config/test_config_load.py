@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from wsadapter.config import DEFAULT_STREAMS, Config, enabled, load, warnings
-from wsadapter.config_types import EXCHANGES, STREAMS, duration
+from wsadapter.config.load import DEFAULT_STREAMS, Config, enabled, load, warnings
+from wsadapter.config.types import EXCHANGES, STREAMS, duration
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges import REGISTRY

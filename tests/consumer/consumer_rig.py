@@ -14,12 +14,12 @@ from eventually import eventually
 from messages import message_of
 from role_process import RoleProcess
 
-from wsadapter import stats_fields
-from wsadapter.config import ClickHouse, Config, Kafka, Process, Service
+from wsadapter import metrics as stats_fields
+from wsadapter.config.load import ClickHouse, Config, Kafka, Process, Service
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
-from wsadapter.streams import BY_EVENT, DEAD_LETTER
-from wsadapter.topics import consumer_config, ensure_topics, group_id, producer_config, topic_name
+from wsadapter.events.streams import BY_EVENT, DEAD_LETTER
+from wsadapter.kafka.topics import consumer_config, ensure_topics, group_id, producer_config, topic_name
 
 _numbers = itertools.count()
 
@@ -52,7 +52,7 @@ class Rig:
         self.process = self.another("consumer-0")
         self._producer: Producer | None = None
 
-    def another(self, name: str, module: str = "wsadapter.consumer") -> RoleProcess:
+    def another(self, name: str, module: str = "wsadapter.roles.consumer.consumer") -> RoleProcess:
         fields = stats_fields.consumer(self.config.kafka.partitions)
         return RoleProcess(module, "consumer", self.config, fields, name=name)
 

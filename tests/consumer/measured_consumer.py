@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from wsadapter.consumer import main
-from wsadapter.lifecycle import run_child
-from wsadapter.membership import CHUNK, Membership
+from wsadapter.roles.consumer.consumer import main
+from wsadapter.roles.consumer.group import CHUNK, Membership
+from wsadapter.supervision.child import run_child
 
 PEAK = Path(os.environ["WSADAPTER_TEST_PEAK"])
 poll = Membership.poll

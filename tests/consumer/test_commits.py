@@ -2,10 +2,10 @@
 
 import struct
 
-from wsadapter.batches import Partition
-from wsadapter.commits import IDLE_SECONDS, RETRY_SECONDS, Commits, Key
-from wsadapter.progress import Progress
-from wsadapter.streams import BY_STREAM
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.commits import IDLE_SECONDS, RETRY_SECONDS, Commits, Key
+from wsadapter.roles.consumer.progress import Progress
 
 A: Key = ("t", 0)
 B: Key = ("t", 1)

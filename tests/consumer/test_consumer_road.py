@@ -8,9 +8,9 @@ from eventually import eventually
 from msgspec import structs
 from samples import full, sparse, trade
 
+from wsadapter.events.streams import SPECS
 from wsadapter.pb import market_pb2
-from wsadapter.progress import Progress
-from wsadapter.streams import SPECS
+from wsadapter.roles.consumer.progress import Progress
 
 pytestmark = pytest.mark.integration
 KEPT = {"kline": 1}

@@ -15,7 +15,7 @@ from samples import full, sparse, trade
 
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 from wsadapter.events import Ticker
-from wsadapter.lifecycle import ChildState
+from wsadapter.supervision.child import ChildState
 
 pytestmark = pytest.mark.integration
 

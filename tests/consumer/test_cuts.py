@@ -7,12 +7,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wsadapter.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, Partition
-from wsadapter.framing import varint
-from wsadapter.identity import identify_as
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.kafka.framing import varint
+from wsadapter.kafka.messages import identify_as
 from wsadapter.pb import market_pb2
-from wsadapter.progress import Progress
-from wsadapter.streams import BY_STREAM
+from wsadapter.roles.consumer.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, Partition
+from wsadapter.roles.consumer.progress import Progress
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT INTO t FORMAT Protobuf\n"

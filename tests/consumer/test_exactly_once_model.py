@@ -1,4 +1,4 @@
-"""Every record once, whatever is killed when: the rules of `wsadapter.batches` against a model of the world.
+"""Every record once, whatever is killed when: the rules of `wsadapter.roles.consumer.batches` against a model of the world.
 
 The world: rings whose serializer may begin again at any record that was not acknowledged; a log; an offset store that
 may refuse a commit or keep it without telling; a table that drops a token it knows and answers or does not. The oracle
@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from wsadapter.batches import Partition
-from wsadapter.inserts import token
-from wsadapter.progress import Progress
-from wsadapter.streams import BY_STREAM
+from wsadapter.clickhouse.inserts import token
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.progress import Progress
 
 Record = tuple[int, int]
 SPEC = BY_STREAM["trade"]

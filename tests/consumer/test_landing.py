@@ -9,15 +9,15 @@ from concurrent.futures import wait
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
-from wsadapter.batches import Partition
+from wsadapter.clickhouse.inserts import token
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
-from wsadapter.framing import varint
-from wsadapter.identity import identify_as
-from wsadapter.inserts import token
-from wsadapter.landing import PAUSE_SECONDS, RETRY, Landed, Landing, Trouble
+from wsadapter.events.streams import BY_STREAM, StreamSpec
+from wsadapter.kafka.framing import varint
+from wsadapter.kafka.messages import identify_as
 from wsadapter.pb import market_pb2
-from wsadapter.progress import Progress
-from wsadapter.streams import BY_STREAM, StreamSpec
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.insert_pool import PAUSE_SECONDS, RETRY, Landed, Landing, Trouble
+from wsadapter.roles.consumer.progress import Progress
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT\n"
@@ -311,6 +311,6 @@ def test_a_defect_of_ours_is_not_swallowed(bench: Bench) -> None:
 
 
 def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
-    script = "from wsadapter.threads import Threads\nimport time\nThreads(1, 't').call(lambda: time.sleep(3600))\n"
+    script = "from wsadapter.executor import Threads\nimport time\nThreads(1, 't').call(lambda: time.sleep(3600))\n"
 
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0

@@ -10,7 +10,7 @@ from msgspec import structs
 from samples import full, trade
 
 from wsadapter.events import BookTicker
-from wsadapter.membership import CHUNK
+from wsadapter.roles.consumer.group import CHUNK
 
 pytestmark = pytest.mark.integration
 

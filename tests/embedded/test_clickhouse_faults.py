@@ -14,7 +14,7 @@ from clickhouse_connect.driver.exceptions import Error
 from eventually import eventually
 from trade_road import connect, insert, make_tables, message
 
-from wsadapter.embedded.clickhouse_connections import MAX_CONNECTIONS
+from wsadapter.embedded.clickhouse.connections import MAX_CONNECTIONS
 from wsadapter.embedded.servers import ClickHouseServer
 from wsadapter.errors import ServiceUnavailable
 

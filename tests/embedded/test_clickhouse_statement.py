@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsadapter.embedded.clickhouse_statement import UnsupportedInsert, insert_with_data, output_format
+from wsadapter.embedded.clickhouse.statement import UnsupportedInsert, insert_with_data, output_format
 
 BINARY = bytes(range(256)) + b"FORMAT CSV; '\n--\n"
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.embedded import http_body
-from wsadapter.embedded.http_body import BodyError, compress, form_fields, read_body
+from wsadapter.embedded.clickhouse import http_body
+from wsadapter.embedded.clickhouse.http_body import BodyError, compress, form_fields, read_body
 
 ENCODERS: dict[str, Callable[[bytes], bytes]] = {
     "lz4": lz4.frame.compress,

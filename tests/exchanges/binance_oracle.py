@@ -8,8 +8,8 @@ import json
 import re
 from typing import Any
 
-from wsadapter.exchanges.base import ConnectionPlan, Item, Subscription
-from wsadapter.exchanges.binance import BinanceFutures
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.venue import ConnectionPlan, Item, Subscription
 
 RECEIVED = 1_790_000_000_123_456_789
 MS = 10**6

@@ -4,13 +4,13 @@ from typing import Any
 
 import msgspec
 
-from wsadapter.embedded.floor import Floor
-from wsadapter.embedded.market_clock import Ledger
-from wsadapter.embedded.rest import Rest
-from wsadapter.embedded.streams_offered import offered
+from wsadapter.embedded.market.binance_rest import Rest
+from wsadapter.embedded.market.binance_streams import offered
+from wsadapter.embedded.market.clock import Ledger
+from wsadapter.embedded.market.markets import Floor
 from wsadapter.events import MarketEvent
-from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest import Hole, Repair, Request
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.rest_api import Hole, Repair, Request
 
 START_MS = 1_790_771_371_000
 MS = 1_000_000

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsadapter.events import Event
-from wsadapter.exchanges.base import Acked, Bad, Item, Refused, Reply
-from wsadapter.records import encode
-from wsadapter.stats_fields import DECODE_ERROR_KINDS
-from wsadapter.streams import columns
+from wsadapter.events.records import encode
+from wsadapter.events.streams import columns
+from wsadapter.exchanges.venue import Acked, Bad, Item, Refused, Reply
+from wsadapter.metrics import DECODE_ERROR_KINDS
 
 FRAMES = int(os.environ.get("WSADAPTER_FUZZ_FRAMES", "20000"))
 SAMPLES = (Path(__file__).resolve().parents[1] / "frames" / "binance" / "documented.jsonl").read_bytes().splitlines()

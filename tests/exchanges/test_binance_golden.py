@@ -9,7 +9,7 @@ from exchanges.binance_oracle import RECEIVED, Oracle, exchange, shown, symbols_
 from frames_path import FRAMES
 
 from wsadapter.events import Gap
-from wsadapter.exchanges.base import Bad, Item, Refused
+from wsadapter.exchanges.venue import Bad, Item, Refused
 
 OURS = Path(__file__).resolve().parents[1] / "frames" / "binance"
 RECORDED = FRAMES / "binance_usdm" if FRAMES else None

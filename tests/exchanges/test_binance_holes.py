@@ -5,8 +5,8 @@ import json
 from exchanges.test_binance_sequences import agg, best, frame
 
 from wsadapter.events import Gap, StreamType, Trade
-from wsadapter.exchanges.base import Bad, ConnectionPlan, Item, Subscription
-from wsadapter.exchanges.binance import BinanceFutures
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.venue import Bad, ConnectionPlan, Item, Subscription
 
 TRADES, BEST, MARK = "btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@markPrice@1s"
 PLAN = ConnectionPlan(

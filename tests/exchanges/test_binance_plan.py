@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from wsadapter.client import ConnectionConfig, StreamConfig
-from wsadapter.config import Feed
+from wsadapter.client.client import ConnectionConfig, StreamConfig
+from wsadapter.config.load import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges import load
-from wsadapter.exchanges.base import ConnectionPlan, FeedSettings, Subscription
-from wsadapter.exchanges.binance import BinanceFutures
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.venue import ConnectionPlan, FeedSettings, Subscription
 
 WORDS = ("kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker", "raw_trade")
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade, UpdateType
-from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest import BadAnswer, Hole
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.rest_api import BadAnswer, Hole
 
 HOUR_NS = 3_600_000 * MS
 

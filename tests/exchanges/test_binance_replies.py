@@ -4,8 +4,8 @@ import json
 
 from exchanges.binance_oracle import exchange
 
-from wsadapter.exchanges.base import Acked, ClosesSoon, Item, Refused, Reply
-from wsadapter.exchanges.binance import BinanceFutures
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.venue import Acked, ClosesSoon, Item, Refused, Reply
 
 NAMES = ("btcusdt@aggTrade", "ethusdt@aggTrade", "xrpusdt@aggTrade")
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from wsadapter.events import UpdateType
 from wsadapter.exchanges import RESTS, load_rest
-from wsadapter.exchanges import binance_history as history
-from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest import BadAnswer, Hole
+from wsadapter.exchanges.binance import history
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.rest_api import BadAnswer, Hole
 
 NOW = 1_790_000_000_000_000_000
 MS = 1_000_000

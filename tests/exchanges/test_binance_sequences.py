@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.events import BookTicker, Event, Gap
-from wsadapter.exchanges.base import Bad, Item
-from wsadapter.exchanges.sequences import RENUMBERED
+from wsadapter.exchanges.continuity import RENUMBERED
+from wsadapter.exchanges.venue import Bad, Item
 
 MINUTE = 60_000
 NS = 10**6

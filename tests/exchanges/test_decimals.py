@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.exchanges.decimals import NotPlain, are_plain, plain_in_python, split_book, split_in_python
+from wsadapter.events.decimals import NotPlain, are_plain, plain_in_python, split_book, split_in_python
 
 PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 NOT_PLAIN = [

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.events import Liquidation, OpenInterest, Source
-from wsadapter.exchanges import shapes
-from wsadapter.exchanges.decimals import NotPlain
-from wsadapter.exchanges.shapes import as_text, constant, count, decimal, decimal_or_none, ms, or_none, shape
+from wsadapter.events.decimals import NotPlain
+from wsadapter.exchanges import mapping as shapes
+from wsadapter.exchanges.mapping import as_text, constant, count, decimal, decimal_or_none, ms, or_none, shape
 
 
 class InnerWire(msgspec.Struct):

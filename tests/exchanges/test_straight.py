@@ -9,11 +9,11 @@ import pytest
 
 from wsadapter import native
 from wsadapter.events import StreamType
-from wsadapter.exchanges import binance
-from wsadapter.exchanges.base import ConnectionPlan, Item, Subscription
-from wsadapter.exchanges.binance import BinanceFutures, Frame
-from wsadapter.exchanges.binance_wire import AggTradeWire, BookTickerWire, DepthWire
-from wsadapter.exchanges.shapes import receiver_in_python
+from wsadapter.exchanges.binance import usdm as binance
+from wsadapter.exchanges.binance.usdm import BinanceFutures, Frame
+from wsadapter.exchanges.binance.wire import AggTradeWire, BookTickerWire, DepthWire
+from wsadapter.exchanges.mapping import receiver_in_python
+from wsadapter.exchanges.venue import ConnectionPlan, Item, Subscription
 
 SYMBOLS = ("BTCUSDT", "币安人生USDT")
 
@@ -65,7 +65,7 @@ def state(made: BinanceFutures) -> list[tuple[Any, ...]]:
     return [(line.next, line.at_ns, line.gap_ns, line.behind) for group in groups for line in group.values()]
 
 
-@pytest.mark.skipif(native.load("_shapes") is None, reason="the C part is not built")
+@pytest.mark.skipif(native.load("mapping") is None, reason="the C part is not built")
 @pytest.mark.parametrize("seed", range(8))
 def test_both_ways_are_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     dice, ids = random.Random(seed), {}  # type: ignore[var-annotated]

@@ -13,9 +13,9 @@ from cli.command import run
 from confluent_kafka import Producer
 from eventually import eventually
 
-from wsadapter.config import Kafka
+from wsadapter.config.load import Kafka
 from wsadapter.errors import ExitCode
-from wsadapter.topics import producer_config
+from wsadapter.kafka.topics import producer_config
 
 SECRET = "hunter2-is-wrong"
 API_VERSIONS, HANDSHAKE, AUTHENTICATE = 18, 17, 36

@@ -15,11 +15,12 @@ from typing import Any
 import msgspec
 from eventually import eventually
 
-from wsadapter import ring, stats_fields
-from wsadapter.config import Config, Feed, Monitor, Service
-from wsadapter.lifecycle import ChildArgs
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
+from wsadapter import metrics as stats_fields
+from wsadapter.config.load import Config, Feed, Monitor, Service
+from wsadapter.shm import ring
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import ChildArgs
 
 RUNNING = 2
 SUBSCRIPTIONS = ("btcusdt@aggTrade", "btcusdt@kline_1m")
@@ -128,7 +129,7 @@ def monitor(made: Road) -> Iterator[subprocess.Popen[bytes]]:
 
 def start(made: Road) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "wsadapter.monitor"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "wsadapter.roles.monitor.__main__"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdin is not None
     process.stdin.write(made.args())

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from wsadapter.http_server import MAX_HEAD_BYTES, PLAIN, HttpServer, Response
+from wsadapter.roles.monitor.http_server import MAX_HEAD_BYTES, PLAIN, HttpServer, Response
 
 ROUTES = {"/": lambda: Response(200, PLAIN, b"here"), "/large": lambda: Response(200, PLAIN, b"x" * 50_000_000)}
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"

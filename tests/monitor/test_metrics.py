@@ -8,8 +8,10 @@ from monitor.monitor_process import CONNECTION, Road, road
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from wsadapter import metrics, snapshot, stats_fields
-from wsadapter.histogram import Histogram
+from wsadapter import metrics as stats_fields
+from wsadapter.roles.monitor import exposition as metrics
+from wsadapter.roles.monitor import snapshot
+from wsadapter.shm.histogram import Histogram
 
 # DESIGN section 6, "Metrics": a counter's name with its _total
 FIXED = (

@@ -20,10 +20,10 @@ from monitor.monitor_process import (
     start,
 )
 
-from wsadapter import ring
 from wsadapter.errors import ExitCode
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
+from wsadapter.shm import ring
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from eventually import eventually
 
-from wsadapter.config import Process
-from wsadapter.placement import place
-from wsadapter.snapshot import process_use
-from wsadapter.top import _placed
+from wsadapter.cli.top import _placed
+from wsadapter.config.load import Process
+from wsadapter.roles.monitor.snapshot import process_use
+from wsadapter.supervision.placement import place
 
 PLACED = """
 import sys
-from wsadapter.config import Process
-from wsadapter.placement import place
+from wsadapter.config.load import Process
+from wsadapter.supervision.placement import place
 place(Process(cpu=({cpu},), nice=5))
 print("placed", flush=True)
 sys.stdin.read()

@@ -14,17 +14,18 @@ from typing import Any
 import msgspec
 from samples import full, trade
 
-from wsadapter import ring, stats_fields, watermarks
+from wsadapter import metrics as stats_fields
 from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Source, UpdateType
-from wsadapter.merge import Merge
-from wsadapter.places import place
-from wsadapter.records import Record, encode, message_of
-from wsadapter.ring import RingReader, RingWriter
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
-from wsadapter.streams import BY_EVENT, BY_KIND
-from wsadapter.twin_reader import TwinReader
-from wsadapter.watermarks import Watermarks
+from wsadapter.events.records import Record, encode, message_of
+from wsadapter.events.sequence import place
+from wsadapter.events.streams import BY_EVENT, BY_KIND
+from wsadapter.roles.serializer.redundant_group import Merge
+from wsadapter.roles.serializer.redundant_reader import TwinReader
+from wsadapter.shm import ring, watermarks
+from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.shm.watermarks import Watermarks
 
 NS = 1_790_771_371_858_000_000
 MS = 1_000_000
@@ -214,7 +215,7 @@ def identity(one: Any) -> tuple[Any, ...]:
     if isinstance(one, Event):
         found = place(one)
     else:
-        from wsadapter.places import PLACES_BY_KIND
+        from wsadapter.events.sequence import PLACES_BY_KIND
 
         kind = next(kind for kind, spec in BY_KIND.items() if spec.message == name)
         found = PLACES_BY_KIND[kind](one)

@@ -13,7 +13,7 @@ from redundancy.merge_bench import MS, STREAMS, Bench, Killed, event, gap, ident
 from samples import full
 
 from wsadapter.events import Liquidation
-from wsadapter.twins import LAG_NS
+from wsadapter.roles.serializer.coverage import LAG_NS
 
 MakeBench = Callable[[int], Bench]
 

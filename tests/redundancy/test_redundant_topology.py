@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter import config as configuration
-from wsadapter import ring, topology
-from wsadapter.config import Config
-from wsadapter.redundancy import member, name_of
-from wsadapter.ring import RingWriter
-from wsadapter.rings import Rings
-from wsadapter.shm import Segment, listing
+from wsadapter.config import load as configuration
+from wsadapter.config.load import Config
+from wsadapter.roles.supervisor import topology
+from wsadapter.roles.supervisor.redundancy import member, name_of
+from wsadapter.roles.supervisor.rings import Rings
+from wsadapter.shm import ring
+from wsadapter.shm.ring import RingWriter
+from wsadapter.shm.segment import Segment, listing
 
 CAPACITY = 65_536
 

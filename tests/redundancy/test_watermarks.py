@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from wsadapter import watermarks
 from wsadapter.errors import SegmentError
-from wsadapter.first_copy import State
-from wsadapter.shm import Segment
-from wsadapter.watermarks import Watermarks
+from wsadapter.roles.serializer.arbitration import State
+from wsadapter.shm import watermarks
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.watermarks import Watermarks
 
 BOOK = ("book_ticker", "\u5e01\u5b89\u4eba\u751fUSDT")
 CANDLE = ("kline", "BTCUSDT", "1m", True)

@@ -11,10 +11,10 @@ from typing import Any
 from eventually import eventually
 from oracle import query
 
-from wsadapter.places import PLACES_BY_KIND
-from wsadapter.records import message_of
-from wsadapter.ring import RingReader
-from wsadapter.streams import BY_STREAM
+from wsadapter.events.records import message_of
+from wsadapter.events.sequence import PLACES_BY_KIND
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.shm.ring import RingReader
 
 Identity = tuple[Any, ...]
 

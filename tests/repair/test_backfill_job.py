@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from wsadapter import backfill
-from wsadapter.backfill import MARGIN_NS, PREFIX, Wish, backfill_of
-from wsadapter.config import Kafka
+from wsadapter.config.load import Kafka
 from wsadapter.events import Gap, Kline
-from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.gap_events import gap_of
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.kafka.gap_messages import gap_of
 from wsadapter.pb import market_pb2
+from wsadapter.roles.repairer import backfill
+from wsadapter.roles.repairer.backfill import MARGIN_NS, PREFIX, Wish, backfill_of
 
 MS = 1_000_000
 MINUTE = 60_000 * MS

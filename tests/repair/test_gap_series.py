@@ -2,14 +2,14 @@
 
 import pytest
 
-from wsadapter.connection_config import ConnectionConfig
+from wsadapter.client.config import ConnectionConfig
 from wsadapter.events import Gap, Source
-from wsadapter.exchanges.binance import BinanceFutures
-from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest import Series
-from wsadapter.gap_events import gap_of, next_state
-from wsadapter.mending import series_of
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.rest_api import Series
+from wsadapter.kafka.gap_messages import gap_of, next_state
 from wsadapter.pb import market_pb2
+from wsadapter.roles.repairer.gap_repair import series_of
 
 WORDS = ("kline", "ticker", "depth", "trade", "raw_trade", "mark_price", "funding_rate", "liquidation", "book_ticker")
 

@@ -4,8 +4,8 @@ import pytest
 from repair.test_gap_series import carried, gap
 
 from wsadapter.events import Gap
-from wsadapter.exchanges.rest import Series
-from wsadapter.gap_streams import RECEIVED, streams_of, streams_of_unknown, summed
+from wsadapter.exchanges.rest_api import Series
+from wsadapter.roles.repairer.gap_outcomes import RECEIVED, streams_of, streams_of_unknown, summed
 
 HISTORY = {"kline": "repaired", "trade": "repaired", "funding_rate": "repaired", "depth": "partial"}
 

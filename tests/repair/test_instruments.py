@@ -8,12 +8,12 @@ import pytest
 from eventually import eventually
 from oracle import query
 
-from wsadapter import schema
-from wsadapter.clickhouse import connect, create_or_verify
-from wsadapter.config import ClickHouse
-from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest import BadAnswer, Instrument, Limit
-from wsadapter.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable, lines
+from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.catalog import connect, create_or_verify
+from wsadapter.config.load import ClickHouse
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.rest_api import BadAnswer, Instrument, Limit
+from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable, lines
 
 SYMBOL = {
     "symbol": "BTCUSDT", "contractType": "PERPETUAL", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT",

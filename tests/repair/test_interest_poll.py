@@ -5,11 +5,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from wsadapter import silences
 from wsadapter.events import Gap, OpenInterest, Source
-from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest import BadAnswer, Limit
-from wsadapter.interest_poll import (
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.rest_api import BadAnswer, Limit
+from wsadapter.roles.repairer import silences
+from wsadapter.roles.repairer.open_interest import (
     EVERY_SECONDS,
     LIVE,
     REFUSED,

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import cast
 
-from wsadapter.budget import Verdict
 from wsadapter.events import Event
-from wsadapter.exchanges.rest import BadAnswer, Request
-from wsadapter.repair_desk import Desk
-from wsadapter.rest_host import RestHost, Result
+from wsadapter.exchanges.rest_api import BadAnswer, Request
+from wsadapter.rest.budget import Verdict
+from wsadapter.rest.host import RestHost, Result
+from wsadapter.roles.repairer.host_queue import Desk
 
 
 class Host:

@@ -7,13 +7,15 @@ import pytest
 from ring_records import event_of
 from samples import NS, full
 
-from wsadapter import doorbell, ring, silences, stats_fields
+from wsadapter import metrics as stats_fields
 from wsadapter.events import Gap, OpenInterest, Trade
-from wsadapter.lifecycle import RingRef
-from wsadapter.repair_outlet import Outlet
-from wsadapter.ring import RingReader
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
+from wsadapter.roles.repairer import silences
+from wsadapter.roles.repairer.publisher import Outlet
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.ring import RingReader
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import RingRef
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from wsadapter import config as configuration
-from wsadapter import stats_fields, topology
-from wsadapter.children import ChildSpec
-from wsadapter.config import Config
-from wsadapter.lifecycle import RingRef
+from wsadapter import metrics as stats_fields
+from wsadapter.config import load as configuration
+from wsadapter.config.load import Config
+from wsadapter.roles.supervisor import topology
+from wsadapter.supervision.child import RingRef
+from wsadapter.supervision.process import ChildSpec
 
 HEAD = '[[feed]]\nname = "fut"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
 

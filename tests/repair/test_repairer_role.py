@@ -14,19 +14,21 @@ from eventually import eventually
 from ring_records import event_of
 from role_process import RoleProcess
 
-from wsadapter import config as configuration
-from wsadapter import doorbell, ring, stats_fields, topology
-from wsadapter.embedded import rest as embedded_rest
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter import metrics as stats_fields
+from wsadapter.config import load as configuration
+from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.market import binance_rest as embedded_rest
 from wsadapter.embedded.venue_thread import VenueThread
 from wsadapter.events import Event, Gap, Kline, Source, Trade
-from wsadapter.lifecycle import RingRef
+from wsadapter.events.records import message_of
+from wsadapter.events.streams import BY_EVENT
+from wsadapter.kafka.topics import ensure_topics
 from wsadapter.pb import market_pb2
-from wsadapter.records import message_of
-from wsadapter.ring import RingReader
-from wsadapter.shm import Segment
-from wsadapter.streams import BY_EVENT
-from wsadapter.topics import ensure_topics
+from wsadapter.roles.supervisor import topology
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.ring import RingReader
+from wsadapter.shm.segment import Segment
+from wsadapter.supervision.child import RingRef
 
 pytestmark = pytest.mark.integration
 EPOCH = time.time_ns()
@@ -63,7 +65,7 @@ class Bench:
         host = venue.venue.rest_url
         (plan,) = topology.plans(self.config)
         self.role = RoleProcess(
-            "wsadapter.repairer",
+            "wsadapter.roles.repairer.repairer",
             "repairer",
             self.config,
             stats_fields.repairer([stats_fields.host_label(host)]),

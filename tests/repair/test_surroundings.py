@@ -5,8 +5,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.exchanges.rest import Hole, Series
-from wsadapter.surroundings import Surroundings
+from wsadapter.exchanges.rest_api import Hole, Series
+from wsadapter.roles.repairer.missing_range import Surroundings
 
 TRADES = Series("trade", "BTCUSDT")
 CANDLES = Series("kline", "BTCUSDT", "1m")

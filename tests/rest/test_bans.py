@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.bans import Bans
-from wsadapter.budget import BAN
+from wsadapter.rest.bans import Bans
+from wsadapter.rest.budget import BAN
 
 HOST = "https://fapi.example"
 

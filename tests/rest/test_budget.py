@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.budget import BAN, LIMITED_SECONDS, RESERVE, RETRY, Budget, Verdict
-from wsadapter.exchanges.rest import Limit, Request
+from wsadapter.exchanges.rest_api import Limit, Request
+from wsadapter.rest.budget import BAN, LIMITED_SECONDS, RESERVE, RETRY, Budget, Verdict
 
 WEIGHTS = Limit(2400, 60.0)
 SPENDABLE = 2400 * (1 - RESERVE)

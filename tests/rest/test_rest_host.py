@@ -12,14 +12,14 @@ from shutil import which
 
 import pytest
 
-from wsadapter.budget import Verdict
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
-from wsadapter.exchanges.binance_history import book, parse_book
-from wsadapter.exchanges.binance_rest import BinanceFuturesRest
-from wsadapter.exchanges.rest import Request
-from wsadapter.rest_client import MAX_BODY_BYTES, RestClient, Unreachable
-from wsadapter.rest_host import RestHost, Result
+from wsadapter.exchanges.binance.history import book, parse_book
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.rest_api import Request
+from wsadapter.rest.budget import Verdict
+from wsadapter.rest.client import MAX_BODY_BYTES, RestClient, Unreachable
+from wsadapter.rest.host import RestHost, Result
 
 REST = BinanceFuturesRest()
 TIME = Request("/fapi/v1/time")
@@ -121,7 +121,7 @@ def test_a_body_without_an_end_is_cut() -> None:
     ("head", "drop"), [(b"Transfer-Encoding: chunked", b"1\r\nx\r\n"), (b"Content-Length: 99999", b"x")]
 )
 def test_a_body_that_trickles_is_cut(monkeypatch: pytest.MonkeyPatch, head: bytes, drop: bytes) -> None:
-    monkeypatch.setattr("wsadapter.rest_client.TOTAL_SECONDS", 0.2)
+    monkeypatch.setattr("wsadapter.rest.client.TOTAL_SECONDS", 0.2)
 
     def trickle(connection: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n")

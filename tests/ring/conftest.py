@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wsadapter import shm
+from wsadapter.shm import segment as shm
 
 _numbers = itertools.count()
 

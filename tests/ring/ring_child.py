@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
 
-from wsadapter import doorbell
-from wsadapter.ring import RingReader, RingWriter
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
+from wsadapter.shm import doorbell
+from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
 
 KIND = 7
 PATTERNS = 0x1111111122222222, 0xEEEEEEEEDDDDDDDD

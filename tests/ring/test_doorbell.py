@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from wsadapter import doorbell
+from wsadapter.shm import doorbell
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_a_full_counter_does_not_block(bell: int) -> None:
 
 def test_it_is_inherited_only_when_passed_on(bell: int) -> None:
     assert not os.get_inheritable(bell)
-    code = "import sys; from wsadapter import doorbell; doorbell.ring(int(sys.argv[1]))"
+    code = "import sys; from wsadapter.shm import doorbell; doorbell.ring(int(sys.argv[1]))"
     command = [sys.executable, "-c", code, str(bell)]
     assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 1
     assert not readable(bell)

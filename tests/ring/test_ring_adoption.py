@@ -3,9 +3,9 @@
 import pytest
 from ring.ring_child import KIND, end, payload, start
 
-from wsadapter import ring
 from wsadapter.errors import SegmentError
-from wsadapter.ring import RingReader, RingWriter
+from wsadapter.shm import ring
+from wsadapter.shm.ring import RingReader, RingWriter
 
 CAPACITY = 1 << 16
 

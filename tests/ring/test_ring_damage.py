@@ -7,10 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wsadapter import ring
 from wsadapter.errors import SegmentError
-from wsadapter.ring import DATA, LAYOUT_VERSION, MAGIC, RingReader, RingWriter
-from wsadapter.shm import Segment
+from wsadapter.shm import ring
+from wsadapter.shm.ring import DATA, LAYOUT_VERSION, MAGIC, RingReader, RingWriter
+from wsadapter.shm.segment import Segment
 
 CAPACITY = 1024
 TAIL, HEAD = 16, 32

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from wsadapter import ring
-from wsadapter.ring import DATA, RingReader, RingWriter, max_payload
-from wsadapter.shm import Segment
+from wsadapter.shm import ring
+from wsadapter.shm.ring import DATA, RingReader, RingWriter, max_payload
+from wsadapter.shm.segment import Segment
 
 Record = tuple[int, int, bytes]
 

@@ -13,10 +13,10 @@ import pytest
 from eventually import eventually
 from ring.ring_child import ENTRY, KIND, end, identify, start
 
-from wsadapter import doorbell, ring
-from wsadapter.ring import RingReader
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.ring import RingReader
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
 
 RECORDS = int(os.environ.get("WSADAPTER_RING_RECORDS", "200000"))
 KILLS = int(os.environ.get("WSADAPTER_RING_KILLS", "14"))

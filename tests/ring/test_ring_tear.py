@@ -5,7 +5,7 @@ import time
 import pytest
 from ring.ring_child import PATTERNS, WORD, end, start
 
-from wsadapter.shm import Segment
+from wsadapter.shm.segment import Segment
 
 
 def values_seen(name: str, how: str, seconds: float, until: int | None = None) -> dict[int, int]:

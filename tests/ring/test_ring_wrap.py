@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from ring.test_ring_model import begin_at
 
-from wsadapter import ring
 from wsadapter.errors import RecordTooLarge
-from wsadapter.ring import RingReader, RingWriter, max_payload
+from wsadapter.shm import ring
+from wsadapter.shm.ring import RingReader, RingWriter, max_payload
 
 CAPACITY = 256
 Ends = tuple[RingWriter, RingReader]

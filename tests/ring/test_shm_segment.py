@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from ring.ring_child import end, start
 
-from wsadapter import shm
 from wsadapter.errors import SegmentError
-from wsadapter.shm import Segment
+from wsadapter.shm import segment as shm
+from wsadapter.shm.segment import Segment
 
 
 @pytest.fixture

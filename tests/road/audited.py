@@ -10,7 +10,7 @@ from road_site import Site
 
 def audit(site: Site, *arguments: str) -> dict[str, Any]:
     """What it found; fails where it finds anything unexplained."""
-    command = [sys.executable, "-m", "wsadapter.cli", "audit", "--live", "--json", "--config", str(site.config)]
+    command = [sys.executable, "-m", "wsadapter.cli.main", "audit", "--live", "--json", "--config", str(site.config)]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=300, check=False)
     found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
     odd = [one for one in found.get("live", {}).get("hops", []) if one["verdict"] == "unexplained"]

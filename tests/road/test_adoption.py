@@ -12,7 +12,7 @@ from oracle import RingWatcher, compare, stored
 from road_site import Site
 
 from wsadapter.embedded.servers import KafkaServer
-from wsadapter.shm import listing
+from wsadapter.shm.segment import listing
 
 pytestmark = pytest.mark.integration
 

@@ -24,7 +24,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def run(site: Site, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "wsadapter.cli", *arguments, "--config", str(site.config)]
+    command = [sys.executable, "-m", "wsadapter.cli.main", *arguments, "--config", str(site.config)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 

@@ -12,9 +12,9 @@ from eventually import eventually
 from oracle import query
 from road_site import Site
 
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
-from wsadapter.moments import iso
+from wsadapter.times import iso
 
 pytestmark = pytest.mark.integration
 FEED = """

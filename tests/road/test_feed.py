@@ -11,7 +11,7 @@ from eventually import eventually
 from oracle import query
 from road_site import Site
 
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
 
 pytestmark = pytest.mark.integration

@@ -16,7 +16,7 @@ from road.test_feed import FEED
 from road.test_replay import in_kafka
 from road_site import Site
 
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
 
 pytestmark = pytest.mark.integration

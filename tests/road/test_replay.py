@@ -15,8 +15,8 @@ from frames_path import frames
 from oracle import query, unique
 from road_site import Site
 
+from wsadapter.events.streams import BY_STREAM, columns
 from wsadapter.pb import market_pb2
-from wsadapter.streams import BY_STREAM, columns
 
 pytestmark = pytest.mark.integration
 _numbers = itertools.count()

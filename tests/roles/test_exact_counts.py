@@ -11,8 +11,8 @@ import pytest
 from roles.test_ring_publisher import Bench
 from samples import full, trade
 
-from wsadapter.ring import RingReader
-from wsadapter.streams import BY_KIND, SPECS
+from wsadapter.events.streams import BY_KIND, SPECS
+from wsadapter.shm.ring import RingReader
 
 KILLS = 300
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from ring_records import event_of
 from samples import full, random_event, sparse
 
-from wsadapter import native, records
-from wsadapter.events import Depth, Event, Gap
-from wsadapter.exchanges.decimals import split_book
+from wsadapter import native
+from wsadapter.events import Depth, Event, Gap, records
+from wsadapter.events.decimals import split_book
+from wsadapter.events.records import BAD_EVENT, field_numbers, in_python, messages_in_python
+from wsadapter.events.streams import BY_EVENT, SPECS, columns
 from wsadapter.pb import market_pb2
-from wsadapter.records import BAD_EVENT, field_numbers, in_python, messages_in_python
-from wsadapter.streams import BY_EVENT, SPECS, columns
 
 EPOCH, POSITION = 1_790_771_371_858_000_001, 4096
 TWINS = [pytest.param(in_python(), id="python"), pytest.param(records.encode, id="as built")]
@@ -152,7 +152,7 @@ def test_memory_is_given_back() -> None:
 
 @pytest.mark.skipif(native.PURE, reason="the twins in Python are wanted")
 @pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"no C compiler ({COMPILER}): the twins do the work")
-@pytest.mark.parametrize("part", ["_decimals", "_records", "_ring", "_shapes"])
+@pytest.mark.parametrize("part", ["decimals", "records", "mapping", "reader", "ring"])
 def test_the_parts_in_c_are_here(part: str) -> None:
     """`make setup` built them where there is a compiler: a silent fall-back would be a silent loss of speed."""
     assert native.load(part) is not None

@@ -17,16 +17,18 @@ from confluent_kafka import Consumer, TopicPartition
 from eventually import eventually
 from role_process import RoleProcess
 
-from wsadapter import config as configuration
-from wsadapter import doorbell, ring, stats_fields, topology, watermarks
+from wsadapter import metrics as stats_fields
+from wsadapter.config import load as configuration
+from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.servers import KafkaServer
-from wsadapter.embedded.venue import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
-from wsadapter.lifecycle import RingRef
 from wsadapter.pb import market_pb2
-from wsadapter.ring import RingReader
-from wsadapter.shm import Segment, listing
-from wsadapter.stats import StatsPage
+from wsadapter.roles.supervisor import topology
+from wsadapter.shm import doorbell, ring, watermarks
+from wsadapter.shm.ring import RingReader
+from wsadapter.shm.segment import Segment, listing
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import RingRef
 
 pytestmark = pytest.mark.integration
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
@@ -60,14 +62,14 @@ class Site:
             ring.create(ref.name, 1 << 20, ref.epoch)
         self.ingests = [
             RoleProcess(
-                "wsadapter.ingest", "ingest", config, stats_fields.ingest(s.name for s in plan.subscriptions), ring=ref,
+                "wsadapter.roles.ingest.ring_publisher", "ingest", config, stats_fields.ingest(s.name for s in plan.subscriptions), ring=ref,
                 options={"plan": msgspec.to_builtins(plan), "feed": "binance", "previous_receive_ns": 0},
                 name=plan.connection,
             )
             for plan, ref in zip(plans, self.refs, strict=True)
         ]  # fmt: skip
         self.serializer = RoleProcess(
-            "wsadapter.serializer", "serializer", config, stats_fields.SERIALIZER, rings=self.refs
+            "wsadapter.roles.serializer.serializer", "serializer", config, stats_fields.SERIALIZER, rings=self.refs
         )
 
     def up(self, number: int) -> bool:

@@ -9,13 +9,14 @@ import pytest
 from ring_records import event_of
 from samples import NS, full, trade
 
-from wsadapter import doorbell, ring, stats_fields
+from wsadapter import metrics as stats_fields
 from wsadapter.events import Event, Gap, Trade
-from wsadapter.exchanges.base import ConnectionPlan
-from wsadapter.ingest import RingPublisher
-from wsadapter.ring import RingReader, RingWriter
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
+from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.roles.ingest.ring_publisher import RingPublisher
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
 
 CAPACITY = 65_536
 PLAN = ConnectionPlan("binance-market-0", "binance", "ws://127.0.0.1:1/market/stream", (), ("BTCUSDT", "ETHUSDT"))

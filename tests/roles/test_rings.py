@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter import ring
-from wsadapter.ring import RingReader, RingWriter
-from wsadapter.rings import LastReceived, Rings
-from wsadapter.shm import Segment, listing
+from wsadapter.roles.supervisor.rings import LastReceived, Rings
+from wsadapter.shm import ring
+from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm.segment import Segment, listing
 
 CAPACITY = 65_536
 STATE = ""

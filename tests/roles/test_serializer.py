@@ -13,16 +13,17 @@ from eventually import eventually
 from role_process import RoleProcess
 from samples import NS, full, sparse, trade
 
-from wsadapter import config as configuration
-from wsadapter import doorbell, ring, stats_fields
-from wsadapter.config import Config
+from wsadapter import metrics as stats_fields
+from wsadapter.config import load as configuration
+from wsadapter.config.load import Config
 from wsadapter.events import Depth, Event
-from wsadapter.lifecycle import RingRef
+from wsadapter.events.records import encode
+from wsadapter.events.streams import BY_EVENT, SPECS
 from wsadapter.pb import market_pb2
-from wsadapter.records import encode
-from wsadapter.ring import RingReader, RingWriter
-from wsadapter.shm import Segment
-from wsadapter.streams import BY_EVENT, SPECS
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm.segment import Segment
+from wsadapter.supervision.child import RingRef
 
 pytestmark = pytest.mark.integration
 _numbers = itertools.count()
@@ -39,7 +40,7 @@ class Road:
         self.writer = RingWriter.attach(self.name)
         self.ref = RingRef("c0", self.name, NS, self.bell)
         self.serializer = RoleProcess(
-            "wsadapter.serializer", "serializer", config, stats_fields.SERIALIZER, rings=[self.ref]
+            "wsadapter.roles.serializer.serializer", "serializer", config, stats_fields.SERIALIZER, rings=[self.ref]
         )
 
     def publish(self, *records: tuple[int, bytes]) -> None:

@@ -13,15 +13,16 @@ from eventually import eventually
 from role_process import RoleProcess
 from samples import NS, trade
 
-from wsadapter import config as configuration
-from wsadapter import doorbell, ring, stats_fields
+from wsadapter import metrics as stats_fields
+from wsadapter.config import load as configuration
 from wsadapter.embedded.servers import KafkaServer
-from wsadapter.lifecycle import ChildState, RingRef
+from wsadapter.events.records import encode
+from wsadapter.events.streams import BY_EVENT
 from wsadapter.pb import market_pb2
-from wsadapter.records import encode
-from wsadapter.ring import RingReader, RingWriter
-from wsadapter.shm import Segment
-from wsadapter.streams import BY_EVENT
+from wsadapter.shm import doorbell, ring
+from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm.segment import Segment
+from wsadapter.supervision.child import ChildState, RingRef
 
 pytestmark = pytest.mark.integration
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT")
@@ -82,7 +83,7 @@ class Rig:
         self.feed = Feed(self.ring, self.bell)
         ref = RingRef("c0", self.ring, NS, self.bell)
         self.serializer = RoleProcess(
-            "wsadapter.serializer", "serializer", self.config, stats_fields.SERIALIZER, rings=[ref]
+            "wsadapter.roles.serializer.serializer", "serializer", self.config, stats_fields.SERIALIZER, rings=[ref]
         )
 
     @property

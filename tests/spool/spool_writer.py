@@ -3,7 +3,7 @@
 import random
 import sys
 
-from wsadapter.spool import Spool
+from wsadapter.roles.serializer.spool import Spool
 
 
 def main(directory: str) -> None:

@@ -12,8 +12,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from wsadapter.spool import Spool, SpoolError
-from wsadapter.spool_segment import HEADER_BYTES, Record
+from wsadapter.roles.serializer.spool import Spool, SpoolError
+from wsadapter.roles.serializer.spool_segment import HEADER_BYTES, Record
 
 EPOCH = 1_790_000_000_000_000_000
 MIB = 1 << 20

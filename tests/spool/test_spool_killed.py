@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from wsadapter.spool import Spool
+from wsadapter.roles.serializer.spool import Spool
 
 WRITER = Path(__file__).with_name("spool_writer.py")
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from wsadapter.spool import Spool
-from wsadapter.spool_segment import Record
-from wsadapter.spooling import PATIENCE, PRESSED_PATIENCE, REPLAY_RECORDS, Mode, Spooling, next_mode
+from wsadapter.roles.serializer.spool import Spool
+from wsadapter.roles.serializer.spool_segment import Record
+from wsadapter.roles.serializer.spooling import PATIENCE, PRESSED_PATIENCE, REPLAY_RECORDS, Mode, Spooling, next_mode
 
 DIRECT, SPOOLING, REPLAYING = Mode.DIRECT, Mode.SPOOLING, Mode.REPLAYING
 PAYLOAD = bytes(56)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.spool_segment import Record
-from wsadapter.spools import Spools
+from wsadapter.roles.serializer.spool_generations import Spools
+from wsadapter.roles.serializer.spool_segment import Record
 
 MIB = 1 << 20
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from wsadapter.errors import SegmentError
-from wsadapter.shm import Segment
-from wsadapter.stats import LAYOUT_VERSION, MAGIC, StatsPage
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import LAYOUT_VERSION, MAGIC, StatsPage
 
 FIELDS = ("heartbeat_ns", "state", 'events_total{stream="trade"}', 'stream_state{stream="btcusdt@aggTrade"}')
 _numbers = itertools.count()
@@ -69,7 +69,7 @@ def test_a_value_beyond_64_bits_changes_nothing(page: StatsPage, value: int) -> 
 
 def test_counts_survive_the_writer(page: StatsPage) -> None:
     code = (
-        "import os, sys; from wsadapter.stats import StatsPage; page = StatsPage.attach(sys.argv[1], writable=True)\n"
+        "import os, sys; from wsadapter.shm.stats_page import StatsPage; page = StatsPage.attach(sys.argv[1], writable=True)\n"
         "page.cells[page.index('state')] += 5; os.kill(os.getpid(), 9)"
     )
     for _ in range(2):

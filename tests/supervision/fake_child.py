@@ -12,7 +12,7 @@ import time
 from typing import Any
 
 from wsadapter.errors import ConfigError
-from wsadapter.lifecycle import Child, ChildState, run_child
+from wsadapter.supervision.child import Child, ChildState, run_child
 
 
 def note(child: Child, event: str) -> None:

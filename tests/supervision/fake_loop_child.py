@@ -5,7 +5,7 @@ import os
 
 import uvloop
 
-from wsadapter.lifecycle import Child, run_child
+from wsadapter.supervision.child import Child, run_child
 
 
 async def serve(child: Child) -> int:

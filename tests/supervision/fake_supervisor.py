@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import log
-from wsadapter.children import ChildSpec
-from wsadapter.config import Config, Restart, Service
+from wsadapter.config.load import Config, Restart, Service
 from wsadapter.errors import ConfigError
-from wsadapter.instance import Instance
-from wsadapter.stats_fields import CHILD
-from wsadapter.supervisor import Hooks, Supervisor
+from wsadapter.metrics import CHILD
+from wsadapter.supervision.instance import Instance
+from wsadapter.supervision.process import ChildSpec
+from wsadapter.supervision.supervisor import Hooks, Supervisor
 
 
 class FakeChild(Struct, frozen=True):

@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 from eventually import eventually
 
-from wsadapter import shm
-from wsadapter.stats import StatsPage
+from wsadapter.shm import segment as shm
+from wsadapter.shm.stats_page import StatsPage
 
 HERE = Path(__file__).resolve().parent
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.config import Service
+from wsadapter.config.load import Service
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "wsadapter.service"
@@ -83,7 +83,7 @@ def test_roles_live_without_executable_memory() -> None:
     script = (
         "import ctypes, sys\n"
         "if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(77)\n"
-        "import wsadapter.lifecycle, uvloop, picows, confluent_kafka, clickhouse_connect, google.protobuf.message\n"
+        "import wsadapter.supervision.child, uvloop, picows, confluent_kafka, clickhouse_connect, google.protobuf.message\n"
         "confluent_kafka.Producer({'bootstrap.servers': '127.0.0.1:1'}).flush(0)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -1,6 +1,6 @@
 """The order of a stop in virtual time."""
 
-from wsadapter.drain import Drain, Stage, group
+from wsadapter.supervision.drain import Drain, Stage, group
 
 
 class FakeProcess:

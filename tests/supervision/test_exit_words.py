@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from wsadapter.exits import Ended, ended
+from wsadapter.supervision.exit_status import Ended, ended
 
 
 @pytest.mark.parametrize(

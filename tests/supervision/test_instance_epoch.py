@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wsadapter.errors import ConfigError
-from wsadapter.instance import Instance, start_ticks
+from wsadapter.supervision.instance import Instance, start_ticks
 
 
 def test_epochs_grow_whatever_the_clock_says(tmp_path: Path) -> None:

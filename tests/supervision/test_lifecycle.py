@@ -15,11 +15,11 @@ import msgspec
 import pytest
 from eventually import eventually
 
-from wsadapter.config import Config, Process, Service
-from wsadapter.lifecycle import Child, ChildArgs, ChildState, StopOrder
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
-from wsadapter.stats_fields import CHILD
+from wsadapter.config.load import Config, Process, Service
+from wsadapter.metrics import CHILD
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import Child, ChildArgs, ChildState, StopOrder
 
 HERE = Path(__file__).resolve().parent
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.backoff import Backoff
-from wsadapter.restart import History, RestartPolicy, Run, after, decide, hopeless
+from wsadapter.supervision.restart import History, RestartPolicy, Run, after, decide, hopeless
 
 POLICY = RestartPolicy(Backoff(0.5, 30.0), intensity=5, period=60.0, stable=60.0)
 LATEST = 0.999999999

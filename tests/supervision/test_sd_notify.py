@@ -10,7 +10,7 @@ import pytest
 from eventually import eventually
 from supervision.supervised_site import Site
 
-from wsadapter.sdnotify import Notifier
+from wsadapter.supervision.sdnotify import Notifier
 
 
 class Manager:

@@ -8,7 +8,7 @@ import pytest
 from eventually import eventually
 from supervision.supervised_site import Site
 
-from wsadapter import shm
+from wsadapter.shm import segment as shm
 
 ROAD = (
     {"name": "ingest-a", "group": 10, "options": {"drain": 0.2}},

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 from messages import message_of
 
-from wsadapter import clickhouse
-from wsadapter.config import ClickHouse
+from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.clickhouse.inserts import Inserter, statement, token
+from wsadapter.config.load import ClickHouse
 from wsadapter.events import Event
-from wsadapter.framing import varint
-from wsadapter.inserts import Inserter, statement, token
-from wsadapter.streams import BY_EVENT, BY_STREAM
+from wsadapter.events.streams import BY_EVENT, BY_STREAM
+from wsadapter.kafka.framing import varint
 
 _numbers = itertools.count()
 

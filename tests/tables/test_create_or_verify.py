@@ -8,11 +8,12 @@ from msgspec import structs
 from samples import NS, full, trade
 from tables.table_bench import TableBench, message
 
-from wsadapter import clickhouse, schema
-from wsadapter.config import ClickHouse
+from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.clickhouse import schema
+from wsadapter.config.load import ClickHouse
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events import Kline
-from wsadapter.streams import SPECS
+from wsadapter.events.streams import SPECS
 
 pytestmark = pytest.mark.integration
 

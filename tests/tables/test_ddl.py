@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter import schema
-from wsadapter.config import ClickHouse
-from wsadapter.conversion import IDENTIFIER, literal, quoted
-from wsadapter.streams import BY_STREAM, SPECS
+from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.conversion import IDENTIFIER, literal, quoted
+from wsadapter.config.load import ClickHouse
+from wsadapter.events.streams import BY_STREAM, SPECS
 
 SETTINGS = ClickHouse()
 EXPECTED = {

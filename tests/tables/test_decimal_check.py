@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.conversion import decimal_pattern
+from wsadapter.clickhouse.conversion import decimal_pattern
 
 TAKEN = {
     12: ["0", "1", "-1", "57000.10", "0.000000000001", "1.0000000000000", "9" * 26 + "." + "9" * 12, ".5", "5.", "-0.0",

@@ -4,7 +4,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from urllib3.exceptions import ReadTimeoutError
 
-from wsadapter.remedies import Remedy, error_code, first_line, remedy
+from wsadapter.clickhouse.errors import Remedy, error_code, first_line, remedy
 
 
 def server_error(code: int, text: str = "") -> DatabaseError:

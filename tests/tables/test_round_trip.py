@@ -13,11 +13,11 @@ from msgspec import structs
 from samples import NS, full, sparse, trade
 from tables.table_bench import TableBench, message
 
-from wsadapter import schema
-from wsadapter.config import ClickHouse
-from wsadapter.conversion import table_columns
+from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.conversion import table_columns
+from wsadapter.config.load import ClickHouse
 from wsadapter.events import Event, FundingRate, Kline, OpenInterest, Source, Trade
-from wsadapter.streams import BY_EVENT, SPECS, Column
+from wsadapter.events.streams import BY_EVENT, SPECS, Column
 
 pytestmark = pytest.mark.integration
 

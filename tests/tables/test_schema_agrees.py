@@ -9,10 +9,10 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from msgspec import structs
 
-from wsadapter import conversion, schema
+from wsadapter.clickhouse import conversion, schema
 from wsadapter.events import Event, Trade
+from wsadapter.events.streams import ENUMS, SPECS, StreamSpec, columns
 from wsadapter.pb import market_pb2
-from wsadapter.streams import ENUMS, SPECS, StreamSpec, columns
 
 COMMON = {"exchange": 3, "symbol": 4, "event_time_ns": 5, "transaction_time_ns": 6, "receive_time_ns": 7, "source": 8,
           "connection": 9, "last_gap_ns": 10}  # fmt: skip

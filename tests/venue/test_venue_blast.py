@@ -10,11 +10,11 @@ import msgspec
 import uvloop
 from venue_client import VenueClient
 
-from wsadapter.embedded.blast import Blast
-from wsadapter.embedded.floor import Floor
-from wsadapter.embedded.market_clock import Ledger
-from wsadapter.embedded.streams_offered import offered
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.market.binance_streams import offered
+from wsadapter.embedded.market.clock import Ledger
+from wsadapter.embedded.market.load_feed import Blast
+from wsadapter.embedded.market.markets import Floor
 
 STREAMS = ("btcusdt@aggTrade", "ethusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth20@100ms", "ethusdt@depth")
 

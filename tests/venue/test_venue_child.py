@@ -13,10 +13,10 @@ from eventually import eventually
 from role_process import RoleProcess
 from venue_client import VenueClient, settled
 
-from wsadapter.config import Config, Service
-from wsadapter.embedded.exchange import LEDGER
-from wsadapter.embedded.venue import Venue
-from wsadapter.stats_fields import EXCHANGE
+from wsadapter.config.load import Config, Service
+from wsadapter.embedded.exchange.__main__ import LEDGER
+from wsadapter.embedded.exchange.server import Venue
+from wsadapter.metrics import EXCHANGE
 
 STREAMS = "btcusdt@aggTrade/btcusdt@kline_1m"
 
@@ -36,7 +36,7 @@ class Child:
         config = Config(Service(f"venue{os.getpid()}", str(state)))
         self.port, rest_port = uvloop.run(free_ports())
         given = {"ws_port": self.port, "rest_port": rest_port, **options}
-        self.role = RoleProcess("wsadapter.embedded.exchange", "exchange", config, EXCHANGE, options=given)
+        self.role = RoleProcess("wsadapter.embedded.exchange.__main__", "exchange", config, EXCHANGE, options=given)
 
     @property
     def url(self) -> str:

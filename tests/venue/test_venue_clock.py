@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from wsadapter.embedded.market_clock import RESERVE_IDS, RESERVE_MS, Ledger, MarketClock
+from wsadapter.embedded.market.clock import RESERVE_IDS, RESERVE_MS, Ledger, MarketClock
 from wsadapter.errors import WsadapterError
 
 

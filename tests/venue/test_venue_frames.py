@@ -10,10 +10,10 @@ import pytest
 from frames_path import frames
 from msgspec import Struct
 
-from wsadapter.embedded.floor import Floor
-from wsadapter.embedded.market_clock import Ledger
-from wsadapter.embedded.requests import Subscriptions
-from wsadapter.embedded.streams_offered import offered
+from wsadapter.embedded.exchange.requests import Subscriptions
+from wsadapter.embedded.market.binance_streams import offered
+from wsadapter.embedded.market.clock import Ledger
+from wsadapter.embedded.market.markets import Floor
 
 # fields that only the documentation of 2026 lists (PROTOCOLS 1.4, 1.5)
 NEWER = {

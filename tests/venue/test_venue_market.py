@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.embedded.candles import INTERVALS, Candle, Candles, close_ms, open_ms
-from wsadapter.embedded.instruments import instrument, text
-from wsadapter.embedded.market import Market
-from wsadapter.embedded.streams_offered import offered
+from wsadapter.embedded.market.binance_streams import offered
+from wsadapter.embedded.market.candles import INTERVALS, Candle, Candles, close_ms, open_ms
+from wsadapter.embedded.market.instruments import instrument, text
+from wsadapter.embedded.market.market import Market
 
 START_MS = 1_790_771_371_000
 

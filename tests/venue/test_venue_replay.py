@@ -12,8 +12,8 @@ import uvloop
 from frames_path import frames
 from venue_client import VenueClient, settled
 
-from wsadapter.embedded.replay import FrameFile, inventory
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.exchange.replay import FrameFile, inventory
+from wsadapter.embedded.exchange.server import Options, Venue
 
 MIXED = "binance_usdm/mixed_btcusdt_20240808.jsonl.gz"
 

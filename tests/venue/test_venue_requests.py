@@ -4,9 +4,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.embedded.connection import target
-from wsadapter.embedded.requests import Subscriptions
-from wsadapter.embedded.streams_offered import MARKET, PUBLIC, offered
+from wsadapter.embedded.exchange.connection import target
+from wsadapter.embedded.exchange.requests import Subscriptions
+from wsadapter.embedded.market.binance_streams import MARKET, PUBLIC, offered
 
 
 def test_names_come_and_go() -> None:

@@ -9,11 +9,11 @@ import urllib3
 import uvloop
 from venue_client import VenueClient
 
-from wsadapter.embedded.floor import Floor
-from wsadapter.embedded.market_clock import Ledger
-from wsadapter.embedded.rest import WEIGHT_LIMIT, Rest
-from wsadapter.embedded.streams_offered import offered
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.market.binance_rest import WEIGHT_LIMIT, Rest
+from wsadapter.embedded.market.binance_streams import offered
+from wsadapter.embedded.market.clock import Ledger
+from wsadapter.embedded.market.markets import Floor
 
 START_MS = 1_790_771_371_000
 

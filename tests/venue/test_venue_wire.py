@@ -13,8 +13,8 @@ import uvloop
 from picows import WSCloseCode, WSInvalidStatusError, WSMsgType
 from venue_client import VenueClient, settled
 
-from wsadapter.embedded.connection import Limits
-from wsadapter.embedded.venue import Options, Venue
+from wsadapter.embedded.exchange.connection import Limits
+from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.venue_thread import VenueThread
 
 WORDS = {

@@ -4,7 +4,7 @@ import socket
 from typing import Final
 from urllib.parse import urlsplit
 
-from wsadapter.config_types import loopback
+from wsadapter.config.types import loopback
 from wsadapter.errors import ConfigError, ServiceUnavailable
 
 LOOPBACK: Final = "127.0.0.1"

@@ -20,13 +20,13 @@ from typing import IO, Any, Final, Self
 
 import msgspec
 
-from wsadapter.config import ClickHouse, Config, Kafka, Service
+from wsadapter.config.load import ClickHouse, Config, Kafka, Service
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ServiceUnavailable
-from wsadapter.lifecycle import ChildArgs, ChildState
-from wsadapter.shm import Segment
-from wsadapter.stats import StatsPage
-from wsadapter.stats_fields import SERVICE
+from wsadapter.metrics import SERVICE
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import ChildArgs, ChildState
 
 START_SECONDS: Final = 600.0
 """The first start of Kafka on a machine fetches it."""

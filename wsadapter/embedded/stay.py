@@ -6,7 +6,7 @@ moment: a service then stays for those who drain into it, until there is just th
 
 import time
 
-from wsadapter.lifecycle import Child
+from wsadapter.supervision.child import Child
 
 
 def stays(child: Child, stop_seconds: float) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from wsadapter.embedded.venue import Venue
+from wsadapter.embedded.exchange.server import Venue
 
 T = TypeVar("T")
 

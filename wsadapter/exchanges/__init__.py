@@ -5,15 +5,15 @@ from importlib import import_module
 from typing import Final, cast
 
 from wsadapter.errors import ConfigError
-from wsadapter.exchanges.base import Exchange
-from wsadapter.exchanges.rest import RestExchange
+from wsadapter.exchanges.rest_api import RestExchange
+from wsadapter.exchanges.venue import Exchange
 
 REGISTRY: Final[Mapping[str, str]] = {
-    "binance": "wsadapter.exchanges.binance:BinanceFutures",
+    "binance": "wsadapter.exchanges.binance.usdm:BinanceFutures",
 }
 """Exchange word -> ``module:Class``."""
 RESTS: Final[Mapping[str, str]] = {
-    "binance": "wsadapter.exchanges.binance_rest:BinanceFuturesRest",
+    "binance": "wsadapter.exchanges.binance.rest:BinanceFuturesRest",
 }
 """The REST sides of those that have one."""
 

@@ -10,8 +10,8 @@ import threading
 from pathlib import Path
 from typing import Any
 
-if "wsadapter.consumer" in sys.orig_argv:
-    from wsadapter.inserts import Inserter
+if "wsadapter.roles.consumer.consumer" in sys.orig_argv:
+    from wsadapter.clickhouse.inserts import Inserter
 
     moment, counter = os.environ["WSADAPTER_DIE"], Path(os.environ["WSADAPTER_DIE_FILE"])
     insert: Any = Inserter.insert

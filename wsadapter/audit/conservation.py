@@ -1,0 +1,184 @@
+"""Conservation on a running road: what went into each hop came out of it, is on its way, or was set aside. Pure.
+
+Works on samples of /status (`wsadapter.cli.monitor_client.Status`), taken a moment apart. Each process's counters are exact
+whatever was killed (`wsadapter.shm.ring_counters`, `wsadapter.shm.redo_log`), but those of several processes are never of one moment.
+So a hop is judged by the sample in which least was between its two counters: where that is nothing, it is balanced.
+Otherwise what its own queue holds may be between, or what came in since the first sample: when all that had come in
+then has come out by the last, the hop passes things on, however slow the machine is. What stays is unexplained.
+
+More out than in is no loss: records of an earlier run whose pages are gone, or of a stranger who writes to our topics.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from wsadapter.cli.monitor_client import Status
+from wsadapter.events.streams import SPECS
+
+BALANCED: Final = "balanced"
+IN_FLIGHT: Final = "in flight"
+BEFORE: Final = "earlier"
+MISSED: Final = "gap rows"
+DAMAGED: Final = "damaged spool"
+UNEXPLAINED: Final = "unexplained"
+
+SOCKET: Final = "venue -> socket"
+DECODER: Final = "decoder -> ring"
+VENUE: Final = "venue -> ring"
+KAFKA: Final = "ring -> Kafka"
+CONSUMER: Final = "Kafka -> consumer"
+TABLES: Final = "consumer -> tables"
+HOPS: Final = (SOCKET, DECODER, VENUE, KAFKA, CONSUMER, TABLES)
+WHOLE: Final = {SOCKET: "frames", DECODER: "events"}
+"""Hops whose counters are not by stream, and what they count."""
+
+NO_GAP: Final = ("connect", "ring_full")
+"""Causes that are no time without a connection after the first, and are counted otherwise."""
+RECORD_BYTES: Final = 32
+"""Of a ring; no record of an event is smaller."""
+
+
+class Balance(Struct, frozen=True):
+    """One stream on one hop: ``entered`` and ``left``, ``aside`` (dropped, dead-lettered, rejected, open candles; never
+    in both counters), and the ``rest`` that is between (less than 0: more came out)."""
+
+    hop: str
+    stream: str
+    entered: int
+    left: int
+    aside: int
+    rest: int
+    verdict: str
+
+
+class Live(Struct, frozen=True):
+    balances: tuple[Balance, ...]
+    frames: int
+    events: int
+    decode_errors: Mapping[str, int]
+    dropped: Mapping[str, int]
+    gaps: Mapping[str, int]
+    spooled: int
+    repeated: int
+    """Messages that were handed to the Kafka client again, after a kill or an outage."""
+    redelivered: int
+    """Those that were in Kafka twice for it, and were dropped before the tables."""
+    dead_letters: int
+    lag: int
+    restarts: Mapping[str, int]
+    samples: int
+
+    @property
+    def unexplained(self) -> int:
+        return sum(one.rest for one in self.balances if one.verdict == UNEXPLAINED)
+
+    @property
+    def verdict(self) -> str:
+        words = {one.verdict for one in self.balances}
+        for word in (UNEXPLAINED, DAMAGED, IN_FLIGHT, MISSED):
+            if word in words:
+                return word
+        return BALANCED
+
+
+Sides = tuple[int, int, int]
+"""Entered, left, set aside."""
+
+
+def sides(hop: str, stream: str, totals: Mapping[str, Any]) -> Sides:
+    """What the counters of one sample say."""
+
+    def count(name: str) -> int:
+        return int(totals.get(name, {}).get(stream, 0))
+
+    if hop == SOCKET:
+        return totals["frames_sent"], totals["frames"], 0
+    if hop == DECODER:
+        events, dropped = (
+            sum(n for word, n in totals[name].items() if word != "gap") for name in ("events", "dropped")
+        )
+        return totals["decoded"], events, dropped + totals["too_large"]
+    if hop == VENUE:
+        return count("sent"), count("events"), count("dropped") + count("copies")
+    if hop == KAFKA:
+        return count("events") + count("repair_records"), count("delivered"), count("not_sent") + count("twins")
+    fresh = count("consumed") - count("redelivered")
+    if hop == CONSUMER:
+        return count("delivered"), fresh, 0
+    return fresh, count("accepted_rows"), count("rejected_rows") + count("filtered_rows") + count("not_inserted")
+
+
+def balance(samples: Sequence[Status], stream: str = "") -> Live:
+    """Judge every hop and stream. At least two samples; the more of them, the less is taken to be in flight."""
+    streams = [stream] if stream else [spec.name for spec in SPECS]
+    last = samples[-1]["totals"]
+    produced, delivered = sum(last["produced"].values()), sum(last["delivered"].values())
+    outstanding = sum(int(one["outstanding"]) for one in samples[-1]["serializers"])
+    return Live(
+        tuple(
+            made
+            for hop in HOPS
+            for name in ([WHOLE[hop]] if hop in WHOLE else streams)
+            if (made := _judge(hop, name, samples)) is not None
+        ),
+        last["frames"], sum(last["events"].values()), last["decode_errors"], last["dropped"], last["gaps"],
+        last["spooled"], max(0, produced - delivered - sum(last["not_sent"].values()) - outstanding),
+        sum(last["redelivered"].values()), last["dead_letters"], last["lag"], restarts(samples[-1]), len(samples),
+    )  # fmt: skip
+
+
+def settled(samples: Sequence[Status]) -> bool:
+    """Whether another sample could not say more: nothing is left between any two counters."""
+    return len(samples) > 1 and all(
+        one.verdict not in (IN_FLIGHT, UNEXPLAINED) for one in balance(samples).balances
+    )  # fmt: skip
+
+
+def restarts(sample: Status) -> dict[str, int]:
+    """Role -> how often its processes were started again."""
+    found: dict[str, int] = {}
+    for child in sample["children"]:
+        if child["restarts"]:
+            found[child["role"]] = found.get(child["role"], 0) + int(child["restarts"])
+    return found
+
+
+def _judge(hop: str, stream: str, samples: Sequence[Status]) -> Balance | None:
+    """None where there is nothing to judge: the stream was never there, or the venue is not ours to ask."""
+    if stream == "gap" and hop == VENUE:
+        return None
+    read = [sides(hop, stream, sample["totals"]) for sample in samples]
+    if not any(read[-1]) or (hop in (SOCKET, VENUE) and not samples[-1]["totals"]["sent"]):
+        return None
+    rests = [entered - left - aside for entered, left, aside in read]
+    rest = min(rests, key=abs)
+    if min(rests) < 0 < max(rests):
+        rest = 0  # it was nothing in between
+    entered, left, aside = read[rests.index(rest) if rest in rests else -1]
+    return Balance(hop, stream, entered, left, aside, rest, _verdict(hop, stream, rest, samples, read))
+
+
+def _verdict(hop: str, stream: str, rest: int, samples: Sequence[Status], read: Sequence[Sides]) -> str:
+    if rest <= 0:
+        return BALANCED if rest == 0 else BEFORE
+    totals = samples[-1]["totals"]
+    if hop in (SOCKET, VENUE) and any(count for cause, count in totals["gaps"].items() if cause not in NO_GAP):
+        return MISSED
+    passed_on = len(read) > 1 and max(left + aside for _, left, aside in read) >= read[0][0]
+    if passed_on or rest <= max(_queued(hop, stream, sample) for sample in samples):
+        return IN_FLIGHT
+    # which streams the lost records of a spool were of, nobody knows
+    return DAMAGED if hop == KAFKA and rest <= totals["spool_lost"] else UNEXPLAINED
+
+
+def _queued(hop: str, stream: str, sample: Status) -> int:
+    """What the hop's own queue may hold, in records."""
+    if hop == KAFKA:
+        used = sum(int(ring["used_bytes"]) for ring in sample["rings"])
+        kept = sum(int(one["outstanding"]) + int(one["spool_records"]) for one in sample["serializers"])
+        return used // RECORD_BYTES + kept
+    if hop == CONSUMER:
+        return sum(int(one["lag"].get(stream, 0)) for one in sample["consumers"])
+    return int(sample["totals"]["unsettled_rows"].get(stream, 0)) if hop == TABLES else 0

@@ -1,0 +1,255 @@
+"""The questions that an audit asks ClickHouse: SQL text and parameters, no connection.
+
+Everything is aggregated by the server. What comes back is bounded: one row per series (exchange, symbol, kind) and at
+most `MAX_HOLES` holes per stream. Names come from the registry and are quoted; every value is a query parameter.
+
+A hole is two neighbours in a series that do not meet. To see one that the range's edge cuts, neighbours are looked for
+a while before and after the range (`Scope.margin_ns`); what lies wholly outside is left out again.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from wsadapter.audit.rows import HOUR_NS, Parameters, Query, Scope
+from wsadapter.clickhouse.conversion import quoted
+from wsadapter.events.streams import StreamSpec
+
+MAX_HOLES: Final = 10_000
+"""Per stream. With more, the audit says that there are more, and fails."""
+MAX_SERIES: Final = 50_000
+MAX_GAPS: Final = 100_000
+MAX_REJECTED: Final = 100_000
+BLOCK: Final = 65_536
+"""Trade numbers of one block; of a book, an hour is one."""
+CANDLES_NS: Final = 1000 * HOUR_NS
+CHECKS: Final[Mapping[str, str]] = {"trade": "sequence", "depth": "chain", "kline": "grid"}
+
+_KINDS: Final[Mapping[str, str]] = {
+    "trade": "if(aggregated, 'aggregated', 'raw')",
+    "depth": "if(update_type = 'DELTA', 'delta', concat('top ', toString(level_limit)))",
+    "kline": "toString(interval)",
+}
+"""What tells the series of one symbol apart."""
+_ORIGIN: Final = (
+    "toUnixTimestamp64Nano(time) AS ns, if(source = 'REST', ns, toUnixTimestamp64Nano(receive_time)) AS at, "
+    "if(source = 'REST', '', toString(connection)) AS came_from"
+)
+"""When it was, when it came in, on which connection. What came by REST came later: the venue's time stands in."""
+
+
+def counts(database: str, spec: StreamSpec, scope: Scope) -> Query:
+    """Rows per series, as stored and as FINAL leaves them: one question, so that both are of one moment."""
+    column, kind = quoted(spec.partition_time), _KINDS.get(spec.name, "''")
+    where, parameters = _where(scope, spec.partition_time, closed=spec.name == "kline")
+    table = _table(database, spec.name)
+    parts = " UNION ALL ".join(
+        f"SELECT exchange, symbol, {kind} AS kind, {merged} AS merged, count() AS counted, "
+        f"min({column}) AS first, max({column}) AS last FROM {table}{' FINAL' if merged else ''} WHERE {where} "
+        "GROUP BY exchange, symbol, kind"
+        for merged in (0, 1)
+    )
+    return Query(
+        "SELECT exchange, symbol, kind, sumIf(counted, merged = 0) AS rows, sumIf(counted, merged = 1) AS rows_final, "
+        "toUnixTimestamp64Nano(min(first)) AS first_ns, toUnixTimestamp64Nano(max(last)) AS last_ns "
+        f"FROM ({parts}) GROUP BY exchange, symbol, kind ORDER BY exchange, symbol, kind LIMIT {MAX_SERIES}",
+        parameters,
+    )
+
+
+def silences(database: str, spec: StreamSpec, scope: Scope) -> Query:
+    """The longest time between two events of a series that has no sequence."""
+    kind, key = _KINDS.get(spec.name, "''"), ", ".join(_series_key(spec))
+    where, parameters = _where(scope, "time")
+    if spec.name == "depth":
+        where += " AND update_type != 'DELTA'"
+    now = "toUnixTimestamp64Nano(time)"
+    return Query(
+        f"SELECT exchange, symbol, kind, max(passed) AS silence_ns FROM (SELECT exchange, symbol, {kind} AS kind, "
+        f"{now} - lagInFrame({now}, 1, {now}) OVER ({_window(key, 'time')}) AS passed "
+        f"FROM {_table(database, spec.name)} WHERE {where}) "
+        f"GROUP BY exchange, symbol, kind LIMIT {MAX_SERIES}",
+        parameters,
+    )
+
+
+def holes(database: str, spec: StreamSpec, scope: Scope) -> Query:
+    """The neighbours that do not meet: each row says what it is (``own``) and what it must follow (``follows``).
+
+    Sorting all rows would need as much memory as there are rows. So they are looked at in blocks: in one without a hole
+    (and without repeats) everything between cancels out of the sum of what is followed less what is there. Only blocks
+    where it does not are sorted; between blocks their edges are compared."""
+    rows, broken, parameters = {"trade": _trades, "depth": _diffs, "kline": _candles}[spec.name](database, scope)
+    series = "exchange, symbol, kind"
+    about = ("ns", "at", "came_from", "length")
+    edges = "".join(f"argMin({c}, place) AS first_{c}, argMax({c}, place) AS last_{c}, " for c in about)
+    between = (
+        f"SELECT {series}, first AS follows, last AS own, lagInFrame(last, 1, first) OVER w AS before, "
+        + ", ".join(f"lagInFrame(last_{c}, 1, first_{c}) OVER w AS before_{c}, first_{c} AS after_{c}" for c in about)
+        + f" FROM ({_blocks(rows, edges)}) WINDOW w AS ({_window(series, 'block')})"
+    )
+    inside = (
+        f"SELECT {series}, follows, own, lagInFrame(own, 1, follows) OVER w AS before, "
+        + ", ".join(f"lagInFrame({c}, 1, {c}) OVER w AS before_{c}, {c} AS after_{c}" for c in about)
+        + f" FROM ({rows}) WHERE ({series}, block) IN "
+        f"(SELECT {series}, block FROM ({_blocks(rows)}) WHERE NOT whole) "
+        f"WINDOW w AS ({_window(f'{series}, block', 'place')})"
+    )
+    inner = [broken]
+    if scope.since_ns is not None:
+        inner.append("after_ns >= {since:Int64}")
+    if scope.until_ns is not None:
+        inner.append("before_ns < {until:Int64}")
+    return Query(
+        f"SELECT {series}, before, follows AS after, before_ns, after_ns, before_at AS before_at_ns, "
+        "after_at AS after_at_ns, before_came_from AS before_from, after_came_from AS after_from, "
+        f"before_length AS length_ns FROM ({between} UNION ALL {inside}) WHERE {' AND '.join(inner)} "
+        f"ORDER BY {series}, after_ns, after LIMIT {MAX_HOLES + 1}",
+        parameters,
+    )
+
+
+def _blocks(rows: str, edges: str = "") -> str:
+    return (
+        f"SELECT exchange, symbol, kind, block, argMin(follows, place) AS first, argMax(own, place) AS last, {edges} "
+        "sum(cityHash64(own)) - sum(cityHash64(follows)) = cityHash64(last) - cityHash64(first) AS whole "
+        f"FROM ({rows}) GROUP BY exchange, symbol, kind, block"
+    )
+
+
+Rows = tuple[str, str, Parameters]
+"""A stream's rows as `holes` wants them, when two neighbours do not meet, parameters. ``place``: their order."""
+
+
+def _trades(database: str, scope: Scope) -> Rows:
+    """Numbers are contiguous per symbol, raw and aggregated ones apart."""
+    where, parameters = _where(scope, "time", margin=True)
+    rows = (
+        f"SELECT exchange, symbol, {_KINDS['trade']} AS kind, assumeNotNull(trade_number) AS own, own - 1 AS follows, "
+        f"own AS place, intDiv(own, {BLOCK}) AS block, {_ORIGIN}, toInt64(0) AS length "
+        f"FROM {_table(database, 'trade')} WHERE {where} AND trade_number IS NOT NULL"
+    )
+    return rows, "follows > before", parameters
+
+
+def _diffs(database: str, scope: Scope) -> Rows:
+    """A diff names the update id that it follows: the venue's word, else the id before its first. In order of time, for
+    an engine may begin its ids anew."""
+    where, parameters = _where(scope, "time", margin=True)
+    rows = (
+        "SELECT exchange, symbol, 'delta' AS kind, assumeNotNull(last_update_id) AS own, "
+        "assumeNotNull(ifNull(previous_update_id, first_update_id - 1)) AS follows, "
+        "toUInt128(toUnixTimestamp64Nano(time)) * toUInt128('18446744073709551616') + toUInt128(own) AS place, "
+        f"intDiv(toUnixTimestamp64Nano(time), {HOUR_NS}) AS block, {_ORIGIN}, toInt64(0) AS length "
+        f"FROM {_table(database, 'depth')} WHERE {where} AND update_type = 'DELTA' AND last_update_id IS NOT NULL "
+        "AND ifNull(previous_update_id, first_update_id) IS NOT NULL"
+    )
+    return rows, "own != before AND follows != before", parameters
+
+
+def _candles(database: str, scope: Scope) -> Rows:
+    """A candle opens when the one before it has closed: true for every interval, months included."""
+    where, parameters = _where(scope, "open_time", margin=True, closed=True)
+    opens, closes = "toUnixTimestamp64Nano(open_time)", "toUnixTimestamp64Nano(close_time) + 1000000"
+    rows = (
+        f"SELECT exchange, symbol, {_KINDS['kline']} AS kind, {closes} AS own, {opens} AS follows, follows AS place, "
+        f"intDiv(follows, {CANDLES_NS}) AS block, {_ORIGIN.replace('(time)', '(close_time)')}, own - follows AS length "
+        f"FROM {_table(database, 'kline')} WHERE {where}"
+    )
+    return rows, "follows > before", parameters
+
+
+def gaps(database: str, scope: Scope, first_ns: int, last_ns: int) -> Query:
+    """Gap rows that may say something about ``first_ns`` to ``last_ns`` (receive times); the newest state of each."""
+    # no bound by time for those that name ids, or were found long after the loss
+    where = ["(started <= fromUnixTimestamp64Nano({last:Int64}, 'UTC') "
+             "AND ifNull(ended >= fromUnixTimestamp64Nano({first:Int64}, 'UTC'), true) "
+             "OR first_missing IS NOT NULL OR cause = 'kafka_retention')"]  # fmt: skip
+    parameters: Parameters = {"first": first_ns, "last": last_ns}
+    # of all streams: whether a gap has rows about single ones says which it is about
+    _narrow(where, parameters, scope, ("exchange", "symbol"))
+    return Query(_gap_rows(database, where) + f"LIMIT {MAX_GAPS}", parameters)
+
+
+def gap_list(database: str, scope: Scope, cause: str, limit: int) -> Query:
+    """For the operator: the newest ``limit`` gaps that lasted into the range, oldest first."""
+    where: list[str] = []
+    parameters: Parameters = {}
+    if scope.since_ns is not None:
+        where.append("ifNull(ended >= fromUnixTimestamp64Nano({since:Int64}, 'UTC'), true)")
+        parameters["since"] = scope.since_ns
+    _narrow(where, parameters, scope)
+    if cause:
+        where.append("cause = {cause:String}")
+        parameters["cause"] = cause
+    return Query(_gap_rows(database, where) + f"LIMIT {limit}", parameters)
+
+
+def _gap_rows(database: str, where: list[str]) -> str:
+    return (
+        "SELECT exchange, symbol, stream, interval, connection, cause, gap_id, "
+        "toUnixTimestamp64Nano(started) AS started_ns, toUnixTimestamp64Nano(ended) AS ended_ns, "
+        "first_missing, last_missing, missing_count, repair_state "
+        f"FROM {_table(database, 'gap')} FINAL {'WHERE ' + ' AND '.join(where) if where else ''} "
+        "ORDER BY started DESC, exchange, connection, gap_id, stream DESC, symbol DESC, interval DESC "
+    )
+
+
+_NARROWED: Final = ("exchange", "symbol", "stream")
+
+
+def _narrow(where: list[str], parameters: Parameters, scope: Scope, names: tuple[str, ...] = _NARROWED) -> None:
+    """Gaps of this exchange, symbol, stream: also those that are about all of them."""
+    for name in names:
+        if value := getattr(scope, name):
+            where.append(f"{name} IN ('', {{{name}:String}})")
+            parameters[name] = value
+
+
+def rejected(database: str, stream: str, scope: Scope, first_ns: int, last_ns: int) -> Query:
+    """Rows that are kept as text in table ``rejected``, by when they came."""
+    where = ["stream = {stream:String}", "receive_time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC')",
+             "receive_time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')"]  # fmt: skip
+    parameters: Parameters = {"stream": stream, "first": first_ns, "last": last_ns}
+    for name in ("exchange", "symbol"):
+        if value := getattr(scope, name):
+            where.append(f"{name} = {{{name}:String}}")
+            parameters[name] = value
+    return Query(
+        f"SELECT exchange, symbol, toUnixTimestamp64Nano(receive_time) AS at_ns FROM {_table(database, 'rejected')} "
+        f"FINAL WHERE {' AND '.join(where)} ORDER BY exchange, symbol, at_ns LIMIT {MAX_REJECTED}",
+        parameters,
+    )
+
+
+def _where(scope: Scope, column: str, margin: bool = False, closed: bool = False) -> tuple[str, Parameters]:
+    """``since`` and ``until`` are the range itself; ``from`` and ``to`` what is read."""
+    conditions, parameters = ["true"], Parameters()
+    more = scope.margin_ns if margin else 0
+    if margin and column == "open_time":
+        # the neighbour of a monthly candle opened a month before
+        more = max(more, 40 * 24 * HOUR_NS)
+    if scope.since_ns is not None:
+        conditions.append(f"{quoted(column)} >= fromUnixTimestamp64Nano({{from:Int64}}, 'UTC')")
+        parameters |= {"since": scope.since_ns, "from": max(0, scope.since_ns - more)}
+    if scope.until_ns is not None:
+        conditions.append(f"{quoted(column)} < fromUnixTimestamp64Nano({{to:Int64}}, 'UTC')")
+        parameters |= {"until": scope.until_ns, "to": scope.until_ns + more}
+    for name in ("exchange", "symbol"):
+        if value := getattr(scope, name):
+            conditions.append(f"{name} = {{{name}:String}}")
+            parameters[name] = value
+    if closed:
+        conditions.append("closed")
+    return " AND ".join(conditions), parameters
+
+
+def _series_key(spec: StreamSpec) -> tuple[str, ...]:
+    return ("exchange", "symbol", *(("update_type", "level_limit") if spec.name == "depth" else ()))
+
+
+def _window(partition: str, order: str) -> str:
+    return f"PARTITION BY {partition} ORDER BY {order} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW"
+
+
+def _table(database: str, name: str) -> str:
+    return f"{quoted(database)}.{quoted(name)}"

@@ -1,0 +1,159 @@
+"""The audit of the tables: is every series complete in a range of time, and what explains each hole in it?
+
+Asks for aggregates only (`wsadapter.audit.queries`), so it costs the server one pass over the range, and this process
+next to nothing. Owns nothing; ``ask`` runs a query and returns its rows as JSON lines.
+
+Rules (`CHECKS`): trades are numbered without a break; a diff of a book names the one before it; a candle opens when the
+one before it closed. Other streams have no sequence: they are counted, and their longest silence is shown.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from wsadapter.audit import queries
+from wsadapter.audit.explanations import Explained, Explanations, Hole, hole
+from wsadapter.audit.queries import CHECKS, MAX_HOLES, MAX_SERIES
+from wsadapter.audit.rows import Counted, GapRow, Neighbours, Query, Rejected, Scope, Silence
+from wsadapter.errors import WsadapterError
+from wsadapter.events.streams import BY_STREAM
+
+T = TypeVar("T")
+Ask = Callable[[Query], bytes]
+
+COMPLETE: Final = "complete"
+EXPLAINED: Final = "explained"
+UNEXPLAINED: Final = "unexplained"
+COUNTED: Final = "counted"
+"""No sequence to check."""
+
+
+class Series(Struct, frozen=True):
+    """One stream of one symbol (of one interval, of raw or aggregated trades, of diffs or books of a depth).
+
+    ``rows`` as stored, ``rows_final`` without repeats of the same key. ``missing``: events in its holes, None where ids
+    do not say. ``silence_ns``: the longest time between two events, of streams without a sequence."""
+
+    exchange: str
+    stream: str
+    symbol: str
+    kind: str
+    rows: int
+    rows_final: int
+    first_ns: int
+    last_ns: int
+    check: str
+    missing: int | None
+    holes: int
+    unexplained: int
+    silence_ns: int | None
+
+    @property
+    def duplicates(self) -> int:
+        return max(0, self.rows - self.rows_final)
+
+    @property
+    def verdict(self) -> str:
+        if not self.check:
+            return COUNTED
+        return UNEXPLAINED if self.unexplained else EXPLAINED if self.holes else COMPLETE
+
+
+class Report(Struct, frozen=True):
+    """``truncated``: streams with more holes than were looked at; those count as unexplained."""
+
+    series: tuple[Series, ...]
+    holes: tuple[Explained, ...]
+    truncated: tuple[str, ...]
+
+    @property
+    def unexplained(self) -> int:
+        return sum(not one.by for one in self.holes)
+
+    def is_fresh(self, at_ns: int) -> bool:
+        """Whether what is unexplained may explain itself: a hole that ended since then, whose gap row may still be on
+        its way; or one that is said to be repaired, whose rows may be."""
+        return any(one.claimed or (not one.by and one.hole.ended_ns >= at_ns) for one in self.holes)
+
+    @property
+    def verdict(self) -> str:
+        if self.unexplained or self.truncated:
+            return UNEXPLAINED
+        return EXPLAINED if self.holes else COMPLETE
+
+
+class TooMuch(WsadapterError):
+    """More series than one audit looks at."""
+
+
+def audit(ask: Ask, database: str, scope: Scope, retention_ns: int) -> Report:
+    found = {stream: _holes(ask, database, stream, scope) for stream in scope.streams if stream in CHECKS}
+    explained = _explain(ask, database, scope, found, retention_ns)
+    series = [one for stream in scope.streams for one in _series(ask, database, stream, scope, explained)]
+    return Report(
+        tuple(series),
+        tuple(sorted(explained, key=lambda one: (bool(one.by), one.hole.started_ns))),
+        tuple(stream for stream, holes in found.items() if len(holes) > MAX_HOLES),
+    )
+
+
+def _holes(ask: Ask, database: str, stream: str, scope: Scope) -> list[Hole]:
+    rows = _rows(ask(queries.holes(database, BY_STREAM[stream], scope)), Neighbours)
+    return [hole(stream, row) for row in rows]
+
+
+def _explain(ask: Ask, database: str, scope: Scope, found: dict[str, list[Hole]], retention_ns: int) -> list[Explained]:
+    every = [one for holes in found.values() for one in holes]
+    if not every:
+        return []
+    first_ns, last_ns = min(one.started_ns for one in every), max(one.ended_ns for one in every)
+    gaps = _rows(ask(queries.gaps(database, scope, first_ns, last_ns)), GapRow)
+    explanations = Explanations(gaps, retention_ns)
+    explained = []
+    for stream, holes in found.items():
+        answer = explanations.explain(holes)
+        if any(not one.by for one in answer):
+            query = queries.rejected(database, stream, scope, first_ns, last_ns)
+            answer = explanations.explain(holes, _rows(ask(query), Rejected))
+        explained += answer
+    return explained
+
+
+def _series(ask: Ask, database: str, stream: str, scope: Scope, explained: Sequence[Explained]) -> list[Series]:
+    spec, check = BY_STREAM[stream], CHECKS.get(stream, "")
+    rows = _rows(ask(queries.counts(database, spec, scope)), Counted)
+    if len(rows) >= MAX_SERIES:
+        raise TooMuch(f"{stream}: more than {MAX_SERIES} series; name an --exchange or a --symbol")
+    silent = {}
+    if rows and check in ("", "chain"):
+        silent = {_key(one): one.silence_ns for one in _rows(ask(queries.silences(database, spec, scope)), Silence)}
+    holes: dict[tuple[str, str, str], list[Explained]] = {}
+    for one in explained:
+        if one.hole.stream == stream:
+            holes.setdefault(_key(one.hole), []).append(one)
+    return [_one(stream, check, row, silent, holes.get(_key(row), [])) for row in rows]
+
+
+def _one(
+    stream: str, check: str, row: Counted, silent: dict[tuple[str, str, str], int], holes: Sequence[Explained]
+) -> Series:
+    if stream == "depth" and row.kind != "delta":
+        check = ""
+    counts = [one.hole.missing for one in holes]
+    return Series(
+        row.exchange, stream, row.symbol, row.kind,
+        row.rows, row.rows_final, row.first_ns, row.last_ns, check,
+        None if not check or None in counts else sum(filter(None, counts)),
+        len(holes), sum(not one.by for one in holes), silent.get(_key(row)),
+    )  # fmt: skip
+
+
+def _key(row: Counted | Silence | Hole) -> tuple[str, str, str]:
+    return row.exchange, row.symbol, row.kind
+
+
+def _rows(answer: bytes, kind: type[T]) -> list[T]:
+    """Not strict: servers differ in whether 64-bit integers are quoted."""
+    return msgspec.json.Decoder(kind, strict=False).decode_lines(answer)

@@ -1,0 +1,201 @@
+"""How an audit is shown: tables for a person, JSON for a program. No I/O but the console's."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wsadapter.audit.conservation import BALANCED, HOPS, UNEXPLAINED, Balance, Live
+from wsadapter.audit.explanations import Explained
+from wsadapter.audit.rows import Scope
+from wsadapter.audit.tables import COMPLETE, COUNTED, EXPLAINED, Report, Series
+from wsadapter.times import SECOND, iso, short, span
+
+MAX_SHOWN: Final = 200
+"""Lines of a table; the JSON has all of them."""
+MAX_HOLES_SHOWN: Final = 50
+CLAIMED: Final = "repaired, but missing"
+"""Of a hole in a gap that is said to be repaired."""
+
+_COLORS: Final = {
+    COMPLETE: "green", BALANCED: "green", COUNTED: "", EXPLAINED: "yellow", UNEXPLAINED: "bold red",
+}  # fmt: skip
+
+
+def show(console: Console, scope: Scope, report: Report, live: Live | None) -> None:
+    if report.series:
+        _print_series(console, report.series)
+    if report.holes:
+        _print_holes(console, report.holes)
+    if live is not None:
+        _print_live(console, live)
+    console.print(Text(_conclusion(scope, report, live)), soft_wrap=True)
+
+
+def _print_series(console: Console, series: Sequence[Series]) -> None:
+    table = _table(
+        "exchange", "stream", "symbol", "of", "rows", "FINAL", "repeats", "from", "to", "missing", "holes",
+        "unexplained", "silence", "verdict",
+    )  # fmt: skip
+    rank = {UNEXPLAINED: 0, EXPLAINED: 1}
+    ordered = sorted(series, key=lambda one: rank.get(one.verdict, 2))
+    for one in ordered[:MAX_SHOWN]:
+        missing = "" if not one.check else "?" if one.missing is None else f"{one.missing:,}"
+        _row(
+            table, one.exchange, one.stream, one.symbol, one.kind, one.rows, one.rows_final, one.duplicates,
+            short(one.first_ns), short(one.last_ns), missing, one.holes if one.check else "",
+            one.unexplained if one.check else "", "" if one.silence_ns is None else span(one.silence_ns),
+            _word(one.verdict),
+        )  # fmt: skip
+    console.print(table)
+    if len(ordered) > MAX_SHOWN:
+        console.print(f"... and {len(ordered) - MAX_SHOWN:,} more series")
+    console.print()
+
+
+def _print_holes(console: Console, holes: Sequence[Explained]) -> None:
+    table = _table(
+        "exchange", "stream", "symbol", "of", "from", "to", "first", "last", "missing", "explained by", "gap"
+    )
+    for one in holes[:MAX_HOLES_SHOWN]:
+        hole = one.hole
+        first, last = _bounds(one)
+        _row(
+            table, hole.exchange, hole.stream, hole.symbol, hole.kind, short(hole.started_ns), short(hole.ended_ns),
+            first, last, "?" if hole.missing is None else hole.missing,
+            _word(one.by) if one.by else _word(UNEXPLAINED, CLAIMED if one.claimed else ""), one.gap_id,
+        )  # fmt: skip
+    console.print(table)
+    if len(holes) > MAX_HOLES_SHOWN:
+        console.print(f"... and {len(holes) - MAX_HOLES_SHOWN:,} more holes")
+    console.print()
+
+
+def _bounds(one: Explained) -> tuple[str, str]:
+    hole = one.hole
+    if hole.stream == "kline":
+        return short(hole.first_missing), short(hole.last_missing)
+    return str(hole.first_missing), str(hole.last_missing)
+
+
+def _print_live(console: Console, live: Live) -> None:
+    table = _table("hop", "stream", "in", "out", "set aside", "between", "verdict")
+    for hop in HOPS:
+        balances = [one for one in live.balances if one.hop == hop]
+        if not balances:
+            continue
+        odd = [one for one in balances if one.verdict != BALANCED]
+        for one in (*odd, _rest_of(hop, [one for one in balances if one.verdict == BALANCED])):
+            if one is not None:
+                shown = one.verdict if one.verdict == BALANCED else f"{one.verdict} {abs(one.rest):,}"
+                _row(
+                    table, one.hop, one.stream, one.entered, one.left, one.aside, one.rest, _word(one.verdict, shown)
+                )  # fmt: skip
+    console.print(table)
+    said = [f"frames {live.frames:,}", f"events {live.events:,}", f"lag {live.lag:,}"]
+    said += [f"spooled {live.spooled:,}", f"sent again {live.repeated:,}", f"redelivered {live.redelivered:,}"]
+    said += [f"dead letters {live.dead_letters:,}"]
+    for name, counts in (("decode errors", live.decode_errors), ("dropped", live.dropped), ("gaps", live.gaps),
+                         ("restarts", live.restarts)):  # fmt: skip
+        said.append(f"{name} {' '.join(f'{word}={count:,}' for word, count in counts.items()) or 'none'}")
+    console.print(Text("  ".join(said)), soft_wrap=True)
+    console.print()
+
+
+def _rest_of(hop: str, balanced: Sequence[Balance]) -> Balance | None:
+    """The streams of a hop that need no line of their own, as one."""
+    if not balanced:
+        return None
+    if len(balanced) == 1:
+        return balanced[0]
+    entered, left, aside = (sum(getattr(one, name) for one in balanced) for name in ("entered", "left", "aside"))
+    return Balance(hop, f"{len(balanced)} streams", entered, left, aside, 0, BALANCED)
+
+
+def _conclusion(scope: Scope, report: Report, live: Live | None) -> str:
+    if not report.series:
+        said = "no rows in this range"
+    else:
+        checked = [one for one in report.series if one.check]
+        said = f"{len(report.series):,} series ({len(checked):,} checked), {len(report.holes):,} holes, "
+        said += f"{report.unexplained:,} unexplained"
+    for stream in report.truncated:
+        said += f"; {stream} has more holes than were looked at, narrow the range"
+    said += f"; since {iso(scope.since_ns)}" if scope.since_ns is not None else ""
+    said += f"; until {iso(scope.until_ns)}" if scope.until_ns is not None else ""
+    said += "; live: no monitor answers" if live is None else f"; live: {live.verdict} ({live.samples} samples)"
+    return f"tables: {report.verdict if report.series else 'empty'}: {said}"
+
+
+def to_json(scope: Scope, report: Report, live: Live | None, failed: bool) -> dict[str, Any]:
+    return {
+        "verdict": UNEXPLAINED if failed else report.verdict,
+        "range": {"since": iso(scope.since_ns), "until": iso(scope.until_ns)},
+        "filters": {"exchange": scope.exchange, "symbol": scope.symbol, "stream": scope.stream},
+        "unexplained": report.unexplained,
+        "truncated": list(report.truncated),
+        "series": [_series_json(one) for one in report.series],
+        "holes": [_hole_json(one) for one in report.holes],
+        "live": None if live is None else _live_json(live),
+    }
+
+
+def _series_json(one: Series) -> dict[str, Any]:
+    kline = one.stream == "kline"
+    return {
+        "exchange": one.exchange, "stream": one.stream, "symbol": one.symbol,
+        "interval": one.kind if kline else "", "kind": "" if kline else one.kind,
+        "rows": one.rows, "rows_final": one.rows_final, "duplicates": one.duplicates,
+        "first": iso(one.first_ns), "last": iso(one.last_ns), "check": one.check or None,
+        "missing": one.missing, "holes": one.holes, "unexplained": one.unexplained,
+        "largest_silence_seconds": None if one.silence_ns is None else one.silence_ns / SECOND,
+        "verdict": one.verdict,
+    }  # fmt: skip
+
+
+def _hole_json(one: Explained) -> dict[str, Any]:
+    hole = one.hole
+    kline = hole.stream == "kline"
+    ids = (iso(hole.first_missing), iso(hole.last_missing)) if kline else (hole.first_missing, hole.last_missing)
+    return {
+        "exchange": hole.exchange, "stream": hole.stream, "symbol": hole.symbol,
+        "interval": hole.kind if kline else "", "kind": "" if kline else hole.kind,
+        "first_missing": ids[0], "last_missing": ids[1], "missing": hole.missing,
+        "started": iso(hole.started_ns), "ended": iso(hole.ended_ns),
+        "explained_by": {"cause": one.by, "gap_id": one.gap_id} if one.by else None,
+        "repaired_but_missing": one.gap_id if one.claimed else None,
+    }  # fmt: skip
+
+
+def _live_json(live: Live) -> dict[str, Any]:
+    return {
+        "verdict": live.verdict, "unexplained": live.unexplained, "samples": live.samples,
+        "hops": [
+            {"hop": one.hop, "stream": one.stream, "in": one.entered, "out": one.left, "aside": one.aside,
+             "between": one.rest, "verdict": one.verdict}
+            for one in live.balances
+        ],
+        "frames": live.frames, "events": live.events, "decode_errors": dict(live.decode_errors),
+        "dropped": dict(live.dropped), "gaps": dict(live.gaps), "spooled": live.spooled, "sent_again": live.repeated,
+        "redelivered": live.redelivered, "dead_letters": live.dead_letters, "lag": live.lag,
+        "restarts": dict(live.restarts),
+    }  # fmt: skip
+
+
+def _table(*heads: str) -> Table:
+    left = ("exchange", "stream", "symbol", "of", "from", "to", "explained by", "gap", "hop", "verdict")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for head in heads:
+        table.add_column(head, justify="left" if head in left else "right", no_wrap=True)
+    return table
+
+
+def _row(table: Table, *cells: str | int | Text) -> None:
+    """Text as `Text`: a name is never read as rich's markup."""
+    table.add_row(*(c if isinstance(c, Text) else Text(f"{c:,}" if isinstance(c, int) else c) for c in cells))
+
+
+def _word(word: str, shown: str = "") -> Text:
+    return Text(shown or word, _COLORS.get(word, "yellow"))

@@ -1,0 +1,140 @@
+"""`backfill`: have a range of time fetched over REST, by the running instance's repairer and within its budget.
+
+Exit 0 when all of it is there, 75 when something is not, 69 when no repairer runs (or Kafka is away). A Ctrl-C ends the
+watching only: what was wished for is fetched all the same.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from wsadapter.cli import monitor_client
+from wsadapter.cli.status import PIPE_WIDTH
+from wsadapter.config.load import Config
+from wsadapter.errors import ExitCode, ServiceUnavailable
+from wsadapter.exchanges.rest_api import REPAIRED
+from wsadapter.kafka.backfill import Watch
+from wsadapter.roles.repairer.backfill import Wish
+from wsadapter.times import iso
+
+POLL_SECONDS: Final = 0.2
+LINE_SECONDS: Final = 5.0
+"""Between two lines where there is no terminal."""
+LOOK_SECONDS: Final = 5.0
+PATIENCE_SECONDS: Final = 90.0
+"""For a repairer that went away: its supervisor starts it again."""
+
+Show = Callable[[Watch], None]
+
+
+def backfill(config: Config, wishes: list[Wish], as_json: bool) -> int:
+    address = monitor_client.address(config)
+    if not _repairer_runs(address, required=True):
+        raise ServiceUnavailable(f"no repairer runs in the instance at {address}: nobody would fetch it")
+    watch = Watch(config.kafka, wishes)
+    try:
+        watch.publish()
+        if sys.stderr.isatty():
+            _with_bar(watch, address)
+        else:
+            _follow(watch, address, _lines())
+        watch.poll_to_the_end(LOOK_SECONDS)
+    except KeyboardInterrupt:
+        click.echo("no longer watched; the repairer goes on, see gaps", err=True)
+    finally:
+        watch.close()
+    _show(watch, as_json)
+    return ExitCode.OK if all(p.state in (REPAIRED, "") for p in watch.wishes.values()) else ExitCode.LOSS
+
+
+def _repairer_runs(address: str, required: bool) -> bool:
+    try:
+        status = monitor_client.fetch(address)
+    except ServiceUnavailable:
+        if required:
+            raise
+        return False
+    return any(child["role"] == "repairer" and child["state"] != "down" for child in status["children"])
+
+
+def _follow(watch: Watch, address: str, show: Show) -> None:
+    """Until every wish has a state."""
+    seen = looked = time.monotonic()
+    while not watch.done:
+        watch.poll(POLL_SECONDS)
+        show(watch)
+        now = time.monotonic()
+        if now < looked + LOOK_SECONDS:
+            continue
+        looked = now
+        if _repairer_runs(address, required=False):
+            seen = now
+        elif now > seen + PATIENCE_SECONDS:
+            raise ServiceUnavailable("the repairer is gone; what it has not fetched it will at its next start")
+
+
+def _with_bar(watch: Watch, address: str) -> None:
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("backfill", total=len(watch.wishes))
+
+        def show(watch: Watch) -> None:
+            done = sum(progress.share for progress in watch.wishes.values())
+            bar.update(task, completed=done, description=_said(watch))
+
+        _follow(watch, address, show)
+        show(watch)
+
+
+def _lines() -> Show:
+    said, at = "", float("-inf")
+
+    def show(watch: Watch) -> None:
+        nonlocal said, at
+        now, text = time.monotonic(), _said(watch)
+        if text != said and (now >= at + LINE_SECONDS or watch.done):
+            said, at = text, now
+            click.echo(text, err=True)
+
+    return show
+
+
+def _said(watch: Watch) -> str:
+    progresses = watch.wishes.values()
+    done, events = sum(bool(p.state) for p in progresses), sum(p.events for p in progresses)
+    return f"backfill: {done} of {len(progresses)} series done, {events:,} events fetched"
+
+
+def _show(watch: Watch, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([dict(_cells(watch, gap_id)) for gap_id in watch.wishes], indent=2))
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for head in ("exchange", "stream", "symbol", "interval", "since", "until", "fetched", "state", "gap"):
+        table.add_column(head, no_wrap=True, justify="right" if head == "fetched" else "left")
+    for gap_id in watch.wishes:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for _, cell in _cells(watch, gap_id)))
+    Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(
+        table
+    )
+
+
+def _cells(watch: Watch, gap_id: str) -> Iterable[tuple[str, str | int]]:
+    progress = watch.wishes[gap_id]
+    wish = progress.wish
+    yield "exchange", wish.exchange
+    yield "stream", wish.stream
+    yield "symbol", wish.symbol
+    yield "interval", wish.interval
+    yield "since", iso(wish.since_ns) or ""
+    yield "until", iso(wish.until_ns) or ""
+    yield "fetched", progress.events
+    yield "state", progress.state or "open"
+    yield "gap_id", gap_id

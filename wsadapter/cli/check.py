@@ -1,0 +1,142 @@
+"""`check`: would a run find what it needs? Looks at services and this machine; changes nothing.
+
+Each check is one line of output, ``ok`` or ``FAIL`` and why. Exit 69 when any of them failed.
+"""
+
+import os
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from wsadapter.config import types as config_types
+from wsadapter.config.load import Config
+from wsadapter.errors import ExitCode, ServiceUnavailable
+from wsadapter.roles.supervisor.topology import plans, ring_names
+from wsadapter.shm import segment as shm
+
+MIB = 1024 * 1024
+TIMEOUT_SECONDS = 5.0
+MINIMUM_CLICKHOUSE = (25, 6)
+
+
+def check(config: Config, embedded: bool) -> int:
+    """``embedded``: the services are ours to start, so that their ports must be free instead."""
+    services = (
+        (("Kafka", _port_free_for_kafka), ("ClickHouse", _port_free_for_clickhouse))
+        if embedded
+        else (("Kafka", _broker), ("ClickHouse", _clickhouse))
+    )
+    checks: tuple[tuple[str, Callable[[Config], str]], ...] = (
+        ("configuration", lambda c: f"{len(plans(c))} connections"),
+        *services,
+        ("monitor", _monitor_port),
+        ("state directory", _state_dir),
+        ("ring memory", _ring_memory),
+    )
+    failed = 0
+    for name, run in checks:
+        try:
+            click.echo(f"ok    {name}: {run(config)}")
+        except ServiceUnavailable as error:
+            failed += 1
+            click.echo(f"FAIL  {name}: {error}")
+    return ExitCode.UNAVAILABLE if failed else ExitCode.OK
+
+
+def _broker(config: Config) -> str:
+    _connect(config.kafka.bootstrap_servers)
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    from wsadapter.kafka.topics import admin_config
+
+    try:
+        cluster = AdminClient(admin_config(config.kafka)).list_topics(timeout=TIMEOUT_SECONDS)
+    except KafkaException as error:
+        raise ServiceUnavailable(f"{config.kafka.bootstrap_servers} does not answer: {error.args[0].str()}") from None
+    if (brokers := len(cluster.brokers)) < config.kafka.replication_factor:
+        raise ServiceUnavailable(f"{brokers} brokers, kafka.replication_factor wants {config.kafka.replication_factor}")
+    return f"{config.kafka.bootstrap_servers}, {brokers} brokers"
+
+
+def _connect(servers: str) -> None:
+    """One of them takes a connection: librdkafka would hide a refusal behind its own time limit."""
+    reasons = []
+    for server in servers.split(","):
+        try:
+            socket.create_connection(config_types.address(server), TIMEOUT_SECONDS).close()
+            return
+        except OSError as error:
+            reasons.append(f"{server}: {error.strerror or error}")
+    raise ServiceUnavailable(", ".join(reasons))
+
+
+def _clickhouse(config: Config) -> str:
+    request = urllib.request.Request(f"{config.clickhouse.url}/?query=SELECT%20version()")
+    request.add_header("X-ClickHouse-User", config.clickhouse.user)
+    try:
+        if config.clickhouse.password_file:
+            secret = Path(config.clickhouse.password_file).read_text(encoding="utf-8").strip()
+            request.add_header("X-ClickHouse-Key", secret)
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+            version = answer.read(64).decode("ascii", "replace").strip()
+    except urllib.error.HTTPError as error:
+        code = error.headers.get("X-ClickHouse-Exception-Code", "")
+        reason = f"HTTP {error.code}" + (f", code {code}" if code.isdigit() else "")
+        raise ServiceUnavailable(f"{config.clickhouse.url} refuses: {reason}") from None
+    except (OSError, ValueError) as error:  # URLError is an OSError; a secret with a line end is a ValueError
+        reason = getattr(error, "reason", None) or type(error).__name__
+        raise ServiceUnavailable(f"{config.clickhouse.url} does not answer: {reason}") from None
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers < MINIMUM_CLICKHOUSE:
+        wanted = ".".join(map(str, MINIMUM_CLICKHOUSE))
+        raise ServiceUnavailable(f"{config.clickhouse.url} has version {version!a}, at least {wanted} is needed")
+    return f"{config.clickhouse.url}, version {version}"
+
+
+def _monitor_port(config: Config) -> str:
+    return _free(config.monitor.listen)
+
+
+def _port_free_for_kafka(config: Config) -> str:
+    return _free(config.kafka.bootstrap_servers.split(",")[0])
+
+
+def _port_free_for_clickhouse(config: Config) -> str:
+    return _free(config.clickhouse.url.partition("://")[2].partition("/")[0])
+
+
+def _free(address: str) -> str:
+    host, port = config_types.address(address)
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server itself does
+            probe.bind(target)
+    except OSError as error:
+        raise ServiceUnavailable(f"{address} is not free: {error.strerror}") from None
+    return f"{address} is free"
+
+
+def _state_dir(config: Config) -> str:
+    """Writable, or can be made: the nearest directory that is there decides."""
+    path = Path(config.service.state_dir)
+    nearest = next(p for p in (path, *path.parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise ServiceUnavailable(f"{path} is not writable ({nearest})")
+    return f"{path} is writable" if nearest == path else f"{path} can be made"
+
+
+def _ring_memory(config: Config) -> str:
+    count = len(ring_names(config, plans(config)))
+    wanted, free = count * config.ring.capacity_bytes, shm.free_bytes()
+    mib = 1024 * 1024
+    if wanted > free:
+        raise ServiceUnavailable(
+            f"{count} rings want {wanted // mib} MiB, {free // mib} MiB are free in {shm.DIRECTORY}"
+        )
+    return f"{wanted // mib} MiB for {count} rings, {free // mib} MiB free"

@@ -1,0 +1,78 @@
+"""`gaps`: the holes that were recorded, from table ``gap``: when, where, why, and whether they were repaired."""
+
+import json
+import sys
+import time
+from typing import Any, Final
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from wsadapter.audit import queries
+from wsadapter.audit.rows import GapRow, Scope
+from wsadapter.cli.status import PIPE_WIDTH
+from wsadapter.clickhouse.client import asker
+from wsadapter.config.load import Config
+from wsadapter.errors import ExitCode
+from wsadapter.times import SECOND, iso, short, span
+
+MAX_SHOWN: Final = 1000
+"""The newest so many; a range of time shows others."""
+_HEADS: Final = (
+    "started", "ended", "duration", "exchange", "connection", "symbol", "stream", "cause", "missing", "state",
+)  # fmt: skip
+
+
+def show_gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
+    settings = config.clickhouse
+    answer = asker(settings)(queries.gap_list(settings.database, scope, cause, MAX_SHOWN + 1))
+    found = msgspec.json.Decoder(GapRow, strict=False).decode_lines(answer)
+    rows = found[:MAX_SHOWN][::-1]
+    if len(found) > MAX_SHOWN:
+        click.echo(f"more than {MAX_SHOWN} gaps: only the newest are shown", err=True)
+    if as_json:
+        click.echo(json.dumps([_json(row) for row in rows], indent=2, ensure_ascii=False))
+        return ExitCode.OK
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(file=sys.stdout, highlight=False, width=width).print(_table(rows))
+    click.echo(f"{len(rows)} gaps", err=True)
+    return ExitCode.OK
+
+
+def _table(rows: list[GapRow]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for head in _HEADS:
+        table.add_column(head, justify="right" if head in ("duration", "missing") else "left", no_wrap=True)
+    for row in rows:
+        stream = f"{row.stream} {row.interval}".strip()
+        cells = (
+            short(row.started_ns), short(row.ended_ns) or "open", span(_lasted(row)), row.exchange or "*",
+            row.connection, row.symbol or "*", stream or "*", row.cause, _missing(row), row.repair_state,
+        )  # fmt: skip
+        # as `Text`: a name is never read as rich's markup
+        table.add_row(*(Text(cell, "yellow" if cell == "open" else "") for cell in cells))
+    return table
+
+
+def _lasted(row: GapRow) -> int:
+    return max(0, (time.time_ns() if row.ended_ns is None else row.ended_ns) - row.started_ns)
+
+
+def _missing(row: GapRow) -> str:
+    count = "" if row.missing_count is None else f"{row.missing_count:,}"
+    if row.first_missing is None or row.last_missing is None:
+        return count or "?"
+    return f"{count} ({row.first_missing}-{row.last_missing})".strip()
+
+
+def _json(row: GapRow) -> dict[str, Any]:
+    return {
+        "gap_id": row.gap_id, "started": iso(row.started_ns), "ended": iso(row.ended_ns),
+        "duration_seconds": _lasted(row) / SECOND, "exchange": row.exchange, "connection": row.connection,
+        "symbol": row.symbol, "stream": row.stream, "interval": row.interval, "cause": row.cause,
+        "first_missing": row.first_missing, "last_missing": row.last_missing, "missing_count": row.missing_count,
+        "repair_state": row.repair_state,
+    }  # fmt: skip

@@ -1,0 +1,25 @@
+"""`status`: what a running instance says of itself, asked over HTTP from its monitor."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+
+from wsadapter.cli import monitor_client
+from wsadapter.cli.top import view
+from wsadapter.config.load import Config
+from wsadapter.errors import ExitCode
+
+PIPE_WIDTH = 200
+"""A pipe has no width; cutting columns there would lose data."""
+
+
+def status(config: Config, as_json: bool) -> int:
+    found = monitor_client.fetch(monitor_client.address(config))
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return ExitCode.OK
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    Console(file=sys.stdout, highlight=False, width=width).print(view(found, None))
+    return ExitCode.OK

@@ -1,0 +1,215 @@
+"""The live table: /status once a second, as tables on a terminal and as one line each time anywhere else.
+
+Only reads; a monitor that is being restarted is waited for. Everything that comes from outside is shown as plain text.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from wsadapter.cli import monitor_client
+from wsadapter.cli.monitor_client import Status
+from wsadapter.errors import ServiceUnavailable
+
+INTERVAL_SECONDS: Final = 1.0
+LINE_INTERVAL_SECONDS: Final = 5.0
+"""Between two lines where there is no terminal."""
+_COUNTS: Final = ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
+_FLOW: Final = ("connection", "state", "frames/s", "frames", "age", "ring", "reconnects", "bad", "gaps")
+_GOOD: Final = ("running", "live", "acked", "up")
+_BAD: Final = ("down", "refused", "paused")
+
+Cell = str | int | float | Text | None
+
+
+def watch(
+    url: str, wait: Callable[[float], bool], interval: float | None = None, console: Console | None = None
+) -> None:
+    """Show /status of ``url`` until ``wait(seconds)`` returns True (e.g. `threading.Event.wait`). A monitor that does
+    not answer (yet, or any more) is waited for."""
+    console = console or Console(file=sys.stdout, highlight=False)
+    (_tables if console.is_terminal else _lines)(url, wait, interval, console)
+
+
+def _tables(url: str, wait: Callable[[float], bool], interval: float | None, console: Console) -> None:
+    before: Status = {}
+    with Live(Text("waiting for the monitor"), console=console, auto_refresh=False) as live:
+        while True:
+            if found := _try_fetch(url):
+                live.update(view(found, before), refresh=True)
+                before = found
+            elif before:
+                live.update(Group(Text(f"no answer from {url}", "bold red"), view(before, None)), refresh=True)
+            if wait(interval or INTERVAL_SECONDS):
+                return
+
+
+def _lines(url: str, wait: Callable[[float], bool], interval: float | None, console: Console) -> None:
+    before: Status = {}
+    while True:
+        found = _try_fetch(url)
+        if found or before:  # before the first answer there is nothing to tell
+            console.print(Text(line(found, before) if found else f"no answer from {url}"), soft_wrap=True)
+        before = found or before
+        if wait(interval or (LINE_INTERVAL_SECONDS if before else INTERVAL_SECONDS)):
+            return
+
+
+def _try_fetch(url: str) -> Status:
+    """Empty when nothing answers."""
+    try:
+        return monitor_client.fetch(url)
+    except ServiceUnavailable:
+        return {}
+
+
+def line(found: Status, before: Status | None) -> str:
+    """The whole road in one line."""
+    totals = found["totals"]
+    fills = [ring["fill"] for ring in found["rings"]]
+    events, rows = sum(totals["events"].values()), sum(totals["accepted_rows"].values())
+    parts = [
+        time.strftime("%H:%M:%S", time.localtime(found["time"])),
+        "ready" if found["ready"] else "not ready",
+        f"events {events:,}",
+        f"{_rate(found, before, lambda s: sum(s['totals']['events'].values())) or 0:,.0f}/s",
+        f"ring {max(fills, default=0.0):.1%}",
+        f"in Kafka {sum(totals['delivered'].values()):,}",
+        f"lag {totals['lag']:,}",
+        f"rows {rows:,}",
+        f"rejected {sum(totals['rejected_rows'].values()):,}",
+        f"dropped {sum(totals['dropped'].values()):,}",
+        f"gaps {sum(totals['gaps'].values()):,}",
+    ]
+    if found["reasons"]:
+        parts.append(f"({'; '.join(found['reasons'][:3])})")
+    return "  ".join(parts)
+
+
+def view(found: Status, before: Status | None) -> RenderableType:
+    """The tables of one moment; rates are over the time since ``before``."""
+    head = Text("ready" if found["ready"] else "not ready", "bold green" if found["ready"] else "bold red")
+    supervisor = found["supervisor"]
+    uptime = supervisor.get("uptime_seconds")
+    head.append(f"  instance {found['instance']}  version {found['version']}", "not bold default")
+    head.append(f"  up {uptime:.0f} s" if uptime is not None else "", "not bold default")
+    reasons = [Text(f"  {reason}", "red") for reason in found["reasons"][:10]]
+    return Group(head, *reasons, *filter(None, (_streams(found, before), _flow(found, before), _children(found))))
+
+
+def _streams(found: Status, before: Status | None) -> Table:
+    totals = found["totals"]
+    table = _table("stream", "events/s", "events", "in Kafka", "rows", "rejected", "dropped")
+    for name in sorted({*totals["events"], *totals["polled"], *totals["accepted_rows"], *totals["sent"]}):
+        counts = [
+            totals[key].get(name, 0) for key in ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
+        ]
+        counts[0] += totals["polled"].get(name, 0)
+        rate = _rate(found, before, lambda s, name=name: _events(s, name))  # type: ignore[misc]
+        _row(table, name, rate, *counts)
+    return table
+
+
+def _events(sample: Status, name: str) -> int:
+    """Received or polled."""
+    totals = sample["totals"]
+    return int(totals["events"].get(name, 0) + totals["polled"].get(name, 0))
+
+
+def _flow(found: Status, before: Status | None) -> Table:
+    rings = {ring["connection"]: ring for ring in found["rings"]}
+    table = _table(*_FLOW)
+    for connection in found["connections"]:
+        name = connection["connection"]
+        ring = rings.get(name, {"fill": 0.0})
+        rate = _rate(found, before, lambda s, name=name: _frames(s, name))  # type: ignore[misc]
+        age = connection["last_receive_age_seconds"]
+        _row(
+            table, name, _word("up" if connection["up"] else "down"), rate, connection["frames"],
+            "never" if age is None else f"{age:.1f} s", f"{ring['fill']:.1%}", connection["reconnects"],
+            connection["decode_errors"], connection["gaps"],
+        )  # fmt: skip
+    return table
+
+
+def _children(found: Status) -> Table:
+    table = _table("process", "state", "restarts", "pid", "memory", "placed", "about")
+    about = _about(found)
+    for child in found["children"]:
+        memory = child["rss_bytes"]
+        _row(
+            table, child["name"], _word(child["state"]), child["restarts"], str(child["pid"] or ""),
+            "" if memory is None else f"{memory / 1048576:.0f} MiB", _placed(child), about.get(child["name"], ""),
+        )  # fmt: skip
+    return table
+
+
+def _placed(child: Status) -> str:
+    """Where it may run, as the kernel says; nothing is said of what is as usual."""
+    cpus = child["cpus"]
+    if cpus is None:
+        return ""
+    parts = [f"cpu {','.join(map(str, cpus))}"] if len(cpus) < (os.cpu_count() or 1) else []
+    parts += [f"nice {child['nice']}"] if child["nice"] else []
+    parts += [f"locked {child['locked_bytes'] / 1048576:.0f} MiB"] if child["locked_bytes"] else []
+    return " ".join(parts)
+
+
+def _about(found: Status) -> dict[str, str]:
+    """Name of a process -> what its services and queues are like."""
+    about: dict[str, str] = {}
+    for serializer in found["serializers"]:
+        about[serializer["name"]] = f"Kafka {_up(serializer['broker_up'])}, outstanding {serializer['outstanding']:,}"
+    for consumer in found["consumers"]:
+        parts = [f"Kafka {_up(consumer['broker_up'])}", f"ClickHouse {_up(consumer['clickhouse_up'])}"]
+        parts += [f"lag {sum(consumer['lag'].values()):,}", f"inserts {consumer['inserts']:,}"]
+        parts += [f"paused {' '.join(consumer['paused'])}"] if consumer["paused"] else []
+        about[consumer["name"]] = ", ".join(parts)
+    return about
+
+
+def _table(*heads: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for head in heads:
+        left = head in ("stream", "connection", "process", "state", "about")
+        table.add_column(head, justify="left" if left else "right", no_wrap=head != "about")
+    return table
+
+
+def _row(table: Table, *cells: Cell) -> None:
+    """Text as `Text`: a name is never read as rich's markup."""
+    shown = []
+    for cell in cells:
+        if cell is None:
+            shown.append(Text(""))
+        elif isinstance(cell, Text):
+            shown.append(cell)
+        else:
+            shown.append(Text(f"{cell:,.0f}" if isinstance(cell, int | float) else cell))
+    table.add_row(*shown)
+
+
+def _word(state: str) -> Text:
+    return Text(state, "green" if state in _GOOD else "red" if state in _BAD else "yellow")
+
+
+def _up(up: bool) -> str:
+    return "up" if up else "down"
+
+
+def _frames(status: Mapping[str, Any], connection: str) -> int:
+    return sum(c["frames"] for c in status["connections"] if c["connection"] == connection)
+
+
+def _rate(found: Status, before: Status | None, count: Callable[[Status], int]) -> float | None:
+    """Per second since ``before``; a counter that began again gives 0, never a negative rate."""
+    if not before or found["time"] <= before["time"]:
+        return None
+    return max(0, count(found) - count(before)) / float(found["time"] - before["time"])

@@ -1,0 +1,248 @@
+"""The ClickHouse server: connect, create what is missing, verify what is there.
+
+Guarantees: nothing is created or written when anything that is there differs from what we would create; then
+`SchemaMismatch` names every table and column. What an operator adds (columns, a Replicated engine) is left alone. The
+version is checked by name and number first.
+
+A view of ours with another text is given the right one in place (ALTER ... MODIFY QUERY): there is no moment without
+it, in which an insert would vanish into the Null table. Its comment, which says what it is, follows; a crash between
+the two means that it is done again. A consumer that runs with the other text pauses that stream with an alarm.
+
+Identifiers come from the registry and the checked configuration and are quoted; the database's name and every other
+value in these queries is a literal.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import msgspec
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.conversion import literal, quoted
+from wsadapter.clickhouse.errors import first_line
+from wsadapter.config.load import ClickHouse
+from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.events.streams import SPECS
+
+MINIMUM_VERSION: Final = (25, 6)
+"""The first with an inline schema for the Protobuf format."""
+CONNECT_SECONDS: Final = 5
+ANSWER_SECONDS: Final = 60
+
+
+def connect(settings: ClickHouse) -> Client:
+    """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old."""
+    url = urlsplit(settings.url)
+    secure = url.scheme == "https"
+    try:
+        password = Path(settings.password_file).read_text(encoding="utf-8").strip() if settings.password_file else ""
+        client = clickhouse_connect.get_client(
+            interface=url.scheme,
+            host=url.hostname or "localhost",
+            port=url.port or (8443 if secure else 8123),
+            proxy_path=url.path,
+            username=settings.user,
+            password=password,
+            compress=False,
+            connect_timeout=CONNECT_SECONDS,
+            send_receive_timeout=ANSWER_SECONDS,
+            query_retries=0,
+            # sessions would forbid two inserts at once
+            autogenerate_session_id=False,
+        )
+    except (ClickHouseError, OSError) as error:
+        raise unavailable(settings, error) from None
+    version = str(client.server_version)
+    if version_number(version) < MINIMUM_VERSION:
+        client.close()
+        wanted = ".".join(map(str, MINIMUM_VERSION))
+        raise SchemaMismatch(f"ClickHouse at {settings.url} is version {version}; {wanted} or newer is needed")
+    return client
+
+
+def unavailable(settings: ClickHouse, error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(f"ClickHouse at {settings.url}: {first_line(error)}")
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """``25.6.3.1-lts`` -> (25, 6, 3, 1)."""
+    found = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found[0].split(".")) if found else ()
+
+
+class Found(NamedTuple):
+    """A table or view as the server describes it."""
+
+    engine: str
+    sorting_key: str
+    partition_key: str
+    engine_full: str
+    comment: str
+    columns: Mapping[str, str]
+
+
+def create_or_verify(client: Client, settings: ClickHouse) -> list[str]:
+    """Everything is there as we need it when this returns; raises `SchemaMismatch` before anything is created. Returns
+    the views of ours that had another text (another version's, another ``open_candles``) and have the right one now."""
+    expected = Expected(settings)
+    there = catalog(client, settings)
+    outdated = expected.outdated(there)
+    _refuse((name, text) for name, text in expected.mismatches(there, missing=False) if name not in outdated)
+    if not outdated and expected.names <= there.keys():
+        return []
+    for view in outdated.values():
+        for statement in view.replacing(settings.database):
+            client.command(statement, use_database=False)
+    for statement in schema.statements(settings):
+        client.command(statement, use_database=False)
+    _refuse(expected.mismatches(catalog(client, settings), missing=True))
+    return list(outdated)
+
+
+class Verifier:
+    """Looks whether everything is still as it was created; threads may take turns."""
+
+    def __init__(self, client: Client, settings: ClickHouse) -> None:
+        self._client, self._settings = client, settings
+        self._expected = Expected(settings)
+        self._right: Answers | None = None
+        """What the server said when all was right: looked through once, then only compared."""
+
+    def wrong(self) -> dict[str, str]:
+        """Stream word -> why its inserts must wait; empty when nothing must."""
+        answers = _ask(self._client, self._settings)
+        if answers == self._right:
+            return {}
+        found = dict(self._expected.mismatches(_read(answers), missing=True))
+        self._right = None if found else answers
+        return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := found.get(part))}
+
+
+def rejected_rows(
+    client: Client, settings: ClickHouse, ranges: Mapping[tuple[str, int], tuple[str, int, int]]
+) -> dict[tuple[str, int], int]:
+    """Topic and partition -> rows in table ``rejected`` of inserts that began at these offsets (stream, first, end):
+    their token is in column ``batch``."""
+    table = f"{quoted(settings.database)}.{quoted(schema.REJECTED)}"
+    wanted = " OR ".join(
+        f"(topic = {literal(topic)} AND part = {number} AND first >= {first} AND first < {end})"
+        for (topic, number), (_, first, end) in ranges.items()
+    )
+    streams = ", ".join(sorted({literal(stream) for stream, _, _ in ranges.values()}))
+    query = (
+        "WITH splitByChar(':', batch) AS parts, parts[1] AS topic, toInt64OrZero(parts[2]) AS part, "
+        "toInt64OrZero(splitByChar('-', parts[3])[1]) AS first "
+        f"SELECT topic, toString(part), toString(count()) FROM {table} "
+        f"WHERE stream IN ({streams}) AND ({wanted}) GROUP BY topic, part"
+    )
+    return {(topic, int(part)): int(count) for topic, part, count in _rows(_query(client, query))}
+
+
+def _refuse(wrong: Iterable[tuple[str, str]]) -> None:
+    if texts := [text for _, text in wrong]:
+        raise SchemaMismatch("\n".join(texts))
+
+
+Answers = tuple[bytes, bytes]
+"""Of a server, about columns and about tables."""
+
+
+def catalog(client: Client, settings: ClickHouse) -> dict[str, Found]:
+    """What the database holds now."""
+    return _read(_ask(client, settings))
+
+
+def _ask(client: Client, settings: ClickHouse) -> Answers:
+    database = literal(settings.database)
+    columns = f"SELECT table, name, type FROM system.columns WHERE database = {database}"
+    texts = "name, engine, sorting_key, partition_key, engine_full, comment"
+    return _query(client, columns), _query(client, f"SELECT {texts} FROM system.tables WHERE database = {database}")
+
+
+def _read(answers: Answers) -> dict[str, Found]:
+    columns: dict[str, dict[str, str]] = {}
+    for table, name, kind in _rows(answers[0]):
+        columns.setdefault(table, {})[name] = _bare(kind)
+    rows = _rows(answers[1])
+    return {name: Found(e, s, p, full, c, columns.get(name, {})) for name, e, s, p, full, c in rows}
+
+
+class Expected:
+    """What we would create."""
+
+    def __init__(self, settings: ClickHouse) -> None:
+        self._database = settings.database
+        self._tables, self._views = schema.tables(settings), schema.views(settings)
+        self.names = schema.names(settings)
+
+    def mismatches(self, there: Mapping[str, Found], missing: bool) -> Iterable[tuple[str, str]]:
+        """(table or view, in words) for every difference from what is ``there``; absent parts only if ``missing``."""
+        for table in self._tables:
+            name = f"{self._database}.{table.name}"
+            if found := there.get(table.name):
+                for text in _table_mismatches(name, table, found):
+                    yield table.name, text
+            elif missing:
+                yield table.name, f"table {name} is missing"
+        for view in self._views:
+            name = f"{self._database}.{view.name}"
+            if found := there.get(view.name):
+                if found.engine != "MaterializedView" or found.comment != view.fingerprint:
+                    yield (
+                        view.name,
+                        f"view {name} was made by another version, with another clickhouse.open_candles or by hand "
+                        f"(its comment is {found.comment!r}, not {view.fingerprint!r})",
+                    )
+            elif missing:
+                yield view.name, f"view {name} is missing"
+
+    def outdated(self, there: Mapping[str, Found]) -> dict[str, schema.View]:
+        """The views of ours that have another text. What has no comment of ours was made by hand and is not ours."""
+        found = {view: there[view.name] for view in self._views if view.name in there}
+        return {
+            view.name: view
+            for view, have in found.items()
+            if have.engine == "MaterializedView"
+            and have.comment.startswith(schema.FINGERPRINT)
+            and have.comment != view.fingerprint
+        }
+
+
+def _table_mismatches(name: str, table: schema.Table, found: Found) -> Iterable[str]:
+    for column, kind, _ in table.columns:
+        have = found.columns.get(column)
+        if have is None:
+            yield f"table {name}: column {column} {kind} is missing"
+        elif have != _bare(kind):
+            yield f"table {name}: column {column} is {have}, not {_bare(kind)}"
+    engine, version = table.engine.partition("(")[::2]
+    # a Replicated or Shared variant of the engine is an operator's choice
+    if not found.engine.endswith(engine) or (version and version not in found.engine_full):
+        yield f"table {name}: engine is {found.engine_full or found.engine}, not {table.engine}"
+    if _bare(found.sorting_key) != _bare(",".join(table.order_by)):
+        yield f"table {name}: sorting key is ({found.sorting_key}), not ({', '.join(table.order_by)})"
+    if _bare(found.partition_key) != _bare(table.partition_by):
+        yield f"table {name}: partition key is {found.partition_key or 'none'}, not {table.partition_by or 'none'}"
+    own = found.engine == engine and table.order_by
+    if own and not re.search(r"non_replicated_deduplication_window = [1-9]", found.engine_full):
+        yield f"table {name}: setting non_replicated_deduplication_window is not there, insert tokens would do nothing"
+
+
+def _bare(text: str) -> str:
+    """SQL without spaces and backticks: servers differ in them."""
+    return re.sub(r"[\s`]", "", text)
+
+
+def _query(client: Client, query: str) -> bytes:
+    answer: Any = client.raw_query(f"{query} FORMAT JSONCompactEachRow", use_database=False)
+    return bytes(answer)
+
+
+def _rows(answer: bytes) -> list[list[str]]:
+    return msgspec.json.Decoder(list[str]).decode_lines(answer)

@@ -1,0 +1,245 @@
+"""The ClickHouse tables and views, derived from the registry: text only, no connection.
+
+Per stream: the table ``<name>`` (ReplacingMergeTree), the Null table ``<name>_in`` whose columns are the message's own
+(the Protobuf format fills them as they are), and two materialized views on it. ``<name>_mv`` takes the rows whose every
+value can be kept exactly and converts them; ``<name>_rejected_mv`` takes the others and keeps their text, with the
+reason, in table ``rejected``. A row goes through exactly one of the two; of an open candle, neither, unless configured.
+"""
+
+from hashlib import sha1
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.clickhouse.conversion import (
+    EVENT_TIME,
+    IDENTIFIER,
+    NAME,
+    checks,
+    codec,
+    converted,
+    literal,
+    message_type,
+    quoted,
+    stored_type,
+    table_columns,
+)
+from wsadapter.config.load import ClickHouse
+from wsadapter.events.streams import SPECS, StreamSpec
+
+DEDUPLICATION_WINDOW: Final = 10_000
+"""Insert tokens that a table remembers (the server's default is 0: none)."""
+REJECTED: Final = "rejected"
+INSTRUMENT: Final = "instrument"
+
+FINGERPRINT: Final = "wsadapter "
+"""What the comment of a view of ours begins with."""
+
+_TIME: Final = "DateTime64(9,'UTC')"
+_STEP: Final = "Nullable(Decimal(38,12))"
+
+
+class Table(Struct, frozen=True):
+    """A table as it must be. ``columns``: (name, type, codec)."""
+
+    name: str
+    columns: tuple[tuple[str, str, str], ...]
+    engine: str
+    order_by: tuple[str, ...] = ()
+    partition_by: str = ""
+    ttl: str = ""
+
+    def sql(self, database: str) -> str:
+        body = ",\n".join(f"    {quoted(n)} {t}{f' CODEC({codec})' if codec else ''}" for n, t, codec in self.columns)
+        lines = [f"CREATE TABLE IF NOT EXISTS {quoted(database)}.{quoted(self.name)}\n(\n{body}\n)"]
+        lines.append(f"ENGINE = {self.engine}")
+        if self.partition_by:
+            lines.append(f"PARTITION BY {self.partition_by}")
+        if self.order_by:
+            lines.append(f"ORDER BY ({', '.join(self.order_by)})")
+        if self.ttl:
+            lines.append(f"TTL {self.ttl}")
+        if self.order_by:
+            lines.append(f"SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}")
+        return "\n".join(lines)
+
+
+class View(Struct, frozen=True):
+    """A materialized view that writes to ``target``; ``select`` holds its source."""
+
+    name: str
+    target: str
+    select: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Kept as the view's comment, since servers rewrite the text of a query that they store."""
+        return FINGERPRINT + sha1(self.select.encode(), usedforsecurity=False).hexdigest()[:16]
+
+    def sql(self, database: str) -> str:
+        prefix = quoted(database)
+        return (
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {prefix}.{quoted(self.name)} TO {prefix}.{quoted(self.target)}\n"
+            f"AS {self.select}\nCOMMENT {literal(self.fingerprint)}"
+        )
+
+    def replacing(self, database: str) -> tuple[str, str]:
+        """Statements that make one that is there into this, the text first."""
+        alter = f"ALTER TABLE {quoted(database)}.{quoted(self.name)} MODIFY"
+        return f"{alter} QUERY {self.select}", f"{alter} COMMENT {literal(self.fingerprint)}"
+
+
+def _ttl(column: str, days: int | None) -> str:
+    # Date lasts until 2149; DateTime ends in 2106, and a sum beyond it would expire at once
+    return f"toDate({quoted(column)}) + INTERVAL {days} DAY" if days else ""
+
+
+def event_table(spec: StreamSpec, ttl_days: int | None) -> Table:
+    own = [(c.name, stored_type(c), codec(c)) for c in table_columns(spec)]
+    own.append(("time", _TIME, "Delta, ZSTD(1)"))
+    if "version" not in (name for name, _, _ in own):
+        own.append(("version", "UInt64", "T64, ZSTD(1)"))
+    return Table(
+        spec.name,
+        tuple(own),
+        "ReplacingMergeTree(version)",
+        tuple(_key(part) for part in ("exchange", "symbol", *spec.order_by)),
+        f"toYYYYMM({quoted(spec.partition_time)})",
+        _ttl(spec.partition_time, ttl_days),
+    )
+
+
+def inbox_table(spec: StreamSpec) -> Table:
+    return Table(inbox_name(spec), tuple((c.field, message_type(c), "") for c in table_columns(spec)), "Null")
+
+
+def rejected_table(ttl_days: int | None) -> Table:
+    """Rows that no table can keep exactly; ``record`` is all of it, ring identity included. ``batch`` is the token of
+    their insert: topic, partition, offsets, hash. Not partitioned: a batch of rejects can never span too many."""
+    named = ("stream", "exchange", "symbol", "connection")
+    return Table(
+        REJECTED,
+        (
+            ("time", _TIME, "Delta, ZSTD(1)"),
+            *((name, NAME, "ZSTD(1)") for name in named),
+            ("epoch", "Nullable(UInt64)", "ZSTD(1)"),
+            ("position", "Nullable(UInt64)", "ZSTD(1)"),
+            ("receive_time", _TIME, "Delta, ZSTD(1)"),
+            ("reason", "String", "ZSTD(1)"),
+            ("record", "String", "ZSTD(1)"),
+            ("batch", NAME, "ZSTD(1)"),
+        ),
+        "ReplacingMergeTree",
+        (*(quoted(name) for name in ("stream", "exchange", "symbol", "receive_time")), "sipHash64(record)"),
+        ttl=_ttl("receive_time", ttl_days),
+    )
+
+
+def instrument_table(ttl_days: int | None) -> Table:
+    """What a symbol is: the unit its quantities count in, its steps, whether it trades."""
+    named = ("exchange", "symbol", "status", "base_currency", "quote_currency", "settle_currency")
+    return Table(
+        INSTRUMENT,
+        (
+            *((name, NAME, "ZSTD(1)") for name in named),
+            ("contract_size", _STEP, "ZSTD(1)"),
+            ("contract_currency", NAME, "ZSTD(1)"),
+            ("tick_size", _STEP, "ZSTD(1)"),
+            ("step_size", _STEP, "ZSTD(1)"),
+            ("time", _TIME, "ZSTD(1)"),
+            ("version", "UInt64", "ZSTD(1)"),
+        ),
+        "ReplacingMergeTree(version)",
+        ("`exchange`", "`symbol`"),
+        ttl=_ttl("time", ttl_days),
+    )
+
+
+def accept_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
+    values = [f"    {converted(spec, c)} AS {quoted(c.name)}" for c in table_columns(spec)]
+    values.append(f"    {EVENT_TIME} AS `time`")
+    if "version" not in (c.name for c in table_columns(spec)):
+        values.append(f"    {spec.version} AS `version`")
+    where = [f"({check})" for _, check in checks(spec)] + _closed(spec, open_candles)
+    select = "SELECT\n" + ",\n".join(values) + _from(spec, database) + "\n    AND ".join(where)
+    return View(f"{spec.name}_mv", spec.name, select)
+
+
+def reject_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
+    """``reason`` names the first field that cannot be kept and shows the start of its text."""
+    own = table_columns(spec)
+    reasons = ",\n        ".join(
+        f"NOT ({check}), concat({literal(field + ': cannot be kept exactly: ')}, "
+        f"substring(ifNull(toString(raw.{quoted(field)}), ''), 1, 100))"
+        for field, check in checks(spec)
+    )
+    record = ", ".join(f"raw.{quoted(c.field)}" for c in own)
+    record_type = ", ".join(f"{c.field} {message_type(c).replace(NAME, 'String')}" for c in own)
+    values = [
+        f"{EVENT_TIME} AS `time`",
+        f"{literal(spec.name)} AS `stream`",
+        *(f"raw.{quoted(name)} AS {quoted(name)}" for name in ("exchange", "symbol", "connection")),
+        *(f"raw.{quoted(name)} AS {quoted(name)}" for name in ("epoch", "position")),
+        "fromUnixTimestamp64Nano(raw.`receive_time_ns`, 'UTC') AS `receive_time`",
+        f"multiIf(\n        {reasons},\n        '') AS `reason`",
+        f"toJSONString(CAST(tuple({record}), {literal(f'Tuple({record_type})')})) AS `record`",
+        "getSetting('log_comment') AS `batch`",
+    ]
+    refused = "NOT (" + " AND ".join(f"({check})" for _, check in checks(spec)) + ")"
+    where = [refused, *_closed(spec, open_candles)]
+    select = "SELECT\n    " + ",\n    ".join(values) + _from(spec, database) + "\n    AND ".join(where)
+    return View(f"{spec.name}_rejected_mv", REJECTED, select)
+
+
+def tables(settings: ClickHouse) -> tuple[Table, ...]:
+    days = settings.ttl_days.get
+    made = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
+    return (*made, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)))
+
+
+def views(settings: ClickHouse) -> tuple[View, ...]:
+    make = (accept_view, reject_view)
+    return tuple(view(spec, settings.database, settings.open_candles) for spec in SPECS for view in make)
+
+
+def parts(spec: StreamSpec) -> tuple[str, ...]:
+    """The tables and views that an insert of this stream needs."""
+    return spec.name, inbox_name(spec), f"{spec.name}_mv", f"{spec.name}_rejected_mv", REJECTED
+
+
+def names(settings: ClickHouse) -> set[str]:
+    """Of all tables and views."""
+    return {table.name for table in tables(settings)} | {view.name for view in views(settings)}
+
+
+def statements(settings: ClickHouse) -> tuple[str, ...]:
+    """All that `create` runs, in order; each leaves alone what is there."""
+    database = settings.database
+    return (
+        f"CREATE DATABASE IF NOT EXISTS {quoted(database)}",
+        *(table.sql(database) for table in tables(settings)),
+        *(view.sql(database) for view in views(settings)),
+    )
+
+
+def ddl(settings: ClickHouse) -> str:
+    """The statements as a script, for the ``ddl`` subcommand."""
+    return "".join(statement + ";\n\n" for statement in statements(settings))
+
+
+def inbox_name(spec: StreamSpec) -> str:
+    return f"{spec.name}_in"
+
+
+def _closed(spec: StreamSpec, open_candles: bool) -> list[str]:
+    has = any(column.field == "closed" for column in table_columns(spec))
+    return ["raw.`closed`"] if has and not open_candles else []
+
+
+def _from(spec: StreamSpec, database: str) -> str:
+    return f"\nFROM {quoted(database)}.{quoted(inbox_name(spec))} AS raw\nWHERE "
+
+
+def _key(part: str) -> str:
+    """A part of the sorting key: a column in backticks, an expression as it is."""
+    return quoted(part) if IDENTIFIER.fullmatch(part) else part

@@ -1,0 +1,162 @@
+"""What a client is told: the settings of one feed for a program of its own.
+
+`ConnectionConfig` is the `[[feed]]` of `wsadapter.config.load` plus the limits that an operator never turns. Checked by the
+exchange module (names) and here (numbers); both raise `ConfigError` with every error.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Protocol, Self
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from wsadapter.config.types import loopback
+from wsadapter.errors import ConfigError
+from wsadapter.exchanges.venue import FeedSettings
+
+MIB: Final = 1024 * 1024
+
+
+class StreamConfig(Struct, frozen=True):
+    """One stream word with settings of its own; None or empty = those of the `ConnectionConfig`."""
+
+    stream: str
+    intervals: tuple[str, ...] = ()
+    depth_levels: int | None = None
+    depth_speed: str | None = None
+
+
+class PlainFeed(Struct, frozen=True):
+    """`FeedSettings` as values."""
+
+    name: str
+    exchange: str
+    symbols: tuple[str, ...]
+    streams: tuple[str, ...]
+    intervals: tuple[str, ...]
+    depth_levels: int
+    depth_speed: str
+    testnet: bool
+    ws_url: str
+
+
+class ConnectionConfig(Struct, frozen=True):
+    """Seconds and bytes. ``streams``: words (kline ticker depth trade raw_trade funding_rate mark_price liquidation
+    book_ticker) or `StreamConfig`. ``ws_url`` replaces the venue's base address. ``reconnect_backoff`` is the bound of
+    the first wait, doubled up to ``reconnect_backoff_max``. ``max_reconnects``: failures in a row before the client
+    gives up, 0 = never. ``ack_timeout`` 0 = the venue's. ``rotate_after``: longest life of a socket before the next one
+    takes over, 0 = an hour less than the venue's."""
+
+    symbols: Sequence[str]
+    exchange: str = "binance"
+    streams: Sequence[str | StreamConfig] = ("kline", "ticker", "depth", "trade", "mark_price", "funding_rate")
+    intervals: Sequence[str] = ("1m",)
+    depth_levels: int = 20
+    depth_speed: str = "100ms"
+    name: str = ""
+    testnet: bool = False
+    ws_url: str = ""
+    reconnect_backoff: float = 0.5
+    reconnect_backoff_max: float = 30.0
+    max_reconnects: int = 0
+    rotate_after: float = 0.0
+    ping_interval: float = 10.0
+    pong_timeout: float = 10.0
+    connect_timeout: float = 10.0
+    ack_timeout: float = 0.0
+    max_message_size: int = 8 * MIB
+    read_buffer_size: int = 64 * 1024
+    write_buffer_size: int = 64 * 1024
+
+    @classmethod
+    def of_feed(cls, feed: "ConnectedFeed") -> Self:
+        """From a `[[feed]]` of the configuration."""
+        return cls(
+            symbols=tuple(feed.symbols),
+            exchange=feed.exchange,
+            streams=tuple(feed.streams),
+            intervals=tuple(feed.intervals),
+            depth_levels=feed.depth_levels,
+            depth_speed=feed.depth_speed,
+            name=feed.name,
+            testnet=feed.testnet,
+            ws_url=feed.ws_url,
+            reconnect_backoff=feed.reconnect_backoff,
+            max_reconnects=feed.max_reconnects,
+            rotate_after=feed.rotate_after,
+            ping_interval=feed.ping_interval,
+            read_buffer_size=feed.read_buffer_size,
+            write_buffer_size=feed.write_buffer_size,
+        )
+
+    def feed(self) -> PlainFeed:
+        """What the exchange module plans from; raises `ConfigError`."""
+        self._check()
+        detailed = [s for s in self.streams if isinstance(s, StreamConfig)]
+        intervals = [code for s in detailed for code in s.intervals]
+        levels = [s.depth_levels for s in detailed if s.depth_levels is not None]
+        speeds = [s.depth_speed for s in detailed if s.depth_speed is not None]
+        return PlainFeed(
+            self.name or self.exchange,
+            self.exchange,
+            tuple(self.symbols),
+            tuple(s.stream if isinstance(s, StreamConfig) else s for s in self.streams),
+            tuple(intervals or self.intervals),
+            levels[0] if levels else self.depth_levels,
+            speeds[0] if speeds else self.depth_speed,
+            self.testnet,
+            self.ws_url,
+        )
+
+    def _check(self) -> None:
+        errors = [
+            (name, "must be a list of names, not one text")
+            for name, value in (("symbols", self.symbols), ("streams", self.streams), ("intervals", self.intervals))
+            if isinstance(value, str)
+        ]
+        if self.ws_url and (refused := _refused_url(self.ws_url)):
+            errors.append(("ws_url", refused))
+        for name in ("reconnect_backoff", "reconnect_backoff_max", "ping_interval", "pong_timeout", "connect_timeout"):
+            if not 0 < getattr(self, name) <= 86_400:
+                errors.append((name, "must be more than 0 and at most a day of seconds"))
+        for name in ("ack_timeout", "rotate_after"):
+            if not 0 <= getattr(self, name) <= 86_400:
+                errors.append((name, "must be 0 to a day of seconds"))
+        if self.max_reconnects < 0:
+            errors.append(("max_reconnects", "must not be negative (0 = no limit)"))
+        for name in ("max_message_size", "read_buffer_size", "write_buffer_size"):
+            if not 1024 <= getattr(self, name) <= 1024 * MIB:
+                errors.append((name, "must be 1 KiB to 1 GiB"))
+        if errors:
+            raise ConfigError(errors)
+
+
+def _refused_url(url: str) -> str:
+    """Why not, or empty."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return "not a URL"
+    if parts.scheme not in ("ws", "wss") or not parts.hostname or port == 0:
+        return "must be wss://host or wss://host:port (ws:// on loopback)"
+    if parts.scheme == "ws" and not loopback(parts.hostname):
+        return "ws:// is for loopback only, use wss://"
+    return ""
+
+
+class ConnectedFeed(FeedSettings, Protocol):
+    """`FeedSettings` with the settings of the socket: `wsadapter.config.load.Feed`."""
+
+    @property
+    def reconnect_backoff(self) -> float: ...
+    @property
+    def max_reconnects(self) -> int: ...
+    @property
+    def rotate_after(self) -> float: ...
+    @property
+    def ping_interval(self) -> float: ...
+    @property
+    def read_buffer_size(self) -> int: ...
+    @property
+    def write_buffer_size(self) -> int: ...

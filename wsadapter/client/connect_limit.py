@@ -1,0 +1,123 @@
+"""How often a venue is dialled: no more attempts in any time span than it allows, over all processes of an instance.
+
+Every dial, the first one, one after a loss and one of a rotation, takes a grant before. The times of the last grants
+are in one small file per venue host in the state directory (``attempts/<host>``), which everybody who dials reads and
+writes under its `flock`. So no process stands between: it works while the supervisor is away, a kill -9 releases the
+lock with its holder, and what was granted is remembered by the file, whoever is killed or started again. A page of
+shared memory would need an atomic operation that Python does not have.
+
+    header   | magic | hash of the boot id | number of the next grant |      then ``attempts`` slots, i64 ns each
+
+Grant n is slot ``n % attempts``: a grant is free when the one ``attempts`` before it is older than the span. The slot
+is written first and the number after it, each in one write: killed in between, the grant was not given. Killed after
+it, an attempt counts that was never made, until the span is over. Times are CLOCK_MONOTONIC, which all processes share
+until the next boot; those of an earlier boot are carried over by the file's own time. The span is `MARGIN_SECONDS`
+longer than the venue's: an attempt may reach it that much after its grant.
+
+A holder that is stopped (SIGSTOP) cannot be waited for: the lock is tried, and tried again a little later.
+"""
+
+import fcntl
+import os
+import re
+import struct
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Protocol
+
+from wsadapter.exchanges.venue import AttemptLimit
+
+MARGIN_SECONDS: Final = 15.0
+"""The longest that a dial may take until it reaches the venue, and some."""
+BUSY_SECONDS: Final = 0.02
+"""Another process has the file."""
+MAGIC: Final = 0x57534154  # "WSAT"
+_HEADER: Final = struct.Struct("<QQQ")
+_SLOT: Final = struct.Struct("<q")
+_BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
+
+
+class Attempts(Protocol):
+    def take(self) -> float:
+        """0: granted, dial now. Else the seconds after which to ask again."""
+
+
+class OwnAttempts:
+    """Grants of this process alone, for a client without a state directory."""
+
+    def __init__(self, limit: AttemptLimit, clock: Callable[[], float] = time.monotonic) -> None:
+        self._span = limit.seconds + MARGIN_SECONDS
+        self._clock = clock
+        self._given: deque[float] = deque(maxlen=limit.attempts)
+
+    def take(self) -> float:
+        now, given = self._clock(), self._given
+        if len(given) == given.maxlen and (wait := given[0] + self._span - now) > 0:
+            return wait
+        given.append(now)
+        return 0.0
+
+
+class SharedAttempts:
+    """Grants of all processes over one state directory. ``venue``: host and port."""
+
+    def __init__(
+        self, state_dir: str, venue: str, limit: AttemptLimit, clock_ns: Callable[[], int] = time.monotonic_ns
+    ) -> None:
+        self._limit, self._clock_ns = limit, clock_ns
+        self._span_ns = round((limit.seconds + MARGIN_SECONDS) * 1e9)
+        directory = Path(state_dir) / "attempts"
+        directory.mkdir(mode=0o700, exist_ok=True)
+        self._path = directory / re.sub(r"[^A-Za-z0-9.-]", "_", venue)
+        self._boot = zlib.crc32(Path(_BOOT_ID).read_bytes())
+
+    def take(self) -> float:
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return self._take(fd)
+        except BlockingIOError:
+            return BUSY_SECONDS
+        finally:
+            os.close(fd)
+
+    def _take(self, fd: int) -> float:
+        now = self._clock_ns()
+        number = self._next(fd, now)
+        place = _HEADER.size + number % self._limit.attempts * _SLOT.size
+        slot = os.pread(fd, _SLOT.size, place)
+        if number >= self._limit.attempts and len(slot) == _SLOT.size:
+            wait: int = _SLOT.unpack(slot)[0] + self._span_ns - now
+            if wait > 0:
+                return wait / 1e9
+        os.pwrite(fd, _SLOT.pack(now), place)
+        os.pwrite(fd, self._header(number + 1), 0)
+        return 0.0
+
+    def _next(self, fd: int, now: int) -> int:
+        """The number of the next grant, after a look at what the file is."""
+        header = os.pread(fd, _HEADER.size, 0)
+        if len(header) < _HEADER.size:
+            return 0
+        magic, boot, number = _HEADER.unpack(header)
+        if magic != MAGIC << 32 | self._limit.attempts:
+            os.ftruncate(fd, 0)  # of a version with another limit
+            return 0
+        if boot != self._boot:
+            self._carry_over(fd, number, now)
+        return int(number)
+
+    def _carry_over(self, fd: int, number: int, now: int) -> None:
+        """Times of another boot's clock: the file was last written when the last of them was given."""
+        octets = os.pread(fd, self._limit.attempts * _SLOT.size, _HEADER.size)
+        times = [at for (at,) in _SLOT.iter_unpack(octets[: len(octets) // _SLOT.size * _SLOT.size])]
+        last = times[(number - 1) % self._limit.attempts] if number else 0
+        ago = max(0, time.time_ns() - os.fstat(fd).st_mtime_ns)
+        os.pwrite(fd, b"".join(_SLOT.pack(min(now, now - ago - (last - at))) for at in times), _HEADER.size)
+        os.pwrite(fd, self._header(number), 0)
+
+    def _header(self, number: int) -> bytes:
+        return _HEADER.pack(MAGIC << 32 | self._limit.attempts, self._boot, number)

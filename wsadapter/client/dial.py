@@ -1,0 +1,125 @@
+"""Open a WebSocket: one deadline over DNS, TCP, TLS and upgrade, and one word for why it failed.
+
+TLS certificates are always verified, TLS 1.2 is the least, redirects and extensions that nobody asked for are refused.
+The picows handshake alone has no limit over TLS (a ``wss://`` URL of a plain port took 60 s), hence the deadline here.
+"""
+
+import asyncio
+import email.utils
+import socket
+import ssl
+import time
+from typing import Any, Final
+
+from msgspec import Struct
+from picows import (
+    WSError,
+    WSHandshakeError,
+    WSInvalidStatusError,
+    WSListener,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    ws_connect,
+)
+
+from wsadapter.errors import WsadapterError
+from wsadapter.exchanges.venue import printable
+
+MAX_RETRY_AFTER: Final = 3 * 86_400.0
+"""The venue's longest ban; a longer pause is not believed."""
+TLS_SHUTDOWN_SECONDS: Final = 1.0
+
+
+class DialFailed(WsadapterError):
+    """``reason``: dns connect tls handshake http_403 http_418 http_429 http_5xx http_other. ``retry_after``: seconds
+    that the venue asks us to stay away, if it does."""
+
+    def __init__(self, reason: str, detail: str, retry_after: float | None = None) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason, self.detail, self.retry_after = reason, printable(detail, 200), retry_after
+
+
+class Endpoint(Struct, frozen=True):
+    """Where to and within what bounds: seconds and bytes."""
+
+    url: str
+    timeout: float
+    max_message_size: int
+    read_buffer_size: int
+
+
+def tls_context() -> ssl.SSLContext:
+    """Verifies certificate and host name; honours SSL_CERT_FILE like everything built on OpenSSL."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+async def dial(endpoint: Endpoint, listener: WSListener, tls: ssl.SSLContext | None) -> WSTransport:
+    """An upgraded connection whose frames go to ``listener`` (already while this returns); raises `DialFailed`. Without
+    ``tls`` a ``wss://`` URL gets a context of its own, which verifies as well."""
+    abandoned = False
+
+    def admit(request: WSUpgradeRequest, response: WSUpgradeResponse) -> WSListener:
+        if abandoned:  # the answer came after the deadline: picows still listens, nobody else does
+            raise WSHandshakeError("too late")
+        for header in ("Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol"):
+            if header in response.headers:
+                raise WSHandshakeError(f"the server chose a {header} that nobody offered")
+        return listener
+
+    secure: dict[str, Any] = {"ssl_handshake_timeout": endpoint.timeout, "ssl_shutdown_timeout": TLS_SHUTDOWN_SECONDS}
+    deadline = asyncio.timeout(endpoint.timeout)
+    try:
+        async with deadline:
+            transport, admitted = await ws_connect(
+                admit,
+                endpoint.url,
+                ssl_context=tls,
+                websocket_handshake_timeout=endpoint.timeout / 2,
+                # we answer pings ourselves: picows' own pong would swallow the end of a socket read
+                enable_auto_pong=False,
+                max_frame_size=endpoint.max_message_size,
+                max_redirects=0,
+                read_buffer_init_size=endpoint.read_buffer_size,
+                **(secure if endpoint.url.startswith("wss:") else {}),
+            )
+    except (OSError, WSError, ValueError) as error:  # TimeoutError is an OSError; a host that is no name a ValueError
+        raise _failure(error, deadline.expired()) from error
+    finally:
+        abandoned = True
+    if admitted is None:  # the server hung up instead of answering, which picows does not call an error
+        raise DialFailed("handshake", "the server closed the connection before the upgrade")
+    return transport
+
+
+def _failure(error: OSError | WSError | ValueError, expired: bool) -> DialFailed:
+    detail = f"{type(error).__name__}: {error}"
+    if isinstance(error, WSInvalidStatusError) and error.response is not None:
+        status = int(error.response.status)
+        reason = f"http_{status}" if status in (403, 418, 429) else "http_5xx" if status >= 500 else "http_other"
+        return DialFailed(reason, f"HTTP status {status}", _retry_after(error.response.headers.get("Retry-After", "")))
+    if isinstance(error, WSError):
+        return DialFailed("handshake", detail)
+    if isinstance(error, TimeoutError):
+        # within the deadline it is picows' own timeout, which runs when TCP and TLS stand
+        return DialFailed("connect" if expired else "handshake", "timed out")
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return DialFailed("dns", detail)
+    # once TCP stands, and before the protocol does, there is only TLS that a reset can interrupt
+    if isinstance(error, ssl.SSLError | ConnectionResetError | ConnectionAbortedError):
+        return DialFailed("tls", detail)
+    return DialFailed("connect", detail)
+
+
+def _retry_after(value: str) -> float | None:
+    """Seconds of a Retry-After header: a number or a date."""
+    text = value.strip()
+    if text.isascii() and text.isdecimal():
+        return min(float(text), MAX_RETRY_AFTER)
+    try:
+        until = email.utils.parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(until - time.time(), 0.0), MAX_RETRY_AFTER)

@@ -1,0 +1,151 @@
+"""Two sockets with the same streams, and one sequence of events out of both: the order of a hand-over.
+
+The first socket is delivered as it comes. Of the second one copies are dropped, and what the first has not brought yet
+is held; when the first has ended, what is still held is delivered, then the second as it comes, less the copies of what
+the first had brought. So every event is delivered once, in the order of its line, and no line has a hole where the two
+overlap. Where a numbered line does not continue, or a silence ends, a `Gap` says it in its place.
+
+Pure: told events, it delivers them. Bounded: more than `MOST_HELD` events held means that the first socket lags too
+far behind, or that many lines are mute on it: then `overflowed`, and the first socket must end, or the second.
+"""
+
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+from wsadapter.events import Event, Gap, StreamType
+from wsadapter.events.sequence import Key, Place, place
+
+MOST_HELD: Final = 20_000
+
+Deliver = Mapping[type[Event], Callable[[Event], object]]
+Subject = tuple[StreamType, str, str]
+"""Stream type, symbol and interval: what an event is of."""
+Joined = Callable[[Any, tuple[int, int] | None], Gap | None]
+"""`Exchange.joined`."""
+Reached = Callable[[Any], tuple[int, int] | None]
+"""event -> number and receive time of the last one of its line that the first socket brought before."""
+
+
+def subject(event: Event) -> Subject:
+    return event.stream_type, event.symbol, getattr(event, "interval", "")
+
+
+class Overlap:
+    """``deliver``: event type -> who takes it. ``joined`` makes the gap before the first event behind the hand-over.
+    ``copies``: stream word -> events that came twice; only grows. ``mute``: the first socket is not expected to bring
+    any of these."""
+
+    def __init__(
+        self,
+        deliver: Deliver,
+        reached: Reached,
+        joined: Joined,
+        copies: Counter[str],
+        mute: Collection[Subject] = (),
+    ) -> None:
+        self._deliver, self._reached, self._joined, self._copies = deliver, reached, joined, copies
+        self._mute = mute
+        self._marks: dict[Key, int] = {}
+        """Line -> number of the last event delivered."""
+        self._at_ns: dict[Key, int] = {}
+        """When that was received."""
+        self._held: deque[tuple[Place, Event]] = deque()
+        self._met: dict[Key, bool] = {}
+        """Line of the second socket -> whether the first has brought one of its events, too, or is not to."""
+        self._to_check: set[Key] = set()
+        """Lines whose next event must continue what the first socket brought."""
+        self._first_ended = False
+        self.overflowed = False
+
+    def first(self, event: Event) -> None:
+        """An event of the first socket."""
+        found = place(event)
+        if found is not None:
+            self._marks[found.key] = max(found.number, self._marks.get(found.key, 0))
+            self._at_ns[found.key] = event.receive_time_ns
+        self._take(event)
+
+    def second(self, event: Event) -> None:
+        """An event of the second socket. One that has no place is taken from the first while that lives."""
+        found = place(event)
+        if found is None:
+            if self._first_ended:
+                self._take(event)
+            return
+        if found.key not in self._marks and (reached := self._reached(event)) is not None:
+            self._marks[found.key], self._at_ns[found.key] = reached
+        if self._is_copy(found):
+            self._copies[event.stream_type.value] += 1
+        elif self._first_ended:
+            self._pass(found, event)
+        else:
+            self._met.setdefault(found.key, bool(self._mute) and subject(event) in self._mute)
+            self._held.append((found, event))
+            self._trim()
+
+    @property
+    def unproven(self) -> bool:
+        """Whether the second socket has a line that the first has not reached: is anything missing between them?"""
+        self._compact()
+        return not all(self._met.values())
+
+    def hand_over(self) -> None:
+        """The first socket has ended: deliver what only the second has brought."""
+        self._first_ended, self._to_check = True, set(self._met)
+        held, self._held = self._held, deque()
+        marked: dict[Key, int] = {}
+        """They were decoded before the gaps that end here were known."""
+        for found, event in held:
+            if self._is_copy(found):
+                self._copies[event.stream_type.value] += 1
+            else:
+                self._to_check.add(found.key)
+                event.last_gap_ns = max(event.last_gap_ns or 0, marked.get(found.key, 0)) or None
+                self._pass(found, event)
+                marked[found.key] = event.last_gap_ns or 0
+
+    def abandon(self) -> None:
+        """The second socket goes; the first one brings what is held."""
+        for _, event in self._held:
+            self._copies[event.stream_type.value] += 1
+        self._held.clear()
+
+    def _is_copy(self, found: Place) -> bool:
+        if found.number > self._marks.get(found.key, 0):
+            return False
+        self._met[found.key] = True
+        return True
+
+    def _pass(self, found: Place, event: Event) -> None:
+        before = self._marks.get(found.key)
+        if found.key in self._to_check:
+            self._to_check.remove(found.key)
+            is_next = before is None or found.previous in (None, before)
+            hole = None if before is None or is_next else (before, self._at_ns[found.key])
+            if (gap := self._joined(event, hole)) is not None:
+                event.last_gap_ns = gap.receive_time_ns
+                self._take(gap)
+        self._marks[found.key], self._at_ns[found.key] = found.number, event.receive_time_ns
+        self._take(event)
+
+    def _take(self, event: Event) -> None:
+        if (take := self._deliver.get(type(event))) is not None:
+            take(event)
+
+    def _trim(self) -> None:
+        """Let go of what the first socket has brought meanwhile."""
+        while self._held and self._is_copy(self._held[0][0]):
+            self._copies[self._held.popleft()[1].stream_type.value] += 1
+        if len(self._held) > MOST_HELD and not self.overflowed:
+            self._compact()
+            self.overflowed = len(self._held) > MOST_HELD
+
+    def _compact(self) -> None:
+        kept: deque[tuple[Place, Event]] = deque()
+        for found, event in self._held:
+            if self._is_copy(found):
+                self._copies[event.stream_type.value] += 1
+            else:
+                kept.append((found, event))
+        self._held = kept

@@ -1,0 +1,220 @@
+"""One WebSocket session: from the upgrade to the end of its socket.
+
+Sits between picows and an exchange module. Guarantees what picows leaves to its user: fragments are joined under one
+size cap, reserved bits and stray continuations end the session (1002), pings get their payload back, CLOSE is answered,
+silence is noticed, requests are paced, writing is bounded, and nothing is delivered behind the end. Messages are dated
+once per socket read, and the end of each read is announced: `wsadapter.client.reader` has the usual frame's way.
+
+Owned by `wsadapter.client.connection`, which decides what happens afterwards; all timers run on the loop's monotonic clock.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
+
+from wsadapter.client.keepalive import Action, Keepalive
+from wsadapter.client.protocol import Fragments, Violation
+from wsadapter.client.reader import TEXT, Takers, Tally, reading
+from wsadapter.client.timers import Timers
+from wsadapter.exchanges.venue import Bad, Exchange, Reply, printable
+
+CLOSE_SECONDS: Final = 2.0
+"""How long the server has to answer our CLOSE; what it sent before is delivered meanwhile."""
+LINGER_SECONDS: Final = 0.05
+"""Between our last CLOSE and the end of a broken session's socket."""
+CLOSE_CODES: Final = {"protocol": WSCloseCode.PROTOCOL_ERROR, "oversize": WSCloseCode.MESSAGE_TOO_BIG}
+
+_monotonic = time.monotonic
+
+
+class Lost(Struct, frozen=True):
+    """Why a session ended: closed reset idle protocol ack oversize stopped (or a reason of `DialFailed`), rotation or
+    stale where another one was ready."""
+
+    reason: str
+    detail: str = ""
+    retry_after: float | None = None
+
+
+class Rules(Struct, frozen=True):
+    """Seconds and bytes."""
+
+    ping_interval: float
+    pong_timeout: float
+    ack_timeout: float
+    message_interval: float
+    max_message_size: int
+    write_buffer_size: int
+
+
+class Session(WSListener):
+    """``dispatch``: item type -> who takes it, types without an entry are dropped. ``on_open`` is called when frames
+    can flow, ``on_read_end`` after the last frame of each socket read."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        rules: Rules,
+        tally: Tally,
+        dispatch: Takers,
+        on_open: Callable[["Session"], object],
+        on_read_end: Callable[[], object],
+    ) -> None:
+        super().__init__()
+        self.lost: Lost | None = None
+        """Set by whatever ends the session first; None while it lives or when TCP just ended."""
+        self._exchange, self._rules, self._tally = exchange, rules, tally
+        self._reading = reading(exchange.receive, self._on_unusual, on_read_end, tally)
+        self.on_ws_frame = self._reading  # type: ignore[method-assign]  # called by picows for every frame
+        self.redirect(dispatch)
+        self._on_open = on_open
+        self._transport: WSTransport | None = None
+        self._fragments = Fragments(rules.max_message_size)
+        self._keepalive = Keepalive(rules.ping_interval, rules.pong_timeout)
+        self._requests: deque[bytes] = deque()
+        self._last_sent = float("-inf")
+        self._paused = False
+        self._timers = Timers(asyncio.get_running_loop())
+
+    # Called by picows.
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport
+        transport.underlying_transport.set_write_buffer_limits(high=self._rules.write_buffer_size)
+        self._reading.last_read = _monotonic()
+        self._look_for_silence()
+        self._on_open(self)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self._reading.finish()
+        self._reading.deaf = True
+        self._timers.clear_all()
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+
+    # Called by the connection.
+
+    @property
+    def last_read(self) -> float:
+        """Monotonic time of the last frame of any kind."""
+        return float(self._reading.last_read)
+
+    def redirect(self, dispatch: Takers) -> None:
+        """From now on these take the items."""
+        self._reading.dispatch = {**dispatch, Reply: self._reply}
+
+    def request(self, payload: bytes) -> None:
+        """Send a request, paced; `settled` must follow within the ack timeout of the last one."""
+        self._requests.append(payload)
+        if "pace" not in self._timers:
+            self._timers.set("pace", self._last_sent + self._rules.message_interval - _monotonic(), self._send_next)
+
+    def settled(self) -> None:
+        """Every request has its answer."""
+        self._timers.clear("ack")
+
+    def close(self, reason: str = "stopped") -> None:
+        """Say CLOSE and keep delivering until the server's own, for `CLOSE_SECONDS` at most."""
+        if self.lost is None and self._transport is not None:
+            self.lost = Lost(reason)
+            self._timers.clear_all()
+            self._transport.send_close(WSCloseCode.OK)
+            self._timers.set("end", CLOSE_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        """Drop the socket now."""
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    # Frames.
+
+    def _on_unusual(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Everything but a whole text message."""
+        try:
+            self._unusual(transport, frame)
+        except Violation as error:
+            self._end(error.reason, error.detail, CLOSE_CODES[error.reason])
+        self._reading.apart = self._fragments.unfinished
+
+    def _unusual(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind, whole = frame.msg_type, None
+        if frame.rsv1 or frame.rsv2 or frame.rsv3:
+            raise Violation("protocol", "reserved bits are set")
+        if kind is WSMsgType.PING:
+            if not self._paused:  # a server that pings and does not read must not fill our memory
+                transport.send_pong(frame.get_payload_as_bytes())
+        elif kind is WSMsgType.CLOSE:
+            self._server_closed(transport, frame)
+        elif kind is WSMsgType.CONTINUATION:
+            whole = self._fragments.next(bool(frame.fin), frame.payload_size, frame.get_payload_as_bytes)
+        elif kind is TEXT or kind is WSMsgType.BINARY:
+            whole = self._fragments.first(kind is TEXT, bool(frame.fin), frame.get_payload_as_bytes)
+        if whole is not None:
+            self._deliver(*whole)
+
+    def _deliver(self, message: bytes, is_text: bool) -> None:
+        self._tally.count(len(message))
+        bad = [Bad("binary", f"{len(message)} bytes")]
+        self._reading.deliver(self._exchange.receive(message, self._reading.received_ns) if is_text else bad)
+
+    def _server_closed(self, transport: WSTransport, frame: WSFrame) -> None:
+        self._reading.deaf = True
+        if self.lost is None:
+            reason = (frame.get_close_message() or b"").decode("utf-8", "replace")
+            self.lost = Lost("closed", f"{frame.get_close_code().value} {printable(reason)}".rstrip())
+            transport.send_close(WSCloseCode.OK)
+        self._reading.finish()
+        transport.disconnect()
+        self._timers.set("end", 1.0, self.abort)
+
+    # Timers.
+
+    def _end(self, reason: str, detail: str, code: WSCloseCode) -> None:
+        """Give the session up: nothing of it can be trusted, or nothing comes."""
+        self.lost = self.lost or Lost(reason, detail)
+        if self._transport is not None and not self._reading.deaf:
+            self._reading.deaf = True
+            self._reading.finish()
+            self._transport.send_close(code)
+            self._timers.set("end", LINGER_SECONDS, self.abort)
+
+    def _look_for_silence(self) -> None:
+        action, again = self._keepalive.look(_monotonic(), self.last_read)
+        if action is Action.DEAD:
+            self._end("idle", "no frame and no pong", WSCloseCode.GOING_AWAY)
+            return
+        if action is Action.PING:
+            self._ping()
+        self._timers.set("idle", again, self._look_for_silence)
+
+    def _ping(self) -> None:
+        if self._transport is None or self._paused:
+            return
+        if (payload := self._exchange.ping()) is None:
+            self._transport.send_ping()
+        else:
+            self._transport.send(TEXT, payload)
+
+    def _reply(self, item: Reply) -> None:
+        self.request(item.payload)
+
+    def _send_next(self) -> None:
+        if self._transport is None or self.lost is not None:
+            return
+        self._last_sent = _monotonic()
+        self._transport.send(TEXT, self._requests.popleft())
+        if self._requests:
+            self._timers.set("pace", self._rules.message_interval, self._send_next)
+        self._timers.set("ack", self._rules.ack_timeout, self._not_answered)
+
+    def _not_answered(self) -> None:
+        self._end("ack", "a subscription got no answer", WSCloseCode.OK)

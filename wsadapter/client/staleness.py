@@ -1,0 +1,214 @@
+"""When is a stream dead while its connection lives, and what to do about it. Pure: told what was received until when,
+it answers with a `Verdict`.
+
+A stream that is silent for longer than its `_Stream.patience` is stale. It is asked for anew; after another such time
+its connection's socket is to be renewed, but never more often than every `RENEWAL_SECONDS`, and much more rarely after
+renewals that did not make a stream speak; after another such time it is an alarm, said once, and so it is where the
+renewal has to wait or fails. From then on it is asked for anew now and then, which costs the other streams nothing. It
+is stale until it speaks.
+
+A stream that only follows its market teaches its patience: by its mean interval, and by its longest silence of about
+the last day, so that a silence which turned out harmless is not misjudged twice. While little is known of it another
+socket is only tried: the old one goes if the new one brings the stream.
+
+Silence is measured up to the connection's own last sign of life (a pong is one): where nothing comes at all,
+`wsadapter.client.keepalive` decides. A pause of this process counts as no silence. Rhythms are learned at the pace of the
+looks: many events between two looks are one, which errs on the patient side.
+"""
+
+from collections.abc import Collection, Mapping
+from enum import IntEnum
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.exchanges.venue import Cadence
+
+RENEWAL_SECONDS: Final = 600.0
+UNDERWAY_SECONDS: Final = 60.0
+"""A renewal takes so long at most, or it is an alarm."""
+HELPED_SECONDS: Final = 60.0
+"""A stream that speaks so soon on the new socket was dead on the old one."""
+RARER: Final = 6.0
+"""So many times longer is the pause after a renewal that did not help."""
+RETRY_SECONDS: Final = 600.0
+"""Between two requests for a stream after its alarm, doubled each time."""
+MOST_SECONDS: Final = 6 * 3600.0
+"""No pause and no patience is longer."""
+KNOWN: Final = 8
+"""Intervals after which a rhythm is believed, ..."""
+SURE: Final = 30
+"""... and after which a socket is renewed for its sake."""
+MEMORY: Final = 16
+"""Intervals that the running mean looks back, roughly."""
+MEMORY_SECONDS: Final = 86_400.0
+"""In which the longest silence fades to a third."""
+LONGER: Final = 3.0
+"""So many times its longest silence must a stream be silent that has a rhythm, ..."""
+DOUBT: Final = 16.0
+"""... and so many more, shared by the intervals that are known."""
+
+
+class Verdict(Struct):
+    """Names. ``stale``: from now on. ``renew``: the socket, for these; ``trial``: if that brings one of them.
+    ``alarm``: nothing helped."""
+
+    stale: list[str]
+    resubscribe: list[str]
+    renew: list[str]
+    alarm: list[str]
+    trial: bool = False
+
+
+class _Step(IntEnum):
+    SPEAKING = 0
+    RESUBSCRIBED = 1
+    RENEWING = 2
+    RENEWED = 3
+    ALARMED = 4
+
+
+class _Stream:
+    """All times in seconds of one monotonic clock, except ``seen`` (ns, as received)."""
+
+    __slots__ = (
+        "alarmed", "cadence", "due", "intervals", "longest", "mean", "retry", "seen", "since", "spoke_at", "step",
+    )  # fmt: skip
+
+    def __init__(self, cadence: Cadence) -> None:
+        self.cadence = cadence
+        self.seen = 0
+        self.since = 0.0
+        """Silent since: its last event, or when the socket was ready for it."""
+        self.spoke_at: float | None = None
+        self.mean, self.longest, self.intervals = 0.0, 0.0, 0
+        self.step, self.due, self.retry = _Step.SPEAKING, 0.0, RETRY_SECONDS
+        self.alarmed = False
+
+    @property
+    def sure(self) -> bool:
+        return not self.cadence.rhythm or self.intervals >= SURE
+
+    def patience(self) -> float:
+        cadence, intervals = self.cadence, self.intervals
+        known = intervals >= (KNOWN if cadence.rhythm else 1)
+        least = cadence.silence if known else max(cadence.first, cadence.silence)
+        if not cadence.rhythm or not intervals:
+            return least
+        learned = max(cadence.rhythm * self.mean * known, (LONGER + DOUBT / intervals) * self.longest)
+        return max(least, min(learned, MOST_SECONDS))
+
+    def spoke(self, seen: int, now: float) -> None:
+        if self.spoke_at is not None:
+            interval = now - self.spoke_at
+            self.intervals += 1
+            self.mean += (interval - self.mean) / min(self.intervals, MEMORY)
+            self.longest = max(interval, self.longest * (1.0 - min(interval / MEMORY_SECONDS, 1.0)))
+        self.since, self.spoke_at = now, now
+        self.alive(seen)
+
+    def alive(self, seen: int) -> None:
+        self.seen, self.step, self.retry, self.alarmed = seen, _Step.SPEAKING, RETRY_SECONDS, False
+
+
+class Staleness:
+    """``period``: seconds between two looks."""
+
+    def __init__(self, cadences: Mapping[str, Cadence], period: float) -> None:
+        self._streams = {name: _Stream(cadence) for name, cadence in cadences.items()}
+        self._period = period
+        self._looked = 0.0
+        self._renewed = float("-inf")
+        self._pause = RENEWAL_SECONDS
+
+    def is_stale(self, name: str, received_ns: int) -> bool:
+        """Whether a stream is stale that received last at ``received_ns``."""
+        stream = self._streams.get(name)
+        return stream is not None and stream.step is not _Step.SPEAKING and stream.seen == received_ns
+
+    def opened(self, now: float, received: Mapping[str, int], seamless: bool = False) -> None:
+        """A new socket: silence begins anew, what was tried for a stale stream is not forgotten. ``seamless``: it goes
+        on where the last one ended, and only for what is stale it is anything new."""
+        self._looked = now
+        for name, stream in self._streams.items():
+            if seamless and stream.step is _Step.SPEAKING:
+                continue  # the next look sees what it said
+            if stream.seen != received[name]:
+                self._helped(stream, _Step.RENEWING, 0.0)
+                stream.alive(received[name])
+            if stream.step is _Step.SPEAKING:
+                # the time without a connection is no rhythm, the time to the first word is all that is known then
+                stream.spoke_at = None if stream.intervals else now
+            elif stream.step in (_Step.RESUBSCRIBED, _Step.RENEWING):
+                stream.step, stream.due = _Step.RENEWED, now + stream.patience()
+            stream.since = now
+
+    def put_off(self) -> None:
+        """The socket could not be renewed."""
+        for stream in self._streams.values():
+            if stream.step is _Step.RENEWING:
+                stream.step, stream.due = _Step.RESUBSCRIBED, 0.0
+
+    def look(self, now: float, last_read: float, received: Mapping[str, int], asked: Collection[str]) -> Verdict:
+        """``last_read``: when the connection last gave any sign of life. ``asked``: streams that are acknowledged;
+        others are not expected to speak."""
+        slept = now - self._looked - self._period
+        slept, self._looked = slept if slept > self._period else 0.0, now
+        verdict = Verdict([], [], [], [])
+        for name, stream in self._streams.items():
+            stream.since, stream.due = stream.since + slept, stream.due + slept
+            if received[name] != stream.seen:
+                self._helped(stream, _Step.RENEWED, now - stream.since)
+                stream.spoke(received[name], now)
+            elif name not in asked:
+                stream.since = now
+            elif min(now, last_read) - stream.since >= stream.patience():
+                self._judge(name, stream, now, verdict)
+        self._ration(verdict, now)
+        return verdict
+
+    def _judge(self, name: str, stream: _Stream, now: float, verdict: Verdict) -> None:
+        if stream.step is _Step.SPEAKING:
+            stream.step, stream.due = _Step.RESUBSCRIBED, now + stream.patience()
+            verdict.stale.append(name)
+            verdict.resubscribe.append(name)
+        elif now < stream.due:
+            return
+        elif stream.step is _Step.RESUBSCRIBED:
+            verdict.renew.append(name)
+        elif stream.step is _Step.ALARMED:
+            stream.retry = min(2 * stream.retry, MOST_SECONDS)
+            stream.due = now + stream.retry
+            verdict.resubscribe.append(name)
+        else:
+            if stream.step is _Step.RENEWED:
+                stream.step, stream.due = _Step.ALARMED, now + stream.retry
+            self._alarm(name, stream, verdict)
+
+    def _helped(self, stream: _Stream, step: _Step, after: float) -> None:
+        """It speaks; is that the new socket's doing?"""
+        if stream.step is step and after <= HELPED_SECONDS:
+            self._pause = RENEWAL_SECONDS
+
+    def _alarm(self, name: str, stream: _Stream, verdict: Verdict) -> None:
+        if not stream.alarmed:
+            stream.alarmed = True
+            verdict.alarm.append(name)
+
+    def _ration(self, verdict: Verdict, now: float) -> None:
+        """May the socket be renewed already? If not, what waits for that is an alarm meanwhile."""
+        if not verdict.renew:
+            return
+        since = now - self._renewed
+        if since < self._pause:
+            for name in verdict.renew:
+                self._streams[name].due = self._renewed + self._pause
+                self._alarm(name, self._streams[name], verdict)
+            verdict.renew = []
+            return
+        self._pause = RENEWAL_SECONDS if since >= 4 * self._pause else min(RARER * self._pause, MOST_SECONDS)
+        self._renewed = now
+        verdict.trial = not any(self._streams[name].sure for name in verdict.renew)
+        for name in verdict.renew:
+            stream = self._streams[name]
+            stream.step, stream.due = _Step.RENEWING, now + max(stream.patience(), UNDERWAY_SECONDS)

@@ -1,0 +1,74 @@
+"""Says which streams of a connection are stale: looks at them and tells the handler and the log what
+`wsadapter.client.staleness` judges; what is then to be asked of the venue the connection asks.
+
+Owned by a `Connection`, one for all its sessions; runs on the loop. A stream that falls silent becomes an open `Gap`
+for the handler; its end comes from the exchange module, in order, before the first event after.
+"""
+
+import logging
+import time
+from collections.abc import Collection
+from typing import Final
+
+from wsadapter.client.handler import Hooks
+from wsadapter.client.staleness import Staleness, Verdict
+from wsadapter.events import Gap
+from wsadapter.exchanges.venue import Exchange
+
+LOOK_SECONDS: Final = 1.0
+NAMED: Final = 5
+"""Streams named in a log line."""
+
+logger = logging.getLogger(__name__)
+
+
+class StaleWatch:
+    """``name``: the connection's, for the log."""
+
+    def __init__(self, name: str, exchange: Exchange, hooks: Hooks) -> None:
+        self._name, self._exchange, self._hooks = name, exchange, hooks
+        self._policy = Staleness(exchange.cadences, LOOK_SECONDS)
+
+    def is_stale(self, stream: str) -> bool:
+        return self._policy.is_stale(stream, self._exchange.last_receive_ns[stream])
+
+    def opened(self) -> None:
+        """A socket is up."""
+        self._policy.opened(time.monotonic(), self._exchange.last_receive_ns)
+
+    def succeed(self, exchange: Exchange, seamless: bool) -> None:
+        """Another socket goes on, with an exchange of its own; ``seamless``: without a pause."""
+        self._exchange = exchange
+        self._policy.opened(time.monotonic(), exchange.last_receive_ns, seamless)
+
+    def put_off(self) -> None:
+        """The socket could not be renewed for now."""
+        self._policy.put_off()
+
+    def look(self, last_read: float, connected_ns: int, asked: Collection[str]) -> Verdict:
+        """Raises what the handler raises."""
+        verdict = self._policy.look(time.monotonic(), last_read, self._exchange.last_receive_ns, asked)
+        if verdict.stale:
+            logger.warning("%s: silent, asking again: %s", self._name, some(verdict.stale))
+            now_ns = time.time_ns()
+            begun = [self._exchange.silent(stream, connected_ns, now_ns) for stream in verdict.stale]
+            self._say([gap for gap in begun if gap is not None])
+        if verdict.alarm:
+            logger.error("%s: still silent, whatever was tried: %s", self._name, some(verdict.alarm))
+        return verdict
+
+    def end(self) -> None:
+        """No session follows: the gaps that last end with it."""
+        self._say(self._exchange.close(time.time_ns()))
+
+    def _say(self, gaps: list[Gap]) -> None:
+        if gaps and (take := self._hooks.events.get(Gap)) is not None:
+            for gap in gaps:
+                take(gap)
+            self._hooks.on_read_end()
+
+
+def some(names: list[str]) -> str:
+    """For a log line."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return " ".join(names[:NAMED]) + more

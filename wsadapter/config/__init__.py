@@ -1,0 +1,1 @@
+"""The configuration: one frozen tree, read in one place."""

@@ -1,0 +1,83 @@
+"""What [kafka.producer] and [kafka.consumer] may not set: the rest is passed to librdkafka as it is.
+
+The delivery promise rests on a handful of librdkafka settings; a passing line in a file must not be able to weaken it.
+Secrets come by file only, and nothing here turns certificate checks off. TOML reads an unquoted `linger.ms = 5` as
+nested tables, so those are joined back to librdkafka's dotted names.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from wsadapter.config.convert import Errors, join
+
+_PROMISE: Final = "refused, the delivery promise rests on it"
+_OWN_KEY: Final = "refused, set kafka.bootstrap_servers"
+_SECRET: Final = "refused, secrets come by file only (kafka.sasl_password_file, ssl.key.location)"
+_TLS: Final = "refused, certificates and host names are always checked"
+_CODE: Final = "refused, no code is loaded or called by configuration"
+
+_BOTH: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("bootstrap.servers", "metadata.broker.list"), _OWN_KEY),
+    **dict.fromkeys(("sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password"), _SECRET),
+    **dict.fromkeys(("sasl.oauthbearer.client.secret", "sasl.oauthbearer.config"), _SECRET),
+    **dict.fromkeys(("sasl.oauthbearer.assertion.private.key.passphrase",), _SECRET),
+    **dict.fromkeys(("enable.ssl.certificate.verification", "ssl.endpoint.identification.algorithm"), _TLS),
+    **dict.fromkeys(("plugin.library.paths", "ssl.engine.location", "ssl.providers"), _CODE),
+    **dict.fromkeys(("opaque", "default_topic_conf", "default.topic.config", "logger"), _CODE),
+    "test.mock.num.brokers": "refused, use --embedded",
+}
+_PRODUCER: Final = (
+    *("acks", "request.required.acks", "enable.idempotence", "message.timeout.ms", "delivery.timeout.ms"),
+    *("partitioner", "retries", "message.send.max.retries", "delivery.report.only.error", "transactional.id"),
+    *("max.in.flight", "max.in.flight.requests.per.connection", "queuing.strategy", "enable.gapless.guarantee"),
+    *("transaction.timeout.ms", "allow.auto.create.topics", "produce.offset.report", "request.timeout.ms"),
+)
+_CONSUMER: Final = (
+    *("enable.auto.commit", "auto.commit.enable", "auto.commit.interval.ms", "enable.auto.offset.store"),
+    *("group.id", "group.instance.id", "group.protocol", "group.remote.assignor", "auto.offset.reset"),
+    *("isolation.level", "partition.assignment.strategy", "enable.partition.eof", "check.crcs"),
+    *("offset.store.method", "allow.auto.create.topics"),
+)
+REFUSED: Final[Mapping[str, Mapping[str, str]]] = {
+    "producer": {**dict.fromkeys(_PRODUCER, _PROMISE), **_BOTH},
+    "consumer": {**dict.fromkeys(_CONSUMER, _PROMISE), **_BOTH},
+}
+
+
+def checked(kafka: Mapping[str, Any], errors: Errors) -> dict[str, Any]:
+    """The [kafka] section with its two pass-through tables joined and searched for what may not be set."""
+    sides = {side: _flattened(kafka[side]) for side in REFUSED if side in kafka}
+    for side, settings in sides.items():
+        if isinstance(settings, dict):
+            _refuse(side, settings, errors)
+    return {**kafka, **sides}
+
+
+def _flattened(table: Any) -> Any:
+    """``{"linger": {"ms": 5}}`` as ``{"linger.ms": 5}``; what is no table is left for the type check."""
+    if not isinstance(table, dict):
+        return table
+    flat: dict[str, Any] = {}
+    stack: list[tuple[str, dict[str, Any]]] = [("", table)]
+    while stack:
+        prefix, current = stack.pop()
+        for key, value in current.items():
+            name = f"{prefix}.{key}" if prefix else key
+            if isinstance(value, dict):
+                stack.append((name, value))
+            else:
+                flat[name] = value
+    return flat
+
+
+def refusal(side: str, key: str) -> str:
+    """Why this key may not be set; empty when it may."""
+    # librdkafka ignores a prefix "topic." in front of a topic setting
+    name = key.removeprefix("topic.")
+    return REFUSED[side].get(name) or (_CODE if name.endswith(("_cb", ".cb")) else "")
+
+
+def _refuse(side: str, settings: Mapping[str, object], errors: Errors) -> None:
+    for key in settings:
+        if reason := refusal(side, key):
+            errors.add(join(f"kafka.{side}", key), reason)

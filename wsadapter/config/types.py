@@ -1,0 +1,261 @@
+"""The checked leaf types of the configuration: what one value must be, whatever key it stands under.
+
+A type carries its check in `msgspec.Meta.extra`: a function that returns the value to keep (normalised) or raises
+`ValueError` with a message for the operator. A message never repeats a value that may hold a secret (URLs, pass-through
+settings); words are repeated, cut short. Knows no section and no key: those are in `wsadapter.config.load`.
+"""
+
+import ipaddress
+import math
+import os
+import re
+import stat
+from collections.abc import Callable
+from typing import Annotated, Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Meta
+
+EXCHANGES: Final = (
+    *("binance", "binance_spot", "binance_coinm", "bybit", "bybit_spot", "bybit_inverse", "okx"),
+    *("kraken", "coinbase", "deribit", "hyperliquid"),
+)
+UPPER_CASE_EXCHANGES: Final = ("binance", "binance_spot", "binance_coinm")
+"""Their own text of a symbol is upper case, and their API takes either: both are understood."""
+INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+STREAMS: Final = (
+    *("kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker"),
+    *("open_interest", "raw_trade"),
+)
+"""Said here again, not imported: the supervisor reads its configuration and knows no market data. A test compares."""
+DEPTH_LEVELS: Final = (0, 5, 10, 20)
+
+UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+
+
+def shown(text: str) -> str:
+    """A word of the configuration as a message may repeat it: one line, bounded."""
+    return ascii(text if len(text) <= 40 else text[:40] + "...")
+
+
+def words(value: tuple[str, ...]) -> str:
+    return " ".join(value)
+
+
+def duration(value: object) -> float:
+    """Seconds of ``"5s"``, ``"100ms"``, ``"1m"``, ``"2h"`` or of a number of seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError("not a duration: must be finite")
+        return float(value)
+    if isinstance(value, str):
+        if match := _DURATION.fullmatch(value):
+            # 100 ms is 0.1 s, not 0.1 plus what binary multiplication adds
+            return round(float(match[1]) * UNITS[match[2]], 9)
+        raise ValueError(f'not a duration: {shown(value)} (e.g. "5s", "100ms", "1m", "2h" or a number of seconds)')
+    raise ValueError('not a duration (e.g. "5s", "100ms", "1m", "2h" or a number of seconds)')
+
+
+def loopback(host: str) -> bool:
+    """Whether ``host`` is this machine and nothing else. A name other than localhost is not trusted to be."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def address(text: str) -> tuple[str, int]:
+    """``host:port`` or ``[v6]:port``."""
+    host, colon, port = text.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError("an IPv6 address stands in brackets: [::1]:9464")
+    if not colon or not re.fullmatch(r"[A-Za-z0-9._:%-]{1,253}", host) or not re.fullmatch(r"[0-9]{1,5}", port):
+        raise ValueError("must be host:port")
+    if not 1 <= int(port) <= 65535:
+        raise ValueError("the port must be 1 to 65535")
+    return host, int(port)
+
+
+def _one_of(allowed: tuple[str, ...], what: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"unknown {what} {shown(value)}, must be one of: {words(allowed)}")
+        return value
+
+    return check
+
+
+def _matching(pattern: str, says: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise ValueError(f"{shown(value)} is not allowed: {says}")
+        return value
+
+    return check
+
+
+def _symbol(value: str) -> str:
+    if not value:
+        raise ValueError("empty")
+    if len(value) > 64:
+        raise ValueError("longer than 64 characters")
+    # also format characters and lone surrogates: a symbol travels into logs, URLs, keys and labels
+    if not value.isprintable() or any(c.isspace() for c in value):
+        raise ValueError(f"{shown(value)} holds white space or control characters")
+    if any(c in value for c in "\"'\\,"):
+        raise ValueError(f"{shown(value)} holds a quote, a backslash or a comma")
+    return value
+
+
+def _depth_levels(value: int) -> int:
+    if value not in DEPTH_LEVELS:
+        raise ValueError("must be 5, 10 or 20 (snapshots of the top levels) or 0 (diffs)")
+    return value
+
+
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError("must be a power of two")
+    return value
+
+
+def _url(value: str, schemes: tuple[str, ...]) -> SplitResult:
+    # nothing of the URL is repeated in a message: it may hold a password
+    if not value.isprintable() or any(c.isspace() for c in value):
+        raise ValueError("not a URL: white space or control characters")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError("not a URL") from None
+    if parts.scheme not in schemes:
+        raise ValueError(f"must begin with {' or '.join(s + '://' for s in schemes)}")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("holds credentials: name the user and the password file in keys of their own")
+    if not parts.hostname or port == 0:
+        raise ValueError("not a URL: no host" if not parts.hostname else "not a URL: port 0")
+    if parts.query or parts.fragment:
+        raise ValueError("must not hold a query or a fragment")
+    return parts
+
+
+def _venue_url(secure: str, plain: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not value:
+            return ""
+        parts = _url(value, (secure, plain))
+        if parts.scheme == plain and not loopback(parts.hostname or ""):
+            raise ValueError(f"{plain}:// is for loopback only, use {secure}://")
+        return value.rstrip("/")
+
+    return check
+
+
+def _http_url(value: str) -> str:
+    _url(value, ("http", "https"))
+    return value.rstrip("/")
+
+
+def _listen(value: str) -> str:
+    address(value)
+    return value
+
+
+def _bootstrap(value: str) -> str:
+    if "@" in value:
+        raise ValueError("holds credentials: use kafka.sasl_password_file")
+    for server in value.split(","):
+        try:
+            address(server.strip())
+        except ValueError as error:
+            raise ValueError(f"{error} (several are separated by commas)") from None
+    return ",".join(server.strip() for server in value.split(","))
+
+
+def _path(value: str) -> str:
+    if not value:
+        return ""
+    if "\0" in value or len(value) > 4096:
+        raise ValueError("not a path")
+    return os.path.abspath(os.path.expanduser(value))
+
+
+def _directory(value: str) -> str:
+    if not value:
+        raise ValueError("empty")
+    path = _path(value)
+    if os.path.lexists(path) and not os.path.isdir(path):
+        raise ValueError("is there and is not a directory")
+    return path
+
+
+def _secret_file(value: str) -> str:
+    """The path alone is kept: who needs the secret reads it, and it never enters the configuration."""
+    if not (path := _path(value)):
+        return ""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
+        raise ValueError("is not a file")
+    if not os.access(path, os.R_OK):
+        raise ValueError("cannot be read: Permission denied")
+    return path
+
+
+def _feed_name(value: str) -> str:
+    _matching(r"[a-z0-9][a-z0-9_-]{0,31}", "1 to 32 of a-z 0-9 _ -, - and _ not first")(value)
+    if (first := value.partition("-")[0]) in ("stats", "marks"):
+        raise ValueError(f"{first} is taken: there are segments of that name")
+    return value
+
+
+def _cpu(value: int) -> int:
+    count = os.cpu_count() or 1
+    if not 0 <= value < count:
+        raise ValueError(f"no such CPU here, there are 0 to {count - 1}")
+    return value
+
+
+def _checked(check: Callable[[Any], Any]) -> Meta:
+    return Meta(extra={"check": check})
+
+
+def _log_level(value: str) -> str:
+    return _one_of(("debug", "info", "warning", "error", "critical"), "level")(value.lower())
+
+
+Duration = Annotated[float, Meta(extra={"before": duration})]
+"""Seconds; written as a number or as text with a unit."""
+Exchange = Annotated[str, _checked(_one_of(EXCHANGES, "exchange"))]
+Stream = Annotated[str, _checked(_one_of(STREAMS, "stream"))]
+Interval = Annotated[str, _checked(_one_of(INTERVALS, "interval"))]
+Symbol = Annotated[str, _checked(_symbol)]
+DepthLevels = Annotated[int, _checked(_depth_levels)]
+DepthSpeed = Annotated[str, _checked(_matching(r"[A-Za-z0-9_.-]{0,16}", "letters, digits, . _ - only"))]
+FeedName = Annotated[str, _checked(_feed_name)]
+Instance = Annotated[str, _checked(_matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", "1 to 32 of A-Z a-z 0-9 _ -"))]
+Shard = Annotated[str, _checked(_matching(r"[A-Za-z0-9_/.-]{0,64}", "letters, digits, / . _ - only"))]
+LogFormat = Annotated[str, _checked(_one_of(("json", "console"), "format"))]
+LogLevel = Annotated[str, _checked(_log_level)]
+PowerOfTwo = Annotated[int, _checked(_power_of_two)]
+WebSocketUrl = Annotated[str, _checked(_venue_url("wss", "ws"))]
+RestUrl = Annotated[str, _checked(_venue_url("https", "http"))]
+HttpUrl = Annotated[str, _checked(_http_url)]
+Listen = Annotated[str, _checked(_listen)]
+Bootstrap = Annotated[str, _checked(_bootstrap)]
+TopicPrefix = Annotated[str, _checked(_matching(r"[A-Za-z0-9._-]{0,200}", "letters, digits, . _ - only"))]
+Identifier = Annotated[str, _checked(_matching(r"[A-Za-z_][A-Za-z0-9_]{0,63}", "must be [A-Za-z_][A-Za-z0-9_]{0,63}"))]
+User = Annotated[str, _checked(_matching(r"[^\s\x00-\x1f\x7f]{1,128}", "no white space, no control characters"))]
+FilePath = Annotated[str, _checked(_path)]
+Directory = Annotated[str, _checked(_directory)]
+SecretFile = Annotated[str, _checked(_secret_file)]
+Cpu = Annotated[int, _checked(_cpu)]

@@ -1,0 +1,229 @@
+"""One client of the venue: what it may send, how it is pinged, cut and closed, and how much may wait for it.
+
+The CLOSE handshake is the venue's promise to its tests: everything counted as sent before the client's CLOSE is on the
+wire before the venue's answer to it, and the socket stays open until the client has closed its side. A client that
+reads on until CLOSE has all of it. Frames are framed here, once for all who get them, and written as one piece.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+import time
+from collections import deque
+from typing import Final, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from msgspec import Struct
+from picows import WSFrame, WSListener, WSMsgType, WSTransport
+
+from wsadapter.embedded.exchange.counts import Tally
+from wsadapter.embedded.exchange.requests import Subscriptions
+from wsadapter.embedded.market.binance_frames import Push
+from wsadapter.embedded.market.binance_streams import PUBLIC, ROUTES
+
+LINGER: Final = 5.0
+"""Seconds a client has to answer our CLOSE, or to close its side after we answered."""
+HIGH_WATER: Final = 256 * 1024
+_TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
+
+
+class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+    """The venue's rules; seconds, of real time except ``life`` (market time)."""
+
+    ping_interval: float = 180.0
+    pong_timeout: float = 600.0
+    life: float = 86_400.0
+    messages: int = 10
+    """Incoming messages a second."""
+    streams: int = 1024
+    backlog_bytes: int = 32 * 1024 * 1024
+    """What may wait for a client that does not read, before it is cut."""
+
+
+class Target(Struct, frozen=True):
+    """What the URL of a connection says."""
+
+    route: str
+    combined: bool
+    names: tuple[str, ...]
+
+
+def target(path: str) -> Target | None:
+    """``/public/stream?streams=a/b``, ``/market/ws/a/b``, ``/ws``, ...; without a class, only the public one pushes."""
+    url = urlsplit(path)
+    steps = [unquote(step) for step in url.path.split("/") if step]
+    route = steps.pop(0) if steps and steps[0] in ROUTES else PUBLIC
+    if steps == ["stream"]:
+        names = parse_qs(url.query).get("streams", [""])[0].split("/")
+        return Target(route, True, tuple(filter(None, names)))
+    return Target(route, False, tuple(steps[1:])) if steps[:1] == ["ws"] else None
+
+
+class Host(Protocol):
+    """Who wants to know what becomes of a connection."""
+
+    def joined(self, connection: "Connection") -> None: ...
+    def changed(self, connection: "Connection", added: tuple[str, ...], removed: tuple[str, ...]) -> None: ...
+    def left(self, connection: "Connection") -> None: ...
+
+
+class Connection(WSListener):
+    """Created at the upgrade request, one socket long."""
+
+    def __init__(self, host: Host, goal: Target, limits: Limits, tally: Tally, market_ms: int) -> None:
+        super().__init__()
+        self.route = goal.route
+        self.subscriptions = Subscriptions(goal.names, goal.combined, limits.streams)
+        self.open = False
+        """Data may be handed to it."""
+        self.stalled = False
+        self.writable = asyncio.Event()
+        self._host, self._limits, self._tally = host, limits, tally
+        self._since_ms = market_ms
+        self._arrivals: deque[float] = deque(maxlen=limits.messages)
+        self._pinged = time.monotonic()
+        self._awaiting_pong = False
+        self._funding: dict[str, tuple[str, int]] = {}
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._transport = transport.underlying_transport
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.writable.set()
+        self.open = True
+        self._host.joined(self)
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        self.open = False
+        self.writable.set()
+        self._host.left(self)
+
+    def pause_writing(self) -> None:
+        self.writable.clear()
+
+    def resume_writing(self) -> None:
+        self.writable.set()
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        if self.stalled:
+            return
+        payload = frame.get_payload_as_bytes()
+        if frame.msg_type == WSMsgType.CLOSE:
+            self._finish(payload)
+        elif not self.open:
+            return
+        elif frame.msg_type == WSMsgType.PONG:
+            self._awaiting_pong = False
+        elif not self._allowed():
+            self.close(1008, "Too many requests")
+        elif frame.msg_type == WSMsgType.PING:
+            self._write(framed(payload, _PONG))
+        elif frame.msg_type == WSMsgType.TEXT and frame.fin:
+            self._request(payload)
+        else:
+            self.close(1003, "one text frame a request")
+
+    def deliver(self, frame: bytes, push: Push) -> None:
+        """Count and send; nothing of both when the client is closing or made to stall."""
+        if not self.open or self.stalled:
+            return
+        self._tally.frame()
+        if push.events:
+            self._tally.events(push.word, push.events)
+        for symbol, rate, next_ms in push.funding:
+            if self._funding.get(symbol) != (rate, next_ms):
+                self._funding[symbol] = rate, next_ms
+                self._tally.events("funding_rate")
+        self._write(frame)
+        if not self.writable.is_set() and self._transport.get_write_buffer_size() > self._limits.backlog_bytes:
+            self.abort()
+
+    def check(self, now: float, market_ms: int) -> None:
+        """The rules of time: once a second or so."""
+        if not self.open or self.stalled:
+            return
+        if market_ms - self._since_ms >= self._limits.life * 1000:
+            self.close(1001, "24 hours")
+        elif self._awaiting_pong:
+            if now - self._pinged >= self._limits.pong_timeout:
+                self.abort()
+        elif now - self._pinged >= self._limits.ping_interval:
+            self._pinged, self._awaiting_pong = now, True
+            self._write(framed(b"%d" % market_ms, _PING))
+
+    async def flushed(self) -> None:
+        """Until nothing waits in this process; also when the connection is lost meanwhile."""
+        if self.open:
+            self._transport.set_write_buffer_limits(high=0)
+            await self.writable.wait()
+        if self.open:
+            self._transport.set_write_buffer_limits(high=HIGH_WATER)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Our CLOSE after all that was sent; then the client has `LINGER` seconds to answer."""
+        if self.open:
+            self._write(framed(struct.pack(">H", code) + reason.encode(), _CLOSE))
+            self._closing()
+
+    def abort(self, reset: bool = False) -> None:
+        """Gone without a word; ``reset``: with a RST."""
+        self.open = False
+        self.writable.set()
+        if reset:
+            linger_zero = struct.pack("ii", 1, 0)
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_zero)
+        self._transport.abort()
+
+    def stall(self) -> None:
+        """The socket stays and nothing moves on it any more."""
+        self.stalled = True
+        self._transport.pause_reading()
+
+    def _request(self, payload: bytes) -> None:
+        self._tally.add("requests_total")
+        answer = self.subscriptions.answer(payload)
+        self._write(framed(answer.reply, _TEXT))
+        self._tally.add("acks_total", int(answer.acked))
+        if answer.added or answer.removed:
+            self._host.changed(self, answer.added, answer.removed)
+
+    def _allowed(self) -> bool:
+        now, full = time.monotonic(), len(self._arrivals) == self._limits.messages
+        breach = full and now - self._arrivals[0] < 1.0
+        self._arrivals.append(now)
+        return not breach
+
+    def _finish(self, payload: bytes) -> None:
+        """The client's CLOSE: answer it, or take it as the answer to ours; then it closes first or the time is up."""
+        if self.open:
+            self._write(framed(payload[:2], _CLOSE))
+            self._closing()
+        # only our half: a socket closed with unread input would answer with RST and take sent data with it
+        with contextlib.suppress(OSError, RuntimeError):
+            self._transport.write_eof()
+
+    def _closing(self) -> None:
+        self.open = False
+        self.writable.set()
+        asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
+
+    def _write(self, frame: bytes) -> None:
+        self._transport.write(frame)
+
+
+def framed(payload: bytes, opcode: int = _TEXT) -> bytes:
+    """A whole server frame."""
+    size, first = len(payload), 0x80 | opcode
+    if size < 126:
+        return bytes((first, size)) + payload
+    if size < 1 << 16:
+        return bytes((first, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((first, 127)) + size.to_bytes(8, "big") + payload
+
+
+def enveloped(push: Push) -> bytes:
+    return framed(f'{{"stream":"{push.stream}","data":{push.data}}}'.encode())
+
+
+def raw(push: Push) -> bytes:
+    return framed(push.data.encode())

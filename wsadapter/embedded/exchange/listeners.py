@@ -1,0 +1,79 @@
+"""Who listens to which stream: pairs the venue's pushes with the connections that asked for them.
+
+The wrong class is the trap of this venue: a stream of another class is asked for, acknowledged, and never pushed. The
+source is told of the first and the last listener of a stream, so that it makes nothing for nobody.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from wsadapter.embedded.exchange.connection import Connection, enveloped, raw
+from wsadapter.embedded.market.binance_frames import Push
+from wsadapter.embedded.market.binance_streams import Offered, offered
+from wsadapter.embedded.market.clock import Numbered
+
+
+class Source(Protocol):
+    """What makes the pushes: all markets, or a load feed."""
+
+    @property
+    def numbered(self) -> Iterable[Numbered]: ...
+
+    @property
+    def blasting(self) -> bool:
+        """Whether there is something to push at any time."""
+
+    def subscribe(self, offered: Offered) -> None: ...
+    def unsubscribe(self, offered: Offered) -> None: ...
+    def advance(self, now_ms: int) -> list[Push]: ...
+
+
+class Audience:
+    """``before_first`` is called once, before the first stream has a listener."""
+
+    def __init__(self, source: Source, before_first: Callable[[], None]) -> None:
+        self._source, self._before_first = source, before_first
+        self._listeners: dict[str, list[Connection]] = {}
+        self._losing: Counter[str] = Counter()
+        self._begun = False
+
+    def add(self, connection: Connection, names: Iterable[str]) -> None:
+        for name in names:
+            stream = offered(name)
+            if stream is None or stream.route != connection.route:
+                continue
+            if not self._begun:
+                self._begun = True
+                self._before_first()
+            self._listeners.setdefault(name, []).append(connection)
+            self._source.subscribe(stream)
+
+    def remove(self, connection: Connection, names: Iterable[str]) -> None:
+        for name in names:
+            listeners, stream = self._listeners.get(name, []), offered(name)
+            if connection not in listeners or stream is None:
+                continue
+            listeners.remove(connection)
+            if not listeners:
+                del self._listeners[name]
+                self._source.unsubscribe(stream)
+
+    def lose(self, stream: str, count: int) -> None:
+        """The next ``count`` pushes of a stream vanish before they are counted or sent."""
+        self._losing[stream] += count
+
+    def dispatch(self, push: Push) -> None:
+        """One payload to everybody who listens to its stream."""
+        listeners = self._listeners.get(push.stream)
+        if not listeners:
+            return
+        if self._losing[push.stream] > 0:
+            self._losing[push.stream] -= 1
+            return
+        frames: dict[bool, bytes] = {}
+        for connection in tuple(listeners):
+            combined = connection.subscriptions.combined
+            if combined not in frames:
+                frames[combined] = enveloped(push) if combined else raw(push)
+            connection.deliver(frames[combined], push)

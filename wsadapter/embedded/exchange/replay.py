@@ -1,0 +1,259 @@
+"""Recorded frame files through the venue: every frame verbatim, once, to a connection of the class that carries it.
+
+`FrameFile` reads ``.jsonl`` or ``.jsonl.gz`` (one frame per line) lazily and says of each frame what it is; lines that
+never were a frame of a push connection (a REST answer, a client's request, nothing) are skipped and counted.
+`Replay` hands the frames out in file order: it waits for the expected connections, respects back-pressure, waits for a
+class whose connection went away, and never sends a frame twice.
+"""
+
+import asyncio
+import gzip
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, Any, Final, cast
+
+import msgspec
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from wsadapter.embedded.exchange.connection import Connection, framed
+from wsadapter.embedded.market.binance_frames import Funding, Push
+from wsadapter.embedded.market.binance_streams import route_of_event, route_of_stream
+
+CHUNK: Final = 64 * 1024
+"""Bytes written before the loop gets its turn."""
+WORDS: Final = {
+    "kline": "kline",
+    "24hrTicker": "ticker",
+    "depthUpdate": "depth",
+    "aggTrade": "trade",
+    "trade": "trade",
+    "markPriceUpdate": "mark_price",
+    "forceOrder": "liquidation",
+    "bookTicker": "book_ticker",
+}
+
+
+class _Event(Struct):
+    """As much of an event as counting takes."""
+
+    e: str
+    s: str = ""
+    st: int = 1
+    a: Raw | UnsetType = UNSET
+    r: str = ""
+    T: int = 0
+
+
+class _Line(Struct):
+    stream: str = ""
+    data: Raw | UnsetType = UNSET
+    e: str = ""
+    method: str = ""
+    result: Raw | UnsetType = UNSET
+    error: Raw | UnsetType = UNSET
+    code: Raw | UnsetType = UNSET
+
+
+_LINE: Final = msgspec.json.Decoder(_Line)
+_EVENT: Final = msgspec.json.Decoder(_Event)
+_EVENTS: Final = msgspec.json.Decoder(list[_Event])
+
+
+class Recorded(Struct, frozen=True):
+    """One line: ``frame`` as on the wire, its class (empty: any), the symbol's stream name if it has one, what it
+    counts as, and when it was received (ns; 0: not known)."""
+
+    frame: bytes
+    route: str
+    push: Push
+    at_ns: int
+
+
+class FrameFile:
+    """``skipped``: lines of the last reading that were no frames. Receive times: the file's ``.recv.txt[.gz]``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.skipped = 0
+        open_lines(path).close()  # a wrong name is an error now, not when the first client comes
+
+    def __iter__(self) -> Iterator[Recorded]:
+        self.skipped = 0
+        times = self._times()
+        with open_lines(self._path) as lines:
+            for line in lines:
+                payload = line.strip()
+                if not payload:
+                    continue
+                at_ns = next(times, 0)
+                recorded = recognised(payload, at_ns)
+                if recorded is None:
+                    self.skipped += 1
+                else:
+                    yield recorded
+
+    def _times(self) -> Iterator[int]:
+        stem = self._path.name.removesuffix(".gz").removesuffix(".jsonl")
+        for name in (f"{stem}.recv.txt.gz", f"{stem}.recv.txt"):
+            beside = self._path.with_name(name)
+            if beside.exists():
+                with open_lines(beside) as lines:
+                    yield from (_nanoseconds(line.strip()) for line in lines if line.strip())
+
+
+def open_lines(path: Path) -> IO[bytes]:
+    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+def _nanoseconds(stamp: bytes) -> int:
+    """Nanoseconds as they are, or seconds with decimals."""
+    return int(stamp) if stamp.isdigit() and len(stamp) > 12 else int(Decimal(stamp.decode()) * 1_000_000_000)
+
+
+def recognised(payload: bytes, at_ns: int = 0) -> Recorded | None:
+    """The frame in a line; ``None`` for what a push connection never carries. Broken JSON is a frame: it is what a
+    client must bear."""
+    try:
+        line = _LINE.decode(payload)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        events = _events(payload) if payload.startswith(b"[") else []
+        if payload.startswith(b"[") and not events:
+            return None
+        route = route_of_event(events[0].e) if events else ""
+        return Recorded(framed(payload), route, _counted("", events), at_ns)
+    if line.stream:
+        data = bytes(line.data) if line.data is not UNSET else b""
+        return Recorded(framed(payload), route_of_stream(line.stream), _counted(line.stream, _events(data)), at_ns)
+    if line.e:
+        return Recorded(framed(payload), route_of_event(line.e), _counted("", _events(payload)), at_ns)
+    says = line.result, line.error, line.code
+    if line.method or all(part is UNSET for part in says):
+        return None
+    return Recorded(framed(payload), "", Push("", ""), at_ns)
+
+
+def _events(data: bytes) -> Sequence[_Event]:
+    try:
+        return _EVENTS.decode(data) if data.lstrip().startswith(b"[") else (_EVENT.decode(data),)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ()
+
+
+def _counted(stream: str, events: Sequence[_Event]) -> Push:
+    """What the product makes of the events: one each, except COIN-M symbols and aggregate trades without an id."""
+    known = [one for one in events if one.e in WORDS and one.st == 1 and _numbered(one)]
+    if not known:
+        return Push(stream, "")
+    rates: tuple[Funding, ...] = tuple(
+        (one.s, one.r, one.T) for one in known if one.e == "markPriceUpdate" and one.r and one.T
+    )
+    return Push(stream, "", WORDS[known[0].e], len(known), rates)
+
+
+def _numbered(one: _Event) -> bool:
+    return one.e != "aggTrade" or (one.a is not UNSET and bytes(one.a) != b"null")
+
+
+class Crowd:
+    """The venue's connections as a replay sees them; `changed` wakes it when they or their subscriptions change."""
+
+    def __init__(self, quiet: float = 0.5) -> None:
+        self.connections: list[Connection] = []
+        self._quiet = quiet
+        self.version = 0
+        self._changed = asyncio.Event()
+
+    def changed(self) -> None:
+        self.version += 1
+        self._changed.set()
+
+    def subscribed(self, route: str = "") -> list[Connection]:
+        """Open connections with at least one subscription, of one class or of all."""
+        return [c for c in self.connections if c.open and c.subscriptions.names and route in ("", c.route)]
+
+    async def quiet(self, count: int, route: str = "") -> None:
+        """Until ``count`` connections have subscribed and nothing has changed for the quiet time."""
+        while True:
+            self._changed.clear()
+            try:
+                async with asyncio.timeout(self._quiet if len(self.subscribed(route)) >= count else None):
+                    await self._changed.wait()
+            except TimeoutError:
+                return
+
+
+class Replay:
+    """``speed``: ``max``, ``recorded``, or a number (times the recorded pace). ``count``: connections to wait for."""
+
+    def __init__(self, file: FrameFile, crowd: Crowd, speed: str = "max", count: int = 1, repeat: int = 1) -> None:
+        self.done = asyncio.Event()
+        self._file, self._crowd, self._count, self._repeat = file, crowd, count, repeat
+        self._pace = 0.0 if speed == "max" else 1.0 if speed == "recorded" else float(speed)
+        self._classes: set[str] = set()
+        self._chosen: dict[tuple[str, str], Connection] = {}
+        self._version = -1
+        self._written = 0
+
+    async def run(self) -> None:
+        await self._crowd.quiet(self._count)
+        self._classes = {connection.route for connection in self._crowd.subscribed()}
+        for _ in range(self._repeat):
+            async for recorded in self._paced():
+                connection = await self._connection(recorded)
+                connection.deliver(recorded.frame, recorded.push)
+                await self._breathe(connection, len(recorded.frame))
+        for connection in list(self._crowd.connections):
+            await connection.flushed()
+        self.done.set()
+
+    async def _paced(self) -> AsyncIterator[Recorded]:
+        started, first_ns = time.monotonic(), 0
+        for recorded in self._file:
+            if self._pace and recorded.at_ns:
+                first_ns = first_ns or recorded.at_ns
+                ahead = started + (recorded.at_ns - first_ns) / 1e9 / self._pace - time.monotonic()
+                if ahead > 0.001:
+                    await asyncio.sleep(ahead)
+            yield recorded
+
+    async def _connection(self, recorded: Recorded) -> Connection:
+        """One that carries the class of the frame; waits for it if it has gone away."""
+        key = recorded.route, recorded.push.stream
+        if self._version != self._crowd.version:
+            self._version = self._crowd.version
+            self._chosen.clear()
+        chosen = self._chosen.get(key)
+        while chosen is None or not chosen.open:
+            route = recorded.route if recorded.route in self._classes else ""
+            there = self._crowd.subscribed(route)
+            if not there:
+                await self._crowd.quiet(1, route)
+                continue
+            asked = [c for c in there if recorded.push.stream in c.subscriptions.names]
+            chosen = self._chosen[key] = (asked or _of_symbol(there, recorded.push.stream) or there)[0]
+        return chosen
+
+    async def _breathe(self, connection: Connection, size: int) -> None:
+        """Let the loop write and the reader read: nothing piles up here."""
+        self._written += size
+        if self._written >= CHUNK or not connection.writable.is_set():
+            self._written = 0
+            await asyncio.sleep(0)
+            await connection.writable.wait()
+
+
+def _of_symbol(connections: list[Connection], stream: str) -> list[Connection]:
+    symbol = stream.partition("@")[0] + "@"
+    return [c for c in connections if any(name.startswith(symbol) for name in c.subscriptions.names)]
+
+
+def inventory(path: Path) -> dict[str, Any]:
+    """What is in a file: frames, events by word, skipped lines. For those who plan or check a replay."""
+    file, words, frames = FrameFile(path), dict.fromkeys(WORDS.values(), 0), 0
+    for recorded in file:
+        frames += 1
+        if recorded.push.events:
+            words[recorded.push.word] += recorded.push.events
+    return {"frames": frames, "skipped": file.skipped, "events": words}

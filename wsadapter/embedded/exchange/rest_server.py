@@ -1,0 +1,70 @@
+"""A small HTTP/1.1 server around `Rest`: GET, keep-alive, bounded in bytes, time and connections."""
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+from wsadapter.embedded.market.binance_rest import Query, Reply
+
+MAX_HEAD_BYTES: Final = 16 * 1024
+MAX_CONNECTIONS: Final = 64
+IDLE_SECONDS: Final = 60.0
+
+
+class RestServer:
+    """``answer``: path and parameters to a reply, called on the loop."""
+
+    def __init__(self, answer: Callable[[str, Query], Reply]) -> None:
+        self._answer = answer
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self.delay = 0.0
+        """Seconds that each answer takes."""
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; the port that it became."""
+        self._server = await asyncio.start_server(self._serve, host, port, limit=MAX_HEAD_BYTES)
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in tuple(self._open):
+            writer.transport.abort()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            while len(self._open) <= MAX_CONNECTIONS:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    head = await reader.readuntil(b"\r\n\r\n")
+                    if self.delay:
+                        await asyncio.sleep(self.delay)
+                    reply, last = self._reply(head)
+                    writer.write(_encoded(reply))
+                    await writer.drain()
+                if last:
+                    break
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            pass  # its client is gone, silent or no client of ours: nobody to tell
+        finally:
+            self._open.discard(writer)
+            writer.close()
+
+    def _reply(self, head: bytes) -> tuple[Reply, bool]:
+        request, _, fields = head.decode("latin-1").partition("\r\n")
+        parts = request.split(" ")
+        if len(parts) != 3 or parts[0] != "GET":
+            return Reply(HTTPStatus.BAD_REQUEST, b""), True
+        url = urlsplit(parts[1])
+        reply = self._answer(url.path, dict(parse_qsl(url.query)))
+        return reply, "connection: close" in fields.lower()
+
+
+def _encoded(reply: Reply) -> bytes:
+    headers = (("Content-Type", "application/json"), ("Content-Length", str(len(reply.body))), *reply.headers)
+    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}", *(f"{k}: {v}" for k, v in headers)]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + reply.body

@@ -1,0 +1,266 @@
+"""The loopback venue: a Binance USD-M futures exchange on 127.0.0.1, for the demo, the tests and the benchmarks.
+
+WebSocket on one port (classes /public /market /private, each as /ws and /stream), REST on another. What it plays: the
+markets of `floor` (``mode="market"``), a numbered load feed (``"blast"``), or a recorded file (``replay``). Market time
+and ids never run backwards, over restarts and kills (`market_clock`).
+
+One loop, one thread: connections, markets and counters are touched by it alone.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from msgspec import Struct
+from picows import (
+    WSListener,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_create_server,
+)
+
+from wsadapter.embedded.exchange.connection import Connection, Limits, target
+from wsadapter.embedded.exchange.counts import Tally
+from wsadapter.embedded.exchange.listeners import Audience, Source
+from wsadapter.embedded.exchange.replay import Crowd, FrameFile, Replay
+from wsadapter.embedded.exchange.rest_server import RestServer
+from wsadapter.embedded.market.binance_rest import Reply, Rest
+from wsadapter.embedded.market.clock import Ledger, MarketClock
+from wsadapter.embedded.market.instruments import DEMO
+from wsadapter.embedded.market.load_feed import Blast
+from wsadapter.embedded.market.markets import Floor
+from wsadapter.shm.stats_page import StatsPage
+
+HOST: Final = "127.0.0.1"
+TICK: Final = 0.01
+"""Seconds between two moves of the markets."""
+CHECK: Final = 0.25
+"""Seconds between two looks at the rules of time."""
+GOODBYE: Final = 2.0
+"""Seconds that clients have to answer the CLOSE of a venue that stops."""
+
+
+class Options(Struct, frozen=True, forbid_unknown_fields=True):
+    """Ports 0 = any free one. ``rate``: frames a second over all symbols; in a blast 0 = as many as are read.
+    ``minute_ends_in``: seconds from the first subscription to the end of a minute of market time (0: as it comes).
+    ``connections``: how many a replay waits for, ``quiet``: and for how many seconds nothing may change then."""
+
+    ws_port: int = 0
+    rest_port: int = 0
+    mode: Literal["market", "blast"] = "market"
+    rate: float = 400.0
+    seed: int = 0
+    symbols: tuple[str, ...] = tuple(known.symbol for known in DEMO)
+    minute_ends_in: float = 8.0
+    replay: str = ""
+    speed: str = "max"
+    repeat: int = 1
+    connections: int = 1
+    quiet: float = 0.5
+    limits: Limits = Limits()
+
+
+class Refusal(Struct, frozen=True):
+    """An answer to an upgrade (or REST) request in place of the real one."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class Venue:
+    """``page``: the child's stats page, if there is one. ``ledger``: file that keeps market time and ids."""
+
+    def __init__(
+        self, options: Options | None = None, *, page: StatsPage | None = None, ledger: Path | None = None
+    ) -> None:
+        self.options = options = options or Options()
+        self.tally = Tally(page)
+        self.crowd = Crowd(options.quiet)
+        self.port = self.rest_port = 0
+        self.paused = False
+        self.beat: Callable[[], None] = lambda: None
+        self._ledger = Ledger(ledger)
+        self.clock = MarketClock(self._ledger.market_ms)
+        self.floor = Floor(options.symbols, options.rate, options.seed, self._ledger, self.clock.now_ms)
+        self._source: Source = self.floor
+        if options.mode == "blast":
+            self._source = Blast(self.floor, options.rate, options.seed, self._ledger, self.clock.now_ms)
+        self.replay: Replay | None = None
+        if options.replay:
+            file = FrameFile(Path(options.replay))
+            self.replay = Replay(file, self.crowd, options.speed, options.connections, options.repeat)
+        self._audience = Audience(self._source, self._end_minute)
+        self._refusals: dict[str, list[Refusal]] = {"ws": [], "rest": []}
+        self._rest = Rest(self.floor, self.clock.now_ms)
+        self._rest_server = RestServer(self._answer)
+        self.failed: BaseException | None = None
+        """What ended the venue's own work, if anything did; then `on_failure` is called."""
+        self.on_failure: Callable[[], None] = lambda: None
+
+    @property
+    def sent(self) -> Counter[str]:
+        """Events handed to open sockets, by stream word, since this venue started."""
+        return self.tally.sent
+
+    @property
+    def url(self) -> str:
+        return f"ws://{HOST}:{self.port}"
+
+    @property
+    def rest_url(self) -> str:
+        return f"http://{HOST}:{self.rest_port}"
+
+    @property
+    def connections(self) -> list[Connection]:
+        return self.crowd.connections
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        self.tally.show("clients", 0)
+        self.tally.show("replay_done", 0)
+        self._server = await ws_create_server(
+            self._upgrade, HOST, self.options.ws_port, enable_auto_pong=False, logger_name="venue"
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+        self.rest_port = await self._rest_server.start(HOST, self.options.rest_port)
+        jobs = [self._keep_time(), self._play() if self.replay else self._trade()]
+        self._tasks = [asyncio.create_task(job) for job in jobs]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    async def stop(self) -> None:
+        """Say goodbye to every client, wait a little for their answers, and keep the time and the ids."""
+        for task in self._tasks:
+            task.cancel()
+        self._server.close()
+        self._rest_server.stop()
+        for connection in [one for one in self.crowd.connections if one.stalled]:
+            connection.abort()
+        self.cut("close", code=1001)
+        deadline = time.monotonic() + GOODBYE
+        while self.crowd.connections and time.monotonic() < deadline:
+            await asyncio.sleep(TICK)
+        self.cut("abort")
+        self._ledger.settle(self.clock.now_ms(), self._source.numbered)
+
+    def refuse(
+        self, status: int, headers: Mapping[str, str] | None = None, times: int = 1, on: Literal["ws", "rest"] = "ws"
+    ) -> None:
+        """Answer the next ``times`` upgrade (or REST) requests with ``status`` instead, or until `accept`."""
+        self._refusals[on] += [Refusal(status, headers or {}, b"refused")] * times
+
+    def delay(self, seconds: float) -> None:
+        """Every REST answer takes so long from now on."""
+        self._rest_server.delay = seconds
+
+    def accept(self) -> None:
+        for refusals in self._refusals.values():
+            refusals.clear()
+
+    def cut(
+        self, how: Literal["close", "abort", "reset", "stall"], code: int = 1000, route: str = "", reason: str = ""
+    ) -> int:
+        """End every connection of a class (of all): with a CLOSE, a FIN, a RST, or by silence. How many there were."""
+        chosen = [connection for connection in self.crowd.connections if route in ("", connection.route)]
+        for connection in chosen:
+            if how == "close":
+                connection.close(code, reason)
+            elif how == "stall":
+                connection.stall()
+            else:
+                connection.abort(reset=how == "reset")
+        return len(chosen)
+
+    def lose(self, stream: str, count: int = 1) -> None:
+        """The next ``count`` frames of a stream vanish before they are counted or sent: a hole in its sequence."""
+        self._audience.lose(stream, count)
+
+    def joined(self, connection: Connection) -> None:
+        self.crowd.connections.append(connection)
+        self.tally.show("clients", len(self.crowd.connections))
+        self.changed(connection, tuple(connection.subscriptions.names), ())
+        self.crowd.changed()
+
+    def changed(self, connection: Connection, added: tuple[str, ...], removed: tuple[str, ...]) -> None:
+        if self.replay is None:
+            self._audience.add(connection, added)
+            self._audience.remove(connection, removed)
+        self.crowd.changed()
+
+    def left(self, connection: Connection) -> None:
+        self.changed(connection, (), tuple(connection.subscriptions.names))
+        self.crowd.connections.remove(connection)
+        self.tally.show("clients", len(self.crowd.connections))
+
+    async def _trade(self) -> None:
+        """Market time moves, the source pushes. In an unlimited blast the slowest reader sets the pace."""
+        unlimited = self.options.mode == "blast" and not self.options.rate
+        while True:
+            await asyncio.sleep(0 if unlimited and self._source.blasting and not self.paused else TICK)
+            if self.paused:
+                continue
+            now_ms = self.clock.now_ms()
+            pushes = self._source.advance(now_ms)
+            self._ledger.cover(now_ms, self._source.numbered)
+            for push in pushes:
+                self._audience.dispatch(push)
+            if unlimited:
+                for connection in [one for one in self.crowd.connections if not one.stalled]:
+                    await connection.writable.wait()
+
+    async def _play(self) -> None:
+        assert self.replay is not None
+        await self.replay.run()
+        self.tally.show("replay_done", 1)
+
+    async def _keep_time(self) -> None:
+        while True:
+            now, market_ms = time.monotonic(), self.clock.now_ms()
+            self.beat()
+            for connection in tuple(self.crowd.connections):
+                connection.check(now, market_ms)
+            await asyncio.sleep(CHECK)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and task.exception():
+            self.failed = task.exception()
+            self.on_failure()
+
+    def _end_minute(self) -> None:
+        if self.options.minute_ends_in > 0:
+            self.clock.end_minute_in(self.options.minute_ends_in)
+
+    def _upgrade(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener | None:
+        if self._refusals["ws"]:
+            refusal = self._refusals["ws"].pop(0)
+            if refusal.status < 400:
+                location = refusal.headers.get("Location", "/")
+                answer = WSUpgradeResponse.create_redirect_response(refusal.status, location)
+            else:
+                answer = WSUpgradeResponse.create_error_response(refusal.status, refusal.body, refusal.headers)
+            return WSUpgradeResponseWithListener(answer, None)
+        goal = target(request.path.decode("latin-1"))
+        if goal is None or len(goal.names) > self.options.limits.streams:
+            return None
+        return Connection(self, goal, self.options.limits, self.tally, self.clock.now_ms())
+
+    def _answer(self, path: str, query: Mapping[str, str]) -> Reply:
+        self.tally.add("requests_total")
+        if self._refusals["rest"]:
+            refusal = self._refusals["rest"].pop(0)
+            return Reply(refusal.status, refusal.body, tuple(refusal.headers.items()))
+        reply = self._rest.answer(path, query)
+        # a market may have opened: its ids are covered like any other's before they are seen
+        self._ledger.cover(self.clock.now_ms(), self._source.numbered)
+        return reply

@@ -1,0 +1,112 @@
+"""The role ``kafka``: a real single-node Apache Kafka at ``kafka.bootstrap_servers``, for `--embedded` and tests.
+
+This process is the JVM's parent: it fetches the jars, formats the data directory (``state_dir/kafka``), starts the JVM
+and watches it. The JVM never outlives it; when the JVM ends, so does this process, with an error. Without Java or
+Maven librdkafka's in-memory mock broker takes its place and says so (`wsadapter.embedded.kafka.mock_broker`).
+"""
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from wsadapter import log
+from wsadapter.embedded.data_directory import DataDirectory
+from wsadapter.embedded.kafka.broker import Broker
+from wsadapter.embedded.kafka.class_archive import PROBE_SECONDS, make_archive
+from wsadapter.embedded.kafka.install import Installation, find_java, find_maven, missing
+from wsadapter.embedded.kafka.program import BEAT_SECONDS, Program
+from wsadapter.embedded.ports import bootstrap_address, listen
+from wsadapter.embedded.stay import stays
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.supervision.child import Child, run_child
+
+LOCK_SECONDS: Final = 15.0
+"""A killed wrapper's JVM is gone within milliseconds; what holds the directory longer is another instance."""
+START_SECONDS: Final = 90.0
+STOP_SECONDS: Final = 5.0
+WATCH_SECONDS: Final = 2.0
+SILENT_SECONDS: Final = 30.0
+"""A broker that answers nothing for so long is hung: end, and be started again."""
+
+
+def main(child: Child) -> int:
+    host, port = bootstrap_address(child.args.config.kafka.bootstrap_servers)
+    installation = Installation(os.environ)
+    if reason := missing(os.environ, installation):
+        # imported only here: the client library costs 0.3 s and 30 MB, and the real broker needs none of it
+        from wsadapter.embedded.kafka import mock_broker as kafka_mock
+
+        return kafka_mock.serve(child, host, port, reason)
+    java = find_java(os.environ) or ""
+    if not _install(child, installation, java):
+        return 0
+    directory = DataDirectory(Path(child.args.config.service.state_dir) / "kafka")
+    if not directory.lock(child, LOCK_SECONDS):
+        return 0
+    listen(host, port, "Kafka").close()  # a port that is taken: said here in one line, not by the JVM in forty
+    broker = Broker(installation, java, directory.path, host, port)
+    if not broker.format(child):
+        return 0
+    program = broker.start([directory.lock_fd])
+    if _wait_ready(child, broker, program):
+        child.page["service_up"] = 1
+        child.ready()
+        log.get_logger().info("Kafka is up", address=f"{host}:{port}", jvm=program.pid)
+        _watch(child, broker, program)
+    child.page["service_up"] = 0
+    grace = min(STOP_SECONDS, child.deadline - time.monotonic() - 1.0)
+    program.stop(child, max(0.0, grace))
+    return 0
+
+
+def _install(child: Child, installation: Installation, java: str) -> bool:
+    if installation.jars.is_dir() and installation.archive.exists():
+        return not child.stopping
+    lock = installation.lock(child)
+    if lock < 0:
+        return False
+    try:
+        if not installation.jars.is_dir():
+            installation.fetch(child, find_maven() or "")
+        if not child.stopping and not installation.archive.exists():
+            make_archive(child, installation, java)
+    finally:
+        os.close(lock)
+    return not child.stopping
+
+
+def _wait_ready(child: Child, broker: Broker, program: Program) -> bool:
+    """Ask until the broker answers; False when the child is to stop first."""
+    deadline = time.monotonic() + START_SECONDS
+    while not broker.answers():
+        child.beat()
+        if program.fd in child.wait([program.fd], PROBE_SECONDS):
+            raise ServiceUnavailable(f"Kafka did not start: {program.describe()}")
+        if child.stopping:
+            return False
+        if time.monotonic() > deadline:
+            raise ServiceUnavailable(f"Kafka does not answer {START_SECONDS:.0f} s after its start")
+    return True
+
+
+def _watch(child: Child, broker: Broker, program: Program) -> None:
+    """Until the child is to stop; an ended or hung JVM is an error."""
+    answered = probed = time.monotonic()
+    while stays(child, STOP_SECONDS):
+        child.beat()
+        if program.fd in child.wait([program.fd], BEAT_SECONDS):
+            raise ServiceUnavailable(f"Kafka ended: {program.describe()}")
+        now = time.monotonic()
+        if now - probed < WATCH_SECONDS:
+            continue
+        up = broker.answers()
+        child.page["service_up"] = int(up)
+        probed = time.monotonic()
+        answered = probed if up else answered
+        if probed - answered > SILENT_SECONDS:
+            raise ServiceUnavailable(f"Kafka has not answered for {SILENT_SECONDS:.0f} s")
+
+
+if __name__ == "__main__":
+    run_child(main)

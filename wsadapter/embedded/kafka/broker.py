@@ -1,0 +1,140 @@
+"""One Apache Kafka broker and controller in one JVM (KRaft), on loopback, with its data in one directory.
+
+Knows how to format the directory, start the JVM and ask whether the broker answers. Small on purpose: heap at most
+384 MiB, few threads, the quick compiler only, the serial collector.
+"""
+
+import base64
+import os
+import socket
+import struct
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from wsadapter.embedded.kafka.install import Installation
+from wsadapter.embedded.kafka.program import Program
+from wsadapter.embedded.ports import free_port
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.supervision.child import Child
+
+JVM: Final = (
+    "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
+    "-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr", "-Djava.awt.headless=true",
+)  # fmt: skip
+
+PROPERTIES: Final = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@{host}:{controller}
+listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
+advertised.listeners=PLAINTEXT://{host}:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+offsets.topic.segment.bytes=16777216
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+# a killed broker may register again when its last session is over: the default of 9 s is the whole restart
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
+metadata.max.idle.interval.ms=5000
+# what a start after kill -9 has to read again is one segment a partition at most
+log.segment.bytes=134217728
+log.index.size.max.bytes=1048576
+# compaction of committed offsets only, so a small buffer; off, that topic would grow for ever
+log.cleaner.threads=1
+log.cleaner.dedupe.buffer.size=4194304
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+num.replica.fetchers=1
+num.recovery.threads.per.data.dir=1
+"""
+
+# Every start warns of its own controller activation, and refuses one early request of its own.
+LOGGING: Final = """\
+status=error
+appender.stderr.type=Console
+appender.stderr.name=stderr
+appender.stderr.target=SYSTEM_ERR
+appender.stderr.layout.type=PatternLayout
+appender.stderr.layout.pattern=kafka %p %c{1}: %m%n
+rootLogger.level=warn
+rootLogger.appenderRef.stderr.ref=stderr
+logger.quorum.name=org.apache.kafka.controller.QuorumController
+logger.quorum.level=error
+logger.apis.name=kafka.server.ControllerApis
+logger.apis.level=off
+"""
+
+_API_VERSIONS: Final = struct.pack(">hhih", 18, 0, 1, -1)
+"""ApiVersions version 0, correlation id 1, no client id."""
+
+
+class Broker:
+    """A broker over ``directory``; formatted at the first start, its cluster id kept."""
+
+    def __init__(self, installation: Installation, java: str, directory: Path, host: str, port: int) -> None:
+        self._installation = installation
+        self._java = java
+        self._directory = directory
+        self._properties = directory / "server.properties"
+        self._data = directory / "data"
+        self.host = host
+        self.port = port
+
+    def format(self, child: Child) -> bool:
+        """Prepare a new data directory; False when the child is to stop first."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        settings = PROPERTIES.format(host=host, port=self.port, controller=free_port(), data=self._data)
+        self._properties.write_text(settings)
+        (self._directory / "log4j2.properties").write_text(LOGGING)
+        if (self._data / "meta.properties").exists():
+            return True
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        argv = self._java_argv(
+            "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={self._properties}"
+        )
+        with open(self._directory / "format.log", "w+b") as output:
+            code = Program.start(argv, cwd=self._installation.directory, output=output).watch(child)
+            output.seek(0)
+            said = output.read(65536).decode(errors="replace").strip()
+        if code:
+            raise ServiceUnavailable(f"Kafka cannot format {self._data}: {said[-1500:]}")
+        return code is not None
+
+    def start(self, inherited: Sequence[int] = (), jvm: tuple[str, ...] = ()) -> Program:
+        """``inherited``: the lock of the directory, which the JVM then holds until it is gone."""
+        argv = self._java_argv("kafka.Kafka", str(self._properties), jvm=jvm)
+        return Program.start(argv, cwd=self._installation.directory, pass_fds=inherited)
+
+    def answers(self, timeout: float = 1.0) -> bool:
+        """Whether the broker replies to a request of Kafka's protocol."""
+        try:
+            with socket.create_connection((self.host, self.port), timeout) as connection:
+                connection.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
+                head = connection.recv(10, socket.MSG_WAITALL)
+        except OSError:
+            return False
+        # length, correlation id, error code
+        return len(head) == 10 and head[4:] == struct.pack(">ih", 1, 0)
+
+    def _java_argv(self, main: str, *arguments: str, jvm: tuple[str, ...] = ()) -> list[str]:
+        # An archive fits one class path, to the letter and in its order: relative to the installation, sorted.
+        jars = sorted(name for name in os.listdir(self._installation.jars) if name.endswith(".jar"))
+        archive = self._installation.archive
+        if not jvm and archive.exists() and archive.stat().st_size:
+            jvm = (f"-XX:SharedArchiveFile={archive}",)
+        logging = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
+        path = ":".join(f"lib/{jar}" for jar in jars)
+        return [self._java, *JVM, *jvm, logging, "-cp", path, main, *arguments]

@@ -1,0 +1,142 @@
+"""Holes that no id shows: frames that gave no event, and streams that fell silent.
+
+Pure, for every venue, one per connection. A hole lasts until the first good event of its stream and symbol; that event
+then comes behind the `Gap` that ends it. One hole is one gap: where a sequence rule sees the same hole by its ids,
+its bounds go into this one. Both kinds outlast a reconnect. Bounded by symbols times streams.
+
+The hot path looks at `pending` only.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from wsadapter.events import Event, Gap, Trade
+from wsadapter.exchanges.continuity import Sequences
+from wsadapter.exchanges.venue import Item, Subscription
+
+
+class _Silence:
+    """``gap`` as it began. ``chained``: the ids will tell whether anything was missed."""
+
+    def __init__(self, gap: Gap, chained: bool) -> None:
+        self.gap, self.chained = gap, chained
+
+
+class Holes:
+    """``received``: stream name -> receive time of its last good frame."""
+
+    def __init__(
+        self, sequences: Sequences, subscriptions: Iterable[Subscription], received: Mapping[str, int]
+    ) -> None:
+        self._sequences, self._received = sequences, received
+        self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
+        self._failures: dict[tuple[str, str, str], list[int]] = {}
+        self._silences: dict[str, _Silence] = {}
+        self.pending = False
+        """Whether any hole lasts: then every event goes through `ended`."""
+
+    def reset(self) -> None:
+        """A new socket: ids begin anew and prove nothing about the time before."""
+        for silence in self._silences.values():
+            silence.chained = False
+
+    def succeed(self, before: "Holes") -> None:
+        """The socket of ``before`` has ended and this one goes on, with its ids: what lasts there lasts here, until
+        `ended` or `joined`."""
+        self._silences.update(before._silences)
+        self._failures = before._failures | self._failures
+        self.pending = bool(self._silences or self._failures)
+
+    def joined(self, event: Event, by_ids: Gap | None) -> Gap | None:
+        """An event that this socket brought before it went on: the silence that it ends, else ``by_ids``."""
+        line = event.stream_type, event.symbol, getattr(event, "interval", "")
+        for name, silence in self._silences.items():
+            if (silence.gap.stream, silence.gap.symbol, silence.gap.interval) == line:
+                del self._silences[name]
+                self.pending = bool(self._silences or self._failures)
+                return self._spoke(silence, type(event) is Trade, by_ids, event.receive_time_ns)
+        return by_ids
+
+    def failed(self, word: str, symbol: str, stream: str, at_ns: int) -> None:
+        """An event of a known stream and symbol was lost in decoding."""
+        subscription = self._subscriptions.get(stream)
+        key = word, symbol, subscription.interval if subscription else ""
+        run = self._failures.setdefault(key, [self._received.get(stream) or at_ns, 0])
+        run[1] += 1
+        self.pending = True
+
+    def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
+        """A stream says nothing any more: the gap that begins with its last event, else with ``since_ns``. None when it
+        is known already."""
+        if name in self._silences:
+            return None
+        subscription = self._subscriptions[name]
+        word, symbol = subscription.stream.value, subscription.symbol
+        chained = self._sequences.numbered(word, symbol)
+        started_ns = self._received.get(name) or since_ns
+        gap = self._sequences.gap(word, symbol, "stale", started_ns, at_ns, None, interval=subscription.interval)
+        self._silences[name] = _Silence(gap, chained)
+        self.pending = True
+        return gap
+
+    def ended(self, items: list[Item], stream: str, at_ns: int) -> list[Item]:
+        """``items`` of one good element, behind the gaps that its event ends."""
+        if stream not in self._silences and not self._failures:
+            return items
+        by_ids = next((item for item in items if type(item) is Gap), None)
+        event = next((item for item in items if isinstance(item, Event) and type(item) is not Gap), None)
+        if event is None:
+            return items
+        word, symbol = event.stream_type.value, event.symbol
+        found: list[Item] = []
+        if (silence := self._silences.pop(stream, None)) is not None:
+            found.append(self._spoke(silence, type(event) is Trade, by_ids, at_ns))
+        for interval in {getattr(event, "interval", ""), ""}:
+            if (run := self._failures.pop((word, symbol, interval), None)) is not None:
+                found += self._decoded(word, symbol, interval, run, by_ids, at_ns)
+        self.pending = bool(self._silences or self._failures)
+        if not found:
+            return items
+        for item in items:
+            if isinstance(item, Event) and item.stream_type is event.stream_type:
+                item.last_gap_ns = at_ns
+        # one hole, one gap: a silence has taken the bounds over
+        return [*found, *(item for item in items if silence is None or item is not by_ids)]
+
+    def close(self, at_ns: int) -> list[Gap]:
+        """The connection ends for good: what lasts ends here, another gap begins with the next start."""
+        found = [self._end(silence.gap, at_ns) for silence in self._silences.values()]
+        for (word, symbol, interval), (started_ns, count) in self._failures.items():
+            missing = None, None, count
+            found.append(self._sequences.gap(word, symbol, "decode", started_ns, at_ns, at_ns, missing, interval))
+        self._silences.clear()
+        self._failures.clear()
+        self.pending = False
+        return found
+
+    def _decoded(
+        self, word: str, symbol: str, interval: str, run: list[int], by_ids: Gap | None, at_ns: int
+    ) -> list[Item]:
+        """The end of a run of failures, unless the ids say it better."""
+        started_ns, count = run
+        if by_ids is None:
+            missing = None, None, count
+            return [self._sequences.gap(word, symbol, "decode", started_ns, at_ns, at_ns, missing, interval)]
+        if (by_ids.missing_count or count) <= count:
+            by_ids.cause = "decode"
+        return []
+
+    def _spoke(self, silence: _Silence, is_trade: bool, by_ids: Gap | None, at_ns: int) -> Gap:
+        gap = self._end(silence.gap, at_ns)
+        if by_ids is not None:
+            gap.first_missing, gap.last_missing = by_ids.first_missing, by_ids.last_missing
+            gap.missing_count = by_ids.missing_count
+        elif silence.chained and is_trade:
+            gap.missing_count, gap.repair_state = 0, "repaired"  # nobody traded
+        return gap
+
+    def _end(self, begun: Gap, at_ns: int) -> Gap:
+        gap = self._sequences.gap(
+            begun.stream, begun.symbol, begun.cause, begun.started_ns, at_ns, at_ns, interval=begun.interval
+        )
+        gap.version = begun.version + 1
+        return gap

@@ -1,0 +1,157 @@
+"""What the REST side of an exchange is: which requests fill a hole, what their answers say. Sans-I/O like `base`.
+
+A `Repair` is asked for its next `Request` and given the answer, until it has an ``outcome``; whoever sends (within the
+host's limits, see `wsadapter.rest.budget`) knows no venue. Events come back with ``source=REST`` and the natural keys of
+their WebSocket twins, so that a table keeps one row of both.
+
+Guarantee: answers are hostile input. `BadAnswer` is all that parsing raises, and a repair ends after a bounded number
+of requests whatever the venue answers.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from wsadapter.errors import WsadapterError
+from wsadapter.events import MarketEvent, OpenInterest
+from wsadapter.exchanges.venue import ConnectionPlan
+
+CONNECTION: Final = "repair"
+"""What events that came by REST name as theirs."""
+REPAIRED: Final = "repaired"
+PARTIAL: Final = "partial"
+UNREPAIRABLE: Final = "unrepairable"
+
+
+class BadAnswer(WsadapterError):
+    """An answer that cannot be what was asked for; the message is bounded and printable."""
+
+
+class Request(Struct, frozen=True):
+    """One GET. ``weight`` counts against the host's minute, ``pool`` names a limit of its own beside it (empty:
+    none)."""
+
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    weight: int = 1
+    pool: str = ""
+
+
+class Limit(Struct, frozen=True):
+    """So many units (weight, requests) in so many seconds, for the whole address that we come from."""
+
+    units: int
+    seconds: float
+
+
+class Refusal(Struct, frozen=True):
+    """What an error body says: the venue's code, 0 where it gives none, and its text, bounded and printable."""
+
+    code: int
+    message: str
+
+
+class Series(Struct, frozen=True):
+    """One stream of one symbol that a connection carries, by the words of the configuration (``raw_trade`` beside
+    ``trade``). ``levels``: of a book, 0 = diffs."""
+
+    stream: str
+    symbol: str
+    interval: str = ""
+    levels: int = 0
+
+
+class Hole(Struct, frozen=True):
+    """What is missing of one series. ``first`` and ``last`` missing: trade ids, or open times of candles (ns); where
+    one is not known the time says it, by the venue's clock. ``levels``: of the book, 0 = all that the venue gives."""
+
+    stream: str
+    symbol: str
+    started_ns: int
+    ended_ns: int
+    first: int | None = None
+    last: int | None = None
+    interval: str = ""
+    levels: int = 0
+
+
+class Repair(Protocol):
+    """How one hole is filled."""
+
+    outcome: str
+    """Empty while it goes on; then ``repaired``, ``partial`` (the venue no longer has all of it, or can give only the
+    present state) or ``unrepairable``."""
+    published: int
+    """Events that it gave."""
+
+    def request(self) -> Request | None:
+        """What to ask next; None when there is an outcome."""
+
+    def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
+        """The events of the answer to `request`. Raises `BadAnswer`, and may then be asked and answered again."""
+
+    def refused(self) -> None:
+        """The venue will never answer this request: what is there is all there will be."""
+
+
+class Instrument(Struct, frozen=True):
+    """What a symbol is; a row of table ``instrument``. Decimal texts and times as in the events; None: not said."""
+
+    exchange: str
+    symbol: str
+    receive_time_ns: int
+    status: str
+    contract_type: str | None
+    base_asset: str
+    quote_asset: str
+    margin_asset: str | None
+    contract_size: str | None
+    """Units of the base asset (or of ``contract_currency``) in one contract."""
+    contract_currency: str | None
+    tick_size: str | None
+    step_size: str | None
+    min_quantity: str | None
+    max_quantity: str | None
+    min_notional: str | None
+    onboard_time_ns: int | None
+    delivery_time_ns: int | None
+
+
+class RestExchange(Protocol):
+    """The REST side of one venue. One instance serves a host; it holds no state of requests."""
+
+    weights: Limit
+    """What the host allows in all, as long as it has not said itself (`parse_weights`)."""
+    weight_header: str
+    """Response header (lower case) that says how much of ``weights`` is used; empty: none."""
+    pools: Mapping[str, Limit]
+    """Limits of single groups of requests."""
+    banned: frozenset[int]
+    """Statuses that mean: come back when the ban is over."""
+
+    def base(self, testnet: bool) -> str:
+        """Where it lives, unless the configuration says otherwise: scheme and host."""
+
+    def series(self, plan: ConnectionPlan) -> list[Series]:
+        """What a connection carries; a subscription may feed several."""
+
+    def repair(self, hole: Hole) -> Repair | None:
+        """How a hole is filled; None for what the venue keeps no history of."""
+
+    def refusal(self, body: bytes) -> Refusal:
+        """What the body of an error says. Never raises."""
+
+    def open_interest(self, symbol: str) -> Request: ...
+
+    def parse_open_interest(self, symbol: str, body: bytes, received_ns: int) -> OpenInterest: ...
+
+    def instruments(self) -> Request:
+        """Everything that the venue trades."""
+
+    def parse_instruments(self, body: bytes, received_ns: int) -> list[Instrument]:
+        """Entries that cannot be read are left out; `BadAnswer` when none can."""
+
+    def parse_weights(self, body: bytes) -> Limit | None:
+        """What the answer to `instruments` says that the host allows in all; None where it does not say. Never
+        raises."""

@@ -1,0 +1,195 @@
+"""What an exchange module is: frames in, events and replies out.
+
+Sans-I/O: no socket, no await, no clock, no logging. `wsadapter.client.client` owns the socket and the time and calls an
+exchange from its read callback; tests call it with recorded frames. One instance serves one connection plan through all
+its reconnects; `Exchange.open` begins a new socket. Where a socket is to follow another one without a hole, for a while
+there are two of the same plan: the new one `follow`s, and when the old socket has ended it `succeed`s.
+
+Guarantee: `Exchange.receive` raises for no input whatever. What it could not use comes back as `Bad`, one for each
+frame (or element of an array frame) that was lost, so that losses are counted by kind.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Protocol, Self
+
+from msgspec import Struct
+
+from wsadapter.events import Gap, MarketEvent, StreamType
+
+MAX_DETAIL: Final = 64
+"""Longest text of a venue that travels on in a `Bad` or `Refused`: it ends in logs and labels."""
+MAX_SAMPLE: Final = 256
+"""The same of an event of a type that nobody knows: it is what there is to go by."""
+
+
+class FeedSettings(Protocol):
+    """What a plan is made from: `wsadapter.config.load.Feed` and `wsadapter.client.client.ConnectionConfig` have it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def exchange(self) -> str: ...
+    @property
+    def symbols(self) -> Sequence[str]: ...
+    @property
+    def streams(self) -> Sequence[str]: ...
+    @property
+    def intervals(self) -> Sequence[str]: ...
+    @property
+    def depth_levels(self) -> int: ...
+    @property
+    def depth_speed(self) -> str: ...
+    @property
+    def testnet(self) -> bool: ...
+    @property
+    def ws_url(self) -> str: ...
+
+
+class Subscription(Struct, frozen=True):
+    """One stream as the venue names it. ``stream`` is the first of the stream types that it feeds."""
+
+    name: str
+    stream: StreamType
+    symbol: str
+    interval: str = ""
+
+
+class Cadence(Struct, frozen=True):
+    """How long a stream is silent at most while all is well, in seconds: ``first`` before anything is known of it, then
+    ``silence``, or, where it follows its market (``rhythm``, 0 = it does not), what it has taught if that is more:
+    ``rhythm`` times its mean interval, and more than its longest silence, see `wsadapter.client.staleness`."""
+
+    silence: float
+    first: float
+    rhythm: float = 0.0
+
+
+class AttemptLimit(Struct, frozen=True):
+    """At most so many attempts to connect in any so many seconds, from one address to one host of the venue."""
+
+    attempts: int
+    seconds: float
+
+
+class ConnectionPlan(Struct, frozen=True):
+    """One connection: where to, and the desired state after every (re)connect. ``symbols`` are those of the whole feed,
+    in the venue's own text: events of any other symbol are dropped and counted."""
+
+    connection: str
+    exchange: str
+    url: str
+    subscriptions: tuple[Subscription, ...]
+    symbols: tuple[str, ...]
+
+
+class Acked(Struct, frozen=True):
+    """The venue accepted these subscriptions (names)."""
+
+    names: tuple[str, ...]
+
+
+class Refused(Struct, frozen=True):
+    """The venue refused these subscriptions (names; empty when it did not say which request it means)."""
+
+    names: tuple[str, ...]
+    code: str
+    message: str
+
+
+class Bad(Struct, frozen=True):
+    """A frame, or an element of an array frame, that gives no event. ``kind``: json utf8 depth type decimal range
+    unknown_event foreign_symbol binary oversize other. ``detail`` is bounded and printable."""
+
+    kind: str
+    detail: str
+
+
+class ClosesSoon(Struct, frozen=True):
+    """The venue has announced that it will close this socket: time for another one."""
+
+    detail: str
+
+
+class Reply(Struct, frozen=True):
+    """Send this to the venue, paced like the requests of `Exchange.open`."""
+
+    payload: bytes
+
+
+Item = MarketEvent | Acked | Refused | Bad | ClosesSoon | Reply
+
+
+class Exchange(Protocol):
+    """One venue on one connection. See the module docstring."""
+
+    message_interval: float
+    """Seconds between two requests of ours."""
+    ack_timeout: float
+    """Seconds after the last request by which every subscription must be acked or refused."""
+    max_streams: int
+    """Most subscriptions on one connection."""
+    attempt_limit: AttemptLimit
+    max_life: float
+    """Seconds after which the venue cuts a connection, 0 = never."""
+
+    last_gap_ns: int | None
+    """Receive time of the last gap of this whole connection: copied into every event from now on."""
+    last_receive_ns: dict[str, int]
+    """Subscription name -> receive time of its last good frame (0 = none yet). Its keys never change."""
+    cadences: dict[str, Cadence]
+    """Subscription name -> how often it speaks; streams without one may be silent for ever."""
+    out_of_order: Counter[str]
+    """Stream word -> events whose id was not above the highest one: repeats and old ones. They are published."""
+
+    def __init__(self, plan: ConnectionPlan) -> None: ...
+
+    @classmethod
+    def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
+        """The connections that a feed needs; raises `ConfigError` for what the venue does not offer."""
+
+    def open(self) -> list[bytes]:
+        """A new socket is up: forget the old one's state, return the requests that bring the desired state."""
+
+    def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        """Decode one message. ``payload`` is only borrowed for the call. Never raises. A hole in a sequence is a `Gap`
+        before the event that showed it, and so is the end of a silence or of a run of undecodable events."""
+
+    def resubscribe(self, names: tuple[str, ...]) -> list[bytes]:
+        """Requests that end these subscriptions and ask for them anew; `Acked` follows as for `open`."""
+
+    def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
+        """Told that a stream is stale: the `Gap` (no end yet) from its last event on, or from ``since_ns``; None when
+        it was told before. The gap's end comes from `receive`, before the first event after."""
+
+    def close(self, at_ns: int) -> list[Gap]:
+        """No socket follows: the ends of the gaps that last."""
+
+    def follow(self, before: Self) -> None:
+        """Told after `open` that another instance of the plan still receives: what that has told needs no repetition
+        here (funding rates, times of gaps)."""
+
+    def succeed(self, before: Self) -> None:
+        """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids."""
+
+    def reached(self, event: MarketEvent) -> tuple[int, int] | None:
+        """Number and receive time of the last event of the same numbered line, see `wsadapter.events.sequence`; None where there
+        was none, or no numbers are."""
+
+    def joined(self, event: MarketEvent, hole: tuple[int, int] | None) -> Gap | None:
+        """Told after `succeed`: this event, received before it, is the next one of its line. ``hole``: number and
+        receive time of the line's last event, where this one does not continue it. The `Gap` between the two: the ids',
+        the end of a silence, or both in one."""
+
+    def ping(self) -> bytes | None:
+        """The venue's application level ping, or None where WebSocket pings do."""
+
+
+def sample(octets: bytes) -> str:
+    """The begin of a message or element, as it came."""
+    return printable(octets[:MAX_SAMPLE].decode("utf-8", "replace"), MAX_SAMPLE)
+
+
+def printable(text: str, limit: int = MAX_DETAIL) -> str:
+    """Text of a venue made fit for a log line or a label: ASCII, one line, bounded."""
+    return ascii(text[: limit + 1])[1:-1][:limit]

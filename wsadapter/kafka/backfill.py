@@ -1,0 +1,127 @@
+"""From the wisher's side: publishes wishes (`wsadapter.roles.repairer.backfill`) and reads in Kafka what becomes of them.
+
+Reads the gap topic and those of the streams from where they ended before the wishes were published, with a client that
+belongs to no group. Owns a producer and a consumer; `Watch.close` ends them.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from google.protobuf.message import DecodeError
+from msgspec import Struct
+
+from wsadapter.config.load import Kafka
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.kafka.gap_messages import gap_of
+from wsadapter.kafka.topics import log_bounds, lookup_config, partition_counts, producer_config, topic
+from wsadapter.pb import market_pb2
+from wsadapter.roles.repairer.backfill import Wish
+
+ANSWER_SECONDS: Final = 10.0
+CHUNK: Final = 5_000
+
+
+class Progress(Struct):
+    """One wish: ``state`` is empty while it is worked on, ``at_ns`` how far it is."""
+
+    wish: Wish
+    state: str = ""
+    events: int = 0
+    at_ns: int = 0
+
+    @property
+    def share(self) -> float:
+        """0 to 1."""
+        if self.state:
+            return 1.0
+        wish = self.wish
+        return min(1.0, max(0.0, (self.at_ns - wish.since_ns) / max(1, wish.until_ns - wish.since_ns)))
+
+
+class Watch:
+    """``wishes``: gap_id -> what became of it so far."""
+
+    def __init__(self, kafka: Kafka, wishes: Sequence[Wish]) -> None:
+        self._kafka = kafka
+        name = f"backfill:{time.time_ns()}-{os.getpid()}"
+        self.wishes = {f"{name}:{number}": Progress(wish) for number, wish in enumerate(wishes)}
+        self._by_series = {
+            (wish.exchange, wish.symbol, wish.stream, wish.interval): progress
+            for progress in self.wishes.values()
+            for wish in (progress.wish,)
+        }
+        words = {"gap", *(wish.stream for wish in wishes)}
+        self._words = {topic(kafka, BY_STREAM[word]): word for word in words}
+        counts = partition_counts(kafka, ANSWER_SECONDS)
+        if missing := sorted(name for name in self._words if not counts.get(name)):
+            raise ServiceUnavailable(f"no topic {missing[0]} in Kafka at {kafka.bootstrap_servers}")
+        self._partitions = [(name, number) for name in self._words for number in range(counts[name])]
+        self._next = {at: end for at, (_, end) in log_bounds(kafka, self._partitions, ANSWER_SECONDS).items()}
+        self._consumer = Consumer(lookup_config(kafka))
+        self._consumer.assign([TopicPartition(*at, offset) for at, offset in self._next.items()])
+
+    @property
+    def done(self) -> bool:
+        return all(progress.state for progress in self.wishes.values())
+
+    def publish(self) -> None:
+        """Every wish; `ServiceUnavailable` when the broker does not take them."""
+        producer: Any = Producer(producer_config(self._kafka))
+        failed: list[KafkaError] = []
+
+        def delivered(error: KafkaError | None, message: Message) -> None:
+            if error is not None:
+                failed.append(error)
+
+        gaps = topic(self._kafka, BY_STREAM["gap"])
+        for gap_id, progress in self.wishes.items():
+            wish = progress.wish
+            value = wish.gap(gap_id, time.time_ns()).SerializeToString()
+            producer.produce(gaps, value, f"{wish.exchange}:{wish.symbol}".encode(), on_delivery=delivered)
+        if producer.flush(ANSWER_SECONDS) or failed:
+            said = failed[0].str() if failed else "no answer"
+            raise ServiceUnavailable(f"Kafka at {self._kafka.bootstrap_servers}: {said}")
+
+    def poll(self, seconds: float) -> None:
+        """Read on, for so long at most."""
+        for message in self._consumer.consume(CHUNK, seconds):
+            if (error := message.error()) is not None:
+                if error.fatal():
+                    raise ServiceUnavailable(f"Kafka: {error.str()}")
+                continue
+            offset: Any = message.offset()
+            self._next[str(message.topic()), message.partition() or 0] = offset + 1
+            self._take(self._words[str(message.topic())], message.value() or b"")
+
+    def poll_to_the_end(self, seconds: float) -> None:
+        """What was published before the last state: another topic's messages may come later."""
+        ends = {at: end for at, (_, end) in log_bounds(self._kafka, self._partitions, ANSWER_SECONDS).items()}
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and any(self._next[at] < end for at, end in ends.items()):
+            self.poll(0.2)
+
+    def close(self) -> None:
+        self._consumer.close()
+
+    def _take(self, word: str, value: bytes) -> None:
+        if word == "gap":
+            gap = gap_of(value)
+            if gap is not None and gap.gap_id in self.wishes and gap.repair_state != "open":
+                self.wishes[gap.gap_id].state = gap.repair_state
+            return
+        try:
+            event: Any = getattr(market_pb2, BY_STREAM[word].message).FromString(value)
+        except DecodeError:
+            return
+        if event.source != market_pb2.SOURCE_REST:
+            return
+        interval = event.interval if word == "kline" else ""
+        progress = self._by_series.get((event.exchange, event.symbol, word, interval))
+        at_ns = event.open_time_ns if word == "kline" else event.transaction_time_ns
+        if progress is not None and at_ns <= progress.wish.until_ns:
+            progress.events += 1
+            progress.at_ns = max(progress.at_ns, at_ns)

@@ -1,0 +1,633 @@
+/* Wire Structs to events, in C: the fast half of wsadapter/exchanges/shapes.py.
+ *
+ * Nothing here knows a venue or an event type: a Shape is a list of steps, one for each field of the event, told by the
+ * exchange module. A value that is no plain decimal makes the answer NotPlain, as in Python.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "decimals.h"
+
+enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_NONE, SIGNED_OR_NONE, STEPS };
+enum { MAX_STEPS = 48, GIVEN_COUNT = 3, MAX_GIVEN = 16 };
+
+typedef struct {
+    int what, given;
+    Py_ssize_t outer, inner; /* places in the wire Struct, and in the Struct that lies there; inner -1: none */
+    PyTypeObject *inner_type;
+    PyObject *constant;
+} Step;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyTypeObject *wire;
+    PyObject *event, *not_plain, *name;
+    int given; /* GIVEN_COUNT and what this shape wants besides */
+    int count;
+    Step steps[MAX_STEPS];
+} Shape;
+
+static inline int
+is_plain(PyObject *text, int signs)
+{
+    if (!PyUnicode_CheckExact(text) || !PyUnicode_IS_COMPACT_ASCII(text))
+        return 0;
+    const char *at = (const char *)PyUnicode_1BYTE_DATA(text), *stop = at + PyUnicode_GET_LENGTH(text);
+    if (signs && at < stop && *at == '-')
+        at++;
+    return after_plain(at, stop) == stop;
+}
+
+/* A new reference; NULL with an exception, or NULL without one where a decimal is not plain. */
+static PyObject *
+take(const Step *step, PyObject *wire, PyObject *const *given)
+{
+    if (step->what == CONSTANT)
+        return Py_NewRef(step->constant);
+    if (step->what == GIVEN)
+        return Py_NewRef(given[step->given]);
+    PyObject *value = *(PyObject **)((char *)wire + step->outer);
+    if (value != NULL && step->inner >= 0) {
+        if (!PyObject_TypeCheck(value, step->inner_type)) {
+            PyErr_Format(PyExc_TypeError, "%.100s where a %.100s belongs", Py_TYPE(value)->tp_name,
+                         step->inner_type->tp_name);
+            return NULL;
+        }
+        value = *(PyObject **)((char *)value + step->inner);
+    }
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a field of the wire Struct is not set");
+        return NULL;
+    }
+    switch (step->what) {
+    case SAME:
+        return Py_NewRef(value);
+    case OR_NONE:
+        return Py_NewRef(value == Py_None || !PyUnicode_Check(value) || PyUnicode_GET_LENGTH(value) ? value : Py_None);
+    case DECIMAL_OR_NONE:
+    case SIGNED_OR_NONE:
+        if (value == Py_None || (PyUnicode_Check(value) && PyUnicode_GET_LENGTH(value) == 0))
+            return Py_NewRef(Py_None);
+        return is_plain(value, step->what == SIGNED_OR_NONE) ? Py_NewRef(value) : NULL;
+    case DECIMAL:
+        return is_plain(value, 0) ? Py_NewRef(value) : NULL;
+    }
+    if (value == Py_None)
+        return Py_NewRef(Py_None);
+    long long number = PyLong_AsLongLong(value);
+    if (number == -1 && PyErr_Occurred())
+        return NULL;
+    switch (step->what) {
+    case MS:
+        return PyLong_FromLongLong(number * 1000000);
+    case COUNT:
+        return Py_NewRef(number < 0 ? Py_None : value);
+    default: { /* AS_TEXT */
+        char digits[24], *at = digits + sizeof digits;
+        unsigned long long left = number < 0 ? 0ULL - (unsigned long long)number : (unsigned long long)number;
+        do
+            *--at = (char)('0' + left % 10);
+        while (left /= 10);
+        if (number < 0)
+            *--at = '-';
+        return PyUnicode_FromKindAndData(PyUnicode_1BYTE_KIND, at, digits + sizeof digits - at);
+    }
+    }
+}
+
+/* given: receive time, connection, time of the last gap, and what else the shape wants. */
+static PyObject *
+make_event(Shape *self, PyObject *wire, PyObject *const *given)
+{
+    PyObject *values[MAX_STEPS + 1], *event = NULL;
+    int made = 0;
+    while (made < self->count && (values[made + 1] = take(&self->steps[made], wire, given)) != NULL)
+        made++;
+    if (made == self->count)
+        event = PyObject_Vectorcall(self->event, values + 1, (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    else if (!PyErr_Occurred())
+        PyErr_SetObject(self->not_plain, self->name);
+    for (int i = 1; i <= made; i++)
+        Py_DECREF(values[i]);
+    return event;
+}
+
+static PyObject *
+shape_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Shape *self = (Shape *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 1 + self->given || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a shape takes a wire Struct and what is given");
+        return NULL;
+    }
+    if (Py_TYPE(args[0]) != self->wire) {
+        PyErr_Format(PyExc_TypeError, "%.100s is not the wire Struct of this shape", Py_TYPE(args[0])->tp_name);
+        return NULL;
+    }
+    return make_event(self, args[0], args + 1);
+}
+
+/* `owner`: the type whose member it must be, or NULL. */
+static Py_ssize_t
+member_offset(PyObject *descriptor, PyTypeObject *owner)
+{
+    if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type) ||
+        ((PyMemberDescrObject *)descriptor)->d_member->type != T_OBJECT_EX ||
+        (owner != NULL && !PyType_IsSubtype(owner, PyDescr_TYPE(descriptor)))) {
+        PyErr_SetString(PyExc_TypeError, "a field is no member of its type");
+        return -1;
+    }
+    return ((PyMemberDescrObject *)descriptor)->d_member->offset;
+}
+
+static int
+read_step(PyObject *described, PyTypeObject *wire, int given, Step *step)
+{
+    PyObject *outer, *inner;
+    if (!PyArg_ParseTuple(described, "iiOOO", &step->what, &step->given, &outer, &inner, &step->constant))
+        return -1;
+    if (step->what < 0 || step->what >= STEPS || step->given < 0 || step->given >= given) {
+        PyErr_SetString(PyExc_ValueError, "no such step");
+        return -1;
+    }
+    step->outer = step->inner = -1;
+    if (step->what > GIVEN) {
+        if ((step->outer = member_offset(outer, wire)) < 0)
+            return -1;
+        if (inner != Py_None) {
+            if ((step->inner = member_offset(inner, NULL)) < 0)
+                return -1;
+            step->inner_type = PyDescr_TYPE(inner); /* lives as long as the wire Struct that names it */
+        }
+    }
+    Py_INCREF(step->constant);
+    return 0;
+}
+
+static PyObject *
+shape_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *wire, *event, *steps, *not_plain, *name;
+    int given;
+    if (!PyArg_ParseTuple(args, "O!OO!OOi", &PyType_Type, &wire, &event, &PyTuple_Type, &steps, &not_plain, &name,
+                          &given))
+        return NULL;
+    if (PyTuple_GET_SIZE(steps) > MAX_STEPS || given < GIVEN_COUNT || given > MAX_GIVEN) {
+        PyErr_SetString(PyExc_ValueError, "too many steps, or values given");
+        return NULL;
+    }
+    Shape *self = (Shape *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = shape_call;
+    self->wire = (PyTypeObject *)Py_NewRef(wire);
+    self->event = Py_NewRef(event);
+    self->not_plain = Py_NewRef(not_plain);
+    self->name = Py_NewRef(name);
+    self->given = given;
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(steps); i++) {
+        if (read_step(PyTuple_GET_ITEM(steps, i), self->wire, given, &self->steps[i]) < 0) {
+            Py_DECREF(self);
+            return NULL;
+        }
+        self->count++;
+    }
+    return (PyObject *)self;
+}
+
+static void
+shape_dealloc(Shape *self)
+{
+    for (int i = 0; i < self->count; i++)
+        Py_DECREF(self->steps[i].constant);
+    Py_XDECREF(self->wire);
+    Py_XDECREF(self->event);
+    Py_XDECREF(self->not_plain);
+    Py_XDECREF(self->name);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject Shape_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native.mapping.Shape",
+    .tp_basicsize = sizeof(Shape),
+    .tp_dealloc = (destructor)shape_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Shape, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Shape(wire, event, ((what, given, member, inner member, constant), ...), error, name).",
+    .tp_new = shape_new,
+};
+
+/* The usual case of a numbered stream without a word of Python: the event is of the feed, its decimals are plain and its
+ * id is the next one. Whatever else it is, there is no event and nothing has changed: the decoder in Python says it. */
+
+enum { ANY, NEXT, RISING, RULES };
+enum { MAX_ROUTES = 16 };
+
+typedef struct {
+    Shape *shape;
+    PyObject *lines; /* symbol -> Line */
+    int rule;
+    Py_ssize_t number, symbol, guard;
+} Route;
+
+enum { COLUMNS = 4, BOOK_GIVEN = GIVEN_COUNT + 2 + COLUMNS };
+
+typedef struct {
+    Shape *shape;
+    PyObject *lines, *kinds, *split; /* kinds: stream -> (update type, level limit), or None */
+    Py_ssize_t bids, asks, number, previous, symbol, guard;
+} Books;
+
+typedef struct {
+    PyObject_HEAD
+    int count;
+    Route routes[MAX_ROUTES];
+    Books books;
+    PyTypeObject *line;
+    Py_ssize_t next, at_ns, gap_ns;
+    long long unwanted; /* a guard of this value: not of the feed */
+} Straight;
+
+static inline PyObject **
+slot(PyObject *owner, Py_ssize_t offset)
+{
+    return (PyObject **)((char *)owner + offset);
+}
+
+/* 1 = it is, 0 = no such number, or none that is a small one. */
+static inline int
+number_of(PyObject *value, long long *number)
+{
+    int overflow;
+    if (value == NULL || !PyLong_Check(value))
+        return 0;
+    *number = PyLong_AsLongLongAndOverflow(value, &overflow);
+    return overflow == 0;
+}
+
+/* The line of this symbol; NULL where the event is not of the feed, or with an exception. */
+static PyObject *
+line_of(Straight *self, PyObject *lines, PyObject *symbol, PyObject *guard)
+{
+    long long mark;
+    if (symbol == NULL || !number_of(guard, &mark) || mark == self->unwanted)
+        return NULL;
+    PyObject *line = PyDict_GetItemWithError(lines, symbol);
+    return line != NULL && Py_TYPE(line) == self->line && *slot(line, self->gap_ns) != NULL ? line : NULL;
+}
+
+static int
+move_line(Straight *self, PyObject *line, PyObject *next, PyObject *received)
+{
+    if (next == NULL)
+        return -1;
+    Py_XSETREF(*slot(line, self->next), next);
+    Py_XSETREF(*slot(line, self->at_ns), Py_NewRef(received));
+    return 0;
+}
+
+/* As go_straight: a book whose levels are plain, and that continues its chain when it has one. */
+static PyObject *
+go_book(Straight *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
+{
+    Books *books = &self->books;
+    PyObject *line = line_of(self, books->lines, *slot(wire, books->symbol), *slot(wire, books->guard));
+    PyObject *kind = line == NULL || stream == NULL ? NULL : PyDict_GetItemWithError(books->kinds, stream);
+    long long limit, previous, next;
+    if (kind == NULL || !PyTuple_CheckExact(kind) || PyTuple_GET_SIZE(kind) != 2 ||
+        !number_of(PyTuple_GET_ITEM(kind, 1), &limit))
+        return NULL;
+    if (!limit && (!number_of(*slot(wire, books->previous), &previous) || !number_of(*slot(line, self->next), &next) ||
+                   previous != next))
+        return NULL;
+    PyObject *sides[2] = {*slot(wire, books->bids), *slot(wire, books->asks)}, *number = *slot(wire, books->number);
+    if (sides[0] == NULL || sides[1] == NULL || number == NULL)
+        return NULL;
+    PyObject *columns = PyObject_Vectorcall(books->split, sides, 2, NULL), *event = NULL;
+    if (columns != NULL && PyTuple_CheckExact(columns) && PyTuple_GET_SIZE(columns) == COLUMNS) {
+        PyObject *given[BOOK_GIVEN] = {received, connection, *slot(line, self->gap_ns), PyTuple_GET_ITEM(kind, 0),
+                                       PyTuple_GET_ITEM(kind, 1)};
+        for (int i = 0; i < COLUMNS; i++)
+            given[GIVEN_COUNT + 2 + i] = PyTuple_GET_ITEM(columns, i);
+        event = make_event(books->shape, wire, given);
+    }
+    Py_XDECREF(columns);
+    if (event != NULL && !limit && move_line(self, line, Py_NewRef(number), received) < 0)
+        Py_CLEAR(event);
+    return event;
+}
+
+/* A new reference; NULL with an exception, or without one where the event does not go straight. */
+static PyObject *
+go_straight(Straight *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
+{
+    if (Py_TYPE(wire) == self->books.shape->wire)
+        return go_book(self, wire, stream, received, connection);
+    const Route *route = NULL;
+    for (int i = 0; i < self->count; i++)
+        if (self->routes[i].shape->wire == Py_TYPE(wire)) {
+            route = &self->routes[i];
+            break;
+        }
+    if (route == NULL)
+        return NULL;
+    long long number = 0, next = 0;
+    PyObject *line = line_of(self, route->lines, *slot(wire, route->symbol), *slot(wire, route->guard));
+    if (line == NULL)
+        return NULL;
+    if (route->rule != ANY) {
+        if (!number_of(*slot(wire, route->number), &number) || !number_of(*slot(line, self->next), &next) ||
+            (route->rule == NEXT ? number != next : number <= next))
+            return NULL;
+    }
+    PyObject *given[GIVEN_COUNT] = {received, connection, *slot(line, self->gap_ns)};
+    PyObject *event = make_event(route->shape, wire, given);
+    if (event == NULL) {
+        if (PyErr_ExceptionMatches(route->shape->not_plain))
+            PyErr_Clear();
+        return NULL;
+    }
+    if (route->rule == NEXT && move_line(self, line, PyLong_FromLongLong(number + 1), received) < 0)
+        Py_CLEAR(event);
+    else if (route->rule == RISING)
+        Py_XSETREF(*slot(line, self->next), Py_NewRef(*slot(wire, route->number)));
+    return event;
+}
+
+static int
+read_route(PyObject *described, Route *route)
+{
+    PyObject *shape, *lines, *number, *symbol, *guard;
+    if (!PyArg_ParseTuple(described, "O!O!iOOO", &Shape_Type, &shape, &PyDict_Type, &lines, &route->rule, &number,
+                          &symbol, &guard))
+        return -1;
+    PyTypeObject *wire = ((Shape *)shape)->wire;
+    if (route->rule < 0 || route->rule >= RULES) {
+        PyErr_SetString(PyExc_ValueError, "no such rule");
+        return -1;
+    }
+    if (((Shape *)shape)->given != GIVEN_COUNT) {
+        PyErr_SetString(PyExc_ValueError, "a route's shape is given nothing else");
+        return -1;
+    }
+    if ((route->number = member_offset(number, wire)) < 0 || (route->symbol = member_offset(symbol, wire)) < 0 ||
+        (route->guard = member_offset(guard, wire)) < 0)
+        return -1;
+    route->shape = (Shape *)Py_NewRef(shape);
+    route->lines = Py_NewRef(lines);
+    return 0;
+}
+
+static int
+read_books(PyObject *described, Books *books)
+{
+    PyObject *shape, *lines, *kinds, *split, *members[6];
+    Py_ssize_t *places[6] = {&books->bids, &books->asks, &books->number, &books->previous, &books->symbol, &books->guard};
+    if (!PyArg_ParseTuple(described, "O!O!O!OOOOOOO", &Shape_Type, &shape, &PyDict_Type, &lines, &PyDict_Type, &kinds,
+                          &split, &members[0], &members[1], &members[2], &members[3], &members[4], &members[5]))
+        return -1;
+    if (((Shape *)shape)->given != BOOK_GIVEN) {
+        PyErr_SetString(PyExc_ValueError, "a book's shape is given its kind and four columns");
+        return -1;
+    }
+    for (int i = 0; i < 6; i++)
+        if ((*places[i] = member_offset(members[i], ((Shape *)shape)->wire)) < 0)
+            return -1;
+    books->shape = (Shape *)Py_NewRef(shape);
+    books->lines = Py_NewRef(lines);
+    books->kinds = Py_NewRef(kinds);
+    books->split = Py_NewRef(split);
+    return 0;
+}
+
+static PyObject *
+straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *routes, *books, *line, *next, *at_ns, *gap_ns;
+    long long unwanted;
+    if (!PyArg_ParseTuple(args, "O!O!O!OOOL", &PyTuple_Type, &routes, &PyTuple_Type, &books, &PyType_Type, &line, &next,
+                          &at_ns, &gap_ns, &unwanted))
+        return NULL;
+    if (PyTuple_GET_SIZE(routes) > MAX_ROUTES) {
+        PyErr_SetString(PyExc_ValueError, "too many routes");
+        return NULL;
+    }
+    Straight *self = (Straight *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    PyTypeObject *owner = (PyTypeObject *)line;
+    self->unwanted = unwanted;
+    self->line = (PyTypeObject *)Py_NewRef(line);
+    int whole = read_books(books, &self->books) == 0 && (self->next = member_offset(next, owner)) >= 0 && (self->at_ns = member_offset(at_ns, owner)) >= 0 &&
+                (self->gap_ns = member_offset(gap_ns, owner)) >= 0;
+    for (Py_ssize_t i = 0; whole && i < PyTuple_GET_SIZE(routes); i++) {
+        whole = read_route(PyTuple_GET_ITEM(routes, i), &self->routes[i]) == 0;
+        self->count += whole;
+    }
+    if (!whole) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static void
+straight_dealloc(Straight *self)
+{
+    for (int i = 0; i < self->count; i++) {
+        Py_DECREF(self->routes[i].shape);
+        Py_DECREF(self->routes[i].lines);
+    }
+    Py_XDECREF(self->books.shape);
+    Py_XDECREF(self->books.lines);
+    Py_XDECREF(self->books.kinds);
+    Py_XDECREF(self->books.split);
+    Py_XDECREF(self->line);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject Straight_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native.mapping.Straight",
+    .tp_basicsize = sizeof(Straight),
+    .tp_dealloc = (destructor)straight_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Straight(((shape, lines, rule, number, symbol, guard), ...), books, line, next, at_ns, gap_ns, unwanted).",
+    .tp_new = straight_new,
+};
+
+/* One message: decoded, and an event that goes straight is all there is to it. */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    Straight *straight;
+    PyTypeObject *frame;
+    Py_ssize_t wire, stream;
+    PyObject *decode, *connection, *received, *holes, *rest, *again, *failures;
+} Receiver;
+
+static PyObject *pending_name;
+
+/* 1 = a hole lasts, 0 = none does, -1 = an exception. */
+static int
+pending(Receiver *self)
+{
+    PyObject *found = PyObject_GetAttr(self->holes, pending_name);
+    int is = found == NULL ? -1 : PyObject_IsTrue(found);
+    Py_XDECREF(found);
+    return is;
+}
+
+static PyObject *
+accept_frame(Receiver *self, PyObject *frame, PyObject *received)
+{
+    PyObject *event = NULL;
+    int waits = Py_TYPE(frame) == self->frame ? pending(self) : 1;
+    if (waits < 0)
+        return NULL;
+    if (!waits && *slot(frame, self->wire) != NULL)
+        event = go_straight(self->straight, *slot(frame, self->wire), *slot(frame, self->stream), received,
+                            self->connection);
+    if (event == NULL) {
+        PyObject *args[3] = {NULL, frame, received};
+        if (PyErr_Occurred())
+            return NULL;
+        return PyObject_Vectorcall(self->rest, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    }
+    PyObject *items = PyList_New(1), *stream = *slot(frame, self->stream);
+    if (items == NULL) {
+        Py_DECREF(event);
+        return NULL;
+    }
+    PyList_SET_ITEM(items, 0, event);
+    int known = stream == NULL ? 0 : PyDict_Contains(self->received, stream);
+    if (known < 0 || (known && PyDict_SetItem(self->received, stream, received) < 0)) {
+        Py_DECREF(items);
+        return NULL;
+    }
+    return items;
+}
+
+static PyObject *
+receiver_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Receiver *self = (Receiver *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 2 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a receiver takes a message and its receive time");
+        return NULL;
+    }
+    PyObject *frame = PyObject_CallOneArg(self->decode, args[0]), *items = NULL;
+    if (frame != NULL) {
+        items = accept_frame(self, frame, args[1]);
+        Py_DECREF(frame);
+    }
+    if (items != NULL || !PyErr_ExceptionMatches(self->failures))
+        return items;
+    PyErr_Clear();
+    return PyObject_Vectorcall(self->again, args, 2, NULL);
+}
+
+static PyObject *
+receiver_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *straight, *decode, *frame, *wire, *stream, *connection, *received, *holes, *rest, *again, *failures;
+    if (!PyArg_ParseTuple(args, "O!OO!OOUO!OOOO!", &Straight_Type, &straight, &decode, &PyType_Type, &frame, &wire,
+                          &stream, &connection, &PyDict_Type, &received, &holes, &rest, &again, &PyTuple_Type,
+                          &failures))
+        return NULL;
+    Receiver *self = (Receiver *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = receiver_call;
+    self->straight = (Straight *)Py_NewRef(straight);
+    self->frame = (PyTypeObject *)Py_NewRef(frame);
+    self->decode = Py_NewRef(decode);
+    self->connection = Py_NewRef(connection);
+    self->received = Py_NewRef(received);
+    self->holes = Py_NewRef(holes);
+    self->rest = Py_NewRef(rest);
+    self->again = Py_NewRef(again);
+    self->failures = Py_NewRef(failures);
+    if ((self->wire = member_offset(wire, self->frame)) < 0 || (self->stream = member_offset(stream, self->frame)) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* `rest` and `again` are methods of the exchange that has this receiver: a cycle, which the collector takes. */
+static int
+receiver_traverse(Receiver *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->decode);
+    Py_VISIT(self->received);
+    Py_VISIT(self->holes);
+    Py_VISIT(self->rest);
+    Py_VISIT(self->again);
+    return 0;
+}
+
+static int
+receiver_clear(Receiver *self)
+{
+    Py_CLEAR(self->straight);
+    Py_CLEAR(self->frame);
+    Py_CLEAR(self->decode);
+    Py_CLEAR(self->connection);
+    Py_CLEAR(self->received);
+    Py_CLEAR(self->holes);
+    Py_CLEAR(self->rest);
+    Py_CLEAR(self->again);
+    Py_CLEAR(self->failures);
+    return 0;
+}
+
+static void
+receiver_dealloc(Receiver *self)
+{
+    PyObject_GC_UnTrack(self);
+    receiver_clear(self);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject Receiver_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native.mapping.Receiver",
+    .tp_basicsize = sizeof(Receiver),
+    .tp_dealloc = (destructor)receiver_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
+    .tp_traverse = (traverseproc)receiver_traverse,
+    .tp_clear = (inquiry)receiver_clear,
+    .tp_vectorcall_offset = offsetof(Receiver, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Receiver(straight, decode, frame, data, stream, connection, received, holes, rest, again, failures).",
+    .tp_new = receiver_new,
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "wsadapter.native.mapping", "See wsadapter/exchanges/shapes.py.", -1, NULL,
+};
+
+PyMODINIT_FUNC
+PyInit_mapping(void)
+{
+    pending_name = PyUnicode_InternFromString("pending");
+    if (pending_name == NULL || PyType_Ready(&Shape_Type) < 0 || PyType_Ready(&Straight_Type) < 0 ||
+        PyType_Ready(&Receiver_Type) < 0)
+        return NULL;
+    PyObject *made = PyModule_Create(&module);
+    if (made == NULL)
+        return NULL;
+    if (PyModule_AddObjectRef(made, "Shape", (PyObject *)&Shape_Type) < 0 ||
+        PyModule_AddObjectRef(made, "Straight", (PyObject *)&Straight_Type) < 0 ||
+        PyModule_AddObjectRef(made, "Receiver", (PyObject *)&Receiver_Type) < 0) {
+        Py_DECREF(made);
+        return NULL;
+    }
+    return made;
+}

@@ -1,0 +1,359 @@
+/* The usual frame's way from picows to who takes its items, in C: the fast half of wsadapter/reading.py.
+ *
+ * After each sleep code is cold, and at live rates each frame is a read of its own: what counts here is how much is
+ * touched. So the frame's attributes are read by their getters, and nothing of it runs in the interpreter.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+#include <time.h>
+
+enum { MSG_TYPE, FIN, RSV1, RSV2, RSV3, PAYLOAD_SIZE, LAST_IN_BUFFER, ATTRIBUTES };
+
+static const char *const attribute_names[ATTRIBUTES] = {
+    "msg_type", "fin", "rsv1", "rsv2", "rsv3", "payload_size", "last_in_buffer",
+};
+static PyObject *names[ATTRIBUTES], *payload_name;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *receive, *otherwise, *read_end, *dispatch, *text;
+    PyTypeObject *frame;
+    PyGetSetDef *getters[ATTRIBUTES]; /* of that type; NULL: ask the object */
+    Py_buffer messages, bytes;        /* one cell each */
+    long long received_ns;
+    double last_read;
+    char deaf, apart;
+} Reading;
+
+static PyObject *
+attribute(Reading *self, PyObject *frame, int which)
+{
+    PyGetSetDef *getter = self->getters[which];
+    if (getter != NULL && Py_TYPE(frame) == self->frame)
+        return getter->get(frame, getter->closure);
+    return PyObject_GetAttr(frame, names[which]);
+}
+
+/* 1, 0, or -1 with an exception. */
+static int
+flag(Reading *self, PyObject *frame, int which)
+{
+    PyObject *value = attribute(self, frame, which);
+    if (value == NULL)
+        return -1;
+    int is = PyObject_IsTrue(value);
+    Py_DECREF(value);
+    return is;
+}
+
+static long long
+nanoseconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (long long)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static void
+date_read(Reading *self)
+{
+    if (self->received_ns)
+        return;
+    self->received_ns = nanoseconds(CLOCK_REALTIME);
+    self->last_read = (double)nanoseconds(CLOCK_MONOTONIC) * 1e-9;
+}
+
+static int
+finish_read(Reading *self)
+{
+    if (!self->received_ns || self->read_end == NULL)
+        return 0;
+    self->received_ns = 0;
+    PyObject *done = PyObject_CallNoArgs(self->read_end);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static int
+give(Reading *self, PyObject *item)
+{
+    if (self->dispatch == NULL)
+        return 0;
+    PyObject *take = PyDict_GetItemWithError(self->dispatch, (PyObject *)Py_TYPE(item));
+    if (take == NULL)
+        return PyErr_Occurred() ? -1 : 0;
+    Py_INCREF(take);
+    PyObject *taken = PyObject_CallOneArg(take, item);
+    Py_DECREF(take);
+    Py_XDECREF(taken);
+    return taken == NULL ? -1 : 0;
+}
+
+static int
+give_all(Reading *self, PyObject *items)
+{
+    PyObject *list = PySequence_Fast(items, "items are a sequence");
+    int given = list == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; given == 0 && i < PySequence_Fast_GET_SIZE(list); i++) {
+        PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(list, i));
+        given = give(self, item);
+        Py_DECREF(item);
+    }
+    Py_XDECREF(list);
+    return given;
+}
+
+/* Whether it is a whole text message; -1 with an exception. */
+static int
+is_usual(Reading *self, PyObject *frame)
+{
+    if (self->apart)
+        return 0;
+    PyObject *kind = attribute(self, frame, MSG_TYPE);
+    if (kind == NULL)
+        return -1;
+    Py_DECREF(kind);
+    if (kind != self->text)
+        return 0;
+    int is = flag(self, frame, FIN);
+    for (int which = RSV1; is == 1 && which <= RSV3; which++) {
+        int set = flag(self, frame, which);
+        is = set < 0 ? -1 : !set;
+    }
+    return is;
+}
+
+static int
+count(Reading *self, PyObject *frame)
+{
+    PyObject *size = attribute(self, frame, PAYLOAD_SIZE);
+    if (size == NULL)
+        return -1;
+    long long octets = PyLong_AsLongLong(size);
+    Py_DECREF(size);
+    if (octets == -1 && PyErr_Occurred())
+        return -1;
+    ++*(long long *)self->messages.buf;
+    *(long long *)self->bytes.buf += octets;
+    return 0;
+}
+
+static int
+read_message(Reading *self, PyObject *frame)
+{
+    if (count(self, frame) < 0)
+        return -1;
+    PyObject *self_and_args[3] = {NULL, PyObject_CallMethodNoArgs(frame, payload_name), NULL}, *items = NULL;
+    if (self_and_args[1] != NULL && (self_and_args[2] = PyLong_FromLongLong(self->received_ns)) != NULL)
+        items = PyObject_Vectorcall(self->receive, self_and_args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    Py_XDECREF(self_and_args[1]);
+    Py_XDECREF(self_and_args[2]);
+    int given = items == NULL ? -1 : give_all(self, items);
+    Py_XDECREF(items);
+    return given;
+}
+
+static PyObject *
+reading_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *keywords)
+{
+    Reading *self = (Reading *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 2 || keywords != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a reading takes a transport and a frame");
+        return NULL;
+    }
+    if (self->deaf)
+        Py_RETURN_NONE;
+    date_read(self);
+    int done = is_usual(self, args[1]);
+    if (done == 1)
+        done = read_message(self, args[1]);
+    else if (done == 0) {
+        PyObject *taken = PyObject_Vectorcall(self->otherwise, args, 2, NULL);
+        Py_XDECREF(taken);
+        done = taken == NULL ? -1 : 0;
+    }
+    if (done < 0) {
+        self->deaf = 1;
+        return NULL;
+    }
+    int last = flag(self, args[1], LAST_IN_BUFFER);
+    if (last < 0 || (last && finish_read(self) < 0))
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+reading_date(Reading *self, PyObject *unused)
+{
+    date_read(self);
+    return PyLong_FromLongLong(self->received_ns);
+}
+
+static PyObject *
+reading_deliver(Reading *self, PyObject *items)
+{
+    if (give_all(self, items) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+reading_finish(Reading *self, PyObject *unused)
+{
+    if (finish_read(self) < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+get_dispatch(Reading *self, void *unused)
+{
+    return Py_NewRef(self->dispatch != NULL ? self->dispatch : Py_None);
+}
+
+static int
+set_dispatch(Reading *self, PyObject *dispatch, void *unused)
+{
+    if (dispatch == NULL || !PyDict_Check(dispatch)) {
+        PyErr_SetString(PyExc_TypeError, "dispatch is a dict");
+        return -1;
+    }
+    Py_XSETREF(self->dispatch, Py_NewRef(dispatch));
+    return 0;
+}
+
+static int
+one_cell(PyObject *memory, Py_buffer *cell)
+{
+    if (PyObject_GetBuffer(memory, cell, PyBUF_WRITABLE) < 0)
+        return -1;
+    if (cell->len == 8)
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "a cell has 8 bytes");
+    return -1;
+}
+
+static PyObject *
+reading_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *receive, *otherwise, *read_end, *messages, *bytes, *frame, *text;
+    if (!PyArg_ParseTuple(args, "OOOOOO!O", &receive, &otherwise, &read_end, &messages, &bytes, &PyType_Type, &frame,
+                          &text))
+        return NULL;
+    Reading *self = (Reading *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = reading_call;
+    self->receive = Py_NewRef(receive);
+    self->otherwise = Py_NewRef(otherwise);
+    self->read_end = Py_NewRef(read_end);
+    self->text = Py_NewRef(text);
+    self->frame = (PyTypeObject *)Py_NewRef(frame);
+    self->last_read = (double)nanoseconds(CLOCK_MONOTONIC) * 1e-9;
+    if ((self->dispatch = PyDict_New()) == NULL || one_cell(messages, &self->messages) < 0 ||
+        one_cell(bytes, &self->bytes) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    for (int which = 0; which < ATTRIBUTES; which++) {
+        PyObject *found = PyObject_GetAttr(frame, names[which]);
+        if (found == NULL)
+            PyErr_Clear();
+        else if (Py_IS_TYPE(found, &PyGetSetDescr_Type))
+            self->getters[which] = ((PyGetSetDescrObject *)found)->d_getset;
+        Py_XDECREF(found);
+    }
+    return (PyObject *)self;
+}
+
+/* The session that has this reading is what `otherwise` belongs to: a cycle, which the collector takes. */
+static int
+reading_traverse(Reading *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->receive);
+    Py_VISIT(self->otherwise);
+    Py_VISIT(self->read_end);
+    Py_VISIT(self->dispatch);
+    return 0;
+}
+
+static int
+reading_clear(Reading *self)
+{
+    self->deaf = 1;
+    Py_CLEAR(self->receive);
+    Py_CLEAR(self->otherwise);
+    Py_CLEAR(self->read_end);
+    Py_CLEAR(self->dispatch);
+    return 0;
+}
+
+static void
+reading_dealloc(Reading *self)
+{
+    PyObject_GC_UnTrack(self);
+    reading_clear(self);
+    Py_XDECREF(self->text);
+    Py_XDECREF(self->frame);
+    PyBuffer_Release(&self->messages);
+    PyBuffer_Release(&self->bytes);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef reading_methods[] = {
+    {"date", (PyCFunction)reading_date, METH_NOARGS, "The time of this read, taken by its first frame."},
+    {"deliver", (PyCFunction)reading_deliver, METH_O, "Give items to who takes them."},
+    {"finish", (PyCFunction)reading_finish, METH_NOARGS, "The read ends here, if one was begun."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef reading_members[] = {
+    {"received_ns", T_LONGLONG, offsetof(Reading, received_ns), READONLY, "Of the read being delivered, or 0."},
+    {"last_read", T_DOUBLE, offsetof(Reading, last_read), 0, "Monotonic seconds."},
+    {"deaf", T_BOOL, offsetof(Reading, deaf), 0, "Nothing is delivered any more."},
+    {"apart", T_BOOL, offsetof(Reading, apart), 0, "No frame is a usual one."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyGetSetDef reading_attributes[] = {
+    {"dispatch", (getter)get_dispatch, (setter)set_dispatch, "Item type -> who takes it.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyTypeObject Reading_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native.reader.Reading",
+    .tp_basicsize = sizeof(Reading),
+    .tp_dealloc = (destructor)reading_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
+    .tp_traverse = (traverseproc)reading_traverse,
+    .tp_clear = (inquiry)reading_clear,
+    .tp_vectorcall_offset = offsetof(Reading, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Reading(receive, otherwise, read_end, messages, bytes, frame type, TEXT): call it with transport, frame.",
+    .tp_methods = reading_methods,
+    .tp_members = reading_members,
+    .tp_getset = reading_attributes,
+    .tp_new = reading_new,
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "wsadapter.native.reader", "See wsadapter/reading.py.", -1, NULL,
+};
+
+PyMODINIT_FUNC
+PyInit_reader(void)
+{
+    for (int which = 0; which < ATTRIBUTES; which++)
+        if ((names[which] = PyUnicode_InternFromString(attribute_names[which])) == NULL)
+            return NULL;
+    payload_name = PyUnicode_InternFromString("get_payload_as_memoryview");
+    if (payload_name == NULL || PyType_Ready(&Reading_Type) < 0)
+        return NULL;
+    PyObject *made = PyModule_Create(&module);
+    if (made != NULL && PyModule_AddObjectRef(made, "Reading", (PyObject *)&Reading_Type) < 0)
+        Py_CLEAR(made);
+    return made;
+}

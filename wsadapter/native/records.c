@@ -1,0 +1,637 @@
+/* Events to ring records and ring records to messages, in C: the fast half of wsadapter/records.py.
+ *
+ * Nothing here knows an event type: an Encoder is told, for each Struct type, where its fields lie and what they are on
+ * the wire, and writes what protobuf would: fields in the order of their numbers, nothing for what is absent.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "levels.h"
+#include "ring.h"
+
+enum { TEXT, NUMBER, FLAG, TEXTS };
+enum { MAX_TYPES = 32, MAX_FIELDS = 48, MAX_KEY = 255 };
+
+typedef struct {
+    Py_ssize_t offset;
+    unsigned char tag[2];
+    unsigned char tag_size;
+    unsigned char what;
+    unsigned char present; /* explicit presence: None is absent, zero is not */
+} Field;
+
+typedef struct {
+    PyTypeObject *type;
+    int count;
+    Field fields[MAX_FIELDS];
+} Layout;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyTypeObject *levels; /* the lazy columns of wsadapter._decimals; NULL when there are none */
+    Py_ssize_t levels_side, levels_column;
+    int count;
+    Layout layouts[MAX_TYPES];
+    unsigned char *bytes; /* scratch, grown as needed */
+    size_t size, capacity;
+} Encoder;
+
+static int
+reserve(Encoder *self, size_t more)
+{
+    if (self->capacity - self->size >= more)
+        return 0;
+    size_t wanted = (self->size + more) * 2;
+    unsigned char *grown = PyMem_Realloc(self->bytes, wanted);
+    if (grown == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    self->bytes = grown;
+    self->capacity = wanted;
+    return 0;
+}
+
+static inline void
+put_varint(Encoder *self, uint64_t number)
+{
+    unsigned char *at = self->bytes + self->size;
+    while (number > 127) {
+        *at++ = (unsigned char)(number | 128);
+        number >>= 7;
+    }
+    *at++ = (unsigned char)number;
+    self->size = at - self->bytes;
+}
+
+static inline void
+put_tag(Encoder *self, const Field *field)
+{
+    self->bytes[self->size] = field->tag[0];
+    self->bytes[self->size + 1] = field->tag[1];
+    self->size += field->tag_size;
+}
+
+/* 16 bytes hold a tag and a varint. */
+static inline int
+put_text(Encoder *self, const Field *field, const char *text, Py_ssize_t length)
+{
+    if (reserve(self, (size_t)length + 16) < 0)
+        return -1;
+    put_tag(self, field);
+    put_varint(self, (uint64_t)length);
+    memcpy(self->bytes + self->size, text, length);
+    self->size += length;
+    return 0;
+}
+
+static inline const char *
+utf8_of(PyObject *value, Py_ssize_t *length)
+{
+    if (PyUnicode_CheckExact(value) && PyUnicode_IS_COMPACT_ASCII(value)) {
+        *length = PyUnicode_GET_LENGTH(value);
+        return (const char *)PyUnicode_1BYTE_DATA(value);
+    }
+    return PyUnicode_AsUTF8AndSize(value, length); /* TypeError when it is no text */
+}
+
+static int
+put_texts(Encoder *self, const Field *field, PyObject *values)
+{
+    if (self->levels != NULL && Py_IS_TYPE(values, self->levels)) {
+        PyObject *side = *(PyObject **)((char *)values + self->levels_side);
+        Py_ssize_t count = PyObject_Size(values), length;
+        LevelsCursor cursor = levels_begin(PyBytes_AS_STRING(side), *(int *)((char *)values + self->levels_column));
+        for (Py_ssize_t i = 0; i < count; i++) {
+            const char *text = levels_next(&cursor, &length);
+            if (put_text(self, field, text, length) < 0)
+                return -1;
+        }
+        return 0;
+    }
+    PyObject *list = PySequence_Fast(values, "a repeated field is a sequence");
+    if (list == NULL)
+        return -1;
+    for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list); i++) {
+        Py_ssize_t length;
+        const char *text = utf8_of(PySequence_Fast_GET_ITEM(list, i), &length);
+        if (text == NULL || put_text(self, field, text, length) < 0) {
+            Py_DECREF(list);
+            return -1;
+        }
+    }
+    Py_DECREF(list);
+    return 0;
+}
+
+static int
+put_field(Encoder *self, const Field *field, PyObject *value)
+{
+    Py_ssize_t length;
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "a field of the event is not set");
+        return -1;
+    }
+    if (value == Py_None) {
+        if (field->present)
+            return 0;
+        PyErr_SetString(PyExc_TypeError, "None in a field that is never absent");
+        return -1;
+    }
+    switch (field->what) {
+    case TEXT: {
+        const char *text = utf8_of(value, &length);
+        if (text == NULL)
+            return -1;
+        return length || field->present ? put_text(self, field, text, length) : 0;
+    }
+    case NUMBER: {
+        long long number = PyLong_Check(value) ? PyLong_AsLongLong(value) : -1;
+        if (number == -1 && (PyErr_Occurred() || !PyLong_Check(value))) {
+            if (!PyErr_Occurred())
+                PyErr_Format(PyExc_TypeError, "a number, not %.100s", Py_TYPE(value)->tp_name);
+            return -1;
+        }
+        if (number == 0 && !field->present)
+            return 0;
+        if (reserve(self, 16) < 0)
+            return -1;
+        put_tag(self, field);
+        put_varint(self, (uint64_t)number);
+        return 0;
+    }
+    case FLAG:
+        if (!PyBool_Check(value)) {
+            PyErr_Format(PyExc_TypeError, "a flag, not %.100s", Py_TYPE(value)->tp_name);
+            return -1;
+        }
+        if (value == Py_False && !field->present)
+            return 0;
+        if (reserve(self, 16) < 0)
+            return -1;
+        put_tag(self, field);
+        put_varint(self, value == Py_True);
+        return 0;
+    default:
+        return put_texts(self, field, value);
+    }
+}
+
+/* The key, `exchange:symbol`, behind its length: the first two fields of every event. */
+static int
+put_key(Encoder *self, const Layout *layout, PyObject *event)
+{
+    const char *texts[2];
+    Py_ssize_t lengths[2];
+    for (int i = 0; i < 2; i++) {
+        PyObject *value = *(PyObject **)((char *)event + layout->fields[i].offset);
+        if (value == NULL) {
+            PyErr_SetString(PyExc_AttributeError, "an event without exchange or symbol");
+            return -1;
+        }
+        if ((texts[i] = utf8_of(value, &lengths[i])) == NULL)
+            return -1;
+    }
+    Py_ssize_t length = lengths[0] + 1 + lengths[1];
+    if (length > MAX_KEY) {
+        PyErr_Format(PyExc_ValueError, "a key of %zd bytes, the most is %d", length, MAX_KEY);
+        return -1;
+    }
+    if (reserve(self, (size_t)length + 1) < 0)
+        return -1;
+    unsigned char *at = self->bytes + self->size;
+    *at++ = (unsigned char)length;
+    memcpy(at, texts[0], lengths[0]);
+    at += lengths[0];
+    *at++ = ':';
+    memcpy(at, texts[1], lengths[1]);
+    self->size += length + 1;
+    return 0;
+}
+
+/* The layout of this type of event; -1 with an exception when it is none. */
+static int
+layout_of(Encoder *self, PyObject *event)
+{
+    for (int i = 0; i < self->count; i++)
+        if (self->layouts[i].type == Py_TYPE(event))
+            return i;
+    PyErr_Format(PyExc_TypeError, "no event: %.100s", Py_TYPE(event)->tp_name);
+    return -1;
+}
+
+/* The record of an event into self->bytes, self->size. */
+static int
+put_event(Encoder *self, const Layout *layout, PyObject *event)
+{
+    self->size = 0;
+    if (put_key(self, layout, event) < 0)
+        return -1;
+    for (int i = 0; i < layout->count; i++)
+        if (put_field(self, &layout->fields[i], *(PyObject **)((char *)event + layout->fields[i].offset)) < 0)
+            return -1;
+    return 0;
+}
+
+static PyObject *
+encode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Encoder *self = (Encoder *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 1 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "an encoder takes one event");
+        return NULL;
+    }
+    int index = layout_of(self, args[0]);
+    if (index < 0 || put_event(self, &self->layouts[index], args[0]) < 0)
+        return NULL;
+    return PyBytes_FromStringAndSize((const char *)self->bytes, (Py_ssize_t)self->size);
+}
+
+/* The place of a member in its object; -1 with an exception when it is no plain slot of that kind. */
+static Py_ssize_t
+offset_of(PyObject *descriptor, int kind, PyObject *owner)
+{
+    if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type) ||
+        !PyType_IsSubtype((PyTypeObject *)owner, PyDescr_TYPE(descriptor))) {
+        PyErr_SetString(PyExc_TypeError, "a field is no member of its type");
+        return -1;
+    }
+    PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
+    if (member->type != kind) {
+        PyErr_Format(PyExc_TypeError, "%s is another kind of member", member->name);
+        return -1;
+    }
+    return member->offset;
+}
+
+static int
+read_field(PyObject *described, PyObject *owner, Field *field)
+{
+    PyObject *descriptor;
+    int number, what, present;
+    if (!PyArg_ParseTuple(described, "Oiip", &descriptor, &number, &what, &present))
+        return -1;
+    if (number < 1 || number > 2047 || what < TEXT || what > TEXTS) {
+        PyErr_Format(PyExc_ValueError, "field number %d, kind %d", number, what);
+        return -1;
+    }
+    int tag = number << 3 | (what == TEXT || what == TEXTS ? 2 : 0);
+    field->tag_size = tag > 127 ? 2 : 1;
+    field->tag[0] = (unsigned char)(tag > 127 ? tag | 128 : tag);
+    field->tag[1] = (unsigned char)(tag >> 7);
+    field->what = (unsigned char)what;
+    field->present = (unsigned char)present;
+    field->offset = offset_of(descriptor, T_OBJECT_EX, owner);
+    return field->offset < 0 ? -1 : 0;
+}
+
+static int
+read_layout(PyObject *type, PyObject *fields, Layout *layout)
+{
+    if (!PyType_Check(type) || !PyTuple_Check(fields) || PyTuple_GET_SIZE(fields) < 2 ||
+        PyTuple_GET_SIZE(fields) > MAX_FIELDS) {
+        PyErr_SetString(PyExc_TypeError, "a layout is a type and a tuple of two fields or more");
+        return -1;
+    }
+    layout->count = (int)PyTuple_GET_SIZE(fields);
+    for (int i = 0; i < layout->count; i++)
+        if (read_field(PyTuple_GET_ITEM(fields, i), type, &layout->fields[i]) < 0)
+            return -1;
+    layout->type = (PyTypeObject *)Py_NewRef(type);
+    return 0;
+}
+
+static PyObject *
+encoder_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *layouts, *levels = Py_None, *key, *value;
+    Py_ssize_t at = 0;
+    if (!PyArg_ParseTuple(args, "O!|O", &PyDict_Type, &layouts, &levels))
+        return NULL;
+    Encoder *self = (Encoder *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = encode;
+    if (levels != Py_None) {
+        PyObject *side = PyObject_GetAttrString(levels, "side"), *column = PyObject_GetAttrString(levels, "column");
+        int known = side != NULL && column != NULL && (self->levels_side = offset_of(side, T_OBJECT_EX, levels)) >= 0 &&
+                    (self->levels_column = offset_of(column, T_INT, levels)) >= 0;
+        Py_XDECREF(side);
+        Py_XDECREF(column);
+        if (!known)
+            goto failed;
+        self->levels = (PyTypeObject *)Py_NewRef(levels);
+    }
+    while (PyDict_Next(layouts, &at, &key, &value)) {
+        if (self->count == MAX_TYPES) {
+            PyErr_SetString(PyExc_ValueError, "too many types");
+            goto failed;
+        }
+        if (read_layout(key, value, &self->layouts[self->count]) < 0)
+            goto failed;
+        self->count++;
+    }
+    return (PyObject *)self;
+failed:
+    Py_DECREF(self);
+    return NULL;
+}
+
+static void
+encoder_dealloc(Encoder *self)
+{
+    for (int i = 0; i < self->count; i++)
+        Py_DECREF(self->layouts[i].type);
+    Py_XDECREF(self->levels);
+    PyMem_Free(self->bytes);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject Encoder_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native.records.Encoder",
+    .tp_basicsize = sizeof(Encoder),
+    .tp_dealloc = (destructor)encoder_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Encoder, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Encoder({type: ((member, number, what, present), ...)}, levels): event -> ring record.",
+    .tp_new = encoder_new,
+};
+
+/* Events straight into a ring, and counted: the twin of wsadapter.publisher.InPython. */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    Encoder *encoder;
+    Appender *ring;
+    PyObject *otherwise;
+    Py_buffer cells;
+    int counted, held;
+    int kinds[MAX_TYPES], counters[MAX_TYPES], flags[MAX_TYPES], flag_counters[MAX_TYPES];
+    int received_cell, decoded_cell;
+} Publisher;
+
+enum { RECEIVE_TIME = 4 }; /* the field's place among those that all events have */
+
+static PyObject *
+publish(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Publisher *self = (Publisher *)callable;
+    Encoder *encoder = self->encoder;
+    if (PyVectorcall_NARGS(nargsf) != 1 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a publisher takes one event");
+        return NULL;
+    }
+    PyObject *event = args[0];
+    int index = layout_of(encoder, event);
+    if (index < 0)
+        return NULL;
+    const Layout *layout = &encoder->layouts[index];
+    volatile long long *cells = self->cells.buf;
+    if (self->counted)
+        cells[self->decoded_cell]++;
+    if (self->held || !self->counted)
+        return PyObject_CallOneArg(self->otherwise, event);
+    if (put_event(encoder, layout, event) < 0)
+        return NULL;
+    if (!append_record(self->ring, self->kinds[index], encoder->bytes, (Py_ssize_t)encoder->size))
+        return PyObject_CallOneArg(self->otherwise, event);
+    cells[self->counters[index]]++;
+    cells[self->received_cell] =
+        PyLong_AsLongLong(*(PyObject **)((char *)event + layout->fields[RECEIVE_TIME].offset));
+    if (self->flags[index] >= 0 &&
+        *(PyObject **)((char *)event + layout->fields[self->flags[index]].offset) == Py_False)
+        cells[self->flag_counters[index]]++;
+    Py_RETURN_NONE;
+}
+
+static int
+read_counts(Publisher *self, PyObject *counts)
+{
+    Py_ssize_t cells = self->cells.len / 8;
+    for (int i = 0; i < self->encoder->count; i++) {
+        PyObject *count = PyDict_GetItemWithError(counts, (PyObject *)self->encoder->layouts[i].type);
+        if (count == NULL) {
+            if (!PyErr_Occurred())
+                PyErr_SetString(PyExc_ValueError, "a type of event is not counted");
+            return -1;
+        }
+        if (!PyArg_ParseTuple(count, "iiii", &self->kinds[i], &self->counters[i], &self->flags[i],
+                              &self->flag_counters[i]))
+            return -1;
+        if (self->kinds[i] < 1 || self->kinds[i] > 255 || self->counters[i] < 0 || self->counters[i] >= cells ||
+            self->flags[i] >= self->encoder->layouts[i].count ||
+            (self->flags[i] >= 0 && (self->flag_counters[i] < 0 || self->flag_counters[i] >= cells))) {
+            PyErr_SetString(PyExc_ValueError, "a kind, a field or a cell that is none");
+            return -1;
+        }
+    }
+    if (self->received_cell < 0 || self->received_cell >= cells || self->decoded_cell < 0 ||
+        self->decoded_cell >= cells) {
+        PyErr_SetString(PyExc_ValueError, "no cell for the time of the last event, or for all events");
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+publisher_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *encoder, *ring, *cells, *counts, *otherwise;
+    int received_cell, decoded_cell;
+    if (!PyArg_ParseTuple(args, "O!OOO!iiO", &Encoder_Type, &encoder, &ring, &cells, &PyDict_Type, &counts,
+                          &received_cell, &decoded_cell, &otherwise))
+        return NULL;
+    if (strcmp(Py_TYPE(ring)->tp_name, "wsadapter.native.ring.Appender") != 0) {
+        PyErr_SetString(PyExc_TypeError, "a publisher needs the appender in C");
+        return NULL;
+    }
+    Publisher *self = (Publisher *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    if (PyObject_GetBuffer(cells, &self->cells, PyBUF_WRITABLE) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->counted = 1;
+    self->vectorcall = publish;
+    self->encoder = (Encoder *)Py_NewRef(encoder);
+    self->ring = (Appender *)Py_NewRef(ring);
+    self->otherwise = Py_NewRef(otherwise);
+    self->received_cell = received_cell;
+    self->decoded_cell = decoded_cell;
+    if (read_counts(self, counts) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+static int
+publisher_traverse(Publisher *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->otherwise);
+    return 0;
+}
+
+static int
+publisher_clear(Publisher *self)
+{
+    Py_CLEAR(self->otherwise);
+    return 0;
+}
+
+static void
+publisher_dealloc(Publisher *self)
+{
+    PyObject_GC_UnTrack(self);
+    if (self->counted)
+        PyBuffer_Release(&self->cells);
+    Py_XDECREF(self->encoder);
+    Py_XDECREF(self->ring);
+    Py_XDECREF(self->otherwise);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyObject *
+publisher_release(Publisher *self, PyObject *unused)
+{
+    if (self->counted) {
+        self->counted = 0;
+        PyBuffer_Release(&self->cells);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef publisher_methods[] = {
+    {"release", (PyCFunction)publisher_release, METH_NOARGS, "Let go of the stats page."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef publisher_members[] = {
+    {"held", T_INT, offsetof(Publisher, held), 0, "Not zero: every event goes to `otherwise`."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyTypeObject Publisher_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native.records.Publisher",
+    .tp_basicsize = sizeof(Publisher),
+    .tp_dealloc = (destructor)publisher_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
+    .tp_vectorcall_offset = offsetof(Publisher, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_traverse = (traverseproc)publisher_traverse,
+    .tp_clear = (inquiry)publisher_clear,
+    .tp_doc = "Publisher(encoder, appender, cells, {type: (kind, counter, flag, flag counter)}, received, decoded, "
+              "otherwise).",
+    .tp_methods = publisher_methods,
+    .tp_members = publisher_members,
+    .tp_new = publisher_new,
+};
+
+static PyObject *key_name, *value_name;
+
+/* {"key": ..., "value": identity + message} of a record; NULL without an exception when it cannot be one. */
+static PyObject *
+message_of(PyObject *payload, uint64_t epoch, uint64_t position)
+{
+    const unsigned char *bytes = (const unsigned char *)PyBytes_AS_STRING(payload);
+    Py_ssize_t size = PyBytes_GET_SIZE(payload), key_size = size ? bytes[0] : 0;
+    if (size < 2 || key_size + 1 >= size)
+        return NULL;
+    PyObject *key = PyBytes_FromStringAndSize((const char *)bytes + 1, key_size);
+    PyObject *value = PyBytes_FromStringAndSize(NULL, 18 + size - 1 - key_size), *message = NULL;
+    if (key != NULL && value != NULL && (message = PyDict_New()) != NULL) {
+        unsigned char *at = (unsigned char *)PyBytes_AS_STRING(value);
+        at[0] = 1 << 3 | 1; /* fixed64 epoch = 1 */
+        memcpy(at + 1, &epoch, 8);
+        at[9] = 2 << 3 | 1; /* fixed64 position = 2 */
+        memcpy(at + 10, &position, 8);
+        memcpy(at + 18, bytes + 1 + key_size, size - 1 - key_size);
+        if (PyDict_SetItem(message, key_name, key) < 0 || PyDict_SetItem(message, value_name, value) < 0)
+            Py_CLEAR(message);
+    }
+    Py_XDECREF(key);
+    Py_XDECREF(value);
+    return message;
+}
+
+static PyObject *
+messages(PyObject *self, PyObject *args)
+{
+    PyObject *records, *lists;
+    unsigned long long epoch;
+    if (!PyArg_ParseTuple(args, "O!KO!", &PyList_Type, &records, &epoch, &PyDict_Type, &lists))
+        return NULL;
+    PyObject *left = PyList_New(0), *last_kind = NULL, *list = NULL;
+    if (left == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(records); i++) {
+        PyObject *record = PyList_GET_ITEM(records, i);
+        if (!PyTuple_CheckExact(record) || PyTuple_GET_SIZE(record) != 3 ||
+            !PyBytes_CheckExact(PyTuple_GET_ITEM(record, 2))) {
+            PyErr_SetString(PyExc_TypeError, "a record is (position, kind, payload)");
+            goto failed;
+        }
+        PyObject *kind = PyTuple_GET_ITEM(record, 1), *message = NULL;
+        if (kind != last_kind) { /* small numbers are one object */
+            list = PyDict_GetItemWithError(lists, kind);
+            if (list == NULL && PyErr_Occurred())
+                goto failed;
+            last_kind = kind;
+        }
+        if (list != NULL) {
+            unsigned long long position = PyLong_AsUnsignedLongLong(PyTuple_GET_ITEM(record, 0));
+            if (PyErr_Occurred())
+                goto failed;
+            message = message_of(PyTuple_GET_ITEM(record, 2), epoch, position);
+            if (message == NULL && PyErr_Occurred())
+                goto failed;
+        }
+        int failed = message == NULL ? PyList_Append(left, record) : PyList_Append(list, message);
+        Py_XDECREF(message);
+        if (failed < 0)
+            goto failed;
+    }
+    return left;
+failed:
+    Py_DECREF(left);
+    return NULL;
+}
+
+static PyMethodDef methods[] = {
+    {"messages", messages, METH_VARARGS,
+     "messages(records, epoch, {kind: list}): append each record's message to the list of its kind; what has no list or "
+     "is no record is returned."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "wsadapter.native.records", "See wsadapter/records.py.", -1, methods,
+};
+
+PyMODINIT_FUNC
+PyInit_records(void)
+{
+    key_name = PyUnicode_InternFromString("key");
+    value_name = PyUnicode_InternFromString("value");
+    if (key_name == NULL || value_name == NULL || PyType_Ready(&Encoder_Type) < 0 ||
+        PyType_Ready(&Publisher_Type) < 0)
+        return NULL;
+    PyObject *made = PyModule_Create(&module);
+    if (made == NULL)
+        return NULL;
+    if (PyModule_AddObjectRef(made, "Encoder", (PyObject *)&Encoder_Type) < 0 ||
+        PyModule_AddObjectRef(made, "Publisher", (PyObject *)&Publisher_Type) < 0 ||
+        PyModule_AddIntMacro(made, TEXT) < 0 || PyModule_AddIntMacro(made, NUMBER) < 0 ||
+        PyModule_AddIntMacro(made, FLAG) < 0 || PyModule_AddIntMacro(made, TEXTS) < 0) {
+        Py_DECREF(made);
+        return NULL;
+    }
+    return made;
+}

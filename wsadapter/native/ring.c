@@ -1,0 +1,285 @@
+/* Appending to and walking a ring, in C: the fast half of wsadapter/ring.py, which decides about room, laps and damage.
+ *
+ * Head is not touched here, and the tail by Publication only, in the order that wsadapter/banks.py explains.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <errno.h>
+#include <structmember.h>
+#include <sys/eventfd.h>
+
+#include "ring.h"
+
+enum { TAIL_PLACE = 128 };
+
+static PyObject *
+appender_append(Appender *self, PyObject *const *args, Py_ssize_t count)
+{
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "append takes a kind and a payload");
+        return NULL;
+    }
+    long kind = PyLong_AsLong(args[0]);
+    if (kind == -1 && PyErr_Occurred())
+        return NULL;
+    if (kind < 1 || kind > 255) {
+        PyErr_SetObject(PyExc_KeyError, args[0]);
+        return NULL;
+    }
+    if (!PyBytes_Check(args[1])) {
+        PyErr_Format(PyExc_TypeError, "a payload is bytes, not %.100s", Py_TYPE(args[1])->tp_name);
+        return NULL;
+    }
+    if (!self->mapped) {
+        PyErr_SetString(PyExc_ValueError, "the ring is released");
+        return NULL;
+    }
+    return PyBool_FromLong(append_record(self, (int)kind, PyBytes_AS_STRING(args[1]), PyBytes_GET_SIZE(args[1])));
+}
+
+static PyObject *
+appender_release(Appender *self, PyObject *unused)
+{
+    if (self->mapped) {
+        self->mapped = 0;
+        self->stop = 0;
+        PyBuffer_Release(&self->map);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+appender_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *mapping;
+    long long at, lap, max_payload;
+    if (!PyArg_ParseTuple(args, "OLLL", &mapping, &at, &lap, &max_payload))
+        return NULL;
+    Appender *self = (Appender *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    if (PyObject_GetBuffer(mapping, &self->map, PyBUF_WRITABLE) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->mapped = 1;
+    self->at = at;
+    self->lap = lap;
+    self->last = -1 - lap;
+    self->max_payload = max_payload;
+    return (PyObject *)self;
+}
+
+static void
+appender_dealloc(Appender *self)
+{
+    if (self->mapped)
+        PyBuffer_Release(&self->map);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef appender_methods[] = {
+    {"append", (PyCFunction)(void (*)(void))appender_append, METH_FASTCALL,
+     "append(kind, payload): whether it fitted before `stop`."},
+    {"release", (PyCFunction)appender_release, METH_NOARGS, "Let go of the mapping."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef appender_members[] = {
+    {"at", T_LONGLONG, offsetof(Appender, at), 0, "Where the next record begins."},
+    {"stop", T_LONGLONG, offsetof(Appender, stop), 0, "Up to here there is room."},
+    {"last", T_LONGLONG, offsetof(Appender, last), 0, "Where the last record began."},
+    {"lap", T_LONGLONG, offsetof(Appender, lap), 0, "Position minus place of what is written now."},
+    {NULL, 0, 0, 0, NULL},
+};
+
+static PyTypeObject Appender_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native.ring.Appender",
+    .tp_basicsize = sizeof(Appender),
+    .tp_dealloc = (destructor)appender_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_doc = "Appender(mapping, at, lap, max_payload): writes records one after the other.",
+    .tp_methods = appender_methods,
+    .tp_members = appender_members,
+    .tp_new = appender_new,
+};
+
+/* The end of a socket read in one step: the twin of wsadapter.publication.InPython. */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    Appender *ring;
+    Py_buffer page, counts; /* the stats page's cells, and the counts that stand behind the tail */
+    int held;
+    long long shown, banks[2]; /* cells: the first one shown; the tag of each bank, its counts follow */
+    int next, doorbell;
+} Publication;
+
+static PyObject *
+publication_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Publication *self = (Publication *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 0 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a publication takes nothing");
+        return NULL;
+    }
+    if (!self->held || !self->ring->mapped) {
+        PyErr_SetString(PyExc_ValueError, "the ring is released");
+        return NULL;
+    }
+    long long tail = self->ring->at + self->ring->lap, *cells = self->page.buf, *bank = cells + self->banks[self->next];
+    /* in this order, whatever is killed between: a tag that no tail has, the counts, the tag, the tail, what is shown */
+    __atomic_store_n(bank, 0, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a successor comes after us: the compiler's order is all that is asked */
+    memcpy(bank + 1, self->counts.buf, (size_t)self->counts.len);
+    __atomic_store_n(bank, tail + 1, __ATOMIC_RELEASE);
+    self->next = 1 - self->next;
+    /* SYNC tail: pairs with the loads in RingReader. Headers and payloads were stored before it. */
+    __atomic_store_n((long long *)((char *)self->ring->map.buf + TAIL_PLACE), tail, __ATOMIC_RELEASE);
+    memcpy(cells + self->shown, self->counts.buf, (size_t)self->counts.len);
+    if (eventfd_write(self->doorbell, 1) < 0 && errno != EAGAIN)
+        return PyErr_SetFromErrno(PyExc_OSError);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+publication_release(Publication *self, PyObject *unused)
+{
+    if (self->held) {
+        self->held = 0;
+        PyBuffer_Release(&self->page);
+        PyBuffer_Release(&self->counts);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+publication_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *ring, *page, *counts;
+    long long shown, banks[2];
+    int doorbell;
+    if (!PyArg_ParseTuple(args, "O!OOLLLi", &Appender_Type, &ring, &page, &counts, &shown, &banks[0], &banks[1],
+                          &doorbell))
+        return NULL;
+    Publication *self = (Publication *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    if (PyObject_GetBuffer(page, &self->page, PyBUF_WRITABLE) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    if (PyObject_GetBuffer(counts, &self->counts, PyBUF_SIMPLE) < 0) {
+        PyBuffer_Release(&self->page);
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->held = 1;
+    long long size = self->counts.len / 8, most = self->page.len / 8;
+    if (shown < 0 || shown + size > most || banks[0] < 0 || banks[0] + 1 + size > most || banks[1] < 0 ||
+        banks[1] + 1 + size > most) {
+        PyErr_SetString(PyExc_ValueError, "cells outside of the page");
+        Py_DECREF(self);
+        return NULL;
+    }
+    self->vectorcall = publication_call;
+    self->ring = (Appender *)Py_NewRef(ring);
+    self->shown = shown;
+    self->banks[0] = banks[0];
+    self->banks[1] = banks[1];
+    self->doorbell = doorbell;
+    return (PyObject *)self;
+}
+
+static void
+publication_dealloc(Publication *self)
+{
+    Py_XDECREF(publication_release(self, NULL));
+    Py_XDECREF(self->ring);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyMethodDef publication_methods[] = {
+    {"release", (PyCFunction)publication_release, METH_NOARGS, "Let go of page and counts."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject Publication_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native.ring.Publication",
+    .tp_basicsize = sizeof(Publication),
+    .tp_dealloc = (destructor)publication_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
+    .tp_vectorcall_offset = offsetof(Publication, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Publication(appender, page cells, counts, shown, bank, bank, doorbell): call it.",
+    .tp_methods = publication_methods,
+    .tp_new = publication_new,
+};
+
+static PyObject *
+scan(PyObject *self, PyObject *args)
+{
+    PyObject *mapping, *out;
+    long long at, stop, limit, lap;
+    if (!PyArg_ParseTuple(args, "OLLLLO!", &mapping, &at, &stop, &limit, &lap, &PyList_Type, &out))
+        return NULL;
+    Py_buffer map;
+    if (PyObject_GetBuffer(mapping, &map, PyBUF_SIMPLE) < 0)
+        return NULL;
+    if (at < 0 || at % 8 || stop > map.len) {
+        PyBuffer_Release(&map);
+        PyErr_SetString(PyExc_ValueError, "a place outside of the mapping");
+        return NULL;
+    }
+    long long end = at;
+    unsigned long long header = 0;
+    while (at < stop && limit > 0) {
+        const char *place = (const char *)map.buf + at;
+        header = *(const volatile uint64_t *)place;
+        long long length = (long long)(header & 0xFFFFFFFF);
+        end = at + ((length + 15) & -8);
+        if (end > stop || header <= 0xFFFFFFFF || header >= 256ULL << 32)
+            break;
+        PyObject *record = Py_BuildValue("LKy#", at + lap, header >> 32, place + 8, (Py_ssize_t)length);
+        if (record == NULL || PyList_Append(out, record) < 0) {
+            Py_XDECREF(record);
+            PyBuffer_Release(&map);
+            return NULL;
+        }
+        Py_DECREF(record);
+        at = end;
+        limit--;
+    }
+    PyBuffer_Release(&map);
+    return Py_BuildValue("LLKL", at, end, header, limit);
+}
+
+static PyMethodDef methods[] = {
+    {"scan", scan, METH_VARARGS,
+     "scan(mapping, at, stop, limit, lap, out): append (position, kind, payload) of each record to `out`; returns "
+     "(place, end, header, limit) where it stopped."},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "wsadapter.native.ring", "See wsadapter/ring.py.", -1, methods,
+};
+
+PyMODINIT_FUNC
+PyInit_ring(void)
+{
+    if (PyType_Ready(&Appender_Type) < 0 || PyType_Ready(&Publication_Type) < 0)
+        return NULL;
+    PyObject *made = PyModule_Create(&module);
+    if (made == NULL)
+        return NULL;
+    if (PyModule_AddObjectRef(made, "Appender", (PyObject *)&Appender_Type) < 0 ||
+        PyModule_AddObjectRef(made, "Publication", (PyObject *)&Publication_Type) < 0) {
+        Py_DECREF(made);
+        return NULL;
+    }
+    return made;
+}

@@ -1,0 +1,101 @@
+"""One HTTP GET, and what may be wrong with it: verified TLS, no redirects, bounded in time and bytes, no retries.
+
+Blocking; its caller has a thread for it. Connections are kept alive. Guarantee: `get` returns an `Answer` or raises
+`Unreachable`, within `TOTAL_SECONDS` and one read timeout, and holds at most `MAX_BODY_BYTES`.
+"""
+
+import time
+from typing import Final
+from urllib.parse import urlencode
+
+import urllib3
+from msgspec import Struct
+from urllib3.exceptions import HTTPError
+
+from wsadapter import __version__
+from wsadapter.errors import WsadapterError
+from wsadapter.exchanges.rest_api import Request
+from wsadapter.exchanges.venue import printable
+
+CONNECT_SECONDS: Final = 5.0
+READ_SECONDS: Final = 10.0
+TOTAL_SECONDS: Final = 30.0
+MAX_BODY_BYTES: Final = 16 * 1024 * 1024
+"""Everything that a venue trades is some 2 MB."""
+CHUNK: Final = 64 * 1024
+MAX_RETRY_AFTER: Final = 7 * 86_400.0
+
+
+class Unreachable(WsadapterError):
+    """No answer, or not a whole one."""
+
+
+class Answer(Struct, frozen=True):
+    """``used``: weight of the current minute, ``retry_after``: seconds; None where the host does not say."""
+
+    status: int
+    body: bytes
+    used: int | None
+    retry_after: float | None
+    received_ns: int
+
+
+class RestClient:
+    """The transport to one host. For one thread."""
+
+    def __init__(self, base: str, weight_header: str) -> None:
+        self._weight_header = weight_header
+        self._path = urllib3.util.parse_url(base).path or ""
+        self._pool = urllib3.connection_from_url(
+            base,
+            maxsize=1,
+            retries=False,
+            timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
+            headers={"User-Agent": f"wsadapter/{__version__}", "Accept-Encoding": "identity"},
+        )
+
+    def get(self, request: Request) -> Answer:
+        query = f"?{urlencode(request.query)}" if request.query else ""
+        until = time.monotonic() + TOTAL_SECONDS
+        try:
+            response = self._pool.urlopen(
+                "GET", f"{self._path}{request.path}{query}", redirect=False, preload_content=False, decode_content=False
+            )
+            try:
+                body = _read(response, until)
+            except BaseException:
+                response.close()  # what is left of it must not be taken for the next answer
+                raise
+            response.release_conn()
+        except (HTTPError, OSError, ValueError) as error:
+            raise Unreachable(f"{request.path}: {type(error).__name__}: {printable(str(error), 200)}") from None
+        headers = response.headers
+        used = headers.get(self._weight_header, "") if self._weight_header else ""
+        return Answer(response.status, body, _number(used), _seconds(headers.get("retry-after", "")), time.time_ns())
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
+    """As it comes in: a read of a whole chunk would wait for a host that trickles."""
+    parts: list[bytes] = []
+    size = 0
+    while part := response.read1(CHUNK, decode_content=False):
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise ValueError(f"more than {MAX_BODY_BYTES} bytes")
+        if time.monotonic() > until:
+            raise ValueError(f"not all there after {TOTAL_SECONDS:.0f} s")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+
+
+def _seconds(text: str) -> float | None:
+    """Of ``Retry-After: 120``; a date is not understood, which counts as not said."""
+    number = _number(text.strip())
+    return None if number is None else min(float(number), MAX_RETRY_AFTER)

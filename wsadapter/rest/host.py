@@ -1,0 +1,133 @@
+"""One host as its process sees it: requests within its budget, one under way at a time, bans remembered.
+
+    request -> `RestHost.wait` says 0 -> `RestHost.send` -> a future of `Result`, and ``ring`` is called from its thread
+
+One request at a time means one per symbol, too, and that the budget is never touched by two threads: the caller's
+while nothing is under way, the sender's meanwhile. Owns the connection, the budget and the file of bans.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.exchanges.rest_api import Request, RestExchange
+from wsadapter.executor import Threads
+from wsadapter.log import Repeated, get_logger
+from wsadapter.rest.bans import Bans
+from wsadapter.rest.budget import Budget, Verdict
+from wsadapter.rest.client import RestClient, Unreachable
+
+WORTH_KEEPING: Final = 5.0
+"""Seconds of a pause that a restart must not cut short."""
+
+log = get_logger()
+
+
+class Result(Struct, frozen=True):
+    """``body`` is the answer of `Verdict.OK`, the venue's error of `Verdict.REFUSED`, else empty."""
+
+    verdict: Verdict
+    body: bytes = b""
+    received_ns: int = 0
+
+
+class Counts(Struct):
+    """Since the start."""
+
+    requests: int = 0
+    limited: int = 0
+    """429."""
+    banned: int = 0
+    """418, 403 and the like."""
+    failed: int = 0
+    """No answer, 5xx."""
+    refused: int = 0
+    told: dict[str, int] = {}
+
+    def fresh(self) -> dict[str, int]:
+        """What came since this was asked last. The sender's thread counts on meanwhile."""
+        now = {name: getattr(self, name) for name in ("requests", "limited", "banned", "failed", "refused")}
+        before, self.told = self.told, now
+        return {name: count - before.get(name, 0) for name, count in now.items()}
+
+
+class RestHost:
+    """See the module docstring. ``exchange`` knows the limits, ``base`` is scheme and host."""
+
+    def __init__(self, exchange: RestExchange, base: str, state_dir: str, ring: Callable[[], None]) -> None:
+        self._bans = Bans(state_dir, base)
+        self._base = base
+        self._client = RestClient(base, exchange.weight_header)
+        self._exchange = exchange
+        self.budget = Budget(exchange.weights, exchange.pools, exchange.banned, random.random)
+        self._threads = Threads(1, "rest")
+        self._ring = ring
+        self._under_way: Future[Result] | None = None
+        self._repeated = Repeated()
+        self.counts = Counts()
+        if (seconds := self._bans.remaining(time.time())) > 0:
+            log.warning("the venue wants to be left alone, as remembered", host=base, seconds=round(seconds))
+            self.budget.pause(time.monotonic(), seconds)
+
+    def wait(self, request: Request) -> float:
+        """Seconds until it may be sent: 0 = now, infinite while another one is under way."""
+        if self._under_way is not None and not self._under_way.done():
+            return float("inf")
+        return self.budget.wait(request, time.monotonic())
+
+    def send(self, request: Request) -> Future[Result]:
+        """Only when `wait` says 0."""
+        self.budget.sent(request, time.monotonic())
+        self.counts.requests += 1
+        future = self._threads.call(lambda: self._exchanged(request))
+        future.add_done_callback(lambda _: self._ring())
+        self._under_way = future
+        return future
+
+    @property
+    def used(self) -> int:
+        """Weight of the current minute."""
+        return self.budget.used(time.monotonic())
+
+    @property
+    def paused(self) -> float:
+        """Seconds for which it is left alone."""
+        return self.budget.paused(time.monotonic())
+
+    def _exchanged(self, request: Request) -> Result:
+        try:
+            answer = self._client.get(request)
+        except Unreachable as error:
+            self.counts.failed += 1
+            self._say("no answer", str(error))
+            return Result(self.budget.failed(time.monotonic()))
+        now = time.monotonic()
+        verdict = self.budget.answered(answer.status, answer.used, answer.retry_after, now)
+        if verdict is Verdict.OK:
+            return Result(verdict, answer.body, answer.received_ns)
+        refusal = self._exchange.refusal(answer.body)
+        self._say(f"HTTP {answer.status}", f"{request.path}: {refusal.code} {refusal.message}")
+        if verdict is Verdict.REFUSED:
+            self.counts.refused += 1
+            return Result(verdict, answer.body, answer.received_ns)
+        self._count(answer.status)
+        if (seconds := self.budget.paused(now)) >= WORTH_KEEPING:
+            self._bans.keep(time.time() + seconds, f"HTTP {answer.status}")
+        return Result(verdict)
+
+    def _count(self, status: int) -> None:
+        if status == 429:
+            self.counts.limited += 1
+        elif status < 500 and status >= 400:
+            self.counts.banned += 1
+        else:
+            self.counts.failed += 1
+
+    def _say(self, what: str, detail: str) -> None:
+        if (kept_back := self._repeated(what)) is not None:
+            seconds = round(self.budget.paused(time.monotonic()), 1)
+            log.warning(f"REST: {what}", host=self._base, detail=detail, paused_seconds=seconds, repeated=kept_back)

@@ -1,0 +1,168 @@
+"""The consumer's counts: what came of every message, on its stats page. Main thread only.
+
+A batch counts when it is finished: all its cells change as one (`wsadapter.shm.redo_log`), beside the offset behind it. A
+process that is killed before the commit that says so replays the batch, from the intent; it, or another member of the
+group that gets the partition, sees by that offset that the batch has been counted.
+
+Rows accepted and rejected are told apart by the server alone: a row's `batch` in table ``rejected`` is the token of its
+insert, which begins with partition and offset. So each partition has a range of offsets whose rejects are not known
+yet, and its rows, until `settle` has the answer; they outlive the process too.
+"""
+
+import contextlib
+from collections.abc import Mapping, Set
+from typing import Final
+
+from google.protobuf.message import DecodeError
+from msgspec import Struct
+
+from wsadapter.errors import SegmentError
+from wsadapter.events.streams import SPECS
+from wsadapter.metrics import dead_letters
+from wsadapter.pb import market_pb2
+from wsadapter.roles.consumer.batches import Batch, Partition
+from wsadapter.roles.consumer.commits import Key
+from wsadapter.roles.consumer.insert_pool import Landed
+from wsadapter.shm.histogram import Histogram
+from wsadapter.shm.redo_log import Journal
+from wsadapter.shm.stats_page import StatsPage
+
+_CLOSED: Final = bytes((market_pb2.Kline.DESCRIPTOR.fields_by_name["closed"].number << 3 & 127 | 128,
+                        market_pb2.Kline.DESCRIPTOR.fields_by_name["closed"].number >> 4, 1))  # fmt: skip
+"""On the wire, of a candle that is closed; elsewhere it may occur by chance."""
+
+
+class Unsettled(Struct, frozen=True):
+    """``rows`` of the offsets from ``first`` to below ``end`` are in the table or in ``rejected``."""
+
+    stream: str
+    first: int
+    end: int
+    rows: int
+
+
+class Ledger:
+    """``topics``: by stream; ``others``: names of the pages of the group's other members."""
+
+    def __init__(self, page: StatsPage, topics: Mapping[str, str], others: tuple[str, ...] = ()) -> None:
+        self._page, self._others = page, others
+        self._insert = Histogram(page, "insert_seconds")
+        self._journal = Journal(page)
+        self._journal.end()
+        self._counted: dict[Key, int] = {}
+        """Partition -> last offset of a batch that is replayed and was counted by whoever finished it before."""
+        self._names: dict[Key, tuple[str, int]] = {}
+        """Partitions that have cells: those of earlier lives may have rows that are not settled."""
+        for stream, topic in topics.items():
+            number = 0
+            while _cell("unsettled", stream, number) in page:
+                self._names[topic, number] = stream, number
+                number += 1
+
+    def assigned(self, partition: Partition) -> None:
+        """It is ours from here on."""
+        self._counted.pop(partition.key, None)
+        if (last := partition.replay_to) is not None and last + 1 in self._ends(partition):
+            self._counted[partition.key] = last
+
+    def _ends(self, partition: Partition) -> set[int]:
+        """Where the batches ended that members of the group counted last."""
+        cell = _cell("counted_to", partition.spec.name, partition.number)
+        found = {self._page[cell]} if cell in self._page else set()
+        for name in self._others:
+            with contextlib.suppress(SegmentError):  # not started yet, or gone
+                page = StatsPage.attach(name)
+                found |= {page[cell]} if cell in page else set()
+                page.release()
+        return found
+
+    def passed(self, partition: Partition, batch: Batch) -> None:
+        """A batch without a row is finished."""
+        self._count(partition, batch, {})
+
+    def landed(self, task: Landed, filtering: bool) -> None:
+        """A batch is finished. ``filtering``: its view may pass over rows (open candles)."""
+        partition, page, name = task.partition, self._page, task.partition.spec.name
+        for elapsed in task.elapsed_ns:
+            self._insert.observe(elapsed)
+        grown = {"inserts_total": len(task.elapsed_ns)}
+        for reason in task.dead:
+            cell = dead_letters(reason, name)
+            cell = cell if cell in page else dead_letters("other", name)
+            grown[cell] = grown.get(cell, 0) + 1
+        kept = _kept(task) if filtering else task.sent_rows
+        grown[f'filtered_rows_total{{stream="{name}"}}'] = task.sent_rows - kept
+        tracked = _cell("unsettled", name, partition.number) in page
+        grown[f'{"unsettled_rows" if tracked else "accepted_rows_total"}{{stream="{name}"}}'] = kept
+        self._count(partition, task.batch, grown, kept)
+
+    def _count(self, partition: Partition, batch: Batch, grown: dict[str, int], kept: int = 0) -> None:
+        page, name, number = self._page, partition.spec.name, partition.number
+        if batch.last == self._counted.pop(partition.key, None):
+            return
+        grown[f'consumed_total{{stream="{name}"}}'] = batch.rows + batch.redelivered + len(batch.letters)
+        grown[f'redelivered_total{{stream="{name}"}}'] = batch.redelivered
+        put: dict[str, int] = {}
+        open_rows = _cell("unsettled", name, number)
+        if batch.rows and open_rows in page:
+            put[_cell("counted_to", name, number)] = batch.last + 1
+            if not page[open_rows]:
+                put[_cell("unsettled_from", name, number)] = batch.first
+            grown[open_rows] = kept
+        self._journal.record(
+            {page.index(cell): count for cell, count in grown.items() if count},
+            {page.index(cell): value for cell, value in put.items()},
+        )
+
+    def retried(self) -> None:
+        self._page["insert_retries_total"] += 1
+
+    @property
+    def unsettled(self) -> dict[Key, Unsettled]:
+        """What the server is to be asked about."""
+        found = {}
+        for key, (name, number) in self._names.items():
+            if rows := self._page[_cell("unsettled", name, number)]:
+                first, end = (self._page[_cell(word, name, number)] for word in ("unsettled_from", "counted_to"))
+                found[key] = Unsettled(name, first, end, rows)
+        return found
+
+    def settle(self, asked: Mapping[Key, Unsettled], rejected: Mapping[Key, int]) -> None:
+        """Of these ranges so many rows were rejected."""
+        page = self._page
+        for key, one in asked.items():
+            name, number = self._names[key]
+            bad = min(rejected.get(key, 0), one.rows)
+            grown = {
+                f'accepted_rows_total{{stream="{name}"}}': one.rows - bad,
+                f'rejected_rows_total{{stream="{name}"}}': bad,
+                f'unsettled_rows{{stream="{name}"}}': -one.rows,
+                _cell("unsettled", name, number): -one.rows,
+            }
+            self._journal.record(
+                {page.index(cell): count for cell, count in grown.items()},
+                {page.index(_cell("unsettled_from", name, number)): one.end},
+            )
+
+    def show(self, lag: Mapping[str, int], paused: Set[str]) -> None:
+        for spec in SPECS:
+            self._page[f'consumer_lag{{stream="{spec.name}"}}'] = lag.get(spec.name, 0)
+            self._page[f'paused{{stream="{spec.name}"}}'] = int(spec.name in paused)
+
+
+def _cell(word: str, stream: str, partition: int) -> str:
+    return f'{word}{{stream="{stream}",partition="{partition}"}}'
+
+
+def _kept(task: Landed) -> int:
+    """Rows of candles that the views did not pass over. The server counts the rows of the Null table and of each view;
+    of a repeat that its token stopped it counts none of a view: then the messages are looked at."""
+    if task.sent_rows < task.written_rows <= 2 * task.sent_rows:
+        return task.written_rows - task.sent_rows
+    batch, closed = task.batch, 0
+    if _CLOSED not in batch.body:
+        return 0
+    for row in range(batch.rows):
+        with contextlib.suppress(DecodeError):  # a dead letter
+            closed += market_pb2.Kline.FromString(batch.message(row)).closed
+    return closed

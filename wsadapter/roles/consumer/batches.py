@@ -1,0 +1,277 @@
+"""What a consumer knows of one topic partition: the batch being filled, the one being inserted, and how far it is.
+
+Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once live here.
+
+* A batch is a range of offsets, ``first`` to ``last``. It is cut once; the range goes into the metadata of an offset
+  commit (the *intent*) before the insert. After a restart exactly that range is cut again, and as the same messages
+  are dropped from it, its bytes and so its insert token are the same.
+* A message that carries a ring identity (epoch, position) at or below the *watermark* of its epoch was here before at
+  another offset: a serializer began again at its ring's head. It is dropped. Safe because each partition is written in
+  ring order. Watermarks are committed with the offset that they belong to, never ahead of it.
+* A message that is not ours is kept as a letter for the dead-letter topic; it has an offset and nothing else.
+"""
+
+import struct
+from array import array
+from collections.abc import Sequence
+from operator import lt
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.events.streams import StreamSpec
+from wsadapter.kafka.framing import PREFIXES, length_at, varint
+from wsadapter.kafka.messages import Identify
+from wsadapter.roles.consumer.progress import Progress, newest
+
+QUIET_ROWS: Final = 100
+"""A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
+QUIET_FACTOR: Final = 5
+FEW: Final = 16
+"""So few messages are taken one by one: to look at them together first costs more."""
+
+_unpack = struct.Struct("<BQBQ").unpack_from  # fixed64 epoch = 1, fixed64 position = 2: tag byte and value, twice
+_unpack_head = struct.Struct("<10sQ").unpack_from  # the same: tag, epoch and tag as they stand, position
+_EPOCH_TAG: Final = 0x09
+_POSITION_TAG: Final = 0x11
+
+
+class Letter(Struct, frozen=True):
+    """A message for the dead-letter topic."""
+
+    offset: int
+    value: bytes
+    reason: str
+    detail: str
+
+
+class Batch:
+    """A range of offsets and what of it is to be inserted: a statement and length-delimited messages, ready to send."""
+
+    def __init__(self, first: int, head: bytes, now: float) -> None:
+        self.first = first
+        self.last = first - 1
+        self.since = now
+        self.head = len(head)
+        self.body = bytearray(head)
+        self.offsets = array("q")
+        """Of each row."""
+        self._ends: array[int] | None = None
+        self.letters: list[Letter] = []
+        self.letter_bytes = 0
+        self.redelivered = 0
+        self.counted = False
+        """The role has taken notice of it."""
+        self.watermarks: dict[int, int] = {}
+        """As of ``last``; set when the batch is cut."""
+
+    @property
+    def rows(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def size(self) -> int:
+        return len(self.body) - self.head + self.letter_bytes
+
+    def old_at(self, seconds: float) -> float:
+        """When it has waited long enough, if no more comes."""
+        return self.since + (seconds if self.rows >= QUIET_ROWS else seconds * QUIET_FACTOR)
+
+    def messages(self, rows: Sequence[int]) -> bytes:
+        """These rows, length-delimited."""
+        return b"".join(self._framed(row) for row in rows)
+
+    def message(self, row: int) -> bytes:
+        """One row without its length."""
+        framed = self._framed(row)
+        return framed[length_at(framed, 0)[1] :]
+
+    def _framed(self, row: int) -> bytes:
+        """Where rows end is looked up in the body, once it is cut: only a batch that was refused is taken apart."""
+        if self._ends is None:
+            self._ends = array("Q")
+            at = self.head
+            for _ in self.offsets:
+                length, start = length_at(self.body, at)
+                at = start + length
+                self._ends.append(at)
+        return bytes(self.body[self._ends[row - 1] if row else self.head : self._ends[row]])
+
+
+class Partition:
+    """One assigned topic partition. ``done``: all below it is finished. ``cut``: the batch that is being inserted."""
+
+    def __init__(
+        self, spec: StreamSpec, topic: str, number: int, start: int, progress: Progress, head: bytes, identify: Identify
+    ) -> None:
+        self.spec = spec
+        self.topic = topic
+        self.number = number
+        self.done = start
+        self.next_offset = start
+        self.progress = progress
+        """As of ``done``, without intent."""
+        self.replay_to = progress.intent
+        self.cut: Batch | None = None
+        self.open: Batch | None = None
+        self._head = head
+        self._identify = identify
+        self._seen = dict(progress.watermarks)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.topic, self.number
+
+    @property
+    def buffered(self) -> int:
+        """Bytes held in memory."""
+        return (self.cut.size if self.cut else 0) + (self.open.size if self.open else 0)
+
+    @property
+    def idle(self) -> bool:
+        return self.cut is None and self.open is None
+
+    def take(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> None:
+        """`add` for each message of a run; together where there is nothing to decide."""
+        if len(offsets) < FEW or not self._take_rows(offsets, values, now):
+            for offset, value in zip(offsets, values, strict=True):
+                self.add(offset, value, now)
+
+    def _take_rows(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> bool:
+        """Take all of them, if each is new, in order, and a row that begins with its ring identity; else none."""
+        in_order = offsets[0] >= self.next_offset and all(map(lt, offsets, offsets[1:]))
+        if not in_order or (self.replay_to is not None and offsets[-1] >= self.replay_to):
+            return False
+        # watermarks by the ten bytes around an epoch: hardly ever another one than in the message before
+        marks: dict[bytes, int] = {}
+        current, mark = b"", -1
+        try:
+            for head, position in map(_unpack_head, values):  # type: ignore[arg-type]  # None: TypeError
+                if head != current:
+                    marks[current] = mark
+                    current = head
+                    mark = marks[head] if head in marks else self._mark(head)
+                if position <= mark:
+                    return False
+                mark = position
+            framed: list[bytes] = [b""] * (2 * len(values))
+            framed[::2] = [PREFIXES[len(value)] for value in values]  # type: ignore[arg-type]
+        except (TypeError, ValueError, struct.error, IndexError):  # no value, not ours, too short, too long
+            return False
+        framed[1::2] = values  # type: ignore[assignment]
+        marks[current] = mark
+        del marks[b""]
+        self._seen |= {int.from_bytes(head[1:9], "little"): mark for head, mark in marks.items()}
+        batch = self._opened(now)
+        batch.body += b"".join(framed)
+        batch.offsets.extend(offsets)
+        batch.last = offsets[-1]
+        self.next_offset = offsets[-1] + 1
+        return True
+
+    def _mark(self, head: bytes) -> int:
+        """The watermark of the epoch in the first ten bytes of a message; `ValueError` when they are something else."""
+        if head[0] != _EPOCH_TAG or head[9] != _POSITION_TAG:
+            raise ValueError("no ring identity")
+        return self._seen.get(int.from_bytes(head[1:9], "little"), -1)
+
+    def _opened(self, now: float) -> Batch:
+        if self.open is None:
+            self.open = Batch(self.next_offset, self._head, now)
+        return self.open
+
+    def add(self, offset: int, value: bytes | None, now: float) -> None:
+        """Take the next message; one that was taken already (a fetch repeated after a pause) is ignored."""
+        if offset < self.next_offset:
+            return
+        if self.replay_to is not None and offset > self.replay_to:
+            self._end_replay(now)  # the last message of the range is no longer in the log
+        batch = self.open or self._opened(now)
+        batch.last = offset
+        self.next_offset = offset + 1
+        if value is not None and (length := len(value)) >= 18:
+            first, epoch, second, position = _unpack(value)
+            if first == _EPOCH_TAG and second == _POSITION_TAG:
+                if position > self._seen.get(epoch, -1):
+                    self._seen[epoch] = position
+                    batch.body += PREFIXES[length] if length < len(PREFIXES) else varint(length)
+                    batch.body += value
+                    batch.offsets.append(offset)
+                else:
+                    batch.redelivered += 1
+            else:
+                self._add_other(batch, offset, value)
+        else:
+            self._add_other(batch, offset, value or b"")
+        if offset == self.replay_to:
+            self._end_replay(now)
+
+    def _add_other(self, batch: Batch, offset: int, value: bytes) -> None:
+        """A message that does not begin with its ring identity."""
+        try:
+            identity = self._identify(value)
+        except ValueError as error:
+            batch.letters.append(Letter(offset, value, "foreign", str(error)))
+            batch.letter_bytes += len(value)
+            return
+        if identity is not None:
+            epoch, position = identity
+            if position <= self._seen.get(epoch, -1):
+                batch.redelivered += 1
+                return
+            self._seen[epoch] = position
+        batch.body += varint(len(value)) + value
+        batch.offsets.append(offset)
+
+    def _end_replay(self, now: float) -> None:
+        assert self.replay_to is not None
+        last, self.replay_to = self.replay_to, None
+        self.next_offset = max(self.next_offset, last + 1)
+        if self.open is None:
+            self.open = Batch(self.done, self._head, now)
+        self.cut_open(last)
+
+    def abandon_replay(self) -> None:
+        """The intended range goes beyond the log's end: its offsets were given away anew. Go on with what is there."""
+        self.replay_to = None
+
+    def jump(self, offset: int) -> None:
+        """Go on at ``offset``: what lies before is not in the log. Whether the log is the same one is not known, so
+        the watermarks are forgotten: at worst rows come twice, which FINAL hides."""
+        assert self.idle
+        self.done = self.next_offset = offset
+        self.replay_to = None
+        self.progress = Progress(self.progress.partitions)
+        self._seen = {}
+
+    def due(self, now: float, rows: int, size: int, seconds: float) -> bool:
+        """Whether the open batch should be cut now; never in the middle of an intended range."""
+        batch = self.open
+        if batch is None or self.cut is not None or self.replay_to is not None:
+            return False
+        return batch.rows >= rows or batch.size >= size or now >= batch.old_at(seconds)
+
+    def cut_open(self, last: int | None = None) -> Batch:
+        """Freeze the open batch; its range is final from now on."""
+        assert self.cut is None
+        batch, self.open = self.open, None
+        assert batch is not None
+        batch.last = batch.last if last is None else last
+        batch.watermarks = newest(self.progress.watermarks, self._seen)
+        self._seen = dict(batch.watermarks)
+        self.cut = batch
+        return batch
+
+    def finish(self) -> Batch:
+        """The cut batch is in ClickHouse (or had nothing for it): what comes next can be committed."""
+        batch, self.cut = self.cut, None
+        assert batch is not None
+        self.done = batch.last + 1
+        self.progress = Progress(self.progress.partitions, None, batch.watermarks)
+        return batch
+
+    def commit(self) -> tuple[int, str]:
+        """(offset, metadata) that is true now: all below is done, and this range is next. A replayed range still is:
+        without it another crash would cut other batches, under other tokens, of what may be in the table."""
+        intent = self.cut.last if self.cut is not None else self.replay_to
+        return self.done, Progress(self.progress.partitions, intent, self.progress.watermarks).encode()

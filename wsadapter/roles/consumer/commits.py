@@ -1,0 +1,81 @@
+"""Which commit is due, what it said, and whose intents the broker has confirmed. Pure: sends nothing, reads no clock.
+
+One commit is under way at a time, and it says what is true of every partition that changed. An intent counts when the
+commit that carried it came back without an error and its partition is still the same one; after a failure the same
+intent is said again.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.roles.consumer.batches import Batch, Partition
+
+IDLE_SECONDS: Final = 1.0
+"""Progress is committed this often when no intent waits for it."""
+RETRY_SECONDS: Final = 0.2
+
+Key = tuple[str, int]
+
+
+class _Said(Struct):
+    partition: Partition
+    done: int
+    cut: Batch | None
+
+
+class Commits:
+    def __init__(self) -> None:
+        self.intended: list[Partition] = []
+        """Partitions whose intent was confirmed; the role takes them from here."""
+        self._confirmed: dict[Key, tuple[int, Batch | None]] = {}
+        self._said: dict[Key, _Said] = {}
+        self._next = 0.0
+
+    @property
+    def under_way(self) -> bool:
+        return bool(self._said)
+
+    def begin(self, partitions: Mapping[Key, Partition], now: float) -> dict[Key, Partition]:
+        """What a commit must say now: all that changed, if an intent waits for it or the last one is a while ago."""
+        if self._said or now < self._next:
+            return {}
+        changed = {key: p for key, p in partitions.items() if self._confirmed.get(key) != (p.done, p.cut)}
+        waiting = any(p.cut is not None and p.cut.rows for p in changed.values())
+        if not changed or not (waiting or now >= self._next + IDLE_SECONDS):
+            return {}
+        self._said = {key: _Said(p, p.done, p.cut) for key, p in changed.items()}
+        self._next = now
+        return changed
+
+    def failed(self, now: float) -> None:
+        self._said = {}
+        self._next = now + RETRY_SECONDS
+
+    def confirmed(self, keys: Iterable[Key], partitions: Mapping[Key, Partition]) -> None:
+        """The commit came back, without an error for ``keys``."""
+        said, self._said = self._said, {}
+        for key in keys:
+            what = said.get(key)
+            if what is None or partitions.get(key) is not what.partition:
+                continue  # the commit of a revocation, or of a partition that is gone
+            self._confirmed[key] = what.done, what.cut
+            if what.cut is not None and what.partition.cut is what.cut:
+                self.intended.append(what.partition)
+
+    def settled(self, partitions: Mapping[Key, Partition]) -> bool:
+        """Everything is done, and the broker knows it."""
+        return not self._said and all(self._confirmed.get(key) == (p.done, None) for key, p in partitions.items())
+
+    def unsaid(self, partitions: Mapping[Key, Partition]) -> bool:
+        return any(self._confirmed.get(key) != (p.done, p.cut) for key, p in partitions.items())
+
+    def hurry(self, now: float) -> None:
+        """Do not wait for a reason to commit."""
+        self._next = min(self._next, now - IDLE_SECONDS)
+
+    def forget(self, key: Key) -> None:
+        """It was taken away: an intent that was confirmed is its next owner's to carry out."""
+        self._confirmed.pop(key, None)
+        self.intended[:] = [partition for partition in self.intended if partition.key != key]

@@ -1,0 +1,291 @@
+"""The consumer role: Kafka -> ClickHouse, each message once.
+
+One cycle: take messages, cut the batches that are due, commit their ranges as intents (one commit for all partitions,
+which also says what is done), insert when the broker has confirmed, finish. `wsadapter.roles.consumer.batches` has the rules of
+exactly once, `wsadapter.roles.consumer.group` the group, `wsadapter.roles.consumer.insert_pool` the inserts. This file is the order of things, the
+bounds of memory and time, and what the operator sees.
+
+Guarantees: nothing is held here that Kafka does not have; at most about twice `clickhouse.batch_bytes` are in memory. A
+table that waits holds only its own partitions; ClickHouse or Kafka away is waited for without end, the heart beating. A
+stop reads to where the logs ended when it came, inserts that, commits and leaves.
+"""
+
+import gc
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, wait
+from math import inf
+from typing import Final, TypeVar
+
+from clickhouse_connect.driver.client import Client
+
+from wsadapter.clickhouse.catalog import Verifier, connect, create_or_verify, unavailable
+from wsadapter.clickhouse.inserts import Inserter, statement
+from wsadapter.config.load import Config
+from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.events.streams import SPECS, StreamSpec
+from wsadapter.executor import Threads
+from wsadapter.kafka.messages import identify_as
+from wsadapter.kafka.topics import ensure_topics, topic
+from wsadapter.log import Repeated, get_logger
+from wsadapter.roles.consumer.accounting import Ledger
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.dead_letters import Outgoing
+from wsadapter.roles.consumer.group import CHUNK, Membership
+from wsadapter.roles.consumer.housekeeping import Upkeep
+from wsadapter.roles.consumer.insert_pool import FAILURES, Landed, Landing
+from wsadapter.roles.consumer.progress import Progress
+from wsadapter.supervision.child import Child, ChildState, run_child
+
+POLL_SECONDS: Final = 0.1
+QUIET_POLL_SECONDS: Final = 0.9
+"""With nothing under way: most of an idle consumer's CPU is the turns of this loop."""
+BLOCKED_SECONDS: Final = 5.0
+"""With full buffers for so long, fetching is suspended, so that polling (and so the membership) goes on."""
+LEAVE_SECONDS: Final = 5.0
+"""How long a rebalance waits for inserts under way."""
+JOIN_SECONDS: Final = 5.0
+"""A stop that comes before the first assignment waits for it so long: Kafka may hold what came just before."""
+CLOSE_SECONDS: Final = 3.0
+"""How long leaving the group may take."""
+DRAIN_MARGIN: Final = 1.5
+"""Before the deadline: for the last commit and leaving."""
+QUIET_SECONDS: Final = 3.0
+"""A drain ends when nothing came for so long, whatever the end offsets said."""
+
+GARBAGE: Final = 10 * CHUNK
+"""More objects than this must be new before the garbage collector looks for cycles (errors make some)."""
+
+T = TypeVar("T")
+log = get_logger()
+
+
+class Consumer:
+    def __init__(self, child: Child, client: Client) -> None:
+        config = child.args.config
+        self._child, self._config = child, config
+        self._verifier = Verifier(client, config.clickhouse)
+        self._limits = config.clickhouse.batch_rows, config.clickhouse.batch_bytes, config.clickhouse.batch_seconds
+        self._heads = {spec.name: statement(config.clickhouse.database, spec) for spec in SPECS}
+        self._identify = {spec.name: identify_as(spec) for spec in SPECS}
+        self._specs = {topic(config.kafka, spec): spec for spec in SPECS}
+        self._blocked_since = 0.0
+        outgoing = Outgoing(config.kafka)
+        group = child.args.page.rpartition("-")[0]
+        members = (f"{group}-{number}" for number in range(config.process_of("consumer").count))
+        topics = {spec.name: name for name, spec in self._specs.items()}
+        self._ledger = Ledger(child.page, topics, tuple(name for name in members if name != child.args.page))
+        self._landing = Landing(Inserter(client), outgoing, self._heads, self._verify_stream)
+        identity = f"{child.args.instance}-{child.args.name}"
+        self._group = Membership(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)
+        self._upkeep = Upkeep(child, client, self._verifier, self._group, self._landing, self._ledger, outgoing)
+
+    def run(self) -> int:
+        while not self._child.stopping:
+            self._turn(draining=False)
+        self._drain()
+        self._group.close(min(CLOSE_SECONDS, max(0.1, self._child.deadline - time.monotonic() - 0.5)))
+        return 0
+
+    def _turn(self, draining: bool) -> int:
+        """One cycle; returns how many messages came."""
+        self._child.beat()
+        came = self._take()
+        now = time.monotonic()
+        for task in self._landing.collect(now):
+            self._finish(task)
+        self._cut(now, draining)
+        self._group.commit(now)
+        intended = self._group.commits.intended
+        while intended:
+            self._landing.take(intended.pop())
+        self._landing.start(now, self._upkeep.blocked.keys())
+        self._upkeep.look(now)
+        return came
+
+    def _take(self) -> int:
+        """Poll, unless the buffers are full; then wait for an insert instead."""
+        size = stuck = 0
+        for partition in self._group.partitions.values():
+            size += partition.buffered
+        futures = []
+        for task in self._landing.tasks:
+            if task.trouble is not None:
+                stuck += task.partition.buffered
+            if task.future is not None:
+                futures.append(task.future)
+        now = time.monotonic()
+        if max(stuck, size - stuck) < self._limits[1]:
+            self._blocked_since = 0.0
+        elif not self._blocked_since:
+            self._blocked_since = now
+        blocked = self._blocked_since > 0.0
+        suspend = blocked and now - self._blocked_since > BLOCKED_SECONDS
+        self._hold(suspend)
+        if blocked and not suspend and futures:
+            wait(futures, POLL_SECONDS, FIRST_COMPLETED)
+            return 0
+        if futures or blocked:
+            return self._group.poll(POLL_SECONDS / 2 if futures else POLL_SECONDS, 1 if blocked else CHUNK)
+        return self._group.poll(self._patience(now), CHUNK if size else 1)  # into nothing, the first ends the wait
+
+    def _patience(self, now: float) -> float:
+        """How long to wait for messages when no insert runs: until a batch is old, if nothing else is under way."""
+        partitions = self._group.partitions.values()
+        if self._child.stopping or self._group.commits.under_way or any(p.cut is not None for p in partitions):
+            return POLL_SECONDS
+        seconds = self._limits[2]
+        old = [p.open.old_at(seconds) for p in partitions if p.open is not None]
+        # a batch that begins meanwhile may be old after ``seconds``
+        return min(QUIET_POLL_SECONDS, seconds, max(POLL_SECONDS, min(old) - now)) if old else QUIET_POLL_SECONDS
+
+    def _hold(self, everything: bool) -> None:
+        if everything:
+            self._group.hold(set(self._group.partitions))
+            return
+        waiting = {task.partition.key for task in self._landing.tasks if task.trouble is not None}
+        if blocked := self._upkeep.blocked:
+            waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in blocked}
+        self._group.hold(waiting)
+
+    def _cut(self, now: float, draining: bool) -> None:
+        rows, size, seconds = self._limits
+        partitions = self._group.partitions
+        buffered = sum(p.buffered for p in partitions.values())
+        # memory is short: those that hold much of it go first; each insert costs the server, however small it is
+        large = buffered / len(partitions) if buffered >= size // 2 else inf
+        for key, partition in partitions.items():
+            ended = key in self._group.out_of_range
+            if partition.idle and not ended:
+                continue
+            if ended:
+                partition.abandon_replay()
+            hurry = draining or ended or partition.buffered >= large
+            if partition.due(now, rows, size, 0.0 if hurry else seconds):
+                partition.cut_open()
+            batch = partition.cut
+            if batch is None or batch.counted:
+                continue
+            batch.counted = True
+            if batch.letters and not batch.rows:  # nothing to insert, so nothing to intend
+                self._landing.take(partition)
+            elif not batch.rows:
+                self._ledger.passed(partition, batch)
+                partition.finish()
+
+    def _finish(self, task: Landed) -> None:
+        open_candles = self._config.clickhouse.open_candles
+        self._ledger.landed(task, filtering=task.partition.spec.name == "kline" and not open_candles)
+        self._child.page["clickhouse_up"] = 1
+        task.partition.finish()
+
+    def _make(self, name: str, number: int, start: int, progress: Progress) -> Partition:
+        spec = self._specs[name]
+        made = Partition(spec, name, number, start, progress, self._heads[spec.name], self._identify[spec.name])
+        self._ledger.assigned(made)
+        return made
+
+    def _patient(self) -> bool:
+        self._child.beat()
+        return not self._child.stopping or time.monotonic() < self._child.deadline - DRAIN_MARGIN
+
+    def _leaving(self, partitions: list[Partition], in_order: bool) -> None:
+        """Give inserts under way a moment to end, so that the next owner need not repeat them."""
+        until = time.monotonic() + (LEAVE_SECONDS if in_order else 0.0)
+        mine = set(map(id, partitions))
+        while time.monotonic() < until:
+            futures = [t.future for t in self._landing.tasks if t.future is not None and id(t.partition) in mine]
+            if not futures:
+                break
+            self._child.beat()
+            wait(futures, POLL_SECONDS)
+            for task in self._landing.collect(time.monotonic()):
+                self._finish(task)
+        self._landing.drop(partitions)
+
+    def _verify_stream(self, spec: StreamSpec) -> None:
+        if text := self._verifier.wrong().get(spec.name):
+            raise SchemaMismatch(text)
+
+    def _drain(self) -> None:
+        """Read to where the logs end now, insert that and commit it; at the deadline leave it to the next start."""
+        until = self._child.deadline - DRAIN_MARGIN
+        joined_by = min(until, time.monotonic() + JOIN_SECONDS)
+        while not self._group.rebalances and self._group.broker_up and time.monotonic() < joined_by:
+            self._turn(draining=True)
+        ends: dict[tuple[str, int], int] | None
+        try:
+            ends = self._group.end_offsets()
+        except ServiceUnavailable as error:
+            log.warning("end offsets not known, reading until nothing comes", reason=str(error))
+            ends = None
+        last_came = time.monotonic()
+        while (now := time.monotonic()) < until:
+            partitions = self._group.partitions
+            read = ends is not None and all(p.next_offset >= ends.get(key, 0) for key, p in partitions.items())
+            if (read or now - last_came > QUIET_SECONDS) and all(p.idle for p in partitions.values()):
+                if self._group.commits.settled(partitions) or not self._group.broker_up:
+                    break
+                self._group.commits.hurry(now)
+            if self._turn(draining=True):
+                last_came = now
+        if left := sum(not p.idle for p in self._group.partitions.values()):
+            log.warning("stopped before everything was inserted; Kafka holds it", partitions=left)
+        self._upkeep.settle(until)
+
+
+def patiently(child: Child, threads: Threads, work: Callable[[], T], service: str) -> T | None:
+    """The result of ``work``, tried again while the service is away, the heart beating; None when a stop came."""
+    repeated = Repeated()
+    while not child.stopping:
+        future = threads.call(work)
+        while not wait([future], POLL_SECONDS).done:
+            child.beat()
+        try:
+            return future.result()
+        except (ServiceUnavailable, OSError) as error:
+            child.set_state(ChildState.WAITING)
+            if repeated(service) is not None:
+                log.warning(f"no {service} yet", reason=str(error))
+            child.wait([], 0.5)
+    return None
+
+
+def prepare(config: Config) -> Client:
+    """A client of a server whose tables are there and as they must be."""
+    client = connect(config.clickhouse)
+    try:
+        if replaced := create_or_verify(client, config.clickhouse):
+            log.warning("views have their new text", views=replaced)
+    except FAILURES as error:
+        client.close()
+        if isinstance(error, SchemaMismatch):
+            raise
+        raise unavailable(config.clickhouse, error) from None
+    return client
+
+
+def main(child: Child) -> int:
+    # it logs a warning of its own for each error that it raises
+    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
+    config = child.args.config
+    threads = Threads(1, "start")
+    client = patiently(child, threads, lambda: prepare(config), "ClickHouse")
+    if client is None:
+        return 0
+    child.page["clickhouse_up"] = 1
+    patiently(child, threads, lambda: ensure_topics(config.kafka, 5.0), "Kafka")
+    if child.stopping:
+        return 0
+    child.page["broker_up"] = 1
+    consumer = Consumer(child, client)
+    # what is imported stays, and messages make no cycles: nothing to look through every few hundred of them
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    return consumer.run()
+
+
+if __name__ == "__main__":
+    run_child(main)

@@ -1,0 +1,278 @@
+"""One member of the consumer group: assignment, offsets with their metadata, fetching, lag.
+
+Guarantees: a partition is read from its committed offset with its committed watermarks and intent, or from the earliest
+offset when there is none; an offset that is out of the log's range is reported in `out_of_range` and never skipped.
+An intent counts only when the broker has confirmed the commit that carries it; one commit is under way at a time and
+says what is true of every partition. What was revoked or lost is never committed again.
+
+librdkafka's callbacks run inside `poll` (and `close`), on the caller's thread. Owns the client; the batches belong to
+the role.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import wait
+from itertools import groupby
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from msgspec import Struct
+
+from wsadapter.config.load import Kafka
+from wsadapter.errors import ServiceUnavailable, WsadapterError
+from wsadapter.executor import Threads
+from wsadapter.kafka.topics import consumer_config, log_bounds, partition_counts
+from wsadapter.log import Repeated, get_logger
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.commits import Commits, Key
+from wsadapter.roles.consumer.progress import Progress
+
+CHUNK: Final = 2_000
+"""Messages taken from librdkafka at once."""
+ANSWER_SECONDS: Final = 1.0
+"""Longest wait for one answer of the broker: the heartbeat beats between two."""
+STATISTICS_MS: Final = 5_000
+"""How soon a broker that is back is noticed. That one is away, librdkafka says at once. Each report lists every
+partition: a tenth of what an idle consumer costs."""
+
+log = get_logger()
+
+
+class GroupFailed(WsadapterError):
+    """The client is finished (fenced by another process with our identity, or broken): a new process starts again."""
+
+
+class _Broker(Struct):
+    state: str
+
+
+class _Statistics(Struct):
+    brokers: dict[str, _Broker]
+
+
+class Membership:
+    """``make``: (topic, partition, first offset, progress) -> the state of a partition that is assigned now.
+    ``leaving``: called with what is taken away; in good order (True) before its progress is committed.
+    ``patient``: called while the broker is waited for; False ends the waiting."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        instance_id: str,
+        topics: Iterable[str],
+        make: Callable[[str, int, int, Progress], Partition],
+        leaving: Callable[[list[Partition], bool], None],
+        patient: Callable[[], bool],
+    ) -> None:
+        self.partitions: dict[Key, Partition] = {}
+        self.out_of_range: set[Key] = set()
+        self.commits = Commits()
+        self.broker_up = True
+        self.rebalances = 0
+        self.topics_missing = False
+        self._kafka, self._make, self._leaving, self._patient = kafka, make, leaving, patient
+        self._held: set[Key] = set()
+        self._fatal: KafkaError | None = None
+        self._repeated = Repeated()
+        self._consumer = Consumer(
+            {
+                **consumer_config(kafka, instance_id),
+                "error_cb": self._on_error,
+                "on_commit": self._on_commit,
+                "stats_cb": self._on_statistics,
+                "statistics.interval.ms": STATISTICS_MS,
+            }
+        )
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def poll(self, timeout: float, limit: int = CHUNK) -> int:
+        """Take up to ``limit`` messages into their partitions; serves every callback. Returns how many came."""
+        messages = self._consumer.consume(limit, timeout)
+        if self._fatal is not None:
+            raise GroupFailed(f"consumer group member failed: {self._fatal.str()} ({self._fatal.name()})")
+        if any(map(Message.error, messages)):
+            messages = [message for message in messages if not self._is_error(message)]
+        now = time.monotonic()
+        # once per message, all of it: a loop in Python would cost three times as much as these maps
+        begin = 0
+        for key, run in groupby(zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)):
+            end = begin + len(list(run))
+            if (partition := self.partitions.get(key)) is not None:  # type: ignore[arg-type]  # else revoked meanwhile
+                same = messages[begin:end]
+                partition.take(list(map(Message.offset, same)), list(map(Message.value, same)), now)  # type: ignore[arg-type]
+            begin = end
+        return len(messages)
+
+    def commit(self, now: float) -> None:
+        """Send what `Commits` finds due."""
+        if changed := self.commits.begin(self.partitions, now):
+            try:
+                self._consumer.commit(offsets=_offsets(changed), asynchronous=True)
+            except KafkaException as error:
+                self._commit_failed(error.args[0])
+
+    def hold(self, keys: set[Key]) -> None:
+        """Fetch nothing for these partitions, and again for the others. Members that hold go on polling."""
+        keys &= self.partitions.keys()
+        if pausing := keys - self._held:
+            self._consumer.pause([TopicPartition(*key) for key in pausing])
+        if resuming := (self._held - keys) & self.partitions.keys():
+            self._consumer.resume([TopicPartition(*key) for key in resuming])
+        self._held = keys
+
+    def end_offsets(self) -> dict[Key, int]:
+        """Where the log of each partition ends now; `ServiceUnavailable` when the broker does not say."""
+        if not self.broker_up:
+            raise ServiceUnavailable("the broker is away")
+        bounds = log_bounds(self._kafka, self.partitions.keys(), ANSWER_SECONDS * 5)
+        return {key: end for key, (_, end) in bounds.items()}
+
+    def ends_known(self) -> dict[Key, int]:
+        """The same without asking, from the last fetches; only what is known."""
+        known = {}
+        for key in self.partitions:
+            bounds = self._consumer.get_watermark_offsets(TopicPartition(*key), cached=True)
+            if bounds is not None and bounds[1] >= 0:
+                known[key] = bounds[1]
+        return known
+
+    def log_begins(self, key: Key) -> int:
+        return log_bounds(self._kafka, [key], ANSWER_SECONDS)[key][0]
+
+    def begin_again(self, key: Key, offset: int) -> None:
+        """An idle partition whose offset is out of range goes on at ``offset``; what is missing has been said."""
+        self.partitions[key].jump(offset)
+        # a partition that ended with an error cannot be sought: all are fetched anew from where they are
+        self._consumer.assign([TopicPartition(*k, p.next_offset) for k, p in self.partitions.items()])
+        self._held.clear()
+        self.out_of_range.discard(key)
+
+    def close(self, seconds: float) -> None:
+        """Leave: what is done is committed, the static membership stays for the next start. librdkafka would wait for a
+        broker that is away with a commit under way; the next start replays what that commit intends."""
+        left = Threads(1, "leave").call(self._consumer.close)
+        if not wait([left], seconds).done:
+            log.warning("left without an answer of the broker")
+
+    # callbacks
+
+    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+        self.rebalances += 1
+        while self._patient():
+            try:
+                starts = self._starts(assigned)
+            except (KafkaException, ServiceUnavailable) as error:
+                self._say("offsets not known yet", str(error))
+                continue
+            break
+        else:
+            return  # stopping: what is assigned without state is not read
+        for key, (offset, progress) in starts.items():
+            self.partitions[key] = self._make(*key, offset, progress)
+            self.commits.forget(key)
+        consumer.assign([TopicPartition(*key, offset) for key, (offset, _) in starts.items()])
+
+    def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, Progress]]:
+        if not assigned:
+            return {}
+        counts = partition_counts(self._kafka, ANSWER_SECONDS)
+        starts, new = {}, []
+        for found in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
+            if found.error is not None:
+                raise KafkaException(found.error)
+            key, count = (found.topic, found.partition), counts.get(found.topic, 0)
+            progress = Progress.decode(found.metadata)
+            if progress.partitions != count:  # keys have moved: a watermark would drop what was never here
+                progress = Progress(count, progress.intent)
+            starts[key] = found.offset, progress
+            if found.offset < 0:
+                new.append(key)
+        for key, (first, _) in log_bounds(self._kafka, new, ANSWER_SECONDS).items():
+            starts[key] = first, Progress(starts[key][1].partitions)
+        return starts
+
+    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+        states = self._states(revoked)
+        self._leaving(list(states.values()), True)
+        if self.broker_up and self.commits.unsaid(states):
+            try:
+                consumer.commit(offsets=_offsets(states), asynchronous=False)
+            except KafkaException as error:
+                # the next owner replays the intended ranges under their old tokens
+                log.warning("progress of revoked partitions not committed", reason=_said(error.args[0]))
+        self._drop(states)
+
+    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+        log.warning("partitions lost, another member may have them", partitions=len(lost))
+        states = self._states(lost)
+        self._leaving(list(states.values()), False)
+        self._drop(states)
+
+    def _states(self, named: list[TopicPartition]) -> dict[Key, Partition]:
+        return {key: self.partitions[key] for n in named if (key := (n.topic, n.partition)) in self.partitions}
+
+    def _drop(self, keys: Iterable[Key]) -> None:
+        for key in list(keys):
+            self.partitions.pop(key, None)
+            self.commits.forget(key)
+            self._held.discard(key)
+            self.out_of_range.discard(key)
+
+    def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+        if error is not None:
+            self._commit_failed(error)
+            return
+        self.commits.confirmed([(o.topic, o.partition) for o in offsets if o.error is None], self.partitions)
+        for refused in (o.error for o in offsets if o.error is not None):
+            self._commit_failed(refused)
+
+    def _commit_failed(self, error: KafkaError) -> None:
+        """No insert follows; the same intent is sent again."""
+        self.commits.failed(time.monotonic())
+        self._say("commit failed, nothing is inserted without it", _said(error))
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal():
+            self._fatal = error
+        elif error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.broker_up = False
+        self._say("kafka client", _said(error))
+
+    def _on_statistics(self, text: str) -> None:
+        brokers = msgspec.json.decode(text, type=_Statistics).brokers
+        self.broker_up = any(broker.state == "UP" for broker in brokers.values())
+
+    def _is_error(self, message: Message) -> bool:
+        if (error := message.error()) is None:
+            return False
+        self._on_message_error(error, message.topic(), message.partition())
+        return True
+
+    def _on_message_error(self, error: KafkaError, topic: str | None, number: int | None) -> None:
+        code = error.code()
+        if code == KafkaError._AUTO_OFFSET_RESET and topic is not None and number is not None:
+            if (topic, number) in self.partitions:
+                self.out_of_range.add((topic, number))
+            return
+        if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            self.topics_missing = True
+        self._say("fetch", _said(error))
+
+    def _say(self, event: str, reason: str) -> None:
+        if (kept_back := self._repeated((event, reason))) is not None:
+            log.warning(event, reason=reason, repeated=kept_back)
+
+
+def _offsets(partitions: Mapping[Key, Partition]) -> list[TopicPartition]:
+    made = []
+    for key, partition in partitions.items():
+        offset, metadata = partition.commit()
+        made.append(TopicPartition(*key, offset, metadata=metadata))
+    return made
+
+
+def _said(error: Any) -> str:
+    return f"{error.str()} ({error.name()})" if isinstance(error, KafkaError) else str(error)

@@ -1,0 +1,220 @@
+"""Cut batches on their way into ClickHouse: threads, repeats, bisecting, pauses.
+
+Guarantees: a batch is finished only when each of its messages is in ClickHouse or delivered to the dead-letter topic.
+A failed insert is repeated with the same bytes under the same token until then; the parts of a bisected batch have
+tokens of their own, and a part that is in is not sent again. One insert per table at a time, tables beside each other:
+a table that must wait holds up nobody else.
+
+A message is only called unreadable when its table is as it must be: a damaged table would refuse them all. The threads
+touch a task from `Landing.start` until its future is done; then the caller reads what it counted.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence, Set
+from concurrent.futures import Future
+from enum import Enum
+from functools import partial
+from typing import Final, TypeVar
+
+from clickhouse_connect.driver.exceptions import ClickHouseError
+from google.protobuf.message import DecodeError
+from urllib3.exceptions import HTTPError
+
+from wsadapter.backoff import Backoff
+from wsadapter.clickhouse.errors import Remedy, error_code, first_line, remedy
+from wsadapter.clickhouse.inserts import Inserter, token
+from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.events.streams import StreamSpec
+from wsadapter.executor import Threads
+from wsadapter.pb import market_pb2
+from wsadapter.roles.consumer.batches import Batch, Partition
+from wsadapter.roles.consumer.dead_letters import Outgoing
+
+T = TypeVar("T")
+THREADS: Final = 4
+RETRY: Final = Backoff(0.2, 10.0)
+PAUSE_SECONDS: Final = 10.0
+"""A table that needs the operator is tried again this often."""
+FAILURES: Final = (ClickHouseError, HTTPError, OSError, ServiceUnavailable, SchemaMismatch)
+"""What an attempt can end with; anything else is a defect of ours and ends the process."""
+
+Verify = Callable[[StreamSpec], None]
+"""Raises `SchemaMismatch` when the stream's table is not as it must be."""
+
+
+class Trouble(Enum):
+    """Why a batch waits."""
+
+    AWAY = "away"
+    """ClickHouse, or Kafka for a dead letter, did not answer."""
+    REFUSED = "refused"
+    """ClickHouse answers and cannot take it now."""
+    ALARM = "alarm"
+    """Needs the operator."""
+
+
+class Landed:
+    """One batch on its way. ``work``: rows that are still to be inserted, one insert each, the next one last."""
+
+    def __init__(self, partition: Partition, batch: Batch) -> None:
+        self.partition = partition
+        self.batch = batch
+        self.work: list[Sequence[int]] = [range(batch.rows)] if batch.rows else []
+        self.sifted = False
+        """What is no protobuf has been taken out."""
+        self.letters = [(letter.offset, letter.value, letter.reason, letter.detail) for letter in batch.letters]
+        self.future: Future[None] | None = None
+        self.attempts = 0
+        self.said = 0
+        """Attempts that the role has logged."""
+        self.retry_at = 0.0
+        self.trouble: Trouble | None = None
+        self.reason = ""
+        self.code: int | None = None
+        # counted for the caller
+        self.tokens: list[str] = []
+        self.sent_rows = 0
+        self.written_rows = 0
+        self.elapsed_ns: list[int] = []
+        self.dead: list[str] = []
+        """Reason of each letter."""
+
+
+class Landing:
+    def __init__(self, inserter: Inserter, outgoing: Outgoing, heads: dict[str, bytes], verify: Verify) -> None:
+        self._inserter = inserter
+        self._outgoing = outgoing
+        self._heads = heads
+        self._verify = verify
+        self._threads = Threads(THREADS, "insert")
+        self._random = random.Random().random
+        self.tasks: list[Landed] = []
+
+    def take(self, partition: Partition) -> None:
+        """The cut batch of ``partition``, whose intent is committed."""
+        assert partition.cut is not None
+        self.tasks.append(Landed(partition, partition.cut))
+
+    def drop(self, partitions: Iterable[Partition]) -> None:
+        """They are somebody else's now. What is under way may still end well: the token makes that harmless."""
+        gone = set(map(id, partitions))
+        self.tasks = [task for task in self.tasks if id(task.partition) not in gone]
+
+    def start(self, now: float, blocked: Set[str] = frozenset()) -> None:
+        """Begin what is due, at most one insert per table; ``blocked`` streams wait."""
+        running = [task for task in self.tasks if task.future is not None]
+        busy = {task.partition.spec.name for task in running} | blocked
+        for task in self.tasks:
+            name = task.partition.spec.name
+            if task.future is None and task.retry_at <= now and name not in busy:
+                busy.add(name)
+                task.future = self._threads.call(partial(self._run, task))
+
+    def collect(self, now: float) -> list[Landed]:
+        """The tasks that are finished; those that failed get their next time."""
+        finished = []
+        for task in self.tasks:
+            if task.future is None or not task.future.done():
+                continue
+            error, task.future = task.future.exception(), None
+            if error is None:
+                task.trouble = None
+                finished.append(task)
+            elif isinstance(error, FAILURES):
+                self._postpone(task, error, now)
+            else:
+                raise error
+        self.tasks = [task for task in self.tasks if task not in finished]
+        return finished
+
+    def call(self, work: Callable[[], T]) -> Future[T]:
+        """Do something else that asks ClickHouse, beside the inserts."""
+        return self._threads.call(work)
+
+    def _postpone(self, task: Landed, error: BaseException, now: float) -> None:
+        task.attempts += 1
+        task.code = error_code(error)
+        task.reason = first_line(error)
+        alarm = isinstance(error, SchemaMismatch) or remedy(error) in (Remedy.PAUSE, Remedy.BISECT, Remedy.SPLIT)
+        if alarm:
+            task.trouble, task.retry_at = Trouble.ALARM, now + PAUSE_SECONDS
+            return
+        task.trouble = Trouble.AWAY if task.code is None else Trouble.REFUSED
+        task.retry_at = now + RETRY.delay(task.attempts - 1, self._random)
+
+    # in a thread, from here on
+
+    def _run(self, task: Landed) -> None:
+        if task.trouble is Trouble.ALARM:
+            self._verify(task.partition.spec)
+        while task.work:
+            rows = task.work[-1]
+            try:
+                self._insert(task, rows)
+            except (ClickHouseError, HTTPError, OSError) as error:
+                if not self._divide(task, rows, error):
+                    raise
+            else:
+                task.work.pop()
+        if task.letters:
+            self._outgoing.dead_letters(task.partition.topic, task.partition.number, task.letters)
+            task.dead = [reason for _, _, reason, _ in task.letters]
+
+    def _insert(self, task: Landed, rows: Sequence[int]) -> None:
+        batch, partition = task.batch, task.partition
+        if len(rows) == batch.rows:
+            first, last, body = batch.first, batch.last, batch.body
+        else:
+            first, last = batch.offsets[rows[0]], batch.offsets[rows[-1]]
+            body = bytearray(self._heads[partition.spec.name] + batch.messages(rows))
+        made = token(partition.topic, partition.number, first, last, memoryview(body)[batch.head :])
+        began = time.monotonic_ns()
+        written = self._inserter.insert(body, len(rows), made)
+        task.elapsed_ns.append(time.monotonic_ns() - began)
+        task.tokens.append(made)
+        task.sent_rows += len(rows)
+        task.written_rows += written
+
+    def _divide(self, task: Landed, rows: Sequence[int], error: Exception) -> bool:
+        """Make smaller what the server refused for its content; False when the content is not the reason."""
+        kind = remedy(error)
+        if kind in (Remedy.BISECT, Remedy.MEMORY) and self._sift(task, rows):
+            return True
+        if kind is Remedy.BISECT and len(rows) == 1:
+            self._verify(task.partition.spec)
+            task.letters.append(_letter(task.batch, rows[0], first_line(error)))
+            task.work.pop()
+            return True
+        if kind not in (Remedy.BISECT, Remedy.SPLIT) or len(rows) == 1:
+            return False
+        middle = len(rows) // 2
+        task.work[-1:] = [rows[middle:], rows[:middle]]
+        return True
+
+    def _sift(self, task: Landed, rows: Sequence[int]) -> bool:
+        """Take out, once, what is no protobuf at all: a flood of it would otherwise cost an insert each. (A length that
+        a message claims and does not have makes the server ask for that much memory.)"""
+        if task.sifted:
+            return False
+        task.sifted = True
+        parse = getattr(market_pb2, task.partition.spec.message).FromString
+        good: list[int] = []
+        bad: list[int] = []
+        for row in rows:
+            try:
+                parse(task.batch.message(row))
+            except DecodeError:
+                bad.append(row)
+            else:
+                good.append(row)
+        if not bad:
+            return False
+        self._verify(task.partition.spec)
+        task.letters += [_letter(task.batch, row, "no protobuf of this topic's message") for row in bad]
+        task.work[-1:] = [good] if good else []
+        return True
+
+
+def _letter(batch: Batch, row: int, detail: str) -> tuple[int, bytes, str, str]:
+    return batch.offsets[row], batch.message(row), "parse", detail

@@ -1,0 +1,284 @@
+"""The ingest role: one exchange connection, its events into one ring.
+
+A `Client` whose handler writes to the ring. Guarantees: the socket is never blocked by the ring; what does not fit is
+counted and becomes one `Gap` per stream and symbol as soon as there is room; every time without a live connection is
+a `Gap` too, open while it lasts. Records become visible once per socket read, then the doorbell is rung.
+
+Owns the write side of its ring and its stats page. No venue and no Kafka is known here.
+"""
+
+import asyncio
+import gc
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import uvloop
+
+from wsadapter.client.client import Client, ConnectionConfig
+from wsadapter.client.connect_limit import SharedAttempts
+from wsadapter.client.handler import METHODS
+from wsadapter.client.reader import Tally
+from wsadapter.errors import RecordTooLarge
+from wsadapter.events import Event, Gap, Kline
+from wsadapter.events.records import encode
+from wsadapter.events.streams import BY_EVENT, BY_STREAM
+from wsadapter.exchanges import load
+from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.log import get_logger
+from wsadapter.metrics import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
+from wsadapter.roles.ingest.gaps import ConnectionGap, Dropped, identity
+from wsadapter.roles.ingest.gauges import Gauges
+from wsadapter.roles.ingest.publisher import publisher
+from wsadapter.shm.ring import RingWriter
+from wsadapter.shm.ring_counters import Banks
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import Child, run_child
+
+TICK: Final = 0.25
+"""Seconds between two looks at what no frame triggers: heartbeat, stream states, room for gaps."""
+QUIET_TICK: Final = 1.0
+"""The same while nothing comes."""
+ROOM: Final = 16
+"""After the ring was full, writing resumes when a sixteenth of it is free: one hole instead of a thousand."""
+
+log = get_logger()
+
+
+class RingPublisher:
+    """The `EventHandler` that writes to a ring."""
+
+    def __init__(self, writer: RingWriter, doorbell_fd: int, page: StatsPage, plan: ConnectionPlan) -> None:
+        self._writer = writer
+        self._write = writer.try_write
+        self._banks = Banks(page, PUBLISHED, writer.tail)
+        self.on_read_end = self._banks.publication(writer, doorbell_fd)
+        """Hand what this socket read brought to the reader, and its counts to the page: both or neither."""
+        self._counts, slot = self._banks.cells, self._banks.index
+        self.publish = publisher(writer, self._banks, self._unusual)
+        """One event into the ring; it becomes visible, and counts, at `on_read_end`."""
+        for name in METHODS.values():
+            setattr(self, name, self.publish)
+        self.on_gap = self._on_gap
+        self._kinds = {
+            event: (spec.kind, slot(f'events_total{{stream="{spec.name}"}}')) for event, spec in BY_EVENT.items()
+        }
+        self._dropped_slots = {
+            event: slot(f'ring_dropped_total{{stream="{spec.name}"}}') for event, spec in BY_EVENT.items()
+        }
+        self._errors = {kind: slot(f'decode_errors_total{{kind="{kind}"}}') for kind in DECODE_ERROR_KINDS}
+        self._causes = {cause: slot(f'gaps_total{{cause="{cause}"}}') for cause in GAP_CAUSES}
+        self._too_large = slot("too_large_total")
+        self._open_candles = slot("open_candles_total")
+        self._last_receive = slot("last_receive_ns")
+        frames = slot("frames_total")
+        self.tally = Tally(memoryview(self._counts)[frames : frames + 1])
+        """Counts frames like everything else of a read: the connection's, from the start on."""
+        self.gap = ConnectionGap(page, plan.exchange, plan.connection, writer.epoch)
+        self._dropped = Dropped(plan.exchange, plan.connection)
+        self._pending: Gap | None = None
+        self._narrow: dict[tuple[type[Event], str], int] = {}
+        self._lasting: dict[tuple[str, str, str, str], str] = {}
+        """Gaps of single streams that have no end yet, and their gap_id."""
+        self.set_last_gap: Callable[[int], None] = lambda now_ns: None
+        """Tell the exchange module the time of the connection's last gap; set by the role."""
+
+    def _unusual(self, event: Event) -> None:
+        """After a gap that the exchange module does not know of, or where there is no room for certain."""
+        if self._dropped:
+            self._drop(event)
+            return
+        type_ = type(event)
+        if self._narrow and (gap_ns := self._narrow.get((type_, event.symbol))):
+            event.last_gap_ns = max(gap_ns, event.last_gap_ns or 0)
+        kind, counter = self._kinds[type_]
+        try:
+            written = self._write(kind, encode(event))
+        except RecordTooLarge as error:
+            self._counts[self._too_large] += 1
+            self.on_error("oversize", str(error))
+            return
+        if not written:
+            self._drop(event)
+            return
+        counts = self._counts
+        counts[counter] += 1
+        counts[self._last_receive] = event.receive_time_ns
+        if type_ is Kline and not event.closed:  # type: ignore[attr-defined]  # a Kline has it
+            counts[self._open_candles] += 1
+
+    def _on_gap(self, gap: Gap) -> None:
+        """A hole of one stream, in its place among the events. When the ring is full it is kept, not dropped."""
+        if self._dropped or not self._try_gap(gap):
+            self._dropped.hold(gap)
+            self.publish.held = 1
+
+    def on_error(self, kind: str, detail: str) -> None:
+        """A frame without an event. A refused subscription is one too here, and is no decode error: see its state."""
+        if kind == "refused":
+            return
+        self._counts[self._errors.get(kind, self._errors["other"])] += 1
+
+    def _drop(self, event: Event) -> None:
+        self._dropped.add(event)
+        self.publish.held = 1
+        self._writer.add_dropped(1)
+        self._counts[self._dropped_slots[type(event)]] += 1
+
+    def recover(self, now_ns: int) -> None:
+        """Once there is room again, say what was dropped; events flow again when all of it is said."""
+        if not (self._dropped or self._pending) or self._writer.used() > self._writer.capacity * (ROOM - 1) // ROOM:
+            return
+        dropped = 0
+        for gap in self._dropped.gaps(now_ns):
+            if not self._try_gap(gap):
+                break
+            self._dropped.told(gap)
+            if gap.cause != "ring_full":
+                continue
+            dropped += gap.missing_count or 0
+            if gap.symbol:
+                self._narrow[(BY_STREAM[gap.stream].event, gap.symbol)] = now_ns
+            else:
+                self._all_after_gap(now_ns)
+        if self._pending and not self._dropped and self._try_gap(self._pending):
+            self._said(self._pending)
+            self._pending = None
+        self.publish.held = int(bool(self._dropped or self._narrow))
+        log.warning("the ring was full", dropped=dropped)
+        self.on_read_end()
+
+    def open_gap(self, cause: str, started_ns: int, now_ns: int) -> None:
+        """The connection receives nothing since ``started_ns``."""
+        if self._pending:
+            self._pending.ended_ns = None
+        elif gap := self.gap.open(cause, started_ns, now_ns):
+            self._say(gap)
+
+    def close_gap(self, now_ns: int) -> None:
+        """Every subscription is live again."""
+        self._all_after_gap(now_ns)
+        if self._pending:
+            self._pending.ended_ns = now_ns
+        elif gap := self.gap.close(now_ns):
+            self._say(gap)
+
+    def _say(self, gap: Gap) -> None:
+        """Put a record of the connection's gap into the ring, or keep it until there is room (one at most)."""
+        if self._dropped or not self._try_gap(gap):
+            self._pending = gap
+            return
+        self._said(gap)
+        self.on_read_end()
+
+    def _said(self, gap: Gap) -> None:
+        if gap.ended_ns is not None:
+            self.gap.closed()
+        elif not gap.gap_id:
+            self.gap.opened_at(self._writer.last_position)
+
+    def _try_gap(self, gap: Gap) -> bool:
+        """A stream's gap that ends has the name of its first record, if that one is in the ring."""
+        kind, counter = self._kinds[Gap]
+        if gap.stream and gap.ended_ns is not None:
+            gap.gap_id = self._lasting.get(identity(gap), "")
+            gap.version = 2 if gap.gap_id else 1
+        if not self._write(kind, encode(gap)):
+            return False
+        self._counts[counter] += 1
+        if gap.stream and gap.ended_ns is None:
+            self._lasting[identity(gap)] = f"{self._writer.epoch}:{self._writer.last_position}"
+        elif gap.gap_id:
+            self._lasting.pop(identity(gap), None)
+        if gap.version == 1:
+            self._counts[self._causes[gap.cause]] += 1
+        return True
+
+    def _all_after_gap(self, now_ns: int) -> None:
+        self._narrow.clear()
+        self.publish.held = int(bool(self._dropped))
+        self.set_last_gap(now_ns)
+
+    def on_subscribed(self, at_ns: int) -> None:
+        self.close_gap(at_ns)
+
+    def release(self) -> None:
+        """Let go of ring and page; what was published stays."""
+        self.publish.release()
+        self._banks.release()
+        self._writer.release()
+
+    def on_disconnected(self, reason: str, at_ns: int) -> None:
+        if reason != "stopped":
+            self.open_gap("disconnect", self._counts[self._last_receive] or at_ns, at_ns)
+
+
+async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -> None:
+    """Until told to stop; then what the venue has sent already is taken along."""
+    config = child.args.config
+    feed = next(feed for feed in config.feed if feed.name == child.args.options["feed"])
+    attempts = SharedAttempts(config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit)
+    client = Client(ConnectionConfig.of_feed(feed), publisher, plan, attempts)
+    (connection,) = client.connections
+    publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
+    connection.tally = publisher.tally
+    gauges = Gauges(child.page, connection)
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    failures: list[BaseException] = []
+
+    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        failures.append(context.get("exception") or RuntimeError(context["message"]))
+        stopping.set()  # a callback that failed ends the process; the supervisor starts it again
+
+    def look() -> None:
+        if child.stopping:
+            loop.remove_reader(child.stop_fd)
+            stopping.set()
+
+    def tick() -> None:
+        child.beat()
+        publisher.recover(time.time_ns())
+        gauges.refresh()
+        loop.call_later(QUIET_TICK if gauges.quiet else TICK, tick)
+
+    loop.set_exception_handler(fail)
+    loop.add_reader(child.stop_fd, look)
+    look()
+    tick()
+    child.ready()
+    running = asyncio.ensure_future(client.start())
+    waiting = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        waiting.cancel()
+        running.result()
+    else:
+        await client.stop()
+        await running
+    if failures:
+        raise failures[0]
+    publisher.recover(time.time_ns())
+    publisher.on_read_end()
+    gauges.refresh()
+
+
+def main(child: Child) -> int:
+    ref = child.args.ring
+    assert ref is not None, "the supervisor gives every ingest a ring"
+    plan = msgspec.convert(child.args.options["plan"], ConnectionPlan)
+    page = child.page
+    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, page, plan)
+    now_ns = time.time_ns()
+    previous_ns = page["last_receive_ns"] or child.args.options["previous_receive_ns"]
+    publisher.open_gap("restart" if previous_ns else "connect", previous_ns or now_ns, now_ns)
+    gc.collect()
+    gc.freeze()  # what is imported stays: nothing to look through on every later collection
+    uvloop.run(record(child, publisher, plan))
+    publisher.release()
+    return 0
+
+
+if __name__ == "__main__":
+    run_child(main)

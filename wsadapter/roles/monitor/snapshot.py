@@ -1,0 +1,212 @@
+"""What the monitor reads: every stats page and every ring's cursors, at one moment, and nothing else.
+
+No child is asked anything: a page outlives its writer, so a dead or hung child is seen as well as a busy one. Pages
+and rings are attached read-only for each snapshot and let go after it (tens of microseconds each), so one that was
+unlinked, replaced or is not there yet needs no bookkeeping: it is simply read, or missing, the next time.
+"""
+
+import os
+import re
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from msgspec import Struct
+
+from wsadapter.config.load import Config
+from wsadapter.errors import SegmentError
+from wsadapter.shm.ring import RingReader
+from wsadapter.shm.stats_page import StatsPage
+
+_FIELD = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(?:\{(.*)\})?")
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"]*)"')
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Member(Struct, frozen=True):
+    """A process of this instance and the name of its page."""
+
+    role: str
+    name: str
+    page: str
+
+
+class WatchedRing(Struct, frozen=True):
+    connection: str
+    name: str
+
+
+class Watched(Struct, frozen=True):
+    """What the supervisor tells the monitor to look at."""
+
+    supervisor_pid: int = 0
+    children: tuple[Member, ...] = ()
+    rings: tuple[WatchedRing, ...] = ()
+
+
+class ProcessUse(Struct, frozen=True):
+    """What a process takes, and where it may run: as the kernel says, not as it was configured."""
+
+    rss_bytes: int
+    cpu_seconds: float
+    cpus: tuple[int, ...]
+    nice: int
+    locked_bytes: int
+
+
+class Reading(Struct, frozen=True):
+    """One page; ``cells`` is empty when it could not be read."""
+
+    role: str
+    name: str
+    cells: dict[str, int]
+    use: ProcessUse | None = None
+
+    def get(self, field: str, default: int = 0) -> int:
+        return self.cells.get(field, default)
+
+    def by(self, name: str, label: str = "") -> dict[str, int]:
+        """Value of a label (the first one when it has no name) -> sum of the cells ``name{label="value"}``."""
+        found: dict[str, int] = {}
+        for field, value in self.cells.items():
+            base, labels = parse_field(field)
+            if base == name and labels:
+                key = dict(labels).get(label, "") if label else labels[0][1]
+                found[key] = found.get(key, 0) + value
+        return found
+
+    def total(self, name: str) -> int:
+        return self.get(name) + sum(self.by(name).values())
+
+
+class RingReading(Struct, frozen=True):
+    """``used`` counts bytes between head and tail; capacity 0 = could not be read."""
+
+    connection: str
+    name: str
+    capacity: int
+    used: int
+    dropped: int
+    epoch: int
+
+
+class Snapshot(Struct, frozen=True):
+    config: Config
+    wall_ns: int
+    monotonic_ns: int
+    supervisor_pid: int
+    supervisor: Reading
+    children: tuple[Reading, ...]
+    rings: tuple[RingReading, ...]
+
+    def of(self, role: str) -> list[Reading]:
+        return [child for child in self.children if child.role == role]
+
+    def exchange_of(self, connection: str) -> str:
+        """The exchange of the feed whose name begins the connection's; the longest, as one may begin another."""
+        names = [feed for feed in self.config.feed if connection == feed.name or connection.startswith(feed.name + "-")]
+        return max(names, key=lambda feed: len(feed.name)).exchange if names else ""
+
+    def up(self, child: Reading) -> bool | None:
+        """What the supervisor says about it; None when the supervisor's page does not tell."""
+        value = self.supervisor.cells.get(f'child_up{{role="{child.role}",name="{child.name}"}}')
+        return None if value is None else value == 1
+
+    def restarts(self, child: Reading) -> int:
+        total = 0
+        for field, value in self.supervisor.cells.items():
+            base, labels = parse_field(field)
+            if base == "child_restarts_total" and dict(labels).get("name") == child.name:
+                total += value
+        return total
+
+    def pid(self, child: Reading) -> int:
+        """Its process; what the child wrote itself where the supervisor does not say."""
+        return self.supervisor.cells.get(f'child_pid{{name="{child.name}"}}', child.get("pid"))
+
+
+@lru_cache(maxsize=65536)
+def parse_field(field: str) -> tuple[str, Labels]:
+    """``name{a="v",b="w"}`` as (name, labels)."""
+    match = _FIELD.fullmatch(field)
+    if match is None:
+        return field, ()
+    return match[1], tuple(_LABEL.findall(match[2] or ""))
+
+
+def take(config: Config, watched: Watched) -> Snapshot:
+    supervisor = next((m for m in watched.children if m.role == "supervisor"), None)
+    if supervisor is None:
+        page = f"wsadapter-{config.service.instance}-stats-supervisor"
+        supervisor = Member("supervisor", "supervisor", page)
+    return Snapshot(
+        config=config,
+        wall_ns=time.time_ns(),
+        monotonic_ns=time.monotonic_ns(),
+        supervisor_pid=watched.supervisor_pid,
+        supervisor=_read(supervisor),
+        children=tuple(_read(member) for member in watched.children if member.role != "supervisor"),
+        rings=tuple(_peek(ring) for ring in watched.rings),
+    )
+
+
+def watched(options: Mapping[str, Any]) -> Watched:
+    """The monitor's options, as the supervisor gives them in plain JSON."""
+    return Watched(
+        supervisor_pid=int(options.get("supervisor_pid", 0)),
+        children=tuple(Member(c["role"], c["name"], c["page"]) for c in options.get("children", ())),
+        rings=tuple(WatchedRing(r["connection"], r["name"]) for r in options.get("rings", ())),
+    )
+
+
+def alive(pid: int) -> bool:
+    """Whether the process exists and is no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (OSError, IndexError):
+        return False
+
+
+def process_use(pid: int) -> ProcessUse | None:
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:
+            resident = int(file.read().split()[1]) * _PAGE_BYTES
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            # the name in parentheses may hold anything: count fields from its end
+            fields = file.read().rpartition(b")")[2].split()
+        with open(f"/proc/{pid}/status", "rb") as file:
+            locked = next((int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmLck:")), 0)
+        cpus = tuple(sorted(os.sched_getaffinity(pid)))
+        return ProcessUse(resident, (int(fields[11]) + int(fields[12])) / _TICKS, cpus, int(fields[16]), locked)
+    except (OSError, IndexError):
+        return None
+
+
+def _read(member: Member) -> Reading:
+    try:
+        page = StatsPage.attach(member.page)
+    except SegmentError:
+        return Reading(member.role, member.name, {})
+    try:
+        cells = page.read()
+    finally:
+        page.release()
+    pid = cells.get("pid", 0)
+    return Reading(member.role, member.name, cells, process_use(pid) if pid else None)
+
+
+def _peek(watched_ring: WatchedRing) -> RingReading:
+    try:
+        ring = RingReader.attach(watched_ring.name, writable=False)
+    except SegmentError:
+        return RingReading(watched_ring.connection, watched_ring.name, 0, 0, 0, 0)
+    try:
+        used = min(ring.used(), ring.capacity)
+        return RingReading(watched_ring.connection, watched_ring.name, ring.capacity, used, ring.dropped, ring.epoch)
+    finally:
+        ring.release()

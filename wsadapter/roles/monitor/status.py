@@ -1,0 +1,311 @@
+"""What /status and /readyz say: a `Snapshot` in the words of an operator."""
+
+from typing import Any, Final
+
+from wsadapter import __version__
+from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive, parse_field
+
+CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
+STREAM_STATES: Final = ("requested", "acked", "live", "stale", "refused")
+_RUNNING: Final = CHILD_STATES.index("running")
+SILENT_SECONDS: Final = 10.0
+"""A loop that has not turned for so long counts as hung; each role beats at least once a second."""
+MAX_REASONS: Final = 100
+MAX_NAMED: Final = 5
+"""Streams named in one reason."""
+
+
+def status(snapshot: Snapshot) -> dict[str, Any]:
+    reasons = not_ready(snapshot)
+    return {
+        "version": __version__,
+        "instance": snapshot.config.service.instance,
+        "time": snapshot.wall_ns / 1e9,
+        "ready": not reasons,
+        "reasons": reasons,
+        "supervisor": _supervisor(snapshot),
+        "children": [_child(snapshot, reading) for reading in (_own(snapshot), *snapshot.children)],
+        "connections": [_connection(snapshot, reading) for reading in snapshot.of("ingest")],
+        "streams": [
+            stream
+            for role in ("ingest", "repairer")
+            for reading in snapshot.of(role)
+            for stream in _streams(snapshot, reading)
+        ],
+        "rings": [
+            {
+                "connection": ring.connection,
+                "name": ring.name,
+                "capacity_bytes": ring.capacity,
+                "used_bytes": ring.used,
+                "fill": ring.used / ring.capacity if ring.capacity else 0.0,
+                "dropped": ring.dropped,
+                "epoch": str(ring.epoch),  # 64 bits: JavaScript's numbers would round it
+            }
+            for ring in snapshot.rings
+        ],
+        "serializers": [_serializer(reading) for reading in snapshot.of("serializer")],
+        "consumers": [_consumer(reading) for reading in snapshot.of("consumer")],
+        "repairers": [_repairer(reading) for reading in snapshot.of("repairer")],
+        "totals": totals(snapshot),
+    }
+
+
+def not_ready(snapshot: Snapshot) -> list[str]:
+    """Why the road is not open from end to end; empty when it is."""
+    reasons = []
+    if snapshot.supervisor_pid and not alive(snapshot.supervisor_pid):
+        reasons.append(f"supervisor: process {snapshot.supervisor_pid} is gone")
+    for child in snapshot.children:
+        state = state_of(snapshot, child)
+        silent = _silent_seconds(snapshot, child) or 0.0
+        if state != "running":
+            reasons.append(f"{child.name}: {state}")
+        elif silent > SILENT_SECONDS:
+            reasons.append(f"{child.name}: no heartbeat for {silent:.0f} s")
+    for child in snapshot.of("ingest"):
+        if not child.get("connection_up"):
+            reasons.append(f"{child.name}: not connected")
+        else:
+            reasons += _subscriptions(child)
+    for cell, service in (("broker_up", "Kafka"), ("clickhouse_up", "ClickHouse")):
+        for child in snapshot.children:
+            if child.cells.get(cell) == 0:
+                reasons.append(f"{child.name}: {service} does not answer")
+    for child in snapshot.children:
+        # a stand-in that has a cell for it; state running alone says only that its process is up
+        if child.cells.get("service_up") == 0:
+            reasons.append(f"{child.name}: service does not answer")
+    return reasons[:MAX_REASONS]
+
+
+def state_of(snapshot: Snapshot, child: Reading) -> str:
+    """What the supervisor says counts first: a dead child's page still shows its last state."""
+    up, state = snapshot.up(child), child.get("state")
+    if not up and not (child.cells and alive(snapshot.pid(child))):
+        return "down"
+    if up is False and state == _RUNNING:
+        return "down"  # the page is that of an earlier process whose pid was given to another
+    return CHILD_STATES[state] if 0 <= state < len(CHILD_STATES) else f"state {state}"
+
+
+def totals(snapshot: Snapshot) -> dict[str, Any]:
+    """Sums over all processes of a role, by stream where it is known."""
+    return {
+        "frames": _sum(snapshot, "ingest", "frames_total"),
+        "decoded": _sum(snapshot, "ingest", "decoded_total"),
+        "too_large": _sum(snapshot, "ingest", "too_large_total"),
+        "bytes": _sum(snapshot, "ingest", "bytes_total"),
+        "events": _by(snapshot, "ingest", "events_total"),
+        "decode_errors": _by(snapshot, "ingest", "decode_errors_total"),
+        "reconnects": _by(snapshot, "ingest", "reconnects_total"),
+        "gaps": _by(snapshot, "ingest", "gaps_total"),
+        "dropped": _by(snapshot, "ingest", "ring_dropped_total"),
+        "copies": _by(snapshot, "ingest", "copies_total"),
+        "open_candles": _sum(snapshot, "ingest", "open_candles_total"),
+        "repaired": _by(snapshot, "repairer", "repaired_total"),
+        "polled": _by(snapshot, "repairer", "polled_total"),
+        "repair_records": _by(snapshot, "repairer", "records_total"),
+        "repairs": _by(snapshot, "repairer", "repairs_total"),
+        "frames_sent": _sum(snapshot, "exchange", "frames_sent_total") + _sum(snapshot, "exchange", "acks_total"),
+        "sent": _by(snapshot, "exchange", "sent_total"),
+        "twins": _by(snapshot, "serializer", "copies_total"),
+        "produced": _by(snapshot, "serializer", "produced_total"),
+        "delivered": _by(snapshot, "serializer", "delivered_total"),
+        "spooled": _sum(snapshot, "serializer", "spooled_total"),
+        "spool_lost": _sum(snapshot, "serializer", "spool_lost_total"),
+        "not_sent": _by(snapshot, "serializer", "dead_letters_total", "topic"),
+        "consumed": _by(snapshot, "consumer", "consumed_total"),
+        "redelivered": _by(snapshot, "consumer", "redelivered_total"),
+        "not_inserted": _by(snapshot, "consumer", "dead_letters_total", "topic"),
+        "filtered_rows": _by(snapshot, "consumer", "filtered_rows_total"),
+        "unsettled_rows": _by(snapshot, "consumer", "unsettled_rows"),
+        "accepted_rows": _by(snapshot, "consumer", "accepted_rows_total"),
+        "rejected_rows": _by(snapshot, "consumer", "rejected_rows_total"),
+        "dead_letters": _sum(snapshot, "serializer", "dead_letters_total")
+        + _sum(snapshot, "consumer", "dead_letters_total"),
+        "lag": sum(_by(snapshot, "consumer", "consumer_lag").values()),
+    }
+
+
+def _silent_seconds(snapshot: Snapshot, reading: Reading) -> float | None:
+    """Since the last heartbeat; None when there was none yet."""
+    beat = reading.get("heartbeat_ns")
+    return max(0, snapshot.monotonic_ns - beat) / 1e9 if beat else None
+
+
+def _subscriptions(child: Reading) -> list[str]:
+    reasons = []
+    for state, says in ((0, "not acked"), (4, "refused")):
+        names = [name for name, value in child.by("stream_state").items() if value == state]
+        if names:
+            more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
+            reasons.append(f"{child.name}: {says}: {', '.join(names[:MAX_NAMED])}{more}")
+    return reasons
+
+
+def _supervisor(snapshot: Snapshot) -> dict[str, Any]:
+    started = snapshot.supervisor.get("started_ns")
+    return {
+        "pid": snapshot.supervisor_pid or snapshot.supervisor.get("pid"),
+        "uptime_seconds": max(0.0, (snapshot.wall_ns - started) / 1e9) if started else None,
+        "state_dir": snapshot.config.service.state_dir,
+        "kafka": snapshot.config.kafka.bootstrap_servers,
+        "clickhouse": snapshot.config.clickhouse.url,
+    }
+
+
+def _own(snapshot: Snapshot) -> Reading:
+    """The supervisor as a row among its children: its page may not have the common cells."""
+    cells = {"state": _RUNNING, "pid": snapshot.supervisor_pid, **snapshot.supervisor.cells}
+    return Reading("supervisor", snapshot.supervisor.name, cells, snapshot.supervisor.use)
+
+
+def _child(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
+    supervisor = reading.role == "supervisor"
+    return {
+        "role": reading.role,
+        "name": reading.name,
+        "pid": snapshot.supervisor_pid or reading.get("pid") if supervisor else snapshot.pid(reading),
+        "state": _supervisor_state(snapshot, reading) if supervisor else state_of(snapshot, reading),
+        "restarts": 0 if supervisor else snapshot.restarts(reading),
+        "heartbeat_age_seconds": _silent_seconds(snapshot, reading),
+        **_use(reading.use),
+    }
+
+
+def _use(use: ProcessUse | None) -> dict[str, Any]:
+    """All absent where there is no process."""
+    return {
+        "rss_bytes": use.rss_bytes if use else None,
+        "cpu_seconds": use.cpu_seconds if use else None,
+        "cpus": list(use.cpus) if use else None,
+        "nice": use.nice if use else None,
+        "locked_bytes": use.locked_bytes if use else None,
+    }
+
+
+def _supervisor_state(snapshot: Snapshot, reading: Reading) -> str:
+    pid = snapshot.supervisor_pid or reading.get("pid")
+    if not alive(pid):
+        return "down"
+    state = reading.get("state")
+    return CHILD_STATES[state] if 0 <= state < len(CHILD_STATES) else f"state {state}"
+
+
+def _connection(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
+    up = state_of(snapshot, reading) == "running" and reading.get("connection_up") == 1
+    since = reading.get("connected_since_ns")
+    return {
+        "connection": reading.name,
+        "exchange": snapshot.exchange_of(reading.name),
+        "up": up,
+        "connected_since": since / 1e9 if up and since else None,
+        "last_receive_age_seconds": _age(snapshot, reading.get("last_receive_ns")),
+        "frames": reading.get("frames_total"),
+        "bytes": reading.get("bytes_total"),
+        "events": reading.total("events_total"),
+        "decode_errors": reading.total("decode_errors_total"),
+        "reconnects": reading.total("reconnects_total"),
+        "gaps": reading.total("gaps_total"),
+        "dropped": reading.total("ring_dropped_total"),
+    }
+
+
+def _streams(snapshot: Snapshot, reading: Reading) -> list[dict[str, Any]]:
+    last, exchanges = reading.by("stream_last_ns"), _exchanges(reading)
+    return [
+        {
+            "connection": reading.name,
+            "exchange": exchanges.get(stream) or snapshot.exchange_of(reading.name),
+            "stream": stream,
+            "state": STREAM_STATES[state] if 0 <= state < len(STREAM_STATES) else f"state {state}",
+            "age_seconds": _age(snapshot, last.get(stream, 0)),
+        }
+        for stream, state in reading.by("stream_state").items()
+    ]
+
+
+def _exchanges(reading: Reading) -> dict[str, str]:
+    """Of the streams that are polled, not those of a connection."""
+    labels = (dict(own) for name, own in map(parse_field, reading.cells) if name == "stream_state")
+    return {own["stream"]: own.get("exchange", "") for own in labels}
+
+
+def _serializer(reading: Reading) -> dict[str, Any]:
+    return {
+        "name": reading.name,
+        "broker_up": reading.get("broker_up") == 1,
+        "outstanding": reading.get("outstanding"),
+        "spool_records": reading.get("spool_records"),
+        "spool_bytes": reading.get("spool_bytes"),
+        "produced": reading.total("produced_total"),
+        "delivered": reading.total("delivered_total"),
+        "dead_letters": reading.total("dead_letters_total"),
+    }
+
+
+def _consumer(reading: Reading) -> dict[str, Any]:
+    return {
+        "name": reading.name,
+        "broker_up": reading.get("broker_up") == 1,
+        "clickhouse_up": reading.get("clickhouse_up") == 1,
+        "lag": _nonzero(reading.by("consumer_lag")),
+        "paused": sorted(_nonzero(reading.by("paused"))),
+        "accepted_rows": _nonzero(reading.by("accepted_rows_total")),
+        "rejected_rows": _nonzero(reading.by("rejected_rows_total")),
+        "inserts": reading.get("inserts_total"),
+        "insert_retries": reading.get("insert_retries_total"),
+    }
+
+
+def _repairer(reading: Reading) -> dict[str, Any]:
+    paused = reading.by("rest_paused_seconds")
+    return {
+        "name": reading.name,
+        "broker_up": reading.get("broker_up") == 1,
+        "gaps_open": reading.get("gaps_open"),
+        "repaired": _nonzero(reading.by("repaired_total")),
+        "polled": _nonzero(reading.by("polled_total")),
+        "instrument_rows": reading.get("instrument_rows_total"),
+        "poll_errors": reading.get("poll_errors_total"),
+        "repairs": _nonzero(reading.by("repairs_total")),
+        "candle_checks": reading.get("candle_checks_total"),
+        "candles_differing": reading.get("candles_differing_total"),
+        "hosts": [
+            {
+                "host": host,
+                "weight_used": reading.by("rest_weight_used")[host],
+                "weight_limit": reading.by("rest_weight_limit")[host],
+                "paused_seconds": seconds,
+                "queue": reading.by("rest_queue")[host],
+                "requests": reading.by("rest_requests_total")[host],
+                "limited": reading.by("rest_limited_total")[host],
+                "banned": reading.by("rest_banned_total")[host],
+                "failed": reading.by("rest_failed_total")[host],
+            }
+            for host, seconds in paused.items()
+        ],
+    }
+
+
+def _nonzero(values: dict[str, int]) -> dict[str, int]:
+    return {name: value for name, value in values.items() if value}
+
+
+def _age(snapshot: Snapshot, at_ns: int) -> float | None:
+    """None = never. Both are wall clock; a step of it must not give a negative age."""
+    return max(0, snapshot.wall_ns - at_ns) / 1e9 if at_ns else None
+
+
+def _sum(snapshot: Snapshot, role: str, name: str) -> int:
+    return sum(reading.total(name) for reading in snapshot.of(role))
+
+
+def _by(snapshot: Snapshot, role: str, name: str, label: str = "") -> dict[str, int]:
+    """Only what occurred: a table of zeros tells nothing."""
+    found: dict[str, int] = {}
+    for reading in snapshot.of(role):
+        for key, value in reading.by(name, label).items():
+            found[key] = found.get(key, 0) + value
+    return _nonzero(found)

@@ -1,0 +1,123 @@
+"""Backfill by hand: a range of time of one series, as a gap that somebody wants to have closed.
+
+The wish is a `Gap` on `websocket.gap` (cause ``connect``: it is from before we were there), its connection
+``backfill:`` and the feed. So whoever wishes needs no budget of its own: the repairer fetches it beside everything
+else. Other than a gap it is fetched by time alone, as the log may hold a part of it in the middle; what the log holds
+is not published again.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from wsadapter.config.load import Kafka
+from wsadapter.events import Gap
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.exchanges.rest_api import UNREPAIRABLE, Hole, RestExchange, Series
+from wsadapter.kafka.time_range_reader import LogReader
+from wsadapter.kafka.topics import topic
+from wsadapter.pb import market_pb2
+from wsadapter.roles.repairer.gap_repair import GapRepair
+from wsadapter.roles.repairer.missing_range import Surroundings
+
+PREFIX: Final = "backfill:"
+"""No connection of a feed has a colon."""
+STREAMS: Final = ("kline", "trade", "funding_rate")
+MARGIN_NS: Final = 10_000_000_000
+"""An event may come so much later than it is dated."""
+TURN_SECONDS: Final = 0.01
+
+
+class Wish(Struct, frozen=True):
+    """One series to be fetched, from ``since_ns`` to ``until_ns``."""
+
+    feed: str
+    exchange: str
+    symbol: str
+    stream: str
+    interval: str
+    since_ns: int
+    until_ns: int
+
+    def gap(self, gap_id: str, now_ns: int) -> Any:
+        """What is published."""
+        return market_pb2.Gap(
+            exchange=self.exchange,
+            symbol=self.symbol,
+            receive_time_ns=now_ns,
+            source=market_pb2.SOURCE_REST,
+            connection=PREFIX + self.feed,
+            gap_id=gap_id,
+            version=1,
+            stream=self.stream,
+            interval=self.interval,
+            cause="connect",
+            started_ns=self.since_ns,
+            ended_ns=self.until_ns,
+            repair_state="open",
+        )
+
+
+class Backfill(GapRepair):
+    """The work on one wish. A `wsadapter.roles.repairer.job.Job`."""
+
+    def __init__(self, gap: Gap, rest: RestExchange, kafka: Kafka, now: float) -> None:
+        super().__init__(gap, rest, [Series(gap.stream, gap.symbol, gap.interval)], kafka, now)
+        self.not_before = now
+        ended_ns = gap.ended_ns or gap.started_ns
+        self._there = Surroundings(self._series[0], gap.started_ns - MARGIN_NS, ended_ns + MARGIN_NS)
+
+    def prepare(self, now: float) -> bool:
+        """Look what the log holds of it; others have their turn meanwhile."""
+        if self._asking:
+            return True
+        gap, (series,) = self.gap, self._series
+        if self._reader is None:
+            self._around = {(series.stream, series.symbol, series.interval): self._there}
+            topics = [topic(self._kafka, BY_STREAM[series.stream])]
+            self._reader = LogReader(self._kafka, topics, gap.started_ns, gap.ended_ns or gap.started_ns, self._look)
+        if not self._reader.step():
+            self.not_before = now + TURN_SECONDS
+            return False
+        self.close()
+        self._asking = True
+        hole = Hole(series.stream, series.symbol, gap.started_ns, gap.ended_ns or 0, interval=series.interval)
+        if (repair := self._rest.repair(hole)) is None:
+            self._outcomes.append(UNREPAIRABLE)
+        else:
+            self._repairs.append((repair, self._is_there))
+        return True
+
+    def _is_there(self, event: Any) -> bool:
+        if event.stream_type == "kline":
+            return self._there.is_present(event.open_time_ns)
+        return self._there.is_present(getattr(event, "trade_number", None) or event.transaction_time_ns)
+
+
+def can_be_filled(gap: Gap) -> bool:
+    return gap.stream in STREAMS and bool(gap.symbol) and bool(gap.interval) == (gap.stream == "kline")
+
+
+def backfill_of(gap: Gap, feeds: Mapping[str, RestExchange], kafka: Kafka, now: float) -> Backfill | None:
+    """The job of a wish; None where it is none that can be met. ``feeds``: those whose history we can ask for."""
+    rest = feeds.get(gap.connection.removeprefix(PREFIX))
+    return Backfill(gap, rest, kafka, now) if rest is not None and can_be_filled(gap) else None
+
+
+def wishes(
+    feeds: Iterable[Any], symbols: Iterable[str], streams: Iterable[str], intervals: Iterable[str], since_ns: int,
+    until_ns: int,
+) -> list[Wish]:  # fmt: skip
+    """Every series once. What is not named is what the feed records: its symbols, its streams, its intervals."""
+    found: dict[tuple[str, ...], Wish] = {}
+    named_symbols, named_streams, named_intervals = tuple(symbols), tuple(streams), tuple(intervals)
+    for feed in feeds:
+        for symbol in named_symbols or feed.symbols:
+            for stream in named_streams or [word for word in STREAMS if word in feed.streams]:
+                for interval in (named_intervals or feed.intervals) if stream == "kline" else ("",):
+                    series = symbol, stream, interval
+                    found.setdefault(
+                        (feed.exchange, *series), Wish(feed.name, feed.exchange, *series, since_ns, until_ns)
+                    )
+    return list(found.values())

@@ -1,0 +1,201 @@
+"""The gaps that are to be repaired, and the candles that pass: what the repairer reads in Kafka, and how far it is.
+
+Guarantees: a gap's offset is committed when its new state is acknowledged and no earlier, and never past one that is
+still open: a restart finds every open gap again, and what is said of it later in the log (so none is repaired twice).
+Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. The only member of its group; it assigns itself.
+
+Gaps without an end are passed over: the record that ends one says all that the first one did.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import wait
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from msgspec import Struct
+
+from wsadapter.config.load import Kafka
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.events import Gap
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.executor import Threads
+from wsadapter.kafka.gap_messages import gap_of
+from wsadapter.kafka.topics import partition_counts, repairer_config, topic
+from wsadapter.log import Repeated, get_logger
+
+MOST_GAPS: Final = 10_000
+CHUNK: Final = 2_000
+ANSWER_SECONDS: Final = 5.0
+COMMIT_SECONDS: Final = 1.0
+STATISTICS_MS: Final = 2_000
+
+log = get_logger()
+Key = tuple[str, int]
+
+
+class Broker(Struct):
+    state: str
+
+
+class Statistics(Struct):
+    """The part of librdkafka's statistics that says whether a broker is there."""
+
+    brokers: dict[str, Broker]
+
+
+class Found(Struct):
+    """An open gap and where the log has it first."""
+
+    gap: Gap
+    key: Key
+    offset: int
+
+
+class GapSource:
+    """``open``: gap_id -> gaps to be repaired, oldest first. Making one raises `ServiceUnavailable` while Kafka does
+    not answer."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self.open: dict[str, Found] = {}
+        self.broker_up = True
+        self._gaps, self._klines = (topic(kafka, BY_STREAM[word]) for word in ("gap", "kline"))
+        # asked first: a client of a broker that is away complains without an end
+        counts = partition_counts(kafka, ANSWER_SECONDS)
+        if not counts.get(self._gaps):
+            raise ServiceUnavailable(f"no topic {self._gaps} yet")
+        self._consumer = Consumer(
+            {
+                **repairer_config(kafka),
+                "error_cb": self._on_error,
+                "stats_cb": self._on_statistics,
+                "statistics.interval.ms": STATISTICS_MS,
+            }
+        )
+        self._next: dict[Key, int] = {}
+        self._behind: dict[Key, int] = {}
+        """Gap partitions that are not read to where they ended at the start."""
+        self._committed: dict[Key, int] = {}
+        self._committed_at = float("-inf")
+        self._held = False
+        self._repeated = Repeated()
+        self._fresh: dict[str, None] = {}
+        try:
+            self._assign(counts)
+        except KafkaException as error:
+            self._consumer.close()
+            raise ServiceUnavailable(f"Kafka at {kafka.bootstrap_servers}: {error.args[0].str()}") from None
+
+    @property
+    def caught_up(self) -> bool:
+        """All that was there at the start is read: what is open now is open."""
+        return not self._behind or self._held
+
+    def poll(self, timeout: float) -> list[Message]:
+        """Read on; returns the messages of candles."""
+        candles = []
+        for message in self._consumer.consume(CHUNK, timeout):
+            if (error := message.error()) is not None:
+                self._say(error)
+                continue
+            key: Key = str(message.topic()), message.partition() or 0
+            offset: Any = message.offset()
+            self._next[key] = offset + 1
+            if key[0] == self._klines:
+                candles.append(message)
+                continue
+            self._take(message, key, offset)
+            if offset + 1 >= self._behind.get(key, 0):
+                self._behind.pop(key, None)
+        self._hold(len(self.open) >= MOST_GAPS)
+        return candles
+
+    def fresh(self) -> list[Gap]:
+        """Open gaps that were not asked for yet; only when `caught_up`."""
+        found = [self.open[gap_id].gap for gap_id in self._fresh if gap_id in self.open]
+        self._fresh.clear()
+        return found
+
+    def done(self, gap_id: str) -> None:
+        """Its new state is acknowledged."""
+        self.open.pop(gap_id, None)
+
+    def commit(self, now: float) -> None:
+        """Say how far everything is done, now and then."""
+        if now < self._committed_at + COMMIT_SECONDS:
+            return
+        done = dict(self._next)
+        for found in self.open.values():
+            done[found.key] = min(done[found.key], found.offset)
+        changed = {key: offset for key, offset in done.items() if self._committed.get(key) != offset}
+        if not changed:
+            return
+        self._committed_at = now
+        try:
+            offsets = [TopicPartition(*key, offset) for key, offset in changed.items()]
+            self._consumer.commit(offsets=offsets, asynchronous=True)
+        except KafkaException as error:
+            self._say(error.args[0])  # what is not committed is read again, and found done
+        else:
+            self._committed |= changed
+
+    def close(self, seconds: float) -> None:
+        """Commit what is done and leave. librdkafka would wait for a broker that is away: what is not committed then is
+        read again."""
+        if self.broker_up:
+            self.commit(float("inf"))
+        left = Threads(1, "leave").call(self._consumer.close)
+        if not wait([left], seconds).done:
+            log.warning("left without an answer of the broker")
+
+    def _assign(self, counts: Mapping[str, int]) -> None:
+        wanted = [TopicPartition(t, n) for t in (self._gaps, self._klines) for n in range(counts.get(t, 0))]
+        for at in self._consumer.committed(wanted, timeout=ANSWER_SECONDS):
+            if at.error is not None:
+                raise KafkaException(at.error)
+            key = at.topic, at.partition
+            low, end = self._consumer.get_watermark_offsets(TopicPartition(*key), timeout=ANSWER_SECONDS)
+            # old gaps are still holes; old candles were checked, or nobody was there to
+            begin = at.offset if low <= at.offset <= end else low if at.topic == self._gaps else end
+            self._next[key] = begin
+            if at.topic == self._gaps and begin < end:
+                self._behind[key] = end
+        self._consumer.assign([TopicPartition(*key, offset) for key, offset in self._next.items()])
+
+    def _take(self, message: Message, key: Key, offset: int) -> None:
+        gap = gap_of(message.value())
+        if gap is None:
+            return
+        before = self.open.get(gap.gap_id)
+        if gap.repair_state != "open":
+            if before is not None and _series(before.gap) == _series(gap):  # else it is about one stream of the gap
+                del self.open[gap.gap_id]
+        elif gap.ended_ns is not None and (before is None or gap.version > before.gap.version):
+            if before is None:
+                self._fresh[gap.gap_id] = None
+            self.open[gap.gap_id] = Found(gap, key, before.offset if before else offset)
+
+    def _hold(self, full: bool) -> None:
+        if full != self._held:
+            self._held = full
+            gaps = [TopicPartition(*key) for key in self._next if key[0] == self._gaps]
+            (self._consumer.pause if full else self._consumer.resume)(gaps)
+            if full:
+                log.warning("more open gaps than are kept in mind, the rest waits in Kafka", gaps=len(self.open))
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            self.broker_up = False
+        self._say(error)
+
+    def _on_statistics(self, text: str) -> None:
+        brokers = msgspec.json.decode(text, type=Statistics).brokers
+        self.broker_up = any(broker.state == "UP" for broker in brokers.values())
+
+    def _say(self, error: KafkaError) -> None:
+        if (kept_back := self._repeated(error.code())) is not None:
+            log.warning("kafka client", reason=error.str(), repeated=kept_back)
+
+
+def _series(gap: Gap) -> tuple[str, str, str]:
+    return gap.stream, gap.symbol, gap.interval

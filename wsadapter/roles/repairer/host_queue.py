@@ -1,0 +1,161 @@
+"""One host's desk: the jobs that wait for it, and the one that is being done. What it yields is published in order.
+
+Punctual jobs (polls) come first when they are due, then urgent ones (gaps), then others (checks of candles), the oldest
+first; a job that has to wait lets others pass, and after each answer the next one has its turn: a gap of days does not
+hold up one of seconds. Jobs of one lane follow one another. One request is under way at a time, and none is sent before
+the host's budget allows it. Bounded: polls by the configuration, gaps by their source, others by `MOST_OTHERS`, beyond
+which they are dropped and counted (the next break of a chain asks again).
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future
+from typing import Final
+
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.events import Event
+from wsadapter.exchanges.rest_api import BadAnswer, Request
+from wsadapter.log import Repeated, get_logger
+from wsadapter.rest.budget import Verdict
+from wsadapter.rest.host import RestHost, Result
+from wsadapter.roles.repairer.job import Job
+from wsadapter.shm.stats_page import StatsPage
+
+MOST_OTHERS: Final = 1_000
+
+log = get_logger()
+
+
+class Desk:
+    """``finished``: jobs that are done since they were last taken from here."""
+
+    def __init__(self, host: RestHost) -> None:
+        self.host = host
+        self.finished: list[Job] = []
+        self.bad_answers = 0
+        self.dropped = 0
+        self._punctual: deque[Job] = deque()
+        self._urgent: deque[Job] = deque()
+        self._others: deque[Job] = deque()
+        self._job: Job | None = None
+        self._sent: Future[Result] | None = None
+        self._begun: dict[str, Job] = {}
+        """Lane -> the job of it that is under way."""
+        self._repeated = Repeated()
+
+    def __len__(self) -> int:
+        return len(self._urgent) + len(self._others) + (self._job is not None)
+
+    @property
+    def asking(self) -> bool:
+        """A request is under way; its end rings."""
+        return self._sent is not None
+
+    def add(self, job: Job) -> None:
+        if not job.urgent and len(self._others) >= MOST_OTHERS:
+            self.dropped += 1
+            return
+        self._queue(job)
+
+    def turn(self, now: float) -> Sequence[Event]:
+        """One step; the events that it brought. Called when all earlier ones are acknowledged."""
+        if self._sent is not None:
+            return self._answered(now) if self._sent.done() else ()
+        job = self._job = self._job or self._next(now)
+        if job is None:
+            return ()
+        try:
+            ready = job.prepare(now)
+        except ServiceUnavailable as error:
+            self._say("the log cannot be read", str(error))
+            job.close()
+            job.not_before = now + 1.0
+            ready = False
+        if not ready:
+            if job.not_before > now:
+                self._put_back(job)
+            return ()
+        request = job.request()
+        if request is None:
+            return self._finish(job)
+        self._send(request)
+        return ()
+
+    def wait(self, now: float) -> float:
+        """Seconds until `turn` has something to do, if nothing comes in before."""
+        if self._sent is not None:
+            return float("inf")  # the answer rings
+        if self._job is not None:
+            request = self._job.request()
+            return 0.0 if request is None else self.host.wait(request)
+        jobs = (*self._punctual, *self._urgent, *self._others)
+        times = [job.not_before for job in jobs if self._begun.get(job.lane, job) is job]
+        return max(0.0, min(times, default=float("inf")) - now)
+
+    def show(self, page: StatsPage, label: str) -> None:
+        """Say how things are, in the cells with this ``label``."""
+        host = self.host
+        page["rest_weight_used" + label] = host.used
+        page["rest_weight_limit" + label] = host.budget.limit
+        page["rest_paused_seconds" + label] = round(host.paused)
+        page["rest_queue" + label] = len(self)
+        for name, count in host.counts.fresh().items():
+            page[f"rest_{name}_total{label}"] += count
+        page["rest_bad_answers_total" + label] += self.bad_answers
+        page["candle_checks_dropped_total"] += self.dropped
+        self.bad_answers = self.dropped = 0
+
+    def close(self) -> None:
+        for job in (*self._punctual, *self._urgent, *self._others, *([] if self._job is None else [self._job])):
+            job.close()
+
+    def _next(self, now: float) -> Job | None:
+        for waiting in (self._punctual, self._urgent, self._others):
+            for _ in range(len(waiting)):
+                job = waiting[0]
+                if job.not_before <= now and self._begun.setdefault(job.lane, job) is job:
+                    waiting.popleft()
+                    return job
+                waiting.rotate(-1)
+        return None
+
+    def _put_back(self, job: Job) -> None:
+        self._job = None
+        self._queue(job)
+
+    def _queue(self, job: Job) -> None:
+        (self._punctual if job.punctual else self._urgent if job.urgent else self._others).append(job)
+
+    def _send(self, request: Request) -> None:
+        if self.host.wait(request) <= 0:
+            self._sent = self.host.send(request)
+
+    def _answered(self, now: float) -> Sequence[Event]:
+        sent, self._sent = self._sent, None
+        assert sent is not None
+        assert self._job is not None
+        job, result = self._job, sent.result()
+        if result.verdict is Verdict.REFUSED:
+            job.refused()
+        elif result.verdict is Verdict.OK:
+            try:
+                found = job.take(result.body, result.received_ns)
+            except BadAnswer as error:
+                self.bad_answers += 1
+                self._say("an answer that cannot be", str(error))
+                job.bad(now)
+            else:
+                self._put_back(job)
+                return found
+        self._put_back(job)
+        return ()
+
+    def _finish(self, job: Job) -> Sequence[Event]:
+        self._job = None
+        del self._begun[job.lane]
+        self.finished.append(job)
+        return job.closing()
+
+    def _say(self, what: str, detail: str) -> None:
+        if (kept_back := self._repeated(what)) is not None:
+            log.warning(what, detail=detail, repeated=kept_back)

@@ -1,0 +1,162 @@
+"""Table ``instrument``: what each symbol of a venue is, asked for at the start and then every hour. With it the venue
+says what it allows: the host's budget goes by that.
+
+`InstrumentPoll` is a `wsadapter.roles.repairer.job.Job` without an end; `InstrumentTable` inserts what it found, straight into
+ClickHouse: it is no event, and a later row of a symbol replaces the one before (by version, the receive time), so that
+to insert twice does no harm. ClickHouse may be away for as long as it likes: the newest rows of each venue are kept.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, Final
+
+import msgspec
+
+from wsadapter.backoff import Backoff
+from wsadapter.config.load import ClickHouse
+from wsadapter.events import Event
+from wsadapter.exchanges.rest_api import Instrument, Limit, Request, RestExchange
+from wsadapter.executor import Threads
+from wsadapter.log import Repeated, get_logger
+
+EVERY_SECONDS: Final = 3600.0
+AGAIN: Final = Backoff(2.0, 120.0)
+WHOLE_DIGITS, DECIMALS = 26, 12
+"""Of the table's steps."""
+
+log = get_logger()
+
+
+class InstrumentPoll:
+    """``found``: what the last answer said, until somebody takes it from here. ``allow`` is told what the host allows,
+    while nothing is under way to it."""
+
+    urgent = True
+    punctual = True
+
+    def __init__(self, exchange: str, rest: RestExchange, allow: Callable[[Limit], None]) -> None:
+        self._allow = allow
+        self.lane = f"instruments:{exchange}"
+        self.exchange = exchange
+        self.errors = 0
+        self.found: list[Instrument] = []
+        self.not_before = 0.0
+        self._rest = rest
+        self._now = 0.0
+        self._bad = 0
+
+    def prepare(self, now: float) -> bool:
+        self._now = now
+        return now >= self.not_before
+
+    def request(self) -> Request | None:
+        return self._rest.instruments()
+
+    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
+        if (weights := self._rest.parse_weights(body)) is not None:
+            self._allow(weights)
+        self.found = self._rest.parse_instruments(body, received_ns)
+        self._bad = 0
+        self.not_before = self._now + EVERY_SECONDS
+        return ()
+
+    def bad(self, now: float) -> None:
+        self.errors += 1
+        self.not_before = now + AGAIN.bound(self._bad)
+        self._bad += 1
+
+    def refused(self) -> None:
+        self.errors += 1
+        self.not_before = self._now + EVERY_SECONDS
+
+    def closing(self) -> Sequence[Event]:
+        return ()
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+
+class InstrumentTable:
+    """The inserts, one at a time in a thread of its own. ``rows`` and ``failures`` count."""
+
+    def __init__(self, settings: ClickHouse) -> None:
+        self.rows = self.failures = 0
+        self._settings = settings
+        self._threads = Threads(1, "instruments")
+        self._waiting: dict[str, list[Instrument]] = {}
+        self._under_way: tuple[str, list[Instrument], Future[None]] | None = None
+        self._not_before = 0.0
+        self._failed = 0
+        self._repeated = Repeated()
+
+    def put(self, exchange: str, rows: list[Instrument]) -> None:
+        self._waiting[exchange] = rows
+
+    def turn(self, now: float) -> None:
+        """Look what became of the insert under way; begin the next one. Never waits, never raises."""
+        if self._under_way is not None:
+            exchange, rows, future = self._under_way
+            if not future.done():
+                return
+            self._under_way = None
+            self._over(exchange, rows, future.exception(), now)
+        if self._waiting and now >= self._not_before:
+            exchange, rows = self._waiting.popitem()
+            text = lines(rows)
+            self._under_way = exchange, rows, self._threads.call(lambda: _insert(self._settings, text))
+
+    def _over(self, exchange: str, rows: list[Instrument], error: BaseException | None, now: float) -> None:
+        if error is None:
+            self.rows += len(rows)
+            self._failed = 0
+            return
+        self.failures += 1
+        self._not_before = now + AGAIN.minimum + AGAIN.delay(self._failed, random.random)
+        self._failed += 1
+        self._waiting.setdefault(exchange, rows)  # newer ones may have come meanwhile
+        if (kept_back := self._repeated(type(error).__name__)) is not None:
+            log.info("instruments wait for ClickHouse", reason=str(error)[:300], repeated=kept_back)
+
+
+def lines(rows: Sequence[Instrument]) -> bytes:
+    """The rows as JSON lines for the table."""
+    return b"\n".join(map(msgspec.json.encode, map(_row, rows)))
+
+
+def _row(row: Instrument) -> dict[str, Any]:
+    seconds, rest = divmod(row.receive_time_ns, 1_000_000_000)
+    return {
+        "exchange": row.exchange,
+        "symbol": row.symbol,
+        "status": row.status,
+        "base_currency": row.base_asset,
+        "quote_currency": row.quote_asset,
+        "settle_currency": row.margin_asset or "",
+        "contract_size": _kept(row.contract_size),
+        "contract_currency": row.contract_currency or "",
+        "tick_size": _kept(row.tick_size),
+        "step_size": _kept(row.step_size),
+        "time": f"{seconds}.{rest:09}",
+        "version": row.receive_time_ns,
+    }
+
+
+def _kept(text: str | None) -> str | None:
+    """None where the column cannot hold it exactly: one such symbol must not keep the others out."""
+    whole, _, decimals = (text or "").partition(".")
+    fits = len(whole.lstrip("-0")) <= WHOLE_DIGITS and len(decimals.rstrip("0")) <= DECIMALS
+    return text if text and fits else None
+
+
+def _insert(settings: ClickHouse, text: bytes) -> None:
+    from wsadapter.clickhouse.catalog import connect  # half a second and some MB, for one insert an hour
+    from wsadapter.clickhouse.conversion import quoted
+    from wsadapter.clickhouse.schema import INSTRUMENT
+
+    client = connect(settings)
+    try:
+        table = f"{quoted(settings.database)}.{quoted(INSTRUMENT)}"
+        client.raw_insert(table, insert_block=text, fmt="JSONEachRow")
+    finally:
+        client.close()

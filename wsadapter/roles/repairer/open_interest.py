@@ -1,0 +1,168 @@
+"""Open interest, which the venue has over REST only: each symbol is asked for in turn, as long as the repairer lives.
+
+A `wsadapter.roles.repairer.job.Job` without an end. Every symbol is due each `cadence` seconds of the monotonic clock; many
+symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. What is missed is not
+caught up, and what has the time of the answer before is no new event. A silence of `silence_ns` becomes a `Gap` that is
+open as long as it lasts, whatever it is that keeps silent: `stale`, or `restart` when this process did not live through
+its beginning.
+"""
+
+import heapq
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.events import Event, Gap
+from wsadapter.exchanges.rest_api import Limit, Request, RestExchange
+from wsadapter.roles.repairer import silences
+
+EVERY_SECONDS: Final = 10.0
+SHARE: Final = 1 / 8
+"""Of the host's weight; repairs need the rest."""
+SILENT_ROUNDS: Final = 3
+LEAST_SILENCE: Final = 30.0
+REFUSED_SECONDS: Final = 600.0
+"""Until a symbol that the venue refuses is asked for again."""
+REQUESTED, LIVE, STALE, REFUSED = 0, 2, 3, 4
+"""States as in ``stream_state``."""
+
+
+class Poll(Struct, frozen=True):
+    """What a host is asked for, as the repairer is told of it. ``received``: when each was answered last in an earlier
+    run, 0 = never."""
+
+    exchange: str
+    host: str
+    symbols: tuple[str, ...]
+    received: tuple[int, ...]
+
+
+class Asked(Struct):
+    """One symbol. ``received_ns``: its last good answer, perhaps to an earlier process; 0 = none."""
+
+    received_ns: int
+    state: int = REQUESTED
+    venue_ns: int | None = None
+    """The venue's time of its last event."""
+    gap_ns: int | None = None
+    silence: Gap | None = None
+    """That lasts, as it was said."""
+    own: bool = False
+    """The last answer came to this process."""
+
+
+def cadence(symbols: int, weights: Limit, weight: int) -> float:
+    """Seconds between two questions for one symbol."""
+    return max(EVERY_SECONDS, symbols * weight * weights.seconds / (weights.units * SHARE))
+
+
+class InterestPoll:
+    """``received``: symbol -> when it was last answered, perhaps to an earlier process (ns; 0: never). ``lasting``:
+    symbol -> the silence that such a process said last."""
+
+    lane = "open_interest"
+    urgent = True
+    punctual = True
+
+    def __init__(
+        self,
+        exchange: str,
+        received: Mapping[str, int],
+        rest: RestExchange,
+        now: float,
+        lasting: Mapping[str, Gap | None] = MappingProxyType({}),
+    ) -> None:
+        self.exchange = exchange
+        self.asked = {symbol: Asked(at_ns, silence=lasting.get(symbol)) for symbol, at_ns in received.items()}
+        self._began_ns: int | None = None
+        """Before it nobody asked for what was never answered."""
+        self.errors = 0
+        self._rest = rest
+        self.allow(rest.weights)
+        # spread over the first round: they stay so
+        step = self.cadence / max(1, len(self.asked))
+        self._due = [(now + index * step, symbol) for index, symbol in enumerate(self.asked)]
+        self._now = self.not_before = now
+
+    def allow(self, weights: Limit) -> None:
+        """So much the host allows: each symbol is asked for that often from its next turn on."""
+        self.cadence = cadence(len(self.asked), weights, self._rest.open_interest("").weight)
+        self.silence_ns = round(max(LEAST_SILENCE, SILENT_ROUNDS * self.cadence) * 1e9)
+
+    def prepare(self, now: float) -> bool:
+        self._now = now
+        return now >= self.not_before
+
+    def request(self) -> Request | None:
+        return self._rest.open_interest(self._due[0][1])
+
+    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
+        symbol = self._due[0][1]
+        event = self._rest.parse_open_interest(symbol, body, received_ns)
+        self._next(self.cadence)
+        asked = self.asked[symbol]
+        found: list[Event] = []
+        silence = asked.silence
+        if silence is None and asked.received_ns and received_ns - asked.received_ns > self.silence_ns:
+            silence = self._silence(symbol, asked.received_ns, received_ns)
+        if silence is not None:
+            found.append(silences.over(silence, received_ns))
+            asked.gap_ns, asked.silence = received_ns, None
+        asked.received_ns, asked.state, asked.own = received_ns, LIVE, True
+        if event.event_time_ns is None or event.event_time_ns != asked.venue_ns:
+            asked.venue_ns = event.event_time_ns
+            event.last_gap_ns = asked.gap_ns
+            found.append(event)
+        return found
+
+    def bad(self, now: float) -> None:
+        self.errors += 1
+        self._next(self.cadence)
+
+    def refused(self) -> None:
+        self.errors += 1
+        self.asked[self._due[0][1]].state = REFUSED
+        self._next(max(REFUSED_SECONDS, self.cadence))
+
+    def closing(self) -> Sequence[Event]:
+        return ()
+
+    def close(self) -> None:
+        """Nothing is under way."""
+
+    def look(self, now_ns: int) -> None:
+        """See which symbols have been silent for too long."""
+        for asked in self.asked.values():
+            if asked.state == LIVE and now_ns - asked.received_ns > self.silence_ns:
+                asked.state = STALE
+
+    def silent(self, now_ns: int) -> list[Gap]:
+        """The silences that are too long since this was asked last: they are to be published."""
+        if self._began_ns is None:
+            self._began_ns = now_ns
+        found = []
+        for symbol, asked in self.asked.items():
+            since_ns = asked.received_ns or self._began_ns
+            if asked.silence is None and now_ns - since_ns > self.silence_ns:
+                asked.silence = self._silence(symbol, since_ns, now_ns)
+                found.append(asked.silence)
+        return found
+
+    def leave(self, now_ns: int) -> list[Gap]:
+        """Nobody asks any more: what lasts ends here, the next run sees how long it is without."""
+        found = [silences.over(asked.silence, now_ns) for asked in self.asked.values() if asked.silence is not None]
+        for asked in self.asked.values():
+            asked.silence = None
+        return found
+
+    def _next(self, seconds: float) -> None:
+        due, symbol = self._due[0]
+        heapq.heapreplace(self._due, (max(due, self._now - self.cadence) + seconds, symbol))
+        self.not_before = self._due[0][0]
+
+    def _silence(self, symbol: str, since_ns: int, now_ns: int) -> Gap:
+        asked = self.asked[symbol]
+        cause = "stale" if asked.own or not asked.received_ns else "restart"
+        return silences.begun(self.exchange, symbol, cause, since_ns, now_ns)

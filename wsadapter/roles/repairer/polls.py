@@ -1,0 +1,75 @@
+"""What the repairer asks for again and again beside repairs: open interest, instruments. Owns its part of the page."""
+
+import time
+
+from wsadapter.config.load import ClickHouse
+from wsadapter.events import Gap
+from wsadapter.exchanges.rest_api import Limit, RestExchange
+from wsadapter.metrics import polled
+from wsadapter.roles.repairer.host_queue import Desk
+from wsadapter.roles.repairer.instruments import InstrumentPoll, InstrumentTable
+from wsadapter.roles.repairer.open_interest import InterestPoll, Poll
+from wsadapter.roles.repairer.silences import lasting
+from wsadapter.shm.stats_page import StatsPage
+
+
+class Polls:
+    """``epoch``: of the ring that silences are said in."""
+
+    def __init__(self, page: StatsPage, clickhouse: ClickHouse, epoch: int) -> None:
+        self._page, self._epoch = page, epoch
+        self._interests: list[tuple[Desk, InterestPoll]] = []
+        self._instruments: list[InstrumentPoll] = []
+        self._table = InstrumentTable(clickhouse)
+
+    def interest(self, poll: Poll, desk: Desk, rest: RestExchange) -> None:
+        """Symbols of one host. When each was answered last is in the page, if it was in this run."""
+        received = {
+            symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
+            for symbol, before in zip(poll.symbols, poll.received, strict=True)
+        }
+        told = {symbol: lasting(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
+        interest = InterestPoll(poll.exchange, received, rest, time.monotonic(), told)
+        self._interests.append((desk, interest))
+        desk.add(interest)
+
+    def instruments(self, exchange: str, desk: Desk, rest: RestExchange) -> None:
+        """Of one venue. What its host says that it allows, all that goes to the host is held to."""
+
+        def allow(weights: Limit) -> None:
+            desk.host.budget.allow(weights)
+            for at, interest in self._interests:
+                if at is desk:
+                    interest.allow(weights)
+
+        self._instruments.append(InstrumentPoll(exchange, rest, allow))
+        desk.add(self._instruments[-1])
+
+    def silent(self, now_ns: int) -> list[Gap]:
+        """Silences to be published. Only when all that was published before is acknowledged: a name is given then."""
+        return [gap for _, interest in self._interests for gap in interest.silent(now_ns)]
+
+    def leave(self, now_ns: int) -> list[Gap]:
+        """The end of those that last."""
+        return [gap for _, interest in self._interests for gap in interest.leave(now_ns)]
+
+    def turn(self, now: float, now_ns: int) -> None:
+        """Hand on what was found, say how things are."""
+        page, table = self._page, self._table
+        for listing in self._instruments:
+            if listing.found:
+                table.put(listing.exchange, listing.found)
+                listing.found = []
+            page["instrument_failures_total"] += listing.errors
+            listing.errors = 0
+        table.turn(now)
+        page["instrument_rows_total"] += table.rows
+        page["instrument_failures_total"] += table.failures
+        table.rows = table.failures = 0
+        for _, interest in self._interests:
+            interest.look(now_ns)
+            page["poll_errors_total"] += interest.errors
+            interest.errors = 0
+            for symbol, asked in interest.asked.items():
+                page[polled("stream_state", interest.exchange, symbol)] = asked.state
+                page[polled("stream_last_ns", interest.exchange, symbol)] = asked.received_ns

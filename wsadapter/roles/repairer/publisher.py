@@ -1,0 +1,79 @@
+"""What the repairer publishes: events into its own ring, kept back while that is full, and whether all is acknowledged.
+
+Bounded by its caller, who hands over nothing while anything is kept back. Owns the write side of the ring.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+
+from wsadapter.events import Event, Gap, OpenInterest
+from wsadapter.events.records import encode
+from wsadapter.events.streams import BY_EVENT
+from wsadapter.metrics import polled, repair_published
+from wsadapter.roles.repairer import silences
+from wsadapter.shm.ring import RingWriter
+from wsadapter.shm.ring_counters import Banks
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import RingRef
+
+
+class Outlet:
+    """Cells: ``records_total`` of everything, ``polled_total`` of what comes by REST only, ``repaired_total`` of what
+    was fetched again, ``gaps_total`` of holes in what is polled, and those that last; they move with the ring's
+    tail."""
+
+    def __init__(self, ref: RingRef, page: StatsPage) -> None:
+        self._writer = RingWriter.attach(ref.name)
+        self._banks = Banks(page, repair_published(page.fields), self._writer.tail)
+        self._publish = self._banks.publication(self._writer, ref.doorbell_fd)
+        self._cells, self._index = self._banks.cells, self._banks.index
+        self._records = {event: self._index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
+        self._repaired = {event: self._index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
+        self._kept: deque[Event] = deque()
+
+    def put(self, events: Iterable[Event]) -> None:
+        self._kept.extend(events)
+        self.flush()
+
+    def flush(self) -> None:
+        """Write as much as there is room for."""
+        written = False
+        while self._kept:
+            event = self._kept[0]
+            type_ = type(event)
+            if not self._writer.try_write(BY_EVENT[type_].kind, encode(event)):
+                break
+            self._kept.popleft()
+            if isinstance(event, Gap) and event.stream == silences.STREAM:
+                self._said(event)
+            self._cells[self._records[type_]] += 1
+            if type_ is OpenInterest:
+                self._cells[self._index(polled("polled_total", event.exchange))] += 1
+            elif not isinstance(event, Gap):
+                self._cells[self._repaired[type_]] += 1
+            elif event.version == 1:  # the repairer's own, of what it polls; others are told again
+                self._cells[self._index(f'gaps_total{{cause="{event.cause}"}}')] += 1
+            written = True
+        if written:
+            self._publish()
+
+    def _said(self, silence: Gap) -> None:
+        """It has a name now, and whoever follows us finds it."""
+        position = self._writer.last_position
+        silence.gap_id = silence.gap_id or f"{self._writer.epoch}:{position}"
+        for cell, value in silences.cells(silence, position).items():
+            self._cells[self._index(cell)] = value
+
+    @property
+    def kept(self) -> int:
+        """Events that found no room yet."""
+        return len(self._kept)
+
+    @property
+    def settled(self) -> bool:
+        """All that was ever put is with the broker, or on the spool."""
+        return not self._kept and self._writer.used() == 0
+
+    def release(self) -> None:
+        self._banks.release()
+        self._writer.release()

@@ -1,0 +1,272 @@
+"""The repairer role: reads `websocket.gap`, fetches over REST what the venue still has, publishes it through its ring.
+
+Guarantees: an open gap is forgotten by no restart, and none is repaired twice: a gap's offset is committed when its new
+state is acknowledged, a gap whose state is in the log already is passed over, and what is fetched is what the log does
+not hold. All REST of a host goes through here, within its budget; a ban is remembered. One more writer of one more
+ring: what it publishes is delivered like anything else.
+
+Order matters: nothing new is asked before all that was published is acknowledged, so the log is complete when it is
+looked into. Owns the write side of its ring, its consumer group, the hosts and its stats page.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Message
+from google.protobuf.message import DecodeError
+
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.events import Gap
+from wsadapter.exchanges import load_rest
+from wsadapter.exchanges.rest_api import UNREPAIRABLE, RestExchange, Series
+from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.kafka.gap_messages import next_state
+from wsadapter.log import get_logger
+from wsadapter.metrics import host_label
+from wsadapter.pb import market_pb2
+from wsadapter.rest.host import RestHost
+from wsadapter.roles.repairer import backfill
+from wsadapter.roles.repairer.candle_chain import CandleChain
+from wsadapter.roles.repairer.candle_check import CandleCheck
+from wsadapter.roles.repairer.gap_log import GapSource
+from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
+from wsadapter.roles.repairer.gap_repair import GapRepair, series_of
+from wsadapter.roles.repairer.host_queue import Desk
+from wsadapter.roles.repairer.open_interest import Poll
+from wsadapter.roles.repairer.polls import Polls
+from wsadapter.roles.repairer.publisher import Outlet
+from wsadapter.shm import doorbell
+from wsadapter.supervision.child import Child, ChildState, run_child
+
+IDLE_SECONDS: Final = 0.5
+"""Longest wait for a message while there is nothing else to do."""
+BUSY_SECONDS: Final = 0.02
+"""Between two looks at what nothing rings for: acknowledgements, the log."""
+LEAVE_SECONDS: Final = 3.0
+
+log = get_logger()
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """One connection as the repairer is told of it: its plan, and the host that has its history."""
+
+    plan: ConnectionPlan
+    host: str
+
+
+class History(msgspec.Struct, frozen=True):
+    """Whom to ask for what a feed has not recorded."""
+
+    feed: str
+    exchange: str
+    host: str
+
+
+class Repairer:
+    """Gaps in, events and states out. ``source`` is there once Kafka answers."""
+
+    def __init__(
+        self,
+        child: Child,
+        assignments: Iterable[Assignment],
+        polls: Iterable[Poll],
+        histories: Iterable[History],
+        bell: int,
+    ) -> None:
+        assert child.args.ring is not None, "the supervisor gives the repairer a ring"
+        config = child.args.config
+        self._child, self._page, self._bell = child, child.page, bell
+        self._kafka = config.kafka
+        self._outlet = Outlet(child.args.ring, child.page)
+        self._desks: dict[str, Desk] = {}
+        self._carried: dict[str, tuple[Desk, RestExchange, list[Series]]] = {}
+        self._by_exchange: dict[str, tuple[Desk, RestExchange]] = {}
+        for each in assignments:
+            if (rest := load_rest(each.plan.exchange)) is None:
+                continue
+            desk = self._desk(rest, each.host)
+            self._carried[each.plan.connection] = desk, rest, rest.series(each.plan)
+            self._by_exchange.setdefault(each.plan.exchange, (desk, rest))
+        self._feeds: dict[str, tuple[Desk, RestExchange]] = {}
+        for history in histories:
+            if (rest := load_rest(history.exchange)) is not None:
+                found = self._feeds[history.feed] = self._desk(rest, history.host), rest
+                self._by_exchange.setdefault(history.exchange, found)
+        self._polls = Polls(child.page, config.clickhouse, child.args.ring.epoch)
+        for poll in polls:
+            self._polls.interest(poll, *self._by_host(poll))
+        for exchange, (desk, rest) in self._by_exchange.items():
+            self._polls.instruments(exchange, desk, rest)
+        self._chain = CandleChain()
+        self._done: list[str] = []
+        """Gaps whose new state is published and not acknowledged yet."""
+
+    def _by_host(self, poll: Poll) -> tuple[Desk, RestExchange]:
+        rest = load_rest(poll.exchange)
+        assert rest is not None, "the supervisor gives only polls that its venue answers"
+        return self._desk(rest, poll.host), rest
+
+    def _desk(self, rest: RestExchange, host: str) -> Desk:
+        if host not in self._desks:
+            state_dir = self._child.args.config.service.state_dir
+            self._desks[host] = Desk(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
+        return self._desks[host]
+
+    def run(self) -> int:
+        source = self._open()
+        while source is not None and not self._child.stopping:
+            self._child.beat()
+            doorbell.clear(self._bell)
+            self._outlet.flush()
+            busy, asking = self._busy(), any(desk.asking for desk in self._desks.values())
+            self._candles(source.poll(0.0 if busy or asking else IDLE_SECONDS))
+            self._settle(source)
+            self._begin(source)
+            self._work()
+            self._polls.turn(time.monotonic(), time.time_ns())
+            if self._outlet.settled:
+                self._outlet.put(self._polls.silent(time.time_ns()))
+            self._show(source)
+            if busy or asking:
+                self._child.wait([self._bell], BUSY_SECONDS if busy else IDLE_SECONDS)
+        self._leave(source)
+        return 0
+
+    def _open(self) -> GapSource | None:
+        """Kafka may be away for as long as it likes. What an earlier run published must be in the log first: it says
+        what is done."""
+        self._child.set_state(ChildState.WAITING)
+        said = ""
+        while not self._child.stopping:
+            self._child.beat()
+            if not self._outlet.settled:
+                self._child.wait([], BUSY_SECONDS)
+                continue
+            try:
+                source = GapSource(self._kafka)
+            except ServiceUnavailable as error:
+                if str(error) != said:
+                    said = str(error)
+                    log.warning("no gaps to read yet", reason=said)
+                self._child.wait([], IDLE_SECONDS)
+                continue
+            self._child.ready()
+            return source
+        return None
+
+    def _busy(self) -> bool:
+        """Whether something may be done before a message comes."""
+        if not self._outlet.settled or self._done:
+            return True
+        now = time.monotonic()
+        return any(desk.wait(now) < IDLE_SECONDS for desk in self._desks.values())
+
+    def _settle(self, source: GapSource) -> None:
+        """What was published is acknowledged: so far the log is done."""
+        if not self._outlet.settled:
+            return
+        for gap_id in self._done:
+            source.done(gap_id)
+        self._done.clear()
+        source.commit(time.monotonic())
+
+    def _begin(self, source: GapSource) -> None:
+        if not source.caught_up or not self._outlet.settled:
+            return
+        for gap in source.fresh():
+            if gap.connection.startswith(backfill.PREFIX):
+                self._begin_backfill(gap)
+                continue
+            desk, rest, carried = self._carried.get(gap.connection, (None, None, []))
+            if desk is None or rest is None or not (series := series_of(gap, carried)):
+                self._give_up(gap)
+                continue
+            desk.add(GapRepair(gap, rest, series, self._kafka, time.monotonic()))
+
+    def _begin_backfill(self, gap: Gap) -> None:
+        rests = {feed: rest for feed, (_, rest) in self._feeds.items()}
+        job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic())
+        if job is None:
+            self._give_up(gap)
+        else:
+            self._feeds[gap.connection.removeprefix(backfill.PREFIX)][0].add(job)
+
+    def _give_up(self, gap: Gap) -> None:
+        self._outlet.put([*streams_of_unknown(gap), next_state(gap, UNREPAIRABLE)])
+        self._state(gap, UNREPAIRABLE, {})
+
+    def _work(self) -> None:
+        for desk in self._desks.values():
+            if not self._outlet.settled:
+                return
+            self._outlet.put(desk.turn(time.monotonic()))
+            for job in desk.finished:
+                if isinstance(job, GapRepair):
+                    self._state(job.gap, job.outcome, job.tally)
+                elif isinstance(job, CandleCheck):
+                    self._page["candle_checks_total"] += 1
+                    self._page["candles_differing_total"] += job.differing
+            desk.finished.clear()
+
+    def _state(self, gap: Gap, state: str, series: dict[str, int]) -> None:
+        self._done.append(gap.gap_id)
+        self._page[f'repairs_total{{state="{state}"}}'] += 1
+        log.info(
+            "gap worked off",
+            gap=gap.gap_id,
+            connection=gap.connection,
+            stream=gap.stream,
+            cause=gap.cause,
+            state=state,
+            series=series,
+        )
+
+    def _candles(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            try:
+                candle: Any = market_pb2.Kline.FromString(message.value() or b"")
+            except DecodeError:
+                continue
+            if not candle.closed or candle.exchange not in self._by_exchange:
+                continue
+            if (suspects := self._chain.add(candle)) is not None:
+                desk, rest = self._by_exchange[candle.exchange]
+                desk.add(CandleCheck(suspects, rest))
+
+    def _show(self, source: GapSource) -> None:
+        page = self._page
+        page["broker_up"] = int(source.broker_up)
+        page["gaps_open"] = len(source.open)
+        for host, desk in self._desks.items():
+            desk.show(page, f'{{host="{host_label(host)}"}}')
+        self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
+
+    def _leave(self, source: GapSource | None) -> None:
+        """What is not done is found again at the next start; what is published the serializers see to."""
+        if not self._outlet.kept:
+            self._outlet.put(self._polls.leave(time.time_ns()))
+        self._outlet.flush()
+        for desk in self._desks.values():
+            desk.close()
+        if source is not None:
+            self._settle(source)
+            source.close(LEAVE_SECONDS)
+        self._outlet.release()
+
+
+def main(child: Child) -> int:
+    assignments = msgspec.convert(child.args.options["assignments"], tuple[Assignment, ...])
+    polls = msgspec.convert(child.args.options.get("polls", ()), tuple[Poll, ...])
+    histories = msgspec.convert(child.args.options.get("feeds", ()), tuple[History, ...])
+    bell = doorbell.create()
+    try:
+        return Repairer(child, assignments, polls, histories, bell).run()
+    finally:
+        os.close(bell)
+
+
+if __name__ == "__main__":
+    run_child(main)

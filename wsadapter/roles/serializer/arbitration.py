@@ -1,0 +1,113 @@
+"""Which records of redundant connections are published: the first copy of each event, and nothing is lost by it.
+
+Several rings carry the same lines (`wsadapter.events.sequence`). For every record of a ring, in the ring's order, a verdict:
+
+    PASS   publish it
+    COPY   it has been published: drop it
+    HOLD   too early to say: this ring waits here, the others go on
+
+A line remembers ``high``, the highest number published. One above is the next event where the line is chained and it
+names ``high`` as its predecessor (trades, diffs of books), so depth changes its source only where the chain goes on.
+Where numbers just grow, a ring may move a line on only while it is **linked** to it: since the ring's last hole it has
+shown an event that was published, so it left nothing out in between. Else the ring is held: the others bring what it
+missed, its event becomes a copy, and the link is there. So a ring that comes back from a hole does not outrun one that
+has what is in the hole, and reading one ring before the other loses nothing.
+
+A hold ends when nothing is to be waited for (`wsadapter.roles.serializer.coverage`). Then the event passes; on a chained line that is a
+jump, and a `Gap` is due unless the ring has told one. What lies between is remembered as not published: a ring that
+brings it late, in the order of its numbers, still passes, and so do the older events that another ring has from before
+the first one of a line. Any other number up to ``high`` is a copy, except minutes after the last new one: then the
+venue counts anew, and the line begins again.
+
+Pure: no ring, no clock, no shared memory. `State` is what must survive a restart.
+"""
+
+from collections.abc import Mapping
+from enum import Enum, auto
+from typing import Final, NamedTuple
+
+from wsadapter.events import StreamType
+from wsadapter.events.sequence import Key, Place
+
+RENEWED_NS: Final = 600_000_000_000
+"""Copies come within seconds; a number that is not new after so long is none."""
+UNHELD: Final = frozenset({StreamType.FUNDING_RATE})
+"""Told once after each connect, at a time of its own: nothing is to be waited for."""
+
+
+class Verdict(Enum):
+    PASS = auto()
+    COPY = auto()
+    HOLD = auto()
+
+
+class State(NamedTuple):
+    """``hole_from``, ``hole_to``: numbers between them were not published; ``older_from``, ``older_to``: nor those of
+    the hole before. ``moved_ns``: receive time of the event that moved ``high``; ``linked``: a bit for each ring. All
+    0: no event yet. ``high`` is the last word: it is stored last."""
+
+    older_from: int = 0
+    older_to: int = 0
+    hole_from: int = 0
+    hole_to: int = 0
+    moved_ns: int = 0
+    linked: int = 0
+    high: int = 0
+
+
+NEW: Final = State()
+
+
+class Jump(NamedTuple):
+    """A chained line went on behind a hole that no ring filled. Numbers are the venue's."""
+
+    before: int
+    since_ns: int
+
+
+class Lines:
+    """The lines of one group of rings. ``kept``: their states from before."""
+
+    def __init__(self, kept: Mapping[Key, State]) -> None:
+        self.states = dict(kept)
+
+    def judge(self, ring: int, place: Place, received_ns: int, over: bool) -> tuple[Verdict, Jump | None]:
+        """``over``: nothing is to be waited for any more."""
+        key, number, previous = place
+        state, bit = self.states.get(key, NEW), 1 << ring
+        before = state.high
+        if number > before:
+            goes_on = previous == before if previous is not None else state.linked & bit or key[0] in UNHELD
+            if not (goes_on or over or not before):
+                return Verdict.HOLD, None
+            holes = state[:4] if goes_on else (*state[2:4], before, number)
+            self.states[key] = State(*holes, received_ns, state.linked | bit, number)
+            jumped = before and not goes_on and previous is not None
+            return Verdict.PASS, Jump(before, state.moved_ns) if jumped else None
+        if received_ns - state.moved_ns > RENEWED_NS:
+            self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
+            return Verdict.PASS, None
+        if state.hole_from < number < state.hole_to:
+            self.states[key] = state._replace(hole_from=number, linked=state.linked | bit)
+            return Verdict.PASS, None
+        if state.older_from < number < state.older_to:
+            self.states[key] = state._replace(older_from=number, linked=state.linked | bit)
+            return Verdict.PASS, None
+        if not state.linked & bit:
+            self.states[key] = state._replace(linked=state.linked | bit)
+        return Verdict.COPY, None
+
+    def unlink(self, ring: int, stream: str, symbol: str) -> list[Key]:
+        """A hole of this ring; an empty word or symbol means all. The lines that it was linked to."""
+        bit, changed = 1 << ring, []
+        for key, state in self.states.items():
+            if state.linked & bit and stream in ("", key[0]) and symbol in ("", key[1]):
+                self.states[key] = state._replace(linked=state.linked & ~bit)
+                changed.append(key)
+        return changed
+
+    def covered(self, key: Key, first: int, last: int) -> bool:
+        """Whether these numbers have been published, by whatever ring."""
+        state = self.states.get(key, NEW)
+        holes = (state.hole_from, state.hole_to), (state.older_from, state.older_to)
+        return last <= state.high and not any(begin < last and first < end for begin, end in holes)

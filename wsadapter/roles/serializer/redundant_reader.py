@@ -1,0 +1,290 @@
+"""One ring of a group of redundant connections, as a reader that gives only what is to be published of it.
+
+`wsadapter.roles.serializer.redundant_group` says how the rings of a group are read as one, and what that guarantees.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from google.protobuf.message import DecodeError
+
+from wsadapter.events import Gap, Source, StreamType
+from wsadapter.events.records import Record, encode, key_of, message_of
+from wsadapter.events.sequence import PLACES_BY_KIND, Key, Place
+from wsadapter.events.streams import BY_KIND, BY_STREAM
+from wsadapter.roles.serializer.arbitration import Jump, State, Verdict
+from wsadapter.roles.serializer.coverage import PATIENCE_NS, Hole, Twin, covered
+from wsadapter.shm.ring import RingReader
+
+if TYPE_CHECKING:
+    from wsadapter.roles.serializer.redundant_group import Merge
+
+GAP: Final = BY_STREAM["gap"].kind
+CHUNK: Final = 4096
+JUDGED: Final = "judged"
+"""First word of the page's line about a ring; the second is its epoch."""
+
+
+class TwinReader:
+    """A ring of a group. ``number``: which one, the same in every life."""
+
+    def __init__(self, merge: "Merge", number: int, reader: RingReader) -> None:
+        self._merge, self._number, self._reader = merge, number, reader
+        self.epoch, self.capacity = reader.epoch, reader.capacity
+        self._order = len(merge.readers)
+        self.twin = Twin(self._order, lambda: reader.tail == reader.position)
+        self.judged = reader.head
+        """Records below this position have their verdict."""
+        self.resume = merge.page.kept.get((JUDGED, self.epoch), State())[-1]
+        """An earlier life has judged up to here."""
+        self._copies: dict[int, tuple[int, ...]] = {}
+        """Position -> cells that count it."""
+        self._instead: dict[int, list[Record]] = {}
+        self._log: list[tuple[int, Key, State]] = []
+        """(position, line, its state from there on), not stored yet."""
+        self._told: dict[Key, tuple[int, int]] = {}
+        """Line -> first and last number that the ring itself said to be missing."""
+        self._held: tuple[int, int] | None = None
+        """Position of the record that waits, and since when (monotonic)."""
+        merge.readers.append(self)
+
+    @property
+    def position(self) -> int:
+        return self._reader.position
+
+    @property
+    def head(self) -> int:
+        return self._reader.head
+
+    @property
+    def tail(self) -> int:
+        return self._reader.tail
+
+    @property
+    def pending(self) -> bool:
+        """Judged and not committed."""
+        return self.judged > self._reader.head
+
+    @property
+    def holding(self) -> bool:
+        return self._held is not None
+
+    def used(self) -> int:
+        return self._reader.used()
+
+    def unread(self) -> int:
+        return self._reader.unread()
+
+    def rewind(self) -> None:
+        self._reader.rewind()
+
+    def release(self) -> None:
+        self._reader.release()
+
+    def intend(self) -> None:
+        """All that was polled is acknowledged, of the other rings too: from here on it is published, whether or not
+        head is moved over it in this life."""
+        self._store(self._reader.position)
+        self._reader.intend()
+
+    def complete(self) -> None:
+        self._reader.complete()
+        self.judged = max(self.judged, self._reader.head)
+
+    def take_copies(self) -> Counter[int]:
+        """Cell -> copies up to the cursor: whoever takes them counts them."""
+        if self._must_wait():
+            self._reader.rewind()
+        taken: Counter[int] = Counter()
+        for at, cells in self._copies.items():
+            if at < self._reader.position:
+                taken.update(cells)
+                self._copies[at] = ()
+        return taken
+
+    def poll(self, limit: int) -> list[Record]:
+        """Up to about ``limit`` records to be published; the cursor moves over the others too. Fewer means that there
+        are no more now: the ring is empty behind them, or waits for another."""
+        found: list[Record] = []
+        if self._must_wait():
+            return found
+        reader, judging, fresh = self._reader, self._merge.may_judge(self._order), False
+        while len(found) < limit and (records := reader.poll(min(CHUNK, limit - len(found)))):
+            for record in records:
+                position = record[0]
+                if position >= self.judged:
+                    if not judging or self._waits_for_others(position) or not self._judge(record):
+                        reader.position = position
+                        break
+                    self.judged, fresh = position + 8, True
+                if position in self._instead:
+                    found += self._instead[position]
+                elif position not in self._copies:
+                    found.append(record)
+            else:
+                continue
+            break
+        if fresh and self.judged > self.resume:
+            self._merge.store((JUDGED, self.epoch), State(high=self.judged))
+        return found
+
+    def commit(self, position: int) -> None:
+        """Everything below is acknowledged, or durable on the spool. While a ring that was judged before this one still
+        has records that are not, nothing is stored: what was made of these may rest on those."""
+        if any(reader.pending for reader in self._merge.readers[: self._order]):
+            return
+        self._store(position)
+        self._reader.commit(position)
+        for cells in self._forget(self._copies, position):
+            for cell in cells:
+                self._merge.cells[cell] += 1
+        self._forget(self._instead, position)
+
+    def _store(self, position: int) -> None:
+        """Watermarks of what lies below."""
+        final: dict[Key, State] = {}
+        done = 0
+        for at, key, state in self._log:
+            if at >= position:
+                break
+            final[key] = state
+            done += 1
+        del self._log[:done]
+        for key, state in final.items():
+            self._merge.store(key, state)
+
+    def _forget(self, verdicts: dict[int, Any], position: int) -> list[Any]:
+        """Verdicts are in the order of their records."""
+        done = []
+        for at in verdicts:
+            if at >= position:
+                break
+            done.append(at)
+        return [verdicts.pop(at) for at in done]
+
+    def _must_wait(self) -> bool:
+        """A ring before this one has verdicts that were not polled yet; those of this one may rest on them."""
+        return any(reader.judged > reader.position for reader in self._merge.readers[: self._order])
+
+    # -- verdicts
+
+    def _waits_for_others(self, position: int) -> bool:
+        """First all rings come to where they were, one after the other."""
+        return self._merge.replaying(self._order if position < self.resume else len(self._merge.readers))
+
+    def _judge(self, record: Record) -> bool:
+        """Find the verdict; False: the record waits."""
+        position, kind, _ = record
+        read = PLACES_BY_KIND.get(kind)
+        if kind != GAP and read is None:
+            return True
+        try:
+            message = message_of(record, self.epoch)
+        except (DecodeError, ValueError):
+            return True  # the serializer knows what to do with it
+        if kind == GAP:
+            judged = self._judge_gap(record, message)
+        else:
+            place = read(message) if read is not None else None
+            judged = place is None or self._judge_event(record, message, place)
+        if judged:
+            self.twin.saw(message.receive_time_ns)
+            self._held = self.twin.held_ns = None
+        elif self._held is None or self._held[0] != position:
+            self._held, self.twin.held_ns = (position, self._merge.monotonic_ns()), message.receive_time_ns
+        return judged
+
+    def _judge_event(self, record: Record, message: Any, place: Place) -> bool:
+        lines, position, received_ns = self._merge.lines, record[0], message.receive_time_ns
+        if place.key[0] == StreamType.LIQUIDATION:
+            if self._merge.liquidated(place.key, self._number):
+                self._copies[position] = self._merge.counting(StreamType.LIQUIDATION)
+            return True
+        before = lines.states.get(place.key)
+        verdict, jump = lines.judge(self._number, place, received_ns, False)
+        if verdict is Verdict.HOLD:
+            if not self._over(position, received_ns):
+                return False
+            verdict, jump = lines.judge(self._number, place, received_ns, True)
+        if (after := lines.states[place.key]) is not before:
+            self._log.append((position, place.key, after))
+        if verdict is Verdict.COPY:
+            word = BY_KIND[record[1]].name
+            is_open = word == StreamType.KLINE and not message.closed
+            self._copies[position] = self._merge.counting(word, is_open)
+        elif jump is not None:
+            gap = _skipped(message, jump)
+            first, last = self._told.get(place.key, (0, 0))
+            if not (gap.first_missing and gap.last_missing and first <= gap.first_missing <= gap.last_missing <= last):
+                self._instead[position] = [(position, GAP, encode(gap)), record]
+        return True
+
+    def _judge_gap(self, record: Record, gap: Any) -> bool:
+        position, merge = record[0], self._merge
+        if gap.version == 1:
+            for key in merge.lines.unlink(self._number, gap.stream, gap.symbol):
+                self._log.append((position, key, merge.lines.states[key]))
+        ended_ns = gap.ended_ns if gap.HasField("ended_ns") else None
+        hole = Hole(gap)
+        hole.ended_ns = ended_ns
+        if ended_ns is not None:
+            if self._covers(gap, hole):
+                gap.repair_state = "repaired"
+                self._instead[position] = [_rewritten(record, gap)]
+            elif self._may_be_covered(gap, hole) and not self._over(position, gap.receive_time_ns):
+                return False
+            elif gap.HasField("first_missing") and gap.HasField("last_missing"):
+                self._told.update(dict.fromkeys(_lines_of(gap), (gap.first_missing, gap.last_missing)))
+        self.twin.note(gap, ended_ns)
+        return True
+
+    def _covers(self, gap: Any, hole: Hole) -> bool:
+        keys = _lines_of(gap)
+        if keys and gap.HasField("first_missing") and gap.HasField("last_missing"):
+            return any(self._merge.lines.covered(key, gap.first_missing, gap.last_missing) for key in keys)
+        return covered(hole, self._others())
+
+    def _may_be_covered(self, gap: Any, hole: Hole) -> bool:
+        return gap.HasField("last_missing") or not all(twin.misses(hole) for twin in self._others())
+
+    def _over(self, position: int, received_ns: int) -> bool:
+        """Whether the record has nothing more to wait for."""
+        if position < self.resume:
+            return True
+        patient, held = self._merge.now_ns() - received_ns >= PATIENCE_NS, self._held
+        if held is not None and held[0] == position:
+            patient = patient or self._merge.monotonic_ns() - held[1] >= PATIENCE_NS
+        return all(twin.is_past(received_ns, self._order, patient) for twin in self._others())
+
+    def _others(self) -> Sequence[Twin]:
+        return [reader.twin for reader in self._merge.readers if reader is not self]
+
+
+def _lines_of(gap: Any) -> tuple[Key, ...]:
+    """The chained lines that the numbers of a gap may be of."""
+    if gap.stream == StreamType.TRADE:
+        return (StreamType.TRADE, gap.symbol, True), (StreamType.TRADE, gap.symbol, False)
+    return ((StreamType.DEPTH, gap.symbol, 0),) if gap.stream == StreamType.DEPTH else ()
+
+
+def _rewritten(record: Record, message: Any) -> Record:
+    """The record of a message that was changed; its identity is the ring's to know."""
+    position, kind, payload = record
+    message.ClearField("epoch")
+    message.ClearField("position")
+    key = key_of(payload)
+    return position, kind, b"%c%b%b" % (len(key), key, message.SerializeToString())
+
+
+def _skipped(message: Any, jump: Jump) -> Gap:
+    """The hole before an event that no ring filled."""
+    trade = hasattr(message, "trade_number")
+    last = (message.trade_number if trade else message.first_update_id) - 1
+    known = last > jump.before
+    return Gap(
+        message.exchange, message.symbol, None, None, message.receive_time_ns, Source.WEBSOCKET, message.connection,
+        None, "", 1, (StreamType.TRADE if trade else StreamType.DEPTH).value, "", "sequence", jump.since_ns,
+        message.receive_time_ns, jump.before + 1 if known else None, last if known else None,
+        last - jump.before if known and trade else None, "open",
+    )  # fmt: skip

@@ -1,0 +1,359 @@
+"""The spool: an ordered, bounded, checksummed log of ring records on disk, for while the broker is away.
+
+Guarantees
+* `append` returns how many of the records are on the disk now (one write, one fdatasync); those survive a kill at any
+  moment and a power cut. Fewer than it was given: the spool is full, or the disk is (ENOSPC, EIO): an answer, never an
+  exception, said once in the log.
+* `poll` gives the records back in the order in which they came. After a crash it begins at the last `commit`, or a
+  little before it (the checkpoint itself is not synced): what comes twice, consumers drop by (epoch, position).
+* A torn tail (killed in mid-write) is cut when the spool is opened; the log says how many bytes. It was never reported
+  as stored. Damage in the middle costs the damaged records and no others: it is said with file, offset, bytes and
+  number of records, counted in `lost_records` and `damaged_bytes`, and the file stays, as ``*.damaged``.
+* Never more than ``max_bytes`` on disk, files set aside included. Space is freed by whole segments.
+
+One process owns a spool (flock on its directory, mode 0700, files 0600). Files: segments (`wsadapter.roles.serializer.spool_segment`)
+and ``checkpoint``, the number of the first record that is not done with. It knows neither rings nor Kafka.
+"""
+
+import contextlib
+import fcntl
+import os
+import zlib
+from collections.abc import Sequence
+from typing import Final
+
+from wsadapter.errors import WsadapterError
+from wsadapter.log import get_logger
+from wsadapter.roles.serializer.spool_segment import (
+    DAMAGED_SUFFIX,
+    SUFFIX,
+    Record,
+    Segment,
+    encode,
+    resume_after_damage,
+    walk,
+)
+
+SEGMENT_BYTES: Final = 16 << 20
+SEGMENTS: Final = 8
+"""At least as many, so that a small spool frees space in small steps."""
+
+log = get_logger()
+
+
+class SpoolError(WsadapterError):
+    """The directory cannot be used, or another process uses it."""
+
+
+class Spool:
+    def __init__(self, directory: str, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self._directory = directory
+        self.max_bytes = max_bytes
+        self._segment_bytes = min(segment_bytes, max_bytes // SEGMENTS)
+        self.lost_records = 0
+        """Damaged records that were passed since the spool was opened."""
+        self.damaged_bytes = 0
+        self._found: dict[int, int] = {}
+        """Epoch -> last position, of those in the last segment when it was opened."""
+        try:
+            self._directory_fd = _claim(directory)
+            self._done = self._load_checkpoint()
+            self._segments, self._set_aside = self._list()
+            self._next = self._recover()
+        except OSError as error:
+            raise SpoolError(f"spool {directory}: {error.strerror}") from error
+        self._write_fd = -1
+        """Of the last segment while it takes records."""
+        self._refused = False
+        self._reading: Segment | None = None
+        self._read_fd = -1
+        self._offset = 0
+        self._expected = self._done
+
+    @property
+    def records(self) -> int:
+        """How many are not done with."""
+        return self._next - self._done
+
+    @property
+    def next_number(self) -> int:
+        """Of the record that is appended next; it counts up from 0 over the life of the directory."""
+        return self._next
+
+    @property
+    def polled_to(self) -> int:
+        """Records below this number are done with at the next `commit`."""
+        return self._expected
+
+    def last_position(self, epoch: int) -> int:
+        """Of this ring's records in the last segment when the spool was opened (an append is in one segment); -1: of
+        none."""
+        return self._found.get(epoch, -1)
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, for records that can be read; the last segment to be replayed counts whole."""
+        return sum(segment.end for segment in self._segments)
+
+    def append(self, records: Sequence[Record]) -> int:
+        """How many of them, from the first on, are durable now."""
+        room = self.max_bytes - self.size - self._set_aside
+        parts: list[bytes] = []
+        for number, record in enumerate(records, self._next):
+            part = encode(number, record)
+            if (room := room - len(part)) < 0:
+                break
+            parts.append(part)
+        if len(parts) < len(records):
+            self._refuse("the spool is full")
+        if not parts:
+            return 0
+        try:
+            self._write(b"".join(parts))
+        except OSError as error:
+            self._refuse(error.strerror or str(error))
+            self._give_up_segment()
+            return 0
+        self._next += len(parts)
+        if len(parts) == len(records):
+            self._refused = False
+        return len(parts)
+
+    def poll(self, limit: int) -> list[Record]:
+        """Up to ``limit`` records after those polled before; fewer means that there are no more."""
+        found: list[Record] = []
+        while len(found) < limit and (segment := self._readable()) is not None:
+            stop = self._stop_number(segment)
+            with contextlib.suppress(OSError):  # a place that cannot be read is damage
+                for offset, number, record in walk(self._read_fd, self._offset, segment.end):
+                    if number >= stop:  # the remains of a write that failed; they came again in the next segment
+                        offset = segment.end
+                    elif number >= self._expected:
+                        self._pass(number)
+                        self._expected = number + 1
+                        found.append(record)
+                    self._offset = offset
+                    if offset == segment.end or len(found) == limit:
+                        break
+            if self._offset < segment.end and len(found) < limit:
+                self._skip_damage(segment)
+        if len(found) < limit:
+            self._pass(self._next)
+            self._expected = self._next
+        return found
+
+    def commit(self) -> None:
+        """All that was polled is done with. A checkpoint that cannot be written is not fatal: more comes twice."""
+        self._done = self._expected
+        with contextlib.suppress(OSError):
+            self._save_checkpoint()
+        if not self.records:
+            self._close_write()
+            self._close_read()
+        while self._segments and (not self.records or self._stop_number(self._segments[0]) <= self._done):
+            segment = self._segments[0]
+            if segment is self._reading:
+                self._close_read()
+            if segment is self._segments[-1]:
+                self._close_write()
+            del self._segments[0]
+            self._set_aside += segment.end if segment.damaged else 0
+            with contextlib.suppress(OSError):  # the next start tries again
+                segment.retire()
+
+    def complete(self, number: int) -> None:
+        """Commit up to this number, as our predecessor had decided; before anything is polled."""
+        if self._done < number <= self._next:
+            self._expected = number
+            self.commit()
+
+    def close(self) -> None:
+        self._close_write()
+        self._close_read()
+        os.close(self._directory_fd)
+
+    def remove(self) -> None:
+        """Close it, empty as it is, and delete it. What was set aside keeps its directory, under another name."""
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._directory, "checkpoint"))
+        try:
+            os.rmdir(self._directory)
+        except OSError:
+            parent, name = os.path.split(self._directory)
+            root, generation = os.path.split(parent)
+            os.rename(self._directory, os.path.join(root, f"damaged-{generation}-{name}"))
+
+    # -- writing
+
+    def _write(self, data: bytes) -> None:
+        if self._write_fd >= 0 and self._segments[-1].end >= self._segment_bytes:
+            self._close_write()
+        if self._write_fd < 0:
+            segment = Segment(self._directory, self._next, 0)
+            self._write_fd = segment.open(os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+            self._segments.append(segment)
+            os.fsync(self._directory_fd)  # the name must survive a power cut too
+        segment = self._segments[-1]
+        view = memoryview(data)
+        written = 0
+        while written < len(data):
+            written += os.pwrite(self._write_fd, view[written:], segment.end + written)
+        os.fdatasync(self._write_fd)
+        segment.end += len(data)
+
+    def _give_up_segment(self) -> None:
+        """After a failed write or sync nobody knows what of it is on the disk: never write there again."""
+        if self._write_fd < 0:
+            return
+        segment = self._segments[-1]
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._write_fd, segment.end)
+        self._close_write()
+        if segment.end == 0:
+            if segment is self._reading:
+                self._close_read()
+            del self._segments[-1]
+            with contextlib.suppress(OSError):
+                os.unlink(segment.path)
+
+    def _refuse(self, reason: str) -> None:
+        if not self._refused:
+            log.error("spool takes no more, rings fill now", reason=reason, spool=self._directory, bytes=self.size)
+        self._refused = True
+
+    def _close_write(self) -> None:
+        if self._write_fd >= 0:
+            os.close(self._write_fd)
+        self._write_fd = -1
+
+    # -- reading
+
+    def _readable(self) -> Segment | None:
+        """The segment with unread bytes that comes next, opened."""
+        segment = self._reading
+        if segment is not None and self._offset < segment.end:
+            return segment
+        following = 0 if segment is None else self._segments.index(segment) + 1
+        while following < len(self._segments) and self._segments[following].end == 0:
+            following += 1
+        if following == len(self._segments):
+            return None
+        self._close_read()
+        segment = self._segments[following]
+        self._read_fd = segment.open(os.O_RDONLY)
+        self._reading, self._offset = segment, 0
+        return segment
+
+    def _stop_number(self, segment: Segment) -> int:
+        """Records of this segment have smaller numbers."""
+        following = self._segments.index(segment) + 1
+        return self._segments[following].first if following < len(self._segments) else self._next
+
+    def _skip_damage(self, segment: Segment) -> None:
+        begin, segment.damaged = self._offset, True
+        self._offset = segment.end
+        with contextlib.suppress(OSError):
+            self._offset = resume_after_damage(self._read_fd, begin, segment.end)
+        self.damaged_bytes += self._offset - begin
+        log.error("damage in the spool", file=segment.path, offset=begin, bytes=self._offset - begin)
+
+    def _pass(self, number: int) -> None:
+        """The next record that there is has this number."""
+        if missing := number - self._expected:
+            self.lost_records += missing
+            log.error("records of the spool are lost", spool=self._directory, first=self._expected, records=missing)
+
+    def _close_read(self) -> None:
+        if self._read_fd >= 0:
+            os.close(self._read_fd)
+        self._reading, self._read_fd, self._offset = None, -1, 0
+
+    # -- opening
+
+    def _list(self) -> tuple[list[Segment], int]:
+        """Segments in order, and the bytes of what was set aside."""
+        segments, aside = [], 0
+        for name in sorted(os.listdir(self._directory)):
+            size = os.lstat(os.path.join(self._directory, name)).st_size
+            if name.endswith(DAMAGED_SUFFIX):
+                aside += size
+            elif name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdigit():
+                segments.append(Segment(self._directory, int(name.removesuffix(SUFFIX)), size))
+        return segments, aside
+
+    def _recover(self) -> int:
+        """Drop the segments that are done with, cut the torn tail of the last one; the number of the next record."""
+        while len(self._segments) > 1 and self._segments[1].first <= self._done:
+            self._segments.pop(0).retire()
+        following = self._done
+        while self._segments:
+            segment = self._segments[-1]
+            end, last, self._found = _last_record(segment)
+            if torn := segment.end - end:
+                log.warning("torn tail of the spool cut", file=segment.path, offset=end, bytes=torn)
+                with contextlib.suppress(OSError):
+                    os.truncate(segment.path, end)
+                segment.end = end
+            if last is not None:
+                following = max(following, last + 1)
+                break
+            self._segments.pop().retire()
+        if self._segments and self._segments[0].first > self._done:
+            self._done = self._segments[0].first  # the checkpoint is older than what was deleted, or unreadable
+        return following
+
+    def _load_checkpoint(self) -> int:
+        with contextlib.suppress(FileNotFoundError):
+            with open(os.path.join(self._directory, "checkpoint"), "rb") as file:
+                number, _, check = file.read(64).partition(b" ")
+            if check == b"%08x\n" % zlib.crc32(number):
+                return int(number)
+            log.warning("checkpoint of the spool cannot be read: all of it is replayed", spool=self._directory)
+        return 0
+
+    def _save_checkpoint(self) -> None:
+        """The old one or the new one, never a part. Not synced: an older one costs a repetition, not a record."""
+        number = b"%d" % self._done
+        path = os.path.join(self._directory, "checkpoint")
+        fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, b"%s %08x\n" % (number, zlib.crc32(number)))
+        finally:
+            os.close(fd)
+        os.replace(path + ".new", path)
+
+
+def _last_record(segment: Segment) -> tuple[int, int | None, dict[int, int]]:
+    """Where the last record ends, its number, and the last position of each epoch; damage before it is left for the
+    reader to find. What is there is durable when this returns: who wrote it may have been killed before the sync."""
+    end = offset = 0
+    last: int | None = None
+    positions: dict[int, int] = {}
+    fd = segment.open(os.O_RDONLY)
+    try:
+        while offset < segment.end:
+            for end, number, (epoch, position, _, _) in walk(fd, offset, segment.end):
+                offset, last, positions[epoch] = end, number, position
+            offset = resume_after_damage(fd, offset, segment.end)
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+    return end, last, positions
+
+
+def _claim(directory: str) -> int:
+    """Make the directory ours alone; its descriptor holds the lock."""
+    os.makedirs(directory, mode=0o700, exist_ok=True)
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        if os.fstat(fd).st_mode & 0o077:
+            os.fchmod(fd, 0o700)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise SpoolError(f"spool {directory} is in use by another process") from None
+    except OSError:
+        os.close(fd)
+        raise
+    return fd

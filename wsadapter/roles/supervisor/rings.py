@@ -1,0 +1,247 @@
+"""The rings of an instance, and which of them outlive it.
+
+The supervisor's side of shared memory: it alone creates, adopts and unlinks. A ring that is on this state directory's
+list (``rings.json``), or has the name of a wanted one, is adopted with what is unread in it. One that no longer fits
+the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. At the end an
+empty ring is unlinked, any other is kept for the next start.
+
+Redundant connections (`wsadapter.roles.supervisor.redundancy`) have one serializer and a page of watermarks for their group, which lives
+as long as a record of theirs is unread.
+
+Owns the ring segments, the pages of watermarks, one doorbell per serializer, and ``connections.json`` in the state
+directory (when each connection last received, so that the next run's first gap has its beginning).
+"""
+
+import contextlib
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from wsadapter.errors import SegmentError
+from wsadapter.events.streams import BY_KIND
+from wsadapter.log import get_logger
+from wsadapter.roles.supervisor.redundancy import Member, member
+from wsadapter.shm import doorbell, ring, watermarks
+from wsadapter.shm.ring import RingReader
+from wsadapter.shm.segment import Segment
+from wsadapter.supervision.child import RingRef
+
+ASIDE: Final = ".aside-"
+"""Separates a ring's name from its epoch once it was set aside."""
+ASIDE_TWIN: Final = 32
+"""Numbers of rings that were set aside, in their group."""
+
+
+class Found(Struct, frozen=True):
+    """A ring that was there already."""
+
+    name: str
+    capacity: int
+    epoch: int
+    unread: int
+
+
+def look(name: str) -> Found | None:
+    """A ring of this name with our layout; None when there is none."""
+    if not Segment.exists(name):
+        return None
+    reader = RingReader.attach(name, writable=False)
+    try:
+        return Found(name, reader.capacity, reader.epoch, reader.unread())
+    finally:
+        reader.release()
+
+
+class Rings:
+    """``refs``: connection -> its ring. ``aside``: rings without a writer that are still to be drained."""
+
+    def __init__(
+        self, instance: str, capacity: int, next_epoch: Callable[[], int], serializers: int, state_dir: str
+    ) -> None:
+        self._prefix = f"wsadapter-{instance}-"
+        self._capacity, self._next_epoch = capacity, next_epoch
+        self._list = Path(state_dir) / "rings.json"
+        self._doorbells = [doorbell.create() for _ in range(serializers)]
+        self.refs: dict[str, RingRef] = {}
+        self.aside: list[RingRef] = []
+        self.adopted = 0
+        """Records found unread at the start."""
+        self._marks: dict[str, str] = {}
+        """Group of redundant connections -> its page of watermarks."""
+
+    def open(self, connections: Sequence[str], redundant: Mapping[str, int] = MappingProxyType({})) -> None:
+        """Create or adopt a ring for each connection, set aside what no connection has. ``redundant``: group -> how
+        many lines it may have."""
+        self._open_marks(connections, redundant)
+        wanted = {self._prefix + connection: connection for connection in connections}
+        listed = self._listed()
+        self._keep_list({*listed, *wanted})  # before one is created: a name that is not on it is never looked for
+        for name in sorted({*listed, *wanted}):
+            found = self._look(name)
+            if found is None or found.name in {ref.name for ref in self._all()}:
+                continue
+            if found.unread:
+                self.adopted += found.unread
+                get_logger().info("ring adopted", ring=name, records=found.unread)
+            fits = name in wanted and found.capacity == self._capacity
+            if not fits and not found.unread:
+                Segment.unlink(name)
+            elif not fits:
+                self.aside.append(self._set_aside(found))
+        for name, connection in wanted.items():
+            if connection not in self.refs:
+                self.refs[connection] = self._create_or_adopt(connection, name)
+        self.refs = {connection: self._marked(ref) for connection, ref in self.refs.items()}
+        self.aside = [self._marked(ref) for ref in self.aside]
+
+    def of_serializer(self, index: int) -> tuple[RingRef, ...]:
+        return tuple(ref for ref in self._all() if ref.doorbell_fd == self._doorbells[index])
+
+    def names(self) -> list[tuple[str, str]]:
+        """(connection, segment) of every ring."""
+        return [(ref.connection, ref.name) for ref in self._all()]
+
+    @cached_property
+    def generation(self) -> int:
+        """Of this run; from run to run it grows. Spools are kept apart by it."""
+        return self._next_epoch()
+
+    def unread(self) -> int:
+        """Records not yet delivered, over all rings."""
+        return sum(found.unread for ref in self._all() if (found := self._look(ref.name)))
+
+    def close(self) -> int:
+        """Unlink the empty rings; how many records the others keep for the next start."""
+        kept = 0
+        for ref in self._all():
+            found = self._look(ref.name)
+            if found is None:
+                continue
+            if found.unread:
+                kept += found.unread
+                get_logger().warning("ring kept for the next start", ring=ref.name, records=found.unread)
+            else:
+                Segment.unlink(ref.name)
+        self._keep_list(ref.name for ref in self._all() if Segment.exists(ref.name))
+        unread = {ref.marks for ref in self._all() if Segment.exists(ref.name)}
+        for name in set(self._marks.values()) - unread:
+            Segment.unlink(name)
+        for fd in self._doorbells:
+            os.close(fd)
+        return kept
+
+    def missing(self) -> bool:
+        """Whether a ring was taken away from outside: what was in it is neither delivered nor kept."""
+        return not all(Segment.exists(ref.name) for ref in self._all())
+
+    def unread_by_stream(self) -> dict[str, int]:
+        """Records not yet delivered, by stream."""
+        found: Counter[str] = Counter()
+        for ref in self._all():
+            if Segment.exists(ref.name):
+                reader = RingReader.attach(ref.name, writable=False)
+                found.update(BY_KIND[kind].name for _, kind, _ in reader.poll(sys.maxsize))
+                reader.release()
+        return dict(found)
+
+    def _all(self) -> Iterable[RingRef]:
+        return (*self.refs.values(), *self.aside)
+
+    def _listed(self) -> list[str]:
+        """Rings of earlier runs over this state directory. A prefix would not do: "a-b" may be another instance's."""
+        try:
+            return msgspec.json.decode(self._list.read_bytes(), type=list[str])
+        except (FileNotFoundError, msgspec.MsgspecError):
+            return []
+
+    def _keep_list(self, names: Iterable[str]) -> None:
+        _write(self._list, sorted(names))
+
+    def _look(self, name: str) -> Found | None:
+        try:
+            return look(name)
+        except SegmentError as error:
+            get_logger().error("segment left alone: not a ring of this version", segment=name, reason=str(error))
+            return None
+
+    def _create_or_adopt(self, connection: str, name: str) -> RingRef:
+        found = look(name)
+        if found is None:
+            epoch = self._next_epoch()
+            ring.create(name, self._capacity, epoch)
+        else:
+            epoch = found.epoch
+        return RingRef(connection, name, epoch, self._bell(len(self.refs)))
+
+    def _open_marks(self, connections: Sequence[str], redundant: Mapping[str, int]) -> None:
+        """A page for each group; one that is there stays, whatever was published under it must not come again."""
+        known = {member(name.removeprefix(self._prefix)).group for name in self._listed()}
+        for group in known | {member(connection).group for connection in connections}:
+            name = f"{self._prefix}marks-{group}"
+            lines = redundant.get(group)
+            if group in self._marks:
+                continue  # a serializer writes to it
+            if lines is None:
+                Segment.unlink(name)  # of a run with redundancy
+            else:
+                watermarks.prepare(name, lines)
+                self._marks[group] = name
+
+    def _marked(self, ref: RingRef) -> RingRef:
+        """With the page of its group, at the serializer of the group's first ring."""
+        group, number = self._member(ref)
+        if (marks := self._marks.get(group)) is None:
+            return ref
+        bells = [other.doorbell_fd for other in self._all() if self._member(other).group == group]
+        return msgspec.structs.replace(ref, doorbell_fd=bells[0], marks=marks, twin=number)
+
+    def _member(self, ref: RingRef) -> Member:
+        """A ring that was set aside is another one beside those of the group."""
+        connection, aside, _ = ref.connection.partition(ASIDE)
+        found = member(connection)
+        return Member(found.group, ASIDE_TWIN + found.number) if aside else found
+
+    def _set_aside(self, found: Found) -> RingRef:
+        """Free the name for a new ring; the records stay where they are."""
+        aside = found.name if ASIDE in found.name else f"{found.name}{ASIDE}{found.epoch}"
+        if aside != found.name:
+            self._keep_list({*self._listed(), aside})
+            Segment.rename(found.name, aside)
+        return RingRef(aside.removeprefix(self._prefix), aside, found.epoch, self._bell(len(self.aside)))
+
+    def _bell(self, number: int) -> int:
+        return self._doorbells[number % len(self._doorbells)]
+
+
+class LastReceived:
+    """Connection -> when it last received (ns, UTC), over the life of a state directory. Bounded: the newest 4096."""
+
+    def __init__(self, state_dir: str) -> None:
+        self._path = Path(state_dir) / "connections.json"
+        self._known: dict[str, int] = {}
+        with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
+            self._known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
+
+    def of(self, connection: str) -> int:
+        """0 when it never received."""
+        return self._known.get(connection, 0)
+
+    def keep(self, received: dict[str, int]) -> None:
+        self._known.update({connection: at for connection, at in received.items() if at})
+        _write(self._path, dict(sorted(self._known.items(), key=lambda entry: entry[1])[-4096:]))
+
+
+def _write(path: Path, content: object) -> None:
+    """The old content or the new one, never a part."""
+    beside = path.with_suffix(".new")
+    beside.write_bytes(msgspec.json.encode(content))
+    beside.chmod(0o600)
+    beside.replace(path)

@@ -1,0 +1,88 @@
+"""Counters of what a ring's writer published: they and the ring's tail move as one, whatever is killed between.
+
+The writer counts in memory of its own. Before it publishes it copies all counts into one of two banks of its stats
+page, with the tail that they belong to, the banks taking turns; then it stores the tail; then it shows the counts in
+their own cells. A successor finds the tail where a publish left it, and takes the counts of the bank that names this
+tail: of records that were written and never published nothing is counted, and none that was published is missing.
+"""
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from wsadapter import native
+from wsadapter.shm import doorbell
+from wsadapter.shm.ring import RingWriter
+from wsadapter.shm.stats_page import StatsPage
+
+BANKS: Final = (0, 1)
+
+
+def fields(names: Sequence[str]) -> tuple[str, ...]:
+    """Cells for these counters: shown, then the banks. The names stand together, in this order."""
+    hidden = [(f"bank_{bank}_tail", *(f"bank_{bank}_{slot}" for slot in range(len(names)))) for bank in BANKS]
+    return (*names, *hidden[0], *hidden[1])
+
+
+class Banks:
+    """``cells``: for hot paths, by the place that `index` gives, as on a `StatsPage`. Where no bank has the tail (a new
+    page, another ring) it counts on from what is shown."""
+
+    def __init__(self, page: StatsPage, names: Sequence[str], tail: int) -> None:
+        self._names = list(names)
+        size, first = len(names), page.index(names[0])
+        self._shown = page.cells[first : first + size]
+        self._tags = [page.index(f"bank_{bank}_tail") for bank in BANKS]
+        self._banks = [page.cells[tag + 1 : tag + 1 + size] for tag in self._tags]
+        self._page = page.cells
+        kept = [bank for tag, bank in zip(self._tags, self._banks, strict=True) if self._page[tag] == tail + 1]
+        if kept:  # both, when the last read brought no record: then the one that counted on
+            self._shown[:] = max(kept, key=memoryview.tolist)
+        self.cells = array("q", self._shown.tolist())
+        self._view = memoryview(self.cells)
+        self._next = 0
+        self._shown_at = first
+        self._in_c: list[Any] = []
+
+    def publication(self, writer: RingWriter, doorbell_fd: int) -> Callable[[], None]:
+        """What ends a socket read: counts kept, the ring published, counts shown, the doorbell rung; in C where it is
+        built. One for each `Banks`."""
+        if _native is None:
+
+            def publish() -> None:
+                self.keep(writer.tail)
+                writer.publish()
+                self.show()
+                doorbell.ring(doorbell_fd)
+
+            return publish
+        at_once: Callable[[], None] = _native.Publication(
+            writer.appender, self._page, self.cells, self._shown_at, *self._tags, doorbell_fd
+        )  # fmt: skip
+        self._in_c.append(at_once)
+        return at_once
+
+    def index(self, name: str) -> int:
+        return self._names.index(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def keep(self, tail: int) -> None:
+        """To be called with the tail that is published next; then `show`."""
+        bank = self._next
+        # a tail that no ring has: nobody takes a bank for whole while it is being written
+        self._page[self._tags[bank]] = 0
+        self._banks[bank][:] = self._view
+        self._page[self._tags[bank]] = tail + 1
+        self._next = 1 - bank
+
+    def show(self) -> None:
+        self._shown[:] = self._view
+
+    def release(self) -> None:
+        for view in (*self._in_c, self._shown, *self._banks):
+            view.release()
+
+
+_native: Final = native.load("ring")

@@ -1,0 +1,110 @@
+"""How far each line of redundant connections has been published: a page of shared memory that outlives its writer.
+
+    header   | magic << 32 | version | slots | taken |          then slots of 40 u64 words, from byte 128
+    slot     | seven words of state | length of the key | the line's key as JSON, up to 256 bytes |
+
+The words are those of `wsadapter.roles.serializer.arbitration.State`; a line gets the next free slot when it is first stored.
+
+Ownership: the supervisor creates and unlinks (`wsadapter.roles.supervisor.rings`), the one serializer that reads the rings writes.
+Killed anywhere, a slot holds its old words or its new ones, or a mix: ``high`` goes last, and until it has moved the
+records behind it are still in their rings and are judged again. A new slot counts from the store of ``taken`` on. Words
+are stored whole, through an aligned `memoryview.cast` (see `wsadapter.shm.ring`).
+"""
+
+import struct
+from typing import Final
+
+import msgspec
+
+from wsadapter import log
+from wsadapter.errors import SegmentError
+from wsadapter.shm.segment import Segment
+
+LAYOUT_VERSION: Final = 1
+MAGIC: Final = 0x5753414D  # "WSAM"
+BEGIN: Final = 128
+STATE_WORDS: Final = 7
+SLOT_WORDS: Final = 40
+KEY_WORD: Final = 8
+KEY_BYTES: Final = 256
+_HEADER: Final = struct.Struct("<QQQ")
+_TAKEN: Final = 2
+
+Key = tuple[str | int | bool, ...]
+
+
+def create(name: str, slots: int) -> None:
+    """An empty page for so many lines."""
+    header = _HEADER.pack(MAGIC << 32 | LAYOUT_VERSION, slots, 0)
+    Segment.create(name, BEGIN + slots * SLOT_WORDS * 8, header).close()
+
+
+def prepare(name: str, slots: int) -> None:
+    """A page for at least so many lines, with what one of this name holds. Nobody may be writing to it."""
+    kept: dict[Key, tuple[int, ...]] = {}
+    if Segment.exists(name):
+        try:
+            page = Watermarks(name)
+        except SegmentError as error:
+            log.get_logger().warning("watermarks replaced, copies may come twice", page=name, reason=str(error))
+        else:
+            kept, enough = page.kept, page.slots >= slots
+            page.release()
+            if enough:
+                return
+        Segment.unlink(name)
+    create(name, slots)
+    page = Watermarks(name)
+    for key, state in kept.items():
+        page.store(key, state)
+    page.release()
+
+
+class Watermarks:
+    """A page, attached. ``kept``: what was in it then. A line for which there is no room is not kept: see `full`."""
+
+    def __init__(self, name: str) -> None:
+        self._segment = Segment.attach(name)
+        magic, self.slots, taken = _HEADER.unpack_from(self._segment.buf)
+        if magic != MAGIC << 32 | LAYOUT_VERSION or self._segment.size != BEGIN + self.slots * SLOT_WORDS * 8:
+            self._segment.close()
+            raise SegmentError(f"{name} refused: no page of watermarks of this version ({magic:#x})")
+        self._words = self._segment.buf.cast("Q")
+        self._places = {self._key(at): at for at in map(_place, range(taken))}
+        self.kept = {key: tuple(self._words[at : at + STATE_WORDS]) for key, at in self._places.items()}
+        self.full = False
+
+    def store(self, key: Key, state: tuple[int, ...]) -> None:
+        at, words = self._places.get(key), self._words
+        if at is not None:
+            self._put(at, state)
+            return
+        taken, octets = words[_TAKEN], msgspec.json.encode(key)
+        if taken == self.slots or len(octets) > KEY_BYTES:
+            self.full = True
+            return
+        at = self._places[key] = _place(taken)
+        begin = 8 * (at + KEY_WORD)
+        self._segment.map[begin : begin + len(octets)] = octets
+        words[at + STATE_WORDS] = len(octets)
+        self._put(at, state)
+        words[_TAKEN] = taken + 1
+
+    def release(self) -> None:
+        """Unmap. Harmless when repeated."""
+        self._words.release()
+        self._segment.close()
+
+    def _put(self, at: int, state: tuple[int, ...]) -> None:
+        words = self._words
+        for offset, word in enumerate(state, at):
+            words[offset] = word
+
+    def _key(self, at: int) -> Key:
+        begin = 8 * (at + KEY_WORD)
+        octets = self._segment.map[begin : begin + min(self._words[at + STATE_WORDS], KEY_BYTES)]
+        return tuple(msgspec.json.decode(octets, type=list[str | int | bool]))
+
+
+def _place(slot: int) -> int:
+    return BEGIN // 8 + slot * SLOT_WORDS

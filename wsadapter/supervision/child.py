@@ -1,0 +1,266 @@
+"""The child's side of supervision: arguments, stop orders, heartbeat, exit code. One `Child` per process.
+
+A child is ``python -m wsadapter.<role>`` with a pipe as standard input. The supervisor writes one line of JSON
+(`ChildArgs`) into it and keeps it open. Later bytes on it are the stop order; its end (EOF) means that the supervisor
+is gone: the child drains and is dead within ten seconds, whatever it was doing.
+
+How a stop reaches a child, none of it by polling or by a thread:
+
+* SIGTERM, SIGINT: Python handlers, with `signal.set_wakeup_fd` so that none is lost between a check and a poll.
+* The lifeline raises SIGTERM too (F_SETSIG on the pipe): a child that does not look at its descriptors notices.
+* PR_SET_PDEATHSIG SIGCONT wakes a stopped child when the supervisor dies; it then finds the lifeline closed.
+
+All of them end in `Child.stopping`, and `Child.stop_fd` becomes readable. The supervisor creates the stats page; the
+child is its only writer.
+"""
+
+import contextlib
+import ctypes
+import faulthandler
+import fcntl
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from types import FrameType
+from typing import Any, Final, NoReturn
+
+import msgspec
+from msgspec import Struct
+
+from wsadapter import log
+from wsadapter.config.load import Config
+from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterError
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.placement import place
+
+LIFELINE: Final = 0
+ORPHAN_SECONDS: Final = 8.0
+"""What a child may take to drain when its supervisor is gone."""
+ORPHAN_ALARM_SECONDS: Final = 9.0
+"""Then SIGALRM's default action ends it, even if it hangs."""
+LAST_WORDS_BYTES: Final = 4096
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_PR_SET_PDEATHSIG: Final = 1
+
+
+class ChildState(IntEnum):
+    """The cell ``state`` of a child's page."""
+
+    STARTING = 0
+    WAITING = 1
+    """Alive, for a service that is not there yet."""
+    RUNNING = 2
+    STOPPING = 3
+    PAUSED = 4
+    """Alive, needs the operator (alarm)."""
+
+
+class RingRef(Struct, frozen=True):
+    """``name``: the shared memory segment. ``doorbell_fd``: eventfd, inherited under this number. ``marks``: page of
+    watermarks of redundant connections, ``twin``: which of them this is."""
+
+    connection: str
+    name: str
+    epoch: int
+    doorbell_fd: int
+    marks: str = ""
+    twin: int = 0
+
+
+class ChildArgs(Struct, frozen=True):
+    """What a child is to do. Ingest: ``ring`` is its own. Serializer: ``rings`` are those assigned to it."""
+
+    role: str
+    name: str
+    instance: str
+    config: Config
+    page: str
+    ring: RingRef | None = None
+    rings: tuple[RingRef, ...] = ()
+    options: dict[str, Any] = {}
+    notify_fd: int = -1
+    """Eventfd of the supervisor, rung when the state changes."""
+    last_words_fd: int = -1
+    """Memory file of the supervisor for the reason of an exit."""
+
+
+class StopOrder(Struct, frozen=True):
+    """The supervisor's last line on the lifeline: the monotonic time by which the child must be gone."""
+
+    stop_by: float
+
+
+class Child:
+    """This process as the supervisor's child."""
+
+    def __init__(self, args: ChildArgs, page: StatsPage, received: bytes = b"") -> None:
+        self.args = args
+        self.page = page
+        self.deadline = float("inf")
+        """Monotonic time by which a stopping child must be gone."""
+        self.orphaned = False
+        """The supervisor is gone: all children drain at the same time, and nobody starts this one again."""
+        self._stopping = False
+        self._listening = False
+        self._received = received
+        self._heartbeat = page.index("heartbeat_ns")
+        self._stop_event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._signals, self._signals_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._epoll = select.epoll()
+        self._epoll.register(self._stop_event, select.EPOLLIN)
+        self._epoll.register(self._signals, select.EPOLLIN)
+        self.stop_fd = self._epoll.fileno()
+        """Becomes readable, and stays so, when this child is to stop: then look at `stopping`."""
+
+    @classmethod
+    def start(cls) -> "Child":
+        """Become the child that standard input describes."""
+        line, received = _read_line()
+        args = msgspec.json.decode(line, type=ChildArgs)
+        log.setup(args.config.service.log_format, args.config.service.log_level, role=args.role, name=args.name)
+        faulthandler.enable()
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+        page = StatsPage.attach(args.page, writable=True)
+        child = cls(args, page, received)
+        child._listen()
+        page["pid"] = os.getpid()
+        page["started_ns"] = time.time_ns()
+        child.beat()
+        place(args.config.process_of(args.role))
+        return child
+
+    def beat(self) -> None:
+        """To be called by the role's own loop, at least once a second: it proves that the loop turns."""
+        self.page.cells[self._heartbeat] = time.monotonic_ns()
+
+    def ready(self) -> None:
+        self.set_state(ChildState.RUNNING)
+
+    def set_state(self, state: ChildState) -> None:
+        self.beat()
+        if (self._stopping and state != ChildState.STOPPING) or self.page["state"] == state:
+            return
+        self.page["state"] = state
+        if self.args.notify_fd >= 0:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_write(self.args.notify_fd, 1)
+
+    @property
+    def stopping(self) -> bool:
+        """A stop was ordered, a stop signal came or the supervisor is gone."""
+        if not self._stopping and self._epoll.poll(0):
+            self._look()
+        return self._stopping
+
+    def wait(self, fds: Sequence[int], timeout: float) -> list[int]:
+        """Those of ``fds`` that are readable; empty when ``timeout`` seconds passed or a stop came meanwhile. A child
+        that is stopping already is not woken by the stop again."""
+        poll = select.poll()
+        for fd in fds:
+            poll.register(fd, select.POLLIN)
+        if not self.stopping:
+            poll.register(self.stop_fd, select.POLLIN)
+        readable = [fd for fd, _ in poll.poll(max(0.0, timeout) * 1000)]
+        if self.stop_fd in readable:
+            self._look()
+            readable.remove(self.stop_fd)
+        return readable
+
+    def stop(self, deadline: float) -> None:
+        """What a stop signal or order does; a role may call it to end itself."""
+        if self._stopping:
+            return
+        self.deadline = min(self.deadline, deadline)
+        self._stopping = True
+        self.set_state(ChildState.STOPPING)
+        os.eventfd_write(self._stop_event, 1)
+
+    def release(self) -> None:
+        self.page.release()
+
+    def _listen(self) -> None:
+        """Arm every way in which a stop can come; then look, for what came before."""
+        os.set_blocking(LIFELINE, False)
+        self._epoll.register(LIFELINE, select.EPOLLIN)
+        self._listening = True
+        signal.set_wakeup_fd(self._signals_in, warn_on_full_buffer=False)
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._on_stop_signal)
+        # the terminal's own signals are for the supervisor; a background process that logs must not be stopped for it
+        for number in (signal.SIGHUP, signal.SIGTTOU):
+            signal.signal(number, signal.SIG_IGN)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        fcntl.fcntl(LIFELINE, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(LIFELINE, fcntl.F_SETSIG, signal.SIGTERM)
+        fcntl.fcntl(LIFELINE, fcntl.F_SETFL, fcntl.fcntl(LIFELINE, fcntl.F_GETFL) | os.O_ASYNC)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+        self._look()
+
+    def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
+        # under uvloop the wake-up descriptor is uvloop's own: what the pipe would have said is said here
+        self._look()
+        self.stop(time.monotonic() + self.args.config.service.drain_seconds)
+
+    def _look(self) -> None:
+        """Read what came in. A signal handler may interrupt this anywhere and do the same: every step bears that."""
+        with contextlib.suppress(BlockingIOError):
+            if set(STOP_SIGNALS) & set(os.read(self._signals, 4096)):
+                self.stop(time.monotonic() + self.args.config.service.drain_seconds)
+        if not self._listening:
+            return
+        try:
+            while chunk := os.read(LIFELINE, 4096):
+                self._received += chunk
+            gone = True
+        except BlockingIOError:
+            gone = False
+        while b"\n" in self._received:
+            line, _, self._received = self._received.partition(b"\n")
+            self.deadline = msgspec.json.decode(line, type=StopOrder).stop_by
+            self.stop(self.deadline)
+        if gone:
+            self._orphan()
+
+    def _orphan(self) -> None:
+        if self.orphaned:
+            return
+        self.orphaned = True
+        signal.setitimer(signal.ITIMER_REAL, ORPHAN_ALARM_SECONDS)
+        deadline = time.monotonic() + min(ORPHAN_SECONDS, self.args.config.service.drain_seconds)
+        self.stop(deadline)
+        self.deadline = min(self.deadline, deadline)
+
+
+def run_child(main: Callable[[Child], int]) -> NoReturn:
+    """Be a child: start, run ``main``, end with the exit code that tells the supervisor what to do next."""
+    child: Child | None = None
+    reason = ""
+    try:
+        child = Child.start()
+        code = main(child)
+    except WsadapterError as error:
+        code, reason = int(error.exit_code), str(error)
+        kind = "refused" if isinstance(error, ConfigError | SchemaMismatch) else "failed"
+        log.get_logger().error(kind, reason=reason, error=type(error).__name__, exit_code=code)
+    except Exception as error:
+        code, reason = int(ExitCode.INTERNAL), f"{type(error).__name__}: {error}"
+        log.get_logger().exception("failed", exit_code=code)
+    if child is not None and reason and child.args.last_words_fd >= 0:
+        os.pwrite(child.args.last_words_fd, reason.encode(errors="replace")[:LAST_WORDS_BYTES], 0)
+    sys.exit(code)
+
+
+def _read_line() -> tuple[bytes, bytes]:
+    """The first line of standard input, and what came after it (the stop order may already be there)."""
+    received = b""
+    while b"\n" not in received:
+        chunk = os.read(LIFELINE, 65536)
+        if not chunk:
+            raise SystemExit(ExitCode.USAGE if not received else ExitCode.OK)
+        received += chunk
+    line, _, rest = received.partition(b"\n")
+    return line, rest

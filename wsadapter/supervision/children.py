@@ -1,0 +1,206 @@
+"""The set of children: start them, notice their ends, start them again by policy, count, exchange them.
+
+What must happen to the whole because of one child is not done here but said in `verdict`; the supervisor acts on it.
+"""
+
+import os
+import selectors
+import time
+from collections.abc import Callable, Sequence
+
+from wsadapter import log
+from wsadapter.backoff import Backoff
+from wsadapter.config.load import Config
+from wsadapter.errors import ExitCode, SegmentError
+from wsadapter.supervision import restart
+from wsadapter.supervision.child import ChildState
+from wsadapter.supervision.counters import Tally
+from wsadapter.supervision.drain import Drain, Stage, group
+from wsadapter.supervision.exit_status import Ended
+from wsadapter.supervision.instance import Instance
+from wsadapter.supervision.process import ChildProcess, ChildSpec, RestartKind
+from wsadapter.supervision.restart import RestartPolicy, Run
+
+
+class Roster:
+    """Children by name. The supervisor's loop calls `turn`; ends arrive through its selector."""
+
+    def __init__(
+        self,
+        config: Config,
+        specs: Sequence[ChildSpec],
+        instance: Instance,
+        selector: selectors.BaseSelector,
+        notify_fd: int,
+        random: Callable[[], float],
+        on_finished: Callable[[str], None],
+    ) -> None:
+        self._config = config
+        self._instance = instance
+        self._selector = selector
+        self._notify_fd = notify_fd
+        self._random = random
+        self._on_finished = on_finished
+        self._children = {spec.name: ChildProcess(spec, config.service.instance) for spec in specs}
+        self._initial = frozenset(self._children)
+        self._leaving: dict[str, ChildProcess] = {}
+        self._arriving: tuple[ChildSpec, ...] = ()
+        self._exchange: Drain | None = None
+        self.tally = Tally(config.service.instance, specs)
+        self.verdict: ExitCode | None = None
+        """Why everything must stop."""
+        self.unclean = False
+        """A child that was told to stop did not end with 0."""
+        self.stopping = False
+
+    def all(self) -> list[ChildProcess]:
+        return [*self._children.values(), *self._leaving.values()]
+
+    def missing(self) -> list[str]:
+        return [child.spec.name for child in self._children.values() if not child.up]
+
+    def __len__(self) -> int:
+        return len(self._children)
+
+    def due(self, resumed: float) -> float:
+        return min((child.due(resumed) for child in self.all()), default=float("inf"))
+
+    def turn(self, now: float, resumed: float) -> None:
+        """Start what is to be started, kill what hangs, look at the states."""
+        for child in self.all():
+            if child.restart_at is not None and now >= child.restart_at:
+                self._start(child)
+            child.watch(now, resumed)
+        for child in self._children.values():
+            self.tally.up(child.spec, child.up)
+            child.was_running = child.was_running or child.state == ChildState.RUNNING
+        if self._exchange is not None and not self.stopping and self._exchange.step():
+            self._arrive()
+
+    def kill_all(self, why: str) -> None:
+        for child in self.all():
+            child.order_stop(time.monotonic())
+            child.kill(why)
+
+    def stages(self) -> list[tuple[int, Stage]]:
+        """(stop group, what stops it) for all children, in order."""
+        return _stages(self.all(), self._finish_work)
+
+    def _finish_work(self, children: Sequence[ChildProcess]) -> None:
+        for child in children:
+            if child.spec.drains and child.restart_at is not None and not child.history.open:
+                self._start(child)
+
+    def _start(self, child: ChildProcess) -> None:
+        try:
+            child.start(self._config, self._instance.lock_fd, self._notify_fd)
+        except OSError as error:
+            now = time.monotonic()
+            text = f"could not be started: {os.strerror(error.errno or 0)}"
+            self._again(child, Ended("exit", text, 1), now, now)
+            return
+        self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._on_end(child))
+        self._record()
+        log.get_logger().info("child started", child=child.spec.name, pid=child.pid)
+
+    def _record(self) -> None:
+        self._instance.record(child.record() for child in self.all() if child.alive)
+
+    def _on_end(self, child: ChildProcess) -> None:
+        self._selector.unregister(child.pidfd)
+        pid = child.pid
+        end = child.reap()
+        self._record()
+        spec = child.spec
+        if child.stop_by is not None:
+            self.unclean = self.unclean or end.code != 0
+            report = log.get_logger().info if end.code == 0 else log.get_logger().warning
+            report("child stopped", child=spec.name, pid=pid, how=end.text)
+        elif end.code == 0 and spec.restart == RestartKind.TRANSIENT:
+            log.get_logger().info("child finished", child=spec.name)
+            self.tally.up(spec, False)
+            del (self._children if self._children.get(spec.name) is child else self._leaving)[spec.name]
+            child.release(keep_page=False)
+            self._on_finished(spec.name)
+        elif end.reason == "config" and not child.was_running and spec.name in self._initial and not self.stopping:
+            log.get_logger().critical("configuration refused, stopping", child=spec.name, how=end.text)
+            self.verdict = ExitCode.CONFIG
+        else:
+            self._again(child, end, child.started, time.monotonic())
+
+    def _again(self, child: ChildProcess, end: Ended, started: float, now: float) -> None:
+        """An end that nobody ordered: count it and decide when to start the child again."""
+        policy = _policy(self._config)
+        child.history = restart.after(child.history, Run(started, now), policy)
+        decision = restart.decide(child.history, now, policy, self._random)
+        child.restart_at = decision.at
+        self.tally.restarted(child.spec, end.reason)
+        log.get_logger().error(
+            "child ended, circuit open" if decision.degraded else "child ended",
+            child=child.spec.name,
+            how=end.text,
+            ran_seconds=round(now - started, 3),
+            restart_in_seconds=round(decision.at - now, 3),
+        )
+        essential = [(c.history, c.up) for c in self._children.values() if c.spec.essential]
+        if self.verdict is None and restart.hopeless(essential):
+            log.get_logger().critical("no essential child stays up, stopping")
+            self.verdict = ExitCode.CHILDREN
+
+    @property
+    def exchanging(self) -> bool:
+        """A reload is not over yet."""
+        return self._exchange is not None
+
+    def exchange(self, config: Config, specs: Sequence[ChildSpec]) -> None:
+        """Make these the children. Those whose spec is the same are not touched; the others are stopped, group by
+        group, and only when all of them are gone the new ones are started: never two readers on one ring."""
+        wanted = {spec.name: spec for spec in specs}
+        kept = {name: child for name, child in self._children.items() if wanted.get(name) == child.spec}
+        self._leaving = {name: child for name, child in self._children.items() if name not in kept}
+        self._children = kept
+        self._config = config
+        self._arriving = tuple(specs)
+        self._initial = self._initial & kept.keys()
+        log.get_logger().info("reload", unchanged=len(kept), stopping=list(self._leaving), children=len(specs))
+        stages = [stage for _, stage in _stages(list(self._leaving.values()), self._finish_work)]
+        self._exchange = Drain(stages, time.monotonic(), config.service.drain_seconds)
+
+    def _arrive(self) -> None:
+        """Those that had to go are gone: the new ones."""
+        names = {spec.name for spec in self._arriving}
+        for name, child in self._leaving.items():
+            child.release(keep_page=name in names)
+        self._leaving = {}
+        self._exchange = None
+        for spec in self._arriving:
+            if spec.name in self._children:
+                continue
+            try:
+                self._children[spec.name] = ChildProcess(spec, self._config.service.instance)
+            except SegmentError as error:  # the others must not stop for it; its absence is in the log and in /status
+                log.get_logger().critical("child cannot be added", child=spec.name, reason=str(error))
+        self.tally.replace([child.spec for child in self._children.values()])
+
+    def release(self, keep_page: Callable[[str], bool]) -> None:
+        """Unmap and unlink the pages; all children are gone."""
+        self._instance.record(())
+        for child in self.all():
+            child.release(keep_page(child.spec.name))
+        self.tally.release()
+
+
+def _stages(
+    children: Sequence[ChildProcess], prepare: Callable[[Sequence[ChildProcess]], None]
+) -> list[tuple[int, Stage]]:
+    stages = []
+    for number in sorted({child.spec.stop_group for child in children}):
+        members = [child for child in children if child.spec.stop_group == number]
+        name = " ".join(child.spec.name for child in members)
+        stages.append((number, group(name, members, lambda members=members: prepare(members))))  # type: ignore[misc]
+    return stages
+
+
+def _policy(config: Config) -> RestartPolicy:
+    r = config.restart
+    return RestartPolicy(Backoff(r.backoff_min, r.backoff_max), r.intensity, r.period, stable=r.period)

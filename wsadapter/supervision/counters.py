@@ -1,0 +1,75 @@
+"""The supervisor's own stats page: which children are up and how often each was started again, and why.
+
+The supervisor is its only writer. The page is replaced when the set of children changes; counts of children that stay
+are carried over. A reader attaches again then (the monitor is started again by such a change).
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.process import ChildSpec, open_page, page_name
+
+NAME: Final = "supervisor"
+REASONS: Final = ("exit", "signal", "hung", "config")
+
+
+def fields(specs: Iterable[ChildSpec]) -> tuple[str, ...]:
+    """Names of the cells, as exposed."""
+    return (
+        "heartbeat_ns",
+        "state",
+        "pid",
+        "started_ns",
+        "reloads_total",
+        *(
+            cell
+            for spec in specs
+            for cell in (up_cell(spec), *(restarts_cell(spec, reason) for reason in REASONS))
+        ),
+    )  # fmt: skip
+
+
+def up_cell(spec: ChildSpec) -> str:
+    return f'child_up{{role="{spec.role}",name="{spec.name}"}}'
+
+
+def restarts_cell(spec: ChildSpec, reason: str) -> str:
+    return f'child_restarts_total{{role="{spec.role}",name="{spec.name}",reason="{reason}"}}'
+
+
+class Tally:
+    def __init__(self, instance: str, specs: Iterable[ChildSpec]) -> None:
+        self._name = page_name(instance, NAME)
+        self.page = open_page(self._name, fields(specs))
+        self.page["pid"] = os.getpid()
+        self.page["started_ns"] = time.time_ns()
+
+    def replace(self, specs: Iterable[ChildSpec]) -> None:
+        """A page for another set of children."""
+        wanted = fields(specs)
+        if wanted == self.page.fields:
+            return
+        before = self.page.read()
+        self.page.release()
+        Segment.unlink(self._name)
+        self.page = StatsPage.create(self._name, wanted)
+        for field in wanted:
+            self.page[field] = before.get(field, 0)
+
+    def up(self, spec: ChildSpec, up: bool) -> None:
+        self.page[up_cell(spec)] = int(up)
+
+    def restarted(self, spec: ChildSpec, reason: str) -> None:
+        self.page[restarts_cell(spec, reason)] += 1
+
+    def beat(self, state: int) -> None:
+        self.page["heartbeat_ns"] = time.monotonic_ns()
+        self.page["state"] = state
+
+    def release(self) -> None:
+        self.page.release()
+        Segment.unlink(self._name)

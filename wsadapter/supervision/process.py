@@ -1,0 +1,282 @@
+"""One child process, seen from the supervisor: start, heartbeat, stop order, kill, how it ended.
+
+A child runs in its own session: the terminal's Ctrl-C and a service manager's signal to the group reach the supervisor
+alone (it drains in order), and whatever the child started itself goes down with it (`killpg` before it is reaped, while
+the pid cannot be anybody else's). Only this process has the write end of the child's lifeline.
+
+The child's stats page outlives its runs. The supervisor writes to it only while no child does.
+"""
+
+import contextlib
+import fcntl
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from wsadapter import log
+from wsadapter.config.load import Config
+from wsadapter.errors import SegmentError
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision import sdnotify
+from wsadapter.supervision.child import LAST_WORDS_BYTES, ChildArgs, ChildState, RingRef, StopOrder
+from wsadapter.supervision.exit_status import Ended, ended
+from wsadapter.supervision.instance import ChildRecord, start_ticks
+from wsadapter.supervision.restart import History
+
+DUMP_SECONDS: Final = 0.5
+"""Between the request for a stack dump and SIGKILL."""
+UP: Final = (ChildState.RUNNING, ChildState.PAUSED)
+_PIPE_BYTES: Final = 65536
+_TOTAL: Final = re.compile(r"_total($|\{)")
+"""A counter's name; what else is on a page is of a process, or has a meaning by its place."""
+
+
+class RestartKind(StrEnum):
+    PERMANENT = "permanent"
+    """Always started again."""
+    TRANSIENT = "transient"
+    """Not after exit 0: its work is done."""
+
+
+class ChildSpec(Struct, frozen=True):
+    """What the supervisor must know of a child; equal specs are the same child to a reload."""
+
+    name: str
+    role: str
+    module: str
+    page_fields: tuple[str, ...]
+    """Must hold the cells heartbeat_ns, state, pid and started_ns."""
+    stop_group: int
+    """Children are stopped group by group, the lowest first; one group is gone before the next is told."""
+    restart: RestartKind = RestartKind.PERMANENT
+    drains: bool = False
+    """Has work left when it is down at a stop: it is started once more, to finish it."""
+    essential: bool = True
+    """Counts when it is decided that nothing stays up."""
+    start_deadline: float = 30.0
+    """Oldest heartbeat of a child that is still starting, seconds."""
+    heartbeat_deadline: float = 10.0
+    ring: RingRef | None = None
+    rings: tuple[RingRef, ...] = ()
+    pass_fds: tuple[int, ...] = ()
+    """Inherited under their own numbers, beside the doorbells of the rings."""
+    options: dict[str, Any] = {}
+    fingerprint: str = ""
+    """Of what the child reads in the configuration; a change of it is a change of the child."""
+
+
+class ChildProcess:
+    """A child over all its runs."""
+
+    def __init__(self, spec: ChildSpec, instance: str) -> None:
+        self.spec = spec
+        self.page = open_page(page_name(instance, spec.name), spec.page_fields)
+        self.history = History()
+        self.restart_at: float | None = 0.0
+        """When it is to be started; None while it runs and when it is not to be."""
+        self.was_running = False
+        """It has been RUNNING once: from then on exit 78 is a failure like others."""
+        self.stop_by: float | None = None
+        """Set when it has been told to stop."""
+        self.started = 0.0
+        self.pidfd = -1
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ticks = 0
+        self._last_words = -1
+        self._kill_at: float | None = None
+        self._killed_as = ""
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid if self._process is not None else 0
+
+    @property
+    def state(self) -> ChildState:
+        return ChildState(self.page["state"])
+
+    @property
+    def up(self) -> bool:
+        return self.alive and self.state in UP
+
+    def start(self, config: Config, instance_fd: int, notify_fd: int) -> None:
+        """Start it now. OSError when the system refuses (EAGAIN at the task limit)."""
+        self.restart_at = None
+        self.started = time.monotonic()
+        self._kill_at = None
+        self._killed_as = ""
+        self.page["state"] = ChildState.STARTING
+        self.page["pid"] = 0
+        self.page["heartbeat_ns"] = time.monotonic_ns()
+        self._last_words = os.memfd_create("last-words", os.MFD_CLOEXEC)
+        spec = self.spec
+        args = ChildArgs(
+            role=spec.role,
+            name=spec.name,
+            instance=config.service.instance,
+            config=config,
+            page=self.page.name,
+            ring=spec.ring,
+            rings=spec.rings,
+            options=spec.options,
+            notify_fd=notify_fd,
+            last_words_fd=self._last_words,
+        )
+        rings = (*spec.rings, *((spec.ring,) if spec.ring else ()))
+        fds = {*spec.pass_fds, *(ring.doorbell_fd for ring in rings), instance_fd, notify_fd, self._last_words}
+        try:
+            self._spawn(msgspec.json.encode(args) + b"\n", tuple(fds - {-1}))
+        except OSError:
+            os.close(self._last_words)
+            raise
+
+    def _spawn(self, line: bytes, fds: Sequence[int]) -> None:
+        process = subprocess.Popen(
+            # -P: a file in the working directory must not be taken for a module
+            [sys.executable, "-P", "-m", self.spec.module],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=2,  # standard output is for the command's data
+            pass_fds=fds,
+            start_new_session=True,
+            umask=0o077,
+            env={name: value for name, value in os.environ.items() if name not in sdnotify.ENVIRONMENT},
+        )
+        assert process.stdin is not None
+        try:
+            self.pidfd = os.pidfd_open(process.pid)
+            if len(line) > _PIPE_BYTES:  # the write must not wait for a reader that is still importing
+                fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, len(line))
+            with contextlib.suppress(BrokenPipeError):  # it is dead already, which is seen on the pidfd
+                process.stdin.write(line)
+        except OSError:
+            process.kill()
+            process.wait()
+            raise
+        self._process = process
+        self._ticks = start_ticks(process.pid) or 0
+
+    def record(self) -> ChildRecord:
+        return ChildRecord(self.spec.name, self.spec.role, self.pid, self._ticks)
+
+    def order_stop(self, stop_by: float) -> None:
+        """Tell it to be gone by this monotonic time; it is told a moment less, so that it can obey in time."""
+        self.stop_by = stop_by
+        self.restart_at = None
+        if self._process is None or self._process.stdin is None:
+            return
+        margin = min(0.5, 0.1 * max(0.0, stop_by - time.monotonic()))
+        try:
+            # the line raises SIGTERM in the child; one that is still importing finds it when it is ready to
+            self._process.stdin.write(msgspec.json.encode(StopOrder(stop_by - margin)) + b"\n")
+        except BrokenPipeError:
+            self._signal(signal.SIGTERM)
+
+    def kill(self, why: str) -> None:
+        """SIGKILL for it and whatever it started."""
+        if self._process is not None:
+            self._killed_as = self._killed_as or why
+            self._kill_at = None
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def due(self, resumed: float) -> float:
+        """When the supervisor must look at this child again. ``resumed``: heartbeats are not expected before."""
+        if self.restart_at is not None:
+            return self.restart_at
+        if not self.alive or (self._killed_as and self._kill_at is None):
+            return float("inf")
+        if self._kill_at is not None:
+            return self._kill_at
+        return self.stop_by if self.stop_by is not None else self._heartbeat_limit(resumed)
+
+    def watch(self, now: float, resumed: float) -> None:
+        """Kill it when its heartbeat is too old (after a stack dump) or its time to stop is over."""
+        if now < self.due(resumed) or not self.alive:
+            return
+        if self._kill_at is not None:
+            self.kill("hung")
+        elif self.stop_by is not None:
+            log.get_logger().error("child did not stop in time, killing it", child=self.spec.name, pid=self.pid)
+            self.kill("deadline")
+        else:
+            age = now - self.page["heartbeat_ns"] / 1e9
+            log.get_logger().error(
+                "child hangs, dumping its stack", child=self.spec.name, pid=self.pid, heartbeat_age=age
+            )
+            self._signal(signal.SIGUSR1)
+            self._signal(signal.SIGCONT)  # a stopped process dumps nothing
+            self._killed_as = "hung"
+            self._kill_at = now + DUMP_SECONDS
+
+    def reap(self) -> Ended:
+        """Take leave of a process whose pidfd said that it ended."""
+        process = self._process
+        assert process is not None
+        os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        code = process.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+        words = os.pread(self._last_words, LAST_WORDS_BYTES, 0).decode(errors="replace")
+        os.close(self._last_words)
+        os.close(self.pidfd)
+        self.pidfd = -1
+        self._process = None
+        self.was_running = self.was_running or self.page["state"] >= ChildState.RUNNING
+        self.page["state"] = ChildState.STARTING
+        self.page["pid"] = 0
+        return ended(code, self._killed_as, words)
+
+    def release(self, keep_page: bool) -> None:
+        name = self.page.name
+        self.page.release()
+        if not keep_page:
+            Segment.unlink(name)
+
+    def _heartbeat_limit(self, resumed: float) -> float:
+        limit = self.spec.start_deadline if self.state == ChildState.STARTING else self.spec.heartbeat_deadline
+        return max(self.page["heartbeat_ns"] / 1e9, resumed) + limit
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.pidfd, number)
+
+
+def page_name(instance: str, child: str) -> str:
+    return f"wsadapter-{instance}-stats-{child}"
+
+
+def open_page(name: str, fields: Sequence[str]) -> StatsPage:
+    """The page of an earlier supervisor when it has these fields, with its counts; else a new one that counts on where
+    fields have the same name."""
+    before: dict[str, int] = {}
+    if Segment.exists(name):
+        try:
+            page = StatsPage.attach(name, writable=True)
+        except SegmentError as error:
+            log.get_logger().warning("stats page replaced", page=name, reason=str(error))
+        else:
+            if page.fields == tuple(fields):
+                return page
+            before = {field: count for field, count in page.read().items() if _TOTAL.search(field)}
+            page.release()
+        Segment.unlink(name)
+    made = StatsPage.create(name, fields)
+    for field in before.keys() & set(fields):
+        made[field] = before[field]
+    return made

@@ -1,0 +1,256 @@
+"""The supervisor: starts children, restarts them by policy, stops them in order. It knows no market data.
+
+One loop over a selector: pidfds of the children, signals, state changes of children (one eventfd), and the next
+deadline as its timeout. Nothing polls with sleep.
+
+* A child that ends is started again when `wsadapter.supervision.restart` says so; the others are not touched. Only when every
+  essential child is over its intensity at the same time everything stops: exit 71.
+* A child that refuses its configuration (exit 78) before it has ever been RUNNING stops everything: exit 78.
+* Heartbeats older than their deadline: stack dump, SIGKILL, restart.
+* SIGTERM, SIGINT: `wsadapter.supervision.drain` in the order of the stop groups; the second one kills what is left. SIGHUP: the
+  caller's `reload`, one at a time; only children whose spec changed are stopped and started.
+
+Owned here, with `wsadapter.supervision.children`: the children, their stats pages, the stats page "supervisor". Rings and doorbells
+are the caller's.
+"""
+
+import faulthandler
+import os
+import random
+import selectors
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter import log
+from wsadapter.config.load import Config
+from wsadapter.errors import ExitCode, WsadapterError
+from wsadapter.shm import doorbell
+from wsadapter.supervision.child import ChildState
+from wsadapter.supervision.children import Roster
+from wsadapter.supervision.drain import Drain, Stage, group
+from wsadapter.supervision.instance import Instance
+from wsadapter.supervision.process import ChildSpec
+from wsadapter.supervision.sdnotify import Notifier
+from wsadapter.supervision.signals import Signals
+
+BEAT_SECONDS: Final = 1.0
+STALL_SECONDS: Final = 2.0
+"""A turn this late means that we were frozen: children get their whole heartbeat deadline again."""
+RELOAD_SECONDS: Final = 1.0
+"""Least time between two reloads."""
+REFUSED_SECONDS: Final = 2.0
+"""For the other children to stop when one refused its configuration."""
+GIVE_UP_SECONDS: Final = 0.8
+"""After the end of a drain, for processes that do not even go at SIGKILL."""
+STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+
+
+class Hooks(Struct, frozen=True):
+    """What the caller does at certain moments; all of them optional."""
+
+    on_ready: Callable[[], None] = lambda: None
+    """Every child is running (or has had its time to)."""
+    on_finished: Callable[[str], None] = lambda name: None
+    """A transient child ended with 0."""
+    on_drained: Callable[[float], None] = lambda deadline: None
+    """All children of stop groups up to ``drained_group`` are gone. In a thread; to be done by this monotonic time."""
+    drained_group: int = 30
+    unkept_loss: Callable[[], bool] = lambda: False
+    """Asked after an unclean stop: has anything that reached a ring been neither delivered nor kept?"""
+    reload: Callable[[], tuple[Config, Sequence[ChildSpec]] | None] = lambda: None
+    """Validate the new configuration; raises `WsadapterError` when it is refused. None: nothing to do."""
+    keep_page: Callable[[str], bool] = lambda name: False
+    """Whether this child's stats page is kept for the next start (as its ring is)."""
+
+
+class Supervisor:
+    def __init__(
+        self,
+        config: Config,
+        specs: Sequence[ChildSpec],
+        instance: Instance,
+        *,
+        hooks: Hooks | None = None,
+        environ: Mapping[str, str] = os.environ,
+        run_for: float | None = None,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        """``run_for``: stop that many seconds after everything is ready."""
+        self._config = config
+        self._hooks = hooks or Hooks()
+        self._run_for = run_for
+        self._patience = max((spec.start_deadline for spec in specs), default=0.0)
+        """A service that is away keeps us from being announced no longer than this."""
+        self._notifier = Notifier(environ)
+        self._selector = selectors.DefaultSelector()
+        self._wake = doorbell.create()
+        """Rung by children whose state changed, by `stop` and by the thread of on_drained."""
+        self._roster = Roster(config, specs, instance, self._selector, self._wake, rng, self._hooks.on_finished)
+        self._drain: Drain | None = None
+        self._ready = False
+        self._stop_asked = False
+        self._stop_at = float("inf")
+        self._reload_asked = False
+        self._reload_at = 0.0
+        self._watchdog_at = 0.0
+        self._begun = self._resumed = time.monotonic()
+
+    def stop(self) -> None:
+        """As the first SIGTERM does. May be called from any thread."""
+        self._stop_asked = True
+        doorbell.ring(self._wake)
+
+    def run(self) -> int:
+        """Run until told to stop; the exit code. For the main thread only: the kernel tells children of the death of
+        the thread that started them."""
+        faulthandler.register(signal.SIGUSR1, all_threads=True)
+        with Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)) as signals:
+            self._selector.register(signals, selectors.EVENT_READ, lambda: self._on_signals(signals.take()))
+            self._selector.register(self._wake, selectors.EVENT_READ, lambda: doorbell.clear(self._wake))
+            self._begun = self._resumed = time.monotonic()
+            while not self._turn(time.monotonic()):
+                due = self._due()
+                events = self._selector.select(max(0.0, due - time.monotonic()))
+                if time.monotonic() > due + STALL_SECONDS:
+                    self._resumed = time.monotonic()
+                for key, _ in events:
+                    key.data()
+            return self._finish()
+
+    def _turn(self, now: float) -> bool:
+        """Do everything that is due; True when it is over."""
+        if self._drain is None:
+            if self._roster.verdict is not None:
+                refused = self._roster.verdict == ExitCode.CONFIG
+                self._begin_stop(REFUSED_SECONDS if refused else self._config.service.drain_seconds)
+            elif self._stop_asked or now >= self._stop_at:
+                self._begin_stop(self._config.service.drain_seconds)
+            elif self._reload_asked and now >= self._reload_at and not self._roster.exchanging:
+                self._reload()
+        self._roster.turn(now, self._resumed)
+        self._say(now)
+        if self._drain is None:
+            return False
+        over = self._drain.step()
+        if self._drain.stage is not None:
+            self._notifier.status(f"stopping: {self._drain.stage.name}")
+        return over or now >= self._drain.end + GIVE_UP_SECONDS
+
+    def _due(self) -> float:
+        """When the next turn is needed at the latest."""
+        now = time.monotonic()
+        moments = [now + BEAT_SECONDS, self._roster.due(self._resumed)]
+        if self._notifier.watchdog_interval is not None:
+            moments.append(self._watchdog_at)
+        if self._drain is not None:
+            moments.append(self._drain.end + GIVE_UP_SECONDS)
+            if self._drain.stage is not None and self._drain.stage.deadline > now:
+                moments.append(self._drain.stage.deadline)
+        else:
+            moments.append(self._stop_at)
+            if self._roster.verdict is not None:
+                moments.append(now)
+            if self._reload_asked and not self._roster.exchanging:
+                moments.append(self._reload_at)
+        return min(moments)
+
+    def _say(self, now: float) -> None:
+        """Own page, watchdog, readiness."""
+        stopping = self._drain is not None
+        self._roster.tally.beat(ChildState.STOPPING if stopping else ChildState.RUNNING)
+        if self._notifier.watchdog_interval is not None and now >= self._watchdog_at:
+            self._watchdog_at = now + self._notifier.watchdog_interval
+            self._notifier.watchdog()
+        if stopping:
+            return
+        total, missing = len(self._roster), self._roster.missing()
+        waits = f", waiting for {' '.join(missing)}" if missing else ""
+        self._notifier.status(f"{total - len(missing)} of {total} children running{waits}")
+        if not self._ready and (not missing or now >= self._begun + self._patience):
+            self._ready = True
+            log.get_logger().info("ready", children=total, missing=missing)
+            self._notifier.ready()
+            self._hooks.on_ready()
+            if self._run_for is not None:
+                self._stop_at = now + self._run_for
+
+    def _on_signals(self, numbers: set[int]) -> None:
+        if signal.SIGHUP in numbers:
+            self._reload_asked = True
+        if not numbers & STOP_SIGNALS:
+            return
+        if self._drain is None and not self._stop_asked:
+            self._stop_asked = True
+            return
+        log.get_logger().warning("second stop signal, killing all children")
+        self._begin_stop(0.0)
+        self._roster.kill_all("killed, second stop signal")
+        self._drain = Drain([group("killed", self._roster.all())], time.monotonic(), 0.0)
+
+    def _begin_stop(self, seconds: float) -> None:
+        if self._drain is not None:
+            return
+        seconds = min(seconds, self._config.service.drain_seconds)
+        log.get_logger().info("stopping", drain_seconds=seconds)
+        self._notifier.stopping()
+        self._roster.stopping = True
+        stages = self._roster.stages()
+        before = [stage for number, stage in stages if number <= self._hooks.drained_group]
+        behind = [stage for number, stage in stages if number > self._hooks.drained_group]
+        # where the configuration was refused there is nothing to sum up
+        summary = [] if self._roster.verdict == ExitCode.CONFIG else [self._drained_stage()]
+        self._drain = Drain([*before, *summary, *behind], time.monotonic(), seconds)
+
+    def _drained_stage(self) -> Stage:
+        """The caller's summary. In a thread, so that a second signal and the watchdog are still served."""
+        threads: list[threading.Thread] = []
+
+        def work(deadline: float) -> None:
+            try:
+                self._hooks.on_drained(deadline)
+            finally:
+                doorbell.ring(self._wake)
+
+        def begin(deadline: float) -> None:
+            threads.append(threading.Thread(target=work, args=(deadline,), name="drained", daemon=True))
+            threads[0].start()
+
+        def over() -> bool:
+            return not threads[0].is_alive() or time.monotonic() >= stage.deadline
+
+        stage = Stage("summary", begin, over)
+        return stage
+
+    def _reload(self) -> None:
+        self._reload_asked = False
+        if self._ready:
+            self._notifier.reloading()
+        try:
+            changed = self._hooks.reload()
+            if changed is not None:
+                self._config = changed[0]
+                self._roster.exchange(*changed)
+            self._roster.tally.page["reloads_total"] += 1
+        except WsadapterError as error:
+            log.get_logger().error("reload refused, the old configuration stays", reason=str(error))
+        self._reload_at = time.monotonic() + RELOAD_SECONDS
+        if self._ready:
+            self._notifier.ready()
+
+    def _finish(self) -> int:
+        """All children are gone (or cannot be killed): the exit code."""
+        unclean = self._roster.unclean or any(child.alive for child in self._roster.all())
+        code = self._roster.verdict
+        if code is None:
+            code = ExitCode.LOSS if unclean and self._hooks.unkept_loss() else ExitCode.OK
+        log.get_logger().info("stopped", exit_code=int(code))
+        self._roster.release(self._hooks.keep_page)
+        self._selector.close()
+        self._notifier.close()
+        os.close(self._wake)
+        return int(code)

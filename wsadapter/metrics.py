@@ -11,6 +11,7 @@ from typing import Final
 from wsadapter.events.streams import DEAD_LETTER, SPECS
 from wsadapter.shm import redo_log as journal
 from wsadapter.shm import ring_counters as banks
+from wsadapter.shm.histogram import SECONDS
 
 CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
 """Every child's page begins with these."""
@@ -30,9 +31,6 @@ RECONNECT_REASONS: Final = (
 GAP_CAUSES: Final = (
     "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
 )  # fmt: skip
-SECONDS: Final = ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.5", "1", "5", "+Inf")
-"""Histogram bounds, as exposed."""
-SECONDS_NS: Final = tuple(int(float(le) * 1e9) for le in SECONDS[:-1])
 
 
 def labelled(name: str, label: str, values: Iterable[str]) -> tuple[str, ...]:

@@ -1,16 +1,38 @@
 """Points in time as people write them and as tables show them: ``90m``, ``2d``, ``2026-11-22T10:00:00Z``; ns inside."""
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import Final
-
-from wsadapter.config.types import duration, shown
 
 SECOND: Final = 1_000_000_000
 _DAYS: Final = re.compile(r"([0-9]{1,5})([dw])")
 _SECONDS: Final = {"d": 86_400, "w": 7 * 86_400}
 _FRACTION: Final = re.compile(r"\.([0-9]{1,9})")
 FORMS: Final = "a duration back from now (90s, 15m, 2h, 7d, 1w) or a time (2026-11-22, 2026-11-22T10:00:00Z; UTC)"
+
+
+UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
+
+
+def shown(text: str) -> str:
+    """A word of the configuration as a message may repeat it: one line, bounded."""
+    return ascii(text if len(text) <= 40 else text[:40] + "...")
+
+
+def duration(value: object) -> float:
+    """Seconds of ``"5s"``, ``"100ms"``, ``"1m"``, ``"2h"`` or of a number of seconds."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError("not a duration: must be finite")
+        return float(value)
+    if isinstance(value, str):
+        if match := _DURATION.fullmatch(value):
+            # 100 ms is 0.1 s, not 0.1 plus what binary multiplication adds
+            return round(float(match[1]) * UNITS[match[2]], 9)
+        raise ValueError(f'not a duration: {shown(value)} (e.g. "5s", "100ms", "1m", "2h" or a number of seconds)')
+    raise ValueError('not a duration (e.g. "5s", "100ms", "1m", "2h" or a number of seconds)')
 
 
 def moment(text: str, now_ns: int) -> int:

@@ -10,7 +10,7 @@ from wsadapter.cli.backfill_arguments import wishes_of
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode
-from wsadapter.roles.repairer.backfill import Wish
+from wsadapter.kafka.backfill import Wish
 
 FEEDS = """
 [[feed]]

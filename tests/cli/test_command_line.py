@@ -88,7 +88,7 @@ def test_options_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "frames.jsonl").write_text("{}\n")
     asked: list[RunOptions] = []
 
-    def stub(options: RunOptions) -> int:
+    def stub(options: RunOptions, _report: object) -> int:
         asked.append(options)
         return ExitCode.LOSS
 
@@ -111,7 +111,7 @@ def test_options_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_durations_of_a_run(monkeypatch: pytest.MonkeyPatch, text: str, seconds: float) -> None:
     asked: list[float | None] = []
 
-    def stub(options: RunOptions) -> int:
+    def stub(options: RunOptions, _report: object) -> int:
         asked.append(options.duration)
         return ExitCode.OK
 

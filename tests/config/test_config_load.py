@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from wsadapter.config.load import DEFAULT_STREAMS, Config, enabled, load, warnings
-from wsadapter.config.types import EXCHANGES, STREAMS, duration
+from wsadapter.config.types import EXCHANGES, STREAMS
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges import REGISTRY
+from wsadapter.times import duration
 
 FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
 

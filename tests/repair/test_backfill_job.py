@@ -10,10 +10,11 @@ import pytest
 from wsadapter.config.load import Kafka
 from wsadapter.events import Gap, Kline
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.kafka.backfill import PREFIX, Wish
 from wsadapter.kafka.gap_messages import gap_of
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer import backfill
-from wsadapter.roles.repairer.backfill import MARGIN_NS, PREFIX, Wish, backfill_of
+from wsadapter.roles.repairer.backfill import MARGIN_NS, backfill_of
 
 MS = 1_000_000
 MINUTE = 60_000 * MS

@@ -1,6 +1,6 @@
 """Conservation on a running road: what went into each hop came out of it, is on its way, or was set aside. Pure.
 
-Works on samples of /status (`wsadapter.cli.monitor_client.Status`), taken a moment apart. Each process's counters are exact
+Works on samples of /status (`Status`), taken a moment apart. Each process's counters are exact
 whatever was killed (`wsadapter.shm.ring_counters`, `wsadapter.shm.redo_log`), but those of several processes are never of one moment.
 So a hop is judged by the sample in which least was between its two counters: where that is nothing, it is balanced.
 Otherwise what its own queue holds may be between, or what came in since the first sample: when all that had come in
@@ -14,7 +14,6 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from wsadapter.cli.monitor_client import Status
 from wsadapter.events.streams import SPECS
 
 BALANCED: Final = "balanced"
@@ -38,6 +37,10 @@ NO_GAP: Final = ("connect", "ring_full")
 """Causes that are no time without a connection after the first, and are counted otherwise."""
 RECORD_BYTES: Final = 32
 """Of a ring; no record of an event is smaller."""
+
+
+Status = dict[str, Any]
+"""The JSON of /status, see `wsadapter.roles.monitor.status`."""
 
 
 class Balance(Struct, frozen=True):

@@ -10,7 +10,8 @@ a while before and after the range (`Scope.margin_ns`); what lies wholly outside
 from collections.abc import Mapping
 from typing import Final
 
-from wsadapter.audit.rows import HOUR_NS, Parameters, Query, Scope
+from wsadapter.audit.rows import HOUR_NS, Scope
+from wsadapter.clickhouse.client import Parameters, Query
 from wsadapter.clickhouse.conversion import quoted
 from wsadapter.events.streams import StreamSpec
 

@@ -32,14 +32,6 @@ class Scope(Struct, frozen=True):
         return min(max(until_ns - (self.since_ns or 0), HOUR_NS), 24 * HOUR_NS)
 
 
-Parameters = dict[str, int | str]
-
-
-class Query(Struct, frozen=True):
-    sql: str
-    parameters: Parameters
-
-
 class Counted(Struct, frozen=True):
     """One series: its rows as they are stored, without repeats of the same key, and its first and last time."""
 

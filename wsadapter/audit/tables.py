@@ -16,7 +16,8 @@ from msgspec import Struct
 from wsadapter.audit import queries
 from wsadapter.audit.explanations import Explained, Explanations, Hole, hole
 from wsadapter.audit.queries import CHECKS, MAX_HOLES, MAX_SERIES
-from wsadapter.audit.rows import Counted, GapRow, Neighbours, Query, Rejected, Scope, Silence
+from wsadapter.audit.rows import Counted, GapRow, Neighbours, Rejected, Scope, Silence
+from wsadapter.clickhouse.client import Query
 from wsadapter.errors import WsadapterError
 from wsadapter.events.streams import BY_STREAM
 

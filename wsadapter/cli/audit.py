@@ -16,11 +16,10 @@ from rich.console import Console
 
 from wsadapter.audit import conservation as audit_balance
 from wsadapter.audit import view as audit_view
-from wsadapter.audit.conservation import Live
+from wsadapter.audit.conservation import Live, Status
 from wsadapter.audit.rows import HOUR_NS, Scope
 from wsadapter.audit.tables import UNEXPLAINED, Report, audit
 from wsadapter.cli import monitor_client
-from wsadapter.cli.monitor_client import Status
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
 from wsadapter.config.load import Config

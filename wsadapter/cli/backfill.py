@@ -20,8 +20,7 @@ from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.exchanges.rest_api import REPAIRED
-from wsadapter.kafka.backfill import Watch
-from wsadapter.roles.repairer.backfill import Wish
+from wsadapter.kafka.backfill import Watch, Wish
 from wsadapter.times import iso
 
 POLL_SECONDS: Final = 0.2

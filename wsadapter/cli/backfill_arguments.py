@@ -8,7 +8,7 @@ import click
 
 from wsadapter.config.load import Config, Feed
 from wsadapter.config.types import INTERVALS, UPPER_CASE_EXCHANGES
-from wsadapter.roles.repairer.backfill import STREAMS, Wish, wishes
+from wsadapter.kafka.backfill import STREAMS, Wish, wishes
 
 MOST_SERIES: Final = 1_000
 DEMO: Final = Feed(

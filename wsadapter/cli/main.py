@@ -17,14 +17,16 @@ from wsadapter.errors import ConfigError, ExitCode, WsadapterError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from wsadapter.cli.run import Reporter
     from wsadapter.config.load import Config
+    from wsadapter.roles.supervisor.run import Run
 
 PROGRAM = "wsadapter-supervisor"
 
 
 def _seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
     """``20s``, ``5m``, ``2h``, ``500ms`` or a number of seconds."""
-    from wsadapter.config.types import duration
+    from wsadapter.times import duration
 
     if text is None:
         return None
@@ -285,7 +287,12 @@ def _run(
     from wsadapter.roles.supervisor.options import RunOptions
     from wsadapter.roles.supervisor.run import run
 
-    return run(RunOptions(config, embedded, demo, duration, file, speed, config_path, rate))
+    def report(made: "Run") -> "Reporter":
+        from wsadapter.cli.run import Reporter  # only a run that shows something pays for what it imports
+
+        return Reporter(made.config, made.rings, made.counters)
+
+    return run(RunOptions(config, embedded, demo, duration, file, speed, config_path, rate), report)
 
 
 def _load(path: str | None, demo: bool) -> "Config":

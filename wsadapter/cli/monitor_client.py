@@ -2,17 +2,15 @@
 
 import json
 import urllib.request
-from typing import Any, Final
+from typing import Final
 
+from wsadapter.audit.conservation import Status
 from wsadapter.config import types as config_types
 from wsadapter.config.load import Config
 from wsadapter.errors import ServiceUnavailable
 
 TIMEOUT_SECONDS: Final = 5.0
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
-
-Status = dict[str, Any]
-"""The JSON of /status, see `wsadapter.roles.monitor.status`."""
 
 
 def address(config: Config) -> str:

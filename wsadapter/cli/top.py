@@ -14,8 +14,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from wsadapter.audit.conservation import Status
 from wsadapter.cli import monitor_client
-from wsadapter.cli.monitor_client import Status
 from wsadapter.errors import ServiceUnavailable
 
 INTERVAL_SECONDS: Final = 1.0

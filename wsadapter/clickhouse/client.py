@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from msgspec import Struct
 
-from wsadapter.audit.rows import Query
 from wsadapter.clickhouse.catalog import connect, unavailable
 from wsadapter.clickhouse.errors import error_code, first_line
 from wsadapter.config.load import ClickHouse
@@ -15,6 +15,14 @@ from wsadapter.errors import ServiceUnavailable
 NOT_THERE = (60, 81)
 """Unknown table, unknown database."""
 TOO_SLOW = (159, 209, 241)
+
+
+Parameters = dict[str, int | str]
+
+
+class Query(Struct, frozen=True):
+    sql: str
+    parameters: Parameters
 
 
 def asker(settings: ClickHouse) -> Callable[[Query], bytes]:

@@ -6,7 +6,6 @@ settings); words are repeated, cut short. Knows no section and no key: those are
 """
 
 import ipaddress
-import math
 import os
 import re
 import stat
@@ -15,6 +14,10 @@ from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta
+
+from wsadapter.times import UNITS as UNITS
+from wsadapter.times import duration as duration
+from wsadapter.times import shown as shown
 
 EXCHANGES: Final = (
     *("binance", "binance_spot", "binance_coinm", "bybit", "bybit_spot", "bybit_inverse", "okx"),
@@ -30,31 +33,9 @@ STREAMS: Final = (
 """Said here again, not imported: the supervisor reads its configuration and knows no market data. A test compares."""
 DEPTH_LEVELS: Final = (0, 5, 10, 20)
 
-UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
-
-
-def shown(text: str) -> str:
-    """A word of the configuration as a message may repeat it: one line, bounded."""
-    return ascii(text if len(text) <= 40 else text[:40] + "...")
-
 
 def words(value: tuple[str, ...]) -> str:
     return " ".join(value)
-
-
-def duration(value: object) -> float:
-    """Seconds of ``"5s"``, ``"100ms"``, ``"1m"``, ``"2h"`` or of a number of seconds."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise ValueError("not a duration: must be finite")
-        return float(value)
-    if isinstance(value, str):
-        if match := _DURATION.fullmatch(value):
-            # 100 ms is 0.1 s, not 0.1 plus what binary multiplication adds
-            return round(float(match[1]) * UNITS[match[2]], 9)
-        raise ValueError(f'not a duration: {shown(value)} (e.g. "5s", "100ms", "1m", "2h" or a number of seconds)')
-    raise ValueError('not a duration (e.g. "5s", "100ms", "1m", "2h" or a number of seconds)')
 
 
 def loopback(host: str) -> bool:

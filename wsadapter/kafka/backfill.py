@@ -6,7 +6,7 @@ belongs to no group. Owns a producer and a consumer; `Watch.close` ends them.
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
@@ -19,10 +19,62 @@ from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.gap_messages import gap_of
 from wsadapter.kafka.topics import log_bounds, lookup_config, partition_counts, producer_config, topic
 from wsadapter.pb import market_pb2
-from wsadapter.roles.repairer.backfill import Wish
 
 ANSWER_SECONDS: Final = 10.0
 CHUNK: Final = 5_000
+
+
+PREFIX: Final = "backfill:"
+"""No connection of a feed has a colon."""
+STREAMS: Final = ("kline", "trade", "funding_rate")
+
+
+class Wish(Struct, frozen=True):
+    """One series to be fetched, from ``since_ns`` to ``until_ns``."""
+
+    feed: str
+    exchange: str
+    symbol: str
+    stream: str
+    interval: str
+    since_ns: int
+    until_ns: int
+
+    def gap(self, gap_id: str, now_ns: int) -> Any:
+        """What is published."""
+        return market_pb2.Gap(
+            exchange=self.exchange,
+            symbol=self.symbol,
+            receive_time_ns=now_ns,
+            source=market_pb2.SOURCE_REST,
+            connection=PREFIX + self.feed,
+            gap_id=gap_id,
+            version=1,
+            stream=self.stream,
+            interval=self.interval,
+            cause="connect",
+            started_ns=self.since_ns,
+            ended_ns=self.until_ns,
+            repair_state="open",
+        )
+
+
+def wishes(
+    feeds: Iterable[Any], symbols: Iterable[str], streams: Iterable[str], intervals: Iterable[str], since_ns: int,
+    until_ns: int,
+) -> list[Wish]:  # fmt: skip
+    """Every series once. What is not named is what the feed records: its symbols, its streams, its intervals."""
+    found: dict[tuple[str, ...], Wish] = {}
+    named_symbols, named_streams, named_intervals = tuple(symbols), tuple(streams), tuple(intervals)
+    for feed in feeds:
+        for symbol in named_symbols or feed.symbols:
+            for stream in named_streams or [word for word in STREAMS if word in feed.streams]:
+                for interval in (named_intervals or feed.intervals) if stream == "kline" else ("",):
+                    series = symbol, stream, interval
+                    found.setdefault(
+                        (feed.exchange, *series), Wish(feed.name, feed.exchange, *series, since_ns, until_ns)
+                    )
+    return list(found.values())
 
 
 class Progress(Struct):

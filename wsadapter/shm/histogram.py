@@ -1,9 +1,13 @@
 """A histogram in a stats page: the cells of `stats_fields.histogram`, observed by their one writer."""
 
 from bisect import bisect_left
+from typing import Final
 
-from wsadapter.metrics import SECONDS, SECONDS_NS
 from wsadapter.shm.stats_page import StatsPage
+
+SECONDS: Final = ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.5", "1", "5", "+Inf")
+"""Histogram bounds, as exposed."""
+SECONDS_NS: Final = tuple(int(float(le) * 1e9) for le in SECONDS[:-1])
 
 
 class Histogram:

@@ -6,57 +6,22 @@ else. Other than a gap it is fetched by time alone, as the log may hold a part o
 is not published again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
-
-from msgspec import Struct
 
 from wsadapter.config.load import Kafka
 from wsadapter.events import Gap
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges.rest_api import UNREPAIRABLE, Hole, RestExchange, Series
+from wsadapter.kafka.backfill import PREFIX, STREAMS
 from wsadapter.kafka.time_range_reader import LogReader
 from wsadapter.kafka.topics import topic
-from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.gap_repair import GapRepair
 from wsadapter.roles.repairer.missing_range import Surroundings
 
-PREFIX: Final = "backfill:"
-"""No connection of a feed has a colon."""
-STREAMS: Final = ("kline", "trade", "funding_rate")
 MARGIN_NS: Final = 10_000_000_000
 """An event may come so much later than it is dated."""
 TURN_SECONDS: Final = 0.01
-
-
-class Wish(Struct, frozen=True):
-    """One series to be fetched, from ``since_ns`` to ``until_ns``."""
-
-    feed: str
-    exchange: str
-    symbol: str
-    stream: str
-    interval: str
-    since_ns: int
-    until_ns: int
-
-    def gap(self, gap_id: str, now_ns: int) -> Any:
-        """What is published."""
-        return market_pb2.Gap(
-            exchange=self.exchange,
-            symbol=self.symbol,
-            receive_time_ns=now_ns,
-            source=market_pb2.SOURCE_REST,
-            connection=PREFIX + self.feed,
-            gap_id=gap_id,
-            version=1,
-            stream=self.stream,
-            interval=self.interval,
-            cause="connect",
-            started_ns=self.since_ns,
-            ended_ns=self.until_ns,
-            repair_state="open",
-        )
 
 
 class Backfill(GapRepair):
@@ -103,21 +68,3 @@ def backfill_of(gap: Gap, feeds: Mapping[str, RestExchange], kafka: Kafka, now: 
     """The job of a wish; None where it is none that can be met. ``feeds``: those whose history we can ask for."""
     rest = feeds.get(gap.connection.removeprefix(PREFIX))
     return Backfill(gap, rest, kafka, now) if rest is not None and can_be_filled(gap) else None
-
-
-def wishes(
-    feeds: Iterable[Any], symbols: Iterable[str], streams: Iterable[str], intervals: Iterable[str], since_ns: int,
-    until_ns: int,
-) -> list[Wish]:  # fmt: skip
-    """Every series once. What is not named is what the feed records: its symbols, its streams, its intervals."""
-    found: dict[tuple[str, ...], Wish] = {}
-    named_symbols, named_streams, named_intervals = tuple(symbols), tuple(streams), tuple(intervals)
-    for feed in feeds:
-        for symbol in named_symbols or feed.symbols:
-            for stream in named_streams or [word for word in STREAMS if word in feed.streams]:
-                for interval in (named_intervals or feed.intervals) if stream == "kline" else ("",):
-                    series = symbol, stream, interval
-                    found.setdefault(
-                        (feed.exchange, *series), Wish(feed.name, feed.exchange, *series, since_ns, until_ns)
-                    )
-    return list(found.values())

@@ -29,16 +29,6 @@ REQUESTED, LIVE, STALE, REFUSED = 0, 2, 3, 4
 """States as in ``stream_state``."""
 
 
-class Poll(Struct, frozen=True):
-    """What a host is asked for, as the repairer is told of it. ``received``: when each was answered last in an earlier
-    run, 0 = never."""
-
-    exchange: str
-    host: str
-    symbols: tuple[str, ...]
-    received: tuple[int, ...]
-
-
 class Asked(Struct):
     """One symbol. ``received_ns``: its last good answer, perhaps to an earlier process; 0 = none."""
 

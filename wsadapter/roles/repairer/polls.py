@@ -6,9 +6,10 @@ from wsadapter.config.load import ClickHouse
 from wsadapter.events import Gap
 from wsadapter.exchanges.rest_api import Limit, RestExchange
 from wsadapter.metrics import polled
+from wsadapter.roles.orders import Poll
 from wsadapter.roles.repairer.host_queue import Desk
 from wsadapter.roles.repairer.instruments import InstrumentPoll, InstrumentTable
-from wsadapter.roles.repairer.open_interest import InterestPoll, Poll
+from wsadapter.roles.repairer.open_interest import InterestPoll
 from wsadapter.roles.repairer.silences import lasting
 from wsadapter.shm.stats_page import StatsPage
 

@@ -23,11 +23,13 @@ from wsadapter.events import Gap
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import UNREPAIRABLE, RestExchange, Series
 from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.kafka.backfill import PREFIX
 from wsadapter.kafka.gap_messages import next_state
 from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
+from wsadapter.roles.orders import Poll
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_chain import CandleChain
 from wsadapter.roles.repairer.candle_check import CandleCheck
@@ -35,7 +37,6 @@ from wsadapter.roles.repairer.gap_log import GapSource
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
 from wsadapter.roles.repairer.gap_repair import GapRepair, series_of
 from wsadapter.roles.repairer.host_queue import Desk
-from wsadapter.roles.repairer.open_interest import Poll
 from wsadapter.roles.repairer.polls import Polls
 from wsadapter.roles.repairer.publisher import Outlet
 from wsadapter.shm import doorbell
@@ -177,7 +178,7 @@ class Repairer:
         if not source.caught_up or not self._outlet.settled:
             return
         for gap in source.fresh():
-            if gap.connection.startswith(backfill.PREFIX):
+            if gap.connection.startswith(PREFIX):
                 self._begin_backfill(gap)
                 continue
             desk, rest, carried = self._carried.get(gap.connection, (None, None, []))
@@ -192,7 +193,7 @@ class Repairer:
         if job is None:
             self._give_up(gap)
         else:
-            self._feeds[gap.connection.removeprefix(backfill.PREFIX)][0].add(job)
+            self._feeds[gap.connection.removeprefix(PREFIX)][0].add(job)
 
     def _give_up(self, gap: Gap) -> None:
         self._outlet.put([*streams_of_unknown(gap), next_state(gap, UNREPAIRABLE)])

@@ -9,10 +9,10 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -33,8 +33,16 @@ from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec, page_name
 from wsadapter.supervision.supervisor import Hooks, Supervisor
 
-if TYPE_CHECKING:
-    from wsadapter.cli.run import Reporter
+
+class Reporter(Protocol):
+    """What a person sees of a run that shows something."""
+
+    lost: int
+
+    def start(self) -> None: ...
+
+    def account(self, deadline: float) -> None: ...
+
 
 DEMO_SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 DEMO_STREAMS: Final = (
@@ -183,7 +191,7 @@ class Run:
         self.received.keep(received | {f.removeprefix(begins): at for f, at in polled if f.startswith(begins)})
 
 
-def run(options: RunOptions) -> int:
+def run(options: RunOptions, report: Callable[["Run"], Reporter]) -> int:
     """Supervise until a signal, the end of ``duration`` or of the replay; the exit code."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor takes it: too early is no reason to die
     service = options.config.service
@@ -218,7 +226,7 @@ def run(options: RunOptions) -> int:
     )
     supervisor.append(Supervisor(made.config, made.specs, instance, hooks=hooks, run_for=options.duration))
     if shows:
-        reporter.append(_report(made))
+        reporter.append(report(made))
         reporter[0].start()
     code = supervisor[0].run()
     made.rings.close()
@@ -226,12 +234,6 @@ def run(options: RunOptions) -> int:
     if code == ExitCode.OK and any(shown.lost for shown in reporter):
         return ExitCode.LOSS
     return code
-
-
-def _report(made: Run) -> "Reporter":
-    from wsadapter.cli import run as reporter  # only a run that shows something pays for what it imports
-
-    return reporter.Reporter(made.config, made.rings, made.counters)
 
 
 def _load_of(rate: int | None) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from wsadapter.config.load import Config, Feed
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.venue import ConnectionPlan
-from wsadapter.roles.repairer.open_interest import Poll
+from wsadapter.roles.orders import Poll
 from wsadapter.roles.supervisor.redundancy import member, name_of
 from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.supervision.process import ChildSpec, page_name

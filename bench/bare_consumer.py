@@ -22,7 +22,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse.inserts import Inserter, statement
-from wsadapter.config.load import Config, Kafka
+from wsadapter.config.load import Config, KafkaConfig
 from wsadapter.events.streams import SPECS, Column, StreamSpec, columns
 from wsadapter.kafka.framing import varint
 from wsadapter.kafka.topics import topic
@@ -132,7 +132,7 @@ def row_of(spec: StreamSpec) -> Callable[[Any], Sequence[Any]]:
     return made
 
 
-def consumer(kafka: Kafka) -> Consumer:
+def consumer(kafka: KafkaConfig) -> Consumer:
     made = Consumer({
         "bootstrap.servers": kafka.bootstrap_servers, "group.id": "bench-bare", "enable.auto.commit": False,
         "auto.offset.reset": "earliest", "fetch.wait.max.ms": 100, "queued.max.messages.kbytes": 16_384,

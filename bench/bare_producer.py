@@ -14,7 +14,7 @@ import msgspec
 from confluent_kafka import Producer
 
 from bench.frames import SYMBOLS
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.kafka.topics import producer_config
 
 BATCH = 4096
@@ -22,7 +22,7 @@ BATCH = 4096
 
 def main() -> None:
     kafka, topic, count, size = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    settings = producer_config(msgspec.json.decode(kafka, type=Kafka))
+    settings = producer_config(msgspec.json.decode(kafka, type=KafkaConfig))
     producer = Producer({**settings, "queue.buffering.max.messages": 2_000_000, "delivery.report.only.error": True})
     keys = [f"binance:{symbol}".encode() for symbol in SYMBOLS]
     half = os.urandom(size // 4).hex().encode()  # compresses by half, as text and numbers do

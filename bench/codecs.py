@@ -26,7 +26,7 @@ from bench.services import Services
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.inserts import Inserter, statement
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.embedded.market.binance_streams import offered
 from wsadapter.embedded.market.instruments import DEMO
 from wsadapter.embedded.market.market import Market
@@ -82,7 +82,7 @@ def messages(minutes: float) -> Iterator[tuple[str, bytes]]:
                         yield BY_EVENT[type(event)].name, head + payload[1 + payload[0] :]
 
 
-def fill(client: Client, settings: ClickHouse, minutes: float) -> None:
+def fill(client: Client, settings: ClickHouseConfig, minutes: float) -> None:
     """The tables of ``settings``, as the consumer would."""
     inserter, numbers = Inserter(client), itertools.count()
     waiting: dict[str, list[bytes]] = {name: [] for name in BY_STREAM}
@@ -104,7 +104,7 @@ def fill(client: Client, settings: ClickHouse, minutes: float) -> None:
 class Scales:
     """Weighs the tables of one database."""
 
-    def __init__(self, client: Client, settings: ClickHouse) -> None:
+    def __init__(self, client: Client, settings: ClickHouseConfig) -> None:
         self._client, self._database = client, settings.database
 
     def query(self, text: str) -> list[Any]:
@@ -168,7 +168,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="wsadapter-bench-") as name:
         services = Services(Path(name), "", options.clickhouse)
         try:
-            settings = ClickHouse(url=services.url, database="bench_codecs")
+            settings = ClickHouseConfig(url=services.url, database="bench_codecs")
             client = clickhouse.connect(settings)
             client.command(f"DROP DATABASE IF EXISTS {settings.database} SYNC")
             clickhouse.create_or_verify(client, settings)

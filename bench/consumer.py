@@ -27,7 +27,7 @@ from bench.accounts import Stopwatch, memory
 from bench.processes import PREFIX, BenchFailed, Program, Role, wait_until
 from bench.services import Services, config
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import ClickHouse, Config, Kafka
+from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig
 from wsadapter.events.streams import SPECS
 
 NEARLY: Final = 0.99
@@ -35,13 +35,13 @@ MOSTLY: Final = 0.9
 LOOK_SECONDS: Final = 0.02
 
 
-def settings(services: Services, directory: Path, kafka: Kafka, mode: str) -> Config:
+def settings(services: Services, directory: Path, kafka: KafkaConfig, mode: str) -> Config:
     database = f"{PREFIX}{mode}{time.monotonic_ns()}"
-    return config("consumer", directory, kafka, clickhouse=ClickHouse(url=services.url, database=database))
+    return config("consumer", directory, kafka, clickhouse=ClickHouseConfig(url=services.url, database=database))
 
 
 def ours(
-    directory: Path, services: Services, kafka: Kafka, prepare: Callable[[], object], deliver: Callable[[], int]
+    directory: Path, services: Services, kafka: KafkaConfig, prepare: Callable[[], object], deliver: Callable[[], int]
 ) -> dict[str, Any]:
     """``prepare`` is called while the consumer starts; ``deliver`` fills the topics and says with how many messages."""
     made = settings(services, directory, kafka, "ours")
@@ -80,7 +80,7 @@ def ours(
         }  # fmt: skip
 
 
-def rows(clickhouse: ClickHouse) -> int:
+def rows(clickhouse: ClickHouseConfig) -> int:
     """In the tables; some of the generated ones have the same natural key, and become one when they are merged."""
     counts = (f"(SELECT count() FROM {clickhouse.database}.{spec.name})" for spec in SPECS)
     query = urllib.parse.urlencode({"query": f"SELECT {' + '.join(counts)}"})
@@ -88,7 +88,7 @@ def rows(clickhouse: ClickHouse) -> int:
         return int(answer.read())
 
 
-def bare(mode: str, directory: Path, services: Services, kafka: Kafka, expected: int) -> dict[str, Any]:
+def bare(mode: str, directory: Path, services: Services, kafka: KafkaConfig, expected: int) -> dict[str, Any]:
     """``mode``: raw or insert, see `bench.bare_consumer`."""
     made = settings(services, directory, kafka, mode)
     argv = [sys.executable, "-m", "bench.bare_consumer", mode, msgspec.json.encode(made).decode(), expected]

@@ -19,7 +19,7 @@ from bench import frames
 from bench.accounts import Stopwatch, memory
 from bench.processes import PREFIX, BenchFailed, Role, Venue, cores
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import Config, Feed, Process, Service
+from wsadapter.config.load import Config, Feed, ProcessConfig, ServiceConfig
 from wsadapter.events import StreamType
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.shm import doorbell, ring
@@ -71,8 +71,8 @@ class IngestAlone:
         self._reader = RingReader.attach(to.ref.name)
         made = plan(url, mix)
         feed = Feed("bench", "binance", frames.SYMBOLS, frames.STREAMS[mix], ws_url=url)
-        process = {"ingest": Process(cpu=() if cpu is None else (cpu,))}
-        service = Service(instance, str(directory), "console", "warning")
+        process = {"ingest": ProcessConfig(cpu=() if cpu is None else (cpu,))}
+        service = ServiceConfig(instance, str(directory), "console", "warning")
         self._role = Role(
             module,
             Config(service, (feed,), process=process),

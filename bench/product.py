@@ -19,7 +19,7 @@ from msgspec import Struct
 from bench import frames
 from bench.accounts import Memory, memory
 from bench.processes import PREFIX, BenchFailed, Program, free_ports, wait_until
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildState
@@ -45,7 +45,7 @@ class Product(Program):
     def __init__(
         self,
         directory: Path,
-        kafka: Kafka,
+        kafka: KafkaConfig,
         url: str,
         *,
         linger: float = 5,
@@ -69,7 +69,7 @@ class Product(Program):
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch_memory, daemon=True)
 
-    def _configuration(self, state: Path, kafka: Kafka, url: str, linger: float, feeds: Sequence[FeedOf],
+    def _configuration(self, state: Path, kafka: KafkaConfig, url: str, linger: float, feeds: Sequence[FeedOf],
                        clickhouse: str, ring_bytes: int) -> str:  # fmt: skip
         sections = [
             f'[service]\ninstance = "{self.instance}"\nstate_dir = "{state}"\nlog_format = "console"\n'

@@ -15,7 +15,7 @@ from bench.processes import BenchFailed, Program, Venue, wait_until
 from bench.product import Product
 from bench.services import Services
 from bench.yardsticks import CLIENTS, Yardsticks
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 
 CONNECTIONS: Final = 2
 """That a feed of every kind of stream needs: the venue splits them."""
@@ -28,7 +28,7 @@ class Road:
     def __init__(self, directory: Path, services: Services, linger: float, **options: Any) -> None:
         self._directory, self._services = directory, services
         self.prefix = services.prefix()
-        self.kafka: Kafka = services.topics(self.prefix)
+        self.kafka: KafkaConfig = services.topics(self.prefix)
         self.venue = Venue(directory, manual=True)
         connections = options.pop("connections", CONNECTIONS)
         try:

@@ -16,7 +16,7 @@ from bench.ingest import IngestAlone, Ring, expected_of, fill
 from bench.processes import Program, Role, Venue
 from bench.services import Services, config
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 
 RING: Final = 256 << 20
 PACE: Final = 5000
@@ -24,9 +24,10 @@ AVERAGE_BYTES: Final = 300
 
 
 class SerializerAlone(Role):
-    def __init__(self, directory: Path, kafka: Kafka, source: Ring) -> None:
+    def __init__(self, directory: Path, kafka: KafkaConfig, source: Ring) -> None:
         super().__init__(
-            "wsadapter.roles.serializer.serializer", config("serializer", directory, kafka), stats_fields.SERIALIZER, directory,
+            "wsadapter.roles.serializer.serializer", config("serializer", directory, kafka),
+            stats_fields.SERIALIZER, directory,
             rings=(source.ref,),
         )  # fmt: skip
 
@@ -56,7 +57,7 @@ class FullRing(Ring):
         super().__init__(RING)
         self.events = fill(directory, self, count)
 
-    def deliver(self, directory: Path, kafka: Kafka) -> dict[str, Any]:
+    def deliver(self, directory: Path, kafka: KafkaConfig) -> dict[str, Any]:
         with closing(SerializerAlone(directory, kafka, self)) as serializer:
             return serializer.measure(self.events, 60)
 

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.processes import PREFIX, BenchFailed
-from wsadapter.config.load import Config, Kafka, Service, Spool
+from wsadapter.config.load import Config, KafkaConfig, ServiceConfig, SpoolConfig
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 from wsadapter.errors import WsadapterError
 from wsadapter.kafka.topics import ensure_topics
@@ -52,9 +52,9 @@ class Services:
         self._prefixes += 1
         return f"{PREFIX}x{self._prefixes}"
 
-    def topics(self, prefix: str) -> Kafka:
+    def topics(self, prefix: str) -> KafkaConfig:
         """The product's topics under a prefix, made now: nobody waits for them later."""
-        kafka = Kafka(self.bootstrap, f"{prefix}.", PARTITIONS)
+        kafka = KafkaConfig(self.bootstrap, f"{prefix}.", PARTITIONS)
         ensure_topics(kafka, 20.0)
         return kafka
 
@@ -87,8 +87,8 @@ class Services:
             raise BenchFailed(str(error)) from None
 
 
-def config(name: str, directory: Path, kafka: Kafka, **sections: Any) -> Config:
+def config(name: str, directory: Path, kafka: KafkaConfig, **sections: Any) -> Config:
     """The configuration of one role alone, with a spool that nobody had before."""
-    service = Service(f"{PREFIX}-{name}", str(directory), "console", "warning")
-    spool = Spool(str(directory / f"spool-{name}-{time.monotonic_ns()}"))
+    service = ServiceConfig(f"{PREFIX}-{name}", str(directory), "console", "warning")
+    spool = SpoolConfig(str(directory / f"spool-{name}-{time.monotonic_ns()}"))
     return Config(service, kafka=kafka, spool=spool, **sections)

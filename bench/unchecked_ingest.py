@@ -1,20 +1,21 @@
-"""The ingest role without the decimal checks: what they cost is the difference to `wsadapter.roles.ingest.ring_publisher`.
+"""The ingest role without the decimal checks: what they cost is the difference to
+`wsadapter.roles.ingest.ring_publisher`.
 
 Only a benchmark starts it. A book's levels are still checked: they are taken apart by the same walk.
 """
 
 from wsadapter.events import Event
 from wsadapter.exchanges import mapping as shapes
-from wsadapter.exchanges.mapping import Step, What
+from wsadapter.exchanges.mapping import Op, Step
 from wsadapter.supervision.child import run_child
 
 if __name__ == "__main__":
-    checked = (What.DECIMAL, What.DECIMAL_OR_NONE, What.SIGNED_OR_NONE)
+    checked = (Op.DECIMAL, Op.DECIMAL_OR_NONE, Op.SIGNED_OR_NONE)
     plain = shapes._steps
 
     def unchecked(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
         steps = plain(exchange, event, fields)
-        return {n: Step(What.OR_NONE, s.path) if s.what in checked else s for n, s in steps.items()}
+        return {n: Step(Op.OR_NONE, s.path) if s.what in checked else s for n, s in steps.items()}
 
     shapes._steps = unchecked
     from wsadapter.roles.ingest import ring_publisher as ingest  # the exchange's shapes are made when it is imported

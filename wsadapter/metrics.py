@@ -97,7 +97,8 @@ SERIALIZER: Final = (
 
 def consumer(partitions: int) -> tuple[str, ...]:
     """``partitions``: most of a topic. Each has where its last counted batch ended, and from where on how many rows
-    are not settled (`wsadapter.roles.consumer.accounting`); of a partition beyond them a kill may count a batch twice."""
+    are not settled (`wsadapter.roles.consumer.accounting`); of a partition beyond them a kill may count a batch
+    twice."""
     return (
         *CHILD,
         "broker_up", "clickhouse_up", "rebalances_total", "inserts_total", "insert_retries_total", *journal.FIELDS,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.client.connect_limit import MARGIN_SECONDS, OwnAttempts, SharedAttempts
+from wsadapter.client.connect_limit import MARGIN_SECONDS, LocalLimiter, SharedLimiter
 from wsadapter.exchanges.venue import AttemptLimit
 
 DIALLER = """
@@ -51,11 +51,11 @@ def test_never_more_than_the_limit_in_any_span(limit: int, pauses: list[float], 
     clock, span = Time(), 30.0
     with tempfile.TemporaryDirectory() as directory:
 
-        def processes() -> OwnAttempts | SharedAttempts:
+        def processes() -> LocalLimiter | SharedLimiter:
             """A new one each time: as after a kill."""
-            return SharedAttempts(directory, "venue:443", AttemptLimit(limit, span), clock.ns)
+            return SharedLimiter(directory, "venue:443", AttemptLimit(limit, span), clock.ns)
 
-        own, granted = OwnAttempts(AttemptLimit(limit, span), lambda: clock.now), []
+        own, granted = LocalLimiter(AttemptLimit(limit, span), lambda: clock.now), []
         for pause in pauses:
             clock.now += pause
             asked = clock.now
@@ -70,16 +70,16 @@ def test_grants_of_another_boot_are_carried_over(tmp_path: Path, monkeypatch: py
     boot, clock, limit = tmp_path / "boot_id", Time(), AttemptLimit(2, 300.0)
     monkeypatch.setattr("wsadapter.client.connect_limit._BOOT_ID", str(boot))
     boot.write_text("one")
-    first = SharedAttempts(str(tmp_path), "venue:443", limit, clock.ns)
+    first = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
     assert first.take() == first.take() == 0.0
     clock.now = 7.0  # since the second boot, a moment later by the wall clock
     boot.write_text("two")
-    again = SharedAttempts(str(tmp_path), "venue:443", limit, clock.ns)
+    again = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
 
     assert again.take() == pytest.approx(315, abs=5)
     os.utime(tmp_path / "attempts" / "venue_443", times=(time.time() - 400, time.time() - 400))
     boot.write_text("three")
-    later = SharedAttempts(str(tmp_path), "venue:443", limit, clock.ns)
+    later = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
     assert later.take() == 0.0
 
 
@@ -87,9 +87,9 @@ def test_a_file_of_another_limit_or_none_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "attempts").mkdir()
     (tmp_path / "attempts" / "venue_443").write_bytes(b"x" * 100)
 
-    assert SharedAttempts(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() == 0.0
-    assert SharedAttempts(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() > 60
-    assert SharedAttempts(str(tmp_path), "other:443", AttemptLimit(1, 60.0)).take() == 0.0
+    assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() == 0.0
+    assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() > 60
+    assert SharedLimiter(str(tmp_path), "other:443", AttemptLimit(1, 60.0)).take() == 0.0
 
 
 def test_processes_that_race_and_are_killed_stay_inside_the_limit(tmp_path: Path) -> None:

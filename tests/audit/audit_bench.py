@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from wsadapter.cli.main import run_command
 from wsadapter.clickhouse import catalog as clickhouse
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.times import iso
 
 SECOND = 1_000_000_000
@@ -76,7 +76,7 @@ def gap(started_ns: int, ended_ns: int | None, **more: Any) -> Row:
 
 class AuditBench:
     def __init__(self, url: str, directory: Path) -> None:
-        self.settings = ClickHouse(url=url, database=f"a{os.getpid()}b{next(_numbers)}")
+        self.settings = ClickHouseConfig(url=url, database=f"a{os.getpid()}b{next(_numbers)}")
         self.client = clickhouse.connect(self.settings)
         clickhouse.create_or_verify(self.client, self.settings)
         for table in TABLES:

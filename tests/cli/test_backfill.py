@@ -10,7 +10,7 @@ from wsadapter.cli.backfill_arguments import wishes_of
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode
-from wsadapter.kafka.backfill import Wish
+from wsadapter.kafka.backfill import BackfillRequest
 
 FEEDS = """
 [[feed]]
@@ -34,14 +34,14 @@ def config(tmp_path: Path) -> Config:
     return configuration.load(str(path), {}, dotenv=None)
 
 
-def wished(config: Config, **changes: object) -> list[Wish]:
+def wished(config: Config, **changes: object) -> list[BackfillRequest]:
     arguments = {
         "exchange": "", "feed": "", "symbols": (), "streams": (), "intervals": (), "since_ns": 1_000, "until_ns": 2_000,
     }  # fmt: skip
     return wishes_of(config, **{**arguments, **changes})  # type: ignore[arg-type]
 
 
-def series(found: list[Wish]) -> list[str]:
+def series(found: list[BackfillRequest]) -> list[str]:
     return [" ".join(filter(None, (w.feed, w.symbol, w.stream, w.interval))) for w in found]
 
 

@@ -9,7 +9,7 @@ from client.recording import Recording, config
 
 from wsadapter.backoff import Backoff
 from wsadapter.client.client import Client, GivenUp, SubscriptionState
-from wsadapter.client.connect_limit import OwnAttempts
+from wsadapter.client.connect_limit import LocalLimiter
 from wsadapter.client.retries import BANNED_SECONDS, STABLE_SECONDS, Retries
 from wsadapter.client.session import Lost
 from wsadapter.exchanges.venue import AttemptLimit
@@ -229,7 +229,7 @@ def test_attempts_wait_for_the_venues_limit() -> None:
 
     async def body() -> None:
         async with Loopback(refuse) as venue:
-            client = Client(config(venue), Recording(), attempts=OwnAttempts(AttemptLimit(3, 60.0)))
+            client = Client(config(venue), Recording(), attempts=LocalLimiter(AttemptLimit(3, 60.0)))
             (connection,) = client.connections
             task = asyncio.create_task(client.start())
             await until(lambda: connection.sockets.delayed)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import NS, full, trade
 
-from wsadapter.client.handover import Overlap, Subject
+from wsadapter.client.handover import Handover, Subject
 from wsadapter.events import Depth, Event, Gap, StreamType, Trade, UpdateType
 from wsadapter.events.sequence import place
 from wsadapter.exchanges import load
@@ -40,7 +40,7 @@ class Bench:
         self.exchange = load("binance")(plan)
         kinds = {type(event(kind, "BTCUSDT", 1)) for kind in KINDS} | {Gap}
         deliver = dict.fromkeys(kinds, self.out.append)
-        self.overlap = Overlap(deliver, lambda _: None, self.exchange.joined, self.copies, mute)
+        self.overlap = Handover(deliver, lambda _: None, self.exchange.joined, self.copies, mute)
 
     @property
     def gaps(self) -> list[Gap]:

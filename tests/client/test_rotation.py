@@ -13,7 +13,7 @@ from client.recording import Recording, config
 from wsadapter.client.client import Client, ConnectionConfig
 from wsadapter.client.rotation import due_in
 from wsadapter.embedded.exchange.connection import Limits
-from wsadapter.embedded.exchange.listeners import Audience
+from wsadapter.embedded.exchange.listeners import Listeners
 from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.market.binance_frames import Push
 from wsadapter.events import Event, Gap, Trade
@@ -38,14 +38,14 @@ class Everything(Recording):
 def pushed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """What the venue handed to at least one socket, once for however many it was."""
     found: Counter[str] = Counter()
-    dispatch = Audience.dispatch
+    dispatch = Listeners.dispatch
 
-    def counting(self: Audience, push: Push) -> None:
+    def counting(self: Listeners, push: Push) -> None:
         if any(one.open and not one.stalled for one in self._listeners.get(push.stream, ())):
             found[push.word] += push.events
         dispatch(self, push)
 
-    monkeypatch.setattr(Audience, "dispatch", counting)
+    monkeypatch.setattr(Listeners, "dispatch", counting)
     return found
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from wsadapter.client.staleness import RENEWAL_SECONDS, UNDERWAY_SECONDS, Staleness, Verdict
+from wsadapter.client.staleness import RENEWAL_SECONDS, UNDERWAY_SECONDS, Staleness, StaleStreams
 from wsadapter.events import StreamType
 from wsadapter.exchanges.binance.streams import CADENCES
 from wsadapter.exchanges.venue import Cadence
@@ -55,7 +55,7 @@ class World:
     def look(self) -> None:
         if self.alive:
             self.last_read = self.now
-        verdict: Verdict = self.policy.look(self.now, self.last_read, self.received, self.asked)
+        verdict: StaleStreams = self.policy.look(self.now, self.last_read, self.received, self.asked)
         for what in ("stale", "resubscribe", "renew", "alarm"):
             self.log += [(self.now, what, name) for name in getattr(verdict, what)]
         if verdict.renew:

@@ -15,7 +15,7 @@ from messages import message_of
 from role_process import RoleProcess
 
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import ClickHouse, Config, Kafka, Process, Service
+from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig, ProcessConfig, ServiceConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.events.streams import BY_EVENT, DEAD_LETTER
@@ -38,16 +38,16 @@ class Rig:
         count, poll = settings.pop("count", 1), settings.pop("poll_seconds", 0)
         options = {"batch_seconds": 0.2, "database": unique, **settings}
         self.config = Config(
-            service=Service(instance=unique, state_dir=str(directory), log_level="warning", drain_seconds=drain),
+            service=ServiceConfig(instance=unique, state_dir=str(directory), log_level="warning", drain_seconds=drain),
             feed=(),
-            kafka=Kafka(
+            kafka=KafkaConfig(
                 bootstrap_servers=kafka,
                 topic_prefix=f"{unique}.",
                 partitions=partitions,
                 consumer={"max.poll.interval.ms": 1000 * poll, "session.timeout.ms": 6000} if poll else {},
             ),
-            clickhouse=ClickHouse(url=clickhouse, **options),
-            process={"consumer": Process(count=count)},
+            clickhouse=ClickHouseConfig(url=clickhouse, **options),
+            process={"consumer": ProcessConfig(count=count)},
         )
         self.process = self.another("consumer-0")
         self._producer: Producer | None = None

@@ -4,15 +4,15 @@ import os
 from pathlib import Path
 
 from wsadapter.roles.consumer.consumer import main
-from wsadapter.roles.consumer.group import CHUNK, Membership
+from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.supervision.child import run_child
 
 PEAK = Path(os.environ["WSADAPTER_TEST_PEAK"])
-poll = Membership.poll
+poll = GroupMember.poll
 peak = 0
 
 
-def measured(group: Membership, timeout: float, limit: int = CHUNK) -> int:
+def measured(group: GroupMember, timeout: float, limit: int = CHUNK) -> int:
     global peak
     came = poll(group, timeout, limit)
     held = sum(partition.buffered for partition in group.partitions.values())
@@ -22,7 +22,7 @@ def measured(group: Membership, timeout: float, limit: int = CHUNK) -> int:
     return came
 
 
-Membership.poll = measured  # type: ignore[method-assign,assignment]
+GroupMember.poll = measured  # type: ignore[method-assign,assignment]
 
 if __name__ == "__main__":
     run_child(main)

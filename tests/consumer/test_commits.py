@@ -5,14 +5,14 @@ import struct
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commits import IDLE_SECONDS, RETRY_SECONDS, Commits, Key
-from wsadapter.roles.consumer.progress import Progress
+from wsadapter.roles.consumer.progress import CommitMetadata
 
 A: Key = ("t", 0)
 B: Key = ("t", 1)
 
 
 def partition(number: int = 0) -> Partition:
-    return Partition(BY_STREAM["trade"], "t", number, 0, Progress(2), b"INSERT\n", lambda value: None)
+    return Partition(BY_STREAM["trade"], "t", number, 0, CommitMetadata(2), b"INSERT\n", lambda value: None)
 
 
 def with_batch(number: int = 0) -> Partition:

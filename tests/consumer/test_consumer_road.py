@@ -10,7 +10,7 @@ from samples import full, sparse, trade
 
 from wsadapter.events.streams import SPECS
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.progress import Progress
+from wsadapter.roles.consumer.progress import CommitMetadata
 
 pytestmark = pytest.mark.integration
 KEPT = {"kline": 1}
@@ -40,7 +40,10 @@ def test_a_stop_inserts_all_that_was_in_kafka_and_commits_it(rig: Rig) -> None:
     assert rig.process.stop() == 0
     assert rig.count("trade") == rig.count("trade", final=True) == 30_050
     assert {n: offset for n, (offset, _) in rig.committed("trade").items()} == {0: 30_000, 1: 50}
-    assert {n: Progress.decode(text).intent for n, (_, text) in rig.committed("trade").items()} == {0: None, 1: None}
+    assert {n: CommitMetadata.decode(text).intent for n, (_, text) in rig.committed("trade").items()} == {
+        0: None,
+        1: None,
+    }
 
 
 def test_ring_records_written_again_are_dropped_even_after_a_restart(rig: Rig) -> None:

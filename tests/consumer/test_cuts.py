@@ -12,15 +12,15 @@ from wsadapter.kafka.framing import varint
 from wsadapter.kafka.messages import identify_as
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, Partition
-from wsadapter.roles.consumer.progress import Progress
+from wsadapter.roles.consumer.progress import CommitMetadata
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT INTO t FORMAT Protobuf\n"
 NO_LIMIT = 10**9
 
 
-def partition(start: int = 0, progress: Progress | None = None) -> Partition:
-    return Partition(SPEC, "t", 0, start, progress or Progress(4), HEAD, identify_as(SPEC))
+def partition(start: int = 0, progress: CommitMetadata | None = None) -> Partition:
+    return Partition(SPEC, "t", 0, start, progress or CommitMetadata(4), HEAD, identify_as(SPEC))
 
 
 def value(epoch: int, position: int, more: bytes = b"") -> bytes:
@@ -104,14 +104,14 @@ def test_watermarks_are_committed_with_the_offset_that_they_belong_to() -> None:
     made.add(3, value(1, 3), 0.0)
 
     offset, metadata = made.commit()
-    assert (offset, Progress.decode(metadata)) == (0, Progress(4, 2, {}))
+    assert (offset, CommitMetadata.decode(metadata)) == (0, CommitMetadata(4, 2, {}))
     made.finish()
     offset, metadata = made.commit()
-    assert (offset, Progress.decode(metadata)) == (3, Progress(4, None, {1: 2}))
+    assert (offset, CommitMetadata.decode(metadata)) == (3, CommitMetadata(4, None, {1: 2}))
 
 
 def test_an_intended_range_is_cut_exactly_and_not_before_it_is_whole() -> None:
-    made = partition(10, Progress(4, 12))
+    made = partition(10, CommitMetadata(4, 12))
     made.add(10, value(1, 10), 0.0)
     made.add(11, value(1, 11), 0.0)
     assert not made.due(1000.0, 1, 1, 0.0)
@@ -125,7 +125,7 @@ def test_an_intended_range_is_cut_exactly_and_not_before_it_is_whole() -> None:
 
 
 def test_an_intended_range_whose_last_message_is_gone_ends_at_the_next() -> None:
-    made = partition(10, Progress(4, 12))
+    made = partition(10, CommitMetadata(4, 12))
     made.add(10, value(1, 10), 0.0)
     made.add(14, value(1, 14), 0.0)
 
@@ -178,16 +178,16 @@ def test_letters_count_as_buffered() -> None:
 
 def test_what_is_being_replayed_is_still_intended() -> None:
     """A commit amid a replay, for the sake of other partitions, must not take the intent back."""
-    made = partition(10, Progress(4, 19, {}))
+    made = partition(10, CommitMetadata(4, 19, {}))
     made.add(10, value(1, 10), 0.0)
 
     assert made.cut is None
     offset, said = made.commit()
-    assert (offset, Progress.decode(said).intent) == (10, 19)
+    assert (offset, CommitMetadata.decode(said).intent) == (10, 19)
 
 
 def test_a_jump_forgets_the_watermarks_and_the_intent() -> None:
-    made = partition(100, Progress(4, 120, {1: 50}))
+    made = partition(100, CommitMetadata(4, 120, {1: 50}))
     made.jump(0)
     made.add(0, value(1, 3), 0.0)
 
@@ -196,7 +196,7 @@ def test_a_jump_forgets_the_watermarks_and_the_intent() -> None:
 
 
 def test_a_batch_without_rows_moves_the_offset() -> None:
-    made = partition(0, Progress(4, None, {1: 10}))
+    made = partition(0, CommitMetadata(4, None, {1: 10}))
     made.add(0, value(1, 5), 0.0)
     batch = made.cut_open()
     assert (batch.rows, batch.redelivered) == (0, 1)
@@ -235,7 +235,7 @@ def state(made: Partition) -> Any:
 def test_a_run_taken_together_is_the_same_as_its_messages_one_by_one(
     log: list[tuple[int, bytes | None]], chunk: int, intent: int | None, again: int
 ) -> None:
-    one, together = (partition(0, Progress(4, intent, {1: 5})) for _ in range(2))
+    one, together = (partition(0, CommitMetadata(4, intent, {1: 5})) for _ in range(2))
     offsets, offset = [], -1
     for further, _ in log:
         offset += further

@@ -1,4 +1,5 @@
-"""Every record once, whatever is killed when: the rules of `wsadapter.roles.consumer.batches` against a model of the world.
+"""Every record once, whatever is killed when: the rules of `wsadapter.roles.consumer.batches` against a model of the
+world.
 
 The world: rings whose serializer may begin again at any record that was not acknowledged; a log; an offset store that
 may refuse a commit or keep it without telling; a table that drops a token it knows and answers or does not. The oracle
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from wsadapter.clickhouse.inserts import token
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.roles.consumer.batches import Partition
-from wsadapter.roles.consumer.progress import Progress
+from wsadapter.roles.consumer.progress import CommitMetadata
 
 Record = tuple[int, int]
 SPEC = BY_STREAM["trade"]
@@ -56,12 +57,12 @@ class World:
         self.tokens: set[str] = set()
         self.rows: list[Record] = []
         self.token_of: Callable[[str, int, int, int, bytes], str] = token
-        self.restarted: Callable[[Progress], Progress] = lambda progress: progress
+        self.restarted: Callable[[CommitMetadata], CommitMetadata] = lambda progress: progress
         self.start()
 
     def start(self) -> None:
         offset, metadata = self.committed
-        progress = self.restarted(Progress.decode(metadata))
+        progress = self.restarted(CommitMetadata.decode(metadata))
         self.partition = Partition(SPEC, "t", 0, offset, progress, b"INSERT\n", lambda value: None)
         self.intended = self.inserted = False
 
@@ -196,11 +197,11 @@ def token_reused(world: World) -> None:
 
 
 def no_intent(world: World) -> None:
-    world.restarted = lambda progress: Progress(progress.partitions, None, progress.watermarks)
+    world.restarted = lambda progress: CommitMetadata(progress.partitions, None, progress.watermarks)
 
 
 def no_watermarks(world: World) -> None:
-    world.restarted = lambda progress: Progress(progress.partitions, progress.intent, {})
+    world.restarted = lambda progress: CommitMetadata(progress.partitions, progress.intent, {})
 
 
 def random_token(world: World) -> None:

@@ -16,8 +16,8 @@ from wsadapter.kafka.framing import varint
 from wsadapter.kafka.messages import identify_as
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Partition
-from wsadapter.roles.consumer.insert_pool import PAUSE_SECONDS, RETRY, Landed, Landing, Trouble
-from wsadapter.roles.consumer.progress import Progress
+from wsadapter.roles.consumer.insert_pool import PAUSE_SECONDS, RETRY, InsertPool, InsertTask, Trouble
+from wsadapter.roles.consumer.progress import CommitMetadata
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT\n"
@@ -81,7 +81,7 @@ class Bench:
         self.server, self.mailbox = Server(), Mailbox()
         self.mismatch = ""
         self.verified = 0
-        self.landing = Landing(self.server, self.mailbox, {"trade": HEAD, "kline": HEAD}, self.verify)  # type: ignore[arg-type]  # stand-ins
+        self.landing = InsertPool(self.server, self.mailbox, {"trade": HEAD, "kline": HEAD}, self.verify)  # type: ignore[arg-type]  # stand-ins
         self.now = 0.0
 
     def verify(self, spec: StreamSpec) -> None:
@@ -91,21 +91,21 @@ class Bench:
 
     def send(self, values: list[bytes], stream: str = "trade", number: int = 0) -> Partition:
         spec = BY_STREAM[stream]
-        partition = Partition(spec, f"t.{stream}", number, 0, Progress(1), HEAD, identify_as(spec))
+        partition = Partition(spec, f"t.{stream}", number, 0, CommitMetadata(1), HEAD, identify_as(spec))
         for offset, value in enumerate(values):
             partition.add(offset, value, 0.0)
         partition.cut_open()
         self.landing.take(partition)
         return partition
 
-    def attempt(self) -> list[Landed]:
+    def attempt(self) -> list[InsertTask]:
         """One attempt of whatever is due."""
         self.landing.start(self.now)
         wait([task.future for task in self.landing.tasks if task.future is not None], 10)
         return self.landing.collect(self.now)
 
-    def until_landed(self) -> list[Landed]:
-        done: list[Landed] = []
+    def until_landed(self) -> list[InsertTask]:
+        done: list[InsertTask] = []
         for _ in range(100):
             done += self.attempt()
             if not self.landing.tasks:
@@ -311,6 +311,8 @@ def test_a_defect_of_ours_is_not_swallowed(bench: Bench) -> None:
 
 
 def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
-    script = "from wsadapter.executor import Threads\nimport time\nThreads(1, 't').call(lambda: time.sleep(3600))\n"
+    script = (
+        "from wsadapter.executor import DaemonExecutor\nimport time\nThreads(1, 't').call(lambda: time.sleep(3600))\n"
+    )
 
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.roles.consumer.progress import METADATA_LIMIT, WATERMARKS, Progress, newest
+from wsadapter.roles.consumer.progress import METADATA_LIMIT, WATERMARKS, CommitMetadata, newest
 
 U64 = st.integers(0, 2**64 - 1)
 MARKS = st.dictionaries(U64, U64, max_size=WATERMARKS)
@@ -12,8 +12,8 @@ MARKS = st.dictionaries(U64, U64, max_size=WATERMARKS)
 @settings(deadline=None)
 @given(st.integers(0, 10_000), st.none() | st.integers(0, 2**63 - 1), MARKS)
 def test_it_comes_back_as_it_went(partitions: int, intent: int | None, marks: dict[int, int]) -> None:
-    progress = Progress(partitions, intent, marks)
-    found = Progress.decode(progress.encode())
+    progress = CommitMetadata(partitions, intent, marks)
+    found = CommitMetadata.decode(progress.encode())
 
     assert found == progress
     assert list(found.watermarks) == list(marks)  # the order says which epoch moved last
@@ -22,22 +22,22 @@ def test_it_comes_back_as_it_went(partitions: int, intent: int | None, marks: di
 def test_the_largest_fits_into_a_commit() -> None:
     marks = {2**64 - 1 - n: 2**64 - 1 for n in range(WATERMARKS)}
 
-    assert len(Progress(10_000, 2**63 - 1, marks).encode()) < METADATA_LIMIT
+    assert len(CommitMetadata(10_000, 2**63 - 1, marks).encode()) < METADATA_LIMIT
 
 
 @settings(deadline=None)
 @given(st.none() | st.text() | st.text(alphabet=":w1234567890AB=+/", max_size=40))
 def test_what_others_wrote_says_nothing_and_never_fails(text: str | None) -> None:
-    found = Progress.decode(text)
+    found = CommitMetadata.decode(text)
 
-    assert found == Progress.decode(found.encode())
+    assert found == CommitMetadata.decode(found.encode())
 
 
 def test_a_cut_off_or_foreign_text_has_neither_intent_nor_watermarks() -> None:
-    whole = Progress(4, 17, {1: 2}).encode()
+    whole = CommitMetadata(4, 17, {1: 2}).encode()
 
     for text in ("", None, "x", whole[:-1], whole[3:], "w2:4:17:", "w1:4:17:AAAA", "w1:4:x:", "w1:4:17:!!!!"):
-        assert Progress.decode(text) == Progress(), text
+        assert CommitMetadata.decode(text) == CommitMetadata(), text
 
 
 @settings(deadline=None)

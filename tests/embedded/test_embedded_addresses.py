@@ -42,7 +42,8 @@ def test_a_taken_port_is_named() -> None:
 def test_a_directory_is_locked_until_its_holder_is_gone(tmp_path: Path) -> None:
     # the holder's child holds on: that is how a JVM keeps the directory of a killed wrapper
     hold = (
-        "import os, subprocess, sys; from pathlib import Path; from wsadapter.embedded.data_directory import DataDirectory\n"
+        "import os, subprocess, sys; from pathlib import Path\n"
+        "from wsadapter.embedded.data_directory import DataDirectory\n"
         f"d = DataDirectory(Path({str(tmp_path)!r})); assert d.try_lock()\n"
         "p = subprocess.Popen(['cat'], pass_fds=[d.lock_fd], stdin=0); print(p.pid, flush=True); os._exit(0)"
     )

@@ -6,8 +6,8 @@ import msgspec
 
 from wsadapter.embedded.market.binance_rest import Rest
 from wsadapter.embedded.market.binance_streams import offered
-from wsadapter.embedded.market.clock import Ledger
-from wsadapter.embedded.market.markets import Floor
+from wsadapter.embedded.market.clock import MarketState
+from wsadapter.embedded.market.markets import Markets
 from wsadapter.events import MarketEvent
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Hole, Repair, Request
@@ -22,7 +22,7 @@ class Desk:
 
     def __init__(self, *streams: str) -> None:
         self.now_ms = START_MS
-        self.floor = Floor((SYMBOL, "ETHUSDT"), 100, 1, Ledger(), lambda: self.now_ms)
+        self.floor = Markets((SYMBOL, "ETHUSDT"), 100, 1, MarketState(), lambda: self.now_ms)
         self.rest = Rest(self.floor, lambda: self.now_ms)
         self.pushed: list[dict[str, Any]] = []
         self.asked: list[Request] = []

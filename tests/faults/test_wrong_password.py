@@ -13,7 +13,7 @@ from cli.command import run
 from confluent_kafka import Producer
 from eventually import eventually
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ExitCode
 from wsadapter.kafka.topics import producer_config
 
@@ -80,7 +80,7 @@ def test_a_wrong_password_is_said_and_never_printed(
         "sasl.mechanisms": "PLAIN",
         "sasl.username": "recorder",
     }
-    kafka = Kafka(bootstrap_servers=broker.address, sasl_password_file=str(password), producer=settings)
+    kafka = KafkaConfig(bootstrap_servers=broker.address, sasl_password_file=str(password), producer=settings)
     errors: list[str] = []
     with caplog.at_level(logging.DEBUG):
         producer = Producer({**producer_config(kafka), "error_cb": lambda error: errors.append(str(error))})

@@ -16,7 +16,7 @@ import msgspec
 from eventually import eventually
 
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import Config, Feed, Monitor, Service
+from wsadapter.config.load import Config, Feed, MonitorConfig, ServiceConfig
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -58,9 +58,9 @@ class Road:
         self.instance = f"t{os.getpid()}x{time.monotonic_ns() % 10**9}"
         self.port = free_port()
         self.config = Config(
-            service=Service(self.instance, str(state_dir)),
+            service=ServiceConfig(self.instance, str(state_dir)),
             feed=(Feed("binance", "binance", ("BTCUSDT",)),),
-            monitor=Monitor(f"127.0.0.1:{self.port}"),
+            monitor=MonitorConfig(f"127.0.0.1:{self.port}"),
         )
         self.pages = {name: self._page(name, fields) for _, name, fields in CHILDREN}
         self.supervisor = self._page("supervisor", SUPERVISOR)

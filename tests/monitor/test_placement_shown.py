@@ -10,13 +10,13 @@ import pytest
 from eventually import eventually
 
 from wsadapter.cli.top import _placed
-from wsadapter.config.load import Process
+from wsadapter.config.load import ProcessConfig
 from wsadapter.roles.monitor.snapshot import process_use
 from wsadapter.supervision.placement import place
 
 PLACED = """
 import sys
-from wsadapter.config.load import Process
+from wsadapter.config.load import ProcessConfig
 from wsadapter.supervision.placement import place
 place(Process(cpu=({cpu},), nice=5))
 print("placed", flush=True)
@@ -54,7 +54,7 @@ def test_a_process_that_is_gone_has_no_place() -> None:
 
 def test_nothing_is_changed_unless_configured() -> None:
     before = process_use(os.getpid())
-    place(Process())
+    place(ProcessConfig())
     after = process_use(os.getpid())
 
     assert before is not None

@@ -19,8 +19,8 @@ from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Source, Updat
 from wsadapter.events.records import Record, encode, message_of
 from wsadapter.events.sequence import place
 from wsadapter.events.streams import BY_EVENT, BY_KIND
-from wsadapter.roles.serializer.redundant_group import Merge
-from wsadapter.roles.serializer.redundant_reader import TwinReader
+from wsadapter.roles.serializer.redundant_group import RedundantGroup
+from wsadapter.roles.serializer.redundant_reader import RedundantReader
 from wsadapter.shm import ring, watermarks
 from wsadapter.shm.ring import RingReader, RingWriter
 from wsadapter.shm.segment import Segment
@@ -107,8 +107,8 @@ class Bench:
 
     def start(self) -> None:
         """A serializer begins, after whatever became of the one before."""
-        self.merge = Merge(Watermarks(self.page_name), self.counts, lambda: self.now_ns, lambda: self.now_ns)
-        self.readers = [TwinReader(self.merge, c.number, RingReader.attach(c.name)) for c in self.connections]
+        self.merge = RedundantGroup(Watermarks(self.page_name), self.counts, lambda: self.now_ns, lambda: self.now_ns)
+        self.readers = [RedundantReader(self.merge, c.number, RingReader.attach(c.name)) for c in self.connections]
         if self.decided:
             for reader in self.readers:
                 reader.complete()

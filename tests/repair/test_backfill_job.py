@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Gap, Kline
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
-from wsadapter.kafka.backfill import PREFIX, Wish
+from wsadapter.kafka.backfill import PREFIX, BackfillRequest
 from wsadapter.kafka.gap_messages import gap_of
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer import backfill
@@ -23,7 +23,7 @@ FEEDS: Any = {"fut": BinanceFuturesRest()}
 
 
 def wish(stream: str = "kline", interval: str = "1m", symbol: str = "BTCUSDT", feed: str = "fut") -> Gap:
-    made = Wish(feed, "binance", symbol, stream, interval, START, START + 5 * MINUTE)
+    made = BackfillRequest(feed, "binance", symbol, stream, interval, START, START + 5 * MINUTE)
     gap = gap_of(made.gap("backfill:1:0", START).SerializeToString())
     assert gap is not None
     return gap
@@ -42,7 +42,9 @@ class Log:
 
     messages: tuple[Any, ...] = ()
 
-    def __init__(self, kafka: Kafka, topics: list[str], started: int, ended: int, look: Callable[[Any], None]) -> None:
+    def __init__(
+        self, kafka: KafkaConfig, topics: list[str], started: int, ended: int, look: Callable[[Any], None]
+    ) -> None:
         self.topics, self._look, self._steps = topics, look, 0
 
     def step(self) -> bool:
@@ -64,13 +66,13 @@ def rows(*minutes: int) -> bytes:
 
 
 def test_what_the_log_holds_in_the_middle_is_not_published_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backfill, "LogReader", Log)
+    monkeypatch.setattr(backfill, "TimeRangeReader", Log)
     # the second is there, the third was never closed; the last came late
     Log.messages = (
         logged(START + MINUTE, START + 2 * MINUTE), logged(START + 2 * MINUTE, START + 2 * MINUTE + MS, closed=False),
         logged(START + 4 * MINUTE, START + 5 * MINUTE + MARGIN_NS // 2),
     )  # fmt: skip
-    job = backfill_of(wish(), FEEDS, Kafka(), 1.0)
+    job = backfill_of(wish(), FEEDS, KafkaConfig(), 1.0)
     assert job is not None
     assert not job.prepare(1.0)
     assert job.not_before > 1.0  # others have their turn
@@ -90,5 +92,5 @@ def test_what_the_log_holds_in_the_middle_is_not_published_again(monkeypatch: py
     [{"feed": "other"}, {"stream": "ticker", "interval": ""}, {"symbol": ""}, {"interval": ""}, {"stream": "trade"}],
 )
 def test_wishes_that_cannot_be_met(changes: dict[str, str]) -> None:
-    assert backfill_of(wish(**changes), FEEDS, Kafka(), 1.0) is None
+    assert backfill_of(wish(**changes), FEEDS, KafkaConfig(), 1.0) is None
     assert wish(feed="fut").connection == f"{PREFIX}fut"

@@ -10,7 +10,7 @@ from oracle import query
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.catalog import connect, create_or_verify
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import BadAnswer, Instrument, Limit
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable, lines
@@ -68,7 +68,7 @@ def test_a_step_that_the_table_cannot_hold_is_left_out() -> None:
 
 
 def test_it_waits_for_a_server_that_is_away() -> None:
-    table = InstrumentTable(ClickHouse(url="http://127.0.0.1:1"))
+    table = InstrumentTable(ClickHouseConfig(url="http://127.0.0.1:1"))
     table.put("binance", rows())
     table.turn(0.0)
     eventually(lambda: turned(table, 0.0) == (0, 1), 20)
@@ -78,7 +78,7 @@ def test_it_waits_for_a_server_that_is_away() -> None:
 
 @pytest.mark.integration
 def test_the_newest_row_wins(clickhouse: str, tmp_path: Path) -> None:
-    settings = ClickHouse(url=clickhouse, database=f"ins{tmp_path.name[-4:]}x")
+    settings = ClickHouseConfig(url=clickhouse, database=f"ins{tmp_path.name[-4:]}x")
     client = connect(settings)
     create_or_verify(client, settings)
     table = InstrumentTable(settings)

@@ -16,7 +16,7 @@ from wsadapter.roles.repairer.open_interest import (
     REFUSED_SECONDS,
     REQUESTED,
     STALE,
-    InterestPoll,
+    OpenInterestPoll,
     cadence,
 )
 
@@ -28,11 +28,11 @@ def answer(symbol: str, at: float, value: str = "10.5") -> bytes:
     return msgspec.json.encode({"openInterest": value, "symbol": symbol, "time": START // 1_000_000 + round(at * 1000)})
 
 
-def poll(*symbols: str, received: int = 0, now: float = 0.0) -> InterestPoll:
-    return InterestPoll("binance", dict.fromkeys(symbols, received), BinanceFuturesRest(), now)
+def poll(*symbols: str, received: int = 0, now: float = 0.0) -> OpenInterestPoll:
+    return OpenInterestPoll("binance", dict.fromkeys(symbols, received), BinanceFuturesRest(), now)
 
 
-def symbol_asked(made: InterestPoll, now: float) -> str:
+def symbol_asked(made: OpenInterestPoll, now: float) -> str:
     assert made.prepare(now)
     request: Any = made.request()
     return str(dict(request.query)["symbol"])
@@ -146,7 +146,7 @@ def test_one_that_is_refused_for_good_or_never_answers_is_silent_too() -> None:
 def test_a_process_that_follows_ends_what_another_said() -> None:
     lasting = silences.begun("binance", "A", "stale", START - 100 * S, START)
     lasting.gap_id = "7:70"
-    made = InterestPoll("binance", {"A": START - 100 * S}, BinanceFuturesRest(), 0.0, {"A": lasting, "B": None})
+    made = OpenInterestPoll("binance", {"A": START - 100 * S}, BinanceFuturesRest(), 0.0, {"A": lasting, "B": None})
     assert made.silent(START) == []
     assert made.prepare(0.0)
     end, _ = made.take(answer("A", 1), START + S)

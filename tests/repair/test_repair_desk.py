@@ -6,9 +6,9 @@ from typing import cast
 
 from wsadapter.events import Event
 from wsadapter.exchanges.rest_api import BadAnswer, Request
-from wsadapter.rest.budget import Verdict
+from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
-from wsadapter.roles.repairer.host_queue import Desk
+from wsadapter.roles.repairer.host_queue import HostQueue
 
 
 class Host:
@@ -17,7 +17,7 @@ class Host:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.paused = 0.0
-        self.next: Callable[[], Result] = lambda: Result(Verdict.OK, b"fine")
+        self.next: Callable[[], Result] = lambda: Result(Outcome.OK, b"fine")
 
     def wait(self, request: Request) -> float:
         return self.paused
@@ -67,15 +67,15 @@ class Job:
         self.closed = True
 
 
-def desk(*jobs: Job) -> tuple[Desk, Host]:
+def desk(*jobs: Job) -> tuple[HostQueue, Host]:
     host = Host()
-    made = Desk(cast(RestHost, host))
+    made = HostQueue(cast(RestHost, host))
     for job in jobs:
         made.add(job)
     return made, host
 
 
-def turns(made: Desk, count: int, now: float = 1.0) -> None:
+def turns(made: HostQueue, count: int, now: float = 1.0) -> None:
     for _ in range(count):
         made.turn(now)
 
@@ -108,10 +108,10 @@ def test_nothing_is_sent_before_the_budget_allows() -> None:
 def test_a_refusal_is_told_and_another_try_is_not_noticed() -> None:
     job = Job("one", 2)
     made, host = desk(job)
-    host.next = lambda: Result(Verdict.AGAIN)
+    host.next = lambda: Result(Outcome.AGAIN)
     turns(made, 6)
     assert (len(host.asked), job.left) == (3, 2)
-    host.next = lambda: Result(Verdict.REFUSED, b"{}")
+    host.next = lambda: Result(Outcome.REFUSED, b"{}")
     turns(made, 4)
     assert job.refusals == 1
     assert len(made.finished) == 1
@@ -120,9 +120,9 @@ def test_a_refusal_is_told_and_another_try_is_not_noticed() -> None:
 def test_a_bad_answer_is_asked_again_later() -> None:
     job, other = Job("one", 1), Job("two", 1)
     made, host = desk(job, other)
-    host.next = lambda: Result(Verdict.OK, b"bad")
+    host.next = lambda: Result(Outcome.OK, b"bad")
     turns(made, 2)
-    host.next = lambda: Result(Verdict.OK, b"fine")
+    host.next = lambda: Result(Outcome.OK, b"fine")
     turns(made, 10)
     assert host.asked == ["one", "two"]
     assert made.bad_answers == job.bads == 1

@@ -10,7 +10,7 @@ from samples import NS, full
 from wsadapter import metrics as stats_fields
 from wsadapter.events import Gap, OpenInterest, Trade
 from wsadapter.roles.repairer import silences
-from wsadapter.roles.repairer.publisher import Outlet
+from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.segment import Segment
@@ -19,12 +19,12 @@ from wsadapter.supervision.child import RingRef
 
 
 @pytest.fixture
-def made() -> Iterator[tuple[Outlet, StatsPage, RingReader]]:
+def made() -> Iterator[tuple[RepairPublisher, StatsPage, RingReader]]:
     name = f"wsadapter-test-outlet-{os.getpid()}"
     ring.create(name, 1 << 16, NS)
     page = StatsPage.create(f"{name}-stats", stats_fields.repairer(["host"], [("binance", "BTCUSDT")]))
     bell, reader = doorbell.create(), RingReader.attach(name)
-    outlet = Outlet(RingRef("repair", name, NS, bell), page)
+    outlet = RepairPublisher(RingRef("repair", name, NS, bell), page)
     yield outlet, page, reader
     outlet.release()
     reader.release()
@@ -34,7 +34,7 @@ def made() -> Iterator[tuple[Outlet, StatsPage, RingReader]]:
         Segment.unlink(segment)
 
 
-def test_each_event_is_counted_by_what_it_is(made: tuple[Outlet, StatsPage, RingReader]) -> None:
+def test_each_event_is_counted_by_what_it_is(made: tuple[RepairPublisher, StatsPage, RingReader]) -> None:
     outlet, page, reader = made
     events = {type(event): event for event in full()}
     own, again = events[Gap], full()[-1]
@@ -55,7 +55,7 @@ def test_each_event_is_counted_by_what_it_is(made: tuple[Outlet, StatsPage, Ring
     }
 
 
-def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[Outlet, StatsPage, RingReader]) -> None:
+def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[RepairPublisher, StatsPage, RingReader]) -> None:
     outlet, page, reader = made
 
     def lasting() -> Gap | None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.exchanges.rest_api import Hole, Series
-from wsadapter.roles.repairer.missing_range import Surroundings
+from wsadapter.roles.repairer.missing_range import MissingRange
 
 TRADES = Series("trade", "BTCUSDT")
 CANDLES = Series("kline", "BTCUSDT", "1m")
@@ -20,7 +20,7 @@ MINUTE = 60_000_000_000
 def test_trades(before: int, missing: int, after: int, repaired: int, early: int, seed: int) -> None:
     """Ids 100...: ``before`` received before the hole, then ``missing`` (the first ``repaired`` of them are in the log
     already, from REST), ``early`` received when the hole was not over yet, ``after`` behind it."""
-    around = Surroundings(TRADES, 1_000, 2_000)
+    around = MissingRange(TRADES, 1_000, 2_000)
     numbers = iter(range(100, 200))
     records = [(next(numbers), False, 1_000 - 10 * n) for n in reversed(range(before))]
     lost = [next(numbers) for _ in range(missing)]
@@ -47,7 +47,7 @@ def test_trades(before: int, missing: int, after: int, repaired: int, early: int
 
 
 def test_bounds_that_are_known_are_cut_by_what_is_there() -> None:
-    around = Surroundings(TRADES, 1_000, 2_000)
+    around = MissingRange(TRADES, 1_000, 2_000)
     for number in (5, 6, 9):
         around.add(number, number + 1, True, True, 5_000)
     hole = around.hole(5, 9)
@@ -58,7 +58,7 @@ def test_bounds_that_are_known_are_cut_by_what_is_there() -> None:
     assert around.hole(5, 9) is None
 
 
-def candle(around: Surroundings, minute: int, closed: bool, received: int, rest: bool = False) -> None:
+def candle(around: MissingRange, minute: int, closed: bool, received: int, rest: bool = False) -> None:
     around.add(minute * MINUTE, (minute + 1) * MINUTE, closed, rest, received)
 
 
@@ -67,14 +67,14 @@ def bounds(hole: Hole | None) -> tuple[int | None, int | None] | None:
 
 
 def test_a_candle_that_was_open_before_and_after_is_not_missing() -> None:
-    around = Surroundings(CANDLES, 1_000, 2_000)
+    around = MissingRange(CANDLES, 1_000, 2_000)
     candle(around, 7, False, 990)
     candle(around, 7, False, 2_010)
     assert around.hole() is None
 
 
 def test_candles_that_closed_meanwhile() -> None:
-    around = Surroundings(CANDLES, 1_000, 2_000)
+    around = MissingRange(CANDLES, 1_000, 2_000)
     candle(around, 6, True, 900)
     candle(around, 7, False, 990)
     candle(around, 9, False, 2_010)
@@ -86,14 +86,14 @@ def test_candles_that_closed_meanwhile() -> None:
 
 
 def test_a_candle_that_had_closed_before_is_not_fetched_again() -> None:
-    around = Surroundings(CANDLES, 1_000, 2_000)
+    around = MissingRange(CANDLES, 1_000, 2_000)
     candle(around, 7, True, 990)
     candle(around, 8, True, 2_500)
     assert around.hole() is None
 
 
 def test_another_connection_that_went_on_leaves_no_hole() -> None:
-    around = Surroundings(CANDLES, 1_000, 9_000)
+    around = MissingRange(CANDLES, 1_000, 9_000)
     candle(around, 7, False, 990)
     candle(around, 7, True, 3_000)
     candle(around, 8, False, 4_000)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsadapter.exchanges.rest_api import Limit, Request
-from wsadapter.rest.budget import BAN, LIMITED_SECONDS, RESERVE, RETRY, Budget, Verdict
+from wsadapter.rest.budget import BAN, LIMITED_SECONDS, RESERVE, RETRY, Budget, Outcome
 
 WEIGHTS = Limit(2400, 60.0)
 SPENDABLE = 2400 * (1 - RESERVE)
@@ -33,7 +33,7 @@ def test_a_minute_is_spent_and_then_waited_for() -> None:
 def test_the_header_counts_others_too() -> None:
     own = budget()
     own.sent(HEAVY, 0.0)
-    assert own.answered(200, 1790, None, 0.1) is Verdict.OK
+    assert own.answered(200, 1790, None, 0.1) is Outcome.OK
     assert own.used(0.2) == 1790
     assert own.wait(LIGHT, 0.2) == 0
     assert own.wait(HEAVY, 0.2) == pytest.approx(59.9)
@@ -59,7 +59,7 @@ def test_the_host_says_itself_what_it_allows(units: int) -> None:
 
 def test_429_is_obeyed_by_every_request() -> None:
     own = budget()
-    assert own.answered(429, None, 17.0, 100.0) is Verdict.AGAIN
+    assert own.answered(429, None, 17.0, 100.0) is Outcome.AGAIN
     assert [own.wait(request, 100.0) for request in (HEAVY, LIGHT, POOLED)] == [17.0] * 3
     assert own.wait(LIGHT, 116.9) > 0
     assert own.wait(LIGHT, 117.0) == 0
@@ -72,7 +72,7 @@ def test_bans_grow_and_are_forgotten_after_a_success(status: int) -> None:
     own = budget()
     for bans, seconds in enumerate((120.0, 240.0, 480.0)):
         now = bans * 1e6
-        assert own.answered(status, None, None, now) is Verdict.AGAIN
+        assert own.answered(status, None, None, now) is Outcome.AGAIN
         assert own.paused(now) == seconds
     own.answered(status, None, 9e9, 4e6)
     assert own.paused(4e6) == BAN.maximum
@@ -85,7 +85,7 @@ def test_bans_grow_and_are_forgotten_after_a_success(status: int) -> None:
 def test_an_absent_host_is_asked_less_and_less(status: int) -> None:
     own, now, waits = budget(), 0.0, []
     for _ in range(12):
-        assert own.answered(status, None, None, now) is Verdict.AGAIN
+        assert own.answered(status, None, None, now) is Outcome.AGAIN
         waits.append(own.wait(LIGHT, now))
         now += waits[-1]
     assert waits[:4] == [1.0, 1.5, 2.5, 4.5]
@@ -95,7 +95,7 @@ def test_an_absent_host_is_asked_less_and_less(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 404, 422])
 def test_a_refusal_is_about_the_request(status: int) -> None:
     own = budget()
-    assert own.answered(status, 5, None, 0.0) is Verdict.REFUSED
+    assert own.answered(status, 5, None, 0.0) is Outcome.REFUSED
     assert own.wait(LIGHT, 0.0) == 0
 
 

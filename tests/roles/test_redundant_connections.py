@@ -62,7 +62,8 @@ class Site:
             ring.create(ref.name, 1 << 20, ref.epoch)
         self.ingests = [
             RoleProcess(
-                "wsadapter.roles.ingest.ring_publisher", "ingest", config, stats_fields.ingest(s.name for s in plan.subscriptions), ring=ref,
+                "wsadapter.roles.ingest.ring_publisher", "ingest", config,
+                stats_fields.ingest(s.name for s in plan.subscriptions), ring=ref,
                 options={"plan": msgspec.to_builtins(plan), "feed": "binance", "previous_receive_ns": 0},
                 name=plan.connection,
             )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.roles.serializer.spool_generations import Spools
+from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import Record
 
 MIB = 1 << 20
@@ -19,11 +19,11 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "spool"
 
 
-def opened(path: Path, generation: int, number: int = 0) -> Spools:
-    return Spools(str(path), generation, f"serializer-{number}", MIB, number == 0)
+def opened(path: Path, generation: int, number: int = 0) -> SpoolGenerations:
+    return SpoolGenerations(str(path), generation, f"serializer-{number}", MIB, number == 0)
 
 
-def drain(spools: Spools) -> list[Record]:
+def drain(spools: SpoolGenerations) -> list[Record]:
     found = []
     while spools.records:
         found += spools.poll(2)

@@ -69,7 +69,8 @@ def test_a_value_beyond_64_bits_changes_nothing(page: StatsPage, value: int) -> 
 
 def test_counts_survive_the_writer(page: StatsPage) -> None:
     code = (
-        "import os, sys; from wsadapter.shm.stats_page import StatsPage; page = StatsPage.attach(sys.argv[1], writable=True)\n"
+        "import os, sys; from wsadapter.shm.stats_page import StatsPage\n"
+        "page = StatsPage.attach(sys.argv[1], writable=True)\n"
         "page.cells[page.index('state')] += 5; os.kill(os.getpid(), 9)"
     )
     for _ in range(2):

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import log
-from wsadapter.config.load import Config, Restart, Service
+from wsadapter.config.load import Config, RestartConfig, ServiceConfig
 from wsadapter.errors import ConfigError
 from wsadapter.metrics import CHILD
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
-from wsadapter.supervision.supervisor import Hooks, Supervisor
+from wsadapter.supervision.supervisor import Supervisor, SupervisorCallbacks
 
 
 class FakeChild(Struct, frozen=True):
@@ -37,7 +37,7 @@ class Scenario(Struct, frozen=True):
     events: str
     children: tuple[FakeChild, ...]
     drain: float = 10.0
-    restart: Restart = Restart(backoff_min=0.05, backoff_max=0.5, intensity=50, period=60.0)
+    restart: RestartConfig = RestartConfig(backoff_min=0.05, backoff_max=0.5, intensity=50, period=60.0)
     loss: bool = False
     old_children_seconds: float = 15.0
     run_for: float | None = None
@@ -69,7 +69,7 @@ def read(path: str) -> Scenario:
 
 
 def config_of(scenario: Scenario) -> Config:
-    service = Service(instance=scenario.instance, state_dir=scenario.state_dir, drain_seconds=scenario.drain)
+    service = ServiceConfig(instance=scenario.instance, state_dir=scenario.state_dir, drain_seconds=scenario.drain)
     return Config(service=service, restart=scenario.restart)
 
 
@@ -92,7 +92,7 @@ def main(path: str) -> int:
         note("reload-end")
         return config_of(changed), specs(changed)
 
-    hooks = Hooks(
+    hooks = SupervisorCallbacks(
         on_ready=lambda: note("ready"),
         on_drained=lambda deadline: note("drained"),
         on_finished=lambda name: note(f"finished-{name}"),

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.config.load import Service
+from wsadapter.config.load import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "wsadapter.service"
-DRAIN = Service(instance="x", state_dir="/x").drain_seconds
+DRAIN = ServiceConfig(instance="x", state_dir="/x").drain_seconds
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
 
 
@@ -83,7 +83,8 @@ def test_roles_live_without_executable_memory() -> None:
     script = (
         "import ctypes, sys\n"
         "if ctypes.CDLL(None).prctl(65, 1, 0, 0, 0): sys.exit(77)\n"
-        "import wsadapter.supervision.child, uvloop, picows, confluent_kafka, clickhouse_connect, google.protobuf.message\n"
+        "import wsadapter.supervision.child, uvloop, picows\n"
+        "import confluent_kafka, clickhouse_connect, google.protobuf.message\n"
         "confluent_kafka.Producer({'bootstrap.servers': '127.0.0.1:1'}).flush(0)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 from eventually import eventually
 
-from wsadapter.config.load import Config, Process, Service
+from wsadapter.config.load import Config, ProcessConfig, ServiceConfig
 from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -70,8 +70,8 @@ class Started:
         os.close(self.last_words)
 
 
-def config(drain: float = 5.0, process: Process | None = None) -> Config:
-    service = Service(instance="i", state_dir="/nowhere", drain_seconds=drain)
+def config(drain: float = 5.0, process: ProcessConfig | None = None) -> Config:
+    service = ServiceConfig(instance="i", state_dir="/nowhere", drain_seconds=drain)
     return Config(service=service, process={"ingest": process} if process else {})
 
 
@@ -192,14 +192,14 @@ def test_unknown_error_is_70_with_a_traceback_in_one_line(tmp_path: Path, page: 
 
 def test_place_of_a_role(tmp_path: Path, page: StatsPage) -> None:
     cpu = min(os.sched_getaffinity(0))
-    with started(tmp_path, page, child_config=config(process=Process(cpu=(cpu,), nice=3))) as child:
+    with started(tmp_path, page, child_config=config(process=ProcessConfig(cpu=(cpu,), nice=3))) as child:
         child.wait_for(ChildState.RUNNING)
         assert os.sched_getaffinity(child.process.pid) == {cpu}
         assert os.getpriority(os.PRIO_PROCESS, child.process.pid) == 3
 
 
 def test_locked_memory(tmp_path: Path, page: StatsPage) -> None:
-    with started(tmp_path, page, child_config=config(process=Process(lock_memory=True))) as child:
+    with started(tmp_path, page, child_config=config(process=ProcessConfig(lock_memory=True))) as child:
         child.wait_for(ChildState.RUNNING)
         status = Path(f"/proc/{child.process.pid}/status").read_text()
         locked = int(next(line for line in status.splitlines() if line.startswith("VmLck")).split()[1])
@@ -209,7 +209,7 @@ def test_locked_memory(tmp_path: Path, page: StatsPage) -> None:
 
 
 def test_impossible_place_is_said_and_borne(tmp_path: Path, page: StatsPage) -> None:
-    with started(tmp_path, page, child_config=config(process=Process(cpu=(1000,)))) as child:
+    with started(tmp_path, page, child_config=config(process=ProcessConfig(cpu=(1000,)))) as child:
         child.wait_for(ChildState.RUNNING)
         child.process.terminate()
         assert child.process.wait(10) == 0

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.backoff import Backoff
-from wsadapter.supervision.restart import History, RestartPolicy, Run, after, decide, hopeless
+from wsadapter.supervision.restart import ChildRun, RestartPolicy, RunHistory, after, decide, hopeless
 
 POLICY = RestartPolicy(Backoff(0.5, 30.0), intensity=5, period=60.0, stable=60.0)
 LATEST = 0.999999999
@@ -19,9 +19,9 @@ def latest() -> float:
 
 def crash_loop(policy: RestartPolicy, count: int, lives: float, dice: random.Random) -> list[tuple[float, bool]]:
     """(wait, degraded) of each restart of a child that lives ``lives`` seconds each time."""
-    now, history, waits = 0.0, History(), []
+    now, history, waits = 0.0, RunHistory(), []
     for _ in range(count):
-        history = after(history, Run(now, now + lives), policy)
+        history = after(history, ChildRun(now, now + lives), policy)
         now += lives
         decision = decide(history, now, policy, dice.random)
         waits.append((decision.at - now, decision.degraded))
@@ -46,9 +46,9 @@ def test_delay_is_bounded(minimum: float, factor: float, attempt: int, dice: ran
 
 
 def test_waits_grow_until_the_circuit_opens() -> None:
-    now, history, bounds = 0.0, History(), []
+    now, history, bounds = 0.0, RunHistory(), []
     for _ in range(7):
-        history = after(history, Run(now, now), POLICY)
+        history = after(history, ChildRun(now, now), POLICY)
         decision = decide(history, now, POLICY, latest)
         bounds.append((round(decision.at - now, 3), decision.degraded))
         now += 0.1  # in truth it would wait; the bounds do not depend on that
@@ -56,17 +56,17 @@ def test_waits_grow_until_the_circuit_opens() -> None:
 
 
 def test_single_crash_comes_back_within_the_first_bound() -> None:
-    history = after(History(), Run(0.0, 10.0), POLICY)
+    history = after(RunHistory(), ChildRun(0.0, 10.0), POLICY)
     assert decide(history, 10.0, POLICY, latest).at < 10.5
 
 
 def test_stable_run_forgets_the_failures() -> None:
-    history = History()
+    history = RunHistory()
     for n in range(20):
-        history = after(history, Run(n, n), POLICY)
+        history = after(history, ChildRun(n, n), POLICY)
     assert history.open
-    history = after(history, Run(100.0, 160.0), POLICY)
-    assert history == History(failures=1, exits=(160.0,))
+    history = after(history, ChildRun(100.0, 160.0), POLICY)
+    assert history == RunHistory(failures=1, exits=(160.0,))
 
 
 def test_open_circuit_stays_open_at_its_own_slow_pace() -> None:
@@ -89,11 +89,11 @@ def test_rare_crashes_never_open_the_circuit() -> None:
 def test_invariants(runs: list[tuple[float, float]], intensity: int, seed: int) -> None:
     policy = RestartPolicy(Backoff(0.5, 30.0), intensity=intensity, period=60.0, stable=60.0)
     dice = random.Random(seed)
-    now, history, ends = 0.0, History(), [float("-inf")]
+    now, history, ends = 0.0, RunHistory(), [float("-inf")]
     for lives, extra in runs:
         stable = lives >= policy.stable
         before = history
-        history = after(history, Run(now, now + lives), policy)
+        history = after(history, ChildRun(now, now + lives), policy)
         now += lives
         ends = [now] if stable else [*ends, now]
         decision = decide(history, now, policy, dice.random)
@@ -111,11 +111,11 @@ def test_invariants(runs: list[tuple[float, float]], intensity: int, seed: int) 
     ("children", "expected"),
     [
         ([], False),
-        ([(History(open=True), False)], True),
-        ([(History(open=True), True)], False),
-        ([(History(open=True), False), (History(), False)], False),
-        ([(History(open=True), False), (History(open=True), False)], True),
+        ([(RunHistory(open=True), False)], True),
+        ([(RunHistory(open=True), True)], False),
+        ([(RunHistory(open=True), False), (RunHistory(), False)], False),
+        ([(RunHistory(open=True), False), (RunHistory(open=True), False)], True),
     ],
 )
-def test_hopeless_only_when_all_are(children: list[tuple[History, bool]], expected: bool) -> None:
+def test_hopeless_only_when_all_are(children: list[tuple[RunHistory, bool]], expected: bool) -> None:
     assert hopeless(children) == expected

@@ -10,7 +10,7 @@ from messages import message_of
 
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse.inserts import Inserter, statement, token
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events import Event
 from wsadapter.events.streams import BY_EVENT, BY_STREAM
 from wsadapter.kafka.framing import varint
@@ -25,7 +25,7 @@ def message(event: Event, epoch: int, position: int) -> bytes:
 
 class TableBench:
     def __init__(self, url: str, **settings: Any) -> None:
-        self.settings = ClickHouse(url=url, database=f"t{os.getpid()}b{next(_numbers)}", **settings)
+        self.settings = ClickHouseConfig(url=url, database=f"t{os.getpid()}b{next(_numbers)}", **settings)
         self.client = clickhouse.connect(self.settings)
         self._inserts = itertools.count()
         self._tests = 0

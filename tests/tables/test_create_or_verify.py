@@ -10,7 +10,7 @@ from tables.table_bench import TableBench, message
 
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse import schema
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events import Kline
 from wsadapter.events.streams import SPECS
@@ -133,7 +133,7 @@ def candle(number: int, closed: bool) -> bytes:
 
 
 def test_a_toggle_of_open_candles_changes_the_views_in_place_and_back(empty: TableBench) -> None:
-    toggled = ClickHouse(url=empty.settings.url, database=empty.settings.database, open_candles=True)
+    toggled = ClickHouseConfig(url=empty.settings.url, database=empty.settings.database, open_candles=True)
     empty.create()
     running = clickhouse.Verifier(empty.client, empty.settings)
     assert running.wrong() == {}
@@ -152,7 +152,7 @@ def test_a_toggle_of_open_candles_changes_the_views_in_place_and_back(empty: Tab
 
 
 def test_a_crash_between_a_views_text_and_its_comment_is_made_good(empty: TableBench) -> None:
-    toggled = ClickHouse(url=empty.settings.url, database=empty.settings.database, open_candles=True)
+    toggled = ClickHouseConfig(url=empty.settings.url, database=empty.settings.database, open_candles=True)
     empty.create()
     (view,) = (v for v in schema.views(toggled) if v.name == "kline_mv")
     empty.command(view.replacing(empty.settings.database)[0])
@@ -163,7 +163,7 @@ def test_a_crash_between_a_views_text_and_its_comment_is_made_good(empty: TableB
 
 def test_no_row_is_lost_or_doubled_while_a_views_text_changes(empty: TableBench) -> None:
     """Inserts beside the changes: each candle is closed, so both texts take it, and each has a view at any moment."""
-    toggled = ClickHouse(url=empty.settings.url, database=empty.settings.database, open_candles=True)
+    toggled = ClickHouseConfig(url=empty.settings.url, database=empty.settings.database, open_candles=True)
     empty.create()
     over, sent = threading.Event(), 0
 
@@ -213,4 +213,4 @@ def test_version_numbers(text: str, number: tuple[int, ...]) -> None:
 
 def test_a_server_that_is_not_there_is_not_there() -> None:
     with pytest.raises(ServiceUnavailable, match=r"http://127\.0\.0\.1:1: "):
-        clickhouse.connect(ClickHouse(url="http://127.0.0.1:1"))
+        clickhouse.connect(ClickHouseConfig(url="http://127.0.0.1:1"))

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import IDENTIFIER, literal, quoted
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events.streams import BY_STREAM, SPECS
 
-SETTINGS = ClickHouse()
+SETTINGS = ClickHouseConfig()
 EXPECTED = {
     "kline": {
         "open_time": "DateTime64(9,'UTC')", "open": "Decimal(38,12)", "quote_volume": "Nullable(Decimal(38,12))",
@@ -43,7 +43,7 @@ KEYS = {
 }
 
 
-def statement(name: str, settings: ClickHouse = SETTINGS) -> str:
+def statement(name: str, settings: ClickHouseConfig = SETTINGS) -> str:
     (found,) = (
         s for s in schema.statements(settings) if f" `market`.`{name}`" in s.partition("\n")[0].partition(" TO ")[0]
     )
@@ -82,7 +82,7 @@ def test_all_fixed_tables_are_there() -> None:
 
 def test_no_ttl_unless_configured() -> None:
     assert "TTL" not in schema.ddl(SETTINGS)
-    settings = ClickHouse(ttl_days={"trade": 30, "kline": 365, "rejected": 7})
+    settings = ClickHouseConfig(ttl_days={"trade": 30, "kline": 365, "rejected": 7})
     assert "TTL toDate(`time`) + INTERVAL 30 DAY\n" in statement("trade", settings)
     assert "TTL toDate(`open_time`) + INTERVAL 365 DAY\n" in statement("kline", settings)
     assert "INTERVAL 7 DAY" in statement("rejected", settings)
@@ -92,12 +92,12 @@ def test_no_ttl_unless_configured() -> None:
 def test_open_candles_are_filtered_by_both_views_unless_configured() -> None:
     for view in ("kline_mv", "kline_rejected_mv"):
         assert "AND raw.`closed`" in statement(view)
-        assert "AND raw.`closed`" not in statement(view, ClickHouse(open_candles=True))
+        assert "AND raw.`closed`" not in statement(view, ClickHouseConfig(open_candles=True))
 
 
 def test_a_changed_view_has_another_fingerprint() -> None:
     here = {view.name: view.fingerprint for view in schema.views(SETTINGS)}
-    there = {view.name: view.fingerprint for view in schema.views(ClickHouse(open_candles=True))}
+    there = {view.name: view.fingerprint for view in schema.views(ClickHouseConfig(open_candles=True))}
 
     assert {name for name in here if here[name] != there[name]} == {"kline_mv", "kline_rejected_mv"}
 

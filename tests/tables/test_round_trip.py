@@ -15,7 +15,7 @@ from tables.table_bench import TableBench, message
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import table_columns
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events import Event, FundingRate, Kline, OpenInterest, Source, Trade
 from wsadapter.events.streams import BY_EVENT, SPECS, Column
 
@@ -278,7 +278,7 @@ def test_instrument_takes_rows(bench: TableBench) -> None:
     )
 
     assert bench.count("instrument") == 1
-    assert schema.INSTRUMENT in schema.names(ClickHouse())
+    assert schema.INSTRUMENT in schema.names(ClickHouseConfig())
 
 
 def test_trades_of_both_kinds_are_apart(bench: TableBench) -> None:

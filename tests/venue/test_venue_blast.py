@@ -12,9 +12,9 @@ from venue_client import VenueClient
 
 from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.market.binance_streams import offered
-from wsadapter.embedded.market.clock import Ledger
-from wsadapter.embedded.market.load_feed import Blast
-from wsadapter.embedded.market.markets import Floor
+from wsadapter.embedded.market.clock import MarketState
+from wsadapter.embedded.market.load_feed import LoadFeed
+from wsadapter.embedded.market.markets import Markets
 
 STREAMS = ("btcusdt@aggTrade", "ethusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth20@100ms", "ethusdt@depth")
 
@@ -24,9 +24,9 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
 
 
 def test_numbers_and_rate_in_market_time() -> None:
-    now_ms, ledger = 1_790_771_371_000, Ledger()
-    floor = Floor((), 10, 1, ledger, lambda: now_ms)
-    blast = Blast(floor, 5000, 1, ledger, lambda: now_ms)
+    now_ms, ledger = 1_790_771_371_000, MarketState()
+    floor = Markets((), 10, 1, ledger, lambda: now_ms)
+    blast = LoadFeed(floor, 5000, 1, ledger, lambda: now_ms)
     for name in (*STREAMS, "btcusdt@kline_1m"):
         stream = offered(name)
         assert stream

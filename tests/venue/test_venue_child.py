@@ -13,7 +13,7 @@ from eventually import eventually
 from role_process import RoleProcess
 from venue_client import VenueClient, settled
 
-from wsadapter.config.load import Config, Service
+from wsadapter.config.load import Config, ServiceConfig
 from wsadapter.embedded.exchange.__main__ import LEDGER
 from wsadapter.embedded.exchange.server import Venue
 from wsadapter.metrics import EXCHANGE
@@ -33,7 +33,7 @@ async def free_ports() -> tuple[int, int]:
 
 class Child:
     def __init__(self, state: Path, **options: Any) -> None:
-        config = Config(Service(f"venue{os.getpid()}", str(state)))
+        config = Config(ServiceConfig(f"venue{os.getpid()}", str(state)))
         self.port, rest_port = uvloop.run(free_ports())
         given = {"ws_port": self.port, "rest_port": rest_port, **options}
         self.role = RoleProcess("wsadapter.embedded.exchange.__main__", "exchange", config, EXCHANGE, options=given)

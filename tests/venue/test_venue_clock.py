@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 
-from wsadapter.embedded.market.clock import RESERVE_IDS, RESERVE_MS, Ledger, MarketClock
+from wsadapter.embedded.market.clock import RESERVE_IDS, RESERVE_MS, MarketClock, MarketState
 from wsadapter.errors import WsadapterError
 
 
@@ -49,7 +49,7 @@ def test_no_run_uses_what_an_earlier_one_may_have_used(
 ) -> None:
     """Each step: time passes, ids are used, and perhaps the venue is killed and starts again."""
     path = tmp_path_factory.mktemp("ledger") / "exchange.json"
-    ledger, now_ms = Ledger(path), 1_000_000
+    ledger, now_ms = MarketState(path), 1_000_000
     ids = Ids("BTCUSDT", *ledger.first_ids("BTCUSDT"))
     for milliseconds, used, killed in steps:
         now_ms += milliseconds
@@ -58,7 +58,7 @@ def test_no_run_uses_what_an_earlier_one_may_have_used(
         ledger.cover(now_ms, [ids])
         seen = now_ms, ids.next_aggregate_id, ids.next_trade_id
         if killed:
-            ledger = Ledger(path)
+            ledger = MarketState(path)
             now_ms, (ids.next_aggregate_id, ids.next_trade_id) = ledger.market_ms, ledger.first_ids("BTCUSDT")
             assert seen[0] < now_ms <= seen[0] + RESERVE_MS
             assert seen[1] <= ids.next_aggregate_id <= seen[1] + RESERVE_IDS
@@ -67,10 +67,10 @@ def test_no_run_uses_what_an_earlier_one_may_have_used(
 
 def test_a_clean_stop_leaves_no_hole(tmp_path: Path) -> None:
     path = tmp_path / "exchange.json"
-    ledger = Ledger(path)
+    ledger = MarketState(path)
     ledger.cover(1_000, [Ids("A", 10, 20)])
     ledger.settle(1_500, [Ids("A", 11, 23), Ids("A", 3, 3)])
-    assert (Ledger(path).market_ms, Ledger(path).first_ids("A")) == (1_501, (11, 23))
+    assert (MarketState(path).market_ms, MarketState(path).first_ids("A")) == (1_501, (11, 23))
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -79,5 +79,5 @@ def test_a_foreign_file_is_named_and_left_alone(tmp_path: Path, content: bytes) 
     path = tmp_path / "exchange.json"
     path.write_bytes(content)
     with pytest.raises(WsadapterError, match=r"exchange\.json"):
-        Ledger(path)
+        MarketState(path)
     assert path.read_bytes() == content

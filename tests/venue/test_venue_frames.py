@@ -10,10 +10,10 @@ import pytest
 from frames_path import frames
 from msgspec import Struct
 
-from wsadapter.embedded.exchange.requests import Subscriptions
+from wsadapter.embedded.exchange.requests import SocketSubscriptions
 from wsadapter.embedded.market.binance_streams import offered
-from wsadapter.embedded.market.clock import Ledger
-from wsadapter.embedded.market.markets import Floor
+from wsadapter.embedded.market.clock import MarketState
+from wsadapter.embedded.market.markets import Markets
 
 # fields that only the documentation of 2026 lists (PROTOCOLS 1.4, 1.5)
 NEWER = {
@@ -92,7 +92,7 @@ def recorded() -> dict[str, Real]:
 def pushed() -> dict[str, list[Any]]:
     """Stream -> what the venue pushed on it in 75 seconds of market time."""
     now = [1_790_771_371_000]
-    floor = Floor(("BTCUSDT", "ETHUSDT"), 400, 3, Ledger(), lambda: now[0])
+    floor = Markets(("BTCUSDT", "ETHUSDT"), 400, 3, MarketState(), lambda: now[0])
     for name in SYMBOL_STREAMS + WHOLE_STREAMS:
         stream = offered(name)
         assert stream, name
@@ -141,7 +141,7 @@ def test_replies_look_like_the_documented_ones() -> None:
     ]
     requests = [one for one in documented if isinstance(one, dict) and "method" in one]
     answers = {one["id"]: one for one in documented if isinstance(one, dict) and set(one) == {"result", "id"}}
-    connection = Subscriptions(["btcusdt@aggTrade"], True, 1024)
+    connection = SocketSubscriptions(["btcusdt@aggTrade"], True, 1024)
     assert len(requests) >= 5
     for request in requests:
         reply = msgspec.json.decode(connection.answer(msgspec.json.encode(request)).reply)
@@ -164,7 +164,7 @@ def test_refusals_carry_the_documented_codes_and_words() -> None:
         '{"id":1}',
         "{",
     )
-    connection = Subscriptions((), True, 1024)
+    connection = SocketSubscriptions((), True, 1024)
     errors = [msgspec.json.decode(connection.answer(request.encode()).reply) for request in wrong]
     assert [one.get("id") for one in errors] == [1, 1, 1, None, 1, 1, 1, None]
     for code, words in documented:

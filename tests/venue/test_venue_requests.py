@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsadapter.embedded.exchange.connection import target
-from wsadapter.embedded.exchange.requests import Subscriptions
+from wsadapter.embedded.exchange.requests import SocketSubscriptions
 from wsadapter.embedded.market.binance_streams import MARKET, PUBLIC, offered
 
 
 def test_names_come_and_go() -> None:
-    connection = Subscriptions(["a@trade"], True, 3)
+    connection = SocketSubscriptions(["a@trade"], True, 3)
     answer = connection.answer(b'{"method":"SUBSCRIBE","params":["b@trade","a@trade","b@trade"],"id":0}')
     assert (answer.acked, answer.added, answer.removed) == (True, ("b@trade",), ())
     answer = connection.answer(b'{"method":"UNSUBSCRIBE","params":["a@trade","never"],"id":7}')
@@ -19,7 +19,7 @@ def test_names_come_and_go() -> None:
 
 
 def test_too_many_names_change_nothing() -> None:
-    connection = Subscriptions(["a"], True, 2)
+    connection = SocketSubscriptions(["a"], True, 2)
     answer = connection.answer(b'{"method":"SUBSCRIBE","params":["b","c"],"id":1}')
     assert msgspec.json.decode(answer.reply) == {"error": {"code": 4, "msg": "Too many subscriptions"}, "id": 1}
     assert (list(connection.names), answer.added, answer.acked) == (["a"], (), False)
@@ -30,7 +30,7 @@ def test_too_many_names_change_nothing() -> None:
     st.binary() | st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(msgspec.json.encode)
 )
 def test_any_bytes_get_an_answer(request_bytes: bytes) -> None:
-    reply = msgspec.json.decode(Subscriptions((), True, 10).answer(request_bytes).reply)
+    reply = msgspec.json.decode(SocketSubscriptions((), True, 10).answer(request_bytes).reply)
     assert set(reply) <= {"error", "id", "result"}
 
 
@@ -48,7 +48,7 @@ def test_any_bytes_get_an_answer(request_bytes: bytes) -> None:
     )
 )
 def test_any_request_gets_an_answer(request_fields: dict[str, object]) -> None:
-    connection = Subscriptions(("x",), True, 10)
+    connection = SocketSubscriptions(("x",), True, 10)
     answer = connection.answer(msgspec.json.encode(request_fields))
     reply = msgspec.json.decode(answer.reply)
     assert answer.acked == ("result" in reply)

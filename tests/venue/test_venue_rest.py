@@ -12,8 +12,8 @@ from venue_client import VenueClient
 from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.market.binance_rest import WEIGHT_LIMIT, Rest
 from wsadapter.embedded.market.binance_streams import offered
-from wsadapter.embedded.market.clock import Ledger
-from wsadapter.embedded.market.markets import Floor
+from wsadapter.embedded.market.clock import MarketState
+from wsadapter.embedded.market.markets import Markets
 
 START_MS = 1_790_771_371_000
 
@@ -23,7 +23,7 @@ class Desk:
 
     def __init__(self, *streams: str) -> None:
         self.now_ms = START_MS
-        self.floor = Floor(("BTCUSDT", "ETHUSDT"), 100, 1, Ledger(), lambda: self.now_ms)
+        self.floor = Markets(("BTCUSDT", "ETHUSDT"), 100, 1, MarketState(), lambda: self.now_ms)
         self.rest = Rest(self.floor, lambda: self.now_ms)
         self.pushed: list[Any] = []
         for name in streams:

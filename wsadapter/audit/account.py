@@ -18,7 +18,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS
 
@@ -89,7 +89,7 @@ class Summary(Struct, frozen=True):
         return sum(a.duplicates for a in self.accounts)
 
 
-class Counted(Struct, frozen=True):
+class RunCounts(Struct, frozen=True):
     """Stats pages of a run, by role: what each process counted since the run began."""
 
     ingest: Sequence[Counters]
@@ -109,7 +109,7 @@ def _polled(pages: Iterable[Counters], stream: str) -> int:
     return sum(count for page in pages for field, count in page.items() if field.startswith(begins))
 
 
-def _query(clickhouse: ClickHouse, sql: str) -> list[list[str]]:
+def _query(clickhouse: ClickHouseConfig, sql: str) -> list[list[str]]:
     """Rows of text."""
     address = f"{clickhouse.url}/?{urllib.parse.urlencode({'query': sql + ' FORMAT TabSeparated'})}"
     headers = {"X-ClickHouse-User": clickhouse.user}
@@ -123,8 +123,8 @@ def _query(clickhouse: ClickHouse, sql: str) -> list[list[str]]:
 
 
 def collect(
-    clickhouse: ClickHouse,
-    counted: Counted,
+    clickhouse: ClickHouseConfig,
+    counted: RunCounts,
     started_ns: int,
     in_rings: Mapping[str, int],
     in_kafka: Mapping[str, int] | None,

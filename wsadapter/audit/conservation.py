@@ -1,8 +1,8 @@
 """Conservation on a running road: what went into each hop came out of it, is on its way, or was set aside. Pure.
 
-Works on samples of /status (`Status`), taken a moment apart. Each process's counters are exact
-whatever was killed (`wsadapter.shm.ring_counters`, `wsadapter.shm.redo_log`), but those of several processes are never of one moment.
-So a hop is judged by the sample in which least was between its two counters: where that is nothing, it is balanced.
+Works on samples of /status (`Status`), taken a moment apart. Each process's counters are exact whatever was killed
+(`wsadapter.shm.ring_counters`, `wsadapter.shm.redo_log`), but those of several processes are never of one moment. So
+a hop is judged by the sample in which least was between its two counters: where that is nothing, it is balanced.
 Otherwise what its own queue holds may be between, or what came in since the first sample: when all that had come in
 then has come out by the last, the hop passes things on, however slow the machine is. What stays is unexplained.
 

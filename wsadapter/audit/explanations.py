@@ -33,7 +33,7 @@ MONTH_NS: Final = 27 * 86_400 * SECOND
 """A longer candle is a month's: it has no fixed length."""
 
 
-class Hole(Struct, frozen=True):
+class SeriesHole(Struct, frozen=True):
     """``before``/``after`` as in `Neighbours`. ``started_ns``/``ended_ns``: when, by our clock, what is missing would
     have come in. ``first_missing``/``last_missing``: ids (of candles: open times in ns). ``missing``: how many events,
     None where the venue's ids do not say."""
@@ -59,13 +59,13 @@ class Explained(Struct, frozen=True):
     """``by``: a gap's cause or ``rejected``; empty: by nothing. ``gap_id`` of one of the gaps. ``claimed``: by nothing,
     and that gap's state says ``repaired``."""
 
-    hole: Hole
+    hole: SeriesHole
     by: str = ""
     gap_id: str = ""
     claimed: bool = False
 
 
-def hole(stream: str, n: Neighbours) -> Hole:
+def hole(stream: str, n: Neighbours) -> SeriesHole:
     started_ns, ended_ns = n.before_at_ns, n.after_at_ns
     first, last = n.before + 1, n.after
     count: int | None = n.after - n.before
@@ -76,7 +76,7 @@ def hole(stream: str, n: Neighbours) -> Hole:
         first, last, count = n.before, n.after - 1, _candles(n)
         started_ns, ended_ns = _candle_times(n)
     named = frozenset(filter(None, (n.before_from, n.after_from)))
-    return Hole(
+    return SeriesHole(
         n.exchange, stream, n.symbol, n.kind, n.before, n.after, n.before_ns, n.after_ns,
         min(started_ns, ended_ns), max(started_ns, ended_ns), first, last, count, named,
     )  # fmt: skip
@@ -114,13 +114,13 @@ class Explanations:
         self._starts = [gap.started_ns for gap in self._timed]
         self._longest_ns = max((gap.ended_ns - gap.started_ns for gap in timed if gap.ended_ns is not None), default=0)
 
-    def explain(self, holes: Sequence[Hole], rejected: Sequence[Rejected] = ()) -> list[Explained]:
+    def explain(self, holes: Sequence[SeriesHole], rejected: Sequence[Rejected] = ()) -> list[Explained]:
         """The holes of one stream, each with what explains it."""
-        kept = _Kept(rejected)
+        kept = _RejectedRows(rejected)
         late = self._last_before_discovery(holes)
         return [self._explain(one, late.get(number), kept) for number, one in enumerate(holes)]
 
-    def _explain(self, one: Hole, late: GapRow | None, kept: "_Kept") -> Explained:
+    def _explain(self, one: SeriesHole, late: GapRow | None, kept: "_RejectedRows") -> Explained:
         met = self._meeting(one)
         gap = self._ids.covering(one) or next((gap for gap in met if gap.repair_state != REPAIRED), late)
         if gap is not None:
@@ -130,7 +130,7 @@ class Explanations:
         claim = self._claimed_ids.touching(one) or next(iter(met), None)
         return Explained(one) if claim is None else Explained(one, "", claim.gap_id, True)
 
-    def _meeting(self, one: Hole) -> list[GapRow]:
+    def _meeting(self, one: SeriesHole) -> list[GapRow]:
         """Gaps of the same time, whatever became of them."""
         found = []
         first_ns, last_ns = one.started_ns - TOLERANCE_NS, one.ended_ns + TOLERANCE_NS
@@ -142,12 +142,12 @@ class Explanations:
                 found += self._said(gap, one)
         return found
 
-    def _said(self, gap: GapRow, one: Hole) -> list[GapRow]:
+    def _said(self, gap: GapRow, one: SeriesHole) -> list[GapRow]:
         """What a gap says of the hole's series: its own rows do, where it has any."""
         streams = self._streams.get(gap.gap_id)
         return [gap] if streams is None else [row for row in streams if about(row, one)]
 
-    def _last_before_discovery(self, holes: Sequence[Hole]) -> dict[int, GapRow]:
+    def _last_before_discovery(self, holes: Sequence[SeriesHole]) -> dict[int, GapRow]:
         """Number of a hole -> the `kafka_retention` that took its events: in each series the last one before it."""
         found: dict[int, GapRow] = {}
         for gap in self._found_late:
@@ -162,7 +162,7 @@ class Explanations:
         return found
 
 
-def about(gap: GapRow, one: Hole) -> bool:
+def about(gap: GapRow, one: SeriesHole) -> bool:
     """Whether the gap is about the hole's series at all; a word that is empty means every one."""
     return (
         gap.exchange in ("", one.exchange)
@@ -176,7 +176,8 @@ def about(gap: GapRow, one: Hole) -> bool:
 
 
 def _apart(gaps: Iterable[GapRow]) -> tuple[list[GapRow], dict[str, list[GapRow]]]:
-    """The gaps, and of those about all streams the rows of single ones (`wsadapter.roles.repairer.gap_outcomes`) by ``gap_id``."""
+    """The gaps, and of those about all streams the rows of single ones (`wsadapter.roles.repairer.gap_outcomes`) by
+    ``gap_id``."""
     rows = list(gaps)
     whole = {row.gap_id for row in rows if not row.stream}
     streams: dict[str, list[GapRow]] = {}
@@ -207,20 +208,20 @@ class _Ids:
             else:
                 runs.append((first, last, gap))
 
-    def covering(self, one: Hole) -> GapRow | None:
+    def covering(self, one: SeriesHole) -> GapRow | None:
         """All that is missing is named."""
         runs = self._runs.get((one.exchange, one.symbol, one.stream), [])
         place = bisect_right(runs, one.first_missing, key=lambda run: run[0]) - 1
         return runs[place][2] if place >= 0 and runs[place][1] >= one.last_missing else None
 
-    def touching(self, one: Hole) -> GapRow | None:
+    def touching(self, one: SeriesHole) -> GapRow | None:
         """Some of what is missing is named."""
         runs = self._runs.get((one.exchange, one.symbol, one.stream), [])
         place = bisect_right(runs, one.last_missing, key=lambda run: run[0]) - 1
         return runs[place][2] if place >= 0 and runs[place][1] >= one.first_missing else None
 
 
-class _Kept:
+class _RejectedRows:
     """Rejected rows by series, in order of time."""
 
     def __init__(self, rows: Iterable[Rejected]) -> None:
@@ -228,7 +229,7 @@ class _Kept:
         for row in rows:
             self._times.setdefault((row.exchange, row.symbol), []).append(row.at_ns)
 
-    def covers(self, one: Hole) -> bool:
+    def covers(self, one: SeriesHole) -> bool:
         """As many as are missing came in meanwhile."""
         times = self._times.get((one.exchange, one.symbol), [])
         between = bisect_right(times, one.ended_ns) - bisect_left(times, one.started_ns)

@@ -32,7 +32,7 @@ class Scope(Struct, frozen=True):
         return min(max(until_ns - (self.since_ns or 0), HOUR_NS), 24 * HOUR_NS)
 
 
-class Counted(Struct, frozen=True):
+class SeriesCount(Struct, frozen=True):
     """One series: its rows as they are stored, without repeats of the same key, and its first and last time."""
 
     exchange: str

@@ -14,9 +14,9 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter.audit import queries
-from wsadapter.audit.explanations import Explained, Explanations, Hole, hole
+from wsadapter.audit.explanations import Explained, Explanations, SeriesHole, hole
 from wsadapter.audit.queries import CHECKS, MAX_HOLES, MAX_SERIES
-from wsadapter.audit.rows import Counted, GapRow, Neighbours, Rejected, Scope, Silence
+from wsadapter.audit.rows import GapRow, Neighbours, Rejected, Scope, SeriesCount, Silence
 from wsadapter.clickhouse.client import Query
 from wsadapter.errors import WsadapterError
 from wsadapter.events.streams import BY_STREAM
@@ -31,7 +31,7 @@ COUNTED: Final = "counted"
 """No sequence to check."""
 
 
-class Series(Struct, frozen=True):
+class AuditedSeries(Struct, frozen=True):
     """One stream of one symbol (of one interval, of raw or aggregated trades, of diffs or books of a depth).
 
     ``rows`` as stored, ``rows_final`` without repeats of the same key. ``missing``: events in its holes, None where ids
@@ -65,7 +65,7 @@ class Series(Struct, frozen=True):
 class Report(Struct, frozen=True):
     """``truncated``: streams with more holes than were looked at; those count as unexplained."""
 
-    series: tuple[Series, ...]
+    series: tuple[AuditedSeries, ...]
     holes: tuple[Explained, ...]
     truncated: tuple[str, ...]
 
@@ -100,12 +100,14 @@ def audit(ask: Ask, database: str, scope: Scope, retention_ns: int) -> Report:
     )
 
 
-def _holes(ask: Ask, database: str, stream: str, scope: Scope) -> list[Hole]:
+def _holes(ask: Ask, database: str, stream: str, scope: Scope) -> list[SeriesHole]:
     rows = _rows(ask(queries.holes(database, BY_STREAM[stream], scope)), Neighbours)
     return [hole(stream, row) for row in rows]
 
 
-def _explain(ask: Ask, database: str, scope: Scope, found: dict[str, list[Hole]], retention_ns: int) -> list[Explained]:
+def _explain(
+    ask: Ask, database: str, scope: Scope, found: dict[str, list[SeriesHole]], retention_ns: int
+) -> list[Explained]:
     every = [one for holes in found.values() for one in holes]
     if not every:
         return []
@@ -122,9 +124,9 @@ def _explain(ask: Ask, database: str, scope: Scope, found: dict[str, list[Hole]]
     return explained
 
 
-def _series(ask: Ask, database: str, stream: str, scope: Scope, explained: Sequence[Explained]) -> list[Series]:
+def _series(ask: Ask, database: str, stream: str, scope: Scope, explained: Sequence[Explained]) -> list[AuditedSeries]:
     spec, check = BY_STREAM[stream], CHECKS.get(stream, "")
-    rows = _rows(ask(queries.counts(database, spec, scope)), Counted)
+    rows = _rows(ask(queries.counts(database, spec, scope)), SeriesCount)
     if len(rows) >= MAX_SERIES:
         raise TooMuch(f"{stream}: more than {MAX_SERIES} series; name an --exchange or a --symbol")
     silent = {}
@@ -138,12 +140,12 @@ def _series(ask: Ask, database: str, stream: str, scope: Scope, explained: Seque
 
 
 def _one(
-    stream: str, check: str, row: Counted, silent: dict[tuple[str, str, str], int], holes: Sequence[Explained]
-) -> Series:
+    stream: str, check: str, row: SeriesCount, silent: dict[tuple[str, str, str], int], holes: Sequence[Explained]
+) -> AuditedSeries:
     if stream == "depth" and row.kind != "delta":
         check = ""
     counts = [one.hole.missing for one in holes]
-    return Series(
+    return AuditedSeries(
         row.exchange, stream, row.symbol, row.kind,
         row.rows, row.rows_final, row.first_ns, row.last_ns, check,
         None if not check or None in counts else sum(filter(None, counts)),
@@ -151,7 +153,7 @@ def _one(
     )  # fmt: skip
 
 
-def _key(row: Counted | Silence | Hole) -> tuple[str, str, str]:
+def _key(row: SeriesCount | Silence | SeriesHole) -> tuple[str, str, str]:
     return row.exchange, row.symbol, row.kind
 
 

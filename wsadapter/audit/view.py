@@ -10,7 +10,7 @@ from rich.text import Text
 from wsadapter.audit.conservation import BALANCED, HOPS, UNEXPLAINED, Balance, Live
 from wsadapter.audit.explanations import Explained
 from wsadapter.audit.rows import Scope
-from wsadapter.audit.tables import COMPLETE, COUNTED, EXPLAINED, Report, Series
+from wsadapter.audit.tables import COMPLETE, COUNTED, EXPLAINED, AuditedSeries, Report
 from wsadapter.times import SECOND, iso, short, span
 
 MAX_SHOWN: Final = 200
@@ -34,7 +34,7 @@ def show(console: Console, scope: Scope, report: Report, live: Live | None) -> N
     console.print(Text(_conclusion(scope, report, live)), soft_wrap=True)
 
 
-def _print_series(console: Console, series: Sequence[Series]) -> None:
+def _print_series(console: Console, series: Sequence[AuditedSeries]) -> None:
     table = _table(
         "exchange", "stream", "symbol", "of", "rows", "FINAL", "repeats", "from", "to", "missing", "holes",
         "unexplained", "silence", "verdict",
@@ -142,7 +142,7 @@ def to_json(scope: Scope, report: Report, live: Live | None, failed: bool) -> di
     }
 
 
-def _series_json(one: Series) -> dict[str, Any]:
+def _series_json(one: AuditedSeries) -> dict[str, Any]:
     kline = one.stream == "kline"
     return {
         "exchange": one.exchange, "stream": one.stream, "symbol": one.symbol,

@@ -1,7 +1,8 @@
 """`audit`: is what was recorded complete, and does everything that entered the road come out of it?
 
-Two parts: the tables (`wsadapter.audit.tables`), and the counters of a running instance (`wsadapter.audit.conservation`). Exit 0
-when everything is explained, 75 when something is not, 69 when ClickHouse (or, with ``--live``, the monitor) is away.
+Two parts: the tables (`wsadapter.audit.tables`), and the counters of a running instance
+(`wsadapter.audit.conservation`). Exit 0 when everything is explained, 75 when something is not, 69 when ClickHouse
+(or, with ``--live``, the monitor) is away.
 """
 
 import json

@@ -20,7 +20,7 @@ from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.exchanges.rest_api import REPAIRED
-from wsadapter.kafka.backfill import Watch, Wish
+from wsadapter.kafka.backfill import BackfillRequest, Watch
 from wsadapter.times import iso
 
 POLL_SECONDS: Final = 0.2
@@ -33,7 +33,7 @@ PATIENCE_SECONDS: Final = 90.0
 Show = Callable[[Watch], None]
 
 
-def backfill(config: Config, wishes: list[Wish], as_json: bool) -> int:
+def backfill(config: Config, wishes: list[BackfillRequest], as_json: bool) -> int:
     address = monitor_client.address(config)
     if not _repairer_runs(address, required=True):
         raise ServiceUnavailable(f"no repairer runs in the instance at {address}: nobody would fetch it")

@@ -8,7 +8,7 @@ import click
 
 from wsadapter.config.load import Config, Feed
 from wsadapter.config.types import INTERVALS, UPPER_CASE_EXCHANGES
-from wsadapter.kafka.backfill import STREAMS, Wish, wishes
+from wsadapter.kafka.backfill import STREAMS, BackfillRequest, wishes
 
 MOST_SERIES: Final = 1_000
 DEMO: Final = Feed(
@@ -20,7 +20,7 @@ DEMO: Final = Feed(
 def wishes_of(
     config: Config, exchange: str, feed: str, symbols: Sequence[str], streams: Sequence[str],
     intervals: Sequence[str], since_ns: int | None, until_ns: int | None,
-) -> list[Wish]:  # fmt: skip
+) -> list[BackfillRequest]:  # fmt: skip
     now_ns = time.time_ns()
     if since_ns is None:
         raise click.UsageError("--since is needed: from when on?")

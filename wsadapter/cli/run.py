@@ -50,7 +50,7 @@ class Reporter:
         try:
             account = summary.collect(
                 self._config.clickhouse,
-                summary.Counted(**since),
+                summary.RunCounts(**since),
                 self._started_ns,
                 self._rings.unread_by_stream(),
                 self._in_kafka(),

@@ -26,7 +26,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import literal, quoted
 from wsadapter.clickhouse.errors import first_line
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS
 
@@ -36,7 +36,7 @@ CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 60
 
 
-def connect(settings: ClickHouse) -> Client:
+def connect(settings: ClickHouseConfig) -> Client:
     """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old."""
     url = urlsplit(settings.url)
     secure = url.scheme == "https"
@@ -66,7 +66,7 @@ def connect(settings: ClickHouse) -> Client:
     return client
 
 
-def unavailable(settings: ClickHouse, error: Exception) -> ServiceUnavailable:
+def unavailable(settings: ClickHouseConfig, error: Exception) -> ServiceUnavailable:
     return ServiceUnavailable(f"ClickHouse at {settings.url}: {first_line(error)}")
 
 
@@ -76,7 +76,7 @@ def version_number(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
-class Found(NamedTuple):
+class ExistingTable(NamedTuple):
     """A table or view as the server describes it."""
 
     engine: str
@@ -87,7 +87,7 @@ class Found(NamedTuple):
     columns: Mapping[str, str]
 
 
-def create_or_verify(client: Client, settings: ClickHouse) -> list[str]:
+def create_or_verify(client: Client, settings: ClickHouseConfig) -> list[str]:
     """Everything is there as we need it when this returns; raises `SchemaMismatch` before anything is created. Returns
     the views of ours that had another text (another version's, another ``open_candles``) and have the right one now."""
     expected = Expected(settings)
@@ -108,7 +108,7 @@ def create_or_verify(client: Client, settings: ClickHouse) -> list[str]:
 class Verifier:
     """Looks whether everything is still as it was created; threads may take turns."""
 
-    def __init__(self, client: Client, settings: ClickHouse) -> None:
+    def __init__(self, client: Client, settings: ClickHouseConfig) -> None:
         self._client, self._settings = client, settings
         self._expected = Expected(settings)
         self._right: Answers | None = None
@@ -125,7 +125,7 @@ class Verifier:
 
 
 def rejected_rows(
-    client: Client, settings: ClickHouse, ranges: Mapping[tuple[str, int], tuple[str, int, int]]
+    client: Client, settings: ClickHouseConfig, ranges: Mapping[tuple[str, int], tuple[str, int, int]]
 ) -> dict[tuple[str, int], int]:
     """Topic and partition -> rows in table ``rejected`` of inserts that began at these offsets (stream, first, end):
     their token is in column ``batch``."""
@@ -153,35 +153,35 @@ Answers = tuple[bytes, bytes]
 """Of a server, about columns and about tables."""
 
 
-def catalog(client: Client, settings: ClickHouse) -> dict[str, Found]:
+def catalog(client: Client, settings: ClickHouseConfig) -> dict[str, ExistingTable]:
     """What the database holds now."""
     return _read(_ask(client, settings))
 
 
-def _ask(client: Client, settings: ClickHouse) -> Answers:
+def _ask(client: Client, settings: ClickHouseConfig) -> Answers:
     database = literal(settings.database)
     columns = f"SELECT table, name, type FROM system.columns WHERE database = {database}"
     texts = "name, engine, sorting_key, partition_key, engine_full, comment"
     return _query(client, columns), _query(client, f"SELECT {texts} FROM system.tables WHERE database = {database}")
 
 
-def _read(answers: Answers) -> dict[str, Found]:
+def _read(answers: Answers) -> dict[str, ExistingTable]:
     columns: dict[str, dict[str, str]] = {}
     for table, name, kind in _rows(answers[0]):
         columns.setdefault(table, {})[name] = _bare(kind)
     rows = _rows(answers[1])
-    return {name: Found(e, s, p, full, c, columns.get(name, {})) for name, e, s, p, full, c in rows}
+    return {name: ExistingTable(e, s, p, full, c, columns.get(name, {})) for name, e, s, p, full, c in rows}
 
 
 class Expected:
     """What we would create."""
 
-    def __init__(self, settings: ClickHouse) -> None:
+    def __init__(self, settings: ClickHouseConfig) -> None:
         self._database = settings.database
         self._tables, self._views = schema.tables(settings), schema.views(settings)
         self.names = schema.names(settings)
 
-    def mismatches(self, there: Mapping[str, Found], missing: bool) -> Iterable[tuple[str, str]]:
+    def mismatches(self, there: Mapping[str, ExistingTable], missing: bool) -> Iterable[tuple[str, str]]:
         """(table or view, in words) for every difference from what is ``there``; absent parts only if ``missing``."""
         for table in self._tables:
             name = f"{self._database}.{table.name}"
@@ -202,7 +202,7 @@ class Expected:
             elif missing:
                 yield view.name, f"view {name} is missing"
 
-    def outdated(self, there: Mapping[str, Found]) -> dict[str, schema.View]:
+    def outdated(self, there: Mapping[str, ExistingTable]) -> dict[str, schema.View]:
         """The views of ours that have another text. What has no comment of ours was made by hand and is not ours."""
         found = {view: there[view.name] for view in self._views if view.name in there}
         return {
@@ -214,7 +214,7 @@ class Expected:
         }
 
 
-def _table_mismatches(name: str, table: schema.Table, found: Found) -> Iterable[str]:
+def _table_mismatches(name: str, table: schema.Table, found: ExistingTable) -> Iterable[str]:
     for column, kind, _ in table.columns:
         have = found.columns.get(column)
         if have is None:

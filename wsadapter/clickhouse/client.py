@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from wsadapter.clickhouse.catalog import connect, unavailable
 from wsadapter.clickhouse.errors import error_code, first_line
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import ServiceUnavailable
 
 NOT_THERE = (60, 81)
@@ -25,12 +25,12 @@ class Query(Struct, frozen=True):
     parameters: Parameters
 
 
-def asker(settings: ClickHouse) -> Callable[[Query], bytes]:
+def asker(settings: ClickHouseConfig) -> Callable[[Query], bytes]:
     """`ServiceUnavailable` when there is no server, or no tables yet."""
     return functools.partial(_ask, settings, connect(settings))
 
 
-def _ask(settings: ClickHouse, client: Client, query: Query) -> bytes:
+def _ask(settings: ClickHouseConfig, client: Client, query: Query) -> bytes:
     try:
         text = f"{query.sql} FORMAT JSONEachRow"
         return bytes(client.raw_query(text, parameters=query.parameters, use_database=False))

@@ -7,7 +7,7 @@ from typing import Final
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 
-class Remedy(Enum):
+class ErrorClass(Enum):
     """What to do about a failed insert."""
 
     BISECT = "bisect"
@@ -84,18 +84,18 @@ def error_code(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def remedy(error: BaseException) -> Remedy:
+def remedy(error: BaseException) -> ErrorClass:
     """The one place where errors of an insert are told apart. What nobody has thought of calls the operator, and is
     tried again from time to time."""
     code = error_code(error)
     if code == _TOO_MANY_PARTS:
         # one number for two things: parts pile up (wait), or this insert alone spans too many partitions (cut it)
-        return Remedy.SPLIT if "partitions for single INSERT" in str(error) else Remedy.RETRY
+        return ErrorClass.SPLIT if "partitions for single INSERT" in str(error) else ErrorClass.RETRY
     if code == _MEMORY:
-        return Remedy.MEMORY
+        return ErrorClass.MEMORY
     if code is None or code in _RETRY:
-        return Remedy.RETRY
-    return Remedy.BISECT if code in _BISECT else Remedy.PAUSE
+        return ErrorClass.RETRY
+    return ErrorClass.BISECT if code in _BISECT else ErrorClass.PAUSE
 
 
 def first_line(error: BaseException) -> str:

@@ -24,7 +24,7 @@ from wsadapter.clickhouse.conversion import (
     stored_type,
     table_columns,
 )
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events.streams import SPECS, StreamSpec
 
 DEDUPLICATION_WINDOW: Final = 10_000
@@ -191,13 +191,13 @@ def reject_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
     return View(f"{spec.name}_rejected_mv", REJECTED, select)
 
 
-def tables(settings: ClickHouse) -> tuple[Table, ...]:
+def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:
     days = settings.ttl_days.get
     made = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
     return (*made, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)))
 
 
-def views(settings: ClickHouse) -> tuple[View, ...]:
+def views(settings: ClickHouseConfig) -> tuple[View, ...]:
     make = (accept_view, reject_view)
     return tuple(view(spec, settings.database, settings.open_candles) for spec in SPECS for view in make)
 
@@ -207,12 +207,12 @@ def parts(spec: StreamSpec) -> tuple[str, ...]:
     return spec.name, inbox_name(spec), f"{spec.name}_mv", f"{spec.name}_rejected_mv", REJECTED
 
 
-def names(settings: ClickHouse) -> set[str]:
+def names(settings: ClickHouseConfig) -> set[str]:
     """Of all tables and views."""
     return {table.name for table in tables(settings)} | {view.name for view in views(settings)}
 
 
-def statements(settings: ClickHouse) -> tuple[str, ...]:
+def statements(settings: ClickHouseConfig) -> tuple[str, ...]:
     """All that `create` runs, in order; each leaves alone what is there."""
     database = settings.database
     return (
@@ -222,7 +222,7 @@ def statements(settings: ClickHouse) -> tuple[str, ...]:
     )
 
 
-def ddl(settings: ClickHouse) -> str:
+def ddl(settings: ClickHouseConfig) -> str:
     """The statements as a script, for the ``ddl`` subcommand."""
     return "".join(statement + ";\n\n" for statement in statements(settings))
 

@@ -12,10 +12,10 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.client.config import ConnectionConfig, StreamConfig
-from wsadapter.client.connect_limit import Attempts, OwnAttempts
+from wsadapter.client.connect_limit import ConnectLimiter, LocalLimiter
 from wsadapter.client.connection import Connection, GivenUp
 from wsadapter.client.dial import tls_context
-from wsadapter.client.handler import EventHandler, Hooks
+from wsadapter.client.handler import BoundHandler, EventHandler
 from wsadapter.client.subscriptions import SubscriptionState
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load
@@ -54,16 +54,16 @@ class Client:
         config: ConnectionConfig,
         handler: object,
         plan: ConnectionPlan | None = None,
-        attempts: Attempts | None = None,
+        attempts: ConnectLimiter | None = None,
     ) -> None:
-        hooks = Hooks(handler)
+        hooks = BoundHandler(handler)
         feed = config.feed()
         plans = [plan] if plan is not None else load(config.exchange).plan(feed)
         if not plans:
             raise ConfigError([("streams", "none of these is a WebSocket stream")])
         # reading the certificate store takes a third of a second
         tls = tls_context() if any(each.url.startswith("wss:") for each in plans) else None
-        granting = attempts or OwnAttempts(load(config.exchange).attempt_limit)
+        granting = attempts or LocalLimiter(load(config.exchange).attempt_limit)
         self.connections = tuple(Connection(each, config, hooks, tls, granting) for each in plans)
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -1,7 +1,7 @@
 """What a client is told: the settings of one feed for a program of its own.
 
-`ConnectionConfig` is the `[[feed]]` of `wsadapter.config.load` plus the limits that an operator never turns. Checked by the
-exchange module (names) and here (numbers); both raise `ConfigError` with every error.
+`ConnectionConfig` is the `[[feed]]` of `wsadapter.config.load` plus the limits that an operator never turns. Checked
+by the exchange module (names) and here (numbers); both raise `ConfigError` with every error.
 """
 
 from collections.abc import Sequence

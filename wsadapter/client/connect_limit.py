@@ -40,12 +40,12 @@ _SLOT: Final = struct.Struct("<q")
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
 
 
-class Attempts(Protocol):
+class ConnectLimiter(Protocol):
     def take(self) -> float:
         """0: granted, dial now. Else the seconds after which to ask again."""
 
 
-class OwnAttempts:
+class LocalLimiter:
     """Grants of this process alone, for a client without a state directory."""
 
     def __init__(self, limit: AttemptLimit, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +61,7 @@ class OwnAttempts:
         return 0.0
 
 
-class SharedAttempts:
+class SharedLimiter:
     """Grants of all processes over one state directory. ``venue``: host and port."""
 
     def __init__(

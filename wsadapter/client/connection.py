@@ -1,10 +1,10 @@
 """One connection plan kept alive: dial, subscribe, read, and again after every end, until stopped.
 
 Owns the exchange instance, its session, the state of each subscription and the counters of the connection; while a
-socket is exchanged for the next one (`wsadapter.client.rotation`) also that one. Guarantees: after every reconnect the desired
-state is asked for anew; waits grow exponentially with full jitter, and start small again only after a connection that
-stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is not answered ends the
-session, one that is refused does not, and one that falls silent costs the others nothing.
+socket is exchanged for the next one (`wsadapter.client.rotation`) also that one. Guarantees: after every reconnect
+the desired state is asked for anew; waits grow exponentially with full jitter, and start small again only after a
+connection that stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is not
+answered ends the session, one that is refused does not, and one that falls silent costs the others nothing.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from typing import get_args
 
 from wsadapter.backoff import Backoff
 from wsadapter.client.config import ConnectionConfig
-from wsadapter.client.connect_limit import Attempts
-from wsadapter.client.handler import Hooks
-from wsadapter.client.reader import Tally
+from wsadapter.client.connect_limit import ConnectLimiter
+from wsadapter.client.handler import BoundHandler
+from wsadapter.client.reader import ReceiveCount
 from wsadapter.client.retries import Retries
-from wsadapter.client.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, Reason, Successor, due_in
+from wsadapter.client.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, NextSocket, Reason, due_in
 from wsadapter.client.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
 from wsadapter.client.session import Lost, Rules, Session
-from wsadapter.client.sockets import Sockets
-from wsadapter.client.stream_watch import LOOK_SECONDS, StaleWatch, some
+from wsadapter.client.sockets import Dialer
+from wsadapter.client.stream_watch import LOOK_SECONDS, StreamWatch, some
 from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.client.timers import Timers
 from wsadapter.errors import ServiceUnavailable
@@ -49,14 +49,14 @@ class Connection:
         self,
         plan: ConnectionPlan,
         config: ConnectionConfig,
-        hooks: Hooks,
+        hooks: BoundHandler,
         tls: ssl.SSLContext | None,
-        attempts: Attempts,
+        attempts: ConnectLimiter,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.plan = plan
         self.exchange: Exchange = load(plan.exchange)(plan)
-        self.tally = Tally()
+        self.tally = ReceiveCount()
         self.decode_errors: Counter[str] = Counter()
         self.reconnects: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
@@ -68,13 +68,13 @@ class Connection:
         self._config, self._hooks, self._dice = config, hooks, dice
         self._retries = Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)
         self._stop = asyncio.Event()
-        self.sockets = Sockets(plan, config, tls, attempts, self._stop)
+        self.sockets = Dialer(plan, config, tls, attempts, self._stop)
         self._session: Session | None = None
         self._asked = Subscriptions(self.exchange.last_receive_ns)
-        self._successor: Successor | None = None
+        self._successor: NextSocket | None = None
         """The next socket, while this one still delivers."""
         self._repeated = Repeated()
-        self._watch = StaleWatch(plan.connection, self.exchange, hooks)
+        self._watch = StreamWatch(plan.connection, self.exchange, hooks)
         self._look_failed: BaseException | None = None
 
     @property
@@ -93,7 +93,7 @@ class Connection:
 
     async def run(self) -> None:
         """Until `stop`; raises `GivenUp`, or what the handler raised."""
-        successor: Successor | None = None
+        successor: NextSocket | None = None
         try:
             while successor is not None or not self._stop.is_set():
                 lost = await self._live(successor)
@@ -114,7 +114,7 @@ class Connection:
         if self._session is not None:
             self._session.close()
 
-    async def _live(self, successor: Successor | None) -> Lost:
+    async def _live(self, successor: NextSocket | None) -> Lost:
         """One session from dial (or from the end of the one before it) to its own end."""
         timers = Timers(asyncio.get_running_loop())
         started = time.monotonic()
@@ -207,13 +207,13 @@ class Connection:
             return
         logger.info("%s: rotation begins (%s)", self.plan.connection, why)
         hooks, rules = self._hooks, self._rules()
-        next_one = Successor(self.plan, self.exchange, hooks, rules, self.tally, self.copies, dead, trial)
+        next_one = NextSocket(self.plan, self.exchange, hooks, rules, self.tally, self.copies, dead, trial)
         self._successor = next_one
         self._session.redirect(self._dispatch(dict.fromkeys(self._hooks.events, next_one.overlap.first), timers))
         next_one.ended = asyncio.ensure_future(self.sockets.live(next_one.session))
         timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
 
-    def _look_at(self, next_one: Successor, timers: Timers) -> None:
+    def _look_at(self, next_one: NextSocket, timers: Timers) -> None:
         if self._session is None or self._successor is not next_one:
             return
         if next_one.ready():
@@ -223,7 +223,7 @@ class Connection:
         else:
             timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
 
-    def _put_off(self, next_one: Successor, why: str, timers: Timers) -> None:
+    def _put_off(self, next_one: NextSocket, why: str, timers: Timers) -> None:
         """What is planned is tried again soon; for dead streams the watch says when."""
         logger.warning("%s: rotation put off (%s)", self.plan.connection, why)
         next_one.drop()
@@ -235,7 +235,7 @@ class Connection:
             again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
             timers.set("rotate", max(again, next_one.asked_to_wait), self._due(timers))
 
-    def _go_on_with(self, next_one: Successor, timers: Timers) -> None:
+    def _go_on_with(self, next_one: NextSocket, timers: Timers) -> None:
         """The old socket has ended: what it did not bring is delivered, then what comes."""
         seamless = self.connected_ns != 0
         self._session, self._asked = next_one.session, next_one.subscriptions
@@ -257,11 +257,11 @@ class Connection:
         if self._stop.is_set():
             self._session.close()
 
-    def _forget_copies(self, before: Successor, timers: Timers) -> None:
+    def _forget_copies(self, before: NextSocket, timers: Timers) -> None:
         if self._session is before.session and self._successor is None:
             self._session.redirect(self._dispatch(self._hooks.events, timers))
 
-    async def _drop(self, successor: Successor) -> None:
+    async def _drop(self, successor: NextSocket) -> None:
         successor.drop()
         await asyncio.wait((successor.ended,))
 

@@ -74,7 +74,7 @@ def _ignore(*_: object) -> None:
     """Stands in for the hooks that a handler does not have."""
 
 
-class Hooks:
+class BoundHandler:
     """A handler's methods. ``events`` has only those that exist."""
 
     def __init__(self, handler: object) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 from wsadapter.events import Event, Gap, StreamType
-from wsadapter.events.sequence import Key, Place, place
+from wsadapter.events.sequence import Sequenced, SequenceKey, place
 
 MOST_HELD: Final = 20_000
 
@@ -31,7 +31,7 @@ def subject(event: Event) -> Subject:
     return event.stream_type, event.symbol, getattr(event, "interval", "")
 
 
-class Overlap:
+class Handover:
     """``deliver``: event type -> who takes it. ``joined`` makes the gap before the first event behind the hand-over.
     ``copies``: stream word -> events that came twice; only grows. ``mute``: the first socket is not expected to bring
     any of these."""
@@ -46,14 +46,14 @@ class Overlap:
     ) -> None:
         self._deliver, self._reached, self._joined, self._copies = deliver, reached, joined, copies
         self._mute = mute
-        self._marks: dict[Key, int] = {}
+        self._marks: dict[SequenceKey, int] = {}
         """Line -> number of the last event delivered."""
-        self._at_ns: dict[Key, int] = {}
+        self._at_ns: dict[SequenceKey, int] = {}
         """When that was received."""
-        self._held: deque[tuple[Place, Event]] = deque()
-        self._met: dict[Key, bool] = {}
+        self._held: deque[tuple[Sequenced, Event]] = deque()
+        self._met: dict[SequenceKey, bool] = {}
         """Line of the second socket -> whether the first has brought one of its events, too, or is not to."""
-        self._to_check: set[Key] = set()
+        self._to_check: set[SequenceKey] = set()
         """Lines whose next event must continue what the first socket brought."""
         self._first_ended = False
         self.overflowed = False
@@ -94,7 +94,7 @@ class Overlap:
         """The first socket has ended: deliver what only the second has brought."""
         self._first_ended, self._to_check = True, set(self._met)
         held, self._held = self._held, deque()
-        marked: dict[Key, int] = {}
+        marked: dict[SequenceKey, int] = {}
         """They were decoded before the gaps that end here were known."""
         for found, event in held:
             if self._is_copy(found):
@@ -111,13 +111,13 @@ class Overlap:
             self._copies[event.stream_type.value] += 1
         self._held.clear()
 
-    def _is_copy(self, found: Place) -> bool:
+    def _is_copy(self, found: Sequenced) -> bool:
         if found.number > self._marks.get(found.key, 0):
             return False
         self._met[found.key] = True
         return True
 
-    def _pass(self, found: Place, event: Event) -> None:
+    def _pass(self, found: Sequenced, event: Event) -> None:
         before = self._marks.get(found.key)
         if found.key in self._to_check:
             self._to_check.remove(found.key)
@@ -142,7 +142,7 @@ class Overlap:
             self.overflowed = len(self._held) > MOST_HELD
 
     def _compact(self) -> None:
-        kept: deque[tuple[Place, Event]] = deque()
+        kept: deque[tuple[Sequenced, Event]] = deque()
         for found, event in self._held:
             if self._is_copy(found):
                 self._copies[event.stream_type.value] += 1

@@ -25,7 +25,7 @@ Takers = Mapping[type, Callable[[Any], object]]
 Otherwise = Callable[[WSTransport, WSFrame], None]
 
 
-class Tally:
+class ReceiveCount:
     """What came in over all sessions of a connection. ``messages``: a cell of 8 bytes elsewhere to count them in."""
 
     __slots__ = ("cells",)
@@ -49,7 +49,7 @@ class Tally:
         octets[0] += size
 
 
-class InPython:
+class PythonReader:
     """The twin of the reading in C. ``received_ns``: time of the read that is being delivered, 0 between reads;
     ``last_read``: monotonic time of the last frame of any kind."""
 
@@ -57,7 +57,9 @@ class InPython:
         "_otherwise", "_read_end", "_receive", "_tally", "apart", "deaf", "dispatch", "last_read", "received_ns",
     )  # fmt: skip
 
-    def __init__(self, receive: Receive, otherwise: Otherwise, read_end: Callable[[], object], tally: Tally) -> None:
+    def __init__(
+        self, receive: Receive, otherwise: Otherwise, read_end: Callable[[], object], tally: ReceiveCount
+    ) -> None:
         self._receive, self._otherwise, self._read_end, self._tally = receive, otherwise, read_end, tally
         self.dispatch: Takers = {}
         self.received_ns = 0
@@ -99,10 +101,10 @@ class InPython:
             self._read_end()
 
 
-def reading(receive: Receive, otherwise: Otherwise, read_end: Callable[[], object], tally: Tally) -> Any:
-    """An `InPython`, or its twin in C."""
+def reading(receive: Receive, otherwise: Otherwise, read_end: Callable[[], object], tally: ReceiveCount) -> Any:
+    """An `PythonReader`, or its twin in C."""
     if _native is None:
-        return InPython(receive, otherwise, read_end, tally)
+        return PythonReader(receive, otherwise, read_end, tally)
     return _native.Reading(receive, otherwise, read_end, *tally.cells, WSFrame, TEXT)
 
 

@@ -2,11 +2,11 @@
 one is up, acknowledged and speaks before the old one is told CLOSE. What both bring is delivered once
 (`wsadapter.client.handover`); nothing is missed, and no gap is recorded.
 
-A `Successor` is that next socket, with an exchange instance of its own, from its dial until the connection goes on with
-it. It is ready when every stream that speaks on the old socket has spoken on the new one too, and each line of the new
-one was reached by the old one, but for those of dead streams. One that is not ready within `PATIENCE_SECONDS` is of no
-use, nor one for dead streams when they speak on the old socket again: that stays, and another attempt follows. Owned by
-a `Connection`, one at a time; runs on the loop.
+A `NextSocket` is that next socket, with an exchange instance of its own, from its dial until the connection goes on
+with it. It is ready when every stream that speaks on the old socket has spoken on the new one too, and each line of
+the new one was reached by the old one, but for those of dead streams. One that is not ready within `PATIENCE_SECONDS`
+is of no use, nor one for dead streams when they speak on the old socket again: that stays, and another attempt
+follows. Owned by a `Connection`, one at a time; runs on the loop.
 """
 
 import asyncio
@@ -15,9 +15,9 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Final, Literal
 
-from wsadapter.client.handler import Hooks
-from wsadapter.client.handover import Overlap
-from wsadapter.client.reader import Tally
+from wsadapter.client.handler import BoundHandler
+from wsadapter.client.handover import Handover
+from wsadapter.client.reader import ReceiveCount
 from wsadapter.client.retries import asked_to_wait
 from wsadapter.client.session import Lost, Rules, Session
 from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
@@ -48,7 +48,7 @@ def due_in(rotate_after: float, max_life: float, dice: Callable[[], float]) -> f
     return longest * (1.0 - SPREAD * dice()) if longest else None
 
 
-class Successor:
+class NextSocket:
     """``current``: the instance whose socket is still delivered. ``dead``: the streams that are silent there, for which
     all this is done, none when it is planned; ``trial``: they may be merely quiet, one of them must speak here first.
     `ended` is the socket's whole life, begun by the connection."""
@@ -59,16 +59,16 @@ class Successor:
         self,
         plan: ConnectionPlan,
         current: Exchange,
-        hooks: Hooks,
+        hooks: BoundHandler,
         rules: Rules,
-        tally: Tally,
+        tally: ReceiveCount,
         copies: Counter[str],
         dead: Collection[str] = (),
         trial: bool = False,
     ) -> None:
         self.exchange: Exchange = load(plan.exchange)(plan)
         mute = {(one.stream, one.symbol, one.interval) for one in plan.subscriptions if one.name in dead}
-        self.overlap = Overlap(hooks.events, current.reached, self.exchange.joined, copies, mute)
+        self.overlap = Handover(hooks.events, current.reached, self.exchange.joined, copies, mute)
         self.reason: Reason = "stale" if dead else "rotation"
         self._dead = {name: current.last_receive_ns[name] for name in dead}
         """With the time of their last word on the old socket."""

@@ -5,7 +5,8 @@ size cap, reserved bits and stray continuations end the session (1002), pings ge
 silence is noticed, requests are paced, writing is bounded, and nothing is delivered behind the end. Messages are dated
 once per socket read, and the end of each read is announced: `wsadapter.client.reader` has the usual frame's way.
 
-Owned by `wsadapter.client.connection`, which decides what happens afterwards; all timers run on the loop's monotonic clock.
+Owned by `wsadapter.client.connection`, which decides what happens afterwards; all timers run on the loop's monotonic
+clock.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from wsadapter.client.keepalive import Action, Keepalive
 from wsadapter.client.protocol import Fragments, Violation
-from wsadapter.client.reader import TEXT, Takers, Tally, reading
+from wsadapter.client.reader import TEXT, ReceiveCount, Takers, reading
 from wsadapter.client.timers import Timers
 from wsadapter.exchanges.venue import Bad, Exchange, Reply, printable
 
@@ -60,7 +61,7 @@ class Session(WSListener):
         self,
         exchange: Exchange,
         rules: Rules,
-        tally: Tally,
+        tally: ReceiveCount,
         dispatch: Takers,
         on_open: Callable[["Session"], object],
         on_read_end: Callable[[], object],

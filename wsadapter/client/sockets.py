@@ -8,7 +8,7 @@ import ssl
 from picows import WSCloseCode, WSProtocolError, WSTransport
 
 from wsadapter.client.config import ConnectionConfig
-from wsadapter.client.connect_limit import BUSY_SECONDS, Attempts
+from wsadapter.client.connect_limit import BUSY_SECONDS, ConnectLimiter
 from wsadapter.client.dial import DialFailed, Endpoint, dial
 from wsadapter.client.session import Lost, Session
 from wsadapter.exchanges.venue import ConnectionPlan
@@ -16,7 +16,7 @@ from wsadapter.exchanges.venue import ConnectionPlan
 logger = logging.getLogger(__name__)
 
 
-class Sockets:
+class Dialer:
     """``attempts`` grants every dial; ``stop`` ends them. ``dials`` and ``delayed`` (those that had to wait for the
     venue's limit) only grow."""
 
@@ -25,7 +25,7 @@ class Sockets:
         plan: ConnectionPlan,
         config: ConnectionConfig,
         tls: ssl.SSLContext | None,
-        attempts: Attempts,
+        attempts: ConnectLimiter,
         stop: asyncio.Event,
     ) -> None:
         self.dials = self.delayed = 0

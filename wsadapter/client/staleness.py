@@ -1,5 +1,5 @@
 """When is a stream dead while its connection lives, and what to do about it. Pure: told what was received until when,
-it answers with a `Verdict`.
+it answers with a `StaleStreams`.
 
 A stream that is silent for longer than its `_Stream.patience` is stale. It is asked for anew; after another such time
 its connection's socket is to be renewed, but never more often than every `RENEWAL_SECONDS`, and much more rarely after
@@ -12,8 +12,8 @@ the last day, so that a silence which turned out harmless is not misjudged twice
 socket is only tried: the old one goes if the new one brings the stream.
 
 Silence is measured up to the connection's own last sign of life (a pong is one): where nothing comes at all,
-`wsadapter.client.keepalive` decides. A pause of this process counts as no silence. Rhythms are learned at the pace of the
-looks: many events between two looks are one, which errs on the patient side.
+`wsadapter.client.keepalive` decides. A pause of this process counts as no silence. Rhythms are learned at the pace of
+the looks: many events between two looks are one, which errs on the patient side.
 """
 
 from collections.abc import Collection, Mapping
@@ -49,7 +49,7 @@ DOUBT: Final = 16.0
 """... and so many more, shared by the intervals that are known."""
 
 
-class Verdict(Struct):
+class StaleStreams(Struct):
     """Names. ``stale``: from now on. ``renew``: the socket, for these; ``trial``: if that brings one of them.
     ``alarm``: nothing helped."""
 
@@ -149,12 +149,12 @@ class Staleness:
             if stream.step is _Step.RENEWING:
                 stream.step, stream.due = _Step.RESUBSCRIBED, 0.0
 
-    def look(self, now: float, last_read: float, received: Mapping[str, int], asked: Collection[str]) -> Verdict:
+    def look(self, now: float, last_read: float, received: Mapping[str, int], asked: Collection[str]) -> StaleStreams:
         """``last_read``: when the connection last gave any sign of life. ``asked``: streams that are acknowledged;
         others are not expected to speak."""
         slept = now - self._looked - self._period
         slept, self._looked = slept if slept > self._period else 0.0, now
-        verdict = Verdict([], [], [], [])
+        verdict = StaleStreams([], [], [], [])
         for name, stream in self._streams.items():
             stream.since, stream.due = stream.since + slept, stream.due + slept
             if received[name] != stream.seen:
@@ -167,7 +167,7 @@ class Staleness:
         self._ration(verdict, now)
         return verdict
 
-    def _judge(self, name: str, stream: _Stream, now: float, verdict: Verdict) -> None:
+    def _judge(self, name: str, stream: _Stream, now: float, verdict: StaleStreams) -> None:
         if stream.step is _Step.SPEAKING:
             stream.step, stream.due = _Step.RESUBSCRIBED, now + stream.patience()
             verdict.stale.append(name)
@@ -190,12 +190,12 @@ class Staleness:
         if stream.step is step and after <= HELPED_SECONDS:
             self._pause = RENEWAL_SECONDS
 
-    def _alarm(self, name: str, stream: _Stream, verdict: Verdict) -> None:
+    def _alarm(self, name: str, stream: _Stream, verdict: StaleStreams) -> None:
         if not stream.alarmed:
             stream.alarmed = True
             verdict.alarm.append(name)
 
-    def _ration(self, verdict: Verdict, now: float) -> None:
+    def _ration(self, verdict: StaleStreams, now: float) -> None:
         """May the socket be renewed already? If not, what waits for that is an alarm meanwhile."""
         if not verdict.renew:
             return

@@ -10,8 +10,8 @@ import time
 from collections.abc import Collection
 from typing import Final
 
-from wsadapter.client.handler import Hooks
-from wsadapter.client.staleness import Staleness, Verdict
+from wsadapter.client.handler import BoundHandler
+from wsadapter.client.staleness import Staleness, StaleStreams
 from wsadapter.events import Gap
 from wsadapter.exchanges.venue import Exchange
 
@@ -22,10 +22,10 @@ NAMED: Final = 5
 logger = logging.getLogger(__name__)
 
 
-class StaleWatch:
+class StreamWatch:
     """``name``: the connection's, for the log."""
 
-    def __init__(self, name: str, exchange: Exchange, hooks: Hooks) -> None:
+    def __init__(self, name: str, exchange: Exchange, hooks: BoundHandler) -> None:
         self._name, self._exchange, self._hooks = name, exchange, hooks
         self._policy = Staleness(exchange.cadences, LOOK_SECONDS)
 
@@ -45,7 +45,7 @@ class StaleWatch:
         """The socket could not be renewed for now."""
         self._policy.put_off()
 
-    def look(self, last_read: float, connected_ns: int, asked: Collection[str]) -> Verdict:
+    def look(self, last_read: float, connected_ns: int, asked: Collection[str]) -> StaleStreams:
         """Raises what the handler raises."""
         verdict = self._policy.look(time.monotonic(), last_read, self._exchange.last_receive_ns, asked)
         if verdict.stale:

@@ -37,7 +37,7 @@ SWITCHED_ROLES: Final = ("repairer",)
 TABLES: Final = (*(s for s in t.STREAMS if s != "raw_trade"), "gap", "rejected", "instrument")
 
 
-class Service(Struct, frozen=True):
+class ServiceConfig(Struct, frozen=True):
     """``instance`` names the shared memory; by default it follows from the state directory, so that two of those never
     share a segment. ``shard`` is a free label."""
 
@@ -72,18 +72,18 @@ class Feed(Struct, frozen=True):
     write_buffer_size: BufferSize = 64 * KIB
 
 
-class Ring(Struct, frozen=True):
+class RingConfig(Struct, frozen=True):
     capacity_bytes: Annotated[t.PowerOfTwo, Meta(ge=64 * KIB, le=4 * KIB * MIB)] = 64 * MIB
 
 
-class Spool(Struct, frozen=True):
+class SpoolConfig(Struct, frozen=True):
     """``path`` defaults to ``spool`` in the state directory."""
 
     path: t.FilePath = ""
     max_bytes: Annotated[int, Meta(ge=MIB, le=MIB * MIB)] = 10 * KIB * MIB
 
 
-class Kafka(Struct, frozen=True):
+class KafkaConfig(Struct, frozen=True):
     bootstrap_servers: t.Bootstrap = "127.0.0.1:9092"
     topic_prefix: t.TopicPrefix = "websocket."
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
@@ -94,7 +94,7 @@ class Kafka(Struct, frozen=True):
     consumer: Settings = {}
 
 
-class ClickHouse(Struct, frozen=True):
+class ClickHouseConfig(Struct, frozen=True):
     url: t.HttpUrl = "http://127.0.0.1:8123"
     database: t.Identifier = "market"
     user: t.User = "default"
@@ -106,11 +106,11 @@ class ClickHouse(Struct, frozen=True):
     ttl_days: dict[str, Annotated[int, Meta(ge=1, le=36_500)]] = {}
 
 
-class Monitor(Struct, frozen=True):
+class MonitorConfig(Struct, frozen=True):
     listen: t.Listen = "127.0.0.1:9464"
 
 
-class Restart(Struct, frozen=True):
+class RestartConfig(Struct, frozen=True):
     """More than ``intensity`` restarts of a child within ``period`` seconds are a crash loop."""
 
     backoff_min: Annotated[t.Duration, Meta(ge=0.01, le=3600)] = 0.5
@@ -119,7 +119,7 @@ class Restart(Struct, frozen=True):
     period: Annotated[t.Duration, Meta(ge=1, le=86_400)] = 60.0
 
 
-class Process(Struct, frozen=True):
+class ProcessConfig(Struct, frozen=True):
     """How the processes of one role run."""
 
     count: Annotated[int, Meta(ge=0, le=64)] = 1
@@ -129,18 +129,18 @@ class Process(Struct, frozen=True):
 
 
 class Config(Struct, frozen=True):
-    service: Service
+    service: ServiceConfig
     feed: tuple[Feed, ...] = ()
-    ring: Ring = Ring()
-    spool: Spool = Spool()
-    kafka: Kafka = Kafka()
-    clickhouse: ClickHouse = ClickHouse()
-    monitor: Monitor = Monitor()
-    restart: Restart = Restart()
-    process: dict[str, Process] = {}
+    ring: RingConfig = RingConfig()
+    spool: SpoolConfig = SpoolConfig()
+    kafka: KafkaConfig = KafkaConfig()
+    clickhouse: ClickHouseConfig = ClickHouseConfig()
+    monitor: MonitorConfig = MonitorConfig()
+    restart: RestartConfig = RestartConfig()
+    process: dict[str, ProcessConfig] = {}
 
-    def process_of(self, role: str) -> Process:
-        return self.process.get(role, Process())
+    def process_of(self, role: str) -> ProcessConfig:
+        return self.process.get(role, ProcessConfig())
 
 
 def load(
@@ -228,7 +228,7 @@ def _section(
         found = config_kafka.checked(found, errors)
     unknown_keys(found, kind.__struct_fields__, name, errors)
     section = build(kind, found, lambda field: sources.get(f"{name}.{field}", f"{name}.{field}"), errors)
-    if isinstance(section, Restart) and section.backoff_max < section.backoff_min:
+    if isinstance(section, RestartConfig) and section.backoff_max < section.backoff_min:
         errors.add("restart.backoff_max", "less than restart.backoff_min")
     if name == "clickhouse" and isinstance(days := found.get("ttl_days"), dict):
         unknown_keys(days, TABLES, "clickhouse.ttl_days", errors)
@@ -292,15 +292,15 @@ def _feed(
     return feed
 
 
-def _processes(document: Mapping[str, Any], errors: Errors) -> dict[str, Process]:
+def _processes(document: Mapping[str, Any], errors: Errors) -> dict[str, ProcessConfig]:
     found = table(document.get("process", {}), "process", errors)
     unknown_keys(found, ROLES, "process", errors)
-    processes: dict[str, Process] = {}
+    processes: dict[str, ProcessConfig] = {}
     for role in (r for r in ROLES if r in found):
         prefix = f"process.{role}"
         values = table(found[role], prefix, errors)
-        unknown_keys(values, Process.__struct_fields__, prefix, errors)
-        process = build(Process, values, partial(join, prefix), errors)
+        unknown_keys(values, ProcessConfig.__struct_fields__, prefix, errors)
+        process = build(ProcessConfig, values, partial(join, prefix), errors)
         count = values.get("count", 1)
         if role in COUNTED_ROLES and count == 0:
             errors.add(f"{prefix}.count", "must be at least 1")

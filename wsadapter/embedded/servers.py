@@ -20,7 +20,7 @@ from typing import IO, Any, Final, Self
 
 import msgspec
 
-from wsadapter.config.load import ClickHouse, Config, Kafka, Service
+from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.metrics import SERVICE
@@ -137,7 +137,9 @@ class KafkaServer:
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.bootstrap = f"{LOOPBACK}:{port or free_port()}"
-        config = Config(_service(directory, "kafka", DRAIN_SECONDS), kafka=Kafka(bootstrap_servers=self.bootstrap))
+        config = Config(
+            _service(directory, "kafka", DRAIN_SECONDS), kafka=KafkaConfig(bootstrap_servers=self.bootstrap)
+        )
         self.process = ServiceProcess("kafka", config)
 
     def start(self, timeout: float = START_SECONDS) -> Self:
@@ -170,7 +172,7 @@ class ClickHouseServer:
         self.port = port or free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
         config = Config(
-            _service(directory, "clickhouse", drain_seconds), clickhouse=ClickHouse(url=self.url, **settings)
+            _service(directory, "clickhouse", drain_seconds), clickhouse=ClickHouseConfig(url=self.url, **settings)
         )
         self.process = ServiceProcess("clickhouse", config)
 
@@ -194,7 +196,7 @@ class ClickHouseServer:
         self.close()
 
 
-def _service(directory: Path, role: str, drain_seconds: float) -> Service:
+def _service(directory: Path, role: str, drain_seconds: float) -> ServiceConfig:
     """An instance name that no other directory, role or test session has."""
     name = hashlib.sha1(f"{directory.resolve()}-{role}-{os.getpid()}".encode()).hexdigest()[:8]
-    return Service(name, str(directory.resolve()), "console", "warning", drain_seconds)
+    return ServiceConfig(name, str(directory.resolve()), "console", "warning", drain_seconds)

@@ -22,7 +22,7 @@ from wsadapter.exchanges.outages import Holes
 from wsadapter.exchanges.venue import Item
 
 
-class What(IntEnum):
+class Op(IntEnum):
     """As in _shapes.c."""
 
     CONSTANT = 0
@@ -40,47 +40,47 @@ class What(IntEnum):
 class Step(Struct, frozen=True):
     """Where a field of the event comes from: ``path`` in the wire Struct, or ``value``."""
 
-    what: What
+    what: Op
     path: str = ""
     value: object = None
 
 
 def constant(value: object) -> Step:
-    return Step(What.CONSTANT, value=value)
+    return Step(Op.CONSTANT, value=value)
 
 
 def or_none(path: str) -> Step:
     """Text; empty is None."""
-    return Step(What.OR_NONE, path)
+    return Step(Op.OR_NONE, path)
 
 
 def ms(path: str) -> Step:
     """Milliseconds become nanoseconds; None stays."""
-    return Step(What.MS, path)
+    return Step(Op.MS, path)
 
 
 def as_text(path: str) -> Step:
     """A number's digits."""
-    return Step(What.AS_TEXT, path)
+    return Step(Op.AS_TEXT, path)
 
 
 def count(path: str) -> Step:
     """A number; below zero is None."""
-    return Step(What.COUNT, path)
+    return Step(Op.COUNT, path)
 
 
 def decimal(path: str) -> Step:
-    return Step(What.DECIMAL, path)
+    return Step(Op.DECIMAL, path)
 
 
 def decimal_or_none(path: str) -> Step:
     """A plain decimal; empty or None is None."""
-    return Step(What.DECIMAL_OR_NONE, path)
+    return Step(Op.DECIMAL_OR_NONE, path)
 
 
 def signed_or_none(path: str) -> Step:
     """The same with a minus sign allowed."""
-    return Step(What.SIGNED_OR_NONE, path)
+    return Step(Op.SIGNED_OR_NONE, path)
 
 
 GIVEN: Final = ("receive_time_ns", "connection", "last_gap_ns")
@@ -92,7 +92,7 @@ Convert = Callable[..., Any]
 
 def given(field: str) -> Step:
     """The caller has the value of this field; in the order of these steps, behind `GIVEN`."""
-    return Step(What.GIVEN, field)
+    return Step(Op.GIVEN, field)
 
 
 def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
@@ -101,7 +101,7 @@ def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str |
     steps = _steps(exchange, event, fields)
     members = [_members(wire, step) for step in steps.values()]
     extra = tuple(
-        step.path for step in fields.values() if isinstance(step, Step) and step.what is What.GIVEN
+        step.path for step in fields.values() if isinstance(step, Step) and step.what is Op.GIVEN
     )  # fmt: skip
     if _native is None:
         return in_python(wire, event, steps, extra)
@@ -111,13 +111,12 @@ def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str |
 def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
     named: dict[str, str | Step] = {
         "exchange": constant(exchange), "source": constant(Source.WEBSOCKET),
-        **{name: Step(What.GIVEN, name) for name in GIVEN}, **fields,
+        **{name: Step(Op.GIVEN, name) for name in GIVEN}, **fields,
     }  # fmt: skip
     if differing := named.keys() ^ set(event.__struct_fields__):
         raise TypeError(f"shape of {event.__name__}: {', '.join(sorted(differing))}")
     return {
-        name: Step(What.SAME, step) if isinstance(step := named[name], str) else step
-        for name in event.__struct_fields__
+        name: Step(Op.SAME, step) if isinstance(step := named[name], str) else step for name in event.__struct_fields__
     }
 
 
@@ -125,7 +124,7 @@ def in_python(wire: type[Struct], event: type[Event], steps: dict[str, Step], ex
     """The twin of the conversion in C: source text, compiled once."""
     plain = [expression for step in steps.values() if (expression := _checked(step))]
     names: dict[str, Any] = {"event": event, "are_plain": are_plain, "NotPlain": NotPlain, "wire": wire}
-    names |= {f"constant_{i}": step.value for i, step in enumerate(steps.values()) if step.what is What.CONSTANT}
+    names |= {f"constant_{i}": step.value for i, step in enumerate(steps.values()) if step.what is Op.CONSTANT}
     values = [_expression(step, i) for i, step in enumerate(steps.values())]
     lines = [f"def convert(d, {', '.join(GIVEN + extra)}):"]
     lines += ["  if type(d) is not wire: raise TypeError(f'{type(d).__name__} is not the wire Struct of this shape')"]
@@ -140,23 +139,23 @@ def in_python(wire: type[Struct], event: type[Event], steps: dict[str, Step], ex
 def _checked(step: Step) -> str:
     value = f"d.{step.path}"
     return {
-        What.DECIMAL: value,
-        What.DECIMAL_OR_NONE: f"({value} or '0')",
-        What.SIGNED_OR_NONE: f"({value} or '0').removeprefix('-')",
+        Op.DECIMAL: value,
+        Op.DECIMAL_OR_NONE: f"({value} or '0')",
+        Op.SIGNED_OR_NONE: f"({value} or '0').removeprefix('-')",
     }.get(step.what, "")
 
 
 def _expression(step: Step, number: int) -> str:
     value = f"d.{step.path}"
     return {
-        What.CONSTANT: f"constant_{number}",
-        What.GIVEN: step.path,
-        What.OR_NONE: f"{value} or None",
-        What.MS: f"(None if {value} is None else {value} * 1_000_000)",
-        What.AS_TEXT: f"str({value})",
-        What.COUNT: f"(None if {value} is None or {value} < 0 else {value})",
-        What.DECIMAL_OR_NONE: f"{value} or None",
-        What.SIGNED_OR_NONE: f"{value} or None",
+        Op.CONSTANT: f"constant_{number}",
+        Op.GIVEN: step.path,
+        Op.OR_NONE: f"{value} or None",
+        Op.MS: f"(None if {value} is None else {value} * 1_000_000)",
+        Op.AS_TEXT: f"str({value})",
+        Op.COUNT: f"(None if {value} is None or {value} < 0 else {value})",
+        Op.DECIMAL_OR_NONE: f"{value} or None",
+        Op.SIGNED_OR_NONE: f"{value} or None",
     }.get(step.what, value)
 
 
@@ -165,7 +164,7 @@ Members = tuple[object, object]
 
 
 def _members(wire: type[Struct], step: Step) -> Members:
-    if step.what in (What.CONSTANT, What.GIVEN):
+    if step.what in (Op.CONSTANT, Op.GIVEN):
         return None, None
     first, _, second = step.path.partition(".")
     return getattr(wire, first), getattr(_type_of(wire, first), second) if second else None
@@ -176,7 +175,7 @@ def _in_c(
 ) -> Convert:
     names = GIVEN + extra
     described = [
-        (int(step.what), names.index(step.path) if step.what is What.GIVEN else 0, outer, inner, step.value)
+        (int(step.what), names.index(step.path) if step.what is Op.GIVEN else 0, outer, inner, step.value)
         for step, (outer, inner) in zip(steps.values(), members, strict=True)
     ]
     made: Convert = _native.Shape(wire, event, tuple(described), NotPlain, event.__name__, len(names))

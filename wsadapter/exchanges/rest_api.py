@@ -1,8 +1,8 @@
 """What the REST side of an exchange is: which requests fill a hole, what their answers say. Sans-I/O like `base`.
 
-A `Repair` is asked for its next `Request` and given the answer, until it has an ``outcome``; whoever sends (within the
-host's limits, see `wsadapter.rest.budget`) knows no venue. Events come back with ``source=REST`` and the natural keys of
-their WebSocket twins, so that a table keeps one row of both.
+A `Repair` is asked for its next `Request` and given the answer, until it has an ``outcome``; whoever sends (within
+the host's limits, see `wsadapter.rest.budget`) knows no venue. Events come back with ``source=REST`` and the natural
+keys of their WebSocket twins, so that a table keeps one row of both.
 
 Guarantee: answers are hostile input. `BadAnswer` is all that parsing raises, and a repair ends after a bounded number
 of requests whatever the venue answers.

@@ -173,8 +173,8 @@ class Exchange(Protocol):
         """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids."""
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
-        """Number and receive time of the last event of the same numbered line, see `wsadapter.events.sequence`; None where there
-        was none, or no numbers are."""
+        """Number and receive time of the last event of the same numbered line, see `wsadapter.events.sequence`; None
+        where there was none, or no numbers are."""
 
     def joined(self, event: MarketEvent, hole: tuple[int, int] | None) -> Gap | None:
         """Told after `succeed`: this event, received before it, is the next one of its line. ``hole``: number and

@@ -1,4 +1,5 @@
-"""From the wisher's side: publishes wishes (`wsadapter.roles.repairer.backfill`) and reads in Kafka what becomes of them.
+"""From the wisher's side: publishes wishes (`wsadapter.roles.repairer.backfill`) and reads in Kafka what becomes of
+them.
 
 Reads the gap topic and those of the streams from where they ended before the wishes were published, with a client that
 belongs to no group. Owns a producer and a consumer; `Watch.close` ends them.
@@ -13,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartit
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.gap_messages import gap_of
@@ -29,7 +30,7 @@ PREFIX: Final = "backfill:"
 STREAMS: Final = ("kline", "trade", "funding_rate")
 
 
-class Wish(Struct, frozen=True):
+class BackfillRequest(Struct, frozen=True):
     """One series to be fetched, from ``since_ns`` to ``until_ns``."""
 
     feed: str
@@ -62,9 +63,9 @@ class Wish(Struct, frozen=True):
 def wishes(
     feeds: Iterable[Any], symbols: Iterable[str], streams: Iterable[str], intervals: Iterable[str], since_ns: int,
     until_ns: int,
-) -> list[Wish]:  # fmt: skip
+) -> list[BackfillRequest]:  # fmt: skip
     """Every series once. What is not named is what the feed records: its symbols, its streams, its intervals."""
-    found: dict[tuple[str, ...], Wish] = {}
+    found: dict[tuple[str, ...], BackfillRequest] = {}
     named_symbols, named_streams, named_intervals = tuple(symbols), tuple(streams), tuple(intervals)
     for feed in feeds:
         for symbol in named_symbols or feed.symbols:
@@ -72,15 +73,15 @@ def wishes(
                 for interval in (named_intervals or feed.intervals) if stream == "kline" else ("",):
                     series = symbol, stream, interval
                     found.setdefault(
-                        (feed.exchange, *series), Wish(feed.name, feed.exchange, *series, since_ns, until_ns)
+                        (feed.exchange, *series), BackfillRequest(feed.name, feed.exchange, *series, since_ns, until_ns)
                     )
     return list(found.values())
 
 
-class Progress(Struct):
+class BackfillProgress(Struct):
     """One wish: ``state`` is empty while it is worked on, ``at_ns`` how far it is."""
 
-    wish: Wish
+    wish: BackfillRequest
     state: str = ""
     events: int = 0
     at_ns: int = 0
@@ -97,10 +98,10 @@ class Progress(Struct):
 class Watch:
     """``wishes``: gap_id -> what became of it so far."""
 
-    def __init__(self, kafka: Kafka, wishes: Sequence[Wish]) -> None:
+    def __init__(self, kafka: KafkaConfig, wishes: Sequence[BackfillRequest]) -> None:
         self._kafka = kafka
         name = f"backfill:{time.time_ns()}-{os.getpid()}"
-        self.wishes = {f"{name}:{number}": Progress(wish) for number, wish in enumerate(wishes)}
+        self.wishes = {f"{name}:{number}": BackfillProgress(wish) for number, wish in enumerate(wishes)}
         self._by_series = {
             (wish.exchange, wish.symbol, wish.stream, wish.interval): progress
             for progress in self.wishes.values()

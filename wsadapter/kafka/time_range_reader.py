@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.kafka.topics import lookup_config, partition_counts
 
@@ -22,11 +22,16 @@ STEP_SECONDS: Final = 0.2
 ANSWER_SECONDS: Final = 5.0
 
 
-class LogReader:
+class TimeRangeReader:
     """One look. ``on_message`` gets every message from `LOOKBACK_MS` before ``started_ns`` on, in no order."""
 
     def __init__(
-        self, kafka: Kafka, topics: Iterable[str], started_ns: int, ended_ns: int, on_message: Callable[[Message], None]
+        self,
+        kafka: KafkaConfig,
+        topics: Iterable[str],
+        started_ns: int,
+        ended_ns: int,
+        on_message: Callable[[Message], None],
     ) -> None:
         self._on_message = on_message
         self._until_ms = ended_ns // 1_000_000 + HORIZON_MS
@@ -62,7 +67,7 @@ class LogReader:
     def close(self) -> None:
         self._consumer.close()
 
-    def _assign(self, kafka: Kafka, topics: Iterable[str], from_ms: int) -> None:
+    def _assign(self, kafka: KafkaConfig, topics: Iterable[str], from_ms: int) -> None:
         counts = partition_counts(kafka, ANSWER_SECONDS)
         times = [TopicPartition(name, n, from_ms) for name in topics for n in range(counts.get(name, 0))]
         starts = self._consumer.offsets_for_times(times, timeout=ANSWER_SECONDS) if times else []

@@ -1,8 +1,8 @@
 """Kafka topics and client settings: every librdkafka client of this program is configured here.
 
 Guarantees: the settings that the delivery promise rests on cannot be overridden by the configuration's pass-through
-tables (they are applied last; `wsadapter.config.librdkafka` refuses them with a message). Topics that are there are left as
-they are: a stranger's partition count or retention is not ours to change.
+tables (they are applied last; `wsadapter.config.librdkafka` refuses them with a message). Topics that are there are
+left as they are: a stranger's partition count or retention is not ours to change.
 
 Owns nothing that lives: the callers own their clients. Created in the process that uses them, never before a fork.
 """
@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
 from confluent_kafka.cimpl import NewTopic
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import DEAD_LETTER, SPECS, StreamSpec
 from wsadapter.log import Repeated
@@ -83,23 +83,23 @@ class Seldom(logging.Filter):
 LIBRDKAFKA.addFilter(Seldom())
 
 
-def topic_name(kafka: Kafka, name: str) -> str:
+def topic_name(kafka: KafkaConfig, name: str) -> str:
     """The topic of a stream word (or of `DEAD_LETTER`)."""
     return kafka.topic_prefix + name
 
 
-def topic(kafka: Kafka, spec: StreamSpec) -> str:
+def topic(kafka: KafkaConfig, spec: StreamSpec) -> str:
     return topic_name(kafka, spec.name)
 
 
-def group_id(kafka: Kafka) -> str:
+def group_id(kafka: KafkaConfig) -> str:
     """``wsadapter``; an installation with topics of another prefix is another group: their members would otherwise wait
     for each other at every rebalance."""
     prefix = kafka.topic_prefix
-    return GROUP if prefix == Kafka().topic_prefix else f"{GROUP}-{prefix.strip('.')}"
+    return GROUP if prefix == KafkaConfig().topic_prefix else f"{GROUP}-{prefix.strip('.')}"
 
 
-def _client(kafka: Kafka, passed: dict[str, Any]) -> dict[str, Any]:
+def _client(kafka: KafkaConfig, passed: dict[str, Any]) -> dict[str, Any]:
     """What all clients share; ``passed`` is the configuration's pass-through table."""
     settings: dict[str, Any] = {**_RECONNECT, **passed, "bootstrap.servers": kafka.bootstrap_servers}
     settings["client.id"] = settings.get("client.id", "wsadapter")
@@ -116,43 +116,43 @@ def _secret(path: str) -> str:
         raise ServiceUnavailable(f"kafka.sasl_password_file cannot be read: {error.strerror}") from None
 
 
-def producer_config(kafka: Kafka) -> dict[str, Any]:
+def producer_config(kafka: KafkaConfig) -> dict[str, Any]:
     """Settings of a producer: idempotent, acknowledged by all, without a time limit, partitioned as Java does."""
     return {**_PRODUCER_DEFAULTS, **_client(kafka, kafka.producer), **_PRODUCER}
 
 
-def consumer_config(kafka: Kafka, instance_id: str) -> dict[str, Any]:
+def consumer_config(kafka: KafkaConfig, instance_id: str) -> dict[str, Any]:
     """Settings of one member of the group: static membership, commits only by hand, bounded fetches."""
     own = {"group.id": group_id(kafka), "group.instance.id": instance_id}
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 
-def repairer_config(kafka: Kafka) -> dict[str, Any]:
+def repairer_config(kafka: KafkaConfig) -> dict[str, Any]:
     """Settings of the repairer, the only member of its group: it assigns itself; expired offsets begin again."""
     own = {"group.id": f"{group_id(kafka)}-repair", "auto.offset.reset": "earliest"}
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 
-def lookup_config(kafka: Kafka) -> dict[str, Any]:
+def lookup_config(kafka: KafkaConfig) -> dict[str, Any]:
     """Settings of a reader that looks something up and commits nothing."""
     own = {"group.id": f"{group_id(kafka)}-lookup", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 
-def admin_config(kafka: Kafka) -> dict[str, Any]:
+def admin_config(kafka: KafkaConfig) -> dict[str, Any]:
     """The producer's addresses and credentials, without its delivery settings."""
     security = ("sasl.", "ssl.", "security.", "socket.", "broker.", "client.", "debug")
     passed = {key: value for key, value in kafka.producer.items() if key.startswith(security)}
     return _client(kafka, passed)
 
 
-def partitions_of(kafka: Kafka, name: str) -> int:
+def partitions_of(kafka: KafkaConfig, name: str) -> int:
     """How many partitions the topic ``name`` is created with: quiet ones get one."""
     quiet = {topic_name(kafka, word) for word in (*(spec.name for spec in SPECS if spec.quiet), DEAD_LETTER)}
     return 1 if name in quiet else kafka.partitions
 
 
-def ensure_topics(kafka: Kafka, timeout: float) -> None:
+def ensure_topics(kafka: KafkaConfig, timeout: float) -> None:
     """Create what is missing of the registry's topics and the dead letters; `ServiceUnavailable` when that fails."""
     admin = AdminClient(admin_config(kafka))
     names = [topic_name(kafka, name) for name in (*(spec.name for spec in SPECS), DEAD_LETTER)]
@@ -181,7 +181,7 @@ def ensure_topics(kafka: Kafka, timeout: float) -> None:
                 raise ServiceUnavailable(f"topic {name} cannot be created: {_said(error)}") from None
 
 
-def partition_counts(kafka: Kafka, timeout: float) -> dict[str, int]:
+def partition_counts(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
     """How many partitions each topic has now. By a client of its own: `list_topics` of a consumer inside one of its
     callbacks ends the process at its next callback (an assertion in confluent-kafka 2.16)."""
     try:
@@ -191,7 +191,9 @@ def partition_counts(kafka: Kafka, timeout: float) -> dict[str, int]:
     return {name: len(found.partitions) for name, found in topics.items()}
 
 
-def log_bounds(kafka: Kafka, partitions: Collection[tuple[str, int]], timeout: float) -> dict[tuple[str, int], Bounds]:
+def log_bounds(
+    kafka: KafkaConfig, partitions: Collection[tuple[str, int]], timeout: float
+) -> dict[tuple[str, int], Bounds]:
     """Where the logs begin and end now: (first offset, next offset). Two requests for all of them, on connections of
     their own: on a consumer's connection each would wait for a fetch that waits for messages."""
     admin = AdminClient(admin_config(kafka))
@@ -206,7 +208,7 @@ def log_bounds(kafka: Kafka, partitions: Collection[tuple[str, int]], timeout: f
     return {partition: (found[0][partition], found[1][partition]) for partition in partitions}
 
 
-def unread(kafka: Kafka, timeout: float) -> dict[str, int]:
+def unread(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
     """Stream -> messages in its topic that the group has not committed; `ServiceUnavailable` when Kafka is away."""
     counts = partition_counts(kafka, timeout)
     names = {topic(kafka, spec): spec.name for spec in SPECS}

@@ -30,7 +30,7 @@ LIMITED_SECONDS: Final = 60.0
 """Of a 429 that does not say how long."""
 
 
-class Verdict(StrEnum):
+class Outcome(StrEnum):
     """What became of a request."""
 
     OK = "ok"
@@ -73,7 +73,7 @@ class Budget:
         if request.pool:
             self._in_pools[request.pool].append(now)
 
-    def answered(self, status: int, used: int | None, retry_after: float | None, now: float) -> Verdict:
+    def answered(self, status: int, used: int | None, retry_after: float | None, now: float) -> Outcome:
         """The host answered; ``used`` and ``retry_after`` are what its headers said."""
         if used is not None:
             self._said = now, max(0, used)
@@ -81,20 +81,20 @@ class Budget:
             wait = BAN.bound(self._bans) if retry_after is None else retry_after
             self._bans += 1
             self.pause(now, min(wait, BAN.maximum))
-            return Verdict.AGAIN
+            return Outcome.AGAIN
         if status == LIMITED:
             self.pause(now, min(LIMITED_SECONDS if retry_after is None else retry_after, BAN.maximum))
-            return Verdict.AGAIN
+            return Outcome.AGAIN
         if status >= 500 or (status < 400 and status != 200) or status == 408:
             return self.failed(now)
         self._failures = self._bans = 0
-        return Verdict.OK if status == 200 else Verdict.REFUSED
+        return Outcome.OK if status == 200 else Outcome.REFUSED
 
-    def failed(self, now: float) -> Verdict:
+    def failed(self, now: float) -> Outcome:
         """No answer, or one that says nothing about the request."""
         self.pause(now, RETRY.minimum + RETRY.delay(self._failures, self._random))
         self._failures += 1
-        return Verdict.AGAIN
+        return Outcome.AGAIN
 
     def pause(self, now: float, seconds: float) -> None:
         """Send nothing for so long."""

@@ -1,7 +1,7 @@
 """One HTTP GET, and what may be wrong with it: verified TLS, no redirects, bounded in time and bytes, no retries.
 
-Blocking; its caller has a thread for it. Connections are kept alive. Guarantee: `get` returns an `Answer` or raises
-`Unreachable`, within `TOTAL_SECONDS` and one read timeout, and holds at most `MAX_BODY_BYTES`.
+Blocking; its caller has a thread for it. Connections are kept alive. Guarantee: `get` returns an `RestResponse` or
+raises `Unreachable`, within `TOTAL_SECONDS` and one read timeout, and holds at most `MAX_BODY_BYTES`.
 """
 
 import time
@@ -30,7 +30,7 @@ class Unreachable(WsadapterError):
     """No answer, or not a whole one."""
 
 
-class Answer(Struct, frozen=True):
+class RestResponse(Struct, frozen=True):
     """``used``: weight of the current minute, ``retry_after``: seconds; None where the host does not say."""
 
     status: int
@@ -54,7 +54,7 @@ class RestClient:
             headers={"User-Agent": f"wsadapter/{__version__}", "Accept-Encoding": "identity"},
         )
 
-    def get(self, request: Request) -> Answer:
+    def get(self, request: Request) -> RestResponse:
         query = f"?{urlencode(request.query)}" if request.query else ""
         until = time.monotonic() + TOTAL_SECONDS
         try:
@@ -71,7 +71,9 @@ class RestClient:
             raise Unreachable(f"{request.path}: {type(error).__name__}: {printable(str(error), 200)}") from None
         headers = response.headers
         used = headers.get(self._weight_header, "") if self._weight_header else ""
-        return Answer(response.status, body, _number(used), _seconds(headers.get("retry-after", "")), time.time_ns())
+        return RestResponse(
+            response.status, body, _number(used), _seconds(headers.get("retry-after", "")), time.time_ns()
+        )
 
     def close(self) -> None:
         self._pool.close()

@@ -15,10 +15,10 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.exchanges.rest_api import Request, RestExchange
-from wsadapter.executor import Threads
+from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
 from wsadapter.rest.bans import Bans
-from wsadapter.rest.budget import Budget, Verdict
+from wsadapter.rest.budget import Budget, Outcome
 from wsadapter.rest.client import RestClient, Unreachable
 
 WORTH_KEEPING: Final = 5.0
@@ -28,9 +28,9 @@ log = get_logger()
 
 
 class Result(Struct, frozen=True):
-    """``body`` is the answer of `Verdict.OK`, the venue's error of `Verdict.REFUSED`, else empty."""
+    """``body`` is the answer of `Outcome.OK`, the venue's error of `Outcome.REFUSED`, else empty."""
 
-    verdict: Verdict
+    verdict: Outcome
     body: bytes = b""
     received_ns: int = 0
 
@@ -64,7 +64,7 @@ class RestHost:
         self._client = RestClient(base, exchange.weight_header)
         self._exchange = exchange
         self.budget = Budget(exchange.weights, exchange.pools, exchange.banned, random.random)
-        self._threads = Threads(1, "rest")
+        self._threads = DaemonExecutor(1, "rest")
         self._ring = ring
         self._under_way: Future[Result] | None = None
         self._repeated = Repeated()
@@ -107,11 +107,11 @@ class RestHost:
             return Result(self.budget.failed(time.monotonic()))
         now = time.monotonic()
         verdict = self.budget.answered(answer.status, answer.used, answer.retry_after, now)
-        if verdict is Verdict.OK:
+        if verdict is Outcome.OK:
             return Result(verdict, answer.body, answer.received_ns)
         refusal = self._exchange.refusal(answer.body)
         self._say(f"HTTP {answer.status}", f"{request.path}: {refusal.code} {refusal.message}")
-        if verdict is Verdict.REFUSED:
+        if verdict is Outcome.REFUSED:
             self.counts.refused += 1
             return Result(verdict, answer.body, answer.received_ns)
         self._count(answer.status)

@@ -18,7 +18,7 @@ SIZE: Final = 48
 FIELDS: Final = ("journal_length", *(f"journal_{part}_{n}" for n in range(SIZE) for part in ("cell", "value")))
 
 
-class Journal:
+class RedoLog:
     def __init__(self, page: StatsPage) -> None:
         self._cells = page.cells
         self._length = page.index("journal_length")

@@ -24,7 +24,7 @@ def fields(names: Sequence[str]) -> tuple[str, ...]:
     return (*names, *hidden[0], *hidden[1])
 
 
-class Banks:
+class RingCounters:
     """``cells``: for hot paths, by the place that `index` gives, as on a `StatsPage`. Where no bank has the tail (a new
     page, another ring) it counts on from what is shown."""
 
@@ -46,7 +46,7 @@ class Banks:
 
     def publication(self, writer: RingWriter, doorbell_fd: int) -> Callable[[], None]:
         """What ends a socket read: counts kept, the ring published, counts shown, the doorbell rung; in C where it is
-        built. One for each `Banks`."""
+        built. One for each `RingCounters`."""
         if _native is None:
 
             def publish() -> None:

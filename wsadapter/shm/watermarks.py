@@ -3,12 +3,13 @@
     header   | magic << 32 | version | slots | taken |          then slots of 40 u64 words, from byte 128
     slot     | seven words of state | length of the key | the line's key as JSON, up to 256 bytes |
 
-The words are those of `wsadapter.roles.serializer.arbitration.State`; a line gets the next free slot when it is first stored.
+The words are those of `wsadapter.roles.serializer.arbitration.State`; a line gets the next free slot when it is first
+stored.
 
-Ownership: the supervisor creates and unlinks (`wsadapter.roles.supervisor.rings`), the one serializer that reads the rings writes.
-Killed anywhere, a slot holds its old words or its new ones, or a mix: ``high`` goes last, and until it has moved the
-records behind it are still in their rings and are judged again. A new slot counts from the store of ``taken`` on. Words
-are stored whole, through an aligned `memoryview.cast` (see `wsadapter.shm.ring`).
+Ownership: the supervisor creates and unlinks (`wsadapter.roles.supervisor.rings`), the one serializer that reads the
+rings writes. Killed anywhere, a slot holds its old words or its new ones, or a mix: ``high`` goes last, and until it
+has moved the records behind it are still in their rings and are judged again. A new slot counts from the store of
+``taken`` on. Words are stored whole, through an aligned `memoryview.cast` (see `wsadapter.shm.ring`).
 """
 
 import struct

@@ -14,15 +14,15 @@ from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.supervision import restart
 from wsadapter.supervision.child import ChildState
-from wsadapter.supervision.counters import Tally
+from wsadapter.supervision.counters import SupervisorPage
 from wsadapter.supervision.drain import Drain, Stage, group
-from wsadapter.supervision.exit_status import Ended
+from wsadapter.supervision.exit_status import ExitStatus
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildProcess, ChildSpec, RestartKind
-from wsadapter.supervision.restart import RestartPolicy, Run
+from wsadapter.supervision.restart import ChildRun, RestartPolicy
 
 
-class Roster:
+class ChildSet:
     """Children by name. The supervisor's loop calls `turn`; ends arrive through its selector."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Roster:
         self._leaving: dict[str, ChildProcess] = {}
         self._arriving: tuple[ChildSpec, ...] = ()
         self._exchange: Drain | None = None
-        self.tally = Tally(config.service.instance, specs)
+        self.tally = SupervisorPage(config.service.instance, specs)
         self.verdict: ExitCode | None = None
         """Why everything must stop."""
         self.unclean = False
@@ -97,7 +97,7 @@ class Roster:
         except OSError as error:
             now = time.monotonic()
             text = f"could not be started: {os.strerror(error.errno or 0)}"
-            self._again(child, Ended("exit", text, 1), now, now)
+            self._again(child, ExitStatus("exit", text, 1), now, now)
             return
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._on_end(child))
         self._record()
@@ -128,10 +128,10 @@ class Roster:
         else:
             self._again(child, end, child.started, time.monotonic())
 
-    def _again(self, child: ChildProcess, end: Ended, started: float, now: float) -> None:
+    def _again(self, child: ChildProcess, end: ExitStatus, started: float, now: float) -> None:
         """An end that nobody ordered: count it and decide when to start the child again."""
         policy = _policy(self._config)
-        child.history = restart.after(child.history, Run(started, now), policy)
+        child.history = restart.after(child.history, ChildRun(started, now), policy)
         decision = restart.decide(child.history, now, policy, self._random)
         child.restart_at = decision.at
         self.tally.restarted(child.spec, end.reason)

@@ -41,7 +41,7 @@ def restarts_cell(spec: ChildSpec, reason: str) -> str:
     return f'child_restarts_total{{role="{spec.role}",name="{spec.name}",reason="{reason}"}}'
 
 
-class Tally:
+class SupervisorPage:
     def __init__(self, instance: str, specs: Iterable[ChildSpec]) -> None:
         self._name = page_name(instance, NAME)
         self.page = open_page(self._name, fields(specs))

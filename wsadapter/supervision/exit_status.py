@@ -14,7 +14,7 @@ _HINTS: Final = {
 }
 
 
-class Ended(Struct, frozen=True):
+class ExitStatus(Struct, frozen=True):
     """How a run ended. ``reason``: a value of the label of ``child_restarts_total``."""
 
     reason: str
@@ -23,14 +23,14 @@ class Ended(Struct, frozen=True):
     """As `subprocess` gives it: negative = signal."""
 
 
-def ended(code: int, killed_as: str = "", words: str = "") -> Ended:
+def ended(code: int, killed_as: str = "", words: str = "") -> ExitStatus:
     """What an exit status means, in words."""
     if killed_as:
         text = {"hung": "killed, it hung", "deadline": "killed, it did not stop in time"}.get(killed_as, killed_as)
-        return Ended("hung" if killed_as == "hung" else "signal", text, code)
+        return ExitStatus("hung" if killed_as == "hung" else "signal", text, code)
     if code < 0:
         number = signal.Signals(-code) if -code in set(signal.Signals) else None
         name = number.name if number is not None else f"signal {-code}"
-        return Ended("signal", _HINTS.get(number, name) if number is not None else name, code)
+        return ExitStatus("signal", _HINTS.get(number, name) if number is not None else name, code)
     name = f"exit {code} ({ExitCode(code).name})" if code in set(ExitCode) else f"exit {code}"
-    return Ended("config" if code == ExitCode.CONFIG else "exit", f"{name}: {words}" if words else name, code)
+    return ExitStatus("config" if code == ExitCode.CONFIG else "exit", f"{name}: {words}" if words else name, code)

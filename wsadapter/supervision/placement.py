@@ -9,12 +9,12 @@ from collections.abc import Callable
 from typing import Final
 
 from wsadapter import log
-from wsadapter.config.load import Process
+from wsadapter.config.load import ProcessConfig
 
 _MCL_CURRENT_AND_FUTURE: Final = 3
 
 
-def place(process: Process) -> None:
+def place(process: ProcessConfig) -> None:
     """Apply to this process."""
     if process.cpu:
         _attempt("cpu", lambda: os.sched_setaffinity(0, process.cpu))

@@ -29,9 +29,9 @@ from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision import sdnotify
 from wsadapter.supervision.child import LAST_WORDS_BYTES, ChildArgs, ChildState, RingRef, StopOrder
-from wsadapter.supervision.exit_status import Ended, ended
+from wsadapter.supervision.exit_status import ExitStatus, ended
 from wsadapter.supervision.instance import ChildRecord, start_ticks
-from wsadapter.supervision.restart import History
+from wsadapter.supervision.restart import RunHistory
 
 DUMP_SECONDS: Final = 0.5
 """Between the request for a stack dump and SIGKILL."""
@@ -81,7 +81,7 @@ class ChildProcess:
     def __init__(self, spec: ChildSpec, instance: str) -> None:
         self.spec = spec
         self.page = open_page(page_name(instance, spec.name), spec.page_fields)
-        self.history = History()
+        self.history = RunHistory()
         self.restart_at: float | None = 0.0
         """When it is to be started; None while it runs and when it is not to be."""
         self.was_running = False
@@ -222,7 +222,7 @@ class ChildProcess:
             self._killed_as = "hung"
             self._kill_at = now + DUMP_SECONDS
 
-    def reap(self) -> Ended:
+    def reap(self) -> ExitStatus:
         """Take leave of a process whose pidfd said that it ended."""
         process = self._process
         assert process is not None

@@ -24,14 +24,14 @@ class RestartPolicy(Struct, frozen=True):
     stable: float
 
 
-class Run(Struct, frozen=True):
+class ChildRun(Struct, frozen=True):
     """One life of a child, monotonic seconds."""
 
     started: float
     ended: float
 
 
-class History(Struct, frozen=True):
+class RunHistory(Struct, frozen=True):
     """What is remembered of a child's runs since the last stable one. Bounded by the policy's intensity."""
 
     failures: int = 0
@@ -42,33 +42,33 @@ class History(Struct, frozen=True):
     """The circuit: more than intensity exits within one period."""
 
 
-class Restart(Struct, frozen=True):
+class NextStart(Struct, frozen=True):
     """The next action: start at this monotonic time. ``degraded``: at the pace of an open circuit."""
 
     at: float
     degraded: bool
 
 
-def after(history: History, run: Run, policy: RestartPolicy) -> History:
+def after(history: RunHistory, run: ChildRun, policy: RestartPolicy) -> RunHistory:
     """The history with one more exit in it."""
     if run.ended - run.started >= policy.stable:
-        history = History()
+        history = RunHistory()
     exits = (*history.exits, run.ended)[-(policy.intensity + 1) :]
     crowded = len(exits) > policy.intensity and exits[-1] - exits[0] <= policy.period
-    return History(failures=history.failures + 1, exits=exits, open=history.open or crowded)
+    return RunHistory(failures=history.failures + 1, exits=exits, open=history.open or crowded)
 
 
-def decide(history: History, now: float, policy: RestartPolicy, random: Callable[[], float]) -> Restart:
+def decide(history: RunHistory, now: float, policy: RestartPolicy, random: Callable[[], float]) -> NextStart:
     """When to start the child whose last exit is the newest in ``history``; never in the past."""
     ended = history.exits[-1] if history.exits else now
     if history.open:
         wait = policy.backoff.maximum * (1 - DEGRADED_SPREAD * random())
     else:
         wait = policy.backoff.delay(history.failures - 1, random)
-    return Restart(at=max(now, ended + wait), degraded=history.open)
+    return NextStart(at=max(now, ended + wait), degraded=history.open)
 
 
-def hopeless(children: Iterable[tuple[History, bool]]) -> bool:
+def hopeless(children: Iterable[tuple[RunHistory, bool]]) -> bool:
     """Of the essential children (history, up): every one is over its intensity and none is up. No children: False."""
     known = tuple(children)
     return bool(known) and all(history.open and not up for history, up in known)

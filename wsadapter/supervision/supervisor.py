@@ -3,15 +3,15 @@
 One loop over a selector: pidfds of the children, signals, state changes of children (one eventfd), and the next
 deadline as its timeout. Nothing polls with sleep.
 
-* A child that ends is started again when `wsadapter.supervision.restart` says so; the others are not touched. Only when every
-  essential child is over its intensity at the same time everything stops: exit 71.
+* A child that ends is started again when `wsadapter.supervision.restart` says so; the others are not touched. Only
+  when every essential child is over its intensity at the same time everything stops: exit 71.
 * A child that refuses its configuration (exit 78) before it has ever been RUNNING stops everything: exit 78.
 * Heartbeats older than their deadline: stack dump, SIGKILL, restart.
-* SIGTERM, SIGINT: `wsadapter.supervision.drain` in the order of the stop groups; the second one kills what is left. SIGHUP: the
-  caller's `reload`, one at a time; only children whose spec changed are stopped and started.
+* SIGTERM, SIGINT: `wsadapter.supervision.drain` in the order of the stop groups; the second one kills what is left.
+  SIGHUP: the caller's `reload`, one at a time; only children whose spec changed are stopped and started.
 
-Owned here, with `wsadapter.supervision.children`: the children, their stats pages, the stats page "supervisor". Rings and doorbells
-are the caller's.
+Owned here, with `wsadapter.supervision.children`: the children, their stats pages, the stats page "supervisor". Rings
+and doorbells are the caller's.
 """
 
 import faulthandler
@@ -31,7 +31,7 @@ from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, WsadapterError
 from wsadapter.shm import doorbell
 from wsadapter.supervision.child import ChildState
-from wsadapter.supervision.children import Roster
+from wsadapter.supervision.children import ChildSet
 from wsadapter.supervision.drain import Drain, Stage, group
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
@@ -50,7 +50,7 @@ GIVE_UP_SECONDS: Final = 0.8
 STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
-class Hooks(Struct, frozen=True):
+class SupervisorCallbacks(Struct, frozen=True):
     """What the caller does at certain moments; all of them optional."""
 
     on_ready: Callable[[], None] = lambda: None
@@ -75,14 +75,14 @@ class Supervisor:
         specs: Sequence[ChildSpec],
         instance: Instance,
         *,
-        hooks: Hooks | None = None,
+        hooks: SupervisorCallbacks | None = None,
         environ: Mapping[str, str] = os.environ,
         run_for: float | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         """``run_for``: stop that many seconds after everything is ready."""
         self._config = config
-        self._hooks = hooks or Hooks()
+        self._hooks = hooks or SupervisorCallbacks()
         self._run_for = run_for
         self._patience = max((spec.start_deadline for spec in specs), default=0.0)
         """A service that is away keeps us from being announced no longer than this."""
@@ -90,7 +90,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._wake = doorbell.create()
         """Rung by children whose state changed, by `stop` and by the thread of on_drained."""
-        self._roster = Roster(config, specs, instance, self._selector, self._wake, rng, self._hooks.on_finished)
+        self._roster = ChildSet(config, specs, instance, self._selector, self._wake, rng, self._hooks.on_finished)
         self._drain: Drain | None = None
         self._ready = False
         self._stop_asked = False

@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 from wsadapter import log
 from wsadapter.embedded.clickhouse.connections import Connections
 from wsadapter.embedded.clickhouse.engine import Engine
-from wsadapter.embedded.clickhouse.http import Endpoint, Handler
+from wsadapter.embedded.clickhouse.http import Handler, HttpEndpoint
 from wsadapter.embedded.data_directory import DataDirectory
 from wsadapter.embedded.ports import http_address, listen
 from wsadapter.embedded.stay import stays
@@ -44,7 +44,7 @@ def main(child: Child) -> int:
         child.page["service_up"] = 1
         child.ready()
         log.get_logger().info("ClickHouse is up", url=settings.url, version=engine.version)
-        _serve(child, listener, Endpoint(engine, connections, password))
+        _serve(child, listener, HttpEndpoint(engine, connections, password))
     child.page["service_up"] = 0
     if not connections.close(child.deadline - time.monotonic() - CANCEL_SECONDS):
         log.get_logger().warning("requests still running near the deadline are cancelled")
@@ -56,7 +56,7 @@ def main(child: Child) -> int:
     return 0
 
 
-def _serve(child: Child, listener: socket.socket, endpoint: Endpoint) -> None:
+def _serve(child: Child, listener: socket.socket, endpoint: HttpEndpoint) -> None:
     listener.setblocking(False)
     # http.server wants a server of its own kind, of which its handler uses nothing but what ours looks up
     handler = partial(Handler, server=cast(Any, endpoint))

@@ -44,7 +44,7 @@ class QueryError(Exception):
         super().__init__(message)
 
 
-class Request(Struct, frozen=True):
+class EngineRequest(Struct, frozen=True):
     """One statement, with the data of an INSERT behind it."""
 
     statement: bytes
@@ -56,7 +56,7 @@ class Request(Struct, frozen=True):
     readonly: bool = False
 
 
-class Answer(Struct, frozen=True):
+class QueryResult(Struct, frozen=True):
     """``format`` is empty when the statement gives no result."""
 
     body: bytes
@@ -94,7 +94,7 @@ class Engine:
         """One small query on the engine's own connection."""
         self._ask("SELECT 1")
 
-    def run(self, request: Request) -> Answer:
+    def run(self, request: EngineRequest) -> QueryResult:
         """Execute; `QueryError` for everything that ClickHouse has a code for."""
         try:
             insert = insert_with_data(request.statement)
@@ -130,7 +130,7 @@ class Engine:
         answer: bytes = self._anchor.query(statement, "TabSeparated").bytes()
         return answer.decode()
 
-    def _run_on(self, connection: Any, request: Request, insert: Insert | None, keep: bool) -> Answer:
+    def _run_on(self, connection: Any, request: EngineRequest, insert: Insert | None, keep: bool) -> QueryResult:
         settings = _settings(request)
         if request.database:
             connection.query("USE `{}`".format(request.database.replace("\\", "\\\\").replace("`", "\\`")))
@@ -143,7 +143,7 @@ class Engine:
             if keep:  # the settings of a request are not the session's
                 _set(connection, dict.fromkeys(settings, "DEFAULT"))
 
-    def _query(self, connection: Any, request: Request) -> Answer:
+    def _query(self, connection: Any, request: EngineRequest) -> QueryResult:
         kind = connection.classify_query(request.statement)
         if kind["statement_count"] > 1:
             # chDB would run them all; a ClickHouse server refuses
@@ -162,7 +162,7 @@ class Engine:
         return QueryError(int(found[1]), message)
 
 
-def _insert(connection: Any, insert: Insert, statement: bytes) -> Answer:
+def _insert(connection: Any, insert: Insert, statement: bytes) -> QueryResult:
     """Read the data from a file in memory: it is binary, and `query` would look for the next statement in it. chDB's
     streaming insert would do too, but it says nothing of what fails at the end (252 and 395 stored no row and were
     answered with success)."""
@@ -176,8 +176,8 @@ def _insert(connection: Any, insert: Insert, statement: bytes) -> Answer:
         os.close(data)
 
 
-def _answer(result: Any, body: bytes, given: str) -> Answer:
-    return Answer(
+def _answer(result: Any, body: bytes, given: str) -> QueryResult:
+    return QueryResult(
         body=body,
         format=given,
         read_rows=result.storage_rows_read(),
@@ -189,11 +189,11 @@ def _answer(result: Any, body: bytes, given: str) -> Answer:
     )
 
 
-def _is_readonly(request: Request) -> bool:
+def _is_readonly(request: EngineRequest) -> bool:
     return request.readonly or request.settings.get("readonly", "0") != "0"
 
 
-def _settings(request: Request) -> dict[str, str]:
+def _settings(request: EngineRequest) -> dict[str, str]:
     """Settings and parameters in the order to set them: readonly last, since it forbids the rest."""
     settings = {"max_result_bytes": str(MAX_RESULT_BYTES), **request.settings}
     settings.update({f"param_{name}": value for name, value in request.parameters.items()})

@@ -23,7 +23,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wsadapter.config.types import loopback
 from wsadapter.embedded.clickhouse.connections import Connections
-from wsadapter.embedded.clickhouse.engine import NOT_IMPLEMENTED, TOO_MANY_QUERIES, Answer, Engine, QueryError, Request
+from wsadapter.embedded.clickhouse.engine import (
+    NOT_IMPLEMENTED,
+    TOO_MANY_QUERIES,
+    Engine,
+    EngineRequest,
+    QueryError,
+    QueryResult,
+)
 from wsadapter.embedded.clickhouse.http_body import BodyError, compress, form_fields, read_body
 from wsadapter.embedded.ports import LOOPBACK
 
@@ -61,7 +68,7 @@ _CONTENT_TYPES: Final = {
 }
 
 
-class Endpoint:
+class HttpEndpoint:
     """What all connections share. ``password`` empty: anybody may ask, on loopback."""
 
     def __init__(self, engine: Engine, connections: Connections, password: str) -> None:
@@ -79,7 +86,7 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
     server: Any
-    """The `Endpoint`."""
+    """The `HttpEndpoint`."""
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path
@@ -97,7 +104,7 @@ class Handler(BaseHTTPRequestHandler):
         """Requests are counted, not logged: a statement may hold a secret."""
 
     def _query(self, path: str) -> None:
-        endpoint: Endpoint = self.server
+        endpoint: HttpEndpoint = self.server
         query_id = ""
         endpoint.connections.busy(self.connection)
         try:
@@ -140,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
         query = urlsplit(self.path).query
         return dict(parse_qsl(query, keep_blank_values=True, errors="surrogateescape", max_num_fields=10_000))
 
-    def _request(self, parameters: dict[str, str], body: bytes) -> Request:
+    def _request(self, parameters: dict[str, str], body: bytes) -> EngineRequest:
         content_type = self._header("Content-Type")
         if content_type.startswith("multipart/form-data"):
             fields = form_fields(content_type, body)
@@ -149,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         if parameters.get("compress", "0") != "0" or parameters.get("decompress", "0") != "0":
             raise QueryError(NOT_IMPLEMENTED, "ClickHouse block compression is not supported here, use HTTP's own")
         statement = parameters.get("query", "").encode(errors="surrogateescape")
-        return Request(
+        return EngineRequest(
             statement=statement + b"\n" + body if statement and body else statement or body,
             settings={n: v for n, v in parameters.items() if n not in NOT_SETTINGS and not n.startswith("param_")},
             parameters={n[6:]: v for n, v in parameters.items() if n.startswith("param_")},
@@ -172,7 +179,7 @@ class Handler(BaseHTTPRequestHandler):
         if not hmac.compare_digest(given.encode(errors="surrogateescape"), password.encode()):
             raise QueryError(AUTHENTICATION_FAILED, "Authentication failed: password is incorrect")
 
-    def _send_answer(self, answer: Answer, query_id: str, compressed: bool) -> None:
+    def _send_answer(self, answer: QueryResult, query_id: str, compressed: bool) -> None:
         headers = {
             "Content-Type": _CONTENT_TYPES.get(answer.format, PLAIN),
             "X-ClickHouse-Summary": _summary(answer),
@@ -215,7 +222,7 @@ def _text(value: bytes) -> str:
     return value.decode(errors="surrogateescape")
 
 
-def _summary(answer: Answer) -> str:
+def _summary(answer: QueryResult) -> str:
     values = {
         "read_rows": answer.read_rows,
         "read_bytes": answer.read_bytes,

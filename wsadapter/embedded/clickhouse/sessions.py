@@ -14,7 +14,7 @@ MAX_SESSIONS: Final = 64
 IDLE_SECONDS: Final = 60.0
 
 
-class Session:
+class ClickHouseSession:
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.busy = False
@@ -25,7 +25,7 @@ class Sessions:
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect
         self._lock = threading.Lock()
-        self._open: dict[str, Session] = {}
+        self._open: dict[str, ClickHouseSession] = {}
 
     @contextmanager
     def connection(self, name: str) -> Iterator[Any]:
@@ -49,12 +49,12 @@ class Sessions:
         with self._lock:
             self._drop(list(self._open))
 
-    def _take(self, name: str) -> Session | None:
+    def _take(self, name: str) -> ClickHouseSession | None:
         with self._lock:
             session = self._open.get(name)
             if session is None:
                 self._expire()
-                session = self._open[name] = Session(self._connect())
+                session = self._open[name] = ClickHouseSession(self._connect())
             elif session.busy:
                 return None
             session.busy = True

@@ -17,8 +17,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from msgspec import Struct
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
-from wsadapter.embedded.exchange.counts import Tally
-from wsadapter.embedded.exchange.requests import Subscriptions
+from wsadapter.embedded.exchange.counts import VenueCounts
+from wsadapter.embedded.exchange.requests import SocketSubscriptions
 from wsadapter.embedded.market.binance_frames import Push
 from wsadapter.embedded.market.binance_streams import PUBLIC, ROUTES
 
@@ -63,18 +63,18 @@ def target(path: str) -> Target | None:
 class Host(Protocol):
     """Who wants to know what becomes of a connection."""
 
-    def joined(self, connection: "Connection") -> None: ...
-    def changed(self, connection: "Connection", added: tuple[str, ...], removed: tuple[str, ...]) -> None: ...
-    def left(self, connection: "Connection") -> None: ...
+    def joined(self, connection: "VenueConnection") -> None: ...
+    def changed(self, connection: "VenueConnection", added: tuple[str, ...], removed: tuple[str, ...]) -> None: ...
+    def left(self, connection: "VenueConnection") -> None: ...
 
 
-class Connection(WSListener):
+class VenueConnection(WSListener):
     """Created at the upgrade request, one socket long."""
 
-    def __init__(self, host: Host, goal: Target, limits: Limits, tally: Tally, market_ms: int) -> None:
+    def __init__(self, host: Host, goal: Target, limits: Limits, tally: VenueCounts, market_ms: int) -> None:
         super().__init__()
         self.route = goal.route
-        self.subscriptions = Subscriptions(goal.names, goal.combined, limits.streams)
+        self.subscriptions = SocketSubscriptions(goal.names, goal.combined, limits.streams)
         self.open = False
         """Data may be handed to it."""
         self.stalled = False

@@ -14,7 +14,7 @@ from wsadapter.shm.stats_page import StatsPage
 _SENT: Final = {word: f'sent_total{{stream="{word}"}}' for word in STREAM_WORDS}
 
 
-class Tally:
+class VenueCounts:
     """``sent``: events by stream word, of this object's life; the page, if there is one, counts on over restarts."""
 
     def __init__(self, page: StatsPage | None = None) -> None:

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from wsadapter.embedded.exchange.connection import Connection, enveloped, raw
+from wsadapter.embedded.exchange.connection import VenueConnection, enveloped, raw
 from wsadapter.embedded.market.binance_frames import Push
 from wsadapter.embedded.market.binance_streams import Offered, offered
 from wsadapter.embedded.market.clock import Numbered
 
 
-class Source(Protocol):
+class PushSource(Protocol):
     """What makes the pushes: all markets, or a load feed."""
 
     @property
@@ -29,16 +29,16 @@ class Source(Protocol):
     def advance(self, now_ms: int) -> list[Push]: ...
 
 
-class Audience:
+class Listeners:
     """``before_first`` is called once, before the first stream has a listener."""
 
-    def __init__(self, source: Source, before_first: Callable[[], None]) -> None:
+    def __init__(self, source: PushSource, before_first: Callable[[], None]) -> None:
         self._source, self._before_first = source, before_first
-        self._listeners: dict[str, list[Connection]] = {}
+        self._listeners: dict[str, list[VenueConnection]] = {}
         self._losing: Counter[str] = Counter()
         self._begun = False
 
-    def add(self, connection: Connection, names: Iterable[str]) -> None:
+    def add(self, connection: VenueConnection, names: Iterable[str]) -> None:
         for name in names:
             stream = offered(name)
             if stream is None or stream.route != connection.route:
@@ -49,7 +49,7 @@ class Audience:
             self._listeners.setdefault(name, []).append(connection)
             self._source.subscribe(stream)
 
-    def remove(self, connection: Connection, names: Iterable[str]) -> None:
+    def remove(self, connection: VenueConnection, names: Iterable[str]) -> None:
         for name in names:
             listeners, stream = self._listeners.get(name, []), offered(name)
             if connection not in listeners or stream is None:

@@ -17,7 +17,7 @@ from typing import IO, Any, Final, cast
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from wsadapter.embedded.exchange.connection import Connection, framed
+from wsadapter.embedded.exchange.connection import VenueConnection, framed
 from wsadapter.embedded.market.binance_frames import Funding, Push
 from wsadapter.embedded.market.binance_streams import route_of_event, route_of_stream
 
@@ -156,11 +156,11 @@ def _numbered(one: _Event) -> bool:
     return one.e != "aggTrade" or (one.a is not UNSET and bytes(one.a) != b"null")
 
 
-class Crowd:
+class ReplayClients:
     """The venue's connections as a replay sees them; `changed` wakes it when they or their subscriptions change."""
 
     def __init__(self, quiet: float = 0.5) -> None:
-        self.connections: list[Connection] = []
+        self.connections: list[VenueConnection] = []
         self._quiet = quiet
         self.version = 0
         self._changed = asyncio.Event()
@@ -169,7 +169,7 @@ class Crowd:
         self.version += 1
         self._changed.set()
 
-    def subscribed(self, route: str = "") -> list[Connection]:
+    def subscribed(self, route: str = "") -> list[VenueConnection]:
         """Open connections with at least one subscription, of one class or of all."""
         return [c for c in self.connections if c.open and c.subscriptions.names and route in ("", c.route)]
 
@@ -187,12 +187,14 @@ class Crowd:
 class Replay:
     """``speed``: ``max``, ``recorded``, or a number (times the recorded pace). ``count``: connections to wait for."""
 
-    def __init__(self, file: FrameFile, crowd: Crowd, speed: str = "max", count: int = 1, repeat: int = 1) -> None:
+    def __init__(
+        self, file: FrameFile, crowd: ReplayClients, speed: str = "max", count: int = 1, repeat: int = 1
+    ) -> None:
         self.done = asyncio.Event()
         self._file, self._crowd, self._count, self._repeat = file, crowd, count, repeat
         self._pace = 0.0 if speed == "max" else 1.0 if speed == "recorded" else float(speed)
         self._classes: set[str] = set()
-        self._chosen: dict[tuple[str, str], Connection] = {}
+        self._chosen: dict[tuple[str, str], VenueConnection] = {}
         self._version = -1
         self._written = 0
 
@@ -218,7 +220,7 @@ class Replay:
                     await asyncio.sleep(ahead)
             yield recorded
 
-    async def _connection(self, recorded: Recorded) -> Connection:
+    async def _connection(self, recorded: Recorded) -> VenueConnection:
         """One that carries the class of the frame; waits for it if it has gone away."""
         key = recorded.route, recorded.push.stream
         if self._version != self._crowd.version:
@@ -235,7 +237,7 @@ class Replay:
             chosen = self._chosen[key] = (asked or _of_symbol(there, recorded.push.stream) or there)[0]
         return chosen
 
-    async def _breathe(self, connection: Connection, size: int) -> None:
+    async def _breathe(self, connection: VenueConnection, size: int) -> None:
         """Let the loop write and the reader read: nothing piles up here."""
         self._written += size
         if self._written >= CHUNK or not connection.writable.is_set():
@@ -244,7 +246,7 @@ class Replay:
             await connection.writable.wait()
 
 
-def _of_symbol(connections: list[Connection], stream: str) -> list[Connection]:
+def _of_symbol(connections: list[VenueConnection], stream: str) -> list[VenueConnection]:
     symbol = stream.partition("@")[0] + "@"
     return [c for c in connections if any(name.startswith(symbol) for name in c.subscriptions.names)]
 

@@ -14,7 +14,7 @@ METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERT
 _EXPECTED: Final = ", ".join(f"`{method}`" for method in METHODS)
 
 
-class Answer(Struct, frozen=True):
+class SubscriptionReply(Struct, frozen=True):
     """The reply, whether it is an ack, and which names came and went."""
 
     reply: bytes
@@ -23,12 +23,12 @@ class Answer(Struct, frozen=True):
     removed: tuple[str, ...] = ()
 
 
-class _Refused(Exception):
+class _RequestRefused(Exception):
     def __init__(self, code: int, message: str) -> None:
         self.error = {"code": code, "msg": message}
 
 
-class Subscriptions:
+class SocketSubscriptions:
     """``combined``: whether frames come in the envelope; a client may change it."""
 
     def __init__(self, names: Iterable[str], combined: bool, limit: int) -> None:
@@ -36,7 +36,7 @@ class Subscriptions:
         self.combined = combined
         self._limit = limit
 
-    def answer(self, request: bytes) -> Answer:
+    def answer(self, request: bytes) -> SubscriptionReply:
         """Never raises, whatever the client sent."""
         number: Any = None
         try:
@@ -47,11 +47,13 @@ class Subscriptions:
                 _refuse(2, "Invalid request: request ID must be an unsigned integer")
             before = set(self.names)
             result = self._perform(fields)
-        except _Refused as refused:
-            return Answer(msgspec.json.encode({"error": refused.error} | ({} if number is None else {"id": number})))
+        except _RequestRefused as refused:
+            return SubscriptionReply(
+                msgspec.json.encode({"error": refused.error} | ({} if number is None else {"id": number}))
+            )
         added = tuple(name for name in self.names if name not in before)
         removed = tuple(before.difference(self.names))
-        return Answer(msgspec.json.encode({"result": result, "id": number}), True, added, removed)
+        return SubscriptionReply(msgspec.json.encode({"result": result, "id": number}), True, added, removed)
 
     def _perform(self, fields: dict[str, Any]) -> list[str] | bool | None:
         if "method" not in fields:
@@ -102,4 +104,4 @@ def _decode(request: bytes) -> dict[str, Any]:
 
 
 def _refuse(code: int, message: str) -> NoReturn:
-    raise _Refused(code, message)
+    raise _RequestRefused(code, message)

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from wsadapter.embedded.market.binance_rest import Query, Reply
+from wsadapter.embedded.market.binance_rest import Query, RestReply
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 64
@@ -16,7 +16,7 @@ IDLE_SECONDS: Final = 60.0
 class RestServer:
     """``answer``: path and parameters to a reply, called on the loop."""
 
-    def __init__(self, answer: Callable[[str, Query], Reply]) -> None:
+    def __init__(self, answer: Callable[[str, Query], RestReply]) -> None:
         self._answer = answer
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
@@ -54,17 +54,17 @@ class RestServer:
             self._open.discard(writer)
             writer.close()
 
-    def _reply(self, head: bytes) -> tuple[Reply, bool]:
+    def _reply(self, head: bytes) -> tuple[RestReply, bool]:
         request, _, fields = head.decode("latin-1").partition("\r\n")
         parts = request.split(" ")
         if len(parts) != 3 or parts[0] != "GET":
-            return Reply(HTTPStatus.BAD_REQUEST, b""), True
+            return RestReply(HTTPStatus.BAD_REQUEST, b""), True
         url = urlsplit(parts[1])
         reply = self._answer(url.path, dict(parse_qsl(url.query)))
         return reply, "connection: close" in fields.lower()
 
 
-def _encoded(reply: Reply) -> bytes:
+def _encoded(reply: RestReply) -> bytes:
     headers = (("Content-Type", "application/json"), ("Content-Length", str(len(reply.body))), *reply.headers)
     lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}", *(f"{k}: {v}" for k, v in headers)]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + reply.body

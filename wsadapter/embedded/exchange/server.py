@@ -23,16 +23,16 @@ from picows import (
     ws_create_server,
 )
 
-from wsadapter.embedded.exchange.connection import Connection, Limits, target
-from wsadapter.embedded.exchange.counts import Tally
-from wsadapter.embedded.exchange.listeners import Audience, Source
-from wsadapter.embedded.exchange.replay import Crowd, FrameFile, Replay
+from wsadapter.embedded.exchange.connection import Limits, VenueConnection, target
+from wsadapter.embedded.exchange.counts import VenueCounts
+from wsadapter.embedded.exchange.listeners import Listeners, PushSource
+from wsadapter.embedded.exchange.replay import FrameFile, Replay, ReplayClients
 from wsadapter.embedded.exchange.rest_server import RestServer
-from wsadapter.embedded.market.binance_rest import Reply, Rest
-from wsadapter.embedded.market.clock import Ledger, MarketClock
+from wsadapter.embedded.market.binance_rest import Rest, RestReply
+from wsadapter.embedded.market.clock import MarketClock, MarketState
 from wsadapter.embedded.market.instruments import DEMO
-from wsadapter.embedded.market.load_feed import Blast
-from wsadapter.embedded.market.markets import Floor
+from wsadapter.embedded.market.load_feed import LoadFeed
+from wsadapter.embedded.market.markets import Markets
 from wsadapter.shm.stats_page import StatsPage
 
 HOST: Final = "127.0.0.1"
@@ -64,7 +64,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     limits: Limits = Limits()
 
 
-class Refusal(Struct, frozen=True):
+class UpgradeRefusal(Struct, frozen=True):
     """An answer to an upgrade (or REST) request in place of the real one."""
 
     status: int
@@ -79,23 +79,23 @@ class Venue:
         self, options: Options | None = None, *, page: StatsPage | None = None, ledger: Path | None = None
     ) -> None:
         self.options = options = options or Options()
-        self.tally = Tally(page)
-        self.crowd = Crowd(options.quiet)
+        self.tally = VenueCounts(page)
+        self.crowd = ReplayClients(options.quiet)
         self.port = self.rest_port = 0
         self.paused = False
         self.beat: Callable[[], None] = lambda: None
-        self._ledger = Ledger(ledger)
+        self._ledger = MarketState(ledger)
         self.clock = MarketClock(self._ledger.market_ms)
-        self.floor = Floor(options.symbols, options.rate, options.seed, self._ledger, self.clock.now_ms)
-        self._source: Source = self.floor
+        self.floor = Markets(options.symbols, options.rate, options.seed, self._ledger, self.clock.now_ms)
+        self._source: PushSource = self.floor
         if options.mode == "blast":
-            self._source = Blast(self.floor, options.rate, options.seed, self._ledger, self.clock.now_ms)
+            self._source = LoadFeed(self.floor, options.rate, options.seed, self._ledger, self.clock.now_ms)
         self.replay: Replay | None = None
         if options.replay:
             file = FrameFile(Path(options.replay))
             self.replay = Replay(file, self.crowd, options.speed, options.connections, options.repeat)
-        self._audience = Audience(self._source, self._end_minute)
-        self._refusals: dict[str, list[Refusal]] = {"ws": [], "rest": []}
+        self._audience = Listeners(self._source, self._end_minute)
+        self._refusals: dict[str, list[UpgradeRefusal]] = {"ws": [], "rest": []}
         self._rest = Rest(self.floor, self.clock.now_ms)
         self._rest_server = RestServer(self._answer)
         self.failed: BaseException | None = None
@@ -116,7 +116,7 @@ class Venue:
         return f"http://{HOST}:{self.rest_port}"
 
     @property
-    def connections(self) -> list[Connection]:
+    def connections(self) -> list[VenueConnection]:
         return self.crowd.connections
 
     async def __aenter__(self) -> Self:
@@ -158,7 +158,7 @@ class Venue:
         self, status: int, headers: Mapping[str, str] | None = None, times: int = 1, on: Literal["ws", "rest"] = "ws"
     ) -> None:
         """Answer the next ``times`` upgrade (or REST) requests with ``status`` instead, or until `accept`."""
-        self._refusals[on] += [Refusal(status, headers or {}, b"refused")] * times
+        self._refusals[on] += [UpgradeRefusal(status, headers or {}, b"refused")] * times
 
     def delay(self, seconds: float) -> None:
         """Every REST answer takes so long from now on."""
@@ -186,19 +186,19 @@ class Venue:
         """The next ``count`` frames of a stream vanish before they are counted or sent: a hole in its sequence."""
         self._audience.lose(stream, count)
 
-    def joined(self, connection: Connection) -> None:
+    def joined(self, connection: VenueConnection) -> None:
         self.crowd.connections.append(connection)
         self.tally.show("clients", len(self.crowd.connections))
         self.changed(connection, tuple(connection.subscriptions.names), ())
         self.crowd.changed()
 
-    def changed(self, connection: Connection, added: tuple[str, ...], removed: tuple[str, ...]) -> None:
+    def changed(self, connection: VenueConnection, added: tuple[str, ...], removed: tuple[str, ...]) -> None:
         if self.replay is None:
             self._audience.add(connection, added)
             self._audience.remove(connection, removed)
         self.crowd.changed()
 
-    def left(self, connection: Connection) -> None:
+    def left(self, connection: VenueConnection) -> None:
         self.changed(connection, (), tuple(connection.subscriptions.names))
         self.crowd.connections.remove(connection)
         self.tally.show("clients", len(self.crowd.connections))
@@ -253,13 +253,13 @@ class Venue:
         goal = target(request.path.decode("latin-1"))
         if goal is None or len(goal.names) > self.options.limits.streams:
             return None
-        return Connection(self, goal, self.options.limits, self.tally, self.clock.now_ms())
+        return VenueConnection(self, goal, self.options.limits, self.tally, self.clock.now_ms())
 
-    def _answer(self, path: str, query: Mapping[str, str]) -> Reply:
+    def _answer(self, path: str, query: Mapping[str, str]) -> RestReply:
         self.tally.add("requests_total")
         if self._refusals["rest"]:
             refusal = self._refusals["rest"].pop(0)
-            return Reply(refusal.status, refusal.body, tuple(refusal.headers.items()))
+            return RestReply(refusal.status, refusal.body, tuple(refusal.headers.items()))
         reply = self._rest.answer(path, query)
         # a market may have opened: its ids are covered like any other's before they are seen
         self._ledger.cover(self.clock.now_ms(), self._source.numbered)

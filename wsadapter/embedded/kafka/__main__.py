@@ -12,7 +12,7 @@ from typing import Final
 
 from wsadapter import log
 from wsadapter.embedded.data_directory import DataDirectory
-from wsadapter.embedded.kafka.broker import Broker
+from wsadapter.embedded.kafka.broker import KafkaBroker
 from wsadapter.embedded.kafka.class_archive import PROBE_SECONDS, make_archive
 from wsadapter.embedded.kafka.install import Installation, find_java, find_maven, missing
 from wsadapter.embedded.kafka.program import BEAT_SECONDS, Program
@@ -45,7 +45,7 @@ def main(child: Child) -> int:
     if not directory.lock(child, LOCK_SECONDS):
         return 0
     listen(host, port, "Kafka").close()  # a port that is taken: said here in one line, not by the JVM in forty
-    broker = Broker(installation, java, directory.path, host, port)
+    broker = KafkaBroker(installation, java, directory.path, host, port)
     if not broker.format(child):
         return 0
     program = broker.start([directory.lock_fd])
@@ -76,7 +76,7 @@ def _install(child: Child, installation: Installation, java: str) -> bool:
     return not child.stopping
 
 
-def _wait_ready(child: Child, broker: Broker, program: Program) -> bool:
+def _wait_ready(child: Child, broker: KafkaBroker, program: Program) -> bool:
     """Ask until the broker answers; False when the child is to stop first."""
     deadline = time.monotonic() + START_SECONDS
     while not broker.answers():
@@ -90,7 +90,7 @@ def _wait_ready(child: Child, broker: Broker, program: Program) -> bool:
     return True
 
 
-def _watch(child: Child, broker: Broker, program: Program) -> None:
+def _watch(child: Child, broker: KafkaBroker, program: Program) -> None:
     """Until the child is to stop; an ended or hung JVM is an error."""
     answered = probed = time.monotonic()
     while stays(child, STOP_SECONDS):

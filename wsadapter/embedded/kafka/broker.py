@@ -81,7 +81,7 @@ _API_VERSIONS: Final = struct.pack(">hhih", 18, 0, 1, -1)
 """ApiVersions version 0, correlation id 1, no client id."""
 
 
-class Broker:
+class KafkaBroker:
     """A broker over ``directory``; formatted at the first start, its cluster id kept."""
 
     def __init__(self, installation: Installation, java: str, directory: Path, host: str, port: int) -> None:

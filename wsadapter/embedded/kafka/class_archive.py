@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from wsadapter import log
-from wsadapter.embedded.kafka.broker import Broker
+from wsadapter.embedded.kafka.broker import KafkaBroker
 from wsadapter.embedded.kafka.install import Installation
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.supervision.child import Child
@@ -29,7 +29,7 @@ def make_archive(child: Child, installation: Installation, java: str) -> None:
     scratch.mkdir(mode=0o700)
     started = time.monotonic()
     try:
-        made = _train(child, Broker(installation, java, scratch, LOOPBACK, free_port()), unfinished)
+        made = _train(child, KafkaBroker(installation, java, scratch, LOOPBACK, free_port()), unfinished)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     if child.stopping:
@@ -40,7 +40,7 @@ def make_archive(child: Child, installation: Installation, java: str) -> None:
     log.get_logger().info("class data archive", made=made, seconds=round(time.monotonic() - started, 1))
 
 
-def _train(child: Child, broker: Broker, archive: Path) -> bool:
+def _train(child: Child, broker: KafkaBroker, archive: Path) -> bool:
     archive.unlink(missing_ok=True)
     if not broker.format(child):
         return False

@@ -4,8 +4,9 @@
                                                  /kafka-<version>.lock
 
 The directory appears complete (filled under a temporary name, then renamed); an flock lets one process fetch while
-others wait. ``classes.jsa`` is a class data archive of the JVM, made once by `wsadapter.embedded.kafka.class_archive`: it
-takes a third off every later start. An empty one says that the JVM could not make it.
+others wait. ``classes.jsa`` is a class data archive of the JVM, made once by
+`wsadapter.embedded.kafka.class_archive`: it takes a third off every later start. An empty one says that the JVM could
+not make it.
 """
 
 import fcntl

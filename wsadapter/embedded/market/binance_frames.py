@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from msgspec import Struct
 
 from wsadapter.embedded.market.candles import Candle, close_ms
-from wsadapter.embedded.market.instruments import USD_MARGINED, Instrument, text
+from wsadapter.embedded.market.instruments import USD_MARGINED, MarketInstrument, text
 
 MARK_DIGITS: Final = 8
 
@@ -29,7 +29,7 @@ class Push(NamedTuple):
     funding: tuple[Funding, ...] = ()
 
 
-class Deal(NamedTuple):
+class AggregateTrade(NamedTuple):
     """An aggregate trade; the raw trades are ``first_id..`` with the quantities of ``fills``."""
 
     aggregate_id: int
@@ -66,7 +66,7 @@ class Mark(Struct, frozen=True):
     next_funding_ms: int
 
 
-def agg_trade(i: Instrument, deal: Deal, event_ms: int) -> str:
+def agg_trade(i: MarketInstrument, deal: AggregateTrade, event_ms: int) -> str:
     quantity = i.quantity_text(deal.quantity)
     return (
         f'{{"e":"aggTrade","E":{event_ms},"a":{deal.aggregate_id},"s":"{i.symbol}","p":"{i.price_text(deal.price)}",'
@@ -75,7 +75,7 @@ def agg_trade(i: Instrument, deal: Deal, event_ms: int) -> str:
     )
 
 
-def trades(i: Instrument, deal: Deal, event_ms: int) -> Iterable[str]:
+def trades(i: MarketInstrument, deal: AggregateTrade, event_ms: int) -> Iterable[str]:
     price, maker = i.price_text(deal.price), "true" if deal.seller else "false"
     for number, quantity in enumerate(deal.fills, deal.first_id):
         yield (
@@ -84,7 +84,9 @@ def trades(i: Instrument, deal: Deal, event_ms: int) -> Iterable[str]:
         )
 
 
-def book_ticker(i: Instrument, top: tuple[int, int, int, int], update_id: int, time_ms: int, event_ms: int) -> str:
+def book_ticker(
+    i: MarketInstrument, top: tuple[int, int, int, int], update_id: int, time_ms: int, event_ms: int
+) -> str:
     bid, bid_quantity, ask, ask_quantity = top
     return (
         f'{{"e":"bookTicker","u":{update_id},"s":"{i.symbol}","b":"{i.price_text(bid)}",'
@@ -93,11 +95,13 @@ def book_ticker(i: Instrument, top: tuple[int, int, int, int], update_id: int, t
     )
 
 
-def levels(i: Instrument, side: Iterable[tuple[int, int]]) -> str:
+def levels(i: MarketInstrument, side: Iterable[tuple[int, int]]) -> str:
     return ",".join(f'["{i.price_text(price)}","{i.quantity_text(quantity)}"]' for price, quantity in side)
 
 
-def depth_update(i: Instrument, ids: tuple[int, int, int], sides: tuple[str, str], time_ms: int, event_ms: int) -> str:
+def depth_update(
+    i: MarketInstrument, ids: tuple[int, int, int], sides: tuple[str, str], time_ms: int, event_ms: int
+) -> str:
     """``ids``: first, last, previous; ``sides``: bids and asks from `levels`."""
     first, last, previous = ids
     return (
@@ -106,7 +110,7 @@ def depth_update(i: Instrument, ids: tuple[int, int, int], sides: tuple[str, str
     )
 
 
-def kline(i: Instrument, interval: str, candle: Candle, closed: bool, event_ms: int) -> str:
+def kline(i: MarketInstrument, interval: str, candle: Candle, closed: bool, event_ms: int) -> str:
     return (
         f'{{"e":"kline","E":{event_ms},"s":"{i.symbol}","k":{{"t":{candle.open_ms},'
         f'"T":{close_ms(interval, candle.open_ms)},"s":"{i.symbol}","i":"{interval}","f":{candle.first_id},'
@@ -117,7 +121,7 @@ def kline(i: Instrument, interval: str, candle: Candle, closed: bool, event_ms: 
     )
 
 
-def ticker(i: Instrument, day: Candle, last_quantity: int, event_ms: int) -> str:
+def ticker(i: MarketInstrument, day: Candle, last_quantity: int, event_ms: int) -> str:
     change = day.close - day.open
     percent = (abs(change) * 200_000 + day.open) // (2 * day.open)
     average = (2 * day.quote + day.volume) // (2 * day.volume) if day.volume else day.close
@@ -131,7 +135,7 @@ def ticker(i: Instrument, day: Candle, last_quantity: int, event_ms: int) -> str
     )
 
 
-def mini_ticker(i: Instrument, day: Candle, event_ms: int) -> str:
+def mini_ticker(i: MarketInstrument, day: Candle, event_ms: int) -> str:
     return (
         f'{{"e":"24hrMiniTicker","E":{event_ms},"s":"{i.symbol}","ps":"{i.pair}","c":"{i.price_text(day.close)}",'
         f'"o":"{i.price_text(day.open)}","h":"{i.price_text(day.high)}","l":"{i.price_text(day.low)}",'
@@ -139,7 +143,7 @@ def mini_ticker(i: Instrument, day: Candle, event_ms: int) -> str:
     )
 
 
-def mark_price(i: Instrument, mark: Mark, event_ms: int) -> str:
+def mark_price(i: MarketInstrument, mark: Mark, event_ms: int) -> str:
     return (
         f'{{"e":"markPriceUpdate","E":{event_ms},"s":"{i.symbol}","p":"{text(mark.price, MARK_DIGITS)}",'
         f'"ap":"{text(mark.average, MARK_DIGITS)}","P":"{text(mark.settle, MARK_DIGITS)}",'
@@ -147,7 +151,7 @@ def mark_price(i: Instrument, mark: Mark, event_ms: int) -> str:
     )
 
 
-def force_order(i: Instrument, order: Liquidated, event_ms: int) -> str:
+def force_order(i: MarketInstrument, order: Liquidated, event_ms: int) -> str:
     quantity = i.quantity_text(order.quantity)
     return (
         f'{{"e":"forceOrder","E":{event_ms},"ps":"{i.pair}","st":{i.margin},"o":{{"s":"{i.symbol}",'
@@ -157,6 +161,6 @@ def force_order(i: Instrument, order: Liquidated, event_ms: int) -> str:
     )
 
 
-def counts_as(i: Instrument) -> int:
+def counts_as(i: MarketInstrument) -> int:
     """Events that the product sees in an element of an all-market stream: COIN-M ones are not its market."""
     return int(i.margin == USD_MARGINED)

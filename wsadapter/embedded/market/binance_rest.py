@@ -17,7 +17,7 @@ from wsadapter.embedded.market.binance_frames import MARK_DIGITS
 from wsadapter.embedded.market.candles import INTERVALS
 from wsadapter.embedded.market.instruments import text
 from wsadapter.embedded.market.market import FUNDING_MS, Market
-from wsadapter.embedded.market.markets import Floor
+from wsadapter.embedded.market.markets import Markets
 
 T = TypeVar("T")
 Query = Mapping[str, str]
@@ -29,7 +29,7 @@ FUNDING_SETTLED: Final = 30
 """How many past funding times there are."""
 
 
-class Reply(Struct, frozen=True):
+class RestReply(Struct, frozen=True):
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
@@ -44,7 +44,7 @@ class _Refused(Exception):
 class Rest:
     """``now_ms``: market time. Counts the weight that was used in the current minute."""
 
-    def __init__(self, floor: Floor, now_ms: Callable[[], int]) -> None:
+    def __init__(self, floor: Markets, now_ms: Callable[[], int]) -> None:
         self._floor, self._now_ms = floor, now_ms
         self._minute = self._used = 0
         self._answers: Mapping[str, Callable[[Query], Any]] = {
@@ -58,11 +58,11 @@ class Rest:
             "openInterest": self._open_interest,
         }
 
-    def answer(self, path: str, query: Query) -> Reply:
+    def answer(self, path: str, query: Query) -> RestReply:
         """Never raises for anything that a client may send."""
         name = path.removeprefix(PREFIX)
         if not path.startswith(PREFIX) or name not in self._answers:
-            return Reply(HTTPStatus.NOT_FOUND, b"<html>404</html>")
+            return RestReply(HTTPStatus.NOT_FOUND, b"<html>404</html>")
         used = self._weigh(_weight(name, query))
         headers: tuple[tuple[str, str], ...] = (("X-MBX-USED-WEIGHT-1M", str(used)),)
         if used > WEIGHT_LIMIT:
@@ -70,11 +70,11 @@ class Rest:
                 {"code": -1003, "msg": f"Too many requests; the limit is {WEIGHT_LIMIT} a minute"}
             )
             left = 60 - self._now_ms() // 1000 % 60
-            return Reply(HTTPStatus.TOO_MANY_REQUESTS, body, (*headers, ("Retry-After", str(left))))
+            return RestReply(HTTPStatus.TOO_MANY_REQUESTS, body, (*headers, ("Retry-After", str(left))))
         try:
-            return Reply(HTTPStatus.OK, msgspec.json.encode(self._answers[name](query)), headers)
+            return RestReply(HTTPStatus.OK, msgspec.json.encode(self._answers[name](query)), headers)
         except _Refused as refused:
-            return Reply(refused.status, refused.body, headers)
+            return RestReply(refused.status, refused.body, headers)
 
     def _weigh(self, weight: int) -> int:
         minute = self._now_ms() // 60_000

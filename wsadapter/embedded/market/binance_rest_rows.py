@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from wsadapter.embedded.market.binance_frames import MARK_DIGITS, Deal
+from wsadapter.embedded.market.binance_frames import MARK_DIGITS, AggregateTrade
 from wsadapter.embedded.market.candles import Candle, close_ms
-from wsadapter.embedded.market.instruments import Instrument, text
+from wsadapter.embedded.market.instruments import MarketInstrument, text
 from wsadapter.embedded.market.market import Market
 
 
-def row(i: Instrument, interval: str, candle: Candle) -> list[Any]:
+def row(i: MarketInstrument, interval: str, candle: Candle) -> list[Any]:
     return [
         candle.open_ms,
         i.price_text(candle.open),
@@ -25,7 +25,7 @@ def row(i: Instrument, interval: str, candle: Candle) -> list[Any]:
     ]
 
 
-def trade(i: Instrument, deal: Deal) -> dict[str, Any]:
+def trade(i: MarketInstrument, deal: AggregateTrade) -> dict[str, Any]:
     quantity = i.quantity_text(deal.quantity)
     return {
         "a": deal.aggregate_id,
@@ -51,7 +51,7 @@ def settled(market: Market, funding_ms: int) -> dict[str, Any]:
     }
 
 
-def symbol_info(i: Instrument) -> dict[str, Any]:
+def symbol_info(i: MarketInstrument) -> dict[str, Any]:
     tick, step = i.price_text(i.tick), i.quantity_text(1)
     return {
         "symbol": i.symbol,

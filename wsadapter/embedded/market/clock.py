@@ -1,9 +1,9 @@
 """The venue's own time, and the ids it has given out: both only ever grow, whatever is killed.
 
 `MarketClock` runs at real pace from the later of the wall clock and what an earlier run may have reached, and jumps
-forward on request (the demo ends a minute early). `Ledger` is the write-ahead file behind it: it names an upper bound
-of the time and of each symbol's ids *before* anything below that bound is sent, so that after a kill -9 the next run
-starts above all of it (and skips at most one reserve). A clean stop writes the exact values.
+forward on request (the demo ends a minute early). `MarketState` is the write-ahead file behind it: it names an upper
+bound of the time and of each symbol's ids *before* anything below that bound is sent, so that after a kill -9 the
+next run starts above all of it (and skips at most one reserve). A clean stop writes the exact values.
 """
 
 import os
@@ -36,7 +36,7 @@ class _Kept(Struct, forbid_unknown_fields=True):
     ids: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
 
 
-class Ledger:
+class MarketState:
     """The kept bounds; without a path they last as long as the object. One writer: the venue's process."""
 
     def __init__(self, path: Path | None = None) -> None:

@@ -14,7 +14,7 @@ USD_MARGINED: Final = 1
 COIN_MARGINED: Final = 2
 
 
-class Instrument(Struct, frozen=True):
+class MarketInstrument(Struct, frozen=True):
     """``tick`` is the price step in units of the last price digit; ``lot`` a usual quantity of one book level."""
 
     symbol: str
@@ -55,27 +55,27 @@ def text(number: int, digits: int) -> str:
 
 
 DEMO: Final = (
-    Instrument("BTCUSDT", 2, 10, 3, 8_386_020, 4_000),
-    Instrument("ETHUSDT", 2, 1, 3, 314_159, 20_000),
-    Instrument("SOLUSDT", 4, 100, 2, 1_451_600, 20_000),
-    Instrument("BNBUSDT", 3, 10, 2, 862_410, 900),
-    Instrument("XRPUSDT", 4, 1, 1, 21_843, 30_000),
-    Instrument("DOGEUSDT", 5, 1, 0, 18_231, 40_000),
+    MarketInstrument("BTCUSDT", 2, 10, 3, 8_386_020, 4_000),
+    MarketInstrument("ETHUSDT", 2, 1, 3, 314_159, 20_000),
+    MarketInstrument("SOLUSDT", 4, 100, 2, 1_451_600, 20_000),
+    MarketInstrument("BNBUSDT", 3, 10, 2, 862_410, 900),
+    MarketInstrument("XRPUSDT", 4, 1, 1, 21_843, 30_000),
+    MarketInstrument("DOGEUSDT", 5, 1, 0, 18_231, 40_000),
 )
 COIN_M: Final = (
-    Instrument("BTCUSD_PERP", 1, 1, 0, 838_590, 9_000, COIN_MARGINED),
-    Instrument("ETHUSD_PERP", 2, 1, 0, 314_150, 6_000, COIN_MARGINED),
+    MarketInstrument("BTCUSD_PERP", 1, 1, 0, 838_590, 9_000, COIN_MARGINED),
+    MarketInstrument("ETHUSD_PERP", 2, 1, 0, 314_150, 6_000, COIN_MARGINED),
 )
 _KNOWN: Final = {known.symbol: known for known in DEMO + COIN_M}
 
 
-def instrument(symbol: str) -> Instrument:
+def instrument(symbol: str) -> MarketInstrument:
     """The demo's, or one made up from the name: five or six significant digits, far enough from zero to walk."""
     if symbol in _KNOWN:
         return _KNOWN[symbol]
     rng = random.Random(symbol)
     price_digits = rng.randrange(2, 6)
     quantity_digits = rng.randrange(0, 4)
-    return Instrument(
+    return MarketInstrument(
         symbol, price_digits, 1, quantity_digits, rng.randrange(20_000, 900_000), rng.randrange(900, 9_000)
     )

@@ -12,9 +12,9 @@ from typing import Final
 from wsadapter.embedded.market import binance_frames as frames
 from wsadapter.embedded.market.binance_frames import Push
 from wsadapter.embedded.market.binance_streams import Offered
-from wsadapter.embedded.market.clock import Ledger, Numbered
-from wsadapter.embedded.market.instruments import Instrument, instrument
-from wsadapter.embedded.market.markets import Floor
+from wsadapter.embedded.market.clock import MarketState, Numbered
+from wsadapter.embedded.market.instruments import MarketInstrument, instrument
+from wsadapter.embedded.market.markets import Markets
 
 SHARES: Final = {"aggTrade": 4, "bookTicker": 4, "depth": 1}
 VARIANTS: Final = 16
@@ -35,7 +35,7 @@ class _Texts:
         self.texts = [make(i, rng) if make else _depth(i, rng, offered.levels or 10) for _ in range(VARIANTS)]
 
 
-class _Ids:
+class _TradeIds:
     """The trade ids of one symbol (`Numbered`)."""
 
     def __init__(self, symbol: str, first: tuple[int, int]) -> None:
@@ -43,13 +43,13 @@ class _Ids:
         self.next_aggregate_id, self.next_trade_id = first
 
 
-class Blast:
+class LoadFeed:
     """``rate`` frames a second, 0 = as many as are taken."""
 
-    def __init__(self, floor: Floor, rate: float, seed: int, ledger: Ledger, now_ms: Callable[[], int]) -> None:
+    def __init__(self, floor: Markets, rate: float, seed: int, ledger: MarketState, now_ms: Callable[[], int]) -> None:
         self._floor, self._rate, self._ledger, self._now_ms = floor, rate, ledger, now_ms
         self._rng = random.Random(seed)
-        self._ids: dict[str, _Ids] = {}
+        self._ids: dict[str, _TradeIds] = {}
         self._texts: dict[str, _Texts] = {}
         self._order: list[_Texts] = []
         self._turn = 0
@@ -67,7 +67,7 @@ class Blast:
         if offered.kind not in SHARES or not offered.symbol:
             self._floor.subscribe(offered)
         elif offered.name not in self._texts:
-            self._ids.setdefault(offered.symbol, _Ids(offered.symbol, self._ledger.first_ids(offered.symbol)))
+            self._ids.setdefault(offered.symbol, _TradeIds(offered.symbol, self._ledger.first_ids(offered.symbol)))
             self._texts[offered.name] = _Texts(offered, self._rng, self._now_ms())
             self._mix()
 
@@ -107,7 +107,7 @@ class Blast:
         return Push(offered.name, text % (now_ms, now_ms, before + 1, texts.update_id, before), "depth", 1)
 
 
-def _agg_trade(i: Instrument, rng: random.Random) -> str:
+def _agg_trade(i: MarketInstrument, rng: random.Random) -> str:
     price, quantity = i.price_text(_near(i, rng)), i.quantity_text(rng.randrange(1, i.lot))
     return (
         f'{{"e":"aggTrade","E":%d,"a":%d,"s":"{i.symbol}","p":"{price}","q":"{quantity}","nq":"{quantity}",'
@@ -115,7 +115,7 @@ def _agg_trade(i: Instrument, rng: random.Random) -> str:
     )
 
 
-def _book_ticker(i: Instrument, rng: random.Random) -> str:
+def _book_ticker(i: MarketInstrument, rng: random.Random) -> str:
     bid = _near(i, rng)
     return (
         f'{{"e":"bookTicker","u":%d,"s":"{i.symbol}","b":"{i.price_text(bid)}",'
@@ -124,7 +124,7 @@ def _book_ticker(i: Instrument, rng: random.Random) -> str:
     )
 
 
-def _depth(i: Instrument, rng: random.Random, count: int) -> str:
+def _depth(i: MarketInstrument, rng: random.Random, count: int) -> str:
     bid = _near(i, rng)
     bids = frames.levels(i, ((bid - n * i.tick, rng.randrange(1, i.lot)) for n in range(count)))
     asks = frames.levels(i, ((bid + (n + 1) * i.tick, rng.randrange(1, i.lot)) for n in range(count)))
@@ -134,5 +134,5 @@ def _depth(i: Instrument, rng: random.Random, count: int) -> str:
     )
 
 
-def _near(i: Instrument, rng: random.Random) -> int:
+def _near(i: MarketInstrument, rng: random.Random) -> int:
     return (i.price + rng.randrange(-500, 500) * i.tick) // i.tick * i.tick

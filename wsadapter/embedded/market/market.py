@@ -11,11 +11,11 @@ from typing import Final
 from zlib import crc32
 
 from wsadapter.embedded.market import binance_frames as frames
-from wsadapter.embedded.market.binance_frames import MARK_DIGITS, Deal, Liquidated, Mark, Push
+from wsadapter.embedded.market.binance_frames import MARK_DIGITS, AggregateTrade, Liquidated, Mark, Push
 from wsadapter.embedded.market.binance_streams import Offered
 from wsadapter.embedded.market.book import Book, Changes
 from wsadapter.embedded.market.candles import Candle, Candles
-from wsadapter.embedded.market.instruments import Instrument, text
+from wsadapter.embedded.market.instruments import MarketInstrument, text
 
 DEALS_KEPT: Final = 20_000
 FUNDING_MS: Final = 8 * 3_600_000
@@ -25,7 +25,7 @@ CATCH_UP: Final = 1.0
 """Seconds of trading made up for after a stall; the rest of it passed without trades."""
 
 
-class _Stream:
+class _DueStream:
     """A subscribed stream and when it is due next."""
 
     def __init__(self, offered: Offered, now_ms: int, book: Book) -> None:
@@ -43,7 +43,7 @@ class _Stream:
 class Market:
     """``next_aggregate_id`` and ``next_trade_id`` are the ledger's to cover before anything is sent."""
 
-    def __init__(self, instrument: Instrument, seed: int, now_ms: int, first_ids: tuple[int, int]) -> None:
+    def __init__(self, instrument: MarketInstrument, seed: int, now_ms: int, first_ids: tuple[int, int]) -> None:
         self.instrument = instrument
         self.symbol = instrument.symbol
         self.next_aggregate_id, self.next_trade_id = first_ids
@@ -53,10 +53,10 @@ class Market:
         # ids of a run start above those of any run before: market time grows, and no book makes a million ids a second
         self.book = Book(self._rng, instrument.price, instrument.tick, instrument.lot, now_ms * 1000, now_ms)
         self.candles = Candles(now_ms, instrument.price)
-        self.deals: deque[Deal] = deque(maxlen=DEALS_KEPT)
+        self.deals: deque[AggregateTrade] = deque(maxlen=DEALS_KEPT)
         self.liquidated: Liquidated | None = None
         self._next_liquidation_ms = now_ms + 1500
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, _DueStream] = {}
         self._credit = 0.0
         self._out: list[Push] = []
         self._until_ms = now_ms
@@ -64,7 +64,7 @@ class Market:
     def subscribe(self, offered: Offered) -> None:
         if offered.name in self._streams:
             return
-        stream = self._streams[offered.name] = _Stream(offered, self.now_ms, self.book)
+        stream = self._streams[offered.name] = _DueStream(offered, self.now_ms, self.book)
         if offered.kind == "forceOrder":
             # a liquidation from before is not pushed again, and the first new one comes soon
             stream.last_id = self.liquidated.time_ms if self.liquidated else 0
@@ -120,11 +120,11 @@ class Market:
             data = frames.book_ticker(i, self.book.top(), self.book.update_id, at, now_ms)
             self._out.append(Push(wanted["bookTicker"], data, "book_ticker", 1))
 
-    def _deal(self, seller: bool, at: int) -> Deal:
+    def _deal(self, seller: bool, at: int) -> AggregateTrade:
         price, quantity = self.book.take(seller, at)
         parts = min(quantity, self._rng.choice((1, 1, 1, 2, 3)))
         fills = (quantity // parts,) * (parts - 1)
-        deal = Deal(
+        deal = AggregateTrade(
             self.next_aggregate_id, price, quantity, self.next_trade_id, (*fills, quantity - sum(fills)), at, seller
         )
         self.next_aggregate_id += 1
@@ -140,7 +140,7 @@ class Market:
             self._out.append(Push(stream.offered.name, data, "kline", 1))
             stream.last_id = candle.last_id
 
-    def _push_due(self, stream: _Stream, now_ms: int) -> None:
+    def _push_due(self, stream: _DueStream, now_ms: int) -> None:
         offered, i = stream.offered, self.instrument
         if offered.kind == "kline":
             candle = self.candles.current(offered.interval)
@@ -161,7 +161,7 @@ class Market:
             make = {"ticker": self.ticker, "miniTicker": self.mini_ticker, "markPrice": self.mark_price}[offered.kind]
             self._out.append(make(offered.name, now_ms))
 
-    def _push_depth(self, stream: _Stream, now_ms: int) -> None:
+    def _push_depth(self, stream: _DueStream, now_ms: int) -> None:
         book, changes, count = self.book, stream.changes, stream.offered.levels
         if changes is None or not changes.first_id:
             return

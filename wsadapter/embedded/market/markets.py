@@ -9,7 +9,7 @@ from typing import Final
 
 from wsadapter.embedded.market.binance_frames import Push
 from wsadapter.embedded.market.binance_streams import Offered
-from wsadapter.embedded.market.clock import Ledger
+from wsadapter.embedded.market.clock import MarketState
 from wsadapter.embedded.market.instruments import COIN_M, instrument
 from wsadapter.embedded.market.market import Market
 
@@ -19,11 +19,11 @@ SLOWEST_STEPS: Final = 20.0
 FASTEST_STEPS: Final = 5_000.0
 
 
-class Floor:
+class Markets:
     """``now_ms``: market time, for a market that opens. ``symbols``: those that exist before anybody asks."""
 
     def __init__(
-        self, symbols: Iterable[str], rate: float, seed: int, ledger: Ledger, now_ms: Callable[[], int]
+        self, symbols: Iterable[str], rate: float, seed: int, ledger: MarketState, now_ms: Callable[[], int]
     ) -> None:
         self.symbols = tuple(symbols)
         self.markets: dict[str, Market] = {}

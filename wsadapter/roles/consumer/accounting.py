@@ -1,8 +1,8 @@
 """The consumer's counts: what came of every message, on its stats page. Main thread only.
 
-A batch counts when it is finished: all its cells change as one (`wsadapter.shm.redo_log`), beside the offset behind it. A
-process that is killed before the commit that says so replays the batch, from the intent; it, or another member of the
-group that gets the partition, sees by that offset that the batch has been counted.
+A batch counts when it is finished: all its cells change as one (`wsadapter.shm.redo_log`), beside the offset behind
+it. A process that is killed before the commit that says so replays the batch, from the intent; it, or another member
+of the group that gets the partition, sees by that offset that the batch has been counted.
 
 Rows accepted and rejected are told apart by the server alone: a row's `batch` in table ``rejected`` is the token of its
 insert, which begins with partition and offset. So each partition has a range of offsets whose rejects are not known
@@ -22,9 +22,9 @@ from wsadapter.metrics import dead_letters
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, Partition
 from wsadapter.roles.consumer.commits import Key
-from wsadapter.roles.consumer.insert_pool import Landed
+from wsadapter.roles.consumer.insert_pool import InsertTask
 from wsadapter.shm.histogram import Histogram
-from wsadapter.shm.redo_log import Journal
+from wsadapter.shm.redo_log import RedoLog
 from wsadapter.shm.stats_page import StatsPage
 
 _CLOSED: Final = bytes((market_pb2.Kline.DESCRIPTOR.fields_by_name["closed"].number << 3 & 127 | 128,
@@ -41,13 +41,13 @@ class Unsettled(Struct, frozen=True):
     rows: int
 
 
-class Ledger:
+class Accounting:
     """``topics``: by stream; ``others``: names of the pages of the group's other members."""
 
     def __init__(self, page: StatsPage, topics: Mapping[str, str], others: tuple[str, ...] = ()) -> None:
         self._page, self._others = page, others
         self._insert = Histogram(page, "insert_seconds")
-        self._journal = Journal(page)
+        self._journal = RedoLog(page)
         self._journal.end()
         self._counted: dict[Key, int] = {}
         """Partition -> last offset of a batch that is replayed and was counted by whoever finished it before."""
@@ -80,7 +80,7 @@ class Ledger:
         """A batch without a row is finished."""
         self._count(partition, batch, {})
 
-    def landed(self, task: Landed, filtering: bool) -> None:
+    def landed(self, task: InsertTask, filtering: bool) -> None:
         """A batch is finished. ``filtering``: its view may pass over rows (open candles)."""
         partition, page, name = task.partition, self._page, task.partition.spec.name
         for elapsed in task.elapsed_ns:
@@ -154,7 +154,7 @@ def _cell(word: str, stream: str, partition: int) -> str:
     return f'{word}{{stream="{stream}",partition="{partition}"}}'
 
 
-def _kept(task: Landed) -> int:
+def _kept(task: InsertTask) -> int:
     """Rows of candles that the views did not pass over. The server counts the rows of the Null table and of each view;
     of a repeat that its token stopped it counts none of a view: then the messages are looked at."""
     if task.sent_rows < task.written_rows <= 2 * task.sent_rows:

@@ -22,7 +22,7 @@ from msgspec import Struct
 from wsadapter.events.streams import StreamSpec
 from wsadapter.kafka.framing import PREFIXES, length_at, varint
 from wsadapter.kafka.messages import Identify
-from wsadapter.roles.consumer.progress import Progress, newest
+from wsadapter.roles.consumer.progress import CommitMetadata, newest
 
 QUIET_ROWS: Final = 100
 """A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
@@ -102,7 +102,14 @@ class Partition:
     """One assigned topic partition. ``done``: all below it is finished. ``cut``: the batch that is being inserted."""
 
     def __init__(
-        self, spec: StreamSpec, topic: str, number: int, start: int, progress: Progress, head: bytes, identify: Identify
+        self,
+        spec: StreamSpec,
+        topic: str,
+        number: int,
+        start: int,
+        progress: CommitMetadata,
+        head: bytes,
+        identify: Identify,
     ) -> None:
         self.spec = spec
         self.topic = topic
@@ -241,7 +248,7 @@ class Partition:
         assert self.idle
         self.done = self.next_offset = offset
         self.replay_to = None
-        self.progress = Progress(self.progress.partitions)
+        self.progress = CommitMetadata(self.progress.partitions)
         self._seen = {}
 
     def due(self, now: float, rows: int, size: int, seconds: float) -> bool:
@@ -267,11 +274,11 @@ class Partition:
         batch, self.cut = self.cut, None
         assert batch is not None
         self.done = batch.last + 1
-        self.progress = Progress(self.progress.partitions, None, batch.watermarks)
+        self.progress = CommitMetadata(self.progress.partitions, None, batch.watermarks)
         return batch
 
     def commit(self) -> tuple[int, str]:
         """(offset, metadata) that is true now: all below is done, and this range is next. A replayed range still is:
         without it another crash would cut other batches, under other tokens, of what may be in the table."""
         intent = self.cut.last if self.cut is not None else self.replay_to
-        return self.done, Progress(self.progress.partitions, intent, self.progress.watermarks).encode()
+        return self.done, CommitMetadata(self.progress.partitions, intent, self.progress.watermarks).encode()

@@ -1,9 +1,9 @@
 """The consumer role: Kafka -> ClickHouse, each message once.
 
 One cycle: take messages, cut the batches that are due, commit their ranges as intents (one commit for all partitions,
-which also says what is done), insert when the broker has confirmed, finish. `wsadapter.roles.consumer.batches` has the rules of
-exactly once, `wsadapter.roles.consumer.group` the group, `wsadapter.roles.consumer.insert_pool` the inserts. This file is the order of things, the
-bounds of memory and time, and what the operator sees.
+which also says what is done), insert when the broker has confirmed, finish. `wsadapter.roles.consumer.batches` has
+the rules of exactly once, `wsadapter.roles.consumer.group` the group, `wsadapter.roles.consumer.insert_pool` the
+inserts. This file is the order of things, the bounds of memory and time, and what the operator sees.
 
 Guarantees: nothing is held here that Kafka does not have; at most about twice `clickhouse.batch_bytes` are in memory. A
 table that waits holds only its own partitions; ClickHouse or Kafka away is waited for without end, the heart beating. A
@@ -25,17 +25,17 @@ from wsadapter.clickhouse.inserts import Inserter, statement
 from wsadapter.config.load import Config
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
-from wsadapter.executor import Threads
+from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import ensure_topics, topic
 from wsadapter.log import Repeated, get_logger
-from wsadapter.roles.consumer.accounting import Ledger
+from wsadapter.roles.consumer.accounting import Accounting
 from wsadapter.roles.consumer.batches import Partition
-from wsadapter.roles.consumer.dead_letters import Outgoing
-from wsadapter.roles.consumer.group import CHUNK, Membership
-from wsadapter.roles.consumer.housekeeping import Upkeep
-from wsadapter.roles.consumer.insert_pool import FAILURES, Landed, Landing
-from wsadapter.roles.consumer.progress import Progress
+from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
+from wsadapter.roles.consumer.group import CHUNK, GroupMember
+from wsadapter.roles.consumer.housekeeping import Housekeeping
+from wsadapter.roles.consumer.insert_pool import FAILURES, InsertPool, InsertTask
+from wsadapter.roles.consumer.progress import CommitMetadata
 from wsadapter.supervision.child import Child, ChildState, run_child
 
 POLL_SECONDS: Final = 0.1
@@ -71,15 +71,15 @@ class Consumer:
         self._identify = {spec.name: identify_as(spec) for spec in SPECS}
         self._specs = {topic(config.kafka, spec): spec for spec in SPECS}
         self._blocked_since = 0.0
-        outgoing = Outgoing(config.kafka)
+        outgoing = DeadLetterProducer(config.kafka)
         group = child.args.page.rpartition("-")[0]
         members = (f"{group}-{number}" for number in range(config.process_of("consumer").count))
         topics = {spec.name: name for name, spec in self._specs.items()}
-        self._ledger = Ledger(child.page, topics, tuple(name for name in members if name != child.args.page))
-        self._landing = Landing(Inserter(client), outgoing, self._heads, self._verify_stream)
+        self._ledger = Accounting(child.page, topics, tuple(name for name in members if name != child.args.page))
+        self._landing = InsertPool(Inserter(client), outgoing, self._heads, self._verify_stream)
         identity = f"{child.args.instance}-{child.args.name}"
-        self._group = Membership(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)
-        self._upkeep = Upkeep(child, client, self._verifier, self._group, self._landing, self._ledger, outgoing)
+        self._group = GroupMember(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)
+        self._upkeep = Housekeeping(child, client, self._verifier, self._group, self._landing, self._ledger, outgoing)
 
     def run(self) -> int:
         while not self._child.stopping:
@@ -174,13 +174,13 @@ class Consumer:
                 self._ledger.passed(partition, batch)
                 partition.finish()
 
-    def _finish(self, task: Landed) -> None:
+    def _finish(self, task: InsertTask) -> None:
         open_candles = self._config.clickhouse.open_candles
         self._ledger.landed(task, filtering=task.partition.spec.name == "kline" and not open_candles)
         self._child.page["clickhouse_up"] = 1
         task.partition.finish()
 
-    def _make(self, name: str, number: int, start: int, progress: Progress) -> Partition:
+    def _make(self, name: str, number: int, start: int, progress: CommitMetadata) -> Partition:
         spec = self._specs[name]
         made = Partition(spec, name, number, start, progress, self._heads[spec.name], self._identify[spec.name])
         self._ledger.assigned(made)
@@ -235,7 +235,7 @@ class Consumer:
         self._upkeep.settle(until)
 
 
-def patiently(child: Child, threads: Threads, work: Callable[[], T], service: str) -> T | None:
+def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], service: str) -> T | None:
     """The result of ``work``, tried again while the service is away, the heart beating; None when a stop came."""
     repeated = Repeated()
     while not child.stopping:
@@ -270,7 +270,7 @@ def main(child: Child) -> int:
     # it logs a warning of its own for each error that it raises
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     config = child.args.config
-    threads = Threads(1, "start")
+    threads = DaemonExecutor(1, "start")
     client = patiently(child, threads, lambda: prepare(config), "ClickHouse")
     if client is None:
         return 0

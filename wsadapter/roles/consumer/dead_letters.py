@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM, DEAD_LETTER, StreamSpec
 from wsadapter.kafka.topics import producer_config, topic, topic_name
@@ -24,10 +24,10 @@ say."""
 DELIVERY_SECONDS: Final = 10.0
 
 
-class Outgoing:
+class DeadLetterProducer:
     """The producer of one consumer. Threads take turns."""
 
-    def __init__(self, kafka: Kafka) -> None:
+    def __init__(self, kafka: KafkaConfig) -> None:
         self._kafka = kafka
         self._turn = threading.Lock()
         self._producer: Producer | None = None

@@ -19,14 +19,14 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from msgspec import Struct
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable, WsadapterError
-from wsadapter.executor import Threads
+from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.topics import consumer_config, log_bounds, partition_counts
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commits import Commits, Key
-from wsadapter.roles.consumer.progress import Progress
+from wsadapter.roles.consumer.progress import CommitMetadata
 
 CHUNK: Final = 2_000
 """Messages taken from librdkafka at once."""
@@ -51,17 +51,17 @@ class _Statistics(Struct):
     brokers: dict[str, _Broker]
 
 
-class Membership:
+class GroupMember:
     """``make``: (topic, partition, first offset, progress) -> the state of a partition that is assigned now.
     ``leaving``: called with what is taken away; in good order (True) before its progress is committed.
     ``patient``: called while the broker is waited for; False ends the waiting."""
 
     def __init__(
         self,
-        kafka: Kafka,
+        kafka: KafkaConfig,
         instance_id: str,
         topics: Iterable[str],
-        make: Callable[[str, int, int, Progress], Partition],
+        make: Callable[[str, int, int, CommitMetadata], Partition],
         leaving: Callable[[list[Partition], bool], None],
         patient: Callable[[], bool],
     ) -> None:
@@ -153,7 +153,7 @@ class Membership:
     def close(self, seconds: float) -> None:
         """Leave: what is done is committed, the static membership stays for the next start. librdkafka would wait for a
         broker that is away with a commit under way; the next start replays what that commit intends."""
-        left = Threads(1, "leave").call(self._consumer.close)
+        left = DaemonExecutor(1, "leave").call(self._consumer.close)
         if not wait([left], seconds).done:
             log.warning("left without an answer of the broker")
 
@@ -175,7 +175,7 @@ class Membership:
             self.commits.forget(key)
         consumer.assign([TopicPartition(*key, offset) for key, (offset, _) in starts.items()])
 
-    def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, Progress]]:
+    def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, CommitMetadata]]:
         if not assigned:
             return {}
         counts = partition_counts(self._kafka, ANSWER_SECONDS)
@@ -184,14 +184,14 @@ class Membership:
             if found.error is not None:
                 raise KafkaException(found.error)
             key, count = (found.topic, found.partition), counts.get(found.topic, 0)
-            progress = Progress.decode(found.metadata)
+            progress = CommitMetadata.decode(found.metadata)
             if progress.partitions != count:  # keys have moved: a watermark would drop what was never here
-                progress = Progress(count, progress.intent)
+                progress = CommitMetadata(count, progress.intent)
             starts[key] = found.offset, progress
             if found.offset < 0:
                 new.append(key)
         for key, (first, _) in log_bounds(self._kafka, new, ANSWER_SECONDS).items():
-            starts[key] = first, Progress(starts[key][1].partitions)
+            starts[key] = first, CommitMetadata(starts[key][1].partitions)
         return starts
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:

@@ -19,12 +19,12 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS
 from wsadapter.kafka.topics import ensure_topics
 from wsadapter.log import Repeated, get_logger
-from wsadapter.roles.consumer.accounting import Ledger, Unsettled
+from wsadapter.roles.consumer.accounting import Accounting, Unsettled
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commits import Key
-from wsadapter.roles.consumer.dead_letters import Outgoing
-from wsadapter.roles.consumer.group import Membership
-from wsadapter.roles.consumer.insert_pool import FAILURES, Landing, Trouble
+from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
+from wsadapter.roles.consumer.group import GroupMember
+from wsadapter.roles.consumer.insert_pool import FAILURES, InsertPool, Trouble
 from wsadapter.supervision.child import Child, ChildState
 
 SHOW_SECONDS: Final = 1.0
@@ -44,16 +44,16 @@ class Health(Struct, frozen=True):
     rejected: dict[Key, int]
 
 
-class Upkeep:
+class Housekeeping:
     def __init__(
         self,
         child: Child,
         client: Client,
         verifier: Verifier,
-        group: Membership,
-        landing: Landing,
-        ledger: Ledger,
-        outgoing: Outgoing,
+        group: GroupMember,
+        landing: InsertPool,
+        ledger: Accounting,
+        outgoing: DeadLetterProducer,
     ) -> None:
         self.blocked: dict[str, str] = {}
         """Stream -> why nothing of it is inserted."""

@@ -6,7 +6,7 @@ tokens of their own, and a part that is in is not sent again. One insert per tab
 a table that must wait holds up nobody else.
 
 A message is only called unreadable when its table is as it must be: a damaged table would refuse them all. The threads
-touch a task from `Landing.start` until its future is done; then the caller reads what it counted.
+touch a task from `InsertPool.start` until its future is done; then the caller reads what it counted.
 """
 
 import random
@@ -22,14 +22,14 @@ from google.protobuf.message import DecodeError
 from urllib3.exceptions import HTTPError
 
 from wsadapter.backoff import Backoff
-from wsadapter.clickhouse.errors import Remedy, error_code, first_line, remedy
+from wsadapter.clickhouse.errors import ErrorClass, error_code, first_line, remedy
 from wsadapter.clickhouse.inserts import Inserter, token
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import StreamSpec
-from wsadapter.executor import Threads
+from wsadapter.executor import DaemonExecutor
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, Partition
-from wsadapter.roles.consumer.dead_letters import Outgoing
+from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 
 T = TypeVar("T")
 THREADS: Final = 4
@@ -54,7 +54,7 @@ class Trouble(Enum):
     """Needs the operator."""
 
 
-class Landed:
+class InsertTask:
     """One batch on its way. ``work``: rows that are still to be inserted, one insert each, the next one last."""
 
     def __init__(self, partition: Partition, batch: Batch) -> None:
@@ -81,20 +81,22 @@ class Landed:
         """Reason of each letter."""
 
 
-class Landing:
-    def __init__(self, inserter: Inserter, outgoing: Outgoing, heads: dict[str, bytes], verify: Verify) -> None:
+class InsertPool:
+    def __init__(
+        self, inserter: Inserter, outgoing: DeadLetterProducer, heads: dict[str, bytes], verify: Verify
+    ) -> None:
         self._inserter = inserter
         self._outgoing = outgoing
         self._heads = heads
         self._verify = verify
-        self._threads = Threads(THREADS, "insert")
+        self._threads = DaemonExecutor(THREADS, "insert")
         self._random = random.Random().random
-        self.tasks: list[Landed] = []
+        self.tasks: list[InsertTask] = []
 
     def take(self, partition: Partition) -> None:
         """The cut batch of ``partition``, whose intent is committed."""
         assert partition.cut is not None
-        self.tasks.append(Landed(partition, partition.cut))
+        self.tasks.append(InsertTask(partition, partition.cut))
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """They are somebody else's now. What is under way may still end well: the token makes that harmless."""
@@ -111,7 +113,7 @@ class Landing:
                 busy.add(name)
                 task.future = self._threads.call(partial(self._run, task))
 
-    def collect(self, now: float) -> list[Landed]:
+    def collect(self, now: float) -> list[InsertTask]:
         """The tasks that are finished; those that failed get their next time."""
         finished = []
         for task in self.tasks:
@@ -132,11 +134,15 @@ class Landing:
         """Do something else that asks ClickHouse, beside the inserts."""
         return self._threads.call(work)
 
-    def _postpone(self, task: Landed, error: BaseException, now: float) -> None:
+    def _postpone(self, task: InsertTask, error: BaseException, now: float) -> None:
         task.attempts += 1
         task.code = error_code(error)
         task.reason = first_line(error)
-        alarm = isinstance(error, SchemaMismatch) or remedy(error) in (Remedy.PAUSE, Remedy.BISECT, Remedy.SPLIT)
+        alarm = isinstance(error, SchemaMismatch) or remedy(error) in (
+            ErrorClass.PAUSE,
+            ErrorClass.BISECT,
+            ErrorClass.SPLIT,
+        )
         if alarm:
             task.trouble, task.retry_at = Trouble.ALARM, now + PAUSE_SECONDS
             return
@@ -145,7 +151,7 @@ class Landing:
 
     # in a thread, from here on
 
-    def _run(self, task: Landed) -> None:
+    def _run(self, task: InsertTask) -> None:
         if task.trouble is Trouble.ALARM:
             self._verify(task.partition.spec)
         while task.work:
@@ -161,7 +167,7 @@ class Landing:
             self._outgoing.dead_letters(task.partition.topic, task.partition.number, task.letters)
             task.dead = [reason for _, _, reason, _ in task.letters]
 
-    def _insert(self, task: Landed, rows: Sequence[int]) -> None:
+    def _insert(self, task: InsertTask, rows: Sequence[int]) -> None:
         batch, partition = task.batch, task.partition
         if len(rows) == batch.rows:
             first, last, body = batch.first, batch.last, batch.body
@@ -176,23 +182,23 @@ class Landing:
         task.sent_rows += len(rows)
         task.written_rows += written
 
-    def _divide(self, task: Landed, rows: Sequence[int], error: Exception) -> bool:
+    def _divide(self, task: InsertTask, rows: Sequence[int], error: Exception) -> bool:
         """Make smaller what the server refused for its content; False when the content is not the reason."""
         kind = remedy(error)
-        if kind in (Remedy.BISECT, Remedy.MEMORY) and self._sift(task, rows):
+        if kind in (ErrorClass.BISECT, ErrorClass.MEMORY) and self._sift(task, rows):
             return True
-        if kind is Remedy.BISECT and len(rows) == 1:
+        if kind is ErrorClass.BISECT and len(rows) == 1:
             self._verify(task.partition.spec)
             task.letters.append(_letter(task.batch, rows[0], first_line(error)))
             task.work.pop()
             return True
-        if kind not in (Remedy.BISECT, Remedy.SPLIT) or len(rows) == 1:
+        if kind not in (ErrorClass.BISECT, ErrorClass.SPLIT) or len(rows) == 1:
             return False
         middle = len(rows) // 2
         task.work[-1:] = [rows[middle:], rows[:middle]]
         return True
 
-    def _sift(self, task: Landed, rows: Sequence[int]) -> bool:
+    def _sift(self, task: InsertTask, rows: Sequence[int]) -> bool:
         """Take out, once, what is no protobuf at all: a flood of it would otherwise cost an insert each. (A length that
         a message claims and does not have makes the server ask for that much memory.)"""
         if task.sifted:

@@ -21,7 +21,7 @@ _MARK = struct.Struct("<QQ")
 _VERSION: Final = "w1"
 
 
-class Progress(Struct, frozen=True):
+class CommitMetadata(Struct, frozen=True):
     """Metadata of an offset commit. ``intent``: last offset of the range whose insert comes next, if any.
     ``partitions``: how many the topic had; when that changes keys move, and the watermarks say nothing any more."""
 
@@ -35,7 +35,7 @@ class Progress(Struct, frozen=True):
         return f"{_VERSION}:{self.partitions}:{intent}:{b64encode(marks).decode()}"
 
     @classmethod
-    def decode(cls, text: str | None) -> "Progress":
+    def decode(cls, text: str | None) -> "CommitMetadata":
         """What another tool wrote (a reset by hand leaves it empty) says nothing: no intent, no watermarks."""
         parts = (text or "").split(":")
         if len(parts) != 4 or parts[0] != _VERSION:

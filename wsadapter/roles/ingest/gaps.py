@@ -75,7 +75,7 @@ class ConnectionGap:
         )
 
 
-class Dropped:
+class DroppedEvents:
     """Events that found the ring full: how many of which stream and symbol, since when, which trade numbers. Gaps that
     found it full are not counted but kept, those of one stream, symbol and cause as one."""
 

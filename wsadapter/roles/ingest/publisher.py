@@ -1,12 +1,13 @@
 """An event into a ring, and counted: the last step of whoever makes events (ingest, repairer).
 
-`publisher` gives a callable for one event. It encodes it (`wsadapter.events.records`), appends it to the ring, visible to the
-reader from the next `RingWriter.publish`, and counts it: the stream's counter, the receive time of the last event, and
-open candles apart. What is not usual goes to ``otherwise(event)`` instead: everything while ``held`` is set, an event
-for which there is no known room, and one that no ring takes; of that only ``decoded_total`` is counted here, as of all.
+`publisher` gives a callable for one event. It encodes it (`wsadapter.events.records`), appends it to the ring,
+visible to the reader from the next `RingWriter.publish`, and counts it: the stream's counter, the receive time of the
+last event, and open candles apart. What is not usual goes to ``otherwise(event)`` instead: everything while ``held``
+is set, an event for which there is no known room, and one that no ring takes; of that only ``decoded_total`` is
+counted here, as of all.
 
-In C where it is built. The caller owns ring and counters (a stats page, or its `wsadapter.shm.ring_counters`), and calls
-``release`` before it lets go of them.
+In C where it is built. The caller owns ring and counters (a stats page, or its `wsadapter.shm.ring_counters`), and
+calls ``release`` before it lets go of them.
 """
 
 from array import array
@@ -22,7 +23,7 @@ from wsadapter.shm.ring import RingWriter
 
 
 class Counters(Protocol):
-    """A `wsadapter.shm.stats_page.StatsPage` or `wsadapter.shm.ring_counters.Banks`."""
+    """A `wsadapter.shm.stats_page.StatsPage` or `wsadapter.shm.ring_counters.RingCounters`."""
 
     @property
     def cells(self) -> "memoryview | array[int]": ...
@@ -33,7 +34,7 @@ Counts = Mapping[type[Event], tuple[int, int, int, int]]
 """Event type -> (record kind, counter's cell, flag's field, cell that counts events without that flag); -1 = none."""
 
 
-class InPython:
+class PythonPublisher:
     """The twin of the publisher in C."""
 
     __slots__ = ("_cells", "_counts", "_decoded", "_otherwise", "_received", "_write", "held")
@@ -90,7 +91,7 @@ def publisher(writer: RingWriter, counters: Counters, otherwise: Callable[[Event
     counts, cells = counts_of(counters), counters.cells
     received, decoded = counters.index("last_receive_ns"), counters.index("decoded_total")
     if _native is None:
-        return InPython(writer, cells, counts, received, decoded, otherwise)
+        return PythonPublisher(writer, cells, counts, received, decoded, otherwise)
     return _native.Publisher(encode, writer.appender, cells, counts, received, decoded, otherwise)
 
 

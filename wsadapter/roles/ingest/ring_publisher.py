@@ -18,9 +18,9 @@ import msgspec
 import uvloop
 
 from wsadapter.client.client import Client, ConnectionConfig
-from wsadapter.client.connect_limit import SharedAttempts
+from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.client.handler import METHODS
-from wsadapter.client.reader import Tally
+from wsadapter.client.reader import ReceiveCount
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
 from wsadapter.events.records import encode
@@ -29,11 +29,11 @@ from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.log import get_logger
 from wsadapter.metrics import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
-from wsadapter.roles.ingest.gaps import ConnectionGap, Dropped, identity
+from wsadapter.roles.ingest.gaps import ConnectionGap, DroppedEvents, identity
 from wsadapter.roles.ingest.gauges import Gauges
 from wsadapter.roles.ingest.publisher import publisher
 from wsadapter.shm.ring import RingWriter
-from wsadapter.shm.ring_counters import Banks
+from wsadapter.shm.ring_counters import RingCounters
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import Child, run_child
 
@@ -53,7 +53,7 @@ class RingPublisher:
     def __init__(self, writer: RingWriter, doorbell_fd: int, page: StatsPage, plan: ConnectionPlan) -> None:
         self._writer = writer
         self._write = writer.try_write
-        self._banks = Banks(page, PUBLISHED, writer.tail)
+        self._banks = RingCounters(page, PUBLISHED, writer.tail)
         self.on_read_end = self._banks.publication(writer, doorbell_fd)
         """Hand what this socket read brought to the reader, and its counts to the page: both or neither."""
         self._counts, slot = self._banks.cells, self._banks.index
@@ -74,10 +74,10 @@ class RingPublisher:
         self._open_candles = slot("open_candles_total")
         self._last_receive = slot("last_receive_ns")
         frames = slot("frames_total")
-        self.tally = Tally(memoryview(self._counts)[frames : frames + 1])
+        self.tally = ReceiveCount(memoryview(self._counts)[frames : frames + 1])
         """Counts frames like everything else of a read: the connection's, from the start on."""
         self.gap = ConnectionGap(page, plan.exchange, plan.connection, writer.epoch)
-        self._dropped = Dropped(plan.exchange, plan.connection)
+        self._dropped = DroppedEvents(plan.exchange, plan.connection)
         self._pending: Gap | None = None
         self._narrow: dict[tuple[type[Event], str], int] = {}
         self._lasting: dict[tuple[str, str, str, str], str] = {}
@@ -219,7 +219,7 @@ async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -
     """Until told to stop; then what the venue has sent already is taken along."""
     config = child.args.config
     feed = next(feed for feed in config.feed if feed.name == child.args.options["feed"])
-    attempts = SharedAttempts(config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit)
+    attempts = SharedLimiter(config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit)
     client = Client(ConnectionConfig.of_feed(feed), publisher, plan, attempts)
     (connection,) = client.connections
     publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)

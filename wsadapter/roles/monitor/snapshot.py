@@ -27,7 +27,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 Labels = tuple[tuple[str, str], ...]
 
 
-class Member(Struct, frozen=True):
+class MemberReading(Struct, frozen=True):
     """A process of this instance and the name of its page."""
 
     role: str
@@ -44,7 +44,7 @@ class Watched(Struct, frozen=True):
     """What the supervisor tells the monitor to look at."""
 
     supervisor_pid: int = 0
-    children: tuple[Member, ...] = ()
+    children: tuple[MemberReading, ...] = ()
     rings: tuple[WatchedRing, ...] = ()
 
 
@@ -142,7 +142,7 @@ def take(config: Config, watched: Watched) -> Snapshot:
     supervisor = next((m for m in watched.children if m.role == "supervisor"), None)
     if supervisor is None:
         page = f"wsadapter-{config.service.instance}-stats-supervisor"
-        supervisor = Member("supervisor", "supervisor", page)
+        supervisor = MemberReading("supervisor", "supervisor", page)
     return Snapshot(
         config=config,
         wall_ns=time.time_ns(),
@@ -158,7 +158,7 @@ def watched(options: Mapping[str, Any]) -> Watched:
     """The monitor's options, as the supervisor gives them in plain JSON."""
     return Watched(
         supervisor_pid=int(options.get("supervisor_pid", 0)),
-        children=tuple(Member(c["role"], c["name"], c["page"]) for c in options.get("children", ())),
+        children=tuple(MemberReading(c["role"], c["name"], c["page"]) for c in options.get("children", ())),
         rings=tuple(WatchedRing(r["connection"], r["name"]) for r in options.get("rings", ())),
     )
 
@@ -187,7 +187,7 @@ def process_use(pid: int) -> ProcessUse | None:
         return None
 
 
-def _read(member: Member) -> Reading:
+def _read(member: MemberReading) -> Reading:
     try:
         page = StatsPage.attach(member.page)
     except SegmentError:

@@ -9,15 +9,15 @@ is not published again.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Gap
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges.rest_api import UNREPAIRABLE, Hole, RestExchange, Series
 from wsadapter.kafka.backfill import PREFIX, STREAMS
-from wsadapter.kafka.time_range_reader import LogReader
+from wsadapter.kafka.time_range_reader import TimeRangeReader
 from wsadapter.kafka.topics import topic
 from wsadapter.roles.repairer.gap_repair import GapRepair
-from wsadapter.roles.repairer.missing_range import Surroundings
+from wsadapter.roles.repairer.missing_range import MissingRange
 
 MARGIN_NS: Final = 10_000_000_000
 """An event may come so much later than it is dated."""
@@ -27,11 +27,11 @@ TURN_SECONDS: Final = 0.01
 class Backfill(GapRepair):
     """The work on one wish. A `wsadapter.roles.repairer.job.Job`."""
 
-    def __init__(self, gap: Gap, rest: RestExchange, kafka: Kafka, now: float) -> None:
+    def __init__(self, gap: Gap, rest: RestExchange, kafka: KafkaConfig, now: float) -> None:
         super().__init__(gap, rest, [Series(gap.stream, gap.symbol, gap.interval)], kafka, now)
         self.not_before = now
         ended_ns = gap.ended_ns or gap.started_ns
-        self._there = Surroundings(self._series[0], gap.started_ns - MARGIN_NS, ended_ns + MARGIN_NS)
+        self._there = MissingRange(self._series[0], gap.started_ns - MARGIN_NS, ended_ns + MARGIN_NS)
 
     def prepare(self, now: float) -> bool:
         """Look what the log holds of it; others have their turn meanwhile."""
@@ -41,7 +41,9 @@ class Backfill(GapRepair):
         if self._reader is None:
             self._around = {(series.stream, series.symbol, series.interval): self._there}
             topics = [topic(self._kafka, BY_STREAM[series.stream])]
-            self._reader = LogReader(self._kafka, topics, gap.started_ns, gap.ended_ns or gap.started_ns, self._look)
+            self._reader = TimeRangeReader(
+                self._kafka, topics, gap.started_ns, gap.ended_ns or gap.started_ns, self._look
+            )
         if not self._reader.step():
             self.not_before = now + TURN_SECONDS
             return False
@@ -64,7 +66,7 @@ def can_be_filled(gap: Gap) -> bool:
     return gap.stream in STREAMS and bool(gap.symbol) and bool(gap.interval) == (gap.stream == "kline")
 
 
-def backfill_of(gap: Gap, feeds: Mapping[str, RestExchange], kafka: Kafka, now: float) -> Backfill | None:
+def backfill_of(gap: Gap, feeds: Mapping[str, RestExchange], kafka: KafkaConfig, now: float) -> Backfill | None:
     """The job of a wish; None where it is none that can be met. ``feeds``: those whose history we can ask for."""
     rest = feeds.get(gap.connection.removeprefix(PREFIX))
     return Backfill(gap, rest, kafka, now) if rest is not None and can_be_filled(gap) else None

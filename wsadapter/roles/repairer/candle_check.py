@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from wsadapter.events import Event, Kline
 from wsadapter.exchanges.rest_api import Hole, RestExchange
 from wsadapter.roles.repairer.candle_chain import Suspects, differing
-from wsadapter.roles.repairer.job import Asking
+from wsadapter.roles.repairer.job import RepairJob
 
 
-class CandleCheck(Asking):
+class CandleCheck(RepairJob):
     """A job. ``differing``: how many the stream had told otherwise."""
 
     def __init__(self, suspects: Suspects, rest: RestExchange) -> None:

@@ -15,11 +15,11 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from msgspec import Struct
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.executor import Threads
+from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.gap_messages import gap_of
 from wsadapter.kafka.topics import partition_counts, repairer_config, topic
 from wsadapter.log import Repeated, get_logger
@@ -34,17 +34,17 @@ log = get_logger()
 Key = tuple[str, int]
 
 
-class Broker(Struct):
+class BrokerState(Struct):
     state: str
 
 
 class Statistics(Struct):
     """The part of librdkafka's statistics that says whether a broker is there."""
 
-    brokers: dict[str, Broker]
+    brokers: dict[str, BrokerState]
 
 
-class Found(Struct):
+class LoggedGap(Struct):
     """An open gap and where the log has it first."""
 
     gap: Gap
@@ -52,12 +52,12 @@ class Found(Struct):
     offset: int
 
 
-class GapSource:
+class GapLog:
     """``open``: gap_id -> gaps to be repaired, oldest first. Making one raises `ServiceUnavailable` while Kafka does
     not answer."""
 
-    def __init__(self, kafka: Kafka) -> None:
-        self.open: dict[str, Found] = {}
+    def __init__(self, kafka: KafkaConfig) -> None:
+        self.open: dict[str, LoggedGap] = {}
         self.broker_up = True
         self._gaps, self._klines = (topic(kafka, BY_STREAM[word]) for word in ("gap", "kline"))
         # asked first: a client of a broker that is away complains without an end
@@ -144,7 +144,7 @@ class GapSource:
         read again."""
         if self.broker_up:
             self.commit(float("inf"))
-        left = Threads(1, "leave").call(self._consumer.close)
+        left = DaemonExecutor(1, "leave").call(self._consumer.close)
         if not wait([left], seconds).done:
             log.warning("left without an answer of the broker")
 
@@ -173,7 +173,7 @@ class GapSource:
         elif gap.ended_ns is not None and (before is None or gap.version > before.gap.version):
             if before is None:
                 self._fresh[gap.gap_id] = None
-            self.open[gap.gap_id] = Found(gap, key, before.offset if before else offset)
+            self.open[gap.gap_id] = LoggedGap(gap, key, before.offset if before else offset)
 
     def _hold(self, full: bool) -> None:
         if full != self._held:

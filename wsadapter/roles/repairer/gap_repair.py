@@ -13,17 +13,17 @@ from typing import Any, Final
 from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 
-from wsadapter.config.load import Kafka
+from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Event, Gap, Kline, MarketEvent
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges.rest_api import REPAIRED, UNREPAIRABLE, Hole, RestExchange, Series
 from wsadapter.kafka.gap_messages import next_state
-from wsadapter.kafka.time_range_reader import LogReader
+from wsadapter.kafka.time_range_reader import TimeRangeReader
 from wsadapter.kafka.topics import topic
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.gap_outcomes import streams_of, summed
-from wsadapter.roles.repairer.job import Asking
-from wsadapter.roles.repairer.missing_range import Surroundings
+from wsadapter.roles.repairer.job import RepairJob
+from wsadapter.roles.repairer.missing_range import MissingRange
 
 SETTLE_SECONDS: Final = 2.0
 """After a gap is seen, before the log is looked into: what follows it must be there."""
@@ -33,10 +33,10 @@ LOOKED_UP: Final = ("trade", "kline", "funding_rate")
 MS: Final = 1_000_000
 
 
-class GapRepair(Asking):
+class GapRepair(RepairJob):
     """One gap, and the ``series`` that it is about. A `wsadapter.roles.repairer.job.Job`."""
 
-    def __init__(self, gap: Gap, rest: RestExchange, series: Sequence[Series], kafka: Kafka, now: float) -> None:
+    def __init__(self, gap: Gap, rest: RestExchange, series: Sequence[Series], kafka: KafkaConfig, now: float) -> None:
         super().__init__()
         self.gap = gap
         self.lane = gap.connection
@@ -44,10 +44,10 @@ class GapRepair(Asking):
         self.not_before = now + SETTLE_SECONDS
         self._rest, self._series, self._kafka = rest, series, kafka
         self._patient_until = now + PATIENCE_SECONDS
-        self._around: dict[tuple[str, str, str], Surroundings] = {}
+        self._around: dict[tuple[str, str, str], MissingRange] = {}
         self._ordered: list[Series] = []
         """The series as ``_outcomes`` has them, or will have."""
-        self._reader: LogReader | None = None
+        self._reader: TimeRangeReader | None = None
         self._asking = False
 
     def prepare(self, now: float) -> bool:
@@ -56,14 +56,14 @@ class GapRepair(Asking):
             return True
         if self._reader is None:
             self._around = {
-                _key(series): Surroundings(series, self.gap.started_ns, self.gap.ended_ns or self.gap.started_ns)
+                _key(series): MissingRange(series, self.gap.started_ns, self.gap.ended_ns or self.gap.started_ns)
                 for series in self._series
                 if series.stream in LOOKED_UP
             }
             if self._around:
                 topics = [topic(self._kafka, BY_STREAM[word]) for word in {key[0] for key in self._around}]
                 ended_ns = self.gap.ended_ns or self.gap.started_ns
-                self._reader = LogReader(self._kafka, sorted(topics), self.gap.started_ns, ended_ns, self._look)
+                self._reader = TimeRangeReader(self._kafka, sorted(topics), self.gap.started_ns, ended_ns, self._look)
         if self._reader is not None:
             if not self._reader.step():
                 return False
@@ -168,7 +168,7 @@ def _key(series: Series) -> tuple[str, str, str]:
     return series.stream, series.symbol, series.interval
 
 
-def _is_there(around: Surroundings | None) -> Callable[[MarketEvent], bool]:
+def _is_there(around: MissingRange | None) -> Callable[[MarketEvent], bool]:
     def is_there(event: MarketEvent) -> bool:
         if around is None:
             return False

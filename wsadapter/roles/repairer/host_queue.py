@@ -16,7 +16,7 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.exchanges.rest_api import BadAnswer, Request
 from wsadapter.log import Repeated, get_logger
-from wsadapter.rest.budget import Verdict
+from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
 from wsadapter.roles.repairer.job import Job
 from wsadapter.shm.stats_page import StatsPage
@@ -26,7 +26,7 @@ MOST_OTHERS: Final = 1_000
 log = get_logger()
 
 
-class Desk:
+class HostQueue:
     """``finished``: jobs that are done since they were last taken from here."""
 
     def __init__(self, host: RestHost) -> None:
@@ -135,9 +135,9 @@ class Desk:
         assert sent is not None
         assert self._job is not None
         job, result = self._job, sent.result()
-        if result.verdict is Verdict.REFUSED:
+        if result.verdict is Outcome.REFUSED:
             job.refused()
-        elif result.verdict is Verdict.OK:
+        elif result.verdict is Outcome.OK:
             try:
                 found = job.take(result.body, result.received_ns)
             except BadAnswer as error:

@@ -1,9 +1,10 @@
 """Table ``instrument``: what each symbol of a venue is, asked for at the start and then every hour. With it the venue
 says what it allows: the host's budget goes by that.
 
-`InstrumentPoll` is a `wsadapter.roles.repairer.job.Job` without an end; `InstrumentTable` inserts what it found, straight into
-ClickHouse: it is no event, and a later row of a symbol replaces the one before (by version, the receive time), so that
-to insert twice does no harm. ClickHouse may be away for as long as it likes: the newest rows of each venue are kept.
+`InstrumentPoll` is a `wsadapter.roles.repairer.job.Job` without an end; `InstrumentTable` inserts what it found,
+straight into ClickHouse: it is no event, and a later row of a symbol replaces the one before (by version, the receive
+time), so that to insert twice does no harm. ClickHouse may be away for as long as it likes: the newest rows of each
+venue are kept.
 """
 
 import random
@@ -14,10 +15,10 @@ from typing import Any, Final
 import msgspec
 
 from wsadapter.backoff import Backoff
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events import Event
 from wsadapter.exchanges.rest_api import Instrument, Limit, Request, RestExchange
-from wsadapter.executor import Threads
+from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
 
 EVERY_SECONDS: Final = 3600.0
@@ -80,10 +81,10 @@ class InstrumentPoll:
 class InstrumentTable:
     """The inserts, one at a time in a thread of its own. ``rows`` and ``failures`` count."""
 
-    def __init__(self, settings: ClickHouse) -> None:
+    def __init__(self, settings: ClickHouseConfig) -> None:
         self.rows = self.failures = 0
         self._settings = settings
-        self._threads = Threads(1, "instruments")
+        self._threads = DaemonExecutor(1, "instruments")
         self._waiting: dict[str, list[Instrument]] = {}
         self._under_way: tuple[str, list[Instrument], Future[None]] | None = None
         self._not_before = 0.0
@@ -149,7 +150,7 @@ def _kept(text: str | None) -> str | None:
     return text if text and fits else None
 
 
-def _insert(settings: ClickHouse, text: bytes) -> None:
+def _insert(settings: ClickHouseConfig, text: bytes) -> None:
     from wsadapter.clickhouse.catalog import connect  # half a second and some MB, for one insert an hour
     from wsadapter.clickhouse.conversion import quoted
     from wsadapter.clickhouse.schema import INSTRUMENT

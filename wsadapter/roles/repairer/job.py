@@ -1,7 +1,8 @@
 """What a desk works on: jobs that have requests to send, one after the other, and take the answers.
 
-A `Job` knows no socket and no clock of its own: its desk (`wsadapter.roles.repairer.host_queue`) prepares it, sends its requests
-within the host's budget and hands it the answers. When it is done, `Job.closing` says what is to be published last.
+A `Job` knows no socket and no clock of its own: its desk (`wsadapter.roles.repairer.host_queue`) prepares it, sends
+its requests within the host's budget and hands it the answers. When it is done, `Job.closing` says what is to be
+published last.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +44,7 @@ class Job(Protocol):
     def close(self) -> None: ...
 
 
-class Asking:
+class RepairJob:
     """Repairs one after the other, and the events of each that are not there already."""
 
     punctual = False

@@ -19,7 +19,7 @@ SKEW_NS: Final = 1_000_000_000
 """What our clock and the venue's may differ by: where time must say which trades are missing, rather one too many."""
 
 
-class Surroundings:
+class MissingRange:
     """Of one series and one hole (``started_ns`` to ``ended_ns``, by our clock)."""
 
     def __init__(self, series: Series, started_ns: int, ended_ns: int) -> None:

@@ -1,10 +1,10 @@
 """Open interest, which the venue has over REST only: each symbol is asked for in turn, as long as the repairer lives.
 
-A `wsadapter.roles.repairer.job.Job` without an end. Every symbol is due each `cadence` seconds of the monotonic clock; many
-symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. What is missed is not
-caught up, and what has the time of the answer before is no new event. A silence of `silence_ns` becomes a `Gap` that is
-open as long as it lasts, whatever it is that keeps silent: `stale`, or `restart` when this process did not live through
-its beginning.
+A `wsadapter.roles.repairer.job.Job` without an end. Every symbol is due each `cadence` seconds of the monotonic
+clock; many symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. What is
+missed is not caught up, and what has the time of the answer before is no new event. A silence of `silence_ns` becomes
+a `Gap` that is open as long as it lasts, whatever it is that keeps silent: `stale`, or `restart` when this process
+did not live through its beginning.
 """
 
 import heapq
@@ -48,7 +48,7 @@ def cadence(symbols: int, weights: Limit, weight: int) -> float:
     return max(EVERY_SECONDS, symbols * weight * weights.seconds / (weights.units * SHARE))
 
 
-class InterestPoll:
+class OpenInterestPoll:
     """``received``: symbol -> when it was last answered, perhaps to an earlier process (ns; 0: never). ``lasting``:
     symbol -> the silence that such a process said last."""
 

@@ -2,14 +2,14 @@
 
 import time
 
-from wsadapter.config.load import ClickHouse
+from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events import Gap
 from wsadapter.exchanges.rest_api import Limit, RestExchange
 from wsadapter.metrics import polled
 from wsadapter.roles.orders import Poll
-from wsadapter.roles.repairer.host_queue import Desk
+from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import InstrumentPoll, InstrumentTable
-from wsadapter.roles.repairer.open_interest import InterestPoll
+from wsadapter.roles.repairer.open_interest import OpenInterestPoll
 from wsadapter.roles.repairer.silences import lasting
 from wsadapter.shm.stats_page import StatsPage
 
@@ -17,24 +17,24 @@ from wsadapter.shm.stats_page import StatsPage
 class Polls:
     """``epoch``: of the ring that silences are said in."""
 
-    def __init__(self, page: StatsPage, clickhouse: ClickHouse, epoch: int) -> None:
+    def __init__(self, page: StatsPage, clickhouse: ClickHouseConfig, epoch: int) -> None:
         self._page, self._epoch = page, epoch
-        self._interests: list[tuple[Desk, InterestPoll]] = []
+        self._interests: list[tuple[HostQueue, OpenInterestPoll]] = []
         self._instruments: list[InstrumentPoll] = []
         self._table = InstrumentTable(clickhouse)
 
-    def interest(self, poll: Poll, desk: Desk, rest: RestExchange) -> None:
+    def interest(self, poll: Poll, desk: HostQueue, rest: RestExchange) -> None:
         """Symbols of one host. When each was answered last is in the page, if it was in this run."""
         received = {
             symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
             for symbol, before in zip(poll.symbols, poll.received, strict=True)
         }
         told = {symbol: lasting(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
-        interest = InterestPoll(poll.exchange, received, rest, time.monotonic(), told)
+        interest = OpenInterestPoll(poll.exchange, received, rest, time.monotonic(), told)
         self._interests.append((desk, interest))
         desk.add(interest)
 
-    def instruments(self, exchange: str, desk: Desk, rest: RestExchange) -> None:
+    def instruments(self, exchange: str, desk: HostQueue, rest: RestExchange) -> None:
         """Of one venue. What its host says that it allows, all that goes to the host is held to."""
 
         def allow(weights: Limit) -> None:

@@ -12,19 +12,19 @@ from wsadapter.events.streams import BY_EVENT
 from wsadapter.metrics import polled, repair_published
 from wsadapter.roles.repairer import silences
 from wsadapter.shm.ring import RingWriter
-from wsadapter.shm.ring_counters import Banks
+from wsadapter.shm.ring_counters import RingCounters
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import RingRef
 
 
-class Outlet:
+class RepairPublisher:
     """Cells: ``records_total`` of everything, ``polled_total`` of what comes by REST only, ``repaired_total`` of what
     was fetched again, ``gaps_total`` of holes in what is polled, and those that last; they move with the ring's
     tail."""
 
     def __init__(self, ref: RingRef, page: StatsPage) -> None:
         self._writer = RingWriter.attach(ref.name)
-        self._banks = Banks(page, repair_published(page.fields), self._writer.tail)
+        self._banks = RingCounters(page, repair_published(page.fields), self._writer.tail)
         self._publish = self._banks.publication(self._writer, ref.doorbell_fd)
         self._cells, self._index = self._banks.cells, self._banks.index
         self._records = {event: self._index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}

@@ -33,12 +33,12 @@ from wsadapter.roles.orders import Poll
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_chain import CandleChain
 from wsadapter.roles.repairer.candle_check import CandleCheck
-from wsadapter.roles.repairer.gap_log import GapSource
+from wsadapter.roles.repairer.gap_log import GapLog
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
 from wsadapter.roles.repairer.gap_repair import GapRepair, series_of
-from wsadapter.roles.repairer.host_queue import Desk
+from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.polls import Polls
-from wsadapter.roles.repairer.publisher import Outlet
+from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.shm import doorbell
 from wsadapter.supervision.child import Child, ChildState, run_child
 
@@ -58,7 +58,7 @@ class Assignment(msgspec.Struct, frozen=True):
     host: str
 
 
-class History(msgspec.Struct, frozen=True):
+class HistorySource(msgspec.Struct, frozen=True):
     """Whom to ask for what a feed has not recorded."""
 
     feed: str
@@ -74,24 +74,24 @@ class Repairer:
         child: Child,
         assignments: Iterable[Assignment],
         polls: Iterable[Poll],
-        histories: Iterable[History],
+        histories: Iterable[HistorySource],
         bell: int,
     ) -> None:
         assert child.args.ring is not None, "the supervisor gives the repairer a ring"
         config = child.args.config
         self._child, self._page, self._bell = child, child.page, bell
         self._kafka = config.kafka
-        self._outlet = Outlet(child.args.ring, child.page)
-        self._desks: dict[str, Desk] = {}
-        self._carried: dict[str, tuple[Desk, RestExchange, list[Series]]] = {}
-        self._by_exchange: dict[str, tuple[Desk, RestExchange]] = {}
+        self._outlet = RepairPublisher(child.args.ring, child.page)
+        self._desks: dict[str, HostQueue] = {}
+        self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
+        self._by_exchange: dict[str, tuple[HostQueue, RestExchange]] = {}
         for each in assignments:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
             desk = self._desk(rest, each.host)
             self._carried[each.plan.connection] = desk, rest, rest.series(each.plan)
             self._by_exchange.setdefault(each.plan.exchange, (desk, rest))
-        self._feeds: dict[str, tuple[Desk, RestExchange]] = {}
+        self._feeds: dict[str, tuple[HostQueue, RestExchange]] = {}
         for history in histories:
             if (rest := load_rest(history.exchange)) is not None:
                 found = self._feeds[history.feed] = self._desk(rest, history.host), rest
@@ -105,15 +105,15 @@ class Repairer:
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
 
-    def _by_host(self, poll: Poll) -> tuple[Desk, RestExchange]:
+    def _by_host(self, poll: Poll) -> tuple[HostQueue, RestExchange]:
         rest = load_rest(poll.exchange)
         assert rest is not None, "the supervisor gives only polls that its venue answers"
         return self._desk(rest, poll.host), rest
 
-    def _desk(self, rest: RestExchange, host: str) -> Desk:
+    def _desk(self, rest: RestExchange, host: str) -> HostQueue:
         if host not in self._desks:
             state_dir = self._child.args.config.service.state_dir
-            self._desks[host] = Desk(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
+            self._desks[host] = HostQueue(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
         return self._desks[host]
 
     def run(self) -> int:
@@ -136,7 +136,7 @@ class Repairer:
         self._leave(source)
         return 0
 
-    def _open(self) -> GapSource | None:
+    def _open(self) -> GapLog | None:
         """Kafka may be away for as long as it likes. What an earlier run published must be in the log first: it says
         what is done."""
         self._child.set_state(ChildState.WAITING)
@@ -147,7 +147,7 @@ class Repairer:
                 self._child.wait([], BUSY_SECONDS)
                 continue
             try:
-                source = GapSource(self._kafka)
+                source = GapLog(self._kafka)
             except ServiceUnavailable as error:
                 if str(error) != said:
                     said = str(error)
@@ -165,7 +165,7 @@ class Repairer:
         now = time.monotonic()
         return any(desk.wait(now) < IDLE_SECONDS for desk in self._desks.values())
 
-    def _settle(self, source: GapSource) -> None:
+    def _settle(self, source: GapLog) -> None:
         """What was published is acknowledged: so far the log is done."""
         if not self._outlet.settled:
             return
@@ -174,7 +174,7 @@ class Repairer:
         self._done.clear()
         source.commit(time.monotonic())
 
-    def _begin(self, source: GapSource) -> None:
+    def _begin(self, source: GapLog) -> None:
         if not source.caught_up or not self._outlet.settled:
             return
         for gap in source.fresh():
@@ -237,7 +237,7 @@ class Repairer:
                 desk, rest = self._by_exchange[candle.exchange]
                 desk.add(CandleCheck(suspects, rest))
 
-    def _show(self, source: GapSource) -> None:
+    def _show(self, source: GapLog) -> None:
         page = self._page
         page["broker_up"] = int(source.broker_up)
         page["gaps_open"] = len(source.open)
@@ -245,7 +245,7 @@ class Repairer:
             desk.show(page, f'{{host="{host_label(host)}"}}')
         self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
 
-    def _leave(self, source: GapSource | None) -> None:
+    def _leave(self, source: GapLog | None) -> None:
         """What is not done is found again at the next start; what is published the serializers see to."""
         if not self._outlet.kept:
             self._outlet.put(self._polls.leave(time.time_ns()))
@@ -261,7 +261,7 @@ class Repairer:
 def main(child: Child) -> int:
     assignments = msgspec.convert(child.args.options["assignments"], tuple[Assignment, ...])
     polls = msgspec.convert(child.args.options.get("polls", ()), tuple[Poll, ...])
-    histories = msgspec.convert(child.args.options.get("feeds", ()), tuple[History, ...])
+    histories = msgspec.convert(child.args.options.get("feeds", ()), tuple[HistorySource, ...])
     bell = doorbell.create()
     try:
         return Repairer(child, assignments, polls, histories, bell).run()

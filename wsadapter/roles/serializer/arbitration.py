@@ -1,6 +1,7 @@
 """Which records of redundant connections are published: the first copy of each event, and nothing is lost by it.
 
-Several rings carry the same lines (`wsadapter.events.sequence`). For every record of a ring, in the ring's order, a verdict:
+Several rings carry the same lines (`wsadapter.events.sequence`). For every record of a ring, in the ring's order, a
+verdict:
 
     PASS   publish it
     COPY   it has been published: drop it
@@ -13,11 +14,11 @@ shown an event that was published, so it left nothing out in between. Else the r
 missed, its event becomes a copy, and the link is there. So a ring that comes back from a hole does not outrun one that
 has what is in the hole, and reading one ring before the other loses nothing.
 
-A hold ends when nothing is to be waited for (`wsadapter.roles.serializer.coverage`). Then the event passes; on a chained line that is a
-jump, and a `Gap` is due unless the ring has told one. What lies between is remembered as not published: a ring that
-brings it late, in the order of its numbers, still passes, and so do the older events that another ring has from before
-the first one of a line. Any other number up to ``high`` is a copy, except minutes after the last new one: then the
-venue counts anew, and the line begins again.
+A hold ends when nothing is to be waited for (`wsadapter.roles.serializer.coverage`). Then the event passes; on a
+chained line that is a jump, and a `Gap` is due unless the ring has told one. What lies between is remembered as not
+published: a ring that brings it late, in the order of its numbers, still passes, and so do the older events that
+another ring has from before the first one of a line. Any other number up to ``high`` is a copy, except minutes after
+the last new one: then the venue counts anew, and the line begins again.
 
 Pure: no ring, no clock, no shared memory. `State` is what must survive a restart.
 """
@@ -27,7 +28,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from wsadapter.events import StreamType
-from wsadapter.events.sequence import Key, Place
+from wsadapter.events.sequence import Sequenced, SequenceKey
 
 RENEWED_NS: Final = 600_000_000_000
 """Copies come within seconds; a number that is not new after so long is none."""
@@ -35,7 +36,7 @@ UNHELD: Final = frozenset({StreamType.FUNDING_RATE})
 """Told once after each connect, at a time of its own: nothing is to be waited for."""
 
 
-class Verdict(Enum):
+class Precedence(Enum):
     PASS = auto()
     COPY = auto()
     HOLD = auto()
@@ -65,13 +66,13 @@ class Jump(NamedTuple):
     since_ns: int
 
 
-class Lines:
+class Arbitration:
     """The lines of one group of rings. ``kept``: their states from before."""
 
-    def __init__(self, kept: Mapping[Key, State]) -> None:
+    def __init__(self, kept: Mapping[SequenceKey, State]) -> None:
         self.states = dict(kept)
 
-    def judge(self, ring: int, place: Place, received_ns: int, over: bool) -> tuple[Verdict, Jump | None]:
+    def judge(self, ring: int, place: Sequenced, received_ns: int, over: bool) -> tuple[Precedence, Jump | None]:
         """``over``: nothing is to be waited for any more."""
         key, number, previous = place
         state, bit = self.states.get(key, NEW), 1 << ring
@@ -79,25 +80,25 @@ class Lines:
         if number > before:
             goes_on = previous == before if previous is not None else state.linked & bit or key[0] in UNHELD
             if not (goes_on or over or not before):
-                return Verdict.HOLD, None
+                return Precedence.HOLD, None
             holes = state[:4] if goes_on else (*state[2:4], before, number)
             self.states[key] = State(*holes, received_ns, state.linked | bit, number)
             jumped = before and not goes_on and previous is not None
-            return Verdict.PASS, Jump(before, state.moved_ns) if jumped else None
+            return Precedence.PASS, Jump(before, state.moved_ns) if jumped else None
         if received_ns - state.moved_ns > RENEWED_NS:
             self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
-            return Verdict.PASS, None
+            return Precedence.PASS, None
         if state.hole_from < number < state.hole_to:
             self.states[key] = state._replace(hole_from=number, linked=state.linked | bit)
-            return Verdict.PASS, None
+            return Precedence.PASS, None
         if state.older_from < number < state.older_to:
             self.states[key] = state._replace(older_from=number, linked=state.linked | bit)
-            return Verdict.PASS, None
+            return Precedence.PASS, None
         if not state.linked & bit:
             self.states[key] = state._replace(linked=state.linked | bit)
-        return Verdict.COPY, None
+        return Precedence.COPY, None
 
-    def unlink(self, ring: int, stream: str, symbol: str) -> list[Key]:
+    def unlink(self, ring: int, stream: str, symbol: str) -> list[SequenceKey]:
         """A hole of this ring; an empty word or symbol means all. The lines that it was linked to."""
         bit, changed = 1 << ring, []
         for key, state in self.states.items():
@@ -106,7 +107,7 @@ class Lines:
                 changed.append(key)
         return changed
 
-    def covered(self, key: Key, first: int, last: int) -> bool:
+    def covered(self, key: SequenceKey, first: int, last: int) -> bool:
         """Whether these numbers have been published, by whatever ring."""
         state = self.states.get(key, NEW)
         holes = (state.hole_from, state.hole_to), (state.older_from, state.older_to)

@@ -22,7 +22,7 @@ LAG_NS: Final = 1_000_000_000
 MOST_HOLES: Final = 256
 
 
-class Hole:
+class MissedSpan:
     """``ended_ns`` None: it lasts. An empty word or symbol means all."""
 
     __slots__ = ("ended_ns", "name", "started_ns", "stream", "symbol")
@@ -32,13 +32,13 @@ class Hole:
         self.stream, self.symbol, self.started_ns = gap.stream, gap.symbol, gap.started_ns
         self.ended_ns: int | None = None
 
-    def meets(self, other: "Hole") -> bool:
+    def meets(self, other: "MissedSpan") -> bool:
         about = all(not a or not b or a == b for a, b in ((self.stream, other.stream), (self.symbol, other.symbol)))
         begins_before = other.ended_ns is None or self.started_ns <= other.ended_ns
         return about and begins_before and (self.ended_ns is None or self.ended_ns >= other.started_ns)
 
 
-class Twin:
+class Coverage:
     """One ring. ``order``: its place among them; ``is_empty``: whether all of it has been read."""
 
     def __init__(self, order: int, is_empty: Callable[[], bool]) -> None:
@@ -48,15 +48,15 @@ class Twin:
         self.seen_ns = 0
         self.held_ns: int | None = None
         """Receive time of the record at which this ring waits."""
-        self._holes: deque[Hole] = deque()
+        self._holes: deque[MissedSpan] = deque()
 
     def saw(self, received_ns: int) -> None:
         self.since_ns = self.since_ns or received_ns
         self.seen_ns = max(self.seen_ns, received_ns)
 
-    def note(self, gap: Any, ended_ns: int | None) -> Hole:
+    def note(self, gap: Any, ended_ns: int | None) -> MissedSpan:
         """A record of a gap, its first one or a later one."""
-        told = Hole(gap)
+        told = MissedSpan(gap)
         told.ended_ns = ended_ns
         for hole in self._holes:
             if hole.name == told.name and hole.ended_ns is None:
@@ -81,15 +81,15 @@ class Twin:
             return patient and (self.held_ns, self.order) > (received_ns, order)
         return self.is_empty() and (patient or self.is_down)
 
-    def covers(self, hole: Hole) -> bool:
+    def covers(self, hole: MissedSpan) -> bool:
         if not 0 < self.since_ns <= hole.started_ns or hole.ended_ns is None or self.seen_ns < hole.ended_ns:
             return False
         return not self.misses(hole)
 
-    def misses(self, hole: Hole) -> bool:
+    def misses(self, hole: MissedSpan) -> bool:
         """Whether a hole of its own meets this one."""
         return any(mine.meets(hole) for mine in self._holes)
 
 
-def covered(hole: Hole, others: Sequence[Twin]) -> bool:
+def covered(hole: MissedSpan, others: Sequence[Coverage]) -> bool:
     return any(twin.covers(hole) for twin in others)

@@ -1,6 +1,6 @@
 """The producer of one serializer: what is queued, what was refused, and what became a dead letter.
 
-Guarantees: `Outbox.flush` says that nothing is outstanding only when every message is acknowledged (acks=all,
+Guarantees: `KafkaProducer.flush` says that nothing is outstanding only when every message is acknowledged (acks=all,
 idempotent) or is a dead letter that is; a refusal that is not the message's own fault is `DeliveryFailed`, and the
 serializer begins again from head. Owns the client and its queue; counts nothing but ``broker_up``.
 """
@@ -36,7 +36,7 @@ class DeliveryFailed(WsadapterError):
     """The broker refused a message for a reason that is not the message's: start again from head."""
 
 
-class Outbox:
+class KafkaProducer:
     """See the module docstring; ``page``: the serializer's."""
 
     def __init__(self, config: Config, page: StatsPage) -> None:

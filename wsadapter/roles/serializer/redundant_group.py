@@ -1,7 +1,8 @@
-"""Rings of redundant connections, read as one: each `TwinReader` gives only what is to be published of its ring.
+"""Rings of redundant connections, read as one: each `RedundantReader` gives only what is to be published of its ring.
 
-It stands where a `RingReader` stands, in a serializer and its spool, and keeps their promise: nothing is lost, and what
-comes twice after a kill has the same epoch and position. Verdicts are those of `wsadapter.roles.serializer.arbitration`.
+It stands where a `RingReader` stands, in a serializer and its spool, and keeps their promise: nothing is lost, and
+what comes twice after a kill has the same epoch and position. Verdicts are those of
+`wsadapter.roles.serializer.arbitration`.
 
 * **Verdicts stand.** A record that is polled again (a rewind, a spool that was full) gets the verdict that it had; new
   ones are judged when all that were judged before are committed, ring by ring in one order (a round).
@@ -24,11 +25,11 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from wsadapter.events.sequence import Key
+from wsadapter.events.sequence import SequenceKey
 from wsadapter.log import get_logger
 from wsadapter.metrics import STREAM_WORDS
-from wsadapter.roles.serializer.arbitration import Lines, State
-from wsadapter.roles.serializer.redundant_reader import JUDGED, TwinReader
+from wsadapter.roles.serializer.arbitration import Arbitration, State
+from wsadapter.roles.serializer.redundant_reader import JUDGED, RedundantReader
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.shm.watermarks import Watermarks
@@ -39,7 +40,7 @@ LIQUIDATIONS: Final = 4096
 log = get_logger()
 
 
-class Merge:
+class RedundantGroup:
     """One group of rings and their page."""
 
     def __init__(
@@ -50,9 +51,9 @@ class Merge:
         self.now_ns, self.monotonic_ns = now_ns, monotonic_ns
         self._open_candles = counts.index("open_candle_copies_total")
         self._copies = {word: counts.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
-        self.lines = Lines({key: State(*state) for key, state in page.kept.items() if key[0] != JUDGED})
-        self.readers: list[TwinReader] = []
-        self._liquidations: dict[Key, int] = {}
+        self.lines = Arbitration({key: State(*state) for key, state in page.kept.items() if key[0] != JUDGED})
+        self.readers: list[RedundantReader] = []
+        self._liquidations: dict[SequenceKey, int] = {}
         """What it was -> the ring that brought it."""
         self._last = -1
         """The ring that was judged last in this round."""
@@ -70,7 +71,7 @@ class Merge:
         """Whether a ring of those before this one has not come to where an earlier life judged it."""
         return any(reader.judged < reader.resume for reader in self.readers[:before])
 
-    def liquidated(self, key: Key, ring: int) -> bool:
+    def liquidated(self, key: SequenceKey, ring: int) -> bool:
         """Whether another ring has brought this one. They have no order, so the last `LIQUIDATIONS` are known by what
         they say; after a restart none are, and copies are one row by their natural key only."""
         first = self._liquidations.setdefault(key, ring)
@@ -82,17 +83,17 @@ class Merge:
         """Cells for a copy; of open candles also one of their own, for the tables do not have them."""
         return (self._copies[word], self._open_candles) if is_open_candle else (self._copies[word],)
 
-    def store(self, key: Key, state: State) -> None:
+    def store(self, key: SequenceKey, state: State) -> None:
         self.page.store(key, state)
         if self.page.full and not self._said:
             self._said = True
             log.error("the page of watermarks is full: after a kill some lines may come twice", line=str(key))
 
 
-def attach(rings: Iterable[RingRef], counts: StatsPage) -> list[RingReader | TwinReader]:
+def attach(rings: Iterable[RingRef], counts: StatsPage) -> list[RingReader | RedundantReader]:
     """The readers of a serializer's rings, those of redundant connections together. ``counts``: its stats page."""
-    merges: dict[str, Merge] = {}
-    found: list[RingReader | TwinReader] = []
+    merges: dict[str, RedundantGroup] = {}
+    found: list[RingReader | RedundantReader] = []
     for ref in rings:
         reader = RingReader.attach(ref.name)
         if not ref.marks:
@@ -100,6 +101,6 @@ def attach(rings: Iterable[RingRef], counts: StatsPage) -> list[RingReader | Twi
             continue
         merge = merges.get(ref.marks)
         if merge is None:
-            merge = merges[ref.marks] = Merge(Watermarks(ref.marks), counts)
-        found.append(TwinReader(merge, ref.twin, reader))
+            merge = merges[ref.marks] = RedundantGroup(Watermarks(ref.marks), counts)
+        found.append(RedundantReader(merge, ref.twin, reader))
     return found

@@ -11,14 +11,14 @@ from google.protobuf.message import DecodeError
 
 from wsadapter.events import Gap, Source, StreamType
 from wsadapter.events.records import Record, encode, key_of, message_of
-from wsadapter.events.sequence import PLACES_BY_KIND, Key, Place
+from wsadapter.events.sequence import PLACES_BY_KIND, Sequenced, SequenceKey
 from wsadapter.events.streams import BY_KIND, BY_STREAM
-from wsadapter.roles.serializer.arbitration import Jump, State, Verdict
-from wsadapter.roles.serializer.coverage import PATIENCE_NS, Hole, Twin, covered
+from wsadapter.roles.serializer.arbitration import Jump, Precedence, State
+from wsadapter.roles.serializer.coverage import PATIENCE_NS, Coverage, MissedSpan, covered
 from wsadapter.shm.ring import RingReader
 
 if TYPE_CHECKING:
-    from wsadapter.roles.serializer.redundant_group import Merge
+    from wsadapter.roles.serializer.redundant_group import RedundantGroup
 
 GAP: Final = BY_STREAM["gap"].kind
 CHUNK: Final = 4096
@@ -26,14 +26,14 @@ JUDGED: Final = "judged"
 """First word of the page's line about a ring; the second is its epoch."""
 
 
-class TwinReader:
+class RedundantReader:
     """A ring of a group. ``number``: which one, the same in every life."""
 
-    def __init__(self, merge: "Merge", number: int, reader: RingReader) -> None:
+    def __init__(self, merge: "RedundantGroup", number: int, reader: RingReader) -> None:
         self._merge, self._number, self._reader = merge, number, reader
         self.epoch, self.capacity = reader.epoch, reader.capacity
         self._order = len(merge.readers)
-        self.twin = Twin(self._order, lambda: reader.tail == reader.position)
+        self.twin = Coverage(self._order, lambda: reader.tail == reader.position)
         self.judged = reader.head
         """Records below this position have their verdict."""
         self.resume = merge.page.kept.get((JUDGED, self.epoch), State())[-1]
@@ -41,9 +41,9 @@ class TwinReader:
         self._copies: dict[int, tuple[int, ...]] = {}
         """Position -> cells that count it."""
         self._instead: dict[int, list[Record]] = {}
-        self._log: list[tuple[int, Key, State]] = []
+        self._log: list[tuple[int, SequenceKey, State]] = []
         """(position, line, its state from there on), not stored yet."""
-        self._told: dict[Key, tuple[int, int]] = {}
+        self._told: dict[SequenceKey, tuple[int, int]] = {}
         """Line -> first and last number that the ring itself said to be missing."""
         self._held: tuple[int, int] | None = None
         """Position of the record that waits, and since when (monotonic)."""
@@ -143,7 +143,7 @@ class TwinReader:
 
     def _store(self, position: int) -> None:
         """Watermarks of what lies below."""
-        final: dict[Key, State] = {}
+        final: dict[SequenceKey, State] = {}
         done = 0
         for at, key, state in self._log:
             if at >= position:
@@ -195,7 +195,7 @@ class TwinReader:
             self._held, self.twin.held_ns = (position, self._merge.monotonic_ns()), message.receive_time_ns
         return judged
 
-    def _judge_event(self, record: Record, message: Any, place: Place) -> bool:
+    def _judge_event(self, record: Record, message: Any, place: Sequenced) -> bool:
         lines, position, received_ns = self._merge.lines, record[0], message.receive_time_ns
         if place.key[0] == StreamType.LIQUIDATION:
             if self._merge.liquidated(place.key, self._number):
@@ -203,13 +203,13 @@ class TwinReader:
             return True
         before = lines.states.get(place.key)
         verdict, jump = lines.judge(self._number, place, received_ns, False)
-        if verdict is Verdict.HOLD:
+        if verdict is Precedence.HOLD:
             if not self._over(position, received_ns):
                 return False
             verdict, jump = lines.judge(self._number, place, received_ns, True)
         if (after := lines.states[place.key]) is not before:
             self._log.append((position, place.key, after))
-        if verdict is Verdict.COPY:
+        if verdict is Precedence.COPY:
             word = BY_KIND[record[1]].name
             is_open = word == StreamType.KLINE and not message.closed
             self._copies[position] = self._merge.counting(word, is_open)
@@ -226,7 +226,7 @@ class TwinReader:
             for key in merge.lines.unlink(self._number, gap.stream, gap.symbol):
                 self._log.append((position, key, merge.lines.states[key]))
         ended_ns = gap.ended_ns if gap.HasField("ended_ns") else None
-        hole = Hole(gap)
+        hole = MissedSpan(gap)
         hole.ended_ns = ended_ns
         if ended_ns is not None:
             if self._covers(gap, hole):
@@ -239,13 +239,13 @@ class TwinReader:
         self.twin.note(gap, ended_ns)
         return True
 
-    def _covers(self, gap: Any, hole: Hole) -> bool:
+    def _covers(self, gap: Any, hole: MissedSpan) -> bool:
         keys = _lines_of(gap)
         if keys and gap.HasField("first_missing") and gap.HasField("last_missing"):
             return any(self._merge.lines.covered(key, gap.first_missing, gap.last_missing) for key in keys)
         return covered(hole, self._others())
 
-    def _may_be_covered(self, gap: Any, hole: Hole) -> bool:
+    def _may_be_covered(self, gap: Any, hole: MissedSpan) -> bool:
         return gap.HasField("last_missing") or not all(twin.misses(hole) for twin in self._others())
 
     def _over(self, position: int, received_ns: int) -> bool:
@@ -257,11 +257,11 @@ class TwinReader:
             patient = patient or self._merge.monotonic_ns() - held[1] >= PATIENCE_NS
         return all(twin.is_past(received_ns, self._order, patient) for twin in self._others())
 
-    def _others(self) -> Sequence[Twin]:
+    def _others(self) -> Sequence[Coverage]:
         return [reader.twin for reader in self._merge.readers if reader is not self]
 
 
-def _lines_of(gap: Any) -> tuple[Key, ...]:
+def _lines_of(gap: Any) -> tuple[SequenceKey, ...]:
     """The chained lines that the numbers of a gap may be of."""
     if gap.stream == StreamType.TRADE:
         return (StreamType.TRADE, gap.symbol, True), (StreamType.TRADE, gap.symbol, False)

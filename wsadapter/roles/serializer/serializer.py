@@ -33,19 +33,19 @@ from google.protobuf.message import DecodeError
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.records import Record, key_of, message_of, messages
 from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
-from wsadapter.executor import Threads
+from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.topics import LINGER_MS, ensure_topics, topic_name
 from wsadapter.log import get_logger
 from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
-from wsadapter.roles.serializer.producer import Outbox
+from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.roles.serializer.redundant_group import attach
-from wsadapter.roles.serializer.redundant_reader import TwinReader
-from wsadapter.roles.serializer.spool_generations import Spools
+from wsadapter.roles.serializer.redundant_reader import RedundantReader
+from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import Record as SpoolRecord
 from wsadapter.roles.serializer.spooling import Mode, Spooling
 from wsadapter.shm import doorbell
 from wsadapter.shm.histogram import Histogram
-from wsadapter.shm.redo_log import Journal
+from wsadapter.shm.redo_log import RedoLog
 from wsadapter.shm.ring import RingReader
 from wsadapter.supervision.child import Child, ChildState, run_child
 
@@ -58,7 +58,7 @@ SPOOL_WAIT: Final = 0.02
 """Seconds until it is looked at again whether acknowledgements are overdue, and what the rings need."""
 GAP: Final = BY_STREAM["gap"].kind
 """A gap's name is the identity of its first record, which its writer did not know."""
-Reader = RingReader | TwinReader
+Reader = RingReader | RedundantReader
 Batches = dict[int, list[dict[str, Any]]]
 """Kind -> messages for `Producer.produce_batch`."""
 
@@ -68,7 +68,7 @@ log = get_logger()
 class Serializer:
     """Moves records from its rings to the broker, cycle by cycle; the `Outlet` of its spool."""
 
-    def __init__(self, child: Child, outbox: Outbox, readers: list[Reader], spools: Spools) -> None:
+    def __init__(self, child: Child, outbox: KafkaProducer, readers: list[Reader], spools: SpoolGenerations) -> None:
         page, kafka = child.page, child.args.config.kafka
         self._child, self._outbox, self._readers, self._spools = child, outbox, readers, spools
         self._page, self._cells = page, page.cells
@@ -80,7 +80,7 @@ class Serializer:
         """Kind -> messages in the client's queue."""
         self._polled: defaultdict[int, int] = defaultdict(int)
         """Kind -> records that are done with when what is queued is settled, dead letters included."""
-        self._journal = Journal(page)
+        self._journal = RedoLog(page)
         self._replaying = page.index("replayed_spool"), page.index("replayed_to")
         self._dead = {
             (reason, topic): (page.index(dead_letters(reason, word)), kind)
@@ -98,7 +98,7 @@ class Serializer:
             for s in SPECS
         ]
         """What `_produce` needs of each kind."""
-        self._twins = [reader for reader in readers if isinstance(reader, TwinReader)]
+        self._twins = [reader for reader in readers if isinstance(reader, RedundantReader)]
         self._topics_made = _make_topics(child)
         self._complete()
         self.spooling = Spooling(spools, readers, self)
@@ -287,7 +287,7 @@ def _make_topics(child: Child) -> Future[None]:
                 log.warning("no broker yet, ring and spool hold what comes", error=str(error))
                 pause.wait(1.0)
 
-    return Threads(1, "topics").call(make)
+    return DaemonExecutor(1, "topics").call(make)
 
 
 def main(child: Child) -> int:
@@ -296,8 +296,8 @@ def main(child: Child) -> int:
     readers = attach(child.args.rings, child.page)
     doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
     share = config.spool.max_bytes // config.process_of("serializer").count
-    spools = Spools(config.spool.path, generation, child.args.name, share, first=number == 0)
-    outbox = Outbox(config, child.page)
+    spools = SpoolGenerations(config.spool.path, generation, child.args.name, share, first=number == 0)
+    outbox = KafkaProducer(config, child.page)
     serializer = Serializer(child, outbox, readers, spools)
     for ring, reader in zip(child.args.rings, readers, strict=True):
         if unread := reader.unread():
@@ -320,7 +320,7 @@ def main(child: Child) -> int:
         if not moved:
             if direct and not stopping:
                 outbox.probe(0.5)
-            holding = any(isinstance(reader, TwinReader) and reader.holding for reader in readers)
+            holding = any(isinstance(reader, RedundantReader) and reader.holding for reader in readers)
             child.wait(doorbells, 1.0 if direct and not stopping and not holding else SPOOL_WAIT)
     serializer.keep()
     for reader in readers:

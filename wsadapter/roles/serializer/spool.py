@@ -11,8 +11,9 @@ Guarantees
   number of records, counted in `lost_records` and `damaged_bytes`, and the file stays, as ``*.damaged``.
 * Never more than ``max_bytes`` on disk, files set aside included. Space is freed by whole segments.
 
-One process owns a spool (flock on its directory, mode 0700, files 0600). Files: segments (`wsadapter.roles.serializer.spool_segment`)
-and ``checkpoint``, the number of the first record that is not done with. It knows neither rings nor Kafka.
+One process owns a spool (flock on its directory, mode 0700, files 0600). Files: segments
+(`wsadapter.roles.serializer.spool_segment`) and ``checkpoint``, the number of the first record that is not done with.
+It knows neither rings nor Kafka.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ from wsadapter.roles.serializer.spool_segment import (
     DAMAGED_SUFFIX,
     SUFFIX,
     Record,
-    Segment,
+    SpoolSegment,
     encode,
     resume_after_damage,
     walk,
@@ -65,7 +66,7 @@ class Spool:
         self._write_fd = -1
         """Of the last segment while it takes records."""
         self._refused = False
-        self._reading: Segment | None = None
+        self._reading: SpoolSegment | None = None
         self._read_fd = -1
         self._offset = 0
         self._expected = self._done
@@ -190,7 +191,7 @@ class Spool:
         if self._write_fd >= 0 and self._segments[-1].end >= self._segment_bytes:
             self._close_write()
         if self._write_fd < 0:
-            segment = Segment(self._directory, self._next, 0)
+            segment = SpoolSegment(self._directory, self._next, 0)
             self._write_fd = segment.open(os.O_RDWR | os.O_CREAT | os.O_TRUNC)
             self._segments.append(segment)
             os.fsync(self._directory_fd)  # the name must survive a power cut too
@@ -229,7 +230,7 @@ class Spool:
 
     # -- reading
 
-    def _readable(self) -> Segment | None:
+    def _readable(self) -> SpoolSegment | None:
         """The segment with unread bytes that comes next, opened."""
         segment = self._reading
         if segment is not None and self._offset < segment.end:
@@ -245,12 +246,12 @@ class Spool:
         self._reading, self._offset = segment, 0
         return segment
 
-    def _stop_number(self, segment: Segment) -> int:
+    def _stop_number(self, segment: SpoolSegment) -> int:
         """Records of this segment have smaller numbers."""
         following = self._segments.index(segment) + 1
         return self._segments[following].first if following < len(self._segments) else self._next
 
-    def _skip_damage(self, segment: Segment) -> None:
+    def _skip_damage(self, segment: SpoolSegment) -> None:
         begin, segment.damaged = self._offset, True
         self._offset = segment.end
         with contextlib.suppress(OSError):
@@ -271,7 +272,7 @@ class Spool:
 
     # -- opening
 
-    def _list(self) -> tuple[list[Segment], int]:
+    def _list(self) -> tuple[list[SpoolSegment], int]:
         """Segments in order, and the bytes of what was set aside."""
         segments, aside = [], 0
         for name in sorted(os.listdir(self._directory)):
@@ -279,7 +280,7 @@ class Spool:
             if name.endswith(DAMAGED_SUFFIX):
                 aside += size
             elif name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdigit():
-                segments.append(Segment(self._directory, int(name.removesuffix(SUFFIX)), size))
+                segments.append(SpoolSegment(self._directory, int(name.removesuffix(SUFFIX)), size))
         return segments, aside
 
     def _recover(self) -> int:
@@ -324,7 +325,7 @@ class Spool:
         os.replace(path + ".new", path)
 
 
-def _last_record(segment: Segment) -> tuple[int, int | None, dict[int, int]]:
+def _last_record(segment: SpoolSegment) -> tuple[int, int | None, dict[int, int]]:
     """Where the last record ends, its number, and the last position of each epoch; damage before it is left for the
     reader to find. What is there is durable when this returns: who wrote it may have been killed before the sync."""
     end = offset = 0

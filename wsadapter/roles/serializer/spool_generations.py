@@ -23,7 +23,7 @@ log = get_logger()
 _DIGITS: Final = 20
 
 
-class Spools:
+class SpoolGenerations:
     """Like one `Spool`: appends go to our own, polls begin with the oldest."""
 
     def __init__(self, path: str, generation: int, name: str, max_bytes: int, first: bool) -> None:

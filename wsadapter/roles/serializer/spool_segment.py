@@ -77,7 +77,7 @@ def resume_after_damage(fd: int, offset: int, end: int) -> int:
     return end
 
 
-class Segment:
+class SpoolSegment:
     """One file of the spool. ``end``: up to here it is durable; ``first``: number of its first record."""
 
     __slots__ = ("damaged", "end", "first", "path")

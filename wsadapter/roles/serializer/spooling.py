@@ -78,7 +78,8 @@ class Reader(Protocol):
 
 
 class Log(Protocol):
-    """A `wsadapter.roles.serializer.spool.Spool`, or several behind each other (`wsadapter.roles.serializer.spool_generations.Spools`)."""
+    """A `wsadapter.roles.serializer.spool.Spool`, or several behind each other
+    (`wsadapter.roles.serializer.spool_generations.SpoolGenerations`)."""
 
     @property
     def records(self) -> int: ...

@@ -1,4 +1,5 @@
-"""What the command asks of a run: the one value that crosses from `wsadapter.cli.main` to `wsadapter.roles.supervisor.run`."""
+"""What the command asks of a run: the one value that crosses from `wsadapter.cli.main` to
+`wsadapter.roles.supervisor.run`."""
 
 from dataclasses import dataclass
 

@@ -10,7 +10,7 @@ _NAMED: Final = re.compile(r"(.+)-r([2-9])")
 MOST: Final = 9
 
 
-class Member(NamedTuple):
+class RedundantMember(NamedTuple):
     """``number``: 0 for the first connection of the group."""
 
     group: str
@@ -21,6 +21,6 @@ def name_of(group: str, number: int) -> str:
     return group if number == 0 else f"{group}-r{number + 1}"
 
 
-def member(connection: str) -> Member:
+def member(connection: str) -> RedundantMember:
     found = _NAMED.fullmatch(connection)
-    return Member(connection, 0) if found is None else Member(found[1], int(found[2]) - 1)
+    return RedundantMember(connection, 0) if found is None else RedundantMember(found[1], int(found[2]) - 1)

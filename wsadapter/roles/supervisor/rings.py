@@ -5,8 +5,8 @@ list (``rings.json``), or has the name of a wanted one, is adopted with what is 
 the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. At the end an
 empty ring is unlinked, any other is kept for the next start.
 
-Redundant connections (`wsadapter.roles.supervisor.redundancy`) have one serializer and a page of watermarks for their group, which lives
-as long as a record of theirs is unread.
+Redundant connections (`wsadapter.roles.supervisor.redundancy`) have one serializer and a page of watermarks for their
+group, which lives as long as a record of theirs is unread.
 
 Owns the ring segments, the pages of watermarks, one doorbell per serializer, and ``connections.json`` in the state
 directory (when each connection last received, so that the next run's first gap has its beginning).
@@ -28,7 +28,7 @@ from msgspec import Struct
 from wsadapter.errors import SegmentError
 from wsadapter.events.streams import BY_KIND
 from wsadapter.log import get_logger
-from wsadapter.roles.supervisor.redundancy import Member, member
+from wsadapter.roles.supervisor.redundancy import RedundantMember, member
 from wsadapter.shm import doorbell, ring, watermarks
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.segment import Segment
@@ -40,7 +40,7 @@ ASIDE_TWIN: Final = 32
 """Numbers of rings that were set aside, in their group."""
 
 
-class Found(Struct, frozen=True):
+class ExistingRing(Struct, frozen=True):
     """A ring that was there already."""
 
     name: str
@@ -49,13 +49,13 @@ class Found(Struct, frozen=True):
     unread: int
 
 
-def look(name: str) -> Found | None:
+def look(name: str) -> ExistingRing | None:
     """A ring of this name with our layout; None when there is none."""
     if not Segment.exists(name):
         return None
     reader = RingReader.attach(name, writable=False)
     try:
-        return Found(name, reader.capacity, reader.epoch, reader.unread())
+        return ExistingRing(name, reader.capacity, reader.epoch, reader.unread())
     finally:
         reader.release()
 
@@ -165,7 +165,7 @@ class Rings:
     def _keep_list(self, names: Iterable[str]) -> None:
         _write(self._list, sorted(names))
 
-    def _look(self, name: str) -> Found | None:
+    def _look(self, name: str) -> ExistingRing | None:
         try:
             return look(name)
         except SegmentError as error:
@@ -203,13 +203,13 @@ class Rings:
         bells = [other.doorbell_fd for other in self._all() if self._member(other).group == group]
         return msgspec.structs.replace(ref, doorbell_fd=bells[0], marks=marks, twin=number)
 
-    def _member(self, ref: RingRef) -> Member:
+    def _member(self, ref: RingRef) -> RedundantMember:
         """A ring that was set aside is another one beside those of the group."""
         connection, aside, _ = ref.connection.partition(ASIDE)
         found = member(connection)
-        return Member(found.group, ASIDE_TWIN + found.number) if aside else found
+        return RedundantMember(found.group, ASIDE_TWIN + found.number) if aside else found
 
-    def _set_aside(self, found: Found) -> RingRef:
+    def _set_aside(self, found: ExistingRing) -> RingRef:
         """Free the name for a new ring; the records stay where they are."""
         aside = found.name if ASIDE in found.name else f"{found.name}{ASIDE}{found.epoch}"
         if aside != found.name:

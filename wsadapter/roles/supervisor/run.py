@@ -20,7 +20,7 @@ import msgspec
 from wsadapter import log
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config, Feed, Process
+from wsadapter.config.load import Config, Feed, ProcessConfig
 from wsadapter.config.types import address
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError, ExitCode
@@ -31,7 +31,7 @@ from wsadapter.roles.supervisor.rings import LastReceived, Rings
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec, page_name
-from wsadapter.supervision.supervisor import Hooks, Supervisor
+from wsadapter.supervision.supervisor import Supervisor, SupervisorCallbacks
 
 
 class Reporter(Protocol):
@@ -94,7 +94,7 @@ class Run:
         return msgspec.structs.replace(
             config,
             service=msgspec.structs.replace(config.service, log_format="console", log_level="warning"),
-            process=config.process | ({} if self._has_history else {"repairer": Process(count=0)}),
+            process=config.process | ({} if self._has_history else {"repairer": ProcessConfig(count=0)}),
             feed=tuple(
                 msgspec.structs.replace(feed, ws_url=ws_url, rest_url=rest_url) if feed.exchange == "binance" else feed
                 for feed in feeds
@@ -216,7 +216,7 @@ def run(options: RunOptions, report: Callable[["Run"], Reporter]) -> int:
         for shown in reporter:
             shown.account(deadline)
 
-    hooks = Hooks(
+    hooks = SupervisorCallbacks(
         on_ready=on_ready,
         on_drained=on_drained,
         drained_group=topology.DRAINED_GROUP,

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 from cli.command import run
-from monitor.monitor_process import free_port
+from roles.monitor.monitor_process import free_port
 
 from wsadapter.errors import ExitCode
 

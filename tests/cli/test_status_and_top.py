@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from cli.command import run
-from monitor.monitor_process import CONNECTION, Road, free_port, monitor, road
 from rich.console import Console
+from roles.monitor.monitor_process import CONNECTION, Road, free_port, monitor, road
 
 from wsadapter.cli import monitor_client, top
 from wsadapter.errors import ExitCode

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from eventually import eventually
 from oracle import query
-from redundancy.twin_oracle import Rings, holes, stored
 from road_site import Site
+from roles.serializer.twin_oracle import Rings, holes, stored
 
 from wsadapter.embedded.servers import ClickHouseServer
 

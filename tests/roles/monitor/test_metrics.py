@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from monitor.monitor_process import CONNECTION, Road, road
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from roles.monitor.monitor_process import CONNECTION, Road, road
 
 from wsadapter import metrics as stats_fields
 from wsadapter.roles.monitor import exposition as metrics

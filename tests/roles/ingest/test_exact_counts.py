@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-from roles.test_ring_publisher import Bench
+from roles.ingest.test_ring_publisher import Bench
 from samples import full, trade
 
 from wsadapter.events.streams import BY_KIND, SPECS

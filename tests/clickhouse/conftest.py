@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from tables.table_bench import TableBench
+from clickhouse.table_bench import TableBench
 
 
 @pytest.fixture

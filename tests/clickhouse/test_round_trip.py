@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 import pytest
+from clickhouse.table_bench import TableBench, message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 from samples import NS, full, sparse, trade
-from tables.table_bench import TableBench, message
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import table_columns

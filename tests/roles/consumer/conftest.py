@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from consumer.consumer_rig import Rig
+from roles.consumer.consumer_rig import Rig
 
 
 @pytest.fixture

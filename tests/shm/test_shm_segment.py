@@ -5,7 +5,7 @@ import stat
 from collections.abc import Iterator
 
 import pytest
-from ring.ring_child import end, start
+from shm.ring_child import end, start
 
 from wsadapter.errors import SegmentError
 from wsadapter.shm import segment as shm

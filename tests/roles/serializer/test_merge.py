@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redundancy.merge_bench import MS, STREAMS, Bench, Killed, event, gap, identity, numbers
+from roles.serializer.merge_bench import MS, STREAMS, Bench, Killed, event, gap, identity, numbers
 from samples import full
 
 from wsadapter.events import Liquidation

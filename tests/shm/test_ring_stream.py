@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
-from ring.ring_child import ENTRY, KIND, end, identify, start
+from shm.ring_child import ENTRY, KIND, end, identify, start
 
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader

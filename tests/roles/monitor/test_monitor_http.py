@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
-from monitor.monitor_process import (
+from roles.monitor.monitor_process import (
     CHILDREN,
     CONNECTION,
     SUBSCRIPTIONS,

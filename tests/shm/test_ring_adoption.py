@@ -1,7 +1,7 @@
 """A ring left by killed processes: what was published is there, what was not is not, what was committed stays so."""
 
 import pytest
-from ring.ring_child import KIND, end, payload, start
+from shm.ring_child import KIND, end, payload, start
 
 from wsadapter.errors import SegmentError
 from wsadapter.shm import ring

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from ring.ring_child import PATTERNS, WORD, end, start
+from shm.ring_child import PATTERNS, WORD, end, start
 
 from wsadapter.shm.segment import Segment
 

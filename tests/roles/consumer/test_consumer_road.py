@@ -3,9 +3,9 @@
 import random
 
 import pytest
-from consumer.consumer_rig import Rig, message
 from eventually import eventually
 from msgspec import structs
+from roles.consumer.consumer_rig import Rig, message
 from samples import full, sparse, trade
 
 from wsadapter.events.streams import SPECS

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 
 import pytest
-from consumer.consumer_rig import Rig, message
 from eventually import eventually
+from roles.consumer.consumer_rig import Rig, message
 from samples import trade
 
 pytestmark = pytest.mark.integration

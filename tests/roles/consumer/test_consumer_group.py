@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from consumer.consumer_rig import Rig, message
 from eventually import eventually
+from roles.consumer.consumer_rig import Rig, message
 from samples import trade
 
 pytestmark = pytest.mark.integration

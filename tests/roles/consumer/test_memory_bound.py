@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from consumer.consumer_rig import Rig, message
 from eventually import eventually
 from msgspec import structs
+from roles.consumer.consumer_rig import Rig, message
 from samples import full, trade
 
 from wsadapter.events import BookTicker
@@ -25,7 +25,7 @@ ONE_POLL = CHUNK * 200
 def peak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     path = tmp_path / "peak"
     monkeypatch.setenv("WSADAPTER_TEST_PEAK", str(path))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     return lambda: int(path.read_text()) if path.exists() else 0
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from consumer.consumer_rig import Rig, message
 from eventually import eventually
+from roles.consumer.consumer_rig import Rig, message
 from samples import full, sparse, trade
 
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer

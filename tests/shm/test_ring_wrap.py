@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from ring.test_ring_model import begin_at
+from shm.test_ring_model import begin_at
 
 from wsadapter.errors import RecordTooLarge
 from wsadapter.shm import ring

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from consumer.consumer_rig import Rig, message
-from consumer.faulty_proxy import faulty
 from eventually import eventually
+from roles.consumer.consumer_rig import Rig, message
+from roles.consumer.faulty_proxy import faulty
 from samples import trade
 
 pytestmark = pytest.mark.integration
 ROWS = 3000
-MUTATIONS = Path(__file__).parents[1] / "mutations"
+MUTATIONS = Path(__file__).parents[2] / "mutations"
 
 
 def send(rig: Rig, first: int = 0, count: int = ROWS) -> None:

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from roles.test_ring_publisher import Bench
+from roles.ingest.test_ring_publisher import Bench
 from samples import NS, trade
 
 from wsadapter.events import Gap, Source

@@ -3,10 +3,10 @@
 import threading
 
 import pytest
+from clickhouse.table_bench import TableBench, message
 from clickhouse_connect.driver.exceptions import DatabaseError
 from msgspec import structs
 from samples import NS, full, trade
-from tables.table_bench import TableBench, message
 
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse import schema

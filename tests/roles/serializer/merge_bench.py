@@ -19,8 +19,7 @@ from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Source, Updat
 from wsadapter.events.records import Record, encode, message_of
 from wsadapter.events.sequence import place
 from wsadapter.events.streams import BY_EVENT, BY_KIND
-from wsadapter.roles.serializer.redundant_group import RedundantGroup
-from wsadapter.roles.serializer.redundant_reader import RedundantReader
+from wsadapter.roles.serializer.redundant_reader import RedundantGroup, RedundantReader
 from wsadapter.shm import ring, watermarks
 from wsadapter.shm.ring import RingReader, RingWriter
 from wsadapter.shm.segment import Segment

@@ -38,8 +38,7 @@ from wsadapter.kafka.topics import LINGER_MS, ensure_topics, topic_name
 from wsadapter.log import get_logger
 from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.roles.serializer.producer import KafkaProducer
-from wsadapter.roles.serializer.redundant_group import attach
-from wsadapter.roles.serializer.redundant_reader import RedundantReader
+from wsadapter.roles.serializer.redundant_reader import RedundantReader, attach
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import Record as SpoolRecord
 from wsadapter.roles.serializer.spooling import Mode, Spooling

@@ -28,7 +28,7 @@ from wsadapter.shm.segment import Segment
 from wsadapter.supervision.child import RingRef
 
 CAPACITY: Final = 64 << 20
-INGEST: Final = "wsadapter.roles.ingest.ring_publisher"
+INGEST: Final = "wsadapter.roles.ingest"
 LINGER: Final = 0.005
 CONNECTION: Final = "bench-all-0"
 NOT_FRAMES: Final = ('events_total{stream="funding_rate"}', 'events_total{stream="gap"}')
@@ -61,7 +61,7 @@ class Ring:
 
 
 class IngestAlone:
-    """``module``: `wsadapter.roles.ingest.ring_publisher`, or a variant of it."""
+    """``module``: `wsadapter.roles.ingest`, or a variant of it."""
 
     def __init__(
         self, directory: Path, url: str, to: Ring, mix: str = "all", *, module: str = INGEST, cpu: int | None = None

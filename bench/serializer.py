@@ -26,7 +26,7 @@ AVERAGE_BYTES: Final = 300
 class SerializerAlone(Role):
     def __init__(self, directory: Path, kafka: KafkaConfig, source: Ring) -> None:
         super().__init__(
-            "wsadapter.roles.serializer.serializer", config("serializer", directory, kafka),
+            "wsadapter.roles.serializer", config("serializer", directory, kafka),
             stats_fields.SERIALIZER, directory,
             rings=(source.ref,),
         )  # fmt: skip

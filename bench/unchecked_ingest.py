@@ -1,5 +1,5 @@
 """The ingest role without the decimal checks: what they cost is the difference to
-`wsadapter.roles.ingest.ring_publisher`.
+`wsadapter.roles.ingest`.
 
 Only a benchmark starts it. A book's levels are still checked: they are taken apart by the same walk.
 """
@@ -18,6 +18,6 @@ if __name__ == "__main__":
         return {n: Step(Op.OR_NONE, s.path) if s.what in checked else s for n, s in steps.items()}
 
     shapes._steps = unchecked
-    from wsadapter.roles.ingest import ring_publisher as ingest  # the exchange's shapes are made when it is imported
+    from wsadapter.roles.ingest import __main__ as ingest  # the exchange's shapes are made when it is imported
 
     run_child(ingest.main)

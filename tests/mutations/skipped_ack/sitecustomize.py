@@ -2,7 +2,7 @@
 
 import sys
 
-if "wsadapter.roles.serializer.serializer" in sys.orig_argv:
+if "wsadapter.roles.serializer" in sys.orig_argv:
     import confluent_kafka
 
     class Hasty(confluent_kafka.Producer):

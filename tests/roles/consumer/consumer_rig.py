@@ -52,7 +52,7 @@ class Rig:
         self.process = self.another("consumer-0")
         self._producer: Producer | None = None
 
-    def another(self, name: str, module: str = "wsadapter.roles.consumer.consumer") -> RoleProcess:
+    def another(self, name: str, module: str = "wsadapter.roles.consumer") -> RoleProcess:
         fields = stats_fields.consumer(self.config.kafka.partitions)
         return RoleProcess(module, "consumer", self.config, fields, name=name)
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from wsadapter.roles.consumer.consumer import main
+from wsadapter.roles.consumer.__main__ import main
 from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.supervision.child import run_child
 

@@ -129,7 +129,7 @@ def monitor(made: Road) -> Iterator[subprocess.Popen[bytes]]:
 
 def start(made: Road) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "wsadapter.roles.monitor.__main__"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "wsadapter.roles.monitor"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdin is not None
     process.stdin.write(made.args())

@@ -65,7 +65,7 @@ class Bench:
         host = venue.venue.rest_url
         (plan,) = topology.plans(self.config)
         self.role = RoleProcess(
-            "wsadapter.roles.repairer.repairer",
+            "wsadapter.roles.repairer",
             "repairer",
             self.config,
             stats_fields.repairer([stats_fields.host_label(host)]),

@@ -62,7 +62,7 @@ class Site:
             ring.create(ref.name, 1 << 20, ref.epoch)
         self.ingests = [
             RoleProcess(
-                "wsadapter.roles.ingest.ring_publisher", "ingest", config,
+                "wsadapter.roles.ingest", "ingest", config,
                 stats_fields.ingest(s.name for s in plan.subscriptions), ring=ref,
                 options={"plan": msgspec.to_builtins(plan), "feed": "binance", "previous_receive_ns": 0},
                 name=plan.connection,
@@ -70,7 +70,7 @@ class Site:
             for plan, ref in zip(plans, self.refs, strict=True)
         ]  # fmt: skip
         self.serializer = RoleProcess(
-            "wsadapter.roles.serializer.serializer", "serializer", config, stats_fields.SERIALIZER, rings=self.refs
+            "wsadapter.roles.serializer", "serializer", config, stats_fields.SERIALIZER, rings=self.refs
         )
 
     def up(self, number: int) -> bool:

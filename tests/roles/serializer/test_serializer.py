@@ -40,7 +40,7 @@ class Road:
         self.writer = RingWriter.attach(self.name)
         self.ref = RingRef("c0", self.name, NS, self.bell)
         self.serializer = RoleProcess(
-            "wsadapter.roles.serializer.serializer", "serializer", config, stats_fields.SERIALIZER, rings=[self.ref]
+            "wsadapter.roles.serializer", "serializer", config, stats_fields.SERIALIZER, rings=[self.ref]
         )
 
     def publish(self, *records: tuple[int, bytes]) -> None:

@@ -83,7 +83,7 @@ class Rig:
         self.feed = Feed(self.ring, self.bell)
         ref = RingRef("c0", self.ring, NS, self.bell)
         self.serializer = RoleProcess(
-            "wsadapter.roles.serializer.serializer", "serializer", self.config, stats_fields.SERIALIZER, rings=[ref]
+            "wsadapter.roles.serializer", "serializer", self.config, stats_fields.SERIALIZER, rings=[ref]
         )
 
     @property

@@ -10,33 +10,28 @@ table that waits holds only its own partitions; ClickHouse or Kafka away is wait
 stop reads to where the logs ended when it came, inserts that, commits and leaves.
 """
 
-import gc
-import logging
 import time
-from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
 from math import inf
-from typing import Final, TypeVar
+from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from wsadapter.clickhouse.catalog import Verifier, connect, create_or_verify, unavailable
+from wsadapter.clickhouse.catalog import Verifier
 from wsadapter.clickhouse.inserts import Inserter, statement
-from wsadapter.config.load import Config
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
-from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.messages import identify_as
-from wsadapter.kafka.topics import ensure_topics, topic
-from wsadapter.log import Repeated, get_logger
+from wsadapter.kafka.topics import topic
+from wsadapter.log import get_logger
 from wsadapter.roles.consumer.accounting import Accounting
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.roles.consumer.housekeeping import Housekeeping
-from wsadapter.roles.consumer.insert_pool import FAILURES, InsertPool, InsertTask
+from wsadapter.roles.consumer.insert_pool import InsertPool, InsertTask
 from wsadapter.roles.consumer.progress import CommitMetadata
-from wsadapter.supervision.child import Child, ChildState, run_child
+from wsadapter.supervision.child import Child
 
 POLL_SECONDS: Final = 0.1
 QUIET_POLL_SECONDS: Final = 0.9
@@ -54,10 +49,6 @@ DRAIN_MARGIN: Final = 1.5
 QUIET_SECONDS: Final = 3.0
 """A drain ends when nothing came for so long, whatever the end offsets said."""
 
-GARBAGE: Final = 10 * CHUNK
-"""More objects than this must be new before the garbage collector looks for cycles (errors make some)."""
-
-T = TypeVar("T")
 log = get_logger()
 
 
@@ -233,59 +224,3 @@ class Consumer:
         if left := sum(not p.idle for p in self._group.partitions.values()):
             log.warning("stopped before everything was inserted; Kafka holds it", partitions=left)
         self._upkeep.settle(until)
-
-
-def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], service: str) -> T | None:
-    """The result of ``work``, tried again while the service is away, the heart beating; None when a stop came."""
-    repeated = Repeated()
-    while not child.stopping:
-        future = threads.call(work)
-        while not wait([future], POLL_SECONDS).done:
-            child.beat()
-        try:
-            return future.result()
-        except (ServiceUnavailable, OSError) as error:
-            child.set_state(ChildState.WAITING)
-            if repeated(service) is not None:
-                log.warning(f"no {service} yet", reason=str(error))
-            child.wait([], 0.5)
-    return None
-
-
-def prepare(config: Config) -> Client:
-    """A client of a server whose tables are there and as they must be."""
-    client = connect(config.clickhouse)
-    try:
-        if replaced := create_or_verify(client, config.clickhouse):
-            log.warning("views have their new text", views=replaced)
-    except FAILURES as error:
-        client.close()
-        if isinstance(error, SchemaMismatch):
-            raise
-        raise unavailable(config.clickhouse, error) from None
-    return client
-
-
-def main(child: Child) -> int:
-    # it logs a warning of its own for each error that it raises
-    logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
-    config = child.args.config
-    threads = DaemonExecutor(1, "start")
-    client = patiently(child, threads, lambda: prepare(config), "ClickHouse")
-    if client is None:
-        return 0
-    child.page["clickhouse_up"] = 1
-    patiently(child, threads, lambda: ensure_topics(config.kafka, 5.0), "Kafka")
-    if child.stopping:
-        return 0
-    child.page["broker_up"] = 1
-    consumer = Consumer(child, client)
-    # what is imported stays, and messages make no cycles: nothing to look through every few hundred of them
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(GARBAGE)
-    return consumer.run()
-
-
-if __name__ == "__main__":
-    run_child(main)

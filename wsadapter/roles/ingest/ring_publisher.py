@@ -7,40 +7,24 @@ a `Gap` too, open while it lasts. Records become visible once per socket read, t
 Owns the write side of its ring and its stats page. No venue and no Kafka is known here.
 """
 
-import asyncio
-import gc
-import time
 from collections.abc import Callable
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
-import msgspec
-import uvloop
-
-from wsadapter.client.client import Client, ConnectionConfig
-from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.client.handler import METHODS
 from wsadapter.client.reader import ReceiveCount
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, BY_STREAM
-from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.log import get_logger
 from wsadapter.metrics import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
 from wsadapter.roles.ingest.gaps import ConnectionGap, DroppedEvents, identity
-from wsadapter.roles.ingest.gauges import Gauges
 from wsadapter.roles.ingest.publisher import publisher
 from wsadapter.shm.ring import RingWriter
 from wsadapter.shm.ring_counters import RingCounters
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.child import Child, run_child
 
-TICK: Final = 0.25
-"""Seconds between two looks at what no frame triggers: heartbeat, stream states, room for gaps."""
-QUIET_TICK: Final = 1.0
-"""The same while nothing comes."""
 ROOM: Final = 16
 """After the ring was full, writing resumes when a sixteenth of it is free: one hole instead of a thousand."""
 
@@ -213,72 +197,3 @@ class RingPublisher:
     def on_disconnected(self, reason: str, at_ns: int) -> None:
         if reason != "stopped":
             self.open_gap("disconnect", self._counts[self._last_receive] or at_ns, at_ns)
-
-
-async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -> None:
-    """Until told to stop; then what the venue has sent already is taken along."""
-    config = child.args.config
-    feed = next(feed for feed in config.feed if feed.name == child.args.options["feed"])
-    attempts = SharedLimiter(config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit)
-    client = Client(ConnectionConfig.of_feed(feed), publisher, plan, attempts)
-    (connection,) = client.connections
-    publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
-    connection.tally = publisher.tally
-    gauges = Gauges(child.page, connection)
-    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-    failures: list[BaseException] = []
-
-    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        failures.append(context.get("exception") or RuntimeError(context["message"]))
-        stopping.set()  # a callback that failed ends the process; the supervisor starts it again
-
-    def look() -> None:
-        if child.stopping:
-            loop.remove_reader(child.stop_fd)
-            stopping.set()
-
-    def tick() -> None:
-        child.beat()
-        publisher.recover(time.time_ns())
-        gauges.refresh()
-        loop.call_later(QUIET_TICK if gauges.quiet else TICK, tick)
-
-    loop.set_exception_handler(fail)
-    loop.add_reader(child.stop_fd, look)
-    look()
-    tick()
-    child.ready()
-    running = asyncio.ensure_future(client.start())
-    waiting = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
-    if running.done():
-        waiting.cancel()
-        running.result()
-    else:
-        await client.stop()
-        await running
-    if failures:
-        raise failures[0]
-    publisher.recover(time.time_ns())
-    publisher.on_read_end()
-    gauges.refresh()
-
-
-def main(child: Child) -> int:
-    ref = child.args.ring
-    assert ref is not None, "the supervisor gives every ingest a ring"
-    plan = msgspec.convert(child.args.options["plan"], ConnectionPlan)
-    page = child.page
-    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, page, plan)
-    now_ns = time.time_ns()
-    previous_ns = page["last_receive_ns"] or child.args.options["previous_receive_ns"]
-    publisher.open_gap("restart" if previous_ns else "connect", previous_ns or now_ns, now_ns)
-    gc.collect()
-    gc.freeze()  # what is imported stays: nothing to look through on every later collection
-    uvloop.run(record(child, publisher, plan))
-    publisher.release()
-    return 0
-
-
-if __name__ == "__main__":
-    run_child(main)

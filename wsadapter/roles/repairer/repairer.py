@@ -9,7 +9,6 @@ Order matters: nothing new is asked before all that was published is acknowledge
 looked into. Owns the write side of its ring, its consumer group, the hosts and its stats page.
 """
 
-import os
 import time
 from collections.abc import Iterable
 from typing import Any, Final
@@ -40,7 +39,7 @@ from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.polls import Polls
 from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.shm import doorbell
-from wsadapter.supervision.child import Child, ChildState, run_child
+from wsadapter.supervision.child import Child, ChildState
 
 IDLE_SECONDS: Final = 0.5
 """Longest wait for a message while there is nothing else to do."""
@@ -256,18 +255,3 @@ class Repairer:
             self._settle(source)
             source.close(LEAVE_SECONDS)
         self._outlet.release()
-
-
-def main(child: Child) -> int:
-    assignments = msgspec.convert(child.args.options["assignments"], tuple[Assignment, ...])
-    polls = msgspec.convert(child.args.options.get("polls", ()), tuple[Poll, ...])
-    histories = msgspec.convert(child.args.options.get("feeds", ()), tuple[HistorySource, ...])
-    bell = doorbell.create()
-    try:
-        return Repairer(child, assignments, polls, histories, bell).run()
-    finally:
-        os.close(bell)
-
-
-if __name__ == "__main__":
-    run_child(main)

@@ -105,7 +105,7 @@ def _ingest(config: Config, plan: ConnectionPlan, rings: Rings, previous_receive
     return ChildSpec(
         name=plan.connection,
         role="ingest",
-        module="wsadapter.roles.ingest.ring_publisher",
+        module="wsadapter.roles.ingest",
         page_fields=stats_fields.ingest(s.name for s in plan.subscriptions),
         stop_group=INGEST,
         ring=rings.refs[plan.connection],
@@ -139,7 +139,7 @@ def _repairer(
     return ChildSpec(
         name="repairer",
         role="repairer",
-        module="wsadapter.roles.repairer.repairer",
+        module="wsadapter.roles.repairer",
         page_fields=stats_fields.repairer(hosts, symbols),
         stop_group=REPAIRER,
         essential=False,
@@ -190,7 +190,7 @@ def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:
     return ChildSpec(
         name=f"serializer-{number}",
         role="serializer",
-        module="wsadapter.roles.serializer.serializer",
+        module="wsadapter.roles.serializer",
         page_fields=stats_fields.SERIALIZER,
         stop_group=SERIALIZER,
         drains=True,
@@ -204,7 +204,7 @@ def _consumer(config: Config, number: int) -> ChildSpec:
     return ChildSpec(
         name=f"consumer-{number}",
         role="consumer",
-        module="wsadapter.roles.consumer.consumer",
+        module="wsadapter.roles.consumer",
         page_fields=stats_fields.consumer(config.kafka.partitions),
         stop_group=CONSUMER,
         drains=True,
@@ -220,7 +220,7 @@ def _monitor(config: Config, rings: Rings, children: Iterable[ChildSpec], superv
     return ChildSpec(
         name="monitor",
         role="monitor",
-        module="wsadapter.roles.monitor.__main__",
+        module="wsadapter.roles.monitor",
         page_fields=stats_fields.MONITOR,
         stop_group=MONITOR,
         essential=False,

@@ -1,0 +1,93 @@
+"""The ingest process: one exchange connection, its events into one ring (`wsadapter.roles.ingest.ring_publisher`)."""
+
+import asyncio
+import gc
+import time
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import uvloop
+
+from wsadapter.client.client import Client, ConnectionConfig
+from wsadapter.client.connect_limit import SharedLimiter
+from wsadapter.exchanges import load
+from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.roles.ingest.gauges import Gauges
+from wsadapter.roles.ingest.ring_publisher import RingPublisher
+from wsadapter.shm.ring import RingWriter
+from wsadapter.supervision.child import Child, run_child
+
+TICK: Final = 0.25
+"""Seconds between two looks at what no frame triggers: heartbeat, stream states, room for gaps."""
+QUIET_TICK: Final = 1.0
+"""The same while nothing comes."""
+
+
+async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -> None:
+    """Until told to stop; then what the venue has sent already is taken along."""
+    config = child.args.config
+    feed = next(feed for feed in config.feed if feed.name == child.args.options["feed"])
+    attempts = SharedLimiter(config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit)
+    client = Client(ConnectionConfig.of_feed(feed), publisher, plan, attempts)
+    (connection,) = client.connections
+    publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
+    connection.tally = publisher.tally
+    gauges = Gauges(child.page, connection)
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    failures: list[BaseException] = []
+
+    def fail(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        failures.append(context.get("exception") or RuntimeError(context["message"]))
+        stopping.set()  # a callback that failed ends the process; the supervisor starts it again
+
+    def look() -> None:
+        if child.stopping:
+            loop.remove_reader(child.stop_fd)
+            stopping.set()
+
+    def tick() -> None:
+        child.beat()
+        publisher.recover(time.time_ns())
+        gauges.refresh()
+        loop.call_later(QUIET_TICK if gauges.quiet else TICK, tick)
+
+    loop.set_exception_handler(fail)
+    loop.add_reader(child.stop_fd, look)
+    look()
+    tick()
+    child.ready()
+    running = asyncio.ensure_future(client.start())
+    waiting = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        waiting.cancel()
+        running.result()
+    else:
+        await client.stop()
+        await running
+    if failures:
+        raise failures[0]
+    publisher.recover(time.time_ns())
+    publisher.on_read_end()
+    gauges.refresh()
+
+
+def main(child: Child) -> int:
+    ref = child.args.ring
+    assert ref is not None, "the supervisor gives every ingest a ring"
+    plan = msgspec.convert(child.args.options["plan"], ConnectionPlan)
+    page = child.page
+    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, page, plan)
+    now_ns = time.time_ns()
+    previous_ns = page["last_receive_ns"] or child.args.options["previous_receive_ns"]
+    publisher.open_gap("restart" if previous_ns else "connect", previous_ns or now_ns, now_ns)
+    gc.collect()
+    gc.freeze()  # what is imported stays: nothing to look through on every later collection
+    uvloop.run(record(child, publisher, plan))
+    publisher.release()
+    return 0
+
+
+if __name__ == "__main__":
+    run_child(main)

@@ -1,0 +1,56 @@
+"""The serializer process: rings -> Kafka, cycle by cycle (`wsadapter.roles.serializer.serializer`)."""
+
+import time
+
+from wsadapter.log import get_logger
+from wsadapter.roles.serializer.producer import KafkaProducer
+from wsadapter.roles.serializer.redundant_reader import RedundantReader, attach
+from wsadapter.roles.serializer.serializer import SPOOL_WAIT, Serializer
+from wsadapter.roles.serializer.spool_generations import SpoolGenerations
+from wsadapter.roles.serializer.spooling import Mode
+from wsadapter.shm import doorbell
+from wsadapter.supervision.child import Child, ChildState, run_child
+
+log = get_logger()
+
+
+def main(child: Child) -> int:
+    config, options = child.args.config, child.args.options
+    number, generation = options.get("number", 0), options.get("generation", 0)
+    readers = attach(child.args.rings, child.page)
+    doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
+    share = config.spool.max_bytes // config.process_of("serializer").count
+    spools = SpoolGenerations(config.spool.path, generation, child.args.name, share, first=number == 0)
+    outbox = KafkaProducer(config, child.page)
+    serializer = Serializer(child, outbox, readers, spools)
+    for ring, reader in zip(child.args.rings, readers, strict=True):
+        if unread := reader.unread():
+            log.info("ring has unread records", connection=ring.connection, records=unread)
+    child.set_state(ChildState.WAITING)
+    waiting = True
+    while True:
+        stopping = child.stopping  # before reading: the writers were gone when the order came
+        child.beat()
+        for fd in doorbells:
+            doorbell.clear(fd)  # before reading: a record published after this rings again
+        moved = serializer.cycle()
+        direct = serializer.spooling.mode is Mode.DIRECT
+        if waiting and serializer.ready():
+            waiting = False
+            child.page["broker_up"] = 1
+            child.ready()
+        if stopping and (serializer.drained() or time.monotonic() > child.deadline - 1.0):
+            break
+        if not moved:
+            if direct and not stopping:
+                outbox.probe(0.5)
+            holding = any(isinstance(reader, RedundantReader) and reader.holding for reader in readers)
+            child.wait(doorbells, 1.0 if direct and not stopping and not holding else SPOOL_WAIT)
+    serializer.keep()
+    for reader in readers:
+        reader.release()
+    return 0
+
+
+if __name__ == "__main__":
+    run_child(main)

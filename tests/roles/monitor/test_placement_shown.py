@@ -18,7 +18,7 @@ PLACED = """
 import sys
 from wsadapter.config.load import ProcessConfig
 from wsadapter.supervision.placement import place
-place(Process(cpu=({cpu},), nice=5))
+place(ProcessConfig(cpu=({cpu},), nice=5))
 print("placed", flush=True)
 sys.stdin.read()
 """

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.rest.bans import Bans
 from wsadapter.rest.budget import BAN
+from wsadapter.rest.host import Bans
 
 HOST = "https://fapi.example"
 

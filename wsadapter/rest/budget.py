@@ -9,7 +9,7 @@ All REST of a host goes through one `Budget`, told of every request and every an
   two minutes, doubled with each in a row, three days at most.
 * No answer, 5xx, a redirect (never followed): exponential waits with full jitter.
 
-What must outlive the process is the end of a pause: `Budget.pause` at the next start, see `wsadapter.rest.bans`.
+What must outlive the process is the end of a pause: `Budget.pause` at the next start, see `wsadapter.rest.host`.
 """
 
 from collections import deque

@@ -4,21 +4,28 @@
 
 One request at a time means one per symbol, too, and that the budget is never touched by two threads: the caller's
 while nothing is under way, the sender's meanwhile. Owns the connection, the budget and the file of bans.
+
+A ban outlives the process: one small file per host in the state directory, in wall-clock time, mode 0600, replaced
+whole. A file that cannot be read counts as none, and no entry is believed for longer than the longest ban, so that a
+clock that was wrong cannot silence us for ever.
 """
 
+import hashlib
+import os
 import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Final
 
+import msgspec
 from msgspec import Struct
 
 from wsadapter.exchanges.rest_api import Request, RestExchange
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
-from wsadapter.rest.bans import Bans
-from wsadapter.rest.budget import Budget, Outcome
+from wsadapter.rest.budget import BAN, Budget, Outcome
 from wsadapter.rest.client import RestClient, Unreachable
 
 WORTH_KEEPING: Final = 5.0
@@ -131,3 +138,41 @@ class RestHost:
         if (kept_back := self._repeated(what)) is not None:
             seconds = round(self.budget.paused(time.monotonic()), 1)
             log.warning(f"REST: {what}", host=self._base, detail=detail, paused_seconds=seconds, repeated=kept_back)
+
+
+class Ban(Struct, frozen=True):
+    """``host`` is for whoever reads the file; ``until`` are seconds since the epoch."""
+
+    host: str
+    until: float
+    reason: str
+
+
+_decode: Final = msgspec.json.Decoder(Ban).decode
+
+
+class Bans:
+    """The file of one host. Written by the one process that asks it."""
+
+    def __init__(self, state_dir: str, host: str) -> None:
+        name = hashlib.sha1(host.encode()).hexdigest()[:12]
+        self._path = Path(state_dir) / f"rest-ban-{name}.json"
+        self._host = host
+
+    def remaining(self, wall: float) -> float:
+        """Seconds that the remembered ban lasts yet."""
+        try:
+            ban = _decode(self._path.read_bytes())
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+            return 0.0
+        return min(max(0.0, ban.until - wall), BAN.maximum)
+
+    def keep(self, until: float, reason: str) -> None:
+        beside = self._path.with_suffix(".new")
+        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, msgspec.json.encode(Ban(self._host, until, reason)))
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        beside.replace(self._path)

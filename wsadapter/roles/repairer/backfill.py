@@ -25,7 +25,7 @@ TURN_SECONDS: Final = 0.01
 
 
 class Backfill(GapRepair):
-    """The work on one wish. A `wsadapter.roles.repairer.job.Job`."""
+    """The work on one wish. A `wsadapter.roles.repairer.host_queue.Job`."""
 
     def __init__(self, gap: Gap, rest: RestExchange, kafka: KafkaConfig, now: float) -> None:
         super().__init__(gap, rest, [Series(gap.stream, gap.symbol, gap.interval)], kafka, now)

@@ -22,7 +22,7 @@ from wsadapter.kafka.time_range_reader import TimeRangeReader
 from wsadapter.kafka.topics import topic
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.gap_outcomes import streams_of, summed
-from wsadapter.roles.repairer.job import RepairJob
+from wsadapter.roles.repairer.host_queue import RepairJob
 from wsadapter.roles.repairer.missing_range import MissingRange
 
 SETTLE_SECONDS: Final = 2.0
@@ -34,7 +34,7 @@ MS: Final = 1_000_000
 
 
 class GapRepair(RepairJob):
-    """One gap, and the ``series`` that it is about. A `wsadapter.roles.repairer.job.Job`."""
+    """One gap, and the ``series`` that it is about. A `wsadapter.roles.repairer.host_queue.Job`."""
 
     def __init__(self, gap: Gap, rest: RestExchange, series: Sequence[Series], kafka: KafkaConfig, now: float) -> None:
         super().__init__()

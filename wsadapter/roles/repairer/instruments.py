@@ -1,7 +1,7 @@
 """Table ``instrument``: what each symbol of a venue is, asked for at the start and then every hour. With it the venue
 says what it allows: the host's budget goes by that.
 
-`InstrumentPoll` is a `wsadapter.roles.repairer.job.Job` without an end; `InstrumentTable` inserts what it found,
+`InstrumentPoll` is a `wsadapter.roles.repairer.host_queue.Job` without an end; `InstrumentTable` inserts what it found,
 straight into ClickHouse: it is no event, and a later row of a symbol replaces the one before (by version, the receive
 time), so that to insert twice does no harm. ClickHouse may be away for as long as it likes: the newest rows of each
 venue are kept.

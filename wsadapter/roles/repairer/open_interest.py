@@ -1,10 +1,12 @@
 """Open interest, which the venue has over REST only: each symbol is asked for in turn, as long as the repairer lives.
 
-A `wsadapter.roles.repairer.job.Job` without an end. Every symbol is due each `cadence` seconds of the monotonic
+A `wsadapter.roles.repairer.host_queue.Job` without an end. Every symbol is due each `cadence` seconds of the monotonic
 clock; many symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. What is
-missed is not caught up, and what has the time of the answer before is no new event. A silence of `silence_ns` becomes
-a `Gap` that is open as long as it lasts, whatever it is that keeps silent: `stale`, or `restart` when this process
-did not live through its beginning.
+missed is not caught up, and an answer with the same venue time as the one before is no new event. A silence of
+`silence_ns` becomes a `Gap` that is open as long as it lasts, whatever the reason: `stale`, or `restart` when this
+process did not live through its beginning. Nobody keeps past open interest: a silence that is over is ``unrepairable``.
+Which ones last is in the repairer's stats page and moves with its ring's tail (`silence_cells`): the process that
+follows a killed one ends the same gaps.
 """
 
 import heapq
@@ -14,13 +16,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.events import Event, Gap
-from wsadapter.exchanges.rest_api import Limit, Request, RestExchange
-from wsadapter.roles.repairer import silences
+from wsadapter.events import Event, Gap, Source
+from wsadapter.exchanges.rest_api import CONNECTION, Limit, Request, RestExchange
+from wsadapter.kafka.gap_messages import next_state
+from wsadapter.metrics import GAP_CAUSES, SILENCES, polled
+from wsadapter.shm.stats_page import StatsPage
 
 EVERY_SECONDS: Final = 10.0
 SHARE: Final = 1 / 8
 """Of the host's weight; repairs need the rest."""
+STREAM: Final = "open_interest"
+POSITION, STARTED, CAUSE = SILENCES
 SILENT_ROUNDS: Final = 3
 LEAST_SILENCE: Final = 30.0
 REFUSED_SECONDS: Final = 600.0
@@ -98,7 +104,7 @@ class OpenInterestPoll:
         if silence is None and asked.received_ns and received_ns - asked.received_ns > self.silence_ns:
             silence = self._silence(symbol, asked.received_ns, received_ns)
         if silence is not None:
-            found.append(silences.over(silence, received_ns))
+            found.append(end_silence(silence, received_ns))
             asked.gap_ns, asked.silence = received_ns, None
         asked.received_ns, asked.state, asked.own = received_ns, LIVE, True
         if event.event_time_ns is None or event.event_time_ns != asked.venue_ns:
@@ -142,7 +148,7 @@ class OpenInterestPoll:
 
     def leave(self, now_ns: int) -> list[Gap]:
         """Nobody asks any more: what lasts ends here, the next run sees how long it is without."""
-        found = [silences.over(asked.silence, now_ns) for asked in self.asked.values() if asked.silence is not None]
+        found = [end_silence(asked.silence, now_ns) for asked in self.asked.values() if asked.silence is not None]
         for asked in self.asked.values():
             asked.silence = None
         return found
@@ -155,4 +161,43 @@ class OpenInterestPoll:
     def _silence(self, symbol: str, since_ns: int, now_ns: int) -> Gap:
         asked = self.asked[symbol]
         cause = "stale" if asked.own or not asked.received_ns else "restart"
-        return silences.begun(self.exchange, symbol, cause, since_ns, now_ns)
+        return begin_silence(self.exchange, symbol, cause, since_ns, now_ns)
+
+
+def begin_silence(exchange: str, symbol: str, cause: str, started_ns: int, now_ns: int) -> Gap:
+    """A silence that lasts. The record names it: its ``gap_id`` is filled in when it is in the ring."""
+    return Gap(
+        exchange, symbol, None, None, now_ns, Source.REST, CONNECTION, None, "", 1, STREAM, "", cause, started_ns,
+        None, None, None, None, "open",
+    )  # fmt: skip
+
+
+def end_silence(gap: Gap, at_ns: int) -> Gap:
+    """Its end."""
+    end = next_state(gap, "unrepairable")
+    if not gap.gap_id:
+        end.version = 1  # it was never said
+    end.ended_ns = end.receive_time_ns = at_ns
+    return end
+
+
+def silence_cells(gap: Gap, position: int) -> dict[str, int]:
+    """What the page says once ``gap`` is in the ring at ``position``."""
+    about = gap.exchange, gap.symbol
+    if gap.ended_ns is not None:
+        return {polled(POSITION, *about): 0}
+    return {
+        polled(POSITION, *about): position + 1,
+        polled(STARTED, *about): gap.started_ns,
+        polled(CAUSE, *about): GAP_CAUSES.index(gap.cause),
+    }
+
+
+def lasting_silence(page: StatsPage, exchange: str, symbol: str, epoch: int) -> Gap | None:
+    """The silence of a symbol that an earlier process said, if it lasts."""
+    position, started_ns, cause = (page[polled(name, exchange, symbol)] for name in SILENCES)
+    if not position:
+        return None
+    gap = begin_silence(exchange, symbol, GAP_CAUSES[cause], started_ns, started_ns)
+    gap.gap_id = f"{epoch}:{position - 1}"
+    return gap

@@ -9,8 +9,7 @@ from wsadapter.metrics import polled
 from wsadapter.roles.orders import Poll
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import InstrumentPoll, InstrumentTable
-from wsadapter.roles.repairer.open_interest import OpenInterestPoll
-from wsadapter.roles.repairer.silences import lasting
+from wsadapter.roles.repairer.open_interest import OpenInterestPoll, lasting_silence
 from wsadapter.shm.stats_page import StatsPage
 
 
@@ -29,7 +28,7 @@ class Polls:
             symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
             for symbol, before in zip(poll.symbols, poll.received, strict=True)
         }
-        told = {symbol: lasting(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
+        told = {symbol: lasting_silence(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
         interest = OpenInterestPoll(poll.exchange, received, rest, time.monotonic(), told)
         self._interests.append((desk, interest))
         desk.add(interest)

@@ -10,7 +10,7 @@ from wsadapter.events import Event, Gap, OpenInterest
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.metrics import polled, repair_published
-from wsadapter.roles.repairer import silences
+from wsadapter.roles.repairer import open_interest
 from wsadapter.shm.ring import RingWriter
 from wsadapter.shm.ring_counters import RingCounters
 from wsadapter.shm.stats_page import StatsPage
@@ -44,7 +44,7 @@ class RepairPublisher:
             if not self._writer.try_write(BY_EVENT[type_].kind, encode(event)):
                 break
             self._kept.popleft()
-            if isinstance(event, Gap) and event.stream == silences.STREAM:
+            if isinstance(event, Gap) and event.stream == open_interest.STREAM:
                 self._said(event)
             self._cells[self._records[type_]] += 1
             if type_ is OpenInterest:
@@ -61,7 +61,7 @@ class RepairPublisher:
         """It has a name now, and whoever follows us finds it."""
         position = self._writer.last_position
         silence.gap_id = silence.gap_id or f"{self._writer.epoch}:{position}"
-        for cell, value in silences.cells(silence, position).items():
+        for cell, value in open_interest.silence_cells(silence, position).items():
             self._cells[self._index(cell)] = value
 
     @property

@@ -30,8 +30,7 @@ from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
 from wsadapter.roles.orders import Poll
 from wsadapter.roles.repairer import backfill
-from wsadapter.roles.repairer.candle_chain import CandleChain
-from wsadapter.roles.repairer.candle_check import CandleCheck
+from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.gap_log import GapLog
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
 from wsadapter.roles.repairer.gap_repair import GapRepair, series_of

@@ -8,7 +8,7 @@ import pytest
 from wsadapter.events import Gap, OpenInterest, Source
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import BadAnswer, Limit
-from wsadapter.roles.repairer import silences
+from wsadapter.roles.repairer import open_interest
 from wsadapter.roles.repairer.open_interest import (
     EVERY_SECONDS,
     LIVE,
@@ -144,7 +144,7 @@ def test_one_that_is_refused_for_good_or_never_answers_is_silent_too() -> None:
 
 
 def test_a_process_that_follows_ends_what_another_said() -> None:
-    lasting = silences.begun("binance", "A", "stale", START - 100 * S, START)
+    lasting = open_interest.begin_silence("binance", "A", "stale", START - 100 * S, START)
     lasting.gap_id = "7:70"
     made = OpenInterestPoll("binance", {"A": START - 100 * S}, BinanceFuturesRest(), 0.0, {"A": lasting, "B": None})
     assert made.silent(START) == []

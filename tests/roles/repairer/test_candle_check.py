@@ -6,7 +6,7 @@ import pytest
 
 from wsadapter.events import Kline, Source
 from wsadapter.pb import market_pb2
-from wsadapter.roles.repairer.candle_chain import CandleChain, differing
+from wsadapter.roles.repairer.candle_check import CandleChain, differing
 
 MINUTE = 60_000_000_000
 MS = 1_000_000

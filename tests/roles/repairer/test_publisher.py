@@ -9,7 +9,7 @@ from samples import NS, full
 
 from wsadapter import metrics as stats_fields
 from wsadapter.events import Gap, OpenInterest, Trade
-from wsadapter.roles.repairer import silences
+from wsadapter.roles.repairer import open_interest
 from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader
@@ -59,11 +59,11 @@ def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[RepairPubl
     outlet, page, reader = made
 
     def lasting() -> Gap | None:
-        return silences.lasting(page, "binance", "BTCUSDT", NS)
+        return open_interest.lasting_silence(page, "binance", "BTCUSDT", NS)
 
     assert lasting() is None
     outlet.put([next(event for event in full() if isinstance(event, Trade))])
-    gap = silences.begun("binance", "BTCUSDT", "restart", NS - 9, NS)
+    gap = open_interest.begin_silence("binance", "BTCUSDT", "restart", NS - 9, NS)
     outlet.put([gap])
     position = [record[0] for record in reader.poll(9)][-1]
     told = lasting()
@@ -71,6 +71,6 @@ def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[RepairPubl
     assert (told.gap_id, told.cause, told.started_ns) == (f"{NS}:{position}", "restart", NS - 9)
     assert gap.gap_id == told.gap_id
 
-    outlet.put([silences.over(told, NS + 9)])
+    outlet.put([open_interest.end_silence(told, NS + 9)])
     assert lasting() is None
     assert page['gaps_total{cause="restart"}'] == 1

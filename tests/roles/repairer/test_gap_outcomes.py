@@ -1,7 +1,7 @@
 """What a gap of a whole connection says of each stream once it is worked off."""
 
 import pytest
-from roles.repairer.test_gap_series import carried, gap
+from roles.repairer.test_gap_repair import carried, gap
 
 from wsadapter.events import Gap
 from wsadapter.exchanges.rest_api import Series

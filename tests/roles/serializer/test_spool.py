@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from wsadapter.roles.serializer import spool as spool_module
 from wsadapter.roles.serializer.spool import Spool, SpoolError
 from wsadapter.roles.serializer.spool_segment import HEADER_BYTES, Record
 
@@ -116,6 +117,7 @@ def test_a_crash_at_every_byte_keeps_a_prefix(tmp_path: Path, directory: Path) -
         copy = tmp_path / "copy"
         shutil.copytree(directory, copy)
         os.truncate(copy / last.name, size)
+        (copy / "confirmed").unlink()  # killed before the last write was answered
         again = Spool(str(copy), MIB, 1500)
         got = again.poll(1000)
         assert got == [record(n, n // 5 * 5) for n in range(3, 3 + len(got))]
@@ -164,6 +166,94 @@ def test_damage_costs_its_record_and_is_counted(directory: Path, where: str) -> 
     again = Spool(str(directory), MIB, 2000)
     assert (again.records, again.size, again.poll(1)) == (0, 0, [])
     again.close()
+
+
+@pytest.mark.parametrize("victim", [0, 9])
+def test_a_confirmed_record_that_rots_at_the_end_is_lost_and_counted(directory: Path, victim: int) -> None:
+    spool = Spool(str(directory), MIB)
+    spool.append(batch(0, 10))
+    spool.close()
+    (segment,) = segments(directory)
+    with segment.open("r+b") as file:
+        file.seek(victim * (HEADER_BYTES + 40) + 50)
+        file.write(b"\xff\0\xff\0")
+    again = Spool(str(directory), MIB)
+    assert again.records == 10
+    assert again.append(batch(10, 1)) == 1
+    assert again.poll(100) == [r for n, r in enumerate(batch(0, 11)) if n != victim]
+    assert again.lost_records == 1
+    again.commit()
+    assert [path.name for path in directory.glob("*.damaged")] == [segment.name + ".damaged"]
+    again.close()
+
+
+def test_a_spool_whose_every_record_rots_is_lost_and_counted(directory: Path) -> None:
+    spool = Spool(str(directory), MIB)
+    spool.append(batch(0, 3))
+    spool.close()
+    (segment,) = segments(directory)
+    segment.write_bytes(bytes(segment.stat().st_size))
+    again = Spool(str(directory), MIB)
+    assert (again.records, again.poll(10), again.lost_records) == (3, [], 3)
+    again.commit()
+    assert again.append(batch(3, 1)) == 1
+    assert again.poll(10) == batch(3, 1)
+    again.close()
+    assert [path.name for path in directory.glob("*.damaged")] == [segment.name + ".damaged"]
+
+
+def test_a_poll_is_bounded_by_bytes(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool_module, "POLL_BYTES", 1000)
+    spool = Spool(str(directory), MIB)
+    spool.append(batch(0, 50, 300))
+    parts = []
+    while part := spool.poll(1000):
+        parts.append(part)
+    assert [len(part) for part in parts] == [4] * 12 + [2]
+    assert [r for part in parts for r in part] == batch(0, 50, 300)
+    spool.close()
+
+
+def test_a_reserve_of_the_file_system_stays_free(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(str(directory), MIB)
+    seen = os.statvfs(directory)
+
+    def nearly_full(_fd: int) -> os.statvfs_result:
+        values = list(seen)
+        values[4] = seen.f_blocks // 100  # f_bavail
+        return os.statvfs_result(values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstatvfs", nearly_full)
+        full = Spool(str(directory.with_name("other")), MIB, reserve=1 << 62)
+        assert full.append(batch(0, 3)) == 0
+        assert full.records == 0
+        full.close()
+    assert spool.append(batch(0, 3)) == 3
+    spool.close()
+
+
+def test_a_checkpoint_that_was_being_written_is_no_damage(directory: Path) -> None:
+    spool = Spool(str(directory / "7" / "serializer-0"), MIB)
+    (directory / "7" / "serializer-0" / "checkpoint.new").write_bytes(b"1")
+    spool.remove()
+    assert list(directory.rglob("*")) == [directory / "7"]
+
+
+def test_the_names_of_new_directories_are_durable(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.add(os.readlink(f"/proc/self/fd/{fd}"))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    own = directory / "7" / "serializer-0"
+    spool = Spool(str(own), MIB)
+    spool.append(batch(0, 1))
+    spool.close()
+    assert {str(own), str(own.parent), str(directory), str(directory.parent)} <= synced
 
 
 def test_damage_found_after_a_restart_and_a_lost_file(directory: Path) -> None:
@@ -320,7 +410,9 @@ class Model(RuleBasedStateMachine):
         if torn:  # a batch was being written: any prefix of it may be there
             files = segments(self.directory)
             size = files[-1].stat().st_size if files else 0
+            confirmed = (self.directory / "confirmed").read_bytes()
             taken = self.spool.append(batch(len(self.stored), 5, 30))
+            (self.directory / "confirmed").write_bytes(confirmed)
             after = segments(self.directory)
             if taken and files and after[-1] == files[-1]:
                 os.truncate(after[-1], self.rng.randint(size, after[-1].stat().st_size))

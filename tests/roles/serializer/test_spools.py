@@ -96,3 +96,21 @@ def test_a_damaged_file_holds_nobody_back(path: Path) -> None:
     again.close()
     assert [file.name for file in path.rglob("*.damaged")] == [segment.name + ".damaged"]
     opened(path, 3).close()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_an_empty_generation_holds_nobody_back(path: Path, number: int) -> None:
+    """A kill between making or removing a generation and the spool in it."""
+    (path / f"{3:020d}").mkdir(parents=True)
+    first = opened(path, 4)
+    spools = first if number == 0 else opened(path, 4, number)
+    assert not spools.held_back
+    assert [entry.name for entry in path.iterdir()] == [f"{4:020d}"]
+
+
+def test_what_is_no_directory_in_a_generation_is_left_alone(path: Path) -> None:
+    (path / f"{3:020d}").mkdir(parents=True)
+    (path / f"{3:020d}" / "note").write_text("of an operator")
+    spools = opened(path, 4)
+    assert not spools.held_back
+    assert spools.records == 0

@@ -49,6 +49,10 @@ from wsadapter.supervision.child import Child
 
 BATCH_RECORDS: Final = 8_192
 """Records of one ring in one cycle."""
+BATCH_BYTES: Final = 64 << 20
+FEW_RECORDS: Final = 16
+"""Bytes of all rings in one cycle; of the rings behind those that have filled it a few records. With what one ring may
+add beyond it the batch is smaller than the client's queue."""
 LONGEST_LINGER: Final = 0.5
 """Seconds from one batch to the next; the supervisor wants a sign of life every second."""
 DELIVERY_WAIT: Final = 0.05
@@ -98,6 +102,7 @@ class Serializer:
         """What `_produce` needs of each kind."""
         self._twins = [reader for reader in readers if isinstance(reader, RedundantReader)]
         self._topics_made = _make_topics(child)
+        self._is_held_back = False
         self._complete()
         self.spooling = Spooling(spools, readers, self)
 
@@ -114,11 +119,14 @@ class Serializer:
     def _deliver(self) -> bool:
         """One batch of every ring; False when there was nothing to read, or the deadline came first."""
         linger = 0.0 if self._child.stopping else self._linger
+        room = BATCH_BYTES
         for reader in self._readers:
-            if records := reader.poll(BATCH_RECORDS):
+            before = reader.position
+            if records := reader.poll(BATCH_RECORDS if room > 0 else FEW_RECORDS):
                 self._build(reader.epoch, records)
-                if len(records) == BATCH_RECORDS:
+                if len(records) == BATCH_RECORDS or room <= 0:
                     linger = 0.0
+            room -= reader.position - before
         moved = [reader for reader in self._readers if reader.position != reader.head]
         if not self._produce() and not len(self._outbox.producer):
             self._pass_rings(moved)  # dead letters of long ago, and copies
@@ -201,7 +209,12 @@ class Serializer:
 
     def ready(self) -> bool:
         """The topics are there, and no other serializer has to replay an earlier run's records first."""
-        if not self._topics_made.done() or self._spools.held_back:
+        if not self._topics_made.done():
+            return False
+        if self._spools.held_back:
+            if not self._is_held_back:
+                self._is_held_back = True
+                log.info("waits for serializer 0 to replay an earlier run's spool", generation=self._spools.awaited)
             return False
         self._topics_made.result()
         return True

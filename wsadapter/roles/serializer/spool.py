@@ -7,13 +7,15 @@ Guarantees
 * `poll` gives the records back in the order in which they came. After a crash it begins at the last `commit`, or a
   little before it (the checkpoint itself is not synced): what comes twice, consumers drop by (epoch, position).
 * A torn tail (killed in mid-write) is cut when the spool is opened; the log says how many bytes. It was never reported
-  as stored. Damage in the middle costs the damaged records and no others: it is said with file, offset, bytes and
-  number of records, counted in `lost_records` and `damaged_bytes`, and the file stays, as ``*.damaged``.
+  as stored: ``confirmed`` says up to which record `append` had answered. Damage to records that were confirmed costs
+  these and no others: it is logged with file, offset, bytes and number of records, counted in `lost_records` and
+  `damaged_bytes`, and the file stays, as ``*.damaged``. After a power cut ``confirmed`` may be a little old; damage at
+  the very end then counts as torn.
 * Never more than ``max_bytes`` on disk, files set aside included. Space is freed by whole segments.
 
 One process owns a spool (flock on its directory, mode 0700, files 0600). Files: segments
-(`wsadapter.roles.serializer.spool_segment`) and ``checkpoint``, the number of the first record that is not done with.
-It knows neither rings nor Kafka.
+(`wsadapter.roles.serializer.spool_segment`), ``checkpoint``, the number of the first record that is not done with, and
+``confirmed``, the number behind the last record that is durable. It knows neither rings nor Kafka.
 """
 
 import contextlib
@@ -36,8 +38,17 @@ from wsadapter.roles.serializer.spool_segment import (
 )
 
 SEGMENT_BYTES: Final = 16 << 20
+POLL_BYTES: Final = 64 << 20
+"""A poll gives back no more payload than this, and one record."""
+RESERVE_BYTES: Final = 64 << 20
+RESERVE_PART: Final = 20
+"""Left free on the file system, or a twentieth of a small one: what else lives there (the state directory, by default)
+must be able to write."""
 SEGMENTS: Final = 8
 """At least as many, so that a small spool frees space in small steps."""
+
+NEW_DIRECTORIES: Final = 3
+"""Path, generation and serializer: so many levels may have been made for this spool."""
 
 log = get_logger()
 
@@ -47,8 +58,10 @@ class SpoolError(WsadapterError):
 
 
 class Spool:
-    def __init__(self, directory: str, max_bytes: int, segment_bytes: int = SEGMENT_BYTES) -> None:
-        self._directory = directory
+    def __init__(
+        self, directory: str, max_bytes: int, segment_bytes: int = SEGMENT_BYTES, reserve: int = RESERVE_BYTES
+    ) -> None:
+        self._directory, self._reserve = directory, reserve
         self.max_bytes = max_bytes
         self._segment_bytes = min(segment_bytes, max_bytes // SEGMENTS)
         self.lost_records = 0
@@ -60,6 +73,7 @@ class Spool:
             self._directory_fd = _claim(directory)
             self._done = self._load_checkpoint()
             self._segments, self._set_aside = self._list()
+            self._confirmed_fd = self._open_confirmed()
             self._next = self._recover()
         except OSError as error:
             raise SpoolError(f"spool {directory}: {error.strerror}") from error
@@ -98,7 +112,7 @@ class Spool:
 
     def append(self, records: Sequence[Record]) -> int:
         """How many of them, from the first on, are durable now."""
-        room = self.max_bytes - self.size - self._set_aside
+        room = min(self.max_bytes - self.size - self._set_aside, self._free_bytes())
         parts: list[bytes] = []
         for number, record in enumerate(records, self._next):
             part = encode(number, record)
@@ -106,7 +120,7 @@ class Spool:
                 break
             parts.append(part)
         if len(parts) < len(records):
-            self._refuse("the spool is full")
+            self._refuse("the spool is full, or its file system nearly is")
         if not parts:
             return 0
         try:
@@ -116,14 +130,16 @@ class Spool:
             self._give_up_segment()
             return 0
         self._next += len(parts)
+        self._confirm()
         if len(parts) == len(records):
             self._refused = False
         return len(parts)
 
     def poll(self, limit: int) -> list[Record]:
-        """Up to ``limit`` records after those polled before; fewer means that there are no more."""
+        """Up to ``limit`` records, and some `POLL_BYTES`, after those polled before; none: there are no more."""
         found: list[Record] = []
-        while len(found) < limit and (segment := self._readable()) is not None:
+        room = POLL_BYTES
+        while len(found) < limit and room > 0 and (segment := self._readable()) is not None:
             stop = self._stop_number(segment)
             with contextlib.suppress(OSError):  # a place that cannot be read is damage
                 for offset, number, record in walk(self._read_fd, self._offset, segment.end):
@@ -133,12 +149,13 @@ class Spool:
                         self._pass(number)
                         self._expected = number + 1
                         found.append(record)
+                        room -= len(record[3])
                     self._offset = offset
-                    if offset == segment.end or len(found) == limit:
+                    if offset == segment.end or len(found) == limit or room <= 0:
                         break
-            if self._offset < segment.end and len(found) < limit:
+            if self._offset < segment.end and len(found) < limit and room > 0:
                 self._skip_damage(segment)
-        if len(found) < limit:
+        if len(found) < limit and room > 0:
             self._pass(self._next)
             self._expected = self._next
         return found
@@ -171,13 +188,15 @@ class Spool:
     def close(self) -> None:
         self._close_write()
         self._close_read()
+        os.close(self._confirmed_fd)
         os.close(self._directory_fd)
 
     def remove(self) -> None:
         """Close it, empty as it is, and delete it. What was set aside keeps its directory, under another name."""
         self.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(os.path.join(self._directory, "checkpoint"))
+        for name in ("checkpoint", "checkpoint.new", "confirmed"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(self._directory, name))
         try:
             os.rmdir(self._directory)
         except OSError:
@@ -202,6 +221,23 @@ class Spool:
             written += os.pwrite(self._write_fd, view[written:], segment.end + written)
         os.fdatasync(self._write_fd)
         segment.end += len(data)
+
+    def _free_bytes(self) -> int:
+        """What the file system can give us, the reserve apart."""
+        try:
+            free = os.fstatvfs(self._directory_fd)
+        except OSError as error:
+            self._refuse(error.strerror or str(error))
+            return 0
+        reserve = min(self._reserve, free.f_blocks * free.f_frsize // RESERVE_PART)
+        return max(0, free.f_bavail * free.f_frsize - reserve)
+
+    def _confirm(self) -> None:
+        """Written in place, so that a full disk has room for it; not synced. Unwritten, an end that rots counts as
+        torn."""
+        number = b"%020d" % self._next
+        with contextlib.suppress(OSError):
+            os.pwrite(self._confirmed_fd, b"%s %08x\n" % (number, zlib.crc32(number)), 0)
 
     def _give_up_segment(self) -> None:
         """After a failed write or sync nobody knows what of it is on the disk: never write there again."""
@@ -284,14 +320,18 @@ class Spool:
         return segments, aside
 
     def _recover(self) -> int:
-        """Drop the segments that are done with, cut the torn tail of the last one; the number of the next record."""
+        """Drop the segments that are done with, cut the torn tail of the last one; the number of the next record.
+        Where confirmed records cannot be read the file is kept, and reading passes them as lost."""
         while len(self._segments) > 1 and self._segments[1].first <= self._done:
             self._segments.pop(0).retire()
-        following = self._done
+        confirmed = self._load_confirmed()
+        following = max(self._done, confirmed)
         while self._segments:
             segment = self._segments[-1]
             end, last, self._found = _last_record(segment)
-            if torn := segment.end - end:
+            if (last + 1 if last is not None else segment.first) < confirmed:
+                segment.damaged = True
+            elif torn := segment.end - end:
                 log.warning("torn tail of the spool cut", file=segment.path, offset=end, bytes=torn)
                 with contextlib.suppress(OSError):
                     os.truncate(segment.path, end)
@@ -299,7 +339,9 @@ class Spool:
             if last is not None:
                 following = max(following, last + 1)
                 break
-            self._segments.pop().retire()
+            self._segments.pop()
+            self._set_aside += segment.end if segment.damaged else 0
+            segment.retire()
         if self._segments and self._segments[0].first > self._done:
             self._done = self._segments[0].first  # the checkpoint is older than what was deleted, or unreadable
         return following
@@ -312,6 +354,15 @@ class Spool:
                 return int(number)
             log.warning("checkpoint of the spool cannot be read: all of it is replayed", spool=self._directory)
         return 0
+
+    def _open_confirmed(self) -> int:
+        path = os.path.join(self._directory, "confirmed")
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def _load_confirmed(self) -> int:
+        """0 when it is not known."""
+        number, _, check = os.pread(self._confirmed_fd, 64, 0).partition(b" ")
+        return int(number) if check == b"%08x\n" % zlib.crc32(number) else 0
 
     def _save_checkpoint(self) -> None:
         """The old one or the new one, never a part. Not synced: an older one costs a repetition, not a record."""
@@ -344,8 +395,13 @@ def _last_record(segment: SpoolSegment) -> tuple[int, int | None, dict[int, int]
 
 
 def _claim(directory: str) -> int:
-    """Make the directory ours alone; its descriptor holds the lock."""
+    """Make the directory ours alone; its descriptor holds the lock. Its name, and those of the directories above it
+    that may be new, are durable."""
     os.makedirs(directory, mode=0o700, exist_ok=True)
+    parent = directory
+    for _ in range(NEW_DIRECTORIES):
+        parent = os.path.dirname(parent)
+        _sync_directory(parent)
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         if os.fstat(fd).st_mode & 0o077:
@@ -358,3 +414,15 @@ def _claim(directory: str) -> int:
         os.close(fd)
         raise
     return fd
+
+
+def _sync_directory(path: str) -> None:
+    """What a directory above us holds; one that we may not open is not ours to make durable."""
+    try:
+        fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -27,7 +27,7 @@ class SpoolGenerations:
     """Like one `Spool`: appends go to our own, polls begin with the oldest."""
 
     def __init__(self, path: str, generation: int, name: str, max_bytes: int, first: bool) -> None:
-        self._path, self._max_bytes = path, max_bytes
+        self._path, self._max_bytes, self._is_first = path, max_bytes, first
         self._generation = f"{generation:0{_DIGITS}d}"
         self._own_directory = os.path.join(path, self._generation, name)
         self._own = Spool(self._own_directory, max_bytes)
@@ -35,9 +35,14 @@ class SpoolGenerations:
         """Of earlier generations, the oldest first, with their directories."""
         for earlier in self._earlier() if first else ():
             directory = os.path.join(path, earlier)
-            for entry in sorted(os.listdir(directory)):
-                found = os.path.join(directory, entry)
-                self._left.append((found, Spool(found, max_bytes)))
+            with os.scandir(directory) as entries:
+                names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+            self._left += [
+                (found, Spool(found, max_bytes)) for name in names if (found := os.path.join(directory, name))
+            ]
+            if not names:  # its last spool went, or its first was to come, when a run was killed
+                with contextlib.suppress(OSError):
+                    os.rmdir(directory)
         self._lost = 0
         self._drop_empty()
         if records := self.records:
@@ -45,8 +50,13 @@ class SpoolGenerations:
 
     @property
     def held_back(self) -> bool:
-        """An earlier run left records that another serializer has to replay first."""
-        return not self._left and bool(self._earlier())
+        """An earlier run left records that the first serializer has to replay before we produce."""
+        return not self._is_first and bool(self._earlier())
+
+    @property
+    def awaited(self) -> str:
+        """The oldest generation that we are `held_back` for."""
+        return next(iter(self._earlier()), "")
 
     @property
     def records(self) -> int:

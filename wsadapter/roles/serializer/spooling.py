@@ -47,6 +47,9 @@ HALF: Final = 0.5
 """During a replay a ring that is fuller than this goes to the spool."""
 TAKE_RECORDS: Final = 4096
 """Of one ring, in one write to the spool."""
+TAKE_BYTES: Final = 64 << 20
+TAKE_FEW_RECORDS: Final = 16
+"""Bytes of all rings in one write; of the rings behind those that have filled it a few records."""
 REPLAY_RECORDS: Final = 16_384
 SHORT_REPLAY_RECORDS: Final = 2048
 """In one batch to the broker; the rings are looked at in between, more often when one is a quarter full."""
@@ -178,7 +181,11 @@ class Spooling:
 
     def take(self) -> bool:
         """Move what is in the rings to the spool, a batch of each; head follows what is durable."""
-        polled = [(reader, reader.poll(TAKE_RECORDS)) for reader in self._readers]
+        polled, room = [], TAKE_BYTES
+        for reader in self._readers:
+            before = reader.position
+            polled.append((reader, reader.poll(TAKE_RECORDS if room > 0 else TAKE_FEW_RECORDS)))
+            room -= reader.position - before
         stored = taken = self._spool.append(
             [(reader.epoch, *record) for reader, records in polled for record in records]
         )

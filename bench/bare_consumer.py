@@ -24,7 +24,7 @@ from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse.inserts import Inserter, statement
 from wsadapter.config.load import Config, KafkaConfig
 from wsadapter.events.streams import SPECS, Column, StreamSpec, columns
-from wsadapter.kafka.framing import varint
+from wsadapter.kafka.messages import varint
 from wsadapter.kafka.topics import topic
 from wsadapter.pb import market_pb2
 

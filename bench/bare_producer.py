@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 
 from bench.frames import SYMBOLS
 from wsadapter.config.load import KafkaConfig
-from wsadapter.kafka.topics import producer_config
+from wsadapter.kafka.settings import producer_config
 
 BATCH = 4096
 

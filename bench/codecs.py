@@ -35,7 +35,7 @@ from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, BY_STREAM
 from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.venue import ConnectionPlan
-from wsadapter.kafka.framing import varint
+from wsadapter.kafka.messages import varint
 
 CHANNELS: Final = ("aggTrade", "bookTicker", "depth20@100ms", "markPrice@1s", "ticker", "kline_1m", "forceOrder")
 START_MS: Final = 1_790_771_340_000

@@ -13,7 +13,7 @@ from wsadapter.clickhouse.inserts import Inserter, statement, token
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events import Event
 from wsadapter.events.streams import BY_EVENT, BY_STREAM
-from wsadapter.kafka.framing import varint
+from wsadapter.kafka.messages import varint
 
 _numbers = itertools.count()
 

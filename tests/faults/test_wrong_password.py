@@ -15,7 +15,7 @@ from eventually import eventually
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ExitCode
-from wsadapter.kafka.topics import producer_config
+from wsadapter.kafka.settings import producer_config
 
 SECRET = "hunter2-is-wrong"
 API_VERSIONS, HANDSHAKE, AUTHENTICATE = 18, 17, 36

@@ -52,7 +52,7 @@ def _broker(config: Config) -> str:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
-    from wsadapter.kafka.topics import admin_config
+    from wsadapter.kafka.settings import admin_config
 
     try:
         cluster = AdminClient(admin_config(config.kafka)).list_topics(timeout=TIMEOUT_SECONDS)

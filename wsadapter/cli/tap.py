@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.kafka.topics import consumer_config
+from wsadapter.kafka.settings import consumer_config
 from wsadapter.pb import market_pb2
 
 TIMEOUT_SECONDS = 5.0

@@ -17,8 +17,9 @@ from msgspec import Struct
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.kafka.gap_messages import gap_of
-from wsadapter.kafka.topics import log_bounds, lookup_config, partition_counts, producer_config, topic
+from wsadapter.kafka.messages import gap_of
+from wsadapter.kafka.settings import lookup_config, producer_config
+from wsadapter.kafka.topics import log_bounds, partition_counts, topic
 from wsadapter.pb import market_pb2
 
 ANSWER_SECONDS: Final = 10.0

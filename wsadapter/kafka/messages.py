@@ -1,10 +1,17 @@
-"""The ring identity of a message in Kafka: (epoch, position). Nearly every message begins with it and is not decoded;
-this is the slow way, for the others."""
+"""Messages as Kafka holds them: their ring identity, their framing in an insert's body, a gap read back. Pure.
+
+A message's *ring identity* is (epoch, position): the ring's epoch and the record's position in it. Nearly every message
+begins with it and is not decoded for it; `identify_as` is the slow way, for the others.
+
+An insert's body holds length-delimited messages: the length as a varint, then the message.
+"""
 
 from collections.abc import Callable
+from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from wsadapter.events import Gap, Source
 from wsadapter.events.streams import StreamSpec
 from wsadapter.pb import market_pb2
 
@@ -28,3 +35,52 @@ def identify_as(spec: StreamSpec) -> Identify:
         return None
 
     return identify
+
+
+def varint(number: int) -> bytes:
+    made = bytearray()
+    while number > 127:
+        made.append(number & 127 | 128)
+        number >>= 7
+    made.append(number)
+    return bytes(made)
+
+
+def length_at(framed: bytes | bytearray, at: int) -> tuple[int, int]:
+    """The length that stands at ``at``, and where its message begins."""
+    length = shift = 0
+    while (byte := framed[at]) & 128:
+        length |= (byte & 127) << shift
+        shift += 7
+        at += 1
+    return length | byte << shift, at + 1
+
+
+PREFIXES: Final = tuple(varint(length) for length in range(16_384))
+"""Lengths of nearly all messages, made once."""
+
+_OPTIONAL: Final = frozenset(field.name for field in market_pb2.Gap.DESCRIPTOR.fields if field.has_presence)
+
+
+def gap_of(value: bytes | None) -> Gap | None:
+    """The gap in a message of its topic; None where it cannot be read (the consumer makes it a dead letter)."""
+    try:
+        message = market_pb2.Gap.FromString(value or b"")
+        fields: dict[str, Any] = {name: _value(message, name) for name in Gap.__struct_fields__}
+        return Gap(**{**fields, "source": Source(message.source)})
+    except (DecodeError, ValueError):
+        return None
+
+
+def _value(message: market_pb2.Gap, name: str) -> Any:
+    if name in _OPTIONAL and not message.HasField(name):  # type: ignore[arg-type]  # one of its fields
+        return None
+    return getattr(message, name)
+
+
+def next_state(gap: Gap, state: str) -> Gap:
+    """The same gap, published again: its version wins in the table. The receive time stays: ``last_gap`` of the data
+    refers to it."""
+    fields = {name: getattr(gap, name) for name in Gap.__struct_fields__}
+    fields |= {"version": gap.version + 1, "repair_state": state}
+    return Gap(**fields)

@@ -11,7 +11,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
-from wsadapter.kafka.topics import lookup_config, partition_counts
+from wsadapter.kafka.settings import lookup_config
+from wsadapter.kafka.topics import partition_counts
 
 LOOKBACK_MS: Final = 30_000
 """So long before a hole the last record of a series is looked for."""

@@ -19,7 +19,8 @@ from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig, Process
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.events.streams import BY_EVENT, DEAD_LETTER
-from wsadapter.kafka.topics import consumer_config, ensure_topics, group_id, producer_config, topic_name
+from wsadapter.kafka.settings import consumer_config, group_id, producer_config
+from wsadapter.kafka.topics import ensure_topics, topic_name
 
 _numbers = itertools.count()
 

@@ -8,8 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.kafka.framing import varint
-from wsadapter.kafka.messages import identify_as
+from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, Partition
 from wsadapter.roles.consumer.progress import CommitMetadata

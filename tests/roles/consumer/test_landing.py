@@ -12,8 +12,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from wsadapter.clickhouse.inserts import token
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM, StreamSpec
-from wsadapter.kafka.framing import varint
-from wsadapter.kafka.messages import identify_as
+from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.insert_pool import PAUSE_SECONDS, RETRY, InsertPool, InsertTask, Trouble

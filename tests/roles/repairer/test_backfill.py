@@ -11,7 +11,7 @@ from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Gap, Kline
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.kafka.backfill import PREFIX, BackfillRequest
-from wsadapter.kafka.gap_messages import gap_of
+from wsadapter.kafka.messages import gap_of
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.backfill import MARGIN_NS, backfill_of

@@ -7,7 +7,7 @@ from wsadapter.events import Gap, Source
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.rest_api import Series
-from wsadapter.kafka.gap_messages import gap_of, next_state
+from wsadapter.kafka.messages import gap_of, next_state
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.gap_repair import series_of
 

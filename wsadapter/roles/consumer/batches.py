@@ -20,8 +20,7 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.events.streams import StreamSpec
-from wsadapter.kafka.framing import PREFIXES, length_at, varint
-from wsadapter.kafka.messages import Identify
+from wsadapter.kafka.messages import PREFIXES, Identify, length_at, varint
 from wsadapter.roles.consumer.progress import CommitMetadata, newest
 
 QUIET_ROWS: Final = 100

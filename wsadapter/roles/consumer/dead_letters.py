@@ -15,7 +15,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM, DEAD_LETTER, StreamSpec
-from wsadapter.kafka.topics import producer_config, topic, topic_name
+from wsadapter.kafka.settings import producer_config
+from wsadapter.kafka.topics import topic, topic_name
 from wsadapter.pb import market_pb2
 
 VALUE_BYTES: Final = (512 * 1024, 8 * 1024, 512, 0)

@@ -22,7 +22,8 @@ from msgspec import Struct
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.topics import consumer_config, log_bounds, partition_counts
+from wsadapter.kafka.settings import consumer_config
+from wsadapter.kafka.topics import log_bounds, partition_counts
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commits import Commits, Key

@@ -20,8 +20,9 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.gap_messages import gap_of
-from wsadapter.kafka.topics import partition_counts, repairer_config, topic
+from wsadapter.kafka.messages import gap_of
+from wsadapter.kafka.settings import repairer_config
+from wsadapter.kafka.topics import partition_counts, topic
 from wsadapter.log import Repeated, get_logger
 
 MOST_GAPS: Final = 10_000

@@ -11,7 +11,7 @@ from typing import Final
 from wsadapter.events import Gap
 from wsadapter.events.streams import SPECS
 from wsadapter.exchanges.rest_api import PARTIAL, REPAIRED, UNREPAIRABLE, Series
-from wsadapter.kafka.gap_messages import next_state
+from wsadapter.kafka.messages import next_state
 
 RECEIVED: Final = tuple(spec.name for spec in SPECS if spec.name not in ("gap", "open_interest"))
 """What a connection may carry."""

@@ -17,7 +17,7 @@ from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Event, Gap, Kline, MarketEvent
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges.rest_api import REPAIRED, UNREPAIRABLE, Hole, RestExchange, Series
-from wsadapter.kafka.gap_messages import next_state
+from wsadapter.kafka.messages import next_state
 from wsadapter.kafka.time_range_reader import TimeRangeReader
 from wsadapter.kafka.topics import topic
 from wsadapter.pb import market_pb2

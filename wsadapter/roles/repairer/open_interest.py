@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from wsadapter.events import Event, Gap, Source
 from wsadapter.exchanges.rest_api import CONNECTION, Limit, Request, RestExchange
-from wsadapter.kafka.gap_messages import next_state
+from wsadapter.kafka.messages import next_state
 from wsadapter.metrics import GAP_CAUSES, SILENCES, polled
 from wsadapter.shm.stats_page import StatsPage
 

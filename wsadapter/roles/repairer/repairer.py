@@ -23,7 +23,7 @@ from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import UNREPAIRABLE, RestExchange, Series
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.kafka.backfill import PREFIX
-from wsadapter.kafka.gap_messages import next_state
+from wsadapter.kafka.messages import next_state
 from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2

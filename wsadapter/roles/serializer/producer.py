@@ -13,7 +13,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from wsadapter.config.load import Config
 from wsadapter.errors import WsadapterError
 from wsadapter.events.streams import DEAD_LETTER
-from wsadapter.kafka.topics import producer_config, topic_name
+from wsadapter.kafka.settings import producer_config
+from wsadapter.kafka.topics import topic_name
 from wsadapter.log import get_logger
 from wsadapter.shm.stats_page import StatsPage
 

@@ -34,7 +34,8 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.records import Record, key_of, message_of, messages
 from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.topics import LINGER_MS, ensure_topics, topic_name
+from wsadapter.kafka.settings import LINGER_MS
+from wsadapter.kafka.topics import ensure_topics, topic_name
 from wsadapter.log import get_logger
 from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.roles.serializer.producer import KafkaProducer

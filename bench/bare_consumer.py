@@ -21,6 +21,7 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import Consumer, Message, TopicPartition
 
 from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.clickhouse.client import connect
 from wsadapter.clickhouse.inserts import Inserter, statement
 from wsadapter.config.load import Config, KafkaConfig
 from wsadapter.events.streams import SPECS, Column, StreamSpec, columns
@@ -147,7 +148,7 @@ def consumer(kafka: KafkaConfig) -> Consumer:
 def main() -> None:
     mode, expected = sys.argv[1], int(sys.argv[3])
     config = msgspec.json.decode(sys.argv[2], type=Config)
-    client = clickhouse.connect(config.clickhouse)
+    client = connect(config.clickhouse)
     clickhouse.create_or_verify(client, config.clickhouse)
     sink: Raw | Insert = (Raw if mode == "raw" else Insert)(client, config)
     source = consumer(config.kafka)

@@ -25,6 +25,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from bench.services import Services
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.client import connect
 from wsadapter.clickhouse.inserts import Inserter, statement
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.embedded.market.binance_streams import offered
@@ -169,7 +170,7 @@ def main() -> None:
         services = Services(Path(name), "", options.clickhouse)
         try:
             settings = ClickHouseConfig(url=services.url, database="bench_codecs")
-            client = clickhouse.connect(settings)
+            client = connect(settings)
             client.command(f"DROP DATABASE IF EXISTS {settings.database} SYNC")
             clickhouse.create_or_verify(client, settings)
             fill(client, settings, options.minutes)

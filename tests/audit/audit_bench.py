@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from wsadapter.cli.main import run_command
 from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.clickhouse.client import connect
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.times import iso
 
@@ -77,7 +78,7 @@ def gap(started_ns: int, ended_ns: int | None, **more: Any) -> Row:
 class AuditBench:
     def __init__(self, url: str, directory: Path) -> None:
         self.settings = ClickHouseConfig(url=url, database=f"a{os.getpid()}b{next(_numbers)}")
-        self.client = clickhouse.connect(self.settings)
+        self.client = connect(self.settings)
         clickhouse.create_or_verify(self.client, self.settings)
         for table in TABLES:
             self.client.command(f"SYSTEM STOP MERGES {self.settings.database}.{table}")

@@ -87,15 +87,21 @@ def test_rings_that_do_not_fit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
-    [(200, b"26.9.1.1\n", "ok"), (200, b"25.6.2.1\n", "ok"), (200, b"25.5.9.1\n", "FAIL"), (200, b"<html>", "FAIL"),
-     (403, b"no", "FAIL")],
-)  # fmt: skip
+    [
+        (200, b"26.9.1.1\tUTC\n", "ok"),
+        (200, b"25.6.2.1\tUTC\n", "ok"),
+        (200, b"25.5.9.1\tUTC\n", "FAIL"),
+        (200, b"<html>", "FAIL"),
+        (403, b"no", "FAIL"),
+    ],
+)
 def test_version_of_clickhouse(tmp_path: Path, status: int, body: bytes, expected: str) -> None:
     class Server(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def do_POST(self) -> None:
+            query = self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(body if status != 200 or b"version()" in query else b"")  # no settings of its own
 
         def log_message(self, format: str, *args: object) -> None:
             pass

@@ -9,6 +9,7 @@ import msgspec
 from messages import message_of
 
 from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.clickhouse.client import connect
 from wsadapter.clickhouse.inserts import Inserter, statement, token
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events import Event
@@ -26,7 +27,7 @@ def message(event: Event, epoch: int, position: int) -> bytes:
 class TableBench:
     def __init__(self, url: str, **settings: Any) -> None:
         self.settings = ClickHouseConfig(url=url, database=f"t{os.getpid()}b{next(_numbers)}", **settings)
-        self.client = clickhouse.connect(self.settings)
+        self.client = connect(self.settings)
         self._inserts = itertools.count()
         self._tests = 0
         self.inserter = Inserter(self.client)

@@ -9,7 +9,9 @@ from msgspec import structs
 from samples import NS, full, trade
 
 from wsadapter.clickhouse import catalog as clickhouse
+from wsadapter.clickhouse import client as clickhouse_client
 from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.client import MINIMUM_VERSION, connect, version_number
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events import Kline
@@ -168,7 +170,7 @@ def test_no_row_is_lost_or_doubled_while_a_views_text_changes(empty: TableBench)
     over, sent = threading.Event(), 0
 
     def change() -> None:
-        client = clickhouse.connect(empty.settings)
+        client = connect(empty.settings)
         try:
             for number in range(8):
                 clickhouse.create_or_verify(client, (toggled, empty.settings)[number % 2])
@@ -196,21 +198,21 @@ def test_a_view_made_by_hand_is_refused_by_name(empty: TableBench) -> None:
 
 
 def test_a_server_that_is_too_old_is_named(bench: TableBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clickhouse, "MINIMUM_VERSION", (99, 1))
+    monkeypatch.setattr(clickhouse_client, "MINIMUM_VERSION", (99, 1))
 
-    with pytest.raises(SchemaMismatch, match=r"ClickHouse at http.* is version \d+\.\d+.*; 99\.1 or newer is needed"):
-        clickhouse.connect(bench.settings)
+    with pytest.raises(SchemaMismatch, match=r"ClickHouse at http.* is version '\d+.\d+.*'; 99\.1 or newer is needed"):
+        connect(bench.settings)
 
 
 @pytest.mark.parametrize(
     ("text", "number"), [("25.6.3.1-lts", (25, 6, 3, 1)), ("26.9.2.1", (26, 9, 2, 1)), ("head", ()), ("25.8", (25, 8))]
 )
 def test_version_numbers(text: str, number: tuple[int, ...]) -> None:
-    assert clickhouse.version_number(text) == number
-    assert (clickhouse.version_number("25.10.1") >= clickhouse.MINIMUM_VERSION) is True
-    assert (clickhouse.version_number("25.5.9") >= clickhouse.MINIMUM_VERSION) is False
+    assert version_number(text) == number
+    assert (version_number("25.10.1") >= MINIMUM_VERSION) is True
+    assert (version_number("25.5.9") >= MINIMUM_VERSION) is False
 
 
 def test_a_server_that_is_not_there_is_not_there() -> None:
     with pytest.raises(ServiceUnavailable, match=r"http://127\.0\.0\.1:1: "):
-        clickhouse.connect(ClickHouseConfig(url="http://127.0.0.1:1"))
+        connect(ClickHouseConfig(url="http://127.0.0.1:1"))

@@ -8,18 +8,13 @@ Reads stats pages and asks ClickHouse; owns nothing.
 """
 
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS
 
 Counters = Mapping[str, int]
@@ -109,17 +104,15 @@ def _polled(pages: Iterable[Counters], stream: str) -> int:
     return sum(count for page in pages for field, count in page.items() if field.startswith(begins))
 
 
-def _query(clickhouse: ClickHouseConfig, sql: str) -> list[list[str]]:
-    """Rows of text."""
-    address = f"{clickhouse.url}/?{urllib.parse.urlencode({'query': sql + ' FORMAT TabSeparated'})}"
-    headers = {"X-ClickHouse-User": clickhouse.user}
-    if clickhouse.password_file:
-        headers["X-ClickHouse-Key"] = Path(clickhouse.password_file).read_text(encoding="utf-8").strip()
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=30) as answer:
-            return [line.split("\t") for line in answer.read().decode().splitlines()]
-    except (urllib.error.URLError, TimeoutError) as error:
-        raise ServiceUnavailable(f"ClickHouse at {clickhouse.url}: {error}") from error
+class TableCount(Struct, frozen=True):
+    table: str
+    rows: int
+    rows_final: int
+
+
+class ValueCount(Struct, frozen=True):
+    value: str
+    count: int
 
 
 def collect(
@@ -137,18 +130,23 @@ def collect(
     venue = counted.exchange[0] if counted.exchange else None
     since = f"receive_time >= fromUnixTimestamp64Nano(toInt64({started_ns}))"
     database = f'"{clickhouse.database}"'
+    # half a second and some MB, at the end of a run
+    from wsadapter.clickhouse.client import Query, asker, decode_rows
+
+    ask = asker(clickhouse)
+
+    def by_value(sql: str) -> dict[str, int]:
+        return {one.value: one.count for one in decode_rows(ask(Query(sql)), ValueCount)}
+
     parts = " UNION ALL ".join(
-        f"SELECT '{spec.name}' AS t, (SELECT count() FROM {database}.{spec.name} WHERE {since}), "
-        f"(SELECT count() FROM {database}.{spec.name} FINAL WHERE {since})"
+        f"SELECT '{spec.name}' AS table, (SELECT count() FROM {database}.{spec.name} WHERE {since}) AS rows, "
+        f"(SELECT count() FROM {database}.{spec.name} FINAL WHERE {since}) AS rows_final"
         for spec in SPECS
     )
-    counts = {name: (int(plain), int(final)) for name, plain, final in _query(clickhouse, parts)}
-    rejected = {
-        name: int(count)
-        for name, count in _query(
-            clickhouse, f"SELECT stream, count() FROM {database}.rejected FINAL WHERE {since} GROUP BY stream"
-        )
-    }
+    counts = {one.table: (one.rows, one.rows_final) for one in decode_rows(ask(Query(parts)), TableCount)}
+    rejected = by_value(
+        f"SELECT stream AS value, count() AS count FROM {database}.rejected FINAL WHERE {since} GROUP BY stream"
+    )
     accounts = []
     for spec in SPECS:
         if spec.name == "gap":
@@ -184,12 +182,9 @@ def collect(
                 ),
             )
         )
-    gaps = {
-        cause: int(count)
-        for cause, count in _query(
-            clickhouse, f"SELECT cause, count() FROM {database}.gap FINAL WHERE {since} GROUP BY cause ORDER BY cause"
-        )
-    }
+    gaps = by_value(
+        f"SELECT cause AS value, count() AS count FROM {database}.gap FINAL WHERE {since} GROUP BY cause ORDER BY cause"
+    )
     return Summary(
         accounts=tuple(accounts),
         gaps=gaps,

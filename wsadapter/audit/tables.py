@@ -7,22 +7,18 @@ Rules (`CHECKS`): trades are numbered without a break; a diff of a book names th
 one before it closed. Other streams have no sequence: they are counted, and their longest silence is shown.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from collections.abc import Sequence
+from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from wsadapter.audit import queries
 from wsadapter.audit.explanations import Explained, Explanations, SeriesHole, hole
 from wsadapter.audit.queries import CHECKS, MAX_HOLES, MAX_SERIES
 from wsadapter.audit.rows import GapRow, Neighbours, Rejected, Scope, SeriesCount, Silence
-from wsadapter.clickhouse.client import Query
+from wsadapter.clickhouse.client import Ask, decode_rows
 from wsadapter.errors import WsadapterError
 from wsadapter.events.streams import BY_STREAM
-
-T = TypeVar("T")
-Ask = Callable[[Query], bytes]
 
 COMPLETE: Final = "complete"
 EXPLAINED: Final = "explained"
@@ -101,7 +97,7 @@ def audit(ask: Ask, database: str, scope: Scope, retention_ns: int) -> Report:
 
 
 def _holes(ask: Ask, database: str, stream: str, scope: Scope) -> list[SeriesHole]:
-    rows = _rows(ask(queries.holes(database, BY_STREAM[stream], scope)), Neighbours)
+    rows = decode_rows(ask(queries.holes(database, BY_STREAM[stream], scope)), Neighbours)
     return [hole(stream, row) for row in rows]
 
 
@@ -112,26 +108,28 @@ def _explain(
     if not every:
         return []
     first_ns, last_ns = min(one.started_ns for one in every), max(one.ended_ns for one in every)
-    gaps = _rows(ask(queries.gaps(database, scope, first_ns, last_ns)), GapRow)
+    gaps = decode_rows(ask(queries.gaps(database, scope, first_ns, last_ns)), GapRow)
     explanations = Explanations(gaps, retention_ns)
     explained = []
     for stream, holes in found.items():
         answer = explanations.explain(holes)
         if any(not one.by for one in answer):
             query = queries.rejected(database, stream, scope, first_ns, last_ns)
-            answer = explanations.explain(holes, _rows(ask(query), Rejected))
+            answer = explanations.explain(holes, decode_rows(ask(query), Rejected))
         explained += answer
     return explained
 
 
 def _series(ask: Ask, database: str, stream: str, scope: Scope, explained: Sequence[Explained]) -> list[AuditedSeries]:
     spec, check = BY_STREAM[stream], CHECKS.get(stream, "")
-    rows = _rows(ask(queries.counts(database, spec, scope)), SeriesCount)
+    rows = decode_rows(ask(queries.counts(database, spec, scope)), SeriesCount)
     if len(rows) >= MAX_SERIES:
         raise TooMuch(f"{stream}: more than {MAX_SERIES} series; name an --exchange or a --symbol")
     silent = {}
     if rows and check in ("", "chain"):
-        silent = {_key(one): one.silence_ns for one in _rows(ask(queries.silences(database, spec, scope)), Silence)}
+        silent = {
+            _key(one): one.silence_ns for one in decode_rows(ask(queries.silences(database, spec, scope)), Silence)
+        }
     holes: dict[tuple[str, str, str], list[Explained]] = {}
     for one in explained:
         if one.hole.stream == stream:
@@ -155,8 +153,3 @@ def _one(
 
 def _key(row: SeriesCount | Silence | SeriesHole) -> tuple[str, str, str]:
     return row.exchange, row.symbol, row.kind
-
-
-def _rows(answer: bytes, kind: type[T]) -> list[T]:
-    """Not strict: servers differ in whether 64-bit integers are quoted."""
-    return msgspec.json.Decoder(kind, strict=False).decode_lines(answer)

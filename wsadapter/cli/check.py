@@ -5,8 +5,6 @@ Each check is one line of output, ``ok`` or ``FAIL`` and why. Exit 69 when any o
 
 import os
 import socket
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +12,12 @@ import click
 
 from wsadapter.config import types as config_types
 from wsadapter.config.load import Config
-from wsadapter.errors import ExitCode, ServiceUnavailable
+from wsadapter.errors import ExitCode, SchemaMismatch, ServiceUnavailable
 from wsadapter.roles.supervisor.topology import plans, ring_names
 from wsadapter.shm import segment as shm
 
 MIB = 1024 * 1024
 TIMEOUT_SECONDS = 5.0
-MINIMUM_CLICKHOUSE = (25, 6)
 
 
 def check(config: Config, embedded: bool) -> int:
@@ -76,26 +73,14 @@ def _connect(servers: str) -> None:
 
 
 def _clickhouse(config: Config) -> str:
-    request = urllib.request.Request(f"{config.clickhouse.url}/?query=SELECT%20version()")
-    request.add_header("X-ClickHouse-User", config.clickhouse.user)
+    from wsadapter.clickhouse.client import connect
+
     try:
-        if config.clickhouse.password_file:
-            secret = Path(config.clickhouse.password_file).read_text(encoding="utf-8").strip()
-            request.add_header("X-ClickHouse-Key", secret)
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
-            version = answer.read(64).decode("ascii", "replace").strip()
-    except urllib.error.HTTPError as error:
-        code = error.headers.get("X-ClickHouse-Exception-Code", "")
-        reason = f"HTTP {error.code}" + (f", code {code}" if code.isdigit() else "")
-        raise ServiceUnavailable(f"{config.clickhouse.url} refuses: {reason}") from None
-    except (OSError, ValueError) as error:  # URLError is an OSError; a secret with a line end is a ValueError
-        reason = getattr(error, "reason", None) or type(error).__name__
-        raise ServiceUnavailable(f"{config.clickhouse.url} does not answer: {reason}") from None
-    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
-    if numbers < MINIMUM_CLICKHOUSE:
-        wanted = ".".join(map(str, MINIMUM_CLICKHOUSE))
-        raise ServiceUnavailable(f"{config.clickhouse.url} has version {version!a}, at least {wanted} is needed")
-    return f"{config.clickhouse.url}, version {version}"
+        client = connect(config.clickhouse, TIMEOUT_SECONDS)
+    except SchemaMismatch as error:  # too old
+        raise ServiceUnavailable(str(error)) from None
+    client.close()
+    return f"{config.clickhouse.url}, version {client.server_version}"
 
 
 def _monitor_port(config: Config) -> str:

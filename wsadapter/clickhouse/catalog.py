@@ -1,8 +1,7 @@
-"""The ClickHouse server: connect, create what is missing, verify what is there.
+"""The database: create what is missing, verify what exists.
 
-Guarantees: nothing is created or written when anything that is there differs from what we would create; then
-`SchemaMismatch` names every table and column. What an operator adds (columns, a Replicated engine) is left alone. The
-version is checked by name and number first.
+Guarantees: nothing is created or written when anything that exists differs from what we would create; then
+`SchemaMismatch` names every table and column. What an operator adds (columns, a Replicated engine) is left alone.
 
 A view of ours with another text is given the right one in place (ALTER ... MODIFY QUERY): there is no moment without
 it, in which an insert would vanish into the Null table. Its comment, which says what it is, follows; a crash between
@@ -14,66 +13,16 @@ value in these queries is a literal.
 
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
+from typing import Any, NamedTuple
 
-import clickhouse_connect
 import msgspec
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import literal, quoted
-from wsadapter.clickhouse.errors import first_line
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.errors import SchemaMismatch
 from wsadapter.events.streams import SPECS
-
-MINIMUM_VERSION: Final = (25, 6)
-"""The first with an inline schema for the Protobuf format."""
-CONNECT_SECONDS: Final = 5
-ANSWER_SECONDS: Final = 60
-
-
-def connect(settings: ClickHouseConfig) -> Client:
-    """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old."""
-    url = urlsplit(settings.url)
-    secure = url.scheme == "https"
-    try:
-        password = Path(settings.password_file).read_text(encoding="utf-8").strip() if settings.password_file else ""
-        client = clickhouse_connect.get_client(
-            interface=url.scheme,
-            host=url.hostname or "localhost",
-            port=url.port or (8443 if secure else 8123),
-            proxy_path=url.path,
-            username=settings.user,
-            password=password,
-            compress=False,
-            connect_timeout=CONNECT_SECONDS,
-            send_receive_timeout=ANSWER_SECONDS,
-            query_retries=0,
-            # sessions would forbid two inserts at once
-            autogenerate_session_id=False,
-        )
-    except (ClickHouseError, OSError) as error:
-        raise unavailable(settings, error) from None
-    version = str(client.server_version)
-    if version_number(version) < MINIMUM_VERSION:
-        client.close()
-        wanted = ".".join(map(str, MINIMUM_VERSION))
-        raise SchemaMismatch(f"ClickHouse at {settings.url} is version {version}; {wanted} or newer is needed")
-    return client
-
-
-def unavailable(settings: ClickHouseConfig, error: Exception) -> ServiceUnavailable:
-    return ServiceUnavailable(f"ClickHouse at {settings.url}: {first_line(error)}")
-
-
-def version_number(text: str) -> tuple[int, ...]:
-    """``25.6.3.1-lts`` -> (25, 6, 3, 1)."""
-    found = re.match(r"\d+(?:\.\d+)*", text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 class ExistingTable(NamedTuple):

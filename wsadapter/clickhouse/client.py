@@ -1,45 +1,113 @@
-"""Ask ClickHouse for what `audit` and `gaps` show: one connection, errors as the command says them."""
+"""The one way to reach ClickHouse: connections for the roles, queries for `audit`, `gaps` and the account of a run.
+
+Guarantees: a server that is older than `MINIMUM_VERSION` is never used. No error shows a password.
+"""
 
 import functools
+import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
+import clickhouse_connect
+import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from msgspec import Struct
+from urllib3.exceptions import HTTPError
 
-from wsadapter.clickhouse.catalog import connect, unavailable
 from wsadapter.clickhouse.errors import error_code, first_line
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.errors import ServiceUnavailable
+from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 
-NOT_THERE = (60, 81)
-"""Unknown table, unknown database."""
-TOO_SLOW = (159, 209, 241)
+T = TypeVar("T")
 
+MINIMUM_VERSION: Final = (25, 6)
+"""The first with an inline schema for the Protobuf format."""
+CONNECT_SECONDS: Final = 5
+ANSWER_SECONDS: Final = 60
+
+REQUEST_ERRORS: Final = (ClickHouseError, HTTPError, OSError)
+"""What a request can end with: an error of the server or of the network."""
+UNKNOWN_TABLE_OR_DATABASE: Final = (60, 81)
+TOO_EXPENSIVE: Final = (159, 209, 241)
+"""Time-outs, no memory."""
 
 Parameters = dict[str, int | str]
 
 
 class Query(Struct, frozen=True):
     sql: str
-    parameters: Parameters
+    parameters: Parameters = {}
 
 
-def asker(settings: ClickHouseConfig) -> Callable[[Query], bytes]:
+Ask = Callable[[Query], bytes]
+"""Runs a query; returns its rows as JSON lines."""
+
+
+def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS) -> Client:
+    """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old."""
+    url = urlsplit(settings.url)
+    secure = url.scheme == "https"
+    try:
+        password = Path(settings.password_file).read_text(encoding="utf-8").strip() if settings.password_file else ""
+        client = clickhouse_connect.get_client(
+            interface=url.scheme,
+            host=url.hostname or "localhost",
+            port=url.port or (8443 if secure else 8123),
+            proxy_path=url.path,
+            username=settings.user,
+            password=password,
+            compress=False,
+            connect_timeout=CONNECT_SECONDS,
+            send_receive_timeout=answer_seconds,
+            query_retries=0,
+            # sessions would forbid two inserts at once
+            autogenerate_session_id=False,
+        )
+    except REQUEST_ERRORS as error:
+        raise unavailable(settings, error) from None
+    except ValueError:  # its text may hold the password
+        raise ServiceUnavailable(f"ClickHouse at {settings.url}: the answer is not ClickHouse's") from None
+    version = str(client.server_version)
+    if version_number(version) < MINIMUM_VERSION:
+        client.close()
+        wanted = ".".join(map(str, MINIMUM_VERSION))
+        raise SchemaMismatch(f"ClickHouse at {settings.url} is version {version!a}; {wanted} or newer is needed")
+    return client
+
+
+def unavailable(settings: ClickHouseConfig, error: Exception) -> ServiceUnavailable:
+    return ServiceUnavailable(f"ClickHouse at {settings.url}: {first_line(error)}")
+
+
+def version_number(text: str) -> tuple[int, ...]:
+    """``25.6.3.1-lts`` -> (25, 6, 3, 1)."""
+    number = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in number[0].split(".")) if number else ()
+
+
+def asker(settings: ClickHouseConfig) -> Ask:
     """`ServiceUnavailable` when there is no server, or no tables yet."""
     return functools.partial(_ask, settings, connect(settings))
+
+
+def decode_rows(answer: bytes, kind: type[T]) -> list[T]:
+    """Not strict: servers differ in whether 64-bit integers are quoted."""
+    return msgspec.json.Decoder(kind, strict=False).decode_lines(answer)
 
 
 def _ask(settings: ClickHouseConfig, client: Client, query: Query) -> bytes:
     try:
         text = f"{query.sql} FORMAT JSONEachRow"
         return bytes(client.raw_query(text, parameters=query.parameters, use_database=False))
-    except (ClickHouseError, OSError) as error:
+    except REQUEST_ERRORS as error:
         code = error_code(error)
-        if code in NOT_THERE:
-            said = f"no tables of ours in database {settings.database}: {first_line(error)}"
-            raise ServiceUnavailable(f"ClickHouse at {settings.url}: {said}") from None
-        if code in TOO_SLOW:
-            said = f"too much for one question, narrow it with --since, --exchange, --symbol: {first_line(error)}"
-            raise ServiceUnavailable(f"ClickHouse at {settings.url}: {said}") from None
+        if code in UNKNOWN_TABLE_OR_DATABASE:
+            reason = f"no tables of ours in database {settings.database}: {first_line(error)}"
+            raise ServiceUnavailable(f"ClickHouse at {settings.url}: {reason}") from None
+        if code in TOO_EXPENSIVE:
+            reason = f"the query is too expensive, narrow it with --since, --exchange, --symbol: {first_line(error)}"
+            raise ServiceUnavailable(f"ClickHouse at {settings.url}: {reason}") from None
         raise unavailable(settings, error) from None

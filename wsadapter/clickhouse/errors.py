@@ -84,9 +84,9 @@ def error_code(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def remedy(error: BaseException) -> ErrorClass:
-    """The one place where errors of an insert are told apart. What nobody has thought of calls the operator, and is
-    tried again from time to time."""
+def classify(error: BaseException) -> ErrorClass:
+    """The one place where errors of an insert are told apart. An unknown one is `PAUSE`: the operator is alarmed, and
+    the insert is tried again from time to time."""
     code = error_code(error)
     if code == _TOO_MANY_PARTS:
         # one number for two things: parts pile up (wait), or this insert alone spans too many partitions (cut it)
@@ -101,5 +101,5 @@ def remedy(error: BaseException) -> ErrorClass:
 def first_line(error: BaseException) -> str:
     """What a log line and a dead letter's header show of an error. The driver's text of a network error holds the whole
     request; its cause says it in a word."""
-    said = getattr(error.__cause__, "reason", None) or error
-    return (str(said).strip().splitlines() or [type(said).__name__])[0][:500]
+    text = getattr(error.__cause__, "reason", None) or error
+    return (str(text).strip().splitlines() or [type(text).__name__])[0][:500]

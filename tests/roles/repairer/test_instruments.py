@@ -9,7 +9,8 @@ from eventually import eventually
 from oracle import query
 
 from wsadapter.clickhouse import schema
-from wsadapter.clickhouse.catalog import connect, create_or_verify
+from wsadapter.clickhouse.catalog import create_or_verify
+from wsadapter.clickhouse.client import connect
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import BadAnswer, Instrument, Limit

@@ -8,7 +8,8 @@ from typing import Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
-from wsadapter.clickhouse.catalog import connect, create_or_verify, unavailable
+from wsadapter.clickhouse.catalog import create_or_verify
+from wsadapter.clickhouse.client import connect, unavailable
 from wsadapter.config.load import Config
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.executor import DaemonExecutor

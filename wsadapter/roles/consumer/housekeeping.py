@@ -13,7 +13,8 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 from msgspec import Struct
 
-from wsadapter.clickhouse.catalog import Verifier, rejected_rows, unavailable
+from wsadapter.clickhouse.catalog import Verifier, rejected_rows
+from wsadapter.clickhouse.client import unavailable
 from wsadapter.config.load import Config
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS

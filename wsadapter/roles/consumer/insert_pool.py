@@ -17,12 +17,11 @@ from enum import Enum
 from functools import partial
 from typing import Final, TypeVar
 
-from clickhouse_connect.driver.exceptions import ClickHouseError
 from google.protobuf.message import DecodeError
-from urllib3.exceptions import HTTPError
 
 from wsadapter.backoff import Backoff
-from wsadapter.clickhouse.errors import ErrorClass, error_code, first_line, remedy
+from wsadapter.clickhouse.client import REQUEST_ERRORS
+from wsadapter.clickhouse.errors import ErrorClass, classify, error_code, first_line
 from wsadapter.clickhouse.inserts import Inserter, token
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import StreamSpec
@@ -36,7 +35,7 @@ THREADS: Final = 4
 RETRY: Final = Backoff(0.2, 10.0)
 PAUSE_SECONDS: Final = 10.0
 """A table that needs the operator is tried again this often."""
-FAILURES: Final = (ClickHouseError, HTTPError, OSError, ServiceUnavailable, SchemaMismatch)
+FAILURES: Final = (*REQUEST_ERRORS, ServiceUnavailable, SchemaMismatch)
 """What an attempt can end with; anything else is a defect of ours and ends the process."""
 
 Verify = Callable[[StreamSpec], None]
@@ -138,7 +137,7 @@ class InsertPool:
         task.attempts += 1
         task.code = error_code(error)
         task.reason = first_line(error)
-        alarm = isinstance(error, SchemaMismatch) or remedy(error) in (
+        alarm = isinstance(error, SchemaMismatch) or classify(error) in (
             ErrorClass.PAUSE,
             ErrorClass.BISECT,
             ErrorClass.SPLIT,
@@ -158,7 +157,7 @@ class InsertPool:
             rows = task.work[-1]
             try:
                 self._insert(task, rows)
-            except (ClickHouseError, HTTPError, OSError) as error:
+            except REQUEST_ERRORS as error:
                 if not self._divide(task, rows, error):
                     raise
             else:
@@ -184,7 +183,7 @@ class InsertPool:
 
     def _divide(self, task: InsertTask, rows: Sequence[int], error: Exception) -> bool:
         """Make smaller what the server refused for its content; False when the content is not the reason."""
-        kind = remedy(error)
+        kind = classify(error)
         if kind in (ErrorClass.BISECT, ErrorClass.MEMORY) and self._sift(task, rows):
             return True
         if kind is ErrorClass.BISECT and len(rows) == 1:

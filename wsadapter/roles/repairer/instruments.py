@@ -151,7 +151,7 @@ def _kept(text: str | None) -> str | None:
 
 
 def _insert(settings: ClickHouseConfig, text: bytes) -> None:
-    from wsadapter.clickhouse.catalog import connect  # half a second and some MB, for one insert an hour
+    from wsadapter.clickhouse.client import connect  # half a second and some MB, for one insert an hour
     from wsadapter.clickhouse.conversion import quoted
     from wsadapter.clickhouse.schema import INSTRUMENT
 

@@ -4,7 +4,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from urllib3.exceptions import ReadTimeoutError
 
-from wsadapter.clickhouse.errors import ErrorClass, error_code, first_line, remedy
+from wsadapter.clickhouse.errors import ErrorClass, classify, error_code, first_line
 
 
 def server_error(code: int, text: str = "") -> DatabaseError:
@@ -13,29 +13,29 @@ def server_error(code: int, text: str = "") -> DatabaseError:
 
 @pytest.mark.parametrize("code", [6, 26, 32, 33, 69, 444])
 def test_a_message_that_cannot_be_read_is_searched_for(code: int) -> None:
-    assert remedy(server_error(code)) is ErrorClass.BISECT
+    assert classify(server_error(code)) is ErrorClass.BISECT
 
 
 @pytest.mark.parametrize("code", [60, 16, 47, 8, 53, 81, 115, 497, 516, 62, 12345])
 def test_what_time_does_not_heal_or_nobody_thought_of_calls_the_operator(code: int) -> None:
-    assert remedy(server_error(code)) is ErrorClass.PAUSE
+    assert classify(server_error(code)) is ErrorClass.PAUSE
 
 
 @pytest.mark.parametrize("code", [252, 159, 202, 164, 209, 210, 236, 242, 243, 999])
 def test_what_passes_is_tried_again(code: int) -> None:
-    assert remedy(server_error(code)) is ErrorClass.RETRY
+    assert classify(server_error(code)) is ErrorClass.RETRY
 
 
 def test_one_number_for_too_many_parts_and_too_many_partitions() -> None:
     parts = server_error(252, "DB::Exception: Too many parts (300 with average size of 4.00 KiB) in table")
     partitions = server_error(252, "DB::Exception: Too many partitions for single INSERT block (more than 50).")
 
-    assert remedy(parts) is ErrorClass.RETRY
-    assert remedy(partitions) is ErrorClass.SPLIT
+    assert classify(parts) is ErrorClass.RETRY
+    assert classify(partitions) is ErrorClass.SPLIT
 
 
 def test_no_memory_may_be_the_message_or_the_server() -> None:
-    assert remedy(server_error(241)) is ErrorClass.MEMORY
+    assert classify(server_error(241)) is ErrorClass.MEMORY
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_no_memory_may_be_the_message_or_the_server() -> None:
 )
 def test_no_answer_of_the_server_is_tried_again(error: Exception) -> None:
     assert error_code(error) is None
-    assert remedy(error) is ErrorClass.RETRY
+    assert classify(error) is ErrorClass.RETRY
 
 
 def test_the_code_is_found_in_the_text_of_older_drivers() -> None:

@@ -8,6 +8,7 @@ one writer, its role; `wsadapter.roles.supervisor.topology` creates it from thes
 from collections.abc import Iterable
 from typing import Final
 
+from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import DEAD_LETTER, SPECS
 from wsadapter.shm import redo_log as journal
 from wsadapter.shm import ring_counters as banks
@@ -18,7 +19,7 @@ CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
 
 STREAM_WORDS: Final = tuple(spec.name for spec in SPECS)
 TOPIC_WORDS: Final = (*STREAM_WORDS, DEAD_LETTER)
-NUMBERED_WORDS: Final = ("kline", "depth", "trade", "book_ticker")
+NUMBERED_WORDS: Final = tuple(word for word in STREAM_WORDS if NUMBERINGS[word].is_numbered)
 """Streams whose events have an order of their own."""
 DECODE_ERROR_KINDS: Final = (
     "json", "utf8", "depth", "type", "decimal", "range", "unknown_event", "foreign_symbol", "binary", "oversize",

@@ -138,6 +138,18 @@ def test_trades_of_one_millisecond_in_any_order(bench: AuditBench) -> None:
     assert bench.audit()[0] == ExitCode.OK
 
 
+def test_trades_whose_ids_are_no_numbers_are_counted(bench: AuditBench) -> None:
+    named = {"aggregated": False, "trade_number": None}
+    bench.insert("trade", [trade(number) for number in range(3)])
+    bench.insert("trade", [{**trade(at, symbol="ETHUSDT"), **named, "trade_id": f"2ee8-{at}"} for at in (0, 4, 9)])
+
+    code, found = bench.audit()
+
+    assert code == ExitCode.OK
+    checks = {(one["symbol"], one["verdict"], one["check"], one["largest_silence_seconds"]) for one in found["series"]}
+    assert checks == {("BTCUSDT", "complete", "sequence", None), ("ETHUSDT", "counted", None, 5.0)}
+
+
 def test_a_broken_chain(bench: AuditBench) -> None:
     bench.insert("depth", [row for row in CHAIN if row["last_update_id"] != 117])
 

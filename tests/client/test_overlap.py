@@ -17,12 +17,15 @@ from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 TRADES_OF_BTC = (Subscription("btcusdt@trade", StreamType.TRADE, "BTCUSDT"),)
-KINDS = ("trade", "diff", "book")
+KINDS = ("trade", "named trade", "diff", "book")
 
 
 def event(kind: str, symbol: str, number: int) -> Event:
     if kind == "trade":
         return trade(number, symbol)
+    if kind == "named trade":  # its id is no number
+        raw = {"aggregated": False, "trade_number": None, "trade_id": f"id-{number:06}"}
+        return msgspec.structs.replace(trade(number, symbol), **raw)
     sample = full()[2 if kind == "diff" else 7]
     if isinstance(sample, Depth):
         return msgspec.structs.replace(
@@ -92,8 +95,8 @@ def test_every_event_once_and_in_order(drawn: tuple[list[Event], list[Event], li
     assert not bench.gaps
     assert Counter(place(one) for one in bench.out) == Counter(place(one) for one in whole)
     for line in {found.key for one in whole if (found := place(one))}:
-        numbers = [found.number for one in bench.out if (found := place(one)) and found.key == line]
-        assert all(before < after for before, after in pairwise(numbers))
+        numbers = [found[1:] for one in bench.out if (found := place(one)) and found.key == line]
+        assert all((a[0], a[2] or ()) < (b[0], b[2] or ()) for a, b in pairwise(numbers))
     assert bench.copies.total() == len(first) + len(second) - len(bench.out)
 
 
@@ -124,6 +127,20 @@ def test_what_is_held_is_bounded() -> None:
     bench.overlap.abandon()
     assert bench.copies["trade"] == 20_001
     assert bench.out == []
+
+
+def test_a_series_without_numbers_is_proven_by_one_event_of_both() -> None:
+    bench = Bench()
+    for number in (4, 5, 6):
+        bench.overlap.second(event("named trade", "BTCUSDT", number))
+    assert bench.overlap.unproven
+    bench.overlap.first(event("named trade", "BTCUSDT", 4))
+    assert not bench.overlap.unproven
+    bench.overlap.hand_over()
+    bench.overlap.second(event("named trade", "BTCUSDT", 4))
+
+    assert [one.trade_id for one in bench.out if isinstance(one, Trade)] == ["id-000004", "id-000005", "id-000006"]
+    assert bench.copies == {"trade": 2}
 
 
 def quick_trade(number: int, received: int) -> Event:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wsadapter.config.load import ClickHouseConfig
+from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import SPECS
 
 Counters = Mapping[str, int]
@@ -154,8 +155,8 @@ def collect(
         label = f'{{stream="{spec.name}"}}'
         rows, rows_final = counts[spec.name]
         twin_feeds = any(_total(counted.serializer, f'copies_total{{stream="{s.name}"}}') for s in SPECS)
-        # copies of liquidations may get as far as the table, and are one row there
-        natural = twin_feeds and spec.name == "liquidation"
+        # copies of events without a number may get as far as the table, and are one row there
+        natural = twin_feeds and NUMBERINGS[spec.name].only_by_id
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         repaired = _total(counted.repairer, f"repaired_total{label}")
         polled = _polled(counted.repairer, spec.name)

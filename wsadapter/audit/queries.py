@@ -8,12 +8,14 @@ a while before and after the range (`Scope.margin_ns`); what lies wholly outside
 """
 
 from collections.abc import Mapping
+from enum import IntEnum
 from typing import Final
 
 from wsadapter.audit.rows import HOUR_NS, Scope
 from wsadapter.clickhouse.client import Parameters, Query
 from wsadapter.clickhouse.conversion import quoted
-from wsadapter.events.streams import StreamSpec
+from wsadapter.events.sequence import NUMBERINGS
+from wsadapter.events.streams import STEP_NS, Chained, Contiguous, SequenceRule, StreamSpec, Timed
 
 MAX_HOLES: Final = 10_000
 """Per stream. With more, the audit says that there are more, and fails."""
@@ -23,7 +25,11 @@ MAX_REJECTED: Final = 100_000
 BLOCK: Final = 65_536
 """Trade numbers of one block; of a book, an hour is one."""
 CANDLES_NS: Final = 1000 * HOUR_NS
-CHECKS: Final[Mapping[str, str]] = {"trade": "sequence", "depth": "chain", "kline": "grid"}
+_CHECKS: Final[Mapping[type[SequenceRule], str]] = {Contiguous: "sequence", Chained: "chain", Timed: "grid"}
+CHECKS: Final[Mapping[str, str]] = {
+    word: _CHECKS[type(numbering.checked)] for word, numbering in NUMBERINGS.items() if numbering.checked is not None
+}
+"""Streams in which a missing event shows, and by what."""
 
 _KINDS: Final[Mapping[str, str]] = {
     "trade": "if(aggregated, 'aggregated', 'raw')",
@@ -45,32 +51,55 @@ def counts(database: str, spec: StreamSpec, scope: Scope) -> Query:
     table = _table(database, spec.name)
     parts = " UNION ALL ".join(
         f"SELECT exchange, symbol, {kind} AS kind, {merged} AS merged, count() AS counted, "
+        f"countIf({_numbered(spec)}) AS numbered, "
         f"min({column}) AS first, max({column}) AS last FROM {table}{' FINAL' if merged else ''} WHERE {where} "
         "GROUP BY exchange, symbol, kind"
         for merged in (0, 1)
     )
     return Query(
         "SELECT exchange, symbol, kind, sumIf(counted, merged = 0) AS rows, sumIf(counted, merged = 1) AS rows_final, "
-        "toUnixTimestamp64Nano(min(first)) AS first_ns, toUnixTimestamp64Nano(max(last)) AS last_ns "
+        "toUnixTimestamp64Nano(min(first)) AS first_ns, toUnixTimestamp64Nano(max(last)) AS last_ns, "
+        "sumIf(numbered, merged = 1) AS rows_numbered "
         f"FROM ({parts}) GROUP BY exchange, symbol, kind ORDER BY exchange, symbol, kind LIMIT {MAX_SERIES}",
         parameters,
     )
 
 
 def silences(database: str, spec: StreamSpec, scope: Scope) -> Query:
-    """The longest time between two events of a series that has no sequence."""
+    """The longest time between two events of a series that has no numbers to check."""
     kind, key = _KINDS.get(spec.name, "''"), ", ".join(_series_key(spec))
     where, parameters = _where(scope, "time")
-    if spec.name == "depth":
-        where += " AND update_type != 'DELTA'"
     now = "toUnixTimestamp64Nano(time)"
     return Query(
         f"SELECT exchange, symbol, kind, max(passed) AS silence_ns FROM (SELECT exchange, symbol, {kind} AS kind, "
         f"{now} - lagInFrame({now}, 1, {now}) OVER ({_window(key, 'time')}) AS passed "
-        f"FROM {_table(database, spec.name)} WHERE {where}) "
+        f"FROM {_table(database, spec.name)} WHERE {where} AND NOT {_numbered(spec)}) "
         f"GROUP BY exchange, symbol, kind LIMIT {MAX_SERIES}",
         parameters,
     )
+
+
+def _numbered(spec: StreamSpec) -> str:
+    """Whether a row has what its stream is checked by."""
+    rule = NUMBERINGS[spec.name].checked
+    if rule is None:
+        return "false"
+    conditions = [_condition(rule)]
+    if isinstance(rule, Contiguous | Chained):
+        conditions.append(f"{rule.number} IS NOT NULL")
+    if isinstance(rule, Chained):
+        conditions.append(f"ifNull({rule.previous}, {rule.first}) IS NOT NULL")
+    return f"({' AND '.join(filter(None, conditions))})"
+
+
+def _condition(rule: SequenceRule) -> str:
+    """SQL of the rule's ``when``."""
+    if rule.when is None:
+        return ""
+    field, value = rule.when
+    if isinstance(value, bool):
+        return field if value else f"NOT {field}"
+    return f"{field} = '{value.name}'" if isinstance(value, IntEnum) else f"{field} = {value}"
 
 
 def holes(database: str, spec: StreamSpec, scope: Scope) -> Query:
@@ -79,7 +108,7 @@ def holes(database: str, spec: StreamSpec, scope: Scope) -> Query:
     Sorting all rows would need as much memory as there are rows. So they are looked at in blocks: in one without a hole
     (and without repeats) everything between cancels out of the sum of what is followed less what is there. Only blocks
     where it does not are sorted; between blocks their edges are compared."""
-    rows, broken, parameters = {"trade": _trades, "depth": _diffs, "kline": _candles}[spec.name](database, scope)
+    rows, broken, parameters = _rows(database, spec, scope)
     series = "exchange, symbol, kind"
     about = ("ns", "at", "came_from", "length")
     edges = "".join(f"argMin({c}, place) AS first_{c}, argMax({c}, place) AS last_{c}, " for c in about)
@@ -121,42 +150,39 @@ Rows = tuple[str, str, Parameters]
 """A stream's rows as `holes` wants them, when two neighbours do not meet, parameters. ``place``: their order."""
 
 
-def _trades(database: str, scope: Scope) -> Rows:
-    """Numbers are contiguous per symbol, raw and aggregated ones apart."""
-    where, parameters = _where(scope, "time", margin=True)
-    rows = (
-        f"SELECT exchange, symbol, {_KINDS['trade']} AS kind, assumeNotNull(trade_number) AS own, own - 1 AS follows, "
-        f"own AS place, intDiv(own, {BLOCK}) AS block, {_ORIGIN}, toInt64(0) AS length "
-        f"FROM {_table(database, 'trade')} WHERE {where} AND trade_number IS NOT NULL"
+def _rows(database: str, spec: StreamSpec, scope: Scope) -> Rows:
+    rule = NUMBERINGS[spec.name].checked
+    origin, zero = _ORIGIN, "toInt64(0)"
+    match rule:
+        case Contiguous(number=number):
+            own, follows, place, length = f"assumeNotNull({number})", "own - 1", "own", zero
+            block, broken = f"intDiv(own, {BLOCK})", "follows > before"
+        case Chained(number=number, previous=previous, first=first):
+            # in order of time, for an engine may begin its ids anew
+            own, length = f"assumeNotNull({number})", zero
+            follows = f"assumeNotNull(ifNull({previous}, {first} - 1))"
+            place = "toUInt128(toUnixTimestamp64Nano(time)) * toUInt128('18446744073709551616') + toUInt128(own)"
+            block, broken = f"intDiv(toUnixTimestamp64Nano(time), {HOUR_NS})", "own != before AND follows != before"
+        case Timed(opens=opens, closes=closes):
+            # an interval opens when the one before it has closed: true for months, too
+            closes = closes.removesuffix("_ns")
+            own, follows, place = f"{_nanoseconds(closes)} + {STEP_NS}", _nanoseconds(opens), "follows"
+            block, broken, length = f"intDiv(follows, {CANDLES_NS})", "follows > before", "own - follows"
+            origin = _ORIGIN.replace("(time)", f"({closes})")
+        case None:
+            raise ValueError(f"{spec.name}: numbers do not show what is missing")
+    where, parameters = _where(scope, spec.partition_time, margin=True)
+    return (
+        f"SELECT exchange, symbol, {_KINDS[spec.name]} AS kind, {own} AS own, {follows} AS follows, {place} AS place, "
+        f"{block} AS block, {origin}, {length} AS length "
+        f"FROM {_table(database, spec.name)} WHERE {where} AND {_numbered(spec)}",
+        broken,
+        parameters,
     )
-    return rows, "follows > before", parameters
 
 
-def _diffs(database: str, scope: Scope) -> Rows:
-    """A diff names the update id that it follows: the venue's word, else the id before its first. In order of time, for
-    an engine may begin its ids anew."""
-    where, parameters = _where(scope, "time", margin=True)
-    rows = (
-        "SELECT exchange, symbol, 'delta' AS kind, assumeNotNull(last_update_id) AS own, "
-        "assumeNotNull(ifNull(previous_update_id, first_update_id - 1)) AS follows, "
-        "toUInt128(toUnixTimestamp64Nano(time)) * toUInt128('18446744073709551616') + toUInt128(own) AS place, "
-        f"intDiv(toUnixTimestamp64Nano(time), {HOUR_NS}) AS block, {_ORIGIN}, toInt64(0) AS length "
-        f"FROM {_table(database, 'depth')} WHERE {where} AND update_type = 'DELTA' AND last_update_id IS NOT NULL "
-        "AND ifNull(previous_update_id, first_update_id) IS NOT NULL"
-    )
-    return rows, "own != before AND follows != before", parameters
-
-
-def _candles(database: str, scope: Scope) -> Rows:
-    """A candle opens when the one before it has closed: true for every interval, months included."""
-    where, parameters = _where(scope, "open_time", margin=True, closed=True)
-    opens, closes = "toUnixTimestamp64Nano(open_time)", "toUnixTimestamp64Nano(close_time) + 1000000"
-    rows = (
-        f"SELECT exchange, symbol, {_KINDS['kline']} AS kind, {closes} AS own, {opens} AS follows, follows AS place, "
-        f"intDiv(follows, {CANDLES_NS}) AS block, {_ORIGIN.replace('(time)', '(close_time)')}, own - follows AS length "
-        f"FROM {_table(database, 'kline')} WHERE {where}"
-    )
-    return rows, "follows > before", parameters
+def _nanoseconds(field: str) -> str:
+    return f"toUnixTimestamp64Nano({field.removesuffix('_ns')})"
 
 
 def gaps(database: str, scope: Scope, first_ns: int, last_ns: int) -> Query:

@@ -33,7 +33,8 @@ class Scope(Struct, frozen=True):
 
 
 class SeriesCount(Struct, frozen=True):
-    """One series: its rows as they are stored, without repeats of the same key, and its first and last time."""
+    """One series: its rows as they are stored, without repeats of the same key, its first and last time, and the rows
+    (without repeats) whose numbers can be checked."""
 
     exchange: str
     symbol: str
@@ -42,6 +43,7 @@ class SeriesCount(Struct, frozen=True):
     rows_final: int
     first_ns: int
     last_ns: int
+    rows_numbered: int = 0
 
 
 class Silence(Struct, frozen=True):

@@ -3,8 +3,9 @@
 Asks for aggregates only (`wsadapter.audit.queries`), so it costs the server one pass over the range, and this process
 next to nothing. Owns nothing; ``ask`` runs a query and returns its rows as JSON lines.
 
-Rules (`CHECKS`): trades are numbered without a break; a diff of a book names the one before it; a candle opens when the
-one before it closed. Other streams have no sequence: they are counted, and their longest silence is shown.
+Each series is checked by the numbers of its stream (column ``sequence`` of `wsadapter.events.streams.StreamSpec`):
+trades are numbered without a break; a diff of a book names the one before it; a candle opens when the one before it
+closed. Other streams, and series without numbers, are counted, and their longest silence is shown.
 """
 
 from collections.abc import Sequence
@@ -126,7 +127,7 @@ def _series(ask: Ask, database: str, stream: str, scope: Scope, explained: Seque
     if len(rows) >= MAX_SERIES:
         raise TooMuch(f"{stream}: more than {MAX_SERIES} series; name an --exchange or a --symbol")
     silent = {}
-    if rows and check in ("", "chain"):
+    if any(row.rows_numbered < row.rows_final for row in rows):
         silent = {
             _key(one): one.silence_ns for one in decode_rows(ask(queries.silences(database, spec, scope)), Silence)
         }
@@ -140,7 +141,7 @@ def _series(ask: Ask, database: str, stream: str, scope: Scope, explained: Seque
 def _one(
     stream: str, check: str, row: SeriesCount, silent: dict[tuple[str, str, str], int], holes: Sequence[Explained]
 ) -> AuditedSeries:
-    if stream == "depth" and row.kind != "delta":
+    if not row.rows_numbered:
         check = ""
     counts = [one.hole.missing for one in holes]
     return AuditedSeries(

@@ -50,6 +50,8 @@ class Handover:
         """Line -> number of the last event delivered."""
         self._at_ns: dict[SequenceKey, int] = {}
         """When that was received."""
+        self._delivered: set[tuple[SequenceKey, tuple[Any, ...]]] = set()
+        """Series and identity of the events without a number."""
         self._held: deque[tuple[Sequenced, Event]] = deque()
         self._met: dict[SequenceKey, bool] = {}
         """Line of the second socket -> whether the first has brought one of its events, too, or is not to."""
@@ -62,7 +64,10 @@ class Handover:
         """An event of the first socket."""
         found = place(event)
         if found is not None:
-            self._marks[found.key] = max(found.number, self._marks.get(found.key, 0))
+            if found.identity is None:
+                self._marks[found.key] = max(found.number, self._marks.get(found.key, 0))
+            else:
+                self._delivered.add((found.key, found.identity))
             self._at_ns[found.key] = event.receive_time_ns
         self._take(event)
 
@@ -112,7 +117,10 @@ class Handover:
         self._held.clear()
 
     def _is_copy(self, found: Sequenced) -> bool:
-        if found.number > self._marks.get(found.key, 0):
+        if found.identity is not None:
+            if (found.key, found.identity) not in self._delivered:
+                return False
+        elif found.number > self._marks.get(found.key, 0):
             return False
         self._met[found.key] = True
         return True
@@ -126,7 +134,11 @@ class Handover:
             if (gap := self._joined(event, hole)) is not None:
                 event.last_gap_ns = gap.receive_time_ns
                 self._take(gap)
-        self._marks[found.key], self._at_ns[found.key] = found.number, event.receive_time_ns
+        if found.identity is None:
+            self._marks[found.key] = found.number
+        else:
+            self._delivered.add((found.key, found.identity))
+        self._at_ns[found.key] = event.receive_time_ns
         self._take(event)
 
     def _take(self, event: Event) -> None:

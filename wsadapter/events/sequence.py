@@ -1,97 +1,197 @@
-"""Where an event stands among those of its line: what makes two copies of it one, and which of two events is older.
+"""Where an event stands in its series: what makes two copies of it one, which of two is older, what is missing between.
 
-A line is what one venue orders: the trades of a symbol, the candles of a symbol and interval. `place` gives the line's
-key and the event's number there, the same for every copy of the event whatever connection brought it; ``previous`` is
-the number that must come directly before, where the venue says that (None: numbers only grow). Pure, for every venue.
+A series is what one venue orders: the trades of a symbol, the candles of a symbol and interval. How its events are
+numbered says the column ``sequence`` of `wsadapter.events.streams.StreamSpec`; here each row's rules are compiled once.
+The answers are the same for every copy of an event, whatever connection brought it. Pure, for every venue.
 
-It reads attributes that the event Structs and the protobuf messages have in common, so it takes either.
+Only attributes are read that the event Structs and the protobuf messages have in common, so both are taken. A number
+of 0 is none: that is what a message says for an absent one.
 """
 
 from collections.abc import Callable, Mapping
+from itertools import product
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from wsadapter.events import (
-    BookTicker,
-    Depth,
-    FundingRate,
-    Kline,
-    Liquidation,
-    MarkPrice,
-    StreamType,
-    Ticker,
-    Trade,
-    UpdateType,
+from wsadapter.events.streams import (
+    BY_EVENT,
+    BY_KIND,
+    SPECS,
+    STEP_NS,
+    Chained,
+    Contiguous,
+    Identified,
+    Rising,
+    SequenceRule,
+    StreamSpec,
+    Timed,
 )
-from wsadapter.events.streams import BY_EVENT
 
 SequenceKey = tuple[Any, ...]
+"""A series: stream, symbol, then what else tells it from others."""
+Missing = tuple[int | None, int | None, int | None]
+"""First and last number that are missing, and how many events; None where the venue's numbers do not say."""
+UNKNOWN: Final[Missing] = (None, None, None)
 
 
 class Sequenced(NamedTuple):
+    """``previous``: the number that must come directly before, where the venue says that (None: numbers only grow).
+    ``identity``: of an event that has no number (`Identified`)."""
+
     key: SequenceKey
     number: int
     previous: int | None = None
+    identity: tuple[Any, ...] | None = None
 
 
-def _trade(e: Any) -> Sequenced | None:
-    number = e.trade_number
-    return Sequenced((StreamType.TRADE, e.symbol, bool(e.aggregated)), number, number - 1) if number else None
+Place = Callable[[Any], Sequenced | None]
 
 
-def _depth(e: Any) -> Sequenced | None:
-    number = e.last_update_id
-    if not number:
+class Numbering:
+    """The rules of one stream, compiled."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        self.stream, self.rules = spec.stream, spec.sequence
+        self.place: Place = _first_of([_place(spec, rule) for rule in spec.sequence])
+        """None for an event that cannot be told from others."""
+        self.awaited = all(rule.awaited for rule in spec.sequence if isinstance(rule, Rising))
+        self.only_by_id = bool(spec.sequence) and all(isinstance(rule, Identified) for rule in spec.sequence)
+        self.is_numbered = any(
+            isinstance(rule, Contiguous | Chained | Timed) or (isinstance(rule, Rising) and not _is_time(rule))
+            for rule in spec.sequence
+        )
+        """Whether its events have an order beside that of their times."""
+
+    @property
+    def checked(self) -> Contiguous | Chained | Timed | None:
+        """The rule by which a missing event shows."""
+        return next((rule for rule in self.rules if isinstance(rule, Contiguous | Chained | Timed)), None)
+
+    def chained_keys(self, symbol: str) -> tuple[SequenceKey, ...]:
+        """The series of a symbol whose numbers a gap may name."""
+        rule = self.checked
+        if not isinstance(rule, Contiguous | Chained):
+            return ()
+        return tuple((self.stream, symbol, *rest) for rest in product(*(values for _, values in rule.series)))
+
+    def contiguous(self, event: Any) -> int | None:
+        """The event's number, where numbers have no holes."""
+        rule = self.checked
+        return (getattr(event, rule.number) or None) if isinstance(rule, Contiguous) else None
+
+    def extent(self, event: Any) -> tuple[int, int] | None:
+        """The event's number, and the number that the next one must have; None where that cannot be said."""
+        rule = self.checked
+        if isinstance(rule, Timed):
+            return getattr(event, rule.opens), getattr(event, rule.closes) + STEP_NS
+        number = self.contiguous(event)
+        return None if number is None else (number, number + 1)
+
+    def missing(self, event: Any, before: int) -> Missing:
+        """What lies between number ``before`` and an event that does not continue it."""
+        rule = self.checked
+        if number := self.contiguous(event):
+            return (before + 1, number - 1, number - before - 1) if number - 1 > before else UNKNOWN
+        if isinstance(rule, Chained) and (first := getattr(event, rule.first)) and first - 1 > before:
+            return before + 1, first - 1, None
+        return UNKNOWN
+
+
+def _place(spec: StreamSpec, rule: SequenceRule) -> Place:
+    key = _key(spec, rule)
+    match rule:
+        case Contiguous():
+            place = _contiguous(key, rule)
+        case Chained():
+            place = _chained(key, rule)
+        case Rising(number=number) | Timed(opens=number):
+            place = _rising(key, attrgetter(number))
+        case Identified():
+            place = _identified(key, rule)
+        case _:
+            raise TypeError(f"{spec.name}: not a rule of numbers: {rule}")
+    if rule.when is None:
+        return place
+    field, value = attrgetter(rule.when[0]), rule.when[1]
+    return lambda event: place(event) if field(event) == value else None
+
+
+def _key(spec: StreamSpec, rule: SequenceRule) -> Callable[[Any], SequenceKey]:
+    stream, fields = spec.stream, attrgetter("symbol", *(field for field, _ in rule.series))
+    if rule.series:
+        return lambda event: (stream, *fields(event))
+    return lambda event: (stream, fields(event))
+
+
+def _contiguous(key: Callable[[Any], SequenceKey], rule: Contiguous) -> Place:
+    number = attrgetter(rule.number)
+
+    def place(event: Any) -> Sequenced | None:
+        own = number(event)
+        return Sequenced(key(event), own, own - 1) if own else None
+
+    return place
+
+
+def _chained(key: Callable[[Any], SequenceKey], rule: Chained) -> Place:
+    number, previous, first = attrgetter(rule.number), attrgetter(rule.previous), attrgetter(rule.first)
+
+    def place(event: Any) -> Sequenced | None:
+        own = number(event)
+        return Sequenced(key(event), own, previous(event) or (first(event) or 1) - 1) if own else None
+
+    return place
+
+
+def _rising(key: Callable[[Any], SequenceKey], number: Callable[[Any], int | None]) -> Place:
+    def place(event: Any) -> Sequenced | None:
+        own = number(event)
+        return Sequenced(key(event), own) if own else None
+
+    return place
+
+
+def _identified(key: Callable[[Any], SequenceKey], rule: Identified) -> Place:
+    fields = rule.identity
+
+    def place(event: Any) -> Sequenced | None:
+        identity = tuple(getattr(event, field) for field in fields)
+        return Sequenced(key(event), 0, None, identity) if any(identity) else None
+
+    return place
+
+
+def _first_of(places: list[Place]) -> Place:
+    if len(places) == 1:
+        return places[0]
+
+    def place(event: Any) -> Sequenced | None:
+        for each in places:
+            if (found := each(event)) is not None:
+                return found
         return None
-    if e.update_type == UpdateType.DELTA:
-        return Sequenced((StreamType.DEPTH, e.symbol, 0), number, e.previous_update_id or 0)
-    return Sequenced((StreamType.DEPTH, e.symbol, e.level_limit), number)
+
+    return place
 
 
-def _book_ticker(e: Any) -> Sequenced | None:
-    return Sequenced((StreamType.BOOK_TICKER, e.symbol), e.update_id) if e.update_id else None
+def _is_time(rule: Rising) -> bool:
+    return rule.number.endswith("_ns")
 
 
-def _kline(e: Any) -> Sequenced | None:
-    """A candle closes once, whatever the time that a server puts on it; until then its updates have their time only."""
-    if e.closed:
-        return Sequenced((StreamType.KLINE, e.symbol, e.interval, True), e.open_time_ns)
-    return Sequenced((StreamType.KLINE, e.symbol, e.interval, False), e.event_time_ns) if e.event_time_ns else None
-
-
-def _timed(stream: StreamType) -> Callable[[Any], Sequenced | None]:
-    """No number of its own: the venue's time is one."""
-
-    def timed(e: Any) -> Sequenced | None:
-        return Sequenced((stream, e.symbol), e.event_time_ns) if e.event_time_ns else None
-
-    return timed
-
-
-def _liquidation(e: Any) -> Sequenced | None:
-    """Neither numbered nor in order: an event is its own line."""
-    return Sequenced(
-        (StreamType.LIQUIDATION, e.symbol, e.transaction_time_ns, e.side, e.price, e.quantity, e.ordinal),
-        1,
-    )
-
-
-PLACES: Final[Mapping[type, Callable[[Any], Sequenced | None]]] = {
-    Trade: _trade,
-    Depth: _depth,
-    BookTicker: _book_ticker,
-    Kline: _kline,
-    Ticker: _timed(StreamType.TICKER),
-    MarkPrice: _timed(StreamType.MARK_PRICE),
-    FundingRate: _timed(StreamType.FUNDING_RATE),
-    Liquidation: _liquidation,
+NUMBERINGS: Final[Mapping[str, Numbering]] = {spec.stream.value: Numbering(spec) for spec in SPECS}
+PLACES_BY_KIND: Final[Mapping[int, Place]] = {
+    kind: NUMBERINGS[spec.name].place for kind, spec in BY_KIND.items() if spec.sequence
 }
-"""By event type; an event without an entry has no place and is never a copy."""
-PLACES_BY_KIND: Final[Mapping[int, Callable[[Any], Sequenced | None]]] = {
-    BY_EVENT[event].kind: place for event, place in PLACES.items()
-}
+"""By ring record kind; an event without an entry is never a copy."""
+_PLACES: Final[Mapping[type, Place]] = {event: NUMBERINGS[spec.name].place for event, spec in BY_EVENT.items()}
 
 
 def place(event: Any) -> Sequenced | None:
     """None for an event that cannot be told from others."""
-    found = PLACES.get(type(event))
+    found = _PLACES.get(type(event))
     return None if found is None else found(event)
+
+
+def numbering(event: type) -> Numbering:
+    """Of an event's type."""
+    return NUMBERINGS[BY_EVENT[event].name]

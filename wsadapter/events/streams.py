@@ -1,8 +1,9 @@
 """The registry: one `StreamSpec` row per stream type.
 
-From a row follow the ring record kind, the topic, the protobuf message, the table with its views, the builder and the
-insert. A new stream type is one Struct in `events`, one message in the proto file and one row here (+ a decoder in
-each exchange that offers it). Owns nothing at run time; imports no role and no protobuf.
+From a row follow the ring record kind, the topic, the protobuf message, the table with its views, the builder, the
+insert, and what is known of its order: copies, gaps, repair and audit. A new stream type is one Struct in `events`, one
+message in the proto file and one row here (+ a decoder in each exchange that offers it). Owns nothing at run time;
+imports no role and no protobuf.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,10 +62,60 @@ class Column(Struct, frozen=True):
         return self.type
 
 
+class SequenceRule(Struct, frozen=True, kw_only=True):
+    """How events of a stream are numbered. ``series``: the fields beside the symbol that tell one series from another,
+    with the values that they may have where these are few (empty: any). ``when``: field and value that an event must
+    have for the rule to apply to it. An event without a number is for the next rule of its stream."""
+
+    series: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    when: tuple[str, int] | None = None
+
+
+class Contiguous(SequenceRule, frozen=True):
+    """Each ``number`` is one above the one before it."""
+
+    number: str
+
+
+class Chained(SequenceRule, frozen=True):
+    """Each event names the number of the one before it: in ``previous``, else as one below its ``first``. ``number`` is
+    its last id; an event may take many, so how many events are missing they do not say."""
+
+    number: str
+    previous: str
+    first: str
+
+
+class Rising(SequenceRule, frozen=True):
+    """Numbers only grow, so that a missing event does not show. ``awaited`` False: events come once after each connect,
+    at a time of their own, so another connection's copy is not to be waited for."""
+
+    number: str
+    awaited: bool = True
+
+
+class Timed(SequenceRule, frozen=True):
+    """A grid of times: an interval ``opens`` `STEP_NS` after the one before it ``closes``."""
+
+    opens: str
+    closes: str
+
+
+class Identified(SequenceRule, frozen=True):
+    """No number and no order: only the fields of ``identity`` together tell an event from the others of its series."""
+
+    identity: tuple[str, ...]
+
+
+STEP_NS: Final = 1_000_000
+"""Between the close of a candle and the opening of the next one: venues name the last millisecond of an interval."""
+
+
 class StreamSpec(Struct, frozen=True):
     """``kind`` is the ring record kind (1..; 0 is the ring's padding). ``order_by`` follows (exchange, symbol, ...).
     ``version`` is the SQL of the UInt64 ReplacingMergeTree version, over the table's own columns (a Gap brings its
-    own). ``quiet`` streams get one Kafka partition."""
+    own). ``quiet`` streams get one Kafka partition. ``sequence``: how its events are numbered, by the
+    first rule that applies (`wsadapter.events.sequence`); by none: an event is no copy, and no missing one shows."""
 
     stream: StreamType
     kind: int
@@ -73,6 +124,7 @@ class StreamSpec(Struct, frozen=True):
     partition_time: str = "time"
     version: str = RECEIVED
     quiet: bool = False
+    sequence: tuple[SequenceRule, ...] = ()
 
     @property
     def name(self) -> str:
@@ -96,14 +148,56 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         partition_time="open_time",
         # REST over closed over open, then receive time: 61 bits of ns last beyond the year 2040
         version=f"bitShiftLeft(toUInt64(multiIf(source = 'REST', 2, closed, 1, 0)), 61) + toUInt64({RECEIVED})",
+        # a candle closes once, whatever the time that a server puts on it; until then its updates have their time only
+        sequence=(
+            Timed(
+                "open_time_ns",
+                "close_time_ns",
+                series=(("interval", ()), ("closed", (True,))),
+                when=("closed", True),
+            ),
+            Rising("event_time_ns", series=(("interval", ()), ("closed", (False,)))),
+        ),
     ),
-    StreamSpec(StreamType.TICKER, 2, Ticker, ("time",)),
-    StreamSpec(StreamType.DEPTH, 3, Depth, ("update_type", "level_limit", "time", "ifNull(last_update_id, 0)")),
-    StreamSpec(StreamType.TRADE, 4, Trade, ("aggregated", "time", "trade_id")),
-    StreamSpec(StreamType.FUNDING_RATE, 5, FundingRate, ("time",)),
-    StreamSpec(StreamType.MARK_PRICE, 6, MarkPrice, ("time",)),
-    StreamSpec(StreamType.LIQUIDATION, 7, Liquidation, ("time", "side", "price", "quantity", "ordinal")),
-    StreamSpec(StreamType.BOOK_TICKER, 8, BookTicker, ("time", "ifNull(update_id, 0)")),
+    StreamSpec(StreamType.TICKER, 2, Ticker, ("time",), sequence=(Rising("event_time_ns"),)),
+    StreamSpec(
+        StreamType.DEPTH,
+        3,
+        Depth,
+        ("update_type", "level_limit", "time", "ifNull(last_update_id, 0)"),
+        sequence=(
+            Chained(
+                "last_update_id",
+                "previous_update_id",
+                "first_update_id",
+                series=(("level_limit", (0,)),),
+                when=("update_type", UpdateType.DELTA),
+            ),
+            Rising("last_update_id", series=(("level_limit", ()),)),
+        ),
+    ),
+    StreamSpec(
+        StreamType.TRADE,
+        4,
+        Trade,
+        ("aggregated", "time", "trade_id"),
+        sequence=(
+            Contiguous("trade_number", series=(("aggregated", (True, False)),)),
+            Identified(("trade_id",), series=(("aggregated", (True, False)),)),  # of venues whose ids are no numbers
+        ),
+    ),
+    StreamSpec(StreamType.FUNDING_RATE, 5, FundingRate, ("time",), sequence=(Rising("event_time_ns", awaited=False),)),
+    StreamSpec(StreamType.MARK_PRICE, 6, MarkPrice, ("time",), sequence=(Rising("event_time_ns"),)),
+    StreamSpec(
+        StreamType.LIQUIDATION,
+        7,
+        Liquidation,
+        ("time", "side", "price", "quantity", "ordinal"),
+        sequence=(Identified(("transaction_time_ns", "side", "price", "quantity", "ordinal")),),
+    ),
+    StreamSpec(
+        StreamType.BOOK_TICKER, 8, BookTicker, ("time", "ifNull(update_id, 0)"), sequence=(Rising("update_id"),)
+    ),
     StreamSpec(StreamType.OPEN_INTEREST, 9, OpenInterest, ("time",)),
     StreamSpec(StreamType.GAP, 10, Gap, ("stream", "interval", "gap_id"), version="version", quiet=True),
 )

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from roles.serializer.merge_bench import MS, STREAMS, Bench, Killed, event, gap, identity, numbers
 from samples import full
 
-from wsadapter.events import Liquidation
+from wsadapter.events import Liquidation, Trade
+from wsadapter.events.sequence import place
+from wsadapter.roles.serializer import arbitration
 from wsadapter.roles.serializer.coverage import LAG_NS
 
 MakeBench = Callable[[int], Bench]
@@ -310,3 +312,52 @@ def test_liquidations_are_known_by_what_they_say(bench: MakeBench) -> None:
 
     assert [message.price for message in made.events()] == ["9910", "9911"]
     assert made.copies == {"liquidation": 2}
+
+
+def named(bench: Bench, ring: int, *which: int) -> None:
+    """Trades whose ids are no numbers, and come in no order."""
+    for number in which:
+        one = event("trade", "BTCUSDT", number, bench.now_ns)
+        changes = {"trade_number": None, "trade_id": f"2ee8-{number}", "aggregated": False}
+        bench.connections[ring].write(msgspec.structs.replace(one, **changes))
+
+
+def test_trades_without_numbers_are_known_by_their_ids(bench: MakeBench) -> None:
+    made = bench(2)
+    named(made, 0, 3, 1, 5)
+    named(made, 1, 1, 2, 3)
+    made.cycle()
+    named(made, 1, 4, 5)
+    named(made, 0, 4)
+    trades(made, 0, 7)
+    trades(made, 1, 7)
+    made.drain()
+
+    ids = [message.trade_id for message in made.events() if not message.HasField("trade_number")]
+    assert sorted(ids) == [f"2ee8-{number}" for number in (1, 2, 3, 4, 5)], "each once, none dropped"
+    assert numbers([m for m in made.events() if m.HasField("trade_number")]) == [7]
+    assert made.copies == {"trade": 5}
+    assert not made.gaps()
+
+
+def test_an_id_that_one_ring_brings_twice_is_not_a_copy(bench: MakeBench) -> None:
+    made = bench(2)
+    named(made, 0, 1, 1)
+    made.drain()
+
+    assert len(made.events()) == 2, "the venue sent it twice on one connection"
+
+
+def test_ids_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arbitration, "REMEMBERED", 3)
+    lines = arbitration.Arbitration({})
+
+    def verdict(ring: int, number: int) -> arbitration.Precedence:
+        sample = next(one for one in full() if isinstance(one, Trade))
+        found = place(msgspec.structs.replace(sample, trade_number=None, trade_id=str(number)))
+        assert found is not None
+        return lines.judge(ring, found, 1, False)[0]
+
+    assert [verdict(0, number) for number in range(4)] == [arbitration.Precedence.PASS] * 4
+    assert verdict(1, 3) is arbitration.Precedence.COPY
+    assert verdict(1, 0) is arbitration.Precedence.PASS, "forgotten: twice is better than never"

@@ -10,7 +10,8 @@ The open gap lives in the ingest's stats page, so that the process that follows 
 
 from typing import Final
 
-from wsadapter.events import Event, Gap, Source, Trade
+from wsadapter.events import Event, Gap, Source
+from wsadapter.events.sequence import numbering
 from wsadapter.metrics import GAP_CAUSES
 from wsadapter.shm.stats_page import StatsPage
 
@@ -76,7 +77,8 @@ class ConnectionGap:
 
 
 class DroppedEvents:
-    """Events that found the ring full: how many of which stream and symbol, since when, which trade numbers. Gaps that
+    """Events that found the ring full: how many of which stream and symbol, since when, which numbers
+    (of streams whose numbers have no holes). Gaps that
     found it full are not counted but kept, those of one stream, symbol and cause as one."""
 
     def __init__(self, exchange: str, connection: str) -> None:
@@ -92,7 +94,7 @@ class DroppedEvents:
         if key not in self._runs and len(self._runs) >= MAX_ACCUMULATORS:
             key = ("", "")
         run = self._runs.get(key)
-        number = event.trade_number if type(event) is Trade and key[1] else None
+        number = numbering(type(event)).contiguous(event) if key[1] else None
         if run is None:
             self._runs[key] = [1, event.receive_time_ns, event.receive_time_ns, number, number]
         else:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from wsadapter.events import Event, Kline
+from wsadapter.events.streams import STEP_NS
 from wsadapter.exchanges.rest_api import Hole, RestExchange
 from wsadapter.roles.repairer.host_queue import RepairJob
 
@@ -49,7 +50,7 @@ class CandleChain:
         if before is None and len(self._last) >= MOST_SERIES:
             return None
         self._last[key] = candle
-        if before is None or before.close_time_ns + 1_000_000 != candle.open_time_ns:
+        if before is None or before.close_time_ns + STEP_NS != candle.open_time_ns:
             return None
         return Suspects(*key, (before, candle)) if candle.first_trade_id != before.last_trade_id + 1 else None
 

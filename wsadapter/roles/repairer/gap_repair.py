@@ -14,7 +14,8 @@ from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 
 from wsadapter.config.load import KafkaConfig
-from wsadapter.events import Event, Gap, Kline, MarketEvent
+from wsadapter.events import Event, Gap, MarketEvent
+from wsadapter.events.sequence import NUMBERINGS, numbering
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges.rest_api import REPAIRED, UNREPAIRABLE, Hole, RestExchange, Series
 from wsadapter.kafka.messages import next_state
@@ -30,7 +31,6 @@ SETTLE_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 12.0
 """For the first record of a series after the gap; a series that is quieter is bounded by time."""
 LOOKED_UP: Final = ("trade", "kline", "funding_rate")
-MS: Final = 1_000_000
 
 
 class GapRepair(RepairJob):
@@ -142,13 +142,11 @@ class GapRepair(RepairJob):
         around = self._around.get((word, symbol, interval))
         if around is None:
             return
-        if word == "kline":
-            following = event.close_time_ns + MS
-            around.add(event.open_time_ns, following, event.closed, is_rest, event.receive_time_ns)
-        elif word == "trade":
-            if event.aggregated and event.HasField("trade_number"):
-                around.add(event.trade_number, event.trade_number + 1, True, is_rest, event.receive_time_ns)
-        elif is_rest:
+        whole = event.closed if word == "kline" else True
+        if (extent := NUMBERINGS[word].extent(event)) is not None:
+            if word != "trade" or event.aggregated:
+                around.add(*extent, whole, is_rest, event.receive_time_ns)
+        elif word == "funding_rate" and is_rest:
             around.add(event.transaction_time_ns, event.transaction_time_ns + 1, True, True, event.receive_time_ns)
 
 
@@ -172,8 +170,7 @@ def _is_there(around: MissingRange | None) -> Callable[[MarketEvent], bool]:
     def is_there(event: MarketEvent) -> bool:
         if around is None:
             return False
-        if isinstance(event, Kline):
-            return around.is_present(event.open_time_ns)
-        return around.is_present(getattr(event, "trade_number", None) or event.transaction_time_ns)
+        extent = numbering(type(event)).extent(event)
+        return around.is_present(event.transaction_time_ns if extent is None else extent[0])
 
     return is_there

@@ -20,20 +20,23 @@ published: a ring that brings it late, in the order of its numbers, still passes
 another ring has from before the first one of a line. Any other number up to ``high`` is a copy, except minutes after
 the last new one: then the venue counts anew, and the line begins again.
 
+Events that have only an id are in no order: the first ring that brings an id publishes it, and it is a copy when
+another one brings it. Nothing is held for them, and only the last `REMEMBERED` ids of a stream are known.
+
 Pure: no ring, no clock, no shared memory. `State` is what must survive a restart.
 """
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from wsadapter.events import StreamType
-from wsadapter.events.sequence import Sequenced, SequenceKey
+from wsadapter.events.sequence import NUMBERINGS, Sequenced, SequenceKey
 
 RENEWED_NS: Final = 600_000_000_000
 """Copies come within seconds; a number that is not new after so long is none."""
-UNHELD: Final = frozenset({StreamType.FUNDING_RATE})
-"""Told once after each connect, at a time of its own: nothing is to be waited for."""
+NOT_AWAITED: Final = frozenset(word for word, numbering in NUMBERINGS.items() if not numbering.awaited)
+REMEMBERED: Final = 1 << 16
+"""So many events of a stream without numbers are known by their ids."""
 
 
 class Precedence(Enum):
@@ -71,14 +74,18 @@ class Arbitration:
 
     def __init__(self, kept: Mapping[SequenceKey, State]) -> None:
         self.states = dict(kept)
+        self._published: dict[str, dict[tuple[SequenceKey, tuple[Any, ...]], int]] = {}
+        """Stream -> series and identity of its events that have no number -> the ring that brought each first."""
 
     def judge(self, ring: int, place: Sequenced, received_ns: int, over: bool) -> tuple[Precedence, Jump | None]:
         """``over``: nothing is to be waited for any more."""
-        key, number, previous = place
+        key, number, previous, identity = place
+        if identity is not None:
+            return (Precedence.COPY if self._is_published(ring, key, identity) else Precedence.PASS), None
         state, bit = self.states.get(key, NEW), 1 << ring
         before = state.high
         if number > before:
-            goes_on = previous == before if previous is not None else state.linked & bit or key[0] in UNHELD
+            goes_on = previous == before if previous is not None else state.linked & bit or key[0] in NOT_AWAITED
             if not (goes_on or over or not before):
                 return Precedence.HOLD, None
             holes = state[:4] if goes_on else (*state[2:4], before, number)
@@ -97,6 +104,15 @@ class Arbitration:
         if not state.linked & bit:
             self.states[key] = state._replace(linked=state.linked | bit)
         return Precedence.COPY, None
+
+    def _is_published(self, ring: int, key: SequenceKey, identity: tuple[Any, ...]) -> bool:
+        """Whether another ring has brought this event. After a restart none is known: then a copy may be published, and
+        the table, whose key has the identity, makes one row of the two."""
+        published = self._published.setdefault(key[0], {})
+        first = published.setdefault((key, identity), ring)
+        if len(published) > REMEMBERED:
+            del published[next(iter(published))]
+        return first != ring
 
     def unlink(self, ring: int, stream: str, symbol: str) -> list[SequenceKey]:
         """A hole of this ring; an empty word or symbol means all. The lines that it was linked to."""

@@ -30,7 +30,7 @@ from google.protobuf.message import DecodeError
 
 from wsadapter.events import Gap, Source, StreamType
 from wsadapter.events.records import Record, encode, key_of, message_of
-from wsadapter.events.sequence import PLACES_BY_KIND, Sequenced, SequenceKey
+from wsadapter.events.sequence import NUMBERINGS, PLACES_BY_KIND, Sequenced, SequenceKey
 from wsadapter.events.streams import BY_KIND, BY_STREAM
 from wsadapter.log import get_logger
 from wsadapter.metrics import STREAM_WORDS
@@ -41,8 +41,6 @@ from wsadapter.shm.stats_page import StatsPage
 from wsadapter.shm.watermarks import Watermarks
 from wsadapter.supervision.child import RingRef
 
-LIQUIDATIONS: Final = 4096
-"""So many are known by what they say: they have no number."""
 log = get_logger()
 
 GAP: Final = BY_STREAM["gap"].kind
@@ -68,8 +66,8 @@ class RedundantReader:
         self._instead: dict[int, list[Record]] = {}
         self._log: list[tuple[int, SequenceKey, State]] = []
         """(position, line, its state from there on), not stored yet."""
-        self._told: dict[SequenceKey, tuple[int, int]] = {}
-        """Line -> first and last number that the ring itself said to be missing."""
+        self._told: dict[tuple[str, str], tuple[int, int]] = {}
+        """Stream and symbol -> first and last number of the ring's own last gap."""
         self._held: tuple[int, int] | None = None
         """Position of the record that waits, and since when (monotonic)."""
         merge.readers.append(self)
@@ -222,25 +220,22 @@ class RedundantReader:
 
     def _judge_event(self, record: Record, message: Any, place: Sequenced) -> bool:
         lines, position, received_ns = self._merge.lines, record[0], message.receive_time_ns
-        if place.key[0] == StreamType.LIQUIDATION:
-            if self._merge.liquidated(place.key, self._number):
-                self._copies[position] = self._merge.counting(StreamType.LIQUIDATION)
-            return True
         before = lines.states.get(place.key)
         verdict, jump = lines.judge(self._number, place, received_ns, False)
         if verdict is Precedence.HOLD:
             if not self._over(position, received_ns):
                 return False
             verdict, jump = lines.judge(self._number, place, received_ns, True)
-        if (after := lines.states[place.key]) is not before:
+        after = lines.states.get(place.key)
+        if after is not None and after is not before:
             self._log.append((position, place.key, after))
         if verdict is Precedence.COPY:
             word = BY_KIND[record[1]].name
             is_open = word == StreamType.KLINE and not message.closed
             self._copies[position] = self._merge.counting(word, is_open)
         elif jump is not None:
-            gap = _skipped(message, jump)
-            first, last = self._told.get(place.key, (0, 0))
+            gap = _skipped(message, BY_KIND[record[1]].name, jump)
+            first, last = self._told.get((place.key[0], place.key[1]), (0, 0))
             if not (gap.first_missing and gap.last_missing and first <= gap.first_missing <= gap.last_missing <= last):
                 self._instead[position] = [(position, GAP, encode(gap)), record]
         return True
@@ -260,12 +255,13 @@ class RedundantReader:
             elif self._may_be_covered(gap, hole) and not self._over(position, gap.receive_time_ns):
                 return False
             elif gap.HasField("first_missing") and gap.HasField("last_missing"):
-                self._told.update(dict.fromkeys(_lines_of(gap), (gap.first_missing, gap.last_missing)))
+                self._told[gap.stream, gap.symbol] = gap.first_missing, gap.last_missing
         self.twin.note(gap, ended_ns)
         return True
 
     def _covers(self, gap: Any, hole: MissedSpan) -> bool:
-        keys = _lines_of(gap)
+        numbering = NUMBERINGS.get(gap.stream)
+        keys = () if numbering is None else numbering.chained_keys(gap.symbol)
         if keys and gap.HasField("first_missing") and gap.HasField("last_missing"):
             return any(self._merge.lines.covered(key, gap.first_missing, gap.last_missing) for key in keys)
         return covered(hole, self._others())
@@ -286,13 +282,6 @@ class RedundantReader:
         return [reader.twin for reader in self._merge.readers if reader is not self]
 
 
-def _lines_of(gap: Any) -> tuple[SequenceKey, ...]:
-    """The chained lines that the numbers of a gap may be of."""
-    if gap.stream == StreamType.TRADE:
-        return (StreamType.TRADE, gap.symbol, True), (StreamType.TRADE, gap.symbol, False)
-    return ((StreamType.DEPTH, gap.symbol, 0),) if gap.stream == StreamType.DEPTH else ()
-
-
 def _rewritten(record: Record, message: Any) -> Record:
     """The record of a message that was changed; its identity is the ring's to know."""
     position, kind, payload = record
@@ -302,16 +291,12 @@ def _rewritten(record: Record, message: Any) -> Record:
     return position, kind, b"%c%b%b" % (len(key), key, message.SerializeToString())
 
 
-def _skipped(message: Any, jump: Jump) -> Gap:
-    """The hole before an event that no ring filled."""
-    trade = hasattr(message, "trade_number")
-    last = (message.trade_number if trade else message.first_update_id) - 1
-    known = last > jump.before
+def _skipped(message: Any, stream: str, jump: Jump) -> Gap:
+    """The gap before an event that no ring filled."""
     return Gap(
         message.exchange, message.symbol, None, None, message.receive_time_ns, Source.WEBSOCKET, message.connection,
-        None, "", 1, (StreamType.TRADE if trade else StreamType.DEPTH).value, "", "sequence", jump.since_ns,
-        message.receive_time_ns, jump.before + 1 if known else None, last if known else None,
-        last - jump.before if known and trade else None, "open",
+        None, "", 1, stream, "", "sequence", jump.since_ns, message.receive_time_ns,
+        *NUMBERINGS[stream].missing(message, jump.before), "open",
     )  # fmt: skip
 
 
@@ -328,8 +313,6 @@ class RedundantGroup:
         self._copies = {word: counts.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
         self.lines = Arbitration({key: State(*state) for key, state in page.kept.items() if key[0] != JUDGED})
         self.readers: list[RedundantReader] = []
-        self._liquidations: dict[SequenceKey, int] = {}
-        """What it was -> the ring that brought it."""
         self._last = -1
         """The ring that was judged last in this round."""
         self._said = False
@@ -345,14 +328,6 @@ class RedundantGroup:
     def replaying(self, before: int) -> bool:
         """Whether a ring of those before this one has not come to where an earlier life judged it."""
         return any(reader.judged < reader.resume for reader in self.readers[:before])
-
-    def liquidated(self, key: SequenceKey, ring: int) -> bool:
-        """Whether another ring has brought this one. They have no order, so the last `LIQUIDATIONS` are known by what
-        they say; after a restart none are, and copies are one row by their natural key only."""
-        first = self._liquidations.setdefault(key, ring)
-        if len(self._liquidations) > LIQUIDATIONS:
-            del self._liquidations[next(iter(self._liquidations))]
-        return first != ring
 
     def counting(self, word: str, is_open_candle: bool = False) -> tuple[int, ...]:
         """Cells for a copy; of open candles also one of their own, for the tables do not have them."""

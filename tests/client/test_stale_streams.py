@@ -9,12 +9,14 @@ import pytest
 from client.loopback_ws import Loopback, Peer, run, trade, until
 from client.recording import Recording, config
 from client.test_rotation import assert_once_and_whole
+from msgspec import structs
 
 from wsadapter.client.client import Client, ConnectionConfig, SubscriptionState
 from wsadapter.client.connection import Connection
 from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.market.binance_frames import Push
 from wsadapter.events import BookTicker, Event, Gap, MarkPrice, StreamType, Trade
+from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.venue import Cadence, ConnectionPlan, Subscription
 
 TRADES = "btcusdt@aggTrade"
@@ -29,7 +31,7 @@ def cadences(monkeypatch: pytest.MonkeyPatch) -> dict[StreamType, Cadence]:
     monkeypatch.setattr("wsadapter.client.rotation.PATIENCE_SECONDS", 2.0)
     monkeypatch.setattr("wsadapter.client.stream_watch.LOOK_SECONDS", 0.05)
     made: dict[StreamType, Cadence] = {}
-    monkeypatch.setattr("wsadapter.exchanges.binance.streams.CADENCES", made)
+    monkeypatch.setattr(BinanceFutures, "venue", structs.replace(BinanceFutures.venue, cadences=made))
     return made
 
 

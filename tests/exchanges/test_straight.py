@@ -9,10 +9,11 @@ import pytest
 
 from wsadapter import native
 from wsadapter.events import StreamType
-from wsadapter.exchanges.binance import usdm as binance
-from wsadapter.exchanges.binance.usdm import BinanceFutures, Frame
-from wsadapter.exchanges.binance.wire import AggTradeWire, BookTickerWire, DepthWire
-from wsadapter.exchanges.mapping import receiver_in_python
+from wsadapter.exchanges import by_tag
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.binance.wire import AggTradeWire, BookTickerWire, DepthWire, Frame
+from wsadapter.exchanges.by_tag import TagReceiver
+from wsadapter.exchanges.fast_path import receiver_in_python
 from wsadapter.exchanges.venue import ConnectionPlan, Item, Subscription
 
 SYMBOLS = ("BTCUSDT", "币安人生USDT")
@@ -72,16 +73,16 @@ def test_both_ways_are_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     came: Counter[str] = Counter()
     took_the_rest: Counter[type] = Counter()
 
-    def counted(self: BinanceFutures, frame: Frame, at_ns: int) -> list[Item]:
+    def counted(self: TagReceiver, frame: Frame, at_ns: int) -> list[Item]:
         took_the_rest[type(frame.data)] += 1
         return accept(self, frame, at_ns)
 
     with monkeypatch.context() as patched:
-        patched.setattr(binance, "receiver", receiver_in_python)
+        patched.setattr(by_tag, "receiver", receiver_in_python)
         slow = venue()
-    accept = BinanceFutures._accept_frame
+    accept = TagReceiver._accept_frame
     with monkeypatch.context() as patched:
-        patched.setattr(BinanceFutures, "_accept_frame", counted)
+        patched.setattr(TagReceiver, "_accept_frame", counted)
         fast = venue()
     for at_ns in range(1, 2000):
         payload = frame(dice, ids)

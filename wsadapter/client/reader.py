@@ -16,8 +16,7 @@ from typing import Any, Final
 from picows import WSFrame, WSMsgType, WSTransport
 
 from wsadapter import native
-from wsadapter.exchanges.mapping import Receive
-from wsadapter.exchanges.venue import Item
+from wsadapter.exchanges.venue import Item, Receive
 
 TEXT: Final = WSMsgType.TEXT
 Takers = Mapping[type, Callable[[Any], object]]

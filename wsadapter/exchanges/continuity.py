@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from wsadapter.events import BookTicker, Depth, Gap, MarketEvent, Source, Trade
+from wsadapter.events import BookTicker, Depth, Event, Gap, MarketEvent, Source, Trade
 
 NONE: Final = -1
 """No id yet."""
@@ -27,9 +27,10 @@ MS: Final = 1_000_000
 class Line:
     """One stream of one symbol. ``next``: the id that continues it (of a chain: that the next one must name);
     ``at_ns``: receive time of the last event that moved it on; ``gap_ns``: of the last gap. ``grid``, of candles:
-    interval -> open time (ms) of the candle that must close next, and receive time of the last one that did."""
+    interval -> open time (ms) of the candle that must close next, and receive time of the last one that did.
+    ``waiting``, of a book: its chain broke, and only a snapshot mends it."""
 
-    __slots__ = ("at_ns", "behind", "behind_next", "gap_ns", "grid", "next", "symbol", "word")
+    __slots__ = ("at_ns", "behind", "behind_next", "gap_ns", "grid", "next", "symbol", "waiting", "word")
 
     def __init__(self, word: str, symbol: str) -> None:
         self.word, self.symbol = word, symbol
@@ -38,6 +39,7 @@ class Line:
         self.gap_ns: int | None = None
         self.grid: dict[str, tuple[int, int]] = {}
         self.behind, self.behind_next = 0, NONE
+        self.waiting = False
 
 
 class Sequences:
@@ -53,13 +55,20 @@ class Sequences:
         self.books, self.book_tickers = self._lines("depth"), self._lines("book_ticker")
         self.klines, self.tickers = self._lines("kline"), self._lines("ticker")
         self.mark_prices, self.funding_rates = self._lines("mark_price"), self._lines("funding_rate")
-        self.liquidations = self._lines("liquidation")
+        self.liquidations, self.open_interests = self._lines("liquidation"), self._lines("open_interest")
+
+    def of(self, event: type[Event], aggregated: bool) -> dict[str, Line]:
+        """The lines of this type of event, by symbol."""
+        if event is Trade:
+            return self.agg_trades if aggregated else self.raw_trades
+        return self._of[event.stream_type.value][0]
 
     def reset(self) -> None:
         """A new socket."""
         for lines in self._all():
             for line in lines.values():
                 line.next = NONE
+                line.waiting = False
                 line.grid.clear()
 
     def follow(self, before: "Sequences") -> None:
@@ -75,7 +84,7 @@ class Sequences:
             for symbol, line in mine.items():
                 other = theirs[symbol]
                 if line.next == NONE:
-                    line.next, line.at_ns = other.next, other.at_ns
+                    line.next, line.at_ns, line.waiting = other.next, other.at_ns, other.waiting
                 line.grid = other.grid | line.grid
 
     def _take_marks(self, before: "Sequences") -> None:
@@ -157,6 +166,16 @@ class Sequences:
         if before == NONE:
             return None
         missing = (before + 1, first - 1, None) if before + 1 <= first - 1 else (None, None, None)
+        return self.gap(line.word, line.symbol, "sequence", started, received, received, missing)
+
+    def renewed(self, line: Line, number: int, received: int) -> Gap | None:
+        """A snapshot with this number begins the line anew. It shows a gap where it is neither the state that the line
+        has reached nor the one after."""
+        before, started = line.next, line.at_ns
+        line.next, line.at_ns, line.waiting = number, received, False
+        if before == NONE or before <= number <= before + 1:
+            return None
+        missing = (before + 1, number - 1, None) if number > before else (None, None, None)
         return self.gap(line.word, line.symbol, "sequence", started, received, received, missing)
 
     def candle(self, line: Line, interval: str, open_ms: int, close_ms: int, closed: bool, received: int) -> Gap | None:

@@ -3,23 +3,22 @@
     AGG_TRADE = shape("binance", AggTradeWire, Trade, symbol="s", event_time_ns=ms("E"), price=decimal("p"), ...)
     event = AGG_TRADE(wire, receive_time_ns, connection, last_gap_ns)
 
+In a venue's table of channels the same is an `emit`, which a session compiles.
+
 A name alone takes the wire's value as it is; ``"k.o"`` is field ``o`` of the Struct in field ``k``. Every field of the
 event is named, save exchange, source and those that the call gives. Guarantees: a text that must be a plain decimal and
 is none raises `NotPlain`; what the venue leaves out or empty is None where that is allowed. Pure; knows no venue.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
 from typing import Any, Final, get_type_hints
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from wsadapter import native
-from wsadapter.events import Event, Source, UpdateType
-from wsadapter.events.decimals import NotPlain, are_plain, split_at_once
-from wsadapter.exchanges.continuity import Line
-from wsadapter.exchanges.outages import Holes
-from wsadapter.exchanges.venue import Item
+from wsadapter.events import Event, Source
+from wsadapter.events.decimals import NotPlain, are_plain, split_book
 
 
 class Op(IntEnum):
@@ -38,11 +37,15 @@ class Op(IntEnum):
 
 
 class Step(Struct, frozen=True):
-    """Where a field of the event comes from: ``path`` in the wire Struct, or ``value``."""
+    """Where a field of the event comes from: ``path`` in the wire Struct, or ``value``. ``expression``: of a given
+    field, how the session computes it from the element ``d``, the envelope ``e``, the subscription ``sub``, what the
+    stream's name says (``named``) and ``{value}``; ``setup`` is a statement that it needs."""
 
     what: Op
     path: str = ""
     value: object = None
+    expression: str = ""
+    setup: str = ""
 
 
 def constant(value: object) -> Step:
@@ -93,6 +96,107 @@ Convert = Callable[..., Any]
 def given(field: str) -> Step:
     """The caller has the value of this field; in the order of these steps, behind `GIVEN`."""
     return Step(Op.GIVEN, field)
+
+
+def subscribed(field: str) -> Step:
+    """What the subscription says: its symbol, its interval."""
+    return Step(Op.GIVEN, expression=f"sub.{field}")
+
+
+def named(index: int) -> Step:
+    """What the stream's name says, see `wsadapter.exchanges.venue.Channel.named`."""
+    return Step(Op.GIVEN, expression=f"named[{index}]")
+
+
+def envelope_ms(field: str) -> Step:
+    """Milliseconds of the envelope become nanoseconds; None stays."""
+    return Step(Op.GIVEN, expression=f"(None if e.{field} is None else e.{field} * 1_000_000)")
+
+
+def mapped(path: str, table: Mapping[Any, Any]) -> Step:
+    """The venue's word in ours; a word that is not in the table makes the event undecodable."""
+    return Step(Op.GIVEN, value=_Words(table), expression=f"{{value}}[d.{path}]")
+
+
+def computed(function: Callable[[Any, Any], Any]) -> Step:
+    """What a function of element and envelope says; it may raise ValueError."""
+    return Step(Op.GIVEN, value=function, expression="{value}(d, e)")
+
+
+def book(bids: str, asks: str) -> dict[str, Step]:
+    """The four columns of a book whose sides are ``[["61800.20","2.909"],...]``, `Raw` in the wire Struct."""
+    columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
+    setup = f"columns = split_book(d.{bids}, d.{asks})"
+    return {name: Step(Op.GIVEN, expression=f"columns[{i}]", setup=setup) for i, name in enumerate(columns)}
+
+
+class Emit(Struct, frozen=True):
+    """One event that an element becomes.
+
+    ``on_change``: of a stream that sends what changed, only when one of these wire fields was in the frame. ``once``:
+    only when these differ from what the symbol's last such event had, since the socket came up. ``needs``: only where
+    these say something. ``refuse``: why an element of the right form is no event, empty where it is one; its number
+    counts all the same. ``amend``: the last word about an
+    event that is nothing but its element and stands in no series."""
+
+    event: type[Event]
+    fields: dict[str, str | Step]
+    on_change: frozenset[str] = frozenset()
+    once: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    refuse: Callable[[Any], str] | None = None
+    amend: Callable[[Any], None] | None = None
+
+
+def emit(
+    event: type[Event],
+    *,
+    absent: Iterable[str] = (),
+    columns: Mapping[str, Step] | None = None,
+    on_change: Iterable[str] = (),
+    once: tuple[str, ...] = (),
+    needs: tuple[str, ...] = (),
+    refuse: Callable[[Any], str] | None = None,
+    amend: Callable[[Any], None] | None = None,
+    **fields: str | Step,
+) -> Emit:
+    """Every field of the event is named, or named as ``absent``: `TypeError` for one that is forgotten. ``columns``: of
+    a book, see `book`."""
+    complete = {"symbol": subscribed("symbol"), **fields, **(columns or {}), **dict.fromkeys(absent, NONE)}
+    if differing := {*complete, "exchange", "source", *GIVEN} ^ {*event.__struct_fields__}:
+        raise TypeError(f"{event.__name__}: {', '.join(sorted(differing))}")
+    ordered = {
+        name: structs.replace(step, path=name) if isinstance(step, Step) and step.what is Op.GIVEN else step
+        for name in event.__struct_fields__
+        if (step := complete.get(name)) is not None
+    }
+    return Emit(event, ordered, frozenset(on_change), once, needs, refuse, amend)
+
+
+Given = Callable[[Any, Any, Any, Any], tuple[Any, ...]]
+"""(element, envelope, subscription, what the name says) -> what the conversion is given beside `GIVEN`."""
+
+
+def compiled(exchange: str, wire: type[Struct], one: Emit) -> tuple[Convert, Given | None]:
+    """The conversion, and what computes the fields that it is given; None where there are none."""
+    convert = shape(exchange, wire, one.event, **one.fields)
+    steps = [step for step in one.fields.values() if isinstance(step, Step) and step.what is Op.GIVEN]
+    if not steps:
+        return convert, None
+    names: dict[str, Any] = {"split_book": split_book}
+    names |= {f"value_{i}": step.value for i, step in enumerate(steps)}
+    values = [step.expression.format(value=f"value_{i}") for i, step in enumerate(steps)]
+    setups = [f"  {setup}" for setup in dict.fromkeys(step.setup for step in steps) if setup]
+    exec("\n".join(("def given(d, e, sub, named):", *setups, f"  return ({', '.join(values)},)")), names)
+    computed: Given = names["given"]
+    return convert, computed
+
+
+class _Words(dict[Any, Any]):
+    """A venue's words in ours."""
+
+    def __missing__(self, word: Any) -> Any:
+        raise ValueError("a word that is none of the venue's")
 
 
 def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
@@ -188,101 +292,6 @@ def _type_of(wire: type[Struct], field: str) -> type:
     if not (isinstance(found, type) and issubclass(found, Struct)):
         raise TypeError(f"{wire.__name__}.{field} is no Struct")
     return found
-
-
-class Rule(IntEnum):
-    """What an id must be compared with `Line.next`, as in _shapes.c: anything, it, or more."""
-
-    ANY = 0
-    NEXT = 1
-    RISING = 2
-
-
-class Route(Struct, frozen=True):
-    """The usual case of one type of event: its ``shape``, the `Line` of each symbol, what its id (field ``number``)
-    must be. ``guard``: the field that tells what is not of the feed."""
-
-    shape: Convert
-    lines: dict[str, Line]
-    rule: Rule
-    number: str
-    symbol: str = "s"
-    guard: str = "st"
-
-
-class Books(Struct, frozen=True):
-    """The usual book: ``shape`` has update type, level limit and the four columns of `split_at_once` given; ``kinds``:
-    stream name -> the first two, or None for a book that is not of the feed. A book without a limit must name the last
-    one, with field ``previous``; ``number`` is its own id."""
-
-    wire: type[Struct]
-    shape: Convert
-    lines: dict[str, Line]
-    kinds: Mapping[str, tuple[UpdateType, int] | None]
-    bids: str = "b"
-    asks: str = "a"
-    number: str = "u"
-    previous: str = "pu"
-    symbol: str = "s"
-    guard: str = "st"
-
-
-Receive = Callable[[bytes | memoryview, int], list[Item]]
-"""(message, receive time) -> items."""
-
-
-class Ways(Struct, frozen=True):
-    """How a venue receives. ``decode`` gives the envelope Struct ``frame``, whose ``data`` and ``stream`` are the wire
-    Struct and the stream's name; ``rest`` makes items of any envelope, ``again`` of a message for which decoder or
-    ``rest`` raised one of ``failures``. ``unwanted``: the value of a guard that marks an event of something else. While
-    ``holes.pending`` every event goes to ``rest``."""
-
-    decode: Callable[[bytes | memoryview], Any]
-    frame: type[Struct]
-    routes: Mapping[type[Struct], Route]
-    books: Books
-    unwanted: int
-    connection: str
-    received: dict[str, int]
-    """Stream name -> receive time of its last good frame; written for the names that it has."""
-    holes: Holes
-    rest: Callable[[Any, int], list[Item]]
-    again: Receive
-    failures: tuple[type[Exception], ...]
-
-
-def receiver(ways: Ways) -> Receive:
-    """What receives a message; in C the events that are of the feed, plain and in sequence need no word of Python."""
-    if _native is None:
-        return receiver_in_python(ways)
-    routes = tuple(
-        (r.shape, r.lines, int(r.rule), getattr(wire, r.number), getattr(wire, r.symbol), getattr(wire, r.guard))
-        for wire, r in ways.routes.items()
-    )
-    members = (vars(Line)[name] for name in ("next", "at_ns", "gap_ns"))
-    b = ways.books
-    fields = (getattr(b.wire, name) for name in (b.bids, b.asks, b.number, b.previous, b.symbol, b.guard))
-    books = (b.shape, b.lines, b.kinds, split_at_once, *fields)
-    straight = _native.Straight(routes, books, Line, *members, ways.unwanted)
-    frame: Any = ways.frame
-    made: Receive = _native.Receiver(
-        straight, ways.decode, ways.frame, frame.data, frame.stream, ways.connection, ways.received, ways.holes,
-        ways.rest, ways.again, ways.failures,
-    )  # fmt: skip
-    return made
-
-
-def receiver_in_python(ways: Ways) -> Receive:
-    """The twin: all goes the way of the rest."""
-    decode, rest, again, failures = ways.decode, ways.rest, ways.again, ways.failures
-
-    def receive(payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
-        try:
-            return rest(decode(payload), receive_time_ns)
-        except failures:
-            return again(payload, receive_time_ns)
-
-    return receive
 
 
 _native: Final = native.load("mapping")

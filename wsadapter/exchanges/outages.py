@@ -21,6 +21,13 @@ class _Silence:
         self.gap, self.chained = gap, chained
 
 
+class _Run:
+    """Events lost one after the other."""
+
+    def __init__(self, started_ns: int, cause: str) -> None:
+        self.started_ns, self.cause, self.count = started_ns, cause, 0
+
+
 class Holes:
     """``received``: stream name -> receive time of its last good frame."""
 
@@ -29,7 +36,7 @@ class Holes:
     ) -> None:
         self._sequences, self._received = sequences, received
         self._subscriptions = {subscription.name: subscription for subscription in subscriptions}
-        self._failures: dict[tuple[str, str, str], list[int]] = {}
+        self._failures: dict[tuple[str, str, str], _Run] = {}
         self._silences: dict[str, _Silence] = {}
         self.pending = False
         """Whether any hole lasts: then every event goes through `ended`."""
@@ -56,12 +63,12 @@ class Holes:
                 return self._spoke(silence, type(event) is Trade, by_ids, event.receive_time_ns)
         return by_ids
 
-    def failed(self, word: str, symbol: str, stream: str, at_ns: int) -> None:
-        """An event of a known stream and symbol was lost in decoding."""
+    def failed(self, word: str, symbol: str, stream: str, at_ns: int, cause: str = "decode") -> None:
+        """An event of a known stream and symbol was lost: in decoding, or for want of the ones before it."""
         subscription = self._subscriptions.get(stream)
         key = word, symbol, subscription.interval if subscription else ""
-        run = self._failures.setdefault(key, [self._received.get(stream) or at_ns, 0])
-        run[1] += 1
+        run = self._failures.setdefault(key, _Run(self._received.get(stream) or at_ns, cause))
+        run.count += 1
         self.pending = True
 
     def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
@@ -105,25 +112,25 @@ class Holes:
     def close(self, at_ns: int) -> list[Gap]:
         """The connection ends for good: what lasts ends here, another gap begins with the next start."""
         found = [self._end(silence.gap, at_ns) for silence in self._silences.values()]
-        for (word, symbol, interval), (started_ns, count) in self._failures.items():
-            missing = None, None, count
-            found.append(self._sequences.gap(word, symbol, "decode", started_ns, at_ns, at_ns, missing, interval))
+        for (word, symbol, interval), run in self._failures.items():
+            found.append(self._run_over(word, symbol, interval, run, at_ns))
         self._silences.clear()
         self._failures.clear()
         self.pending = False
         return found
 
-    def _decoded(
-        self, word: str, symbol: str, interval: str, run: list[int], by_ids: Gap | None, at_ns: int
-    ) -> list[Item]:
+    def _decoded(self, word: str, symbol: str, interval: str, run: _Run, by_ids: Gap | None, at_ns: int) -> list[Item]:
         """The end of a run of failures, unless the ids say it better."""
-        started_ns, count = run
         if by_ids is None:
-            missing = None, None, count
-            return [self._sequences.gap(word, symbol, "decode", started_ns, at_ns, at_ns, missing, interval)]
-        if (by_ids.missing_count or count) <= count:
-            by_ids.cause = "decode"
+            return [self._run_over(word, symbol, interval, run, at_ns)]
+        if (by_ids.missing_count or run.count) <= run.count:
+            by_ids.cause = run.cause
         return []
+
+    def _run_over(self, word: str, symbol: str, interval: str, run: _Run, at_ns: int) -> Gap:
+        """``missing_count`` is that of elements which gave no event; of a broken chain more may be missing."""
+        missing = None, None, run.count if run.cause == "decode" else None
+        return self._sequences.gap(word, symbol, run.cause, run.started_ns, at_ns, at_ns, missing, interval)
 
     def _spoke(self, silence: _Silence, is_trade: bool, by_ids: Gap | None, at_ns: int) -> Gap:
         gap = self._end(silence.gap, at_ns)

@@ -10,12 +10,13 @@ frame (or element of an array frame) that was lost, so that losses are counted b
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from typing import Final, Protocol, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol, Self
 
 from msgspec import Struct
 
 from wsadapter.events import Gap, MarketEvent, StreamType
+from wsadapter.exchanges.mapping import Emit
 
 MAX_DETAIL: Final = 64
 """Longest text of a venue that travels on in a `Bad` or `Refused`: it ends in logs and labels."""
@@ -53,6 +54,8 @@ class Subscription(Struct, frozen=True):
     stream: StreamType
     symbol: str
     interval: str = ""
+    feeds: tuple[str, ...] = ()
+    """Those of its stream's words that are wanted; empty: all."""
 
 
 class Cadence(Struct, frozen=True):
@@ -120,6 +123,10 @@ class Reply(Struct, frozen=True):
 Item = MarketEvent | Acked | Refused | Bad | ClosesSoon | Reply
 
 
+Receive = Callable[[bytes | memoryview, int], list[Item]]
+"""(message, receive time) -> items."""
+
+
 class Exchange(Protocol):
     """One venue on one connection. See the module docstring."""
 
@@ -132,6 +139,8 @@ class Exchange(Protocol):
     attempt_limit: AttemptLimit
     max_life: float
     """Seconds after which the venue cuts a connection, 0 = never."""
+    ping_every: float
+    """Seconds between two application level pings, whatever else is sent; 0: only where nothing came for a while."""
 
     last_gap_ns: int | None
     """Receive time of the last gap of this whole connection: copied into every event from now on."""
@@ -183,6 +192,141 @@ class Exchange(Protocol):
 
     def ping(self) -> bytes | None:
         """The venue's application level ping, or None where WebSocket pings do."""
+
+
+# ------------------------------------------------------------------------------------------------- a venue as tables
+
+
+class Unnumbered(Struct, frozen=True):
+    """Events that nothing orders."""
+
+
+class Identified(Struct, frozen=True):
+    """Events without a number; what tells two of them apart is the field ``id`` of the event."""
+
+    id: str
+
+
+class Follows(Struct, frozen=True):
+    """An event brings ``number`` and continues the one whose number was ``previous`` (wire fields; left out: the number
+    before). Books: snapshots of the top levels are no part of the series, unless ``resubscribe``: then a snapshot
+    begins the series, changes without one are lost, and after a gap the stream is asked for anew."""
+
+    number: str
+    previous: str = ""
+    resubscribe: bool = False
+
+
+class Rising(Struct, frozen=True):
+    """Numbers only grow; what is not above the last one is a repeat or an older state."""
+
+    number: str
+
+
+class Candles(Struct, frozen=True):
+    """Closed candles leave no open time out."""
+
+
+Numbering = Unnumbered | Identified | Follows | Rising | Candles
+
+
+class Latest(Struct, frozen=True):
+    """A stream that sends all once, then what changed: the last state of each symbol is kept, for one socket. Envelope
+    field ``kind`` says ``snapshot`` for all of it."""
+
+    kind: str
+    snapshot: str = "snapshot"
+
+
+class Channel(Struct, frozen=True):
+    """One stream of the venue: what it is called, what it carries, what that becomes.
+
+    ``words``: the words of the configuration that it feeds; ``name`` may hold {symbol} {lower} {interval} and what
+    `Venue.names` gives; ``root``: on which socket. ``many``: the data is a list of elements. ``intervals``: our code ->
+    the venue's; None: the stream has none. ``named``: what a stream's name says of its elements beside the payload,
+    None for a name that is not of the feed."""
+
+    words: tuple[str, ...]
+    name: str
+    wire: type[Struct]
+    emits: tuple[Emit, ...]
+    numbering: Numbering = Unnumbered()
+    root: str = ""
+    many: bool = False
+    latest: Latest | None = None
+    intervals: Mapping[str, str] | None = None
+    named: Callable[[str], tuple[Any, ...] | None] | None = None
+
+
+class Hosts(Struct, frozen=True):
+    """``paths``: root (as in connection names) -> path."""
+
+    live: str
+    testnet: str
+    paths: Mapping[str, str]
+
+
+class Limits(Struct, frozen=True):
+    """What the venue allows, and how long we wait; seconds. ``max_life`` 0: connections are not cut."""
+
+    streams: int
+    message_interval: float
+    attempts: AttemptLimit
+    ack_timeout: float = 10.0
+    max_life: float = 0.0
+
+
+class Heartbeat(Struct, frozen=True):
+    """The venue's own ping. ``every``: seconds, whatever else is sent; 0: only where nothing came for a while."""
+
+    ping: bytes
+    every: float = 0.0
+
+
+class Answer(Struct, frozen=True):
+    """What the venue answers to a request: the one with this ``id``, else the oldest. ``error``: code and message."""
+
+    id: int | None
+    error: tuple[str, str] | None = None
+
+
+class Requests(Struct, frozen=True):
+    """How streams are asked for: ``build(begin, names, id)``, at most so many names and octets of names in one request,
+    ``in_flight`` requests unanswered. ``data_acks``: data may come before the answer, and is one."""
+
+    build: Callable[[bool, tuple[str, ...], int], bytes]
+    most: int
+    octets: int
+    in_flight: int = 1 << 30
+    data_acks: bool = False
+
+
+class Framing(Protocol):
+    """How a message is told from another: `wsadapter.exchanges.by_tag`, `wsadapter.exchanges.by_key`."""
+
+    def receiver(self, session: Any) -> Receive:
+        """What takes the messages of a `wsadapter.exchanges.session.VenueSession`."""
+
+
+class Venue(Struct, frozen=True):
+    """One venue. ``control``: the answers in a message that is no data, None where it is nothing known. ``check``: what
+    of a feed the venue does not offer, beside words and intervals; ``names``: the feed's part of channel names."""
+
+    word: str
+    hosts: Hosts
+    limits: Limits
+    requests: Requests
+    framing: Framing
+    channels: tuple[Channel, ...]
+    control: Callable[[bytes], Sequence[Answer | Reply] | None]
+    cadences: Mapping[StreamType, Cadence]
+    check: Callable[[FeedSettings], list[tuple[str, str]]]
+    names: Callable[[FeedSettings], Mapping[str, str]]
+    spell: Callable[[str], str] = str
+    """A symbol of the feed as the venue writes it."""
+    polled: frozenset[str] = frozenset()
+    """Words that its REST side feeds."""
+    heartbeat: Heartbeat | None = None
 
 
 def sample(octets: bytes) -> str:

@@ -14,7 +14,7 @@ from wsadapter.events.decimals import are_plain
 from wsadapter.exchanges.binance import rest_wire as wire
 from wsadapter.exchanges.binance.history import EXCHANGE, FUNDING_POOL, REST, decoded
 from wsadapter.exchanges.binance.repairs import repair_of
-from wsadapter.exchanges.binance.streams import depth_kind
+from wsadapter.exchanges.binance.usdm import depth_kind
 from wsadapter.exchanges.binance.wire import MS
 from wsadapter.exchanges.rest_api import (
     CONNECTION,

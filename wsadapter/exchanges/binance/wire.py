@@ -1,8 +1,9 @@
 """Binance USD-M futures on the wire: one Struct per event type, fields named as the venue names them.
 
 The docstring of each is the payload that it was written from. msgspec checks types, integer ranges (ids fit int64,
-times fit int64 nanoseconds) and lengths while it decodes; `wsadapter.exchanges.binance.events` checks decimals. Fields
-that are not named here are not looked at: the venue adds some every few months. ``st`` 2 marks a COIN-M contract.
+times fit int64 nanoseconds) and lengths while it decodes; the mappings of `wsadapter.exchanges.binance.usdm` check
+decimals. Fields that are not named here are not looked at: the venue adds some every few months. ``st`` 2 marks a
+COIN-M contract.
 """
 
 from typing import Annotated, Final, Literal
@@ -193,9 +194,24 @@ Wire = (
     | ForceOrderWire
 )  # fmt: skip
 
-KNOWN: Final = frozenset(
-    ("aggTrade", "trade", "bookTicker", "depthUpdate", "kline", "24hrTicker", "markPriceUpdate", "forceOrder")
-)
+
+class Frame(Struct, gc=False):
+    """The combined envelope. A bare element fails here and takes the slow way."""
+
+    data: Wire | list[Wire]
+    stream: str = ""
+
+
+class AnswerWire(Struct):
+    """{"result":null,"id":1}, {"error":{"code":2,"msg":"Invalid request"},"id":1}, {"code":2,"msg":"..."}"""
+
+    id: Raw = Raw()
+    result: Raw = Raw()
+    error: Raw = Raw()
+    code: Raw = Raw()
+    msg: Raw = Raw()
+
+
 UNWANTED: Final = frozenset(
     (
         *("24hrMiniTicker", "contractInfo", "assetIndexUpdate", "compositeIndex", "continuous_kline", "EquityUpdate"),

@@ -1,0 +1,457 @@
+"""One connection of any venue: its tables at work. See `wsadapter.exchanges.venue.Exchange` for the contract.
+
+A `VenueSession` holds what a socket needs (outstanding requests, the last number of each series, states of streams that
+send changes) and what outlasts one (gaps that have not ended). How messages are told apart is the venue's framing; what
+an element becomes is decided here: convert it, step its series, put the gap that it shows before it.
+"""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any, ClassVar, Final, Self
+
+from wsadapter.errors import ConfigError
+from wsadapter.events import Gap, Liquidation, MarketEvent, StreamType, UpdateType
+from wsadapter.events.decimals import NotPlain
+from wsadapter.exchanges.continuity import MS, NONE, Line, Sequences
+from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled
+from wsadapter.exchanges.outages import Holes
+from wsadapter.exchanges.protocol import Outstanding
+from wsadapter.exchanges.second_look import FAILURES, failure
+from wsadapter.exchanges.venue import (
+    Acked,
+    AttemptLimit,
+    Bad,
+    Cadence,
+    Candles,
+    Channel,
+    ConnectionPlan,
+    FeedSettings,
+    Follows,
+    Item,
+    Receive,
+    Reply,
+    Rising,
+    Subscription,
+    Venue,
+    sample,
+)
+
+MAX_CACHED_NAMES: Final = 4096
+UNBEGUN: Final = Bad("other", "change before its snapshot")
+
+StepSeries = Callable[[Any, Any, Line, int], Gap | None]
+"""(element, event, series, receive time) -> the gap before the event."""
+Accept = Callable[[Any, Any, Subscription | None, str, str, int], list[Item]]
+"""(element, envelope, subscription, stream's name, symbol, receive time) -> items; raises one of `FAILURES` for an
+element that gives no event."""
+
+
+class VenueSession:
+    """A venue's class has its tables in ``venue`` and nothing else."""
+
+    venue: ClassVar[Venue]
+    message_interval: float
+    ack_timeout: float
+    max_streams: int
+    max_life: float
+    ping_every: float
+    attempt_limit: AttemptLimit
+    conversions: ClassVar[dict[int, tuple[Convert, Given | None]]]
+    """By the id of the `Emit`."""
+
+    def __init_subclass__(cls) -> None:
+        limits, heartbeat = cls.venue.limits, cls.venue.heartbeat
+        cls.message_interval, cls.ack_timeout = limits.message_interval, limits.ack_timeout
+        cls.max_streams, cls.max_life, cls.attempt_limit = limits.streams, limits.max_life, limits.attempts
+        cls.ping_every = heartbeat.every if heartbeat else 0.0
+        cls.conversions = {
+            id(one): compiled(cls.venue.word, channel.wire, one)
+            for channel in cls.venue.channels
+            for one in channel.emits
+        }
+
+    def __init__(self, plan: ConnectionPlan) -> None:
+        self.connection = plan.connection
+        self.subscriptions = {subscription.name: subscription for subscription in plan.subscriptions}
+        self.last_receive_ns = dict.fromkeys(self.subscriptions, 0)
+        self.cadences: dict[str, Cadence] = {
+            name: cadence for name, s in self.subscriptions.items() if (cadence := self.venue.cadences.get(s.stream))
+        }
+        self.symbols = frozenset(plan.symbols)
+        self.sequences = Sequences(plan.exchange, plan.connection, plan.symbols)
+        self.out_of_order = self.sequences.out_of_order
+        self.holes = Holes(self.sequences, plan.subscriptions, self.last_receive_ns)
+        self.requests = Outstanding(self.venue.requests)
+        self.states: dict[tuple[str, str], Any] = {}
+        """(channel, symbol) -> the last state of a stream that sends changes."""
+        self.published: dict[str, dict[str, tuple[Any, ...]]] = {}
+        """Channel -> symbol -> what the last event of those that come once had."""
+        self.kinds: dict[str, tuple[Any, ...] | None] = {}
+        self._last_gap_ns: int | None = None
+        self.receive: Receive = self.venue.framing.receiver(self)
+
+    @classmethod
+    def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
+        return plans(cls.venue, feed)
+
+    @property
+    def last_gap_ns(self) -> int | None:
+        return self._last_gap_ns
+
+    @last_gap_ns.setter
+    def last_gap_ns(self, at_ns: int) -> None:
+        self._last_gap_ns = at_ns
+        self.sequences.mark("", "", at_ns)
+
+    def open(self) -> list[bytes]:
+        for published in self.published.values():
+            published.clear()
+        self.states.clear()
+        self.sequences.reset()
+        self.holes.reset()
+        self.requests.reset()
+        return self.requests.begin(self.last_receive_ns)
+
+    def follow(self, before: Self) -> None:
+        for channel, published in self.published.items():
+            published.update(before.published[channel])
+        self.sequences.follow(before.sequences)
+        self._last_gap_ns = before._last_gap_ns
+
+    def succeed(self, before: Self) -> None:
+        self.sequences.succeed(before.sequences)
+        self.holes.succeed(before.holes)
+        for name, received_ns in before.last_receive_ns.items():
+            self.last_receive_ns[name] = max(self.last_receive_ns[name], received_ns)
+        self._last_gap_ns = before._last_gap_ns
+
+    def reached(self, event: MarketEvent) -> tuple[int, int] | None:
+        return self.sequences.reached(event)
+
+    def joined(self, event: MarketEvent, hole: tuple[int, int] | None) -> Gap | None:
+        return self.holes.joined(event, self.sequences.skipped(event, *hole) if hole else None)
+
+    def resubscribe(self, names: tuple[str, ...]) -> list[bytes]:
+        return self.requests.renew(names)
+
+    def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
+        return self.holes.silent(name, since_ns, at_ns)
+
+    def close(self, at_ns: int) -> list[Gap]:
+        return self.holes.close(at_ns)
+
+    def ping(self) -> bytes | None:
+        return self.venue.heartbeat.ping if self.venue.heartbeat else None
+
+    # For the venue's framing.
+
+    def control(self, payload: bytes) -> list[Item]:
+        """A message that is no data."""
+        try:
+            answers = self.venue.control(payload)
+        except FAILURES as error:
+            return [failure(error)]
+        if answers is None:
+            return [Bad("unknown_event", sample(payload))]
+        items: list[Item] = []
+        for answer in answers:
+            items += [answer] if isinstance(answer, Reply) else self.requests.answered(answer)
+        return items
+
+    def accept(self, channel: Channel) -> Accept:
+        """What makes items of the channel's elements."""
+        accepts = [self._accept(channel, each) for each in channel.emits]
+        if channel.latest is not None:
+            return self._accept_latest(channel, accepts)
+        first, *others = accepts
+        if not others:
+            return first
+
+        def accept_all(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+            items = first(d, e, sub, stream, symbol, received)
+            for accept in others:
+                items += accept(d, e, sub, stream, symbol, received)
+            return items
+
+        return accept_all
+
+    def try_accept(
+        self, channel: Channel, accept: Accept, d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str,
+        received: int,
+    ) -> list[Item]:  # fmt: skip
+        """The same, where an element that gives no event is a `Bad` and a hole in its stream."""
+        try:
+            items = accept(d, e, sub, stream, symbol, received)
+        except FAILURES as error:
+            self.holes.failed(stream_type(channel.words[0]).value, symbol, stream, received)
+            return [Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)]
+        return self.holes.ended(items, stream, received) if self.holes.pending else items
+
+    def kind(self, channel: Channel, stream: str) -> tuple[Any, ...] | None:
+        """What the stream's name says."""
+        if stream not in self.kinds:
+            if len(self.kinds) >= MAX_CACHED_NAMES:
+                self.kinds.clear()
+            self.kinds[stream] = channel.named(stream) if channel.named else None
+        return self.kinds[stream]
+
+    def lines(self, one: Emit) -> dict[str, Line]:
+        """The series of its events, by symbol."""
+        aggregated = one.fields.get("aggregated")
+        return self.sequences.of(one.event, getattr(aggregated, "value", None) is True)
+
+    # What an element becomes.
+
+    def _accept(self, channel: Channel, one: Emit) -> Accept:
+        convert, given = self.conversions[id(one)]
+        lines = self.lines(one)
+        if isinstance(channel.numbering, Follows) and channel.numbering.resubscribe:
+            return self._accept_renewed(channel, convert, given, lines)
+        if one.once:
+            return self._accept_once(channel, one, convert, given, lines)
+        step, connection = self._step(channel, one), self.connection
+        refuse, amend, is_named = one.refuse, one.amend, channel.named is not None
+
+        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+            line = lines[symbol]
+            if refuse is not None and (why := refuse(d)):
+                item: Any = Bad("other", why)
+            elif given is None:
+                item = convert(d, received, connection, line.gap_ns)
+            elif not is_named:
+                item = convert(d, received, connection, line.gap_ns, *given(d, e, sub, None))
+            elif (kind := self.kind(channel, stream)) is None:
+                return []
+            else:
+                item = convert(d, received, connection, line.gap_ns, *given(d, e, sub, kind))
+            if step is None or (gap := step(d, item, line, received)) is None:
+                return [item]
+            if type(item) is not Bad:
+                item.last_gap_ns = line.gap_ns
+            return [gap, item]
+
+        def accept_plain(
+            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
+        ) -> list[Item]:
+            line = lines[symbol]
+            event = convert(d, received, connection, line.gap_ns)
+            if step is None or (gap := step(d, event, line, received)) is None:
+                return [event]
+            event.last_gap_ns = line.gap_ns
+            return [gap, event]
+
+        def accept_amended(
+            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
+        ) -> list[Item]:
+            event = convert(d, received, connection, lines[symbol].gap_ns)
+            amend(event)  # type: ignore[misc]
+            return [event]
+
+        if not (given or refuse):
+            return accept_amended if amend else accept_plain
+        return accept
+
+    def _accept_once(
+        self, channel: Channel, one: Emit, convert: Convert, given: Given | None, lines: dict[str, Line]
+    ) -> Accept:
+        read, published = attrgetter(*one.once), self.published.setdefault(channel.name, {})
+
+        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+            values = read(d)
+            if published.get(symbol) == values or not all(values):
+                return []
+            extra = given(d, e, sub, None) if given else ()
+            item = convert(d, received, self.connection, lines[symbol].gap_ns, *extra)
+            published[symbol] = values
+            return [item]
+
+        return accept
+
+    def _accept_renewed(
+        self, channel: Channel, convert: Convert, given: Given | None, lines: dict[str, Line]
+    ) -> Accept:
+        """A book that a snapshot begins, and that has to be asked for anew after a gap."""
+        numbering = channel.numbering
+        assert isinstance(numbering, Follows)
+        number, previous = attrgetter(numbering.number), attrgetter(numbering.previous or numbering.number)
+        back = 0 if numbering.previous else 1
+
+        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+            line = lines[symbol]
+            extra = given(d, e, sub, None) if given else ()
+            book = convert(d, received, self.connection, line.gap_ns, *extra)
+            last, before = number(d), previous(d) - back
+            if book.update_type is UpdateType.SNAPSHOT:
+                gap = self.sequences.renewed(line, last, received)
+            elif line.waiting:
+                self.holes.failed(line.word, symbol, stream, received, "sequence")
+                return [UNBEGUN]
+            elif line.next == NONE:
+                return [UNBEGUN]
+            elif before == line.next:
+                line.next, line.at_ns = last, received
+                return [book]
+            elif last <= line.next:
+                self.sequences.not_newer(line, last)
+                return [book]
+            else:
+                line.waiting = True
+                self.holes.failed(line.word, symbol, stream, received, "sequence")
+                return [UNBEGUN, *(Reply(payload) for payload in self.requests.renew((stream,)))]
+            if gap is None:
+                return [book]
+            book.last_gap_ns = line.gap_ns
+            return [gap, book]
+
+        return accept
+
+    def _accept_latest(self, channel: Channel, accepts: list[Accept]) -> Accept:
+        """Elements that hold what changed. An event that cannot be made costs only itself."""
+        latest, fields = channel.latest, channel.wire.__struct_fields__
+        assert latest is not None
+        kind = attrgetter(latest.kind)
+        emits = [(stream_type_of(one), one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
+
+        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+            key = channel.name, symbol
+            changed = {name for name in fields if getattr(d, name) is not None}
+            if kind(e) == latest.snapshot:
+                state = self.states[key] = d
+            elif (state := self.states.get(key)) is None:
+                return [UNBEGUN]
+            else:
+                for name in changed:
+                    setattr(state, name, getattr(d, name))
+            wanted, items = sub.feeds if sub else (), []
+            for word, one, accept_one in emits:
+                if wanted and word not in wanted:
+                    continue
+                if one.on_change.isdisjoint(changed) or not all(getattr(state, name) for name in one.needs):
+                    continue
+                try:
+                    items += accept_one(state, e, sub, stream, symbol, received)
+                except FAILURES as error:
+                    self.holes.failed(word, symbol, stream, received)
+                    items.append(Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error))
+            return items
+
+        return accept
+
+    def _step(self, channel: Channel, one: Emit) -> StepSeries | None:
+        numbering, sequences = channel.numbering, self.sequences
+        if isinstance(numbering, Candles):
+
+            def candle(d: Any, event: Any, line: Line, received: int) -> Gap | None:
+                if not event.closed and event.interval in line.grid:
+                    return None
+                opened, closes = event.open_time_ns // MS, event.close_time_ns // MS
+                return sequences.candle(line, event.interval, opened, closes, event.closed, received)
+
+            return candle
+        if isinstance(numbering, Rising):
+            number = attrgetter(numbering.number)
+
+            def rising(d: Any, event: Any, line: Line, received: int) -> None:
+                if (value := number(d)) > line.next:
+                    line.next = value
+                else:
+                    sequences.not_newer(line, value)
+
+            return rising
+        if not isinstance(numbering, Follows):
+            return None
+        number = attrgetter(numbering.number)
+        if not numbering.previous:
+
+            def contiguous(d: Any, event: Any, line: Line, received: int) -> Gap | None:
+                value = number(d)
+                if value == line.next:
+                    line.next, line.at_ns = value + 1, received
+                    return None
+                return sequences.jumped(line, value, received)
+
+            return contiguous
+        previous = attrgetter(numbering.previous)
+
+        def chained(d: Any, book: Any, line: Line, received: int) -> Gap | None:
+            if book.level_limit:
+                return None
+            before = previous(d)
+            if before == line.next:
+                line.next, line.at_ns = book.last_update_id, received
+                return None
+            return sequences.unchained(line, book.first_update_id, book.last_update_id, before, received)
+
+        return chained
+
+
+def numbered_apart(items: list[Item]) -> list[Item]:
+    """Of one message: a liquidation that equals an earlier one gets the next ordinal."""
+    seen: dict[tuple[object, ...], int] = {}
+    for item in items:
+        if type(item) is Liquidation:
+            key = (item.symbol, item.transaction_time_ns, item.side, item.price, item.quantity)
+            item.ordinal = seen.get(key, 0)
+            seen[key] = item.ordinal + 1
+    return items
+
+
+def stream_type(word: str) -> StreamType:
+    """Of a word of the configuration."""
+    return StreamType.TRADE if word == "raw_trade" else StreamType(word)
+
+
+def stream_type_of(one: Emit) -> str:
+    return one.event.stream_type.value
+
+
+def plans(venue: Venue, feed: FeedSettings) -> list[ConnectionPlan]:
+    """Connections of one root each, none with more streams than the venue allows; raises `ConfigError`."""
+    offered = {word for channel in venue.channels for word in channel.words} | venue.polled
+    codes = {code for channel in venue.channels for code in channel.intervals or ()}
+    errors = [("streams", f"unknown stream {word!r}") for word in feed.streams if word not in offered]
+    errors += [("intervals", f"unknown interval {code!r}") for code in feed.intervals if code not in codes]
+    if not feed.symbols or any(not s or "*" in s or "@" in s or "/" in s for s in feed.symbols):
+        errors.append(("symbols", "name each symbol: there is no wildcard"))
+    if "kline" in feed.streams and not feed.intervals:
+        errors.append(("intervals", "none, and kline needs one"))
+    if errors := errors + venue.check(feed):
+        raise ConfigError(errors)
+    hosts, most = venue.hosts, venue.limits.streams
+    symbols = tuple(dict.fromkeys(map(venue.spell, feed.symbols)))
+    base = (feed.ws_url or (hosts.testnet if feed.testnet else hosts.live)).rstrip("/")
+    result = []
+    for root, path in hosts.paths.items():
+        wanted = [each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)]
+        for index, first in enumerate(range(0, len(wanted), most)):
+            name, some = f"{feed.name}-{root}-{index}", tuple(wanted[first : first + most])
+            result.append(ConnectionPlan(name, feed.exchange, f"{base}{path}", some, symbols))
+    return result
+
+
+def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> list[Subscription]:
+    names, result = {**venue.names(feed), "symbol": symbol, "lower": symbol.lower()}, []
+    for channel in venue.channels:
+        wanted = [word for word in channel.words if word in feed.streams]
+        if channel.root != root or not wanted:
+            continue
+        feeds = tuple(wanted) if channel.latest else ()
+        for code in dict.fromkeys(feed.intervals) if channel.intervals else ("",):
+            spelled = channel.intervals[code] if channel.intervals else ""
+            name = channel.name.format(**names, interval=spelled)
+            result.append(Subscription(name, stream_type(wanted[0]), symbol, code, feeds))
+    return result
+
+
+def heard(session: VenueSession, name: str) -> list[Item]:
+    """Data of a stream that has no answer yet, where data is one."""
+    unheard = session.requests.unheard
+    if name not in unheard:
+        return []
+    unheard.discard(name)
+    return [Acked((name,))]
+
+
+def are_events(items: Sequence[Item]) -> bool:
+    """Whether anything but losses and requests is among them."""
+    return not any(item is UNBEGUN for item in items)

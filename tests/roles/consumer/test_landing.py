@@ -310,6 +310,9 @@ def test_a_defect_of_ours_is_not_swallowed(bench: Bench) -> None:
 
 
 def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
-    script = "from wsadapter.executor import DaemonExecutor\nimport time\nDaemonExecutor(1, 't').call(lambda: time.sleep(3600))\n"
+    script = (
+        "import time\nfrom wsadapter.executor import DaemonExecutor\n"
+        "DaemonExecutor(1, 't').call(lambda: time.sleep(3600))\n"
+    )
 
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0

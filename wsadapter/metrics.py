@@ -12,7 +12,7 @@ from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import DEAD_LETTER, SPECS
 from wsadapter.shm import redo_log as journal
 from wsadapter.shm import ring_counters as banks
-from wsadapter.shm.histogram import SECONDS
+from wsadapter.shm.stats_page import SECONDS
 
 CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
 """Every child's page begins with these."""

@@ -5,20 +5,15 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
+from wsadapter.text import shown
+
 SECOND: Final = 1_000_000_000
 _DAYS: Final = re.compile(r"([0-9]{1,5})([dw])")
 _SECONDS: Final = {"d": 86_400, "w": 7 * 86_400}
 _FRACTION: Final = re.compile(r"\.([0-9]{1,9})")
 FORMS: Final = "a duration back from now (90s, 15m, 2h, 7d, 1w) or a time (2026-11-22, 2026-11-22T10:00:00Z; UTC)"
-
-
 UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _DURATION: Final = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,9})?)(ms|s|m|h)")
-
-
-def shown(text: str) -> str:
-    """A word of the configuration as a message may repeat it: one line, bounded."""
-    return ascii(text if len(text) <= 40 else text[:40] + "...")
 
 
 def duration(value: object) -> float:

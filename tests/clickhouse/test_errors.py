@@ -4,7 +4,8 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 from urllib3.exceptions import ReadTimeoutError
 
-from wsadapter.clickhouse.errors import ErrorClass, classify, error_code, first_line
+from wsadapter.clickhouse.errors import ErrorClass, classify, error_code
+from wsadapter.text import first_line
 
 
 def server_error(code: int, text: str = "") -> DatabaseError:

@@ -7,7 +7,8 @@ import pytest
 from exchanges.binance_oracle import RECEIVED, exchange
 
 from wsadapter.events import BookTicker, Depth, FundingRate, Kline, Liquidation, MarkPrice, Ticker, Trade, UpdateType
-from wsadapter.exchanges.venue import MAX_SAMPLE, Bad, Item
+from wsadapter.exchanges.venue import Bad, Item
+from wsadapter.text import MAX_SAMPLE
 
 AGG: dict[str, Any] = {
     "e": "aggTrade", "E": 1, "s": "BTCUSDT", "a": 1, "p": "0.1", "q": "1", "f": 1, "l": 2, "T": 1, "m": True,

@@ -17,9 +17,10 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
-from wsadapter.clickhouse.errors import error_code, first_line
+from wsadapter.clickhouse.errors import error_code
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.text import first_line
 
 T = TypeVar("T")
 

@@ -96,10 +96,3 @@ def classify(error: BaseException) -> ErrorClass:
     if code is None or code in _RETRY:
         return ErrorClass.RETRY
     return ErrorClass.BISECT if code in _BISECT else ErrorClass.PAUSE
-
-
-def first_line(error: BaseException) -> str:
-    """What a log line and a dead letter's header show of an error. The driver's text of a network error holds the whole
-    request; its cause says it in a word."""
-    text = getattr(error.__cause__, "reason", None) or error
-    return (str(text).strip().splitlines() or [type(text).__name__])[0][:500]

@@ -24,7 +24,7 @@ from picows import (
 )
 
 from wsadapter.errors import WsadapterError
-from wsadapter.exchanges.venue import printable
+from wsadapter.text import printable
 
 MAX_RETRY_AFTER: Final = 3 * 86_400.0
 """The venue's longest ban; a longer pause is not believed."""

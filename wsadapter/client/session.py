@@ -22,7 +22,8 @@ from wsadapter.client.keepalive import Action, Keepalive
 from wsadapter.client.protocol import Fragments, Violation
 from wsadapter.client.reader import TEXT, ReceiveCount, Takers, reading
 from wsadapter.client.timers import Timers
-from wsadapter.exchanges.venue import Bad, Exchange, Reply, printable
+from wsadapter.exchanges.venue import Bad, Exchange, Reply
+from wsadapter.text import printable
 
 CLOSE_SECONDS: Final = 2.0
 """How long the server has to answer our CLOSE; what it sent before is delivered meanwhile."""

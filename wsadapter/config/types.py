@@ -15,9 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta
 
+from wsadapter.text import shown as shown
 from wsadapter.times import UNITS as UNITS
 from wsadapter.times import duration as duration
-from wsadapter.times import shown as shown
 
 EXCHANGES: Final = (
     *("binance", "binance_spot", "binance_coinm", "bybit", "bybit_spot", "bybit_inverse", "okx"),

@@ -11,17 +11,14 @@ frame (or element of an array frame) that was lost, so that losses are counted b
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, Self
+from typing import Any, Protocol, Self
 
 from msgspec import Struct
 
 from wsadapter.events import Gap, MarketEvent, StreamType
 from wsadapter.exchanges.mapping import Emit
-
-MAX_DETAIL: Final = 64
-"""Longest text of a venue that travels on in a `Bad` or `Refused`: it ends in logs and labels."""
-MAX_SAMPLE: Final = 256
-"""The same of an event of a type that nobody knows: it is what there is to go by."""
+from wsadapter.text import printable as printable
+from wsadapter.text import sample as sample
 
 
 class FeedSettings(Protocol):
@@ -327,13 +324,3 @@ class Venue(Struct, frozen=True):
     polled: frozenset[str] = frozenset()
     """Words that its REST side feeds."""
     heartbeat: Heartbeat | None = None
-
-
-def sample(octets: bytes) -> str:
-    """The begin of a message or element, as it came."""
-    return printable(octets[:MAX_SAMPLE].decode("utf-8", "replace"), MAX_SAMPLE)
-
-
-def printable(text: str, limit: int = MAX_DETAIL) -> str:
-    """Text of a venue made fit for a log line or a label: ASCII, one line, bounded."""
-    return ascii(text[: limit + 1])[1:-1][:limit]

@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError
 from wsadapter import __version__
 from wsadapter.errors import WsadapterError
 from wsadapter.exchanges.rest_api import Request
-from wsadapter.exchanges.venue import printable
+from wsadapter.text import printable
 
 CONNECT_SECONDS: Final = 5.0
 READ_SECONDS: Final = 10.0

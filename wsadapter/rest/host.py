@@ -11,7 +11,6 @@ clock that was wrong cannot silence us for ever.
 """
 
 import hashlib
-import os
 import random
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from wsadapter import files
 from wsadapter.exchanges.rest_api import Request, RestExchange
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
@@ -168,11 +168,4 @@ class Bans:
         return min(max(0.0, ban.until - wall), BAN.maximum)
 
     def keep(self, until: float, reason: str) -> None:
-        beside = self._path.with_suffix(".new")
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.write(fd, msgspec.json.encode(Ban(self._host, until, reason)))
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        beside.replace(self._path)
+        files.replace(self._path, msgspec.json.encode(Ban(self._host, until, reason)), durable=True)

@@ -17,13 +17,19 @@ counter before an earlier one, so do not derive a promise from two of them.
 
 import json
 import struct
+from bisect import bisect_left
 from collections.abc import Sequence
+from typing import Final
 
 from wsadapter.errors import SegmentError
 from wsadapter.shm.segment import Segment
 
 LAYOUT_VERSION = 1
 MAGIC = 0x57534150  # "WSAP"
+
+SECONDS: Final = ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.5", "1", "5", "+Inf")
+"""Histogram bounds, as exposed."""
+SECONDS_NS: Final = tuple(int(float(le) * 1e9) for le in SECONDS[:-1])
 
 _HEADER = struct.Struct("<QQQQ")  # read and written only while nobody writes it: cursors need cast('Q'), this does not
 _ALIGN = 128
@@ -85,6 +91,24 @@ class StatsPage:
         """Unmap; the page itself stays. Harmless when repeated."""
         self.cells.release()
         self._segment.close()
+
+
+class Histogram:
+    """Times, counted in the cells that `wsadapter.metrics.histogram` names, by the page's one writer."""
+
+    def __init__(self, page: StatsPage, name: str) -> None:
+        self._cells = page.cells
+        self._buckets = tuple(page.index(f'{name}_bucket{{le="{le}"}}') for le in SECONDS)
+        self._sum = page.index(f"{name}_sum_ns")
+        self._count = page.index(f"{name}_count")
+
+    def observe(self, elapsed_ns: int, times: int = 1) -> None:
+        """``times`` observations of ``elapsed_ns``; buckets are cumulative, as they are exposed."""
+        cells = self._cells
+        for index in self._buckets[bisect_left(SECONDS_NS, elapsed_ns) :]:
+            cells[index] += times
+        cells[self._sum] += elapsed_ns * times
+        cells[self._count] += times
 
 
 def _read_header(segment: Segment) -> tuple[tuple[str, ...], int]:

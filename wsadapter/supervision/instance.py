@@ -24,7 +24,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from wsadapter import log
+from wsadapter import files, log
 from wsadapter.errors import ConfigError
 
 DIRECTORY_MODE: Final = 0o700
@@ -73,7 +73,7 @@ class Instance:
 
     def record(self, children: Iterable[ChildRecord]) -> None:
         """Keep the list of running children; whole at every moment."""
-        _replace(self._path("children.json"), msgspec.json.encode(tuple(children)), durable=False)
+        files.replace(self._path("children.json"), msgspec.json.encode(tuple(children)))
 
     def next_epoch(self) -> int:
         """Larger than every epoch given before in this directory, durable before it is returned."""
@@ -87,7 +87,7 @@ class Instance:
                 raise ConfigError([("service.state_dir", f"{path} does not hold a number: {content!r}")])
             last = int(content)
         epoch = max(last + 1, time.time_ns())
-        _replace(path, f"{epoch}\n".encode(), durable=True)
+        files.replace(path, f"{epoch}\n".encode(), durable=True)
         return epoch
 
     def release(self) -> None:
@@ -204,22 +204,3 @@ def _try_lock(fd: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _replace(path: str, content: bytes, durable: bool) -> None:
-    """Write beside, then rename: a reader finds the old or the new content. Durable: also after a loss of power."""
-    beside = f"{path}.new"
-    fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-    try:
-        os.write(fd, content)
-        if durable:
-            os.fsync(fd)
-    finally:
-        os.close(fd)
-    os.replace(beside, path)
-    if durable:
-        directory = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

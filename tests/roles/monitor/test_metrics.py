@@ -11,7 +11,7 @@ from roles.monitor.monitor_process import CONNECTION, Road, road
 from wsadapter import metrics as stats_fields
 from wsadapter.roles.monitor import exposition as metrics
 from wsadapter.roles.monitor import snapshot
-from wsadapter.shm.histogram import Histogram
+from wsadapter.shm.stats_page import Histogram
 
 # DESIGN section 6, "Metrics": a counter's name with its _total
 FIXED = (

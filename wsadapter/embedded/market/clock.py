@@ -6,7 +6,6 @@ bound of the time and of each symbol's ids *before* anything below that bound is
 next run starts above all of it (and skips at most one reserve). A clean stop writes the exact values.
 """
 
-import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Final, Protocol
 import msgspec
 from msgspec import Struct
 
+from wsadapter import files
 from wsadapter.errors import WsadapterError
 
 RESERVE_MS: Final = 20_000
@@ -83,12 +83,8 @@ class MarketState:
     def _write(self) -> None:
         if self._path is None:
             return
-        fresh = self._path.with_suffix(".new")
-        # no fsync: the file guards against a killed process, whose writes the kernel keeps
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(self._kept))
-        fresh.replace(self._path)
+        # not durable: the file guards against a killed process, whose writes the kernel keeps
+        files.replace(self._path, msgspec.json.encode(self._kept))
 
 
 class MarketClock:

@@ -23,9 +23,8 @@ from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, Partition
 from wsadapter.roles.consumer.commits import Key
 from wsadapter.roles.consumer.insert_pool import InsertTask
-from wsadapter.shm.histogram import Histogram
 from wsadapter.shm.redo_log import RedoLog
-from wsadapter.shm.stats_page import StatsPage
+from wsadapter.shm.stats_page import Histogram, StatsPage
 
 _CLOSED: Final = bytes((market_pb2.Kline.DESCRIPTOR.fields_by_name["closed"].number << 3 & 127 | 128,
                         market_pb2.Kline.DESCRIPTOR.fields_by_name["closed"].number >> 4, 1))  # fmt: skip

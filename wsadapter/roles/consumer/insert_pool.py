@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 
 from wsadapter.backoff import Backoff
 from wsadapter.clickhouse.client import REQUEST_ERRORS
-from wsadapter.clickhouse.errors import ErrorClass, classify, error_code, first_line
+from wsadapter.clickhouse.errors import ErrorClass, classify, error_code
 from wsadapter.clickhouse.inserts import Inserter, token
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import StreamSpec
@@ -29,6 +29,7 @@ from wsadapter.executor import DaemonExecutor
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, Partition
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
+from wsadapter.text import first_line
 
 T = TypeVar("T")
 THREADS: Final = 4

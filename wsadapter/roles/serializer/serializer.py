@@ -43,9 +43,9 @@ from wsadapter.roles.serializer.redundant_reader import RedundantReader
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import Record as SpoolRecord
 from wsadapter.roles.serializer.spooling import Mode, Spooling
-from wsadapter.shm.histogram import Histogram
 from wsadapter.shm.redo_log import RedoLog
 from wsadapter.shm.ring import RingReader
+from wsadapter.shm.stats_page import Histogram
 from wsadapter.supervision.child import Child
 
 BATCH_RECORDS: Final = 8_192

@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Final
 
+from wsadapter import files
 from wsadapter.errors import WsadapterError
 from wsadapter.log import get_logger
 from wsadapter.roles.serializer.spool_segment import (
@@ -367,13 +368,7 @@ class Spool:
     def _save_checkpoint(self) -> None:
         """The old one or the new one, never a part. Not synced: an older one costs a repetition, not a record."""
         number = b"%d" % self._done
-        path = os.path.join(self._directory, "checkpoint")
-        fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            os.write(fd, b"%s %08x\n" % (number, zlib.crc32(number)))
-        finally:
-            os.close(fd)
-        os.replace(path + ".new", path)
+        files.replace(os.path.join(self._directory, "checkpoint"), b"%s %08x\n" % (number, zlib.crc32(number)))
 
 
 def _last_record(segment: SpoolSegment) -> tuple[int, int | None, dict[int, int]]:

@@ -25,6 +25,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from wsadapter import files
 from wsadapter.errors import SegmentError
 from wsadapter.events.streams import BY_KIND
 from wsadapter.log import get_logger
@@ -163,7 +164,7 @@ class Rings:
             return []
 
     def _keep_list(self, names: Iterable[str]) -> None:
-        _write(self._list, sorted(names))
+        files.replace(self._list, msgspec.json.encode(sorted(names)))
 
     def _look(self, name: str) -> ExistingRing | None:
         try:
@@ -236,12 +237,5 @@ class LastReceived:
 
     def keep(self, received: dict[str, int]) -> None:
         self._known.update({connection: at for connection, at in received.items() if at})
-        _write(self._path, dict(sorted(self._known.items(), key=lambda entry: entry[1])[-4096:]))
-
-
-def _write(path: Path, content: object) -> None:
-    """The old content or the new one, never a part."""
-    beside = path.with_suffix(".new")
-    beside.write_bytes(msgspec.json.encode(content))
-    beside.chmod(0o600)
-    beside.replace(path)
+        newest = dict(sorted(self._known.items(), key=lambda entry: entry[1])[-4096:])
+        files.replace(self._path, msgspec.json.encode(newest))

@@ -15,7 +15,7 @@ chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seco
 
 setup: .venv/.installed
 
-.venv/.installed: constraints.txt pyproject.toml $(wildcard wsadapter/native/*.c wsadapter/native/*.h)
+.venv/.installed: constraints.txt pyproject.toml setup.py $(wildcard wsadapter/native/*.c wsadapter/native/*.h)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "wsadapter needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r constraints.txt
@@ -45,4 +45,4 @@ constraints: setup ## pin every dependency again, with hashes
 	  --no-header --no-annotate --extra embedded --extra dev -o constraints.txt pyproject.toml
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build *.egg-info wsadapter/native/*.so

@@ -47,6 +47,15 @@ class SchemaMismatch(WsadapterError):
     exit_code = ExitCode.CONFIG
 
 
+class StaleBuild(WsadapterError, ImportError):
+    """The C extension is there and is not of this version."""
+
+    exit_code = ExitCode.CONFIG
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what}: build it again with `make setup`, or set WSADAPTER_PURE=1 to run without it")
+
+
 class ServiceUnavailable(WsadapterError):
     """Kafka, ClickHouse or an embedded part is not there."""
 

@@ -1,8 +1,6 @@
 """An event becomes a ring record and a record a message, with the same fields, in C and in Python."""
 
 import random
-import shutil
-import sysconfig
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +10,6 @@ from hypothesis import strategies as st
 from ring_records import event_of
 from samples import full, random_event, sparse
 
-from wsadapter import native
 from wsadapter.events import Depth, Event, Gap, records
 from wsadapter.events.decimals import split_book
 from wsadapter.events.records import BAD_EVENT, field_numbers, in_python, messages_in_python
@@ -22,7 +19,6 @@ from wsadapter.pb import market_pb2
 EPOCH, POSITION = 1_790_771_371_858_000_001, 4096
 TWINS = [pytest.param(in_python(), id="python"), pytest.param(records.encode, id="as built")]
 JOINERS = [pytest.param(messages_in_python, id="python"), pytest.param(records.messages, id="as built")]
-COMPILER = str(sysconfig.get_config_var("CC") or "cc").split()[0]
 Encode = Callable[[Event], bytes]
 Join = Callable[..., Any]
 
@@ -148,11 +144,3 @@ def test_memory_is_given_back() -> None:
     run()
     run()
     assert rss() - before < 10_000_000, "80 MB went through"
-
-
-@pytest.mark.skipif(native.PURE, reason="the twins in Python are wanted")
-@pytest.mark.skipif(shutil.which(COMPILER) is None, reason=f"no C compiler ({COMPILER}): the twins do the work")
-@pytest.mark.parametrize("part", ["decimals", "records", "mapping", "reader", "ring"])
-def test_the_parts_in_c_are_here(part: str) -> None:
-    """`make setup` built them where there is a compiler: a silent fall-back would be a silent loss of speed."""
-    assert native.load(part) is not None

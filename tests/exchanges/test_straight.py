@@ -66,7 +66,7 @@ def state(made: BinanceFutures) -> list[tuple[Any, ...]]:
     return [(line.next, line.at_ns, line.gap_ns, line.behind) for group in groups for line in group.values()]
 
 
-@pytest.mark.skipif(native.load("mapping") is None, reason="the C part is not built")
+@pytest.mark.skipif(native.extension is None, reason="the C extension is not built")
 @pytest.mark.parametrize("seed", range(8))
 def test_both_ways_are_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     dice, ids = random.Random(seed), {}  # type: ignore[var-annotated]

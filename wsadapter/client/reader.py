@@ -107,4 +107,4 @@ def reading(receive: Receive, otherwise: Otherwise, read_end: Callable[[], objec
     return _native.Reading(receive, otherwise, read_end, *tally.cells, WSFrame, TEXT)
 
 
-_native: Final = native.load("reader")
+_native: Final = native.extension

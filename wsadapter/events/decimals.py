@@ -75,7 +75,7 @@ def _are_bare_levels(bare: bytes) -> bool:
     return len(bare) & 7 == 1 and _BARE_LEVELS.startswith(bare[:-1])
 
 
-_native: Final = native.load("decimals")
+_native: Final = native.extension
 are_plain: Final[Callable[..., bool]] = plain_in_python if _native is None else _native.are_plain
 split_at_once: Final[Callable[[Side, Side], Book | None]] = split_in_python if _native is None else _native.split_book
 Levels: Final[type | None] = None if _native is None else _native.Levels

@@ -6,9 +6,9 @@ The key is Kafka's, ``exchange:symbol``; the message is the event's protobuf wit
 are the ring's to know: a reader puts them in front (fields 1 and 2, 18 bytes), and what comes out is the Kafka value.
 So an event is encoded once, by the process that decoded it, and a serializer moves bytes.
 
-In C where `wsadapter._records` is built; the twin in Python fills one protobuf message per type, and both write the
-same bytes. A message's arena never gives the strings of earlier events back, so the twin takes a new one every
-`RENEW_AFTER` events. Owns nothing; not for two threads.
+In C where the extension is built; the twin in Python fills one protobuf message per type, and both write the same
+bytes. A message's arena never gives the strings of earlier events back, so the twin takes a new one every `RENEW_AFTER`
+events. Owns nothing; not for two threads.
 """
 
 import struct
@@ -17,7 +17,6 @@ from typing import Any, Final
 
 from wsadapter import native
 from wsadapter.events import Event, Gap
-from wsadapter.events.decimals import Levels
 from wsadapter.events.streams import BY_KIND, SPECS, Column, columns
 
 RENEW_AFTER: Final = 20_000
@@ -112,11 +111,11 @@ def _encoder() -> Callable[[Event], bytes]:
         layouts[spec.event] = tuple(
             (_member(spec.event, c.field), numbers[c.field], _what(c), c.nullable) for c in columns(spec.event)
         )
-    made: Callable[[Event], bytes] = _native.Encoder(layouts, Levels)
+    made: Callable[[Event], bytes] = _native.Encoder(layouts)
     return made
 
 
-_native: Final = native.load("records")
+_native: Final = native.extension
 encode: Final[Callable[[Event], bytes]] = in_python() if _native is None else _encoder()
 """The payload of an event's ring record; raises `BAD_EVENT`."""
 messages: Final[Callable[[list[Record], int, Mapping[int, list[dict[str, Any]]]], list[Record]]] = (

@@ -20,7 +20,7 @@ from wsadapter.exchanges.venue import Item, Receive
 
 
 class Rule(IntEnum):
-    """What an id must be compared with `Line.next`, as in _shapes.c: anything, it, or more."""
+    """What an id must be compared with `Line.next`, as in mapping.c: anything, it, or more."""
 
     ANY = 0
     NEXT = 1
@@ -110,4 +110,4 @@ def receiver_in_python(ways: Ways) -> Receive:
     return receive
 
 
-_native: Final = native.load("mapping")
+_native: Final = native.extension

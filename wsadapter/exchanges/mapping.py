@@ -294,4 +294,4 @@ def _type_of(wire: type[Struct], field: str) -> type:
     return found
 
 
-_native: Final = native.load("mapping")
+_native: Final = native.extension

@@ -1,4 +1,4 @@
-/* Plain decimals and book sides, checked in C: the fast half of wsadapter/exchanges/decimals.py and wsadapter/levels.py.
+/* Plain decimals and book sides, checked in C: the fast half of wsadapter/events/decimals.py.
  *
  * Plain is [0-9]+(\.[0-9]+)? in ASCII, as there. Nothing here knows a venue. A side is taken only in the one spelling
  * that venues send, [["1.0","2"],["3","4"]] without white space; for any other the answer is None and Python looks again.
@@ -7,8 +7,9 @@
 #include <Python.h>
 #include <structmember.h>
 
-#include "levels.h"
 #include "decimals.h"
+#include "levels.h"
+#include "parts.h"
 
 static PyObject *
 are_plain(PyObject *self, PyObject *const *texts, Py_ssize_t count)
@@ -29,14 +30,6 @@ are_plain(PyObject *self, PyObject *const *texts, Py_ssize_t count)
 }
 
 /* Levels: one column of a side. */
-
-typedef struct {
-    PyObject_HEAD
-    PyObject *side; /* bytes: the whole checked side, shared by its two columns */
-    Py_ssize_t count;
-    int column;
-    PyObject *texts; /* list, made when first looked at */
-} Levels;
 
 static void
 levels_dealloc(Levels *self)
@@ -104,8 +97,6 @@ levels_repr(Levels *self)
     return texts == NULL ? NULL : PyObject_Repr(texts);
 }
 
-static PyTypeObject Levels_Type;
-
 static PyObject *
 levels_compare(PyObject *self, PyObject *other, int operation)
 {
@@ -147,9 +138,9 @@ static PyMemberDef levels_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyTypeObject Levels_Type = {
+PyTypeObject Levels_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.decimals.Levels",
+    .tp_name = "wsadapter.native._native.Levels",
     .tp_basicsize = sizeof(Levels),
     .tp_dealloc = (destructor)levels_dealloc,
     .tp_repr = (reprfunc)levels_repr,
@@ -252,21 +243,10 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "wsadapter.native.decimals", "See wsadapter/exchanges/decimals.py.", -1, methods,
-};
-
-PyMODINIT_FUNC
-PyInit_decimals(void)
+int
+add_decimals(PyObject *module)
 {
-    if (PyType_Ready(&Levels_Type) < 0)
-        return NULL;
-    PyObject *made = PyModule_Create(&module);
-    if (made == NULL)
-        return NULL;
-    if (PyModule_AddObjectRef(made, "Levels", (PyObject *)&Levels_Type) < 0) {
-        Py_DECREF(made);
-        return NULL;
-    }
-    return made;
+    if (PyType_Ready(&Levels_Type) < 0 || PyModule_AddFunctions(module, methods) < 0)
+        return -1;
+    return PyModule_AddObjectRef(module, "Levels", (PyObject *)&Levels_Type);
 }

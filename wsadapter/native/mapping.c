@@ -1,4 +1,4 @@
-/* Wire Structs to events, in C: the fast half of wsadapter/exchanges/shapes.py.
+/* Wire Structs to events, in C: the fast half of wsadapter/exchanges/mapping.py.
  *
  * Nothing here knows a venue or an event type: a Shape is a list of steps, one for each field of the event, told by the
  * exchange module. A value that is no plain decimal makes the answer NotPlain, as in Python.
@@ -8,6 +8,7 @@
 #include <structmember.h>
 
 #include "decimals.h"
+#include "parts.h"
 
 enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_NONE, SIGNED_OR_NONE, STEPS };
 enum { MAX_STEPS = 48, GIVEN_COUNT = 3, MAX_GIVEN = 16 };
@@ -211,7 +212,7 @@ shape_dealloc(Shape *self)
 
 static PyTypeObject Shape_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.mapping.Shape",
+    .tp_name = "wsadapter.native._native.Shape",
     .tp_basicsize = sizeof(Shape),
     .tp_dealloc = (destructor)shape_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
@@ -452,7 +453,7 @@ straight_dealloc(Straight *self)
 
 static PyTypeObject Straight_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.mapping.Straight",
+    .tp_name = "wsadapter.native._native.Straight",
     .tp_basicsize = sizeof(Straight),
     .tp_dealloc = (destructor)straight_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
@@ -597,7 +598,7 @@ receiver_dealloc(Receiver *self)
 
 static PyTypeObject Receiver_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.mapping.Receiver",
+    .tp_name = "wsadapter.native._native.Receiver",
     .tp_basicsize = sizeof(Receiver),
     .tp_dealloc = (destructor)receiver_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
@@ -609,25 +610,13 @@ static PyTypeObject Receiver_Type = {
     .tp_new = receiver_new,
 };
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "wsadapter.native.mapping", "See wsadapter/exchanges/shapes.py.", -1, NULL,
-};
-
-PyMODINIT_FUNC
-PyInit_mapping(void)
+int
+add_mapping(PyObject *module)
 {
     pending_name = PyUnicode_InternFromString("pending");
     if (pending_name == NULL || PyType_Ready(&Shape_Type) < 0 || PyType_Ready(&Straight_Type) < 0 ||
-        PyType_Ready(&Receiver_Type) < 0)
-        return NULL;
-    PyObject *made = PyModule_Create(&module);
-    if (made == NULL)
-        return NULL;
-    if (PyModule_AddObjectRef(made, "Shape", (PyObject *)&Shape_Type) < 0 ||
-        PyModule_AddObjectRef(made, "Straight", (PyObject *)&Straight_Type) < 0 ||
-        PyModule_AddObjectRef(made, "Receiver", (PyObject *)&Receiver_Type) < 0) {
-        Py_DECREF(made);
-        return NULL;
-    }
-    return made;
+        PyType_Ready(&Receiver_Type) < 0 || PyModule_AddObjectRef(module, "Shape", (PyObject *)&Shape_Type) < 0 ||
+        PyModule_AddObjectRef(module, "Straight", (PyObject *)&Straight_Type) < 0)
+        return -1;
+    return PyModule_AddObjectRef(module, "Receiver", (PyObject *)&Receiver_Type);
 }

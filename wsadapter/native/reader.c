@@ -1,4 +1,4 @@
-/* The usual frame's way from picows to who takes its items, in C: the fast half of wsadapter/reading.py.
+/* The usual frame's way from picows to who takes its items, in C: the fast half of wsadapter/client/reader.py.
  *
  * After each sleep code is cold, and at live rates each frame is a read of its own: what counts here is how much is
  * touched. So the frame's attributes are read by their getters, and nothing of it runs in the interpreter.
@@ -7,6 +7,8 @@
 #include <Python.h>
 #include <structmember.h>
 #include <time.h>
+
+#include "parts.h"
 
 enum { MSG_TYPE, FIN, RSV1, RSV2, RSV3, PAYLOAD_SIZE, LAST_IN_BUFFER, ATTRIBUTES };
 
@@ -324,7 +326,7 @@ static PyGetSetDef reading_attributes[] = {
 
 static PyTypeObject Reading_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.reader.Reading",
+    .tp_name = "wsadapter.native._native.Reading",
     .tp_basicsize = sizeof(Reading),
     .tp_dealloc = (destructor)reading_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
@@ -339,21 +341,14 @@ static PyTypeObject Reading_Type = {
     .tp_new = reading_new,
 };
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "wsadapter.native.reader", "See wsadapter/reading.py.", -1, NULL,
-};
-
-PyMODINIT_FUNC
-PyInit_reader(void)
+int
+add_reader(PyObject *module)
 {
     for (int which = 0; which < ATTRIBUTES; which++)
         if ((names[which] = PyUnicode_InternFromString(attribute_names[which])) == NULL)
-            return NULL;
+            return -1;
     payload_name = PyUnicode_InternFromString("get_payload_as_memoryview");
     if (payload_name == NULL || PyType_Ready(&Reading_Type) < 0)
-        return NULL;
-    PyObject *made = PyModule_Create(&module);
-    if (made != NULL && PyModule_AddObjectRef(made, "Reading", (PyObject *)&Reading_Type) < 0)
-        Py_CLEAR(made);
-    return made;
+        return -1;
+    return PyModule_AddObjectRef(module, "Reading", (PyObject *)&Reading_Type);
 }

@@ -1,4 +1,4 @@
-/* Events to ring records and ring records to messages, in C: the fast half of wsadapter/records.py.
+/* Events to ring records and ring records to messages, in C: the fast half of wsadapter/events/records.py.
  *
  * Nothing here knows an event type: an Encoder is told, for each Struct type, where its fields lie and what they are on
  * the wire, and writes what protobuf would: fields in the order of their numbers, nothing for what is absent.
@@ -8,6 +8,7 @@
 #include <structmember.h>
 
 #include "levels.h"
+#include "parts.h"
 #include "ring.h"
 
 enum { TEXT, NUMBER, FLAG, TEXTS };
@@ -30,8 +31,6 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    PyTypeObject *levels; /* the lazy columns of wsadapter._decimals; NULL when there are none */
-    Py_ssize_t levels_side, levels_column;
     int count;
     Layout layouts[MAX_TYPES];
     unsigned char *bytes; /* scratch, grown as needed */
@@ -100,11 +99,11 @@ utf8_of(PyObject *value, Py_ssize_t *length)
 static int
 put_texts(Encoder *self, const Field *field, PyObject *values)
 {
-    if (self->levels != NULL && Py_IS_TYPE(values, self->levels)) {
-        PyObject *side = *(PyObject **)((char *)values + self->levels_side);
-        Py_ssize_t count = PyObject_Size(values), length;
-        LevelsCursor cursor = levels_begin(PyBytes_AS_STRING(side), *(int *)((char *)values + self->levels_column));
-        for (Py_ssize_t i = 0; i < count; i++) {
+    if (Py_IS_TYPE(values, &Levels_Type)) { /* not yet looked at, mostly: no str is made */
+        const Levels *levels = (const Levels *)values;
+        Py_ssize_t length;
+        LevelsCursor cursor = levels_begin(PyBytes_AS_STRING(levels->side), levels->column);
+        for (Py_ssize_t i = 0; i < levels->count; i++) {
             const char *text = levels_next(&cursor, &length);
             if (put_text(self, field, text, length) < 0)
                 return -1;
@@ -249,9 +248,9 @@ encode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names
     return PyBytes_FromStringAndSize((const char *)self->bytes, (Py_ssize_t)self->size);
 }
 
-/* The place of a member in its object; -1 with an exception when it is no plain slot of that kind. */
+/* The place of a field in its object; -1 with an exception when it is no plain slot. */
 static Py_ssize_t
-offset_of(PyObject *descriptor, int kind, PyObject *owner)
+offset_of(PyObject *descriptor, PyObject *owner)
 {
     if (!Py_IS_TYPE(descriptor, &PyMemberDescr_Type) ||
         !PyType_IsSubtype((PyTypeObject *)owner, PyDescr_TYPE(descriptor))) {
@@ -259,7 +258,7 @@ offset_of(PyObject *descriptor, int kind, PyObject *owner)
         return -1;
     }
     PyMemberDef *member = ((PyMemberDescrObject *)descriptor)->d_member;
-    if (member->type != kind) {
+    if (member->type != T_OBJECT_EX) {
         PyErr_Format(PyExc_TypeError, "%s is another kind of member", member->name);
         return -1;
     }
@@ -283,7 +282,7 @@ read_field(PyObject *described, PyObject *owner, Field *field)
     field->tag[1] = (unsigned char)(tag >> 7);
     field->what = (unsigned char)what;
     field->present = (unsigned char)present;
-    field->offset = offset_of(descriptor, T_OBJECT_EX, owner);
+    field->offset = offset_of(descriptor, owner);
     return field->offset < 0 ? -1 : 0;
 }
 
@@ -306,37 +305,27 @@ read_layout(PyObject *type, PyObject *fields, Layout *layout)
 static PyObject *
 encoder_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *layouts, *levels = Py_None, *key, *value;
+    PyObject *layouts, *key, *value;
     Py_ssize_t at = 0;
-    if (!PyArg_ParseTuple(args, "O!|O", &PyDict_Type, &layouts, &levels))
+    if (!PyArg_ParseTuple(args, "O!", &PyDict_Type, &layouts))
         return NULL;
     Encoder *self = (Encoder *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->vectorcall = encode;
-    if (levels != Py_None) {
-        PyObject *side = PyObject_GetAttrString(levels, "side"), *column = PyObject_GetAttrString(levels, "column");
-        int known = side != NULL && column != NULL && (self->levels_side = offset_of(side, T_OBJECT_EX, levels)) >= 0 &&
-                    (self->levels_column = offset_of(column, T_INT, levels)) >= 0;
-        Py_XDECREF(side);
-        Py_XDECREF(column);
-        if (!known)
-            goto failed;
-        self->levels = (PyTypeObject *)Py_NewRef(levels);
-    }
     while (PyDict_Next(layouts, &at, &key, &value)) {
         if (self->count == MAX_TYPES) {
             PyErr_SetString(PyExc_ValueError, "too many types");
-            goto failed;
+            Py_DECREF(self);
+            return NULL;
         }
-        if (read_layout(key, value, &self->layouts[self->count]) < 0)
-            goto failed;
+        if (read_layout(key, value, &self->layouts[self->count]) < 0) {
+            Py_DECREF(self);
+            return NULL;
+        }
         self->count++;
     }
     return (PyObject *)self;
-failed:
-    Py_DECREF(self);
-    return NULL;
 }
 
 static void
@@ -344,24 +333,23 @@ encoder_dealloc(Encoder *self)
 {
     for (int i = 0; i < self->count; i++)
         Py_DECREF(self->layouts[i].type);
-    Py_XDECREF(self->levels);
     PyMem_Free(self->bytes);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
 static PyTypeObject Encoder_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.records.Encoder",
+    .tp_name = "wsadapter.native._native.Encoder",
     .tp_basicsize = sizeof(Encoder),
     .tp_dealloc = (destructor)encoder_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
     .tp_vectorcall_offset = offsetof(Encoder, vectorcall),
     .tp_call = PyVectorcall_Call,
-    .tp_doc = "Encoder({type: ((member, number, what, present), ...)}, levels): event -> ring record.",
+    .tp_doc = "Encoder({type: ((member, number, what, present), ...)}): event -> ring record.",
     .tp_new = encoder_new,
 };
 
-/* Events straight into a ring, and counted: the twin of wsadapter.publisher.InPython. */
+/* Events straight into a ring, and counted: the twin of `PythonPublisher` in wsadapter/roles/ingest/publisher.py. */
 
 typedef struct {
     PyObject_HEAD
@@ -443,13 +431,9 @@ publisher_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     PyObject *encoder, *ring, *cells, *counts, *otherwise;
     int received_cell, decoded_cell;
-    if (!PyArg_ParseTuple(args, "O!OOO!iiO", &Encoder_Type, &encoder, &ring, &cells, &PyDict_Type, &counts,
-                          &received_cell, &decoded_cell, &otherwise))
+    if (!PyArg_ParseTuple(args, "O!O!OO!iiO", &Encoder_Type, &encoder, &Appender_Type, &ring, &cells, &PyDict_Type,
+                          &counts, &received_cell, &decoded_cell, &otherwise))
         return NULL;
-    if (strcmp(Py_TYPE(ring)->tp_name, "wsadapter.native.ring.Appender") != 0) {
-        PyErr_SetString(PyExc_TypeError, "a publisher needs the appender in C");
-        return NULL;
-    }
     Publisher *self = (Publisher *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
@@ -519,7 +503,7 @@ static PyMemberDef publisher_members[] = {
 
 static PyTypeObject Publisher_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.records.Publisher",
+    .tp_name = "wsadapter.native._native.Publisher",
     .tp_basicsize = sizeof(Publisher),
     .tp_dealloc = (destructor)publisher_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
@@ -611,27 +595,17 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "wsadapter.native.records", "See wsadapter/records.py.", -1, methods,
-};
-
-PyMODINIT_FUNC
-PyInit_records(void)
+int
+add_records(PyObject *module)
 {
     key_name = PyUnicode_InternFromString("key");
     value_name = PyUnicode_InternFromString("value");
     if (key_name == NULL || value_name == NULL || PyType_Ready(&Encoder_Type) < 0 ||
-        PyType_Ready(&Publisher_Type) < 0)
-        return NULL;
-    PyObject *made = PyModule_Create(&module);
-    if (made == NULL)
-        return NULL;
-    if (PyModule_AddObjectRef(made, "Encoder", (PyObject *)&Encoder_Type) < 0 ||
-        PyModule_AddObjectRef(made, "Publisher", (PyObject *)&Publisher_Type) < 0 ||
-        PyModule_AddIntMacro(made, TEXT) < 0 || PyModule_AddIntMacro(made, NUMBER) < 0 ||
-        PyModule_AddIntMacro(made, FLAG) < 0 || PyModule_AddIntMacro(made, TEXTS) < 0) {
-        Py_DECREF(made);
-        return NULL;
-    }
-    return made;
+        PyType_Ready(&Publisher_Type) < 0 || PyModule_AddFunctions(module, methods) < 0 ||
+        PyModule_AddObjectRef(module, "Encoder", (PyObject *)&Encoder_Type) < 0 ||
+        PyModule_AddObjectRef(module, "Publisher", (PyObject *)&Publisher_Type) < 0 ||
+        PyModule_AddIntMacro(module, TEXT) < 0 || PyModule_AddIntMacro(module, NUMBER) < 0 ||
+        PyModule_AddIntMacro(module, FLAG) < 0)
+        return -1;
+    return PyModule_AddIntMacro(module, TEXTS);
 }

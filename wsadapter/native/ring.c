@@ -1,6 +1,6 @@
-/* Appending to and walking a ring, in C: the fast half of wsadapter/ring.py, which decides about room, laps and damage.
+/* Appending to and walking a ring, in C: the fast half of wsadapter/shm/ring.py, which decides about room, laps and damage.
  *
- * Head is not touched here, and the tail by Publication only, in the order that wsadapter/banks.py explains.
+ * Head is not touched here, and the tail by Publication only, in the order that wsadapter/shm/ring_counters.py explains.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -8,6 +8,7 @@
 #include <structmember.h>
 #include <sys/eventfd.h>
 
+#include "parts.h"
 #include "ring.h"
 
 enum { TAIL_PLACE = 128 };
@@ -93,9 +94,9 @@ static PyMemberDef appender_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyTypeObject Appender_Type = {
+PyTypeObject Appender_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.ring.Appender",
+    .tp_name = "wsadapter.native._native.Appender",
     .tp_basicsize = sizeof(Appender),
     .tp_dealloc = (destructor)appender_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
@@ -105,7 +106,7 @@ static PyTypeObject Appender_Type = {
     .tp_new = appender_new,
 };
 
-/* The end of a socket read in one step: the twin of wsadapter.publication.InPython. */
+/* The end of a socket read in one step: the twin of `RingCounters.publication` in wsadapter/shm/ring_counters.py. */
 
 typedef struct {
     PyObject_HEAD
@@ -208,7 +209,7 @@ static PyMethodDef publication_methods[] = {
 
 static PyTypeObject Publication_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native.ring.Publication",
+    .tp_name = "wsadapter.native._native.Publication",
     .tp_basicsize = sizeof(Publication),
     .tp_dealloc = (destructor)publication_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
@@ -264,22 +265,12 @@ static PyMethodDef methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static struct PyModuleDef module = {
-    PyModuleDef_HEAD_INIT, "wsadapter.native.ring", "See wsadapter/ring.py.", -1, methods,
-};
-
-PyMODINIT_FUNC
-PyInit_ring(void)
+int
+add_ring(PyObject *module)
 {
-    if (PyType_Ready(&Appender_Type) < 0 || PyType_Ready(&Publication_Type) < 0)
-        return NULL;
-    PyObject *made = PyModule_Create(&module);
-    if (made == NULL)
-        return NULL;
-    if (PyModule_AddObjectRef(made, "Appender", (PyObject *)&Appender_Type) < 0 ||
-        PyModule_AddObjectRef(made, "Publication", (PyObject *)&Publication_Type) < 0) {
-        Py_DECREF(made);
-        return NULL;
-    }
-    return made;
+    if (PyType_Ready(&Appender_Type) < 0 || PyType_Ready(&Publication_Type) < 0 ||
+        PyModule_AddFunctions(module, methods) < 0 ||
+        PyModule_AddObjectRef(module, "Appender", (PyObject *)&Appender_Type) < 0)
+        return -1;
+    return PyModule_AddObjectRef(module, "Publication", (PyObject *)&Publication_Type);
 }

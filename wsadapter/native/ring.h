@@ -1,4 +1,4 @@
-/* The writing end of a ring as the C parts share it: see wsadapter/ring.py for the layout and who owns what. */
+/* The writing end of a ring as the C parts share it: see wsadapter/shm/ring.py for the layout and who owns what. */
 #ifndef WSADAPTER_RING_H
 #define WSADAPTER_RING_H
 #include <Python.h>
@@ -12,6 +12,8 @@ typedef struct {
     long long lap;            /* position minus place */
     long long max_payload;
 } Appender;
+
+extern PyTypeObject Appender_Type;
 
 /* Write a record that fits before `stop`; 0 when it does not (Python then looks for room). Private until publish(). */
 static inline int

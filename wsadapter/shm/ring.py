@@ -134,7 +134,7 @@ def scan_in_python(
     return at, end, header, limit
 
 
-_native: Any = native.load("ring")
+_native: Any = native.extension
 Appender: Any = PureAppender if _native is None else _native.Appender
 _scan = scan_in_python if _native is None else _native.scan
 

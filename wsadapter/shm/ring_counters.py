@@ -85,4 +85,4 @@ class RingCounters:
             view.release()
 
 
-_native: Final = native.load("ring")
+_native: Final = native.extension

@@ -95,4 +95,4 @@ def publisher(writer: RingWriter, counters: Counters, otherwise: Callable[[Event
     return _native.Publisher(encode, writer.appender, cells, counts, received, decoded, otherwise)
 
 
-_native: Final = native.load("records") if native.load("ring") is not None else None
+_native: Final = native.extension

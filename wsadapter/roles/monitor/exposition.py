@@ -23,7 +23,7 @@ HELP: Final[Mapping[str, str]] = {
     "accepted_rows_total": "Rows handed to ClickHouse that its views accepted.",
     "acks_total": "Subscription requests that the loopback venue acknowledged.",
     "broker_up": "1 when the Kafka broker answers this process.",
-    "build_info": "1; version, and whether the parts in C are there, as labels.",
+    "build_info": "1; version, and whether the C extension is in use, as labels.",
     "bytes_total": "WebSocket payload bytes received.",
     "candle_checks_dropped_total": "Checks of candles that found too many others waiting.",
     "candle_checks_total": "Neighbouring candles whose trade ids do not chain, compared with what REST says.",
@@ -174,7 +174,7 @@ def families(snapshot: Snapshot) -> Families:
     build = {
         "version": __version__,
         "python": platform.python_version(),
-        "native": "no" if native.load("records") is None else "yes",
+        "native": "no" if native.extension is None else "yes",
         "instance": snapshot.config.service.instance,
     }
     found.add("build_info", build, 1)

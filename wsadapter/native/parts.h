@@ -1,0 +1,11 @@
+/* The parts of the extension: each adds its types and functions to the module. 0, or -1 with an exception. */
+#ifndef WSADAPTER_PARTS_H
+#define WSADAPTER_PARTS_H
+#include <Python.h>
+
+int add_decimals(PyObject *module);
+int add_mapping(PyObject *module);
+int add_reader(PyObject *module);
+int add_records(PyObject *module);
+int add_ring(PyObject *module);
+#endif

@@ -22,6 +22,15 @@ def java() -> None:
 
 
 @pytest.fixture(scope="session")
+def installed_kafka(java: None, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The jars and the class data archive are in the cache: what starts from now on needs no network."""
+    installation = Installation(os.environ)
+    if not (installation.jars.is_dir() and installation.archive.exists()):
+        with KafkaServer(tmp_path_factory.mktemp("install")):
+            pass
+
+
+@pytest.fixture(scope="session")
 def kafka(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Bootstrap address of a real broker."""
     with KafkaServer(tmp_path_factory.mktemp("kafka")) as server:

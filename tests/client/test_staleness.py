@@ -305,7 +305,7 @@ def test_liquidations_are_never_expected_and_mark_prices_always() -> None:
 
 
 def test_renewals_grow_rarer_while_they_do_not_help() -> None:
-    world = World({f"s{n}": STEADY for n in range(40)})
+    world = World({f"s{n}": STEADY for n in range(40)}, 5.0)
     dead: set[str] = set()
     born = world.now
 

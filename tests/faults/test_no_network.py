@@ -16,7 +16,7 @@ exec "$0" --embedded --demo --for 3s
 """
 
 
-def test_the_demo_needs_loopback_only(java: None, tmp_path: Path) -> None:
+def test_the_demo_needs_loopback_only(installed_kafka: None, tmp_path: Path) -> None:
     tools = all(shutil.which(tool) for tool in ("unshare", "ip"))
     if not tools or subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
         pytest.skip("a network of its own cannot be had here")
@@ -27,7 +27,7 @@ def test_the_demo_needs_loopback_only(java: None, tmp_path: Path) -> None:
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -13,8 +13,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
 from bench import frames
 from bench.accounts import Stopwatch, memory
 from bench.processes import PREFIX, BenchFailed, Role, Venue, cores
@@ -22,6 +20,7 @@ from wsadapter import metrics as stats_fields
 from wsadapter.config.load import Config, Feed, ProcessConfig, ServiceConfig
 from wsadapter.events import StreamType
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
+from wsadapter.roles.orders import IngestOrder
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.segment import Segment
@@ -79,7 +78,7 @@ class IngestAlone:
             stats_fields.ingest(s.name for s in made.subscriptions),
             directory,
             ring=to.ref,
-            options={"plan": msgspec.to_builtins(made), "feed": "bench", "previous_receive_ns": 0},
+            order=IngestOrder(feed, made),
         )
         self._poll = select.poll()
         self._poll.register(self._bell, select.POLLIN)

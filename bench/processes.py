@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
+from msgspec import Raw, Struct
 
 from bench.frames import ROOT
 from wsadapter.config.load import Config
@@ -176,13 +177,14 @@ class Role(Program):
         *,
         ring: RingRef | None = None,
         rings: Sequence[RingRef] = (),
-        options: Mapping[str, Any] | None = None,
+        order: Struct | None = None,
     ) -> None:
         role = module.rpartition(".")[2].removeprefix("unchecked_")
         page = f"wsadapter-{config.service.instance}-stats-{role}"
         self.page = StatsPage.create(page, tuple(fields))
         instance = config.service.instance
-        args = ChildArgs(role, f"{role}-0", instance, config, page, ring, tuple(rings), dict(options or {}))
+        told = Raw(msgspec.json.encode({} if order is None else order))
+        args = ChildArgs(role, f"{role}-0", instance, config, page, ring, tuple(rings), told)
         self._errors = directory / f"{role}.log"
         fds = sorted({ref.doorbell_fd for ref in (*rings, *([ring] if ring else []))})
         with self._errors.open("ab") as stderr:

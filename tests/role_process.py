@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 from eventually import eventually
+from msgspec import Raw, Struct
 
 from wsadapter.config.load import Config
 from wsadapter.shm.segment import Segment
@@ -28,16 +29,15 @@ class RoleProcess:
         fields: Sequence[str],
         rings: Sequence[RingRef] = (),
         ring: RingRef | None = None,
-        options: Mapping[str, Any] | None = None,
+        order: Struct | Mapping[str, Any] | None = None,
         name: str = "",
     ) -> None:
         name = name or f"{role}-0"
         self._module = module
         page = f"wsadapter-{config.service.instance}-stats-{name}"
         self.page = StatsPage.create(page, fields)
-        self._args = ChildArgs(
-            role, name, config.service.instance, config, page, ring, tuple(rings), dict(options or {})
-        )
+        told = Raw(msgspec.json.encode({} if order is None else order))
+        self._args = ChildArgs(role, name, config.service.instance, config, page, ring, tuple(rings), told)
         self._fds = sorted({r.doorbell_fd for r in (*rings, *([ring] if ring else []))})
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -9,9 +9,10 @@ import pytest
 from cli.command import run
 
 from wsadapter.cli import main as cli
+from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ExitCode
 from wsadapter.roles.supervisor import run as composition
-from wsadapter.roles.supervisor.options import RunOptions
+from wsadapter.roles.supervisor.run import RunOptions
 
 FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
 
@@ -99,12 +100,13 @@ def test_options_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert cli.run_command(["--config", "c.toml", "replay", "frames.jsonl"]) == ExitCode.LOSS
     assert cli.run_command(["--embedded", "replay", "frames.jsonl", "--speed", "recorded"]) == ExitCode.LOSS
     plain, demo, replay, recorded = asked
-    assert (plain.embedded, plain.demo, plain.duration, plain.replay) == (False, False, None, None)
-    assert (plain.config_path, plain.config.feed[0].symbols) == ("c.toml", ("BTCUSDT",))
-    assert (demo.embedded, demo.demo, demo.duration, demo.config.feed) == (True, True, 20.0, ())
-    assert (replay.embedded, replay.demo, replay.speed) == (False, True, "max")
-    assert replay.replay == str(tmp_path / "frames.jsonl")
-    assert (recorded.embedded, recorded.speed) == (True, "recorded")
+    assert (plain.stand_ins, plain.duration) == (StandIns(), None)
+    assert plain.config.feed[0].symbols == ("BTCUSDT",)
+    assert plain.reload() == plain.config
+    assert (demo.stand_ins, demo.duration, demo.config.feed) == (StandIns(embedded=True, demo=True), 20.0, ())
+    frames = str(tmp_path / "frames.jsonl")
+    assert replay.stand_ins == StandIns(demo=True, replay=frames)
+    assert recorded.stand_ins == StandIns(embedded=True, demo=True, replay=frames, speed="recorded")
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("20s", 20.0), ("1m", 60.0), ("2.5", 2.5), ("90", 90.0), ("500ms", 0.5)])

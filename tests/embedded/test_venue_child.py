@@ -36,7 +36,7 @@ class Child:
         config = Config(ServiceConfig(f"venue{os.getpid()}", str(state)))
         self.port, rest_port = uvloop.run(free_ports())
         given = {"ws_port": self.port, "rest_port": rest_port, **options}
-        self.role = RoleProcess("wsadapter.embedded.exchange.__main__", "exchange", config, EXCHANGE, options=given)
+        self.role = RoleProcess("wsadapter.embedded.exchange", "exchange", config, EXCHANGE, order=given)
 
     @property
     def url(self) -> str:

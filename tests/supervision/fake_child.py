@@ -17,13 +17,13 @@ from wsadapter.supervision.child import Child, ChildState, run_child
 
 def note(child: Child, event: str) -> None:
     line = f"{child.args.name} {event} {os.getpid()}\n"
-    fd = os.open(child.args.options["events"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    fd = os.open(child.order(dict[str, Any])["events"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(fd, line.encode())
     os.close(fd)
 
 
 def main(child: Child) -> int:
-    options: dict[str, Any] = child.args.options
+    options: dict[str, Any] = child.order(dict[str, Any])
     if (seconds := options.get("crash_until")) is not None and time.monotonic() < seconds:
         return 1
     note(child, "started")

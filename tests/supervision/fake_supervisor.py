@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from wsadapter.errors import ConfigError
 from wsadapter.metrics import CHILD
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
-from wsadapter.supervision.supervisor import Supervisor, SupervisorCallbacks
+from wsadapter.supervision.supervisor import Application, Children, Supervisor
 
 
 class FakeChild(Struct, frozen=True):
@@ -43,8 +43,8 @@ class Scenario(Struct, frozen=True):
     run_for: float | None = None
 
 
-def specs(scenario: Scenario) -> Sequence[ChildSpec]:
-    return [
+def specs(scenario: Scenario) -> Children:
+    return tuple(
         ChildSpec(
             name=fake.name,
             role=fake.name.partition("-")[0],
@@ -57,10 +57,10 @@ def specs(scenario: Scenario) -> Sequence[ChildSpec]:
             start_deadline=fake.start_deadline,
             heartbeat_deadline=fake.heartbeat_deadline,
             pass_fds=fake.pass_fds,
-            options={"events": scenario.events, **fake.options},
+            order={"events": scenario.events, **fake.options},
         )
         for fake in scenario.children
-    ]
+    )
 
 
 def read(path: str) -> Scenario:
@@ -73,40 +73,46 @@ def config_of(scenario: Scenario) -> Config:
     return Config(service=service, restart=scenario.restart)
 
 
+class Fake(Application):
+    def __init__(self, path: str, scenario: Scenario) -> None:
+        self._path, self._scenario = path, scenario
+
+    def note(self, event: str) -> None:
+        fd = os.open(self._scenario.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(fd, f"supervisor {event} {os.getpid()}\n".encode())
+        os.close(fd)
+
+    def on_ready(self, stop: Callable[[], None]) -> None:
+        self.note("ready")
+
+    def on_drained(self, deadline: float) -> None:
+        self.note("drained")
+
+    def has_lost(self) -> bool:
+        return self._scenario.loss
+
+    def reload(self) -> tuple[Config, Children]:
+        self.note("reload-begin")
+        with contextlib.suppress(FileNotFoundError), open(self._path + ".bad"):
+            raise ConfigError([("feed[0].name", "is bad")])
+        changed = read(self._path)
+        time.sleep(0.05)
+        self.note("reload-end")
+        return config_of(changed), specs(changed)
+
+
 def main(path: str) -> int:
     scenario = read(path)
     config = config_of(scenario)
     log.setup("json", "info", role="supervisor", name="supervisor")
-
-    def note(event: str) -> None:
-        fd = os.open(scenario.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(fd, f"supervisor {event} {os.getpid()}\n".encode())
-        os.close(fd)
-
-    def reload() -> tuple[Config, Sequence[ChildSpec]]:
-        note("reload-begin")
-        with contextlib.suppress(FileNotFoundError), open(path + ".bad"):
-            raise ConfigError([("feed[0].name", "is bad")])
-        changed = read(path)
-        time.sleep(0.05)
-        note("reload-end")
-        return config_of(changed), specs(changed)
-
-    hooks = SupervisorCallbacks(
-        on_ready=lambda: note("ready"),
-        on_drained=lambda deadline: note("drained"),
-        on_finished=lambda name: note(f"finished-{name}"),
-        unkept_loss=lambda: scenario.loss,
-        reload=reload,
-    )
     try:
         instance = Instance.claim(scenario.state_dir, scenario.old_children_seconds)
     except ConfigError as error:
         log.get_logger().critical("refused", reason=str(error))
         return int(error.exit_code)
-    note("claimed")
-    supervisor = Supervisor(config, specs(scenario), instance, hooks=hooks, run_for=scenario.run_for)
-    return supervisor.run()
+    fake = Fake(path, scenario)
+    fake.note("claimed")
+    return Supervisor(config, specs(scenario), instance, fake, run_for=scenario.run_for).run()
 
 
 if __name__ == "__main__":

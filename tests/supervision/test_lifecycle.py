@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 from eventually import eventually
+from msgspec import Raw
 
 from wsadapter.config.load import Config, ProcessConfig, ServiceConfig
 from wsadapter.metrics import CHILD
@@ -33,7 +34,8 @@ class Started:
         self.notify = os.eventfd(0, os.EFD_NONBLOCK)
         self.last_words = os.memfd_create("words")
         options = {"events": str(self.events), **options}
-        args = ChildArgs(role="ingest", name="ingest-a", instance="i", config=config, page=page.name, options=options,
+        args = ChildArgs(role="ingest", name="ingest-a", instance="i", config=config, page=page.name,
+                         order=Raw(msgspec.json.encode(options)),
                          notify_fd=self.notify, last_words_fd=self.last_words)  # fmt: skip
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", module],

@@ -120,7 +120,7 @@ def test_transient_child_is_not_started_again_after_exit_0(site: Site) -> None:
     site.start({"name": "serializer-old", "restart": "transient", "options": {"drain": 0.0, "exit_at_once": 0}},
                {"name": "ingest-a"})  # fmt: skip
 
-    site.wait("supervisor", "finished-serializer-old")
+    eventually(lambda: "child finished" in site.log(), 20.0)
     site.wait("ingest-a", "running")
     assert len(site.happened("serializer-old", "started")) == 1
 

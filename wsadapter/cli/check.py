@@ -13,7 +13,7 @@ import click
 from wsadapter.config import types as config_types
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, SchemaMismatch, ServiceUnavailable
-from wsadapter.roles.supervisor.topology import plans, ring_names
+from wsadapter.roles.supervisor.topology import assemble
 from wsadapter.shm import segment as shm
 
 MIB = 1024 * 1024
@@ -28,7 +28,7 @@ def check(config: Config, embedded: bool) -> int:
         else (("Kafka", _broker), ("ClickHouse", _clickhouse))
     )
     checks: tuple[tuple[str, Callable[[Config], str]], ...] = (
-        ("configuration", lambda c: f"{len(plans(c))} connections"),
+        ("configuration", lambda c: f"{len(assemble(c).plans)} connections"),
         *services,
         ("monitor", _monitor_port),
         ("state directory", _state_dir),
@@ -117,7 +117,7 @@ def _state_dir(config: Config) -> str:
 
 
 def _ring_memory(config: Config) -> str:
-    count = len(ring_names(config, plans(config)))
+    count = len(assemble(config).rings)
     wanted, free = count * config.ring.capacity_bytes, shm.free_bytes()
     mib = 1024 * 1024
     if wanted > free:

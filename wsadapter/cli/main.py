@@ -7,6 +7,7 @@ imported when it is called, so that ``--help`` and errors come at once.
 
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 import click
@@ -17,9 +18,7 @@ from wsadapter.errors import ConfigError, ExitCode, WsadapterError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from wsadapter.cli.run import Reporter
     from wsadapter.config.load import Config
-    from wsadapter.roles.supervisor.run import Run
 
 PROGRAM = "wsadapter-supervisor"
 
@@ -272,7 +271,7 @@ def replay(context: click.Context, config_path: str | None, embedded: bool, file
 
 
 def _run(
-    config_path: str | None, embedded: bool, demo: bool, duration: float | None, file: str | None = None,
+    config_path: str | None, embedded: bool, demo: bool, duration: float | None, file: str = "",
     speed: str = "max", rate: int | None = None,
 ) -> int:  # fmt: skip
     from wsadapter.config import load as configuration
@@ -284,15 +283,17 @@ def _run(
     if embedded:
         _require_loopback(config)
 
-    from wsadapter.roles.supervisor.options import RunOptions
-    from wsadapter.roles.supervisor.run import run
+    from wsadapter.embedded.demo import StandIns
+    from wsadapter.exchanges import REGISTRY
+    from wsadapter.roles.supervisor.run import RunOptions, run
 
-    def report(made: "Run") -> "Reporter":
+    reporter = None
+    if demo:
         from wsadapter.cli.run import Reporter  # only a run that shows something pays for what it imports
 
-        return Reporter(made.config, made.rings, made.counters)
-
-    return run(RunOptions(config, embedded, demo, duration, file, speed, config_path, rate), report)
+        reporter = Reporter()
+    reload = partial(configuration.load, config_path, os.environ, demo=demo, implemented=tuple(REGISTRY))
+    return run(RunOptions(config, reload, StandIns(embedded, demo, file, speed, rate), duration), reporter)
 
 
 def _load(path: str | None, demo: bool) -> "Config":

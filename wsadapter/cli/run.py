@@ -6,55 +6,54 @@ Only such a run imports this: the libraries behind it cost a plain supervisor no
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from rich.console import Console
 
 from wsadapter.audit import account as summary
 from wsadapter.cli import monitor_client, top
-from wsadapter.config.load import Config
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.kafka import topics
-from wsadapter.roles.supervisor.rings import Rings
+from wsadapter.roles.supervisor.run import Run
 
 KAFKA_SECONDS: Final = 5.0
 
 
 class Reporter:
-    """``counters``: role -> the stats pages of its children, as they are now. Counts from its creation on."""
+    """Counts from `start` on. ``lost``: events missing in its account."""
 
-    def __init__(self, config: Config, rings: Rings, counters: Callable[[str], list[dict[str, int]]]) -> None:
-        self._config, self._rings, self._counters = config, rings, counters
-        self._started_ns = time.time_ns()
-        roles = ("ingest", "serializer", "consumer", "exchange", "repairer")
-        self._before = {role: counters(role) for role in roles}
+    def __init__(self) -> None:
+        self.lost = 0
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name="top", daemon=True)
-        self.lost = 0
 
-    def start(self) -> None:
+    def start(self, run: Run) -> None:
+        self._run = run
+        self._started_ns = time.time_ns()
+        roles = ("ingest", "serializer", "consumer", "exchange", "repairer")
+        self._before = {role: run.counters(role) for role in roles}
         self._watcher.start()
 
     def _watch(self) -> None:
-        top.watch(monitor_client.address(self._config), self._over.wait, None)
+        top.watch(monitor_client.address(self._run.config), self._over.wait, None)
 
     def account(self, deadline: float) -> None:
-        """Print what became of every event; called when the road is drained and ClickHouse is still there."""
+        """Print what became of every event; called when the pipeline is drained and ClickHouse is still there."""
         self._over.set()
         self._watcher.join(max(0.0, min(2.0, deadline - time.monotonic())))
         since = {
-            role: [_minus(now, then) for now, then in zip(self._counters(role), before, strict=True)]
+            role: [_minus(now, then) for now, then in zip(self._run.counters(role), before, strict=True)]
             for role, before in self._before.items()
         }
         try:
             account = summary.collect(
-                self._config.clickhouse,
+                self._run.config.clickhouse,
                 summary.RunCounts(**since),
                 self._started_ns,
-                self._rings.unread_by_stream(),
+                self._run.rings.unread_by_stream(),
                 self._in_kafka(),
-                self._rings.adopted,
+                self._run.rings.adopted,
             )
         except ServiceUnavailable as error:
             print(f"no summary: {error}", file=sys.stderr)
@@ -65,10 +64,10 @@ class Reporter:
 
     def _in_kafka(self) -> dict[str, int] | None:
         """Stream -> messages that wait there; None when that is not known, or when a spool holds some before it."""
-        if any(page["spool_records"] for page in self._counters("serializer")):
+        if any(page["spool_records"] for page in self._run.counters("serializer")):
             return None
         try:
-            return topics.unread(self._config.kafka, KAFKA_SECONDS)
+            return topics.unread(self._run.config.kafka, KAFKA_SECONDS)
         except ServiceUnavailable:
             return None
 

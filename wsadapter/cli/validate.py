@@ -5,13 +5,13 @@ import click
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode
-from wsadapter.roles.supervisor.topology import plans
+from wsadapter.roles.supervisor.topology import assemble
 
 HEADS = ("connection", "exchange", "symbols", "subscriptions", "url")
 
 
 def validate(config: Config, verbose: bool) -> int:
-    connections = plans(config)
+    connections = assemble(config).plans
     for warning in configuration.warnings(config):
         click.echo(f"warning: {warning}", err=True)
     rows = [

@@ -1,13 +1,80 @@
-"""What the supervisor tells a role to do."""
+"""What the supervisor tells each role to do: one Struct a role, read there by `Child.order`.
+
+The configuration as a whole goes to every child beside its order. An order travels as JSON; equal orders leave a child
+untouched at a reload.
+"""
 
 from msgspec import Struct
 
+from wsadapter.config.load import Feed
+from wsadapter.exchanges.venue import ConnectionPlan
+
+
+class IngestOrder(Struct, frozen=True):
+    """Keep one connection. ``previous_receive_ns``: when it last received in an earlier run, 0 = never."""
+
+    feed: Feed
+    plan: ConnectionPlan
+    previous_receive_ns: int = 0
+
+
+class SerializerOrder(Struct, frozen=True):
+    """``number`` among the serializers; 0 also delivers the spools of earlier runs. ``generation``: of this run; it
+    grows from run to run and keeps their spools apart."""
+
+    number: int = 0
+    generation: int = 0
+
+
+class Assignment(Struct, frozen=True):
+    """A connection whose gaps are repaired, and the REST host that has its history."""
+
+    plan: ConnectionPlan
+    host: str
+
+
+class HistorySource(Struct, frozen=True):
+    """The REST host that is asked for what a feed has not recorded."""
+
+    feed: str
+    exchange: str
+    host: str
+
 
 class Poll(Struct, frozen=True):
-    """What a host is asked for, as the repairer is told of it. ``received``: when each was answered last in an earlier
+    """Symbols whose open interest a REST host is asked for. ``received``: when each was answered last in an earlier
     run, 0 = never."""
 
     exchange: str
     host: str
     symbols: tuple[str, ...]
     received: tuple[int, ...]
+
+
+class RepairerOrder(Struct, frozen=True):
+    assignments: tuple[Assignment, ...] = ()
+    polls: tuple[Poll, ...] = ()
+    histories: tuple[HistorySource, ...] = ()
+
+
+class WatchedChild(Struct, frozen=True):
+    """A process of this instance and the name of its stats page."""
+
+    role: str
+    name: str
+    page: str
+
+
+class WatchedRing(Struct, frozen=True):
+    """A connection and the segment of its ring."""
+
+    connection: str
+    name: str
+
+
+class MonitorOrder(Struct, frozen=True):
+    """Which stats pages and rings to read."""
+
+    supervisor_pid: int = 0
+    children: tuple[WatchedChild, ...] = ()
+    rings: tuple[WatchedRing, ...] = ()

@@ -26,10 +26,10 @@ import time
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from wsadapter import log
 from wsadapter.config.load import Config
@@ -45,6 +45,8 @@ ORPHAN_ALARM_SECONDS: Final = 9.0
 LAST_WORDS_BYTES: Final = 4096
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
+
+T = TypeVar("T")
 
 
 class ChildState(IntEnum):
@@ -81,7 +83,8 @@ class ChildArgs(Struct, frozen=True):
     page: str
     ring: RingRef | None = None
     rings: tuple[RingRef, ...] = ()
-    options: dict[str, Any] = {}
+    order: Raw = Raw(b"null")
+    """What the role is to do, as JSON; see `Child.order`."""
     notify_fd: int = -1
     """Eventfd of the supervisor, rung when the state changes."""
     last_words_fd: int = -1
@@ -132,6 +135,10 @@ class Child:
         child.beat()
         place(args.config.process_of(args.role))
         return child
+
+    def order(self, kind: type[T]) -> T:
+        """What the supervisor tells this role to do."""
+        return msgspec.json.decode(self.args.order, type=kind)
 
     def beat(self) -> None:
         """To be called by the role's own loop, at least once a second: it proves that the loop turns."""

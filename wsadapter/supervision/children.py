@@ -33,14 +33,12 @@ class ChildSet:
         selector: selectors.BaseSelector,
         notify_fd: int,
         random: Callable[[], float],
-        on_finished: Callable[[str], None],
     ) -> None:
         self._config = config
         self._instance = instance
         self._selector = selector
         self._notify_fd = notify_fd
         self._random = random
-        self._on_finished = on_finished
         self._children = {spec.name: ChildProcess(spec, config.service.instance) for spec in specs}
         self._initial = frozenset(self._children)
         self._leaving: dict[str, ChildProcess] = {}
@@ -121,7 +119,6 @@ class ChildSet:
             self.tally.up(spec, False)
             del (self._children if self._children.get(spec.name) is child else self._leaving)[spec.name]
             child.release(keep_page=False)
-            self._on_finished(spec.name)
         elif end.reason == "config" and not child.was_running and spec.name in self._initial and not self.stopping:
             log.get_logger().critical("configuration refused, stopping", child=spec.name, how=end.text)
             self.verdict = ExitCode.CONFIG

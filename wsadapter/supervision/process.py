@@ -20,7 +20,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from wsadapter import log
 from wsadapter.config.load import Config
@@ -70,7 +70,8 @@ class ChildSpec(Struct, frozen=True):
     rings: tuple[RingRef, ...] = ()
     pass_fds: tuple[int, ...] = ()
     """Inherited under their own numbers, beside the doorbells of the rings."""
-    options: dict[str, Any] = {}
+    order: Struct | dict[str, Any] | None = None
+    """What the role is to do; the child reads it by `Child.order`."""
     fingerprint: str = ""
     """Of what the child reads in the configuration; a change of it is a change of the child."""
 
@@ -131,7 +132,7 @@ class ChildProcess:
             page=self.page.name,
             ring=spec.ring,
             rings=spec.rings,
-            options=spec.options,
+            order=Raw(msgspec.json.encode(spec.order)),
             notify_fd=notify_fd,
             last_words_fd=self._last_words,
         )

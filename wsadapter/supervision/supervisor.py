@@ -8,7 +8,7 @@ deadline as its timeout. Nothing polls with sleep.
 * A child that refuses its configuration (exit 78) before it has ever been RUNNING stops everything: exit 78.
 * Heartbeats older than their deadline: stack dump, SIGKILL, restart.
 * SIGTERM, SIGINT: `wsadapter.supervision.drain` in the order of the stop groups; the second one kills what is left.
-  SIGHUP: the caller's `reload`, one at a time; only children whose spec changed are stopped and started.
+  SIGHUP: the application's `reload`, one at a time; only children whose spec changed are stopped and started.
 
 Owned here, with `wsadapter.supervision.children`: the children, their stats pages, the stats page "supervisor". Rings
 and doorbells are the caller's.
@@ -23,8 +23,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
-
-from msgspec import Struct
 
 from wsadapter import log
 from wsadapter.config.load import Config
@@ -50,22 +48,33 @@ GIVE_UP_SECONDS: Final = 0.8
 STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
-class SupervisorCallbacks(Struct, frozen=True):
-    """What the caller does at certain moments; all of them optional."""
+Children = tuple[ChildSpec, ...]
 
-    on_ready: Callable[[], None] = lambda: None
-    """Every child is running (or has had its time to)."""
-    on_finished: Callable[[str], None] = lambda name: None
-    """A transient child ended with 0."""
-    on_drained: Callable[[float], None] = lambda deadline: None
-    """All children of stop groups up to ``drained_group`` are gone. In a thread; to be done by this monotonic time."""
+
+class Application:
+    """What is supervised, as its supervisor calls it at certain moments. This one wants nothing."""
+
     drained_group: int = 30
-    unkept_loss: Callable[[], bool] = lambda: False
-    """Asked after an unclean stop: has anything that reached a ring been neither delivered nor kept?"""
-    reload: Callable[[], tuple[Config, Sequence[ChildSpec]] | None] = lambda: None
-    """Validate the new configuration; raises `WsadapterError` when it is refused. None: nothing to do."""
-    keep_page: Callable[[str], bool] = lambda name: False
-    """Whether this child's stats page is kept for the next start (as its ring is)."""
+    """Stop groups up to this one are gone when `on_drained` is called."""
+
+    def on_ready(self, stop: Callable[[], None]) -> None:
+        """Every child is running (or has had its time to). ``stop`` is what the first SIGTERM does."""
+
+    def on_drained(self, deadline: float) -> None:
+        """The drained groups are gone, the others still run. In a thread; to be done by this monotonic time."""
+
+    def has_lost(self) -> bool:
+        """After an unclean stop: is anything that reached a ring neither delivered nor kept?"""
+        return False
+
+    def reload(self) -> tuple[Config, Children] | None:
+        """The new configuration and its children; raises `WsadapterError` when it is refused, and nothing has changed
+        then. None: nothing to do."""
+        return None
+
+    def keeps_page(self, name: str) -> bool:
+        """Whether this child's stats page is kept for the next start (as its ring is)."""
+        return False
 
 
 class Supervisor:
@@ -74,15 +83,15 @@ class Supervisor:
         config: Config,
         specs: Sequence[ChildSpec],
         instance: Instance,
+        application: Application,
         *,
-        hooks: SupervisorCallbacks | None = None,
         environ: Mapping[str, str] = os.environ,
         run_for: float | None = None,
         rng: Callable[[], float] = random.random,
     ) -> None:
         """``run_for``: stop that many seconds after everything is ready."""
         self._config = config
-        self._hooks = hooks or SupervisorCallbacks()
+        self._application = application
         self._run_for = run_for
         self._patience = max((spec.start_deadline for spec in specs), default=0.0)
         """A service that is away keeps us from being announced no longer than this."""
@@ -90,7 +99,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._wake = doorbell.create()
         """Rung by children whose state changed, by `stop` and by the thread of on_drained."""
-        self._roster = ChildSet(config, specs, instance, self._selector, self._wake, rng, self._hooks.on_finished)
+        self._roster = ChildSet(config, specs, instance, self._selector, self._wake, rng)
         self._drain: Drain | None = None
         self._ready = False
         self._stop_asked = False
@@ -175,7 +184,7 @@ class Supervisor:
             self._ready = True
             log.get_logger().info("ready", children=total, missing=missing)
             self._notifier.ready()
-            self._hooks.on_ready()
+            self._application.on_ready(self.stop)
             if self._run_for is not None:
                 self._stop_at = now + self._run_for
 
@@ -200,19 +209,19 @@ class Supervisor:
         self._notifier.stopping()
         self._roster.stopping = True
         stages = self._roster.stages()
-        before = [stage for number, stage in stages if number <= self._hooks.drained_group]
-        behind = [stage for number, stage in stages if number > self._hooks.drained_group]
+        before = [stage for number, stage in stages if number <= self._application.drained_group]
+        behind = [stage for number, stage in stages if number > self._application.drained_group]
         # where the configuration was refused there is nothing to sum up
         summary = [] if self._roster.verdict == ExitCode.CONFIG else [self._drained_stage()]
         self._drain = Drain([*before, *summary, *behind], time.monotonic(), seconds)
 
     def _drained_stage(self) -> Stage:
-        """The caller's summary. In a thread, so that a second signal and the watchdog are still served."""
+        """The application's account. In a thread, so that a second signal and the watchdog are still served."""
         threads: list[threading.Thread] = []
 
         def work(deadline: float) -> None:
             try:
-                self._hooks.on_drained(deadline)
+                self._application.on_drained(deadline)
             finally:
                 doorbell.ring(self._wake)
 
@@ -231,7 +240,7 @@ class Supervisor:
         if self._ready:
             self._notifier.reloading()
         try:
-            changed = self._hooks.reload()
+            changed = self._application.reload()
             if changed is not None:
                 self._config = changed[0]
                 self._roster.exchange(*changed)
@@ -247,9 +256,9 @@ class Supervisor:
         unclean = self._roster.unclean or any(child.alive for child in self._roster.all())
         code = self._roster.verdict
         if code is None:
-            code = ExitCode.LOSS if unclean and self._hooks.unkept_loss() else ExitCode.OK
+            code = ExitCode.LOSS if unclean and self._application.has_lost() else ExitCode.OK
         log.get_logger().info("stopped", exit_code=int(code))
-        self._roster.release(self._hooks.keep_page)
+        self._roster.release(self._application.keeps_page)
         self._selector.close()
         self._notifier.close()
         os.close(self._wake)

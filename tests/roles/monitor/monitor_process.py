@@ -14,9 +14,11 @@ from typing import Any
 
 import msgspec
 from eventually import eventually
+from msgspec import Raw
 
 from wsadapter import metrics as stats_fields
 from wsadapter.config.load import Config, Feed, MonitorConfig, ServiceConfig
+from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -88,17 +90,13 @@ class Road:
         self.pages["consumer-0"]["broker_up"] = 1
         self.pages["consumer-0"]["clickhouse_up"] = 1
 
-    def options(self) -> dict[str, Any]:
-        children = [{"role": role, "name": name, "page": self.page_name(name)} for role, name, _ in CHILDREN]
-        return {
-            "supervisor_pid": os.getpid(),
-            "children": children,
-            "rings": [{"connection": CONNECTION, "name": self.ring}],
-        }
+    def order(self) -> MonitorOrder:
+        children = tuple(WatchedChild(role, name, self.page_name(name)) for role, name, _ in CHILDREN)
+        return MonitorOrder(os.getpid(), children, (WatchedRing(CONNECTION, self.ring),))
 
     def args(self) -> bytes:
         args = ChildArgs("monitor", "monitor", self.instance, self.config, self.page_name("monitor"))
-        return msgspec.json.encode(msgspec.structs.replace(args, options=self.options())) + b"\n"
+        return msgspec.json.encode(msgspec.structs.replace(args, order=Raw(msgspec.json.encode(self.order())))) + b"\n"
 
     def remove(self) -> None:
         for page in (*self.pages.values(), self.supervisor):

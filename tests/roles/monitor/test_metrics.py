@@ -11,6 +11,7 @@ from roles.monitor.monitor_process import CONNECTION, Road, road
 from wsadapter import metrics as stats_fields
 from wsadapter.roles.monitor import exposition as metrics
 from wsadapter.roles.monitor import snapshot
+from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm.stats_page import Histogram
 
 # DESIGN section 6, "Metrics": a counter's name with its _total
@@ -37,7 +38,7 @@ def made(tmp_path: Path) -> Iterator[Road]:
 
 
 def scrape(made: Road) -> dict[str, Metric]:
-    render = metrics.exposition(lambda: snapshot.take(made.config, snapshot.watched(made.options())))
+    render = metrics.exposition(lambda: snapshot.take(made.config, made.order()))
     return {family.name: family for family in text_string_to_metric_families(render().decode())}
 
 
@@ -98,17 +99,16 @@ def test_counters_of_every_role_are_exposed() -> None:
 
 
 def test_pages_that_are_not_there_are_no_error(made: Road) -> None:
-    options = {
-        "children": [{"role": "ingest", "name": "x", "page": "wsadapter-none"}],
-        "rings": [{"connection": "x", "name": "wsadapter-none-ring"}],
-    }
-    found = metrics.families(snapshot.take(made.config, snapshot.watched(options)))
+    order = MonitorOrder(
+        children=(WatchedChild("ingest", "x", "wsadapter-none"),), rings=(WatchedRing("x", "wsadapter-none-ring"),)
+    )
+    found = metrics.families(snapshot.take(made.config, order))
 
     assert {family.name for family in found.all()} >= {"wsadapter_build_info", "wsadapter_spool_bytes"}
 
 
 def test_a_connection_belongs_to_the_longest_feed_name(made: Road) -> None:
-    taken = snapshot.take(made.config, snapshot.watched(made.options()))
+    taken = snapshot.take(made.config, made.order())
 
     assert taken.exchange_of("binance-public-0") == "binance"
     assert taken.exchange_of("binancex-public-0") == ""

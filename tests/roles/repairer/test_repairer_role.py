@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from confluent_kafka import Producer
 from eventually import eventually
@@ -24,6 +23,7 @@ from wsadapter.events.records import message_of
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.kafka.topics import ensure_topics
 from wsadapter.pb import market_pb2
+from wsadapter.roles.orders import Assignment, RepairerOrder
 from wsadapter.roles.supervisor import topology
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader
@@ -63,14 +63,14 @@ class Bench:
         self.bell = doorbell.create()
         self.reader = RingReader.attach(self.name)
         host = venue.venue.rest_url
-        (plan,) = topology.plans(self.config)
+        (plan,) = topology.assemble(self.config).plans
         self.role = RoleProcess(
             "wsadapter.roles.repairer",
             "repairer",
             self.config,
             stats_fields.repairer([stats_fields.host_label(host)]),
             ring=RingRef("repair", self.name, EPOCH, self.bell),
-            options={"assignments": [{"plan": msgspec.to_builtins(plan), "host": host}]},
+            order=RepairerOrder((Assignment(plan, host),)),
         )
 
     def say(self, word: str, message: Any) -> None:

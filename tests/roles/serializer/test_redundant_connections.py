@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 import pytest
 from confluent_kafka import Consumer, TopicPartition
@@ -23,6 +22,7 @@ from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.servers import KafkaServer
 from wsadapter.embedded.venue_thread import VenueThread
 from wsadapter.pb import market_pb2
+from wsadapter.roles.orders import IngestOrder
 from wsadapter.roles.supervisor import topology
 from wsadapter.shm import doorbell, ring, watermarks
 from wsadapter.shm.ring import RingReader
@@ -53,7 +53,7 @@ class Site:
         self.bell = doorbell.create()
         self.marks = f"wsadapter-{self.instance}-marks-{root}"
         watermarks.prepare(self.marks, 100)
-        plans = [plan for plan in topology.plans(config) if root in plan.connection]
+        plans = [plan for plan in topology.assemble(config).plans if root in plan.connection]
         self.refs = [
             RingRef(p.connection, f"wsadapter-{self.instance}-{p.connection}", NS + n, self.bell, self.marks, n)
             for n, p in enumerate(plans)
@@ -64,7 +64,7 @@ class Site:
             RoleProcess(
                 "wsadapter.roles.ingest", "ingest", config,
                 stats_fields.ingest(s.name for s in plan.subscriptions), ring=ref,
-                options={"plan": msgspec.to_builtins(plan), "feed": "binance", "previous_receive_ns": 0},
+                order=IngestOrder(config.feed[0], plan),
                 name=plan.connection,
             )
             for plan, ref in zip(plans, self.refs, strict=True)

@@ -10,8 +10,7 @@ import pytest
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
 from wsadapter.roles.supervisor import topology
-from wsadapter.roles.supervisor.redundancy import member, name_of
-from wsadapter.roles.supervisor.rings import Rings
+from wsadapter.roles.supervisor.rings import Rings, member, name_of
 from wsadapter.shm import ring
 from wsadapter.shm.ring import RingWriter
 from wsadapter.shm.segment import Segment, listing
@@ -51,21 +50,23 @@ def test_names_of_a_group() -> None:
 
 def test_every_connection_is_there_twice(tmp_path: Path) -> None:
     config = configured(tmp_path, 2)
-    plans = topology.plans(config)
+    assembly = topology.assemble(config)
+    plans = assembly.plans
 
     assert [plan.connection for plan in plans] == [
         "binance-public-0", "binance-public-0-r2", "binance-market-0", "binance-market-0-r2",
     ]  # fmt: skip
     assert plans[0].subscriptions == plans[1].subscriptions
-    assert topology.redundant(plans).keys() == {"binance-public-0", "binance-market-0"}
-    assert topology.redundant(topology.plans(configured(tmp_path, 1))) == {}
+    assert assembly.redundant.keys() == {"binance-public-0", "binance-market-0"}
+    assert topology.assemble(configured(tmp_path, 1)).redundant == {}
     assert configuration.warnings(config) == []
 
 
 def test_the_rings_of_a_group_have_one_serializer_and_one_page(instance: str, tmp_path: Path) -> None:
     rings = made(instance, tmp_path, serializers=2)
-    plans = topology.plans(configured(tmp_path, 2))
-    rings.open([plan.connection for plan in plans], topology.redundant(plans))
+    assembly = topology.assemble(configured(tmp_path, 2))
+    plans = assembly.plans
+    rings.open([plan.connection for plan in plans], assembly.redundant)
 
     public, public_2, market, market_2 = (rings.refs[plan.connection] for plan in plans)
     assert (public.marks, public.twin) == (public_2.marks, 0) != ("", 0)

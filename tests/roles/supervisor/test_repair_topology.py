@@ -9,6 +9,7 @@ import pytest
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
+from wsadapter.roles.orders import RepairerOrder
 from wsadapter.roles.supervisor import topology
 from wsadapter.supervision.child import RingRef
 from wsadapter.supervision.process import ChildSpec
@@ -38,9 +39,14 @@ def loaded(tmp_path: Path, text: str) -> Config:
 
 
 def repairers(config: Config) -> list[ChildSpec]:
-    plans = topology.plans(config)
-    rings: Any = Rings(topology.ring_names(config, plans))
-    return [s for s in topology.specs(config, plans, rings, lambda _: 0, (), 1) if s.role == "repairer"]
+    assembly = topology.assemble(config)
+    rings: Any = Rings(assembly.rings)
+    return [s for s in topology.specs(assembly, rings, lambda _: 0, (), 1) if s.role == "repairer"]
+
+
+def order(spec: ChildSpec) -> RepairerOrder:
+    """As the child gets it."""
+    return msgspec.json.decode(msgspec.json.encode(spec.order), type=RepairerOrder)
 
 
 @pytest.mark.parametrize(
@@ -58,23 +64,23 @@ def test_where_history_is_asked_for(tmp_path: Path, extra: str, host: str | None
     (spec,) = repairers(config)
     assert spec.ring is not None
     assert (spec.name, spec.ring.connection, spec.ring.name) == ("repairer", "repair", "ring-repair")
-    assert {each["host"] for each in spec.options["assignments"]} == ({host} if host else set())
+    assert {each.host for each in order(spec).assignments} == ({host} if host else set())
     assert spec.page_fields == stats_fields.repairer([stats_fields.host_label(host)] if host else [])
     assert topology.INGEST < spec.stop_group < topology.SERIALIZER
     warned = [line for line in configuration.warnings(config) if "rest_url" in line]
     assert bool(warned) == (host is None)
-    msgspec.json.encode(spec.options)  # it travels to the child as JSON
+    assert order(spec) == spec.order
 
 
 def test_open_interest_is_asked_for_once(tmp_path: Path) -> None:
     interest = HEAD + 'streams = ["open_interest"]\n'
     more = interest.replace('"fut"', '"more"').replace('["BTCUSDT"]', '["btcusdt", "ETHUSDT"]')
     config = loaded(tmp_path, interest + more)
-    assert topology.plans(config) == []
+    assert topology.assemble(config).plans == []
     (spec,) = repairers(config)
-    asked = [(each["host"], *each["symbols"]) for each in spec.options["polls"]]
+    asked = [(each.host, *each.symbols) for each in order(spec).polls]
     assert asked == [("https://fapi.binance.com", "BTCUSDT", "ETHUSDT")]
-    assert [each["received"] for each in spec.options["polls"]] == [(0, 0)]
+    assert [each.received for each in order(spec).polls] == [(0, 0)]
     polled = [("binance", "BTCUSDT"), ("binance", "ETHUSDT")]
     assert spec.page_fields == stats_fields.repairer(["fapi.binance.com"], polled)
     assert not [line for line in configuration.warnings(config) if "open_interest" in line]
@@ -83,18 +89,18 @@ def test_open_interest_is_asked_for_once(tmp_path: Path) -> None:
 def test_open_interest_of_an_address_of_ones_own(tmp_path: Path) -> None:
     config = loaded(tmp_path, HEAD + 'streams = ["open_interest"]\nws_url = "ws://127.0.0.1:7"\n')
     (spec,) = repairers(config)
-    assert spec.options["polls"] == []
+    assert order(spec).polls == ()
     assert [line for line in configuration.warnings(config) if "open_interest" in line]
 
 
 def test_it_can_be_switched_off(tmp_path: Path) -> None:
     config = loaded(tmp_path, HEAD + "[process.repairer]\ncount = 0\n")
     assert repairers(config) == []
-    assert topology.REPAIR not in topology.ring_names(config, topology.plans(config))
+    assert topology.REPAIR not in topology.assemble(config).rings
 
 
 def test_two_feeds_of_one_host_share_its_budget(tmp_path: Path) -> None:
     config = loaded(tmp_path, HEAD + HEAD.replace('"fut"', '"more"'))
     (spec,) = repairers(config)
-    assert len(spec.options["assignments"]) == 4
-    assert {each["host"] for each in spec.options["assignments"]} == {"https://fapi.binance.com"}
+    assert len(order(spec).assignments) == 4
+    assert {each.host for each in order(spec).assignments} == {"https://fapi.binance.com"}

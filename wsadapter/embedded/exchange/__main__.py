@@ -1,6 +1,6 @@
 """The role ``exchange``: the loopback venue as a supervised child.
 
-Options (plain JSON) are those of `wsadapter.embedded.exchange.server.Options`. Market time and ids are kept in
+The order is `wsadapter.embedded.exchange.server.Options`. Market time and ids are kept in
 ``exchange.json`` in the state directory; the counters on the stats page count on over restarts.
 """
 
@@ -23,7 +23,7 @@ LEDGER: Final = "exchange.json"
 def main(child: Child) -> int:
     logging.getLogger("picows").setLevel(logging.WARNING)
     try:
-        options = msgspec.convert(child.args.options, Options)
+        options = child.order(Options)
     except msgspec.ValidationError as error:
         raise ConfigError([("exchange.options", str(error))]) from error
     uvloop.run(_serve(child, options))

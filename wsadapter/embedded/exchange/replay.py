@@ -8,7 +8,9 @@ class whose connection went away, and never sends a frame twice.
 
 import asyncio
 import gzip
+import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +25,7 @@ from wsadapter.embedded.market.binance_streams import route_of_event, route_of_s
 
 CHUNK: Final = 64 * 1024
 """Bytes written before the loop gets its turn."""
+SYMBOL: Final = re.compile(rb'"s":\s*"([^"]+)"')
 WORDS: Final = {
     "kline": "kline",
     "24hrTicker": "ticker",
@@ -101,6 +104,15 @@ class FrameFile:
             if beside.exists():
                 with open_lines(beside) as lines:
                     yield from (_nanoseconds(line.strip()) for line in lines if line.strip())
+
+
+def symbols(path: Path) -> tuple[str, ...]:
+    """The symbols that a frame file names, the most frequent first."""
+    counts: Counter[bytes] = Counter()
+    with open_lines(path) as lines:
+        for line in lines:
+            counts.update(SYMBOL.findall(line))
+    return tuple(symbol.decode(errors="replace") for symbol, _ in counts.most_common())
 
 
 def open_lines(path: Path) -> IO[bytes]:

@@ -6,15 +6,14 @@ import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
 import uvloop
 
 from wsadapter.client.client import Client, ConnectionConfig
 from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.exchanges import load
-from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.roles.ingest.gauges import Gauges
 from wsadapter.roles.ingest.ring_publisher import RingPublisher
+from wsadapter.roles.orders import IngestOrder
 from wsadapter.shm.ring import RingWriter
 from wsadapter.supervision.child import Child, run_child
 
@@ -24,12 +23,13 @@ QUIET_TICK: Final = 1.0
 """The same while nothing comes."""
 
 
-async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -> None:
+async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> None:
     """Until told to stop; then what the venue has sent already is taken along."""
-    config = child.args.config
-    feed = next(feed for feed in config.feed if feed.name == child.args.options["feed"])
-    attempts = SharedLimiter(config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit)
-    client = Client(ConnectionConfig.of_feed(feed), publisher, plan, attempts)
+    plan = order.plan
+    attempts = SharedLimiter(
+        child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
+    )
+    client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts)
     (connection,) = client.connections
     publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
     connection.tally = publisher.tally
@@ -76,15 +76,15 @@ async def record(child: Child, publisher: RingPublisher, plan: ConnectionPlan) -
 def main(child: Child) -> int:
     ref = child.args.ring
     assert ref is not None, "the supervisor gives every ingest a ring"
-    plan = msgspec.convert(child.args.options["plan"], ConnectionPlan)
+    order = child.order(IngestOrder)
     page = child.page
-    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, page, plan)
+    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, page, order.plan)
     now_ns = time.time_ns()
-    previous_ns = page["last_receive_ns"] or child.args.options["previous_receive_ns"]
+    previous_ns = page["last_receive_ns"] or order.previous_receive_ns
     publisher.open_gap("restart" if previous_ns else "connect", previous_ns or now_ns, now_ns)
     gc.collect()
     gc.freeze()  # what is imported stays: nothing to look through on every later collection
-    uvloop.run(record(child, publisher, plan))
+    uvloop.run(record(child, publisher, order))
     publisher.release()
     return 0
 

@@ -20,6 +20,7 @@ from wsadapter.roles.monitor import exposition as metrics
 from wsadapter.roles.monitor import snapshot, status
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
 from wsadapter.roles.monitor.snapshot import Snapshot
+from wsadapter.roles.orders import MonitorOrder
 from wsadapter.supervision.child import Child, run_child
 
 BEAT_SECONDS: Final = 1.0
@@ -52,7 +53,7 @@ def routes(take: Callable[[], Snapshot]) -> dict[str, Route]:
 
 async def serve(child: Child) -> None:
     config = child.args.config
-    watched = snapshot.watched(child.args.options)
+    watched = child.order(MonitorOrder)
     host, port = config_types.address(config.monitor.listen)
     server = HttpServer(routes(lambda: snapshot.take(config, watched)))
     try:

@@ -8,14 +8,13 @@ unlinked, replaced or is not there yet needs no bookkeeping: it is simply read, 
 import os
 import re
 import time
-from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
 
 from msgspec import Struct
 
 from wsadapter.config.load import Config
 from wsadapter.errors import SegmentError
+from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.stats_page import StatsPage
 
@@ -25,27 +24,6 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 Labels = tuple[tuple[str, str], ...]
-
-
-class MemberReading(Struct, frozen=True):
-    """A process of this instance and the name of its page."""
-
-    role: str
-    name: str
-    page: str
-
-
-class WatchedRing(Struct, frozen=True):
-    connection: str
-    name: str
-
-
-class Watched(Struct, frozen=True):
-    """What the supervisor tells the monitor to look at."""
-
-    supervisor_pid: int = 0
-    children: tuple[MemberReading, ...] = ()
-    rings: tuple[WatchedRing, ...] = ()
 
 
 class ProcessUse(Struct, frozen=True):
@@ -138,11 +116,11 @@ def parse_field(field: str) -> tuple[str, Labels]:
     return match[1], tuple(_LABEL.findall(match[2] or ""))
 
 
-def take(config: Config, watched: Watched) -> Snapshot:
+def take(config: Config, watched: MonitorOrder) -> Snapshot:
     supervisor = next((m for m in watched.children if m.role == "supervisor"), None)
     if supervisor is None:
         page = f"wsadapter-{config.service.instance}-stats-supervisor"
-        supervisor = MemberReading("supervisor", "supervisor", page)
+        supervisor = WatchedChild("supervisor", "supervisor", page)
     return Snapshot(
         config=config,
         wall_ns=time.time_ns(),
@@ -151,15 +129,6 @@ def take(config: Config, watched: Watched) -> Snapshot:
         supervisor=_read(supervisor),
         children=tuple(_read(member) for member in watched.children if member.role != "supervisor"),
         rings=tuple(_peek(ring) for ring in watched.rings),
-    )
-
-
-def watched(options: Mapping[str, Any]) -> Watched:
-    """The monitor's options, as the supervisor gives them in plain JSON."""
-    return Watched(
-        supervisor_pid=int(options.get("supervisor_pid", 0)),
-        children=tuple(MemberReading(c["role"], c["name"], c["page"]) for c in options.get("children", ())),
-        rings=tuple(WatchedRing(r["connection"], r["name"]) for r in options.get("rings", ())),
     )
 
 
@@ -187,7 +156,7 @@ def process_use(pid: int) -> ProcessUse | None:
         return None
 
 
-def _read(member: MemberReading) -> Reading:
+def _read(member: WatchedChild) -> Reading:
     try:
         page = StatsPage.attach(member.page)
     except SegmentError:

@@ -2,21 +2,17 @@
 
 import os
 
-import msgspec
-
-from wsadapter.roles.orders import Poll
-from wsadapter.roles.repairer.repairer import Assignment, HistorySource, Repairer
+from wsadapter.roles.orders import RepairerOrder
+from wsadapter.roles.repairer.repairer import Repairer
 from wsadapter.shm import doorbell
 from wsadapter.supervision.child import Child, run_child
 
 
 def main(child: Child) -> int:
-    assignments = msgspec.convert(child.args.options["assignments"], tuple[Assignment, ...])
-    polls = msgspec.convert(child.args.options.get("polls", ()), tuple[Poll, ...])
-    histories = msgspec.convert(child.args.options.get("feeds", ()), tuple[HistorySource, ...])
+    order = child.order(RepairerOrder)
     bell = doorbell.create()
     try:
-        return Repairer(child, assignments, polls, histories, bell).run()
+        return Repairer(child, order.assignments, order.polls, order.histories, bell).run()
     finally:
         os.close(bell)
 

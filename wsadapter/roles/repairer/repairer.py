@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-import msgspec
 from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 
@@ -21,14 +20,13 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import UNREPAIRABLE, RestExchange, Series
-from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.kafka.backfill import PREFIX
 from wsadapter.kafka.messages import next_state
 from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
-from wsadapter.roles.orders import Poll
+from wsadapter.roles.orders import Assignment, HistorySource, Poll
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.gap_log import GapLog
@@ -47,21 +45,6 @@ BUSY_SECONDS: Final = 0.02
 LEAVE_SECONDS: Final = 3.0
 
 log = get_logger()
-
-
-class Assignment(msgspec.Struct, frozen=True):
-    """One connection as the repairer is told of it: its plan, and the host that has its history."""
-
-    plan: ConnectionPlan
-    host: str
-
-
-class HistorySource(msgspec.Struct, frozen=True):
-    """Whom to ask for what a feed has not recorded."""
-
-    feed: str
-    exchange: str
-    host: str
 
 
 class Repairer:

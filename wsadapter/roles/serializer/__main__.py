@@ -3,6 +3,7 @@
 import time
 
 from wsadapter.log import get_logger
+from wsadapter.roles.orders import SerializerOrder
 from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.roles.serializer.redundant_reader import RedundantReader, attach
 from wsadapter.roles.serializer.serializer import SPOOL_WAIT, Serializer
@@ -15,12 +16,11 @@ log = get_logger()
 
 
 def main(child: Child) -> int:
-    config, options = child.args.config, child.args.options
-    number, generation = options.get("number", 0), options.get("generation", 0)
+    config, order = child.args.config, child.order(SerializerOrder)
     readers = attach(child.args.rings, child.page)
     doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
     share = config.spool.max_bytes // config.process_of("serializer").count
-    spools = SpoolGenerations(config.spool.path, generation, child.args.name, share, first=number == 0)
+    spools = SpoolGenerations(config.spool.path, order.generation, child.args.name, share, first=order.number == 0)
     outbox = KafkaProducer(config, child.page)
     serializer = Serializer(child, outbox, readers, spools)
     for ring, reader in zip(child.args.rings, readers, strict=True):

@@ -5,8 +5,8 @@ list (``rings.json``), or has the name of a wanted one, is adopted with what is 
 the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. At the end an
 empty ring is unlinked, any other is kept for the next start.
 
-Redundant connections (`wsadapter.roles.supervisor.redundancy`) have one serializer and a page of watermarks for their
-group, which lives as long as a record of theirs is unread.
+Redundant connections are a group: the first has the group's name, the others that name and a number from 2 on. A group
+has one serializer and a page of watermarks, which lives as long as a record of theirs is unread.
 
 Owns the ring segments, the pages of watermarks, one doorbell per serializer, and ``connections.json`` in the state
 directory (when each connection last received, so that the next run's first gap has its beginning).
@@ -14,13 +14,14 @@ directory (when each connection last received, so that the next run's first gap 
 
 import contextlib
 import os
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -29,16 +30,32 @@ from wsadapter import files
 from wsadapter.errors import SegmentError
 from wsadapter.events.streams import BY_KIND
 from wsadapter.log import get_logger
-from wsadapter.roles.supervisor.redundancy import RedundantMember, member
 from wsadapter.shm import doorbell, ring, watermarks
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.segment import Segment
 from wsadapter.supervision.child import RingRef
 
+_REDUNDANT: Final = re.compile(r"(.+)-r([2-9])")
 ASIDE: Final = ".aside-"
 """Separates a ring's name from its epoch once it was set aside."""
 ASIDE_TWIN: Final = 32
 """Numbers of rings that were set aside, in their group."""
+
+
+class RedundantMember(NamedTuple):
+    """A connection in its group; ``number``: 0 for the first."""
+
+    group: str
+    number: int
+
+
+def name_of(group: str, number: int) -> str:
+    return group if number == 0 else f"{group}-r{number + 1}"
+
+
+def member(connection: str) -> RedundantMember:
+    match = _REDUNDANT.fullmatch(connection)
+    return RedundantMember(connection, 0) if match is None else RedundantMember(match[1], int(match[2]) - 1)
 
 
 class ExistingRing(Struct, frozen=True):

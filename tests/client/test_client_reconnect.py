@@ -1,6 +1,7 @@
 """How connections end, and what happens then."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -174,6 +175,34 @@ def test_a_pong_is_a_sign_of_life() -> None:
             await client.stop()
             await task
         assert handler.lost == ["stopped"]
+
+    run(body())
+
+
+def test_a_ping_of_the_venue_goes_out_whatever_else_is_sent() -> None:
+    async def bybit(peer: Peer) -> None:
+        def answer(request: dict[str, Any]) -> None:
+            success = {"success": True, "ret_msg": "pong", "op": request["op"], "req_id": request.get("req_id", "")}
+            peer.send(frame(TEXT, json.dumps(success).encode()))
+
+        await peer.upgrade()
+        await peer.serve(answer)
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(bybit) as venue:
+            client = Client(config(venue, exchange="bybit", streams=["trade"]), handler)
+            client.connections[0].exchange.ping_every = 0.02
+            task = asyncio.create_task(client.start())
+            await until(lambda: venue.peers and len(venue.peers[0].requests) > 5)
+            await client.stop()
+            await task
+        assert venue.peers[0].requests[:2] == [
+            {"req_id": "1", "op": "subscribe", "args": ["publicTrade.BTCUSDT"]},
+            {"op": "ping"},
+        ]
+        assert handler.lost == ["stopped"]
+        assert handler.subscribed == 1
 
     run(body())
 

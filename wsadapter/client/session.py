@@ -90,6 +90,8 @@ class Session(WSListener):
         transport.underlying_transport.set_write_buffer_limits(high=self._rules.write_buffer_size)
         self._reading.last_read = _monotonic()
         self._look_for_silence()
+        if self._exchange.ping_every:
+            self._timers.set("heartbeat", self._exchange.ping_every, self._send_heartbeat)
         self._on_open(self)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -197,6 +199,11 @@ class Session(WSListener):
         if action is Action.PING:
             self._ping()
         self._timers.set("idle", again, self._look_for_silence)
+
+    def _send_heartbeat(self) -> None:
+        """The venue wants its ping whatever else is sent."""
+        self._ping()
+        self._timers.set("heartbeat", self._exchange.ping_every, self._send_heartbeat)
 
     def _ping(self) -> None:
         if self._transport is None or self._paused:

@@ -23,7 +23,7 @@ EXCHANGES: Final = (
     *("binance", "binance_spot", "binance_coinm", "bybit", "bybit_spot", "bybit_inverse", "okx"),
     *("kraken", "coinbase", "deribit", "hyperliquid"),
 )
-UPPER_CASE_EXCHANGES: Final = ("binance", "binance_spot", "binance_coinm")
+UPPER_CASE_EXCHANGES: Final = ("binance", "binance_spot", "binance_coinm", "bybit")
 """Their own text of a symbol is upper case, and their API takes either: both are understood."""
 INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 STREAMS: Final = (

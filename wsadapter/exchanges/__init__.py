@@ -10,6 +10,7 @@ from wsadapter.exchanges.venue import Exchange
 
 REGISTRY: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance.usdm:BinanceFutures",
+    "bybit": "wsadapter.exchanges.bybit:BybitLinear",
 }
 """Exchange word -> ``module:Class``."""
 RESTS: Final[Mapping[str, str]] = {

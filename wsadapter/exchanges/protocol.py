@@ -36,24 +36,29 @@ class Outstanding:
         self._count = 0
         self.unheard: set[str] = set()
         """Names that data would accept, where data is an answer."""
+        self._renewed: set[str] = set()
+        """Names whose old stream may still speak: only the answer tells of the new one."""
 
     def reset(self) -> None:
         """A new socket; ids go on."""
         self._sent.clear()
         self._waiting.clear()
         self.unheard.clear()
+        self._renewed.clear()
 
     def begin(self, names: Iterable[str]) -> list[bytes]:
         """What asks for these; more may follow from `answered`."""
         for batch in batches(self._requests, names):
-            self._ask(batch)
+            self._waiting.append((True, batch))
+            if self._requests.data_acks:
+                self.unheard.update(batch)
         return self._send()
 
     def renew(self, names: Iterable[str]) -> list[bytes]:
         """The same for streams that run: they end first."""
         for batch in batches(self._requests, names):
-            self._waiting.append((False, batch))
-            self._ask(batch)
+            self._waiting += ((False, batch), (True, batch))
+            self._renewed.update(batch)
         return self._send()
 
     def answered(self, answer: Answer) -> list[Item]:
@@ -65,21 +70,21 @@ class Outstanding:
         items: list[Item] = []
         if answer.error is None:
             if self._requests.data_acks:
-                names = tuple(name for name in names if name in self.unheard)
-                self.unheard.difference_update(names)
+                expected = self.unheard | self._renewed
+                names = tuple(name for name in names if name in expected)
+                self._answered(names)
             items += [Acked(names)] if names else []
         elif len(names) > 1:
             half = len(names) // 2
             self._waiting.extendleft(((True, names[half:]), (True, names[:half])))
         else:
-            self.unheard.difference_update(names)
+            self._answered(names)
             items.append(Refused(names, *answer.error))
         return items + [Reply(payload) for payload in self._send()]
 
-    def _ask(self, names: tuple[str, ...]) -> None:
-        self._waiting.append((True, names))
-        if self._requests.data_acks:
-            self.unheard.update(names)
+    def _answered(self, names: tuple[str, ...]) -> None:
+        self.unheard.difference_update(names)
+        self._renewed.difference_update(names)
 
     def _send(self) -> list[bytes]:
         payloads = []

@@ -5,13 +5,13 @@ send changes) and what outlasts one (gaps that have not ended). How messages are
 an element becomes is decided here: convert it, step its series, put the gap that it shows before it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Self
 
 from wsadapter.errors import ConfigError
 from wsadapter.events import Gap, Liquidation, MarketEvent, StreamType, UpdateType
-from wsadapter.events.decimals import NotPlain
+from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.continuity import MS, NONE, Line, Sequences
 from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled
 from wsadapter.exchanges.outages import Holes
@@ -306,23 +306,33 @@ class VenueSession:
         return accept
 
     def _accept_latest(self, channel: Channel, accepts: list[Accept]) -> Accept:
-        """Elements that hold what changed. An event that cannot be made costs only itself."""
-        latest, fields = channel.latest, channel.wire.__struct_fields__
+        """Elements that hold what changed. A value that is no number changes nothing, an event that cannot be made
+        costs only itself."""
+        latest, fields = channel.latest, sorted(frozenset[str]().union(*(one.on_change for one in channel.emits)))
         assert latest is not None
         kind = attrgetter(latest.kind)
         emits = [(stream_type_of(one), one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
 
         def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
             key = channel.name, symbol
-            changed = {name for name in fields if getattr(d, name) is not None}
+            items: list[Item] = []
+            changed = {name: value for name in fields if (value := getattr(d, name)) is not None}
+            if not _are_numbers(*changed.values()):
+                for name in [name for name, value in changed.items() if not _are_numbers(value)]:
+                    del changed[name]
+                    setattr(d, name, None)
+                    items.append(Bad("decimal", name))
+                    for word, one, _ in emits:
+                        if name in one.on_change:
+                            self.holes.failed(word, symbol, stream, received)
             if kind(e) == latest.snapshot:
                 state = self.states[key] = d
             elif (state := self.states.get(key)) is None:
-                return [UNBEGUN]
+                return [*items, UNBEGUN]
             else:
-                for name in changed:
-                    setattr(state, name, getattr(d, name))
-            wanted, items = sub.feeds if sub else (), []
+                for name, value in changed.items():
+                    setattr(state, name, value)
+            wanted = sub.feeds if sub else ()
             for word, one, accept_one in emits:
                 if wanted and word not in wanted:
                     continue
@@ -383,6 +393,11 @@ class VenueSession:
             return sequences.unchained(line, book.first_update_id, book.last_update_id, before, received)
 
         return chained
+
+
+def _are_numbers(*texts: str) -> bool:
+    """Decimals of either sign, or empty."""
+    return all(are_plain(text.removeprefix("-") or "0") for text in texts)
 
 
 def numbered_apart(items: list[Item]) -> list[Item]:
@@ -450,8 +465,3 @@ def heard(session: VenueSession, name: str) -> list[Item]:
         return []
     unheard.discard(name)
     return [Acked((name,))]
-
-
-def are_events(items: Sequence[Item]) -> bool:
-    """Whether anything but losses and requests is among them."""
-    return not any(item is UNBEGUN for item in items)

@@ -1,0 +1,116 @@
+"""Framing of venues whose messages name their stream: envelope first, then the data by the stream's own wire Struct.
+
+A message of a stream that was asked for is data from the moment it was asked for, whether or not the answer has come.
+Elements are decoded all at once; where that fails, one by one: a bad element costs only its own event.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Decoder
+
+from wsadapter.exchanges.second_look import FAILURES, failure
+from wsadapter.exchanges.session import UNBEGUN, Accept, VenueSession, heard, numbered_apart, stream_type
+from wsadapter.exchanges.venue import Bad, Channel, Item, Receive, Subscription, printable
+
+MAX_COMMAS: Final = 200_000
+"""In a message that is taken apart element by element."""
+Decode = Callable[[Raw], Any]
+
+
+class ByKey(Struct, frozen=True):
+    """``envelope``: a Struct with the stream's name in field ``key``, empty where the message is no data, and the
+    elements in ``data`` (`Raw`)."""
+
+    envelope: type[Struct]
+    key: str
+
+    def receiver(self, session: Any) -> Receive:
+        return KeyReceiver(self, session).receive
+
+
+class _Stream:
+    """One subscription and how its elements are read."""
+
+    def __init__(self, session: VenueSession, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.channel = channel_of(session.venue.channels, subscription)
+        self.accept: Accept = session.accept(self.channel)
+        wire: Any = self.channel.wire
+        self.decode: Decode = Decoder(list[wire] if self.channel.many else wire).decode
+        self.decode_one: Decode = Decoder(wire).decode
+
+
+class KeyReceiver:
+    """The messages of one session."""
+
+    def __init__(self, framing: ByKey, session: VenueSession) -> None:
+        self._key, self._session = framing.key, session
+        self._envelope, self._array = Decoder(framing.envelope).decode, Decoder(list[Raw]).decode
+        self._streams = {name: _Stream(session, each) for name, each in session.subscriptions.items()}
+
+    def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        try:
+            envelope = self._envelope(payload)
+        except FAILURES as error:
+            return [failure(error)]
+        name = getattr(envelope, self._key)
+        if not name:
+            return self._session.control(bytes(payload))
+        stream = self._streams.get(name)
+        if stream is None:
+            return [Bad("foreign_symbol", printable(name))]
+        return self._accept(stream, envelope, receive_time_ns)
+
+    def _accept(self, stream: _Stream, envelope: Any, receive_time_ns: int) -> list[Item]:
+        session, subscription = self._session, stream.subscription
+        name, symbol, channel = subscription.name, subscription.symbol, stream.channel
+        items = heard(session, name)
+        elements = self._decoded(stream, envelope.data, receive_time_ns)
+        for element in elements:
+            items += (
+                [element]
+                if type(element) is Bad
+                else session.try_accept(
+                    channel, stream.accept, element, envelope, subscription, name, symbol, receive_time_ns
+                )
+            )
+        if len(elements) > 1:
+            numbered_apart(items)
+        if UNBEGUN not in items and not all(type(element) is Bad for element in elements):
+            session.last_receive_ns[name] = receive_time_ns
+        return items
+
+    def _decoded(self, stream: _Stream, data: Raw, receive_time_ns: int) -> Sequence[Any]:
+        """The elements; `Bad` in the place of each that is none."""
+        try:
+            elements = stream.decode(data)
+        except FAILURES as error:
+            if stream.channel.many and bytes(data).count(b",") <= MAX_COMMAS:
+                try:
+                    return [self._element(stream, each, receive_time_ns) for each in self._array(data)]
+                except FAILURES:
+                    pass
+            return [self._lost(stream, error, receive_time_ns)]
+        return elements if stream.channel.many else (elements,)
+
+    def _element(self, stream: _Stream, element: Raw, receive_time_ns: int) -> Any:
+        try:
+            return stream.decode_one(element)
+        except FAILURES as error:
+            return self._lost(stream, error, receive_time_ns)
+
+    def _lost(self, stream: _Stream, error: Exception, receive_time_ns: int) -> Bad:
+        subscription = stream.subscription
+        word = stream_type(stream.channel.words[0]).value
+        self._session.holes.failed(word, subscription.symbol, subscription.name, receive_time_ns)
+        return failure(error)
+
+
+def channel_of(channels: Sequence[Channel], subscription: Subscription) -> Channel:
+    """That of a stream: the one whose name begins as the channel's does."""
+    for channel in channels:
+        if subscription.name.startswith(channel.name.partition("{")[0]):
+            return channel
+    raise ValueError(f"{printable(subscription.name)} is no stream of this venue")

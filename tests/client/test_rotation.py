@@ -15,7 +15,7 @@ from wsadapter.client.rotation import due_in
 from wsadapter.embedded.exchange.connection import Limits
 from wsadapter.embedded.exchange.listeners import Listeners
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.market.binance_frames import Push
+from wsadapter.embedded.market.streams import Push
 from wsadapter.events import Event, Gap, Trade
 from wsadapter.events.sequence import place
 
@@ -42,7 +42,7 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     def counting(self: Listeners, push: Push) -> None:
         if any(one.open and not one.stalled for one in self._listeners.get(push.stream, ())):
-            found[push.word] += push.events
+            found.update(dict(push.events))
         dispatch(self, push)
 
     monkeypatch.setattr(Listeners, "dispatch", counting)

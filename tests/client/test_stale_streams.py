@@ -14,7 +14,7 @@ from msgspec import structs
 from wsadapter.client.client import Client, ConnectionConfig, SubscriptionState
 from wsadapter.client.connection import Connection
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.market.binance_frames import Push
+from wsadapter.embedded.market.streams import Push
 from wsadapter.events import BookTicker, Event, Gap, MarkPrice, StreamType, Trade
 from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.venue import Cadence, ConnectionPlan, Subscription

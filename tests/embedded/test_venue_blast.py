@@ -11,9 +11,9 @@ import uvloop
 from venue_client import VenueClient
 
 from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.market.binance_load_feed import LoadFeed
 from wsadapter.embedded.market.binance_streams import offered
 from wsadapter.embedded.market.clock import MarketState
-from wsadapter.embedded.market.load_feed import LoadFeed
 from wsadapter.embedded.market.markets import Markets
 
 STREAMS = ("btcusdt@aggTrade", "ethusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth20@100ms", "ethusdt@depth")

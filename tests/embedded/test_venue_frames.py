@@ -10,7 +10,7 @@ import pytest
 from frames_path import frames
 from msgspec import Struct
 
-from wsadapter.embedded.exchange.requests import SocketSubscriptions
+from wsadapter.embedded.exchange.binance_requests import SocketSubscriptions
 from wsadapter.embedded.market.binance_streams import offered
 from wsadapter.embedded.market.clock import MarketState
 from wsadapter.embedded.market.markets import Markets

@@ -12,6 +12,7 @@ import uvloop
 from frames_path import frames
 from venue_client import VenueClient, settled
 
+from wsadapter.embedded.exchange.binance_recording import recognised
 from wsadapter.embedded.exchange.replay import FrameFile, inventory
 from wsadapter.embedded.exchange.server import Options, Venue
 
@@ -53,7 +54,7 @@ def test_the_recorded_hour_comes_out_as_it_is() -> None:
             assert dict(venue.sent) == {"book_ticker": 15_377, "trade": 3_024, "depth": 1_598}
 
     run(scenario())
-    assert inventory(path)["skipped"] == 1
+    assert inventory(path, recognised)["skipped"] == 1
 
 
 def test_every_recorded_file_plays_to_the_class_of_its_frames(tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_every_recorded_file_plays_to_the_class_of_its_frames(tmp_path: Path) ->
             await public.goodbye()
             await market.goodbye()
             received = public.texts + market.texts
-            file = FrameFile(whole)
+            file = FrameFile(whole, recognised)
             assert len(received) == len(list(file))
             assert len(received) + file.skipped == len(lines_of(whole))
             assert set(received) <= set(lines_of(whole))
@@ -102,14 +103,12 @@ def test_what_is_a_frame_and_what_it_counts_as(tmp_path: Path) -> None:
         '{"stream":"!ticker@arr","data":[{"e":"24hrTicker","s":"A","st":1},{"e":"24hrTicker","s":"B_PERP","st":2}]}',
         '{"e":"futureEvent","s":"A"}',
     )
-    assert inventory(path) == {
+    assert inventory(path, recognised) == {
         "frames": 8,
         "skipped": 4,
-        "events": {
-            "kline": 0, "ticker": 1, "depth": 0, "trade": 1, "mark_price": 2, "liquidation": 0, "book_ticker": 0,
-        },
-    }  # fmt: skip
-    rates = [recorded.push.funding for recorded in FrameFile(path) if recorded.push.funding]
+        "events": {"ticker": 1, "trade": 1, "mark_price": 2},
+    }
+    rates = [recorded.push.funding for recorded in FrameFile(path, recognised) if recorded.push.funding]
     assert rates == [(("A", "0.1", 1),)]
 
 
@@ -212,7 +211,12 @@ def test_recorded_speed_follows_the_receive_times(tmp_path: Path) -> None:
     start = 1_723_161_255_030_314_667
     with gzip.open(tmp_path / "slow.recv.txt.gz", "wt") as times:
         times.writelines(f"{start + n * 300_000_000}\n" for n in range(4))
-    assert [recorded.at_ns - start for recorded in FrameFile(path)] == [0, 300_000_000, 600_000_000, 900_000_000]
+    assert [recorded.at_ns - start for recorded in FrameFile(path, recognised)] == [
+        0,
+        300_000_000,
+        600_000_000,
+        900_000_000,
+    ]
 
     async def scenario() -> None:
         async with Venue(Options(quiet=0.1, replay=str(path), speed="recorded")) as venue:
@@ -228,7 +232,10 @@ def test_recorded_speed_follows_the_receive_times(tmp_path: Path) -> None:
 def test_seconds_are_receive_times_too(tmp_path: Path) -> None:
     path = written(tmp_path / "s.jsonl", '{"e":"kline"}', "", '{"e":"kline"}')
     written(tmp_path / "s.recv.txt", "1626992741.25", "1626992741.75")
-    assert [recorded.at_ns for recorded in FrameFile(path)] == [1_626_992_741_250_000_000, 1_626_992_741_750_000_000]
+    assert [recorded.at_ns for recorded in FrameFile(path, recognised)] == [
+        1_626_992_741_250_000_000,
+        1_626_992_741_750_000_000,
+    ]
 
 
 def test_a_missing_file_is_an_error_at_once(tmp_path: Path) -> None:

@@ -4,8 +4,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.embedded.exchange.connection import target
-from wsadapter.embedded.exchange.requests import SocketSubscriptions
+from wsadapter.embedded.exchange.binance_requests import SocketSubscriptions, target
 from wsadapter.embedded.market.binance_streams import MARKET, PUBLIC, offered
 
 

@@ -12,15 +12,13 @@ import struct
 import time
 from collections import deque
 from typing import Final, Protocol
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from wsadapter.embedded.exchange.counts import VenueCounts
-from wsadapter.embedded.exchange.requests import SocketSubscriptions
-from wsadapter.embedded.market.binance_frames import Push
-from wsadapter.embedded.market.binance_streams import PUBLIC, ROUTES
+from wsadapter.embedded.exchange.requests import Subscriptions
+from wsadapter.embedded.market.streams import Push
 
 LINGER: Final = 5.0
 """Seconds a client has to answer our CLOSE, or to close its side after we answered."""
@@ -29,35 +27,19 @@ _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
 
 class Limits(Struct, frozen=True, forbid_unknown_fields=True):
-    """The venue's rules; seconds, of real time except ``life`` (market time)."""
+    """The venue's rules; seconds, of real time except ``life`` (market time); 0: no such rule."""
 
     ping_interval: float = 180.0
+    """Between the venue's pings."""
     pong_timeout: float = 600.0
+    silence: float = 0.0
+    """How long a client may send nothing."""
     life: float = 86_400.0
     messages: int = 10
     """Incoming messages a second."""
     streams: int = 1024
     backlog_bytes: int = 32 * 1024 * 1024
     """What may wait for a client that does not read, before it is cut."""
-
-
-class Target(Struct, frozen=True):
-    """What the URL of a connection says."""
-
-    route: str
-    combined: bool
-    names: tuple[str, ...]
-
-
-def target(path: str) -> Target | None:
-    """``/public/stream?streams=a/b``, ``/market/ws/a/b``, ``/ws``, ...; without a class, only the public one pushes."""
-    url = urlsplit(path)
-    steps = [unquote(step) for step in url.path.split("/") if step]
-    route = steps.pop(0) if steps and steps[0] in ROUTES else PUBLIC
-    if steps == ["stream"]:
-        names = parse_qs(url.query).get("streams", [""])[0].split("/")
-        return Target(route, True, tuple(filter(None, names)))
-    return Target(route, False, tuple(steps[1:])) if steps[:1] == ["ws"] else None
 
 
 class Host(Protocol):
@@ -71,17 +53,19 @@ class Host(Protocol):
 class VenueConnection(WSListener):
     """Created at the upgrade request, one socket long."""
 
-    def __init__(self, host: Host, goal: Target, limits: Limits, tally: VenueCounts, market_ms: int) -> None:
+    def __init__(
+        self, host: Host, route: str, subscriptions: Subscriptions, limits: Limits, tally: VenueCounts, market_ms: int
+    ) -> None:
         super().__init__()
-        self.route = goal.route
-        self.subscriptions = SocketSubscriptions(goal.names, goal.combined, limits.streams)
+        self.route, self.subscriptions = route, subscriptions
         self.open = False
         """Data may be handed to it."""
         self.stalled = False
         self.writable = asyncio.Event()
         self._host, self._limits, self._tally = host, limits, tally
         self._since_ms = market_ms
-        self._arrivals: deque[float] = deque(maxlen=limits.messages)
+        self._arrivals: deque[float] = deque(maxlen=max(limits.messages, 1))
+        self._heard = time.monotonic()
         self._pinged = time.monotonic()
         self._awaiting_pong = False
         self._funding: dict[str, tuple[str, int]] = {}
@@ -108,6 +92,7 @@ class VenueConnection(WSListener):
         if self.stalled:
             return
         payload = frame.get_payload_as_bytes()
+        self._heard = time.monotonic()
         if frame.msg_type == WSMsgType.CLOSE:
             self._finish(payload)
         elif not self.open:
@@ -128,8 +113,8 @@ class VenueConnection(WSListener):
         if not self.open or self.stalled:
             return
         self._tally.frame()
-        if push.events:
-            self._tally.events(push.word, push.events)
+        for word, count in push.events:
+            self._tally.events(word, count)
         for symbol, rate, next_ms in push.funding:
             if self._funding.get(symbol) != (rate, next_ms):
                 self._funding[symbol] = rate, next_ms
@@ -142,12 +127,15 @@ class VenueConnection(WSListener):
         """The rules of time: once a second or so."""
         if not self.open or self.stalled:
             return
-        if market_ms - self._since_ms >= self._limits.life * 1000:
-            self.close(1001, "24 hours")
+        limits = self._limits
+        if limits.life and market_ms - self._since_ms >= limits.life * 1000:
+            self.close(1001, f"{limits.life / 3600:g} hours")
+        elif limits.silence and now - self._heard >= limits.silence:
+            self.close(1000, "no ping")
         elif self._awaiting_pong:
-            if now - self._pinged >= self._limits.pong_timeout:
+            if now - self._pinged >= limits.pong_timeout:
                 self.abort()
-        elif now - self._pinged >= self._limits.ping_interval:
+        elif limits.ping_interval and now - self._pinged >= limits.ping_interval:
             self._pinged, self._awaiting_pong = now, True
             self._write(framed(b"%d" % market_ms, _PING))
 
@@ -182,12 +170,17 @@ class VenueConnection(WSListener):
     def _request(self, payload: bytes) -> None:
         self._tally.add("requests_total")
         answer = self.subscriptions.answer(payload)
+        changed = bool(answer.added or answer.removed)
+        if changed and answer.data_first:
+            self._host.changed(self, answer.added, answer.removed)
         self._write(framed(answer.reply, _TEXT))
         self._tally.add("acks_total", int(answer.acked))
-        if answer.added or answer.removed:
+        if changed and not answer.data_first:
             self._host.changed(self, answer.added, answer.removed)
 
     def _allowed(self) -> bool:
+        if not self._limits.messages:
+            return True
         now, full = time.monotonic(), len(self._arrivals) == self._limits.messages
         breach = full and now - self._arrivals[0] < 1.0
         self._arrivals.append(now)

@@ -1,7 +1,7 @@
 """Who listens to which stream: pairs the venue's pushes with the connections that asked for them.
 
-The wrong class is the trap of this venue: a stream of another class is asked for, acknowledged, and never pushed. The
-source is told of the first and the last listener of a stream, so that it makes nothing for nobody.
+A stream goes to connections of its own class only: asked for on another one it may be acknowledged, and never comes.
+The source is told of the first and the last listener of a stream, so that it makes nothing for nobody.
 """
 
 from collections import Counter
@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from wsadapter.embedded.exchange.connection import VenueConnection, enveloped, raw
-from wsadapter.embedded.market.binance_frames import Push
-from wsadapter.embedded.market.binance_streams import Offered, offered
 from wsadapter.embedded.market.clock import Numbered
+from wsadapter.embedded.market.streams import Offered, Push
 
 
 class PushSource(Protocol):
@@ -26,21 +25,26 @@ class PushSource(Protocol):
 
     def subscribe(self, offered: Offered) -> None: ...
     def unsubscribe(self, offered: Offered) -> None: ...
+    def snapshot(self, offered: Offered) -> Push | None:
+        """What a new listener gets first."""
+
     def advance(self, now_ms: int) -> list[Push]: ...
 
 
 class Listeners:
-    """``before_first`` is called once, before the first stream has a listener."""
+    """``offered``: the stream of a name. ``before_first`` is called once, before the first stream has a listener."""
 
-    def __init__(self, source: PushSource, before_first: Callable[[], None]) -> None:
-        self._source, self._before_first = source, before_first
+    def __init__(
+        self, source: PushSource, offered: Callable[[str], Offered | None], before_first: Callable[[], None]
+    ) -> None:
+        self._source, self._offered, self._before_first = source, offered, before_first
         self._listeners: dict[str, list[VenueConnection]] = {}
         self._losing: Counter[str] = Counter()
         self._begun = False
 
     def add(self, connection: VenueConnection, names: Iterable[str]) -> None:
         for name in names:
-            stream = offered(name)
+            stream = self._offered(name)
             if stream is None or stream.route != connection.route:
                 continue
             if not self._begun:
@@ -48,10 +52,13 @@ class Listeners:
                 self._before_first()
             self._listeners.setdefault(name, []).append(connection)
             self._source.subscribe(stream)
+            if snapshot := self._source.snapshot(stream):
+                combined = connection.subscriptions.combined
+                connection.deliver(enveloped(snapshot) if combined else raw(snapshot), snapshot)
 
     def remove(self, connection: VenueConnection, names: Iterable[str]) -> None:
         for name in names:
-            listeners, stream = self._listeners.get(name, []), offered(name)
+            listeners, stream = self._listeners.get(name, []), self._offered(name)
             if connection not in listeners or stream is None:
                 continue
             listeners.remove(connection)

@@ -11,57 +11,19 @@ import gzip
 import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import Struct
 
-from wsadapter.embedded.exchange.connection import VenueConnection, framed
-from wsadapter.embedded.market.binance_frames import Funding, Push
-from wsadapter.embedded.market.binance_streams import route_of_event, route_of_stream
+from wsadapter.embedded.exchange.connection import VenueConnection
+from wsadapter.embedded.market.streams import Push
 
 CHUNK: Final = 64 * 1024
 """Bytes written before the loop gets its turn."""
 SYMBOL: Final = re.compile(rb'"s":\s*"([^"]+)"')
-WORDS: Final = {
-    "kline": "kline",
-    "24hrTicker": "ticker",
-    "depthUpdate": "depth",
-    "aggTrade": "trade",
-    "trade": "trade",
-    "markPriceUpdate": "mark_price",
-    "forceOrder": "liquidation",
-    "bookTicker": "book_ticker",
-}
-
-
-class _Event(Struct):
-    """As much of an event as counting takes."""
-
-    e: str
-    s: str = ""
-    st: int = 1
-    a: Raw | UnsetType = UNSET
-    r: str = ""
-    T: int = 0
-
-
-class _Line(Struct):
-    stream: str = ""
-    data: Raw | UnsetType = UNSET
-    e: str = ""
-    method: str = ""
-    result: Raw | UnsetType = UNSET
-    error: Raw | UnsetType = UNSET
-    code: Raw | UnsetType = UNSET
-
-
-_LINE: Final = msgspec.json.Decoder(_Line)
-_EVENT: Final = msgspec.json.Decoder(_Event)
-_EVENTS: Final = msgspec.json.Decoder(list[_Event])
 
 
 class Recorded(Struct, frozen=True):
@@ -74,11 +36,15 @@ class Recorded(Struct, frozen=True):
     at_ns: int
 
 
+Recogniser = Callable[[bytes, int], Recorded | None]
+"""A dialect's: the frame in a line that was received then (ns); ``None`` for what a push connection never carries."""
+
+
 class FrameFile:
     """``skipped``: lines of the last reading that were no frames. Receive times: the file's ``.recv.txt[.gz]``."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, recognised: Recogniser) -> None:
+        self._path, self._recognised = path, recognised
         self.skipped = 0
         open_lines(path).close()  # a wrong name is an error now, not when the first client comes
 
@@ -91,7 +57,7 @@ class FrameFile:
                 if not payload:
                     continue
                 at_ns = next(times, 0)
-                recorded = recognised(payload, at_ns)
+                recorded = self._recognised(payload, at_ns)
                 if recorded is None:
                     self.skipped += 1
                 else:
@@ -122,50 +88,6 @@ def open_lines(path: Path) -> IO[bytes]:
 def _nanoseconds(stamp: bytes) -> int:
     """Nanoseconds as they are, or seconds with decimals."""
     return int(stamp) if stamp.isdigit() and len(stamp) > 12 else int(Decimal(stamp.decode()) * 1_000_000_000)
-
-
-def recognised(payload: bytes, at_ns: int = 0) -> Recorded | None:
-    """The frame in a line; ``None`` for what a push connection never carries. Broken JSON is a frame: it is what a
-    client must bear."""
-    try:
-        line = _LINE.decode(payload)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        events = _events(payload) if payload.startswith(b"[") else []
-        if payload.startswith(b"[") and not events:
-            return None
-        route = route_of_event(events[0].e) if events else ""
-        return Recorded(framed(payload), route, _counted("", events), at_ns)
-    if line.stream:
-        data = bytes(line.data) if line.data is not UNSET else b""
-        return Recorded(framed(payload), route_of_stream(line.stream), _counted(line.stream, _events(data)), at_ns)
-    if line.e:
-        return Recorded(framed(payload), route_of_event(line.e), _counted("", _events(payload)), at_ns)
-    says = line.result, line.error, line.code
-    if line.method or all(part is UNSET for part in says):
-        return None
-    return Recorded(framed(payload), "", Push("", ""), at_ns)
-
-
-def _events(data: bytes) -> Sequence[_Event]:
-    try:
-        return _EVENTS.decode(data) if data.lstrip().startswith(b"[") else (_EVENT.decode(data),)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return ()
-
-
-def _counted(stream: str, events: Sequence[_Event]) -> Push:
-    """What the product makes of the events: one each, except COIN-M symbols and aggregate trades without an id."""
-    known = [one for one in events if one.e in WORDS and one.st == 1 and _numbered(one)]
-    if not known:
-        return Push(stream, "")
-    rates: tuple[Funding, ...] = tuple(
-        (one.s, one.r, one.T) for one in known if one.e == "markPriceUpdate" and one.r and one.T
-    )
-    return Push(stream, "", WORDS[known[0].e], len(known), rates)
-
-
-def _numbered(one: _Event) -> bool:
-    return one.e != "aggTrade" or (one.a is not UNSET and bytes(one.a) != b"null")
 
 
 class ReplayClients:
@@ -263,11 +185,10 @@ def _of_symbol(connections: list[VenueConnection], stream: str) -> list[VenueCon
     return [c for c in connections if any(name.startswith(symbol) for name in c.subscriptions.names)]
 
 
-def inventory(path: Path) -> dict[str, Any]:
+def inventory(path: Path, recognised: Recogniser) -> dict[str, Any]:
     """What is in a file: frames, events by word, skipped lines. For those who plan or check a replay."""
-    file, words, frames = FrameFile(path), dict.fromkeys(WORDS.values(), 0), 0
+    file, words, frames = FrameFile(path, recognised), Counter[str](), 0
     for recorded in file:
         frames += 1
-        if recorded.push.events:
-            words[recorded.push.word] += recorded.push.events
+        words.update(dict(recorded.push.events))
     return {"frames": frames, "skipped": file.skipped, "events": words}

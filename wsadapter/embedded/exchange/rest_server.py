@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 server around `Rest`: GET, keep-alive, bounded in bytes, time and connections."""
+"""A small HTTP/1.1 server around a dialect's REST: GET, keep-alive, bounded in bytes, time and connections."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
-from wsadapter.embedded.market.binance_rest import Query, RestReply
+from wsadapter.embedded.market.rest import Query, RestReply
 
 MAX_HEAD_BYTES: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 64

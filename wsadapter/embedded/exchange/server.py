@@ -1,8 +1,8 @@
-"""The loopback venue: a Binance USD-M futures exchange on 127.0.0.1, for the demo, the tests and the benchmarks.
+"""The loopback venue: an exchange on 127.0.0.1 that speaks one dialect, for the demo, the tests and the benchmarks.
 
-WebSocket on one port (classes /public /market /private, each as /ws and /stream), REST on another. What it plays: the
-markets of `floor` (``mode="market"``), a numbered load feed (``"blast"``), or a recorded file (``replay``). Market time
-and ids never run backwards, over restarts and kills (`market_clock`).
+WebSocket on one port, REST on another. What it plays: the markets of `floor` (``mode="market"``), a numbered load feed
+(``"blast"``), or a recorded file (``replay``). Market time and ids never run backwards, over restarts and kills
+(`market.clock`). Which venue it speaks like is a row of `dialects`.
 
 One loop, one thread: connections, markets and counters are touched by it alone.
 """
@@ -23,16 +23,17 @@ from picows import (
     ws_create_server,
 )
 
-from wsadapter.embedded.exchange.connection import Limits, VenueConnection, target
+from wsadapter.embedded.exchange.connection import Limits, VenueConnection
 from wsadapter.embedded.exchange.counts import VenueCounts
+from wsadapter.embedded.exchange.dialects import DEFAULT, dialect
 from wsadapter.embedded.exchange.listeners import Listeners, PushSource
 from wsadapter.embedded.exchange.replay import FrameFile, Replay, ReplayClients
 from wsadapter.embedded.exchange.rest_server import RestServer
-from wsadapter.embedded.market.binance_rest import Rest, RestReply
 from wsadapter.embedded.market.clock import MarketClock, MarketState
 from wsadapter.embedded.market.instruments import DEMO
-from wsadapter.embedded.market.load_feed import LoadFeed
 from wsadapter.embedded.market.markets import Markets
+from wsadapter.embedded.market.rest import RestReply
+from wsadapter.errors import WsadapterError
 from wsadapter.shm.stats_page import StatsPage
 
 HOST: Final = "127.0.0.1"
@@ -47,8 +48,10 @@ GOODBYE: Final = 2.0
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """Ports 0 = any free one. ``rate``: frames a second over all symbols; in a blast 0 = as many as are read.
     ``minute_ends_in``: seconds from the first subscription to the end of a minute of market time (0: as it comes).
-    ``connections``: how many a replay waits for, ``quiet``: and for how many seconds nothing may change then."""
+    ``connections``: how many a replay waits for, ``quiet``: and for how many seconds nothing may change then.
+    ``limits``: other rules than the dialect's own."""
 
+    exchange: str = DEFAULT
     ws_port: int = 0
     rest_port: int = 0
     mode: Literal["market", "blast"] = "market"
@@ -61,7 +64,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     repeat: int = 1
     connections: int = 1
     quiet: float = 0.5
-    limits: Limits = Limits()
+    limits: Limits | None = None
 
 
 class UpgradeRefusal(Struct, frozen=True):
@@ -79,6 +82,8 @@ class Venue:
         self, options: Options | None = None, *, page: StatsPage | None = None, ledger: Path | None = None
     ) -> None:
         self.options = options = options or Options()
+        self.dialect = dialect(options.exchange)
+        self.limits = options.limits or self.dialect.limits
         self.tally = VenueCounts(page)
         self.crowd = ReplayClients(options.quiet)
         self.port = self.rest_port = 0
@@ -89,14 +94,20 @@ class Venue:
         self.floor = Markets(options.symbols, options.rate, options.seed, self._ledger, self.clock.now_ms)
         self._source: PushSource = self.floor
         if options.mode == "blast":
-            self._source = LoadFeed(self.floor, options.rate, options.seed, self._ledger, self.clock.now_ms)
+            if self.dialect.load_feed is None:
+                raise WsadapterError(f"the stand-in of {options.exchange} has no load feed")
+            self._source = self.dialect.load_feed(
+                self.floor, options.rate, options.seed, self._ledger, self.clock.now_ms
+            )
         self.replay: Replay | None = None
         if options.replay:
-            file = FrameFile(Path(options.replay))
+            if self.dialect.recognised is None:
+                raise WsadapterError(f"the stand-in of {options.exchange} replays no files")
+            file = FrameFile(Path(options.replay), self.dialect.recognised)
             self.replay = Replay(file, self.crowd, options.speed, options.connections, options.repeat)
-        self._audience = Listeners(self._source, self._end_minute)
+        self._audience = Listeners(self._source, self.dialect.offered, self._end_minute)
         self._refusals: dict[str, list[UpgradeRefusal]] = {"ws": [], "rest": []}
-        self._rest = Rest(self.floor, self.clock.now_ms)
+        self._rest = self.dialect.rest(self.floor, self.clock.now_ms)
         self._rest_server = RestServer(self._answer)
         self.failed: BaseException | None = None
         """What ended the venue's own work, if anything did; then `on_failure` is called."""
@@ -250,10 +261,11 @@ class Venue:
             else:
                 answer = WSUpgradeResponse.create_error_response(refusal.status, refusal.body, refusal.headers)
             return WSUpgradeResponseWithListener(answer, None)
-        goal = target(request.path.decode("latin-1"))
-        if goal is None or len(goal.names) > self.options.limits.streams:
+        goal = self.dialect.target(request.path.decode("latin-1"))
+        if goal is None or len(goal.names) > self.limits.streams:
             return None
-        return VenueConnection(self, goal, self.options.limits, self.tally, self.clock.now_ms())
+        subscriptions = self.dialect.subscriptions(goal, self.limits.streams)
+        return VenueConnection(self, goal.route, subscriptions, self.limits, self.tally, self.clock.now_ms())
 
     def _answer(self, path: str, query: Mapping[str, str]) -> RestReply:
         self.tally.add("requests_total")

@@ -1,69 +1,14 @@
-"""The venue's payloads as text: keys, key order, JSON types and the fields of 2026 as recorded or documented.
+"""Binance's payloads as text: keys, key order, JSON types and the fields of 2026 as recorded or documented.
 
-Pure functions from integers to JSON; the envelope is put around them by the connection. A `Push` is one payload with
-what is counted when it is sent.
+Pure functions from integers to JSON; the envelope is put around them by the connection.
 """
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
-
-from msgspec import Struct
 
 from wsadapter.embedded.market.candles import Candle, close_ms
-from wsadapter.embedded.market.instruments import USD_MARGINED, MarketInstrument, text
-
-MARK_DIGITS: Final = 8
-
-Funding = tuple[str, str, int]
-"""Symbol, rate, next funding time."""
-
-
-class Push(NamedTuple):
-    """One frame for the subscribers of ``stream``; ``word`` and ``events`` say which events the product will see in it
-    and how many, ``funding`` the funding rates (an event only when new to the connection)."""
-
-    stream: str
-    data: str
-    word: str = ""
-    events: int = 0
-    funding: tuple[Funding, ...] = ()
-
-
-class AggregateTrade(NamedTuple):
-    """An aggregate trade; the raw trades are ``first_id..`` with the quantities of ``fills``."""
-
-    aggregate_id: int
-    price: int
-    quantity: int
-    first_id: int
-    fills: tuple[int, ...]
-    time_ms: int
-    seller: bool
-
-    @property
-    def last_id(self) -> int:
-        return self.first_id + len(self.fills) - 1
-
-
-class Liquidated(NamedTuple):
-    """A liquidation order; ``sell``: a long was closed."""
-
-    sell: bool
-    price: int
-    average: int
-    quantity: int
-    time_ms: int
-
-
-class Mark(Struct, frozen=True):
-    """Mark price and funding of one moment; prices have `MARK_DIGITS` digits."""
-
-    price: int
-    average: int
-    index: int
-    settle: int
-    rate: str
-    next_funding_ms: int
+from wsadapter.embedded.market.instruments import MarketInstrument, text
+from wsadapter.embedded.market.market import MARK_DIGITS
+from wsadapter.embedded.market.streams import AggregateTrade, Liquidated, Mark
 
 
 def agg_trade(i: MarketInstrument, deal: AggregateTrade, event_ms: int) -> str:
@@ -159,8 +104,3 @@ def force_order(i: MarketInstrument, order: Liquidated, event_ms: int) -> str:
         f'"p":"{i.price_text(order.price)}","ap":"{i.price_text(order.average)}","X":"FILLED","l":"{quantity}",'
         f'"z":"{quantity}","T":{order.time_ms}}}}}'
     )
-
-
-def counts_as(i: MarketInstrument) -> int:
-    """Events that the product sees in an element of an all-market stream: COIN-M ones are not its market."""
-    return int(i.margin == USD_MARGINED)

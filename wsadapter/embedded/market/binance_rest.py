@@ -1,4 +1,4 @@
-"""The venue's REST answers, from the same trades, candles and books as the streams. Sans-I/O.
+"""Binance's REST answers, from the same trades, candles and books as the streams. Sans-I/O.
 
 Shapes, limits, weights and error codes are those of the documentation. History is what the markets keep: 1,500 closed
 candles per interval and 20,000 aggregate trades per symbol, of this run. Blank parameters count as missing.
@@ -10,29 +10,21 @@ from itertools import islice
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from wsadapter.embedded.market import binance_rest_rows as shapes
-from wsadapter.embedded.market.binance_frames import MARK_DIGITS
 from wsadapter.embedded.market.candles import INTERVALS
 from wsadapter.embedded.market.instruments import text
-from wsadapter.embedded.market.market import FUNDING_MS, Market
+from wsadapter.embedded.market.market import FUNDING_MS, MARK_DIGITS, Market
 from wsadapter.embedded.market.markets import Markets
+from wsadapter.embedded.market.rest import Query, RestReply
 
 T = TypeVar("T")
-Query = Mapping[str, str]
 PREFIX: Final = "/fapi/v1/"
 WEIGHT_LIMIT: Final = 2400
 """A minute of market time, for all clients together."""
 DEPTH_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)
 FUNDING_SETTLED: Final = 30
 """How many past funding times there are."""
-
-
-class RestReply(Struct, frozen=True):
-    status: int
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 class _Refused(Exception):
@@ -159,8 +151,8 @@ class Rest:
 
     def _open_interest(self, query: Query) -> dict[str, Any]:
         market, now_ms = self._market(query), self._now_ms()
-        contracts = market.instrument.lot * 20_000 + market.candles.minute.volume
-        return {"symbol": market.symbol, "openInterest": market.instrument.quantity_text(contracts), "time": now_ms}
+        interest = market.instrument.quantity_text(market.open_interest())
+        return {"symbol": market.symbol, "openInterest": interest, "time": now_ms}
 
     def _exchange_info(self) -> dict[str, Any]:
         for symbol in self._floor.symbols:

@@ -1,11 +1,11 @@
-"""One row or object of each REST answer, with the documented keys and types."""
+"""One row or object of each of Binance's REST answers, with the documented keys and types."""
 
 from typing import Any
 
-from wsadapter.embedded.market.binance_frames import MARK_DIGITS, AggregateTrade
 from wsadapter.embedded.market.candles import Candle, close_ms
 from wsadapter.embedded.market.instruments import MarketInstrument, text
-from wsadapter.embedded.market.market import Market
+from wsadapter.embedded.market.market import MARK_DIGITS, Market
+from wsadapter.embedded.market.streams import AggregateTrade
 
 
 def row(i: MarketInstrument, interval: str, candle: Candle) -> list[Any]:

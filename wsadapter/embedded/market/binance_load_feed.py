@@ -1,4 +1,4 @@
-"""A numbered load feed: aggTrade, bookTicker and depth from prepared texts, so that the venue itself costs little.
+"""A numbered load feed in Binance's frames: aggTrade, bookTicker and depth from prepared texts, so that it is cheap.
 
 Ids grow by one (trades) or strictly (books) per symbol, so a reader can tell what is missing; prices repeat. All other
 streams come from the markets as ever (which know nothing of these trades: REST shows the markets).
@@ -10,11 +10,10 @@ from itertools import chain
 from typing import Final
 
 from wsadapter.embedded.market import binance_frames as frames
-from wsadapter.embedded.market.binance_frames import Push
-from wsadapter.embedded.market.binance_streams import Offered
 from wsadapter.embedded.market.clock import MarketState, Numbered
 from wsadapter.embedded.market.instruments import MarketInstrument, instrument
 from wsadapter.embedded.market.markets import Markets
+from wsadapter.embedded.market.streams import Offered, Push
 
 SHARES: Final = {"aggTrade": 4, "bookTicker": 4, "depth": 1}
 VARIANTS: Final = 16
@@ -77,6 +76,9 @@ class LoadFeed:
         else:
             self._floor.unsubscribe(offered)
 
+    def snapshot(self, offered: Offered) -> Push | None:
+        return self._floor.snapshot(offered)
+
     def advance(self, now_ms: int) -> list[Push]:
         pushes = self._floor.advance(now_ms)
         self._credit += self._rate * min((now_ms - self._before_ms) / 1000, CATCH_UP)
@@ -100,11 +102,11 @@ class LoadFeed:
             data = text % (now_ms, ids.next_aggregate_id, ids.next_trade_id, ids.next_trade_id + 1, now_ms)
             ids.next_aggregate_id += 1
             ids.next_trade_id += 2
-            return Push(offered.name, data, "trade", 1)
+            return Push(offered.name, data, (("trade", 1),))
         before, texts.update_id = texts.update_id, texts.update_id + 3
         if offered.kind == "bookTicker":
-            return Push(offered.name, text % (texts.update_id, now_ms, now_ms), "book_ticker", 1)
-        return Push(offered.name, text % (now_ms, now_ms, before + 1, texts.update_id, before), "depth", 1)
+            return Push(offered.name, text % (texts.update_id, now_ms, now_ms), (("book_ticker", 1),))
+        return Push(offered.name, text % (now_ms, now_ms, before + 1, texts.update_id, before), (("depth", 1),))
 
 
 def _agg_trade(i: MarketInstrument, rng: random.Random) -> str:

@@ -1,0 +1,56 @@
+"""The venues that the stand-in can speak like: one row each, and the only place in `embedded` that names one.
+
+A dialect shares no code with what is tested against it: its frames are written from the venues' documentation.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.embedded.exchange import binance_recording, binance_requests
+from wsadapter.embedded.exchange.connection import Limits
+from wsadapter.embedded.exchange.listeners import PushSource
+from wsadapter.embedded.exchange.replay import Recogniser
+from wsadapter.embedded.exchange.requests import Subscriptions, Target
+from wsadapter.embedded.market import binance_load_feed, binance_rest, binance_streams
+from wsadapter.embedded.market.clock import MarketState
+from wsadapter.embedded.market.markets import Markets
+from wsadapter.embedded.market.rest import RestAnswers
+from wsadapter.embedded.market.streams import Offered
+from wsadapter.errors import WsadapterError
+
+NowMs = Callable[[], int]
+
+
+class Dialect(Struct, frozen=True):
+    """``target``: what a path asks for (None: no such path). ``subscriptions``: of a connection, for its target and the
+    most streams. ``offered``: the stream of a name. ``rest``: the answers over the markets. ``limits``: the venue's
+    rules of a connection. ``load_feed``, ``recognised``: where there is a blast and a replay."""
+
+    target: Callable[[str], Target | None]
+    subscriptions: Callable[[Target, int], Subscriptions]
+    offered: Callable[[str], Offered | None]
+    rest: Callable[[Markets, NowMs], RestAnswers]
+    limits: Limits = Limits()
+    load_feed: Callable[[Markets, float, int, MarketState, NowMs], PushSource] | None = None
+    recognised: Recogniser | None = None
+
+
+DIALECTS: Final[Mapping[str, Dialect]] = {
+    "binance": Dialect(
+        target=binance_requests.target,
+        subscriptions=lambda goal, most: binance_requests.SocketSubscriptions(goal.names, goal.combined, most),
+        offered=binance_streams.offered,
+        rest=binance_rest.Rest,
+        load_feed=binance_load_feed.LoadFeed,
+        recognised=binance_recording.recognised,
+    ),
+}
+DEFAULT: Final = next(iter(DIALECTS))
+
+
+def dialect(exchange: str) -> Dialect:
+    if exchange not in DIALECTS:
+        raise WsadapterError(f"no stand-in speaks like {exchange!r}, only: {' '.join(DIALECTS)}")
+    return DIALECTS[exchange]

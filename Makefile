@@ -3,12 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 PB := wsadapter/pb
 
-.PHONY: run test chaos setup lint fmt bench proto constraints clean
+# children start faster from bytecode, whatever the shell says
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: run test test-fast chaos setup lint fmt bench proto constraints clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
-test: setup ## every test, the real broker and engine included
-	$(BIN)/pytest -n 2 --dist loadfile
+test: setup ## every test: first what mostly waits, four at a time, then what starts the real broker and engine
+	$(BIN)/pytest -n 4 --dist loadfile -m "not integration"
+	$(BIN)/pytest -n 2 --dist loadfile -m integration
+
+test-fast: setup ## the unit part, under a minute: starts no Kafka, no ClickHouse, no supervisor, no command
+	$(BIN)/pytest -q -n 4 --dist worksteal -m "not integration" --ignore tests/cli --ignore tests/supervision \
+	  --ignore tests/bench --ignore tests/chaos
 
 chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one
 	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_KILLS=$(or $(KILLS),0) WSADAPTER_SEED=$(or $(SEED),0) $(BIN)/pytest -q -s tests/chaos

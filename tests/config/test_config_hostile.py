@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from wsadapter.config.convert import Errors
 from wsadapter.config.load import Config, Feed, _feeds, load
 from wsadapter.config.sources import Environment
-from wsadapter.config.types import EXCHANGES
+from wsadapter.config.venues import EXCHANGES
 from wsadapter.errors import ConfigError
 
 SECTIONS = [field.name for field in msgspec.structs.fields(Config) if field.name not in ("feed", "process")]

@@ -7,7 +7,8 @@ import msgspec
 import pytest
 
 from wsadapter.config.load import DEFAULT_STREAMS, Config, enabled, load, warnings
-from wsadapter.config.types import EXCHANGES, STREAMS
+from wsadapter.config.types import STREAMS
+from wsadapter.config.venues import EXCHANGES
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges import REGISTRY

@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from typing import Final
 
 import click
+from msgspec import structs
 
 from wsadapter.config.load import Config, Feed
-from wsadapter.config.types import INTERVALS, UPPER_CASE_EXCHANGES
+from wsadapter.config.types import INTERVALS
+from wsadapter.config.venues import in_upper_case
+from wsadapter.embedded.exchange import DEMO_FEED
 from wsadapter.kafka.backfill import STREAMS, BackfillRequest, wishes
 
 MOST_SERIES: Final = 1_000
-DEMO: Final = Feed(
-    name="binance", exchange="binance", symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"), streams=("kline", "trade")
-)
+DEMO: Final = structs.replace(DEMO_FEED, streams=("kline", "trade"))
 """Of a configuration without a feed, as `--demo` runs it."""
 
 
@@ -46,4 +47,4 @@ def wishes_of(
 def _symbol(feeds: Sequence[Feed], text: str) -> str:
     if not text.isascii() or not text.isprintable() or not text or len(text) > 64 or set(text) & set(" :/@*"):
         raise click.UsageError(f"--symbol {text[:64]!a} is no symbol")
-    return text.upper() if all(feed.exchange in UPPER_CASE_EXCHANGES for feed in feeds) else text
+    return text.upper() if all(in_upper_case(feed.exchange) for feed in feeds) else text

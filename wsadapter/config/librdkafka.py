@@ -3,13 +3,21 @@
 The delivery promise rests on a handful of librdkafka settings; a passing line in a file must not be able to weaken it.
 Secrets come by file only, and nothing here turns certificate checks off. TOML reads an unquoted `linger.ms = 5` as
 nested tables, so those are joined back to librdkafka's dotted names.
+
+What remains librdkafka itself is asked about, in a process of its own (`wsadapter.config.librdkafka_probe`): a misspelt
+key would else be found by a child, after the start. That process keeps librdkafka's threads and memory out of the
+supervisor, and costs nothing where nothing is passed through.
 """
 
+import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
 from wsadapter.config.convert import Errors, join
 
+TIMEOUT_SECONDS: Final = 20.0
 _PROMISE: Final = "refused, the delivery promise rests on it"
 _OWN_KEY: Final = "refused, set kafka.bootstrap_servers"
 _SECRET: Final = "refused, secrets come by file only (kafka.sasl_password_file, ssl.key.location)"
@@ -81,3 +89,24 @@ def _refuse(side: str, settings: Mapping[str, object], errors: Errors) -> None:
     for key in settings:
         if reason := refusal(side, key):
             errors.add(join(f"kafka.{side}", key), reason)
+
+
+def ask(tables: Mapping[str, Mapping[str, Any]], errors: Errors) -> None:
+    """``tables``: producer and consumer. Notes what librdkafka refuses, with its own words. What we refuse ourselves is
+    left out: it may be a secret, and librdkafka quotes values."""
+    tables = {side: {k: v for k, v in table.items() if not refusal(side, k)} for side, table in tables.items()}
+    if not any(tables.values()):
+        return
+    try:
+        answer = subprocess.run(
+            [sys.executable, "-m", "wsadapter.config.librdkafka_probe"],
+            input=json.dumps(tables).encode(),
+            capture_output=True,
+            timeout=TIMEOUT_SECONDS,
+            check=True,
+        )
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
+        errors.add("kafka", "librdkafka could not be asked about [kafka.producer] and [kafka.consumer]")
+        return
+    for path, message in json.loads(answer.stdout):
+        errors.add(path, message)

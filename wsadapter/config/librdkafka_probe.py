@@ -1,6 +1,6 @@
 """A program: standard input are settings as JSON, standard output what librdkafka says against them, key by key.
 
-It makes clients without any broker address and throws them away: nothing is contacted. See `config_librdkafka`.
+It makes clients without any broker address and throws them away: nothing is contacted. Asked by `config.librdkafka`.
 """
 
 import json

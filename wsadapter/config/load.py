@@ -15,12 +15,11 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from wsadapter.config import librdkafka as config_kafka
-from wsadapter.config import librdkafka_check as config_librdkafka
+from wsadapter.config import librdkafka, venues
 from wsadapter.config import sources as environment
 from wsadapter.config import types as t
 from wsadapter.config.convert import Errors, build, join, table, unknown_keys
-from wsadapter.config.file import read_file
+from wsadapter.config.sources import read_file
 from wsadapter.errors import ConfigError
 
 KIB: Final = 1024
@@ -150,7 +149,7 @@ def load(
     dotenv: str | None = ".env",
     demo: bool = False,
     overrides: Mapping[str, Any] | None = None,
-    implemented: Collection[str] = t.EXCHANGES,
+    implemented: Collection[str] = venues.EXCHANGES,
 ) -> Config:
     """The checked configuration. ``demo``: a missing feed is no error, the caller adds one. ``overrides``: dotted key
     -> value of the command line. ``implemented``: the exchanges that this version has. Raises `ConfigError` with
@@ -171,7 +170,7 @@ def load(
         if field.name not in ("feed", "process")
     }
     if (kafka := values["kafka"]) is not None:
-        config_librdkafka.ask({"producer": kafka.producer, "consumer": kafka.consumer}, errors)
+        librdkafka.ask({"producer": kafka.producer, "consumer": kafka.consumer}, errors)
     values["feed"] = _feeds(document, env, implemented, errors)
     values["process"] = _processes(document, errors)
     if not values["feed"] and not errors and not demo:
@@ -225,7 +224,7 @@ def _section(
 ) -> Struct | None:
     found = table(document.get(name, {}), name, errors)
     if name == "kafka":
-        found = config_kafka.checked(found, errors)
+        found = librdkafka.checked(found, errors)
     unknown_keys(found, kind.__struct_fields__, name, errors)
     section = build(kind, found, lambda field: sources.get(f"{name}.{field}", f"{name}.{field}"), errors)
     if isinstance(section, RestartConfig) and section.backoff_max < section.backoff_min:
@@ -276,12 +275,12 @@ def _feed(
 ) -> Feed | None:
     """One feed with the rules between its fields; ``names`` is what the operator calls them."""
     exchange, symbols = found.get("exchange"), found.get("symbols")
-    if exchange in t.UPPER_CASE_EXCHANGES and isinstance(symbols, list | tuple):
+    if venues.in_upper_case(exchange) and isinstance(symbols, list | tuple):
         found = {**found, "symbols": [s.upper() if isinstance(s, str) else s for s in symbols]}
     if "name" not in found:
         found = {**found, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
     feed = build(Feed, found, names.__getitem__, errors)
-    if exchange in t.EXCHANGES and exchange not in implemented:
+    if exchange in venues.EXCHANGES and exchange not in implemented:
         errors.add(names["exchange"], f"{exchange} is not implemented yet, only: {t.words(tuple(implemented))}")
     if symbols in ([], ()):
         errors.add(names["symbols"], "none")

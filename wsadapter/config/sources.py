@@ -1,6 +1,7 @@
-"""The environment as a configuration source: WEBSOCKET_*, KAFKA_BOOTSTRAP_SERVERS and CLICKHOUSE_URL.
+"""Where configuration comes from: the file, and WEBSOCKET_*, KAFKA_BOOTSTRAP_SERVERS and CLICKHOUSE_URL.
 
-Also from a `.env` file in the working directory, where the process environment wins. An unknown WEBSOCKET_* name is
+The file is read once, bounded, and every way in which it can be unreadable is told by name. The environment is also
+read from a `.env` file in the working directory, where the process environment wins. An unknown WEBSOCKET_* name is
 an error; other names in `.env` belong to other programs. Every message names a variable or a line, never a value: the
 file may hold secrets of those other programs.
 """
@@ -8,11 +9,13 @@ file may hold secrets of those other programs.
 import os
 import re
 import stat
+import tomllib
 from collections.abc import Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 
+from wsadapter.config import venues
 from wsadapter.config.convert import Errors
 
 PREFIX: Final = "WEBSOCKET_"
@@ -44,6 +47,7 @@ _NUMBERS: Final = ("max_reconnects", "read_buffer_size", "write_buffer_size")
 _TRUE: Final = ("true", "1", "yes", "on")
 _FALSE: Final = ("false", "0", "no", "off")
 
+MAX_FILE_BYTES: Final = 1024 * 1024
 MAX_DOTENV_BYTES: Final = 65_536
 _LINE: Final = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 _DOUBLE: Final = re.compile(r'"((?:[^"\\]|\\[\\"nt$])*)"\s*(?:#.*)?')
@@ -71,7 +75,7 @@ def read(environ: Mapping[str, str], dotenv: str | None, errors: Errors) -> Envi
     feed = {
         field: _plain(field, name, values[name], errors) for field, name in FEED_VARIABLES.items() if name in values
     }
-    exchanges = _split(values.get(EXCHANGES, "binance"))
+    exchanges = _split(values.get(EXCHANGES, venues.DEFAULT))
     return Environment(
         enabled=_boolean(ENABLED, values.get(ENABLED, "true"), errors),
         exchanges=exchanges,
@@ -154,3 +158,27 @@ def _unquoted(value: str) -> str | None:
     # as shells do: a # begins a comment only after white space
     value = re.split(r"(?:^|\s)#", value, maxsplit=1)[0].strip()
     return None if '"' in value or "'" in value else value
+
+
+def read_file(path: str, errors: Errors) -> dict[str, Any]:
+    """Empty, with the error noted, when it cannot be read."""
+    try:
+        # a FIFO or a device would block or never end
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            errors.add(path, "is not a file")
+            return {}
+        with open(path, "rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            errors.add(path, f"larger than {MAX_FILE_BYTES} bytes")
+            return {}
+        return tomllib.loads(content.decode())
+    except OSError as error:
+        errors.add(path, f"cannot be read: {error.strerror}")
+    except UnicodeDecodeError as error:
+        errors.add(path, f"not UTF-8 in line {error.object[: error.start].count(10) + 1}")
+    except RecursionError:
+        errors.add(path, "not TOML: nested too deep")
+    except ValueError as error:  # TOMLDecodeError is one; a number of 5,000 digits and a path with NUL are others
+        errors.add(path, f"not TOML: {error}")
+    return {}

@@ -15,16 +15,11 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta
 
+from wsadapter.config import venues
 from wsadapter.text import shown as shown
 from wsadapter.times import UNITS as UNITS
 from wsadapter.times import duration as duration
 
-EXCHANGES: Final = (
-    *("binance", "binance_spot", "binance_coinm", "bybit", "bybit_spot", "bybit_inverse", "okx"),
-    *("kraken", "coinbase", "deribit", "hyperliquid"),
-)
-UPPER_CASE_EXCHANGES: Final = ("binance", "binance_spot", "binance_coinm", "bybit")
-"""Their own text of a symbol is upper case, and their API takes either: both are understood."""
 INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 STREAMS: Final = (
     *("kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker"),
@@ -216,7 +211,7 @@ def _log_level(value: str) -> str:
 
 Duration = Annotated[float, Meta(extra={"before": duration})]
 """Seconds; written as a number or as text with a unit."""
-Exchange = Annotated[str, _checked(_one_of(EXCHANGES, "exchange"))]
+Exchange = Annotated[str, _checked(_one_of(venues.EXCHANGES, "exchange"))]
 Stream = Annotated[str, _checked(_one_of(STREAMS, "stream"))]
 Interval = Annotated[str, _checked(_one_of(INTERVALS, "interval"))]
 Symbol = Annotated[str, _checked(_symbol)]

@@ -13,8 +13,7 @@ import psutil
 from eventually import eventually
 from road_site import Site
 
-from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import ClickHouseServer, KafkaServer, VenueThread
 
 READY_SECONDS = 120.0
 CHILDREN = ("fut-market-0", "fut-public-0", "serializer-0", "consumer-0", "repairer", "monitor")

@@ -24,8 +24,7 @@ from road.test_feed import FEED
 from road_site import Site
 
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import ClickHouseServer, KafkaServer, VenueThread
 from wsadapter.shm.segment import listing
 
 pytestmark = [

@@ -15,7 +15,7 @@ from venue_client import VenueClient, settled
 
 from wsadapter.embedded.exchange.connection import Limits
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import VenueThread
 
 WORDS = {
     "kline": "kline",

@@ -13,7 +13,7 @@ from shutil import which
 import pytest
 
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import VenueThread
 from wsadapter.exchanges.binance.history import book, parse_book
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Request

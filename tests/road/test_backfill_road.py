@@ -13,7 +13,7 @@ from oracle import query
 from road_site import Site
 
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import VenueThread
 from wsadapter.times import iso
 
 pytestmark = pytest.mark.integration

@@ -17,7 +17,7 @@ from road.test_replay import in_kafka
 from road_site import Site
 
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import VenueThread
 
 pytestmark = pytest.mark.integration
 RING = 64 << 10

@@ -11,7 +11,7 @@ from oracle import query
 from road_site import Site
 
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import VenueThread
 
 pytestmark = pytest.mark.integration
 FEED = """

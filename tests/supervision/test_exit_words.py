@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from wsadapter.supervision.exit_status import ExitStatus, ended
+from wsadapter.supervision.process import ExitStatus, ended
 
 
 @pytest.mark.parametrize(

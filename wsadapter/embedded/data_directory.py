@@ -1,7 +1,10 @@
-"""The data directory of an embedded service: one process at a time, told by a lock.
+"""What embedded services have in common: a data directory for one process at a time, and how long they stay.
 
 The lock is an flock, so it ends with the last process that holds it, however that ended. Kafka's JVM inherits it: a
 wrapper that comes back at once waits for the JVM of the one before. The lock file holds the pid of the holder.
+
+In an ordinary stop the supervisor sees to the order. When the supervisor is gone all its children drain at the same
+moment: a service then stays for those who drain into it, until there is just the time left that its own end takes.
 """
 
 import fcntl
@@ -51,3 +54,10 @@ class DataDirectory:
 
     def close(self) -> None:
         os.close(self.lock_fd)
+
+
+def stays(child: Child, stop_seconds: float) -> bool:
+    """Whether to go on serving; ``stop_seconds``: what the service's own end may take."""
+    if not child.stopping:
+        return True
+    return child.orphaned and time.monotonic() < child.deadline - stop_seconds

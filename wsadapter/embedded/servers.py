@@ -7,20 +7,24 @@ A server keeps its port and its data from start to start. `start` returns when t
 process is the child's supervisor: when it ends, so does the service.
 """
 
+import asyncio
 import hashlib
 import os
 import select
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final, Self, TypeVar
 
 import msgspec
 
 from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
+from wsadapter.embedded.exchange.server import Venue
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.metrics import SERVICE
@@ -32,6 +36,9 @@ START_SECONDS: Final = 600.0
 """The first start of Kafka on a machine fetches it."""
 STOP_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 20.0
+
+
+T = TypeVar("T")
 
 
 class ServiceProcess:
@@ -194,6 +201,52 @@ class ClickHouseServer:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+class VenueThread:
+    """``with VenueThread(lambda: Venue(Options(...))) as venue: ...``. Read plain attributes of ``venue.venue`` from
+    anywhere; change things through `call`, which runs on the venue's loop."""
+
+    def __init__(self, make: Callable[[], Venue] = Venue) -> None:
+        self._make = make
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="venue", daemon=True)
+        self._failed: BaseException | None = None
+        self.venue: Venue
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if self._failed is not None:
+            raise self._failed
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._over.set)
+        self._thread.join()
+
+    def call(self, ask: Callable[[Venue], T]) -> T:
+        """``ask(venue)`` on the venue's loop; its result."""
+
+        async def asked() -> T:
+            return ask(self.venue)
+
+        return asyncio.run_coroutine_threadsafe(asked(), self._loop).result(10)
+
+    async def _main(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            self.venue = self._make()
+            await self.venue.start()
+        except BaseException as error:
+            self._failed = error
+            raise
+        finally:
+            self._ready.set()
+        await self._over.wait()
+        await self.venue.stop()
 
 
 def _service(directory: Path, role: str, drain_seconds: float) -> ServiceConfig:

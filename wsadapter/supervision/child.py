@@ -32,10 +32,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from wsadapter import log
-from wsadapter.config.load import Config
+from wsadapter.config.load import Config, ProcessConfig
 from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterError
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.placement import place
 
 LIFELINE: Final = 0
 ORPHAN_SECONDS: Final = 8.0
@@ -45,6 +44,7 @@ ORPHAN_ALARM_SECONDS: Final = 9.0
 LAST_WORDS_BYTES: Final = 4096
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
+_MCL_CURRENT_AND_FUTURE: Final = 3
 
 T = TypeVar("T")
 
@@ -271,3 +271,27 @@ def _read_line() -> tuple[bytes, bytes]:
         received += chunk
     line, _, rest = received.partition(b"\n")
     return line, rest
+
+
+def place(process: ProcessConfig) -> None:
+    """CPU affinity, niceness and locked memory of this process, as configured for its role. What the system refuses (a
+    missing privilege, a limit) is logged and borne: slower recording beats none."""
+    if process.cpu:
+        _attempt("cpu", lambda: os.sched_setaffinity(0, process.cpu))
+    if process.nice:
+        _attempt("nice", lambda: os.setpriority(os.PRIO_PROCESS, 0, process.nice))
+    if process.lock_memory:
+        _attempt("lock_memory", _lock_memory)
+
+
+def _attempt(setting: str, apply: Callable[[], object]) -> None:
+    try:
+        apply()
+    except OSError as error:
+        log.get_logger().warning("setting refused by the system, going on without", setting=setting, reason=str(error))
+
+
+def _lock_memory() -> None:
+    if ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT_AND_FUTURE):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

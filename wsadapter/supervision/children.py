@@ -16,9 +16,8 @@ from wsadapter.supervision import restart
 from wsadapter.supervision.child import ChildState
 from wsadapter.supervision.counters import SupervisorPage
 from wsadapter.supervision.drain import Drain, Stage, group
-from wsadapter.supervision.exit_status import ExitStatus
 from wsadapter.supervision.instance import Instance
-from wsadapter.supervision.process import ChildProcess, ChildSpec, RestartKind
+from wsadapter.supervision.process import ChildProcess, ChildSpec, ExitStatus, RestartKind
 from wsadapter.supervision.restart import ChildRun, RestartPolicy
 
 

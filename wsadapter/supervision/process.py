@@ -24,12 +24,11 @@ from msgspec import Raw, Struct
 
 from wsadapter import log
 from wsadapter.config.load import Config
-from wsadapter.errors import SegmentError
+from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision import sdnotify
 from wsadapter.supervision.child import LAST_WORDS_BYTES, ChildArgs, ChildState, RingRef, StopOrder
-from wsadapter.supervision.exit_status import ExitStatus, ended
 from wsadapter.supervision.instance import ChildRecord, start_ticks
 from wsadapter.supervision.restart import RunHistory
 
@@ -39,6 +38,13 @@ UP: Final = (ChildState.RUNNING, ChildState.PAUSED)
 _PIPE_BYTES: Final = 65536
 _TOTAL: Final = re.compile(r"_total($|\{)")
 """A counter's name; what else is on a page is of a process, or has a meaning by its place."""
+
+
+_HINTS: Final = {
+    signal.SIGKILL: "SIGKILL, perhaps out of memory",
+    signal.SIGBUS: "SIGBUS, perhaps /dev/shm is full or a segment was cut",
+    signal.SIGALRM: "SIGALRM, it outlived its supervisor",
+}
 
 
 class RestartKind(StrEnum):
@@ -74,6 +80,15 @@ class ChildSpec(Struct, frozen=True):
     """What the role is to do; the child reads it by `Child.order`."""
     fingerprint: str = ""
     """Of what the child reads in the configuration; a change of it is a change of the child."""
+
+
+class ExitStatus(Struct, frozen=True):
+    """How a run ended. ``reason``: a value of the label of ``child_restarts_total``."""
+
+    reason: str
+    text: str
+    code: int
+    """As `subprocess` gives it: negative = signal."""
 
 
 class ChildProcess:
@@ -256,6 +271,19 @@ class ChildProcess:
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, number)
+
+
+def ended(code: int, killed_as: str = "", words: str = "") -> ExitStatus:
+    """What an exit status means, in words."""
+    if killed_as:
+        text = {"hung": "killed, it hung", "deadline": "killed, it did not stop in time"}.get(killed_as, killed_as)
+        return ExitStatus("hung" if killed_as == "hung" else "signal", text, code)
+    if code < 0:
+        number = signal.Signals(-code) if -code in set(signal.Signals) else None
+        name = number.name if number is not None else f"signal {-code}"
+        return ExitStatus("signal", _HINTS.get(number, name) if number is not None else name, code)
+    name = f"exit {code} ({ExitCode(code).name})" if code in set(ExitCode) else f"exit {code}"
+    return ExitStatus("config" if code == ExitCode.CONFIG else "exit", f"{name}: {words}" if words else name, code)
 
 
 def page_name(instance: str, child: str) -> str:

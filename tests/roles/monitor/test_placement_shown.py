@@ -12,12 +12,12 @@ from eventually import eventually
 from wsadapter.cli.top import _placed
 from wsadapter.config.load import ProcessConfig
 from wsadapter.roles.monitor.snapshot import process_use
-from wsadapter.supervision.placement import place
+from wsadapter.supervision.child import place
 
 PLACED = """
 import sys
 from wsadapter.config.load import ProcessConfig
-from wsadapter.supervision.placement import place
+from wsadapter.supervision.child import place
 place(ProcessConfig(cpu=({cpu},), nice=5))
 print("placed", flush=True)
 sys.stdin.read()

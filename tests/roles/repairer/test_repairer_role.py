@@ -17,7 +17,7 @@ from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
 from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.market import binance_rest as embedded_rest
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import VenueThread
 from wsadapter.events import Event, Gap, Kline, Source, Trade
 from wsadapter.events.records import message_of
 from wsadapter.events.streams import BY_EVENT

@@ -19,8 +19,7 @@ from role_process import RoleProcess
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
 from wsadapter.embedded.exchange.server import Options, Venue
-from wsadapter.embedded.servers import KafkaServer
-from wsadapter.embedded.venue_thread import VenueThread
+from wsadapter.embedded.servers import KafkaServer, VenueThread
 from wsadapter.pb import market_pb2
 from wsadapter.roles.orders import IngestOrder
 from wsadapter.roles.supervisor import topology

@@ -17,9 +17,8 @@ from wsadapter import log
 from wsadapter.embedded.clickhouse.connections import Connections
 from wsadapter.embedded.clickhouse.engine import Engine
 from wsadapter.embedded.clickhouse.http import Handler, HttpEndpoint
-from wsadapter.embedded.data_directory import DataDirectory
+from wsadapter.embedded.data_directory import DataDirectory, stays
 from wsadapter.embedded.ports import http_address, listen
-from wsadapter.embedded.stay import stays
 from wsadapter.errors import ExitCode
 from wsadapter.supervision.child import Child, run_child
 

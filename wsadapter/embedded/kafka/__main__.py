@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from wsadapter import log
-from wsadapter.embedded.data_directory import DataDirectory
+from wsadapter.embedded.data_directory import DataDirectory, stays
 from wsadapter.embedded.kafka.broker import KafkaBroker
 from wsadapter.embedded.kafka.class_archive import PROBE_SECONDS, make_archive
 from wsadapter.embedded.kafka.install import Installation, find_java, find_maven, missing
 from wsadapter.embedded.kafka.program import BEAT_SECONDS, Program
 from wsadapter.embedded.ports import bootstrap_address, listen
-from wsadapter.embedded.stay import stays
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.supervision.child import Child, run_child
 

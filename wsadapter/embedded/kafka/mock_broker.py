@@ -11,9 +11,9 @@ from typing import Final
 from confluent_kafka import KafkaException, Producer
 
 from wsadapter import log
+from wsadapter.embedded.data_directory import stays
 from wsadapter.embedded.kafka.program import BEAT_SECONDS
 from wsadapter.embedded.ports import listen
-from wsadapter.embedded.stay import stays
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.supervision.child import Child
 

@@ -85,7 +85,7 @@ def dead_letters(reason: str, topic: str) -> str:
 SERIALIZER: Final = (
     *CHILD,
     "broker_up", "outstanding", "spool_bytes", "spool_records", "spooled_total", "spool_lost_total",
-    "spool_next", "replayed_spool", "replayed_to", *journal.FIELDS,
+    "single_messages", "batch_bytes", "spool_next", "replayed_spool", "replayed_to", *journal.FIELDS,
     *labelled("produced_total", "topic", TOPIC_WORDS),
     *labelled("delivered_total", "topic", TOPIC_WORDS),
     "open_candle_copies_total",

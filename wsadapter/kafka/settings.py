@@ -69,9 +69,12 @@ class RateLimit(logging.Filter):
         self._repeated = Repeated()
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if EXPERIMENTAL in record.getMessage():
+            return False  # an option that the serializer's producer means to use
         return self._repeated(record.getMessage().partition(" ")[0]) is not None
 
 
+EXPERIMENTAL: Final = "enable.gapless.guarantee is experimental"
 LIBRDKAFKA.addFilter(RateLimit())
 
 

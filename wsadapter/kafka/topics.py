@@ -9,7 +9,7 @@ from collections.abc import Collection
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
+from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
 from confluent_kafka.cimpl import NewTopic
 
 from wsadapter.config.load import KafkaConfig
@@ -63,6 +63,19 @@ def ensure_topics(kafka: KafkaConfig, timeout: float) -> None:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was quicker
                 raise ServiceUnavailable(f"topic {name} cannot be created: {_reason(error)}") from None
+
+
+def message_limit(kafka: KafkaConfig, timeout: float) -> int | None:
+    """The largest record batch, in bytes, that every topic takes (``max.message.bytes``); None when the broker does not
+    say, or not to us."""
+    names = [topic_name(kafka, name) for name in (*(spec.name for spec in SPECS), DEAD_LETTER)]
+    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    admin = AdminClient(admin_config(kafka))  # lives until the answers are there: its end fails them
+    answers = admin.describe_configs(asked, request_timeout=timeout)
+    try:
+        return min(int(answer.result()["max.message.bytes"].value) for answer in answers.values())
+    except (KafkaException, KeyError):
+        return None
 
 
 def partition_counts(kafka: KafkaConfig, timeout: float) -> dict[str, int]:

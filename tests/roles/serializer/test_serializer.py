@@ -9,6 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in __all__
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 from eventually import eventually
 from role_process import RoleProcess
 from samples import NS, full, sparse, trade
@@ -19,6 +25,7 @@ from wsadapter.config.load import Config
 from wsadapter.events import Depth, Event
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, SPECS
+from wsadapter.kafka import topics
 from wsadapter.pb import market_pb2
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader, RingWriter
@@ -187,3 +194,59 @@ def test_stop_drains_the_ring(road: Road) -> None:
 
     assert road.unread() == 0
     assert len(log(road.config, "trade")) == 3000
+
+
+def limited(road: Road, limit: int | None, later: int | None = None) -> None:
+    """The topics are there already, and take only so much; ``later``: after the serializer has read the limit."""
+    topics.ensure_topics(road.config.kafka, 10)
+    if limit is not None:
+        set_limit(road, limit)
+    road.serializer.start()
+    if later is not None:
+        set_limit(road, later)
+
+
+def set_limit(road: Road, limit: int) -> None:
+    admin = AdminClient({"bootstrap.servers": road.config.kafka.bootstrap_servers})
+    entry = ConfigEntry("max.message.bytes", str(limit), incremental_operation=AlterConfigOpType.SET)
+    name = road.config.kafka.topic_prefix + "trade"
+    (done,) = admin.incremental_alter_configs([ConfigResource("topic", name, incremental_configs=[entry])]).values()
+    done.result()
+    eventually(lambda: topics.message_limit(road.config.kafka, 5) == limit, 20, "the broker has the limit")
+
+
+@pytest.mark.parametrize("limit", [16_384, 65_536])
+def test_a_topic_that_takes_less_than_a_batch_gets_smaller_batches(road: Road, limit: int) -> None:
+    limited(road, limit)
+    road.publish(*records([trade(n) for n in range(1, 4001)]))
+    eventually(lambda: road.unread() == 0, 30)
+
+    assert road.serializer.page['delivered_total{topic="trade"}'] == 4000
+    assert len(log(road.config, "trade")) == 4000
+    assert log(road.config, "dead_letter") == []
+    assert road.serializer.stop() == 0
+
+
+def test_of_a_batch_that_is_refused_each_message_is_judged_alone(road: Road) -> None:
+    """The limit falls while we run: the client stops, its successor sends one by one, and nobody is a dead letter but
+    the one that is itself too large; what a consumer's watermark lets pass is everything."""
+    limited(road, None, later=3_000)
+    big = msgspec.structs.replace(trade(2000), trade_id=random.Random(1).randbytes(3_000).hex())  # lz4 does not save it
+    road.publish(*records([*(trade(n) for n in range(1, 2000)), big, *(trade(n) for n in range(2001, 4001))]))
+    eventually(lambda: road.serializer.returncode is not None, 30)
+    assert road.serializer.page["single_messages"] == 1
+    road.serializer.start()
+    page = road.serializer.page
+    eventually(lambda: page['delivered_total{topic="trade"}'] == 3999 and page["spool_records"] == 0, 60)
+
+    assert road.unread() == 0
+    assert page['dead_letters_total{reason="rejected",topic="trade"}'] == 1
+    seen: dict[int, int] = {}
+    accepted = []
+    for partition, _, value in log(road.config, "trade"):
+        message = market_pb2.Trade.FromString(value)
+        if message.position > seen.get(partition, -1):
+            seen[partition] = message.position
+            accepted.append(message.trade_number)
+    assert sorted(accepted) == [n for n in range(1, 4001) if n != 2000]
+    assert road.serializer.stop() == 0

@@ -2,9 +2,19 @@
 
 Guarantees: `KafkaProducer.flush` says that nothing is outstanding only when every message is acknowledged (acks=all,
 idempotent) or is a dead letter that is; a refusal that is not the message's own fault is `DeliveryFailed`, and the
-serializer begins again from head. Owns the client and its queue; counts nothing but ``broker_up``.
+serializer begins again from head.
+
+A broker refuses a record batch as a whole (too large for the topic, one invalid record in it) and librdkafka then fails
+every message of it. So only a message that was alone in its batch is known to be refused itself. Usually the client
+stops at the first refused batch (``enable.gapless.guarantee``: nothing behind it reaches the log, or its records would
+come after newer ones and a consumer's watermark would drop them), the process ends, and its successor sends each
+message in a batch of its own for `SINGLE_SECONDS`: what is refused then is a dead letter, its neighbours are not. After
+that batches are smaller than the refused one. At the start they are cut to what the topics take.
+
+Owns the client and its queue, and on the page ``broker_up``, ``single_messages`` and ``batch_bytes``.
 """
 
+import time
 from collections import Counter
 from typing import Any, Final
 
@@ -30,6 +40,13 @@ DEAD_LETTER_BYTES: Final = (256 * 1024, 8 * 1024, 512, 0)
 PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 """Broker or client says no to this message for ever: it becomes a dead letter and is passed."""
 
+SINGLE_SECONDS: Final = 10.0
+"""After a refused batch each message is a batch for so long; by then what was refused has been sent again."""
+DEFAULT_BATCH_BYTES: Final = 1_000_000
+LEAST_BATCH_BYTES: Final = 1_024
+BATCH_OVERHEAD: Final = 256
+"""Bytes by which a batch stays below what a topic takes, for its header."""
+
 log = get_logger()
 
 
@@ -41,19 +58,47 @@ class KafkaProducer:
     """See the module docstring; ``page``: the serializer's."""
 
     def __init__(self, config: Config, page: StatsPage) -> None:
-        self._cells = page.cells
+        self._cells, self._page = page.cells, page
         self._broker_up = page.index("broker_up")
         self.dead: Counter[tuple[str, str]] = Counter()
         """(reason, topic) of letters that are not counted yet."""
         self._failed: list[tuple[KafkaError, Message]] = []
         self._dead_letter_topic = topic_name(config.kafka, DEAD_LETTER)
-        self.producer = Producer(producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error})
+        self._fatal: KafkaError | None = None
+        self._settings = producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error}
+        self._single_until = time.monotonic() + SINGLE_SECONDS if page["single_messages"] else 0.0
+        self.producer = self._open()
+
+    def _open(self) -> Producer:
+        if self._single_until:
+            log.warning("the broker refused a batch: each message is sent alone now", seconds=SINGLE_SECONDS)
+            return Producer(self._settings | {"batch.num.messages": 1})
+        return Producer(self._settings | {"batch.size": self._batch_bytes(), "enable.gapless.guarantee": True})
+
+    def _batch_bytes(self) -> int:
+        configured = int(self._settings.get("batch.size", DEFAULT_BATCH_BYTES))
+        return min(configured, self._page["batch_bytes"] or configured)
+
+    def fit(self, limit: int | None) -> None:
+        """Cut batches to what the topics take; before anything is sent. None: it is not known."""
+        if limit is not None and (most := max(LEAST_BATCH_BYTES, limit - BATCH_OVERHEAD)) < self._batch_bytes():
+            log.info("batches are cut to what the topics take", bytes=most)
+            self._page["batch_bytes"] = most
+            self.producer = self._open()
+
+    def rejoin(self) -> None:
+        """Send in batches again once the refused one has been passed message by message; while nothing is queued."""
+        if self._single_until and time.monotonic() > self._single_until:
+            self._single_until = 0.0
+            self._page["single_messages"] = 0
+            self.producer = self._open()
+            log.info("messages are sent in batches again", bytes=self._batch_bytes())
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE):
             self._cells[self._broker_up] = 0
         if error.fatal():
-            raise DeliveryFailed(f"the producer is finished: {error}")
+            self._fatal = error
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -90,7 +135,15 @@ class KafkaProducer:
 
     def flush(self, seconds: float) -> bool:
         """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""
-        if self.producer.flush(seconds):  # each acknowledgement wakes it
+        try:
+            left = self.producer.flush(seconds)  # each acknowledgement wakes it
+        except KafkaException as raised:
+            if not raised.args[0].fatal():
+                raise
+            self._fatal, left = raised.args[0], 0
+        if self._fatal is not None:
+            raise self._finished(self._fatal)
+        if left:
             return False
         self._cells[self._broker_up] = 1
         if not self._failed:
@@ -98,11 +151,23 @@ class KafkaProducer:
         failed, self._failed = self._failed, []
         for error, message in failed:
             topic = str(message.topic())
-            if error.code() not in PASSED_ON or topic == self._dead_letter_topic:
+            key, value = message.key() or b"", message.value() or b""
+            if error.code() not in PASSED_ON or (topic == self._dead_letter_topic and not value):
                 raise DeliveryFailed(f"{topic}: {error}")
-            key, value = message.key(), message.value()
-            self.dead_letter("rejected", topic, key or b"", value or b"", str(error))
+            if topic == self._dead_letter_topic:  # less of it is a letter too
+                size = next(size for size in DEAD_LETTER_BYTES if size < len(value))
+                self.producer.produce(topic, value[:size], key, headers=message.headers(), on_delivery=self._on_failure)
+            else:
+                self.dead_letter("rejected", topic, key, value, str(error))
         return False
+
+    def _finished(self, error: KafkaError) -> DeliveryFailed:
+        """The client has ended by itself; what the next one is to do otherwise is on the page."""
+        if error.code() == KafkaError._GAPLESS_GUARANTEE:
+            self._page["single_messages"] = 1
+            if any(failed.code() == KafkaError.MSG_SIZE_TOO_LARGE for failed, _ in self._failed):
+                self._page["batch_bytes"] = max(LEAST_BATCH_BYTES, self._batch_bytes() // 4)
+        return DeliveryFailed(f"the producer is finished: {error.str()}")
 
     def probe(self, seconds: float) -> None:
         """Ask for metadata while the broker is known to be away, so that a quiet feed notices its return."""

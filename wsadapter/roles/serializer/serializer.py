@@ -35,7 +35,7 @@ from wsadapter.events.records import Record, key_of, message_of, messages
 from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.settings import LINGER_MS
-from wsadapter.kafka.topics import ensure_topics, topic_name
+from wsadapter.kafka.topics import ensure_topics, message_limit, topic_name
 from wsadapter.log import get_logger
 from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.roles.serializer.producer import KafkaProducer
@@ -103,7 +103,7 @@ class Serializer:
         """What `_produce` needs of each kind."""
         self._twins = [reader for reader in readers if isinstance(reader, RedundantReader)]
         self._topics_made = _make_topics(child)
-        self._is_held_back = False
+        self._is_held_back = self._is_fitted = False
         self._complete()
         self.spooling = Spooling(spools, readers, self)
 
@@ -119,6 +119,7 @@ class Serializer:
 
     def _deliver(self) -> bool:
         """One batch of every ring; False when there was nothing to read, or the deadline came first."""
+        self._outbox.rejoin()
         linger = 0.0 if self._child.stopping else self._linger
         room = BATCH_BYTES
         for reader in self._readers:
@@ -217,7 +218,9 @@ class Serializer:
                 self._is_held_back = True
                 log.info("waits for serializer 0 to replay an earlier run's spool", generation=self._spools.awaited)
             return False
-        self._topics_made.result()
+        if not self._is_fitted:
+            self._is_fitted = True
+            self._outbox.fit(self._topics_made.result())
         return True
 
     def send(self, records: Sequence[SpoolRecord], skipped: Sequence[SpoolRecord] = ()) -> None:
@@ -287,14 +290,15 @@ class Serializer:
         page["spool_bytes"], page["spool_records"] = spools.size, spools.records
 
 
-def _make_topics(child: Child) -> Future[None]:
-    """Done when the topics are there; the broker may be away for as long as it likes."""
+def _make_topics(child: Child) -> Future[int | None]:
+    """Done when the topics are there, with what they take at most; the broker may be away for as long as it likes."""
     kafka, pause = child.args.config.kafka, threading.Event()
 
-    def make() -> None:
+    def make() -> int | None:
         while True:
             try:
-                return ensure_topics(kafka, 2.0)
+                ensure_topics(kafka, 2.0)
+                return message_limit(kafka, 2.0)
             except ServiceUnavailable as error:
                 log.warning("no broker yet, ring and spool hold what comes", error=str(error))
                 pause.wait(1.0)

@@ -8,6 +8,7 @@ one writer, its role; `wsadapter.roles.supervisor.topology` creates it from thes
 from collections.abc import Iterable
 from typing import Final
 
+from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import DEAD_LETTER, SPECS
 from wsadapter.shm import redo_log as journal
@@ -29,9 +30,7 @@ RECONNECT_REASONS: Final = (
     "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
     "reset", "idle", "protocol", "ack", "stale", "oversize", "rotation", "other",
 )  # fmt: skip
-GAP_CAUSES: Final = (
-    "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
-)  # fmt: skip
+GAP_CAUSES: Final = tuple(cause.value for cause in GapCause)
 
 
 def labelled(name: str, label: str, values: Iterable[str]) -> tuple[str, ...]:
@@ -122,7 +121,7 @@ def consumer(partitions: int) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-REPAIR_STATES: Final = ("repaired", "partial", "unrepairable")
+REPAIR_STATES: Final = tuple(state.value for state in RepairState if state is not RepairState.OPEN)
 """What a gap may become."""
 
 

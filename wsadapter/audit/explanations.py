@@ -21,7 +21,7 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.audit.rows import GapRow, Neighbours, Rejected
-from wsadapter.exchanges.rest_api import REPAIRED
+from wsadapter.events.gaps import RepairState
 from wsadapter.times import SECOND
 
 TOLERANCE_NS: Final = SECOND
@@ -106,8 +106,8 @@ class Explanations:
         all_of_them, self._streams = _apart(gaps)
         self._found_late = [gap for gap in all_of_them if gap.cause == RETENTION]
         by_ids = [gap for gap in all_of_them if _names_ids(gap)]
-        self._ids = _Ids(gap for gap in by_ids if gap.repair_state != REPAIRED)
-        self._claimed_ids = _Ids(gap for gap in by_ids if gap.repair_state == REPAIRED)
+        self._ids = _Ids(gap for gap in by_ids if gap.repair_state != RepairState.REPAIRED)
+        self._claimed_ids = _Ids(gap for gap in by_ids if gap.repair_state == RepairState.REPAIRED)
         # trades say by their numbers what is missing: being near in time is not enough then
         timed = [g for g in all_of_them if g.cause != RETENTION and not (_names_ids(g) and g.stream == "trade")]
         self._timed = sorted(timed, key=lambda gap: gap.started_ns)
@@ -122,7 +122,7 @@ class Explanations:
 
     def _explain(self, one: SeriesHole, late: GapRow | None, kept: "_RejectedRows") -> Explained:
         met = self._meeting(one)
-        gap = self._ids.covering(one) or next((gap for gap in met if gap.repair_state != REPAIRED), late)
+        gap = self._ids.covering(one) or next((gap for gap in met if gap.repair_state != RepairState.REPAIRED), late)
         if gap is not None:
             return Explained(one, gap.cause, gap.gap_id)
         if kept.covers(one):

@@ -19,7 +19,7 @@ from wsadapter.cli import monitor_client
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
-from wsadapter.exchanges.rest_api import REPAIRED
+from wsadapter.events.gaps import RepairState
 from wsadapter.kafka.backfill import BackfillRequest, Watch
 from wsadapter.times import iso
 
@@ -50,7 +50,7 @@ def backfill(config: Config, wishes: list[BackfillRequest], as_json: bool) -> in
     finally:
         watch.close()
     _show(watch, as_json)
-    return ExitCode.OK if all(p.state in (REPAIRED, "") for p in watch.wishes.values()) else ExitCode.LOSS
+    return ExitCode.OK if all(p.state in (RepairState.REPAIRED, "") for p in watch.wishes.values()) else ExitCode.LOSS
 
 
 def _repairer_runs(address: str, required: bool) -> bool:

@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from wsadapter.events import BookTicker, Depth, Event, Gap, MarketEvent, Source, Trade
+from wsadapter.events import BookTicker, Depth, Event, Gap, MarketEvent, Trade
+from wsadapter.events.gaps import GapCause, begin
 
 NONE: Final = -1
 """No id yet."""
@@ -115,9 +116,9 @@ class Sequences:
     ) -> Gap:
         """``missing``: first, last, count. What follows is marked."""
         self.mark(word, symbol, at_ns)
-        return Gap(
-            self._exchange, symbol, None, None, at_ns, Source.WEBSOCKET, self._connection, None,
-            "", 1, word, interval, cause, started_ns, ended_ns, *missing, "open",
+        return begin(
+            GapCause(cause), started_ns, at_ns, exchange=self._exchange, connection=self._connection,
+            stream=word, symbol=symbol, interval=interval, ended_ns=ended_ns, missing=missing,
         )  # fmt: skip
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:

@@ -10,6 +10,7 @@ The hot path looks at `pending` only.
 from collections.abc import Iterable, Mapping
 
 from wsadapter.events import Event, Gap, Trade
+from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.continuity import Sequences
 from wsadapter.exchanges.venue import Item, Subscription
 
@@ -138,7 +139,7 @@ class Holes:
             gap.first_missing, gap.last_missing = by_ids.first_missing, by_ids.last_missing
             gap.missing_count = by_ids.missing_count
         elif silence.chained and is_trade:
-            gap.missing_count, gap.repair_state = 0, "repaired"  # nobody traded
+            gap.missing_count, gap.repair_state = 0, RepairState.REPAIRED.value  # nobody traded
         return gap
 
     def _end(self, begun: Gap, at_ns: int) -> Gap:

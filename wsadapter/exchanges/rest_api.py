@@ -19,9 +19,6 @@ from wsadapter.exchanges.venue import ConnectionPlan
 
 CONNECTION: Final = "repair"
 """What events that came by REST name as theirs."""
-REPAIRED: Final = "repaired"
-PARTIAL: Final = "partial"
-UNREPAIRABLE: Final = "unrepairable"
 
 
 class BadAnswer(WsadapterError):

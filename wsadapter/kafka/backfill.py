@@ -16,8 +16,10 @@ from msgspec import Struct
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.events import Source
+from wsadapter.events.gaps import GapCause, RepairState, begin
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.kafka.messages import gap_of
+from wsadapter.kafka.messages import gap_of, message_of
 from wsadapter.kafka.settings import lookup_config, producer_config
 from wsadapter.kafka.topics import log_bounds, partition_counts, topic
 from wsadapter.pb import market_pb2
@@ -44,20 +46,20 @@ class BackfillRequest(Struct, frozen=True):
 
     def gap(self, gap_id: str, now_ns: int) -> Any:
         """What is published."""
-        return market_pb2.Gap(
-            exchange=self.exchange,
-            symbol=self.symbol,
-            receive_time_ns=now_ns,
-            source=market_pb2.SOURCE_REST,
-            connection=PREFIX + self.feed,
-            gap_id=gap_id,
-            version=1,
-            stream=self.stream,
-            interval=self.interval,
-            cause="connect",
-            started_ns=self.since_ns,
-            ended_ns=self.until_ns,
-            repair_state="open",
+        return message_of(
+            begin(
+                GapCause.CONNECT,
+                self.since_ns,
+                now_ns,
+                exchange=self.exchange,
+                connection=PREFIX + self.feed,
+                stream=self.stream,
+                symbol=self.symbol,
+                interval=self.interval,
+                ended_ns=self.until_ns,
+                source=Source.REST,
+                gap_id=gap_id,
+            )
         )
 
 
@@ -164,7 +166,7 @@ class Watch:
     def _take(self, word: str, value: bytes) -> None:
         if word == "gap":
             gap = gap_of(value)
-            if gap is not None and gap.gap_id in self.wishes and gap.repair_state != "open":
+            if gap is not None and gap.gap_id in self.wishes and gap.repair_state != RepairState.OPEN:
                 self.wishes[gap.gap_id].state = gap.repair_state
             return
         try:

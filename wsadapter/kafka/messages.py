@@ -78,9 +78,7 @@ def _value(message: market_pb2.Gap, name: str) -> Any:
     return getattr(message, name)
 
 
-def next_state(gap: Gap, state: str) -> Gap:
-    """The same gap, published again: its version wins in the table. The receive time stays: ``last_gap`` of the data
-    refers to it."""
-    fields = {name: getattr(gap, name) for name in Gap.__struct_fields__}
-    fields |= {"version": gap.version + 1, "repair_state": state}
-    return Gap(**fields)
+def message_of(gap: Gap) -> market_pb2.Gap:
+    """The protobuf message of a gap that comes from no ring: without epoch and position."""
+    values = {name: getattr(gap, name) for name in Gap.__struct_fields__}
+    return market_pb2.Gap(**{name: value for name, value in values.items() if value is not None})

@@ -4,10 +4,11 @@ import pytest
 
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.events import Gap, Source
+from wsadapter.events.gaps import with_state
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.rest_api import Series
-from wsadapter.kafka.messages import gap_of, next_state
+from wsadapter.kafka.messages import gap_of
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.gap_repair import series_of
 
@@ -60,7 +61,7 @@ def test_a_gap_of_trades_may_be_about_raw_ones() -> None:
 
 def test_a_gap_is_said_again() -> None:
     before = gap("trade", "BTCUSDT")
-    after = next_state(before, "partial")
+    after = with_state(before, "partial")
     changed = {name for name in Gap.__struct_fields__ if getattr(before, name) != getattr(after, name)}
     assert changed == {"version", "repair_state"}
     assert (after.version, after.repair_state) == (3, "partial")

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from wsadapter.events import Gap, OpenInterest, Source
+from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import BadAnswer, Limit
 from wsadapter.roles.repairer import open_interest
@@ -139,12 +140,12 @@ def test_one_that_is_refused_for_good_or_never_answers_is_silent_too() -> None:
     assert symbol_asked(made, 0.0) == "A"
     made.refused()
     (gap,) = made.silent(START + 31 * S)
-    assert (gap.symbol, gap.cause, gap.started_ns) == ("A", "stale", START)
+    assert (gap.symbol, gap.cause, gap.started_ns) == ("A", GapCause.STALE, START)
     assert made.asked["A"].state == REFUSED
 
 
 def test_a_process_that_follows_ends_what_another_said() -> None:
-    lasting = open_interest.begin_silence("binance", "A", "stale", START - 100 * S, START)
+    lasting = open_interest.begin_silence("binance", "A", GapCause.STALE, START - 100 * S, START)
     lasting.gap_id = "7:70"
     made = OpenInterestPoll("binance", {"A": START - 100 * S}, BinanceFuturesRest(), 0.0, {"A": lasting, "B": None})
     assert made.silent(START) == []

@@ -9,6 +9,7 @@ from samples import NS, full
 
 from wsadapter import metrics as stats_fields
 from wsadapter.events import Gap, OpenInterest, Trade
+from wsadapter.events.gaps import GapCause
 from wsadapter.roles.repairer import open_interest
 from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.shm import doorbell, ring
@@ -63,7 +64,7 @@ def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[RepairPubl
 
     assert lasting() is None
     outlet.put([next(event for event in full() if isinstance(event, Trade))])
-    gap = open_interest.begin_silence("binance", "BTCUSDT", "restart", NS - 9, NS)
+    gap = open_interest.begin_silence("binance", "BTCUSDT", GapCause.RESTART, NS - 9, NS)
     outlet.put([gap])
     position = [record[0] for record in reader.poll(9)][-1]
     told = lasting()

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from wsadapter.events import Kline, MarketEvent, Trade
+from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.binance import history
 from wsadapter.exchanges.binance.rest_wire import MOST_FUNDINGS, MOST_TRADES
 from wsadapter.exchanges.binance.wire import MS
-from wsadapter.exchanges.rest_api import PARTIAL, REPAIRED, UNREPAIRABLE, BadAnswer, Hole, Repair, Request
+from wsadapter.exchanges.rest_api import BadAnswer, Hole, Repair, Request
 
 MOST_REQUESTS: Final = 50_000
 """Of one repair: fifty million trades."""
@@ -58,7 +59,13 @@ class _Repair:
         if self._answers >= MOST_REQUESTS and self._complete is None:
             self._complete = False
         if self._complete is not None:
-            self.outcome = REPAIRED if self._complete else PARTIAL if self.published else UNREPAIRABLE
+            self.outcome = (
+                RepairState.REPAIRED
+                if self._complete
+                else RepairState.PARTIAL
+                if self.published
+                else RepairState.UNREPAIRABLE
+            )
 
 
 class TradeRepair(_Repair):
@@ -70,7 +77,7 @@ class TradeRepair(_Repair):
         self._window_ms = hole.started_ns // MS
         self._until_ms = hole.ended_ns // MS
         if hole.first is not None and hole.last is not None and hole.last < hole.first:
-            self.outcome = REPAIRED
+            self.outcome = RepairState.REPAIRED
 
     def request(self) -> Request | None:
         if self.outcome:
@@ -149,7 +156,7 @@ class CandleRepair(_Repair):
         self._next = hole.first if hole.first is not None else max(0, hole.started_ns - self._length_ns)
         self._last = hole.last if hole.last is not None else hole.ended_ns
         if self._next > self._last:
-            self.outcome = REPAIRED
+            self.outcome = RepairState.REPAIRED
 
     def request(self) -> Request | None:
         if self.outcome:
@@ -192,7 +199,7 @@ class FundingRepair(_Repair):
         self._next_ms, self._until_ms = hole.started_ns // MS, hole.ended_ns // MS
         # some are dated a few milliseconds after the hour
         if self._until_ms // HOUR_MS == (self._next_ms - 1000) // HOUR_MS:
-            self.outcome = REPAIRED
+            self.outcome = RepairState.REPAIRED
 
     def request(self) -> Request | None:
         return None if self.outcome else history.fundings(self._hole.symbol, self._next_ms, self._until_ms)

@@ -14,10 +14,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.streams import BY_STREAM, DEAD_LETTER, StreamSpec
+from wsadapter.kafka.messages import message_of
 from wsadapter.kafka.settings import producer_config
 from wsadapter.kafka.topics import topic, topic_name
-from wsadapter.pb import market_pb2
 
 VALUE_BYTES: Final = (512 * 1024, 8 * 1024, 512, 0)
 """A letter carries at most this much, or less where the client takes no more: the message itself is where its headers
@@ -47,24 +48,21 @@ class DeadLetterProducer:
     def gap(self, spec: StreamSpec, source: str, partition: int, expected: int, found: int) -> None:
         """Say that the log begins at ``found`` where ``expected`` was to be read (less: the log is another one)."""
         now = time.time_ns()
-        gap = market_pb2.Gap(
-            receive_time_ns=now,
-            source=market_pb2.SOURCE_WEBSOCKET,
+        gap = begin(
+            GapCause.KAFKA_RETENTION,
+            now,
+            now,
+            exchange="",
             connection=f"kafka:{source}:{partition}",
-            gap_id=f"{source}:{partition}:{expected}-{found}",
-            version=1,
             stream=spec.name,
-            cause="kafka_retention",
-            started_ns=now,
             ended_ns=now,
-            repair_state="open",
+            missing=(None, None, found - expected if found > expected else None),
+            gap_id=f"{source}:{partition}:{expected}-{found}",
         )
-        if found > expected:
-            gap.missing_count = found - expected
         with self._turn:
             producer = self._open()
             gaps = topic(self._kafka, BY_STREAM["gap"])
-            producer.produce(gaps, gap.SerializeToString(), b":", on_delivery=self._on_delivery)
+            producer.produce(gaps, message_of(gap).SerializeToString(), b":", on_delivery=self._on_delivery)
             self._deliver(producer)
 
     def _produce(self, producer: Any, key: bytes, value: bytes, headers: dict[str, str]) -> None:

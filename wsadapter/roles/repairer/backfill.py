@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Gap
+from wsadapter.events.gaps import RepairState
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.exchanges.rest_api import UNREPAIRABLE, Hole, RestExchange, Series
+from wsadapter.exchanges.rest_api import Hole, RestExchange, Series
 from wsadapter.kafka.backfill import PREFIX, STREAMS
 from wsadapter.kafka.time_range_reader import TimeRangeReader
 from wsadapter.kafka.topics import topic
@@ -51,7 +52,7 @@ class Backfill(GapRepair):
         self._asking = True
         hole = Hole(series.stream, series.symbol, gap.started_ns, gap.ended_ns or 0, interval=series.interval)
         if (repair := self._rest.repair(hole)) is None:
-            self._outcomes.append(UNREPAIRABLE)
+            self._outcomes.append(RepairState.UNREPAIRABLE)
         else:
             self._repairs.append((repair, self._is_there))
         return True

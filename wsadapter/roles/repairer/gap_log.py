@@ -18,6 +18,7 @@ from msgspec import Struct
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
+from wsadapter.events.gaps import RepairState
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.messages import gap_of
@@ -168,7 +169,7 @@ class GapLog:
         if gap is None:
             return
         before = self.open.get(gap.gap_id)
-        if gap.repair_state != "open":
+        if gap.repair_state != RepairState.OPEN:
             if before is not None and _series(before.gap) == _series(gap):  # else it is about one stream of the gap
                 del self.open[gap.gap_id]
         elif gap.ended_ns is not None and (before is None or gap.version > before.gap.version):

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from wsadapter.events import Gap
+from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.events.streams import SPECS
-from wsadapter.exchanges.rest_api import PARTIAL, REPAIRED, UNREPAIRABLE, Series
-from wsadapter.kafka.messages import next_state
+from wsadapter.exchanges.rest_api import Series
 
 RECEIVED: Final = tuple(spec.name for spec in SPECS if spec.name not in ("gap", "open_interest"))
 """What a connection may carry."""
@@ -22,7 +22,7 @@ Outcomes = Iterable[tuple[Series, str]]
 def summed(states: Collection[str]) -> str:
     """Of several series as one."""
     found = set(states)
-    return found.pop() if len(found) == 1 else PARTIAL if found else UNREPAIRABLE
+    return found.pop() if len(found) == 1 else RepairState.PARTIAL if found else RepairState.UNREPAIRABLE
 
 
 def streams_of(gap: Gap, outcomes: Outcomes) -> list[Gap]:
@@ -31,14 +31,14 @@ def streams_of(gap: Gap, outcomes: Outcomes) -> list[Gap]:
     for series, state in outcomes:
         word = "trade" if series.stream == "raw_trade" else series.stream
         by_stream.setdefault(word, []).append((series, state))
-    if gap.stream or summed([state for of in by_stream.values() for _, state in of]) == REPAIRED:
+    if gap.stream or summed([state for of in by_stream.values() for _, state in of]) == RepairState.REPAIRED:
         return []
     return [row for word, of in by_stream.items() for row in _rows(gap, word, of)]
 
 
 def streams_of_unknown(gap: Gap) -> list[Gap]:
     """Of a connection of which nobody knows what it carried: all that it may have."""
-    return streams_of(gap, [(Series(word, gap.symbol), UNREPAIRABLE) for word in RECEIVED])
+    return streams_of(gap, [(Series(word, gap.symbol), RepairState.UNREPAIRABLE) for word in RECEIVED])
 
 
 def _rows(gap: Gap, word: str, outcomes: list[tuple[Series, str]]) -> list[Gap]:
@@ -57,7 +57,7 @@ def _rows(gap: Gap, word: str, outcomes: list[tuple[Series, str]]) -> list[Gap]:
 
 
 def _row(gap: Gap, word: str, symbol: str, interval: str, states: list[str]) -> Gap:
-    row = next_state(gap, summed(states))
+    row = with_state(gap, summed(states))
     row.stream, row.symbol, row.interval = word, symbol, interval
     # those of the gap are about all of it
     row.first_missing = row.last_missing = row.missing_count = None

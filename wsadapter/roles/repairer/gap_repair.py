@@ -15,10 +15,10 @@ from google.protobuf.message import DecodeError
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Event, Gap, MarketEvent
+from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.events.sequence import NUMBERINGS, numbering
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.exchanges.rest_api import REPAIRED, UNREPAIRABLE, Hole, RestExchange, Series
-from wsadapter.kafka.messages import next_state
+from wsadapter.exchanges.rest_api import Hole, RestExchange, Series
 from wsadapter.kafka.time_range_reader import TimeRangeReader
 from wsadapter.kafka.topics import topic
 from wsadapter.pb import market_pb2
@@ -81,7 +81,7 @@ class GapRepair(RepairJob):
 
     def closing(self) -> Sequence[Event]:
         by_series = zip(self._ordered, self._outcomes, strict=False)
-        return (*streams_of(self.gap, by_series), next_state(self.gap, self.outcome))
+        return (*streams_of(self.gap, by_series), with_state(self.gap, self.outcome))
 
     @property
     def outcome(self) -> str:
@@ -123,7 +123,9 @@ class GapRepair(RepairJob):
                 self._repairs.append((repair, _is_there(around)))
                 asked.append(series)
             else:
-                self._outcomes.append(REPAIRED if hole is None else UNREPAIRABLE)  # nothing was missed, or all
+                self._outcomes.append(
+                    RepairState.REPAIRED if hole is None else RepairState.UNREPAIRABLE
+                )  # nothing was missed, or all
                 self._ordered.append(series)
         self._ordered += asked
 

@@ -17,8 +17,8 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.events import Event, Gap, Source
+from wsadapter.events.gaps import GapCause, RepairState, begin, ended
 from wsadapter.exchanges.rest_api import CONNECTION, Limit, Request, RestExchange
-from wsadapter.kafka.messages import next_state
 from wsadapter.metrics import GAP_CAUSES, SILENCES, polled
 from wsadapter.shm.stats_page import StatsPage
 
@@ -160,24 +160,24 @@ class OpenInterestPoll:
 
     def _silence(self, symbol: str, since_ns: int, now_ns: int) -> Gap:
         asked = self.asked[symbol]
-        cause = "stale" if asked.own or not asked.received_ns else "restart"
+        cause = GapCause.STALE if asked.own or not asked.received_ns else GapCause.RESTART
         return begin_silence(self.exchange, symbol, cause, since_ns, now_ns)
 
 
-def begin_silence(exchange: str, symbol: str, cause: str, started_ns: int, now_ns: int) -> Gap:
+def begin_silence(exchange: str, symbol: str, cause: GapCause, started_ns: int, now_ns: int) -> Gap:
     """A silence that lasts. The record names it: its ``gap_id`` is filled in when it is in the ring."""
-    return Gap(
-        exchange, symbol, None, None, now_ns, Source.REST, CONNECTION, None, "", 1, STREAM, "", cause, started_ns,
-        None, None, None, None, "open",
+    return begin(
+        cause, started_ns, now_ns, exchange=exchange, connection=CONNECTION, stream=STREAM, symbol=symbol,
+        source=Source.REST,
     )  # fmt: skip
 
 
 def end_silence(gap: Gap, at_ns: int) -> Gap:
     """Its end."""
-    end = next_state(gap, "unrepairable")
+    end = ended(gap, at_ns)
+    end.repair_state = RepairState.UNREPAIRABLE.value
     if not gap.gap_id:
-        end.version = 1  # it was never said
-    end.ended_ns = end.receive_time_ns = at_ns
+        end.version = 1  # its begin was never published
     return end
 
 
@@ -198,6 +198,6 @@ def lasting_silence(page: StatsPage, exchange: str, symbol: str, epoch: int) -> 
     position, started_ns, cause = (page[polled(name, exchange, symbol)] for name in SILENCES)
     if not position:
         return None
-    gap = begin_silence(exchange, symbol, GAP_CAUSES[cause], started_ns, started_ns)
+    gap = begin_silence(exchange, symbol, GapCause(GAP_CAUSES[cause]), started_ns, started_ns)
     gap.gap_id = f"{epoch}:{position - 1}"
     return gap

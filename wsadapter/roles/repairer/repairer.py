@@ -18,10 +18,10 @@ from google.protobuf.message import DecodeError
 
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
+from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.exchanges import load_rest
-from wsadapter.exchanges.rest_api import UNREPAIRABLE, RestExchange, Series
+from wsadapter.exchanges.rest_api import RestExchange, Series
 from wsadapter.kafka.backfill import PREFIX
-from wsadapter.kafka.messages import next_state
 from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
@@ -177,8 +177,8 @@ class Repairer:
             self._feeds[gap.connection.removeprefix(PREFIX)][0].add(job)
 
     def _give_up(self, gap: Gap) -> None:
-        self._outlet.put([*streams_of_unknown(gap), next_state(gap, UNREPAIRABLE)])
-        self._state(gap, UNREPAIRABLE, {})
+        self._outlet.put([*streams_of_unknown(gap), with_state(gap, RepairState.UNREPAIRABLE)])
+        self._state(gap, RepairState.UNREPAIRABLE, {})
 
     def _work(self) -> None:
         for desk in self._desks.values():

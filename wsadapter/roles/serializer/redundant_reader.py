@@ -28,7 +28,8 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
-from wsadapter.events import Gap, Source, StreamType
+from wsadapter.events import Gap, StreamType
+from wsadapter.events.gaps import UNKNOWN, GapCause, RepairState, begin
 from wsadapter.events.records import Record, encode, key_of, message_of
 from wsadapter.events.sequence import NUMBERINGS, PLACES_BY_KIND, Sequenced, SequenceKey
 from wsadapter.events.streams import BY_KIND, BY_STREAM
@@ -250,7 +251,7 @@ class RedundantReader:
         hole.ended_ns = ended_ns
         if ended_ns is not None:
             if self._covers(gap, hole):
-                gap.repair_state = "repaired"
+                gap.repair_state = RepairState.REPAIRED.value
                 self._instead[position] = [_rewritten(record, gap)]
             elif self._may_be_covered(gap, hole) and not self._over(position, gap.receive_time_ns):
                 return False
@@ -293,11 +294,17 @@ def _rewritten(record: Record, message: Any) -> Record:
 
 def _skipped(message: Any, stream: str, jump: Jump) -> Gap:
     """The gap before an event that no ring filled."""
-    return Gap(
-        message.exchange, message.symbol, None, None, message.receive_time_ns, Source.WEBSOCKET, message.connection,
-        None, "", 1, stream, "", "sequence", jump.since_ns, message.receive_time_ns,
-        *NUMBERINGS[stream].missing(message, jump.before), "open",
-    )  # fmt: skip
+    return begin(
+        GapCause.SEQUENCE,
+        jump.since_ns,
+        message.receive_time_ns,
+        exchange=message.exchange,
+        connection=message.connection,
+        stream=stream,
+        symbol=message.symbol,
+        ended_ns=message.receive_time_ns,
+        missing=NUMBERINGS[stream].missing(message, jump.before),
+    )
 
 
 class RedundantGroup:

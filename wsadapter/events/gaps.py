@@ -1,0 +1,94 @@
+"""A `Gap` from its begin to its repair: the only place where one is made.
+
+`begin` makes the first record, `ended` the one that closes it, `with_state` the one that says what the repair achieved.
+Each record but the first is a copy with the next ``version``; none changes the record that it is given. Times are ns
+since the epoch, UTC.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+from msgspec.structs import replace
+
+from wsadapter.events import Gap, Source
+
+
+class GapCause(StrEnum):
+    """Why events are missing. A stats page keeps a cause by its place in this list: append only."""
+
+    CONNECT = "connect"
+    """From the start to the first complete subscription."""
+    DISCONNECT = "disconnect"
+    """The connection was lost, until every subscription is acknowledged again."""
+    SEQUENCE = "sequence"
+    """The venue's numbers skip."""
+    RING_FULL = "ring_full"
+    """Received, and dropped for want of room."""
+    DECODE = "decode"
+    """Received, and not decodable."""
+    STALE = "stale"
+    """A stream was silent while its connection lived."""
+    RESTART = "restart"
+    """The recording process was not running."""
+    KAFKA_RETENTION = "kafka_retention"
+    """Deleted from Kafka before the consumer read it."""
+
+
+class RepairState(StrEnum):
+    OPEN = "open"
+    """Lasts, or was not worked off yet."""
+    REPAIRED = "repaired"
+    PARTIAL = "partial"
+    UNREPAIRABLE = "unrepairable"
+
+
+Missing = tuple[int | None, int | None, int | None]
+"""First and last missing number, and how many; None where it is not known."""
+UNKNOWN: Final[Missing] = None, None, None
+
+
+def begin(
+    cause: GapCause,
+    started_ns: int,
+    at_ns: int,
+    *,
+    exchange: str,
+    connection: str,
+    stream: str = "",
+    symbol: str = "",
+    interval: str = "",
+    ended_ns: int | None = None,
+    missing: Missing = UNKNOWN,
+    source: Source = Source.WEBSOCKET,
+    gap_id: str = "",
+) -> Gap:
+    """Nothing since ``started_ns``, noticed at ``at_ns``; with ``ended_ns`` where the end is known at once. No symbol:
+    all of the connection; no stream: all streams. ``gap_id`` only for a gap that comes from no ring."""
+    return Gap(
+        exchange, symbol, None, None, at_ns, source, connection, None,
+        gap_id, 1, stream, interval, cause.value, started_ns, ended_ns, *missing, RepairState.OPEN.value,
+    )  # fmt: skip
+
+
+def ended(gap: Gap, at_ns: int, missing: Missing = UNKNOWN) -> Gap:
+    """The gap is over."""
+    first, last, count = missing
+    return replace(
+        gap, version=gap.version + 1, receive_time_ns=at_ns, ended_ns=at_ns, repair_state=RepairState.OPEN.value,
+        first_missing=first, last_missing=last, missing_count=count,
+    )  # fmt: skip
+
+
+def with_state(gap: Gap, state: RepairState | str) -> Gap:
+    """What its repair achieved. The receive time stays: ``last_gap`` of the events refers to it."""
+    return replace(gap, version=gap.version + 1, repair_state=RepairState(state).value)
+
+
+def identity(gap: Gap) -> tuple[str, str, str, str]:
+    """What makes two records of a stream's gap one, as long as it lasts."""
+    return gap.stream, gap.symbol, gap.interval, gap.cause
+
+
+def of_connection(gap: Gap) -> bool:
+    """Whether it is about all streams and symbols of its connection."""
+    return not (gap.stream or gap.symbol)

@@ -13,6 +13,7 @@ from wsadapter.client.client import Client, GivenUp, SubscriptionState
 from wsadapter.client.connect_limit import LocalLimiter
 from wsadapter.client.retries import BANNED_SECONDS, STABLE_SECONDS, Retries
 from wsadapter.client.session import Lost
+from wsadapter.events import Gap, Trade
 from wsadapter.exchanges.venue import AttemptLimit
 
 
@@ -61,6 +62,62 @@ def test_a_lost_connection_is_made_again_with_all_its_subscriptions(how: Any, re
             await task
         assert handler.lost == [reason, "stopped"]
         assert handler.connected == 2
+
+    run(body())
+
+
+class InOrder(Recording):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gaps: list[Gap] = []
+        self.order: list[str] = []
+
+    def on_trade(self, event: Trade) -> None:
+        super().on_trade(event)
+        self.order.append("trade")
+
+    def on_gap(self, event: Gap) -> None:
+        self.gaps.append(event)
+        self.order.append(f"{event.cause} {'begins' if event.ended_ns is None else 'ends'}")
+
+
+def test_a_handler_is_told_of_every_time_without_a_connection_in_its_place() -> None:
+    async def body() -> None:
+        handler = InOrder()
+        async with Loopback(lambda peer: ends(peer, by_reset), behave) as venue:
+            client = Client(config(venue), handler)
+            task = asyncio.create_task(client.start())
+            await until(lambda: handler.subscribed == 2 and handler.trades)
+            venue.peers[1].send(trade(2))
+            await until(lambda: len(handler.trades) == 2)
+            await client.stop()
+            await task
+        assert handler.order == [
+            "connect begins", "connect ends", "trade", "disconnect begins", "disconnect ends", "trade",
+        ]  # fmt: skip
+        connected, over, lost, again = handler.gaps
+        first, second = handler.trades
+        assert (connected.started_ns, connected.ended_ns) == (over.started_ns, None)
+        assert lost.started_ns == again.started_ns == first.receive_time_ns, "nothing came since the last event"
+        assert lost.ended_ns is None
+        assert again.ended_ns == again.receive_time_ns == second.last_gap_ns, "and the next one says so"
+        assert [(gap.version, gap.stream, gap.symbol, gap.connection) for gap in (lost, again)] == [
+            (1, "", "", "binance-market-0"), (2, "", "", "binance-market-0"),
+        ]  # fmt: skip
+
+    run(body())
+
+
+def test_the_time_since_an_earlier_process_is_a_gap_too() -> None:
+    async def body() -> None:
+        handler = InOrder()
+        async with Loopback() as venue:
+            client = Client(config(venue), handler, last_event_ns=77)
+            await client.connect()
+            await client.stop()
+        begun, over = handler.gaps
+        assert (begun.cause, begun.started_ns, begun.ended_ns) == ("restart", 77, None)
+        assert (over.started_ns, over.ended_ns) == (77, over.receive_time_ns)
 
     run(body())
 

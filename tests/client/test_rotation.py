@@ -17,6 +17,7 @@ from wsadapter.embedded.exchange.listeners import Listeners
 from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.market.streams import Push
 from wsadapter.events import Event, Gap, Trade
+from wsadapter.events.gaps import GapCause
 from wsadapter.events.sequence import place
 
 ALL = ("kline", "ticker", "depth", "trade", "raw_trade", "mark_price", "funding_rate", "liquidation", "book_ticker")
@@ -30,7 +31,11 @@ class Everything(Recording):
     def take(self, event: Event) -> None:
         self.seen.append(event)
 
-    on_kline = on_ticker = on_depth = on_trade = on_funding_rate = on_mark_price = on_gap = take
+    def on_gap(self, event: Gap) -> None:
+        if event.cause != GapCause.CONNECT:
+            self.seen.append(event)
+
+    on_kline = on_ticker = on_depth = on_trade = on_funding_rate = on_mark_price = take
     on_liquidation = on_book_ticker = take
 
 

@@ -47,7 +47,8 @@ class ClientStats(Struct, frozen=True):
 class Client:
     """Create it inside a running event loop or outside; use it from one loop only. ``plan``: this connection only, in
     place of all that the config needs. ``attempts``: who grants its dials; without it, it keeps to the venue's limit by
-    itself."""
+    itself. ``last_event_ns``: receive time of the last event that an earlier process had, 0 = there was none: the first
+    gap is then the time since (`restart`), else that of the first dial (`connect`)."""
 
     def __init__(
         self,
@@ -55,6 +56,7 @@ class Client:
         handler: object,
         plan: ConnectionPlan | None = None,
         attempts: ConnectLimiter | None = None,
+        last_event_ns: int = 0,
     ) -> None:
         hooks = BoundHandler(handler)
         feed = config.feed()
@@ -64,7 +66,7 @@ class Client:
         # reading the certificate store takes a third of a second
         tls = tls_context() if any(each.url.startswith("wss:") for each in plans) else None
         granting = attempts or LocalLimiter(load(config.exchange).attempt_limit)
-        self.connections = tuple(Connection(each, config, hooks, tls, granting) for each in plans)
+        self.connections = tuple(Connection(each, config, hooks, tls, granting, last_event_ns) for each in plans)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def connect(self) -> None:

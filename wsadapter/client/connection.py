@@ -4,7 +4,9 @@ Owns the exchange instance, its session, the state of each subscription and the 
 socket is exchanged for the next one (`wsadapter.client.rotation`) also that one. Guarantees: after every reconnect
 the desired state is asked for anew; waits grow exponentially with full jitter, and start small again only after a
 connection that stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is not
-answered ends the session, one that is refused does not, and one that falls silent costs the others nothing.
+answered ends the session, one that is refused does not, and one that falls silent costs the others nothing; and every
+time in which events are missed is a `Gap` for the handler, in its place among the events: one for the connection,
+open from the last event until every subscription is acknowledged again, and one for each stream that falls silent.
 """
 
 import asyncio
@@ -30,6 +32,8 @@ from wsadapter.client.stream_watch import LOOK_SECONDS, StreamWatch, some
 from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.client.timers import Timers
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.events import Gap
+from wsadapter.events.gaps import GapCause, begin, ended
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, ConnectionPlan, Exchange, Refused
 from wsadapter.log import Repeated
@@ -42,7 +46,10 @@ class GivenUp(ServiceUnavailable):
 
 
 class Connection:
-    """``attempts`` grants every dial. ``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason)
+    """``attempts`` grants every dial. ``last_event_ns``: when an earlier process received the last event of this
+    connection (0 = there was none): the first gap begins there.
+
+    ``tally``, ``decode_errors`` (by kind), ``refused``, ``reconnects`` (by reason)
     and ``copies`` (events that two sockets brought, by stream word) only grow."""
 
     def __init__(
@@ -52,6 +59,7 @@ class Connection:
         hooks: BoundHandler,
         tls: ssl.SSLContext | None,
         attempts: ConnectLimiter,
+        last_event_ns: int = 0,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.plan = plan
@@ -74,6 +82,9 @@ class Connection:
         self._successor: NextSocket | None = None
         """The next socket, while this one still delivers."""
         self._repeated = Repeated()
+        self._last_event_ns = last_event_ns
+        self._gap: Gap | None = None
+        """Of the whole connection, while it lasts."""
         self._watch = StreamWatch(plan.connection, self.exchange, hooks)
         self._look_failed: BaseException | None = None
 
@@ -94,6 +105,8 @@ class Connection:
     async def run(self) -> None:
         """Until `stop`; raises `GivenUp`, or what the handler raised."""
         successor: NextSocket | None = None
+        before_ns = self._last_event_ns
+        self._begin_gap(GapCause.RESTART if before_ns else GapCause.CONNECT, before_ns)
         try:
             while successor is not None or not self._stop.is_set():
                 lost = await self._live(successor)
@@ -156,6 +169,8 @@ class Connection:
             if self._stop.is_set():
                 self._watch.end()
             reason = "stopped" if planned and self._stop.is_set() else lost.reason
+            if reason != "stopped":
+                self._begin_gap(GapCause.DISCONNECT, max(self.exchange.last_receive_ns.values(), default=0))
             self._hooks.on_disconnected(reason, time.time_ns())
 
     async def _pause(self, lost: Lost) -> None:
@@ -194,6 +209,28 @@ class Connection:
             Bad: self._on_bad,
             ClosesSoon: lambda item: self._rotate(timers, item.detail),
         }
+
+    # The gap of the whole connection.
+
+    def _begin_gap(self, cause: GapCause, started_ns: int) -> None:
+        """Nothing is received since ``started_ns`` (0 = since now). Called between reads."""
+        if self._gap is None:
+            now_ns = time.time_ns()
+            plan = self.plan
+            self._gap = begin(cause, started_ns or now_ns, now_ns, exchange=plan.exchange, connection=plan.connection)
+            self._deliver(self._gap)
+            self._hooks.on_read_end()
+
+    def _end_gap(self, now_ns: int) -> None:
+        """Every subscription is live; the read during which this is called has its own end."""
+        self.exchange.last_gap_ns = now_ns
+        if self._gap is not None:
+            gap, self._gap = ended(self._gap, now_ns), None
+            self._deliver(gap)
+
+    def _deliver(self, gap: Gap) -> None:
+        if (handle := self._hooks.events.get(Gap)) is not None:
+            handle(gap)
 
     # Rotation.
 
@@ -246,12 +283,11 @@ class Connection:
         self.exchange.succeed(before)
         self._watch.succeed(self.exchange, seamless)
         next_one.overlap.hand_over()
-        self._hooks.on_read_end()
         self._session.redirect(self._dispatch(next_one.events, timers))
         timers.set("copies", AFTER_SECONDS, lambda: self._forget_copies(next_one, timers))
         if not seamless:
-            self.subscribed.set()
-            self._hooks.on_subscribed(time.time_ns())
+            self._all_subscribed()
+        self._hooks.on_read_end()
         logger.info("%s: goes on with the next socket", self.plan.connection)
         self._begin(next_one.session, timers)
         if self._stop.is_set():
@@ -317,8 +353,13 @@ class Connection:
             return
         self._session.settled()
         if not self.subscribed.is_set():
-            self.subscribed.set()
-            self._hooks.on_subscribed(time.time_ns())
+            self._all_subscribed()
+
+    def _all_subscribed(self) -> None:
+        now_ns = time.time_ns()
+        self.subscribed.set()
+        self._end_gap(now_ns)
+        self._hooks.on_subscribed(now_ns)
 
     def _on_bad(self, item: Bad) -> None:
         self.decode_errors[item.kind] += 1

@@ -11,7 +11,9 @@ from samples import NS, full, trade
 
 from wsadapter import metrics as stats_fields
 from wsadapter.events import Event, Gap, Trade
+from wsadapter.events.gaps import GapCause, begin, ended
 from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.roles.ingest import gaps
 from wsadapter.roles.ingest.ring_publisher import RingPublisher
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader, RingWriter
@@ -31,7 +33,6 @@ class Bench:
         ring.create(name, CAPACITY, NS)
         self.bell = doorbell.create()
         self.reader = RingReader.attach(name)
-        self.last_gaps: list[int] = []
         self.lives: list[RingPublisher] = []
         self.restart()
 
@@ -49,7 +50,14 @@ class Bench:
         self.writer = RingWriter.attach(self.names[0])
         self.publisher = RingPublisher(self.writer, self.bell, self.page, PLAN)
         self.lives.append(self.publisher)
-        self.publisher.set_last_gap = self.last_gaps.append
+
+    def gap_begins(self, cause: GapCause, started_ns: int, at_ns: int) -> None:
+        """As the connection says it."""
+        self.gap = begin(cause, started_ns, at_ns, exchange="binance", connection=PLAN.connection)
+        self.publisher.on_gap(self.gap)
+
+    def gap_ends(self, at_ns: int) -> None:
+        self.publisher.on_gap(ended(self.gap, at_ns))
 
     def read(self) -> list[Any]:
         """All published events, done with."""
@@ -132,22 +140,20 @@ def test_a_full_ring_becomes_one_gap_per_stream_and_symbol(bench: Bench) -> None
 
 
 def test_the_connections_gap_is_open_then_ended(bench: Bench) -> None:
-    bench.publisher.open_gap("connect", NS, NS + 1)
-    bench.publisher.open_gap("disconnect", NS + 2, NS + 2)  # one at a time
-    bench.publisher.close_gap(NS + 9)
+    bench.gap_begins(GapCause.CONNECT, NS, NS + 1)
+    bench.gap_ends(NS + 9)
     first, second = bench.read()
 
     assert (first.cause, first.started_ns, first.ended_ns, first.version) == ("connect", NS, None, 1)
     assert (second.gap_id, second.cause, second.ended_ns, second.version) == (first.gap_id, "connect", NS + 9, 2)
-    assert bench.last_gaps == [NS + 9]
     assert bench.page['gaps_total{cause="connect"}'] == 1
 
 
 def test_a_killed_ingest_leaves_its_open_gap_to_the_next(bench: Bench) -> None:
-    bench.publisher.open_gap("disconnect", NS, NS + 1)
+    bench.gap_begins(GapCause.DISCONNECT, NS, NS + 1)
     bench.restart()
-    bench.publisher.open_gap("restart", NS + 5, NS + 5)
-    bench.publisher.close_gap(NS + 9)
+    bench.gap_begins(GapCause.RESTART, NS + 5, NS + 5)  # one at a time
+    bench.gap_ends(NS + 9)
     first, second = bench.read()
 
     assert (second.gap_id, second.cause, second.started_ns, second.ended_ns) == (first.gap_id, "disconnect", NS, NS + 9)
@@ -156,13 +162,13 @@ def test_a_killed_ingest_leaves_its_open_gap_to_the_next(bench: Bench) -> None:
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_gap_that_finds_the_ring_full_is_said_later(bench: Bench, ended: bool) -> None:
     kept = bench.fill()
-    bench.publisher.open_gap("disconnect", NS, NS + 1)
+    bench.gap_begins(GapCause.DISCONNECT, NS, NS + 1)
     if ended:
-        bench.publisher.close_gap(NS + 2)
+        bench.gap_ends(NS + 2)
     assert len(bench.read()) == kept
     bench.publisher.recover(NS + 3)
     if not ended:
-        bench.publisher.close_gap(NS + 4)
+        bench.gap_ends(NS + 4)
     dropped, *gaps = bench.read()
 
     assert dropped.cause == "ring_full"
@@ -180,3 +186,23 @@ def test_an_event_larger_than_the_ring_takes_is_a_counted_bad_event(bench: Bench
 
     assert bench.read() == []
     assert bench.page['decode_errors_total{kind="oversize"}'] == 1
+
+
+def test_what_follows_drops_of_too_many_series_comes_after_a_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaps, "MAX_ACCUMULATORS", 1)
+    kept = bench.fill()
+    bench.publisher.publish(trade(1, "ETHUSDT"))
+    bench.read()
+    bench.publisher.recover(NS + 60)
+    bench.publisher.publish(trade(kept + 2))
+    bench.publisher.publish(trade(2, "ETHUSDT"))
+    bench.gap_begins(GapCause.DISCONNECT, NS + 70, NS + 70)
+    bench.gap_ends(NS + 80)
+    bench.publisher.publish(trade(kept + 3))
+    bench.publisher.on_read_end()
+    btc, others, *events = bench.read()
+
+    assert [(gap.symbol, gap.missing_count) for gap in (btc, others)] == [("BTCUSDT", 1), ("", 1)]
+    trades = [event for event in events if isinstance(event, Trade)]
+    # of the connection's own gap the exchange module marks what follows
+    assert [event.last_gap_ns for event in trades] == [NS + 60, NS + 60, trade(1).last_gap_ns]

@@ -29,9 +29,9 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
     attempts = SharedLimiter(
         child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
     )
-    client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts)
+    last_event_ns = child.page["last_receive_ns"] or order.previous_receive_ns
+    client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts, last_event_ns)
     (connection,) = client.connections
-    publisher.set_last_gap = lambda now_ns: setattr(connection.exchange, "last_gap_ns", now_ns)
     connection.tally = publisher.tally
     gauges = Gauges(child.page, connection)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -77,11 +77,7 @@ def main(child: Child) -> int:
     ref = child.args.ring
     assert ref is not None, "the supervisor gives every ingest a ring"
     order = child.order(IngestOrder)
-    page = child.page
-    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, page, order.plan)
-    now_ns = time.time_ns()
-    previous_ns = page["last_receive_ns"] or order.previous_receive_ns
-    publisher.open_gap("restart" if previous_ns else "connect", previous_ns or now_ns, now_ns)
+    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, child.page, order.plan)
     gc.collect()
     gc.freeze()  # what is imported stays: nothing to look through on every later collection
     uvloop.run(record(child, publisher, order))

@@ -1,16 +1,15 @@
-"""Which hole is open on a connection, and which events were dropped: the bookkeeping behind `Gap` events.
+"""The gaps of an ingest process on their way into the ring: who the connection's is, and what the full ring dropped.
 
-Pure: told what happened and when (ns since the epoch, UTC), it answers with the `Gap` to put in the ring. Two kinds of
-holes meet here. The connection's: from the last frame received (or the start) until every subscription is acked again;
-one at a time, first published open, then with its end. Dropped events: one accumulator per stream and symbol while
-the ring is full, bounded by `MAX_ACCUMULATORS`; beyond that they share one for the whole connection.
-
-The open gap lives in the ingest's stats page, so that the process that follows a killed one ends the same gap.
+Pure: told what happened and when (ns since the epoch, UTC). `ConnectionGap` gives the connection's gap, which the
+client makes, the name of its first ring record; it lives in the ingest's stats page, so that the process that follows
+a killed one ends the same gap. `DroppedEvents` has one accumulator per stream and symbol while the ring is full,
+bounded by `MAX_ACCUMULATORS`; beyond that they share one for the whole connection.
 """
 
 from typing import Final
 
-from wsadapter.events import Event, Gap, Source
+from wsadapter.events import Event, Gap
+from wsadapter.events.gaps import GapCause, begin, identity
 from wsadapter.events.sequence import numbering
 from wsadapter.metrics import GAP_CAUSES
 from wsadapter.shm.stats_page import StatsPage
@@ -19,61 +18,39 @@ MAX_ACCUMULATORS: Final = 4096
 
 
 class ConnectionGap:
-    """The one hole of a whole connection. Cells: ``gap_position`` is the ring position of its first record + 1 (0 =
-    no gap is open), ``gap_cause`` an index into `GAP_CAUSES`."""
+    """The gap of a whole connection, one at a time. Cells: ``gap_position`` is the ring position of its first record
+    + 1 (0 = no gap is open), ``gap_cause`` an index into `GAP_CAUSES`."""
 
-    def __init__(self, page: StatsPage, exchange: str, connection: str, epoch: int) -> None:
-        self._page, self._exchange, self._connection, self._epoch = page, exchange, connection, epoch
+    def __init__(self, page: StatsPage, epoch: int) -> None:
+        self._page, self._epoch = page, epoch
 
     @property
     def is_open(self) -> bool:
         return self._page["gap_position"] != 0
 
-    def open(self, cause: str, started_ns: int, now_ns: int) -> Gap | None:
-        """The record that says "not receiving since"; None when one is open already. Then call `opened_at`."""
-        if self.is_open:
-            return None
+    def adopt(self, gap: Gap) -> bool:
+        """Whether this record is to be published: not the begin while a gap is open, not the end of none. An end gets
+        name, version, cause and begin of the open gap, which an earlier process may have begun. Once it is in the ring,
+        call `opened_at` or `closed`."""
         page = self._page
-        page["gap_started_ns"], page["gap_version"], page["gap_cause"] = started_ns, 1, GAP_CAUSES.index(cause)
-        return self._gap("", now_ns, None)
+        if (gap.ended_ns is not None) is not self.is_open:
+            return False
+        if gap.ended_ns is None:
+            page["gap_started_ns"], page["gap_version"] = gap.started_ns, gap.version
+            page["gap_cause"] = GAP_CAUSES.index(gap.cause)
+        else:
+            page["gap_version"] += 1
+            gap.gap_id = f"{self._epoch}:{page['gap_position'] - 1}"
+            gap.version, gap.started_ns = page["gap_version"], page["gap_started_ns"]
+            gap.cause = GAP_CAUSES[page["gap_cause"]]
+        return True
 
     def opened_at(self, position: int) -> None:
-        """The ring position of the record made by `open`: it names the gap."""
+        """The ring position of the gap's first record: it names the gap."""
         self._page["gap_position"] = position + 1
-
-    def close(self, now_ns: int) -> Gap | None:
-        """The record that ends the open gap, None when there is none. Then call `closed`."""
-        if not self.is_open:
-            return None
-        self._page["gap_version"] += 1
-        return self._gap(f"{self._epoch}:{self._page['gap_position'] - 1}", now_ns, now_ns)
 
     def closed(self) -> None:
         self._page["gap_position"] = 0
-
-    def _gap(self, gap_id: str, now_ns: int, ended_ns: int | None) -> Gap:
-        page = self._page
-        return Gap(
-            exchange=self._exchange,
-            symbol="",
-            event_time_ns=None,
-            transaction_time_ns=None,
-            receive_time_ns=now_ns,
-            source=Source.WEBSOCKET,
-            connection=self._connection,
-            last_gap_ns=None,
-            gap_id=gap_id,
-            version=page["gap_version"],
-            stream="",
-            interval="",
-            cause=GAP_CAUSES[page["gap_cause"]],
-            started_ns=page["gap_started_ns"],
-            ended_ns=ended_ns,
-            first_missing=None,
-            last_missing=None,
-            missing_count=None,
-            repair_state="open",
-        )
 
 
 class DroppedEvents:
@@ -122,32 +99,17 @@ class DroppedEvents:
 
     def _gap(self, stream: str, symbol: str, run: list[int | None], now_ns: int) -> Gap:
         count, first_ns, last_ns, first_number, last_number = run
-        return Gap(
+        return begin(
+            GapCause.RING_FULL,
+            first_ns or now_ns,
+            now_ns,
             exchange=self._exchange,
-            symbol=symbol,
-            event_time_ns=None,
-            transaction_time_ns=None,
-            receive_time_ns=now_ns,
-            source=Source.WEBSOCKET,
             connection=self._connection,
-            last_gap_ns=None,
-            gap_id="",
-            version=1,
             stream=stream,
-            interval="",
-            cause="ring_full",
-            started_ns=first_ns or now_ns,
+            symbol=symbol,
             ended_ns=last_ns,
-            first_missing=first_number,
-            last_missing=last_number,
-            missing_count=count,
-            repair_state="open",
+            missing=(first_number, last_number, count),
         )
-
-
-def identity(gap: Gap) -> tuple[str, str, str, str]:
-    """What makes two records of a stream's hole one, as long as it lasts."""
-    return gap.stream, gap.symbol, gap.interval, gap.cause
 
 
 def _joined(first: Gap, second: Gap) -> Gap:

@@ -1,25 +1,26 @@
 """The ingest role: one exchange connection, its events into one ring.
 
 A `Client` whose handler writes to the ring. Guarantees: the socket is never blocked by the ring; what does not fit is
-counted and becomes one `Gap` per stream and symbol as soon as there is room; every time without a live connection is
-a `Gap` too, open while it lasts. Records become visible once per socket read, then the doorbell is rung.
+counted and becomes one `Gap` per stream and symbol as soon as there is room; the gaps of the connection and of its
+streams, which the client makes, are published in their place. Records become visible once per socket read, then the
+doorbell is rung.
 
 Owns the write side of its ring and its stats page. No venue and no Kafka is known here.
 """
 
-from collections.abc import Callable
 from typing import Final
 
 from wsadapter.client.handler import METHODS
 from wsadapter.client.reader import ReceiveCount
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
+from wsadapter.events.gaps import GapCause, identity, of_connection
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, BY_STREAM
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.log import get_logger
 from wsadapter.metrics import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
-from wsadapter.roles.ingest.gaps import ConnectionGap, DroppedEvents, identity
+from wsadapter.roles.ingest.gaps import ConnectionGap, DroppedEvents
 from wsadapter.roles.ingest.publisher import publisher
 from wsadapter.shm.ring import RingWriter
 from wsadapter.shm.ring_counters import RingCounters
@@ -60,14 +61,15 @@ class RingPublisher:
         frames = slot("frames_total")
         self.tally = ReceiveCount(memoryview(self._counts)[frames : frames + 1])
         """Counts frames like everything else of a read: the connection's, from the start on."""
-        self.gap = ConnectionGap(page, plan.exchange, plan.connection, writer.epoch)
+        self.gap = ConnectionGap(page, writer.epoch)
         self._dropped = DroppedEvents(plan.exchange, plan.connection)
         self._pending: Gap | None = None
         self._narrow: dict[tuple[type[Event], str], int] = {}
+        """Type and symbol -> time of a gap that the connection does not know of."""
+        self._all_ns = 0
+        """The same of all events; 0 = the connection knows of the last one."""
         self._lasting: dict[tuple[str, str, str, str], str] = {}
         """Gaps of single streams that have no end yet, and their gap_id."""
-        self.set_last_gap: Callable[[int], None] = lambda now_ns: None
-        """Tell the exchange module the time of the connection's last gap; set by the role."""
 
     def _unusual(self, event: Event) -> None:
         """After a gap that the exchange module does not know of, or where there is no room for certain."""
@@ -75,8 +77,8 @@ class RingPublisher:
             self._drop(event)
             return
         type_ = type(event)
-        if self._narrow and (gap_ns := self._narrow.get((type_, event.symbol))):
-            event.last_gap_ns = max(gap_ns, event.last_gap_ns or 0)
+        gap_ns = max(self._all_ns, self._narrow.get((type_, event.symbol), 0))
+        event.last_gap_ns = max(gap_ns, event.last_gap_ns or 0) or None
         kind, counter = self._kinds[type_]
         try:
             written = self._write(kind, encode(event))
@@ -94,8 +96,10 @@ class RingPublisher:
             counts[self._open_candles] += 1
 
     def _on_gap(self, gap: Gap) -> None:
-        """A hole of one stream, in its place among the events. When the ring is full it is kept, not dropped."""
-        if self._dropped or not self._try_gap(gap):
+        """A gap in its place among the events. When the ring is full it is kept, not dropped."""
+        if of_connection(gap):
+            self._on_connection_gap(gap)
+        elif self._dropped or not self._try_gap(gap):
             self._dropped.hold(gap)
             self.publish.held = 1
 
@@ -120,44 +124,39 @@ class RingPublisher:
             if not self._try_gap(gap):
                 break
             self._dropped.told(gap)
-            if gap.cause != "ring_full":
+            if gap.cause != GapCause.RING_FULL:
                 continue
             dropped += gap.missing_count or 0
             if gap.symbol:
                 self._narrow[(BY_STREAM[gap.stream].event, gap.symbol)] = now_ns
             else:
-                self._all_after_gap(now_ns)
+                self._narrow.clear()
+                self._all_ns = now_ns
         if self._pending and not self._dropped and self._try_gap(self._pending):
-            self._said(self._pending)
+            self._named(self._pending)
             self._pending = None
-        self.publish.held = int(bool(self._dropped or self._narrow))
+        self.publish.held = int(bool(self._dropped or self._narrow or self._all_ns))
         log.warning("the ring was full", dropped=dropped)
         self.on_read_end()
 
-    def open_gap(self, cause: str, started_ns: int, now_ns: int) -> None:
-        """The connection receives nothing since ``started_ns``."""
+    def _on_connection_gap(self, gap: Gap) -> None:
+        """The connection receives nothing, or every subscription is live again. One record at most is kept until there
+        is room: then the gap's latest state."""
+        if gap.ended_ns is not None:  # the connection marks the events that follow
+            self._narrow.clear()
+            self._all_ns = 0
+            self.publish.held = int(bool(self._dropped))
         if self._pending:
-            self._pending.ended_ns = None
-        elif gap := self.gap.open(cause, started_ns, now_ns):
-            self._say(gap)
+            self._pending.ended_ns = gap.ended_ns
+        elif self.gap.adopt(gap):
+            if self._dropped or not self._try_gap(gap):
+                self._pending = gap
+            else:
+                self._named(gap)
+                self.on_read_end()  # the page knows of it already: not to be lost by a kill
 
-    def close_gap(self, now_ns: int) -> None:
-        """Every subscription is live again."""
-        self._all_after_gap(now_ns)
-        if self._pending:
-            self._pending.ended_ns = now_ns
-        elif gap := self.gap.close(now_ns):
-            self._say(gap)
-
-    def _say(self, gap: Gap) -> None:
-        """Put a record of the connection's gap into the ring, or keep it until there is room (one at most)."""
-        if self._dropped or not self._try_gap(gap):
-            self._pending = gap
-            return
-        self._said(gap)
-        self.on_read_end()
-
-    def _said(self, gap: Gap) -> None:
+    def _named(self, gap: Gap) -> None:
+        """A record of the connection's gap is in the ring; its first one gives the gap its name."""
         if gap.ended_ns is not None:
             self.gap.closed()
         elif not gap.gap_id:
@@ -180,20 +179,8 @@ class RingPublisher:
             self._counts[self._causes[gap.cause]] += 1
         return True
 
-    def _all_after_gap(self, now_ns: int) -> None:
-        self._narrow.clear()
-        self.publish.held = int(bool(self._dropped))
-        self.set_last_gap(now_ns)
-
-    def on_subscribed(self, at_ns: int) -> None:
-        self.close_gap(at_ns)
-
     def release(self) -> None:
         """Let go of ring and page; what was published stays."""
         self.publish.release()
         self._banks.release()
         self._writer.release()
-
-    def on_disconnected(self, reason: str, at_ns: int) -> None:
-        if reason != "stopped":
-            self.open_gap("disconnect", self._counts[self._last_receive] or at_ns, at_ns)

@@ -29,7 +29,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from wsadapter.events import Gap, StreamType
-from wsadapter.events.gaps import UNKNOWN, GapCause, RepairState, begin
+from wsadapter.events.gaps import GapCause, RepairState, begin
 from wsadapter.events.records import Record, encode, key_of, message_of
 from wsadapter.events.sequence import NUMBERINGS, PLACES_BY_KIND, Sequenced, SequenceKey
 from wsadapter.events.streams import BY_KIND, BY_STREAM

@@ -5,8 +5,12 @@ that can occur is listed here or follows from the configuration; anything else i
 one writer, its role; `wsadapter.roles.supervisor.topology` creates it from these fields.
 """
 
-from collections.abc import Iterable
-from typing import Final
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+from msgspec import Struct
 
 from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.events.sequence import NUMBERINGS
@@ -35,6 +39,18 @@ GAP_CAUSES: Final = tuple(cause.value for cause in GapCause)
 
 def labelled(name: str, label: str, values: Iterable[str]) -> tuple[str, ...]:
     return tuple(f'{name}{{{label}="{value}"}}' for value in values)
+
+
+_CELL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(?:\{(.*)\})?")
+_LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"]*)"')
+Labels = tuple[tuple[str, str], ...]
+
+
+@lru_cache(maxsize=65536)
+def parse(cell: str) -> tuple[str, Labels]:
+    """``name{a="v",b="w"}`` as (name, labels)."""
+    match = _CELL.fullmatch(cell)
+    return (cell, ()) if match is None else (match[1], tuple(_LABEL.findall(match[2] or "")))
 
 
 def histogram(name: str) -> tuple[str, ...]:
@@ -182,3 +198,110 @@ EXCHANGE: Final = (
 
 SERVICE: Final = (*CHILD, "service_up", "queries_total")
 """Embedded Kafka and ClickHouse."""
+
+
+class Total(Struct, frozen=True):
+    """A sum over all processes of a role. ``sources``: role and metric; ``by``: the label by which it is told apart,
+    empty: one number."""
+
+    sources: tuple[tuple[str, str], ...]
+    by: str = ""
+
+
+TOTALS: Final[Mapping[str, Total]] = {
+    "frames": Total((("ingest", "frames_total"),)),
+    "decoded": Total((("ingest", "decoded_total"),)),
+    "too_large": Total((("ingest", "too_large_total"),)),
+    "bytes": Total((("ingest", "bytes_total"),)),
+    "events": Total((("ingest", "events_total"),), "stream"),
+    "decode_errors": Total((("ingest", "decode_errors_total"),), "kind"),
+    "reconnects": Total((("ingest", "reconnects_total"),), "reason"),
+    "gaps": Total((("ingest", "gaps_total"),), "cause"),
+    "dropped": Total((("ingest", "ring_dropped_total"),), "stream"),
+    "copies": Total((("ingest", "copies_total"),), "stream"),
+    "open_candles": Total((("ingest", "open_candles_total"),)),
+    "repaired": Total((("repairer", "repaired_total"),), "stream"),
+    "polled": Total((("repairer", "polled_total"),), "stream"),
+    "repair_records": Total((("repairer", "records_total"),), "stream"),
+    "repairs": Total((("repairer", "repairs_total"),), "state"),
+    "frames_sent": Total((("exchange", "frames_sent_total"), ("exchange", "acks_total"))),
+    "sent": Total((("exchange", "sent_total"),), "stream"),
+    "twins": Total((("serializer", "copies_total"),), "stream"),
+    "produced": Total((("serializer", "produced_total"),), "topic"),
+    "delivered": Total((("serializer", "delivered_total"),), "topic"),
+    "spooled": Total((("serializer", "spooled_total"),)),
+    "spool_lost": Total((("serializer", "spool_lost_total"),)),
+    "not_sent": Total((("serializer", "dead_letters_total"),), "topic"),
+    "consumed": Total((("consumer", "consumed_total"),), "stream"),
+    "redelivered": Total((("consumer", "redelivered_total"),), "stream"),
+    "not_inserted": Total((("consumer", "dead_letters_total"),), "topic"),
+    "filtered_rows": Total((("consumer", "filtered_rows_total"),), "stream"),
+    "unsettled_rows": Total((("consumer", "unsettled_rows"),), "stream"),
+    "accepted_rows": Total((("consumer", "accepted_rows_total"),), "stream"),
+    "rejected_rows": Total((("consumer", "rejected_rows_total"),), "stream"),
+    "dead_letters": Total((("serializer", "dead_letters_total"), ("consumer", "dead_letters_total"))),
+    "lag": Total((("consumer", "consumer_lag"),)),
+}
+"""The totals of /status and of the account of a run, by name."""
+
+_TOTALS_OF: Final[dict[tuple[str, str], list[str]]] = {}
+for _name, _total in TOTALS.items():
+    for _source in _total.sources:
+        _TOTALS_OF.setdefault(_source, []).append(_name)
+
+
+def totals(pages: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Any]:
+    """`TOTALS` of these pages (role and cells): an int, or a dict by label with only what occurred."""
+    found: dict[str, Any] = {name: {} if total.by else 0 for name, total in TOTALS.items()}
+    for role, cells in pages:
+        for cell, value in cells.items():
+            metric, labels = parse(cell)
+            for name in _TOTALS_OF.get((role, metric), ()) if value else ():
+                if not (by := TOTALS[name].by):
+                    found[name] += value
+                elif (key := dict(labels).get(by)) is not None:
+                    found[name][key] = found[name].get(key, 0) + value
+    return found
+
+
+class Hop(Struct, frozen=True):
+    """One step on an event's way, in `TOTALS`: what enters it, what leaves it, and what is set aside (dropped,
+    dead-lettered, rejected, filtered; never in both others). A name behind a minus is taken off. ``whole``: what it
+    counts where it does not count by stream. ``venue``: only judged when the venue is ours to ask."""
+
+    name: str
+    enters: tuple[str, ...]
+    leaves: tuple[str, ...]
+    aside: tuple[str, ...] = ()
+    whole: str = ""
+    venue: bool = False
+
+    def sides(self, stream: str, totals: Mapping[str, Any]) -> tuple[int, int, int]:
+        """Entered, left and set aside, of one stream (of all where it is ``whole``)."""
+        of = "" if self.whole else stream
+        return _summed(self.enters, of, totals), _summed(self.leaves, of, totals), _summed(self.aside, of, totals)
+
+
+def _summed(terms: Iterable[str], stream: str, totals: Mapping[str, Any]) -> int:
+    """``stream`` empty: all events; a gap is none."""
+    found = 0
+    for term in terms:
+        count = totals.get(term.removeprefix("-"), 0)
+        if isinstance(count, Mapping):
+            count = count.get(stream, 0) if stream else sum(n for word, n in count.items() if word != "gap")
+        found += -count if term.startswith("-") else count
+    return found
+
+
+SOCKET: Final = Hop("venue -> socket", ("frames_sent",), ("frames",), whole="frames", venue=True)
+DECODER: Final = Hop("decoder -> ring", ("decoded",), ("events",), ("dropped", "too_large"), whole="events")
+VENUE: Final = Hop("venue -> ring", ("sent",), ("events",), ("dropped", "copies"), venue=True)
+KAFKA: Final = Hop("ring -> Kafka", ("events", "repair_records"), ("delivered",), ("not_sent", "twins"))
+CONSUMER: Final = Hop("Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"))
+TABLES: Final = Hop(
+    "consumer -> tables",
+    ("consumed", "-redelivered"),
+    ("accepted_rows",),
+    ("rejected_rows", "filtered_rows", "not_inserted"),
+)
+HOPS: Final = (SOCKET, DECODER, VENUE, KAFKA, CONSUMER, TABLES)

@@ -7,20 +7,16 @@ import pytest
 from wsadapter.audit.conservation import (
     BALANCED,
     BEFORE,
-    CONSUMER,
     DAMAGED,
-    DECODER,
     IN_FLIGHT,
-    KAFKA,
     MISSED,
-    SOCKET,
-    TABLES,
     UNEXPLAINED,
-    VENUE,
     balance,
     settled,
 )
+from wsadapter.metrics import HOPS
 
+SOCKET, DECODER, VENUE, KAFKA, CONSUMER, TABLES = (hop.name for hop in HOPS)
 Sample = dict[str, Any]
 
 

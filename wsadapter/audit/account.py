@@ -8,12 +8,13 @@ Reads stats pages and asks ClickHouse; owns nothing.
 """
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
+from wsadapter import metrics
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import SPECS
@@ -94,15 +95,9 @@ class RunCounts(Struct, frozen=True):
     exchange: Sequence[Counters]
     repairer: Sequence[Counters]
 
-
-def _total(pages: Iterable[Counters], field: str) -> int:
-    return sum(page.get(field, 0) for page in pages)
-
-
-def _polled(pages: Iterable[Counters], stream: str) -> int:
-    """What comes by REST only; its cells have another label behind that of the stream."""
-    begins = f'polled_total{{stream="{stream}",'
-    return sum(count for page in pages for field, count in page.items() if field.startswith(begins))
+    def pages(self) -> list[tuple[str, Counters]]:
+        """Role and counters of each process."""
+        return [(role, page) for role in self.__struct_fields__ for page in getattr(self, role)]
 
 
 class TableCount(Struct, frozen=True):
@@ -127,8 +122,7 @@ def collect(
     """Ask for the rows received since ``started_ns`` and set them against what the run's processes counted.
     ``in_rings``: stream -> records that no serializer has delivered yet. ``in_kafka``: stream ->
     messages that no consumer has committed yet; None = not known, then what is not in a table counts as waiting."""
-    ingests, consumers = counted.ingest, counted.consumer
-    venue = counted.exchange[0] if counted.exchange else None
+    totals = metrics.totals(counted.pages())
     since = f"receive_time >= fromUnixTimestamp64Nano(toInt64({started_ns}))"
     database = f'"{clickhouse.database}"'
     # half a second and some MB, at the end of a run
@@ -148,31 +142,33 @@ def collect(
     rejected = by_value(
         f"SELECT stream AS value, count() AS count FROM {database}.rejected FINAL WHERE {since} GROUP BY stream"
     )
+    open_copies = sum(page.get("open_candle_copies_total", 0) for page in counted.serializer)
     accounts = []
     for spec in SPECS:
         if spec.name == "gap":
             continue
-        label = f'{{stream="{spec.name}"}}'
+
+        def count(name: str, stream: str = spec.name) -> int:
+            return int(totals[name].get(stream, 0))
+
         rows, rows_final = counts[spec.name]
-        twin_feeds = any(_total(counted.serializer, f'copies_total{{stream="{s.name}"}}') for s in SPECS)
         # copies of events without a number may get as far as the table, and are one row there
-        natural = twin_feeds and NUMBERINGS[spec.name].only_by_id
+        merged = bool(totals["twins"]) and NUMBERINGS[spec.name].only_by_id
         not_stored = spec.name == "kline" and not clickhouse.open_candles
-        repaired = _total(counted.repairer, f"repaired_total{label}")
-        polled = _polled(counted.repairer, spec.name)
-        published = _total(ingests, f"events_total{label}") + repaired + polled
+        polled = count("polled")
+        published = count("events") + count("repaired") + polled
         accounts.append(
             Account(
                 table=spec.name,
-                sent=None if venue is None or polled else venue.get(f"sent_total{label}", 0),
+                sent=count("sent") if counted.exchange and not polled else None,
                 published=published,
-                repaired=repaired,
-                dropped=_total(ingests, f"ring_dropped_total{label}"),
-                copies=_total(ingests, f"copies_total{label}"),
-                twins=_total(counted.serializer, f"copies_total{label}")
-                - (_total(counted.serializer, "open_candle_copies_total") if not_stored else 0)
-                + (max(0, _total(consumers, f"accepted_rows_total{label}") - rows_final) if natural else 0),
-                open_candles=(_total(ingests, "open_candles_total") if not_stored else 0),
+                repaired=count("repaired"),
+                dropped=count("dropped"),
+                copies=count("copies"),
+                twins=count("twins")
+                - (open_copies if not_stored else 0)
+                + (max(0, count("accepted_rows") - rows_final) if merged else 0),
+                open_candles=totals["open_candles"] if not_stored else 0,
                 rejected=rejected.get(spec.name, 0),
                 rows=rows,
                 rows_final=rows_final,
@@ -189,9 +185,9 @@ def collect(
     return Summary(
         accounts=tuple(accounts),
         gaps=gaps,
-        redelivered=sum(_total(consumers, f'redelivered_total{{stream="{spec.name}"}}') for spec in SPECS),
-        dead_letters=sum(v for page in (*consumers,) for f, v in page.items() if f.startswith("dead_letters_total")),
-        decode_errors=sum(v for page in ingests for f, v in page.items() if f.startswith("decode_errors_total")),
+        redelivered=sum(totals["redelivered"].values()),
+        dead_letters=sum(totals["not_inserted"].values()),
+        decode_errors=sum(totals["decode_errors"].values()),
         adopted=adopted,
         seconds=(time.time_ns() - started_ns) / 1e9,
     )

@@ -15,6 +15,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from wsadapter.events.streams import SPECS
+from wsadapter.metrics import CONSUMER, HOPS, KAFKA, TABLES, VENUE, Hop
 
 BALANCED: Final = "balanced"
 IN_FLIGHT: Final = "in flight"
@@ -22,16 +23,6 @@ BEFORE: Final = "earlier"
 MISSED: Final = "gap rows"
 DAMAGED: Final = "damaged spool"
 UNEXPLAINED: Final = "unexplained"
-
-SOCKET: Final = "venue -> socket"
-DECODER: Final = "decoder -> ring"
-VENUE: Final = "venue -> ring"
-KAFKA: Final = "ring -> Kafka"
-CONSUMER: Final = "Kafka -> consumer"
-TABLES: Final = "consumer -> tables"
-HOPS: Final = (SOCKET, DECODER, VENUE, KAFKA, CONSUMER, TABLES)
-WHOLE: Final = {SOCKET: "frames", DECODER: "events"}
-"""Hops whose counters are not by stream, and what they count."""
 
 NO_GAP: Final = ("connect", "ring_full")
 """Causes that are no time without a connection after the first, and are counted otherwise."""
@@ -90,29 +81,6 @@ Sides = tuple[int, int, int]
 """Entered, left, set aside."""
 
 
-def sides(hop: str, stream: str, totals: Mapping[str, Any]) -> Sides:
-    """What the counters of one sample say."""
-
-    def count(name: str) -> int:
-        return int(totals.get(name, {}).get(stream, 0))
-
-    if hop == SOCKET:
-        return totals["frames_sent"], totals["frames"], 0
-    if hop == DECODER:
-        events, dropped = (
-            sum(n for word, n in totals[name].items() if word != "gap") for name in ("events", "dropped")
-        )
-        return totals["decoded"], events, dropped + totals["too_large"]
-    if hop == VENUE:
-        return count("sent"), count("events"), count("dropped") + count("copies")
-    if hop == KAFKA:
-        return count("events") + count("repair_records"), count("delivered"), count("not_sent") + count("twins")
-    fresh = count("consumed") - count("redelivered")
-    if hop == CONSUMER:
-        return count("delivered"), fresh, 0
-    return fresh, count("accepted_rows"), count("rejected_rows") + count("filtered_rows") + count("not_inserted")
-
-
 def balance(samples: Sequence[Status], stream: str = "") -> Live:
     """Judge every hop and stream. At least two samples; the more of them, the less is taken to be in flight."""
     streams = [stream] if stream else [spec.name for spec in SPECS]
@@ -123,7 +91,7 @@ def balance(samples: Sequence[Status], stream: str = "") -> Live:
         tuple(
             made
             for hop in HOPS
-            for name in ([WHOLE[hop]] if hop in WHOLE else streams)
+            for name in ([hop.whole] if hop.whole else streams)
             if (made := _judge(hop, name, samples)) is not None
         ),
         last["frames"], sum(last["events"].values()), last["decode_errors"], last["dropped"], last["gaps"],
@@ -148,26 +116,26 @@ def restarts(sample: Status) -> dict[str, int]:
     return found
 
 
-def _judge(hop: str, stream: str, samples: Sequence[Status]) -> Balance | None:
+def _judge(hop: Hop, stream: str, samples: Sequence[Status]) -> Balance | None:
     """None where there is nothing to judge: the stream was never there, or the venue is not ours to ask."""
     if stream == "gap" and hop == VENUE:
         return None
-    read = [sides(hop, stream, sample["totals"]) for sample in samples]
-    if not any(read[-1]) or (hop in (SOCKET, VENUE) and not samples[-1]["totals"]["sent"]):
+    read = [hop.sides(stream, sample["totals"]) for sample in samples]
+    if not any(read[-1]) or (hop.venue and not samples[-1]["totals"]["sent"]):
         return None
     rests = [entered - left - aside for entered, left, aside in read]
     rest = min(rests, key=abs)
     if min(rests) < 0 < max(rests):
         rest = 0  # it was nothing in between
     entered, left, aside = read[rests.index(rest) if rest in rests else -1]
-    return Balance(hop, stream, entered, left, aside, rest, _verdict(hop, stream, rest, samples, read))
+    return Balance(hop.name, stream, entered, left, aside, rest, _verdict(hop, stream, rest, samples, read))
 
 
-def _verdict(hop: str, stream: str, rest: int, samples: Sequence[Status], read: Sequence[Sides]) -> str:
+def _verdict(hop: Hop, stream: str, rest: int, samples: Sequence[Status], read: Sequence[Sides]) -> str:
     if rest <= 0:
         return BALANCED if rest == 0 else BEFORE
     totals = samples[-1]["totals"]
-    if hop in (SOCKET, VENUE) and any(count for cause, count in totals["gaps"].items() if cause not in NO_GAP):
+    if hop.venue and any(count for cause, count in totals["gaps"].items() if cause not in NO_GAP):
         return MISSED
     passed_on = len(read) > 1 and max(left + aside for _, left, aside in read) >= read[0][0]
     if passed_on or rest <= max(_queued(hop, stream, sample) for sample in samples):
@@ -176,7 +144,7 @@ def _verdict(hop: str, stream: str, rest: int, samples: Sequence[Status], read: 
     return DAMAGED if hop == KAFKA and rest <= totals["spool_lost"] else UNEXPLAINED
 
 
-def _queued(hop: str, stream: str, sample: Status) -> int:
+def _queued(hop: Hop, stream: str, sample: Status) -> int:
     """What the hop's own queue may hold, in records."""
     if hop == KAFKA:
         used = sum(int(ring["used_bytes"]) for ring in sample["rings"])

@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wsadapter.audit.conservation import BALANCED, HOPS, UNEXPLAINED, Balance, Live
+from wsadapter.audit.conservation import BALANCED, UNEXPLAINED, Balance, Live
 from wsadapter.audit.explanations import Explained
 from wsadapter.audit.rows import Scope
 from wsadapter.audit.tables import COMPLETE, COUNTED, EXPLAINED, AuditedSeries, Report
+from wsadapter.metrics import HOPS
 from wsadapter.times import SECOND, iso, short, span
 
 MAX_SHOWN: Final = 200
@@ -83,11 +84,11 @@ def _bounds(one: Explained) -> tuple[str, str]:
 def _print_live(console: Console, live: Live) -> None:
     table = _table("hop", "stream", "in", "out", "set aside", "between", "verdict")
     for hop in HOPS:
-        balances = [one for one in live.balances if one.hop == hop]
+        balances = [one for one in live.balances if one.hop == hop.name]
         if not balances:
             continue
         odd = [one for one in balances if one.verdict != BALANCED]
-        for one in (*odd, _rest_of(hop, [one for one in balances if one.verdict == BALANCED])):
+        for one in (*odd, _rest_of(hop.name, [one for one in balances if one.verdict == BALANCED])):
             if one is not None:
                 shown = one.verdict if one.verdict == BALANCED else f"{one.verdict} {abs(one.rest):,}"
                 _row(

@@ -93,9 +93,46 @@ def test_counters_of_every_role_are_exposed() -> None:
         stats_fields.ingest(["a"]), stats_fields.SERIALIZER, stats_fields.consumer(4), stats_fields.MONITOR,
         stats_fields.EXCHANGE, stats_fields.SERVICE,
     )  # fmt: skip
-    counters = {name for page in pages for field in page if (name := snapshot.parse_field(field)[0]).endswith("_total")}
+    counters = {name for page in pages for field in page if (name := stats_fields.parse(field)[0]).endswith("_total")}
 
     assert counters - metrics.HELP.keys() == set()
+
+
+def test_totals_are_sums_over_the_processes_of_a_role() -> None:
+    pages = [
+        ("ingest", {"frames_total": 3, 'events_total{stream="trade"}': 2, 'events_total{stream="kline"}': 0}),
+        ("ingest", {"frames_total": 4, 'events_total{stream="trade"}': 5, 'copies_total{stream="trade"}': 1}),
+        ("serializer", {'dead_letters_total{reason="encode",topic="trade"}': 1, 'copies_total{stream="trade"}': 9}),
+        ("serializer", {'dead_letters_total{reason="rejected",topic="trade"}': 2}),
+        ("consumer", {'dead_letters_total{reason="parse",topic="kline"}': 4, 'consumer_lag{stream="trade"}': 7}),
+        ("repairer", {'polled_total{stream="open_interest",exchange="binance"}': 6, "frames_total": 100}),
+        ("exchange", {"frames_sent_total": 10, "acks_total": 2}),
+    ]
+    found = stats_fields.totals(pages)
+
+    assert (found["frames"], found["events"]) == (7, {"trade": 7}), "only what occurred, and only of ingest"
+    assert (found["copies"], found["twins"]) == ({"trade": 1}, {"trade": 9})
+    assert (found["not_sent"], found["not_inserted"], found["dead_letters"]) == ({"trade": 3}, {"kline": 4}, 7)
+    assert (found["polled"], found["lag"], found["frames_sent"]) == ({"open_interest": 6}, 7, 12)
+    assert list(found) == list(stats_fields.TOTALS)
+
+
+def test_a_total_counts_cells_that_a_page_has_and_a_hop_counts_totals() -> None:
+    cells = {
+        "ingest": stats_fields.ingest(["a"]), "serializer": stats_fields.SERIALIZER,
+        "consumer": stats_fields.consumer(1), "exchange": stats_fields.EXCHANGE,
+        "repairer": stats_fields.repairer(["host"], [("binance", "S")]),
+    }  # fmt: skip
+    labels = {
+        (role, *stats_fields.parse(cell)[:1]): stats_fields.parse(cell)[1] for role in cells for cell in cells[role]
+    }
+    for name, total in stats_fields.TOTALS.items():
+        for source in total.sources:
+            assert source in labels, name
+            assert not total.by or total.by in dict(labels[source]), name
+    for hop in stats_fields.HOPS:
+        terms = {term.removeprefix("-") for term in (*hop.enters, *hop.leaves, *hop.aside)}
+        assert terms <= stats_fields.TOTALS.keys()
 
 
 def test_pages_that_are_not_there_are_no_error(made: Road) -> None:

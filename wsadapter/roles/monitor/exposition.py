@@ -13,8 +13,8 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from wsadapter import __version__, native
-from wsadapter.roles.monitor.snapshot import Reading, Snapshot, parse_field
+from wsadapter import __version__, metrics, native
+from wsadapter.roles.monitor.snapshot import Reading, Snapshot
 
 PREFIX: Final = "wsadapter_"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -209,7 +209,7 @@ def _process(found: Families, reading: Reading, labels: Labels, monotonic_ns: in
 def _page(found: Families, reading: Reading, labels: Labels) -> None:
     histograms: dict[str, list[tuple[str, int]]] = {}
     for field, value in reading.cells.items():
-        name, own = parse_field(field)
+        name, own = metrics.parse(field)
         if name.endswith("_bucket"):
             histograms.setdefault(name.removesuffix("_bucket"), []).append((dict(own)["le"], value))
     for name, buckets in histograms.items():
@@ -218,7 +218,7 @@ def _page(found: Families, reading: Reading, labels: Labels) -> None:
         total, count = reading.get(f"{name}_sum_ns") / 1e9, reading.get(f"{name}_count")
         found.add_histogram(name, labels, buckets, total, count)
     for field, value in reading.cells.items():
-        name, own = parse_field(field)
+        name, own = metrics.parse(field)
         name = _BESIDE.get(name, name)
         if _exposed(name) in HELP:
             # the supervisor's cells are about its children: their labels are in the field

@@ -6,24 +6,19 @@ unlinked, replaced or is not there yet needs no bookkeeping: it is simply read, 
 """
 
 import os
-import re
 import time
-from functools import lru_cache
 
 from msgspec import Struct
 
+from wsadapter import metrics
 from wsadapter.config.load import Config
 from wsadapter.errors import SegmentError
 from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.stats_page import StatsPage
 
-_FIELD = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(?:\{(.*)\})?")
-_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"]*)"')
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-
-Labels = tuple[tuple[str, str], ...]
 
 
 class ProcessUse(Struct, frozen=True):
@@ -51,7 +46,7 @@ class Reading(Struct, frozen=True):
         """Value of a label (the first one when it has no name) -> sum of the cells ``name{label="value"}``."""
         found: dict[str, int] = {}
         for field, value in self.cells.items():
-            base, labels = parse_field(field)
+            base, labels = metrics.parse(field)
             if base == name and labels:
                 key = dict(labels).get(label, "") if label else labels[0][1]
                 found[key] = found.get(key, 0) + value
@@ -97,7 +92,7 @@ class Snapshot(Struct, frozen=True):
     def restarts(self, child: Reading) -> int:
         total = 0
         for field, value in self.supervisor.cells.items():
-            base, labels = parse_field(field)
+            base, labels = metrics.parse(field)
             if base == "child_restarts_total" and dict(labels).get("name") == child.name:
                 total += value
         return total
@@ -105,15 +100,6 @@ class Snapshot(Struct, frozen=True):
     def pid(self, child: Reading) -> int:
         """Its process; what the child wrote itself where the supervisor does not say."""
         return self.supervisor.cells.get(f'child_pid{{name="{child.name}"}}', child.get("pid"))
-
-
-@lru_cache(maxsize=65536)
-def parse_field(field: str) -> tuple[str, Labels]:
-    """``name{a="v",b="w"}`` as (name, labels)."""
-    match = _FIELD.fullmatch(field)
-    if match is None:
-        return field, ()
-    return match[1], tuple(_LABEL.findall(match[2] or ""))
 
 
 def take(config: Config, watched: MonitorOrder) -> Snapshot:

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
-from wsadapter import __version__
-from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive, parse_field
+from wsadapter import __version__, metrics
+from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive
 
 CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
 STREAM_STATES: Final = ("requested", "acked", "live", "stale", "refused")
@@ -47,7 +47,7 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
         "serializers": [_serializer(reading) for reading in snapshot.of("serializer")],
         "consumers": [_consumer(reading) for reading in snapshot.of("consumer")],
         "repairers": [_repairer(reading) for reading in snapshot.of("repairer")],
-        "totals": totals(snapshot),
+        "totals": metrics.totals((reading.role, reading.cells) for reading in snapshot.children),
     }
 
 
@@ -87,45 +87,6 @@ def state_of(snapshot: Snapshot, child: Reading) -> str:
     if up is False and state == _RUNNING:
         return "down"  # the page is that of an earlier process whose pid was given to another
     return CHILD_STATES[state] if 0 <= state < len(CHILD_STATES) else f"state {state}"
-
-
-def totals(snapshot: Snapshot) -> dict[str, Any]:
-    """Sums over all processes of a role, by stream where it is known."""
-    return {
-        "frames": _sum(snapshot, "ingest", "frames_total"),
-        "decoded": _sum(snapshot, "ingest", "decoded_total"),
-        "too_large": _sum(snapshot, "ingest", "too_large_total"),
-        "bytes": _sum(snapshot, "ingest", "bytes_total"),
-        "events": _by(snapshot, "ingest", "events_total"),
-        "decode_errors": _by(snapshot, "ingest", "decode_errors_total"),
-        "reconnects": _by(snapshot, "ingest", "reconnects_total"),
-        "gaps": _by(snapshot, "ingest", "gaps_total"),
-        "dropped": _by(snapshot, "ingest", "ring_dropped_total"),
-        "copies": _by(snapshot, "ingest", "copies_total"),
-        "open_candles": _sum(snapshot, "ingest", "open_candles_total"),
-        "repaired": _by(snapshot, "repairer", "repaired_total"),
-        "polled": _by(snapshot, "repairer", "polled_total"),
-        "repair_records": _by(snapshot, "repairer", "records_total"),
-        "repairs": _by(snapshot, "repairer", "repairs_total"),
-        "frames_sent": _sum(snapshot, "exchange", "frames_sent_total") + _sum(snapshot, "exchange", "acks_total"),
-        "sent": _by(snapshot, "exchange", "sent_total"),
-        "twins": _by(snapshot, "serializer", "copies_total"),
-        "produced": _by(snapshot, "serializer", "produced_total"),
-        "delivered": _by(snapshot, "serializer", "delivered_total"),
-        "spooled": _sum(snapshot, "serializer", "spooled_total"),
-        "spool_lost": _sum(snapshot, "serializer", "spool_lost_total"),
-        "not_sent": _by(snapshot, "serializer", "dead_letters_total", "topic"),
-        "consumed": _by(snapshot, "consumer", "consumed_total"),
-        "redelivered": _by(snapshot, "consumer", "redelivered_total"),
-        "not_inserted": _by(snapshot, "consumer", "dead_letters_total", "topic"),
-        "filtered_rows": _by(snapshot, "consumer", "filtered_rows_total"),
-        "unsettled_rows": _by(snapshot, "consumer", "unsettled_rows"),
-        "accepted_rows": _by(snapshot, "consumer", "accepted_rows_total"),
-        "rejected_rows": _by(snapshot, "consumer", "rejected_rows_total"),
-        "dead_letters": _sum(snapshot, "serializer", "dead_letters_total")
-        + _sum(snapshot, "consumer", "dead_letters_total"),
-        "lag": sum(_by(snapshot, "consumer", "consumer_lag").values()),
-    }
 
 
 def _silent_seconds(snapshot: Snapshot, reading: Reading) -> float | None:
@@ -228,7 +189,7 @@ def _streams(snapshot: Snapshot, reading: Reading) -> list[dict[str, Any]]:
 
 def _exchanges(reading: Reading) -> dict[str, str]:
     """Of the streams that are polled, not those of a connection."""
-    labels = (dict(own) for name, own in map(parse_field, reading.cells) if name == "stream_state")
+    labels = (dict(own) for name, own in map(metrics.parse, reading.cells) if name == "stream_state")
     return {own["stream"]: own.get("exchange", "") for own in labels}
 
 
@@ -296,16 +257,3 @@ def _nonzero(values: dict[str, int]) -> dict[str, int]:
 def _age(snapshot: Snapshot, at_ns: int) -> float | None:
     """None = never. Both are wall clock; a step of it must not give a negative age."""
     return max(0, snapshot.wall_ns - at_ns) / 1e9 if at_ns else None
-
-
-def _sum(snapshot: Snapshot, role: str, name: str) -> int:
-    return sum(reading.total(name) for reading in snapshot.of(role))
-
-
-def _by(snapshot: Snapshot, role: str, name: str, label: str = "") -> dict[str, int]:
-    """Only what occurred: a table of zeros tells nothing."""
-    found: dict[str, int] = {}
-    for reading in snapshot.of(role):
-        for key, value in reading.by(name, label).items():
-            found[key] = found.get(key, 0) + value
-    return _nonzero(found)

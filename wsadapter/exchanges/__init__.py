@@ -15,6 +15,7 @@ REGISTRY: Final[Mapping[str, str]] = {
 """Exchange word -> ``module:Class``."""
 RESTS: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance.rest:BinanceFuturesRest",
+    "bybit": "wsadapter.exchanges.bybit_rest:BybitLinearRest",
 }
 """The REST sides of those that have one."""
 

@@ -127,6 +127,9 @@ class RestExchange(Protocol):
     banned: frozenset[int]
     """Statuses that mean: come back when the ban is over."""
 
+    polled: frozenset[str]
+    """Stream words that are asked for over REST because no stream has them."""
+
     def base(self, testnet: bool) -> str:
         """Where it lives, unless the configuration says otherwise: scheme and host."""
 

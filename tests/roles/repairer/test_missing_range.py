@@ -46,6 +46,15 @@ def test_trades(before: int, missing: int, after: int, repaired: int, early: int
         assert around.is_present(number)
 
 
+def test_events_without_a_number_are_known_by_their_id() -> None:
+    around = MissingRange(TRADES, 1_000, 2_000)
+    around.add_identity("2a74ac78")
+
+    assert around.has_identity("2a74ac78")
+    assert not around.has_identity("4c7b6bdc")
+    assert around.hole() is not None
+
+
 def test_bounds_that_are_known_are_cut_by_what_is_there() -> None:
     around = MissingRange(TRADES, 1_000, 2_000)
     for number in (5, 6, 9):

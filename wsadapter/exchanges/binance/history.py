@@ -24,6 +24,10 @@ REST: Final = Source.REST
 FUNDING_POOL: Final = "funding"
 SURELY_CLOSED_NS: Final = 2_000_000_000
 """So long after its end by our clock, which may be ahead, a candle that no other follows counts as closed."""
+MOST_TRADES: int = wire.MOST_TRADES
+MOST_FUNDINGS: int = wire.MOST_FUNDINGS
+FUNDING_WINDOW_MS: int = 1 << 62
+"""Pages are bounded by their length: the oldest come first."""
 CANDLES_PAGE: Final = 499
 """Most rows for their weight."""
 BOOK_LIMITS: Final = (5, 10, 20, 50, 100, 500, 1000)

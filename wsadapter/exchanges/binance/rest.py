@@ -4,6 +4,7 @@ Requests for history and their parsers are in `binance_history`, how holes are f
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from msgspec import Raw
@@ -11,11 +12,12 @@ from msgspec.json import Decoder
 
 from wsadapter.events import OpenInterest, StreamType
 from wsadapter.events.decimals import are_plain
+from wsadapter.exchanges.binance import history
 from wsadapter.exchanges.binance import rest_wire as wire
 from wsadapter.exchanges.binance.history import EXCHANGE, FUNDING_POOL, REST, decoded
-from wsadapter.exchanges.binance.repairs import repair_of
 from wsadapter.exchanges.binance.usdm import depth_kind
 from wsadapter.exchanges.binance.wire import MS
+from wsadapter.exchanges.history import BookRepair, CandleRepair, FundingRepair, Repairs, TradeRepair, repair_of
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,
@@ -41,6 +43,15 @@ _symbol: Final = Decoder(wire.SymbolRow).decode
 _error: Final = Decoder(wire.ErrorAnswer).decode
 
 
+REPAIRS: Final[Repairs] = {
+    "trade": partial(TradeRepair, history),
+    "kline": partial(CandleRepair, history),
+    "funding_rate": partial(FundingRepair, history),
+    "depth": partial(BookRepair, history),
+}
+"""Everything else has no history: tickers, mark prices, liquidations, raw trades."""
+
+
 class BinanceFuturesRest:
     """See `wsadapter.exchanges.rest_api.RestExchange`."""
 
@@ -48,6 +59,7 @@ class BinanceFuturesRest:
     weight_header = "x-mbx-used-weight-1m"
     pools: Mapping[str, Limit] = {FUNDING_POOL: Limit(500, 300.0)}
     banned = frozenset((418,))
+    polled = frozenset(("open_interest",))
 
     def base(self, testnet: bool) -> str:
         return TESTNET if testnet else LIVE
@@ -65,7 +77,7 @@ class BinanceFuturesRest:
         return found
 
     def repair(self, hole: Hole) -> Repair | None:
-        return repair_of(hole)
+        return repair_of(REPAIRS, hole)
 
     def refusal(self, body: bytes) -> Refusal:
         try:

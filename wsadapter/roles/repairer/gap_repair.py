@@ -14,7 +14,7 @@ from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 
 from wsadapter.config.load import KafkaConfig
-from wsadapter.events import Event, Gap, MarketEvent
+from wsadapter.events import Event, Gap, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.events.sequence import NUMBERINGS, numbering
 from wsadapter.events.streams import BY_STREAM
@@ -148,6 +148,8 @@ class GapRepair(RepairJob):
         if (extent := NUMBERINGS[word].extent(event)) is not None:
             if word != "trade" or event.aggregated:
                 around.add(*extent, whole, is_rest, event.receive_time_ns)
+        elif word == "trade":
+            around.add_identity(event.trade_id)
         elif word == "funding_rate" and is_rest:
             around.add(event.transaction_time_ns, event.transaction_time_ns + 1, True, True, event.receive_time_ns)
 
@@ -173,6 +175,8 @@ def _is_there(around: MissingRange | None) -> Callable[[MarketEvent], bool]:
         if around is None:
             return False
         extent = numbering(type(event)).extent(event)
+        if extent is None and isinstance(event, Trade):
+            return around.has_identity(event.trade_id)
         return around.is_present(event.transaction_time_ns if extent is None else extent[0])
 
     return is_there

@@ -29,6 +29,8 @@ class MissingRange:
         self._after: int | None = None
         self._present: dict[int, int] = {}
         """Number -> the one that follows it."""
+        self._identities: set[str] = set()
+        """Of events without a number."""
 
     def add(self, number: int, following: int, whole: bool, rest: bool, received_ns: int) -> None:
         """A record: its number and the next one's. ``whole``: nothing of it is to come (no open candle)."""
@@ -51,6 +53,14 @@ class MissingRange:
 
     def is_present(self, number: int | None) -> bool:
         return number in self._present
+
+    def add_identity(self, identity: str) -> None:
+        """A record that has no number, only an id."""
+        if len(self._identities) < MOST_PRESENT:
+            self._identities.add(identity)
+
+    def has_identity(self, identity: str) -> bool:
+        return identity in self._identities
 
     def hole(self, first: int | None = None, last: int | None = None) -> Hole | None:
         """What is missing, None for nothing. ``first`` and ``last`` are known from elsewhere, where they are."""

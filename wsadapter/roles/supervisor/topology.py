@@ -156,7 +156,9 @@ def _polls(config: Config, previous_receive_ns: Callable[[str], int]) -> tuple[P
     symbols: dict[tuple[str, str], dict[str, None]] = {}
     assigned: set[tuple[str, str]] = set()
     for feed in config.feed:
-        if "open_interest" in feed.streams and (host := _rest_host(feed)):
+        rest = load_rest(feed.exchange)
+        is_polled = rest is not None and "open_interest" in rest.polled
+        if is_polled and "open_interest" in feed.streams and (host := _rest_host(feed)):
             fresh = [symbol for symbol in feed.symbols if (feed.exchange, symbol) not in assigned]
             assigned |= {(feed.exchange, symbol) for symbol in fresh}
             symbols.setdefault((feed.exchange, host), {}).update(dict.fromkeys(fresh))

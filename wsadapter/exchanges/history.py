@@ -1,35 +1,80 @@
-"""How holes in Binance USD-M futures are filled: one small state machine per kind of series. Pure.
+"""How the holes of any venue are filled: one small state machine per kind of series, over the venue's pages. Pure.
 
-* trades: by ``fromId`` from the first missing id, a thousand a page; where the id is not known, windows of time of less
-  than an hour until one is found, then by id. Complete when the ids follow one another to the end of the hole.
+* trades by id: from the first missing one, a page at a time; where the id is not known, windows of time until one is
+  found, then by id. Complete when the ids follow one another to the end of the hole.
+* trades without a number: the newest page is all there is; complete when it reaches back behind the hole.
 * candles: by open time; complete when each opens where the one before closed.
 * funding: what was settled in the hole.
 * depth: the book as it is now; what it was is gone, so at best ``partial``.
 
-Everything else has no history: tickers, mark prices, liquidations, raw trades.
+A venue says which of these it has (`Repairs`), with requests and parsers as in the protocols here. Parsers give rows
+oldest first and raise `BadAnswer`.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, Protocol
 
-from wsadapter.events import Kline, MarketEvent, Trade
+from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState
-from wsadapter.exchanges.binance import history
-from wsadapter.exchanges.binance.rest_wire import MOST_FUNDINGS, MOST_TRADES
-from wsadapter.exchanges.binance.wire import MS
 from wsadapter.exchanges.rest_api import BadAnswer, Hole, Repair, Request
 
+MS: Final = 1_000_000
 MOST_REQUESTS: Final = 50_000
 """Of one repair: fifty million trades."""
 WINDOW_MS: Final = 3_599_999
 HOUR_MS: Final = 3_600_000
 TOP_LEVELS: Final = 50
 """For the price of five."""
-_MINUTES: Final[Mapping[str, int]] = {
+MINUTES: Final[Mapping[str, int]] = {
     "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "6h": 360, "8h": 480, "12h": 720,
     "1d": 1440, "3d": 4320, "1w": 10_080, "1M": 44_640,
 }  # fmt: skip
 """The longest month."""
+
+
+class TradePages(Protocol):
+    """Trades by id, and by windows of time of less than an hour; both ends included."""
+
+    MOST_TRADES: int
+
+    def trades_from(self, symbol: str, first: int, count: int) -> Request: ...
+    def trades_between(self, symbol: str, first_ms: int, last_ms: int) -> Request: ...
+    def parse_trades(self, symbol: str, body: bytes, received_ns: int) -> list[Trade]: ...
+
+
+class NewestTrades(Protocol):
+    """The newest page of trades."""
+
+    def newest_trades(self, symbol: str) -> Request: ...
+    def parse_newest(self, symbol: str, body: bytes, received_ns: int) -> list[Trade]: ...
+
+
+class CandlePages(Protocol):
+    """Candles by open time (ns), both ends included; the closed ones, and the open time of the one that is still open
+    if it is in the answer."""
+
+    def candles(self, symbol: str, interval: str, first_ns: int, last_ns: int, count: int) -> Request: ...
+    def parse_candles(
+        self, symbol: str, interval: str, body: bytes, received_ns: int
+    ) -> tuple[list[Kline], int | None]: ...
+
+
+class FundingPages(Protocol):
+    """Settled rates between two times. A page is full with ``MOST_FUNDINGS``; within ``FUNDING_WINDOW_MS`` there are
+    never more."""
+
+    MOST_FUNDINGS: int
+    FUNDING_WINDOW_MS: int
+
+    def fundings(self, symbol: str, first_ms: int, last_ms: int) -> Request: ...
+    def parse_fundings(self, symbol: str, body: bytes, received_ns: int) -> list[FundingRate]: ...
+
+
+class BookPages(Protocol):
+    """The present book; ``levels`` 0: all of it."""
+
+    def book(self, symbol: str, levels: int) -> Request: ...
+    def parse_book(self, symbol: str, levels: int, body: bytes, received_ns: int) -> Depth: ...
 
 
 class _Repair:
@@ -71,8 +116,9 @@ class _Repair:
 class TradeRepair(_Repair):
     """Aggregate trades."""
 
-    def __init__(self, hole: Hole) -> None:
+    def __init__(self, pages: TradePages, hole: Hole) -> None:
         super().__init__(hole)
+        self._pages = pages
         self._next = hole.first
         self._window_ms = hole.started_ns // MS
         self._until_ms = hole.ended_ns // MS
@@ -84,15 +130,17 @@ class TradeRepair(_Repair):
             return None
         symbol, last = self._hole.symbol, self._hole.last
         if self._next is None:
-            return history.trades_between(symbol, self._window_ms, self._window_end_ms)
-        return history.trades_from(symbol, self._next, MOST_TRADES if last is None else last - self._next + 1)
+            return self._pages.trades_between(symbol, self._window_ms, self._window_end_ms)
+        return self._pages.trades_from(
+            symbol, self._next, self._pages.MOST_TRADES if last is None else last - self._next + 1
+        )
 
     @property
     def _window_end_ms(self) -> int:
         return min(self._window_ms + WINDOW_MS, self._until_ms)
 
     def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        trades = history.parse_trades(self._hole.symbol, body, received_ns)
+        trades = self._pages.parse_trades(self._hole.symbol, body, received_ns)
         found = self._by_time(trades) if self._next is None else self._by_id(trades)
         self._given(len(found))
         return list(found)
@@ -105,7 +153,7 @@ class TradeRepair(_Repair):
         if trades:
             self._next = trades[0].trade_number
             found = self._wanted(trades)
-        if self._window_end_ms == self._until_ms and len(trades) < MOST_TRADES and self._hole.last is None:
+        if self._window_end_ms == self._until_ms and len(trades) < self._pages.MOST_TRADES and self._hole.last is None:
             self._end(True)
         self._window_ms = self._window_end_ms + 1
         if self._next is None and self._window_ms > self._until_ms:
@@ -146,12 +194,34 @@ class TradeRepair(_Repair):
         return (trade.transaction_time_ns or 0) > hole.ended_ns
 
 
+class NewestTradesRepair(_Repair):
+    """Trades of a venue that gives its newest page only."""
+
+    def __init__(self, pages: NewestTrades, hole: Hole) -> None:
+        super().__init__(hole)
+        self._pages = pages
+
+    def request(self) -> Request | None:
+        return None if self.outcome else self._pages.newest_trades(self._hole.symbol)
+
+    def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
+        hole, trades = self._hole, self._pages.parse_newest(self._hole.symbol, body, received_ns)
+        times = [trade.transaction_time_ns or 0 for trade in trades]
+        result: list[MarketEvent] = [
+            trade for trade, at in zip(trades, times, strict=True) if hole.started_ns <= at <= hole.ended_ns
+        ]
+        self._end(bool(times) and times[0] < hole.started_ns)
+        self._given(len(result))
+        return result
+
+
 class CandleRepair(_Repair):
     """Closed candles. By time it is those that closed in the hole."""
 
-    def __init__(self, hole: Hole) -> None:
+    def __init__(self, pages: CandlePages, hole: Hole) -> None:
         super().__init__(hole)
-        self._length_ns = _MINUTES[hole.interval] * 60_000 * MS
+        self._pages = pages
+        self._length_ns = MINUTES[hole.interval] * 60_000 * MS
         self._known = hole.first is not None
         self._next = hole.first if hole.first is not None else max(0, hole.started_ns - self._length_ns)
         self._last = hole.last if hole.last is not None else hole.ended_ns
@@ -164,11 +234,11 @@ class CandleRepair(_Repair):
         # one more than are missing: that it follows proves that the last one is closed
         count = (self._last - self._next) // self._length_ns + 3
         hole = self._hole
-        return history.candles(hole.symbol, hole.interval, self._next, self._last + 2 * self._length_ns, count)
+        return self._pages.candles(hole.symbol, hole.interval, self._next, self._last + 2 * self._length_ns, count)
 
     def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
         hole = self._hole
-        candles, open_ns = history.parse_candles(hole.symbol, hole.interval, body, received_ns)
+        candles, open_ns = self._pages.parse_candles(hole.symbol, hole.interval, body, received_ns)
         found = [candle for candle in candles if self._is_wanted(candle)]
         if hole.last is not None and open_ns is not None and open_ns <= hole.last:
             raise BadAnswer("klines: not closed yet")
@@ -194,25 +264,32 @@ class CandleRepair(_Repair):
 class FundingRepair(_Repair):
     """Settled rates. They are settled at full hours: a hole without one has none."""
 
-    def __init__(self, hole: Hole) -> None:
+    def __init__(self, pages: FundingPages, hole: Hole) -> None:
         super().__init__(hole)
+        self._pages = pages
         self._next_ms, self._until_ms = hole.started_ns // MS, hole.ended_ns // MS
         # some are dated a few milliseconds after the hour
         if self._until_ms // HOUR_MS == (self._next_ms - 1000) // HOUR_MS:
             self.outcome = RepairState.REPAIRED
 
     def request(self) -> Request | None:
-        return None if self.outcome else history.fundings(self._hole.symbol, self._next_ms, self._until_ms)
+        return None if self.outcome else self._pages.fundings(self._hole.symbol, self._next_ms, self._window_end_ms)
+
+    @property
+    def _window_end_ms(self) -> int:
+        return min(self._next_ms + self._pages.FUNDING_WINDOW_MS, self._until_ms)
 
     def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        rates = history.parse_fundings(self._hole.symbol, body, received_ns)
+        rates = self._pages.parse_fundings(self._hole.symbol, body, received_ns)
         times = [(rate.transaction_time_ns or 0) // MS for rate in rates]
-        if times and not self._next_ms <= times[0] <= times[-1] <= self._until_ms:
+        if times and not self._next_ms <= times[0] <= times[-1] <= self._window_end_ms:
             raise BadAnswer("fundingRate: of another time")
-        if len(rates) < MOST_FUNDINGS:
+        if len(rates) >= self._pages.MOST_FUNDINGS:
+            self._next_ms = times[-1] + 1
+        elif self._window_end_ms == self._until_ms:
             self._end(True)
         else:
-            self._next_ms = times[-1] + 1
+            self._next_ms = self._window_end_ms + 1
         self._given(len(rates))
         return list(rates)
 
@@ -221,31 +298,31 @@ class BookRepair(_Repair):
     """The present book: all of it for a stream of diffs, else `TOP_LEVELS`, which is a key of its own beside those of
     the streams (at most 20 levels)."""
 
+    def __init__(self, pages: BookPages, hole: Hole) -> None:
+        super().__init__(hole)
+        self._pages = pages
+
     @property
     def _levels(self) -> int:
         return TOP_LEVELS if self._hole.levels else 0
 
     def request(self) -> Request | None:
-        return None if self.outcome else history.book(self._hole.symbol, self._levels)
+        return None if self.outcome else self._pages.book(self._hole.symbol, self._levels)
 
     def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        found = history.parse_book(self._hole.symbol, self._levels, body, received_ns)
+        found = self._pages.parse_book(self._hole.symbol, self._levels, body, received_ns)
         self._end(False)
         self._given(1)
         return [found]
 
 
-_REPAIRS: Final[Mapping[str, Callable[[Hole], Repair]]] = {
-    "trade": TradeRepair,
-    "kline": CandleRepair,
-    "funding_rate": FundingRepair,
-    "depth": BookRepair,
-}
+Repairs = Mapping[str, Callable[[Hole], Repair]]
+"""Stream word -> how its holes are filled; words without a history are not there."""
 
 
-def repair_of(hole: Hole) -> Repair | None:
+def repair_of(repairs: Repairs, hole: Hole) -> Repair | None:
     """None for streams without a history."""
-    make = _REPAIRS.get(hole.stream)
-    if make is None or (hole.stream == "kline" and hole.interval not in _MINUTES):
+    make = repairs.get(hole.stream)
+    if make is None or (hole.stream == "kline" and hole.interval not in MINUTES):
         return None
     return make(hole)

@@ -149,7 +149,7 @@ def test_errors_are_read() -> None:
 def test_a_venue_without_rest() -> None:
     assert load_rest("okx") is None
     assert isinstance(load_rest("binance"), BinanceFuturesRest)
-    assert set(RESTS) == {"binance"}
+    assert set(RESTS) == {"binance", "bybit"}
 
 
 BAD_TEXTS = ["nan", "inf", "-1", "+1", "1e5", "", ".5", "5.", "1,2", '1"', " 1", "\u0661", "1_0", "9" * 65]

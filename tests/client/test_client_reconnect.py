@@ -8,11 +8,10 @@ import pytest
 from client.loopback_ws import CLOSE, TEXT, Loopback, Peer, behave, frame, run, trade, until
 from client.recording import Recording, config
 
-from wsadapter.backoff import Backoff
+from wsadapter.backoff import STABLE_SECONDS, Backoff, Retries
 from wsadapter.client.client import Client, GivenUp, SubscriptionState
 from wsadapter.client.connect_limit import LocalLimiter
-from wsadapter.client.retries import BANNED_SECONDS, STABLE_SECONDS, Retries
-from wsadapter.client.session import Lost
+from wsadapter.client.session import BANNED_SECONDS, Lost
 from wsadapter.events import Gap, Trade
 from wsadapter.exchanges.venue import AttemptLimit
 
@@ -332,7 +331,7 @@ def retries() -> Retries:
 
 
 def test_waits_grow_with_jitter_up_to_the_cap() -> None:
-    waits = [one.wait_after(Lost("reset")) for one in [retries()] for _ in range(8)]
+    waits = [one.next_wait() for one in [retries()] for _ in range(8)]
 
     assert waits == [0.5, 1, 2, 4, 8, 15, 15, 15]
 
@@ -349,7 +348,7 @@ def test_waits_grow_with_jitter_up_to_the_cap() -> None:
     ],
 )
 def test_what_the_venue_asks_is_obeyed(lost: Lost, wait: float) -> None:
-    assert retries().wait_after(lost) == wait
+    assert retries().next_wait(lost.asked_to_wait) == wait
 
 
 def test_only_a_connection_that_stood_and_delivered_makes_the_waits_short_again() -> None:
@@ -357,7 +356,7 @@ def test_only_a_connection_that_stood_and_delivered_makes_the_waits_short_again(
 
     def wait_after_one_that(delivered: bool, seconds: float) -> float:
         one.judge(delivered, seconds)
-        return one.wait_after(Lost("reset"))
+        return one.next_wait()
 
     assert [wait_after_one_that(False, 0.1) for _ in range(3)] == [0.5, 1, 2]
     assert wait_after_one_that(True, STABLE_SECONDS - 1) == 4

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.client.keepalive import GRACE_SECONDS, Action, Keepalive
+from wsadapter.client.protocol import GRACE_SECONDS, Action, Keepalive
 
 INTERVAL, TIMEOUT = 10.0, 4.0
 
@@ -13,7 +13,7 @@ def verdict(reads: list[float], until: float, timeout: float = TIMEOUT) -> tuple
     policy, now = Keepalive(INTERVAL, timeout), 0.0
     pings: list[float] = []
     while now <= until:
-        action, again = policy.look(now, max([0.0, *(read for read in reads if read <= now)]))
+        action, again = policy.check(now, max([0.0, *(read for read in reads if read <= now)]))
         if action is Action.DEAD:
             return pings, now
         if action is Action.PING:
@@ -41,10 +41,10 @@ def test_an_answer_to_a_patient_ping_does_not_delay_the_next() -> None:
 
 def test_what_arrived_while_this_process_slept_counts() -> None:
     policy = Keepalive(INTERVAL, TIMEOUT)
-    assert policy.look(10, 0) == (Action.PING, TIMEOUT)
+    assert policy.check(10, 0) == (Action.PING, TIMEOUT)
     # asleep until 50; timers run before the socket is read
-    assert policy.look(50, 0) == (Action.WAIT, GRACE_SECONDS)
-    assert policy.look(50.1, 50.05) == (Action.WAIT, 50.05 + INTERVAL - 50.1)
+    assert policy.check(50, 0) == (Action.WAIT, GRACE_SECONDS)
+    assert policy.check(50.1, 50.05) == (Action.WAIT, 50.05 + INTERVAL - 50.1)
 
 
 @given(st.lists(st.floats(0, 300, allow_nan=False), max_size=30), st.floats(0.5, 30))

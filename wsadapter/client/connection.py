@@ -18,19 +18,17 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import get_args
 
-from wsadapter.backoff import Backoff
+from wsadapter.backoff import Backoff, Retries
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.connect_limit import ConnectLimiter
+from wsadapter.client.dial import Dialer
 from wsadapter.client.handler import BoundHandler
 from wsadapter.client.reader import ReceiveCount
-from wsadapter.client.retries import Retries
 from wsadapter.client.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, NextSocket, Reason, due_in
 from wsadapter.client.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
-from wsadapter.client.session import Lost, Rules, Session
-from wsadapter.client.sockets import Dialer
+from wsadapter.client.session import Lost, Rules, Session, Timers
 from wsadapter.client.stream_watch import LOOK_SECONDS, StreamWatch, some
 from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
-from wsadapter.client.timers import Timers
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.events.gaps import GapCause, begin, ended
@@ -180,7 +178,7 @@ class Connection:
             raise GivenUp(
                 f"{self.plan.connection}: {self._retries.failures} failures in a row, last {lost.reason}: {lost.detail}"
             )
-        wait = self._retries.wait_after(lost)
+        wait = self._retries.next_wait(lost.asked_to_wait)
         logger.warning(
             "%s: lost (%s: %s), next attempt in %.3f s", self.plan.connection, lost.reason, lost.detail, wait
         )
@@ -219,7 +217,6 @@ class Connection:
             plan = self.plan
             self._gap = begin(cause, started_ns or now_ns, now_ns, exchange=plan.exchange, connection=plan.connection)
             self._deliver(self._gap)
-            self._hooks.on_read_end()
 
     def _end_gap(self, now_ns: int) -> None:
         """Every subscription is live; the read during which this is called has its own end."""

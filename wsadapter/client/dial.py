@@ -1,4 +1,5 @@
-"""Open a WebSocket: one deadline over DNS, TCP, TLS and upgrade, and one word for why it failed.
+"""Open a WebSocket: one deadline over DNS, TCP, TLS and upgrade, and one word for why it failed. The `Dialer` of a
+connection makes its sockets: each dial granted by the venue's limit, each life told by how it ended.
 
 TLS certificates are always verified, TLS 1.2 is the least, redirects and extensions that nobody asked for are refused.
 The picows handshake alone has no limit over TLS (a ``wss://`` URL of a plain port took 60 s), hence the deadline here.
@@ -6,6 +7,7 @@ The picows handshake alone has no limit over TLS (a ``wss://`` URL of a plain po
 
 import asyncio
 import email.utils
+import logging
 import socket
 import ssl
 import time
@@ -13,22 +15,30 @@ from typing import Any, Final
 
 from msgspec import Struct
 from picows import (
+    WSCloseCode,
     WSError,
     WSHandshakeError,
     WSInvalidStatusError,
     WSListener,
+    WSProtocolError,
     WSTransport,
     WSUpgradeRequest,
     WSUpgradeResponse,
     ws_connect,
 )
 
+from wsadapter.client.config import ConnectionConfig
+from wsadapter.client.connect_limit import BUSY_SECONDS, ConnectLimiter
+from wsadapter.client.session import Lost, Session
 from wsadapter.errors import WsadapterError
+from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.text import printable
 
 MAX_RETRY_AFTER: Final = 3 * 86_400.0
 """The venue's longest ban; a longer pause is not believed."""
 TLS_SHUTDOWN_SECONDS: Final = 1.0
+
+logger = logging.getLogger(__name__)
 
 
 class DialFailed(WsadapterError):
@@ -92,6 +102,70 @@ async def dial(endpoint: Endpoint, listener: WSListener, tls: ssl.SSLContext | N
     if admitted is None:  # the server hung up instead of answering, which picows does not call an error
         raise DialFailed("handshake", "the server closed the connection before the upgrade")
     return transport
+
+
+class Dialer:
+    """``attempts`` grants every dial; ``stop`` ends them. ``dials`` and ``delayed`` (those that had to wait for the
+    venue's limit) only grow."""
+
+    def __init__(
+        self,
+        plan: ConnectionPlan,
+        config: ConnectionConfig,
+        tls: ssl.SSLContext | None,
+        attempts: ConnectLimiter,
+        stop: asyncio.Event,
+    ) -> None:
+        self.dials = self.delayed = 0
+        self._name, self._tls, self._attempts, self._stop = plan.connection, tls, attempts, stop
+        self._endpoint = Endpoint(plan.url, config.connect_timeout, config.max_message_size, config.read_buffer_size)
+
+    async def live(self, session: Session) -> Lost:
+        """A socket for ``session``, from its dial to its end."""
+        try:
+            transport = await self._dial(session)
+        except DialFailed as error:
+            return Lost(error.reason, error.detail, error.retry_after)
+        if transport is None:
+            return Lost("stopped")
+        if self._stop.is_set():
+            session.close()
+        try:
+            await transport.wait_disconnected()
+        except WSProtocolError as error:
+            return _broken(error)
+        return session.lost or Lost("reset", "the TCP connection ended without a CLOSE")
+
+    async def _dial(self, session: Session) -> WSTransport | None:
+        """None when told to stop meanwhile."""
+        dialing = asyncio.ensure_future(self._dial_when_granted(session))
+        stopping = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait((dialing, stopping), return_when=asyncio.FIRST_COMPLETED)
+            return dialing.result() if dialing.done() else None
+        finally:
+            stopping.cancel()
+            if not dialing.done():
+                dialing.cancel()
+                await asyncio.wait((dialing,))
+
+    async def _dial_when_granted(self, session: Session) -> WSTransport:
+        waits = False
+        while wait := self._attempts.take():
+            if wait > BUSY_SECONDS and not waits:
+                waits = True
+                self.delayed += 1
+                logger.warning("%s: connecting waits %.1f s for the venue's limit of attempts", self._name, wait)
+            await asyncio.sleep(wait)
+        self.dials += 1
+        return await dial(self._endpoint, session, self._tls)
+
+
+def _broken(error: WSProtocolError) -> Lost:
+    """What picows itself found wrong with a frame."""
+    if error.code == WSCloseCode.MESSAGE_TOO_BIG:
+        return Lost("oversize", str(error))
+    return Lost("protocol", str(error))
 
 
 def _failure(error: OSError | WSError | ValueError, expired: bool) -> DialFailed:

@@ -18,7 +18,6 @@ from typing import Any, Final, Literal
 from wsadapter.client.handler import BoundHandler
 from wsadapter.client.handover import Handover
 from wsadapter.client.reader import ReceiveCount
-from wsadapter.client.retries import asked_to_wait
 from wsadapter.client.session import Lost, Rules, Session
 from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.exchanges import load
@@ -104,7 +103,7 @@ class NextSocket:
     @property
     def asked_to_wait(self) -> float:
         """Seconds that the venue asked for before another attempt."""
-        return asked_to_wait(self.ended.result()) if self.ended.done() else 0.0
+        return self.ended.result().asked_to_wait if self.ended.done() else 0.0
 
     def useless(self) -> str:
         """Why it will never be ready; empty when it may be yet."""

@@ -18,10 +18,8 @@ from typing import Final
 from msgspec import Struct
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from wsadapter.client.keepalive import Action, Keepalive
-from wsadapter.client.protocol import Fragments, Violation
+from wsadapter.client.protocol import Action, Fragments, Keepalive, Violation
 from wsadapter.client.reader import TEXT, ReceiveCount, Takers, reading
-from wsadapter.client.timers import Timers
 from wsadapter.exchanges.venue import Bad, Exchange, Reply
 from wsadapter.text import printable
 
@@ -29,9 +27,38 @@ CLOSE_SECONDS: Final = 2.0
 """How long the server has to answer our CLOSE; what it sent before is delivered meanwhile."""
 LINGER_SECONDS: Final = 0.05
 """Between our last CLOSE and the end of a broken session's socket."""
+BANNED_SECONDS: Final = 120.0
+"""Pause after 403 and 418 that do not say how long: the venue's shortest ban."""
 CLOSE_CODES: Final = {"protocol": WSCloseCode.PROTOCOL_ERROR, "oversize": WSCloseCode.MESSAGE_TOO_BIG}
 
 _monotonic = time.monotonic
+
+
+class Timers:
+    """Named one-shot timers of one event loop: setting a name again moves its timer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._handles: dict[str, asyncio.TimerHandle] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._handles
+
+    def set(self, name: str, delay: float, action: Callable[[], object]) -> None:
+        self.clear(name)
+        self._handles[name] = self._loop.call_later(max(delay, 0.0), self._fire, name, action)
+
+    def clear(self, name: str) -> None:
+        if (handle := self._handles.pop(name, None)) is not None:
+            handle.cancel()
+
+    def clear_all(self) -> None:
+        for name in tuple(self._handles):
+            self.clear(name)
+
+    def _fire(self, name: str, action: Callable[[], object]) -> None:
+        del self._handles[name]
+        action()
 
 
 class Lost(Struct, frozen=True):
@@ -41,6 +68,13 @@ class Lost(Struct, frozen=True):
     reason: str
     detail: str = ""
     retry_after: float | None = None
+
+    @property
+    def asked_to_wait(self) -> float:
+        """Seconds that the venue wants us to stay away."""
+        if self.retry_after is not None:
+            return self.retry_after
+        return BANNED_SECONDS if self.reason in ("http_403", "http_418") else 0.0
 
 
 class Rules(Struct, frozen=True):
@@ -192,7 +226,7 @@ class Session(WSListener):
             self._timers.set("end", LINGER_SECONDS, self.abort)
 
     def _look_for_silence(self) -> None:
-        action, again = self._keepalive.look(_monotonic(), self.last_read)
+        action, again = self._keepalive.check(_monotonic(), self.last_read)
         if action is Action.DEAD:
             self._end("idle", "no frame and no pong", WSCloseCode.GOING_AWAY)
             return

@@ -12,7 +12,7 @@ the last day, so that a silence which turned out harmless is not misjudged twice
 socket is only tried: the old one goes if the new one brings the stream.
 
 Silence is measured up to the connection's own last sign of life (a pong is one): where nothing comes at all,
-`wsadapter.client.keepalive` decides. A pause of this process counts as no silence. Rhythms are learned at the pace of
+`wsadapter.client.protocol` decides. A pause of this process counts as no silence. Rhythms are learned at the pace of
 the looks: many events between two looks are one, which errs on the patient side.
 """
 

@@ -1,8 +1,10 @@
-"""The cells of each role's stats page: metric names as they are exposed, without the prefix ``wsadapter_``.
+"""The counters of all processes: the cells of each role's stats page, and what is made of them.
 
-One tuple a role, so that the writer, the monitor and a test see the same names. Label values are bounded: every value
-that can occur is listed here or follows from the configuration; anything else is counted under ``other``. A page has
-one writer, its role; `wsadapter.roles.supervisor.topology` creates it from these fields.
+* One tuple a role names its page's cells, so that the writer, the monitor and a test see the same names. Label values
+  are bounded: every one that can occur is listed here or follows from the configuration; anything else is counted under
+  ``other``. A page has one writer, its role; `wsadapter.roles.supervisor.topology` creates it from these cells.
+* `METRICS`: one row a metric as Prometheus sees it, without the prefix ``wsadapter_``.
+* `TOTALS` and `HOPS`: the sums of /status, and which of them must balance. The audit and the account of a run read them.
 """
 
 import re
@@ -198,6 +200,122 @@ EXCHANGE: Final = (
 
 SERVICE: Final = (*CHILD, "service_up", "queries_total")
 """Embedded Kafka and ClickHouse."""
+
+
+class Metric(Struct, frozen=True):
+    """One metric as it is exposed, without the prefix ``wsadapter_``. ``always``: as 0 when no page has the cell, for a
+    dashboard's alert needs the series. ``beside``: cells of another name that are shown as this metric."""
+
+    name: str
+    help: str
+    histogram: bool = False
+    always: bool = False
+    beside: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return "histogram" if self.histogram else "counter" if self.name.endswith("_total") else "gauge"
+
+
+_METRICS: Final = (
+    Metric("accepted_rows_total", "Rows handed to ClickHouse that its views accepted."),
+    Metric("acks_total", "Subscription requests that the loopback venue acknowledged."),
+    Metric("broker_up", "1 when the Kafka broker answers this process."),
+    Metric("build_info", "1; version, and whether the C extension is in use, as labels."),
+    Metric("bytes_total", "WebSocket payload bytes received."),
+    Metric("candle_checks_dropped_total", "Checks of candles that found too many others waiting."),
+    Metric("candle_checks_total", "Neighbouring candles whose trade ids do not chain, compared with what REST says."),
+    Metric("candles_differing_total", "Candles of the stream that REST contradicted and replaced."),
+    Metric("child_cpu_seconds_total", "Processor time of the process."),
+    Metric("child_heartbeat_age_seconds", "Time since the process's own loop last turned."),
+    Metric("child_pid", "Process id."),
+    Metric("child_restarts_total", "Restarts of a child, by the reason of its end."),
+    Metric("child_rss_bytes", "Resident memory of the process."),
+    Metric("child_start_time_seconds", "When the process started, seconds since the epoch."),
+    Metric("child_state", "0 starting, 1 waiting for a service, 2 running, 3 stopping, 4 paused (needs the operator)."),
+    Metric("child_up", "1 when the supervisor sees the child running."),
+    Metric("clickhouse_up", "1 when ClickHouse answers this process."),
+    Metric("clients", "Connections that the loopback venue serves."),
+    Metric("connected_since_seconds", "When the connection was made, seconds since the epoch; 0 when it is down."),
+    Metric("connection_attempts_delayed_total", "Attempts to connect that waited for the venue's limit."),
+    Metric("connection_attempts_total", "Attempts to connect, for whatever reason."),
+    Metric("connection_up", "1 when the WebSocket connection is up."),
+    Metric("consumed_total", "Messages read from Kafka."),
+    Metric("consumer_lag", "Messages in Kafka that are not committed yet."),
+    Metric("copies_total", "Events that came twice, by two sockets or connections, and were passed on once."),
+    Metric("dead_letters_total", "Messages that can never succeed, set aside."),
+    Metric("decode_errors_total", "Frames or events refused by the decoder."),
+    Metric(
+        "decoded_total",
+        "Market events that the decoder made of frames: written to the ring, dropped or too large.",
+    ),
+    Metric("delivered_total", "Records delivered to Kafka and done with, each once."),
+    Metric(
+        "delivery_seconds",
+        "Time from produce until all of the batch was seen acknowledged (at least linger.ms).",
+        histogram=True,
+    ),
+    Metric("error_count", "Errors of the connection."),
+    Metric("events_total", "Market events written to the ring.", beside=("polled_total",)),
+    Metric("filtered_rows_total", "Rows that a view passes over: candles that are not closed."),
+    Metric("frames_sent_total", "Frames that the loopback venue sent."),
+    Metric("frames_total", "WebSocket frames received."),
+    Metric("gap_missing_total", "Events known to be missing, from gaps whose bounds are known.", always=True),
+    Metric("gap_open", "1 while a gap of the connection lasts."),
+    Metric("gaps_open", "Gaps that have ended and are not worked off by the repairer yet."),
+    Metric("gaps_total", "Gaps recorded."),
+    Metric("insert_retries_total", "Inserts sent again under the same token."),
+    Metric("insert_seconds", "Time of one insert.", histogram=True),
+    Metric("inserts_total", "Inserts done."),
+    Metric("instrument_failures_total", "Instruments that could not be fetched or inserted; it is tried again."),
+    Metric("instrument_rows_total", "Rows inserted into the table instrument."),
+    Metric("last_receive_seconds", "When the last frame came, seconds since the epoch."),
+    Metric("open_candle_copies_total", "Of the copies those of candles that are not closed."),
+    Metric("open_candles_total", "Candles received that are not closed."),
+    Metric("out_of_order_total", "Events whose id was not above the highest one: repeats and late ones."),
+    Metric("outstanding", "Messages produced and not yet acknowledged."),
+    Metric("paused", "1 when the consumer does not read this stream's topic."),
+    Metric("poll_errors_total", "Answers about open interest that were refused or could not be read."),
+    Metric("produced_total", "Messages handed to the Kafka client, those that are sent again included."),
+    Metric("queries_total", "Requests that the embedded service answered."),
+    Metric("rebalances_total", "Changes of the partitions that this consumer has."),
+    Metric("reconnect_count", "Connections made after the first one."),
+    Metric("reconnects_total", "Connections lost, not made, or exchanged for the next one (rotation, stale)."),
+    Metric("records_total", "Records written to the ring."),
+    Metric("redelivered_total", "Messages that were in Kafka before and were dropped."),
+    Metric("rejected_rows_total", "Rows that went to the table rejected."),
+    Metric("reloads_total", "Reloads of the configuration."),
+    Metric("repaired_total", "Events fetched again by REST.", always=True),
+    Metric("repairs_total", "Gaps worked off, by what became of them."),
+    Metric("replay_done", "1 when the replayed file is through."),
+    Metric("requests_total", "Requests answered."),
+    Metric("rest_bad_answers_total", "REST answers that could not be read."),
+    Metric("rest_banned_total", "REST answers 418, 403 and 451: the venue wants to be left alone."),
+    Metric("rest_failed_total", "REST requests without an answer, or with 5xx."),
+    Metric("rest_limited_total", "REST answers 429: too many requests."),
+    Metric("rest_paused_seconds", "How long the host is left alone yet."),
+    Metric("rest_queue", "Jobs that wait for the host."),
+    Metric("rest_refused_total", "REST requests that the venue will never answer."),
+    Metric("rest_requests_total", "REST requests sent."),
+    Metric("rest_weight_limit", "Weight that the host allows a minute; a quarter of it is left to others."),
+    Metric("rest_weight_used", "Weight of the host's current minute that is used."),
+    Metric("ring_capacity_bytes", "Size of the ring."),
+    Metric("ring_dropped_total", "Events that found the ring full."),
+    Metric("ring_used_bytes", "Bytes in the ring that Kafka has not acknowledged."),
+    Metric("sent_total", "Events that the loopback venue sent."),
+    Metric("service_up", "1 when the embedded service answers."),
+    Metric("spool_bytes", "Bytes waiting in the spool on disk.", always=True),
+    Metric("spool_lost_total", "Records of the spool that could not be read back: damage on the disk."),
+    Metric("spool_records", "Records waiting in the spool on disk."),
+    Metric("spooled_total", "Records that went to the spool."),
+    Metric("stream_last_seconds", "When the stream's last frame came, seconds since the epoch."),
+    Metric("stream_state", "0 requested, 1 acked, 2 live, 3 stale, 4 refused."),
+    Metric("too_large_total", "Events that are larger than a ring takes."),
+    Metric("unsettled_rows", "Rows inserted of which the server has not said yet how many it rejected."),
+)
+METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRICS}
+"""Cells that are not here are a role's own; a cell ``*_ns`` is shown as ``*_seconds``."""
+SHOWN_AS: Final[Mapping[str, str]] = {cell: metric.name for metric in _METRICS for cell in metric.beside}
 
 
 class Total(Struct, frozen=True):

@@ -31,8 +31,7 @@ class Reporter:
     def start(self, run: Run) -> None:
         self._run = run
         self._started_ns = time.time_ns()
-        roles = ("ingest", "serializer", "consumer", "exchange", "repairer")
-        self._before = {role: run.counters(role) for role in roles}
+        self._before = {role: run.counters(role) for role in summary.RunCounts.__struct_fields__}
         self._watcher.start()
 
     def _watch(self) -> None:

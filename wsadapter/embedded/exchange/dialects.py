@@ -8,12 +8,18 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.embedded.exchange import binance_recording, binance_requests
+from wsadapter.embedded.exchange import binance_recording, binance_requests, bybit_requests
 from wsadapter.embedded.exchange.connection import Limits
 from wsadapter.embedded.exchange.listeners import PushSource
 from wsadapter.embedded.exchange.replay import Recogniser
 from wsadapter.embedded.exchange.requests import Subscriptions, Target
-from wsadapter.embedded.market import binance_load_feed, binance_rest, binance_streams
+from wsadapter.embedded.market import (
+    binance_load_feed,
+    binance_rest,
+    binance_streams,
+    bybit_rest,
+    bybit_streams,
+)
 from wsadapter.embedded.market.clock import MarketState
 from wsadapter.embedded.market.markets import Markets
 from wsadapter.embedded.market.rest import RestAnswers
@@ -45,6 +51,13 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         rest=binance_rest.Rest,
         load_feed=binance_load_feed.LoadFeed,
         recognised=binance_recording.recognised,
+    ),
+    "bybit": Dialect(
+        target=bybit_requests.target,
+        subscriptions=lambda goal, most: bybit_requests.TopicSubscriptions(),
+        offered=bybit_streams.offered,
+        rest=bybit_rest.Rest,
+        limits=Limits(ping_interval=0, silence=600.0, life=0, messages=0),
     ),
 }
 DEFAULT: Final = next(iter(DIALECTS))

@@ -1,7 +1,7 @@
 """The counters of all processes: the cells of each role's stats page, and what is made of them.
 
 * One tuple a role names its page's cells, so that the writer, the monitor and a test see the same names. Label values
-  are bounded: every one that can occur is listed here or follows from the configuration; anything else is counted under
+  are bounded: each that can occur is listed here or follows from the configuration; anything else is counted under
   ``other``. A page has one writer, its role; `wsadapter.roles.supervisor.topology` creates it from these cells.
 * `METRICS`: one row a metric as Prometheus sees it, without the prefix ``wsadapter_``.
 * `TOTALS` and `HOPS`: the sums of /status, and which of them must balance. The audit and the account of a run read them.

@@ -1,4 +1,4 @@
-"""Conservation on a running road: what went into each hop came out of it, is on its way, or was set aside. Pure.
+"""Conservation on a running pipeline: what went into each hop came out of it, is on its way, or was set aside. Pure.
 
 Works on samples of /status (`Status`), taken a moment apart. Each process's counters are exact whatever was killed
 (`wsadapter.shm.ring_counters`, `wsadapter.shm.redo_log`), but those of several processes are never of one moment. So

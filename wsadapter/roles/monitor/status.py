@@ -52,7 +52,7 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def not_ready(snapshot: Snapshot) -> list[str]:
-    """Why the road is not open from end to end; empty when it is."""
+    """Why the pipeline does not work from end to end; empty when it does."""
     reasons = []
     if snapshot.supervisor_pid and not alive(snapshot.supervisor_pid):
         reasons.append(f"supervisor: process {snapshot.supervisor_pid} is gone")

@@ -51,4 +51,4 @@ def test_every_fault_is_there_in_its_order() -> None:
         pytest.skip(f"{FAULTS} is not here")
     wanted, found = [row[0] for row in rows(FAULTS)], [row[0] for row in rows(DOCUMENT)]
 
-    assert found == wanted
+    assert found[: len(wanted)] == wanted, "what a review found stands behind them"

@@ -12,7 +12,7 @@ HOST = "https://fapi.example"
 
 
 def test_a_ban_is_found_again(tmp_path: Path) -> None:
-    Bans(str(tmp_path), HOST).keep(1_000.0, "HTTP 418")
+    Bans(str(tmp_path), HOST).save(1_000.0, "HTTP 418")
     assert Bans(str(tmp_path), HOST).remaining(400.0) == 600.0
     assert Bans(str(tmp_path), HOST).remaining(1_000.0) == 0
     assert Bans(str(tmp_path), "https://other.example").remaining(0.0) == 0
@@ -22,11 +22,11 @@ def test_a_ban_is_found_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b'{"host":"x"}', b'{"host":"x","until":"soon","reason":""}'])
 def test_a_file_that_says_nothing(tmp_path: Path, content: bytes) -> None:
-    Bans(str(tmp_path), HOST).keep(1_000.0, "")
+    Bans(str(tmp_path), HOST).save(1_000.0, "")
     next(tmp_path.iterdir()).write_bytes(content)
     assert Bans(str(tmp_path), HOST).remaining(0.0) == 0
 
 
 def test_a_clock_that_was_wrong(tmp_path: Path) -> None:
-    Bans(str(tmp_path), HOST).keep(1e12, "HTTP 418")
+    Bans(str(tmp_path), HOST).save(1e12, "HTTP 418")
     assert Bans(str(tmp_path), HOST).remaining(0.0) == BAN.maximum

@@ -45,16 +45,16 @@ def test_answers_come_with_the_weight(venue: VenueThread, tmp_path: Path) -> Non
     host = RestHost(REST, url(venue), str(tmp_path), rung.set)
     result = ask(host, book("BTCUSDT", 20))
     assert rung.wait(10)
-    assert (result.verdict, host.used) == (Outcome.OK, 2)
+    assert (result.outcome, host.used) == (Outcome.OK, 2)
     assert parse_book("BTCUSDT", 20, result.body, result.received_ns).bid_price
-    assert ask(host, Request("/fapi/v1/depth", (("symbol", "NONE"),))).verdict is Outcome.REFUSED
+    assert ask(host, Request("/fapi/v1/depth", (("symbol", "NONE"),))).outcome is Outcome.REFUSED
     assert (host.counts.requests, host.counts.refused, host.paused) == (2, 1, 0)
 
 
 def test_a_ban_outlives_the_process(venue: VenueThread, tmp_path: Path) -> None:
     venue.call(lambda v: v.refuse(418, headers={"Retry-After": "600"}, on="rest"))
     host = RestHost(REST, url(venue), str(tmp_path), lambda: None)
-    assert ask(host).verdict is Outcome.AGAIN
+    assert ask(host).outcome is Outcome.AGAIN
     again = RestHost(REST, url(venue), str(tmp_path), lambda: None)
     for one in (host, again):
         assert 590 < one.wait(TIME) <= 600
@@ -65,7 +65,7 @@ def test_a_ban_outlives_the_process(venue: VenueThread, tmp_path: Path) -> None:
 def test_a_limit_is_obeyed(venue: VenueThread, tmp_path: Path) -> None:
     venue.call(lambda v: v.refuse(429, headers={"Retry-After": "7"}, on="rest"))
     host = RestHost(REST, url(venue), str(tmp_path), lambda: None)
-    assert ask(host).verdict is Outcome.AGAIN
+    assert ask(host).outcome is Outcome.AGAIN
     assert 6 < host.wait(TIME) <= 7
     assert host.counts.limited == 1
 
@@ -74,7 +74,7 @@ def test_nobody_there(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     host = RestHost(REST, f"http://127.0.0.1:{port}", str(tmp_path), lambda: None)
-    assert ask(host).verdict is Outcome.AGAIN
+    assert ask(host).outcome is Outcome.AGAIN
     assert host.counts.failed == 1
     assert host.wait(TIME) > 0
 

@@ -1,6 +1,6 @@
 """One host as its process sees it: requests within its budget, one under way at a time, bans remembered.
 
-    request -> `RestHost.wait` says 0 -> `RestHost.send` -> a future of `Result`, and ``ring`` is called from its thread
+    request -> `RestHost.wait` says 0 -> `RestHost.send` -> a future of `Result`; ``notify`` is called from its thread
 
 One request at a time means one per symbol, too, and that the budget is never touched by two threads: the caller's
 while nothing is under way, the sender's meanwhile. Owns the connection, the budget and the file of bans.
@@ -37,12 +37,12 @@ log = get_logger()
 class Result(Struct, frozen=True):
     """``body`` is the answer of `Outcome.OK`, the venue's error of `Outcome.REFUSED`, else empty."""
 
-    verdict: Outcome
+    outcome: Outcome
     body: bytes = b""
     received_ns: int = 0
 
 
-class Counts(Struct):
+class RequestCounts(Struct):
     """Since the start."""
 
     requests: int = 0
@@ -53,31 +53,33 @@ class Counts(Struct):
     failed: int = 0
     """No answer, 5xx."""
     refused: int = 0
-    told: dict[str, int] = {}
+    reported: dict[str, int] = {}
 
-    def fresh(self) -> dict[str, int]:
+    def increments(self) -> dict[str, int]:
         """What came since this was asked last. The sender's thread counts on meanwhile."""
         now = {name: getattr(self, name) for name in ("requests", "limited", "banned", "failed", "refused")}
-        before, self.told = self.told, now
+        before, self.reported = self.reported, now
         return {name: count - before.get(name, 0) for name, count in now.items()}
 
 
 class RestHost:
     """See the module docstring. ``exchange`` knows the limits, ``base`` is scheme and host."""
 
-    def __init__(self, exchange: RestExchange, base: str, state_dir: str, ring: Callable[[], None]) -> None:
+    def __init__(self, exchange: RestExchange, base: str, state_dir: str, notify: Callable[[], None]) -> None:
         self._bans = Bans(state_dir, base)
         self._base = base
         self._client = RestClient(base, exchange.weight_header)
         self._exchange = exchange
         self.budget = Budget(exchange.weights, exchange.pools, exchange.banned, random.random)
         self._threads = DaemonExecutor(1, "rest")
-        self._ring = ring
+        self._notify = notify
         self._under_way: Future[Result] | None = None
         self._repeated = Repeated()
-        self.counts = Counts()
+        self.counts = RequestCounts()
         if (seconds := self._bans.remaining(time.time())) > 0:
-            log.warning("the venue wants to be left alone, as remembered", host=base, seconds=round(seconds))
+            log.warning(
+                "REST host is not asked yet: a ban from before the restart lasts", host=base, seconds=round(seconds)
+            )
             self.budget.pause(time.monotonic(), seconds)
 
     def wait(self, request: Request) -> float:
@@ -90,8 +92,8 @@ class RestHost:
         """Only when `wait` says 0."""
         self.budget.sent(request, time.monotonic())
         self.counts.requests += 1
-        future = self._threads.call(lambda: self._exchanged(request))
-        future.add_done_callback(lambda _: self._ring())
+        future = self._threads.call(lambda: self._perform(request))
+        future.add_done_callback(lambda _: self._notify())
         self._under_way = future
         return future
 
@@ -105,26 +107,26 @@ class RestHost:
         """Seconds for which it is left alone."""
         return self.budget.paused(time.monotonic())
 
-    def _exchanged(self, request: Request) -> Result:
+    def _perform(self, request: Request) -> Result:
         try:
             answer = self._client.get(request)
         except Unreachable as error:
             self.counts.failed += 1
-            self._say("no answer", str(error))
+            self._log("no answer", str(error))
             return Result(self.budget.failed(time.monotonic()))
         now = time.monotonic()
-        verdict = self.budget.answered(answer.status, answer.used, answer.retry_after, now)
-        if verdict is Outcome.OK:
-            return Result(verdict, answer.body, answer.received_ns)
+        outcome = self.budget.answered(answer.status, answer.used, answer.retry_after, now)
+        if outcome is Outcome.OK:
+            return Result(outcome, answer.body, answer.received_ns)
         refusal = self._exchange.refusal(answer.body)
-        self._say(f"HTTP {answer.status}", f"{request.path}: {refusal.code} {refusal.message}")
-        if verdict is Outcome.REFUSED:
+        self._log(f"HTTP {answer.status}", f"{request.path}: {refusal.code} {refusal.message}")
+        if outcome is Outcome.REFUSED:
             self.counts.refused += 1
-            return Result(verdict, answer.body, answer.received_ns)
+            return Result(outcome, answer.body, answer.received_ns)
         self._count(answer.status)
         if (seconds := self.budget.paused(now)) >= WORTH_KEEPING:
-            self._bans.keep(time.time() + seconds, f"HTTP {answer.status}")
-        return Result(verdict)
+            self._bans.save(time.time() + seconds, f"HTTP {answer.status}")
+        return Result(outcome)
 
     def _count(self, status: int) -> None:
         if status == 429:
@@ -134,10 +136,10 @@ class RestHost:
         else:
             self.counts.failed += 1
 
-    def _say(self, what: str, detail: str) -> None:
-        if (kept_back := self._repeated(what)) is not None:
+    def _log(self, what: str, detail: str) -> None:
+        if (repeated := self._repeated(what)) is not None:
             seconds = round(self.budget.paused(time.monotonic()), 1)
-            log.warning(f"REST: {what}", host=self._base, detail=detail, paused_seconds=seconds, repeated=kept_back)
+            log.warning(f"REST: {what}", host=self._base, detail=detail, paused_seconds=seconds, repeated=repeated)
 
 
 class Ban(Struct, frozen=True):
@@ -167,5 +169,5 @@ class Bans:
             return 0.0
         return min(max(0.0, ban.until - wall), BAN.maximum)
 
-    def keep(self, until: float, reason: str) -> None:
+    def save(self, until: float, reason: str) -> None:
         files.replace(self._path, msgspec.json.encode(Ban(self._host, until, reason)), durable=True)

@@ -78,7 +78,7 @@ def test_what_the_log_holds_in_the_middle_is_not_published_again(monkeypatch: py
     assert job.not_before > 1.0  # others have their turn
     assert job.prepare(2.0)
     assert job.request() is not None
-    found = job.take(rows(0, 1, 2, 3, 4, 5), START + 60 * MINUTE)
+    found = job.handle(rows(0, 1, 2, 3, 4, 5), START + 60 * MINUTE)
     opened = [(event.open_time_ns - START) // MINUTE for event in found if isinstance(event, Kline)]
     assert opened == [0, 2, 3]
     assert job.request() is None

@@ -46,7 +46,7 @@ class Job:
     def request(self) -> Request | None:
         return Request(self.name) if self.left else None
 
-    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
+    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
         if body == b"bad":
             raise BadAnswer("no")
         self.left -= 1
@@ -67,7 +67,7 @@ class Job:
         self.closed = True
 
 
-def desk(*jobs: Job) -> tuple[HostQueue, Host]:
+def queue(*jobs: Job) -> tuple[HostQueue, Host]:
     host = Host()
     made = HostQueue(cast(RestHost, host))
     for job in jobs:
@@ -77,11 +77,11 @@ def desk(*jobs: Job) -> tuple[HostQueue, Host]:
 
 def turns(made: HostQueue, count: int, now: float = 1.0) -> None:
     for _ in range(count):
-        made.turn(now)
+        made.step(now)
 
 
 def test_jobs_take_turns() -> None:
-    made, host = desk(Job("long", 4), Job("short", 1))
+    made, host = queue(Job("long", 4), Job("short", 1))
     turns(made, 30)
     assert host.asked == ["long", "short", "long", "long", "long"]
     assert len(made.finished) == 2
@@ -89,13 +89,13 @@ def test_jobs_take_turns() -> None:
 
 
 def test_jobs_of_one_lane_follow_one_another() -> None:
-    made, host = desk(Job("first", 2, "lane"), Job("second", 2, "lane"), Job("other", 1))
+    made, host = queue(Job("first", 2, "lane"), Job("second", 2, "lane"), Job("other", 1))
     turns(made, 30)
     assert host.asked == ["first", "other", "first", "second", "second"]
 
 
 def test_nothing_is_sent_before_the_budget_allows() -> None:
-    made, host = desk(Job("one", 1))
+    made, host = queue(Job("one", 1))
     host.paused = 60.0
     turns(made, 5)
     assert host.asked == []
@@ -107,7 +107,7 @@ def test_nothing_is_sent_before_the_budget_allows() -> None:
 
 def test_a_refusal_is_told_and_another_try_is_not_noticed() -> None:
     job = Job("one", 2)
-    made, host = desk(job)
+    made, host = queue(job)
     host.next = lambda: Result(Outcome.AGAIN)
     turns(made, 6)
     assert (len(host.asked), job.left) == (3, 2)
@@ -119,7 +119,7 @@ def test_a_refusal_is_told_and_another_try_is_not_noticed() -> None:
 
 def test_a_bad_answer_is_asked_again_later() -> None:
     job, other = Job("one", 1), Job("two", 1)
-    made, host = desk(job, other)
+    made, host = queue(job, other)
     host.next = lambda: Result(Outcome.OK, b"bad")
     turns(made, 2)
     host.next = lambda: Result(Outcome.OK, b"fine")
@@ -134,7 +134,7 @@ def test_a_bad_answer_is_asked_again_later() -> None:
 def test_a_job_that_waits_lets_others_pass() -> None:
     waiting, other = Job("one", 1), Job("two", 1)
     waiting.not_before = 9.0
-    made, host = desk(waiting, other)
+    made, host = queue(waiting, other)
     turns(made, 6)
     assert host.asked == ["two"]
     turns(made, 6, now=9.0)
@@ -143,7 +143,7 @@ def test_a_job_that_waits_lets_others_pass() -> None:
 
 def test_what_is_left_is_let_go() -> None:
     jobs = Job("one", 9), Job("two", 1)
-    made, _ = desk(*jobs)
+    made, _ = queue(*jobs)
     turns(made, 1)
     made.close()
     assert all(job.closed for job in jobs)

@@ -33,7 +33,7 @@ def rows(at_ns: int = NS, **changes: object) -> list[Instrument]:
 
 
 def turned(table: InstrumentTable, now: float) -> tuple[int, int]:
-    table.turn(now)
+    table.step(now)
     return table.rows, table.failures
 
 
@@ -42,12 +42,12 @@ def test_asked_at_the_start_and_every_hour() -> None:
     assert poll.prepare(5.0)
     assert poll.request() is not None
     with pytest.raises(BadAnswer):
-        poll.take(b"{}", NS)
+        poll.handle(b"{}", NS)
     poll.bad(5.0)
     assert not poll.prepare(6.0)
     assert poll.prepare(8.0)
-    assert poll.take(answer(), NS) == ()
-    assert [row.symbol for row in poll.found] == ["BTCUSDT"]
+    assert poll.handle(answer(), NS) == ()
+    assert [row.symbol for row in poll.result] == ["BTCUSDT"]
     assert poll.not_before == 8.0 + EVERY_SECONDS
     assert not poll.prepare(8.0 + EVERY_SECONDS / 2)
 
@@ -57,8 +57,8 @@ def test_what_the_venue_allows_is_told() -> None:
     poll = InstrumentPoll("binance", BinanceFuturesRest(), allowed.append)
     weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}
     assert poll.prepare(0.0)
-    poll.take(msgspec.json.encode({"symbols": [SYMBOL], "rateLimits": [weight]}), NS)
-    poll.take(answer(), NS)  # it does not say: what it said stays
+    poll.handle(msgspec.json.encode({"symbols": [SYMBOL], "rateLimits": [weight]}), NS)
+    poll.handle(answer(), NS)  # it does not say: what it said stays
     assert allowed == [Limit(1200, 60.0)]
 
 
@@ -71,7 +71,7 @@ def test_a_step_that_the_table_cannot_hold_is_left_out() -> None:
 def test_it_waits_for_a_server_that_is_away() -> None:
     table = InstrumentTable(ClickHouseConfig(url="http://127.0.0.1:1"))
     table.put("binance", rows())
-    table.turn(0.0)
+    table.step(0.0)
     eventually(lambda: turned(table, 0.0) == (0, 1), 20)
     assert turned(table, 0.5) == (0, 1)
     eventually(lambda: turned(table, 1000.0) == (0, 2), 20)

@@ -52,8 +52,8 @@ def test_a_host_that_allows_less_is_asked_less_often() -> None:
     made.allow(Limit(600, 60.0))
     assert (made.cadence, made.silence_ns) == (80.0, 240 * S)
     symbol = symbol_asked(made, 0.0)
-    made.take(answer(symbol, 0), START)
-    assert [made.asked[symbol].received_ns, made.not_before] == [START, 0.2]
+    made.handle(answer(symbol, 0), START)
+    assert [made.symbols[symbol].received_ns, made.not_before] == [START, 0.2]
 
 
 def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
@@ -63,7 +63,7 @@ def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
         now = made.not_before
         symbol = symbol_asked(made, now)
         times.append((now, symbol))
-        made.take(answer(symbol, now), START + round(now * S))
+        made.handle(answer(symbol, now), START + round(now * S))
     assert times == [(0, "A"), (5, "B"), (10, "A"), (15, "B"), (20, "A"), (25, "B")]
     assert not made.prepare(29.0)
 
@@ -71,48 +71,48 @@ def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
 def test_what_was_missed_is_not_caught_up() -> None:
     made = poll("A")
     assert symbol_asked(made, 1000.0) == "A"
-    made.take(answer("A", 1000), START + 1000 * S)
+    made.handle(answer("A", 1000), START + 1000 * S)
     assert made.not_before == 1000.0
 
 
 def test_the_same_moment_of_the_venue_is_no_new_event() -> None:
     made = poll("A")
     assert made.prepare(0.0)
-    (event,) = made.take(answer("A", 0), START)
+    (event,) = made.handle(answer("A", 0), START)
     assert isinstance(event, OpenInterest)
     assert (event.open_interest, event.source, event.last_gap_ns) == ("10.5", Source.REST, None)
     assert made.prepare(10.0)
-    assert made.take(answer("A", 0, "11"), START + 10 * S) == []
-    assert made.asked["A"].received_ns == START + 10 * S
+    assert made.handle(answer("A", 0, "11"), START + 10 * S) == []
+    assert made.symbols["A"].received_ns == START + 10 * S
     assert made.prepare(20.0)
-    assert len(made.take(answer("A", 20), START + 20 * S)) == 1
+    assert len(made.handle(answer("A", 20), START + 20 * S)) == 1
 
 
 def test_a_silence_is_a_gap_when_it_is_over() -> None:
     made = poll("A")
     assert made.prepare(0.0)
-    assert made.asked["A"].state == REQUESTED
-    made.take(answer("A", 0), START)
-    made.look(START + 29 * S)
-    assert made.asked["A"].state == LIVE
-    made.look(START + 31 * S)
-    assert made.asked["A"].state == STALE
+    assert made.symbols["A"].state == REQUESTED
+    made.handle(answer("A", 0), START)
+    made.check(START + 29 * S)
+    assert made.symbols["A"].state == LIVE
+    made.check(START + 31 * S)
+    assert made.symbols["A"].state == STALE
     assert made.prepare(90.0)
-    gap, event = made.take(answer("A", 90), START + 90 * S)
+    gap, event = made.handle(answer("A", 90), START + 90 * S)
     assert isinstance(gap, Gap)
     assert (gap.cause, gap.stream, gap.symbol, gap.repair_state) == ("stale", "open_interest", "A", "unrepairable")
     assert (gap.started_ns, gap.ended_ns, gap.source) == (START, START + 90 * S, Source.REST)
     assert event.last_gap_ns == gap.receive_time_ns
-    assert made.asked["A"].state == LIVE
+    assert made.symbols["A"].state == LIVE
 
 
 def test_a_silence_that_lasts_is_a_gap_without_an_end() -> None:
     made = poll("A", "B")
     for now, symbol in ((0.0, "A"), (5.0, "B")):
         assert symbol_asked(made, now) == symbol
-        made.take(answer(symbol, now), START + round(now * S))
-    assert made.silent(START + 30 * S) == []
-    (gap,) = made.silent(START + 31 * S)
+        made.handle(answer(symbol, now), START + round(now * S))
+    assert made.new_silences(START + 30 * S) == []
+    (gap,) = made.new_silences(START + 31 * S)
     assert (gap.symbol, gap.stream, gap.cause, gap.version, gap.repair_state) == (
         "A",
         "open_interest",
@@ -121,48 +121,48 @@ def test_a_silence_that_lasts_is_a_gap_without_an_end() -> None:
         "open",
     )
     assert (gap.started_ns, gap.ended_ns, gap.connection, gap.source) == (START, None, "repair", Source.REST)
-    assert made.silent(START + 33 * S) == [], "once"
+    assert made.new_silences(START + 33 * S) == [], "once"
     gap.gap_id = "7:70"  # as the ring names it
-    assert [one.symbol for one in made.silent(START + 3600 * S)] == ["B"]
+    assert [one.symbol for one in made.new_silences(START + 3600 * S)] == ["B"]
 
     assert symbol_asked(made, 4000.0) == "A"
-    end, event = made.take(answer("A", 4000), START + 4000 * S)
+    end, event = made.handle(answer("A", 4000), START + 4000 * S)
     assert isinstance(end, Gap)
     assert (end.gap_id, end.version, end.cause, end.repair_state) == ("7:70", 2, "stale", "unrepairable")
     assert (end.started_ns, end.ended_ns) == (START, START + 4000 * S)
     assert event.last_gap_ns == end.receive_time_ns
-    assert made.silent(START + 4001 * S) == []
+    assert made.new_silences(START + 4001 * S) == []
 
 
 def test_one_that_is_refused_for_good_or_never_answers_is_silent_too() -> None:
     made = poll("A")
-    assert made.silent(START) == []
+    assert made.new_silences(START) == []
     assert symbol_asked(made, 0.0) == "A"
     made.refused()
-    (gap,) = made.silent(START + 31 * S)
+    (gap,) = made.new_silences(START + 31 * S)
     assert (gap.symbol, gap.cause, gap.started_ns) == ("A", GapCause.STALE, START)
-    assert made.asked["A"].state == REFUSED
+    assert made.symbols["A"].state == REFUSED
 
 
 def test_a_process_that_follows_ends_what_another_said() -> None:
     lasting = open_interest.begin_silence("binance", "A", GapCause.STALE, START - 100 * S, START)
     lasting.gap_id = "7:70"
     made = OpenInterestPoll("binance", {"A": START - 100 * S}, BinanceFuturesRest(), 0.0, {"A": lasting, "B": None})
-    assert made.silent(START) == []
+    assert made.new_silences(START) == []
     assert made.prepare(0.0)
-    end, _ = made.take(answer("A", 1), START + S)
+    end, _ = made.handle(answer("A", 1), START + S)
     assert isinstance(end, Gap)
     assert (end.gap_id, end.version, end.cause, end.ended_ns) == ("7:70", 2, "stale", START + S)
 
-    (again,) = made.silent(START + 40 * S)
+    (again,) = made.new_silences(START + 40 * S)
     again.gap_id = "7:90"
-    (end,) = made.leave(START + 41 * S)
-    assert (end.gap_id, end.ended_ns, made.leave(START + 42 * S)) == ("7:90", START + 41 * S, [])
+    (end,) = made.end_silences(START + 41 * S)
+    assert (end.gap_id, end.ended_ns, made.end_silences(START + 42 * S)) == ("7:90", START + 41 * S, [])
 
 
 def test_what_another_process_left_unsaid_is_said_at_once() -> None:
     made = poll("A", received=START - 100 * S)
-    (gap,) = made.silent(START)
+    (gap,) = made.new_silences(START)
     assert (gap.cause, gap.started_ns) == ("restart", START - 100 * S)
 
 
@@ -170,7 +170,7 @@ def test_what_another_process_left_unsaid_is_said_at_once() -> None:
 def test_what_no_process_saw_is_a_gap_too(away: int, causes: list[str]) -> None:
     made = poll("A", received=START)
     assert made.prepare(0.0)
-    found = made.take(answer("A", away), START + away * S)
+    found = made.handle(answer("A", away), START + away * S)
     assert [event.cause for event in found if isinstance(event, Gap)] == causes
 
 
@@ -178,12 +178,12 @@ def test_refused_and_unreadable_answers_do_not_hold_up_others() -> None:
     made = poll("A", "B")
     assert symbol_asked(made, 0.0) == "A"
     made.refused()
-    assert made.asked["A"].state == REFUSED
+    assert made.symbols["A"].state == REFUSED
     assert symbol_asked(made, 5.0) == "B"
     with pytest.raises(BadAnswer):
-        made.take(answer("A", 5), START)
+        made.handle(answer("A", 5), START)
     made.bad(5.0)
     assert made.errors == 2
     assert symbol_asked(made, 15.0) == "B"
-    made.take(answer("B", 15), START)
+    made.handle(answer("B", 15), START)
     assert made.not_before == 25.0 < REFUSED_SECONDS

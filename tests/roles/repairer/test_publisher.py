@@ -21,13 +21,13 @@ from wsadapter.supervision.child import RingRef
 
 @pytest.fixture
 def made() -> Iterator[tuple[RepairPublisher, StatsPage, RingReader]]:
-    name = f"wsadapter-test-outlet-{os.getpid()}"
+    name = f"wsadapter-test-publisher-{os.getpid()}"
     ring.create(name, 1 << 16, NS)
     page = StatsPage.create(f"{name}-stats", stats_fields.repairer(["host"], [("binance", "BTCUSDT")]))
     bell, reader = doorbell.create(), RingReader.attach(name)
-    outlet = RepairPublisher(RingRef("repair", name, NS, bell), page)
-    yield outlet, page, reader
-    outlet.release()
+    publisher = RepairPublisher(RingRef("repair", name, NS, bell), page)
+    yield publisher, page, reader
+    publisher.release()
     reader.release()
     page.release()
     os.close(bell)
@@ -36,13 +36,13 @@ def made() -> Iterator[tuple[RepairPublisher, StatsPage, RingReader]]:
 
 
 def test_each_event_is_counted_by_what_it_is(made: tuple[RepairPublisher, StatsPage, RingReader]) -> None:
-    outlet, page, reader = made
+    publisher, page, reader = made
     events = {type(event): event for event in full()}
     own, again = events[Gap], full()[-1]
     assert isinstance(own, Gap)
     assert isinstance(again, Gap)
     own.version, own.cause = 1, "stale"
-    outlet.put([events[Trade], events[OpenInterest], own, again])
+    publisher.put([events[Trade], events[OpenInterest], own, again])
 
     assert [type(event_of(kind, payload)) for _, kind, payload in reader.poll(9)] == [Trade, OpenInterest, Gap, Gap]
     counted = {field: count for field, count in page.read().items() if count and "_total" in field}
@@ -57,21 +57,21 @@ def test_each_event_is_counted_by_what_it_is(made: tuple[RepairPublisher, StatsP
 
 
 def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[RepairPublisher, StatsPage, RingReader]) -> None:
-    outlet, page, reader = made
+    publisher, page, reader = made
 
     def lasting() -> Gap | None:
         return open_interest.lasting_silence(page, "binance", "BTCUSDT", NS)
 
     assert lasting() is None
-    outlet.put([next(event for event in full() if isinstance(event, Trade))])
+    publisher.put([next(event for event in full() if isinstance(event, Trade))])
     gap = open_interest.begin_silence("binance", "BTCUSDT", GapCause.RESTART, NS - 9, NS)
-    outlet.put([gap])
+    publisher.put([gap])
     position = [record[0] for record in reader.poll(9)][-1]
     told = lasting()
     assert told is not None
     assert (told.gap_id, told.cause, told.started_ns) == (f"{NS}:{position}", "restart", NS - 9)
     assert gap.gap_id == told.gap_id
 
-    outlet.put([open_interest.end_silence(told, NS + 9)])
+    publisher.put([open_interest.end_silence(told, NS + 9)])
     assert lasting() is None
     assert page['gaps_total{cause="restart"}'] == 1

@@ -32,35 +32,35 @@ class Backfill(GapRepair):
         super().__init__(gap, rest, [Series(gap.stream, gap.symbol, gap.interval)], kafka, now)
         self.not_before = now
         ended_ns = gap.ended_ns or gap.started_ns
-        self._there = MissingRange(self._series[0], gap.started_ns - MARGIN_NS, ended_ns + MARGIN_NS)
+        self._range = MissingRange(self._series[0], gap.started_ns - MARGIN_NS, ended_ns + MARGIN_NS)
 
     def prepare(self, now: float) -> bool:
         """Look what the log holds of it; others have their turn meanwhile."""
-        if self._asking:
+        if self._requesting:
             return True
         gap, (series,) = self.gap, self._series
         if self._reader is None:
-            self._around = {(series.stream, series.symbol, series.interval): self._there}
+            self._around = {(series.stream, series.symbol, series.interval): self._range}
             topics = [topic(self._kafka, BY_STREAM[series.stream])]
             self._reader = TimeRangeReader(
-                self._kafka, topics, gap.started_ns, gap.ended_ns or gap.started_ns, self._look
+                self._kafka, topics, gap.started_ns, gap.ended_ns or gap.started_ns, self._read
             )
         if not self._reader.step():
             self.not_before = now + TURN_SECONDS
             return False
         self.close()
-        self._asking = True
+        self._requesting = True
         hole = Hole(series.stream, series.symbol, gap.started_ns, gap.ended_ns or 0, interval=series.interval)
         if (repair := self._rest.repair(hole)) is None:
             self._outcomes.append(RepairState.UNREPAIRABLE)
         else:
-            self._repairs.append((repair, self._is_there))
+            self._repairs.append((repair, self._is_present))
         return True
 
-    def _is_there(self, event: Any) -> bool:
+    def _is_present(self, event: Any) -> bool:
         if event.stream_type == "kline":
-            return self._there.is_present(event.open_time_ns)
-        return self._there.is_present(getattr(event, "trade_number", None) or event.transaction_time_ns)
+            return self._range.is_present(event.open_time_ns)
+        return self._range.is_present(getattr(event, "trade_number", None) or event.transaction_time_ns)
 
 
 def can_be_filled(gap: Gap) -> bool:

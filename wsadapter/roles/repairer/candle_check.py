@@ -75,11 +75,11 @@ class CandleCheck(RepairJob):
     def prepare(self, now: float) -> bool:
         return True
 
-    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        true = [event for event in self._taken(body, received_ns) if isinstance(event, Kline)]
-        found = differing(self._suspects.candles, true)
-        self.differing += len(found)
-        return found
+    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
+        true = [event for event in self._events(body, received_ns) if isinstance(event, Kline)]
+        replaced = differing(self._suspects.candles, true)
+        self.differing += len(replaced)
+        return replaced
 
     def closing(self) -> Sequence[Event]:
         return ()

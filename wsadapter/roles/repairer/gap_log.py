@@ -98,7 +98,7 @@ class GapLog:
         candles = []
         for message in self._consumer.consume(CHUNK, timeout):
             if (error := message.error()) is not None:
-                self._say(error)
+                self._log(error)
                 continue
             key: Key = str(message.topic()), message.partition() or 0
             offset: Any = message.offset()
@@ -106,7 +106,7 @@ class GapLog:
             if key[0] == self._klines:
                 candles.append(message)
                 continue
-            self._take(message, key, offset)
+            self._handle(message, key, offset)
             if offset + 1 >= self._behind.get(key, 0):
                 self._behind.pop(key, None)
         self._hold(len(self.open) >= MOST_GAPS)
@@ -137,7 +137,7 @@ class GapLog:
             offsets = [TopicPartition(*key, offset) for key, offset in changed.items()]
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
-            self._say(error.args[0])  # what is not committed is read again, and found done
+            self._log(error.args[0])  # what is not committed is read again, and found done
         else:
             self._committed |= changed
 
@@ -146,9 +146,9 @@ class GapLog:
         read again."""
         if self.broker_up:
             self.commit(float("inf"))
-        left = DaemonExecutor(1, "leave").call(self._consumer.close)
-        if not wait([left], seconds).done:
-            log.warning("left without an answer of the broker")
+        closed = DaemonExecutor(1, "leave").call(self._consumer.close)
+        if not wait([closed], seconds).done:
+            log.warning("closed without an answer of the broker")
 
     def _assign(self, counts: Mapping[str, int]) -> None:
         wanted = [TopicPartition(t, n) for t in (self._gaps, self._klines) for n in range(counts.get(t, 0))]
@@ -164,7 +164,7 @@ class GapLog:
                 self._behind[key] = end
         self._consumer.assign([TopicPartition(*key, offset) for key, offset in self._next.items()])
 
-    def _take(self, message: Message, key: Key, offset: int) -> None:
+    def _handle(self, message: Message, key: Key, offset: int) -> None:
         gap = gap_of(message.value())
         if gap is None:
             return
@@ -183,18 +183,18 @@ class GapLog:
             gaps = [TopicPartition(*key) for key in self._next if key[0] == self._gaps]
             (self._consumer.pause if full else self._consumer.resume)(gaps)
             if full:
-                log.warning("more open gaps than are kept in mind, the rest waits in Kafka", gaps=len(self.open))
+                log.warning("too many open gaps, the rest waits in Kafka", gaps=len(self.open))
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.broker_up = False
-        self._say(error)
+        self._log(error)
 
     def _on_statistics(self, text: str) -> None:
         brokers = msgspec.json.decode(text, type=Statistics).brokers
         self.broker_up = any(broker.state == "UP" for broker in brokers.values())
 
-    def _say(self, error: KafkaError) -> None:
+    def _log(self, error: KafkaError) -> None:
         if (kept_back := self._repeated(error.code())) is not None:
             log.warning("kafka client", reason=error.str(), repeated=kept_back)
 

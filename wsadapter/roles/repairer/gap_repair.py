@@ -1,9 +1,9 @@
 """The work on one gap: what is missing, what to ask, what came of it.
 
 A gap is expanded into the series of its connection's plan. What each of them lacks is looked up in Kafka
-(`surroundings`), so that exactly that is fetched; the gap's new state is the sum of what became of its series:
+(`missing_range`), so that exactly that is fetched; the gap's new state is the sum of what became of its series:
 ``repaired`` when all are, ``unrepairable`` when none is, else ``partial``. What became of each stream is said beside it
-(`gap_streams`).
+(`gap_outcomes`).
 """
 
 from collections import Counter
@@ -48,11 +48,11 @@ class GapRepair(RepairJob):
         self._ordered: list[Series] = []
         """The series as ``_outcomes`` has them, or will have."""
         self._reader: TimeRangeReader | None = None
-        self._asking = False
+        self._requesting = False
 
     def prepare(self, now: float) -> bool:
         """Look into the log, step by step, until it is known what is missing."""
-        if self._asking:
+        if self._requesting:
             return True
         if self._reader is None:
             self._around = {
@@ -63,7 +63,7 @@ class GapRepair(RepairJob):
             if self._around:
                 topics = [topic(self._kafka, BY_STREAM[word]) for word in {key[0] for key in self._around}]
                 ended_ns = self.gap.ended_ns or self.gap.started_ns
-                self._reader = TimeRangeReader(self._kafka, sorted(topics), self.gap.started_ns, ended_ns, self._look)
+                self._reader = TimeRangeReader(self._kafka, sorted(topics), self.gap.started_ns, ended_ns, self._read)
         if self._reader is not None:
             if not self._reader.step():
                 return False
@@ -72,12 +72,12 @@ class GapRepair(RepairJob):
         if now < self._patient_until and any(waits) and self._bounds is None:
             self.not_before = now + SETTLE_SECONDS
             return False
-        self._asking = True
+        self._requesting = True
         self._begin()
         return True
 
-    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        return self._taken(body, received_ns)
+    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
+        return self._events(body, received_ns)
 
     def closing(self) -> Sequence[Event]:
         by_series = zip(self._ordered, self._outcomes, strict=False)
@@ -88,7 +88,7 @@ class GapRepair(RepairJob):
         return summed(self._outcomes)
 
     @property
-    def tally(self) -> dict[str, int]:
+    def counts(self) -> dict[str, int]:
         """How many of its series became what."""
         return dict(Counter(self._outcomes))
 
@@ -109,7 +109,7 @@ class GapRepair(RepairJob):
 
     def _begin(self) -> None:
         first, last = self._bounds or (None, None)
-        asked = []
+        requested = []
         for series in self._series:
             around = self._around.get(_key(series))
             if around is None:
@@ -120,16 +120,16 @@ class GapRepair(RepairJob):
                 hole = around.hole(first, last)
             repair = self._rest.repair(hole) if hole is not None else None
             if repair is not None:
-                self._repairs.append((repair, _is_there(around)))
-                asked.append(series)
+                self._repairs.append((repair, _is_present(around)))
+                requested.append(series)
             else:
                 self._outcomes.append(
                     RepairState.REPAIRED if hole is None else RepairState.UNREPAIRABLE
                 )  # nothing was missed, or all
                 self._ordered.append(series)
-        self._ordered += asked
+        self._ordered += requested
 
-    def _look(self, message: Message) -> None:
+    def _read(self, message: Message) -> None:
         """One message of the log, if it is of a series in question."""
         exchange, _, symbol = (message.key() or b"").decode(errors="replace").partition(":")
         if exchange != self.gap.exchange or not any(key[1] == symbol for key in self._around):
@@ -170,8 +170,8 @@ def _key(series: Series) -> tuple[str, str, str]:
     return series.stream, series.symbol, series.interval
 
 
-def _is_there(around: MissingRange | None) -> Callable[[MarketEvent], bool]:
-    def is_there(event: MarketEvent) -> bool:
+def _is_present(around: MissingRange | None) -> Callable[[MarketEvent], bool]:
+    def is_present(event: MarketEvent) -> bool:
         if around is None:
             return False
         extent = numbering(type(event)).extent(event)
@@ -179,4 +179,4 @@ def _is_there(around: MissingRange | None) -> Callable[[MarketEvent], bool]:
             return around.has_identity(event.trade_id)
         return around.is_present(event.transaction_time_ns if extent is None else extent[0])
 
-    return is_there
+    return is_present

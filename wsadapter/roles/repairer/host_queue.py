@@ -1,4 +1,4 @@
-"""One host's desk: the jobs that wait for it, and the one that is being done. What it yields is published in order.
+"""The queue of one REST host: jobs that wait, and the one that is being done. Its events are published in order.
 
 Punctual jobs (polls) come first when they are due, then urgent ones (gaps), then others (checks of candles), the oldest
 first; a job that has to wait lets others pass, and after each answer the next one has its turn: a gap of days does not
@@ -44,7 +44,7 @@ class Job(Protocol):
     def request(self) -> Request | None:
         """What to ask next; None when the job is done."""
 
-    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
+    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
         """Raises `BadAnswer`; then `bad` is called."""
 
     def bad(self, now: float) -> None: ...
@@ -75,11 +75,11 @@ class RepairJob:
             self._outcomes.append(self._repairs.pop(0)[0].outcome)
         return None
 
-    def _taken(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        repair, is_there = self._repairs[0]
-        found = [event for event in repair.take(body, received_ns) if not is_there(event)]
+    def _events(self, body: bytes, received_ns: int) -> list[MarketEvent]:
+        repair, is_present = self._repairs[0]
+        events = [event for event in repair.take(body, received_ns) if not is_present(event)]
         self._bad = 0
-        return found
+        return events
 
     def bad(self, now: float) -> None:
         self._bad += 1
@@ -105,7 +105,7 @@ class HostQueue:
         self._others: deque[Job] = deque()
         self._job: Job | None = None
         self._sent: Future[Result] | None = None
-        self._begun: dict[str, Job] = {}
+        self._lanes: dict[str, Job] = {}
         """Lane -> the job of it that is under way."""
         self._repeated = Repeated()
 
@@ -113,7 +113,7 @@ class HostQueue:
         return len(self._urgent) + len(self._others) + (self._job is not None)
 
     @property
-    def asking(self) -> bool:
+    def requesting(self) -> bool:
         """A request is under way; its end rings."""
         return self._sent is not None
 
@@ -123,7 +123,7 @@ class HostQueue:
             return
         self._queue(job)
 
-    def turn(self, now: float) -> Sequence[Event]:
+    def step(self, now: float) -> Sequence[Event]:
         """One step; the events that it brought. Called when all earlier ones are acknowledged."""
         if self._sent is not None:
             return self._answered(now) if self._sent.done() else ()
@@ -133,7 +133,7 @@ class HostQueue:
         try:
             ready = job.prepare(now)
         except ServiceUnavailable as error:
-            self._say("the log cannot be read", str(error))
+            self._log("Kafka cannot be read", str(error))
             job.close()
             job.not_before = now + 1.0
             ready = False
@@ -148,24 +148,24 @@ class HostQueue:
         return ()
 
     def wait(self, now: float) -> float:
-        """Seconds until `turn` has something to do, if nothing comes in before."""
+        """Seconds until `step` has something to do, if nothing comes in before."""
         if self._sent is not None:
             return float("inf")  # the answer rings
         if self._job is not None:
             request = self._job.request()
             return 0.0 if request is None else self.host.wait(request)
         jobs = (*self._punctual, *self._urgent, *self._others)
-        times = [job.not_before for job in jobs if self._begun.get(job.lane, job) is job]
+        times = [job.not_before for job in jobs if self._lanes.get(job.lane, job) is job]
         return max(0.0, min(times, default=float("inf")) - now)
 
-    def show(self, page: StatsPage, label: str) -> None:
-        """Say how things are, in the cells with this ``label``."""
+    def publish_stats(self, page: StatsPage, label: str) -> None:
+        """Write the host's figures into the cells with this ``label``."""
         host = self.host
         page["rest_weight_used" + label] = host.used
         page["rest_weight_limit" + label] = host.budget.limit
         page["rest_paused_seconds" + label] = round(host.paused)
         page["rest_queue" + label] = len(self)
-        for name, count in host.counts.fresh().items():
+        for name, count in host.counts.increments().items():
             page[f"rest_{name}_total{label}"] += count
         page["rest_bad_answers_total" + label] += self.bad_answers
         page["candle_checks_dropped_total"] += self.dropped
@@ -179,7 +179,7 @@ class HostQueue:
         for waiting in (self._punctual, self._urgent, self._others):
             for _ in range(len(waiting)):
                 job = waiting[0]
-                if job.not_before <= now and self._begun.setdefault(job.lane, job) is job:
+                if job.not_before <= now and self._lanes.setdefault(job.lane, job) is job:
                     waiting.popleft()
                     return job
                 waiting.rotate(-1)
@@ -201,27 +201,27 @@ class HostQueue:
         assert sent is not None
         assert self._job is not None
         job, result = self._job, sent.result()
-        if result.verdict is Outcome.REFUSED:
+        if result.outcome is Outcome.REFUSED:
             job.refused()
-        elif result.verdict is Outcome.OK:
+        elif result.outcome is Outcome.OK:
             try:
-                found = job.take(result.body, result.received_ns)
+                events = job.handle(result.body, result.received_ns)
             except BadAnswer as error:
                 self.bad_answers += 1
-                self._say("an answer that cannot be", str(error))
+                self._log("a REST answer cannot be parsed", str(error))
                 job.bad(now)
             else:
                 self._put_back(job)
-                return found
+                return events
         self._put_back(job)
         return ()
 
     def _finish(self, job: Job) -> Sequence[Event]:
         self._job = None
-        del self._begun[job.lane]
+        del self._lanes[job.lane]
         self.finished.append(job)
         return job.closing()
 
-    def _say(self, what: str, detail: str) -> None:
+    def _log(self, what: str, detail: str) -> None:
         if (kept_back := self._repeated(what)) is not None:
             log.warning(what, detail=detail, repeated=kept_back)

@@ -30,7 +30,7 @@ log = get_logger()
 
 
 class InstrumentPoll:
-    """``found``: what the last answer said, until somebody takes it from here. ``allow`` is told what the host allows,
+    """``result``: what the last answer said, until somebody takes it from here. ``allow`` is told what the host allows,
     while nothing is under way to it."""
 
     urgent = True
@@ -41,7 +41,7 @@ class InstrumentPoll:
         self.lane = f"instruments:{exchange}"
         self.exchange = exchange
         self.errors = 0
-        self.found: list[Instrument] = []
+        self.result: list[Instrument] = []
         self.not_before = 0.0
         self._rest = rest
         self._now = 0.0
@@ -54,10 +54,10 @@ class InstrumentPoll:
     def request(self) -> Request | None:
         return self._rest.instruments()
 
-    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
+    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
         if (weights := self._rest.parse_weights(body)) is not None:
             self._allow(weights)
-        self.found = self._rest.parse_instruments(body, received_ns)
+        self.result = self._rest.parse_instruments(body, received_ns)
         self._bad = 0
         self.not_before = self._now + EVERY_SECONDS
         return ()
@@ -94,7 +94,7 @@ class InstrumentTable:
     def put(self, exchange: str, rows: list[Instrument]) -> None:
         self._waiting[exchange] = rows
 
-    def turn(self, now: float) -> None:
+    def step(self, now: float) -> None:
         """Look what became of the insert under way; begin the next one. Never waits, never raises."""
         if self._under_way is not None:
             exchange, rows, future = self._under_way

@@ -35,7 +35,7 @@ REQUESTED, LIVE, STALE, REFUSED = 0, 2, 3, 4
 """States as in ``stream_state``."""
 
 
-class Asked(Struct):
+class PolledSymbol(Struct):
     """One symbol. ``received_ns``: its last good answer, perhaps to an earlier process; 0 = none."""
 
     received_ns: int
@@ -71,20 +71,20 @@ class OpenInterestPoll:
         lasting: Mapping[str, Gap | None] = MappingProxyType({}),
     ) -> None:
         self.exchange = exchange
-        self.asked = {symbol: Asked(at_ns, silence=lasting.get(symbol)) for symbol, at_ns in received.items()}
+        self.symbols = {symbol: PolledSymbol(at_ns, silence=lasting.get(symbol)) for symbol, at_ns in received.items()}
         self._began_ns: int | None = None
         """Before it nobody asked for what was never answered."""
         self.errors = 0
         self._rest = rest
         self.allow(rest.weights)
         # spread over the first round: they stay so
-        step = self.cadence / max(1, len(self.asked))
-        self._due = [(now + index * step, symbol) for index, symbol in enumerate(self.asked)]
+        step = self.cadence / max(1, len(self.symbols))
+        self._due = [(now + index * step, symbol) for index, symbol in enumerate(self.symbols)]
         self._now = self.not_before = now
 
     def allow(self, weights: Limit) -> None:
         """So much the host allows: each symbol is asked for that often from its next turn on."""
-        self.cadence = cadence(len(self.asked), weights, self._rest.open_interest("").weight)
+        self.cadence = cadence(len(self.symbols), weights, self._rest.open_interest("").weight)
         self.silence_ns = round(max(LEAST_SILENCE, SILENT_ROUNDS * self.cadence) * 1e9)
 
     def prepare(self, now: float) -> bool:
@@ -94,24 +94,24 @@ class OpenInterestPoll:
     def request(self) -> Request | None:
         return self._rest.open_interest(self._due[0][1])
 
-    def take(self, body: bytes, received_ns: int) -> Sequence[Event]:
+    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
         symbol = self._due[0][1]
         event = self._rest.parse_open_interest(symbol, body, received_ns)
         self._next(self.cadence)
-        asked = self.asked[symbol]
-        found: list[Event] = []
-        silence = asked.silence
-        if silence is None and asked.received_ns and received_ns - asked.received_ns > self.silence_ns:
-            silence = self._silence(symbol, asked.received_ns, received_ns)
+        entry = self.symbols[symbol]
+        events: list[Event] = []
+        silence = entry.silence
+        if silence is None and entry.received_ns and received_ns - entry.received_ns > self.silence_ns:
+            silence = self._silence(symbol, entry.received_ns, received_ns)
         if silence is not None:
-            found.append(end_silence(silence, received_ns))
-            asked.gap_ns, asked.silence = received_ns, None
-        asked.received_ns, asked.state, asked.own = received_ns, LIVE, True
-        if event.event_time_ns is None or event.event_time_ns != asked.venue_ns:
-            asked.venue_ns = event.event_time_ns
-            event.last_gap_ns = asked.gap_ns
-            found.append(event)
-        return found
+            events.append(end_silence(silence, received_ns))
+            entry.gap_ns, entry.silence = received_ns, None
+        entry.received_ns, entry.state, entry.own = received_ns, LIVE, True
+        if event.event_time_ns is None or event.event_time_ns != entry.venue_ns:
+            entry.venue_ns = event.event_time_ns
+            event.last_gap_ns = entry.gap_ns
+            events.append(event)
+        return events
 
     def bad(self, now: float) -> None:
         self.errors += 1
@@ -119,7 +119,7 @@ class OpenInterestPoll:
 
     def refused(self) -> None:
         self.errors += 1
-        self.asked[self._due[0][1]].state = REFUSED
+        self.symbols[self._due[0][1]].state = REFUSED
         self._next(max(REFUSED_SECONDS, self.cadence))
 
     def closing(self) -> Sequence[Event]:
@@ -128,30 +128,30 @@ class OpenInterestPoll:
     def close(self) -> None:
         """Nothing is under way."""
 
-    def look(self, now_ns: int) -> None:
+    def check(self, now_ns: int) -> None:
         """See which symbols have been silent for too long."""
-        for asked in self.asked.values():
-            if asked.state == LIVE and now_ns - asked.received_ns > self.silence_ns:
-                asked.state = STALE
+        for entry in self.symbols.values():
+            if entry.state == LIVE and now_ns - entry.received_ns > self.silence_ns:
+                entry.state = STALE
 
-    def silent(self, now_ns: int) -> list[Gap]:
+    def new_silences(self, now_ns: int) -> list[Gap]:
         """The silences that are too long since this was asked last: they are to be published."""
         if self._began_ns is None:
             self._began_ns = now_ns
-        found = []
-        for symbol, asked in self.asked.items():
-            since_ns = asked.received_ns or self._began_ns
-            if asked.silence is None and now_ns - since_ns > self.silence_ns:
-                asked.silence = self._silence(symbol, since_ns, now_ns)
-                found.append(asked.silence)
-        return found
+        gaps = []
+        for symbol, entry in self.symbols.items():
+            since_ns = entry.received_ns or self._began_ns
+            if entry.silence is None and now_ns - since_ns > self.silence_ns:
+                entry.silence = self._silence(symbol, since_ns, now_ns)
+                gaps.append(entry.silence)
+        return gaps
 
-    def leave(self, now_ns: int) -> list[Gap]:
+    def end_silences(self, now_ns: int) -> list[Gap]:
         """Nobody asks any more: what lasts ends here, the next run sees how long it is without."""
-        found = [end_silence(asked.silence, now_ns) for asked in self.asked.values() if asked.silence is not None]
-        for asked in self.asked.values():
-            asked.silence = None
-        return found
+        gaps = [end_silence(entry.silence, now_ns) for entry in self.symbols.values() if entry.silence is not None]
+        for entry in self.symbols.values():
+            entry.silence = None
+        return gaps
 
     def _next(self, seconds: float) -> None:
         due, symbol = self._due[0]
@@ -159,8 +159,8 @@ class OpenInterestPoll:
         self.not_before = self._due[0][0]
 
     def _silence(self, symbol: str, since_ns: int, now_ns: int) -> Gap:
-        asked = self.asked[symbol]
-        cause = GapCause.STALE if asked.own or not asked.received_ns else GapCause.RESTART
+        entry = self.symbols[symbol]
+        cause = GapCause.STALE if entry.own or not entry.received_ns else GapCause.RESTART
         return begin_silence(self.exchange, symbol, cause, since_ns, now_ns)
 
 

@@ -22,54 +22,54 @@ class Polls:
         self._instruments: list[InstrumentPoll] = []
         self._table = InstrumentTable(clickhouse)
 
-    def interest(self, poll: Poll, desk: HostQueue, rest: RestExchange) -> None:
+    def interest(self, poll: Poll, queue: HostQueue, rest: RestExchange) -> None:
         """Symbols of one host. When each was answered last is in the page, if it was in this run."""
         received = {
             symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
             for symbol, before in zip(poll.symbols, poll.received, strict=True)
         }
-        told = {symbol: lasting_silence(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
-        interest = OpenInterestPoll(poll.exchange, received, rest, time.monotonic(), told)
-        self._interests.append((desk, interest))
-        desk.add(interest)
+        lasting = {symbol: lasting_silence(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
+        interest = OpenInterestPoll(poll.exchange, received, rest, time.monotonic(), lasting)
+        self._interests.append((queue, interest))
+        queue.add(interest)
 
-    def instruments(self, exchange: str, desk: HostQueue, rest: RestExchange) -> None:
+    def instruments(self, exchange: str, queue: HostQueue, rest: RestExchange) -> None:
         """Of one venue. What its host says that it allows, all that goes to the host is held to."""
 
         def allow(weights: Limit) -> None:
-            desk.host.budget.allow(weights)
+            queue.host.budget.allow(weights)
             for at, interest in self._interests:
-                if at is desk:
+                if at is queue:
                     interest.allow(weights)
 
         self._instruments.append(InstrumentPoll(exchange, rest, allow))
-        desk.add(self._instruments[-1])
+        queue.add(self._instruments[-1])
 
-    def silent(self, now_ns: int) -> list[Gap]:
+    def new_silences(self, now_ns: int) -> list[Gap]:
         """Silences to be published. Only when all that was published before is acknowledged: a name is given then."""
-        return [gap for _, interest in self._interests for gap in interest.silent(now_ns)]
+        return [gap for _, interest in self._interests for gap in interest.new_silences(now_ns)]
 
-    def leave(self, now_ns: int) -> list[Gap]:
+    def end_silences(self, now_ns: int) -> list[Gap]:
         """The end of those that last."""
-        return [gap for _, interest in self._interests for gap in interest.leave(now_ns)]
+        return [gap for _, interest in self._interests for gap in interest.end_silences(now_ns)]
 
-    def turn(self, now: float, now_ns: int) -> None:
-        """Hand on what was found, say how things are."""
+    def step(self, now: float, now_ns: int) -> None:
+        """Hand on new instruments, write the figures of the polls."""
         page, table = self._page, self._table
         for listing in self._instruments:
-            if listing.found:
-                table.put(listing.exchange, listing.found)
-                listing.found = []
+            if listing.result:
+                table.put(listing.exchange, listing.result)
+                listing.result = []
             page["instrument_failures_total"] += listing.errors
             listing.errors = 0
-        table.turn(now)
+        table.step(now)
         page["instrument_rows_total"] += table.rows
         page["instrument_failures_total"] += table.failures
         table.rows = table.failures = 0
         for _, interest in self._interests:
-            interest.look(now_ns)
+            interest.check(now_ns)
             page["poll_errors_total"] += interest.errors
             interest.errors = 0
-            for symbol, asked in interest.asked.items():
-                page[polled("stream_state", interest.exchange, symbol)] = asked.state
-                page[polled("stream_last_ns", interest.exchange, symbol)] = asked.received_ns
+            for symbol, entry in interest.symbols.items():
+                page[polled("stream_state", interest.exchange, symbol)] = entry.state
+                page[polled("stream_last_ns", interest.exchange, symbol)] = entry.received_ns

@@ -45,7 +45,7 @@ class RepairPublisher:
                 break
             self._kept.popleft()
             if isinstance(event, Gap) and event.stream == open_interest.STREAM:
-                self._said(event)
+                self._name(event)
             self._cells[self._records[type_]] += 1
             if type_ is OpenInterest:
                 self._cells[self._index(polled("polled_total", event.exchange))] += 1
@@ -57,7 +57,7 @@ class RepairPublisher:
         if written:
             self._publish()
 
-    def _said(self, silence: Gap) -> None:
+    def _name(self, silence: Gap) -> None:
         """It has a name now, and whoever follows us finds it."""
         position = self._writer.last_position
         silence.gap_id = silence.gap_id or f"{self._writer.epoch}:{position}"
@@ -70,7 +70,7 @@ class RepairPublisher:
         return len(self._kept)
 
     @property
-    def settled(self) -> bool:
+    def drained(self) -> bool:
         """All that was ever put is with the broker, or on the spool."""
         return not self._kept and self._writer.used() == 0
 

@@ -42,7 +42,7 @@ IDLE_SECONDS: Final = 0.5
 """Longest wait for a message while there is nothing else to do."""
 BUSY_SECONDS: Final = 0.02
 """Between two looks at what nothing rings for: acknowledgements, the log."""
-LEAVE_SECONDS: Final = 3.0
+CLOSE_SECONDS: Final = 3.0
 
 log = get_logger()
 
@@ -62,26 +62,26 @@ class Repairer:
         config = child.args.config
         self._child, self._page, self._bell = child, child.page, bell
         self._kafka = config.kafka
-        self._outlet = RepairPublisher(child.args.ring, child.page)
-        self._desks: dict[str, HostQueue] = {}
+        self._publisher = RepairPublisher(child.args.ring, child.page)
+        self._queues: dict[str, HostQueue] = {}
         self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
         self._by_exchange: dict[str, tuple[HostQueue, RestExchange]] = {}
         for each in assignments:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
-            desk = self._desk(rest, each.host)
-            self._carried[each.plan.connection] = desk, rest, rest.series(each.plan)
-            self._by_exchange.setdefault(each.plan.exchange, (desk, rest))
+            queue = self._queue_of(rest, each.host)
+            self._carried[each.plan.connection] = queue, rest, rest.series(each.plan)
+            self._by_exchange.setdefault(each.plan.exchange, (queue, rest))
         self._feeds: dict[str, tuple[HostQueue, RestExchange]] = {}
         for history in histories:
             if (rest := load_rest(history.exchange)) is not None:
-                found = self._feeds[history.feed] = self._desk(rest, history.host), rest
-                self._by_exchange.setdefault(history.exchange, found)
+                entry = self._feeds[history.feed] = self._queue_of(rest, history.host), rest
+                self._by_exchange.setdefault(history.exchange, entry)
         self._polls = Polls(child.page, config.clickhouse, child.args.ring.epoch)
         for poll in polls:
             self._polls.interest(poll, *self._by_host(poll))
-        for exchange, (desk, rest) in self._by_exchange.items():
-            self._polls.instruments(exchange, desk, rest)
+        for exchange, (queue, rest) in self._by_exchange.items():
+            self._polls.instruments(exchange, queue, rest)
         self._chain = CandleChain()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
@@ -89,50 +89,50 @@ class Repairer:
     def _by_host(self, poll: Poll) -> tuple[HostQueue, RestExchange]:
         rest = load_rest(poll.exchange)
         assert rest is not None, "the supervisor gives only polls that its venue answers"
-        return self._desk(rest, poll.host), rest
+        return self._queue_of(rest, poll.host), rest
 
-    def _desk(self, rest: RestExchange, host: str) -> HostQueue:
-        if host not in self._desks:
+    def _queue_of(self, rest: RestExchange, host: str) -> HostQueue:
+        if host not in self._queues:
             state_dir = self._child.args.config.service.state_dir
-            self._desks[host] = HostQueue(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
-        return self._desks[host]
+            self._queues[host] = HostQueue(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
+        return self._queues[host]
 
     def run(self) -> int:
-        source = self._open()
+        source = self._open_log()
         while source is not None and not self._child.stopping:
             self._child.beat()
             doorbell.clear(self._bell)
-            self._outlet.flush()
-            busy, asking = self._busy(), any(desk.asking for desk in self._desks.values())
-            self._candles(source.poll(0.0 if busy or asking else IDLE_SECONDS))
-            self._settle(source)
-            self._begin(source)
-            self._work()
-            self._polls.turn(time.monotonic(), time.time_ns())
-            if self._outlet.settled:
-                self._outlet.put(self._polls.silent(time.time_ns()))
-            self._show(source)
-            if busy or asking:
+            self._publisher.flush()
+            busy, requesting = self._busy(), any(queue.requesting for queue in self._queues.values())
+            self._candles(source.poll(0.0 if busy or requesting else IDLE_SECONDS))
+            self._commit_done(source)
+            self._accept_gaps(source)
+            self._step_queues()
+            self._polls.step(time.monotonic(), time.time_ns())
+            if self._publisher.drained:
+                self._publisher.put(self._polls.new_silences(time.time_ns()))
+            self._publish_stats(source)
+            if busy or requesting:
                 self._child.wait([self._bell], BUSY_SECONDS if busy else IDLE_SECONDS)
-        self._leave(source)
+        self._shut_down(source)
         return 0
 
-    def _open(self) -> GapLog | None:
+    def _open_log(self) -> GapLog | None:
         """Kafka may be away for as long as it likes. What an earlier run published must be in the log first: it says
         what is done."""
         self._child.set_state(ChildState.WAITING)
-        said = ""
+        reason = ""
         while not self._child.stopping:
             self._child.beat()
-            if not self._outlet.settled:
+            if not self._publisher.drained:
                 self._child.wait([], BUSY_SECONDS)
                 continue
             try:
                 source = GapLog(self._kafka)
             except ServiceUnavailable as error:
-                if str(error) != said:
-                    said = str(error)
-                    log.warning("no gaps to read yet", reason=said)
+                if str(error) != reason:
+                    reason = str(error)
+                    log.warning("the gap topic cannot be read yet", reason=reason)
                 self._child.wait([], IDLE_SECONDS)
                 continue
             self._child.ready()
@@ -141,34 +141,34 @@ class Repairer:
 
     def _busy(self) -> bool:
         """Whether something may be done before a message comes."""
-        if not self._outlet.settled or self._done:
+        if not self._publisher.drained or self._done:
             return True
         now = time.monotonic()
-        return any(desk.wait(now) < IDLE_SECONDS for desk in self._desks.values())
+        return any(queue.wait(now) < IDLE_SECONDS for queue in self._queues.values())
 
-    def _settle(self, source: GapLog) -> None:
+    def _commit_done(self, source: GapLog) -> None:
         """What was published is acknowledged: so far the log is done."""
-        if not self._outlet.settled:
+        if not self._publisher.drained:
             return
         for gap_id in self._done:
             source.done(gap_id)
         self._done.clear()
         source.commit(time.monotonic())
 
-    def _begin(self, source: GapLog) -> None:
-        if not source.caught_up or not self._outlet.settled:
+    def _accept_gaps(self, source: GapLog) -> None:
+        if not source.caught_up or not self._publisher.drained:
             return
         for gap in source.fresh():
             if gap.connection.startswith(PREFIX):
-                self._begin_backfill(gap)
+                self._accept_backfill(gap)
                 continue
-            desk, rest, carried = self._carried.get(gap.connection, (None, None, []))
-            if desk is None or rest is None or not (series := series_of(gap, carried)):
+            queue, rest, carried = self._carried.get(gap.connection, (None, None, []))
+            if queue is None or rest is None or not (series := series_of(gap, carried)):
                 self._give_up(gap)
                 continue
-            desk.add(GapRepair(gap, rest, series, self._kafka, time.monotonic()))
+            queue.add(GapRepair(gap, rest, series, self._kafka, time.monotonic()))
 
-    def _begin_backfill(self, gap: Gap) -> None:
+    def _accept_backfill(self, gap: Gap) -> None:
         rests = {feed: rest for feed, (_, rest) in self._feeds.items()}
         job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic())
         if job is None:
@@ -177,27 +177,27 @@ class Repairer:
             self._feeds[gap.connection.removeprefix(PREFIX)][0].add(job)
 
     def _give_up(self, gap: Gap) -> None:
-        self._outlet.put([*streams_of_unknown(gap), with_state(gap, RepairState.UNREPAIRABLE)])
-        self._state(gap, RepairState.UNREPAIRABLE, {})
+        self._publisher.put([*streams_of_unknown(gap), with_state(gap, RepairState.UNREPAIRABLE)])
+        self._resolved(gap, RepairState.UNREPAIRABLE, {})
 
-    def _work(self) -> None:
-        for desk in self._desks.values():
-            if not self._outlet.settled:
+    def _step_queues(self) -> None:
+        for queue in self._queues.values():
+            if not self._publisher.drained:
                 return
-            self._outlet.put(desk.turn(time.monotonic()))
-            for job in desk.finished:
+            self._publisher.put(queue.step(time.monotonic()))
+            for job in queue.finished:
                 if isinstance(job, GapRepair):
-                    self._state(job.gap, job.outcome, job.tally)
+                    self._resolved(job.gap, job.outcome, job.counts)
                 elif isinstance(job, CandleCheck):
                     self._page["candle_checks_total"] += 1
                     self._page["candles_differing_total"] += job.differing
-            desk.finished.clear()
+            queue.finished.clear()
 
-    def _state(self, gap: Gap, state: str, series: dict[str, int]) -> None:
+    def _resolved(self, gap: Gap, state: str, series: dict[str, int]) -> None:
         self._done.append(gap.gap_id)
         self._page[f'repairs_total{{state="{state}"}}'] += 1
         log.info(
-            "gap worked off",
+            "gap processed",
             gap=gap.gap_id,
             connection=gap.connection,
             stream=gap.stream,
@@ -215,25 +215,25 @@ class Repairer:
             if not candle.closed or candle.exchange not in self._by_exchange:
                 continue
             if (suspects := self._chain.add(candle)) is not None:
-                desk, rest = self._by_exchange[candle.exchange]
-                desk.add(CandleCheck(suspects, rest))
+                queue, rest = self._by_exchange[candle.exchange]
+                queue.add(CandleCheck(suspects, rest))
 
-    def _show(self, source: GapLog) -> None:
+    def _publish_stats(self, source: GapLog) -> None:
         page = self._page
         page["broker_up"] = int(source.broker_up)
         page["gaps_open"] = len(source.open)
-        for host, desk in self._desks.items():
-            desk.show(page, f'{{host="{host_label(host)}"}}')
+        for host, queue in self._queues.items():
+            queue.publish_stats(page, f'{{host="{host_label(host)}"}}')
         self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
 
-    def _leave(self, source: GapLog | None) -> None:
+    def _shut_down(self, source: GapLog | None) -> None:
         """What is not done is found again at the next start; what is published the serializers see to."""
-        if not self._outlet.kept:
-            self._outlet.put(self._polls.leave(time.time_ns()))
-        self._outlet.flush()
-        for desk in self._desks.values():
-            desk.close()
+        if not self._publisher.kept:
+            self._publisher.put(self._polls.end_silences(time.time_ns()))
+        self._publisher.flush()
+        for queue in self._queues.values():
+            queue.close()
         if source is not None:
-            self._settle(source)
-            source.close(LEAVE_SECONDS)
-        self._outlet.release()
+            self._commit_done(source)
+            source.close(CLOSE_SECONDS)
+        self._publisher.release()

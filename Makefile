@@ -12,7 +12,7 @@ run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 
 test: setup ## every test: first what mostly waits, four at a time, then what starts the real broker and engine
 	$(BIN)/pytest -n 4 --dist loadfile -m "not integration"
-	$(BIN)/pytest -n 2 --dist loadfile -m integration
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m integration
 
 test-fast: setup ## the unit part, under a minute: starts no Kafka, no ClickHouse, no supervisor, no command
 	$(BIN)/pytest -q -n 4 --dist worksteal -m "not integration" --ignore tests/cli --ignore tests/supervision \

@@ -11,6 +11,13 @@ import pytest
 from wsadapter.embedded.kafka.install import Installation, missing
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 
+ROAD = Path(__file__).parent / "road"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The whole pipeline first: those files take longest, and what runs last should be short."""
+    items.sort(key=lambda item: ROAD not in item.path.parents)
+
 
 @pytest.fixture(scope="session")
 def java() -> None:

@@ -69,6 +69,17 @@ def test_every_name_with_dots_in_a_docstring_exists() -> None:
     assert missing == []
 
 
+def test_every_file_that_a_docstring_names_exists() -> None:
+    named = {
+        (path, name)
+        for path in SOURCES
+        for name in FILE.findall(path.read_text())
+        if name.endswith((".py", ".c", ".h"))
+    }
+
+    assert [f"{path.relative_to(ROOT)}: {name}" for path, name in sorted(named) if not exists(name)] == []
+
+
 def test_every_package_is_in_the_architecture() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     product = ROOT / "wsadapter"

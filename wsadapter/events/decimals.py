@@ -1,7 +1,7 @@
 """The text checks: prices and quantities stay the venue's own text and are proven to be plain decimals.
 
 Plain is ASCII digits with at most one dot that has a digit on either side: ``[0-9]+(\\.[0-9]+)?``. No sign, exponent,
-white space, "nan" or "inf". `wsadapter/_decimals.c` reads the digits; without it all fields of an event are checked at
+white space, "nan" or "inf". `native/decimals.c` reads the digits; without it all fields of an event are checked at
 once, as the JSON array ``[a,b,c]``: deleting digits and dots must leave the bare brackets and commas (no other
 character, the right number of values), and the JSON parser, building nothing, must take every value for a number (dots
 where they belong). JSON refuses leading zeros, which are plain: then a regular expression has the last word.

@@ -22,7 +22,7 @@ from wsadapter.events.decimals import NotPlain, are_plain, split_book
 
 
 class Op(IntEnum):
-    """As in _shapes.c."""
+    """As in `native/mapping.c`."""
 
     CONSTANT = 0
     GIVEN = 1

@@ -1,4 +1,4 @@
-"""What the REST side of an exchange is: which requests fill a hole, what their answers say. Sans-I/O like `base`.
+"""What the REST side of an exchange is: which requests fill a hole, what their answers say. Sans-I/O like `venue`.
 
 A `Repair` is asked for its next `Request` and given the answer, until it has an ``outcome``; whoever sends (within
 the host's limits, see `wsadapter.rest.budget`) knows no venue. Events come back with ``source=REST`` and the natural

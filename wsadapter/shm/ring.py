@@ -31,7 +31,7 @@ the ring to itself.
 Memory model: there are no fences in Python, so this relies on x86-64 (TSO) and **refuses any other machine**:
 * An aligned 8-byte store or load is one instruction, hence whole. CPython makes it one only through an aligned
   ``memoryview.cast('Q')``: `struct.pack_into` zero-fills first (readers saw 6-33 % zeros; a cursor read as 0 replays
-  the ring). So cursors go through the cast view, or C (`wsadapter/_ring.c` stores a tail, with release order).
+  the ring). So cursors go through the cast view, or C (`wsadapter/native/ring.c` stores a tail, with release order).
 * Stores become visible in program order, loads happen in program order, and a load is never delayed past a later store.
   So payload before tail (writer) is seen in that order, and payload copied before head is stored (reader) is
   copied before the writer can reuse it. memcpy's string and streaming stores are covered too: the former are

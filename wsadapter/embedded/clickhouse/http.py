@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP interface, as much of it as clickhouse-connect and curl use, over `clickhouse_engine`.
+"""ClickHouse's HTTP interface, as much of it as clickhouse-connect and curl use, over `engine`.
 
     GET  /ping                       Ok.
     GET  /?query=SELECT+1            read only, as in ClickHouse

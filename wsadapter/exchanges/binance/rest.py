@@ -1,6 +1,6 @@
 """Binance USD-M futures over REST: addresses, limits, error codes, and what is asked beside history. Sans-I/O.
 
-Requests for history and their parsers are in `binance_history`, how holes are filled with them in `binance_repairs`.
+Requests for history and their parsers are in `history`.
 """
 
 from collections.abc import Mapping

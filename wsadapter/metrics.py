@@ -4,7 +4,7 @@
   are bounded: each that can occur is listed here or follows from the configuration; anything else is counted under
   ``other``. A page has one writer, its role; `wsadapter.roles.supervisor.topology` creates it from these cells.
 * `METRICS`: one row a metric as Prometheus sees it, without the prefix ``wsadapter_``.
-* `TOTALS` and `HOPS`: the sums of /status, and which of them must balance. The audit and the account of a run read them.
+* `TOTALS` and `HOPS`: the sums of /status, and which of them must balance, for audit and account.
 """
 
 import re

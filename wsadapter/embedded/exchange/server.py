@@ -1,6 +1,6 @@
 """The loopback venue: an exchange on 127.0.0.1 that speaks one dialect, for the demo, the tests and the benchmarks.
 
-WebSocket on one port, REST on another. What it plays: the markets of `market.markets` (``mode="market"``), a numbered load feed
+WebSocket on one port, REST on another. What it plays: the markets (``mode="market"``), a numbered load feed
 (``"blast"``), or a recorded file (``replay``). Market time and ids never run backwards, over restarts and kills
 (`market.clock`). Which venue it speaks like is a row of `dialects`.
 

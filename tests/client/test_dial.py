@@ -16,11 +16,12 @@ from client.recording import Recording, config
 from picows import WSListener
 
 from wsadapter.client.client import Client
-from wsadapter.client.dial import DialFailed, Endpoint, dial, tls_context
+from wsadapter.client.config import ConnectionConfig
+from wsadapter.client.dial import DialFailed, dial, tls_context
 
 
-def endpoint(url: str, timeout: float = 5.0) -> Endpoint:
-    return Endpoint(url, timeout, 1 << 20, 1 << 16)
+def within(timeout: float = 5.0) -> ConnectionConfig:
+    return ConnectionConfig(["BTCUSDT"], connect_timeout=timeout, max_message_size=1 << 20)
 
 
 def failure(url: str = "", *scripts: Script, timeout: float = 5.0, tls: ssl.SSLContext | None = None) -> DialFailed:
@@ -30,7 +31,7 @@ def failure(url: str = "", *scripts: Script, timeout: float = 5.0, tls: ssl.SSLC
     async def body() -> None:
         async with Loopback(*scripts, tls=tls) as venue:
             with pytest.raises(DialFailed) as raised:
-                await dial(endpoint(url.replace("PORT", str(venue.port)) or venue.url, timeout), WSListener(), None)
+                await dial(url.replace("PORT", str(venue.port)) or venue.url, within(timeout), WSListener(), None)
             found.append(raised.value)
 
     run(body())
@@ -164,7 +165,7 @@ def test_an_answer_after_the_deadline_connects_nobody() -> None:
     async def body() -> None:
         async with Loopback(slow) as venue:
             listener = Counting()
-            dialing = asyncio.create_task(dial(endpoint(venue.url), listener, None))
+            dialing = asyncio.create_task(dial(venue.url, within(), listener, None))
             await until(lambda: venue.peers)
             dialing.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -224,7 +225,7 @@ def test_a_trusted_certificate_works_and_only_for_its_host(
             await client.connect()
             await client.stop()
             with pytest.raises(DialFailed, match=r"tls.*IP address mismatch"):
-                await dial(endpoint(f"wss://127.0.0.1:{venue.port}/"), WSListener(), tls_context())
+                await dial(f"wss://127.0.0.1:{venue.port}/", within(), WSListener(), tls_context())
         assert handler.numbers == [5]
         assert handler.lost == ["stopped"]
 

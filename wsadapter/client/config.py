@@ -5,14 +5,14 @@ by the exchange module (names) and here (numbers); both raise `ConfigError` with
 """
 
 from collections.abc import Sequence
-from typing import Final, Protocol, Self
+from typing import Final, Self
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from wsadapter.config.load import Feed
 from wsadapter.config.types import loopback
 from wsadapter.errors import ConfigError
-from wsadapter.exchanges.venue import FeedSettings
 
 MIB: Final = 1024 * 1024
 
@@ -27,7 +27,7 @@ class StreamConfig(Struct, frozen=True):
 
 
 class PlainFeed(Struct, frozen=True):
-    """`FeedSettings` as values."""
+    """`wsadapter.exchanges.venue.FeedSettings` as values."""
 
     name: str
     exchange: str
@@ -69,25 +69,9 @@ class ConnectionConfig(Struct, frozen=True):
     write_buffer_size: int = 64 * 1024
 
     @classmethod
-    def of_feed(cls, feed: "ConnectedFeed") -> Self:
-        """From a `[[feed]]` of the configuration."""
-        return cls(
-            symbols=tuple(feed.symbols),
-            exchange=feed.exchange,
-            streams=tuple(feed.streams),
-            intervals=tuple(feed.intervals),
-            depth_levels=feed.depth_levels,
-            depth_speed=feed.depth_speed,
-            name=feed.name,
-            testnet=feed.testnet,
-            ws_url=feed.ws_url,
-            reconnect_backoff=feed.reconnect_backoff,
-            max_reconnects=feed.max_reconnects,
-            rotate_after=feed.rotate_after,
-            ping_interval=feed.ping_interval,
-            read_buffer_size=feed.read_buffer_size,
-            write_buffer_size=feed.write_buffer_size,
-        )
+    def of_feed(cls, feed: Feed) -> Self:
+        """From a `[[feed]]` of the configuration: what both have is called the same in both."""
+        return cls(**{name: getattr(feed, name) for name in cls.__struct_fields__ if name in feed.__struct_fields__})
 
     def feed(self) -> PlainFeed:
         """What the exchange module plans from; raises `ConfigError`."""
@@ -143,20 +127,3 @@ def _refused_url(url: str) -> str:
     if parts.scheme == "ws" and not loopback(parts.hostname):
         return "ws:// is for loopback only, use wss://"
     return ""
-
-
-class ConnectedFeed(FeedSettings, Protocol):
-    """`FeedSettings` with the settings of the socket: `wsadapter.config.load.Feed`."""
-
-    @property
-    def reconnect_backoff(self) -> float: ...
-    @property
-    def max_reconnects(self) -> int: ...
-    @property
-    def rotate_after(self) -> float: ...
-    @property
-    def ping_interval(self) -> float: ...
-    @property
-    def read_buffer_size(self) -> int: ...
-    @property
-    def write_buffer_size(self) -> int: ...

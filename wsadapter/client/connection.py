@@ -26,7 +26,7 @@ from wsadapter.client.handler import BoundHandler
 from wsadapter.client.reader import ReceiveCount
 from wsadapter.client.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, NextSocket, Reason, due_in
 from wsadapter.client.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
-from wsadapter.client.session import Lost, Rules, Session, Timers
+from wsadapter.client.session import Lost, Session, Timers
 from wsadapter.client.stream_watch import LOOK_SECONDS, StreamWatch, some
 from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.errors import ServiceUnavailable
@@ -133,7 +133,7 @@ class Connection:
             if successor is None:
                 self._session = Session(
                     self.exchange,
-                    self._rules(),
+                    self._config,
                     self.tally,
                     self._dispatch(self._hooks.events, timers),
                     lambda session: self._on_open(session, timers),
@@ -188,17 +188,6 @@ class Connection:
         except TimeoutError:
             pass
 
-    def _rules(self) -> Rules:
-        config = self._config
-        return Rules(
-            config.ping_interval,
-            config.pong_timeout,
-            config.ack_timeout or self.exchange.ack_timeout,
-            self.exchange.message_interval,
-            config.max_message_size,
-            config.write_buffer_size,
-        )
-
     def _dispatch(self, events: Dispatch, timers: Timers) -> Dispatch:
         return {
             **events,
@@ -240,8 +229,8 @@ class Connection:
                 self._successor.plan()
             return
         logger.info("%s: rotation begins (%s)", self.plan.connection, why)
-        hooks, rules = self._hooks, self._rules()
-        next_one = NextSocket(self.plan, self.exchange, hooks, rules, self.tally, self.copies, dead, trial)
+        hooks, config = self._hooks, self._config
+        next_one = NextSocket(self.plan, self.exchange, hooks, config, self.tally, self.copies, dead, trial)
         self._successor = next_one
         self._session.redirect(self._dispatch(dict.fromkeys(self._hooks.events, next_one.overlap.first), timers))
         next_one.ended = asyncio.ensure_future(self.sockets.live(next_one.session))

@@ -13,7 +13,6 @@ import ssl
 import time
 from typing import Any, Final
 
-from msgspec import Struct
 from picows import (
     WSCloseCode,
     WSError,
@@ -50,15 +49,6 @@ class DialFailed(WsadapterError):
         self.reason, self.detail, self.retry_after = reason, printable(detail, 200), retry_after
 
 
-class Endpoint(Struct, frozen=True):
-    """Where to and within what bounds: seconds and bytes."""
-
-    url: str
-    timeout: float
-    max_message_size: int
-    read_buffer_size: int
-
-
 def tls_context() -> ssl.SSLContext:
     """Verifies certificate and host name; honours SSL_CERT_FILE like everything built on OpenSSL."""
     context = ssl.create_default_context()
@@ -66,7 +56,7 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-async def dial(endpoint: Endpoint, listener: WSListener, tls: ssl.SSLContext | None) -> WSTransport:
+async def dial(url: str, config: ConnectionConfig, listener: WSListener, tls: ssl.SSLContext | None) -> WSTransport:
     """An upgraded connection whose frames go to ``listener`` (already while this returns); raises `DialFailed`. Without
     ``tls`` a ``wss://`` URL gets a context of its own, which verifies as well."""
     abandoned = False
@@ -79,21 +69,24 @@ async def dial(endpoint: Endpoint, listener: WSListener, tls: ssl.SSLContext | N
                 raise WSHandshakeError(f"the server chose a {header} that nobody offered")
         return listener
 
-    secure: dict[str, Any] = {"ssl_handshake_timeout": endpoint.timeout, "ssl_shutdown_timeout": TLS_SHUTDOWN_SECONDS}
-    deadline = asyncio.timeout(endpoint.timeout)
+    secure: dict[str, Any] = {
+        "ssl_handshake_timeout": config.connect_timeout,
+        "ssl_shutdown_timeout": TLS_SHUTDOWN_SECONDS,
+    }
+    deadline = asyncio.timeout(config.connect_timeout)
     try:
         async with deadline:
             transport, admitted = await ws_connect(
                 admit,
-                endpoint.url,
+                url,
                 ssl_context=tls,
-                websocket_handshake_timeout=endpoint.timeout / 2,
+                websocket_handshake_timeout=config.connect_timeout / 2,
                 # we answer pings ourselves: picows' own pong would swallow the end of a socket read
                 enable_auto_pong=False,
-                max_frame_size=endpoint.max_message_size,
+                max_frame_size=config.max_message_size,
                 max_redirects=0,
-                read_buffer_init_size=endpoint.read_buffer_size,
-                **(secure if endpoint.url.startswith("wss:") else {}),
+                read_buffer_init_size=config.read_buffer_size,
+                **(secure if url.startswith("wss:") else {}),
             )
     except (OSError, WSError, ValueError) as error:  # TimeoutError is an OSError; a host that is no name a ValueError
         raise _failure(error, deadline.expired()) from error
@@ -118,7 +111,7 @@ class Dialer:
     ) -> None:
         self.dials = self.delayed = 0
         self._name, self._tls, self._attempts, self._stop = plan.connection, tls, attempts, stop
-        self._endpoint = Endpoint(plan.url, config.connect_timeout, config.max_message_size, config.read_buffer_size)
+        self._url, self._config = plan.url, config
 
     async def live(self, session: Session) -> Lost:
         """A socket for ``session``, from its dial to its end."""
@@ -158,7 +151,7 @@ class Dialer:
                 logger.warning("%s: connecting waits %.1f s for the venue's limit of attempts", self._name, wait)
             await asyncio.sleep(wait)
         self.dials += 1
-        return await dial(self._endpoint, session, self._tls)
+        return await dial(self._url, self._config, session, self._tls)
 
 
 def _broken(error: WSProtocolError) -> Lost:

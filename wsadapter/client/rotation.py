@@ -15,10 +15,11 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Final, Literal
 
+from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.handler import BoundHandler
 from wsadapter.client.handover import Handover
 from wsadapter.client.reader import ReceiveCount
-from wsadapter.client.session import Lost, Rules, Session
+from wsadapter.client.session import Lost, Session
 from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import Acked, ConnectionPlan, Exchange, Refused
@@ -59,7 +60,7 @@ class NextSocket:
         plan: ConnectionPlan,
         current: Exchange,
         hooks: BoundHandler,
-        rules: Rules,
+        config: ConnectionConfig,
         tally: ReceiveCount,
         copies: Counter[str],
         dead: Collection[str] = (),
@@ -85,7 +86,7 @@ class NextSocket:
             Acked: lambda item: self._on_answer(item.names, SubscriptionState.ACKED),
             Refused: lambda item: self._on_answer(item.names, SubscriptionState.REFUSED),
         }
-        self.session = Session(self.exchange, rules, tally, events | answers, self._on_open, hooks.on_read_end)
+        self.session = Session(self.exchange, config, tally, events | answers, self._on_open, hooks.on_read_end)
 
     @property
     def subscribed(self) -> bool:

@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import Struct
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
+from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.protocol import Action, Fragments, Keepalive, Violation
 from wsadapter.client.reader import TEXT, ReceiveCount, Takers, reading
 from wsadapter.exchanges.venue import Bad, Exchange, Reply
@@ -77,17 +78,6 @@ class Lost(Struct, frozen=True):
         return BANNED_SECONDS if self.reason in ("http_403", "http_418") else 0.0
 
 
-class Rules(Struct, frozen=True):
-    """Seconds and bytes."""
-
-    ping_interval: float
-    pong_timeout: float
-    ack_timeout: float
-    message_interval: float
-    max_message_size: int
-    write_buffer_size: int
-
-
 class Session(WSListener):
     """``dispatch``: item type -> who takes it, types without an entry are dropped. ``on_open`` is called when frames
     can flow, ``on_read_end`` after the last frame of each socket read."""
@@ -95,7 +85,7 @@ class Session(WSListener):
     def __init__(
         self,
         exchange: Exchange,
-        rules: Rules,
+        config: ConnectionConfig,
         tally: ReceiveCount,
         dispatch: Takers,
         on_open: Callable[["Session"], object],
@@ -104,14 +94,14 @@ class Session(WSListener):
         super().__init__()
         self.lost: Lost | None = None
         """Set by whatever ends the session first; None while it lives or when TCP just ended."""
-        self._exchange, self._rules, self._tally = exchange, rules, tally
+        self._exchange, self._config, self._tally = exchange, config, tally
         self._reading = reading(exchange.receive, self._on_unusual, on_read_end, tally)
         self.on_ws_frame = self._reading  # type: ignore[method-assign]  # called by picows for every frame
         self.redirect(dispatch)
         self._on_open = on_open
         self._transport: WSTransport | None = None
-        self._fragments = Fragments(rules.max_message_size)
-        self._keepalive = Keepalive(rules.ping_interval, rules.pong_timeout)
+        self._fragments = Fragments(config.max_message_size)
+        self._keepalive = Keepalive(config.ping_interval, config.pong_timeout)
         self._requests: deque[bytes] = deque()
         self._last_sent = float("-inf")
         self._paused = False
@@ -121,7 +111,7 @@ class Session(WSListener):
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
-        transport.underlying_transport.set_write_buffer_limits(high=self._rules.write_buffer_size)
+        transport.underlying_transport.set_write_buffer_limits(high=self._config.write_buffer_size)
         self._reading.last_read = _monotonic()
         self._look_for_silence()
         if self._exchange.ping_every:
@@ -154,7 +144,7 @@ class Session(WSListener):
         """Send a request, paced; `settled` must follow within the ack timeout of the last one."""
         self._requests.append(payload)
         if "pace" not in self._timers:
-            self._timers.set("pace", self._last_sent + self._rules.message_interval - _monotonic(), self._send_next)
+            self._timers.set("pace", self._last_sent + self._exchange.message_interval - _monotonic(), self._send_next)
 
     def settled(self) -> None:
         """Every request has its answer."""
@@ -256,8 +246,8 @@ class Session(WSListener):
         self._last_sent = _monotonic()
         self._transport.send(TEXT, self._requests.popleft())
         if self._requests:
-            self._timers.set("pace", self._rules.message_interval, self._send_next)
-        self._timers.set("ack", self._rules.ack_timeout, self._not_answered)
+            self._timers.set("pace", self._exchange.message_interval, self._send_next)
+        self._timers.set("ack", self._config.ack_timeout or self._exchange.ack_timeout, self._not_answered)
 
     def _not_answered(self) -> None:
         self._end("ack", "a subscription got no answer", WSCloseCode.OK)

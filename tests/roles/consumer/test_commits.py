@@ -3,9 +3,8 @@
 import struct
 
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.commits import IDLE_SECONDS, RETRY_SECONDS, Commits, Key
-from wsadapter.roles.consumer.progress import CommitMetadata
 
 A: Key = ("t", 0)
 B: Key = ("t", 1)

@@ -10,7 +10,7 @@ from samples import full, sparse, trade
 
 from wsadapter.events.streams import SPECS
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.progress import CommitMetadata
+from wsadapter.roles.consumer.batches import CommitMetadata
 
 pytestmark = pytest.mark.integration
 KEPT = {"kline": 1}

@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from wsadapter.clickhouse.inserts import token
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.roles.consumer.batches import Partition
-from wsadapter.roles.consumer.progress import CommitMetadata
+from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 
 Record = tuple[int, int]
 SPEC = BY_STREAM["trade"]

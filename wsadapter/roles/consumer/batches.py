@@ -8,12 +8,16 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
 * A message that carries a ring identity (epoch, position) at or below the *watermark* of its epoch was here before at
   another offset: a serializer began again at its ring's head. It is dropped. Safe because each partition is written in
   ring order. Watermarks are committed with the offset that they belong to, never ahead of it.
+* The metadata of an offset commit (`CommitMetadata`) holds watermarks and intent. Another tool's text (a reset by hand)
+  holds neither: then rows may come twice, which FINAL hides, and none is lost.
 * A message that is not ours is kept as a letter for the dead-letter topic; it has an offset and nothing else.
 """
 
 import struct
 from array import array
-from collections.abc import Sequence
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping, Sequence
 from operator import lt
 from typing import Final
 
@@ -21,7 +25,6 @@ from msgspec import Struct
 
 from wsadapter.events.streams import StreamSpec
 from wsadapter.kafka.messages import PREFIXES, Identify, length_at, varint
-from wsadapter.roles.consumer.progress import CommitMetadata, newest
 
 QUIET_ROWS: Final = 100
 """A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
@@ -33,6 +36,49 @@ _unpack = struct.Struct("<BQBQ").unpack_from  # fixed64 epoch = 1, fixed64 posit
 _unpack_head = struct.Struct("<10sQ").unpack_from  # the same: tag, epoch and tag as they stand, position
 _EPOCH_TAG: Final = 0x09
 _POSITION_TAG: Final = 0x11
+
+WATERMARKS: Final = 128
+"""Epochs remembered per partition, those that moved last. A commit's metadata holds 4096 bytes at most; this is 2.8 kB.
+A forgotten epoch costs a possible duplicate row that FINAL hides, never a loss."""
+METADATA_LIMIT: Final = 4096
+
+_MARK = struct.Struct("<QQ")
+_VERSION: Final = "w1"
+
+
+class CommitMetadata(Struct, frozen=True):
+    """Metadata of an offset commit. ``intent``: last offset of the range whose insert comes next, if any.
+    ``partitions``: how many the topic had; when that changes keys move, and the watermarks say nothing any more."""
+
+    partitions: int = 0
+    intent: int | None = None
+    watermarks: Mapping[int, int] = {}
+
+    def encode(self) -> str:
+        marks = b"".join(_MARK.pack(epoch, position) for epoch, position in self.watermarks.items())
+        intent = "" if self.intent is None else str(self.intent)
+        return f"{_VERSION}:{self.partitions}:{intent}:{b64encode(marks).decode()}"
+
+    @classmethod
+    def decode(cls, text: str | None) -> "CommitMetadata":
+        """What another tool wrote (a reset by hand leaves it empty) says nothing: no intent, no watermarks."""
+        parts = (text or "").split(":")
+        if len(parts) != 4 or parts[0] != _VERSION:
+            return cls()
+        try:
+            marks = b64decode(parts[3], validate=True)
+            intent = int(parts[2]) if parts[2] else None
+            return cls(int(parts[1]), intent, dict(_MARK.iter_unpack(marks)))
+        except (ValueError, Base64Error, struct.error):
+            return cls()
+
+
+def newest(before: Mapping[int, int], after: Mapping[int, int]) -> dict[int, int]:
+    """``after``, bounded: epochs that moved go to the end, the longest unmoved ones are forgotten."""
+    still = {epoch: position for epoch, position in after.items() if before.get(epoch) == position}
+    moved = {epoch: position for epoch, position in after.items() if before.get(epoch) != position}
+    kept = [*still.items(), *moved.items()][-WATERMARKS:]
+    return dict(kept)
 
 
 class Letter(Struct, frozen=True):

@@ -25,12 +25,11 @@ from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import topic
 from wsadapter.log import get_logger
 from wsadapter.roles.consumer.accounting import Accounting
-from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.roles.consumer.housekeeping import Housekeeping
 from wsadapter.roles.consumer.insert_pool import InsertPool, InsertTask
-from wsadapter.roles.consumer.progress import CommitMetadata
 from wsadapter.supervision.child import Child
 
 POLL_SECONDS: Final = 0.1

@@ -10,19 +10,19 @@ import time
 from collections.abc import Iterable
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.gaps import GapCause, begin
-from wsadapter.events.streams import BY_STREAM, DEAD_LETTER, StreamSpec
+from wsadapter.events.streams import BY_STREAM, StreamSpec
+from wsadapter.kafka.dead_letters import dead_letter_topic, produce_dead_letter
 from wsadapter.kafka.messages import message_of
 from wsadapter.kafka.settings import producer_config
-from wsadapter.kafka.topics import topic, topic_name
+from wsadapter.kafka.topics import topic
 
-VALUE_BYTES: Final = (512 * 1024, 8 * 1024, 512, 0)
-"""A letter carries at most this much, or less where the client takes no more: the message itself is where its headers
-say."""
+VALUE_BYTES: Final = 512 * 1024
+"""A dead letter carries at most this much: the message itself is where its headers say."""
 DELIVERY_SECONDS: Final = 10.0
 
 
@@ -31,22 +31,25 @@ class DeadLetterProducer:
 
     def __init__(self, kafka: KafkaConfig) -> None:
         self._kafka = kafka
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._producer: Producer | None = None
         self._failed: list[KafkaError] = []
+        self._dead_letter_topic = dead_letter_topic(kafka)
 
     def dead_letters(self, source: str, partition: int, letters: Iterable[tuple[int, bytes, str, str]]) -> None:
         """Send (offset, value, reason, detail) of messages of one partition and wait for the broker."""
-        with self._turn:
+        with self._lock:
             producer = self._open()
             for offset, value, reason, detail in letters:
-                headers = {"reason": reason, "detail": detail[:1000], "topic": source, "bytes": str(len(value))}
-                headers |= {"partition": str(partition), "offset": str(offset)}
-                self._produce(producer, f"{source}:{partition}:{offset}".encode(), value, headers)
+                produce_dead_letter(
+                    producer, self._dead_letter_topic, f"{source}:{partition}:{offset}".encode(), value,
+                    self._on_delivery, reason=reason, detail=detail, topic=source, limit=VALUE_BYTES,
+                    partition=partition, offset=offset,
+                )  # fmt: skip
             self._deliver(producer)
 
-    def gap(self, spec: StreamSpec, source: str, partition: int, expected: int, found: int) -> None:
-        """Say that the log begins at ``found`` where ``expected`` was to be read (less: the log is another one)."""
+    def gap(self, spec: StreamSpec, source: str, partition: int, expected: int, first: int) -> None:
+        """Say that the log begins at ``first`` where ``expected`` was to be read (less: the log is another one)."""
         now = time.time_ns()
         gap = begin(
             GapCause.KAFKA_RETENTION,
@@ -56,26 +59,14 @@ class DeadLetterProducer:
             connection=f"kafka:{source}:{partition}",
             stream=spec.name,
             ended_ns=now,
-            missing=(None, None, found - expected if found > expected else None),
-            gap_id=f"{source}:{partition}:{expected}-{found}",
+            missing=(None, None, first - expected if first > expected else None),
+            gap_id=f"{source}:{partition}:{expected}-{first}",
         )
-        with self._turn:
+        with self._lock:
             producer = self._open()
             gaps = topic(self._kafka, BY_STREAM["gap"])
             producer.produce(gaps, message_of(gap).SerializeToString(), b":", on_delivery=self._on_delivery)
             self._deliver(producer)
-
-    def _produce(self, producer: Any, key: bytes, value: bytes, headers: dict[str, str]) -> None:
-        encoded = [(name, text.encode(errors="replace")) for name, text in headers.items()]
-        topic = topic_name(self._kafka, DEAD_LETTER)
-        for size in VALUE_BYTES:
-            try:
-                producer.produce(topic, value[:size], key, headers=encoded, on_delivery=self._on_delivery)
-            except KafkaException as error:
-                if size and error.args[0].code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                    continue
-                raise
-            return
 
     def _open(self) -> Producer:
         if self._producer is None:
@@ -87,11 +78,11 @@ class DeadLetterProducer:
             self._failed.append(error)
 
     def _deliver(self, producer: Any) -> None:
-        left = producer.flush(DELIVERY_SECONDS)
+        outstanding = producer.flush(DELIVERY_SECONDS)
         failed, self._failed = self._failed, []
-        if left:
+        if outstanding:
             # with its producer goes what it still holds: all of it is sent again
             self._producer = None
-            raise ServiceUnavailable(f"{left} messages not delivered to {self._kafka.bootstrap_servers}")
+            raise ServiceUnavailable(f"{outstanding} messages not delivered to {self._kafka.bootstrap_servers}")
         if failed:
             raise ServiceUnavailable(f"{len(failed)} messages refused: {failed[0].str()} ({failed[0].name()})")

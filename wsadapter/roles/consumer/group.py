@@ -25,9 +25,8 @@ from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.settings import consumer_config
 from wsadapter.kafka.topics import log_bounds, partition_counts
 from wsadapter.log import Repeated, get_logger
-from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.commits import Commits, Key
-from wsadapter.roles.consumer.progress import CommitMetadata
 
 CHUNK: Final = 2_000
 """Messages taken from librdkafka at once."""

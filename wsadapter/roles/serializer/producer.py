@@ -22,9 +22,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from wsadapter.config.load import Config
 from wsadapter.errors import WsadapterError
-from wsadapter.events.streams import DEAD_LETTER
+from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
 from wsadapter.kafka.settings import producer_config
-from wsadapter.kafka.topics import topic_name
 from wsadapter.log import get_logger
 from wsadapter.shm.stats_page import StatsPage
 
@@ -35,11 +34,8 @@ QUEUE: Final = {
     "delivery.report.only.error": True,
     "linger.ms": 0,
 }
-DEAD_LETTER_BYTES: Final = (256 * 1024, 8 * 1024, 512, 0)
-"""A dead letter carries at most this much of what it is about; less where the client takes no more."""
-PASSED_ON: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
-"""Broker or client says no to this message for ever: it becomes a dead letter and is passed."""
-
+DEAD_LETTER_BYTES: Final = 256 * 1024
+"""A dead letter carries at most this much of what it is about."""
 SINGLE_SECONDS: Final = 10.0
 """After a refused batch each message is a batch for so long; by then what was refused has been sent again."""
 DEFAULT_BATCH_BYTES: Final = 1_000_000
@@ -63,7 +59,7 @@ class KafkaProducer:
         self.dead: Counter[tuple[str, str]] = Counter()
         """(reason, topic) of letters that are not counted yet."""
         self._failed: list[tuple[KafkaError, Message]] = []
-        self._dead_letter_topic = topic_name(config.kafka, DEAD_LETTER)
+        self._dead_letter_topic = dead_letter_topic(config.kafka)
         self._fatal: KafkaError | None = None
         self._settings = producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error}
         self._single_until = time.monotonic() + SINGLE_SECONDS if page["single_messages"] else 0.0
@@ -112,7 +108,7 @@ class KafkaProducer:
             error = message.get("_error")
             if error is None:
                 continue
-            if not isinstance(error, KafkaError) or error.code() not in PASSED_ON:
+            if not isinstance(error, KafkaError) or error.code() not in PERMANENT:
                 raise DeliveryFailed(f"{topic}: {error}")
             self.dead_letter("too_large", topic, message["key"], message["value"], str(error))
 
@@ -120,18 +116,10 @@ class KafkaProducer:
         """Put what can never succeed where a person finds it, with the reason; long values are cut."""
         self.dead[reason, topic] += 1
         log.warning("dead letter", reason=reason, topic=topic, key=key.decode(errors="replace"), detail=detail)
-        headers = {"reason": reason, "detail": detail, "topic": topic, "bytes": str(len(value))}
-        encoded: dict[str, Any] = {name: text.encode() for name, text in headers.items()}
-        for size in DEAD_LETTER_BYTES:
-            try:
-                self.producer.produce(
-                    self._dead_letter_topic, value[:size], key, headers=encoded, on_delivery=self._on_failure
-                )
-            except KafkaException as error:
-                if size and error.args[0].code() in PASSED_ON:  # a small message.max.bytes: less of it is a letter too
-                    continue
-                raise
-            return
+        produce_dead_letter(
+            self.producer, self._dead_letter_topic, key, value, self._on_failure,
+            reason=reason, detail=detail, topic=topic, limit=DEAD_LETTER_BYTES,
+        )  # fmt: skip
 
     def flush(self, seconds: float) -> bool:
         """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""
@@ -152,10 +140,10 @@ class KafkaProducer:
         for error, message in failed:
             topic = str(message.topic())
             key, value = message.key() or b"", message.value() or b""
-            if error.code() not in PASSED_ON or (topic == self._dead_letter_topic and not value):
+            if error.code() not in PERMANENT or (topic == self._dead_letter_topic and not value):
                 raise DeliveryFailed(f"{topic}: {error}")
             if topic == self._dead_letter_topic:  # less of it is a letter too
-                size = next(size for size in DEAD_LETTER_BYTES if size < len(value))
+                size = next(size for size in (DEAD_LETTER_BYTES, *SMALLER) if size < len(value))
                 self.producer.produce(topic, value[:size], key, headers=message.headers(), on_delivery=self._on_failure)
             else:
                 self.dead_letter("rejected", topic, key, value, str(error))

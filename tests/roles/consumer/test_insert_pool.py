@@ -14,9 +14,8 @@ from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM, StreamSpec
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.insert_pool import PAUSE_SECONDS, RETRY, InsertPool, InsertTask, Trouble
-from wsadapter.roles.consumer.progress import CommitMetadata
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT\n"

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, Partition
-from wsadapter.roles.consumer.progress import CommitMetadata
+from wsadapter.roles.consumer.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, CommitMetadata, Partition
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT INTO t FORMAT Protobuf\n"

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.roles.consumer.progress import METADATA_LIMIT, WATERMARKS, CommitMetadata, newest
+from wsadapter.roles.consumer.batches import METADATA_LIMIT, WATERMARKS, CommitMetadata, newest
 
 U64 = st.integers(0, 2**64 - 1)
 MARKS = st.dictionaries(U64, U64, max_size=WATERMARKS)

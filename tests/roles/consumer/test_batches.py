@@ -186,7 +186,7 @@ def test_what_is_being_replayed_is_still_intended() -> None:
 
 def test_a_jump_forgets_the_watermarks_and_the_intent() -> None:
     made = partition(100, CommitMetadata(4, 120, {1: 50}))
-    made.jump(0)
+    made.seek(0)
     made.add(0, value(1, 3), 0.0)
 
     assert made.cut_open().rows == 1
@@ -242,7 +242,7 @@ def test_a_run_taken_together_is_the_same_as_its_messages_one_by_one(
     begin = 0
     while begin < len(log):
         run = slice(begin, begin + chunk)
-        together.take(offsets[run], values[run], 1.0)
+        together.extend(offsets[run], values[run], 1.0)
         for position, content in zip(offsets[run], values[run], strict=True):
             one.add(position, content, 1.0)
         assert state(together) == state(one)
@@ -261,7 +261,7 @@ def test_a_run_taken_together_is_the_same_as_its_messages_one_by_one(
 def test_a_run_with_one_message_that_is_not_a_plain_row_is_taken_one_by_one(spoilt: bytes | None) -> None:
     one, together = partition(), partition()
     values: list[bytes | None] = [*(value(1, n) for n in range(FEW)), spoilt, value(1, 99)]
-    together.take(range(len(values)), values, 0.0)
+    together.extend(range(len(values)), values, 0.0)
     for offset, content in enumerate(values):
         one.add(offset, content, 0.0)
     assert together.cut_open().last == one.cut_open().last == FEW + 1

@@ -24,32 +24,32 @@ def with_batch(number: int = 0) -> Partition:
 def test_an_intent_waits_for_no_one_and_takes_the_others_along() -> None:
     commits, partitions = Commits(), {A: with_batch(), B: partition(1)}
 
-    assert commits.begin(partitions, 100.0) == partitions
+    assert commits.due(partitions, 100.0) == partitions
 
 
 def test_progress_alone_waits_a_while() -> None:
     commits, partitions = Commits(), {A: with_batch()}
-    commits.begin(partitions, 100.0)
+    commits.due(partitions, 100.0)
     commits.confirmed([A], partitions)
     partitions[A].finish()
 
-    assert commits.begin(partitions, 100.0 + IDLE_SECONDS / 2) == {}
-    assert commits.begin(partitions, 100.0 + IDLE_SECONDS) == partitions
+    assert commits.due(partitions, 100.0 + IDLE_SECONDS / 2) == {}
+    assert commits.due(partitions, 100.0 + IDLE_SECONDS) == partitions
 
 
 def test_one_at_a_time() -> None:
     commits, partitions = Commits(), {A: with_batch()}
-    commits.begin(partitions, 100.0)
+    commits.due(partitions, 100.0)
     partitions[B] = with_batch(1)
 
-    assert commits.begin(partitions, 200.0) == {}
+    assert commits.due(partitions, 200.0) == {}
     commits.confirmed([A], partitions)
-    assert commits.begin(partitions, 200.0) == {B: partitions[B]}
+    assert commits.due(partitions, 200.0) == {B: partitions[B]}
 
 
 def test_an_intent_counts_once_and_only_when_confirmed() -> None:
     commits, partitions = Commits(), {A: with_batch()}
-    commits.begin(partitions, 100.0)
+    commits.due(partitions, 100.0)
     assert commits.intended == []
     commits.confirmed([A], partitions)
     assert commits.intended == [partitions[A]]
@@ -57,52 +57,52 @@ def test_an_intent_counts_once_and_only_when_confirmed() -> None:
     commits.confirmed([A], partitions)
 
     assert commits.intended == []
-    assert commits.begin(partitions, 200.0) == {}
+    assert commits.due(partitions, 200.0) == {}
 
 
 def test_after_a_failure_the_same_is_said_again_a_little_later() -> None:
     commits, partitions = Commits(), {A: with_batch()}
-    commits.begin(partitions, 100.0)
+    commits.due(partitions, 100.0)
     commits.failed(100.0)
 
-    assert commits.begin(partitions, 100.0) == {}
+    assert commits.due(partitions, 100.0) == {}
     assert commits.intended == []
-    assert commits.begin(partitions, 100.0 + RETRY_SECONDS) == partitions
+    assert commits.due(partitions, 100.0 + RETRY_SECONDS) == partitions
 
 
 def test_a_partition_that_the_broker_refused_has_no_intent() -> None:
     commits, partitions = Commits(), {A: with_batch(), B: with_batch(1)}
-    commits.begin(partitions, 100.0)
+    commits.due(partitions, 100.0)
     commits.confirmed([B], partitions)
     commits.failed(100.0)
 
     assert commits.intended == [partitions[B]]
-    assert commits.begin(partitions, 101.0) == {A: partitions[A]}
+    assert commits.due(partitions, 101.0) == {A: partitions[A]}
 
 
 def test_a_partition_that_was_revoked_and_came_back_is_another_one() -> None:
     commits, partitions = Commits(), {A: with_batch()}
-    commits.begin(partitions, 100.0)
+    commits.due(partitions, 100.0)
     commits.forget(A)
     again = {A: with_batch()}
     commits.confirmed([A], again)
 
     assert commits.intended == []
-    assert commits.begin(again, 101.0) == again
+    assert commits.due(again, 101.0) == again
 
 
 def test_settled_is_when_the_broker_knows_that_all_is_done() -> None:
     commits, partitions = Commits(), {A: with_batch()}
     for _ in range(2):
-        assert not commits.settled(partitions)
-        commits.hurry(100.0)
-        commits.begin(partitions, 100.0)
-        assert not commits.settled(partitions)
+        assert not commits.all_committed(partitions)
+        commits.expedite(100.0)
+        commits.due(partitions, 100.0)
+        assert not commits.all_committed(partitions)
         commits.confirmed([A], partitions)
         if partitions[A].cut is not None:
-            assert not commits.settled(partitions)
+            assert not commits.all_committed(partitions)
             partitions[A].finish()
 
-    assert commits.settled(partitions)
-    assert not commits.unsaid(partitions)
-    assert commits.settled({})
+    assert commits.all_committed(partitions)
+    assert not commits.uncommitted(partitions)
+    assert commits.all_committed({})

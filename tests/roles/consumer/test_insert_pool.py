@@ -15,7 +15,7 @@ from wsadapter.events.streams import BY_STREAM, StreamSpec
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import CommitMetadata, Partition
-from wsadapter.roles.consumer.insert_pool import PAUSE_SECONDS, RETRY, InsertPool, InsertTask, Trouble
+from wsadapter.roles.consumer.insert_pool import PAUSE_SECONDS, RETRY, InsertFailure, InsertPool, InsertTask
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT\n"
@@ -79,7 +79,7 @@ class Bench:
         self.server, self.mailbox = Server(), Mailbox()
         self.mismatch = ""
         self.verified = 0
-        self.landing = InsertPool(self.server, self.mailbox, {"trade": HEAD, "kline": HEAD}, self.verify)  # type: ignore[arg-type]  # stand-ins
+        self.pool = InsertPool(self.server, self.mailbox, {"trade": HEAD, "kline": HEAD}, self.verify)  # type: ignore[arg-type]  # stand-ins
         self.now = 0.0
 
     def verify(self, spec: StreamSpec) -> None:
@@ -93,20 +93,20 @@ class Bench:
         for offset, value in enumerate(values):
             partition.add(offset, value, 0.0)
         partition.cut_open()
-        self.landing.take(partition)
+        self.pool.add(partition)
         return partition
 
     def attempt(self) -> list[InsertTask]:
         """One attempt of whatever is due."""
-        self.landing.start(self.now)
-        wait([task.future for task in self.landing.tasks if task.future is not None], 10)
-        return self.landing.collect(self.now)
+        self.pool.start(self.now)
+        wait([task.future for task in self.pool.tasks if task.future is not None], 10)
+        return self.pool.collect(self.now)
 
-    def until_landed(self) -> list[InsertTask]:
+    def until_inserted(self) -> list[InsertTask]:
         done: list[InsertTask] = []
         for _ in range(100):
             done += self.attempt()
-            if not self.landing.tasks:
+            if not self.pool.tasks:
                 return done
             self.now += max(RETRY.maximum, PAUSE_SECONDS)
         raise AssertionError("still not landed")
@@ -147,7 +147,7 @@ def test_a_failure_that_passes_is_repeated_with_the_same_token(bench: Bench, err
     bench.server.refuses = lambda rows: failures.pop() if failures else None
     values = [trade(n) for n in range(9)]
     bench.send(values)
-    bench.until_landed()
+    bench.until_inserted()
 
     assert bench.server.calls == 5
     assert bench.server.rows == Counter(values)
@@ -160,7 +160,7 @@ def test_what_the_server_cannot_read_is_found_and_the_rest_is_inserted(bench: Be
     bad = {values[3], values[4], values[77]}
     bench.server.refuses = parse_error(lambda row: row in bad)
     bench.send(values)
-    (task,) = bench.until_landed()
+    (task,) = bench.until_inserted()
 
     assert bench.server.rows == Counter(v for v in values if v not in bad)
     assert sorted(offset for offset, _, _, _ in bench.mailbox.letters) == [3, 4, 77]
@@ -176,7 +176,7 @@ def test_what_is_no_protobuf_is_taken_out_at_once(bench: Bench) -> None:
     values.sort(key=lambda v: int.from_bytes(v[10:18], "little"))
     bench.server.refuses = parse_error(lambda row: row in set(garbage))
     bench.send(values)
-    bench.until_landed()
+    bench.until_inserted()
 
     assert bench.server.calls == 2
     assert sum(bench.server.rows.values()) == 500
@@ -188,7 +188,7 @@ def test_a_claimed_length_that_costs_the_server_its_memory_is_found(bench: Bench
     values = [trade(n) for n in range(10)] + [poison]
     bench.server.refuses = lambda rows: DatabaseError("memory", code=241) if poison in rows else None
     bench.send(values)
-    bench.until_landed()
+    bench.until_inserted()
 
     assert sum(bench.server.rows.values()) == 10
     assert [value for _, value, _, _ in bench.mailbox.letters] == [poison]
@@ -199,7 +199,7 @@ def test_too_many_partitions_are_inserted_in_parts(bench: Bench) -> None:
     bench.server.refuses = lambda rows: too_many if len(rows) > 10 else None
     values = [trade(n) for n in range(100)]
     bench.send(values)
-    bench.until_landed()
+    bench.until_inserted()
 
     assert bench.server.rows == Counter(values)
     assert len(set(bench.server.tokens)) == len(bench.server.tokens) == 16
@@ -217,7 +217,7 @@ def test_parts_that_are_in_are_not_sent_again(bench: Bench) -> None:
 
     bench.server.refuses = refuses
     bench.send(values)
-    bench.until_landed()
+    bench.until_inserted()
 
     assert bench.server.rows == Counter(v for v in values if v != bad)
     assert [offset for offset, _, _, _ in bench.mailbox.letters] == [40]
@@ -230,11 +230,11 @@ def test_a_damaged_table_makes_no_dead_letters(bench: Bench) -> None:
     for _ in range(5):
         assert bench.attempt() == []
         bench.now += PAUSE_SECONDS
-    assert bench.landing.tasks[0].trouble is Trouble.ALARM
+    assert bench.pool.tasks[0].failure is InsertFailure.ALARM
     assert bench.mailbox.letters == []
 
     bench.mismatch, bench.server.refuses = "", lambda rows: None
-    bench.until_landed()
+    bench.until_inserted()
     assert sum(bench.server.rows.values()) == 8
 
 
@@ -243,13 +243,13 @@ def test_what_needs_the_operator_waits_and_goes_on_by_itself_when_it_is_repaired
     bench.server.refuses = lambda rows: DatabaseError("schema", code=code)
     bench.send([trade(1)])
     bench.attempt()
-    assert bench.landing.tasks[0].trouble is Trouble.ALARM
+    assert bench.pool.tasks[0].failure is InsertFailure.ALARM
     bench.now += PAUSE_SECONDS / 2
     bench.attempt()
     assert bench.server.calls == 1
 
     bench.server.refuses = lambda rows: None
-    bench.until_landed()
+    bench.until_inserted()
     assert len(bench.server.tokens) == 1
 
 
@@ -260,23 +260,23 @@ def test_a_table_that_waits_holds_up_no_other(bench: Bench) -> None:
     done = bench.attempt()
 
     assert [task.partition.spec.name for task in done] == ["kline"]
-    assert [task.partition.spec.name for task in bench.landing.tasks] == ["trade"]
+    assert [task.partition.spec.name for task in bench.pool.tasks] == ["trade"]
 
 
 def test_one_insert_of_a_table_at_a_time(bench: Bench) -> None:
     for number in range(3):
         bench.send([trade(number)], number=number)
-    bench.landing.start(bench.now)
+    bench.pool.start(bench.now)
 
-    assert sum(task.future is not None for task in bench.landing.tasks) == 1
-    assert len(bench.until_landed()) == 3
+    assert sum(task.future is not None for task in bench.pool.tasks) == 1
+    assert len(bench.until_inserted()) == 3
 
 
 def test_a_blocked_stream_is_not_begun(bench: Bench) -> None:
     bench.send([trade(1)])
-    bench.landing.start(bench.now, {"trade"})
+    bench.pool.start(bench.now, {"trade"})
 
-    assert bench.landing.tasks[0].future is None
+    assert bench.pool.tasks[0].future is None
 
 
 def test_a_batch_is_not_finished_before_its_letters_are_delivered(bench: Bench) -> None:
@@ -286,7 +286,7 @@ def test_a_batch_is_not_finished_before_its_letters_are_delivered(bench: Bench) 
     assert bench.server.calls == 1
 
     bench.mailbox.error = None
-    (task,) = bench.until_landed()
+    (task,) = bench.until_inserted()
     assert bench.server.calls == 1
     assert task.dead == ["foreign"]
     assert [value for _, value, _, _ in bench.mailbox.letters] == [b"garbage"]
@@ -294,10 +294,10 @@ def test_a_batch_is_not_finished_before_its_letters_are_delivered(bench: Bench) 
 
 def test_what_was_dropped_is_not_reported(bench: Bench) -> None:
     partition = bench.send([trade(1)])
-    bench.landing.drop([partition])
+    bench.pool.drop([partition])
 
     assert bench.attempt() == []
-    assert bench.landing.tasks == []
+    assert bench.pool.tasks == []
 
 
 def test_a_defect_of_ours_is_not_swallowed(bench: Bench) -> None:

@@ -39,7 +39,7 @@ def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], serv
         except (ServiceUnavailable, OSError) as error:
             child.set_state(ChildState.WAITING)
             if repeated(service) is not None:
-                log.warning(f"no {service} yet", reason=str(error))
+                log.warning(f"waiting for {service}", reason=str(error))
             child.wait([], 0.5)
     return None
 
@@ -49,7 +49,7 @@ def prepare(config: Config) -> Client:
     client = connect(config.clickhouse)
     try:
         if replaced := create_or_verify(client, config.clickhouse):
-            log.warning("views have their new text", views=replaced)
+            log.warning("views replaced by this version's", views=replaced)
     except FAILURES as error:
         client.close()
         if isinstance(error, SchemaMismatch):

@@ -6,7 +6,7 @@ of the group that gets the partition, sees by that offset that the batch has bee
 
 Rows accepted and rejected are told apart by the server alone: a row's `batch` in table ``rejected`` is the token of its
 insert, which begins with partition and offset. So each partition has a range of offsets whose rejects are not known
-yet, and its rows, until `settle` has the answer; they outlive the process too.
+yet, and its rows, until `resolve` has the answer; they outlive the process too.
 """
 
 import contextlib
@@ -46,8 +46,8 @@ class Accounting:
     def __init__(self, page: StatsPage, topics: Mapping[str, str], others: tuple[str, ...] = ()) -> None:
         self._page, self._others = page, others
         self._insert = Histogram(page, "insert_seconds")
-        self._journal = RedoLog(page)
-        self._journal.end()
+        self._redo_log = RedoLog(page)
+        self._redo_log.end()
         self._counted: dict[Key, int] = {}
         """Partition -> last offset of a batch that is replayed and was counted by whoever finished it before."""
         self._names: dict[Key, tuple[str, int]] = {}
@@ -75,42 +75,42 @@ class Accounting:
                 page.release()
         return found
 
-    def passed(self, partition: Partition, batch: Batch) -> None:
+    def empty(self, partition: Partition, batch: Batch) -> None:
         """A batch without a row is finished."""
         self._count(partition, batch, {})
 
-    def landed(self, task: InsertTask, filtering: bool) -> None:
+    def inserted(self, task: InsertTask, filtering: bool) -> None:
         """A batch is finished. ``filtering``: its view may pass over rows (open candles)."""
         partition, page, name = task.partition, self._page, task.partition.spec.name
         for elapsed in task.elapsed_ns:
             self._insert.observe(elapsed)
-        grown = {"inserts_total": len(task.elapsed_ns)}
+        increments = {"inserts_total": len(task.elapsed_ns)}
         for reason in task.dead:
             cell = dead_letters(reason, name)
             cell = cell if cell in page else dead_letters("other", name)
-            grown[cell] = grown.get(cell, 0) + 1
-        kept = _kept(task) if filtering else task.sent_rows
-        grown[f'filtered_rows_total{{stream="{name}"}}'] = task.sent_rows - kept
+            increments[cell] = increments.get(cell, 0) + 1
+        kept_rows = _kept_rows(task) if filtering else task.sent_rows
+        increments[f'filtered_rows_total{{stream="{name}"}}'] = task.sent_rows - kept_rows
         tracked = _cell("unsettled", name, partition.number) in page
-        grown[f'{"unsettled_rows" if tracked else "accepted_rows_total"}{{stream="{name}"}}'] = kept
-        self._count(partition, task.batch, grown, kept)
+        increments[f'{"unsettled_rows" if tracked else "accepted_rows_total"}{{stream="{name}"}}'] = kept_rows
+        self._count(partition, task.batch, increments, kept_rows)
 
-    def _count(self, partition: Partition, batch: Batch, grown: dict[str, int], kept: int = 0) -> None:
+    def _count(self, partition: Partition, batch: Batch, increments: dict[str, int], kept_rows: int = 0) -> None:
         page, name, number = self._page, partition.spec.name, partition.number
         if batch.last == self._counted.pop(partition.key, None):
             return
-        grown[f'consumed_total{{stream="{name}"}}'] = batch.rows + batch.redelivered + len(batch.letters)
-        grown[f'redelivered_total{{stream="{name}"}}'] = batch.redelivered
-        put: dict[str, int] = {}
+        increments[f'consumed_total{{stream="{name}"}}'] = batch.rows + batch.redelivered + len(batch.letters)
+        increments[f'redelivered_total{{stream="{name}"}}'] = batch.redelivered
+        values: dict[str, int] = {}
         open_rows = _cell("unsettled", name, number)
         if batch.rows and open_rows in page:
-            put[_cell("counted_to", name, number)] = batch.last + 1
+            values[_cell("counted_to", name, number)] = batch.last + 1
             if not page[open_rows]:
-                put[_cell("unsettled_from", name, number)] = batch.first
-            grown[open_rows] = kept
-        self._journal.record(
-            {page.index(cell): count for cell, count in grown.items() if count},
-            {page.index(cell): value for cell, value in put.items()},
+                values[_cell("unsettled_from", name, number)] = batch.first
+            increments[open_rows] = kept_rows
+        self._redo_log.record(
+            {page.index(cell): count for cell, count in increments.items() if count},
+            {page.index(cell): value for cell, value in values.items()},
         )
 
     def retried(self) -> None:
@@ -126,24 +126,24 @@ class Accounting:
                 found[key] = Unsettled(name, first, end, rows)
         return found
 
-    def settle(self, asked: Mapping[Key, Unsettled], rejected: Mapping[Key, int]) -> None:
+    def resolve(self, ranges: Mapping[Key, Unsettled], rejected: Mapping[Key, int]) -> None:
         """Of these ranges so many rows were rejected."""
         page = self._page
-        for key, one in asked.items():
+        for key, unsettled in ranges.items():
             name, number = self._names[key]
-            bad = min(rejected.get(key, 0), one.rows)
-            grown = {
-                f'accepted_rows_total{{stream="{name}"}}': one.rows - bad,
-                f'rejected_rows_total{{stream="{name}"}}': bad,
-                f'unsettled_rows{{stream="{name}"}}': -one.rows,
-                _cell("unsettled", name, number): -one.rows,
+            rejected_rows = min(rejected.get(key, 0), unsettled.rows)
+            increments = {
+                f'accepted_rows_total{{stream="{name}"}}': unsettled.rows - rejected_rows,
+                f'rejected_rows_total{{stream="{name}"}}': rejected_rows,
+                f'unsettled_rows{{stream="{name}"}}': -unsettled.rows,
+                _cell("unsettled", name, number): -unsettled.rows,
             }
-            self._journal.record(
-                {page.index(cell): count for cell, count in grown.items()},
-                {page.index(_cell("unsettled_from", name, number)): one.end},
+            self._redo_log.record(
+                {page.index(cell): count for cell, count in increments.items()},
+                {page.index(_cell("unsettled_from", name, number)): unsettled.end},
             )
 
-    def show(self, lag: Mapping[str, int], paused: Set[str]) -> None:
+    def publish(self, lag: Mapping[str, int], paused: Set[str]) -> None:
         for spec in SPECS:
             self._page[f'consumer_lag{{stream="{spec.name}"}}'] = lag.get(spec.name, 0)
             self._page[f'paused{{stream="{spec.name}"}}'] = int(spec.name in paused)
@@ -153,7 +153,7 @@ def _cell(word: str, stream: str, partition: int) -> str:
     return f'{word}{{stream="{stream}",partition="{partition}"}}'
 
 
-def _kept(task: InsertTask) -> int:
+def _kept_rows(task: InsertTask) -> int:
     """Rows of candles that the views did not pass over. The server counts the rows of the Null table and of each view;
     of a repeat that its token stopped it counts none of a view: then the messages are looked at."""
     if task.sent_rows < task.written_rows <= 2 * task.sent_rows:

@@ -183,13 +183,13 @@ class Partition:
     def idle(self) -> bool:
         return self.cut is None and self.open is None
 
-    def take(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> None:
+    def extend(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> None:
         """`add` for each message of a run; together where there is nothing to decide."""
-        if len(offsets) < FEW or not self._take_rows(offsets, values, now):
+        if len(offsets) < FEW or not self._extend_rows(offsets, values, now):
             for offset, value in zip(offsets, values, strict=True):
                 self.add(offset, value, now)
 
-    def _take_rows(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> bool:
+    def _extend_rows(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> bool:
         """Take all of them, if each is new, in order, and a row that begins with its ring identity; else none."""
         in_order = offsets[0] >= self.next_offset and all(map(lt, offsets, offsets[1:]))
         if not in_order or (self.replay_to is not None and offsets[-1] >= self.replay_to):
@@ -214,7 +214,7 @@ class Partition:
         marks[current] = mark
         del marks[b""]
         self._seen |= {int.from_bytes(head[1:9], "little"): mark for head, mark in marks.items()}
-        batch = self._opened(now)
+        batch = self._open_batch(now)
         batch.body += b"".join(framed)
         batch.offsets.extend(offsets)
         batch.last = offsets[-1]
@@ -227,7 +227,7 @@ class Partition:
             raise ValueError("no ring identity")
         return self._seen.get(int.from_bytes(head[1:9], "little"), -1)
 
-    def _opened(self, now: float) -> Batch:
+    def _open_batch(self, now: float) -> Batch:
         if self.open is None:
             self.open = Batch(self.next_offset, self._head, now)
         return self.open
@@ -238,7 +238,7 @@ class Partition:
             return
         if self.replay_to is not None and offset > self.replay_to:
             self._end_replay(now)  # the last message of the range is no longer in the log
-        batch = self.open or self._opened(now)
+        batch = self.open or self._open_batch(now)
         batch.last = offset
         self.next_offset = offset + 1
         if value is not None and (length := len(value)) >= 18:
@@ -287,7 +287,7 @@ class Partition:
         """The intended range goes beyond the log's end: its offsets were given away anew. Go on with what is there."""
         self.replay_to = None
 
-    def jump(self, offset: int) -> None:
+    def seek(self, offset: int) -> None:
         """Go on at ``offset``: what lies before is not in the log. Whether the log is the same one is not known, so
         the watermarks are forgotten: at worst rows come twice, which FINAL hides."""
         assert self.idle

@@ -1,8 +1,8 @@
-"""Which commit is due, what it said, and whose intents the broker has confirmed. Pure: sends nothing, reads no clock.
+"""Which commit is due, what it carries, and whose intents the broker has confirmed. Pure: sends nothing, no clock.
 
-One commit is under way at a time, and it says what is true of every partition that changed. An intent counts when the
+One commit is in flight at a time, and it carries the state of every partition that changed. An intent counts when the
 commit that carried it came back without an error and its partition is still the same one; after a failure the same
-intent is said again.
+intent is sent again.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ RETRY_SECONDS: Final = 0.2
 Key = tuple[str, int]
 
 
-class _Said(Struct):
+class _Pending(Struct):
     partition: Partition
     done: int
     cut: Batch | None
@@ -30,48 +30,48 @@ class Commits:
         self.intended: list[Partition] = []
         """Partitions whose intent was confirmed; the role takes them from here."""
         self._confirmed: dict[Key, tuple[int, Batch | None]] = {}
-        self._said: dict[Key, _Said] = {}
+        self._in_flight: dict[Key, _Pending] = {}
         self._next = 0.0
 
     @property
-    def under_way(self) -> bool:
-        return bool(self._said)
+    def in_flight(self) -> bool:
+        return bool(self._in_flight)
 
-    def begin(self, partitions: Mapping[Key, Partition], now: float) -> dict[Key, Partition]:
-        """What a commit must say now: all that changed, if an intent waits for it or the last one is a while ago."""
-        if self._said or now < self._next:
+    def due(self, partitions: Mapping[Key, Partition], now: float) -> dict[Key, Partition]:
+        """What a commit must carry now: all that changed, if an intent waits for it or the last one is a while ago."""
+        if self._in_flight or now < self._next:
             return {}
         changed = {key: p for key, p in partitions.items() if self._confirmed.get(key) != (p.done, p.cut)}
         waiting = any(p.cut is not None and p.cut.rows for p in changed.values())
         if not changed or not (waiting or now >= self._next + IDLE_SECONDS):
             return {}
-        self._said = {key: _Said(p, p.done, p.cut) for key, p in changed.items()}
+        self._in_flight = {key: _Pending(p, p.done, p.cut) for key, p in changed.items()}
         self._next = now
         return changed
 
     def failed(self, now: float) -> None:
-        self._said = {}
+        self._in_flight = {}
         self._next = now + RETRY_SECONDS
 
     def confirmed(self, keys: Iterable[Key], partitions: Mapping[Key, Partition]) -> None:
         """The commit came back, without an error for ``keys``."""
-        said, self._said = self._said, {}
+        in_flight, self._in_flight = self._in_flight, {}
         for key in keys:
-            what = said.get(key)
-            if what is None or partitions.get(key) is not what.partition:
+            entry = in_flight.get(key)
+            if entry is None or partitions.get(key) is not entry.partition:
                 continue  # the commit of a revocation, or of a partition that is gone
-            self._confirmed[key] = what.done, what.cut
-            if what.cut is not None and what.partition.cut is what.cut:
-                self.intended.append(what.partition)
+            self._confirmed[key] = entry.done, entry.cut
+            if entry.cut is not None and entry.partition.cut is entry.cut:
+                self.intended.append(entry.partition)
 
-    def settled(self, partitions: Mapping[Key, Partition]) -> bool:
+    def all_committed(self, partitions: Mapping[Key, Partition]) -> bool:
         """Everything is done, and the broker knows it."""
-        return not self._said and all(self._confirmed.get(key) == (p.done, None) for key, p in partitions.items())
+        return not self._in_flight and all(self._confirmed.get(key) == (p.done, None) for key, p in partitions.items())
 
-    def unsaid(self, partitions: Mapping[Key, Partition]) -> bool:
+    def uncommitted(self, partitions: Mapping[Key, Partition]) -> bool:
         return any(self._confirmed.get(key) != (p.done, p.cut) for key, p in partitions.items())
 
-    def hurry(self, now: float) -> None:
+    def expedite(self, now: float) -> None:
         """Do not wait for a reason to commit."""
         self._next = min(self._next, now - IDLE_SECONDS)
 

@@ -61,47 +61,51 @@ class Consumer:
         self._identify = {spec.name: identify_as(spec) for spec in SPECS}
         self._specs = {topic(config.kafka, spec): spec for spec in SPECS}
         self._blocked_since = 0.0
-        outgoing = DeadLetterProducer(config.kafka)
+        dead_letters = DeadLetterProducer(config.kafka)
         group = child.args.page.rpartition("-")[0]
         members = (f"{group}-{number}" for number in range(config.process_of("consumer").count))
         topics = {spec.name: name for name, spec in self._specs.items()}
-        self._ledger = Accounting(child.page, topics, tuple(name for name in members if name != child.args.page))
-        self._landing = InsertPool(Inserter(client), outgoing, self._heads, self._verify_stream)
+        self._accounting = Accounting(child.page, topics, tuple(name for name in members if name != child.args.page))
+        self._pool = InsertPool(Inserter(client), dead_letters, self._heads, self._verify_stream)
         identity = f"{child.args.instance}-{child.args.name}"
-        self._group = GroupMember(config.kafka, identity, self._specs, self._make, self._leaving, self._patient)
-        self._upkeep = Housekeeping(child, client, self._verifier, self._group, self._landing, self._ledger, outgoing)
+        self._group = GroupMember(
+            config.kafka, identity, self._specs, self._new_partition, self._on_leave, self._keep_waiting
+        )
+        self._housekeeping = Housekeeping(
+            child, client, self._verifier, self._group, self._pool, self._accounting, dead_letters
+        )
 
     def run(self) -> int:
         while not self._child.stopping:
-            self._turn(draining=False)
+            self._step(draining=False)
         self._drain()
         self._group.close(min(CLOSE_SECONDS, max(0.1, self._child.deadline - time.monotonic() - 0.5)))
         return 0
 
-    def _turn(self, draining: bool) -> int:
+    def _step(self, draining: bool) -> int:
         """One cycle; returns how many messages came."""
         self._child.beat()
-        came = self._take()
+        received = self._poll()
         now = time.monotonic()
-        for task in self._landing.collect(now):
+        for task in self._pool.collect(now):
             self._finish(task)
         self._cut(now, draining)
         self._group.commit(now)
         intended = self._group.commits.intended
         while intended:
-            self._landing.take(intended.pop())
-        self._landing.start(now, self._upkeep.blocked.keys())
-        self._upkeep.look(now)
-        return came
+            self._pool.add(intended.pop())
+        self._pool.start(now, self._housekeeping.blocked.keys())
+        self._housekeeping.step(now)
+        return received
 
-    def _take(self) -> int:
+    def _poll(self) -> int:
         """Poll, unless the buffers are full; then wait for an insert instead."""
         size = stuck = 0
         for partition in self._group.partitions.values():
             size += partition.buffered
         futures = []
-        for task in self._landing.tasks:
-            if task.trouble is not None:
+        for task in self._pool.tasks:
+            if task.failure is not None:
                 stuck += task.partition.buffered
             if task.future is not None:
                 futures.append(task.future)
@@ -112,32 +116,32 @@ class Consumer:
             self._blocked_since = now
         blocked = self._blocked_since > 0.0
         suspend = blocked and now - self._blocked_since > BLOCKED_SECONDS
-        self._hold(suspend)
+        self._pause(suspend)
         if blocked and not suspend and futures:
             wait(futures, POLL_SECONDS, FIRST_COMPLETED)
             return 0
         if futures or blocked:
             return self._group.poll(POLL_SECONDS / 2 if futures else POLL_SECONDS, 1 if blocked else CHUNK)
-        return self._group.poll(self._patience(now), CHUNK if size else 1)  # into nothing, the first ends the wait
+        return self._group.poll(self._poll_seconds(now), CHUNK if size else 1)  # into nothing, the first ends the wait
 
-    def _patience(self, now: float) -> float:
+    def _poll_seconds(self, now: float) -> float:
         """How long to wait for messages when no insert runs: until a batch is old, if nothing else is under way."""
         partitions = self._group.partitions.values()
-        if self._child.stopping or self._group.commits.under_way or any(p.cut is not None for p in partitions):
+        if self._child.stopping or self._group.commits.in_flight or any(p.cut is not None for p in partitions):
             return POLL_SECONDS
         seconds = self._limits[2]
         old = [p.open.old_at(seconds) for p in partitions if p.open is not None]
         # a batch that begins meanwhile may be old after ``seconds``
         return min(QUIET_POLL_SECONDS, seconds, max(POLL_SECONDS, min(old) - now)) if old else QUIET_POLL_SECONDS
 
-    def _hold(self, everything: bool) -> None:
+    def _pause(self, everything: bool) -> None:
         if everything:
-            self._group.hold(set(self._group.partitions))
+            self._group.pause(set(self._group.partitions))
             return
-        waiting = {task.partition.key for task in self._landing.tasks if task.trouble is not None}
-        if blocked := self._upkeep.blocked:
+        waiting = {task.partition.key for task in self._pool.tasks if task.failure is not None}
+        if blocked := self._housekeeping.blocked:
             waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in blocked}
-        self._group.hold(waiting)
+        self._group.pause(waiting)
 
     def _cut(self, now: float, draining: bool) -> None:
         rows, size, seconds = self._limits
@@ -159,40 +163,40 @@ class Consumer:
                 continue
             batch.counted = True
             if batch.letters and not batch.rows:  # nothing to insert, so nothing to intend
-                self._landing.take(partition)
+                self._pool.add(partition)
             elif not batch.rows:
-                self._ledger.passed(partition, batch)
+                self._accounting.empty(partition, batch)
                 partition.finish()
 
     def _finish(self, task: InsertTask) -> None:
         open_candles = self._config.clickhouse.open_candles
-        self._ledger.landed(task, filtering=task.partition.spec.name == "kline" and not open_candles)
+        self._accounting.inserted(task, filtering=task.partition.spec.name == "kline" and not open_candles)
         self._child.page["clickhouse_up"] = 1
         task.partition.finish()
 
-    def _make(self, name: str, number: int, start: int, progress: CommitMetadata) -> Partition:
+    def _new_partition(self, name: str, number: int, start: int, progress: CommitMetadata) -> Partition:
         spec = self._specs[name]
-        made = Partition(spec, name, number, start, progress, self._heads[spec.name], self._identify[spec.name])
-        self._ledger.assigned(made)
-        return made
+        partition = Partition(spec, name, number, start, progress, self._heads[spec.name], self._identify[spec.name])
+        self._accounting.assigned(partition)
+        return partition
 
-    def _patient(self) -> bool:
+    def _keep_waiting(self) -> bool:
         self._child.beat()
         return not self._child.stopping or time.monotonic() < self._child.deadline - DRAIN_MARGIN
 
-    def _leaving(self, partitions: list[Partition], in_order: bool) -> None:
+    def _on_leave(self, partitions: list[Partition], in_order: bool) -> None:
         """Give inserts under way a moment to end, so that the next owner need not repeat them."""
         until = time.monotonic() + (LEAVE_SECONDS if in_order else 0.0)
         mine = set(map(id, partitions))
         while time.monotonic() < until:
-            futures = [t.future for t in self._landing.tasks if t.future is not None and id(t.partition) in mine]
+            futures = [t.future for t in self._pool.tasks if t.future is not None and id(t.partition) in mine]
             if not futures:
                 break
             self._child.beat()
             wait(futures, POLL_SECONDS)
-            for task in self._landing.collect(time.monotonic()):
+            for task in self._pool.collect(time.monotonic()):
                 self._finish(task)
-        self._landing.drop(partitions)
+        self._pool.drop(partitions)
 
     def _verify_stream(self, spec: StreamSpec) -> None:
         if text := self._verifier.wrong().get(spec.name):
@@ -203,23 +207,23 @@ class Consumer:
         until = self._child.deadline - DRAIN_MARGIN
         joined_by = min(until, time.monotonic() + JOIN_SECONDS)
         while not self._group.rebalances and self._group.broker_up and time.monotonic() < joined_by:
-            self._turn(draining=True)
+            self._step(draining=True)
         ends: dict[tuple[str, int], int] | None
         try:
             ends = self._group.end_offsets()
         except ServiceUnavailable as error:
-            log.warning("end offsets not known, reading until nothing comes", reason=str(error))
+            log.warning("end offsets unknown, reading until no more messages come", reason=str(error))
             ends = None
-        last_came = time.monotonic()
+        last_received = time.monotonic()
         while (now := time.monotonic()) < until:
             partitions = self._group.partitions
             read = ends is not None and all(p.next_offset >= ends.get(key, 0) for key, p in partitions.items())
-            if (read or now - last_came > QUIET_SECONDS) and all(p.idle for p in partitions.values()):
-                if self._group.commits.settled(partitions) or not self._group.broker_up:
+            if (read or now - last_received > QUIET_SECONDS) and all(p.idle for p in partitions.values()):
+                if self._group.commits.all_committed(partitions) or not self._group.broker_up:
                     break
-                self._group.commits.hurry(now)
-            if self._turn(draining=True):
-                last_came = now
-        if left := sum(not p.idle for p in self._group.partitions.values()):
-            log.warning("stopped before everything was inserted; Kafka holds it", partitions=left)
-        self._upkeep.settle(until)
+                self._group.commits.expedite(now)
+            if self._step(draining=True):
+                last_received = now
+        if remaining := sum(not p.idle for p in self._group.partitions.values()):
+            log.warning("stopped before every message was inserted; Kafka keeps the rest", partitions=remaining)
+        self._housekeeping.finish(until)

@@ -33,7 +33,7 @@ CHUNK: Final = 2_000
 ANSWER_SECONDS: Final = 1.0
 """Longest wait for one answer of the broker: the heartbeat beats between two."""
 STATISTICS_MS: Final = 5_000
-"""How soon a broker that is back is noticed. That one is away, librdkafka says at once. Each report lists every
+"""How soon a broker that is back is noticed. That one is down, librdkafka reports at once. Each report lists every
 partition: a tenth of what an idle consumer costs."""
 
 log = get_logger()
@@ -52,18 +52,18 @@ class _Statistics(Struct):
 
 
 class GroupMember:
-    """``make``: (topic, partition, first offset, progress) -> the state of a partition that is assigned now.
-    ``leaving``: called with what is taken away; in good order (True) before its progress is committed.
-    ``patient``: called while the broker is waited for; False ends the waiting."""
+    """``new_partition``: (topic, partition, first offset, progress) -> the state of a partition that is assigned now.
+    ``on_leave``: called with what is taken away; in good order (True) before its progress is committed.
+    ``keep_waiting``: called while the broker is waited for; False ends the waiting."""
 
     def __init__(
         self,
         kafka: KafkaConfig,
         instance_id: str,
         topics: Iterable[str],
-        make: Callable[[str, int, int, CommitMetadata], Partition],
-        leaving: Callable[[list[Partition], bool], None],
-        patient: Callable[[], bool],
+        new_partition: Callable[[str, int, int, CommitMetadata], Partition],
+        on_leave: Callable[[list[Partition], bool], None],
+        keep_waiting: Callable[[], bool],
     ) -> None:
         self.partitions: dict[Key, Partition] = {}
         self.out_of_range: set[Key] = set()
@@ -71,8 +71,13 @@ class GroupMember:
         self.broker_up = True
         self.rebalances = 0
         self.topics_missing = False
-        self._kafka, self._make, self._leaving, self._patient = kafka, make, leaving, patient
-        self._held: set[Key] = set()
+        self._kafka, self._new_partition, self._on_leave, self._keep_waiting = (
+            kafka,
+            new_partition,
+            on_leave,
+            keep_waiting,
+        )
+        self._paused: set[Key] = set()
         self._fatal: KafkaError | None = None
         self._repeated = Repeated()
         self._consumer = Consumer(
@@ -92,7 +97,7 @@ class GroupMember:
         """Take up to ``limit`` messages into their partitions; serves every callback. Returns how many came."""
         messages = self._consumer.consume(limit, timeout)
         if self._fatal is not None:
-            raise GroupFailed(f"consumer group member failed: {self._fatal.str()} ({self._fatal.name()})")
+            raise GroupFailed(f"the consumer group member failed: {self._fatal.str()} ({self._fatal.name()})")
         if any(map(Message.error, messages)):
             messages = [message for message in messages if not self._is_error(message)]
         now = time.monotonic()
@@ -102,35 +107,35 @@ class GroupMember:
             end = begin + len(list(run))
             if (partition := self.partitions.get(key)) is not None:  # type: ignore[arg-type]  # else revoked meanwhile
                 same = messages[begin:end]
-                partition.take(list(map(Message.offset, same)), list(map(Message.value, same)), now)  # type: ignore[arg-type]
+                partition.extend(list(map(Message.offset, same)), list(map(Message.value, same)), now)  # type: ignore[arg-type]
             begin = end
         return len(messages)
 
     def commit(self, now: float) -> None:
-        """Send what `Commits` finds due."""
-        if changed := self.commits.begin(self.partitions, now):
+        """Send the commit that is due, if any."""
+        if changed := self.commits.due(self.partitions, now):
             try:
                 self._consumer.commit(offsets=_offsets(changed), asynchronous=True)
             except KafkaException as error:
                 self._commit_failed(error.args[0])
 
-    def hold(self, keys: set[Key]) -> None:
+    def pause(self, keys: set[Key]) -> None:
         """Fetch nothing for these partitions, and again for the others. Members that hold go on polling."""
         keys &= self.partitions.keys()
-        if pausing := keys - self._held:
+        if pausing := keys - self._paused:
             self._consumer.pause([TopicPartition(*key) for key in pausing])
-        if resuming := (self._held - keys) & self.partitions.keys():
+        if resuming := (self._paused - keys) & self.partitions.keys():
             self._consumer.resume([TopicPartition(*key) for key in resuming])
-        self._held = keys
+        self._paused = keys
 
     def end_offsets(self) -> dict[Key, int]:
-        """Where the log of each partition ends now; `ServiceUnavailable` when the broker does not say."""
+        """Where the log of each partition ends now; `ServiceUnavailable` when the broker does not answer."""
         if not self.broker_up:
-            raise ServiceUnavailable("the broker is away")
+            raise ServiceUnavailable("the broker does not answer")
         bounds = log_bounds(self._kafka, self.partitions.keys(), ANSWER_SECONDS * 5)
         return {key: end for key, (_, end) in bounds.items()}
 
-    def ends_known(self) -> dict[Key, int]:
+    def cached_ends(self) -> dict[Key, int]:
         """The same without asking, from the last fetches; only what is known."""
         known = {}
         for key in self.partitions:
@@ -139,39 +144,39 @@ class GroupMember:
                 known[key] = bounds[1]
         return known
 
-    def log_begins(self, key: Key) -> int:
+    def first_offset(self, key: Key) -> int:
         return log_bounds(self._kafka, [key], ANSWER_SECONDS)[key][0]
 
-    def begin_again(self, key: Key, offset: int) -> None:
-        """An idle partition whose offset is out of range goes on at ``offset``; what is missing has been said."""
-        self.partitions[key].jump(offset)
+    def seek(self, key: Key, offset: int) -> None:
+        """An idle partition whose offset is out of range goes on at ``offset``; the gap has been published."""
+        self.partitions[key].seek(offset)
         # a partition that ended with an error cannot be sought: all are fetched anew from where they are
         self._consumer.assign([TopicPartition(*k, p.next_offset) for k, p in self.partitions.items()])
-        self._held.clear()
+        self._paused.clear()
         self.out_of_range.discard(key)
 
     def close(self, seconds: float) -> None:
         """Leave: what is done is committed, the static membership stays for the next start. librdkafka would wait for a
-        broker that is away with a commit under way; the next start replays what that commit intends."""
+        broker that is down with a commit in flight; the next start replays what that commit intends."""
         left = DaemonExecutor(1, "leave").call(self._consumer.close)
         if not wait([left], seconds).done:
-            log.warning("left without an answer of the broker")
+            log.warning("left the group without an answer from the broker")
 
     # callbacks
 
     def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
         self.rebalances += 1
-        while self._patient():
+        while self._keep_waiting():
             try:
                 starts = self._starts(assigned)
             except (KafkaException, ServiceUnavailable) as error:
-                self._say("offsets not known yet", str(error))
+                self._log("committed offsets not known yet", str(error))
                 continue
             break
         else:
             return  # stopping: what is assigned without state is not read
         for key, (offset, progress) in starts.items():
-            self.partitions[key] = self._make(*key, offset, progress)
+            self.partitions[key] = self._new_partition(*key, offset, progress)
             self.commits.forget(key)
         consumer.assign([TopicPartition(*key, offset) for key, (offset, _) in starts.items()])
 
@@ -196,19 +201,19 @@ class GroupMember:
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         states = self._states(revoked)
-        self._leaving(list(states.values()), True)
-        if self.broker_up and self.commits.unsaid(states):
+        self._on_leave(list(states.values()), True)
+        if self.broker_up and self.commits.uncommitted(states):
             try:
                 consumer.commit(offsets=_offsets(states), asynchronous=False)
             except KafkaException as error:
                 # the next owner replays the intended ranges under their old tokens
-                log.warning("progress of revoked partitions not committed", reason=_said(error.args[0]))
+                log.warning("offsets of revoked partitions not committed", reason=_text(error.args[0]))
         self._drop(states)
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
         log.warning("partitions lost, another member may have them", partitions=len(lost))
         states = self._states(lost)
-        self._leaving(list(states.values()), False)
+        self._on_leave(list(states.values()), False)
         self._drop(states)
 
     def _states(self, named: list[TopicPartition]) -> dict[Key, Partition]:
@@ -218,7 +223,7 @@ class GroupMember:
         for key in list(keys):
             self.partitions.pop(key, None)
             self.commits.forget(key)
-            self._held.discard(key)
+            self._paused.discard(key)
             self.out_of_range.discard(key)
 
     def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
@@ -232,14 +237,14 @@ class GroupMember:
     def _commit_failed(self, error: KafkaError) -> None:
         """No insert follows; the same intent is sent again."""
         self.commits.failed(time.monotonic())
-        self._say("commit failed, nothing is inserted without it", _said(error))
+        self._log("offset commit failed, inserts wait for it", _text(error))
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal():
             self._fatal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.broker_up = False
-        self._say("kafka client", _said(error))
+        self._log("Kafka client error", _text(error))
 
     def _on_statistics(self, text: str) -> None:
         brokers = msgspec.json.decode(text, type=_Statistics).brokers
@@ -259,20 +264,20 @@ class GroupMember:
             return
         if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
             self.topics_missing = True
-        self._say("fetch", _said(error))
+        self._log("fetch error", _text(error))
 
-    def _say(self, event: str, reason: str) -> None:
+    def _log(self, event: str, reason: str) -> None:
         if (kept_back := self._repeated((event, reason))) is not None:
             log.warning(event, reason=reason, repeated=kept_back)
 
 
 def _offsets(partitions: Mapping[Key, Partition]) -> list[TopicPartition]:
-    made = []
+    offsets = []
     for key, partition in partitions.items():
         offset, metadata = partition.commit()
-        made.append(TopicPartition(*key, offset, metadata=metadata))
-    return made
+        offsets.append(TopicPartition(*key, offset, metadata=metadata))
+    return offsets
 
 
-def _said(error: Any) -> str:
+def _text(error: Any) -> str:
     return f"{error.str()} ({error.name()})" if isinstance(error, KafkaError) else str(error)

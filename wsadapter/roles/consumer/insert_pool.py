@@ -43,10 +43,10 @@ Verify = Callable[[StreamSpec], None]
 """Raises `SchemaMismatch` when the stream's table is not as it must be."""
 
 
-class Trouble(Enum):
+class InsertFailure(Enum):
     """Why a batch waits."""
 
-    AWAY = "away"
+    UNREACHABLE = "unreachable"
     """ClickHouse, or Kafka for a dead letter, did not answer."""
     REFUSED = "refused"
     """ClickHouse answers and cannot take it now."""
@@ -55,21 +55,21 @@ class Trouble(Enum):
 
 
 class InsertTask:
-    """One batch on its way. ``work``: rows that are still to be inserted, one insert each, the next one last."""
+    """One batch on its way. ``pending``: rows that are still to be inserted, one insert each, the next one last."""
 
     def __init__(self, partition: Partition, batch: Batch) -> None:
         self.partition = partition
         self.batch = batch
-        self.work: list[Sequence[int]] = [range(batch.rows)] if batch.rows else []
-        self.sifted = False
+        self.pending: list[Sequence[int]] = [range(batch.rows)] if batch.rows else []
+        self.decoded = False
         """What is no protobuf has been taken out."""
         self.letters = [(letter.offset, letter.value, letter.reason, letter.detail) for letter in batch.letters]
         self.future: Future[None] | None = None
         self.attempts = 0
-        self.said = 0
+        self.logged = 0
         """Attempts that the role has logged."""
         self.retry_at = 0.0
-        self.trouble: Trouble | None = None
+        self.failure: InsertFailure | None = None
         self.reason = ""
         self.code: int | None = None
         # counted for the caller
@@ -83,17 +83,17 @@ class InsertTask:
 
 class InsertPool:
     def __init__(
-        self, inserter: Inserter, outgoing: DeadLetterProducer, heads: dict[str, bytes], verify: Verify
+        self, inserter: Inserter, dead_letters: DeadLetterProducer, heads: dict[str, bytes], verify: Verify
     ) -> None:
         self._inserter = inserter
-        self._outgoing = outgoing
+        self._dead_letters = dead_letters
         self._heads = heads
         self._verify = verify
         self._threads = DaemonExecutor(THREADS, "insert")
         self._random = random.Random().random
         self.tasks: list[InsertTask] = []
 
-    def take(self, partition: Partition) -> None:
+    def add(self, partition: Partition) -> None:
         """The cut batch of ``partition``, whose intent is committed."""
         assert partition.cut is not None
         self.tasks.append(InsertTask(partition, partition.cut))
@@ -121,7 +121,7 @@ class InsertPool:
                 continue
             error, task.future = task.future.exception(), None
             if error is None:
-                task.trouble = None
+                task.failure = None
                 finished.append(task)
             elif isinstance(error, FAILURES):
                 self._postpone(task, error, now)
@@ -144,27 +144,27 @@ class InsertPool:
             ErrorClass.SPLIT,
         )
         if alarm:
-            task.trouble, task.retry_at = Trouble.ALARM, now + PAUSE_SECONDS
+            task.failure, task.retry_at = InsertFailure.ALARM, now + PAUSE_SECONDS
             return
-        task.trouble = Trouble.AWAY if task.code is None else Trouble.REFUSED
+        task.failure = InsertFailure.UNREACHABLE if task.code is None else InsertFailure.REFUSED
         task.retry_at = now + RETRY.delay(task.attempts - 1, self._random)
 
     # in a thread, from here on
 
     def _run(self, task: InsertTask) -> None:
-        if task.trouble is Trouble.ALARM:
+        if task.failure is InsertFailure.ALARM:
             self._verify(task.partition.spec)
-        while task.work:
-            rows = task.work[-1]
+        while task.pending:
+            rows = task.pending[-1]
             try:
                 self._insert(task, rows)
             except REQUEST_ERRORS as error:
-                if not self._divide(task, rows, error):
+                if not self._split(task, rows, error):
                     raise
             else:
-                task.work.pop()
+                task.pending.pop()
         if task.letters:
-            self._outgoing.dead_letters(task.partition.topic, task.partition.number, task.letters)
+            self._dead_letters.dead_letters(task.partition.topic, task.partition.number, task.letters)
             task.dead = [reason for _, _, reason, _ in task.letters]
 
     def _insert(self, task: InsertTask, rows: Sequence[int]) -> None:
@@ -174,36 +174,36 @@ class InsertPool:
         else:
             first, last = batch.offsets[rows[0]], batch.offsets[rows[-1]]
             body = bytearray(self._heads[partition.spec.name] + batch.messages(rows))
-        made = token(partition.topic, partition.number, first, last, memoryview(body)[batch.head :])
-        began = time.monotonic_ns()
-        written = self._inserter.insert(body, len(rows), made)
-        task.elapsed_ns.append(time.monotonic_ns() - began)
-        task.tokens.append(made)
+        dedup_token = token(partition.topic, partition.number, first, last, memoryview(body)[batch.head :])
+        started = time.monotonic_ns()
+        written = self._inserter.insert(body, len(rows), dedup_token)
+        task.elapsed_ns.append(time.monotonic_ns() - started)
+        task.tokens.append(dedup_token)
         task.sent_rows += len(rows)
         task.written_rows += written
 
-    def _divide(self, task: InsertTask, rows: Sequence[int], error: Exception) -> bool:
+    def _split(self, task: InsertTask, rows: Sequence[int], error: Exception) -> bool:
         """Make smaller what the server refused for its content; False when the content is not the reason."""
         kind = classify(error)
-        if kind in (ErrorClass.BISECT, ErrorClass.MEMORY) and self._sift(task, rows):
+        if kind in (ErrorClass.BISECT, ErrorClass.MEMORY) and self._remove_undecodable(task, rows):
             return True
         if kind is ErrorClass.BISECT and len(rows) == 1:
             self._verify(task.partition.spec)
             task.letters.append(_letter(task.batch, rows[0], first_line(error)))
-            task.work.pop()
+            task.pending.pop()
             return True
         if kind not in (ErrorClass.BISECT, ErrorClass.SPLIT) or len(rows) == 1:
             return False
         middle = len(rows) // 2
-        task.work[-1:] = [rows[middle:], rows[:middle]]
+        task.pending[-1:] = [rows[middle:], rows[:middle]]
         return True
 
-    def _sift(self, task: InsertTask, rows: Sequence[int]) -> bool:
+    def _remove_undecodable(self, task: InsertTask, rows: Sequence[int]) -> bool:
         """Take out, once, what is no protobuf at all: a flood of it would otherwise cost an insert each. (A length that
         a message claims and does not have makes the server ask for that much memory.)"""
-        if task.sifted:
+        if task.decoded:
             return False
-        task.sifted = True
+        task.decoded = True
         parse = getattr(market_pb2, task.partition.spec.message).FromString
         good: list[int] = []
         bad: list[int] = []
@@ -218,7 +218,7 @@ class InsertPool:
             return False
         self._verify(task.partition.spec)
         task.letters += [_letter(task.batch, row, "no protobuf of this topic's message") for row in bad]
-        task.work[-1:] = [good] if good else []
+        task.pending[-1:] = [good] if good else []
         return True
 
 

@@ -71,12 +71,8 @@ class GroupMember:
         self.broker_up = True
         self.rebalances = 0
         self.topics_missing = False
-        self._kafka, self._new_partition, self._on_leave, self._keep_waiting = (
-            kafka,
-            new_partition,
-            on_leave,
-            keep_waiting,
-        )
+        self._kafka, self._new_partition = kafka, new_partition
+        self._on_leave, self._keep_waiting = on_leave, keep_waiting
         self._paused: set[Key] = set()
         self._fatal: KafkaError | None = None
         self._repeated = Repeated()

@@ -6,7 +6,7 @@ import click
 import pytest
 from cli.command import run
 
-from wsadapter.cli.backfill_arguments import wishes_of
+from wsadapter.cli.backfill import requests_of
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode
@@ -38,7 +38,7 @@ def wished(config: Config, **changes: object) -> list[BackfillRequest]:
     arguments = {
         "exchange": "", "feed": "", "symbols": (), "streams": (), "intervals": (), "since_ns": 1_000, "until_ns": 2_000,
     }  # fmt: skip
-    return wishes_of(config, **{**arguments, **changes})  # type: ignore[arg-type]
+    return requests_of(config, **{**arguments, **changes})  # type: ignore[arg-type]
 
 
 def series(found: list[BackfillRequest]) -> list[str]:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from cli.command import run
 
@@ -151,3 +152,12 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=60)
 
     assert (process.returncode, said) == (ExitCode.OK, b"")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_a_line_of_help_is_what_the_command_says_of_itself(name: str) -> None:
+    subcommand = cli.command.get_command(click.Context(cli.command), name)
+
+    assert subcommand is not None
+    assert subcommand.name == name
+    assert " ".join((subcommand.help or "").split()) == cli.COMMANDS[name][1]

@@ -16,11 +16,12 @@ import click
 from rich.console import Console
 
 from wsadapter.audit import conservation as audit_balance
+from wsadapter.audit import tables
 from wsadapter.audit import view as audit_view
 from wsadapter.audit.conservation import Live, Status
-from wsadapter.audit.rows import HOUR_NS, Scope
-from wsadapter.audit.tables import UNEXPLAINED, Report, audit
-from wsadapter.cli import monitor_client
+from wsadapter.audit.rows import HOUR_NS, STREAMS, Scope
+from wsadapter.audit.tables import UNEXPLAINED, Report
+from wsadapter.cli import monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
 from wsadapter.config.load import Config
@@ -39,7 +40,29 @@ PATIENT_SAMPLES: Final = 90
 Pause = Callable[[float], object]
 
 
-def show_audit(config: Config, scope: Scope, live: bool, as_json: bool) -> int:
+@click.command()
+@options.CONFIG
+@options.SINCE
+@options.UNTIL
+@options.EXCHANGE
+@options.SYMBOL
+@click.option("--stream", default="", help="Only this stream word.")
+@options.JSON
+@click.option("--live", is_flag=True, help="A running instance must be there to have its counters checked.")
+@click.pass_obj
+def audit(
+    group_path: str | None, config_path: str | None, since: int | None, until: int | None, exchange: str, symbol: str,
+    stream: str, as_json: bool, live: bool,
+) -> int:  # fmt: skip
+    """Prove that what was recorded is complete: exit 75 when a hole has no explanation."""
+    options.one_of("--stream", stream, STREAMS)
+    if since is not None and until is not None and since >= until:
+        raise click.UsageError("--since must be before --until")
+    scope = Scope(time.time_ns(), since, until, exchange, symbol, stream)
+    return _audit(options.load(config_path or group_path, demo=True), scope, live, as_json)
+
+
+def _audit(config: Config, scope: Scope, live: bool, as_json: bool) -> int:
     pause = threading.Event().wait
     first = _try_fetch(config, required=live)
     balance = _balance(config, first, scope.stream, pause) if first else None
@@ -57,12 +80,12 @@ def _report(config: Config, scope: Scope, pause: Pause) -> Report:
     """Look again while what is unexplained is so fresh that rows about it may not be in the tables yet."""
     ask = asker(config.clickhouse)
     retention_ns = round(config.kafka.retention_hours * HOUR_NS)
-    report = audit(ask, config.clickhouse.database, scope, retention_ns)
+    report = tables.audit(ask, config.clickhouse.database, scope, retention_ns)
     for _ in range(FRESH_LOOKS):
         if not report.is_fresh(time.time_ns() - FRESH_NS):
             break
         pause(FRESH_NS / FRESH_LOOKS / SECOND)
-        report = audit(ask, config.clickhouse.database, scope, retention_ns)
+        report = tables.audit(ask, config.clickhouse.database, scope, retention_ns)
     return report
 
 

@@ -7,20 +7,24 @@ watching only: what was wished for is fetched all the same.
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import click
+from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from wsadapter.cli import monitor_client
+from wsadapter.cli import monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
-from wsadapter.config.load import Config
+from wsadapter.config.load import Config, Feed
+from wsadapter.config.types import INTERVALS
+from wsadapter.config.venues import in_upper_case
+from wsadapter.embedded.exchange import DEMO_FEED
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.gaps import RepairState
-from wsadapter.kafka.backfill import BackfillRequest, Watch
+from wsadapter.kafka.backfill import STREAMS, BackfillRequest, Watch, wishes
 from wsadapter.times import iso
 
 POLL_SECONDS: Final = 0.2
@@ -30,14 +34,73 @@ LOOK_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 90.0
 """For a repairer that went away: its supervisor starts it again."""
 
+MOST_SERIES: Final = 1_000
+DEMO: Final = structs.replace(DEMO_FEED, streams=("kline", "trade"))
+"""Of a configuration without a feed, as `--demo` runs it."""
+
 Show = Callable[[Watch], None]
 
 
-def backfill(config: Config, wishes: list[BackfillRequest], as_json: bool) -> int:
+@click.command()
+@options.CONFIG
+@options.SINCE
+@options.UNTIL_NOW
+@options.EXCHANGE
+@click.option("--feed", default="", help="Only this feed of the configuration.")
+@click.option(
+    "--symbol", "symbols", multiple=True, help="In the venue's text; several times for several. Else the feed's."
+)
+@click.option("--stream", "streams", multiple=True, help="kline, trade or funding_rate; else those of the feed.")
+@click.option("--interval", "intervals", multiple=True, help="Of kline; else those of the feed.")
+@options.JSON
+@click.pass_obj
+def backfill(
+    group_path: str | None, config_path: str | None, since: int | None, until: int | None, exchange: str, feed: str,
+    symbols: tuple[str, ...], streams: tuple[str, ...], intervals: tuple[str, ...], as_json: bool,
+) -> int:  # fmt: skip
+    """Have a range of time fetched over REST by the running instance, within its budget."""
+    config = options.load(config_path or group_path, demo=True)
+    requests = requests_of(config, exchange, feed, symbols, streams, intervals, since, until)
+    return _backfill(config, requests, as_json)
+
+
+def requests_of(
+    config: Config, exchange: str, feed: str, symbols: Sequence[str], streams: Sequence[str],
+    intervals: Sequence[str], since_ns: int | None, until_ns: int | None,
+) -> list[BackfillRequest]:  # fmt: skip
+    now_ns = time.time_ns()
+    if since_ns is None:
+        raise click.UsageError("--since is needed: from when on?")
+    until_ns = now_ns if until_ns is None else min(until_ns, now_ns)
+    if since_ns >= until_ns:
+        raise click.UsageError("--since must be before --until, and both in the past")
+    for option, words, known in (("--stream", streams, STREAMS), ("--interval", intervals, INTERVALS)):
+        if unknown := [word for word in words if word not in known]:
+            raise click.UsageError(f"{option} {unknown[0]!a}: must be one of: {' '.join(known)}")
+    if intervals and streams and "kline" not in streams:
+        raise click.UsageError("--interval goes with --stream kline")
+    feeds = [each for each in config.feed or (DEMO,) if exchange in ("", each.exchange) and feed in ("", each.name)]
+    if not feeds:
+        raise click.UsageError("no feed of the configuration is of that --exchange and --feed")
+    found = wishes(feeds, [_symbol(feeds, each) for each in symbols], streams, intervals, since_ns, until_ns)
+    if not found:
+        raise click.UsageError(f"the feed records nothing that has a history ({' '.join(STREAMS)}): name a --stream")
+    if len(found) > MOST_SERIES:
+        raise click.UsageError(f"{len(found)} series, the most is {MOST_SERIES}: name a --symbol or a --stream")
+    return found
+
+
+def _symbol(feeds: Sequence[Feed], text: str) -> str:
+    if not text.isascii() or not text.isprintable() or not text or len(text) > 64 or set(text) & set(" :/@*"):
+        raise click.UsageError(f"--symbol {text[:64]!a} is no symbol")
+    return text.upper() if all(in_upper_case(feed.exchange) for feed in feeds) else text
+
+
+def _backfill(config: Config, requests: list[BackfillRequest], as_json: bool) -> int:
     address = monitor_client.address(config)
     if not _repairer_runs(address, required=True):
         raise ServiceUnavailable(f"no repairer runs in the instance at {address}: nobody would fetch it")
-    watch = Watch(config.kafka, wishes)
+    watch = Watch(config.kafka, requests)
     try:
         watch.publish()
         if sys.stderr.isatty():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from wsadapter.cli import options
 from wsadapter.config import types as config_types
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, SchemaMismatch, ServiceUnavailable
@@ -20,8 +21,15 @@ MIB = 1024 * 1024
 TIMEOUT_SECONDS = 5.0
 
 
-def check(config: Config, embedded: bool) -> int:
-    """``embedded``: the services are ours to start, so that their ports must be free instead."""
+@click.command()
+@options.CONFIG
+@options.EMBEDDED
+@click.pass_context
+def check(context: click.Context, config_path: str | None, embedded: bool) -> int:
+    """Check that Kafka, ClickHouse, ports, state directory and ring memory are there."""
+    config = options.load(config_path or context.obj, demo=False)
+    embedded = embedded or context.meta.get("embedded", False)
+    # embedded services are ours to start: their ports must be free instead
     services = (
         (("Kafka", _port_free_for_kafka), ("ClickHouse", _port_free_for_clickhouse))
         if embedded

@@ -13,10 +13,12 @@ from rich.text import Text
 
 from wsadapter.audit import queries
 from wsadapter.audit.rows import GapRow, Scope
+from wsadapter.cli import options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode
+from wsadapter.metrics import GAP_CAUSES, STREAM_WORDS
 from wsadapter.times import SECOND, iso, short, span
 
 MAX_SHOWN: Final = 1000
@@ -26,7 +28,27 @@ _HEADS: Final = (
 )  # fmt: skip
 
 
-def show_gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
+@click.command()
+@options.CONFIG
+@options.SINCE
+@options.EXCHANGE
+@options.SYMBOL
+@click.option("--stream", default="", help="Only this stream word.")
+@click.option("--cause", default="", help="Only this cause.")
+@options.JSON
+@click.pass_obj
+def gaps(
+    group_path: str | None, config_path: str | None, since: int | None, exchange: str, symbol: str, stream: str,
+    cause: str, as_json: bool,
+) -> int:  # fmt: skip
+    """List the gaps that were recorded, those about every symbol or stream (*) included."""
+    options.one_of("--stream", stream, STREAM_WORDS)
+    options.one_of("--cause", cause, GAP_CAUSES)
+    scope = Scope(time.time_ns(), since, None, exchange, symbol, stream)
+    return _gaps(options.load(config_path or group_path, demo=True), scope, cause, as_json)
+
+
+def _gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
     settings = config.clickhouse
     answer = asker(settings)(queries.gap_list(settings.database, scope, cause, MAX_SHOWN + 1))
     found = msgspec.json.Decoder(GapRow, strict=False).decode_lines(answer)

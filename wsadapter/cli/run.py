@@ -1,75 +1,58 @@
-"""What a person sees of a run with stand-ins: the live table while it runs, the account at its end.
+"""A run, which is what the program does without a subcommand, and `replay`."""
 
-Only such a run imports this: the libraries behind it cost a plain supervisor nothing.
-"""
+import os
+from functools import partial
+from urllib.parse import urlsplit
 
-import sys
-import threading
-import time
-from collections.abc import Mapping
-from typing import Final
+import click
 
-from rich.console import Console
-
-from wsadapter.audit import account as summary
-from wsadapter.cli import monitor_client, top
-from wsadapter.errors import ServiceUnavailable
-from wsadapter.kafka import topics
-from wsadapter.roles.supervisor.run import Run
-
-KAFKA_SECONDS: Final = 5.0
+from wsadapter.cli import options
+from wsadapter.config import load as configuration
+from wsadapter.config.load import Config
+from wsadapter.config.types import address, loopback
+from wsadapter.embedded.demo import StandIns
+from wsadapter.errors import ConfigError, ExitCode
+from wsadapter.exchanges import REGISTRY
+from wsadapter.roles.supervisor import run as composition
 
 
-class Reporter:
-    """Counts from `start` on. ``lost``: events missing in its account."""
-
-    def __init__(self) -> None:
-        self.lost = 0
-        self._over = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="top", daemon=True)
-
-    def start(self, run: Run) -> None:
-        self._run = run
-        self._started_ns = time.time_ns()
-        self._before = {role: run.counters(role) for role in summary.RunCounts.__struct_fields__}
-        self._watcher.start()
-
-    def _watch(self) -> None:
-        top.watch(monitor_client.address(self._run.config), self._over.wait, None)
-
-    def account(self, deadline: float) -> None:
-        """Print what became of every event; called when the pipeline is drained and ClickHouse is still there."""
-        self._over.set()
-        self._watcher.join(max(0.0, min(2.0, deadline - time.monotonic())))
-        since = {
-            role: [_minus(now, then) for now, then in zip(self._run.counters(role), before, strict=True)]
-            for role, before in self._before.items()
-        }
-        try:
-            account = summary.collect(
-                self._run.config.clickhouse,
-                summary.RunCounts(**since),
-                self._started_ns,
-                self._run.rings.unread_by_stream(),
-                self._in_kafka(),
-                self._run.rings.adopted,
-            )
-        except ServiceUnavailable as error:
-            print(f"no summary: {error}", file=sys.stderr)
-            return
-        self.lost = account.lost
-        console = Console()
-        summary.show(account, console if console.is_terminal else Console(width=144))
-
-    def _in_kafka(self) -> dict[str, int] | None:
-        """Stream -> messages that wait there; None when that is not known, or when a spool holds some before it."""
-        if any(page["spool_records"] for page in self._run.counters("serializer")):
-            return None
-        try:
-            return topics.unread(self._run.config.kafka, KAFKA_SECONDS)
-        except ServiceUnavailable:
-            return None
+@click.command()
+@options.CONFIG
+@options.EMBEDDED
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, resolve_path=True))
+@click.option("--speed", type=click.Choice(["max", "recorded"]), default="max", show_default=True)
+@click.pass_context
+def replay(context: click.Context, config_path: str | None, embedded: bool, file: str, speed: str) -> int:
+    """Play a recorded frame file through the loopback venue and the whole road, then exit."""
+    embedded = embedded or context.meta.get("embedded", False)
+    return run(config_path or context.obj, StandIns(embedded, demo=True, replay=file, speed=speed))
 
 
-def _minus(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:
-    return {field: value - before.get(field, 0) for field, value in now.items()}
+def run(config_path: str | None, stand_ins: StandIns, duration: float | None = None) -> int:
+    """Until a signal, the end of ``duration`` (seconds) or of the replay; the exit code."""
+    if not configuration.enabled(os.environ):
+        click.echo("WEBSOCKET_ENABLED=false: nothing to do", err=True)
+        return ExitCode.OK
+    config = options.load(config_path, stand_ins.demo)
+    if stand_ins.embedded:
+        _require_loopback(config)
+    reporter = None
+    if stand_ins.demo:
+        from wsadapter.cli.reporter import Reporter  # only a run that shows something pays for what it imports
+
+        reporter = Reporter()
+    reload = partial(configuration.load, config_path, os.environ, demo=stand_ins.demo, implemented=tuple(REGISTRY))
+    return composition.run(composition.RunOptions(config, reload, stand_ins, duration), reporter)
+
+
+def _require_loopback(config: Config) -> None:
+    """The embedded services are for this machine: an address elsewhere would be left without a server."""
+    errors = []
+    servers = config.kafka.bootstrap_servers.split(",")
+    if len(servers) > 1 or not loopback(address(servers[0])[0]):
+        errors.append(("kafka.bootstrap_servers", "--embedded serves one loopback address"))
+    url = urlsplit(config.clickhouse.url)
+    if url.scheme != "http" or not loopback(url.hostname or "") or url.path:
+        errors.append(("clickhouse.url", "--embedded serves http:// on a loopback address, without a path"))
+    if errors:
+        raise ConfigError(errors)

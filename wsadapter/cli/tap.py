@@ -15,6 +15,7 @@ import click
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError, Message
 
+from wsadapter.cli import options
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM
@@ -26,7 +27,20 @@ POLL_SECONDS = 0.5
 """How long a Ctrl-C may wait."""
 
 
-def tap(config: Config, topic: str, beginning: bool, count: int | None, times: bool, follow: bool) -> int:
+@click.command()
+@options.CONFIG
+@click.argument("topic")
+@click.option("--from-beginning", "beginning", is_flag=True, help="From the first message, not only new ones.")
+@click.option("-n", "--count", type=click.IntRange(min=1), help="Stop after so many messages.")
+@click.option("--times", is_flag=True, help="Show times as text.")
+@click.option("--no-follow", is_flag=True, help="Stop at the end of the topic.")
+@click.pass_obj
+def tap(
+    group_path: str | None, config_path: str | None, topic: str, beginning: bool, count: int | None, times: bool,
+    no_follow: bool,
+) -> int:  # fmt: skip
+    """Print the messages of a topic (e.g. trade or websocket.trade), one JSON line each."""
+    config, follow = options.load(config_path or group_path, demo=True), not no_follow
     """Print until ``count`` messages or a signal; without ``follow`` until what is there now has been printed."""
     prefix = config.kafka.topic_prefix
     topic = topic if topic.startswith(prefix) else prefix + topic

@@ -5,18 +5,20 @@ Only reads; a monitor that is being restarted is waited for. Everything that com
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import click
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from wsadapter.audit.conservation import Status
-from wsadapter.cli import monitor_client
-from wsadapter.errors import ServiceUnavailable
+from wsadapter.cli import monitor_client, options
+from wsadapter.errors import ExitCode, ServiceUnavailable
 
 INTERVAL_SECONDS: Final = 1.0
 LINE_INTERVAL_SECONDS: Final = 5.0
@@ -27,6 +29,18 @@ _GOOD: Final = ("running", "live", "acked", "up")
 _BAD: Final = ("down", "refused", "paused")
 
 Cell = str | int | float | Text | None
+
+
+@click.command()
+@options.CONFIG
+@click.option("--interval", callback=options.seconds, metavar="DURATION", help="Time between two looks.")
+@click.pass_obj
+def top(group_path: str | None, config_path: str | None, interval: float | None) -> int:
+    """Watch a running instance: a live table, or lines when this is no terminal."""
+    address = monitor_client.address(options.load(config_path or group_path, demo=True))
+    monitor_client.fetch(address)  # no monitor at all: an error, not a table that waits for one
+    watch(address, threading.Event().wait, interval)
+    return ExitCode.OK
 
 
 def watch(

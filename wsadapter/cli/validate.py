@@ -1,16 +1,26 @@
-"""`validate`: the configuration as it would run, connection by connection. Starts and contacts nothing."""
+"""`validate`: the configuration as it would run, connection by connection; `ddl`: the SQL of what is created.
+
+Neither starts or contacts anything.
+"""
 
 import click
 
+from wsadapter.cli import options
+from wsadapter.clickhouse.schema import ddl as statements
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode
 from wsadapter.roles.supervisor.topology import assemble
 
 HEADS = ("connection", "exchange", "symbols", "subscriptions", "url")
 
 
-def validate(config: Config, verbose: bool) -> int:
+@click.command()
+@options.CONFIG
+@click.option("-v", "--verbose", is_flag=True, help="List every subscription.")
+@click.pass_obj
+def validate(group_path: str | None, config_path: str | None, verbose: bool) -> int:
+    """Check the configuration and print the planned connections."""
+    config = options.load(config_path or group_path, demo=False)
     connections = assemble(config).plans
     for warning in configuration.warnings(config):
         click.echo(f"warning: {warning}", err=True)
@@ -26,4 +36,13 @@ def validate(config: Config, verbose: bool) -> int:
             for subscription in plan.subscriptions:
                 click.echo(f"{plan.connection}  {subscription.stream.value}  {subscription.name}")
     click.echo(f"{len(connections)} connections, {config.kafka.bootstrap_servers}, {config.clickhouse.url}", err=True)
+    return ExitCode.OK
+
+
+@click.command()
+@options.CONFIG
+@click.pass_obj
+def ddl(group_path: str | None, config_path: str | None) -> int:
+    """Print the SQL of all tables and views."""
+    click.echo(statements(options.load(config_path or group_path, demo=True).clickhouse), nl=False)
     return ExitCode.OK

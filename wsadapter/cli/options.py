@@ -1,0 +1,73 @@
+"""The options that several commands share, and the configuration that they name.
+
+What the values need is imported when there is one, so that ``--help`` comes at once.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from wsadapter.errors import ConfigError
+
+if TYPE_CHECKING:
+    from wsadapter.config.load import Config
+
+PROGRAM: Final = "wsadapter-supervisor"
+
+
+def seconds(context: click.Context, parameter: click.Parameter, text: str | None) -> float | None:
+    """``20s``, ``5m``, ``2h``, ``500ms`` or a number of seconds."""
+    from wsadapter.times import duration
+
+    if text is None:
+        return None
+    try:
+        value = float(text) if text.replace(".", "", 1).isdigit() else duration(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if value <= 0:
+        raise click.BadParameter("must be more than 0")
+    return value
+
+
+def _point_in_time(context: click.Context, parameter: click.Parameter, text: str | None) -> int | None:
+    """Nanoseconds since the epoch of ``1h`` ago or of a time."""
+    from wsadapter.times import moment
+
+    try:
+        return None if text is None else moment(text, time.time_ns())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+CONFIG = click.option("--config", "config_path", metavar="FILE", help="Configuration file (TOML).")
+SINCE = click.option(
+    "--since", callback=_point_in_time, metavar="DURATION|TIME", help="From then on, e.g. 2h, 7d, 2026-11-22."
+)
+EXCHANGE = click.option("--exchange", default="", help="Only this exchange.")
+SYMBOL = click.option("--symbol", default="", help="Only this symbol, in the venue's text.")
+EMBEDDED = click.option("--embedded", is_flag=True, help="Also run a local Kafka and a local ClickHouse engine.")
+UNTIL = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then, exclusive.")
+UNTIL_NOW = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then; now if not said.")
+JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+def one_of(option: str, word: str, known: Iterable[str]) -> None:
+    if word and word not in known:
+        raise click.UsageError(f"{option} must be one of: {' '.join(known)}")
+
+
+def load(path: str | None, demo: bool) -> "Config":
+    """The checked configuration; ``demo``: a missing feed is no error."""
+    from wsadapter.config import load as configuration
+    from wsadapter.exchanges import REGISTRY
+
+    try:
+        return configuration.load(path, os.environ, demo=demo, implemented=tuple(REGISTRY))
+    except ConfigError:
+        if path is not None:
+            click.echo(f"{PROGRAM}: in {path!a}:", err=True)
+        raise

@@ -55,7 +55,7 @@ class World:
     def look(self) -> None:
         if self.alive:
             self.last_read = self.now
-        verdict: StaleStreams = self.policy.look(self.now, self.last_read, self.received, self.asked)
+        verdict: StaleStreams = self.policy.check(self.now, self.last_read, self.received, self.asked)
         for what in ("stale", "resubscribe", "renew", "alarm"):
             self.log += [(self.now, what, name) for name in getattr(verdict, what)]
         if verdict.renew:

@@ -180,7 +180,7 @@ class Connection:
             )
         wait = self._retries.next_wait(lost.asked_to_wait)
         logger.warning(
-            "%s: lost (%s: %s), next attempt in %.3f s", self.plan.connection, lost.reason, lost.detail, wait
+            "%s: connection lost (%s: %s), next attempt in %.3f s", self.plan.connection, lost.reason, lost.detail, wait
         )
         try:
             async with asyncio.timeout(wait):
@@ -274,7 +274,7 @@ class Connection:
         if not seamless:
             self._all_subscribed()
         self._hooks.on_read_end()
-        logger.info("%s: goes on with the next socket", self.plan.connection)
+        logger.info("%s: rotated to the next connection", self.plan.connection)
         self._begin(next_one.session, timers)
         if self._stop.is_set():
             self._session.close()
@@ -311,7 +311,7 @@ class Connection:
     def _look(self, session: Session, timers: Timers) -> None:
         """Does every stream speak that ought to?"""
         try:
-            verdict = self._watch.look(session.last_read, self.connected_ns, self._asked.expected())
+            verdict = self._watch.check(session.last_read, self.connected_ns, self._asked.expected())
         except BaseException as error:  # of the handler: as in a read, the session ends and `run` raises
             self._look_failed = error
             session.abort()
@@ -351,7 +351,7 @@ class Connection:
         self.decode_errors[item.kind] += 1
         if (kept_back := self._repeated(item.kind)) is not None:
             logger.warning(
-                "%s: no event from a frame (%s: %s), %d more like it not said",
+                "%s: a frame could not be decoded (%s: %s), %d more of the kind not logged",
                 self.plan.connection, item.kind, item.detail, kept_back,
             )  # fmt: skip
         self._hooks.on_error(item.kind, item.detail)

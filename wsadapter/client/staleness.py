@@ -149,7 +149,7 @@ class Staleness:
             if stream.step is _Step.RENEWING:
                 stream.step, stream.due = _Step.RESUBSCRIBED, 0.0
 
-    def look(self, now: float, last_read: float, received: Mapping[str, int], asked: Collection[str]) -> StaleStreams:
+    def check(self, now: float, last_read: float, received: Mapping[str, int], asked: Collection[str]) -> StaleStreams:
         """``last_read``: when the connection last gave any sign of life. ``asked``: streams that are acknowledged;
         others are not expected to speak."""
         slept = now - self._looked - self._period

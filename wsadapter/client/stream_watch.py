@@ -45,16 +45,20 @@ class StreamWatch:
         """The socket could not be renewed for now."""
         self._policy.put_off()
 
-    def look(self, last_read: float, connected_ns: int, asked: Collection[str]) -> StaleStreams:
+    def check(self, last_read: float, connected_ns: int, asked: Collection[str]) -> StaleStreams:
         """Raises what the handler raises."""
-        verdict = self._policy.look(time.monotonic(), last_read, self._exchange.last_receive_ns, asked)
+        verdict = self._policy.check(time.monotonic(), last_read, self._exchange.last_receive_ns, asked)
         if verdict.stale:
-            logger.warning("%s: silent, asking again: %s", self._name, some(verdict.stale))
+            logger.warning("%s: streams are silent, subscribing anew: %s", self._name, some(verdict.stale))
             now_ns = time.time_ns()
             begun = [self._exchange.silent(stream, connected_ns, now_ns) for stream in verdict.stale]
             self._say([gap for gap in begun if gap is not None])
         if verdict.alarm:
-            logger.error("%s: still silent, whatever was tried: %s", self._name, some(verdict.alarm))
+            logger.error(
+                "%s: streams are still silent after a new subscription and a new connection: %s",
+                self._name,
+                some(verdict.alarm),
+            )
         return verdict
 
     def end(self) -> None:

@@ -41,7 +41,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
         failures.append(context.get("exception") or RuntimeError(context["message"]))
         stopping.set()  # a callback that failed ends the process; the supervisor starts it again
 
-    def look() -> None:
+    def check_stop() -> None:
         if child.stopping:
             loop.remove_reader(child.stop_fd)
             stopping.set()
@@ -53,8 +53,8 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
         loop.call_later(QUIET_TICK if gauges.quiet else TICK, tick)
 
     loop.set_exception_handler(fail)
-    loop.add_reader(child.stop_fd, look)
-    look()
+    loop.add_reader(child.stop_fd, check_stop)
+    check_stop()
     tick()
     child.ready()
     running = asyncio.ensure_future(client.start())

@@ -23,7 +23,8 @@ Counters = Mapping[str, int]
 
 
 class Account(Struct, frozen=True):
-    """One table's account, in events. ``sent`` is None when the venue is not ours to ask, and of what is asked for."""
+    """One table's account, in events. ``sent`` is None when no venue is ours to ask, and of what is only asked for;
+    what one venue sends and another is asked for counts as sent."""
 
     table: str
     sent: int | None
@@ -156,11 +157,12 @@ def collect(
         merged = bool(totals["twins"]) and NUMBERINGS[spec.name].only_by_id
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         polled = count("polled")
+        only_polled = polled and not count("sent")
         published = count("events") + count("repaired") + polled
         accounts.append(
             Account(
                 table=spec.name,
-                sent=count("sent") if counted.exchange and not polled else None,
+                sent=count("sent") + polled if counted.exchange and not only_polled else None,
                 published=published,
                 repaired=count("repaired"),
                 dropped=count("dropped"),

@@ -1,10 +1,11 @@
 """What ``--embedded``, ``--demo`` and ``replay`` add to a run: stand-ins as children, and a configuration for them.
 
-``embedded`` adds Kafka and ClickHouse at the configured addresses, ``demo`` the loopback venue at ports of its own, in
-place of every venue that it stands in for. The roles do not know the difference. Owns nothing.
+``embedded`` adds Kafka and ClickHouse at the configured addresses, ``demo`` a loopback venue for each exchange that has
+one, a process each at ports of its own. The roles do not know the difference. Owns nothing.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
@@ -16,13 +17,14 @@ from msgspec import Struct
 
 from wsadapter import metrics
 from wsadapter.config.load import Config, Feed, ProcessConfig
-from wsadapter.embedded.exchange import DEMO_FEED, STANDS_IN_FOR
+from wsadapter.embedded.exchange import DEMO, STAND_INS
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError
 from wsadapter.supervision.process import ChildSpec
 
 MARKET_RATE: Final = 1000
-"""Frames a second up to which the venue computes its markets beside everything else; above it sends prepared ones."""
+"""Frames a second up to which the venues compute their markets beside everything else; above it one that can sends
+prepared ones."""
 MAX_REPLAY_SYMBOLS: Final = 500
 STOP_GROUP: Final = 50
 """Stopped last: everything else drains into the stand-ins."""
@@ -31,8 +33,8 @@ DOWNLOAD_SECONDS: Final = 600.0
 
 
 class StandIns(Struct, frozen=True, dict=True):
-    """``embedded``: Kafka and ClickHouse. ``demo``: the venue, at ``rate`` frames a second (None = its own), or playing
-    the frame file ``replay`` at ``speed`` ``"max"`` or ``"recorded"``."""
+    """``embedded``: Kafka and ClickHouse. ``demo``: the venues, at ``rate`` frames a second together (None = their
+    own), or one playing the frame file ``replay`` at ``speed`` ``"max"`` or ``"recorded"``."""
 
     embedded: bool = False
     demo: bool = False
@@ -41,29 +43,33 @@ class StandIns(Struct, frozen=True, dict=True):
     rate: int | None = None
 
     def adapt(self, config: Config) -> Config:
-        """With the venue's address in every feed that it stands in for, and a feed where there is none."""
+        """With its loopback venue's address in every feed that has one, and feeds where there are none."""
         if not self.demo:
             return config
-        ws_port, rest_port = self._ports
-        urls = {"ws_url": f"ws://{LOOPBACK}:{ws_port}", "rest_url": f"http://{LOOPBACK}:{rest_port}"}
         return msgspec.structs.replace(
             config,
             service=msgspec.structs.replace(config.service, log_format="console", log_level="warning"),
             process=config.process | ({} if self._has_history else {"repairer": ProcessConfig(count=0)}),
-            feed=tuple(
-                msgspec.structs.replace(feed, **urls) if feed.exchange in STANDS_IN_FOR else feed
-                for feed in config.feed or (self._default_feed(),)
-            ),
+            feed=tuple(self._redirected(feed) for feed in config.feed or self._default_feeds()),
         )
+
+    def _redirected(self, feed: Feed) -> Feed:
+        if feed.exchange not in self._ports:
+            return feed
+        ws_port, rest_port = self._ports[feed.exchange]
+        urls = {"ws_url": f"ws://{LOOPBACK}:{ws_port}", "rest_url": f"http://{LOOPBACK}:{rest_port}"}
+        return msgspec.structs.replace(feed, **urls)
 
     def children(self, config: Config, exchanges: Iterable[str]) -> tuple[ChildSpec, ...]:
         """The stand-ins as children; ``exchanges``: that of each connection of the run."""
-        venue = (self._venue(config, sum(word in STANDS_IN_FOR for word in exchanges)),) if self.demo else ()
+        connections = Counter(exchanges)
+        here = [word for word in self._ports if word in connections] if self.demo else []
+        venues = (self._venue(config, word, connections[word], len(here)) for word in here)
         services = (
             _child("kafka", metrics.SERVICE, DOWNLOAD_SECONDS, (config.service, config.kafka)),
             _child("clickhouse", metrics.SERVICE, 60.0, (config.service, config.clickhouse)),
         )
-        return (*venue, *(services if self.embedded else ()))
+        return (*venues, *(services if self.embedded else ()))
 
     def addresses(self, config: Config) -> list[tuple[str, str]]:
         """(key of the configuration, host:port) of what the stand-ins are going to serve."""
@@ -75,29 +81,42 @@ class StandIns(Struct, frozen=True, dict=True):
         ]
 
     @cached_property
-    def _ports(self) -> tuple[int, int]:
-        """Of the venue: WebSocket and REST, the same over the life of the run."""
-        return free_port(), free_port()
+    def _ports(self) -> dict[str, tuple[int, int]]:
+        """Exchange -> WebSocket and REST port of its loopback venue, the same over the life of the run."""
+        return {
+            word: (free_port(), free_port())
+            for word, stand_in in STAND_INS.items()
+            if stand_in.prepared or not self.replay
+        }
 
     @property
     def _has_history(self) -> bool:
         """Whether the venue's REST knows what it streams: replayed and prepared frames it does not."""
-        return not self.replay and (self.rate is None or self.rate <= MARKET_RATE)
+        return not self.replay and not self._is_blast
 
-    def _default_feed(self) -> Feed:
+    @property
+    def _is_blast(self) -> bool:
+        return self.rate is not None and self.rate > MARKET_RATE
+
+    def _default_feeds(self) -> tuple[Feed, ...]:
+        """Of the demo's exchanges; where only prepared frames come, of those that have them."""
         if not self.replay:
-            return DEMO_FEED
+            default = (STAND_INS[word] for word in DEMO)
+            return tuple(one.feed for one in default if one.prepared or not self._is_blast)
         from wsadapter.embedded.exchange.replay import symbols  # only a replay pays for what it imports
 
         if not (found := symbols(Path(self.replay))):
             raise ConfigError([("replay", f"{self.replay} names no symbol: not a frame file")])
-        return msgspec.structs.replace(DEMO_FEED, symbols=found[:MAX_REPLAY_SYMBOLS])
+        feed = next(one.feed for one in STAND_INS.values() if one.prepared)
+        return (msgspec.structs.replace(feed, symbols=found[:MAX_REPLAY_SYMBOLS]),)
 
-    def _venue(self, config: Config, connections: int) -> ChildSpec:
+    def _venue(self, config: Config, exchange: str, connections: int, venues: int) -> ChildSpec:
+        """``venues``: how many share the rate."""
         from wsadapter.embedded.exchange.server import Options  # only a demo pays for what it imports
 
-        ws_port, rest_port = self._ports
+        ws_port, rest_port = self._ports[exchange]
         options = Options(
+            exchange=exchange,
             ws_port=ws_port,
             rest_port=rest_port,
             symbols=tuple(sorted({symbol for feed in config.feed for symbol in feed.symbols})),
@@ -105,18 +124,25 @@ class StandIns(Struct, frozen=True, dict=True):
             replay=self.replay,
             speed=self.speed,
         )
-        if self.rate is not None:
-            mode = "market" if self.rate <= MARKET_RATE else "blast"
-            options = msgspec.structs.replace(options, rate=float(self.rate), mode=mode)
-        return _child("exchange", metrics.EXCHANGE, 60.0, (config.service,), options)
+        if self._is_blast and STAND_INS[exchange].prepared:
+            options = msgspec.structs.replace(options, rate=float(self.rate or 0), mode="blast")
+        elif self.rate is not None:
+            options = msgspec.structs.replace(options, rate=min(self.rate, MARKET_RATE) / venues)
+        name = "exchange" if exchange == next(iter(STAND_INS)) else f"exchange-{exchange}"
+        return _child("exchange", metrics.EXCHANGE, 60.0, (config.service,), options, name)
 
 
 def _child(
-    role: str, fields: Iterable[str], start_deadline: float, reads: tuple[object, ...], order: Struct | None = None
+    role: str,
+    fields: Iterable[str],
+    start_deadline: float,
+    reads: tuple[object, ...],
+    order: Struct | None = None,
+    name: str = "",
 ) -> ChildSpec:
-    """``reads``: the sections of the configuration on which the child depends."""
+    """``reads``: the sections of the configuration on which the child depends. ``name``: where a role has several."""
     return ChildSpec(
-        name=role,
+        name=name or role,
         role=role,
         module=f"wsadapter.embedded.{role}",
         page_fields=tuple(fields),

@@ -1,13 +1,12 @@
 """The role ``exchange``: the loopback venue as a supervised child.
 
 The order is `wsadapter.embedded.exchange.server.Options`. Market time and ids are kept in
-``exchange.json`` in the state directory; the counters on the stats page count on over restarts.
+``<child>.json`` in the state directory (``exchange.json``); the counters on the stats page count on over restarts.
 """
 
 import asyncio
 import logging
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import uvloop
@@ -16,8 +15,6 @@ from wsadapter import log
 from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.errors import ConfigError, WsadapterError
 from wsadapter.supervision.child import Child, run_child
-
-LEDGER: Final = "exchange.json"
 
 
 def main(child: Child) -> int:
@@ -34,7 +31,7 @@ async def _serve(child: Child, options: Options) -> None:
     state = Path(child.args.config.service.state_dir)
     state.mkdir(parents=True, exist_ok=True)
     try:
-        venue = Venue(options, page=child.page, ledger=state / LEDGER)
+        venue = Venue(options, page=child.page, ledger=state / f"{child.args.name}.json")
         venue.beat = child.beat
         await venue.start()
     except OSError as error:

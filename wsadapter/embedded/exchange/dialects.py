@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.embedded.exchange import binance_recording, binance_requests, bybit_requests
+from wsadapter.embedded.exchange import STAND_INS, binance_recording, binance_requests, bybit_requests
 from wsadapter.embedded.exchange.connection import Limits
 from wsadapter.embedded.exchange.listeners import PushSource
 from wsadapter.embedded.exchange.replay import Recogniser
@@ -60,7 +60,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         limits=Limits(ping_interval=0, silence=600.0, life=0, messages=0),
     ),
 }
-DEFAULT: Final = next(iter(DIALECTS))
+DEFAULT: Final = next(iter(STAND_INS))
 
 
 def dialect(exchange: str) -> Dialect:

@@ -55,7 +55,12 @@ class StandIns(Struct, frozen=True, dict=True):
 
     def _redirected(self, feed: Feed) -> Feed:
         if feed.exchange not in self._ports:
-            return feed
+            if feed.ws_url:
+                return feed
+            what = "no loopback venue replays its frames" if self.replay else "it has no loopback venue"
+            raise ConfigError(
+                [(f"feed.{feed.name}.exchange", f"{feed.exchange}: {what}, and a demo meets no real one")]
+            )
         ws_port, rest_port = self._ports[feed.exchange]
         urls = {"ws_url": f"ws://{LOOPBACK}:{ws_port}", "rest_url": f"http://{LOOPBACK}:{rest_port}"}
         return msgspec.structs.replace(feed, **urls)

@@ -75,3 +75,21 @@ def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[RepairPubl
     publisher.put([open_interest.end_silence(told, NS + 9)])
     assert lasting() is None
     assert page['gaps_total{cause="restart"}'] == 1
+
+
+def test_what_another_venue_streams_is_not_what_is_polled(made: tuple[RepairPublisher, StatsPage, RingReader]) -> None:
+    """Bybit sends its open interest: a gap in that is no silence of a poll, what is fetched of it is a repair."""
+    publisher, page, reader = made
+    gap = open_interest.begin_silence("bybit", "BTCUSDT", GapCause.RESTART, NS - 9, NS)
+    gap.gap_id, gap.version = f"{NS}:8", 2
+    fetched = next(event for event in full() if isinstance(event, OpenInterest))
+    fetched.exchange = "bybit"
+    publisher.put([gap, fetched])
+
+    assert [type(event_of(kind, payload)) for _, kind, payload in reader.poll(9)] == [Gap, OpenInterest]
+    counted = {field: count for field, count in page.read().items() if count and "_total" in field}
+    assert counted == {
+        'records_total{stream="open_interest"}': 1,
+        'records_total{stream="gap"}': 1,
+        'repaired_total{stream="open_interest"}': 1,
+    }

@@ -24,6 +24,6 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
     "bybit": StandIn(Feed(name="bybit", exchange="bybit", symbols=_SYMBOLS, streams=_STREAMS)),
 }
 """The dialects of `wsadapter.embedded.exchange.dialects`, without what they import. The first one is the default."""
-DEMO: Final = ("binance",)
+DEMO: Final = ("binance", "bybit")
 """Of which of them a demo records by default."""
 DEMO_FEED: Final = STAND_INS[DEMO[0]].feed

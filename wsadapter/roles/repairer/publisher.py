@@ -24,9 +24,9 @@ class RepairPublisher:
 
     def __init__(self, ref: RingRef, page: StatsPage) -> None:
         self._writer = RingWriter.attach(ref.name)
-        self._banks = RingCounters(page, repair_published(page.fields), self._writer.tail)
-        self._publish = self._banks.publication(self._writer, ref.doorbell_fd)
-        self._cells, self._index = self._banks.cells, self._banks.index
+        self._counters = RingCounters(page, repair_published(page.fields), self._writer.tail)
+        self._publish = self._counters.publication(self._writer, ref.doorbell_fd)
+        self._cells, self._index = self._counters.cells, self._counters.index
         self._records = {event: self._index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
         self._repaired = {event: self._index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
         self._kept: deque[Event] = deque()
@@ -44,11 +44,11 @@ class RepairPublisher:
             if not self._writer.try_write(BY_EVENT[type_].kind, encode(event)):
                 break
             self._kept.popleft()
-            if isinstance(event, Gap) and event.stream == open_interest.STREAM:
+            if isinstance(event, Gap) and self._is_silence(event):
                 self._name(event)
             self._cells[self._records[type_]] += 1
-            if type_ is OpenInterest:
-                self._cells[self._index(polled("polled_total", event.exchange))] += 1
+            if type_ is OpenInterest and (cell := polled("polled_total", event.exchange)) in self._counters:
+                self._cells[self._index(cell)] += 1
             elif not isinstance(event, Gap):
                 self._cells[self._repaired[type_]] += 1
             elif event.version == 1:  # the repairer's own, of what it polls; others are told again
@@ -56,6 +56,12 @@ class RepairPublisher:
             written = True
         if written:
             self._publish()
+
+    def _is_silence(self, gap: Gap) -> bool:
+        """Of a symbol that is polled; another venue may stream its open interest, and has gaps in that."""
+        if gap.stream != open_interest.STREAM:
+            return False
+        return polled(open_interest.POSITION, gap.exchange, gap.symbol) in self._counters
 
     def _name(self, silence: Gap) -> None:
         """It has a name now, and whoever follows us finds it."""
@@ -75,5 +81,5 @@ class RepairPublisher:
         return not self._kept and self._writer.used() == 0
 
     def release(self) -> None:
-        self._banks.release()
+        self._counters.release()
         self._writer.release()

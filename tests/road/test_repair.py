@@ -191,7 +191,7 @@ def test_a_ban_outlives_a_kill(make: Make, venue: VenueThread) -> None:
         lambda: site.children()["repairer"]["state"] == "running" and host(site)["paused_seconds"] > 0, 20, "ban"
     )
     assert host(site)["requests"] == asked
-    assert "as remembered" in site.said(100_000)
+    assert "a ban from before the restart lasts" in site.said(100_000)
     assert "open" in tables.states().values()
     eventually(lambda: worked_off(tables, 2), 90, "after the ban")
     assert set(tables.states().values()) == {"repaired"}

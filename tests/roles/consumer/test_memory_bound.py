@@ -42,7 +42,7 @@ def backlog(make_rig: Callable[..., Rig]) -> Rig:
 def test_what_is_held_never_exceeds_the_configured_bytes_by_more_than_one_poll(
     backlog: Rig, peak: Callable[[], int]
 ) -> None:
-    process = backlog.another("consumer-1", "consumer.measured_consumer").start()
+    process = backlog.another("consumer-1", "roles.consumer.measured_consumer").start()
     try:
         backlog.wait_rows("trade", PARTITIONS * COUNT, 120)
         assert process.stop() == 0
@@ -54,7 +54,7 @@ def test_what_is_held_never_exceeds_the_configured_bytes_by_more_than_one_poll(
 
 
 def test_a_table_that_waits_fills_its_share_and_the_others_go_on(backlog: Rig, peak: Callable[[], int]) -> None:
-    process = backlog.another("consumer-1", "consumer.measured_consumer").start()
+    process = backlog.another("consumer-1", "roles.consumer.measured_consumer").start()
     try:
         backlog.wait_rows("trade", PARTITIONS * COUNT, 120)
         backlog.command("DROP VIEW {db}.trade_rejected_mv")

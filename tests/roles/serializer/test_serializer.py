@@ -74,7 +74,7 @@ class Road:
 def road(kafka: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Road]:
     number = next(_numbers)
     text = (
-        f'[service]\ninstance = "t{os.getpid()}-{number}"\nstate_dir = "{tmp_path}"\n'
+        f'[service]\ninstance = "serializer{os.getpid()}-{number}"\nstate_dir = "{tmp_path}"\n'
         f'[[feed]]\nname = "binance"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
         f'[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "t{os.getpid()}-{number}."\n'
         f"{getattr(request, 'param', '')}"

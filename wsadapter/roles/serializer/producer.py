@@ -80,7 +80,8 @@ class KafkaProducer:
         if limit is not None and (most := max(LEAST_BATCH_BYTES, limit - BATCH_OVERHEAD)) < self._batch_bytes():
             log.info("batches are cut to what the topics take", bytes=most)
             self._page["batch_bytes"] = most
-            self.producer = self._open()
+            if not self._single_until:
+                self.producer = self._open()
 
     def rejoin(self) -> None:
         """Send in batches again once the refused one has been passed message by message; while nothing is queued."""

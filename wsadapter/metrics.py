@@ -284,6 +284,7 @@ _METRICS: Final = (
     Metric("records_total", "Records written to the ring."),
     Metric("redelivered_total", "Messages that were in Kafka before and were dropped."),
     Metric("rejected_rows_total", "Rows that went to the table rejected."),
+    Metric("reload_failures_total", "Reloads that were refused or failed: the configuration before them stays."),
     Metric("reloads_total", "Reloads of the configuration."),
     Metric("repaired_total", "Events fetched again by REST.", always=True),
     Metric("repairs_total", "Gaps worked off, by what became of them."),

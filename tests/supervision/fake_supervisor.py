@@ -95,6 +95,8 @@ class Fake(Application):
         self.note("reload-begin")
         with contextlib.suppress(FileNotFoundError), open(self._path + ".bad"):
             raise ConfigError([("feed[0].name", "is bad")])
+        with contextlib.suppress(FileNotFoundError), open(self._path + ".broken"):
+            raise IndexError("a defect of ours")
         changed = read(self._path)
         time.sleep(0.05)
         self.note("reload-end")

@@ -41,6 +41,24 @@ def test_bad_configuration_changes_nothing(site: Site) -> None:
     assert len([event for _, event, _ in site.events() if event == "started"]) == 3
 
 
+def test_no_exception_out_of_a_reload_ends_the_supervisor(site: Site) -> None:
+    supervisor = site.start(*BASE)
+    site.wait("supervisor", "ready")
+    (site.path / "scenario.json.broken").touch()
+    supervisor.send_signal(signal.SIGHUP)
+    eventually(lambda: "a defect of ours" in site.log())
+    (site.path / "scenario.json.broken").unlink()
+    site.write(*BASE, {"name": "ingest-c"})
+    supervisor.send_signal(signal.SIGHUP)
+
+    site.wait("ingest-c", "running")
+    page = eventually(lambda: page if (page := site.page("supervisor"))["reloads_total"] else {})
+    assert (page["reloads_total"], page["reload_failures_total"]) == (1, 1)
+    supervisor.terminate()
+    assert supervisor.wait(20) == 0
+    assert len([event for _, event, _ in site.events() if event == "started"]) == 4
+
+
 def test_storm_is_coalesced_one_at_a_time(site: Site) -> None:
     supervisor = site.start(*BASE)
     site.wait("supervisor", "ready")

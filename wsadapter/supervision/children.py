@@ -7,6 +7,7 @@ import os
 import selectors
 import time
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from wsadapter import log
 from wsadapter.backoff import Backoff
@@ -19,6 +20,9 @@ from wsadapter.supervision.drain import Drain, Stage, group
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildProcess, ChildSpec, ExitStatus, RestartKind
 from wsadapter.supervision.restart import ChildRun, RestartPolicy
+
+ADD_SECONDS: Final = 5.0
+"""Between two attempts to add a child for which there was no memory."""
 
 
 class ChildSet:
@@ -43,6 +47,9 @@ class ChildSet:
         self._leaving: dict[str, ChildProcess] = {}
         self._arriving: tuple[ChildSpec, ...] = ()
         self._exchange: Drain | None = None
+        self._absent: dict[str, ChildSpec] = {}
+        """Of the last reload, without a stats page yet."""
+        self._add_at = 0.0
         self.tally = SupervisorPage(config.service.instance, specs)
         self.verdict: ExitCode | None = None
         """Why everything must stop."""
@@ -54,13 +61,14 @@ class ChildSet:
         return [*self._children.values(), *self._leaving.values()]
 
     def missing(self) -> list[str]:
-        return [child.spec.name for child in self._children.values() if not child.up]
+        return [*(child.spec.name for child in self._children.values() if not child.up), *self._absent]
 
     def __len__(self) -> int:
-        return len(self._children)
+        return len(self._children) + len(self._absent)
 
     def due(self, resumed: float) -> float:
-        return min((child.due(resumed) for child in self.all()), default=float("inf"))
+        due = min((child.due(resumed) for child in self.all()), default=float("inf"))
+        return min(due, self._add_at) if self._absent and not self.stopping else due
 
     def turn(self, now: float, resumed: float) -> None:
         """Start what is to be started, kill what hangs, look at the states."""
@@ -73,6 +81,8 @@ class ChildSet:
             child.was_running = child.was_running or child.state == ChildState.RUNNING
         if self._exchange is not None and not self.stopping and self._exchange.step():
             self._arrive()
+        if self._absent and now >= self._add_at and not self.stopping and not self.exchanging:
+            self._add()
 
     def kill_all(self, why: str) -> None:
         for child in self.all():
@@ -156,7 +166,7 @@ class ChildSet:
         self._leaving = {name: child for name, child in self._children.items() if name not in kept}
         self._children = kept
         self._config = config
-        self._arriving = tuple(specs)
+        self._arriving, self._absent = tuple(specs), {}
         self._initial = self._initial & kept.keys()
         log.get_logger().info("reload", unchanged=len(kept), stopping=list(self._leaving), children=len(specs))
         stages = [stage for _, stage in _stages(list(self._leaving.values()), self._finish_work)]
@@ -169,13 +179,20 @@ class ChildSet:
             child.release(keep_page=name in names)
         self._leaving = {}
         self._exchange = None
-        for spec in self._arriving:
-            if spec.name in self._children:
-                continue
+        self._absent = {spec.name: spec for spec in self._arriving if spec.name not in self._children}
+        self._add()
+
+    def _add(self) -> None:
+        """Those without a page get one; what the system refuses is tried again: the others must not stop for it."""
+        self._add_at = time.monotonic() + ADD_SECONDS
+        for name, spec in tuple(self._absent.items()):
             try:
-                self._children[spec.name] = ChildProcess(spec, self._config.service.instance)
-            except SegmentError as error:  # the others must not stop for it; its absence is in the log and in /status
-                log.get_logger().critical("child cannot be added", child=spec.name, reason=str(error))
+                self._children[name] = ChildProcess(spec, self._config.service.instance)
+                del self._absent[name]
+            except SegmentError as error:
+                log.get_logger().critical(
+                    "child cannot be added, trying again", child=name, reason=str(error), seconds=ADD_SECONDS
+                )
         self.tally.replace([child.spec for child in self._children.values()])
 
     def release(self, keep_page: Callable[[str], bool]) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
+from wsadapter import log
+from wsadapter.errors import SegmentError
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.process import ChildSpec, open_page, page_name
@@ -25,6 +27,7 @@ def fields(specs: Iterable[ChildSpec]) -> tuple[str, ...]:
         "pid",
         "started_ns",
         "reloads_total",
+        "reload_failures_total",
         *(
             cell
             for spec in specs
@@ -49,22 +52,35 @@ class SupervisorPage:
         self.page["started_ns"] = time.time_ns()
 
     def replace(self, specs: Iterable[ChildSpec]) -> None:
-        """A page for another set of children."""
+        """A page for another set of children. Where there is no memory for it the old one stays, and children that
+        it does not know are not in it."""
         wanted = fields(specs)
         if wanted == self.page.fields:
             return
+        beside = f"{self._name}.new"
+        Segment.unlink(beside)
+        try:
+            page = StatsPage.create(beside, wanted)
+        except SegmentError as error:
+            log.get_logger().error(
+                "page of the supervisor stays as it was, new children are not in it", reason=str(error)
+            )
+            return
         before = self.page.read()
+        for field in wanted:
+            page[field] = before.get(field, 0)
         self.page.release()
         Segment.unlink(self._name)
-        self.page = StatsPage.create(self._name, wanted)
-        for field in wanted:
-            self.page[field] = before.get(field, 0)
+        Segment.rename(beside, self._name)
+        self.page = page
 
     def up(self, spec: ChildSpec, up: bool) -> None:
-        self.page[up_cell(spec)] = int(up)
+        if (cell := up_cell(spec)) in self.page:
+            self.page[cell] = int(up)
 
     def restarted(self, spec: ChildSpec, reason: str) -> None:
-        self.page[restarts_cell(spec, reason)] += 1
+        if (cell := restarts_cell(spec, reason)) in self.page:
+            self.page[cell] += 1
 
     def beat(self, state: int) -> None:
         self.page["heartbeat_ns"] = time.monotonic_ns()

@@ -239,14 +239,19 @@ class Supervisor:
         self._reload_asked = False
         if self._ready:
             self._notifier.reloading()
+        page = self._roster.tally.page
         try:
             changed = self._application.reload()
             if changed is not None:
-                self._config = changed[0]
                 self._roster.exchange(*changed)
-            self._roster.tally.page["reloads_total"] += 1
+                self._config = changed[0]
+            page["reloads_total"] += 1
         except WsadapterError as error:
+            page["reload_failures_total"] += 1
             log.get_logger().error("reload refused, the old configuration stays", reason=str(error))
+        except Exception:  # whatever it is: it must not end the recording
+            page["reload_failures_total"] += 1
+            log.get_logger().exception("reload failed, the old configuration stays")
         self._reload_at = time.monotonic() + RELOAD_SECONDS
         if self._ready:
             self._notifier.ready()

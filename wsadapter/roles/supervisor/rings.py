@@ -17,7 +17,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -119,6 +119,22 @@ class Rings:
                 self.refs[connection] = self._create_or_adopt(connection, name)
         self.refs = {connection: self._marked(ref) for connection, ref in self.refs.items()}
         self.aside = [self._marked(ref) for ref in self.aside]
+
+    @contextlib.contextmanager
+    def undone_on_error(self) -> Iterator[None]:
+        """For an `open` within: when anything in it fails, the rings are those of before. Empty new ones are unlinked;
+        what has records stays on the list and is adopted by the next `open`."""
+        before = self.refs, list(self.aside), dict(self._marks), self.adopted
+        self.refs = dict(self.refs)
+        try:
+            yield
+        except BaseException:
+            created = [ref.name for connection, ref in self.refs.items() if connection not in before[0]]
+            self.refs, self.aside, self._marks, self.adopted = before
+            for name in created:
+                if (existing := self._look(name)) is not None and not existing.unread:
+                    Segment.unlink(name)
+            raise
 
     def of_serializer(self, index: int) -> tuple[RingRef, ...]:
         return tuple(ref for ref in self._all() if ref.doorbell_fd == self._doorbells[index])

@@ -21,6 +21,7 @@ from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.rings import LastReceived, Rings
+from wsadapter.roles.supervisor.topology import Assembly
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import page_name
@@ -76,29 +77,30 @@ class Run(Application):
             service.state_dir,
         )
         self._received = LastReceived(service.state_dir)
-        self.specs = self._open()
+        self.specs = self._open(self._assembly)
 
     @property
     def config(self) -> Config:
         return self._assembly.config
 
-    def _open(self) -> Children:
-        """The rings of the assembly, and its children."""
-        assembly, stand_ins = self._assembly, self._options.stand_ins
-        self.rings.open(assembly.rings, assembly.redundant)
-        extra = stand_ins.children(assembly.config, (plan.exchange for plan in assembly.plans))
-        return topology.specs(assembly, self.rings, self._received.of, extra, os.getpid())
+    def _open(self, assembly: Assembly) -> Children:
+        """The rings of the assembly, and its children. When it fails everything is as before."""
+        stand_ins = self._options.stand_ins
+        with self.rings.undone_on_error():
+            self.rings.open(assembly.rings, assembly.redundant)
+            extra = stand_ins.children(assembly.config, (plan.exchange for plan in assembly.plans))
+            specs = topology.specs(assembly, self.rings, self._received.of, extra, os.getpid())
+            topology.require_one_reader(self.rings, specs)
+        return specs
 
     def reload(self) -> tuple[Config, Children] | None:
         assembly = topology.assemble(self._options.stand_ins.adapt(self._options.reload()))
-        before, after = self.config, assembly.config
-        if (after.service, after.ring, after.monitor) != (before.service, before.ring, before.monitor):
-            raise ConfigError([("service", "a reload cannot change [service], [ring] or [monitor]: restart instead")])
-        if after == before:
+        _require_reloadable(self.config, assembly.config)
+        if assembly.config == self.config:
             return None
-        self._assembly = assembly
-        self.specs = self._open()
-        return after, self.specs
+        specs = self._open(assembly)
+        self._assembly, self.specs = assembly, specs  # last: what failed before is tried again by the next reload
+        return assembly.config, specs
 
     def on_ready(self, stop: Callable[[], None]) -> None:
         if self._options.stand_ins.replay:
@@ -177,6 +179,24 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> int:
     current.rings.close()
     instance.release()
     return ExitCode.LOSS if code == ExitCode.OK and reporter is not None and reporter.lost else code
+
+
+def _require_reloadable(before: Config, after: Config) -> None:
+    """Refuse what only a restart can change: what was built from it outlives a reload."""
+    fixed: list[tuple[str, object, object]] = [
+        (f"{section}.{field}", getattr(getattr(before, section), field), getattr(getattr(after, section), field))
+        for section in ("service", "ring", "monitor")
+        for field in getattr(before, section).__struct_fields__
+    ]
+    # a serializer has its doorbell and its spool, which no other one reads in this run
+    old_count, new_count = (config.process_of("serializer").count for config in (before, after))
+    fixed += [
+        ("process.serializer.count", old_count, new_count),
+        ("spool.path", before.spool.path, after.spool.path),
+    ]
+    changed = [key for key, old, new in fixed if old != new]
+    if changed:
+        raise ConfigError([(key, "a reload cannot change it: restart instead") for key in changed])
 
 
 def _require_free(addresses: Sequence[tuple[str, str]]) -> None:

@@ -6,6 +6,7 @@ changed.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -14,7 +15,7 @@ from msgspec import Struct
 
 from wsadapter import metrics
 from wsadapter.config.load import Config, Feed
-from wsadapter.errors import ConfigError
+from wsadapter.errors import ConfigError, SegmentError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.roles.orders import (
@@ -111,6 +112,15 @@ def specs(
         *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
     )
     return (*children, _monitor(config, rings, children, supervisor_pid))
+
+
+def require_one_reader(rings: Rings, children: Iterable[ChildSpec]) -> None:
+    """Each ring is read by exactly one serializer: a second one would move the same head, and without one the ring
+    fills and events are lost. `SegmentError` names the ring."""
+    readers = Counter(ref.name for child in children for ref in child.rings)
+    for connection, name in rings.names():
+        if readers[name] != 1:
+            raise SegmentError(f"ring of {connection}: read by {readers[name]} serializers, not by one")
 
 
 def _ingest(config: Config, connection: FeedConnection, rings: Rings, previous_receive_ns: int) -> ChildSpec:

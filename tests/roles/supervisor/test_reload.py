@@ -1,0 +1,132 @@
+"""What a reload of the whole application may change, what it refuses by name, and what a failed one leaves behind."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wsadapter.config import load as configuration
+from wsadapter.config.load import Config
+from wsadapter.errors import ConfigError, SegmentError, WsadapterError
+from wsadapter.roles.supervisor import topology
+from wsadapter.roles.supervisor.run import Run, RunOptions
+from wsadapter.shm import ring
+from wsadapter.shm.segment import Segment, listing
+from wsadapter.supervision.instance import Instance
+from wsadapter.supervision.process import ChildSpec
+
+INSTANCE = f"reload-{os.getpid()}"
+
+
+class Site:
+    """A configuration file, and the run that reads it again."""
+
+    def __init__(self, directory: Path) -> None:
+        self.state = directory / "state"
+        self.path = directory / "config.toml"
+        self.configure()
+        self.instance = Instance.claim(str(self.state), 1.0)
+        self.run = Run(RunOptions(self.load(), self.load), self.instance, None)
+
+    def configure(self, symbols: str = '"BTCUSDT"', streams: str = '"trade"', more: str = "") -> None:
+        self.path.write_text(
+            f'[service]\ninstance = "{INSTANCE}"\nstate_dir = "{self.state}"\n[ring]\ncapacity_bytes = 65536\n'
+            f'[[feed]]\nexchange = "binance"\nsymbols = [{symbols}]\nstreams = [{streams}]\n{more}'
+        )
+
+    def load(self) -> Config:
+        return configuration.load(str(self.path), {}, dotenv=None)
+
+    def segments(self) -> list[str]:
+        return [name.removeprefix(f"wsadapter-{INSTANCE}-") for name in listing(f"wsadapter-{INSTANCE}-")]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.run.rings.close()
+    site.instance.release()
+    for name in listing(f"wsadapter-{INSTANCE}-"):
+        Segment.unlink(name)
+
+
+def readers(specs: tuple[ChildSpec, ...]) -> dict[str, int]:
+    """Ring -> by how many serializers it is read."""
+    names = {spec.ring.name for spec in specs if spec.ring is not None}
+    return {name: sum(ref.name == name for spec in specs for ref in spec.rings) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("more", "key"),
+    [
+        ("[process.serializer]\ncount = 2\n", "process.serializer.count"),
+        ('[spool]\npath = "/elsewhere"\n', "spool.path"),
+        ('[monitor]\nlisten = "127.0.0.1:1"\n', "monitor.listen"),
+    ],
+)
+def test_what_a_reload_cannot_change_is_refused_by_name(site: Site, more: str, key: str) -> None:
+    before = site.run.config, site.run.specs
+    site.configure(more=more)
+    with pytest.raises(ConfigError, match=rf"{key}: .*restart") as refused:
+        site.run.reload()
+    assert [path for path, _ in refused.value.errors] == [key]
+    assert (site.run.config, site.run.specs) == before
+    with pytest.raises(ConfigError):  # it does not count as done
+        site.run.reload()
+
+
+def test_every_ring_has_one_reader_after_a_reload(site: Site) -> None:
+    site.configure(streams='"trade", "depth"', more="[process.consumer]\ncount = 3\n[process.repairer]\ncount = 0\n")
+    changed = site.run.reload()
+    assert changed is not None
+    assert [spec.name for spec in changed[1] if spec.role == "consumer"] == ["consumer-0", "consumer-1", "consumer-2"]
+    assert set(readers(changed[1]).values()) == {1}
+
+
+def test_a_ring_without_a_reader_refuses_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(site.run.rings, "of_serializer", lambda number: ())
+    site.configure(symbols='"BTCUSDT", "ETHUSDT"')
+    with pytest.raises(WsadapterError, match="market-0: read by 0 serializers"):
+        site.run.reload()
+    assert site.run.config.feed[0].symbols == ("BTCUSDT",)
+
+
+def test_a_reload_that_fails_late_is_tried_again_and_leaves_nothing(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segments = site.segments()
+    create: Callable[..., None] = ring.create
+
+    def full(name: str, capacity: int, epoch: int) -> None:
+        if len(site.segments()) > len(segments):
+            raise SegmentError(f"segment {name}: no space")
+        create(name, capacity, epoch)
+
+    site.configure(
+        more='[[feed]]\nname = "b"\nexchange = "binance"\nsymbols = ["ETHUSDT"]\nstreams = ["trade", "depth"]\n'
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(ring, "create", full)
+        with pytest.raises(SegmentError):
+            site.run.reload()
+    assert site.segments() == segments
+    assert len(site.run.config.feed) == 1
+
+    changed = site.run.reload()
+    assert changed is not None
+    assert len(site.run.config.feed) == 2
+    assert len(site.segments()) == len(segments) + 2
+    assert set(readers(changed[1]).values()) == {1}
+
+
+def test_specs_that_cannot_be_made_refuse_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    segments = site.segments()
+    site.configure(symbols='"BTCUSDT", "ETHUSDT"', streams='"trade", "depth"')
+    with monkeypatch.context() as patched:
+        patched.setattr(topology, "specs", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            site.run.reload()
+    assert site.segments() == segments
+    assert site.run.reload() is not None

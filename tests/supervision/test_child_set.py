@@ -1,0 +1,78 @@
+"""A reload while there is no shared memory left: nothing ends, and what could not be added comes when there is."""
+
+import os
+import selectors
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from wsadapter.config.load import Config, ServiceConfig
+from wsadapter.errors import SegmentError
+from wsadapter.metrics import CHILD
+from wsadapter.shm.segment import Segment, listing
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.children import ChildSet
+from wsadapter.supervision.counters import SupervisorPage, restarts_cell, up_cell
+from wsadapter.supervision.instance import Instance
+from wsadapter.supervision.process import ChildProcess, ChildSpec
+
+INSTANCE = f"child-set-{os.getpid()}"
+
+
+@pytest.fixture(autouse=True)
+def no_segments() -> Iterator[None]:
+    yield
+    for name in listing(f"wsadapter-{INSTANCE}-"):
+        Segment.unlink(name)
+
+
+def spec(name: str) -> ChildSpec:
+    return ChildSpec(name, "ingest", "no.such.module", CHILD, 10)
+
+
+def no_room(name: str, fields: Sequence[str]) -> StatsPage:
+    raise SegmentError(f"segment {name}: no space")
+
+
+def test_a_child_without_memory_for_its_page_is_added_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(ServiceConfig(INSTANCE, str(tmp_path)))
+    instance = Instance.claim(str(tmp_path), 1.0)
+    with selectors.DefaultSelector() as selector:
+        kept = ChildSet(config, [], instance, selector, -1, lambda: 0.5)
+        kept.exchange(config, [spec("a")])
+        with monkeypatch.context() as patched:
+            patched.setattr(StatsPage, "create", no_room)
+            kept.turn(0.0, 0.0)
+        assert kept.missing() == ["a"]
+        assert len(kept) == 1
+        assert kept.all() == []
+        assert kept.due(0.0) < float("inf")
+
+        monkeypatch.setattr(ChildProcess, "start", lambda *_: (_ for _ in ()).throw(OSError(11, "no task")))
+        kept.turn(kept.due(0.0), 0.0)
+        assert [child.spec.name for child in kept.all()] == ["a"]
+        assert up_cell(spec("a")) in kept.tally.page
+        kept.release(lambda _: False)
+    instance.release()
+
+
+def test_a_page_that_cannot_be_replaced_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = SupervisorPage(INSTANCE, [spec("a")])
+    page.restarted(spec("a"), "exit")
+    with monkeypatch.context() as patched:
+        patched.setattr(StatsPage, "create", no_room)
+        page.replace([spec("a"), spec("b")])
+    page.up(spec("b"), True)
+    page.restarted(spec("b"), "exit")
+    page.up(spec("a"), True)
+    assert page.page[up_cell(spec("a"))] == 1
+
+    page.replace([spec("a"), spec("b")])
+    page.up(spec("b"), True)
+    attached = StatsPage.attach(f"wsadapter-{INSTANCE}-stats-supervisor")
+    assert attached[up_cell(spec("b"))] == 1
+    assert attached[restarts_cell(spec("a"), "exit")] == 1
+    attached.release()
+    page.release()
+    assert listing(f"wsadapter-{INSTANCE}-") == []

@@ -19,6 +19,7 @@ from wsadapter.exchanges.second_look import FAILURES, failure, number, text
 from wsadapter.exchanges.session import VenueSession, numbered_apart, stream_type
 from wsadapter.exchanges.venue import (
     Bad,
+    Candles,
     Channel,
     ClosesSoon,
     Follows,
@@ -83,19 +84,33 @@ class TagReceiver:
         """The channels whose usual event is one conversion and one comparison."""
         routes = {}
         for channel, _ in self._channels.values():
-            one, numbering = channel.emits[0], channel.numbering
-            convert, given = self._session.conversions[id(one)]
-            plain = given is None and not (one.once or one.refuse or one.amend) and len(channel.emits) == 1
-            lines, symbol, guard = self._session.lines(one), self._framing.symbol, self._framing.guard
-            if not plain or symbol not in channel.wire.__struct_fields__:
-                continue
-            if isinstance(numbering, Unnumbered):
-                routes[channel.wire] = Route(convert, lines, Rule.ANY, guard, symbol, guard)
-            elif isinstance(numbering, Rising):
-                routes[channel.wire] = Route(convert, lines, Rule.RISING, numbering.number, symbol, guard)
-            elif isinstance(numbering, Follows) and not numbering.previous:
-                routes[channel.wire] = Route(convert, lines, Rule.NEXT, numbering.number, symbol, guard)
+            if (route := self._route(channel)) is not None:
+                routes[channel.wire] = route
         return routes
+
+    def _route(self, channel: Channel) -> Route | None:
+        one, *others = channel.emits
+        numbering, framing = channel.numbering, self._framing
+        convert, given = self._session.conversions[id(one)]
+        if given or one.once or one.refuse or len(others) > 1 or not all(each.once for each in others):
+            return None
+        match numbering:
+            case Unnumbered():
+                rule, number = Rule.ANY, framing.guard
+            case Rising(number=number):
+                rule = Rule.RISING
+            case Follows(number=number, previous=""):
+                rule = Rule.NEXT
+            case Candles():
+                rule, number = Rule.OPEN_CANDLE, framing.guard
+            case _:
+                return None
+        inside = "" if framing.symbol in channel.wire.__struct_fields__ else framing.inside
+        lines = self._session.lines(one)
+        if not others:
+            return Route(convert, lines, rule, number, framing.symbol, framing.guard, inside, one.amend)
+        once, published = others[0].once, self._session.published[channel.name]
+        return Route(convert, lines, rule, number, framing.symbol, framing.guard, inside, one.amend, once, published)
 
     def _books(self) -> Books:
         for channel, _ in self._channels.values():

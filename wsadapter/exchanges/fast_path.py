@@ -6,12 +6,12 @@ session. Both ways say the same of every frame and leave the same state behind; 
 
 from collections.abc import Callable, Mapping
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 from msgspec import Struct
 
 from wsadapter import native
-from wsadapter.events import UpdateType
+from wsadapter.events import Kline, UpdateType
 from wsadapter.events.decimals import split_at_once
 from wsadapter.exchanges.continuity import Line
 from wsadapter.exchanges.mapping import Convert
@@ -20,16 +20,20 @@ from wsadapter.exchanges.venue import Item, Receive
 
 
 class Rule(IntEnum):
-    """What an id must be compared with `Line.next`, as in mapping.c: anything, it, or more."""
+    """As in mapping.c. What an id must be compared with `Line.next`: anything, it, or more. Of a candle: one that still
+    runs, in an interval of which its `Line` knows the grid."""
 
     ANY = 0
     NEXT = 1
     RISING = 2
+    OPEN_CANDLE = 3
 
 
 class Route(Struct, frozen=True):
     """The usual case of one type of event: its ``shape``, the `Line` of each symbol, what its id (field ``number``)
-    must be. ``guard``: the field that tells what is not of the feed."""
+    must be. ``guard``: the field that tells what is not of the feed; ``inside``: the field with the Struct that has
+    ``symbol``, where the element does not. ``amend`` has the last word about the event. ``once`` and ``published``: a
+    second event is due unless these fields are as they were, see `wsadapter.exchanges.mapping.Emit`."""
 
     shape: Convert
     lines: dict[str, Line]
@@ -37,6 +41,10 @@ class Route(Struct, frozen=True):
     number: str
     symbol: str = "s"
     guard: str = "st"
+    inside: str = ""
+    amend: Callable[[Any], None] | None = None
+    once: tuple[str, ...] = ()
+    published: dict[str, tuple[Any, ...]] = {}
 
 
 class Books(Struct, frozen=True):
@@ -80,21 +88,29 @@ def receiver(ways: Ways) -> Receive:
     """What receives a message; in C the events that are of the feed, plain and in sequence need no word of Python."""
     if _native is None:
         return receiver_in_python(ways)
-    routes = tuple(
-        (r.shape, r.lines, int(r.rule), getattr(wire, r.number), getattr(wire, r.symbol), getattr(wire, r.guard))
-        for wire, r in ways.routes.items()
-    )
-    members = (vars(Line)[name] for name in ("next", "at_ns", "gap_ns"))
+    routes = tuple(_members(wire, route) for wire, route in ways.routes.items())
+    members = (vars(Line)[name] for name in ("next", "at_ns", "gap_ns", "grid"))
+    candle: Any = Kline
     b = ways.books
     fields = (getattr(b.wire, name) for name in (b.bids, b.asks, b.number, b.previous, b.symbol, b.guard))
     books = (b.shape, b.lines, b.kinds, split_at_once, *fields)
-    straight = _native.Straight(routes, books, Line, *members, ways.unwanted)
+    straight = _native.Straight(routes, books, Line, *members, Kline, candle.closed, candle.interval, ways.unwanted)
     frame: Any = ways.frame
     made: Receive = _native.Receiver(
         straight, ways.decode, ways.frame, frame.data, frame.stream, ways.connection, ways.received, ways.holes,
         ways.rest, ways.again, ways.failures,
     )  # fmt: skip
     return made
+
+
+def _members(wire: Any, route: Route) -> tuple[Any, ...]:
+    inside = getattr(wire, route.inside) if route.inside else None
+    holder = get_type_hints(wire)[route.inside] if route.inside else wire
+    once = tuple(getattr(wire, name) for name in route.once)
+    return (
+        route.shape, route.lines, int(route.rule), getattr(wire, route.number), inside, getattr(holder, route.symbol),
+        getattr(wire, route.guard), route.amend, (route.published, once) if once else None,
+    )  # fmt: skip
 
 
 def receiver_in_python(ways: Ways) -> Receive:

@@ -225,14 +225,20 @@ static PyTypeObject Shape_Type = {
 /* The usual case of a numbered stream without a word of Python: the event is of the feed, its decimals are plain and its
  * id is the next one. Whatever else it is, there is no event and nothing has changed: the decoder in Python says it. */
 
-enum { ANY, NEXT, RISING, RULES };
-enum { MAX_ROUTES = 16 };
+enum { ANY, NEXT, RISING, OPEN_CANDLE, RULES };
+enum { MAX_ROUTES = 16, MAX_ONCE = 4 };
 
 typedef struct {
     Shape *shape;
     PyObject *lines; /* symbol -> Line */
     int rule;
-    Py_ssize_t number, symbol, guard;
+    Py_ssize_t number, guard;
+    Py_ssize_t inside, symbol; /* where the symbol is: in the wire Struct (inside -1), or in the Struct that lies there */
+    PyTypeObject *inside_type;
+    PyObject *amend;     /* a callable, or NULL */
+    PyObject *published; /* symbol -> values of the once fields that need no second event; NULL: there is none */
+    int once_count;
+    Py_ssize_t once[MAX_ONCE];
 } Route;
 
 enum { COLUMNS = 4, BOOK_GIVEN = GIVEN_COUNT + 2 + COLUMNS };
@@ -248,8 +254,8 @@ typedef struct {
     int count;
     Route routes[MAX_ROUTES];
     Books books;
-    PyTypeObject *line;
-    Py_ssize_t next, at_ns, gap_ns;
+    PyTypeObject *line, *candle;
+    Py_ssize_t next, at_ns, gap_ns, grid, closed, interval;
     long long unwanted; /* a guard of this value: not of the feed */
 } Straight;
 
@@ -322,6 +328,41 @@ go_book(Straight *self, PyObject *wire, PyObject *stream, PyObject *received, Py
     return event;
 }
 
+static PyObject *
+symbol_of(const Route *route, PyObject *wire)
+{
+    if (route->inside < 0)
+        return *slot(wire, route->symbol);
+    PyObject *inside = *slot(wire, route->inside);
+    return inside != NULL && Py_TYPE(inside) == route->inside_type ? *slot(inside, route->symbol) : NULL;
+}
+
+/* Whether the event is the only one: the once fields have the values that were published last. */
+static int
+is_published(const Route *route, PyObject *wire, PyObject *symbol)
+{
+    PyObject *values = PyDict_GetItemWithError(route->published, symbol);
+    if (values == NULL || !PyTuple_CheckExact(values) || PyTuple_GET_SIZE(values) != route->once_count)
+        return PyErr_Occurred() ? -1 : 0;
+    int same = 1;
+    for (int i = 0; same == 1 && i < route->once_count; i++) {
+        PyObject *value = *slot(wire, route->once[i]);
+        same = value == NULL ? 0 : PyObject_RichCompareBool(PyTuple_GET_ITEM(values, i), value, Py_EQ);
+    }
+    return same;
+}
+
+/* Whether a candle still runs, in an interval whose grid is known. */
+static int
+is_running(Straight *self, PyObject *event, PyObject *line)
+{
+    PyObject *grid = *slot(line, self->grid), *interval;
+    if (Py_TYPE(event) != self->candle || *slot(event, self->closed) != Py_False || grid == NULL || !PyDict_Check(grid))
+        return 0;
+    interval = *slot(event, self->interval);
+    return interval == NULL ? 0 : PyDict_Contains(grid, interval);
+}
+
 /* A new reference; NULL with an exception, or without one where the event does not go straight. */
 static PyObject *
 go_straight(Straight *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
@@ -337,10 +378,10 @@ go_straight(Straight *self, PyObject *wire, PyObject *stream, PyObject *received
     if (route == NULL)
         return NULL;
     long long number = 0, next = 0;
-    PyObject *line = line_of(self, route->lines, *slot(wire, route->symbol), *slot(wire, route->guard));
-    if (line == NULL)
+    PyObject *symbol = symbol_of(route, wire), *line = line_of(self, route->lines, symbol, *slot(wire, route->guard));
+    if (line == NULL || (route->published != NULL && is_published(route, wire, symbol) != 1))
         return NULL;
-    if (route->rule != ANY) {
+    if (route->rule == NEXT || route->rule == RISING) {
         if (!number_of(*slot(wire, route->number), &number) || !number_of(*slot(line, self->next), &next) ||
             (route->rule == NEXT ? number != next : number <= next))
             return NULL;
@@ -352,6 +393,18 @@ go_straight(Straight *self, PyObject *wire, PyObject *stream, PyObject *received
             PyErr_Clear();
         return NULL;
     }
+    if (route->rule == OPEN_CANDLE && is_running(self, event, line) != 1) {
+        Py_DECREF(event);
+        return NULL;
+    }
+    if (route->amend != NULL) {
+        PyObject *done = PyObject_CallOneArg(route->amend, event);
+        Py_XDECREF(done);
+        if (done == NULL) {
+            Py_DECREF(event);
+            return NULL;
+        }
+    }
     if (route->rule == NEXT && move_line(self, line, PyLong_FromLongLong(number + 1), received) < 0)
         Py_CLEAR(event);
     else if (route->rule == RISING)
@@ -360,11 +413,38 @@ go_straight(Straight *self, PyObject *wire, PyObject *stream, PyObject *received
 }
 
 static int
+read_once(PyObject *once, PyTypeObject *wire, Route *route)
+{
+    PyObject *published, *members;
+    if (!PyArg_ParseTuple(once, "O!O!", &PyDict_Type, &published, &PyTuple_Type, &members))
+        return -1;
+    if (PyTuple_GET_SIZE(members) > MAX_ONCE) {
+        PyErr_SetString(PyExc_ValueError, "too many once fields");
+        return -1;
+    }
+    for (int i = 0; i < PyTuple_GET_SIZE(members); i++)
+        if ((route->once[i] = member_offset(PyTuple_GET_ITEM(members, i), wire)) < 0)
+            return -1;
+    route->once_count = (int)PyTuple_GET_SIZE(members);
+    route->published = Py_NewRef(published);
+    return 0;
+}
+
+static void
+release_route(Route *route)
+{
+    Py_CLEAR(route->shape);
+    Py_CLEAR(route->lines);
+    Py_CLEAR(route->amend);
+    Py_CLEAR(route->published);
+}
+
+static int
 read_route(PyObject *described, Route *route)
 {
-    PyObject *shape, *lines, *number, *symbol, *guard;
-    if (!PyArg_ParseTuple(described, "O!O!iOOO", &Shape_Type, &shape, &PyDict_Type, &lines, &route->rule, &number,
-                          &symbol, &guard))
+    PyObject *shape, *lines, *number, *inside, *symbol, *guard, *amend, *once;
+    if (!PyArg_ParseTuple(described, "O!O!iOOOOOO", &Shape_Type, &shape, &PyDict_Type, &lines, &route->rule, &number,
+                          &inside, &symbol, &guard, &amend, &once))
         return -1;
     PyTypeObject *wire = ((Shape *)shape)->wire;
     if (route->rule < 0 || route->rule >= RULES) {
@@ -375,11 +455,22 @@ read_route(PyObject *described, Route *route)
         PyErr_SetString(PyExc_ValueError, "a route's shape is given nothing else");
         return -1;
     }
-    if ((route->number = member_offset(number, wire)) < 0 || (route->symbol = member_offset(symbol, wire)) < 0 ||
-        (route->guard = member_offset(guard, wire)) < 0)
+    if ((route->number = member_offset(number, wire)) < 0 || (route->guard = member_offset(guard, wire)) < 0 ||
+        (route->symbol = member_offset(symbol, inside == Py_None ? wire : NULL)) < 0 ||
+        (inside != Py_None && (route->inside = member_offset(inside, wire)) < 0))
         return -1;
+    if (inside == Py_None)
+        route->inside = -1;
+    else
+        route->inside_type = PyDescr_TYPE(symbol); /* lives as long as the wire Struct that names it */
     route->shape = (Shape *)Py_NewRef(shape);
     route->lines = Py_NewRef(lines);
+    if (amend != Py_None)
+        route->amend = Py_NewRef(amend);
+    if (once != Py_None && read_once(once, wire, route) < 0) {
+        release_route(route);
+        return -1;
+    }
     return 0;
 }
 
@@ -408,10 +499,10 @@ read_books(PyObject *described, Books *books)
 static PyObject *
 straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *routes, *books, *line, *next, *at_ns, *gap_ns;
+    PyObject *routes, *books, *line, *next, *at_ns, *gap_ns, *grid, *candle, *closed, *interval;
     long long unwanted;
-    if (!PyArg_ParseTuple(args, "O!O!O!OOOL", &PyTuple_Type, &routes, &PyTuple_Type, &books, &PyType_Type, &line, &next,
-                          &at_ns, &gap_ns, &unwanted))
+    if (!PyArg_ParseTuple(args, "O!O!O!OOOOO!OOL", &PyTuple_Type, &routes, &PyTuple_Type, &books, &PyType_Type, &line,
+                          &next, &at_ns, &gap_ns, &grid, &PyType_Type, &candle, &closed, &interval, &unwanted))
         return NULL;
     if (PyTuple_GET_SIZE(routes) > MAX_ROUTES) {
         PyErr_SetString(PyExc_ValueError, "too many routes");
@@ -420,11 +511,15 @@ straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     Straight *self = (Straight *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    PyTypeObject *owner = (PyTypeObject *)line;
     self->unwanted = unwanted;
     self->line = (PyTypeObject *)Py_NewRef(line);
-    int whole = read_books(books, &self->books) == 0 && (self->next = member_offset(next, owner)) >= 0 && (self->at_ns = member_offset(at_ns, owner)) >= 0 &&
-                (self->gap_ns = member_offset(gap_ns, owner)) >= 0;
+    self->candle = (PyTypeObject *)Py_NewRef(candle);
+    int whole = read_books(books, &self->books) == 0 && (self->next = member_offset(next, self->line)) >= 0 &&
+                (self->at_ns = member_offset(at_ns, self->line)) >= 0 &&
+                (self->gap_ns = member_offset(gap_ns, self->line)) >= 0 &&
+                (self->grid = member_offset(grid, self->line)) >= 0 &&
+                (self->closed = member_offset(closed, self->candle)) >= 0 &&
+                (self->interval = member_offset(interval, self->candle)) >= 0;
     for (Py_ssize_t i = 0; whole && i < PyTuple_GET_SIZE(routes); i++) {
         whole = read_route(PyTuple_GET_ITEM(routes, i), &self->routes[i]) == 0;
         self->count += whole;
@@ -439,15 +534,14 @@ straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 static void
 straight_dealloc(Straight *self)
 {
-    for (int i = 0; i < self->count; i++) {
-        Py_DECREF(self->routes[i].shape);
-        Py_DECREF(self->routes[i].lines);
-    }
+    for (int i = 0; i < self->count; i++)
+        release_route(&self->routes[i]);
     Py_XDECREF(self->books.shape);
     Py_XDECREF(self->books.lines);
     Py_XDECREF(self->books.kinds);
     Py_XDECREF(self->books.split);
     Py_XDECREF(self->line);
+    Py_XDECREF(self->candle);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -457,7 +551,7 @@ static PyTypeObject Straight_Type = {
     .tp_basicsize = sizeof(Straight),
     .tp_dealloc = (destructor)straight_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Straight(((shape, lines, rule, number, symbol, guard), ...), books, line, next, at_ns, gap_ns, unwanted).",
+    .tp_doc = "Straight(routes, books, line, next, at_ns, gap_ns, grid, candle, closed, interval, unwanted).",
     .tp_new = straight_new,
 };
 

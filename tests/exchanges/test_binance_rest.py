@@ -140,10 +140,17 @@ def test_the_loopback_venue_speaks_the_same() -> None:
 
 
 def test_errors_are_read() -> None:
-    assert REST.refusal(b'{"code":-1121,"msg":"Invalid symbol."}').code == -1121
-    for body in (b"<html>403</html>", b"", b"\xff", b"[" * 100_000, b'{"code":"x"}'):
-        assert REST.refusal(body).code == 0
-    assert REST.refusal(encoded({"code": 1, "msg": "\n\x1b[31m" * 99})).message.isprintable()
+    for code, kind in ((-1121, "final"), (-1003, "limited"), (-1007, "again")):
+        refusal = REST.refusal(400, encoded({"code": code, "msg": "\n\x1b[31m" * 99}))
+        assert refusal is not None
+        assert (refusal.code, refusal.kind, refusal.message.isprintable()) == (code, kind, True)
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>400</html>", b"", b"\xff", b"[" * 100_000, b'{"code":"x"}', b"{}", b'{"code":404,"msg":"CDN"}']
+)
+def test_a_page_of_another_hand_is_no_error_of_the_api(body: bytes) -> None:
+    assert REST.refusal(400, body) is None
 
 
 def test_a_venue_without_rest() -> None:
@@ -237,7 +244,7 @@ def test_nothing_but_bad_answer_escapes(body: bytes, hole: Hole) -> None:
             said = str(error)
         assert said.isprintable()
         assert len(said) < 200
-    REST.refusal(body)
+    REST.refusal(400, body)
 
 
 @settings(deadline=None)

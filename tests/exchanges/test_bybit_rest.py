@@ -191,11 +191,22 @@ def test_bad_answers_raise_nothing_else(body: bytes) -> None:
         parse_newest("BTCUSDT", body, NOW_NS)
 
 
-def test_an_error_says_its_code() -> None:
-    refusal = REST.refusal(answer({}, 10029, "symbol is invalid"))
+@pytest.mark.parametrize(
+    ("code", "kind"), [(10029, "final"), (10001, "final"), (10006, "limited"), (10018, "limited"), (10016, "again")]
+)
+def test_an_error_says_its_code_and_what_it_is_about(code: int, kind: str) -> None:
+    refusal = REST.refusal(200, answer({}, code, "why"))
 
-    assert (refusal.code, refusal.message) == (10029, "symbol is invalid")
-    assert REST.refusal(b"<html>").code == 0
+    assert refusal is not None
+    assert (refusal.code, refusal.message, refusal.kind) == (code, "why", kind)
+
+
+def test_what_is_no_error_of_the_api() -> None:
+    assert REST.refusal(200, rows()) is None
+    assert REST.refusal(400, b"<html>") is None
+    limited = REST.refusal(403, b"403, access too frequent. Please try again later")
+    assert limited is not None
+    assert (limited.kind, limited.seconds) == ("limited", 600.0)
 
 
 def test_series_are_the_words_that_were_asked_for() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.exchanges.rest_api import Limit, Request
+from wsadapter.exchanges.rest_api import ErrorKind, Limit, Refusal, Request
 from wsadapter.rest.budget import BAN, LIMITED_SECONDS, RESERVE, RETRY, Budget, Outcome
 
 WEIGHTS = Limit(2400, 60.0)
@@ -92,11 +92,34 @@ def test_an_absent_host_is_asked_less_and_less(status: int) -> None:
     assert waits[-1] == RETRY.minimum + RETRY.maximum
 
 
-@pytest.mark.parametrize("status", [400, 404, 422])
+@pytest.mark.parametrize("status", [200, 400, 404, 422])
 def test_a_refusal_is_about_the_request(status: int) -> None:
     own = budget()
-    assert own.answered(status, 5, None, 0.0) is Outcome.REFUSED
+    assert own.answered(status, 5, None, 0.0, Refusal(-1121, "Invalid symbol.")) is Outcome.REFUSED
     assert own.wait(LIGHT, 0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("status", "refusal"), [(400, None), (404, None), (422, None), (400, Refusal(-1007, "", ErrorKind.AGAIN)),
+                            (200, Refusal(10016, "", ErrorKind.AGAIN))],
+)  # fmt: skip
+def test_a_page_that_is_not_the_api_s_says_nothing_about_the_request(status: int, refusal: Refusal | None) -> None:
+    own, now, waits = budget(), 0.0, []
+    for _ in range(12):
+        assert own.answered(status, None, None, now, refusal) is Outcome.UNANSWERED
+        waits.append(own.wait(LIGHT, now))
+        now += waits[-1]
+    assert waits[:3] == [1.0, 1.5, 2.5]
+    assert waits[-1] == RETRY.minimum + RETRY.maximum
+
+
+def test_an_error_of_the_api_may_be_a_limit() -> None:
+    own = budget()
+    limited = Refusal(10006, "Too many visits!", ErrorKind.LIMITED)
+    assert own.answered(200, None, 3.0, 0.0, limited) is Outcome.AGAIN
+    assert own.paused(0.0) == 3.0
+    own.answered(200, None, None, 10.0, limited)
+    assert own.paused(10.0) == LIMITED_SECONDS
 
 
 def test_a_pool_has_a_limit_of_its_own() -> None:

@@ -1,5 +1,6 @@
 """Real HTTP on loopback: what a host may answer, and that a ban outlives whoever was banned."""
 
+import errno
 import socket
 import ssl
 import subprocess
@@ -16,9 +17,10 @@ from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.servers import VenueThread
 from wsadapter.exchanges.binance.history import book, parse_book
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
-from wsadapter.exchanges.rest_api import Request
+from wsadapter.exchanges.bybit_rest import BybitLinearRest
+from wsadapter.exchanges.rest_api import Request, RestExchange
 from wsadapter.rest.budget import Outcome
-from wsadapter.rest.client import MAX_BODY_BYTES, RestClient, Unreachable
+from wsadapter.rest.client import MAX_BODY_BYTES, RestClient, RestResponse, Unreachable
 from wsadapter.rest.host import RestHost, Result
 
 REST = BinanceFuturesRest()
@@ -60,6 +62,76 @@ def test_a_ban_outlives_the_process(venue: VenueThread, tmp_path: Path) -> None:
         assert 590 < one.wait(TIME) <= 600
         assert 590 < one.paused <= 600
     assert host.counts.banned == 1
+
+
+def test_a_ban_that_cannot_be_written_is_obeyed_all_the_same(
+    venue: VenueThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("wsadapter.files.replace", full)
+    venue.call(lambda v: v.refuse(418, headers={"Retry-After": "600"}, on="rest"))
+    host = RestHost(REST, url(venue), str(tmp_path), lambda: None)
+    assert ask(host).outcome is Outcome.AGAIN
+    assert 590 < host.wait(TIME) <= 600
+
+
+class Scripted:
+    """Instead of the transport: one answer."""
+
+    def __init__(self, status: int, body: bytes, retry_after: float | None = None) -> None:
+        self.response = RestResponse(status, body, None, retry_after, 1, 1_795_000_000.0)
+
+    def get(self, request: Request) -> RestResponse:
+        return self.response
+
+
+def answered(tmp_path: Path, exchange: RestExchange, response: Scripted) -> tuple[RestHost, Result]:
+    host = RestHost(exchange, "http://127.0.0.1:1", str(tmp_path), lambda: None)
+    host._client = response  # type: ignore[assignment]
+    return host, ask(host)
+
+
+BANNED_UNTIL = b'{"code":-1003,"msg":"Way too many requests; IP banned until 1795000600000."}'
+TOO_MANY_VISITS = b'{"retCode":10006,"retMsg":"Too many visits!","result":{},"time":1795000000000}'
+
+
+@pytest.mark.parametrize(
+    ("exchange", "response", "seconds"),
+    [
+        (REST, Scripted(418, BANNED_UNTIL), 600),
+        (REST, Scripted(429, BANNED_UNTIL), 600),
+        (REST, Scripted(418, BANNED_UNTIL, 10.0), 600),
+        (REST, Scripted(418, b"", 10.0), 10),
+        (BybitLinearRest(), Scripted(403, b"403, access too frequent"), 600),
+        (BybitLinearRest(), Scripted(200, TOO_MANY_VISITS), 60),
+        (BybitLinearRest(), Scripted(200, TOO_MANY_VISITS, 2.0), 2),
+    ],
+)
+def test_a_ban_lasts_as_long_as_the_venue_says(
+    tmp_path: Path, exchange: RestExchange, response: Scripted, seconds: int
+) -> None:
+    host, result = answered(tmp_path, exchange, response)
+    assert result.outcome is Outcome.AGAIN
+    assert seconds - 2 < host.paused <= seconds
+    assert host.counts.limited + host.counts.banned == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome"),
+    [
+        (400, b"<html><h1>400 ERROR</h1> The request could not be satisfied</html>", Outcome.UNANSWERED),
+        (404, b"<html><title>404 Not Found</title></html>", Outcome.UNANSWERED),
+        (403, b"<html>CloudFront</html>", Outcome.AGAIN),
+        (451, b"<html>not in your country</html>", Outcome.AGAIN),
+        (400, b'{"code":-1121,"msg":"Invalid symbol."}', Outcome.REFUSED),
+    ],
+)
+def test_only_the_api_itself_refuses_a_request(tmp_path: Path, status: int, body: bytes, outcome: Outcome) -> None:
+    host, result = answered(tmp_path, REST, Scripted(status, body))
+    assert result.outcome is outcome
+    assert (host.wait(TIME) > 0) is (outcome is not Outcome.REFUSED)
 
 
 def test_a_limit_is_obeyed(venue: VenueThread, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from wsadapter.exchanges.history import (
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,
+    ErrorKind,
     Hole,
     Instrument,
     Limit,
@@ -49,6 +50,11 @@ FUNDING_WINDOW_MS: int = 199 * 3_600_000
 BOOK_LEVELS: Final = 1000
 SHORTEST_MONTH: Final = 40_320
 MAX_ROWS: Final = 20_000
+TOO_MANY: Final = frozenset((429, 10006, 10018))
+BUSY: Final = frozenset((10000, 10016))
+"""Timeout, internal error."""
+ACCESS_TOO_FREQUENT: Final = 600.0
+"""So long the documentation says to stay away."""
 
 T = TypeVar("T")
 
@@ -313,6 +319,7 @@ class BybitLinearRest:
 
     weights = Limit(600, 5.0)
     weight_header = ""
+    reset_header = "x-bapi-limit-reset-timestamp"
     pools: Mapping[str, Limit] = {}
     banned = frozenset((403,))
     """Too many requests from this address: ten minutes apart help. Some clouds are refused altogether."""
@@ -334,12 +341,17 @@ class BybitLinearRest:
             return None
         return repair_of(REPAIRS, hole)
 
-    def refusal(self, body: bytes) -> Refusal:
+    def refusal(self, status: int, body: bytes) -> Refusal | None:
         try:
             answer = _body(body)
         except FAILURES:
-            return Refusal(0, "")
-        return Refusal(answer.retCode, printable(answer.retMsg))
+            frequent = status == 403 and b"access too frequent" in body[:4096].lower()
+            return Refusal(status, "access too frequent", ErrorKind.LIMITED, ACCESS_TOO_FREQUENT) if frequent else None
+        if not answer.retCode:
+            return None
+        code = answer.retCode
+        kind = ErrorKind.LIMITED if code in TOO_MANY else ErrorKind.AGAIN if code in BUSY else ErrorKind.FINAL
+        return Refusal(code, printable(answer.retMsg), kind)
 
     def open_interest(self, symbol: str) -> Request:
         return _request("open-interest", symbol=symbol, intervalTime="5min", limit=1)

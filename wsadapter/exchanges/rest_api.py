@@ -9,6 +9,7 @@ of requests whatever the venue answers.
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -42,11 +43,25 @@ class Limit(Struct, frozen=True):
     seconds: float
 
 
+class ErrorKind(StrEnum):
+    """What an error of the API is about."""
+
+    FINAL = "final"
+    """The request: it will never be answered."""
+    AGAIN = "again"
+    """The moment: the API is overloaded, restarts, had no time."""
+    LIMITED = "limited"
+    """Us: too many requests."""
+
+
 class Refusal(Struct, frozen=True):
-    """What an error body says: the venue's code, 0 where it gives none, and its text, bounded and printable."""
+    """An error in the API's own shape: its code, and its text, bounded and printable. ``seconds``: how long it wants to
+    be left alone, where the venue means a time that it does not name."""
 
     code: int
     message: str
+    kind: ErrorKind = ErrorKind.FINAL
+    seconds: float | None = None
 
 
 class Series(Struct, frozen=True):
@@ -122,6 +137,8 @@ class RestExchange(Protocol):
     """What the host allows in all, as long as it has not said itself (`parse_weights`)."""
     weight_header: str
     """Response header (lower case) that says how much of ``weights`` is used; empty: none."""
+    reset_header: str
+    """Response header (lower case) that says when a limit that was exceeded ends, ms since the epoch; empty: none."""
     pools: Mapping[str, Limit]
     """Limits of single groups of requests."""
     banned: frozenset[int]
@@ -139,8 +156,9 @@ class RestExchange(Protocol):
     def repair(self, hole: Hole) -> Repair | None:
         """How a hole is filled; None for what the venue keeps no history of."""
 
-    def refusal(self, body: bytes) -> Refusal:
-        """What the body of an error says. Never raises."""
+    def refusal(self, status: int, body: bytes) -> Refusal | None:
+        """The error that the API says itself; None for an answer that is none, and for the pages of whatever stands
+        before the API, which say nothing about the request. Never raises."""
 
     def open_interest(self, symbol: str) -> Request: ...
 

@@ -5,9 +5,11 @@ All REST of a host goes through one `Budget`, told of every request and every an
 * Weight: as much as the host says that it allows (`Budget.allow`). What is used of it is what its header last said,
   plus what was sent since; without a header our own last minute. A share is left to others at the same address
   (`RESERVE`).
-* 429: nothing is sent before Retry-After is over. 418 is a ban, 403 the firewall's, 451 the law's: Retry-After, else
-  two minutes, doubled with each in a row, three days at most.
-* No answer, 5xx, a redirect (never followed): exponential waits with full jitter.
+* 429, or an error of the API that means the same: nothing is sent before the wait that was announced is over. 418 is a
+  ban, 403 the firewall's, 451 the law's: the wait that was announced, else two minutes, doubled with each in a row,
+  three days at most.
+* No answer, 5xx, a redirect (never followed), a 4xx that is not the API's own error: exponential waits with full
+  jitter. Only what the API itself says about a request is final.
 
 What must outlive the process is the end of a pause: `Budget.pause` at the next start, see `wsadapter.rest.host`.
 """
@@ -18,7 +20,7 @@ from enum import StrEnum
 from typing import Final
 
 from wsadapter.backoff import Backoff
-from wsadapter.exchanges.rest_api import Limit, Request
+from wsadapter.exchanges.rest_api import ErrorKind, Limit, Refusal, Request
 
 RESERVE: Final = 0.25
 """Share of the host's weight that is not ours: charts, order programs and humans may share the address."""
@@ -35,7 +37,9 @@ class Outcome(StrEnum):
 
     OK = "ok"
     AGAIN = "again"
-    """Nothing of its own: send it again, `Budget.wait` says when."""
+    """Nothing about this request: send it again, `Budget.wait` says when."""
+    UNANSWERED = "unanswered"
+    """The same, but it may be this request only that gets no answer: let others go first."""
     REFUSED = "refused"
     """It will never be answered."""
 
@@ -73,22 +77,29 @@ class Budget:
         if request.pool:
             self._in_pools[request.pool].append(now)
 
-    def answered(self, status: int, used: int | None, retry_after: float | None, now: float) -> Outcome:
-        """The host answered; ``used`` and ``retry_after`` are what its headers said."""
+    def answered(
+        self, status: int, used: int | None, retry_after: float | None, now: float, refusal: Refusal | None = None
+    ) -> Outcome:
+        """The host answered; ``used``: what its header said, ``retry_after``: the wait that it announced (seconds),
+        ``refusal``: the API's own error, if the answer is one."""
         if used is not None:
             self._said = now, max(0, used)
+        kind = None if refusal is None else refusal.kind
         if status in self._banned:
             wait = BAN.bound(self._bans) if retry_after is None else retry_after
             self._bans += 1
             self.pause(now, min(wait, BAN.maximum))
             return Outcome.AGAIN
-        if status == LIMITED:
+        if status == LIMITED or kind is ErrorKind.LIMITED:
             self.pause(now, min(LIMITED_SECONDS if retry_after is None else retry_after, BAN.maximum))
             return Outcome.AGAIN
         if status >= 500 or (status < 400 and status != 200) or status == 408:
             return self.failed(now)
+        if kind is ErrorKind.AGAIN or (kind is None and status != 200):
+            self.failed(now)
+            return Outcome.UNANSWERED
         self._failures = self._bans = 0
-        return Outcome.OK if status == 200 else Outcome.REFUSED
+        return Outcome.OK if kind is None else Outcome.REFUSED
 
     def failed(self, now: float) -> Outcome:
         """No answer, or one that says nothing about the request."""

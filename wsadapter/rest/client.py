@@ -15,6 +15,7 @@ from urllib3.exceptions import HTTPError
 from wsadapter import __version__
 from wsadapter.errors import WsadapterError
 from wsadapter.exchanges.rest_api import Request
+from wsadapter.rest import announced_wait
 from wsadapter.text import printable
 
 CONNECT_SECONDS: Final = 5.0
@@ -23,7 +24,6 @@ TOTAL_SECONDS: Final = 30.0
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 """Everything that a venue trades is some 2 MB."""
 CHUNK: Final = 64 * 1024
-MAX_RETRY_AFTER: Final = 7 * 86_400.0
 
 
 class Unreachable(WsadapterError):
@@ -31,20 +31,22 @@ class Unreachable(WsadapterError):
 
 
 class RestResponse(Struct, frozen=True):
-    """``used``: weight of the current minute, ``retry_after``: seconds; None where the host does not say."""
+    """``used``: weight of the current minute, ``retry_after``: seconds that the headers announce; None where the host
+    does not say. ``host_clock``: its time, seconds since the epoch."""
 
     status: int
     body: bytes
     used: int | None
     retry_after: float | None
     received_ns: int
+    host_clock: float
 
 
 class RestClient:
     """The transport to one host. For one thread."""
 
-    def __init__(self, base: str, weight_header: str) -> None:
-        self._weight_header = weight_header
+    def __init__(self, base: str, weight_header: str, reset_header: str = "") -> None:
+        self._weight_header, self._reset_header = weight_header, reset_header
         self._path = urllib3.util.parse_url(base).path or ""
         self._pool = urllib3.connection_from_url(
             base,
@@ -69,11 +71,12 @@ class RestClient:
             response.release_conn()
         except (HTTPError, OSError, ValueError) as error:
             raise Unreachable(f"{request.path}: {type(error).__name__}: {printable(str(error), 200)}") from None
-        headers = response.headers
+        headers = {name.lower(): value for name, value in response.headers.items()}
         used = headers.get(self._weight_header, "") if self._weight_header else ""
-        return RestResponse(
-            response.status, body, _number(used), _seconds(headers.get("retry-after", "")), time.time_ns()
-        )
+        received_ns = time.time_ns()
+        clock = announced_wait.host_clock(headers, received_ns / 1e9)
+        wait = announced_wait.of_headers(headers, self._reset_header, clock)
+        return RestResponse(response.status, body, announced_wait.number(used), wait, received_ns, clock)
 
     def close(self) -> None:
         self._pool.close()
@@ -91,13 +94,3 @@ def _read(response: urllib3.BaseHTTPResponse, until: float) -> bytes:
             raise ValueError(f"not all there after {TOTAL_SECONDS:.0f} s")
         parts.append(part)
     return b"".join(parts)
-
-
-def _number(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else None
-
-
-def _seconds(text: str) -> float | None:
-    """Of ``Retry-After: 120``; a date is not understood, which counts as not said."""
-    number = _number(text.strip())
-    return None if number is None else min(float(number), MAX_RETRY_AFTER)

@@ -7,7 +7,8 @@ while nothing is under way, the sender's meanwhile. Owns the connection, the bud
 
 A ban outlives the process: one small file per host in the state directory, in wall-clock time, mode 0600, replaced
 whole. A file that cannot be read counts as none, and no entry is believed for longer than the longest ban, so that a
-clock that was wrong cannot silence us for ever.
+clock that was wrong cannot silence us for ever. A ban that cannot be written (a full disk) is obeyed all the same, by
+this process.
 """
 
 import hashlib
@@ -22,11 +23,12 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import files
-from wsadapter.exchanges.rest_api import Request, RestExchange
+from wsadapter.exchanges.rest_api import ErrorKind, Refusal, Request, RestExchange
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
+from wsadapter.rest import announced_wait
 from wsadapter.rest.budget import BAN, Budget, Outcome
-from wsadapter.rest.client import RestClient, Unreachable
+from wsadapter.rest.client import RestClient, RestResponse, Unreachable
 
 WORTH_KEEPING: Final = 5.0
 """Seconds of a pause that a restart must not cut short."""
@@ -35,11 +37,13 @@ log = get_logger()
 
 
 class Result(Struct, frozen=True):
-    """``body`` is the answer of `Outcome.OK`, the venue's error of `Outcome.REFUSED`, else empty."""
+    """``body`` is the answer of `Outcome.OK`, the venue's error of `Outcome.REFUSED`, else empty; ``reason``: why there
+    is none."""
 
     outcome: Outcome
     body: bytes = b""
     received_ns: int = 0
+    reason: str = ""
 
 
 class RequestCounts(Struct):
@@ -51,7 +55,7 @@ class RequestCounts(Struct):
     banned: int = 0
     """418, 403 and the like."""
     failed: int = 0
-    """No answer, 5xx."""
+    """No answer, 5xx, a page that is not the API's."""
     refused: int = 0
     reported: dict[str, int] = {}
 
@@ -68,7 +72,7 @@ class RestHost:
     def __init__(self, exchange: RestExchange, base: str, state_dir: str, notify: Callable[[], None]) -> None:
         self._bans = Bans(state_dir, base)
         self._base = base
-        self._client = RestClient(base, exchange.weight_header)
+        self._client = RestClient(base, exchange.weight_header, exchange.reset_header)
         self._exchange = exchange
         self.budget = Budget(exchange.weights, exchange.pools, exchange.banned, random.random)
         self._threads = DaemonExecutor(1, "rest")
@@ -115,23 +119,36 @@ class RestHost:
             self._log("no answer", str(error))
             return Result(self.budget.failed(time.monotonic()))
         now = time.monotonic()
-        outcome = self.budget.answered(answer.status, answer.used, answer.retry_after, now)
+        refusal = self._exchange.refusal(answer.status, answer.body)
+        wait = _announced_wait(answer, refusal)
+        outcome = self.budget.answered(answer.status, answer.used, wait, now, refusal)
         if outcome is Outcome.OK:
             return Result(outcome, answer.body, answer.received_ns)
-        refusal = self._exchange.refusal(answer.body)
-        self._log(f"HTTP {answer.status}", f"{request.path}: {refusal.code} {refusal.message}")
+        detail = "not an answer of the API" if refusal is None else f"{refusal.code} {refusal.message}"
+        self._log(f"HTTP {answer.status}", f"{request.path}: {detail}")
         if outcome is Outcome.REFUSED:
             self.counts.refused += 1
-            return Result(outcome, answer.body, answer.received_ns)
-        self._count(answer.status)
-        if (seconds := self.budget.paused(now)) >= WORTH_KEEPING:
-            self._bans.save(time.time() + seconds, f"HTTP {answer.status}")
-        return Result(outcome)
+            return Result(outcome, answer.body, answer.received_ns, detail)
+        self._count(answer.status, outcome, refusal)
+        if outcome is Outcome.AGAIN and (seconds := self.budget.paused(now)) >= WORTH_KEEPING:
+            self._keep_ban(seconds, f"HTTP {answer.status}")
+        return Result(outcome, reason=f"HTTP {answer.status}: {detail}")
 
-    def _count(self, status: int) -> None:
-        if status == 429:
+    def _keep_ban(self, seconds: float, reason: str) -> None:
+        try:
+            self._bans.save(time.time() + seconds, reason)
+        except OSError as error:
+            log.warning(
+                "a ban cannot be written down: it is obeyed, but a restart would forget it",
+                host=self._base,
+                seconds=round(seconds),
+                reason=str(error),
+            )
+
+    def _count(self, status: int, outcome: Outcome, refusal: Refusal | None) -> None:
+        if status == 429 or (refusal is not None and refusal.kind is ErrorKind.LIMITED):
             self.counts.limited += 1
-        elif status < 500 and status >= 400:
+        elif 400 <= status < 500 and outcome is Outcome.AGAIN:
             self.counts.banned += 1
         else:
             self.counts.failed += 1
@@ -140,6 +157,18 @@ class RestHost:
         if (repeated := self._repeated(what)) is not None:
             seconds = round(self.budget.paused(time.monotonic()), 1)
             log.warning(f"REST: {what}", host=self._base, detail=detail, paused_seconds=seconds, repeated=repeated)
+
+
+def _announced_wait(answer: RestResponse, refusal: Refusal | None) -> float | None:
+    """The longest wait (seconds) that an answer announces, None where it announces none."""
+    if answer.status == 200 and refusal is None:
+        return None
+    waits = (
+        answer.retry_after,
+        announced_wait.of_text(answer.body, answer.host_clock),
+        None if refusal is None else refusal.seconds,
+    )
+    return max((wait for wait in waits if wait is not None), default=None)
 
 
 class Ban(Struct, frozen=True):

@@ -21,6 +21,7 @@ from wsadapter.exchanges.history import BookRepair, CandleRepair, FundingRepair,
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,
+    ErrorKind,
     Hole,
     Instrument,
     Limit,
@@ -34,6 +35,9 @@ from wsadapter.exchanges.venue import ConnectionPlan, printable
 
 LIVE: Final = "https://fapi.binance.com"
 TESTNET: Final = "https://demo-fapi.binance.com"
+TOO_MANY: Final = frozenset((-1003, -1015))
+BUSY: Final = frozenset((-1000, -1001, -1004, -1006, -1007, -1008, -1016))
+"""Unknown error, disconnected, server busy, unexpected response, timeout, overloaded, shutting down: of the moment."""
 
 _interest: Final = Decoder(wire.OpenInterestAnswer).decode
 _info: Final = Decoder(wire.ExchangeInfo).decode
@@ -57,6 +61,7 @@ class BinanceFuturesRest:
 
     weights = Limit(2400, 60.0)
     weight_header = "x-mbx-used-weight-1m"
+    reset_header = ""
     pools: Mapping[str, Limit] = {FUNDING_POOL: Limit(500, 300.0)}
     banned = frozenset((418,))
     polled = frozenset(("open_interest",))
@@ -79,12 +84,17 @@ class BinanceFuturesRest:
     def repair(self, hole: Hole) -> Repair | None:
         return repair_of(REPAIRS, hole)
 
-    def refusal(self, body: bytes) -> Refusal:
+    def refusal(self, status: int, body: bytes) -> Refusal | None:
+        if status == 200:
+            return None
         try:
             error = _error(body)
         except FAILURES:
-            return Refusal(0, "")
-        return Refusal(error.code, printable(error.msg))
+            return None
+        kind = (
+            ErrorKind.LIMITED if error.code in TOO_MANY else ErrorKind.AGAIN if error.code in BUSY else ErrorKind.FINAL
+        )
+        return Refusal(error.code, printable(error.msg), kind)
 
     def open_interest(self, symbol: str) -> Request:
         return Request("/fapi/v1/openInterest", (("symbol", symbol),))

@@ -127,5 +127,5 @@ class ExchangeInfo(Struct, gc=False):
 class ErrorAnswer(Struct, gc=False):
     """{"code":-1121,"msg":"Invalid symbol."}"""
 
-    code: int = 0
-    msg: str = ""
+    code: Annotated[int, Meta(le=-1)]
+    msg: str

@@ -60,7 +60,8 @@ class Live(Struct, frozen=True):
     redelivered: int
     """Those that were in Kafka twice for it, and were dropped before the tables."""
     dead_letters: int
-    lag: int
+    lag: int | None
+    """None: not known."""
     restarts: Mapping[str, int]
     samples: int
 

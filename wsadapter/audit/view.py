@@ -95,7 +95,8 @@ def _print_live(console: Console, live: Live) -> None:
                     table, one.hop, one.stream, one.entered, one.left, one.aside, one.rest, _word(one.verdict, shown)
                 )  # fmt: skip
     console.print(table)
-    said = [f"frames {live.frames:,}", f"events {live.events:,}", f"lag {live.lag:,}"]
+    said = [f"frames {live.frames:,}", f"events {live.events:,}"]
+    said += ["lag unknown" if live.lag is None else f"lag {live.lag:,}"]
     said += [f"spooled {live.spooled:,}", f"sent again {live.repeated:,}", f"redelivered {live.redelivered:,}"]
     said += [f"dead letters {live.dead_letters:,}"]
     for name, counts in (("decode errors", live.decode_errors), ("dropped", live.dropped), ("gaps", live.gaps),

@@ -96,7 +96,7 @@ def line(found: Status, before: Status | None) -> str:
         f"{_rate(found, before, lambda s: sum(s['totals']['events'].values())) or 0:,.0f}/s",
         f"ring {max(fills, default=0.0):.1%}",
         f"in Kafka {sum(totals['delivered'].values()):,}",
-        f"lag {totals['lag']:,}",
+        "lag unknown" if totals["lag"] is None else f"lag {totals['lag']:,}",
         f"rows {rows:,}",
         f"rejected {sum(totals['rejected_rows'].values()):,}",
         f"dropped {sum(totals['dropped'].values()):,}",
@@ -183,7 +183,8 @@ def _about(found: Status) -> dict[str, str]:
         about[serializer["name"]] = f"Kafka {_up(serializer['broker_up'])}, outstanding {serializer['outstanding']:,}"
     for consumer in found["consumers"]:
         parts = [f"Kafka {_up(consumer['broker_up'])}", f"ClickHouse {_up(consumer['clickhouse_up'])}"]
-        parts += [f"lag {sum(consumer['lag'].values()):,}", f"inserts {consumer['inserts']:,}"]
+        unknown = f" (unknown: {' '.join(consumer['lag_unknown'])})" if consumer["lag_unknown"] else ""
+        parts += [f"lag {sum(consumer['lag'].values()):,}{unknown}", f"inserts {consumer['inserts']:,}"]
         parts += [f"paused {' '.join(consumer['paused'])}"] if consumer["paused"] else []
         about[consumer["name"]] = ", ".join(parts)
     return about

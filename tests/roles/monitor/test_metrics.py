@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from roles.monitor import exposition_sample
 from roles.monitor.monitor_process import CONNECTION, Road, road
 
 from wsadapter import metrics as stats_fields
@@ -149,3 +150,13 @@ def test_a_connection_belongs_to_the_longest_feed_name(made: Road) -> None:
 
     assert taken.exchange_of("binance-public-0") == "binance"
     assert taken.exchange_of("binancex-public-0") == ""
+
+
+def test_names_labels_and_values_are_as_ever() -> None:
+    """`exposition.txt` was made by ``python tests/roles/monitor/exposition_sample.py``. What is added to it may come
+    between; help texts may change."""
+    before = Path(__file__).with_name("exposition.txt").read_text().splitlines()
+    now = iter(line for line in exposition_sample.text().splitlines() if not line.startswith("# HELP"))
+
+    missing = next((line for line in before if line not in now), None)
+    assert missing is None

@@ -6,6 +6,7 @@ bounded. Listens where `monitor.listen` says, loopback by default; an address th
 
 import asyncio
 import errno
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib import resources
@@ -17,8 +18,9 @@ from wsadapter import log
 from wsadapter.config import types as config_types
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.roles.monitor import exposition as metrics
-from wsadapter.roles.monitor import snapshot, status
+from wsadapter.roles.monitor import rings, snapshot, status
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
+from wsadapter.roles.monitor.rings import RingProgress
 from wsadapter.roles.monitor.snapshot import Snapshot
 from wsadapter.roles.orders import MonitorOrder
 from wsadapter.supervision.child import Child, run_child
@@ -55,7 +57,8 @@ async def serve(child: Child) -> None:
     config = child.args.config
     watched = child.order(MonitorOrder)
     host, port = config_types.address(config.monitor.listen)
-    server = HttpServer(routes(lambda: snapshot.take(config, watched)))
+    progress = RingProgress()
+    server = HttpServer(routes(lambda: snapshot.take(config, watched, progress)))
     try:
         await server.start(host, port)
     except OSError as error:
@@ -75,6 +78,7 @@ async def serve(child: Child) -> None:
     child.ready()
     while not stopped.is_set():
         child.beat()
+        progress.observe(rings.read(watched.rings), time.monotonic_ns())
         child.page["requests_total"] = server.requests
         try:
             async with asyncio.timeout(BEAT_SECONDS):

@@ -6,8 +6,9 @@ become a histogram, ``*_ns`` times become ``*_seconds``. Cells that `wsadapter.m
 role's own and are not exposed. Label values come from the pages, whose fields are bounded.
 """
 
+import math
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -86,7 +87,7 @@ def families(snapshot: Snapshot) -> Families:
         _process(found, reading, labels, snapshot.monotonic_ns)
         if reading.role == "ingest":
             labels = {"exchange": snapshot.exchange_of(reading.name), "connection": reading.name}
-        _page(found, reading, labels)
+        _page(found, reading, labels, snapshot.lag_unknown(reading))
     for ring in snapshot.rings:
         if ring.capacity:
             labels = {"connection": ring.connection}
@@ -109,7 +110,7 @@ def _process(found: Families, reading: Reading, labels: Labels, monotonic_ns: in
         found.add("child_cpu_seconds_total", labels, reading.use.cpu_seconds)
 
 
-def _page(found: Families, reading: Reading, labels: Labels) -> None:
+def _page(found: Families, reading: Reading, labels: Labels, lag_unknown: Collection[str]) -> None:
     histograms: dict[str, list[tuple[str, int]]] = {}
     for field, value in reading.cells.items():
         name, own = metrics.parse(field)
@@ -124,13 +125,15 @@ def _page(found: Families, reading: Reading, labels: Labels) -> None:
         name, own = metrics.parse(field)
         name = metrics.SHOWN_AS.get(name, name)
         if _exposed(name) in metrics.METRICS:
+            is_unknown = name == "consumer_lag" and dict(own)["stream"] in lag_unknown
             # the supervisor's cells are about its children: their labels are in the field
-            _cell(found, name, dict(own) if name.startswith("child_") else {**labels, **dict(own)}, value)
+            shown = dict(own) if name.startswith("child_") else {**labels, **dict(own)}
+            _cell(found, name, shown, math.nan if is_unknown else value)
 
 
 def _exposed(cell: str) -> str:
     return cell.removesuffix("_ns") + "_seconds" if cell.endswith("_ns") else cell
 
 
-def _cell(found: Families, cell: str, labels: Labels, value: int) -> None:
+def _cell(found: Families, cell: str, labels: Labels, value: float) -> None:
     found.add(_exposed(cell), labels, value / 1e9 if cell.endswith("_ns") else value)

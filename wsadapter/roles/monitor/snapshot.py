@@ -7,18 +7,24 @@ unlinked, replaced or is not there yet needs no bookkeeping: it is simply read, 
 
 import os
 import time
+from collections.abc import Mapping
+from typing import Final
 
 from msgspec import Struct
 
 from wsadapter import metrics
 from wsadapter.config.load import Config
 from wsadapter.errors import SegmentError
-from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
-from wsadapter.shm.ring import RingReader
+from wsadapter.roles.monitor import rings
+from wsadapter.roles.monitor.rings import RingProgress, RingReading
+from wsadapter.roles.orders import MonitorOrder, WatchedChild
 from wsadapter.shm.stats_page import StatsPage
+from wsadapter.times import SECOND
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+LAG_KNOWN_NS: Final = 60 * SECOND
+"""A lag measured longer ago is not known any more."""
 
 
 class ProcessUse(Struct, frozen=True):
@@ -56,17 +62,6 @@ class Reading(Struct, frozen=True):
         return self.get(name) + sum(self.by(name).values())
 
 
-class RingReading(Struct, frozen=True):
-    """``used`` counts bytes between head and tail; capacity 0 = could not be read."""
-
-    connection: str
-    name: str
-    capacity: int
-    used: int
-    dropped: int
-    epoch: int
-
-
 class Snapshot(Struct, frozen=True):
     config: Config
     wall_ns: int
@@ -75,6 +70,8 @@ class Snapshot(Struct, frozen=True):
     supervisor: Reading
     children: tuple[Reading, ...]
     rings: tuple[RingReading, ...]
+    stalled: Mapping[str, int] = {}
+    """Name of a ring that is written to and not read -> for how many ns (`wsadapter.roles.monitor.rings`)."""
 
     def of(self, role: str) -> list[Reading]:
         return [child for child in self.children if child.role == role]
@@ -97,24 +94,33 @@ class Snapshot(Struct, frozen=True):
                 total += value
         return total
 
+    def lag_unknown(self, consumer: Reading) -> list[str]:
+        """Streams whose lag was measured too long ago. One that was never measured has no partition there."""
+        measured = consumer.by("lag_measured_ns").items()
+        return [stream for stream, at_ns in measured if at_ns and self.monotonic_ns - at_ns > LAG_KNOWN_NS]
+
     def pid(self, child: Reading) -> int:
         """Its process; what the child wrote itself where the supervisor does not say."""
         return self.supervisor.cells.get(f'child_pid{{name="{child.name}"}}', child.get("pid"))
 
 
-def take(config: Config, watched: MonitorOrder) -> Snapshot:
+def take(config: Config, watched: MonitorOrder, progress: RingProgress | None = None) -> Snapshot:
+    """``progress``: what is known of the rings from earlier samples."""
     supervisor = next((m for m in watched.children if m.role == "supervisor"), None)
     if supervisor is None:
         page = f"wsadapter-{config.service.instance}-stats-supervisor"
         supervisor = WatchedChild("supervisor", "supervisor", page)
+    readings = rings.read(watched.rings)
+    monotonic_ns = time.monotonic_ns()
     return Snapshot(
         config=config,
         wall_ns=time.time_ns(),
-        monotonic_ns=time.monotonic_ns(),
+        monotonic_ns=monotonic_ns,
         supervisor_pid=watched.supervisor_pid,
         supervisor=_read(supervisor),
         children=tuple(_read(member) for member in watched.children if member.role != "supervisor"),
-        rings=tuple(_peek(ring) for ring in watched.rings),
+        rings=readings,
+        stalled=progress.observe(readings, monotonic_ns) if progress else {},
     )
 
 
@@ -153,15 +159,3 @@ def _read(member: WatchedChild) -> Reading:
         page.release()
     pid = cells.get("pid", 0)
     return Reading(member.role, member.name, cells, process_use(pid) if pid else None)
-
-
-def _peek(watched_ring: WatchedRing) -> RingReading:
-    try:
-        ring = RingReader.attach(watched_ring.name, writable=False)
-    except SegmentError:
-        return RingReading(watched_ring.connection, watched_ring.name, 0, 0, 0, 0)
-    try:
-        used = min(ring.used(), ring.capacity)
-        return RingReading(watched_ring.connection, watched_ring.name, ring.capacity, used, ring.dropped, ring.epoch)
-    finally:
-        ring.release()

@@ -4,12 +4,20 @@ from typing import Any, Final
 
 from wsadapter import __version__, metrics
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive
+from wsadapter.times import SECOND, short
 
 CHILD_STATES: Final = ("starting", "waiting", "running", "stopping", "paused")
 STREAM_STATES: Final = ("requested", "acked", "live", "stale", "refused")
 _RUNNING: Final = CHILD_STATES.index("running")
 SILENT_SECONDS: Final = 10.0
 """A loop that has not turned for so long counts as hung; each role beats at least once a second."""
+STALLED_NS: Final = 10 * SECOND
+"""A ring that is written to and not read for so long has no reader: an acknowledgement that takes more than a second
+sends its records to the spool."""
+REPLAY_FILL: Final = 0.5
+"""While a spool is replayed its rings wait until they are so full (`wsadapter.roles.serializer.spooling`)."""
+COMMIT_FAILED_NS: Final = 30 * SECOND
+"""Each insert waits for a commit; one that fails for longer is no election of a leader."""
 MAX_REASONS: Final = 100
 MAX_NAMED: Final = 5
 """Streams named in one reason."""
@@ -45,10 +53,17 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
             for ring in snapshot.rings
         ],
         "serializers": [_serializer(reading) for reading in snapshot.of("serializer")],
-        "consumers": [_consumer(reading) for reading in snapshot.of("consumer")],
+        "consumers": [_consumer(snapshot, reading) for reading in snapshot.of("consumer")],
         "repairers": [_repairer(reading) for reading in snapshot.of("repairer")],
-        "totals": metrics.totals((reading.role, reading.cells) for reading in snapshot.children),
+        "totals": _totals(snapshot),
     }
+
+
+def _totals(snapshot: Snapshot) -> dict[str, Any]:
+    totals = metrics.totals((reading.role, reading.cells) for reading in snapshot.children)
+    if any(snapshot.lag_unknown(reading) for reading in snapshot.of("consumer")):
+        totals["lag"] = None
+    return totals
 
 
 def not_ready(snapshot: Snapshot) -> list[str]:
@@ -76,7 +91,37 @@ def not_ready(snapshot: Snapshot) -> list[str]:
         # a stand-in that has a cell for it; state running alone says only that its process is up
         if child.cells.get("service_up") == 0:
             reasons.append(f"{child.name}: service does not answer")
+    reasons += _stalled_rings(snapshot)
+    for child in snapshot.of("consumer"):
+        reasons += _consumer_stalls(snapshot, child)
     return reasons[:MAX_REASONS]
+
+
+def _stalled_rings(snapshot: Snapshot) -> list[str]:
+    is_replaying = any(child.get("spool_records") for child in snapshot.of("serializer"))
+    return [
+        f"ring {ring.connection}: {ring.used:,} bytes wait, none was read for {_since(snapshot, elapsed_ns)}"
+        for ring in snapshot.rings
+        if (elapsed_ns := snapshot.stalled.get(ring.name, 0)) > STALLED_NS
+        and not (is_replaying and ring.used <= ring.capacity * REPLAY_FILL)
+    ]
+
+
+def _consumer_stalls(snapshot: Snapshot, child: Reading) -> list[str]:
+    reasons = []
+    failed_ns = child.get("commit_failed_since_ns")
+    if failed_ns and (elapsed_ns := snapshot.monotonic_ns - failed_ns) > COMMIT_FAILED_NS:
+        reasons.append(f"{child.name}: offset commits fail for {_since(snapshot, elapsed_ns)}, nothing is inserted")
+    if unknown := snapshot.lag_unknown(child):
+        oldest_ns = min(child.by("lag_measured_ns")[stream] for stream in unknown)
+        since = _since(snapshot, snapshot.monotonic_ns - oldest_ns)
+        reasons.append(f"{child.name}: lag of {', '.join(unknown)} not measured for {since}")
+    return reasons
+
+
+def _since(snapshot: Snapshot, elapsed_ns: int) -> str:
+    """``14 s (since 2026-11-22 10:00:00 UTC)``."""
+    return f"{elapsed_ns // SECOND} s (since {short(snapshot.wall_ns - elapsed_ns)[:19]} UTC)"
 
 
 def state_of(snapshot: Snapshot, child: Reading) -> str:
@@ -206,12 +251,15 @@ def _serializer(reading: Reading) -> dict[str, Any]:
     }
 
 
-def _consumer(reading: Reading) -> dict[str, Any]:
+def _consumer(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
+    unknown = snapshot.lag_unknown(reading)
+    lag = {stream: count for stream, count in reading.by("consumer_lag").items() if stream not in unknown}
     return {
         "name": reading.name,
         "broker_up": reading.get("broker_up") == 1,
         "clickhouse_up": reading.get("clickhouse_up") == 1,
-        "lag": _nonzero(reading.by("consumer_lag")),
+        "lag": _nonzero(lag),
+        "lag_unknown": unknown,
         "paused": sorted(_nonzero(reading.by("paused"))),
         "accepted_rows": _nonzero(reading.by("accepted_rows_total")),
         "rejected_rows": _nonzero(reading.by("rejected_rows_total")),

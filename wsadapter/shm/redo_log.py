@@ -3,7 +3,8 @@
 A process that counts and then does (moves a ring's head, gives up a file) leaves, when it is killed in between, a count
 of what it did not do, or the reverse. So the new values are written down first, in cells of their own (`FIELDS`), then
 comes one store, `begin`'s last: from it on the change has happened. What remains is done by `end`, or by the successor
-that finds it `pending`: it does the deed again, which must bear that, and calls `end`.
+that finds it `pending`: it does the deed again, which must bear that, and calls `end`. A page with other cells takes
+over what is pending, too (`carry`).
 
 Like all of a page it has one writer; x86-64 makes its stores visible in their order.
 """
@@ -52,3 +53,23 @@ class RedoLog:
         """Change these cells as one: all of them or none, whatever is killed."""
         self.begin(added, put)
         self.end()
+
+
+def carry(before: StatsPage, after: StatsPage) -> None:
+    """Give ``after``, a new page, every cell that ``before`` has under the same name. A redo log that is pending stays
+    so; its entries name cells by their place, and find them at their new one. Nobody may be writing to either."""
+    for field in after.fields:
+        if field in before:
+            after[field] = before[field]
+    if FIELDS[0] not in before or FIELDS[0] not in after:
+        return
+    count = 0
+    for n in range(before[FIELDS[0]]):
+        field = before.fields[before[f"journal_cell_{n}"]]
+        if field in after:
+            after[f"journal_cell_{count}"], after[f"journal_value_{count}"] = (
+                after.index(field),
+                before[f"journal_value_{n}"],
+            )
+            count += 1
+    after[FIELDS[0]] = count

@@ -19,9 +19,15 @@ BANKS: Final = (0, 1)
 
 
 def fields(names: Sequence[str]) -> tuple[str, ...]:
-    """Cells for these counters: shown, then the banks. The names stand together, in this order."""
-    hidden = [(f"bank_{bank}_tail", *(f"bank_{bank}_{slot}" for slot in range(len(names)))) for bank in BANKS]
+    """Cells for these counters: shown, then the banks. The names stand together, in this order. A bank's cells have the
+    counters' names, so that a page with other counters can take it over."""
+    hidden = [(_tag(bank), *(f"bank_{bank}_{name}" for name in names)) for bank in BANKS]
     return (*names, *hidden[0], *hidden[1])
+
+
+def _tag(bank: int) -> str:
+    """The tail, + 1, that the bank's counts belong to."""
+    return f"bank_{bank}_published"
 
 
 class RingCounters:
@@ -32,7 +38,7 @@ class RingCounters:
         self._names = list(names)
         size, first = len(names), page.index(names[0])
         self._shown = page.cells[first : first + size]
-        self._tags = [page.index(f"bank_{bank}_tail") for bank in BANKS]
+        self._tags = [page.index(_tag(bank)) for bank in BANKS]
         self._banks = [page.cells[tag + 1 : tag + 1 + size] for tag in self._tags]
         self._page = page.cells
         kept = [bank for tag, bank in zip(self._tags, self._banks, strict=True) if self._page[tag] == tail + 1]

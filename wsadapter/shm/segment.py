@@ -117,6 +117,14 @@ class Segment:
             raise SegmentError(f"segment {name}: cannot rename it to {new}: {error.strerror}") from error
 
     @staticmethod
+    def replace(name: str, old: str) -> None:
+        """Give it the name of another one, which loses it in the same step; mappings of both live on."""
+        try:
+            os.rename(_path(name), _path(old))
+        except OSError as error:
+            raise SegmentError(f"segment {name}: cannot take the place of {old}: {error.strerror}") from error
+
+    @staticmethod
     def exists(name: str) -> bool:
         return os.path.lexists(_path(name))
 

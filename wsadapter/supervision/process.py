@@ -10,7 +10,6 @@ The child's stats page outlives its runs. The supervisor writes to it only while
 import contextlib
 import fcntl
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from msgspec import Raw, Struct
 from wsadapter import log
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, SegmentError
+from wsadapter.shm import redo_log
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision import sdnotify
@@ -36,10 +36,6 @@ DUMP_SECONDS: Final = 0.5
 """Between the request for a stack dump and SIGKILL."""
 UP: Final = (ChildState.RUNNING, ChildState.PAUSED)
 _PIPE_BYTES: Final = 65536
-_TOTAL: Final = re.compile(r"_total($|\{)")
-"""A counter's name; what else is on a page is of a process, or has a meaning by its place."""
-
-
 _HINTS: Final = {
     signal.SIGKILL: "SIGKILL, perhaps out of memory",
     signal.SIGBUS: "SIGBUS, perhaps /dev/shm is full or a segment was cut",
@@ -291,21 +287,25 @@ def page_name(instance: str, child: str) -> str:
 
 
 def open_page(name: str, fields: Sequence[str]) -> StatsPage:
-    """The page of an earlier supervisor when it has these fields, with its counts; else a new one that counts on where
-    fields have the same name."""
-    before: dict[str, int] = {}
+    """The page of an earlier supervisor when it has these fields; else a new one in its place, which takes over every
+    cell of the same name (`redo_log.carry`). A kill leaves one of the two, whole."""
+    before: StatsPage | None = None
     if Segment.exists(name):
         try:
-            page = StatsPage.attach(name, writable=True)
+            before = StatsPage.attach(name, writable=True)
         except SegmentError as error:
             log.get_logger().warning("stats page replaced", page=name, reason=str(error))
+            Segment.unlink(name)
         else:
-            if page.fields == tuple(fields):
-                return page
-            before = {field: count for field, count in page.read().items() if _TOTAL.search(field)}
-            page.release()
-        Segment.unlink(name)
-    made = StatsPage.create(name, fields)
-    for field in before.keys() & set(fields):
-        made[field] = before[field]
-    return made
+            if before.fields == tuple(fields):
+                return before
+    if before is None:
+        return StatsPage.create(name, fields)
+    beside = f"{name}.new"
+    Segment.unlink(beside)  # of a supervisor that was killed here
+    made = StatsPage.create(beside, fields)
+    redo_log.carry(before, made)
+    before.release()
+    made.release()
+    Segment.replace(beside, name)
+    return StatsPage.attach(name, writable=True)

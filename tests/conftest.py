@@ -7,11 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from wsadapter.embedded.kafka.install import Installation, missing
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 
 ROAD = Path(__file__).parent / "road"
+
+# how long an example takes is a property of the machine and of what else it does
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -71,13 +71,13 @@ PUBLISHED: Final = (
 
 
 def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
-    """``stream_state``: 0 requested, 1 acked, 2 live, 3 stale, 4 refused. ``gap_*``: the gap that is open now, see
-    `wsadapter.roles.ingest.gaps`."""
+    """``stream_state``: 0 requested, 1 acked, 2 live, 3 stale, 4 refused. ``gap_*``: the gaps that last, see
+    `wsadapter.roles.open_gaps`."""
     names = tuple(subscriptions)
     return (
         *CHILD,
         "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
-        "gap_position", "gap_started_ns", "gap_version", "gap_cause",
+        "gap_epoch", "gap_position", "gap_started_ns", "gap_version", "gap_cause",
         "connection_attempts_total", "connection_attempts_delayed_total",
         *banks.fields(PUBLISHED),
         *labelled("reconnects_total", "reason", RECONNECT_REASONS),
@@ -85,6 +85,9 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
         *labelled("copies_total", "stream", STREAM_WORDS),
         *labelled("stream_state", "stream", names),
         *labelled("stream_last_ns", "stream", names),
+        *labelled("gap_epoch", "stream", names),
+        *labelled("gap_position", "stream", names),
+        *labelled("gap_started_ns", "stream", names),
     )  # fmt: skip
 
 
@@ -152,8 +155,8 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
-SILENCES: Final = ("silence_position", "silence_started_ns", "silence_cause")
-"""Of a symbol that is polled: the gap that lasts, by the ring position of its first record + 1 (0: none)."""
+SILENCES: Final = ("silence_epoch", "silence_position", "silence_started_ns", "silence_cause")
+"""Of a symbol that is polled: the gap that lasts, see `wsadapter.roles.open_gaps`."""
 REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total", "gaps_total", *SILENCES)
 """What the repairer counts as one with its ring's tail."""
 

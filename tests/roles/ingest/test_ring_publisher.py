@@ -10,9 +10,9 @@ from ring_records import event_of
 from samples import NS, full, trade
 
 from wsadapter import metrics as stats_fields
-from wsadapter.events import Event, Gap, Trade
+from wsadapter.events import Event, Gap, StreamType, Trade
 from wsadapter.events.gaps import GapCause, begin, ended
-from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.roles.ingest import gaps
 from wsadapter.roles.ingest.ring_publisher import RingPublisher
 from wsadapter.shm import doorbell, ring
@@ -21,7 +21,18 @@ from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 
 CAPACITY = 65_536
-PLAN = ConnectionPlan("binance-market-0", "binance", "ws://127.0.0.1:1/market/stream", (), ("BTCUSDT", "ETHUSDT"))
+PLAN = ConnectionPlan(
+    "binance-market-0", "binance", "ws://127.0.0.1:1/market/stream",
+    (Subscription("btcusdt@aggTrade", StreamType.TRADE, "BTCUSDT"),), ("BTCUSDT", "ETHUSDT"),
+)  # fmt: skip
+
+
+class Killed(Exception):
+    """In place of SIGKILL."""
+
+
+def killed() -> None:
+    raise Killed
 
 
 class Bench:
@@ -65,7 +76,7 @@ class Bench:
         self.reader.commit(self.reader.position)
         for position, event in events:
             if isinstance(event, Gap) and not event.gap_id:
-                event.gap_id = f"{NS}:{position}"
+                event.gap_id = f"{self.reader.epoch}:{position}"
         return [event for _, event in events]
 
     def fill(self) -> int:
@@ -157,6 +168,30 @@ def test_a_killed_ingest_leaves_its_open_gap_to_the_next(bench: Bench) -> None:
     first, second = bench.read()
 
     assert (second.gap_id, second.cause, second.started_ns, second.ended_ns) == (first.gap_id, "disconnect", NS, NS + 9)
+
+
+def test_a_gap_that_began_in_another_ring_ends_under_its_own_name(bench: Bench) -> None:
+    bench.gap_begins(GapCause.DISCONNECT, NS, NS + 1)
+    (first,) = bench.read()
+    bench.replace_ring()
+    bench.gap_begins(GapCause.RESTART, NS + 5, NS + 5)
+    bench.gap_ends(NS + 9)
+    (second,) = bench.read()
+
+    assert (second.gap_id, second.version, second.ended_ns) == (first.gap_id, 2, NS + 9)
+
+
+def test_an_end_that_a_kill_leaves_unpublished_is_said_again(bench: Bench) -> None:
+    bench.gap_begins(GapCause.DISCONNECT, NS, NS + 1)
+    bench.publisher.on_read_end = killed
+    with pytest.raises(Killed):
+        bench.gap_ends(NS + 2)
+    bench.restart()
+    bench.gap_ends(NS + 9)
+    first, second = bench.read()
+
+    assert (second.gap_id, second.ended_ns) == (first.gap_id, NS + 9)
+    assert second.version > first.version
 
 
 @pytest.mark.parametrize("ended", [False, True])

@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from roles.ingest.test_ring_publisher import Bench
+from roles.ingest.test_ring_publisher import Bench, Killed, killed
 from samples import NS, trade
 
 from wsadapter.events import Gap, Source
@@ -15,6 +16,11 @@ def bench() -> Iterator[Bench]:
     made = Bench(f"wsadapter-test-stream-gaps-{os.getpid()}")
     yield made
     made.close()
+
+
+def published(bench: Bench) -> list[Any]:
+    bench.publisher.on_read_end()
+    return bench.read()
 
 
 def gap(
@@ -54,6 +60,56 @@ def test_a_silence_is_one_gap_in_two_records(bench: Bench) -> None:
     assert other.version == 1
     assert (again.version, again.gap_id != begun.gap_id) == (1, True)
     assert bench.page['gaps_total{cause="stale"}'] == 2
+
+
+def test_a_silence_that_a_killed_ingest_leaves_is_ended_by_the_next(bench: Bench) -> None:
+    bench.publisher.on_gap(gap("stale", NS, None))
+    bench.publisher.on_read_end()
+    (begun,) = bench.read()
+    bench.replace_ring()
+    bench.publisher.end_left_open(NS + 30)
+    bench.publisher.on_gap(gap("stale", NS + 40, None))
+    ended, again = published(bench)
+
+    assert (ended.gap_id, ended.version, ended.ended_ns, ended.started_ns) == (
+        begun.gap_id,
+        2,
+        NS + 30,
+        begun.started_ns,
+    )
+    assert (again.version, again.gap_id == begun.gap_id) == (1, False)
+    bench.restart()
+    bench.publisher.end_left_open(NS + 50)
+    assert [(g.gap_id, g.ended_ns) for g in bench.read()] == [(again.gap_id, NS + 50)]
+    bench.restart()
+    bench.publisher.end_left_open(NS + 60)
+    assert bench.read() == [], "each is ended once"
+
+
+def test_the_end_of_a_silence_that_a_kill_leaves_unpublished_is_said_again(bench: Bench) -> None:
+    bench.publisher.on_gap(gap("stale", NS, None))
+    bench.publisher.on_read_end()
+    bench.publisher.on_read_end = killed
+    with pytest.raises(Killed):
+        bench.publisher.on_gap(gap("stale", NS + 5, NS + 5))
+    bench.restart()
+    bench.publisher.end_left_open(NS + 30)
+    begun, ended = bench.read()
+
+    assert (ended.gap_id, ended.ended_ns) == (begun.gap_id, NS + 30)
+
+
+def test_a_silence_that_is_left_open_and_finds_the_ring_full_is_ended_later(bench: Bench) -> None:
+    bench.publisher.on_gap(gap("stale", NS, None))
+    bench.fill()
+    bench.restart()
+    bench.fill()
+    bench.publisher.end_left_open(NS + 30)
+    begun = bench.read()[0]
+    bench.publisher.recover(NS + 60)
+    ended = bench.read()[0]
+
+    assert (ended.gap_id, ended.version, ended.ended_ns) == (begun.gap_id, 2, NS + 30)
 
 
 def test_gaps_that_find_the_ring_full_are_said_before_what_was_dropped(bench: Bench) -> None:

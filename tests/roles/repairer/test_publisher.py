@@ -10,6 +10,7 @@ from samples import NS, full
 from wsadapter import metrics as stats_fields
 from wsadapter.events import Gap, OpenInterest, Trade
 from wsadapter.events.gaps import GapCause
+from wsadapter.roles.open_gaps import polled_gap
 from wsadapter.roles.repairer import open_interest
 from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.shm import doorbell, ring
@@ -62,7 +63,7 @@ def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[RepairPubl
     publisher, page, reader = made
 
     def lasting() -> Gap | None:
-        return open_interest.lasting_silence(page, "binance", "BTCUSDT", NS)
+        return polled_gap(page.read(), "binance", "BTCUSDT")
 
     assert lasting() is None
     publisher.put([next(event for event in full() if isinstance(event, Trade))])

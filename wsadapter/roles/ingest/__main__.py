@@ -29,6 +29,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
     attempts = SharedLimiter(
         child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
     )
+    publisher.end_left_open(time.time_ns())
     last_event_ns = child.page["last_receive_ns"] or order.previous_receive_ns
     client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts, last_event_ns)
     (connection,) = client.connections

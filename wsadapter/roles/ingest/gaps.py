@@ -1,9 +1,10 @@
 """The gaps of an ingest process on their way into the ring: who the connection's is, and what the full ring dropped.
 
 Pure: told what happened and when (ns since the epoch, UTC). `ConnectionGap` gives the connection's gap, which the
-client makes, the name of its first ring record; it lives in the ingest's stats page, so that the process that follows
-a killed one ends the same gap. `DroppedEvents` has one accumulator per stream and symbol while the ring is full,
-bounded by `MAX_ACCUMULATORS`; beyond that they share one for the whole connection.
+client makes, the name of its first ring record; `StreamGaps` does so for streams that fall silent. Both live in the
+ingest's stats page (`wsadapter.roles.open_gaps`), so that whoever follows ends the same gap. `DroppedEvents` has one
+accumulator per stream and symbol while the ring is full, bounded by `MAX_ACCUMULATORS`; beyond that they share one for
+the whole connection.
 """
 
 from typing import Final
@@ -11,18 +12,21 @@ from typing import Final
 from wsadapter.events import Event, Gap
 from wsadapter.events.gaps import GapCause, begin, identity
 from wsadapter.events.sequence import numbering
+from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.metrics import GAP_CAUSES
+from wsadapter.roles.open_gaps import STREAM_CELLS, stream_cell, stream_gaps
 from wsadapter.shm.stats_page import StatsPage
 
 MAX_ACCUMULATORS: Final = 4096
 
 
 class ConnectionGap:
-    """The gap of a whole connection, one at a time. Cells: ``gap_position`` is the ring position of its first record
-    + 1 (0 = no gap is open), ``gap_cause`` an index into `GAP_CAUSES`."""
+    """The gap of a whole connection, one at a time. It may have begun in an earlier ring, of another epoch."""
 
     def __init__(self, page: StatsPage, epoch: int) -> None:
         self._page, self._epoch = page, epoch
+        if self.is_open and not page["gap_epoch"]:
+            page["gap_epoch"] = epoch  # a page of an earlier version: its gap began in this ring
 
     @property
     def is_open(self) -> bool:
@@ -40,17 +44,63 @@ class ConnectionGap:
             page["gap_cause"] = GAP_CAUSES.index(gap.cause)
         else:
             page["gap_version"] += 1
-            gap.gap_id = f"{self._epoch}:{page['gap_position'] - 1}"
+            gap.gap_id = f"{page['gap_epoch']}:{page['gap_position'] - 1}"
             gap.version, gap.started_ns = page["gap_version"], page["gap_started_ns"]
             gap.cause = GAP_CAUSES[page["gap_cause"]]
         return True
 
     def opened_at(self, position: int) -> None:
         """The ring position of the gap's first record: it names the gap."""
+        self._page["gap_epoch"] = self._epoch
         self._page["gap_position"] = position + 1
 
     def closed(self) -> None:
+        """Its end is published, and no earlier: a kill must not leave a gap that nobody ends."""
         self._page["gap_position"] = 0
+
+
+class StreamGaps:
+    """The gaps of single streams that have no end yet (`GapCause.STALE`). One for each subscription at most."""
+
+    def __init__(self, page: StatsPage, epoch: int, plan: ConnectionPlan) -> None:
+        self._cells, self._epoch, self._plan, self._page = page.cells, epoch, plan, page
+        self._slots: dict[tuple[str, str, str], list[tuple[int, int, int]]] = {}
+        """Stream, symbol and interval -> the cells of each of its subscriptions."""
+        for each in plan.subscriptions:
+            epoch_cell, position, started_ns = (page.index(stream_cell(name, each.name)) for name in STREAM_CELLS)
+            line = each.stream.value, each.symbol, each.interval
+            self._slots.setdefault(line, []).append((epoch_cell, position, started_ns))
+
+    def opened_at(self, position: int, gap: Gap) -> None:
+        """The ring position of the gap's first record."""
+        for slot in self._of(gap):
+            if not self._cells[slot[1]]:
+                self._cells[slot[0]], self._cells[slot[2]] = self._epoch, gap.started_ns
+                self._cells[slot[1]] = position + 1
+                return
+
+    def name(self, gap: Gap) -> None:
+        """Give an end the name and version of its gap, if the begin of that is in a ring."""
+        slot = self._slot_of(gap)
+        gap.gap_id = f"{self._cells[slot[0]]}:{self._cells[slot[1]] - 1}" if slot else ""
+        gap.version = 2 if slot else 1
+
+    def closed(self, gap: Gap) -> None:
+        """Its end is published."""
+        if (slot := self._slot_of(gap)) is not None:
+            self._cells[slot[1]] = 0
+
+    def left_open(self) -> list[Gap]:
+        """Those that an earlier process began."""
+        return stream_gaps(self._page.read(), self._plan)
+
+    def _of(self, gap: Gap) -> list[tuple[int, int, int]]:
+        return self._slots.get((gap.stream, gap.symbol, gap.interval), []) if gap.cause == GapCause.STALE else []
+
+    def _slot_of(self, gap: Gap) -> tuple[int, int, int] | None:
+        open_slots = [slot for slot in self._of(gap) if self._cells[slot[1]]]
+        same = (slot for slot in open_slots if self._cells[slot[2]] == gap.started_ns)
+        return next(same, open_slots[0] if open_slots else None)
 
 
 class DroppedEvents:

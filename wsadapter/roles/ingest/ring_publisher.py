@@ -14,13 +14,13 @@ from wsadapter.client.handler import METHODS
 from wsadapter.client.reader import ReceiveCount
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
-from wsadapter.events.gaps import GapCause, identity, of_connection
+from wsadapter.events.gaps import GapCause, ended, of_connection
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, BY_STREAM
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.log import get_logger
 from wsadapter.metrics import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
-from wsadapter.roles.ingest.gaps import ConnectionGap, DroppedEvents
+from wsadapter.roles.ingest.gaps import ConnectionGap, DroppedEvents, StreamGaps
 from wsadapter.roles.ingest.publisher import publisher
 from wsadapter.shm.ring import RingWriter
 from wsadapter.shm.ring_counters import RingCounters
@@ -68,8 +68,15 @@ class RingPublisher:
         """Type and symbol -> time of a gap that the connection does not know of."""
         self._all_ns = 0
         """The same of all events; 0 = the connection knows of the last one."""
-        self._lasting: dict[tuple[str, str, str, str], str] = {}
-        """Gaps of single streams that have no end yet, and their gap_id."""
+        self._lasting = StreamGaps(page, writer.epoch, plan)
+        self._ended: list[Gap] = []
+        """Ends of those that are in the ring and not published."""
+
+    def end_left_open(self, now_ns: int) -> None:
+        """Before anything else is published: streams that were silent when an earlier process ended were so until now
+        at most."""
+        for gap in self._lasting.left_open():
+            self._on_gap(ended(gap, now_ns))
 
     def _unusual(self, event: Event) -> None:
         """After a gap that the exchange module does not know of, or where there is no room for certain."""
@@ -102,6 +109,8 @@ class RingPublisher:
         elif self._dropped or not self._try_gap(gap):
             self._dropped.hold(gap)
             self.publish.held = 1
+        elif self._ended:
+            self._publish_ends()
 
     def on_error(self, kind: str, detail: str) -> None:
         """A frame without an event. A refused subscription is one too here, and is no decode error: see its state."""
@@ -137,7 +146,7 @@ class RingPublisher:
             self._pending = None
         self.publish.held = int(bool(self._dropped or self._narrow or self._all_ns))
         log.warning("the ring was full", dropped=dropped)
-        self.on_read_end()
+        self._publish_ends()
 
     def _on_connection_gap(self, gap: Gap) -> None:
         """The connection receives nothing, or every subscription is live again. One record at most is kept until there
@@ -153,28 +162,35 @@ class RingPublisher:
                 self._pending = gap
             else:
                 self._named(gap)
-                self.on_read_end()  # the page knows of it already: not to be lost by a kill
 
     def _named(self, gap: Gap) -> None:
-        """A record of the connection's gap is in the ring; its first one gives the gap its name."""
+        """A record of the connection's gap is in the ring; its first one gives the gap its name. Whoever is killed
+        here leaves a gap that its successor ends."""
+        if gap.ended_ns is None:
+            self.gap.opened_at(self._writer.last_position)
+        self.on_read_end()
         if gap.ended_ns is not None:
             self.gap.closed()
-        elif not gap.gap_id:
-            self.gap.opened_at(self._writer.last_position)
+
+    def _publish_ends(self) -> None:
+        """The same for gaps of streams."""
+        self.on_read_end()
+        for gap in self._ended:
+            self._lasting.closed(gap)
+        self._ended.clear()
 
     def _try_gap(self, gap: Gap) -> bool:
-        """A stream's gap that ends has the name of its first record, if that one is in the ring."""
+        """A stream's gap that ends has the name of its first record, if that one is in a ring."""
         kind, counter = self._kinds[Gap]
         if gap.stream and gap.ended_ns is not None:
-            gap.gap_id = self._lasting.get(identity(gap), "")
-            gap.version = 2 if gap.gap_id else 1
+            self._lasting.name(gap)
         if not self._write(kind, encode(gap)):
             return False
         self._counts[counter] += 1
         if gap.stream and gap.ended_ns is None:
-            self._lasting[identity(gap)] = f"{self._writer.epoch}:{self._writer.last_position}"
-        elif gap.gap_id:
-            self._lasting.pop(identity(gap), None)
+            self._lasting.opened_at(self._writer.last_position, gap)
+        elif gap.stream and gap.gap_id:
+            self._ended.append(gap)
         if gap.version == 1:
             self._counts[self._causes[gap.cause]] += 1
         return True

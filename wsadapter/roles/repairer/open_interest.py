@@ -20,13 +20,12 @@ from wsadapter.events import Event, Gap, Source
 from wsadapter.events.gaps import GapCause, RepairState, begin, ended
 from wsadapter.exchanges.rest_api import CONNECTION, Limit, Request, RestExchange
 from wsadapter.metrics import GAP_CAUSES, SILENCES, polled
-from wsadapter.shm.stats_page import StatsPage
 
 EVERY_SECONDS: Final = 10.0
 SHARE: Final = 1 / 8
 """Of the host's weight; repairs need the rest."""
 STREAM: Final = "open_interest"
-POSITION, STARTED, CAUSE = SILENCES
+EPOCH, POSITION, STARTED, CAUSE = SILENCES
 SILENT_ROUNDS: Final = 3
 LEAST_SILENCE: Final = 30.0
 REFUSED_SECONDS: Final = 600.0
@@ -181,23 +180,14 @@ def end_silence(gap: Gap, at_ns: int) -> Gap:
     return end
 
 
-def silence_cells(gap: Gap, position: int) -> dict[str, int]:
+def silence_cells(gap: Gap, epoch: int, position: int) -> dict[str, int]:
     """What the page says once ``gap`` is in the ring at ``position``."""
     about = gap.exchange, gap.symbol
     if gap.ended_ns is not None:
         return {polled(POSITION, *about): 0}
     return {
+        polled(EPOCH, *about): epoch,
         polled(POSITION, *about): position + 1,
         polled(STARTED, *about): gap.started_ns,
         polled(CAUSE, *about): GAP_CAUSES.index(gap.cause),
     }
-
-
-def lasting_silence(page: StatsPage, exchange: str, symbol: str, epoch: int) -> Gap | None:
-    """The silence of a symbol that an earlier process said, if it lasts."""
-    position, started_ns, cause = (page[polled(name, exchange, symbol)] for name in SILENCES)
-    if not position:
-        return None
-    gap = begin_silence(exchange, symbol, GapCause(GAP_CAUSES[cause]), started_ns, started_ns)
-    gap.gap_id = f"{epoch}:{position - 1}"
-    return gap

@@ -6,18 +6,17 @@ from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events import Gap
 from wsadapter.exchanges.rest_api import Limit, RestExchange
 from wsadapter.metrics import polled
+from wsadapter.roles.open_gaps import polled_gap
 from wsadapter.roles.orders import Poll
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import InstrumentPoll, InstrumentTable
-from wsadapter.roles.repairer.open_interest import OpenInterestPoll, lasting_silence
+from wsadapter.roles.repairer.open_interest import OpenInterestPoll
 from wsadapter.shm.stats_page import StatsPage
 
 
 class Polls:
-    """``epoch``: of the ring that silences are said in."""
-
-    def __init__(self, page: StatsPage, clickhouse: ClickHouseConfig, epoch: int) -> None:
-        self._page, self._epoch = page, epoch
+    def __init__(self, page: StatsPage, clickhouse: ClickHouseConfig) -> None:
+        self._page = page
         self._interests: list[tuple[HostQueue, OpenInterestPoll]] = []
         self._instruments: list[InstrumentPoll] = []
         self._table = InstrumentTable(clickhouse)
@@ -28,7 +27,8 @@ class Polls:
             symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
             for symbol, before in zip(poll.symbols, poll.received, strict=True)
         }
-        lasting = {symbol: lasting_silence(self._page, poll.exchange, symbol, self._epoch) for symbol in poll.symbols}
+        cells = self._page.read()
+        lasting = {symbol: polled_gap(cells, poll.exchange, symbol) for symbol in poll.symbols}
         interest = OpenInterestPoll(poll.exchange, received, rest, time.monotonic(), lasting)
         self._interests.append((queue, interest))
         queue.add(interest)

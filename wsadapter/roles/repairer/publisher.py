@@ -67,7 +67,7 @@ class RepairPublisher:
         """It has a name now, and whoever follows us finds it."""
         position = self._writer.last_position
         silence.gap_id = silence.gap_id or f"{self._writer.epoch}:{position}"
-        for cell, value in open_interest.silence_cells(silence, position).items():
+        for cell, value in open_interest.silence_cells(silence, self._writer.epoch, position).items():
             self._cells[self._index(cell)] = value
 
     @property

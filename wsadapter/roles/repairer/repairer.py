@@ -77,7 +77,7 @@ class Repairer:
             if (rest := load_rest(history.exchange)) is not None:
                 entry = self._feeds[history.feed] = self._queue_of(rest, history.host), rest
                 self._by_exchange.setdefault(history.exchange, entry)
-        self._polls = Polls(child.page, config.clickhouse, child.args.ring.epoch)
+        self._polls = Polls(child.page, config.clickhouse)
         for poll in polls:
             self._polls.interest(poll, *self._by_host(poll))
         for exchange, (queue, rest) in self._by_exchange.items():

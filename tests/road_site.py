@@ -1,8 +1,10 @@
 """The whole product as its users start it: the command, a configuration, free ports; killed and asked at will."""
 
+import contextlib
 import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -14,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from eventually import eventually
+
+from wsadapter.shm.segment import Segment, listing
 
 _numbers = itertools.count()
 
@@ -48,6 +52,8 @@ class Site:
             f"{extra}\n"
         )
         self.output = directory / "output"
+        self.environ: dict[str, str] = {}
+        """Of every start, beside our own."""
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, *arguments: str, environ: Mapping[str, str] | None = None) -> "Site":
@@ -59,7 +65,7 @@ class Site:
                 stdout=output,
                 stderr=output,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, **(environ or {})},
+                env={**os.environ, **self.environ, **(environ or {})},
             )
         return self
 
@@ -125,6 +131,22 @@ class Site:
         pid = eventually(lambda: int(self.children().get(name, {}).get("pid") or 0), 30, name)
         os.kill(pid, signal.SIGKILL)
         return pid
+
+    def counter(self, name: str) -> float:
+        """The sum of a metric over its labels; 0 while the monitor does not answer."""
+        lines = self.get("/metrics")[1].splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"wsadapter_{name}[{{ ]", line))
+
+    def power_off(self) -> None:
+        """kill -9 of everything at once, and no shared memory is left: what a reboot leaves behind."""
+        pids = [int(child["pid"]) for child in self.children().values()]
+        for pid in (self.process.pid, *pids):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        eventually(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids), 12, "its children are gone")
+        for name in listing(f"wsadapter-{self.instance}-"):
+            Segment.unlink(name)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a subcommand beside it."""

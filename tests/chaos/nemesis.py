@@ -10,6 +10,10 @@ from collections.abc import Callable
 from typing import Literal
 
 import psutil
+from chaos.surroundings import SmallDisk, SteppedClock
+from confluent_kafka import Consumer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 from eventually import eventually
 from road_site import Site
 
@@ -18,13 +22,28 @@ from wsadapter.embedded.servers import ClickHouseServer, KafkaServer, VenueThrea
 READY_SECONDS = 120.0
 CHILDREN = ("fut-market-0", "fut-public-0", "serializer-0", "consumer-0", "repairer", "monitor")
 SYMBOL = "btcusdt"
+RELOADED = ', "SOLUSDT"'
+MOST_PARTITIONS = 12
+STEP_SECONDS = 30.0
+"""By how much the wall clock is stepped at most, back or forth."""
 
 
 class Nemesis:
+    """``clock`` and ``disk``: None where this machine does not let us."""
+
     def __init__(
-        self, seed: int, site: Site, venue: VenueThread, broker: KafkaServer, engine: ClickHouseServer
+        self,
+        seed: int,
+        site: Site,
+        venue: VenueThread,
+        broker: KafkaServer,
+        engine: ClickHouseServer,
+        clock: SteppedClock | None,
+        disk: SmallDisk | None,
     ) -> None:
         self.rng = random.Random(seed)
+        self._clock, self._disk = clock, disk
+        self._config = site.config.read_text()
         self._site, self._venue, self._broker, self._engine = site, venue, broker, engine
         self.done: Counter[str] = Counter()
         self.recovery: dict[str, list[float]] = {}
@@ -44,6 +63,11 @@ class Nemesis:
             (2, "kill serializer and consumer", self._kill_both),
             (2, "kill the serializer without a broker", self._kill_while_spooling),
             (3, "kill the repairer at its work", self._kill_at_work),
+            (2, "reload", self._reload),
+            (1, "raise partitions", self._raise_partitions),
+            (1, "fence the consumer", self._fence),
+            *([(2, "step the clock", self._step_clock)] if clock else []),
+            *([(2, "fill the state disk", self._fill_disk)] if disk else []),
         ]
 
     def strike(self) -> str:
@@ -136,3 +160,53 @@ class Nemesis:
         self._site.process.wait()
         eventually(lambda: not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids), 12, "its children are gone")
         self._site.start()
+
+    def _reload(self) -> None:
+        """A symbol goes, or comes back."""
+        with_it = RELOADED in self._site.config.read_text()
+        self._site.config.write_text(self._config.replace(RELOADED, "") if with_it else self._config)
+        before = self._site.counter("reloads_total")
+        self._site.process.send_signal(signal.SIGHUP)
+        eventually(lambda: self._site.counter("reloads_total") > before, READY_SECONDS, "reloaded")
+
+    def _raise_partitions(self) -> None:
+        topic = f"{self._site.database}.trade"
+        admin = AdminClient({"bootstrap.servers": self._broker.bootstrap})
+        count = len(admin.list_topics(topic, timeout=20).topics[topic].partitions)
+        if count < MOST_PARTITIONS:
+            admin.create_partitions([NewPartitions(topic, count + 1)])[topic].result(20)
+
+    def _fence(self) -> None:
+        """Another process with the consumer's own instance id joins its group for a while, as a copy of the
+        configuration on a second machine would."""
+        old = int(self._site.children()["consumer-0"]["pid"])
+        copy = Consumer(
+            {
+                "bootstrap.servers": self._broker.bootstrap,
+                "group.id": f"wsadapter-{self._site.database}",
+                "group.instance.id": f"{self._site.instance}-consumer-0",
+                "enable.auto.commit": False,
+            }
+        )
+        copy.subscribe([f"{self._site.database}.trade"])
+        eventually(lambda: copy.poll(0.5) is not None or bool(copy.assignment()), 60, "it has joined")
+        self._await_new("consumer-0", old)
+        copy.close()
+
+    def _step_clock(self) -> None:
+        """For a while, with a lost connection in it: what is missing then is judged under a clock that went wrong."""
+        assert self._clock is not None
+        self._clock.step(self.rng.uniform(-STEP_SECONDS, STEP_SECONDS))
+        self._pause(0.0, 2.0)
+        self._venue.call(lambda venue: venue.cut("reset"))
+        self._pause(0.5, 4.0)
+        self._clock.step(0.0)
+
+    def _fill_disk(self) -> None:
+        """Not a byte is left while a child dies and comes back."""
+        assert self._disk is not None
+        self._disk.fill()
+        name = self.rng.choice(CHILDREN)
+        self._await_new(name, self._site.kill(name))
+        self._pause(0.5, 3.0)
+        self._disk.free()

@@ -17,6 +17,7 @@ import pytest
 from chaos import broker_log
 from chaos.killer import Killer
 from chaos.nemesis import Nemesis
+from chaos.surroundings import SmallDisk, SteppedClock
 from eventually import eventually
 from oracle import RingWatcher, compare, query, stored, unique
 from road.audited import audit
@@ -41,6 +42,8 @@ RATE = 600
 BACKOFF = "backoff_max = 0.5\n" if KILLS else ""
 RECOVERY_SECONDS = 60.0
 DESCRIPTORS = 200
+STATE_MEGABYTES = 256
+REBOOTS = 3
 
 
 @pytest.fixture
@@ -60,7 +63,28 @@ def engine(own_clickhouse: Callable[[], ClickHouseServer]) -> ClickHouseServer:
 
 
 @pytest.fixture
-def site(venue: VenueThread, broker: KafkaServer, engine: ClickHouseServer, tmp_path: Path) -> Iterator[Site]:
+def clock(tmp_path: Path) -> SteppedClock | None:
+    return SteppedClock(tmp_path) if SteppedClock.possible else None
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk | None]:
+    """That of the state directory."""
+    made = SmallDisk(tmp_path / "state", STATE_MEGABYTES) if SmallDisk.possible else None
+    yield made
+    if made:
+        made.close()
+
+
+@pytest.fixture
+def site(
+    venue: VenueThread,
+    broker: KafkaServer,
+    engine: ClickHouseServer,
+    clock: SteppedClock | None,
+    disk: SmallDisk | None,
+    tmp_path: Path,
+) -> Iterator[Site]:
     feed = FEED.format(symbols='["BTCUSDT", "ETHUSDT", "SOLUSDT"]', url=venue.venue.url)
     feed = feed.replace(
         '"book_ticker"]', '"book_ticker", "depth", "kline", "mark_price", "open_interest"]\ndepth_levels = 0'
@@ -68,13 +92,53 @@ def site(venue: VenueThread, broker: KafkaServer, engine: ClickHouseServer, tmp_
     feed = f'{feed}rest_url = "{venue.venue.rest_url}"\n'
     restart = f"[restart]\nbackoff_min = 0.1\n{BACKOFF}intensity = 1000\n"
     made = Site(tmp_path, broker.bootstrap, engine.url, f"{feed}\n{restart}")
+    made.environ = clock.environ if clock else {}
     yield made
     made.close()
 
 
-def test_whatever_is_done_to_it(site: Site, venue: VenueThread, broker: KafkaServer, engine: ClickHouseServer) -> None:
+def test_a_machine_that_reboots_under_load(site: Site, engine: ClickHouseServer) -> None:
+    """What was in a ring is gone with the machine: it is fetched again, or said."""
     print(f"\nseed {SEED}")
-    nemesis = (Killer if KILLS else Nemesis)(SEED, site, venue, broker, engine)
+    rng = random.Random(SEED)
+    site.start().ready()
+    for number in range(REBOOTS):
+        watcher = RingWatcher(site.rings())
+        watcher.wait_for(rng.randint(RATE, 10 * RATE))
+        watcher.stop()
+        site.power_off()
+        time.sleep(rng.uniform(0.0, 3.0))
+        site.start().ready()
+        print(f"reboot {number + 1}", flush=True)
+    watcher = RingWatcher(site.rings())
+    watcher.wait_for(3 * RATE)
+    eventually(lambda: not site.status()["repairers"][0]["gaps_open"], 4 * RECOVERY_SECONDS, "no gap is open")
+    audit(site)
+    assert site.stop() == 0, site.said()
+    watcher.stop()
+    trades = (
+        f"SELECT symbol, max(trade_number) - min(trade_number) + 1 - uniqExact(trade_number)"
+        f" FROM {site.database}.trade GROUP BY symbol"
+    )
+    assert {symbol: int(missing) for symbol, missing in query(engine.url, trades)} == {
+        "BTCUSDT": 0,
+        "ETHUSDT": 0,
+        "SOLUSDT": 0,
+    }
+    lost, duplicated = compare(watcher.published, stored(engine.url, site.database))
+    assert (lost, duplicated) == ([], [])
+
+
+def test_whatever_is_done_to_it(
+    site: Site,
+    venue: VenueThread,
+    broker: KafkaServer,
+    engine: ClickHouseServer,
+    clock: SteppedClock | None,
+    disk: SmallDisk | None,
+) -> None:
+    print(f"\nseed {SEED}")
+    nemesis = (Killer if KILLS else Nemesis)(SEED, site, venue, broker, engine, clock, disk)
     site.start().ready()
     watcher = RingWatcher(site.rings())
     watcher.wait_for(RATE)

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class VenueClient(WSListener):

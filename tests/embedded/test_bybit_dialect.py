@@ -355,7 +355,7 @@ def test_too_many_requests_are_forbidden_until_the_window_ends() -> None:
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    uvloop.run(asyncio.wait_for(scenario, 60))
+    uvloop.run(asyncio.wait_for(scenario, 120))
 
 
 def ask(client: VenueClient, op: str, topics: list[str] | None = None, number: str = "1") -> None:

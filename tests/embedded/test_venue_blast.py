@@ -20,7 +20,7 @@ STREAMS = ("btcusdt@aggTrade", "ethusdt@aggTrade", "btcusdt@bookTicker", "btcusd
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    uvloop.run(asyncio.wait_for(scenario, 60))
+    uvloop.run(asyncio.wait_for(scenario, 120))
 
 
 def test_numbers_and_rate_in_market_time() -> None:

@@ -21,7 +21,7 @@ STREAMS = "btcusdt@aggTrade/btcusdt@kline_1m"
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    uvloop.run(asyncio.wait_for(scenario, 60))
+    uvloop.run(asyncio.wait_for(scenario, 120))
 
 
 async def free_ports() -> tuple[int, int]:

@@ -20,7 +20,7 @@ MIXED = "binance_usdm/mixed_btcusdt_20240808.jsonl.gz"
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    uvloop.run(asyncio.wait_for(scenario, 60))
+    uvloop.run(asyncio.wait_for(scenario, 120))
 
 
 def lines_of(path: Path) -> list[bytes]:
@@ -46,7 +46,7 @@ def test_the_recorded_hour_comes_out_as_it_is() -> None:
             public = await subscribed(venue, "public", "btcusdt@depth@0ms")
             market = await subscribed(venue, "market", "btcusdt@aggTrade")
             assert venue.replay
-            await asyncio.wait_for(venue.replay.done.wait(), 40)
+            await asyncio.wait_for(venue.replay.done.wait(), 100)
             await public.goodbye()
             await market.goodbye()
             assert public.texts == sent
@@ -67,7 +67,7 @@ def test_every_recorded_file_plays_to_the_class_of_its_frames(tmp_path: Path) ->
             public = await subscribed(venue, "public", "btcusdt@depth")
             market = await subscribed(venue, "market", "btcusdt@aggTrade")
             assert venue.replay
-            await asyncio.wait_for(venue.replay.done.wait(), 40)
+            await asyncio.wait_for(venue.replay.done.wait(), 100)
             await public.goodbye()
             await market.goodbye()
             received = public.texts + market.texts
@@ -141,7 +141,7 @@ def test_a_connection_that_comes_back_continues(tmp_path: Path) -> None:
             handed = venue.tally.frames_sent
             second = await subscribed(venue, "market", "a@aggTrade")
             assert venue.replay
-            await asyncio.wait_for(venue.replay.done.wait(), 40)
+            await asyncio.wait_for(venue.replay.done.wait(), 100)
             await second.goodbye()
             ids = [msgspec.json.decode(text)["data"]["a"] for text in second.texts]
             assert ids == list(range(handed, 20_000))
@@ -165,7 +165,7 @@ def test_a_reader_that_pauses_holds_the_replay_and_loses_nothing(tmp_path: Path)
             assert venue.tally.frames_sent == held < 5_000
             client.transport.underlying_transport.resume_reading()
             assert venue.replay
-            await asyncio.wait_for(venue.replay.done.wait(), 40)
+            await asyncio.wait_for(venue.replay.done.wait(), 100)
             await client.goodbye()
             assert client.texts == [line.encode() for line in lines]
 

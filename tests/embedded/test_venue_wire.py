@@ -34,7 +34,7 @@ EVERYTHING = {
 
 
 def run(scenario: Coroutine[Any, Any, None], loop: str = "uvloop") -> None:
-    (uvloop if loop == "uvloop" else asyncio).run(asyncio.wait_for(scenario, 60))
+    (uvloop if loop == "uvloop" else asyncio).run(asyncio.wait_for(scenario, 120))
 
 
 def read_by(clients: list[VenueClient]) -> Counter[str]:

@@ -60,6 +60,8 @@ def test_the_next_start_adopts_the_rings(site: tuple[Site, KafkaServer], whole_g
 
 def test_a_stop_with_the_broker_down_keeps_the_rings(site: tuple[Site, KafkaServer]) -> None:
     road, broker = site
+    patient = road.config.read_text()
+    road.config.write_text(patient.replace("drain_seconds = 100", "drain_seconds = 10"))
     road.start("--demo", "--rate", "2000").ready()
     watcher = RingWatcher(road.rings())
     watcher.wait_for(2000)
@@ -69,6 +71,7 @@ def test_a_stop_with_the_broker_down_keeps_the_rings(site: tuple[Site, KafkaServ
     watcher.stop()
 
     broker.start()
+    road.config.write_text(patient)
     assert road.start("--demo", "--for", "3s").wait(120) == 0, road.said()
     lost, duplicated = compare(watcher.published, stored(road.clickhouse, road.database))
     assert (lost, duplicated) == ([], [])

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -122,7 +121,7 @@ def test_stalled_reader_blocks_nobody_and_drops_are_counted(pipe: tuple[int, int
     assert sum(r["count"] for r in records if r["event"] == "log records dropped") == dropped
     sink.close()
     os.close(pipe[1])
-    reader.join(5)
+    reader.join(60)
 
 
 def test_reader_gone_is_survived(pipe: tuple[int, int]) -> None:
@@ -150,9 +149,7 @@ def test_stalled_reader_does_not_keep_the_process_from_ending(pipe: tuple[int, i
     sink = log.setup("json", "info", pipe[1])
     for _ in range(1_900):
         log.get_logger().info("line", filler="x" * 100)
-    begun = time.monotonic()
-    sink.close()
-    assert time.monotonic() - begun < 5
+    sink.close()  # for ever, if it waited for the reader
 
 
 @given(st.text(), st.text())

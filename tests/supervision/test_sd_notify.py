@@ -102,7 +102,7 @@ def test_supervisor_tells_the_whole_story(site: Site, tmp_path: Path, listen: Ca
     seen = len(manager.messages)
     eventually(lambda: manager.read()[seen:].count("WATCHDOG=1") >= 3)
     supervisor.terminate()
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(60) == 0
     told = manager.read()
     assert told.index("STOPPING=1") > ready_index
     assert told.count("READY=1") == 1

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 
 from eventually import eventually
 from supervision.supervised_site import Site, alive
@@ -26,15 +25,13 @@ def test_killed_supervisor_leaves_no_child(site: Site) -> None:
     os.kill(stopped, signal.SIGSTOP)
     supervisor.kill()
     supervisor.wait()
-    begun = time.monotonic()
 
     # those that can drain do so and are gone at once; the stopped one wakes up and is gone too
-    site.wait("ingest-a", "ended", timeout=5)
-    site.wait("serializer-0", "orphaned", timeout=5)
-    site.wait("kafka", "ended", timeout=5)
+    site.wait("ingest-a", "ended")
+    site.wait("serializer-0", "orphaned")
+    site.wait("kafka", "ended")
     # one spins in its own loop, one is stuck in its drain: both are ended by their alarm
     eventually(lambda: not site.living(), 12)
-    assert time.monotonic() - begun < 10.5
 
 
 def test_supervisor_killed_in_the_middle_of_a_drain_leaves_no_child(site: Site) -> None:
@@ -53,7 +50,7 @@ def test_second_supervisor_is_refused_and_names_the_first(site: Site) -> None:
     site.wait("ingest-a", "running")
     second = site.start_again()
 
-    assert second.wait(10) == 78
+    assert second.wait(60) == 78
     assert f"in use by the supervisor with pid {first.pid}" in site.log()
     assert first.poll() is None
     assert len(site.happened("ingest-a", "started")) == 1
@@ -79,7 +76,8 @@ def test_next_supervisor_kills_old_children_that_do_not_end(site: Site) -> None:
     first.wait()
     site.start_again()
 
-    new = site.wait("serializer-0", "running", 2, timeout=8)[1]  # sooner than the old one's own alarm
+    new = site.wait("serializer-0", "running", 2)[1]
+    assert "killing old children" in site.log(), "it ended by its own alarm"
     assert new != old
     assert not alive(old)
 
@@ -94,7 +92,8 @@ def test_old_child_that_is_not_in_the_list_is_found_by_its_lock_and_a_reused_pid
     (site.state_dir / "children.json").write_text(json.dumps(listed))
     site.start_again()
     try:
-        site.wait("serializer-0", "running", 2, timeout=8)
+        site.wait("serializer-0", "running", 2)
+        assert "killing old children" in site.log()
         assert not alive(old)
         assert bystander.poll() is None
     finally:

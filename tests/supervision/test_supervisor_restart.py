@@ -92,7 +92,7 @@ def test_supervisor_gives_up_when_no_essential_child_stays_up(site: Site) -> Non
         restart=FAST,
     )
 
-    assert supervisor.wait(30) == 71
+    assert supervisor.wait(60) == 71
     assert not site.living()
 
 
@@ -101,7 +101,7 @@ def test_refused_configuration_stops_everything_with_78_and_its_reason(site: Sit
         {"name": "ingest-a"}, {"name": "consumer-0", "group": 30, "options": {"refuse": "is not ours"}}
     )
 
-    assert supervisor.wait(20) == 78
+    assert supervisor.wait(60) == 78
     assert not site.living()
     reasons = [record["how"] for record in site.records() if record["event"] == "configuration refused, stopping"]
     assert reasons == ["exit 78 (CONFIG): kafka.topic_prefix: is not ours"]

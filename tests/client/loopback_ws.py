@@ -34,7 +34,7 @@ def run(body: Coroutine[Any, Any, None], loop_factory: Callable[[], asyncio.Abst
         runner.run(bounded())
 
 
-async def until(predicate: Callable[[], object], message: str = "", timeout: float = 25.0) -> None:
+async def until(predicate: Callable[[], object], message: str = "", timeout: float = 60.0) -> None:
     """`eventually` for the loop that the code under test runs on."""
     deadline = time.monotonic() + timeout
     while not predicate():

@@ -1,5 +1,6 @@
 """Grants for dials: in virtual time, and by processes that race and are killed."""
 
+import errno
 import os
 import random
 import signal
@@ -93,6 +94,55 @@ def test_a_file_of_another_limit_or_none_is_begun_anew(tmp_path: Path) -> None:
     assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() == 0.0
     assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() > 60
     assert SharedLimiter(str(tmp_path), "other:443", AttemptLimit(1, 60.0)).take() == 0.0
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 7, b"\xff" * 24, b"\xff" * 500])
+def test_junk_in_the_file_neither_raises_nor_stops_us_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    clock, limit = Time(), AttemptLimit(2, 60.0)
+    first = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
+    assert first.take() == 0.0
+    path = tmp_path / "attempts" / "venue_443"
+    header = path.read_bytes()[:24]
+    for junk in (content, header + content):
+        path.write_bytes(junk)
+        boot = tmp_path / "boot_id"
+        for text in ("one", "two"):
+            boot.write_text(text)
+            monkeypatch.setattr("wsadapter.client.connect_limit._BOOT_ID", str(boot))
+            one = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
+            assert one.take() <= 60.0 + MARGIN_SECONDS
+            assert one.failures == 0
+
+
+def test_a_full_disk_is_no_reason_not_to_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, limit = Time(), AttemptLimit(2, 60.0)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
+    assert before.take() == 0.0
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert before.take() == 0.0, "what is there already needs no room"
+    assert (before.take(), before.failures) == (60.0 + MARGIN_SECONDS, 0)
+
+    other = SharedLimiter(str(tmp_path), "other:443", limit, clock.ns)
+    assert other.take() == other.take() == 0.0
+    assert other.take() == 60.0 + MARGIN_SECONDS, "by itself it keeps to the limit"
+    assert other.failures == 3
+    monkeypatch.undo()
+    clock.now += 100.0
+    assert (other.take(), other.failures) == (0.0, 3)
+
+
+def test_a_directory_that_cannot_be_made_is_no_reason_not_to_connect(tmp_path: Path) -> None:
+    (tmp_path / "attempts").touch()
+    one = SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0))
+    assert one.take() == 0.0
+    assert one.take() > 0
+    assert one.failures == 2
 
 
 def test_processes_that_race_and_are_killed_stay_inside_the_limit(tmp_path: Path) -> None:

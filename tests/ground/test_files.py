@@ -44,3 +44,66 @@ def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
         files.replace(tmp_path / "kept", b"new")
 
     assert target.read_bytes() == b"not ours"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def full(*_: object, **__: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_state_file_that_cannot_be_written_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    state = files.StateDirectory(tmp_path, clock)
+    kept = state.file("a.json", dict[str, int], {})
+    assert kept.write({"a": 1})
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "replace", full)
+        assert not kept.write({"a": 2})
+        clock.now = 100.0
+        state.retry()
+        clock.now = 101.0
+        state.retry()  # too early
+    assert state.write_failures == 2
+    assert kept.read() == {"a": 1}
+    clock.now = 200.0
+    state.retry()
+    assert kept.read() == {"a": 2}
+    (tmp_path / "a.json").unlink()
+    clock.now = 300.0
+    state.retry()
+    assert kept.read() == {}, "what was written is not written again"
+    assert (state.write_failures, state.damaged) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\xfe\x00", b'["a\xff"]', b'{"a": "x"}', b"[" * 100_000, b"null"],
+    ids=["empty", "binary", "no UTF-8", "type", "deep", "null"],
+)
+def test_a_state_file_that_cannot_be_read_is_set_aside(tmp_path: Path, content: bytes) -> None:
+    state = files.StateDirectory(tmp_path)
+    kept = state.file("a.json", tuple[str, ...], ("default",))
+    (tmp_path / "a.json").write_bytes(content)
+    assert kept.read() == ("default",)
+    assert state.damaged == 1
+    assert kept.read() == ("default",)
+    assert state.damaged == 1, "its name is free"
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [content]
+    assert kept.write(("new",))
+    assert kept.read() == ("new",)
+
+
+def test_what_is_no_file_in_its_place_is_set_aside(tmp_path: Path) -> None:
+    state = files.StateDirectory(tmp_path)
+    kept = state.file("a.json", dict[str, int], {})
+    for make in (os.mkdir, os.mkfifo, lambda path: os.symlink("/etc/passwd", path)):
+        make(tmp_path / "a.json")
+        assert kept.read() == {}
+    assert state.damaged == 3
+    assert kept.write({"a": 1})

@@ -1,13 +1,16 @@
-"""Epochs only grow; the state directory is refused when it cannot be ours."""
+"""Epochs only grow, whatever disk and clock do; the state directory is refused when it cannot be ours."""
 
+import errno
 import os
 import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from wsadapter import files
 from wsadapter.errors import ConfigError
-from wsadapter.supervision.instance import Instance, start_ticks
+from wsadapter.supervision.instance import ChildRecord, Instance, start_ticks
 
 
 def test_epochs_grow_whatever_the_clock_says(tmp_path: Path) -> None:
@@ -23,12 +26,50 @@ def test_epochs_grow_whatever_the_clock_says(tmp_path: Path) -> None:
     instance.release()
 
 
-def test_damaged_epoch_is_refused_and_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", [b"12x", b"", b"\xff\xfe", b"-5", b"9" * 30])
+def test_a_damaged_epoch_is_set_aside_and_the_clock_counts(tmp_path: Path, content: bytes) -> None:
     instance = Instance.claim(str(tmp_path), 1.0)
-    (tmp_path / "epoch").write_text("12x")
-    with pytest.raises(ConfigError, match="epoch does not hold a number"):
-        instance.next_epoch()
+    first = instance.next_epoch()
+    (tmp_path / "epoch").write_bytes(content)
+    assert instance.next_epoch() > first
+    assert instance.state.damaged == 1
+    assert [path.read_bytes() for path in tmp_path.glob("epoch.damaged-*")] == [content]
+    assert instance.next_epoch() > first
+    assert instance.state.damaged == 1
     instance.release()
+
+
+def test_an_epoch_is_written_over_where_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = Instance.claim(str(tmp_path), 1.0)
+    first = instance.next_epoch()
+    monkeypatch.setattr(files, "replace", refuse)
+    second = instance.next_epoch()
+    assert second > first
+    assert int((tmp_path / "epoch").read_text()) == second
+    assert instance.state.write_failures == 0
+    (tmp_path / "epoch").unlink()
+    assert instance.next_epoch() > second, "without a file it is known in memory"
+    assert instance.state.write_failures == 1
+    instance.release()
+
+
+def test_a_claim_needs_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Instance.claim(str(tmp_path), 1.0).release()
+    (tmp_path / "children.json").write_bytes(b"[\xff")
+    monkeypatch.setattr(files, "replace", refuse)
+    monkeypatch.setattr(os, "pwrite", refuse)
+    instance = Instance.claim(str(tmp_path), 1.0)
+    instance.record([ChildRecord("a", "ingest", 5, 1)])
+    instance.record([ChildRecord("b", "ingest", 6, 1)])
+    assert instance.state.write_failures == 3
+    monkeypatch.undo()
+    instance.state.retry()
+    assert msgspec.json.decode((tmp_path / "children.json").read_bytes())[0]["name"] == "b"
+    instance.release()
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_lock_goes_with_its_holder(tmp_path: Path) -> None:

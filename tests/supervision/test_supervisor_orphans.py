@@ -1,12 +1,19 @@
 """kill -9 of the supervisor: no child outlives it for long, and the next supervisor waits for those that still are."""
 
+import errno
 import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 
+import pytest
 from eventually import eventually
 from supervision.supervised_site import Site, alive
+
+from wsadapter.errors import ConfigError
+from wsadapter.supervision import instance
+from wsadapter.supervision.instance import Instance
 
 
 def test_killed_supervisor_leaves_no_child(site: Site) -> None:
@@ -87,7 +94,8 @@ def test_old_child_that_is_not_in_the_list_is_found_by_its_lock_and_a_reused_pid
     old = site.wait("serializer-0", "running")[0]
     first.kill()
     first.wait()
-    bystander = subprocess.Popen(["sleep", "600"])
+    with open(site.state_dir / "instance.lock", "rb") as lock:  # as a backup has it open
+        bystander = subprocess.Popen(["sleep", "600"], stdin=lock)
     listed = [{"name": "x", "role": "x", "pid": bystander.pid, "started": 1}]
     (site.state_dir / "children.json").write_text(json.dumps(listed))
     site.start_again()
@@ -99,6 +107,24 @@ def test_old_child_that_is_not_in_the_list_is_found_by_its_lock_and_a_reused_pid
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_a_lock_that_cannot_be_freed_is_refused_with_its_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Instance.claim(str(tmp_path), 1.0)
+    holder = subprocess.Popen(["sleep", "600"], pass_fds=[first.lock_fd])
+    first.release()
+
+    def forbidden(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(signal, "pidfd_send_signal", forbidden)
+    monkeypatch.setattr(instance, "KILL_SECONDS", 0.1)
+    with pytest.raises(ConfigError, match=f"instance.lock is held by pid {holder.pid} and does not become free"):
+        Instance.claim(str(tmp_path), 0.1)
+    holder.kill()
+    holder.wait()
 
 
 def test_files_are_private(site: Site) -> None:

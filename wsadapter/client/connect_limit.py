@@ -15,9 +15,13 @@ until the next boot; those of an earlier boot are carried over by the file's own
 longer than the venue's: an attempt may reach it that much after its grant.
 
 A holder that is stopped (SIGSTOP) cannot be waited for: the lock is tried, and tried again a little later.
+
+The file has its full length from the beginning, so that a full disk changes nothing. Where there is no file and none
+can be made, each process keeps to the limit by itself. A time ahead of the clock is damage and counts as now.
 """
 
 import fcntl
+import logging
 import os
 import re
 import struct
@@ -38,6 +42,9 @@ MAGIC: Final = 0x57534154  # "WSAT"
 _HEADER: Final = struct.Struct("<QQQ")
 _SLOT: Final = struct.Struct("<q")
 _BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
+
+
+logger = logging.getLogger(__name__)
 
 
 class ConnectLimiter(Protocol):
@@ -69,12 +76,33 @@ class SharedLimiter:
     ) -> None:
         self._limit, self._clock_ns = limit, clock_ns
         self._span_ns = round((limit.seconds + MARGIN_SECONDS) * 1e9)
-        directory = Path(state_dir) / "attempts"
-        directory.mkdir(mode=0o700, exist_ok=True)
-        self._path = directory / re.sub(r"[^A-Za-z0-9.-]", "_", venue)
+        self._size = _HEADER.size + limit.attempts * _SLOT.size
+        self._path = Path(state_dir) / "attempts" / re.sub(r"[^A-Za-z0-9.-]", "_", venue)
         self._boot = zlib.crc32(Path(_BOOT_ID).read_bytes())
+        self._own = LocalLimiter(limit, lambda: clock_ns() / 1e9)
+        """The grants of this process; all that is known while the file cannot be used."""
+        self._failing = False
+        self.failures = 0
+        """Attempts for which the file could not be used."""
 
     def take(self) -> float:
+        try:
+            wait = self._take_shared()
+        except OSError as error:
+            self.failures += 1
+            if not self._failing:
+                logger.error(
+                    "connection attempts are counted by each process alone: %s: %s", self._path, error.strerror
+                )
+            self._failing = True
+            return self._own.take()
+        self._failing = False
+        if not wait:
+            self._own.take()
+        return wait
+
+    def _take_shared(self) -> float:
+        self._path.parent.mkdir(mode=0o700, exist_ok=True)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,7 +118,7 @@ class SharedLimiter:
         place = _HEADER.size + number % self._limit.attempts * _SLOT.size
         slot = os.pread(fd, _SLOT.size, place)
         if number >= self._limit.attempts and len(slot) == _SLOT.size:
-            wait: int = _SLOT.unpack(slot)[0] + self._span_ns - now
+            wait: int = min(now, _SLOT.unpack(slot)[0]) + self._span_ns - now
             if wait > 0:
                 return wait / 1e9
         os.pwrite(fd, _SLOT.pack(now), place)
@@ -99,13 +127,13 @@ class SharedLimiter:
 
     def _next(self, fd: int, now: int) -> int:
         """The number of the next grant, after a look at what the file is."""
-        header = os.pread(fd, _HEADER.size, 0)
-        if len(header) < _HEADER.size:
-            return 0
+        header = os.pread(fd, _HEADER.size, 0).ljust(_HEADER.size, b"\0")
         magic, boot, number = _HEADER.unpack(header)
         if magic != MAGIC << 32 | self._limit.attempts:
-            os.ftruncate(fd, 0)  # of a version with another limit
-            return 0
+            os.ftruncate(fd, 0)  # new, or of a version with another limit
+            number, boot = 0, self._boot
+        if os.fstat(fd).st_size < self._size:
+            os.posix_fallocate(fd, 0, self._size)
         if boot != self._boot:
             self._carry_over(fd, number, now)
         return int(number)
@@ -113,10 +141,12 @@ class SharedLimiter:
     def _carry_over(self, fd: int, number: int, now: int) -> None:
         """Times of another boot's clock: the file was last written when the last of them was given."""
         octets = os.pread(fd, self._limit.attempts * _SLOT.size, _HEADER.size)
-        times = [at for (at,) in _SLOT.iter_unpack(octets[: len(octets) // _SLOT.size * _SLOT.size])]
+        times = [at for (at,) in _SLOT.iter_unpack(octets)]
         last = times[(number - 1) % self._limit.attempts] if number else 0
         ago = max(0, time.time_ns() - os.fstat(fd).st_mtime_ns)
-        os.pwrite(fd, b"".join(_SLOT.pack(min(now, now - ago - (last - at))) for at in times), _HEADER.size)
+        oldest = now - self._span_ns
+        carried = (max(oldest, min(now, now - ago - (last - at))) for at in times)
+        os.pwrite(fd, b"".join(map(_SLOT.pack, carried)), _HEADER.size)
         os.pwrite(fd, self._header(number), 0)
 
     def _header(self, number: int) -> bytes:

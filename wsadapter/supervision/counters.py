@@ -11,6 +11,7 @@ from typing import Final
 
 from wsadapter import log
 from wsadapter.errors import SegmentError
+from wsadapter.files import StateDirectory
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.process import ChildSpec, open_page, page_name
@@ -28,6 +29,8 @@ def fields(specs: Iterable[ChildSpec]) -> tuple[str, ...]:
         "started_ns",
         "reloads_total",
         "reload_failures_total",
+        "state_write_failures_total",
+        "state_files_damaged_total",
         *(
             cell
             for spec in specs
@@ -82,9 +85,12 @@ class SupervisorPage:
         if (cell := restarts_cell(spec, reason)) in self.page:
             self.page[cell] += 1
 
-    def beat(self, state: int) -> None:
+    def beat(self, state: int, directory: StateDirectory) -> None:
+        """``directory``: what is counted there is shown here."""
         self.page["heartbeat_ns"] = time.monotonic_ns()
         self.page["state"] = state
+        self.page["state_write_failures_total"] = directory.write_failures
+        self.page["state_files_damaged_total"] = directory.damaged
 
     def release(self) -> None:
         self.page.release()

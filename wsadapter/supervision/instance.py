@@ -19,16 +19,17 @@ import signal
 import stat
 import time
 from collections.abc import Iterable
-from typing import Final
+from typing import Annotated, Final, cast
 
-import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from wsadapter import files, log
+from wsadapter import log
 from wsadapter.errors import ConfigError
+from wsadapter.files import StateDirectory
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+_EPOCH: Final = cast(type[int], Annotated[int, Meta(ge=0, lt=2**63 - 10**6)])
 KILL_SECONDS: Final = 5.0
 """For a process to be gone after SIGKILL."""
 
@@ -38,17 +39,21 @@ class ChildRecord(Struct, frozen=True):
 
     name: str
     role: str
-    pid: int
+    pid: Annotated[int, Meta(ge=1, le=2**22)]
     started: int
 
 
 class Instance:
     """The state directory, locked. `lock_fd` is what children inherit."""
 
-    def __init__(self, state_dir: str, supervisor_fd: int, lock_fd: int) -> None:
-        self.state_dir = state_dir
+    def __init__(self, state: StateDirectory, supervisor_fd: int, lock_fd: int) -> None:
+        self.state = state
+        """The directory's other files, for whoever keeps something from run to run."""
         self.lock_fd = lock_fd
         self._supervisor_fd = supervisor_fd
+        self._children = state.file("children.json", tuple[ChildRecord, ...], ())
+        self._epoch = state.file("epoch", _EPOCH, 0, durable=True, in_place=True)
+        self._last_epoch = 0
 
     @classmethod
     def claim(cls, state_dir: str, old_children_seconds: float) -> "Instance":
@@ -65,38 +70,32 @@ class Instance:
             os.close(supervisor_fd)
             os.close(lock_fd)
             raise ConfigError([("service.state_dir", f"{state_dir} is in use by the supervisor with pid {holder}")])
-        os.ftruncate(supervisor_fd, 0)
-        os.pwrite(supervisor_fd, f"{os.getpid()}\n".encode(), 0)
+        instance = cls(StateDirectory(state_dir), supervisor_fd, lock_fd)
+        pid = f"{os.getpid()}\n".encode()
+        try:
+            os.pwrite(supervisor_fd, pid, 0)
+            os.ftruncate(supervisor_fd, len(pid))
+        except OSError as error:  # only the refusal of a second supervisor names it
+            instance.state.refused("supervisor.lock", error)
         if not _try_lock(lock_fd):
-            _outlive(state_dir, lock_fd, old_children_seconds)
-        return cls(state_dir, supervisor_fd, lock_fd)
+            _outlive(state_dir, instance._children.read(), lock_fd, old_children_seconds)
+        return instance
 
     def record(self, children: Iterable[ChildRecord]) -> None:
-        """Keep the list of running children; whole at every moment."""
-        files.replace(self._path("children.json"), msgspec.json.encode(tuple(children)))
+        """Keep the list of running children. Without it the next start finds them by the lock."""
+        self._children.write(tuple(children))
 
     def next_epoch(self) -> int:
-        """Larger than every epoch given before in this directory, durable before it is returned."""
-        path = self._path("epoch")
-        last = 0
-        with contextlib.suppress(FileNotFoundError):
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            with open(fd, "rb") as file:
-                content = file.read(32).strip()
-            if not content.isdigit():
-                raise ConfigError([("service.state_dir", f"{path} does not hold a number: {content!r}")])
-            last = int(content)
-        epoch = max(last + 1, time.time_ns())
-        files.replace(path, f"{epoch}\n".encode(), durable=True)
-        return epoch
+        """Larger than every epoch given before in this directory, durable before it is returned. Where the disk takes
+        nothing, or its file is damaged, the clock alone stands for those of earlier runs."""
+        self._last_epoch = max(self._last_epoch + 1, self._epoch.read() + 1, time.time_ns())
+        self._epoch.write(self._last_epoch)
+        return self._last_epoch
 
     def release(self) -> None:
         """Give the directory back; ``instance.lock`` lasts while a child has it."""
         os.close(self._supervisor_fd)
         os.close(self.lock_fd)
-
-    def _path(self, name: str) -> str:
-        return os.path.join(self.state_dir, name)
 
 
 def prepare(state_dir: str) -> None:
@@ -120,38 +119,37 @@ def start_ticks(pid: int) -> int | None:
     return int(content.rpartition(b")")[2].split()[19])
 
 
-def _outlive(state_dir: str, lock_fd: int, seconds: float) -> None:
-    """Wait until the old children are gone, kill those that are left at the end, take the lock."""
-    old = _old_children(state_dir)
+def _outlive(state_dir: str, old: Iterable[ChildRecord], lock_fd: int, seconds: float) -> None:
+    """Wait until the old children are gone, kill those that remain at the end, take the lock."""
     names = [record.name for record in old]
     log.get_logger().warning("children of a killed supervisor still run, waiting", children=names, seconds=seconds)
+    holders: dict[int, str] = {}
     with contextlib.ExitStack() as stack:
         pidfds = _pidfds(old, stack)
-        left = _wait_gone(pidfds, seconds)
+        remaining = _wait_gone(pidfds, seconds)
         # the list can miss a child that was started in the moment of the kill; the lock cannot
-        if left or not _try_lock(lock_fd):
-            left |= {fd: record.name for fd, record in _holders(state_dir, stack).items()}
-            log.get_logger().warning("killing old children", children=sorted(left.values()))
-            for fd in left:
-                with contextlib.suppress(ProcessLookupError):
+        if remaining or not _try_lock(lock_fd):
+            holders = _holders(lock_fd, stack)
+            remaining |= holders
+            log.get_logger().warning("killing old children", children=sorted(remaining.values()))
+            for fd, name in remaining.items():
+                try:
                     signal.pidfd_send_signal(fd, signal.SIGKILL)
-            _wait_gone(left, KILL_SECONDS)
+                except ProcessLookupError:
+                    pass
+                except OSError as error:  # another user's
+                    log.get_logger().error("old child cannot be killed", child=name, reason=error.strerror)
+            holders = _wait_gone(remaining, KILL_SECONDS)
     if not _try_lock(lock_fd):
-        raise ConfigError([("service.state_dir", f"{state_dir}: instance.lock is held by a process that does not end")])
-
-
-def _old_children(state_dir: str) -> tuple[ChildRecord, ...]:
-    try:
-        with open(os.path.join(state_dir, "children.json"), "rb") as file:
-            return msgspec.json.decode(file.read(), type=tuple[ChildRecord, ...])
-    except (FileNotFoundError, msgspec.MsgspecError):
-        return ()
+        names = sorted(holders.values()) or ["a process that cannot be seen from here"]
+        held = f"instance.lock is held by {', '.join(names)} and does not become free"
+        raise ConfigError([("service.state_dir", f"{state_dir}: {held}")])
 
 
 def _pidfds(records: Iterable[ChildRecord], stack: contextlib.ExitStack) -> dict[int, str]:
     pidfds = {}
     for record in records:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(OSError):
             fd = os.pidfd_open(record.pid)
             stack.callback(os.close, fd)
             # asked after the pidfd is held: the pid cannot pass to another process unseen
@@ -160,38 +158,42 @@ def _pidfds(records: Iterable[ChildRecord], stack: contextlib.ExitStack) -> dict
     return pidfds
 
 
-def _holders(state_dir: str, stack: contextlib.ExitStack) -> dict[int, ChildRecord]:
-    """pidfd -> process, of everybody who has instance.lock open, us excepted."""
-    path = os.path.realpath(os.path.join(state_dir, "instance.lock"))
-    found = {}
+def _holders(lock_fd: int, stack: contextlib.ExitStack) -> dict[int, str]:
+    """pidfd -> name, of everybody who holds the lock on this file, us excepted. Who only has it open (a backup, a
+    pager) is no holder: the kernel says of each open file which locks it has (proc_pid_fdinfo(5))."""
+    status = os.fstat(lock_fd)
+    holders = {}
     for pid in (int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()):
         with contextlib.suppress(OSError):
             fd = os.pidfd_open(pid)
             stack.callback(os.close, fd)
-            if any(_points_to(f"/proc/{pid}/fd/{number}", path) for number in os.listdir(f"/proc/{pid}/fd")):
-                found[fd] = ChildRecord(name=f"pid {pid}", role="", pid=pid, started=0)
-    return found
+            if any(_has_lock(pid, number, status) for number in os.listdir(f"/proc/{pid}/fd")):
+                holders[fd] = f"pid {pid}"
+    return holders
 
 
-def _points_to(link: str, path: str) -> bool:
+def _has_lock(pid: int, number: str, status: os.stat_result) -> bool:
     try:
-        return os.readlink(link) == path
+        if not os.path.samestat(os.stat(f"/proc/{pid}/fd/{number}"), status):
+            return False
+        with open(f"/proc/{pid}/fdinfo/{number}", "rb") as file:
+            return any(line.startswith(b"lock:") and b"FLOCK" in line for line in file)
     except OSError:
         return False
 
 
 def _wait_gone(pidfds: dict[int, str], seconds: float) -> dict[int, str]:
     """Those that are still there after ``seconds``."""
-    left = dict(pidfds)
+    present = dict(pidfds)
     deadline = time.monotonic() + seconds
     poll = select.poll()
-    for fd in left:
+    for fd in present:
         poll.register(fd, select.POLLIN)
-    while left and (remaining := deadline - time.monotonic()) > 0:
-        for fd, _ in poll.poll(remaining * 1000):
+    while present and (rest := deadline - time.monotonic()) > 0:
+        for fd, _ in poll.poll(rest * 1000):
             poll.unregister(fd)
-            del left[fd]
-    return left
+            del present[fd]
+    return present
 
 
 def _open(path: str) -> int:

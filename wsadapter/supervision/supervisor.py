@@ -91,6 +91,7 @@ class Supervisor:
     ) -> None:
         """``run_for``: stop that many seconds after everything is ready."""
         self._config = config
+        self._instance = instance
         self._application = application
         self._run_for = run_for
         self._patience = max((spec.start_deadline for spec in specs), default=0.0)
@@ -171,7 +172,8 @@ class Supervisor:
     def _say(self, now: float) -> None:
         """Own page, watchdog, readiness."""
         stopping = self._drain is not None
-        self._roster.tally.beat(ChildState.STOPPING if stopping else ChildState.RUNNING)
+        self._instance.state.retry()
+        self._roster.tally.beat(ChildState.STOPPING if stopping else ChildState.RUNNING, self._instance.state)
         if self._notifier.watchdog_interval is not None and now >= self._watchdog_at:
             self._watchdog_at = now + self._notifier.watchdog_interval
             self._notifier.watchdog()

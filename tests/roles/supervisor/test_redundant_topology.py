@@ -9,6 +9,7 @@ import pytest
 
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
+from wsadapter.files import StateDirectory
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.rings import Rings, member, name_of
 from wsadapter.shm import ring
@@ -28,7 +29,7 @@ def instance() -> Iterator[str]:
 
 def made(instance: str, state: Path, serializers: int = 1) -> Rings:
     epochs = itertools.count(1000)
-    return Rings(instance, CAPACITY, lambda: next(epochs), serializers, str(state))
+    return Rings(instance, CAPACITY, lambda: next(epochs), serializers, StateDirectory(state))
 
 
 def configured(directory: Path, redundancy: int) -> Config:

@@ -1,11 +1,14 @@
 """What a reload of the whole application may change, what it refuses by name, and what a failed one leaves behind."""
 
+import errno
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from wsadapter import files
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
 from wsadapter.errors import ConfigError, SegmentError, WsadapterError
@@ -48,6 +51,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
     yield site
     site.run.rings.close()
     site.instance.release()
+
+
+@pytest.fixture(autouse=True)
+def no_segments() -> Iterator[None]:
+    yield
     for name in listing(f"wsadapter-{INSTANCE}-"):
         Segment.unlink(name)
 
@@ -119,6 +127,34 @@ def test_a_reload_that_fails_late_is_tried_again_and_leaves_nothing(
     assert len(site.run.config.feed) == 2
     assert len(site.segments()) == len(segments) + 2
     assert set(readers(changed[1]).values()) == {1}
+
+
+def test_a_full_disk_stops_neither_start_nor_reload_nor_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = tmp_path / "state"
+    state.mkdir(mode=0o700)
+    for name in ("rings.json", "connections.json"):
+        (state / name).write_bytes(b'["\xff"]')
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(files, "replace", full)
+    site = Site(tmp_path)
+    site.configure(streams='"trade", "depth"')
+    changed = site.run.reload()
+    assert changed is not None
+    assert set(readers(changed[1]).values()) == {1}
+    failures = site.instance.state.write_failures
+    assert failures
+    assert site.instance.state.damaged == 2
+
+    monkeypatch.undo()
+    site.instance.state.retry()
+    assert len(json.loads((state / "rings.json").read_bytes())) == 3
+    assert site.run.rings.close() == 0
+    assert site.segments() == []
+    assert site.instance.state.write_failures == failures
+    site.instance.release()
 
 
 def test_specs_that_cannot_be_made_refuse_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from wsadapter.files import StateDirectory
 from wsadapter.roles.supervisor.rings import LastReceived, Rings
 from wsadapter.shm import ring
 from wsadapter.shm.ring import RingReader, RingWriter
@@ -28,7 +29,7 @@ def instance(tmp_path: Path) -> Iterator[str]:
 
 def rings(instance: str, capacity: int = CAPACITY, serializers: int = 1) -> Rings:
     epochs = itertools.count(1000)
-    return Rings(instance, capacity, lambda: next(epochs), serializers, STATE)
+    return Rings(instance, capacity, lambda: next(epochs), serializers, StateDirectory(STATE))
 
 
 def write(name: str, count: int) -> None:
@@ -124,8 +125,8 @@ def test_rings_are_spread_over_serializers(instance: str) -> None:
 
 
 def test_last_received_survives(tmp_path: Path) -> None:
-    LastReceived(str(tmp_path)).keep({"a": 5, "b": 0})
-    LastReceived(str(tmp_path)).keep({"c": 7})
-    again = LastReceived(str(tmp_path))
+    LastReceived(StateDirectory(tmp_path)).keep({"a": 5, "b": 0})
+    LastReceived(StateDirectory(tmp_path)).keep({"c": 7})
+    again = LastReceived(StateDirectory(tmp_path))
 
     assert [again.of(c) for c in "abcd"] == [5, 0, 7, 0]

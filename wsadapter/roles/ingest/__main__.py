@@ -34,7 +34,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
     client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts, last_event_ns)
     (connection,) = client.connections
     connection.tally = publisher.tally
-    gauges = Gauges(child.page, connection)
+    gauges = Gauges(child.page, connection, attempts)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     failures: list[BaseException] = []
 

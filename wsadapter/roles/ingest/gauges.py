@@ -5,6 +5,7 @@ The page's writer is the ingest process; `Gauges` copies into it at the pace of 
 
 from typing import Final
 
+from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.client.connection import Connection
 from wsadapter.client.subscriptions import SubscriptionState
 from wsadapter.metrics import NUMBERED_WORDS, RECONNECT_REASONS, STREAM_WORDS
@@ -17,16 +18,16 @@ class Gauges:
     """Copies what the connection counts into the page. Its counters begin at zero with each process, the page's count
     on; a kill forgets at most one tick of them. (What must balance is not here: `wsadapter.shm.ring_counters`.)"""
 
-    def __init__(self, page: StatsPage, connection: Connection) -> None:
-        self._page, self._connection = page, connection
+    def __init__(self, page: StatsPage, connection: Connection, attempts: SharedLimiter) -> None:
+        self._page, self._connection, self._attempts = page, connection, attempts
         self._cells = page.cells
         self._streams = [
             (name, page.index(f'stream_state{{stream="{name}"}}'), page.index(f'stream_last_ns{{stream="{name}"}}'))
             for name in connection.exchange.last_receive_ns
         ]
         self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
-        counted = ("bytes_total", "error_count", "reconnect_count",
-                   "connection_attempts_total", "connection_attempts_delayed_total")  # fmt: skip
+        counted = ("bytes_total", "error_count", "reconnect_count", "connection_attempts_total",
+                   "connection_attempts_delayed_total", "state_write_failures_total")  # fmt: skip
         self._shown: dict[str, int] = {}
         self._same = 0
         self._before = {name: page[name] for name in counted}
@@ -49,6 +50,7 @@ class Gauges:
             "reconnect_count": connection.losses,
             "connection_attempts_total": connection.sockets.dials,
             "connection_attempts_delayed_total": connection.sockets.delayed,
+            "state_write_failures_total": self._attempts.failures,
         }
         self._same = self._same + 1 if now == self._shown else 0
         self._shown = now

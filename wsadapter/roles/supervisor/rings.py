@@ -19,16 +19,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
-from wsadapter import files
 from wsadapter.errors import SegmentError
 from wsadapter.events.streams import BY_KIND
+from wsadapter.files import StateDirectory
 from wsadapter.log import get_logger
 from wsadapter.shm import doorbell, ring, watermarks
 from wsadapter.shm.ring import RingReader
@@ -82,11 +81,13 @@ class Rings:
     """``refs``: connection -> its ring. ``aside``: rings without a writer that are still to be drained."""
 
     def __init__(
-        self, instance: str, capacity: int, next_epoch: Callable[[], int], serializers: int, state_dir: str
+        self, instance: str, capacity: int, next_epoch: Callable[[], int], serializers: int, state: StateDirectory
     ) -> None:
         self._prefix = f"wsadapter-{instance}-"
         self._capacity, self._next_epoch = capacity, next_epoch
-        self._list = Path(state_dir) / "rings.json"
+        self._list = state.file("rings.json", tuple[str, ...], ())
+        self._names: frozenset[str] | None = None
+        """What is on the list, whether or not the disk took it."""
         self._doorbells = [doorbell.create() for _ in range(serializers)]
         self.refs: dict[str, RingRef] = {}
         self.aside: list[RingRef] = []
@@ -189,15 +190,15 @@ class Rings:
     def _all(self) -> Iterable[RingRef]:
         return (*self.refs.values(), *self.aside)
 
-    def _listed(self) -> list[str]:
+    def _listed(self) -> frozenset[str]:
         """Rings of earlier runs over this state directory. A prefix would not do: "a-b" may be another instance's."""
-        try:
-            return msgspec.json.decode(self._list.read_bytes(), type=list[str])
-        except (FileNotFoundError, msgspec.MsgspecError):
-            return []
+        if self._names is None:
+            self._names = frozenset(self._list.read())
+        return self._names
 
     def _keep_list(self, names: Iterable[str]) -> None:
-        files.replace(self._list, msgspec.json.encode(sorted(names)))
+        self._names = frozenset(names)
+        self._list.write(tuple(sorted(self._names)))
 
     def _look(self, name: str) -> ExistingRing | None:
         try:
@@ -258,11 +259,9 @@ class Rings:
 class LastReceived:
     """Connection -> when it last received (ns, UTC), over the life of a state directory. Bounded: the newest 4096."""
 
-    def __init__(self, state_dir: str) -> None:
-        self._path = Path(state_dir) / "connections.json"
-        self._known: dict[str, int] = {}
-        with contextlib.suppress(FileNotFoundError, msgspec.MsgspecError):
-            self._known = msgspec.json.decode(self._path.read_bytes(), type=dict[str, int])
+    def __init__(self, state: StateDirectory) -> None:
+        self._file = state.file("connections.json", dict[str, int], {})
+        self._known = dict(self._file.read())
 
     def of(self, connection: str) -> int:
         """0 when it never received."""
@@ -271,4 +270,4 @@ class LastReceived:
     def keep(self, received: dict[str, int]) -> None:
         self._known.update({connection: at for connection, at in received.items() if at})
         newest = dict(sorted(self._known.items(), key=lambda entry: entry[1])[-4096:])
-        files.replace(self._path, msgspec.json.encode(newest))
+        self._file.write(newest)

@@ -74,9 +74,9 @@ class Run(Application):
             self.config.ring.capacity_bytes,
             instance.next_epoch,
             self.config.process_of("serializer").count,
-            service.state_dir,
+            instance.state,
         )
-        self._received = LastReceived(service.state_dir)
+        self._received = LastReceived(instance.state)
         self.specs = self._open(self._assembly)
 
     @property

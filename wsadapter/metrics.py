@@ -61,7 +61,7 @@ def histogram(name: str) -> tuple[str, ...]:
 
 
 PUBLISHED: Final = (
-    "frames_total", "decoded_total", "too_large_total", "last_receive_ns", "open_candles_total",
+    "frames_total", "decoded_total", "too_large_total", "unencodable_total", "last_receive_ns", "open_candles_total",
     *labelled("events_total", "stream", STREAM_WORDS),
     *labelled("ring_dropped_total", "stream", STREAM_WORDS),
     *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
@@ -321,6 +321,7 @@ _METRICS: Final = (
     Metric("stream_last_seconds", "When the stream's last frame came, seconds since the epoch."),
     Metric("stream_state", "0 requested, 1 acked, 2 live, 3 stale, 4 refused."),
     Metric("too_large_total", "Events that are larger than a ring takes."),
+    Metric("unencodable_total", "Events with a number or a text that no record can hold."),
     Metric("unsettled_rows", "Rows inserted of which the server has not said yet how many it rejected."),
 )
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRICS}
@@ -340,6 +341,7 @@ TOTALS: Final[Mapping[str, Total]] = {
     "frames": Total((("ingest", "frames_total"),)),
     "decoded": Total((("ingest", "decoded_total"),)),
     "too_large": Total((("ingest", "too_large_total"),)),
+    "unencodable": Total((("ingest", "unencodable_total"),)),
     "bytes": Total((("ingest", "bytes_total"),)),
     "events": Total((("ingest", "events_total"),), "stream"),
     "decode_errors": Total((("ingest", "decode_errors_total"),), "kind"),
@@ -422,7 +424,9 @@ def _summed(terms: Iterable[str], stream: str, totals: Mapping[str, Any]) -> int
 
 
 SOCKET: Final = Hop("venue -> socket", ("frames_sent",), ("frames",), whole="frames", venue=True)
-DECODER: Final = Hop("decoder -> ring", ("decoded",), ("events",), ("dropped", "too_large"), whole="events")
+DECODER: Final = Hop(
+    "decoder -> ring", ("decoded",), ("events",), ("dropped", "too_large", "unencodable"), whole="events"
+)
 VENUE: Final = Hop("venue -> ring", ("sent",), ("events",), ("dropped", "copies"), venue=True)
 KAFKA: Final = Hop("ring -> Kafka", ("events", "repair_records"), ("delivered",), ("not_sent", "twins"))
 CONSUMER: Final = Hop("Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"))

@@ -32,7 +32,10 @@ def sample(*, lag: int = 0, ring: int = 0, restarts: tuple[str, ...] = (), **tot
     same = dict.fromkeys(("events", "produced", "delivered", "consumed", "accepted_rows"), 1000) | totals
     words = {name: {"trade": same[name]} if same.get(name) else {} for name in BY_STREAM}
     decoded = same["events"] + same.get("dropped", 0)
-    whole = {"decoded": decoded, "too_large": 0, "frames": 1000, "frames_sent": 1000, "spooled": 0, "spool_lost": 0}
+    whole = {
+        "decoded": decoded, "too_large": 0, "unencodable": 0, "frames": 1000, "frames_sent": 1000, "spooled": 0,
+        "spool_lost": 0,
+    }  # fmt: skip
     return {
         "totals": {
             **{name: totals.get(name, count) for name, count in whole.items()}, **words,

@@ -181,6 +181,26 @@ def test_subscriptions_go_from_requested_to_live() -> None:
     run(body())
 
 
+def test_events_after_a_gap_that_the_handler_noticed_are_marked() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        peer.send(trade(1))
+        await peer.serve()
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(script) as venue:
+            client = Client(config(venue), handler)
+            await client.connect()
+            client.connections[0].mark("trade", "BTCUSDT", 77)
+            venue.peers[0].send(trade(2))
+            await until(lambda: len(handler.trades) == 2)
+            await client.stop()
+        assert [event.last_gap_ns == 77 for event in handler.trades] == [False, True]
+
+    run(body())
+
+
 def test_what_the_venue_sent_before_its_close_is_delivered() -> None:
     async def script(peer: Peer) -> None:
         await peer.upgrade()

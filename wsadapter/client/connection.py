@@ -119,6 +119,12 @@ class Connection:
                 if left is not None:
                     await self._drop(left)
 
+    def mark(self, stream: str, symbol: str, at_ns: int) -> None:
+        """Events of this stream word and symbol (empty: of all) come after a gap that the handler noticed."""
+        self.exchange.mark(stream, symbol, at_ns)
+        if self._successor is not None:
+            self._successor.exchange.mark(stream, symbol, at_ns)
+
     def stop(self) -> None:
         """End gracefully: what the venue sent before it answers our CLOSE is still delivered."""
         self._stop.set()

@@ -137,6 +137,9 @@ class VenueSession:
     def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
         return self.holes.silent(name, since_ns, at_ns)
 
+    def mark(self, stream: str, symbol: str, at_ns: int) -> None:
+        self.sequences.mark(stream, symbol, at_ns)
+
     def close(self, at_ns: int) -> list[Gap]:
         return self.holes.close(at_ns)
 

@@ -365,6 +365,14 @@ typedef struct {
 
 enum { RECEIVE_TIME = 4 }; /* the field's place among those that all events have */
 
+/* Whether the exception is one of `BAD_EVENT` in wsadapter/events/records.py. */
+static int
+is_bad_event(void)
+{
+    return PyErr_ExceptionMatches(PyExc_TypeError) || PyErr_ExceptionMatches(PyExc_ValueError) ||
+           PyErr_ExceptionMatches(PyExc_OverflowError) || PyErr_ExceptionMatches(PyExc_AttributeError);
+}
+
 static PyObject *
 publish(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
 {
@@ -384,8 +392,12 @@ publish(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *name
         cells[self->decoded_cell]++;
     if (self->held || !self->counted)
         return PyObject_CallOneArg(self->otherwise, event);
-    if (put_event(encoder, layout, event) < 0)
-        return NULL;
+    if (put_event(encoder, layout, event) < 0) {
+        if (!is_bad_event())
+            return NULL;
+        PyErr_Clear();
+        return PyObject_CallOneArg(self->otherwise, event);
+    }
     if (!append_record(self->ring, self->kinds[index], encoder->bytes, (Py_ssize_t)encoder->size))
         return PyObject_CallOneArg(self->otherwise, event);
     cells[self->counters[index]]++;

@@ -12,8 +12,11 @@ from samples import NS, full, trade
 from wsadapter import metrics as stats_fields
 from wsadapter.events import Event, Gap, StreamType, Trade
 from wsadapter.events.gaps import GapCause, begin, ended
+from wsadapter.events.records import in_python
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.roles.ingest import gaps
+from wsadapter.roles.ingest import publisher as publishing
+from wsadapter.roles.ingest import ring_publisher as ring_publishing
 from wsadapter.roles.ingest.ring_publisher import RingPublisher
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader, RingWriter
@@ -219,8 +222,9 @@ def test_an_event_larger_than_the_ring_takes_is_a_counted_bad_event(bench: Bench
     bench.publisher.publish(depth)
     bench.publisher.on_read_end()
 
-    assert bench.read() == []
-    assert bench.page['decode_errors_total{kind="oversize"}'] == 1
+    (gap,) = bench.read()
+    assert (gap.cause, gap.stream, gap.missing_count) == ("decode", "depth", 1)
+    assert bench.page['decode_errors_total{kind="oversize"}'] == bench.page["too_large_total"] == 1
 
 
 def test_what_follows_drops_of_too_many_series_comes_after_a_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,3 +245,95 @@ def test_what_follows_drops_of_too_many_series_comes_after_a_gap(bench: Bench, m
     trades = [event for event in events if isinstance(event, Trade)]
     # of the connection's own gap the exchange module marks what follows
     assert [event.last_gap_ns for event in trades] == [NS + 60, NS + 60, trade(1).last_gap_ns]
+
+
+def test_after_a_full_ring_events_take_the_fast_path_again(bench: Bench) -> None:
+    marked: list[tuple[str, str, int]] = []
+    bench.publisher.mark = lambda *gap: marked.append(gap)
+    kept = bench.fill()
+    assert len(bench.read()) == kept
+    bench.publisher.recover(NS + 60)
+    assert marked == [("trade", "BTCUSDT", NS + 60)], "what is decoded from now on knows of the gap"
+    bench.publisher.publish(trade(kept + 2))
+    bench.publisher.recover(NS + 70)
+    assert bench.publisher.publish.held == 0
+    bench.publisher.publish(trade(kept + 3))
+    bench.publisher.on_read_end()
+    gap, first, second = bench.read()
+
+    assert gap.receive_time_ns == first.last_gap_ns == NS + 60
+    assert second.last_gap_ns == trade(1).last_gap_ns, "as it was decoded"
+
+
+@pytest.fixture(params=["in C", "in Python"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    """A bench with the publisher and the encoder of either kind."""
+    if request.param == "in Python":
+        monkeypatch.setattr(publishing, "_native", None)
+        for module in (publishing, ring_publishing):
+            monkeypatch.setattr(module, "encode", in_python())
+    elif publishing._native is None:
+        pytest.skip("the extension is not built")
+    made = Bench(f"wsadapter-test-{os.getpid()}-either")
+    yield made
+    made.close()
+
+
+def unfit(event: Event, **changes: object) -> Event:
+    """With values that no decoder should give."""
+    for name, value in changes.items():
+        setattr(event, name, value)
+    return event
+
+
+@pytest.mark.parametrize(
+    ("event", "missing"),
+    [
+        (unfit(trade(7), quantity="\ud800"), 7),
+        (unfit(trade(7), price=None), 7),
+        (unfit(trade(7), event_time_ns=1 << 63), 7),
+        (unfit(trade(7), trade_number=1 << 63), None),
+        (unfit(trade(7), trade_number=-(1 << 63) - 1), None),
+    ],
+    ids=["text", "type", "time", "number", "negative number"],
+)
+def test_an_event_that_can_be_no_record_costs_itself_and_is_a_gap(
+    either: Bench, event: Trade, missing: int | None
+) -> None:
+    marked: list[tuple[str, str, int]] = []
+    either.publisher.mark = lambda *gap: marked.append(gap)
+    for one in (trade(6), event, trade(8)):
+        either.publisher.publish(one)
+    either.publisher.on_read_end()
+    before, gap, after = either.read()
+
+    assert (before.trade_number, after.trade_number) == (6, 8)
+    assert (gap.cause, gap.stream, gap.symbol, gap.first_missing) == ("decode", "trade", "BTCUSDT", missing)
+    assert (gap.started_ns, gap.ended_ns) == (event.receive_time_ns, event.receive_time_ns)
+    assert after.last_gap_ns == event.receive_time_ns
+    assert marked == [("trade", "BTCUSDT", event.receive_time_ns)]
+    page = either.page
+    assert page["unencodable_total"] == 1
+    assert page['decode_errors_total{kind="range"}'] == (1 if missing else 2), "the gap's numbers, too"
+    assert page["decoded_total"] == page['events_total{stream="trade"}'] + page["unencodable_total"] == 3
+    assert page['gaps_total{cause="decode"}'] == 1
+
+
+def test_a_gap_of_numbers_that_no_record_can_hold_is_known_by_its_times(bench: Bench) -> None:
+    gap = begin(GapCause.SEQUENCE, NS, NS + 1, exchange="binance", connection=PLAN.connection, stream="trade",
+                symbol="BTCUSDT", ended_ns=NS + 1, missing=(-(1 << 63), 5, (1 << 63) + 6))  # fmt: skip
+    bench.publisher.on_gap(gap)
+    bench.publisher.on_read_end()
+    (told,) = bench.read()
+
+    assert (told.started_ns, told.ended_ns, told.first_missing, told.missing_count) == (NS, NS + 1, None, None)
+
+
+def test_numbers_of_dropped_events_that_no_record_can_hold_do_not_end_the_recovery(bench: Bench) -> None:
+    kept = bench.fill()
+    bench.publisher.publish(unfit(trade(1), trade_number=1 << 63))
+    assert len(bench.read()) == kept
+    bench.publisher.recover(NS + 60)
+    (gap,) = bench.read()
+
+    assert (gap.cause, gap.last_missing) == ("ring_full", None)

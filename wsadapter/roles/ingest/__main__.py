@@ -33,7 +33,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
     last_event_ns = child.page["last_receive_ns"] or order.previous_receive_ns
     client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts, last_event_ns)
     (connection,) = client.connections
-    connection.tally = publisher.tally
+    connection.tally, publisher.mark = publisher.tally, connection.mark
     gauges = Gauges(child.page, connection, attempts)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     failures: list[BaseException] = []

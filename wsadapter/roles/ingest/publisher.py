@@ -3,8 +3,8 @@
 `publisher` gives a callable for one event. It encodes it (`wsadapter.events.records`), appends it to the ring,
 visible to the reader from the next `RingWriter.publish`, and counts it: the stream's counter, the receive time of the
 last event, and open candles apart. What is not usual goes to ``otherwise(event)`` instead: everything while ``held``
-is set, an event for which there is no known room, and one that no ring takes; of that only ``decoded_total`` is
-counted here, as of all.
+is set, an event for which there is no known room, one that no ring takes and one that no record can hold; of that only
+``decoded_total`` is counted here, as of all.
 
 In C where it is built. The caller owns ring and counters (a stats page, or its `wsadapter.shm.ring_counters`), and
 calls ``release`` before it lets go of them.
@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from wsadapter import native
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Kline
-from wsadapter.events.records import encode
+from wsadapter.events.records import BAD_EVENT, encode
 from wsadapter.events.streams import SPECS
 from wsadapter.shm.ring import RingWriter
 
@@ -58,10 +58,10 @@ class PythonPublisher:
         cells = self._cells
         cells[self._decoded] += 1
         try:
-            if self.held or not self._write(kind, encode(event)):
-                self._otherwise(event)
-                return
-        except RecordTooLarge:
+            written = not self.held and self._write(kind, encode(event))
+        except (RecordTooLarge, *BAD_EVENT):
+            written = False
+        if not written:
             self._otherwise(event)
             return
         cells[counter] += 1

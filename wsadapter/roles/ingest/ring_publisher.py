@@ -8,17 +8,19 @@ doorbell is rung.
 Owns the write side of its ring and its stats page. No venue and no Kafka is known here.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from wsadapter.client.handler import METHODS
 from wsadapter.client.reader import ReceiveCount
 from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, Kline
-from wsadapter.events.gaps import GapCause, ended, of_connection
-from wsadapter.events.records import encode
+from wsadapter.events.gaps import GapCause, begin, ended, of_connection
+from wsadapter.events.records import BAD_EVENT, encode
+from wsadapter.events.sequence import numbering
 from wsadapter.events.streams import BY_EVENT, BY_STREAM
 from wsadapter.exchanges.venue import ConnectionPlan
-from wsadapter.log import get_logger
+from wsadapter.log import Repeated, get_logger
 from wsadapter.metrics import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
 from wsadapter.roles.ingest.gaps import ConnectionGap, DroppedEvents, StreamGaps
 from wsadapter.roles.ingest.publisher import publisher
@@ -55,7 +57,7 @@ class RingPublisher:
         }
         self._errors = {kind: slot(f'decode_errors_total{{kind="{kind}"}}') for kind in DECODE_ERROR_KINDS}
         self._causes = {cause: slot(f'gaps_total{{cause="{cause}"}}') for cause in GAP_CAUSES}
-        self._too_large = slot("too_large_total")
+        self._lost = {"oversize": slot("too_large_total"), "range": slot("unencodable_total")}
         self._open_candles = slot("open_candles_total")
         self._last_receive = slot("last_receive_ns")
         frames = slot("frames_total")
@@ -65,9 +67,12 @@ class RingPublisher:
         self._dropped = DroppedEvents(plan.exchange, plan.connection)
         self._pending: Gap | None = None
         self._narrow: dict[tuple[type[Event], str], int] = {}
-        """Type and symbol -> time of a gap that the connection does not know of."""
+        """Type and symbol -> time of a gap that the events decoded up to now do not know of."""
         self._all_ns = 0
-        """The same of all events; 0 = the connection knows of the last one."""
+        """The same of all events; 0 = there is none."""
+        self.mark: Callable[[str, str, int], object] = lambda stream, symbol, at_ns: None
+        """`Connection.mark`: the events to come know of a gap that was noticed here."""
+        self._repeated = Repeated()
         self._lasting = StreamGaps(page, writer.epoch, plan)
         self._ended: list[Gap] = []
         """Ends of those that are in the ring and not published."""
@@ -79,7 +84,7 @@ class RingPublisher:
             self._on_gap(ended(gap, now_ns))
 
     def _unusual(self, event: Event) -> None:
-        """After a gap that the exchange module does not know of, or where there is no room for certain."""
+        """Behind a gap that it does not know of, where there is no room for certain, or one that can be no record."""
         if self._dropped:
             self._drop(event)
             return
@@ -90,8 +95,10 @@ class RingPublisher:
         try:
             written = self._write(kind, encode(event))
         except RecordTooLarge as error:
-            self._counts[self._too_large] += 1
-            self.on_error("oversize", str(error))
+            self._lose(event, "oversize", error)
+            return
+        except BAD_EVENT as error:
+            self._lose(event, "range", error)
             return
         if not written:
             self._drop(event)
@@ -101,6 +108,36 @@ class RingPublisher:
         counts[self._last_receive] = event.receive_time_ns
         if type_ is Kline and not event.closed:  # type: ignore[attr-defined]  # a Kline has it
             counts[self._open_candles] += 1
+
+    def _lose(self, event: Event, kind: str, error: Exception) -> None:
+        """It can never be a record: that costs this event, and is a gap."""
+        self._counts[self._lost[kind]] += 1
+        self.on_error(kind, "")
+        stream, symbol, at_ns = event.stream_type.value, event.symbol, event.receive_time_ns
+        if (kept_back := self._repeated(kind)) is not None:
+            log.warning(
+                "event lost, no record can hold it", stream=stream, symbol=symbol, kind=kind, error=str(error),
+                not_logged=kept_back,
+            )  # fmt: skip
+        number = numbering(type(event)).contiguous(event)
+        self._on_gap(
+            begin(
+                GapCause.DECODE, at_ns, at_ns, exchange=event.exchange, connection=event.connection,
+                stream=stream, symbol=symbol, interval=getattr(event, "interval", ""), ended_ns=at_ns,
+                missing=(number, number, 1),
+            )
+        )  # fmt: skip
+        self._after_gap(stream, symbol, at_ns)
+
+    def _after_gap(self, stream: str, symbol: str, at_ns: int) -> None:
+        """The events that follow are marked by the connection; those that it has decoded already, here."""
+        self.mark(stream, symbol, at_ns)
+        if symbol:
+            self._narrow[(BY_STREAM[stream].event, symbol)] = at_ns
+        else:
+            self._narrow.clear()
+            self._all_ns = at_ns
+        self.publish.held = 1
 
     def _on_gap(self, gap: Gap) -> None:
         """A gap in its place among the events. When the ring is full it is kept, not dropped."""
@@ -125,7 +162,11 @@ class RingPublisher:
         self._counts[self._dropped_slots[type(event)]] += 1
 
     def recover(self, now_ns: int) -> None:
-        """Once there is room again, say what was dropped; events flow again when all of it is said."""
+        """Once there is room again, publish the gaps of what was dropped; then events flow again. To be called now and
+        then, between reads."""
+        if not self._dropped:  # what was decoded before the last call is in the ring
+            self._narrow.clear()
+            self._all_ns = self.publish.held = 0
         if not (self._dropped or self._pending) or self._writer.used() > self._writer.capacity * (ROOM - 1) // ROOM:
             return
         dropped = 0
@@ -136,11 +177,7 @@ class RingPublisher:
             if gap.cause != GapCause.RING_FULL:
                 continue
             dropped += gap.missing_count or 0
-            if gap.symbol:
-                self._narrow[(BY_STREAM[gap.stream].event, gap.symbol)] = now_ns
-            else:
-                self._narrow.clear()
-                self._all_ns = now_ns
+            self._after_gap(gap.stream, gap.symbol, now_ns)
         if self._pending and not self._dropped and self._try_gap(self._pending):
             self._named(self._pending)
             self._pending = None
@@ -184,7 +221,7 @@ class RingPublisher:
         kind, counter = self._kinds[Gap]
         if gap.stream and gap.ended_ns is not None:
             self._lasting.name(gap)
-        if not self._write(kind, encode(gap)):
+        if not self._write(kind, self._encoded(gap)):
             return False
         self._counts[counter] += 1
         if gap.stream and gap.ended_ns is None:
@@ -194,6 +231,15 @@ class RingPublisher:
         if gap.version == 1:
             self._counts[self._causes[gap.cause]] += 1
         return True
+
+    def _encoded(self, gap: Gap) -> bytes:
+        """A venue's number may be one that no record can hold: then the gap is known by its times only."""
+        try:
+            return encode(gap)
+        except BAD_EVENT:
+            self.on_error("range", "")
+            gap.first_missing = gap.last_missing = gap.missing_count = None
+            return encode(gap)
 
     def release(self) -> None:
         """Let go of ring and page; what was published stays."""

@@ -102,10 +102,12 @@ def dead_letters(reason: str, topic: str) -> str:
     return f'dead_letters_total{{reason="{reason}",topic="{topic}"}}'
 
 
+RINGS_AT_ONCE: Final = 128
+"""A serializer moves the heads of so many rings as one with what it counts."""
 SERIALIZER: Final = (
     *CHILD,
     "broker_up", "outstanding", "spool_bytes", "spool_records", "spooled_total", "spool_lost_total",
-    "single_messages", "batch_bytes", "spool_next", "replayed_spool", "replayed_to", *journal.FIELDS,
+    "single_messages", "batch_bytes", "spool_next", *journal.fields(RINGS_AT_ONCE),
     *labelled("produced_total", "topic", TOPIC_WORDS),
     *labelled("delivered_total", "topic", TOPIC_WORDS),
     "open_candle_copies_total",
@@ -113,7 +115,7 @@ SERIALIZER: Final = (
     *(dead_letters(reason, word) for reason in SERIALIZER_REASONS for word in (*STREAM_WORDS, UNKNOWN)),
     *histogram("delivery_seconds"),
 )  # fmt: skip
-"""``spool_next``: records that went to this spool, as counted; ``replayed_*``: the commit that the journal decides."""
+"""``spool_next``: records that went to this spool, as counted."""
 
 
 def consumer(partitions: int) -> tuple[str, ...]:

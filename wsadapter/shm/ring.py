@@ -5,7 +5,7 @@ Layout (u64 words in machine order; x86-64 is little-endian):
        0  magic << 32 | layout version          256  head     the reader's line
        8  capacity (bytes, a power of two)      384  dropped  the writer's, a count
       16  epoch                                4096  the records, `capacity` bytes
-     128  tail     the writer's line           264  intent   the reader's line
+     128  tail     the writer's line
 
     record   | u64 kind << 32 | length | payload, zero to seven bytes to the next multiple of 8 |
     kind     1 to 255
@@ -60,7 +60,7 @@ DATA = 4096
 MIN_CAPACITY = 64
 MAX_CAPACITY = 1 << 32
 
-_MAGIC, _CAPACITY, _EPOCH, _TAIL, _HEAD, _INTENT, _DROPPED = 0, 1, 2, 16, 32, 33, 48  # word indexes
+_MAGIC, _CAPACITY, _EPOCH, _TAIL, _HEAD, _DROPPED = 0, 1, 2, 16, 32, 48  # word indexes
 _LENGTH = 0xFFFFFFFF
 _KINDS = {kind: kind << 32 for kind in range(1, 256)}  # refuses 0 and saves the hot path a shift
 _ABOVE = 256 << 32  # no header is as large
@@ -291,17 +291,12 @@ class RingReader:
         # SYNC head: pairs with the loads in RingWriter. The payloads below were copied out before it.
         self._words[_HEAD] = self._head = position
 
-    def intend(self) -> None:
-        """Write down that all that was polled will be committed next. It counts when the reader's own decision (kept
-        elsewhere, `wsadapter.shm.redo_log`) says so: then a successor calls `complete` first."""
-        self._words[_INTENT] = self.position
-
-    def complete(self) -> None:
-        """Commit what our predecessor intended; harmless when it had done so."""
-        intent = self._words[_INTENT]
-        if self._head < intent <= self.tail:
+    def resume_at(self, position: int) -> None:
+        """Commit what our predecessor had decided to commit, as its redo log says, and begin there; harmless when it
+        had done so."""
+        if self._head < position <= self.tail:
             # SYNC head: as in commit().
-            self._words[_HEAD] = self._head = intent
+            self._words[_HEAD] = self._head = position
             self.rewind()
 
     def rewind(self) -> None:

@@ -19,8 +19,10 @@ from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Source, Updat
 from wsadapter.events.records import Record, encode, message_of
 from wsadapter.events.sequence import place
 from wsadapter.events.streams import BY_EVENT, BY_KIND
+from wsadapter.roles.serializer.delivery import Deed
 from wsadapter.roles.serializer.redundant_reader import RedundantGroup, RedundantReader
 from wsadapter.shm import ring, watermarks
+from wsadapter.shm.redo_log import RedoLog
 from wsadapter.shm.ring import RingReader, RingWriter
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -100,20 +102,17 @@ class Bench:
         self.log: list[tuple[int, Record]] = []
         """(epoch, record) as the broker has them."""
         self.counts = StatsPage.create(f"{name}-counts", stats_fields.SERIALIZER)
-        self.decided = False
-        """The journal says that what was intended is done."""
+        self.redo_log = RedoLog(self.counts)
         self.start()
 
     def start(self) -> None:
         """A serializer begins, after whatever became of the one before."""
         self.merge = RedundantGroup(Watermarks(self.page_name), self.counts, lambda: self.now_ns, lambda: self.now_ns)
         self.readers = [RedundantReader(self.merge, c.number, RingReader.attach(c.name)) for c in self.connections]
-        if self.decided:
+        if self.redo_log.pending:
             for reader in self.readers:
-                reader.complete()
-            self.decided = False
-        for reader in self.readers:
-            reader.intend()
+                reader.resume_at(self.redo_log.targets[reader.epoch])
+            self.redo_log.end()
 
     @property
     def copies(self) -> dict[str, int]:
@@ -142,19 +141,17 @@ class Bench:
         copies: Counter[int] = sum((reader.take_copies() for reader in self.readers), Counter())
         for reader in self.readers:
             self._may_die(kill)
-            reader.intend()
+            reader.store_watermarks()
         self._may_die(kill)
-        for cell, count in copies.items():
-            self.counts.cells[cell] += count
-        self.decided = True
+        self.redo_log.begin(copies, deed=Deed.RINGS, targets={r.epoch: r.position for r in self.readers})
         for reader in self.readers:
             self._may_die(kill)
             reader.commit(reader.position)
-        self.decided = False
+        self.redo_log.end()
         return moved
 
     def spool(self, rng: random.Random, limit: int, kill: Iterator[bool] = NEVER) -> None:
-        """As `Spooling.take` does: what is durable is a part of what was polled, then the rest is polled again."""
+        """As `Spooling.spool` does: what is durable is a part of what was polled, then the rest is polled again."""
         polled = [(reader, reader.poll(limit)) for reader in self.readers]
         stored = rng.randint(0, sum(len(records) for _, records in polled))
         left = stored

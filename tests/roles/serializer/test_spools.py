@@ -27,7 +27,7 @@ def drain(spools: SpoolGenerations) -> list[Record]:
     found = []
     while spools.records:
         found += spools.poll(2)
-        spools.commit()
+        spools.commit(*spools.polled_to)
     return found
 
 
@@ -35,7 +35,7 @@ def test_a_restart_in_the_same_run_goes_on(path: Path) -> None:
     spools = opened(path, 7)
     spools.append(records(1, 0, 8, 16))
     spools.poll(1)
-    spools.commit()
+    spools.commit(*spools.polled_to)
     spools.close()
     again = opened(path, 7)
     assert not again.held_back
@@ -76,7 +76,7 @@ def test_what_is_left_counts_against_the_limit(path: Path) -> None:
     assert again.append(big[stored : stored + 50]) < 30
     while again.records > 500:
         again.poll(10)
-        again.commit()
+        again.commit(*again.polled_to)
     assert again.append(big[stored : stored + 10]) == 10
     again.close()
 
@@ -114,3 +114,24 @@ def test_what_is_no_directory_in_a_generation_is_left_alone(path: Path) -> None:
     spools = opened(path, 4)
     assert not spools.held_back
     assert spools.records == 0
+
+
+def test_a_decision_of_another_life_is_carried_out_once(path: Path) -> None:
+    """Killed after the decision: the spool that it names may be gone, or committed, or neither."""
+    spools = opened(path, 1)
+    spools.append(records(1, 0, 8, 16))
+    spools.poll(2)
+    decided = spools.polled_to
+    spools.close()
+    for _ in range(2):
+        again = opened(path, 2)
+        again.commit(*decided)
+        assert again.records == 1
+        again.close()
+    again = opened(path, 3)
+    again.append(records(2, 0, 8, 16))
+    assert drain(again) == [*records(1, 16), *records(2, 0, 8, 16)]
+    again.append(records(2, 24, 32))
+    again.commit(*decided)
+    assert drain(again) == records(2, 24, 32), "the decision was about a spool that is gone"
+    again.close()

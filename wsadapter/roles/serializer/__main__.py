@@ -21,8 +21,8 @@ def main(child: Child) -> int:
     doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
     share = config.spool.max_bytes // config.process_of("serializer").count
     spools = SpoolGenerations(config.spool.path, order.generation, child.args.name, share, first=order.number == 0)
-    outbox = KafkaProducer(config, child.page)
-    serializer = Serializer(child, outbox, readers, spools)
+    producer = KafkaProducer(config, child.page)
+    serializer = Serializer(child, producer, readers, spools)
     for ring, reader in zip(child.args.rings, readers, strict=True):
         if unread := reader.unread():
             log.info("ring has unread records", connection=ring.connection, records=unread)
@@ -35,7 +35,7 @@ def main(child: Child) -> int:
             doorbell.clear(fd)  # before reading: a record published after this rings again
         moved = serializer.cycle()
         direct = serializer.spooling.mode is Mode.DIRECT
-        if waiting and serializer.ready():
+        if waiting and serializer.is_ready():
             waiting = False
             child.page["broker_up"] = 1
             child.ready()
@@ -43,7 +43,7 @@ def main(child: Child) -> int:
             break
         if not moved:
             if direct and not stopping:
-                outbox.probe(0.5)
+                producer.probe(0.5)
             holding = any(isinstance(reader, RedundantReader) and reader.holding for reader in readers)
             child.wait(doorbells, 1.0 if direct and not stopping and not holding else SPOOL_WAIT)
     serializer.keep()

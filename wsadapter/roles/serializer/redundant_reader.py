@@ -106,14 +106,13 @@ class RedundantReader:
     def release(self) -> None:
         self._reader.release()
 
-    def intend(self) -> None:
+    def store_watermarks(self) -> None:
         """All that was polled is acknowledged, of the other rings too: from here on it is published, whether or not
         head is moved over it in this life."""
         self._store(self._reader.position)
-        self._reader.intend()
 
-    def complete(self) -> None:
-        self._reader.complete()
+    def resume_at(self, position: int) -> None:
+        self._reader.resume_at(position)
         self.judged = max(self.judged, self._reader.head)
 
     def take_copies(self) -> Counter[int]:

@@ -63,6 +63,9 @@ class Spool:
         self, directory: str, max_bytes: int, segment_bytes: int = SEGMENT_BYTES, reserve: int = RESERVE_BYTES
     ) -> None:
         self._directory, self._reserve = directory, reserve
+        generation, name = directory.split(os.sep)[-2:]
+        self.identity = zlib.crc32(f"{generation}/{name}".encode())
+        """The same in every life, for a decision that another life may have to carry out."""
         self.max_bytes = max_bytes
         self._segment_bytes = min(segment_bytes, max_bytes // SEGMENTS)
         self.lost_records = 0
@@ -98,7 +101,7 @@ class Spool:
 
     @property
     def polled_to(self) -> int:
-        """Records below this number are done with at the next `commit`."""
+        """Records below this number have been polled."""
         return self._expected
 
     def last_position(self, epoch: int) -> int:
@@ -161,9 +164,14 @@ class Spool:
             self._expected = self._next
         return found
 
-    def commit(self) -> None:
-        """All that was polled is done with. A checkpoint that cannot be written is not fatal: more comes twice."""
-        self._done = self._expected
+    def commit(self, number: int | None = None) -> None:
+        """Records below ``number`` are done with (None: all that was polled); before anything is polled also those that
+        our predecessor had decided on. Harmless when repeated. A checkpoint that cannot be written is not fatal: more
+        comes twice."""
+        number = self._expected if number is None else number
+        if not self._done <= number <= self._next:
+            return
+        self._done, self._expected = number, max(self._expected, number)
         with contextlib.suppress(OSError):
             self._save_checkpoint()
         if not self.records:
@@ -179,12 +187,6 @@ class Spool:
             self._set_aside += segment.end if segment.damaged else 0
             with contextlib.suppress(OSError):  # the next start tries again
                 segment.retire()
-
-    def complete(self, number: int) -> None:
-        """Commit up to this number, as our predecessor had decided; before anything is polled."""
-        if self._done < number <= self._next:
-            self._expected = number
-            self.commit()
 
     def close(self) -> None:
         self._close_write()

@@ -10,7 +10,6 @@ Owns its own directory and, in the first serializer, those of earlier generation
 
 import contextlib
 import os
-import zlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -29,8 +28,7 @@ class SpoolGenerations:
     def __init__(self, path: str, generation: int, name: str, max_bytes: int, first: bool) -> None:
         self._path, self._max_bytes, self._is_first = path, max_bytes, first
         self._generation = f"{generation:0{_DIGITS}d}"
-        self._own_directory = os.path.join(path, self._generation, name)
-        self._own = Spool(self._own_directory, max_bytes)
+        self._own = Spool(os.path.join(path, self._generation, name), max_bytes)
         self._left: list[tuple[str, Spool]] = []
         """Of earlier generations, the oldest first, with their directories."""
         for earlier in self._earlier() if first else ():
@@ -79,12 +77,19 @@ class SpoolGenerations:
         spool = self._left[0][1] if self._left else self._own
         return spool.poll(limit)
 
-    def commit(self) -> None:
-        if self._left:
-            self._left[0][1].commit()
-            self._drop_empty()
-        else:
-            self._own.commit()
+    @property
+    def polled_to(self) -> tuple[int, int]:
+        """What `commit` is to be given when all that was polled is done with: the spool's identity, and a number."""
+        spool = self._left[0][1] if self._left else self._own
+        return spool.identity, spool.polled_to
+
+    def commit(self, identity: int, number: int) -> None:
+        """Records below ``number`` of this spool are done with. Harmless when repeated, also by another life, to which
+        the spool may be gone already."""
+        for spool in self._all():
+            if spool.identity == identity:
+                spool.commit(number)
+        self._drop_empty()
 
     @property
     def appended(self) -> int:
@@ -94,19 +99,6 @@ class SpoolGenerations:
     def last_position(self, epoch: int) -> int:
         """Up to where the ring of this epoch was on a spool when we began, as far as the last writes say; -1: not."""
         return max(spool.last_position(epoch) for spool in self._all())
-
-    @property
-    def mark(self) -> tuple[int, int]:
-        """What `commit` does next: which spool, and to which number. For `complete`, in another life."""
-        directory, spool = self._left[0] if self._left else (self._own_directory, self._own)
-        return _identity(directory), spool.polled_to
-
-    def complete(self, identity: int, number: int) -> None:
-        """Commit what our predecessor had decided to; before anything is polled."""
-        for directory, spool in [*self._left, (self._own_directory, self._own)]:
-            if _identity(directory) == identity:
-                spool.complete(number)
-        self._drop_empty()
 
     def close(self) -> None:
         for _, spool in self._left:
@@ -127,12 +119,6 @@ class SpoolGenerations:
             directory, spool = self._left.pop(0)
             self._lost += spool.lost_records
             _remove(os.path.dirname(directory), spool)
-
-
-def _identity(directory: str) -> int:
-    """Of a spool, the same in every life: generation and name."""
-    generation, name = directory.split(os.sep)[-2:]
-    return zlib.crc32(f"{generation}/{name}".encode()) + 1  # 0 is none
 
 
 def _remove(directory: str, spool: Spool) -> None:

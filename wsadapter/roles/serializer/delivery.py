@@ -1,0 +1,212 @@
+"""What is on its way to the broker: records become messages, and what has arrived is counted and committed as one.
+
+Exactly once, for the counters (the rows' own argument is in `wsadapter.roles.serializer.spooling`): a record counts as
+delivered, or as a dead letter or a copy, when it leaves its ring or the spool, and both is one entry of the redo log
+(`wsadapter.shm.redo_log`): the new counts, and the deed, which is to move the heads of these rings (by epoch) or to
+commit this spool up to this number. Killed
+
+* before the entry's length is stored, nothing has happened: the records are read again, sent again, and counted then;
+* after it, everything has: the next life finds the entry pending and does what it says, whether or not it was done
+  before. Heads and checkpoint only go forward, up to what the entry says, and counts are set, not added; so doing it
+  twice is doing it once. What an entry means is in the entry: no other cell of the page is read for it.
+
+An entry is written only when nothing that it counts is outstanding, and ended before the next is begun. Of redundant
+connections the watermarks are stored before it: they cannot be made again later, and a record that they call published
+is, for all of them were acknowledged (killed in between, it is read again and counted as a copy).
+
+What goes to the spool is counted by the spool's own numbers: ``spool_next`` is the number up to which ``spooled_total``
+has counted, and a successor counts the rest.
+
+Owns the producer's use, and on the page all that is counted here.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final
+
+from google.protobuf.message import DecodeError
+
+from wsadapter.config.load import KafkaConfig
+from wsadapter.events.records import Record, key_of, message_of, messages
+from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
+from wsadapter.kafka.topics import topic_name
+from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
+from wsadapter.roles.serializer.producer import KafkaProducer
+from wsadapter.roles.serializer.redundant_reader import RedundantReader
+from wsadapter.roles.serializer.spool_generations import SpoolGenerations
+from wsadapter.roles.serializer.spool_segment import Record as SpoolRecord
+from wsadapter.shm.redo_log import RedoLog
+from wsadapter.shm.ring import RingReader
+from wsadapter.shm.stats_page import Histogram, StatsPage
+
+GAP: Final = BY_STREAM["gap"].kind
+"""A gap's name is the identity of its first record, which its writer did not know."""
+Reader = RingReader | RedundantReader
+Batches = dict[int, list[dict[str, Any]]]
+"""Kind -> messages for `Producer.produce_batch`."""
+
+
+class Deed(IntEnum):
+    """What goes with the counts of a redo-log entry; 0 is none."""
+
+    RINGS = 1
+    """Move these rings' heads: epoch -> position."""
+    SPOOL = 2
+    """Commit this spool: identity -> number."""
+
+
+class Delivery:
+    """``page``: the serializer's; ``readers``: all its rings. Finishes what a predecessor had decided."""
+
+    def __init__(
+        self,
+        page: StatsPage,
+        kafka: KafkaConfig,
+        producer: KafkaProducer,
+        readers: Sequence[Reader],
+        spools: SpoolGenerations,
+    ) -> None:
+        self._page, self._cells = page, page.cells
+        self._producer, self._readers, self._spools = producer, readers, spools
+        self._redundant = [reader for reader in readers if isinstance(reader, RedundantReader)]
+        self._topics = {spec.kind: topic_name(kafka, spec.name) for spec in SPECS}
+        self._delivered = {spec.kind: page.index(f'delivered_total{{topic="{spec.name}"}}') for spec in SPECS}
+        self._dead = {
+            (reason, topic): (page.index(dead_letters(reason, word)), kind)
+            for reason in SERIALIZER_REASONS
+            for kind, word, topic in (*((s.kind, s.name, self._topics[s.kind]) for s in SPECS), (0, UNKNOWN, UNKNOWN))
+        }
+        self._outstanding = page.index("outstanding")
+        self._lost, self._lost_before = page.index("spool_lost_total"), 0
+        self._seconds = Histogram(page, "delivery_seconds")
+        self._queued: dict[int, int] = {}
+        """Kind -> messages in the client's queue."""
+        self._polled: defaultdict[int, int] = defaultdict(int)
+        """Kind -> records that are done with when what is queued has arrived, dead letters included."""
+        self._batches: Batches = {kind: [] for kind in BY_KIND}
+        self._plain = {kind: batch for kind, batch in self._batches.items() if kind != GAP}
+        self._lines = [
+            (s.kind, self._batches[s.kind], self._topics[s.kind], page.index(f'produced_total{{topic="{s.name}"}}'))
+            for s in SPECS
+        ]
+        """What `produce` needs of each kind."""
+        self._begun_at = 0
+        self.queued_at = 0.0
+        """When `produce` last ended (monotonic)."""
+        self._redo_log = RedoLog(page)
+        self._redo()
+
+    def _redo(self) -> None:
+        """Our predecessor may have been killed between a decision and its deed, or between an append and its count."""
+        log = self._redo_log
+        if log.pending:
+            if log.deed == Deed.RINGS:
+                heads = log.targets
+                for reader in self._readers:
+                    reader.resume_at(heads.get(reader.epoch, 0))
+            elif log.deed == Deed.SPOOL:
+                for identity, number in log.targets.items():
+                    self._spools.commit(identity, number)
+            log.end()
+        self.count_spooled()
+
+    def build(self, epoch: int, records: list[Record]) -> None:
+        """Append the records' messages to the batches of their kinds, in order."""
+        for record in messages(records, epoch, self._plain):
+            position, kind, payload = record
+            try:
+                value = message_of(record, epoch).SerializeToString()
+            except (DecodeError, ValueError) as error:
+                origin = f"{epoch}:{position}".encode()
+                self._producer.dead_letter("encode", self._topics.get(kind, UNKNOWN), origin, payload, repr(error))
+                self._polled[kind if kind in self._topics else 0] += 1
+                continue
+            self._batches[kind].append({"key": key_of(payload), "value": value})
+
+    def produce(self) -> int:
+        """Queue what was built; how many messages."""
+        self._begun_at = time.monotonic_ns()
+        for kind, batch, topic, produced in self._lines:
+            if batch:
+                self._producer.send(topic, batch)
+                count = len(batch)
+                self._cells[produced] += count
+                self._queued[kind] = count
+                self._polled[kind] += count
+                batch.clear()
+        self.queued_at = time.monotonic()
+        count = sum(self._queued.values())
+        self._cells[self._outstanding] = count
+        return count
+
+    def send(self, records: Sequence[SpoolRecord], skipped: Sequence[SpoolRecord] = ()) -> None:
+        """Build and queue records from the spool; those that are ``skipped`` have arrived already."""
+        for _, _, kind, _ in skipped:
+            self._polled[kind] += 1
+        for epoch, run in groupby(records, itemgetter(0)):
+            self.build(epoch, [record[1:] for record in run])
+        self.produce()
+
+    def arrived(self, seconds: float) -> bool:
+        """Whether all that was queued is acknowledged or a dead letter that is; waits as long for it."""
+        if not self._producer.flush(seconds):
+            return False
+        self._seconds.observe(time.monotonic_ns() - self._begun_at, sum(self._queued.values()))
+        self._queued.clear()
+        self._cells[self._outstanding] = 0
+        return True
+
+    def commit_rings(self, readers: Iterable[Reader]) -> None:
+        """All that was polled of these has arrived: count it and move their heads, as one."""
+        copies: Counter[int] = Counter()
+        for redundant in self._redundant:
+            copies += redundant.take_copies()
+        moved = [reader for reader in readers if reader.position != reader.head]
+        for redundant in self._redundant:
+            redundant.store_watermarks()
+        heads = {reader.epoch: reader.position for reader in moved}
+        self._redo_log.begin(self._account() | copies, deed=Deed.RINGS, targets=heads)
+        for reader in moved:
+            reader.commit(reader.position)
+        self._redo_log.end()
+
+    def commit_spool(self) -> None:
+        """The same for all that was polled from the spool."""
+        identity, number = self._spools.polled_to
+        account, lost = self._account(), self._spools.lost_records
+        account[self._lost] = lost - self._lost_before
+        self._lost_before = lost
+        self._redo_log.begin(account, deed=Deed.SPOOL, targets={identity: number})
+        self._spools.commit(identity, number)
+        self._redo_log.end()
+
+    def count_spooled(self) -> None:
+        """What was appended to the spool since it was counted."""
+        page, appended = self._page, self._spools.appended
+        if count := max(0, appended - page["spool_next"]):
+            self._redo_log.record({page.index("spooled_total"): count}, {page.index("spool_next"): appended})
+
+    def leave_to_spool(self) -> None:
+        """What is queued stays queued, but it is in the rings or on the spool, and counts when it leaves them."""
+        self._polled.clear()
+
+    def _account(self) -> dict[int, int]:
+        """Cell -> by how much it grows for what was polled."""
+        polled, dead = self._polled, self._producer.dead
+        account: dict[int, int] = {}
+        for key in list(dead):
+            cell, kind = self._dead[key]
+            # of one that is on the spool the letter may be sent before the record is polled
+            if count := min(dead[key], polled[kind]):
+                account[cell] = count
+                polled[kind] -= count
+                dead[key] -= count
+                if not dead[key]:
+                    del dead[key]
+        account |= {self._delivered[kind]: count for kind, count in polled.items() if count}
+        polled.clear()
+        return account

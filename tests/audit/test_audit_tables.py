@@ -314,6 +314,23 @@ def test_a_hole_in_what_was_repaired_is_not_explained(bench: AuditBench, row: Ro
     assert bench.audit()[1]["verdict"] == "complete"
 
 
+def test_numbers_that_the_venue_gave_to_no_trade_are_explained(bench: AuditBench) -> None:
+    """Nothing is missing there, so the gap is ``repaired`` from its beginning; no row will ever have the number."""
+    bench.insert("trade", [trade(number) for number in range(100, 160) if number not in (121, 130, 131)])
+    fillers = [
+        gap(START, START, stream="trade", symbol="BTCUSDT", cause="filler", first_missing=number, last_missing=number,
+            missing_count=0, **REPAIRED)
+        for number in (121, 130)
+    ]  # fmt: skip
+    bench.insert("gap", fillers)
+    assert bench.audit()[1]["unexplained"] == 1, "131 is named by none"
+    bench.insert("gap", [{**fillers[0], "gap_id": "1:131", "first_missing": 131, "last_missing": 131}])
+
+    code, found = bench.audit()
+    assert (code, found["verdict"]) == (ExitCode.OK, "explained")
+    assert {hole["explained_by"]["cause"] for hole in found["holes"]} == {"filler"}
+
+
 @pytest.mark.parametrize("state", ["open", "partial", "unrepairable"])
 def test_any_other_state_explains(bench: AuditBench, state: str) -> None:
     """Also where another gap around the hole is said to be repaired, as of the twin of a connection."""

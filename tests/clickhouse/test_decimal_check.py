@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.clickhouse.conversion import decimal_pattern
+from wsadapter.clickhouse.conversion import decimal_pattern, table_columns
+from wsadapter.events.streams import SPECS
 
 TAKEN = {
     12: ["0", "1", "-1", "57000.10", "0.000000000001", "1.0000000000000", "9" * 26 + "." + "9" * 12, ".5", "5.", "-0.0",
@@ -30,6 +31,22 @@ def test_taken(scale: int, text: str) -> None:
 def test_refused(scale: int, text: str) -> None:
     # ClickHouse's engine knows no "$ before a last newline"; nor may this test
     assert not re.fullmatch(decimal_pattern(scale), text)
+
+
+def test_what_cannot_be_negative_is_not() -> None:
+    """Prices and quantities; rates, and what a price has changed by, may be."""
+    signed = {
+        (spec.name, column.field)
+        for spec in SPECS
+        for column in table_columns(spec)
+        if column.decimal and column.signed
+    }
+    assert signed == {
+        ("ticker", "price_change"), ("ticker", "price_change_percent"), ("funding_rate", "funding_rate"),
+        ("mark_price", "funding_rate"),
+    }  # fmt: skip
+    assert not re.fullmatch(decimal_pattern(12, signed=False), "-1")
+    assert re.fullmatch(decimal_pattern(12, signed=False), "1")
 
 
 @settings(deadline=None)

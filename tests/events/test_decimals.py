@@ -1,8 +1,10 @@
 """Plain decimals and nothing else, whichever way they are checked."""
 
+import contextlib
 import copy
 import json
 import re
+from typing import Any
 
 import msgspec
 import pytest
@@ -72,6 +74,15 @@ few = settings(max_examples=60)
 
 def columns(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> tuple[list[str], ...]:
     return [p for p, _ in bids], [q for _, q in bids], [p for p, _ in asks], [q for _, q in asks]
+
+
+@pytest.mark.parametrize("side", [b"-1", b"1e5", b"1", b"[", b"]", b"{}", b'"1"', b'[["1","2"],-1', b'[["1","2"],'])
+@pytest.mark.parametrize("split", [split_book, split_in_python])
+def test_a_side_that_is_no_list_gives_no_book(split: Any, side: bytes) -> None:
+    """A number in the place of a side must not shift the columns of the other."""
+    for bids, asks in ((side, b'[["1.01","5"],["1.02","6"]]'), (b'[["1.01","5"]]', side), (side, side)):
+        with contextlib.suppress(NotPlain, msgspec.MsgspecError):
+            assert split(bids, asks) is None
 
 
 @given(levels, levels, st.booleans())

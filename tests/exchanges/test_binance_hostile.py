@@ -6,7 +6,18 @@ from typing import Any
 import pytest
 from exchanges.binance_oracle import RECEIVED, exchange
 
-from wsadapter.events import BookTicker, Depth, FundingRate, Kline, Liquidation, MarkPrice, Ticker, Trade, UpdateType
+from wsadapter.events import (
+    BookTicker,
+    Depth,
+    FundingRate,
+    Gap,
+    Kline,
+    Liquidation,
+    MarkPrice,
+    Ticker,
+    Trade,
+    UpdateType,
+)
 from wsadapter.exchanges.venue import Bad, Item
 from wsadapter.text import MAX_SAMPLE
 
@@ -330,7 +341,10 @@ def test_equal_liquidations_of_one_frame_are_numbered() -> None:
 def test_fillers_of_trade_ids_are_no_trades() -> None:
     raw = {**without(AGG, "a", "f", "l"), "e": "trade", "t": 7}
 
-    assert receive({**raw, "p": "0", "q": "0", "X": "NA"}) == [Bad("other", "trade NA")]
+    gap, bad = receive({**raw, "p": "0", "q": "0", "X": "NA"})
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.first_missing, gap.last_missing, gap.missing_count) == ("filler", 7, 7, 0)
+    assert bad == Bad("other", "trade NA")
     for fund in ("MARKET", "INSURANCE_FUND", "ADL"):
         (trade,) = receive({**raw, "X": fund})
         assert isinstance(trade, Trade)

@@ -10,7 +10,7 @@ from frames_path import FRAMES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.events import BookTicker, Event, Gap
+from wsadapter.events import BookTicker, Event, Gap, Trade
 from wsadapter.exchanges.continuity import RENUMBERED
 from wsadapter.exchanges.venue import Bad, Item
 
@@ -130,10 +130,16 @@ def test_a_new_socket_begins_without_a_past() -> None:
 
 
 def test_the_venues_filler_trades_are_not_missing() -> None:
-    feed = Feed()(raw(1), raw(2, "NA"), raw(3), raw(6, "NA"))
+    """What no event has is told with its number, so that whoever counts the numbers misses nothing."""
+    feed = Feed()(raw(1), raw(2, "NA"), raw(3), raw(6, "NA"), raw(7))
 
-    assert [bounds(gap) for gap in feed.gaps] == [(4, 5, 2)]
-    assert [type(item) for item in feed.items[-2:]] == [Gap, Bad]
+    assert [(gap.cause, *bounds(gap), gap.repair_state) for gap in feed.gaps] == [
+        ("filler", 2, 2, 0, "repaired"), ("sequence", 4, 5, 2, "open"), ("filler", 6, 6, 0, "repaired"),
+    ]  # fmt: skip
+    *before, last = feed.items[-4:]
+    assert [type(item) for item in before] == [Gap, Gap, Bad]
+    assert isinstance(last, Trade)
+    assert last.last_gap_ns == feed.gaps[1].receive_time_ns, "a filler is no hole"
 
 
 def test_a_diff_names_its_predecessor() -> None:

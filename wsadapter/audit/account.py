@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from wsadapter import metrics
+from wsadapter.audit.conservation import NO_GAP
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import SPECS
@@ -75,7 +76,7 @@ class Summary(Struct, frozen=True):
     @property
     def lost(self) -> int:
         """Missed events count as lost where no gap but the first connect explains them."""
-        explained = any(count for cause, count in self.gaps.items() if cause not in ("connect", "ring_full"))
+        explained = any(count for cause, count in self.gaps.items() if cause not in NO_GAP)
         return sum(a.lost + (0 if explained else a.missed) for a in self.accounts)
 
     @property

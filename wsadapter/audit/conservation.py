@@ -24,7 +24,7 @@ MISSED: Final = "gap rows"
 DAMAGED: Final = "damaged spool"
 UNEXPLAINED: Final = "unexplained"
 
-NO_GAP: Final = ("connect", "ring_full")
+NO_GAP: Final = ("connect", "ring_full", "filler")
 """Causes that are no time without a connection after the first, and are counted otherwise."""
 RECORD_BYTES: Final = 32
 """Of a ring; no record of an event is smaller."""

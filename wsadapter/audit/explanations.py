@@ -2,7 +2,8 @@
 
 A `gap` row explains a hole when it is about the same exchange, symbol, stream, interval, connection (empty: all), and
 
-* names ids: together with others like it, it covers all the ids that are missing; or
+* names ids: together with others like it, it covers all the ids that are missing (``filler``: the venue gave them to no
+  event); or
 * names none: its time and the hole's, from the last event before to the first after, overlap.
 
 A gap that has not ended explains only what was missed from its beginning on: once its connection delivered again, it
@@ -21,7 +22,7 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.audit.rows import GapRow, Neighbours, Rejected
-from wsadapter.events.gaps import RepairState
+from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.times import SECOND
 
 TOLERANCE_NS: Final = SECOND
@@ -106,8 +107,8 @@ class Explanations:
         all_of_them, self._streams = _apart(gaps)
         self._found_late = [gap for gap in all_of_them if gap.cause == RETENTION]
         by_ids = [gap for gap in all_of_them if _names_ids(gap)]
-        self._ids = _Ids(gap for gap in by_ids if gap.repair_state != RepairState.REPAIRED)
-        self._claimed_ids = _Ids(gap for gap in by_ids if gap.repair_state == RepairState.REPAIRED)
+        self._ids = _Ids(gap for gap in by_ids if not _claims(gap))
+        self._claimed_ids = _Ids(gap for gap in by_ids if _claims(gap))
         # trades say by their numbers what is missing: being near in time is not enough then
         timed = [g for g in all_of_them if g.cause != RETENTION and not (_names_ids(g) and g.stream == "trade")]
         self._timed = sorted(timed, key=lambda gap: gap.started_ns)
@@ -185,6 +186,11 @@ def _apart(gaps: Iterable[GapRow]) -> tuple[list[GapRow], dict[str, list[GapRow]
         if row.stream and row.gap_id in whole:
             streams.setdefault(row.gap_id, []).append(row)
     return [row for row in rows if not (row.stream and row.gap_id in whole)], streams
+
+
+def _claims(gap: GapRow) -> bool:
+    """Whether it says that events are there which were missing."""
+    return gap.repair_state == RepairState.REPAIRED and gap.cause != GapCause.FILLER
 
 
 def _names_ids(gap: GapRow) -> bool:

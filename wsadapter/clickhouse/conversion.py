@@ -37,11 +37,12 @@ def table_columns(spec: StreamSpec) -> tuple[Column, ...]:
     return (*IDENTITY, *columns(spec.event))
 
 
-def decimal_pattern(scale: int) -> str:
+def decimal_pattern(scale: int, signed: bool = True) -> str:
     """What fits Decimal(38, scale) without a change of value: digits, one dot, at most ``scale`` decimals (zeros at the
-    end do not count), so few digits before it that 38 are never passed."""
+    end do not count), so few digits before it that 38 are never passed; a minus sign where it is ``signed``."""
+    sign = "-?" if signed else ""
     whole = 38 - scale
-    return rf"^-?([0-9]{{1,{whole}}}(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{scale}}}0*)$"
+    return rf"^{sign}([0-9]{{1,{whole}}}(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{scale}}}0*)$"
 
 
 def _scale(column: Column) -> int:
@@ -106,7 +107,7 @@ def checks(spec: StreamSpec) -> tuple[tuple[str, str], ...]:
         if column.enum:
             made.append((column.field, f"{raw} IN ({', '.join(str(m.value) for m in _enum(spec, column))})"))
         elif column.decimal:
-            pattern = literal(decimal_pattern(_scale(column)))
+            pattern = literal(decimal_pattern(_scale(column), column.signed))
             if column.repeated:
                 made.append((column.field, f"arrayAll(x -> match(x, {pattern}), {raw})"))
             elif column.nullable:

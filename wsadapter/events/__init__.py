@@ -54,9 +54,13 @@ class Side(IntEnum):
 Name = Annotated[str, Meta(extra={"clickhouse": "LowCardinality(String)"})]
 """Text with few distinct values."""
 Price = Annotated[str, Meta(extra={"clickhouse": "Decimal(38,12)"})]
-"""A price or a quantity: the venue's decimal text."""
-Rate = Annotated[str, Meta(extra={"clickhouse": "Decimal(38,18)"})]
-"""A rate, a percentage or an open interest: the venue's decimal text."""
+"""A price or a quantity: the venue's decimal text, never negative."""
+Change = Annotated[str, Meta(extra={"clickhouse": "Decimal(38,12)", "signed": True})]
+"""What a price has changed by: the venue's decimal text, of either sign."""
+Rate = Annotated[str, Meta(extra={"clickhouse": "Decimal(38,18)", "signed": True})]
+"""A rate or a percentage: the venue's decimal text, of either sign."""
+Interest = Annotated[str, Meta(extra={"clickhouse": "Decimal(38,18)"})]
+"""An open interest: the venue's decimal text, never negative."""
 
 
 class Event(Struct, array_like=True, gc=False):
@@ -105,7 +109,7 @@ class Ticker(Event, array_like=True, gc=False):
 
     stream_type = StreamType.TICKER
 
-    price_change: Price | None
+    price_change: Change | None
     price_change_percent: Rate | None
     weighted_average_price: Price | None
     last_price: Price
@@ -209,8 +213,8 @@ class OpenInterest(Event, array_like=True, gc=False):
 
     stream_type = StreamType.OPEN_INTEREST
 
-    open_interest: Rate
-    open_interest_value: Rate | None
+    open_interest: Interest
+    open_interest_value: Interest | None
 
 
 class Gap(Event, array_like=True, gc=False):
@@ -219,7 +223,7 @@ class Gap(Event, array_like=True, gc=False):
     ``gap_id`` is ``epoch:position`` of its first ring record; it is empty in that first record, whose identity gives
     it. ``ended_ns`` is absent while the gap lasts. The same gap_id is published again, with the next ``version``, when
     its state changes; once one of all streams is worked off, rows of single streams with its gap_id say how they are.
-    Causes: connect disconnect sequence ring_full decode stale restart kafka_retention.
+    Causes: connect disconnect sequence ring_full decode stale restart kafka_retention filler.
     ``repair_state``: open repaired partial unrepairable.
     """
 

@@ -72,7 +72,7 @@ def split_in_python(bid_side: Side, ask_side: Side) -> Book | None:
 
 
 def _are_bare_levels(bare: bytes) -> bool:
-    return len(bare) & 7 == 1 and _BARE_LEVELS.startswith(bare[:-1])
+    return len(bare) & 7 == 1 and len(bare) > 8 and bare.endswith(b"]") and _BARE_LEVELS.startswith(bare[:-1])
 
 
 _native: Final = native.extension

@@ -32,6 +32,8 @@ class GapCause(StrEnum):
     """The recording process was not running."""
     KAFKA_RETENTION = "kafka_retention"
     """Deleted from Kafka before the consumer read it."""
+    FILLER = "filler"
+    """Nothing is missing: the venue gave these numbers of single trades to no trade. Always ``repaired``."""
 
 
 class RepairState(StrEnum):
@@ -84,9 +86,23 @@ def with_state(gap: Gap, state: RepairState | str) -> Gap:
     return replace(gap, version=gap.version + 1, repair_state=RepairState(state).value)
 
 
-def identity(gap: Gap) -> tuple[str, str, str, str]:
-    """What makes two records of a stream's gap one, as long as it lasts."""
-    return gap.stream, gap.symbol, gap.interval, gap.cause
+def filler(number: int, at_ns: int, *, exchange: str, connection: str, stream: str, symbol: str) -> Gap:
+    """The venue gave this number to no event."""
+    gap = begin(
+        GapCause.FILLER, at_ns, at_ns, exchange=exchange, connection=connection, stream=stream, symbol=symbol,
+        ended_ns=at_ns, missing=(number, number, 0),
+    )  # fmt: skip
+    gap.repair_state = RepairState.REPAIRED.value
+    return gap
+
+
+Identity = tuple[str, str, str, str, int | None]
+
+
+def identity(gap: Gap) -> Identity:
+    """What makes two records of a stream's gap one, as long as it lasts. Fillers do not last, and their numbers may be
+    anywhere."""
+    return gap.stream, gap.symbol, gap.interval, gap.cause, gap.first_missing if gap.cause == GapCause.FILLER else None
 
 
 def of_connection(gap: Gap) -> bool:

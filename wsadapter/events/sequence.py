@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any, Final, NamedTuple
 
+from wsadapter.events import StreamType
 from wsadapter.events.streams import (
     BY_EVENT,
     BY_KIND,
@@ -138,6 +139,11 @@ def place(event: Any) -> Sequenced | None:
     """None for an event that cannot be told from others."""
     found = _PLACES.get(type(event))
     return None if found is None else found(event)
+
+
+def filler_place(gap: Any) -> Sequenced:
+    """That of the numbers that a gap of cause ``filler`` names: always of single trades."""
+    return Sequenced((StreamType.TRADE, gap.symbol, False), gap.last_missing, gap.first_missing - 1)
 
 
 def numbering(event: type) -> Numbering:

@@ -43,6 +43,8 @@ class Column(Struct, frozen=True):
     nullable: bool
     repeated: bool
     enum: bool
+    signed: bool = False
+    """Of a decimal: it may be negative."""
 
     @property
     def decimal(self) -> bool:
@@ -234,7 +236,8 @@ def _column(field: str, hint: object) -> Column:
     name = field.removesuffix("_ns")
     if get_origin(hint) is Annotated:
         meta = next(a for a in get_args(hint) if isinstance(a, Meta))
-        return Column(field, name, (meta.extra or {})["clickhouse"], nullable, repeated, False)
+        extra = meta.extra or {}
+        return Column(field, name, extra["clickhouse"], nullable, repeated, False, extra.get("signed", False))
     if hint in ENUMS:
         return Column(field, name, "LowCardinality(String)", nullable, repeated, True)
     if hint is int and field.endswith("_ns"):

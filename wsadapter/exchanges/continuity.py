@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from wsadapter.events import BookTicker, Depth, Event, Gap, MarketEvent, Trade
-from wsadapter.events.gaps import GapCause, begin
+from wsadapter.events.gaps import GapCause, begin, filler
 
 NONE: Final = -1
 """No id yet."""
@@ -119,6 +119,13 @@ class Sequences:
         return begin(
             GapCause(cause), started_ns, at_ns, exchange=self._exchange, connection=self._connection,
             stream=word, symbol=symbol, interval=interval, ended_ns=ended_ns, missing=missing,
+        )  # fmt: skip
+
+    def filler(self, line: Line, number: int, received: int) -> Gap:
+        """The venue gave this number to no event. What follows is not marked: nothing is missing."""
+        return filler(
+            number, received, exchange=self._exchange, connection=self._connection, stream=line.word,
+            symbol=line.symbol,
         )  # fmt: skip
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:

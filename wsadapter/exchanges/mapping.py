@@ -136,7 +136,7 @@ class Emit(Struct, frozen=True):
     ``on_change``: of a stream that sends what changed, only when one of these wire fields was in the frame. ``once``:
     only when these differ from what the symbol's last such event had, since the socket came up. ``needs``: only where
     these say something. ``refuse``: why an element of the right form is no event, empty where it is one; its number
-    counts all the same. ``amend``: the last word about an
+    counts all the same, and is told in a gap of cause ``filler``. ``amend``: the last word about an
     event that is nothing but its element and stands in no series."""
 
     event: type[Event]

@@ -212,8 +212,9 @@ class VenueSession:
             return self._accept_renewed(channel, convert, given, lines)
         if one.once:
             return self._accept_once(channel, one, convert, given, lines)
-        step, connection = self._step(channel, one), self.connection
+        step, connection, sequences = self._step(channel, one), self.connection, self.sequences
         refuse, amend, is_named = one.refuse, one.amend, channel.named is not None
+        number = attrgetter(channel.numbering.number) if isinstance(channel.numbering, Follows) else None
 
         def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
             line = lines[symbol]
@@ -232,6 +233,14 @@ class VenueSession:
             if type(item) is not Bad:
                 item.last_gap_ns = line.gap_ns
             return [gap, item]
+
+        def accept_or_refuse(
+            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
+        ) -> list[Item]:
+            items = accept(d, e, sub, stream, symbol, received)
+            if type(items[-1]) is Bad and number is not None:
+                items.insert(-1, sequences.filler(lines[symbol], number(d), received))
+            return items
 
         def accept_plain(
             d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
@@ -252,7 +261,7 @@ class VenueSession:
 
         if not (given or refuse):
             return accept_amended if amend else accept_plain
-        return accept
+        return accept_or_refuse if refuse else accept
 
     def _accept_once(
         self, channel: Channel, one: Emit, convert: Convert, given: Given | None, lines: dict[str, Line]

@@ -120,6 +120,53 @@ def test_the_venues_own_hole_is_told_once(bench: MakeBench) -> None:
     assert [(one.repair_state, one.first_missing) for one in made.gaps()] == [("open", 3)] * 2, "one of each connection"
 
 
+def fillers(bench: Bench, ring: int, *which: int) -> None:
+    """As an exchange session tells of numbers that the venue gave to no event."""
+    for number in which:
+        bench.connections[ring].write(
+            gap("filler", bench.now_ns, bench.now_ns, bench.now_ns, stream="trade", symbol="BTCUSDT",
+                first_missing=number, last_missing=number, missing_count=0, repair_state="repaired")
+        )  # fmt: skip
+
+
+def raw_trades(bench: Bench, ring: int, *which: int) -> None:
+    for number in which:
+        one = event("trade", "BTCUSDT", number, bench.now_ns)
+        bench.connections[ring].write(msgspec.structs.replace(one, aggregated=False))
+
+
+def test_a_number_without_an_event_is_not_waited_for(bench: MakeBench) -> None:
+    """Whichever ring is ahead, and though trades and single trades have numbers of their own."""
+    made = bench(2)
+    for ring in (0, 1):
+        trades(made, ring, 1)
+        raw_trades(made, ring, 1)
+        fillers(made, ring, 2, 3)
+        raw_trades(made, ring, 4)
+    trades(made, 0, 2)
+    made.cycle()
+    trades(made, 1, 2)
+    made.cycle()
+
+    assert numbers([one for one in made.events() if not one.aggregated]) == [1, 4]
+    assert numbers([one for one in made.events() if one.aggregated]) == [1, 2]
+    assert [(one.cause, one.first_missing) for one in made.gaps()] == [("filler", 2), ("filler", 3)]
+    assert made.copies == {"trade": 4, "gap": 2}
+
+
+def test_what_is_missing_before_a_number_without_an_event_is_told(bench: MakeBench) -> None:
+    made = bench(2)
+    for ring in (0, 1):
+        raw_trades(made, ring, 1)
+        fillers(made, ring, 4)
+        raw_trades(made, ring, 5)
+    made.drain()
+
+    (found,) = made.gaps()
+    assert (found.cause, found.first_missing, found.last_missing, found.missing_count) == ("sequence", 2, 4, 2)
+    assert numbers(made.events()) == [1, 5]
+
+
 def test_a_hole_of_one_connection_is_repaired_by_the_other(bench: MakeBench) -> None:
     made = bench(2)
     for ring in (0, 1):

@@ -10,7 +10,7 @@ the whole connection.
 from typing import Final
 
 from wsadapter.events import Event, Gap
-from wsadapter.events.gaps import GapCause, begin, identity
+from wsadapter.events.gaps import GapCause, Identity, begin, identity
 from wsadapter.events.sequence import numbering
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.metrics import GAP_CAUSES
@@ -111,7 +111,7 @@ class DroppedEvents:
     def __init__(self, exchange: str, connection: str) -> None:
         self._exchange, self._connection = exchange, connection
         self._runs: dict[tuple[str, str], list[int | None]] = {}
-        self._held: dict[tuple[str, str, str, str], Gap] = {}
+        self._held: dict[Identity, Gap] = {}
 
     def __bool__(self) -> bool:
         return bool(self._runs or self._held)

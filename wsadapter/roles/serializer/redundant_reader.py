@@ -31,10 +31,11 @@ from google.protobuf.message import DecodeError
 from wsadapter.events import Gap, StreamType
 from wsadapter.events.gaps import GapCause, RepairState, begin
 from wsadapter.events.records import Record, encode, key_of, message_of
-from wsadapter.events.sequence import NUMBERINGS, PLACES_BY_KIND, Sequenced, SequenceKey
+from wsadapter.events.sequence import NUMBERINGS, PLACES_BY_KIND, Missing, Sequenced, SequenceKey, filler_place
 from wsadapter.events.streams import BY_KIND, BY_STREAM
 from wsadapter.log import get_logger
 from wsadapter.metrics import STREAM_WORDS
+from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.arbitration import Arbitration, Jump, Precedence, State
 from wsadapter.roles.serializer.coverage import PATIENCE_NS, Coverage, MissedSpan, covered
 from wsadapter.shm.ring import RingReader
@@ -206,7 +207,9 @@ class RedundantReader:
             message = message_of(record, self.epoch)
         except (DecodeError, ValueError):
             return True  # the serializer knows what to do with it
-        if kind == GAP:
+        if kind == GAP and message.cause == GapCause.FILLER:
+            judged = self._judge_event(record, message, filler_place(message))
+        elif kind == GAP:
             judged = self._judge_gap(record, message)
         else:
             place = read(message) if read is not None else None
@@ -234,10 +237,12 @@ class RedundantReader:
             is_open = word == StreamType.KLINE and not message.closed
             self._copies[position] = self._merge.counting(word, is_open)
         elif jump is not None:
-            gap = _skipped(message, BY_KIND[record[1]].name, jump)
+            gap = _skipped(message, place, jump)
             first, last = self._told.get((place.key[0], place.key[1]), (0, 0))
             if not (gap.first_missing and gap.last_missing and first <= gap.first_missing <= gap.last_missing <= last):
-                self._instead[position] = [(position, GAP, encode(gap)), record]
+                # of two gaps with one position the consumer would take one: that before a filler names it, too
+                rest = [] if record[1] == GAP else [record]
+                self._instead[position] = [(position, GAP, encode(gap)), *rest]
         return True
 
     def _judge_gap(self, record: Record, gap: Any) -> bool:
@@ -291,8 +296,13 @@ def _rewritten(record: Record, message: Any) -> Record:
     return position, kind, b"%c%b%b" % (len(key), key, message.SerializeToString())
 
 
-def _skipped(message: Any, stream: str, jump: Jump) -> Gap:
-    """The gap before an event that no ring filled."""
+def _skipped(message: Any, place: Sequenced, jump: Jump) -> Gap:
+    """The gap before an event that no ring filled; before numbers without an event it names them along."""
+    stream = str(place.key[0])
+    if isinstance(message, market_pb2.Gap):
+        missing: Missing = (jump.before + 1, message.last_missing, message.first_missing - 1 - jump.before)
+    else:
+        missing = NUMBERINGS[stream].missing(message, jump.before)
     return begin(
         GapCause.SEQUENCE,
         jump.since_ns,
@@ -302,7 +312,7 @@ def _skipped(message: Any, stream: str, jump: Jump) -> Gap:
         stream=stream,
         symbol=message.symbol,
         ended_ns=message.receive_time_ns,
-        missing=NUMBERINGS[stream].missing(message, jump.before),
+        missing=missing,
     )
 
 

@@ -24,7 +24,7 @@ from bench.frames import ROOT
 from wsadapter.config.load import Config
 from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.child import ChildArgs, ChildState, RingRef
+from wsadapter.supervision.child import ChildArgs, ChildState, RingRef, arguments_fd
 
 PREFIX: Final = f"bench{os.getpid()}"
 """Instances begin with it, and so do their segments."""
@@ -186,13 +186,18 @@ class Role(Program):
         told = Raw(msgspec.json.encode({} if order is None else order))
         args = ChildArgs(role, f"{role}-0", instance, config, page, ring, tuple(rings), told)
         self._errors = directory / f"{role}.log"
-        fds = sorted({ref.doorbell_fd for ref in (*rings, *([ring] if ring else []))})
+        arguments = arguments_fd(args)
+        fds = sorted({arguments, *(ref.doorbell_fd for ref in (*rings, *([ring] if ring else [])))})
         with self._errors.open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module], stdin=subprocess.PIPE, stderr=stderr, pass_fds=fds, cwd=ROOT
+                [sys.executable, "-m", module, str(arguments)],
+                stdin=subprocess.PIPE,
+                stderr=stderr,
+                pass_fds=fds,
+                cwd=ROOT,
             )
+        os.close(arguments)
         self._buffer = b""
-        self.order(msgspec.json.encode(args).decode())
 
     def wait_running(self, seconds: float = 30.0) -> None:
         self.wait_for(lambda: self.page["state"] == ChildState.RUNNING, seconds, "running")

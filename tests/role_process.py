@@ -15,7 +15,7 @@ from msgspec import Raw, Struct
 from wsadapter.config.load import Config
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.child import ChildArgs, ChildState, RingRef
+from wsadapter.supervision.child import ChildArgs, ChildState, RingRef, arguments_fd
 
 
 class RoleProcess:
@@ -53,12 +53,14 @@ class RoleProcess:
 
     def start(self, until: ChildState | None = ChildState.RUNNING, timeout: float = 30.0) -> "RoleProcess":
         self.page["state"] = 0
+        arguments = arguments_fd(self._args)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module], stdin=subprocess.PIPE, pass_fds=self._fds, close_fds=True
+            [sys.executable, "-m", self._module, str(arguments)],
+            stdin=subprocess.PIPE,
+            pass_fds=[*self._fds, arguments],
+            close_fds=True,
         )
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(self._args) + b"\n")
-        self._process.stdin.flush()
+        os.close(arguments)
         if until is not None:
             eventually(lambda: self.page["state"] == until or self.returncode is not None, timeout, self._module)
             assert self.returncode is None, f"{self._module} ended with {self.returncode}"

@@ -1,22 +1,27 @@
-"""A reload while there is no shared memory left: nothing ends, and what could not be added comes when there is."""
+"""What a child is started with, and a reload while there is no shared memory left: nothing ends."""
 
+import fcntl
 import os
 import selectors
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from eventually import eventually
 
 from wsadapter.config.load import Config, ServiceConfig
 from wsadapter.errors import SegmentError
 from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import ChildState
 from wsadapter.supervision.children import ChildSet
 from wsadapter.supervision.counters import SupervisorPage, restarts_cell, up_cell
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildProcess, ChildSpec
 
+HERE = Path(__file__).resolve().parent
 INSTANCE = f"child-set-{os.getpid()}"
 
 
@@ -55,6 +60,27 @@ def test_a_child_without_memory_for_its_page_is_added_later(tmp_path: Path, monk
         assert up_cell(spec("a")) in kept.tally.page
         kept.release(lambda _: False)
     instance.release()
+
+
+def test_arguments_of_any_length_reach_a_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipe of more than 1 MiB takes a privilege."""
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
+    many = ChildSpec(
+        "a", "ingest", "fake_child", CHILD, 10, order={"events": str(tmp_path / "events"), "x": "x" * 5_000_000}
+    )
+    child = ChildProcess(many, INSTANCE)
+
+    def refuse(fd: object, number: int, *rest: object) -> int:
+        assert number != fcntl.F_SETPIPE_SZ
+        return 0
+
+    monkeypatch.setattr(fcntl, "fcntl", refuse)
+    child.start(Config(ServiceConfig(INSTANCE, str(tmp_path))), -1, -1)
+    eventually(lambda: child.state == ChildState.RUNNING)
+    child.order_stop(time.monotonic() + 60)
+    os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOWAIT)
+    assert child.reap().code == 0
+    child.release(keep_page=False)
 
 
 def test_a_page_that_cannot_be_replaced_stays(monkeypatch: pytest.MonkeyPatch) -> None:

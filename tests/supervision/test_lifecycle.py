@@ -20,7 +20,7 @@ from wsadapter.config.load import Config, ProcessConfig, ServiceConfig
 from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.child import Child, ChildArgs, ChildState, StopOrder
+from wsadapter.supervision.child import Child, ChildArgs, ChildState, StopOrder, arguments_fd
 
 HERE = Path(__file__).resolve().parent
 
@@ -37,15 +37,16 @@ class Started:
         args = ChildArgs(role="ingest", name="ingest-a", instance="i", config=config, page=page.name,
                          order=Raw(msgspec.json.encode(options)),
                          notify_fd=self.notify, last_words_fd=self.last_words)  # fmt: skip
+        arguments = arguments_fd(args)
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", module],
+            [sys.executable, "-P", "-m", module, str(arguments)],
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            pass_fds=(self.notify, self.last_words),
+            pass_fds=(self.notify, self.last_words, arguments),
             env={**os.environ, "PYTHONPATH": str(HERE)},
         )
-        self.write(msgspec.json.encode(args) + b"\n")
+        os.close(arguments)
 
     def write(self, line: bytes) -> None:
         assert self.process.stdin is not None
@@ -216,6 +217,14 @@ def test_impossible_place_is_said_and_borne(tmp_path: Path, page: StatsPage) -> 
         child.process.terminate()
         assert child.process.wait(60) == 0
         assert json.loads(child.stderr().splitlines()[0])["setting"] == "cpu"
+
+
+def test_a_module_started_by_hand_says_who_starts_it() -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "wsadapter.roles.monitor"], capture_output=True, stdin=subprocess.DEVNULL
+    )
+    assert process.returncode == 64
+    assert process.stderr == b"this is a child of wsadapter-supervisor, which starts it\n"
 
 
 def test_wait_returns_readable_descriptors_only(page: StatsPage) -> None:

@@ -21,8 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self, TypeVar
 
-import msgspec
-
 from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
 from wsadapter.embedded.exchange.server import Venue
 from wsadapter.embedded.ports import LOOPBACK, free_port
@@ -30,7 +28,7 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.metrics import SERVICE
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.child import ChildArgs, ChildState
+from wsadapter.supervision.child import ChildArgs, ChildState, arguments_fd
 
 START_SECONDS: Final = 600.0
 """The first start of Kafka on a machine fetches it."""
@@ -76,14 +74,13 @@ class ServiceProcess:
         """Start and wait until it serves; `ServiceUnavailable` with its own reason when it does not."""
         self.page["state"] = ChildState.STARTING
         os.ftruncate(self._last_words, 0)
+        arguments = arguments_fd(self._args)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"wsadapter.embedded.{self._role}"],
+            [sys.executable, "-m", f"wsadapter.embedded.{self._role}", str(arguments)],
             stdin=subprocess.PIPE,
-            pass_fds=(self._notify, self._last_words),
+            pass_fds=(self._notify, self._last_words, arguments),
         )
-        assert self._process.stdin is not None
-        self._process.stdin.write(msgspec.json.encode(self._args) + b"\n")
-        self._process.stdin.flush()
+        os.close(arguments)
         self._wait_running(time.monotonic() + timeout)
 
     def stop(self) -> int:

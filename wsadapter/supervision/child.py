@@ -1,8 +1,8 @@
 """The child's side of supervision: arguments, stop orders, heartbeat, exit code. One `Child` per process.
 
-A child is ``python -m wsadapter.<role>`` with a pipe as standard input. The supervisor writes one line of JSON
-(`ChildArgs`) into it and keeps it open. Later bytes on it are the stop order; its end (EOF) means that the supervisor
-is gone: the child drains and is dead within ten seconds, whatever it was doing.
+A child is ``python -m wsadapter.<role> <fd>`` with a pipe as standard input, the lifeline. The descriptor is a memory
+file with its arguments (`ChildArgs` as JSON). What comes on the lifeline is the stop order; its end (EOF) means that
+the supervisor is gone: the child drains and is dead within ten seconds, whatever it was doing.
 
 How a stop reaches a child, none of it by polling or by a thread:
 
@@ -100,7 +100,7 @@ class StopOrder(Struct, frozen=True):
 class Child:
     """This process as the supervisor's child."""
 
-    def __init__(self, args: ChildArgs, page: StatsPage, received: bytes = b"") -> None:
+    def __init__(self, args: ChildArgs, page: StatsPage) -> None:
         self.args = args
         self.page = page
         self.deadline = float("inf")
@@ -109,7 +109,7 @@ class Child:
         """The supervisor is gone: all children drain at the same time, and nobody starts this one again."""
         self._stopping = False
         self._listening = False
-        self._received = received
+        self._received = b""
         self._heartbeat = page.index("heartbeat_ns")
         self._stop_event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._signals, self._signals_in = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -121,14 +121,13 @@ class Child:
 
     @classmethod
     def start(cls) -> "Child":
-        """Become the child that standard input describes."""
-        line, received = _read_line()
-        args = msgspec.json.decode(line, type=ChildArgs)
+        """Become the child that the arguments describe."""
+        args = _read_arguments()
         log.setup(args.config.service.log_format, args.config.service.log_level, role=args.role, name=args.name)
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR1, all_threads=True)
         page = StatsPage.attach(args.page, writable=True)
-        child = cls(args, page, received)
+        child = cls(args, page)
         child._listen()
         page["pid"] = os.getpid()
         page["started_ns"] = time.time_ns()
@@ -261,16 +260,22 @@ def run_child(main: Callable[[Child], int]) -> NoReturn:
     sys.exit(code)
 
 
-def _read_line() -> tuple[bytes, bytes]:
-    """The first line of standard input, and what came after it (the stop order may already be there)."""
-    received = b""
-    while b"\n" not in received:
-        chunk = os.read(LIFELINE, 65536)
-        if not chunk:
-            raise SystemExit(ExitCode.USAGE if not received else ExitCode.OK)
-        received += chunk
-    line, _, rest = received.partition(b"\n")
-    return line, rest
+def arguments_fd(args: ChildArgs) -> int:
+    """A memory file with the arguments, for a child to inherit. Not the lifeline: a pipe takes more than 1 MiB at once
+    with a privilege only, and hundreds of symbols are more. The caller closes it when the child has started."""
+    fd = os.memfd_create("arguments", os.MFD_CLOEXEC)
+    with open(fd, "wb", closefd=False) as file:
+        file.write(msgspec.json.encode(args))
+    return fd
+
+
+def _read_arguments() -> ChildArgs:
+    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
+        sys.stderr.write("this is a child of wsadapter-supervisor, which starts it\n")
+        raise SystemExit(ExitCode.USAGE)
+    with open(int(sys.argv[1]), "rb") as file:
+        file.seek(0)  # the position is shared with whoever wrote it
+        return msgspec.json.decode(file.read(), type=ChildArgs)
 
 
 def place(process: ProcessConfig) -> None:

@@ -8,7 +8,6 @@ The child's stats page outlives its runs. The supervisor writes to it only while
 """
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -28,14 +27,20 @@ from wsadapter.shm import redo_log
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision import sdnotify
-from wsadapter.supervision.child import LAST_WORDS_BYTES, ChildArgs, ChildState, RingRef, StopOrder
+from wsadapter.supervision.child import (
+    LAST_WORDS_BYTES,
+    ChildArgs,
+    ChildState,
+    RingRef,
+    StopOrder,
+    arguments_fd,
+)
 from wsadapter.supervision.instance import ChildRecord, start_ticks
 from wsadapter.supervision.restart import RunHistory
 
 DUMP_SECONDS: Final = 0.5
 """Between the request for a stack dump and SIGKILL."""
 UP: Final = (ChildState.RUNNING, ChildState.PAUSED)
-_PIPE_BYTES: Final = 65536
 _HINTS: Final = {
     signal.SIGKILL: "SIGKILL, perhaps out of memory",
     signal.SIGBUS: "SIGBUS, perhaps /dev/shm is full or a segment was cut",
@@ -149,31 +154,31 @@ class ChildProcess:
         )
         rings = (*spec.rings, *((spec.ring,) if spec.ring else ()))
         fds = {*spec.pass_fds, *(ring.doorbell_fd for ring in rings), instance_fd, notify_fd, self._last_words}
+        arguments = -1
         try:
-            self._spawn(msgspec.json.encode(args) + b"\n", tuple(fds - {-1}))
+            arguments = arguments_fd(args)
+            self._spawn(arguments, tuple(fds - {-1}))
         except OSError:
             os.close(self._last_words)
             raise
+        finally:
+            if arguments >= 0:
+                os.close(arguments)
 
-    def _spawn(self, line: bytes, fds: Sequence[int]) -> None:
+    def _spawn(self, arguments: int, fds: Sequence[int]) -> None:
         process = subprocess.Popen(
             # -P: a file in the working directory must not be taken for a module
-            [sys.executable, "-P", "-m", self.spec.module],
+            [sys.executable, "-P", "-m", self.spec.module, str(arguments)],
             bufsize=0,
             stdin=subprocess.PIPE,
             stdout=2,  # standard output is for the command's data
-            pass_fds=fds,
+            pass_fds=(*fds, arguments),
             start_new_session=True,
             umask=0o077,
             env={name: value for name, value in os.environ.items() if name not in sdnotify.ENVIRONMENT},
         )
-        assert process.stdin is not None
         try:
             self.pidfd = os.pidfd_open(process.pid)
-            if len(line) > _PIPE_BYTES:  # the write must not wait for a reader that is still importing
-                fcntl.fcntl(process.stdin, fcntl.F_SETPIPE_SZ, len(line))
-            with contextlib.suppress(BrokenPipeError):  # it is dead already, which is seen on the pidfd
-                process.stdin.write(line)
         except OSError:
             process.kill()
             process.wait()

@@ -22,7 +22,7 @@ from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.child import ChildArgs
+from wsadapter.supervision.child import ChildArgs, arguments_fd
 
 RUNNING = 2
 SUBSCRIPTIONS = ("btcusdt@aggTrade", "btcusdt@kline_1m")
@@ -94,9 +94,9 @@ class Road:
         children = tuple(WatchedChild(role, name, self.page_name(name)) for role, name, _ in CHILDREN)
         return MonitorOrder(os.getpid(), children, (WatchedRing(CONNECTION, self.ring),))
 
-    def args(self) -> bytes:
+    def args(self) -> ChildArgs:
         args = ChildArgs("monitor", "monitor", self.instance, self.config, self.page_name("monitor"))
-        return msgspec.json.encode(msgspec.structs.replace(args, order=Raw(msgspec.json.encode(self.order())))) + b"\n"
+        return msgspec.structs.replace(args, order=Raw(msgspec.json.encode(self.order())))
 
     def remove(self) -> None:
         for page in (*self.pages.values(), self.supervisor):
@@ -126,12 +126,14 @@ def monitor(made: Road) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def start(made: Road) -> subprocess.Popen[bytes]:
+    arguments = arguments_fd(made.args())
     process = subprocess.Popen(
-        [sys.executable, "-m", "wsadapter.roles.monitor"], stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-m", "wsadapter.roles.monitor", str(arguments)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=[arguments],
     )
-    assert process.stdin is not None
-    process.stdin.write(made.args())
-    process.stdin.flush()
+    os.close(arguments)
     return process
 
 

@@ -120,8 +120,9 @@ SERIALIZER: Final = (
 
 def consumer(partitions: int) -> tuple[str, ...]:
     """``lag_measured_ns``: when the ends behind `consumer_lag` were learned, of the stream's partitions the longest ago
-    (monotonic; 0: has none). ``commit_failed_since_ns``: since when each offset commit fails (monotonic; 0: the last
-    one did not). ``partitions``: most of a topic. Each has where its last counted batch ended, and from where on how
+    (monotonic; 0: has none). ``commit_failed_since_ns``: since when each offset commit fails or gets no answer
+    (monotonic; 0: the last one was confirmed). ``broker_refusal``: Kafka's error code of what it does not let us do (0:
+    nothing). ``partitions``: most of a topic. Each has where its last counted batch ended, and from where on how
     many rows are not settled (`wsadapter.roles.consumer.accounting`); of a partition beyond them a kill may count a
     batch twice."""
     return (
@@ -134,7 +135,7 @@ def consumer(partitions: int) -> tuple[str, ...]:
         *labelled("accepted_rows_total", "stream", STREAM_WORDS),
         *labelled("rejected_rows_total", "stream", STREAM_WORDS),
         *(dead_letters(reason, word) for reason in CONSUMER_REASONS for word in STREAM_WORDS),
-        "commit_failed_since_ns",
+        "commit_failed_since_ns", "broker_refusal",
         *labelled("consumer_lag", "stream", STREAM_WORDS),
         *labelled("lag_measured_ns", "stream", STREAM_WORDS),
         *labelled("paused", "stream", STREAM_WORDS),

@@ -44,6 +44,8 @@ _CONSUMER_DEFAULTS: Final = {
     "fetch.queue.backoff.ms": 20,
     "session.timeout.ms": 30_000,
     "heartbeat.interval.ms": 3_000,
+    # partitions that are added while we run are read so soon, not after librdkafka's default of five minutes
+    "topic.metadata.refresh.interval.ms": 10_000,
 }
 _CONSUMER: Final = {
     "enable.auto.commit": False,

@@ -15,6 +15,7 @@ from confluent_kafka.cimpl import NewTopic
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import DEAD_LETTER, SPECS, StreamSpec
+from wsadapter.kafka.errors import error_text
 from wsadapter.kafka.settings import admin_config, unsubscribed_config
 
 _BOUNDS: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -48,7 +49,7 @@ def ensure_topics(kafka: KafkaConfig, timeout: float) -> None:
                 admin.list_topics(name, timeout=timeout)
             return
     except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {_reason(error)}") from None
+        raise ServiceUnavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error_text(error)}") from None
     retention = {"retention.ms": str(int(kafka.retention_hours * 3_600_000)), "cleanup.policy": "delete"}
     missing = [
         NewTopic(name, partitions_of(kafka, name), kafka.replication_factor, config=retention)
@@ -62,7 +63,7 @@ def ensure_topics(kafka: KafkaConfig, timeout: float) -> None:
             created.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was quicker
-                raise ServiceUnavailable(f"topic {name} cannot be created: {_reason(error)}") from None
+                raise ServiceUnavailable(f"topic {name} cannot be created: {error_text(error)}") from None
 
 
 def message_limit(kafka: KafkaConfig, timeout: float) -> int | None:
@@ -78,22 +79,23 @@ def message_limit(kafka: KafkaConfig, timeout: float) -> int | None:
         return None
 
 
-def partition_counts(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
-    """How many partitions each topic has now. By a client of its own: `list_topics` of a consumer inside one of its
-    callbacks ends the process at its next callback (an assertion in confluent-kafka 2.16)."""
+def partition_counts(kafka: KafkaConfig, timeout: float, admin: AdminClient | None = None) -> dict[str, int]:
+    """How many partitions each topic has now. By ``admin`` or a client of its own: `list_topics` of a consumer inside
+    one of its callbacks ends the process at its next callback (an assertion in confluent-kafka 2.16)."""
+    admin = admin or AdminClient(admin_config(kafka))
     try:
-        topics = AdminClient(admin_config(kafka)).list_topics(timeout=timeout).topics
+        topics = admin.list_topics(timeout=timeout).topics
     except KafkaException as error:
-        raise ServiceUnavailable(f"topics are not known: {_reason(error)}") from None
+        raise ServiceUnavailable(f"topics are not known: {error_text(error)}") from None
     return {name: len(found.partitions) for name, found in topics.items()}
 
 
 def log_bounds(
-    kafka: KafkaConfig, partitions: Collection[tuple[str, int]], timeout: float
+    kafka: KafkaConfig, partitions: Collection[tuple[str, int]], timeout: float, admin: AdminClient | None = None
 ) -> dict[tuple[str, int], Bounds]:
     """Where the logs begin and end now: (first offset, next offset). Two requests for all of them, on connections of
     their own: on a consumer's connection each would wait for a fetch that waits for messages."""
-    admin = AdminClient(admin_config(kafka))
+    admin = admin or AdminClient(admin_config(kafka))
     names = [TopicPartition(*partition) for partition in partitions]
     found = []
     for spec in _BOUNDS if names else ():
@@ -101,7 +103,7 @@ def log_bounds(
         try:
             found.append({(p.topic, p.partition): future.result(timeout).offset for p, future in futures.items()})
         except (KafkaException, TimeoutError) as error:
-            raise ServiceUnavailable(f"offsets are not known: {_reason(error)}") from None
+            raise ServiceUnavailable(f"offsets are not known: {error_text(error)}") from None
     return {partition: (found[0][partition], found[1][partition]) for partition in partitions}
 
 
@@ -115,7 +117,7 @@ def unread(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
     try:
         committed = reader.committed([TopicPartition(*partition) for partition in partitions], timeout=timeout)
     except KafkaException as error:
-        raise ServiceUnavailable(f"committed offsets are not known: {_reason(error)}") from None
+        raise ServiceUnavailable(f"committed offsets are not known: {error_text(error)}") from None
     finally:
         reader.close()
     found = dict.fromkeys(names.values(), 0)
@@ -123,8 +125,3 @@ def unread(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
         first, end = bounds[at.topic, at.partition]
         found[names[at.topic]] += end - max(at.offset, first)
     return found
-
-
-def _reason(error: Exception) -> str:
-    cause = error.args[0] if error.args else error
-    return f"{cause.str()} ({cause.name()})" if isinstance(cause, KafkaError) else str(error)

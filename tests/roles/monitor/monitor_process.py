@@ -89,6 +89,7 @@ class Road:
         self.pages["serializer-0"]["broker_up"] = 1
         self.pages["consumer-0"]["broker_up"] = 1
         self.pages["consumer-0"]["clickhouse_up"] = 1
+        self.pages["consumer-0"]["broker_refusal"] = 0
 
     def order(self) -> MonitorOrder:
         children = tuple(WatchedChild(role, name, self.page_name(name)) for role, name, _ in CHILDREN)

@@ -58,6 +58,7 @@ def test_ready_when_everything_is_up(watched: Road) -> None:
         ("serializer-0", "broker_up", 0, "serializer-0: Kafka does not answer"),
         ("consumer-0", "broker_up", 0, "consumer-0: Kafka does not answer"),
         ("consumer-0", "clickhouse_up", 0, "consumer-0: ClickHouse does not answer"),
+        ("consumer-0", "broker_refusal", 29, "consumer-0: Kafka refuses: Broker: Topic authorization failed"),
         ("serializer-0", "state", 1, "serializer-0: waiting"),
         ("consumer-0", "state", 4, "consumer-0: paused"),
         ("exchange", "state", 0, "exchange: starting"),

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import wait
 from typing import Final, TypeVar
@@ -11,8 +12,10 @@ from clickhouse_connect.driver.client import Client
 from wsadapter.clickhouse.catalog import create_or_verify
 from wsadapter.clickhouse.client import connect, unavailable
 from wsadapter.config.load import Config
-from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.errors import ConfigError, SchemaMismatch, ServiceUnavailable
 from wsadapter.executor import DaemonExecutor
+from wsadapter.kafka.members import foreign_members
+from wsadapter.kafka.settings import consumer_config, group_id
 from wsadapter.kafka.topics import ensure_topics
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.consumer.consumer import POLL_SECONDS, Consumer
@@ -22,6 +25,10 @@ from wsadapter.supervision.child import Child, ChildState, run_child
 
 GARBAGE: Final = 10 * CHUNK
 """More objects than this must be new before the garbage collector looks for cycles (errors make some)."""
+
+ANSWER_SECONDS: Final = 5.0
+MEMBER_MARGIN_SECONDS: Final = 5.0
+"""Beyond the session's time-out, after which a member that is gone is no longer listed."""
 
 T = TypeVar("T")
 log = get_logger()
@@ -58,6 +65,30 @@ def prepare(config: Config) -> Client:
     return client
 
 
+def refuse_foreign_members(child: Child, threads: DaemonExecutor, config: Config) -> None:
+    """Returns when the group has no members but ours; `ConfigError` when others stay, as two installations would get
+    half of each other's data. One that is gone (an earlier name of this instance) is listed until its session ends."""
+    kafka = config.kafka
+    session = float(consumer_config(kafka, "")["session.timeout.ms"]) / 1000
+    refuse_at = time.monotonic() + session + MEMBER_MARGIN_SECONDS
+    repeated = Repeated()
+    while others := patiently(
+        child, threads, lambda: foreign_members(kafka, config.service.instance, ANSWER_SECONDS), "Kafka"
+    ):
+        text = (
+            f"consumer group {group_id(kafka)} at {kafka.bootstrap_servers} has members of another installation "
+            f"({', '.join(others)}): each of the two would get a part of the other's data. Give one of them another "
+            "kafka.topic_prefix, or stop it"
+        )
+        if time.monotonic() > refuse_at:
+            raise ConfigError([("kafka.topic_prefix", text)])
+        child.set_state(ChildState.WAITING)
+        if repeated("members") is not None:
+            log.warning("waiting for other members to leave the consumer group", reason=text)
+        child.wait([], 0.5)
+        child.beat()
+
+
 def main(child: Child) -> int:
     # it logs a warning of its own for each error that it raises
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
@@ -67,7 +98,8 @@ def main(child: Child) -> int:
     if client is None:
         return 0
     child.page["clickhouse_up"] = 1
-    patiently(child, threads, lambda: ensure_topics(config.kafka, 5.0), "Kafka")
+    patiently(child, threads, lambda: ensure_topics(config.kafka, ANSWER_SECONDS), "Kafka")
+    refuse_foreign_members(child, threads, config)
     if child.stopping:
         return 0
     child.page["broker_up"] = 1

@@ -21,6 +21,7 @@ from wsadapter.clickhouse.catalog import Verifier
 from wsadapter.clickhouse.inserts import Inserter, statement
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
+from wsadapter.kafka.members import instance_id
 from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import topic
 from wsadapter.log import get_logger
@@ -67,7 +68,7 @@ class Consumer:
         topics = {spec.name: name for name, spec in self._specs.items()}
         self._accounting = Accounting(child.page, topics, tuple(name for name in members if name != child.args.page))
         self._pool = InsertPool(Inserter(client), dead_letters, self._heads, self._verify_stream)
-        identity = f"{child.args.instance}-{child.args.name}"
+        identity = instance_id(child.args.instance, child.args.name)
         self._group = GroupMember(
             config.kafka, identity, self._specs, self._new_partition, self._on_leave, self._keep_waiting
         )

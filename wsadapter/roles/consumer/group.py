@@ -3,7 +3,8 @@
 Guarantees: a partition is read from its committed offset with its committed watermarks and intent, or from the earliest
 offset when there is none; an offset that is out of the log's range is reported in `out_of_range` and never skipped.
 An intent counts only when the broker has confirmed the commit that carries it; one commit is under way at a time and
-says what is true of every partition. What was revoked or lost is never committed again.
+says what is true of every partition. What was revoked or lost is never committed again. A client that is finished
+(fenced by another process with our identity) ends in `GroupFailed`, by whichever way its error arrived.
 
 librdkafka's callbacks run inside `poll` (and `close`), on the caller's thread. Owns the client; the batches belong to
 the role.
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import wait
 from itertools import groupby
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -22,6 +23,7 @@ from msgspec import Struct
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.executor import DaemonExecutor
+from wsadapter.kafka.errors import AUTHORIZATION, error_text, is_fatal
 from wsadapter.kafka.settings import consumer_config
 from wsadapter.kafka.topics import log_bounds, partition_counts
 from wsadapter.log import Repeated, get_logger
@@ -70,7 +72,15 @@ class GroupMember:
         self.commits = Commits()
         self.broker_up = True
         self.rebalances = 0
+        self.counts: dict[str, int] = {}
+        """Partitions of each topic as of the last assignment: each of them is some member's."""
         self.topics_missing = False
+        self.unconfirmed_since = 0.0
+        """Since when a commit has waited for the broker's confirmation, whether it failed or got no answer; 0: none."""
+        self.commit_refusal: int | None = None
+        """Kafka's error code of the last commit, if it failed."""
+        self.refused: dict[Key, int] = {}
+        """What the broker does not let us read, with its error code; partition -1: the topic, no topic: the group."""
         self._kafka, self._new_partition = kafka, new_partition
         self._on_leave, self._keep_waiting = on_leave, keep_waiting
         self._paused: set[Key] = set()
@@ -92,10 +102,9 @@ class GroupMember:
     def poll(self, timeout: float, limit: int = CHUNK) -> int:
         """Take up to ``limit`` messages into their partitions; serves every callback. Returns how many came."""
         messages = self._consumer.consume(limit, timeout)
-        if self._fatal is not None:
-            raise GroupFailed(f"the consumer group member failed: {self._fatal.str()} ({self._fatal.name()})")
         if any(map(Message.error, messages)):
             messages = [message for message in messages if not self._is_error(message)]
+        self._check_alive()
         now = time.monotonic()
         # once per message, all of it: a loop in Python would cost three times as much as these maps
         begin = 0
@@ -104,16 +113,20 @@ class GroupMember:
             if (partition := self.partitions.get(key)) is not None:  # type: ignore[arg-type]  # else revoked meanwhile
                 same = messages[begin:end]
                 partition.extend(list(map(Message.offset, same)), list(map(Message.value, same)), now)  # type: ignore[arg-type]
+                if self.refused:
+                    self.refused.pop(key, None)  # type: ignore[arg-type]
             begin = end
         return len(messages)
 
     def commit(self, now: float) -> None:
         """Send the commit that is due, if any."""
         if changed := self.commits.due(self.partitions, now):
+            self.unconfirmed_since = self.unconfirmed_since or now
             try:
                 self._consumer.commit(offsets=_offsets(changed), asynchronous=True)
             except KafkaException as error:
                 self._commit_failed(error.args[0])
+                self._check_alive()
 
     def pause(self, keys: set[Key]) -> None:
         """Fetch nothing for these partitions, and again for the others. Members that hold go on polling."""
@@ -166,11 +179,16 @@ class GroupMember:
             try:
                 starts = self._starts(assigned)
             except (KafkaException, ServiceUnavailable) as error:
-                self._log("committed offsets not known yet", str(error))
+                if isinstance(error, KafkaException) and is_fatal(error.args[0]):
+                    self._fatal = error.args[0]
+                    return
+                self._log("committed offsets not known yet", error_text(error))
                 continue
             break
         else:
             return  # stopping: what is assigned without state is not read
+        self.unconfirmed_since, self.commit_refusal = 0.0, None
+        self.refused.clear()
         for key, (offset, progress) in starts.items():
             self.partitions[key] = self._new_partition(*key, offset, progress)
             self.commits.forget(key)
@@ -179,7 +197,7 @@ class GroupMember:
     def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, CommitMetadata]]:
         if not assigned:
             return {}
-        counts = partition_counts(self._kafka, ANSWER_SECONDS)
+        counts = self.counts = partition_counts(self._kafka, ANSWER_SECONDS)
         starts, new = {}, []
         for found in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
             if found.error is not None:
@@ -202,8 +220,10 @@ class GroupMember:
             try:
                 consumer.commit(offsets=_offsets(states), asynchronous=False)
             except KafkaException as error:
+                if is_fatal(error.args[0]):
+                    self._fatal = error.args[0]
                 # the next owner replays the intended ranges under their old tokens
-                log.warning("offsets of revoked partitions not committed", reason=_text(error.args[0]))
+                log.warning("offsets of revoked partitions not committed", reason=error_text(error))
         self._drop(states)
 
     def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
@@ -221,26 +241,33 @@ class GroupMember:
             self.commits.forget(key)
             self._paused.discard(key)
             self.out_of_range.discard(key)
+            self.refused.pop(key, None)
 
     def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
         if error is not None:
             self._commit_failed(error)
             return
         self.commits.confirmed([(o.topic, o.partition) for o in offsets if o.error is None], self.partitions)
-        for refused in (o.error for o in offsets if o.error is not None):
+        refusals = [o.error for o in offsets if o.error is not None]
+        for refused in refusals:
             self._commit_failed(refused)
+        if not refusals:
+            self.unconfirmed_since, self.commit_refusal = 0.0, None
 
     def _commit_failed(self, error: KafkaError) -> None:
         """No insert follows; the same intent is sent again."""
+        if is_fatal(error):
+            self._fatal = error
+        self.commit_refusal = error.code()
         self.commits.failed(time.monotonic())
-        self._log("offset commit failed, inserts wait for it", _text(error))
+        self._log("offset commit failed, inserts wait for it", error_text(error))
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
+        if is_fatal(error):
             self._fatal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.broker_up = False
-        self._log("Kafka client error", _text(error))
+        self._log("Kafka client error", error_text(error))
 
     def _on_statistics(self, text: str) -> None:
         brokers = msgspec.json.decode(text, type=_Statistics).brokers
@@ -258,9 +285,17 @@ class GroupMember:
             if (topic, number) in self.partitions:
                 self.out_of_range.add((topic, number))
             return
-        if code == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        if is_fatal(error):
+            self._fatal = error
+        elif code == KafkaError.UNKNOWN_TOPIC_OR_PART:
             self.topics_missing = True
-        self._log("fetch error", _text(error))
+        elif code in AUTHORIZATION:
+            self.refused[topic or "", -1 if number is None else number] = code
+        self._log("fetch error", error_text(error))
+
+    def _check_alive(self) -> None:
+        if self._fatal is not None:
+            raise GroupFailed(f"the consumer group member failed: {error_text(self._fatal)}")
 
     def _log(self, event: str, reason: str) -> None:
         if (kept_back := self._repeated((event, reason))) is not None:
@@ -273,7 +308,3 @@ def _offsets(partitions: Mapping[Key, Partition]) -> list[TopicPartition]:
         offset, metadata = partition.commit()
         offsets.append(TopicPartition(*key, offset, metadata=metadata))
     return offsets
-
-
-def _text(error: Any) -> str:
-    return f"{error.str()} ({error.name()})" if isinstance(error, KafkaError) else str(error)

@@ -1,5 +1,8 @@
 """What a consumer checks now and then, and what its operator sees of it: lag, health, alarms, offsets out of range.
 
+Asks Kafka in a thread where the logs end, every few seconds and by another client than the one that reads: the lag of a
+member that stands still is seen to grow. Partitions that were added and are nobody's yet count for the first member.
+
 Asks ClickHouse in a thread, every few seconds: are the tables and views as they must be (a view that somebody dropped
 makes inserts vanish without an error), and how many rows of the finished inserts went to ``rejected``. A stream whose
 tables differ is in `blocked` until they agree again: nothing of it is inserted.
@@ -11,6 +14,7 @@ from concurrent.futures import Future, wait
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
+from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 
 from wsadapter.clickhouse.catalog import Verifier, rejected_rows
@@ -18,7 +22,9 @@ from wsadapter.clickhouse.client import unavailable
 from wsadapter.config.load import Config
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS
-from wsadapter.kafka.topics import ensure_topics
+from wsadapter.executor import DaemonExecutor
+from wsadapter.kafka.settings import admin_config
+from wsadapter.kafka.topics import ensure_topics, log_bounds, partition_counts, topic
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.consumer.accounting import Accounting, Unsettled
 from wsadapter.roles.consumer.batches import Partition
@@ -30,7 +36,11 @@ from wsadapter.supervision.child import Child, ChildState
 
 PUBLISH_SECONDS: Final = 1.0
 HEALTH_SECONDS: Final = 5.0
+LAG_SECONDS: Final = 10.0
+ANSWER_SECONDS: Final = 5.0
 STALE_REPLAY_SECONDS: Final = 10.0
+COMMIT_SECONDS: Final = 5.0
+"""A commit that has failed for so long is no hiccup: the broker's reason is shown."""
 PATIENCE: Final = 3
 """Refusals of one batch in a row (read only, too many parts, no space) until the consumer is not `RUNNING` any more."""
 
@@ -43,6 +53,13 @@ class Health(Struct, frozen=True):
     wrong: dict[str, str]
     ranges: dict[Key, Unsettled]
     rejected: dict[Key, int]
+
+
+class LogEnds(Struct, frozen=True):
+    """Kafka's answer: where the log of each partition of our topics begins and ends."""
+
+    at: float
+    bounds: Mapping[Key, tuple[int, int]]
 
 
 class Housekeeping:
@@ -65,6 +82,13 @@ class Housekeeping:
         self._next_health = time.monotonic() + HEALTH_SECONDS
         self._next_step = 0.0
         self._rebalances = 0
+        self._kafka_thread = DaemonExecutor(1, "kafka")
+        self._admin: AdminClient | None = None
+        self._streams = {topic(self._config.kafka, spec): spec.name for spec in SPECS}
+        self._is_first = child.args.name.endswith("-0")
+        self._log_ends = LogEnds(time.monotonic(), {})
+        self._log_ends_call: Future[LogEnds] | None = None
+        self._next_log_ends = 0.0
         self._stale_replays: dict[Key, float] = {}
         self._repeated = Repeated()
 
@@ -78,10 +102,11 @@ class Housekeeping:
         ends = self._group.cached_ends()
         self._check_ranges(ends, now)
         self._check_health(now)
-        self._publish(ends)
+        self._check_log_ends(now)
+        self._publish(ends, now)
         if self._group.topics_missing:
             self._group.topics_missing = False
-            self._pool.call(lambda: ensure_topics(self._config.kafka, HEALTH_SECONDS))
+            self._kafka_thread.call(lambda: ensure_topics(self._config.kafka, HEALTH_SECONDS))
 
     def finish(self, until: float) -> None:
         """The last counts before the end, if ClickHouse still answers."""
@@ -93,11 +118,33 @@ class Housekeeping:
         if done and last.exception() is None:
             self._accounting.resolve(last.result().ranges, last.result().rejected)
 
-    def _publish(self, ends: Mapping[Key, int]) -> None:
+    def _lag(self, ends: Mapping[Key, int]) -> dict[Key, int]:
+        """Messages that are not done, of our partitions and of those that are nobody's yet."""
+        partitions, bounds = self._group.partitions, self._log_ends.bounds
+        lag = {
+            key: max(0, max(ends.get(key, 0), bounds[key][1] if key in bounds else 0) - partition.done)
+            for key, partition in partitions.items()
+        }
+        if self._is_first and (counts := self._group.counts):
+            new = {key: end - first for key, (first, end) in bounds.items() if key[1] >= counts.get(key[0], 0)}
+            lag = new | lag
+        return lag
+
+    def _publish(self, ends: Mapping[Key, int], now: float) -> None:
         page, group = self._child.page, self._group
+        by_partition = self._lag(ends)
         lag = dict.fromkeys((spec.name for spec in SPECS), 0)
-        for key, partition in group.partitions.items():
-            lag[partition.spec.name] += max(0, ends.get(key, 0) - partition.done)
+        for (name, _), messages in by_partition.items():
+            lag[self._streams[name]] += messages
+        measured = {self._streams[name] for name, _ in by_partition}
+        page["commit_failed_since_ns"] = int(group.unconfirmed_since * 1e9)
+        for stream in lag:
+            page[f'lag_measured_ns{{stream="{stream}"}}'] = int(self._log_ends.at * 1e9) if stream in measured else 0
+        # a partition that holds nothing for us keeps nothing from us
+        refusals = [code for key, code in group.refused.items() if by_partition.get(key, 1)]
+        if group.unconfirmed_since and now - group.unconfirmed_since > COMMIT_SECONDS and group.commit_refusal:
+            refusals.append(group.commit_refusal)
+        page["broker_refusal"] = max(0, *refusals, 0)
         alarms = {
             t.partition.spec.name for t in self._pool.tasks if t.failure is InsertFailure.ALARM
         } | self.blocked.keys()
@@ -106,7 +153,32 @@ class Housekeeping:
         page["rebalances_total"] = group.rebalances
         refused = any(t.failure is InsertFailure.REFUSED and t.attempts >= PATIENCE for t in self._pool.tasks)
         working = group.rebalances and page["broker_up"] and page["clickhouse_up"] and not refused
+        working = working and not page["broker_refusal"]
         self._child.set_state(ChildState.PAUSED if alarms else ChildState.RUNNING if working else ChildState.WAITING)
+
+    def _check_log_ends(self, now: float) -> None:
+        if self._log_ends_call is None:
+            if now >= self._next_log_ends:
+                self._log_ends_call = self._kafka_thread.call(self._query_log_ends)
+            return
+        if not self._log_ends_call.done():
+            return
+        call, self._log_ends_call = self._log_ends_call, None
+        self._next_log_ends = now + LAG_SECONDS
+        error = call.exception()
+        if error is None:
+            self._log_ends = call.result()
+        elif isinstance(error, ServiceUnavailable):
+            self._log("the lag is not known", str(error))
+        else:
+            raise error
+
+    def _query_log_ends(self) -> LogEnds:
+        kafka, at = self._config.kafka, time.monotonic()
+        self._admin = self._admin or AdminClient(admin_config(kafka))
+        counts = partition_counts(kafka, ANSWER_SECONDS, self._admin)
+        keys = [(name, number) for name in self._streams for number in range(counts.get(name, 0))]
+        return LogEnds(at, log_bounds(kafka, keys, ANSWER_SECONDS, self._admin))
 
     def _check_ranges(self, ends: Mapping[Key, int], now: float) -> None:
         for key, partition in self._group.partitions.items():

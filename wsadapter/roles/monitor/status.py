@@ -88,6 +88,11 @@ def not_ready(snapshot: Snapshot) -> list[str]:
             if child.cells.get(cell) == 0:
                 reasons.append(f"{child.name}: {service} does not answer")
     for child in snapshot.children:
+        if code := child.get("broker_refusal"):
+            from wsadapter.kafka.errors import code_text  # a monitor needs Kafka's client for nothing else
+
+            reasons.append(f"{child.name}: Kafka refuses: {code_text(code)}")
+    for child in snapshot.children:
         # a stand-in that has a cell for it; state running alone says only that its process is up
         if child.cells.get("service_up") == 0:
             reasons.append(f"{child.name}: service does not answer")

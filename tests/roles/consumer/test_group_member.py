@@ -1,0 +1,161 @@
+"""What a member of the group makes of what the Kafka client tells it, by a client that tells what the test wants."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from wsadapter.config.load import KafkaConfig
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.kafka.messages import identify_as
+from wsadapter.roles.consumer import group
+from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.roles.consumer.group import GroupFailed, GroupMember
+
+FATAL = KafkaError(KafkaError._FATAL, "Static consumer fenced by other consumer with same group.instance.id")
+FENCED = KafkaError(KafkaError.FENCED_INSTANCE_ID)
+DENIED = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+SPEC = BY_STREAM["trade"]
+KEY = ("t.trade", 0)
+
+
+class Client:
+    """Stands for `confluent_kafka.Consumer`. ``messages``: what the next `consume` gives; ``raises``: by call."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.messages: list[Message] = []
+        self.raises: dict[str, KafkaError] = {}
+        self.stored: dict[tuple[str, int], tuple[int, str]] = {}
+        self.assigned: list[tuple[str, int, int]] = []
+        self.on: dict[str, Callable[..., None]] = {}
+
+    def _call(self, name: str) -> None:
+        if error := self.raises.get(name):
+            raise KafkaException(error)
+
+    def subscribe(self, topics: list[str], **on: Callable[..., None]) -> None:
+        self.on = on
+
+    def consume(self, limit: int, timeout: float) -> list[Message]:
+        received, self.messages = self.messages, []
+        return received
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        self._call("committed")
+        known = {(p.topic, p.partition): self.stored.get((p.topic, p.partition), (-1001, "")) for p in partitions}
+        return [TopicPartition(*key, offset, metadata=metadata) for key, (offset, metadata) in known.items()]
+
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        self._call("commit")
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        self.assigned = [(p.topic, p.partition, p.offset) for p in partitions]
+
+
+@pytest.fixture
+def member(monkeypatch: pytest.MonkeyPatch) -> GroupMember:
+    """Has partition 0 of one topic, from offset 0 on."""
+    monkeypatch.setattr(group, "Consumer", Client)
+    monkeypatch.setattr(group, "partition_counts", lambda kafka, timeout: {KEY[0]: 2})
+    monkeypatch.setattr(group, "log_bounds", lambda kafka, keys, timeout: dict.fromkeys(keys, (0, 0)))
+
+    def partition(name: str, number: int, start: int, progress: CommitMetadata) -> Partition:
+        return Partition(SPEC, name, number, start, progress, b"INSERT\n", identify_as(SPEC))
+
+    made = GroupMember(KafkaConfig(), "i-consumer-0", [KEY[0]], partition, lambda gone, in_order: None, lambda: True)
+    assign(made)
+    return made
+
+
+def client(member: GroupMember) -> Client:
+    return member._consumer  # type: ignore[return-value]
+
+
+def assign(member: GroupMember) -> None:
+    client(member).on["on_assign"](member._consumer, [TopicPartition(*KEY)])
+
+
+def with_batch(member: GroupMember) -> None:
+    member.partitions[KEY].add(0, b"\x09" + b"\0" * 8 + b"\x11" + b"\x01" * 8, 0.0)
+    member.partitions[KEY].cut_open()
+
+
+@pytest.mark.parametrize("error", [FATAL, FENCED])
+def test_a_fatal_error_that_comes_as_a_message_ends_the_member(member: GroupMember, error: KafkaError) -> None:
+    """A consumer's fatal error does not come by ``error_cb``, as a producer's does."""
+    client(member).messages = [Message(topic=KEY[0], partition=0, error=error)]
+
+    with pytest.raises(GroupFailed, match=r"FATAL|FENCED"):
+        member.poll(0.0)
+
+
+@pytest.mark.parametrize("error", [FATAL, FENCED])
+def test_a_fatal_error_of_a_commit_ends_the_member(member: GroupMember, error: KafkaError) -> None:
+    with_batch(member)
+    client(member).raises["commit"] = error
+
+    with pytest.raises(GroupFailed):
+        member.commit(1.0)
+
+
+def test_a_fatal_error_of_a_commits_callback_ends_the_member(member: GroupMember) -> None:
+    with_batch(member)
+    member.commit(1.0)
+    client(member).settings["on_commit"](FATAL, [])
+
+    with pytest.raises(GroupFailed):
+        member.poll(0.0)
+
+
+def test_a_fatal_error_of_one_partition_of_a_commit_ends_the_member(member: GroupMember) -> None:
+    with_batch(member)
+    member.commit(1.0)
+
+    class Refused:
+        topic, partition, error = *KEY, FENCED
+
+    client(member).settings["on_commit"](None, [Refused])
+    with pytest.raises(GroupFailed):
+        member.poll(0.0)
+
+
+def test_a_fatal_error_of_the_callback_ends_the_member(member: GroupMember) -> None:
+    client(member).settings["error_cb"](FATAL)
+
+    with pytest.raises(GroupFailed):
+        member.poll(0.0)
+
+
+def test_a_fatal_error_at_the_assignment_is_not_retried_for_ever(member: GroupMember) -> None:
+    client(member).raises["committed"] = FATAL
+    assign(member)
+
+    with pytest.raises(GroupFailed):
+        member.poll(0.0)
+
+
+def test_a_commit_is_unconfirmed_from_its_first_attempt_until_one_is_confirmed(member: GroupMember) -> None:
+    with_batch(member)
+    client(member).raises["commit"] = KafkaError(KafkaError.NOT_COORDINATOR)
+    member.commit(100.0)
+    assert (member.unconfirmed_since, member.commit_refusal) == (100.0, KafkaError.NOT_COORDINATOR)
+
+    client(member).raises.clear()
+    member.commit(1e9)
+    assert member.unconfirmed_since == 100.0, "no answer is no confirmation"
+    client(member).settings["on_commit"](None, [TopicPartition(*KEY)])
+
+    assert (member.unconfirmed_since, member.commit_refusal) == (0.0, None)
+
+
+def test_what_the_broker_does_not_let_us_read_is_known_until_it_gives_something(member: GroupMember) -> None:
+    client(member).messages = [Message(topic=KEY[0], partition=0, error=DENIED)]
+    member.poll(0.0)
+    assert member.refused == {KEY: KafkaError.TOPIC_AUTHORIZATION_FAILED}
+
+    client(member).messages = [Message(topic=KEY[0], partition=0, offset=0, value=b"x")]
+    member.poll(0.0)
+
+    assert member.refused == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import pytest
@@ -117,6 +118,23 @@ def test_the_time_since_an_earlier_process_is_a_gap_too() -> None:
         begun, over = handler.gaps
         assert (begun.cause, begun.started_ns, begun.ended_ns) == ("restart", 77, None)
         assert (over.started_ns, over.ended_ns) == (77, over.receive_time_ns)
+
+    run(body())
+
+
+def test_an_earlier_process_whose_clock_was_ahead_leaves_no_gap_that_ends_before_it_begins() -> None:
+    ahead_ns = time.time_ns() + 3_600_000_000_000
+
+    async def body() -> None:
+        handler = InOrder()
+        async with Loopback() as venue:
+            client = Client(config(venue), handler, last_event_ns=ahead_ns)
+            await client.connect()
+            await client.stop()
+        begun, over = handler.gaps
+        assert begun.cause == "restart"
+        assert begun.started_ns == begun.receive_time_ns < ahead_ns, "nothing is known of the time before"
+        assert over.started_ns == begun.started_ns <= (over.ended_ns or 0) < ahead_ns
 
     run(body())
 

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection
 from typing import get_args
 
 from wsadapter.backoff import Backoff, Retries
+from wsadapter.client.clock import clock
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.connect_limit import ConnectLimiter
 from wsadapter.client.dial import Dialer
@@ -175,7 +176,7 @@ class Connection:
             reason = "stopped" if planned and self._stop.is_set() else lost.reason
             if reason != "stopped":
                 self._begin_gap(GapCause.DISCONNECT, max(self.exchange.last_receive_ns.values(), default=0))
-            self._hooks.on_disconnected(reason, time.time_ns())
+            self._hooks.on_disconnected(reason, clock.now_ns())
 
     async def _pause(self, lost: Lost) -> None:
         if lost.reason == "oversize":
@@ -208,7 +209,7 @@ class Connection:
     def _begin_gap(self, cause: GapCause, started_ns: int) -> None:
         """Nothing is received since ``started_ns`` (0 = since now). Called between reads."""
         if self._gap is None:
-            now_ns = time.time_ns()
+            now_ns = clock.now_ns()
             plan = self.plan
             self._gap = begin(cause, started_ns or now_ns, now_ns, exchange=plan.exchange, connection=plan.connection)
             self._deliver(self._gap)
@@ -305,7 +306,7 @@ class Connection:
     # Called by the session.
 
     def _on_open(self, session: Session, timers: Timers) -> None:
-        now_ns = self.connected_ns = time.time_ns()
+        now_ns = self.connected_ns = clock.now_ns()
         self._asked = Subscriptions(self.exchange.last_receive_ns)
         logger.info("%s: connected to %s", self.plan.connection, self.plan.url)
         self._hooks.on_connected(now_ns)
@@ -348,7 +349,7 @@ class Connection:
             self._all_subscribed()
 
     def _all_subscribed(self) -> None:
-        now_ns = time.time_ns()
+        now_ns = clock.now_ns()
         self.subscribed.set()
         self._end_gap(now_ns)
         self._hooks.on_subscribed(now_ns)

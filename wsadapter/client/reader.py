@@ -16,6 +16,7 @@ from typing import Any, Final
 from picows import WSFrame, WSMsgType, WSTransport
 
 from wsadapter import native
+from wsadapter.client.clock import ReceiveClock, clock
 from wsadapter.exchanges.venue import Item, Receive
 
 TEXT: Final = WSMsgType.TEXT
@@ -53,12 +54,19 @@ class PythonReader:
     ``last_read``: monotonic time of the last frame of any kind."""
 
     __slots__ = (
-        "_otherwise", "_read_end", "_receive", "_tally", "apart", "deaf", "dispatch", "last_read", "received_ns",
+        "_clock", "_otherwise", "_read_end", "_receive", "_tally", "apart", "deaf", "dispatch", "last_read",
+        "received_ns",
     )  # fmt: skip
 
     def __init__(
-        self, receive: Receive, otherwise: Otherwise, read_end: Callable[[], object], tally: ReceiveCount
+        self,
+        receive: Receive,
+        otherwise: Otherwise,
+        read_end: Callable[[], object],
+        tally: ReceiveCount,
+        clock: ReceiveClock = clock,
     ) -> None:
+        self._clock = clock
         self._receive, self._otherwise, self._read_end, self._tally = receive, otherwise, read_end, tally
         self.dispatch: Takers = {}
         self.received_ns = 0
@@ -82,9 +90,9 @@ class PythonReader:
             self.finish()
 
     def date(self) -> int:
-        """The time of this read, in nanoseconds of the wall clock; taken by its first frame."""
+        """The time of this read (`wsadapter.client.clock`); taken by its first frame."""
         if not self.received_ns:
-            self.received_ns = time.time_ns()
+            self.received_ns = self._clock.now_ns()
             self.last_read = time.monotonic()
         return self.received_ns
 
@@ -100,11 +108,17 @@ class PythonReader:
             self._read_end()
 
 
-def reading(receive: Receive, otherwise: Otherwise, read_end: Callable[[], object], tally: ReceiveCount) -> Any:
+def reading(
+    receive: Receive,
+    otherwise: Otherwise,
+    read_end: Callable[[], object],
+    tally: ReceiveCount,
+    clock: ReceiveClock = clock,
+) -> Any:
     """An `PythonReader`, or its twin in C."""
     if _native is None:
-        return PythonReader(receive, otherwise, read_end, tally)
-    return _native.Reading(receive, otherwise, read_end, *tally.cells, WSFrame, TEXT)
+        return PythonReader(receive, otherwise, read_end, tally, clock)
+    return _native.Reading(receive, otherwise, read_end, *tally.cells, clock.cells, WSFrame, TEXT)
 
 
 _native: Final = native.extension

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any, Final, Literal
 
+from wsadapter.client.clock import clock
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.handler import BoundHandler
 from wsadapter.client.handover import Handover
@@ -158,7 +159,7 @@ class NextSocket:
         return [name for name in self._current.cadences if received[name]]
 
     def _on_open(self, session: Session) -> None:
-        self.connected_ns = time.time_ns()
+        self.connected_ns = clock.now_ns()
         for payload in self.exchange.open():
             session.request(payload)
         self.exchange.follow(self._current)
@@ -166,4 +167,4 @@ class NextSocket:
     def _on_answer(self, names: tuple[str, ...], state: SubscriptionState) -> None:
         if self.subscriptions.answered(names, state):
             self.session.settled()
-            self._answered_at, self._answered_ns = time.monotonic(), time.time_ns()
+            self._answered_at, self._answered_ns = time.monotonic(), clock.now_ns()

@@ -10,6 +10,7 @@ import time
 from collections.abc import Collection
 from typing import Final
 
+from wsadapter.client.clock import clock
 from wsadapter.client.handler import BoundHandler
 from wsadapter.client.staleness import Staleness, StaleStreams
 from wsadapter.events import Gap
@@ -50,7 +51,7 @@ class StreamWatch:
         verdict = self._policy.check(time.monotonic(), last_read, self._exchange.last_receive_ns, asked)
         if verdict.stale:
             logger.warning("%s: streams are silent, subscribing anew: %s", self._name, some(verdict.stale))
-            now_ns = time.time_ns()
+            now_ns = clock.now_ns()
             begun = [self._exchange.silent(stream, connected_ns, now_ns) for stream in verdict.stale]
             self._say([gap for gap in begun if gap is not None])
         if verdict.alarm:
@@ -63,7 +64,7 @@ class StreamWatch:
 
     def end(self) -> None:
         """No session follows: the gaps that last end with it."""
-        self._say(self._exchange.close(time.time_ns()))
+        self._say(self._exchange.close(clock.now_ns()))
 
     def _say(self, gaps: list[Gap]) -> None:
         if gaps and (take := self._hooks.events.get(Gap)) is not None:

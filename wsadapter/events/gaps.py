@@ -65,19 +65,20 @@ def begin(
     gap_id: str = "",
 ) -> Gap:
     """Nothing since ``started_ns``, noticed at ``at_ns``; with ``ended_ns`` where the end is known at once. No symbol:
-    all of the connection; no stream: all streams. ``gap_id`` only for a gap that comes from no ring."""
+    all of the connection; no stream: all streams. ``gap_id`` only for a gap that comes from no ring. A begin that lies
+    ahead is of a clock that was set back since: nothing is known of the time before ``at_ns`` then."""
     return Gap(
         exchange, symbol, None, None, at_ns, source, connection, None,
-        gap_id, 1, stream, interval, cause.value, started_ns, ended_ns, *missing, RepairState.OPEN.value,
+        gap_id, 1, stream, interval, cause.value, min(started_ns, at_ns), ended_ns, *missing, RepairState.OPEN.value,
     )  # fmt: skip
 
 
 def ended(gap: Gap, at_ns: int, missing: Missing = UNKNOWN) -> Gap:
-    """The gap is over."""
+    """The gap is over. Its begin is no later, see `begin`."""
     first, last, count = missing
     return replace(
         gap, version=gap.version + 1, receive_time_ns=at_ns, ended_ns=at_ns, repair_state=RepairState.OPEN.value,
-        first_missing=first, last_missing=last, missing_count=count,
+        first_missing=first, last_missing=last, missing_count=count, started_ns=min(gap.started_ns, at_ns),
     )  # fmt: skip
 
 

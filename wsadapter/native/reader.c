@@ -24,6 +24,7 @@ typedef struct {
     PyTypeObject *frame;
     PyGetSetDef *getters[ATTRIBUTES]; /* of that type; NULL: ask the object */
     Py_buffer messages, bytes;        /* one cell each */
+    Py_buffer clock;                  /* last time given, monotonic time of that: wsadapter/client/clock.py */
     long long received_ns;
     double last_read;
     char deaf, apart;
@@ -63,8 +64,11 @@ date_read(Reading *self)
 {
     if (self->received_ns)
         return;
-    self->received_ns = nanoseconds(CLOCK_REALTIME);
-    self->last_read = (double)nanoseconds(CLOCK_MONOTONIC) * 1e-9;
+    long long *last = self->clock.buf, wall = nanoseconds(CLOCK_REALTIME), monotonic = nanoseconds(CLOCK_MONOTONIC);
+    long long earliest = last[0] + (monotonic - last[1]) / 2;
+    self->received_ns = last[0] = wall > earliest ? wall : earliest;
+    last[1] = monotonic;
+    self->last_read = (double)monotonic * 1e-9;
 }
 
 static int
@@ -227,11 +231,11 @@ set_dispatch(Reading *self, PyObject *dispatch, void *unused)
 }
 
 static int
-one_cell(PyObject *memory, Py_buffer *cell)
+get_cells(PyObject *memory, Py_buffer *cells, int count)
 {
-    if (PyObject_GetBuffer(memory, cell, PyBUF_WRITABLE) < 0)
+    if (PyObject_GetBuffer(memory, cells, PyBUF_WRITABLE) < 0)
         return -1;
-    if (cell->len == 8)
+    if (cells->len == 8 * count)
         return 0;
     PyErr_SetString(PyExc_ValueError, "a cell has 8 bytes");
     return -1;
@@ -240,9 +244,9 @@ one_cell(PyObject *memory, Py_buffer *cell)
 static PyObject *
 reading_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *receive, *otherwise, *read_end, *messages, *bytes, *frame, *text;
-    if (!PyArg_ParseTuple(args, "OOOOOO!O", &receive, &otherwise, &read_end, &messages, &bytes, &PyType_Type, &frame,
-                          &text))
+    PyObject *receive, *otherwise, *read_end, *messages, *bytes, *clock, *frame, *text;
+    if (!PyArg_ParseTuple(args, "OOOOOOO!O", &receive, &otherwise, &read_end, &messages, &bytes, &clock, &PyType_Type,
+                          &frame, &text))
         return NULL;
     Reading *self = (Reading *)type->tp_alloc(type, 0);
     if (self == NULL)
@@ -254,8 +258,8 @@ reading_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->text = Py_NewRef(text);
     self->frame = (PyTypeObject *)Py_NewRef(frame);
     self->last_read = (double)nanoseconds(CLOCK_MONOTONIC) * 1e-9;
-    if ((self->dispatch = PyDict_New()) == NULL || one_cell(messages, &self->messages) < 0 ||
-        one_cell(bytes, &self->bytes) < 0) {
+    if ((self->dispatch = PyDict_New()) == NULL || get_cells(messages, &self->messages, 1) < 0 ||
+        get_cells(bytes, &self->bytes, 1) < 0 || get_cells(clock, &self->clock, 2) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -301,6 +305,7 @@ reading_dealloc(Reading *self)
     Py_XDECREF(self->frame);
     PyBuffer_Release(&self->messages);
     PyBuffer_Release(&self->bytes);
+    PyBuffer_Release(&self->clock);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 

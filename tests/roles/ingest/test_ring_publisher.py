@@ -197,6 +197,16 @@ def test_an_end_that_a_kill_leaves_unpublished_is_said_again(bench: Bench) -> No
     assert second.version > first.version
 
 
+def test_a_gap_of_a_process_whose_clock_was_ahead_does_not_end_before_it_begins(bench: Bench) -> None:
+    bench.gap_begins(GapCause.DISCONNECT, NS + 3600, NS + 3600)
+    bench.restart()
+    bench.gap_begins(GapCause.RESTART, NS + 5, NS + 5)
+    bench.gap_ends(NS + 9)
+    first, second = bench.read()
+
+    assert (second.gap_id, second.started_ns, second.ended_ns) == (first.gap_id, NS + 9, NS + 9)
+
+
 @pytest.mark.parametrize("ended", [False, True])
 def test_a_gap_that_finds_the_ring_full_is_said_later(bench: Bench, ended: bool) -> None:
     kept = bench.fill()

@@ -2,13 +2,13 @@
 
 import asyncio
 import gc
-import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import uvloop
 
 from wsadapter.client.client import Client, ConnectionConfig
+from wsadapter.client.clock import clock
 from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.exchanges import load
 from wsadapter.roles.ingest.gauges import Gauges
@@ -29,7 +29,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
     attempts = SharedLimiter(
         child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
     )
-    publisher.end_left_open(time.time_ns())
+    publisher.end_left_open(clock.now_ns())
     last_event_ns = child.page["last_receive_ns"] or order.previous_receive_ns
     client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts, last_event_ns)
     (connection,) = client.connections
@@ -49,7 +49,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
 
     def tick() -> None:
         child.beat()
-        publisher.recover(time.time_ns())
+        publisher.recover(clock.now_ns())
         gauges.refresh()
         loop.call_later(QUIET_TICK if gauges.quiet else TICK, tick)
 
@@ -69,7 +69,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
         await running
     if failures:
         raise failures[0]
-    publisher.recover(time.time_ns())
+    publisher.recover(clock.now_ns())
     publisher.on_read_end()
     gauges.refresh()
 

@@ -45,7 +45,7 @@ class ConnectionGap:
         else:
             page["gap_version"] += 1
             gap.gap_id = f"{page['gap_epoch']}:{page['gap_position'] - 1}"
-            gap.version, gap.started_ns = page["gap_version"], page["gap_started_ns"]
+            gap.version, gap.started_ns = page["gap_version"], min(page["gap_started_ns"], gap.ended_ns)
             gap.cause = GAP_CAUSES[page["gap_cause"]]
         return True
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.events import BookTicker, Event, Gap, Trade
-from wsadapter.exchanges.continuity import RENUMBERED
+from wsadapter.events.records import encode
+from wsadapter.exchanges.continuity import RENUMBERED, RUN
 from wsadapter.exchanges.venue import Bad, Item
 
 MINUTE = 60_000
@@ -116,9 +117,32 @@ def test_older_ids_are_counted_and_published_and_the_highest_stays() -> None:
 
 
 def test_a_venue_that_numbers_anew_is_followed_again() -> None:
-    feed = Feed()(agg(10**9), *(agg(n) for n in range(1, RENUMBERED + 1)), agg(RENUMBERED + 1), agg(RENUMBERED + 3))
+    """Whether they follow each other or come with holes of their own, which then are too many to be late ones."""
+    feed = Feed()(agg(10**9), *(agg(n) for n in range(1, RUN + 1)), agg(RUN + 1), agg(RUN + 3))
+    assert [bounds(gap) for gap in feed.gaps] == [(None, None, None), (RUN + 2, RUN + 2, 1)]
+    assert feed.gaps[0].started_ns == 1, "with the last event before them"
 
-    assert [bounds(gap) for gap in feed.gaps] == [(None, None, None), (RENUMBERED + 2, RENUMBERED + 2, 1)]
+    feed = Feed()(agg(10**9), *(agg(2 * n) for n in range(1, RENUMBERED + 1)), agg(2 * RENUMBERED + 1))
+    assert [bounds(gap) for gap in feed.gaps] == [(None, None, None)]
+
+
+def test_late_trades_are_no_new_numbers() -> None:
+    late = [agg(n) for n in range(100 - RUN, 100 - 1)]
+    feed = Feed()(agg(99), agg(100), *late, agg(101), *late, agg(102))
+
+    assert feed.gaps == []
+    assert feed.venue.out_of_order == {"trade": 2 * len(late)}
+
+
+def test_a_chain_that_begins_anew_is_a_gap_with_its_second_link() -> None:
+    feed = Feed()(book(900, 910, 890), book(911, 920, 910), book(5, 9, 2), book(12, 15, 9), book(16, 18, 15))
+
+    assert [bounds(gap) for gap in feed.gaps] == [(None, None, None)]
+    assert feed.items.index(feed.gaps[0]) == 3
+    assert feed.gaps[0].started_ns == 2
+
+    repeats = Feed()(book(900, 910, 890), book(911, 920, 910), book(900, 910, 890), book(921, 930, 920))
+    assert repeats.gaps == []
 
 
 def test_a_new_socket_begins_without_a_past() -> None:
@@ -140,6 +164,21 @@ def test_the_venues_filler_trades_are_not_missing() -> None:
     assert [type(item) for item in before] == [Gap, Gap, Bad]
     assert isinstance(last, Trade)
     assert last.last_gap_ns == feed.gaps[1].receive_time_ns, "a filler is no hole"
+
+
+def test_the_highest_numbers_and_the_first_ones_after_them_fit_a_gap() -> None:
+    """Also where the typed decoder is asked for nothing else: an id is 2^62 at most, the difference of two fits."""
+    top = 2**62
+    feed = Feed()(
+        agg(1), agg(top - 1), agg(top), agg(top + 1), agg(2**63 - 1), *(agg(n) for n in range(5, RENUMBERED + 5))
+    )
+    feed(book(1, 2, 0), book(top, top, top), candle(1, True), candle(2**62 // NS // MINUTE - 1, True))
+
+    assert [bounds(gap)[:2] for gap in feed.gaps][:2] == [(2, top - 2), (None, None)]
+    assert sum(type(item) is Bad for item in feed.items) == 2
+    for event in feed.items:
+        if isinstance(event, Event):
+            encode(event)
 
 
 def test_a_diff_names_its_predecessor() -> None:

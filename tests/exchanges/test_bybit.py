@@ -220,8 +220,8 @@ def test_an_old_change_is_published_and_counted() -> None:
 def test_the_largest_number_is_a_number() -> None:
     made = opened()
 
-    assert types(made.receive(book(2**63 - 1, "snapshot"), AT)) == ["Depth"]
-    assert types(made.receive(book(2**63), AT)) == ["Bad"]
+    assert types(made.receive(book(2**62, "snapshot"), AT)) == ["Depth"]
+    assert types(made.receive(book(2**62 + 1), AT)) == ["Bad"]
 
 
 FULL: dict[str, Any] = {

@@ -19,7 +19,7 @@ from wsadapter.exchanges.venue import ConnectionPlan, Item, Subscription
 SYMBOLS = ("BTCUSDT", "币安人生USDT")
 
 
-KINDS = ("aggTrade", "bookTicker", "24hrTicker", "depthUpdate")
+KINDS = ("aggTrade", "bookTicker", "24hrTicker", "depthUpdate", "kline", "markPriceUpdate", "forceOrder")
 NAME = "btcusdt@aggTrade"
 STREAM = Subscription(NAME, StreamType.TRADE, "BTCUSDT")
 
@@ -43,10 +43,24 @@ def frame(dice: random.Random, ids: dict[tuple[str, str], int]) -> bytes:
         "bookTicker": {"u": number, "b": price, "B": "1", "a": "2", "A": dice.choice(("3", "")), "T": 1},
         "24hrTicker": {"c": price, "p": dice.choice(("-1.5", "1", "--1", "")), "n": 3, "C": 9},
     }
+    if kind in ("kline", "markPriceUpdate", "forceOrder"):
+        data = common | other(dice, kind, symbol, price)
+        return json.dumps({"stream": f"{symbol.lower()}@{kind}", "data": data}).encode()
     if kind == "depthUpdate":
         return book(dice, common, price, number, step)
     data = common | fields[kind]
     return json.dumps(data if dice.random() < 0.1 else {"stream": f"{symbol.lower()}@{kind}", "data": data}).encode()
+
+
+def other(dice: random.Random, kind: str, symbol: str, price: str) -> dict[str, Any]:
+    if kind == "markPriceUpdate":
+        return {"p": price, "r": dice.choice(("0.1",) * 4 + ("-0.2", "")), "T": dice.choice((5, 5, 5, 9, 0))}
+    if kind == "forceOrder":
+        side = dice.choice(("BUY", "SELL", "BUY", "SELL", "X"))
+        return {"s": dice.choice(("", symbol)), "o": {"s": symbol, "S": side, "q": "1", "p": price, "T": 1}}
+    opened = 60_000 * dice.randrange(1000, 1004)
+    k = {"t": opened, "T": opened + 59_999, "i": dice.choice(("1m", "1m", "1h")), "x": dice.random() < 0.1, "n": 1}
+    return {"k": {**k, "f": 1, "L": 2, "o": price, "c": "1", "h": "1", "l": "1", "v": "1"}}
 
 
 def book(dice: random.Random, common: dict[str, Any], price: str, number: int, step: int) -> bytes:
@@ -60,10 +74,11 @@ def book(dice: random.Random, common: dict[str, Any], price: str, number: int, s
     ).encode()
 
 
-def state(made: BinanceFutures) -> list[tuple[Any, ...]]:
+def state(made: BinanceFutures) -> list[Any]:
     s = made.sequences
-    groups = (s.agg_trades, s.book_tickers, s.tickers, s.books)
-    return [(line.next, line.at_ns, line.gap_ns, line.behind) for group in groups for line in group.values()]
+    groups = (s.agg_trades, s.book_tickers, s.tickers, s.books, s.klines, s.mark_prices, s.liquidations)
+    lines = [line for group in groups for line in group.values()]
+    return [made.published, *((line.next, line.at_ns, line.gap_ns, line.behind, line.grid) for line in lines)]
 
 
 @pytest.mark.skipif(native.extension is None, reason="the C extension is not built")
@@ -84,7 +99,7 @@ def test_both_ways_are_one(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patched:
         patched.setattr(TagReceiver, "_accept_frame", counted)
         fast = venue()
-    for at_ns in range(1, 2000):
+    for at_ns in range(1, 3500):
         payload = frame(dice, ids)
         came.update(kind for kind in KINDS if kind.encode() in payload)
         expected = slow.receive(payload, at_ns)

@@ -29,6 +29,11 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
+    MOST,
+    MS,
+    Id,
+    Text,
+    Time,
     book,
     computed,
     constant,
@@ -60,10 +65,6 @@ from wsadapter.exchanges.venue import (
     printable,
 )
 
-MS: Final = 1_000_000
-Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Time = Annotated[int, Meta(ge=0, le=(2**63 - 1) // MS)]
-Text = Annotated[str, Meta(max_length=64)]
 CODES: Final[Mapping[str, str]] = {
     "1m": "1", "3m": "3", "5m": "5", "15m": "15", "30m": "30", "1h": "60", "2h": "120", "4h": "240", "6h": "360",
     "12h": "720", "1d": "D", "1w": "W", "1M": "M",
@@ -186,7 +187,7 @@ def funding_time(d: TickerWire, e: Envelope) -> int | None:
     """Milliseconds as text; None where there is no funding: empty, "0", or no time at all."""
     text = d.nextFundingTime or ""
     time = int(text) if text.isdecimal() else 0
-    return time * MS if 0 < time <= (2**63 - 1) // MS else None
+    return time * MS if 0 < time <= MOST // MS else None
 
 
 SIDES: Final[Mapping[str, bool]] = {"Buy": False, "Sell": True}

@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 
 from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, Source, Trade, UpdateType
 from wsadapter.events.decimals import NotPlain, are_plain, split_book
-from wsadapter.exchanges.bybit import CODES, MS, SIDES, Id, Text, Time
+from wsadapter.exchanges.bybit import CODES, SIDES
 from wsadapter.exchanges.history import (
     MINUTES,
     BookRepair,
@@ -25,6 +25,7 @@ from wsadapter.exchanges.history import (
     Repairs,
     repair_of,
 )
+from wsadapter.exchanges.mapping import MS, Id, Text, Time
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,

@@ -5,7 +5,7 @@ connection. Its `Line`s begin empty with every socket (`reset`): across a reconn
 
 Rules: `jumped` (ids without holes), `unchained` (each event names its predecessor), `candle` (a full grid of open
 times). An id that goes backwards is no gap: it is counted in `out_of_order`, published like any other, and the
-highest id stays the measure, until so many come in a row that the venue must have begun to number anew.
+highest id stays the measure, until so many come in a row that the venue must have begun to number anew: that is a gap.
 
 Hot decoders compare with `Line.next` themselves and call a rule only when it differs: one lookup and one comparison an
 event. `Line.gap_ns`, the ``last_gap_ns`` of an event to come, is kept here for every stream, numbered or not.
@@ -22,6 +22,10 @@ NONE: Final = -1
 """No id yet."""
 RENUMBERED: Final = 1000
 """So many older ids and not a single new one: the venue counts from somewhere else now."""
+RUN: Final = 10
+"""So do so many older ids that follow each other without a hole, and not a single new one between them;"""
+CHAIN: Final = 2
+"""or so many older events of which each names the one before it: another chain goes on."""
 MS: Final = 1_000_000
 
 
@@ -31,7 +35,19 @@ class Line:
     interval -> open time (ms) of the candle that must close next, and receive time of the last one that did.
     ``waiting``, of a book: its chain broke, and only a snapshot mends it."""
 
-    __slots__ = ("at_ns", "behind", "behind_next", "gap_ns", "grid", "next", "symbol", "waiting", "word")
+    __slots__ = (
+        "at_ns",
+        "behind",
+        "behind_next",
+        "gap_ns",
+        "grid",
+        "next",
+        "run",
+        "run_next",
+        "symbol",
+        "waiting",
+        "word",
+    )
 
     def __init__(self, word: str, symbol: str) -> None:
         self.word, self.symbol = word, symbol
@@ -40,6 +56,7 @@ class Line:
         self.gap_ns: int | None = None
         self.grid: dict[str, tuple[int, int]] = {}
         self.behind, self.behind_next = 0, NONE
+        self.run, self.run_next = 0, NONE
         self.waiting = False
 
 
@@ -155,7 +172,8 @@ class Sequences:
         """Contiguous ids, and ``number`` is not ``line.next``."""
         expected = line.next
         if expected != NONE and number < expected:
-            if not self._is_renumbered(line, number == expected - 1):
+            is_renumbered = self._is_renumbered(line, number == expected - 1)
+            if not (self._runs(line, number, number + 1) >= RUN or is_renumbered):
                 return None
             missing = None, None, None
         else:
@@ -168,8 +186,10 @@ class Sequences:
     def unchained(self, line: Line, first: int, last: int, previous: int, received: int) -> Gap | None:
         """Each event names its predecessor's last id, and ``previous`` is not ``line.next``."""
         before = line.next
-        if before != NONE and last <= before and not self._is_renumbered(line, last == before):
-            return None
+        if before != NONE and last <= before:
+            is_renumbered = self._is_renumbered(line, last == before)
+            if not (self._runs(line, previous, last) >= CHAIN or is_renumbered):
+                return None
         started, line.next, line.at_ns = line.at_ns, last, received
         if before == NONE:
             return None
@@ -214,9 +234,15 @@ class Sequences:
         """Count an id that is not new; whether it is one too many."""
         self.out_of_order[line.word] += 1
         if line.behind_next != line.next:
-            line.behind_next, line.behind = line.next, 0
+            line.behind_next, line.behind, line.run = line.next, 0, 0
         line.behind += not is_repeat
         return line.behind >= RENUMBERED
+
+    def _runs(self, line: Line, previous: int, following: int) -> int:
+        """How many older ids, this one included, have followed each other. Only after `_is_renumbered`."""
+        line.run = line.run + 1 if line.run and previous == line.run_next else 1
+        line.run_next = following
+        return line.run
 
     def _all(self) -> Iterable[dict[str, Line]]:
         return (lines for group in self._of.values() for lines in group)

@@ -12,13 +12,25 @@ is none raises `NotPlain`; what the venue leaves out or empty is None where that
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import IntEnum
-from typing import Any, Final, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 
 from wsadapter import native
 from wsadapter.events import Event, Source
 from wsadapter.events.decimals import NotPlain, are_plain, split_book
+
+MS: Final = 1_000_000
+"""Nanoseconds in the unit of time of most venues."""
+MOST: Final = 2**62
+"""The highest number that is one, and the last nanosecond: what is made of them by counting on, or as the distance of
+two, is a number too. A venue that sends more is broken, or hostile."""
+Id = Annotated[int, Meta(ge=0, le=MOST)]
+IdOrNone = Annotated[int, Meta(ge=-1, le=MOST)]
+"""-1 stands for none."""
+Time = Annotated[int, Meta(ge=0, le=MOST // MS)]
+"""Milliseconds."""
+Text = Annotated[str, Meta(max_length=64)]
 
 
 class Op(IntEnum):

@@ -82,6 +82,10 @@ take(const Step *step, PyObject *wire, PyObject *const *given)
         return NULL;
     switch (step->what) {
     case MS:
+        if (number > LLONG_MAX / 1000000 || number < LLONG_MIN / 1000000) {
+            PyErr_SetString(PyExc_OverflowError, "a time beyond 64 bits of nanoseconds");
+            return NULL;
+        }
         return PyLong_FromLongLong(number * 1000000);
     case COUNT:
         return Py_NewRef(number < 0 ? Py_None : value);
@@ -265,7 +269,7 @@ slot(PyObject *owner, Py_ssize_t offset)
     return (PyObject **)((char *)owner + offset);
 }
 
-/* 1 = it is, 0 = no such number, or none that is a small one. */
+/* 1 = it is, 0 = no such number, or none that can be counted on. */
 static inline int
 number_of(PyObject *value, long long *number)
 {
@@ -273,7 +277,7 @@ number_of(PyObject *value, long long *number)
     if (value == NULL || !PyLong_Check(value))
         return 0;
     *number = PyLong_AsLongLongAndOverflow(value, &overflow);
-    return overflow == 0;
+    return overflow == 0 && *number < LLONG_MAX;
 }
 
 /* The line of this symbol; NULL where the event is not of the feed, or with an exception. */

@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade, UpdateType
 from wsadapter.events.decimals import NotPlain, are_plain, split_book
 from wsadapter.exchanges.binance import rest_wire as wire
-from wsadapter.exchanges.binance.wire import MS
+from wsadapter.exchanges.mapping import MS
 from wsadapter.exchanges.rest_api import CONNECTION, BadAnswer, Request
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.venue import printable

@@ -16,8 +16,8 @@ from wsadapter.exchanges.binance import history
 from wsadapter.exchanges.binance import rest_wire as wire
 from wsadapter.exchanges.binance.history import EXCHANGE, FUNDING_POOL, REST, decoded
 from wsadapter.exchanges.binance.usdm import depth_kind
-from wsadapter.exchanges.binance.wire import MS
 from wsadapter.exchanges.history import BookRepair, CandleRepair, FundingRepair, Repairs, TradeRepair, repair_of
+from wsadapter.exchanges.mapping import MS
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,

@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
 
-from wsadapter.exchanges.binance.wire import Id, IdOrNone, Optional, Text, Time
+from wsadapter.exchanges.binance.wire import Optional
+from wsadapter.exchanges.mapping import Id, IdOrNone, Text, Time
 
 MOST_CANDLES: Final = 1500
 MOST_TRADES: Final = 1000

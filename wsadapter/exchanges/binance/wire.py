@@ -1,25 +1,19 @@
 """Binance USD-M futures on the wire: one Struct per event type, fields named as the venue names them.
 
-The docstring of each is the payload that it was written from. msgspec checks types, integer ranges (ids fit int64,
-times fit int64 nanoseconds) and lengths while it decodes; the mappings of `wsadapter.exchanges.binance.usdm` check
-decimals. Fields that are not named here are not looked at: the venue adds some every few months. ``st`` 2 marks a
-COIN-M contract.
+The docstring of each is the payload that it was written from. msgspec checks types, ranges of ids and times, and
+lengths while it decodes; the mappings of `wsadapter.exchanges.binance.usdm` check decimals. Fields that are not named
+here are not looked at: the venue adds some every few months. ``st`` 2 marks a COIN-M contract.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
-MS: Final = 1_000_000
-"""Nanoseconds in the venue's unit of time."""
+from wsadapter.exchanges.mapping import Id, IdOrNone, Text, Time
+
 COIN_M: Final = 2
 """``st`` of a COIN-M contract; all-market arrays carry them too."""
 
-Id = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-IdOrNone = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
-"""-1 stands for none."""
-Time = Annotated[int, Meta(ge=0, le=(2**63 - 1) // MS)]
-Text = Annotated[str, Meta(max_length=64)]
 Code = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]
 
 Optional = Text | None

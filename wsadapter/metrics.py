@@ -313,6 +313,7 @@ _METRICS: Final = (
     Metric("ring_capacity_bytes", "Size of the ring."),
     Metric("ring_dropped_total", "Events that found the ring full."),
     Metric("ring_used_bytes", "Bytes in the ring that Kafka has not acknowledged."),
+    Metric("rings_damaged_total", "Rings of earlier runs that could not be read and were set aside."),
     Metric("sent_total", "Events that the loopback venue sent."),
     Metric("service_up", "1 when the embedded service answers."),
     Metric("spool_bytes", "Bytes waiting in the spool on disk.", always=True),

@@ -71,7 +71,13 @@ class Watermarks:
             self._segment.close()
             raise SegmentError(f"{name} refused: no page of watermarks of this version ({magic:#x})")
         self._words = self._segment.buf.cast("Q")
-        self._places = {self._key(at): at for at in map(_place, range(taken))}
+        try:
+            if taken > self.slots:
+                raise ValueError(f"{taken} of {self.slots} slots are taken")
+            self._places = {self._key(at): at for at in map(_place, range(taken))}
+        except (msgspec.MsgspecError, ValueError) as error:
+            self.release()
+            raise SegmentError(f"{name} refused: damaged ({error})") from error
         self.kept = {key: tuple(self._words[at : at + STATE_WORDS]) for key, at in self._places.items()}
         self.full = False
 

@@ -31,6 +31,7 @@ def fields(specs: Iterable[ChildSpec]) -> tuple[str, ...]:
         "reload_failures_total",
         "state_write_failures_total",
         "state_files_damaged_total",
+        "rings_damaged_total",
         *(
             cell
             for spec in specs
@@ -85,12 +86,13 @@ class SupervisorPage:
         if (cell := restarts_cell(spec, reason)) in self.page:
             self.page[cell] += 1
 
-    def beat(self, state: int, directory: StateDirectory) -> None:
+    def beat(self, state: int, directory: StateDirectory, damaged_rings: int) -> None:
         """``directory``: what is counted there is shown here."""
         self.page["heartbeat_ns"] = time.monotonic_ns()
         self.page["state"] = state
         self.page["state_write_failures_total"] = directory.write_failures
         self.page["state_files_damaged_total"] = directory.damaged
+        self.page["rings_damaged_total"] = damaged_rings
 
     def release(self) -> None:
         self.page.release()

@@ -57,6 +57,11 @@ class Application:
     drained_group: int = 30
     """Stop groups up to this one are gone when `on_drained` is called."""
 
+    @property
+    def damaged_rings(self) -> int:
+        """Rings that could not be read at a start or reload."""
+        return 0
+
     def on_ready(self, stop: Callable[[], None]) -> None:
         """Every child is running (or has had its time to). ``stop`` is what the first SIGTERM does."""
 
@@ -173,7 +178,8 @@ class Supervisor:
         """Own page, watchdog, readiness."""
         stopping = self._drain is not None
         self._instance.state.retry()
-        self._roster.tally.beat(ChildState.STOPPING if stopping else ChildState.RUNNING, self._instance.state)
+        state = ChildState.STOPPING if stopping else ChildState.RUNNING
+        self._roster.tally.beat(state, self._instance.state, self._application.damaged_rings)
         if self._notifier.watchdog_interval is not None and now >= self._watchdog_at:
             self._watchdog_at = now + self._notifier.watchdog_interval
             self._notifier.watchdog()

@@ -2,15 +2,15 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from wsadapter.files import StateDirectory
 from wsadapter.roles.supervisor.rings import LastReceived, Rings
-from wsadapter.shm import ring
-from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm import ring, watermarks
+from wsadapter.shm.ring import DATA, RingReader, RingWriter
 from wsadapter.shm.segment import Segment, listing
 
 CAPACITY = 65_536
@@ -104,6 +104,60 @@ def test_an_empty_ring_that_no_longer_fits_goes_at_once(instance: str) -> None:
     assert not Segment.exists(f"wsadapter-{instance}-gone")
     assert made.aside == []
     made.close()
+
+
+def damage(name: str) -> None:
+    """The header of the second record."""
+    segment = Segment.attach(name)
+    at = segment.map.find(b"1", segment.map.find(b"0", DATA))
+    segment.map[at - 8 : at] = b"\xff" * 8
+    segment.close()
+
+
+def destroy(name: str) -> None:
+    segment = Segment.attach(name)
+    segment.map[:8] = b"\xff" * 8
+    segment.close()
+
+
+@pytest.mark.parametrize("spoil", [damage, destroy], ids=["a record", "the header"])
+@pytest.mark.parametrize("connections", [["a", "b"], ["b"]], ids=["wanted", "of an earlier run"])
+def test_a_damaged_ring_is_set_aside_and_the_others_go_on(
+    instance: str, spoil: Callable[[str], None], connections: list[str]
+) -> None:
+    first = rings(instance)
+    first.open(["a", "b"])
+    for connection in "ab":
+        write(f"wsadapter-{instance}-{connection}", 5)
+    assert first.close() == 10
+    spoil(f"wsadapter-{instance}-a")
+
+    for times in (1, 2):
+        made = rings(instance)
+        made.open(connections)
+        assert (made.damaged, made.adopted) == (times == 1, 5)
+        assert [ref.connection for ref in made.of_serializer(0)] == connections
+        made.close()
+        assert len(listing(f"wsadapter-{instance}-a.damaged-")) == 1
+    assert not Segment.exists(f"wsadapter-{instance}-a")
+
+
+def test_damaged_watermarks_are_replaced(instance: str) -> None:
+    first = rings(instance)
+    first.open(["a", "a-r2"], {"a": 4})
+    name = first.refs["a"].marks
+    page = watermarks.Watermarks(name)
+    page.store(("trade", "X"), (1,) * watermarks.STATE_WORDS)
+    page.release()
+    segment = Segment.attach(name)
+    at = segment.map.find(b'["trade"')
+    segment.map[at : at + 8] = b"\xff" * 8
+    segment.close()
+
+    made = rings(instance)
+    made.open(["a", "a-r2"], {"a": 4})
+    assert made.refs["a"].marks == name
+    assert made.close() == 0
 
 
 def test_stats_pages_and_strangers_are_left_alone(instance: str) -> None:

@@ -2,8 +2,9 @@
 
 The supervisor's side of shared memory: it alone creates, adopts and unlinks. A ring that is on this state directory's
 list (``rings.json``), or has the name of a wanted one, is adopted with what is unread in it. One that no longer fits
-the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. At the end an
-empty ring is unlinked, any other is kept for the next start.
+the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. One that
+cannot be read is renamed, counted and not used. At the end an empty ring is unlinked, any other is kept for the next
+start.
 
 Redundant connections are a group: the first has the group's name, the others that name and a number from 2 on. A group
 has one serializer and a page of watermarks, which lives as long as a record of theirs is unread.
@@ -16,6 +17,7 @@ import contextlib
 import os
 import re
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -31,12 +33,14 @@ from wsadapter.files import StateDirectory
 from wsadapter.log import get_logger
 from wsadapter.shm import doorbell, ring, watermarks
 from wsadapter.shm.ring import RingReader
-from wsadapter.shm.segment import Segment
+from wsadapter.shm.segment import Segment, listing
 from wsadapter.supervision.child import RingRef
 
 _REDUNDANT: Final = re.compile(r"(.+)-r([2-9])")
 ASIDE: Final = ".aside-"
 """Separates a ring's name from its epoch once it was set aside."""
+DAMAGED: Final = ".damaged-"
+"""Separates a ring's name from the time at which it was found damaged."""
 ASIDE_TWIN: Final = 32
 """Numbers of rings that were set aside, in their group."""
 
@@ -66,8 +70,8 @@ class ExistingRing(Struct, frozen=True):
     unread: int
 
 
-def look(name: str) -> ExistingRing | None:
-    """A ring of this name with our layout; None when there is none."""
+def inspect(name: str) -> ExistingRing | None:
+    """The ring of this name; None when there is none, `SegmentError` when it cannot be read."""
     if not Segment.exists(name):
         return None
     reader = RingReader.attach(name, writable=False)
@@ -93,6 +97,8 @@ class Rings:
         self.aside: list[RingRef] = []
         self.adopted = 0
         """Records found unread at the start."""
+        self.damaged = 0
+        """Rings of earlier runs that could not be read."""
         self._marks: dict[str, str] = {}
         """Group of redundant connections -> its page of watermarks."""
 
@@ -103,18 +109,18 @@ class Rings:
         wanted = {self._prefix + connection: connection for connection in connections}
         listed = self._listed()
         self._keep_list({*listed, *wanted})  # before one is created: a name that is not on it is never looked for
-        for name in sorted({*listed, *wanted}):
-            found = self._look(name)
-            if found is None or found.name in {ref.name for ref in self._all()}:
+        for name in sorted({*listed, *wanted} - {ref.name for ref in self._all()}):
+            existing = self._existing(name)
+            if existing is None:
                 continue
-            if found.unread:
-                self.adopted += found.unread
-                get_logger().info("ring adopted", ring=name, records=found.unread)
-            fits = name in wanted and found.capacity == self._capacity
-            if not fits and not found.unread:
+            if existing.unread:
+                self.adopted += existing.unread
+                get_logger().info("ring adopted", ring=name, records=existing.unread)
+            fits = name in wanted and existing.capacity == self._capacity
+            if not fits and not existing.unread:
                 Segment.unlink(name)
             elif not fits:
-                self.aside.append(self._set_aside(found))
+                self.aside.append(self._set_aside(existing))
         for name, connection in wanted.items():
             if connection not in self.refs:
                 self.refs[connection] = self._create_or_adopt(connection, name)
@@ -133,7 +139,7 @@ class Rings:
             created = [ref.name for connection, ref in self.refs.items() if connection not in before[0]]
             self.refs, self.aside, self._marks, self.adopted = before
             for name in created:
-                if (existing := self._look(name)) is not None and not existing.unread:
+                if (existing := self._inspect(name)) is not None and not existing.unread:
                     Segment.unlink(name)
             raise
 
@@ -151,13 +157,13 @@ class Rings:
 
     def unread(self) -> int:
         """Records not yet delivered, over all rings."""
-        return sum(found.unread for ref in self._all() if (found := self._look(ref.name)))
+        return sum(found.unread for ref in self._all() if (found := self._inspect(ref.name)))
 
     def close(self) -> int:
         """Unlink the empty rings; how many records the others keep for the next start."""
         kept = 0
         for ref in self._all():
-            found = self._look(ref.name)
+            found = self._inspect(ref.name)
             if found is None:
                 continue
             if found.unread:
@@ -200,20 +206,38 @@ class Rings:
         self._names = frozenset(names)
         self._list.write(tuple(sorted(self._names)))
 
-    def _look(self, name: str) -> ExistingRing | None:
+    def _inspect(self, name: str) -> ExistingRing | None:
+        """None also for one that cannot be read, which is logged."""
         try:
-            return look(name)
+            return inspect(name)
         except SegmentError as error:
-            get_logger().error("segment left alone: not a ring of this version", segment=name, reason=str(error))
+            get_logger().error("ring cannot be read, it stays as it is", ring=name, reason=str(error))
             return None
 
+    def _existing(self, name: str) -> ExistingRing | None:
+        """Of an earlier run. One that cannot be read (damage, another layout) must not keep the others from being
+        recorded: its name becomes free, and the segment stays for whoever wants to look into it."""
+        try:
+            return inspect(name)
+        except SegmentError as error:
+            self.damaged += 1
+            aside = f"{name}{DAMAGED}{time.time_ns()}"
+            get_logger().error(
+                "ring cannot be read and is set aside: what was unread in it is lost",
+                ring=name, kept_as=aside, reason=str(error),
+            )  # fmt: skip
+        for older in listing(f"{name}{DAMAGED}"):
+            Segment.unlink(older)  # one is enough to look into
+        Segment.rename(name, aside)
+        return None
+
     def _create_or_adopt(self, connection: str, name: str) -> RingRef:
-        found = look(name)
-        if found is None:
+        existing = inspect(name)
+        if existing is None:
             epoch = self._next_epoch()
             ring.create(name, self._capacity, epoch)
         else:
-            epoch = found.epoch
+            epoch = existing.epoch
         return RingRef(connection, name, epoch, self._bell(len(self.refs)))
 
     def _open_marks(self, connections: Sequence[str], redundant: Mapping[str, int]) -> None:

@@ -121,6 +121,10 @@ class Run(Application):
     def has_lost(self) -> bool:
         return self.rings.missing()
 
+    @property
+    def damaged_rings(self) -> int:
+        return self.rings.damaged
+
     def keeps_page(self, name: str) -> bool:
         """Those of the pipeline are kept or dropped together, or the next run's would not balance."""
         return self._unfinished and any(spec.name == name and spec.role in _OUTCOMES for spec in self.specs)

@@ -181,8 +181,8 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
     polled, ``gaps_total`` the holes of that; ``gaps_open``: those with an end that are not worked off."""
     names, asked = tuple(hosts), tuple(polls)
     per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
-                "rest_refused_total", "rest_bad_answers_total", "rest_weight_used", "rest_weight_limit",
-                "rest_paused_seconds", "rest_queue")  # fmt: skip
+                "rest_refused_total", "rest_bad_answers_total", "rest_bad_rows_total", "rest_weight_used",
+                "rest_weight_limit", "rest_paused_seconds", "rest_queue")  # fmt: skip
     return (
         *CHILD,
         "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
@@ -301,6 +301,7 @@ _METRICS: Final = (
     Metric("replay_done", "1 when the replayed file is through."),
     Metric("requests_total", "Requests answered."),
     Metric("rest_bad_answers_total", "REST answers that could not be read."),
+    Metric("rest_bad_rows_total", "Rows of REST answers that could not be read; the others of the answer were."),
     Metric("rest_banned_total", "REST answers 418, 403 and 451: the venue wants to be left alone."),
     Metric("rest_failed_total", "REST requests without an answer, or with 5xx."),
     Metric("rest_limited_total", "REST answers 429: too many requests."),

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+from exchanges.driving import drive
 
 from wsadapter.embedded.market.binance_rest import Rest
 from wsadapter.embedded.market.binance_streams import offered
@@ -10,7 +11,7 @@ from wsadapter.embedded.market.clock import MarketState
 from wsadapter.embedded.market.markets import Markets
 from wsadapter.events import MarketEvent
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
-from wsadapter.exchanges.rest_api import Hole, Repair, Request
+from wsadapter.exchanges.rest_api import Filled, Hole, Request
 
 START_MS = 1_790_771_371_000
 MS = 1_000_000
@@ -43,12 +44,8 @@ class Desk:
         assert reply.status == 200, reply.body
         return reply.body
 
-    def fill(self, hole: Hole, received_ns: int | None = None) -> tuple[Repair, list[MarketEvent]]:
+    def fill(self, hole: Hole, received_ns: int | None = None) -> tuple[Filled, list[MarketEvent]]:
         """Repair a hole to its end."""
-        repair = BinanceFuturesRest().repair(hole)
-        assert repair is not None
-        events: list[MarketEvent] = []
-        while (request := repair.request()) is not None:
-            events += repair.take(self.answer(request), received_ns or self.now_ms * MS)
-        assert repair.published == len(events)
-        return repair, events
+        filled, events = drive(BinanceFuturesRest().repair(hole), self.answer, received_ns or self.now_ms * MS)
+        assert filled.published == len(events)
+        return filled, events

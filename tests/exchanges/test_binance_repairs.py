@@ -4,15 +4,17 @@ import json
 from typing import Any
 
 import pytest
+from exchanges.driving import drive
 from exchanges.rest_desk import MS, START_MS, SYMBOL, Desk
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade, UpdateType
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
-from wsadapter.exchanges.rest_api import BadAnswer, Hole
+from wsadapter.exchanges.rest_api import BadAnswer, Hole, Refused, Request
 
 HOUR_NS = 3_600_000 * MS
+REST = BinanceFuturesRest()
 
 
 def trades(first: int | None, last: int | None, started_ms: int = 0, ended_ms: int = 2**40) -> Hole:
@@ -28,7 +30,7 @@ def test_missing_trades_come_by_id_and_equal_the_streamed_ones() -> None:
     streamed = {event["a"]: event for event in desk.pushed}
     ids = sorted(streamed)
     repair, found = desk.fill(trades(ids[10], ids[-5]))
-    assert repair.outcome == "repaired"
+    assert repair.state == "repaired"
     assert [event.trade_number for event in found if isinstance(event, Trade)] == ids[10:-4]
     for event in found:
         assert isinstance(event, Trade)
@@ -46,14 +48,14 @@ def test_more_than_a_page() -> None:
     ids = sorted(event["a"] for event in desk.pushed)
     assert len(ids) > 2_100
     repair, found = desk.fill(trades(ids[0], ids[2_099]))
-    assert (repair.outcome, len(found), len(desk.asked)) == ("repaired", 2_100, 3)
+    assert (repair.state, len(found), len(desk.asked)) == ("repaired", 2_100, 3)
 
 
 def test_without_ids_time_says_what_is_missing() -> None:
     desk = Desk("btcusdt@aggTrade").run(60)
     streamed = [event for event in desk.pushed if START_MS + 10_000 <= event["T"] <= START_MS + 20_000]
     repair, found = desk.fill(trades(None, None, START_MS + 10_000, START_MS + 20_000))
-    assert repair.outcome == "repaired"
+    assert repair.state == "repaired"
     assert [event.trade_number for event in found if isinstance(event, Trade)] == [event["a"] for event in streamed]
 
 
@@ -63,14 +65,14 @@ def test_one_id_and_the_time_on_the_other_side(known_first: bool, known_last: bo
     streamed = [event["a"] for event in desk.pushed if START_MS + 10_000 <= event["T"] <= START_MS + 20_000]
     first, last = streamed[0] if known_first else None, streamed[-1] if known_last else None
     repair, found = desk.fill(trades(first, last, START_MS + 10_000, START_MS + 20_000))
-    assert repair.outcome == "repaired"
+    assert repair.state == "repaired"
     assert [event.trade_number for event in found if isinstance(event, Trade)] == streamed
 
 
 def test_a_quiet_symbol_is_looked_for_hour_by_hour() -> None:
     desk = Desk()
     repair, found = desk.fill(trades(None, None, START_MS - 3 * 3_600_000, START_MS - 1))
-    assert (repair.outcome, found) == ("repaired", [])
+    assert (repair.state, found) == ("repaired", [])
     assert len(desk.asked) == 3
     for request in desk.asked:
         query = {key: int(value) for key, value in request.query if key.endswith("Time")}
@@ -81,17 +83,17 @@ def test_what_the_venue_no_longer_has_leaves_it_partial() -> None:
     desk = Desk("btcusdt@aggTrade").run(20)
     ids = sorted(event["a"] for event in desk.pushed)
     repair, found = desk.fill(trades(ids[0] - 100, ids[20]))
-    assert repair.outcome == "partial"
+    assert repair.state == "partial"
     assert len(found) == 21
     repair, found = desk.fill(trades(ids[0] - 100, ids[0] - 50))
-    assert (repair.outcome, found) == ("unrepairable", [])
+    assert (repair.state, found) == ("unrepairable", [])
 
 
 def test_ids_that_nobody_has_yet_end_the_repair() -> None:
     desk = Desk("btcusdt@aggTrade").run(20)
     newest = max(event["a"] for event in desk.pushed)
     repair, found = desk.fill(trades(newest - 4, newest + 500))
-    assert repair.outcome == "partial"
+    assert repair.state == "partial"
     assert len(found) == 5
 
 
@@ -99,7 +101,7 @@ def test_missing_candles_come_by_open_time() -> None:
     desk = Desk("btcusdt@kline_1m").run(400)
     closed = [event["k"] for event in desk.pushed if event["k"]["x"]]
     repair, found = desk.fill(candles(closed[1]["t"] * MS, closed[3]["t"] * MS))
-    assert repair.outcome == "repaired"
+    assert repair.state == "repaired"
     for candle, twin in zip(found, closed[1:4], strict=True):
         assert isinstance(candle, Kline)
         assert candle.closed
@@ -117,50 +119,48 @@ def test_candles_that_closed_in_a_time() -> None:
     desk = Desk("btcusdt@kline_1m").run(400)
     closed = [event["k"] for event in desk.pushed if event["k"]["x"]]
     repair, found = desk.fill(candles(None, None, closed[1]["T"] - 5_000, closed[2]["T"] + 5_000))
-    assert repair.outcome == "repaired"
+    assert repair.state == "repaired"
     assert [candle.open_time_ns for candle in found if isinstance(candle, Kline)] == [k["t"] * MS for k in closed[1:3]]
+
+
+def page_of(rows: list[list[Any]], request: Request) -> bytes:
+    query = dict(request.query)
+    within = [r for r in rows if int(query["startTime"]) <= r[0] <= int(query["endTime"])]
+    return json.dumps(within[: int(query["limit"])]).encode()
 
 
 def test_more_candles_than_a_page() -> None:
     opened = START_MS // 60_000 * 60_000 - 60_000 * 1_200
     rows = [row(opened + number * 60_000) for number in range(1_203)]
-    repair = BinanceFuturesRest().repair(candles(rows[0][0] * MS, rows[1_199][0] * MS))
-    assert repair is not None
-    found = []
-    while (request := repair.request()) is not None:
-        query = dict(request.query)
-        page = [r for r in rows if int(query["startTime"]) <= r[0] <= int(query["endTime"])][: int(query["limit"])]
-        found += repair.take(json.dumps(page).encode(), 2 * START_MS * MS)
-    assert (repair.outcome, len(found)) == ("repaired", 1_200)
+    hole = candles(rows[0][0] * MS, rows[1_199][0] * MS)
+    repair, found = drive(REST.repair(hole), lambda request: page_of(rows, request), 2 * START_MS * MS)
+    assert (repair.state, len(found)) == ("repaired", 1_200)
 
 
 def test_the_open_candle_is_never_published() -> None:
     desk = Desk("btcusdt@kline_1m").run(130)
-    repair = BinanceFuturesRest().repair(candles(START_MS // 60_000 * 60_000 * MS, desk.now_ms // 60_000 * 60_000 * MS))
-    assert repair is not None
-    request = repair.request()
-    assert request is not None
+    hole = candles(START_MS // 60_000 * 60_000 * MS, desk.now_ms // 60_000 * 60_000 * MS)
     with pytest.raises(BadAnswer, match="not closed yet"):
-        repair.take(desk.answer(request), desk.now_ms * MS)
-    assert (repair.outcome, repair.request()) == ("", request)
+        desk.fill(hole)
     desk.run(60)
-    assert [event.closed for event in repair.take(desk.answer(request), desk.now_ms * MS) if isinstance(event, Kline)]
-    assert repair.outcome == "repaired"
+    repair, found = desk.fill(hole)
+    assert all(event.closed for event in found if isinstance(event, Kline))
+    assert (repair.state, bool(found)) == ("repaired", True)
 
 
 def test_a_candle_that_the_venue_lacks_leaves_it_partial() -> None:
     opened = START_MS // 60_000 * 60_000
     rows = [row(opened), row(opened + 120_000), row(opened + 180_000)]
-    repair = BinanceFuturesRest().repair(candles(opened * MS, (opened + 120_000) * MS))
-    assert repair is not None
-    assert len(repair.take(json.dumps(rows).encode(), 2 * START_MS * MS)) == 2
-    assert repair.outcome == "partial"
+    hole = candles(opened * MS, (opened + 120_000) * MS)
+    repair, found = drive(REST.repair(hole), lambda _: json.dumps(rows).encode(), 2 * START_MS * MS)
+    assert (repair.state, len(found)) == ("partial", 2)
+    assert repair.missing == (((opened + 60_000) * MS, (opened + 60_000) * MS),)
 
 
 def test_settled_funding_rates() -> None:
     desk = Desk()
     repair, found = desk.fill(Hole("funding_rate", SYMBOL, (START_MS - 20 * 3_600_000) * MS, START_MS * MS))
-    assert repair.outcome == "repaired"
+    assert repair.state == "repaired"
     assert found
     for rate in found:
         assert isinstance(rate, FundingRate)
@@ -168,13 +168,13 @@ def test_settled_funding_rates() -> None:
         assert rate.mark_price
     assert desk.asked[0].pool == "funding"
     repair, found = desk.fill(Hole("funding_rate", SYMBOL, START_MS * MS, (START_MS + 60_000) * MS))
-    assert (repair.outcome, found, len(desk.asked)) == ("repaired", [], 1)  # no full hour, no question
+    assert (repair.state, found, len(desk.asked)) == ("repaired", [], 1)  # no full hour, no question
 
 
 def test_a_book_is_what_it_is_now() -> None:
     desk = Desk("btcusdt@depth@100ms").run(5)
     repair, (book,) = desk.fill(Hole("depth", SYMBOL, 0, 1))
-    assert repair.outcome == "partial"
+    assert repair.state == "partial"
     assert isinstance(book, Depth)
     assert (book.update_type, book.level_limit, book.source) == (UpdateType.SNAPSHOT, 1000, Source.REST)
     assert len(book.bid_price) == len(book.bid_quantity) > 20
@@ -186,14 +186,13 @@ def test_a_book_is_what_it_is_now() -> None:
 
 @pytest.mark.parametrize("stream", ["ticker", "book_ticker", "mark_price", "liquidation", "raw_trade", ""])
 def test_what_has_no_history(stream: str) -> None:
-    assert BinanceFuturesRest().repair(Hole(stream, SYMBOL, 0, 1)) is None
+    assert REST.repair(Hole(stream, SYMBOL, 0, 1)) is None
 
 
 def test_a_refusal_ends_it() -> None:
-    repair = BinanceFuturesRest().repair(trades(1, 2))
-    assert repair is not None
-    repair.refused()
-    assert (repair.outcome, repair.request()) == ("unrepairable", None)
+    repair, found = drive(REST.repair(trades(1, 2)), lambda _: Refused("-1121 Invalid symbol."), 0)
+    assert (repair.state, found, repair.missing) == ("unrepairable", [], ((1, 2),))
+    assert repair.reason == "-1121 Invalid symbol."
 
 
 def row(opened_ms: int) -> list[Any]:
@@ -207,21 +206,48 @@ def row(opened_ms: int) -> list[Any]:
 )
 def test_every_market_of_trades_is_filled_as_far_as_it_goes(first: int, count: int, last: int | None) -> None:
     """Against a model: ids 20..59, one a millisecond."""
-    repair = BinanceFuturesRest().repair(trades(first, last, 0, first + count))
-    assert repair is not None
     wanted = [n for n in range(20, 60) if first <= n and (n <= last if last is not None else n <= first + count)]
-    found: list[int] = []
-    asked = 0
-    while (request := repair.request()) is not None:
-        asked += 1
-        limit = int(dict(request.query)["limit"])
-        start = int(dict(request.query)["fromId"])
-        rows = [trade(n) for n in range(max(start, 20), 60)][:limit]
-        found += [e.trade_number or 0 for e in repair.take(json.dumps(rows).encode(), 0) if isinstance(e, Trade)]
-    assert found == wanted
-    assert asked <= 2
+    asked = []
+
+    def answer(request: Request) -> bytes:
+        asked.append(request)
+        limit, start = (int(dict(request.query)[name]) for name in ("limit", "fromId"))
+        return json.dumps([trade(n) for n in range(max(start, 20), 60)][:limit]).encode()
+
+    repair, found = drive(REST.repair(trades(first, last, 0, first + count)), answer, 0)
+    assert [event.trade_number for event in found if isinstance(event, Trade)] == wanted
+    assert len(asked) <= 2
     if last is not None and last >= first:
-        assert (repair.outcome == "repaired") == (first >= 20 and last < 60)
+        assert (repair.state == "repaired") == (first >= 20 and last < 60)
+        assert sum(end - begin + 1 for begin, end in repair.missing) == last - first + 1 - len(wanted)
+
+
+@given(
+    bad=st.sets(st.integers(10, 29), max_size=8), last=st.one_of(st.none(), st.integers(15, 35)), named=st.booleans()
+)
+def test_a_row_that_cannot_be_read_costs_itself(bad: set[int], last: int | None, named: bool) -> None:
+    """Ids 10..29, one a millisecond; of the bad ones the price cannot be read, or nothing at all."""
+
+    def answer(request: Request) -> bytes:
+        limit, start = (int(dict(request.query)[name]) for name in ("limit", "fromId"))
+        rows = [trade(n) | ({} if n not in bad else {"p": "1e5"} if named else {"a": None}) for n in range(start, 30)]
+        return json.dumps(rows[:limit]).encode()
+
+    wanted = [n for n in range(10, 30) if last is None or n <= last]
+    readable = [n for n in wanted if n not in bad]
+    try:
+        repair, found = drive(REST.repair(trades(10, last, 0, 29)), answer, 0)
+    except BadAnswer:
+        assert not named or set(range(10, 30)) & bad
+        return
+    assert [event.trade_number for event in found if isinstance(event, Trade)] == readable
+    if len(readable) < len(wanted):
+        assert repair.state == "partial"
+        if named:
+            missing = {n for begin, end in repair.missing for n in range(begin, end + 1)}
+            assert missing & set(wanted) == set(wanted) - set(readable)
+    elif last is None or last <= 29:
+        assert repair.state == "repaired"
 
 
 def trade(number: int) -> dict[str, Any]:
@@ -231,8 +257,6 @@ def trade(number: int) -> dict[str, Any]:
 def test_no_candle_closed_before_the_one_that_was_seen_next() -> None:
     opened = START_MS // 60_000 * 60_000
     hole = candles(None, opened * MS - 1, opened + 1_000, opened + 2_000)
-    repair = BinanceFuturesRest().repair(hole)
-    assert repair is not None
-    assert repair.request() is not None
-    assert repair.take(json.dumps([row(opened - 60_000), row(opened)]).encode(), START_MS * MS) == []
-    assert repair.outcome == "repaired"
+    rows = [row(opened - 60_000), row(opened)]
+    repair, found = drive(REST.repair(hole), lambda _: json.dumps(rows).encode(), START_MS * MS)
+    assert (repair.state, found) == ("repaired", [])

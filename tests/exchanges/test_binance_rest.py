@@ -1,9 +1,11 @@
 """Answers of the venue, recorded, documented and hostile: events as they should be, or `BadAnswer` and nothing else."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from exchanges.driving import drive
 from exchanges.rest_desk import Desk
 from frames_path import frames
 from hypothesis import given, settings
@@ -11,9 +13,9 @@ from hypothesis import strategies as st
 
 from wsadapter.events import UpdateType
 from wsadapter.exchanges import RESTS, load_rest
-from wsadapter.exchanges.binance import history
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
-from wsadapter.exchanges.rest_api import BadAnswer, Hole
+from wsadapter.exchanges.binance.rest import DEPTH, FUNDINGS, KLINES, TRADES_FROM, BinanceFuturesRest
+from wsadapter.exchanges.pages import Asked, Page
+from wsadapter.exchanges.rest_api import BadAnswer, Hole, Refused, Request
 
 NOW = 1_790_000_000_000_000_000
 MS = 1_000_000
@@ -56,10 +58,16 @@ def encoded(document: object) -> bytes:
     return json.dumps(document).encode()
 
 
+def one(page: Page, body: bytes, limit: int = 1000) -> Any:
+    """The event of an answer's only row."""
+    (event,) = page.parse(Asked("BTCUSDT", limit, "1w"), body, NOW).events
+    return event
+
+
 def test_recorded_book() -> None:
     for line in frames("binance_usdm/rest_depth_snapshot_btcusdt_20240808.jsonl").read_bytes().splitlines():
         document = json.loads(line)
-        book = history.parse_book("BTCUSDT", 0, line, NOW)
+        book = one(DEPTH, line, 1000)
         assert book.update_type is UpdateType.SNAPSHOT
         assert list(zip(book.bid_price, book.bid_quantity, strict=True)) == [tuple(level) for level in document["bids"]]
         assert list(zip(book.ask_price, book.ask_quantity, strict=True)) == [tuple(level) for level in document["asks"]]
@@ -110,15 +118,15 @@ def test_an_answer_that_cannot_be_read_allows_nothing_new(body: bytes) -> None:
 
 
 def test_documented_rows() -> None:
-    ((candle,), opened) = history.parse_candles("BTCUSDT", "1w", encoded([CANDLE]), NOW)
-    assert (candle.open, candle.close, candle.trade_count, opened) == ("0.01634790", "0.01577100", 308, None)
-    (trade,) = history.parse_trades("BTCUSDT", encoded([TRADE]), NOW)
+    candle = one(KLINES, encoded([CANDLE]))
+    assert (candle.open, candle.close, candle.trade_count) == ("0.01634790", "0.01577100", 308)
+    trade = one(TRADES_FROM, encoded([TRADE]))
     assert (trade.trade_id, trade.trade_number, trade.first_trade_id) == ("26129", 26129, 27781)
-    (rate,) = history.parse_fundings("BTCUSDT", encoded([FUNDING]), NOW)
+    rate = one(FUNDINGS, encoded([FUNDING]))
     assert (rate.funding_rate, rate.mark_price) == ("-0.03750000", "34287.54619963")
-    (rate,) = history.parse_fundings("BTCUSDT", encoded([{**FUNDING, "markPrice": ""}]), NOW)
+    rate = one(FUNDINGS, encoded([{**FUNDING, "markPrice": ""}]))
     assert rate.mark_price is None
-    assert history.parse_book("BTCUSDT", 5, encoded(BOOK), NOW).ask_quantity == ["12.00000000"]
+    assert one(DEPTH, encoded(BOOK), 5).ask_quantity == ["12.00000000"]
 
 
 def test_what_is_traded() -> None:
@@ -166,23 +174,23 @@ BAD_TEXTS = ["nan", "inf", "-1", "+1", "1e5", "", ".5", "5.", "1,2", '1"', " 1",
 @pytest.mark.parametrize("place", [1, 2, 3, 4, 5, 7, 9, 10])
 def test_a_candle_with_a_number_that_is_none(text: str, place: int) -> None:
     with pytest.raises(BadAnswer):
-        history.parse_candles("BTCUSDT", "1w", encoded([[*CANDLE[:place], text, *CANDLE[place + 1 :]]]), NOW)
+        one(KLINES, encoded([[*CANDLE[:place], text, *CANDLE[place + 1 :]]]))
 
 
 @pytest.mark.parametrize("text", BAD_TEXTS)
 def test_other_numbers_that_are_none(text: str) -> None:
     for key in "pq":
         with pytest.raises(BadAnswer):
-            history.parse_trades("BTCUSDT", encoded([{**TRADE, key: text}]), NOW)
+            one(TRADES_FROM, encoded([{**TRADE, key: text}]))
     for key in ("bids", "asks"):
         for level in ([text, "1"], ["1", text]) if len(text) < 65 else ():
             with pytest.raises(BadAnswer):
-                history.parse_book("BTCUSDT", 0, encoded({**BOOK, key: [level]}), NOW)
+                one(DEPTH, encoded({**BOOK, key: [level]}))
     with pytest.raises(BadAnswer):
         REST.parse_open_interest("BTCUSDT", encoded({**INTEREST, "openInterest": text}), NOW)
     if text != "-1":
         with pytest.raises(BadAnswer):
-            history.parse_fundings("BTCUSDT", encoded([{**FUNDING, "fundingRate": text}]), NOW)
+            one(FUNDINGS, encoded([{**FUNDING, "fundingRate": text}]))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +208,7 @@ def test_other_numbers_that_are_none(text: str) -> None:
 )
 def test_trades_that_cannot_be(rows: object) -> None:
     with pytest.raises(BadAnswer):
-        history.parse_trades("BTCUSDT", encoded(rows), NOW)
+        one(TRADES_FROM, encoded(rows))
 
 
 @pytest.mark.parametrize(
@@ -208,12 +216,12 @@ def test_trades_that_cannot_be(rows: object) -> None:
 )
 def test_candles_that_cannot_be(rows: object) -> None:
     with pytest.raises(BadAnswer):
-        history.parse_candles("BTCUSDT", "1w", encoded(rows), NOW)
+        one(KLINES, encoded(rows))
 
 
 def test_rows_of_another_symbol() -> None:
     with pytest.raises(BadAnswer):
-        history.parse_fundings("ETHUSDT", encoded([FUNDING]), NOW)
+        FUNDINGS.parse(Asked("ETHUSDT", 1000), encoded([FUNDING]), NOW)
 
 
 JSON = st.recursive(
@@ -233,9 +241,11 @@ HOLES = [
 
 @given(body=JSON.map(encoded) | st.binary(max_size=64), hole=st.sampled_from(HOLES))
 def test_nothing_but_bad_answer_escapes(body: bytes, hole: Hole) -> None:
-    repair = REST.repair(hole)
-    assert repair is not None
-    parsers = repair.take, REST.parse_instruments, lambda b, n: REST.parse_open_interest("BTCUSDT", b, n)
+    def repair(body: bytes, received_ns: int) -> None:
+        requests = iter(range(100))  # the same answer again and again: it ends, or refuses it
+        drive(REST.repair(hole), lambda _: body if next(requests) < 99 else Refused("enough"), received_ns)
+
+    parsers = repair, REST.parse_instruments, lambda b, n: REST.parse_open_interest("BTCUSDT", b, n)
     for parse in parsers:
         said = ""
         try:
@@ -260,13 +270,13 @@ def test_nothing_but_bad_answer_escapes(body: bytes, hole: Hole) -> None:
 )
 def test_no_answer_keeps_a_repair_going_for_ever(rows: bytes, hole: Hole) -> None:
     """The same answer again and again: it ends, or refuses it."""
-    repair = REST.repair(hole)
-    assert repair is not None
-    for _ in range(10_000):
-        if repair.request() is None:
-            return
-        try:
-            repair.take(rows, NOW)
-        except BadAnswer:
-            return
-    raise AssertionError("goes on")
+    asked = 0
+
+    def answer(_: Request) -> bytes:
+        nonlocal asked
+        asked += 1
+        assert asked < 10_000
+        return rows
+
+    with suppress(BadAnswer):
+        drive(REST.repair(hole), answer, NOW)

@@ -5,14 +5,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from exchanges.driving import drive
 from frames_path import frames
 
 from wsadapter.config.load import Feed
 from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Trade, UpdateType
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.bybit import BybitLinear
-from wsadapter.exchanges.bybit_rest import BybitLinearRest, parse_candles, parse_newest
-from wsadapter.exchanges.rest_api import BadAnswer, Hole, Repair, Request, Series
+from wsadapter.exchanges.bybit_rest import KLINES, NEWEST_TRADES, BybitLinearRest
+from wsadapter.exchanges.pages import Asked
+from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series
 
 MS = 1_000_000
 MINUTE_MS = 60_000
@@ -61,13 +63,10 @@ class Venue:
         times = [number * hours for number in range(last // hours, -(-first // hours) - 1, -1)]
         return [{"symbol": "BTCUSDT", "fundingRate": "-0.0001", "fundingRateTimestamp": str(ms)} for ms in times]
 
-    def fill(self, hole: Hole) -> tuple[Repair, list[MarketEvent]]:
-        repair, events = REST.repair(hole), list[MarketEvent]()
-        assert repair is not None
-        while (request := repair.request()) is not None:
-            events += repair.take(self.answer(request), NOW_NS)
-        assert repair.published == len(events)
-        return repair, events
+    def fill(self, hole: Hole) -> tuple[Filled, list[MarketEvent]]:
+        filled, events = drive(REST.repair(hole), self.answer, NOW_NS)
+        assert filled.published == len(events)
+        return filled, events
 
 
 def candles(first_ms: int | None, last_ms: int | None, started_ms: int = 0, ended_ms: int = 0) -> Hole:
@@ -80,7 +79,7 @@ def test_missing_candles_come_in_order_page_by_page() -> None:
     last_ms = START_MS + 2499 * MINUTE_MS
     repair, events = venue.fill(candles(START_MS, last_ms))
 
-    assert repair.outcome == "repaired"
+    assert repair.state == "repaired"
     assert [event.open_time_ns // MS for event in events if isinstance(event, Kline)] == list(
         range(START_MS, last_ms + 1, MINUTE_MS)
     )
@@ -96,26 +95,27 @@ def test_missing_candles_come_in_order_page_by_page() -> None:
 def test_a_candle_that_the_venue_does_not_have_leaves_the_hole_partial() -> None:
     repair, events = Venue(without=[START_MS + MINUTE_MS]).fill(candles(START_MS, START_MS + 2 * MINUTE_MS))
 
-    assert (repair.outcome, len(events)) == ("partial", 2)
+    assert (repair.state, len(events)) == ("partial", 2)
 
 
 def test_by_time_it_is_those_that_closed_in_the_hole() -> None:
     repair, events = Venue().fill(candles(None, None, START_MS + 1, START_MS + 3 * MINUTE_MS))
 
-    assert repair.outcome == "repaired"
+    assert repair.state == "repaired"
     assert [event.open_time_ns // MS - START_MS for event in events if isinstance(event, Kline)] == [0, 60_000, 120_000]
 
 
 def test_the_newest_candle_is_open_until_the_venue_says_its_end_is_past() -> None:
     both = [[str(START_MS + MINUTE_MS), *["1"] * 6], [str(START_MS), *["1"] * 6]]
     for time_ms, count, is_open in ((START_MS + 2 * MINUTE_MS - 1, 1, True), (START_MS + 2 * MINUTE_MS, 2, False)):
-        found, open_ns = parse_candles("BTCUSDT", "1m", answer({"list": both}, time_ms=time_ms), NOW_NS)
-        assert (len(found), open_ns is not None) == (count, is_open)
+        hole = candles(START_MS, None, START_MS, START_MS + 3 * MINUTE_MS)
+        _, found = drive(REST.repair(hole), lambda _, at=time_ms: answer({"list": both}, time_ms=at), NOW_NS)  # type: ignore[misc]
+        assert (len(found), len(found) == 1) == (count, is_open)
 
 
 @pytest.mark.parametrize(("opened", "days"), [(1_706_745_600_000, 29), (1_701_388_800_000, 31)])
 def test_a_month_is_that_of_the_calendar(opened: int, days: int) -> None:
-    ((month,), _) = parse_candles("BTCUSDT", "1M", answer({"list": [[str(opened), *["1"] * 6]]}), NOW_NS)
+    (month,) = KLINES.parse(Asked("BTCUSDT", 1, "1M"), answer({"list": [[str(opened), *["1"] * 6]]}), NOW_NS).events
 
     assert month.close_time_ns == (opened + days * 86_400_000 - 1) * MS
 
@@ -135,7 +135,7 @@ TRADES = [("a", START_MS), ("b", START_MS + 10), ("c", START_MS + 10), ("d", STA
 def test_trades_reach_back_as_far_as_the_newest_page(started: int, ended: int, outcome: str, names: str) -> None:
     repair, events = Venue(TRADES).fill(trades(START_MS + started, START_MS + ended))
 
-    assert repair.outcome == outcome
+    assert repair.state == outcome
     assert [event.trade_id for event in events if isinstance(event, Trade)] == list(names) or sorted(
         event.trade_id for event in events if isinstance(event, Trade)
     ) == list(names)
@@ -147,14 +147,12 @@ def test_fundings_of_a_hole_longer_than_a_page() -> None:
     hole = Hole("funding_rate", "BTCUSDT", started * MS, (started + days * 86_400_000 - 1) * MS)
     repair, events = Venue().fill(hole)
 
-    assert (repair.outcome, len(events)) == ("repaired", 3 * days)
+    assert (repair.state, len(events)) == ("repaired", 3 * days)
     times = [event.transaction_time_ns or 0 for event in events if isinstance(event, FundingRate)]
     assert times == sorted(set(times))
 
 
 def test_the_present_book_is_a_snapshot() -> None:
-    repair = REST.repair(Hole("depth", "BTCUSDT", 0, 1))
-    assert repair is not None
     result = {
         "s": "BTCUSDT",
         "a": [["65557.7", "16.606"]],
@@ -163,12 +161,12 @@ def test_the_present_book_is_a_snapshot() -> None:
         "u": 230704,
         "seq": 5,
     }
-    (book,) = repair.take(answer(result), NOW_NS)
+    repair, (book,) = drive(REST.repair(Hole("depth", "BTCUSDT", 0, 1)), lambda _: answer(result), NOW_NS)
 
     assert isinstance(book, Depth)
     assert (book.update_type, book.level_limit, book.last_update_id) == (UpdateType.SNAPSHOT, 1000, 230704)
     assert list(book.bid_price) == ["65485.47"]
-    assert repair.outcome == "partial"
+    assert repair.state == "partial"
 
 
 @pytest.mark.parametrize("stream", ["ticker", "mark_price", "liquidation", "book_ticker", "open_interest"])
@@ -186,9 +184,9 @@ def test_streams_without_a_history_have_no_repair(stream: str) -> None:
 )  # fmt: skip
 def test_bad_answers_raise_nothing_else(body: bytes) -> None:
     with pytest.raises(BadAnswer):
-        parse_candles("BTCUSDT", "1m", body, NOW_NS)
+        KLINES.parse(Asked("BTCUSDT", 1000, "1m"), body, NOW_NS)
     with pytest.raises(BadAnswer):
-        parse_newest("BTCUSDT", body, NOW_NS)
+        NEWEST_TRADES.parse(Asked("BTCUSDT", 1000), body, NOW_NS)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +225,7 @@ def test_documented_answers_are_read() -> None:
         if b'"category":"linear"' in line and b'"priceFilter"' in line:
             read["instruments"] += len(rest.parse_instruments(line, NOW_NS))
         elif b'"execId"' in line and b'"category":"linear"' in line:
-            read["trades"] += len(parse_newest("BTCUSDT", line, NOW_NS))
+            read["trades"] += len(NEWEST_TRADES.parse(Asked("BTCUSDT", 1000), line, NOW_NS).events)
 
     assert read["instruments"] > 0
     assert read["trades"] == 1

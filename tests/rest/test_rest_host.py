@@ -14,10 +14,9 @@ import pytest
 
 from wsadapter.embedded.exchange.server import Options, Venue
 from wsadapter.embedded.servers import VenueThread
-from wsadapter.exchanges.binance.history import book, parse_book
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.rest import DEPTH, BinanceFuturesRest
 from wsadapter.exchanges.bybit_rest import BybitLinearRest
-from wsadapter.exchanges.rest_api import Request, RestExchange
+from wsadapter.exchanges.rest_api import Hole, Request, RestExchange
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.client import MAX_BODY_BYTES, RestClient, RestResponse, Unreachable
 from wsadapter.rest.host import RestHost, Result
@@ -44,10 +43,11 @@ def ask(host: RestHost, request: Request = TIME) -> Result:
 def test_answers_come_with_the_weight(venue: VenueThread, tmp_path: Path) -> None:
     rung = threading.Event()
     host = RestHost(REST, url(venue), str(tmp_path), rung.set)
-    result = ask(host, book("BTCUSDT", 20))
+    book = DEPTH.fetch(Hole("depth", "BTCUSDT", 0, 1), 20)
+    result = ask(host, book.request)
     assert rung.wait(60)
     assert (result.outcome, host.used) == (Outcome.OK, 2)
-    assert parse_book("BTCUSDT", 20, result.body, result.received_ns).bid_price
+    assert book.parse(result.body, result.received_ns).events[0].bid_price
     assert ask(host, Request("/fapi/v1/depth", (("symbol", "NONE"),))).outcome is Outcome.REFUSED
     assert (host.counts.requests, host.counts.refused, host.paused) == (2, 1, 0)
 

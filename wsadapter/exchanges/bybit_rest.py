@@ -1,63 +1,49 @@
-"""Bybit v5 over REST, linear: what was, what is traded, open interest. Sans-I/O.
+"""Bybit v5 over REST, linear, as tables: what was, what is traded, open interest.
 
 Errors are HTTP 200 with a ``retCode``. Lists are newest first; where more rows lie in the range than a page holds, the
 oldest are the ones left out, so a range is never longer than a page. Trades have no history but the newest page.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
-from itertools import pairwise
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
-from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, Source, Trade, UpdateType
-from wsadapter.events.decimals import NotPlain, are_plain, split_book
+from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, Trade, UpdateType
+from wsadapter.events.decimals import are_plain
 from wsadapter.exchanges.bybit import CODES, SIDES
-from wsadapter.exchanges.history import (
-    MINUTES,
-    BookRepair,
-    CandleRepair,
-    FundingRepair,
-    NewestTradesRepair,
-    Repairs,
-    repair_of,
+from wsadapter.exchanges.history import MINUTES, book, candles, fundings, newest_trades
+from wsadapter.exchanges.mapping import (
+    MS,
+    Id,
+    Text,
+    Time,
+    constant,
+    decimal,
+    mapped,
+    ms,
+    signed_or_none,
+    subscribed,
 )
-from wsadapter.exchanges.mapping import MS, Id, Text, Time
-from wsadapter.exchanges.rest_api import (
-    CONNECTION,
-    BadAnswer,
-    ErrorKind,
-    Hole,
-    Instrument,
-    Limit,
-    Refusal,
-    Repair,
-    Request,
-    Series,
-)
+from wsadapter.exchanges.mapping import book as columns
+from wsadapter.exchanges.pages import Asked, Page, RestTables, of_row, row
+from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Instrument, Limit, Refusal, Request, Series
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.venue import ConnectionPlan, printable
 
 EXCHANGE: Final = "bybit"
-REST: Final = Source.REST
-CANDLES_PAGE: Final = 1000
-NEWEST_TRADES: Final = 1000
-MOST_FUNDINGS: int = 200
-FUNDING_WINDOW_MS: int = 199 * 3_600_000
-"""Rates are settled once an hour at most."""
-BOOK_LEVELS: Final = 1000
-SHORTEST_MONTH: Final = 40_320
+PATH: Final = "/v5/market/"
+CATEGORY: Final = {"category": "linear"}
+SYMBOL: Final = CATEGORY | {"symbol": "{symbol}"}
 MAX_ROWS: Final = 20_000
 TOO_MANY: Final = frozenset((429, 10006, 10018))
 BUSY: Final = frozenset((10000, 10016))
 """Timeout, internal error."""
 ACCESS_TOO_FREQUENT: Final = 600.0
 """So long the documentation says to stay away."""
-
-T = TypeVar("T")
 
 
 class AnswerBody(Struct, gc=False):
@@ -148,174 +134,98 @@ class InstrumentRow(Struct, gc=False):
     deliveryTime: Time | None = None
 
 
-class Rows(Struct, gc=False):
+class RowList(Struct, gc=False):
     """The ``list`` of a result."""
 
     list: Annotated[list[Raw], Meta(max_length=MAX_ROWS)]
 
 
 _body: Final = Decoder(AnswerBody).decode
-_rows: Final = Decoder(Rows).decode
-# numbers are texts here
-_candle: Final = Decoder(CandleRow, strict=False).decode
-_trade: Final = Decoder(TradeRow, strict=False).decode
-_funding: Final = Decoder(FundingRow, strict=False).decode
-_interest: Final = Decoder(InterestRow, strict=False).decode
-_book: Final = Decoder(BookResult).decode
+_rows: Final = Decoder(RowList).decode
 _instrument_row: Final = Decoder(InstrumentRow, strict=False).decode
 
 
-def _request(name: str, **query: object) -> Request:
-    return Request(f"/v5/market/{name}", (("category", "linear"), *((key, str(value)) for key, value in query.items())))
-
-
-def _checked(work: Callable[[], T]) -> T:
-    try:
-        return work()
-    except NotPlain as error:
-        raise BadAnswer(f"decimal: {printable(str(error))}") from None
-    except FAILURES as error:
-        raise BadAnswer(f"{type(error).__name__}: {printable(str(error))}") from None
-
-
-def _result(body: bytes) -> AnswerBody:
-    answer = _checked(lambda: _body(body))
+def result_of(body: bytes) -> AnswerBody:
+    answer = _body(body)
     if answer.retCode:
         raise BadAnswer(f"{answer.retCode} {printable(answer.retMsg)}")
     return answer
 
 
-def _listed(body: bytes, decode: Callable[[Raw], T], most: int) -> tuple[list[T], int]:
-    """The rows, oldest first, and the venue's time."""
-    answer = _result(body)
-    rows = _checked(lambda: [decode(each) for each in _rows(answer.result).list])
-    if len(rows) > most:
-        raise BadAnswer("more rows than were asked for")
-    return rows[::-1], answer.time
+def rows_of(body: bytes) -> tuple[list[Raw], int]:
+    answer = result_of(body)
+    return _rows(answer.result).list, answer.time
 
 
-def _in_order(what: str, times: list[int]) -> None:
-    if any(later < earlier for earlier, later in pairwise(times)):
-        raise BadAnswer(f"{what}: not in order")
+def whole(body: bytes) -> tuple[list[Raw], int]:
+    """A result that is one row."""
+    answer = result_of(body)
+    return [answer.result], answer.time
 
 
-def candles(symbol: str, interval: str, first_ns: int, last_ns: int, count: int) -> Request:
-    """Candles by open time, both ends included."""
-    length_ms = min(MINUTES[interval], SHORTEST_MONTH) * 60_000
-    first_ms = first_ns // MS
-    until_ms = min(last_ns // MS, first_ms + (CANDLES_PAGE - 1) * length_ms)
-    return _request("kline", symbol=symbol, interval=CODES[interval], start=first_ms, end=until_ms, limit=CANDLES_PAGE)
-
-
-def _closes(opened_ms: int, interval: str) -> int:
-    """The last millisecond of a candle; a month's is that of the calendar."""
-    if interval != "1M":
-        return opened_ms + MINUTES[interval] * 60_000 - 1
-    begin = datetime.fromtimestamp(opened_ms / 1000, UTC)
+def closes(d: CandleRow, asked: Asked) -> int:
+    """The last millisecond of a candle, in ns; a month's is that of the calendar."""
+    if asked.interval != "1M":
+        return (d.opened + MINUTES[asked.interval] * 60_000 - 1) * MS
+    begin = datetime.fromtimestamp(d.opened / 1000, UTC)
     following = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
-    return int(following.timestamp()) * 1000 - 1
+    return (int(following.timestamp()) * 1000 - 1) * MS
 
 
-def parse_candles(symbol: str, interval: str, body: bytes, received_ns: int) -> tuple[list[Kline], int | None]:
-    """The closed candles, and the open time (ns) of the one that is still open, if it is in the answer."""
-    rows, time_ms = _listed(body, _candle, CANDLES_PAGE)
-    result: list[Kline] = []
-    for index, row in enumerate(rows):
-        closes = _checked(partial(_closes, row.opened, interval))
-        if index and row.opened <= _closes(rows[index - 1].opened, interval):
-            raise BadAnswer("kline: not in order")
-        prices = row.open, row.high, row.low, row.close, row.volume
-        if not are_plain(*prices, row.turnover):
-            raise BadAnswer("kline: decimal")
-        if closes >= time_ms:
-            return result, row.opened * MS
-        result.append(
-            Kline(
-                EXCHANGE, symbol, None, None, received_ns, REST, CONNECTION, None,
-                interval, row.opened * MS, closes * MS, *prices, row.turnover, None, None, None, True, None, None,
-            )
-        )  # fmt: skip
-    return result, None
+CANDLE: Final = row(
+    Kline, interval=subscribed("interval"), open_time_ns=ms("opened"), close_time_ns=of_row(closes),
+    open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"), volume=decimal("volume"),
+    quote_volume=decimal("turnover"), closed=constant(True),
+    absent=("event_time_ns", "transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
+            "first_trade_id", "last_trade_id"),
+)  # fmt: skip
+TRADE: Final = row(
+    Trade, transaction_time_ns=ms("time"), trade_id="execId", price=decimal("price"), quantity=decimal("size"),
+    buyer_is_maker=mapped("side", SIDES), aggregated=constant(False),
+    absent=("event_time_ns", "trade_number", "first_trade_id", "last_trade_id"),
+)  # fmt: skip
+FUNDING: Final = row(
+    FundingRate, transaction_time_ns=ms("fundingRateTimestamp"), funding_rate=signed_or_none("fundingRate"),
+    absent=("event_time_ns", "next_funding_time_ns", "mark_price"),
+    refuse=lambda d: "" if d.fundingRate else "no rate",
+)  # fmt: skip
+BOOK: Final = row(
+    Depth, event_time_ns=ms("ts"), transaction_time_ns=ms("cts"), update_type=constant(UpdateType.SNAPSHOT),
+    level_limit=subscribed("limit"), last_update_id="u", columns=columns("b", "a"),
+    absent=("first_update_id", "previous_update_id"),
+)  # fmt: skip
+INTEREST: Final = row(
+    OpenInterest, event_time_ns=ms("timestamp"), open_interest=decimal("openInterest"),
+    absent=("transaction_time_ns", "open_interest_value"),
+)  # fmt: skip
+
+KLINES: Final = Page(
+    EXCHANGE, PATH + "kline",
+    SYMBOL | {"interval": "{code}", "start": "{first_ms}", "end": "{last_ms}", "limit": "{limit}"}, CandleRow, CANDLE,
+    rows_of, key="open_time_ns", wire_key="opened", end_key="close_time_ns", most=1000, codes=CODES,
+    newest_first=True, lax=True,
+)  # fmt: skip
+NEWEST_TRADES: Final = Page(
+    EXCHANGE, PATH + "recent-trade", SYMBOL | {"limit": "{limit}"}, TradeRow, TRADE, rows_of,
+    key="transaction_time_ns", wire_key="time", strict=False, symbol="symbol", most=1000, newest_first=True, lax=True,
+)  # fmt: skip
+FUNDINGS: Final = Page(  # rates are settled once an hour at most
+    EXCHANGE, PATH + "funding/history",
+    SYMBOL | {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}, FundingRow, FUNDING, rows_of,
+    key="transaction_time_ns", wire_key="fundingRateTimestamp", symbol="symbol", most=200, window_ms=199 * 3_600_000,
+    newest_first=True, lax=True,
+)  # fmt: skip
+ORDERBOOK: Final = Page(
+    EXCHANGE, PATH + "orderbook", SYMBOL | {"limit": "{limit}"}, BookResult, BOOK, whole, key="last_update_id",
+    wire_key="u", unit=1, symbol="s", most=1000,
+)  # fmt: skip
+OPEN_INTEREST: Final = Page(
+    EXCHANGE, PATH + "open-interest", SYMBOL | {"intervalTime": "5min", "limit": "{limit}"}, InterestRow, INTEREST,
+    rows_of, key="event_time_ns", wire_key="timestamp", most=1, lax=True,
+)  # fmt: skip
 
 
-def newest_trades(symbol: str) -> Request:
-    return _request("recent-trade", symbol=symbol, limit=NEWEST_TRADES)
-
-
-def parse_newest(symbol: str, body: bytes, received_ns: int) -> list[Trade]:
-    rows, _ = _listed(body, _trade, NEWEST_TRADES)
-    _in_order("recent-trade", [row.time for row in rows])
-    for row in rows:
-        if row.symbol != symbol or row.side not in SIDES or not are_plain(row.price, row.size):
-            raise BadAnswer("recent-trade: symbol, side or decimal")
-    return [
-        Trade(
-            EXCHANGE, symbol, None, row.time * MS, received_ns, REST, CONNECTION, None,
-            row.execId, None, row.price, row.size, SIDES[row.side], None, None, False,
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-def fundings(symbol: str, first_ms: int, last_ms: int) -> Request:
-    return _request("funding/history", symbol=symbol, startTime=first_ms, endTime=last_ms, limit=MOST_FUNDINGS)
-
-
-def parse_fundings(symbol: str, body: bytes, received_ns: int) -> list[FundingRate]:
-    """``transaction_time`` is when the rate was settled."""
-    rows, _ = _listed(body, _funding, MOST_FUNDINGS)
-    _in_order("funding", [row.fundingRateTimestamp for row in rows])
-    if any(row.symbol != symbol or not are_plain(row.fundingRate.removeprefix("-")) for row in rows):
-        raise BadAnswer("funding: symbol or decimal")
-    return [
-        FundingRate(
-            EXCHANGE, symbol, None, row.fundingRateTimestamp * MS, received_ns, REST, CONNECTION, None,
-            row.fundingRate, None, None,
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
-def book(symbol: str, levels: int) -> Request:
-    return _request("orderbook", symbol=symbol, limit=levels or BOOK_LEVELS)
-
-
-def parse_book(symbol: str, levels: int, body: bytes, received_ns: int) -> Depth:
-    answer = _result(body)
-    row = _checked(lambda: _book(answer.result))
-    sides, most = _checked(lambda: split_book(row.b, row.a)), levels or BOOK_LEVELS
-    if row.s != symbol or max(map(len, sides)) > most:
-        raise BadAnswer("orderbook: of another symbol, or more levels than were asked for")
-    return Depth(
-        EXCHANGE, symbol, row.ts * MS, None if row.cts is None else row.cts * MS, received_ns, REST, CONNECTION, None,
-        UpdateType.SNAPSHOT, most, None, row.u, None, *sides,
-    )  # fmt: skip
-
-
-class _Pages:
-    """The functions above as the repairs want them."""
-
-    MOST_FUNDINGS = MOST_FUNDINGS
-    FUNDING_WINDOW_MS = FUNDING_WINDOW_MS
-    candles = staticmethod(candles)
-    parse_candles = staticmethod(parse_candles)
-    newest_trades = staticmethod(newest_trades)
-    parse_newest = staticmethod(parse_newest)
-    fundings = staticmethod(fundings)
-    parse_fundings = staticmethod(parse_fundings)
-    book = staticmethod(book)
-    parse_book = staticmethod(parse_book)
-
-
-REPAIRS: Final[Repairs] = {
-    "trade": partial(NewestTradesRepair, _Pages()),
-    "kline": partial(CandleRepair, _Pages()),
-    "funding_rate": partial(FundingRepair, _Pages()),
-    "depth": partial(BookRepair, _Pages()),
-}
-
-
-class BybitLinearRest:
+class BybitLinearRest(RestTables):
     """See `wsadapter.exchanges.rest_api.RestExchange`."""
 
     weights = Limit(600, 5.0)
@@ -326,6 +236,17 @@ class BybitLinearRest:
     """Too many requests from this address: ten minutes apart help. Some clouds are refused altogether."""
     polled: frozenset[str] = frozenset()
     """The ticker stream brings open interest."""
+    variants: Mapping[str, Any] = {"aggregated": False}
+    repairs = {
+        "trade": partial(newest_trades, NEWEST_TRADES),
+        "kline": partial(candles, KLINES),
+        "funding_rate": partial(fundings, FUNDINGS),
+        "depth": partial(book, ORDERBOOK),
+    }
+    intervals = frozenset(CODES)
+    interest = OPEN_INTEREST
+    listing = Request(PATH + "instruments-info", (*CATEGORY.items(), ("limit", "1000")))
+    """A page of 1000 holds all linear contracts that are traded."""
 
     def base(self, testnet: bool) -> str:
         return "https://api-testnet.bybit.com" if testnet else "https://api.bybit.com"
@@ -336,11 +257,6 @@ class BybitLinearRest:
             for each in plan.subscriptions
             for word in each.feeds or (each.stream.value,)
         ]
-
-    def repair(self, hole: Hole) -> Repair | None:
-        if hole.stream == "kline" and hole.interval not in CODES:
-            return None
-        return repair_of(REPAIRS, hole)
 
     def refusal(self, status: int, body: bytes) -> Refusal | None:
         try:
@@ -354,32 +270,11 @@ class BybitLinearRest:
         kind = ErrorKind.LIMITED if code in TOO_MANY else ErrorKind.AGAIN if code in BUSY else ErrorKind.FINAL
         return Refusal(code, printable(answer.retMsg), kind)
 
-    def open_interest(self, symbol: str) -> Request:
-        return _request("open-interest", symbol=symbol, intervalTime="5min", limit=1)
+    def listed_instruments(self, body: bytes) -> list[Raw]:
+        return rows_of(body)[0]
 
-    def parse_open_interest(self, symbol: str, body: bytes, received_ns: int) -> OpenInterest:
-        rows, _ = _listed(body, _interest, 1)
-        if not rows or not are_plain(rows[0].openInterest):
-            raise BadAnswer("open interest")
-        at_ns = rows[0].timestamp * MS
-        return OpenInterest(
-            EXCHANGE, symbol, at_ns, None, received_ns, REST, CONNECTION, None, rows[0].openInterest, None
-        )
-
-    def instruments(self) -> Request:
-        """A page of 1000 holds all linear contracts that are traded."""
-        return _request("instruments-info", limit=1000)
-
-    def parse_instruments(self, body: bytes, received_ns: int) -> list[Instrument]:
-        answer = _result(body)
-        elements = _checked(lambda: _rows(answer.result).list)
-        result = [row for each in elements if (row := _instrument(each, received_ns)) is not None]
-        if elements and not result:
-            raise BadAnswer("instruments-info: no symbol that can be read")
-        return result
-
-    def parse_weights(self, body: bytes) -> Limit | None:
-        return None
+    def instrument(self, element: Raw, received_ns: int) -> Instrument | None:
+        return _instrument(element, received_ns)
 
 
 def _instrument(element: Raw, received_ns: int) -> Instrument | None:

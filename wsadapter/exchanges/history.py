@@ -1,4 +1,4 @@
-"""How the holes of any venue are filled: one small state machine per kind of series, over the venue's pages. Pure.
+"""How the holes of any venue are filled: one generator per kind of series, over the venue's pages. Pure.
 
 * trades by id: from the first missing one, a page at a time; where the id is not known, windows of time until one is
   found, then by id. Complete when the ids follow one another to the end of the hole.
@@ -7,322 +7,250 @@
 * funding: what was settled in the hole.
 * depth: the book as it is now; what it was is gone, so at best ``partial``.
 
-A venue says which of these it has (`Repairs`), with requests and parsers as in the protocols here. Parsers give rows
-oldest first and raise `BadAnswer`.
+Each yields `Fetch` and events, and returns `Filled` (see `wsadapter.exchanges.rest_api.Filling`). A row that could not
+be read leaves a hole that is named; what the venue refuses ends the repair with what is there.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Callable, Generator, Sequence
+from functools import wraps
+from typing import Any, Final
 
-from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Trade
+from wsadapter.events import Kline, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState
-from wsadapter.exchanges.rest_api import BadAnswer, Hole, Repair, Request
+from wsadapter.exchanges.mapping import MS
+from wsadapter.exchanges.pages import Page
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, Refused, Rows
 
-MS: Final = 1_000_000
 MOST_REQUESTS: Final = 50_000
 """Of one repair: fifty million trades."""
+MOST_MISSING: Final = 1_000
+"""Runs of missing numbers that are named."""
 WINDOW_MS: Final = 3_599_999
 HOUR_MS: Final = 3_600_000
 TOP_LEVELS: Final = 50
 """For the price of five."""
-MINUTES: Final[Mapping[str, int]] = {
+MINUTES: Final = {
     "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "6h": 360, "8h": 480, "12h": 720,
     "1d": 1440, "3d": 4320, "1w": 10_080, "1M": 44_640,
 }  # fmt: skip
 """The longest month."""
+SHORTEST_MONTH: Final = 40_320
+
+Steps = Generator[Fetch | Sequence[MarketEvent], Any, bool]
+"""Returns whether all of the hole is there."""
 
 
-class TradePages(Protocol):
-    """Trades by id, and by windows of time of less than an hour; both ends included."""
+class _Progress:
+    """What a repair has found so far. ``following``: the next number that it wants, where numbers count."""
 
-    MOST_TRADES: int
-
-    def trades_from(self, symbol: str, first: int, count: int) -> Request: ...
-    def trades_between(self, symbol: str, first_ms: int, last_ms: int) -> Request: ...
-    def parse_trades(self, symbol: str, body: bytes, received_ns: int) -> list[Trade]: ...
-
-
-class NewestTrades(Protocol):
-    """The newest page of trades."""
-
-    def newest_trades(self, symbol: str) -> Request: ...
-    def parse_newest(self, symbol: str, body: bytes, received_ns: int) -> list[Trade]: ...
-
-
-class CandlePages(Protocol):
-    """Candles by open time (ns), both ends included; the closed ones, and the open time of the one that is still open
-    if it is in the answer."""
-
-    def candles(self, symbol: str, interval: str, first_ns: int, last_ns: int, count: int) -> Request: ...
-    def parse_candles(
-        self, symbol: str, interval: str, body: bytes, received_ns: int
-    ) -> tuple[list[Kline], int | None]: ...
-
-
-class FundingPages(Protocol):
-    """Settled rates between two times. A page is full with ``MOST_FUNDINGS``; within ``FUNDING_WINDOW_MS`` there are
-    never more."""
-
-    MOST_FUNDINGS: int
-    FUNDING_WINDOW_MS: int
-
-    def fundings(self, symbol: str, first_ms: int, last_ms: int) -> Request: ...
-    def parse_fundings(self, symbol: str, body: bytes, received_ns: int) -> list[FundingRate]: ...
-
-
-class BookPages(Protocol):
-    """The present book; ``levels`` 0: all of it."""
-
-    def book(self, symbol: str, levels: int) -> Request: ...
-    def parse_book(self, symbol: str, levels: int, body: bytes, received_ns: int) -> Depth: ...
-
-
-class _Repair:
-    """What all have in common."""
-
-    def __init__(self, hole: Hole) -> None:
-        self._hole = hole
-        self.outcome = ""
+    def __init__(self) -> None:
         self.published = 0
-        self._holes = 0
-        """Breaks in what the venue gave: it does not have all of it."""
-        self._answers = 0
-        self._complete: bool | None = None
+        self.following: int | None = None
+        self.reason = ""
+        self._missing: list[tuple[int, int]] = []
+        self._is_whole = True
 
-    def refused(self) -> None:
-        self._end(False)
-        self._given(0)
+    def give(self, events: list[Any]) -> list[Any]:
+        self.published += len(events)
+        return events
 
-    def _end(self, complete: bool) -> None:
-        """With the answer that is being taken all is said."""
-        self._complete = complete and not self._holes
+    def lose(self, first: int | None = None, last: int | None = None) -> None:
+        """The venue does not have these, or some of which no more is known."""
+        self._is_whole = False
+        if first is not None and last is not None and len(self._missing) < MOST_MISSING:
+            self._missing.append((first, last))
 
-    def _given(self, count: int) -> None:
-        """An answer was taken; ``count`` events of it are handed on."""
-        self.published += count
-        self._answers += 1
-        if self._answers >= MOST_REQUESTS and self._complete is None:
-            self._complete = False
-        if self._complete is not None:
-            self.outcome = (
-                RepairState.REPAIRED
-                if self._complete
-                else RepairState.PARTIAL
-                if self.published
-                else RepairState.UNREPAIRABLE
-            )
+    def note_bad(self, rows: Rows) -> None:
+        self.reason = self.reason or rows.reason
+
+    def filled(self, complete: bool) -> Filled:
+        if complete and self._is_whole:
+            return Filled(RepairState.REPAIRED, self.published)
+        state = RepairState.PARTIAL if self.published else RepairState.UNREPAIRABLE
+        return Filled(state, self.published, tuple(self._missing), self.reason)
 
 
-class TradeRepair(_Repair):
-    """Aggregate trades."""
+def _filling(steps: Callable[..., Steps]) -> Callable[..., Filling]:
+    """A repair of a function of `_Progress`, its pages and the hole."""
 
-    def __init__(self, pages: TradePages, hole: Hole) -> None:
-        super().__init__(hole)
-        self._pages = pages
-        self._next = hole.first
-        self._window_ms = hole.started_ns // MS
-        self._until_ms = hole.ended_ns // MS
-        if hole.first is not None and hole.last is not None and hole.last < hole.first:
-            self.outcome = RepairState.REPAIRED
+    @wraps(steps)
+    def fill(*pages_and_hole: Any) -> Filling:
+        progress, hole = _Progress(), pages_and_hole[-1]
+        try:
+            complete = yield from steps(progress, *pages_and_hole)
+        except Refused as error:
+            complete, progress.reason = False, str(error)
+            progress.lose(progress.following, hole.last)
+        return progress.filled(complete)
 
-    def request(self) -> Request | None:
-        if self.outcome:
-            return None
-        symbol, last = self._hole.symbol, self._hole.last
-        if self._next is None:
-            return self._pages.trades_between(symbol, self._window_ms, self._window_end_ms)
-        return self._pages.trades_from(
-            symbol, self._next, self._pages.MOST_TRADES if last is None else last - self._next + 1
-        )
-
-    @property
-    def _window_end_ms(self) -> int:
-        return min(self._window_ms + WINDOW_MS, self._until_ms)
-
-    def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        trades = self._pages.parse_trades(self._hole.symbol, body, received_ns)
-        found = self._by_time(trades) if self._next is None else self._by_id(trades)
-        self._given(len(found))
-        return list(found)
-
-    def _by_time(self, trades: list[Trade]) -> list[Trade]:
-        """Until there is an id to go on from."""
-        if any(not self._window_ms <= (t.transaction_time_ns or 0) // MS <= self._window_end_ms for t in trades):
-            raise BadAnswer("aggTrades: of another time")
-        found: list[Trade] = []
-        if trades:
-            self._next = trades[0].trade_number
-            found = self._wanted(trades)
-        if self._window_end_ms == self._until_ms and len(trades) < self._pages.MOST_TRADES and self._hole.last is None:
-            self._end(True)
-        self._window_ms = self._window_end_ms + 1
-        if self._next is None and self._window_ms > self._until_ms:
-            self._end(True)  # nobody traded
-        return found
-
-    def _by_id(self, trades: list[Trade]) -> list[Trade]:
-        asked = self.request()
-        found = self._wanted(trades)
-        if self._complete is None and asked is not None and len(trades) < int(dict(asked.query)["limit"]):
-            # the newest is among them: by number more were to come, by time none
-            self._end(self._hole.last is None)
-        return found
-
-    def _wanted(self, trades: list[Trade]) -> list[Trade]:
-        """Those of the hole; ends the repair with the first behind it, or with the last."""
-        found = []
-        last = self._hole.last
-        for trade in trades:
-            number, following = trade.trade_number or 0, self._next or 0
-            if self._is_beyond(trade):
-                self._holes += last is not None and following <= last
-                self._end(True)
-                break
-            if number < following:
-                raise BadAnswer("aggTrades: before what was asked for")
-            self._holes += number != following
-            self._next = number + 1
-            found.append(trade)
-            if number == last:
-                self._end(True)
-        return found
-
-    def _is_beyond(self, trade: Trade) -> bool:
-        hole = self._hole
-        if hole.last is not None:
-            return (trade.trade_number or 0) > hole.last
-        return (trade.transaction_time_ns or 0) > hole.ended_ns
+    return fill
 
 
-class NewestTradesRepair(_Repair):
+@_filling
+def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps:
+    """Trades whose numbers have no holes."""
+    progress.following, last = hole.first, hole.last
+    if hole.first is not None and last is not None and last < hole.first:
+        return True
+    window_ms, until_ms = hole.started_ns // MS, hole.ended_ns // MS
+    for _ in range(MOST_REQUESTS):
+        if progress.following is not None:
+            limit = by_id.most if last is None else min(by_id.most, last - progress.following + 1)
+            rows = yield by_id.fetch(hole, limit, first=progress.following)
+            wanted, is_over = _wanted(progress, hole, rows)
+            yield progress.give(wanted)
+            if is_over or rows.rows < limit:
+                # the newest is among them: by number more were to come, by time none
+                return is_over or last is None
+            continue
+        end_ms = min(window_ms + WINDOW_MS, until_ms)
+        rows = yield by_time.fetch(hole, first_ms=window_ms, last_ms=end_ms)
+        if any(not window_ms <= (t.transaction_time_ns or 0) // MS <= end_ms for t in rows.events):
+            raise BadAnswer("trades of another time")
+        window_ms = end_ms + 1
+        # numbers above the last one that is missing: of an earlier contract of this name
+        progress.following = next((t.trade_number for t in rows.events if last is None or t.trade_number <= last), None)
+        wanted, is_over = _wanted(progress, hole, rows)
+        yield progress.give(wanted)
+        is_all = end_ms == until_ms and rows.rows < by_time.most and last is None
+        if is_over or is_all or (progress.following is None and window_ms > until_ms):
+            return True
+    return False
+
+
+def _wanted(progress: _Progress, hole: Hole, rows: Rows) -> tuple[list[Trade], bool]:
+    """Those of the hole, and whether it is filled with them; what lies between them is missing."""
+    progress.note_bad(rows)
+    wanted: list[Trade] = []
+    last, following, is_over = hole.last, progress.following, False
+    for trade in rows.events if following is not None else ():
+        number = trade.trade_number or 0
+        assert following is not None
+        if number > last if last is not None else (trade.transaction_time_ns or 0) > hole.ended_ns:
+            if last is not None and following <= last:
+                progress.lose(following, last)
+            is_over = True
+            break
+        if number < following:
+            raise BadAnswer("trades before the one that was asked for")
+        if number != following:
+            progress.lose(following, number - 1)
+        following = number + 1
+        wanted.append(trade)
+        if number == last:
+            is_over = True
+            break
+    first = hole.first if hole.first is not None or not wanted else wanted[0].trade_number
+    for number in rows.bad:
+        if number is None or following is None or (first is not None and number < first):
+            progress.lose(number, number)
+        elif not is_over and following <= number <= (last or number):
+            progress.lose(following, number)
+            following = number + 1
+            is_over = number == last
+    progress.following = following
+    return wanted, is_over
+
+
+@_filling
+def newest_trades(progress: _Progress, page: Page, hole: Hole) -> Steps:
     """Trades of a venue that gives its newest page only."""
-
-    def __init__(self, pages: NewestTrades, hole: Hole) -> None:
-        super().__init__(hole)
-        self._pages = pages
-
-    def request(self) -> Request | None:
-        return None if self.outcome else self._pages.newest_trades(self._hole.symbol)
-
-    def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        hole, trades = self._hole, self._pages.parse_newest(self._hole.symbol, body, received_ns)
-        times = [trade.transaction_time_ns or 0 for trade in trades]
-        result: list[MarketEvent] = [
-            trade for trade, at in zip(trades, times, strict=True) if hole.started_ns <= at <= hole.ended_ns
-        ]
-        self._end(bool(times) and times[0] < hole.started_ns)
-        self._given(len(result))
-        return result
+    rows = yield page.fetch(hole)
+    progress.note_bad(rows)
+    for at_ns in rows.bad:
+        if at_ns is None or hole.started_ns <= at_ns <= hole.ended_ns:
+            progress.lose()
+    times = [trade.transaction_time_ns or 0 for trade in rows.events]
+    yield progress.give(
+        [trade for trade, at_ns in zip(rows.events, times, strict=True) if hole.started_ns <= at_ns <= hole.ended_ns]
+    )
+    return bool(times) and times[0] < hole.started_ns
 
 
-class CandleRepair(_Repair):
+@_filling
+def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
     """Closed candles. By time it is those that closed in the hole."""
-
-    def __init__(self, pages: CandlePages, hole: Hole) -> None:
-        super().__init__(hole)
-        self._pages = pages
-        self._length_ns = MINUTES[hole.interval] * 60_000 * MS
-        self._known = hole.first is not None
-        self._next = hole.first if hole.first is not None else max(0, hole.started_ns - self._length_ns)
-        self._last = hole.last if hole.last is not None else hole.ended_ns
-        if self._next > self._last:
-            self.outcome = RepairState.REPAIRED
-
-    def request(self) -> Request | None:
-        if self.outcome:
-            return None
-        # one more than are missing: that it follows proves that the last one is closed
-        count = (self._last - self._next) // self._length_ns + 3
-        hole = self._hole
-        return self._pages.candles(hole.symbol, hole.interval, self._next, self._last + 2 * self._length_ns, count)
-
-    def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        hole = self._hole
-        candles, open_ns = self._pages.parse_candles(hole.symbol, hole.interval, body, received_ns)
-        found = [candle for candle in candles if self._is_wanted(candle)]
-        if hole.last is not None and open_ns is not None and open_ns <= hole.last:
-            raise BadAnswer("klines: not closed yet")
-        for candle in found:
-            self._holes += self._known and candle.open_time_ns != self._next
-            self._known, self._next = True, candle.close_time_ns + MS
-        more = found and found[-1] is candles[-1] and open_ns is None and self._next <= self._last
-        if not more:
+    length_ns = MINUTES[hole.interval] * 60_000 * MS
+    is_known = hole.first is not None
+    following = hole.first if hole.first is not None else max(0, hole.started_ns - length_ns)
+    last = hole.last if hole.last is not None else hole.ended_ns
+    for _ in range(MOST_REQUESTS):
+        if following > last:
+            return True
+        progress.following = following if is_known else None
+        rows = yield _candle_page(page, hole, following, last, length_ns)
+        progress.note_bad(rows)
+        closed: list[Kline] = list(rows.events)
+        open_ns = None
+        if closed and closed[-1].close_time_ns + MS > rows.venue_ns:
+            open_ns = closed.pop().open_time_ns
+            if hole.last is not None and open_ns <= hole.last:
+                raise BadAnswer("a candle that is missing is not closed yet")
+        wanted = [candle for candle in closed if _is_wanted(candle, hole, following)]
+        for candle in wanted:
+            if is_known and candle.open_time_ns != following:
+                progress.lose(following, candle.open_time_ns - length_ns)
+            is_known, following = True, candle.close_time_ns + MS
+        if any(at_ns is None or hole.first is None or hole.first <= at_ns <= last for at_ns in rows.bad):
+            progress.lose()
+        yield progress.give(wanted)
+        if not (wanted and wanted[-1] is closed[-1] and open_ns is None):
             # by time it may be that none closed
-            self._end(hole.last is None or not self._known or self._next > hole.last)
-        self._given(len(found))
-        return list(found)
-
-    def _is_wanted(self, candle: Kline) -> bool:
-        hole = self._hole
-        if candle.open_time_ns < self._next:
-            return False
-        if hole.first is None and candle.close_time_ns < hole.started_ns:
-            return False
-        return candle.open_time_ns <= hole.last if hole.last is not None else candle.close_time_ns <= hole.ended_ns
+            is_whole = hole.last is None or not is_known or following > hole.last
+            if not is_whole:
+                progress.lose(following, hole.last)
+            return is_whole
+    return False
 
 
-class FundingRepair(_Repair):
+def _candle_page(page: Page, hole: Hole, first_ns: int, last_ns: int, length_ns: int) -> Fetch:
+    """One candle more than are missing: that it follows proves that the last one is closed. Of a page that begins with
+    the newest no more than fit may lie in the range, or the oldest would be left out."""
+    limit, until_ns = (last_ns - first_ns) // length_ns + 3, last_ns + 2 * length_ns
+    if page.newest_first:
+        shortest_ns = min(length_ns, SHORTEST_MONTH * 60_000 * MS)
+        limit, until_ns = page.most, min(until_ns, first_ns + (page.most - 1) * shortest_ns)
+    return page.fetch(hole, limit, first_ms=first_ns // MS, last_ms=until_ns // MS)
+
+
+def _is_wanted(candle: Kline, hole: Hole, following: int) -> bool:
+    if candle.open_time_ns < following:
+        return False
+    if hole.first is None and candle.close_time_ns < hole.started_ns:
+        return False
+    return candle.open_time_ns <= hole.last if hole.last is not None else candle.close_time_ns <= hole.ended_ns
+
+
+@_filling
+def fundings(progress: _Progress, page: Page, hole: Hole) -> Steps:
     """Settled rates. They are settled at full hours: a hole without one has none."""
-
-    def __init__(self, pages: FundingPages, hole: Hole) -> None:
-        super().__init__(hole)
-        self._pages = pages
-        self._next_ms, self._until_ms = hole.started_ns // MS, hole.ended_ns // MS
-        # some are dated a few milliseconds after the hour
-        if self._until_ms // HOUR_MS == (self._next_ms - 1000) // HOUR_MS:
-            self.outcome = RepairState.REPAIRED
-
-    def request(self) -> Request | None:
-        return None if self.outcome else self._pages.fundings(self._hole.symbol, self._next_ms, self._window_end_ms)
-
-    @property
-    def _window_end_ms(self) -> int:
-        return min(self._next_ms + self._pages.FUNDING_WINDOW_MS, self._until_ms)
-
-    def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        rates = self._pages.parse_fundings(self._hole.symbol, body, received_ns)
-        times = [(rate.transaction_time_ns or 0) // MS for rate in rates]
-        if times and not self._next_ms <= times[0] <= times[-1] <= self._window_end_ms:
-            raise BadAnswer("fundingRate: of another time")
-        if len(rates) >= self._pages.MOST_FUNDINGS:
-            self._next_ms = times[-1] + 1
-        elif self._window_end_ms == self._until_ms:
-            self._end(True)
+    next_ms, until_ms = hole.started_ns // MS, hole.ended_ns // MS
+    # some are dated a few milliseconds after the hour
+    if until_ms // HOUR_MS == (next_ms - 1000) // HOUR_MS:
+        return True
+    for _ in range(MOST_REQUESTS):
+        end_ms = min(next_ms + page.window_ms, until_ms)
+        rows = yield page.fetch(hole, first_ms=next_ms, last_ms=end_ms)
+        times = [(rate.transaction_time_ns or 0) // MS for rate in rows.events]
+        if times and not next_ms <= times[0] <= times[-1] <= end_ms:
+            raise BadAnswer("funding rates of another time")
+        progress.note_bad(rows)
+        if rows.bad:
+            progress.lose()
+        yield progress.give(rows.events)
+        if rows.rows >= page.most:
+            next_ms = times[-1] + 1
+        elif end_ms == until_ms:
+            return True
         else:
-            self._next_ms = self._window_end_ms + 1
-        self._given(len(rates))
-        return list(rates)
+            next_ms = end_ms + 1
+    return False
 
 
-class BookRepair(_Repair):
+@_filling
+def book(progress: _Progress, page: Page, hole: Hole) -> Steps:
     """The present book: all of it for a stream of diffs, else `TOP_LEVELS`, which is a key of its own beside those of
     the streams (at most 20 levels)."""
-
-    def __init__(self, pages: BookPages, hole: Hole) -> None:
-        super().__init__(hole)
-        self._pages = pages
-
-    @property
-    def _levels(self) -> int:
-        return TOP_LEVELS if self._hole.levels else 0
-
-    def request(self) -> Request | None:
-        return None if self.outcome else self._pages.book(self._hole.symbol, self._levels)
-
-    def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        found = self._pages.parse_book(self._hole.symbol, self._levels, body, received_ns)
-        self._end(False)
-        self._given(1)
-        return [found]
-
-
-Repairs = Mapping[str, Callable[[Hole], Repair]]
-"""Stream word -> how its holes are filled; words without a history are not there."""
-
-
-def repair_of(repairs: Repairs, hole: Hole) -> Repair | None:
-    """None for streams without a history."""
-    make = repairs.get(hole.stream)
-    if make is None or (hole.stream == "kline" and hole.interval not in MINUTES):
-        return None
-    return make(hole)
+    rows = yield page.fetch(hole, TOP_LEVELS if hole.levels else 0)
+    yield progress.give(rows.events)
+    return False

@@ -1,29 +1,43 @@
 """What the REST side of an exchange is: which requests fill a hole, what their answers say. Sans-I/O like `venue`.
 
-A `Repair` is asked for its next `Request` and given the answer, until it has an ``outcome``; whoever sends (within
-the host's limits, see `wsadapter.rest.budget`) knows no venue. Events come back with ``source=REST`` and the natural
-keys of their WebSocket twins, so that a table keeps one row of both.
+A repair is a generator of steps (`Filling`): it yields a `Fetch`, is sent what the answer says, yields the events to be
+published, and returns `Filled`. Whoever sends (within the host's limits, see `wsadapter.rest.budget`) knows no venue.
+Events come back with ``source=REST`` and the natural keys of their WebSocket twins, so that a table keeps one row of
+both.
 
 Guarantee: answers are hostile input. `BadAnswer` is all that parsing raises, and a repair ends after a bounded number
 of requests whatever the venue answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
 from wsadapter.errors import WsadapterError
 from wsadapter.events import MarketEvent, OpenInterest
+from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.venue import ConnectionPlan
 
 CONNECTION: Final = "repair"
 """What events that came by REST name as theirs."""
 
 
-class BadAnswer(WsadapterError):
-    """An answer that cannot be what was asked for; the message is bounded and printable."""
+class RestError(WsadapterError):
+    """Why a `Fetch` has no rows; thrown into the generator that yielded it. The message is bounded and printable."""
+
+
+class BadAnswer(RestError):
+    """An answer that cannot be what was asked for."""
+
+
+class Refused(RestError):
+    """The API itself says that it will never answer this request."""
+
+
+class Unanswered(RestError):
+    """Something else than the API answered, or it had no time: that says nothing about the request."""
 
 
 class Request(Struct, frozen=True):
@@ -88,23 +102,42 @@ class Hole(Struct, frozen=True):
     levels: int = 0
 
 
-class Repair(Protocol):
-    """How one hole is filled."""
+class Rows(Struct):
+    """What an answer says: its events, oldest first. ``bad``: rows that could not be read, each by its number or time
+    (as in the event), None where not even that could be, and ``reason`` why the first could not; ``rows``: all of them.
+    ``venue_ns``: by the venue's clock; what ended before has ended."""
 
-    outcome: str
-    """Empty while it goes on; then ``repaired``, ``partial`` (the venue no longer has all of it, or can give only the
-    present state) or ``unrepairable``."""
-    published: int
-    """Events that it gave."""
+    events: list[Any]
+    rows: int
+    venue_ns: int
+    bad: tuple[int | None, ...] = ()
+    reason: str = ""
 
-    def request(self) -> Request | None:
-        """What to ask next; None when there is an outcome."""
 
-    def take(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        """The events of the answer to `request`. Raises `BadAnswer`, and may then be asked and answered again."""
+class Fetch(Struct, frozen=True):
+    """One request, and what reads its answer (body, receive time): raises `BadAnswer` and nothing else."""
 
-    def refused(self) -> None:
-        """The venue will never answer this request: what is there is all there will be."""
+    request: Request
+    parse: Callable[[bytes, int], Any]
+
+
+Runs = tuple[tuple[int, int], ...]
+"""First and last number of each, both included."""
+
+
+class Filled(Struct):
+    """What became of a hole. ``published``: events that the venue gave; ``missing``: what it did not give, as far as
+    numbers say it; ``reason``: why, where something failed."""
+
+    state: RepairState
+    published: int = 0
+    missing: Runs = ()
+    reason: str = ""
+
+
+Filling = Generator[Fetch | Sequence[MarketEvent], Any, Filled]
+"""How one hole is filled. Is sent the `Rows` of a `Fetch`, nothing for events; a `RestError` is thrown in. With a
+`BadAnswer` or `Unanswered` it ends and may be begun anew."""
 
 
 class Instrument(Struct, frozen=True):
@@ -144,6 +177,8 @@ class RestExchange(Protocol):
     banned: frozenset[int]
     """Statuses that mean: come back when the ban is over."""
 
+    variants: Mapping[str, Any]
+    """Fields that tell the series of a stream apart -> their values in what `repair` gives (``aggregated``)."""
     polled: frozenset[str]
     """Stream words that are asked for over REST because no stream has them."""
 
@@ -153,7 +188,7 @@ class RestExchange(Protocol):
     def series(self, plan: ConnectionPlan) -> list[Series]:
         """What a connection carries; a subscription may feed several."""
 
-    def repair(self, hole: Hole) -> Repair | None:
+    def repair(self, hole: Hole) -> Filling | None:
         """How a hole is filled; None for what the venue keeps no history of."""
 
     def refusal(self, status: int, body: bytes) -> Refusal | None:

@@ -64,12 +64,23 @@ _OPTIONAL: Final = frozenset(field.name for field in market_pb2.Gap.DESCRIPTOR.f
 
 def gap_of(value: bytes | None) -> Gap | None:
     """The gap in a message of its topic; None where it cannot be read (the consumer makes it a dead letter)."""
+    gap, _ = gap_record(value)
+    return gap
+
+
+def gap_record(value: bytes | None) -> tuple[Gap | None, Identity | None]:
+    """The same, and the ring identity of the record."""
     try:
         message = market_pb2.Gap.FromString(value or b"")
         fields: dict[str, Any] = {name: _value(message, name) for name in Gap.__struct_fields__}
-        return Gap(**{**fields, "source": Source(message.source)})
+        return Gap(**{**fields, "source": Source(message.source)}), identity_of(message)
     except (DecodeError, ValueError):
-        return None
+        return None, None
+
+
+def identity_of(message: Any) -> Identity | None:
+    """The ring identity of a parsed message; None where it comes from no ring."""
+    return (message.epoch, message.position) if message.HasField("epoch") and message.HasField("position") else None
 
 
 def _value(message: market_pb2.Gap, name: str) -> Any:

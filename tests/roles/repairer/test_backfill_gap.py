@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from roles.repairer.driven import Driven
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Gap, Kline
@@ -74,15 +75,15 @@ def test_what_the_log_holds_in_the_middle_is_not_published_again(monkeypatch: py
     )  # fmt: skip
     job = backfill_of(wish(), FEEDS, KafkaConfig(), 1.0)
     assert job is not None
-    assert not job.prepare(1.0)
-    assert job.not_before > 1.0  # others have their turn
-    assert job.prepare(2.0)
-    assert job.request() is not None
-    found = job.handle(rows(0, 1, 2, 3, 4, 5), START + 60 * MINUTE)
+    driven = Driven(job)
+    assert driven.at(1.0) is None
+    assert driven.not_before > 1.0  # others have their turn
+    assert driven.at(2.0) is not None
+    found = driven.answer(rows(0, 1, 2, 3, 4, 5), START + 60 * MINUTE)
     opened = [(event.open_time_ns - START) // MINUTE for event in found if isinstance(event, Kline)]
     assert opened == [0, 2, 3]
-    assert job.request() is None
-    (state,) = job.closing()
+    assert driven.is_done
+    state = driven.events[-1]
     assert isinstance(state, Gap)
     assert (state.gap_id, state.version, state.repair_state) == ("backfill:1:0", 2, "repaired")
 

@@ -1,14 +1,16 @@
 """A desk between jobs and a host: turns, order, refusals, answers that cannot be; no Kafka and no socket."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import cast
 
-from wsadapter.events import Event
-from wsadapter.exchanges.rest_api import BadAnswer, Request
+import pytest
+
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Refused, Request
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
-from wsadapter.roles.repairer.host_queue import HostQueue
+from wsadapter.roles.repairer.gap_repair import TURN_SECONDS
+from wsadapter.roles.repairer.host_queue import HostQueue, Job, Pause, Steps
 
 
 class Host:
@@ -29,42 +31,66 @@ class Host:
         return future
 
 
-class Job:
-    """``count`` requests."""
+class Requests(Job):
+    """``count`` requests, one after the other."""
 
-    def __init__(self, name: str, count: int, lane: str = "") -> None:
-        self.name, self.left, self.lane = name, count, lane or name
-        self.not_before = 0.0
-        self.urgent, self.punctual = True, False
-        self.is_prepared = True
-        self.refusals = self.bads = 0
+    def __init__(self, name: str, count: int, lane: str = "", not_before: float = 0.0) -> None:
+        super().__init__()
+        self.name, self.remaining, self.lane = name, count, lane or name
+        self.not_before = not_before
+        self.refusals = 0
         self.closed = False
 
-    def prepare(self, now: float) -> bool:
-        return self.is_prepared
+    def run(self) -> Steps:
+        try:
+            while self.remaining:
+                try:
+                    yield Fetch(Request(self.name), parse)
+                except Refused:
+                    self.refusals += 1
+                    self.remaining = 0
+                else:
+                    self.remaining -= 1
+        finally:
+            self.closed = True
 
-    def request(self) -> Request | None:
-        return Request(self.name) if self.left else None
 
-    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        if body == b"bad":
-            raise BadAnswer("no")
-        self.left -= 1
-        return ()
+class Poll(Job):
+    """One request each ten seconds."""
 
-    def bad(self, now: float) -> None:
-        self.bads += 1
-        self.not_before = now + 5
+    lane, punctual = "poll", True
 
-    def refused(self) -> None:
-        self.refusals += 1
-        self.left = 0
+    def run(self) -> Steps:
+        due = 0.0
+        while True:
+            yield Pause(due)
+            yield Fetch(Request("poll"), parse)
+            due += 10.0
 
-    def closing(self) -> Sequence[Event]:
-        return ()
 
-    def close(self) -> None:
-        self.closed = True
+class LongSearch(Job):
+    """Looks into a log for a long time before it asks."""
+
+    def __init__(self, lane: str, steps: int, clock: "Clock") -> None:
+        super().__init__()
+        self.lane, self._count, self._clock = lane, steps, clock
+
+    def run(self) -> Steps:
+        now = yield Pause(0.0)
+        for _ in range(self._count):
+            self._clock.now += 0.2
+            now = yield Pause(now + TURN_SECONDS)
+        yield Fetch(Request(self.lane), parse)
+
+
+class Clock:
+    now = 0.0
+
+
+def parse(body: bytes, received_ns: int) -> bytes:
+    if body == b"bad":
+        raise BadAnswer("no")
+    return body
 
 
 def queue(*jobs: Job) -> tuple[HostQueue, Host]:
@@ -81,7 +107,7 @@ def turns(made: HostQueue, count: int, now: float = 1.0) -> None:
 
 
 def test_jobs_take_turns() -> None:
-    made, host = queue(Job("long", 4), Job("short", 1))
+    made, host = queue(Requests("long", 4), Requests("short", 1))
     turns(made, 30)
     assert host.asked == ["long", "short", "long", "long", "long"]
     assert len(made.finished) == 2
@@ -89,13 +115,13 @@ def test_jobs_take_turns() -> None:
 
 
 def test_jobs_of_one_lane_follow_one_another() -> None:
-    made, host = queue(Job("first", 2, "lane"), Job("second", 2, "lane"), Job("other", 1))
+    made, host = queue(Requests("first", 2, "lane"), Requests("second", 2, "lane"), Requests("other", 1))
     turns(made, 30)
     assert host.asked == ["first", "other", "first", "second", "second"]
 
 
 def test_nothing_is_sent_before_the_budget_allows() -> None:
-    made, host = queue(Job("one", 1))
+    made, host = queue(Requests("one", 1))
     host.paused = 60.0
     turns(made, 5)
     assert host.asked == []
@@ -106,34 +132,52 @@ def test_nothing_is_sent_before_the_budget_allows() -> None:
 
 
 def test_a_refusal_is_told_and_another_try_is_not_noticed() -> None:
-    job = Job("one", 2)
+    job = Requests("one", 2)
     made, host = queue(job)
     host.next = lambda: Result(Outcome.AGAIN)
     turns(made, 6)
-    assert (len(host.asked), job.left) == (3, 2)
+    assert (len(host.asked), job.remaining) == (3, 2)
     host.next = lambda: Result(Outcome.REFUSED, b"{}")
     turns(made, 4)
     assert job.refusals == 1
     assert len(made.finished) == 1
 
 
-def test_a_bad_answer_is_asked_again_later() -> None:
-    job, other = Job("one", 1), Job("two", 1)
-    made, host = queue(job, other)
-    host.next = lambda: Result(Outcome.OK, b"bad")
+@pytest.mark.parametrize("result", [Result(Outcome.OK, b"bad"), Result(Outcome.UNANSWERED)])
+def test_what_has_no_answer_is_asked_again_later_and_holds_up_nobody(result: Result) -> None:
+    made, host = queue(Requests("one", 1, "lane"), Requests("behind", 1, "lane"), Requests("other", 1))
+    host.next = lambda: result
     turns(made, 2)
     host.next = lambda: Result(Outcome.OK, b"fine")
-    turns(made, 10)
-    assert host.asked == ["one", "two"]
-    assert made.bad_answers == job.bads == 1
-    assert made.wait(1.0) == 5.0
-    turns(made, 5, now=6.0)
-    assert host.asked == ["one", "two", "one"]
+    turns(made, 12)
+    assert host.asked == ["one", "behind", "other"]
+    assert made.bad_answers == (result.outcome is Outcome.OK)
+    assert made.wait(1.0) == 2.0
+    turns(made, 5, now=3.0)
+    assert host.asked == ["one", "behind", "other", "one"]
+    assert len(made.finished) == 3
+
+
+def test_a_long_look_into_the_log_holds_up_no_poll() -> None:
+    clock = Clock()
+    made, host = queue(Poll(), LongSearch("a", 500, clock), LongSearch("b", 500, clock))
+    asked_at: list[float] = []
+
+    def answer() -> Result:
+        if host.asked[-1] == "poll":
+            asked_at.append(clock.now)
+        return Result(Outcome.OK, b"fine")
+
+    host.next = answer
+    while not {"a", "b"} <= {*host.asked}:
+        made.step(clock.now)
+        clock.now += 0.001
+    assert len(asked_at) >= 19
+    assert max(abs(at - 10.0 * index) for index, at in enumerate(asked_at)) < 1.0
 
 
 def test_a_job_that_waits_lets_others_pass() -> None:
-    waiting, other = Job("one", 1), Job("two", 1)
-    waiting.not_before = 9.0
+    waiting, other = Requests("one", 1, not_before=9.0), Requests("two", 1)
     made, host = queue(waiting, other)
     turns(made, 6)
     assert host.asked == ["two"]
@@ -142,8 +186,8 @@ def test_a_job_that_waits_lets_others_pass() -> None:
 
 
 def test_what_is_left_is_let_go() -> None:
-    jobs = Job("one", 9), Job("two", 1)
+    jobs = Requests("one", 9), Requests("two", 1)
     made, _ = queue(*jobs)
-    turns(made, 1)
+    turns(made, 4)
     made.close()
     assert all(job.closed for job in jobs)

@@ -7,13 +7,14 @@ import msgspec
 import pytest
 from eventually import eventually
 from oracle import query
+from roles.repairer.driven import Driven
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.catalog import create_or_verify
 from wsadapter.clickhouse.client import connect
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
-from wsadapter.exchanges.rest_api import BadAnswer, Instrument, Limit
+from wsadapter.exchanges.rest_api import Instrument, Limit
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable, lines
 
 SYMBOL = {
@@ -39,26 +40,29 @@ def turned(table: InstrumentTable, now: float) -> tuple[int, int]:
 
 def test_asked_at_the_start_and_every_hour() -> None:
     poll = InstrumentPoll("binance", BinanceFuturesRest(), lambda _: None)
-    assert poll.prepare(5.0)
-    assert poll.request() is not None
-    with pytest.raises(BadAnswer):
-        poll.handle(b"{}", NS)
-    poll.bad(5.0)
-    assert not poll.prepare(6.0)
-    assert poll.prepare(8.0)
-    assert poll.handle(answer(), NS) == ()
+    driven = Driven(poll)
+    assert driven.at(5.0) is not None
+    driven.answer(b"{}", NS)
+    assert poll.errors == 1
+    assert driven.at(6.0) is None
+    assert driven.at(8.0) is not None
+    assert driven.answer(answer(), NS) == []
     assert [row.symbol for row in poll.result] == ["BTCUSDT"]
-    assert poll.not_before == 8.0 + EVERY_SECONDS
-    assert not poll.prepare(8.0 + EVERY_SECONDS / 2)
+    assert driven.not_before == 8.0 + EVERY_SECONDS
+    assert driven.at(8.0 + EVERY_SECONDS / 2) is None
+    assert driven.at(8.0 + EVERY_SECONDS) is not None
+    driven.refuse()
+    assert driven.not_before == 8.0 + 2 * EVERY_SECONDS
 
 
 def test_what_the_venue_allows_is_told() -> None:
     allowed: list[Limit] = []
-    poll = InstrumentPoll("binance", BinanceFuturesRest(), allowed.append)
+    driven = Driven(InstrumentPoll("binance", BinanceFuturesRest(), allowed.append))
     weight = {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 1200}
-    assert poll.prepare(0.0)
-    poll.handle(msgspec.json.encode({"symbols": [SYMBOL], "rateLimits": [weight]}), NS)
-    poll.handle(answer(), NS)  # it does not say: what it said stays
+    assert driven.at(0.0) is not None
+    driven.answer(msgspec.json.encode({"symbols": [SYMBOL], "rateLimits": [weight]}), NS)
+    assert driven.at(EVERY_SECONDS) is not None
+    driven.answer(answer(), NS)  # it does not say: what it said stays
     assert allowed == [Limit(1200, 60.0)]
 
 

@@ -1,45 +1,47 @@
-"""Binance USD-M futures over REST: addresses, limits, error codes, and what is asked beside history. Sans-I/O.
+"""Binance USD-M futures over REST, as tables: addresses, limits, error codes, what was, what is traded, open interest.
 
-Requests for history and their parsers are in `history`.
+Weights, limits and codes are those of the documentation (July 2026). Lists are oldest first; the last row of klines may
+be the open candle. Tickers, mark prices, liquidations and raw trades have no history.
 """
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Raw
 from msgspec.json import Decoder
 
-from wsadapter.events import OpenInterest, StreamType
+from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, StreamType, Trade, UpdateType
 from wsadapter.events.decimals import are_plain
-from wsadapter.exchanges.binance import history
 from wsadapter.exchanges.binance import rest_wire as wire
-from wsadapter.exchanges.binance.history import EXCHANGE, FUNDING_POOL, REST, decoded
 from wsadapter.exchanges.binance.usdm import depth_kind
-from wsadapter.exchanges.history import BookRepair, CandleRepair, FundingRepair, Repairs, TradeRepair, repair_of
-from wsadapter.exchanges.mapping import MS
-from wsadapter.exchanges.rest_api import (
-    CONNECTION,
-    BadAnswer,
-    ErrorKind,
-    Hole,
-    Instrument,
-    Limit,
-    Refusal,
-    Repair,
-    Request,
-    Series,
+from wsadapter.exchanges.history import MINUTES, book, candles, fundings, trades
+from wsadapter.exchanges.mapping import (
+    MS,
+    as_text,
+    constant,
+    count,
+    decimal,
+    decimal_or_none,
+    ms,
+    signed_or_none,
+    subscribed,
 )
+from wsadapter.exchanges.mapping import book as columns
+from wsadapter.exchanges.pages import Page, RestTables, row
+from wsadapter.exchanges.rest_api import ErrorKind, Instrument, Limit, Refusal, Request, Series
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.venue import ConnectionPlan, printable
 
+EXCHANGE: Final = "binance"
 LIVE: Final = "https://fapi.binance.com"
 TESTNET: Final = "https://demo-fapi.binance.com"
+FUNDING_POOL: Final = "funding"
 TOO_MANY: Final = frozenset((-1003, -1015))
 BUSY: Final = frozenset((-1000, -1001, -1004, -1006, -1007, -1008, -1016))
 """Unknown error, disconnected, server busy, unexpected response, timeout, overloaded, shutting down: of the moment."""
 
-_interest: Final = Decoder(wire.OpenInterestAnswer).decode
+_list: Final = Decoder(list[Raw]).decode
 _info: Final = Decoder(wire.ExchangeInfo).decode
 _limits: Final = Decoder(wire.RateLimits).decode
 _limit: Final = Decoder(wire.RateLimitRow).decode
@@ -47,16 +49,78 @@ _symbol: Final = Decoder(wire.SymbolRow).decode
 _error: Final = Decoder(wire.ErrorAnswer).decode
 
 
-REPAIRS: Final[Repairs] = {
-    "trade": partial(TradeRepair, history),
-    "kline": partial(CandleRepair, history),
-    "funding_rate": partial(FundingRepair, history),
-    "depth": partial(BookRepair, history),
-}
-"""Everything else has no history: tickers, mark prices, liquidations, raw trades."""
+def rows_of(body: bytes) -> tuple[list[Raw], None]:
+    return _list(body), None
 
 
-class BinanceFuturesRest:
+def whole(body: bytes) -> tuple[list[Raw], None]:
+    """An answer that is one row."""
+    return [Raw(body)], None
+
+
+def closes_late(d: wire.CandleRow) -> str:
+    return "closes before it opens" if d.closes < d.opened else ""
+
+
+def book_weight(limit: int) -> int:
+    return 2 if limit <= 50 else 5 if limit == 100 else 10 if limit == 500 else 20
+
+
+CANDLE: Final = row(
+    Kline, interval=subscribed("interval"), open_time_ns=ms("opened"), close_time_ns=ms("closes"),
+    open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"), volume=decimal("volume"),
+    quote_volume=decimal("quote_volume"), trade_count="trades", taker_buy_volume=decimal("taker_volume"),
+    taker_buy_quote_volume=decimal("taker_quote_volume"), closed=constant(True), refuse=closes_late,
+    absent=("event_time_ns", "transaction_time_ns", "first_trade_id", "last_trade_id"),
+)  # fmt: skip
+TRADE: Final = row(
+    Trade, transaction_time_ns=ms("T"), trade_id=as_text("a"), trade_number="a", price=decimal("p"),
+    quantity=decimal("q"), buyer_is_maker="m", first_trade_id=count("f"), last_trade_id=count("l"),
+    aggregated=constant(True), absent=("event_time_ns",),
+)  # fmt: skip
+# what the next rate is nobody says here
+FUNDING: Final = row(
+    FundingRate, transaction_time_ns=ms("fundingTime"), funding_rate=signed_or_none("fundingRate"),
+    mark_price=decimal_or_none("markPrice"), absent=("event_time_ns", "next_funding_time_ns"),
+    refuse=lambda d: "" if d.fundingRate else "no rate",
+)  # fmt: skip
+BOOK: Final = row(
+    Depth, event_time_ns=ms("E"), transaction_time_ns=ms("T"), update_type=constant(UpdateType.SNAPSHOT),
+    level_limit=subscribed("limit"), last_update_id="lastUpdateId", columns=columns("bids", "asks"),
+    absent=("first_update_id", "previous_update_id"),
+)  # fmt: skip
+INTEREST: Final = row(
+    OpenInterest, event_time_ns=ms("time"), open_interest=decimal("openInterest"),
+    absent=("transaction_time_ns", "open_interest_value"),
+)  # fmt: skip
+
+SYMBOL: Final = {"symbol": "{symbol}"}
+RANGE: Final = {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}
+KLINES: Final = Page(  # 499: most rows for their weight
+    EXCHANGE, "/fapi/v1/klines", SYMBOL | {"interval": "{interval}"} | RANGE, wire.CandleRow, CANDLE, rows_of,
+    key="open_time_ns", wire_key="opened", end_key="close_time_ns", most=499, weight=lambda limit: 1 + (limit >= 100),
+)  # fmt: skip
+_trades: Final = partial(
+    Page, EXCHANGE, "/fapi/v1/aggTrades", wire=wire.TradeRow, emitted=TRADE, listed=rows_of, key="trade_number",
+    wire_key="a", unit=1, most=1000, weight=lambda _: 20,
+)  # fmt: skip
+TRADES_FROM: Final = _trades(query=SYMBOL | {"fromId": "{first}", "limit": "{limit}"})
+TRADES_BETWEEN: Final = _trades(query=SYMBOL | RANGE)
+FUNDINGS: Final = Page(
+    EXCHANGE, "/fapi/v1/fundingRate", SYMBOL | RANGE, wire.FundingRow, FUNDING, rows_of, key="transaction_time_ns",
+    wire_key="fundingTime", symbol="symbol", most=1000, weight=lambda _: 0, pool=FUNDING_POOL,
+)  # fmt: skip
+DEPTH: Final = Page(
+    EXCHANGE, "/fapi/v1/depth", SYMBOL | {"limit": "{limit}"}, wire.BookAnswer, BOOK, whole, key="last_update_id",
+    wire_key="lastUpdateId", unit=1, most=1000, weight=book_weight,
+)  # fmt: skip
+OPEN_INTEREST: Final = Page(
+    EXCHANGE, "/fapi/v1/openInterest", SYMBOL, wire.OpenInterestAnswer, INTEREST, whole, key="event_time_ns",
+    wire_key="time", symbol="symbol", most=1,
+)  # fmt: skip
+
+
+class BinanceFuturesRest(RestTables):
     """See `wsadapter.exchanges.rest_api.RestExchange`."""
 
     weights = Limit(2400, 60.0)
@@ -65,12 +129,22 @@ class BinanceFuturesRest:
     pools: Mapping[str, Limit] = {FUNDING_POOL: Limit(500, 300.0)}
     banned = frozenset((418,))
     polled = frozenset(("open_interest",))
+    variants: Mapping[str, Any] = {"aggregated": True}
+    repairs = {
+        "trade": partial(trades, TRADES_FROM, TRADES_BETWEEN),
+        "kline": partial(candles, KLINES),
+        "funding_rate": partial(fundings, FUNDINGS),
+        "depth": partial(book, DEPTH),
+    }
+    intervals = frozenset(MINUTES)
+    interest = OPEN_INTEREST
+    listing = Request("/fapi/v1/exchangeInfo")
 
     def base(self, testnet: bool) -> str:
         return TESTNET if testnet else LIVE
 
     def series(self, plan: ConnectionPlan) -> list[Series]:
-        found = []
+        result = []
         for each in plan.subscriptions:
             kind = depth_kind(each.name) if each.stream is StreamType.DEPTH else None
             words: tuple[str, ...] = (each.stream.value,)
@@ -78,11 +152,8 @@ class BinanceFuturesRest:
                 words = ("raw_trade",)
             elif "@markPrice" in each.name:
                 words = ("mark_price", "funding_rate")
-            found += [Series(word, each.symbol, each.interval, kind[1] if kind else 0) for word in words]
-        return found
-
-    def repair(self, hole: Hole) -> Repair | None:
-        return repair_of(REPAIRS, hole)
+            result += [Series(word, each.symbol, each.interval, kind[1] if kind else 0) for word in words]
+        return result
 
     def refusal(self, status: int, body: bytes) -> Refusal | None:
         if status == 200:
@@ -96,35 +167,19 @@ class BinanceFuturesRest:
         )
         return Refusal(error.code, printable(error.msg), kind)
 
-    def open_interest(self, symbol: str) -> Request:
-        return Request("/fapi/v1/openInterest", (("symbol", symbol),))
-
-    def parse_open_interest(self, symbol: str, body: bytes, received_ns: int) -> OpenInterest:
-        answer = decoded(_interest, body)
-        if answer.symbol != symbol or not are_plain(answer.openInterest):
-            raise BadAnswer("open interest")
-        at_ns = answer.time * MS
-        return OpenInterest(
-            EXCHANGE, symbol, at_ns, None, received_ns, REST, CONNECTION, None, answer.openInterest, None
-        )
-
-    def instruments(self) -> Request:
-        return Request("/fapi/v1/exchangeInfo")
-
-    def parse_instruments(self, body: bytes, received_ns: int) -> list[Instrument]:
-        elements = decoded(_info, body).symbols
-        found = [row for each in elements if (row := _instrument(each, received_ns)) is not None]
-        if elements and not found:
-            raise BadAnswer("exchangeInfo: no symbol that can be read")
-        return found
-
     def parse_weights(self, body: bytes) -> Limit | None:
         try:
             elements = _limits(body).rateLimits
         except FAILURES:
             return None
-        said = [weight for each in elements if (weight := _minute(each)) is not None]
-        return Limit(min(said), 60.0) if said else None
+        weights = [weight for each in elements if (weight := _minute(each)) is not None]
+        return Limit(min(weights), 60.0) if weights else None
+
+    def listed_instruments(self, body: bytes) -> list[Raw]:
+        return _info(body).symbols
+
+    def instrument(self, element: Raw, received_ns: int) -> Instrument | None:
+        return _instrument(element, received_ns)
 
 
 def _minute(element: Raw) -> int | None:

@@ -10,9 +10,6 @@ from msgspec import Meta, Raw, Struct
 from wsadapter.exchanges.binance.wire import Optional
 from wsadapter.exchanges.mapping import Id, IdOrNone, Text, Time
 
-MOST_CANDLES: Final = 1500
-MOST_TRADES: Final = 1000
-MOST_FUNDINGS: Final = 1000
 MOST_INSTRUMENTS: Final = 20_000
 MOST_WEIGHT: Final = 1_000_000
 """Of a minute; more is no limit that anybody means."""

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from wsadapter.events import Event, Kline
+from wsadapter.events import Kline
 from wsadapter.events.streams import STEP_NS
 from wsadapter.exchanges.rest_api import Hole, RestExchange
-from wsadapter.roles.repairer.host_queue import RepairJob
+from wsadapter.roles.repairer.host_queue import RepairJob, Steps
 
 MOST_SERIES: Final = 20_000
 COMPARED: Final = (
@@ -58,46 +58,40 @@ class CandleChain:
 class CandleCheck(RepairJob):
     """A job. ``differing``: how many the stream had told otherwise."""
 
+    urgent = False
+
     def __init__(self, suspects: Suspects, rest: RestExchange) -> None:
         super().__init__()
-        self.urgent = False
         self.lane = f"{suspects.exchange}:{suspects.symbol}:{suspects.interval}"
         self.differing = 0
-        self._suspects = suspects
-        first, last = suspects.candles
-        series = "kline", suspects.symbol
+        self._suspects, self._rest = suspects, rest
+
+    def run(self) -> Steps:
+        first, last = self._suspects.candles
         hole = Hole(
-            *series, first.open_time_ns, last.close_time_ns, first.open_time_ns, last.open_time_ns, suspects.interval
-        )
-        if (repair := rest.repair(hole)) is not None:
-            self._repairs.append((repair, lambda _: False))
+            "kline", self._suspects.symbol, first.open_time_ns, last.close_time_ns, first.open_time_ns,
+            last.open_time_ns, self._suspects.interval,
+        )  # fmt: skip
+        self.differing = 0
+        if (filling := self._rest.repair(hole)) is not None:
+            yield from self.fill(hole, filling, self._replaced)
 
-    def prepare(self, now: float) -> bool:
-        return True
-
-    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        true = [event for event in self._events(body, received_ns) if isinstance(event, Kline)]
-        replaced = differing(self._suspects.candles, true)
+    def _replaced(self, candles: list[Kline]) -> list[Kline]:
+        replaced = differing(self._suspects.candles, candles)
         self.differing += len(replaced)
         return replaced
 
-    def closing(self) -> Sequence[Event]:
-        return ()
 
-    def close(self) -> None:
-        """Nothing is under way."""
-
-
-def differing(said: Sequence[Any], true: Sequence[Kline]) -> list[Kline]:
+def differing(streamed: Sequence[Any], true: Sequence[Kline]) -> list[Kline]:
     """Those of ``true`` (from REST) that say something else than the stream did."""
-    by_open = {candle.open_time_ns: candle for candle in said}
+    by_open = {candle.open_time_ns: candle for candle in streamed}
     return [candle for candle in true if (own := by_open.get(candle.open_time_ns)) and not _same(own, candle)]
 
 
-def _same(said: Any, true: Kline) -> bool:
-    if said.trade_count != true.trade_count:
+def _same(streamed: Any, true: Kline) -> bool:
+    if streamed.trade_count != true.trade_count:
         return False
-    return all(_number(getattr(said, name)) == _number(getattr(true, name)) for name in COMPARED)
+    return all(_number(getattr(streamed, name)) == _number(getattr(true, name)) for name in COMPARED)
 
 
 def _number(text: str | None) -> Decimal | None:

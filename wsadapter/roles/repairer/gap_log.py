@@ -21,7 +21,7 @@ from wsadapter.events import Gap
 from wsadapter.events.gaps import RepairState
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.messages import gap_of
+from wsadapter.kafka.messages import Identity, gap_record
 from wsadapter.kafka.settings import repairer_config
 from wsadapter.kafka.topics import partition_counts, topic
 from wsadapter.log import Repeated, get_logger
@@ -47,11 +47,12 @@ class Statistics(Struct):
 
 
 class LoggedGap(Struct):
-    """An open gap and where the log has it first."""
+    """An open gap and where the log has it first. ``end``: the ring identity of the record that ends it."""
 
     gap: Gap
     key: Key
     offset: int
+    end: Identity | None = None
 
 
 class GapLog:
@@ -112,11 +113,11 @@ class GapLog:
         self._hold(len(self.open) >= MOST_GAPS)
         return candles
 
-    def fresh(self) -> list[Gap]:
+    def fresh(self) -> list[LoggedGap]:
         """Open gaps that were not asked for yet; only when `caught_up`."""
-        found = [self.open[gap_id].gap for gap_id in self._fresh if gap_id in self.open]
+        gaps = [self.open[gap_id] for gap_id in self._fresh if gap_id in self.open]
         self._fresh.clear()
-        return found
+        return gaps
 
     def done(self, gap_id: str) -> None:
         """Its new state is acknowledged."""
@@ -127,8 +128,8 @@ class GapLog:
         if now < self._committed_at + COMMIT_SECONDS:
             return
         done = dict(self._next)
-        for found in self.open.values():
-            done[found.key] = min(done[found.key], found.offset)
+        for each in self.open.values():
+            done[each.key] = min(done[each.key], each.offset)
         changed = {key: offset for key, offset in done.items() if self._committed.get(key) != offset}
         if not changed:
             return
@@ -165,7 +166,7 @@ class GapLog:
         self._consumer.assign([TopicPartition(*key, offset) for key, offset in self._next.items()])
 
     def _handle(self, message: Message, key: Key, offset: int) -> None:
-        gap = gap_of(message.value())
+        gap, end = gap_record(message.value())
         if gap is None:
             return
         before = self.open.get(gap.gap_id)
@@ -175,7 +176,7 @@ class GapLog:
         elif gap.ended_ns is not None and (before is None or gap.version > before.gap.version):
             if before is None:
                 self._fresh[gap.gap_id] = None
-            self.open[gap.gap_id] = LoggedGap(gap, key, before.offset if before else offset)
+            self.open[gap.gap_id] = LoggedGap(gap, key, before.offset if before else offset, end)
 
     def _hold(self, full: bool) -> None:
         if full != self._held:

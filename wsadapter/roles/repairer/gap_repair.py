@@ -4,99 +4,112 @@ A gap is expanded into the series of its connection's plan. What each of them la
 (`missing_range`), so that exactly that is fetched; the gap's new state is the sum of what became of its series:
 ``repaired`` when all are, ``unrepairable`` when none is, else ``partial``. What became of each stream is said beside it
 (`gap_outcomes`).
+
+Guarantees: nothing is ``repaired`` because nothing was found to compare. Where a series shows nothing before the gap,
+time has to say where its hole begins: for the gap of a first connection its last record is looked for further back, and
+where neither that nor the log's beginning is found the hole is at best ``partial``. A gap that ends before it began
+(the clock was set) bounds nothing by its times. A look into the log is made of short steps, between which others have
+their turn.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import Message
 from google.protobuf.message import DecodeError
+from msgspec import Struct
 
 from wsadapter.config.load import KafkaConfig
-from wsadapter.events import Event, Gap, MarketEvent, Trade
-from wsadapter.events.gaps import RepairState, with_state
+from wsadapter.events import Gap, MarketEvent
+from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.events.sequence import NUMBERINGS, numbering
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.exchanges.rest_api import Hole, RestExchange, Series
-from wsadapter.kafka.time_range_reader import TimeRangeReader
+from wsadapter.exchanges.rest_api import Filled, Filling, Hole, RestExchange, Series
+from wsadapter.kafka.messages import Identity
+from wsadapter.kafka.time_range_reader import OffsetRangeReader, TimeRangeReader
 from wsadapter.kafka.topics import topic
+from wsadapter.log import get_logger
 from wsadapter.pb import market_pb2
-from wsadapter.roles.repairer.gap_outcomes import streams_of, summed
-from wsadapter.roles.repairer.host_queue import RepairJob
-from wsadapter.roles.repairer.missing_range import MissingRange
+from wsadapter.roles.repairer.gap_outcomes import Outcomes, streams_of, summed, with_outcome
+from wsadapter.roles.repairer.host_queue import Pause, RepairJob, Steps
+from wsadapter.roles.repairer.missing_range import LogOrder, MissingRange, Order
 
 SETTLE_SECONDS: Final = 2.0
 """After a gap is seen, before the log is looked into: what follows it must be there."""
 PATIENCE_SECONDS: Final = 12.0
 """For the first record of a series after the gap; a series that is quieter is bounded by time."""
+TURN_SECONDS: Final = 0.01
 LOOKED_UP: Final = ("trade", "kline", "funding_rate")
+MOST_SEARCHES: Final = 4
+EARLIER: Final = (2_000, 8_000, 32_000, 128_000)
+"""Messages of each partition that are looked at before those around the gap, one step after another."""
+NO_START: Final = "the log does not show the connection before the gap"
+CLOCK_WENT_BACK: Final = "the clock went back during the gap"
+
+log = get_logger()
+Key = tuple[str, str, str]
+Ranges = dict[Key, MissingRange]
+Search = Generator[Pause, float, Ranges]
+
+
+class Searches(Struct):
+    """Looks into the log that may be under way at a time, each with a client of its own."""
+
+    free: int = MOST_SEARCHES
 
 
 class GapRepair(RepairJob):
-    """One gap, and the ``series`` that it is about. A `wsadapter.roles.repairer.host_queue.Job`."""
+    """One gap, and the ``series`` that it is about. ``end``: the ring identity of the record that ends it."""
 
-    def __init__(self, gap: Gap, rest: RestExchange, series: Sequence[Series], kafka: KafkaConfig, now: float) -> None:
+    def __init__(
+        self,
+        gap: Gap,
+        rest: RestExchange,
+        series: Sequence[Series],
+        kafka: KafkaConfig,
+        now: float,
+        end: Identity | None = None,
+        searches: Searches | None = None,
+    ) -> None:
         super().__init__()
         self.gap = gap
         self.lane = gap.connection
-        self.urgent = True
         self.not_before = now + SETTLE_SECONDS
+        self.outcomes: Outcomes = []
         self._rest, self._series, self._kafka = rest, series, kafka
         self._patient_until = now + PATIENCE_SECONDS
-        self._around: dict[tuple[str, str, str], MissingRange] = {}
-        self._ordered: list[Series] = []
-        """The series as ``_outcomes`` has them, or will have."""
-        self._reader: TimeRangeReader | None = None
-        self._requesting = False
+        self._order = LogOrder(gap, end)
+        self._searches = searches or Searches()
+        self._ended_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
+        self._ranges: Ranges = {}
+        self._newest_before: tuple[Identity, int] | None = None
+        """The connection's last record before the gap, as far as it was seen: identity and receive time."""
 
-    def prepare(self, now: float) -> bool:
-        """Look into the log, step by step, until it is known what is missing."""
-        if self._requesting:
-            return True
-        if self._reader is None:
-            self._around = {
-                _key(series): MissingRange(series, self.gap.started_ns, self.gap.ended_ns or self.gap.started_ns)
-                for series in self._series
-                if series.stream in LOOKED_UP
-            }
-            if self._around:
-                topics = [topic(self._kafka, BY_STREAM[word]) for word in {key[0] for key in self._around}]
-                ended_ns = self.gap.ended_ns or self.gap.started_ns
-                self._reader = TimeRangeReader(self._kafka, sorted(topics), self.gap.started_ns, ended_ns, self._read)
-        if self._reader is not None:
-            if not self._reader.step():
-                return False
-            self.close()
-        waits = (a for a in self._around.values() if not a.ends and a.series.stream != "funding_rate")
-        if now < self._patient_until and any(waits) and self._bounds is None:
-            self.not_before = now + SETTLE_SECONDS
-            return False
-        self._requesting = True
-        self._begin()
-        return True
-
-    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        return self._events(body, received_ns)
-
-    def closing(self) -> Sequence[Event]:
-        by_series = zip(self._ordered, self._outcomes, strict=False)
-        return (*streams_of(self.gap, by_series), with_state(self.gap, self.outcome))
+    def run(self) -> Steps:
+        now = yield Pause(self.not_before)
+        while not self._searches.free:
+            now = yield Pause(now + TURN_SECONDS)
+        self._searches.free -= 1
+        try:
+            ranges = yield from self._search(now)
+        finally:
+            self._searches.free += 1
+        outcomes = []
+        for series in self._series:
+            filled = yield from self._fill_series(series, ranges.get(_key(series)))
+            outcomes.append((series, filled))
+        self.outcomes = outcomes
+        yield [*streams_of(self.gap, outcomes), with_outcome(self.gap, outcomes)]
 
     @property
     def outcome(self) -> str:
-        return summed(self._outcomes)
+        return summed([filled.state for _, filled in self.outcomes])
 
     @property
     def counts(self) -> dict[str, int]:
         """How many of its series became what."""
-        return dict(Counter(self._outcomes))
-
-    def close(self) -> None:
-        """Let go of what is under way."""
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        return dict(Counter(filled.state.value for _, filled in self.outcomes))
 
     @property
     def _bounds(self) -> tuple[int, int | None] | None:
@@ -107,51 +120,145 @@ class GapRepair(RepairJob):
             return None
         return gap.first_missing, gap.last_missing
 
-    def _begin(self) -> None:
-        first, last = self._bounds or (None, None)
-        requested = []
-        for series in self._series:
-            around = self._around.get(_key(series))
-            if around is None:
-                gap = self.gap
-                ended_ns = gap.ended_ns or gap.started_ns
-                hole: Hole | None = Hole(series.stream, series.symbol, gap.started_ns, ended_ns, levels=series.levels)
-            else:
-                hole = around.hole(first, last)
-            repair = self._rest.repair(hole) if hole is not None else None
-            if repair is not None:
-                self._repairs.append((repair, _is_present(around)))
-                requested.append(series)
-            else:
-                self._outcomes.append(
-                    RepairState.REPAIRED if hole is None else RepairState.UNREPAIRABLE
-                )  # nothing was missed, or all
-                self._ordered.append(series)
-        self._ordered += requested
+    def _search(self, now: float) -> Search:
+        """Look into the log, step by step, until it is known what is missing."""
+        while True:
+            self._newest_before = None
+            ranges = self._ranges = {
+                _key(series): MissingRange(series, self.gap.started_ns, self._ended_ns)
+                for series in self._series
+                if series.stream in LOOKED_UP
+            }
+            if not ranges:
+                return ranges
+            topics = sorted({topic(self._kafka, BY_STREAM[word]) for word, _, _ in ranges})
+            around = TimeRangeReader(
+                self._kafka, topics, self.gap.started_ns, self._ended_ns, self._read, self._is_earlier
+            )
+            now = yield from read_all(around, now)
+            waits = any(not a.ends and a.series.stream != "funding_rate" for a in ranges.values())
+            if now < self._patient_until and waits and self._bounds is None:
+                now = yield Pause(now + SETTLE_SECONDS)
+                continue
+            reader: OffsetRangeReader = around
+            for count in EARLIER if self.gap.cause == GapCause.CONNECT else ():
+                if self._newest_before is not None or (before := reader.earlier(self._kafka, count)) is None:
+                    break
+                reader = before
+                now = yield from read_all(reader, now)
+            self._place_start(ranges, is_all=reader.is_at_the_beginning)
+            return ranges
+
+    def _place_start(self, ranges: Ranges, is_all: bool) -> None:
+        """Where a hole begins that has no record of its series before it: behind the connection's last record. Only a
+        gap of a first connection may be older than it says: after a power cut nobody knows that there was one."""
+        for each in ranges.values():
+            if self._newest_before is not None:
+                each.begin_at(self._newest_before[1])
+            elif self.gap.cause == GapCause.CONNECT and not is_all:
+                each.doubt_start(NO_START)
+
+    def _fill_series(self, series: Series, around: MissingRange | None) -> Filling:
+        hole = self._hole(series, around)
+        if hole is None:
+            return Filled(RepairState.REPAIRED)  # nothing was missed
+        filling = self._rest.repair(hole)
+        if filling is None:
+            return Filled(RepairState.UNREPAIRABLE)
+        if _is_by_time(hole) and hole.ended_ns < hole.started_ns:
+            filled = Filled(RepairState.PARTIAL, reason=CLOCK_WENT_BACK)
+        else:
+            filled = yield from self.fill(_key(series), filling, lambda events: _absent(events, around))
+        if around is not None and around.doubt and filled.state is RepairState.REPAIRED:
+            filled.state, filled.reason = RepairState.PARTIAL, around.doubt
+        if not filled.missing and filled.reason and hole.first is not None and hole.last is not None:
+            filled.missing = ((hole.first, hole.last),)
+        if filled.reason:
+            self._log_remaining(series, filled)
+        return filled
+
+    def _hole(self, series: Series, around: MissingRange | None) -> Hole | None:
+        """What it lacks; None for nothing."""
+        if around is not None:
+            return around.hole(*self._bounds or (None, None))
+        return Hole(series.stream, series.symbol, self.gap.started_ns, self._ended_ns, levels=series.levels)
+
+    def _log_remaining(self, series: Series, filled: Filled) -> None:
+        log.warning(
+            "a gap is not filled",
+            gap=self.gap.gap_id,
+            stream=series.stream,
+            symbol=series.symbol,
+            interval=series.interval,
+            state=filled.state.value,
+            reason=filled.reason,
+            missing=[*filled.missing[:9]],
+        )
+
+    def _is_earlier(self, message: Message) -> bool:
+        record = self._parsed(message)
+        return record is not None and self._order.is_earlier(record)
+
+    def _parsed(self, message: Message) -> Any:
+        """One message of the log, None if it is not of a series in question."""
+        exchange, _, symbol = (message.key() or b"").decode(errors="replace").partition(":")
+        if exchange != self.gap.exchange or not any(key[1] == symbol for key in self._ranges):
+            return None
+        try:
+            return getattr(market_pb2, BY_STREAM[self._word(message)].message).FromString(message.value() or b"")
+        except DecodeError:
+            return None
+
+    def _word(self, message: Message) -> str:
+        return str(message.topic()).removeprefix(self._kafka.topic_prefix)
 
     def _read(self, message: Message) -> None:
-        """One message of the log, if it is of a series in question."""
-        exchange, _, symbol = (message.key() or b"").decode(errors="replace").partition(":")
-        if exchange != self.gap.exchange or not any(key[1] == symbol for key in self._around):
+        record = self._parsed(message)
+        if record is None:
             return
-        word = str(message.topic()).removeprefix(self._kafka.topic_prefix)
-        try:
-            event: Any = getattr(market_pb2, BY_STREAM[word].message).FromString(message.value() or b"")
-        except DecodeError:
+        word, is_rest = self._word(message), record.source == market_pb2.SOURCE_REST
+        order = self._order.of(record)
+        self._note_connection(record, order)
+        around = self._ranges.get((word, record.symbol, record.interval if word == "kline" else ""))
+        if around is None or not self._is_of_its_series(word, record):
             return
-        is_rest = event.source == market_pb2.SOURCE_REST
-        interval = event.interval if word == "kline" else ""
-        around = self._around.get((word, symbol, interval))
-        if around is None:
+        if (extent := NUMBERINGS[word].extent(record)) is not None:
+            whole = record.closed if word == "kline" else True
+            around.add(*extent, whole, is_rest, record.receive_time_ns, order)
+        elif word == "funding_rate":
+            if is_rest:
+                at_ns = record.transaction_time_ns
+                around.add(at_ns, at_ns + 1, True, True, record.receive_time_ns)
+        elif (place := NUMBERINGS[word].place(record)) is not None and place.identity is not None:
+            around.add_identity(str(place.identity[0]), record.transaction_time_ns, None if is_rest else order)
+
+    def _is_of_its_series(self, word: str, record: Any) -> bool:
+        """Raw trades, say, are of the same stream and symbol as aggregated ones, and of another series."""
+        variants = self._rest.variants
+        fields = {field for rule in NUMBERINGS[word].rules for field, _ in rule.series}
+        return all(getattr(record, field) == variants[field] for field in fields & variants.keys())
+
+    def _note_connection(self, record: Any, order: Order | None) -> None:
+        if record.connection != self.gap.connection:
             return
-        whole = event.closed if word == "kline" else True
-        if (extent := NUMBERINGS[word].extent(event)) is not None:
-            if word != "trade" or event.aggregated:
-                around.add(*extent, whole, is_rest, event.receive_time_ns)
-        elif word == "trade":
-            around.add_identity(event.trade_id)
-        elif word == "funding_rate" and is_rest:
-            around.add(event.transaction_time_ns, event.transaction_time_ns + 1, True, True, event.receive_time_ns)
+        is_before = order is Order.BEFORE if order is not None else record.receive_time_ns <= self.gap.started_ns
+        if is_before:
+            at = ((record.epoch, record.position), record.receive_time_ns)
+            self._newest_before = at if self._newest_before is None else max(at, self._newest_before)
+
+
+def read_all(reader: OffsetRangeReader, now: float) -> Generator[Pause, float, float]:
+    """Returns the time when all is read."""
+    try:
+        while not reader.step():
+            now = yield Pause(now + TURN_SECONDS)
+    finally:
+        reader.close()
+    return now
+
+
+def _is_by_time(hole: Hole) -> bool:
+    return hole.stream in LOOKED_UP and (hole.first is None or hole.last is None)
 
 
 def series_of(gap: Gap, carried: Iterable[Series]) -> list[Series]:
@@ -166,17 +273,20 @@ def series_of(gap: Gap, carried: Iterable[Series]) -> list[Series]:
     ]
 
 
-def _key(series: Series) -> tuple[str, str, str]:
+def _key(series: Series) -> Key:
     return series.stream, series.symbol, series.interval
 
 
-def _is_present(around: MissingRange | None) -> Callable[[MarketEvent], bool]:
-    def is_present(event: MarketEvent) -> bool:
-        if around is None:
-            return False
-        extent = numbering(type(event)).extent(event)
-        if extent is None and isinstance(event, Trade):
-            return around.has_identity(event.trade_id)
-        return around.is_present(event.transaction_time_ns if extent is None else extent[0])
+def _absent(events: list[MarketEvent], around: MissingRange | None) -> list[MarketEvent]:
+    """Those that are not in the log."""
+    return events if around is None else [event for event in events if not is_present(event, around)]
 
-    return is_present
+
+def is_present(event: MarketEvent, around: MissingRange) -> bool:
+    kind = numbering(type(event))
+    if (extent := kind.extent(event)) is not None:
+        return around.is_present(extent[0])
+    place = None if kind.place is None else kind.place(event)
+    if place is not None and place.identity is not None:
+        return around.has_identity(str(place.identity[0]))
+    return around.is_present(event.transaction_time_ns)

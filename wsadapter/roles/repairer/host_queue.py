@@ -1,20 +1,26 @@
 """The queue of one REST host: jobs that wait, and the one that is being done. Its events are published in order.
 
+A job is a generator of steps (`Job.run`); here is its driver, which sends, parses and throws in what went wrong.
 Punctual jobs (polls) come first when they are due, then urgent ones (gaps), then others (checks of candles), the oldest
 first; a job that has to wait lets others pass, and after each answer the next one has its turn: a gap of days does not
-hold up one of seconds. Jobs of one lane follow one another. One request is under way at a time, and none is sent before
-the host's budget allows it. Bounded: polls by the configuration, gaps by their source, others by `MOST_OTHERS`, beyond
-which they are dropped and counted (the next break of a chain asks again).
+hold up one of seconds. Jobs of one lane follow one another, but none waits behind one that has to be begun anew. One
+request is under way at a time, and none is sent before the host's budget allows it. Bounded: polls by the
+configuration, gaps by their source, others by `MOST_OTHERS`, beyond which they are dropped and counted (the next break
+of a chain asks again).
 """
 
-from collections import deque
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
-from typing import Final, Protocol
+from typing import Any, Final
+
+from msgspec import Struct
 
 from wsadapter.errors import ServiceUnavailable
-from wsadapter.events import Event, MarketEvent
-from wsadapter.exchanges.rest_api import BadAnswer, Repair, Request
+from wsadapter.events import Event
+from wsadapter.events.gaps import RepairState
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Refused, RestError, Rows, Unanswered
 from wsadapter.log import Repeated, get_logger
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
@@ -22,74 +28,99 @@ from wsadapter.shm.stats_page import StatsPage
 
 MOST_OTHERS: Final = 1_000
 BAD_ANSWERS: Final = 6
-"""In a row; then what cannot be read counts as refused."""
+"""Of one series; then what cannot be read is given up."""
+KAFKA_SECONDS: Final = 1.0
+LONGEST_WAIT: Final = 60.0
 
 log = get_logger()
 
 
-class Job(Protocol):
-    """``not_before``: monotonic time before which there is nothing to do. ``lane``: of the jobs of one lane one is
-    under way at a time, as they may be about the same events."""
+class Pause(Struct, frozen=True):
+    """Nothing to do before ``until`` (monotonic seconds): others have their turn. The time is sent back."""
 
-    not_before: float
+    until: float
+
+
+Step = Fetch | Pause | Sequence[Event]
+Steps = Generator[Step, Any, None]
+"""What a job does: is sent what the answer to a `Fetch` says, and the time after a `Pause` or events, which are
+acknowledged then. A `RestError` is thrown in where a `Fetch` has no answer; one that is not caught has the job begun
+anew later, and so has a Kafka that cannot be read."""
+
+
+class Job(ABC):
+    """``lane``: of the jobs of one lane one is under way at a time, as they may be about the same events."""
+
     lane: str
-    urgent: bool
+    urgent: bool = True
     """Goes before those that are not."""
-    punctual: bool
+    punctual: bool = False
     """Goes before all others when it is time: never for long, and seldom."""
-
-    def prepare(self, now: float) -> bool:
-        """Whether it is known what to ask; called again until it says so."""
-
-    def request(self) -> Request | None:
-        """What to ask next; None when the job is done."""
-
-    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        """Raises `BadAnswer`; then `bad` is called."""
-
-    def bad(self, now: float) -> None: ...
-
-    def refused(self) -> None: ...
-
-    def closing(self) -> Sequence[Event]: ...
-
-    def close(self) -> None: ...
-
-
-class RepairJob:
-    """Repairs one after the other, and the events of each that are not there already."""
-
-    punctual = False
 
     def __init__(self) -> None:
         self.not_before = 0.0
-        self._repairs: list[tuple[Repair, Callable[[MarketEvent], bool]]] = []
-        """With the test whether an event is there already."""
-        self._outcomes: list[str] = []
-        self._bad = 0
+        self.fetch: Fetch | None = None
+        """Yielded, and not answered yet."""
+        self.steps: Steps | None = None
+        self.restarts = 0
 
-    def request(self) -> Request | None:
-        while self._repairs:
-            if (request := self._repairs[0][0].request()) is not None:
-                return request
-            self._outcomes.append(self._repairs.pop(0)[0].outcome)
-        return None
+    @abstractmethod
+    def run(self) -> Steps:
+        """All of it, from the beginning."""
 
-    def _events(self, body: bytes, received_ns: int) -> list[MarketEvent]:
-        repair, is_present = self._repairs[0]
-        events = [event for event in repair.take(body, received_ns) if not is_present(event)]
-        self._bad = 0
+    def close(self) -> None:
+        """Let go of what is under way."""
+        if self.steps is not None:
+            self.steps.close()
+        self.steps = self.fetch = None
+
+
+class RepairJob(Job):
+    """A job that fills holes. What it knows of a hole outlives a new beginning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bad: Counter[object] = Counter()
+        self._published: Counter[object] = Counter()
+
+    def fill(self, key: object, filling: Filling, change: Callable[[list[Any]], list[Any]]) -> Filling:
+        """Fill the hole ``key``, publish what ``change`` makes of its events. An answer that cannot be read is asked
+        for again with the whole job, but not for ever."""
+        try:
+            filled = yield from changed(filling, lambda events: self._counted(key, change(events)))
+        except BadAnswer as error:
+            self._bad[key] += 1
+            if self._bad[key] < BAD_ANSWERS:
+                raise
+            state = RepairState.PARTIAL if self._published[key] else RepairState.UNREPAIRABLE
+            return Filled(state, self._published[key], reason=str(error))
+        if filled.state == RepairState.UNREPAIRABLE and self._published[key]:
+            filled.state = RepairState.PARTIAL
+        return filled
+
+    def _counted(self, key: object, events: list[Any]) -> list[Any]:
+        self._published[key] += len(events)
         return events
 
-    def bad(self, now: float) -> None:
-        self._bad += 1
-        self.not_before = now + min(2.0**self._bad, 60.0)
-        if self._bad >= BAD_ANSWERS:
-            self.refused()
 
-    def refused(self) -> None:
-        self._bad = 0
-        self._repairs[0][0].refused()
+def changed(filling: Filling, change: Callable[[list[Any]], list[Any]]) -> Filling:
+    """The same steps, the events of each as ``change`` makes them."""
+    answer: Any = None
+    error: RestError | None = None
+    while True:
+        try:
+            step = filling.send(answer) if error is None else filling.throw(error)
+        except StopIteration as end:
+            filled: Filled = end.value
+            return filled
+        answer = error = None
+        if isinstance(step, Fetch):
+            try:
+                answer = yield step
+            except RestError as thrown:
+                error = thrown
+        else:
+            yield change([*step])
 
 
 class HostQueue:
@@ -98,12 +129,12 @@ class HostQueue:
     def __init__(self, host: RestHost) -> None:
         self.host = host
         self.finished: list[Job] = []
-        self.bad_answers = 0
-        self.dropped = 0
+        self.bad_answers = self.bad_rows = self.dropped = 0
         self._punctual: deque[Job] = deque()
         self._urgent: deque[Job] = deque()
         self._others: deque[Job] = deque()
         self._job: Job | None = None
+        """Whose request waits for the budget, or is under way."""
         self._sent: Future[Result] | None = None
         self._lanes: dict[str, Job] = {}
         """Lane -> the job of it that is under way."""
@@ -127,24 +158,18 @@ class HostQueue:
         """One step; the events that it brought. Called when all earlier ones are acknowledged."""
         if self._sent is not None:
             return self._answered(now) if self._sent.done() else ()
-        job = self._job = self._job or self._next(now)
+        job = self._job or self._next(now)
         if job is None:
             return ()
-        try:
-            ready = job.prepare(now)
-        except ServiceUnavailable as error:
-            self._log("Kafka cannot be read", str(error))
-            job.close()
-            job.not_before = now + 1.0
-            ready = False
-        if not ready:
-            if job.not_before > now:
-                self._put_back(job)
-            return ()
-        request = job.request()
-        if request is None:
-            return self._finish(job)
-        self._send(request)
+        self._job = job
+        if job.fetch is None:
+            is_begun = job.steps is not None
+            job.steps = job.steps or job.run()
+            events = self._advance(job, now if is_begun else None, now)
+            if job.fetch is None:
+                return events
+        if self.host.wait(job.fetch.request) <= 0:
+            self._sent = self.host.send(job.fetch.request)
         return ()
 
     def wait(self, now: float) -> float:
@@ -152,8 +177,7 @@ class HostQueue:
         if self._sent is not None:
             return float("inf")  # the answer rings
         if self._job is not None:
-            request = self._job.request()
-            return 0.0 if request is None else self.host.wait(request)
+            return 0.0 if self._job.fetch is None else self.host.wait(self._job.fetch.request)
         jobs = (*self._punctual, *self._urgent, *self._others)
         times = [job.not_before for job in jobs if self._lanes.get(job.lane, job) is job]
         return max(0.0, min(times, default=float("inf")) - now)
@@ -168,8 +192,9 @@ class HostQueue:
         for name, count in host.counts.increments().items():
             page[f"rest_{name}_total{label}"] += count
         page["rest_bad_answers_total" + label] += self.bad_answers
+        page["rest_bad_rows_total" + label] += self.bad_rows
         page["candle_checks_dropped_total"] += self.dropped
-        self.bad_answers = self.dropped = 0
+        self.bad_answers = self.bad_rows = self.dropped = 0
 
     def close(self) -> None:
         for job in (*self._punctual, *self._urgent, *self._others, *([] if self._job is None else [self._job])):
@@ -192,35 +217,78 @@ class HostQueue:
     def _queue(self, job: Job) -> None:
         (self._punctual if job.punctual else self._urgent if job.urgent else self._others).append(job)
 
-    def _send(self, request: Request) -> None:
-        if self.host.wait(request) <= 0:
-            self._sent = self.host.send(request)
+    def _advance(self, job: Job, value: Any, now: float) -> Sequence[Event]:
+        """The job's next step; ``value`` is sent to it, or thrown in. The events of the step."""
+        assert job.steps is not None
+        try:
+            step = job.steps.throw(value) if isinstance(value, RestError) else job.steps.send(value)
+        except StopIteration:
+            self._finish(job)
+            return ()
+        except RestError:
+            self._begin_anew(job, now + min(2.0 ** (job.restarts + 1), LONGEST_WAIT))
+            return ()
+        except ServiceUnavailable as error:
+            self._log("Kafka cannot be read", str(error))
+            self._begin_anew(job, now + KAFKA_SECONDS)
+            return ()
+        if isinstance(step, Fetch):
+            job.fetch = step
+            return ()
+        if isinstance(step, Pause):
+            job.not_before = step.until
+            self._put_back(job)
+            return ()
+        self._put_back(job)
+        return step
 
     def _answered(self, now: float) -> Sequence[Event]:
         sent, self._sent = self._sent, None
+        job = self._job
         assert sent is not None
-        assert self._job is not None
-        job, result = self._job, sent.result()
-        if result.outcome is Outcome.REFUSED:
-            job.refused()
-        elif result.outcome is Outcome.OK:
-            try:
-                events = job.handle(result.body, result.received_ns)
-            except BadAnswer as error:
-                self.bad_answers += 1
-                self._log("a REST answer cannot be parsed", str(error))
-                job.bad(now)
-            else:
-                self._put_back(job)
-                return events
-        self._put_back(job)
-        return ()
+        assert job is not None
+        assert job.fetch is not None
+        result = sent.result()
+        if result.outcome is Outcome.AGAIN:
+            self._put_back(job)
+            return ()
+        fetch, job.fetch = job.fetch, None
+        events = self._advance(job, self._answer(fetch, result), now)
+        if self._job is job:
+            self._put_back(job)  # with its next request: now it is another's turn
+        return events
 
-    def _finish(self, job: Job) -> Sequence[Event]:
+    def _answer(self, fetch: Fetch, result: Result) -> Any:
+        """What the answer says, or why there is none."""
+        if result.outcome is Outcome.REFUSED:
+            return Refused(result.reason)
+        if result.outcome is Outcome.UNANSWERED:
+            return Unanswered(result.reason)
+        try:
+            answer = fetch.parse(result.body, result.received_ns)
+        except BadAnswer as error:
+            self.bad_answers += 1
+            self._log("a REST answer cannot be parsed", f"{fetch.request.path}: {error}")
+            return error
+        if isinstance(answer, Rows) and answer.bad:
+            self.bad_rows += len(answer.bad)
+            self._log(
+                "rows of a REST answer cannot be read", f"{fetch.request.path}: {answer.reason}: {answer.bad[:9]}"
+            )
+        return answer
+
+    def _begin_anew(self, job: Job, not_before: float) -> None:
+        """Later, from the beginning: what was published is in the log then. Those behind it in its lane go first."""
+        job.close()
+        job.restarts += 1
+        job.not_before = not_before
+        del self._lanes[job.lane]
+        self._put_back(job)
+
+    def _finish(self, job: Job) -> None:
         self._job = None
         del self._lanes[job.lane]
         self.finished.append(job)
-        return job.closing()
 
     def _log(self, what: str, detail: str) -> None:
         if (kept_back := self._repeated(what)) is not None:

@@ -1,7 +1,7 @@
 """Table ``instrument``: what each symbol of a venue is, asked for at the start and then every hour. With it the venue
 says what it allows: the host's budget goes by that.
 
-`InstrumentPoll` is a `wsadapter.roles.repairer.host_queue.Job` without an end; `InstrumentTable` inserts what it found,
+`InstrumentPoll` is a `wsadapter.roles.repairer.host_queue.Job` without an end; `InstrumentTable` inserts what it read,
 straight into ClickHouse: it is no event, and a later row of a symbol replaces the one before (by version, the receive
 time), so that to insert twice does no harm. ClickHouse may be away for as long as it likes: the newest rows of each
 venue are kept.
@@ -16,10 +16,10 @@ import msgspec
 
 from wsadapter.backoff import Backoff
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.events import Event
-from wsadapter.exchanges.rest_api import Instrument, Limit, Request, RestExchange
+from wsadapter.exchanges.rest_api import Fetch, Instrument, Limit, Refused, RestError, RestExchange
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
+from wsadapter.roles.repairer.host_queue import Job, Pause, Steps
 
 EVERY_SECONDS: Final = 3600.0
 AGAIN: Final = Backoff(2.0, 120.0)
@@ -29,53 +29,43 @@ WHOLE_DIGITS, DECIMALS = 26, 12
 log = get_logger()
 
 
-class InstrumentPoll:
+class InstrumentPoll(Job):
     """``result``: what the last answer said, until somebody takes it from here. ``allow`` is told what the host allows,
     while nothing is under way to it."""
 
-    urgent = True
     punctual = True
 
     def __init__(self, exchange: str, rest: RestExchange, allow: Callable[[Limit], None]) -> None:
+        super().__init__()
         self._allow = allow
         self.lane = f"instruments:{exchange}"
         self.exchange = exchange
         self.errors = 0
         self.result: list[Instrument] = []
-        self.not_before = 0.0
         self._rest = rest
-        self._now = 0.0
-        self._bad = 0
 
-    def prepare(self, now: float) -> bool:
-        self._now = now
-        return now >= self.not_before
+    def run(self) -> Steps:
+        failures = 0
+        until = self.not_before
+        while True:
+            now = yield Pause(until)
+            try:
+                weights, self.result = yield Fetch(self._rest.instruments(), self._parse)
+            except Refused:
+                self.errors += 1
+                until = now + EVERY_SECONDS
+            except RestError:
+                self.errors += 1
+                until = now + AGAIN.bound(failures)
+                failures += 1
+            else:
+                failures = 0
+                until = now + EVERY_SECONDS
+                if weights is not None:
+                    self._allow(weights)
 
-    def request(self) -> Request | None:
-        return self._rest.instruments()
-
-    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        if (weights := self._rest.parse_weights(body)) is not None:
-            self._allow(weights)
-        self.result = self._rest.parse_instruments(body, received_ns)
-        self._bad = 0
-        self.not_before = self._now + EVERY_SECONDS
-        return ()
-
-    def bad(self, now: float) -> None:
-        self.errors += 1
-        self.not_before = now + AGAIN.bound(self._bad)
-        self._bad += 1
-
-    def refused(self) -> None:
-        self.errors += 1
-        self.not_before = self._now + EVERY_SECONDS
-
-    def closing(self) -> Sequence[Event]:
-        return ()
-
-    def close(self) -> None:
-        """Nothing is under way."""
+    def _parse(self, body: bytes, received_ns: int) -> tuple[Limit | None, list[Instrument]]:
+        return self._rest.parse_weights(body), self._rest.parse_instruments(body, received_ns)
 
 
 class InstrumentTable:

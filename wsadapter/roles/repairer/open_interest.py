@@ -10,16 +10,18 @@ follows a killed one ends the same gaps.
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.events import Event, Gap, Source
+from wsadapter.events import Event, Gap, OpenInterest, Source
 from wsadapter.events.gaps import GapCause, RepairState, begin, ended
-from wsadapter.exchanges.rest_api import CONNECTION, Limit, Request, RestExchange
+from wsadapter.exchanges.rest_api import CONNECTION, Fetch, Limit, Refused, RestError, RestExchange
 from wsadapter.metrics import GAP_CAUSES, SILENCES, polled
+from wsadapter.roles.repairer.host_queue import Job, Pause, Steps
 
 EVERY_SECONDS: Final = 10.0
 SHARE: Final = 1 / 8
@@ -53,12 +55,11 @@ def cadence(symbols: int, weights: Limit, weight: int) -> float:
     return max(EVERY_SECONDS, symbols * weight * weights.seconds / (weights.units * SHARE))
 
 
-class OpenInterestPoll:
+class OpenInterestPoll(Job):
     """``received``: symbol -> when it was last answered, perhaps to an earlier process (ns; 0: never). ``lasting``:
     symbol -> the silence that such a process said last."""
 
     lane = "open_interest"
-    urgent = True
     punctual = True
 
     def __init__(
@@ -69,6 +70,7 @@ class OpenInterestPoll:
         now: float,
         lasting: Mapping[str, Gap | None] = MappingProxyType({}),
     ) -> None:
+        super().__init__()
         self.exchange = exchange
         self.symbols = {symbol: PolledSymbol(at_ns, silence=lasting.get(symbol)) for symbol, at_ns in received.items()}
         self._began_ns: int | None = None
@@ -79,24 +81,35 @@ class OpenInterestPoll:
         # spread over the first round: they stay so
         step = self.cadence / max(1, len(self.symbols))
         self._due = [(now + index * step, symbol) for index, symbol in enumerate(self.symbols)]
-        self._now = self.not_before = now
+        self.not_before = now
 
     def allow(self, weights: Limit) -> None:
         """So much the host allows: each symbol is asked for that often from its next turn on."""
         self.cadence = cadence(len(self.symbols), weights, self._rest.open_interest("").weight)
         self.silence_ns = round(max(LEAST_SILENCE, SILENT_ROUNDS * self.cadence) * 1e9)
 
-    def prepare(self, now: float) -> bool:
-        self._now = now
-        return now >= self.not_before
+    def run(self) -> Steps:
+        while True:
+            now = yield Pause(self._due[0][0])
+            symbol = self._due[0][1]
+            request = self._rest.open_interest(symbol)
+            try:
+                event = yield Fetch(request, partial(self._rest.parse_open_interest, symbol))
+            except Refused:
+                self.errors += 1
+                self.symbols[symbol].state = REFUSED
+                self._next(now, max(REFUSED_SECONDS, self.cadence))
+            except RestError:
+                self.errors += 1
+                self._next(now, self.cadence)
+            else:
+                self._next(now, self.cadence)
+                if events := self._events(symbol, event):
+                    yield events
 
-    def request(self) -> Request | None:
-        return self._rest.open_interest(self._due[0][1])
-
-    def handle(self, body: bytes, received_ns: int) -> Sequence[Event]:
-        symbol = self._due[0][1]
-        event = self._rest.parse_open_interest(symbol, body, received_ns)
-        self._next(self.cadence)
+    def _events(self, symbol: str, event: OpenInterest) -> list[Event]:
+        """What a good answer is to be published as."""
+        received_ns = event.receive_time_ns
         entry = self.symbols[symbol]
         events: list[Event] = []
         silence = entry.silence
@@ -111,21 +124,6 @@ class OpenInterestPoll:
             event.last_gap_ns = entry.gap_ns
             events.append(event)
         return events
-
-    def bad(self, now: float) -> None:
-        self.errors += 1
-        self._next(self.cadence)
-
-    def refused(self) -> None:
-        self.errors += 1
-        self.symbols[self._due[0][1]].state = REFUSED
-        self._next(max(REFUSED_SECONDS, self.cadence))
-
-    def closing(self) -> Sequence[Event]:
-        return ()
-
-    def close(self) -> None:
-        """Nothing is under way."""
 
     def check(self, now_ns: int) -> None:
         """See which symbols have been silent for too long."""
@@ -152,10 +150,9 @@ class OpenInterestPoll:
             entry.silence = None
         return gaps
 
-    def _next(self, seconds: float) -> None:
+    def _next(self, now: float, seconds: float) -> None:
         due, symbol = self._due[0]
-        heapq.heapreplace(self._due, (max(due, self._now - self.cadence) + seconds, symbol))
-        self.not_before = self._due[0][0]
+        heapq.heapreplace(self._due, (max(due, now - self.cadence) + seconds, symbol))
 
     def _silence(self, symbol: str, since_ns: int, now_ns: int) -> Gap:
         entry = self.symbols[symbol]

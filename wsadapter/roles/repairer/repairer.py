@@ -31,7 +31,7 @@ from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.gap_log import GapLog
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
-from wsadapter.roles.repairer.gap_repair import GapRepair, series_of
+from wsadapter.roles.repairer.gap_repair import GapRepair, Searches, series_of
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.polls import Polls
 from wsadapter.roles.repairer.publisher import RepairPublisher
@@ -83,6 +83,7 @@ class Repairer:
         for exchange, (queue, rest) in self._by_exchange.items():
             self._polls.instruments(exchange, queue, rest)
         self._chain = CandleChain()
+        self._searches = Searches()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
 
@@ -158,7 +159,8 @@ class Repairer:
     def _accept_gaps(self, source: GapLog) -> None:
         if not source.caught_up or not self._publisher.drained:
             return
-        for gap in source.fresh():
+        for logged in source.fresh():
+            gap = logged.gap
             if gap.connection.startswith(PREFIX):
                 self._accept_backfill(gap)
                 continue
@@ -166,11 +168,11 @@ class Repairer:
             if queue is None or rest is None or not (series := series_of(gap, carried)):
                 self._give_up(gap)
                 continue
-            queue.add(GapRepair(gap, rest, series, self._kafka, time.monotonic()))
+            queue.add(GapRepair(gap, rest, series, self._kafka, time.monotonic(), logged.end, self._searches))
 
     def _accept_backfill(self, gap: Gap) -> None:
         rests = {feed: rest for feed, (_, rest) in self._feeds.items()}
-        job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic())
+        job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic(), self._searches)
         if job is None:
             self._give_up(gap)
         else:

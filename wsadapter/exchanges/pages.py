@@ -1,0 +1,198 @@
+"""A venue's REST side as tables: one `Page` a kind of answer, one `RestTables` for all of them. Pure.
+
+    KLINES = Page("bybit", "/v5/market/kline", {"symbol": "{symbol}", "interval": "{code}", "end": "{last_ms}", ...},
+                  CandleRow, CANDLE, listed, key="open_time_ns", wire_key="opened", most=1000)
+
+A page says what is asked, where in the body its rows are, what a row is on the wire and which event it becomes, in the
+mapping language of the streams. Guarantees: `BadAnswer` is all that reading raises. A row that cannot be read costs
+itself: it is named (`Rows.bad`) and the others are read; an answer of which no row can be read is bad as a whole, and
+so is one whose rows are out of order or more than were asked for.
+"""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from msgspec import Raw, Struct, defstruct
+from msgspec.json import Decoder
+
+from wsadapter.events import Event, OpenInterest, Source
+from wsadapter.exchanges.mapping import MOST, MS, Emit, Op, Step, compiled, constant, emit
+from wsadapter.exchanges.rest_api import (
+    CONNECTION,
+    BadAnswer,
+    Fetch,
+    Filling,
+    Hole,
+    Instrument,
+    Limit,
+    Request,
+    Rows,
+)
+from wsadapter.exchanges.second_look import FAILURES
+from wsadapter.exchanges.venue import printable
+
+SURELY_CLOSED_NS: Final = 2_000_000_000
+"""So long after its end by our clock, which may be ahead, a candle that no other follows counts as closed."""
+
+T = TypeVar("T")
+Listed = Callable[[bytes], tuple[list[Raw], int | None]]
+"""Body -> its rows, and the venue's time (ms) where it says it; raises `FAILURES` and `BadAnswer`."""
+
+
+class Asked(Struct, frozen=True):
+    """What a request was about; the ``sub`` of the mapping."""
+
+    symbol: str
+    limit: int
+    interval: str = ""
+
+
+def row(event: type[Event], **fields: Any) -> Emit:
+    """The event that a row becomes, see `wsadapter.exchanges.mapping.emit`."""
+    return emit(event, source=constant(Source.REST), **fields)
+
+
+def of_row(function: Callable[[Any, Asked], Any]) -> Step:
+    """What a function of the row and of what was asked says; it may raise ValueError."""
+    return Step(Op.GIVEN, value=function, expression="{value}(d, sub)")
+
+
+class Page:
+    """See the module docstring.
+
+    ``query``: templates over symbol, interval, ``code`` (the venue's word for it), limit and what the repair gives.
+    ``key``: the event's field by which rows are in order (``strict``: none twice), in the wire Struct ``wire_key``
+    times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the wire's field that must be what was asked
+    for. ``lax``: numbers may be texts. ``most``: rows of a page; ``window_ms``: the longest time of one request."""
+
+    def __init__(
+        self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
+        key: str, wire_key: str, most: int, unit: int = MS, end_key: str = "", strict: bool = True,
+        newest_first: bool = False, lax: bool = False, symbol: str = "", codes: Mapping[str, str] | None = None,
+        window_ms: int = 1 << 62,
+        weight: Callable[[int], int] = lambda limit: 1, pool: str = "",
+    ) -> None:  # fmt: skip
+        self.path, self.most, self.newest_first, self.window_ms = path, most, newest_first, window_ms
+        self._name = path.rpartition("/")[2]
+        self._query, self._codes, self._weight, self._pool = query, codes or {}, weight, pool
+        self._listed, self._symbol = listed, symbol
+        self._key, self._end_key, self._strict, self._unit = key, end_key or key, strict, unit
+        self._refuse = emitted.refuse
+        self._convert, self._given = compiled(exchange, wire, emitted)
+        self._decode = Decoder(wire, strict=not lax).decode
+        is_array = wire.__struct_config__.array_like
+        self._key_of = Decoder(defstruct("RowKey", [(wire_key, int)], array_like=is_array), strict=False).decode
+        self._wire_key = wire_key
+
+    def fetch(self, hole: Hole, limit: int = 0, **values: object) -> Fetch:
+        """The request for a part of a hole; ``limit`` 0: a whole page."""
+        limit = min(max(limit, 1), self.most) if limit else self.most
+        given = {"symbol": hole.symbol, "interval": hole.interval, "code": self._codes.get(hole.interval, "")}
+        query = tuple((name, text.format(limit=limit, **given, **values)) for name, text in self._query.items())
+        asked = Asked(hole.symbol, limit, hole.interval)
+        return Fetch(Request(self.path, query, self._weight(limit), self._pool), partial(self.parse, asked))
+
+    def parse(self, asked: Asked, body: bytes, received_ns: int) -> Rows:
+        """Raises `BadAnswer` and nothing else."""
+        raws, venue_ms = checked(self._listed, body)
+        if len(raws) > asked.limit:
+            raise BadAnswer(f"{self._name}: more rows than were asked for")
+        events: list[Any] = []
+        bad: list[int | None] = []
+        reason = ""
+        end: int | None = None
+        for raw in reversed(raws) if self.newest_first else raws:
+            try:
+                event = self._event(raw, asked, received_ns)
+            except FAILURES as error:
+                bad.append(self._number(raw))
+                reason = reason or f"{type(error).__name__}: {printable(str(error))}"
+                continue
+            key = getattr(event, self._key)
+            if end is not None and (key < end or (key == end and self._strict)):
+                raise BadAnswer(f"{self._name}: not in order")
+            end = getattr(event, self._end_key)
+            events.append(event)
+        if bad and not events:
+            raise BadAnswer(f"{self._name}: {reason}")
+        venue_ns = received_ns - SURELY_CLOSED_NS if venue_ms is None else venue_ms * MS
+        return Rows(events, len(raws), venue_ns, tuple(bad), reason)
+
+    def _event(self, raw: Raw, asked: Asked, received_ns: int) -> Any:
+        element = self._decode(raw)
+        if self._symbol and getattr(element, self._symbol) != asked.symbol:
+            raise ValueError("of another symbol")
+        if self._refuse is not None and (reason := self._refuse(element)):
+            raise ValueError(reason)
+        given = () if self._given is None else self._given(element, None, asked, ())
+        return self._convert(element, received_ns, CONNECTION, None, *given)
+
+    def _number(self, raw: Raw) -> int | None:
+        """Of a row that cannot be read otherwise."""
+        try:
+            number: int = getattr(self._key_of(raw), self._wire_key) * self._unit
+        except FAILURES:
+            return None
+        return number if 0 <= number <= MOST else None
+
+
+def checked(read: Callable[[bytes], T], body: bytes) -> T:
+    """What ``read`` makes of an answer; raises `BadAnswer` and nothing else."""
+    try:
+        return read(body)
+    except FAILURES as error:
+        raise BadAnswer(f"{type(error).__name__}: {printable(str(error))}") from None
+
+
+Repairs = Mapping[str, Callable[[Hole], Filling]]
+"""Stream word -> how its holes are filled; words without a history are not there."""
+
+
+class RestTables:
+    """What is the same for every venue with tables; the rest of `wsadapter.exchanges.rest_api.RestExchange` each has
+    itself."""
+
+    repairs: Repairs
+    intervals: frozenset[str]
+    """Of the candles that it keeps."""
+    interest: Page
+    listing: Request
+    """Everything that the venue trades."""
+
+    def listed_instruments(self, body: bytes) -> list[Raw]:
+        """The elements of the answer to ``listing``; may raise `FAILURES`."""
+        raise NotImplementedError
+
+    def instrument(self, element: Raw, received_ns: int) -> Instrument | None:
+        """None for one that cannot be read."""
+        raise NotImplementedError
+
+    def repair(self, hole: Hole) -> Filling | None:
+        fill = self.repairs.get(hole.stream)
+        if fill is None or (hole.stream == "kline" and hole.interval not in self.intervals):
+            return None
+        return fill(hole)
+
+    def open_interest(self, symbol: str) -> Request:
+        return self.interest.fetch(Hole("open_interest", symbol, 0, 0)).request
+
+    def parse_open_interest(self, symbol: str, body: bytes, received_ns: int) -> OpenInterest:
+        rows = self.interest.parse(Asked(symbol, 1), body, received_ns)
+        if not rows.events:
+            raise BadAnswer("no open interest")
+        interest: OpenInterest = rows.events[0]
+        return interest
+
+    def instruments(self) -> Request:
+        return self.listing
+
+    def parse_instruments(self, body: bytes, received_ns: int) -> list[Instrument]:
+        elements = checked(self.listed_instruments, body)
+        result = [one for each in elements if (one := self.instrument(each, received_ns)) is not None]
+        if elements and not result:
+            raise BadAnswer("no instrument that can be read")
+        return result
+
+    def parse_weights(self, body: bytes) -> Limit | None:
+        return None

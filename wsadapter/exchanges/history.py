@@ -99,9 +99,10 @@ def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps
             rows = yield by_id.fetch(hole, limit, first=progress.following)
             wanted, is_over = _wanted(progress, hole, rows)
             yield progress.give(wanted)
+            if not is_over and rows.rows < limit and last is not None:
+                progress.lose(progress.following, last)  # the newest is among them, and more were to come
             if is_over or rows.rows < limit:
-                # the newest is among them: by number more were to come, by time none
-                return is_over or last is None
+                return True
             continue
         end_ms = min(window_ms + WINDOW_MS, until_ms)
         rows = yield by_time.fetch(hole, first_ms=window_ms, last_ms=end_ms)

@@ -1,15 +1,18 @@
-"""The counters of all processes: the cells of each role's stats page, and what is made of them.
+"""The counters of all processes: one row a metric says what it is called, which role's page has it, and what it is.
 
-* One tuple a role names its page's cells, so that the writer, the monitor and a test see the same names. Label values
-  are bounded: each that can occur is listed here or follows from the configuration; anything else is counted under
+* `METRICS`: a row's ``pages`` say which roles count it, with which labels. The cells of a role's stats page follow from
+  that (`ingest`, `SERIALIZER`, ...), so that the writer, the monitor and a test see the same names. Label values are
+  bounded: each that can occur is listed here or follows from the configuration; anything else is counted under
   ``other``. A page has one writer, its role; `wsadapter.roles.supervisor.topology` creates it from these cells.
-* `METRICS`: one row a metric as Prometheus sees it, without the prefix ``wsadapter_``.
-* `TOTALS` and `HOPS`: the sums of /status, and which of them must balance, for audit and account.
+* `STATE`: the cells of a role's own, which no metric shows.
+* `TOTALS`, `HOPS` and `PIPELINE`: the sums of /status, and which of them must balance, for audit, account and the end
+  of a run.
 """
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import product
+from types import MappingProxyType
 from typing import Any, Final
 
 from msgspec import Struct
@@ -17,8 +20,7 @@ from msgspec import Struct
 from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import DEAD_LETTER, SPECS
-from wsadapter.shm import redo_log as journal
-from wsadapter.shm import ring_counters as banks
+from wsadapter.shm import redo_log, ring_counters
 from wsadapter.shm.stats_page import SECONDS
 
 CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
@@ -37,120 +39,304 @@ RECONNECT_REASONS: Final = (
     "reset", "idle", "protocol", "ack", "stale", "oversize", "rotation", "other",
 )  # fmt: skip
 GAP_CAUSES: Final = tuple(cause.value for cause in GapCause)
-
-
-def labelled(name: str, label: str, values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f'{name}{{{label}="{value}"}}' for value in values)
-
-
-_CELL: Final = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*)(?:\{(.*)\})?")
-_LABEL: Final = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"]*)"')
-Labels = tuple[tuple[str, str], ...]
-
-
-@lru_cache(maxsize=65536)
-def parse(cell: str) -> tuple[str, Labels]:
-    """``name{a="v",b="w"}`` as (name, labels)."""
-    match = _CELL.fullmatch(cell)
-    return (cell, ()) if match is None else (match[1], tuple(_LABEL.findall(match[2] or "")))
-
-
-def histogram(name: str) -> tuple[str, ...]:
-    """Cells of a histogram: cumulative buckets, the sum in ns, the count."""
-    return (*labelled(f"{name}_bucket", "le", SECONDS), f"{name}_sum_ns", f"{name}_count")
-
-
-PUBLISHED: Final = (
-    "frames_total", "decoded_total", "too_large_total", "unencodable_total", "last_receive_ns", "open_candles_total",
-    *labelled("events_total", "stream", STREAM_WORDS),
-    *labelled("ring_dropped_total", "stream", STREAM_WORDS),
-    *labelled("decode_errors_total", "kind", DECODE_ERROR_KINDS),
-    *labelled("gaps_total", "cause", GAP_CAUSES),
-)  # fmt: skip
-"""What ingest counts as one with the ring's tail (`wsadapter.shm.ring_counters`)."""
-
-
-def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
-    """``stream_state``: 0 requested, 1 acked, 2 live, 3 stale, 4 refused. ``gap_*``: the gaps that last, see
-    `wsadapter.roles.open_gaps`."""
-    names = tuple(subscriptions)
-    return (
-        *CHILD,
-        "bytes_total", "connection_up", "connected_since_ns", "error_count", "reconnect_count",
-        "gap_epoch", "gap_position", "gap_started_ns", "gap_version", "gap_cause",
-        "connection_attempts_total", "connection_attempts_delayed_total", "state_write_failures_total",
-        *banks.fields(PUBLISHED),
-        *labelled("reconnects_total", "reason", RECONNECT_REASONS),
-        *labelled("out_of_order_total", "stream", NUMBERED_WORDS),
-        *labelled("copies_total", "stream", STREAM_WORDS),
-        *labelled("stream_state", "stream", names),
-        *labelled("stream_last_ns", "stream", names),
-        *labelled("gap_epoch", "stream", names),
-        *labelled("gap_position", "stream", names),
-        *labelled("gap_started_ns", "stream", names),
-    )  # fmt: skip
-
-
+REPAIR_STATES: Final = tuple(state.value for state in RepairState if state is not RepairState.OPEN)
+"""What a gap may become."""
 SERIALIZER_REASONS: Final = ("too_large", "encode", "rejected")
 CONSUMER_REASONS: Final = ("parse", "foreign", "other")
 UNKNOWN: Final = "unknown"
 """Instead of the topic, of a ring record of no kind of ours."""
+RINGS_AT_ONCE: Final = 128
+"""A serializer moves the heads of so many rings as one with what it counts."""
+
+
+class Axis(Struct, frozen=True):
+    """A label, or several that go together, and their values: listed here, or ``given`` under this name by whoever
+    creates the page."""
+
+    labels: tuple[str, ...]
+    values: tuple[tuple[str, ...], ...] = ()
+    given: str = ""
+
+
+def _axis(label: str, values: Iterable[str]) -> Axis:
+    return Axis((label,), tuple((value,) for value in values))
+
+
+class Cells(Struct, frozen=True):
+    """Those of one metric on one role's page: one for each combination of the labels' values.
+
+    ``name``: what the page calls it, where that is not the metric's name; a cell ``*_ns`` is shown in seconds.
+    ``published``: it moves as one with the ring's tail (`wsadapter.shm.ring_counters`). ``total``: the sum of /status
+    that counts it, told apart by the label ``by`` (None: the first one, empty: not at all)."""
+
+    axes: tuple[Axis, ...] = ()
+    name: str = ""
+    published: bool = False
+    total: str = ""
+    by: str | None = None
+
+
+class Metric(Struct, frozen=True):
+    """One metric as it is exposed, without the prefix ``wsadapter_``. ``pages``: role -> its cells; empty: the monitor
+    sees it itself. ``always``: as 0 when no page has the cell, for a dashboard's alert needs the series."""
+
+    name: str
+    help: str
+    pages: Mapping[str, Cells] = {}
+    histogram: bool = False
+    always: bool = False
+
+    @property
+    def kind(self) -> str:
+        return "histogram" if self.histogram else "counter" if self.name.endswith("_total") else "gauge"
+
+    @property
+    def cell_names(self) -> frozenset[str]:
+        """What pages call it."""
+        return frozenset(cells.name or self.name for cells in self.pages.values())
+
+
+_STREAM: Final = _axis("stream", STREAM_WORDS)
+_TOPIC: Final = _axis("topic", TOPIC_WORDS)
+_SUBSCRIPTION: Final = Axis(("stream",), given="subscriptions")
+_POLL: Final = Axis(("stream", "exchange"), given="polls")
+_HOST: Final = Axis(("host",), given="hosts")
+_CHILD: Final = Axis(("role", "name"), given="children")
+_ANY_CHILD: Final = ("supervisor", "ingest", "serializer", "consumer", "repairer", "monitor", "exchange", "service")
+
+
+def _counted(total: str, *axes: Axis, published: bool = False) -> Cells:
+    return Cells(axes, published=published, total=total)
+
+
+def _at(role: str, *axes: Axis) -> dict[str, Cells]:
+    return {role: Cells(axes)}
+
+
+# fmt: off
+_METRICS: Final = (
+    # every process
+    Metric("build_info", "1; the version, and whether the C extension is in use, as labels."),
+    Metric("child_heartbeat_age_seconds", "Time since the last heartbeat of the process."),
+    Metric("child_state", "0 starting, 1 waiting for a service, 2 running, 3 stopping, 4 paused (needs the operator).",
+           dict.fromkeys(_ANY_CHILD, Cells(name="state"))),
+    Metric("child_start_time_seconds", "When the process started, seconds since the epoch.",
+           dict.fromkeys(_ANY_CHILD, Cells(name="started_ns"))),
+    Metric("child_rss_bytes", "Resident memory of the process."),
+    Metric("child_cpu_seconds_total", "CPU time of the process."),
+    # the supervisor: its page is created in `wsadapter.supervision.counters`
+    Metric("reloads_total", "Reloads of the configuration that were applied.", _at("supervisor")),
+    Metric("reload_failures_total", "Reloads that were refused or failed: the configuration before them stays.",
+           _at("supervisor")),
+    Metric("state_write_failures_total", "Writes to the state directory that the system refused; they are repeated.",
+           {"supervisor": Cells(), "ingest": Cells()}),
+    Metric("state_files_damaged_total", "Files of the state directory that could not be read and were set aside.",
+           _at("supervisor")),
+    Metric("rings_damaged_total", "Rings of earlier runs that could not be read and were set aside.",
+           _at("supervisor")),
+    Metric("child_up", "1 while the supervisor sees the child running.", _at("supervisor", _CHILD)),
+    Metric("child_restarts_total", "Restarts of a child, by the reason of its end.",
+           _at("supervisor", _CHILD, _axis("reason", ("exit", "signal", "hung", "config")))),
+    # ingest: a connection
+    Metric("bytes_total", "WebSocket payload bytes received.", {"ingest": _counted("bytes")}),
+    Metric("connection_up", "1 while the WebSocket connection is up.", _at("ingest")),
+    Metric("connected_since_seconds", "When the connection was made, seconds since the epoch; 0 while it is down.",
+           {"ingest": Cells(name="connected_since_ns")}),
+    Metric("error_count", "Errors of the connection.", _at("ingest")),
+    Metric("reconnect_count", "Connections made after the first one.", _at("ingest")),
+    Metric("connection_attempts_total", "Attempts to connect, for whatever reason.", _at("ingest")),
+    Metric("connection_attempts_delayed_total", "Attempts to connect that waited for the venue's limit.",
+           _at("ingest")),
+    Metric("frames_total", "WebSocket frames received.", {"ingest": _counted("frames", published=True)}),
+    Metric("decoded_total", "Market events decoded from frames: written to the ring, dropped or too large.",
+           {"ingest": _counted("decoded", published=True)}),
+    Metric("too_large_total", "Events that are larger than a ring takes.",
+           {"ingest": _counted("too_large", published=True)}),
+    Metric("unencodable_total", "Events with a number or a text that no record can hold.",
+           {"ingest": _counted("unencodable", published=True)}),
+    Metric("last_receive_seconds", "When the last frame came, seconds since the epoch.",
+           {"ingest": Cells(name="last_receive_ns", published=True)}),
+    Metric("open_candles_total", "Candles received that are not closed.",
+           {"ingest": _counted("open_candles", published=True)}),
+    Metric("events_total", "Market events written to the ring.",
+           {"ingest": _counted("events", _STREAM, published=True),
+            "repairer": Cells((_axis("stream", ("open_interest",)), Axis(("exchange",), given="polled_exchanges")),
+                              name="polled_total", published=True, total="polled")}),
+    Metric("ring_dropped_total", "Events that found the ring full.",
+           {"ingest": _counted("dropped", _STREAM, published=True)}),
+    Metric("decode_errors_total", "Frames or events that the decoder refused.",
+           {"ingest": _counted("decode_errors", _axis("kind", DECODE_ERROR_KINDS), published=True)}),
+    Metric("gaps_total", "Gaps recorded.",
+           {"ingest": _counted("gaps", _axis("cause", GAP_CAUSES), published=True),
+            "repairer": Cells((_axis("cause", ("stale", "restart")),), published=True)}),
+    Metric("reconnects_total", "Connections lost, not made, or exchanged for the next one (rotation, stale).",
+           {"ingest": _counted("reconnects", _axis("reason", RECONNECT_REASONS))}),
+    Metric("out_of_order_total", "Events whose sequence number was not above the highest one: repeats and late ones.",
+           _at("ingest", _axis("stream", NUMBERED_WORDS))),
+    Metric("copies_total", "Events that came twice, by two sockets or connections, and were passed on once.",
+           {"ingest": _counted("copies", _STREAM), "serializer": _counted("twins", _STREAM)}),
+    Metric("stream_state", "0 requested, 1 acked, 2 live, 3 stale, 4 refused.",
+           {"ingest": Cells((_SUBSCRIPTION,)), "repairer": Cells((_POLL,))}),
+    Metric("stream_last_seconds", "When the stream's last frame came, seconds since the epoch.",
+           {"ingest": Cells((_SUBSCRIPTION,), name="stream_last_ns"),
+            "repairer": Cells((_POLL,), name="stream_last_ns")}),
+    # serializer
+    Metric("delivery_seconds", "Time from produce until the whole batch was acknowledged (at least linger.ms).",
+           _at("serializer"), histogram=True),
+    Metric("broker_up", "1 while the Kafka broker answers this process.",
+           {"serializer": Cells(), "consumer": Cells(), "repairer": Cells()}),
+    Metric("outstanding", "Messages produced and not yet acknowledged.", _at("serializer")),
+    Metric("spool_bytes", "Bytes waiting in the spool on disk.", _at("serializer"), always=True),
+    Metric("spool_records", "Records waiting in the spool on disk.", _at("serializer")),
+    Metric("spooled_total", "Records that went to the spool.", {"serializer": _counted("spooled")}),
+    Metric("spool_lost_total", "Records of the spool that could not be read back: damage on the disk.",
+           {"serializer": _counted("spool_lost")}),
+    Metric("produced_total", "Messages handed to the Kafka client, those that are sent again included.",
+           {"serializer": _counted("produced", _TOPIC)}),
+    Metric("delivered_total", "Records delivered to Kafka and done with, each once.",
+           {"serializer": _counted("delivered", _TOPIC)}),
+    Metric("open_candle_copies_total", "Of the copies those of candles that are not closed.", _at("serializer")),
+    Metric("dead_letters_total", "Messages that can never succeed, sent to the dead letter topic.",
+           {"serializer": Cells((_axis("reason", SERIALIZER_REASONS), _axis("topic", (*STREAM_WORDS, UNKNOWN))),
+                                total="not_sent", by="topic"),
+            "consumer": Cells((_axis("reason", CONSUMER_REASONS), _axis("topic", STREAM_WORDS)),
+                              total="not_inserted", by="topic")}),
+    # consumer
+    Metric("insert_seconds", "Time of one insert.", _at("consumer"), histogram=True),
+    Metric("clickhouse_up", "1 while ClickHouse answers this process.", _at("consumer")),
+    Metric("rebalances_total", "Changes of the partitions assigned to this consumer.", _at("consumer")),
+    Metric("inserts_total", "Inserts done.", _at("consumer")),
+    Metric("insert_retries_total", "Inserts sent again under the same token.", _at("consumer")),
+    Metric("consumed_total", "Messages read from Kafka.", {"consumer": _counted("consumed", _STREAM)}),
+    Metric("redelivered_total", "Messages that were in Kafka twice and were dropped before the tables.",
+           {"consumer": _counted("redelivered", _STREAM)}),
+    Metric("filtered_rows_total", "Rows that a view leaves out: candles that are not closed.",
+           {"consumer": _counted("filtered_rows", _STREAM)}),
+    Metric("unsettled_rows", "Rows inserted of which it is not known yet how many the server rejected.",
+           {"consumer": _counted("unsettled_rows", _STREAM)}),
+    Metric("accepted_rows_total", "Rows inserted into ClickHouse that its views accepted.",
+           {"consumer": _counted("accepted_rows", _STREAM)}),
+    Metric("rejected_rows_total", "Rows that went to the table rejected.",
+           {"consumer": _counted("rejected_rows", _STREAM)}),
+    Metric("consumer_lag", "Messages in Kafka that are not committed yet; NaN when not known.",
+           {"consumer": Cells((_STREAM,), total="lag", by="")}),
+    Metric("paused", "1 while the consumer does not read this stream's topic.", _at("consumer", _STREAM)),
+    # repairer
+    Metric("gaps_open", "Gaps that have ended and are not worked off by the repairer yet.", _at("repairer")),
+    Metric("candle_checks_total", "Neighbouring candles whose trade ids do not chain, compared with what REST says.",
+           _at("repairer")),
+    Metric("candles_differing_total", "Candles of the stream that REST contradicted and replaced.", _at("repairer")),
+    Metric("candle_checks_dropped_total", "Checks of candles left out because too many were waiting.", _at("repairer")),
+    Metric("poll_errors_total", "Answers about open interest that were refused or could not be read.", _at("repairer")),
+    Metric("instrument_rows_total", "Rows inserted into the table instrument.", _at("repairer")),
+    Metric("instrument_failures_total", "Instruments that could not be fetched or inserted; it is tried again.",
+           _at("repairer")),
+    Metric("records_total", "Records written to the ring.",
+           {"repairer": _counted("repair_records", _STREAM, published=True)}),
+    Metric("repaired_total", "Events fetched again by REST.",
+           {"repairer": _counted("repaired", _STREAM, published=True)}, always=True),
+    Metric("repairs_total", "Gaps worked off, by what became of them.",
+           {"repairer": _counted("repairs", _axis("state", REPAIR_STATES))}),
+    Metric("rest_requests_total", "REST requests sent.", _at("repairer", _HOST)),
+    Metric("rest_limited_total", "REST answers 429: too many requests.", _at("repairer", _HOST)),
+    Metric("rest_banned_total", "REST answers 418, 403 and 451: the venue has banned us.", _at("repairer", _HOST)),
+    Metric("rest_failed_total", "REST requests without an answer, or with 5xx.", _at("repairer", _HOST)),
+    Metric("rest_refused_total", "REST requests that the venue will never answer.", _at("repairer", _HOST)),
+    Metric("rest_bad_answers_total", "REST answers that could not be read.", _at("repairer", _HOST)),
+    Metric("rest_bad_rows_total", "Rows of REST answers that could not be read; the others of the answer were.",
+           _at("repairer", _HOST)),
+    Metric("rest_weight_used", "Weight of the host's current minute that is used.", _at("repairer", _HOST)),
+    Metric("rest_weight_limit", "Weight that the host allows a minute; a quarter of it is left to others.",
+           _at("repairer", _HOST)),
+    Metric("rest_paused_seconds", "How long no request is sent to the host yet.", _at("repairer", _HOST)),
+    Metric("rest_queue", "Jobs that wait for the host.", _at("repairer", _HOST)),
+    # the stand-ins, and the monitor
+    Metric("frames_sent_total", "Frames that the loopback venue sent.", {"exchange": _counted("frames_sent")}),
+    Metric("clients", "Connections that the loopback venue serves.", _at("exchange")),
+    Metric("requests_total", "Requests answered.", {"exchange": Cells(), "monitor": Cells()}),
+    Metric("acks_total", "Subscription requests that the loopback venue acknowledged.",
+           {"exchange": _counted("frames_sent")}),
+    Metric("replay_done", "1 when the whole file was replayed.", _at("exchange")),
+    Metric("sent_total", "Events that the loopback venue sent.", {"exchange": _counted("sent", _STREAM)}),
+    Metric("service_up", "1 while the embedded service answers.", _at("service")),
+    Metric("queries_total", "Requests that the embedded service answered.", _at("service")),
+    # the rings, as the monitor sees them
+    Metric("ring_used_bytes", "Bytes in the ring that Kafka has not acknowledged."),
+    Metric("ring_capacity_bytes", "Size of the ring."),
+    Metric("gap_missing_total", "Events known to be missing, from gaps whose bounds are known.", always=True),
+)
+# fmt: on
+METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRICS}
+
+SILENCES: Final = ("silence_epoch", "silence_position", "silence_started_ns", "silence_cause")
+"""Of a symbol that is polled: the gap that lasts, see `wsadapter.roles.open_gaps`."""
+_PARTITION: Final = Axis(("partition",), given="partitions")
+STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
+    # the gaps that last, of the connection and of its streams, see `wsadapter.roles.open_gaps`
+    "ingest": (
+        *(Cells(name=f"gap_{word}") for word in ("epoch", "position", "started_ns", "version", "cause")),
+        *(Cells((_SUBSCRIPTION,), name=f"gap_{word}") for word in ("epoch", "position", "started_ns")),
+    ),
+    # spool_next: records that went to this spool, as counted
+    "serializer": tuple(
+        Cells(name=name)
+        for name in ("single_messages", "batch_bytes", "spool_next", *redo_log.fields(RINGS_AT_ONCE))
+    ),
+    "consumer": (
+        # monotonic: since when each offset commit fails or gets no answer (0: the last one was confirmed), and when the
+        # ends behind the lag were learned, of the stream's partitions the longest ago (0: it has none)
+        Cells(name="commit_failed_since_ns"),
+        Cells(name="broker_refusal"),  # Kafka's error code of what it does not let us do (0: nothing)
+        Cells((_STREAM,), name="lag_measured_ns"),
+        *(Cells(name=name) for name in redo_log.FIELDS),
+        # where the last counted batch ended, from where on how many rows are not settled
+        # (`wsadapter.roles.consumer.accounting`)
+        *(Cells((_STREAM, _PARTITION), name=name) for name in ("counted_to", "unsettled_from", "unsettled")),
+    ),
+    "repairer": tuple(Cells((_POLL,), name=name, published=True) for name in SILENCES),
+}
+"""Cells of a role's own."""
+
+
+def _page(role: str, **given: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """The cells of a role's stats page, what moves with its ring together at the end."""
+    values = {name: tuple(each) for name, each in given.items()}
+    plain: list[str] = []
+    published: list[str] = []
+    for name, cells, is_histogram in _rows(role):
+        texts = histogram(name) if is_histogram else _texts(name, cells.axes, values)
+        (published if cells.published else plain).extend(texts)
+    plain = [cell for cell in plain if cell not in CHILD]
+    return (*CHILD, *plain, *(ring_counters.fields(published) if published else ()))
+
+
+def _rows(role: str) -> Iterator[tuple[str, Cells, bool]]:
+    """Name of the cells, what they are, and whether they are a histogram's."""
+    for metric in _METRICS:
+        if (cells := metric.pages.get(role)) is not None:
+            yield cells.name or metric.name, cells, metric.histogram
+    for cells in STATE.get(role, ()):
+        yield cells.name, cells, False
+
+
+def _texts(name: str, axes: Iterable[Axis], given: Mapping[str, tuple[tuple[str, ...], ...]]) -> Iterator[str]:
+    """``name{a="v",b="w"}`` for each combination of the values."""
+    labels = [label for axis in axes for label in axis.labels]
+    for combination in product(*(given[axis.given] if axis.given else axis.values for axis in axes)):
+        words = (word for part in combination for word in part)
+        inner = ",".join(f'{label}="{word}"' for label, word in zip(labels, words, strict=True))
+        yield f"{name}{{{inner}}}" if inner else name
+
+
+def histogram(name: str) -> tuple[str, ...]:
+    """Cells of a histogram: cumulative buckets, the sum in ns, the count."""
+    buckets = _texts(f"{name}_bucket", (_axis("le", SECONDS),), MappingProxyType({}))
+    return (*buckets, f"{name}_sum_ns", f"{name}_count")
 
 
 def dead_letters(reason: str, topic: str) -> str:
-    """Messages set aside; ``topic`` as a stream word."""
+    """The cell of messages set aside; ``topic`` as a stream word."""
     return f'dead_letters_total{{reason="{reason}",topic="{topic}"}}'
-
-
-RINGS_AT_ONCE: Final = 128
-"""A serializer moves the heads of so many rings as one with what it counts."""
-SERIALIZER: Final = (
-    *CHILD,
-    "broker_up", "outstanding", "spool_bytes", "spool_records", "spooled_total", "spool_lost_total",
-    "single_messages", "batch_bytes", "spool_next", *journal.fields(RINGS_AT_ONCE),
-    *labelled("produced_total", "topic", TOPIC_WORDS),
-    *labelled("delivered_total", "topic", TOPIC_WORDS),
-    "open_candle_copies_total",
-    *labelled("copies_total", "stream", STREAM_WORDS),
-    *(dead_letters(reason, word) for reason in SERIALIZER_REASONS for word in (*STREAM_WORDS, UNKNOWN)),
-    *histogram("delivery_seconds"),
-)  # fmt: skip
-"""``spool_next``: records that went to this spool, as counted."""
-
-
-def consumer(partitions: int) -> tuple[str, ...]:
-    """``lag_measured_ns``: when the ends behind `consumer_lag` were learned, of the stream's partitions the longest ago
-    (monotonic; 0: has none). ``commit_failed_since_ns``: since when each offset commit fails or gets no answer
-    (monotonic; 0: the last one was confirmed). ``broker_refusal``: Kafka's error code of what it does not let us do (0:
-    nothing). ``partitions``: most of a topic. Each has where its last counted batch ended, and from where on how
-    many rows are not settled (`wsadapter.roles.consumer.accounting`); of a partition beyond them a kill may count a
-    batch twice."""
-    return (
-        *CHILD,
-        "broker_up", "clickhouse_up", "rebalances_total", "inserts_total", "insert_retries_total", *journal.FIELDS,
-        *labelled("consumed_total", "stream", STREAM_WORDS),
-        *labelled("redelivered_total", "stream", STREAM_WORDS),
-        *labelled("filtered_rows_total", "stream", STREAM_WORDS),
-        *labelled("unsettled_rows", "stream", STREAM_WORDS),
-        *labelled("accepted_rows_total", "stream", STREAM_WORDS),
-        *labelled("rejected_rows_total", "stream", STREAM_WORDS),
-        *(dead_letters(reason, word) for reason in CONSUMER_REASONS for word in STREAM_WORDS),
-        "commit_failed_since_ns", "broker_refusal",
-        *labelled("consumer_lag", "stream", STREAM_WORDS),
-        *labelled("lag_measured_ns", "stream", STREAM_WORDS),
-        *labelled("paused", "stream", STREAM_WORDS),
-        *histogram("insert_seconds"),
-        *(
-            f'{word}{{stream="{stream}",partition="{number}"}}'
-            for word in ("counted_to", "unsettled_from", "unsettled")
-            for stream in STREAM_WORDS
-            for number in range(partitions)
-        ),
-    )  # fmt: skip
-
-
-REPAIR_STATES: Final = tuple(state.value for state in RepairState if state is not RepairState.OPEN)
-"""What a gap may become."""
 
 
 def host_label(base: str) -> str:
@@ -158,244 +344,112 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
-SILENCES: Final = ("silence_epoch", "silence_position", "silence_started_ns", "silence_cause")
-"""Of a symbol that is polled: the gap that lasts, see `wsadapter.roles.open_gaps`."""
-REPAIR_PUBLISHED: Final = ("records_total", "repaired_total", "polled_total", "gaps_total", *SILENCES)
-"""What the repairer counts as one with its ring's tail."""
-
-
-def repair_published(fields: Iterable[str]) -> tuple[str, ...]:
-    """Of a repairer's cells those that move with its ring's tail, in their order."""
-    return tuple(field for field in fields if field.partition("{")[0] in REPAIR_PUBLISHED)
-
-
 def polled(name: str, exchange: str, symbol: str = "") -> str:
     """A cell about what is polled, of one symbol or of all."""
-    stream = f"{symbol.lower()}@openInterest" if symbol else "open_interest"
+    stream = _polled_stream(symbol) if symbol else "open_interest"
     return f'{name}{{stream="{stream}",exchange="{exchange}"}}'
+
+
+def _polled_stream(symbol: str) -> str:
+    return f"{symbol.lower()}@openInterest"
+
+
+def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
+    return _page("ingest", subscriptions=((name,) for name in subscriptions))
+
+
+def consumer(partitions: int) -> tuple[str, ...]:
+    """``partitions``: most of a topic; of a partition beyond them a kill may count a batch twice."""
+    return _page("consumer", partitions=((str(number),) for number in range(partitions)))
 
 
 def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
     """``hosts``: whom it asks, as named in labels; ``polls``: exchange and symbol whose open interest it asks for.
-    ``records_total``: all that it wrote to its ring, ``polled_total`` (exposed as ``events_total``) what of it was
-    polled, ``gaps_total`` the holes of that; ``gaps_open``: those with an end that are not worked off."""
-    names, asked = tuple(hosts), tuple(polls)
-    per_host = ("rest_requests_total", "rest_limited_total", "rest_banned_total", "rest_failed_total",
-                "rest_refused_total", "rest_bad_answers_total", "rest_bad_rows_total", "rest_weight_used",
-                "rest_weight_limit", "rest_paused_seconds", "rest_queue")  # fmt: skip
-    return (
-        *CHILD,
-        "broker_up", "gaps_open", "candle_checks_total", "candles_differing_total", "candle_checks_dropped_total",
-        "poll_errors_total", "instrument_rows_total", "instrument_failures_total",
-        *banks.fields((
-            *labelled("records_total", "stream", STREAM_WORDS),
-            *labelled("repaired_total", "stream", STREAM_WORDS),
-            *(polled("polled_total", exchange) for exchange in dict.fromkeys(exchange for exchange, _ in asked)),
-            *labelled("gaps_total", "cause", ("stale", "restart")),
-            *(polled(name, *each) for name in SILENCES for each in asked),
-        )),
-        *labelled("repairs_total", "state", REPAIR_STATES),
-        *(field for name in per_host for field in labelled(name, "host", names)),
-        *(polled(name, *each) for name in ("stream_state", "stream_last_ns") for each in asked),
-    )  # fmt: skip
+    ``records_total``: all that it wrote to its ring, ``polled_total`` what of it was polled, ``gaps_total`` the holes
+    of that."""
+    pairs = tuple(polls)
+    return _page(
+        "repairer",
+        hosts=((host,) for host in hosts),
+        polls=((_polled_stream(symbol), exchange) for exchange, symbol in pairs),
+        polled_exchanges=((exchange,) for exchange in dict.fromkeys(exchange for exchange, _ in pairs)),
+    )
 
 
-MONITOR: Final = (*CHILD, "requests_total")
-
-EXCHANGE: Final = (
-    *CHILD,
-    "frames_sent_total", "clients", "requests_total", "acks_total", "replay_done",
-    *labelled("sent_total", "stream", STREAM_WORDS),
-)  # fmt: skip
-
-SERVICE: Final = (*CHILD, "service_up", "queries_total")
+SERIALIZER: Final = _page("serializer")
+MONITOR: Final = _page("monitor")
+EXCHANGE: Final = _page("exchange")
+SERVICE: Final = _page("service")
 """Embedded Kafka and ClickHouse."""
 
 
-class Metric(Struct, frozen=True):
-    """One metric as it is exposed, without the prefix ``wsadapter_``. ``always``: as 0 when no page has the cell, for a
-    dashboard's alert needs the series. ``beside``: cells of another name that are shown as this metric."""
-
-    name: str
-    help: str
-    histogram: bool = False
-    always: bool = False
-    beside: tuple[str, ...] = ()
-
-    @property
-    def kind(self) -> str:
-        return "histogram" if self.histogram else "counter" if self.name.endswith("_total") else "gauge"
+def published(role: str, fields: Collection[str]) -> tuple[str, ...]:
+    """Of a page's cells those that move with its role's ring, in their order (`wsadapter.shm.ring_counters`)."""
+    names = {name for name, cells, _ in _rows(role) if cells.published}
+    return tuple(field for field in fields if field.partition("{")[0] in names)
 
 
-_METRICS: Final = (
-    Metric("accepted_rows_total", "Rows handed to ClickHouse that its views accepted."),
-    Metric("acks_total", "Subscription requests that the loopback venue acknowledged."),
-    Metric("broker_up", "1 when the Kafka broker answers this process."),
-    Metric("build_info", "1; version, and whether the C extension is in use, as labels."),
-    Metric("bytes_total", "WebSocket payload bytes received."),
-    Metric("candle_checks_dropped_total", "Checks of candles that found too many others waiting."),
-    Metric("candle_checks_total", "Neighbouring candles whose trade ids do not chain, compared with what REST says."),
-    Metric("candles_differing_total", "Candles of the stream that REST contradicted and replaced."),
-    Metric("child_cpu_seconds_total", "Processor time of the process."),
-    Metric("child_heartbeat_age_seconds", "Time since the process's own loop last turned."),
-    Metric("child_pid", "Process id."),
-    Metric("child_restarts_total", "Restarts of a child, by the reason of its end."),
-    Metric("child_rss_bytes", "Resident memory of the process."),
-    Metric("child_start_time_seconds", "When the process started, seconds since the epoch."),
-    Metric("child_state", "0 starting, 1 waiting for a service, 2 running, 3 stopping, 4 paused (needs the operator)."),
-    Metric("child_up", "1 when the supervisor sees the child running."),
-    Metric("clickhouse_up", "1 when ClickHouse answers this process."),
-    Metric("clients", "Connections that the loopback venue serves."),
-    Metric("connected_since_seconds", "When the connection was made, seconds since the epoch; 0 when it is down."),
-    Metric("connection_attempts_delayed_total", "Attempts to connect that waited for the venue's limit."),
-    Metric("connection_attempts_total", "Attempts to connect, for whatever reason."),
-    Metric("connection_up", "1 when the WebSocket connection is up."),
-    Metric("consumed_total", "Messages read from Kafka."),
-    Metric("consumer_lag", "Messages in Kafka that are not committed yet."),
-    Metric("copies_total", "Events that came twice, by two sockets or connections, and were passed on once."),
-    Metric("dead_letters_total", "Messages that can never succeed, set aside."),
-    Metric("decode_errors_total", "Frames or events refused by the decoder."),
-    Metric(
-        "decoded_total",
-        "Market events that the decoder made of frames: written to the ring, dropped or too large.",
-    ),
-    Metric("delivered_total", "Records delivered to Kafka and done with, each once."),
-    Metric(
-        "delivery_seconds",
-        "Time from produce until all of the batch was seen acknowledged (at least linger.ms).",
-        histogram=True,
-    ),
-    Metric("error_count", "Errors of the connection."),
-    Metric("events_total", "Market events written to the ring.", beside=("polled_total",)),
-    Metric("filtered_rows_total", "Rows that a view passes over: candles that are not closed."),
-    Metric("frames_sent_total", "Frames that the loopback venue sent."),
-    Metric("frames_total", "WebSocket frames received."),
-    Metric("gap_missing_total", "Events known to be missing, from gaps whose bounds are known.", always=True),
-    Metric("gap_open", "1 while a gap of the connection lasts."),
-    Metric("gaps_open", "Gaps that have ended and are not worked off by the repairer yet."),
-    Metric("gaps_total", "Gaps recorded."),
-    Metric("insert_retries_total", "Inserts sent again under the same token."),
-    Metric("insert_seconds", "Time of one insert.", histogram=True),
-    Metric("inserts_total", "Inserts done."),
-    Metric("instrument_failures_total", "Instruments that could not be fetched or inserted; it is tried again."),
-    Metric("instrument_rows_total", "Rows inserted into the table instrument."),
-    Metric("last_receive_seconds", "When the last frame came, seconds since the epoch."),
-    Metric("open_candle_copies_total", "Of the copies those of candles that are not closed."),
-    Metric("open_candles_total", "Candles received that are not closed."),
-    Metric("out_of_order_total", "Events whose id was not above the highest one: repeats and late ones."),
-    Metric("outstanding", "Messages produced and not yet acknowledged."),
-    Metric("paused", "1 when the consumer does not read this stream's topic."),
-    Metric("poll_errors_total", "Answers about open interest that were refused or could not be read."),
-    Metric("produced_total", "Messages handed to the Kafka client, those that are sent again included."),
-    Metric("queries_total", "Requests that the embedded service answered."),
-    Metric("rebalances_total", "Changes of the partitions that this consumer has."),
-    Metric("reconnect_count", "Connections made after the first one."),
-    Metric("reconnects_total", "Connections lost, not made, or exchanged for the next one (rotation, stale)."),
-    Metric("records_total", "Records written to the ring."),
-    Metric("redelivered_total", "Messages that were in Kafka before and were dropped."),
-    Metric("rejected_rows_total", "Rows that went to the table rejected."),
-    Metric("reload_failures_total", "Reloads that were refused or failed: the configuration before them stays."),
-    Metric("reloads_total", "Reloads of the configuration."),
-    Metric("repaired_total", "Events fetched again by REST.", always=True),
-    Metric("repairs_total", "Gaps worked off, by what became of them."),
-    Metric("replay_done", "1 when the replayed file is through."),
-    Metric("requests_total", "Requests answered."),
-    Metric("rest_bad_answers_total", "REST answers that could not be read."),
-    Metric("rest_bad_rows_total", "Rows of REST answers that could not be read; the others of the answer were."),
-    Metric("rest_banned_total", "REST answers 418, 403 and 451: the venue wants to be left alone."),
-    Metric("rest_failed_total", "REST requests without an answer, or with 5xx."),
-    Metric("rest_limited_total", "REST answers 429: too many requests."),
-    Metric("rest_paused_seconds", "How long the host is left alone yet."),
-    Metric("rest_queue", "Jobs that wait for the host."),
-    Metric("rest_refused_total", "REST requests that the venue will never answer."),
-    Metric("rest_requests_total", "REST requests sent."),
-    Metric("rest_weight_limit", "Weight that the host allows a minute; a quarter of it is left to others."),
-    Metric("rest_weight_used", "Weight of the host's current minute that is used."),
-    Metric("ring_capacity_bytes", "Size of the ring."),
-    Metric("ring_dropped_total", "Events that found the ring full."),
-    Metric("ring_used_bytes", "Bytes in the ring that Kafka has not acknowledged."),
-    Metric("rings_damaged_total", "Rings of earlier runs that could not be read and were set aside."),
-    Metric("sent_total", "Events that the loopback venue sent."),
-    Metric("service_up", "1 when the embedded service answers."),
-    Metric("spool_bytes", "Bytes waiting in the spool on disk.", always=True),
-    Metric("spool_lost_total", "Records of the spool that could not be read back: damage on the disk."),
-    Metric("spool_records", "Records waiting in the spool on disk."),
-    Metric("spooled_total", "Records that went to the spool."),
-    Metric("state_files_damaged_total", "Files of the state directory that could not be read and were set aside."),
-    Metric("state_write_failures_total", "Writes to the state directory that the system refused; they are repeated."),
-    Metric("stream_last_seconds", "When the stream's last frame came, seconds since the epoch."),
-    Metric("stream_state", "0 requested, 1 acked, 2 live, 3 stale, 4 refused."),
-    Metric("too_large_total", "Events that are larger than a ring takes."),
-    Metric("unencodable_total", "Events with a number or a text that no record can hold."),
-    Metric("unsettled_rows", "Rows inserted of which the server has not said yet how many it rejected."),
-)
-METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRICS}
-"""Cells that are not here are a role's own; a cell ``*_ns`` is shown as ``*_seconds``."""
-SHOWN_AS: Final[Mapping[str, str]] = {cell: metric.name for metric in _METRICS for cell in metric.beside}
+PUBLISHED: Final = published("ingest", ingest(()))
+"""What ingest counts as one with the ring's tail."""
 
 
-class Total(Struct, frozen=True):
-    """A sum over all processes of a role. ``sources``: role and metric; ``by``: the label by which it is told apart,
-    empty: one number."""
-
-    sources: tuple[tuple[str, str], ...]
-    by: str = ""
+def repair_published(fields: Collection[str]) -> tuple[str, ...]:
+    return published("repairer", fields)
 
 
-TOTALS: Final[Mapping[str, Total]] = {
-    "frames": Total((("ingest", "frames_total"),)),
-    "decoded": Total((("ingest", "decoded_total"),)),
-    "too_large": Total((("ingest", "too_large_total"),)),
-    "unencodable": Total((("ingest", "unencodable_total"),)),
-    "bytes": Total((("ingest", "bytes_total"),)),
-    "events": Total((("ingest", "events_total"),), "stream"),
-    "decode_errors": Total((("ingest", "decode_errors_total"),), "kind"),
-    "reconnects": Total((("ingest", "reconnects_total"),), "reason"),
-    "gaps": Total((("ingest", "gaps_total"),), "cause"),
-    "dropped": Total((("ingest", "ring_dropped_total"),), "stream"),
-    "copies": Total((("ingest", "copies_total"),), "stream"),
-    "open_candles": Total((("ingest", "open_candles_total"),)),
-    "repaired": Total((("repairer", "repaired_total"),), "stream"),
-    "polled": Total((("repairer", "polled_total"),), "stream"),
-    "repair_records": Total((("repairer", "records_total"),), "stream"),
-    "repairs": Total((("repairer", "repairs_total"),), "state"),
-    "frames_sent": Total((("exchange", "frames_sent_total"), ("exchange", "acks_total"))),
-    "sent": Total((("exchange", "sent_total"),), "stream"),
-    "twins": Total((("serializer", "copies_total"),), "stream"),
-    "produced": Total((("serializer", "produced_total"),), "topic"),
-    "delivered": Total((("serializer", "delivered_total"),), "topic"),
-    "spooled": Total((("serializer", "spooled_total"),)),
-    "spool_lost": Total((("serializer", "spool_lost_total"),)),
-    "not_sent": Total((("serializer", "dead_letters_total"),), "topic"),
-    "consumed": Total((("consumer", "consumed_total"),), "stream"),
-    "redelivered": Total((("consumer", "redelivered_total"),), "stream"),
-    "not_inserted": Total((("consumer", "dead_letters_total"),), "topic"),
-    "filtered_rows": Total((("consumer", "filtered_rows_total"),), "stream"),
-    "unsettled_rows": Total((("consumer", "unsettled_rows"),), "stream"),
-    "accepted_rows": Total((("consumer", "accepted_rows_total"),), "stream"),
-    "rejected_rows": Total((("consumer", "rejected_rows_total"),), "stream"),
-    "dead_letters": Total((("serializer", "dead_letters_total"), ("consumer", "dead_letters_total"))),
-    "lag": Total((("consumer", "consumer_lag"),)),
-}
+Labels = Mapping[str, str]
+Layout = Mapping[str, tuple[tuple[Labels, str], ...]]
+"""Name -> labels and text of each cell of that name, in the page's order."""
+
+
+@lru_cache(maxsize=1024)
+def layout(fields: tuple[str, ...]) -> Layout:
+    """The cells of a page by name; made once a page, not once a scrape."""
+    found: dict[str, list[tuple[Labels, str]]] = {}
+    for field in fields:
+        name, labels = parse(field)
+        found.setdefault(name, []).append((MappingProxyType(labels), field))
+    return MappingProxyType({name: tuple(cells) for name, cells in found.items()})
+
+
+def parse(cell: str) -> tuple[str, dict[str, str]]:
+    """``name{a="v",b="w"}`` as (name, labels)."""
+    name, _, inner = cell.partition("{")
+    pairs = (pair.partition('="') for pair in inner.removesuffix('"}').split('",')) if inner else ()
+    return name, {label: value for label, _, value in pairs}
+
+
+_Total = tuple[str, str]
+"""Name of a sum, and the label by which it is told apart; empty: one number."""
+
+
+def _totals() -> Iterator[tuple[tuple[str, str], _Total]]:
+    for metric in _METRICS:
+        for role, cells in metric.pages.items():
+            if cells.total:
+                first = cells.axes[0].labels[0] if cells.axes else ""
+                yield (role, cells.name or metric.name), (cells.total, first if cells.by is None else cells.by)
+
+
+_TOTAL_OF: Final[Mapping[tuple[str, str], _Total]] = dict(_totals())
+TOTALS: Final = (*dict.fromkeys(name for name, _ in _TOTAL_OF.values()), "dead_letters")
 """The totals of /status and of the account of a run, by name."""
-
-_TOTALS_OF: Final[dict[tuple[str, str], list[str]]] = {}
-for _name, _total in TOTALS.items():
-    for _source in _total.sources:
-        _TOTALS_OF.setdefault(_source, []).append(_name)
 
 
 def totals(pages: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Any]:
     """`TOTALS` of these pages (role and cells): an int, or a dict by label with only what occurred."""
-    found: dict[str, Any] = {name: {} if total.by else 0 for name, total in TOTALS.items()}
-    for role, cells in pages:
-        for cell, value in cells.items():
-            metric, labels = parse(cell)
-            for name in _TOTALS_OF.get((role, metric), ()) if value else ():
-                if not (by := TOTALS[name].by):
+    found: dict[str, Any] = {name: {} if by else 0 for name, by in _TOTAL_OF.values()}
+    for role, page in pages:
+        for cell_name, cells in layout(tuple(page)).items():
+            name, by = _TOTAL_OF.get((role, cell_name), ("", ""))
+            for labels, cell in cells if name else ():
+                if not (value := page[cell]):
+                    continue
+                if by:
+                    found[name][labels[by]] = found[name].get(labels[by], 0) + value
+                else:
                     found[name] += value
-                elif (key := dict(labels).get(by)) is not None:
-                    found[name][key] = found[name].get(key, 0) + value
+    found["dead_letters"] = sum(found["not_sent"].values()) + sum(found["not_inserted"].values())
     return found
 
 
@@ -416,22 +470,32 @@ class Hop(Struct, frozen=True):
         of = "" if self.whole else stream
         return _summed(self.enters, of, totals), _summed(self.leaves, of, totals), _summed(self.aside, of, totals)
 
+    def between(self, totals: Mapping[str, Any]) -> int:
+        """What entered and came to no end yet, of all streams, gaps included."""
+        signs = ((self.enters, 1), (self.leaves, -1), (self.aside, -1))
+        return sum(sign * _summed(terms, None, totals) for terms, sign in signs)
 
-def _summed(terms: Iterable[str], stream: str, totals: Mapping[str, Any]) -> int:
-    """``stream`` empty: all events; a gap is none."""
-    found = 0
+    @property
+    def roles(self) -> frozenset[str]:
+        """Whose pages count it."""
+        names = {term.removeprefix("-") for term in (*self.enters, *self.leaves, *self.aside)}
+        return frozenset(role for (role, _), (name, _) in _TOTAL_OF.items() if name in names)
+
+
+def _summed(terms: Iterable[str], stream: str | None, totals: Mapping[str, Any]) -> int:
+    """``stream`` empty: all events; a gap is none. None: of every record, gaps included."""
+    result = 0
     for term in terms:
         count = totals.get(term.removeprefix("-"), 0)
         if isinstance(count, Mapping):
-            count = count.get(stream, 0) if stream else sum(n for word, n in count.items() if word != "gap")
-        found += -count if term.startswith("-") else count
-    return found
+            counted = (n for word, n in count.items() if word != "gap" or stream is None)
+            count = count.get(stream, 0) if stream else sum(counted)
+        result += -count if term.startswith("-") else count
+    return result
 
 
 SOCKET: Final = Hop("venue -> socket", ("frames_sent",), ("frames",), whole="frames", venue=True)
-DECODER: Final = Hop(
-    "decoder -> ring", ("decoded",), ("events",), ("dropped", "too_large", "unencodable"), whole="events"
-)
+DECODER: Final = Hop("decoder -> ring", ("decoded",), ("events",), ("dropped", "too_large", "unencodable"), whole="events")
 VENUE: Final = Hop("venue -> ring", ("sent",), ("events",), ("dropped", "copies"), venue=True)
 KAFKA: Final = Hop("ring -> Kafka", ("events", "repair_records"), ("delivered",), ("not_sent", "twins"))
 CONSUMER: Final = Hop("Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"))
@@ -442,3 +506,7 @@ TABLES: Final = Hop(
     ("rejected_rows", "filtered_rows", "not_inserted"),
 )
 HOPS: Final = (SOCKET, DECODER, VENUE, KAFKA, CONSUMER, TABLES)
+COUNTING_ROLES: Final = tuple(sorted(frozenset[str]().union(*(hop.roles for hop in HOPS))))
+"""Whose pages an account needs."""
+PIPELINE: Final = Hop("ring -> tables", KAFKA.enters, TABLES.leaves, (*KAFKA.aside, "spool_lost", *TABLES.aside))
+"""The whole way of a record: what came into a ring, and all that can become of it."""

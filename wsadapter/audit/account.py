@@ -88,20 +88,6 @@ class Summary(Struct, frozen=True):
         return sum(a.duplicates for a in self.accounts)
 
 
-class RunCounts(Struct, frozen=True):
-    """Stats pages of a run, by role: what each process counted since the run began."""
-
-    ingest: Sequence[Counters]
-    serializer: Sequence[Counters]
-    consumer: Sequence[Counters]
-    exchange: Sequence[Counters]
-    repairer: Sequence[Counters]
-
-    def pages(self) -> list[tuple[str, Counters]]:
-        """Role and counters of each process."""
-        return [(role, page) for role in self.__struct_fields__ for page in getattr(self, role)]
-
-
 class TableCount(Struct, frozen=True):
     table: str
     rows: int
@@ -115,16 +101,17 @@ class ValueCount(Struct, frozen=True):
 
 def collect(
     clickhouse: ClickHouseConfig,
-    counted: RunCounts,
+    counted: Mapping[str, Sequence[Counters]],
     started_ns: int,
     in_rings: Mapping[str, int],
     in_kafka: Mapping[str, int] | None,
     adopted: int,
 ) -> Summary:
-    """Ask for the rows received since ``started_ns`` and set them against what the run's processes counted.
+    """Ask for the rows received since ``started_ns`` and set them against what the run's processes counted since then
+    (``counted``: role -> the stats page of each process).
     ``in_rings``: stream -> records that no serializer has delivered yet. ``in_kafka``: stream ->
     messages that no consumer has committed yet; None = not known, then what is not in a table counts as waiting."""
-    totals = metrics.totals(counted.pages())
+    totals = metrics.totals((role, page) for role, pages in counted.items() for page in pages)
     since = f"receive_time >= fromUnixTimestamp64Nano(toInt64({started_ns}))"
     database = f'"{clickhouse.database}"'
     # half a second and some MB, at the end of a run
@@ -144,7 +131,7 @@ def collect(
     rejected = by_value(
         f"SELECT stream AS value, count() AS count FROM {database}.rejected FINAL WHERE {since} GROUP BY stream"
     )
-    open_copies = sum(page.get("open_candle_copies_total", 0) for page in counted.serializer)
+    open_copies = sum(page.get("open_candle_copies_total", 0) for page in counted["serializer"])
     accounts = []
     for spec in SPECS:
         if spec.name == "gap":
@@ -159,11 +146,11 @@ def collect(
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         polled = count("polled")
         only_polled = polled and not count("sent")
-        published = count("events") + count("repaired") + polled
+        published, _, _ = metrics.KAFKA.sides(spec.name, totals)
         accounts.append(
             Account(
                 table=spec.name,
-                sent=count("sent") + polled if counted.exchange and not only_polled else None,
+                sent=count("sent") + polled if counted["exchange"] and not only_polled else None,
                 published=published,
                 repaired=count("repaired"),
                 dropped=count("dropped"),

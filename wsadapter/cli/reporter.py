@@ -15,6 +15,7 @@ from wsadapter.audit import account as summary
 from wsadapter.cli import monitor_client, top
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.kafka import topics
+from wsadapter.metrics import COUNTING_ROLES
 from wsadapter.roles.supervisor.run import Run
 
 KAFKA_SECONDS: Final = 5.0
@@ -31,7 +32,7 @@ class Reporter:
     def start(self, run: Run) -> None:
         self._run = run
         self._started_ns = time.time_ns()
-        self._before = {role: run.counters(role) for role in summary.RunCounts.__struct_fields__}
+        self._before = {role: run.counters(role) for role in COUNTING_ROLES}
         self._watcher.start()
 
     def _watch(self) -> None:
@@ -48,7 +49,7 @@ class Reporter:
         try:
             account = summary.collect(
                 self._run.config.clickhouse,
-                summary.RunCounts(**since),
+                since,
                 self._started_ns,
                 self._run.rings.unread_by_stream(),
                 self._in_kafka(),

@@ -58,11 +58,12 @@ class RepairerOrder(Struct, frozen=True):
 
 
 class WatchedChild(Struct, frozen=True):
-    """A process of this instance and the name of its stats page."""
+    """A process of this instance and the name of its stats page. ``exchange``: of a connection."""
 
     role: str
     name: str
     page: str
+    exchange: str = ""
 
 
 class WatchedRing(Struct, frozen=True):

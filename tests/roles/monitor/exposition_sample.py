@@ -31,7 +31,13 @@ def value(cell: str) -> int:
 
 
 def reading(role: str, name: str, cells: tuple[str, ...]) -> Reading:
-    return Reading(role, name, {cell: value(cell) for cell in cells}, ProcessUse(1 << 20, 1.5, (0,), 0, 0))
+    return Reading(
+        role, name, {cell: value(cell) for cell in cells}, ProcessUse(1 << 20, 1.5, (0,), 0, 0), _exchange(role)
+    )
+
+
+def _exchange(role: str) -> str:
+    return "binance" if role == "ingest" else ""
 
 
 def sample() -> Snapshot:

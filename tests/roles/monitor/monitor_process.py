@@ -37,7 +37,6 @@ CHILDREN = (
 SUPERVISOR = (
     *stats_fields.CHILD,
     *(f'child_up{{role="{role}",name="{name}"}}' for role, name, _ in CHILDREN),
-    *(f'child_pid{{name="{name}"}}' for _, name, _ in CHILDREN),
     *(
         f'child_restarts_total{{role="{role}",name="{name}",reason="{reason}"}}'
         for role, name, _ in CHILDREN
@@ -79,7 +78,7 @@ class Road:
     def everything_up(self) -> None:
         for role, name, _ in CHILDREN:
             self.supervisor[f'child_up{{role="{role}",name="{name}"}}'] = 1
-            self.supervisor[f'child_pid{{name="{name}"}}'] = os.getpid()
+            self.pages[name]["pid"] = os.getpid()
             self.pages[name]["state"] = RUNNING
             self.pages[name]["heartbeat_ns"] = time.monotonic_ns()
         ingest = self.pages[CONNECTION]
@@ -92,7 +91,10 @@ class Road:
         self.pages["consumer-0"]["broker_refusal"] = 0
 
     def order(self) -> MonitorOrder:
-        children = tuple(WatchedChild(role, name, self.page_name(name)) for role, name, _ in CHILDREN)
+        children = tuple(
+            WatchedChild(role, name, self.page_name(name), "binance" if role == "ingest" else "")
+            for role, name, _ in CHILDREN
+        )
         return MonitorOrder(os.getpid(), children, (WatchedRing(CONNECTION, self.ring),))
 
     def args(self) -> ChildArgs:

@@ -14,6 +14,8 @@ from wsadapter.roles.monitor import exposition as metrics
 from wsadapter.roles.monitor import snapshot
 from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm.stats_page import Histogram
+from wsadapter.supervision import counters
+from wsadapter.supervision.process import ChildSpec
 
 # DESIGN section 6, "Metrics": a counter's name with its _total
 FIXED = (
@@ -97,7 +99,8 @@ def test_counters_of_every_role_are_exposed() -> None:
     names = {stats_fields.parse(field)[0] for page in pages for field in page}
     counters = {name for name in names if name.endswith("_total") and not name.startswith("bank_")}
 
-    assert counters - stats_fields.METRICS.keys() - stats_fields.SHOWN_AS.keys() == set()
+    exposed = {name for metric in stats_fields.METRICS.values() for name in metric.cell_names}
+    assert counters - exposed == set()
 
 
 def test_totals_are_sums_over_the_processes_of_a_role() -> None:
@@ -119,22 +122,44 @@ def test_totals_are_sums_over_the_processes_of_a_role() -> None:
     assert list(found) == list(stats_fields.TOTALS)
 
 
-def test_a_total_counts_cells_that_a_page_has_and_a_hop_counts_totals() -> None:
-    cells = {
-        "ingest": stats_fields.ingest(["a"]), "serializer": stats_fields.SERIALIZER,
-        "consumer": stats_fields.consumer(1), "exchange": stats_fields.EXCHANGE,
-        "repairer": stats_fields.repairer(["host"], [("binance", "S")]),
-    }  # fmt: skip
-    labels = {
-        (role, *stats_fields.parse(cell)[:1]): stats_fields.parse(cell)[1] for role in cells for cell in cells[role]
-    }
-    for name, total in stats_fields.TOTALS.items():
-        for source in total.sources:
-            assert source in labels, name
-            assert not total.by or total.by in dict(labels[source]), name
-    for hop in stats_fields.HOPS:
+def test_hops_are_made_of_totals() -> None:
+    for hop in (*stats_fields.HOPS, stats_fields.PIPELINE):
         terms = {term.removeprefix("-") for term in (*hop.enters, *hop.leaves, *hop.aside)}
-        assert terms <= stats_fields.TOTALS.keys()
+        assert terms <= set(stats_fields.TOTALS)
+    assert stats_fields.COUNTING_ROLES == ("consumer", "exchange", "ingest", "repairer", "serializer")
+
+
+def test_between_ring_and_tables_every_record_counts_once() -> None:
+    pages = [
+        ("ingest", {'events_total{stream="trade"}': 100, 'events_total{stream="gap"}': 3}),
+        ("repairer", {'records_total{stream="trade"}': 10}),
+        (
+            "serializer",
+            {
+                'copies_total{stream="trade"}': 5,
+                'dead_letters_total{reason="encode",topic="unknown"}': 1,
+                "spool_lost_total": 2,
+            },
+        ),
+        (
+            "consumer",
+            {
+                'accepted_rows_total{stream="trade"}': 80,
+                'accepted_rows_total{stream="gap"}': 3,
+                'rejected_rows_total{stream="trade"}': 4,
+                'filtered_rows_total{stream="kline"}': 6,
+                'dead_letters_total{reason="parse",topic="trade"}': 7,
+            },
+        ),
+    ]
+    assert stats_fields.PIPELINE.between(stats_fields.totals(pages)) == 5
+
+
+def test_the_supervisor_has_the_cells_that_its_metrics_name() -> None:
+    specs = [ChildSpec("a", "ingest", "m", (), 0), ChildSpec("b", "consumer", "m", (), 0)]
+    page = stats_fields._page("supervisor", children=[(spec.role, spec.name) for spec in specs])
+
+    assert set(page) == set(counters.fields(specs))
 
 
 def test_pages_that_are_not_there_are_no_error(made: Road) -> None:
@@ -143,14 +168,7 @@ def test_pages_that_are_not_there_are_no_error(made: Road) -> None:
     )
     found = metrics.families(snapshot.take(made.config, order))
 
-    assert {family.name for family in found.all()} >= {"wsadapter_build_info", "wsadapter_spool_bytes"}
-
-
-def test_a_connection_belongs_to_the_longest_feed_name(made: Road) -> None:
-    taken = snapshot.take(made.config, made.order())
-
-    assert taken.exchange_of("binance-public-0") == "binance"
-    assert taken.exchange_of("binancex-public-0") == ""
+    assert {family.name for family in found} >= {"wsadapter_build_info", "wsadapter_spool_bytes"}
 
 
 def test_names_labels_and_values_are_as_ever() -> None:

@@ -1,59 +1,29 @@
 """The Prometheus exposition: a `Snapshot` as metric families, names and labels fixed by the design.
 
-A cell ``frames_total`` of a page becomes ``wsadapter_frames_total`` with the labels of its process: ``exchange`` and
-``connection`` for an ingest process, ``role`` and ``name`` for any other. ``*_bucket`` cells with their sum and count
-become a histogram, ``*_ns`` times become ``*_seconds``. Cells that `wsadapter.metrics.METRICS` does not name are a
-role's own and are not exposed. Label values come from the pages, whose fields are bounded.
+Which cells of the pages are which metric says `wsadapter.metrics.METRICS`, in whose order they are exposed. A sample
+has the labels of its cell and those of its process: ``exchange`` and ``connection`` for an ingest process, ``role`` and
+``name`` for any other, and wherever it is about the process itself (``child_*``). Times in ns become seconds. Cells of
+a role's own are not exposed. Label values come from the pages, whose cells are bounded.
 """
 
 import math
 import platform
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
-from wsadapter import __version__, metrics, native
+from wsadapter import __version__, native
+from wsadapter.metrics import METRICS, Metric
 from wsadapter.roles.monitor.snapshot import Reading, Snapshot
 
 PREFIX: Final = "wsadapter_"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
-_RENAMED: Final[Mapping[str, str]] = {"state": "child_state", "started_ns": "child_start_time_ns"}
-
 Labels = Mapping[str, str]
-
-
-class Families:
-    """Metric families by name, filled sample by sample."""
-
-    def __init__(self) -> None:
-        self._families: dict[str, Metric] = {}
-
-    def add(self, name: str, labels: Labels, value: float) -> None:
-        self._family(name).add_sample(PREFIX + name, dict(labels), value)
-
-    def add_histogram(
-        self, name: str, labels: Labels, buckets: Iterable[tuple[str, int]], total: float, count: int
-    ) -> None:
-        family = self._family(name)
-        for bound, value in buckets:
-            family.add_sample(f"{PREFIX}{name}_bucket", {**labels, "le": bound}, value)
-        family.add_sample(f"{PREFIX}{name}_count", dict(labels), count)
-        family.add_sample(f"{PREFIX}{name}_sum", dict(labels), total)
-
-    def __contains__(self, name: str) -> bool:
-        return name.removesuffix("_total") in self._families
-
-    def all(self) -> Iterator[Metric]:
-        return iter(self._families.values())
-
-    def _family(self, name: str) -> Metric:
-        metric, base = metrics.METRICS[name], name.removesuffix("_total")
-        if base not in self._families:
-            self._families[base] = Metric(PREFIX + base, metric.help, metric.kind)
-        return self._families[base]
+Samples = Iterator[tuple[Labels, float]]
 
 
 class StatsCollector(Collector):
@@ -62,8 +32,8 @@ class StatsCollector(Collector):
     def __init__(self, take: Callable[[], Snapshot]) -> None:
         self._take = take
 
-    def collect(self) -> Iterator[Metric]:
-        return families(self._take()).all()
+    def collect(self) -> Iterator[Family]:
+        return families(self._take())
 
 
 def exposition(take: Callable[[], Snapshot]) -> Callable[[], bytes]:
@@ -73,67 +43,79 @@ def exposition(take: Callable[[], Snapshot]) -> Callable[[], bytes]:
     return lambda: generate_latest(registry)
 
 
-def families(snapshot: Snapshot) -> Families:
-    found = Families()
-    build = {
-        "version": __version__,
-        "python": platform.python_version(),
-        "native": "no" if native.extension is None else "yes",
-        "instance": snapshot.config.service.instance,
-    }
-    found.add("build_info", build, 1)
-    for reading in (snapshot.supervisor, *snapshot.children):
-        labels = {"role": reading.role, "name": reading.name}
-        _process(found, reading, labels, snapshot.monotonic_ns)
-        if reading.role == "ingest":
-            labels = {"exchange": snapshot.exchange_of(reading.name), "connection": reading.name}
-        _page(found, reading, labels, snapshot.lag_unknown(reading))
-    for ring in snapshot.rings:
-        if ring.capacity:
-            labels = {"connection": ring.connection}
-            found.add("ring_used_bytes", labels, ring.used)
-            found.add("ring_capacity_bytes", labels, ring.capacity)
-    for metric in metrics.METRICS.values():
-        if metric.always and metric.name not in found:
-            found.add(metric.name, {}, 0)
-    return found
+def families(snapshot: Snapshot) -> Iterator[Family]:
+    """Those that have a sample."""
+    for metric in METRICS.values():
+        family = Family(PREFIX + metric.name.removesuffix("_total"), metric.help, metric.kind)
+        if metric.name in _SEEN:
+            for labels, value in _SEEN[metric.name](snapshot):
+                family.add_sample(PREFIX + metric.name, dict(labels), value)
+        elif metric.histogram:
+            _add_histogram(family, metric.name, snapshot)
+        else:
+            _add_cells(family, metric, snapshot)
+        if metric.always and not family.samples:
+            family.add_sample(PREFIX + metric.name, {}, 0)
+        if family.samples:
+            yield family
 
 
-def _process(found: Families, reading: Reading, labels: Labels, monotonic_ns: int) -> None:
-    if beat := reading.get("heartbeat_ns"):
-        found.add("child_heartbeat_age_seconds", labels, max(0, monotonic_ns - beat) / 1e9)
-    for cell in _RENAMED:
-        if cell in reading.cells:
-            _cell(found, _RENAMED[cell], labels, reading.cells[cell])
-    if reading.use is not None:
-        found.add("child_rss_bytes", labels, reading.use.rss_bytes)
-        found.add("child_cpu_seconds_total", labels, reading.use.cpu_seconds)
+def _build(snapshot: Snapshot) -> Samples:
+    yield (
+        {
+            "version": __version__,
+            "python": platform.python_version(),
+            "native": "no" if native.extension is None else "yes",
+            "instance": snapshot.config.service.instance,
+        },
+        1,
+    )
 
 
-def _page(found: Families, reading: Reading, labels: Labels, lag_unknown: Collection[str]) -> None:
-    histograms: dict[str, list[tuple[str, int]]] = {}
-    for field, value in reading.cells.items():
-        name, own = metrics.parse(field)
-        if name.endswith("_bucket"):
-            histograms.setdefault(name.removesuffix("_bucket"), []).append((dict(own)["le"], value))
-    for name, buckets in histograms.items():
-        if name not in metrics.METRICS:
-            continue
-        total, count = reading.get(f"{name}_sum_ns") / 1e9, reading.get(f"{name}_count")
-        found.add_histogram(name, labels, buckets, total, count)
-    for field, value in reading.cells.items():
-        name, own = metrics.parse(field)
-        name = metrics.SHOWN_AS.get(name, name)
-        if _exposed(name) in metrics.METRICS:
-            is_unknown = name == "consumer_lag" and dict(own)["stream"] in lag_unknown
-            # the supervisor's cells are about its children: their labels are in the field
-            shown = dict(own) if name.startswith("child_") else {**labels, **dict(own)}
-            _cell(found, name, shown, math.nan if is_unknown else value)
+def _heartbeat_ages(snapshot: Snapshot) -> Samples:
+    for reading in snapshot.processes:
+        if beat := reading.get("heartbeat_ns"):
+            yield _process(reading), max(0, snapshot.monotonic_ns - beat) / 1e9
 
 
-def _exposed(cell: str) -> str:
-    return cell.removesuffix("_ns") + "_seconds" if cell.endswith("_ns") else cell
+_SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
+    "build_info": _build,
+    "child_heartbeat_age_seconds": _heartbeat_ages,
+    "child_rss_bytes": lambda s: ((_process(r), r.use.rss_bytes) for r in s.processes if r.use is not None),
+    "child_cpu_seconds_total": lambda s: ((_process(r), r.use.cpu_seconds) for r in s.processes if r.use is not None),
+    "ring_used_bytes": lambda s: (({"connection": r.connection}, r.used) for r in s.rings if r.capacity),
+    "ring_capacity_bytes": lambda s: (({"connection": r.connection}, r.capacity) for r in s.rings if r.capacity),
+}
+"""What no page has: the monitor sees it itself."""
 
 
-def _cell(found: Families, cell: str, labels: Labels, value: float) -> None:
-    found.add(_exposed(cell), labels, value / 1e9 if cell.endswith("_ns") else value)
+def _process(reading: Reading) -> dict[str, str]:
+    return {"role": reading.role, "name": reading.name}
+
+
+def _labels(metric: Metric, reading: Reading) -> Labels:
+    if reading.role == "ingest" and not metric.name.startswith("child_"):
+        return {"exchange": reading.exchange, "connection": reading.name}
+    return _process(reading)
+
+
+def _add_cells(family: Family, metric: Metric, snapshot: Snapshot) -> None:
+    names = metric.cell_names
+    for reading in snapshot.processes:
+        unknown = snapshot.lag_unknown(reading) if metric.name == "consumer_lag" else ()
+        for name in names & reading.layout.keys():
+            labels, scale = _labels(metric, reading), 1e9 if name.endswith("_ns") else 1
+            for own, cell in reading.layout[name]:
+                value = math.nan if own.get("stream") in unknown else reading.cells[cell] / scale
+                # the supervisor's cells are about its children, who are named in the cell's own labels
+                family.add_sample(PREFIX + metric.name, {**labels, **own}, value)
+
+
+def _add_histogram(family: Family, name: str, snapshot: Snapshot) -> None:
+    for reading in snapshot.processes:
+        labels = _process(reading)
+        if buckets := reading.layout.get(f"{name}_bucket", ()):
+            for own, cell in buckets:
+                family.add_sample(f"{PREFIX}{name}_bucket", {**labels, **own}, reading.cells[cell])
+            family.add_sample(f"{PREFIX}{name}_count", labels, reading.get(f"{name}_count"))
+            family.add_sample(f"{PREFIX}{name}_sum", labels, reading.get(f"{name}_sum_ns") / 1e9)

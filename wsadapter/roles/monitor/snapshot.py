@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from wsadapter import metrics
 from wsadapter.config.load import Config
 from wsadapter.errors import SegmentError
+from wsadapter.metrics import Layout
 from wsadapter.roles.monitor import rings
 from wsadapter.roles.monitor.rings import RingProgress, RingReading
 from wsadapter.roles.orders import MonitorOrder, WatchedChild
@@ -38,25 +40,30 @@ class ProcessUse(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """One page; ``cells`` is empty when it could not be read."""
+    """One page; ``cells`` is empty when it could not be read. ``exchange``: of a connection."""
 
     role: str
     name: str
-    cells: dict[str, int]
+    cells: Mapping[str, int]
     use: ProcessUse | None = None
+    exchange: str = ""
+    layout: Layout = {}
+    """The cells by name; follows from ``cells``."""
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "layout", metrics.layout(tuple(self.cells)))
 
     def get(self, field: str, default: int = 0) -> int:
         return self.cells.get(field, default)
 
     def by(self, name: str, label: str = "") -> dict[str, int]:
         """Value of a label (the first one when it has no name) -> sum of the cells ``name{label="value"}``."""
-        found: dict[str, int] = {}
-        for field, value in self.cells.items():
-            base, labels = metrics.parse(field)
-            if base == name and labels:
-                key = dict(labels).get(label, "") if label else labels[0][1]
-                found[key] = found.get(key, 0) + value
-        return found
+        sums: dict[str, int] = {}
+        for labels, cell in self.layout.get(name, ()):
+            if labels:
+                key = labels.get(label, "") if label else next(iter(labels.values()))
+                sums[key] = sums.get(key, 0) + self.cells[cell]
+        return sums
 
     def total(self, name: str) -> int:
         return self.get(name) + sum(self.by(name).values())
@@ -73,13 +80,12 @@ class Snapshot(Struct, frozen=True):
     stalled: Mapping[str, int] = {}
     """Name of a ring that is written to and not read -> for how many ns (`wsadapter.roles.monitor.rings`)."""
 
+    @property
+    def processes(self) -> tuple[Reading, ...]:
+        return (self.supervisor, *self.children)
+
     def of(self, role: str) -> list[Reading]:
         return [child for child in self.children if child.role == role]
-
-    def exchange_of(self, connection: str) -> str:
-        """The exchange of the feed whose name begins the connection's; the longest, as one may begin another."""
-        names = [feed for feed in self.config.feed if connection == feed.name or connection.startswith(feed.name + "-")]
-        return max(names, key=lambda feed: len(feed.name)).exchange if names else ""
 
     def up(self, child: Reading) -> bool | None:
         """What the supervisor says about it; None when the supervisor's page does not tell."""
@@ -87,21 +93,12 @@ class Snapshot(Struct, frozen=True):
         return None if value is None else value == 1
 
     def restarts(self, child: Reading) -> int:
-        total = 0
-        for field, value in self.supervisor.cells.items():
-            base, labels = metrics.parse(field)
-            if base == "child_restarts_total" and dict(labels).get("name") == child.name:
-                total += value
-        return total
+        return self.supervisor.by("child_restarts_total", "name").get(child.name, 0)
 
     def lag_unknown(self, consumer: Reading) -> list[str]:
         """Streams whose lag was measured too long ago. One that was never measured has no partition there."""
         measured = consumer.by("lag_measured_ns").items()
         return [stream for stream, at_ns in measured if at_ns and self.monotonic_ns - at_ns > LAG_KNOWN_NS]
-
-    def pid(self, child: Reading) -> int:
-        """Its process; what the child wrote itself where the supervisor does not say."""
-        return self.supervisor.cells.get(f'child_pid{{name="{child.name}"}}', child.get("pid"))
 
 
 def take(config: Config, watched: MonitorOrder, progress: RingProgress | None = None) -> Snapshot:
@@ -152,10 +149,10 @@ def _read(member: WatchedChild) -> Reading:
     try:
         page = StatsPage.attach(member.page)
     except SegmentError:
-        return Reading(member.role, member.name, {})
+        return Reading(member.role, member.name, {}, exchange=member.exchange)
     try:
         cells = page.read()
     finally:
         page.release()
     pid = cells.get("pid", 0)
-    return Reading(member.role, member.name, cells, process_use(pid) if pid else None)
+    return Reading(member.role, member.name, cells, process_use(pid) if pid else None, member.exchange)

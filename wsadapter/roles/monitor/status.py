@@ -1,5 +1,6 @@
 """What /status and /readyz say: a `Snapshot` in the words of an operator."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from wsadapter import __version__, metrics
@@ -132,11 +133,11 @@ def _since(snapshot: Snapshot, elapsed_ns: int) -> str:
 def state_of(snapshot: Snapshot, child: Reading) -> str:
     """What the supervisor says counts first: a dead child's page still shows its last state."""
     up, state = snapshot.up(child), child.get("state")
-    if not up and not (child.cells and alive(snapshot.pid(child))):
+    if not up and not (child.cells and alive(child.get("pid"))):
         return "down"
     if up is False and state == _RUNNING:
         return "down"  # the page is that of an earlier process whose pid was given to another
-    return CHILD_STATES[state] if 0 <= state < len(CHILD_STATES) else f"state {state}"
+    return _state(CHILD_STATES, state)
 
 
 def _silent_seconds(snapshot: Snapshot, reading: Reading) -> float | None:
@@ -177,7 +178,7 @@ def _child(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
     return {
         "role": reading.role,
         "name": reading.name,
-        "pid": snapshot.supervisor_pid or reading.get("pid") if supervisor else snapshot.pid(reading),
+        "pid": snapshot.supervisor_pid or reading.get("pid") if supervisor else reading.get("pid"),
         "state": _supervisor_state(snapshot, reading) if supervisor else state_of(snapshot, reading),
         "restarts": 0 if supervisor else snapshot.restarts(reading),
         "heartbeat_age_seconds": _silent_seconds(snapshot, reading),
@@ -201,7 +202,7 @@ def _supervisor_state(snapshot: Snapshot, reading: Reading) -> str:
     if not alive(pid):
         return "down"
     state = reading.get("state")
-    return CHILD_STATES[state] if 0 <= state < len(CHILD_STATES) else f"state {state}"
+    return _state(CHILD_STATES, state)
 
 
 def _connection(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
@@ -209,7 +210,7 @@ def _connection(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
     since = reading.get("connected_since_ns")
     return {
         "connection": reading.name,
-        "exchange": snapshot.exchange_of(reading.name),
+        "exchange": reading.exchange,
         "up": up,
         "connected_since": since / 1e9 if up and since else None,
         "last_receive_age_seconds": _age(snapshot, reading.get("last_receive_ns")),
@@ -224,23 +225,25 @@ def _connection(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
 
 
 def _streams(snapshot: Snapshot, reading: Reading) -> list[dict[str, Any]]:
-    last, exchanges = reading.by("stream_last_ns"), _exchanges(reading)
+    """Of a connection, or of what is polled: then the labels name the exchange."""
+    last = {
+        (own["stream"], own.get("exchange")): reading.cells[cell]
+        for own, cell in reading.layout.get("stream_last_ns", ())
+    }
     return [
         {
             "connection": reading.name,
-            "exchange": exchanges.get(stream) or snapshot.exchange_of(reading.name),
-            "stream": stream,
-            "state": STREAM_STATES[state] if 0 <= state < len(STREAM_STATES) else f"state {state}",
-            "age_seconds": _age(snapshot, last.get(stream, 0)),
+            "exchange": own.get("exchange", reading.exchange),
+            "stream": own["stream"],
+            "state": _state(STREAM_STATES, reading.cells[cell]),
+            "age_seconds": _age(snapshot, last.get((own["stream"], own.get("exchange")), 0)),
         }
-        for stream, state in reading.by("stream_state").items()
+        for own, cell in reading.layout.get("stream_state", ())
     ]
 
 
-def _exchanges(reading: Reading) -> dict[str, str]:
-    """Of the streams that are polled, not those of a connection."""
-    labels = (dict(own) for name, own in map(metrics.parse, reading.cells) if name == "stream_state")
-    return {own["stream"]: own.get("exchange", "") for own in labels}
+def _state(words: Sequence[str], number: int) -> str:
+    return words[number] if 0 <= number < len(words) else f"state {number}"
 
 
 def _serializer(reading: Reading) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -19,6 +19,7 @@ from wsadapter.config.load import Config
 from wsadapter.config.types import address
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
+from wsadapter.metrics import COUNTING_ROLES, PIPELINE, totals
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.rings import LastReceived, Rings
 from wsadapter.roles.supervisor.topology import Assembly
@@ -27,16 +28,6 @@ from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import page_name
 from wsadapter.supervision.supervisor import Application, Children, Supervisor
 
-_OUTCOMES: Final[Mapping[str, Mapping[str, int]]] = {
-    "exchange": {},
-    "ingest": {"events_total": 1},
-    "repairer": {"records_total": 1},
-    "serializer": dict.fromkeys(("copies_total", "dead_letters_total", "spool_lost_total"), -1),
-    "consumer": dict.fromkeys(
-        ("accepted_rows_total", "rejected_rows_total", "filtered_rows_total", "dead_letters_total"), -1
-    ),
-}
-"""Roles of the pipeline: what went into the rings, and all that can become of it."""
 REPLAY_CHECK_SECONDS: Final = 0.2
 
 
@@ -127,7 +118,7 @@ class Run(Application):
 
     def keeps_page(self, name: str) -> bool:
         """Those of the pipeline are kept or dropped together, or the next run's would not balance."""
-        return self._unfinished and any(spec.name == name and spec.role in _OUTCOMES for spec in self.specs)
+        return self._unfinished and any(spec.name == name and spec.role in COUNTING_ROLES for spec in self.specs)
 
     def counters(self, role: str) -> list[dict[str, int]]:
         """The stats pages of a role's children, as they are now."""
@@ -143,13 +134,8 @@ class Run(Application):
     def _unfinished(self) -> bool:
         """Not everything that was counted into a ring has come out at the other end: something is kept in a ring, on
         the spool or in Kafka for the next start."""
-        remaining = sum(
-            outcomes.get(field.partition("{")[0], 0) * count
-            for role, outcomes in _OUTCOMES.items()
-            for page in self.counters(role)
-            for field, count in page.items()
-        )
-        return remaining != 0
+        pages = ((role, page) for role in COUNTING_ROLES for page in self.counters(role))
+        return PIPELINE.between(totals(pages)) != 0
 
     def _keep_last_received(self) -> None:
         """When each connection and each poll last received: the next run's first gap begins there."""

@@ -216,7 +216,11 @@ def _consumer(config: Config, number: int) -> ChildSpec:
 
 
 def _monitor(config: Config, rings: Rings, children: Iterable[ChildSpec], supervisor_pid: int) -> ChildSpec:
-    members = [*((child.role, child.name) for child in children), ("supervisor", "supervisor"), ("monitor", "monitor")]
+    members = [
+        *((child.role, child.name, _exchange(child)) for child in children),
+        ("supervisor", "supervisor", ""),
+        ("monitor", "monitor", ""),
+    ]
     return ChildSpec(
         name="monitor",
         role="monitor",
@@ -226,11 +230,19 @@ def _monitor(config: Config, rings: Rings, children: Iterable[ChildSpec], superv
         essential=False,
         order=MonitorOrder(
             supervisor_pid,
-            tuple(WatchedChild(role, name, page_name(config.service.instance, name)) for role, name in members),
+            tuple(
+                WatchedChild(role, name, page_name(config.service.instance, name), exchange)
+                for role, name, exchange in members
+            ),
             tuple(WatchedRing(connection, name) for connection, name in rings.names()),
         ),
         fingerprint=_fingerprint(config),
     )
+
+
+def _exchange(child: ChildSpec) -> str:
+    """Of the connection that the child keeps; empty for any other."""
+    return child.order.plan.exchange if isinstance(child.order, IngestOrder) else ""
 
 
 def _fingerprint(*parts: object) -> str:

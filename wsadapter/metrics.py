@@ -279,8 +279,7 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
     ),
     # spool_next: records that went to this spool, as counted
     "serializer": tuple(
-        Cells(name=name)
-        for name in ("single_messages", "batch_bytes", "spool_next", *redo_log.fields(RINGS_AT_ONCE))
+        Cells(name=name) for name in ("single_messages", "batch_bytes", "spool_next", *redo_log.fields(RINGS_AT_ONCE))
     ),
     "consumer": (
         # monotonic: since when each offset commit fails or gets no answer (0: the last one was confirmed), and when the
@@ -495,7 +494,9 @@ def _summed(terms: Iterable[str], stream: str | None, totals: Mapping[str, Any])
 
 
 SOCKET: Final = Hop("venue -> socket", ("frames_sent",), ("frames",), whole="frames", venue=True)
-DECODER: Final = Hop("decoder -> ring", ("decoded",), ("events",), ("dropped", "too_large", "unencodable"), whole="events")
+DECODER: Final = Hop(
+    "decoder -> ring", ("decoded",), ("events",), ("dropped", "too_large", "unencodable"), whole="events"
+)
 VENUE: Final = Hop("venue -> ring", ("sent",), ("events",), ("dropped", "copies"), venue=True)
 KAFKA: Final = Hop("ring -> Kafka", ("events", "repair_records"), ("delivered",), ("not_sent", "twins"))
 CONSUMER: Final = Hop("Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"))

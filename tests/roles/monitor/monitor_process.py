@@ -78,7 +78,7 @@ class Road:
     def everything_up(self) -> None:
         for role, name, _ in CHILDREN:
             self.supervisor[f'child_up{{role="{role}",name="{name}"}}'] = 1
-            self.pages[name]["pid"] = os.getpid()
+            self.pages[name]["pid"] = self.pages[name]["pid"] or os.getpid()  # the monitor's own stays
             self.pages[name]["state"] = RUNNING
             self.pages[name]["heartbeat_ns"] = time.monotonic_ns()
         ingest = self.pages[CONNECTION]

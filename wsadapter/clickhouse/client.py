@@ -14,6 +14,7 @@ import clickhouse_connect
 import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.httputil import default_pool_manager
 from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
@@ -66,6 +67,8 @@ def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS) 
             query_retries=0,
             # sessions would forbid two inserts at once
             autogenerate_session_id=False,
+            # given, so that no proxy of the environment is looked for
+            pool_mgr=default_pool_manager(),
         )
     except REQUEST_ERRORS as error:
         raise unavailable(settings, error) from None

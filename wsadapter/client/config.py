@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from wsadapter.config import venues
 from wsadapter.config.load import Feed
 from wsadapter.config.types import loopback
 from wsadapter.errors import ConfigError
@@ -48,7 +49,7 @@ class ConnectionConfig(Struct, frozen=True):
     takes over, 0 = an hour less than the venue's."""
 
     symbols: Sequence[str]
-    exchange: str = "binance"
+    exchange: str = venues.DEFAULT
     streams: Sequence[str | StreamConfig] = ("kline", "ticker", "depth", "trade", "mark_price", "funding_rate")
     intervals: Sequence[str] = ("1m",)
     depth_levels: int = 20

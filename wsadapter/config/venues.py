@@ -28,7 +28,7 @@ VENUES: Final[Mapping[str, VenueWord]] = {
 """Exchange word -> what the configuration must know of it."""
 EXCHANGES: Final = tuple(VENUES)
 DEFAULT: Final = EXCHANGES[0]
-"""The exchange of an environment that names symbols only."""
+"""The exchange of an environment, or a program, that names symbols only."""
 
 
 def in_upper_case(exchange: object) -> bool:

@@ -108,11 +108,13 @@ class StandIns(Struct, frozen=True, dict=True):
         if not self.replay:
             default = (STAND_INS[word] for word in DEMO)
             return tuple(one.feed for one in default if one.prepared or not self._is_blast)
-        from wsadapter.embedded.exchange.replay import symbols  # only a replay pays for what it imports
+        from wsadapter.embedded.exchange.dialects import DIALECTS  # only a replay pays for what it imports
+        from wsadapter.embedded.exchange.replay import symbols
 
-        if not (found := symbols(Path(self.replay))):
-            raise ConfigError([("replay", f"{self.replay} names no symbol: not a frame file")])
         feed = next(one.feed for one in STAND_INS.values() if one.prepared)
+        symbols_in = DIALECTS[feed.exchange].symbols_in
+        if symbols_in is None or not (found := symbols(Path(self.replay), symbols_in)):
+            raise ConfigError([("replay", f"{self.replay} names no symbol: not a frame file")])
         return (msgspec.structs.replace(feed, symbols=found[:MAX_REPLAY_SYMBOLS]),)
 
     def _venue(self, config: Config, exchange: str, connections: int, venues: int) -> ChildSpec:

@@ -12,7 +12,8 @@ from msgspec.json import Decoder
 
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.session import UNBEGUN, Accept, VenueSession, heard, numbered_apart, stream_type
-from wsadapter.exchanges.venue import Bad, Channel, Item, Receive, Subscription, printable
+from wsadapter.exchanges.venue import Bad, Channel, Item, Receive, Subscription
+from wsadapter.text import printable
 
 MAX_COMMAS: Final = 200_000
 """In a message that is taken apart element by element."""
@@ -104,7 +105,7 @@ class KeyReceiver:
     def _lost(self, stream: _Stream, error: Exception, receive_time_ns: int) -> Bad:
         subscription = stream.subscription
         word = stream_type(stream.channel.words[0]).value
-        self._session.holes.failed(word, subscription.symbol, subscription.name, receive_time_ns)
+        self._session.outages.failed(word, subscription.symbol, subscription.name, receive_time_ns)
         return failure(error)
 
 

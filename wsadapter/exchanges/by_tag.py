@@ -14,7 +14,7 @@ from msgspec import Raw, Struct, ValidationError, defstruct
 from msgspec.json import Decoder
 
 from wsadapter.events import Depth
-from wsadapter.exchanges.fast_path import Books, Route, Rule, Ways, receiver
+from wsadapter.exchanges.fast_path import Books, ReceiverTables, Route, Rule, receiver
 from wsadapter.exchanges.second_look import FAILURES, failure, number, text
 from wsadapter.exchanges.session import VenueSession, numbered_apart, stream_type
 from wsadapter.exchanges.venue import (
@@ -25,11 +25,10 @@ from wsadapter.exchanges.venue import (
     Follows,
     Item,
     Receive,
-    Rising,
+    Rises,
     Unnumbered,
-    printable,
-    sample,
 )
+from wsadapter.text import printable, sample
 
 MAX_COMMAS: Final = 200_000
 """In an array message that is looked at again; a whole market has some 20,000."""
@@ -64,7 +63,7 @@ class TagReceiver:
         self._accepts = {wire: accept for wire, (_, accept) in self._channels.items()}
         self._marks = attrgetter(framing.symbol, framing.guard)
         self._symbols, self._unwanted = session.symbols, framing.unwanted
-        self._holes, self._received = session.holes, session.last_receive_ns
+        self._holes, self._received = session.outages, session.last_receive_ns
         self._by_tag = {str(wire.__struct_config__.tag): channel for wire, (channel, _) in self._channels.items()}
         self._element, self._array = Decoder(framing.element).decode, Decoder(list[Raw]).decode
         raw = [(name, Raw, Raw()) for name in (framing.tag, framing.symbol, framing.guard, framing.inside)]
@@ -73,9 +72,9 @@ class TagReceiver:
             defstruct("LooseFrame", [(name, Raw, Raw()) for name in ("data", "stream", framing.tag)])
         ).decode
         self.receive: Receive = receiver(
-            Ways(
+            ReceiverTables(
                 Decoder(framing.frame).decode, framing.frame, self._routes(), self._books(), framing.unwanted,
-                session.connection, session.last_receive_ns, session.holes, self._accept_frame, self._look_again,
+                session.connection, session.last_receive_ns, session.outages, self._accept_frame, self._look_again,
                 FAILURES,
             )
         )  # fmt: skip
@@ -97,7 +96,7 @@ class TagReceiver:
         match numbering:
             case Unnumbered():
                 rule, number = Rule.ANY, framing.guard
-            case Rising(number=number):
+            case Rises(number=number):
                 rule = Rule.RISING
             case Follows(number=number, previous=""):
                 rule = Rule.NEXT
@@ -106,11 +105,13 @@ class TagReceiver:
             case _:
                 return None
         inside = "" if framing.symbol in channel.wire.__struct_fields__ else framing.inside
-        lines = self._session.lines(one)
+        by_symbol = self._session.series(one)
         if not others:
-            return Route(convert, lines, rule, number, framing.symbol, framing.guard, inside, one.amend)
+            return Route(convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, one.amend)
         once, published = others[0].once, self._session.published[channel.name]
-        return Route(convert, lines, rule, number, framing.symbol, framing.guard, inside, one.amend, once, published)
+        return Route(
+            convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, one.amend, once, published
+        )
 
     def _books(self) -> Books:
         for channel, _ in self._channels.values():
@@ -118,7 +119,7 @@ class TagReceiver:
             if one.event is Depth and isinstance(numbering, Follows):
                 convert, _ = self._session.conversions[id(one)]
                 return Books(
-                    channel.wire, convert, self._session.lines(one), self._session.kinds,
+                    channel.wire, convert, self._session.series(one), self._session.kinds,
                     number=numbering.number, previous=numbering.previous,
                     symbol=self._framing.symbol, guard=self._framing.guard,
                 )  # fmt: skip

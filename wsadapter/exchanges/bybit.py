@@ -57,13 +57,12 @@ from wsadapter.exchanges.venue import (
     Follows,
     Heartbeat,
     Hosts,
-    Identified,
     Latest,
     Limits,
     Requests,
     Venue,
-    printable,
 )
+from wsadapter.text import printable
 
 CODES: Final[Mapping[str, str]] = {
     "1m": "1", "3m": "3", "5m": "5", "15m": "15", "30m": "30", "1h": "60", "2h": "120", "4h": "240", "6h": "360",
@@ -247,7 +246,7 @@ LIQUIDATION: Final = emit(
 )  # fmt: skip
 
 CHANNELS: Final = (
-    Channel(("trade",), "publicTrade.{symbol}", TradeWire, (TRADE,), Identified("trade_id"), "linear", many=True),
+    Channel(("trade",), "publicTrade.{symbol}", TradeWire, (TRADE,), root="linear", many=True),
     Channel(("depth",), "orderbook.{levels}.{symbol}", BookWire, (DEPTH,), Follows("u", resubscribe=True), "linear"),
     Channel(("kline",), "kline.{interval}.{symbol}", KlineWire, (KLINE,), Candles(), "linear", many=True,
             intervals=CODES),

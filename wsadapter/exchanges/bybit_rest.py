@@ -32,7 +32,8 @@ from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Asked, Page, RestTables, of_row, row
 from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Instrument, Limit, Refusal, Request, Series
 from wsadapter.exchanges.second_look import FAILURES
-from wsadapter.exchanges.venue import ConnectionPlan, printable
+from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.text import printable
 
 EXCHANGE: Final = "bybit"
 PATH: Final = "/v5/market/"

@@ -1,14 +1,16 @@
 """Sequence rules: is an event the next one of its stream and symbol, and if not, what is missing.
 
 Pure and for every venue: told ids and receive times, it answers with the `Gap`. One `Sequences` belongs to one
-connection. Its `Line`s begin empty with every socket (`reset`): across a reconnect the connection's own gap speaks.
+connection. What it knows of each series begins empty with every socket (`reset`): across a reconnect the connection's
+own gap speaks.
 
 Rules: `jumped` (ids without holes), `unchained` (each event names its predecessor), `candle` (a full grid of open
 times). An id that goes backwards is no gap: it is counted in `out_of_order`, published like any other, and the
 highest id stays the measure, until so many come in a row that the venue must have begun to number anew: that is a gap.
 
-Hot decoders compare with `Line.next` themselves and call a rule only when it differs: one lookup and one comparison an
-event. `Line.gap_ns`, the ``last_gap_ns`` of an event to come, is kept here for every stream, numbered or not.
+Hot decoders compare with `SeriesState.next` themselves and call a rule only when it differs: one lookup and one
+comparison an event. `SeriesState.gap_ns`, the ``last_gap_ns`` of an event to come, is kept here for every stream,
+numbered or not.
 """
 
 from collections import Counter
@@ -29,7 +31,7 @@ CHAIN: Final = 2
 MS: Final = 1_000_000
 
 
-class Line:
+class SeriesState:
     """One stream of one symbol. ``next``: the id that continues it (of a chain: that the next one must name);
     ``at_ns``: receive time of the last event that moved it on; ``gap_ns``: of the last gap. ``grid``, of candles:
     interval -> open time (ms) of the candle that must close next, and receive time of the last one that did.
@@ -61,64 +63,64 @@ class Line:
 
 
 class Sequences:
-    """The lines of a connection: a dict of symbols for every numbering, filled for ``symbols``."""
+    """The series of a connection: a dict of symbols for every numbering, filled for ``symbols``."""
 
     def __init__(self, exchange: str, connection: str, symbols: Iterable[str]) -> None:
         self._exchange, self._connection = exchange, connection
         self._symbols = tuple(symbols)
-        self._of: dict[str, list[dict[str, Line]]] = {}
+        self._of: dict[str, list[dict[str, SeriesState]]] = {}
         self.out_of_order: Counter[str] = Counter()
         """Stream word -> events whose id was not above the highest one."""
-        self.agg_trades, self.raw_trades = self._lines("trade"), self._lines("trade")
-        self.books, self.book_tickers = self._lines("depth"), self._lines("book_ticker")
-        self.klines, self.tickers = self._lines("kline"), self._lines("ticker")
-        self.mark_prices, self.funding_rates = self._lines("mark_price"), self._lines("funding_rate")
-        self.liquidations, self.open_interests = self._lines("liquidation"), self._lines("open_interest")
+        self.agg_trades, self.raw_trades = self._series("trade"), self._series("trade")
+        self.books, self.book_tickers = self._series("depth"), self._series("book_ticker")
+        self.klines, self.tickers = self._series("kline"), self._series("ticker")
+        self.mark_prices, self.funding_rates = self._series("mark_price"), self._series("funding_rate")
+        self.liquidations, self.open_interests = self._series("liquidation"), self._series("open_interest")
 
-    def of(self, event: type[Event], aggregated: bool) -> dict[str, Line]:
-        """The lines of this type of event, by symbol."""
+    def of(self, event: type[Event], aggregated: bool) -> dict[str, SeriesState]:
+        """The series of this type of event, by symbol."""
         if event is Trade:
             return self.agg_trades if aggregated else self.raw_trades
         return self._of[event.stream_type.value][0]
 
     def reset(self) -> None:
         """A new socket."""
-        for lines in self._all():
-            for line in lines.values():
-                line.next = NONE
-                line.waiting = False
-                line.grid.clear()
+        for by_symbol in self._all():
+            for series in by_symbol.values():
+                series.next = NONE
+                series.waiting = False
+                series.grid.clear()
 
     def follow(self, before: "Sequences") -> None:
         """Another socket of the same symbols goes on beside this one."""
         self._take_marks(before)
 
     def succeed(self, before: "Sequences") -> None:
-        """The socket of ``before`` has ended. Lines that are empty here go on where they stood there; the others have
+        """The socket of ``before`` has ended. Series that are empty here go on where they stood there; the others have
         overlapped."""
         self.out_of_order.update(before.out_of_order)
         self._take_marks(before)
         for mine, theirs in zip(self._all(), before._all(), strict=True):
-            for symbol, line in mine.items():
+            for symbol, series in mine.items():
                 other = theirs[symbol]
-                if line.next == NONE:
-                    line.next, line.at_ns, line.waiting = other.next, other.at_ns, other.waiting
-                line.grid = other.grid | line.grid
+                if series.next == NONE:
+                    series.next, series.at_ns, series.waiting = other.next, other.at_ns, other.waiting
+                series.grid = other.grid | series.grid
 
     def _take_marks(self, before: "Sequences") -> None:
         for mine, theirs in zip(self._all(), before._all(), strict=True):
-            for symbol, line in mine.items():
-                line.gap_ns = max(line.gap_ns or 0, theirs[symbol].gap_ns or 0) or None
+            for symbol, series in mine.items():
+                series.gap_ns = max(series.gap_ns or 0, theirs[symbol].gap_ns or 0) or None
 
     def mark(self, word: str, symbol: str, at_ns: int) -> None:
         """Events of this stream and symbol come after a gap; an empty word or symbol means all."""
-        for lines in self._of.get(word, ()) if word else self._all():
-            for line in (lines[symbol],) if symbol else lines.values():
-                line.gap_ns = at_ns
+        for by_symbol in self._of.get(word, ()) if word else self._all():
+            for series in (by_symbol[symbol],) if symbol else by_symbol.values():
+                series.gap_ns = at_ns
 
     def numbered(self, word: str, symbol: str) -> bool:
         """Whether the next event of a stream without holes in its ids will be compared with one from before."""
-        return word == "trade" and any(lines[symbol].next != NONE for lines in self._of[word])
+        return word == "trade" and any(by_symbol[symbol].next != NONE for by_symbol in self._of[word])
 
     def gap(
         self,
@@ -138,25 +140,25 @@ class Sequences:
             stream=word, symbol=symbol, interval=interval, ended_ns=ended_ns, missing=missing,
         )  # fmt: skip
 
-    def filler(self, line: Line, number: int, received: int) -> Gap:
+    def filler(self, series: SeriesState, number: int, received: int) -> Gap:
         """The venue gave this number to no event. What follows is not marked: nothing is missing."""
         return filler(
-            number, received, exchange=self._exchange, connection=self._connection, stream=line.word,
-            symbol=line.symbol,
+            number, received, exchange=self._exchange, connection=self._connection, stream=series.word,
+            symbol=series.symbol,
         )  # fmt: skip
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
-        """Number and receive time of the last event of this one's line; None for lines that are not numbered."""
+        """Number and receive time of the last event of this one's series; None for series that are not numbered."""
         if type(event) is Trade:
-            line = (self.agg_trades if event.aggregated else self.raw_trades)[event.symbol]
-            return None if line.next == NONE else (line.next - 1, line.at_ns)
+            series = (self.agg_trades if event.aggregated else self.raw_trades)[event.symbol]
+            return None if series.next == NONE else (series.next - 1, series.at_ns)
         if type(event) is Depth and not event.level_limit:
-            line = self.books[event.symbol]
+            series = self.books[event.symbol]
         elif type(event) is BookTicker:
-            line = self.book_tickers[event.symbol]
+            series = self.book_tickers[event.symbol]
         else:
             return None
-        return None if line.next == NONE else (line.next, line.at_ns)
+        return None if series.next == NONE else (series.next, series.at_ns)
 
     def skipped(self, event: MarketEvent, before: int, since_ns: int) -> Gap:
         """Of two sockets that should have overlapped one ended with ``before``, the other goes on with ``event``."""
@@ -168,86 +170,88 @@ class Sequences:
             missing = before + 1, event.first_update_id - 1, None
         return self.gap(word, event.symbol, "sequence", since_ns, received, received, missing)
 
-    def jumped(self, line: Line, number: int, received: int) -> Gap | None:
-        """Contiguous ids, and ``number`` is not ``line.next``."""
-        expected = line.next
+    def jumped(self, series: SeriesState, number: int, received: int) -> Gap | None:
+        """Contiguous ids, and ``number`` is not ``series.next``."""
+        expected = series.next
         if expected != NONE and number < expected:
-            is_renumbered = self._is_renumbered(line, number == expected - 1)
-            if not (self._runs(line, number, number + 1) >= RUN or is_renumbered):
+            is_renumbered = self._is_renumbered(series, number == expected - 1)
+            if not (self._runs(series, number, number + 1) >= RUN or is_renumbered):
                 return None
             missing = None, None, None
         else:
             missing = expected, number - 1, number - expected  # type: ignore[assignment]
-        started, line.next, line.at_ns = line.at_ns, number + 1, received
+        started, series.next, series.at_ns = series.at_ns, number + 1, received
         if expected == NONE:
             return None
-        return self.gap(line.word, line.symbol, "sequence", started, received, received, missing)
+        return self.gap(series.word, series.symbol, "sequence", started, received, received, missing)
 
-    def unchained(self, line: Line, first: int, last: int, previous: int, received: int) -> Gap | None:
-        """Each event names its predecessor's last id, and ``previous`` is not ``line.next``."""
-        before = line.next
+    def unchained(self, series: SeriesState, first: int, last: int, previous: int, received: int) -> Gap | None:
+        """Each event names its predecessor's last id, and ``previous`` is not ``series.next``."""
+        before = series.next
         if before != NONE and last <= before:
-            is_renumbered = self._is_renumbered(line, last == before)
-            if not (self._runs(line, previous, last) >= CHAIN or is_renumbered):
+            is_renumbered = self._is_renumbered(series, last == before)
+            if not (self._runs(series, previous, last) >= CHAIN or is_renumbered):
                 return None
-        started, line.next, line.at_ns = line.at_ns, last, received
+        started, series.next, series.at_ns = series.at_ns, last, received
         if before == NONE:
             return None
         missing = (before + 1, first - 1, None) if before + 1 <= first - 1 else (None, None, None)
-        return self.gap(line.word, line.symbol, "sequence", started, received, received, missing)
+        return self.gap(series.word, series.symbol, "sequence", started, received, received, missing)
 
-    def renewed(self, line: Line, number: int, received: int) -> Gap | None:
-        """A snapshot with this number begins the line anew. It shows a gap where it is neither the state that the line
-        has reached nor the one after."""
-        before, started = line.next, line.at_ns
-        line.next, line.at_ns, line.waiting = number, received, False
+    def renewed(self, series: SeriesState, number: int, received: int) -> Gap | None:
+        """A snapshot with this number begins the series anew. It shows a gap where it is neither the state that the
+        series has reached nor the one after."""
+        before, started = series.next, series.at_ns
+        series.next, series.at_ns, series.waiting = number, received, False
         if before == NONE or before <= number <= before + 1:
             return None
         missing = (before + 1, number - 1, None) if number > before else (None, None, None)
-        return self.gap(line.word, line.symbol, "sequence", started, received, received, missing)
+        return self.gap(series.word, series.symbol, "sequence", started, received, received, missing)
 
-    def candle(self, line: Line, interval: str, open_ms: int, close_ms: int, closed: bool, received: int) -> Gap | None:
+    def candle(
+        self, series: SeriesState, interval: str, open_ms: int, close_ms: int, closed: bool, received: int
+    ) -> Gap | None:
         """Closed candles leave no open time out. The first candle that a socket shows open is expected to close; bounds
         are open times in ns."""
-        expected, started = line.grid.setdefault(interval, (open_ms, received))
+        expected, started = series.grid.setdefault(interval, (open_ms, received))
         if not closed:
             return None
         if open_ms < expected:
             self.out_of_order["kline"] += 1
             return None
         length = close_ms + 1 - open_ms
-        line.grid[interval] = close_ms + 1, received
+        series.grid[interval] = close_ms + 1, received
         if open_ms == expected or length <= 0:
             return None
         count, rest = divmod(open_ms - expected, length)
         # months differ in length: then only the first one is known
         last, known = ((open_ms - length) * MS, count) if not rest else (None, None)
         missing = (expected * MS, last, known)
-        return self.gap(line.word, line.symbol, "sequence", started, received, received, missing, interval)
+        return self.gap(series.word, series.symbol, "sequence", started, received, received, missing, interval)
 
-    def not_newer(self, line: Line, number: int) -> None:
+    def not_newer(self, series: SeriesState, number: int) -> None:
         """Ids that only grow, and ``number`` does not: a repeat or an older state, which is no gap."""
-        if self._is_renumbered(line, number == line.next):
-            line.next = number
+        if self._is_renumbered(series, number == series.next):
+            series.next = number
 
-    def _is_renumbered(self, line: Line, is_repeat: bool) -> bool:
+    def _is_renumbered(self, series: SeriesState, is_repeat: bool) -> bool:
         """Count an id that is not new; whether it is one too many."""
-        self.out_of_order[line.word] += 1
-        if line.behind_next != line.next:
-            line.behind_next, line.behind, line.run = line.next, 0, 0
-        line.behind += not is_repeat
-        return line.behind >= RENUMBERED
+        self.out_of_order[series.word] += 1
+        if series.behind_next != series.next:
+            series.behind_next, series.behind, series.run = series.next, 0, 0
+        series.behind += not is_repeat
+        return series.behind >= RENUMBERED
 
-    def _runs(self, line: Line, previous: int, following: int) -> int:
+    def _runs(self, series: SeriesState, previous: int, following: int) -> int:
         """How many older ids, this one included, have followed each other. Only after `_is_renumbered`."""
-        line.run = line.run + 1 if line.run and previous == line.run_next else 1
-        line.run_next = following
-        return line.run
+        series.run = series.run + 1 if series.run and previous == series.run_next else 1
+        series.run_next = following
+        return series.run
 
-    def _all(self) -> Iterable[dict[str, Line]]:
-        return (lines for group in self._of.values() for lines in group)
+    def _all(self) -> Iterable[dict[str, SeriesState]]:
+        return (by_symbol for group in self._of.values() for by_symbol in group)
 
-    def _lines(self, word: str) -> dict[str, Line]:
-        made = {symbol: Line(word, symbol) for symbol in self._symbols}
+    def _series(self, word: str) -> dict[str, SeriesState]:
+        made = {symbol: SeriesState(word, symbol) for symbol in self._symbols}
         self._of.setdefault(word, []).append(made)
         return made

@@ -13,15 +13,15 @@ from msgspec import Struct
 from wsadapter import native
 from wsadapter.events import Kline, UpdateType
 from wsadapter.events.decimals import split_at_once
-from wsadapter.exchanges.continuity import Line
+from wsadapter.exchanges.continuity import SeriesState
 from wsadapter.exchanges.mapping import Convert
-from wsadapter.exchanges.outages import Holes
+from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.venue import Item, Receive
 
 
 class Rule(IntEnum):
-    """As in mapping.c. What an id must be compared with `Line.next`: anything, it, or more. Of a candle: one that still
-    runs, in an interval of which its `Line` knows the grid."""
+    """As in mapping.c. What an id must be compared with `SeriesState.next`: anything, it, or more. Of a
+    candle: one that still runs, in an interval of which its `SeriesState` knows the grid."""
 
     ANY = 0
     NEXT = 1
@@ -30,13 +30,13 @@ class Rule(IntEnum):
 
 
 class Route(Struct, frozen=True):
-    """The usual case of one type of event: its ``shape``, the `Line` of each symbol, what its id (field ``number``)
-    must be. ``guard``: the field that tells what is not of the feed; ``inside``: the field with the Struct that has
-    ``symbol``, where the element does not. ``amend`` has the last word about the event. ``once`` and ``published``: a
-    second event is due unless these fields are as they were, see `wsadapter.exchanges.mapping.Emit`."""
+    """The usual case of one type of event: its ``conversion``, the `SeriesState` of each symbol, what its id (field
+    ``number``) must be. ``guard``: the field that tells what is not of the feed; ``inside``: the field with the Struct
+    that has ``symbol``, where the element does not. ``amend`` has the last word about the event. ``once`` and
+    ``published``: a second event is due unless these fields are as they were (`wsadapter.exchanges.mapping.Emit`)."""
 
-    shape: Convert
-    lines: dict[str, Line]
+    conversion: Convert
+    by_symbol: dict[str, SeriesState]
     rule: Rule
     number: str
     symbol: str = "s"
@@ -48,13 +48,13 @@ class Route(Struct, frozen=True):
 
 
 class Books(Struct, frozen=True):
-    """The usual book: ``shape`` has update type, level limit and the four columns of `split_at_once` given; ``kinds``:
-    stream name -> the first two, or None for a book that is not of the feed. A book without a limit must name the last
-    one, with field ``previous``; ``number`` is its own id."""
+    """The usual book: ``conversion`` has update type, level limit and the four columns of `split_at_once` given;
+    ``kinds``: stream name -> the first two, or None for a book that is not of the feed. A book without a limit must
+    name the last one, with field ``previous``; ``number`` is its own id."""
 
     wire: type[Struct]
-    shape: Convert
-    lines: dict[str, Line]
+    conversion: Convert
+    by_symbol: dict[str, SeriesState]
     kinds: Mapping[str, tuple[UpdateType, int] | None]
     bids: str = "b"
     asks: str = "a"
@@ -64,11 +64,11 @@ class Books(Struct, frozen=True):
     guard: str = "st"
 
 
-class Ways(Struct, frozen=True):
+class ReceiverTables(Struct, frozen=True):
     """How a venue receives. ``decode`` gives the envelope Struct ``frame``, whose ``data`` and ``stream`` are the wire
     Struct and the stream's name; ``rest`` makes items of any envelope, ``again`` of a message for which decoder or
     ``rest`` raised one of ``failures``. ``unwanted``: the value of a guard that marks an event of something else. While
-    ``holes.pending`` every event goes to ``rest``."""
+    ``outages.pending`` every event goes to ``rest``."""
 
     decode: Callable[[bytes | memoryview], Any]
     frame: type[Struct]
@@ -78,27 +78,29 @@ class Ways(Struct, frozen=True):
     connection: str
     received: dict[str, int]
     """Stream name -> receive time of its last good frame; written for the names that it has."""
-    holes: Holes
+    outages: Outages
     rest: Callable[[Any, int], list[Item]]
     again: Receive
     failures: tuple[type[Exception], ...]
 
 
-def receiver(ways: Ways) -> Receive:
+def receiver(tables: ReceiverTables) -> Receive:
     """What receives a message; in C the events that are of the feed, plain and in sequence need no word of Python."""
     if _native is None:
-        return receiver_in_python(ways)
-    routes = tuple(_members(wire, route) for wire, route in ways.routes.items())
-    members = (vars(Line)[name] for name in ("next", "at_ns", "gap_ns", "grid"))
+        return receiver_in_python(tables)
+    routes = tuple(_members(wire, route) for wire, route in tables.routes.items())
+    members = (vars(SeriesState)[name] for name in ("next", "at_ns", "gap_ns", "grid"))
     candle: Any = Kline
-    b = ways.books
+    b = tables.books
     fields = (getattr(b.wire, name) for name in (b.bids, b.asks, b.number, b.previous, b.symbol, b.guard))
-    books = (b.shape, b.lines, b.kinds, split_at_once, *fields)
-    straight = _native.Straight(routes, books, Line, *members, Kline, candle.closed, candle.interval, ways.unwanted)
-    frame: Any = ways.frame
+    books = (b.conversion, b.by_symbol, b.kinds, split_at_once, *fields)
+    fast_path = _native.FastPath(
+        routes, books, SeriesState, *members, Kline, candle.closed, candle.interval, tables.unwanted
+    )  # fmt: skip
+    frame: Any = tables.frame
     made: Receive = _native.Receiver(
-        straight, ways.decode, ways.frame, frame.data, frame.stream, ways.connection, ways.received, ways.holes,
-        ways.rest, ways.again, ways.failures,
+        fast_path, tables.decode, tables.frame, frame.data, frame.stream, tables.connection, tables.received,
+        tables.outages, tables.rest, tables.again, tables.failures,
     )  # fmt: skip
     return made
 
@@ -108,14 +110,15 @@ def _members(wire: Any, route: Route) -> tuple[Any, ...]:
     holder = get_type_hints(wire)[route.inside] if route.inside else wire
     once = tuple(getattr(wire, name) for name in route.once)
     return (
-        route.shape, route.lines, int(route.rule), getattr(wire, route.number), inside, getattr(holder, route.symbol),
-        getattr(wire, route.guard), route.amend, (route.published, once) if once else None,
+        route.conversion, route.by_symbol, int(route.rule), getattr(wire, route.number), inside,
+        getattr(holder, route.symbol), getattr(wire, route.guard), route.amend,
+        (route.published, once) if once else None,
     )  # fmt: skip
 
 
-def receiver_in_python(ways: Ways) -> Receive:
+def receiver_in_python(tables: ReceiverTables) -> Receive:
     """The twin: all goes the way of the rest."""
-    decode, rest, again, failures = ways.decode, ways.rest, ways.again, ways.failures
+    decode, rest, again, failures = tables.decode, tables.rest, tables.again, tables.failures
 
     def receive(payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
         try:

@@ -1,7 +1,7 @@
 """How a venue's wire Struct becomes an event: declared field by field, done in C where it is built.
 
-    AGG_TRADE = shape("binance", AggTradeWire, Trade, symbol="s", event_time_ns=ms("E"), price=decimal("p"), ...)
-    event = AGG_TRADE(wire, receive_time_ns, connection, last_gap_ns)
+    TRADE = conversion("venue", TradeWire, Trade, symbol="s", event_time_ns=ms("E"), price=decimal("p"), ...)
+    event = TRADE(wire, receive_time_ns, connection, last_gap_ns)
 
 In a venue's table of channels the same is an `emit`, which a session compiles.
 
@@ -53,7 +53,7 @@ class Step(Struct, frozen=True):
     field, how the session computes it from the element ``d``, the envelope ``e``, the subscription ``sub``, what the
     stream's name says (``named``) and ``{value}``; ``setup`` is a statement that it needs."""
 
-    what: Op
+    op: Op
     path: str = ""
     value: object = None
     expression: str = ""
@@ -101,7 +101,7 @@ def signed_or_none(path: str) -> Step:
 GIVEN: Final = ("receive_time_ns", "connection", "last_gap_ns")
 NONE: Final = constant(None)
 Convert = Callable[..., Any]
-"""(wire Struct, receive time, connection, time of the last gap, and what the shape says is given) -> event; raises
+"""(wire Struct, receive time, connection, time of the last gap, and what the conversion says is given) -> event; raises
 `NotPlain`."""
 
 
@@ -178,7 +178,7 @@ def emit(
     if differing := {*complete, "exchange", "source", *GIVEN} ^ {*event.__struct_fields__}:
         raise TypeError(f"{event.__name__}: {', '.join(sorted(differing))}")
     ordered = {
-        name: structs.replace(step, path=name) if isinstance(step, Step) and step.what is Op.GIVEN else step
+        name: structs.replace(step, path=name) if isinstance(step, Step) and step.op is Op.GIVEN else step
         for name in event.__struct_fields__
         if (step := complete.get(name)) is not None
     }
@@ -191,8 +191,8 @@ Given = Callable[[Any, Any, Any, Any], tuple[Any, ...]]
 
 def compiled(exchange: str, wire: type[Struct], one: Emit) -> tuple[Convert, Given | None]:
     """The conversion, and what computes the fields that it is given; None where there are none."""
-    convert = shape(exchange, wire, one.event, **one.fields)
-    steps = [step for step in one.fields.values() if isinstance(step, Step) and step.what is Op.GIVEN]
+    convert = conversion(exchange, wire, one.event, **one.fields)
+    steps = [step for step in one.fields.values() if isinstance(step, Step) and step.op is Op.GIVEN]
     if not steps:
         return convert, None
     names: dict[str, Any] = {"split_book": split_book}
@@ -211,13 +211,13 @@ class _Words(dict[Any, Any]):
         raise ValueError("a word that is none of the venue's")
 
 
-def shape(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
+def conversion(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
     """The conversion; `TypeError` where the event's fields are not all named, or one that it does not have is,
     `AttributeError` where the wire Struct does not have what a field is taken from."""
     steps = _steps(exchange, event, fields)
     members = [_members(wire, step) for step in steps.values()]
     extra = tuple(
-        step.path for step in fields.values() if isinstance(step, Step) and step.what is Op.GIVEN
+        step.path for step in fields.values() if isinstance(step, Step) and step.op is Op.GIVEN
     )  # fmt: skip
     if _native is None:
         return in_python(wire, event, steps, extra)
@@ -230,7 +230,7 @@ def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> 
         **{name: Step(Op.GIVEN, name) for name in GIVEN}, **fields,
     }  # fmt: skip
     if differing := named.keys() ^ set(event.__struct_fields__):
-        raise TypeError(f"shape of {event.__name__}: {', '.join(sorted(differing))}")
+        raise TypeError(f"conversion of {event.__name__}: {', '.join(sorted(differing))}")
     return {
         name: Step(Op.SAME, step) if isinstance(step := named[name], str) else step for name in event.__struct_fields__
     }
@@ -240,10 +240,10 @@ def in_python(wire: type[Struct], event: type[Event], steps: dict[str, Step], ex
     """The twin of the conversion in C: source text, compiled once."""
     plain = [expression for step in steps.values() if (expression := _checked(step))]
     names: dict[str, Any] = {"event": event, "are_plain": are_plain, "NotPlain": NotPlain, "wire": wire}
-    names |= {f"constant_{i}": step.value for i, step in enumerate(steps.values()) if step.what is Op.CONSTANT}
+    names |= {f"constant_{i}": step.value for i, step in enumerate(steps.values()) if step.op is Op.CONSTANT}
     values = [_expression(step, i) for i, step in enumerate(steps.values())]
     lines = [f"def convert(d, {', '.join(GIVEN + extra)}):"]
-    lines += ["  if type(d) is not wire: raise TypeError(f'{type(d).__name__} is not the wire Struct of this shape')"]
+    lines += ["  if type(d) is not wire: raise TypeError(f'{type(d).__name__} is not what is converted here')"]
     if plain:
         lines += [f"  if not are_plain({', '.join(plain)}): raise NotPlain({event.__name__!r})"]
     lines += [f"  return event({', '.join(values)})"]
@@ -258,7 +258,7 @@ def _checked(step: Step) -> str:
         Op.DECIMAL: value,
         Op.DECIMAL_OR_NONE: f"({value} or '0')",
         Op.SIGNED_OR_NONE: f"({value} or '0').removeprefix('-')",
-    }.get(step.what, "")
+    }.get(step.op, "")
 
 
 def _expression(step: Step, number: int) -> str:
@@ -272,7 +272,7 @@ def _expression(step: Step, number: int) -> str:
         Op.COUNT: f"(None if {value} is None or {value} < 0 else {value})",
         Op.DECIMAL_OR_NONE: f"{value} or None",
         Op.SIGNED_OR_NONE: f"{value} or None",
-    }.get(step.what, value)
+    }.get(step.op, value)
 
 
 Members = tuple[object, object]
@@ -280,7 +280,7 @@ Members = tuple[object, object]
 
 
 def _members(wire: type[Struct], step: Step) -> Members:
-    if step.what in (Op.CONSTANT, Op.GIVEN):
+    if step.op in (Op.CONSTANT, Op.GIVEN):
         return None, None
     first, _, second = step.path.partition(".")
     return getattr(wire, first), getattr(_type_of(wire, first), second) if second else None
@@ -291,10 +291,10 @@ def _in_c(
 ) -> Convert:
     names = GIVEN + extra
     described = [
-        (int(step.what), names.index(step.path) if step.what is Op.GIVEN else 0, outer, inner, step.value)
+        (int(step.op), names.index(step.path) if step.op is Op.GIVEN else 0, outer, inner, step.value)
         for step, (outer, inner) in zip(steps.values(), members, strict=True)
     ]
-    made: Convert = _native.Shape(wire, event, tuple(described), NotPlain, event.__name__, len(names))
+    made: Convert = _native.Conversion(wire, event, tuple(described), NotPlain, event.__name__, len(names))
     return made
 
 

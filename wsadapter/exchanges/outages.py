@@ -29,7 +29,7 @@ class _Run:
         self.started_ns, self.cause, self.count = started_ns, cause, 0
 
 
-class Holes:
+class Outages:
     """``received``: stream name -> receive time of its last good frame."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Holes:
         for silence in self._silences.values():
             silence.chained = False
 
-    def succeed(self, before: "Holes") -> None:
+    def succeed(self, before: "Outages") -> None:
         """The socket of ``before`` has ended and this one goes on, with its ids: what lasts there lasts here, until
         `ended` or `joined`."""
         self._silences.update(before._silences)
@@ -56,9 +56,9 @@ class Holes:
 
     def joined(self, event: Event, by_ids: Gap | None) -> Gap | None:
         """An event that this socket brought before it went on: the silence that it ends, else ``by_ids``."""
-        line = event.stream_type, event.symbol, getattr(event, "interval", "")
+        series = event.stream_type, event.symbol, getattr(event, "interval", "")
         for name, silence in self._silences.items():
-            if (silence.gap.stream, silence.gap.symbol, silence.gap.interval) == line:
+            if (silence.gap.stream, silence.gap.symbol, silence.gap.interval) == series:
                 del self._silences[name]
                 self.pending = bool(self._silences or self._failures)
                 return self._spoke(silence, type(event) is Trade, by_ids, event.receive_time_ns)

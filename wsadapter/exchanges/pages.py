@@ -30,7 +30,7 @@ from wsadapter.exchanges.rest_api import (
     Rows,
 )
 from wsadapter.exchanges.second_look import FAILURES
-from wsadapter.exchanges.venue import printable
+from wsadapter.text import printable
 
 SURELY_CLOSED_NS: Final = 2_000_000_000
 """So long after its end by our clock, which may be ahead, a candle that no other follows counts as closed."""

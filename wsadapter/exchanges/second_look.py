@@ -8,7 +8,8 @@ from typing import Final
 from msgspec import DecodeError, MsgspecError, Raw, ValidationError
 from msgspec.json import Decoder
 
-from wsadapter.exchanges.venue import Bad, printable
+from wsadapter.exchanges.venue import Bad
+from wsadapter.text import printable
 
 FAILURES: Final = (MsgspecError, ValueError, OverflowError, RecursionError)
 """All that decoding hostile bytes can raise; UnicodeError is a ValueError."""

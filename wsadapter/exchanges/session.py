@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Final, Self
 from wsadapter.errors import ConfigError
 from wsadapter.events import Gap, Liquidation, MarketEvent, StreamType, UpdateType
 from wsadapter.events.decimals import NotPlain, are_plain
-from wsadapter.exchanges.continuity import MS, NONE, Line, Sequences
+from wsadapter.exchanges.continuity import MS, NONE, Sequences, SeriesState
 from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled
-from wsadapter.exchanges.outages import Holes
+from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.protocol import Outstanding
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.venue import (
@@ -30,16 +30,16 @@ from wsadapter.exchanges.venue import (
     Item,
     Receive,
     Reply,
-    Rising,
+    Rises,
     Subscription,
     Venue,
-    sample,
 )
+from wsadapter.text import sample
 
 MAX_CACHED_NAMES: Final = 4096
 UNBEGUN: Final = Bad("other", "change before its snapshot")
 
-StepSeries = Callable[[Any, Any, Line, int], Gap | None]
+StepSeries = Callable[[Any, Any, SeriesState, int], Gap | None]
 """(element, event, series, receive time) -> the gap before the event."""
 Accept = Callable[[Any, Any, Subscription | None, str, str, int], list[Item]]
 """(element, envelope, subscription, stream's name, symbol, receive time) -> items; raises one of `FAILURES` for an
@@ -80,7 +80,7 @@ class VenueSession:
         self.symbols = frozenset(plan.symbols)
         self.sequences = Sequences(plan.exchange, plan.connection, plan.symbols)
         self.out_of_order = self.sequences.out_of_order
-        self.holes = Holes(self.sequences, plan.subscriptions, self.last_receive_ns)
+        self.outages = Outages(self.sequences, plan.subscriptions, self.last_receive_ns)
         self.requests = Outstanding(self.venue.requests)
         self.states: dict[tuple[str, str], Any] = {}
         """(channel, symbol) -> the last state of a stream that sends changes."""
@@ -108,7 +108,7 @@ class VenueSession:
             published.clear()
         self.states.clear()
         self.sequences.reset()
-        self.holes.reset()
+        self.outages.reset()
         self.requests.reset()
         return self.requests.begin(self.last_receive_ns)
 
@@ -120,7 +120,7 @@ class VenueSession:
 
     def succeed(self, before: Self) -> None:
         self.sequences.succeed(before.sequences)
-        self.holes.succeed(before.holes)
+        self.outages.succeed(before.outages)
         for name, received_ns in before.last_receive_ns.items():
             self.last_receive_ns[name] = max(self.last_receive_ns[name], received_ns)
         self._last_gap_ns = before._last_gap_ns
@@ -129,19 +129,19 @@ class VenueSession:
         return self.sequences.reached(event)
 
     def joined(self, event: MarketEvent, hole: tuple[int, int] | None) -> Gap | None:
-        return self.holes.joined(event, self.sequences.skipped(event, *hole) if hole else None)
+        return self.outages.joined(event, self.sequences.skipped(event, *hole) if hole else None)
 
     def resubscribe(self, names: tuple[str, ...]) -> list[bytes]:
         return self.requests.renew(names)
 
     def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
-        return self.holes.silent(name, since_ns, at_ns)
+        return self.outages.silent(name, since_ns, at_ns)
 
     def mark(self, stream: str, symbol: str, at_ns: int) -> None:
         self.sequences.mark(stream, symbol, at_ns)
 
     def close(self, at_ns: int) -> list[Gap]:
-        return self.holes.close(at_ns)
+        return self.outages.close(at_ns)
 
     def ping(self) -> bytes | None:
         return self.venue.heartbeat.ping if self.venue.heartbeat else None
@@ -186,9 +186,9 @@ class VenueSession:
         try:
             items = accept(d, e, sub, stream, symbol, received)
         except FAILURES as error:
-            self.holes.failed(stream_type(channel.words[0]).value, symbol, stream, received)
+            self.outages.failed(stream_type(channel.words[0]).value, symbol, stream, received)
             return [Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)]
-        return self.holes.ended(items, stream, received) if self.holes.pending else items
+        return self.outages.ended(items, stream, received) if self.outages.pending else items
 
     def kind(self, channel: Channel, stream: str) -> tuple[Any, ...] | None:
         """What the stream's name says."""
@@ -198,7 +198,7 @@ class VenueSession:
             self.kinds[stream] = channel.named(stream) if channel.named else None
         return self.kinds[stream]
 
-    def lines(self, one: Emit) -> dict[str, Line]:
+    def series(self, one: Emit) -> dict[str, SeriesState]:
         """The series of its events, by symbol."""
         aggregated = one.fields.get("aggregated")
         return self.sequences.of(one.event, getattr(aggregated, "value", None) is True)
@@ -207,31 +207,31 @@ class VenueSession:
 
     def _accept(self, channel: Channel, one: Emit) -> Accept:
         convert, given = self.conversions[id(one)]
-        lines = self.lines(one)
+        by_symbol = self.series(one)
         if isinstance(channel.numbering, Follows) and channel.numbering.resubscribe:
-            return self._accept_renewed(channel, convert, given, lines)
+            return self._accept_renewed(channel, convert, given, by_symbol)
         if one.once:
-            return self._accept_once(channel, one, convert, given, lines)
+            return self._accept_once(channel, one, convert, given, by_symbol)
         step, connection, sequences = self._step(channel, one), self.connection, self.sequences
         refuse, amend, is_named = one.refuse, one.amend, channel.named is not None
         number = attrgetter(channel.numbering.number) if isinstance(channel.numbering, Follows) else None
 
         def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            line = lines[symbol]
+            series = by_symbol[symbol]
             if refuse is not None and (why := refuse(d)):
                 item: Any = Bad("other", why)
             elif given is None:
-                item = convert(d, received, connection, line.gap_ns)
+                item = convert(d, received, connection, series.gap_ns)
             elif not is_named:
-                item = convert(d, received, connection, line.gap_ns, *given(d, e, sub, None))
+                item = convert(d, received, connection, series.gap_ns, *given(d, e, sub, None))
             elif (kind := self.kind(channel, stream)) is None:
                 return []
             else:
-                item = convert(d, received, connection, line.gap_ns, *given(d, e, sub, kind))
-            if step is None or (gap := step(d, item, line, received)) is None:
+                item = convert(d, received, connection, series.gap_ns, *given(d, e, sub, kind))
+            if step is None or (gap := step(d, item, series, received)) is None:
                 return [item]
             if type(item) is not Bad:
-                item.last_gap_ns = line.gap_ns
+                item.last_gap_ns = series.gap_ns
             return [gap, item]
 
         def accept_or_refuse(
@@ -239,23 +239,23 @@ class VenueSession:
         ) -> list[Item]:
             items = accept(d, e, sub, stream, symbol, received)
             if type(items[-1]) is Bad and number is not None:
-                items.insert(-1, sequences.filler(lines[symbol], number(d), received))
+                items.insert(-1, sequences.filler(by_symbol[symbol], number(d), received))
             return items
 
         def accept_plain(
             d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
         ) -> list[Item]:
-            line = lines[symbol]
-            event = convert(d, received, connection, line.gap_ns)
-            if step is None or (gap := step(d, event, line, received)) is None:
+            series = by_symbol[symbol]
+            event = convert(d, received, connection, series.gap_ns)
+            if step is None or (gap := step(d, event, series, received)) is None:
                 return [event]
-            event.last_gap_ns = line.gap_ns
+            event.last_gap_ns = series.gap_ns
             return [gap, event]
 
         def accept_amended(
             d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
         ) -> list[Item]:
-            event = convert(d, received, connection, lines[symbol].gap_ns)
+            event = convert(d, received, connection, by_symbol[symbol].gap_ns)
             amend(event)  # type: ignore[misc]
             return [event]
 
@@ -264,7 +264,7 @@ class VenueSession:
         return accept_or_refuse if refuse else accept
 
     def _accept_once(
-        self, channel: Channel, one: Emit, convert: Convert, given: Given | None, lines: dict[str, Line]
+        self, channel: Channel, one: Emit, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
     ) -> Accept:
         read, published = attrgetter(*one.once), self.published.setdefault(channel.name, {})
 
@@ -273,14 +273,14 @@ class VenueSession:
             if published.get(symbol) == values or not all(values):
                 return []
             extra = given(d, e, sub, None) if given else ()
-            item = convert(d, received, self.connection, lines[symbol].gap_ns, *extra)
+            item = convert(d, received, self.connection, by_symbol[symbol].gap_ns, *extra)
             published[symbol] = values
             return [item]
 
         return accept
 
     def _accept_renewed(
-        self, channel: Channel, convert: Convert, given: Given | None, lines: dict[str, Line]
+        self, channel: Channel, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
     ) -> Accept:
         """A book that a snapshot begins, and that has to be asked for anew after a gap."""
         numbering = channel.numbering
@@ -289,30 +289,30 @@ class VenueSession:
         back = 0 if numbering.previous else 1
 
         def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            line = lines[symbol]
+            series = by_symbol[symbol]
             extra = given(d, e, sub, None) if given else ()
-            book = convert(d, received, self.connection, line.gap_ns, *extra)
+            book = convert(d, received, self.connection, series.gap_ns, *extra)
             last, before = number(d), previous(d) - back
             if book.update_type is UpdateType.SNAPSHOT:
-                gap = self.sequences.renewed(line, last, received)
-            elif line.waiting:
-                self.holes.failed(line.word, symbol, stream, received, "sequence")
+                gap = self.sequences.renewed(series, last, received)
+            elif series.waiting:
+                self.outages.failed(series.word, symbol, stream, received, "sequence")
                 return [UNBEGUN]
-            elif line.next == NONE:
+            elif series.next == NONE:
                 return [UNBEGUN]
-            elif before == line.next:
-                line.next, line.at_ns = last, received
+            elif before == series.next:
+                series.next, series.at_ns = last, received
                 return [book]
-            elif last <= line.next:
-                self.sequences.not_newer(line, last)
+            elif last <= series.next:
+                self.sequences.not_newer(series, last)
                 return [book]
             else:
-                line.waiting = True
-                self.holes.failed(line.word, symbol, stream, received, "sequence")
+                series.waiting = True
+                self.outages.failed(series.word, symbol, stream, received, "sequence")
                 return [UNBEGUN, *(Reply(payload) for payload in self.requests.renew((stream,)))]
             if gap is None:
                 return [book]
-            book.last_gap_ns = line.gap_ns
+            book.last_gap_ns = series.gap_ns
             return [gap, book]
 
         return accept
@@ -336,7 +336,7 @@ class VenueSession:
                     items.append(Bad("decimal", name))
                     for word, one, _ in emits:
                         if name in one.on_change:
-                            self.holes.failed(word, symbol, stream, received)
+                            self.outages.failed(word, symbol, stream, received)
             if kind(e) == latest.snapshot:
                 state = self.states[key] = d
             elif (state := self.states.get(key)) is None:
@@ -353,7 +353,7 @@ class VenueSession:
                 try:
                     items += accept_one(state, e, sub, stream, symbol, received)
                 except FAILURES as error:
-                    self.holes.failed(word, symbol, stream, received)
+                    self.outages.failed(word, symbol, stream, received)
                     items.append(Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error))
             return items
 
@@ -363,21 +363,21 @@ class VenueSession:
         numbering, sequences = channel.numbering, self.sequences
         if isinstance(numbering, Candles):
 
-            def candle(d: Any, event: Any, line: Line, received: int) -> Gap | None:
-                if not event.closed and event.interval in line.grid:
+            def candle(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
+                if not event.closed and event.interval in series.grid:
                     return None
                 opened, closes = event.open_time_ns // MS, event.close_time_ns // MS
-                return sequences.candle(line, event.interval, opened, closes, event.closed, received)
+                return sequences.candle(series, event.interval, opened, closes, event.closed, received)
 
             return candle
-        if isinstance(numbering, Rising):
+        if isinstance(numbering, Rises):
             number = attrgetter(numbering.number)
 
-            def rising(d: Any, event: Any, line: Line, received: int) -> None:
-                if (value := number(d)) > line.next:
-                    line.next = value
+            def rising(d: Any, event: Any, series: SeriesState, received: int) -> None:
+                if (value := number(d)) > series.next:
+                    series.next = value
                 else:
-                    sequences.not_newer(line, value)
+                    sequences.not_newer(series, value)
 
             return rising
         if not isinstance(numbering, Follows):
@@ -385,24 +385,24 @@ class VenueSession:
         number = attrgetter(numbering.number)
         if not numbering.previous:
 
-            def contiguous(d: Any, event: Any, line: Line, received: int) -> Gap | None:
+            def contiguous(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
                 value = number(d)
-                if value == line.next:
-                    line.next, line.at_ns = value + 1, received
+                if value == series.next:
+                    series.next, series.at_ns = value + 1, received
                     return None
-                return sequences.jumped(line, value, received)
+                return sequences.jumped(series, value, received)
 
             return contiguous
         previous = attrgetter(numbering.previous)
 
-        def chained(d: Any, book: Any, line: Line, received: int) -> Gap | None:
+        def chained(d: Any, book: Any, series: SeriesState, received: int) -> Gap | None:
             if book.level_limit:
                 return None
             before = previous(d)
-            if before == line.next:
-                line.next, line.at_ns = book.last_update_id, received
+            if before == series.next:
+                series.next, series.at_ns = book.last_update_id, received
                 return None
-            return sequences.unchained(line, book.first_update_id, book.last_update_id, before, received)
+            return sequences.unchained(series, book.first_update_id, book.last_update_id, before, received)
 
         return chained
 

@@ -17,8 +17,6 @@ from msgspec import Struct
 
 from wsadapter.events import Gap, MarketEvent, StreamType
 from wsadapter.exchanges.mapping import Emit
-from wsadapter.text import printable as printable
-from wsadapter.text import sample as sample
 
 
 class FeedSettings(Protocol):
@@ -182,13 +180,13 @@ class Exchange(Protocol):
         """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids."""
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
-        """Number and receive time of the last event of the same numbered line, see `wsadapter.events.sequence`; None
+        """Number and receive time of the last event of the same numbered series, see `wsadapter.events.sequence`; None
         where there was none, or no numbers are."""
 
     def joined(self, event: MarketEvent, hole: tuple[int, int] | None) -> Gap | None:
-        """Told after `succeed`: this event, received before it, is the next one of its line. ``hole``: number and
-        receive time of the line's last event, where this one does not continue it. The `Gap` between the two: the ids',
-        the end of a silence, or both in one."""
+        """Told after `succeed`: this event, received before it, is the next one of its series. ``hole``: number and
+        receive time of the series' last event, where this one does not continue it. The `Gap` between the two: the
+        ids', the end of a silence, or both in one."""
 
     def ping(self) -> bytes | None:
         """The venue's application level ping, or None where WebSocket pings do."""
@@ -198,13 +196,7 @@ class Exchange(Protocol):
 
 
 class Unnumbered(Struct, frozen=True):
-    """Events that nothing orders."""
-
-
-class Identified(Struct, frozen=True):
-    """Events without a number; what tells two of them apart is the field ``id`` of the event."""
-
-    id: str
+    """Events that nothing orders; what tells two of them apart, if anything, says `wsadapter.events.streams`."""
 
 
 class Follows(Struct, frozen=True):
@@ -217,7 +209,7 @@ class Follows(Struct, frozen=True):
     resubscribe: bool = False
 
 
-class Rising(Struct, frozen=True):
+class Rises(Struct, frozen=True):
     """Numbers only grow; what is not above the last one is a repeat or an older state."""
 
     number: str
@@ -227,7 +219,7 @@ class Candles(Struct, frozen=True):
     """Closed candles leave no open time out."""
 
 
-Numbering = Unnumbered | Identified | Follows | Rising | Candles
+Numbering = Unnumbered | Follows | Rises | Candles
 
 
 class Latest(Struct, frozen=True):

@@ -1,7 +1,7 @@
 /* Wire Structs to events, in C: the fast half of wsadapter/exchanges/mapping.py.
  *
- * Nothing here knows a venue or an event type: a Shape is a list of steps, one for each field of the event, told by the
- * exchange module. A value that is no plain decimal makes the answer NotPlain, as in Python.
+ * Nothing here knows a venue or an event type: a Conversion is a list of steps, one for each field of the event, told by
+ * the exchange module. A value that is no plain decimal makes the answer NotPlain, as in Python.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -14,7 +14,7 @@ enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_N
 enum { MAX_STEPS = 48, GIVEN_COUNT = 3, MAX_GIVEN = 16 };
 
 typedef struct {
-    int what, given;
+    int op, given;
     Py_ssize_t outer, inner; /* places in the wire Struct, and in the Struct that lies there; inner -1: none */
     PyTypeObject *inner_type;
     PyObject *constant;
@@ -25,10 +25,10 @@ typedef struct {
     vectorcallfunc vectorcall;
     PyTypeObject *wire;
     PyObject *event, *not_plain, *name;
-    int given; /* GIVEN_COUNT and what this shape wants besides */
+    int given; /* GIVEN_COUNT and op this conversion wants besides */
     int count;
     Step steps[MAX_STEPS];
-} Shape;
+} Conversion;
 
 static inline int
 is_plain(PyObject *text, int signs)
@@ -45,9 +45,9 @@ is_plain(PyObject *text, int signs)
 static PyObject *
 take(const Step *step, PyObject *wire, PyObject *const *given)
 {
-    if (step->what == CONSTANT)
+    if (step->op == CONSTANT)
         return Py_NewRef(step->constant);
-    if (step->what == GIVEN)
+    if (step->op == GIVEN)
         return Py_NewRef(given[step->given]);
     PyObject *value = *(PyObject **)((char *)wire + step->outer);
     if (value != NULL && step->inner >= 0) {
@@ -62,7 +62,7 @@ take(const Step *step, PyObject *wire, PyObject *const *given)
         PyErr_SetString(PyExc_AttributeError, "a field of the wire Struct is not set");
         return NULL;
     }
-    switch (step->what) {
+    switch (step->op) {
     case SAME:
         return Py_NewRef(value);
     case OR_NONE:
@@ -71,7 +71,7 @@ take(const Step *step, PyObject *wire, PyObject *const *given)
     case SIGNED_OR_NONE:
         if (value == Py_None || (PyUnicode_Check(value) && PyUnicode_GET_LENGTH(value) == 0))
             return Py_NewRef(Py_None);
-        return is_plain(value, step->what == SIGNED_OR_NONE) ? Py_NewRef(value) : NULL;
+        return is_plain(value, step->op == SIGNED_OR_NONE) ? Py_NewRef(value) : NULL;
     case DECIMAL:
         return is_plain(value, 0) ? Py_NewRef(value) : NULL;
     }
@@ -80,7 +80,7 @@ take(const Step *step, PyObject *wire, PyObject *const *given)
     long long number = PyLong_AsLongLong(value);
     if (number == -1 && PyErr_Occurred())
         return NULL;
-    switch (step->what) {
+    switch (step->op) {
     case MS:
         if (number > LLONG_MAX / 1000000 || number < LLONG_MIN / 1000000) {
             PyErr_SetString(PyExc_OverflowError, "a time beyond 64 bits of nanoseconds");
@@ -102,9 +102,9 @@ take(const Step *step, PyObject *wire, PyObject *const *given)
     }
 }
 
-/* given: receive time, connection, time of the last gap, and what else the shape wants. */
+/* given: receive time, connection, time of the last gap, and op else the conversion wants. */
 static PyObject *
-make_event(Shape *self, PyObject *wire, PyObject *const *given)
+make_event(Conversion *self, PyObject *wire, PyObject *const *given)
 {
     PyObject *values[MAX_STEPS + 1], *event = NULL;
     int made = 0;
@@ -120,15 +120,15 @@ make_event(Shape *self, PyObject *wire, PyObject *const *given)
 }
 
 static PyObject *
-shape_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+conversion_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
 {
-    Shape *self = (Shape *)callable;
+    Conversion *self = (Conversion *)callable;
     if (PyVectorcall_NARGS(nargsf) != 1 + self->given || names != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a shape takes a wire Struct and what is given");
+        PyErr_SetString(PyExc_TypeError, "a conversion takes a wire Struct and op is given");
         return NULL;
     }
     if (Py_TYPE(args[0]) != self->wire) {
-        PyErr_Format(PyExc_TypeError, "%.100s is not the wire Struct of this shape", Py_TYPE(args[0])->tp_name);
+        PyErr_Format(PyExc_TypeError, "%.100s is not the wire Struct of this conversion", Py_TYPE(args[0])->tp_name);
         return NULL;
     }
     return make_event(self, args[0], args + 1);
@@ -151,14 +151,14 @@ static int
 read_step(PyObject *described, PyTypeObject *wire, int given, Step *step)
 {
     PyObject *outer, *inner;
-    if (!PyArg_ParseTuple(described, "iiOOO", &step->what, &step->given, &outer, &inner, &step->constant))
+    if (!PyArg_ParseTuple(described, "iiOOO", &step->op, &step->given, &outer, &inner, &step->constant))
         return -1;
-    if (step->what < 0 || step->what >= STEPS || step->given < 0 || step->given >= given) {
+    if (step->op < 0 || step->op >= STEPS || step->given < 0 || step->given >= given) {
         PyErr_SetString(PyExc_ValueError, "no such step");
         return -1;
     }
     step->outer = step->inner = -1;
-    if (step->what > GIVEN) {
+    if (step->op > GIVEN) {
         if ((step->outer = member_offset(outer, wire)) < 0)
             return -1;
         if (inner != Py_None) {
@@ -172,7 +172,7 @@ read_step(PyObject *described, PyTypeObject *wire, int given, Step *step)
 }
 
 static PyObject *
-shape_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+conversion_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     PyObject *wire, *event, *steps, *not_plain, *name;
     int given;
@@ -183,10 +183,10 @@ shape_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         PyErr_SetString(PyExc_ValueError, "too many steps, or values given");
         return NULL;
     }
-    Shape *self = (Shape *)type->tp_alloc(type, 0);
+    Conversion *self = (Conversion *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    self->vectorcall = shape_call;
+    self->vectorcall = conversion_call;
     self->wire = (PyTypeObject *)Py_NewRef(wire);
     self->event = Py_NewRef(event);
     self->not_plain = Py_NewRef(not_plain);
@@ -203,7 +203,7 @@ shape_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 }
 
 static void
-shape_dealloc(Shape *self)
+conversion_dealloc(Conversion *self)
 {
     for (int i = 0; i < self->count; i++)
         Py_DECREF(self->steps[i].constant);
@@ -214,16 +214,16 @@ shape_dealloc(Shape *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static PyTypeObject Shape_Type = {
+static PyTypeObject Conversion_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native._native.Shape",
-    .tp_basicsize = sizeof(Shape),
-    .tp_dealloc = (destructor)shape_dealloc,
+    .tp_name = "wsadapter.native._native.Conversion",
+    .tp_basicsize = sizeof(Conversion),
+    .tp_dealloc = (destructor)conversion_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL,
-    .tp_vectorcall_offset = offsetof(Shape, vectorcall),
+    .tp_vectorcall_offset = offsetof(Conversion, vectorcall),
     .tp_call = PyVectorcall_Call,
-    .tp_doc = "Shape(wire, event, ((what, given, member, inner member, constant), ...), error, name).",
-    .tp_new = shape_new,
+    .tp_doc = "Conversion(wire, event, ((op, given, member, inner member, constant), ...), error, name).",
+    .tp_new = conversion_new,
 };
 
 /* The usual case of a numbered stream without a word of Python: the event is of the feed, its decimals are plain and its
@@ -233,8 +233,8 @@ enum { ANY, NEXT, RISING, OPEN_CANDLE, RULES };
 enum { MAX_ROUTES = 16, MAX_ONCE = 4 };
 
 typedef struct {
-    Shape *shape;
-    PyObject *lines; /* symbol -> Line */
+    Conversion *conversion;
+    PyObject *by_symbol; /* symbol -> SeriesState */
     int rule;
     Py_ssize_t number, guard;
     Py_ssize_t inside, symbol; /* where the symbol is: in the wire Struct (inside -1), or in the Struct that lies there */
@@ -248,8 +248,8 @@ typedef struct {
 enum { COLUMNS = 4, BOOK_GIVEN = GIVEN_COUNT + 2 + COLUMNS };
 
 typedef struct {
-    Shape *shape;
-    PyObject *lines, *kinds, *split; /* kinds: stream -> (update type, level limit), or None */
+    Conversion *conversion;
+    PyObject *by_symbol, *kinds, *split; /* kinds: stream -> (update type, level limit), or None */
     Py_ssize_t bids, asks, number, previous, symbol, guard;
 } Books;
 
@@ -258,10 +258,10 @@ typedef struct {
     int count;
     Route routes[MAX_ROUTES];
     Books books;
-    PyTypeObject *line, *candle;
+    PyTypeObject *series, *candle;
     Py_ssize_t next, at_ns, gap_ns, grid, closed, interval;
     long long unwanted; /* a guard of this value: not of the feed */
-} Straight;
+} FastPath;
 
 static inline PyObject **
 slot(PyObject *owner, Py_ssize_t offset)
@@ -280,54 +280,54 @@ number_of(PyObject *value, long long *number)
     return overflow == 0 && *number < LLONG_MAX;
 }
 
-/* The line of this symbol; NULL where the event is not of the feed, or with an exception. */
+/* The series of this symbol; NULL where the event is not of the feed, or with an exception. */
 static PyObject *
-line_of(Straight *self, PyObject *lines, PyObject *symbol, PyObject *guard)
+series_of(FastPath *self, PyObject *by_symbol, PyObject *symbol, PyObject *guard)
 {
     long long mark;
     if (symbol == NULL || !number_of(guard, &mark) || mark == self->unwanted)
         return NULL;
-    PyObject *line = PyDict_GetItemWithError(lines, symbol);
-    return line != NULL && Py_TYPE(line) == self->line && *slot(line, self->gap_ns) != NULL ? line : NULL;
+    PyObject *series = PyDict_GetItemWithError(by_symbol, symbol);
+    return series != NULL && Py_TYPE(series) == self->series && *slot(series, self->gap_ns) != NULL ? series : NULL;
 }
 
 static int
-move_line(Straight *self, PyObject *line, PyObject *next, PyObject *received)
+move_series(FastPath *self, PyObject *series, PyObject *next, PyObject *received)
 {
     if (next == NULL)
         return -1;
-    Py_XSETREF(*slot(line, self->next), next);
-    Py_XSETREF(*slot(line, self->at_ns), Py_NewRef(received));
+    Py_XSETREF(*slot(series, self->next), next);
+    Py_XSETREF(*slot(series, self->at_ns), Py_NewRef(received));
     return 0;
 }
 
-/* As go_straight: a book whose levels are plain, and that continues its chain when it has one. */
+/* As fast_event: a book whose levels are plain, and that continues its chain when it has one. */
 static PyObject *
-go_book(Straight *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
+fast_book(FastPath *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
 {
     Books *books = &self->books;
-    PyObject *line = line_of(self, books->lines, *slot(wire, books->symbol), *slot(wire, books->guard));
-    PyObject *kind = line == NULL || stream == NULL ? NULL : PyDict_GetItemWithError(books->kinds, stream);
+    PyObject *series = series_of(self, books->by_symbol, *slot(wire, books->symbol), *slot(wire, books->guard));
+    PyObject *kind = series == NULL || stream == NULL ? NULL : PyDict_GetItemWithError(books->kinds, stream);
     long long limit, previous, next;
     if (kind == NULL || !PyTuple_CheckExact(kind) || PyTuple_GET_SIZE(kind) != 2 ||
         !number_of(PyTuple_GET_ITEM(kind, 1), &limit))
         return NULL;
-    if (!limit && (!number_of(*slot(wire, books->previous), &previous) || !number_of(*slot(line, self->next), &next) ||
-                   previous != next))
+    if (!limit && (!number_of(*slot(wire, books->previous), &previous) ||
+                   !number_of(*slot(series, self->next), &next) || previous != next))
         return NULL;
     PyObject *sides[2] = {*slot(wire, books->bids), *slot(wire, books->asks)}, *number = *slot(wire, books->number);
     if (sides[0] == NULL || sides[1] == NULL || number == NULL)
         return NULL;
     PyObject *columns = PyObject_Vectorcall(books->split, sides, 2, NULL), *event = NULL;
     if (columns != NULL && PyTuple_CheckExact(columns) && PyTuple_GET_SIZE(columns) == COLUMNS) {
-        PyObject *given[BOOK_GIVEN] = {received, connection, *slot(line, self->gap_ns), PyTuple_GET_ITEM(kind, 0),
+        PyObject *given[BOOK_GIVEN] = {received, connection, *slot(series, self->gap_ns), PyTuple_GET_ITEM(kind, 0),
                                        PyTuple_GET_ITEM(kind, 1)};
         for (int i = 0; i < COLUMNS; i++)
             given[GIVEN_COUNT + 2 + i] = PyTuple_GET_ITEM(columns, i);
-        event = make_event(books->shape, wire, given);
+        event = make_event(books->conversion, wire, given);
     }
     Py_XDECREF(columns);
-    if (event != NULL && !limit && move_line(self, line, Py_NewRef(number), received) < 0)
+    if (event != NULL && !limit && move_series(self, series, Py_NewRef(number), received) < 0)
         Py_CLEAR(event);
     return event;
 }
@@ -358,46 +358,47 @@ is_published(const Route *route, PyObject *wire, PyObject *symbol)
 
 /* Whether a candle still runs, in an interval whose grid is known. */
 static int
-is_running(Straight *self, PyObject *event, PyObject *line)
+is_running(FastPath *self, PyObject *event, PyObject *series)
 {
-    PyObject *grid = *slot(line, self->grid), *interval;
+    PyObject *grid = *slot(series, self->grid), *interval;
     if (Py_TYPE(event) != self->candle || *slot(event, self->closed) != Py_False || grid == NULL || !PyDict_Check(grid))
         return 0;
     interval = *slot(event, self->interval);
     return interval == NULL ? 0 : PyDict_Contains(grid, interval);
 }
 
-/* A new reference; NULL with an exception, or without one where the event does not go straight. */
+/* A new reference; NULL with an exception, or without one where the event does not go fast_path. */
 static PyObject *
-go_straight(Straight *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
+fast_event(FastPath *self, PyObject *wire, PyObject *stream, PyObject *received, PyObject *connection)
 {
-    if (Py_TYPE(wire) == self->books.shape->wire)
-        return go_book(self, wire, stream, received, connection);
+    if (Py_TYPE(wire) == self->books.conversion->wire)
+        return fast_book(self, wire, stream, received, connection);
     const Route *route = NULL;
     for (int i = 0; i < self->count; i++)
-        if (self->routes[i].shape->wire == Py_TYPE(wire)) {
+        if (self->routes[i].conversion->wire == Py_TYPE(wire)) {
             route = &self->routes[i];
             break;
         }
     if (route == NULL)
         return NULL;
     long long number = 0, next = 0;
-    PyObject *symbol = symbol_of(route, wire), *line = line_of(self, route->lines, symbol, *slot(wire, route->guard));
-    if (line == NULL || (route->published != NULL && is_published(route, wire, symbol) != 1))
+    PyObject *symbol = symbol_of(route, wire);
+    PyObject *series = series_of(self, route->by_symbol, symbol, *slot(wire, route->guard));
+    if (series == NULL || (route->published != NULL && is_published(route, wire, symbol) != 1))
         return NULL;
     if (route->rule == NEXT || route->rule == RISING) {
-        if (!number_of(*slot(wire, route->number), &number) || !number_of(*slot(line, self->next), &next) ||
+        if (!number_of(*slot(wire, route->number), &number) || !number_of(*slot(series, self->next), &next) ||
             (route->rule == NEXT ? number != next : number <= next))
             return NULL;
     }
-    PyObject *given[GIVEN_COUNT] = {received, connection, *slot(line, self->gap_ns)};
-    PyObject *event = make_event(route->shape, wire, given);
+    PyObject *given[GIVEN_COUNT] = {received, connection, *slot(series, self->gap_ns)};
+    PyObject *event = make_event(route->conversion, wire, given);
     if (event == NULL) {
-        if (PyErr_ExceptionMatches(route->shape->not_plain))
+        if (PyErr_ExceptionMatches(route->conversion->not_plain))
             PyErr_Clear();
         return NULL;
     }
-    if (route->rule == OPEN_CANDLE && is_running(self, event, line) != 1) {
+    if (route->rule == OPEN_CANDLE && is_running(self, event, series) != 1) {
         Py_DECREF(event);
         return NULL;
     }
@@ -409,10 +410,10 @@ go_straight(Straight *self, PyObject *wire, PyObject *stream, PyObject *received
             return NULL;
         }
     }
-    if (route->rule == NEXT && move_line(self, line, PyLong_FromLongLong(number + 1), received) < 0)
+    if (route->rule == NEXT && move_series(self, series, PyLong_FromLongLong(number + 1), received) < 0)
         Py_CLEAR(event);
     else if (route->rule == RISING)
-        Py_XSETREF(*slot(line, self->next), Py_NewRef(*slot(wire, route->number)));
+        Py_XSETREF(*slot(series, self->next), Py_NewRef(*slot(wire, route->number)));
     return event;
 }
 
@@ -437,8 +438,8 @@ read_once(PyObject *once, PyTypeObject *wire, Route *route)
 static void
 release_route(Route *route)
 {
-    Py_CLEAR(route->shape);
-    Py_CLEAR(route->lines);
+    Py_CLEAR(route->conversion);
+    Py_CLEAR(route->by_symbol);
     Py_CLEAR(route->amend);
     Py_CLEAR(route->published);
 }
@@ -446,17 +447,17 @@ release_route(Route *route)
 static int
 read_route(PyObject *described, Route *route)
 {
-    PyObject *shape, *lines, *number, *inside, *symbol, *guard, *amend, *once;
-    if (!PyArg_ParseTuple(described, "O!O!iOOOOOO", &Shape_Type, &shape, &PyDict_Type, &lines, &route->rule, &number,
-                          &inside, &symbol, &guard, &amend, &once))
+    PyObject *conversion, *by_symbol, *number, *inside, *symbol, *guard, *amend, *once;
+    if (!PyArg_ParseTuple(described, "O!O!iOOOOOO", &Conversion_Type, &conversion, &PyDict_Type, &by_symbol,
+                          &route->rule, &number, &inside, &symbol, &guard, &amend, &once))
         return -1;
-    PyTypeObject *wire = ((Shape *)shape)->wire;
+    PyTypeObject *wire = ((Conversion *)conversion)->wire;
     if (route->rule < 0 || route->rule >= RULES) {
         PyErr_SetString(PyExc_ValueError, "no such rule");
         return -1;
     }
-    if (((Shape *)shape)->given != GIVEN_COUNT) {
-        PyErr_SetString(PyExc_ValueError, "a route's shape is given nothing else");
+    if (((Conversion *)conversion)->given != GIVEN_COUNT) {
+        PyErr_SetString(PyExc_ValueError, "a route's conversion is given nothing else");
         return -1;
     }
     if ((route->number = member_offset(number, wire)) < 0 || (route->guard = member_offset(guard, wire)) < 0 ||
@@ -467,8 +468,8 @@ read_route(PyObject *described, Route *route)
         route->inside = -1;
     else
         route->inside_type = PyDescr_TYPE(symbol); /* lives as long as the wire Struct that names it */
-    route->shape = (Shape *)Py_NewRef(shape);
-    route->lines = Py_NewRef(lines);
+    route->conversion = (Conversion *)Py_NewRef(conversion);
+    route->by_symbol = Py_NewRef(by_symbol);
     if (amend != Py_None)
         route->amend = Py_NewRef(amend);
     if (once != Py_None && read_once(once, wire, route) < 0) {
@@ -481,47 +482,47 @@ read_route(PyObject *described, Route *route)
 static int
 read_books(PyObject *described, Books *books)
 {
-    PyObject *shape, *lines, *kinds, *split, *members[6];
+    PyObject *conversion, *by_symbol, *kinds, *split, *members[6];
     Py_ssize_t *places[6] = {&books->bids, &books->asks, &books->number, &books->previous, &books->symbol, &books->guard};
-    if (!PyArg_ParseTuple(described, "O!O!O!OOOOOOO", &Shape_Type, &shape, &PyDict_Type, &lines, &PyDict_Type, &kinds,
-                          &split, &members[0], &members[1], &members[2], &members[3], &members[4], &members[5]))
+    if (!PyArg_ParseTuple(described, "O!O!O!OOOOOOO", &Conversion_Type, &conversion, &PyDict_Type, &by_symbol,
+                          &PyDict_Type, &kinds, &split, &members[0], &members[1], &members[2], &members[3], &members[4], &members[5]))
         return -1;
-    if (((Shape *)shape)->given != BOOK_GIVEN) {
-        PyErr_SetString(PyExc_ValueError, "a book's shape is given its kind and four columns");
+    if (((Conversion *)conversion)->given != BOOK_GIVEN) {
+        PyErr_SetString(PyExc_ValueError, "a book's conversion is given its kind and four columns");
         return -1;
     }
     for (int i = 0; i < 6; i++)
-        if ((*places[i] = member_offset(members[i], ((Shape *)shape)->wire)) < 0)
+        if ((*places[i] = member_offset(members[i], ((Conversion *)conversion)->wire)) < 0)
             return -1;
-    books->shape = (Shape *)Py_NewRef(shape);
-    books->lines = Py_NewRef(lines);
+    books->conversion = (Conversion *)Py_NewRef(conversion);
+    books->by_symbol = Py_NewRef(by_symbol);
     books->kinds = Py_NewRef(kinds);
     books->split = Py_NewRef(split);
     return 0;
 }
 
 static PyObject *
-straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+fast_path_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *routes, *books, *line, *next, *at_ns, *gap_ns, *grid, *candle, *closed, *interval;
+    PyObject *routes, *books, *series, *next, *at_ns, *gap_ns, *grid, *candle, *closed, *interval;
     long long unwanted;
-    if (!PyArg_ParseTuple(args, "O!O!O!OOOOO!OOL", &PyTuple_Type, &routes, &PyTuple_Type, &books, &PyType_Type, &line,
+    if (!PyArg_ParseTuple(args, "O!O!O!OOOOO!OOL", &PyTuple_Type, &routes, &PyTuple_Type, &books, &PyType_Type, &series,
                           &next, &at_ns, &gap_ns, &grid, &PyType_Type, &candle, &closed, &interval, &unwanted))
         return NULL;
     if (PyTuple_GET_SIZE(routes) > MAX_ROUTES) {
         PyErr_SetString(PyExc_ValueError, "too many routes");
         return NULL;
     }
-    Straight *self = (Straight *)type->tp_alloc(type, 0);
+    FastPath *self = (FastPath *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->unwanted = unwanted;
-    self->line = (PyTypeObject *)Py_NewRef(line);
+    self->series = (PyTypeObject *)Py_NewRef(series);
     self->candle = (PyTypeObject *)Py_NewRef(candle);
-    int whole = read_books(books, &self->books) == 0 && (self->next = member_offset(next, self->line)) >= 0 &&
-                (self->at_ns = member_offset(at_ns, self->line)) >= 0 &&
-                (self->gap_ns = member_offset(gap_ns, self->line)) >= 0 &&
-                (self->grid = member_offset(grid, self->line)) >= 0 &&
+    int whole = read_books(books, &self->books) == 0 && (self->next = member_offset(next, self->series)) >= 0 &&
+                (self->at_ns = member_offset(at_ns, self->series)) >= 0 &&
+                (self->gap_ns = member_offset(gap_ns, self->series)) >= 0 &&
+                (self->grid = member_offset(grid, self->series)) >= 0 &&
                 (self->closed = member_offset(closed, self->candle)) >= 0 &&
                 (self->interval = member_offset(interval, self->candle)) >= 0;
     for (Py_ssize_t i = 0; whole && i < PyTuple_GET_SIZE(routes); i++) {
@@ -536,38 +537,38 @@ straight_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 }
 
 static void
-straight_dealloc(Straight *self)
+fast_path_dealloc(FastPath *self)
 {
     for (int i = 0; i < self->count; i++)
         release_route(&self->routes[i]);
-    Py_XDECREF(self->books.shape);
-    Py_XDECREF(self->books.lines);
+    Py_XDECREF(self->books.conversion);
+    Py_XDECREF(self->books.by_symbol);
     Py_XDECREF(self->books.kinds);
     Py_XDECREF(self->books.split);
-    Py_XDECREF(self->line);
+    Py_XDECREF(self->series);
     Py_XDECREF(self->candle);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static PyTypeObject Straight_Type = {
+static PyTypeObject FastPath_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native._native.Straight",
-    .tp_basicsize = sizeof(Straight),
-    .tp_dealloc = (destructor)straight_dealloc,
+    .tp_name = "wsadapter.native._native.FastPath",
+    .tp_basicsize = sizeof(FastPath),
+    .tp_dealloc = (destructor)fast_path_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT,
-    .tp_doc = "Straight(routes, books, line, next, at_ns, gap_ns, grid, candle, closed, interval, unwanted).",
-    .tp_new = straight_new,
+    .tp_doc = "FastPath(routes, books, series, next, at_ns, gap_ns, grid, candle, closed, interval, unwanted).",
+    .tp_new = fast_path_new,
 };
 
-/* One message: decoded, and an event that goes straight is all there is to it. */
+/* One message: decoded, and an event that goes fast_path is all there is to it. */
 
 typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
-    Straight *straight;
+    FastPath *fast_path;
     PyTypeObject *frame;
     Py_ssize_t wire, stream;
-    PyObject *decode, *connection, *received, *holes, *rest, *again, *failures;
+    PyObject *decode, *connection, *received, *outages, *rest, *again, *failures;
 } Receiver;
 
 static PyObject *pending_name;
@@ -576,7 +577,7 @@ static PyObject *pending_name;
 static int
 pending(Receiver *self)
 {
-    PyObject *found = PyObject_GetAttr(self->holes, pending_name);
+    PyObject *found = PyObject_GetAttr(self->outages, pending_name);
     int is = found == NULL ? -1 : PyObject_IsTrue(found);
     Py_XDECREF(found);
     return is;
@@ -590,7 +591,7 @@ accept_frame(Receiver *self, PyObject *frame, PyObject *received)
     if (waits < 0)
         return NULL;
     if (!waits && *slot(frame, self->wire) != NULL)
-        event = go_straight(self->straight, *slot(frame, self->wire), *slot(frame, self->stream), received,
+        event = fast_event(self->fast_path, *slot(frame, self->wire), *slot(frame, self->stream), received,
                             self->connection);
     if (event == NULL) {
         PyObject *args[3] = {NULL, frame, received};
@@ -634,21 +635,21 @@ receiver_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject
 static PyObject *
 receiver_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *straight, *decode, *frame, *wire, *stream, *connection, *received, *holes, *rest, *again, *failures;
-    if (!PyArg_ParseTuple(args, "O!OO!OOUO!OOOO!", &Straight_Type, &straight, &decode, &PyType_Type, &frame, &wire,
-                          &stream, &connection, &PyDict_Type, &received, &holes, &rest, &again, &PyTuple_Type,
+    PyObject *fast_path, *decode, *frame, *wire, *stream, *connection, *received, *outages, *rest, *again, *failures;
+    if (!PyArg_ParseTuple(args, "O!OO!OOUO!OOOO!", &FastPath_Type, &fast_path, &decode, &PyType_Type, &frame, &wire,
+                          &stream, &connection, &PyDict_Type, &received, &outages, &rest, &again, &PyTuple_Type,
                           &failures))
         return NULL;
     Receiver *self = (Receiver *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
     self->vectorcall = receiver_call;
-    self->straight = (Straight *)Py_NewRef(straight);
+    self->fast_path = (FastPath *)Py_NewRef(fast_path);
     self->frame = (PyTypeObject *)Py_NewRef(frame);
     self->decode = Py_NewRef(decode);
     self->connection = Py_NewRef(connection);
     self->received = Py_NewRef(received);
-    self->holes = Py_NewRef(holes);
+    self->outages = Py_NewRef(outages);
     self->rest = Py_NewRef(rest);
     self->again = Py_NewRef(again);
     self->failures = Py_NewRef(failures);
@@ -665,7 +666,7 @@ receiver_traverse(Receiver *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->decode);
     Py_VISIT(self->received);
-    Py_VISIT(self->holes);
+    Py_VISIT(self->outages);
     Py_VISIT(self->rest);
     Py_VISIT(self->again);
     return 0;
@@ -674,12 +675,12 @@ receiver_traverse(Receiver *self, visitproc visit, void *arg)
 static int
 receiver_clear(Receiver *self)
 {
-    Py_CLEAR(self->straight);
+    Py_CLEAR(self->fast_path);
     Py_CLEAR(self->frame);
     Py_CLEAR(self->decode);
     Py_CLEAR(self->connection);
     Py_CLEAR(self->received);
-    Py_CLEAR(self->holes);
+    Py_CLEAR(self->outages);
     Py_CLEAR(self->rest);
     Py_CLEAR(self->again);
     Py_CLEAR(self->failures);
@@ -704,7 +705,7 @@ static PyTypeObject Receiver_Type = {
     .tp_clear = (inquiry)receiver_clear,
     .tp_vectorcall_offset = offsetof(Receiver, vectorcall),
     .tp_call = PyVectorcall_Call,
-    .tp_doc = "Receiver(straight, decode, frame, data, stream, connection, received, holes, rest, again, failures).",
+    .tp_doc = "Receiver(fast_path, decode, frame, data, stream, connection, received, outages, rest, again, failures).",
     .tp_new = receiver_new,
 };
 
@@ -712,9 +713,10 @@ int
 add_mapping(PyObject *module)
 {
     pending_name = PyUnicode_InternFromString("pending");
-    if (pending_name == NULL || PyType_Ready(&Shape_Type) < 0 || PyType_Ready(&Straight_Type) < 0 ||
-        PyType_Ready(&Receiver_Type) < 0 || PyModule_AddObjectRef(module, "Shape", (PyObject *)&Shape_Type) < 0 ||
-        PyModule_AddObjectRef(module, "Straight", (PyObject *)&Straight_Type) < 0)
+    if (pending_name == NULL || PyType_Ready(&Conversion_Type) < 0 || PyType_Ready(&FastPath_Type) < 0 ||
+        PyType_Ready(&Receiver_Type) < 0 ||
+        PyModule_AddObjectRef(module, "Conversion", (PyObject *)&Conversion_Type) < 0 ||
+        PyModule_AddObjectRef(module, "FastPath", (PyObject *)&FastPath_Type) < 0)
         return -1;
     return PyModule_AddObjectRef(module, "Receiver", (PyObject *)&Receiver_Type);
 }

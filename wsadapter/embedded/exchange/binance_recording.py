@@ -1,5 +1,6 @@
 """What a line of a recorded Binance file is: a frame of which class, and what the product will make of it."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -21,6 +22,10 @@ WORDS: Final = {
     "forceOrder": "liquidation",
     "bookTicker": "book_ticker",
 }
+
+
+symbols_in: Final = re.compile(rb'"s":\s*"([^"]+)"').findall
+"""A line -> the symbols that it names."""
 
 
 class _Event(Struct):

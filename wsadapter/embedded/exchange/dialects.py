@@ -3,7 +3,7 @@
 A dialect shares no code with what is tested against it: its frames are written from the venues' documentation.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -32,7 +32,8 @@ NowMs = Callable[[], int]
 class Dialect(Struct, frozen=True):
     """``target``: what a path asks for (None: no such path). ``subscriptions``: of a connection, for its target and the
     most streams. ``offered``: the stream of a name. ``rest``: the answers over the markets. ``limits``: the venue's
-    rules of a connection. ``load_feed``, ``recognised``: where there is a blast and a replay."""
+    rules of a connection. ``load_feed``: where there is a blast; ``recognised`` and ``symbols_in``: where there
+    is a replay."""
 
     target: Callable[[str], Target | None]
     subscriptions: Callable[[Target, int], Subscriptions]
@@ -41,6 +42,7 @@ class Dialect(Struct, frozen=True):
     limits: Limits = Limits()
     load_feed: Callable[[Markets, float, int, MarketState, NowMs], PushSource] | None = None
     recognised: Recogniser | None = None
+    symbols_in: Callable[[bytes], Sequence[bytes]] | None = None
 
 
 DIALECTS: Final[Mapping[str, Dialect]] = {
@@ -51,6 +53,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         rest=binance_rest.Rest,
         load_feed=binance_load_feed.LoadFeed,
         recognised=binance_recording.recognised,
+        symbols_in=binance_recording.symbols_in,
     ),
     "bybit": Dialect(
         target=bybit_requests.target,

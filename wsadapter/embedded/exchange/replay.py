@@ -8,10 +8,9 @@ class whose connection went away, and never sends a frame twice.
 
 import asyncio
 import gzip
-import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -23,7 +22,6 @@ from wsadapter.embedded.market.streams import Push
 
 CHUNK: Final = 64 * 1024
 """Bytes written before the loop gets its turn."""
-SYMBOL: Final = re.compile(rb'"s":\s*"([^"]+)"')
 
 
 class Recorded(Struct, frozen=True):
@@ -72,12 +70,12 @@ class FrameFile:
                     yield from (_nanoseconds(line.strip()) for line in lines if line.strip())
 
 
-def symbols(path: Path) -> tuple[str, ...]:
-    """The symbols that a frame file names, the most frequent first."""
+def symbols(path: Path, symbols_in: Callable[[bytes], Sequence[bytes]]) -> tuple[str, ...]:
+    """The symbols that a frame file names, the most frequent first. ``symbols_in``: the dialect's, those of a line."""
     counts: Counter[bytes] = Counter()
     with open_lines(path) as lines:
         for line in lines:
-            counts.update(SYMBOL.findall(line))
+            counts.update(symbols_in(line))
     return tuple(symbol.decode(errors="replace") for symbol, _ in counts.most_common())
 
 

@@ -31,7 +31,8 @@ from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import ErrorKind, Instrument, Limit, Refusal, Request, Series
 from wsadapter.exchanges.second_look import FAILURES
-from wsadapter.exchanges.venue import ConnectionPlan, printable
+from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.text import printable
 
 EXCHANGE: Final = "binance"
 LIVE: Final = "https://fapi.binance.com"

@@ -53,10 +53,10 @@ from wsadapter.exchanges.venue import (
     Hosts,
     Limits,
     Requests,
-    Rising,
+    Rises,
     Venue,
-    printable,
 )
+from wsadapter.text import printable
 
 INTERVALS: Final[Mapping[str, str]] = {code: code for code in get_args(wire.Code)}
 SIDES: Final[Mapping[str, Side]] = {"BUY": Side.BUY, "SELL": Side.SELL}
@@ -146,7 +146,7 @@ LIQUIDATION: Final = emit(
 CHANNELS: Final = (
     Channel(("depth",), "{lower}@depth{levels}{speed}", wire.DepthWire, (DEPTH,), Follows("u", "pu"), "public",
             named=depth_kind),
-    Channel(("book_ticker",), "{lower}@bookTicker", wire.BookTickerWire, (BOOK_TICKER,), Rising("u"), "public"),
+    Channel(("book_ticker",), "{lower}@bookTicker", wire.BookTickerWire, (BOOK_TICKER,), Rises("u"), "public"),
     Channel(("raw_trade",), "{lower}@trade", wire.TradeWire, (RAW_TRADE,), Follows("t"), "public"),
     Channel(("kline",), "{lower}@kline_{interval}", wire.KlineWire, (KLINE,), Candles(), "market", intervals=INTERVALS),
     Channel(("ticker",), "{lower}@ticker", wire.TickerWire, (TICKER,), root="market"),

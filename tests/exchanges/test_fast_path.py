@@ -1,4 +1,4 @@
-"""The straight way in C and the decoders in Python say the same of every frame, and leave the same behind."""
+"""The fast path in C and the decoders in Python say the same of every frame, and leave the same behind."""
 
 import json
 import random
@@ -29,7 +29,7 @@ def venue() -> BinanceFutures:
 
 
 def frame(dice: random.Random, ids: dict[tuple[str, str], int]) -> bytes:
-    """Mostly the next one of its line; sometimes a repeat, a hole, another symbol, a price that is none."""
+    """Mostly the next one of its series; sometimes a repeat, a hole, another symbol, a price that is none."""
     symbol = dice.choice((*SYMBOLS, *SYMBOLS, "ETHUSDT"))
     kind = dice.choice(KINDS)
     step = dice.choice((1, 1, 1, 1, 1, 0, -3, 5))
@@ -77,8 +77,11 @@ def book(dice: random.Random, common: dict[str, Any], price: str, number: int, s
 def state(made: BinanceFutures) -> list[Any]:
     s = made.sequences
     groups = (s.agg_trades, s.book_tickers, s.tickers, s.books, s.klines, s.mark_prices, s.liquidations)
-    lines = [line for group in groups for line in group.values()]
-    return [made.published, *((line.next, line.at_ns, line.gap_ns, line.behind, line.grid) for line in lines)]
+    every = [one for group in groups for one in group.values()]
+    return [
+        made.published,
+        *((one.next, one.at_ns, one.gap_ns, one.behind, one.grid) for one in every),
+    ]
 
 
 @pytest.mark.skipif(native.extension is None, reason="the C extension is not built")

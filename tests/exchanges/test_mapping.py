@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from wsadapter.events import Liquidation, OpenInterest, Source
 from wsadapter.events.decimals import NotPlain
-from wsadapter.exchanges import mapping as shapes
-from wsadapter.exchanges.mapping import as_text, constant, count, decimal, decimal_or_none, ms, or_none, shape
+from wsadapter.exchanges import mapping as mapping
+from wsadapter.exchanges.mapping import as_text, constant, conversion, count, decimal, decimal_or_none, ms, or_none
 
 
 class InnerWire(msgspec.Struct):
@@ -29,16 +29,16 @@ class Wire(msgspec.Struct):
 FIELDS: dict[str, Any] = {
     "symbol": "s", "event_time_ns": ms("E"), "transaction_time_ns": ms("n"), "side": constant(1),
     "order_type": or_none("v"), "price": decimal("k.p"), "average_price": decimal_or_none("v"),
-    "quantity": as_text("n"), "filled_quantity": shapes.signed_or_none("v"), "status": or_none("v"),
+    "quantity": as_text("n"), "filled_quantity": mapping.signed_or_none("v"), "status": or_none("v"),
     "ordinal": count("n"),
 }  # fmt: skip
 
 
 def twins() -> list[Any]:
-    steps = shapes._steps("venue", Liquidation, FIELDS)
+    steps = mapping._steps("venue", Liquidation, FIELDS)
     return [
-        pytest.param(shapes.in_python(Wire, Liquidation, steps), id="python"),
-        pytest.param(shape("venue", Wire, Liquidation, **FIELDS), id="as built"),
+        pytest.param(mapping.in_python(Wire, Liquidation, steps), id="python"),
+        pytest.param(conversion("venue", Wire, Liquidation, **FIELDS), id="as built"),
     ]
 
 
@@ -78,9 +78,9 @@ def test_another_type_is_refused(convert: Callable[..., Any]) -> None:
 
 def test_every_field_is_named_and_no_other() -> None:
     with pytest.raises(TypeError, match="price"):
-        shape("venue", Wire, Liquidation, **{name: step for name, step in FIELDS.items() if name != "price"})
+        conversion("venue", Wire, Liquidation, **{name: step for name, step in FIELDS.items() if name != "price"})
     with pytest.raises(TypeError, match="ordinal"):
-        shape("venue", Wire, OpenInterest, symbol="s", event_time_ns=ms("E"), transaction_time_ns=ms("E"),
+        conversion("venue", Wire, OpenInterest, symbol="s", event_time_ns=ms("E"), transaction_time_ns=ms("E"),
               open_interest=decimal("v"), open_interest_value=decimal("v"), ordinal=constant(0))  # fmt: skip
     with pytest.raises(AttributeError):
-        shape("venue", Wire, Liquidation, **FIELDS | {"price": decimal("nothing")})
+        conversion("venue", Wire, Liquidation, **FIELDS | {"price": decimal("nothing")})

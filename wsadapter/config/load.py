@@ -5,7 +5,6 @@ keys and raises one `ConfigError` with every error and its key path. What it ret
 paths are absolute, and no secret is in it (passwords are named by file). Children get it as JSON and load nothing.
 """
 
-import hashlib
 import os
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta, Struct
 
-from wsadapter.config import librdkafka, venues
+from wsadapter.config import instance, librdkafka, venues
 from wsadapter.config import sources as environment
 from wsadapter.config import types as t
 from wsadapter.config.convert import Errors, build, join, table, unknown_keys
@@ -37,8 +36,8 @@ TABLES: Final = (*(s for s in t.STREAMS if s != "raw_trade"), "gap", "rejected",
 
 
 class ServiceConfig(Struct, frozen=True):
-    """``instance`` names the shared memory; by default it follows from the state directory, so that two of those never
-    share a segment. ``shard`` is a free label."""
+    """``instance`` names the shared memory and the members of the consumer group; by default it is kept in the state
+    directory (`wsadapter.config.instance`). ``shard`` is a free label."""
 
     instance: t.Instance
     state_dir: t.Directory
@@ -214,8 +213,7 @@ def _defaults(document: dict[str, Any], environ: Mapping[str, str], errors: Erro
             state_home = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".local/state")
         service["state_dir"] = systemd or os.path.join(state_home, "wsadapter")
     if "instance" not in service:
-        resolved = os.path.realpath(os.path.expanduser(str(service["state_dir"]).replace("\0", "")))
-        service["instance"] = hashlib.sha1(resolved.encode(errors="surrogateescape")).hexdigest()[:8]
+        service["instance"] = instance.name_of(os.path.expanduser(str(service["state_dir"]).replace("\0", "")))
     document["service"] = service
 
 

@@ -5,6 +5,7 @@
   A new supervisor that finds it held waits for the old children, and after the limit kills them: never two readers
   on one ring head.
 * ``children.json``: pid and start time of the children, to find them again without taking a reused pid for one.
+* ``instance``: the instance's name, where the configuration has none.
 * ``epoch``: the last epoch given to a ring. Epochs only grow, whatever the clock does.
 
 The directory has mode 0700, its files 0600. Locks are `flock`: they go with their holders, kill -9 included.
@@ -29,6 +30,7 @@ from wsadapter.files import StateDirectory
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+LOCK: Final = "instance.lock"
 _EPOCH: Final = cast(type[int], Annotated[int, Meta(ge=0, lt=2**63 - 10**6)])
 KILL_SECONDS: Final = 5.0
 """For a process to be gone after SIGKILL."""
@@ -55,6 +57,11 @@ class Instance:
         self._epoch = state.file("epoch", _EPOCH, 0, durable=True, in_place=True)
         self._last_epoch = 0
 
+    @staticmethod
+    def was_claimed(state_dir: str) -> bool:
+        """Whether an instance has lived there before."""
+        return os.path.lexists(os.path.join(state_dir, LOCK))
+
     @classmethod
     def claim(cls, state_dir: str, old_children_seconds: float) -> "Instance":
         """Lock the directory. Waits up to ``old_children_seconds`` for children of a supervisor that was killed, then
@@ -62,7 +69,7 @@ class Instance:
         try:
             prepare(state_dir)
             supervisor_fd = _open(os.path.join(state_dir, "supervisor.lock"))
-            lock_fd = _open(os.path.join(state_dir, "instance.lock"))
+            lock_fd = _open(os.path.join(state_dir, LOCK))
         except OSError as error:
             raise ConfigError([("service.state_dir", f"{state_dir}: {error.strerror}")]) from error
         if not _try_lock(supervisor_fd):

@@ -11,14 +11,17 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Final, Protocol
 
+import msgspec
 from msgspec import Struct
 
 from wsadapter import log
+from wsadapter.config import instance as names
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
 from wsadapter.config.types import address
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
+from wsadapter.files import StateDirectory
 from wsadapter.metrics import COUNTING_ROLES, PIPELINE, totals
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.rings import LastReceived, Rings
@@ -159,9 +162,11 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> int:
     for warning in configuration.warnings(config):
         log.get_logger().warning(warning)
     topology.assemble(config)  # a feed that its venue does not offer is refused before anything is touched
+    used = Instance.was_claimed(config.service.state_dir)
     instance = Instance.claim(config.service.state_dir, config.service.drain_seconds)
     _require_free([("monitor.listen", config.monitor.listen), *options.stand_ins.addresses(config)])
-    current = Run(options, instance, reporter)
+    keep_name(instance.state, used)
+    current = Run(msgspec.structs.replace(options, config=options.reload()), instance, reporter)
     supervisor = Supervisor(current.config, current.specs, instance, current, run_for=options.duration)
     if reporter is not None:
         reporter.start(current)
@@ -169,6 +174,24 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> int:
     current.rings.close()
     instance.release()
     return ExitCode.LOSS if code == ExitCode.OK and reporter is not None and reporter.lost else code
+
+
+def keep_name(state: StateDirectory, used: bool) -> None:
+    """See to it that the state directory has a name for the instance, which the configuration reads there. ``used``: it
+    had runs before."""
+    file = state.file(names.FILE, str, "", durable=True)
+    damaged = state.damaged
+    name = file.read()
+    if names.NAME.fullmatch(name):
+        return
+    if name:
+        state.set_aside(names.FILE, f"no name of an instance: {name[:40]!a}")
+    drawn = names.name_of_path(state.path) if used and state.damaged == damaged else names.new_name()
+    if not file.write(drawn):
+        log.get_logger().warning(
+            "instance is named after the path of its state directory; where another machine has the same path, and the "
+            "same Kafka, set service.instance", instance=names.name_of_path(state.path),
+        )  # fmt: skip
 
 
 def _require_reloadable(before: Config, after: Config) -> None:

@@ -68,4 +68,5 @@ def test_it_is_recorded_and_a_silence_is_a_gap(site: Site, venue: VenueThread) -
     assert {one["stream"] for one in json.loads(audit.stdout)["series"]} >= {"open_interest"}
     assert site.stop() == 0, site.said()
     known = json.loads((site.state / "connections.json").read_text())
-    assert known['{stream="btcusdt@openInterest",exchange="binance"}'] > known["fut-market-0"] - 60 * 10**9
+    interest = known['{stream="btcusdt@openInterest",exchange="binance"}']
+    assert interest["received"] > known["fut-market-0"]["received"] - 60 * 10**9

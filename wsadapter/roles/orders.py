@@ -11,11 +11,10 @@ from wsadapter.exchanges.venue import ConnectionPlan
 
 
 class IngestOrder(Struct, frozen=True):
-    """Keep one connection. ``previous_receive_ns``: when it last received in an earlier run, 0 = never."""
+    """Keep one connection. When it last received is in its page, of earlier runs too."""
 
     feed: Feed
     plan: ConnectionPlan
-    previous_receive_ns: int = 0
 
 
 class SerializerOrder(Struct, frozen=True):
@@ -42,13 +41,12 @@ class HistorySource(Struct, frozen=True):
 
 
 class Poll(Struct, frozen=True):
-    """Symbols whose open interest a REST host is asked for. ``received``: when each was answered last in an earlier
-    run, 0 = never."""
+    """Symbols whose open interest a REST host is asked for. When each was answered last is in the page, of earlier runs
+    too."""
 
     exchange: str
     host: str
     symbols: tuple[str, ...]
-    received: tuple[int, ...]
 
 
 class RepairerOrder(Struct, frozen=True):

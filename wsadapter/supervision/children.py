@@ -13,6 +13,7 @@ from wsadapter import log
 from wsadapter.backoff import Backoff
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, SegmentError
+from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision import restart
 from wsadapter.supervision.child import ChildState
 from wsadapter.supervision.counters import SupervisorPage
@@ -23,6 +24,16 @@ from wsadapter.supervision.restart import ChildRun, RestartPolicy
 
 ADD_SECONDS: Final = 5.0
 """Between two attempts to add a child for which there was no memory."""
+
+
+class PageObserver:
+    """Who wants to see the stats page of a child while no process writes to it. This one does not."""
+
+    def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
+        """It is there, perhaps with what an earlier child left, and the child has not been started."""
+
+    def on_leave(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
+        """The child is gone; ``for_good``: no child of this name follows in this run."""
 
 
 class ChildSet:
@@ -36,13 +47,15 @@ class ChildSet:
         selector: selectors.BaseSelector,
         notify_fd: int,
         random: Callable[[], float],
+        observer: PageObserver | None = None,
     ) -> None:
         self._config = config
         self._instance = instance
         self._selector = selector
         self._notify_fd = notify_fd
         self._random = random
-        self._children = {spec.name: ChildProcess(spec, config.service.instance) for spec in specs}
+        self._observer = observer or PageObserver()
+        self._children = {spec.name: self._child(spec) for spec in specs}
         self._initial = frozenset(self._children)
         self._leaving: dict[str, ChildProcess] = {}
         self._arriving: tuple[ChildSpec, ...] = ()
@@ -59,6 +72,14 @@ class ChildSet:
 
     def all(self) -> list[ChildProcess]:
         return [*self._children.values(), *self._leaving.values()]
+
+    def pages(self) -> list[tuple[ChildSpec, StatsPage]]:
+        return [(child.spec, child.page) for child in self.all()]
+
+    def _child(self, spec: ChildSpec) -> ChildProcess:
+        child = ChildProcess(spec, self._config.service.instance)
+        self._observer.on_page(spec, child.page)
+        return child
 
     def missing(self) -> list[str]:
         return [*(child.spec.name for child in self._children.values() if not child.up), *self._absent]
@@ -176,6 +197,7 @@ class ChildSet:
         """Those that had to go are gone: the new ones."""
         names = {spec.name for spec in self._arriving}
         for name, child in self._leaving.items():
+            self._observer.on_leave(child.spec, child.page, name not in names)
             child.release(keep_page=name in names)
         self._leaving = {}
         self._exchange = None
@@ -187,7 +209,7 @@ class ChildSet:
         self._add_at = time.monotonic() + ADD_SECONDS
         for name, spec in tuple(self._absent.items()):
             try:
-                self._children[name] = ChildProcess(spec, self._config.service.instance)
+                self._children[name] = self._child(spec)
                 del self._absent[name]
             except SegmentError as error:
                 log.get_logger().critical(
@@ -199,6 +221,7 @@ class ChildSet:
         """Unmap and unlink the pages; all children are gone."""
         self._instance.record(())
         for child in self.all():
+            self._observer.on_leave(child.spec, child.page, False)
             child.release(keep_page(child.spec.name))
         self.tally.release()
 

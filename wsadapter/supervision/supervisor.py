@@ -21,15 +21,16 @@ import selectors
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from wsadapter import log
 from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode, WsadapterError
 from wsadapter.shm import doorbell
+from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildState
-from wsadapter.supervision.children import ChildSet
+from wsadapter.supervision.children import ChildSet, PageObserver
 from wsadapter.supervision.drain import Drain, Stage, group
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
@@ -51,7 +52,7 @@ STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 Children = tuple[ChildSpec, ...]
 
 
-class Application:
+class Application(PageObserver):
     """What is supervised, as its supervisor calls it at certain moments. This one wants nothing."""
 
     drained_group: int = 30
@@ -64,6 +65,9 @@ class Application:
 
     def on_ready(self, stop: Callable[[], None]) -> None:
         """Every child is running (or has had its time to). ``stop`` is what the first SIGTERM does."""
+
+    def on_beat(self, pages: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
+        """Once a second at least, until the stop begins; ``pages``: of all children."""
 
     def on_drained(self, deadline: float) -> None:
         """The drained groups are gone, the others still run. In a thread; to be done by this monotonic time."""
@@ -105,7 +109,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._wake = doorbell.create()
         """Rung by children whose state changed, by `stop` and by the thread of on_drained."""
-        self._roster = ChildSet(config, specs, instance, self._selector, self._wake, rng)
+        self._roster = ChildSet(config, specs, instance, self._selector, self._wake, rng, application)
         self._drain: Drain | None = None
         self._ready = False
         self._stop_asked = False
@@ -185,6 +189,7 @@ class Supervisor:
             self._notifier.watchdog()
         if stopping:
             return
+        self._application.on_beat(self._roster.pages())
         total, missing = len(self._roster), self._roster.missing()
         waits = f", waiting for {' '.join(missing)}" if missing else ""
         self._notifier.status(f"{total - len(missing)} of {total} children running{waits}")

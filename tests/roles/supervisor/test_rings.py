@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsadapter.files import StateDirectory
-from wsadapter.roles.supervisor.rings import LastReceived, Rings
+from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.shm import ring, watermarks
 from wsadapter.shm.ring import DATA, RingReader, RingWriter
 from wsadapter.shm.segment import Segment, listing
@@ -176,11 +176,3 @@ def test_rings_are_spread_over_serializers(instance: str) -> None:
 
     assert [[r.connection for r in made.of_serializer(n)] for n in (0, 1)] == [["a", "c"], ["b"]]
     made.close()
-
-
-def test_last_received_survives(tmp_path: Path) -> None:
-    LastReceived(StateDirectory(tmp_path)).keep({"a": 5, "b": 0})
-    LastReceived(StateDirectory(tmp_path)).keep({"c": 7})
-    again = LastReceived(StateDirectory(tmp_path))
-
-    assert [again.of(c) for c in "abcd"] == [5, 0, 7, 0]

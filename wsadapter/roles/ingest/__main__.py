@@ -30,7 +30,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
         child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
     )
     publisher.end_left_open(clock.now_ns())
-    last_event_ns = child.page["last_receive_ns"] or order.previous_receive_ns
+    last_event_ns = child.page["last_receive_ns"]  # of this or any earlier process: the supervisor sees to that
     client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts, last_event_ns)
     (connection,) = client.connections
     connection.tally, publisher.mark = publisher.tally, connection.mark

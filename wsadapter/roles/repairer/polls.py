@@ -22,12 +22,9 @@ class Polls:
         self._table = InstrumentTable(clickhouse)
 
     def interest(self, poll: Poll, queue: HostQueue, rest: RestExchange) -> None:
-        """Symbols of one host. When each was answered last is in the page, if it was in this run."""
-        received = {
-            symbol: max(before, self._page[polled("stream_last_ns", poll.exchange, symbol)])
-            for symbol, before in zip(poll.symbols, poll.received, strict=True)
-        }
+        """Symbols of one host."""
         cells = self._page.read()
+        received = {symbol: cells[polled("stream_last_ns", poll.exchange, symbol)] for symbol in poll.symbols}
         lasting = {symbol: polled_gap(cells, poll.exchange, symbol) for symbol in poll.symbols}
         interest = OpenInterestPoll(poll.exchange, received, rest, time.monotonic(), lasting)
         self._interests.append((queue, interest))

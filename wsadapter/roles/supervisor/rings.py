@@ -9,8 +9,7 @@ start.
 Redundant connections are a group: the first has the group's name, the others that name and a number from 2 on. A group
 has one serializer and a page of watermarks, which lives as long as a record of theirs is unread.
 
-Owns the ring segments, the pages of watermarks, one doorbell per serializer, and ``connections.json`` in the state
-directory (when each connection last received, so that the next run's first gap has its beginning).
+Owns the ring segments, the pages of watermarks and one doorbell per serializer.
 """
 
 import contextlib
@@ -31,6 +30,7 @@ from wsadapter.errors import SegmentError
 from wsadapter.events.streams import BY_KIND
 from wsadapter.files import StateDirectory
 from wsadapter.log import get_logger
+from wsadapter.roles.supervisor.connection_states import RingPosition
 from wsadapter.shm import doorbell, ring, watermarks
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.segment import Segment, listing
@@ -95,6 +95,8 @@ class Rings:
         self._doorbells = [doorbell.create() for _ in range(serializers)]
         self.refs: dict[str, RingRef] = {}
         self.aside: list[RingRef] = []
+        self.survived: set[str] = set()
+        """Connections whose ring was there at the start."""
         self.adopted = 0
         """Records found unread at the start."""
         self.damaged = 0
@@ -113,6 +115,7 @@ class Rings:
             existing = self._existing(name)
             if existing is None:
                 continue
+            self.survived |= {wanted[name]} if name in wanted else set()
             if existing.unread:
                 self.adopted += existing.unread
                 get_logger().info("ring adopted", ring=name, records=existing.unread)
@@ -154,6 +157,17 @@ class Rings:
     def generation(self) -> int:
         """Of this run; from run to run it grows. Spools are kept apart by it."""
         return self._next_epoch()
+
+    def progress(self, connection: str) -> RingPosition | None:
+        """How far a connection's ring is; None when it cannot be read."""
+        try:
+            reader = RingReader.attach(self.refs[connection].name, writable=False)
+        except (KeyError, SegmentError):
+            return None
+        tail = reader.tail  # first: head follows it
+        position = RingPosition(reader.epoch, reader.head, tail)
+        reader.release()
+        return position
 
     def unread(self) -> int:
         """Records not yet delivered, over all rings."""
@@ -278,20 +292,3 @@ class Rings:
 
     def _bell(self, number: int) -> int:
         return self._doorbells[number % len(self._doorbells)]
-
-
-class LastReceived:
-    """Connection -> when it last received (ns, UTC), over the life of a state directory. Bounded: the newest 4096."""
-
-    def __init__(self, state: StateDirectory) -> None:
-        self._file = state.file("connections.json", dict[str, int], {})
-        self._known = dict(self._file.read())
-
-    def of(self, connection: str) -> int:
-        """0 when it never received."""
-        return self._known.get(connection, 0)
-
-    def keep(self, received: dict[str, int]) -> None:
-        self._known.update({connection: at for connection, at in received.items() if at})
-        newest = dict(sorted(self._known.items(), key=lambda entry: entry[1])[-4096:])
-        self._file.write(newest)

@@ -3,11 +3,13 @@
 The composition root: the one place that puts configuration, rings, topology, stand-ins and supervisor together.
 """
 
+import contextlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -24,11 +26,12 @@ from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.files import StateDirectory
 from wsadapter.metrics import COUNTING_ROLES, PIPELINE, totals
 from wsadapter.roles.supervisor import topology
-from wsadapter.roles.supervisor.rings import LastReceived, Rings
+from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
+from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.roles.supervisor.topology import Assembly
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.instance import Instance
-from wsadapter.supervision.process import page_name
+from wsadapter.supervision.process import ChildSpec, page_name
 from wsadapter.supervision.supervisor import Application, Children, Supervisor
 
 REPLAY_CHECK_SECONDS: Final = 0.2
@@ -61,6 +64,7 @@ class Run(Application):
     def __init__(self, options: RunOptions, instance: Instance, reporter: Reporter | None) -> None:
         self._options = options
         self._reporter = reporter
+        self._observe_at = 0.0
         self._assembly = topology.assemble(options.stand_ins.adapt(options.config))
         service = self.config.service
         self.rings = Rings(
@@ -70,8 +74,9 @@ class Run(Application):
             self.config.process_of("serializer").count,
             instance.state,
         )
-        self._received = LastReceived(instance.state)
         self.specs = self._open(self._assembly)
+        self.states = ConnectionStates(instance.state, self.rings.survived, self.rings.progress)
+        self.states.disown(self._assembly.rings)
 
     @property
     def config(self) -> Config:
@@ -83,7 +88,7 @@ class Run(Application):
         with self.rings.undone_on_error():
             self.rings.open(assembly.rings, assembly.redundant)
             extra = stand_ins.children(assembly.config, (plan.exchange for plan in assembly.plans))
-            specs = topology.specs(assembly, self.rings, self._received.of, extra, os.getpid())
+            specs = topology.specs(assembly, self.rings, extra, os.getpid())
             topology.require_one_reader(self.rings, specs)
         return specs
 
@@ -95,6 +100,21 @@ class Run(Application):
         specs = self._open(assembly)
         self._assembly, self.specs = assembly, specs  # last: what failed before is tried again by the next reload
         return assembly.config, specs
+
+    def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
+        with _not_fatal("a child is started without what is known of its connection", spec):
+            self.states.prepare(spec, page)
+
+    def on_leave(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
+        with _not_fatal("what a child left is not kept", spec):
+            self.states.retire(spec, page, for_good)
+
+    def on_beat(self, pages: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
+        if (now := time.monotonic()) >= self._observe_at:
+            self._observe_at = now + SAVE_SECONDS
+            with _not_fatal("how far the connections are is not kept"):
+                self.states.observe(pages)
+                self.states.save()
 
     def on_ready(self, stop: Callable[[], None]) -> None:
         if self._options.stand_ins.replay:
@@ -108,7 +128,6 @@ class Run(Application):
         stop()
 
     def on_drained(self, deadline: float) -> None:
-        self._keep_last_received()
         if self._reporter is not None:
             self._reporter.account(deadline)
 
@@ -140,14 +159,14 @@ class Run(Application):
         pages = ((role, page) for role in COUNTING_ROLES for page in self.counters(role))
         return PIPELINE.between(totals(pages)) != 0
 
-    def _keep_last_received(self) -> None:
-        """When each connection and each poll last received: the next run's first gap begins there."""
-        connections = [spec.name for spec in self.specs if spec.role == "ingest"]
-        pages = self.counters("ingest")
-        received = {name: page["last_receive_ns"] for name, page in zip(connections, pages, strict=True)}
-        polled = (cell for page in self.counters("repairer") for cell in page.items())
-        begins = "stream_last_ns"
-        self._received.keep(received | {f.removeprefix(begins): at for f, at in polled if f.startswith(begins)})
+
+@contextlib.contextmanager
+def _not_fatal(event: str, spec: ChildSpec | None = None) -> Iterator[None]:
+    """For what must not keep a child from its work."""
+    try:
+        yield
+    except Exception:
+        log.get_logger().exception(event, child=spec.name if spec is not None else "")
 
 
 def run(options: RunOptions, reporter: Reporter | None = None) -> int:
@@ -171,6 +190,7 @@ def run(options: RunOptions, reporter: Reporter | None = None) -> int:
     if reporter is not None:
         reporter.start(current)
     code = supervisor.run()
+    current.states.close()
     current.rings.close()
     instance.release()
     return ExitCode.LOSS if code == ExitCode.OK and reporter is not None and reporter.lost else code

@@ -7,7 +7,7 @@ changed.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -95,19 +95,14 @@ def assemble(config: Config) -> Assembly:
 
 
 def specs(
-    assembly: Assembly,
-    rings: Rings,
-    previous_receive_ns: Callable[[str], int],
-    stand_ins: Iterable[ChildSpec],
-    supervisor_pid: int,
+    assembly: Assembly, rings: Rings, stand_ins: Iterable[ChildSpec], supervisor_pid: int
 ) -> tuple[ChildSpec, ...]:
-    """All children of a run. ``previous_receive_ns``: when a connection (or what is polled, by the labels of its cell)
-    last received in an earlier run, 0 = never."""
+    """All children of a run."""
     config = assembly.config
     children = (
         *stand_ins,
-        *(_ingest(config, each, rings, previous_receive_ns(each.plan.connection)) for each in assembly.connections),
-        *(_repairer(assembly, rings, previous_receive_ns) for _ in range(config.process_of("repairer").count)),
+        *(_ingest(config, each, rings) for each in assembly.connections),
+        *(_repairer(assembly, rings) for _ in range(config.process_of("repairer").count)),
         *(_serializer(config, rings, number) for number in range(config.process_of("serializer").count)),
         *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
     )
@@ -123,7 +118,7 @@ def require_one_reader(rings: Rings, children: Iterable[ChildSpec]) -> None:
             raise SegmentError(f"ring of {connection}: read by {readers[name]} serializers, not by one")
 
 
-def _ingest(config: Config, connection: FeedConnection, rings: Rings, previous_receive_ns: int) -> ChildSpec:
+def _ingest(config: Config, connection: FeedConnection, rings: Rings) -> ChildSpec:
     feed, plan = connection.feed, connection.plan
     return ChildSpec(
         name=plan.connection,
@@ -132,16 +127,16 @@ def _ingest(config: Config, connection: FeedConnection, rings: Rings, previous_r
         page_fields=metrics.ingest(s.name for s in plan.subscriptions),
         stop_group=INGEST,
         ring=rings.refs[plan.connection],
-        order=IngestOrder(feed, plan, previous_receive_ns),
+        order=IngestOrder(feed, plan),
         fingerprint=_fingerprint(config.service, config.process_of("ingest")),
     )
 
 
-def _repairer(assembly: Assembly, rings: Rings, previous_receive_ns: Callable[[str], int]) -> ChildSpec:
+def _repairer(assembly: Assembly, rings: Rings) -> ChildSpec:
     config = assembly.config
     order = RepairerOrder(
         tuple(Assignment(each.plan, host) for each in assembly.connections if (host := _rest_host(each.feed))),
-        _polls(config, previous_receive_ns),
+        _polls(config),
         tuple(HistorySource(feed.name, feed.exchange, host) for feed in config.feed if (host := _rest_host(feed))),
     )
     bases = (*(each.host for each in order.assignments), *(each.host for each in order.histories))
@@ -161,7 +156,7 @@ def _repairer(assembly: Assembly, rings: Rings, previous_receive_ns: Callable[[s
     )
 
 
-def _polls(config: Config, previous_receive_ns: Callable[[str], int]) -> tuple[Poll, ...]:
+def _polls(config: Config) -> tuple[Poll, ...]:
     """Whom the repairer asks for open interest. A symbol of several feeds is asked for once."""
     symbols: dict[tuple[str, str], dict[str, None]] = {}
     assigned: set[tuple[str, str]] = set()
@@ -172,11 +167,7 @@ def _polls(config: Config, previous_receive_ns: Callable[[str], int]) -> tuple[P
             fresh = [symbol for symbol in feed.symbols if (feed.exchange, symbol) not in assigned]
             assigned |= {(feed.exchange, symbol) for symbol in fresh}
             symbols.setdefault((feed.exchange, host), {}).update(dict.fromkeys(fresh))
-    return tuple(
-        Poll(exchange, host, tuple(of), tuple(previous_receive_ns(metrics.polled("", exchange, s)) for s in of))
-        for (exchange, host), of in symbols.items()
-        if of
-    )
+    return tuple(Poll(exchange, host, tuple(of)) for (exchange, host), of in symbols.items() if of)
 
 
 def _rest_host(feed: Feed) -> str:

@@ -1,0 +1,385 @@
+"""Where a connection's first gap begins after whatever became of shared memory, and who ends the gaps left open."""
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from ring_records import event_of
+from samples import NS, trade
+
+from wsadapter import metrics
+from wsadapter.config.load import Feed
+from wsadapter.events import Gap, StreamType
+from wsadapter.events.gaps import GapCause, begin, ended
+from wsadapter.exchanges.venue import ConnectionPlan, Subscription
+from wsadapter.files import StateDirectory
+from wsadapter.roles.ingest.ring_publisher import RingPublisher
+from wsadapter.roles.orders import IngestOrder, Poll, RepairerOrder
+from wsadapter.roles.repairer.open_interest import begin_silence
+from wsadapter.roles.repairer.publisher import RepairPublisher
+from wsadapter.roles.supervisor.connection_states import ConnectionStates
+from wsadapter.roles.supervisor.rings import Rings
+from wsadapter.shm.ring import RingReader, RingWriter
+from wsadapter.shm.segment import Segment, listing
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.process import ChildSpec, open_page
+
+CAPACITY = 65_536
+PREFIX = f"wsadapter-states-{os.getpid()}-"
+SECOND = 10**9
+EPOCHS = itertools.count(1000)
+Connections = dict[str, tuple[str, ...]]
+A: Connections = {"a": ("BTCUSDT", "ETHUSDT")}
+
+
+@pytest.fixture(autouse=True)
+def shared_memory() -> Iterator[None]:
+    yield
+    reboot()
+
+
+def reboot() -> None:
+    for name in listing(PREFIX):
+        Segment.unlink(name)
+
+
+def spec_of(rings: Rings, name: str, symbols: Sequence[str]) -> ChildSpec:
+    if name == "repair":
+        fields = metrics.repairer([], [("binance", symbol) for symbol in symbols])
+        order: Any = RepairerOrder(polls=(Poll("binance", "host", tuple(symbols)),))
+        return ChildSpec("repairer", "repairer", "m", fields, 15, ring=rings.refs[name], order=order)
+    subscriptions = tuple(Subscription(f"{s.lower()}@aggTrade", StreamType.TRADE, s) for s in symbols)
+    plan = ConnectionPlan(name, "binance", "ws://127.0.0.1:1", subscriptions, tuple(symbols))
+    fields = metrics.ingest(each.name for each in subscriptions)
+    order = IngestOrder(Feed("f", "binance", tuple(symbols)), plan)
+    return ChildSpec(name, "ingest", "m", fields, 10, ring=rings.refs[name], order=order)
+
+
+class Supervisor:
+    """A supervisor's life as far as connections go; the test is the children."""
+
+    def __init__(self, directory: Path, connections: Connections, now_ns: int = NS) -> None:
+        self.directory, self.now_ns = directory, now_ns
+        self.state = StateDirectory(directory)
+        self.rings = Rings(PREFIX[10:-1], CAPACITY, lambda: next(EPOCHS), 1, self.state)
+        self.rings.open([*connections])
+        self.states = ConnectionStates(self.state, self.rings.survived, self.rings.progress, lambda: self.now_ns)
+        self.states.disown(connections)
+        self.children: dict[str, tuple[ChildSpec, StatsPage]] = {}
+        self.ingests: dict[str, RingPublisher] = {}
+        self.add(connections)
+
+    def add(self, connections: Connections) -> None:
+        for name, symbols in connections.items():
+            spec = spec_of(self.rings, name, symbols)
+            page = open_page(f"{PREFIX}stats-{name}", spec.page_fields)
+            self.states.prepare(spec, page)
+            self.children[name] = spec, page
+
+    def ingest(self, name: str = "a") -> RingPublisher:
+        """The process: its predecessor, if any, was killed."""
+        spec, page = self.children[name]
+        assert spec.ring is not None
+        page["started_ns"] = NS
+        self.ingests[name] = RingPublisher(
+            RingWriter.attach(spec.ring.name),
+            spec.ring.doorbell_fd,
+            page,
+            spec.order.plan,  # type: ignore[union-attr]
+        )
+        return self.ingests[name]
+
+    def received_ns(self, name: str = "a") -> int:
+        return self.children[name][1]["last_receive_ns"]
+
+    def delivered(self, name: str = "a", limit: int = 1000) -> list[Any]:
+        """What the serializer finds, done with."""
+        ring = self.children[name][0].ring
+        assert ring is not None
+        reader = RingReader.attach(ring.name)
+        events = []
+        for position, kind, payload in reader.poll(limit):
+            event = event_of(kind, payload)
+            if isinstance(event, Gap):
+                event.gap_id = event.gap_id or f"{reader.epoch}:{position}"
+            events.append(event)
+        reader.commit(reader.position)
+        reader.release()
+        return events
+
+    def observe(self) -> None:
+        self.states.observe(self.children.values())
+        self.states.save()
+
+    def reload(self, connections: Connections) -> None:
+        for name, (spec, page) in tuple(self.children.items()):
+            self.kill(name)
+            self.states.retire(spec, page, name not in connections)
+            page.release()
+            del self.children[name]
+            if name not in connections:
+                Segment.unlink(f"{PREFIX}stats-{name}")
+        self.rings.open([*connections])
+        self.add(connections)
+
+    def kill(self, name: str) -> None:
+        if (process := self.ingests.pop(name, None)) is not None:
+            process.release()
+
+    def stop(self) -> None:
+        """A clean stop: everything is delivered, nothing stays in shared memory."""
+        for name, (spec, page) in self.children.items():
+            self.kill(name)
+            self.states.retire(spec, page, False)
+            page.release()
+            Segment.unlink(f"{PREFIX}stats-{name}")
+        self.states.close()
+        self.rings.close()
+
+    def crash(self) -> None:
+        """All processes are killed, in the moment after the last write to the disk."""
+        self.states.close()
+        for name, (_, page) in self.children.items():
+            self.kill(name)
+            page.release()
+
+
+def receive(process: RingPublisher, *at_ns: int) -> None:
+    for at in at_ns:
+        process.publish(trade(1, receive_time_ns=at))
+        process.on_read_end()
+
+
+def lose_connection(process: RingPublisher, at_ns: int) -> None:
+    process.on_gap(begin(GapCause.DISCONNECT, at_ns, at_ns, exchange="binance", connection="a"))
+
+
+def fall_silent(process: RingPublisher, at_ns: int, symbol: str = "BTCUSDT", connection: str = "a") -> None:
+    process.on_gap(
+        begin(GapCause.STALE, at_ns, at_ns, exchange="binance", connection=connection, stream="trade", symbol=symbol)
+    )
+    process.on_read_end()
+
+
+def test_after_a_reboot_the_hole_begins_with_the_last_delivered(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    receive(process, NS + 1, NS + 2)
+    first.delivered()
+    first.observe()
+    receive(process, NS + 3, NS + 4)  # they stay in the ring
+    first.observe()
+    first.crash()
+    reboot()
+
+    assert Supervisor(tmp_path, A).received_ns() == NS + 2
+
+
+def test_delivered_is_what_lies_below_head(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    known = []
+    for number in range(1, 9):
+        receive(process, NS + number)
+        first.observe()
+        if number % 2 == 0:
+            first.delivered(limit=1)  # the ring is never empty again
+        first.observe()
+        state = first.states.of("a")
+        known.append(state.delivered - NS)
+        assert state.received == NS + number
+    first.crash()
+
+    # head has passed so many records
+    assert all(at <= number // 2 for number, at in enumerate(known, 1) if number > 1), known
+    assert known[-1] > 1
+
+
+def test_nothing_was_ever_delivered(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, A)
+    receive(first.ingest(), NS + 5 * SECOND)
+    first.observe()
+    first.crash()
+    reboot()
+
+    assert Supervisor(tmp_path, A).received_ns() == NS, "since the process was started"
+
+
+def test_after_a_kill_of_all_the_page_knows_best(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    receive(process, NS + 1)
+    first.observe()
+    receive(process, NS + 2)
+    first.crash()
+
+    assert Supervisor(tmp_path, A).received_ns() == NS + 2
+
+
+def test_after_a_clean_stop_it_is_the_last_received(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, A)
+    receive(first.ingest(), NS + 1, NS + 2)
+    first.delivered()
+    first.stop()
+    assert listing(PREFIX) == []
+
+    assert Supervisor(tmp_path, A).received_ns() == NS + 2
+
+
+def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
+    (tmp_path / "connections.json").write_bytes(msgspec.json.encode({"a": NS + 7}))
+
+    assert Supervisor(tmp_path, A).received_ns() == NS + 7
+
+
+def test_a_disk_that_takes_nothing_ends_nothing(tmp_path: Path) -> None:
+    directory = tmp_path / "state"
+    directory.mkdir()
+    first = Supervisor(directory, A)
+    receive(first.ingest(), NS + 1)
+    shutil.rmtree(directory)
+    first.observe()
+    first.crash()
+
+    assert first.state.write_failures > 0
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["clean stop", "reboot"])
+def test_a_gap_of_the_connection_goes_on_under_its_name(tmp_path: Path, lost: bool) -> None:
+    first = Supervisor(tmp_path, A)
+    lose_connection(first.ingest(), NS + 1)
+    (begun,) = first.delivered()
+    first.observe()
+    if lost:
+        first.crash()
+        reboot()
+    else:
+        first.stop()
+    second = Supervisor(tmp_path, A, NS + 50)
+    process = second.ingest()
+    gap = begin(GapCause.RESTART, NS + 50, NS + 50, exchange="binance", connection="a")
+    process.on_gap(gap)
+    process.on_gap(ended(gap, NS + 60))
+    (end,) = second.delivered()
+
+    assert (end.gap_id, end.cause, end.started_ns, end.ended_ns) == (begun.gap_id, "disconnect", NS + 1, NS + 60)
+    assert end.version > begun.version + 1, "an end that the file did not know of had that"
+
+
+def test_a_silence_ends_when_the_page_is_gone(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    fall_silent(process, NS + 1)
+    fall_silent(process, NS + 2, "ETHUSDT")
+    begun = first.delivered()
+    first.observe()
+    first.crash()
+    reboot()
+    second = Supervisor(tmp_path, A, NS + 50)
+    process = second.ingest()
+    receive(process, NS + 60)
+    *ends, _ = second.delivered()
+
+    assert [(end.gap_id, end.ended_ns) for end in ends] == [(gap.gap_id, NS + 50) for gap in begun]
+    assert second.children["a"][1]['events_total{stream="gap"}'] == 2, "they are counted"
+    second.stop()
+    assert Supervisor(tmp_path, A).delivered() == [], "once"
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["connection", "stream"])
+def test_a_connection_that_a_reload_removes_ends_its_gaps_in_its_own_ring(tmp_path: Path, whole: bool) -> None:
+    both = {**A, "b": ("SOLUSDT",)}
+    site = Supervisor(tmp_path, both)
+    process = site.ingest()
+    lose_connection(process, NS + 1) if whole else fall_silent(process, NS + 1)
+    site.ingest("b")
+    (begun,) = site.delivered()
+    ring = site.children["a"]
+    site.now_ns = NS + 50
+    site.reload({"b": ("SOLUSDT",)})
+    site.children["a"] = ring
+    (end,) = site.delivered()
+
+    assert (end.gap_id, end.ended_ns, end.version) == (begun.gap_id, NS + 50, 2)
+    assert site.states.of("a").open_gaps == []
+
+
+def test_a_connection_that_is_gone_at_the_start_has_its_gaps_ended_elsewhere(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, {**A, "b": ("SOLUSDT",)})
+    lose_connection(first.ingest(), NS + 1)
+    (begun,) = first.delivered()
+    first.stop()
+    second = Supervisor(tmp_path, {"b": ("SOLUSDT",)}, NS + 50)
+    (end,) = second.delivered("b")
+
+    assert (end.gap_id, end.connection, end.ended_ns) == (begun.gap_id, "a", NS + 50)
+
+
+def test_a_symbol_that_a_reload_removes_has_its_silence_ended(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, A)
+    process = site.ingest()
+    fall_silent(process, NS + 1)
+    fall_silent(process, NS + 2, "ETHUSDT")
+    btc, eth = site.delivered()
+    site.now_ns = NS + 50
+    site.reload({"a": ("ETHUSDT", "SOLUSDT")})
+    site.ingest().end_left_open(NS + 51)
+    ends = site.delivered()
+
+    assert [(end.gap_id, end.ended_ns) for end in ends] == [(btc.gap_id, NS + 50), (eth.gap_id, NS + 51)]
+
+
+def test_a_reload_begins_a_hole_with_what_was_received_last(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, A)
+    receive(site.ingest(), NS + 1, NS + 2)
+    site.reload({"a": ("BTCUSDT",), "new": ("ETHUSDT",), "other": ("SOLUSDT",)})
+
+    assert site.received_ns() == NS + 2
+    assert site.received_ns("new") == NS + 2, "a connection that takes a symbol over misses what came since"
+    assert site.received_ns("other") == 0
+
+
+def test_an_end_that_finds_the_ring_full_waits(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, {**A, "b": ("SOLUSDT",)})
+    lose_connection(first.ingest(), NS + 1)
+    (begun,) = first.delivered()
+    process = first.ingest("b")
+    while not process._writer.dropped:
+        process.publish(trade(1))
+    process.on_read_end()
+    first.observe()
+    first.crash()
+    only: Connections = {"b": ("SOLUSDT",)}
+    second = Supervisor(tmp_path, only, NS + 50)
+    assert not any(isinstance(event, Gap) for event in second.delivered("b"))
+    second.stop()
+    third = Supervisor(tmp_path, only, NS + 90)
+
+    assert [(end.gap_id, end.ended_ns) for end in third.delivered("b")] == [(begun.gap_id, NS + 90)]
+
+
+def test_a_polled_symbols_silence_and_last_answer_outlive_the_page(tmp_path: Path) -> None:
+    polls: Connections = {"repair": ("BTCUSDT",)}
+    first = Supervisor(tmp_path, polls)
+    spec, page = first.children["repair"]
+    assert spec.ring is not None
+    page["started_ns"] = NS
+    page[metrics.polled("stream_last_ns", "binance", "BTCUSDT")] = NS + 3
+    publisher = RepairPublisher(spec.ring, page)
+    publisher.put([begin_silence("binance", "BTCUSDT", GapCause.STALE, NS + 3, NS + 4)])
+    publisher.release()
+    (begun,) = first.delivered("repair")
+    first.observe()
+    first.crash()
+    reboot()
+    second = Supervisor(tmp_path, polls, NS + 50)
+    (end,) = second.delivered("repair")
+
+    assert second.children["repair"][1][metrics.polled("stream_last_ns", "binance", "BTCUSDT")] == NS + 3
+    assert (end.gap_id, end.ended_ns, end.repair_state) == (begun.gap_id, NS + 50, "unrepairable")
+    assert second.children["repair"][1]['records_total{stream="gap"}'] == 1

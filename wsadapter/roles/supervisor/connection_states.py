@@ -1,0 +1,237 @@
+"""What the next start must know of each connection, whatever becomes of shared memory until then.
+
+``connections.json`` in the state directory: when each connection (and each symbol that is polled) last received, up to
+when all it received is delivered, to Kafka or to the spool, and which of its gaps are open. Written every
+`SAVE_SECONDS`, whole and durable, by a thread of its own: a disk that is slow or full holds nobody up. All times are
+those of the pages.
+
+What that is good for, before a child has its first process:
+
+* The first gap of a connection begins where its page, or the page's predecessor, last received; when its ring is gone
+  too (a reboot, a loss of power) where it was last delivered: what lay in the ring is missing as well.
+* A gap of the connection that was open goes on, under its name. One of a stream, or of what the configuration does not
+  have any more, ends: until now at most (`wsadapter.roles.supervisor.ended_gaps`).
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.events import Gap
+from wsadapter.events.gaps import of_connection
+from wsadapter.exchanges.rest_api import CONNECTION
+from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.executor import DaemonExecutor
+from wsadapter.files import StateDirectory, StateFile
+from wsadapter.metrics import GAP_CAUSES, polled
+from wsadapter.roles.open_gaps import connection_gap, polled_gaps, stream_gaps
+from wsadapter.roles.orders import IngestOrder, RepairerOrder
+from wsadapter.roles.supervisor.ended_gaps import publish_ends
+from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.process import ChildSpec
+
+SAVE_SECONDS: Final = 3.0
+MOST: Final = 4096
+"""Connections and polled symbols in the file: the newest."""
+NEWER_VERSIONS: Final = 2
+"""What a file that is some seconds old may not know of a gap: its end, and its repair."""
+CLOSE_SECONDS: Final = 5.0
+NOBODYS: Final = ""
+"""Instead of a connection: the gaps that still wait for a ring to be ended in."""
+
+
+class ConnectionState(Struct, omit_defaults=True):
+    """Times in ns since the epoch, UTC; 0 = never. ``open_gaps``: as they began, with gap_id."""
+
+    received: int = 0
+    delivered: int = 0
+    open_gaps: list[Gap] = []
+
+
+class RingPosition(Struct, frozen=True):
+    """How far a ring is written and delivered."""
+
+    epoch: int
+    head: int
+    tail: int
+
+
+class ConnectionStates:
+    """``survived``: connections whose ring was there already. ``progress`` says how far a ring is."""
+
+    def __init__(
+        self,
+        directory: StateDirectory,
+        survived: Iterable[str],
+        progress: Callable[[str], RingPosition | None],
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._progress, self._clock_ns = progress, clock_ns
+        self._with_ring = set(survived)
+        # not one that the directory writes again by itself: what is refused now is old a moment later
+        self._file = StateFile(directory, "connections.json", dict[str, int | ConnectionState], {}, True, False)
+        self._known = {name: _state(value) for name, value in self._file.read().items()}
+        self._waiting: dict[str, tuple[RingPosition, int]] = {}
+        """Connection -> a position of its ring, and when what lies below it was received."""
+        self._carriers: dict[tuple[str, str], str] = {}
+        """Exchange and subscription -> the connection that has, or had, it."""
+        self._writer = DaemonExecutor(1, "connection-states")
+        self._saving: Future[bool] | None = None
+
+    def of(self, name: str) -> ConnectionState:
+        """``name``: a connection, or the labels of a polled symbol's cell."""
+        return self._known.setdefault(name, ConnectionState())
+
+    def disown(self, connections: Iterable[str]) -> None:
+        """At the start: what is open of any other connection is nobody's."""
+        for name in self._known.keys() - {*connections, NOBODYS}:
+            self._give_up(name, self._known[name].open_gaps)
+
+    def prepare(self, spec: ChildSpec, page: StatsPage) -> None:
+        """A child's page is there, and no process writes to it or to the child's ring."""
+        if isinstance(spec.order, IngestOrder):
+            self._prepare_connection(spec.order.plan, page)
+        elif isinstance(spec.order, RepairerOrder):
+            self._prepare_polls(spec.order, page)
+        else:
+            return
+        self._end_nobodys(spec, page)
+
+    def retire(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
+        """A child is gone; ``for_good``: no other one takes its place in this run."""
+        if not isinstance(spec.order, IngestOrder | RepairerOrder):
+            return
+        self.observe([(spec, page)])
+        if for_good:
+            self._give_up(_connection(spec), self.of(_connection(spec)).open_gaps)
+            self._end_nobodys(spec, page)
+
+    def observe(self, children: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
+        """See how far each connection is."""
+        for spec, page in children:
+            if isinstance(spec.order, IngestOrder):
+                self._observe_connection(spec.order.plan, page)
+            elif isinstance(spec.order, RepairerOrder):
+                cells = page.read()
+                self.of(CONNECTION).open_gaps = polled_gaps(cells, spec.order.polls)
+                for poll in spec.order.polls:
+                    for symbol in poll.symbols:
+                        received = cells[polled("stream_last_ns", poll.exchange, symbol)]
+                        self.of(polled("", poll.exchange, symbol)).received = received
+
+    def save(self) -> None:
+        """Have it written, if the disk has taken what was written before."""
+        if self._saving is None or self._saving.done():
+            value = self._newest()
+            self._saving = self._writer.call(lambda: self._file.write(value))
+
+    def close(self) -> None:
+        """Write it a last time."""
+        if self._saving is not None and not wait([self._saving], CLOSE_SECONDS).done:
+            return  # the disk does not answer: what it has is a few seconds old
+        self._file.write(self._newest())
+
+    def _newest(self) -> dict[str, int | ConnectionState]:
+        kept = sorted(self._known.items(), key=lambda entry: (bool(entry[1].open_gaps), entry[1].received))[-MOST:]
+        return {
+            name: ConnectionState(state.received, state.delivered, list(state.open_gaps))
+            for name, state in kept
+            if state != ConnectionState()
+        }
+
+    def _prepare_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
+        name, state = plan.connection, self.of(plan.connection)
+        is_new, cells = not page["started_ns"], page.read()
+        since_ns = state.received if name in self._with_ring else state.delivered
+        if not since_ns and is_new:
+            since_ns = self._moved_since(plan)
+        if since_ns and (is_new or name not in self._with_ring):
+            page["last_receive_ns"] = since_ns
+        self._with_ring.add(name)
+        if is_new:
+            known = next((gap for gap in state.open_gaps if of_connection(gap)), None)
+            if known is not None:
+                _put_connection_gap(page, known)
+            self._give_up(name, [gap for gap in state.open_gaps if not of_connection(gap)])
+        else:
+            lines = {(each.stream.value, each.symbol, each.interval) for each in plan.subscriptions}
+            gone = [gap for gap in state.open_gaps if (gap.stream, gap.symbol, gap.interval) not in lines]
+            self._give_up(name, [gap for gap in gone if not of_connection(gap)])
+            state.open_gaps = _open_gaps(cells, plan)
+        self._carriers |= {(plan.exchange, each.name): name for each in plan.subscriptions}
+
+    def _moved_since(self, plan: ConnectionPlan) -> int:
+        """A connection that is new has subscriptions of another one: since when they are without."""
+        before = {self._carriers.get((plan.exchange, each.name), "") for each in plan.subscriptions}
+        return min((at for name in before if (at := self.of(name).received)), default=0)
+
+    def _prepare_polls(self, order: RepairerOrder, page: StatsPage) -> None:
+        state, is_new = self.of(CONNECTION), not page["started_ns"]
+        wanted = {(poll.exchange, symbol) for poll in order.polls for symbol in poll.symbols}
+        for exchange, symbol in wanted:
+            cell = polled("stream_last_ns", exchange, symbol)
+            page[cell] = page[cell] or self.of(polled("", exchange, symbol)).received
+        self._give_up(CONNECTION, [g for g in state.open_gaps if is_new or (g.exchange, g.symbol) not in wanted])
+
+    def _observe_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
+        name, cells = plan.connection, page.read()
+        state = self.of(name)
+        state.received = cells["last_receive_ns"] or state.received
+        state.open_gaps = _open_gaps(cells, plan)
+        if state.received and not state.delivered:
+            state.delivered = cells["started_ns"]  # nothing ever was
+        # behind the page: what it says was received is below this tail
+        if (now := self._progress(name)) is None:
+            return
+        waiting = self._waiting.get(name)
+        if now.head >= now.tail:
+            state.delivered = state.received
+            self._waiting.pop(name, None)
+        elif waiting is None or waiting[0].epoch != now.epoch:
+            self._waiting[name] = now, state.received
+        elif now.head >= waiting[0].tail:
+            state.delivered = waiting[1]
+            self._waiting[name] = now, state.received
+
+    def _give_up(self, name: str, gaps: Iterable[Gap]) -> None:
+        gone = list(gaps)
+        state, nobodys = self.of(name), self.of(NOBODYS)
+        nobodys.open_gaps = [*nobodys.open_gaps, *gone]
+        state.open_gaps = [gap for gap in state.open_gaps if gap not in gone]
+
+    def _end_nobodys(self, spec: ChildSpec, page: StatsPage) -> None:
+        """In this child's ring, as far as it has room."""
+        nobodys = self.of(NOBODYS)
+        foreign = any(gap.connection != _connection(spec) for gap in nobodys.open_gaps)
+        # among redundant connections a gap counts as one of the ring's own
+        if nobodys.open_gaps and spec.ring is not None and not (foreign and spec.ring.marks):
+            nobodys.open_gaps = publish_ends(spec, page, nobodys.open_gaps, self._clock_ns())
+
+
+def _state(value: int | ConnectionState) -> ConnectionState:
+    """As it was left; a number is of an earlier version."""
+    if isinstance(value, int):
+        return ConnectionState(value, value)
+    for gap in value.open_gaps:
+        gap.version += NEWER_VERSIONS
+    return value
+
+
+def _connection(spec: ChildSpec) -> str:
+    return spec.order.plan.connection if isinstance(spec.order, IngestOrder) else CONNECTION
+
+
+def _open_gaps(cells: Mapping[str, int], plan: ConnectionPlan) -> list[Gap]:
+    whole = connection_gap(cells, plan)
+    return [*([whole] if whole is not None else []), *stream_gaps(cells, plan)]
+
+
+def _put_connection_gap(page: StatsPage, gap: Gap) -> None:
+    """Into a new page: the connection's next process goes on with it."""
+    epoch, _, position = gap.gap_id.partition(":")
+    page["gap_epoch"], page["gap_started_ns"], page["gap_version"] = int(epoch), gap.started_ns, gap.version
+    page["gap_cause"] = GAP_CAUSES.index(gap.cause)
+    page["gap_position"] = int(position) + 1

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.exchanges.rest_api import Hole, Series
-from wsadapter.roles.repairer.missing_range import MissingRange
+from wsadapter.roles.repairer.missing_range import MOST_RUNS, MissingRange, Runs
 
 TRADES = Series("trade", "BTCUSDT")
 CANDLES = Series("kline", "BTCUSDT", "1m")
@@ -108,3 +108,29 @@ def test_another_connection_that_went_on_leaves_no_hole() -> None:
     candle(around, 8, False, 4_000)
     candle(around, 8, True, 9_500)
     assert around.hole() is None
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 6)), max_size=25))
+def test_runs_hold_what_was_added(added: list[tuple[int, int]]) -> None:
+    runs, model = Runs(), set[int]()
+    for first, length in added:
+        runs.add(first, first + length)
+        model |= {*range(first, first + length)}
+    assert {number for number in range(60) if number in runs} == model
+    assert len(runs) == sum(number - 1 not in model for number in model)
+    for number in range(60):
+        following = next(n for n in range(number, 99) if n not in model)
+        assert runs.end_of(number) == following
+        before = next(n for n in range(number, -2, -1) if n - 1 not in model)
+        assert runs.first_of(number) == before
+
+
+def test_a_million_contiguous_numbers_are_one_run() -> None:
+    runs = Runs()
+    for number in range(1_000_000):
+        runs.add(number, number + 1)
+    assert len(runs) == 1
+    runs = Runs()
+    for number in range(0, 4 * MOST_RUNS, 2):
+        runs.add(number, number + 1)
+    assert len(runs) == MOST_RUNS

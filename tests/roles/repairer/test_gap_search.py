@@ -1,0 +1,219 @@
+"""What a gap lacks, from a log in memory: whatever the clock did, however far back, and ids that begin anew."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from roles.repairer.driven import Driven
+from roles.repairer.fake_log import CONNECTION, EPOCH, MS, FakeLog
+
+from wsadapter.config.load import KafkaConfig
+from wsadapter.events import Gap, Source, Trade
+from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.rest_api import Request, RestExchange, Series
+from wsadapter.roles.repairer import gap_repair
+from wsadapter.roles.repairer.gap_repair import GapRepair
+
+START = 1_795_000_000_000
+"""When the gap began, by the venue's clock (ms), which is right."""
+TRADES = Series("trade", "BTCUSDT")
+Trades = dict[int, int]
+"""Trade number -> the venue's time (ms)."""
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> FakeLog:
+    return FakeLog(monkeypatch)
+
+
+class Case:
+    """A gap in the log, and a venue that has all trades."""
+
+    def __init__(self, log: FakeLog, venue: Trades) -> None:
+        self.log, self.venue = log, venue
+        self.asked: list[dict[str, str]] = []
+        self._begin = self._end = 0
+
+    def record(self, numbers: range, clock_ms: int = 0, **fields: Any) -> None:
+        """Trades that are received as they happen, by a clock that is ahead by so much."""
+        for number in numbers:
+            self.log.trade(number, self.venue[number], self.venue[number] + clock_ms, **fields)
+
+    def begin(self) -> None:
+        self._begin = self._end = self.log.place()
+
+    def end(self) -> None:
+        self._end = self.log.place()
+
+    def repair(
+        self, started_ms: int, ended_ms: int, cause: str = "disconnect", rest: RestExchange | None = None,
+        series: tuple[Series, ...] = (TRADES,),
+    ) -> tuple[list[int], str]:  # fmt: skip
+        """What is published, and the gap's state."""
+        gap = Gap(
+            "binance", "", None, None, ended_ms * MS, Source.WEBSOCKET, CONNECTION, None, f"{EPOCH}:{self._begin}", 2,
+            "", "", cause, started_ms * MS, ended_ms * MS, None, None, None, "open",
+        )  # fmt: skip
+        job = GapRepair(gap, rest or BinanceFuturesRest(), series, KafkaConfig(), 0.0, (EPOCH, self._end))
+        driven = Driven(job)
+        for turn in range(100_000):
+            if (request := driven.at(turn * 0.1)) is not None:
+                driven.answer(self.answer(request), (START + 3_600_000) * MS)
+            if driven.is_done:
+                break
+        assert driven.is_done
+        self.job = job
+        return [event.trade_number or 0 for event in driven.events if isinstance(event, Trade)], job.outcome
+
+    def answer(self, request: Request) -> bytes:
+        query = dict(request.query)
+        self.asked.append(query)
+        if query["symbol"] != "BTCUSDT":
+            return b"[]"
+        if "fromId" in query:
+            numbers = [n for n in sorted(self.venue) if n >= int(query["fromId"])]
+        else:
+            first, last = int(query["startTime"]), int(query["endTime"])
+            assert first <= last, "an end before the beginning"
+            numbers = [n for n, ms in sorted(self.venue.items()) if first <= ms <= last]
+        return json.dumps(
+            [{"a": n, "p": "1", "q": "1", "f": n, "l": n, "T": self.venue[n], "m": True} for n in numbers]
+            [: int(query["limit"])]
+        ).encode()  # fmt: skip
+
+
+def one_a_second(first: int, count: int, start_ms: int) -> Trades:
+    return {first + n: start_ms + 1_000 * n for n in range(count)}
+
+
+@pytest.mark.parametrize("ahead_s", [0, 3_600, 120, 5, -3_600])
+def test_a_clock_that_was_set_before_the_gap_changes_nothing(log: FakeLog, ahead_s: int) -> None:
+    """It was ahead by so much until a minute before the gap; 300 trades before it, 30 in it, 60 after it."""
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_240), ahead_s * 1_000)
+    case.record(range(1_240, 1_300))
+    case.begin()
+    case.end()
+    case.record(range(1_330, 1_390))
+    assert case.repair(START, START + 30_000) == ([*range(1_300, 1_330)], "repaired")
+    assert [query["fromId"] for query in case.asked] == ["1300"]
+
+
+@pytest.mark.parametrize("ahead_s", [5, 120, 1_800])
+def test_a_clock_that_was_set_back_in_the_gap(log: FakeLog, ahead_s: int) -> None:
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_300), ahead_s * 1_000)
+    case.begin()
+    case.end()
+    case.record(range(1_320, 1_390))
+    assert case.repair(START + ahead_s * 1_000, START + 20_000) == ([*range(1_300, 1_320)], "repaired")
+
+
+def test_a_gap_that_ends_before_it_began_is_not_judged_by_its_times(log: FakeLog) -> None:
+    """Nobody trades after it."""
+    case = Case(log, one_a_second(1_000, 320, START - 300_000))
+    case.record(range(1_000, 1_300), 1_800_000)
+    case.begin()
+    case.end()
+    assert case.repair(START + 1_800_000, START + 20_000) == ([], "partial")
+    assert case.asked == []
+    assert case.job.outcomes[0][1].reason == gap_repair.CLOCK_WENT_BACK
+
+
+def test_records_in_the_gap_are_not_fetched_again(log: FakeLog) -> None:
+    """Two losses in one gap, another connection that went on for a while, and a repair that was cut short."""
+    case = Case(log, one_a_second(1_000, 400, START - 300_000))
+    case.record(range(1_000, 1_300))
+    case.begin()
+    case.record(range(1_310, 1_320))
+    case.record(range(1_320, 1_325), connection="other-market-0")
+    case.end()
+    case.record(range(1_340, 1_400))
+    case.record(range(1_300, 1_305), connection="repair", rest=True)
+    assert case.repair(START, START + 40_000) == ([*range(1_305, 1_310), *range(1_325, 1_340)], "repaired")
+
+
+def test_after_a_power_cut_the_last_record_is_looked_for_however_long_ago(log: FakeLog) -> None:
+    """Nobody knows when it was: the gap says only how long the new connection took."""
+    case = Case(log, one_a_second(1_000, 2_500, START - 600_000))
+    case.record(range(1_000, 1_600))
+    case.begin()
+    case.end()
+    case.record(range(3_400, 3_500))
+    back = START + 1_800_000
+    assert case.repair(back - 300, back, "connect") == ([*range(1_600, 3_400)], "repaired")
+
+
+def test_a_symbol_that_did_not_trade_before_the_power_cut_is_fetched_from_there_on(log: FakeLog) -> None:
+    case = Case(log, one_a_second(1_000, 600, START))
+    for number in range(50):
+        log.trade(number, START - 5_000 + number, START - 5_000 + number, symbol="ETHUSDT")
+    case.begin()
+    case.end()
+    case.record(range(1_500, 1_600))
+    both = TRADES, Series("trade", "ETHUSDT")
+    assert case.repair(START + 499_900, START + 500_000, "connect", series=both) == ([*range(1_000, 1_500)], "repaired")
+
+
+def test_a_log_that_does_not_reach_back_leaves_the_hole_partial(log: FakeLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gap_repair, "EARLIER", (10, 20))
+    case = Case(log, one_a_second(1_000, 2_500, START - 600_000))
+    case.record(range(1_000, 1_600))
+    case.begin()
+    case.end()
+    for number in range(100):
+        log.trade(number, START + number, START + number, symbol="ETHUSDT", connection="other-market-0")
+    case.record(range(3_400, 3_500))
+    back = START + 1_800_000
+    published, state = case.repair(back - 300, back, "connect")
+    assert (state, case.job.outcomes[0][1].reason) == ("partial", gap_repair.NO_START)
+    assert len(published) <= 3
+
+
+def test_a_first_start_has_nothing_before_it(log: FakeLog) -> None:
+    case = Case(log, one_a_second(1_000, 100, START))
+    case.begin()
+    case.end()
+    case.record(range(1_003, 1_100))
+    assert case.repair(START, START + 3_000, "connect") == ([1_000, 1_001, 1_002], "repaired")
+
+
+def test_ids_that_begin_anew_are_fetched_and_never_repaired(log: FakeLog) -> None:
+    """Delisted and listed again under the old name, while we were away."""
+    old = one_a_second(1_000_000, 40, START - 40_000)
+    case = Case(log, old | one_a_second(1, 80, START + 10_000))
+    case.record(range(1_000_000, 1_000_040))
+    case.begin()
+    case.end()
+    case.record(range(21, 81))
+    published, state = case.repair(START, START + 30_000)
+    assert (published, state) == ([*range(1, 21)], "partial")
+    assert "began anew" in case.job.outcomes[0][1].reason
+
+
+@pytest.mark.parametrize("shown", [1, 60])
+def test_a_server_that_lags_is_no_new_numbering(log: FakeLog, shown: int) -> None:
+    case = Case(log, one_a_second(1_000, 400, START - 300_000))
+    case.record(range(1_000, 1_300))
+    case.begin()
+    case.end()
+    case.record(range(1_297, 1_297 + shown))
+    assert case.repair(START, START + 10_000) == ([], "repaired")
+    assert case.asked == []
+
+
+class RawTrades(BinanceFuturesRest):
+    """A venue whose trades with numbers are single ones."""
+
+    variants: Mapping[str, Any] = {"aggregated": False}
+
+
+def test_of_two_series_of_one_stream_the_venue_s_is_looked_at(log: FakeLog) -> None:
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_300))
+    case.begin()
+    case.end()
+    case.record(range(1_330, 1_390))
+    assert case.repair(START, START + 30_000, rest=RawTrades())[1] == "repaired"
+    assert "fromId" not in case.asked[0]  # the log holds none of its numbers

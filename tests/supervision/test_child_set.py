@@ -45,19 +45,19 @@ def test_a_child_without_memory_for_its_page_is_added_later(tmp_path: Path, monk
     instance = Instance.claim(str(tmp_path), 1.0)
     with selectors.DefaultSelector() as selector:
         kept = ChildSet(config, [], instance, selector, -1, lambda: 0.5)
-        kept.exchange(config, [spec("a")])
+        kept.replace(config, [spec("a")])
         with monkeypatch.context() as patched:
             patched.setattr(StatsPage, "create", no_room)
-            kept.turn(0.0, 0.0)
+            kept.step(0.0, 0.0)
         assert kept.missing() == ["a"]
         assert len(kept) == 1
         assert kept.all() == []
         assert kept.due(0.0) < float("inf")
 
         monkeypatch.setattr(ChildProcess, "start", lambda *_: (_ for _ in ()).throw(OSError(11, "no task")))
-        kept.turn(kept.due(0.0), 0.0)
+        kept.step(kept.due(0.0), 0.0)
         assert [child.spec.name for child in kept.all()] == ["a"]
-        assert up_cell(spec("a")) in kept.tally.page
+        assert up_cell(spec("a")) in kept.counters.page
         kept.release(lambda _: False)
     instance.release()
 

@@ -39,7 +39,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "replay": (
         "run",
-        "Play a recorded frame file through the loopback venue and the whole road, then exit.",
+        "Play a recorded frame file through the loopback venue and the whole pipeline, then exit.",
     ),
 }
 """Subcommand -> the module in this package that has a `click.Command` of this name, and its line in ``--help``."""
@@ -126,7 +126,7 @@ def run_command(arguments: list[str] | None = None) -> int:
             raise
         return ExitCode.OK  # click's own exit when the reader of our output has enough (| head)
     except (KeyboardInterrupt, click.Abort):
-        return ExitCode.OK  # Ctrl-C is how `top` and `tap` are left; a run has its own handlers
+        return ExitCode.OK  # Ctrl-C is how one leaves `top` and `tap`; a run has its own handlers
 
 
 def main() -> NoReturn:

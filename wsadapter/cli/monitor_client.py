@@ -26,10 +26,10 @@ def fetch(url: str) -> Status:
         # an empty handler: a proxy of the environment has no business with a monitor
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{url}/status", timeout=TIMEOUT_SECONDS) as answer:
-            found = json.loads(answer.read(MAX_ANSWER_BYTES))
+            status = json.loads(answer.read(MAX_ANSWER_BYTES))
     except (OSError, ValueError) as error:  # URLError is an OSError, JSONDecodeError a ValueError
         reason = getattr(error, "reason", None) or error
         raise ServiceUnavailable(f"no monitor answers at {url} (is it running?): {reason}") from None
-    if not isinstance(found, dict) or "children" not in found or "totals" not in found:
+    if not isinstance(status, dict) or "children" not in status or "totals" not in status:
         raise ServiceUnavailable(f"what answers at {url} is no monitor of wsadapter")
-    return found
+    return status

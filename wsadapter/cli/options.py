@@ -51,7 +51,7 @@ EXCHANGE = click.option("--exchange", default="", help="Only this exchange.")
 SYMBOL = click.option("--symbol", default="", help="Only this symbol, in the venue's text.")
 EMBEDDED = click.option("--embedded", is_flag=True, help="Also run a local Kafka and a local ClickHouse engine.")
 UNTIL = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then, exclusive.")
-UNTIL_NOW = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then; now if not said.")
+UNTIL_NOW = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then; now if left out.")
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 
 

@@ -23,7 +23,7 @@ from wsadapter.roles.supervisor import run as composition
 @click.option("--speed", type=click.Choice(["max", "recorded"]), default="max", show_default=True)
 @click.pass_context
 def replay(context: click.Context, config_path: str | None, embedded: bool, file: str, speed: str) -> int:
-    """Play a recorded frame file through the loopback venue and the whole road, then exit."""
+    """Play a recorded frame file through the loopback venue and the whole pipeline, then exit."""
     embedded = embedded or context.meta.get("embedded", False)
     return run(config_path or context.obj, StandIns(embedded, demo=True, replay=file, speed=speed))
 

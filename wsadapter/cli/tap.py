@@ -67,12 +67,12 @@ def _settings(config: Config) -> dict[str, Any]:
 
 def _partitions(consumer: Consumer, topic: str, servers: str) -> list[int]:
     try:
-        found = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
+        metadata = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
     except KafkaException as error:
         raise ServiceUnavailable(f"Kafka at {servers} does not answer: {error.args[0].str()}") from None
-    if found.error is not None:
-        raise ServiceUnavailable(f"topic {topic}: {found.error.str()}")
-    return sorted(found.partitions)
+    if metadata.error is not None:
+        raise ServiceUnavailable(f"topic {topic}: {metadata.error.str()}")
+    return sorted(metadata.partitions)
 
 
 def _records(consumer: Consumer, partitions: int, follow: bool) -> Iterator[Any]:

@@ -13,18 +13,20 @@ from confluent_kafka import Consumer, KafkaException, Producer
 
 def refusals(side: str, settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Key by key: what is refused is noted, left out, and the rest tried again."""
-    found = []
-    left = dict(settings)
-    while said := _refusal(side, left):
+    refused = []
+    remaining = dict(settings)
+    while refusal := _refusal(side, remaining):
         # by name; else (librdkafka names an alias) the one without which it says something else
-        named = [key for key in sorted(left, key=len, reverse=True) if key in said]
-        named += [key for key in left if _refusal(side, {k: v for k, v in left.items() if k != key}) != said]
+        named = [key for key in sorted(remaining, key=len, reverse=True) if key in refusal]
+        named += [
+            key for key in remaining if _refusal(side, {k: v for k, v in remaining.items() if k != key}) != refusal
+        ]
         if not named:
-            found.append((f"kafka.{side}", said))
+            refused.append((f"kafka.{side}", refusal))
             break
-        del left[named[0]]
-        found.append((f"kafka.{side}.{named[0]}", said))
-    return found
+        del remaining[named[0]]
+        refused.append((f"kafka.{side}.{named[0]}", refusal))
+    return refused
 
 
 def _refusal(side: str, settings: Mapping[str, Any]) -> str:
@@ -39,5 +41,5 @@ def _refusal(side: str, settings: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    asked = json.load(sys.stdin)
-    json.dump([said for side in ("producer", "consumer") for said in refusals(side, asked[side])], sys.stdout)
+    settings = json.load(sys.stdin)
+    json.dump([refusal for side in ("producer", "consumer") for refusal in refusals(side, settings[side])], sys.stdout)

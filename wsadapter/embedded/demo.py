@@ -113,9 +113,9 @@ class StandIns(Struct, frozen=True, dict=True):
 
         feed = next(one.feed for one in STAND_INS.values() if one.prepared)
         symbols_in = DIALECTS[feed.exchange].symbols_in
-        if symbols_in is None or not (found := symbols(Path(self.replay), symbols_in)):
+        if symbols_in is None or not (names := symbols(Path(self.replay), symbols_in)):
             raise ConfigError([("replay", f"{self.replay} names no symbol: not a frame file")])
-        return (msgspec.structs.replace(feed, symbols=found[:MAX_REPLAY_SYMBOLS]),)
+        return (msgspec.structs.replace(feed, symbols=names[:MAX_REPLAY_SYMBOLS]),)
 
     def _venue(self, config: Config, exchange: str, connections: int, venues: int) -> ChildSpec:
         """``venues``: how many share the rate."""

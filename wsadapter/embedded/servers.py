@@ -118,8 +118,8 @@ class ServiceProcess:
             os.close(ended)
 
     def _reason(self) -> str:
-        said = os.pread(self._last_words, 4096, 0).decode(errors="replace")
-        return said or f"exit code {self._end(signal.SIGKILL)}"
+        reason = os.pread(self._last_words, 4096, 0).decode(errors="replace")
+        return reason or f"exit code {self._end(signal.SIGKILL)}"
 
     def _end(self, number: signal.Signals) -> int:
         process = self._process
@@ -227,10 +227,10 @@ class VenueThread:
     def call(self, ask: Callable[[Venue], T]) -> T:
         """``ask(venue)`` on the venue's loop; its result."""
 
-        async def asked() -> T:
+        async def request() -> T:
             return ask(self.venue)
 
-        return asyncio.run_coroutine_threadsafe(asked(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(request(), self._loop).result(10)
 
     async def _main(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()

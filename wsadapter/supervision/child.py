@@ -7,7 +7,7 @@ the supervisor is gone: the child drains and is dead within ten seconds, whateve
 How a stop reaches a child, none of it by polling or by a thread:
 
 * SIGTERM, SIGINT: Python handlers, with `signal.set_wakeup_fd` so that none is lost between a check and a poll.
-* The lifeline raises SIGTERM too (F_SETSIG on the pipe): a child that does not look at its descriptors notices.
+* The lifeline raises SIGTERM too (F_SETSIG on the pipe): a child that does not poll its descriptors notices.
 * PR_SET_PDEATHSIG SIGCONT wakes a stopped child when the supervisor dies; it then finds the lifeline closed.
 
 All of them end in `Child.stopping`, and `Child.stop_fd` becomes readable. The supervisor creates the stats page; the
@@ -117,7 +117,7 @@ class Child:
         self._epoll.register(self._stop_event, select.EPOLLIN)
         self._epoll.register(self._signals, select.EPOLLIN)
         self.stop_fd = self._epoll.fileno()
-        """Becomes readable, and stays so, when this child is to stop: then look at `stopping`."""
+        """Becomes readable, and stays so, when this child is to stop: then read `stopping`."""
 
     @classmethod
     def start(cls) -> "Child":
@@ -140,7 +140,7 @@ class Child:
         return msgspec.json.decode(self.args.order, type=kind)
 
     def beat(self) -> None:
-        """To be called by the role's own loop, at least once a second: it proves that the loop turns."""
+        """To be called by the role's own loop, at least once a second: it proves that the loop runs."""
         self.page.cells[self._heartbeat] = time.monotonic_ns()
 
     def ready(self) -> None:
@@ -159,7 +159,7 @@ class Child:
     def stopping(self) -> bool:
         """A stop was ordered, a stop signal came or the supervisor is gone."""
         if not self._stopping and self._epoll.poll(0):
-            self._look()
+            self._check_stop()
         return self._stopping
 
     def wait(self, fds: Sequence[int], timeout: float) -> list[int]:
@@ -172,7 +172,7 @@ class Child:
             poll.register(self.stop_fd, select.POLLIN)
         readable = [fd for fd, _ in poll.poll(max(0.0, timeout) * 1000)]
         if self.stop_fd in readable:
-            self._look()
+            self._check_stop()
             readable.remove(self.stop_fd)
         return readable
 
@@ -189,7 +189,7 @@ class Child:
         self.page.release()
 
     def _listen(self) -> None:
-        """Arm every way in which a stop can come; then look, for what came before."""
+        """Arm every way in which a stop can come; then check what came before."""
         os.set_blocking(LIFELINE, False)
         self._epoll.register(LIFELINE, select.EPOLLIN)
         self._listening = True
@@ -204,14 +204,14 @@ class Child:
         fcntl.fcntl(LIFELINE, fcntl.F_SETSIG, signal.SIGTERM)
         fcntl.fcntl(LIFELINE, fcntl.F_SETFL, fcntl.fcntl(LIFELINE, fcntl.F_GETFL) | os.O_ASYNC)
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
-        self._look()
+        self._check_stop()
 
     def _on_stop_signal(self, number: int, frame: FrameType | None) -> None:
-        # under uvloop the wake-up descriptor is uvloop's own: what the pipe would have said is said here
-        self._look()
+        # under uvloop the wake-up descriptor is uvloop's own: what would have come on the pipe is done here
+        self._check_stop()
         self.stop(time.monotonic() + self.args.config.service.drain_seconds)
 
-    def _look(self) -> None:
+    def _check_stop(self) -> None:
         """Read what came in. A signal handler may interrupt this anywhere and do the same: every step bears that."""
         with contextlib.suppress(BlockingIOError):
             if set(STOP_SIGNALS) & set(os.read(self._signals, 4096)):

@@ -1,6 +1,6 @@
-"""The set of children: start them, notice their ends, start them again by policy, count, exchange them.
+"""The set of children: start them, notice their ends, start them again by policy, count, replace them.
 
-What must happen to the whole because of one child is not done here but said in `verdict`; the supervisor acts on it.
+What must happen to the whole because of one child is not done here but written to `verdict`; the supervisor acts on it.
 """
 
 import os
@@ -37,7 +37,7 @@ class PageObserver:
 
 
 class ChildSet:
-    """Children by name. The supervisor's loop calls `turn`; ends arrive through its selector."""
+    """Children by name. The supervisor's loop calls `step`; ends arrive through its selector."""
 
     def __init__(
         self,
@@ -58,12 +58,12 @@ class ChildSet:
         self._children = {spec.name: self._child(spec) for spec in specs}
         self._initial = frozenset(self._children)
         self._leaving: dict[str, ChildProcess] = {}
-        self._arriving: tuple[ChildSpec, ...] = ()
-        self._exchange: Drain | None = None
+        self._next: tuple[ChildSpec, ...] = ()
+        self._replacement: Drain | None = None
         self._absent: dict[str, ChildSpec] = {}
         """Of the last reload, without a stats page yet."""
         self._add_at = 0.0
-        self.tally = SupervisorPage(config.service.instance, specs)
+        self.counters = SupervisorPage(config.service.instance, specs)
         self.verdict: ExitCode | None = None
         """Why everything must stop."""
         self.unclean = False
@@ -91,18 +91,18 @@ class ChildSet:
         due = min((child.due(resumed) for child in self.all()), default=float("inf"))
         return min(due, self._add_at) if self._absent and not self.stopping else due
 
-    def turn(self, now: float, resumed: float) -> None:
-        """Start what is to be started, kill what hangs, look at the states."""
+    def step(self, now: float, resumed: float) -> None:
+        """Start what is to be started, kill what hangs, publish who is up."""
         for child in self.all():
             if child.restart_at is not None and now >= child.restart_at:
                 self._start(child)
             child.watch(now, resumed)
         for child in self._children.values():
-            self.tally.up(child.spec, child.up)
+            self.counters.up(child.spec, child.up)
             child.was_running = child.was_running or child.state == ChildState.RUNNING
-        if self._exchange is not None and not self.stopping and self._exchange.step():
-            self._arrive()
-        if self._absent and now >= self._add_at and not self.stopping and not self.exchanging:
+        if self._replacement is not None and not self.stopping and self._replacement.step():
+            self._add_new()
+        if self._absent and now >= self._add_at and not self.stopping and not self.replacing:
             self._add()
 
     def kill_all(self, why: str) -> None:
@@ -125,7 +125,7 @@ class ChildSet:
         except OSError as error:
             now = time.monotonic()
             text = f"could not be started: {os.strerror(error.errno or 0)}"
-            self._again(child, ExitStatus("exit", text, 1), now, now)
+            self._restart_later(child, ExitStatus("exit", text, 1), now, now)
             return
         self._selector.register(child.pidfd, selectors.EVENT_READ, lambda: self._on_end(child))
         self._record()
@@ -146,22 +146,22 @@ class ChildSet:
             report("child stopped", child=spec.name, pid=pid, how=end.text)
         elif end.code == 0 and spec.restart == RestartKind.TRANSIENT:
             log.get_logger().info("child finished", child=spec.name)
-            self.tally.up(spec, False)
+            self.counters.up(spec, False)
             del (self._children if self._children.get(spec.name) is child else self._leaving)[spec.name]
             child.release(keep_page=False)
         elif end.reason == "config" and not child.was_running and spec.name in self._initial and not self.stopping:
             log.get_logger().critical("configuration refused, stopping", child=spec.name, how=end.text)
             self.verdict = ExitCode.CONFIG
         else:
-            self._again(child, end, child.started, time.monotonic())
+            self._restart_later(child, end, child.started, time.monotonic())
 
-    def _again(self, child: ChildProcess, end: ExitStatus, started: float, now: float) -> None:
+    def _restart_later(self, child: ChildProcess, end: ExitStatus, started: float, now: float) -> None:
         """An end that nobody ordered: count it and decide when to start the child again."""
         policy = _policy(self._config)
         child.history = restart.after(child.history, ChildRun(started, now), policy)
         decision = restart.decide(child.history, now, policy, self._random)
         child.restart_at = decision.at
-        self.tally.restarted(child.spec, end.reason)
+        self.counters.restarted(child.spec, end.reason)
         log.get_logger().error(
             "child ended, circuit open" if decision.degraded else "child ended",
             child=child.spec.name,
@@ -175,11 +175,11 @@ class ChildSet:
             self.verdict = ExitCode.CHILDREN
 
     @property
-    def exchanging(self) -> bool:
+    def replacing(self) -> bool:
         """A reload is not over yet."""
-        return self._exchange is not None
+        return self._replacement is not None
 
-    def exchange(self, config: Config, specs: Sequence[ChildSpec]) -> None:
+    def replace(self, config: Config, specs: Sequence[ChildSpec]) -> None:
         """Make these the children. Those whose spec is the same are not touched; the others are stopped, group by
         group, and only when all of them are gone the new ones are started: never two readers on one ring."""
         wanted = {spec.name: spec for spec in specs}
@@ -187,21 +187,21 @@ class ChildSet:
         self._leaving = {name: child for name, child in self._children.items() if name not in kept}
         self._children = kept
         self._config = config
-        self._arriving, self._absent = tuple(specs), {}
+        self._next, self._absent = tuple(specs), {}
         self._initial = self._initial & kept.keys()
         log.get_logger().info("reload", unchanged=len(kept), stopping=list(self._leaving), children=len(specs))
         stages = [stage for _, stage in _stages(list(self._leaving.values()), self._finish_work)]
-        self._exchange = Drain(stages, time.monotonic(), config.service.drain_seconds)
+        self._replacement = Drain(stages, time.monotonic(), config.service.drain_seconds)
 
-    def _arrive(self) -> None:
+    def _add_new(self) -> None:
         """Those that had to go are gone: the new ones."""
-        names = {spec.name for spec in self._arriving}
+        names = {spec.name for spec in self._next}
         for name, child in self._leaving.items():
             self._observer.on_leave(child.spec, child.page, name not in names)
             child.release(keep_page=name in names)
         self._leaving = {}
-        self._exchange = None
-        self._absent = {spec.name: spec for spec in self._arriving if spec.name not in self._children}
+        self._replacement = None
+        self._absent = {spec.name: spec for spec in self._next if spec.name not in self._children}
         self._add()
 
     def _add(self) -> None:
@@ -215,7 +215,7 @@ class ChildSet:
                 log.get_logger().critical(
                     "child cannot be added, trying again", child=name, reason=str(error), seconds=ADD_SECONDS
                 )
-        self.tally.replace([child.spec for child in self._children.values()])
+        self.counters.replace([child.spec for child in self._children.values()])
 
     def release(self, keep_page: Callable[[str], bool]) -> None:
         """Unmap and unlink the pages; all children are gone."""
@@ -223,7 +223,7 @@ class ChildSet:
         for child in self.all():
             self._observer.on_leave(child.spec, child.page, False)
             child.release(keep_page(child.spec.name))
-        self.tally.release()
+        self.counters.release()
 
 
 def _stages(

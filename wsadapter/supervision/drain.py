@@ -34,7 +34,7 @@ class Drain:
     """Runs stages in order; `step` is called whenever something may have changed."""
 
     def __init__(self, stages: Iterable[Stage], now: float, seconds: float) -> None:
-        self._left = list(stages)
+        self._remaining = list(stages)
         self._current: Stage | None = None
         self._reserve = seconds * RESERVE
         self.end = now + seconds
@@ -47,11 +47,11 @@ class Drain:
     def step(self) -> bool:
         """Begin what can begin; True when all is over. Deadlines are for the stages to keep."""
         while self._current is None or self._current.over():
-            if not self._left:
+            if not self._remaining:
                 self._current = None
                 return True
-            self._current = self._left.pop(0)
-            self._current.deadline = self.end - self._reserve * len(self._left)
+            self._current = self._remaining.pop(0)
+            self._current.deadline = self.end - self._reserve * len(self._remaining)
             self._current.begin(self._current.deadline)
         return False
 

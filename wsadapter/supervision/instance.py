@@ -72,7 +72,12 @@ class Instance:
             lock_fd = _open(os.path.join(state_dir, LOCK))
         except OSError as error:
             raise ConfigError([("service.state_dir", f"{state_dir}: {error.strerror}")]) from error
-        if not _try_lock(supervisor_fd):
+        try:
+            ours = _try_lock(supervisor_fd)
+        except OSError as error:  # a network file system without locks
+            message = f"{state_dir}: its file system cannot lock files: {error.strerror}"
+            raise ConfigError([("service.state_dir", message)]) from error
+        if not ours:
             holder = os.pread(supervisor_fd, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(supervisor_fd)
             os.close(lock_fd)
@@ -85,7 +90,7 @@ class Instance:
         except OSError as error:  # only the refusal of a second supervisor names it
             instance.state.refused("supervisor.lock", error)
         if not _try_lock(lock_fd):
-            _outlive(state_dir, instance._children.read(), lock_fd, old_children_seconds)
+            _wait_for_old_children(state_dir, instance._children.read(), lock_fd, old_children_seconds)
         return instance
 
     def record(self, children: Iterable[ChildRecord]) -> None:
@@ -126,7 +131,7 @@ def start_ticks(pid: int) -> int | None:
     return int(content.rpartition(b")")[2].split()[19])
 
 
-def _outlive(state_dir: str, old: Iterable[ChildRecord], lock_fd: int, seconds: float) -> None:
+def _wait_for_old_children(state_dir: str, old: Iterable[ChildRecord], lock_fd: int, seconds: float) -> None:
     """Wait until the old children are gone, kill those that remain at the end, take the lock."""
     names = [record.name for record in old]
     log.get_logger().warning("children of a killed supervisor still run, waiting", children=names, seconds=seconds)
@@ -159,7 +164,7 @@ def _pidfds(records: Iterable[ChildRecord], stack: contextlib.ExitStack) -> dict
         with contextlib.suppress(OSError):
             fd = os.pidfd_open(record.pid)
             stack.callback(os.close, fd)
-            # asked after the pidfd is held: the pid cannot pass to another process unseen
+            # compared after the pidfd is held: the pid cannot pass to another process unseen
             if start_ticks(record.pid) == record.started:
                 pidfds[fd] = record.name
     return pidfds

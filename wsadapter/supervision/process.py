@@ -211,7 +211,7 @@ class ChildProcess:
                 os.killpg(self._process.pid, signal.SIGKILL)
 
     def due(self, resumed: float) -> float:
-        """When the supervisor must look at this child again. ``resumed``: heartbeats are not expected before."""
+        """When the supervisor must check this child again. ``resumed``: heartbeats are not expected before."""
         if self.restart_at is not None:
             return self.restart_at
         if not self.alive or (self._killed_as and self._kill_at is None):
@@ -240,7 +240,7 @@ class ChildProcess:
             self._kill_at = now + DUMP_SECONDS
 
     def reap(self) -> ExitStatus:
-        """Take leave of a process whose pidfd said that it ended."""
+        """Collect the exit status of a process whose pidfd became readable."""
         process = self._process
         assert process is not None
         os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED | os.WNOWAIT)

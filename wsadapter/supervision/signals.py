@@ -1,6 +1,6 @@
 """Signals as something to select on: the handlers do nothing, the numbers arrive through a descriptor.
 
-Any number of one signal between two looks counts as one, which is what a storm of them deserves.
+Any number of one signal between two calls of `poll` counts as one, which is what a storm of them deserves.
 """
 
 import os
@@ -35,7 +35,7 @@ class Signals:
     def fileno(self) -> int:
         return self._out
 
-    def take(self) -> set[int]:
+    def poll(self) -> set[int]:
         """The numbers that came since the last time."""
         try:
             return set(os.read(self._out, 65536)) & set(self._numbers)

@@ -7,7 +7,7 @@ deadline as its timeout. Nothing polls with sleep.
   when every essential child is over its intensity at the same time everything stops: exit 71.
 * A child that refuses its configuration (exit 78) before it has ever been RUNNING stops everything: exit 78.
 * Heartbeats older than their deadline: stack dump, SIGKILL, restart.
-* SIGTERM, SIGINT: `wsadapter.supervision.drain` in the order of the stop groups; the second one kills what is left.
+* SIGTERM, SIGINT: `wsadapter.supervision.drain` in the order of the stop groups; the second one kills what remains.
   SIGHUP: the application's `reload`, one at a time; only children whose spec changed are stopped and started.
 
 Owned here, with `wsadapter.supervision.children`: the children, their stats pages, the stats page "supervisor". Rings
@@ -39,7 +39,7 @@ from wsadapter.supervision.signals import Signals
 
 BEAT_SECONDS: Final = 1.0
 STALL_SECONDS: Final = 2.0
-"""A turn this late means that we were frozen: children get their whole heartbeat deadline again."""
+"""A step this late means that we were frozen: children get their whole heartbeat deadline again."""
 RELOAD_SECONDS: Final = 1.0
 """Least time between two reloads."""
 REFUSED_SECONDS: Final = 2.0
@@ -109,19 +109,19 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._wake = doorbell.create()
         """Rung by children whose state changed, by `stop` and by the thread of on_drained."""
-        self._roster = ChildSet(config, specs, instance, self._selector, self._wake, rng, application)
+        self._children = ChildSet(config, specs, instance, self._selector, self._wake, rng, application)
         self._drain: Drain | None = None
         self._ready = False
-        self._stop_asked = False
+        self._stop_requested = False
         self._stop_at = float("inf")
-        self._reload_asked = False
+        self._reload_requested = False
         self._reload_at = 0.0
         self._watchdog_at = 0.0
         self._begun = self._resumed = time.monotonic()
 
     def stop(self) -> None:
         """As the first SIGTERM does. May be called from any thread."""
-        self._stop_asked = True
+        self._stop_requested = True
         doorbell.ring(self._wake)
 
     def run(self) -> int:
@@ -129,10 +129,10 @@ class Supervisor:
         the thread that started them."""
         faulthandler.register(signal.SIGUSR1, all_threads=True)
         with Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)) as signals:
-            self._selector.register(signals, selectors.EVENT_READ, lambda: self._on_signals(signals.take()))
+            self._selector.register(signals, selectors.EVENT_READ, lambda: self._on_signals(signals.poll()))
             self._selector.register(self._wake, selectors.EVENT_READ, lambda: doorbell.clear(self._wake))
             self._begun = self._resumed = time.monotonic()
-            while not self._turn(time.monotonic()):
+            while not self._step(time.monotonic()):
                 due = self._due()
                 events = self._selector.select(max(0.0, due - time.monotonic()))
                 if time.monotonic() > due + STALL_SECONDS:
@@ -141,18 +141,18 @@ class Supervisor:
                     key.data()
             return self._finish()
 
-    def _turn(self, now: float) -> bool:
+    def _step(self, now: float) -> bool:
         """Do everything that is due; True when it is over."""
         if self._drain is None:
-            if self._roster.verdict is not None:
-                refused = self._roster.verdict == ExitCode.CONFIG
+            if self._children.verdict is not None:
+                refused = self._children.verdict == ExitCode.CONFIG
                 self._begin_stop(REFUSED_SECONDS if refused else self._config.service.drain_seconds)
-            elif self._stop_asked or now >= self._stop_at:
+            elif self._stop_requested or now >= self._stop_at:
                 self._begin_stop(self._config.service.drain_seconds)
-            elif self._reload_asked and now >= self._reload_at and not self._roster.exchanging:
+            elif self._reload_requested and now >= self._reload_at and not self._children.replacing:
                 self._reload()
-        self._roster.turn(now, self._resumed)
-        self._say(now)
+        self._children.step(now, self._resumed)
+        self._publish_state(now)
         if self._drain is None:
             return False
         over = self._drain.step()
@@ -161,36 +161,36 @@ class Supervisor:
         return over or now >= self._drain.end + GIVE_UP_SECONDS
 
     def _due(self) -> float:
-        """When the next turn is needed at the latest."""
+        """When the next step is needed at the latest."""
         now = time.monotonic()
-        moments = [now + BEAT_SECONDS, self._roster.due(self._resumed)]
+        times = [now + BEAT_SECONDS, self._children.due(self._resumed)]
         if self._notifier.watchdog_interval is not None:
-            moments.append(self._watchdog_at)
+            times.append(self._watchdog_at)
         if self._drain is not None:
-            moments.append(self._drain.end + GIVE_UP_SECONDS)
+            times.append(self._drain.end + GIVE_UP_SECONDS)
             if self._drain.stage is not None and self._drain.stage.deadline > now:
-                moments.append(self._drain.stage.deadline)
+                times.append(self._drain.stage.deadline)
         else:
-            moments.append(self._stop_at)
-            if self._roster.verdict is not None:
-                moments.append(now)
-            if self._reload_asked and not self._roster.exchanging:
-                moments.append(self._reload_at)
-        return min(moments)
+            times.append(self._stop_at)
+            if self._children.verdict is not None:
+                times.append(now)
+            if self._reload_requested and not self._children.replacing:
+                times.append(self._reload_at)
+        return min(times)
 
-    def _say(self, now: float) -> None:
+    def _publish_state(self, now: float) -> None:
         """Own page, watchdog, readiness."""
         stopping = self._drain is not None
         self._instance.state.retry()
         state = ChildState.STOPPING if stopping else ChildState.RUNNING
-        self._roster.tally.beat(state, self._instance.state, self._application.damaged_rings)
+        self._children.counters.beat(state, self._instance.state, self._application.damaged_rings)
         if self._notifier.watchdog_interval is not None and now >= self._watchdog_at:
             self._watchdog_at = now + self._notifier.watchdog_interval
             self._notifier.watchdog()
         if stopping:
             return
-        self._application.on_beat(self._roster.pages())
-        total, missing = len(self._roster), self._roster.missing()
+        self._application.on_beat(self._children.pages())
+        total, missing = len(self._children), self._children.missing()
         waits = f", waiting for {' '.join(missing)}" if missing else ""
         self._notifier.status(f"{total - len(missing)} of {total} children running{waits}")
         if not self._ready and (not missing or now >= self._begun + self._patience):
@@ -203,16 +203,16 @@ class Supervisor:
 
     def _on_signals(self, numbers: set[int]) -> None:
         if signal.SIGHUP in numbers:
-            self._reload_asked = True
+            self._reload_requested = True
         if not numbers & STOP_SIGNALS:
             return
-        if self._drain is None and not self._stop_asked:
-            self._stop_asked = True
+        if self._drain is None and not self._stop_requested:
+            self._stop_requested = True
             return
         log.get_logger().warning("second stop signal, killing all children")
         self._begin_stop(0.0)
-        self._roster.kill_all("killed, second stop signal")
-        self._drain = Drain([group("killed", self._roster.all())], time.monotonic(), 0.0)
+        self._children.kill_all("killed, second stop signal")
+        self._drain = Drain([group("killed", self._children.all())], time.monotonic(), 0.0)
 
     def _begin_stop(self, seconds: float) -> None:
         if self._drain is not None:
@@ -220,12 +220,12 @@ class Supervisor:
         seconds = min(seconds, self._config.service.drain_seconds)
         log.get_logger().info("stopping", drain_seconds=seconds)
         self._notifier.stopping()
-        self._roster.stopping = True
-        stages = self._roster.stages()
+        self._children.stopping = True
+        stages = self._children.stages()
         before = [stage for number, stage in stages if number <= self._application.drained_group]
         behind = [stage for number, stage in stages if number > self._application.drained_group]
         # where the configuration was refused there is nothing to sum up
-        summary = [] if self._roster.verdict == ExitCode.CONFIG else [self._drained_stage()]
+        summary = [] if self._children.verdict == ExitCode.CONFIG else [self._drained_stage()]
         self._drain = Drain([*before, *summary, *behind], time.monotonic(), seconds)
 
     def _drained_stage(self) -> Stage:
@@ -249,14 +249,14 @@ class Supervisor:
         return stage
 
     def _reload(self) -> None:
-        self._reload_asked = False
+        self._reload_requested = False
         if self._ready:
             self._notifier.reloading()
-        page = self._roster.tally.page
+        page = self._children.counters.page
         try:
             changed = self._application.reload()
             if changed is not None:
-                self._roster.exchange(*changed)
+                self._children.replace(*changed)
                 self._config = changed[0]
             page["reloads_total"] += 1
         except WsadapterError as error:
@@ -271,12 +271,12 @@ class Supervisor:
 
     def _finish(self) -> int:
         """All children are gone (or cannot be killed): the exit code."""
-        unclean = self._roster.unclean or any(child.alive for child in self._roster.all())
-        code = self._roster.verdict
+        unclean = self._children.unclean or any(child.alive for child in self._children.all())
+        code = self._children.verdict
         if code is None:
             code = ExitCode.LOSS if unclean and self._application.has_lost() else ExitCode.OK
         log.get_logger().info("stopped", exit_code=int(code))
-        self._roster.release(self._application.keeps_page)
+        self._children.release(self._application.keeps_page)
         self._selector.close()
         self._notifier.close()
         os.close(self._wake)

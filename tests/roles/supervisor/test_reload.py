@@ -85,12 +85,24 @@ def test_what_a_reload_cannot_change_is_refused_by_name(site: Site, more: str, k
         site.run.reload()
 
 
-def test_every_ring_has_one_reader_after_a_reload(site: Site) -> None:
-    site.configure(streams='"trade", "depth"', more="[process.consumer]\ncount = 3\n[process.repairer]\ncount = 0\n")
-    changed = site.run.reload()
-    assert changed is not None
-    assert [spec.name for spec in changed[1] if spec.role == "consumer"] == ["consumer-0", "consumer-1", "consumer-2"]
-    assert set(readers(changed[1]).values()) == {1}
+def test_every_ring_has_one_reader_after_each_reload(site: Site) -> None:
+    for more in (
+        "[process.consumer]\ncount = 3\n[process.repairer]\ncount = 0\n",
+        "redundancy = 2\n[process.consumer]\ncount = 1\n",
+        "redundancy = 3\n",
+        "redundancy = 1\n",
+        "depth_levels = 0\n[kafka]\npartitions = 2\n[restart]\nintensity = 9\n",
+    ):
+        site.configure(streams='"trade", "depth"', more=more)
+        changed = site.run.reload()
+        assert changed is not None
+        assert changed[0] == site.run.config
+        specs = {spec.name: spec for spec in changed[1]}
+        assert len(specs) == len(changed[1])
+        assert set(readers(changed[1]).values()) == {1}
+        consumers = [spec for spec in changed[1] if spec.role == "consumer"]
+        assert len(consumers) == changed[0].process_of("consumer").count
+        assert ("repairer" in specs) == bool(changed[0].process_of("repairer").count)
 
 
 def test_a_ring_without_a_reader_refuses_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,11 +155,11 @@ class Engine:
 
     def _query_error(self, error: RuntimeError) -> QueryError:
         text = str(error)
-        found = _CODE.search(text)
-        if found is None:
+        match = _CODE.search(text)
+        if match is None:
             return QueryError(OTHER_ERROR, text)
-        message = _CODE.sub("", text[found.end() :]).replace("DB::Exception: ", "")
-        return QueryError(int(found[1]), message)
+        message = _CODE.sub("", text[match.end() :]).replace("DB::Exception: ", "")
+        return QueryError(int(match[1]), message)
 
 
 def _insert(connection: Any, insert: Insert, statement: bytes) -> QueryResult:

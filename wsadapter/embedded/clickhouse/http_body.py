@@ -148,9 +148,9 @@ def form_fields(content_type: str, body: bytes) -> dict[str, bytes]:
         raise BodyError(400, "a form without a boundary")
     fields: dict[str, bytes] = {}
     for part in (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1"))[1:]:
-        head, found, value = part.partition(b"\r\n\r\n")
+        head, separator, value = part.partition(b"\r\n\r\n")
         name = re.search(rb'[;\s]name="([^"]*)"', head)
-        if found and name is not None:
+        if separator and name is not None:
             if b"filename=" in head:
                 raise BodyError(501, "external data is not supported here")
             fields[name[1].decode(errors="replace")] = value

@@ -79,5 +79,5 @@ def _refuse_input_function(rest: bytes) -> None:
 
 def output_format(statement: bytes, default: str) -> str:
     """The format that the statement itself asks for, else the default."""
-    found = _OUTPUT_FORMAT.search(statement[-4096:])
-    return found[1].decode() if found else default
+    match = _OUTPUT_FORMAT.search(statement[-4096:])
+    return match[1].decode() if match else default

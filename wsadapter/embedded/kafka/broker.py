@@ -108,9 +108,9 @@ class KafkaBroker:
         with open(self._directory / "format.log", "w+b") as output:
             code = Program.start(argv, cwd=self._installation.directory, output=output).watch(child)
             output.seek(0)
-            said = output.read(65536).decode(errors="replace").strip()
+            text = output.read(65536).decode(errors="replace").strip()
         if code:
-            raise ServiceUnavailable(f"Kafka cannot format {self._data}: {said[-1500:]}")
+            raise ServiceUnavailable(f"Kafka cannot format {self._data}: {text[-1500:]}")
         return code is not None
 
     def start(self, inherited: Sequence[int] = (), jvm: tuple[str, ...] = ()) -> Program:

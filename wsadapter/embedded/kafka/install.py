@@ -87,9 +87,9 @@ class Installation:
             if code is None:
                 return
             output.seek(0)
-            said = output.read(65536).decode(errors="replace").strip()
+            text = output.read(65536).decode(errors="replace").strip()
         if code != 0 or not list(fetching.glob("lib/kafka_2.13-*.jar")):
-            raise ServiceUnavailable(f"Maven could not fetch Kafka {VERSION} (exit code {code}): {said[-1500:]}")
+            raise ServiceUnavailable(f"Maven could not fetch Kafka {VERSION} (exit code {code}): {text[-1500:]}")
         os.rename(fetching, self.directory)
 
 
@@ -120,7 +120,7 @@ def _recent(java: str) -> bool:
     """By the file ``release`` beside the JVM; where there is none, the JVM itself will say."""
     release = Path(os.path.realpath(java)).parent.parent / "release"
     try:
-        found = re.search(r'JAVA_VERSION="(\d+)', release.read_text())
+        version = re.search(r'JAVA_VERSION="(\d+)', release.read_text())
     except OSError:
         return True
-    return found is None or int(found[1]) >= MIN_JAVA
+    return version is None or int(version[1]) >= MIN_JAVA

@@ -1,4 +1,4 @@
-"""librdkafka's in-memory broker in the place of Kafka where there is no Java: the road works, but nothing is kept.
+"""librdkafka's in-memory broker in the place of Kafka where there is no Java: the pipeline works, but nothing is kept.
 
 It forgets beyond about 5 MiB a partition and everything at its end, makes topics by itself with four partitions and
 knows no CreateTopics. It chooses its own port, so a forward at ``kafka.bootstrap_servers`` leads new clients to it;

@@ -67,9 +67,9 @@ class Program:
         deadline = time.monotonic() + grace
         if grace > 0:
             self._process.terminate()
-            while (left := deadline - time.monotonic()) > 0:
+            while (remaining := deadline - time.monotonic()) > 0:
                 child.beat()
-                if child.wait([self.fd], min(left, BEAT_SECONDS)):
+                if child.wait([self.fd], min(remaining, BEAT_SECONDS)):
                     break
         if self._process.poll() is None:
             self._process.kill()

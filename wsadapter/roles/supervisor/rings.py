@@ -171,18 +171,18 @@ class Rings:
 
     def unread(self) -> int:
         """Records not yet delivered, over all rings."""
-        return sum(found.unread for ref in self._all() if (found := self._inspect(ref.name)))
+        return sum(existing.unread for ref in self._all() if (existing := self._inspect(ref.name)))
 
     def close(self) -> int:
         """Unlink the empty rings; how many records the others keep for the next start."""
         kept = 0
         for ref in self._all():
-            found = self._inspect(ref.name)
-            if found is None:
+            existing = self._inspect(ref.name)
+            if existing is None:
                 continue
-            if found.unread:
-                kept += found.unread
-                get_logger().warning("ring kept for the next start", ring=ref.name, records=found.unread)
+            if existing.unread:
+                kept += existing.unread
+                get_logger().warning("ring kept for the next start", ring=ref.name, records=existing.unread)
             else:
                 Segment.unlink(ref.name)
         self._keep_list(ref.name for ref in self._all() if Segment.exists(ref.name))
@@ -199,13 +199,13 @@ class Rings:
 
     def unread_by_stream(self) -> dict[str, int]:
         """Records not yet delivered, by stream."""
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for ref in self._all():
             if Segment.exists(ref.name):
                 reader = RingReader.attach(ref.name, writable=False)
-                found.update(BY_KIND[kind].name for _, kind, _ in reader.poll(sys.maxsize))
+                counts.update(BY_KIND[kind].name for _, kind, _ in reader.poll(sys.maxsize))
                 reader.release()
-        return dict(found)
+        return dict(counts)
 
     def _all(self) -> Iterable[RingRef]:
         return (*self.refs.values(), *self.aside)
@@ -279,16 +279,16 @@ class Rings:
     def _member(self, ref: RingRef) -> RedundantMember:
         """A ring that was set aside is another one beside those of the group."""
         connection, aside, _ = ref.connection.partition(ASIDE)
-        found = member(connection)
-        return RedundantMember(found.group, ASIDE_TWIN + found.number) if aside else found
+        group, number = member(connection)
+        return RedundantMember(group, ASIDE_TWIN + number if aside else number)
 
-    def _set_aside(self, found: ExistingRing) -> RingRef:
+    def _set_aside(self, existing: ExistingRing) -> RingRef:
         """Free the name for a new ring; the records stay where they are."""
-        aside = found.name if ASIDE in found.name else f"{found.name}{ASIDE}{found.epoch}"
-        if aside != found.name:
+        aside = existing.name if ASIDE in existing.name else f"{existing.name}{ASIDE}{existing.epoch}"
+        if aside != existing.name:
             self._keep_list({*self._listed(), aside})
-            Segment.rename(found.name, aside)
-        return RingRef(aside.removeprefix(self._prefix), aside, found.epoch, self._bell(len(self.aside)))
+            Segment.rename(existing.name, aside)
+        return RingRef(aside.removeprefix(self._prefix), aside, existing.epoch, self._bell(len(self.aside)))
 
     def _bell(self, number: int) -> int:
         return self._doorbells[number % len(self._doorbells)]

@@ -38,7 +38,8 @@ REPAIR: Final = "repair"
 """The repairer's connection."""
 LINES_PER_SUBSCRIPTION: Final = 4
 """A candle's open and closed line, a mark price with its funding."""
-SPARE_LINES: Final = 64
+SPARE_LINES: Final = 1024
+"""For symbols that later reloads add: a page of watermarks cannot grow while a serializer writes to it."""
 
 
 class FeedConnection(Struct, frozen=True):
@@ -149,7 +150,7 @@ def _repairer(assembly: Assembly, rings: Rings) -> ChildSpec:
         page_fields=metrics.repairer(hosts, symbols),
         stop_group=REPAIRER,
         essential=False,
-        heartbeat_deadline=60.0,  # it asks Kafka for offsets, which may take its time
+        heartbeat_deadline=60.0,  # it asks Kafka for offsets, which can be slow
         ring=rings.refs[REPAIR],
         order=order,
         fingerprint=_fingerprint(config.service, config.kafka, config.process_of("repairer")),
@@ -201,7 +202,7 @@ def _consumer(config: Config, number: int) -> ChildSpec:
         page_fields=metrics.consumer(config.kafka.partitions),
         stop_group=CONSUMER,
         drains=True,
-        heartbeat_deadline=60.0,  # one slow insert is one turn of its loop
+        heartbeat_deadline=60.0,  # one slow insert holds its loop
         fingerprint=_fingerprint(config.service, config.kafka, config.clickhouse, config.process_of("consumer")),
     )
 

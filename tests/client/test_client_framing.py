@@ -148,8 +148,7 @@ def test_a_ping_flood_does_not_fill_our_memory() -> None:
         most = 0
 
         def on_read_end(self) -> None:
-            session = clients[0].connections[0]._session
-            assert session is not None
+            session = clients[0].connections[0].current.session
             assert session._transport is not None
             self.most = max(self.most, session._transport.underlying_transport.get_write_buffer_size())
 

@@ -1,6 +1,7 @@
 """A socket is exchanged for the next one before the venue cuts it: nothing is missed, nothing comes twice."""
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
@@ -55,9 +56,9 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
 
 def quick(monkeypatch: pytest.MonkeyPatch, **values: float) -> None:
-    for name, value in {"SETTLE_SECONDS": 0.5, "LOOK_SECONDS": 0.05, **values}.items():
+    for name, value in {"SETTLE_SECONDS": 0.5, **values}.items():
         monkeypatch.setattr(f"wsadapter.client.rotation.{name}", value)
-    monkeypatch.setattr("wsadapter.client.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.connection.NEXT_CHECK_SECONDS", 0.05)
 
 
 def assert_once_and_whole(seen: Sequence[Event]) -> None:
@@ -222,7 +223,7 @@ def test_where_the_sockets_do_not_overlap_the_hole_is_a_gap(monkeypatch: pytest.
 @pytest.mark.parametrize("how", ["reset", "abort", "close"])
 def test_an_old_socket_that_dies_beside_its_successor_leaves_no_hole(how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
-    monkeypatch.setattr("wsadapter.client.connection.SUCCESSOR_LOOK_SECONDS", 3600.0)  # never handed over by plan
+    monkeypatch.setattr("wsadapter.client.connection.NEXT_CHECK_SECONDS", 3600.0)  # never handed over by plan
 
     async def body() -> None:
         handler = Everything()
@@ -234,7 +235,7 @@ def test_an_old_socket_that_dies_beside_its_successor_leaves_no_hole(how: Any, m
                 handler,
             )
             await client.connect()
-            await until(lambda: all(c._successor and c._successor.overlaps() for c in client.connections))
+            await until(lambda: all(c.next and c.next.rotation.overlaps(time.monotonic()) for c in client.connections))
             for old in venue.connections[:2]:
                 old.abort() if how == "abort" else old.abort(reset=True) if how == "reset" else old.close(1012)
             await until(lambda: all(c.reconnects.total() for c in client.connections))

@@ -26,11 +26,11 @@ TRADES = "btcusdt@aggTrade"
 @pytest.fixture(autouse=True)
 def cadences(monkeypatch: pytest.MonkeyPatch) -> dict[StreamType, Cadence]:
     """Looked at often, exchanged quickly; a test says what it expects of which stream."""
-    monkeypatch.setattr("wsadapter.client.connection.LOOK_SECONDS", 0.05)
-    monkeypatch.setattr("wsadapter.client.connection.SUCCESSOR_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.connection.CHECK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.connection.NEXT_CHECK_SECONDS", 0.05)
     monkeypatch.setattr("wsadapter.client.rotation.SETTLE_SECONDS", 0.5)
     monkeypatch.setattr("wsadapter.client.rotation.PATIENCE_SECONDS", 2.0)
-    monkeypatch.setattr("wsadapter.client.stream_watch.LOOK_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.stream_watch.CHECK_SECONDS", 0.05)
     made: dict[StreamType, Cadence] = {}
     monkeypatch.setattr(BinanceFutures, "venue", structs.replace(BinanceFutures.venue, cadences=made))
     return made
@@ -208,7 +208,7 @@ def test_a_next_socket_that_cannot_be_made_leaves_the_old_one_and_the_stream_sta
             venue.refuse(503)
             await until(lambda: "still silent" in caplog.text)
             assert "rotation put off (it ended: http_5xx)" in caplog.text
-            assert connection._successor is None
+            assert connection.next is None
             assert state(connection, "btcusdt@trade") is SubscriptionState.STALE
             count = everything_but_gaps(handler)["book_ticker"]
             await until(lambda: everything_but_gaps(handler)["book_ticker"] > count + 50)
@@ -235,9 +235,9 @@ def test_streams_that_speak_again_meanwhile_keep_their_socket(
             await client.connect()
             await until(lambda: all(at for _, at in connection.subscriptions().values()))
             venue.lose("btcusdt@trade", 1_000_000)
-            await until(lambda: connection._successor is not None and connection._successor.subscribed)
+            await until(lambda: connection.next is not None and connection.next.subscribed)
             venue.lose("btcusdt@trade", -venue._audience._losing["btcusdt@trade"])
-            await until(lambda: connection._successor is None)
+            await until(lambda: connection.next is None)
             assert state(connection, "btcusdt@trade") is SubscriptionState.LIVE
             await until(lambda: len(venue.connections) == 1)
             await client.stop()
@@ -303,7 +303,7 @@ def test_a_paused_venue_is_asked_again_and_the_gap_ends_with_the_first_event(
             venue.paused = True
             await until(lambda: handler.gaps)
             assert state(connection) is SubscriptionState.STALE
-            await until(lambda: not connection._asked.unanswered, "asked for anew")
+            await until(lambda: not connection.current.subscriptions.unanswered, "asked for anew")
             venue.paused = False
             await until(lambda: len(handler.gaps) == 2)
             await until(lambda: state(connection) is SubscriptionState.LIVE)

@@ -5,15 +5,17 @@ by the exchange module (names) and here (numbers); both raise `ConfigError` with
 """
 
 from collections.abc import Sequence
-from typing import Final, Self
+from typing import Final, Self, cast
 from urllib.parse import urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wsadapter.config import venues
-from wsadapter.config.load import Feed
+from wsadapter.config.load import DEFAULT_STREAMS, Feed, SocketConfig
 from wsadapter.config.types import loopback
 from wsadapter.errors import ConfigError
+from wsadapter.exchanges.venue import FeedSettings
 
 MIB: Final = 1024 * 1024
 
@@ -27,71 +29,46 @@ class StreamConfig(Struct, frozen=True):
     depth_speed: str | None = None
 
 
-class PlainFeed(Struct, frozen=True):
-    """`wsadapter.exchanges.venue.FeedSettings` as values."""
-
-    name: str
-    exchange: str
-    symbols: tuple[str, ...]
-    streams: tuple[str, ...]
-    intervals: tuple[str, ...]
-    depth_levels: int
-    depth_speed: str
-    testnet: bool
-    ws_url: str
-
-
-class ConnectionConfig(Struct, frozen=True):
+class ConnectionConfig(SocketConfig, frozen=True):
     """Seconds and bytes. ``streams``: words (kline ticker depth trade raw_trade funding_rate mark_price liquidation
     book_ticker) or `StreamConfig`. ``ws_url`` replaces the venue's base address. ``reconnect_backoff`` is the bound of
     the first wait, doubled up to ``reconnect_backoff_max``. ``max_reconnects``: failures in a row before the client
-    gives up, 0 = never. ``ack_timeout`` 0 = the venue's. ``rotate_after``: longest life of a socket before the next one
-    takes over, 0 = an hour less than the venue's."""
+    gives up, 0 = never. ``ack_timeout`` 0 = the venue's."""
 
     symbols: Sequence[str]
     exchange: str = venues.DEFAULT
-    streams: Sequence[str | StreamConfig] = ("kline", "ticker", "depth", "trade", "mark_price", "funding_rate")
+    streams: Sequence[str | StreamConfig] = DEFAULT_STREAMS
     intervals: Sequence[str] = ("1m",)
     depth_levels: int = 20
     depth_speed: str = "100ms"
     name: str = ""
     testnet: bool = False
     ws_url: str = ""
-    reconnect_backoff: float = 0.5
     reconnect_backoff_max: float = 30.0
-    max_reconnects: int = 0
-    rotate_after: float = 0.0
-    ping_interval: float = 10.0
     pong_timeout: float = 10.0
     connect_timeout: float = 10.0
     ack_timeout: float = 0.0
     max_message_size: int = 8 * MIB
-    read_buffer_size: int = 64 * 1024
-    write_buffer_size: int = 64 * 1024
 
     @classmethod
     def of_feed(cls, feed: Feed) -> Self:
         """From a `[[feed]]` of the configuration: what both have is called the same in both."""
         return cls(**{name: getattr(feed, name) for name in cls.__struct_fields__ if name in feed.__struct_fields__})
 
-    def feed(self) -> PlainFeed:
-        """What the exchange module plans from; raises `ConfigError`."""
+    def feed(self) -> FeedSettings:
+        """What the exchange module plans from, the `StreamConfig`s merged into one; raises `ConfigError`."""
         self._check()
         detailed = [s for s in self.streams if isinstance(s, StreamConfig)]
-        intervals = [code for s in detailed for code in s.intervals]
-        levels = [s.depth_levels for s in detailed if s.depth_levels is not None]
-        speeds = [s.depth_speed for s in detailed if s.depth_speed is not None]
-        return PlainFeed(
-            self.name or self.exchange,
-            self.exchange,
-            tuple(self.symbols),
-            tuple(s.stream if isinstance(s, StreamConfig) else s for s in self.streams),
-            tuple(intervals or self.intervals),
-            levels[0] if levels else self.depth_levels,
-            speeds[0] if speeds else self.depth_speed,
-            self.testnet,
-            self.ws_url,
+        merged = replace(
+            self,
+            name=self.name or self.exchange,
+            symbols=tuple(self.symbols),
+            streams=tuple(s.stream if isinstance(s, StreamConfig) else s for s in self.streams),
+            intervals=tuple(code for s in detailed for code in s.intervals) or tuple(self.intervals),
+            depth_levels=next((s.depth_levels for s in detailed if s.depth_levels is not None), self.depth_levels),
+            depth_speed=next((s.depth_speed for s in detailed if s.depth_speed is not None), self.depth_speed),
         )
+        return cast(FeedSettings, merged)  # its streams are words now
 
     def _check(self) -> None:
         errors = [

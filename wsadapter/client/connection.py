@@ -1,11 +1,11 @@
 """One connection plan kept alive: dial, subscribe, read, and again after every end, until stopped.
 
-Owns the exchange instance, its session, the state of each subscription and the counters of the connection; while a
-socket is exchanged for the next one (`wsadapter.client.rotation`) also that one. Guarantees: after every reconnect
-the desired state is asked for anew; waits grow exponentially with full jitter, and start small again only after a
-connection that stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is not
-answered ends the session, one that is refused does not, and one that falls silent costs the others nothing; and every
-time in which events are missed is a `Gap` for the handler, in its place among the events: one for the connection,
+Owns the `current` socket, while it rotates also the `next` one, and the counters of the connection. A hand-over is an
+assignment; what the handler gets is one sequence over both (`wsadapter.client.handover`). Guarantees: after every
+reconnect the desired state is asked for anew; waits grow exponentially with full jitter, and start small again only
+after a connection that stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is
+not answered ends the session, one that is refused does not, and one that falls silent costs the others nothing; and
+every time in which events are missed is a `Gap` for the handler, in its place among the events: one for the connection,
 open from the last event until every subscription is acknowledged again, and one for each stream that falls silent.
 """
 
@@ -15,8 +15,8 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
-from typing import get_args
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar, get_args
 
 from wsadapter.backoff import Backoff, Retries
 from wsadapter.client.clock import clock
@@ -24,12 +24,14 @@ from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.connect_limit import ConnectLimiter
 from wsadapter.client.dial import Dialer
 from wsadapter.client.handler import BoundHandler
+from wsadapter.client.handover import Handover
+from wsadapter.client.live_socket import LiveSocket, NextSocket
 from wsadapter.client.reader import ReceiveCount
-from wsadapter.client.rotation import AFTER_SECONDS, RETRY_SECONDS, Dispatch, NextSocket, Reason, due_in
-from wsadapter.client.rotation import LOOK_SECONDS as SUCCESSOR_LOOK_SECONDS
-from wsadapter.client.session import Lost, Session, Timers
-from wsadapter.client.stream_watch import LOOK_SECONDS, StreamWatch, some
-from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
+from wsadapter.client.rotation import AFTER_SECONDS, RETRY_SECONDS, Reason, Rotation, due_in
+from wsadapter.client.rotation import CHECK_SECONDS as NEXT_CHECK_SECONDS
+from wsadapter.client.session import Lost
+from wsadapter.client.stream_watch import CHECK_SECONDS, StreamWatch, some
+from wsadapter.client.subscriptions import SubscriptionState
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.events.gaps import GapCause, begin, ended
@@ -38,6 +40,10 @@ from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, ConnectionPlan, Ex
 from wsadapter.log import Repeated
 
 logger = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=LiveSocket)
+Events = Mapping[type, Callable[[Any], object]]
+"""Event type -> who takes it."""
 
 
 class GivenUp(ServiceUnavailable):
@@ -62,30 +68,36 @@ class Connection:
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.plan = plan
-        self.exchange: Exchange = load(plan.exchange)(plan)
         self.tally = ReceiveCount()
         self.decode_errors: Counter[str] = Counter()
         self.reconnects: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
         self.refused = 0
-        self.connected_ns = 0
-        """Since when the socket is up, 0 = it is not."""
         self.subscribed = asyncio.Event()
         """Set while every subscription of the socket has its answer."""
         self._config, self._hooks, self._dice = config, hooks, dice
         self._retries = Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)
         self._stop = asyncio.Event()
         self.sockets = Dialer(plan, config, tls, attempts, self._stop)
-        self._session: Session | None = None
-        self._asked = Subscriptions(self.exchange.last_receive_ns)
-        self._successor: NextSocket | None = None
-        """The next socket, while this one still delivers."""
+        self.current = self._new(LiveSocket, load(plan.exchange)(plan))
+        self.next: NextSocket | None = None
+        """The one that is to take over, while the current one still delivers."""
         self._repeated = Repeated()
         self._last_event_ns = last_event_ns
         self._gap: Gap | None = None
         """Of the whole connection, while it lasts."""
         self._watch = StreamWatch(plan.connection, self.exchange, hooks)
-        self._look_failed: BaseException | None = None
+        self._failed: BaseException | None = None
+        """What a handler raised outside of a read."""
+
+    @property
+    def exchange(self) -> Exchange:
+        return self.current.exchange
+
+    @property
+    def connected_ns(self) -> int:
+        """Since when the connection is up, 0 = it is not."""
+        return self.current.connected_ns
 
     @property
     def losses(self) -> int:
@@ -98,78 +110,60 @@ class Connection:
 
     def subscriptions(self) -> dict[str, tuple[SubscriptionState, int]]:
         """Name -> state and receive time of its last frame (0 = none yet)."""
-        received, asked, is_stale = self.exchange.last_receive_ns, self._asked, self._watch.is_stale
-        return {name: (asked.state(name, at, is_stale(name)), at) for name, at in received.items()}
+        state, is_stale = self.current.subscriptions.state, self._watch.is_stale
+        return {name: (state(name, at, is_stale(name)), at) for name, at in self.exchange.last_receive_ns.items()}
 
     async def run(self) -> None:
         """Until `stop`; raises `GivenUp`, or what the handler raised."""
-        successor: NextSocket | None = None
         before_ns = self._last_event_ns
         self._begin_gap(GapCause.RESTART if before_ns else GapCause.CONNECT, before_ns)
         try:
-            while successor is not None or not self._stop.is_set():
-                lost = await self._live(successor)
-                successor, self._successor = self._successor, None
-                if successor is not None:
+            while self.next is not None or not self._stop.is_set():
+                lost = await self._live()
+                if self.next is not None:
                     self.reconnects[lost.reason] += 1
                 elif not self._stop.is_set():
                     self.reconnects[lost.reason] += 1
                     await self._pause(lost)
         finally:
-            for left in (successor, self._successor):
-                if left is not None:
-                    await self._drop(left)
+            await self._drop_next()
 
     def mark(self, stream: str, symbol: str, at_ns: int) -> None:
         """Events of this stream word and symbol (empty: of all) come after a gap that the handler noticed."""
         self.exchange.mark(stream, symbol, at_ns)
-        if self._successor is not None:
-            self._successor.exchange.mark(stream, symbol, at_ns)
+        if self.next is not None:
+            self.next.exchange.mark(stream, symbol, at_ns)
 
     def stop(self) -> None:
         """End gracefully: what the venue sent before it answers our CLOSE is still delivered."""
         self._stop.set()
-        if self._session is not None:
-            self._session.close()
+        self.current.session.close()
 
-    async def _live(self, successor: NextSocket | None) -> Lost:
-        """One session from dial (or from the end of the one before it) to its own end."""
-        timers = Timers(asyncio.get_running_loop())
-        started = time.monotonic()
+    async def _live(self) -> Lost:
+        """One socket until its end: the next one, which takes over, or a new one."""
         try:
-            if successor is None:
-                self._session = Session(
-                    self.exchange,
-                    self._config,
-                    self.tally,
-                    self._dispatch(self._hooks.events, timers),
-                    lambda session: self._on_open(session, timers),
-                    self._hooks.on_read_end,
-                )
-                lost = await self.sockets.live(self._session)
+            if self.next is not None:
+                self._hand_over(self.next)
             else:
-                started = successor.began
-                self._go_on_with(successor, timers)
-                lost = await successor.ended
+                self.current = self._new(LiveSocket, self.exchange)
+                self._deliver_to(self.current, self._hooks.events)
+                self.current.dial(self.sockets)
+            lost = await self.current.ended
         finally:
-            timers.clear_all()
-            if self._session is not None:
-                self._session.abort()
-            delivered = self.connected_ns != 0 and self.exchange.last_receive_ns != self._asked.at_open
-            self._retries.judge(delivered, time.monotonic() - started)
-        if self._look_failed is not None:
-            raise self._look_failed
+            self.current.end()
+            self._retries.judge(self.current.delivered, time.monotonic() - self.current.began)
+        if self._failed is not None:
+            raise self._failed
         await self._end(lost)
         return lost
 
     async def _end(self, lost: Lost) -> None:
         """A socket has ended: is there another one to go on with, and is anything missing between them?"""
-        next_one, planned = self._successor, lost.reason in get_args(Reason)
-        if next_one is not None and not (next_one.subscribed and (planned or not self._stop.is_set())):
-            self._successor = None
-            await self._drop(next_one)
-        if self._successor is None or not (planned or self._successor.overlaps()):
-            self.connected_ns = 0
+        planned = lost.reason in get_args(Reason)
+        if self.next is not None and not (self.next.subscribed and (planned or not self._stop.is_set())):
+            await self._drop_next()
+        if self.next is None or not (planned or self.next.rotation.overlaps(time.monotonic())):
+            self.current.connected_ns = 0
             self.subscribed.clear()
             if self._stop.is_set():
                 self._watch.end()
@@ -195,14 +189,24 @@ class Connection:
         except TimeoutError:
             pass
 
-    def _dispatch(self, events: Dispatch, timers: Timers) -> Dispatch:
-        return {
-            **events,
-            Acked: self._on_acked,
-            Refused: self._on_refused,
-            Bad: self._on_bad,
-            ClosesSoon: lambda item: self._rotate(timers, item.detail),
-        }
+    def _new(self, kind: type[S], exchange: Exchange) -> S:
+        return kind(exchange, self._config, self.tally, self._on_open, self._hooks.on_read_end)
+
+    def _deliver_to(self, socket: LiveSocket, events: Events) -> None:
+        """From now on these take the events of the socket. Of the next one only answers count beside them."""
+
+        def if_current(take: Callable[[Any], object]) -> Callable[[Any], object]:
+            return lambda item: take(item) if socket is self.current else None
+
+        socket.session.redirect(
+            {
+                **events,
+                Acked: lambda item: self._on_answer(socket, item.names, SubscriptionState.ACKED),
+                Refused: lambda item: self._on_refused(socket, item),
+                Bad: if_current(self._on_bad),
+                ClosesSoon: if_current(lambda item: self._rotate(item.detail)),
+            }
+        )
 
     # The gap of the whole connection.
 
@@ -227,125 +231,130 @@ class Connection:
 
     # Rotation.
 
-    def _rotate(self, timers: Timers, why: str, dead: Collection[str] = (), trial: bool = False) -> None:
+    def _rotate(self, why: str, dead: Collection[str] = (), trial: bool = False) -> None:
         """Begin to make the next socket, as planned or for ``dead`` streams; this one delivers on."""
-        if self._stop.is_set() or self._session is None:
+        if self._stop.is_set():
             return
-        if self._successor is not None:
+        if self.next is not None:
             if not dead:
-                self._successor.plan()
+                self.next.rotation.plan()
             return
         logger.info("%s: rotation begins (%s)", self.plan.connection, why)
-        hooks, config = self._hooks, self._config
-        next_one = NextSocket(self.plan, self.exchange, hooks, config, self.tally, self.copies, dead, trial)
-        self._successor = next_one
-        self._session.redirect(self._dispatch(dict.fromkeys(self._hooks.events, next_one.overlap.first), timers))
-        next_one.ended = asyncio.ensure_future(self.sockets.live(next_one.session))
-        timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
+        events, plan = self._hooks.events, self.plan
+        next_one = self.next = self._new(NextSocket, load(plan.exchange)(plan))
+        mute = {(one.stream, one.symbol, one.interval) for one in plan.subscriptions if one.name in dead}
+        handover = Handover(events, self.exchange.reached, next_one.exchange.joined, self.copies, mute)
+        next_one.rotation = Rotation(self.exchange, next_one.exchange, handover, dead, trial)
+        self._deliver_to(self.current, dict.fromkeys(events, handover.first))
+        self._deliver_to(next_one, dict.fromkeys(events, handover.second))
+        next_one.dial(self.sockets)
+        self.current.timers.set("next", NEXT_CHECK_SECONDS, lambda: self._check_next(next_one))
 
-    def _look_at(self, next_one: NextSocket, timers: Timers) -> None:
-        if self._session is None or self._successor is not next_one:
-            return
-        if next_one.ready():
-            self._session.close(next_one.reason)
-        elif why := next_one.useless():
-            self._put_off(next_one, why, timers)
+    def _check_next(self, next_one: NextSocket) -> None:
+        """Is it ready, or of no use?"""
+        rotation, now = next_one.rotation, time.monotonic()
+        if next_one.ended.done():
+            self._put_off(next_one, f"it ended: {next_one.ended.result().reason}")
+        elif rotation.ready(now):
+            self.current.session.close(rotation.reason)
+        elif why := rotation.useless(now):
+            self._put_off(next_one, why)
         else:
-            timers.set("successor", SUCCESSOR_LOOK_SECONDS, lambda: self._look_at(next_one, timers))
+            self.current.timers.set("next", NEXT_CHECK_SECONDS, lambda: self._check_next(next_one))
 
-    def _put_off(self, next_one: NextSocket, why: str, timers: Timers) -> None:
+    def _put_off(self, next_one: NextSocket, why: str) -> None:
         """What is planned is tried again soon; for dead streams the watch says when."""
         logger.warning("%s: rotation put off (%s)", self.plan.connection, why)
-        next_one.drop()
-        self._successor = None
-        if self._session is not None:
-            self._session.redirect(self._dispatch(self._hooks.events, timers))
-        self._watch.put_off()
-        if next_one.reason == "rotation":
+        if next_one.rotation.reason == "rotation":
             again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
-            timers.set("rotate", max(again, next_one.asked_to_wait), self._due(timers))
+            wait = next_one.ended.result().asked_to_wait if next_one.ended.done() else 0.0
+            self.current.timers.set("rotate", max(again, wait), self._rotate_in_time)
+        self.next = None
+        next_one.end()
+        self._deliver_to(self.current, self._hooks.events)
+        self._watch.put_off()
 
-    def _go_on_with(self, next_one: NextSocket, timers: Timers) -> None:
-        """The old socket has ended: what it did not bring is delivered, then what comes."""
-        seamless = self.connected_ns != 0
-        self._session, self._asked = next_one.session, next_one.subscriptions
-        self.connected_ns = next_one.connected_ns
-        before, self.exchange = self.exchange, next_one.exchange
+    async def _drop_next(self) -> None:
+        if (dropped := self.next) is not None:
+            self.next = None
+            dropped.end()
+            await asyncio.wait((dropped.ended,))
+
+    def _hand_over(self, next_one: NextSocket) -> None:
+        """The current socket has ended: what it did not bring is delivered, then what comes."""
+        before, seamless, handover = self.exchange, self.connected_ns != 0, next_one.rotation.handover
+        self.current, self.next = next_one, None
         if not seamless:
             self._hooks.on_connected(next_one.connected_ns)
         self.exchange.succeed(before)
         self._watch.succeed(self.exchange, seamless)
-        next_one.overlap.hand_over()
-        self._session.redirect(self._dispatch(next_one.events, timers))
-        timers.set("copies", AFTER_SECONDS, lambda: self._forget_copies(next_one, timers))
+        handover.hand_over()
+        next_one.timers.set("copies", AFTER_SECONDS, self._forget_copies)
         if not seamless:
             self._all_subscribed()
         self._hooks.on_read_end()
         logger.info("%s: rotated to the next connection", self.plan.connection)
-        self._begin(next_one.session, timers)
+        self._begin()
         if self._stop.is_set():
-            self._session.close()
+            next_one.session.close()
 
-    def _forget_copies(self, before: NextSocket, timers: Timers) -> None:
-        if self._session is before.session and self._successor is None:
-            self._session.redirect(self._dispatch(self._hooks.events, timers))
+    def _forget_copies(self) -> None:
+        """The socket before is long gone; while another rotation is under way that one's end does this."""
+        if self.next is None:
+            self._deliver_to(self.current, self._hooks.events)
 
-    async def _drop(self, successor: NextSocket) -> None:
-        successor.drop()
-        await asyncio.wait((successor.ended,))
+    def _rotate_in_time(self) -> None:
+        self._rotate("its time is over")
 
-    def _due(self, timers: Timers) -> Callable[[], None]:
-        return lambda: self._rotate(timers, "its time is over")
-
-    def _begin(self, session: Session, timers: Timers) -> None:
+    def _begin(self) -> None:
         """A socket is the connection's from now on."""
-        timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
+        self.current.timers.set("streams", CHECK_SECONDS, self._check_streams)
         if (seconds := due_in(self._config.rotate_after, self.exchange.max_life, self._dice)) is not None:
-            timers.set("rotate", seconds, self._due(timers))
+            self.current.timers.set("rotate", seconds, self._rotate_in_time)
 
-    # Called by the session.
+    # Called by a socket.
 
-    def _on_open(self, session: Session, timers: Timers) -> None:
-        now_ns = self.connected_ns = clock.now_ns()
-        self._asked = Subscriptions(self.exchange.last_receive_ns)
+    def _on_open(self, socket: LiveSocket) -> None:
+        if socket is not self.current:
+            socket.request(socket.exchange.open())
+            socket.exchange.follow(self.exchange)
+            return
         logger.info("%s: connected to %s", self.plan.connection, self.plan.url)
-        self._hooks.on_connected(now_ns)
-        for payload in self.exchange.open():
-            session.request(payload)
+        self._hooks.on_connected(socket.connected_ns)
+        socket.request(socket.exchange.open())
         self._watch.opened()
-        self._begin(session, timers)
+        self._begin()
 
-    def _look(self, session: Session, timers: Timers) -> None:
+    def _check_streams(self) -> None:
         """Does every stream speak that ought to?"""
+        socket = self.current
         try:
-            verdict = self._watch.check(session.last_read, self.connected_ns, self._asked.expected())
+            verdict = self._watch.check(socket.session.last_read, socket.connected_ns, socket.subscriptions.expected())
         except BaseException as error:  # of the handler: as in a read, the session ends and `run` raises
-            self._look_failed = error
-            session.abort()
+            self._failed = error
+            socket.session.abort()
             return
-        if session.lost is None:
-            self._asked.unanswered.update(verdict.resubscribe)
-            for payload in self.exchange.resubscribe(tuple(verdict.resubscribe)):
-                session.request(payload)
+        if socket.session.lost is None:
+            socket.subscriptions.unanswered.update(verdict.resubscribe)
+            socket.request(socket.exchange.resubscribe(tuple(verdict.resubscribe)))
             if verdict.renew:
-                self._rotate(timers, f"silent: {some(verdict.renew)}", verdict.renew, verdict.trial)
-            timers.set("look", LOOK_SECONDS, lambda: self._look(session, timers))
+                self._rotate(f"silent: {some(verdict.renew)}", verdict.renew, verdict.trial)
+            socket.timers.set("streams", CHECK_SECONDS, self._check_streams)
 
-    def _on_acked(self, item: Acked) -> None:
-        self._answered(item.names, SubscriptionState.ACKED)
+    def _on_refused(self, socket: LiveSocket, item: Refused) -> None:
+        if socket is self.current:
+            self.refused += 1
+            detail = f"{' '.join(item.names)} {item.code} {item.message}".strip()
+            logger.warning("%s: subscription refused: %s", self.plan.connection, detail)
+            self._hooks.on_error("refused", detail)
+        self._on_answer(socket, item.names, SubscriptionState.REFUSED)
 
-    def _on_refused(self, item: Refused) -> None:
-        self.refused += 1
-        detail = f"{' '.join(item.names)} {item.code} {item.message}".strip()
-        logger.warning("%s: subscription refused: %s", self.plan.connection, detail)
-        self._hooks.on_error("refused", detail)
-        self._answered(item.names, SubscriptionState.REFUSED)
-
-    def _answered(self, names: tuple[str, ...], state: SubscriptionState) -> None:
-        if not self._asked.answered(names, state) or self._session is None:
+    def _on_answer(self, socket: LiveSocket, names: tuple[str, ...], state: SubscriptionState) -> None:
+        if not socket.answer(names, state):
             return
-        self._session.settled()
-        if not self.subscribed.is_set():
+        if self.next is not None and socket is self.next:
+            self.next.rotation.answered(time.monotonic(), clock.now_ns())
+        elif not self.subscribed.is_set():
             self._all_subscribed()
 
     def _all_subscribed(self) -> None:

@@ -36,10 +36,9 @@ _monotonic = time.monotonic
 
 
 class Timers:
-    """Named one-shot timers of one event loop: setting a name again moves its timer."""
+    """Named one-shot timers of the running event loop: setting a name again moves its timer."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+    def __init__(self) -> None:
         self._handles: dict[str, asyncio.TimerHandle] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -47,7 +46,8 @@ class Timers:
 
     def set(self, name: str, delay: float, action: Callable[[], object]) -> None:
         self.clear(name)
-        self._handles[name] = self._loop.call_later(max(delay, 0.0), self._fire, name, action)
+        loop = asyncio.get_running_loop()
+        self._handles[name] = loop.call_later(max(delay, 0.0), self._fire, name, action)
 
     def clear(self, name: str) -> None:
         if (handle := self._handles.pop(name, None)) is not None:
@@ -79,16 +79,15 @@ class Lost(Struct, frozen=True):
 
 
 class Session(WSListener):
-    """``dispatch``: item type -> who takes it, types without an entry are dropped. ``on_open`` is called when frames
-    can flow, ``on_read_end`` after the last frame of each socket read."""
+    """``on_open`` is called when frames can flow, ``on_read_end`` after the last frame of each socket read. Items go to
+    whom `redirect` names, until then nowhere."""
 
     def __init__(
         self,
         exchange: Exchange,
         config: ConnectionConfig,
         tally: ReceiveCount,
-        dispatch: Takers,
-        on_open: Callable[["Session"], object],
+        on_open: Callable[[], object],
         on_read_end: Callable[[], object],
     ) -> None:
         super().__init__()
@@ -97,7 +96,7 @@ class Session(WSListener):
         self._exchange, self._config, self._tally = exchange, config, tally
         self._reading = reading(exchange.receive, self._on_unusual, on_read_end, tally)
         self.on_ws_frame = self._reading  # type: ignore[method-assign]  # called by picows for every frame
-        self.redirect(dispatch)
+        self.redirect({})
         self._on_open = on_open
         self._transport: WSTransport | None = None
         self._fragments = Fragments(config.max_message_size)
@@ -105,7 +104,7 @@ class Session(WSListener):
         self._requests: deque[bytes] = deque()
         self._last_sent = float("-inf")
         self._paused = False
-        self._timers = Timers(asyncio.get_running_loop())
+        self._timers = Timers()
 
     # Called by picows.
 
@@ -116,7 +115,7 @@ class Session(WSListener):
         self._look_for_silence()
         if self._exchange.ping_every:
             self._timers.set("heartbeat", self._exchange.ping_every, self._send_heartbeat)
-        self._on_open(self)
+        self._on_open()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._reading.finish()
@@ -137,7 +136,7 @@ class Session(WSListener):
         return float(self._reading.last_read)
 
     def redirect(self, dispatch: Takers) -> None:
-        """From now on these take the items."""
+        """Item type -> who takes it, from now on; types without an entry are dropped."""
         self._reading.dispatch = {**dispatch, Reply: self._reply}
 
     def request(self, payload: bytes) -> None:

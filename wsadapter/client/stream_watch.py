@@ -16,7 +16,7 @@ from wsadapter.client.staleness import Staleness, StaleStreams
 from wsadapter.events import Gap
 from wsadapter.exchanges.venue import Exchange
 
-LOOK_SECONDS: Final = 1.0
+CHECK_SECONDS: Final = 1.0
 NAMED: Final = 5
 """Streams named in a log line."""
 
@@ -28,7 +28,7 @@ class StreamWatch:
 
     def __init__(self, name: str, exchange: Exchange, hooks: BoundHandler) -> None:
         self._name, self._exchange, self._hooks = name, exchange, hooks
-        self._policy = Staleness(exchange.cadences, LOOK_SECONDS)
+        self._policy = Staleness(exchange.cadences, CHECK_SECONDS)
 
     def is_stale(self, stream: str) -> bool:
         return self._policy.is_stale(stream, self._exchange.last_receive_ns[stream])

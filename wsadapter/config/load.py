@@ -47,9 +47,21 @@ class ServiceConfig(Struct, frozen=True):
     shard: t.Shard = ""
 
 
-class Feed(Struct, frozen=True):
-    """What to record of one exchange. ``max_reconnects`` 0 = no limit; ``depth_levels`` 0 = diffs; ``rotate_after``:
-    longest life of a connection before the next one takes over, 0 = an hour less than the venue allows."""
+class SocketConfig(Struct, frozen=True, kw_only=True):
+    """How a connection is kept, of a `[[feed]]` and of a `wsadapter.client.config.ConnectionConfig`; seconds and bytes.
+    ``max_reconnects`` 0 = no limit; ``rotate_after``: longest life of a connection before the next one takes over, 0 =
+    an hour less than the venue allows."""
+
+    reconnect_backoff: Annotated[t.Duration, Meta(ge=0.01, le=3600)] = 0.5
+    max_reconnects: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    rotate_after: Annotated[t.Duration, Meta(ge=0, le=86_400)] = 0.0
+    ping_interval: Annotated[t.Duration, Meta(ge=0.1, le=600)] = 10.0
+    read_buffer_size: BufferSize = 64 * KIB
+    write_buffer_size: BufferSize = 64 * KIB
+
+
+class Feed(SocketConfig, frozen=True):
+    """What to record of one exchange. ``depth_levels`` 0 = diffs."""
 
     name: t.FeedName
     exchange: t.Exchange
@@ -62,12 +74,6 @@ class Feed(Struct, frozen=True):
     testnet: bool = False
     ws_url: t.WebSocketUrl = ""
     rest_url: t.RestUrl = ""
-    reconnect_backoff: Annotated[t.Duration, Meta(ge=0.01, le=3600)] = 0.5
-    max_reconnects: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
-    rotate_after: Annotated[t.Duration, Meta(ge=0, le=86_400)] = 0.0
-    ping_interval: Annotated[t.Duration, Meta(ge=0.1, le=600)] = 10.0
-    read_buffer_size: BufferSize = 64 * KIB
-    write_buffer_size: BufferSize = 64 * KIB
 
 
 class RingConfig(Struct, frozen=True):

@@ -15,6 +15,8 @@ from wsadapter.exchanges.venue import Cadence
 STEADY = Cadence(10.0, 10.0)
 TRADES = Cadence(60.0, 600.0, 20.0)
 HOUR = 3600.0
+GREETS = Cadence(reply=5.0)
+"""As of liquidations at a venue that begins each with a snapshot."""
 
 
 class World:
@@ -322,3 +324,33 @@ def test_renewals_grow_rarer_while_they_do_not_help() -> None:
     assert pauses[0] >= RENEWAL_SECONDS
     assert all(after >= 1.5 * before for before, after in pairwise(pauses)), pauses
     assert len(world.of("alarm")) == len(set(dead)), "each is an alarm once, whether or not it had its reconnect"
+
+
+def test_a_stream_that_is_acknowledged_and_sends_no_first_word_is_asked_for_anew() -> None:
+    """Though it may be silent for ever afterwards; and only from its acknowledgement on."""
+    world = World(told=GREETS, forgotten=GREETS, pending=GREETS)
+    world.asked.remove("pending")
+    world.run(3)
+    world.speak("told")
+    world.run(4)
+    assert world.log == [(1005.0, "stale", "forgotten"), (1005.0, "resubscribe", "forgotten")]
+    assert world.policy.is_stale("forgotten", 0)
+
+    world.asked.add("pending")
+    world.speak("forgotten")
+    world.run(4)
+    assert not world.policy.is_stale("forgotten", world.received["forgotten"])
+    world.speak("pending")
+    world.run(HOUR)
+    assert len(world.log) == 2
+
+
+def test_the_first_word_is_due_on_every_socket() -> None:
+    world = World(told=GREETS)
+    world.run(2)
+    world.speak("told")
+    world.run(60)
+    world.policy.opened(world.now, world.received)
+    world.run(7)
+
+    assert [what for _, what, _ in world.log] == ["stale", "resubscribe"]

@@ -7,6 +7,9 @@ renewals that did not make a stream speak; after another such time it is an alar
 renewal has to wait or fails. From then on it is asked for anew now and then, which costs the other streams nothing. It
 is stale until it speaks.
 
+A stream that begins with a snapshot, or answers each subscription in another way, is stale sooner where it does not
+(`Cadence.reply`), on every socket.
+
 A stream that only follows its market teaches its patience: by its mean interval, and by its longest silence of about
 the last day, so that a silence which turned out harmless is not misjudged twice. While little is known of it another
 socket is only tried: the old one goes if the new one brings the stream.
@@ -72,7 +75,8 @@ class _Stream:
     """All times in seconds of one monotonic clock, except ``seen`` (ns, as received)."""
 
     __slots__ = (
-        "alarmed", "cadence", "due", "intervals", "longest", "mean", "retry", "seen", "since", "spoke_at", "step",
+        "alarmed", "cadence", "due", "intervals", "longest", "mean", "replied", "retry", "seen", "since", "spoke_at",
+        "step",
     )  # fmt: skip
 
     def __init__(self, cadence: Cadence) -> None:
@@ -84,6 +88,8 @@ class _Stream:
         self.mean, self.longest, self.intervals = 0.0, 0.0, 0
         self.step, self.due, self.retry = _Step.SPEAKING, 0.0, RETRY_SECONDS
         self.alarmed = False
+        self.replied = False
+        """It has sent something since the socket came up."""
 
     @property
     def sure(self) -> bool:
@@ -91,6 +97,8 @@ class _Stream:
 
     def patience(self) -> float:
         cadence, intervals = self.cadence, self.intervals
+        if cadence.reply and not self.replied:
+            return cadence.reply
         known = intervals >= (KNOWN if cadence.rhythm else 1)
         least = cadence.silence if known else max(cadence.first, cadence.silence)
         if not cadence.rhythm or not intervals:
@@ -104,7 +112,7 @@ class _Stream:
             self.intervals += 1
             self.mean += (interval - self.mean) / min(self.intervals, MEMORY)
             self.longest = max(interval, self.longest * (1.0 - min(interval / MEMORY_SECONDS, 1.0)))
-        self.since, self.spoke_at = now, now
+        self.since, self.spoke_at, self.replied = now, now, True
         self.alive(seen)
 
     def alive(self, seen: int) -> None:
@@ -133,6 +141,7 @@ class Staleness:
         for name, stream in self._streams.items():
             if seamless and stream.step is _Step.SPEAKING:
                 continue  # the next look sees what it said
+            stream.replied = seamless and stream.seen != received[name]
             if stream.seen != received[name]:
                 self._helped(stream, _Step.RENEWING, 0.0)
                 stream.alive(received[name])

@@ -256,12 +256,12 @@ CHANNELS: Final = (
 )  # fmt: skip
 
 CADENCES: Final[Mapping[StreamType, Cadence]] = {
-    # marks change several times a second, whatever else the ticker is asked for
+    # begin with a snapshot; marks change several times a second, whatever else the ticker is asked for
     **dict.fromkeys(
         (StreamType.TICKER, StreamType.MARK_PRICE, StreamType.FUNDING_RATE, StreamType.OPEN_INTEREST,
-         StreamType.BOOK_TICKER), Cadence(30.0, 60.0, 10.0),
+         StreamType.BOOK_TICKER), Cadence(30.0, 60.0, 10.0, reply=10.0),
     ),
-    StreamType.DEPTH: Cadence(30.0, 60.0, 20.0),
+    StreamType.DEPTH: Cadence(30.0, 60.0, 20.0, reply=10.0),
     # as often as somebody trades
     StreamType.TRADE: Cadence(60.0, 600.0, 20.0),
     StreamType.KLINE: Cadence(60.0, 600.0, 20.0),

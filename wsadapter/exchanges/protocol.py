@@ -1,13 +1,18 @@
 """What was asked of a venue and what it answered: request ids, batches, halving of refused lists.
 
 Pure, for every venue; one per connection. Guarantee: every name that was asked for is accepted or refused in the end as
-long as the venue answers; one bad name in a list costs only itself.
+long as the venue answers; one bad name in a list costs only itself. Where a bad name costs the connection
+(`Requests.may_close`), so many are spent on it as a search by halves takes.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
+from typing import Final
 
 from wsadapter.exchanges.venue import Acked, Answer, Item, Refused, Reply, Requests
+
+STRIKES: Final = 2
+"""So many sockets that ended while one name alone was without an answer: it is the name."""
 
 
 def batches(requests: Requests, names: Iterable[str]) -> list[tuple[str, ...]]:
@@ -25,72 +30,158 @@ def batches(requests: Requests, names: Iterable[str]) -> list[tuple[str, ...]]:
     return [*result, tuple(batch)] if batch else result
 
 
+class _Sent:
+    """A request without an answer. ``names``: those that have none."""
+
+    def __init__(self, begin: bool, names: tuple[str, ...], alone: bool) -> None:
+        self.begin, self.names, self.alone = begin, names, alone
+
+
 class Outstanding:
     """The requests without an answer, oldest first, and those that wait for their turn."""
 
     def __init__(self, requests: Requests) -> None:
         self._requests = requests
-        self._sent: dict[int, tuple[str, ...]] = {}
-        """Id -> names; none where streams were ended."""
-        self._waiting: deque[tuple[bool, tuple[str, ...]]] = deque()
+        self._sent: dict[int, _Sent] = {}
+        self._waiting: deque[_Sent] = deque()
         self._count = 0
         self.unheard: set[str] = set()
         """Names that data would accept, where data is an answer."""
+        self.aliases: dict[str, str] = {}
+        """The venue's other name of a stream -> ours."""
         self._renewed: set[str] = set()
         """Names whose old stream may still speak: only the answer tells of the new one."""
+        self._suspects: list[tuple[str, ...]] = []
+        """Lists that were without an answer when a socket ended: each is asked for alone."""
+        self._strikes: Counter[str] = Counter()
+        """Name -> sockets that ended while it alone was without an answer."""
+        self._given_up: list[Item] = []
 
     def reset(self) -> None:
         """A new socket; ids go on."""
+        if self._requests.may_close:
+            self._suspect()
         self._sent.clear()
         self._waiting.clear()
         self.unheard.clear()
+        self.aliases.clear()
         self._renewed.clear()
+
+    def follow(self, before: "Outstanding") -> None:
+        """What an earlier socket of the plan has found out."""
+        self._suspects, self._strikes = list(before._suspects), before._strikes.copy()
 
     def begin(self, names: Iterable[str]) -> list[bytes]:
         """What asks for these; more may follow from `answered`."""
-        for batch in batches(self._requests, names):
-            self._waiting.append((True, batch))
-            if self._requests.data_acks:
-                self.unheard.update(batch)
+        names = list(names)
+        closing = {name for name in names if self._strikes[name] >= STRIKES}
+        if len(closing) == len(names):
+            closing = set()  # nothing is lost by another try
+        self._given_up = [Refused((name,), "", "the connection ends when it is asked for") for name in sorted(closing)]
+        suspects = [tuple(name for name in batch if name in names and name not in closing) for batch in self._suspects]
+        apart = closing.union(*suspects)
+        self._waiting += (_Sent(True, b, False) for b in batches(self._requests, (n for n in names if n not in apart)))
+        self._waiting += (_Sent(True, batch, True) for batch in suspects if batch)
+        if self._requests.data_acks:
+            self.unheard.update(name for name in names if name not in closing)
         return self._send()
 
     def renew(self, names: Iterable[str]) -> list[bytes]:
         """The same for streams that run: they end first."""
         for batch in batches(self._requests, names):
-            self._waiting += ((False, batch), (True, batch))
+            self._waiting += _Sent(False, batch, False), _Sent(True, batch, False)
             self._renewed.update(batch)
         return self._send()
 
     def answered(self, answer: Answer) -> list[Item]:
         """A refused list is asked for again in halves."""
-        request = answer.id
-        if request is None and self._sent:
-            request = next(iter(self._sent))
-        names = self._sent.pop(request, ()) if request is not None else ()
-        items: list[Item] = []
-        if answer.error is None:
-            if self._requests.data_acks:
-                expected = self.unheard | self._renewed
-                names = tuple(name for name in names if name in expected)
-                self._answered(names)
-            items += [Acked(names)] if names else []
-        elif len(names) > 1:
-            half = len(names) // 2
-            self._waiting.extendleft(((True, names[half:]), (True, names[:half])))
-        else:
-            self._answered(names)
-            items.append(Refused(names, *answer.error))
+        items, self._given_up = self._given_up, []
+        concerned = self._concerned(answer)
+        if not concerned and answer.error is not None:
+            items.append(Refused((), *answer.error))
+        for sent, names in concerned:
+            if not sent.begin:
+                items += [] if answer.error is None else [Refused((), *answer.error)]
+            elif answer.error is None:
+                items += self._accepted(names, answer)
+            elif len(names) > 1:
+                half = len(names) // 2
+                halves = _Sent(True, names[half:], sent.alone), _Sent(True, names[:half], sent.alone)
+                self._waiting.extendleft(halves)
+            else:
+                self._resolved(names)
+                items.append(Refused(names, *answer.error))
         return items + [Reply(payload) for payload in self._send()]
 
-    def _answered(self, names: tuple[str, ...]) -> None:
+    def _concerned(self, answer: Answer) -> list[tuple[_Sent, tuple[str, ...]]]:
+        """Requests and those of their names that the answer is about; they wait for nothing more."""
+        by_name = bool(answer.names) and not answer.everything
+        if answer.id is not None:
+            ids = [answer.id] if answer.id in self._sent else []
+        elif by_name:
+            ids = [each for each, sent in self._sent.items() if sent.begin is answer.begin]
+        else:
+            ids = [next(iter(self._sent))] if self._sent else []
+        found = []
+        for request in ids:
+            sent = self._sent[request]
+            names = tuple(name for name in sent.names if name in answer.names) if by_name else sent.names
+            sent.names = tuple(name for name in sent.names if name not in names)
+            if names:
+                found.append((sent, names))
+            if not sent.names:
+                del self._sent[request]
+        return found
+
+    def _accepted(self, names: tuple[str, ...], answer: Answer) -> list[Item]:
+        refused: tuple[str, ...] = ()
+        if answer.everything:
+            if len(answer.names) == len(names):
+                self.aliases.update({theirs: ours for theirs, ours in zip(answer.names, names, strict=True)
+                                     if theirs not in names and ours not in answer.names})  # fmt: skip
+            taken = {self.aliases.get(name, name) for name in answer.names}
+            refused = tuple(name for name in names if name not in taken)
+            names = tuple(name for name in names if name in taken)
+        if self._requests.data_acks:
+            expected = self.unheard | self._renewed
+            names = tuple(name for name in names if name in expected)
+        self._resolved((*names, *refused))
+        items: list[Item] = [Acked(names)] if names else []
+        return items + [Refused((name,), "", "not among what the venue took") for name in refused]
+
+    def _resolved(self, names: tuple[str, ...]) -> None:
         self.unheard.difference_update(names)
         self._renewed.difference_update(names)
+        for name in names:
+            self._strikes.pop(name, None)
+        if self._suspects:
+            self._suspects = [tuple(name for name in batch if name not in names) for batch in self._suspects]
+            self._suspects = [batch for batch in self._suspects if batch]
+
+    def _suspect(self) -> None:
+        """The socket has ended: was it for one of the names that have no answer?"""
+        for sent in self._sent.values():
+            names = tuple(name for name in sent.names if sent.begin)
+            if not names:
+                continue
+            self._suspects = [batch for batch in self._suspects if not set(batch) & set(names)]
+            if len(names) == 1:
+                self._strikes[names[0]] += sent.alone
+                self._suspects.append(names)
+            else:
+                half = len(names) // 2
+                self._suspects += names[:half], names[half:]
 
     def _send(self) -> list[bytes]:
         payloads = []
-        while self._waiting and len(self._sent) < self._requests.in_flight:
-            begin, names = self._waiting.popleft()
+        while self._waiting and self._may_send(self._waiting[0]):
+            sent = self._waiting.popleft()
             self._count += 1
-            self._sent[self._count] = names if begin else ()
-            payloads.append(self._requests.build(begin, names, self._count))
+            self._sent[self._count] = sent
+            payloads.append(self._requests.build(sent.begin, sent.names, self._count))
         return payloads
+
+    def _may_send(self, sent: _Sent) -> bool:
+        if sent.alone or any(each.alone for each in self._sent.values()):
+            return not self._sent
+        return len(self._sent) < self._requests.in_flight

@@ -116,6 +116,7 @@ class VenueSession:
         for channel, published in self.published.items():
             published.update(before.published[channel])
         self.sequences.follow(before.sequences)
+        self.requests.follow(before.requests)
         self._last_gap_ns = before._last_gap_ns
 
     def succeed(self, before: Self) -> None:

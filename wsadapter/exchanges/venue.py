@@ -9,6 +9,7 @@ Guarantee: `Exchange.receive` raises for no input whatever. What it could not us
 frame (or element of an array frame) that was lost, so that losses are counted by kind.
 """
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, Self
@@ -56,11 +57,15 @@ class Subscription(Struct, frozen=True):
 class Cadence(Struct, frozen=True):
     """How long a stream is silent at most while all is well, in seconds: ``first`` before anything is known of it, then
     ``silence``, or, where it follows its market (``rhythm``, 0 = it does not), what it has taught if that is more:
-    ``rhythm`` times its mean interval, and more than its longest silence, see `wsadapter.client.staleness`."""
+    ``rhythm`` times its mean interval, and more than its longest silence, see `wsadapter.client.staleness`. ``reply``:
+    seconds after each acknowledgement in which it sends something whatever its market does (a snapshot, say), 0 = it
+    need not. A venue that has sent nothing by then has acknowledged the subscription and forgotten it, or means to
+    refuse it: the stream is stale, and asked for anew."""
 
-    silence: float
-    first: float
+    silence: float = math.inf
+    first: float = math.inf
     rhythm: float = 0.0
+    reply: float = 0.0
 
 
 class AttemptLimit(Struct, frozen=True):
@@ -276,21 +281,31 @@ class Heartbeat(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What the venue answers to a request: the one with this ``id``, else the oldest. ``error``: code and message."""
+    """What the venue answers to a request: the one with this ``id``; without one those that asked for (``begin`` False:
+    that ended) these ``names``; without either the oldest. ``error``: code and message.
+
+    ``everything``: ``names`` are all that the venue took of the request, what is not among them is refused. Where they
+    are as many as were asked for, an unknown one is the venue's other name for the stream in its place: data come under
+    that."""
 
     id: int | None
     error: tuple[str, str] | None = None
+    names: tuple[str, ...] = ()
+    everything: bool = False
+    begin: bool = True
 
 
 class Requests(Struct, frozen=True):
     """How streams are asked for: ``build(begin, names, id)``, at most so many names and octets of names in one request,
-    ``in_flight`` requests unanswered. ``data_acks``: data may come before the answer, and is one."""
+    ``in_flight`` requests unanswered. ``data_acks``: data may come before the answer, and is one. ``may_close``: the
+    venue may end the connection for a name that it does not know; which one is then looked for."""
 
     build: Callable[[bool, tuple[str, ...], int], bytes]
     most: int
     octets: int
     in_flight: int = 1 << 30
     data_acks: bool = False
+    may_close: bool = False
 
 
 class Framing(Protocol):

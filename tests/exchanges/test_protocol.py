@@ -1,0 +1,164 @@
+"""Requests and answers: whatever way a venue answers, each name is accepted or refused, and a bad one costs itself."""
+
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsadapter.exchanges.protocol import STRIKES, Outstanding
+from wsadapter.exchanges.venue import Acked, Answer, Item, Refused, Reply, Requests
+
+ERROR = ("400", "unknown stream")
+
+
+def build(begin: bool, names: tuple[str, ...], identity: int) -> bytes:
+    return json.dumps([begin, names, identity]).encode()
+
+
+def made(**options: Any) -> Outstanding:
+    return Outstanding(Requests(build, **{"most": 4, "octets": 1000, **options}))
+
+
+def asked(payloads: list[bytes]) -> list[tuple[bool, list[str], int]]:
+    return [tuple(json.loads(payload)) for payload in payloads]
+
+
+def replies(items: list[Item]) -> list[bytes]:
+    return [item.payload for item in items if isinstance(item, Reply)]
+
+
+def accepted(items: list[Item]) -> list[str]:
+    return [name for item in items if isinstance(item, Acked) for name in item.names]
+
+
+def refused(items: list[Item]) -> list[str]:
+    return [name for item in items if isinstance(item, Refused) for name in item.names]
+
+
+def test_answers_by_name_come_in_any_order_and_number() -> None:
+    requests = made()
+    requests.begin("abcdef")
+
+    assert accepted(requests.answered(Answer(None, names=("b", "e")))) == ["b", "e"]
+    assert refused(requests.answered(Answer(None, ERROR, names=("c",)))) == ["c"]
+    assert requests.answered(Answer(None, names=("unknown",))) == []
+    assert accepted(requests.answered(Answer(None, names=("a", "d", "f", "b")))) == ["a", "d", "f"]
+    assert requests.answered(Answer(None, names=("a",))) == []
+
+
+def test_a_list_that_is_refused_by_its_names_is_asked_for_in_halves() -> None:
+    requests = made()
+    requests.begin("abcd")
+    items = requests.answered(Answer(None, ERROR, names=tuple("abcd")))
+
+    assert [names for _, names, _ in asked(replies(items))] == [["a", "b"], ["c", "d"]]
+
+
+def test_the_end_of_a_stream_and_its_new_begin_are_told_apart() -> None:
+    requests = made(in_flight=1)
+    requests.begin("a")
+    requests.answered(Answer(None, names=("a",)))
+    assert asked(requests.renew("a")) == [(False, ["a"], 2)]
+    ended = requests.answered(Answer(None, names=("a",), begin=False))
+
+    assert asked(replies(ended)) == [(True, ["a"], 3)]
+    assert accepted(ended) == []
+    assert accepted(requests.answered(Answer(None, names=("a",)))) == ["a"]
+
+
+def test_what_a_list_of_all_leaves_out_is_refused() -> None:
+    requests = made()
+    requests.begin("abc")
+    items = requests.answered(Answer(1, names=("a", "c"), everything=True))
+
+    assert (accepted(items), refused(items)) == (["a", "c"], ["b"])
+    requests.begin("d")
+    assert refused(requests.answered(Answer(2, everything=True))) == ["d"]
+
+
+def test_another_name_in_the_place_of_one_is_its_other_name() -> None:
+    requests = made()
+    requests.begin("abc")
+
+    assert accepted(requests.answered(Answer(None, names=("a", "B", "c"), everything=True))) == ["a", "b", "c"]
+    assert requests.aliases == {"B": "b"}
+    requests.reset()
+    assert requests.aliases == {}
+
+
+def test_an_error_that_names_no_request_of_ours_refuses_nobody() -> None:
+    requests = made()
+
+    assert requests.answered(Answer(7, ERROR)) == [Refused((), *ERROR)]
+
+
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=12),
+    st.sampled_from(["id", "order", "names", "each", "everything"]),
+    st.integers(1, 3),
+    st.integers(1, 5),
+)
+def test_each_name_gets_its_answer(good: list[bool], way: str, in_flight: int, most: int) -> None:
+    names = {str(n): is_good for n, is_good in enumerate(good)}
+    requests = made(in_flight=in_flight, most=most)
+    queue, items = requests.begin(names), list[Item]()
+    for _ in range(200):
+        if not queue:
+            break
+        _, wanted, identity = asked([queue.pop(0)])[0]
+        bad = [name for name in wanted if not names[name]]
+        answers = {
+            "id": [Answer(identity, ERROR if bad else None)],
+            "order": [Answer(None, ERROR if bad else None)],
+            "names": [Answer(None, ERROR if bad else None, names=tuple(wanted))],
+            "each": [Answer(None, None if names[name] else ERROR, names=(name,)) for name in reversed(wanted)],
+            "everything": [Answer(identity, names=tuple(n for n in wanted if names[n]), everything=True)],
+        }[way]
+        for answer in answers:
+            came = requests.answered(answer)
+            items += came
+            queue += replies(came)
+
+    assert sorted(accepted(items), key=int) == [name for name, is_good in names.items() if is_good]
+    assert sorted(refused(items), key=int) == [name for name, is_good in names.items() if not is_good]
+
+
+@given(st.sets(st.integers(0, 30), max_size=3), st.integers(2, 31), st.integers(1, 3))
+def test_a_name_that_ends_the_connection_is_found(bad: set[int], count: int, in_flight: int) -> None:
+    """With the others at work on the last connection, and after so many as halving takes."""
+    names = [str(n) for n in range(count)]
+    killers = {str(n) for n in bad if n < count}
+    if len(killers) == count:
+        return
+    requests = made(most=10, in_flight=in_flight, may_close=True)
+    sockets, over = 0, False
+    while not over and sockets < 200:
+        sockets += 1
+        requests.reset()
+        queue, items = requests.begin(names), list[Item]()
+        while queue:
+            _, wanted, identity = asked([queue.pop(0)])[0]
+            if killers.intersection(wanted):
+                break
+            came = requests.answered(Answer(identity))
+            items += came
+            queue += replies(came)
+        else:
+            over = True
+
+    assert sockets <= 1 + len(killers) * (5 + STRIKES)
+    assert sorted(accepted(items), key=int) == [name for name in names if name not in killers]
+    assert sorted(refused(items), key=int) == sorted(killers, key=int)
+
+
+def test_a_connection_that_ends_for_another_reason_costs_no_name() -> None:
+    """A name is given up only when it alone was without an answer, more than once."""
+    requests = made(most=1, may_close=True)
+    requests.begin("a")
+    requests.reset()
+    assert [names for _, names, _ in asked(requests.begin("a"))] == [["a"]]
+    assert accepted(requests.answered(Answer(None))) == ["a"]
+    requests.reset()
+
+    assert [names for _, names, _ in asked(requests.begin("ab"))] == [["a"], ["b"]]

@@ -10,6 +10,8 @@ from wsadapter.audit.conservation import (
     DAMAGED,
     IN_FLIGHT,
     MISSED,
+    STUCK,
+    STUCK_SECONDS,
     UNEXPLAINED,
     balance,
     settled,
@@ -27,7 +29,7 @@ BY_STREAM = (
 )  # fmt: skip
 
 
-def sample(*, lag: int = 0, ring: int = 0, restarts: tuple[str, ...] = (), **totals: Any) -> Sample:
+def sample(*, lag: int = 0, ring: int = 0, restarts: tuple[str, ...] = (), at: float = 0.0, **totals: Any) -> Sample:
     """A road of one stream, trade, through which 1000 events went; ``totals`` say what is different."""
     same = dict.fromkeys(("events", "produced", "delivered", "consumed", "accepted_rows"), 1000) | totals
     words = {name: {"trade": same[name]} if same.get(name) else {} for name in BY_STREAM}
@@ -37,6 +39,7 @@ def sample(*, lag: int = 0, ring: int = 0, restarts: tuple[str, ...] = (), **tot
         "spool_lost": 0,
     }  # fmt: skip
     return {
+        "time": at,
         "totals": {
             **{name: totals.get(name, count) for name, count in whole.items()}, **words,
             "decode_errors": {}, "gaps": totals.get("gaps", {}), "dead_letters": 0, "lag": lag,
@@ -152,3 +155,26 @@ def test_one_stream_alone() -> None:
 def test_two_samples_are_needed() -> None:
     assert not settled([sample()])
     assert settled(twice())
+
+
+def test_what_waits_and_does_not_move_is_stuck() -> None:
+    behind: dict[str, Any] = {"lag": 100, "consumed": 900, "accepted_rows": 900}
+    early = [sample(**behind), sample(at=STUCK_SECONDS / 2, **behind)]
+    assert verdicts(early)[CONSUMER] == IN_FLIGHT
+    assert balance(early).is_undecided
+
+    late = [*early, sample(at=STUCK_SECONDS, **behind)]
+    assert verdicts(late)[CONSUMER] == STUCK
+    live = balance(late)
+    assert (live.verdict, live.stuck, live.is_undecided) == (STUCK, {"trade": 100}, False)
+
+    moving = [*early, sample(at=STUCK_SECONDS, **behind | {"consumed": 901})]
+    assert verdicts(moving)[CONSUMER] == IN_FLIGHT
+    assert not balance(moving).is_undecided
+
+
+def test_dead_letters_are_counted_by_stream() -> None:
+    live = balance(twice(consumed=995, not_sent=5, delivered=995, not_inserted=2, accepted_rows=993))
+
+    assert live.verdict == BALANCED
+    assert live.dead_letters == {"trade": 7}

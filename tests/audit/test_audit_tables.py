@@ -46,11 +46,12 @@ def test_complete_data_is_complete(bench: AuditBench) -> None:
     assert found["live"] is None
 
 
-def test_empty_tables_have_nothing_unexplained(bench: AuditBench) -> None:
+def test_empty_tables_are_not_complete(bench: AuditBench) -> None:
     done = bench.run("audit")
 
-    assert done.exit_code == ExitCode.OK
-    assert "no rows in this range" in done.stdout
+    assert done.exit_code == ExitCode.LOSS
+    assert "tables: empty: no rows in this range" in done.stdout
+    assert bench.audit()[1]["verdict"] == "empty"
 
 
 @pytest.mark.parametrize("missing", [{120}, {101, 102, 103}, {110, 140, 141}])
@@ -543,11 +544,12 @@ def test_the_json(bench: AuditBench) -> None:
 
     assert found["range"] == {"since": "2026-01-01T00:00:00.000000000Z", "until": None}
     assert set(found) == {
-        "verdict", "range", "filters", "unexplained", "truncated", "series", "holes", "live",
+        "verdict", "range", "filters", "unexplained", "truncated", "dead_letters", "stuck", "series", "holes", "live",
     }  # fmt: skip
     assert set(found["series"][0]) == {
         "exchange", "stream", "symbol", "interval", "kind", "rows", "rows_final", "duplicates", "first", "last",
-        "check", "missing", "holes", "unexplained", "largest_silence_seconds", "verdict",
+        "check", "missing", "holes", "unexplained", "largest_silence_seconds", "dead_letters", "stuck",
+        "verdict",
     }  # fmt: skip
     assert found["holes"] == [
         {

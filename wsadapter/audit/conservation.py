@@ -4,7 +4,8 @@ Works on samples of /status (`Status`), taken a moment apart. Each process's cou
 (`wsadapter.shm.ring_counters`, `wsadapter.shm.redo_log`), but those of several processes are never of one moment. So
 a hop is judged by the sample in which least was between its two counters: where that is nothing, it is balanced.
 Otherwise what its own queue holds may be between, or what came in since the first sample: when all that had come in
-then has come out by the last, the hop passes things on, however slow the machine is. What stays is unexplained.
+then has come out by the last, the hop passes things on, however slow the machine is. What a queue holds of which
+nothing comes out for half a minute is stuck. What stays is unexplained.
 
 More out than in is no loss: records of an earlier run whose pages are gone, or of a stranger who writes to our topics.
 """
@@ -22,7 +23,10 @@ IN_FLIGHT: Final = "in flight"
 BEFORE: Final = "earlier"
 MISSED: Final = "gap rows"
 DAMAGED: Final = "damaged spool"
+STUCK: Final = "stuck"
 UNEXPLAINED: Final = "unexplained"
+STUCK_SECONDS: Final = 30.0
+"""A hop that passes nothing on for so long, although something waits, is stuck."""
 
 NO_GAP: Final = ("connect", "ring_full", "filler")
 """Causes that are no time without a connection after the first, and are counted otherwise."""
@@ -36,7 +40,8 @@ Status = dict[str, Any]
 
 class Balance(Struct, frozen=True):
     """One stream on one hop: ``entered`` and ``left``, ``aside`` (dropped, dead-lettered, rejected, open candles; never
-    in both counters), and the ``rest`` that is between (less than 0: more came out)."""
+    in both counters), and the ``rest`` that is between (less than 0: more came out). ``moved``: something came out
+    while it was watched."""
 
     hop: str
     stream: str
@@ -45,6 +50,7 @@ class Balance(Struct, frozen=True):
     aside: int
     rest: int
     verdict: str
+    moved: bool = True
 
 
 class Live(Struct, frozen=True):
@@ -59,7 +65,8 @@ class Live(Struct, frozen=True):
     """Messages that were handed to the Kafka client again, after a kill or an outage."""
     redelivered: int
     """Those that were in Kafka twice for it, and were dropped before the tables."""
-    dead_letters: int
+    dead_letters: Mapping[str, int]
+    """Stream -> messages set aside by serializers and consumers since the counters began: they are in no table."""
     lag: int | None
     """None: not known."""
     restarts: Mapping[str, int]
@@ -72,10 +79,24 @@ class Live(Struct, frozen=True):
     @property
     def verdict(self) -> str:
         words = {one.verdict for one in self.balances}
-        for word in (UNEXPLAINED, DAMAGED, IN_FLIGHT, MISSED):
+        for word in (UNEXPLAINED, STUCK, DAMAGED, IN_FLIGHT, MISSED):
             if word in words:
                 return word
         return BALANCED
+
+    @property
+    def stuck(self) -> dict[str, int]:
+        """Stream -> records that wait before a hop that passes nothing on."""
+        found: dict[str, int] = {}
+        for one in self.balances:
+            if one.verdict == STUCK:
+                found[one.stream] = found.get(one.stream, 0) + one.rest
+        return found
+
+    @property
+    def is_undecided(self) -> bool:
+        """More samples may tell a slow machine from a loss, or from a hop that is stuck."""
+        return any(one.verdict == UNEXPLAINED or (one.verdict == IN_FLIGHT and not one.moved) for one in self.balances)
 
 
 Sides = tuple[int, int, int]
@@ -97,7 +118,7 @@ def balance(samples: Sequence[Status], stream: str = "") -> Live:
         ),
         last["frames"], sum(last["events"].values()), last["decode_errors"], last["dropped"], last["gaps"],
         last["spooled"], max(0, produced - delivered - sum(last["not_sent"].values()) - outstanding),
-        sum(last["redelivered"].values()), last["dead_letters"], last["lag"], restarts(samples[-1]), len(samples),
+        sum(last["redelivered"].values()), _dead_letters(last), last["lag"], restarts(samples[-1]), len(samples),
     )  # fmt: skip
 
 
@@ -106,6 +127,13 @@ def settled(samples: Sequence[Status]) -> bool:
     return len(samples) > 1 and all(
         one.verdict not in (IN_FLIGHT, UNEXPLAINED) for one in balance(samples).balances
     )  # fmt: skip
+
+
+def _dead_letters(totals: Mapping[str, Any]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for stream, count in (*totals["not_sent"].items(), *totals["not_inserted"].items()):
+        counts[stream] = counts.get(stream, 0) + count
+    return counts
 
 
 def restarts(sample: Status) -> dict[str, int]:
@@ -129,7 +157,11 @@ def _judge(hop: Hop, stream: str, samples: Sequence[Status]) -> Balance | None:
     if min(rests) < 0 < max(rests):
         rest = 0  # it was nothing in between
     entered, left, aside = read[rests.index(rest) if rest in rests else -1]
-    return Balance(hop.name, stream, entered, left, aside, rest, _verdict(hop, stream, rest, samples, read))
+    moved = rest <= 0 or max(left + aside for _, left, aside in read) > min(left + aside for _, left, aside in read)
+    verdict = _verdict(hop, stream, rest, samples, read)
+    if verdict == IN_FLIGHT and not moved and samples[-1]["time"] - samples[0]["time"] >= STUCK_SECONDS:
+        verdict = STUCK
+    return Balance(hop.name, stream, entered, left, aside, rest, verdict, moved)
 
 
 def _verdict(hop: Hop, stream: str, rest: int, samples: Sequence[Status], read: Sequence[Sides]) -> str:

@@ -8,10 +8,10 @@ trades are numbered without a break; a diff of a book names the one before it; a
 closed. Other streams, and series without numbers, are counted, and their longest silence is shown.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from wsadapter.audit import queries
 from wsadapter.audit.explanations import Explained, Explanations, SeriesHole, hole
@@ -26,13 +26,20 @@ EXPLAINED: Final = "explained"
 UNEXPLAINED: Final = "unexplained"
 COUNTED: Final = "counted"
 """No sequence to check."""
+DEAD_LETTERS: Final = "dead letters"
+STUCK: Final = "stuck"
+EMPTY: Final = "empty"
+"""Nothing was recorded."""
+FAILED: Final = (UNEXPLAINED, DEAD_LETTERS, STUCK, EMPTY)
+"""Verdicts of what nobody can call complete."""
 
 
 class AuditedSeries(Struct, frozen=True):
     """One stream of one symbol (of one interval, of raw or aggregated trades, of diffs or books of a depth).
 
     ``rows`` as stored, ``rows_final`` without repeats of the same key. ``missing``: events in its holes, None where ids
-    do not say. ``silence_ns``: the longest time between two events, of streams without a sequence."""
+    do not say. ``silence_ns``: the longest time between two events, of streams without a sequence. ``dead_letters`` and
+    ``stuck``: messages of its stream that are in no table; of which symbol, nobody counts."""
 
     exchange: str
     stream: str
@@ -47,6 +54,8 @@ class AuditedSeries(Struct, frozen=True):
     holes: int
     unexplained: int
     silence_ns: int | None
+    dead_letters: int = 0
+    stuck: int = 0
 
     @property
     def duplicates(self) -> int:
@@ -54,17 +63,24 @@ class AuditedSeries(Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
+        if self.unexplained:
+            return UNEXPLAINED
+        if self.dead_letters or self.stuck:
+            return DEAD_LETTERS if self.dead_letters else STUCK
         if not self.check:
             return COUNTED
-        return UNEXPLAINED if self.unexplained else EXPLAINED if self.holes else COMPLETE
+        return EXPLAINED if self.holes else COMPLETE
 
 
 class Report(Struct, frozen=True):
-    """``truncated``: streams with more holes than were looked at; those count as unexplained."""
+    """``truncated``: streams with more holes than were looked at; those count as unexplained. ``dead_letters`` and
+    ``stuck``: stream -> messages that are in no table."""
 
     series: tuple[AuditedSeries, ...]
     holes: tuple[Explained, ...]
     truncated: tuple[str, ...]
+    dead_letters: Mapping[str, int] = {}
+    stuck: Mapping[str, int] = {}
 
     @property
     def unexplained(self) -> int:
@@ -79,7 +95,22 @@ class Report(Struct, frozen=True):
     def verdict(self) -> str:
         if self.unexplained or self.truncated:
             return UNEXPLAINED
+        if self.dead_letters or self.stuck:
+            return DEAD_LETTERS if self.dead_letters else STUCK
+        if not self.series:
+            return EMPTY
         return EXPLAINED if self.holes else COMPLETE
+
+    def with_tail(self, dead_letters: Mapping[str, int], stuck: Mapping[str, int]) -> "Report":
+        """The same, with what was recorded and is in no table: behind a series' last row nothing else shows it."""
+        audited = {one: (dead_letters.get(one, 0), stuck.get(one, 0)) for one in (*dead_letters, *stuck)}
+        series = (
+            structs.replace(one, dead_letters=audited[one.stream][0], stuck=audited[one.stream][1])
+            if one.stream in audited
+            else one
+            for one in self.series
+        )
+        return structs.replace(self, series=tuple(series), dead_letters=dict(dead_letters), stuck=dict(stuck))
 
 
 class TooMuch(WsadapterError):

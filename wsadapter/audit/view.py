@@ -10,7 +10,17 @@ from rich.text import Text
 from wsadapter.audit.conservation import BALANCED, UNEXPLAINED, Balance, Live
 from wsadapter.audit.explanations import Explained
 from wsadapter.audit.rows import Scope
-from wsadapter.audit.tables import COMPLETE, COUNTED, EXPLAINED, AuditedSeries, Report
+from wsadapter.audit.tables import (
+    COMPLETE,
+    COUNTED,
+    DEAD_LETTERS,
+    EMPTY,
+    EXPLAINED,
+    FAILED,
+    STUCK,
+    AuditedSeries,
+    Report,
+)
 from wsadapter.metrics import HOPS
 from wsadapter.times import SECOND, iso, short, span
 
@@ -22,6 +32,7 @@ CLAIMED: Final = "repaired, but missing"
 
 _COLORS: Final = {
     COMPLETE: "green", BALANCED: "green", COUNTED: "", EXPLAINED: "yellow", UNEXPLAINED: "bold red",
+    DEAD_LETTERS: "bold red", STUCK: "bold red", EMPTY: "bold red",
 }  # fmt: skip
 
 
@@ -40,8 +51,8 @@ def _print_series(console: Console, series: Sequence[AuditedSeries]) -> None:
         "exchange", "stream", "symbol", "of", "rows", "FINAL", "repeats", "from", "to", "missing", "holes",
         "unexplained", "silence", "verdict",
     )  # fmt: skip
-    rank = {UNEXPLAINED: 0, EXPLAINED: 1}
-    ordered = sorted(series, key=lambda one: rank.get(one.verdict, 2))
+    rank = {UNEXPLAINED: 0, DEAD_LETTERS: 1, STUCK: 1, EXPLAINED: 2}
+    ordered = sorted(series, key=lambda one: rank.get(one.verdict, 3))
     for one in ordered[:MAX_SHOWN]:
         missing = "" if not one.check else "?" if one.missing is None else f"{one.missing:,}"
         _row(
@@ -98,7 +109,7 @@ def _print_live(console: Console, live: Live) -> None:
     said = [f"frames {live.frames:,}", f"events {live.events:,}"]
     said += ["lag unknown" if live.lag is None else f"lag {live.lag:,}"]
     said += [f"spooled {live.spooled:,}", f"sent again {live.repeated:,}", f"redelivered {live.redelivered:,}"]
-    said += [f"dead letters {live.dead_letters:,}"]
+    said += [f"dead letters {sum(live.dead_letters.values()):,}"]
     for name, counts in (("decode errors", live.decode_errors), ("dropped", live.dropped), ("gaps", live.gaps),
                          ("restarts", live.restarts)):  # fmt: skip
         said.append(f"{name} {' '.join(f'{word}={count:,}' for word, count in counts.items()) or 'none'}")
@@ -123,21 +134,29 @@ def _conclusion(scope: Scope, report: Report, live: Live | None) -> str:
         checked = [one for one in report.series if one.check]
         said = f"{len(report.series):,} series ({len(checked):,} checked), {len(report.holes):,} holes, "
         said += f"{report.unexplained:,} unexplained"
+    for words, counts in (("in the dead letter topic", report.dead_letters), ("stuck before the tables", report.stuck)):
+        if counts:
+            said += f"; {words}: {', '.join(f'{stream} {count:,}' for stream, count in counts.items())}"
     for stream in report.truncated:
         said += f"; {stream} has more holes than were looked at, narrow the range"
     said += f"; since {iso(scope.since_ns)}" if scope.since_ns is not None else ""
     said += f"; until {iso(scope.until_ns)}" if scope.until_ns is not None else ""
-    said += "; live: no monitor answers" if live is None else f"; live: {live.verdict} ({live.samples} samples)"
-    return f"tables: {report.verdict if report.series else 'empty'}: {said}"
+    if live is None:
+        said += "; live: no monitor answers, so dead letters and what waits before the tables are not counted"
+    else:
+        said += f"; live: {live.verdict} ({live.samples} samples)"
+    return f"tables: {report.verdict}: {said}"
 
 
 def to_json(scope: Scope, report: Report, live: Live | None, failed: bool) -> dict[str, Any]:
     return {
-        "verdict": UNEXPLAINED if failed else report.verdict,
+        "verdict": report.verdict if not failed or report.verdict in FAILED else UNEXPLAINED,
         "range": {"since": iso(scope.since_ns), "until": iso(scope.until_ns)},
         "filters": {"exchange": scope.exchange, "symbol": scope.symbol, "stream": scope.stream},
         "unexplained": report.unexplained,
         "truncated": list(report.truncated),
+        "dead_letters": dict(report.dead_letters),
+        "stuck": dict(report.stuck),
         "series": [_series_json(one) for one in report.series],
         "holes": [_hole_json(one) for one in report.holes],
         "live": None if live is None else _live_json(live),
@@ -153,7 +172,7 @@ def _series_json(one: AuditedSeries) -> dict[str, Any]:
         "first": iso(one.first_ns), "last": iso(one.last_ns), "check": one.check or None,
         "missing": one.missing, "holes": one.holes, "unexplained": one.unexplained,
         "largest_silence_seconds": None if one.silence_ns is None else one.silence_ns / SECOND,
-        "verdict": one.verdict,
+        "dead_letters": one.dead_letters, "stuck": one.stuck, "verdict": one.verdict,
     }  # fmt: skip
 
 
@@ -181,7 +200,7 @@ def _live_json(live: Live) -> dict[str, Any]:
         ],
         "frames": live.frames, "events": live.events, "decode_errors": dict(live.decode_errors),
         "dropped": dict(live.dropped), "gaps": dict(live.gaps), "spooled": live.spooled, "sent_again": live.repeated,
-        "redelivered": live.redelivered, "dead_letters": live.dead_letters, "lag": live.lag,
+        "redelivered": live.redelivered, "dead_letters": sum(live.dead_letters.values()), "lag": live.lag,
         "restarts": dict(live.restarts),
     }  # fmt: skip
 

@@ -9,7 +9,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import click
@@ -18,9 +18,9 @@ from rich.console import Console
 from wsadapter.audit import conservation as audit_balance
 from wsadapter.audit import tables
 from wsadapter.audit import view as audit_view
-from wsadapter.audit.conservation import Live, Status
+from wsadapter.audit.conservation import UNEXPLAINED, Live, Status
 from wsadapter.audit.rows import HOUR_NS, STREAMS, Scope
-from wsadapter.audit.tables import UNEXPLAINED, Report
+from wsadapter.audit.tables import FAILED, Report
 from wsadapter.cli import monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
@@ -35,7 +35,8 @@ SAMPLE_SECONDS: Final = 0.5
 SAMPLES: Final = 14
 """Over somewhat more than the 5 s after which a consumer asks what was rejected."""
 PATIENT_SAMPLES: Final = 90
-"""So many while something is unexplained: on a machine that is overloaded a hop may take long, a loss stays."""
+"""So many while something is unexplained, or nothing comes out of a hop: on a machine that is overloaded one may take
+long, a loss stays."""
 
 Pause = Callable[[float], object]
 
@@ -54,7 +55,8 @@ def audit(
     group_path: str | None, config_path: str | None, since: int | None, until: int | None, exchange: str, symbol: str,
     stream: str, as_json: bool, live: bool,
 ) -> int:  # fmt: skip
-    """Prove that what was recorded is complete: exit 75 when a hole has no explanation."""
+    """Prove that what was recorded is complete: exit 75 when a hole has no explanation, something recorded is in no
+    table, or nothing was recorded."""
     options.one_of("--stream", stream, STREAMS)
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until")
@@ -67,13 +69,19 @@ def _audit(config: Config, scope: Scope, live: bool, as_json: bool) -> int:
     first = _try_fetch(config, required=live)
     balance = _balance(config, first, scope.stream, pause) if first else None
     report = _report(config, scope, pause)
-    failed = report.verdict == UNEXPLAINED or (balance is not None and balance.verdict == UNEXPLAINED)
+    if balance is not None:
+        report = report.with_tail(_audited(balance.dead_letters, scope), _audited(balance.stuck, scope))
+    failed = report.verdict in FAILED or (balance is not None and balance.verdict == UNEXPLAINED)
     if as_json:
         click.echo(json.dumps(audit_view.to_json(scope, report, balance, failed), indent=2))
     else:
         width = None if sys.stdout.isatty() else PIPE_WIDTH
         audit_view.show(Console(file=sys.stdout, highlight=False, width=width), scope, report, balance)
     return ExitCode.LOSS if failed else ExitCode.OK
+
+
+def _audited(counts: Mapping[str, int], scope: Scope) -> dict[str, int]:
+    return {stream: count for stream, count in counts.items() if scope.stream in ("", stream)}
 
 
 def _report(config: Config, scope: Scope, pause: Pause) -> Report:
@@ -101,7 +109,7 @@ def _try_fetch(config: Config, required: bool) -> Status | None:
 def _balance(config: Config, first: Status, stream: str, pause: Pause) -> Live | None:
     samples = [first]
     while len(samples) < PATIENT_SAMPLES and not audit_balance.settled(samples):
-        if len(samples) >= SAMPLES and audit_balance.balance(samples, stream).verdict != UNEXPLAINED:
+        if len(samples) >= SAMPLES and not audit_balance.balance(samples, stream).is_undecided:
             break
         pause(SAMPLE_SECONDS)
         if (sample := _try_fetch(config, required=False)) is not None:

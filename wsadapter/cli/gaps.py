@@ -60,7 +60,7 @@ def _gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
         return ExitCode.OK
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     Console(file=sys.stdout, highlight=False, width=width).print(_table(rows))
-    click.echo(f"{len(rows)} gaps", err=True)
+    click.echo(f"{len(rows)} gaps" if rows else "no gaps were recorded; whether anything was, `audit` says", err=True)
     return ExitCode.OK
 
 

@@ -1,7 +1,8 @@
 """A file that is replaced as a whole, and the small files of a state directory that must never end their process.
 
 A state file holds what the next start would like to know. So what the disk refuses is said once, counted and tried
-again, and what cannot be read (damage, another version, a hand that edited it) is set aside, said and counted.
+again, and what cannot be read (damage, another version, a hand that edited it) is set aside, said and counted. All
+writes are done by one thread, in order: a disk that does not answer holds nobody up for longer than `ANSWER_SECONDS`.
 """
 
 import contextlib
@@ -9,13 +10,17 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from wsadapter.executor import DaemonExecutor
 from wsadapter.log import get_logger
 
 RETRY_SECONDS: Final = 5.0
+ANSWER_SECONDS: Final = 5.0
+"""For a write that is waited for; one in a thread that hangs is done when the disk answers again."""
 MAX_BYTES: Final = 64 * 1024 * 1024
 """Of a state file; a larger one is none of ours."""
 
@@ -64,6 +69,8 @@ class StateDirectory:
         self._clock = clock
         self._files: list[StateFile[Any]] = []
         self._refused: set[str] = set()
+        self._writer: DaemonExecutor | None = None
+        self._retrying: Future[None] | None = None
         self._retry_at = 0.0
 
     def file(
@@ -76,11 +83,26 @@ class StateDirectory:
         return file
 
     def retry(self) -> None:
-        """Write again what was refused; from time to time only."""
-        if (now := self._clock()) >= self._retry_at:
+        """Have written again what was refused; from time to time only."""
+        if (now := self._clock()) >= self._retry_at and (self._retrying is None or self._retrying.done()):
             self._retry_at = now + RETRY_SECONDS
-            for file in self._files:
-                file.retry()
+            if any(file.pending for file in self._files):
+                self._retrying = self.submit(self._write_pending)
+
+    def _write_pending(self) -> None:
+        for file in self._files:
+            file.retry()
+
+    def submit(self, work: Callable[[], T]) -> "Future[T]":
+        """Have it done by the thread that writes."""
+        if self._writer is None:
+            self._writer = DaemonExecutor(1, "state files")
+        return self._writer.call(work)
+
+    def flush(self) -> None:
+        """Wait for what is to be written, if the disk answers."""
+        if self._writer is not None:
+            wait([self.submit(lambda: None)], ANSWER_SECONDS)
 
     def refused(self, name: str, error: OSError) -> None:
         """Count a write that the system refused, and say it once."""
@@ -135,9 +157,24 @@ class StateFile(Generic[T]):
 
     def write(self, value: T) -> bool:
         """Make this the content; False when the system refuses it: then `StateDirectory.retry` tries it again."""
-        return self._write(msgspec.json.encode(value))
+        try:
+            return self.write_soon(value).result(ANSWER_SECONDS)
+        except TimeoutError:
+            self._directory.refused(self._name, TimeoutError(errno.ETIMEDOUT, "the disk does not answer"))
+            return False
+
+    def write_soon(self, value: T) -> "Future[bool]":
+        """The same without waiting."""
+        content = msgspec.json.encode(value)
+        return self._directory.submit(lambda: self._write(content))
+
+    @property
+    def pending(self) -> bool:
+        """The last write was refused."""
+        return self._unwritten is not None
 
     def retry(self) -> None:
+        """In the thread that writes."""
         if self._unwritten is not None:
             self._write(self._unwritten)
 

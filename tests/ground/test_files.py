@@ -2,9 +2,12 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
+from eventually import eventually
 
 from wsadapter import files
 
@@ -67,18 +70,42 @@ def test_a_state_file_that_cannot_be_written_is_tried_again(tmp_path: Path, monk
         assert not kept.write({"a": 2})
         clock.now = 100.0
         state.retry()
+        state.flush()
         clock.now = 101.0
         state.retry()  # too early
+        state.flush()
     assert state.write_failures == 2
     assert kept.read() == {"a": 1}
     clock.now = 200.0
     state.retry()
+    state.flush()
     assert kept.read() == {"a": 2}
     (tmp_path / "a.json").unlink()
     clock.now = 300.0
     state.retry()
+    state.flush()
     assert kept.read() == {}, "what was written is not written again"
     assert (state.write_failures, state.damaged) == (2, 0)
+
+
+def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers, replace = threading.Event(), files.replace
+    monkeypatch.setattr(files, "ANSWER_SECONDS", 0.01)
+
+    def hang(*arguments: Any) -> None:
+        assert answers.wait(60)
+        replace(*arguments)
+
+    monkeypatch.setattr(files, "replace", hang)
+    state = files.StateDirectory(tmp_path)
+    kept = state.file("a.json", dict[str, int], {})
+    assert not kept.write({"a": 1})
+    assert state.write_failures == 1
+    kept.write_soon({"a": 2})
+    state.retry()
+    assert kept.read() == {}
+    answers.set()
+    eventually(lambda: kept.read() == {"a": 2})
 
 
 @pytest.mark.parametrize(

@@ -61,9 +61,11 @@ def test_a_claim_needs_no_room_on_the_disk(tmp_path: Path, monkeypatch: pytest.M
     instance = Instance.claim(str(tmp_path), 1.0)
     instance.record([ChildRecord("a", "ingest", 5, 1)])
     instance.record([ChildRecord("b", "ingest", 6, 1)])
+    instance.state.flush()
     assert instance.state.write_failures == 3
     monkeypatch.undo()
     instance.state.retry()
+    instance.state.flush()
     assert msgspec.json.decode((tmp_path / "children.json").read_bytes())[0]["name"] == "b"
     instance.release()
 

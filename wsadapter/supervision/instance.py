@@ -95,7 +95,7 @@ class Instance:
 
     def record(self, children: Iterable[ChildRecord]) -> None:
         """Keep the list of running children. Without it the next start finds them by the lock."""
-        self._children.write(tuple(children))
+        self._children.write_soon(tuple(children))
 
     def next_epoch(self) -> int:
         """Larger than every epoch given before in this directory, durable before it is returned. Where the disk takes
@@ -106,6 +106,7 @@ class Instance:
 
     def release(self) -> None:
         """Give the directory back; ``instance.lock`` lasts while a child has it."""
+        self.state.flush()
         os.close(self._supervisor_fd)
         os.close(self.lock_fd)
 

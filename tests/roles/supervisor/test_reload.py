@@ -162,6 +162,7 @@ def test_a_full_disk_stops_neither_start_nor_reload_nor_end(tmp_path: Path, monk
 
     monkeypatch.undo()
     site.instance.state.retry()
+    site.instance.state.flush()
     assert len(json.loads((state / "rings.json").read_bytes())) == 3
     assert site.run.rings.close() == 0
     assert site.segments() == []

@@ -2,8 +2,7 @@
 
 ``connections.json`` in the state directory: when each connection (and each symbol that is polled) last received, up to
 when all it received is delivered, to Kafka or to the spool, and which of its gaps are open. Written every
-`SAVE_SECONDS`, whole and durable, by a thread of its own: a disk that is slow or full holds nobody up. All times are
-those of the pages.
+`SAVE_SECONDS`, whole and durable; a disk that is slow or full holds nobody up. All times are those of the pages.
 
 What that is good for, before a child has its first process:
 
@@ -15,7 +14,7 @@ What that is good for, before a child has its first process:
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from typing import Final
 
 from msgspec import Struct
@@ -24,7 +23,6 @@ from wsadapter.events import Gap
 from wsadapter.events.gaps import of_connection
 from wsadapter.exchanges.rest_api import CONNECTION
 from wsadapter.exchanges.venue import ConnectionPlan
-from wsadapter.executor import DaemonExecutor
 from wsadapter.files import StateDirectory, StateFile
 from wsadapter.metrics import GAP_CAUSES, polled
 from wsadapter.roles.open_gaps import connection_gap, polled_gaps, stream_gaps
@@ -38,7 +36,6 @@ MOST: Final = 4096
 """Connections and polled symbols in the file: the newest."""
 NEWER_VERSIONS: Final = 2
 """What a file that is some seconds old may not know of a gap: its end, and its repair."""
-CLOSE_SECONDS: Final = 5.0
 NOBODYS: Final = ""
 """Instead of a connection: the gaps that still wait for a ring to be ended in."""
 
@@ -78,7 +75,6 @@ class ConnectionStates:
         """Connection -> a position of its ring, and when what lies below it was received."""
         self._carriers: dict[tuple[str, str], str] = {}
         """Exchange and subscription -> the connection that has, or had, it."""
-        self._writer = DaemonExecutor(1, "connection-states")
         self._saving: Future[bool] | None = None
 
     def of(self, name: str) -> ConnectionState:
@@ -125,13 +121,10 @@ class ConnectionStates:
     def save(self) -> None:
         """Have it written, if the disk has taken what was written before."""
         if self._saving is None or self._saving.done():
-            value = self._newest()
-            self._saving = self._writer.call(lambda: self._file.write(value))
+            self._saving = self._file.write_soon(self._newest())
 
     def close(self) -> None:
         """Write it a last time."""
-        if self._saving is not None and not wait([self._saving], CLOSE_SECONDS).done:
-            return  # the disk does not answer: what it has is a few seconds old
         self._file.write(self._newest())
 
     def _newest(self) -> dict[str, int | ConnectionState]:

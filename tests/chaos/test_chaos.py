@@ -24,7 +24,7 @@ from road.audited import audit
 from road.test_feed import FEED
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer, VenueThread
 from wsadapter.shm.segment import listing
 
@@ -48,7 +48,7 @@ REBOOTS = 3
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=RATE, seed=SEED))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=RATE, seed=SEED))) as made:
         yield made
 
 

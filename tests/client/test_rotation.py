@@ -13,9 +13,9 @@ from client.recording import Recording, config
 
 from wsadapter.client.client import Client, ConnectionConfig
 from wsadapter.client.rotation import due_in
-from wsadapter.embedded.exchange.connection import Limits
+from wsadapter.embedded.exchange.connection import VenueLimits
 from wsadapter.embedded.exchange.listeners import Listeners
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market.streams import Push
 from wsadapter.events import Event, Gap, Trade
 from wsadapter.events.gaps import GapCause
@@ -85,7 +85,7 @@ def test_rotations_beside_the_venues_cut_lose_nothing_and_double_nothing(
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=600, limits=Limits(life=8.0), minute_ends_in=0)) as venue:
+        async with LoopbackVenue(Options(rate=600, limits=VenueLimits(life=8.0), minute_ends_in=0)) as venue:
             venue.clock.end_minute_in(4)  # a candle closes on the way
             client = Client(
                 ConnectionConfig(
@@ -227,7 +227,7 @@ def test_an_old_socket_that_dies_beside_its_successor_leaves_no_hole(how: Any, m
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=400)) as venue:
+        async with LoopbackVenue(Options(rate=400)) as venue:
             client = Client(
                 ConnectionConfig(
                     ["BTCUSDT"], streams=["trade", "book_ticker", "depth"], ws_url=venue.url, rotate_after=1.0
@@ -254,7 +254,7 @@ def test_a_stop_in_the_middle_of_a_rotation_ends_both_sockets(monkeypatch: pytes
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=100)) as venue:
+        async with LoopbackVenue(Options(rate=100)) as venue:
             client = Client(
                 ConnectionConfig(["BTCUSDT"], streams=["trade", "kline"], ws_url=venue.url, rotate_after=0.3), handler
             )

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from wsadapter.client.client import Client, ConnectionConfig, SubscriptionState
 from wsadapter.client.connection import Connection
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market.streams import Push
 from wsadapter.events import BookTicker, Event, Gap, MarkPrice, StreamType, Trade
 from wsadapter.events.gaps import GapCause
@@ -80,7 +80,7 @@ def test_a_stream_on_the_wrong_route_is_acknowledged_silent_and_found_out(cadenc
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=100)) as venue:
+        async with LoopbackVenue(Options(rate=100)) as venue:
             plan = ConnectionPlan("t-public-0", "binance", f"{venue.url}/public/stream", (right, wrong), ("BTCUSDT",))
             client = Client(ConnectionConfig(["BTCUSDT"], reconnect_backoff=0.01), handler, plan)
             (connection,) = client.connections
@@ -99,7 +99,7 @@ def test_a_stream_on_the_wrong_route_is_acknowledged_silent_and_found_out(cadenc
     run(body())
 
 
-def mute(venue: Venue, stream: str) -> None:
+def mute(venue: LoopbackVenue, stream: str) -> None:
     """The sockets that are open now bring this stream no more, whatever they ask for."""
 
     def muted(deliver: Callable[[bytes, Push], None]) -> Callable[[bytes, Push], None]:
@@ -113,7 +113,7 @@ def everything_but_gaps(handler: Everything) -> Counter[str]:
     return Counter(e.stream_type.value for e in handler.seen if not isinstance(e, Gap))
 
 
-def public(venue: Venue, handler: Everything, **more: Any) -> Client:
+def public(venue: LoopbackVenue, handler: Everything, **more: Any) -> Client:
     """One connection with trades and books of two symbols."""
     names = ConnectionConfig(["BTCUSDT", "ETHUSDT"], streams=["raw_trade", "book_ticker"], ws_url=venue.url, **more)
     return Client(names, handler)
@@ -126,7 +126,7 @@ def test_a_stream_that_died_on_its_socket_is_found_on_the_next_one_and_the_other
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=600)) as venue:
+        async with LoopbackVenue(Options(rate=600)) as venue:
             client = public(venue, handler)
             (connection,) = client.connections
             await client.connect()
@@ -176,7 +176,7 @@ def test_more_than_can_be_held_of_what_died_is_no_reason_to_keep_its_socket(
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=600)) as venue:
+        async with LoopbackVenue(Options(rate=600)) as venue:
             client = public(venue, handler)
             (connection,) = client.connections
             await client.connect()
@@ -199,7 +199,7 @@ def test_a_next_socket_that_cannot_be_made_leaves_the_old_one_and_the_stream_sta
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=600)) as venue:
+        async with LoopbackVenue(Options(rate=600)) as venue:
             client = public(venue, handler)
             (connection,) = client.connections
             await client.connect()
@@ -229,7 +229,7 @@ def test_streams_that_speak_again_meanwhile_keep_their_socket(
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=600)) as venue:
+        async with LoopbackVenue(Options(rate=600)) as venue:
             client = public(venue, handler)
             (connection,) = client.connections
             await client.connect()
@@ -293,7 +293,7 @@ def test_a_paused_venue_is_asked_again_and_the_gap_ends_with_the_first_event(
 
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=100)) as venue:
+        async with LoopbackVenue(Options(rate=100)) as venue:
             client = Client(
                 ConnectionConfig(["BTCUSDT"], streams=["trade"], ws_url=venue.url, ping_interval=0.3), handler
             )
@@ -358,7 +358,7 @@ def test_a_stream_is_ended_and_asked_for_anew_on_the_same_socket(cadences: dict[
 def test_a_lost_frame_is_a_gap_with_its_id() -> None:
     async def body() -> None:
         handler = Everything()
-        async with Venue(Options(rate=200)) as venue:
+        async with LoopbackVenue(Options(rate=200)) as venue:
             client = Client(ConnectionConfig(["BTCUSDT"], streams=["trade"], ws_url=venue.url), handler)
             await client.connect()
             await until(lambda: len(handler.trades) > 5)

@@ -16,8 +16,8 @@ from picows import WSMsgType
 from venue_client import VenueClient, settled
 
 from wsadapter.embedded.exchange.bybit_requests import TopicSubscriptions, target
-from wsadapter.embedded.exchange.connection import Limits
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.connection import VenueLimits
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market.bybit_rest import REQUEST_LIMIT, Rest
 from wsadapter.embedded.market.bybit_streams import INTERVALS, offered
 from wsadapter.embedded.market.clock import MarketState
@@ -381,7 +381,7 @@ def read_by(client: VenueClient) -> Counter[str]:
 
 def test_counters_are_what_clients_read_until_close() -> None:
     async def scenario() -> None:
-        async with Venue(Options(exchange="bybit", minute_ends_in=1)) as venue:
+        async with LoopbackVenue(Options(exchange="bybit", minute_ends_in=1)) as venue:
             first = await VenueClient.connect(f"{venue.url}/v5/public/linear")
             ask(first, "subscribe", TOPICS)
             await first.until(lambda: venue.sent["liquidation"] and venue.sent["open_interest"] > 1)
@@ -407,8 +407,8 @@ def test_counters_are_what_clients_read_until_close() -> None:
 
 def test_a_ping_is_answered_and_silence_is_closed() -> None:
     async def scenario() -> None:
-        limits = Limits(ping_interval=0, silence=0.6, life=0, messages=0)
-        async with Venue(Options(exchange="bybit", limits=limits)) as venue:
+        limits = VenueLimits(ping_interval=0, silence=0.6, life=0, messages=0)
+        async with LoopbackVenue(Options(exchange="bybit", limits=limits)) as venue:
             quiet = await VenueClient.connect(f"{venue.url}/v5/public/linear")
             ask(quiet, "subscribe", ["publicTrade.BTCUSDT"])
             lively = await VenueClient.connect(f"{venue.url}/v5/public/linear")
@@ -426,7 +426,7 @@ def test_a_ping_is_answered_and_silence_is_closed() -> None:
 def test_a_lost_frame_is_a_hole_and_a_new_subscription_mends_it() -> None:
     async def scenario() -> None:
         topic = "orderbook.50.BTCUSDT"
-        async with Venue(Options(exchange="bybit")) as venue:
+        async with LoopbackVenue(Options(exchange="bybit")) as venue:
             client = await VenueClient.connect(f"{venue.url}/v5/public/linear")
             ask(client, "subscribe", [topic])
             await client.until(lambda: len(topics_of(client, topic)) > 5)
@@ -449,7 +449,7 @@ def test_a_lost_frame_is_a_hole_and_a_new_subscription_mends_it() -> None:
 
 def test_other_paths_are_not_served() -> None:
     async def scenario() -> None:
-        async with Venue(Options(exchange="bybit")) as venue:
+        async with LoopbackVenue(Options(exchange="bybit")) as venue:
             with pytest.raises(Exception, match=r"404|400|upgrade|Upgrade|handshake"):
                 await VenueClient.connect(f"{venue.url}/market/stream")
 

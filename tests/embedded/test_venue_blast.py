@@ -10,7 +10,7 @@ import msgspec
 import uvloop
 from venue_client import VenueClient
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market.binance_load_feed import LoadFeed
 from wsadapter.embedded.market.binance_streams import offered
 from wsadapter.embedded.market.clock import MarketState
@@ -53,7 +53,7 @@ def test_numbers_and_rate_in_market_time() -> None:
 
 def test_unlimited_goes_as_fast_as_it_is_read() -> None:
     async def scenario() -> None:
-        async with Venue(Options(mode="blast", rate=0)) as venue:
+        async with LoopbackVenue(Options(mode="blast", rate=0)) as venue:
             client = await VenueClient.connect(f"{venue.url}/public/stream?streams=btcusdt@bookTicker")
             await client.until(lambda: len(client.texts) > 20_000)
             await client.goodbye()
@@ -66,7 +66,7 @@ def test_unlimited_goes_as_fast_as_it_is_read() -> None:
 
 def test_two_classes_share_the_rate() -> None:
     async def scenario() -> None:
-        async with Venue(Options(mode="blast", rate=20_000)) as venue:
+        async with LoopbackVenue(Options(mode="blast", rate=20_000)) as venue:
             market = await VenueClient.connect(f"{venue.url}/market/stream?streams=btcusdt@aggTrade")
             public = await VenueClient.connect(f"{venue.url}/public/stream?streams=btcusdt@bookTicker")
             await market.until(lambda: len(market.texts) > 5_000)

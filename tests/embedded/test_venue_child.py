@@ -14,7 +14,7 @@ from role_process import RoleProcess
 from venue_client import VenueClient, settled
 
 from wsadapter.config.load import Config, ServiceConfig
-from wsadapter.embedded.exchange.server import Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue
 from wsadapter.metrics import EXCHANGE
 
 STREAMS = "btcusdt@aggTrade/btcusdt@kline_1m"
@@ -26,7 +26,7 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
 
 async def free_ports() -> tuple[int, int]:
     """Two that were free a moment ago."""
-    async with Venue() as venue:
+    async with LoopbackVenue() as venue:
         return venue.port, venue.rest_port
 
 

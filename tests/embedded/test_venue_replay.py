@@ -14,7 +14,7 @@ from venue_client import VenueClient, settled
 
 from wsadapter.embedded.exchange.binance_recording import recognised
 from wsadapter.embedded.exchange.replay import FrameFile, inventory
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 
 MIXED = "binance_usdm/mixed_btcusdt_20240808.jsonl.gz"
 
@@ -33,7 +33,7 @@ def written(path: Path, *lines: str) -> Path:
     return path
 
 
-async def subscribed(venue: Venue, route: str, *names: str) -> VenueClient:
+async def subscribed(venue: LoopbackVenue, route: str, *names: str) -> VenueClient:
     return await VenueClient.connect(f"{venue.url}/{route}/stream?streams={'/'.join(names)}")
 
 
@@ -42,7 +42,7 @@ def test_the_recorded_hour_comes_out_as_it_is() -> None:
     sent = [line for line in lines_of(path) if not line.startswith(b'{"lastUpdateId"')]
 
     async def scenario() -> None:
-        async with Venue(Options(quiet=0.1, replay=str(path), connections=2)) as venue:
+        async with LoopbackVenue(Options(quiet=0.1, replay=str(path), connections=2)) as venue:
             public = await subscribed(venue, "public", "btcusdt@depth@0ms")
             market = await subscribed(venue, "market", "btcusdt@aggTrade")
             assert venue.replay
@@ -63,7 +63,7 @@ def test_every_recorded_file_plays_to_the_class_of_its_frames(tmp_path: Path) ->
     whole.write_bytes(b"\n\n".join(path.read_bytes() for path in files))
 
     async def scenario() -> None:
-        async with Venue(Options(quiet=0.1, replay=str(whole), connections=2)) as venue:
+        async with LoopbackVenue(Options(quiet=0.1, replay=str(whole), connections=2)) as venue:
             public = await subscribed(venue, "public", "btcusdt@depth")
             market = await subscribed(venue, "market", "btcusdt@aggTrade")
             assert venue.replay
@@ -119,7 +119,7 @@ def test_funding_counts_once_a_connection_until_it_changes(tmp_path: Path) -> No
     path = written(tmp_path / "marks.jsonl", *(mark(rate) for rate in ("1", "1", "2", "2", "1")))
 
     async def scenario() -> None:
-        async with Venue(Options(quiet=0.1, replay=str(path))) as venue:
+        async with LoopbackVenue(Options(quiet=0.1, replay=str(path))) as venue:
             await subscribed(venue, "market", "a@markPrice")
             assert venue.replay
             await venue.replay.done.wait()
@@ -133,7 +133,7 @@ def test_a_connection_that_comes_back_continues(tmp_path: Path) -> None:
     path = written(tmp_path / "long.jsonl", *lines)
 
     async def scenario() -> None:
-        async with Venue(Options(quiet=0.1, replay=str(path))) as venue:
+        async with LoopbackVenue(Options(quiet=0.1, replay=str(path))) as venue:
             first = await subscribed(venue, "market", "a@aggTrade")
             await first.until(lambda: len(first.texts) > 100)
             first.transport.disconnect(graceful=False)
@@ -155,7 +155,7 @@ def test_a_reader_that_pauses_holds_the_replay_and_loses_nothing(tmp_path: Path)
     path = written(tmp_path / "long.jsonl", *lines)
 
     async def scenario() -> None:
-        async with Venue(Options(quiet=0.1, replay=str(path))) as venue:
+        async with LoopbackVenue(Options(quiet=0.1, replay=str(path))) as venue:
             client = await subscribed(venue, "public", "a@depth")
             await client.until(lambda: client.texts)
             client.transport.underlying_transport.pause_reading()
@@ -178,7 +178,7 @@ def test_frames_of_a_class_that_never_connected_go_to_another(tmp_path: Path) ->
     )
 
     async def scenario() -> None:
-        async with Venue(Options(quiet=0.1, replay=str(path), repeat=2)) as venue:
+        async with LoopbackVenue(Options(quiet=0.1, replay=str(path), repeat=2)) as venue:
             client = await subscribed(venue, "market", "a@aggTrade")
             assert venue.replay
             await venue.replay.done.wait()
@@ -193,7 +193,7 @@ def test_of_two_connections_the_one_that_asked_gets_the_frame(tmp_path: Path) ->
     path = written(tmp_path / "two.jsonl", *(f'{{"stream":"{name}","data":{{"e":"x"}}}}' for name in names))
 
     async def scenario() -> None:
-        async with Venue(Options(quiet=0.1, replay=str(path), connections=2)) as venue:
+        async with LoopbackVenue(Options(quiet=0.1, replay=str(path), connections=2)) as venue:
             left = await subscribed(venue, "market", "a@aggTrade", "b@kline_1m")
             right = await subscribed(venue, "market", "c@aggTrade")
             assert venue.replay
@@ -219,7 +219,7 @@ def test_recorded_speed_follows_the_receive_times(tmp_path: Path) -> None:
     ]
 
     async def scenario() -> None:
-        async with Venue(Options(quiet=0.1, replay=str(path), speed="recorded")) as venue:
+        async with LoopbackVenue(Options(quiet=0.1, replay=str(path), speed="recorded")) as venue:
             client = await subscribed(venue, "market", "a@kline_1m")
             await client.until(lambda: client.texts)
             begun = asyncio.get_running_loop().time()
@@ -240,4 +240,4 @@ def test_seconds_are_receive_times_too(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_an_error_at_once(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="nowhere"):
-        Venue(Options(quiet=0.1, replay=str(tmp_path / "nowhere.jsonl")))
+        LoopbackVenue(Options(quiet=0.1, replay=str(tmp_path / "nowhere.jsonl")))

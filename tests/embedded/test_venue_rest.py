@@ -9,7 +9,7 @@ import urllib3
 import uvloop
 from venue_client import VenueClient
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market.binance_rest import WEIGHT_LIMIT, Rest
 from wsadapter.embedded.market.binance_streams import offered
 from wsadapter.embedded.market.clock import MarketState
@@ -134,7 +134,7 @@ def test_weight_is_counted_and_limited_by_the_minute() -> None:
 
 def test_over_http() -> None:
     async def scenario() -> None:
-        async with Venue(Options(rate=200)) as venue:
+        async with LoopbackVenue(Options(rate=200)) as venue:
             client = await VenueClient.connect(f"{venue.url}/market/stream?streams=btcusdt@aggTrade")
             await client.until(lambda: len(client.data()) > 20)
 

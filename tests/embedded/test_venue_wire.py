@@ -13,8 +13,8 @@ import uvloop
 from picows import WSCloseCode, WSInvalidStatusError, WSMsgType
 from venue_client import VenueClient, settled
 
-from wsadapter.embedded.exchange.connection import Limits
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.connection import VenueLimits
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
 
 WORDS = {
@@ -56,7 +56,7 @@ def read_by(clients: list[VenueClient]) -> Counter[str]:
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_counters_are_what_a_client_reads_until_close(loop: str) -> None:
     async def scenario() -> None:
-        async with Venue(Options(rate=3000, minute_ends_in=1)) as venue:
+        async with LoopbackVenue(Options(rate=3000, minute_ends_in=1)) as venue:
             clients = []
             for route, channels in EVERYTHING.items():
                 names = [f"{symbol}@{channel}" for symbol in ("btcusdt", "dogeusdt") for channel in channels]
@@ -79,7 +79,7 @@ def test_counters_are_what_a_client_reads_until_close(loop: str) -> None:
 @pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
 def test_a_client_that_was_far_behind_still_gets_all_before_close(loop: str) -> None:
     async def scenario() -> None:
-        async with Venue(Options(mode="blast", rate=0)) as venue:
+        async with LoopbackVenue(Options(mode="blast", rate=0)) as venue:
             client = await VenueClient.connect(f"{venue.url}/public/ws/btcusdt@depth20@100ms")
             client.transport.underlying_transport.pause_reading()
             await settled(lambda: venue.connections and not venue.connections[0].writable.is_set())
@@ -94,7 +94,7 @@ def test_a_client_that_was_far_behind_still_gets_all_before_close(loop: str) -> 
 
 def test_wrong_class_and_unknown_names_are_acked_and_silent() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             market = await VenueClient.connect(f"{venue.url}/market/stream")
             market.ask(
                 "SUBSCRIBE", ["btcusdt@depth20@100ms", "btcusdt@bookTicker", "btcusdt@nonsense", "btcusdt@aggTrade"]
@@ -118,7 +118,7 @@ def test_wrong_class_and_unknown_names_are_acked_and_silent() -> None:
 
 def test_streams_by_url_and_request_raw_and_combined() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             client = await VenueClient.connect(f"{venue.url}/market/ws/ethusdt@aggTrade")
             await client.until(lambda: client.parsed)
             assert client.parsed[0]["e"] == "aggTrade"
@@ -142,7 +142,7 @@ def test_streams_by_url_and_request_raw_and_combined() -> None:
 
 def test_non_ascii_symbols_in_the_url() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             client = await VenueClient.connect(f"{venue.url}/market/stream?streams=%E5%B8%81%E5%AE%89usdt@aggTrade")
             await client.until(client.data)
             assert client.data()[0]["s"] == "币安USDT"
@@ -152,7 +152,7 @@ def test_non_ascii_symbols_in_the_url() -> None:
 
 def test_pings_and_a_client_that_does_not_answer() -> None:
     async def scenario() -> None:
-        async with Venue(Options(limits=Limits(ping_interval=0.1, pong_timeout=0.1))) as venue:
+        async with LoopbackVenue(Options(limits=VenueLimits(ping_interval=0.1, pong_timeout=0.1))) as venue:
             url = f"{venue.url}/market/stream?streams=btcusdt@markPrice@1s"
             good, mute = await VenueClient.connect(url), await VenueClient.connect(url, pong=False)
             await mute.until(lambda: mute.gone)
@@ -165,7 +165,7 @@ def test_pings_and_a_client_that_does_not_answer() -> None:
 
 def test_unasked_pongs_and_client_pings_are_fine() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             client = await VenueClient.connect(f"{venue.url}/market/ws")
             client.transport.send_pong(b"x")
             client.transport.send_ping(b"hello")
@@ -178,7 +178,7 @@ def test_unasked_pongs_and_client_pings_are_fine() -> None:
 
 def test_the_eleventh_message_in_a_second_ends_the_connection() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             client = await VenueClient.connect(f"{venue.url}/market/ws")
             for number in range(10):
                 client.ask("LIST_SUBSCRIPTIONS", number=number)
@@ -194,7 +194,7 @@ def test_the_eleventh_message_in_a_second_ends_the_connection() -> None:
 
 def test_stream_limit_by_request_and_by_url() -> None:
     async def scenario() -> None:
-        async with Venue(Options(limits=Limits(streams=3))) as venue:
+        async with LoopbackVenue(Options(limits=VenueLimits(streams=3))) as venue:
             client = await VenueClient.connect(f"{venue.url}/market/ws/a@trade/b@trade")
             client.ask("SUBSCRIBE", ["c@trade", "d@trade"])
             await client.until(lambda: client.replies)
@@ -207,7 +207,7 @@ def test_stream_limit_by_request_and_by_url() -> None:
 
 def test_day_long_life_is_market_time() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             client = await VenueClient.connect(f"{venue.url}/public/stream?streams=btcusdt@bookTicker")
             await client.until(client.data)
             venue.clock.jump(86_400_000)
@@ -220,7 +220,7 @@ def test_day_long_life_is_market_time() -> None:
 @pytest.mark.parametrize("how", ["close", "abort", "reset"])
 def test_cut_and_come_back(how: Any) -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             url = f"{venue.url}/market/stream?streams=btcusdt@aggTrade"
             client = await VenueClient.connect(url)
             await client.until(client.data)
@@ -237,7 +237,7 @@ def test_cut_and_come_back(how: Any) -> None:
 
 def test_a_stall_is_silent_and_counts_nothing() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             url = f"{venue.url}/market/stream?streams=btcusdt@aggTrade"
             stalled = await VenueClient.connect(url)
             await stalled.until(stalled.data)
@@ -254,7 +254,7 @@ def test_a_stall_is_silent_and_counts_nothing() -> None:
 
 def test_refused_upgrades() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             url = f"{venue.url}/market/ws"
             venue.refuse(429, {"Retry-After": "7"})
             venue.refuse(418, times=2)
@@ -274,7 +274,7 @@ def test_refused_upgrades() -> None:
 
 def test_lost_frames_are_a_hole_and_not_counted() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             client = await VenueClient.connect(f"{venue.url}/market/stream?streams=btcusdt@aggTrade")
             await client.until(client.data)
             venue.lose("btcusdt@aggTrade", 5)
@@ -290,7 +290,7 @@ def test_lost_frames_are_a_hole_and_not_counted() -> None:
 
 def test_a_pause_stops_the_markets() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             client = await VenueClient.connect(f"{venue.url}/market/stream?streams=btcusdt@aggTrade")
             await client.until(client.data)
             venue.paused = True
@@ -308,8 +308,8 @@ def test_a_pause_stops_the_markets() -> None:
 
 def test_a_reader_that_stops_reading_is_cut_at_the_backlog_limit() -> None:
     async def scenario() -> None:
-        limits = Limits(backlog_bytes=1 << 20)
-        async with Venue(Options(mode="blast", rate=50_000, limits=limits)) as venue:
+        limits = VenueLimits(backlog_bytes=1 << 20)
+        async with LoopbackVenue(Options(mode="blast", rate=50_000, limits=limits)) as venue:
             client = await VenueClient.connect(f"{venue.url}/public/stream?streams=btcusdt@depth20@100ms")
             client.transport.underlying_transport.pause_reading()
             await settled(lambda: venue.tally.frames_sent and not venue.connections)
@@ -319,7 +319,7 @@ def test_a_reader_that_stops_reading_is_cut_at_the_backlog_limit() -> None:
 
 def test_large_frames_of_one_turn_stay_whole() -> None:
     async def scenario() -> None:
-        async with Venue(Options(rate=20)) as venue:
+        async with LoopbackVenue(Options(rate=20)) as venue:
             names = "/".join(f"coin{number}usdt@depth" for number in range(30))
             client = await VenueClient.connect(f"{venue.url}/public/stream?streams={names}/!markPrice@arr@1s")
             market = await VenueClient.connect(f"{venue.url}/market/stream?streams=!ticker@arr/!markPrice@arr@1s")
@@ -334,7 +334,7 @@ def test_large_frames_of_one_turn_stay_whole() -> None:
 
 def test_stop_says_goodbye() -> None:
     async def scenario() -> None:
-        venue = Venue()
+        venue = LoopbackVenue()
         await venue.start()
         client = await VenueClient.connect(f"{venue.url}/market/stream?streams=btcusdt@aggTrade")
         await client.until(client.data)
@@ -348,7 +348,7 @@ def test_stop_says_goodbye() -> None:
 
 def test_garbage_on_the_socket_hurts_nobody_else() -> None:
     async def scenario() -> None:
-        async with Venue() as venue:
+        async with LoopbackVenue() as venue:
             client = await VenueClient.connect(f"{venue.url}/market/stream?streams=btcusdt@aggTrade")
             for garbage in (b"\x00" * 100, b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01" * 9, b"A" * 40_000):
                 reader, writer = await asyncio.open_connection("127.0.0.1", venue.port)
@@ -368,7 +368,7 @@ def test_garbage_on_the_socket_hurts_nobody_else() -> None:
 
 
 def test_a_venue_in_a_thread() -> None:
-    with VenueThread(lambda: Venue(Options(rate=500))) as thread:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=500))) as thread:
         venue = thread.venue
         with socket.create_connection(("127.0.0.1", venue.port), 10) as raw:
             raw.sendall(

@@ -12,7 +12,7 @@ from shutil import which
 
 import pytest
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
 from wsadapter.exchanges.binance.rest import DEPTH, BinanceFuturesRest
 from wsadapter.exchanges.bybit_rest import BybitLinearRest
@@ -27,7 +27,7 @@ TIME = Request("/fapi/v1/time")
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(symbols=("BTCUSDT",)))) as thread:
+    with VenueThread(lambda: LoopbackVenue(Options(symbols=("BTCUSDT",)))) as thread:
         yield thread
 
 

@@ -12,7 +12,7 @@ from eventually import eventually
 from oracle import query
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
 from wsadapter.times import iso
 
@@ -30,7 +30,7 @@ rest_url = "{rest}"
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=200, symbols=("BTCUSDT", "ETHUSDT")))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=200, symbols=("BTCUSDT", "ETHUSDT")))) as made:
         yield made
 
 

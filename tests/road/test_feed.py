@@ -11,7 +11,7 @@ from eventually import eventually
 from oracle import query
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
 
 pytestmark = pytest.mark.integration
@@ -27,7 +27,7 @@ ws_url = "{url}"
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=200))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=200))) as made:
         yield made
 
 

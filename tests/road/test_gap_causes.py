@@ -16,7 +16,7 @@ from road.test_feed import FEED
 from road.test_replay import in_kafka
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
 
 pytestmark = pytest.mark.integration
@@ -25,7 +25,7 @@ RING = 64 << 10
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=300))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=300))) as made:
         yield made
 
 

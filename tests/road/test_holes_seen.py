@@ -10,7 +10,7 @@ from oracle import query
 from road.test_feed import FEED
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
 
 pytestmark = pytest.mark.integration
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=200))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=200))) as made:
         yield made
 
 

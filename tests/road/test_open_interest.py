@@ -10,7 +10,7 @@ from eventually import eventually
 from oracle import query
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
 
 pytestmark = pytest.mark.integration
@@ -27,7 +27,7 @@ rest_url = "{rest}"
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=100, symbols=("BTCUSDT", "ETHUSDT")))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=100, symbols=("BTCUSDT", "ETHUSDT")))) as made:
         yield made
 
 

@@ -10,7 +10,7 @@ from eventually import eventually
 from oracle import query
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
 
 pytestmark = pytest.mark.integration
@@ -29,7 +29,7 @@ REPAIRABLE = '["trade", "kline"]'
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=200, symbols=("BTCUSDT", "ETHUSDT")))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=200, symbols=("BTCUSDT", "ETHUSDT")))) as made:
         yield made
 
 
@@ -78,16 +78,16 @@ class Tables:
                    for t in ("trade", "kline"))  # fmt: skip
 
 
-def cut(venue: VenueThread, site: Site, then: Callable[[Venue], None] = lambda made: None) -> None:
+def cut(venue: VenueThread, site: Site, then: Callable[[LoopbackVenue], None] = lambda made: None) -> None:
     """The venue hangs up and takes nobody for a while; a minute of its market ends meanwhile. ``then``: done to it in
     the moment in which it takes clients again."""
 
-    def away(made: Venue) -> int:
+    def away(made: LoopbackVenue) -> int:
         made.refuse(503, times=1000)
         made.clock.end_minute_in(3)
         return made.cut("reset")
 
-    def back(made: Venue) -> None:
+    def back(made: LoopbackVenue) -> None:
         made.accept()
         then(made)
 

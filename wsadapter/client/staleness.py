@@ -1,11 +1,11 @@
 """When is a stream dead while its connection lives, and what to do about it. Pure: told what was received until when,
 it answers with a `StaleStreams`.
 
-A stream that is silent for longer than its `_Stream.patience` is stale. It is asked for anew; after another such time
-its connection's socket is to be renewed, but never more often than every `RENEWAL_SECONDS`, and much more rarely after
-renewals that did not make a stream speak; after another such time it is an alarm, said once, and so it is where the
-renewal has to wait or fails. From then on it is asked for anew now and then, which costs the other streams nothing. It
-is stale until it speaks.
+A stream that is silent for longer than its `_WatchedStream.patience` is stale. It is asked for anew; after another
+such time its connection's socket is to be renewed, but never more often than every `RENEWAL_SECONDS`, and much more
+rarely after renewals that did not make a stream speak; after another such time it is an alarm, said once, and so it is
+where the renewal has to wait or fails. From then on it is asked for anew now and then, which costs the other streams
+nothing. It is stale until it speaks.
 
 A stream that begins with a snapshot, or answers each subscription in another way, is stale sooner where it does not
 (`Cadence.reply`), on every socket.
@@ -71,7 +71,7 @@ class _Step(IntEnum):
     ALARMED = 4
 
 
-class _Stream:
+class _WatchedStream:
     """All times in seconds of one monotonic clock, except ``seen`` (ns, as received)."""
 
     __slots__ = (
@@ -123,7 +123,7 @@ class Staleness:
     """``period``: seconds between two looks."""
 
     def __init__(self, cadences: Mapping[str, Cadence], period: float) -> None:
-        self._streams = {name: _Stream(cadence) for name, cadence in cadences.items()}
+        self._streams = {name: _WatchedStream(cadence) for name, cadence in cadences.items()}
         self._period = period
         self._looked = 0.0
         self._renewed = float("-inf")
@@ -176,7 +176,7 @@ class Staleness:
         self._ration(verdict, now)
         return verdict
 
-    def _judge(self, name: str, stream: _Stream, now: float, verdict: StaleStreams) -> None:
+    def _judge(self, name: str, stream: _WatchedStream, now: float, verdict: StaleStreams) -> None:
         if stream.step is _Step.SPEAKING:
             stream.step, stream.due = _Step.RESUBSCRIBED, now + stream.patience()
             verdict.stale.append(name)
@@ -194,12 +194,12 @@ class Staleness:
                 stream.step, stream.due = _Step.ALARMED, now + stream.retry
             self._alarm(name, stream, verdict)
 
-    def _helped(self, stream: _Stream, step: _Step, after: float) -> None:
+    def _helped(self, stream: _WatchedStream, step: _Step, after: float) -> None:
         """It speaks; is that the new socket's doing?"""
         if stream.step is step and after <= HELPED_SECONDS:
             self._pause = RENEWAL_SECONDS
 
-    def _alarm(self, name: str, stream: _Stream, verdict: StaleStreams) -> None:
+    def _alarm(self, name: str, stream: _WatchedStream, verdict: StaleStreams) -> None:
         if not stream.alarmed:
             stream.alarmed = True
             verdict.alarm.append(name)

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Final, Self, TypeVar
 
 from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
-from wsadapter.embedded.exchange.server import Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.metrics import SERVICE
@@ -201,15 +201,15 @@ class ClickHouseServer:
 
 
 class VenueThread:
-    """``with VenueThread(lambda: Venue(Options(...))) as venue: ...``. Read plain attributes of ``venue.venue`` from
-    anywhere; change things through `call`, which runs on the venue's loop."""
+    """``with VenueThread(lambda: LoopbackVenue(Options(...))) as venue: ...``. Read plain attributes of
+    ``venue.venue`` from anywhere; change things through `call`, which runs on the venue's loop."""
 
-    def __init__(self, make: Callable[[], Venue] = Venue) -> None:
+    def __init__(self, make: Callable[[], LoopbackVenue] = LoopbackVenue) -> None:
         self._make = make
         self._ready = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="venue", daemon=True)
         self._failed: BaseException | None = None
-        self.venue: Venue
+        self.venue: LoopbackVenue
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -224,7 +224,7 @@ class VenueThread:
         self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join()
 
-    def call(self, ask: Callable[[Venue], T]) -> T:
+    def call(self, ask: Callable[[LoopbackVenue], T]) -> T:
         """``ask(venue)`` on the venue's loop; its result."""
 
         async def request() -> T:

@@ -15,7 +15,7 @@ from role_process import RoleProcess
 
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market import binance_rest as embedded_rest
 from wsadapter.embedded.servers import VenueThread
 from wsadapter.events import Event, Gap, Kline, Source, Trade
@@ -38,7 +38,7 @@ MS = 1_000_000
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=400, symbols=("BTCUSDT",)))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=400, symbols=("BTCUSDT",)))) as made:
         yield made
 
 

@@ -18,7 +18,7 @@ from role_process import RoleProcess
 
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import KafkaServer, VenueThread
 from wsadapter.pb import market_pb2
 from wsadapter.roles.orders import IngestOrder
@@ -37,7 +37,7 @@ NS = 1_790_000_000_000_000_000
 class Site:
     """The market connection of a feed with redundancy 2 (or the public one, with the chain of the books)."""
 
-    def __init__(self, directory: Path, venue: Venue, broker: KafkaServer, root: str) -> None:
+    def __init__(self, directory: Path, venue: LoopbackVenue, broker: KafkaServer, root: str) -> None:
         path = directory / "config.toml"
         self.instance = f"tw{os.getpid()}-{directory.name[-1]}"
         (directory / "state").mkdir(mode=0o700)
@@ -118,7 +118,7 @@ def broker(own_kafka: Callable[[], KafkaServer]) -> KafkaServer:
 
 @pytest.fixture
 def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: Venue(Options(rate=300, symbols=SYMBOLS))) as made:
+    with VenueThread(lambda: LoopbackVenue(Options(rate=300, symbols=SYMBOLS))) as made:
         yield made
 
 

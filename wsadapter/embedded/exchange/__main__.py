@@ -12,7 +12,7 @@ import msgspec
 import uvloop
 
 from wsadapter import log
-from wsadapter.embedded.exchange.server import Options, Venue
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.errors import ConfigError, WsadapterError
 from wsadapter.supervision.child import Child, run_child
 
@@ -31,7 +31,7 @@ async def _serve(child: Child, options: Options) -> None:
     state = Path(child.args.config.service.state_dir)
     state.mkdir(parents=True, exist_ok=True)
     try:
-        venue = Venue(options, page=child.page, ledger=state / f"{child.args.name}.json")
+        venue = LoopbackVenue(options, page=child.page, ledger=state / f"{child.args.name}.json")
         venue.beat = child.beat
         await venue.start()
     except OSError as error:
@@ -45,7 +45,7 @@ async def _serve(child: Child, options: Options) -> None:
         raise venue.failed
 
 
-async def _until_stop(child: Child, venue: Venue) -> None:
+async def _until_stop(child: Child, venue: LoopbackVenue) -> None:
     """Until this child is told to stop, or the venue's own work has ended with an error."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
 

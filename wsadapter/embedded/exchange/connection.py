@@ -26,7 +26,7 @@ HIGH_WATER: Final = 256 * 1024
 _TEXT, _CLOSE, _PING, _PONG = 1, 8, 9, 10
 
 
-class Limits(Struct, frozen=True, forbid_unknown_fields=True):
+class VenueLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """The venue's rules; seconds, of real time except ``life`` (market time); 0: no such rule."""
 
     ping_interval: float = 180.0
@@ -54,7 +54,13 @@ class VenueConnection(WSListener):
     """Created at the upgrade request, one socket long."""
 
     def __init__(
-        self, host: Host, route: str, subscriptions: Subscriptions, limits: Limits, tally: VenueCounts, market_ms: int
+        self,
+        host: Host,
+        route: str,
+        subscriptions: Subscriptions,
+        limits: VenueLimits,
+        tally: VenueCounts,
+        market_ms: int,
     ) -> None:
         super().__init__()
         self.route, self.subscriptions = route, subscriptions

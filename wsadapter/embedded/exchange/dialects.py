@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.embedded.exchange import STAND_INS, binance_recording, binance_requests, bybit_requests
-from wsadapter.embedded.exchange.connection import Limits
+from wsadapter.embedded.exchange.connection import VenueLimits
 from wsadapter.embedded.exchange.listeners import PushSource
 from wsadapter.embedded.exchange.replay import Recogniser
 from wsadapter.embedded.exchange.requests import Subscriptions, Target
@@ -39,7 +39,7 @@ class Dialect(Struct, frozen=True):
     subscriptions: Callable[[Target, int], Subscriptions]
     offered: Callable[[str], Offered | None]
     rest: Callable[[Markets, NowMs], RestAnswers]
-    limits: Limits = Limits()
+    limits: VenueLimits = VenueLimits()
     load_feed: Callable[[Markets, float, int, MarketState, NowMs], PushSource] | None = None
     recognised: Recogniser | None = None
     symbols_in: Callable[[bytes], Sequence[bytes]] | None = None
@@ -60,7 +60,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = {
         subscriptions=lambda goal, most: bybit_requests.TopicSubscriptions(),
         offered=bybit_streams.offered,
         rest=bybit_rest.Rest,
-        limits=Limits(ping_interval=0, silence=600.0, life=0, messages=0),
+        limits=VenueLimits(ping_interval=0, silence=600.0, life=0, messages=0),
     ),
 }
 DEFAULT: Final = next(iter(STAND_INS))

@@ -23,7 +23,7 @@ from picows import (
     ws_create_server,
 )
 
-from wsadapter.embedded.exchange.connection import Limits, VenueConnection
+from wsadapter.embedded.exchange.connection import VenueConnection, VenueLimits
 from wsadapter.embedded.exchange.counts import VenueCounts
 from wsadapter.embedded.exchange.dialects import DEFAULT, dialect
 from wsadapter.embedded.exchange.listeners import Listeners, PushSource
@@ -64,7 +64,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     repeat: int = 1
     connections: int = 1
     quiet: float = 0.5
-    limits: Limits | None = None
+    limits: VenueLimits | None = None
 
 
 class UpgradeRefusal(Struct, frozen=True):
@@ -75,7 +75,7 @@ class UpgradeRefusal(Struct, frozen=True):
     body: bytes = b""
 
 
-class Venue:
+class LoopbackVenue:
     """``page``: the child's stats page, if there is one. ``ledger``: file that keeps market time and ids."""
 
     def __init__(

@@ -46,7 +46,7 @@ class RunOptions(Struct, frozen=True):
     duration: float | None = None
 
 
-class Reporter(Protocol):
+class RunReporter(Protocol):
     """What a person sees of a run that shows something. ``lost``: events missing in its account."""
 
     lost: int
@@ -61,7 +61,7 @@ class Run(Application):
 
     drained_group = topology.DRAINED_GROUP
 
-    def __init__(self, options: RunOptions, instance: Instance, reporter: Reporter | None) -> None:
+    def __init__(self, options: RunOptions, instance: Instance, reporter: RunReporter | None) -> None:
         self._options = options
         self._reporter = reporter
         self._observe_at = 0.0
@@ -169,7 +169,7 @@ def _not_fatal(event: str, spec: ChildSpec | None = None) -> Iterator[None]:
         log.get_logger().exception(event, child=spec.name if spec is not None else "")
 
 
-def run(options: RunOptions, reporter: Reporter | None = None) -> int:
+def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     """Supervise until a signal, the end of ``duration`` or of the replay; the exit code. ``reporter``: for a run that a
     person watches."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor handles it: too early is no reason to die

@@ -134,6 +134,8 @@ _METRICS: Final = (
            _at("supervisor")),
     Metric("rings_damaged_total", "Rings of earlier runs that could not be read and were set aside.",
            _at("supervisor")),
+    Metric("segments_lost_total", "Segments of shared memory that somebody else removed and that were made anew.",
+           _at("supervisor")),
     Metric("child_up", "1 while the supervisor sees the child running.", _at("supervisor", _CHILD)),
     Metric("child_restarts_total", "Restarts of a child, by the reason of its end.",
            _at("supervisor", _CHILD, _axis("reason", ("exit", "signal", "hung", "config")))),

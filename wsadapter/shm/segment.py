@@ -32,10 +32,11 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,199}")
 class Segment:
     """One mapping of a named segment in this process."""
 
-    __slots__ = ("buf", "map", "name", "size")
+    __slots__ = ("_file", "buf", "map", "name", "size")
 
-    def __init__(self, name: str, mapping: mmap.mmap) -> None:
+    def __init__(self, name: str, mapping: mmap.mmap, fd: int) -> None:
         self.name = name
+        self._file = os.fstat(fd)
         self.size = len(mapping)
         self.map = mapping
         """The mapping itself: slices of it copy bytes in one step, without a memoryview between."""
@@ -60,13 +61,13 @@ class Segment:
             # With a directory fd Python calls linkat(AT_SYMLINK_FOLLOW), without one plain link(), which would link
             # the magic symlink in /proc itself.
             os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
+            return cls(name, mapping, fd)
         except FileExistsError as error:
             raise SegmentError(f"segment {name} exists already") from error
         except OSError as error:
             raise SegmentError(f"segment {name}: cannot create {size} bytes: {error.strerror}") from error
         finally:
             os.close(fd)
-        return cls(name, mapping)
 
     @classmethod
     def attach(cls, name: str, writable: bool = True) -> "Segment":
@@ -81,11 +82,20 @@ class Segment:
             status = os.fstat(fd)
             _check(name, status)
             protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
-            return cls(name, mmap.mmap(fd, status.st_size, mmap.MAP_SHARED, protection))
+            return cls(name, mmap.mmap(fd, status.st_size, mmap.MAP_SHARED, protection), fd)
         except OSError as error:
             raise SegmentError(f"segment {name}: cannot map it: {error.strerror}") from error
         finally:
             os.close(fd)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether its name leads to it. When the name is gone (somebody cleaned up) the mappings live on, and nobody
+        can attach any more."""
+        try:
+            return os.path.samestat(os.stat(_path(self.name), follow_symlinks=False), self._file)
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Unmap; the segment itself stays. Views made from ``buf`` must be released first. Harmless when repeated."""

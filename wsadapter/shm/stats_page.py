@@ -72,6 +72,15 @@ class StatsPage:
     def name(self) -> str:
         return self._segment.name
 
+    @property
+    def is_named(self) -> bool:
+        """Whether a reader that attaches now finds this page."""
+        return self._segment.is_named
+
+    def content(self) -> bytes:
+        """All of the segment."""
+        return bytes(self._segment.buf)
+
     def index(self, field: str) -> int:
         return self._index[field]
 

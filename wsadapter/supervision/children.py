@@ -6,7 +6,7 @@ What must happen to the whole because of one child is not done here but written 
 import os
 import selectors
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence, Set
 from typing import Final
 
 from wsadapter import log
@@ -22,6 +22,8 @@ from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildProcess, ChildSpec, ExitStatus, RestartKind
 from wsadapter.supervision.restart import ChildRun, RestartPolicy
 
+RENEW_SECONDS: Final = 5.0
+"""For children to stop whose shared memory is made anew."""
 ADD_SECONDS: Final = 5.0
 """Between two attempts to add a child for which there was no memory."""
 
@@ -31,6 +33,10 @@ class PageObserver:
 
     def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
         """It is there, perhaps with what an earlier child left, and the child has not been started."""
+
+    def on_renew(self, lost: Set[str]) -> None:
+        """The names of these segments were removed from outside. Their users are gone, the next ones are not there yet:
+        now they can be made anew."""
 
     def on_leave(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
         """The child is gone; ``for_good``: no child of this name follows in this run."""
@@ -60,6 +66,8 @@ class ChildSet:
         self._leaving: dict[str, ChildProcess] = {}
         self._next: tuple[ChildSpec, ...] = ()
         self._replacement: Drain | None = None
+        self._lost: frozenset[str] = frozenset()
+        """Segments that are made anew in this replacement."""
         self._absent: dict[str, ChildSpec] = {}
         """Of the last reload, without a stats page yet."""
         self._add_at = 0.0
@@ -179,11 +187,30 @@ class ChildSet:
         """A reload is not over yet."""
         return self._replacement is not None
 
-    def replace(self, config: Config, specs: Sequence[ChildSpec]) -> None:
-        """Make these the children. Those whose spec is the same are not touched; the others are stopped, group by
-        group, and only when all of them are gone the new ones are started: never two readers on one ring."""
+    def lost_pages(self) -> list[str]:
+        """Stats pages whose names were removed from outside."""
+        return [page.name for page in (self.counters.page, *(child.page for child in self.all())) if not page.is_named]
+
+    def renew(self, lost: Set[str]) -> None:
+        """These segments have no name any more. Whoever uses one is stopped, in order, and started again with new ones;
+        what they hold is not lost meanwhile, as it stays mapped."""
+        self.counters.restore()
+        self._lost = frozenset(lost)
+        users = [child for child in self.all() if child.spec.watches or not lost.isdisjoint(_used(child))]
+        specs = [*(child.spec for child in self._children.values()), *self._absent.values()]
+        # what is not delivered by then stays in its ring
+        seconds = min(RENEW_SECONDS, self._config.service.drain_seconds)
+        self.replace(self._config, specs, [child.spec.name for child in users], seconds)
+
+    def replace(
+        self, config: Config, specs: Sequence[ChildSpec], renewed: Collection[str] = (), seconds: float | None = None
+    ) -> None:
+        """Make these the children. Those whose spec is the same are not touched, unless they are ``renewed``. Others
+        are stopped, group by group, and only when all of them are gone the new ones are started: never two readers
+        on one ring. ``seconds`` for all of them to stop, by default those of a drain."""
         wanted = {spec.name: spec for spec in specs}
-        kept = {name: child for name, child in self._children.items() if wanted.get(name) == child.spec}
+        same = {name: child for name, child in self._children.items() if wanted.get(name) == child.spec}
+        kept = {name: child for name, child in same.items() if name not in renewed}
         self._leaving = {name: child for name, child in self._children.items() if name not in kept}
         self._children = kept
         self._config = config
@@ -191,7 +218,9 @@ class ChildSet:
         self._initial = self._initial & kept.keys()
         log.get_logger().info("reload", unchanged=len(kept), stopping=list(self._leaving), children=len(specs))
         stages = [stage for _, stage in _stages(list(self._leaving.values()), self._finish_work)]
-        self._replacement = Drain(stages, time.monotonic(), config.service.drain_seconds)
+        self._replacement = Drain(
+            stages, time.monotonic(), config.service.drain_seconds if seconds is None else seconds
+        )
 
     def _add_new(self) -> None:
         """Those that had to go are gone: the new ones."""
@@ -201,6 +230,9 @@ class ChildSet:
             child.release(keep_page=name in names)
         self._leaving = {}
         self._replacement = None
+        if self._lost:
+            self._observer.on_renew(self._lost)
+            self._lost = frozenset()
         self._absent = {spec.name: spec for spec in self._next if spec.name not in self._children}
         self._add()
 
@@ -224,6 +256,12 @@ class ChildSet:
             self._observer.on_leave(child.spec, child.page, False)
             child.release(keep_page(child.spec.name))
         self.counters.release()
+
+
+def _used(child: ChildProcess) -> set[str]:
+    """The segments that a child has mapped."""
+    rings = (*child.spec.rings, *([child.spec.ring] if child.spec.ring is not None else []))
+    return {child.page.name, *(ring.name for ring in rings), *(ring.marks for ring in rings)}
 
 
 def _stages(

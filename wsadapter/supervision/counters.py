@@ -32,6 +32,7 @@ def fields(specs: Iterable[ChildSpec]) -> tuple[str, ...]:
         "state_write_failures_total",
         "state_files_damaged_total",
         "rings_damaged_total",
+        "segments_lost_total",
         *(
             cell
             for spec in specs
@@ -74,9 +75,21 @@ class SupervisorPage:
         for field in wanted:
             page[field] = before.get(field, 0)
         self.page.release()
-        Segment.unlink(self._name)
-        Segment.rename(beside, self._name)
-        self.page = page
+        page.release()
+        Segment.replace(beside, self._name)
+        self.page = StatsPage.attach(self._name, writable=True)
+
+    def restore(self) -> None:
+        """Its name was removed from outside: the same page anew."""
+        if not self.page.is_named:
+            content = self.page.content()
+            try:
+                Segment.create(self._name, len(content), content).close()
+            except SegmentError as error:
+                log.get_logger().error("page of the supervisor cannot be seen by anybody", reason=str(error))
+                return
+            self.page.release()
+            self.page = StatsPage.attach(self._name, writable=True)
 
     def up(self, spec: ChildSpec, up: bool) -> None:
         if (cell := up_cell(spec)) in self.page:

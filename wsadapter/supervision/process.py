@@ -66,6 +66,8 @@ class ChildSpec(Struct, frozen=True):
     stop_group: int
     """Children are stopped group by group, the lowest first; one group is gone before the next is told."""
     restart: RestartKind = RestartKind.PERMANENT
+    watches: bool = False
+    """Reads what the others share: it is started again when any of that is made anew."""
     drains: bool = False
     """Has work left when it is down at a stop: it is started once more, to finish it."""
     essential: bool = True
@@ -261,9 +263,15 @@ class ChildProcess:
 
     def release(self, keep_page: bool) -> None:
         name = self.page.name
+        lost = self.page.content() if keep_page and not self.page.is_named else b""
         self.page.release()
         if not keep_page:
             Segment.unlink(name)
+        elif lost:
+            try:
+                Segment.create(name, len(lost), lost).close()
+            except SegmentError as error:
+                log.get_logger().error("stats page lost", page=name, reason=str(error))
 
     def _heartbeat_limit(self, resumed: float) -> float:
         limit = self.spec.start_deadline if self.state == ChildState.STARTING else self.spec.heartbeat_deadline

@@ -40,12 +40,16 @@ from wsadapter.supervision.signals import Signals
 BEAT_SECONDS: Final = 1.0
 STALL_SECONDS: Final = 2.0
 """A step this late means that we were frozen: children get their whole heartbeat deadline again."""
+RENEW_SECONDS: Final = 10.0
+"""Least time between two times that shared memory is made anew."""
 RELOAD_SECONDS: Final = 1.0
 """Least time between two reloads."""
 REFUSED_SECONDS: Final = 2.0
 """For the other children to stop when one refused its configuration."""
 GIVE_UP_SECONDS: Final = 0.8
 """After the end of a drain, for processes that do not even go at SIGKILL."""
+REMOVED: Final = "RemoveIPC of systemd when the user's last session ended, or a cleaner of temporary files"
+KEEP: Final = "RemoveIPC=no in logind.conf or a system user; no cleaning of /dev/shm/wsadapter-*"
 STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
@@ -68,6 +72,10 @@ class Application(PageObserver):
 
     def on_beat(self, pages: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
         """Once a second at least, until the stop begins; ``pages``: of all children."""
+
+    def lost_segments(self) -> list[str]:
+        """Segments of the application whose names were removed from outside. `on_renew` makes them anew."""
+        return []
 
     def on_drained(self, deadline: float) -> None:
         """The drained groups are gone, the others still run. In a thread; to be done by this monotonic time."""
@@ -117,6 +125,7 @@ class Supervisor:
         self._reload_requested = False
         self._reload_at = 0.0
         self._watchdog_at = 0.0
+        self._renew_at = 0.0
         self._begun = self._resumed = time.monotonic()
 
     def stop(self) -> None:
@@ -151,6 +160,8 @@ class Supervisor:
                 self._begin_stop(self._config.service.drain_seconds)
             elif self._reload_requested and now >= self._reload_at and not self._children.replacing:
                 self._reload()
+            elif now >= self._renew_at and not self._children.replacing:
+                self._renew_lost(now)
         self._children.step(now, self._resumed)
         self._publish_state(now)
         if self._drain is None:
@@ -268,6 +279,19 @@ class Supervisor:
         self._reload_at = time.monotonic() + RELOAD_SECONDS
         if self._ready:
             self._notifier.ready()
+
+    def _renew_lost(self, now: float) -> None:
+        """See that every segment still has its name. Without it the children go on, but none can be started again."""
+        self._renew_at = now + BEAT_SECONDS
+        lost = {*self._children.lost_pages(), *self._application.lost_segments()}
+        if lost:
+            self._renew_at = now + RENEW_SECONDS
+            self._children.counters.page["segments_lost_total"] += len(lost)
+            log.get_logger().error(
+                "shared memory was removed from outside and is made anew",
+                segments=sorted(lost), cause=REMOVED, remedy=KEEP,
+            )  # fmt: skip
+            self._children.renew(lost)
 
     def _finish(self) -> int:
         """All children are gone (or cannot be killed): the exit code."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from wsadapter.errors import SegmentError
 from wsadapter.files import StateDirectory
 from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.shm import ring, watermarks
@@ -176,3 +177,66 @@ def test_rings_are_spread_over_serializers(instance: str) -> None:
 
     assert [[r.connection for r in made.of_serializer(n)] for n in (0, 1)] == [["a", "c"], ["b"]]
     made.close()
+
+
+def test_rings_whose_names_somebody_removes_are_made_anew_with_what_is_in_them(instance: str) -> None:
+    made = rings(instance)
+    made.open(["a", "b", "c-r2", "c"], {"c": 8})
+    name = made.refs["a"].name
+    write(name, 5)
+    reader = RingReader.attach(name)
+    reader.poll(2)
+    reader.commit(reader.position)
+    marks = watermarks.Watermarks(made.refs["c"].marks)
+    marks.store(("line",), (1, 2, 3, 4, 5, 6, 7))
+    kept = {("line",): (1, 2, 3, 4, 5, 6, 7)}
+    marks.release()
+    assert made.lost() == []
+    before = listing(f"wsadapter-{instance}-")
+    for segment in before:
+        Segment.unlink(segment)
+    assert sorted(made.lost()) == before
+    reader.release()
+    made.restore()
+
+    assert (made.lost(), listing(f"wsadapter-{instance}-")) == ([], before)
+    reader = RingReader.attach(name)
+    assert [payload for _, _, payload in reader.poll(10)] == [b"2", b"3", b"4"]
+    assert reader.epoch == made.refs["a"].epoch
+    reader.release()
+    again = watermarks.Watermarks(made.refs["c"].marks)
+    assert again.kept == kept
+    again.release()
+    assert made.close() == 3
+
+
+def test_a_ring_that_lost_its_name_waits_for_room(instance: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = rings(instance)
+    made.open(["a"])
+    name = made.refs["a"].name
+    write(name, 2)
+    Segment.unlink(name)
+
+    def full(name: str, size: int, header: bytes = b"") -> Segment:
+        raise SegmentError(f"segment {name}: no space")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Segment, "create", full)
+        made.restore()
+    assert made.lost() == [name]
+    made.restore()
+    assert (made.lost(), made.unread()) == ([], 2)
+    made.close()
+
+
+def test_what_lost_its_name_before_a_stop_is_kept_for_the_next_start(instance: str) -> None:
+    first = rings(instance)
+    first.open(["a"])
+    write(first.refs["a"].name, 3)
+    Segment.unlink(first.refs["a"].name)
+
+    assert first.close() == 3
+    second = rings(instance)
+    second.open(["a"])
+    assert second.adopted == 3
+    second.close()

@@ -101,6 +101,10 @@ class Rings:
         """Records found unread at the start."""
         self.damaged = 0
         """Rings of earlier runs that could not be read."""
+        self._mapped: dict[str, Segment] = {}
+        """What keeps the content of rings and watermarks when somebody removes their names."""
+        self._unnamed: dict[str, bytes] = {}
+        """Content that waits for room under its name."""
         self._marks: dict[str, str] = {}
         """Group of redundant connections -> its page of watermarks."""
 
@@ -129,6 +133,30 @@ class Rings:
                 self.refs[connection] = self._create_or_adopt(connection, name)
         self.refs = {connection: self._marked(ref) for connection, ref in self.refs.items()}
         self.aside = [self._marked(ref) for ref in self.aside]
+        for name in self._segments() - self._mapped.keys():
+            self._mapped[name] = Segment.attach(name, writable=False)
+
+    def lost(self) -> list[str]:
+        """Segments whose names were removed from outside."""
+        return [*self._unnamed, *(name for name, segment in self._mapped.items() if not segment.is_named)]
+
+    def restore(self, lost: Iterable[str] | None = None) -> None:
+        """Make what was lost anew (None: all of it), with all that is in it; nobody may be using it."""
+        for name in self.lost() if lost is None else set(lost).intersection(self.lost()):
+            if name not in self._unnamed:
+                segment = self._mapped.pop(name)
+                self._unnamed[name] = bytes(segment.buf)
+                segment.close()  # the room is needed
+            Segment.unlink(name)  # whatever it is, it is not ours
+            content = self._unnamed[name]
+            try:
+                self._mapped[name] = Segment.create(name, len(content), content)
+                del self._unnamed[name]
+            except SegmentError as error:
+                get_logger().critical("ring cannot be made anew, trying again", ring=name, reason=str(error))
+
+    def _segments(self) -> set[str]:
+        return {ref.name for ref in self._all()} | set(self._marks.values())
 
     @contextlib.contextmanager
     def undone_on_error(self) -> Iterator[None]:
@@ -141,10 +169,16 @@ class Rings:
         except BaseException:
             created = [ref.name for connection, ref in self.refs.items() if connection not in before[0]]
             self.refs, self.aside, self._marks, self.adopted = before
+            for name in self._mapped.keys() - self._segments():
+                self._unmap(name)
             for name in created:
                 if (existing := self._inspect(name)) is not None and not existing.unread:
                     Segment.unlink(name)
             raise
+
+    def _unmap(self, name: str) -> None:
+        if (segment := self._mapped.pop(name, None)) is not None:
+            segment.close()
 
     def of_serializer(self, index: int) -> tuple[RingRef, ...]:
         return tuple(ref for ref in self._all() if ref.doorbell_fd == self._doorbells[index])
@@ -176,6 +210,9 @@ class Rings:
     def close(self) -> int:
         """Unlink the empty rings; how many records the others keep for the next start."""
         kept = 0
+        self.restore()
+        for name in tuple(self._mapped):
+            self._unmap(name)
         for ref in self._all():
             existing = self._inspect(ref.name)
             if existing is None:

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import cached_property
 from typing import Final, Protocol
 
@@ -116,6 +116,12 @@ class Run(Application):
                 self.states.observe(pages)
                 self.states.save()
 
+    def lost_segments(self) -> list[str]:
+        return self.rings.lost()
+
+    def on_renew(self, lost: Set[str]) -> None:
+        self.rings.restore(lost)
+
     def on_ready(self, stop: Callable[[], None]) -> None:
         if self._options.stand_ins.replay:
             threading.Thread(target=self._await_replay, args=(stop,), name="replay", daemon=True).start()
@@ -132,6 +138,7 @@ class Run(Application):
             self._reporter.account(deadline)
 
     def has_lost(self) -> bool:
+        self.rings.restore()
         return self.rings.missing()
 
     @property

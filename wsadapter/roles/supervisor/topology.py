@@ -220,6 +220,7 @@ def _monitor(config: Config, rings: Rings, children: Iterable[ChildSpec], superv
         page_fields=metrics.MONITOR,
         stop_group=MONITOR,
         essential=False,
+        watches=True,
         order=MonitorOrder(
             supervisor_pid,
             tuple(

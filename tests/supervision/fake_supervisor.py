@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from wsadapter import log
 from wsadapter.config.load import Config, RestartConfig, ServiceConfig
-from wsadapter.errors import ConfigError
+from wsadapter.errors import ConfigError, WsadapterError
 from wsadapter.metrics import CHILD
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
@@ -109,7 +109,7 @@ def main(path: str) -> int:
     log.setup("json", "info", role="supervisor", name="supervisor")
     try:
         instance = Instance.claim(scenario.state_dir, scenario.old_children_seconds)
-    except ConfigError as error:
+    except WsadapterError as error:
         log.get_logger().critical("refused", reason=str(error))
         return int(error.exit_code)
     fake = Fake(path, scenario)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from wsadapter import files
-from wsadapter.errors import ConfigError
+from wsadapter.errors import ConfigError, ServiceUnavailable
 from wsadapter.supervision.instance import ChildRecord, Instance, start_ticks
 
 
@@ -95,6 +95,18 @@ def test_directory_that_is_none(tmp_path: Path) -> None:
         Instance.claim(str(tmp_path / "file"), 1.0)
     with pytest.raises(ConfigError, match=r"service\.state_dir"):
         Instance.claim(str(tmp_path / "file" / "below"), 1.0)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO])
+def test_a_disk_without_room_for_the_locks_may_have_some_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(ServiceUnavailable, match=r"service\.state_dir: .*" + os.strerror(number)):
+        Instance.claim(str(tmp_path), 1.0)
 
 
 def test_lock_that_is_a_link_is_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from eventually import eventually
 from supervision.supervised_site import Site, alive
 
-from wsadapter.errors import ConfigError
+from wsadapter.errors import ServiceUnavailable
 from wsadapter.supervision import instance
 from wsadapter.supervision.instance import Instance
 
@@ -121,7 +121,7 @@ def test_a_lock_that_cannot_be_freed_is_refused_with_its_holder(
 
     monkeypatch.setattr(signal, "pidfd_send_signal", forbidden)
     monkeypatch.setattr(instance, "KILL_SECONDS", 0.1)
-    with pytest.raises(ConfigError, match=f"instance.lock is held by pid {holder.pid} and does not become free"):
+    with pytest.raises(ServiceUnavailable, match=f"instance.lock is held by pid {holder.pid} and does not become free"):
         Instance.claim(str(tmp_path), 0.1)
     holder.kill()
     holder.wait()

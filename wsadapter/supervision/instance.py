@@ -25,11 +25,13 @@ from typing import Annotated, Final, cast
 from msgspec import Meta, Struct
 
 from wsadapter import log
-from wsadapter.errors import ConfigError
+from wsadapter.errors import ConfigError, ServiceUnavailable
 from wsadapter.files import StateDirectory
 
 DIRECTORY_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
+PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
+"""What a disk says that may pass: the start is to be tried again, which a service manager does not after exit 78."""
 LOCK: Final = "instance.lock"
 _EPOCH: Final = cast(type[int], Annotated[int, Meta(ge=0, lt=2**63 - 10**6)])
 KILL_SECONDS: Final = 5.0
@@ -65,12 +67,15 @@ class Instance:
     @classmethod
     def claim(cls, state_dir: str, old_children_seconds: float) -> "Instance":
         """Lock the directory. Waits up to ``old_children_seconds`` for children of a supervisor that was killed, then
-        kills them. Raises `ConfigError` when another supervisor lives there or the directory cannot be used."""
+        kills them. Raises `ConfigError` when another supervisor lives there or the directory cannot be used,
+        `ServiceUnavailable` when that may pass."""
         try:
             prepare(state_dir)
             supervisor_fd = _open(os.path.join(state_dir, "supervisor.lock"))
             lock_fd = _open(os.path.join(state_dir, LOCK))
         except OSError as error:
+            if error.errno in PASSING:
+                raise ServiceUnavailable(f"service.state_dir: {state_dir}: {error.strerror}") from error
             raise ConfigError([("service.state_dir", f"{state_dir}: {error.strerror}")]) from error
         try:
             ours = _try_lock(supervisor_fd)
@@ -156,7 +161,7 @@ def _wait_for_old_children(state_dir: str, old: Iterable[ChildRecord], lock_fd: 
     if not _try_lock(lock_fd):
         names = sorted(holders.values()) or ["a process that cannot be seen from here"]
         held = f"instance.lock is held by {', '.join(names)} and does not become free"
-        raise ConfigError([("service.state_dir", f"{state_dir}: {held}")])
+        raise ServiceUnavailable(f"service.state_dir: {state_dir}: {held}")
 
 
 def _pidfds(records: Iterable[ChildRecord], stack: contextlib.ExitStack) -> dict[int, str]:

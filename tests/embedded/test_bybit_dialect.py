@@ -407,7 +407,7 @@ def test_counters_are_what_clients_read_until_close() -> None:
 
 def test_a_ping_is_answered_and_silence_is_closed() -> None:
     async def scenario() -> None:
-        limits = VenueLimits(ping_interval=0, silence=0.6, life=0, messages=0)
+        limits = VenueLimits(ping_interval=0, silence=3.0, life=0, messages=0)
         async with LoopbackVenue(Options(exchange="bybit", limits=limits)) as venue:
             quiet = await VenueClient.connect(f"{venue.url}/v5/public/linear")
             ask(quiet, "subscribe", ["publicTrade.BTCUSDT"])

@@ -152,7 +152,7 @@ def test_non_ascii_symbols_in_the_url() -> None:
 
 def test_pings_and_a_client_that_does_not_answer() -> None:
     async def scenario() -> None:
-        async with LoopbackVenue(Options(limits=VenueLimits(ping_interval=0.1, pong_timeout=0.1))) as venue:
+        async with LoopbackVenue(Options(limits=VenueLimits(ping_interval=0.1, pong_timeout=3.0))) as venue:
             url = f"{venue.url}/market/stream?streams=btcusdt@markPrice@1s"
             good, mute = await VenueClient.connect(url), await VenueClient.connect(url, pong=False)
             await mute.until(lambda: mute.gone)

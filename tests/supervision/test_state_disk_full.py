@@ -76,7 +76,7 @@ def test_a_full_disk_ends_neither_supervisor_nor_children(site: Site, disk: Smal
     disk.free()
     eventually(lambda: listed(site) == {"ingest-a", "ingest-b", "serializer-0"})
     supervisor.terminate()
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(60) == 0
 
 
 def test_a_supervisor_starts_on_a_full_disk(site: Site, disk: SmallDisk) -> None:
@@ -90,7 +90,7 @@ def test_a_supervisor_starts_on_a_full_disk(site: Site, disk: SmallDisk) -> None
     site.wait("ingest-a", "running", 2)
     site.wait("serializer-0", "running", 2)
     second.terminate()
-    assert second.wait(20) == 0
+    assert second.wait(60) == 0
 
 
 def test_a_first_start_on_a_full_disk(site: Site, disk: SmallDisk) -> None:
@@ -98,4 +98,4 @@ def test_a_first_start_on_a_full_disk(site: Site, disk: SmallDisk) -> None:
     supervisor = site.start(*CHILDREN)
     site.wait("supervisor", "ready")
     supervisor.terminate()
-    assert supervisor.wait(20) == 0
+    assert supervisor.wait(60) == 0

@@ -35,8 +35,36 @@ Side = bytes | Raw
 Book = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[str]]
 
 
+_number: Final = re.compile(rb"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,2}))?").fullmatch
+
+
 class NotPlain(ValueError):
     """A price or quantity that is no plain decimal."""
+
+
+def plain_number(raw: bytes | Raw, signed: bool = False) -> str:
+    """The plain decimal of a JSON number, or of the text of one, digit by digit, never by way of a float: ``5e-05`` is
+    0.00005, ``2.2e3`` 2200, ``-0.0`` 0.0. Raises `NotPlain` for what is none, has an exponent of more than two digits,
+    or is negative where it is not ``signed``."""
+    octets = bytes(raw)
+    if octets[:1] == b'"' == octets[-1:]:
+        octets = octets[1:-1]
+    match = _number(octets)
+    if match is None:
+        raise NotPlain("number")
+    minus, whole, fraction, exponent = match.groups(b"")
+    digits = whole + fraction
+    if minus and not digits.strip(b"0"):
+        minus = b""
+    if minus and not signed:
+        raise NotPlain("negative")
+    if exponent:
+        point = len(whole) + int(exponent)
+        if point <= 0:
+            digits, point = b"0" * (1 - point) + digits, 1
+        digits = digits.ljust(point, b"0")
+        whole, fraction = digits[:point].lstrip(b"0") or b"0", digits[point:]
+    return (minus + whole + (b"." + fraction if fraction else b"")).decode()
 
 
 def plain_in_python(*texts: str) -> bool:

@@ -10,8 +10,9 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
+from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.second_look import FAILURES, failure
-from wsadapter.exchanges.session import UNBEGUN, Accept, VenueSession, heard, numbered_apart, stream_type
+from wsadapter.exchanges.session import UNBEGUN, Accept, VenueSession, heard, numbered_apart
 from wsadapter.exchanges.venue import Bad, Channel, Item, Receive, Subscription
 from wsadapter.text import printable
 
@@ -21,11 +22,13 @@ Decode = Callable[[Raw], Any]
 
 
 class ByKey(Struct, frozen=True):
-    """``envelope``: a Struct with the stream's name in field ``key``, empty where the message is no data, and the
-    elements in ``data`` (`Raw`)."""
+    """``envelope``: a Struct with the elements in ``data`` (`Raw`); ``key`` tells the stream's name from it, empty
+    where the message is no data. ``element``: of venues whose messages name only what comes before the ``{`` of a
+    channel's name: the stream's name from envelope and element."""
 
     envelope: type[Struct]
-    key: str
+    key: Callable[[Any], str]
+    element: Callable[[Any, Any], str] | None = None
 
     def receiver(self, session: Any) -> Receive:
         return KeyReceiver(self, session).receive
@@ -39,36 +42,44 @@ class _Stream:
         self.channel = channel_of(session.venue.channels, subscription)
         self.accept: Accept = session.accept(self.channel)
         wire: Any = self.channel.wire
-        self.decode: Decode = Decoder(list[wire] if self.channel.many else wire).decode
-        self.decode_one: Decode = Decoder(wire).decode
+        strict = not self.channel.lax
+        self.decode: Decode = Decoder(list[wire] if self.channel.many else wire, strict=strict).decode
+        self.decode_one: Decode = Decoder(wire, strict=strict).decode
 
 
 class KeyReceiver:
     """The messages of one session."""
 
     def __init__(self, framing: ByKey, session: VenueSession) -> None:
-        self._key, self._session = framing.key, session
+        self._key, self._element_key, self._session = framing.key, framing.element, session
         self._envelope, self._array = Decoder(framing.envelope).decode, Decoder(list[Raw]).decode
         self._streams = {name: _Stream(session, each) for name, each in session.subscriptions.items()}
+        self._any = {each.channel.name.partition("{")[0]: each for each in self._streams.values()}
+        """One stream of each channel, by what its messages name."""
 
     def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
         try:
-            envelope = self._envelope(payload)
+            envelope: Any = self._envelope(payload)
+            name = self._key(envelope)
         except FAILURES as error:
             return [failure(error)]
-        name = getattr(envelope, self._key)
         if not name:
             return self._session.control(bytes(payload))
-        stream = self._streams.get(name)
+        if self._element_key is not None:
+            return self._accept_apart(name, envelope, receive_time_ns)
+        stream = self._stream(name)
         if stream is None:
             return [Bad("foreign_symbol", printable(name))]
-        return self._accept(stream, envelope, receive_time_ns)
+        return self._accept(stream, self._decoded(stream, envelope.data, receive_time_ns), envelope, receive_time_ns)
 
-    def _accept(self, stream: _Stream, envelope: Any, receive_time_ns: int) -> list[Item]:
+    def _stream(self, name: str) -> _Stream | None:
+        """By our name, or by the one that the venue has given it."""
+        return self._streams.get(name) or self._streams.get(self._session.requests.aliases.get(name, ""))
+
+    def _accept(self, stream: _Stream, elements: Sequence[Any], envelope: Any, receive_time_ns: int) -> list[Item]:
         session, subscription = self._session, stream.subscription
         name, symbol, channel = subscription.name, subscription.symbol, stream.channel
         items = heard(session, name)
-        elements = self._decoded(stream, envelope.data, receive_time_ns)
         for element in elements:
             items += (
                 [element]
@@ -83,29 +94,50 @@ class KeyReceiver:
             session.last_receive_ns[name] = receive_time_ns
         return items
 
-    def _decoded(self, stream: _Stream, data: Raw, receive_time_ns: int) -> Sequence[Any]:
-        """The elements; `Bad` in the place of each that is none."""
+    def _accept_apart(self, name: str, envelope: Any, receive_time_ns: int) -> list[Item]:
+        """A message of any streams of one channel."""
+        anyone = self._any.get(name)
+        if anyone is None or self._element_key is None:
+            return [Bad("foreign_symbol", printable(name))]
+        items: list[Item] = []
+        of_stream: dict[str, list[Any]] = {}
+        for element in self._decoded(anyone, envelope.data, receive_time_ns, named=False):
+            if type(element) is Bad:
+                items.append(element)
+            else:
+                of_stream.setdefault(self._element_key(envelope, element), []).append(element)
+        for key, elements in of_stream.items():
+            if (stream := self._stream(key)) is None:
+                items += [Bad("foreign_symbol", printable(key))] * len(elements)
+            else:
+                items += self._accept(stream, elements, envelope, receive_time_ns)
+        return items
+
+    def _decoded(self, stream: _Stream, data: Raw, receive_time_ns: int, named: bool = True) -> Sequence[Any]:
+        """The elements; `Bad` in the place of each that is none. ``named``: they are of this stream, whose hole that
+        is."""
         try:
             elements = stream.decode(data)
         except FAILURES as error:
             if stream.channel.many and bytes(data).count(b",") <= MAX_COMMAS:
                 try:
-                    return [self._element(stream, each, receive_time_ns) for each in self._array(data)]
+                    return [self._element(stream, each, receive_time_ns, named) for each in self._array(data)]
                 except FAILURES:
                     pass
-            return [self._lost(stream, error, receive_time_ns)]
+            return [self._lost(stream, error, receive_time_ns, named)]
         return elements if stream.channel.many else (elements,)
 
-    def _element(self, stream: _Stream, element: Raw, receive_time_ns: int) -> Any:
+    def _element(self, stream: _Stream, element: Raw, receive_time_ns: int, named: bool) -> Any:
         try:
             return stream.decode_one(element)
         except FAILURES as error:
-            return self._lost(stream, error, receive_time_ns)
+            return self._lost(stream, error, receive_time_ns, named)
 
-    def _lost(self, stream: _Stream, error: Exception, receive_time_ns: int) -> Bad:
+    def _lost(self, stream: _Stream, error: Exception, receive_time_ns: int, named: bool) -> Bad:
         subscription = stream.subscription
         word = stream_type(stream.channel.words[0]).value
-        self._session.outages.failed(word, subscription.symbol, subscription.name, receive_time_ns)
+        if named:
+            self._session.outages.failed(word, subscription.symbol, subscription.name, receive_time_ns)
         return failure(error)
 
 

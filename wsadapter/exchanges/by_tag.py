@@ -15,8 +15,9 @@ from msgspec.json import Decoder
 
 from wsadapter.events import Depth
 from wsadapter.exchanges.fast_path import Books, ReceiverTables, Route, Rule, receiver
+from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.second_look import FAILURES, failure, number, text
-from wsadapter.exchanges.session import VenueSession, numbered_apart, stream_type
+from wsadapter.exchanges.session import VenueSession, numbered_apart
 from wsadapter.exchanges.venue import (
     Bad,
     Candles,

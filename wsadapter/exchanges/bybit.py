@@ -8,6 +8,7 @@ Trades have an id and no number. Data may come before a request's answer, whose 
 """
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
@@ -304,7 +305,7 @@ class BybitLinear(VenueSession):
         limits=Limits(streams=500, message_interval=0.05, attempts=AttemptLimit(500, 300.0)),
         # ten a request bounds what one bad topic voids; all of a connection are at most 21,000 characters
         requests=Requests(request, most=10, octets=2048, in_flight=1, data_acks=True),
-        framing=ByKey(Envelope, "topic"),
+        framing=ByKey(Envelope, attrgetter("topic")),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

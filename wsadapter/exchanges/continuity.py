@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from wsadapter.events import BookTicker, Depth, Event, Gap, MarketEvent, Trade
-from wsadapter.events.gaps import GapCause, begin, filler
+from wsadapter.events.gaps import UNKNOWN, GapCause, Missing, begin, filler
 
 NONE: Final = -1
 """No id yet."""
@@ -170,16 +170,17 @@ class Sequences:
             missing = before + 1, event.first_update_id - 1, None
         return self.gap(word, event.symbol, "sequence", since_ns, received, received, missing)
 
-    def jumped(self, series: SeriesState, number: int, received: int) -> Gap | None:
-        """Contiguous ids, and ``number`` is not ``series.next``."""
+    def jumped(self, series: SeriesState, number: int, received: int, first: int | None = None) -> Gap | None:
+        """Contiguous ids, and ``number`` is not ``series.next``; with ``first`` those from there to ``number``."""
         expected = series.next
+        first = number if first is None else first
         if expected != NONE and number < expected:
             is_renumbered = self._is_renumbered(series, number == expected - 1)
-            if not (self._runs(series, number, number + 1) >= RUN or is_renumbered):
+            if not (self._runs(series, first, number + 1) >= RUN or is_renumbered):
                 return None
-            missing = None, None, None
+            missing: Missing = UNKNOWN
         else:
-            missing = expected, number - 1, number - expected  # type: ignore[assignment]
+            missing = (expected, first - 1, first - expected) if first > expected else UNKNOWN
         started, series.next, series.at_ns = series.at_ns, number + 1, received
         if expected == NONE:
             return None

@@ -10,15 +10,18 @@ event is named, save exchange, source and those that the call gives. Guarantees:
 is none raises `NotPlain`; what the venue leaves out or empty is None where that is allowed. Pure; knows no venue.
 """
 
+import calendar
+import re
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Any, Final, get_type_hints
 
-from msgspec import Meta, Struct, structs
+from msgspec import Meta, Raw, Struct, structs
 
 from wsadapter import native
 from wsadapter.events import Event, Source
-from wsadapter.events.decimals import NotPlain, are_plain, split_book
+from wsadapter.events.decimals import NotPlain, are_plain, plain_number, split_book
 
 MS: Final = 1_000_000
 """Nanoseconds in the unit of time of most venues."""
@@ -130,6 +133,31 @@ def mapped(path: str, table: Mapping[Any, Any]) -> Step:
     return Step(Op.GIVEN, value=_Words(table), expression=f"{{value}}[d.{path}]")
 
 
+def number(path: str) -> Step:
+    """A JSON number, `Raw` in the wire Struct: its plain decimal, see `wsadapter.events.decimals.plain_number`."""
+    return Step(Op.GIVEN, value=plain_number, expression=f"{{value}}(d.{path})")
+
+
+def number_or_none(path: str) -> Step:
+    """The same; null and absent (`Raw` without bytes) are None."""
+    return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path})")
+
+
+def signed_number_or_none(path: str) -> Step:
+    """The same with a minus sign allowed."""
+    return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path}, True)")
+
+
+def us(path: str) -> Step:
+    """Microseconds become nanoseconds; None stays."""
+    return Step(Op.GIVEN, expression=f"(None if d.{path} is None else d.{path} * 1_000)")
+
+
+def iso(path: str) -> Step:
+    """``2026-10-06T08:04:56.153890Z``, up to nine decimals and always UTC, in nanoseconds; None stays."""
+    return Step(Op.GIVEN, value=iso_ns, expression=f"(None if d.{path} is None else {{value}}(d.{path}))")
+
+
 def computed(function: Callable[[Any, Any], Any]) -> Step:
     """What a function of element and envelope says; it may raise ValueError."""
     return Step(Op.GIVEN, value=function, expression="{value}(d, e)")
@@ -140,6 +168,18 @@ def book(bids: str, asks: str) -> dict[str, Step]:
     columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
     setup = f"columns = split_book(d.{bids}, d.{asks})"
     return {name: Step(Op.GIVEN, expression=f"columns[{i}]", setup=setup) for i, name in enumerate(columns)}
+
+
+def levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
+    """The four columns of a book whose levels are spelled in another way: lists of Structs with fields of these names,
+    or of lists with these places; prices and quantities are `Raw` numbers."""
+    columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
+    sides = (bids, price), (bids, quantity), (asks, price), (asks, quantity)
+    read = {name: f"one.{name}" if isinstance(name, str) else f"one[{name}]" for name in (price, quantity)}
+    return {
+        column: Step(Op.GIVEN, value=plain_number, expression=f"[{{value}}({read[name]}) for one in d.{side}]")
+        for column, (side, name) in zip(columns, sides, strict=True)
+    }
 
 
 class Emit(Struct, frozen=True):
@@ -202,6 +242,25 @@ def compiled(exchange: str, wire: type[Struct], one: Emit) -> tuple[Convert, Giv
     exec("\n".join(("def given(d, e, sub, named):", *setups, f"  return ({', '.join(values)},)")), names)
     computed: Given = names["given"]
     return convert, computed
+
+
+def _number_or_none(raw: Raw, signed: bool = False) -> str | None:
+    octets = bytes(raw)
+    return None if octets in (b"", b"null") else plain_number(octets, signed)
+
+
+_iso: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII).fullmatch
+
+
+def iso_ns(text: str) -> int:
+    """Raises ValueError for what is no such time."""
+    match = _iso(text)
+    if match is None:
+        raise ValueError("not a time in UTC")
+    seconds = calendar.timegm(datetime.fromisoformat(match[1]).timetuple())
+    if not 0 <= seconds <= MOST // 1_000_000_000:
+        raise ValueError("a time that is not of our days")
+    return seconds * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
 
 
 class _Words(dict[Any, Any]):

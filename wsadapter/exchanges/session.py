@@ -9,12 +9,15 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Self
 
-from wsadapter.errors import ConfigError
-from wsadapter.events import Gap, Liquidation, MarketEvent, StreamType, UpdateType
+from msgspec import structs
+
+from wsadapter.events import Gap, Kline, Liquidation, MarketEvent, UpdateType
 from wsadapter.events.decimals import NotPlain, are_plain
+from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.continuity import MS, NONE, Sequences, SeriesState
 from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled
 from wsadapter.exchanges.outages import Outages
+from wsadapter.exchanges.planning import plans, stream_type
 from wsadapter.exchanges.protocol import Outstanding
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.venue import (
@@ -24,6 +27,7 @@ from wsadapter.exchanges.venue import (
     Cadence,
     Candles,
     Channel,
+    Checked,
     ConnectionPlan,
     FeedSettings,
     Follows,
@@ -168,6 +172,8 @@ class VenueSession:
         if channel.latest is not None:
             return self._accept_latest(channel, accepts)
         first, *others = accepts
+        if isinstance(channel.numbering, Candles) and channel.numbering.by_successor:
+            first = self._accept_successor(channel, first)
         if not others:
             return first
 
@@ -211,6 +217,8 @@ class VenueSession:
         by_symbol = self.series(one)
         if isinstance(channel.numbering, Follows) and channel.numbering.resubscribe:
             return self._accept_renewed(channel, convert, given, by_symbol)
+        if isinstance(channel.numbering, Checked):
+            return self._accept_checked(channel, convert, given, by_symbol)
         if one.once:
             return self._accept_once(channel, one, convert, given, by_symbol)
         step, connection, sequences = self._step(channel, one), self.connection, self.sequences
@@ -301,6 +309,9 @@ class VenueSession:
                 return [UNBEGUN]
             elif series.next == NONE:
                 return [UNBEGUN]
+            elif last == before == series.next:
+                series.at_ns = received
+                return []
             elif before == series.next:
                 series.next, series.at_ns = last, received
                 return [book]
@@ -308,15 +319,83 @@ class VenueSession:
                 self.sequences.not_newer(series, last)
                 return [book]
             else:
-                series.waiting = True
-                self.outages.failed(series.word, symbol, stream, received, "sequence")
-                return [UNBEGUN, *(Reply(payload) for payload in self.requests.renew((stream,)))]
+                return self._broken(series, stream, received)
             if gap is None:
                 return [book]
             book.last_gap_ns = series.gap_ns
             return [gap, book]
 
         return accept
+
+    def _broken(self, series: SeriesState, stream: str, received: int) -> list[Item]:
+        """A change is missing: nothing but a snapshot mends that, and it is asked for."""
+        is_asked, series.waiting = series.waiting, True
+        self.outages.failed(series.word, series.symbol, stream, received, "sequence")
+        return [UNBEGUN, *(Reply(payload) for payload in ([] if is_asked else self.requests.renew((stream,))))]
+
+    def _accept_checked(
+        self, channel: Channel, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
+    ) -> Accept:
+        """A book that its checksum proves. A snapshot that is wrong asks for no other one: `Cadence` will."""
+        rule = channel.numbering
+        assert isinstance(rule, Checked)
+
+        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+            series, key = by_symbol[symbol], (channel.name, stream)
+            extra = given(d, e, sub, None) if given else ()
+            event = convert(d, received, self.connection, series.gap_ns, *extra)
+            kept = self.states.get(key)
+            if event.update_type is UpdateType.SNAPSHOT:
+                kept = self.states[key] = CheckedBook(rule.levels(stream))
+            elif series.waiting:
+                self.outages.failed(series.word, symbol, stream, received, "sequence")
+                return [UNBEGUN]
+            elif kept is None:
+                return [UNBEGUN]
+            kept.change(
+                zip(event.bid_price, event.bid_quantity, strict=True),
+                zip(event.ask_price, event.ask_quantity, strict=True),
+            )
+            checksum = rule.checksum(d)
+            if checksum is not None and checksum != rule.compute(kept):
+                del self.states[key]
+                return self._broken(series, stream, received)
+            series.waiting = False
+            return [event]
+
+        return accept
+
+    def _accept_successor(self, channel: Channel, accept: Accept) -> Accept:
+        """Candles that the next one closes; each comes as the venue told of it last."""
+        sequences, sparse = self.sequences, isinstance(channel.numbering, Candles) and channel.numbering.sparse
+
+        def accept_candle(
+            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
+        ) -> list[Item]:
+            items = accept(d, e, sub, stream, symbol, received)
+            candle = items[-1]
+            if not isinstance(candle, Kline):
+                return items
+            key = channel.name, f"{symbol} {candle.interval}"
+            before = self.states.get(key)
+            if before is not None and candle.open_time_ns < before.open_time_ns:
+                sequences.out_of_order["kline"] += 1
+                return items
+            self.states[key] = candle
+            if before is None or candle.open_time_ns == before.open_time_ns:
+                return items
+            closed = structs.replace(before, closed=True, receive_time_ns=received, last_gap_ns=candle.last_gap_ns)
+            if sparse:
+                return [closed, *items]
+            series = sequences.klines[symbol]
+            opened, closes = closed.open_time_ns // MS, closed.close_time_ns // MS
+            gap = sequences.candle(series, closed.interval, opened, closes, True, received)
+            if gap is None:
+                return [closed, *items]
+            closed.last_gap_ns = candle.last_gap_ns = series.gap_ns
+            return [gap, closed, *items]
+
+        return accept_candle
 
     def _accept_latest(self, channel: Channel, accepts: list[Accept]) -> Accept:
         """Elements that hold what changed. A value that is no number changes nothing, an event that cannot be made
@@ -362,7 +441,7 @@ class VenueSession:
 
     def _step(self, channel: Channel, one: Emit) -> StepSeries | None:
         numbering, sequences = channel.numbering, self.sequences
-        if isinstance(numbering, Candles):
+        if isinstance(numbering, Candles) and not numbering.sparse:
 
             def candle(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
                 if not event.closed and event.interval in series.grid:
@@ -384,6 +463,18 @@ class VenueSession:
         if not isinstance(numbering, Follows):
             return None
         number = attrgetter(numbering.number)
+        if numbering.count:
+            count = attrgetter(numbering.count)
+
+            def counted(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
+                value = number(d)
+                first = value - count(d) + 1
+                if first == series.next:
+                    series.next, series.at_ns = value + 1, received
+                    return None
+                return sequences.jumped(series, value, received, first)
+
+            return counted
         if not numbering.previous:
 
             def contiguous(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
@@ -424,51 +515,8 @@ def numbered_apart(items: list[Item]) -> list[Item]:
     return items
 
 
-def stream_type(word: str) -> StreamType:
-    """Of a word of the configuration."""
-    return StreamType.TRADE if word == "raw_trade" else StreamType(word)
-
-
 def stream_type_of(one: Emit) -> str:
     return one.event.stream_type.value
-
-
-def plans(venue: Venue, feed: FeedSettings) -> list[ConnectionPlan]:
-    """Connections of one root each, none with more streams than the venue allows; raises `ConfigError`."""
-    offered = {word for channel in venue.channels for word in channel.words} | venue.polled
-    codes = {code for channel in venue.channels for code in channel.intervals or ()}
-    errors = [("streams", f"unknown stream {word!r}") for word in feed.streams if word not in offered]
-    errors += [("intervals", f"unknown interval {code!r}") for code in feed.intervals if code not in codes]
-    if not feed.symbols or any(not s or "*" in s or "@" in s or "/" in s for s in feed.symbols):
-        errors.append(("symbols", "name each symbol: there is no wildcard"))
-    if "kline" in feed.streams and not feed.intervals:
-        errors.append(("intervals", "none, and kline needs one"))
-    if errors := errors + venue.check(feed):
-        raise ConfigError(errors)
-    hosts, most = venue.hosts, venue.limits.streams
-    symbols = tuple(dict.fromkeys(map(venue.spell, feed.symbols)))
-    base = (feed.ws_url or (hosts.testnet if feed.testnet else hosts.live)).rstrip("/")
-    result = []
-    for root, path in hosts.paths.items():
-        wanted = [each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)]
-        for index, first in enumerate(range(0, len(wanted), most)):
-            name, some = f"{feed.name}-{root}-{index}", tuple(wanted[first : first + most])
-            result.append(ConnectionPlan(name, feed.exchange, f"{base}{path}", some, symbols))
-    return result
-
-
-def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> list[Subscription]:
-    names, result = {**venue.names(feed), "symbol": symbol, "lower": symbol.lower()}, []
-    for channel in venue.channels:
-        wanted = [word for word in channel.words if word in feed.streams]
-        if channel.root != root or not wanted:
-            continue
-        feeds = tuple(wanted) if channel.latest else ()
-        for code in dict.fromkeys(feed.intervals) if channel.intervals else ("",):
-            spelled = channel.intervals[code] if channel.intervals else ""
-            name = channel.name.format(**names, interval=spelled)
-            result.append(Subscription(name, stream_type(wanted[0]), symbol, code, feeds))
-    return result
 
 
 def heard(session: VenueSession, name: str) -> list[Item]:

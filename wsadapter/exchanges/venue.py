@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 from msgspec import Struct
 
 from wsadapter.events import Gap, MarketEvent, StreamType
+from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.mapping import Emit
 
 
@@ -207,11 +208,14 @@ class Unnumbered(Struct, frozen=True):
 class Follows(Struct, frozen=True):
     """An event brings ``number`` and continues the one whose number was ``previous`` (wire fields; left out: the number
     before). Books: snapshots of the top levels are no part of the series, unless ``resubscribe``: then a snapshot
-    begins the series, changes without one are lost, and after a gap the stream is asked for anew."""
+    begins the series, changes without one are lost, and after a gap the stream is asked for anew; a change that brings
+    its own predecessor's number is a sign of life and no event. ``count``: field that says how many numbers up to its
+    own an event has; ``previous`` is then left out."""
 
     number: str
     previous: str = ""
     resubscribe: bool = False
+    count: str = ""
 
 
 class Rises(Struct, frozen=True):
@@ -221,10 +225,24 @@ class Rises(Struct, frozen=True):
 
 
 class Candles(Struct, frozen=True):
-    """Closed candles leave no open time out."""
+    """Closed candles leave no open time out, unless ``sparse``: the venue makes none where nobody traded.
+    ``by_successor``: it never says of a candle that it is closed; its last state is, when the next one comes."""
+
+    by_successor: bool = False
+    sparse: bool = False
 
 
-Numbering = Unnumbered | Follows | Rises | Candles
+class Checked(Struct, frozen=True):
+    """Books without numbers whose messages bring a checksum: ``checksum`` reads it from an element (None: this one has
+    none), ``compute`` makes it of the book, ``levels`` tells how many the venue keeps by the stream's name. A snapshot
+    begins the book, changes without one are lost, and after a wrong checksum the stream is asked for anew."""
+
+    checksum: Callable[[Any], int | None]
+    compute: Callable[[CheckedBook], int]
+    levels: Callable[[str], int]
+
+
+Numbering = Unnumbered | Follows | Rises | Candles | Checked
 
 
 class Latest(Struct, frozen=True):
@@ -241,7 +259,7 @@ class Channel(Struct, frozen=True):
     ``words``: the words of the configuration that it feeds; ``name`` may hold {symbol} {lower} {interval} and what
     `Venue.names` gives; ``root``: on which socket. ``many``: the data is a list of elements. ``intervals``: our code ->
     the venue's; None: the stream has none. ``named``: what a stream's name says of its elements beside the payload,
-    None for a name that is not of the feed."""
+    None for a name that is not of the feed. ``lax``: numbers come as text, and the wire Struct names their types."""
 
     words: tuple[str, ...]
     name: str
@@ -253,6 +271,7 @@ class Channel(Struct, frozen=True):
     latest: Latest | None = None
     intervals: Mapping[str, str] | None = None
     named: Callable[[str], tuple[Any, ...] | None] | None = None
+    lax: bool = False
 
 
 class Hosts(Struct, frozen=True):

@@ -11,7 +11,7 @@
 #include "parts.h"
 
 enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_NONE, SIGNED_OR_NONE, STEPS };
-enum { MAX_STEPS = 48, GIVEN_COUNT = 3, MAX_GIVEN = 16 };
+enum { MAX_STEPS = 48, GIVEN_COUNT = 3, MAX_GIVEN = MAX_STEPS };
 
 typedef struct {
     int op, given;

@@ -71,7 +71,9 @@ def requests(peer: Peer) -> list[tuple[str, list[str]]]:
     return [(request["method"], request["params"]) for request in peer.requests]
 
 
-def test_a_stream_on_the_wrong_route_is_acknowledged_silent_and_found_out(cadences: dict[StreamType, Cadence]) -> None:
+def test_a_stream_on_the_wrong_route_is_acknowledged_silent_and_found_out(
+    cadences: dict[StreamType, Cadence], caplog: pytest.LogCaptureFixture
+) -> None:
     """The venue's trap: the ack comes, frames never do. Asked again, connected again, then it is an alarm."""
     cadences.update({StreamType.TRADE: Cadence(0.3, 0.3), StreamType.BOOK_TICKER: Cadence(5.0, 5.0)})
 
@@ -87,6 +89,7 @@ def test_a_stream_on_the_wrong_route_is_acknowledged_silent_and_found_out(cadenc
             await client.connect()
             await until(lambda: state(connection) is SubscriptionState.STALE)
             assert client.get_stats().active_streams == 1
+            assert f"were acknowledged and have never sent anything, subscribing anew: {TRADES}" in caplog.text
             await until(lambda: connection.reconnects["stale"] and state(connection) is SubscriptionState.STALE)
             await asyncio.sleep(1.0)  # long enough for a storm
             await client.stop()

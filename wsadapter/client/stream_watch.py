@@ -49,8 +49,18 @@ class StreamWatch:
     def check(self, last_read: float, connected_ns: int, asked: Collection[str]) -> StaleStreams:
         """Raises what the handler raises."""
         verdict = self._policy.check(time.monotonic(), last_read, self._exchange.last_receive_ns, asked)
+        received = self._exchange.last_receive_ns
+        never = [stream for stream in verdict.stale if not received[stream]]
+        silent = [stream for stream in verdict.stale if received[stream]]
+        if never:
+            logger.warning(
+                "%s: streams were acknowledged and have never sent anything, subscribing anew: %s",
+                self._name,
+                some(never),
+            )
+        if silent:
+            logger.warning("%s: streams are silent, subscribing anew: %s", self._name, some(silent))
         if verdict.stale:
-            logger.warning("%s: streams are silent, subscribing anew: %s", self._name, some(verdict.stale))
             now_ns = clock.now_ns()
             begun = [self._exchange.silent(stream, connected_ns, now_ns) for stream in verdict.stale]
             self._say([gap for gap in begun if gap is not None])

@@ -28,7 +28,7 @@ mine = attempts.SharedLimiter(sys.argv[1], "venue:443", AttemptLimit(int(sys.arg
 out = os.open(sys.argv[2], os.O_WRONLY | os.O_APPEND)
 while True:
     before = time.monotonic_ns()
-    wait = mine.take()
+    wait = mine.acquire()
     if wait:
         time.sleep(min(wait, 0.05))
     else:
@@ -63,7 +63,7 @@ def test_never_more_than_the_limit_in_any_span(limit: int, pauses: list[float], 
         for pause in pauses:
             clock.now += pause
             asked = clock.now
-            while wait := (processes() if shared else own).take():
+            while wait := (processes() if shared else own).acquire():
                 clock.now += wait
                 assert clock.now - asked <= span + MARGIN_SECONDS + 1, "nobody waits longer than one span"
             granted.append(clock.now)
@@ -75,25 +75,25 @@ def test_grants_of_another_boot_are_carried_over(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("wsadapter.client.connect_limit._BOOT_ID", str(boot))
     boot.write_text("one")
     first = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
-    assert first.take() == first.take() == 0.0
+    assert first.acquire() == first.acquire() == 0.0
     clock.now = 7.0  # since the second boot, a moment later by the wall clock
     boot.write_text("two")
     again = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
 
-    assert again.take() == pytest.approx(315, abs=5)
+    assert again.acquire() == pytest.approx(315, abs=5)
     os.utime(tmp_path / "attempts" / "venue_443", times=(time.time() - 400, time.time() - 400))
     boot.write_text("three")
     later = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
-    assert later.take() == 0.0
+    assert later.acquire() == 0.0
 
 
 def test_a_file_of_another_limit_or_none_is_begun_anew(tmp_path: Path) -> None:
     (tmp_path / "attempts").mkdir()
     (tmp_path / "attempts" / "venue_443").write_bytes(b"x" * 100)
 
-    assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() == 0.0
-    assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).take() > 60
-    assert SharedLimiter(str(tmp_path), "other:443", AttemptLimit(1, 60.0)).take() == 0.0
+    assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).acquire() == 0.0
+    assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).acquire() > 60
+    assert SharedLimiter(str(tmp_path), "other:443", AttemptLimit(1, 60.0)).acquire() == 0.0
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 7, b"\xff" * 24, b"\xff" * 500])
@@ -102,7 +102,7 @@ def test_junk_in_the_file_neither_raises_nor_stops_us_for_long(
 ) -> None:
     clock, limit = Time(), AttemptLimit(2, 60.0)
     first = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
-    assert first.take() == 0.0
+    assert first.acquire() == 0.0
     path = tmp_path / "attempts" / "venue_443"
     header = path.read_bytes()[:24]
     for junk in (content, header + content):
@@ -112,7 +112,7 @@ def test_junk_in_the_file_neither_raises_nor_stops_us_for_long(
             boot.write_text(text)
             monkeypatch.setattr("wsadapter.client.connect_limit._BOOT_ID", str(boot))
             one = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
-            assert one.take() <= 60.0 + MARGIN_SECONDS
+            assert one.acquire() <= 60.0 + MARGIN_SECONDS
             assert one.failures == 0
 
 
@@ -123,25 +123,25 @@ def test_a_full_disk_is_no_reason_not_to_connect(tmp_path: Path, monkeypatch: py
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     before = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
-    assert before.take() == 0.0
+    assert before.acquire() == 0.0
     monkeypatch.setattr(os, "posix_fallocate", full)
-    assert before.take() == 0.0, "what is there already needs no room"
-    assert (before.take(), before.failures) == (60.0 + MARGIN_SECONDS, 0)
+    assert before.acquire() == 0.0, "what is there already needs no room"
+    assert (before.acquire(), before.failures) == (60.0 + MARGIN_SECONDS, 0)
 
     other = SharedLimiter(str(tmp_path), "other:443", limit, clock.ns)
-    assert other.take() == other.take() == 0.0
-    assert other.take() == 60.0 + MARGIN_SECONDS, "by itself it keeps to the limit"
+    assert other.acquire() == other.acquire() == 0.0
+    assert other.acquire() == 60.0 + MARGIN_SECONDS, "by itself it keeps to the limit"
     assert other.failures == 3
     monkeypatch.undo()
     clock.now += 100.0
-    assert (other.take(), other.failures) == (0.0, 3)
+    assert (other.acquire(), other.failures) == (0.0, 3)
 
 
 def test_a_directory_that_cannot_be_made_is_no_reason_not_to_connect(tmp_path: Path) -> None:
     (tmp_path / "attempts").touch()
     one = SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0))
-    assert one.take() == 0.0
-    assert one.take() > 0
+    assert one.acquire() == 0.0
+    assert one.acquire() > 0
     assert one.failures == 2
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wsadapter import native
 from wsadapter.client.clock import ReceiveClock
-from wsadapter.client.reader import PythonReader, ReceiveCount, reading
+from wsadapter.client.reader import PythonReader, ReceiveCount, frame_reader
 
 SECOND = 1_000_000_000
 START = 1_790_771_371 * SECOND
@@ -68,7 +68,7 @@ def test_it_never_goes_back(steps: list[tuple[int, int]]) -> None:
 def reader(kind: str, clock: ReceiveClock) -> object:
     if kind == "in C" and native.extension is None:
         pytest.skip("the extension is not built")
-    make = PythonReader if kind == "in Python" else reading
+    make = PythonReader if kind == "in Python" else frame_reader
     return make(lambda payload, at_ns: [], lambda transport, frame: None, lambda: None, ReceiveCount(), clock)
 
 

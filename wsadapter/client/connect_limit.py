@@ -48,7 +48,7 @@ logger = logging.getLogger(__name__)
 
 
 class ConnectLimiter(Protocol):
-    def take(self) -> float:
+    def acquire(self) -> float:
         """0: granted, dial now. Else the seconds after which to ask again."""
 
 
@@ -60,7 +60,7 @@ class LocalLimiter:
         self._clock = clock
         self._given: deque[float] = deque(maxlen=limit.attempts)
 
-    def take(self) -> float:
+    def acquire(self) -> float:
         now, given = self._clock(), self._given
         if len(given) == given.maxlen and (wait := given[0] + self._span - now) > 0:
             return wait
@@ -85,9 +85,9 @@ class SharedLimiter:
         self.failures = 0
         """Attempts for which the file could not be used."""
 
-    def take(self) -> float:
+    def acquire(self) -> float:
         try:
-            wait = self._take_shared()
+            wait = self._acquire_shared()
         except OSError as error:
             self.failures += 1
             if not self._failing:
@@ -95,24 +95,24 @@ class SharedLimiter:
                     "connection attempts are counted by each process alone: %s: %s", self._path, error.strerror
                 )
             self._failing = True
-            return self._own.take()
+            return self._own.acquire()
         self._failing = False
         if not wait:
-            self._own.take()
+            self._own.acquire()
         return wait
 
-    def _take_shared(self) -> float:
+    def _acquire_shared(self) -> float:
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return self._take(fd)
+            return self._acquire(fd)
         except BlockingIOError:
             return BUSY_SECONDS
         finally:
             os.close(fd)
 
-    def _take(self, fd: int) -> float:
+    def _acquire(self, fd: int) -> float:
         now = self._clock_ns()
         number = self._next(fd, now)
         place = _HEADER.size + number % self._limit.attempts * _SLOT.size
@@ -126,7 +126,7 @@ class SharedLimiter:
         return 0.0
 
     def _next(self, fd: int, now: int) -> int:
-        """The number of the next grant, after a look at what the file is."""
+        """The number of the next grant, after a check of the file."""
         header = os.pread(fd, _HEADER.size, 0).ljust(_HEADER.size, b"\0")
         magic, boot, number = _HEADER.unpack(header)
         if magic != MAGIC << 32 | self._limit.attempts:

@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=LiveSocket)
 Events = Mapping[type, Callable[[Any], object]]
-"""Event type -> who takes it."""
+"""Event type -> who handles it."""
 
 
 class GivenUp(ServiceUnavailable):
@@ -193,10 +193,10 @@ class Connection:
         return kind(exchange, self._config, self.tally, self._on_open, self._hooks.on_read_end)
 
     def _deliver_to(self, socket: LiveSocket, events: Events) -> None:
-        """From now on these take the events of the socket. Of the next one only answers count beside them."""
+        """From now on these handle the events of the socket. Of the next one only answers count beside them."""
 
-        def if_current(take: Callable[[Any], object]) -> Callable[[Any], object]:
-            return lambda item: take(item) if socket is self.current else None
+        def if_current(handle: Callable[[Any], object]) -> Callable[[Any], object]:
+            return lambda item: handle(item) if socket is self.current else None
 
         socket.session.redirect(
             {

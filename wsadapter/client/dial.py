@@ -144,7 +144,7 @@ class Dialer:
 
     async def _dial_when_granted(self, session: Session) -> WSTransport:
         waits = False
-        while wait := self._attempts.take():
+        while wait := self._attempts.acquire():
             if wait > BUSY_SECONDS and not waits:
                 waits = True
                 self.delayed += 1

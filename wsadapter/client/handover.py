@@ -2,11 +2,11 @@
 
 The first socket is delivered as it comes. Of the second one copies are dropped, and what the first has not brought yet
 is held; when the first has ended, what is still held is delivered, then the second as it comes, less the copies of what
-the first had brought. So every event is delivered once, in the order of its line, and no line has a hole where the two
-overlap. Where a numbered line does not continue, or a silence ends, a `Gap` says it in its place.
+the first had brought. So every event is delivered once, in the order of its series, and no series has a hole where the
+two overlap. Where a numbered series does not continue, or a silence ends, a `Gap` is published in its place.
 
 Pure: told events, it delivers them. Bounded: more than `MOST_HELD` events held means that the first socket lags too
-far behind, or that many lines are mute on it: then `overflowed`, and the first socket must end, or the second.
+far behind, or that many series are mute on it: then `overflowed`, and the first socket must end, or the second.
 """
 
 from collections import Counter, deque
@@ -24,7 +24,7 @@ Subject = tuple[StreamType, str, str]
 Joined = Callable[[Any, tuple[int, int] | None], Gap | None]
 """`Exchange.joined`."""
 Reached = Callable[[Any], tuple[int, int] | None]
-"""event -> number and receive time of the last one of its line that the first socket brought before."""
+"""event -> number and receive time of the last one of its series that the first socket brought before."""
 
 
 def subject(event: Event) -> Subject:
@@ -32,7 +32,7 @@ def subject(event: Event) -> Subject:
 
 
 class Handover:
-    """``deliver``: event type -> who takes it. ``joined`` makes the gap before the first event behind the hand-over.
+    """``deliver``: event type -> who handles it. ``joined`` makes the gap before the first event behind the hand-over.
     ``copies``: stream word -> events that came twice; only grows. ``mute``: the first socket is not expected to bring
     any of these."""
 
@@ -47,51 +47,51 @@ class Handover:
         self._deliver, self._reached, self._joined, self._copies = deliver, reached, joined, copies
         self._mute = mute
         self._marks: dict[SequenceKey, int] = {}
-        """Line -> number of the last event delivered."""
+        """Series -> number of the last event delivered."""
         self._at_ns: dict[SequenceKey, int] = {}
         """When that was received."""
         self._delivered: set[tuple[SequenceKey, tuple[Any, ...]]] = set()
         """Series and identity of the events without a number."""
         self._held: deque[tuple[Sequenced, Event]] = deque()
         self._met: dict[SequenceKey, bool] = {}
-        """Line of the second socket -> whether the first has brought one of its events, too, or is not to."""
+        """Series of the second socket -> whether the first has brought one of its events, too, or is not to."""
         self._to_check: set[SequenceKey] = set()
-        """Lines whose next event must continue what the first socket brought."""
+        """Series whose next event must continue what the first socket brought."""
         self._first_ended = False
         self.overflowed = False
 
     def first(self, event: Event) -> None:
         """An event of the first socket."""
-        found = place(event)
-        if found is not None:
-            if found.identity is None:
-                self._marks[found.key] = max(found.number, self._marks.get(found.key, 0))
+        sequenced = place(event)
+        if sequenced is not None:
+            if sequenced.identity is None:
+                self._marks[sequenced.key] = max(sequenced.number, self._marks.get(sequenced.key, 0))
             else:
-                self._delivered.add((found.key, found.identity))
-            self._at_ns[found.key] = event.receive_time_ns
-        self._take(event)
+                self._delivered.add((sequenced.key, sequenced.identity))
+            self._at_ns[sequenced.key] = event.receive_time_ns
+        self._publish(event)
 
     def second(self, event: Event) -> None:
-        """An event of the second socket. One that has no place is taken from the first while that lives."""
-        found = place(event)
-        if found is None:
+        """An event of the second socket. One without number or identity comes from the first while that lives."""
+        sequenced = place(event)
+        if sequenced is None:
             if self._first_ended:
-                self._take(event)
+                self._publish(event)
             return
-        if found.key not in self._marks and (reached := self._reached(event)) is not None:
-            self._marks[found.key], self._at_ns[found.key] = reached
-        if self._is_copy(found):
+        if sequenced.key not in self._marks and (reached := self._reached(event)) is not None:
+            self._marks[sequenced.key], self._at_ns[sequenced.key] = reached
+        if self._is_copy(sequenced):
             self._copies[event.stream_type.value] += 1
         elif self._first_ended:
-            self._pass(found, event)
+            self._continue(sequenced, event)
         else:
-            self._met.setdefault(found.key, bool(self._mute) and subject(event) in self._mute)
-            self._held.append((found, event))
+            self._met.setdefault(sequenced.key, bool(self._mute) and subject(event) in self._mute)
+            self._held.append((sequenced, event))
             self._trim()
 
     @property
     def unproven(self) -> bool:
-        """Whether the second socket has a line that the first has not reached: is anything missing between them?"""
+        """Whether the second socket has a series that the first has not reached: is anything missing between them?"""
         self._compact()
         return not all(self._met.values())
 
@@ -101,14 +101,14 @@ class Handover:
         held, self._held = self._held, deque()
         marked: dict[SequenceKey, int] = {}
         """They were decoded before the gaps that end here were known."""
-        for found, event in held:
-            if self._is_copy(found):
+        for sequenced, event in held:
+            if self._is_copy(sequenced):
                 self._copies[event.stream_type.value] += 1
             else:
-                self._to_check.add(found.key)
-                event.last_gap_ns = max(event.last_gap_ns or 0, marked.get(found.key, 0)) or None
-                self._pass(found, event)
-                marked[found.key] = event.last_gap_ns or 0
+                self._to_check.add(sequenced.key)
+                event.last_gap_ns = max(event.last_gap_ns or 0, marked.get(sequenced.key, 0)) or None
+                self._continue(sequenced, event)
+                marked[sequenced.key] = event.last_gap_ns or 0
 
     def abandon(self) -> None:
         """The second socket goes; the first one brings what is held."""
@@ -116,34 +116,34 @@ class Handover:
             self._copies[event.stream_type.value] += 1
         self._held.clear()
 
-    def _is_copy(self, found: Sequenced) -> bool:
-        if found.identity is not None:
-            if (found.key, found.identity) not in self._delivered:
+    def _is_copy(self, sequenced: Sequenced) -> bool:
+        if sequenced.identity is not None:
+            if (sequenced.key, sequenced.identity) not in self._delivered:
                 return False
-        elif found.number > self._marks.get(found.key, 0):
+        elif sequenced.number > self._marks.get(sequenced.key, 0):
             return False
-        self._met[found.key] = True
+        self._met[sequenced.key] = True
         return True
 
-    def _pass(self, found: Sequenced, event: Event) -> None:
-        before = self._marks.get(found.key)
-        if found.key in self._to_check:
-            self._to_check.remove(found.key)
-            is_next = before is None or found.previous in (None, before)
-            hole = None if before is None or is_next else (before, self._at_ns[found.key])
+    def _continue(self, sequenced: Sequenced, event: Event) -> None:
+        before = self._marks.get(sequenced.key)
+        if sequenced.key in self._to_check:
+            self._to_check.remove(sequenced.key)
+            is_next = before is None or sequenced.previous in (None, before)
+            hole = None if before is None or is_next else (before, self._at_ns[sequenced.key])
             if (gap := self._joined(event, hole)) is not None:
                 event.last_gap_ns = gap.receive_time_ns
-                self._take(gap)
-        if found.identity is None:
-            self._marks[found.key] = found.number
+                self._publish(gap)
+        if sequenced.identity is None:
+            self._marks[sequenced.key] = sequenced.number
         else:
-            self._delivered.add((found.key, found.identity))
-        self._at_ns[found.key] = event.receive_time_ns
-        self._take(event)
+            self._delivered.add((sequenced.key, sequenced.identity))
+        self._at_ns[sequenced.key] = event.receive_time_ns
+        self._publish(event)
 
-    def _take(self, event: Event) -> None:
-        if (take := self._deliver.get(type(event))) is not None:
-            take(event)
+    def _publish(self, event: Event) -> None:
+        if (handle := self._deliver.get(type(event))) is not None:
+            handle(event)
 
     def _trim(self) -> None:
         """Let go of what the first socket has brought meanwhile."""
@@ -155,9 +155,9 @@ class Handover:
 
     def _compact(self) -> None:
         kept: deque[tuple[Sequenced, Event]] = deque()
-        for found, event in self._held:
-            if self._is_copy(found):
+        for sequenced, event in self._held:
+            if self._is_copy(sequenced):
                 self._copies[event.stream_type.value] += 1
             else:
-                kept.append((found, event))
+                kept.append((sequenced, event))
         self._held = kept

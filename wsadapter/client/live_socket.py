@@ -14,7 +14,7 @@ from wsadapter.client.dial import Dialer
 from wsadapter.client.reader import ReceiveCount
 from wsadapter.client.rotation import Rotation
 from wsadapter.client.session import Lost, Session, Timers
-from wsadapter.client.subscriptions import Subscriptions, SubscriptionState
+from wsadapter.client.subscriptions import SubscriptionState, SubscriptionStates
 from wsadapter.exchanges.venue import Exchange
 
 
@@ -33,7 +33,7 @@ class LiveSocket:
         on_read_end: Callable[[], object],
     ) -> None:
         self.exchange = exchange
-        self.subscriptions = Subscriptions(exchange.last_receive_ns)
+        self.subscriptions = SubscriptionStates(exchange.last_receive_ns)
         self.connected_ns = 0
         """Since when it is up, 0 = it is not."""
         self.began = time.monotonic()
@@ -56,7 +56,7 @@ class LiveSocket:
         if not self.subscriptions.answered(names, state):
             return False
         self.answered = True
-        self.session.settled()
+        self.session.all_answered()
         return True
 
     @property

@@ -1,9 +1,9 @@
-"""What comes with one socket read: dated once, counted, its items given to who takes them, its end announced.
+"""What comes with one socket read: dated once, counted, its items handled, its end announced.
 
-A `Reading` is called with each of picows' frames. The usual one, a whole text message, goes all its way here: payload
--> `Exchange.receive` -> item by item to its taker in ``dispatch`` -> ``read_end`` behind the last frame of the read.
+A reader is called with each of picows' frames. The usual one, a whole text message, goes all its way here: payload
+-> `Exchange.receive` -> item by item to its handler in ``dispatch`` -> ``read_end`` behind the last frame of the read.
 Every other frame, and all of them while ``apart`` is set, goes to ``otherwise(transport, frame)`` in its place. Nothing
-is delivered any more once ``deaf`` is set; a taker that raises sets it.
+is delivered any more once ``deaf`` is set; a handler that raises sets it.
 
 In C where it is built. Owned by a `wsadapter.client.session.Session`, which knows what the other frames mean.
 """
@@ -20,8 +20,8 @@ from wsadapter.client.clock import ReceiveClock, clock
 from wsadapter.exchanges.venue import Item, Receive
 
 TEXT: Final = WSMsgType.TEXT
-Takers = Mapping[type, Callable[[Any], object]]
-"""Item type -> who takes it; types without an entry are dropped."""
+Handlers = Mapping[type, Callable[[Any], object]]
+"""Item type -> who handles it; types without an entry are dropped."""
 Otherwise = Callable[[WSTransport, WSFrame], None]
 
 
@@ -50,7 +50,7 @@ class ReceiveCount:
 
 
 class PythonReader:
-    """The twin of the reading in C. ``received_ns``: time of the read that is being delivered, 0 between reads;
+    """The twin of the reader in C. ``received_ns``: time of the read that is being delivered, 0 between reads;
     ``last_read``: monotonic time of the last frame of any kind."""
 
     __slots__ = (
@@ -68,7 +68,7 @@ class PythonReader:
     ) -> None:
         self._clock = clock
         self._receive, self._otherwise, self._read_end, self._tally = receive, otherwise, read_end, tally
-        self.dispatch: Takers = {}
+        self.dispatch: Handlers = {}
         self.received_ns = 0
         self.last_read = time.monotonic()
         self.deaf = self.apart = False
@@ -83,7 +83,7 @@ class PythonReader:
             else:
                 self._tally.count(frame.payload_size)
                 self.deliver(self._receive(frame.get_payload_as_memoryview(), received_ns))
-        except BaseException:  # of a taker: nothing comes behind the failure
+        except BaseException:  # of a handler: nothing comes behind the failure
             self.deaf = True
             raise
         if frame.last_in_buffer:
@@ -98,8 +98,8 @@ class PythonReader:
 
     def deliver(self, items: Iterable[Item]) -> None:
         for item in items:
-            if (take := self.dispatch.get(type(item))) is not None:
-                take(item)
+            if (handle := self.dispatch.get(type(item))) is not None:
+                handle(item)
 
     def finish(self) -> None:
         """The read ends here, if one was begun."""
@@ -108,17 +108,17 @@ class PythonReader:
             self._read_end()
 
 
-def reading(
+def frame_reader(
     receive: Receive,
     otherwise: Otherwise,
     read_end: Callable[[], object],
     tally: ReceiveCount,
     clock: ReceiveClock = clock,
 ) -> Any:
-    """An `PythonReader`, or its twin in C."""
+    """A `PythonReader`, or its twin in C."""
     if _native is None:
         return PythonReader(receive, otherwise, read_end, tally, clock)
-    return _native.Reading(receive, otherwise, read_end, *tally.cells, clock.cells, WSFrame, TEXT)
+    return _native.FrameReader(receive, otherwise, read_end, *tally.cells, clock.cells, WSFrame, TEXT)
 
 
 _native: Final = native.extension

@@ -20,7 +20,7 @@ from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.protocol import Action, Fragments, Keepalive, Violation
-from wsadapter.client.reader import TEXT, ReceiveCount, Takers, reading
+from wsadapter.client.reader import TEXT, Handlers, ReceiveCount, frame_reader
 from wsadapter.exchanges.venue import Bad, Exchange, Reply
 from wsadapter.text import printable
 
@@ -94,8 +94,8 @@ class Session(WSListener):
         self.lost: Lost | None = None
         """Set by whatever ends the session first; None while it lives or when TCP just ended."""
         self._exchange, self._config, self._tally = exchange, config, tally
-        self._reading = reading(exchange.receive, self._on_unusual, on_read_end, tally)
-        self.on_ws_frame = self._reading  # type: ignore[method-assign]  # called by picows for every frame
+        self._reader = frame_reader(exchange.receive, self._on_unusual, on_read_end, tally)
+        self.on_ws_frame = self._reader  # type: ignore[method-assign]  # called by picows for every frame
         self.redirect({})
         self._on_open = on_open
         self._transport: WSTransport | None = None
@@ -111,15 +111,15 @@ class Session(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport
         transport.underlying_transport.set_write_buffer_limits(high=self._config.write_buffer_size)
-        self._reading.last_read = _monotonic()
-        self._look_for_silence()
+        self._reader.last_read = _monotonic()
+        self._check_keepalive()
         if self._exchange.ping_every:
             self._timers.set("heartbeat", self._exchange.ping_every, self._send_heartbeat)
         self._on_open()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self._reading.finish()
-        self._reading.deaf = True
+        self._reader.finish()
+        self._reader.deaf = True
         self._timers.clear_all()
 
     def pause_writing(self) -> None:
@@ -133,19 +133,19 @@ class Session(WSListener):
     @property
     def last_read(self) -> float:
         """Monotonic time of the last frame of any kind."""
-        return float(self._reading.last_read)
+        return float(self._reader.last_read)
 
-    def redirect(self, dispatch: Takers) -> None:
-        """Item type -> who takes it, from now on; types without an entry are dropped."""
-        self._reading.dispatch = {**dispatch, Reply: self._reply}
+    def redirect(self, dispatch: Handlers) -> None:
+        """Item type -> who handles it, from now on; types without an entry are dropped."""
+        self._reader.dispatch = {**dispatch, Reply: self._reply}
 
     def request(self, payload: bytes) -> None:
-        """Send a request, paced; `settled` must follow within the ack timeout of the last one."""
+        """Send a request, paced; `all_answered` must follow within the ack timeout of the last one."""
         self._requests.append(payload)
         if "pace" not in self._timers:
             self._timers.set("pace", self._last_sent + self._exchange.message_interval - _monotonic(), self._send_next)
 
-    def settled(self) -> None:
+    def all_answered(self) -> None:
         """Every request has its answer."""
         self._timers.clear("ack")
 
@@ -170,7 +170,7 @@ class Session(WSListener):
             self._unusual(transport, frame)
         except Violation as error:
             self._end(error.reason, error.detail, CLOSE_CODES[error.reason])
-        self._reading.apart = self._fragments.unfinished
+        self._reader.apart = self._fragments.unfinished
 
     def _unusual(self, transport: WSTransport, frame: WSFrame) -> None:
         kind, whole = frame.msg_type, None
@@ -191,15 +191,15 @@ class Session(WSListener):
     def _deliver(self, message: bytes, is_text: bool) -> None:
         self._tally.count(len(message))
         bad = [Bad("binary", f"{len(message)} bytes")]
-        self._reading.deliver(self._exchange.receive(message, self._reading.received_ns) if is_text else bad)
+        self._reader.deliver(self._exchange.receive(message, self._reader.received_ns) if is_text else bad)
 
     def _server_closed(self, transport: WSTransport, frame: WSFrame) -> None:
-        self._reading.deaf = True
+        self._reader.deaf = True
         if self.lost is None:
             reason = (frame.get_close_message() or b"").decode("utf-8", "replace")
             self.lost = Lost("closed", f"{frame.get_close_code().value} {printable(reason)}".rstrip())
             transport.send_close(WSCloseCode.OK)
-        self._reading.finish()
+        self._reader.finish()
         transport.disconnect()
         self._timers.set("end", 1.0, self.abort)
 
@@ -208,20 +208,20 @@ class Session(WSListener):
     def _end(self, reason: str, detail: str, code: WSCloseCode) -> None:
         """Give the session up: nothing of it can be trusted, or nothing comes."""
         self.lost = self.lost or Lost(reason, detail)
-        if self._transport is not None and not self._reading.deaf:
-            self._reading.deaf = True
-            self._reading.finish()
+        if self._transport is not None and not self._reader.deaf:
+            self._reader.deaf = True
+            self._reader.finish()
             self._transport.send_close(code)
             self._timers.set("end", LINGER_SECONDS, self.abort)
 
-    def _look_for_silence(self) -> None:
+    def _check_keepalive(self) -> None:
         action, again = self._keepalive.check(_monotonic(), self.last_read)
         if action is Action.DEAD:
             self._end("idle", "no frame and no pong", WSCloseCode.GOING_AWAY)
             return
         if action is Action.PING:
             self._ping()
-        self._timers.set("idle", again, self._look_for_silence)
+        self._timers.set("idle", again, self._check_keepalive)
 
     def _send_heartbeat(self) -> None:
         """The venue wants its ping whatever else is sent."""
@@ -246,7 +246,7 @@ class Session(WSListener):
         self._transport.send(TEXT, self._requests.popleft())
         if self._requests:
             self._timers.set("pace", self._exchange.message_interval, self._send_next)
-        self._timers.set("ack", self._config.ack_timeout or self._exchange.ack_timeout, self._not_answered)
+        self._timers.set("ack", self._config.ack_timeout or self._exchange.ack_timeout, self._ack_timed_out)
 
-    def _not_answered(self) -> None:
+    def _ack_timed_out(self) -> None:
         self._end("ack", "a subscription got no answer", WSCloseCode.OK)

@@ -1,11 +1,11 @@
 """When is a stream dead while its connection lives, and what to do about it. Pure: told what was received until when,
 it answers with a `StaleStreams`.
 
-A stream that is silent for longer than its `_WatchedStream.patience` is stale. It is asked for anew; after another
+A stream that is silent for longer than its `_WatchedStream.patience` is stale. It is subscribed anew; after another
 such time its connection's socket is to be renewed, but never more often than every `RENEWAL_SECONDS`, and much more
-rarely after renewals that did not make a stream speak; after another such time it is an alarm, said once, and so it is
-where the renewal has to wait or fails. From then on it is asked for anew now and then, which costs the other streams
-nothing. It is stale until it speaks.
+rarely after renewals that did not make a stream speak; after another such time it is an alarm, logged once, and so it
+is where the renewal has to wait or fails. From then on it is subscribed anew now and then, which costs the other
+streams nothing. It is stale until it speaks.
 
 A stream that begins with a snapshot, or answers each subscription in another way, is stale sooner where it does not
 (`Cadence.reply`), on every socket.
@@ -16,7 +16,7 @@ socket is only tried: the old one goes if the new one brings the stream.
 
 Silence is measured up to the connection's own last sign of life (a pong is one): where nothing comes at all,
 `wsadapter.client.protocol` decides. A pause of this process counts as no silence. Rhythms are learned at the pace of
-the looks: many events between two looks are one, which errs on the patient side.
+the checks: many events between two checks are one, which errs on the patient side.
 """
 
 from collections.abc import Collection, Mapping
@@ -120,12 +120,12 @@ class _WatchedStream:
 
 
 class Staleness:
-    """``period``: seconds between two looks."""
+    """``period``: seconds between two checks."""
 
     def __init__(self, cadences: Mapping[str, Cadence], period: float) -> None:
         self._streams = {name: _WatchedStream(cadence) for name, cadence in cadences.items()}
         self._period = period
-        self._looked = 0.0
+        self._checked_at = 0.0
         self._renewed = float("-inf")
         self._pause = RENEWAL_SECONDS
 
@@ -137,10 +137,10 @@ class Staleness:
     def opened(self, now: float, received: Mapping[str, int], seamless: bool = False) -> None:
         """A new socket: silence begins anew, what was tried for a stale stream is not forgotten. ``seamless``: it goes
         on where the last one ended, and only for what is stale it is anything new."""
-        self._looked = now
+        self._checked_at = now
         for name, stream in self._streams.items():
             if seamless and stream.step is _Step.SPEAKING:
-                continue  # the next look sees what it said
+                continue  # the next check sees what it sent
             stream.replied = seamless and stream.seen != received[name]
             if stream.seen != received[name]:
                 self._helped(stream, _Step.RENEWING, 0.0)
@@ -158,18 +158,20 @@ class Staleness:
             if stream.step is _Step.RENEWING:
                 stream.step, stream.due = _Step.RESUBSCRIBED, 0.0
 
-    def check(self, now: float, last_read: float, received: Mapping[str, int], asked: Collection[str]) -> StaleStreams:
-        """``last_read``: when the connection last gave any sign of life. ``asked``: streams that are acknowledged;
+    def check(
+        self, now: float, last_read: float, received: Mapping[str, int], expected: Collection[str]
+    ) -> StaleStreams:
+        """``last_read``: when the connection last gave any sign of life. ``expected``: streams that are acknowledged;
         others are not expected to speak."""
-        slept = now - self._looked - self._period
-        slept, self._looked = slept if slept > self._period else 0.0, now
+        slept = now - self._checked_at - self._period
+        slept, self._checked_at = slept if slept > self._period else 0.0, now
         verdict = StaleStreams([], [], [], [])
         for name, stream in self._streams.items():
             stream.since, stream.due = stream.since + slept, stream.due + slept
             if received[name] != stream.seen:
                 self._helped(stream, _Step.RENEWED, now - stream.since)
                 stream.spoke(received[name], now)
-            elif name not in asked:
+            elif name not in expected:
                 stream.since = now
             elif min(now, last_read) - stream.since >= stream.patience():
                 self._judge(name, stream, now, verdict)

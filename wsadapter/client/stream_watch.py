@@ -1,5 +1,5 @@
-"""Says which streams of a connection are stale: looks at them and tells the handler and the log what
-`wsadapter.client.staleness` judges; what is then to be asked of the venue the connection asks.
+"""Which streams of a connection are stale: what `wsadapter.client.staleness` decides, published as gaps and logged.
+The requests that follow from it are the connection's.
 
 Owned by a `Connection`, one for all its sessions; runs on the loop. A stream that falls silent becomes an open `Gap`
 for the handler; its end comes from the exchange module, in order, before the first event after.
@@ -46,24 +46,16 @@ class StreamWatch:
         """The socket could not be renewed for now."""
         self._policy.put_off()
 
-    def check(self, last_read: float, connected_ns: int, asked: Collection[str]) -> StaleStreams:
+    def check(self, last_read: float, connected_ns: int, expected: Collection[str]) -> StaleStreams:
         """Raises what the handler raises."""
-        verdict = self._policy.check(time.monotonic(), last_read, self._exchange.last_receive_ns, asked)
-        received = self._exchange.last_receive_ns
-        never = [stream for stream in verdict.stale if not received[stream]]
-        silent = [stream for stream in verdict.stale if received[stream]]
-        if never:
-            logger.warning(
-                "%s: streams were acknowledged and have never sent anything, subscribing anew: %s",
-                self._name,
-                some(never),
-            )
-        if silent:
-            logger.warning("%s: streams are silent, subscribing anew: %s", self._name, some(silent))
+        verdict = self._policy.check(time.monotonic(), last_read, self._exchange.last_receive_ns, expected)
         if verdict.stale:
+            received = self._exchange.last_receive_ns
+            self._warn("are silent", [stream for stream in verdict.stale if received[stream]])
+            self._warn("were acknowledged and have never sent anything", [s for s in verdict.stale if not received[s]])
             now_ns = clock.now_ns()
             begun = [self._exchange.silent(stream, connected_ns, now_ns) for stream in verdict.stale]
-            self._say([gap for gap in begun if gap is not None])
+            self._publish([gap for gap in begun if gap is not None])
         if verdict.alarm:
             logger.error(
                 "%s: streams are still silent after a new subscription and a new connection: %s",
@@ -74,12 +66,16 @@ class StreamWatch:
 
     def end(self) -> None:
         """No session follows: the gaps that last end with it."""
-        self._say(self._exchange.close(clock.now_ns()))
+        self._publish(self._exchange.close(clock.now_ns()))
 
-    def _say(self, gaps: list[Gap]) -> None:
-        if gaps and (take := self._hooks.events.get(Gap)) is not None:
+    def _warn(self, what: str, streams: list[str]) -> None:
+        if streams:
+            logger.warning("%s: streams %s, subscribing anew: %s", self._name, what, some(streams))
+
+    def _publish(self, gaps: list[Gap]) -> None:
+        if gaps and (handle := self._hooks.events.get(Gap)) is not None:
             for gap in gaps:
-                take(gap)
+                handle(gap)
             self._hooks.on_read_end()
 
 

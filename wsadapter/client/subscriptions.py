@@ -14,7 +14,7 @@ class SubscriptionState(IntEnum):
     REFUSED = 4
 
 
-class Subscriptions:
+class SubscriptionStates:
     """``received``: name -> receive time of its last frame when the socket came up: what differs was received since,
     whatever the wall clock did."""
 

@@ -1,4 +1,4 @@
-/* The usual frame's way from picows to who takes its items, in C: the fast half of wsadapter/client/reader.py.
+/* The usual frame's way from picows to who handles its items, in C: the fast half of wsadapter/client/reader.py.
  *
  * After each sleep code is cold, and at live rates each frame is a read of its own: what counts here is how much is
  * touched. So the frame's attributes are read by their getters, and nothing of it runs in the interpreter.
@@ -28,10 +28,10 @@ typedef struct {
     long long received_ns;
     double last_read;
     char deaf, apart;
-} Reading;
+} FrameReader;
 
 static PyObject *
-attribute(Reading *self, PyObject *frame, int which)
+attribute(FrameReader *self, PyObject *frame, int which)
 {
     PyGetSetDef *getter = self->getters[which];
     if (getter != NULL && Py_TYPE(frame) == self->frame)
@@ -41,7 +41,7 @@ attribute(Reading *self, PyObject *frame, int which)
 
 /* 1, 0, or -1 with an exception. */
 static int
-flag(Reading *self, PyObject *frame, int which)
+flag(FrameReader *self, PyObject *frame, int which)
 {
     PyObject *value = attribute(self, frame, which);
     if (value == NULL)
@@ -60,7 +60,7 @@ nanoseconds(clockid_t clock)
 }
 
 static void
-date_read(Reading *self)
+date_read(FrameReader *self)
 {
     if (self->received_ns)
         return;
@@ -72,7 +72,7 @@ date_read(Reading *self)
 }
 
 static int
-finish_read(Reading *self)
+finish_read(FrameReader *self)
 {
     if (!self->received_ns || self->read_end == NULL)
         return 0;
@@ -83,22 +83,22 @@ finish_read(Reading *self)
 }
 
 static int
-give(Reading *self, PyObject *item)
+give(FrameReader *self, PyObject *item)
 {
     if (self->dispatch == NULL)
         return 0;
-    PyObject *take = PyDict_GetItemWithError(self->dispatch, (PyObject *)Py_TYPE(item));
-    if (take == NULL)
+    PyObject *handler = PyDict_GetItemWithError(self->dispatch, (PyObject *)Py_TYPE(item));
+    if (handler == NULL)
         return PyErr_Occurred() ? -1 : 0;
-    Py_INCREF(take);
-    PyObject *taken = PyObject_CallOneArg(take, item);
-    Py_DECREF(take);
+    Py_INCREF(handler);
+    PyObject *taken = PyObject_CallOneArg(handler, item);
+    Py_DECREF(handler);
     Py_XDECREF(taken);
     return taken == NULL ? -1 : 0;
 }
 
 static int
-give_all(Reading *self, PyObject *items)
+give_all(FrameReader *self, PyObject *items)
 {
     PyObject *list = PySequence_Fast(items, "items are a sequence");
     int given = list == NULL ? -1 : 0;
@@ -113,7 +113,7 @@ give_all(Reading *self, PyObject *items)
 
 /* Whether it is a whole text message; -1 with an exception. */
 static int
-is_usual(Reading *self, PyObject *frame)
+is_usual(FrameReader *self, PyObject *frame)
 {
     if (self->apart)
         return 0;
@@ -132,7 +132,7 @@ is_usual(Reading *self, PyObject *frame)
 }
 
 static int
-count(Reading *self, PyObject *frame)
+count(FrameReader *self, PyObject *frame)
 {
     PyObject *size = attribute(self, frame, PAYLOAD_SIZE);
     if (size == NULL)
@@ -147,7 +147,7 @@ count(Reading *self, PyObject *frame)
 }
 
 static int
-read_message(Reading *self, PyObject *frame)
+read_message(FrameReader *self, PyObject *frame)
 {
     if (count(self, frame) < 0)
         return -1;
@@ -162,11 +162,11 @@ read_message(Reading *self, PyObject *frame)
 }
 
 static PyObject *
-reading_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *keywords)
+reader_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *keywords)
 {
-    Reading *self = (Reading *)callable;
+    FrameReader *self = (FrameReader *)callable;
     if (PyVectorcall_NARGS(nargsf) != 2 || keywords != NULL) {
-        PyErr_SetString(PyExc_TypeError, "a reading takes a transport and a frame");
+        PyErr_SetString(PyExc_TypeError, "a reader takes a transport and a frame");
         return NULL;
     }
     if (self->deaf)
@@ -191,14 +191,14 @@ reading_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject 
 }
 
 static PyObject *
-reading_date(Reading *self, PyObject *unused)
+reader_date(FrameReader *self, PyObject *unused)
 {
     date_read(self);
     return PyLong_FromLongLong(self->received_ns);
 }
 
 static PyObject *
-reading_deliver(Reading *self, PyObject *items)
+reader_deliver(FrameReader *self, PyObject *items)
 {
     if (give_all(self, items) < 0)
         return NULL;
@@ -206,7 +206,7 @@ reading_deliver(Reading *self, PyObject *items)
 }
 
 static PyObject *
-reading_finish(Reading *self, PyObject *unused)
+reader_finish(FrameReader *self, PyObject *unused)
 {
     if (finish_read(self) < 0)
         return NULL;
@@ -214,13 +214,13 @@ reading_finish(Reading *self, PyObject *unused)
 }
 
 static PyObject *
-get_dispatch(Reading *self, void *unused)
+get_dispatch(FrameReader *self, void *unused)
 {
     return Py_NewRef(self->dispatch != NULL ? self->dispatch : Py_None);
 }
 
 static int
-set_dispatch(Reading *self, PyObject *dispatch, void *unused)
+set_dispatch(FrameReader *self, PyObject *dispatch, void *unused)
 {
     if (dispatch == NULL || !PyDict_Check(dispatch)) {
         PyErr_SetString(PyExc_TypeError, "dispatch is a dict");
@@ -242,16 +242,16 @@ get_cells(PyObject *memory, Py_buffer *cells, int count)
 }
 
 static PyObject *
-reading_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+reader_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
     PyObject *receive, *otherwise, *read_end, *messages, *bytes, *clock, *frame, *text;
     if (!PyArg_ParseTuple(args, "OOOOOOO!O", &receive, &otherwise, &read_end, &messages, &bytes, &clock, &PyType_Type,
                           &frame, &text))
         return NULL;
-    Reading *self = (Reading *)type->tp_alloc(type, 0);
+    FrameReader *self = (FrameReader *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    self->vectorcall = reading_call;
+    self->vectorcall = reader_call;
     self->receive = Py_NewRef(receive);
     self->otherwise = Py_NewRef(otherwise);
     self->read_end = Py_NewRef(read_end);
@@ -274,9 +274,9 @@ reading_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     return (PyObject *)self;
 }
 
-/* The session that has this reading is what `otherwise` belongs to: a cycle, which the collector takes. */
+/* The session that has this reader is what `otherwise` belongs to: a cycle, which the collector takes. */
 static int
-reading_traverse(Reading *self, visitproc visit, void *arg)
+reader_traverse(FrameReader *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->receive);
     Py_VISIT(self->otherwise);
@@ -286,7 +286,7 @@ reading_traverse(Reading *self, visitproc visit, void *arg)
 }
 
 static int
-reading_clear(Reading *self)
+reader_clear(FrameReader *self)
 {
     self->deaf = 1;
     Py_CLEAR(self->receive);
@@ -297,10 +297,10 @@ reading_clear(Reading *self)
 }
 
 static void
-reading_dealloc(Reading *self)
+reader_dealloc(FrameReader *self)
 {
     PyObject_GC_UnTrack(self);
-    reading_clear(self);
+    reader_clear(self);
     Py_XDECREF(self->text);
     Py_XDECREF(self->frame);
     PyBuffer_Release(&self->messages);
@@ -309,41 +309,41 @@ reading_dealloc(Reading *self)
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static PyMethodDef reading_methods[] = {
-    {"date", (PyCFunction)reading_date, METH_NOARGS, "The time of this read, taken by its first frame."},
-    {"deliver", (PyCFunction)reading_deliver, METH_O, "Give items to who takes them."},
-    {"finish", (PyCFunction)reading_finish, METH_NOARGS, "The read ends here, if one was begun."},
+static PyMethodDef reader_methods[] = {
+    {"date", (PyCFunction)reader_date, METH_NOARGS, "The time of this read, taken by its first frame."},
+    {"deliver", (PyCFunction)reader_deliver, METH_O, "Give items to who handles them."},
+    {"finish", (PyCFunction)reader_finish, METH_NOARGS, "The read ends here, if one was begun."},
     {NULL, NULL, 0, NULL},
 };
 
-static PyMemberDef reading_members[] = {
-    {"received_ns", T_LONGLONG, offsetof(Reading, received_ns), READONLY, "Of the read being delivered, or 0."},
-    {"last_read", T_DOUBLE, offsetof(Reading, last_read), 0, "Monotonic seconds."},
-    {"deaf", T_BOOL, offsetof(Reading, deaf), 0, "Nothing is delivered any more."},
-    {"apart", T_BOOL, offsetof(Reading, apart), 0, "No frame is a usual one."},
+static PyMemberDef reader_members[] = {
+    {"received_ns", T_LONGLONG, offsetof(FrameReader, received_ns), READONLY, "Of the read being delivered, or 0."},
+    {"last_read", T_DOUBLE, offsetof(FrameReader, last_read), 0, "Monotonic seconds."},
+    {"deaf", T_BOOL, offsetof(FrameReader, deaf), 0, "Nothing is delivered any more."},
+    {"apart", T_BOOL, offsetof(FrameReader, apart), 0, "No frame is a usual one."},
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyGetSetDef reading_attributes[] = {
-    {"dispatch", (getter)get_dispatch, (setter)set_dispatch, "Item type -> who takes it.", NULL},
+static PyGetSetDef reader_attributes[] = {
+    {"dispatch", (getter)get_dispatch, (setter)set_dispatch, "Item type -> who handles it.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyTypeObject Reading_Type = {
+static PyTypeObject FrameReader_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
-    .tp_name = "wsadapter.native._native.Reading",
-    .tp_basicsize = sizeof(Reading),
-    .tp_dealloc = (destructor)reading_dealloc,
+    .tp_name = "wsadapter.native._native.FrameReader",
+    .tp_basicsize = sizeof(FrameReader),
+    .tp_dealloc = (destructor)reader_dealloc,
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
-    .tp_traverse = (traverseproc)reading_traverse,
-    .tp_clear = (inquiry)reading_clear,
-    .tp_vectorcall_offset = offsetof(Reading, vectorcall),
+    .tp_traverse = (traverseproc)reader_traverse,
+    .tp_clear = (inquiry)reader_clear,
+    .tp_vectorcall_offset = offsetof(FrameReader, vectorcall),
     .tp_call = PyVectorcall_Call,
-    .tp_doc = "Reading(receive, otherwise, read_end, messages, bytes, frame type, TEXT): call it with transport, frame.",
-    .tp_methods = reading_methods,
-    .tp_members = reading_members,
-    .tp_getset = reading_attributes,
-    .tp_new = reading_new,
+    .tp_doc = "FrameReader(receive, otherwise, read_end, messages, bytes, frame type, TEXT): call it with transport, frame.",
+    .tp_methods = reader_methods,
+    .tp_members = reader_members,
+    .tp_getset = reader_attributes,
+    .tp_new = reader_new,
 };
 
 int
@@ -353,7 +353,7 @@ add_reader(PyObject *module)
         if ((names[which] = PyUnicode_InternFromString(attribute_names[which])) == NULL)
             return -1;
     payload_name = PyUnicode_InternFromString("get_payload_as_memoryview");
-    if (payload_name == NULL || PyType_Ready(&Reading_Type) < 0)
+    if (payload_name == NULL || PyType_Ready(&FrameReader_Type) < 0)
         return -1;
-    return PyModule_AddObjectRef(module, "Reading", (PyObject *)&Reading_Type);
+    return PyModule_AddObjectRef(module, "FrameReader", (PyObject *)&FrameReader_Type);
 }

@@ -33,7 +33,7 @@ def test_what_was_not_published_is_not_counted(bench: Bench) -> None:
     bench.publisher.publish(trade(1))
     bench.publisher.on_read_end()
     bench.publisher.publish(trade(2))
-    bench.publisher._banks.keep(bench.writer.tail)  # and killed before the tail
+    bench.publisher._counters.keep(bench.writer.tail)  # and killed before the tail
     bench.restart()
 
     assert counted(bench) == {"trade": 1}
@@ -43,7 +43,7 @@ def test_what_was_not_published_is_not_counted(bench: Bench) -> None:
 
 def test_what_was_published_is_counted(bench: Bench) -> None:
     bench.publisher.publish(trade(1))
-    bench.publisher._banks.keep(bench.writer.tail)
+    bench.publisher._counters.keep(bench.writer.tail)
     bench.writer.publish()  # and killed before it is shown
     bench.restart()
 

@@ -18,13 +18,13 @@ from wsadapter.shm.ring import RingWriter
 from wsadapter.supervision.child import Child, run_child
 
 TICK: Final = 0.25
-"""Seconds between two looks at what no frame triggers: heartbeat, stream states, room for gaps."""
+"""Seconds between two checks of what no frame triggers: heartbeat, stream states, room for gaps."""
 QUIET_TICK: Final = 1.0
 """The same while nothing comes."""
 
 
 async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> None:
-    """Until told to stop; then what the venue has sent already is taken along."""
+    """Until told to stop; then what the venue has sent already is recorded too."""
     plan = order.plan
     attempts = SharedLimiter(
         child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit

@@ -104,9 +104,9 @@ class StreamGaps:
 
 
 class DroppedEvents:
-    """Events that found the ring full: how many of which stream and symbol, since when, which numbers
-    (of streams whose numbers have no holes). Gaps that
-    found it full are not counted but kept, those of one stream, symbol and cause as one."""
+    """Events that found the ring full: how many of which stream and symbol, since when, which numbers (of streams whose
+    numbers are contiguous). Gaps that found it full are not counted but kept, those of one stream, symbol and cause as
+    one."""
 
     def __init__(self, exchange: str, connection: str) -> None:
         self._exchange, self._connection = exchange, connection
@@ -130,7 +130,7 @@ class DroppedEvents:
             run[4] = number if number is not None else run[4]
 
     def hold(self, gap: Gap) -> None:
-        """A gap that finds the ring full is said before the others, later."""
+        """A gap that finds the ring full is published before the others, later."""
         key = identity(gap)
         before = self._held.get(key)
         if before is None and len(self._held) >= MAX_ACCUMULATORS:
@@ -139,11 +139,11 @@ class DroppedEvents:
             self._held[key] = gap if before is None else _joined(before, gap)
 
     def gaps(self, now_ns: int) -> list[Gap]:
-        """One `Gap` per stream and symbol, behind those that were held. Call `told` for each that is in the ring."""
+        """One `Gap` per stream and symbol, behind those that were held. Call `published` for each that is in."""
         runs = [self._gap(stream, symbol, run, now_ns) for (stream, symbol), run in self._runs.items()]
         return [*self._held.values(), *runs]
 
-    def told(self, gap: Gap) -> None:
+    def published(self, gap: Gap) -> None:
         if self._held.pop(identity(gap), None) is None:
             del self._runs[gap.stream, gap.symbol]
 

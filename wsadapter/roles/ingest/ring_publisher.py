@@ -40,11 +40,11 @@ class RingPublisher:
     def __init__(self, writer: RingWriter, doorbell_fd: int, page: StatsPage, plan: ConnectionPlan) -> None:
         self._writer = writer
         self._write = writer.try_write
-        self._banks = RingCounters(page, PUBLISHED, writer.tail)
-        self.on_read_end = self._banks.publication(writer, doorbell_fd)
+        self._counters = RingCounters(page, PUBLISHED, writer.tail)
+        self.on_read_end = self._counters.publication(writer, doorbell_fd)
         """Hand what this socket read brought to the reader, and its counts to the page: both or neither."""
-        self._counts, slot = self._banks.cells, self._banks.index
-        self.publish = publisher(writer, self._banks, self._unusual)
+        self._counts, slot = self._counters.cells, self._counters.index
+        self.publish = publisher(writer, self._counters, self._slow_path)
         """One event into the ring; it becomes visible, and counts, at `on_read_end`."""
         for name in METHODS.values():
             setattr(self, name, self.publish)
@@ -66,9 +66,9 @@ class RingPublisher:
         self.gap = ConnectionGap(page, writer.epoch)
         self._dropped = DroppedEvents(plan.exchange, plan.connection)
         self._pending: Gap | None = None
-        self._narrow: dict[tuple[type[Event], str], int] = {}
+        self._marked: dict[tuple[type[Event], str], int] = {}
         """Type and symbol -> time of a gap that the events decoded up to now do not know of."""
-        self._all_ns = 0
+        self._all_marked_ns = 0
         """The same of all events; 0 = there is none."""
         self.mark: Callable[[str, str, int], object] = lambda stream, symbol, at_ns: None
         """`Connection.mark`: the events to come know of a gap that was noticed here."""
@@ -83,13 +83,13 @@ class RingPublisher:
         for gap in self._lasting.left_open():
             self._on_gap(ended(gap, now_ns))
 
-    def _unusual(self, event: Event) -> None:
+    def _slow_path(self, event: Event) -> None:
         """Behind a gap that it does not know of, where there is no room for certain, or one that can be no record."""
         if self._dropped:
             self._drop(event)
             return
         type_ = type(event)
-        gap_ns = max(self._all_ns, self._narrow.get((type_, event.symbol), 0))
+        gap_ns = max(self._all_marked_ns, self._marked.get((type_, event.symbol), 0))
         event.last_gap_ns = max(gap_ns, event.last_gap_ns or 0) or None
         kind, counter = self._kinds[type_]
         try:
@@ -133,10 +133,10 @@ class RingPublisher:
         """The events that follow are marked by the connection; those that it has decoded already, here."""
         self.mark(stream, symbol, at_ns)
         if symbol:
-            self._narrow[(BY_STREAM[stream].event, symbol)] = at_ns
+            self._marked[(BY_STREAM[stream].event, symbol)] = at_ns
         else:
-            self._narrow.clear()
-            self._all_ns = at_ns
+            self._marked.clear()
+            self._all_marked_ns = at_ns
         self.publish.held = 1
 
     def _on_gap(self, gap: Gap) -> None:
@@ -165,15 +165,15 @@ class RingPublisher:
         """Once there is room again, publish the gaps of what was dropped; then events flow again. To be called now and
         then, between reads."""
         if not self._dropped:  # what was decoded before the last call is in the ring
-            self._narrow.clear()
-            self._all_ns = self.publish.held = 0
+            self._marked.clear()
+            self._all_marked_ns = self.publish.held = 0
         if not (self._dropped or self._pending) or self._writer.used() > self._writer.capacity * (ROOM - 1) // ROOM:
             return
         dropped = 0
         for gap in self._dropped.gaps(now_ns):
             if not self._try_gap(gap):
                 break
-            self._dropped.told(gap)
+            self._dropped.published(gap)
             if gap.cause != GapCause.RING_FULL:
                 continue
             dropped += gap.missing_count or 0
@@ -181,7 +181,7 @@ class RingPublisher:
         if self._pending and not self._dropped and self._try_gap(self._pending):
             self._named(self._pending)
             self._pending = None
-        self.publish.held = int(bool(self._dropped or self._narrow or self._all_ns))
+        self.publish.held = int(bool(self._dropped or self._marked or self._all_marked_ns))
         log.warning("the ring was full", dropped=dropped)
         self._publish_ends()
 
@@ -189,8 +189,8 @@ class RingPublisher:
         """The connection receives nothing, or every subscription is live again. One record at most is kept until there
         is room: then the gap's latest state."""
         if gap.ended_ns is not None:  # the connection marks the events that follow
-            self._narrow.clear()
-            self._all_ns = 0
+            self._marked.clear()
+            self._all_marked_ns = 0
             self.publish.held = int(bool(self._dropped))
         if self._pending:
             self._pending.ended_ns = gap.ended_ns
@@ -244,5 +244,5 @@ class RingPublisher:
     def release(self) -> None:
         """Let go of ring and page; what was published stays."""
         self.publish.release()
-        self._banks.release()
+        self._counters.release()
         self._writer.release()

@@ -63,14 +63,14 @@ class ChildState(IntEnum):
 
 class RingRef(Struct, frozen=True):
     """``name``: the shared memory segment. ``doorbell_fd``: eventfd, inherited under this number. ``marks``: page of
-    watermarks of redundant connections, ``twin``: which of them this is."""
+    watermarks of redundant connections, ``member``: which of them this is."""
 
     connection: str
     name: str
     epoch: int
     doorbell_fd: int
     marks: str = ""
-    twin: int = 0
+    member: int = 0
 
 
 class ChildArgs(Struct, frozen=True):

@@ -70,8 +70,8 @@ def test_the_rings_of_a_group_have_one_serializer_and_one_page(instance: str, tm
     rings.open([plan.connection for plan in plans], assembly.redundant)
 
     public, public_2, market, market_2 = (rings.refs[plan.connection] for plan in plans)
-    assert (public.marks, public.twin) == (public_2.marks, 0) != ("", 0)
-    assert (market.marks, market_2.twin) == (market_2.marks, 1)
+    assert (public.marks, public.member) == (public_2.marks, 0) != ("", 0)
+    assert (market.marks, market_2.member) == (market_2.marks, 1)
     assert public.marks != market.marks
     assert public.doorbell_fd == public_2.doorbell_fd
     assert market.doorbell_fd == market_2.doorbell_fd
@@ -124,4 +124,4 @@ def test_a_ring_set_aside_is_read_with_its_group(instance: str, tmp_path: Path) 
     rings.open(["a", "a-r2"], {"a": 100})
 
     (aside,) = rings.aside
-    assert (aside.marks, aside.twin > 1) == (rings.refs["a"].marks, True)
+    assert (aside.marks, aside.member > 1) == (rings.refs["a"].marks, True)

@@ -368,5 +368,5 @@ def attach(rings: Iterable[RingRef], counts: StatsPage) -> list[RingReader | Red
         merge = merges.get(ref.marks)
         if merge is None:
             merge = merges[ref.marks] = RedundantGroup(Watermarks(ref.marks), counts)
-        found.append(RedundantReader(merge, ref.twin, reader))
+        found.append(RedundantReader(merge, ref.member, reader))
     return found

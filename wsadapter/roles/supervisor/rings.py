@@ -41,7 +41,7 @@ ASIDE: Final = ".aside-"
 """Separates a ring's name from its epoch once it was set aside."""
 DAMAGED: Final = ".damaged-"
 """Separates a ring's name from the time at which it was found damaged."""
-ASIDE_TWIN: Final = 32
+ASIDE_MEMBER: Final = 32
 """Numbers of rings that were set aside, in their group."""
 
 
@@ -311,13 +311,13 @@ class Rings:
         if (marks := self._marks.get(group)) is None:
             return ref
         bells = [other.doorbell_fd for other in self._all() if self._member(other).group == group]
-        return msgspec.structs.replace(ref, doorbell_fd=bells[0], marks=marks, twin=number)
+        return msgspec.structs.replace(ref, doorbell_fd=bells[0], marks=marks, member=number)
 
     def _member(self, ref: RingRef) -> RedundantMember:
         """A ring that was set aside is another one beside those of the group."""
         connection, aside, _ = ref.connection.partition(ASIDE)
         group, number = member(connection)
-        return RedundantMember(group, ASIDE_TWIN + number if aside else number)
+        return RedundantMember(group, ASIDE_MEMBER + number if aside else number)
 
     def _set_aside(self, existing: ExistingRing) -> RingRef:
         """Free the name for a new ring; the records stay where they are."""

@@ -138,14 +138,14 @@ def test_a_connection_that_comes_back_continues(tmp_path: Path) -> None:
             await first.until(lambda: len(first.texts) > 100)
             first.transport.disconnect(graceful=False)
             await settled(lambda: not venue.connections)
-            handed = venue.tally.frames_sent
+            handed = venue.counts.frames_sent
             second = await subscribed(venue, "market", "a@aggTrade")
             assert venue.replay
             await asyncio.wait_for(venue.replay.done.wait(), 100)
             await second.goodbye()
             ids = [msgspec.json.decode(text)["data"]["a"] for text in second.texts]
             assert ids == list(range(handed, 20_000))
-            assert venue.tally.frames_sent == 20_000
+            assert venue.counts.frames_sent == 20_000
 
     run(scenario())
 
@@ -160,9 +160,9 @@ def test_a_reader_that_pauses_holds_the_replay_and_loses_nothing(tmp_path: Path)
             await client.until(lambda: client.texts)
             client.transport.underlying_transport.pause_reading()
             await settled(lambda: not venue.connections[0].writable.is_set())
-            held = venue.tally.frames_sent
+            held = venue.counts.frames_sent
             await asyncio.sleep(0.05)
-            assert venue.tally.frames_sent == held < 5_000
+            assert venue.counts.frames_sent == held < 5_000
             client.transport.underlying_transport.resume_reading()
             assert venue.replay
             await asyncio.wait_for(venue.replay.done.wait(), 100)

@@ -70,7 +70,7 @@ def test_counters_are_what_a_client_reads_until_close(loop: str) -> None:
                 await client.goodbye()
             assert read_by(clients) == venue.sent
             assert set(venue.sent) == {*WORDS.values(), "funding_rate"}
-            assert venue.tally.frames_sent == sum(len(client.data()) for client in clients)
+            assert venue.counts.frames_sent == sum(len(client.data()) for client in clients)
             await settled(lambda: not venue.connections)
 
     run(scenario(), loop)
@@ -312,7 +312,7 @@ def test_a_reader_that_stops_reading_is_cut_at_the_backlog_limit() -> None:
         async with LoopbackVenue(Options(mode="blast", rate=50_000, limits=limits)) as venue:
             client = await VenueClient.connect(f"{venue.url}/public/stream?streams=btcusdt@depth20@100ms")
             client.transport.underlying_transport.pause_reading()
-            await settled(lambda: venue.tally.frames_sent and not venue.connections)
+            await settled(lambda: venue.counts.frames_sent and not venue.connections)
 
     run(scenario())
 
@@ -327,7 +327,7 @@ def test_large_frames_of_one_turn_stay_whole() -> None:
             assert max(map(len, market.texts)) > 8192
             await market.goodbye()
             await client.goodbye()
-            assert len(client.parsed) + len(market.parsed) == venue.tally.frames_sent
+            assert len(client.parsed) + len(market.parsed) == venue.counts.frames_sent
 
     run(scenario())
 

@@ -21,10 +21,10 @@ PIPE_WIDTH = 200
 def status(group_path: str | None, config_path: str | None, as_json: bool) -> int:
     """Show what a running instance says of itself."""
     config = options.load(config_path or group_path, demo=True)
-    found = monitor_client.fetch(monitor_client.address(config))
+    answer = monitor_client.fetch(monitor_client.address(config))
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        click.echo(json.dumps(answer, indent=2))
         return ExitCode.OK
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    Console(file=sys.stdout, highlight=False, width=width).print(view(found, None))
+    Console(file=sys.stdout, highlight=False, width=width).print(view(answer, None))
     return ExitCode.OK

@@ -49,14 +49,14 @@ async def _until_stop(child: Child, venue: LoopbackVenue) -> None:
     """Until this child is told to stop, or the venue's own work has ended with an error."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
 
-    def look() -> None:
+    def check() -> None:
         if child.stopping:
             loop.remove_reader(child.stop_fd)
             over.set()
 
-    loop.add_reader(child.stop_fd, look)
+    loop.add_reader(child.stop_fd, check)
     venue.on_failure = over.set
-    look()
+    check()
     await over.wait()
 
 

@@ -47,7 +47,7 @@ class Host(Protocol):
 
     def joined(self, connection: "VenueConnection") -> None: ...
     def changed(self, connection: "VenueConnection", added: tuple[str, ...], removed: tuple[str, ...]) -> None: ...
-    def left(self, connection: "VenueConnection") -> None: ...
+    def disconnected(self, connection: "VenueConnection") -> None: ...
 
 
 class VenueConnection(WSListener):
@@ -59,7 +59,7 @@ class VenueConnection(WSListener):
         route: str,
         subscriptions: Subscriptions,
         limits: VenueLimits,
-        tally: VenueCounts,
+        counts: VenueCounts,
         market_ms: int,
     ) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class VenueConnection(WSListener):
         """Data may be handed to it."""
         self.stalled = False
         self.writable = asyncio.Event()
-        self._host, self._limits, self._tally = host, limits, tally
+        self._host, self._limits, self._counts = host, limits, counts
         self._since_ms = market_ms
         self._arrivals: deque[float] = deque(maxlen=max(limits.messages, 1))
         self._heard = time.monotonic()
@@ -86,7 +86,7 @@ class VenueConnection(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.open = False
         self.writable.set()
-        self._host.left(self)
+        self._host.disconnected(self)
 
     def pause_writing(self) -> None:
         self.writable.clear()
@@ -118,13 +118,13 @@ class VenueConnection(WSListener):
         """Count and send; nothing of both when the client is closing or made to stall."""
         if not self.open or self.stalled:
             return
-        self._tally.frame()
+        self._counts.frame()
         for word, count in push.events:
-            self._tally.events(word, count)
+            self._counts.events(word, count)
         for symbol, rate, next_ms in push.funding:
             if self._funding.get(symbol) != (rate, next_ms):
                 self._funding[symbol] = rate, next_ms
-                self._tally.events("funding_rate")
+                self._counts.events("funding_rate")
         self._write(frame)
         if not self.writable.is_set() and self._transport.get_write_buffer_size() > self._limits.backlog_bytes:
             self.abort()
@@ -174,13 +174,13 @@ class VenueConnection(WSListener):
         self._transport.pause_reading()
 
     def _request(self, payload: bytes) -> None:
-        self._tally.add("requests_total")
+        self._counts.add("requests_total")
         answer = self.subscriptions.answer(payload)
         changed = bool(answer.added or answer.removed)
         if changed and answer.data_first:
             self._host.changed(self, answer.added, answer.removed)
         self._write(framed(answer.reply, _TEXT))
-        self._tally.add("acks_total", int(answer.acked))
+        self._counts.add("acks_total", int(answer.acked))
         if changed and not answer.data_first:
             self._host.changed(self, answer.added, answer.removed)
 
@@ -193,7 +193,7 @@ class VenueConnection(WSListener):
         return not breach
 
     def _finish(self, payload: bytes) -> None:
-        """The client's CLOSE: answer it, or take it as the answer to ours; then it closes first or the time is up."""
+        """The client's CLOSE: answer it, or accept it as the answer to ours; then it closes first or the time is up."""
         if self.open:
             self._write(framed(payload[:2], _CLOSE))
             self._closing()

@@ -35,6 +35,6 @@ class VenueCounts:
         if self._page is not None:
             self._page.cells[self._slots[field]] += count
 
-    def show(self, field: str, value: int) -> None:
+    def set(self, field: str, value: int) -> None:
         if self._page is not None:
             self._page[field] = value

@@ -1,6 +1,6 @@
-"""Who listens to which stream: pairs the venue's pushes with the connections that asked for them.
+"""Who listens to which stream: pairs the venue's pushes with the connections that requested them.
 
-A stream goes to connections of its own class only: asked for on another one it may be acknowledged, and never comes.
+A stream goes to connections of its own class only: requested on another one it may be acknowledged, and never comes.
 The source is told of the first and the last listener of a stream, so that it makes nothing for nobody.
 """
 

@@ -120,10 +120,10 @@ class Replay:
     """``speed``: ``max``, ``recorded``, or a number (times the recorded pace). ``count``: connections to wait for."""
 
     def __init__(
-        self, file: FrameFile, crowd: ReplayClients, speed: str = "max", count: int = 1, repeat: int = 1
+        self, file: FrameFile, clients: ReplayClients, speed: str = "max", count: int = 1, repeat: int = 1
     ) -> None:
         self.done = asyncio.Event()
-        self._file, self._crowd, self._count, self._repeat = file, crowd, count, repeat
+        self._file, self._clients, self._count, self._repeat = file, clients, count, repeat
         self._pace = 0.0 if speed == "max" else 1.0 if speed == "recorded" else float(speed)
         self._classes: set[str] = set()
         self._chosen: dict[tuple[str, str], VenueConnection] = {}
@@ -131,14 +131,14 @@ class Replay:
         self._written = 0
 
     async def run(self) -> None:
-        await self._crowd.quiet(self._count)
-        self._classes = {connection.route for connection in self._crowd.subscribed()}
+        await self._clients.quiet(self._count)
+        self._classes = {connection.route for connection in self._clients.subscribed()}
         for _ in range(self._repeat):
             async for recorded in self._paced():
                 connection = await self._connection(recorded)
                 connection.deliver(recorded.frame, recorded.push)
                 await self._breathe(connection, len(recorded.frame))
-        for connection in list(self._crowd.connections):
+        for connection in list(self._clients.connections):
             await connection.flushed()
         self.done.set()
 
@@ -155,18 +155,18 @@ class Replay:
     async def _connection(self, recorded: Recorded) -> VenueConnection:
         """One that carries the class of the frame; waits for it if it has gone away."""
         key = recorded.route, recorded.push.stream
-        if self._version != self._crowd.version:
-            self._version = self._crowd.version
+        if self._version != self._clients.version:
+            self._version = self._clients.version
             self._chosen.clear()
         chosen = self._chosen.get(key)
         while chosen is None or not chosen.open:
             route = recorded.route if recorded.route in self._classes else ""
-            there = self._crowd.subscribed(route)
-            if not there:
-                await self._crowd.quiet(1, route)
+            present = self._clients.subscribed(route)
+            if not present:
+                await self._clients.quiet(1, route)
                 continue
-            asked = [c for c in there if recorded.push.stream in c.subscriptions.names]
-            chosen = self._chosen[key] = (asked or _of_symbol(there, recorded.push.stream) or there)[0]
+            requested = [c for c in present if recorded.push.stream in c.subscriptions.names]
+            chosen = self._chosen[key] = (requested or _of_symbol(present, recorded.push.stream) or present)[0]
         return chosen
 
     async def _breathe(self, connection: VenueConnection, size: int) -> None:

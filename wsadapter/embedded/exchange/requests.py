@@ -25,7 +25,7 @@ class SubscriptionReply(Struct, frozen=True):
 
 
 class Subscriptions(Protocol):
-    """``names``: what the connection has asked for. ``combined``: whether an envelope is around the data."""
+    """``names``: what the connection has requested. ``combined``: whether an envelope is around the data."""
 
     names: dict[str, None]
     combined: bool

@@ -84,8 +84,8 @@ class LoopbackVenue:
         self.options = options = options or Options()
         self.dialect = dialect(options.exchange)
         self.limits = options.limits or self.dialect.limits
-        self.tally = VenueCounts(page)
-        self.crowd = ReplayClients(options.quiet)
+        self.counts = VenueCounts(page)
+        self.clients = ReplayClients(options.quiet)
         self.port = self.rest_port = 0
         self.paused = False
         self.beat: Callable[[], None] = lambda: None
@@ -104,7 +104,7 @@ class LoopbackVenue:
             if self.dialect.recognised is None:
                 raise WsadapterError(f"the stand-in of {options.exchange} replays no files")
             file = FrameFile(Path(options.replay), self.dialect.recognised)
-            self.replay = Replay(file, self.crowd, options.speed, options.connections, options.repeat)
+            self.replay = Replay(file, self.clients, options.speed, options.connections, options.repeat)
         self._audience = Listeners(self._source, self.dialect.offered, self._end_minute)
         self._refusals: dict[str, list[UpgradeRefusal]] = {"ws": [], "rest": []}
         self._rest = self.dialect.rest(self.floor, self.clock.now_ms)
@@ -116,7 +116,7 @@ class LoopbackVenue:
     @property
     def sent(self) -> Counter[str]:
         """Events handed to open sockets, by stream word, since this venue started."""
-        return self.tally.sent
+        return self.counts.sent
 
     @property
     def url(self) -> str:
@@ -128,7 +128,7 @@ class LoopbackVenue:
 
     @property
     def connections(self) -> list[VenueConnection]:
-        return self.crowd.connections
+        return self.clients.connections
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -138,8 +138,8 @@ class LoopbackVenue:
         await self.stop()
 
     async def start(self) -> None:
-        self.tally.show("clients", 0)
-        self.tally.show("replay_done", 0)
+        self.counts.set("clients", 0)
+        self.counts.set("replay_done", 0)
         self._server = await ws_create_server(
             self._upgrade, HOST, self.options.ws_port, enable_auto_pong=False, logger_name="venue"
         )
@@ -156,11 +156,11 @@ class LoopbackVenue:
             task.cancel()
         self._server.close()
         self._rest_server.stop()
-        for connection in [one for one in self.crowd.connections if one.stalled]:
+        for connection in [one for one in self.clients.connections if one.stalled]:
             connection.abort()
         self.cut("close", code=1001)
         deadline = time.monotonic() + GOODBYE
-        while self.crowd.connections and time.monotonic() < deadline:
+        while self.clients.connections and time.monotonic() < deadline:
             await asyncio.sleep(TICK)
         self.cut("abort")
         self._ledger.settle(self.clock.now_ms(), self._source.numbered)
@@ -183,7 +183,7 @@ class LoopbackVenue:
         self, how: Literal["close", "abort", "reset", "stall"], code: int = 1000, route: str = "", reason: str = ""
     ) -> int:
         """End every connection of a class (of all): with a CLOSE, a FIN, a RST, or by silence. How many there were."""
-        chosen = [connection for connection in self.crowd.connections if route in ("", connection.route)]
+        chosen = [connection for connection in self.clients.connections if route in ("", connection.route)]
         for connection in chosen:
             if how == "close":
                 connection.close(code, reason)
@@ -198,21 +198,21 @@ class LoopbackVenue:
         self._audience.lose(stream, count)
 
     def joined(self, connection: VenueConnection) -> None:
-        self.crowd.connections.append(connection)
-        self.tally.show("clients", len(self.crowd.connections))
+        self.clients.connections.append(connection)
+        self.counts.set("clients", len(self.clients.connections))
         self.changed(connection, tuple(connection.subscriptions.names), ())
-        self.crowd.changed()
+        self.clients.changed()
 
     def changed(self, connection: VenueConnection, added: tuple[str, ...], removed: tuple[str, ...]) -> None:
         if self.replay is None:
             self._audience.add(connection, added)
             self._audience.remove(connection, removed)
-        self.crowd.changed()
+        self.clients.changed()
 
-    def left(self, connection: VenueConnection) -> None:
+    def disconnected(self, connection: VenueConnection) -> None:
         self.changed(connection, (), tuple(connection.subscriptions.names))
-        self.crowd.connections.remove(connection)
-        self.tally.show("clients", len(self.crowd.connections))
+        self.clients.connections.remove(connection)
+        self.counts.set("clients", len(self.clients.connections))
 
     async def _trade(self) -> None:
         """Market time moves, the source pushes. In an unlimited blast the slowest reader sets the pace."""
@@ -227,19 +227,19 @@ class LoopbackVenue:
             for push in pushes:
                 self._audience.dispatch(push)
             if unlimited:
-                for connection in [one for one in self.crowd.connections if not one.stalled]:
+                for connection in [one for one in self.clients.connections if not one.stalled]:
                     await connection.writable.wait()
 
     async def _play(self) -> None:
         assert self.replay is not None
         await self.replay.run()
-        self.tally.show("replay_done", 1)
+        self.counts.set("replay_done", 1)
 
     async def _keep_time(self) -> None:
         while True:
             now, market_ms = time.monotonic(), self.clock.now_ms()
             self.beat()
-            for connection in tuple(self.crowd.connections):
+            for connection in tuple(self.clients.connections):
                 connection.check(now, market_ms)
             await asyncio.sleep(CHECK)
 
@@ -265,10 +265,10 @@ class LoopbackVenue:
         if goal is None or len(goal.names) > self.limits.streams:
             return None
         subscriptions = self.dialect.subscriptions(goal, self.limits.streams)
-        return VenueConnection(self, goal.route, subscriptions, self.limits, self.tally, self.clock.now_ms())
+        return VenueConnection(self, goal.route, subscriptions, self.limits, self.counts, self.clock.now_ms())
 
     def _answer(self, path: str, query: Mapping[str, str]) -> RestReply:
-        self.tally.add("requests_total")
+        self.counts.add("requests_total")
         if self._refusals["rest"]:
             refusal = self._refusals["rest"].pop(0)
             return RestReply(refusal.status, refusal.body, tuple(refusal.headers.items()))

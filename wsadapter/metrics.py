@@ -406,11 +406,11 @@ Layout = Mapping[str, tuple[tuple[Labels, str], ...]]
 @lru_cache(maxsize=1024)
 def layout(fields: tuple[str, ...]) -> Layout:
     """The cells of a page by name; made once a page, not once a scrape."""
-    found: dict[str, list[tuple[Labels, str]]] = {}
+    by_name: dict[str, list[tuple[Labels, str]]] = {}
     for field in fields:
         name, labels = parse(field)
-        found.setdefault(name, []).append((MappingProxyType(labels), field))
-    return MappingProxyType({name: tuple(cells) for name, cells in found.items()})
+        by_name.setdefault(name, []).append((MappingProxyType(labels), field))
+    return MappingProxyType({name: tuple(cells) for name, cells in by_name.items()})
 
 
 def parse(cell: str) -> tuple[str, dict[str, str]]:
@@ -439,7 +439,7 @@ TOTALS: Final = (*dict.fromkeys(name for name, _ in _TOTAL_OF.values()), "dead_l
 
 def totals(pages: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Any]:
     """`TOTALS` of these pages (role and cells): an int, or a dict by label with only what occurred."""
-    found: dict[str, Any] = {name: {} if by else 0 for name, by in _TOTAL_OF.values()}
+    sums: dict[str, Any] = {name: {} if by else 0 for name, by in _TOTAL_OF.values()}
     for role, page in pages:
         for cell_name, cells in layout(tuple(page)).items():
             name, by = _TOTAL_OF.get((role, cell_name), ("", ""))
@@ -447,11 +447,11 @@ def totals(pages: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Any]:
                 if not (value := page[cell]):
                     continue
                 if by:
-                    found[name][labels[by]] = found[name].get(labels[by], 0) + value
+                    sums[name][labels[by]] = sums[name].get(labels[by], 0) + value
                 else:
-                    found[name] += value
-    found["dead_letters"] = sum(found["not_sent"].values()) + sum(found["not_inserted"].values())
-    return found
+                    sums[name] += value
+    sums["dead_letters"] = sum(sums["not_sent"].values()) + sum(sums["not_inserted"].values())
+    return sums
 
 
 class Hop(Struct, frozen=True):

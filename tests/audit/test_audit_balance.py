@@ -14,7 +14,7 @@ from wsadapter.audit.conservation import (
     STUCK_SECONDS,
     UNEXPLAINED,
     balance,
-    settled,
+    is_final,
 )
 from wsadapter.metrics import HOPS
 
@@ -107,7 +107,7 @@ def test_a_queue_explains_what_it_holds_and_no_more() -> None:
 def test_what_is_moving_is_in_flight_until_a_sample_has_nothing_between() -> None:
     moving = [sample(events=2000, delivered=1000), sample(events=2600, delivered=2000)]
     assert verdicts(moving)[KAFKA] == IN_FLIGHT
-    assert not settled(moving)
+    assert not is_final(moving)
 
     assert verdicts([*moving, sample(events=3000, delivered=3000)])[KAFKA] == BALANCED
 
@@ -153,8 +153,8 @@ def test_one_stream_alone() -> None:
 
 
 def test_two_samples_are_needed() -> None:
-    assert not settled([sample()])
-    assert settled(twice())
+    assert not is_final([sample()])
+    assert is_final(twice())
 
 
 def test_what_waits_and_does_not_move_is_stuck() -> None:

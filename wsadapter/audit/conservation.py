@@ -39,14 +39,14 @@ Status = dict[str, Any]
 
 
 class Balance(Struct, frozen=True):
-    """One stream on one hop: ``entered`` and ``left``, ``aside`` (dropped, dead-lettered, rejected, open candles; never
-    in both counters), and the ``rest`` that is between (less than 0: more came out). ``moved``: something came out
-    while it was watched."""
+    """One stream on one hop: ``entered`` and ``exited``, ``aside`` (dropped, dead-lettered, rejected, open candles;
+    never in both counters), and the ``rest`` that is between (less than 0: more came out). ``moved``: something came
+    out between the first sample and the last."""
 
     hop: str
     stream: str
     entered: int
-    left: int
+    exited: int
     aside: int
     rest: int
     verdict: str
@@ -87,11 +87,11 @@ class Live(Struct, frozen=True):
     @property
     def stuck(self) -> dict[str, int]:
         """Stream -> records that wait before a hop that passes nothing on."""
-        found: dict[str, int] = {}
+        counts: dict[str, int] = {}
         for one in self.balances:
             if one.verdict == STUCK:
-                found[one.stream] = found.get(one.stream, 0) + one.rest
-        return found
+                counts[one.stream] = counts.get(one.stream, 0) + one.rest
+        return counts
 
     @property
     def is_undecided(self) -> bool:
@@ -100,7 +100,7 @@ class Live(Struct, frozen=True):
 
 
 Sides = tuple[int, int, int]
-"""Entered, left, set aside."""
+"""Entered, exited, set aside."""
 
 
 def balance(samples: Sequence[Status], stream: str = "") -> Live:
@@ -111,10 +111,10 @@ def balance(samples: Sequence[Status], stream: str = "") -> Live:
     outstanding = sum(int(one["outstanding"]) for one in samples[-1]["serializers"])
     return Live(
         tuple(
-            made
+            judged
             for hop in HOPS
             for name in ([hop.whole] if hop.whole else streams)
-            if (made := _judge(hop, name, samples)) is not None
+            if (judged := _judge(hop, name, samples)) is not None
         ),
         last["frames"], sum(last["events"].values()), last["decode_errors"], last["dropped"], last["gaps"],
         last["spooled"], max(0, produced - delivered - sum(last["not_sent"].values()) - outstanding),
@@ -122,8 +122,8 @@ def balance(samples: Sequence[Status], stream: str = "") -> Live:
     )  # fmt: skip
 
 
-def settled(samples: Sequence[Status]) -> bool:
-    """Whether another sample could not say more: nothing is left between any two counters."""
+def is_final(samples: Sequence[Status]) -> bool:
+    """Whether another sample could not say more: nothing is between any two counters."""
     return len(samples) > 1 and all(
         one.verdict not in (IN_FLIGHT, UNEXPLAINED) for one in balance(samples).balances
     )  # fmt: skip
@@ -138,11 +138,11 @@ def _dead_letters(totals: Mapping[str, Any]) -> dict[str, int]:
 
 def restarts(sample: Status) -> dict[str, int]:
     """Role -> how often its processes were started again."""
-    found: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for child in sample["children"]:
         if child["restarts"]:
-            found[child["role"]] = found.get(child["role"], 0) + int(child["restarts"])
-    return found
+            counts[child["role"]] = counts.get(child["role"], 0) + int(child["restarts"])
+    return counts
 
 
 def _judge(hop: Hop, stream: str, samples: Sequence[Status]) -> Balance | None:
@@ -152,16 +152,17 @@ def _judge(hop: Hop, stream: str, samples: Sequence[Status]) -> Balance | None:
     read = [hop.sides(stream, sample["totals"]) for sample in samples]
     if not any(read[-1]) or (hop.venue and not samples[-1]["totals"]["sent"]):
         return None
-    rests = [entered - left - aside for entered, left, aside in read]
+    rests = [entered - exited - aside for entered, exited, aside in read]
     rest = min(rests, key=abs)
     if min(rests) < 0 < max(rests):
         rest = 0  # it was nothing in between
-    entered, left, aside = read[rests.index(rest) if rest in rests else -1]
-    moved = rest <= 0 or max(left + aside for _, left, aside in read) > min(left + aside for _, left, aside in read)
+    entered, exited, aside = read[rests.index(rest) if rest in rests else -1]
+    out = [exited + aside for _, exited, aside in read]
+    moved = rest <= 0 or max(out) > min(out)
     verdict = _verdict(hop, stream, rest, samples, read)
     if verdict == IN_FLIGHT and not moved and samples[-1]["time"] - samples[0]["time"] >= STUCK_SECONDS:
         verdict = STUCK
-    return Balance(hop.name, stream, entered, left, aside, rest, verdict, moved)
+    return Balance(hop.name, stream, entered, exited, aside, rest, verdict, moved)
 
 
 def _verdict(hop: Hop, stream: str, rest: int, samples: Sequence[Status], read: Sequence[Sides]) -> str:
@@ -170,7 +171,7 @@ def _verdict(hop: Hop, stream: str, rest: int, samples: Sequence[Status], read: 
     totals = samples[-1]["totals"]
     if hop.venue and any(count for cause, count in totals["gaps"].items() if cause not in NO_GAP):
         return MISSED
-    passed_on = len(read) > 1 and max(left + aside for _, left, aside in read) >= read[0][0]
+    passed_on = len(read) > 1 and max(exited + aside for _, exited, aside in read) >= read[0][0]
     if passed_on or rest <= max(_queued(hop, stream, sample) for sample in samples):
         return IN_FLIGHT
     # which streams the lost records of a spool were of, nobody knows

@@ -105,7 +105,7 @@ class Explanations:
     def __init__(self, gaps: Iterable[GapRow], retention_ns: int) -> None:
         self._retention_ns = retention_ns
         all_of_them, self._streams = _apart(gaps)
-        self._found_late = [gap for gap in all_of_them if gap.cause == RETENTION]
+        self._retention = [gap for gap in all_of_them if gap.cause == RETENTION]
         by_ids = [gap for gap in all_of_them if _names_ids(gap)]
         self._ids = _Ids(gap for gap in by_ids if not _claims(gap))
         self._claimed_ids = _Ids(gap for gap in by_ids if _claims(gap))
@@ -133,25 +133,25 @@ class Explanations:
 
     def _meeting(self, one: SeriesHole) -> list[GapRow]:
         """Gaps of the same time, whatever became of them."""
-        found = []
+        met = []
         first_ns, last_ns = one.started_ns - TOLERANCE_NS, one.ended_ns + TOLERANCE_NS
         low = bisect_left(self._starts, first_ns - max(0, self._longest_ns))
         for gap in self._timed[low : bisect_right(self._starts, last_ns)]:
             # one that did not end explains only what began with it
             end_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
             if end_ns >= first_ns and about(gap, one):
-                found += self._said(gap, one)
-        return found
+                met += self._rows_about(gap, one)
+        return met
 
-    def _said(self, gap: GapRow, one: SeriesHole) -> list[GapRow]:
-        """What a gap says of the hole's series: its own rows do, where it has any."""
+    def _rows_about(self, gap: GapRow, one: SeriesHole) -> list[GapRow]:
+        """The gap, or where it has rows about single streams, those about the hole's series."""
         streams = self._streams.get(gap.gap_id)
         return [gap] if streams is None else [row for row in streams if about(row, one)]
 
     def _last_before_discovery(self, holes: Sequence[SeriesHole]) -> dict[int, GapRow]:
         """Number of a hole -> the `kafka_retention` that took its events: in each series the last one before it."""
-        found: dict[int, GapRow] = {}
-        for gap in self._found_late:
+        explained: dict[int, GapRow] = {}
+        for gap in self._retention:
             latest: dict[tuple[str, str, str], int] = {}
             for number, one in enumerate(holes):
                 before = gap.started_ns - self._retention_ns <= one.started_ns <= gap.started_ns + TOLERANCE_NS
@@ -159,8 +159,8 @@ class Explanations:
                     key = (one.exchange, one.symbol, one.kind)
                     if key not in latest or holes[latest[key]].started_ns <= one.started_ns:
                         latest[key] = number
-            found |= dict.fromkeys(latest.values(), gap)
-        return found
+            explained |= dict.fromkeys(latest.values(), gap)
+        return explained
 
 
 def about(gap: GapRow, one: SeriesHole) -> bool:

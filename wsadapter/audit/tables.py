@@ -118,13 +118,13 @@ class TooMuch(WsadapterError):
 
 
 def audit(ask: Ask, database: str, scope: Scope, retention_ns: int) -> Report:
-    found = {stream: _holes(ask, database, stream, scope) for stream in scope.streams if stream in CHECKS}
-    explained = _explain(ask, database, scope, found, retention_ns)
+    by_stream = {stream: _holes(ask, database, stream, scope) for stream in scope.streams if stream in CHECKS}
+    explained = _explain(ask, database, scope, by_stream, retention_ns)
     series = [one for stream in scope.streams for one in _series(ask, database, stream, scope, explained)]
     return Report(
         tuple(series),
         tuple(sorted(explained, key=lambda one: (bool(one.by), one.hole.started_ns))),
-        tuple(stream for stream, holes in found.items() if len(holes) > MAX_HOLES),
+        tuple(stream for stream, holes in by_stream.items() if len(holes) > MAX_HOLES),
     )
 
 
@@ -134,16 +134,16 @@ def _holes(ask: Ask, database: str, stream: str, scope: Scope) -> list[SeriesHol
 
 
 def _explain(
-    ask: Ask, database: str, scope: Scope, found: dict[str, list[SeriesHole]], retention_ns: int
+    ask: Ask, database: str, scope: Scope, by_stream: dict[str, list[SeriesHole]], retention_ns: int
 ) -> list[Explained]:
-    every = [one for holes in found.values() for one in holes]
+    every = [one for holes in by_stream.values() for one in holes]
     if not every:
         return []
     first_ns, last_ns = min(one.started_ns for one in every), max(one.ended_ns for one in every)
     gaps = decode_rows(ask(queries.gaps(database, scope, first_ns, last_ns)), GapRow)
     explanations = Explanations(gaps, retention_ns)
     explained = []
-    for stream, holes in found.items():
+    for stream, holes in by_stream.items():
         answer = explanations.explain(holes)
         if any(not one.by for one in answer):
             query = queries.rejected(database, stream, scope, first_ns, last_ns)

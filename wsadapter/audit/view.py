@@ -103,17 +103,17 @@ def _print_live(console: Console, live: Live) -> None:
             if one is not None:
                 shown = one.verdict if one.verdict == BALANCED else f"{one.verdict} {abs(one.rest):,}"
                 _row(
-                    table, one.hop, one.stream, one.entered, one.left, one.aside, one.rest, _word(one.verdict, shown)
+                    table, one.hop, one.stream, one.entered, one.exited, one.aside, one.rest, _word(one.verdict, shown)
                 )  # fmt: skip
     console.print(table)
-    said = [f"frames {live.frames:,}", f"events {live.events:,}"]
-    said += ["lag unknown" if live.lag is None else f"lag {live.lag:,}"]
-    said += [f"spooled {live.spooled:,}", f"sent again {live.repeated:,}", f"redelivered {live.redelivered:,}"]
-    said += [f"dead letters {sum(live.dead_letters.values()):,}"]
+    parts = [f"frames {live.frames:,}", f"events {live.events:,}"]
+    parts += ["lag unknown" if live.lag is None else f"lag {live.lag:,}"]
+    parts += [f"spooled {live.spooled:,}", f"sent again {live.repeated:,}", f"redelivered {live.redelivered:,}"]
+    parts += [f"dead letters {sum(live.dead_letters.values()):,}"]
     for name, counts in (("decode errors", live.decode_errors), ("dropped", live.dropped), ("gaps", live.gaps),
                          ("restarts", live.restarts)):  # fmt: skip
-        said.append(f"{name} {' '.join(f'{word}={count:,}' for word, count in counts.items()) or 'none'}")
-    console.print(Text("  ".join(said)), soft_wrap=True)
+        parts.append(f"{name} {' '.join(f'{word}={count:,}' for word, count in counts.items()) or 'none'}")
+    console.print(Text("  ".join(parts)), soft_wrap=True)
     console.print()
 
 
@@ -123,29 +123,29 @@ def _rest_of(hop: str, balanced: Sequence[Balance]) -> Balance | None:
         return None
     if len(balanced) == 1:
         return balanced[0]
-    entered, left, aside = (sum(getattr(one, name) for one in balanced) for name in ("entered", "left", "aside"))
-    return Balance(hop, f"{len(balanced)} streams", entered, left, aside, 0, BALANCED)
+    entered, exited, aside = (sum(getattr(one, name) for one in balanced) for name in ("entered", "exited", "aside"))
+    return Balance(hop, f"{len(balanced)} streams", entered, exited, aside, 0, BALANCED)
 
 
 def _conclusion(scope: Scope, report: Report, live: Live | None) -> str:
     if not report.series:
-        said = "no rows in this range"
+        text = "no rows in this range"
     else:
         checked = [one for one in report.series if one.check]
-        said = f"{len(report.series):,} series ({len(checked):,} checked), {len(report.holes):,} holes, "
-        said += f"{report.unexplained:,} unexplained"
+        text = f"{len(report.series):,} series ({len(checked):,} checked), {len(report.holes):,} holes, "
+        text += f"{report.unexplained:,} unexplained"
     for words, counts in (("in the dead letter topic", report.dead_letters), ("stuck before the tables", report.stuck)):
         if counts:
-            said += f"; {words}: {', '.join(f'{stream} {count:,}' for stream, count in counts.items())}"
+            text += f"; {words}: {', '.join(f'{stream} {count:,}' for stream, count in counts.items())}"
     for stream in report.truncated:
-        said += f"; {stream} has more holes than were looked at, narrow the range"
-    said += f"; since {iso(scope.since_ns)}" if scope.since_ns is not None else ""
-    said += f"; until {iso(scope.until_ns)}" if scope.until_ns is not None else ""
+        text += f"; {stream} has more holes than were looked at, narrow the range"
+    text += f"; since {iso(scope.since_ns)}" if scope.since_ns is not None else ""
+    text += f"; until {iso(scope.until_ns)}" if scope.until_ns is not None else ""
     if live is None:
-        said += "; live: no monitor answers, so dead letters and what waits before the tables are not counted"
+        text += "; live: no monitor answers, so dead letters and what waits before the tables are not counted"
     else:
-        said += f"; live: {live.verdict} ({live.samples} samples)"
-    return f"tables: {report.verdict}: {said}"
+        text += f"; live: {live.verdict} ({live.samples} samples)"
+    return f"tables: {report.verdict}: {text}"
 
 
 def to_json(scope: Scope, report: Report, live: Live | None, failed: bool) -> dict[str, Any]:
@@ -194,7 +194,7 @@ def _live_json(live: Live) -> dict[str, Any]:
     return {
         "verdict": live.verdict, "unexplained": live.unexplained, "samples": live.samples,
         "hops": [
-            {"hop": one.hop, "stream": one.stream, "in": one.entered, "out": one.left, "aside": one.aside,
+            {"hop": one.hop, "stream": one.stream, "in": one.entered, "out": one.exited, "aside": one.aside,
              "between": one.rest, "verdict": one.verdict}
             for one in live.balances
         ],
@@ -206,10 +206,10 @@ def _live_json(live: Live) -> dict[str, Any]:
 
 
 def _table(*heads: str) -> Table:
-    left = ("exchange", "stream", "symbol", "of", "from", "to", "explained by", "gap", "hop", "verdict")
+    left_aligned = ("exchange", "stream", "symbol", "of", "from", "to", "explained by", "gap", "hop", "verdict")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head in heads:
-        table.add_column(head, justify="left" if head in left else "right", no_wrap=True)
+        table.add_column(head, justify="left" if head in left_aligned else "right", no_wrap=True)
     return table
 
 

@@ -1,8 +1,8 @@
 """`audit`: is what was recorded complete, and does everything that entered the road come out of it?
 
 Two parts: the tables (`wsadapter.audit.tables`), and the counters of a running instance
-(`wsadapter.audit.conservation`). Exit 0 when everything is explained, 75 when something is not, 69 when ClickHouse
-(or, with ``--live``, the monitor) is away.
+(`wsadapter.audit.conservation`). Exit 0 when everything is explained, 75 when something is not, is in no table, or when
+nothing was recorded, 69 when ClickHouse (or, with ``--live``, the monitor) is away.
 """
 
 import json
@@ -15,9 +15,7 @@ from typing import Final
 import click
 from rich.console import Console
 
-from wsadapter.audit import conservation as audit_balance
-from wsadapter.audit import tables
-from wsadapter.audit import view as audit_view
+from wsadapter.audit import conservation, tables, view
 from wsadapter.audit.conservation import UNEXPLAINED, Live, Status
 from wsadapter.audit.rows import HOUR_NS, STREAMS, Scope
 from wsadapter.audit.tables import FAILED, Report
@@ -30,7 +28,7 @@ from wsadapter.times import SECOND
 
 FRESH_NS: Final = 12 * SECOND
 """A gap's row may come so much later than what followed the gap: its table is quiet, and quiet batches wait."""
-FRESH_LOOKS: Final = 4
+FRESH_RETRIES: Final = 4
 SAMPLE_SECONDS: Final = 0.5
 SAMPLES: Final = 14
 """Over somewhat more than the 5 s after which a consumer asks what was rejected."""
@@ -55,8 +53,7 @@ def audit(
     group_path: str | None, config_path: str | None, since: int | None, until: int | None, exchange: str, symbol: str,
     stream: str, as_json: bool, live: bool,
 ) -> int:  # fmt: skip
-    """Prove that what was recorded is complete: exit 75 when a hole has no explanation, something recorded is in no
-    table, or nothing was recorded."""
+    """Prove that what was recorded is complete: exit 75 when a hole has no explanation."""
     options.one_of("--stream", stream, STREAMS)
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until")
@@ -73,10 +70,10 @@ def _audit(config: Config, scope: Scope, live: bool, as_json: bool) -> int:
         report = report.with_tail(_audited(balance.dead_letters, scope), _audited(balance.stuck, scope))
     failed = report.verdict in FAILED or (balance is not None and balance.verdict == UNEXPLAINED)
     if as_json:
-        click.echo(json.dumps(audit_view.to_json(scope, report, balance, failed), indent=2))
+        click.echo(json.dumps(view.to_json(scope, report, balance, failed), indent=2))
     else:
         width = None if sys.stdout.isatty() else PIPE_WIDTH
-        audit_view.show(Console(file=sys.stdout, highlight=False, width=width), scope, report, balance)
+        view.show(Console(file=sys.stdout, highlight=False, width=width), scope, report, balance)
     return ExitCode.LOSS if failed else ExitCode.OK
 
 
@@ -85,14 +82,14 @@ def _audited(counts: Mapping[str, int], scope: Scope) -> dict[str, int]:
 
 
 def _report(config: Config, scope: Scope, pause: Pause) -> Report:
-    """Look again while what is unexplained is so fresh that rows about it may not be in the tables yet."""
+    """Ask again while what is unexplained is so fresh that rows about it may not be in the tables yet."""
     ask = asker(config.clickhouse)
     retention_ns = round(config.kafka.retention_hours * HOUR_NS)
     report = tables.audit(ask, config.clickhouse.database, scope, retention_ns)
-    for _ in range(FRESH_LOOKS):
+    for _ in range(FRESH_RETRIES):
         if not report.is_fresh(time.time_ns() - FRESH_NS):
             break
-        pause(FRESH_NS / FRESH_LOOKS / SECOND)
+        pause(FRESH_NS / FRESH_RETRIES / SECOND)
         report = tables.audit(ask, config.clickhouse.database, scope, retention_ns)
     return report
 
@@ -108,12 +105,12 @@ def _try_fetch(config: Config, required: bool) -> Status | None:
 
 def _balance(config: Config, first: Status, stream: str, pause: Pause) -> Live | None:
     samples = [first]
-    while len(samples) < PATIENT_SAMPLES and not audit_balance.settled(samples):
-        if len(samples) >= SAMPLES and not audit_balance.balance(samples, stream).is_undecided:
+    while len(samples) < PATIENT_SAMPLES and not conservation.is_final(samples):
+        if len(samples) >= SAMPLES and not conservation.balance(samples, stream).is_undecided:
             break
         pause(SAMPLE_SECONDS)
         if (sample := _try_fetch(config, required=False)) is not None:
             samples.append(sample)
         elif len(samples) == 1:
             return None  # it has just gone
-    return audit_balance.balance(samples, stream)
+    return conservation.balance(samples, stream)

@@ -51,9 +51,9 @@ def gaps(
 def _gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
     settings = config.clickhouse
     answer = asker(settings)(queries.gap_list(settings.database, scope, cause, MAX_SHOWN + 1))
-    found = msgspec.json.Decoder(GapRow, strict=False).decode_lines(answer)
-    rows = found[:MAX_SHOWN][::-1]
-    if len(found) > MAX_SHOWN:
+    answered = msgspec.json.Decoder(GapRow, strict=False).decode_lines(answer)
+    rows = answered[:MAX_SHOWN][::-1]
+    if len(answered) > MAX_SHOWN:
         click.echo(f"more than {MAX_SHOWN} gaps: only the newest are shown", err=True)
     if as_json:
         click.echo(json.dumps([_json(row) for row in rows], indent=2, ensure_ascii=False))

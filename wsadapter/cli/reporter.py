@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.console import Console
 
-from wsadapter.audit import account as summary
+from wsadapter.audit import account
 from wsadapter.cli import monitor_client, top
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.kafka import topics
@@ -47,7 +47,7 @@ class Reporter:
             for role, before in self._before.items()
         }
         try:
-            account = summary.collect(
+            summary = account.collect(
                 self._run.config.clickhouse,
                 since,
                 self._started_ns,
@@ -58,9 +58,9 @@ class Reporter:
         except ServiceUnavailable as error:
             print(f"no summary: {error}", file=sys.stderr)
             return
-        self.lost = account.lost
+        self.lost = summary.lost
         console = Console()
-        summary.show(account, console if console.is_terminal else Console(width=144))
+        account.show(summary, console if console.is_terminal else Console(width=144))
 
     def _in_kafka(self) -> dict[str, int] | None:
         """Stream -> messages that wait there; None when that is not known, or when a spool holds some before it."""

@@ -33,7 +33,7 @@ Cell = str | int | float | Text | None
 
 @click.command()
 @options.CONFIG
-@click.option("--interval", callback=options.seconds, metavar="DURATION", help="Time between two looks.")
+@click.option("--interval", callback=options.seconds, metavar="DURATION", help="Time between two updates.")
 @click.pass_obj
 def top(group_path: str | None, config_path: str | None, interval: float | None) -> int:
     """Watch a running instance: a live table, or lines when this is no terminal."""
@@ -56,9 +56,9 @@ def _tables(url: str, wait: Callable[[float], bool], interval: float | None, con
     before: Status = {}
     with Live(Text("waiting for the monitor"), console=console, auto_refresh=False) as live:
         while True:
-            if found := _try_fetch(url):
-                live.update(view(found, before), refresh=True)
-                before = found
+            if status := _try_fetch(url):
+                live.update(view(status, before), refresh=True)
+                before = status
             elif before:
                 live.update(Group(Text(f"no answer from {url}", "bold red"), view(before, None)), refresh=True)
             if wait(interval or INTERVAL_SECONDS):
@@ -68,10 +68,10 @@ def _tables(url: str, wait: Callable[[float], bool], interval: float | None, con
 def _lines(url: str, wait: Callable[[float], bool], interval: float | None, console: Console) -> None:
     before: Status = {}
     while True:
-        found = _try_fetch(url)
-        if found or before:  # before the first answer there is nothing to tell
-            console.print(Text(line(found, before) if found else f"no answer from {url}"), soft_wrap=True)
-        before = found or before
+        status = _try_fetch(url)
+        if status or before:  # before the first answer there is nothing to tell
+            console.print(Text(line(status, before) if status else f"no answer from {url}"), soft_wrap=True)
+        before = status or before
         if wait(interval or (LINE_INTERVAL_SECONDS if before else INTERVAL_SECONDS)):
             return
 
@@ -84,16 +84,16 @@ def _try_fetch(url: str) -> Status:
         return {}
 
 
-def line(found: Status, before: Status | None) -> str:
+def line(status: Status, before: Status | None) -> str:
     """The whole road in one line."""
-    totals = found["totals"]
-    fills = [ring["fill"] for ring in found["rings"]]
+    totals = status["totals"]
+    fills = [ring["fill"] for ring in status["rings"]]
     events, rows = sum(totals["events"].values()), sum(totals["accepted_rows"].values())
     parts = [
-        time.strftime("%H:%M:%S", time.localtime(found["time"])),
-        "ready" if found["ready"] else "not ready",
+        time.strftime("%H:%M:%S", time.localtime(status["time"])),
+        "ready" if status["ready"] else "not ready",
         f"events {events:,}",
-        f"{_rate(found, before, lambda s: sum(s['totals']['events'].values())) or 0:,.0f}/s",
+        f"{_rate(status, before, lambda s: sum(s['totals']['events'].values())) or 0:,.0f}/s",
         f"ring {max(fills, default=0.0):.1%}",
         f"in Kafka {sum(totals['delivered'].values()):,}",
         "lag unknown" if totals["lag"] is None else f"lag {totals['lag']:,}",
@@ -102,31 +102,31 @@ def line(found: Status, before: Status | None) -> str:
         f"dropped {sum(totals['dropped'].values()):,}",
         f"gaps {sum(totals['gaps'].values()):,}",
     ]
-    if found["reasons"]:
-        parts.append(f"({'; '.join(found['reasons'][:3])})")
+    if status["reasons"]:
+        parts.append(f"({'; '.join(status['reasons'][:3])})")
     return "  ".join(parts)
 
 
-def view(found: Status, before: Status | None) -> RenderableType:
+def view(status: Status, before: Status | None) -> RenderableType:
     """The tables of one moment; rates are over the time since ``before``."""
-    head = Text("ready" if found["ready"] else "not ready", "bold green" if found["ready"] else "bold red")
-    supervisor = found["supervisor"]
+    head = Text("ready" if status["ready"] else "not ready", "bold green" if status["ready"] else "bold red")
+    supervisor = status["supervisor"]
     uptime = supervisor.get("uptime_seconds")
-    head.append(f"  instance {found['instance']}  version {found['version']}", "not bold default")
+    head.append(f"  instance {status['instance']}  version {status['version']}", "not bold default")
     head.append(f"  up {uptime:.0f} s" if uptime is not None else "", "not bold default")
-    reasons = [Text(f"  {reason}", "red") for reason in found["reasons"][:10]]
-    return Group(head, *reasons, *filter(None, (_streams(found, before), _flow(found, before), _children(found))))
+    reasons = [Text(f"  {reason}", "red") for reason in status["reasons"][:10]]
+    return Group(head, *reasons, *filter(None, (_streams(status, before), _flow(status, before), _children(status))))
 
 
-def _streams(found: Status, before: Status | None) -> Table:
-    totals = found["totals"]
+def _streams(status: Status, before: Status | None) -> Table:
+    totals = status["totals"]
     table = _table("stream", "events/s", "events", "in Kafka", "rows", "rejected", "dropped")
     for name in sorted({*totals["events"], *totals["polled"], *totals["accepted_rows"], *totals["sent"]}):
         counts = [
             totals[key].get(name, 0) for key in ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
         ]
         counts[0] += totals["polled"].get(name, 0)
-        rate = _rate(found, before, lambda s, name=name: _events(s, name))  # type: ignore[misc]
+        rate = _rate(status, before, lambda s, name=name: _events(s, name))  # type: ignore[misc]
         _row(table, name, rate, *counts)
     return table
 
@@ -137,13 +137,13 @@ def _events(sample: Status, name: str) -> int:
     return int(totals["events"].get(name, 0) + totals["polled"].get(name, 0))
 
 
-def _flow(found: Status, before: Status | None) -> Table:
-    rings = {ring["connection"]: ring for ring in found["rings"]}
+def _flow(status: Status, before: Status | None) -> Table:
+    rings = {ring["connection"]: ring for ring in status["rings"]}
     table = _table(*_FLOW)
-    for connection in found["connections"]:
+    for connection in status["connections"]:
         name = connection["connection"]
         ring = rings.get(name, {"fill": 0.0})
-        rate = _rate(found, before, lambda s, name=name: _frames(s, name))  # type: ignore[misc]
+        rate = _rate(status, before, lambda s, name=name: _frames(s, name))  # type: ignore[misc]
         age = connection["last_receive_age_seconds"]
         _row(
             table, name, _word("up" if connection["up"] else "down"), rate, connection["frames"],
@@ -153,10 +153,10 @@ def _flow(found: Status, before: Status | None) -> Table:
     return table
 
 
-def _children(found: Status) -> Table:
+def _children(status: Status) -> Table:
     table = _table("process", "state", "restarts", "pid", "memory", "placed", "about")
-    about = _about(found)
-    for child in found["children"]:
+    about = _about(status)
+    for child in status["children"]:
         memory = child["rss_bytes"]
         _row(
             table, child["name"], _word(child["state"]), child["restarts"], str(child["pid"] or ""),
@@ -176,12 +176,12 @@ def _placed(child: Status) -> str:
     return " ".join(parts)
 
 
-def _about(found: Status) -> dict[str, str]:
+def _about(status: Status) -> dict[str, str]:
     """Name of a process -> what its services and queues are like."""
     about: dict[str, str] = {}
-    for serializer in found["serializers"]:
+    for serializer in status["serializers"]:
         about[serializer["name"]] = f"Kafka {_up(serializer['broker_up'])}, outstanding {serializer['outstanding']:,}"
-    for consumer in found["consumers"]:
+    for consumer in status["consumers"]:
         parts = [f"Kafka {_up(consumer['broker_up'])}", f"ClickHouse {_up(consumer['clickhouse_up'])}"]
         unknown = f" (unknown: {' '.join(consumer['lag_unknown'])})" if consumer["lag_unknown"] else ""
         parts += [f"lag {sum(consumer['lag'].values()):,}{unknown}", f"inserts {consumer['inserts']:,}"]
@@ -193,8 +193,8 @@ def _about(found: Status) -> dict[str, str]:
 def _table(*heads: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head in heads:
-        left = head in ("stream", "connection", "process", "state", "about")
-        table.add_column(head, justify="left" if left else "right", no_wrap=head != "about")
+        is_text = head in ("stream", "connection", "process", "state", "about")
+        table.add_column(head, justify="left" if is_text else "right", no_wrap=head != "about")
     return table
 
 
@@ -223,8 +223,8 @@ def _frames(status: Mapping[str, Any], connection: str) -> int:
     return sum(c["frames"] for c in status["connections"] if c["connection"] == connection)
 
 
-def _rate(found: Status, before: Status | None, count: Callable[[Status], int]) -> float | None:
+def _rate(status: Status, before: Status | None, count: Callable[[Status], int]) -> float | None:
     """Per second since ``before``; a counter that began again gives 0, never a negative rate."""
-    if not before or found["time"] <= before["time"]:
+    if not before or status["time"] <= before["time"]:
         return None
-    return max(0, count(found) - count(before)) / float(found["time"] - before["time"])
+    return max(0, count(status) - count(before)) / float(status["time"] - before["time"])

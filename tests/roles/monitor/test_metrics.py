@@ -41,7 +41,7 @@ def made(tmp_path: Path) -> Iterator[Road]:
 
 
 def scrape(made: Road) -> dict[str, Metric]:
-    render = metrics.exposition(lambda: snapshot.take(made.config, made.order()))
+    render = metrics.exposition(lambda: snapshot.read(made.config, made.order()))
     return {family.name: family for family in text_string_to_metric_families(render().decode())}
 
 
@@ -166,7 +166,7 @@ def test_pages_that_are_not_there_are_no_error(made: Road) -> None:
     order = MonitorOrder(
         children=(WatchedChild("ingest", "x", "wsadapter-none"),), rings=(WatchedRing("x", "wsadapter-none-ring"),)
     )
-    found = metrics.families(snapshot.take(made.config, order))
+    found = metrics.families(snapshot.read(made.config, order))
 
     assert {family.name for family in found} >= {"wsadapter_build_info", "wsadapter_spool_bytes"}
 

@@ -63,7 +63,7 @@ class Monitor:
 
     def look(self, after_ns: int = 0) -> Snapshot:
         self._clock.now_ns += after_ns
-        return snapshot.take(self._made.config, self._made.order(), self._progress)
+        return snapshot.read(self._made.config, self._made.order(), self._progress)
 
     def reasons(self, after_ns: int = 0) -> list[str]:
         return status.not_ready(self.look(after_ns))

@@ -17,8 +17,7 @@ import msgspec
 from wsadapter import log
 from wsadapter.config import types as config_types
 from wsadapter.errors import ExitCode, ServiceUnavailable
-from wsadapter.roles.monitor import exposition as metrics
-from wsadapter.roles.monitor import rings, snapshot, status
+from wsadapter.roles.monitor import exposition, rings, snapshot, status
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
 from wsadapter.roles.monitor.rings import RingProgress
 from wsadapter.roles.monitor.snapshot import Snapshot
@@ -34,22 +33,22 @@ PAGE_POLICY: Final = (
 )
 
 
-def routes(take: Callable[[], Snapshot]) -> dict[str, Route]:
-    render = metrics.exposition(take)
+def routes(read: Callable[[], Snapshot]) -> dict[str, Route]:
+    render = exposition.exposition(read)
     page = resources.files("wsadapter.roles.monitor").joinpath("status.html").read_bytes()
     html = Response(HTTPStatus.OK, "text/html; charset=utf-8", page, (("Content-Security-Policy", PAGE_POLICY),))
 
     def ready() -> Response:
-        reasons = status.not_ready(take())
+        reasons = status.not_ready(read())
         code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return Response(code, JSON, msgspec.json.encode({"ready": not reasons, "reasons": reasons}))
 
     return {
         "/": lambda: html,
-        "/metrics": lambda: Response(HTTPStatus.OK, metrics.CONTENT_TYPE, render()),
+        "/metrics": lambda: Response(HTTPStatus.OK, exposition.CONTENT_TYPE, render()),
         "/livez": lambda: text(HTTPStatus.OK, "ok"),
         "/readyz": ready,
-        "/status": lambda: Response(HTTPStatus.OK, JSON, msgspec.json.encode(status.status(take()))),
+        "/status": lambda: Response(HTTPStatus.OK, JSON, msgspec.json.encode(status.status(read()))),
     }
 
 
@@ -58,7 +57,7 @@ async def serve(child: Child) -> None:
     watched = child.order(MonitorOrder)
     host, port = config_types.address(config.monitor.listen)
     progress = RingProgress()
-    server = HttpServer(routes(lambda: snapshot.take(config, watched, progress)))
+    server = HttpServer(routes(lambda: snapshot.read(config, watched, progress)))
     try:
         await server.start(host, port)
     except OSError as error:
@@ -70,11 +69,11 @@ async def serve(child: Child) -> None:
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 
-    def look() -> None:
+    def on_stop() -> None:
         if child.stopping:
             stopped.set()
 
-    loop.add_reader(child.stop_fd, look)
+    loop.add_reader(child.stop_fd, on_stop)
     child.ready()
     while not stopped.is_set():
         child.beat()

@@ -29,17 +29,17 @@ Samples = Iterator[tuple[Labels, float]]
 class StatsCollector(Collector):
     """Reads a snapshot for each scrape."""
 
-    def __init__(self, take: Callable[[], Snapshot]) -> None:
-        self._take = take
+    def __init__(self, read: Callable[[], Snapshot]) -> None:
+        self._read = read
 
     def collect(self) -> Iterator[Family]:
-        return families(self._take())
+        return families(self._read())
 
 
-def exposition(take: Callable[[], Snapshot]) -> Callable[[], bytes]:
-    """A function that renders what ``take`` sees now."""
+def exposition(read: Callable[[], Snapshot]) -> Callable[[], bytes]:
+    """A function that renders what ``read`` gives."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(StatsCollector(take))
+    registry.register(StatsCollector(read))
     return lambda: generate_latest(registry)
 
 

@@ -101,7 +101,7 @@ class Snapshot(Struct, frozen=True):
         return [stream for stream, at_ns in measured if at_ns and self.monotonic_ns - at_ns > LAG_KNOWN_NS]
 
 
-def take(config: Config, watched: MonitorOrder, progress: RingProgress | None = None) -> Snapshot:
+def read(config: Config, watched: MonitorOrder, progress: RingProgress | None = None) -> Snapshot:
     """``progress``: what is known of the rings from earlier samples."""
     supervisor = next((m for m in watched.children if m.role == "supervisor"), None)
     if supervisor is None:

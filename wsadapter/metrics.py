@@ -279,9 +279,11 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
         *(Cells(name=f"gap_{word}") for word in ("epoch", "position", "started_ns", "version", "cause")),
         *(Cells((_SUBSCRIPTION,), name=f"gap_{word}") for word in ("epoch", "position", "started_ns")),
     ),
-    # spool_next: records that went to this spool, as counted
+    # broker_refusal: Kafka's error code for which it takes no records now (0: none); spool_next: records that went to
+    # this spool, as counted
     "serializer": tuple(
-        Cells(name=name) for name in ("single_messages", "batch_bytes", "spool_next", *redo_log.fields(RINGS_AT_ONCE))
+        Cells(name=name)
+        for name in ("broker_refusal", "single_messages", "batch_bytes", "spool_next", *redo_log.fields(RINGS_AT_ONCE))
     ),
     "consumer": (
         # monotonic: since when each offset commit fails or gets no answer (0: the last one was confirmed), and when the

@@ -56,6 +56,12 @@ def test_ready_when_everything_is_up(watched: Road) -> None:
         (CONNECTION, f'stream_state{{stream="{SUBSCRIPTIONS[0]}"}}', 0, f"{CONNECTION}: not acked: {SUBSCRIPTIONS[0]}"),
         (CONNECTION, f'stream_state{{stream="{SUBSCRIPTIONS[1]}"}}', 4, f"{CONNECTION}: refused: {SUBSCRIPTIONS[1]}"),
         ("serializer-0", "broker_up", 0, "serializer-0: Kafka does not answer"),
+        (
+            "serializer-0",
+            "broker_refusal",
+            29,
+            "serializer-0: Kafka refuses: Broker: Topic authorization failed (TOPIC_AUTHORIZATION_FAILED)",
+        ),
         ("consumer-0", "broker_up", 0, "consumer-0: Kafka does not answer"),
         ("consumer-0", "clickhouse_up", 0, "consumer-0: ClickHouse does not answer"),
         ("consumer-0", "broker_refusal", 29, "consumer-0: Kafka refuses: Broker: Topic authorization failed"),

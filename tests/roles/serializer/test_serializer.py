@@ -3,12 +3,13 @@
 import itertools
 import os
 import random
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not in __all__
     AdminClient,
     AlterConfigOpType,
@@ -26,6 +27,7 @@ from wsadapter.events import Depth, Event
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, SPECS
 from wsadapter.kafka import topics
+from wsadapter.kafka.errors import code_text
 from wsadapter.pb import market_pb2
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader, RingWriter
@@ -206,12 +208,17 @@ def limited(road: Road, limit: int | None, later: int | None = None) -> None:
         set_limit(road, later)
 
 
-def set_limit(road: Road, limit: int) -> None:
+def set_config(road: Road, key: str, value: str) -> None:
+    """Of the trades' topic."""
     admin = AdminClient({"bootstrap.servers": road.config.kafka.bootstrap_servers})
-    entry = ConfigEntry("max.message.bytes", str(limit), incremental_operation=AlterConfigOpType.SET)
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
     name = road.config.kafka.topic_prefix + "trade"
     (done,) = admin.incremental_alter_configs([ConfigResource("topic", name, incremental_configs=[entry])]).values()
     done.result()
+
+
+def set_limit(road: Road, limit: int) -> None:
+    set_config(road, "max.message.bytes", str(limit))
     eventually(lambda: topics.message_limit(road.config.kafka, 5) == limit, 20, "the broker has the limit")
 
 
@@ -228,25 +235,72 @@ def test_a_topic_that_takes_less_than_a_batch_gets_smaller_batches(road: Road, l
 
 
 def test_of_a_batch_that_is_refused_each_message_is_judged_alone(road: Road) -> None:
-    """The limit falls while we run: the client stops, its successor sends one by one, and nobody is a dead letter but
+    """The limit falls while we run: the client stops, the next one sends one by one, and nobody is a dead letter but
     the one that is itself too large; what a consumer's watermark lets pass is everything."""
     limited(road, None, later=3_000)
     big = msgspec.structs.replace(trade(2000), trade_id=random.Random(1).randbytes(3_000).hex())  # lz4 does not save it
     road.publish(*records([*(trade(n) for n in range(1, 2000)), big, *(trade(n) for n in range(2001, 4001))]))
-    eventually(lambda: road.serializer.returncode is not None, 30)
-    assert road.serializer.page["single_messages"] == 1
-    road.serializer.start()
     page = road.serializer.page
     eventually(lambda: page['delivered_total{topic="trade"}'] == 3999 and page["spool_records"] == 0, 60)
 
     assert road.unread() == 0
     assert page['dead_letters_total{reason="rejected",topic="trade"}'] == 1
+    assert accepted(road) == [n for n in range(1, 4001) if n != 2000]
+    assert road.serializer.returncode is None, "no restart"
+    assert road.serializer.stop() == 0
+
+
+def accepted(road: Road) -> list[int]:
+    """Numbers of the trades that a consumer's watermark lets pass."""
     seen: dict[int, int] = {}
-    accepted = []
+    passed = []
     for partition, _, value in log(road.config, "trade"):
         message = market_pb2.Trade.FromString(value)
         if message.position > seen.get(partition, -1):
             seen[partition] = message.position
-            accepted.append(message.trade_number)
-    assert sorted(accepted) == [n for n in range(1, 4001) if n != 2000]
+            passed.append(message.trade_number)
+    return sorted(passed)
+
+
+def test_a_refusal_that_passes_is_an_outage(road: Road) -> None:
+    """The broker believes no timestamp for a while. Records go to the spool, /readyz has the broker's words, nothing
+    becomes a dead letter and nothing restarts; then all of it arrives, in order."""
+    limited(road, None)
+    set_config(road, "message.timestamp.before.max.ms", "1")
+    page = road.serializer.page
+    number = 0
+    for _ in range(3):  # refused again when it is tried again
+        road.publish(*records([trade(number := number + 1) for _ in range(2000)]))
+        eventually(lambda: page["broker_refusal"] == KafkaError.INVALID_TIMESTAMP, 30, "refused")
+        eventually(lambda: road.unread() == 0, 30, "the ring is empty, the rest is on the spool")
+    assert page["spool_records"] > 0
+    assert "Broker: Invalid timestamp" in code_text(page["broker_refusal"])
+    set_config(road, "message.timestamp.before.max.ms", "3600000")
+    eventually(lambda: page['delivered_total{topic="trade"}'] == number and page["spool_records"] == 0, 60)
+
+    assert page["broker_refusal"] == 0
+    assert accepted(road) == list(range(1, number + 1))
+    assert log(road.config, "dead_letter") == []
+    assert road.serializer.returncode is None, "no restart"
+    assert road.serializer.stop() == 0
+
+
+def test_a_topic_that_is_deleted_is_made_anew(road: Road) -> None:
+    road.serializer.start()
+    road.publish(*records([trade(n) for n in range(1, 11)]))
+    page = road.serializer.page
+    eventually(lambda: page['delivered_total{topic="trade"}'] == 10, 20)
+    admin = AdminClient({"bootstrap.servers": road.config.kafka.bootstrap_servers})
+    name = road.config.kafka.topic_prefix + "trade"
+    for done in admin.delete_topics([name]).values():
+        done.result()
+    number = 10
+    for _ in range(20):
+        road.publish(*records([trade(number := number + 1)]))
+        time.sleep(0.05)
+    eventually(lambda: page['delivered_total{topic="trade"}'] == number and page["spool_records"] == 0, 90)
+
+    assert set(range(11, number + 1)) >= set(accepted(road)) >= {number}, "what was in the old log is gone"
+    assert log(road.config, "dead_letter") == []
+    assert road.serializer.returncode is None, "no restart"
     assert road.serializer.stop() == 0

@@ -17,6 +17,7 @@ from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.delivery import Delivery
+from wsadapter.roles.serializer.producer import DeliveryFailed
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import HEADER_BYTES
 from wsadapter.roles.serializer.spooling import PATIENCE, PRESSED_PATIENCE, REPLAY_RECORDS, Mode, Spooling, next_mode
@@ -111,6 +112,8 @@ class Broker:
     def __init__(self) -> None:
         self.log: list[tuple[int, int]] = []
         self.up = True
+        self.refuses: Callable[[], bool] = lambda: False
+        self.writes_before: Callable[[int], int] = lambda queued: 0
 
     def accepted(self) -> dict[int, list[int]]:
         """What a consumer with a watermark per epoch takes, in the log's order."""
@@ -130,6 +133,7 @@ class Client:
         self.world, self.broker = world, world.broker
         self.queue: list[tuple[int, int]] = []
         self.dead: Counter[tuple[str, str]] = Counter()
+        self.is_refused = False
 
     def send(self, topic: str, messages: Sequence[dict[str, Any]]) -> None:
         for number, message in enumerate(messages):
@@ -143,8 +147,17 @@ class Client:
         self.broker.log += self.queue[:count]
         del self.queue[:count]
 
+    def acknowledged(self) -> None:
+        """No refusal lasts."""
+        self.is_refused = False
+
     def flush(self, seconds: float) -> bool:
         self.world.hazard()
+        if self.broker.refuses() and self.queue:
+            self.write_some(self.broker.writes_before(len(self.queue)))  # and nothing behind what it refuses
+            self.queue.clear()
+            self.is_refused = True
+            raise DeliveryFailed("refused")
         if not self.broker.up:
             return False
         self.write_some(len(self.queue))
@@ -175,6 +188,7 @@ class Process:
         self.spool = Spools(world)
         self.known = False
         """The broker has been there."""
+        self.retry_at = 0.0
         self.waiting_since: float | None = None
         for ring in world.rings:
             ring.rewind()
@@ -187,9 +201,17 @@ class Process:
             raise
 
     def step(self) -> None:
+        try:
+            self.step_or_fail()
+        except DeliveryFailed:
+            self.delivery.forget()
+            self.spooling.begin_again()
+            self.waiting_since, self.retry_at = None, self.world.now + 1.0
+
+    def step_or_fail(self) -> None:
         if self.spooling.mode is not DIRECT:
             self.known = self.known or self.world.broker.up
-            self.spooling.step(0.0, self.known)
+            self.spooling.step(0.0, self.known and self.world.now >= self.retry_at)
             return
         rings: Any = self.world.rings
         if self.waiting_since is None:
@@ -414,6 +436,20 @@ def test_killed_at_each_store_around_a_replay(directory: Path, replayed: bool) -
     assert killed > 100
 
 
+def test_a_refusal_is_spooled_at_once_and_sent_again_in_order(directory: Path) -> None:
+    """What the ring holds is on the disk before it could overflow; nothing is lost, each is counted once."""
+    world = World(directory, capacity=64 * 60)
+    world.run(1, rate=200)
+    world.broker.refuses = lambda: True
+    world.broker.writes_before = lambda queued: queued // 2
+    world.run(3, rate=400)
+    assert world.process.spool.records > 400
+    world.broker.refuses = lambda: False
+    world.settle()
+    world.check()
+    assert world.rings[0].dropped == 0
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 2**32),
@@ -430,6 +466,9 @@ def test_killed_anywhere(tmp_path: Path, seed: int, rings: int, capacity: int, s
         if rng.random() < danger:
             raise Killed
 
+    refused = rng.choice([0.0, 0.05])
+    world.broker.refuses = lambda: rng.random() < refused
+    world.broker.writes_before = lambda queued: rng.randint(0, queued - 1)
     world.endanger(hazard)
     for _ in range(300):
         world.now += rng.choice([0.01, 0.1, 0.6])
@@ -444,6 +483,7 @@ def test_killed_anywhere(tmp_path: Path, seed: int, rings: int, capacity: int, s
         except Killed:
             world.kill()
     world.endanger(calm)
+    refused = 0.0
     world.settle()
     world.check()
     assert world.process.spool.lost_records == 0

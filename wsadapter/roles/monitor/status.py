@@ -86,7 +86,7 @@ def not_ready(snapshot: Snapshot) -> list[str]:
             reasons += _subscriptions(child)
     for cell, service in (("broker_up", "Kafka"), ("clickhouse_up", "ClickHouse")):
         for child in snapshot.children:
-            if child.cells.get(cell) == 0:
+            if child.cells.get(cell) == 0 and not (cell == "broker_up" and child.get("broker_refusal")):
                 reasons.append(f"{child.name}: {service} does not answer")
     for child in snapshot.children:
         if code := child.get("broker_refusal"):

@@ -155,10 +155,25 @@ class Delivery:
         """Whether all that was queued is acknowledged or a dead letter that is; waits as long for it."""
         if not self._producer.flush(seconds):
             return False
-        self._seconds.observe(time.monotonic_ns() - self._begun_at, sum(self._queued.values()))
+        if count := sum(self._queued.values()):
+            self._seconds.observe(time.monotonic_ns() - self._begun_at, count)
+            self._producer.acknowledged()
         self._queued.clear()
         self._cells[self._outstanding] = 0
         return True
+
+    @property
+    def is_refused(self) -> bool:
+        """The broker refused what was sent last."""
+        return self._producer.is_refused
+
+    def forget(self) -> None:
+        """The client was replaced: nothing is queued, and what was polled is polled again."""
+        for batch in self._batches.values():
+            batch.clear()
+        self._polled.clear()
+        self._queued.clear()
+        self._cells[self._outstanding] = 0
 
     def commit_rings(self, readers: Iterable[Reader]) -> None:
         """All that was polled of these has arrived: count it and move their heads, as one."""

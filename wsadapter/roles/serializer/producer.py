@@ -1,17 +1,23 @@
-"""The producer of one serializer: what is queued, what was refused, and what became a dead letter.
+"""The producer of one serializer: what is queued, what the broker refuses, and what became a dead letter.
 
 Guarantees: `KafkaProducer.flush` says that nothing is outstanding only when every message is acknowledged (acks=all,
-idempotent) or is a dead letter that is; a refusal that is not the message's own fault is `DeliveryFailed`, and the
-serializer begins again from head.
+idempotent) or is a dead letter that is. Where that cannot be any more, the client is replaced by a new one and
+`DeliveryFailed` is raised: what was queued may have arrived or not, and is sent again, in order, from the head. The
+client that is given up had stopped at the first refused batch (``enable.gapless.guarantee``): nothing behind it reaches
+the log, or its records would come after newer ones and a consumer's watermark would drop them.
 
-A broker refuses a record batch as a whole (too large for the topic, one invalid record in it) and librdkafka then fails
-every message of it. So only a message that was alone in its batch is known to be refused itself. Usually the client
-stops at the first refused batch (``enable.gapless.guarantee``: nothing behind it reaches the log, or its records would
-come after newer ones and a consumer's watermark would drop them), the process ends, and its successor sends each
-message in a batch of its own for `SINGLE_SECONDS`: what is refused then is a dead letter, its neighbours are not. After
-that batches are smaller than the refused one. At the start they are cut to what the topics take.
+Two kinds of refusal:
 
-Owns the client and its queue, and on the page ``broker_up``, ``single_messages`` and ``batch_bytes``.
+* **It is the message's own** (too large, invalid). A broker refuses a record batch as a whole and librdkafka then fails
+  every message of it, so only a message that was alone in its batch is known to be refused itself. The next client
+  sends each message in a batch of its own for `SINGLE_SECONDS`: what is refused then is a dead letter, its neighbours
+  are not. After that batches are smaller than the refused one. At the start they are cut to what the topics take.
+* **It may pass** (not authorized, a timestamp that the broker does not believe, a topic that is gone, what else brokers
+  say): an outage. The reason stays in the cell ``broker_refusal`` until a message is acknowledged, and `is_ready` says
+  when it is tried again, after a pause that doubles from `PAUSES`. Nothing becomes a dead letter by it.
+
+Owns the client and its queue, and on the page ``broker_up``, ``broker_refusal``, ``single_messages`` and
+``batch_bytes``.
 """
 
 import time
@@ -20,9 +26,11 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from wsadapter.backoff import Backoff
 from wsadapter.config.load import Config
 from wsadapter.errors import WsadapterError
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
+from wsadapter.kafka.errors import code_text
 from wsadapter.kafka.settings import producer_config
 from wsadapter.log import get_logger
 from wsadapter.shm.stats_page import StatsPage
@@ -42,12 +50,25 @@ DEFAULT_BATCH_BYTES: Final = 1_000_000
 LEAST_BATCH_BYTES: Final = 1_024
 BATCH_OVERHEAD: Final = 256
 """Bytes by which a batch stays below what a topic takes, for its header."""
+PAUSES: Final = Backoff(1.0, 8.0)
+"""Until a refused broker is tried again."""
+MISSING: Final = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
+CLOSING: Final = (KafkaError._GAPLESS_GUARANTEE, KafkaError._FATAL, KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT,
+                  KafkaError._INVALID_DIFFERENT_RECORD)  # fmt: skip
+"""Of messages that failed with another one: no reason of their own."""
+REPORT_SECONDS: Final = 2.0
+"""Within so long after its end a client has said which messages were refused and why."""
+AUTHENTICATION: Final = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 log = get_logger()
 
 
 class DeliveryFailed(WsadapterError):
-    """The broker refused a message for a reason that is not the message's: start again from head."""
+    """The client was replaced: start again from head. ``topic_missing``: for want of a topic or partition."""
+
+    def __init__(self, reason: str, topic_missing: bool = False) -> None:
+        super().__init__(reason)
+        self.topic_missing = topic_missing
 
 
 class KafkaProducer:
@@ -55,12 +76,15 @@ class KafkaProducer:
 
     def __init__(self, config: Config, page: StatsPage) -> None:
         self._cells, self._page = page.cells, page
-        self._broker_up = page.index("broker_up")
+        self._broker_up, self._broker_refusal = page.index("broker_up"), page.index("broker_refusal")
         self.dead: Counter[tuple[str, str]] = Counter()
         """(reason, topic) of letters that are not counted yet."""
         self._failed: list[tuple[KafkaError, Message]] = []
         self._dead_letter_topic = dead_letter_topic(config.kafka)
         self._fatal: KafkaError | None = None
+        self._refusals = 0
+        """In a row, since something was acknowledged."""
+        self._retry_at = 0.0
         self._settings = producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error}
         self._single_until = time.monotonic() + SINGLE_SECONDS if page["single_messages"] else 0.0
         self.producer = self._open()
@@ -94,6 +118,8 @@ class KafkaProducer:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE):
             self._cells[self._broker_up] = 0
+        if error.code() in AUTHENTICATION:
+            self._cells[self._broker_refusal] = error.code()
         if error.fatal():
             self._fatal = error
 
@@ -101,16 +127,26 @@ class KafkaProducer:
         if error is not None:
             self._failed.append((error, message))
 
+    @property
+    def is_ready(self) -> bool:
+        """Not in the pause after a refusal."""
+        return time.monotonic() >= self._retry_at
+
+    @property
+    def is_refused(self) -> bool:
+        """The broker refused what was sent last."""
+        return self._refusals > 0
+
     def send(self, topic: str, messages: list[dict[str, Any]]) -> None:
-        """Queue the messages of one topic, in order; one that is too large becomes a dead letter."""
+        """Queue the messages of one topic, in order; one that is too large becomes a dead letter. `DeliveryFailed`."""
         if self.producer.produce_batch(topic, messages, on_delivery=self._on_failure) == len(messages):
             return
         for message in messages:
             error = message.get("_error")
             if error is None:
                 continue
-            if not isinstance(error, KafkaError) or error.code() not in PERMANENT:
-                raise DeliveryFailed(f"{topic}: {error}")
+            if error.code() not in PERMANENT:
+                raise self._replace(error, topic)
             self.dead_letter("too_large", topic, message["key"], message["value"], str(error))
 
     def dead_letter(self, reason: str, topic: str, key: bytes, value: bytes, detail: str) -> None:
@@ -131,32 +167,58 @@ class KafkaProducer:
                 raise
             self._fatal, left = raised.args[0], 0
         if self._fatal is not None:
-            raise self._finished(self._fatal)
+            raise self._replace(self._fatal)
         if left:
             return False
         self._cells[self._broker_up] = 1
-        if not self._failed:
-            return True
         failed, self._failed = self._failed, []
         for error, message in failed:
             topic = str(message.topic())
             key, value = message.key() or b"", message.value() or b""
             if error.code() not in PERMANENT or (topic == self._dead_letter_topic and not value):
-                raise DeliveryFailed(f"{topic}: {error}")
+                raise self._replace(error, topic)
             if topic == self._dead_letter_topic:  # less of it is a letter too
                 size = next(size for size in (DEAD_LETTER_BYTES, *SMALLER) if size < len(value))
                 self.producer.produce(topic, value[:size], key, headers=message.headers(), on_delivery=self._on_failure)
             else:
                 self.dead_letter("rejected", topic, key, value, str(error))
-        return False
+        return not failed
 
-    def _finished(self, error: KafkaError) -> DeliveryFailed:
-        """The client has ended by itself; what the next one is to do otherwise is on the page."""
-        if error.code() == KafkaError._GAPLESS_GUARANTEE:
+    def acknowledged(self) -> None:
+        """Something was sent and all of it has arrived: no refusal lasts."""
+        if self._cells[self._broker_refusal]:
+            log.info("the broker takes records again")
+            self._cells[self._broker_refusal] = 0
+        self._refusals = 0
+
+    def _replace(self, error: KafkaError, topic: str = "") -> DeliveryFailed:
+        """Give up the client, which sends nothing more that could be counted on, for a new one; what to raise."""
+        self.producer.purge()
+        reports_by = time.monotonic() + REPORT_SECONDS
+        while not (causes := self._causes()) and error.fatal() and time.monotonic() < reports_by:
+            self.producer.poll(0.01)  # the reports of the refused batch come behind the client's end
+        cause, topic = causes[0] if causes else (error, topic)
+        if error.code() == KafkaError._GAPLESS_GUARANTEE and cause.code() in PERMANENT:
+            self._single_until = time.monotonic() + SINGLE_SECONDS
             self._page["single_messages"] = 1
-            if any(failed.code() == KafkaError.MSG_SIZE_TOO_LARGE for failed, _ in self._failed):
+            if cause.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                 self._page["batch_bytes"] = max(LEAST_BATCH_BYTES, self._batch_bytes() // 4)
-        return DeliveryFailed(f"the producer is finished: {error.str()}")
+        else:
+            pause = PAUSES.bound(self._refusals)
+            self._refusals += 1
+            self._retry_at = time.monotonic() + pause
+            self._cells[self._broker_refusal] = cause.code()
+            log.error("the broker refuses records, they go to the spool", topic=topic, reason=code_text(cause.code()),
+                      detail=cause.str(), retry_in_seconds=pause)  # fmt: skip
+        self._failed.clear()
+        self.dead.clear()
+        self._fatal = None
+        self.producer = self._open()
+        return DeliveryFailed(f"{topic}: {cause.str()}", topic_missing=cause.code() in MISSING)
+
+    def _causes(self) -> list[tuple[KafkaError, str]]:
+        """Why messages failed, and of which topic; not those that failed with another one."""
+        return [(error, str(message.topic())) for error, message in self._failed if error.code() not in CLOSING]
 
     def probe(self, seconds: float) -> None:
         """Ask for metadata while the broker is known to be away, so that a quiet feed notices its return."""

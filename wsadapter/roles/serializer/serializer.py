@@ -24,7 +24,6 @@ Owns the read side of its rings, its spool and its stats page.
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future
 from typing import Final
 
 from wsadapter.errors import ServiceUnavailable
@@ -34,7 +33,7 @@ from wsadapter.kafka.topics import ensure_topics, message_limit
 from wsadapter.log import get_logger
 from wsadapter.metrics import RINGS_AT_ONCE
 from wsadapter.roles.serializer.delivery import Delivery, Reader
-from wsadapter.roles.serializer.producer import KafkaProducer
+from wsadapter.roles.serializer.producer import DeliveryFailed, KafkaProducer
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spooling import Mode, Spooling
 from wsadapter.supervision.child import Child
@@ -63,13 +62,25 @@ class Serializer:
         self._groups = [readers[first : first + RINGS_AT_ONCE] for first in range(0, len(readers), RINGS_AT_ONCE)]
         """Rings that are delivered and committed together."""
         self._linger = min(LONGEST_LINGER, float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000)
-        self._topics_created = _create_topics(child)
+        self._executor = DaemonExecutor(1, "topics")
+        self._topics_created = self._executor.call(self._create_topics)
         self._is_held_back = self._is_fitted = False
         self._delivery = Delivery(child.page, kafka, producer, readers, spools)
         self.spooling = Spooling(spools, readers, self._delivery)
 
     def cycle(self) -> bool:
         """One step; False when there was nothing to do."""
+        try:
+            return self._step()
+        except DeliveryFailed as failure:
+            if failure.topic_missing:
+                self._topics_created = self._executor.call(self._create_topics)
+            self._delivery.forget()
+            self.spooling.begin_again()
+            self._count_spool()
+            return True
+
+    def _step(self) -> bool:
         if self.spooling.mode is Mode.DIRECT:
             moved = False
             for group in self._groups:
@@ -116,8 +127,9 @@ class Serializer:
         return True
 
     def is_ready(self) -> bool:
-        """The topics are there, and no other serializer has to replay an earlier run's records first."""
-        if not self._topics_created.done():
+        """The topics are there, the broker is not refusing what we send, and no other serializer has to replay an
+        earlier run's records first."""
+        if not self._topics_created.done() or not self._producer.is_ready:
             return False
         if self._spools.held_back:
             if not self._is_held_back:
@@ -149,12 +161,10 @@ class Serializer:
         page, spools = self._child.page, self._spools
         page["spool_bytes"], page["spool_records"] = spools.size, spools.records
 
-
-def _create_topics(child: Child) -> Future[int | None]:
-    """Done when the topics are there, with what they take at most; the broker may be away for as long as it likes."""
-    kafka, pause = child.args.config.kafka, threading.Event()
-
-    def create() -> int | None:
+    def _create_topics(self) -> int | None:
+        """Returns when the topics are there, with what they take at most; the broker may be away as long as it likes.
+        In a thread of its own."""
+        kafka, pause = self._child.args.config.kafka, threading.Event()
         while True:
             try:
                 ensure_topics(kafka, 2.0)
@@ -162,5 +172,3 @@ def _create_topics(child: Child) -> Future[int | None]:
             except ServiceUnavailable as error:
                 log.warning("no broker yet, ring and spool hold what comes", error=str(error))
                 pause.wait(1.0)
-
-    return DaemonExecutor(1, "topics").call(create)

@@ -70,6 +70,8 @@ class Spool:
         self._segment_bytes = min(segment_bytes, max_bytes // SEGMENTS)
         self.lost_records = 0
         """Damaged records that were passed since the spool was opened."""
+        self._lost_before = 0
+        """The same up to the last commit."""
         self.damaged_bytes = 0
         self._found: dict[int, int] = {}
         """Epoch -> last position, of those in the last segment when it was opened."""
@@ -172,6 +174,7 @@ class Spool:
         if not self._done <= number <= self._next:
             return
         self._done, self._expected = number, max(self._expected, number)
+        self._lost_before = self.lost_records
         with contextlib.suppress(OSError):
             self._save_checkpoint()
         if not self.records:
@@ -187,6 +190,11 @@ class Spool:
             self._set_aside += segment.end if segment.damaged else 0
             with contextlib.suppress(OSError):  # the next start tries again
                 segment.retire()
+
+    def rewind(self) -> None:
+        """Poll again from the last commit. Damage that was passed since is met, and counted, again."""
+        self._close_read()
+        self._expected, self.lost_records = self._done, self._lost_before
 
     def close(self) -> None:
         self._close_write()

@@ -77,6 +77,11 @@ class SpoolGenerations:
         spool = self._left[0][1] if self._left else self._own
         return spool.poll(limit)
 
+    def rewind(self) -> None:
+        """Poll again from the last commit."""
+        for spool in self._all():
+            spool.rewind()
+
     @property
     def polled_to(self) -> tuple[int, int]:
         """What `commit` is to be given when all that was polled is done with: the spool's identity, and a number."""

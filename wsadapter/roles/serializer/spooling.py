@@ -54,7 +54,9 @@ SPOOL_FEW_RECORDS: Final = 16
 """Bytes of all rings in one write; of the rings behind those that have filled it a few records."""
 REPLAY_RECORDS: Final = 16_384
 SHORT_REPLAY_RECORDS: Final = 2048
-"""In one batch to the broker; the rings are looked at in between, more often when one is a quarter full."""
+"""In one batch to the broker; the rings are checked in between, more often when one is a quarter full."""
+TRIAL_RECORDS: Final = 256
+"""The first after a refusal: if it is refused again, little has reached the topics that are not concerned."""
 
 log = get_logger()
 
@@ -111,6 +113,17 @@ class Spooling:
         self._enter(Mode.SPOOLING)
         return True
 
+    def begin_again(self) -> None:
+        """The client was replaced: of what was queued nobody knows what has arrived. From the heads and the begin of
+        the spool it is sent again when the broker is ready; until then the rings go to the spool."""
+        for reader in self._readers:
+            reader.rewind()
+        self._spools.rewind()
+        self._produced.clear()
+        self._waiting = self._replayed = False
+        self._since = self._clock()
+        self.mode = Mode.SPOOLING
+
     def step(self, seconds: float, is_ready: bool) -> bool:
         """One step outside DIRECT; waits up to ``seconds`` for acknowledgements. ``is_ready``: the broker is there, and
         it is our turn. False: nothing to do but wait."""
@@ -156,7 +169,8 @@ class Spooling:
         return stored > 0
 
     def _replay(self) -> None:
-        records = self._spools.poll(SHORT_REPLAY_RECORDS if self._fuller(HALF / 2) else REPLAY_RECORDS)
+        limit = SHORT_REPLAY_RECORDS if self._fuller(HALF / 2) else REPLAY_RECORDS
+        records = self._spools.poll(TRIAL_RECORDS if self._delivery.is_refused else limit)
         produced = self._produced
         fresh = [record for record in records if record[1] >= produced.get(record[0], 0)]
         skipped = [] if len(fresh) == len(records) else [r for r in records if r[1] < produced.get(r[0], 0)]
@@ -187,6 +201,6 @@ class Spooling:
         if mode is Mode.SPOOLING:
             log.warning("broker does not acknowledge, records go to the spool", records=records, bytes=size)
         elif mode is Mode.REPLAYING:
-            log.info("broker is back, the spool is replayed", records=records, bytes=size)
+            log.info("the spool is replayed", records=records, bytes=size)
         elif self._is_used:
             log.info("the spool is empty, records go straight to the broker")

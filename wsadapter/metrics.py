@@ -155,7 +155,7 @@ _METRICS: Final = (
     Metric("too_large_total", "Events that are larger than a ring takes.",
            {"ingest": _counted("too_large", published=True)}),
     Metric("unencodable_total", "Events with a number or a text that no record can hold.",
-           {"ingest": _counted("unencodable", published=True)}),
+           {"ingest": _counted("unencodable", published=True), "repairer": Cells(published=True)}),
     Metric("last_receive_seconds", "When the last frame came, seconds since the epoch.",
            {"ingest": Cells(name="last_receive_ns", published=True)}),
     Metric("open_candles_total", "Candles received that are not closed.",

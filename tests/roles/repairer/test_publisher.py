@@ -59,6 +59,16 @@ def test_each_event_is_counted_by_what_it_is(made: tuple[RepairPublisher, StatsP
     }
 
 
+def test_an_event_that_can_be_no_record_costs_only_itself(made: tuple[RepairPublisher, StatsPage, RingReader]) -> None:
+    publisher, page, reader = made
+    good, bad = (next(event for event in full() if isinstance(event, Trade)) for _ in range(2))
+    bad.trade_number = 1 << 63
+    publisher.put([bad, good])
+
+    assert publisher.kept == 0
+    assert len(reader.poll(9)) == page['records_total{stream="trade"}'] == page["unencodable_total"] == 1
+
+
 def test_a_silence_that_lasts_is_known_to_whoever_follows(made: tuple[RepairPublisher, StatsPage, RingReader]) -> None:
     publisher, page, reader = made
 

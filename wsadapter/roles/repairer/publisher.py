@@ -6,15 +6,19 @@ Bounded by its caller, who hands over nothing while anything is kept back. Owns 
 from collections import deque
 from collections.abc import Iterable
 
+from wsadapter.errors import RecordTooLarge
 from wsadapter.events import Event, Gap, OpenInterest
-from wsadapter.events.records import encode
+from wsadapter.events.records import BAD_EVENT, encode
 from wsadapter.events.streams import BY_EVENT
+from wsadapter.log import get_logger
 from wsadapter.metrics import polled, repair_published
 from wsadapter.roles.repairer import open_interest
 from wsadapter.shm.ring import RingWriter
 from wsadapter.shm.ring_counters import RingCounters
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import RingRef
+
+log = get_logger()
 
 
 class RepairPublisher:
@@ -41,8 +45,15 @@ class RepairPublisher:
         while self._kept:
             event = self._kept[0]
             type_ = type(event)
-            if not self._writer.try_write(BY_EVENT[type_].kind, encode(event)):
-                break
+            try:
+                if not self._writer.try_write(BY_EVENT[type_].kind, encode(event)):
+                    break
+            except (RecordTooLarge, *BAD_EVENT) as error:
+                log.warning("event lost, no record can hold it", symbol=event.symbol, error=str(error))
+                self._cells[self._index("unencodable_total")] += 1
+                self._kept.popleft()
+                written = True
+                continue
             self._kept.popleft()
             if isinstance(event, Gap) and self._is_silence(event):
                 self._name(event)

@@ -1,9 +1,10 @@
-"""Two venues that only tests know, spelled as others are: one that numbers nothing and speaks in JSON numbers, one
-whose books name their predecessors.
+"""Three venues that only tests know, spelled as others are: one that numbers nothing and speaks in JSON numbers, one
+whose books name their predecessors, one that answers with lists.
 
 `Plain`: a message names its channel, an element its symbol; acknowledgements come one by one, by channel and symbol;
 books have a checksum, candles are closed by the next one. `Chained`: messages and acknowledgements bring the argument
-that was asked for; numbers are text; a trade says how many it stands for.
+that was asked for; numbers are text; a trade says how many it stands for. `Listed`: an answer lists what was taken,
+under the venue's names; for a name that it does not know at all it ends the connection.
 """
 
 import zlib
@@ -255,3 +256,29 @@ class Chained(VenueSession):
         check=lambda feed: [],
         names=lambda feed: {},
     )  # fmt: skip
+
+
+def listed_request(begin: bool, names: tuple[str, ...], identity: int) -> bytes:
+    return encode({"id": identity, "method": "subscribe" if begin else "unsubscribe", "channels": names})
+
+
+def listed_control(payload: bytes) -> list[Answer] | None:
+    document = decode(payload)
+    if not isinstance(document.get("id"), int):
+        return None
+    return [Answer(document["id"], names=tuple(document["result"]), everything=True)]
+
+
+class Listed(VenueSession):
+    venue = Venue(
+        word="stub",
+        hosts=Hosts("wss://stub.invalid", "wss://stub.invalid", {"": "/"}),
+        limits=LIMITS,
+        requests=Requests(listed_request, most=10, octets=1000, may_close=True),
+        framing=ByKey(Envelope, lambda e: e.channel),
+        channels=(Channel(("trade",), "trades.{symbol}", TradeWire, (TRADE,), Follows("trade_id"), many=True),),
+        control=listed_control,
+        cadences={},
+        check=lambda feed: [],
+        names=lambda feed: {},
+    )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exchanges.stub_venues import Chained, Plain, plan
+from exchanges.stub_venues import Chained, Listed, Plain, plan
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -322,3 +322,53 @@ def test_acknowledgements_by_argument_and_data_before_them() -> None:
     assert refusal == [Refused((), "60018", "no such instrument")]
     assert [type(item) for item in made.receive(b'{"event":"notice"}', 6)] == [Bad]
     assert not [item for item in refusal if isinstance(item, Reply)]
+
+
+# --------------------------------------------------------------------------------------------------- lists of names
+
+
+def listed(*symbols: str) -> Listed:
+    return Listed(plan(*((f"trades.{symbol}", StreamType.TRADE, symbol, "") for symbol in symbols)))
+
+
+def test_a_list_leaves_out_what_is_refused_and_renames_what_it_takes() -> None:
+    made = listed("A", "B")
+    made.open()
+    assert made.receive(frame({"id": 1, "result": ["trades.A"]}), 1) == [
+        Acked(("trades.A",)), Refused(("trades.B",), "", "not among what the venue took"),
+    ]  # fmt: skip
+
+    made = listed("A", "B")
+    made.open()
+    assert made.receive(frame({"id": 1, "result": ["trades.A", "trades.B.raw"]}), 1) == [
+        Acked(("trades.A", "trades.B"))
+    ]
+    data = frame({"channel": "trades.B.raw", "data": [trade(5, "B")]}, "1")
+    (event,) = made.receive(data, 2)
+    assert isinstance(event, Trade)
+    assert (event.symbol, made.last_receive_ns) == ("B", {"trades.A": 0, "trades.B": 2})
+    made.open()
+    assert made.receive(data, 3) == [Bad("foreign_symbol", "trades.B.raw")], "names are a socket's"
+
+
+def answered(made: Listed, request: bytes) -> list[Item]:
+    document = json.loads(request)
+    return made.receive(frame({"id": document["id"], "result": document["channels"]}), 1)
+
+
+def test_a_name_that_ends_the_connection_is_refused_and_the_others_live() -> None:
+    symbols = tuple("ABCDEFGH")
+    made, items, sockets, over = listed(*symbols), list[Item](), 0, False
+    while not over and sockets < 10:
+        queue, items, sockets = made.open(), [], sockets + 1
+        while queue and "trades.F" not in json.loads(queue[0])["channels"]:
+            came = answered(made, queue.pop(0))
+            items += came
+            queue += [item.payload for item in came if isinstance(item, Reply)]
+        over = not queue
+
+    assert sockets == 6, "three halvings, twice alone, and one without it"
+    acked = [name for item in items if isinstance(item, Acked) for name in item.names]
+    assert sorted(acked) == [f"trades.{symbol}" for symbol in symbols if symbol != "F"]
+    refused = [item for item in items if isinstance(item, Refused)]
+    assert refused == [Refused(("trades.F",), "", "the connection ends when it is asked for")]

@@ -10,9 +10,10 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
+from wsadapter.exchanges.books import UNBEGUN
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.second_look import FAILURES, failure
-from wsadapter.exchanges.session import UNBEGUN, Accept, VenueSession, heard, numbered_apart
+from wsadapter.exchanges.session import Accept, VenueSession, heard, numbered_apart
 from wsadapter.exchanges.venue import Bad, Channel, Item, Receive, Subscription
 from wsadapter.text import printable
 

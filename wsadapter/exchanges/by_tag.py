@@ -75,7 +75,7 @@ class TagReceiver:
         self.receive: Receive = receiver(
             ReceiverTables(
                 Decoder(framing.frame).decode, framing.frame, self._routes(), self._books(), framing.unwanted,
-                session.connection, session.last_receive_ns, session.outages, self._accept_frame, self._look_again,
+                session.connection, session.last_receive_ns, session.outages, self._accept_frame, self._decode_loosely,
                 FAILURES,
             )
         )  # fmt: skip
@@ -158,7 +158,7 @@ class TagReceiver:
                 items += self._accept_one(wire, stream, receive_time_ns)
         return numbered_apart(items)
 
-    def _look_again(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+    def _decode_loosely(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
         """What the typed decoder refused."""
         try:
             frame: Any = self._loose_frame(payload)

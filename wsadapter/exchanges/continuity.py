@@ -19,6 +19,8 @@ from typing import Final
 
 from wsadapter.events import BookTicker, Depth, Event, Gap, MarketEvent, Trade
 from wsadapter.events.gaps import UNKNOWN, GapCause, Missing, begin, filler
+from wsadapter.events.sequence import NUMBERINGS, numbering
+from wsadapter.events.streams import Contiguous
 
 NONE: Final = -1
 """No id yet."""
@@ -93,13 +95,13 @@ class Sequences:
 
     def follow(self, before: "Sequences") -> None:
         """Another socket of the same symbols goes on beside this one."""
-        self._take_marks(before)
+        self._copy_marks(before)
 
     def succeed(self, before: "Sequences") -> None:
         """The socket of ``before`` has ended. Series that are empty here go on where they stood there; the others have
         overlapped."""
         self.out_of_order.update(before.out_of_order)
-        self._take_marks(before)
+        self._copy_marks(before)
         for mine, theirs in zip(self._all(), before._all(), strict=True):
             for symbol, series in mine.items():
                 other = theirs[symbol]
@@ -107,7 +109,7 @@ class Sequences:
                     series.next, series.at_ns, series.waiting = other.next, other.at_ns, other.waiting
                 series.grid = other.grid | series.grid
 
-    def _take_marks(self, before: "Sequences") -> None:
+    def _copy_marks(self, before: "Sequences") -> None:
         for mine, theirs in zip(self._all(), before._all(), strict=True):
             for symbol, series in mine.items():
                 series.gap_ns = max(series.gap_ns or 0, theirs[symbol].gap_ns or 0) or None
@@ -120,23 +122,24 @@ class Sequences:
 
     def numbered(self, word: str, symbol: str) -> bool:
         """Whether the next event of a stream without holes in its ids will be compared with one from before."""
-        return word == "trade" and any(by_symbol[symbol].next != NONE for by_symbol in self._of[word])
+        has_no_holes = isinstance(NUMBERINGS[word].checked, Contiguous)
+        return has_no_holes and any(by_symbol[symbol].next != NONE for by_symbol in self._of[word])
 
     def gap(
         self,
         word: str,
         symbol: str,
-        cause: str,
+        cause: GapCause,
         started_ns: int,
         at_ns: int,
         ended_ns: int | None,
-        missing: tuple[int | None, int | None, int | None] = (None, None, None),
+        missing: Missing = UNKNOWN,
         interval: str = "",
     ) -> Gap:
         """``missing``: first, last, count. What follows is marked."""
         self.mark(word, symbol, at_ns)
         return begin(
-            GapCause(cause), started_ns, at_ns, exchange=self._exchange, connection=self._connection,
+            cause, started_ns, at_ns, exchange=self._exchange, connection=self._connection,
             stream=word, symbol=symbol, interval=interval, ended_ns=ended_ns, missing=missing,
         )  # fmt: skip
 
@@ -163,12 +166,8 @@ class Sequences:
     def skipped(self, event: MarketEvent, before: int, since_ns: int) -> Gap:
         """Of two sockets that should have overlapped one ended with ``before``, the other goes on with ``event``."""
         word, received = event.stream_type.value, event.receive_time_ns
-        missing: tuple[int | None, int | None, int | None] = None, None, None
-        if type(event) is Trade and event.trade_number is not None:
-            missing = before + 1, event.trade_number - 1, event.trade_number - before - 1
-        elif type(event) is Depth and event.first_update_id is not None and before + 1 <= event.first_update_id - 1:
-            missing = before + 1, event.first_update_id - 1, None
-        return self.gap(word, event.symbol, "sequence", since_ns, received, received, missing)
+        missing = numbering(type(event)).missing(event, before)
+        return self.gap(word, event.symbol, GapCause.SEQUENCE, since_ns, received, received, missing)
 
     def jumped(self, series: SeriesState, number: int, received: int, first: int | None = None) -> Gap | None:
         """Contiguous ids, and ``number`` is not ``series.next``; with ``first`` those from there to ``number``."""
@@ -184,7 +183,7 @@ class Sequences:
         started, series.next, series.at_ns = series.at_ns, number + 1, received
         if expected == NONE:
             return None
-        return self.gap(series.word, series.symbol, "sequence", started, received, received, missing)
+        return self.gap(series.word, series.symbol, GapCause.SEQUENCE, started, received, received, missing)
 
     def unchained(self, series: SeriesState, first: int, last: int, previous: int, received: int) -> Gap | None:
         """Each event names its predecessor's last id, and ``previous`` is not ``series.next``."""
@@ -197,7 +196,7 @@ class Sequences:
         if before == NONE:
             return None
         missing = (before + 1, first - 1, None) if before + 1 <= first - 1 else (None, None, None)
-        return self.gap(series.word, series.symbol, "sequence", started, received, received, missing)
+        return self.gap(series.word, series.symbol, GapCause.SEQUENCE, started, received, received, missing)
 
     def renewed(self, series: SeriesState, number: int, received: int) -> Gap | None:
         """A snapshot with this number begins the series anew. It shows a gap where it is neither the state that the
@@ -207,7 +206,7 @@ class Sequences:
         if before == NONE or before <= number <= before + 1:
             return None
         missing = (before + 1, number - 1, None) if number > before else (None, None, None)
-        return self.gap(series.word, series.symbol, "sequence", started, received, received, missing)
+        return self.gap(series.word, series.symbol, GapCause.SEQUENCE, started, received, received, missing)
 
     def candle(
         self, series: SeriesState, interval: str, open_ms: int, close_ms: int, closed: bool, received: int
@@ -228,7 +227,7 @@ class Sequences:
         # months differ in length: then only the first one is known
         last, known = ((open_ms - length) * MS, count) if not rest else (None, None)
         missing = (expected * MS, last, known)
-        return self.gap(series.word, series.symbol, "sequence", started, received, received, missing, interval)
+        return self.gap(series.word, series.symbol, GapCause.SEQUENCE, started, received, received, missing, interval)
 
     def not_newer(self, series: SeriesState, number: int) -> None:
         """Ids that only grow, and ``number`` does not: a repeat or an older state, which is no gap."""
@@ -253,6 +252,6 @@ class Sequences:
         return (by_symbol for group in self._of.values() for by_symbol in group)
 
     def _series(self, word: str) -> dict[str, SeriesState]:
-        made = {symbol: SeriesState(word, symbol) for symbol in self._symbols}
-        self._of.setdefault(word, []).append(made)
-        return made
+        by_symbol = {symbol: SeriesState(word, symbol) for symbol in self._symbols}
+        self._of.setdefault(word, []).append(by_symbol)
+        return by_symbol

@@ -10,7 +10,7 @@ The hot path looks at `pending` only.
 from collections.abc import Iterable, Mapping
 
 from wsadapter.events import Event, Gap, Trade
-from wsadapter.events.gaps import RepairState
+from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.exchanges.continuity import Sequences
 from wsadapter.exchanges.venue import Item, Subscription
 
@@ -25,7 +25,7 @@ class _Silence:
 class _Run:
     """Events lost one after the other."""
 
-    def __init__(self, started_ns: int, cause: str) -> None:
+    def __init__(self, started_ns: int, cause: GapCause) -> None:
         self.started_ns, self.cause, self.count = started_ns, cause, 0
 
 
@@ -64,7 +64,7 @@ class Outages:
                 return self._spoke(silence, type(event) is Trade, by_ids, event.receive_time_ns)
         return by_ids
 
-    def failed(self, word: str, symbol: str, stream: str, at_ns: int, cause: str = "decode") -> None:
+    def failed(self, word: str, symbol: str, stream: str, at_ns: int, cause: GapCause = GapCause.DECODE) -> None:
         """An event of a known stream and symbol was lost: in decoding, or for want of the ones before it."""
         subscription = self._subscriptions.get(stream)
         key = word, symbol, subscription.interval if subscription else ""
@@ -81,7 +81,7 @@ class Outages:
         word, symbol = subscription.stream.value, subscription.symbol
         chained = self._sequences.numbered(word, symbol)
         started_ns = self._received.get(name) or since_ns
-        gap = self._sequences.gap(word, symbol, "stale", started_ns, at_ns, None, interval=subscription.interval)
+        gap = self._sequences.gap(word, symbol, GapCause.STALE, started_ns, at_ns, None, interval=subscription.interval)
         self._silences[name] = _Silence(gap, chained)
         self.pending = True
         return gap
@@ -95,42 +95,42 @@ class Outages:
         if event is None:
             return items
         word, symbol = event.stream_type.value, event.symbol
-        found: list[Item] = []
+        ends: list[Item] = []
         if (silence := self._silences.pop(stream, None)) is not None:
-            found.append(self._spoke(silence, type(event) is Trade, by_ids, at_ns))
+            ends.append(self._spoke(silence, type(event) is Trade, by_ids, at_ns))
         for interval in {getattr(event, "interval", ""), ""}:
             if (run := self._failures.pop((word, symbol, interval), None)) is not None:
-                found += self._decoded(word, symbol, interval, run, by_ids, at_ns)
+                ends += self._decoded(word, symbol, interval, run, by_ids, at_ns)
         self.pending = bool(self._silences or self._failures)
-        if not found:
+        if not ends:
             return items
         for item in items:
             if isinstance(item, Event) and item.stream_type is event.stream_type:
                 item.last_gap_ns = at_ns
         # one hole, one gap: a silence has taken the bounds over
-        return [*found, *(item for item in items if silence is None or item is not by_ids)]
+        return [*ends, *(item for item in items if silence is None or item is not by_ids)]
 
     def close(self, at_ns: int) -> list[Gap]:
         """The connection ends for good: what lasts ends here, another gap begins with the next start."""
-        found = [self._end(silence.gap, at_ns) for silence in self._silences.values()]
+        ends = [self._end(silence.gap, at_ns) for silence in self._silences.values()]
         for (word, symbol, interval), run in self._failures.items():
-            found.append(self._run_over(word, symbol, interval, run, at_ns))
+            ends.append(self._run_over(word, symbol, interval, run, at_ns))
         self._silences.clear()
         self._failures.clear()
         self.pending = False
-        return found
+        return ends
 
     def _decoded(self, word: str, symbol: str, interval: str, run: _Run, by_ids: Gap | None, at_ns: int) -> list[Item]:
         """The end of a run of failures, unless the ids say it better."""
         if by_ids is None:
             return [self._run_over(word, symbol, interval, run, at_ns)]
         if (by_ids.missing_count or run.count) <= run.count:
-            by_ids.cause = run.cause
+            by_ids.cause = run.cause.value
         return []
 
     def _run_over(self, word: str, symbol: str, interval: str, run: _Run, at_ns: int) -> Gap:
         """``missing_count`` is that of elements which gave no event; of a broken chain more may be missing."""
-        missing = None, None, run.count if run.cause == "decode" else None
+        missing = None, None, run.count if run.cause is GapCause.DECODE else None
         return self._sequences.gap(word, symbol, run.cause, run.started_ns, at_ns, at_ns, missing, interval)
 
     def _spoke(self, silence: _Silence, is_trade: bool, by_ids: Gap | None, at_ns: int) -> Gap:
@@ -144,7 +144,7 @@ class Outages:
 
     def _end(self, begun: Gap, at_ns: int) -> Gap:
         gap = self._sequences.gap(
-            begun.stream, begun.symbol, begun.cause, begun.started_ns, at_ns, at_ns, interval=begun.interval
+            begun.stream, begun.symbol, GapCause(begun.cause), begun.started_ns, at_ns, at_ns, interval=begun.interval
         )
         gap.version = begun.version + 1
         return gap

@@ -122,16 +122,16 @@ class Outstanding:
             ids = [each for each, sent in self._sent.items() if sent.begin is answer.begin]
         else:
             ids = [next(iter(self._sent))] if self._sent else []
-        found = []
+        concerned = []
         for request in ids:
             sent = self._sent[request]
             names = tuple(name for name in sent.names if name in answer.names) if by_name else sent.names
             sent.names = tuple(name for name in sent.names if name not in names)
             if names:
-                found.append((sent, names))
+                concerned.append((sent, names))
             if not sent.names:
                 del self._sent[request]
-        return found
+        return concerned
 
     def _accepted(self, names: tuple[str, ...], answer: Answer) -> list[Item]:
         refused: tuple[str, ...] = ()

@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Final, Self
 
 from msgspec import structs
 
-from wsadapter.events import Gap, Kline, Liquidation, MarketEvent, UpdateType
+from wsadapter.events import Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain, are_plain
-from wsadapter.exchanges.checked_book import CheckedBook
-from wsadapter.exchanges.continuity import MS, NONE, Sequences, SeriesState
+from wsadapter.exchanges.books import UNBEGUN, accept_checked, accept_renewed
+from wsadapter.exchanges.continuity import MS, Sequences, SeriesState
 from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled
 from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.planning import plans, stream_type
@@ -41,7 +41,6 @@ from wsadapter.exchanges.venue import (
 from wsadapter.text import sample
 
 MAX_CACHED_NAMES: Final = 4096
-UNBEGUN: Final = Bad("other", "change before its snapshot")
 
 StepSeries = Callable[[Any, Any, SeriesState, int], Gap | None]
 """(element, event, series, receive time) -> the gap before the event."""
@@ -216,9 +215,9 @@ class VenueSession:
         convert, given = self.conversions[id(one)]
         by_symbol = self.series(one)
         if isinstance(channel.numbering, Follows) and channel.numbering.resubscribe:
-            return self._accept_renewed(channel, convert, given, by_symbol)
+            return accept_renewed(self, channel, convert, given, by_symbol)
         if isinstance(channel.numbering, Checked):
-            return self._accept_checked(channel, convert, given, by_symbol)
+            return accept_checked(self, channel, convert, given, by_symbol)
         if one.once:
             return self._accept_once(channel, one, convert, given, by_symbol)
         step, connection, sequences = self._step(channel, one), self.connection, self.sequences
@@ -285,83 +284,6 @@ class VenueSession:
             item = convert(d, received, self.connection, by_symbol[symbol].gap_ns, *extra)
             published[symbol] = values
             return [item]
-
-        return accept
-
-    def _accept_renewed(
-        self, channel: Channel, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
-    ) -> Accept:
-        """A book that a snapshot begins, and that has to be asked for anew after a gap."""
-        numbering = channel.numbering
-        assert isinstance(numbering, Follows)
-        number, previous = attrgetter(numbering.number), attrgetter(numbering.previous or numbering.number)
-        back = 0 if numbering.previous else 1
-
-        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            series = by_symbol[symbol]
-            extra = given(d, e, sub, None) if given else ()
-            book = convert(d, received, self.connection, series.gap_ns, *extra)
-            last, before = number(d), previous(d) - back
-            if book.update_type is UpdateType.SNAPSHOT:
-                gap = self.sequences.renewed(series, last, received)
-            elif series.waiting:
-                self.outages.failed(series.word, symbol, stream, received, "sequence")
-                return [UNBEGUN]
-            elif series.next == NONE:
-                return [UNBEGUN]
-            elif last == before == series.next:
-                series.at_ns = received
-                return []
-            elif before == series.next:
-                series.next, series.at_ns = last, received
-                return [book]
-            elif last <= series.next:
-                self.sequences.not_newer(series, last)
-                return [book]
-            else:
-                return self._broken(series, stream, received)
-            if gap is None:
-                return [book]
-            book.last_gap_ns = series.gap_ns
-            return [gap, book]
-
-        return accept
-
-    def _broken(self, series: SeriesState, stream: str, received: int) -> list[Item]:
-        """A change is missing: nothing but a snapshot mends that, and it is asked for."""
-        is_asked, series.waiting = series.waiting, True
-        self.outages.failed(series.word, series.symbol, stream, received, "sequence")
-        return [UNBEGUN, *(Reply(payload) for payload in ([] if is_asked else self.requests.renew((stream,))))]
-
-    def _accept_checked(
-        self, channel: Channel, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
-    ) -> Accept:
-        """A book that its checksum proves. A snapshot that is wrong asks for no other one: `Cadence` will."""
-        rule = channel.numbering
-        assert isinstance(rule, Checked)
-
-        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            series, key = by_symbol[symbol], (channel.name, stream)
-            extra = given(d, e, sub, None) if given else ()
-            event = convert(d, received, self.connection, series.gap_ns, *extra)
-            kept = self.states.get(key)
-            if event.update_type is UpdateType.SNAPSHOT:
-                kept = self.states[key] = CheckedBook(rule.levels(stream))
-            elif series.waiting:
-                self.outages.failed(series.word, symbol, stream, received, "sequence")
-                return [UNBEGUN]
-            elif kept is None:
-                return [UNBEGUN]
-            kept.change(
-                zip(event.bid_price, event.bid_quantity, strict=True),
-                zip(event.ask_price, event.ask_quantity, strict=True),
-            )
-            checksum = rule.checksum(d)
-            if checksum is not None and checksum != rule.compute(kept):
-                del self.states[key]
-                return self._broken(series, stream, received)
-            series.waiting = False
-            return [event]
 
         return accept
 

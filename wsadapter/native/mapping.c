@@ -43,7 +43,7 @@ is_plain(PyObject *text, int signs)
 
 /* A new reference; NULL with an exception, or NULL without one where a decimal is not plain. */
 static PyObject *
-take(const Step *step, PyObject *wire, PyObject *const *given)
+step_value(const Step *step, PyObject *wire, PyObject *const *given)
 {
     if (step->op == CONSTANT)
         return Py_NewRef(step->constant);
@@ -108,7 +108,7 @@ make_event(Conversion *self, PyObject *wire, PyObject *const *given)
 {
     PyObject *values[MAX_STEPS + 1], *event = NULL;
     int made = 0;
-    while (made < self->count && (values[made + 1] = take(&self->steps[made], wire, given)) != NULL)
+    while (made < self->count && (values[made + 1] = step_value(&self->steps[made], wire, given)) != NULL)
         made++;
     if (made == self->count)
         event = PyObject_Vectorcall(self->event, values + 1, (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);

@@ -1,0 +1,100 @@
+"""Books that a snapshot begins, and that only another snapshot mends: by their numbers, or by their checksums.
+
+Changes that come while none has begun, or after one was lost, give no event; the stream is asked for anew, and the gap
+ends with the snapshot. For the session, see `wsadapter.exchanges.session`.
+"""
+
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from wsadapter.events import UpdateType
+from wsadapter.events.gaps import GapCause
+from wsadapter.exchanges.checked_book import CheckedBook
+from wsadapter.exchanges.continuity import NONE, SeriesState
+from wsadapter.exchanges.mapping import Convert, Given
+from wsadapter.exchanges.venue import Bad, Channel, Checked, Follows, Item, Reply, Subscription
+
+if TYPE_CHECKING:
+    from wsadapter.exchanges.session import Accept, VenueSession
+
+UNBEGUN: Final = Bad("other", "change before its snapshot")
+
+
+def accept_renewed(
+    session: "VenueSession", channel: Channel, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
+) -> "Accept":
+    """A book that a snapshot begins, and that has to be asked for anew after a gap."""
+    numbering = channel.numbering
+    assert isinstance(numbering, Follows)
+    number, previous = attrgetter(numbering.number), attrgetter(numbering.previous or numbering.number)
+    back = 0 if numbering.previous else 1
+
+    def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+        series = by_symbol[symbol]
+        extra = given(d, e, sub, None) if given else ()
+        book = convert(d, received, session.connection, series.gap_ns, *extra)
+        last, before = number(d), previous(d) - back
+        if book.update_type is UpdateType.SNAPSHOT:
+            gap = session.sequences.renewed(series, last, received)
+        elif series.waiting:
+            session.outages.failed(series.word, symbol, stream, received, GapCause.SEQUENCE)
+            return [UNBEGUN]
+        elif series.next == NONE:
+            return [UNBEGUN]
+        elif last == before == series.next:
+            series.at_ns = received
+            return []
+        elif before == series.next:
+            series.next, series.at_ns = last, received
+            return [book]
+        elif last <= series.next:
+            session.sequences.not_newer(series, last)
+            return [book]
+        else:
+            return _broken(session, series, stream, received)
+        if gap is None:
+            return [book]
+        book.last_gap_ns = series.gap_ns
+        return [gap, book]
+
+    return accept
+
+
+def _broken(session: "VenueSession", series: SeriesState, stream: str, received: int) -> list[Item]:
+    """A change is missing: nothing but a snapshot mends that, and it is asked for."""
+    is_asked, series.waiting = series.waiting, True
+    session.outages.failed(series.word, series.symbol, stream, received, GapCause.SEQUENCE)
+    return [UNBEGUN, *(Reply(payload) for payload in ([] if is_asked else session.requests.renew((stream,))))]
+
+
+def accept_checked(
+    session: "VenueSession", channel: Channel, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
+) -> "Accept":
+    """A book that its checksum proves. A snapshot that is wrong asks for no other one: `Cadence` will."""
+    rule = channel.numbering
+    assert isinstance(rule, Checked)
+
+    def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+        series, key = by_symbol[symbol], (channel.name, stream)
+        extra = given(d, e, sub, None) if given else ()
+        event = convert(d, received, session.connection, series.gap_ns, *extra)
+        kept = session.states.get(key)
+        if event.update_type is UpdateType.SNAPSHOT:
+            kept = session.states[key] = CheckedBook(rule.levels(stream))
+        elif series.waiting:
+            session.outages.failed(series.word, symbol, stream, received, GapCause.SEQUENCE)
+            return [UNBEGUN]
+        elif kept is None:
+            return [UNBEGUN]
+        kept.change(
+            zip(event.bid_price, event.bid_quantity, strict=True),
+            zip(event.ask_price, event.ask_quantity, strict=True),
+        )
+        checksum = rule.checksum(d)
+        if checksum is not None and checksum != rule.compute(kept):
+            del session.states[key]
+            return _broken(session, series, stream, received)
+        series.waiting = False
+        return [event]
+
+    return accept

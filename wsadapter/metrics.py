@@ -117,6 +117,7 @@ def _at(role: str, *axes: Axis) -> dict[str, Cells]:
 _METRICS: Final = (
     # every process
     Metric("build_info", "1; the version, and whether the C extension is in use, as labels."),
+    Metric("ready", "1 while all works from end to end, as /readyz says."),
     Metric("child_heartbeat_age_seconds", "Time since the last heartbeat of the process."),
     Metric("child_state", "0 starting, 1 waiting for a service, 2 running, 3 stopping, 4 paused (needs the operator).",
            dict.fromkeys(_ANY_CHILD, Cells(name="state"))),
@@ -171,6 +172,8 @@ _METRICS: Final = (
     Metric("gaps_total", "Gaps recorded.",
            {"ingest": _counted("gaps", _axis("cause", GAP_CAUSES), published=True),
             "repairer": Cells((_axis("cause", ("stale", "restart")),), published=True)}),
+    Metric("gap_missing_total", "Events known to be missing, from gaps that have ended and name what is missing.",
+           {"ingest": Cells(published=True)}, always=True),
     Metric("reconnects_total", "Connections lost, not made, or exchanged for the next one (rotation, stale).",
            {"ingest": _counted("reconnects", _axis("reason", RECONNECT_REASONS))}),
     Metric("out_of_order_total", "Events whose sequence number was not above the highest one: repeats and late ones.",
@@ -265,7 +268,6 @@ _METRICS: Final = (
     # the rings, as the monitor sees them
     Metric("ring_used_bytes", "Bytes in the ring that Kafka has not acknowledged."),
     Metric("ring_capacity_bytes", "Size of the ring."),
-    Metric("gap_missing_total", "Events known to be missing, from gaps whose bounds are known.", always=True),
 )
 # fmt: on
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRICS}

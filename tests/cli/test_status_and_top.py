@@ -43,6 +43,16 @@ def test_status_as_tables_and_as_json(tmp_path: Path, watched: Road) -> None:
     assert json.loads(plain.stdout)["totals"]["events"] == {"trade": 1234}
 
 
+def test_the_spool_is_shown_and_no_rate_of_one_moment(watched: Road) -> None:
+    status = monitor_client.fetch(f"http://127.0.0.1:{watched.port}")
+    status["serializers"][0] |= {"spool_records": 5905, "spool_bytes": 3 << 20}
+    output = io.StringIO()
+    Console(file=output, width=200).print(top.view(status, None))
+
+    assert "spool 5,905 records, 3.0 MiB" in output.getvalue()
+    assert "/s" not in output.getvalue()
+
+
 def test_a_proxy_of_the_environment_is_not_asked(tmp_path: Path, watched: Road) -> None:
     done = run(tmp_path, "status", "--config", config(tmp_path, watched.port), http_proxy="http://127.0.0.1:1")
 

@@ -24,7 +24,7 @@ INTERVAL_SECONDS: Final = 1.0
 LINE_INTERVAL_SECONDS: Final = 5.0
 """Between two lines where there is no terminal."""
 _COUNTS: Final = ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
-_FLOW: Final = ("connection", "state", "frames/s", "frames", "age", "ring", "reconnects", "bad", "gaps")
+_FLOW: Final = ("connection", "state", "frames", "age", "ring", "reconnects", "bad", "gaps")
 _GOOD: Final = ("running", "live", "acked", "up")
 _BAD: Final = ("down", "refused", "paused")
 
@@ -108,7 +108,7 @@ def line(status: Status, before: Status | None) -> str:
 
 
 def view(status: Status, before: Status | None) -> RenderableType:
-    """The tables of one moment; rates are over the time since ``before``."""
+    """The tables of one moment; rates are over the time since ``before``, and left out when there is none."""
     head = Text("ready" if status["ready"] else "not ready", "bold green" if status["ready"] else "bold red")
     supervisor = status["supervisor"]
     uptime = supervisor.get("uptime_seconds")
@@ -120,14 +120,15 @@ def view(status: Status, before: Status | None) -> RenderableType:
 
 def _streams(status: Status, before: Status | None) -> Table:
     totals = status["totals"]
-    table = _table("stream", "events/s", "events", "in Kafka", "rows", "rejected", "dropped")
+    rates = () if before is None else ("events/s",)
+    table = _table("stream", *rates, "events", "in Kafka", "rows", "rejected", "dropped")
     for name in sorted({*totals["events"], *totals["polled"], *totals["accepted_rows"], *totals["sent"]}):
         counts = [
             totals[key].get(name, 0) for key in ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
         ]
         counts[0] += totals["polled"].get(name, 0)
         rate = _rate(status, before, lambda s, name=name: _events(s, name))  # type: ignore[misc]
-        _row(table, name, rate, *counts)
+        _row(table, name, *((rate,) if rates else ()), *counts)
     return table
 
 
@@ -139,14 +140,15 @@ def _events(sample: Status, name: str) -> int:
 
 def _flow(status: Status, before: Status | None) -> Table:
     rings = {ring["connection"]: ring for ring in status["rings"]}
-    table = _table(*_FLOW)
+    rates = () if before is None else ("frames/s",)
+    table = _table(*_FLOW[:2], *rates, *_FLOW[2:])
     for connection in status["connections"]:
         name = connection["connection"]
         ring = rings.get(name, {"fill": 0.0})
         rate = _rate(status, before, lambda s, name=name: _frames(s, name))  # type: ignore[misc]
         age = connection["last_receive_age_seconds"]
         _row(
-            table, name, _word("up" if connection["up"] else "down"), rate, connection["frames"],
+            table, name, _word("up" if connection["up"] else "down"), *((rate,) if rates else ()), connection["frames"],
             "never" if age is None else f"{age:.1f} s", f"{ring['fill']:.1%}", connection["reconnects"],
             connection["decode_errors"], connection["gaps"],
         )  # fmt: skip
@@ -180,7 +182,10 @@ def _about(status: Status) -> dict[str, str]:
     """Name of a process -> what its services and queues are like."""
     about: dict[str, str] = {}
     for serializer in status["serializers"]:
-        about[serializer["name"]] = f"Kafka {_up(serializer['broker_up'])}, outstanding {serializer['outstanding']:,}"
+        parts = [f"Kafka {_up(serializer['broker_up'])}", f"outstanding {serializer['outstanding']:,}"]
+        if records := serializer["spool_records"]:
+            parts.append(f"spool {records:,} records, {serializer['spool_bytes'] / 1048576:.1f} MiB")
+        about[serializer["name"]] = ", ".join(parts)
     for consumer in status["consumers"]:
         parts = [f"Kafka {_up(consumer['broker_up'])}", f"ClickHouse {_up(consumer['clickhouse_up'])}"]
         unknown = f" (unknown: {' '.join(consumer['lag_unknown'])})" if consumer["lag_unknown"] else ""

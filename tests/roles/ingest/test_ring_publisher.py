@@ -11,7 +11,7 @@ from samples import NS, full, trade
 
 from wsadapter import metrics as stats_fields
 from wsadapter.events import Event, Gap, StreamType, Trade
-from wsadapter.events.gaps import GapCause, begin, ended
+from wsadapter.events.gaps import GapCause, begin, ended, filler
 from wsadapter.events.records import in_python
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.roles.ingest import gaps
@@ -145,6 +145,7 @@ def test_a_full_ring_becomes_one_gap_per_stream_and_symbol(bench: Bench) -> None
 
     assert (btc.cause, btc.stream, btc.symbol, btc.missing_count) == ("ring_full", "trade", "BTCUSDT", 9)
     assert (btc.first_missing, btc.last_missing) == (kept + 1, kept + 9)
+    assert bench.page["gap_missing_total"] == 10
     assert (eth.symbol, eth.missing_count, eth.first_missing) == ("ETHUSDT", 1, 1)
     assert isinstance(event, Trade)
     assert event.last_gap_ns == NS + 60, "the in-order gap marker"
@@ -161,6 +162,23 @@ def test_the_connections_gap_is_open_then_ended(bench: Bench) -> None:
     assert (first.cause, first.started_ns, first.ended_ns, first.version) == ("connect", NS, None, 1)
     assert (second.gap_id, second.cause, second.ended_ns, second.version) == (first.gap_id, "connect", NS + 9, 2)
     assert bench.page['gaps_total{cause="connect"}'] == 1
+
+
+def test_what_is_missing_is_counted_once_and_a_filler_not_at_all(bench: Bench) -> None:
+    named = begin(
+        GapCause.STALE, NS, NS + 1, exchange="binance", connection=PLAN.connection, stream="trade", symbol="BTCUSDT"
+    )
+    bench.publisher.on_gap(named)
+    end = ended(named, NS + 9)
+    end.first_missing, end.last_missing, end.missing_count = 5, 9, 5
+    bench.publisher.on_gap(end)
+    bench.publisher.on_gap(
+        filler(12, NS + 10, exchange="binance", connection=PLAN.connection, stream="trade", symbol="BTCUSDT")
+    )
+    bench.publisher.on_read_end()
+
+    assert [one.cause for one in bench.read()] == ["stale", "stale", "filler"]
+    assert bench.page["gap_missing_total"] == 5
 
 
 def test_a_killed_ingest_leaves_its_open_gap_to_the_next(bench: Bench) -> None:

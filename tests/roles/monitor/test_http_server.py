@@ -5,7 +5,11 @@ from collections.abc import Awaitable, Callable
 
 from wsadapter.roles.monitor.http_server import MAX_HEAD_BYTES, PLAIN, HttpServer, Response
 
-ROUTES = {"/": lambda: Response(200, PLAIN, b"here"), "/large": lambda: Response(200, PLAIN, b"x" * 50_000_000)}
+ROUTES = {
+    "/livez": lambda: Response(200, PLAIN, b"ok"),
+    "/": lambda: Response(200, PLAIN, b"here"),
+    "/large": lambda: Response(200, PLAIN, b"x" * 50_000_000),
+}
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Client = Callable[[HttpServer, int], Awaitable[None]]
 
@@ -44,6 +48,7 @@ def test_idle_connections_neither_stay_nor_keep_others_out() -> None:
         while server.open < 4:
             await asyncio.sleep(0)
         assert b" 503 " in await ask(port, REQUEST)
+        assert b" 200 " in await ask(port, REQUEST.replace(b"/", b"/livez", 1)), "a probe is answered"
         for reader, _ in idle:
             assert await reader.read() == b""  # cut at the deadline
         assert b" 200 " in await ask(port, REQUEST)
@@ -51,7 +56,7 @@ def test_idle_connections_neither_stay_nor_keep_others_out() -> None:
             writer.close()
 
     server = serve(client)
-    assert (server.requests, server.refused) == (1, 1)
+    assert (server.requests, server.refused) == (2, 1)
 
 
 def test_many_at_once_are_served_or_refused_and_forgotten() -> None:

@@ -76,6 +76,7 @@ def test_a_ring_that_is_written_to_and_not_read_fails_readyz(made: Road, clock: 
     assert monitor.reasons(STALLED_NS) == []
 
     (reason,) = monitor.reasons(2 * SECOND)
+    assert b"\nwsadapter_ready 0.0\n" in exposition.exposition(monitor.look)()
     assert reason == (
         f"ring {CONNECTION}: {writer.used():,} bytes wait, none was read for 12 s (since 2023-11-14 22:30:00 UTC)"
     )
@@ -85,6 +86,7 @@ def test_a_ring_that_is_written_to_and_not_read_fails_readyz(made: Road, clock: 
     reader.commit(reader.position)
     reader.release()
     assert monitor.reasons() == []
+    assert b"\nwsadapter_ready 1.0\n" in exposition.exposition(monitor.look)()
 
 
 def test_a_ring_that_is_read_slowly_is_read(made: Road, clock: Clock, writer: RingWriter) -> None:

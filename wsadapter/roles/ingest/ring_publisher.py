@@ -58,7 +58,7 @@ class RingPublisher:
         self._errors = {kind: slot(f'decode_errors_total{{kind="{kind}"}}') for kind in DECODE_ERROR_KINDS}
         self._causes = {cause: slot(f'gaps_total{{cause="{cause}"}}') for cause in GAP_CAUSES}
         self._lost = {"oversize": slot("too_large_total"), "range": slot("unencodable_total")}
-        self._open_candles = slot("open_candles_total")
+        self._missing, self._open_candles = slot("gap_missing_total"), slot("open_candles_total")
         self._last_receive = slot("last_receive_ns")
         frames = slot("frames_total")
         self.tally = ReceiveCount(memoryview(self._counts)[frames : frames + 1])
@@ -230,6 +230,8 @@ class RingPublisher:
             self._ended.append(gap)
         if gap.version == 1:
             self._counts[self._causes[gap.cause]] += 1
+        if gap.ended_ns is not None and gap.cause != GapCause.FILLER:  # a filler names what never was
+            self._counts[self._missing] += gap.missing_count or 0
         return True
 
     def _encoded(self, gap: Gap) -> bytes:

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from wsadapter import __version__, native
 from wsadapter.metrics import METRICS, Metric
 from wsadapter.roles.monitor.snapshot import Reading, Snapshot
+from wsadapter.roles.monitor.status import not_ready
 
 PREFIX: Final = "wsadapter_"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -80,6 +81,7 @@ def _heartbeat_ages(snapshot: Snapshot) -> Samples:
 
 _SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
     "build_info": _build,
+    "ready": lambda s: iter([({}, int(not not_ready(s)))]),
     "child_heartbeat_age_seconds": _heartbeat_ages,
     "child_rss_bytes": lambda s: ((_process(r), r.use.rss_bytes) for r in s.processes if r.use is not None),
     "child_cpu_seconds_total": lambda s: ((_process(r), r.use.cpu_seconds) for r in s.processes if r.use is not None),

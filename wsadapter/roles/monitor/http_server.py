@@ -1,11 +1,13 @@
 """A small HTTP server for a handful of read-only pages: bounded in connections, time and bytes, one request each.
 
-It runs on the role's own asyncio loop, so a hung role does not answer. More connections than the limit are told 503
-and closed; a client that is slow to ask or to read is cut at the deadline. GET and HEAD only.
+It runs on the role's own asyncio loop, so a hung role does not answer. More connections than the limit are answered
+503, and more than twice as many are closed at once; a client that is slow to ask or to read is cut at the deadline.
+What a probe asks (``vital``) is answered between the two limits, too: idle clients must not make a healthy process look
+dead. GET and HEAD only.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Final
 
@@ -26,10 +28,17 @@ Route = Callable[[], Response]
 
 
 class HttpServer:
-    """``routes``: path -> what answers it, called on the loop and expected to take milliseconds."""
+    """``routes``: path -> what answers it, called on the loop and expected to take milliseconds. ``vital``: paths that
+    are answered above ``max_connections``."""
 
-    def __init__(self, routes: Mapping[str, Route], max_connections: int = 32, timeout: float = 5.0) -> None:
-        self._routes = routes
+    def __init__(
+        self,
+        routes: Mapping[str, Route],
+        max_connections: int = 32,
+        timeout: float = 5.0,
+        vital: Collection[str] = ("/livez",),
+    ) -> None:
+        self._routes, self._vital = routes, vital
         self._max_connections = max_connections
         self._timeout = timeout
         self._open: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
@@ -64,7 +73,7 @@ class HttpServer:
         ahead = len(self._open)
         self._open[writer] = asyncio.current_task()
         try:
-            # those that are told 503 are bounded too; beyond that a connection is cut without a word
+            # those that are answered 503 are bounded, too
             if ahead < 2 * self._max_connections:
                 async with asyncio.timeout(self._timeout):
                     await self._converse(reader, writer, full=ahead >= self._max_connections)
@@ -75,38 +84,40 @@ class HttpServer:
             del self._open[writer]
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, full: bool) -> None:
-        if full:
-            self.refused += 1
-            await _send(writer, text(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections"), head=False)
-        else:
-            await self._answer(reader, writer)
+        await self._answer(reader, writer, full)
         # closing with unread bytes would reset the connection and take our answer with it
         writer.write_eof()
         while await reader.read(MAX_HEAD_BYTES):
             pass
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, full: bool) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             await _send(writer, text(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "headers too large"), head=False)
             return
-        self.requests += 1
-        method, response = self._respond(head)
+        method, path, response = self._parse(head)
+        if full and path not in self._vital:
+            self.refused += 1
+            response = text(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
+        else:
+            self.requests += 1
+            response = response or self._routes[path]()
         await _send(writer, response, head=method == "HEAD")
 
-    def _respond(self, head: bytes) -> tuple[str, Response]:
+    def _parse(self, head: bytes) -> tuple[str, str, Response | None]:
+        """Method, path, and the refusal where no route answers it."""
         parts = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
         if len(parts) != 3 or not parts[2].startswith("HTTP/1.") or not parts[1].startswith("/"):
-            return "", text(HTTPStatus.BAD_REQUEST, "bad request")
+            return "", "", text(HTTPStatus.BAD_REQUEST, "bad request")
         method, path = parts[0], parts[1].partition("?")[0]
-        route = self._routes.get(path)
-        if route is None:
-            return method, text(HTTPStatus.NOT_FOUND, "not found")
+        if path not in self._routes:
+            return method, path, text(HTTPStatus.NOT_FOUND, "not found")
         if method not in ("GET", "HEAD"):
             refusal = text(HTTPStatus.METHOD_NOT_ALLOWED, "GET only")
-            return method, Response(refusal.status, refusal.content_type, refusal.body, (("Allow", "GET, HEAD"),))
-        return method, route()
+            allowed = Response(refusal.status, refusal.content_type, refusal.body, (("Allow", "GET, HEAD"),))
+            return method, path, allowed
+        return method, path, None
 
 
 def text(status: int, message: str) -> Response:

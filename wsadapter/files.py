@@ -188,28 +188,30 @@ class StateFile(Generic[T]):
 
     def _write(self, content: bytes) -> bool:
         try:
-            try:
-                replace(self._path, content, self._durable)
-            except OSError:
-                if not self._in_place:
-                    raise
-                _overwrite(self._path, content)
+            replace(self._path, content, self._durable)
         except OSError as error:
-            self._unwritten = content
-            self._directory.refused(self._name, error)
-            return False
+            if not self._in_place or not _overwritten(self._path, content):
+                self._unwritten = content
+                self._directory.refused(self._name, error)
+                return False
         self._unwritten = None
         self._directory.written(self._name)
         return True
 
 
-def _overwrite(path: str, content: bytes) -> None:
+def _overwritten(path: str, content: bytes) -> bool:
     """Where nothing can be allocated: into the block that is there, which a disk writes whole or not at all."""
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
     try:
         if os.fstat(fd).st_size != len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return False
         os.pwrite(fd, content, 0)
         os.fsync(fd)
+    except OSError:
+        return False
     finally:
         os.close(fd)
+    return True

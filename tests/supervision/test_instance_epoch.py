@@ -39,7 +39,9 @@ def test_a_damaged_epoch_is_set_aside_and_the_clock_counts(tmp_path: Path, conte
     instance.release()
 
 
-def test_an_epoch_is_written_over_where_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_epoch_is_written_over_where_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     instance = Instance.claim(str(tmp_path), 1.0)
     first = instance.next_epoch()
     monkeypatch.setattr(files, "replace", refuse)
@@ -50,6 +52,7 @@ def test_an_epoch_is_written_over_where_the_disk_is_full(tmp_path: Path, monkeyp
     (tmp_path / "epoch").unlink()
     assert instance.next_epoch() > second, "without a file it is known in memory"
     assert instance.state.write_failures == 1
+    assert "No space left" in capsys.readouterr().out
     instance.release()
 
 

@@ -337,9 +337,9 @@ def test_attempts_wait_for_the_venues_limit() -> None:
             client = Client(config(venue), Recording(), attempts=LocalLimiter(AttemptLimit(3, 60.0)))
             (connection,) = client.connections
             task = asyncio.create_task(client.start())
-            await until(lambda: connection.sockets.delayed)
+            await until(lambda: connection.dialer.delayed)
             await asyncio.sleep(0.2)
-            assert (len(venue.peers), connection.sockets.dials, connection.sockets.delayed) == (3, 3, 1)
+            assert (len(venue.peers), connection.dialer.dials, connection.dialer.delayed) == (3, 3, 1)
             await client.stop()
             await task
 

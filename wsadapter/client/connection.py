@@ -78,7 +78,7 @@ class Connection:
         self._config, self._hooks, self._dice = config, hooks, dice
         self._retries = Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)
         self._stop = asyncio.Event()
-        self.sockets = Dialer(plan, config, tls, attempts, self._stop)
+        self.dialer = Dialer(plan, config, tls, attempts, self._stop)
         self.current = self._new(LiveSocket, load(plan.exchange)(plan))
         self.next: NextSocket | None = None
         """The one that is to take over, while the current one still delivers."""
@@ -147,7 +147,7 @@ class Connection:
             else:
                 self.current = self._new(LiveSocket, self.exchange)
                 self._deliver_to(self.current, self._hooks.events)
-                self.current.dial(self.sockets)
+                self.current.dial(self.dialer)
             lost = await self.current.ended
         finally:
             self.current.end()
@@ -247,7 +247,7 @@ class Connection:
         next_one.rotation = Rotation(self.exchange, next_one.exchange, handover, dead, trial)
         self._deliver_to(self.current, dict.fromkeys(events, handover.first))
         self._deliver_to(next_one, dict.fromkeys(events, handover.second))
-        next_one.dial(self.sockets)
+        next_one.dial(self.dialer)
         self.current.timers.set("next", NEXT_CHECK_SECONDS, lambda: self._check_next(next_one))
 
     def _check_next(self, next_one: NextSocket) -> None:

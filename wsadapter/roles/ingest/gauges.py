@@ -48,8 +48,8 @@ class Gauges:
             "bytes_total": connection.tally.bytes,
             "error_count": connection.error_count,
             "reconnect_count": connection.losses,
-            "connection_attempts_total": connection.sockets.dials,
-            "connection_attempts_delayed_total": connection.sockets.delayed,
+            "connection_attempts_total": connection.dialer.dials,
+            "connection_attempts_delayed_total": connection.dialer.delayed,
             "state_write_failures_total": self._attempts.failures,
         }
         self._same = self._same + 1 if now == self._shown else 0

@@ -21,7 +21,7 @@ INVALID: Final = object()
 
 
 class Errors:
-    """(key path, message) in the order found, each once."""
+    """(key path, message) in the order of the file, each once."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str], None] = {}
@@ -47,8 +47,8 @@ def table(value: object, path: str, errors: Errors) -> dict[str, Any]:
     return {}
 
 
-def unknown_keys(found: Mapping[str, object], known: tuple[str, ...], prefix: str, errors: Errors) -> None:
-    for key in found:
+def unknown_keys(raw: Mapping[str, object], known: tuple[str, ...], prefix: str, errors: Errors) -> None:
+    for key in raw:
         if key not in known:
             close = difflib.get_close_matches(key, known, 1)
             hint = f", did you mean {close[0]}?" if close else f"; known here: {' '.join(known)}"
@@ -62,14 +62,14 @@ def join(prefix: str, key: str) -> str:
     return f"{prefix}.{bare}" if prefix else bare
 
 
-def build(kind: type[S], found: Mapping[str, object], where: Callable[[str], str], errors: Errors) -> S | None:
-    """``kind`` from the keys of ``found`` (unknown ones are the caller's to refuse); None when one of them is wrong.
+def build(kind: type[S], raw: Mapping[str, object], where: Callable[[str], str], errors: Errors) -> S | None:
+    """``kind`` from the keys of ``raw`` (unknown ones are the caller's to refuse); None when one of them is wrong.
     ``where`` gives the path an operator knows a field by."""
     values: dict[str, Any] = {}
     before = len(errors)
     for field in msgspec.structs.fields(kind):
-        if field.name in found:
-            values[field.name] = leaf(field.type, found[field.name], where(field.name), errors)
+        if field.name in raw:
+            values[field.name] = leaf(field.type, raw[field.name], where(field.name), errors)
         elif field.required:
             errors.add(where(field.name), "missing")
     return kind(**values) if len(errors) == before else None

@@ -194,19 +194,19 @@ def enabled(environ: Mapping[str, str], dotenv: str | None = ".env") -> bool:
 
 def warnings(config: Config) -> list[str]:
     """What is allowed and yet deserves a line at start."""
-    found = []
+    messages = []
     if not t.loopback(t.address(config.monitor.listen)[0]):
-        found.append(f"monitor.listen: {config.monitor.listen} is reachable from other machines, without a password")
+        messages.append(f"monitor.listen: {config.monitor.listen} is reachable from other machines, without a password")
     url = urlsplit(config.clickhouse.url)
     if config.clickhouse.password_file and url.scheme == "http" and not t.loopback(url.hostname or ""):
-        found.append("clickhouse.url: the password travels over plain http")
+        messages.append("clickhouse.url: the password travels over plain http")
     for index, feed in enumerate(config.feed):
         if feed.ws_url and not feed.rest_url:
-            found.append(f"feed[{index}].rest_url: not set beside ws_url, so gaps of this feed are not repaired")
-        unasked = (feed.ws_url and not feed.rest_url) or not config.process_of("repairer").count
-        if "open_interest" in feed.streams and unasked:
-            found.append(f"feed[{index}].streams: open_interest comes by REST, and nobody asks for it")
-    return found
+            messages.append(f"feed[{index}].rest_url: not set beside ws_url, so gaps of this feed are not repaired")
+        not_polled = (feed.ws_url and not feed.rest_url) or not config.process_of("repairer").count
+        if "open_interest" in feed.streams and not_polled:
+            messages.append(f"feed[{index}].streams: open_interest comes by REST, and nobody asks for it")
+    return messages
 
 
 def _defaults(document: dict[str, Any], environ: Mapping[str, str], errors: Errors) -> None:
@@ -226,14 +226,14 @@ def _defaults(document: dict[str, Any], environ: Mapping[str, str], errors: Erro
 def _section(
     kind: type[Struct], name: str, document: Mapping[str, Any], sources: Mapping[str, str], errors: Errors
 ) -> Struct | None:
-    found = table(document.get(name, {}), name, errors)
+    raw = table(document.get(name, {}), name, errors)
     if name == "kafka":
-        found = librdkafka.checked(found, errors)
-    unknown_keys(found, kind.__struct_fields__, name, errors)
-    section = build(kind, found, lambda field: sources.get(f"{name}.{field}", f"{name}.{field}"), errors)
+        raw = librdkafka.checked(raw, errors)
+    unknown_keys(raw, kind.__struct_fields__, name, errors)
+    section = build(kind, raw, lambda field: sources.get(f"{name}.{field}", f"{name}.{field}"), errors)
     if isinstance(section, RestartConfig) and section.backoff_max < section.backoff_min:
         errors.add("restart.backoff_max", "less than restart.backoff_min")
-    if name == "clickhouse" and isinstance(days := found.get("ttl_days"), dict):
+    if name == "clickhouse" and isinstance(days := raw.get("ttl_days"), dict):
         unknown_keys(days, TABLES, "clickhouse.ttl_days", errors)
     return section
 
@@ -250,11 +250,11 @@ def _feeds(
     feeds: dict[str, Feed] = {}
     for index, element in enumerate(listed):
         prefix = f"feed[{index}]"
-        found = table(element, prefix, errors)
-        unknown_keys(found, Feed.__struct_fields__, prefix, errors)
-        if "name" not in found and isinstance(found.get("exchange"), str):
-            found = {**found, "name": found["exchange"]}
-        feed = _feed(found, {field: join(prefix, field) for field in Feed.__struct_fields__}, implemented, errors)
+        raw = table(element, prefix, errors)
+        unknown_keys(raw, Feed.__struct_fields__, prefix, errors)
+        if "name" not in raw and isinstance(raw.get("exchange"), str):
+            raw = {**raw, "name": raw["exchange"]}
+        feed = _feed(raw, {field: join(prefix, field) for field in Feed.__struct_fields__}, implemented, errors)
         if feed is not None and feed.name in feeds:
             errors.add(f"{prefix}.name", f"{feed.name} is the name of another feed")
         elif feed is not None:
@@ -275,33 +275,33 @@ def _environment_feeds(
 
 
 def _feed(
-    found: Mapping[str, Any], names: Mapping[str, str], implemented: Collection[str], errors: Errors
+    raw: Mapping[str, Any], names: Mapping[str, str], implemented: Collection[str], errors: Errors
 ) -> Feed | None:
     """One feed with the rules between its fields; ``names`` is what the operator calls them."""
-    exchange, symbols = found.get("exchange"), found.get("symbols")
+    exchange, symbols = raw.get("exchange"), raw.get("symbols")
     if venues.in_upper_case(exchange) and isinstance(symbols, list | tuple):
-        found = {**found, "symbols": [s.upper() if isinstance(s, str) else s for s in symbols]}
-    if "name" not in found:
-        found = {**found, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
-    feed = build(Feed, found, names.__getitem__, errors)
+        raw = {**raw, "symbols": [s.upper() if isinstance(s, str) else s for s in symbols]}
+    if "name" not in raw:
+        raw = {**raw, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
+    feed = build(Feed, raw, names.__getitem__, errors)
     if exchange in venues.EXCHANGES and exchange not in implemented:
         errors.add(names["exchange"], f"{exchange} is not implemented yet, only: {t.words(tuple(implemented))}")
     if symbols in ([], ()):
         errors.add(names["symbols"], "none")
-    if found.get("streams") in ([], ()):
+    if raw.get("streams") in ([], ()):
         errors.add(names["streams"], "none: leave the key out for the default")
-    if found.get("intervals") in ([], ()) and "kline" in found.get("streams", DEFAULT_STREAMS):
+    if raw.get("intervals") in ([], ()) and "kline" in raw.get("streams", DEFAULT_STREAMS):
         errors.add(names["intervals"], "none, and kline needs one")
     return feed
 
 
 def _processes(document: Mapping[str, Any], errors: Errors) -> dict[str, ProcessConfig]:
-    found = table(document.get("process", {}), "process", errors)
-    unknown_keys(found, ROLES, "process", errors)
+    raw = table(document.get("process", {}), "process", errors)
+    unknown_keys(raw, ROLES, "process", errors)
     processes: dict[str, ProcessConfig] = {}
-    for role in (r for r in ROLES if r in found):
+    for role in (r for r in ROLES if r in raw):
         prefix = f"process.{role}"
-        values = table(found[role], prefix, errors)
+        values = table(raw[role], prefix, errors)
         unknown_keys(values, ProcessConfig.__struct_fields__, prefix, errors)
         process = build(ProcessConfig, values, partial(join, prefix), errors)
         count = values.get("count", 1)

@@ -1,5 +1,6 @@
 """Which rings are adopted, set aside, unlinked or kept."""
 
+import errno
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -141,6 +142,34 @@ def test_a_damaged_ring_is_set_aside_and_the_others_go_on(
         made.close()
         assert len(listing(f"wsadapter-{instance}-a.damaged-")) == 1
     assert not Segment.exists(f"wsadapter-{instance}-a")
+
+
+def test_a_ring_that_cannot_be_opened_now_is_not_taken_for_damaged(
+    instance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = rings(instance)
+    first.open(["a"])
+    write(f"wsadapter-{instance}-a", 5)
+    assert first.close() == 5
+
+    def no_descriptor(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("wsadapter.shm.segment.os.open", no_descriptor)
+        with pytest.raises(SegmentError, match="Too many open files"):
+            rings(instance)._existing(f"wsadapter-{instance}-a")
+    made = rings(instance)
+    made.open(["a"])
+    assert (made.damaged, made.adopted) == (0, 5)
+
+
+def test_a_link_in_a_rings_place_is_set_aside(instance: str, tmp_path: Path) -> None:
+    os.symlink(tmp_path / "elsewhere", f"/dev/shm/wsadapter-{instance}-a")
+    made = rings(instance)
+    made.open(["a"])
+    assert made.damaged == 1
+    assert made.close() == 0
 
 
 def test_damaged_watermarks_are_replaced(instance: str) -> None:

@@ -13,6 +13,7 @@ Owns the ring segments, the pages of watermarks and one doorbell per serializer.
 """
 
 import contextlib
+import errno
 import os
 import re
 import sys
@@ -39,6 +40,8 @@ from wsadapter.supervision.child import RingRef
 _REDUNDANT: Final = re.compile(r"(.+)-r([2-9])")
 ASIDE: Final = ".aside-"
 """Separates a ring's name from its epoch once it was set aside."""
+PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR})
+"""What the system says that is not about the ring."""
 DAMAGED: Final = ".damaged-"
 """Separates a ring's name from the time at which it was found damaged."""
 ASIDE_MEMBER: Final = 32
@@ -271,6 +274,8 @@ class Rings:
         try:
             return inspect(name)
         except SegmentError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in PASSING:
+                raise  # it may be as it should
             self.damaged += 1
             aside = f"{name}{DAMAGED}{time.time_ns()}"
             get_logger().error(

@@ -1,10 +1,16 @@
 """What earlier runs left is replayed first, by one serializer, whatever the configuration says now."""
 
+import errno
+import os
+import time
 from pathlib import Path
 
 import pytest
+from eventually import eventually
 
-from wsadapter.roles.serializer.spool_generations import SpoolGenerations
+from wsadapter.roles.serializer import spool_generations
+from wsadapter.roles.serializer.spool import Spool, SpoolError
+from wsadapter.roles.serializer.spool_generations import COUNT_SECONDS, SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import Record
 
 MIB = 1 << 20
@@ -135,3 +141,89 @@ def test_a_decision_of_another_life_is_carried_out_once(path: Path) -> None:
     again.commit(*decided)
     assert drain(again) == records(2, 24, 32), "the decision was about a spool that is gone"
     again.close()
+
+
+def test_the_limit_is_of_all_serializers_and_runs_together(path: Path) -> None:
+    def opened_two(generation: int) -> list[SpoolGenerations]:
+        return [SpoolGenerations(str(path), generation, f"serializer-{n}", MIB, n == 0, 2) for n in (0, 1)]
+
+    def on_disk() -> int:
+        return sum(file.stat().st_size for file in path.rglob("*.spool"))
+
+    big = [(1, position, 4, bytes(1000)) for position in range(0, 8 * 600, 8)]
+    for generation in (1, 2, 3):
+        both = opened_two(generation)
+        for spools in both:
+            while spools.append(big[:20]) == 20:
+                pass
+        assert MIB - 50_000 < on_disk() <= MIB
+        for spools in both:
+            spools.close()
+    first, second = opened_two(4)
+    drain(first)
+    assert not second.held_back
+    time.sleep(COUNT_SECONDS)
+    assert second.append(big[:200]) == 200
+    first.close()
+    second.close()
+
+
+def test_what_an_earlier_run_stored_is_known_to_the_serializer_of_the_ring(path: Path) -> None:
+    """Killed between the sync and the store of head: head is moved over those records by whoever has the ring now, even
+    when the first serializer has replayed and deleted them."""
+    for number in (0, 1):
+        spools = opened(path, 1, number)
+        spools.append(records(10 + number, 0, 8, 16))
+        spools.close()
+    early = opened(path, 2, 1)  # before the first one has begun
+    assert [early.last_position(epoch) for epoch in (10, 11, 12)] == [16, 16, -1]
+    early.close()
+    first = opened(path, 2)
+    drain(first)
+    for _ in range(2):  # the first one is killed and starts again
+        late = opened(path, 2, 1)
+        assert [late.last_position(epoch) for epoch in (10, 11, 12)] == [16, 16, -1]
+        late.close()
+        for spool in first._all():
+            spool.close()
+        first = opened(path, 2)
+    first.close()
+    last = opened(path, 3)
+    assert not last.records
+    last.close()
+    assert list(path.iterdir()) == []
+
+
+def test_a_full_disk_at_the_start_ends_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state directory's file system has no room for a directory: the serializer goes on without a spool, and has
+    one when there is room."""
+
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "makedirs", no_room)
+        spools = opened(path, 1)
+        assert spools.append(records(1, 0, 8)) == 0
+        assert (spools.records, spools.poll(10), spools.appended, spools.last_position(1)) == (0, [], 0, -1)
+        spools.commit(*spools.polled_to)
+        spools.rewind()
+    monkeypatch.setattr(spool_generations, "OPEN_SECONDS", 0.0)
+    eventually(lambda: spools.append(records(1, 0, 8)) == 2)
+    assert drain(spools) == records(1, 0, 8)
+    spools.close()
+
+
+def test_a_spool_with_records_that_cannot_be_opened_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its records are older than those of the rings: nothing may be produced before them."""
+    spools = opened(path, 1)
+    spools.append(records(1, 0, 8))
+    spools.close()
+    (path / f"{1:020d}" / "serializer-0" / "confirmed").unlink()
+    monkeypatch.setattr(Spool, "_open_confirmed", lambda self: no_file())
+    with pytest.raises(SpoolError):
+        opened(path, 1)
+
+
+def no_file() -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -19,8 +19,14 @@ def main(child: Child) -> int:
     config, order = child.args.config, child.order(SerializerOrder)
     readers = attach(child.args.rings, child.page)
     doorbells = sorted({ring.doorbell_fd for ring in child.args.rings})
-    share = config.spool.max_bytes // config.process_of("serializer").count
-    spools = SpoolGenerations(config.spool.path, order.generation, child.args.name, share, first=order.number == 0)
+    spools = SpoolGenerations(
+        config.spool.path,
+        order.generation,
+        child.args.name,
+        config.spool.max_bytes,
+        first=order.number == 0,
+        serializers=config.process_of("serializer").count,
+    )
     producer = KafkaProducer(config, child.page)
     serializer = Serializer(child, producer, readers, spools)
     for ring, reader in zip(child.args.rings, readers, strict=True):

@@ -19,6 +19,7 @@ One process owns a spool (flock on its directory, mode 0700, files 0600). Files:
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import zlib
@@ -48,6 +49,7 @@ must be able to write."""
 SEGMENTS: Final = 8
 """At least as many, so that a small spool frees space in small steps."""
 
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 NEW_DIRECTORIES: Final = 3
 """Path, generation and serializer: so many levels may have been made for this spool."""
 
@@ -55,7 +57,11 @@ log = get_logger()
 
 
 class SpoolError(WsadapterError):
-    """The directory cannot be used, or another process uses it."""
+    """The directory cannot be used, or another process uses it. ``is_full``: for want of room."""
+
+    def __init__(self, reason: str, is_full: bool = False) -> None:
+        super().__init__(reason)
+        self.is_full = is_full
 
 
 class Spool:
@@ -73,8 +79,8 @@ class Spool:
         self._lost_before = 0
         """The same up to the last commit."""
         self.damaged_bytes = 0
-        self._found: dict[int, int] = {}
-        """Epoch -> last position, of those in the last segment when it was opened."""
+        self.last_positions: dict[int, int] = {}
+        """Epoch -> last position, of those in the last segment when it was opened (an append is in one segment)."""
         try:
             self._directory_fd = _claim(directory)
             self._done = self._load_checkpoint()
@@ -82,7 +88,7 @@ class Spool:
             self._confirmed_fd = self._open_confirmed()
             self._next = self._recover()
         except OSError as error:
-            raise SpoolError(f"spool {directory}: {error.strerror}") from error
+            raise SpoolError(f"spool {directory}: {error.strerror}", error.errno in FULL) from error
         self._write_fd = -1
         """Of the last segment while it takes records."""
         self._refused = False
@@ -105,11 +111,6 @@ class Spool:
     def polled_to(self) -> int:
         """Records below this number have been polled."""
         return self._expected
-
-    def last_position(self, epoch: int) -> int:
-        """Of this ring's records in the last segment when the spool was opened (an append is in one segment); -1: of
-        none."""
-        return self._found.get(epoch, -1)
 
     @property
     def size(self) -> int:
@@ -339,7 +340,7 @@ class Spool:
         following = max(self._done, confirmed)
         while self._segments:
             segment = self._segments[-1]
-            end, last, self._found = _last_record(segment)
+            end, last, self.last_positions = _last_record(segment)
             if (last + 1 if last is not None else segment.first) < confirmed:
                 segment.damaged = True
             elif torn := segment.end - end:
@@ -379,6 +380,17 @@ class Spool:
         """The old one or the new one, never a part. Not synced: an older one costs a repetition, not a record."""
         number = b"%d" % self._done
         files.replace(os.path.join(self._directory, "checkpoint"), b"%s %08x\n" % (number, zlib.crc32(number)))
+
+
+def last_positions(directory: str) -> dict[int, int]:
+    """`Spool.last_positions` of a spool that is another process's; OSError when it is gone."""
+    for name in sorted(os.listdir(directory), reverse=True):
+        if name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdigit():
+            size = os.lstat(os.path.join(directory, name)).st_size
+            _, last, positions = _last_record(SpoolSegment(directory, int(name.removesuffix(SUFFIX)), size))
+            if last is not None:
+                return positions
+    return {}
 
 
 def _last_record(segment: SpoolSegment) -> tuple[int, int | None, dict[int, int]]:

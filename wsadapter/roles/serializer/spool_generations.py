@@ -3,32 +3,58 @@
 Within a run a ring has one serializer, so its records are on one spool, in order. From run to run the configuration
 may give it to another, or to none. So each run has directories of its own, ``<path>/<generation>/<serializer>``
 (generations grow), and nothing of a run is produced before all that earlier runs left: the first serializer replays
-that, generation after generation; the others are `held_back` until those directories are gone.
+that, generation after generation; the others are `held_back` until those directories are gone. Which records of a
+ring are on an earlier spool each serializer must know when it begins, for head may not have moved over them: the first
+one writes that to ``<path>/<generation>/stored`` before it deletes anything.
+
+A file system that has no room for a directory ends nothing: there is no spool of our own then, an append is refused as
+on a full one, and it is tried again. A spool that exists and cannot be opened may hold records older than the rings'
+and is an error.
+
+All spools of all serializers and runs together, with what was set aside, take no more than ``max_bytes``: what earlier
+runs left comes off it, and of the rest each serializer has an equal share. What is left only becomes less, so an old
+count of it is never too small.
 
 Owns its own directory and, in the first serializer, those of earlier generations.
 """
 
 import contextlib
+import math
 import os
+import time
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
+
+from wsadapter import files
 from wsadapter.log import get_logger
-from wsadapter.roles.serializer.spool import Spool
-from wsadapter.roles.serializer.spool_segment import Record
+from wsadapter.roles.serializer.spool import Spool, SpoolError, last_positions
+from wsadapter.roles.serializer.spool_segment import SUFFIX, Record
 
 log = get_logger()
 
 _DIGITS: Final = 20
+STORED: Final = "stored"
+"""File in a run's directory: epoch -> last position that earlier runs left on a spool, as JSON."""
+OPEN_SECONDS: Final = 5.0
+"""Until a spool for which there was no room is tried again."""
+COUNT_SECONDS: Final = 1.0
+"""How old the count of what earlier runs left may be."""
 
 
 class SpoolGenerations:
     """Like one `Spool`: appends go to our own, polls begin with the oldest."""
 
-    def __init__(self, path: str, generation: int, name: str, max_bytes: int, first: bool) -> None:
-        self._path, self._max_bytes, self._is_first = path, max_bytes, first
+    def __init__(
+        self, path: str, generation: int, name: str, max_bytes: int, first: bool, serializers: int = 1
+    ) -> None:
+        self._path, self._max_bytes, self._is_first, self._serializers = path, max_bytes, first, serializers
         self._generation = f"{generation:0{_DIGITS}d}"
-        self._own = Spool(os.path.join(path, self._generation, name), max_bytes)
+        self._directory = os.path.join(path, self._generation, name)
+        self._own: Spool | None = None
+        self._open_at = 0.0
+        self._open_own()
         self._left: list[tuple[str, Spool]] = []
         """Of earlier generations, the oldest first, with their directories."""
         for earlier in self._earlier() if first else ():
@@ -39,8 +65,10 @@ class SpoolGenerations:
                 (found, Spool(found, max_bytes)) for name in names if (found := os.path.join(directory, name))
             ]
             if not names:  # its last spool went, or its first was to come, when a run was killed
-                with contextlib.suppress(OSError):
-                    os.rmdir(directory)
+                _remove_generation(directory)
+        self._stored = self._store_positions() if first else self._read_positions()
+        self._elsewhere, self._count_at = 0, 0.0
+        self._count_elsewhere()
         self._lost = 0
         self._drop_empty()
         if records := self.records:
@@ -70,12 +98,18 @@ class SpoolGenerations:
         return self._lost + sum(spool.lost_records for spool in self._all())
 
     def append(self, records: Sequence[Record]) -> int:
-        self._own.max_bytes = self._max_bytes - sum(spool.size for _, spool in self._left)
+        """How many of them, from the first on, are durable now."""
+        if self._own is None:
+            self._open_own()
+        if self._own is None:
+            return 0
+        self._count_elsewhere()
+        self._own.max_bytes = (self._max_bytes - self._elsewhere) // self._serializers
         return self._own.append(records)
 
     def poll(self, limit: int) -> list[Record]:
-        spool = self._left[0][1] if self._left else self._own
-        return spool.poll(limit)
+        spool = self._first()
+        return [] if spool is None else spool.poll(limit)
 
     def rewind(self) -> None:
         """Poll again from the last commit."""
@@ -85,8 +119,8 @@ class SpoolGenerations:
     @property
     def polled_to(self) -> tuple[int, int]:
         """What `commit` is to be given when all that was polled is done with: the spool's identity, and a number."""
-        spool = self._left[0][1] if self._left else self._own
-        return spool.identity, spool.polled_to
+        spool = self._first()
+        return (0, 0) if spool is None else (spool.identity, spool.polled_to)
 
     def commit(self, identity: int, number: int) -> None:
         """Records below ``number`` of this spool are done with. Harmless when repeated, also by another life, to which
@@ -94,40 +128,129 @@ class SpoolGenerations:
         for spool in self._all():
             if spool.identity == identity:
                 spool.commit(number)
+        if self._left:
+            self._count_at = 0.0
         self._drop_empty()
 
     @property
     def appended(self) -> int:
         """Records that ever went to our own spool."""
-        return self._own.next_number
+        return 0 if self._own is None else self._own.next_number
 
     def last_position(self, epoch: int) -> int:
         """Up to where the ring of this epoch was on a spool when we began, as far as the last writes say; -1: not."""
-        return max(spool.last_position(epoch) for spool in self._all())
+        own = {} if self._own is None else self._own.last_positions
+        return max(own.get(epoch, -1), self._stored.get(epoch, -1))
 
     def close(self) -> None:
         for _, spool in self._left:
             spool.close()
+        if self._own is None:
+            return
         if self._own.records:
             self._own.close()
         else:
-            _remove(os.path.join(self._path, self._generation), self._own)
+            self._own.remove()
+            _remove_generation(os.path.join(self._path, self._generation))
+
+    def _store_positions(self) -> dict[int, int]:
+        """Of what earlier runs left, per ring the last position; written down for the other serializers."""
+        path = os.path.join(self._path, self._generation, STORED)
+        stored = _load_positions(path)  # an earlier life of this run may have deleted some of it
+        for _, spool in self._left:
+            _keep_highest(stored, spool.last_positions)
+        if stored:
+            with contextlib.suppress(OSError):  # a full disk: a kill in an append may then count its records twice
+                files.replace(path, msgspec.json.encode({str(epoch): last for epoch, last in stored.items()}))
+        return stored
+
+    def _read_positions(self) -> dict[int, int]:
+        """The same, without the right to touch those spools: what is gone while we read is in the file by then."""
+        stored: dict[int, int] = {}
+        for generation in self._earlier():
+            directory = os.path.join(self._path, generation)
+            with contextlib.suppress(OSError):
+                for name in os.listdir(directory):
+                    with contextlib.suppress(OSError):
+                        _keep_highest(stored, last_positions(os.path.join(directory, name)))
+        _keep_highest(stored, _load_positions(os.path.join(self._path, self._generation, STORED)))
+        return stored
+
+    def _count_elsewhere(self) -> None:
+        """Bytes that earlier runs left, and of what was set aside."""
+        now = time.monotonic()
+        if now < self._count_at:
+            return
+        self._elsewhere = 0
+        for directory, directories, names in os.walk(self._path):
+            if directory == self._path and self._generation in directories:
+                directories.remove(self._generation)
+            for name in names:
+                with contextlib.suppress(OSError):
+                    self._elsewhere += os.lstat(os.path.join(directory, name)).st_size
+        self._count_at = now + COUNT_SECONDS if self._elsewhere else math.inf
 
     def _all(self) -> list[Spool]:
-        return [*(spool for _, spool in self._left), self._own]
+        return [*(spool for _, spool in self._left), *([] if self._own is None else [self._own])]
+
+    def _first(self) -> Spool | None:
+        """The one that is polled."""
+        return next(iter(self._all()), None)
+
+    def _open_own(self) -> None:
+        """Left alone when there is no room for its directory, unless records may be in it."""
+        now = time.monotonic()
+        if now < self._open_at:
+            return
+        try:
+            self._own = Spool(self._directory, self._max_bytes // self._serializers)
+        except SpoolError as error:
+            if not error.is_full or _has_segments(self._directory):
+                raise
+            if not self._open_at:
+                log.error("no room for a spool, rings fill while the broker is away", reason=str(error))
+            self._open_at = now + OPEN_SECONDS
+        else:
+            if self._open_at:
+                log.info("there is room for the spool again", spool=self._directory)
 
     def _earlier(self) -> list[str]:
-        return sorted(name for name in os.listdir(self._path) if name.isdigit() and name < self._generation)
+        try:
+            names = os.listdir(self._path)
+        except FileNotFoundError:  # there was no room for it
+            return []
+        return sorted(name for name in names if name.isdigit() and name < self._generation)
 
     def _drop_empty(self) -> None:
         while self._left and not self._left[0][1].records:
             directory, spool = self._left.pop(0)
             self._lost += spool.lost_records
-            _remove(os.path.dirname(directory), spool)
+            spool.remove()
+            _remove_generation(os.path.dirname(directory))
 
 
-def _remove(directory: str, spool: Spool) -> None:
-    """An empty spool, and its generation's directory with the last one in it."""
-    spool.remove()
-    with contextlib.suppress(OSError):  # another spool is still in it
+def _has_segments(directory: str) -> bool:
+    try:
+        return any(name.endswith(SUFFIX) for name in os.listdir(directory))
+    except FileNotFoundError:
+        return False
+
+
+def _keep_highest(into: dict[int, int], positions: dict[int, int]) -> None:
+    for epoch, last in positions.items():
+        into[epoch] = max(last, into.get(epoch, -1))
+
+
+def _load_positions(path: str) -> dict[int, int]:
+    """Empty when there is no such file, or none that can be read."""
+    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
+        return {int(epoch): last for epoch, last in msgspec.json.decode(file.read(), type=dict[str, int]).items()}
+    return {}
+
+
+def _remove_generation(directory: str) -> None:
+    """Its directory, if nothing but `STORED` is in it."""
+    with contextlib.suppress(OSError):
+        if os.listdir(directory) == [STORED]:
+            os.unlink(os.path.join(directory, STORED))
         os.rmdir(directory)

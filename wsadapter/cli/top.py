@@ -159,7 +159,8 @@ def _children(status: Status) -> Table:
     table = _table("process", "state", "restarts", "pid", "memory", "placed", "about")
     about = _about(status)
     for child in status["children"]:
-        memory = child["rss_bytes"]
+        # without the rings: they are one memory, whoever has touched them
+        memory = None if child["rss_bytes"] is None else child["rss_bytes"] - child["shared_bytes"]
         _row(
             table, child["name"], _word(child["state"]), child["restarts"], str(child["pid"] or ""),
             "" if memory is None else f"{memory / 1048576:.0f} MiB", _placed(child), about.get(child["name"], ""),

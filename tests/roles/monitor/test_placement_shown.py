@@ -1,6 +1,7 @@
 """`/status` says where a process really runs: CPUs, niceness, locked memory."""
 
 import json
+import mmap
 import os
 import subprocess
 import sys
@@ -43,6 +44,18 @@ def test_where_a_process_was_put_is_seen_from_outside(cpu: int) -> None:
     child: dict[str, Any] = {"cpus": list(use.cpus), "nice": use.nice, "locked_bytes": 3 << 20}
     narrow = f"cpu {cpu} " if (os.cpu_count() or 1) > 1 else ""
     assert _placed(json.loads(json.dumps(child))) == f"{narrow}nice 5 locked 3 MiB"
+
+
+def test_memory_that_is_shared_is_told_apart() -> None:
+    before = process_use(os.getpid())
+    with mmap.mmap(-1, 32 << 20) as shared:
+        shared.write(b"x" * len(shared))
+        after = process_use(os.getpid())
+
+    assert before is not None
+    assert after is not None
+    assert after.shared_bytes - before.shared_bytes >= 32 << 20
+    assert after.rss_bytes >= after.shared_bytes
 
 
 def test_a_process_that_is_gone_has_no_place() -> None:

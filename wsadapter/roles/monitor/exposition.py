@@ -84,6 +84,7 @@ _SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
     "ready": lambda s: iter([({}, int(not not_ready(s)))]),
     "child_heartbeat_age_seconds": _heartbeat_ages,
     "child_rss_bytes": lambda s: ((_process(r), r.use.rss_bytes) for r in s.processes if r.use is not None),
+    "child_shared_bytes": lambda s: ((_process(r), r.use.shared_bytes) for r in s.processes if r.use is not None),
     "child_cpu_seconds_total": lambda s: ((_process(r), r.use.cpu_seconds) for r in s.processes if r.use is not None),
     "ring_used_bytes": lambda s: (({"connection": r.connection}, r.used) for r in s.rings if r.capacity),
     "ring_capacity_bytes": lambda s: (({"connection": r.connection}, r.capacity) for r in s.rings if r.capacity),

@@ -24,19 +24,20 @@ from wsadapter.shm.stats_page import StatsPage
 from wsadapter.times import SECOND
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 LAG_KNOWN_NS: Final = 60 * SECOND
 """A lag measured longer ago is not known any more."""
 
 
 class ProcessUse(Struct, frozen=True):
-    """What a process takes, and where it may run: as the kernel says, not as it was configured."""
+    """What a process takes, and where it may run: as the kernel says, not as it was configured. ``shared_bytes``: of
+    its resident memory the rings and pages, which each process that touched them counts."""
 
     rss_bytes: int
     cpu_seconds: float
     cpus: tuple[int, ...]
     nice: int
     locked_bytes: int
+    shared_bytes: int = 0
 
 
 class Reading(Struct, frozen=True):
@@ -132,16 +133,17 @@ def alive(pid: int) -> bool:
 
 def process_use(pid: int) -> ProcessUse | None:
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:
-            resident = int(file.read().split()[1]) * _PAGE_BYTES
         with open(f"/proc/{pid}/stat", "rb") as file:
             # the name in parentheses may hold anything: count fields from its end
             fields = file.read().rpartition(b")")[2].split()
         with open(f"/proc/{pid}/status", "rb") as file:
-            locked = next((int(line.split()[1]) * 1024 for line in file if line.startswith(b"VmLck:")), 0)
-        cpus = tuple(sorted(os.sched_getaffinity(pid)))
-        return ProcessUse(resident, (int(fields[11]) + int(fields[12])) / _TICKS, cpus, int(fields[16]), locked)
-    except (OSError, IndexError):
+            words = dict(line.split(b":", 1) for line in file)
+        resident, locked, shared = (
+            int(words.get(name, b"0").split()[0]) * 1024 for name in (b"VmRSS", b"VmLck", b"RssShmem")
+        )
+        cpus, seconds = tuple(sorted(os.sched_getaffinity(pid))), (int(fields[11]) + int(fields[12])) / _TICKS
+        return ProcessUse(resident, seconds, cpus, int(fields[16]), locked, shared)
+    except (OSError, IndexError, ValueError):
         return None
 
 

@@ -190,6 +190,7 @@ def _use(use: ProcessUse | None) -> dict[str, Any]:
     """All absent where there is no process."""
     return {
         "rss_bytes": use.rss_bytes if use else None,
+        "shared_bytes": use.shared_bytes if use else None,
         "cpu_seconds": use.cpu_seconds if use else None,
         "cpus": list(use.cpus) if use else None,
         "nice": use.nice if use else None,

@@ -28,7 +28,7 @@ _plain_array: Final = re.compile(r"\[[0-9]+(?:\.[0-9]+)?(?:,[0-9]+(?:\.[0-9]+)?)
 _levels: Final = Decoder(list[tuple[str, str]]).decode
 _BARE_LEVELS: Final = b"[" + b'["",""],' * 2048
 """What is left of a level list, without its last bracket, when digits and dots are deleted."""
-_BARE_ARRAYS: Final = (b"", *(b"[" + b"," * commas + b"]" for commas in range(16)))
+_BARE_ARRAYS: Final = (b"", *(b"[" + b"," * commas + b"]" for commas in range(64)))
 """What is left of an array of so many texts; the most fields that a decoder checks at once."""
 
 Side = bytes | Raw

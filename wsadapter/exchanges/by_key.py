@@ -10,16 +10,19 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
+from wsadapter.events import Liquidation
 from wsadapter.exchanges.books import UNBEGUN
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.second_look import FAILURES, failure
-from wsadapter.exchanges.session import Accept, VenueSession, heard, numbered_apart
+from wsadapter.exchanges.session import VenueSession, heard, numbered_apart
 from wsadapter.exchanges.venue import Bad, Channel, Item, Receive, Subscription
 from wsadapter.text import printable
 
 MAX_COMMAS: Final = 200_000
 """In a message that is taken apart element by element."""
 Decode = Callable[[Raw], Any]
+AcceptAll = Callable[[Sequence[Any], Any, int], list[Item]]
+"""(elements, `Bad` in the place of each that is none; envelope; receive time) -> items."""
 
 
 class ByKey(Struct, frozen=True):
@@ -41,11 +44,43 @@ class _Stream:
     def __init__(self, session: VenueSession, subscription: Subscription) -> None:
         self.subscription = subscription
         self.channel = channel_of(session.venue.channels, subscription)
-        self.accept: Accept = session.accept(self.channel)
+        self.many = self.channel.many
+        self.accept = _accepting(session, self.channel, subscription)
         wire: Any = self.channel.wire
         strict = not self.channel.lax
         self.decode: Decode = Decoder(list[wire] if self.channel.many else wire, strict=strict).decode
         self.decode_one: Decode = Decoder(wire, strict=strict).decode
+
+
+def _accepting(session: VenueSession, channel: Channel, subscription: Subscription) -> AcceptAll:
+    """What makes items of one message's elements."""
+    accept, name, symbol = session.accept(channel), subscription.name, subscription.symbol
+    outages, unheard, received = session.outages, session.requests.unheard, session.last_receive_ns
+    may_be_equal = any(one.event is Liquidation for one in channel.emits)
+
+    def accept_all(elements: Sequence[Any], envelope: Any, receive_time_ns: int) -> list[Item]:
+        items: list[Item] = heard(session, name) if name in unheard else []
+        lost, begun = 0, True
+        for element in elements:
+            if type(element) is Bad:
+                lost += 1
+                items.append(element)
+                continue
+            try:
+                made = accept(element, envelope, subscription, name, symbol, receive_time_ns)
+            except FAILURES as error:
+                items.append(session.lost(channel, symbol, name, error, receive_time_ns))
+                continue
+            if made and (made[0] is UNBEGUN or made[-1] is UNBEGUN):
+                begun = False
+            items += outages.ended(made, name, receive_time_ns) if outages.pending else made
+        if may_be_equal and len(elements) > 1:
+            numbered_apart(items)
+        if begun and lost < len(elements):
+            received[name] = receive_time_ns
+        return items
+
+    return accept_all
 
 
 class KeyReceiver:
@@ -71,29 +106,17 @@ class KeyReceiver:
         stream = self._stream(name)
         if stream is None:
             return [Bad("foreign_symbol", printable(name))]
-        return self._accept(stream, self._decoded(stream, envelope.data, receive_time_ns), envelope, receive_time_ns)
+        try:
+            elements = stream.decode(envelope.data)
+        except FAILURES:
+            elements = self._decoded(stream, envelope.data, receive_time_ns)
+        else:
+            elements = elements if stream.many else (elements,)
+        return stream.accept(elements, envelope, receive_time_ns)
 
     def _stream(self, name: str) -> _Stream | None:
         """By our name, or by the one that the venue has given it."""
         return self._streams.get(name) or self._streams.get(self._session.requests.aliases.get(name, ""))
-
-    def _accept(self, stream: _Stream, elements: Sequence[Any], envelope: Any, receive_time_ns: int) -> list[Item]:
-        session, subscription = self._session, stream.subscription
-        name, symbol, channel = subscription.name, subscription.symbol, stream.channel
-        items = heard(session, name)
-        for element in elements:
-            items += (
-                [element]
-                if type(element) is Bad
-                else session.try_accept(
-                    channel, stream.accept, element, envelope, subscription, name, symbol, receive_time_ns
-                )
-            )
-        if len(elements) > 1:
-            numbered_apart(items)
-        if UNBEGUN not in items and not all(type(element) is Bad for element in elements):
-            session.last_receive_ns[name] = receive_time_ns
-        return items
 
     def _accept_apart(self, name: str, envelope: Any, receive_time_ns: int) -> list[Item]:
         """A message of any streams of one channel."""
@@ -111,7 +134,7 @@ class KeyReceiver:
             if (stream := self._stream(key)) is None:
                 items += [Bad("foreign_symbol", printable(key))] * len(elements)
             else:
-                items += self._accept(stream, elements, envelope, receive_time_ns)
+                items += stream.accept(elements, envelope, receive_time_ns)
         return items
 
     def _decoded(self, stream: _Stream, data: Raw, receive_time_ns: int, named: bool = True) -> Sequence[Any]:
@@ -120,13 +143,13 @@ class KeyReceiver:
         try:
             elements = stream.decode(data)
         except FAILURES as error:
-            if stream.channel.many and bytes(data).count(b",") <= MAX_COMMAS:
+            if stream.many and bytes(data).count(b",") <= MAX_COMMAS:
                 try:
                     return [self._element(stream, each, receive_time_ns, named) for each in self._array(data)]
                 except FAILURES:
                     pass
             return [self._lost(stream, error, receive_time_ns, named)]
-        return elements if stream.channel.many else (elements,)
+        return elements if stream.many else (elements,)
 
     def _element(self, stream: _Stream, element: Raw, receive_time_ns: int, named: bool) -> Any:
         try:

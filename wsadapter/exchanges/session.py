@@ -192,9 +192,13 @@ class VenueSession:
         try:
             items = accept(d, e, sub, stream, symbol, received)
         except FAILURES as error:
-            self.outages.failed(stream_type(channel.words[0]).value, symbol, stream, received)
-            return [Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)]
+            return [self.lost(channel, symbol, stream, error, received)]
         return self.outages.ended(items, stream, received) if self.outages.pending else items
+
+    def lost(self, channel: Channel, symbol: str, stream: str, error: Exception, received: int) -> Bad:
+        """An element gives no event: a hole in its stream."""
+        self.outages.failed(stream_type(channel.words[0]).value, symbol, stream, received)
+        return Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)
 
     def kind(self, channel: Channel, stream: str) -> tuple[Any, ...] | None:
         """What the stream's name says."""
@@ -325,13 +329,14 @@ class VenueSession:
         latest, fields = channel.latest, sorted(frozenset[str]().union(*(one.on_change for one in channel.emits)))
         assert latest is not None
         kind = attrgetter(latest.kind)
+        read = attrgetter(*fields) if len(fields) > 1 else lambda d: (getattr(d, fields[0]),)
         emits = [(stream_type_of(one), one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
 
         def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
             key = channel.name, symbol
             items: list[Item] = []
-            changed = {name: value for name in fields if (value := getattr(d, name)) is not None}
-            if not _are_numbers(*changed.values()):
+            changed = {name: value for name, value in zip(fields, read(d), strict=True) if value is not None}
+            if not (are_plain(*changed.values()) or _are_numbers(*changed.values())):
                 for name in [name for name, value in changed.items() if not _are_numbers(value)]:
                     del changed[name]
                     setattr(d, name, None)

@@ -344,6 +344,23 @@ def test_a_reload_begins_a_hole_with_what_was_received_last(tmp_path: Path) -> N
     assert site.received_ns("other") == 0
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["clean stop", "reboot"])
+def test_a_symbol_that_moves_to_a_new_connection_between_two_runs(tmp_path: Path, lost: bool) -> None:
+    first = Supervisor(tmp_path, A)
+    receive(first.ingest(), NS + 1)
+    first.delivered()
+    receive(first.ingests["a"], NS + 2)
+    first.observe()
+    if lost:
+        first.crash()
+        reboot()
+    else:
+        first.delivered()
+        first.stop()
+
+    assert Supervisor(tmp_path, {"a": ("BTCUSDT",), "new": ("ETHUSDT",)}).received_ns("new") == (NS if lost else NS + 2)
+
+
 def test_an_end_that_finds_the_ring_full_waits(tmp_path: Path) -> None:
     first = Supervisor(tmp_path, {**A, "b": ("SOLUSDT",)})
     lose_connection(first.ingest(), NS + 1)

@@ -41,11 +41,13 @@ NOBODYS: Final = ""
 
 
 class ConnectionState(Struct, omit_defaults=True):
-    """Times in ns since the epoch, UTC; 0 = never. ``open_gaps``: as they began, with gap_id."""
+    """Times in ns since the epoch, UTC; 0 = never. ``open_gaps``: as they began, with gap_id. ``carries``: exchange and
+    name of each subscription."""
 
     received: int = 0
     delivered: int = 0
     open_gaps: list[Gap] = []
+    carries: list[str] = []
 
 
 class RingPosition(Struct, frozen=True):
@@ -73,7 +75,7 @@ class ConnectionStates:
         self._known = {name: _state(value) for name, value in self._file.read().items()}
         self._waiting: dict[str, tuple[RingPosition, int]] = {}
         """Connection -> a position of its ring, and when what lies below it was received."""
-        self._carriers: dict[tuple[str, str], str] = {}
+        self._carriers = {each: name for name, state in self._known.items() for each in state.carries}
         """Exchange and subscription -> the connection that has, or had, it."""
         self._saving: Future[bool] | None = None
 
@@ -111,12 +113,7 @@ class ConnectionStates:
             if isinstance(spec.order, IngestOrder):
                 self._observe_connection(spec.order.plan, page)
             elif isinstance(spec.order, RepairerOrder):
-                cells = page.read()
-                self.of(CONNECTION).open_gaps = polled_gaps(cells, spec.order.polls)
-                for poll in spec.order.polls:
-                    for symbol in poll.symbols:
-                        received = cells[polled("stream_last_ns", poll.exchange, symbol)]
-                        self.of(polled("", poll.exchange, symbol)).received = received
+                self._observe_polls(spec.order, page)
 
     def save(self) -> None:
         """Have it written, if the disk has taken what was written before."""
@@ -130,7 +127,7 @@ class ConnectionStates:
     def _newest(self) -> dict[str, int | ConnectionState]:
         kept = sorted(self._known.items(), key=lambda entry: (bool(entry[1].open_gaps), entry[1].received))[-MOST:]
         return {
-            name: ConnectionState(state.received, state.delivered, list(state.open_gaps))
+            name: ConnectionState(state.received, state.delivered, list(state.open_gaps), state.carries)
             for name, state in kept
             if state != ConnectionState()
         }
@@ -138,11 +135,13 @@ class ConnectionStates:
     def _prepare_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
         name, state = plan.connection, self.of(plan.connection)
         is_new, cells = not page["started_ns"], page.read()
-        since_ns = state.received if name in self._with_ring else state.delivered
-        if not since_ns and is_new:
-            since_ns = self._moved_since(plan)
+        carries = [f"{plan.exchange}:{each.name}" for each in plan.subscriptions]
+        since_ns = self._since(name)
+        if not since_ns and is_new:  # what a new connection takes over from others, it misses since then
+            before = {self._carriers[each] for each in carries if each in self._carriers}
+            since_ns = min((at for other in before if (at := self._since(other))), default=0)
         if since_ns and (is_new or name not in self._with_ring):
-            page["last_receive_ns"] = since_ns
+            page["last_receive_ns"] = state.received = since_ns
         self._with_ring.add(name)
         if is_new:
             known = next((gap for gap in state.open_gaps if of_connection(gap)), None)
@@ -154,19 +153,22 @@ class ConnectionStates:
             gone = [gap for gap in state.open_gaps if (gap.stream, gap.symbol, gap.interval) not in lines]
             self._give_up(name, [gap for gap in gone if not of_connection(gap)])
             state.open_gaps = _open_gaps(cells, plan)
-        self._carriers |= {(plan.exchange, each.name): name for each in plan.subscriptions}
+        state.carries = carries
+        self._carriers |= dict.fromkeys(carries, name)
 
-    def _moved_since(self, plan: ConnectionPlan) -> int:
-        """A connection that is new has subscriptions of another one: since when they are without."""
-        before = {self._carriers.get((plan.exchange, each.name), "") for each in plan.subscriptions}
-        return min((at for name in before if (at := self.of(name).received)), default=0)
+    def _since(self, name: str) -> int:
+        """From when on something of a connection is missing: what is in a ring that was lost is, too."""
+        return self.of(name).received if name in self._with_ring else self.of(name).delivered
 
     def _prepare_polls(self, order: RepairerOrder, page: StatsPage) -> None:
         state, is_new = self.of(CONNECTION), not page["started_ns"]
         wanted = {(poll.exchange, symbol) for poll in order.polls for symbol in poll.symbols}
         for exchange, symbol in wanted:
-            cell = polled("stream_last_ns", exchange, symbol)
-            page[cell] = page[cell] or self.of(polled("", exchange, symbol)).received
+            cell, known_ns = polled("stream_last_ns", exchange, symbol), self.of(polled("", exchange, symbol)).received
+            if CONNECTION not in self._with_ring:
+                page[cell] = min(known_ns, state.delivered or known_ns)
+            page[cell] = page[cell] or known_ns
+        self._with_ring.add(CONNECTION)
         self._give_up(CONNECTION, [g for g in state.open_gaps if is_new or (g.exchange, g.symbol) not in wanted])
 
     def _observe_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
@@ -174,9 +176,23 @@ class ConnectionStates:
         state = self.of(name)
         state.received = cells["last_receive_ns"] or state.received
         state.open_gaps = _open_gaps(cells, plan)
+        self._observe_ring(name, page["started_ns"])
+
+    def _observe_polls(self, order: RepairerOrder, page: StatsPage) -> None:
+        cells, state = page.read(), self.of(CONNECTION)
+        state.open_gaps = polled_gaps(cells, order.polls)
+        for poll in order.polls:
+            for symbol in poll.symbols:
+                known = self.of(polled("", poll.exchange, symbol))
+                known.received = cells[polled("stream_last_ns", poll.exchange, symbol)]
+                state.received = max(state.received, known.received)
+        self._observe_ring(CONNECTION, cells["started_ns"])
+
+    def _observe_ring(self, name: str, started_ns: int) -> None:
+        """After its page: what that says was received is below the ring's tail now."""
+        state = self.of(name)
         if state.received and not state.delivered:
-            state.delivered = cells["started_ns"]  # nothing ever was
-        # behind the page: what it says was received is below this tail
+            state.delivered = started_ns  # nothing ever was
         if (now := self._progress(name)) is None:
             return
         waiting = self._waiting.get(name)

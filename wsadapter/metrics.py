@@ -197,6 +197,7 @@ _METRICS: Final = (
     Metric("spooled_total", "Records that went to the spool.", {"serializer": _counted("spooled")}),
     Metric("spool_lost_total", "Records of the spool that could not be read back: damage on the disk.",
            {"serializer": _counted("spool_lost")}),
+    Metric("ring_damaged_bytes_total", "Bytes of rings that were no records and were passed over.", _at("serializer")),
     Metric("produced_total", "Messages handed to the Kafka client, those that are sent again included.",
            {"serializer": _counted("produced", _TOPIC)}),
     Metric("delivered_total", "Records delivered to Kafka and done with, each once.",

@@ -299,6 +299,13 @@ class RingReader:
             self._words[_HEAD] = self._head = position
             self.rewind()
 
+    def skip_damage(self) -> int:
+        """Move the cursor to tail, past what is no record and all behind it; how many bytes. `SegmentError` when tail
+        is no cursor either."""
+        tail = self._load_tail(self.position)
+        skipped, self.position = tail - self.position, tail
+        return skipped
+
     def rewind(self) -> None:
         """Poll again from head."""
         self.position = self._tail = self._head

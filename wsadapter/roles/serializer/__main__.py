@@ -2,7 +2,6 @@
 
 import time
 
-from wsadapter.log import get_logger
 from wsadapter.roles.orders import SerializerOrder
 from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.roles.serializer.redundant_reader import RedundantReader, attach
@@ -11,8 +10,6 @@ from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spooling import Mode
 from wsadapter.shm import doorbell
 from wsadapter.supervision.child import Child, ChildState, run_child
-
-log = get_logger()
 
 
 def main(child: Child) -> int:
@@ -29,9 +26,6 @@ def main(child: Child) -> int:
     )
     producer = KafkaProducer(config, child.page)
     serializer = Serializer(child, producer, readers, spools)
-    for ring, reader in zip(child.args.rings, readers, strict=True):
-        if unread := reader.unread():
-            log.info("ring has unread records", connection=ring.connection, records=unread)
     child.set_state(ChildState.WAITING)
     waiting = True
     while True:

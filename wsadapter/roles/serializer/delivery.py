@@ -31,9 +31,11 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 
 from wsadapter.config.load import KafkaConfig
+from wsadapter.errors import SegmentError
 from wsadapter.events.records import Record, key_of, message_of, messages
 from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
 from wsadapter.kafka.topics import topic_name
+from wsadapter.log import get_logger
 from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.roles.serializer.redundant_reader import RedundantReader
@@ -48,6 +50,9 @@ GAP: Final = BY_STREAM["gap"].kind
 Reader = RingReader | RedundantReader
 Batches = dict[int, list[dict[str, Any]]]
 """Kind -> messages for `Producer.produce_batch`."""
+
+
+log = get_logger()
 
 
 class Deed(IntEnum):
@@ -94,6 +99,8 @@ class Delivery:
             for s in SPECS
         ]
         """What `produce` needs of each kind."""
+        self._unreadable: set[int] = set()
+        """Epochs of rings that are left alone."""
         self._begun_at = 0
         self.queued_at = 0.0
         """When `produce` last ended (monotonic)."""
@@ -102,17 +109,37 @@ class Delivery:
 
     def _redo(self) -> None:
         """Our predecessor may have been killed between a decision and its deed, or between an append and its count."""
-        log = self._redo_log
-        if log.pending:
-            if log.deed == Deed.RINGS:
-                heads = log.targets
+        entry = self._redo_log
+        if entry.pending:
+            if entry.deed == Deed.RINGS:
+                heads = entry.targets
                 for reader in self._readers:
                     reader.resume_at(heads.get(reader.epoch, 0))
-            elif log.deed == Deed.SPOOL:
-                for identity, number in log.targets.items():
+            elif entry.deed == Deed.SPOOL:
+                for identity, number in entry.targets.items():
                     self._spools.commit(identity, number)
-            log.end()
+            entry.end()
         self.count_spooled()
+
+    def poll(self, reader: Reader, limit: int) -> list[Record]:
+        """Up to ``limit`` records of a ring. Damage costs what lies between it and tail, and is counted; a ring whose
+        cursors are no cursors is left alone. Neither keeps other rings from being read."""
+        try:
+            return reader.poll(limit)
+        except SegmentError as error:
+            return self._pass_damage(reader, error)
+
+    def _pass_damage(self, reader: Reader, error: SegmentError) -> list[Record]:
+        try:
+            skipped = reader.skip_damage()
+        except SegmentError:
+            if reader.epoch not in self._unreadable:
+                log.error("ring cannot be read any more, the others are", reason=str(error))
+                self._unreadable.add(reader.epoch)
+            return []
+        log.error("damage in a ring, what is in it is lost", reason=str(error), bytes=skipped)
+        self._page["ring_damaged_bytes_total"] += skipped
+        return []
 
     def build(self, epoch: int, records: list[Record]) -> None:
         """Append the records' messages to the batches of their kinds, in order."""

@@ -21,6 +21,7 @@ ring that goes on has told no gap of it, one is put before the event, with the e
 Owns the page of watermarks and the rings' heads. One process, one thread.
 """
 
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +29,7 @@ from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 
+from wsadapter.errors import SegmentError
 from wsadapter.events import Gap, StreamType
 from wsadapter.events.gaps import GapCause, RepairState, begin
 from wsadapter.events.records import Record, encode, key_of, message_of
@@ -39,6 +41,7 @@ from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.arbitration import Arbitration, Jump, Precedence, State
 from wsadapter.roles.serializer.coverage import PATIENCE_NS, Coverage, MissedSpan, covered
 from wsadapter.shm.ring import RingReader
+from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.shm.watermarks import Watermarks
 from wsadapter.supervision.child import RingRef
@@ -134,7 +137,7 @@ class RedundantReader:
         if self._must_wait():
             return found
         reader, judging, fresh = self._reader, self._merge.may_judge(self._order), False
-        while len(found) < limit and (records := reader.poll(min(CHUNK, limit - len(found)))):
+        while len(found) < limit and (records := self._poll_ring(min(CHUNK, limit - len(found)), found)):
             for record in records:
                 position = record[0]
                 if position >= self.judged:
@@ -152,6 +155,22 @@ class RedundantReader:
         if fresh and self.judged > self.resume:
             self._merge.store((JUDGED, self.epoch), State(high=self.judged))
         return found
+
+    def _poll_ring(self, limit: int, found: list[Record]) -> list[Record]:
+        """Damage is raised once the good records before it have been returned."""
+        try:
+            return self._reader.poll(limit)
+        except SegmentError:
+            if found:
+                return []
+            raise
+
+    def skip_damage(self) -> int:
+        """Past what is no record and all behind it; there is nothing to be judged."""
+        skipped = self._reader.skip_damage()
+        self.judged = self._reader.position
+        self._held = self.twin.held_ns = None
+        return skipped
 
     def commit(self, position: int) -> None:
         """Everything below is acknowledged, or durable on the spool. While a ring that was judged before this one still
@@ -357,11 +376,21 @@ class RedundantGroup:
 
 
 def attach(rings: Iterable[RingRef], counts: StatsPage) -> list[RingReader | RedundantReader]:
-    """The readers of a serializer's rings, those of redundant connections together. ``counts``: its stats page."""
+    """The readers of a serializer's rings, those of redundant connections together; one that is there and is no ring is
+    left out, so that the others are read. ``counts``: its stats page."""
     merges: dict[str, RedundantGroup] = {}
     found: list[RingReader | RedundantReader] = []
     for ref in rings:
-        reader = RingReader.attach(ref.name)
+        try:
+            reader = RingReader.attach(ref.name)
+        except SegmentError as error:
+            if not Segment.exists(ref.name):
+                raise
+            log.error("ring cannot be read, the others are", connection=ref.connection, reason=str(error))
+            continue
+        with contextlib.suppress(SegmentError):  # damage, which is passed when it is polled
+            if unread := reader.unread():
+                log.info("ring has unread records", connection=ref.connection, records=unread)
         if not ref.marks:
             found.append(reader)
             continue

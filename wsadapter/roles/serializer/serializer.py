@@ -102,7 +102,7 @@ class Serializer:
         room = BATCH_BYTES
         for reader in readers:
             before = reader.position
-            if records := reader.poll(BATCH_RECORDS if room > 0 else FEW_RECORDS):
+            if records := delivery.poll(reader, BATCH_RECORDS if room > 0 else FEW_RECORDS):
                 delivery.build(reader.epoch, records)
                 if len(records) == BATCH_RECORDS or room <= 0:
                     linger = 0.0

@@ -153,7 +153,7 @@ class Spooling:
         polled, room = [], SPOOL_BYTES
         for reader in self._readers:
             before = reader.position
-            polled.append((reader, reader.poll(SPOOL_RECORDS if room > 0 else SPOOL_FEW_RECORDS)))
+            polled.append((reader, self._delivery.poll(reader, SPOOL_RECORDS if room > 0 else SPOOL_FEW_RECORDS)))
             room -= reader.position - before
         stored = self._spools.append([(reader.epoch, *record) for reader, records in polled for record in records])
         self._is_used = self._is_used or stored > 0
@@ -183,7 +183,7 @@ class Spooling:
         last = self._spools.last_position(reader.epoch)
         if last < reader.head:
             return
-        for position, _, _ in reader.poll(SPOOL_RECORDS + 1):
+        for position, _, _ in self._delivery.poll(reader, SPOOL_RECORDS + 1):
             if position > last:
                 reader.commit(position)
                 reader.rewind()
@@ -191,7 +191,7 @@ class Spooling:
         reader.commit(reader.position)
 
     def _fuller(self, part: float) -> bool:
-        return any(reader.used() > reader.capacity * part for reader in self._readers)
+        return any(reader.capacity * part < reader.used() <= reader.capacity for reader in self._readers)
 
     def _enter(self, mode: Mode) -> None:
         if mode is self.mode:

@@ -372,3 +372,6 @@ def test_a_name_that_ends_the_connection_is_refused_and_the_others_live() -> Non
     assert sorted(acked) == [f"trades.{symbol}" for symbol in symbols if symbol != "F"]
     refused = [item for item in items if isinstance(item, Refused)]
     assert refused == [Refused(("trades.F",), "", "the connection ends when it is asked for")]
+    following = listed(*symbols)
+    following.follow(made)
+    assert "trades.F" not in b"".join(following.open()).decode(), "nor does the next one ask for it"

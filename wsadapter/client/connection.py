@@ -316,8 +316,8 @@ class Connection:
 
     def _on_open(self, socket: LiveSocket) -> None:
         if socket is not self.current:
-            socket.request(socket.exchange.open())
             socket.exchange.follow(self.exchange)
+            socket.request(socket.exchange.open())
             return
         logger.info("%s: connected to %s", self.plan.connection, self.plan.url)
         self._hooks.on_connected(socket.connected_ns)

@@ -91,6 +91,8 @@ class VenueSession:
         """Channel -> symbol -> what the last event of those that come once had."""
         self.kinds: dict[str, tuple[Any, ...] | None] = {}
         self._last_gap_ns: int | None = None
+        self._before: Self | None = None
+        """The session that this one follows, until `open`."""
         self.receive: Receive = self.venue.framing.receiver(self)
 
     @classmethod
@@ -113,14 +115,17 @@ class VenueSession:
         self.sequences.reset()
         self.outages.reset()
         self.requests.reset()
+        if (before := self._before) is not None:
+            self._before = None
+            for channel, published in self.published.items():
+                published.update(before.published[channel])
+            self.sequences.follow(before.sequences)
+            self.requests.follow(before.requests)
+            self._last_gap_ns = before._last_gap_ns
         return self.requests.begin(self.last_receive_ns)
 
     def follow(self, before: Self) -> None:
-        for channel, published in self.published.items():
-            published.update(before.published[channel])
-        self.sequences.follow(before.sequences)
-        self.requests.follow(before.requests)
-        self._last_gap_ns = before._last_gap_ns
+        self._before = before
 
     def succeed(self, before: Self) -> None:
         self.sequences.succeed(before.sequences)

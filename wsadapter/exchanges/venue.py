@@ -179,8 +179,8 @@ class Exchange(Protocol):
         """No socket follows: the ends of the gaps that last."""
 
     def follow(self, before: Self) -> None:
-        """Told after `open` that another instance of the plan still receives: what that has told needs no repetition
-        here (funding rates, times of gaps)."""
+        """Told before `open` that another instance of the plan still receives: what that has told needs no repetition
+        here (funding rates, times of gaps), and what it has learned of subscriptions is known."""
 
     def succeed(self, before: Self) -> None:
         """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids."""

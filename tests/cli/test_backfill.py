@@ -1,4 +1,4 @@
-"""`backfill`: what its arguments mean, and that nothing is wished for where nobody would fetch it."""
+"""`backfill`: what its arguments mean, and that nothing is requested where nobody would fetch it."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def config(tmp_path: Path) -> Config:
     return configuration.load(str(path), {}, dotenv=None)
 
 
-def wished(config: Config, **changes: object) -> list[BackfillRequest]:
+def requested(config: Config, **changes: object) -> list[BackfillRequest]:
     arguments = {
         "exchange": "", "feed": "", "symbols": (), "streams": (), "intervals": (), "since_ns": 1_000, "until_ns": 2_000,
     }  # fmt: skip
@@ -46,7 +46,7 @@ def series(found: list[BackfillRequest]) -> list[str]:
 
 
 def test_what_is_not_named_is_what_is_recorded(config: Config) -> None:
-    found = wished(config)
+    found = requested(config)
     assert series(found) == [
         "fut BTCUSDT kline 1m", "fut BTCUSDT kline 1h", "fut BTCUSDT trade",
         "fut ETHUSDT kline 1m", "fut ETHUSDT kline 1h", "fut ETHUSDT trade",
@@ -56,7 +56,7 @@ def test_what_is_not_named_is_what_is_recorded(config: Config) -> None:
 
 
 def test_what_is_named_need_not_be_recorded(config: Config) -> None:
-    found = wished(config, feed="more", symbols=("solusdt",), streams=("kline",), intervals=("5m",))
+    found = requested(config, feed="more", symbols=("solusdt",), streams=("kline",), intervals=("5m",))
     assert series(found) == ["more SOLUSDT kline 5m"]
 
 
@@ -78,7 +78,7 @@ def test_what_is_named_need_not_be_recorded(config: Config) -> None:
 )
 def test_what_cannot_be_meant(config: Config, changes: dict[str, object]) -> None:
     with pytest.raises(click.UsageError):
-        wished(config, **changes)
+        requested(config, **changes)
 
 
 def test_exit_codes(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade, UpdateType
 from wsadapter.exchanges.binance.rest import BinanceFuturesRest
-from wsadapter.exchanges.rest_api import BadAnswer, Hole, Refused, Request
+from wsadapter.exchanges.rest_api import BadAnswer, Hole, Request, RequestRefused
 
 HOUR_NS = 3_600_000 * MS
 REST = BinanceFuturesRest()
@@ -190,7 +190,7 @@ def test_what_has_no_history(stream: str) -> None:
 
 
 def test_a_refusal_ends_it() -> None:
-    repair, found = drive(REST.repair(trades(1, 2)), lambda _: Refused("-1121 Invalid symbol."), 0)
+    repair, found = drive(REST.repair(trades(1, 2)), lambda _: RequestRefused("-1121 Invalid symbol."), 0)
     assert (repair.state, found, repair.missing) == ("unrepairable", [], ((1, 2),))
     assert repair.reason == "-1121 Invalid symbol."
 

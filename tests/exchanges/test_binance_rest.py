@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from wsadapter.events import UpdateType
 from wsadapter.exchanges import RESTS, load_rest
 from wsadapter.exchanges.binance.rest import DEPTH, FUNDINGS, KLINES, TRADES_FROM, BinanceFuturesRest
-from wsadapter.exchanges.pages import Asked, Page
-from wsadapter.exchanges.rest_api import BadAnswer, Hole, Refused, Request
+from wsadapter.exchanges.pages import Page, PageRequest
+from wsadapter.exchanges.rest_api import BadAnswer, Hole, Request, RequestRefused
 
 NOW = 1_790_000_000_000_000_000
 MS = 1_000_000
@@ -60,7 +60,7 @@ def encoded(document: object) -> bytes:
 
 def one(page: Page, body: bytes, limit: int = 1000) -> Any:
     """The event of an answer's only row."""
-    (event,) = page.parse(Asked("BTCUSDT", limit, "1w"), body, NOW).events
+    (event,) = page.parse(PageRequest("BTCUSDT", limit, "1w"), body, NOW).events
     return event
 
 
@@ -221,7 +221,7 @@ def test_candles_that_cannot_be(rows: object) -> None:
 
 def test_rows_of_another_symbol() -> None:
     with pytest.raises(BadAnswer):
-        FUNDINGS.parse(Asked("ETHUSDT", 1000), encoded([FUNDING]), NOW)
+        FUNDINGS.parse(PageRequest("ETHUSDT", 1000), encoded([FUNDING]), NOW)
 
 
 JSON = st.recursive(
@@ -243,7 +243,7 @@ HOLES = [
 def test_nothing_but_bad_answer_escapes(body: bytes, hole: Hole) -> None:
     def repair(body: bytes, received_ns: int) -> None:
         requests = iter(range(100))  # the same answer again and again: it ends, or refuses it
-        drive(REST.repair(hole), lambda _: body if next(requests) < 99 else Refused("enough"), received_ns)
+        drive(REST.repair(hole), lambda _: body if next(requests) < 99 else RequestRefused("enough"), received_ns)
 
     parsers = repair, REST.parse_instruments, lambda b, n: REST.parse_open_interest("BTCUSDT", b, n)
     for parse in parsers:

@@ -13,7 +13,7 @@ from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Tra
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.bybit import BybitLinear
 from wsadapter.exchanges.bybit_rest import KLINES, NEWEST_TRADES, BybitLinearRest
-from wsadapter.exchanges.pages import Asked
+from wsadapter.exchanges.pages import PageRequest
 from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series
 
 MS = 1_000_000
@@ -115,7 +115,9 @@ def test_the_newest_candle_is_open_until_the_venue_says_its_end_is_past() -> Non
 
 @pytest.mark.parametrize(("opened", "days"), [(1_706_745_600_000, 29), (1_701_388_800_000, 31)])
 def test_a_month_is_that_of_the_calendar(opened: int, days: int) -> None:
-    (month,) = KLINES.parse(Asked("BTCUSDT", 1, "1M"), answer({"list": [[str(opened), *["1"] * 6]]}), NOW_NS).events
+    (month,) = KLINES.parse(
+        PageRequest("BTCUSDT", 1, "1M"), answer({"list": [[str(opened), *["1"] * 6]]}), NOW_NS
+    ).events
 
     assert month.close_time_ns == (opened + days * 86_400_000 - 1) * MS
 
@@ -184,9 +186,9 @@ def test_streams_without_a_history_have_no_repair(stream: str) -> None:
 )  # fmt: skip
 def test_bad_answers_raise_nothing_else(body: bytes) -> None:
     with pytest.raises(BadAnswer):
-        KLINES.parse(Asked("BTCUSDT", 1000, "1m"), body, NOW_NS)
+        KLINES.parse(PageRequest("BTCUSDT", 1000, "1m"), body, NOW_NS)
     with pytest.raises(BadAnswer):
-        NEWEST_TRADES.parse(Asked("BTCUSDT", 1000), body, NOW_NS)
+        NEWEST_TRADES.parse(PageRequest("BTCUSDT", 1000), body, NOW_NS)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_documented_answers_are_read() -> None:
         if b'"category":"linear"' in line and b'"priceFilter"' in line:
             read["instruments"] += len(rest.parse_instruments(line, NOW_NS))
         elif b'"execId"' in line and b'"category":"linear"' in line:
-            read["trades"] += len(NEWEST_TRADES.parse(Asked("BTCUSDT", 1000), line, NOW_NS).events)
+            read["trades"] += len(NEWEST_TRADES.parse(PageRequest("BTCUSDT", 1000), line, NOW_NS).events)
 
     assert read["instruments"] > 0
     assert read["trades"] == 1

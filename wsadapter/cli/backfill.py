@@ -1,7 +1,7 @@
 """`backfill`: have a range of time fetched over REST, by the running instance's repairer and within its budget.
 
 Exit 0 when all of it is there, 75 when something is not, 69 when no repairer runs (or Kafka is away). A Ctrl-C ends the
-watching only: what was wished for is fetched all the same.
+watching only: what was requested is fetched all the same.
 """
 
 import json
@@ -24,7 +24,7 @@ from wsadapter.config.venues import in_upper_case
 from wsadapter.embedded.exchange import DEMO_FEED
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.gaps import RepairState
-from wsadapter.kafka.backfill import STREAMS, BackfillRequest, Watch, wishes
+from wsadapter.kafka.backfill import STREAMS, BackfillRequest, BackfillWatch, every_series
 from wsadapter.times import iso
 
 POLL_SECONDS: Final = 0.2
@@ -38,7 +38,7 @@ MOST_SERIES: Final = 1_000
 DEMO: Final = structs.replace(DEMO_FEED, streams=("kline", "trade"))
 """Of a configuration without a feed, as `--demo` runs it."""
 
-Show = Callable[[Watch], None]
+Show = Callable[[BackfillWatch], None]
 
 
 @click.command()
@@ -82,12 +82,12 @@ def requests_of(
     feeds = [each for each in config.feed or (DEMO,) if exchange in ("", each.exchange) and feed in ("", each.name)]
     if not feeds:
         raise click.UsageError("no feed of the configuration is of that --exchange and --feed")
-    found = wishes(feeds, [_symbol(feeds, each) for each in symbols], streams, intervals, since_ns, until_ns)
-    if not found:
+    requests = every_series(feeds, [_symbol(feeds, each) for each in symbols], streams, intervals, since_ns, until_ns)
+    if not requests:
         raise click.UsageError(f"the feed records nothing that has a history ({' '.join(STREAMS)}): name a --stream")
-    if len(found) > MOST_SERIES:
-        raise click.UsageError(f"{len(found)} series, the most is {MOST_SERIES}: name a --symbol or a --stream")
-    return found
+    if len(requests) > MOST_SERIES:
+        raise click.UsageError(f"{len(requests)} series, the most is {MOST_SERIES}: name a --symbol or a --stream")
+    return requests
 
 
 def _symbol(feeds: Sequence[Feed], text: str) -> str:
@@ -100,7 +100,7 @@ def _backfill(config: Config, requests: list[BackfillRequest], as_json: bool) ->
     address = monitor_client.address(config)
     if not _repairer_runs(address, required=True):
         raise ServiceUnavailable(f"no repairer runs in the instance at {address}: nobody would fetch it")
-    watch = Watch(config.kafka, requests)
+    watch = BackfillWatch(config.kafka, requests)
     try:
         watch.publish()
         if sys.stderr.isatty():
@@ -113,7 +113,7 @@ def _backfill(config: Config, requests: list[BackfillRequest], as_json: bool) ->
     finally:
         watch.close()
     _show(watch, as_json)
-    return ExitCode.OK if all(p.state in (RepairState.REPAIRED, "") for p in watch.wishes.values()) else ExitCode.LOSS
+    return ExitCode.OK if all(p.state in (RepairState.REPAIRED, "") for p in watch.progress.values()) else ExitCode.LOSS
 
 
 def _repairer_runs(address: str, required: bool) -> bool:
@@ -126,8 +126,8 @@ def _repairer_runs(address: str, required: bool) -> bool:
     return any(child["role"] == "repairer" and child["state"] != "down" for child in status["children"])
 
 
-def _follow(watch: Watch, address: str, show: Show) -> None:
-    """Until every wish has a state."""
+def _follow(watch: BackfillWatch, address: str, show: Show) -> None:
+    """Until every request has a state."""
     seen = looked = time.monotonic()
     while not watch.done:
         watch.poll(POLL_SECONDS)
@@ -142,61 +142,61 @@ def _follow(watch: Watch, address: str, show: Show) -> None:
             raise ServiceUnavailable("the repairer is gone; what it has not fetched it will at its next start")
 
 
-def _with_bar(watch: Watch, address: str) -> None:
+def _with_bar(watch: BackfillWatch, address: str) -> None:
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("backfill", total=len(watch.wishes))
+        task = bar.add_task("backfill", total=len(watch.progress))
 
-        def show(watch: Watch) -> None:
-            done = sum(progress.share for progress in watch.wishes.values())
-            bar.update(task, completed=done, description=_said(watch))
+        def show(watch: BackfillWatch) -> None:
+            done = sum(progress.share for progress in watch.progress.values())
+            bar.update(task, completed=done, description=_summary(watch))
 
         _follow(watch, address, show)
         show(watch)
 
 
 def _lines() -> Show:
-    said, at = "", float("-inf")
+    written, at = "", float("-inf")
 
-    def show(watch: Watch) -> None:
-        nonlocal said, at
-        now, text = time.monotonic(), _said(watch)
-        if text != said and (now >= at + LINE_SECONDS or watch.done):
-            said, at = text, now
+    def show(watch: BackfillWatch) -> None:
+        nonlocal written, at
+        now, text = time.monotonic(), _summary(watch)
+        if text != written and (now >= at + LINE_SECONDS or watch.done):
+            written, at = text, now
             click.echo(text, err=True)
 
     return show
 
 
-def _said(watch: Watch) -> str:
-    progresses = watch.wishes.values()
+def _summary(watch: BackfillWatch) -> str:
+    progresses = watch.progress.values()
     done, events = sum(bool(p.state) for p in progresses), sum(p.events for p in progresses)
     return f"backfill: {done} of {len(progresses)} series done, {events:,} events fetched"
 
 
-def _show(watch: Watch, as_json: bool) -> None:
+def _show(watch: BackfillWatch, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([dict(_cells(watch, gap_id)) for gap_id in watch.wishes], indent=2))
+        click.echo(json.dumps([dict(_cells(watch, gap_id)) for gap_id in watch.progress], indent=2))
         return
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head in ("exchange", "stream", "symbol", "interval", "since", "until", "fetched", "state", "gap"):
         table.add_column(head, no_wrap=True, justify="right" if head == "fetched" else "left")
-    for gap_id in watch.wishes:
+    for gap_id in watch.progress:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for _, cell in _cells(watch, gap_id)))
     Console(file=sys.stdout, highlight=False, markup=False, width=None if sys.stdout.isatty() else PIPE_WIDTH).print(
         table
     )
 
 
-def _cells(watch: Watch, gap_id: str) -> Iterable[tuple[str, str | int]]:
-    progress = watch.wishes[gap_id]
-    wish = progress.wish
-    yield "exchange", wish.exchange
-    yield "stream", wish.stream
-    yield "symbol", wish.symbol
-    yield "interval", wish.interval
-    yield "since", iso(wish.since_ns) or ""
-    yield "until", iso(wish.until_ns) or ""
+def _cells(watch: BackfillWatch, gap_id: str) -> Iterable[tuple[str, str | int]]:
+    progress = watch.progress[gap_id]
+    request = progress.request
+    yield "exchange", request.exchange
+    yield "stream", request.stream
+    yield "symbol", request.symbol
+    yield "interval", request.interval
+    yield "since", iso(request.since_ns) or ""
+    yield "until", iso(request.until_ns) or ""
     yield "fetched", progress.events
     yield "state", progress.state or "open"
     yield "gap_id", gap_id

@@ -29,7 +29,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.mapping import book as columns
-from wsadapter.exchanges.pages import Asked, Page, RestTables, of_row, row
+from wsadapter.exchanges.pages import Page, PageRequest, RestTables, of_row, row
 from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Instrument, Limit, Refusal, Request, Series
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.venue import ConnectionPlan
@@ -164,10 +164,10 @@ def whole(body: bytes) -> tuple[list[Raw], int]:
     return [answer.result], answer.time
 
 
-def closes(d: CandleRow, asked: Asked) -> int:
+def closes(d: CandleRow, wanted: PageRequest) -> int:
     """The last millisecond of a candle, in ns; a month's is that of the calendar."""
-    if asked.interval != "1M":
-        return (d.opened + MINUTES[asked.interval] * 60_000 - 1) * MS
+    if wanted.interval != "1M":
+        return (d.opened + MINUTES[wanted.interval] * 60_000 - 1) * MS
     begin = datetime.fromtimestamp(d.opened / 1000, UTC)
     following = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
     return (int(following.timestamp()) * 1000 - 1) * MS

@@ -19,7 +19,7 @@ from wsadapter.events import Kline, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.mapping import MS
 from wsadapter.exchanges.pages import Page
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, Refused, Rows
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, RequestRefused, Rows
 
 MOST_REQUESTS: Final = 50_000
 """Of one repair: fifty million trades."""
@@ -78,7 +78,7 @@ def _filling(steps: Callable[..., Steps]) -> Callable[..., Filling]:
         progress, hole = _Progress(), pages_and_hole[-1]
         try:
             complete = yield from steps(progress, *pages_and_hole)
-        except Refused as error:
+        except RequestRefused as error:
             complete, progress.reason = False, str(error)
             progress.lose(progress.following, hole.last)
         return progress.filled(complete)

@@ -40,7 +40,7 @@ Listed = Callable[[bytes], tuple[list[Raw], int | None]]
 """Body -> its rows, and the venue's time (ms) where it says it; raises `FAILURES` and `BadAnswer`."""
 
 
-class Asked(Struct, frozen=True):
+class PageRequest(Struct, frozen=True):
     """What a request was about; the ``sub`` of the mapping."""
 
     symbol: str
@@ -53,7 +53,7 @@ def row(event: type[Event], **fields: Any) -> Emit:
     return emit(event, source=constant(Source.REST), **fields)
 
 
-def of_row(function: Callable[[Any, Asked], Any]) -> Step:
+def of_row(function: Callable[[Any, PageRequest], Any]) -> Step:
     """What a function of the row and of what was asked says; it may raise ValueError."""
     return Step(Op.GIVEN, value=function, expression="{value}(d, sub)")
 
@@ -90,13 +90,13 @@ class Page:
         limit = min(max(limit, 1), self.most) if limit else self.most
         given = {"symbol": hole.symbol, "interval": hole.interval, "code": self._codes.get(hole.interval, "")}
         query = tuple((name, text.format(limit=limit, **given, **values)) for name, text in self._query.items())
-        asked = Asked(hole.symbol, limit, hole.interval)
-        return Fetch(Request(self.path, query, self._weight(limit), self._pool), partial(self.parse, asked))
+        wanted = PageRequest(hole.symbol, limit, hole.interval)
+        return Fetch(Request(self.path, query, self._weight(limit), self._pool), partial(self.parse, wanted))
 
-    def parse(self, asked: Asked, body: bytes, received_ns: int) -> Rows:
+    def parse(self, wanted: PageRequest, body: bytes, received_ns: int) -> Rows:
         """Raises `BadAnswer` and nothing else."""
         raws, venue_ms = checked(self._listed, body)
-        if len(raws) > asked.limit:
+        if len(raws) > wanted.limit:
             raise BadAnswer(f"{self._name}: more rows than were asked for")
         events: list[Any] = []
         bad: list[int | None] = []
@@ -104,7 +104,7 @@ class Page:
         end: int | None = None
         for raw in reversed(raws) if self.newest_first else raws:
             try:
-                event = self._event(raw, asked, received_ns)
+                event = self._event(raw, wanted, received_ns)
             except FAILURES as error:
                 bad.append(self._number(raw))
                 reason = reason or f"{type(error).__name__}: {printable(str(error))}"
@@ -119,13 +119,13 @@ class Page:
         venue_ns = received_ns - SURELY_CLOSED_NS if venue_ms is None else venue_ms * MS
         return Rows(events, len(raws), venue_ns, tuple(bad), reason)
 
-    def _event(self, raw: Raw, asked: Asked, received_ns: int) -> Any:
+    def _event(self, raw: Raw, wanted: PageRequest, received_ns: int) -> Any:
         element = self._decode(raw)
-        if self._symbol and getattr(element, self._symbol) != asked.symbol:
+        if self._symbol and getattr(element, self._symbol) != wanted.symbol:
             raise ValueError("of another symbol")
         if self._refuse is not None and (reason := self._refuse(element)):
             raise ValueError(reason)
-        given = () if self._given is None else self._given(element, None, asked, ())
+        given = () if self._given is None else self._given(element, None, wanted, ())
         return self._convert(element, received_ns, CONNECTION, None, *given)
 
     def _number(self, raw: Raw) -> int | None:
@@ -178,7 +178,7 @@ class RestTables:
         return self.interest.fetch(Hole("open_interest", symbol, 0, 0)).request
 
     def parse_open_interest(self, symbol: str, body: bytes, received_ns: int) -> OpenInterest:
-        rows = self.interest.parse(Asked(symbol, 1), body, received_ns)
+        rows = self.interest.parse(PageRequest(symbol, 1), body, received_ns)
         if not rows.events:
             raise BadAnswer("no open interest")
         interest: OpenInterest = rows.events[0]

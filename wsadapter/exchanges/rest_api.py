@@ -32,7 +32,7 @@ class BadAnswer(RestError):
     """An answer that cannot be what was asked for."""
 
 
-class Refused(RestError):
+class RequestRefused(RestError):
     """The API itself says that it will never answer this request."""
 
 

@@ -1,8 +1,7 @@
-"""From the wisher's side: publishes wishes (`wsadapter.roles.repairer.backfill`) and reads in Kafka what becomes of
-them.
+"""From the requester's side: publishes requests (`wsadapter.roles.repairer.backfill`), and reads what becomes of them.
 
-Reads the gap topic and those of the streams from where they ended before the wishes were published, with a client that
-belongs to no group. Owns a producer and a consumer; `Watch.close` ends them.
+Reads the gap topic and those of the streams from where they ended before the requests were published, with a client
+that belongs to no group. Owns a producer and a consumer; `BackfillWatch.close` ends them.
 """
 
 import os
@@ -63,28 +62,28 @@ class BackfillRequest(Struct, frozen=True):
         )
 
 
-def wishes(
+def every_series(
     feeds: Iterable[Any], symbols: Iterable[str], streams: Iterable[str], intervals: Iterable[str], since_ns: int,
     until_ns: int,
 ) -> list[BackfillRequest]:  # fmt: skip
     """Every series once. What is not named is what the feed records: its symbols, its streams, its intervals."""
-    found: dict[tuple[str, ...], BackfillRequest] = {}
+    requests: dict[tuple[str, ...], BackfillRequest] = {}
     named_symbols, named_streams, named_intervals = tuple(symbols), tuple(streams), tuple(intervals)
     for feed in feeds:
         for symbol in named_symbols or feed.symbols:
             for stream in named_streams or [word for word in STREAMS if word in feed.streams]:
                 for interval in (named_intervals or feed.intervals) if stream == "kline" else ("",):
                     series = symbol, stream, interval
-                    found.setdefault(
+                    requests.setdefault(
                         (feed.exchange, *series), BackfillRequest(feed.name, feed.exchange, *series, since_ns, until_ns)
                     )
-    return list(found.values())
+    return list(requests.values())
 
 
 class BackfillProgress(Struct):
-    """One wish: ``state`` is empty while it is worked on, ``at_ns`` how far it is."""
+    """One request: ``state`` is empty while it is worked on, ``at_ns`` how far it is."""
 
-    wish: BackfillRequest
+    request: BackfillRequest
     state: str = ""
     events: int = 0
     at_ns: int = 0
@@ -94,23 +93,23 @@ class BackfillProgress(Struct):
         """0 to 1."""
         if self.state:
             return 1.0
-        wish = self.wish
-        return min(1.0, max(0.0, (self.at_ns - wish.since_ns) / max(1, wish.until_ns - wish.since_ns)))
+        request = self.request
+        return min(1.0, max(0.0, (self.at_ns - request.since_ns) / max(1, request.until_ns - request.since_ns)))
 
 
-class Watch:
-    """``wishes``: gap_id -> what became of it so far."""
+class BackfillWatch:
+    """``progress``: gap_id -> what became of it so far."""
 
-    def __init__(self, kafka: KafkaConfig, wishes: Sequence[BackfillRequest]) -> None:
+    def __init__(self, kafka: KafkaConfig, requests: Sequence[BackfillRequest]) -> None:
         self._kafka = kafka
         name = f"backfill:{time.time_ns()}-{os.getpid()}"
-        self.wishes = {f"{name}:{number}": BackfillProgress(wish) for number, wish in enumerate(wishes)}
+        self.progress = {f"{name}:{number}": BackfillProgress(request) for number, request in enumerate(requests)}
         self._by_series = {
-            (wish.exchange, wish.symbol, wish.stream, wish.interval): progress
-            for progress in self.wishes.values()
-            for wish in (progress.wish,)
+            (request.exchange, request.symbol, request.stream, request.interval): progress
+            for progress in self.progress.values()
+            for request in (progress.request,)
         }
-        words = {"gap", *(wish.stream for wish in wishes)}
+        words = {"gap", *(request.stream for request in requests)}
         self._words = {topic(kafka, BY_STREAM[word]): word for word in words}
         counts = partition_counts(kafka, ANSWER_SECONDS)
         if missing := sorted(name for name in self._words if not counts.get(name)):
@@ -122,10 +121,10 @@ class Watch:
 
     @property
     def done(self) -> bool:
-        return all(progress.state for progress in self.wishes.values())
+        return all(progress.state for progress in self.progress.values())
 
     def publish(self) -> None:
-        """Every wish; `ServiceUnavailable` when the broker does not take them."""
+        """Every request; `ServiceUnavailable` when the broker does not take them."""
         producer: Any = Producer(producer_config(self._kafka))
         failed: list[KafkaError] = []
 
@@ -134,13 +133,13 @@ class Watch:
                 failed.append(error)
 
         gaps = topic(self._kafka, BY_STREAM["gap"])
-        for gap_id, progress in self.wishes.items():
-            wish = progress.wish
-            value = wish.gap(gap_id, time.time_ns()).SerializeToString()
-            producer.produce(gaps, value, f"{wish.exchange}:{wish.symbol}".encode(), on_delivery=delivered)
+        for gap_id, progress in self.progress.items():
+            request = progress.request
+            value = request.gap(gap_id, time.time_ns()).SerializeToString()
+            producer.produce(gaps, value, f"{request.exchange}:{request.symbol}".encode(), on_delivery=delivered)
         if producer.flush(ANSWER_SECONDS) or failed:
-            said = failed[0].str() if failed else "no answer"
-            raise ServiceUnavailable(f"Kafka at {self._kafka.bootstrap_servers}: {said}")
+            answer = failed[0].str() if failed else "no answer"
+            raise ServiceUnavailable(f"Kafka at {self._kafka.bootstrap_servers}: {answer}")
 
     def poll(self, seconds: float) -> None:
         """Read on, for so long at most."""
@@ -151,7 +150,7 @@ class Watch:
                 continue
             offset: Any = message.offset()
             self._next[str(message.topic()), message.partition() or 0] = offset + 1
-            self._take(self._words[str(message.topic())], message.value() or b"")
+            self._handle(self._words[str(message.topic())], message.value() or b"")
 
     def poll_to_the_end(self, seconds: float) -> None:
         """What was published before the last state: another topic's messages may come later."""
@@ -163,11 +162,11 @@ class Watch:
     def close(self) -> None:
         self._consumer.close()
 
-    def _take(self, word: str, value: bytes) -> None:
+    def _handle(self, word: str, value: bytes) -> None:
         if word == "gap":
             gap = gap_of(value)
-            if gap is not None and gap.gap_id in self.wishes and gap.repair_state != RepairState.OPEN:
-                self.wishes[gap.gap_id].state = gap.repair_state
+            if gap is not None and gap.gap_id in self.progress and gap.repair_state != RepairState.OPEN:
+                self.progress[gap.gap_id].state = gap.repair_state
             return
         try:
             event: Any = getattr(market_pb2, BY_STREAM[word].message).FromString(value)
@@ -178,6 +177,6 @@ class Watch:
         interval = event.interval if word == "kline" else ""
         progress = self._by_series.get((event.exchange, event.symbol, word, interval))
         at_ns = event.open_time_ns if word == "kline" else event.transaction_time_ns
-        if progress is not None and at_ns <= progress.wish.until_ns:
+        if progress is not None and at_ns <= progress.request.until_ns:
             progress.events += 1
             progress.at_ns = max(progress.at_ns, at_ns)

@@ -54,7 +54,7 @@ class Budget:
         self.allow(weights)
         self._sent: deque[tuple[float, int]] = deque()
         self._in_pools: dict[str, deque[float]] = {name: deque() for name in pools}
-        self._said: tuple[float, int] | None = None
+        self._header: tuple[float, int] | None = None
         self._paused_until = float("-inf")
         self._failures = self._bans = 0
 
@@ -83,7 +83,7 @@ class Budget:
         """The host answered; ``used``: what its header said, ``retry_after``: the wait that it announced (seconds),
         ``refusal``: the API's own error, if the answer is one."""
         if used is not None:
-            self._said = now, max(0, used)
+            self._header = now, max(0, used)
         kind = None if refusal is None else refusal.kind
         if status in self._banned:
             wait = BAN.bound(self._bans) if retry_after is None else retry_after
@@ -117,19 +117,19 @@ class Budget:
 
     def used(self, now: float) -> int:
         self._forget(now)
-        if self._said is not None and now - self._said[0] < self._weights.seconds:
-            at, said = self._said
-            return said + sum(weight for sent_at, weight in self._sent if sent_at > at)
+        if self._header is not None and now - self._header[0] < self._weights.seconds:
+            at, used = self._header
+            return used + sum(weight for sent_at, weight in self._sent if sent_at > at)
         return sum(weight for _, weight in self._sent)
 
     def _weight_wait(self, request: Request, now: float) -> float:
         if not request.weight or self.used(now) + request.weight <= self._spendable:
             return 0.0
         # what the header said is gone a minute later; what we sent before it is in it
-        begun = self._said[0] if self._said is not None else self._sent[0][0] if self._sent else now
-        if self._said is None or now - begun >= self._weights.seconds:
-            begun = self._sent[0][0] if self._sent else now - self._weights.seconds
-        return max(0.0, begun + self._weights.seconds - now)
+        since = self._header[0] if self._header is not None else self._sent[0][0] if self._sent else now
+        if self._header is None or now - since >= self._weights.seconds:
+            since = self._sent[0][0] if self._sent else now - self._weights.seconds
+        return max(0.0, since + self._weights.seconds - now)
 
     def _pool_wait(self, name: str, now: float) -> float:
         if not name:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from wsadapter.events import Event
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Refused, Request, RestError
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Request, RequestRefused, RestError
 from wsadapter.roles.repairer.host_queue import Job, Pause
 
 
@@ -34,7 +34,7 @@ class Driven:
         return self._advance(answer)
 
     def refuse(self) -> list[Event]:
-        return self._advance(Refused("no"))
+        return self._advance(RequestRefused("no"))
 
     def _advance(self, value: Any) -> list[Event]:
         """To the next pause or request."""

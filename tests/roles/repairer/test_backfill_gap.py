@@ -1,4 +1,4 @@
-"""The work on a wish: fetched by time, without what the log holds; and wishes that nobody can meet."""
+"""The work on a request: fetched by time, without what the log holds; and requests that nobody can meet."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ START = 1_780_000_020_000 * MS // MINUTE * MINUTE
 FEEDS: Any = {"fut": BinanceFuturesRest()}
 
 
-def wish(stream: str = "kline", interval: str = "1m", symbol: str = "BTCUSDT", feed: str = "fut") -> Gap:
+def request(stream: str = "kline", interval: str = "1m", symbol: str = "BTCUSDT", feed: str = "fut") -> Gap:
     made = BackfillRequest(feed, "binance", symbol, stream, interval, START, START + 5 * MINUTE)
     gap = gap_of(made.gap("backfill:1:0", START).SerializeToString())
     assert gap is not None
@@ -73,7 +73,7 @@ def test_what_the_log_holds_in_the_middle_is_not_published_again(monkeypatch: py
         logged(START + MINUTE, START + 2 * MINUTE), logged(START + 2 * MINUTE, START + 2 * MINUTE + MS, closed=False),
         logged(START + 4 * MINUTE, START + 5 * MINUTE + MARGIN_NS // 2),
     )  # fmt: skip
-    job = backfill_of(wish(), FEEDS, KafkaConfig(), 1.0)
+    job = backfill_of(request(), FEEDS, KafkaConfig(), 1.0)
     assert job is not None
     driven = Driven(job)
     assert driven.at(1.0) is None
@@ -92,6 +92,6 @@ def test_what_the_log_holds_in_the_middle_is_not_published_again(monkeypatch: py
     "changes",
     [{"feed": "other"}, {"stream": "ticker", "interval": ""}, {"symbol": ""}, {"interval": ""}, {"stream": "trade"}],
 )
-def test_wishes_that_cannot_be_met(changes: dict[str, str]) -> None:
-    assert backfill_of(wish(**changes), FEEDS, KafkaConfig(), 1.0) is None
-    assert wish(feed="fut").connection == f"{PREFIX}fut"
+def test_requests_that_cannot_be_met(changes: dict[str, str]) -> None:
+    assert backfill_of(request(**changes), FEEDS, KafkaConfig(), 1.0) is None
+    assert request(feed="fut").connection == f"{PREFIX}fut"

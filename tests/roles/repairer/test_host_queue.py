@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Refused, Request
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Request, RequestRefused
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
 from wsadapter.roles.repairer.gap_repair import TURN_SECONDS
@@ -46,7 +46,7 @@ class Requests(Job):
             while self.remaining:
                 try:
                     yield Fetch(Request(self.name), parse)
-                except Refused:
+                except RequestRefused:
                     self.refusals += 1
                     self.remaining = 0
                 else:

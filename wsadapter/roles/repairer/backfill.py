@@ -1,9 +1,9 @@
 """Backfill by hand: a range of time of one series, as a gap that somebody wants to have closed.
 
-The wish is a `Gap` on `websocket.gap` (cause ``connect``: it is from before we were there), its connection
-``backfill:`` and the feed. So whoever wishes needs no budget of its own: the repairer fetches it beside everything
-else. Other than a gap it is fetched by time alone, as the log may hold a part of it in the middle; what the log holds
-is not published again.
+The request is a `Gap` on `websocket.gap` (cause ``connect``: it is from before we were there), its connection
+``backfill:`` and the feed. So whoever requests one needs no budget of its own: the repairer fetches it beside
+everything else. Other than a gap it is fetched by time alone, as the log may hold a part of it in the middle; what the
+log holds is not published again.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ MARGIN_NS: Final = 10_000_000_000
 
 
 class Backfill(GapRepair):
-    """The work on one wish."""
+    """The work on one request."""
 
     def __init__(
         self, gap: Gap, rest: RestExchange, kafka: KafkaConfig, now: float, searches: Searches | None = None
@@ -52,6 +52,6 @@ def can_be_filled(gap: Gap) -> bool:
 def backfill_of(
     gap: Gap, feeds: Mapping[str, RestExchange], kafka: KafkaConfig, now: float, searches: Searches | None = None
 ) -> Backfill | None:
-    """The job of a wish; None where it is none that can be met. ``feeds``: those whose history we can ask for."""
+    """The job of a request; None where it is none that can be met. ``feeds``: those whose history we can ask for."""
     rest = feeds.get(gap.connection.removeprefix(PREFIX))
     return Backfill(gap, rest, kafka, now, searches) if rest is not None and can_be_filled(gap) else None

@@ -20,7 +20,7 @@ from msgspec import Struct
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.events.gaps import RepairState
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Refused, RestError, Rows, Unanswered
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, RequestRefused, RestError, Rows, Unanswered
 from wsadapter.log import Repeated, get_logger
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
@@ -261,7 +261,7 @@ class HostQueue:
     def _answer(self, fetch: Fetch, result: Result) -> Any:
         """What the answer says, or why there is none."""
         if result.outcome is Outcome.REFUSED:
-            return Refused(result.reason)
+            return RequestRefused(result.reason)
         if result.outcome is Outcome.UNANSWERED:
             return Unanswered(result.reason)
         try:

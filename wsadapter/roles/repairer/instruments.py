@@ -16,7 +16,7 @@ import msgspec
 
 from wsadapter.backoff import Backoff
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.exchanges.rest_api import Fetch, Instrument, Limit, Refused, RestError, RestExchange
+from wsadapter.exchanges.rest_api import Fetch, Instrument, Limit, RequestRefused, RestError, RestExchange
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.repairer.host_queue import Job, Pause, Steps
@@ -51,7 +51,7 @@ class InstrumentPoll(Job):
             now = yield Pause(until)
             try:
                 weights, self.result = yield Fetch(self._rest.instruments(), self._parse)
-            except Refused:
+            except RequestRefused:
                 self.errors += 1
                 until = now + EVERY_SECONDS
             except RestError:

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from wsadapter.events import Event, Gap, OpenInterest, Source
 from wsadapter.events.gaps import GapCause, RepairState, begin, ended
-from wsadapter.exchanges.rest_api import CONNECTION, Fetch, Limit, Refused, RestError, RestExchange
+from wsadapter.exchanges.rest_api import CONNECTION, Fetch, Limit, RequestRefused, RestError, RestExchange
 from wsadapter.metrics import GAP_CAUSES, SILENCES, polled
 from wsadapter.roles.repairer.host_queue import Job, Pause, Steps
 
@@ -95,7 +95,7 @@ class OpenInterestPoll(Job):
             request = self._rest.open_interest(symbol)
             try:
                 event = yield Fetch(request, partial(self._rest.parse_open_interest, symbol))
-            except Refused:
+            except RequestRefused:
                 self.errors += 1
                 self.symbols[symbol].state = REFUSED
                 self._next(now, max(REFUSED_SECONDS, self.cadence))

@@ -2,8 +2,8 @@
 
 A reader is called with each of picows' frames. The usual one, a whole text message, goes all its way here: payload
 -> `Exchange.receive` -> item by item to its handler in ``dispatch`` -> ``read_end`` behind the last frame of the read.
-Every other frame, and all of them while ``apart`` is set, goes to ``otherwise(transport, frame)`` in its place. Nothing
-is delivered any more once ``deaf`` is set; a handler that raises sets it.
+Every other frame, and all of them while ``fragmented`` is set, goes to ``otherwise(transport, frame)`` in its place.
+Nothing is delivered any more once ``closed`` is set; a handler that raises sets it.
 
 In C where it is built. Owned by a `wsadapter.client.session.Session`, which knows what the other frames mean.
 """
@@ -54,7 +54,15 @@ class PythonReader:
     ``last_read``: monotonic time of the last frame of any kind."""
 
     __slots__ = (
-        "_clock", "_otherwise", "_read_end", "_receive", "_tally", "apart", "deaf", "dispatch", "last_read",
+        "_clock",
+        "_otherwise",
+        "_read_end",
+        "_receive",
+        "_tally",
+        "closed",
+        "dispatch",
+        "fragmented",
+        "last_read",
         "received_ns",
     )  # fmt: skip
 
@@ -71,20 +79,20 @@ class PythonReader:
         self.dispatch: Handlers = {}
         self.received_ns = 0
         self.last_read = time.monotonic()
-        self.deaf = self.apart = False
+        self.closed = self.fragmented = False
 
     def __call__(self, transport: WSTransport, frame: WSFrame) -> None:
-        if self.deaf:
+        if self.closed:
             return
         received_ns = self.date()
         try:
-            if self.apart or frame.msg_type is not TEXT or not frame.fin or frame.rsv1 or frame.rsv2 or frame.rsv3:
+            if self.fragmented or frame.msg_type is not TEXT or not frame.fin or frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self._otherwise(transport, frame)
             else:
                 self._tally.count(frame.payload_size)
                 self.deliver(self._receive(frame.get_payload_as_memoryview(), received_ns))
         except BaseException:  # of a handler: nothing comes behind the failure
-            self.deaf = True
+            self.closed = True
             raise
         if frame.last_in_buffer:
             self.finish()

@@ -119,7 +119,7 @@ class Session(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self._reader.finish()
-        self._reader.deaf = True
+        self._reader.closed = True
         self._timers.clear_all()
 
     def pause_writing(self) -> None:
@@ -170,7 +170,7 @@ class Session(WSListener):
             self._unusual(transport, frame)
         except Violation as error:
             self._end(error.reason, error.detail, CLOSE_CODES[error.reason])
-        self._reader.apart = self._fragments.unfinished
+        self._reader.fragmented = self._fragments.unfinished
 
     def _unusual(self, transport: WSTransport, frame: WSFrame) -> None:
         kind, whole = frame.msg_type, None
@@ -194,7 +194,7 @@ class Session(WSListener):
         self._reader.deliver(self._exchange.receive(message, self._reader.received_ns) if is_text else bad)
 
     def _server_closed(self, transport: WSTransport, frame: WSFrame) -> None:
-        self._reader.deaf = True
+        self._reader.closed = True
         if self.lost is None:
             reason = (frame.get_close_message() or b"").decode("utf-8", "replace")
             self.lost = Lost("closed", f"{frame.get_close_code().value} {printable(reason)}".rstrip())
@@ -208,8 +208,8 @@ class Session(WSListener):
     def _end(self, reason: str, detail: str, code: WSCloseCode) -> None:
         """Give the session up: nothing of it can be trusted, or nothing comes."""
         self.lost = self.lost or Lost(reason, detail)
-        if self._transport is not None and not self._reader.deaf:
-            self._reader.deaf = True
+        if self._transport is not None and not self._reader.closed:
+            self._reader.closed = True
             self._reader.finish()
             self._transport.send_close(code)
             self._timers.set("end", LINGER_SECONDS, self.abort)

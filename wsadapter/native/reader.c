@@ -27,7 +27,7 @@ typedef struct {
     Py_buffer clock;                  /* last time given, monotonic time of that: wsadapter/client/clock.py */
     long long received_ns;
     double last_read;
-    char deaf, apart;
+    char closed, fragmented;
 } FrameReader;
 
 static PyObject *
@@ -115,7 +115,7 @@ give_all(FrameReader *self, PyObject *items)
 static int
 is_usual(FrameReader *self, PyObject *frame)
 {
-    if (self->apart)
+    if (self->fragmented)
         return 0;
     PyObject *kind = attribute(self, frame, MSG_TYPE);
     if (kind == NULL)
@@ -169,7 +169,7 @@ reader_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *
         PyErr_SetString(PyExc_TypeError, "a reader takes a transport and a frame");
         return NULL;
     }
-    if (self->deaf)
+    if (self->closed)
         Py_RETURN_NONE;
     date_read(self);
     int done = is_usual(self, args[1]);
@@ -181,7 +181,7 @@ reader_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *
         done = taken == NULL ? -1 : 0;
     }
     if (done < 0) {
-        self->deaf = 1;
+        self->closed = 1;
         return NULL;
     }
     int last = flag(self, args[1], LAST_IN_BUFFER);
@@ -288,7 +288,7 @@ reader_traverse(FrameReader *self, visitproc visit, void *arg)
 static int
 reader_clear(FrameReader *self)
 {
-    self->deaf = 1;
+    self->closed = 1;
     Py_CLEAR(self->receive);
     Py_CLEAR(self->otherwise);
     Py_CLEAR(self->read_end);
@@ -319,8 +319,8 @@ static PyMethodDef reader_methods[] = {
 static PyMemberDef reader_members[] = {
     {"received_ns", T_LONGLONG, offsetof(FrameReader, received_ns), READONLY, "Of the read being delivered, or 0."},
     {"last_read", T_DOUBLE, offsetof(FrameReader, last_read), 0, "Monotonic seconds."},
-    {"deaf", T_BOOL, offsetof(FrameReader, deaf), 0, "Nothing is delivered any more."},
-    {"apart", T_BOOL, offsetof(FrameReader, apart), 0, "No frame is a usual one."},
+    {"closed", T_BOOL, offsetof(FrameReader, closed), 0, "Nothing is delivered any more."},
+    {"fragmented", T_BOOL, offsetof(FrameReader, fragmented), 0, "No frame is a usual one."},
     {NULL, 0, 0, 0, NULL},
 };
 

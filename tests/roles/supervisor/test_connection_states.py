@@ -271,6 +271,47 @@ def test_a_gap_of_the_connection_goes_on_under_its_name(tmp_path: Path, lost: bo
     assert end.version > begun.version + 1, "an end that the file did not know of had that"
 
 
+def test_a_gap_that_goes_on_after_a_reboot_begins_with_what_was_delivered(tmp_path: Path) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    receive(process, NS + 1)
+    first.delivered()
+    first.observe()
+    receive(process, NS + 2)  # lost with the ring
+    lose_connection(process, NS + 2)
+    first.observe()
+    first.crash()
+    reboot()
+    second = Supervisor(tmp_path, A, NS + 50)
+    gap = begin(GapCause.RESTART, NS + 50, NS + 50, exchange="binance", connection="a")
+    second.ingest().on_gap(ended(gap, NS + 60))
+    (end,) = second.delivered()
+
+    assert (end.cause, end.started_ns, end.ended_ns) == ("disconnect", NS + 1, NS + 60)
+
+
+@pytest.mark.parametrize("whole", [True, False], ids=["connection", "stream"])
+@pytest.mark.parametrize("delivered", [True, False])
+def test_an_end_that_is_lost_with_its_ring_is_said_again(tmp_path: Path, whole: bool, delivered: bool) -> None:
+    first = Supervisor(tmp_path, A)
+    process = first.ingest()
+    lose_connection(process, NS + 1) if whole else fall_silent(process, NS + 1)
+    (begun,) = first.delivered()
+    first.observe()
+    process.on_gap(ended(begun, NS + 2))
+    process.on_read_end()
+    first.observe()
+    if delivered:
+        first.delivered()
+        first.observe()
+    first.crash()
+    reboot()
+    again = Supervisor(tmp_path, A, NS + 50).delivered()
+
+    assert [(end.gap_id, end.ended_ns) for end in again] == ([] if delivered else [(begun.gap_id, NS + 50)])
+    assert all(end.version > 2 for end in again)
+
+
 def test_a_silence_ends_when_the_page_is_gone(tmp_path: Path) -> None:
     first = Supervisor(tmp_path, A)
     process = first.ingest()

@@ -41,12 +41,13 @@ NOBODYS: Final = ""
 
 
 class ConnectionState(Struct, omit_defaults=True):
-    """Times in ns since the epoch, UTC; 0 = never. ``open_gaps``: as they began, with gap_id. ``carries``: exchange and
-    name of each subscription."""
+    """Times in ns since the epoch, UTC; 0 = never. ``open_gaps``: as they began, with gap_id; ``ending``: those whose
+    end is in the ring and not delivered. ``carries``: exchange and name of each subscription."""
 
     received: int = 0
     delivered: int = 0
     open_gaps: list[Gap] = []
+    ending: list[Gap] = []
     carries: list[str] = []
 
 
@@ -73,8 +74,8 @@ class ConnectionStates:
         # not one that the directory writes again by itself: what is refused now is old a moment later
         self._file = StateFile(directory, "connections.json", dict[str, int | ConnectionState], {}, True, False)
         self._known = {name: _state(value) for name, value in self._file.read().items()}
-        self._waiting: dict[str, tuple[RingPosition, int]] = {}
-        """Connection -> a position of its ring, and when what lies below it was received."""
+        self._waiting: dict[str, tuple[RingPosition, int, list[Gap]]] = {}
+        """Connection -> a position of its ring, when what lies below it was received, and which gaps end below it."""
         self._carriers = {each: name for name, state in self._known.items() for each in state.carries}
         """Exchange and subscription -> the connection that has, or had, it."""
         self._saving: Future[bool] | None = None
@@ -127,7 +128,9 @@ class ConnectionStates:
     def _newest(self) -> dict[str, int | ConnectionState]:
         kept = sorted(self._known.items(), key=lambda entry: (bool(entry[1].open_gaps), entry[1].received))[-MOST:]
         return {
-            name: ConnectionState(state.received, state.delivered, list(state.open_gaps), state.carries)
+            name: ConnectionState(
+                state.received, state.delivered, list(state.open_gaps), list(state.ending), state.carries
+            )
             for name, state in kept
             if state != ConnectionState()
         }
@@ -140,9 +143,10 @@ class ConnectionStates:
         if not since_ns and is_new:  # what a new connection takes over from others, it misses since then
             before = {self._carriers[each] for each in carries if each in self._carriers}
             since_ns = min((at for other in before if (at := self._since(other))), default=0)
-        if since_ns and (is_new or name not in self._with_ring):
+        is_lost = name not in self._with_ring
+        if since_ns and (is_new or is_lost):
             page["last_receive_ns"] = state.received = since_ns
-        self._with_ring.add(name)
+        self._adopt_ring(name)
         if is_new:
             known = next((gap for gap in state.open_gaps if of_connection(gap)), None)
             if known is not None:
@@ -153,12 +157,21 @@ class ConnectionStates:
             gone = [gap for gap in state.open_gaps if (gap.stream, gap.symbol, gap.interval) not in lines]
             self._give_up(name, [gap for gap in gone if not of_connection(gap)])
             state.open_gaps = _open_gaps(cells, plan)
+        if is_lost and since_ns:
+            page["gap_started_ns"] = min(page["gap_started_ns"], since_ns)  # one that is open
         state.carries = carries
         self._carriers |= dict.fromkeys(carries, name)
 
     def _since(self, name: str) -> int:
         """From when on something of a connection is missing: what is in a ring that was lost is, too."""
         return self.of(name).received if name in self._with_ring else self.of(name).delivered
+
+    def _adopt_ring(self, name: str) -> None:
+        """The connection has a ring from now on. With one that was lost went the ends that were in it."""
+        if name not in self._with_ring:
+            self._give_up(name, self.of(name).ending)
+            self.of(name).ending = []
+            self._with_ring.add(name)
 
     def _prepare_polls(self, order: RepairerOrder, page: StatsPage) -> None:
         state, is_new = self.of(CONNECTION), not page["started_ns"]
@@ -168,25 +181,30 @@ class ConnectionStates:
             if CONNECTION not in self._with_ring:
                 page[cell] = min(known_ns, state.delivered or known_ns)
             page[cell] = page[cell] or known_ns
-        self._with_ring.add(CONNECTION)
+        self._adopt_ring(CONNECTION)
         self._give_up(CONNECTION, [g for g in state.open_gaps if is_new or (g.exchange, g.symbol) not in wanted])
 
     def _observe_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
         name, cells = plan.connection, page.read()
         state = self.of(name)
         state.received = cells["last_receive_ns"] or state.received
-        state.open_gaps = _open_gaps(cells, plan)
-        self._observe_ring(name, page["started_ns"])
+        self._observe_gaps(state, _open_gaps(cells, plan))
+        self._observe_ring(name, cells["started_ns"])
 
     def _observe_polls(self, order: RepairerOrder, page: StatsPage) -> None:
         cells, state = page.read(), self.of(CONNECTION)
-        state.open_gaps = polled_gaps(cells, order.polls)
+        self._observe_gaps(state, polled_gaps(cells, order.polls))
         for poll in order.polls:
             for symbol in poll.symbols:
                 known = self.of(polled("", poll.exchange, symbol))
                 known.received = cells[polled("stream_last_ns", poll.exchange, symbol)]
                 state.received = max(state.received, known.received)
         self._observe_ring(CONNECTION, cells["started_ns"])
+
+    def _observe_gaps(self, state: ConnectionState, open_gaps: list[Gap]) -> None:
+        still_open = {gap.gap_id for gap in open_gaps}
+        state.ending = [*state.ending, *(gap for gap in state.open_gaps if gap.gap_id not in still_open)]
+        state.open_gaps = open_gaps
 
     def _observe_ring(self, name: str, started_ns: int) -> None:
         """After its page: what that says was received is below the ring's tail now."""
@@ -197,13 +215,13 @@ class ConnectionStates:
             return
         waiting = self._waiting.get(name)
         if now.head >= now.tail:
-            state.delivered = state.received
+            state.delivered, state.ending = state.received, []
             self._waiting.pop(name, None)
         elif waiting is None or waiting[0].epoch != now.epoch:
-            self._waiting[name] = now, state.received
+            self._waiting[name] = now, state.received, state.ending
         elif now.head >= waiting[0].tail:
-            state.delivered = waiting[1]
-            self._waiting[name] = now, state.received
+            state.delivered, state.ending = waiting[1], [gap for gap in state.ending if gap not in waiting[2]]
+            self._waiting[name] = now, state.received, state.ending
 
     def _give_up(self, name: str, gaps: Iterable[Gap]) -> None:
         gone = list(gaps)
@@ -217,14 +235,17 @@ class ConnectionStates:
         foreign = any(gap.connection != _connection(spec) for gap in nobodys.open_gaps)
         # among redundant connections a gap counts as one of the ring's own
         if nobodys.open_gaps and spec.ring is not None and not (foreign and spec.ring.marks):
-            nobodys.open_gaps = publish_ends(spec, page, nobodys.open_gaps, self._clock_ns())
+            remaining = publish_ends(spec, page, nobodys.open_gaps, self._clock_ns())
+            published = nobodys.open_gaps[: len(nobodys.open_gaps) - len(remaining)]
+            state = self.of(_connection(spec))
+            state.ending, nobodys.open_gaps = [*state.ending, *published], remaining
 
 
 def _state(value: int | ConnectionState) -> ConnectionState:
     """As it was left; a number is of an earlier version."""
     if isinstance(value, int):
         return ConnectionState(value, value)
-    for gap in value.open_gaps:
+    for gap in (*value.open_gaps, *value.ending):
         gap.version += NEWER_VERSIONS
     return value
 

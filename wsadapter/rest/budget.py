@@ -68,9 +68,11 @@ class Budget:
         """Weight that the host allows."""
         return self._weights.units
 
-    def wait(self, request: Request, now: float) -> float:
-        """Seconds until ``request`` may be sent; 0 = now."""
-        return max(0.0, self._paused_until - now, self._weight_wait(request, now), self._pool_wait(request.pool, now))
+    def wait(self, request: Request, now: float, reserve: float = 0.0) -> float:
+        """Seconds until ``request`` may be sent; 0 = now. ``reserve``: the share of the weight that it leaves to
+        others of ours."""
+        weight_wait = self._weight_wait(request, now, reserve)
+        return max(0.0, self._paused_until - now, weight_wait, self._pool_wait(request.pool, now))
 
     def sent(self, request: Request, now: float) -> None:
         self._sent.append((now, request.weight))
@@ -122,8 +124,8 @@ class Budget:
             return used + sum(weight for sent_at, weight in self._sent if sent_at > at)
         return sum(weight for _, weight in self._sent)
 
-    def _weight_wait(self, request: Request, now: float) -> float:
-        if not request.weight or self.used(now) + request.weight <= self._spendable:
+    def _weight_wait(self, request: Request, now: float, reserve: float) -> float:
+        if not request.weight or self.used(now) + request.weight <= self._spendable - reserve * self._weights.units:
             return 0.0
         # what the header said is gone a minute later; what we sent before it is in it
         since = self._header[0] if self._header is not None else self._sent[0][0] if self._sent else now

@@ -86,11 +86,12 @@ class RestHost:
             )
             self.budget.pause(time.monotonic(), seconds)
 
-    def wait(self, request: Request) -> float:
-        """Seconds until it may be sent: 0 = now, infinite while another one is under way."""
+    def wait(self, request: Request, reserve: float = 0.0) -> float:
+        """Seconds until it may be sent: 0 = now, infinite while another one is under way. ``reserve``: as of
+        `Budget.wait`."""
         if self._under_way is not None and not self._under_way.done():
             return float("inf")
-        return self.budget.wait(request, time.monotonic())
+        return self.budget.wait(request, time.monotonic(), reserve)
 
     def send(self, request: Request) -> Future[Result]:
         """Only when `wait` says 0."""

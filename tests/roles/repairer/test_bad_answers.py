@@ -29,7 +29,7 @@ class Host:
         self.page: bytes | None = None
         self.asked: list[int] = []
 
-    def wait(self, request: Request) -> float:
+    def wait(self, request: Request, reserve: float = 0.0) -> float:
         return 0.0
 
     def send(self, request: Request) -> "Future[Result]":

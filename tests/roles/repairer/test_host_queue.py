@@ -6,8 +6,8 @@ from typing import cast
 
 import pytest
 
-from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Request, RequestRefused
-from wsadapter.rest.budget import Outcome
+from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Limit, Request, RequestRefused
+from wsadapter.rest.budget import Budget, Outcome
 from wsadapter.rest.host import RestHost, Result
 from wsadapter.roles.repairer.gap_repair import TURN_SECONDS
 from wsadapter.roles.repairer.host_queue import HostQueue, Job, Pause, Steps
@@ -18,14 +18,16 @@ class Host:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
-        self.paused = 0.0
+        self.paused = self.now = 0.0
+        self.budget = Budget(Limit(2400, 60.0), {}, frozenset(), lambda: 1.0)
         self.next: Callable[[], Result] = lambda: Result(Outcome.OK, b"fine")
 
-    def wait(self, request: Request) -> float:
-        return self.paused
+    def wait(self, request: Request, reserve: float = 0.0) -> float:
+        return max(self.paused, self.budget.wait(request, self.now, reserve))
 
     def send(self, request: Request) -> "Future[Result]":
         self.asked.append(request.path)
+        self.budget.sent(request, self.now)
         future: Future[Result] = Future()
         future.set_result(self.next())
         return future
@@ -53,6 +55,16 @@ class Requests(Job):
                     self.remaining -= 1
         finally:
             self.closed = True
+
+
+class Heavy(Job):
+    """A gap of days: as much as the budget allows, and more."""
+
+    lane = "heavy"
+
+    def run(self) -> Steps:
+        while True:
+            yield Fetch(Request("heavy", weight=20), parse)
 
 
 class Poll(Job):
@@ -174,6 +186,20 @@ def test_a_long_look_into_the_log_holds_up_no_poll() -> None:
         clock.now += 0.001
     assert len(asked_at) >= 19
     assert max(abs(at - 10.0 * index) for index, at in enumerate(asked_at)) < 1.0
+
+
+def test_a_gap_of_days_leaves_weight_and_time_to_a_poll() -> None:
+    made, host = queue(Heavy(), Poll())
+    asked_at: list[float] = []
+    for tick in range(12_000):
+        host.now = tick * 0.01
+        polls = host.asked.count("poll")
+        made.step(host.now)
+        if host.asked.count("poll") > polls:
+            asked_at.append(host.now)
+    assert [round(at / 10.0) for at in asked_at] == [*range(12)]
+    assert max(abs(at - 10.0 * index) for index, at in enumerate(asked_at)) < 0.5
+    assert host.asked.count("heavy") > 120
 
 
 def test_a_job_that_waits_lets_others_pass() -> None:

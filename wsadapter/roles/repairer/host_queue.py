@@ -1,12 +1,12 @@
 """The queue of one REST host: jobs that wait, and the one that is being done. Its events are published in order.
 
 A job is a generator of steps (`Job.run`); here is its driver, which sends, parses and throws in what went wrong.
-Punctual jobs (polls) come first when they are due, then urgent ones (gaps), then others (checks of candles), the oldest
-first; a job that has to wait lets others pass, and after each answer the next one has its turn: a gap of days does not
-hold up one of seconds. Jobs of one lane follow one another, but none waits behind one that has to be begun anew. One
-request is under way at a time, and none is sent before the host's budget allows it. Bounded: polls by the
-configuration, gaps by their source, others by `MOST_OTHERS`, beyond which they are dropped and counted (the next break
-of a chain asks again).
+Punctual jobs (polls) come first when they are due, and a share of the host's weight is theirs; then urgent ones (gaps),
+then others (checks of candles), the oldest first. A job that has to wait lets others pass, and after each answer the
+next one has its turn: a gap of days does not hold up one of seconds. Jobs of one lane follow one another, but none
+waits behind one that has to be begun anew. One request is under way at a time, and none is sent before the host's
+budget allows it. Bounded: polls by the configuration, gaps by their source, others by `MOST_OTHERS`, beyond which they
+are dropped and counted (the next break of a chain asks again).
 """
 
 from abc import ABC, abstractmethod
@@ -30,6 +30,8 @@ MOST_OTHERS: Final = 1_000
 BAD_ANSWERS: Final = 6
 """Of one series; then what cannot be read is given up."""
 KAFKA_SECONDS: Final = 1.0
+POLLS_SHARE: Final = 1 / 8
+"""Of the host's weight, that nothing else uses up where there are polls."""
 LONGEST_WAIT: Final = 60.0
 
 log = get_logger()
@@ -138,6 +140,7 @@ class HostQueue:
         self._sent: Future[Result] | None = None
         self._lanes: dict[str, Job] = {}
         """Lane -> the job of it that is under way."""
+        self._has_polls = False
         self._repeated = Repeated()
 
     def __len__(self) -> int:
@@ -152,6 +155,7 @@ class HostQueue:
         if not job.urgent and len(self._others) >= MOST_OTHERS:
             self.dropped += 1
             return
+        self._has_polls = self._has_polls or job.punctual
         self._queue(job)
 
     def step(self, now: float) -> Sequence[Event]:
@@ -168,8 +172,11 @@ class HostQueue:
             events = self._advance(job, now if is_begun else None, now)
             if job.fetch is None:
                 return events
-        if self.host.wait(job.fetch.request) <= 0:
+        if self._budget_wait(job) <= 0:
             self._sent = self.host.send(job.fetch.request)
+        elif self._punctual and not job.punctual and self._punctual_wait(now) <= 0:
+            self._job = None
+            (self._urgent if job.urgent else self._others).appendleft(job)
         return ()
 
     def wait(self, now: float) -> float:
@@ -177,7 +184,8 @@ class HostQueue:
         if self._sent is not None:
             return float("inf")  # the answer rings
         if self._job is not None:
-            return 0.0 if self._job.fetch is None else self.host.wait(self._job.fetch.request)
+            budget_wait = 0.0 if self._job.fetch is None else self._budget_wait(self._job)
+            return budget_wait if self._job.punctual else min(budget_wait, self._punctual_wait(now))
         jobs = (*self._punctual, *self._urgent, *self._others)
         times = [job.not_before for job in jobs if self._lanes.get(job.lane, job) is job]
         return max(0.0, min(times, default=float("inf")) - now)
@@ -199,6 +207,14 @@ class HostQueue:
     def close(self) -> None:
         for job in (*self._punctual, *self._urgent, *self._others, *([] if self._job is None else [self._job])):
             job.close()
+
+    def _budget_wait(self, job: Job) -> float:
+        assert job.fetch is not None
+        reserve = POLLS_SHARE if self._has_polls and not job.punctual else 0.0
+        return self.host.wait(job.fetch.request, reserve)
+
+    def _punctual_wait(self, now: float) -> float:
+        return max(0.0, min((job.not_before for job in self._punctual), default=float("inf")) - now)
 
     def _next(self, now: float) -> Job | None:
         for waiting in (self._punctual, self._urgent, self._others):

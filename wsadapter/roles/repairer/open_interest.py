@@ -1,8 +1,8 @@
 """Open interest, which the venue has over REST only: each symbol is asked for in turn, as long as the repairer lives.
 
 A `wsadapter.roles.repairer.host_queue.Job` without an end. Every symbol is due each `cadence` seconds of the monotonic
-clock; many symbols are asked for less often, so that all of them use `SHARE` of the host's weight at most. What is
-missed is not caught up, and an answer with the same venue time as the one before is no new event. A silence of
+clock; many symbols are asked for less often, so that all of them use `POLLS_SHARE` of the host's weight at most. What
+is missed is not caught up, and an answer with the same venue time as the one before is no new event. A silence of
 `silence_ns` becomes a `Gap` that is open as long as it lasts, whatever the reason: `stale`, or `restart` when this
 process did not live through its beginning. Nobody keeps past open interest: a silence that is over is ``unrepairable``.
 Which ones last is in the repairer's stats page and moves with its ring's tail (`silence_cells`): the process that
@@ -21,11 +21,9 @@ from wsadapter.events import Event, Gap, OpenInterest, Source
 from wsadapter.events.gaps import GapCause, RepairState, begin, ended
 from wsadapter.exchanges.rest_api import CONNECTION, Fetch, Limit, RequestRefused, RestError, RestExchange
 from wsadapter.metrics import GAP_CAUSES, SILENCES, polled
-from wsadapter.roles.repairer.host_queue import Job, Pause, Steps
+from wsadapter.roles.repairer.host_queue import POLLS_SHARE, Job, Pause, Steps
 
 EVERY_SECONDS: Final = 10.0
-SHARE: Final = 1 / 8
-"""Of the host's weight; repairs need the rest."""
 STREAM: Final = "open_interest"
 EPOCH, POSITION, STARTED, CAUSE = SILENCES
 SILENT_ROUNDS: Final = 3
@@ -52,7 +50,7 @@ class PolledSymbol(Struct):
 
 def cadence(symbols: int, weights: Limit, weight: int) -> float:
     """Seconds between two questions for one symbol."""
-    return max(EVERY_SECONDS, symbols * weight * weights.seconds / (weights.units * SHARE))
+    return max(EVERY_SECONDS, symbols * weight * weights.seconds / (weights.units * POLLS_SHARE))
 
 
 class OpenInterestPoll(Job):

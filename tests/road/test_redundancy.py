@@ -9,7 +9,7 @@ import pytest
 from eventually import eventually
 from oracle import query
 from road_site import Site
-from roles.serializer.twin_oracle import Rings, holes, stored
+from roles.serializer.redundancy_oracle import Rings, holes, stored
 
 from wsadapter.embedded.servers import ClickHouseServer
 

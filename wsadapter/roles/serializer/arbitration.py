@@ -10,13 +10,13 @@ verdict:
 A line remembers ``high``, the highest number published. One above is the next event where the line is chained and it
 names ``high`` as its predecessor (trades, diffs of books), so depth changes its source only where the chain goes on.
 Where numbers just grow, a ring may move a line on only while it is **linked** to it: since the ring's last hole it has
-shown an event that was published, so it left nothing out in between. Else the ring is held: the others bring what it
+shown an event that was published, so it missed nothing in between. Else the ring is held: the others bring what it
 missed, its event becomes a copy, and the link is there. So a ring that comes back from a hole does not outrun one that
 has what is in the hole, and reading one ring before the other loses nothing.
 
 A hold ends when nothing is to be waited for (`wsadapter.roles.serializer.coverage`). Then the event passes; on a
-chained line that is a jump, and a `Gap` is due unless the ring has told one. What lies between is remembered as not
-published: a ring that brings it late, in the order of its numbers, still passes, and so do the older events that
+chained line that is a jump, and a `Gap` is due unless the ring has published one. What lies between is remembered as
+not published: a ring that brings it late, in the order of its numbers, still passes, and so do the older events that
 another ring has from before the first one of a line. Any other number up to ``high`` is a copy, except minutes after
 the last new one: then the venue counts anew, and the line begins again.
 

@@ -56,20 +56,20 @@ class Coverage:
 
     def note(self, gap: Any, ended_ns: int | None) -> MissedSpan:
         """A record of a gap, its first one or a later one."""
-        told = MissedSpan(gap)
-        told.ended_ns = ended_ns
+        span = MissedSpan(gap)
+        span.ended_ns = ended_ns
         for hole in self._holes:
-            if hole.name == told.name and hole.ended_ns is None:
+            if hole.name == span.name and hole.ended_ns is None:
                 hole.ended_ns = ended_ns
-                return told
-        self._holes.append(told)
+                return span
+        self._holes.append(span)
         if len(self._holes) > MOST_HOLES:
             self.since_ns = max(self.since_ns, self._holes.popleft().ended_ns or self.seen_ns)
-        return told
+        return span
 
     @property
     def is_down(self) -> bool:
-        """Its connection receives nothing, and says so."""
+        """Its connection receives nothing, and has published so."""
         return any(hole.ended_ns is None and not hole.stream for hole in self._holes)
 
     def is_past(self, received_ns: int, order: int, patient: bool) -> bool:
@@ -92,4 +92,4 @@ class Coverage:
 
 
 def covered(hole: MissedSpan, others: Sequence[Coverage]) -> bool:
-    return any(twin.covers(hole) for twin in others)
+    return any(other.covers(hole) for other in others)

@@ -206,7 +206,7 @@ class Delivery:
         """All that was polled of these has arrived: count it and move their heads, as one."""
         copies: Counter[int] = Counter()
         for redundant in self._redundant:
-            copies += redundant.take_copies()
+            copies += redundant.count_copies()
         moved = [reader for reader in readers if reader.position != reader.head]
         for redundant in self._redundant:
             redundant.store_watermarks()

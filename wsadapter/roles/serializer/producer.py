@@ -11,7 +11,7 @@ Two kinds of refusal:
 * **It is the message's own** (too large, invalid). A broker refuses a record batch as a whole and librdkafka then fails
   every message of it, so only a message that was alone in its batch is known to be refused itself. The next client
   sends each message in a batch of its own for `SINGLE_SECONDS`: what is refused then is a dead letter, its neighbours
-  are not. After that batches are smaller than the refused one. At the start they are cut to what the topics take.
+  are not. After that batches are smaller than the refused one. At the start they are cut to what the topics accept.
 * **It may pass** (not authorized, a timestamp that the broker does not believe, a topic that is gone, what else brokers
   say): an outage. The reason stays in the cell ``broker_refusal`` until a message is acknowledged, and `is_ready` says
   when it is tried again, after a pause that doubles from `PAUSES`. Nothing becomes a dead letter by it.
@@ -57,7 +57,7 @@ CLOSING: Final = (KafkaError._GAPLESS_GUARANTEE, KafkaError._FATAL, KafkaError._
                   KafkaError._INVALID_DIFFERENT_RECORD)  # fmt: skip
 """Of messages that failed with another one: no reason of their own."""
 REPORT_SECONDS: Final = 2.0
-"""Within so long after its end a client has said which messages were refused and why."""
+"""Within so long after its end a client has reported which messages were refused and why."""
 AUTHENTICATION: Final = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
 
 log = get_logger()
@@ -100,9 +100,9 @@ class KafkaProducer:
         return min(configured, self._page["batch_bytes"] or configured)
 
     def fit(self, limit: int | None) -> None:
-        """Cut batches to what the topics take; before anything is sent. None: it is not known."""
+        """Cut batches to what the topics accept; before anything is sent. None: it is not known."""
         if limit is not None and (most := max(LEAST_BATCH_BYTES, limit - BATCH_OVERHEAD)) < self._batch_bytes():
-            log.info("batches are cut to what the topics take", bytes=most)
+            log.info("batches are cut to what the topics accept", bytes=most)
             self._page["batch_bytes"] = most
             if not self._single_until:
                 self.producer = self._open()
@@ -161,14 +161,14 @@ class KafkaProducer:
     def flush(self, seconds: float) -> bool:
         """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""
         try:
-            left = self.producer.flush(seconds)  # each acknowledgement wakes it
+            queued = self.producer.flush(seconds)  # each acknowledgement wakes it
         except KafkaException as raised:
             if not raised.args[0].fatal():
                 raise
-            self._fatal, left = raised.args[0], 0
+            self._fatal, queued = raised.args[0], 0
         if self._fatal is not None:
             raise self._replace(self._fatal)
-        if left:
+        if queued:
             return False
         self._cells[self._broker_up] = 1
         failed, self._failed = self._failed, []
@@ -187,7 +187,7 @@ class KafkaProducer:
     def acknowledged(self) -> None:
         """Something was sent and all of it has arrived: no refusal lasts."""
         if self._cells[self._broker_refusal]:
-            log.info("the broker takes records again")
+            log.info("the broker accepts records again")
             self._cells[self._broker_refusal] = 0
         self._refusals = 0
 

@@ -12,11 +12,11 @@ what comes twice after a kill has the same epoch and position. Verdicts are thos
 * **A restart judges alike.** Before a record leaves `poll` the page says up to where its ring has been judged. The next
   process begins with the states of the last commit and reads each ring up to there first, in the same order: it comes
   to the same verdicts (what was held then waits no more), so what was produced and not committed is produced again
-  under the same identity, never a twin's copy in its place.
+  under the same identity, never another ring's copy in its place.
 
 A gap of one connection is published with its state: ``repaired`` when another ring covered it, so that nothing is
 missing; its first record, while it lasts, is published as it is. Where no ring has what a numbered line misses and the
-ring that goes on has told no gap of it, one is put before the event, with the event's position.
+ring that goes on has published no gap of it, one is put before the event, with the event's position.
 
 Owns the page of watermarks and the rings' heads. One process, one thread.
 """
@@ -57,25 +57,25 @@ JUDGED: Final = "judged"
 class RedundantReader:
     """A ring of a group. ``number``: which one, the same in every life."""
 
-    def __init__(self, merge: "RedundantGroup", number: int, reader: RingReader) -> None:
-        self._merge, self._number, self._reader = merge, number, reader
+    def __init__(self, group: "RedundantGroup", number: int, reader: RingReader) -> None:
+        self._group, self._number, self._reader = group, number, reader
         self.epoch, self.capacity = reader.epoch, reader.capacity
-        self._order = len(merge.readers)
-        self.twin = Coverage(self._order, lambda: reader.tail == reader.position)
+        self._order = len(group.readers)
+        self.coverage = Coverage(self._order, lambda: reader.tail == reader.position)
         self.judged = reader.head
         """Records below this position have their verdict."""
-        self.resume = merge.page.kept.get((JUDGED, self.epoch), State())[-1]
+        self.resume = group.page.kept.get((JUDGED, self.epoch), State())[-1]
         """An earlier life has judged up to here."""
         self._copies: dict[int, tuple[int, ...]] = {}
         """Position -> cells that count it."""
         self._instead: dict[int, list[Record]] = {}
         self._log: list[tuple[int, SequenceKey, State]] = []
         """(position, line, its state from there on), not stored yet."""
-        self._told: dict[tuple[str, str], tuple[int, int]] = {}
+        self._own_missing: dict[tuple[str, str], tuple[int, int]] = {}
         """Stream and symbol -> first and last number of the ring's own last gap."""
         self._held: tuple[int, int] | None = None
         """Position of the record that waits, and since when (monotonic)."""
-        merge.readers.append(self)
+        group.readers.append(self)
 
     @property
     def position(self) -> int:
@@ -119,16 +119,16 @@ class RedundantReader:
         self._reader.resume_at(position)
         self.judged = max(self.judged, self._reader.head)
 
-    def take_copies(self) -> Counter[int]:
-        """Cell -> copies up to the cursor: whoever takes them counts them."""
+    def count_copies(self) -> Counter[int]:
+        """Cell -> copies up to the cursor: whoever asks counts them."""
         if self._must_wait():
             self._reader.rewind()
-        taken: Counter[int] = Counter()
+        counted: Counter[int] = Counter()
         for at, cells in self._copies.items():
             if at < self._reader.position:
-                taken.update(cells)
+                counted.update(cells)
                 self._copies[at] = ()
-        return taken
+        return counted
 
     def poll(self, limit: int) -> list[Record]:
         """Up to about ``limit`` records to be published; the cursor moves over the others too. Fewer means that there
@@ -136,7 +136,7 @@ class RedundantReader:
         found: list[Record] = []
         if self._must_wait():
             return found
-        reader, judging, fresh = self._reader, self._merge.may_judge(self._order), False
+        reader, judging, fresh = self._reader, self._group.may_judge(self._order), False
         while len(found) < limit and (records := self._poll_ring(min(CHUNK, limit - len(found)), found)):
             for record in records:
                 position = record[0]
@@ -153,7 +153,7 @@ class RedundantReader:
                 continue
             break
         if fresh and self.judged > self.resume:
-            self._merge.store((JUDGED, self.epoch), State(high=self.judged))
+            self._group.store((JUDGED, self.epoch), State(high=self.judged))
         return found
 
     def _poll_ring(self, limit: int, found: list[Record]) -> list[Record]:
@@ -169,19 +169,19 @@ class RedundantReader:
         """Past what is no record and all behind it; there is nothing to be judged."""
         skipped = self._reader.skip_damage()
         self.judged = self._reader.position
-        self._held = self.twin.held_ns = None
+        self._held = self.coverage.held_ns = None
         return skipped
 
     def commit(self, position: int) -> None:
         """Everything below is acknowledged, or durable on the spool. While a ring that was judged before this one still
         has records that are not, nothing is stored: what was made of these may rest on those."""
-        if any(reader.pending for reader in self._merge.readers[: self._order]):
+        if any(reader.pending for reader in self._group.readers[: self._order]):
             return
         self._store(position)
         self._reader.commit(position)
         for cells in self._forget(self._copies, position):
             for cell in cells:
-                self._merge.cells[cell] += 1
+                self._group.cells[cell] += 1
         self._forget(self._instead, position)
 
     def _store(self, position: int) -> None:
@@ -195,7 +195,7 @@ class RedundantReader:
             done += 1
         del self._log[:done]
         for key, state in final.items():
-            self._merge.store(key, state)
+            self._group.store(key, state)
 
     def _forget(self, verdicts: dict[int, Any], position: int) -> list[Any]:
         """Verdicts are in the order of their records."""
@@ -208,13 +208,13 @@ class RedundantReader:
 
     def _must_wait(self) -> bool:
         """A ring before this one has verdicts that were not polled yet; those of this one may rest on them."""
-        return any(reader.judged > reader.position for reader in self._merge.readers[: self._order])
+        return any(reader.judged > reader.position for reader in self._group.readers[: self._order])
 
     # -- verdicts
 
     def _waits_for_others(self, position: int) -> bool:
         """First all rings come to where they were, one after the other."""
-        return self._merge.replaying(self._order if position < self.resume else len(self._merge.readers))
+        return self._group.replaying(self._order if position < self.resume else len(self._group.readers))
 
     def _judge(self, record: Record) -> bool:
         """Find the verdict; False: the record waits."""
@@ -234,14 +234,14 @@ class RedundantReader:
             place = read(message) if read is not None else None
             judged = place is None or self._judge_event(record, message, place)
         if judged:
-            self.twin.saw(message.receive_time_ns)
-            self._held = self.twin.held_ns = None
+            self.coverage.saw(message.receive_time_ns)
+            self._held = self.coverage.held_ns = None
         elif self._held is None or self._held[0] != position:
-            self._held, self.twin.held_ns = (position, self._merge.monotonic_ns()), message.receive_time_ns
+            self._held, self.coverage.held_ns = (position, self._group.monotonic_ns()), message.receive_time_ns
         return judged
 
     def _judge_event(self, record: Record, message: Any, place: Sequenced) -> bool:
-        lines, position, received_ns = self._merge.lines, record[0], message.receive_time_ns
+        lines, position, received_ns = self._group.lines, record[0], message.receive_time_ns
         before = lines.states.get(place.key)
         verdict, jump = lines.judge(self._number, place, received_ns, False)
         if verdict is Precedence.HOLD:
@@ -254,10 +254,10 @@ class RedundantReader:
         if verdict is Precedence.COPY:
             word = BY_KIND[record[1]].name
             is_open = word == StreamType.KLINE and not message.closed
-            self._copies[position] = self._merge.counting(word, is_open)
+            self._copies[position] = self._group.counting(word, is_open)
         elif jump is not None:
             gap = _skipped(message, place, jump)
-            first, last = self._told.get((place.key[0], place.key[1]), (0, 0))
+            first, last = self._own_missing.get((place.key[0], place.key[1]), (0, 0))
             if not (gap.first_missing and gap.last_missing and first <= gap.first_missing <= gap.last_missing <= last):
                 # of two gaps with one position the consumer would take one: that before a filler names it, too
                 rest = [] if record[1] == GAP else [record]
@@ -265,10 +265,10 @@ class RedundantReader:
         return True
 
     def _judge_gap(self, record: Record, gap: Any) -> bool:
-        position, merge = record[0], self._merge
+        position, group = record[0], self._group
         if gap.version == 1:
-            for key in merge.lines.unlink(self._number, gap.stream, gap.symbol):
-                self._log.append((position, key, merge.lines.states[key]))
+            for key in group.lines.unlink(self._number, gap.stream, gap.symbol):
+                self._log.append((position, key, group.lines.states[key]))
         ended_ns = gap.ended_ns if gap.HasField("ended_ns") else None
         hole = MissedSpan(gap)
         hole.ended_ns = ended_ns
@@ -279,31 +279,31 @@ class RedundantReader:
             elif self._may_be_covered(gap, hole) and not self._over(position, gap.receive_time_ns):
                 return False
             elif gap.HasField("first_missing") and gap.HasField("last_missing"):
-                self._told[gap.stream, gap.symbol] = gap.first_missing, gap.last_missing
-        self.twin.note(gap, ended_ns)
+                self._own_missing[gap.stream, gap.symbol] = gap.first_missing, gap.last_missing
+        self.coverage.note(gap, ended_ns)
         return True
 
     def _covers(self, gap: Any, hole: MissedSpan) -> bool:
         numbering = NUMBERINGS.get(gap.stream)
         keys = () if numbering is None else numbering.chained_keys(gap.symbol)
         if keys and gap.HasField("first_missing") and gap.HasField("last_missing"):
-            return any(self._merge.lines.covered(key, gap.first_missing, gap.last_missing) for key in keys)
+            return any(self._group.lines.covered(key, gap.first_missing, gap.last_missing) for key in keys)
         return covered(hole, self._others())
 
     def _may_be_covered(self, gap: Any, hole: MissedSpan) -> bool:
-        return gap.HasField("last_missing") or not all(twin.misses(hole) for twin in self._others())
+        return gap.HasField("last_missing") or not all(other.misses(hole) for other in self._others())
 
     def _over(self, position: int, received_ns: int) -> bool:
         """Whether the record has nothing more to wait for."""
         if position < self.resume:
             return True
-        patient, held = self._merge.now_ns() - received_ns >= PATIENCE_NS, self._held
+        patient, held = self._group.now_ns() - received_ns >= PATIENCE_NS, self._held
         if held is not None and held[0] == position:
-            patient = patient or self._merge.monotonic_ns() - held[1] >= PATIENCE_NS
-        return all(twin.is_past(received_ns, self._order, patient) for twin in self._others())
+            patient = patient or self._group.monotonic_ns() - held[1] >= PATIENCE_NS
+        return all(other.is_past(received_ns, self._order, patient) for other in self._others())
 
     def _others(self) -> Sequence[Coverage]:
-        return [reader.twin for reader in self._merge.readers if reader is not self]
+        return [reader.coverage for reader in self._group.readers if reader is not self]
 
 
 def _rewritten(record: Record, message: Any) -> Record:
@@ -350,7 +350,7 @@ class RedundantGroup:
         self.readers: list[RedundantReader] = []
         self._last = -1
         """The ring that was judged last in this round."""
-        self._said = False
+        self._is_logged = False
 
     def may_judge(self, number: int) -> bool:
         if not any(reader.pending for reader in self.readers):
@@ -370,16 +370,16 @@ class RedundantGroup:
 
     def store(self, key: SequenceKey, state: State) -> None:
         self.page.store(key, state)
-        if self.page.full and not self._said:
-            self._said = True
+        if self.page.full and not self._is_logged:
+            self._is_logged = True
             log.error("the page of watermarks is full: after a kill some lines may come twice", line=str(key))
 
 
 def attach(rings: Iterable[RingRef], counts: StatsPage) -> list[RingReader | RedundantReader]:
     """The readers of a serializer's rings, those of redundant connections together; one that is there and is no ring is
     left out, so that the others are read. ``counts``: its stats page."""
-    merges: dict[str, RedundantGroup] = {}
-    found: list[RingReader | RedundantReader] = []
+    groups: dict[str, RedundantGroup] = {}
+    readers: list[RingReader | RedundantReader] = []
     for ref in rings:
         try:
             reader = RingReader.attach(ref.name)
@@ -392,10 +392,10 @@ def attach(rings: Iterable[RingRef], counts: StatsPage) -> list[RingReader | Red
             if unread := reader.unread():
                 log.info("ring has unread records", connection=ref.connection, records=unread)
         if not ref.marks:
-            found.append(reader)
+            readers.append(reader)
             continue
-        merge = merges.get(ref.marks)
-        if merge is None:
-            merge = merges[ref.marks] = RedundantGroup(Watermarks(ref.marks), counts)
-        found.append(RedundantReader(merge, ref.member, reader))
-    return found
+        group = groups.get(ref.marks)
+        if group is None:
+            group = groups[ref.marks] = RedundantGroup(Watermarks(ref.marks), counts)
+        readers.append(RedundantReader(group, ref.member, reader))
+    return readers

@@ -7,7 +7,7 @@ it has seen by (epoch, position). Nothing is lost by a kill: what was not acknow
 How: stop and wait. One cycle reads a bounded batch from every ring, produces it, and waits until nothing is
 outstanding; then all heads move. "Everything below head is acknowledged" needs no bookkeeping per message. The first
 record of a quiet ring goes at once. Meanwhile others gather, for ``linger.ms`` at least unless a batch was full, and it
-sleeps: one look at the end finds most acknowledgements, where each by itself would wake it. So latency is low when
+sleeps: one check at the end finds most acknowledgements, where each by itself would wake it. So latency is low when
 quiet, throughput high when busy, and between the two each cycle carries several records. The client's own linger is 0.
 
 What is counted as delivered and the heads (or the spool's checkpoint) move as one, whatever is killed between them
@@ -162,7 +162,7 @@ class Serializer:
         page["spool_bytes"], page["spool_records"] = spools.size, spools.records
 
     def _create_topics(self) -> int | None:
-        """Returns when the topics are there, with what they take at most; the broker may be away as long as it likes.
+        """Returns when the topics are there, with what they accept at most; the broker may be away as long as it likes.
         In a thread of its own."""
         kafka, pause = self._child.args.config.kafka, threading.Event()
         while True:

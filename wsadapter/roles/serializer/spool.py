@@ -144,9 +144,9 @@ class Spool:
 
     def poll(self, limit: int) -> list[Record]:
         """Up to ``limit`` records, and some `POLL_BYTES`, after those polled before; none: there are no more."""
-        found: list[Record] = []
+        records: list[Record] = []
         room = POLL_BYTES
-        while len(found) < limit and room > 0 and (segment := self._readable()) is not None:
+        while len(records) < limit and room > 0 and (segment := self._readable()) is not None:
             stop = self._stop_number(segment)
             with contextlib.suppress(OSError):  # a place that cannot be read is damage
                 for offset, number, record in walk(self._read_fd, self._offset, segment.end):
@@ -155,17 +155,17 @@ class Spool:
                     elif number >= self._expected:
                         self._pass(number)
                         self._expected = number + 1
-                        found.append(record)
+                        records.append(record)
                         room -= len(record[3])
                     self._offset = offset
-                    if offset == segment.end or len(found) == limit or room <= 0:
+                    if offset == segment.end or len(records) == limit or room <= 0:
                         break
-            if self._offset < segment.end and len(found) < limit and room > 0:
+            if self._offset < segment.end and len(records) < limit and room > 0:
                 self._skip_damage(segment)
-        if len(found) < limit and room > 0:
+        if len(records) < limit and room > 0:
             self._pass(self._next)
             self._expected = self._next
-        return found
+        return records
 
     def commit(self, number: int | None = None) -> None:
         """Records below ``number`` are done with (None: all that was polled); before anything is polled also those that
@@ -268,7 +268,7 @@ class Spool:
 
     def _refuse(self, reason: str) -> None:
         if not self._refused:
-            log.error("spool takes no more, rings fill now", reason=reason, spool=self._directory, bytes=self.size)
+            log.error("spool accepts no more, rings fill now", reason=reason, spool=self._directory, bytes=self.size)
         self._refused = True
 
     def _close_write(self) -> None:

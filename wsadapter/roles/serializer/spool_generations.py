@@ -1,4 +1,4 @@
-"""The spools of one serializer: its own, and what earlier runs left.
+"""The spools of one serializer: its own, and those of earlier runs.
 
 Within a run a ring has one serializer, so its records are on one spool, in order. From run to run the configuration
 may give it to another, or to none. So each run has directories of its own, ``<path>/<generation>/<serializer>``
@@ -55,14 +55,14 @@ class SpoolGenerations:
         self._own: Spool | None = None
         self._open_at = 0.0
         self._open_own()
-        self._left: list[tuple[str, Spool]] = []
+        self._earlier_spools: list[tuple[str, Spool]] = []
         """Of earlier generations, the oldest first, with their directories."""
         for earlier in self._earlier() if first else ():
             directory = os.path.join(path, earlier)
             with os.scandir(directory) as entries:
                 names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-            self._left += [
-                (found, Spool(found, max_bytes)) for name in names if (found := os.path.join(directory, name))
+            self._earlier_spools += [
+                (one, Spool(one, max_bytes)) for name in names if (one := os.path.join(directory, name))
             ]
             if not names:  # its last spool went, or its first was to come, when a run was killed
                 _remove_generation(directory)
@@ -128,7 +128,7 @@ class SpoolGenerations:
         for spool in self._all():
             if spool.identity == identity:
                 spool.commit(number)
-        if self._left:
+        if self._earlier_spools:
             self._count_at = 0.0
         self._drop_empty()
 
@@ -143,7 +143,7 @@ class SpoolGenerations:
         return max(own.get(epoch, -1), self._stored.get(epoch, -1))
 
     def close(self) -> None:
-        for _, spool in self._left:
+        for _, spool in self._earlier_spools:
             spool.close()
         if self._own is None:
             return
@@ -157,7 +157,7 @@ class SpoolGenerations:
         """Of what earlier runs left, per ring the last position; written down for the other serializers."""
         path = os.path.join(self._path, self._generation, STORED)
         stored = _load_positions(path)  # an earlier life of this run may have deleted some of it
-        for _, spool in self._left:
+        for _, spool in self._earlier_spools:
             _keep_highest(stored, spool.last_positions)
         if stored:
             with contextlib.suppress(OSError):  # a full disk: a kill in an append may then count its records twice
@@ -191,7 +191,7 @@ class SpoolGenerations:
         self._count_at = now + COUNT_SECONDS if self._elsewhere else math.inf
 
     def _all(self) -> list[Spool]:
-        return [*(spool for _, spool in self._left), *([] if self._own is None else [self._own])]
+        return [*(spool for _, spool in self._earlier_spools), *([] if self._own is None else [self._own])]
 
     def _first(self) -> Spool | None:
         """The one that is polled."""
@@ -222,8 +222,8 @@ class SpoolGenerations:
         return sorted(name for name in names if name.isdigit() and name < self._generation)
 
     def _drop_empty(self) -> None:
-        while self._left and not self._left[0][1].records:
-            directory, spool = self._left.pop(0)
+        while self._earlier_spools and not self._earlier_spools[0][1].records:
+            directory, spool = self._earlier_spools.pop(0)
             self._lost += spool.lost_records
             spool.remove()
             _remove_generation(os.path.dirname(directory))

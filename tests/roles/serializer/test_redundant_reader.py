@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from roles.serializer.merge_bench import MS, STREAMS, Bench, Killed, event, gap, identity, numbers
+from roles.serializer.redundant_bench import MS, STREAMS, Bench, Killed, event, gap, identity, numbers
 from samples import full
 
 from wsadapter.events import Liquidation, Trade
@@ -340,7 +340,7 @@ def test_marks_of_an_event_that_was_acknowledged_and_not_committed_are_the_same(
     heads = [reader.head for reader in made.readers]
     for reader in made.readers:
         for _, key, state in reader._log:
-            made.merge.store(key, state)
+            made.group.store(key, state)
     made.restart()
     assert [reader.head for reader in made.readers] == heads
     made.drain()

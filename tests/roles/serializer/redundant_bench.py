@@ -94,7 +94,7 @@ class Connection:
 
 class Bench:
     def __init__(self, connections: int = 2) -> None:
-        name = f"wsadapter-merge{os.getpid()}-{next(_numbers)}"
+        name = f"wsadapter-redundant{os.getpid()}-{next(_numbers)}"
         self.page_name = f"{name}-marks"
         self.now_ns = NS
         self.connections = [Connection(f"{name}-{n}", n) for n in range(connections)]
@@ -107,8 +107,8 @@ class Bench:
 
     def start(self) -> None:
         """A serializer begins, after whatever became of the one before."""
-        self.merge = RedundantGroup(Watermarks(self.page_name), self.counts, lambda: self.now_ns, lambda: self.now_ns)
-        self.readers = [RedundantReader(self.merge, c.number, RingReader.attach(c.name)) for c in self.connections]
+        self.group = RedundantGroup(Watermarks(self.page_name), self.counts, lambda: self.now_ns, lambda: self.now_ns)
+        self.readers = [RedundantReader(self.group, c.number, RingReader.attach(c.name)) for c in self.connections]
         if self.redo_log.pending:
             for reader in self.readers:
                 reader.resume_at(self.redo_log.targets[reader.epoch])
@@ -122,7 +122,7 @@ class Bench:
     def end(self) -> None:
         for reader in self.readers:
             reader.release()
-        self.merge.page.release()
+        self.group.page.release()
 
     def restart(self) -> None:
         self.end()
@@ -138,7 +138,7 @@ class Bench:
                 self.log.append((reader.epoch, record))
                 self._may_die(kill)
             moved += len(records)
-        copies: Counter[int] = sum((reader.take_copies() for reader in self.readers), Counter())
+        copies: Counter[int] = sum((reader.count_copies() for reader in self.readers), Counter())
         for reader in self.readers:
             self._may_die(kill)
             reader.store_watermarks()

@@ -155,6 +155,40 @@ def test_a_venue_that_announces_its_cut_is_left_before(monkeypatch: pytest.Monke
     run(body())
 
 
+def test_a_handler_that_raises_in_a_read_of_the_next_socket_ends_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch)
+
+    async def announcing(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            peer.ack(request)
+            peer.send(frame(TEXT, b'{"e":"serverShutdown","E":1770123456789}'))
+
+        await peer.serve(answer=answer)
+
+    class Fragile(Recording):
+        def on_read_end(self) -> None:
+            if clients[0].connections[0].next is not None and handler.subscribed and next_one.is_set():
+                raise ZeroDivisionError
+
+    async def speaking(peer: Peer) -> None:
+        await peer.upgrade()
+        next_one.set()
+        peer.send(trade(1))
+        await peer.serve()
+
+    async def body() -> None:
+        async with Loopback(announcing, speaking) as venue:
+            clients.append(Client(config(venue), handler))
+            with pytest.raises(ZeroDivisionError):
+                await clients[0].start()
+
+    handler, next_one = Fragile(), asyncio.Event()
+    clients: list[Client] = []
+    run(body())
+
+
 def test_a_next_socket_that_stays_silent_is_given_up_and_the_old_one_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch, PATIENCE_SECONDS=0.3)
 

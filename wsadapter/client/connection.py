@@ -253,7 +253,9 @@ class Connection:
     def _check_next(self, next_one: NextSocket) -> None:
         """Is it ready, or of no use?"""
         rotation, now = next_one.rotation, time.monotonic()
-        if next_one.ended.done():
+        if next_one.ended.done() and (error := next_one.ended.exception()) is not None:
+            self._fail(error)
+        elif next_one.ended.done():
             self._put_off(next_one, f"it ended: {next_one.ended.result().reason}")
         elif rotation.ready(now):
             self.current.session.close(rotation.reason)
@@ -330,9 +332,8 @@ class Connection:
         socket = self.current
         try:
             verdict = self._watch.check(socket.session.last_read, socket.connected_ns, socket.subscriptions.expected())
-        except BaseException as error:  # of the handler: as in a read, the session ends and `run` raises
-            self._failed = error
-            socket.session.abort()
+        except BaseException as error:
+            self._fail(error)
             return
         if socket.session.lost is None:
             socket.subscriptions.unanswered.update(verdict.resubscribe)
@@ -340,6 +341,11 @@ class Connection:
             if verdict.renew:
                 self._rotate(f"silent: {some(verdict.renew)}", verdict.renew, verdict.trial)
             socket.timers.set("streams", CHECK_SECONDS, self._check_streams)
+
+    def _fail(self, error: BaseException) -> None:
+        """A handler has raised outside of the current socket's reads: as in one, the session ends and `run` raises."""
+        self._failed = error
+        self.current.session.abort()
 
     def _on_refused(self, socket: LiveSocket, item: Refused) -> None:
         if socket is self.current:

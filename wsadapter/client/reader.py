@@ -54,15 +54,7 @@ class PythonReader:
     ``last_read``: monotonic time of the last frame of any kind."""
 
     __slots__ = (
-        "_clock",
-        "_otherwise",
-        "_read_end",
-        "_receive",
-        "_tally",
-        "closed",
-        "dispatch",
-        "fragmented",
-        "last_read",
+        "_clock", "_otherwise", "_read_end", "_receive", "_tally", "closed", "dispatch", "fragmented", "last_read",
         "received_ns",
     )  # fmt: skip
 

@@ -7,8 +7,9 @@ A `gap` row explains a hole when it is about the same exchange, symbol, stream, 
 * names none: its time and the hole's, from the last event before to the first after, overlap.
 
 A gap that has not ended explains only what was missed from its beginning on: once its connection delivered again, it
-was over, whether its end was recorded or not. `kafka_retention` is recorded when it is found, long after the loss: of
-each series it explains the last hole before that. Rows kept as text in table ``rejected`` explain what they are.
+was over, whether its end was recorded or not. A `kafka_retention` that does not know when the lost messages came (it
+ends where it begins, when it was found) explains of each series the last hole before that. Rows kept as text in table
+``rejected`` explain what they are.
 
 One that is ``repaired`` says that nothing is missing: it explains nothing, and a hole in it is a claim that is wrong.
 Of a gap of all streams, the rows about single ones say what it is of them.
@@ -105,12 +106,12 @@ class Explanations:
     def __init__(self, gaps: Iterable[GapRow], retention_ns: int) -> None:
         self._retention_ns = retention_ns
         all_of_them, self._streams = _apart(gaps)
-        self._retention = [gap for gap in all_of_them if gap.cause == RETENTION]
+        self._retention = [gap for gap in all_of_them if _is_found_late(gap)]
         by_ids = [gap for gap in all_of_them if _names_ids(gap)]
         self._ids = _Ids(gap for gap in by_ids if not _claims(gap))
         self._claimed_ids = _Ids(gap for gap in by_ids if _claims(gap))
         # trades say by their numbers what is missing: being near in time is not enough then
-        timed = [g for g in all_of_them if g.cause != RETENTION and not (_names_ids(g) and g.stream == "trade")]
+        timed = [g for g in all_of_them if not _is_found_late(g) and not (_names_ids(g) and g.stream == "trade")]
         self._timed = sorted(timed, key=lambda gap: gap.started_ns)
         self._starts = [gap.started_ns for gap in self._timed]
         self._longest_ns = max((gap.ended_ns - gap.started_ns for gap in timed if gap.ended_ns is not None), default=0)
@@ -186,6 +187,11 @@ def _apart(gaps: Iterable[GapRow]) -> tuple[list[GapRow], dict[str, list[GapRow]
         if row.stream and row.gap_id in whole:
             streams.setdefault(row.gap_id, []).append(row)
     return [row for row in rows if not (row.stream and row.gap_id in whole)], streams
+
+
+def _is_found_late(gap: GapRow) -> bool:
+    """Its times are those of its discovery, long after the loss."""
+    return gap.cause == RETENTION and gap.ended_ns in (None, gap.started_ns)
 
 
 def _claims(gap: GapRow) -> bool:

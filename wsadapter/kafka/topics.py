@@ -6,9 +6,9 @@ Owns nothing that lives.
 """
 
 from collections.abc import Collection
-from typing import Final
+from typing import Final, NamedTuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
 from confluent_kafka.cimpl import NewTopic
 
@@ -16,10 +16,20 @@ from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import DEAD_LETTER, SPECS, StreamSpec
 from wsadapter.kafka.errors import error_text
-from wsadapter.kafka.settings import admin_config, unsubscribed_config
+from wsadapter.kafka.settings import admin_config, lookup_config, unsubscribed_config
 
 _BOUNDS: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
+_MOCK_CLUSTER: Final = "mockCluster"
+_NO_ID: Final = "A" * 22
+"""Sixteen zero bytes: the broker gives topics no ids."""
 Bounds = tuple[int, int]
+
+
+class TopicState(NamedTuple):
+    """``topic_id`` (KIP-516): another one is another topic of the same name; empty where the broker gives none."""
+
+    partitions: int
+    topic_id: str
 
 
 def topic_name(kafka: KafkaConfig, name: str) -> str:
@@ -43,7 +53,7 @@ def ensure_topics(kafka: KafkaConfig, timeout: float) -> None:
     names = [topic_name(kafka, name) for name in (*(spec.name for spec in SPECS), DEAD_LETTER)]
     try:
         cluster = admin.list_topics(timeout=timeout)
-        if str(cluster.cluster_id).startswith("mockCluster"):
+        if str(cluster.cluster_id).startswith(_MOCK_CLUSTER):
             # librdkafka's mock broker has no CreateTopics; it makes what is asked for by name
             for name in names:
                 admin.list_topics(name, timeout=timeout)
@@ -79,15 +89,57 @@ def message_limit(kafka: KafkaConfig, timeout: float) -> int | None:
         return None
 
 
-def partition_counts(kafka: KafkaConfig, timeout: float, admin: AdminClient | None = None) -> dict[str, int]:
-    """How many partitions each topic has now. By ``admin`` or a client of its own: `list_topics` of a consumer inside
-    one of its callbacks ends the process at its next callback (an assertion in confluent-kafka 2.16)."""
-    admin = admin or AdminClient(admin_config(kafka))
+def partition_counts(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
+    """How many partitions each topic has now. By a client of its own: `list_topics` of a consumer inside one of its
+    callbacks ends the process at its next callback (an assertion in confluent-kafka 2.16)."""
     try:
-        topics = admin.list_topics(timeout=timeout).topics
+        topics = AdminClient(admin_config(kafka)).list_topics(timeout=timeout).topics
     except KafkaException as error:
         raise ServiceUnavailable(f"topics are not known: {error_text(error)}") from None
     return {name: len(found.partitions) for name, found in topics.items()}
+
+
+def topic_states(
+    kafka: KafkaConfig, names: Collection[str], timeout: float, admin: AdminClient | None = None
+) -> dict[str, TopicState]:
+    """These topics as the broker has them now; what it does not know, or not yet, is not in the answer."""
+    admin = admin or AdminClient(admin_config(kafka))
+    try:
+        cluster = admin.list_topics(timeout=timeout)
+    except KafkaException as error:
+        raise ServiceUnavailable(f"topics are not known: {error_text(error)}") from None
+    known = [name for name in names if name in cluster.topics and cluster.topics[name].partitions]
+    ids: dict[str, str] = {}
+    if known and not str(cluster.cluster_id).startswith(_MOCK_CLUSTER):  # it does not answer the question
+        for name, answer in admin.describe_topics(TopicCollection(known), request_timeout=timeout).items():
+            try:
+                found = str(answer.result(timeout).topic_id)
+            except (KafkaException, TimeoutError) as error:
+                raise ServiceUnavailable(f"id of topic {name} is not known: {error_text(error)}") from None
+            ids[name] = "" if found == _NO_ID else found
+    return {name: TopicState(len(cluster.topics[name].partitions), ids.get(name, "")) for name in known}
+
+
+def offset_at(kafka: KafkaConfig, key: tuple[str, int], at_ms: int, timeout: float) -> int | None:
+    """The first offset of a record of this time (ms since the epoch) or later; None: there is none."""
+    admin, asked = AdminClient(admin_config(kafka)), TopicPartition(*key)
+    spec = OffsetSpec.for_timestamp(at_ms)
+    try:
+        offset = admin.list_offsets({asked: spec}, request_timeout=timeout)[asked].result(timeout).offset
+    except (KafkaException, TimeoutError) as error:
+        raise ServiceUnavailable(f"offsets are not known: {error_text(error)}") from None
+    return offset if offset >= 0 else None
+
+
+def record_at(kafka: KafkaConfig, key: tuple[str, int], offset: int, timeout: float) -> Message | None:
+    """The first record from ``offset`` on; None when there is none, or none came in time."""
+    reader = Consumer(lookup_config(kafka))
+    try:
+        reader.assign([TopicPartition(*key, offset)])
+        record = reader.poll(timeout)
+    finally:
+        reader.close()
+    return None if record is None or record.error() is not None else record
 
 
 def log_bounds(

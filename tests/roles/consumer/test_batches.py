@@ -184,6 +184,16 @@ def test_what_is_being_replayed_is_still_intended() -> None:
     assert (offset, CommitMetadata.decode(said).intent) == (10, 19)
 
 
+def test_a_jump_in_the_same_log_keeps_the_watermarks() -> None:
+    made = partition(100, CommitMetadata(4, None, {1: 50}, "id"))
+    made.seek(80, "id")
+    for offset, position in enumerate((49, 50, 51)):
+        made.add(80 + offset, value(1, position), 0.0)
+
+    batch = made.cut_open()
+    assert (batch.redelivered, batch.rows) == (2, 1)
+
+
 def test_a_jump_forgets_the_watermarks_and_the_intent() -> None:
     made = partition(100, CommitMetadata(4, 120, {1: 50}))
     made.seek(0)

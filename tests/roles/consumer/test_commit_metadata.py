@@ -5,14 +5,17 @@ from hypothesis import strategies as st
 
 from wsadapter.roles.consumer.batches import METADATA_LIMIT, WATERMARKS, CommitMetadata, newest
 
+TOPIC_ID = "kU4VZgZ0R8i83el9Jp+R0Q"
+NOW_MS = 1_795_768_438_118
+
 U64 = st.integers(0, 2**64 - 1)
 MARKS = st.dictionaries(U64, U64, max_size=WATERMARKS)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10_000), st.none() | st.integers(0, 2**63 - 1), MARKS)
-def test_it_comes_back_as_it_went(partitions: int, intent: int | None, marks: dict[int, int]) -> None:
-    progress = CommitMetadata(partitions, intent, marks)
+@given(st.integers(0, 10_000), st.none() | st.integers(0, 2**63 - 1), MARKS, st.sampled_from(["", TOPIC_ID]))
+def test_it_comes_back_as_it_went(partitions: int, intent: int | None, marks: dict[int, int], topic_id: str) -> None:
+    progress = CommitMetadata(partitions, intent, marks, topic_id, NOW_MS if topic_id else 0)
     found = CommitMetadata.decode(progress.encode())
 
     assert found == progress
@@ -22,7 +25,35 @@ def test_it_comes_back_as_it_went(partitions: int, intent: int | None, marks: di
 def test_the_largest_fits_into_a_commit() -> None:
     marks = {2**64 - 1 - n: 2**64 - 1 for n in range(WATERMARKS)}
 
-    assert len(CommitMetadata(10_000, 2**63 - 1, marks).encode()) < METADATA_LIMIT
+    assert len(CommitMetadata(10_000, 2**63 - 1, marks, TOPIC_ID, NOW_MS).encode()) < METADATA_LIMIT
+
+
+def test_what_an_earlier_version_committed_is_read() -> None:
+    text = "w1:4:17:AQAAAAAAAAACAAAAAAAAAA=="
+
+    assert CommitMetadata.decode(text) == CommitMetadata(4, 17, {1: 2})
+
+
+def test_the_marks_of_three_hundred_rings_are_all_kept() -> None:
+    """Rings of one start, made one after another; each has gone through a terabyte."""
+    marks = {1_795_768_438_118_000_000 + n * 300_000: 2**40 + n * 8 for n in range(300)}
+
+    kept = newest({}, marks)
+
+    assert kept == marks
+    assert CommitMetadata.decode(CommitMetadata(8, 1, kept, TOPIC_ID, NOW_MS).encode()).watermarks == marks
+    assert len(CommitMetadata(8, 1, kept, TOPIC_ID, NOW_MS).encode()) < METADATA_LIMIT
+
+
+def test_what_the_broker_does_not_say_forgets_nothing() -> None:
+    known = CommitMetadata(4, 17, {1: 2}, TOPIC_ID)
+
+    assert known.of_topic(0, "") == known.of_topic(4, TOPIC_ID) == known
+    assert CommitMetadata(0, 17, {1: 2}).of_topic(4, TOPIC_ID) == known
+    assert known.of_topic(5, TOPIC_ID) == CommitMetadata(5, 17, {}, TOPIC_ID)
+    assert not known.is_other_topic("")
+    assert not CommitMetadata(4, 17).is_other_topic(TOPIC_ID)
+    assert known.is_other_topic("8i83el9Jp+R0QkU4VZgZ0R")
 
 
 @settings(deadline=None)
@@ -36,7 +67,7 @@ def test_what_others_wrote_says_nothing_and_never_fails(text: str | None) -> Non
 def test_a_cut_off_or_foreign_text_has_neither_intent_nor_watermarks() -> None:
     whole = CommitMetadata(4, 17, {1: 2}).encode()
 
-    for text in ("", None, "x", whole[:-1], whole[3:], "w2:4:17:", "w1:4:17:AAAA", "w1:4:x:", "w1:4:17:!!!!"):
+    for text in ("", None, "x", whole[3:], "w2:4:17:", "w1:4:17:AAAA", "w1:4:x:", "w1:4:17:!!!!", "w2:4:17:AB::0"):
         assert CommitMetadata.decode(text) == CommitMetadata(), text
 
 
@@ -47,7 +78,7 @@ def test_newest_is_bounded_and_forgets_what_moved_longest_ago(before: dict[int, 
     kept = newest(before, after)
     changed = {epoch for epoch in after if before.get(epoch) != after[epoch]}
 
-    assert len(kept) <= WATERMARKS
+    assert len(CommitMetadata(10_000, 2**63 - 1, kept, TOPIC_ID, NOW_MS).encode()) < METADATA_LIMIT
     assert all(after[epoch] == position for epoch, position in kept.items())
     if len(after) <= WATERMARKS:
         assert kept == after

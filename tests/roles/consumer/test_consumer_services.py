@@ -224,6 +224,27 @@ def test_a_topic_deleted_and_made_anew_is_read_from_its_beginning(rig: Rig) -> N
     assert rig.count("trade", final=True) == 150
 
 
+def test_a_topic_made_anew_beyond_the_old_position_is_read_from_its_beginning(rig: Rig) -> None:
+    """While the consumer stands still: its offset is valid in the new log by chance. What it read there before it
+    noticed comes a second time."""
+    rig.send("trade", trades(0, 100))
+    rig.process.start()
+    rig.wait_rows("trade", 100)
+    os.kill(rig.process.pid, signal.SIGSTOP)
+    try:
+        rig.recreate("trade")
+        rig.send("trade", trades(100, 300))
+    finally:
+        os.kill(rig.process.pid, signal.SIGCONT)
+    eventually(lambda: rig.count("trade", final=True) >= 300, 60, "all of the new log")
+    rig.wait_rows("gap", 1)
+
+    assert rig.process.stop() == 0
+    assert rig.count("trade", final=True) == 300
+    rows = rig.sql("SELECT DISTINCT stream, cause, missing_count FROM {db}.gap")
+    assert rows == [["trade", "kafka_retention", None]]
+
+
 def test_a_schema_that_differs_at_the_start_is_refused_by_name(rig: Rig) -> None:
     rig.process.start()
     assert rig.process.stop() == 0

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 from wsadapter.config.load import KafkaConfig
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import identify_as
+from wsadapter.kafka.topics import TopicState
 from wsadapter.roles.consumer import group
 from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.group import GroupFailed, GroupMember
@@ -18,6 +19,7 @@ FENCED = KafkaError(KafkaError.FENCED_INSTANCE_ID)
 DENIED = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
 SPEC = BY_STREAM["trade"]
 KEY = ("t.trade", 0)
+TOPIC_ID = "kU4VZgZ0R8i83el9Jp+R0Q"
 
 
 class Client:
@@ -58,7 +60,7 @@ class Client:
 def member(monkeypatch: pytest.MonkeyPatch) -> GroupMember:
     """Has partition 0 of one topic, from offset 0 on."""
     monkeypatch.setattr(group, "Consumer", Client)
-    monkeypatch.setattr(group, "partition_counts", lambda kafka, timeout: {KEY[0]: 2})
+    monkeypatch.setattr(group, "topic_states", lambda kafka, names, timeout: {KEY[0]: TopicState(2, TOPIC_ID)})
     monkeypatch.setattr(group, "log_bounds", lambda kafka, keys, timeout: dict.fromkeys(keys, (0, 0)))
 
     def partition(name: str, number: int, start: int, progress: CommitMetadata) -> Partition:
@@ -159,3 +161,37 @@ def test_what_the_broker_does_not_let_us_read_is_known_until_it_gives_something(
     member.poll(0.0)
 
     assert member.refused == {}
+
+
+def test_a_metadata_answer_that_misses_the_topic_forgets_no_watermark(
+    member: GroupMember, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a broker gives that has just started: "not known" is no change of the partitions."""
+    stored = CommitMetadata(2, None, {7: 70}, TOPIC_ID, 5)
+    client(member).stored[KEY] = 10, stored.encode()
+    member.topics.clear()
+    monkeypatch.setattr(group, "topic_states", lambda kafka, names, timeout: {})
+    assign(member)
+
+    assert member.partitions[KEY].progress == stored
+    assert client(member).assigned == [(*KEY, 10)]
+
+
+def test_another_topic_of_the_same_name_is_not_read_at_the_old_offset(member: GroupMember) -> None:
+    """Its offsets are there by chance: nothing is read before a gap is published, and the old name stays committed."""
+    client(member).stored[KEY] = 10, CommitMetadata(2, 15, {7: 70}, "another", 5).encode()
+    assign(member)
+    partition = member.partitions[KEY]
+    client(member).messages = [Message(topic=KEY[0], partition=0, offset=10, value=b"x", timestamp=(1, 9))]
+    member.poll(0.0)
+
+    assert member.out_of_range == {KEY}
+    assert partition.idle
+    assert partition.replay_to is None
+    assert CommitMetadata.decode(partition.commit()[1]).topic_id == "another"
+
+    member.seek(KEY, 0, TOPIC_ID)
+    client(member).messages = [Message(topic=KEY[0], partition=0, offset=0, value=b"x", timestamp=(1, 9))]
+    member.poll(0.0)
+    assert partition.next_offset == 1
+    assert partition.commit() == (0, CommitMetadata(2, None, {}, TOPIC_ID, 5).encode())

@@ -10,18 +10,21 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
   ring order. Watermarks are committed with the offset that they belong to, never ahead of it.
 * The metadata of an offset commit (`CommitMetadata`) holds watermarks and intent. Another tool's text (a reset by hand)
   holds neither: then rows may come twice, which FINAL hides, and none is lost.
+* An offset is one of a topic, and a topic of the same name with another id is another one: its log is read from its
+  beginning, without watermarks.
 * A message that is not ours is kept as a letter for the dead-letter topic; it has an offset and nothing else.
 """
 
 import struct
 from array import array
-from base64 import b64decode, b64encode
+from base64 import b64decode, b85decode, b85encode
 from binascii import Error as Base64Error
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import lt
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from wsadapter.events.streams import StreamSpec
 from wsadapter.kafka.messages import PREFIXES, Identify, length_at, varint
@@ -37,48 +40,104 @@ _unpack_head = struct.Struct("<10sQ").unpack_from  # the same: tag, epoch and ta
 _EPOCH_TAG: Final = 0x09
 _POSITION_TAG: Final = 0x11
 
-WATERMARKS: Final = 128
-"""Epochs remembered per partition, those that moved last. A commit's metadata holds 4096 bytes at most; this is 2.8 kB.
-A forgotten epoch costs a possible duplicate row that FINAL hides, never a loss."""
 METADATA_LIMIT: Final = 4096
+"""Bytes that a broker takes as the metadata of one offset."""
+MARKS_BYTES: Final = 3_100
+"""Of them for watermarks, before base85. Of more epochs than fit those are remembered that moved last: usually some
+340, whose epochs are near each other. A forgotten one costs a possible duplicate row that FINAL hides, never a loss."""
+WATERMARKS: Final = 150
+"""So many fit whatever they are."""
 
 _MARK = struct.Struct("<QQ")
-_VERSION: Final = "w1"
+_U64: Final = 2**64 - 1
+_VERSION: Final = "w2"
+_EARLIER: Final = "w1"
+"""Without the last two fields."""
 
 
 class CommitMetadata(Struct, frozen=True):
     """Metadata of an offset commit. ``intent``: last offset of the range whose insert comes next, if any.
-    ``partitions``: how many the topic had; when that changes keys move, and the watermarks say nothing any more."""
+    ``partitions``: how many the topic had (0: not known); when that changes keys move, and the watermarks say nothing
+    any more. ``topic_id``: of the topic that the offset is one of; empty: not known. ``at_ms``: Kafka's time of the
+    last message below the offset (ms since the epoch; 0: not known)."""
 
     partitions: int = 0
     intent: int | None = None
     watermarks: Mapping[int, int] = {}
+    topic_id: str = ""
+    at_ms: int = 0
 
     def encode(self) -> str:
-        marks = b"".join(_MARK.pack(epoch, position) for epoch, position in self.watermarks.items())
+        marks = b85encode(_packed(self.watermarks.items())).decode()
         intent = "" if self.intent is None else str(self.intent)
-        return f"{_VERSION}:{self.partitions}:{intent}:{b64encode(marks).decode()}"
+        return f"{_VERSION}:{self.partitions}:{intent}:{marks}:{self.topic_id}:{self.at_ms}"
 
     @classmethod
     def decode(cls, text: str | None) -> "CommitMetadata":
         """What another tool wrote (a reset by hand leaves it empty) says nothing: no intent, no watermarks."""
         parts = (text or "").split(":")
-        if len(parts) != 4 or parts[0] != _VERSION:
-            return cls()
         try:
-            marks = b64decode(parts[3], validate=True)
-            intent = int(parts[2]) if parts[2] else None
-            return cls(int(parts[1]), intent, dict(_MARK.iter_unpack(marks)))
+            if len(parts) == 4 and parts[0] == _EARLIER:
+                marks = dict(_MARK.iter_unpack(b64decode(parts[3], validate=True)))
+                parts += ["", "0"]
+            elif len(parts) == 6 and parts[0] == _VERSION:
+                marks = _unpacked(b85decode(parts[3]))
+            else:
+                return cls()
+            return cls(int(parts[1]), int(parts[2]) if parts[2] else None, marks, parts[4], int(parts[5]))
         except (ValueError, Base64Error, struct.error):
             return cls()
+
+    def of_topic(self, partitions: int, topic_id: str) -> "CommitMetadata":
+        """The same for the topic as it is now. What the broker does not say (0, empty) changes nothing."""
+        moved = self.partitions and partitions and partitions != self.partitions
+        return replace(
+            self,
+            partitions=partitions or self.partitions,
+            watermarks={} if moved else self.watermarks,
+            topic_id=topic_id or self.topic_id,
+        )
+
+    def is_other_topic(self, topic_id: str) -> bool:
+        """The offset is one of a topic that was deleted: in the one that exists now it is there by chance."""
+        return bool(self.topic_id and topic_id and self.topic_id != topic_id)
 
 
 def newest(before: Mapping[int, int], after: Mapping[int, int]) -> dict[int, int]:
     """``after``, bounded: epochs that moved go to the end, the longest unmoved ones are forgotten."""
     still = {epoch: position for epoch, position in after.items() if before.get(epoch) == position}
     moved = {epoch: position for epoch, position in after.items() if before.get(epoch) != position}
-    kept = [*still.items(), *moved.items()][-WATERMARKS:]
+    kept = [*still.items(), *moved.items()]
+    while len(kept) > WATERMARKS and len(_packed(kept)) > MARKS_BYTES:
+        kept = kept[1 + (len(kept) - WATERMARKS) // 16 :]
     return dict(kept)
+
+
+def _packed(marks: Iterable[tuple[int, int]]) -> bytes:
+    """Epochs (each as its distance from the one before) and positions, as varints: epochs of one start are near each
+    other."""
+    octets, before = bytearray(), 0
+    for epoch, position in marks:
+        distance = epoch - before
+        octets += varint(-2 * distance - 1 if distance < 0 else 2 * distance) + varint(position)
+        before = epoch
+    return bytes(octets)
+
+
+def _unpacked(octets: bytes) -> dict[int, int]:
+    """`ValueError` where this is no result of `_packed`."""
+    marks, at, epoch = {}, 0, 0
+    try:
+        while at < len(octets):
+            distance, at = length_at(octets, at)
+            position, at = length_at(octets, at)
+            epoch += -(distance + 1 >> 1) if distance & 1 else distance >> 1
+            if not 0 <= epoch <= _U64 >= position:
+                raise ValueError("no watermark")
+            marks[epoch] = position
+    except IndexError:
+        raise ValueError("watermarks are cut off") from None
+    return marks
 
 
 class Letter(Struct, frozen=True):
@@ -109,6 +168,8 @@ class Batch:
         """The role has taken notice of it."""
         self.watermarks: dict[int, int] = {}
         """As of ``last``; set when the batch is cut."""
+        self.at_ms = 0
+        """Kafka's time of its last message, or of one a little before; set when the batch is cut."""
 
     @property
     def rows(self) -> int:
@@ -169,6 +230,7 @@ class Partition:
         self._head = head
         self._identify = identify
         self._seen = dict(progress.watermarks)
+        self._at_ms = progress.at_ms
 
     @property
     def key(self) -> tuple[str, int]:
@@ -183,11 +245,13 @@ class Partition:
     def idle(self) -> bool:
         return self.cut is None and self.open is None
 
-    def extend(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> None:
-        """`add` for each message of a run; together where there is nothing to decide."""
+    def extend(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float, at_ms: int = 0) -> None:
+        """`add` for each message of a run; together where there is nothing to decide. ``at_ms``: Kafka's time of the
+        last one."""
         if len(offsets) < FEW or not self._extend_rows(offsets, values, now):
             for offset, value in zip(offsets, values, strict=True):
                 self.add(offset, value, now)
+        self._at_ms = at_ms or self._at_ms
 
     def _extend_rows(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> bool:
         """Take all of them, if each is new, in order, and a row that begins with its ring identity; else none."""
@@ -287,14 +351,17 @@ class Partition:
         """The intended range goes beyond the log's end: its offsets were given away anew. Go on with what is there."""
         self.replay_to = None
 
-    def seek(self, offset: int) -> None:
-        """Go on at ``offset``: what lies before is not in the log. Whether the log is the same one is not known, so
-        the watermarks are forgotten: at worst rows come twice, which FINAL hides."""
+    def seek(self, offset: int, topic_id: str = "") -> None:
+        """Go on at ``offset``: what lies before is not in the log, or was read. Unless ``topic_id`` says that the log
+        is the same one the watermarks are forgotten: at worst rows come twice, which FINAL hides."""
         assert self.idle
+        is_same = bool(topic_id) and topic_id == self.progress.topic_id
         self.done = self.next_offset = offset
         self.replay_to = None
-        self.progress = CommitMetadata(self.progress.partitions)
-        self._seen = {}
+        self.progress = CommitMetadata(
+            self.progress.partitions, None, self.progress.watermarks if is_same else {}, topic_id, self.progress.at_ms
+        )
+        self._seen = dict(self.progress.watermarks)
 
     def due(self, now: float, rows: int, size: int, seconds: float) -> bool:
         """Whether the open batch should be cut now; never in the middle of an intended range."""
@@ -310,6 +377,7 @@ class Partition:
         assert batch is not None
         batch.last = batch.last if last is None else last
         batch.watermarks = newest(self.progress.watermarks, self._seen)
+        batch.at_ms = self._at_ms
         self._seen = dict(batch.watermarks)
         self.cut = batch
         return batch
@@ -319,11 +387,11 @@ class Partition:
         batch, self.cut = self.cut, None
         assert batch is not None
         self.done = batch.last + 1
-        self.progress = CommitMetadata(self.progress.partitions, None, batch.watermarks)
+        self.progress = replace(self.progress, intent=None, watermarks=batch.watermarks, at_ms=batch.at_ms)
         return batch
 
     def commit(self) -> tuple[int, str]:
         """(offset, metadata) that is true now: all below is done, and this range is next. A replayed range still is:
         without it another crash would cut other batches, under other tokens, of what may be in the table."""
         intent = self.cut.last if self.cut is not None else self.replay_to
-        return self.done, CommitMetadata(self.progress.partitions, intent, self.progress.watermarks).encode()
+        return self.done, replace(self.progress, intent=intent).encode()

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
+from msgspec import Struct
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
@@ -24,6 +25,21 @@ from wsadapter.kafka.topics import topic
 VALUE_BYTES: Final = 512 * 1024
 """A dead letter carries at most this much: the message itself is where its headers say."""
 DELIVERY_SECONDS: Final = 10.0
+
+
+class LostRange(Struct, frozen=True):
+    """What a log no longer holds: ``expected`` was to be read, and it goes on at ``first`` (less: the log is another
+    one, or was cut off). Times are ns since the epoch, 0: not known; ``missing``: how many messages, where that is
+    known."""
+
+    topic: str
+    partition: int
+    expected: int
+    first: int
+    started_ns: int
+    ended_ns: int
+    missing: int | None
+    exchanges: tuple[str, ...]
 
 
 class DeadLetterProducer:
@@ -48,24 +64,33 @@ class DeadLetterProducer:
                 )  # fmt: skip
             self._deliver(producer)
 
-    def gap(self, spec: StreamSpec, source: str, partition: int, expected: int, first: int) -> None:
-        """Say that the log begins at ``first`` where ``expected`` was to be read (less: the log is another one)."""
+    def gap(self, spec: StreamSpec, lost: LostRange) -> None:
+        """Publish what is not in the log any more: one gap for each exchange that may have been in it."""
         now = time.time_ns()
-        gap = begin(
-            GapCause.KAFKA_RETENTION,
-            now,
-            now,
-            exchange="",
-            connection=f"kafka:{source}:{partition}",
-            stream=spec.name,
-            ended_ns=now,
-            missing=(None, None, first - expected if first > expected else None),
-            gap_id=f"{source}:{partition}:{expected}-{first}",
-        )
+        exchanges = lost.exchanges or ("",)
+        # several are told apart in their names, and how many messages each lost nobody knows
+        is_one = len(exchanges) == 1
+        gap_id = f"{lost.topic}:{lost.partition}:{lost.expected}-{lost.first}"
+        found = [
+            begin(
+                GapCause.KAFKA_RETENTION,
+                lost.started_ns or now,
+                now,
+                exchange=exchange,
+                connection=f"kafka:{lost.topic}:{lost.partition}",
+                stream=spec.name,
+                ended_ns=lost.ended_ns or now,
+                missing=(None, None, lost.missing if is_one else None),
+                gap_id=gap_id if is_one else f"{gap_id}:{exchange}",
+            )
+            for exchange in exchanges
+        ]
         with self._lock:
             producer = self._open()
-            gaps = topic(self._kafka, BY_STREAM["gap"])
-            producer.produce(gaps, message_of(gap).SerializeToString(), b":", on_delivery=self._on_delivery)
+            for gap in found:
+                value = message_of(gap).SerializeToString()
+                key = f"{gap.exchange}:".encode()
+                producer.produce(topic(self._kafka, BY_STREAM["gap"]), value, key, on_delivery=self._on_delivery)
             self._deliver(producer)
 
     def _open(self) -> Producer:

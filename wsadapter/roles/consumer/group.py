@@ -25,7 +25,7 @@ from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.errors import AUTHORIZATION, error_text, is_fatal
 from wsadapter.kafka.settings import consumer_config
-from wsadapter.kafka.topics import log_bounds, partition_counts
+from wsadapter.kafka.topics import TopicState, log_bounds, topic_states
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.commits import Commits, Key
@@ -72,8 +72,8 @@ class GroupMember:
         self.commits = Commits()
         self.broker_up = True
         self.rebalances = 0
-        self.counts: dict[str, int] = {}
-        """Partitions of each topic as of the last assignment: each of them is some member's."""
+        self.topics: dict[str, TopicState] = {}
+        """As of the last assignment: each of their partitions is some member's."""
         self.topics_missing = False
         self.unconfirmed_since = 0.0
         """Since when a commit has waited for the broker's confirmation, whether it failed or got no answer; 0: none."""
@@ -110,9 +110,11 @@ class GroupMember:
         begin = 0
         for key, run in groupby(zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)):
             end = begin + len(list(run))
-            if (partition := self.partitions.get(key)) is not None:  # type: ignore[arg-type]  # else revoked meanwhile
+            partition = self.partitions.get(key)  # type: ignore[arg-type]
+            if partition is not None and key not in self.out_of_range:  # else revoked meanwhile, or of another log
                 same = messages[begin:end]
-                partition.extend(list(map(Message.offset, same)), list(map(Message.value, same)), now)  # type: ignore[arg-type]
+                at_ms = same[-1].timestamp()[1]
+                partition.extend(list(map(Message.offset, same)), list(map(Message.value, same)), now, at_ms)  # type: ignore[arg-type]
                 if self.refused:
                     self.refused.pop(key, None)  # type: ignore[arg-type]
             begin = end
@@ -153,12 +155,9 @@ class GroupMember:
                 known[key] = bounds[1]
         return known
 
-    def first_offset(self, key: Key) -> int:
-        return log_bounds(self._kafka, [key], ANSWER_SECONDS)[key][0]
-
-    def seek(self, key: Key, offset: int) -> None:
+    def seek(self, key: Key, offset: int, topic_id: str) -> None:
         """An idle partition whose offset is out of range goes on at ``offset``; the gap has been published."""
-        self.partitions[key].seek(offset)
+        self.partitions[key].seek(offset, topic_id)
         # a partition that ended with an error cannot be sought: all are fetched anew from where they are
         self._consumer.assign([TopicPartition(*k, p.next_offset) for k, p in self.partitions.items()])
         self._paused.clear()
@@ -197,20 +196,24 @@ class GroupMember:
     def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, CommitMetadata]]:
         if not assigned:
             return {}
-        counts = self.counts = partition_counts(self._kafka, ANSWER_SECONDS)
+        self.topics |= topic_states(self._kafka, {each.topic for each in assigned}, ANSWER_SECONDS)
         starts, new = {}, []
         for found in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
             if found.error is not None:
                 raise KafkaException(found.error)
-            key, count = (found.topic, found.partition), counts.get(found.topic, 0)
+            key, state = (found.topic, found.partition), self.topics.get(found.topic, TopicState(0, ""))
             progress = CommitMetadata.decode(found.metadata)
-            if progress.partitions != count:  # keys have moved: a watermark would drop what was never here
-                progress = CommitMetadata(count, progress.intent)
-            starts[key] = found.offset, progress
             if found.offset < 0:
                 new.append(key)
+                progress = CommitMetadata().of_topic(*state)
+            elif progress.is_other_topic(state.topic_id):
+                self.out_of_range.add(key)  # its messages are not read before a gap says so
+                progress = CommitMetadata(state.partitions, topic_id=progress.topic_id, at_ms=progress.at_ms)
+            else:
+                progress = progress.of_topic(*state)
+            starts[key] = found.offset, progress
         for key, (first, _) in log_bounds(self._kafka, new, ANSWER_SECONDS).items():
-            starts[key] = first, CommitMetadata(starts[key][1].partitions)
+            starts[key] = first, starts[key][1]
         return starts
 
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:

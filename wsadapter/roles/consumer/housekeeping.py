@@ -11,25 +11,36 @@ tables differ is in `blocked` until they agree again: nothing of it is inserted.
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, wait
-from typing import Final
+from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
+from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
+from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from wsadapter.clickhouse.catalog import Verifier, rejected_rows
 from wsadapter.clickhouse.client import unavailable
 from wsadapter.config.load import Config
 from wsadapter.errors import ServiceUnavailable
-from wsadapter.events.streams import SPECS
+from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.settings import admin_config
-from wsadapter.kafka.topics import ensure_topics, log_bounds, partition_counts, topic
+from wsadapter.kafka.topics import (
+    TopicState,
+    ensure_topics,
+    log_bounds,
+    offset_at,
+    record_at,
+    topic,
+    topic_states,
+)
 from wsadapter.log import Repeated, get_logger
+from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.accounting import Accounting, Unsettled
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commits import Key
-from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
+from wsadapter.roles.consumer.dead_letters import DeadLetterProducer, LostRange
 from wsadapter.roles.consumer.group import GroupMember
 from wsadapter.roles.consumer.insert_pool import FAILURES, InsertFailure, InsertPool
 from wsadapter.supervision.child import Child, ChildState
@@ -39,6 +50,8 @@ HEALTH_SECONDS: Final = 5.0
 LAG_SECONDS: Final = 10.0
 ANSWER_SECONDS: Final = 5.0
 STALE_REPLAY_SECONDS: Final = 10.0
+TAIL_LOOKBACK_MS: Final = 300_000
+"""In a log that was cut off behind what was read the offset is looked for by time, so much before the last message."""
 COMMIT_SECONDS: Final = 5.0
 """A commit that has failed for so long is no hiccup: the broker's reason is shown."""
 PATIENCE: Final = 3
@@ -56,10 +69,19 @@ class Health(Struct, frozen=True):
 
 
 class LogEnds(Struct, frozen=True):
-    """Kafka's answer: where the log of each partition of our topics begins and ends."""
+    """Kafka's answer: where the log of each partition of our topics begins and ends, and which topics these are."""
 
     at: float
     bounds: Mapping[Key, tuple[int, int]]
+    topics: Mapping[str, TopicState]
+
+
+class ResumePoint(Struct, frozen=True):
+    """Where a log is read on; ``end``: its next offset."""
+
+    offset: int
+    end: int
+    topic_id: str
 
 
 class Housekeeping:
@@ -86,7 +108,7 @@ class Housekeeping:
         self._admin: AdminClient | None = None
         self._streams = {topic(self._config.kafka, spec): spec.name for spec in SPECS}
         self._is_first = child.args.name.endswith("-0")
-        self._log_ends = LogEnds(time.monotonic(), {})
+        self._log_ends = LogEnds(time.monotonic(), {}, {})
         self._log_ends_call: Future[LogEnds] | None = None
         self._next_log_ends = 0.0
         self._stale_replays: dict[Key, float] = {}
@@ -125,9 +147,9 @@ class Housekeeping:
             key: max(0, max(ends.get(key, 0), bounds[key][1] if key in bounds else 0) - partition.done)
             for key, partition in partitions.items()
         }
-        if self._is_first and (counts := self._group.counts):
-            new = {key: end - first for key, (first, end) in bounds.items() if key[1] >= counts.get(key[0], 0)}
-            lag = new | lag
+        if self._is_first and (topics := self._group.topics):
+            known = {name: state.partitions for name, state in topics.items()}
+            lag |= {key: end - first for key, (first, end) in bounds.items() if key[1] >= known.get(key[0], 0)}
         return lag
 
     def _publish(self, ends: Mapping[Key, int], now: float) -> None:
@@ -168,6 +190,10 @@ class Housekeeping:
         error = call.exception()
         if error is None:
             self._log_ends = call.result()
+            for key, partition in self._group.partitions.items():
+                state = self._log_ends.topics.get(key[0])
+                if state is not None and partition.progress.is_other_topic(state.topic_id):
+                    self._group.out_of_range.add(key)
         elif isinstance(error, ServiceUnavailable):
             self._log("the lag is not known", str(error))
         else:
@@ -176,9 +202,9 @@ class Housekeeping:
     def _query_log_ends(self) -> LogEnds:
         kafka, at = self._config.kafka, time.monotonic()
         self._admin = self._admin or AdminClient(admin_config(kafka))
-        counts = partition_counts(kafka, ANSWER_SECONDS, self._admin)
-        keys = [(name, number) for name in self._streams for number in range(counts.get(name, 0))]
-        return LogEnds(at, log_bounds(kafka, keys, ANSWER_SECONDS, self._admin))
+        topics = topic_states(kafka, self._streams, ANSWER_SECONDS, self._admin)
+        keys = [(name, number) for name, state in topics.items() for number in range(state.partitions)]
+        return LogEnds(at, log_bounds(kafka, keys, ANSWER_SECONDS, self._admin), topics)
 
     def _check_ranges(self, ends: Mapping[Key, int], now: float) -> None:
         for key, partition in self._group.partitions.items():
@@ -202,22 +228,51 @@ class Housekeeping:
             partition.abandon_replay()
 
     def _restart(self, key: Key, partition: Partition) -> None:
-        """The log no longer holds the next offset: publish a gap, then go on where the log begins."""
+        """The next offset is not in the log: publish a gap, then go on where the log still has what is to be read."""
         expected = partition.next_offset
         try:
-            first = self._group.first_offset(key)
-            self._dead_letters.gap(partition.spec, *key, expected, first)
+            resume = self._resume_point(key, partition)
+            self._dead_letters.gap(partition.spec, self._lost_range(key, partition, resume))
         except ServiceUnavailable as error:
-            self._log("offset out of range, the first offset of the log is not known yet", str(error))
+            self._log("offset out of range, where to go on is not known yet", str(error))
             return
         log.error(
             "offset out of range, messages are gone from Kafka",
             topic=key[0],
             partition=key[1],
             expected=expected,
-            first=first,
+            first=resume.offset,
+            is_other_topic=partition.progress.is_other_topic(resume.topic_id),
         )
-        self._group.seek(key, first)
+        self._group.seek(key, resume.offset, resume.topic_id)
+        self._child.beat()
+
+    def _resume_point(self, key: Key, partition: Partition) -> ResumePoint:
+        """Of the same topic, cut off behind what was read, we read again from a while before our last message on: what
+        is new may have offsets that we read before, and what is not is dropped by its watermarks. Any other log is read
+        from its beginning."""
+        kafka, progress = self._config.kafka, partition.progress
+        state = topic_states(kafka, [key[0]], ANSWER_SECONDS).get(key[0])
+        if state is None:
+            raise ServiceUnavailable(f"there is no topic {key[0]}")
+        first, end = log_bounds(kafka, [key], ANSWER_SECONDS)[key]
+        is_same = bool(state.topic_id) and state.topic_id == progress.topic_id
+        if not is_same or partition.next_offset <= first or not progress.at_ms:
+            return ResumePoint(first, end, state.topic_id)
+        offset = offset_at(kafka, key, progress.at_ms - TAIL_LOOKBACK_MS, ANSWER_SECONDS)
+        return ResumePoint(end if offset is None else offset, end, state.topic_id)
+
+    def _lost_range(self, key: Key, partition: Partition, resume: ResumePoint) -> LostRange:
+        """What lies between the last message that was read and the first one that can be."""
+        expected, first, is_empty = partition.next_offset, resume.offset, resume.offset >= resume.end
+        record = None if is_empty else record_at(self._config.kafka, key, first, ANSWER_SECONDS)
+        ended_ns = _received_ns(partition.spec, record) if record is not None else time.time_ns()
+        started_ns = min(partition.progress.at_ms * 1_000_000, ended_ns)
+        known = first > expected and not partition.progress.is_other_topic(resume.topic_id)
+        exchanges = tuple(sorted({feed.exchange for feed in self._config.feed}))
+        return LostRange(
+            *key, expected, first, started_ns or ended_ns, ended_ns, first - expected if known else None, exchanges
+        )
 
     def _check_health(self, now: float) -> None:
         if self._health is None:
@@ -279,3 +334,12 @@ class Housekeeping:
     def _log(self, event: str, reason: str) -> None:
         if (kept_back := self._repeated(event)) is not None:
             log.warning(event, reason=reason, repeated=kept_back)
+
+
+def _received_ns(spec: StreamSpec, record: Message) -> int:
+    """When it was received from the venue; where it cannot be read, when Kafka got it."""
+    try:
+        message: Any = getattr(market_pb2, spec.message).FromString(record.value() or b"")
+    except DecodeError:
+        message = None
+    return int(getattr(message, "receive_time_ns", 0) or record.timestamp()[1] * 1_000_000)

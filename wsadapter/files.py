@@ -71,6 +71,7 @@ class StateDirectory:
         self._refused: set[str] = set()
         self._writer: DaemonExecutor | None = None
         self._retrying: Future[None] | None = None
+        self._unanswered: Future[Any] | None = None
         self._retry_at = 0.0
 
     def file(
@@ -98,6 +99,15 @@ class StateDirectory:
         if self._writer is None:
             self._writer = DaemonExecutor(1, "state files")
         return self._writer.call(work)
+
+    def answer(self, writing: "Future[bool]") -> bool:
+        """The result of a write. `TimeoutError` when the disk does not answer, at once where it owes an older one."""
+        hangs = self._unanswered is not None and not self._unanswered.done()
+        try:
+            return writing.result(0 if hangs else ANSWER_SECONDS)
+        except TimeoutError:
+            self._unanswered = self._unanswered if hangs else writing
+            raise TimeoutError(errno.ETIMEDOUT, "the disk does not answer") from None
 
     def flush(self) -> None:
         """Wait for what is to be written, if the disk answers."""
@@ -158,9 +168,9 @@ class StateFile(Generic[T]):
     def write(self, value: T) -> bool:
         """Make this the content; False when the system refuses it: then `StateDirectory.retry` tries it again."""
         try:
-            return self.write_soon(value).result(ANSWER_SECONDS)
-        except TimeoutError:
-            self._directory.refused(self._name, TimeoutError(errno.ETIMEDOUT, "the disk does not answer"))
+            return self._directory.answer(self.write_soon(value))
+        except TimeoutError as error:
+            self._directory.refused(self._name, error)
             return False
 
     def write_soon(self, value: T) -> "Future[bool]":

@@ -101,11 +101,16 @@ def test_a_disk_that_does_not_answer_holds_nobody_up(tmp_path: Path, monkeypatch
     kept = state.file("a.json", dict[str, int], {})
     assert not kept.write({"a": 1})
     assert state.write_failures == 1
+    monkeypatch.setattr(files, "ANSWER_SECONDS", 600)
+    other = state.file("b.json", dict[str, int], {})
+    assert not other.write({"b": 1}), "nobody waits a second time"
     kept.write_soon({"a": 2})
     state.retry()
     assert kept.read() == {}
     answers.set()
-    eventually(lambda: kept.read() == {"a": 2})
+    eventually(lambda: (kept.read(), other.read()) == ({"a": 2}, {"b": 1}))
+    assert other.write({"b": 2})
+    assert state.write_failures == 2
 
 
 @pytest.mark.parametrize(

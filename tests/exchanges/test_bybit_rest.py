@@ -122,6 +122,44 @@ def test_a_month_is_that_of_the_calendar(opened: int, days: int) -> None:
     assert month.close_time_ns == (opened + days * 86_400_000 - 1) * MS
 
 
+class Spoiled(Venue):
+    """Of the newest rows but one of each answer nothing but the time can be read."""
+
+    def answer(self, request: Request) -> bytes:
+        document = json.loads(super().answer(request))
+        row = document["result"]["list"][1]
+        if isinstance(row, list):
+            row[1] = "NaN"
+        else:
+            row.update(price="NaN", fundingRate="NaN")
+        return json.dumps(document).encode()
+
+
+def test_a_candle_that_cannot_be_read_is_missing_alone() -> None:
+    repair, events = Spoiled().fill(candles(START_MS, START_MS + 4 * MINUTE_MS))
+
+    # asked up to two minutes behind the last one: the spoiled one is the next to last of seven
+    assert (repair.state, len(events)) == ("repaired", 5)
+    repair, events = Spoiled().fill(candles(START_MS, START_MS + 5 * MINUTE_MS))
+    assert (repair.state, len(events)) == ("repaired", 6)
+    venue = Spoiled(without=[START_MS + 6 * MINUTE_MS])
+    repair, events = venue.fill(candles(START_MS, START_MS + 5 * MINUTE_MS))
+    lost = (START_MS + 5 * MINUTE_MS) * MS
+    assert (repair.state, len(events), repair.missing) == ("partial", 5, ((lost, lost),))
+    assert repair.reason
+
+
+def test_a_trade_or_a_rate_that_cannot_be_read_leaves_the_others() -> None:
+    repair, events = Spoiled(TRADES).fill(trades(START_MS + 1, START_MS + 30))
+    assert (repair.state, len(events)) == ("partial", 2)
+    repair, events = Spoiled(TRADES).fill(trades(START_MS + 15, START_MS + 30))
+    assert (repair.state, len(events)) == ("repaired", 1), "the bad one is of another time"
+    started = START_MS - START_MS % 86_400_000
+    hole = Hole("funding_rate", "BTCUSDT", started * MS, (started + 86_400_000 - 1) * MS)
+    repair, events = Spoiled().fill(hole)
+    assert (repair.state, len(events)) == ("partial", 2)
+
+
 def trades(started_ms: int, ended_ms: int) -> Hole:
     return Hole("trade", "BTCUSDT", started_ms * MS, ended_ms * MS)
 

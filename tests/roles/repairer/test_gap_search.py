@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from roles.repairer.driven import Driven
 from roles.repairer.fake_log import CONNECTION, EPOCH, MS, FakeLog
 
@@ -217,3 +219,52 @@ def test_of_two_series_of_one_stream_the_venue_s_is_looked_at(log: FakeLog) -> N
     case.record(range(1_330, 1_390))
     assert case.repair(START, START + 30_000, rest=RawTrades())[1] == "repaired"
     assert "fromId" not in case.asked[0]  # the log holds none of its numbers
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    parts=st.lists(st.sampled_from(["lost", "own", "other", "rest"]), min_size=1, max_size=6),
+    lengths=st.lists(st.integers(1, 9), min_size=6, max_size=6),
+    steps=st.just((0, 0)) | st.tuples(st.integers(-4_000, 4_000), st.integers(-4_000, 4_000)),
+    before=st.integers(0, 40),
+    after=st.integers(0, 40),
+)
+def test_whatever_was_there_what_is_called_repaired_is_whole(
+    monkeypatch: pytest.MonkeyPatch,
+    parts: list[str],
+    lengths: list[int],
+    steps: tuple[int, int],
+    before: int,
+    after: int,
+) -> None:
+    """Within the gap trades are lost, received in a moment of connection, received by another connection, or were
+    fetched by a repair that was cut short. The clock is set before the gap and in it, by so many seconds."""
+    log = FakeLog(monkeypatch)
+    venue = one_a_second(1_000, 400, START - 100_000)
+    case = Case(log, venue)
+    ahead, later = steps[0] * 1_000, steps[1] * 1_000
+    first = 1_100
+    case.record(range(first - before, first), ahead)
+    case.begin()
+    number = first
+    lost: list[int] = []
+    for part, length in zip(parts, lengths, strict=False):
+        numbers = range(number, number + length)
+        number += length
+        if part == "lost":
+            lost += numbers
+        elif part == "own":
+            case.record(numbers, ahead)
+        elif part == "other":
+            case.record(numbers, later, connection="other-market-0")
+        else:
+            case.record(numbers, later, connection="repair", rest=True)
+    case.end()
+    case.record(range(number, number + after), later)
+    published, state = case.repair(venue[first] + ahead, venue[number] + later)
+    assert len(published) == len(set(published))
+    if before and after:
+        assert published == lost
+        assert state == "repaired"
+    elif steps == (0, 0):  # a side that shows nothing is bounded by our clock, right or wrong
+        assert {*lost} <= {*published}

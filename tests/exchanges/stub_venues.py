@@ -17,6 +17,9 @@ from wsadapter.events import Depth, Kline, StreamType, Trade, UpdateType
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.mapping import (
+    Id,
+    IdOrNone,
+    Time,
     as_text,
     computed,
     constant,
@@ -71,7 +74,7 @@ class TradeWire(Struct):
     side: str
     price: Raw
     qty: Raw
-    trade_id: int
+    trade_id: Id
     timestamp: str
 
 
@@ -90,7 +93,7 @@ class BookWire(Struct):
 
 class CandleWire(Struct):
     symbol: str
-    interval: int
+    interval: Id
     interval_begin: str
     timestamp: str
     open: Raw
@@ -190,20 +193,20 @@ class Plain(VenueSession):
 
 
 class ManyWire(Struct):
-    tradeId: int
-    count: int
+    tradeId: Id
+    count: Id
     px: Raw
     sz: Raw
     side: str
-    ts: int
+    ts: Time
 
 
 class SequenceWire(Struct):
     bids: list[list[Raw]]
     asks: list[list[Raw]]
-    ts: int
-    seqId: int
-    prevSeqId: int
+    ts: Time
+    seqId: Id
+    prevSeqId: IdOrNone
 
 
 MANY = emit(

@@ -1,6 +1,7 @@
 """What the venue base can beside what the venues of the tree need: numbers, candles and books spelled in other ways."""
 
 import json
+import random
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
@@ -11,11 +12,12 @@ from exchanges.stub_venues import Chained, Listed, Plain, plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.events import Depth, Gap, Kline, StreamType, Trade, UpdateType
+from wsadapter.events import Depth, Event, Gap, Kline, StreamType, Trade, UpdateType
 from wsadapter.events.decimals import NotPlain, plain_number
+from wsadapter.events.records import encode
 from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.mapping import iso_ns
-from wsadapter.exchanges.venue import Acked, Bad, Item, Refused, Reply
+from wsadapter.exchanges.venue import Acked, Bad, ConnectionPlan, Item, Refused, Reply
 
 FRAMES = (Path(__file__).parent / "checked_book_frames.jsonl").read_bytes().splitlines()
 """Books of Kraken spot as its users published them, digits and checksums as on the wire."""
@@ -375,3 +377,44 @@ def test_a_name_that_ends_the_connection_is_refused_and_the_others_live() -> Non
     following = listed(*symbols)
     following.follow(made)
     assert "trades.F" not in b"".join(following.open()).decode(), "nor does the next one ask for it"
+
+
+# ------------------------------------------------------------------------------------------------- hostile frames
+
+
+SAMPLES = [
+    *FRAMES[:3], trades(trade(1), trade(2), price="1e-5"), candle(30), candle(31, "-0.0"), book(1, -1, "snapshot"),
+    book(2, 1), many(3, 2), frame({"id": 1, "result": ["trades.A"]}),
+    frame({"event": "subscribe", "arg": {"channel": "books", "instId": SWAP}}),
+    frame({"method": "subscribe", "result": {"channel": "trade", "symbol": "BTC/USD"}, "success": True}),
+]  # fmt: skip
+MIXED = plan(*((s.name, s.stream, s.symbol, s.interval) for p in (BOOKS, TRADES, CANDLES) for s in p.subscriptions))
+PLANS = ((Plain, MIXED), (Chained, CHAIN), (Listed, plan(("trades.A", StreamType.TRADE, "A", ""))))
+JUNK = [b"null", b"{}", b"[]", b'""', b"-1", b"1e400", b"\xff", b"9" * 30, b'"\\ud800"', b"true", b"[" * 3000]
+KNOWN = [
+    b'{"id":1,"result":null}', b'{"id":1}', b'{"id":1,"result":[[]]}', b'{"arg":{"channel":"books"},"data":[]}',
+    b'{"event":"subscribe"}', b'{"method":"subscribe","result":true}', b"[]", b"1",
+    book(1, -1, "snapshot").replace(b'["64800.5", "0.10", "0", "1"]', b'["1"]'),
+]  # fmt: skip
+"""Found by a longer run of the test below."""
+
+
+def cut(dice: random.Random, payload: bytes) -> bytes:
+    for _ in range(dice.choice((0, 0, 1, 1, 2))):
+        at = dice.randrange(len(payload) + 1)
+        payload = payload[:at] + dice.choice((*JUNK, b"")) + payload[at + dice.randrange(40) :]
+    return payload
+
+
+@pytest.mark.parametrize(("venue", "connection"), PLANS, ids=["plain", "chained", "listed"])
+def test_no_frame_raises_and_every_event_can_be_kept(venue: Any, connection: ConnectionPlan) -> None:
+    dice = random.Random(7)
+    for number in range(60):
+        made = venue(connection)
+        made.open()
+        for at_ns in range(1, 30):
+            payload = cut(dice, dice.choice(SAMPLES)) if number else KNOWN[at_ns % len(KNOWN)]
+            for item in made.receive(payload, at_ns):
+                if isinstance(item, Event):
+                    assert encode(item)
+        made.close(99)

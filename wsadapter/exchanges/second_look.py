@@ -11,8 +11,11 @@ from msgspec.json import Decoder
 from wsadapter.exchanges.venue import Bad
 from wsadapter.text import printable
 
-FAILURES: Final = (MsgspecError, ValueError, OverflowError, RecursionError)
-"""All that decoding hostile bytes can raise; UnicodeError is a ValueError."""
+FAILURES: Final = (
+    MsgspecError, ValueError, OverflowError, RecursionError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
+"""All that reading hostile bytes can raise: decoding them, or looking for something in what was decoded (UnicodeError
+is a ValueError)."""
 
 _text: Final = Decoder(str).decode
 _number: Final = Decoder(int).decode

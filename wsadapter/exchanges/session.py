@@ -159,15 +159,15 @@ class VenueSession:
 
     def control(self, payload: bytes) -> list[Item]:
         """A message that is no data."""
+        items: list[Item] = []
         try:
             answers = self.venue.control(payload)
+            if answers is None:
+                return [Bad("unknown_event", sample(payload))]
+            for answer in answers:
+                items += [answer] if isinstance(answer, Reply) else self.requests.answered(answer)
         except FAILURES as error:
-            return [failure(error)]
-        if answers is None:
-            return [Bad("unknown_event", sample(payload))]
-        items: list[Item] = []
-        for answer in answers:
-            items += [answer] if isinstance(answer, Reply) else self.requests.answered(answer)
+            return [*items, failure(error)]
         return items
 
     def accept(self, channel: Channel) -> Accept:

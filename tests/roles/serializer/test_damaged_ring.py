@@ -35,10 +35,12 @@ class Broker:
     def __init__(self) -> None:
         self.dead: Counter[tuple[str, str]] = Counter()
         self.numbers: list[int] = []
+        self.gaps: list[Any] = []
         self.is_refused = False
 
     def send(self, topic: str, messages: Sequence[dict[str, Any]]) -> None:
         if topic.endswith("gap"):
+            self.gaps += [market_pb2.Gap.FromString(message["value"]) for message in messages]
             return
         self.numbers += [market_pb2.Trade.FromString(message["value"]).trade_number for message in messages]
 
@@ -111,12 +113,18 @@ def test_a_damaged_record_costs_what_lies_behind_it_and_no_more(serializer: Seri
     serializer.write(1, 100)
     serializer.cycles()
     serializer.write(0, 101)
+    for reader in serializer.readers:
+        serializer.delivery.poll(reader, 100)
+        reader.rewind()  # an acknowledgement that does not come: all of it is polled again
     serializer.cycles()
 
     assert sorted(serializer.broker.numbers) == [1, 100, 101]
     assert serializer.page["ring_damaged_bytes_total"] == serializer.writers[0].last_position - second
     assert serializer.page['delivered_total{topic="trade"}'] == 3
     assert all(reader.head == reader.tail for reader in serializer.readers)
+    (gap,) = [gap for gap in serializer.broker.gaps if gap.cause == "decode"]
+    assert (gap.exchange, gap.connection, gap.repair_state) == ("binance", trade(1).connection, "open")
+    assert (gap.started_ns, gap.ended_ns) == (trade(1).receive_time_ns, trade(101).receive_time_ns)
 
 
 def test_a_ring_whose_tail_is_none_is_left_alone(serializer: Serializer) -> None:

@@ -20,6 +20,7 @@ has counted, and a successor counts the rest.
 Owns the producer's use, and on the page all that is counted here.
 """
 
+import contextlib
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -29,10 +30,12 @@ from operator import itemgetter
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import SegmentError
-from wsadapter.events.records import Record, key_of, message_of, messages
+from wsadapter.events.gaps import GapCause, begin
+from wsadapter.events.records import Record, encode, key_of, message_of, messages
 from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
 from wsadapter.kafka.topics import topic_name
 from wsadapter.log import get_logger
@@ -62,6 +65,13 @@ class Deed(IntEnum):
     """Move these rings' heads: epoch -> position."""
     SPOOL = 2
     """Commit this spool: identity -> number."""
+
+
+class RingDamage(Struct):
+    """``received_ns``: of the last event before it, 0 = not known; ``position``: of the first event behind it."""
+
+    received_ns: int = 0
+    position: int | None = None
 
 
 class Delivery:
@@ -99,6 +109,10 @@ class Delivery:
             for s in SPECS
         ]
         """What `produce` needs of each kind."""
+        self._last: dict[int, Record] = {}
+        """Epoch -> the last record that was polled."""
+        self._damages: dict[int, RingDamage] = {}
+        """Epoch -> damage that was passed and whose gap is not committed yet."""
         self._unreadable: set[int] = set()
         """Epochs of rings that are left alone."""
         self._begun_at = 0
@@ -122,24 +136,56 @@ class Delivery:
         self.count_spooled()
 
     def poll(self, reader: Reader, limit: int) -> list[Record]:
-        """Up to ``limit`` records of a ring. Damage costs what lies between it and tail, and is counted; a ring whose
-        cursors are no cursors is left alone. Neither keeps other rings from being read."""
+        """Up to ``limit`` records of a ring. Damage costs what lies between it and tail: it is counted, and a gap
+        stands before the next event; a ring whose cursors are no cursors is left alone. Neither keeps other rings from
+        being read."""
         try:
-            return reader.poll(limit)
+            records = reader.poll(limit)
         except SegmentError as error:
-            return self._pass_damage(reader, error)
+            self._pass_damage(reader, error)
+            return []
+        if records:
+            if reader.epoch in self._damages:
+                records = self._with_gap(reader, records)
+            self._last[reader.epoch] = records[-1]
+        return records
 
-    def _pass_damage(self, reader: Reader, error: SegmentError) -> list[Record]:
+    def _pass_damage(self, reader: Reader, error: SegmentError) -> None:
         try:
             skipped = reader.skip_damage()
         except SegmentError:
             if reader.epoch not in self._unreadable:
                 log.error("ring cannot be read any more, the others are", reason=str(error))
                 self._unreadable.add(reader.epoch)
-            return []
+            return
         log.error("damage in a ring, what is in it is lost", reason=str(error), bytes=skipped)
         self._page["ring_damaged_bytes_total"] += skipped
-        return []
+        self._damages[reader.epoch] = damage = RingDamage()
+        with contextlib.suppress(KeyError, DecodeError, ValueError):
+            damage.received_ns = message_of(self._last[reader.epoch], reader.epoch).receive_time_ns
+
+    def _with_gap(self, reader: Reader, records: list[Record]) -> list[Record]:
+        """The records behind damage, with a gap before the first event, under that event's position; again when they
+        are polled again."""
+        damage = self._damages[reader.epoch]
+        if damage.position is not None and damage.position < reader.head:
+            del self._damages[reader.epoch]
+            return records
+        for number, (position, kind, _) in enumerate(records):
+            if kind == GAP or damage.position not in (None, position):
+                continue
+            try:
+                event = message_of(records[number], reader.epoch)
+            except (DecodeError, ValueError):
+                continue
+            at_ns = event.receive_time_ns
+            gap = begin(
+                GapCause.DECODE, damage.received_ns or at_ns, at_ns, exchange=event.exchange,
+                connection=event.connection, ended_ns=at_ns,
+            )  # fmt: skip
+            damage.position = position
+            return [*records[:number], (position, GAP, encode(gap)), *records[number:]]
+        return records
 
     def build(self, epoch: int, records: list[Record]) -> None:
         """Append the records' messages to the batches of their kinds, in order."""

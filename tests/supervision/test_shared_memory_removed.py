@@ -16,8 +16,10 @@ def test_pages_are_made_anew_and_their_children_started_again(site: Site) -> Non
     os.kill(pids["ingest-a"], signal.SIGKILL)
     site.wait("ingest-a", "running", 2)
     names = listing(f"wsadapter-{site.instance}-")
+    supervisor.send_signal(signal.SIGSTOP)  # all at once, however loaded the machine is
     for name in names:
         Segment.unlink(name)
+    supervisor.send_signal(signal.SIGCONT)
 
     site.wait("ingest-a", "running", 3)
     site.wait("serializer-0", "running", 2)

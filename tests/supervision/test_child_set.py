@@ -4,9 +4,10 @@ import fcntl
 import os
 import selectors
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 
+import msgspec
 import pytest
 from eventually import eventually
 
@@ -16,7 +17,7 @@ from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildState
-from wsadapter.supervision.children import ChildSet
+from wsadapter.supervision.children import ChildSet, PageObserver
 from wsadapter.supervision.counters import SupervisorPage, restarts_cell, up_cell
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildProcess, ChildSpec
@@ -58,6 +59,49 @@ def test_a_child_without_memory_for_its_page_is_added_later(tmp_path: Path, monk
         kept.step(kept.due(0.0), 0.0)
         assert [child.spec.name for child in kept.all()] == ["a"]
         assert up_cell(spec("a")) in kept.counters.page
+        kept.release(lambda _: False)
+    instance.release()
+
+
+class Watcher(PageObserver):
+    """Notes what it is shown, and that no process can be writing to it."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, ...]] = []
+
+    def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
+        self.seen.append(("page", spec.name, spec.fingerprint))
+        page["started_ns"] += 1
+
+    def on_leave(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
+        self.seen.append(("leave", spec.name, "for good" if for_good else f"follows {page['started_ns']}"))
+
+    def on_renew(self, lost: Set[str]) -> None:
+        self.seen.append(("renew", *(name.removeprefix(f"wsadapter-{INSTANCE}-stats-") for name in sorted(lost))))
+
+
+def test_pages_are_shown_before_a_child_is_started_and_after_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ChildProcess, "start", lambda *_: (_ for _ in ()).throw(OSError(11, "no task")))
+    config = Config(ServiceConfig(INSTANCE, str(tmp_path)))
+    instance, watcher = Instance.claim(str(tmp_path), 1.0), Watcher()
+    with selectors.DefaultSelector() as selector:
+        kept = ChildSet(config, [spec("a"), spec("b"), spec("c")], instance, selector, -1, lambda: 0.5, watcher)
+        assert watcher.seen == [("page", "a", ""), ("page", "b", ""), ("page", "c", "")]
+        watcher.seen.clear()
+        kept.replace(config, [msgspec.structs.replace(spec("a"), fingerprint="other"), spec("b")])
+        kept.step(0.0, 0.0)
+        assert watcher.seen == [("leave", "a", "follows 1"), ("leave", "c", "for good"), ("page", "a", "other")]
+
+        watcher.seen.clear()
+        Segment.unlink(page := f"wsadapter-{INSTANCE}-stats-b")
+        assert kept.lost_pages() == [page]
+        kept.renew({page})
+        kept.step(0.0, 0.0)
+        assert watcher.seen == [("leave", "b", "follows 1"), ("renew", "b"), ("page", "b", "")]
+        assert kept.lost_pages() == []
+        assert {name: page["started_ns"] for (name, page) in ((s.name, p) for s, p in kept.pages())} == {"a": 2, "b": 2}
         kept.release(lambda _: False)
     instance.release()
 

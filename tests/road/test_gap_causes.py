@@ -18,6 +18,7 @@ from road_site import Site
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
+from wsadapter.shm.segment import Segment, listing
 
 pytestmark = pytest.mark.integration
 RING = 64 << 10
@@ -84,6 +85,46 @@ def test_a_lost_connection_a_full_ring_and_a_silent_stream(site: Site, venue: Ve
     assert site.stop() == 0, site.said()
     causes = {message.cause for message in in_kafka(site, "gap")}
     assert {"connect", "disconnect", "ring_full", "stale"} <= causes
+
+
+def test_a_stop_while_a_connection_is_down_and_a_reboot(site: Site, venue: VenueThread) -> None:
+    def gaps(what: str, where: str) -> list[list[str]]:
+        return query(site.clickhouse, f"SELECT {what} FROM {site.database}.gap FINAL WHERE {where} ORDER BY started")
+
+    def delivered_ns() -> int:
+        states = json.loads((site.state / "connections.json").read_text())
+        return min(int(states.get(name, {}).get("delivered", 0)) for name in connections)
+
+    site.start().ready()
+    connections = [name for name, child in site.children().items() if child["role"] == "ingest"]
+    venue.call(lambda made: made.refuse(503, times=100_000))
+    venue.call(lambda made: made.cut("reset"))
+    lasting = eventually(lambda: gaps("gap_id", "cause = 'disconnect' AND isNull(ended)"), 60, "an open gap")
+    assert site.stop() == 0, site.said()
+    assert not listing(f"wsadapter-{site.instance}-"), "its page is gone"
+
+    venue.call(lambda made: made.accept())
+    site.start().ready()
+    second_ns = time.time_ns()
+    eventually(lambda: not gaps("gap_id", "isNull(ended)"), 60, "every gap has its end")
+    assert {gap_id for (gap_id,) in lasting} <= {gap_id for (gap_id,) in gaps("gap_id", "cause = 'disconnect'")}
+
+    eventually(lambda: delivered_ns() > second_ns, 60, "what was delivered is on the disk")
+    known_ns, pids = delivered_ns(), [int(child["pid"]) for child in site.children().values()]
+    for pid in (site.process.pid, *pids):
+        os.kill(pid, signal.SIGKILL)
+    killed_ns = time.time_ns()
+    site.wait()
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), 60, "all are gone")
+    for name in listing(f"wsadapter-{site.instance}-"):
+        Segment.unlink(name)
+
+    site.start().ready()
+    where = f"cause = 'restart' AND isNotNull(ended) AND toUnixTimestamp64Nano(started) >= {known_ns}"
+    begun = eventually(lambda: gaps("connection, toUnixTimestamp64Nano(started)", where), 60, "the outage is a gap")
+    assert {connection for connection, _ in begun} == set(connections)
+    assert all(int(started) <= killed_ns for _, started in begun)
+    assert site.stop() == 0, site.said()
 
 
 def test_a_frame_that_cannot_be_decoded(kafka: str, clickhouse: str, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`audit`: is what was recorded complete, and does everything that entered the road come out of it?
+"""`audit`: is what was recorded complete, and does everything that entered the pipeline come out of it?
 
 Two parts: the tables (`wsadapter.audit.tables`), and the counters of a running instance
 (`wsadapter.audit.conservation`). Exit 0 when everything is explained, 75 when something is not, is in no table, or when

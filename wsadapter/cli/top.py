@@ -85,7 +85,7 @@ def _try_fetch(url: str) -> Status:
 
 
 def line(status: Status, before: Status | None) -> str:
-    """The whole road in one line."""
+    """The whole pipeline in one line."""
     totals = status["totals"]
     fills = [ring["fill"] for ring in status["rings"]]
     events, rows = sum(totals["events"].values()), sum(totals["accepted_rows"].values())

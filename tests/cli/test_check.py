@@ -1,5 +1,6 @@
 """`check`: names what is missing, exit 69; changes nothing."""
 
+import os
 import socket
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 from cli.command import run
 from roles.monitor.monitor_process import free_port
 
-from wsadapter.errors import ExitCode
+from wsadapter.cli import check
+from wsadapter.config.load import Config, ServiceConfig
+from wsadapter.errors import ExitCode, ServiceUnavailable
 
 
 def config(directory: Path, clickhouse: int, kafka: int, monitor: int, more: str = "") -> str:
@@ -114,3 +117,11 @@ def test_version_of_clickhouse(tmp_path: Path, status: int, body: bytes, expecte
             server.shutdown()
 
     assert lines(done.stdout)["ClickHouse"] == expected
+
+
+def test_a_full_disk_of_the_state_directory_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(ServiceConfig("i", str(tmp_path / "state")))
+    assert check._state_dir(config).startswith(f"{tmp_path}/state can be made, ")
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result((4096, 4096, 10, 1, 1, 9, 9, 9, 0, 255)))
+    with pytest.raises(ServiceUnavailable, match="4 KiB are free"):
+        check._state_dir(config)

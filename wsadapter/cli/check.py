@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -19,6 +20,8 @@ from wsadapter.shm import segment as shm
 
 MIB = 1024 * 1024
 TIMEOUT_SECONDS = 5.0
+MIN_FREE_BYTES: Final = MIB
+"""Of the state directory: for its small files. What the spool needs beside it is the operator's to know."""
 
 
 @click.command()
@@ -116,12 +119,16 @@ def _free(address: str) -> str:
 
 
 def _state_dir(config: Config) -> str:
-    """Writable, or can be made: the nearest directory that is there decides."""
+    """Writable, or can be made, with room on its disk: the nearest directory that is there decides."""
     path = Path(config.service.state_dir)
     nearest = next(p for p in (path, *path.parents) if p.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise ServiceUnavailable(f"{path} is not writable ({nearest})")
-    return f"{path} is writable" if nearest == path else f"{path} can be made"
+    disk = os.statvfs(nearest)
+    if (free := disk.f_bavail * disk.f_frsize) < MIN_FREE_BYTES:
+        raise ServiceUnavailable(f"{path}: {free // 1024} KiB are free on its disk, nothing could be kept there")
+    what = "is writable" if nearest == path else "can be made"
+    return f"{path} {what}, {free // MIB} MiB free"
 
 
 def _ring_memory(config: Config) -> str:

@@ -72,7 +72,16 @@ def test_redirects_are_not_followed() -> None:
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7), ("0", 0), ("99999999999", 259_200), ("-1", None), ("soon", None), ("", None), ("1e9", None)],
+    [
+        ("7", 7),
+        ("0", 0),
+        ("999999999", 604_800),
+        ("99999999999", None),
+        ("-1", None),
+        ("soon", None),
+        ("", None),
+        ("1e9", None),
+    ],
 )
 def test_retry_after_in_seconds(header: str, seconds: float | None) -> None:
     assert failure("", answers("429 Too Many Requests", f"Retry-After: {header}")).retry_after == seconds
@@ -84,6 +93,19 @@ def test_retry_after_as_a_date() -> None:
 
     assert wait is not None
     assert 90 < wait <= 100
+
+
+def test_the_end_of_a_ban_in_the_body() -> None:
+    async def bans(peer: Peer) -> None:
+        await peer.request_head()
+        body = b'{"code":-1003,"msg":"Way too many requests; IP banned until %d000."}' % (time.time() + 300)
+        head = f"HTTP/1.1 418 I'm a teapot\r\nContent-Length: {len(body)}\r\n\r\n"
+        peer.send(head.encode(), body)
+
+    error = failure("", bans)
+    assert error.reason == "http_418"
+    assert error.retry_after is not None
+    assert 250 < error.retry_after <= 300
 
 
 @pytest.mark.parametrize(

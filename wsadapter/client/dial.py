@@ -6,7 +6,6 @@ The picows handshake alone has no limit over TLS (a ``wss://`` URL of a plain po
 """
 
 import asyncio
-import email.utils
 import logging
 import socket
 import ssl
@@ -26,6 +25,7 @@ from picows import (
     ws_connect,
 )
 
+from wsadapter import announced_wait
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.connect_limit import BUSY_SECONDS, ConnectLimiter
 from wsadapter.client.session import Lost, Session
@@ -33,8 +33,6 @@ from wsadapter.errors import WsadapterError
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.text import printable
 
-MAX_RETRY_AFTER: Final = 3 * 86_400.0
-"""The venue's longest ban; a longer pause is not believed."""
 TLS_SHUTDOWN_SECONDS: Final = 1.0
 
 logger = logging.getLogger(__name__)
@@ -166,7 +164,7 @@ def _failure(error: OSError | WSError | ValueError, expired: bool) -> DialFailed
     if isinstance(error, WSInvalidStatusError) and error.response is not None:
         status = int(error.response.status)
         reason = f"http_{status}" if status in (403, 418, 429) else "http_5xx" if status >= 500 else "http_other"
-        return DialFailed(reason, f"HTTP status {status}", _retry_after(error.response.headers.get("Retry-After", "")))
+        return DialFailed(reason, f"HTTP status {status}", _announced_wait(error.response, error.raw_body))
     if isinstance(error, WSError):
         return DialFailed("handshake", detail)
     if isinstance(error, TimeoutError):
@@ -180,13 +178,9 @@ def _failure(error: OSError | WSError | ValueError, expired: bool) -> DialFailed
     return DialFailed("connect", detail)
 
 
-def _retry_after(value: str) -> float | None:
-    """Seconds of a Retry-After header: a number or a date."""
-    text = value.strip()
-    if text.isascii() and text.isdecimal():
-        return min(float(text), MAX_RETRY_AFTER)
-    try:
-        until = email.utils.parsedate_to_datetime(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return min(max(until - time.time(), 0.0), MAX_RETRY_AFTER)
+def _announced_wait(response: WSUpgradeResponse, body: bytes | None) -> float | None:
+    """The longest wait (seconds) that the answer announces, in its headers or in what of its body came with them."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    wall = announced_wait.host_clock(headers, time.time())
+    waits = announced_wait.of_headers(headers, "", wall), announced_wait.of_text(body or b"", wall)
+    return max((wait for wait in waits if wait is not None), default=None)

@@ -12,10 +12,9 @@ import urllib3
 from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
-from wsadapter import __version__
+from wsadapter import __version__, announced_wait
 from wsadapter.errors import WsadapterError
 from wsadapter.exchanges.rest_api import Request
-from wsadapter.rest import announced_wait
 from wsadapter.text import printable
 
 CONNECT_SECONDS: Final = 5.0

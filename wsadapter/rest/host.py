@@ -22,11 +22,10 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from wsadapter import files
+from wsadapter import announced_wait, files
 from wsadapter.exchanges.rest_api import ErrorKind, Refusal, Request, RestExchange
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
-from wsadapter.rest import announced_wait
 from wsadapter.rest.budget import BAN, Budget, Outcome
 from wsadapter.rest.client import RestClient, RestResponse, Unreachable
 

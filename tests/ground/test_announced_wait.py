@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.rest.announced_wait import MAX_SECONDS, host_clock, of_headers, of_text
+from wsadapter.announced_wait import MAX_SECONDS, host_clock, of_headers, of_text
 
 NOW = 1_795_000_000.0
 """Wed, 18 Nov 2026 11:06:40 GMT"""

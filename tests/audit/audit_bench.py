@@ -88,6 +88,7 @@ class AuditBench:
         self.config = directory / "wsadapter.toml"
         self.config.write_text(
             f'[service]\nstate_dir = "{directory}/state"\n[monitor]\nlisten = "127.0.0.1:{nobody}"\n'
+            f'[kafka]\nbootstrap_servers = "127.0.0.1:{nobody}"\n'
             f'[clickhouse]\nurl = "{url}"\ndatabase = "{self.settings.database}"\n'
         )
 

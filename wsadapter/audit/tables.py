@@ -8,7 +8,7 @@ trades are numbered without a break; a diff of a book names the one before it; a
 closed. Other streams, and series without numbers, are counted, and their longest silence is shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct, structs
@@ -17,6 +17,7 @@ from wsadapter.audit import queries
 from wsadapter.audit.explanations import Explained, Explanations, SeriesHole, hole
 from wsadapter.audit.queries import CHECKS, MAX_HOLES, MAX_SERIES
 from wsadapter.audit.rows import GapRow, Neighbours, Rejected, Scope, SeriesCount, Silence
+from wsadapter.audit.tail import Tail
 from wsadapter.clickhouse.client import Ask, decode_rows
 from wsadapter.errors import WsadapterError
 from wsadapter.events.streams import BY_STREAM
@@ -73,14 +74,13 @@ class AuditedSeries(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """``truncated``: streams with more holes than were looked at; those count as unexplained. ``dead_letters`` and
-    ``stuck``: stream -> messages that are in no table."""
+    """``truncated``: streams with more holes than were looked at; those count as unexplained. ``tail``: what is in no
+    table, None when that is not known."""
 
     series: tuple[AuditedSeries, ...]
     holes: tuple[Explained, ...]
     truncated: tuple[str, ...]
-    dead_letters: Mapping[str, int] = {}
-    stuck: Mapping[str, int] = {}
+    tail: Tail | None = None
 
     @property
     def unexplained(self) -> int:
@@ -95,22 +95,21 @@ class Report(Struct, frozen=True):
     def verdict(self) -> str:
         if self.unexplained or self.truncated:
             return UNEXPLAINED
-        if self.dead_letters or self.stuck:
-            return DEAD_LETTERS if self.dead_letters else STUCK
+        if self.tail is not None and (self.tail.dead_letters or self.tail.stuck):
+            return DEAD_LETTERS if self.tail.dead_letters else STUCK
         if not self.series:
             return EMPTY
         return EXPLAINED if self.holes else COMPLETE
 
-    def with_tail(self, dead_letters: Mapping[str, int], stuck: Mapping[str, int]) -> "Report":
-        """The same, with what was recorded and is in no table: behind a series' last row nothing else shows it."""
-        audited = {one: (dead_letters.get(one, 0), stuck.get(one, 0)) for one in (*dead_letters, *stuck)}
+    def with_tail(self, tail: Tail | None) -> "Report":
+        """The same, with what was recorded and is in no table."""
+        if tail is None:
+            return self
         series = (
-            structs.replace(one, dead_letters=audited[one.stream][0], stuck=audited[one.stream][1])
-            if one.stream in audited
-            else one
+            structs.replace(one, dead_letters=tail.dead_letters.get(one.stream, 0), stuck=tail.stuck.get(one.stream, 0))
             for one in self.series
         )
-        return structs.replace(self, series=tuple(series), dead_letters=dict(dead_letters), stuck=dict(stuck))
+        return structs.replace(self, series=tuple(series), tail=tail)
 
 
 class TooMuch(WsadapterError):

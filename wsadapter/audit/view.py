@@ -21,6 +21,7 @@ from wsadapter.audit.tables import (
     AuditedSeries,
     Report,
 )
+from wsadapter.audit.tail import Tail
 from wsadapter.metrics import HOPS
 from wsadapter.times import SECOND, iso, short, span
 
@@ -134,17 +135,17 @@ def _conclusion(scope: Scope, report: Report, live: Live | None) -> str:
         checked = [one for one in report.series if one.check]
         text = f"{len(report.series):,} series ({len(checked):,} checked), {len(report.holes):,} holes, "
         text += f"{report.unexplained:,} unexplained"
-    for words, counts in (("in the dead letter topic", report.dead_letters), ("stuck before the tables", report.stuck)):
+    tail = report.tail or Tail({}, {})
+    for words, counts in (("in the dead letter topic", tail.dead_letters), ("stuck before the tables", tail.stuck)):
         if counts:
             text += f"; {words}: {', '.join(f'{stream} {count:,}' for stream, count in counts.items())}"
     for stream in report.truncated:
         text += f"; {stream} has more holes than were looked at, narrow the range"
     text += f"; since {iso(scope.since_ns)}" if scope.since_ns is not None else ""
     text += f"; until {iso(scope.until_ns)}" if scope.until_ns is not None else ""
-    if live is None:
-        text += "; live: no monitor answers, so dead letters and what waits before the tables are not counted"
-    else:
-        text += f"; live: {live.verdict} ({live.samples} samples)"
+    text += "; live: no monitor answers" if live is None else f"; live: {live.verdict} ({live.samples} samples)"
+    if report.tail is None:
+        text += "; Kafka does not answer: dead letters and what waits there are not counted"
     return f"tables: {report.verdict}: {text}"
 
 
@@ -155,8 +156,8 @@ def to_json(scope: Scope, report: Report, live: Live | None, failed: bool) -> di
         "filters": {"exchange": scope.exchange, "symbol": scope.symbol, "stream": scope.stream},
         "unexplained": report.unexplained,
         "truncated": list(report.truncated),
-        "dead_letters": dict(report.dead_letters),
-        "stuck": dict(report.stuck),
+        "dead_letters": None if report.tail is None else dict(report.tail.dead_letters),
+        "stuck": None if report.tail is None else dict(report.tail.stuck),
         "series": [_series_json(one) for one in report.series],
         "holes": [_hole_json(one) for one in report.holes],
         "live": None if live is None else _live_json(live),

@@ -9,13 +9,13 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import click
 from rich.console import Console
 
-from wsadapter.audit import conservation, tables, view
+from wsadapter.audit import conservation, tables, tail, view
 from wsadapter.audit.conservation import UNEXPLAINED, Live, Status
 from wsadapter.audit.rows import HOUR_NS, STREAMS, Scope
 from wsadapter.audit.tables import FAILED, Report
@@ -66,8 +66,7 @@ def _audit(config: Config, scope: Scope, live: bool, as_json: bool) -> int:
     first = _try_fetch(config, required=live)
     balance = _balance(config, first, scope.stream, pause) if first else None
     report = _report(config, scope, pause)
-    if balance is not None:
-        report = report.with_tail(_audited(balance.dead_letters, scope), _audited(balance.stuck, scope))
+    report = report.with_tail(tail.find(config.kafka, scope, balance))
     failed = report.verdict in FAILED or (balance is not None and balance.verdict == UNEXPLAINED)
     if as_json:
         click.echo(json.dumps(view.to_json(scope, report, balance, failed), indent=2))
@@ -75,10 +74,6 @@ def _audit(config: Config, scope: Scope, live: bool, as_json: bool) -> int:
         width = None if sys.stdout.isatty() else PIPE_WIDTH
         view.show(Console(file=sys.stdout, highlight=False, width=width), scope, report, balance)
     return ExitCode.LOSS if failed else ExitCode.OK
-
-
-def _audited(counts: Mapping[str, int], scope: Scope) -> dict[str, int]:
-    return {stream: count for stream, count in counts.items() if scope.stream in ("", stream)}
 
 
 def _report(config: Config, scope: Scope, pause: Pause) -> Report:

@@ -1,6 +1,7 @@
 """Messages to rows on the real broker and the real engine, nothing being killed."""
 
 import random
+import time
 
 import pytest
 from eventually import eventually
@@ -8,6 +9,8 @@ from msgspec import structs
 from roles.consumer.consumer_rig import Rig, message
 from samples import full, sparse, trade
 
+from wsadapter.audit import tail
+from wsadapter.audit.rows import Scope
 from wsadapter.events.streams import SPECS
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import CommitMetadata
@@ -119,6 +122,12 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_into_the_tabl
     assert rig.page['dead_letters_total{reason="parse",topic="trade"}'] == 3
     assert rig.page['dead_letters_total{reason="foreign",topic="trade"}'] == 3
     assert rig.committed("trade")[0][0] == len(values)
+    kafka, now_ns = rig.config.kafka, time.time_ns()
+    assert tail.dead_letters(kafka, now_ns - 3600 * 10**9, now_ns) == {"trade": 6}
+    assert tail.dead_letters(kafka, now_ns - 7200 * 10**9, now_ns - 3600 * 10**9) == {}
+    assert tail.find(kafka, Scope(now_ns), None) == tail.Tail({"trade": 6}, {})
+    rig.send("trade", [message(trade(400), 1, 400)])
+    assert tail.find(kafka, Scope(now_ns), None) == tail.Tail({"trade": 6}, {"trade": 1})
 
 
 def test_a_topic_of_nothing_but_rubbish_is_passed(rig: Rig) -> None:

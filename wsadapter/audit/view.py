@@ -1,6 +1,6 @@
 """How an audit is shown: tables for a person, JSON for a program. No I/O but the console's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from rich.console import Console
@@ -31,6 +31,7 @@ MAX_HOLES_SHOWN: Final = 50
 CLAIMED: Final = "repaired, but missing"
 """Of a hole in a gap that is said to be repaired."""
 
+_WORDS: Final = ("exchange", "stream", "symbol", "of", "from", "to", "explained by", "gap", "hop", "verdict")
 _COLORS: Final = {
     COMPLETE: "green", BALANCED: "green", COUNTED: "", EXPLAINED: "yellow", UNEXPLAINED: "bold red",
     DEAD_LETTERS: "bold red", STUCK: "bold red", EMPTY: "bold red",
@@ -48,15 +49,15 @@ def show(console: Console, scope: Scope, report: Report, live: Live | None) -> N
 
 
 def _print_series(console: Console, series: Sequence[AuditedSeries]) -> None:
-    table = _table(
+    table = plain_table(
         "exchange", "stream", "symbol", "of", "rows", "FINAL", "repeats", "from", "to", "missing", "holes",
-        "unexplained", "silence", "verdict",
+        "unexplained", "silence", "verdict", words=_WORDS,
     )  # fmt: skip
     rank = {UNEXPLAINED: 0, DEAD_LETTERS: 1, STUCK: 1, EXPLAINED: 2}
     ordered = sorted(series, key=lambda one: rank.get(one.verdict, 3))
     for one in ordered[:MAX_SHOWN]:
         missing = "" if not one.check else "?" if one.missing is None else f"{one.missing:,}"
-        _row(
+        add_row(
             table, one.exchange, one.stream, one.symbol, one.kind, one.rows, one.rows_final, one.duplicates,
             short(one.first_ns), short(one.last_ns), missing, one.holes if one.check else "",
             one.unexplained if one.check else "", "" if one.silence_ns is None else span(one.silence_ns),
@@ -69,13 +70,14 @@ def _print_series(console: Console, series: Sequence[AuditedSeries]) -> None:
 
 
 def _print_holes(console: Console, holes: Sequence[Explained]) -> None:
-    table = _table(
-        "exchange", "stream", "symbol", "of", "from", "to", "first", "last", "missing", "explained by", "gap"
-    )
+    table = plain_table(
+        "exchange", "stream", "symbol", "of", "from", "to", "first", "last", "missing", "explained by", "gap",
+        words=_WORDS,
+    )  # fmt: skip
     for one in holes[:MAX_HOLES_SHOWN]:
         hole = one.hole
         first, last = _bounds(one)
-        _row(
+        add_row(
             table, hole.exchange, hole.stream, hole.symbol, hole.kind, short(hole.started_ns), short(hole.ended_ns),
             first, last, "?" if hole.missing is None else hole.missing,
             _word(one.by) if one.by else _word(UNEXPLAINED, CLAIMED if one.claimed else ""), one.gap_id,
@@ -94,7 +96,7 @@ def _bounds(one: Explained) -> tuple[str, str]:
 
 
 def _print_live(console: Console, live: Live) -> None:
-    table = _table("hop", "stream", "in", "out", "set aside", "between", "verdict")
+    table = plain_table("hop", "stream", "in", "out", "set aside", "between", "verdict", words=_WORDS)
     for hop in HOPS:
         balances = [one for one in live.balances if one.hop == hop.name]
         if not balances:
@@ -103,7 +105,7 @@ def _print_live(console: Console, live: Live) -> None:
         for one in (*odd, _rest_of(hop.name, [one for one in balances if one.verdict == BALANCED])):
             if one is not None:
                 shown = one.verdict if one.verdict == BALANCED else f"{one.verdict} {abs(one.rest):,}"
-                _row(
+                add_row(
                     table, one.hop, one.stream, one.entered, one.exited, one.aside, one.rest, _word(one.verdict, shown)
                 )  # fmt: skip
     console.print(table)
@@ -206,17 +208,18 @@ def _live_json(live: Live) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _table(*heads: str) -> Table:
-    left_aligned = ("exchange", "stream", "symbol", "of", "from", "to", "explained by", "gap", "hop", "verdict")
+def plain_table(*heads: str, words: Collection[str], wraps: Collection[str] = ()) -> Table:
+    """Without a frame. Columns in ``words`` are text and stand left, the others are numbers."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     for head in heads:
-        table.add_column(head, justify="left" if head in left_aligned else "right", no_wrap=True)
+        table.add_column(head, justify="left" if head in words else "right", no_wrap=head not in wraps)
     return table
 
 
-def _row(table: Table, *cells: str | int | Text) -> None:
+def add_row(table: Table, *cells: str | float | Text | None) -> None:
     """Text as `Text`: a name is never read as rich's markup."""
-    table.add_row(*(c if isinstance(c, Text) else Text(f"{c:,}" if isinstance(c, int) else c) for c in cells))
+    texts = (f"{cell:,.0f}" if isinstance(cell, int | float) else cell or "" for cell in cells)
+    table.add_row(*(text if isinstance(text, Text) else Text(text) for text in texts))
 
 
 def _word(word: str, shown: str = "") -> Text:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from wsadapter.audit import queries
 from wsadapter.audit.rows import GapRow, Scope
+from wsadapter.audit.view import add_row, plain_table
 from wsadapter.cli import options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
@@ -65,17 +66,14 @@ def _gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
 
 
 def _table(rows: list[GapRow]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for head in _HEADS:
-        table.add_column(head, justify="right" if head in ("duration", "missing") else "left", no_wrap=True)
+    table = plain_table(*_HEADS, words=[head for head in _HEADS if head not in ("duration", "missing")])
     for row in rows:
         stream = f"{row.stream} {row.interval}".strip()
         cells = (
             short(row.started_ns), short(row.ended_ns) or "open", span(_lasted(row)), row.exchange or "*",
             row.connection, row.symbol or "*", stream or "*", row.cause, _missing(row), row.repair_state,
         )  # fmt: skip
-        # as `Text`: a name is never read as rich's markup
-        table.add_row(*(Text(cell, "yellow" if cell == "open" else "") for cell in cells))
+        add_row(table, *(Text(cell, "yellow" if cell == "open" else "") for cell in cells))
     return table
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsadapter.audit.conservation import Status
+from wsadapter.audit.view import add_row, plain_table
 from wsadapter.cli import monitor_client, options
 from wsadapter.errors import ExitCode, ServiceUnavailable
 
@@ -25,10 +26,9 @@ LINE_INTERVAL_SECONDS: Final = 5.0
 """Between two lines where there is no terminal."""
 _COUNTS: Final = ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
 _FLOW: Final = ("connection", "state", "frames", "age", "ring", "reconnects", "bad", "gaps")
+_WORDS: Final = ("stream", "connection", "process", "state", "about")
 _GOOD: Final = ("running", "live", "acked", "up")
 _BAD: Final = ("down", "refused", "paused")
-
-Cell = str | int | float | Text | None
 
 
 @click.command()
@@ -121,14 +121,14 @@ def view(status: Status, before: Status | None) -> RenderableType:
 def _streams(status: Status, before: Status | None) -> Table:
     totals = status["totals"]
     rates = () if before is None else ("events/s",)
-    table = _table("stream", *rates, "events", "in Kafka", "rows", "rejected", "dropped")
+    table = plain_table("stream", *rates, "events", "in Kafka", "rows", "rejected", "dropped", words=_WORDS)
     for name in sorted({*totals["events"], *totals["polled"], *totals["accepted_rows"], *totals["sent"]}):
         counts = [
             totals[key].get(name, 0) for key in ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
         ]
         counts[0] += totals["polled"].get(name, 0)
         rate = _rate(status, before, lambda s, name=name: _events(s, name))  # type: ignore[misc]
-        _row(table, name, *((rate,) if rates else ()), *counts)
+        add_row(table, name, *((rate,) if rates else ()), *counts)
     return table
 
 
@@ -141,13 +141,13 @@ def _events(sample: Status, name: str) -> int:
 def _flow(status: Status, before: Status | None) -> Table:
     rings = {ring["connection"]: ring for ring in status["rings"]}
     rates = () if before is None else ("frames/s",)
-    table = _table(*_FLOW[:2], *rates, *_FLOW[2:])
+    table = plain_table(*_FLOW[:2], *rates, *_FLOW[2:], words=_WORDS)
     for connection in status["connections"]:
         name = connection["connection"]
         ring = rings.get(name, {"fill": 0.0})
         rate = _rate(status, before, lambda s, name=name: _frames(s, name))  # type: ignore[misc]
         age = connection["last_receive_age_seconds"]
-        _row(
+        add_row(
             table, name, _word("up" if connection["up"] else "down"), *((rate,) if rates else ()), connection["frames"],
             "never" if age is None else f"{age:.1f} s", f"{ring['fill']:.1%}", connection["reconnects"],
             connection["decode_errors"], connection["gaps"],
@@ -156,12 +156,14 @@ def _flow(status: Status, before: Status | None) -> Table:
 
 
 def _children(status: Status) -> Table:
-    table = _table("process", "state", "restarts", "pid", "memory", "placed", "about")
+    table = plain_table(
+        "process", "state", "restarts", "pid", "memory", "placed", "about", words=_WORDS, wraps=["about"]
+    )
     about = _about(status)
     for child in status["children"]:
         # without the rings: they are one memory, whoever has touched them
         memory = None if child["rss_bytes"] is None else child["rss_bytes"] - child["shared_bytes"]
-        _row(
+        add_row(
             table, child["name"], _word(child["state"]), child["restarts"], str(child["pid"] or ""),
             "" if memory is None else f"{memory / 1048576:.0f} MiB", _placed(child), about.get(child["name"], ""),
         )  # fmt: skip
@@ -194,27 +196,6 @@ def _about(status: Status) -> dict[str, str]:
         parts += [f"paused {' '.join(consumer['paused'])}"] if consumer["paused"] else []
         about[consumer["name"]] = ", ".join(parts)
     return about
-
-
-def _table(*heads: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for head in heads:
-        is_text = head in ("stream", "connection", "process", "state", "about")
-        table.add_column(head, justify="left" if is_text else "right", no_wrap=head != "about")
-    return table
-
-
-def _row(table: Table, *cells: Cell) -> None:
-    """Text as `Text`: a name is never read as rich's markup."""
-    shown = []
-    for cell in cells:
-        if cell is None:
-            shown.append(Text(""))
-        elif isinstance(cell, Text):
-            shown.append(cell)
-        else:
-            shown.append(Text(f"{cell:,.0f}" if isinstance(cell, int | float) else cell))
-    table.add_row(*shown)
 
 
 def _word(state: str) -> Text:

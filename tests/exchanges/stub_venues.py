@@ -4,7 +4,8 @@ whose books name their predecessors, one that answers with lists.
 `Plain`: a message names its channel, an element its symbol; acknowledgements come one by one, by channel and symbol;
 books have a checksum, candles are closed by the next one. `Chained`: messages and acknowledgements bring the argument
 that was asked for; numbers are text; a trade says how many it stands for. `Listed`: an answer lists what was taken,
-under the venue's names; for a name that it does not know at all it ends the connection.
+under the venue's names; its connections are numbered, not its streams; for a name that it does not know at all it ends
+the connection.
 """
 
 import zlib
@@ -67,6 +68,7 @@ class Envelope(Struct):
     data: Raw = Raw()
     arg: dict[str, str] | None = None
     action: str = ""
+    sequence_num: Id | None = None
 
 
 class TradeWire(Struct):
@@ -278,8 +280,19 @@ class Listed(VenueSession):
         hosts=Hosts("wss://stub.invalid", "wss://stub.invalid", {"": "/"}),
         limits=LIMITS,
         requests=Requests(listed_request, most=10, octets=1000, may_close=True),
-        framing=ByKey(Envelope, lambda e: e.channel),
-        channels=(Channel(("trade",), "trades.{symbol}", TradeWire, (TRADE,), Follows("trade_id"), many=True),),
+        framing=ByKey(Envelope, lambda e: e.channel, sequence=lambda e: e.sequence_num),
+        channels=(
+            Channel(("trade",), "trades.{symbol}", TradeWire, (TRADE,), Follows("trade_id"), many=True),
+            Channel(
+                ("depth",),
+                "level2.{symbol}",
+                BookWire,
+                (BOOK,),
+                Checked(lambda d: None, lambda kept: 0, lambda stream: DEPTH_LEVELS),
+                many=True,
+            ),
+            Channel(("kline",), "candles.{symbol}", CandleWire, (CANDLE,), Candles(sparse=True), many=True),
+        ),
         control=listed_control,
         cadences={},
         check=lambda feed: [],

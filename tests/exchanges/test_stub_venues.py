@@ -379,6 +379,34 @@ def test_a_name_that_ends_the_connection_is_refused_and_the_others_live() -> Non
     assert "trades.F" not in b"".join(following.open()).decode(), "nor does the next one ask for it"
 
 
+def numbered(number: int, channel: str, *elements: dict[str, Any], kind: str = "update") -> bytes:
+    document = {"channel": channel, "type": kind, "sequence_num": number, "data": elements}
+    return frame(document, "1")
+
+
+def test_a_message_that_is_missing_on_the_connection_may_be_of_any_stream() -> None:
+    """Where a stream's own numbers do not tell: there is a gap until it speaks again, and a book is asked for anew."""
+    level = [{"price": "#", "qty": "#"}]
+    sides = {"symbol": "A", "bids": level, "asks": [], "timestamp": "2026-09-10T17:59:00Z"}
+    minute = json.loads(candle(30))["data"][0] | {"symbol": "A", "close": "#"}
+    names = ("trades.A", StreamType.TRADE), ("level2.A", StreamType.DEPTH), ("candles.A", StreamType.KLINE)
+    made = Listed(plan(*((name, stream, "A", "1m" if "candles" in name else "") for name, stream in names)))
+    made.open()
+    assert types(made.receive(numbered(8, "level2.A", sides, kind="snapshot"), 1)) == ["Depth"]
+    assert types(made.receive(numbered(9, "trades.A", trade(5, "A")), 2)) == ["Trade"]
+    assert types(made.receive(numbered(10, "candles.A", minute), 3)) == ["Kline"]
+    assert types(made.receive(numbered(12, "trades.A", trade(6, "A")), 4)) == ["Reply", "Reply", "Trade"]
+    assert types(made.receive(numbered(13, "level2.A", sides), 5)) == ["Bad"]
+    assert types(made.receive(numbered(14, "candles.A", minute), 6)) == ["Gap", "Kline"]
+    gap, event = made.receive(numbered(15, "level2.A", sides, kind="snapshot"), 7)
+
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.stream, gap.started_ns, gap.ended_ns) == ("sequence", "depth", 1, 7)
+    assert types([event, *made.receive(numbered(16, "level2.A", sides), 8)]) == ["Depth", "Depth"]
+    made.open()
+    assert types(made.receive(numbered(1, "trades.A", trade(9, "A")), 9)) == ["Trade"], "a socket begins anew"
+
+
 # ------------------------------------------------------------------------------------------------- hostile frames
 
 

@@ -11,11 +11,12 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from wsadapter.events import Liquidation
+from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.books import UNBEGUN
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.session import VenueSession, heard, numbered_apart
-from wsadapter.exchanges.venue import Bad, Channel, Item, Receive, Subscription
+from wsadapter.exchanges.venue import Bad, Channel, Checked, Follows, Item, Receive, Reply, Subscription
 from wsadapter.text import printable
 
 MAX_COMMAS: Final = 200_000
@@ -28,11 +29,13 @@ AcceptAll = Callable[[Sequence[Any], Any, int], list[Item]]
 class ByKey(Struct, frozen=True):
     """``envelope``: a Struct with the elements in ``data`` (`Raw`); ``key`` tells the stream's name from it, empty
     where the message is no data. ``element``: of venues whose messages name only what comes before the ``{`` of a
-    channel's name: the stream's name from envelope and element."""
+    channel's name: the stream's name from envelope and element. ``sequence``: of venues that number all messages of a
+    connection: this one's number, None where it has none."""
 
     envelope: type[Struct]
     key: Callable[[Any], str]
     element: Callable[[Any, Any], str] | None = None
+    sequence: Callable[[Any], int | None] | None = None
 
     def receiver(self, session: Any) -> Receive:
         return KeyReceiver(self, session).receive
@@ -88,6 +91,7 @@ class KeyReceiver:
 
     def __init__(self, framing: ByKey, session: VenueSession) -> None:
         self._key, self._element_key, self._session = framing.key, framing.element, session
+        self._sequence = framing.sequence
         self._envelope, self._array = Decoder(framing.envelope).decode, Decoder(list[Raw]).decode
         self._streams = {name: _Stream(session, each) for name, each in session.subscriptions.items()}
         self._any = {each.channel.name.partition("{")[0]: each for each in self._streams.values()}
@@ -97,8 +101,15 @@ class KeyReceiver:
         try:
             envelope: Any = self._envelope(payload)
             name = self._key(envelope)
+            if self._sequence is not None and (number := self._sequence(envelope)) is not None:
+                before, self._session.message_number = self._session.message_number, number
+                if before is not None and number != before + 1:
+                    return [*self._missed(receive_time_ns), *self._receive(payload, envelope, name, receive_time_ns)]
         except FAILURES as error:
             return [failure(error)]
+        return self._receive(payload, envelope, name, receive_time_ns)
+
+    def _receive(self, payload: bytes | memoryview, envelope: Any, name: str, receive_time_ns: int) -> list[Item]:
         if not name:
             return self._session.control(bytes(payload))
         if self._element_key is not None:
@@ -113,6 +124,21 @@ class KeyReceiver:
         else:
             elements = elements if stream.many else (elements,)
         return stream.accept(elements, envelope, receive_time_ns)
+
+    def _missed(self, receive_time_ns: int) -> list[Item]:
+        """Messages of the connection are missing, of whichever streams: a gap in each whose own numbers do not tell,
+        and books are asked for anew."""
+        session, broken = self._session, []
+        for name, stream in self._streams.items():
+            subscription, numbering = stream.subscription, stream.channel.numbering
+            if isinstance(numbering, Follows):
+                continue
+            for word in subscription.feeds or (subscription.stream.value,):
+                session.outages.failed(word, subscription.symbol, name, receive_time_ns, GapCause.SEQUENCE)
+            if isinstance(numbering, Checked):
+                session.sequences.books[subscription.symbol].waiting = True
+                broken.append(name)
+        return [Reply(request) for request in session.requests.renew(broken)]
 
     def _stream(self, name: str) -> _Stream | None:
         """By our name, or by the one that the venue has given it."""

@@ -90,6 +90,8 @@ class VenueSession:
         self.published: dict[str, dict[str, tuple[Any, ...]]] = {}
         """Channel -> symbol -> what the last event of those that come once had."""
         self.kinds: dict[str, tuple[Any, ...] | None] = {}
+        self.message_number: int | None = None
+        """Of the socket's last message, where the venue numbers all of them."""
         self._last_gap_ns: int | None = None
         self._before: Self | None = None
         """The session that this one follows, until `open`."""
@@ -112,6 +114,7 @@ class VenueSession:
         for published in self.published.values():
             published.clear()
         self.states.clear()
+        self.message_number = None
         self.sequences.reset()
         self.outages.reset()
         self.requests.reset()

@@ -40,10 +40,10 @@ def create_or_verify(client: Client, settings: ClickHouseConfig) -> list[str]:
     """Everything is there as we need it when this returns; raises `SchemaMismatch` before anything is created. Returns
     the views of ours that had another text (another version's, another ``open_candles``) and have the right one now."""
     expected = Expected(settings)
-    there = catalog(client, settings)
-    outdated = expected.outdated(there)
-    _refuse((name, text) for name, text in expected.mismatches(there, missing=False) if name not in outdated)
-    if not outdated and expected.names <= there.keys():
+    existing = catalog(client, settings)
+    outdated = expected.outdated(existing)
+    _refuse((name, text) for name, text in expected.mismatches(existing, missing=False) if name not in outdated)
+    if not outdated and expected.names <= existing.keys():
         return []
     for view in outdated.values():
         for statement in view.replacing(settings.database):
@@ -68,9 +68,9 @@ class Verifier:
         answers = _ask(self._client, self._settings)
         if answers == self._right:
             return {}
-        found = dict(self._expected.mismatches(_read(answers), missing=True))
-        self._right = None if found else answers
-        return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := found.get(part))}
+        mismatches = dict(self._expected.mismatches(_read(answers), missing=True))
+        self._right = None if mismatches else answers
+        return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := mismatches.get(part))}
 
 
 def rejected_rows(
@@ -130,56 +130,56 @@ class Expected:
         self._tables, self._views = schema.tables(settings), schema.views(settings)
         self.names = schema.names(settings)
 
-    def mismatches(self, there: Mapping[str, ExistingTable], missing: bool) -> Iterable[tuple[str, str]]:
-        """(table or view, in words) for every difference from what is ``there``; absent parts only if ``missing``."""
+    def mismatches(self, existing: Mapping[str, ExistingTable], missing: bool) -> Iterable[tuple[str, str]]:
+        """(table or view, in words) for every difference from what exists; absent parts only if ``missing``."""
         for table in self._tables:
             name = f"{self._database}.{table.name}"
-            if found := there.get(table.name):
-                for text in _table_mismatches(name, table, found):
+            if table_now := existing.get(table.name):
+                for text in _table_mismatches(name, table, table_now):
                     yield table.name, text
             elif missing:
                 yield table.name, f"table {name} is missing"
         for view in self._views:
             name = f"{self._database}.{view.name}"
-            if found := there.get(view.name):
-                if found.engine != "MaterializedView" or found.comment != view.fingerprint:
+            if view_now := existing.get(view.name):
+                if view_now.engine != "MaterializedView" or view_now.comment != view.fingerprint:
                     yield (
                         view.name,
                         f"view {name} was made by another version, with another clickhouse.open_candles or by hand "
-                        f"(its comment is {found.comment!r}, not {view.fingerprint!r})",
+                        f"(its comment is {view_now.comment!r}, not {view.fingerprint!r})",
                     )
             elif missing:
                 yield view.name, f"view {name} is missing"
 
-    def outdated(self, there: Mapping[str, ExistingTable]) -> dict[str, schema.View]:
+    def outdated(self, existing: Mapping[str, ExistingTable]) -> dict[str, schema.View]:
         """The views of ours that have another text. What has no comment of ours was made by hand and is not ours."""
-        found = {view: there[view.name] for view in self._views if view.name in there}
+        views = {view: existing[view.name] for view in self._views if view.name in existing}
         return {
             view.name: view
-            for view, have in found.items()
+            for view, have in views.items()
             if have.engine == "MaterializedView"
             and have.comment.startswith(schema.FINGERPRINT)
             and have.comment != view.fingerprint
         }
 
 
-def _table_mismatches(name: str, table: schema.Table, found: ExistingTable) -> Iterable[str]:
+def _table_mismatches(name: str, table: schema.Table, existing: ExistingTable) -> Iterable[str]:
     for column, kind, _ in table.columns:
-        have = found.columns.get(column)
+        have = existing.columns.get(column)
         if have is None:
             yield f"table {name}: column {column} {kind} is missing"
         elif have != _bare(kind):
             yield f"table {name}: column {column} is {have}, not {_bare(kind)}"
     engine, version = table.engine.partition("(")[::2]
     # a Replicated or Shared variant of the engine is an operator's choice
-    if not found.engine.endswith(engine) or (version and version not in found.engine_full):
-        yield f"table {name}: engine is {found.engine_full or found.engine}, not {table.engine}"
-    if _bare(found.sorting_key) != _bare(",".join(table.order_by)):
-        yield f"table {name}: sorting key is ({found.sorting_key}), not ({', '.join(table.order_by)})"
-    if _bare(found.partition_key) != _bare(table.partition_by):
-        yield f"table {name}: partition key is {found.partition_key or 'none'}, not {table.partition_by or 'none'}"
-    own = found.engine == engine and table.order_by
-    if own and not re.search(r"non_replicated_deduplication_window = [1-9]", found.engine_full):
+    if not existing.engine.endswith(engine) or (version and version not in existing.engine_full):
+        yield f"table {name}: engine is {existing.engine_full or existing.engine}, not {table.engine}"
+    if _bare(existing.sorting_key) != _bare(",".join(table.order_by)):
+        yield f"table {name}: sorting key is ({existing.sorting_key}), not ({', '.join(table.order_by)})"
+    if _bare(existing.partition_key) != _bare(table.partition_by):
+        yield f"table {name}: partition key is {existing.partition_key or 'none'}, not {table.partition_by or 'none'}"
+    own = existing.engine == engine and table.order_by
+    if own and not re.search(r"non_replicated_deduplication_window = [1-9]", existing.engine_full):
         yield f"table {name}: setting non_replicated_deduplication_window is not there, insert tokens would do nothing"
 
 

@@ -101,17 +101,17 @@ def converted(spec: StreamSpec, column: Column) -> str:
 
 def checks(spec: StreamSpec) -> tuple[tuple[str, str], ...]:
     """(field, SQL that is true when the value can be kept), for each column that can fail."""
-    made = []
+    conditions = []
     for column in table_columns(spec):
         raw = f"raw.{quoted(column.field)}"
         if column.enum:
-            made.append((column.field, f"{raw} IN ({', '.join(str(m.value) for m in _enum(spec, column))})"))
+            conditions.append((column.field, f"{raw} IN ({', '.join(str(m.value) for m in _enum(spec, column))})"))
         elif column.decimal:
             pattern = literal(decimal_pattern(_scale(column), column.signed))
             if column.repeated:
-                made.append((column.field, f"arrayAll(x -> match(x, {pattern}), {raw})"))
+                conditions.append((column.field, f"arrayAll(x -> match(x, {pattern}), {raw})"))
             elif column.nullable:
-                made.append((column.field, f"ifNull(match({raw}, {pattern}), true)"))
+                conditions.append((column.field, f"ifNull(match({raw}, {pattern}), true)"))
             else:
-                made.append((column.field, f"match({raw}, {pattern})"))
-    return tuple(made)
+                conditions.append((column.field, f"match({raw}, {pattern})"))
+    return tuple(conditions)

@@ -80,8 +80,8 @@ def error_code(error: BaseException) -> int | None:
     code = getattr(error, "code", None)
     if isinstance(code, int):
         return code
-    found = _CODE.search(str(error)) if isinstance(error, ClickHouseError) else None
-    return int(found[1]) if found else None
+    match = _CODE.search(str(error)) if isinstance(error, ClickHouseError) else None
+    return int(match[1]) if match else None
 
 
 def classify(error: BaseException) -> ErrorClass:

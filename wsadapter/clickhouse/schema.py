@@ -193,8 +193,8 @@ def reject_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
 
 def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:
     days = settings.ttl_days.get
-    made = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
-    return (*made, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)))
+    event_tables = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
+    return (*event_tables, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)))
 
 
 def views(settings: ClickHouseConfig) -> tuple[View, ...]:

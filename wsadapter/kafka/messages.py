@@ -38,12 +38,12 @@ def identify_as(spec: StreamSpec) -> Identify:
 
 
 def varint(number: int) -> bytes:
-    made = bytearray()
+    octets = bytearray()
     while number > 127:
-        made.append(number & 127 | 128)
+        octets.append(number & 127 | 128)
         number >>= 7
-    made.append(number)
-    return bytes(made)
+    octets.append(number)
+    return bytes(octets)
 
 
 def length_at(framed: bytes | bytearray, at: int) -> tuple[int, int]:

@@ -80,9 +80,9 @@ def message_limit(kafka: KafkaConfig, timeout: float) -> int | None:
     """The largest record batch, in bytes, that every topic takes (``max.message.bytes``); None when the broker does not
     say, or not to us."""
     names = [topic_name(kafka, name) for name in (*(spec.name for spec in SPECS), DEAD_LETTER)]
-    asked = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
+    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
     admin = AdminClient(admin_config(kafka))  # lives until the answers are there: its end fails them
-    answers = admin.describe_configs(asked, request_timeout=timeout)
+    answers = admin.describe_configs(resources, request_timeout=timeout)
     try:
         return min(int(answer.result()["max.message.bytes"].value) for answer in answers.values())
     except (KafkaException, KeyError):
@@ -96,7 +96,7 @@ def partition_counts(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
         topics = AdminClient(admin_config(kafka)).list_topics(timeout=timeout).topics
     except KafkaException as error:
         raise ServiceUnavailable(f"topics are not known: {error_text(error)}") from None
-    return {name: len(found.partitions) for name, found in topics.items()}
+    return {name: len(metadata.partitions) for name, metadata in topics.items()}
 
 
 def topic_states(
@@ -113,19 +113,19 @@ def topic_states(
     if known and not str(cluster.cluster_id).startswith(_MOCK_CLUSTER):  # it does not answer the question
         for name, answer in admin.describe_topics(TopicCollection(known), request_timeout=timeout).items():
             try:
-                found = str(answer.result(timeout).topic_id)
+                topic_id = str(answer.result(timeout).topic_id)
             except (KafkaException, TimeoutError) as error:
                 raise ServiceUnavailable(f"id of topic {name} is not known: {error_text(error)}") from None
-            ids[name] = "" if found == _NO_ID else found
+            ids[name] = "" if topic_id == _NO_ID else topic_id
     return {name: TopicState(len(cluster.topics[name].partitions), ids.get(name, "")) for name in known}
 
 
 def offset_at(kafka: KafkaConfig, key: tuple[str, int], at_ms: int, timeout: float) -> int | None:
     """The first offset of a record of this time (ms since the epoch) or later; None: there is none."""
-    admin, asked = AdminClient(admin_config(kafka)), TopicPartition(*key)
+    admin, partition = AdminClient(admin_config(kafka)), TopicPartition(*key)
     spec = OffsetSpec.for_timestamp(at_ms)
     try:
-        offset = admin.list_offsets({asked: spec}, request_timeout=timeout)[asked].result(timeout).offset
+        offset = admin.list_offsets({partition: spec}, request_timeout=timeout)[partition].result(timeout).offset
     except (KafkaException, TimeoutError) as error:
         raise ServiceUnavailable(f"offsets are not known: {error_text(error)}") from None
     return offset if offset >= 0 else None
@@ -149,14 +149,14 @@ def log_bounds(
     their own: on a consumer's connection each would wait for a fetch that waits for messages."""
     admin = admin or AdminClient(admin_config(kafka))
     names = [TopicPartition(*partition) for partition in partitions]
-    found = []
+    offsets = []
     for spec in _BOUNDS if names else ():
         futures = admin.list_offsets(dict.fromkeys(names, spec), request_timeout=timeout)
         try:
-            found.append({(p.topic, p.partition): future.result(timeout).offset for p, future in futures.items()})
+            offsets.append({(p.topic, p.partition): future.result(timeout).offset for p, future in futures.items()})
         except (KafkaException, TimeoutError) as error:
             raise ServiceUnavailable(f"offsets are not known: {error_text(error)}") from None
-    return {partition: (found[0][partition], found[1][partition]) for partition in partitions}
+    return {partition: (offsets[0][partition], offsets[1][partition]) for partition in partitions}
 
 
 def unread(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
@@ -172,8 +172,8 @@ def unread(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
         raise ServiceUnavailable(f"committed offsets are not known: {error_text(error)}") from None
     finally:
         reader.close()
-    found = dict.fromkeys(names.values(), 0)
+    messages = dict.fromkeys(names.values(), 0)
     for at in committed:
         first, end = bounds[at.topic, at.partition]
-        found[names[at.topic]] += end - max(at.offset, first)
-    return found
+        messages[names[at.topic]] += end - max(at.offset, first)
+    return messages

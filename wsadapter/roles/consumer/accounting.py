@@ -67,13 +67,13 @@ class Accounting:
     def _ends(self, partition: Partition) -> set[int]:
         """Where the batches ended that members of the group counted last."""
         cell = _cell("counted_to", partition.spec.name, partition.number)
-        found = {self._page[cell]} if cell in self._page else set()
+        ends = {self._page[cell]} if cell in self._page else set()
         for name in self._others:
             with contextlib.suppress(SegmentError):  # not started yet, or gone
                 page = StatsPage.attach(name)
-                found |= {page[cell]} if cell in page else set()
+                ends |= {page[cell]} if cell in page else set()
                 page.release()
-        return found
+        return ends
 
     def empty(self, partition: Partition, batch: Batch) -> None:
         """A batch without a row is finished."""
@@ -119,12 +119,12 @@ class Accounting:
     @property
     def unsettled(self) -> dict[Key, Unsettled]:
         """What the server is to be asked about."""
-        found = {}
+        unsettled = {}
         for key, (name, number) in self._names.items():
             if rows := self._page[_cell("unsettled", name, number)]:
                 first, end = (self._page[_cell(word, name, number)] for word in ("unsettled_from", "counted_to"))
-                found[key] = Unsettled(name, first, end, rows)
-        return found
+                unsettled[key] = Unsettled(name, first, end, rows)
+        return unsettled
 
     def resolve(self, ranges: Mapping[Key, Unsettled], rejected: Mapping[Key, int]) -> None:
         """Of these ranges so many rows were rejected."""

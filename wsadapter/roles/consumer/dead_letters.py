@@ -23,7 +23,7 @@ from wsadapter.kafka.settings import producer_config
 from wsadapter.kafka.topics import topic
 
 VALUE_BYTES: Final = 512 * 1024
-"""A dead letter carries at most this much: the message itself is where its headers say."""
+"""A dead letter carries at most this much: the message itself is where its headers name."""
 DELIVERY_SECONDS: Final = 10.0
 
 
@@ -71,7 +71,7 @@ class DeadLetterProducer:
         # several are told apart in their names, and how many messages each lost nobody knows
         is_one = len(exchanges) == 1
         gap_id = f"{lost.topic}:{lost.partition}:{lost.expected}-{lost.first}"
-        found = [
+        gaps = [
             begin(
                 GapCause.KAFKA_RETENTION,
                 lost.started_ns or now,
@@ -87,7 +87,7 @@ class DeadLetterProducer:
         ]
         with self._lock:
             producer = self._open()
-            for gap in found:
+            for gap in gaps:
                 value = message_of(gap).SerializeToString()
                 key = f"{gap.exchange}:".encode()
                 producer.produce(topic(self._kafka, BY_STREAM["gap"]), value, key, on_delivery=self._on_delivery)

@@ -166,8 +166,8 @@ class GroupMember:
     def close(self, seconds: float) -> None:
         """Leave: what is done is committed, the static membership stays for the next start. librdkafka would wait for a
         broker that is down with a commit in flight; the next start replays what that commit intends."""
-        left = DaemonExecutor(1, "leave").call(self._consumer.close)
-        if not wait([left], seconds).done:
+        closed = DaemonExecutor(1, "leave").call(self._consumer.close)
+        if not wait([closed], seconds).done:
             log.warning("left the group without an answer from the broker")
 
     # callbacks
@@ -198,12 +198,12 @@ class GroupMember:
             return {}
         self.topics |= topic_states(self._kafka, {each.topic for each in assigned}, ANSWER_SECONDS)
         starts, new = {}, []
-        for found in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
-            if found.error is not None:
-                raise KafkaException(found.error)
-            key, state = (found.topic, found.partition), self.topics.get(found.topic, TopicState(0, ""))
-            progress = CommitMetadata.decode(found.metadata)
-            if found.offset < 0:
+        for position in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
+            if position.error is not None:
+                raise KafkaException(position.error)
+            key, state = (position.topic, position.partition), self.topics.get(position.topic, TopicState(0, ""))
+            progress = CommitMetadata.decode(position.metadata)
+            if position.offset < 0:
                 new.append(key)
                 progress = CommitMetadata().of_topic(*state)
             elif progress.is_other_topic(state.topic_id):
@@ -211,7 +211,7 @@ class GroupMember:
                 progress = CommitMetadata(state.partitions, topic_id=progress.topic_id, at_ms=progress.at_ms)
             else:
                 progress = progress.of_topic(*state)
-            starts[key] = found.offset, progress
+            starts[key] = position.offset, progress
         for key, (first, _) in log_bounds(self._kafka, new, ANSWER_SECONDS).items():
             starts[key] = first, starts[key][1]
         return starts

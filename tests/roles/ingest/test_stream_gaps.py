@@ -67,7 +67,7 @@ def test_a_silence_that_a_killed_ingest_leaves_is_ended_by_the_next(bench: Bench
     bench.publisher.on_read_end()
     (begun,) = bench.read()
     bench.replace_ring()
-    bench.publisher.end_left_open(NS + 30)
+    bench.publisher.adopt_open_gaps(NS + 30)
     bench.publisher.on_gap(gap("stale", NS + 40, None))
     ended, again = published(bench)
 
@@ -79,10 +79,10 @@ def test_a_silence_that_a_killed_ingest_leaves_is_ended_by_the_next(bench: Bench
     )
     assert (again.version, again.gap_id == begun.gap_id) == (1, False)
     bench.restart()
-    bench.publisher.end_left_open(NS + 50)
+    bench.publisher.adopt_open_gaps(NS + 50)
     assert [(g.gap_id, g.ended_ns) for g in bench.read()] == [(again.gap_id, NS + 50)]
     bench.restart()
-    bench.publisher.end_left_open(NS + 60)
+    bench.publisher.adopt_open_gaps(NS + 60)
     assert bench.read() == [], "each is ended once"
 
 
@@ -93,7 +93,7 @@ def test_the_end_of_a_silence_that_a_kill_leaves_unpublished_is_said_again(bench
     with pytest.raises(Killed):
         bench.publisher.on_gap(gap("stale", NS + 5, NS + 5))
     bench.restart()
-    bench.publisher.end_left_open(NS + 30)
+    bench.publisher.adopt_open_gaps(NS + 30)
     begun, ended = bench.read()
 
     assert (ended.gap_id, ended.ended_ns) == (begun.gap_id, NS + 30)
@@ -104,7 +104,7 @@ def test_a_silence_that_is_left_open_and_finds_the_ring_full_is_ended_later(benc
     bench.fill()
     bench.restart()
     bench.fill()
-    bench.publisher.end_left_open(NS + 30)
+    bench.publisher.adopt_open_gaps(NS + 30)
     begun = bench.read()[0]
     bench.publisher.recover(NS + 60)
     ended = bench.read()[0]

@@ -369,7 +369,7 @@ def test_a_symbol_that_a_reload_removes_has_its_silence_ended(tmp_path: Path) ->
     btc, eth = site.delivered()
     site.now_ns = NS + 50
     site.reload({"a": ("ETHUSDT", "SOLUSDT")})
-    site.ingest().end_left_open(NS + 51)
+    site.ingest().adopt_open_gaps(NS + 51)
     ends = site.delivered()
 
     assert [(end.gap_id, end.ended_ns) for end in ends] == [(btc.gap_id, NS + 50), (eth.gap_id, NS + 51)]

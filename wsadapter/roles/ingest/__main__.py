@@ -29,7 +29,7 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
     attempts = SharedLimiter(
         child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
     )
-    publisher.end_left_open(clock.now_ns())
+    publisher.adopt_open_gaps(clock.now_ns())
     last_event_ns = child.page["last_receive_ns"]  # of this or any earlier process: the supervisor sees to that
     client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts, last_event_ns)
     (connection,) = client.connections

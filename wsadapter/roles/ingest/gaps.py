@@ -14,7 +14,7 @@ from wsadapter.events.gaps import GapCause, Identity, begin, identity
 from wsadapter.events.sequence import numbering
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.metrics import GAP_CAUSES
-from wsadapter.roles.open_gaps import STREAM_CELLS, stream_cell, stream_gaps
+from wsadapter.roles.open_gaps import STREAM_CELLS, connection_gap, stream_cell, stream_gaps
 from wsadapter.shm.stats_page import StatsPage
 
 MAX_ACCUMULATORS: Final = 4096
@@ -23,14 +23,24 @@ MAX_ACCUMULATORS: Final = 4096
 class ConnectionGap:
     """The gap of a whole connection, one at a time. It may have begun in an earlier ring, of another epoch."""
 
-    def __init__(self, page: StatsPage, epoch: int) -> None:
-        self._page, self._epoch = page, epoch
+    def __init__(self, page: StatsPage, epoch: int, plan: ConnectionPlan) -> None:
+        self._page, self._epoch, self._plan = page, epoch, plan
         if self.is_open and not page["gap_epoch"]:
             page["gap_epoch"] = epoch  # a page of an earlier version: its gap began in this ring
 
     @property
     def is_open(self) -> bool:
         return self._page["gap_position"] != 0
+
+    def continued(self, now_ns: int) -> Gap | None:
+        """The gap that is open and began in another ring: to be published in this one, too, which else knows nothing
+        of it."""
+        gap = connection_gap(self._page.read(), self._plan)
+        if gap is None or self._page["gap_epoch"] == self._epoch:
+            return None
+        self._page["gap_version"] += 1
+        gap.version, gap.receive_time_ns = self._page["gap_version"], now_ns
+        return gap
 
     def adopt(self, gap: Gap) -> bool:
         """Whether this record is to be published: not the begin while a gap is open, not the end of none. An end gets

@@ -63,7 +63,7 @@ class RingPublisher:
         frames = slot("frames_total")
         self.tally = ReceiveCount(memoryview(self._counts)[frames : frames + 1])
         """Counts frames like everything else of a read: the connection's, from the start on."""
-        self.gap = ConnectionGap(page, writer.epoch)
+        self.gap = ConnectionGap(page, writer.epoch, plan)
         self._dropped = DroppedEvents(plan.exchange, plan.connection)
         self._pending: Gap | None = None
         self._marked: dict[tuple[type[Event], str], int] = {}
@@ -77,9 +77,11 @@ class RingPublisher:
         self._ended: list[Gap] = []
         """Ends of those that are in the ring and not published."""
 
-    def end_left_open(self, now_ns: int) -> None:
-        """Before anything else is published: streams that were silent when an earlier process ended were so until now
-        at most."""
+    def adopt_open_gaps(self, now_ns: int) -> None:
+        """Before anything else is published: what an earlier process left open. The connection's gap goes on; streams
+        that were silent were so until now at most."""
+        if (gap := self.gap.continued(now_ns)) is not None and self._try_gap(gap):
+            self.on_read_end()
         for gap in self._lasting.left_open():
             self._on_gap(ended(gap, now_ns))
 

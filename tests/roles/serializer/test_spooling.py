@@ -147,6 +147,10 @@ class Client:
         self.broker.log += self.queue[:count]
         del self.queue[:count]
 
+    def rejoin(self) -> None:
+        """It never sends alone."""
+        assert not self.queue, "a replay begins behind nothing"
+
     def acknowledged(self) -> None:
         """No refusal lasts."""
         self.is_refused = False

@@ -217,7 +217,8 @@ class Delivery:
         return count
 
     def send(self, records: Sequence[SpoolRecord], skipped: Sequence[SpoolRecord] = ()) -> None:
-        """Build and queue records from the spool; those that are ``skipped`` have arrived already."""
+        """Build and queue records from the spool, behind nothing; those that are ``skipped`` have arrived already."""
+        self._producer.rejoin()
         for _, _, kind, _ in skipped:
             self._polled[kind] += 1
         for epoch, run in groupby(records, itemgetter(0)):

@@ -30,7 +30,7 @@ from wsadapter.backoff import Backoff
 from wsadapter.config.load import Config
 from wsadapter.errors import WsadapterError
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
-from wsadapter.kafka.errors import code_text
+from wsadapter.kafka.errors import code_text, is_fatal
 from wsadapter.kafka.settings import producer_config
 from wsadapter.log import get_logger
 from wsadapter.shm.stats_page import StatsPage
@@ -150,20 +150,23 @@ class KafkaProducer:
             self.dead_letter("too_large", topic, message["key"], message["value"], str(error))
 
     def dead_letter(self, reason: str, topic: str, key: bytes, value: bytes, detail: str) -> None:
-        """Put what can never succeed where a person finds it, with the reason; long values are cut."""
+        """Put what can never succeed where a person finds it; long values are cut. `DeliveryFailed`."""
         self.dead[reason, topic] += 1
         log.warning("dead letter", reason=reason, topic=topic, key=key.decode(errors="replace"), detail=detail)
-        produce_dead_letter(
-            self.producer, self._dead_letter_topic, key, value, self._on_failure,
-            reason=reason, detail=detail, topic=topic, limit=DEAD_LETTER_BYTES,
-        )  # fmt: skip
+        try:
+            produce_dead_letter(
+                self.producer, self._dead_letter_topic, key, value, self._on_failure,
+                reason=reason, detail=detail, topic=topic, limit=DEAD_LETTER_BYTES,
+            )  # fmt: skip
+        except KafkaException as error:
+            raise self._replace(error.args[0], self._dead_letter_topic) from None
 
     def flush(self, seconds: float) -> bool:
         """True when nothing is outstanding and all that failed has been dead-lettered; raises `DeliveryFailed`."""
         try:
             queued = self.producer.flush(seconds)  # each acknowledgement wakes it
         except KafkaException as raised:
-            if not raised.args[0].fatal():
+            if not is_fatal(raised.args[0]):
                 raise
             self._fatal, queued = raised.args[0], 0
         if self._fatal is not None:
@@ -179,7 +182,12 @@ class KafkaProducer:
                 raise self._replace(error, topic)
             if topic == self._dead_letter_topic:  # less of it is a letter too
                 size = next(size for size in (DEAD_LETTER_BYTES, *SMALLER) if size < len(value))
-                self.producer.produce(topic, value[:size], key, headers=message.headers(), on_delivery=self._on_failure)
+                try:
+                    self.producer.produce(
+                        topic, value[:size], key, headers=message.headers(), on_delivery=self._on_failure
+                    )
+                except KafkaException as refused:
+                    raise self._replace(refused.args[0], topic) from None
             else:
                 self.dead_letter("rejected", topic, key, value, str(error))
         return not failed
@@ -195,7 +203,7 @@ class KafkaProducer:
         """Give up the client, which sends nothing more that could be counted on, for a new one; what to raise."""
         self.producer.purge()
         reports_by = time.monotonic() + REPORT_SECONDS
-        while not (causes := self._causes()) and error.fatal() and time.monotonic() < reports_by:
+        while not (causes := self._causes()) and is_fatal(error) and time.monotonic() < reports_by:
             self.producer.poll(0.01)  # the reports of the refused batch come behind the client's end
         cause, topic = causes[0] if causes else (error, topic)
         if error.code() == KafkaError._GAPLESS_GUARANTEE and cause.code() in PERMANENT:

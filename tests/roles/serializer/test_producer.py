@@ -1,0 +1,186 @@
+"""What the producer makes of a client's failures, with a client that fails as told."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from wsadapter import metrics
+from wsadapter.config import load as configuration
+from wsadapter.roles.serializer import producer as module
+from wsadapter.roles.serializer.producer import DeliveryFailed, KafkaProducer
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+
+NAME = f"wsadapter-producer{os.getpid()}-page"
+GAPLESS = KafkaError(KafkaError._GAPLESS_GUARANTEE, "stopped", fatal=True)
+
+
+class Message:
+    def __init__(self, topic: str, value: bytes) -> None:
+        self._topic, self._value = topic, value
+
+    def topic(self) -> str:
+        return self._topic
+
+    def key(self) -> bytes:
+        return b"key"
+
+    def value(self) -> bytes:
+        return self._value
+
+    def headers(self) -> None:
+        return None
+
+
+class Client:
+    """``reports``: what the next poll or flush reports; ``end``: the error with which it ends; ``full``: it queues no
+    single message."""
+
+    made: list["Client"] = []
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.reports: list[tuple[int, Message]] = []
+        self.late: list[tuple[int, Message]] = []
+        self.end: KafkaError | None = None
+        self.full = self.purged = False
+        self.on_delivery: Callable[[KafkaError, Message], None] | None = None
+        self.letters: list[bytes] = []
+        self.made.append(self)
+
+    def produce_batch(self, topic: str, messages: list[dict[str, Any]], on_delivery: Any) -> int:
+        self.on_delivery = on_delivery
+        return len(messages)
+
+    def produce(self, topic: str, value: bytes, key: bytes, headers: Any, on_delivery: Any) -> None:
+        if self.full:
+            raise KafkaException(KafkaError(KafkaError._QUEUE_FULL))
+        self.letters.append(value)
+
+    def flush(self, seconds: float) -> int:
+        if self.end is not None:
+            self.settings["error_cb"](self.end)
+        self._report(self.reports)
+        return 0
+
+    def poll(self, seconds: float) -> int:
+        self._report(self.late)
+        return 0
+
+    def purge(self) -> None:
+        self.purged = True
+
+    def _report(self, reports: list[tuple[int, Message]]) -> None:
+        while reports:
+            code, message = reports.pop(0)
+            assert self.on_delivery is not None
+            self.on_delivery(KafkaError(code), message)
+
+
+@pytest.fixture
+def page() -> Iterator[StatsPage]:
+    made = StatsPage.create(NAME, metrics.SERIALIZER)
+    yield made
+    made.release()
+    Segment.unlink(NAME)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+
+    def monotonic() -> float:
+        now[0] += 0.001
+        return now[0]
+
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=monotonic))
+    return now
+
+
+@pytest.fixture
+def producer(page: StatsPage, clock: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KafkaProducer:
+    path = tmp_path / "config.toml"
+    path.write_text('[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n')
+    Client.made.clear()
+    monkeypatch.setattr(module, "Producer", Client)
+    return KafkaProducer(configuration.load(str(path), {}), page)
+
+
+def send(producer: KafkaProducer) -> Client:
+    producer.send("trade", [{"key": b"key", "value": b"value"}])
+    return Client.made[-1]
+
+
+def test_a_refusal_that_may_pass_is_tried_again_after_a_pause_that_grows(
+    producer: KafkaProducer, page: StatsPage, clock: list[float]
+) -> None:
+    for pause in (1.0, 2.0, 4.0, 8.0, 8.0):
+        client = send(producer)
+        client.end = GAPLESS
+        client.late = [(KafkaError.TOPIC_AUTHORIZATION_FAILED, Message("trade", b"value"))]
+        with pytest.raises(DeliveryFailed, match=r"trade: .*authorization") as failure:
+            producer.flush(0.0)
+        assert not failure.value.topic_missing
+        assert page["broker_refusal"] == KafkaError.TOPIC_AUTHORIZATION_FAILED
+        assert client.purged
+        assert Client.made[-1] is not client
+        assert producer.is_refused
+        clock[0] += pause - 0.1
+        assert not producer.is_ready
+        clock[0] += 0.2
+        assert producer.is_ready
+    assert page["single_messages"] == 0
+    assert not producer.dead
+    assert producer.flush(0.0)
+    producer.acknowledged()
+    assert (page["broker_refusal"], page["broker_up"], producer.is_refused) == (0, 1, False)
+
+
+def test_a_refusal_of_the_message_itself_sends_each_alone_at_once(
+    producer: KafkaProducer, page: StatsPage, clock: list[float]
+) -> None:
+    client = send(producer)
+    client.end = GAPLESS
+    client.reports = [(KafkaError.MSG_SIZE_TOO_LARGE, Message("trade", b"value"))]
+    with pytest.raises(DeliveryFailed):
+        producer.flush(0.0)
+    assert (page["single_messages"], page["broker_refusal"], producer.is_ready) == (1, 0, True)
+    alone = send(producer)
+    assert alone.settings["batch.num.messages"] == 1
+    alone.reports = [(KafkaError.MSG_SIZE_TOO_LARGE, Message("trade", b"value"))]
+    assert not producer.flush(0.0), "the letter has to arrive"
+    assert (producer.flush(0.0), dict(producer.dead), alone.letters) == (True, {("rejected", "trade"): 1}, [b"value"])
+    clock[0] += module.SINGLE_SECONDS
+    producer.rejoin()
+    assert page["single_messages"] == 0
+    assert "batch.num.messages" not in Client.made[-1].settings
+    assert Client.made[-1].settings["batch.size"] == page["batch_bytes"] > 0
+
+
+@pytest.mark.parametrize("code", [KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART])
+def test_a_topic_that_is_gone_is_named_as_missing(producer: KafkaProducer, code: int) -> None:
+    send(producer).reports = [(code, Message("trade", b"value"))]
+    with pytest.raises(DeliveryFailed) as failure:
+        producer.flush(0.0)
+    assert failure.value.topic_missing
+
+
+def test_an_end_without_a_reason_of_a_message_is_an_outage_too(producer: KafkaProducer, page: StatsPage) -> None:
+    send(producer).end = KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, "no", fatal=True)
+    with pytest.raises(DeliveryFailed):
+        producer.flush(0.0)
+    assert page["broker_refusal"] == KafkaError.CLUSTER_AUTHORIZATION_FAILED
+    assert Client.made[-1].end is None, "a new client"
+
+
+def test_a_letter_that_cannot_be_queued_is_an_outage(producer: KafkaProducer, page: StatsPage) -> None:
+    Client.made[-1].full = True
+    with pytest.raises(DeliveryFailed):
+        producer.dead_letter("encode", "trade", b"key", b"value", "broken")
+    assert page["broker_refusal"] == KafkaError._QUEUE_FULL
+    assert not producer.dead, "it is judged again"

@@ -17,7 +17,7 @@ from wsadapter.roles.repairer.gap_repair import GapRepair
 from wsadapter.roles.repairer.host_queue import BAD_ANSWERS, HostQueue
 
 START = 1_795_000_000_000
-FIRST, LAST = 1_000, 1_400
+FIRST, LAST = 1_000, 4_000
 
 
 class Host:
@@ -61,6 +61,8 @@ class Site:
         self.queue = HostQueue(cast(RestHost, self.host))
         self.events: list[Event] = []
         self.now = 0.0
+        self.is_seen = True
+        """Whether the log shows what was published: of a gap of long ago it is beyond where it is looked at."""
         self._next = FIRST
 
     def record(self, count: int) -> None:
@@ -84,7 +86,7 @@ class Site:
         while self.now < until:
             for event in self.queue.step(self.now):
                 self.events.append(event)
-                if isinstance(event, Trade):
+                if isinstance(event, Trade) and self.is_seen:
                     number = event.trade_number or 0
                     self.log.trade(number, venue_ms(number), venue_ms(number), "repair", rest=True)
             self.now += 0.02
@@ -155,3 +157,18 @@ def test_a_page_of_another_hand_leaves_the_gap_open(site: Site) -> None:
     site.run(100.0)
     assert sorted(site.numbers) == [*range(1_010, 1_020), *range(1_040, 1_050)]
     assert {job.counts["repaired"] for job in site.queue.finished if isinstance(job, GapRepair)} == {1}
+
+
+def test_a_gap_that_is_begun_anew_goes_on_where_it_was(site: Site) -> None:
+    site.is_seen = False
+    site.host.cursed, site.host.page = range(2_010, 2_011), b"<html>"
+    site.record(10)
+    site.gap(1_500)
+    site.record(10)
+    site.run(100.0)
+    assert site.host.asked.count(1_010) == 1
+    assert site.host.asked.count(2_010) > 3
+    site.host.cursed = range(0)
+    site.run(100.0)
+    assert site.numbers == [*range(1_010, 2_510)]
+    assert site.states("trade") == [("repaired", None, None, None)]

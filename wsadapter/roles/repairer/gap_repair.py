@@ -23,7 +23,7 @@ from msgspec import Struct
 from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Gap, MarketEvent
 from wsadapter.events.gaps import GapCause, RepairState
-from wsadapter.events.sequence import NUMBERINGS, numbering
+from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges.rest_api import Filled, Filling, Hole, RestExchange, Series
 from wsadapter.kafka.messages import Identity
@@ -33,7 +33,7 @@ from wsadapter.log import get_logger
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.gap_outcomes import Outcomes, streams_of, summed, with_outcome
 from wsadapter.roles.repairer.host_queue import Pause, RepairJob, Steps
-from wsadapter.roles.repairer.missing_range import LogOrder, MissingRange, Order
+from wsadapter.roles.repairer.missing_range import LogOrder, MissingRange, Order, Present
 
 SETTLE_SECONDS: Final = 2.0
 """After a gap is seen, before the log is looked into: what follows it must be there."""
@@ -83,6 +83,8 @@ class GapRepair(RepairJob):
         self._searches = searches or Searches()
         self._ended_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
         self._ranges: Ranges = {}
+        self._given: dict[Key, Present] = {}
+        """What this job has published. In a gap of long ago that lies beyond where it looks, should it begin anew."""
         self._newest_before: tuple[Identity, int] | None = None
         """The connection's last record before the gap, as far as it was seen: identity and receive time."""
 
@@ -95,6 +97,8 @@ class GapRepair(RepairJob):
             ranges = yield from self._search(now)
         finally:
             self._searches.free += 1
+        for key, present in self._given.items():
+            ranges[key].include(present)
         outcomes = []
         for series in self._series:
             filled = yield from self._fill_series(series, ranges.get(_key(series)))
@@ -168,7 +172,7 @@ class GapRepair(RepairJob):
         if _is_by_time(hole) and hole.ended_ns < hole.started_ns:
             filled = Filled(RepairState.PARTIAL, reason=CLOCK_WENT_BACK)
         else:
-            filled = yield from self.fill(_key(series), filling, lambda events: _absent(events, around))
+            filled = yield from self.fill(_key(series), filling, lambda events: self._absent(events, series, around))
         if around is not None and around.doubt and filled.state is RepairState.REPAIRED:
             filled.state, filled.reason = RepairState.PARTIAL, around.doubt
         if not filled.missing and filled.reason and hole.first is not None and hole.last is not None:
@@ -176,6 +180,16 @@ class GapRepair(RepairJob):
         if filled.reason:
             self._log_remaining(series, filled)
         return filled
+
+    def _absent(self, events: list[MarketEvent], series: Series, around: MissingRange | None) -> list[MarketEvent]:
+        """Those that are not in the log; they will be."""
+        if around is None:
+            return events
+        absent = [event for event in events if event not in around.present]
+        given = self._given.setdefault(_key(series), Present())
+        for event in absent:
+            given.add(event)
+        return absent
 
     def _hole(self, series: Series, around: MissingRange | None) -> Hole | None:
         """What it lacks; None for nothing."""
@@ -275,18 +289,3 @@ def series_of(gap: Gap, carried: Iterable[Series]) -> list[Series]:
 
 def _key(series: Series) -> Key:
     return series.stream, series.symbol, series.interval
-
-
-def _absent(events: list[MarketEvent], around: MissingRange | None) -> list[MarketEvent]:
-    """Those that are not in the log."""
-    return events if around is None else [event for event in events if not is_present(event, around)]
-
-
-def is_present(event: MarketEvent, around: MissingRange) -> bool:
-    kind = numbering(type(event))
-    if (extent := kind.extent(event)) is not None:
-        return around.is_present(extent[0])
-    place = None if kind.place is None else kind.place(event)
-    if place is not None and place.identity is not None:
-        return around.has_identity(str(place.identity[0]))
-    return around.is_present(event.transaction_time_ns)

@@ -12,10 +12,12 @@ open on that side, and time has to say it. Nothing is concluded from an empty si
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, Final
 
-from wsadapter.events import Gap
+from wsadapter.events import Gap, MarketEvent
+from wsadapter.events.sequence import numbering
 from wsadapter.exchanges.rest_api import Hole, Series
 from wsadapter.kafka.messages import Identity
 
@@ -72,6 +74,9 @@ class Runs:
     def __len__(self) -> int:
         return len(self._firsts)
 
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return zip(self._firsts, self._ends, strict=True)
+
     def __contains__(self, number: int) -> bool:
         return self.end_of(number) > number
 
@@ -95,6 +100,37 @@ class Runs:
         return self._firsts[at] if at >= 0 and self._ends[at] >= stop else stop
 
 
+class Present:
+    """Events of a series that are there: by number, or by id where they have none."""
+
+    def __init__(self) -> None:
+        self.runs = Runs()
+        self.identities: set[str] = set()
+
+    def add(self, event: MarketEvent) -> None:
+        number, identity = _place(event)
+        if number is not None:
+            self.runs.add(*number)
+        elif len(self.identities) < MOST_IDENTITIES:
+            self.identities.add(identity)
+
+    def __contains__(self, event: MarketEvent) -> bool:
+        number, identity = _place(event)
+        return identity in self.identities if number is None else number[0] in self.runs
+
+
+def _place(event: MarketEvent) -> tuple[tuple[int, int] | None, str]:
+    """An event's number and the next one's, or its id."""
+    kind = numbering(type(event))
+    if (extent := kind.extent(event)) is not None:
+        return extent, ""
+    place = kind.place(event)
+    if place is not None and place.identity is not None:
+        return None, str(place.identity[0])
+    at_ns = event.transaction_time_ns or 0
+    return (at_ns, at_ns + 1), ""
+
+
 class MissingRange:
     """Of one series and one hole (``started_ns`` to ``ended_ns``, by our clock)."""
 
@@ -109,9 +145,7 @@ class MissingRange:
         self._after: dict[bool, int] = {}
         self._venue_before: int | None = None
         self._venue_after: int | None = None
-        self._present = Runs()
-        self._identities: set[str] = set()
-        """Of events without a number."""
+        self.present = Present()
 
     def add(
         self, number: int, following: int, whole: bool, rest: bool, received_ns: int, order: Order | None = None
@@ -126,13 +160,13 @@ class MissingRange:
             elif order is Order.AFTER:
                 self._after[by_log] = min(number, self._after.get(by_log, number))
         if whole:
-            self._present.add(number, following)
+            self.present.runs.add(number, following)
 
     def add_identity(self, identity: str, venue_ns: int | None = None, order: Order | None = None) -> None:
         """A record that has no number, only an id. ``venue_ns``: the venue's time, which bounds the hole where the log
         says on which side of it the record is."""
-        if len(self._identities) < MOST_IDENTITIES:
-            self._identities.add(identity)
+        if len(self.present.identities) < MOST_IDENTITIES:
+            self.present.identities.add(identity)
         if venue_ns and order is Order.BEFORE:
             self._venue_before = max(venue_ns, self._venue_before or venue_ns)
         elif venue_ns and order is Order.AFTER:
@@ -143,11 +177,11 @@ class MissingRange:
         """Whether something came after the hole."""
         return bool(self._after) or self._venue_after is not None
 
-    def is_present(self, number: int | None) -> bool:
-        return number is not None and number in self._present
-
-    def has_identity(self, identity: str) -> bool:
-        return identity in self._identities
+    def include(self, present: Present) -> None:
+        """These are there, too, though the log did not show them."""
+        for run in present.runs:
+            self.present.runs.add(*run)
+        self.present.identities |= present.identities
 
     def begin_at(self, received_ns: int) -> None:
         """The connection received last then, which may be earlier than the gap says."""
@@ -167,8 +201,8 @@ class MissingRange:
             begin = None
         elif begin is not None and stop is not None and stop < begin and last is None and True not in self._after:
             stop = None  # times of two clocks, or of one that was set
-        begin = None if begin is None else self._present.end_of(begin)
-        stop = None if stop is None else self._present.first_of(stop)
+        begin = None if begin is None else self.present.runs.end_of(begin)
+        stop = None if stop is None else self.present.runs.first_of(stop)
         if begin is not None and stop is not None and begin >= stop:
             return None
         if begin is None and self._venue_before is None:
@@ -191,7 +225,7 @@ class MissingRange:
         numbered by time, which does not begin anew."""
         if self.series.stream != "trade" or begin - stop <= OVERLAP:
             return False
-        return self._present.end_of(stop) < begin
+        return self.present.runs.end_of(stop) < begin
 
     def _by_time(self, received_ns: int) -> Order:
         if received_ns <= self._started_ns:

@@ -5,15 +5,15 @@
   bounded: each that can occur is listed here or follows from the configuration; anything else is counted under
   ``other``. A page has one writer, its role; `wsadapter.roles.supervisor.topology` creates it from these cells.
 * `STATE`: the cells of a role's own, which no metric shows.
-* `TOTALS`, `HOPS` and `PIPELINE`: the sums of /status, and which of them must balance, for audit, account and the end
-  of a run.
+
+A row's ``total`` names the sum of /status that counts it; which of these must balance, `wsadapter.audit.hops` says.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import product
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -424,98 +424,3 @@ def parse(cell: str) -> tuple[str, dict[str, str]]:
     name, _, inner = cell.partition("{")
     pairs = (pair.partition('="') for pair in inner.removesuffix('"}').split('",')) if inner else ()
     return name, {label: value for label, _, value in pairs}
-
-
-_Total = tuple[str, str]
-"""Name of a sum, and the label by which it is told apart; empty: one number."""
-
-
-def _totals() -> Iterator[tuple[tuple[str, str], _Total]]:
-    for metric in _METRICS:
-        for role, cells in metric.pages.items():
-            if cells.total:
-                first = cells.axes[0].labels[0] if cells.axes else ""
-                yield (role, cells.name or metric.name), (cells.total, first if cells.by is None else cells.by)
-
-
-_TOTAL_OF: Final[Mapping[tuple[str, str], _Total]] = dict(_totals())
-TOTALS: Final = (*dict.fromkeys(name for name, _ in _TOTAL_OF.values()), "dead_letters")
-"""The totals of /status and of the account of a run, by name."""
-
-
-def totals(pages: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Any]:
-    """`TOTALS` of these pages (role and cells): an int, or a dict by label with only what occurred."""
-    sums: dict[str, Any] = {name: {} if by else 0 for name, by in _TOTAL_OF.values()}
-    for role, page in pages:
-        for cell_name, cells in layout(tuple(page)).items():
-            name, by = _TOTAL_OF.get((role, cell_name), ("", ""))
-            for labels, cell in cells if name else ():
-                if not (value := page[cell]):
-                    continue
-                if by:
-                    sums[name][labels[by]] = sums[name].get(labels[by], 0) + value
-                else:
-                    sums[name] += value
-    sums["dead_letters"] = sum(sums["not_sent"].values()) + sum(sums["not_inserted"].values())
-    return sums
-
-
-class Hop(Struct, frozen=True):
-    """One step on an event's way, in `TOTALS`: what enters it, what leaves it, and what is set aside (dropped,
-    dead-lettered, rejected, filtered; never in both others). A name behind a minus is taken off. ``whole``: what it
-    counts where it does not count by stream. ``venue``: only judged when the venue is ours to ask."""
-
-    name: str
-    enters: tuple[str, ...]
-    leaves: tuple[str, ...]
-    aside: tuple[str, ...] = ()
-    whole: str = ""
-    venue: bool = False
-
-    def sides(self, stream: str, totals: Mapping[str, Any]) -> tuple[int, int, int]:
-        """Entered, left and set aside, of one stream (of all where it is ``whole``)."""
-        of = "" if self.whole else stream
-        return _summed(self.enters, of, totals), _summed(self.leaves, of, totals), _summed(self.aside, of, totals)
-
-    def between(self, totals: Mapping[str, Any]) -> int:
-        """What entered and came to no end yet, of all streams, gaps included."""
-        signs = ((self.enters, 1), (self.leaves, -1), (self.aside, -1))
-        return sum(sign * _summed(terms, None, totals) for terms, sign in signs)
-
-    @property
-    def roles(self) -> frozenset[str]:
-        """Whose pages count it."""
-        names = {term.removeprefix("-") for term in (*self.enters, *self.leaves, *self.aside)}
-        return frozenset(role for (role, _), (name, _) in _TOTAL_OF.items() if name in names)
-
-
-def _summed(terms: Iterable[str], stream: str | None, totals: Mapping[str, Any]) -> int:
-    """``stream`` empty: all events; a gap is none. None: of every record, gaps included."""
-    result = 0
-    for term in terms:
-        count = totals.get(term.removeprefix("-"), 0)
-        if isinstance(count, Mapping):
-            counted = (n for word, n in count.items() if word != "gap" or stream is None)
-            count = count.get(stream, 0) if stream else sum(counted)
-        result += -count if term.startswith("-") else count
-    return result
-
-
-SOCKET: Final = Hop("venue -> socket", ("frames_sent",), ("frames",), whole="frames", venue=True)
-DECODER: Final = Hop(
-    "decoder -> ring", ("decoded",), ("events",), ("dropped", "too_large", "unencodable"), whole="events"
-)
-VENUE: Final = Hop("venue -> ring", ("sent",), ("events",), ("dropped", "copies"), venue=True)
-KAFKA: Final = Hop("ring -> Kafka", ("events", "repair_records"), ("delivered",), ("not_sent", "twins"))
-CONSUMER: Final = Hop("Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"))
-TABLES: Final = Hop(
-    "consumer -> tables",
-    ("consumed", "-redelivered"),
-    ("accepted_rows",),
-    ("rejected_rows", "filtered_rows", "not_inserted"),
-)
-HOPS: Final = (SOCKET, DECODER, VENUE, KAFKA, CONSUMER, TABLES)
-COUNTING_ROLES: Final = tuple(sorted(frozenset[str]().union(*(hop.roles for hop in HOPS))))
-"""Whose pages an account needs."""
-PIPELINE: Final = Hop("ring -> tables", KAFKA.enters, TABLES.leaves, (*KAFKA.aside, "spool_lost", *TABLES.aside))
-"""The whole way of a record: what came into a ring, and all that can become of it."""

@@ -16,7 +16,7 @@ from wsadapter.audit.conservation import (
     balance,
     is_final,
 )
-from wsadapter.metrics import HOPS
+from wsadapter.audit.hops import HOPS
 
 SOCKET, DECODER, VENUE, KAFKA, CONSUMER, TABLES = (hop.name for hop in HOPS)
 Sample = dict[str, Any]

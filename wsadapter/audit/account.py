@@ -14,7 +14,7 @@ from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
-from wsadapter import metrics
+from wsadapter.audit import hops
 from wsadapter.audit.conservation import NO_GAP
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events.sequence import NUMBERINGS
@@ -111,7 +111,7 @@ def collect(
     (``counted``: role -> the stats page of each process).
     ``in_rings``: stream -> records that no serializer has delivered yet. ``in_kafka``: stream ->
     messages that no consumer has committed yet; None = not known, then what is not in a table counts as waiting."""
-    totals = metrics.totals((role, page) for role, pages in counted.items() for page in pages)
+    totals = hops.totals((role, page) for role, pages in counted.items() for page in pages)
     since = f"receive_time >= fromUnixTimestamp64Nano(toInt64({started_ns}))"
     database = f'"{clickhouse.database}"'
     # half a second and some MB, at the end of a run
@@ -146,7 +146,7 @@ def collect(
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         polled = count("polled")
         only_polled = polled and not count("sent")
-        published, _, _ = metrics.KAFKA.sides(spec.name, totals)
+        published, _, _ = hops.KAFKA.sides(spec.name, totals)
         accounts.append(
             Account(
                 table=spec.name,

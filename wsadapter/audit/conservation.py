@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from wsadapter.audit.hops import CONSUMER, HOPS, KAFKA, TABLES, VENUE, Hop
 from wsadapter.events.streams import SPECS
-from wsadapter.metrics import CONSUMER, HOPS, KAFKA, TABLES, VENUE, Hop
 
 BALANCED: Final = "balanced"
 IN_FLIGHT: Final = "in flight"

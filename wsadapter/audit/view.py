@@ -9,6 +9,7 @@ from rich.text import Text
 
 from wsadapter.audit.conservation import BALANCED, UNEXPLAINED, Balance, Live
 from wsadapter.audit.explanations import Explained
+from wsadapter.audit.hops import HOPS
 from wsadapter.audit.rows import Scope
 from wsadapter.audit.tables import (
     COMPLETE,
@@ -22,7 +23,6 @@ from wsadapter.audit.tables import (
     Report,
 )
 from wsadapter.audit.tail import Tail
-from wsadapter.metrics import HOPS
 from wsadapter.times import SECOND, iso, short, span
 
 MAX_SHOWN: Final = 200

@@ -12,10 +12,10 @@ from typing import Final
 from rich.console import Console
 
 from wsadapter.audit import account
+from wsadapter.audit.hops import COUNTING_ROLES
 from wsadapter.cli import monitor_client, top
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.kafka import topics
-from wsadapter.metrics import COUNTING_ROLES
 from wsadapter.roles.supervisor.run import Run
 
 KAFKA_SECONDS: Final = 5.0

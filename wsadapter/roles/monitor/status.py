@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Final
 
-from wsadapter import __version__, metrics
+from wsadapter import __version__
+from wsadapter.audit import hops
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive
 from wsadapter.times import SECOND, short
 
@@ -61,7 +62,7 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def _totals(snapshot: Snapshot) -> dict[str, Any]:
-    totals = metrics.totals((reading.role, reading.cells) for reading in snapshot.children)
+    totals = hops.totals((reading.role, reading.cells) for reading in snapshot.children)
     if any(snapshot.lag_unknown(reading) for reading in snapshot.of("consumer")):
         totals["lag"] = None
     return totals

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import log
+from wsadapter.audit.hops import COUNTING_ROLES, PIPELINE, totals
 from wsadapter.config import instance as names
 from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
@@ -24,7 +25,6 @@ from wsadapter.config.types import address
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.files import StateDirectory
-from wsadapter.metrics import COUNTING_ROLES, PIPELINE, totals
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
 from wsadapter.roles.supervisor.rings import Rings

@@ -17,7 +17,8 @@ from wsadapter.config.load import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.streams import BY_STREAM, StreamSpec
-from wsadapter.kafka.dead_letters import dead_letter_topic, produce_dead_letter
+from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
+from wsadapter.kafka.errors import error_text
 from wsadapter.kafka.messages import message_of
 from wsadapter.kafka.settings import producer_config
 from wsadapter.kafka.topics import topic
@@ -49,20 +50,26 @@ class DeadLetterProducer:
         self._kafka = kafka
         self._lock = threading.Lock()
         self._producer: Producer | None = None
-        self._failed: list[KafkaError] = []
+        self._failed: list[tuple[KafkaError, bytes]] = []
+        """What was refused, and its key."""
         self._dead_letter_topic = dead_letter_topic(kafka)
 
     def dead_letters(self, source: str, partition: int, letters: Iterable[tuple[int, bytes, str, str]]) -> None:
-        """Send (offset, value, reason, detail) of messages of one partition and wait for the broker."""
+        """Send (offset, value, reason, detail) of messages of one partition and wait for the broker. What it calls too
+        large is sent again with less of its value: a letter that is never taken would hold up its partition."""
         with self._lock:
-            producer = self._open()
-            for offset, value, reason, detail in letters:
-                produce_dead_letter(
-                    producer, self._dead_letter_topic, f"{source}:{partition}:{offset}".encode(), value,
-                    self._on_delivery, reason=reason, detail=detail, topic=source, limit=VALUE_BYTES,
-                    partition=partition, offset=offset,
-                )  # fmt: skip
-            self._deliver(producer)
+            remaining = {f"{source}:{partition}:{letter[0]}".encode(): letter for letter in letters}
+            for limit in (VALUE_BYTES, *SMALLER):
+                producer = self._open()
+                for key, (offset, value, reason, detail) in remaining.items():
+                    produce_dead_letter(
+                        producer, self._dead_letter_topic, key, value, self._on_delivery,
+                        reason=reason, detail=detail, topic=source, limit=limit, partition=partition, offset=offset,
+                    )  # fmt: skip
+                refused = self._deliver(producer, may_shrink=limit > 0)
+                remaining = {key: letter for key, letter in remaining.items() if key in refused}
+                if not remaining:
+                    return
 
     def gap(self, spec: StreamSpec, lost: LostRange) -> None:
         """Publish what is not in the log any more: one gap for each exchange that may have been in it."""
@@ -100,14 +107,16 @@ class DeadLetterProducer:
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failed.append(error)
+            self._failed.append((error, message.key() or b""))
 
-    def _deliver(self, producer: Any) -> None:
+    def _deliver(self, producer: Any, may_shrink: bool = False) -> set[bytes]:
+        """Wait for the broker. Returns the keys of what is too large for it, if ``may_shrink`` and no other failed."""
         outstanding = producer.flush(DELIVERY_SECONDS)
         failed, self._failed = self._failed, []
         if outstanding:
             # with its producer goes what it still holds: all of it is sent again
             self._producer = None
             raise ServiceUnavailable(f"{outstanding} messages not delivered to {self._kafka.bootstrap_servers}")
-        if failed:
-            raise ServiceUnavailable(f"{len(failed)} messages refused: {failed[0].str()} ({failed[0].name()})")
+        if others := [error for error, _ in failed if not (may_shrink and error.code() in PERMANENT)]:
+            raise ServiceUnavailable(f"{len(failed)} messages refused: {error_text(others[0])}")
+        return {key for _, key in failed}

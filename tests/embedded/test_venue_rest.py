@@ -18,7 +18,7 @@ from wsadapter.embedded.market.markets import Markets
 START_MS = 1_790_771_371_000
 
 
-class Desk:
+class LoopbackRest:
     """A floor with one subscriber, moved by hand, and its REST."""
 
     def __init__(self, *streams: str) -> None:
@@ -31,7 +31,7 @@ class Desk:
             assert stream
             self.floor.subscribe(stream)
 
-    def run(self, seconds: int) -> "Desk":
+    def run(self, seconds: int) -> "LoopbackRest":
         for _ in range(seconds * 20):
             self.now_ms += 50
             self.pushed += [msgspec.json.decode(push.data) for push in self.floor.advance(self.now_ms)]
@@ -43,60 +43,60 @@ class Desk:
 
 
 def test_klines_are_the_streamed_candles() -> None:
-    desk = Desk("btcusdt@kline_1m").run(200)
-    rows = desk.get("klines", symbol="BTCUSDT", interval="1m")
-    closed = [event["k"] for event in desk.pushed if event["k"]["x"]]
+    venue = LoopbackRest("btcusdt@kline_1m").run(200)
+    rows = venue.get("klines", symbol="BTCUSDT", interval="1m")
+    closed = [event["k"] for event in venue.pushed if event["k"]["x"]]
     assert len(rows) == len(closed) + 1
     for row, k in zip(rows, closed, strict=False):
         assert row == [k[x] for x in "tohlcvTqnVQ"] + ["0"]
-    assert rows[-1][6] > desk.now_ms
-    assert desk.get("klines", symbol="BTCUSDT", interval="1m", startTime=rows[1][0], limit=1) == [rows[1]]
-    assert desk.get("klines", symbol="BTCUSDT", interval="1m", endTime=rows[1][0]) == rows[:2]
-    assert desk.get("klines", symbol="BTCUSDT", interval="1m", limit=2) == rows[-2:]
+    assert rows[-1][6] > venue.now_ms
+    assert venue.get("klines", symbol="BTCUSDT", interval="1m", startTime=rows[1][0], limit=1) == [rows[1]]
+    assert venue.get("klines", symbol="BTCUSDT", interval="1m", endTime=rows[1][0]) == rows[:2]
+    assert venue.get("klines", symbol="BTCUSDT", interval="1m", limit=2) == rows[-2:]
     assert [type(cell).__name__ for cell in rows[0]] == ["int", *["str"] * 5, "int", "str", "int", *["str"] * 3]
 
 
 def test_agg_trades_are_the_streamed_ones() -> None:
-    desk = Desk("btcusdt@aggTrade").run(30)
-    streamed = {event["a"]: event for event in desk.pushed}
+    venue = LoopbackRest("btcusdt@aggTrade").run(30)
+    streamed = {event["a"]: event for event in venue.pushed}
     ids = sorted(streamed)
-    page = desk.get("aggTrades", symbol="BTCUSDT", fromId=ids[10], limit=100)
+    page = venue.get("aggTrades", symbol="BTCUSDT", fromId=ids[10], limit=100)
     assert [row["a"] for row in page] == ids[10:110]
     for row in page:
         assert row == {key: streamed[row["a"]][key] for key in ("a", "p", "q", "nq", "f", "l", "T", "m")}
-    assert [row["a"] for row in desk.get("aggTrades", symbol="BTCUSDT", limit=5)] == ids[-5:]
+    assert [row["a"] for row in venue.get("aggTrades", symbol="BTCUSDT", limit=5)] == ids[-5:]
     start = streamed[ids[20]]["T"]
-    assert desk.get("aggTrades", symbol="BTCUSDT", startTime=start, endTime=start + 1000)[0]["T"] >= start
+    assert venue.get("aggTrades", symbol="BTCUSDT", startTime=start, endTime=start + 1000)[0]["T"] >= start
 
 
 def test_depth_is_the_book_of_the_diffs() -> None:
-    desk = Desk("btcusdt@depth@100ms").run(5)
-    book = desk.get("depth", symbol="BTCUSDT", limit=1000)
-    before = [event for event in desk.pushed if event["u"] <= book["lastUpdateId"]][-1]
-    after = len(desk.pushed)
-    desk.run(1)
-    first = desk.pushed[after]
+    venue = LoopbackRest("btcusdt@depth@100ms").run(5)
+    book = venue.get("depth", symbol="BTCUSDT", limit=1000)
+    before = [event for event in venue.pushed if event["u"] <= book["lastUpdateId"]][-1]
+    after = len(venue.pushed)
+    venue.run(1)
+    first = venue.pushed[after]
     assert first["pu"] == before["u"]
     assert first["U"] <= book["lastUpdateId"] <= first["u"] or first["pu"] == book["lastUpdateId"]
     assert Decimal(book["bids"][0][0]) < Decimal(book["asks"][0][0])
-    assert len(desk.get("depth", symbol="BTCUSDT", limit=5)["bids"]) == 5
+    assert len(venue.get("depth", symbol="BTCUSDT", limit=5)["bids"]) == 5
 
 
 def test_funding_mark_price_and_open_interest() -> None:
-    desk = Desk("btcusdt@markPrice@1s").run(3)
-    streamed = desk.pushed[-1]
-    desk.now_ms = streamed["E"]
-    index = desk.get("premiumIndex", symbol="BTCUSDT")
+    venue = LoopbackRest("btcusdt@markPrice@1s").run(3)
+    streamed = venue.pushed[-1]
+    venue.now_ms = streamed["E"]
+    index = venue.get("premiumIndex", symbol="BTCUSDT")
     assert (index["markPrice"], index["indexPrice"]) == (streamed["p"], streamed["i"])
     assert (index["lastFundingRate"], index["nextFundingTime"]) == (streamed["r"], streamed["T"])
-    history = desk.get("fundingRate", symbol="BTCUSDT", limit=3)
+    history = venue.get("fundingRate", symbol="BTCUSDT", limit=3)
     assert [row["fundingTime"] for row in history] == [streamed["T"] - n * 8 * 3_600_000 for n in (3, 2, 1)]
-    assert history == desk.get("fundingRate", symbol="BTCUSDT", limit=3)
-    assert set(desk.get("openInterest", symbol="BTCUSDT")) == {"symbol", "openInterest", "time"}
+    assert history == venue.get("fundingRate", symbol="BTCUSDT", limit=3)
+    assert set(venue.get("openInterest", symbol="BTCUSDT")) == {"symbol", "openInterest", "time"}
 
 
 def test_exchange_info_names_the_demo_symbols_and_their_ticks() -> None:
-    info = Desk().get("exchangeInfo")
+    info = LoopbackRest().get("exchangeInfo")
     symbols = {one["symbol"]: one for one in info["symbols"]}
     assert set(symbols) == {"BTCUSDT", "ETHUSDT"}
     assert symbols["BTCUSDT"]["filters"][0]["tickSize"] == "0.10"
@@ -105,7 +105,7 @@ def test_exchange_info_names_the_demo_symbols_and_their_ticks() -> None:
 
 
 def test_errors_have_the_venues_codes() -> None:
-    desk = Desk()
+    venue = LoopbackRest()
     cases: list[tuple[int, str, dict[str, object]]] = [
         (-1102, "klines", {"interval": "1m"}),
         (-1121, "klines", {"symbol": "NOSUCH", "interval": "1m"}),
@@ -117,19 +117,19 @@ def test_errors_have_the_venues_codes() -> None:
         (-1128, "aggTrades", {"symbol": "BTCUSDT", "fromId": 1, "startTime": 1}),
         (-4021, "depth", {"symbol": "BTCUSDT", "limit": 7}),
     ]
-    assert [desk.get(name, **query)["code"] for _, name, query in cases] == [code for code, _, _ in cases]
-    assert desk.rest.answer("/fapi/v1/nothing", {}).status == 404
-    assert desk.rest.answer("/", {}).status == 404
+    assert [venue.get(name, **query)["code"] for _, name, query in cases] == [code for code, _, _ in cases]
+    assert venue.rest.answer("/fapi/v1/nothing", {}).status == 404
+    assert venue.rest.answer("/", {}).status == 404
 
 
 def test_weight_is_counted_and_limited_by_the_minute() -> None:
-    desk = Desk()
-    replies = [desk.rest.answer("/fapi/v1/aggTrades", {"symbol": "BTCUSDT"}) for _ in range(WEIGHT_LIMIT // 20 + 1)]
+    venue = LoopbackRest()
+    replies = [venue.rest.answer("/fapi/v1/aggTrades", {"symbol": "BTCUSDT"}) for _ in range(WEIGHT_LIMIT // 20 + 1)]
     assert [dict(reply.headers)["X-MBX-USED-WEIGHT-1M"] for reply in replies[:2]] == ["20", "40"]
     assert [reply.status for reply in replies[-2:]] == [200, 429]
     assert 1 <= int(dict(replies[-1].headers)["Retry-After"]) <= 60
-    desk.now_ms += 60_000
-    assert desk.rest.answer("/fapi/v1/time", {}).status == 200
+    venue.now_ms += 60_000
+    assert venue.rest.answer("/fapi/v1/time", {}).status == 200
 
 
 def test_over_http() -> None:

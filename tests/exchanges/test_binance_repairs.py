@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from exchanges.driving import drive
-from exchanges.rest_desk import MS, START_MS, SYMBOL, Desk
+from exchanges.loopback_rest import MS, START_MS, SYMBOL, LoopbackRest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,10 +26,10 @@ def candles(first: int | None, last: int | None, started_ms: int = 0, ended_ms: 
 
 
 def test_missing_trades_come_by_id_and_equal_the_streamed_ones() -> None:
-    desk = Desk("btcusdt@aggTrade").run(60)
-    streamed = {event["a"]: event for event in desk.pushed}
+    venue = LoopbackRest("btcusdt@aggTrade").run(60)
+    streamed = {event["a"]: event for event in venue.pushed}
     ids = sorted(streamed)
-    repair, found = desk.fill(trades(ids[10], ids[-5]))
+    repair, found = venue.fill(trades(ids[10], ids[-5]))
     assert repair.state == "repaired"
     assert [event.trade_number for event in found if isinstance(event, Trade)] == ids[10:-4]
     for event in found:
@@ -39,68 +39,68 @@ def test_missing_trades_come_by_id_and_equal_the_streamed_ones() -> None:
         # the key of the table: aggregated, transaction time, trade id
         assert (event.aggregated, event.transaction_time_ns, event.trade_id) == (True, twin["T"] * MS, str(twin["a"]))
         assert event.source is Source.REST
-    assert all(int(dict(request.query)["limit"]) <= 1000 for request in desk.asked)
-    assert {request.weight for request in desk.asked} == {20}
+    assert all(int(dict(request.query)["limit"]) <= 1000 for request in venue.asked)
+    assert {request.weight for request in venue.asked} == {20}
 
 
 def test_more_than_a_page() -> None:
-    desk = Desk("btcusdt@aggTrade").run(40)
-    ids = sorted(event["a"] for event in desk.pushed)
+    venue = LoopbackRest("btcusdt@aggTrade").run(40)
+    ids = sorted(event["a"] for event in venue.pushed)
     assert len(ids) > 2_100
-    repair, found = desk.fill(trades(ids[0], ids[2_099]))
-    assert (repair.state, len(found), len(desk.asked)) == ("repaired", 2_100, 3)
+    repair, found = venue.fill(trades(ids[0], ids[2_099]))
+    assert (repair.state, len(found), len(venue.asked)) == ("repaired", 2_100, 3)
 
 
 def test_without_ids_time_says_what_is_missing() -> None:
-    desk = Desk("btcusdt@aggTrade").run(60)
-    streamed = [event for event in desk.pushed if START_MS + 10_000 <= event["T"] <= START_MS + 20_000]
-    repair, found = desk.fill(trades(None, None, START_MS + 10_000, START_MS + 20_000))
+    venue = LoopbackRest("btcusdt@aggTrade").run(60)
+    streamed = [event for event in venue.pushed if START_MS + 10_000 <= event["T"] <= START_MS + 20_000]
+    repair, found = venue.fill(trades(None, None, START_MS + 10_000, START_MS + 20_000))
     assert repair.state == "repaired"
     assert [event.trade_number for event in found if isinstance(event, Trade)] == [event["a"] for event in streamed]
 
 
 @pytest.mark.parametrize(("known_first", "known_last"), [(True, False), (False, True)])
 def test_one_id_and_the_time_on_the_other_side(known_first: bool, known_last: bool) -> None:
-    desk = Desk("btcusdt@aggTrade").run(60)
-    streamed = [event["a"] for event in desk.pushed if START_MS + 10_000 <= event["T"] <= START_MS + 20_000]
+    venue = LoopbackRest("btcusdt@aggTrade").run(60)
+    streamed = [event["a"] for event in venue.pushed if START_MS + 10_000 <= event["T"] <= START_MS + 20_000]
     first, last = streamed[0] if known_first else None, streamed[-1] if known_last else None
-    repair, found = desk.fill(trades(first, last, START_MS + 10_000, START_MS + 20_000))
+    repair, found = venue.fill(trades(first, last, START_MS + 10_000, START_MS + 20_000))
     assert repair.state == "repaired"
     assert [event.trade_number for event in found if isinstance(event, Trade)] == streamed
 
 
 def test_a_quiet_symbol_is_looked_for_hour_by_hour() -> None:
-    desk = Desk()
-    repair, found = desk.fill(trades(None, None, START_MS - 3 * 3_600_000, START_MS - 1))
+    venue = LoopbackRest()
+    repair, found = venue.fill(trades(None, None, START_MS - 3 * 3_600_000, START_MS - 1))
     assert (repair.state, found) == ("repaired", [])
-    assert len(desk.asked) == 3
-    for request in desk.asked:
+    assert len(venue.asked) == 3
+    for request in venue.asked:
         query = {key: int(value) for key, value in request.query if key.endswith("Time")}
         assert query["endTime"] - query["startTime"] < 3_600_000
 
 
 def test_what_the_venue_no_longer_has_leaves_it_partial() -> None:
-    desk = Desk("btcusdt@aggTrade").run(20)
-    ids = sorted(event["a"] for event in desk.pushed)
-    repair, found = desk.fill(trades(ids[0] - 100, ids[20]))
+    venue = LoopbackRest("btcusdt@aggTrade").run(20)
+    ids = sorted(event["a"] for event in venue.pushed)
+    repair, found = venue.fill(trades(ids[0] - 100, ids[20]))
     assert repair.state == "partial"
     assert len(found) == 21
-    repair, found = desk.fill(trades(ids[0] - 100, ids[0] - 50))
+    repair, found = venue.fill(trades(ids[0] - 100, ids[0] - 50))
     assert (repair.state, found) == ("unrepairable", [])
 
 
 def test_ids_that_nobody_has_yet_end_the_repair() -> None:
-    desk = Desk("btcusdt@aggTrade").run(20)
-    newest = max(event["a"] for event in desk.pushed)
-    repair, found = desk.fill(trades(newest - 4, newest + 500))
+    venue = LoopbackRest("btcusdt@aggTrade").run(20)
+    newest = max(event["a"] for event in venue.pushed)
+    repair, found = venue.fill(trades(newest - 4, newest + 500))
     assert repair.state == "partial"
     assert len(found) == 5
 
 
 def test_missing_candles_come_by_open_time() -> None:
-    desk = Desk("btcusdt@kline_1m").run(400)
-    closed = [event["k"] for event in desk.pushed if event["k"]["x"]]
-    repair, found = desk.fill(candles(closed[1]["t"] * MS, closed[3]["t"] * MS))
+    venue = LoopbackRest("btcusdt@kline_1m").run(400)
+    closed = [event["k"] for event in venue.pushed if event["k"]["x"]]
+    repair, found = venue.fill(candles(closed[1]["t"] * MS, closed[3]["t"] * MS))
     assert repair.state == "repaired"
     for candle, twin in zip(found, closed[1:4], strict=True):
         assert isinstance(candle, Kline)
@@ -112,13 +112,13 @@ def test_missing_candles_come_by_open_time() -> None:
         ]
         assert (candle.trade_count, candle.taker_buy_volume) == (twin["n"], twin["V"])
         assert candle.taker_buy_quote_volume == twin["Q"]
-    assert {request.weight for request in desk.asked} == {1}
+    assert {request.weight for request in venue.asked} == {1}
 
 
 def test_candles_that_closed_in_a_time() -> None:
-    desk = Desk("btcusdt@kline_1m").run(400)
-    closed = [event["k"] for event in desk.pushed if event["k"]["x"]]
-    repair, found = desk.fill(candles(None, None, closed[1]["T"] - 5_000, closed[2]["T"] + 5_000))
+    venue = LoopbackRest("btcusdt@kline_1m").run(400)
+    closed = [event["k"] for event in venue.pushed if event["k"]["x"]]
+    repair, found = venue.fill(candles(None, None, closed[1]["T"] - 5_000, closed[2]["T"] + 5_000))
     assert repair.state == "repaired"
     assert [candle.open_time_ns for candle in found if isinstance(candle, Kline)] == [k["t"] * MS for k in closed[1:3]]
 
@@ -138,12 +138,12 @@ def test_more_candles_than_a_page() -> None:
 
 
 def test_the_open_candle_is_never_published() -> None:
-    desk = Desk("btcusdt@kline_1m").run(130)
-    hole = candles(START_MS // 60_000 * 60_000 * MS, desk.now_ms // 60_000 * 60_000 * MS)
+    venue = LoopbackRest("btcusdt@kline_1m").run(130)
+    hole = candles(START_MS // 60_000 * 60_000 * MS, venue.now_ms // 60_000 * 60_000 * MS)
     with pytest.raises(BadAnswer, match="not closed yet"):
-        desk.fill(hole)
-    desk.run(60)
-    repair, found = desk.fill(hole)
+        venue.fill(hole)
+    venue.run(60)
+    repair, found = venue.fill(hole)
     assert all(event.closed for event in found if isinstance(event, Kline))
     assert (repair.state, bool(found)) == ("repaired", True)
 
@@ -158,30 +158,30 @@ def test_a_candle_that_the_venue_lacks_leaves_it_partial() -> None:
 
 
 def test_settled_funding_rates() -> None:
-    desk = Desk()
-    repair, found = desk.fill(Hole("funding_rate", SYMBOL, (START_MS - 20 * 3_600_000) * MS, START_MS * MS))
+    venue = LoopbackRest()
+    repair, found = venue.fill(Hole("funding_rate", SYMBOL, (START_MS - 20 * 3_600_000) * MS, START_MS * MS))
     assert repair.state == "repaired"
     assert found
     for rate in found:
         assert isinstance(rate, FundingRate)
         assert (rate.transaction_time_ns or 0) % (8 * HOUR_NS) == 0
         assert rate.mark_price
-    assert desk.asked[0].pool == "funding"
-    repair, found = desk.fill(Hole("funding_rate", SYMBOL, START_MS * MS, (START_MS + 60_000) * MS))
-    assert (repair.state, found, len(desk.asked)) == ("repaired", [], 1)  # no full hour, no question
+    assert venue.asked[0].pool == "funding"
+    repair, found = venue.fill(Hole("funding_rate", SYMBOL, START_MS * MS, (START_MS + 60_000) * MS))
+    assert (repair.state, found, len(venue.asked)) == ("repaired", [], 1)  # no full hour, no question
 
 
 def test_a_book_is_what_it_is_now() -> None:
-    desk = Desk("btcusdt@depth@100ms").run(5)
-    repair, (book,) = desk.fill(Hole("depth", SYMBOL, 0, 1))
+    venue = LoopbackRest("btcusdt@depth@100ms").run(5)
+    repair, (book,) = venue.fill(Hole("depth", SYMBOL, 0, 1))
     assert repair.state == "partial"
     assert isinstance(book, Depth)
     assert (book.update_type, book.level_limit, book.source) == (UpdateType.SNAPSHOT, 1000, Source.REST)
     assert len(book.bid_price) == len(book.bid_quantity) > 20
-    repair, (top,) = desk.fill(Hole("depth", SYMBOL, 0, 1, levels=20))
+    repair, (top,) = venue.fill(Hole("depth", SYMBOL, 0, 1, levels=20))
     assert isinstance(top, Depth)
     assert (top.level_limit, len(top.ask_price)) == (50, 50)
-    assert [request.weight for request in desk.asked] == [20, 2]
+    assert [request.weight for request in venue.asked] == [20, 2]
 
 
 @pytest.mark.parametrize("stream", ["ticker", "book_ticker", "mark_price", "liquidation", "raw_trade", ""])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from exchanges.driving import drive
-from exchanges.rest_desk import Desk
+from exchanges.loopback_rest import LoopbackRest
 from frames_path import frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,11 +140,11 @@ def test_what_is_traded() -> None:
 
 
 def test_the_loopback_venue_speaks_the_same() -> None:
-    desk = Desk("btcusdt@aggTrade").run(2)
-    rows = REST.parse_instruments(desk.answer(REST.instruments()), NOW)
+    venue = LoopbackRest("btcusdt@aggTrade").run(2)
+    rows = REST.parse_instruments(venue.answer(REST.instruments()), NOW)
     assert {"BTCUSDT", "ETHUSDT"} <= {row.symbol for row in rows}
     assert all(row.tick_size and row.step_size for row in rows)
-    assert REST.parse_open_interest("BTCUSDT", desk.answer(REST.open_interest("BTCUSDT")), NOW).open_interest
+    assert REST.parse_open_interest("BTCUSDT", venue.answer(REST.open_interest("BTCUSDT")), NOW).open_interest
 
 
 def test_errors_are_read() -> None:

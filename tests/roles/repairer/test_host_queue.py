@@ -1,4 +1,4 @@
-"""A desk between jobs and a host: turns, order, refusals, answers that cannot be; no Kafka and no socket."""
+"""A queue between jobs and a host: turns, order, refusals, answers that cannot be; no Kafka and no socket."""
 
 from collections.abc import Callable
 from concurrent.futures import Future

@@ -18,7 +18,7 @@ MS = 1_000_000
 SYMBOL = "BTCUSDT"
 
 
-class Desk:
+class LoopbackRest:
     """A floor with subscribers, and its REST."""
 
     def __init__(self, *streams: str) -> None:
@@ -32,7 +32,7 @@ class Desk:
             assert stream
             self.floor.subscribe(stream)
 
-    def run(self, seconds: int) -> "Desk":
+    def run(self, seconds: int) -> "LoopbackRest":
         for _ in range(seconds * 20):
             self.now_ms += 50
             self.pushed += [msgspec.json.decode(push.data) for push in self.floor.advance(self.now_ms)]

@@ -292,7 +292,10 @@ def test_a_gap_that_goes_on_after_a_reboot_begins_with_what_was_delivered(tmp_pa
 
 @pytest.mark.parametrize("whole", [True, False], ids=["connection", "stream"])
 @pytest.mark.parametrize("delivered", [True, False])
-def test_an_end_that_is_lost_with_its_ring_is_said_again(tmp_path: Path, whole: bool, delivered: bool) -> None:
+@pytest.mark.parametrize("name", ["a", "other"])
+def test_an_end_that_is_lost_with_its_ring_is_said_again(
+    tmp_path: Path, name: str, whole: bool, delivered: bool
+) -> None:
     first = Supervisor(tmp_path, A)
     process = first.ingest()
     lose_connection(process, NS + 1) if whole else fall_silent(process, NS + 1)
@@ -306,7 +309,7 @@ def test_an_end_that_is_lost_with_its_ring_is_said_again(tmp_path: Path, whole: 
         first.observe()
     first.crash()
     reboot()
-    again = Supervisor(tmp_path, A, NS + 50).delivered()
+    again = Supervisor(tmp_path, {name: ("BTCUSDT",)}, NS + 50).delivered(name)
 
     assert [(end.gap_id, end.ended_ns) for end in again] == ([] if delivered else [(begun.gap_id, NS + 50)])
     assert all(end.version > 2 for end in again)

@@ -88,6 +88,9 @@ class ConnectionStates:
         """At the start: what is open of any other connection is nobody's."""
         for name in self._known.keys() - {*connections, NOBODYS}:
             self._give_up(name, self._known[name].open_gaps)
+            if name not in self._with_ring:
+                self._give_up(name, self._known[name].ending)
+                self._known[name].ending = []
 
     def prepare(self, spec: ChildSpec, page: StatsPage) -> None:
         """A child's page is there, and no process writes to it or to the child's ring."""

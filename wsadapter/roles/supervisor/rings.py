@@ -122,7 +122,7 @@ class Rings:
             existing = self._existing(name)
             if existing is None:
                 continue
-            self.survived |= {wanted[name]} if name in wanted else set()
+            self.survived.add(name.removeprefix(self._prefix))
             if existing.unread:
                 self.adopted += existing.unread
                 get_logger().info("ring adopted", ring=name, records=existing.unread)

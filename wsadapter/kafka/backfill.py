@@ -18,6 +18,7 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Source
 from wsadapter.events.gaps import GapCause, RepairState, begin
 from wsadapter.events.streams import BY_STREAM
+from wsadapter.kafka.errors import is_fatal
 from wsadapter.kafka.messages import gap_of, message_of
 from wsadapter.kafka.settings import lookup_config, producer_config
 from wsadapter.kafka.topics import log_bounds, partition_counts, topic
@@ -145,7 +146,7 @@ class BackfillWatch:
         """Read on, for so long at most."""
         for message in self._consumer.consume(CHUNK, seconds):
             if (error := message.error()) is not None:
-                if error.fatal():
+                if is_fatal(error):
                     raise ServiceUnavailable(f"Kafka: {error.str()}")
                 continue
             offset: Any = message.offset()

@@ -16,11 +16,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from msgspec import Struct
 
 from wsadapter.config.load import KafkaConfig
-from wsadapter.errors import ServiceUnavailable
+from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.events import Gap
 from wsadapter.events.gaps import RepairState
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.executor import DaemonExecutor
+from wsadapter.kafka.errors import error_text, is_fatal
 from wsadapter.kafka.messages import Identity, gap_record
 from wsadapter.kafka.settings import repairer_config
 from wsadapter.kafka.topics import partition_counts, topic
@@ -44,6 +45,10 @@ class Statistics(Struct):
     """The part of librdkafka's statistics that says whether a broker is there."""
 
     brokers: dict[str, BrokerState]
+
+
+class GapLogFailed(WsadapterError):
+    """The client is finished: a new process starts again, from what is committed."""
 
 
 class LoggedGap(Struct):
@@ -81,6 +86,7 @@ class GapLog:
         self._committed: dict[Key, int] = {}
         self._committed_at = float("-inf")
         self._held = False
+        self._fatal: KafkaError | None = None
         self._repeated = Repeated()
         self._fresh: dict[str, None] = {}
         try:
@@ -99,7 +105,7 @@ class GapLog:
         candles = []
         for message in self._consumer.consume(CHUNK, timeout):
             if (error := message.error()) is not None:
-                self._log(error)
+                self._note(error)
                 continue
             key: Key = str(message.topic()), message.partition() or 0
             offset: Any = message.offset()
@@ -111,6 +117,8 @@ class GapLog:
             if offset + 1 >= self._behind.get(key, 0):
                 self._behind.pop(key, None)
         self._hold(len(self.open) >= MOST_GAPS)
+        if self._fatal is not None:
+            raise GapLogFailed(f"the client of the gap topic failed: {error_text(self._fatal)}")
         return candles
 
     def fresh(self) -> list[LoggedGap]:
@@ -138,7 +146,7 @@ class GapLog:
             offsets = [TopicPartition(*key, offset) for key, offset in changed.items()]
             self._consumer.commit(offsets=offsets, asynchronous=True)
         except KafkaException as error:
-            self._log(error.args[0])  # what is not committed is read again, and found done
+            self._note(error.args[0])  # what is not committed is read again, and found done
         else:
             self._committed |= changed
 
@@ -189,13 +197,16 @@ class GapLog:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.broker_up = False
-        self._log(error)
+        self._note(error)
 
     def _on_statistics(self, text: str) -> None:
         brokers = msgspec.json.decode(text, type=Statistics).brokers
         self.broker_up = any(broker.state == "UP" for broker in brokers.values())
 
-    def _log(self, error: KafkaError) -> None:
+    def _note(self, error: KafkaError) -> None:
+        """An error of the client, by whichever way it came."""
+        if is_fatal(error):
+            self._fatal = error
         if (kept_back := self._repeated(error.code())) is not None:
             log.warning("kafka client", reason=error.str(), repeated=kept_back)
 

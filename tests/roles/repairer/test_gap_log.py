@@ -1,0 +1,68 @@
+"""What the reader of the gap topic makes of a client that is finished."""
+
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+
+from wsadapter.config.load import KafkaConfig
+from wsadapter.roles.repairer import gap_log
+from wsadapter.roles.repairer.gap_log import GapLog, GapLogFailed
+
+FATAL = KafkaError(KafkaError._FATAL)
+TOPIC = "websocket.gap"
+
+
+class Client:
+    """Stands for `confluent_kafka.Consumer`: an empty log."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+        self.messages: list[Message] = []
+
+    def consume(self, limit: int, timeout: float) -> list[Message]:
+        received, self.messages = self.messages, []
+        return received
+
+    def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        return partitions
+
+    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
+        return 0, 0
+
+    def assign(self, partitions: list[TopicPartition]) -> None:
+        pass
+
+    def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
+        raise KafkaException(FATAL)
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> GapLog:
+    monkeypatch.setattr(gap_log, "Consumer", Client)
+    monkeypatch.setattr(gap_log, "partition_counts", lambda kafka, timeout: {TOPIC: 1})
+    return GapLog(KafkaConfig())
+
+
+def client(log: GapLog) -> Client:
+    return log._consumer  # type: ignore[return-value]
+
+
+def test_a_fatal_error_that_comes_as_a_message_ends_it(log: GapLog) -> None:
+    client(log).messages = [Message(topic=TOPIC, partition=0, error=FATAL)]
+
+    with pytest.raises(GapLogFailed):
+        log.poll(0.0)
+
+
+def test_a_fatal_error_of_a_commit_ends_it(log: GapLog) -> None:
+    log.commit(0.0)
+
+    with pytest.raises(GapLogFailed):
+        log.poll(0.0)
+
+
+def test_any_other_error_is_waited_out(log: GapLog) -> None:
+    client(log).messages = [Message(topic=TOPIC, partition=0, error=KafkaError(KafkaError._TRANSPORT))]
+
+    assert log.poll(0.0) == []

@@ -115,6 +115,8 @@ def topic_states(
             try:
                 topic_id = str(answer.result(timeout).topic_id)
             except (KafkaException, TimeoutError) as error:
+                if isinstance(error, KafkaException) and error.args[0].code() > 0:
+                    continue  # the broker answered: it has just been deleted, or is none of our business
                 raise ServiceUnavailable(f"id of topic {name} is not known: {error_text(error)}") from None
             ids[name] = "" if topic_id == _NO_ID else topic_id
     return {name: TopicState(len(cluster.topics[name].partitions), ids.get(name, "")) for name in known}

@@ -229,6 +229,7 @@ class Housekeeping:
 
     def _restart(self, key: Key, partition: Partition) -> None:
         """The next offset is not in the log: publish a gap, then go on where the log still has what is to be read."""
+        self._child.beat()  # the broker is asked several times
         expected = partition.next_offset
         try:
             resume = self._resume_point(key, partition)
@@ -245,7 +246,6 @@ class Housekeeping:
             is_other_topic=partition.progress.is_other_topic(resume.topic_id),
         )
         self._group.seek(key, resume.offset, resume.topic_id)
-        self._child.beat()
 
     def _resume_point(self, key: Key, partition: Partition) -> ResumePoint:
         """Of the same topic, cut off behind what was read, we read again from a while before our last message on: what

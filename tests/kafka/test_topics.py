@@ -1,0 +1,68 @@
+"""What is known of topics, by an admin client that answers what the test wants."""
+
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from wsadapter.config.load import KafkaConfig
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.kafka.topics import TopicState, topic_states
+
+TOPIC_ID = "kU4VZgZ0R8i83el9Jp+R0Q"
+
+
+class Admin:
+    """``answers``: topic -> its id or the error instead; all of them have three partitions."""
+
+    def __init__(self, **answers: str | Exception) -> None:
+        self.answers = answers
+        self.cluster_id = "a"
+
+    def list_topics(self, timeout: float) -> Any:
+        partitions = dict.fromkeys(range(3))
+        topics = {name: SimpleNamespace(partitions=partitions) for name in self.answers}
+        return SimpleNamespace(cluster_id=self.cluster_id, topics=topics)
+
+    def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Future[Any]]:
+        assert not self.cluster_id.startswith("mock"), "it would not answer"
+        described = {}
+        for name, answer in self.answers.items():
+            described[name] = Future[Any]()
+            if isinstance(answer, str):
+                described[name].set_result(SimpleNamespace(topic_id=answer))
+            else:
+                described[name].set_exception(answer)
+        return described
+
+
+def states(admin: Any, *names: str) -> dict[str, TopicState]:
+    return topic_states(KafkaConfig(), names, 1.0, admin)
+
+
+def test_a_topic_has_its_id_and_its_partitions() -> None:
+    assert states(Admin(a=TOPIC_ID), "a", "b") == {"a": TopicState(3, TOPIC_ID)}
+
+
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_an_id_that_the_broker_does_not_tell_is_not_known(code: int) -> None:
+    admin = Admin(a=KafkaException(KafkaError(code)), b=TOPIC_ID, c="A" * 22)
+
+    assert states(admin, "a", "b", "c") == {
+        "a": TopicState(3, ""), "b": TopicState(3, TOPIC_ID), "c": TopicState(3, "")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), KafkaException(KafkaError(KafkaError._TIMED_OUT))])
+def test_no_answer_is_no_answer(error: Exception) -> None:
+    with pytest.raises(ServiceUnavailable):
+        states(Admin(a=error), "a")
+
+
+def test_the_mock_broker_is_not_asked_for_ids() -> None:
+    admin = Admin(a=TOPIC_ID)
+    admin.cluster_id = "mockCluster7"
+
+    assert states(admin, "a") == {"a": TopicState(3, "")}

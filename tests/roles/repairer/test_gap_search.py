@@ -181,17 +181,28 @@ def test_a_first_start_has_nothing_before_it(log: FakeLog) -> None:
     assert case.repair(START, START + 3_000, "connect") == ([1_000, 1_001, 1_002], "repaired")
 
 
-def test_ids_that_begin_anew_are_fetched_and_never_repaired(log: FakeLog) -> None:
-    """Delisted and listed again under the old name, while we were away."""
+@pytest.mark.parametrize("missed", [0, 5])
+def test_ids_that_begin_anew_are_fetched(log: FakeLog, missed: int) -> None:
+    """Delisted and listed again under the old name, while we were away, which missed the last of the old ones too."""
     old = one_a_second(1_000_000, 40, START - 40_000)
     case = Case(log, old | one_a_second(1, 80, START + 10_000))
-    case.record(range(1_000_000, 1_000_040))
+    case.record(range(1_000_000, 1_000_040 - missed))
     case.begin()
     case.end()
     case.record(range(21, 81))
     published, state = case.repair(START, START + 30_000)
-    assert (published, state) == ([*range(1, 21)], "partial")
-    assert "began anew" in case.job.outcomes[0][1].reason
+    assert (published, state) == ([*range(1, 21), *range(1_000_040 - missed, 1_000_040)], "repaired")
+
+
+def test_ids_that_begin_anew_and_that_the_venue_does_not_have(log: FakeLog) -> None:
+    case = Case(log, one_a_second(1_000_000, 40, START - 40_000) | one_a_second(1, 80, START + 10_000))
+    case.record(range(1_000_000, 1_000_040))
+    case.begin()
+    case.end()
+    case.record(range(21, 81))
+    del case.venue[7]
+    assert case.repair(START, START + 30_000) == ([*range(1, 7), *range(8, 21)], "partial")
+    assert case.job.outcomes[0][1].missing == ((7, 7),)
 
 
 @pytest.mark.parametrize("shown", [1, 60])

@@ -166,19 +166,28 @@ class GapRepair(RepairJob):
         hole = self._hole(series, around)
         if hole is None:
             return Filled(RepairState.REPAIRED)  # nothing was missed
+        filled = yield from self._fill_hole(series, hole, around)
+        if around is not None and around.before_anew is not None:
+            before = yield from self._fill_hole(series, around.before_anew, around)
+            state = summed([before.state, filled.state])
+            filled = Filled(state, 0, (*before.missing, *filled.missing), before.reason or filled.reason)
+        if filled.reason:
+            self._log_remaining(series, filled)
+        return filled
+
+    def _fill_hole(self, series: Series, hole: Hole, around: MissingRange | None) -> Filling:
         filling = self._rest.repair(hole)
         if filling is None:
             return Filled(RepairState.UNREPAIRABLE)
         if _is_by_time(hole) and hole.ended_ns < hole.started_ns:
-            filled = Filled(RepairState.PARTIAL, reason=CLOCK_WENT_BACK)
-        else:
-            filled = yield from self.fill(_key(series), filling, lambda events: self._absent(events, series, around))
+            return Filled(RepairState.PARTIAL, reason=CLOCK_WENT_BACK)
+        filled = yield from self.fill(
+            (_key(series), hole.last), filling, lambda events: self._absent(events, series, around)
+        )
         if around is not None and around.doubt and filled.state is RepairState.REPAIRED:
             filled.state, filled.reason = RepairState.PARTIAL, around.doubt
         if not filled.missing and filled.reason and hole.first is not None and hole.last is not None:
             filled.missing = ((hole.first, hole.last),)
-        if filled.reason:
-            self._log_remaining(series, filled)
         return filled
 
     def _absent(self, events: list[MarketEvent], series: Series, around: MissingRange | None) -> list[MarketEvent]:

@@ -138,6 +138,8 @@ class MissingRange:
         self.series = series
         self.doubt = ""
         """Why what `hole` says may not be all."""
+        self.before_anew: Hole | None = None
+        """Where the ids began anew in the hole: what may be missing of the numbering before it."""
         self._no_start = ""
         self._started_ns, self._ended_ns = started_ns, ended_ns
         self._before: dict[bool, int] = {}
@@ -193,11 +195,11 @@ class MissingRange:
 
     def hole(self, first: int | None = None, last: int | None = None) -> Hole | None:
         """What is missing, None for nothing. ``first`` and ``last`` are known from elsewhere, where they are."""
-        self.doubt = ""
+        self.doubt, self.before_anew = "", None
         begin = first if first is not None else self._best(self._before)
         stop = last + 1 if last is not None else self._best(self._after) if first is None else None
         if first is None and last is None and begin is not None and stop is not None and self._begins_anew(begin, stop):
-            self.doubt = f"the ids began anew: {stop} after {begin - 1}"
+            self.before_anew = self._hole(self.present.runs.end_of(begin), None)
             begin = None
         elif begin is not None and stop is not None and stop < begin and last is None and True not in self._after:
             stop = None  # times of two clocks, or of one that was set
@@ -205,8 +207,11 @@ class MissingRange:
         stop = None if stop is None else self.present.runs.first_of(stop)
         if begin is not None and stop is not None and begin >= stop:
             return None
-        if begin is None and self._venue_before is None:
-            self.doubt = self.doubt or self._no_start
+        if begin is None and self._venue_before is None and self.before_anew is None:
+            self.doubt = self._no_start
+        return self._hole(begin, None if stop is None else stop - 1)
+
+    def _hole(self, first: int | None, last: int | None) -> Hole:
         series = self.series
         skew = SKEW_NS if series.stream == "trade" else 0
         return Hole(
@@ -214,8 +219,8 @@ class MissingRange:
             symbol=series.symbol,
             started_ns=self._started_ns - skew if self._venue_before is None else self._venue_before,
             ended_ns=self._ended_ns + skew if self._venue_after is None else self._venue_after,
-            first=begin,
-            last=None if stop is None else stop - 1,
+            first=first,
+            last=last,
             interval=series.interval,
             levels=series.levels,
         )

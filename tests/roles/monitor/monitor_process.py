@@ -16,7 +16,7 @@ import msgspec
 from eventually import eventually
 from msgspec import Raw
 
-from wsadapter import metrics as stats_fields
+from wsadapter import metrics
 from wsadapter.config.load import Config, Feed, MonitorConfig, ServiceConfig
 from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm import ring
@@ -28,14 +28,14 @@ RUNNING = 2
 SUBSCRIPTIONS = ("btcusdt@aggTrade", "btcusdt@kline_1m")
 CONNECTION = "binance-market-0"
 CHILDREN = (
-    ("ingest", CONNECTION, stats_fields.ingest(SUBSCRIPTIONS)),
-    ("serializer", "serializer-0", stats_fields.SERIALIZER),
-    ("consumer", "consumer-0", stats_fields.consumer(4)),
-    ("monitor", "monitor", stats_fields.MONITOR),
-    ("exchange", "exchange", stats_fields.EXCHANGE),
+    ("ingest", CONNECTION, metrics.ingest(SUBSCRIPTIONS)),
+    ("serializer", "serializer-0", metrics.SERIALIZER),
+    ("consumer", "consumer-0", metrics.consumer(4)),
+    ("monitor", "monitor", metrics.MONITOR),
+    ("exchange", "exchange", metrics.EXCHANGE),
 )
 SUPERVISOR = (
-    *stats_fields.CHILD,
+    *metrics.CHILD,
     *(f'child_up{{role="{role}",name="{name}"}}' for role, name, _ in CHILDREN),
     *(
         f'child_restarts_total{{role="{role}",name="{name}",reason="{reason}"}}'

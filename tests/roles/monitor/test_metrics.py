@@ -9,9 +9,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from roles.monitor import exposition_sample
 from roles.monitor.monitor_process import CONNECTION, Road, road
 
-from wsadapter import metrics as stats_fields
-from wsadapter.roles.monitor import exposition as metrics
-from wsadapter.roles.monitor import snapshot
+from wsadapter import metrics
+from wsadapter.roles.monitor import exposition, snapshot
 from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm.stats_page import Histogram
 from wsadapter.supervision import counters
@@ -41,7 +40,7 @@ def made(tmp_path: Path) -> Iterator[Road]:
 
 
 def scrape(made: Road) -> dict[str, Metric]:
-    render = metrics.exposition(lambda: snapshot.read(made.config, made.order()))
+    render = exposition.exposition(lambda: snapshot.read(made.config, made.order()))
     return {family.name: family for family in text_string_to_metric_families(render().decode())}
 
 
@@ -93,19 +92,19 @@ def test_no_series_twice(made: Road) -> None:
 
 def test_counters_of_every_role_are_exposed() -> None:
     pages = (
-        stats_fields.ingest(["a"]), stats_fields.SERIALIZER, stats_fields.consumer(4), stats_fields.MONITOR,
-        stats_fields.EXCHANGE, stats_fields.SERVICE,
+        metrics.ingest(["a"]), metrics.SERIALIZER, metrics.consumer(4), metrics.MONITOR,
+        metrics.EXCHANGE, metrics.SERVICE,
     )  # fmt: skip
-    names = {stats_fields.parse(field)[0] for page in pages for field in page}
+    names = {metrics.parse(field)[0] for page in pages for field in page}
     counters = {name for name in names if name.endswith("_total") and not name.startswith("bank_")}
 
-    exposed = {name for metric in stats_fields.METRICS.values() for name in metric.cell_names}
+    exposed = {name for metric in metrics.METRICS.values() for name in metric.cell_names}
     assert counters - exposed == set()
 
 
 def test_the_supervisor_has_the_cells_that_its_metrics_name() -> None:
     specs = [ChildSpec("a", "ingest", "m", (), 0), ChildSpec("b", "consumer", "m", (), 0)]
-    page = stats_fields._page("supervisor", children=[(spec.role, spec.name) for spec in specs])
+    page = metrics._page("supervisor", children=[(spec.role, spec.name) for spec in specs])
 
     assert set(page) == set(counters.fields(specs))
 
@@ -114,7 +113,7 @@ def test_pages_that_are_not_there_are_no_error(made: Road) -> None:
     order = MonitorOrder(
         children=(WatchedChild("ingest", "x", "wsadapter-none"),), rings=(WatchedRing("x", "wsadapter-none-ring"),)
     )
-    found = metrics.families(snapshot.read(made.config, order))
+    found = exposition.families(snapshot.read(made.config, order))
 
     assert {family.name for family in found} >= {"wsadapter_build_info", "wsadapter_spool_bytes"}
 

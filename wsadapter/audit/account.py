@@ -9,6 +9,7 @@ Reads stats pages and asks ClickHouse; owns nothing.
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from msgspec import Struct
 from rich.console import Console
@@ -16,11 +17,14 @@ from rich.table import Table
 
 from wsadapter.audit import hops
 from wsadapter.audit.conservation import NO_GAP
+from wsadapter.audit.view import print_whole
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import SPECS
 
 Counters = Mapping[str, int]
+ALWAYS_SHOWN: Final = ("in the ring", "rows (FINAL)", "lost", "duplicates")
+"""Columns of the account; another one is left out where it counts nothing."""
 
 
 class Account(Struct, frozen=True):
@@ -185,25 +189,30 @@ def collect(
 
 def show(summary: Summary, console: Console) -> None:
     """Print the account as a table, then one line of totals that a program can read too."""
-    known = summary.accounts and summary.accounts[0].sent is not None
+    shown = [a for a in summary.accounts if a.sent or a.published or a.rows]
+    columns: list[tuple[str, list[int | None]]] = [
+        ("venue sent", [a.sent for a in shown]),
+        ("in the ring", [a.published for a in shown]),
+        ("rows (FINAL)", [a.rows_final for a in shown]),
+        ("open candles", [a.open_candles for a in shown]),
+        ("copies", [a.copies + a.twins for a in shown]),
+        ("dropped", [a.dropped for a in shown]),
+        ("rejected", [a.rejected for a in shown]),
+        ("missed", [a.missed for a in shown]),
+        ("repaired", [a.repaired for a in shown]),
+        ("waiting", [a.waiting for a in shown]),
+        ("lost", [a.lost for a in shown]),
+        ("duplicates", [a.duplicates for a in shown]),
+    ]
+    columns = [(head, counts) for head, counts in columns if head in ALWAYS_SHOWN or any(counts)]
     table = Table(title="What became of every event", title_justify="left")
     table.add_column("table", no_wrap=True)
-    headings = ["venue sent"] if known else []
-    twice = any(a.copies or a.twins for a in summary.accounts)
-    headings += ["in the ring", "rows (FINAL)", "open candles", *(["copies"] if twice else [])]
-    headings += ["dropped", "rejected", "missed", "repaired", "waiting"]
-    headings += ["lost", "duplicates"]
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for a in summary.accounts:
-        if not (a.sent or a.published or a.rows):
-            continue
-        sent = [] if not known else ["-" if a.sent is None else f"{a.sent:,}"]
-        cells = [a.published, a.rows_final, a.open_candles, *([a.copies + a.twins] if twice else [])]
-        cells += [a.dropped, a.rejected, a.missed, a.repaired, a.waiting]
-        cells += [a.lost, a.duplicates]
-        table.add_row(a.table, *sent, *(f"{cell:,}" for cell in cells))
-    console.print(table)
+    for head, _ in columns:
+        table.add_column(head, justify="right", no_wrap=True)
+    for row, account in enumerate(shown):
+        cells = (counts[row] for _, counts in columns)
+        table.add_row(account.table, *("-" if cell is None else f"{cell:,}" for cell in cells))
+    print_whole(console, table)
     gaps = " ".join(f"{cause}={count}" for cause, count in summary.gaps.items()) or "none"
     rows = sum(a.rows_final for a in summary.accounts)
     console.print(

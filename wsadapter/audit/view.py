@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +29,8 @@ from wsadapter.times import SECOND, iso, short, span
 MAX_SHOWN: Final = 200
 """Lines of a table; the JSON has all of them."""
 MAX_HOLES_SHOWN: Final = 50
+MAX_WIDTH: Final = 1000
+"""Columns of text that a table may take."""
 CLAIMED: Final = "repaired, but missing"
 """Of a hole in a gap that is said to be repaired."""
 
@@ -63,7 +66,7 @@ def _print_series(console: Console, series: Sequence[AuditedSeries]) -> None:
             one.unexplained if one.check else "", "" if one.silence_ns is None else span(one.silence_ns),
             _word(one.verdict),
         )  # fmt: skip
-    console.print(table)
+    print_whole(console, table)
     if len(ordered) > MAX_SHOWN:
         console.print(f"... and {len(ordered) - MAX_SHOWN:,} more series")
     console.print()
@@ -82,7 +85,7 @@ def _print_holes(console: Console, holes: Sequence[Explained]) -> None:
             first, last, "?" if hole.missing is None else hole.missing,
             _word(one.by) if one.by else _word(UNEXPLAINED, CLAIMED if one.claimed else ""), one.gap_id,
         )  # fmt: skip
-    console.print(table)
+    print_whole(console, table)
     if len(holes) > MAX_HOLES_SHOWN:
         console.print(f"... and {len(holes) - MAX_HOLES_SHOWN:,} more holes")
     console.print()
@@ -108,7 +111,7 @@ def _print_live(console: Console, live: Live) -> None:
                 add_row(
                     table, one.hop, one.stream, one.entered, one.exited, one.aside, one.rest, _word(one.verdict, shown)
                 )  # fmt: skip
-    console.print(table)
+    print_whole(console, table)
     parts = [f"frames {live.frames:,}", f"events {live.events:,}"]
     parts += ["lag unknown" if live.lag is None else f"lag {live.lag:,}"]
     parts += [f"spooled {live.spooled:,}", f"sent again {live.repeated:,}", f"redelivered {live.redelivered:,}"]
@@ -220,6 +223,15 @@ def add_row(table: Table, *cells: str | float | Text | None) -> None:
     """Text as `Text`: a name is never read as rich's markup."""
     texts = (f"{cell:,.0f}" if isinstance(cell, int | float) else cell or "" for cell in cells)
     table.add_row(*(text if isinstance(text, Text) else Text(text) for text in texts))
+
+
+def print_whole(console: Console, table: Table) -> None:
+    """A terminal that is too narrow wraps the lines: a column that is cut would be lost."""
+    width = console.width
+    needed = Measurement.get(console, console.options.update(max_width=MAX_WIDTH), table).maximum
+    console.width = max(width, needed)
+    console.print(table, crop=False)
+    console.width = width
 
 
 def _word(word: str, shown: str = "") -> Text:

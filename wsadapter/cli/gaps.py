@@ -13,7 +13,7 @@ from rich.text import Text
 
 from wsadapter.audit import queries
 from wsadapter.audit.rows import GapRow, Scope
-from wsadapter.audit.view import add_row, plain_table
+from wsadapter.audit.view import add_row, plain_table, print_whole
 from wsadapter.cli import options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
@@ -60,7 +60,7 @@ def _gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
         click.echo(json.dumps([_json(row) for row in rows], indent=2, ensure_ascii=False))
         return ExitCode.OK
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    Console(file=sys.stdout, highlight=False, width=width).print(_table(rows))
+    print_whole(Console(file=sys.stdout, highlight=False, width=width), _table(rows))
     click.echo(f"{len(rows)} gaps" if rows else "no gaps were recorded; whether anything was, `audit` says", err=True)
     return ExitCode.OK
 

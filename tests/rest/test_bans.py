@@ -25,6 +25,9 @@ def test_a_file_that_says_nothing(tmp_path: Path, content: bytes) -> None:
     Bans(str(tmp_path), HOST).save(1_000.0, "")
     next(tmp_path.iterdir()).write_bytes(content)
     assert Bans(str(tmp_path), HOST).remaining(0.0) == 0
+    (aside,) = tmp_path.iterdir()
+    assert ".damaged-" in aside.name
+    assert aside.read_bytes() == content
 
 
 def test_a_clock_that_was_wrong(tmp_path: Path) -> None:

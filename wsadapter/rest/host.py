@@ -6,7 +6,7 @@ One request at a time means one per symbol, too, and that the budget is never to
 while nothing is under way, the sender's meanwhile. Owns the connection, the budget and the file of bans.
 
 A ban outlives the process: one small file per host in the state directory, in wall-clock time, mode 0600, replaced
-whole. A file that cannot be read counts as none, and no entry is believed for longer than the longest ban, so that a
+whole. A file that cannot be read is set aside, and no entry is believed for longer than the longest ban, so that a
 clock that was wrong cannot silence us for ever. A ban that cannot be written (a full disk) is obeyed all the same, by
 this process.
 """
@@ -16,15 +16,14 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
-from wsadapter import announced_wait, files
+from wsadapter import announced_wait
 from wsadapter.exchanges.rest_api import ErrorKind, Refusal, Request, RestExchange
 from wsadapter.executor import DaemonExecutor
+from wsadapter.files import StateDirectory
 from wsadapter.log import Repeated, get_logger
 from wsadapter.rest.budget import BAN, Budget, Outcome
 from wsadapter.rest.client import RestClient, RestResponse, Unreachable
@@ -135,14 +134,11 @@ class RestHost:
         return Result(outcome, reason=f"HTTP {answer.status}: {detail}")
 
     def _keep_ban(self, seconds: float, reason: str) -> None:
-        try:
-            self._bans.save(time.time() + seconds, reason)
-        except OSError as error:
+        if not self._bans.save(time.time() + seconds, reason):
             log.warning(
                 "a ban cannot be written down: it is obeyed, but a restart would forget it",
                 host=self._base,
                 seconds=round(seconds),
-                reason=str(error),
             )
 
     def _count(self, status: int, outcome: Outcome, refusal: Refusal | None) -> None:
@@ -179,24 +175,19 @@ class Ban(Struct, frozen=True):
     reason: str
 
 
-_decode: Final = msgspec.json.Decoder(Ban).decode
-
-
 class Bans:
     """The file of one host. Written by the one process that asks it."""
 
     def __init__(self, state_dir: str, host: str) -> None:
         name = hashlib.sha1(host.encode()).hexdigest()[:12]
-        self._path = Path(state_dir) / f"rest-ban-{name}.json"
+        directory = StateDirectory(state_dir)
+        self._file = directory.file(f"rest-ban-{name}.json", Ban, Ban(host, 0.0, ""), durable=True)
         self._host = host
 
     def remaining(self, wall: float) -> float:
         """Seconds that the remembered ban lasts yet."""
-        try:
-            ban = _decode(self._path.read_bytes())
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-            return 0.0
-        return min(max(0.0, ban.until - wall), BAN.maximum)
+        return min(max(0.0, self._file.read().until - wall), BAN.maximum)
 
-    def save(self, until: float, reason: str) -> None:
-        files.replace(self._path, msgspec.json.encode(Ban(self._host, until, reason)), durable=True)
+    def save(self, until: float, reason: str) -> bool:
+        """False when the disk refuses it, which is logged."""
+        return self._file.write(Ban(self._host, until, reason))

@@ -267,9 +267,10 @@ _METRICS: Final = (
     Metric("sent_total", "Events that the loopback venue sent.", {"exchange": _counted("sent", _STREAM)}),
     Metric("service_up", "1 while the embedded service answers.", _at("service")),
     Metric("queries_total", "Requests that the embedded service answered.", _at("service")),
-    # the rings, as the monitor sees them
+    # the rings and the disks, as the monitor sees them
     Metric("ring_used_bytes", "Bytes in the ring that Kafka has not acknowledged."),
     Metric("ring_capacity_bytes", "Size of the ring."),
+    Metric("free_bytes", "Bytes free on the file system of the state directory, of the spool and of shared memory."),
 )
 # fmt: on
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRICS}

@@ -12,6 +12,7 @@ from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot
 from wsadapter.supervision.counters import fields
 from wsadapter.supervision.process import ChildSpec
 
+MACHINE = ("wsadapter_build_info{", "wsadapter_free_bytes{")
 ROLES = (
     ("ingest", "binance-market-0", metrics.ingest(("btcusdt@aggTrade", "btcusdt@kline_1m"))),
     ("serializer", "serializer-0", metrics.SERIALIZER),
@@ -55,7 +56,7 @@ def sample() -> Snapshot:
 def text() -> str:
     """Without what depends on the version and the machine."""
     lines = exposition(sample)().decode().splitlines()
-    return "".join(f"{line}\n" for line in lines if not line.startswith("wsadapter_build_info{"))
+    return "".join(f"{line}\n" for line in lines if not line.startswith(MACHINE))
 
 
 if __name__ == "__main__":

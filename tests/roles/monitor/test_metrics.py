@@ -84,6 +84,13 @@ def test_histograms(made: Road) -> None:
     assert values["wsadapter_delivery_seconds_sum", None] == pytest.approx(7.012)
 
 
+def test_free_space_of_what_there_is(made: Road) -> None:
+    free = {sample.labels["of"]: sample.value for sample in scrape(made)["wsadapter_free_bytes"].samples}
+
+    assert free.keys() == {"state", "shared_memory"}, "the spool's directory is not there yet"
+    assert all(count > 0 for count in free.values())
+
+
 def test_no_series_twice(made: Road) -> None:
     samples = [(s.name, tuple(sorted(s.labels.items()))) for f in scrape(made).values() for s in f.samples]
 

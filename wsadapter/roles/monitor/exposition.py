@@ -7,8 +7,10 @@ a role's own are not exposed. Label values come from the pages, whose cells are 
 """
 
 import math
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Final
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -20,6 +22,7 @@ from wsadapter.metrics import METRICS, Metric
 from wsadapter.roles.monitor.snapshot import Reading, Snapshot
 from wsadapter.roles.monitor.status import not_ready
 
+SHARED_MEMORY: Final = "/dev/shm"
 PREFIX: Final = "wsadapter_"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -79,6 +82,15 @@ def _heartbeat_ages(snapshot: Snapshot) -> Samples:
             yield _process(reading), max(0, snapshot.monotonic_ns - beat) / 1e9
 
 
+def _free(snapshot: Snapshot) -> Samples:
+    config = snapshot.config
+    paths = {"state": config.service.state_dir, "spool": config.spool.path, "shared_memory": SHARED_MEMORY}
+    for name, path in paths.items():
+        with suppress(OSError):  # a directory that is not there yet
+            file_system = os.statvfs(path)
+            yield {"of": name}, file_system.f_bavail * file_system.f_frsize
+
+
 _SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
     "build_info": _build,
     "ready": lambda s: iter([({}, int(not not_ready(s)))]),
@@ -86,6 +98,7 @@ _SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
     "child_rss_bytes": lambda s: ((_process(r), r.use.rss_bytes) for r in s.processes if r.use is not None),
     "child_shared_bytes": lambda s: ((_process(r), r.use.shared_bytes) for r in s.processes if r.use is not None),
     "child_cpu_seconds_total": lambda s: ((_process(r), r.use.cpu_seconds) for r in s.processes if r.use is not None),
+    "free_bytes": _free,
     "ring_used_bytes": lambda s: (({"connection": r.connection}, r.used) for r in s.rings if r.capacity),
     "ring_capacity_bytes": lambda s: (({"connection": r.connection}, r.capacity) for r in s.rings if r.capacity),
 }

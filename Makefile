@@ -18,8 +18,9 @@ test-fast: setup ## the unit part, under a minute: starts no Kafka, no ClickHous
 	$(BIN)/pytest -q -n 4 --dist worksteal -m "not integration" --ignore tests/cli --ignore tests/supervision \
 	  --ignore tests/bench --ignore tests/chaos
 
-chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one
-	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_KILLS=$(or $(KILLS),0) WSADAPTER_SEED=$(or $(SEED),0) $(BIN)/pytest -q -s tests/chaos
+chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one, DEEDS=reload for some (a pattern)
+	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_KILLS=$(or $(KILLS),0) WSADAPTER_SEED=$(or $(SEED),0) WSADAPTER_DEEDS='$(DEEDS)' \
+	  $(BIN)/pytest -q -s tests/chaos
 
 setup: .venv/.installed
 

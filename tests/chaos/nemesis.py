@@ -3,6 +3,7 @@ took to be ready again."""
 
 import os
 import random
+import re
 import signal
 import time
 from collections import Counter
@@ -69,6 +70,7 @@ class Nemesis:
             *([(2, "step the clock", self._step_clock)] if clock else []),
             *([(2, "fill the state disk", self._fill_disk)] if disk else []),
         ]
+        self._deeds = [deed for deed in self._deeds if re.search(os.environ.get("WSADAPTER_DEEDS", ""), deed[1])]
 
     def strike(self) -> str:
         """One deed, and wait until the road is well again."""

@@ -59,6 +59,18 @@ class Searches(Struct):
     free: int = MOST_SEARCHES
 
 
+class Published:
+    """What the repairs of this process have published, series by series. The log shows it only some time later, to the
+    job that begins anew and to that of the next gap, which may be about the same events: a symbol that goes with one
+    reload and comes back with another is missing in both."""
+
+    def __init__(self) -> None:
+        self._series: dict[tuple[str, ...], Present] = {}
+
+    def of(self, exchange: str, *key: str) -> Present:
+        return self._series.setdefault((exchange, *key), Present())
+
+
 class GapRepair(RepairJob):
     """One gap, and the ``series`` that it is about. ``end``: the ring identity of the record that ends it."""
 
@@ -71,6 +83,7 @@ class GapRepair(RepairJob):
         now: float,
         end: Identity | None = None,
         searches: Searches | None = None,
+        published: Published | None = None,
     ) -> None:
         super().__init__()
         self.gap = gap
@@ -83,8 +96,7 @@ class GapRepair(RepairJob):
         self._searches = searches or Searches()
         self._ended_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
         self._ranges: Ranges = {}
-        self._given: dict[Key, Present] = {}
-        """What this job has published. In a gap of long ago that lies beyond where it looks, should it begin anew."""
+        self._known = Published() if published is None else published
         self._newest_before: tuple[Identity, int] | None = None
         """The connection's last record before the gap, as far as it was seen: identity and receive time."""
 
@@ -97,8 +109,9 @@ class GapRepair(RepairJob):
             ranges = yield from self._search(now)
         finally:
             self._searches.free += 1
-        for key, present in self._given.items():
-            ranges[key].include(present)
+        if self.gap.cause != GapCause.KAFKA_RETENTION:  # what was published is what the log has lost
+            for key, each in ranges.items():
+                each.include(self._known.of(self.gap.exchange, *key))
         outcomes = []
         for series in self._series:
             filled = yield from self._fill_series(series, ranges.get(_key(series)))
@@ -195,9 +208,9 @@ class GapRepair(RepairJob):
         if around is None:
             return events
         absent = [event for event in events if event not in around.present]
-        given = self._given.setdefault(_key(series), Present())
+        published = self._known.of(self.gap.exchange, *_key(series))
         for event in absent:
-            given.add(event)
+            published.add(event)
         return absent
 
     def _hole(self, series: Series, around: MissingRange | None) -> Hole | None:

@@ -31,7 +31,7 @@ from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.gap_log import GapLog
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
-from wsadapter.roles.repairer.gap_repair import GapRepair, Searches, series_of
+from wsadapter.roles.repairer.gap_repair import GapRepair, Published, Searches, series_of
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.polls import Polls
 from wsadapter.roles.repairer.publisher import RepairPublisher
@@ -84,6 +84,7 @@ class Repairer:
             self._polls.instruments(exchange, queue, rest)
         self._chain = CandleChain()
         self._searches = Searches()
+        self._published = Published()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
 
@@ -168,7 +169,8 @@ class Repairer:
             if queue is None or rest is None or not (series := series_of(gap, carried)):
                 self._give_up(gap)
                 continue
-            queue.add(GapRepair(gap, rest, series, self._kafka, time.monotonic(), logged.end, self._searches))
+            now = time.monotonic()
+            queue.add(GapRepair(gap, rest, series, self._kafka, now, logged.end, self._searches, self._published))
 
     def _accept_backfill(self, gap: Gap) -> None:
         rests = {feed: rest for feed, (_, rest) in self._feeds.items()}

@@ -109,6 +109,16 @@ def test_counters_of_every_role_are_exposed() -> None:
     assert counters - exposed == set()
 
 
+def test_a_metric_has_one_row_and_a_cell_one_metric() -> None:
+    names = [metric.name for metric in metrics._METRICS]
+    cells = [name for metric in metrics._METRICS for name in metric.cell_names]
+    own = [cell.name for state in metrics.STATE.values() for cell in state]
+
+    assert len(names) == len(set(names))
+    assert len(cells) == len(set(cells))
+    assert set(own) & set(cells) == set()
+
+
 def test_the_supervisor_has_the_cells_that_its_metrics_name() -> None:
     specs = [ChildSpec("a", "ingest", "m", (), 0), ChildSpec("b", "consumer", "m", (), 0)]
     page = metrics._page("supervisor", children=[(spec.role, spec.name) for spec in specs])

@@ -97,6 +97,8 @@ class GapRepair(RepairJob):
         self._ended_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
         self._ranges: Ranges = {}
         self._known = Published() if published is None else published
+        self._symbols = frozenset(each.symbol for each in series if each.stream in LOOKED_UP)
+        self._variants = {word: _variant(word, rest) for word in LOOKED_UP}
         self._newest_before: tuple[Identity, int] | None = None
         """The connection's last record before the gap, as far as it was seen: identity and receive time."""
 
@@ -238,7 +240,7 @@ class GapRepair(RepairJob):
     def _parsed(self, message: Message) -> Any:
         """One message of the log, None if it is not of a series in question."""
         exchange, _, symbol = (message.key() or b"").decode(errors="replace").partition(":")
-        if exchange != self.gap.exchange or not any(key[1] == symbol for key in self._ranges):
+        if exchange != self.gap.exchange or symbol not in self._symbols:
             return None
         try:
             return getattr(market_pb2, BY_STREAM[self._word(message)].message).FromString(message.value() or b"")
@@ -270,9 +272,7 @@ class GapRepair(RepairJob):
 
     def _is_of_its_series(self, word: str, record: Any) -> bool:
         """Raw trades, say, are of the same stream and symbol as aggregated ones, and of another series."""
-        variants = self._rest.variants
-        fields = {field for rule in NUMBERINGS[word].rules for field, _ in rule.series}
-        return all(getattr(record, field) == variants[field] for field in fields & variants.keys())
+        return all(getattr(record, field) == value for field, value in self._variants[word])
 
     def _note_connection(self, record: Any, order: Order | None) -> None:
         if record.connection != self.gap.connection:
@@ -291,6 +291,12 @@ def read_all(reader: OffsetRangeReader, now: float) -> Generator[Pause, float, f
     finally:
         reader.close()
     return now
+
+
+def _variant(word: str, rest: RestExchange) -> tuple[tuple[str, object], ...]:
+    """Fields and values that tell the series of a stream that the venue's history is of."""
+    fields = {field for rule in NUMBERINGS[word].rules for field, _ in rule.series}
+    return tuple((field, rest.variants[field]) for field in sorted(fields & rest.variants.keys()))
 
 
 def _is_by_time(hole: Hole) -> bool:

@@ -36,7 +36,7 @@ MOST: Final = 4096
 """Connections and polled symbols in the file: the newest."""
 NEWER_VERSIONS: Final = 2
 """What a file that is some seconds old may not know of a gap: its end, and its repair."""
-NOBODYS: Final = ""
+UNOWNED: Final = ""
 """Instead of a connection: the gaps that still wait for a ring to be ended in."""
 
 
@@ -85,11 +85,11 @@ class ConnectionStates:
         return self._known.setdefault(name, ConnectionState())
 
     def disown(self, connections: Iterable[str]) -> None:
-        """At the start: what is open of any other connection is nobody's."""
-        for name in self._known.keys() - {*connections, NOBODYS}:
-            self._give_up(name, self._known[name].open_gaps)
+        """At the start: what is open of any other connection has no owner any more."""
+        for name in self._known.keys() - {*connections, UNOWNED}:
+            self._disown(name, self._known[name].open_gaps)
             if name not in self._with_ring:
-                self._give_up(name, self._known[name].ending)
+                self._disown(name, self._known[name].ending)
                 self._known[name].ending = []
 
     def prepare(self, spec: ChildSpec, page: StatsPage) -> None:
@@ -100,7 +100,7 @@ class ConnectionStates:
             self._prepare_polls(spec.order, page)
         else:
             return
-        self._end_nobodys(spec, page)
+        self._end_unowned(spec, page)
 
     def retire(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
         """A child is gone; ``for_good``: no other one takes its place in this run."""
@@ -108,8 +108,8 @@ class ConnectionStates:
             return
         self.observe([(spec, page)])
         if for_good:
-            self._give_up(_connection(spec), self.of(_connection(spec)).open_gaps)
-            self._end_nobodys(spec, page)
+            self._disown(_connection(spec), self.of(_connection(spec)).open_gaps)
+            self._end_unowned(spec, page)
 
     def observe(self, children: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
         """See how far each connection is."""
@@ -154,11 +154,11 @@ class ConnectionStates:
             known = next((gap for gap in state.open_gaps if of_connection(gap)), None)
             if known is not None:
                 _put_connection_gap(page, known)
-            self._give_up(name, [gap for gap in state.open_gaps if not of_connection(gap)])
+            self._disown(name, [gap for gap in state.open_gaps if not of_connection(gap)])
         else:
             lines = {(each.stream.value, each.symbol, each.interval) for each in plan.subscriptions}
             gone = [gap for gap in state.open_gaps if (gap.stream, gap.symbol, gap.interval) not in lines]
-            self._give_up(name, [gap for gap in gone if not of_connection(gap)])
+            self._disown(name, [gap for gap in gone if not of_connection(gap)])
             state.open_gaps = _open_gaps(cells, plan)
         if is_lost and since_ns:
             page["gap_started_ns"] = min(page["gap_started_ns"], since_ns)  # one that is open
@@ -172,7 +172,7 @@ class ConnectionStates:
     def _adopt_ring(self, name: str) -> None:
         """The connection has a ring from now on. With one that was lost went the ends that were in it."""
         if name not in self._with_ring:
-            self._give_up(name, self.of(name).ending)
+            self._disown(name, self.of(name).ending)
             self.of(name).ending = []
             self._with_ring.add(name)
 
@@ -185,7 +185,7 @@ class ConnectionStates:
                 page[cell] = min(known_ns, state.delivered or known_ns)
             page[cell] = page[cell] or known_ns
         self._adopt_ring(CONNECTION)
-        self._give_up(CONNECTION, [g for g in state.open_gaps if is_new or (g.exchange, g.symbol) not in wanted])
+        self._disown(CONNECTION, [g for g in state.open_gaps if is_new or (g.exchange, g.symbol) not in wanted])
 
     def _observe_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
         name, cells = plan.connection, page.read()
@@ -226,22 +226,22 @@ class ConnectionStates:
             state.delivered, state.ending = waiting[1], [gap for gap in state.ending if gap not in waiting[2]]
             self._waiting[name] = now, state.received, state.ending
 
-    def _give_up(self, name: str, gaps: Iterable[Gap]) -> None:
+    def _disown(self, name: str, gaps: Iterable[Gap]) -> None:
         gone = list(gaps)
-        state, nobodys = self.of(name), self.of(NOBODYS)
-        nobodys.open_gaps = [*nobodys.open_gaps, *gone]
+        state, unowned = self.of(name), self.of(UNOWNED)
+        unowned.open_gaps = [*unowned.open_gaps, *gone]
         state.open_gaps = [gap for gap in state.open_gaps if gap not in gone]
 
-    def _end_nobodys(self, spec: ChildSpec, page: StatsPage) -> None:
+    def _end_unowned(self, spec: ChildSpec, page: StatsPage) -> None:
         """In this child's ring, as far as it has room."""
-        nobodys = self.of(NOBODYS)
-        foreign = any(gap.connection != _connection(spec) for gap in nobodys.open_gaps)
+        unowned = self.of(UNOWNED)
+        foreign = any(gap.connection != _connection(spec) for gap in unowned.open_gaps)
         # among redundant connections a gap counts as one of the ring's own
-        if nobodys.open_gaps and spec.ring is not None and not (foreign and spec.ring.marks):
-            remaining = publish_ends(spec, page, nobodys.open_gaps, self._clock_ns())
-            published = nobodys.open_gaps[: len(nobodys.open_gaps) - len(remaining)]
+        if unowned.open_gaps and spec.ring is not None and not (foreign and spec.ring.marks):
+            remaining = publish_ends(spec, page, unowned.open_gaps, self._clock_ns())
+            published = unowned.open_gaps[: len(unowned.open_gaps) - len(remaining)]
             state = self.of(_connection(spec))
-            state.ending, nobodys.open_gaps = [*state.ending, *published], remaining
+            state.ending, unowned.open_gaps = [*state.ending, *published], remaining
 
 
 def _state(value: int | ConnectionState) -> ConnectionState:

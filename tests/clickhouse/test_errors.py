@@ -35,6 +35,12 @@ def test_one_number_for_too_many_parts_and_too_many_partitions() -> None:
     assert classify(partitions) is ErrorClass.SPLIT
 
 
+def test_a_proxy_that_takes_no_large_request_is_no_outage() -> None:
+    refusal = "HTTP driver received HTTP status 413, server response: <html>413 Request Entity Too Large</html>"
+
+    assert classify(DatabaseError(refusal)) is ErrorClass.TOO_LARGE
+
+
 def test_no_memory_may_be_the_message_or_the_server() -> None:
     assert classify(server_error(241)) is ErrorClass.MEMORY
 

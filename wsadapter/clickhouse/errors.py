@@ -15,7 +15,10 @@ class ErrorClass(Enum):
     SPLIT = "split"
     """The batch spans too many of the table's partitions: insert it in halves."""
     MEMORY = "memory"
-    """Either the server is short of memory or a message claims a length that it has not."""
+    """The server is short of memory, the batch is too large for what it has, or a message claims a length that it has
+    not."""
+    TOO_LARGE = "too_large"
+    """A proxy before the server takes no request of this size."""
     RETRY = "retry"
     """Not the batch's fault: the same bytes again, under the same token."""
     PAUSE = "pause"
@@ -72,6 +75,7 @@ _RETRY: Final = {
 }
 _TOO_MANY_PARTS: Final = 252
 _MEMORY: Final = 241
+_TOO_LARGE: Final = re.compile(r"\b(?:HTTP status|response code) 413\b")
 _CODE: Final = re.compile(r"(?:\bCode|exception, code): (\d+)")
 
 
@@ -93,6 +97,8 @@ def classify(error: BaseException) -> ErrorClass:
         return ErrorClass.SPLIT if "partitions for single INSERT" in str(error) else ErrorClass.RETRY
     if code == _MEMORY:
         return ErrorClass.MEMORY
+    if code is None and isinstance(error, ClickHouseError) and _TOO_LARGE.search(str(error)):
+        return ErrorClass.TOO_LARGE
     if code is None or code in _RETRY:
         return ErrorClass.RETRY
     return ErrorClass.BISECT if code in _BISECT else ErrorClass.PAUSE

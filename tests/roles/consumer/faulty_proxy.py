@@ -7,11 +7,18 @@ from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 INSERT = b"INSERT INTO"
+REASON = b"Code: 241. DB::Exception: (total) memory limit exceeded (MEMORY_LIMIT_EXCEEDED)"
+OUT_OF_MEMORY = (
+    b"HTTP/1.1 500 Internal Server Error\r\nX-ClickHouse-Exception-Code: 241\r\nContent-Length: %d\r\n\r\n"
+    % len(REASON)
+    + REASON
+)
 
 
 class FaultyProxy:
     """``drop``: so many of the next answers to an insert are swallowed, and the connection is closed, when the engine
-    has done it; ``delay``: seconds that each answer to an insert waits."""
+    has done it; ``delay``: seconds that each answer to an insert waits; ``limit``: bytes of a body beyond which it
+    is refused for want of memory, ``refused`` counts these."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -20,7 +27,8 @@ class FaultyProxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.drop = 0
         self.delay = 0.0
-        self.inserts = self.dropped = 0
+        self.limit = 0
+        self.inserts = self.dropped = self.refused = 0
         self._over = threading.Event()
         self._sockets: list[socket.socket] = [self._listener]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -43,6 +51,10 @@ class FaultyProxy:
         with suppress(OSError), socket.create_connection(self._target) as server, client:
             self._sockets.append(server)
             while request := _message(client):
+                if self.limit and INSERT in request and len(request.partition(b"\r\n\r\n")[2]) > self.limit:
+                    self.refused += 1
+                    client.sendall(OUT_OF_MEMORY)
+                    continue
                 server.sendall(request)
                 answer = _message(server)
                 if INSERT in request:

@@ -129,3 +129,23 @@ def test_a_topic_made_anew_while_nobody_looks(rig: Rig, make_rig: Callable[..., 
     assert rig.process.stop() == 0
     numbers = rig.sql("SELECT toInt64(count()), toInt64(uniqExact(trade_number)) FROM {db}.trade")
     assert numbers == [[2 * ROWS, 2 * ROWS]]
+
+
+def test_a_server_without_memory_for_large_batches(kafka: str, clickhouse: str, tmp_path: Path) -> None:
+    """It refuses large bodies and takes smaller ones (code 241): the range goes in in parts, also over a kill."""
+    with faulty(clickhouse) as proxy:
+        rig = Rig(kafka, proxy.url, tmp_path)
+        try:
+            proxy.limit = 60_000
+            send(rig, count=ROWS // 2)
+            rig.process.start()
+            eventually(lambda: proxy.refused and rig.count("trade"), 60, "the first part is in")
+            rig.process.kill()
+            rig.process.start()
+            rig.wait_rows("trade", ROWS, 120)
+
+            assert rig.process.stop() == 0
+            assert proxy.refused
+            assert_each_once(rig, ROWS)
+        finally:
+            rig.close()

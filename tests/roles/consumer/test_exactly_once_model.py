@@ -27,7 +27,7 @@ redeliveries = st.lists(st.tuples(st.integers(0, MAX_EPOCHS - 1), st.integers(1,
 """(ring, records written now, how many of its last ones the serializer writes again first)."""
 STEPS = st.lists(
     st.sampled_from(["fetch", "fetch few", "cut", "intent", "intent refused", "intent kept, not told", "insert",
-                     "insert lost", "insert kept, not told", "finish", "commit", "crash"]),
+                     "insert lost", "insert kept, not told", "too large", "finish", "commit", "crash"]),
     max_size=80,
 )  # fmt: skip
 
@@ -81,6 +81,10 @@ class World:
             case "insert" | "insert lost" | "insert kept" if self.intended and not self.inserted:
                 self.insert(stored=name != "insert lost")
                 self.inserted = name == "insert"
+            case "too large" if self.intended and not self.inserted and p.cut is not None and p.cut.rows > 1:
+                if self.token_of_cut() not in self.tokens:  # a server that has it answers that it has
+                    p.halve()
+                    self.intended = False
             case "finish" if p.cut is not None and (self.inserted or not p.cut.rows):
                 p.finish()
                 self.intended = self.inserted = False
@@ -92,11 +96,16 @@ class World:
     def insert(self, stored: bool) -> None:
         batch = self.partition.cut
         assert batch is not None
-        made = self.token_of("t", 0, batch.first, batch.last, bytes(batch.body[batch.head :]))
+        made = self.token_of_cut()
         if stored and made not in self.tokens:
             self.tokens.add(made)
             rows = [struct.unpack_from("<xQxQ", batch.message(row)) for row in range(batch.rows)]
             self.rows += [(epoch, position) for epoch, position in rows]
+
+    def token_of_cut(self) -> str:
+        batch = self.partition.cut
+        assert batch is not None
+        return self.token_of("t", 0, batch.first, batch.last, bytes(batch.body[batch.head :]))
 
     def run_out(self) -> None:
         """Nothing fails any more."""

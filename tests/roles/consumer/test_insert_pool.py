@@ -15,7 +15,14 @@ from wsadapter.events.streams import BY_STREAM, StreamSpec
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import CommitMetadata, Partition
-from wsadapter.roles.consumer.insert_pool import PAUSE_SECONDS, RETRY, InsertFailure, InsertPool, InsertTask
+from wsadapter.roles.consumer.insert_pool import (
+    MEMORY_ATTEMPTS,
+    PAUSE_SECONDS,
+    RETRY,
+    InsertFailure,
+    InsertPool,
+    InsertTask,
+)
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT\n"
@@ -138,7 +145,7 @@ def test_a_batch_is_one_insert_under_the_token_of_its_range(bench: Bench) -> Non
 @pytest.mark.parametrize(
     "error",
     [
-        *(OperationalError("gone"), DatabaseError("", code=159), DatabaseError("", code=241)),
+        *(OperationalError("gone"), DatabaseError("", code=159)),
         *(DatabaseError("read-only", code=164), DatabaseError("Too many parts", code=252)),
     ],
 )
@@ -192,6 +199,47 @@ def test_a_claimed_length_that_costs_the_server_its_memory_is_found(bench: Bench
 
     assert sum(bench.server.rows.values()) == 10
     assert [value for _, value, _, _ in bench.mailbox.letters] == [poison]
+
+
+def test_a_batch_that_costs_too_much_memory_is_given_back_to_be_halved(bench: Bench) -> None:
+    """The server may be short of memory for a moment: it is asked again before the batch is called too large."""
+    bench.server.refuses = lambda rows: DatabaseError("memory", code=241) if len(rows) > 4 else None
+    partition = bench.send([trade(n) for n in range(9)])
+    for _ in range(MEMORY_ATTEMPTS):
+        assert bench.pool.oversized() == []
+        bench.attempt()
+        bench.now += RETRY.maximum
+    (task,) = bench.pool.oversized()
+
+    assert bench.pool.tasks == []
+    assert task.partition is partition
+    assert bench.server.calls == MEMORY_ATTEMPTS
+    assert partition.halve() == 4
+    for offset in range(9):
+        partition.add(offset, trade(offset), 0.0)
+    bench.pool.add(partition)
+    bench.until_inserted()
+    assert bench.server.rows == Counter(trade(n) for n in range(4))
+    assert partition.open is not None
+    assert partition.open.first == 4
+
+
+def test_a_request_that_a_proxy_calls_too_large_is_halved_at_once(bench: Bench) -> None:
+    refusal = DatabaseError("HTTP driver received HTTP status 413, server response: Request Entity Too Large")
+    bench.server.refuses = lambda rows: refusal if len(rows) > 1 else None
+    bench.send([trade(n) for n in range(2)])
+    bench.attempt()
+
+    assert len(bench.pool.oversized()) == 1
+
+
+def test_one_row_without_memory_is_tried_again(bench: Bench) -> None:
+    failures = [DatabaseError("memory", code=241)] * 5
+    bench.server.refuses = lambda rows: failures.pop() if failures else None
+    bench.send([trade(1)])
+    bench.until_inserted()
+
+    assert bench.server.rows == Counter([trade(1)])
 
 
 def test_too_many_partitions_are_inserted_in_parts(bench: Bench) -> None:

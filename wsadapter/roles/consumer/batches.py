@@ -10,6 +10,9 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
   ring order. Watermarks are committed with the offset that they belong to, never ahead of it.
 * The metadata of an offset commit (`CommitMetadata`) holds watermarks and intent. Another tool's text (a reset by hand)
   holds neither: then rows may come twice, which FINAL hides, and none is lost.
+* A batch that is too large for the server is given up while nothing of it is in: its range is halved, always at the
+  same row, and the first half is read again and intended as any other range is. So the intent says which parts there
+  are, whatever the server takes at the next start.
 * An offset is one of a topic, and a topic of the same name with another id is another one: its log is read from its
   beginning, without watermarks.
 * A message that is not ours is kept as a letter for the dead-letter topic; it has an offset and nothing else.
@@ -381,6 +384,18 @@ class Partition:
         self._seen = dict(batch.watermarks)
         self.cut = batch
         return batch
+
+    def halve(self) -> int:
+        """The server takes nothing as large as the cut batch, and nothing of it is in: its first half is the batch now,
+        to be read again from ``done`` on. Returns the rows of the half."""
+        batch = self.cut
+        assert batch is not None
+        assert batch.rows > 1
+        middle = batch.rows // 2
+        self.cut = self.open = None
+        self.next_offset, self.replay_to = self.done, batch.offsets[middle - 1]
+        self._seen, self._at_ms = dict(self.progress.watermarks), self.progress.at_ms
+        return middle
 
     def finish(self) -> Batch:
         """The cut batch is in ClickHouse (or had nothing for it): what comes next can be committed."""

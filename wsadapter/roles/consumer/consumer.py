@@ -34,6 +34,8 @@ from wsadapter.roles.consumer.insert_pool import InsertPool, InsertTask
 from wsadapter.supervision.child import Child
 
 POLL_SECONDS: Final = 0.1
+ROOM_STEP: Final = 64
+"""Batches that the server once refused as too large grow by this part of their rows with each that it takes."""
 QUIET_POLL_SECONDS: Final = 0.9
 """With nothing under way: most of an idle consumer's CPU is the turns of this loop."""
 BLOCKED_SECONDS: Final = 5.0
@@ -61,6 +63,8 @@ class Consumer:
         self._heads = {spec.name: statement(config.clickhouse.database, spec) for spec in SPECS}
         self._identify = {spec.name: identify_as(spec) for spec in SPECS}
         self._specs = {topic(config.kafka, spec): spec for spec in SPECS}
+        self._most_rows: dict[str, int] = {}
+        """Stream -> rows that the server took at once after it had refused more."""
         self._blocked_since = 0.0
         dead_letters = DeadLetterProducer(config.kafka)
         group = child.args.page.rpartition("-")[0]
@@ -90,6 +94,8 @@ class Consumer:
         now = time.monotonic()
         for task in self._pool.collect(now):
             self._finish(task)
+        for task in self._pool.oversized():
+            self._halve(task)
         self._cut(now, draining)
         self._group.commit(now)
         intended = self._group.commits.intended
@@ -121,9 +127,11 @@ class Consumer:
         if blocked and not suspend and futures:
             wait(futures, POLL_SECONDS, FIRST_COMPLETED)
             return 0
+        # what is taken at once may be more than what is missing in a batch
+        chunk = min(CHUNK, max(1, min(self._most_rows.values()) // 4)) if self._most_rows else CHUNK
         if futures or blocked:
-            return self._group.poll(POLL_SECONDS / 2 if futures else POLL_SECONDS, 1 if blocked else CHUNK)
-        return self._group.poll(self._poll_seconds(now), CHUNK if size else 1)  # into nothing, the first ends the wait
+            return self._group.poll(POLL_SECONDS / 2 if futures else POLL_SECONDS, 1 if blocked else chunk)
+        return self._group.poll(self._poll_seconds(now), chunk if size else 1)  # into nothing, the first ends the wait
 
     def _poll_seconds(self, now: float) -> float:
         """How long to wait for messages when no insert runs: until a batch is old, if nothing else is under way."""
@@ -157,7 +165,8 @@ class Consumer:
             if ended:
                 partition.abandon_replay()
             hurry = draining or ended or partition.buffered >= large
-            if partition.due(now, rows, size, 0.0 if hurry else seconds):
+            most = min(rows, self._most_rows.get(partition.spec.name, rows))
+            if partition.due(now, most, size, 0.0 if hurry else seconds):
                 partition.cut_open()
             batch = partition.cut
             if batch is None or batch.counted:
@@ -169,10 +178,25 @@ class Consumer:
                 self._accounting.empty(partition, batch)
                 partition.finish()
 
+    def _halve(self, task: InsertTask) -> None:
+        """Smaller batches from here on: what the server has room for is learned from its refusals."""
+        partition, name, rows = task.partition, task.partition.spec.name, task.batch.rows
+        half = partition.halve()
+        self._most_rows[name] = max(1, half * 4 // 5)
+        log.warning(
+            "batch too large for the server, its first half is inserted", stream=name, rows=rows, code=task.code
+        )
+        self._group.fetch_anew()
+
     def _finish(self, task: InsertTask) -> None:
         open_candles = self._config.clickhouse.open_candles
         self._accounting.inserted(task, filtering=task.partition.spec.name == "kline" and not open_candles)
         self._child.page["clickhouse_up"] = 1
+        most = self._most_rows.get(task.partition.spec.name)
+        if most is not None and task.batch.rows >= most:  # it may have more room again: try a little more now and then
+            self._most_rows[task.partition.spec.name] = most + max(1, most // ROOM_STEP)
+            if most >= self._limits[0]:
+                del self._most_rows[task.partition.spec.name]
         task.partition.finish()
 
     def _new_partition(self, name: str, number: int, start: int, progress: CommitMetadata) -> Partition:

@@ -158,10 +158,14 @@ class GroupMember:
     def seek(self, key: Key, offset: int, topic_id: str) -> None:
         """An idle partition whose offset is out of range goes on at ``offset``; the gap has been published."""
         self.partitions[key].seek(offset, topic_id)
+        self.out_of_range.discard(key)
+        self.fetch_anew()
+
+    def fetch_anew(self) -> None:
+        """Fetch each partition from its next offset on, which has moved other than by reading."""
         # a partition that ended with an error cannot be sought: all are fetched anew from where they are
         self._consumer.assign([TopicPartition(*k, p.next_offset) for k, p in self.partitions.items()])
         self._paused.clear()
-        self.out_of_range.discard(key)
 
     def close(self, seconds: float) -> None:
         """Leave: what is done is committed, the static membership stays for the next start. librdkafka would wait for a

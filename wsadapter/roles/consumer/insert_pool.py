@@ -2,7 +2,8 @@
 
 Guarantees: a batch is finished only when each of its messages is in ClickHouse or delivered to the dead-letter topic.
 A failed insert is repeated with the same bytes under the same token until then; the parts of a bisected batch have
-tokens of their own, and a part that is in is not sent again. One insert per table at a time, tables beside each other:
+tokens of their own, and a part that is in is not sent again. A batch that is too large for the server is given back to
+be halved (`InsertPool.oversized`). One insert per table at a time, tables beside each other:
 a table that must wait holds up nobody else.
 
 A message is only called unreadable when its table is as it must be: a damaged table would refuse them all. The threads
@@ -36,6 +37,8 @@ THREADS: Final = 4
 RETRY: Final = Backoff(0.2, 10.0)
 PAUSE_SECONDS: Final = 10.0
 """A table that needs the operator is tried again this often."""
+MEMORY_ATTEMPTS: Final = 3
+"""Refusals for want of memory until the batch is called too large: the server may be short of it for a moment."""
 FAILURES: Final = (*REQUEST_ERRORS, ServiceUnavailable, SchemaMismatch)
 """What an attempt can end with; anything else is a defect of ours and ends the process."""
 
@@ -70,6 +73,7 @@ class InsertTask:
         """Attempts that the role has logged."""
         self.retry_at = 0.0
         self.failure: InsertFailure | None = None
+        self.is_too_large = False
         self.reason = ""
         self.code: int | None = None
         # counted for the caller
@@ -130,6 +134,12 @@ class InsertPool:
         self.tasks = [task for task in self.tasks if task not in finished]
         return finished
 
+    def oversized(self) -> list[InsertTask]:
+        """The tasks whose batch is too large, and nothing of it is in; they are the caller's from here on."""
+        found = [task for task in self.tasks if task.is_too_large]
+        self.tasks = [task for task in self.tasks if not task.is_too_large]
+        return found
+
     def call(self, work: Callable[[], T]) -> Future[T]:
         """Do something else that asks ClickHouse, beside the inserts."""
         return self._threads.call(work)
@@ -138,12 +148,11 @@ class InsertPool:
         task.attempts += 1
         task.code = error_code(error)
         task.reason = first_line(error)
-        alarm = isinstance(error, SchemaMismatch) or classify(error) in (
-            ErrorClass.PAUSE,
-            ErrorClass.BISECT,
-            ErrorClass.SPLIT,
-        )
-        if alarm:
+        kind = ErrorClass.PAUSE if isinstance(error, SchemaMismatch) else classify(error)
+        if kind in (ErrorClass.MEMORY, ErrorClass.TOO_LARGE):
+            enough = kind is ErrorClass.TOO_LARGE or task.attempts >= MEMORY_ATTEMPTS
+            task.is_too_large = enough and task.batch.rows > 1 and not task.tokens
+        if kind in (ErrorClass.PAUSE, ErrorClass.BISECT, ErrorClass.SPLIT):
             task.failure, task.retry_at = InsertFailure.ALARM, now + PAUSE_SECONDS
             return
         task.failure = InsertFailure.UNREACHABLE if task.code is None else InsertFailure.REFUSED

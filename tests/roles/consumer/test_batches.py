@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import FEW, QUIET_FACTOR, QUIET_ROWS, Batch, CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import (
+    FEW,
+    QUIET_FACTOR,
+    QUIET_ROWS,
+    Batch,
+    BatchState,
+    CommitMetadata,
+    Partition,
+)
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT INTO t FORMAT Protobuf\n"
@@ -30,6 +38,54 @@ def filled(count: int, now: float = 0.0) -> Partition:
     for number in range(count):
         made.add(number, value(1, number), now)
     return made
+
+
+def insert(made: Partition) -> None:
+    """The cut batch is intended, inserted and done."""
+    assert made.cut is not None
+    made.cut.advance(BatchState.INTENDED)
+    made.cut.advance(BatchState.INSERTING)
+    made.finish()
+
+
+def at(state: BatchState, content: bytes) -> Partition:
+    """A partition whose only batch has one message and is in this state."""
+    made = partition()
+    made.add(0, content, 0.0)
+    if state is not BatchState.OPEN:
+        made.cut_open()
+    made.batches[0].state = state
+    return made
+
+
+@pytest.mark.parametrize("state", BatchState)
+@pytest.mark.parametrize("content", [value(1, 1), b"garbage"])
+def test_no_batch_is_done_that_was_not_inserted_and_none_inserted_that_was_not_intended(
+    state: BatchState, content: bytes
+) -> None:
+    made = at(state, content)
+    batch = made.batches[0]
+    inserts = {BatchState.INTENDED} if batch.rows else {BatchState.CUT}
+    ends = {BatchState.INSERTING} if batch.rows else {BatchState.INSERTING, BatchState.CUT}
+
+    for following, before in ((BatchState.INSERTING, inserts), (BatchState.DONE, ends)):
+        batch.state = state
+        if state in before:
+            batch.advance(following)
+        else:
+            with pytest.raises(AssertionError):
+                batch.advance(following)
+
+
+def test_a_batch_that_is_done_is_never_done_again() -> None:
+    made = filled(3)
+    made.cut_open()
+    insert(made)
+    made.add(3, value(1, 3), 0.0)
+    made.cut_open()
+
+    with pytest.raises(AssertionError):
+        made.finish()  # the second one is not in
 
 
 def test_a_busy_partition_is_cut_after_the_time_and_a_quiet_one_waits_up_to_five_times_as_long() -> None:
@@ -77,7 +133,7 @@ def test_the_range_covers_what_was_dropped() -> None:
     batch = made.cut_open()
 
     assert (batch.first, batch.last, batch.rows, batch.redelivered) == (5, 9, 2, 2)
-    made.finish()
+    insert(made)
     assert made.done == 10
 
 
@@ -103,7 +159,7 @@ def test_watermarks_are_committed_with_the_offset_that_they_belong_to() -> None:
 
     offset, metadata = made.commit()
     assert (offset, CommitMetadata.decode(metadata)) == (0, CommitMetadata(4, 2, {}))
-    made.finish()
+    insert(made)
     offset, metadata = made.commit()
     assert (offset, CommitMetadata.decode(metadata)) == (3, CommitMetadata(4, None, {1: 2}))
 

@@ -3,7 +3,8 @@
 import struct
 
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.kafka.messages import identify_as
+from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
 from wsadapter.roles.consumer.commits import IDLE_SECONDS, RETRY_SECONDS, Commits, Key
 
 A: Key = ("t", 0)
@@ -21,6 +22,18 @@ def with_batch(number: int = 0) -> Partition:
     return made
 
 
+def state(partition: Partition) -> BatchState:
+    assert partition.cut is not None
+    return partition.cut.state
+
+
+def insert(partition: Partition) -> None:
+    """As the pool does with what is intended."""
+    assert partition.cut is not None
+    partition.cut.advance(BatchState.INSERTING)
+    partition.finish()
+
+
 def test_an_intent_waits_for_no_one_and_takes_the_others_along() -> None:
     commits, partitions = Commits(), {A: with_batch(), B: partition(1)}
 
@@ -31,7 +44,7 @@ def test_progress_alone_waits_a_while() -> None:
     commits, partitions = Commits(), {A: with_batch()}
     commits.due(partitions, 100.0)
     commits.confirmed([A], partitions)
-    partitions[A].finish()
+    insert(partitions[A])
 
     assert commits.due(partitions, 100.0 + IDLE_SECONDS / 2) == {}
     assert commits.due(partitions, 100.0 + IDLE_SECONDS) == partitions
@@ -50,13 +63,12 @@ def test_one_at_a_time() -> None:
 def test_an_intent_counts_once_and_only_when_confirmed() -> None:
     commits, partitions = Commits(), {A: with_batch()}
     commits.due(partitions, 100.0)
-    assert commits.intended == []
+    assert state(partitions[A]) is BatchState.CUT
     commits.confirmed([A], partitions)
-    assert commits.intended == [partitions[A]]
-    commits.intended.clear()
+    assert state(partitions[A]) is BatchState.INTENDED
     commits.confirmed([A], partitions)
 
-    assert commits.intended == []
+    assert state(partitions[A]) is BatchState.INTENDED
     assert commits.due(partitions, 200.0) == {}
 
 
@@ -66,7 +78,7 @@ def test_after_a_failure_the_same_is_said_again_a_little_later() -> None:
     commits.failed(100.0)
 
     assert commits.due(partitions, 100.0) == {}
-    assert commits.intended == []
+    assert state(partitions[A]) is BatchState.CUT
     assert commits.due(partitions, 100.0 + RETRY_SECONDS) == partitions
 
 
@@ -76,7 +88,7 @@ def test_a_partition_that_the_broker_refused_has_no_intent() -> None:
     commits.confirmed([B], partitions)
     commits.failed(100.0)
 
-    assert commits.intended == [partitions[B]]
+    assert (state(partitions[A]), state(partitions[B])) == (BatchState.CUT, BatchState.INTENDED)
     assert commits.due(partitions, 101.0) == {A: partitions[A]}
 
 
@@ -87,8 +99,23 @@ def test_a_partition_that_was_revoked_and_came_back_is_another_one() -> None:
     again = {A: with_batch()}
     commits.confirmed([A], again)
 
-    assert commits.intended == []
+    assert state(again[A]) is BatchState.CUT
     assert commits.due(again, 101.0) == again
+
+
+def test_dead_letters_alone_are_not_sent_twice_for_a_commit_that_carries_their_batch() -> None:
+    """They wait for no intent; one that is confirmed meanwhile, as another partition needed a commit, changes nothing:
+    sent again, they would call the batch behind them done."""
+    letters = Partition(BY_STREAM["trade"], "t", 1, 0, CommitMetadata(2), b"INSERT\n", identify_as(BY_STREAM["trade"]))
+    letters.add(0, b"garbage", 0.0)
+    letters.cut_open()
+    commits, partitions = Commits(), {A: with_batch(), B: letters}
+    assert letters.cut is not None
+    letters.cut.advance(BatchState.INSERTING)
+    commits.due(partitions, 100.0)
+    commits.confirmed([A, B], partitions)
+
+    assert (state(partitions[A]), state(letters)) == (BatchState.INTENDED, BatchState.INSERTING)
 
 
 def test_settled_is_when_the_broker_knows_that_all_is_done() -> None:
@@ -101,7 +128,7 @@ def test_settled_is_when_the_broker_knows_that_all_is_done() -> None:
         commits.confirmed([A], partitions)
         if partitions[A].cut is not None:
             assert not commits.all_committed(partitions)
-            partitions[A].finish()
+            insert(partitions[A])
 
     assert commits.all_committed(partitions)
     assert not commits.uncommitted(partitions)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from wsadapter.clickhouse.inserts import token
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
 
 Record = tuple[int, int]
 SPEC = BY_STREAM["trade"]
@@ -77,7 +77,11 @@ class World:
             case "intent" | "intent refused" | "intent kept" if p.cut is not None and not self.intended:
                 if name != "intent refused":
                     self.committed = p.commit()
-                self.intended = name == "intent"
+                if name == "intent":
+                    self.intended = True
+                    if p.cut.rows:
+                        p.cut.advance(BatchState.INTENDED)
+                    p.cut.advance(BatchState.INSERTING)
             case "insert" | "insert lost" | "insert kept" if self.intended and not self.inserted:
                 self.insert(stored=name != "insert lost")
                 self.inserted = name == "insert"

@@ -14,7 +14,7 @@ from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM, StreamSpec
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
 from wsadapter.roles.consumer.insert_pool import (
     MEMORY_ATTEMPTS,
     PAUSE_SECONDS,
@@ -99,9 +99,15 @@ class Bench:
         partition = Partition(spec, f"t.{stream}", number, 0, CommitMetadata(1), HEAD, identify_as(spec))
         for offset, value in enumerate(values):
             partition.add(offset, value, 0.0)
-        partition.cut_open()
-        self.pool.add(partition)
+        self.add(partition)
         return partition
+
+    def add(self, partition: Partition) -> None:
+        """Cut it, unless a range that is replayed has been cut, and let its intent be confirmed."""
+        batch = partition.cut or partition.cut_open()
+        if batch.rows:
+            batch.advance(BatchState.INTENDED)
+        self.pool.add(partition)
 
     def attempt(self) -> list[InsertTask]:
         """One attempt of whatever is due."""
@@ -217,7 +223,7 @@ def test_a_batch_that_costs_too_much_memory_is_given_back_to_be_halved(bench: Be
     assert partition.halve() == 4
     for offset in range(9):
         partition.add(offset, trade(offset), 0.0)
-    bench.pool.add(partition)
+    bench.add(partition)
     bench.until_inserted()
     assert bench.server.rows == Counter(trade(n) for n in range(4))
     assert partition.open is not None

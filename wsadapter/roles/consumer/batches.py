@@ -3,8 +3,10 @@
 Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once live here.
 
 * A batch is a range of offsets, ``first`` to ``last``. It is cut once; the range goes into the metadata of an offset
-  commit (the *intent*) before the insert. After a restart exactly that range is cut again, and as the same messages
-  are dropped from it, its bytes and so its insert token are the same.
+  commit (the *intent*) before the insert. `TRANSITIONS` permits no other way from `BatchState.OPEN` to
+  `BatchState.DONE`: none is inserted without an intent, handed over twice, or called done for another's insert.
+* After a restart exactly the intended range is cut again, and as the same messages are dropped from it, its bytes and
+  so its insert token are the same.
 * A message that carries a ring identity (epoch, position) at or below the *watermark* of its epoch was here before at
   another offset: a serializer began again at its ring's head. It is dropped. Safe because each partition is written in
   ring order. Watermarks are committed with the offset that they belong to, never ahead of it.
@@ -22,7 +24,9 @@ import struct
 from array import array
 from base64 import b64decode, b85decode, b85encode
 from binascii import Error as Base64Error
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from enum import Enum
 from operator import lt
 from typing import Final
 
@@ -143,6 +147,38 @@ def _unpacked(octets: bytes) -> dict[int, int]:
     return marks
 
 
+class BatchState(Enum):
+    """Where a batch is on its way."""
+
+    OPEN = "open"
+    """Takes messages."""
+    CUT = "cut"
+    """Its range is final; the commit that carries it as an intent is not confirmed."""
+    INTENDED = "intended"
+    """It is confirmed: after a restart exactly this range is cut again."""
+    INSERTING = "inserting"
+    """With the insert pool, until each message is in ClickHouse or the dead-letter topic."""
+    DONE = "done"
+    """All below its end is."""
+    GIVEN_UP = "given up"
+    """Nothing of it is in, and its messages are read again: it was too large, or behind one that was."""
+
+
+TRANSITIONS: Final = {
+    BatchState.OPEN: (BatchState.CUT, BatchState.GIVEN_UP),
+    BatchState.CUT: (BatchState.INTENDED,),
+    BatchState.INTENDED: (BatchState.INSERTING,),
+    BatchState.INSERTING: (BatchState.DONE, BatchState.GIVEN_UP),
+    BatchState.DONE: (),
+    BatchState.GIVEN_UP: (),
+}
+WITHOUT_ROWS: Final = TRANSITIONS | {BatchState.CUT: (BatchState.INSERTING, BatchState.DONE), BatchState.INTENDED: ()}
+"""Of a batch that inserts nothing, so that nothing needs to be intended: only dead letters, or nothing at all."""
+
+
+_OPEN: Final = BatchState.OPEN
+
+
 class Letter(Struct, frozen=True):
     """A message for the dead-letter topic."""
 
@@ -167,8 +203,7 @@ class Batch:
         self.letters: list[Letter] = []
         self.letter_bytes = 0
         self.redelivered = 0
-        self.counted = False
-        """The role has taken notice of it."""
+        self.state = BatchState.OPEN
         self.watermarks: dict[int, int] = {}
         """As of ``last``; set when the batch is cut."""
         self.at_ms = 0
@@ -181,6 +216,12 @@ class Batch:
     @property
     def size(self) -> int:
         return len(self.body) - self.head + self.letter_bytes
+
+    def advance(self, state: BatchState) -> None:
+        """Raises `AssertionError` for a transition that is not permitted."""
+        permitted = (TRANSITIONS if self.rows else WITHOUT_ROWS)[self.state]
+        assert state in permitted, f"batch {self.first}-{self.last}: {self.state.value} -> {state.value}"
+        self.state = state
 
     def old_at(self, seconds: float) -> float:
         """When it has waited long enough, if no more comes."""
@@ -208,7 +249,8 @@ class Batch:
 
 
 class Partition:
-    """One assigned topic partition. ``done``: all below it is finished. ``cut``: the batch that is being inserted."""
+    """One assigned topic partition. ``done``: all below it is finished. ``batches``: in order, at most one of them cut
+    and one open."""
 
     def __init__(
         self,
@@ -228,8 +270,7 @@ class Partition:
         self.progress = progress
         """As of ``done``, without intent."""
         self.replay_to = progress.intent
-        self.cut: Batch | None = None
-        self.open: Batch | None = None
+        self.batches: deque[Batch] = deque()
         self._head = head
         self._identify = identify
         self._seen = dict(progress.watermarks)
@@ -240,13 +281,25 @@ class Partition:
         return self.topic, self.number
 
     @property
+    def cut(self) -> Batch | None:
+        """The batch that is cut and not done."""
+        batches = self.batches
+        return batches[0] if batches and batches[0].state is not BatchState.OPEN else None
+
+    @property
+    def open(self) -> Batch | None:
+        """The batch that takes messages."""
+        batches = self.batches
+        return batches[-1] if batches and batches[-1].state is BatchState.OPEN else None
+
+    @property
     def buffered(self) -> int:
         """Bytes held in memory."""
-        return (self.cut.size if self.cut else 0) + (self.open.size if self.open else 0)
+        return sum(batch.size for batch in self.batches)
 
     @property
     def idle(self) -> bool:
-        return self.cut is None and self.open is None
+        return not self.batches
 
     def extend(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float, at_ms: int = 0) -> None:
         """`add` for each message of a run; together where there is nothing to decide. ``at_ms``: Kafka's time of the
@@ -294,10 +347,12 @@ class Partition:
             raise ValueError("no ring identity")
         return self._seen.get(int.from_bytes(head[1:9], "little"), -1)
 
-    def _open_batch(self, now: float) -> Batch:
-        if self.open is None:
-            self.open = Batch(self.next_offset, self._head, now)
-        return self.open
+    def _open_batch(self, now: float, first: int | None = None) -> Batch:
+        batch = self.open
+        if batch is None:
+            batch = Batch(self.next_offset if first is None else first, self._head, now)
+            self.batches.append(batch)
+        return batch
 
     def add(self, offset: int, value: bytes | None, now: float) -> None:
         """Take the next message; one that was taken already (a fetch repeated after a pause) is ignored."""
@@ -305,7 +360,8 @@ class Partition:
             return
         if self.replay_to is not None and offset > self.replay_to:
             self._end_replay(now)  # the last message of the range is no longer in the log
-        batch = self.open or self._open_batch(now)
+        if not ((batches := self.batches) and (batch := batches[-1]).state is _OPEN):
+            batch = self._open_batch(now)
         batch.last = offset
         self.next_offset = offset + 1
         if value is not None and (length := len(value)) >= 18:
@@ -346,8 +402,7 @@ class Partition:
         assert self.replay_to is not None
         last, self.replay_to = self.replay_to, None
         self.next_offset = max(self.next_offset, last + 1)
-        if self.open is None:
-            self.open = Batch(self.done, self._head, now)
+        self._open_batch(now, self.done)
         self.cut_open(last)
 
     def abandon_replay(self) -> None:
@@ -375,14 +430,14 @@ class Partition:
 
     def cut_open(self, last: int | None = None) -> Batch:
         """Freeze the open batch; its range is final from now on."""
+        batch = self.open
         assert self.cut is None
-        batch, self.open = self.open, None
         assert batch is not None
+        batch.advance(BatchState.CUT)
         batch.last = batch.last if last is None else last
         batch.watermarks = newest(self.progress.watermarks, self._seen)
         batch.at_ms = self._at_ms
         self._seen = dict(batch.watermarks)
-        self.cut = batch
         return batch
 
     def halve(self) -> int:
@@ -392,15 +447,16 @@ class Partition:
         assert batch is not None
         assert batch.rows > 1
         middle = batch.rows // 2
-        self.cut = self.open = None
+        while self.batches:
+            self.batches.popleft().advance(BatchState.GIVEN_UP)
         self.next_offset, self.replay_to = self.done, batch.offsets[middle - 1]
         self._seen, self._at_ms = dict(self.progress.watermarks), self.progress.at_ms
         return middle
 
     def finish(self) -> Batch:
         """The cut batch is in ClickHouse (or had nothing for it): what comes next can be committed."""
-        batch, self.cut = self.cut, None
-        assert batch is not None
+        batch = self.batches.popleft()
+        batch.advance(BatchState.DONE)
         self.done = batch.last + 1
         self.progress = replace(self.progress, intent=None, watermarks=batch.watermarks, at_ms=batch.at_ms)
         return batch
@@ -408,5 +464,6 @@ class Partition:
     def commit(self) -> tuple[int, str]:
         """(offset, metadata) that is true now: all below is done, and this range is next. A replayed range still is:
         without it another crash would cut other batches, under other tokens, of what may be in the table."""
-        intent = self.cut.last if self.cut is not None else self.replay_to
+        batch = self.cut
+        intent = batch.last if batch is not None else self.replay_to
         return self.done, replace(self.progress, intent=intent).encode()

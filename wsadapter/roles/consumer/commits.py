@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.roles.consumer.batches import Batch, Partition
+from wsadapter.roles.consumer.batches import Batch, BatchState, Partition
 
 IDLE_SECONDS: Final = 1.0
 """Progress is committed this often when no intent waits for it."""
@@ -27,8 +27,6 @@ class _Pending(Struct):
 
 class Commits:
     def __init__(self) -> None:
-        self.intended: list[Partition] = []
-        """Partitions whose intent was confirmed; the role takes them from here."""
         self._confirmed: dict[Key, tuple[int, Batch | None]] = {}
         self._in_flight: dict[Key, _Pending] = {}
         self._next = 0.0
@@ -54,15 +52,16 @@ class Commits:
         self._next = now + RETRY_SECONDS
 
     def confirmed(self, keys: Iterable[Key], partitions: Mapping[Key, Partition]) -> None:
-        """The commit came back, without an error for ``keys``."""
+        """The commit came back, without an error for ``keys``: the batches that it carried are intended."""
         in_flight, self._in_flight = self._in_flight, {}
         for key in keys:
             entry = in_flight.get(key)
             if entry is None or partitions.get(key) is not entry.partition:
                 continue  # the commit of a revocation, or of a partition that is gone
             self._confirmed[key] = entry.done, entry.cut
-            if entry.cut is not None and entry.partition.cut is entry.cut:
-                self.intended.append(entry.partition)
+            cut = entry.partition.cut
+            if cut is not None and cut is entry.cut and cut.rows and cut.state is BatchState.CUT:
+                cut.advance(BatchState.INTENDED)
 
     def all_committed(self, partitions: Mapping[Key, Partition]) -> bool:
         """Everything is done, and the broker knows it."""
@@ -78,4 +77,3 @@ class Commits:
     def forget(self, key: Key) -> None:
         """It was taken away: an intent that was confirmed is its next owner's to carry out."""
         self._confirmed.pop(key, None)
-        self.intended[:] = [partition for partition in self.intended if partition.key != key]

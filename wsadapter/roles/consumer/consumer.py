@@ -26,7 +26,7 @@ from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import topic
 from wsadapter.log import get_logger
 from wsadapter.roles.consumer.accounting import Accounting
-from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.roles.consumer.housekeeping import Housekeeping
@@ -98,9 +98,6 @@ class Consumer:
             self._halve(task)
         self._cut(now, draining)
         self._group.commit(now)
-        intended = self._group.commits.intended
-        while intended:
-            self._pool.add(intended.pop())
         self._pool.start(now, self._housekeeping.blocked.keys())
         self._housekeeping.step(now)
         return received
@@ -169,12 +166,13 @@ class Consumer:
             if partition.due(now, most, size, 0.0 if hurry else seconds):
                 partition.cut_open()
             batch = partition.cut
-            if batch is None or batch.counted:
+            if batch is None:
                 continue
-            batch.counted = True
-            if batch.letters and not batch.rows:  # nothing to insert, so nothing to intend
+            if batch.state is BatchState.INTENDED or (
+                batch.state is BatchState.CUT and batch.letters and not batch.rows
+            ):
                 self._pool.add(partition)
-            elif not batch.rows:
+            elif batch.state is BatchState.CUT and not batch.rows:
                 self._accounting.empty(partition, batch)
                 partition.finish()
 

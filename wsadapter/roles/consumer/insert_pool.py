@@ -28,7 +28,7 @@ from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import StreamSpec
 from wsadapter.executor import DaemonExecutor
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import Batch, Partition
+from wsadapter.roles.consumer.batches import Batch, BatchState, Partition
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.text import first_line
 
@@ -98,9 +98,11 @@ class InsertPool:
         self.tasks: list[InsertTask] = []
 
     def add(self, partition: Partition) -> None:
-        """The cut batch of ``partition``, whose intent is committed."""
-        assert partition.cut is not None
-        self.tasks.append(InsertTask(partition, partition.cut))
+        """The cut batch of ``partition``, whose intent is committed, or which has no row."""
+        batch = partition.cut
+        assert batch is not None
+        batch.advance(BatchState.INSERTING)
+        self.tasks.append(InsertTask(partition, batch))
 
     def drop(self, partitions: Iterable[Partition]) -> None:
         """They are somebody else's now. What is under way may still end well: the token makes that harmless."""

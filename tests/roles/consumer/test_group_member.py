@@ -31,6 +31,8 @@ class Client:
         self.raises: dict[str, KafkaError] = {}
         self.stored: dict[tuple[str, int], tuple[int, str]] = {}
         self.assigned: list[tuple[str, int, int]] = []
+        self.paused: set[tuple[str, int]] = set()
+        """A new assignment leaves it as it is, as librdkafka does."""
         self.on: dict[str, Callable[..., None]] = {}
 
     def _call(self, name: str) -> None:
@@ -51,6 +53,12 @@ class Client:
 
     def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
         self._call("commit")
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.paused |= {(p.topic, p.partition) for p in partitions}
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.paused -= {(p.topic, p.partition) for p in partitions}
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         self.assigned = [(p.topic, p.partition, p.offset) for p in partitions]
@@ -195,3 +203,13 @@ def test_another_topic_of_the_same_name_is_not_read_at_the_old_offset(member: Gr
     member.poll(0.0)
     assert partition.next_offset == 1
     assert partition.commit() == (0, CommitMetadata(2, None, {}, TOPIC_ID, 5).encode())
+
+
+def test_a_paused_partition_that_is_fetched_anew_is_paused_no_more(member: GroupMember) -> None:
+    """It was paused for an insert that failed, which is given up: nobody else would resume it."""
+    member.pause({KEY})
+    member.partitions[KEY].next_offset = 7
+    member.fetch_anew()
+
+    assert client(member).paused == set()
+    assert client(member).assigned == [(*KEY, 7)]

@@ -163,6 +163,8 @@ class GroupMember:
 
     def fetch_anew(self) -> None:
         """Fetch each partition from its next offset on, which has moved other than by reading."""
+        if paused := self._paused & self.partitions.keys():  # a new assignment keeps them paused
+            self._consumer.resume([TopicPartition(*key) for key in paused])
         # a partition that ended with an error cannot be sought: all are fetched anew from where they are
         self._consumer.assign([TopicPartition(*k, p.next_offset) for k, p in self.partitions.items()])
         self._paused.clear()

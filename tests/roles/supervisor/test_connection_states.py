@@ -237,6 +237,18 @@ def test_a_file_of_an_earlier_version_is_understood(tmp_path: Path) -> None:
     assert Supervisor(tmp_path, A).received_ns() == NS + 7
 
 
+@pytest.mark.parametrize("field", ["gap_id", "version", "started_ns"])
+def test_a_gap_that_cannot_be_is_forgotten(tmp_path: Path, field: str) -> None:
+    gap = begin(GapCause.DISCONNECT, NS, NS, exchange="binance", connection="a", gap_id="77:0")
+    setattr(gap, field, {"gap_id": "x", "version": -5, "started_ns": 2**64 - 1}[field])
+    state = {"a": {"received": NS + 1, "delivered": NS + 1, "open_gaps": [gap]}}
+    (tmp_path / "connections.json").write_bytes(msgspec.json.encode(state))
+    site = Supervisor(tmp_path, A)
+
+    assert (site.received_ns(), site.children["a"][1]["gap_position"]) == (NS + 1, 0)
+    site.stop()
+
+
 def test_a_disk_that_takes_nothing_ends_nothing(tmp_path: Path) -> None:
     directory = tmp_path / "state"
     directory.mkdir()

@@ -12,6 +12,7 @@ What that is good for, before a child has its first process:
   have any more, ends: until now at most (`wsadapter.roles.supervisor.ended_gaps`).
 """
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -31,6 +32,7 @@ from wsadapter.roles.supervisor.ended_gaps import publish_ends
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.process import ChildSpec
 
+_GAP_ID: Final = re.compile(r"[0-9]{1,19}:[0-9]{1,18}")
 SAVE_SECONDS: Final = 3.0
 MOST: Final = 4096
 """Connections and polled symbols in the file: the newest."""
@@ -248,6 +250,14 @@ def _state(value: int | ConnectionState) -> ConnectionState:
     """As it was left; a number is of an earlier version."""
     if isinstance(value, int):
         return ConnectionState(value, value)
+    value.open_gaps, value.ending = (
+        [
+            gap
+            for gap in gaps
+            if _GAP_ID.fullmatch(gap.gap_id) and 0 < gap.version < 2**31 and 0 < gap.started_ns < 2**62
+        ]
+        for gaps in (value.open_gaps, value.ending)
+    )
     for gap in (*value.open_gaps, *value.ending):
         gap.version += NEWER_VERSIONS
     return value

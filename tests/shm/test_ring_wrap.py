@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from shm.test_ring_model import begin_at
 
-from wsadapter.errors import RecordTooLarge
+from wsadapter.errors import RecordTooLarge, SegmentError
 from wsadapter.shm import ring
 from wsadapter.shm.ring import RingReader, RingWriter, max_payload
 
@@ -126,3 +126,26 @@ def test_commit_is_bounded_by_head_and_cursor(ends_at: Callable[[int], Ends]) ->
 def test_capacity_is_a_power_of_two(segment_name: str, capacity: int) -> None:
     with pytest.raises(ValueError, match=rf"capacity {capacity} is not a power of two"):
         ring.create(segment_name, capacity, 1)
+
+
+def test_a_watcher_follows_for_laps_and_knows_when_it_was_lapped(
+    ends_at: Callable[[int], Ends], segment_name: str
+) -> None:
+    writer, reader = ends_at(0)
+    watcher = RingReader.attach(segment_name, writable=False)
+    try:
+        for number in range(100):
+            assert writer.try_write(1, b"%04d" % number)
+            writer.publish()
+            assert [payload for _, _, payload in reader.poll(10)] == [b"%04d" % number]
+            assert [payload for _, _, payload in watcher.poll(10)] == [b"%04d" % number]
+            reader.commit(reader.position)
+        for number in range(CAPACITY // 16 + 1):
+            assert writer.try_write(1, b"%04d" % number)
+            writer.publish()
+            reader.poll(10)
+            reader.commit(reader.position)
+        with pytest.raises(SegmentError, match="does not fit cursor"):
+            watcher.poll(10)
+    finally:
+        watcher.release()

@@ -279,7 +279,9 @@ class RingReader:
     def _load_tail(self, position: int) -> int:
         # SYNC tail: pairs with the store in RingWriter.publish; all records below it are complete.
         tail = self._words[_TAIL]
-        if not position <= tail <= self._head + self.capacity or tail & 7:
+        # SYNC head: our own store, or for a watcher the reader's: it moves on, and the writer may lap who stays behind.
+        head = self._words[_HEAD]
+        if not position <= tail <= min(head, position) + self.capacity or tail & 7:
             raise SegmentError(f"ring {self._segment.name}: tail {tail} does not fit cursor {position}")
         self._tail = tail
         return tail

@@ -285,10 +285,11 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
         *(Cells((_SUBSCRIPTION,), name=f"gap_{word}") for word in ("epoch", "position", "started_ns")),
     ),
     # broker_refusal: Kafka's error code for which it takes no records now (0: none); spool_next: records that went to
-    # this spool, as counted
-    "serializer": tuple(
-        Cells(name=name)
-        for name in ("broker_refusal", "single_messages", "batch_bytes", "spool_next", *redo_log.fields(RINGS_AT_ONCE))
+    # this spool, as counted; partitions: by which it produces (`wsadapter.roles.serializer.partitioning`)
+    "serializer": (
+        *(Cells(name=name) for name in ("broker_refusal", "single_messages", "batch_bytes", "spool_next")),
+        *(Cells(name=name) for name in redo_log.fields(RINGS_AT_ONCE)),
+        Cells((_TOPIC,), name="partitions"),
     ),
     "consumer": (
         # monotonic: since when each offset commit fails or gets no answer (0: the last one was confirmed), and when the

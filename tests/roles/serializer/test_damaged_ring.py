@@ -38,7 +38,7 @@ class Broker:
         self.gaps: list[Any] = []
         self.is_refused = False
 
-    def send(self, topic: str, messages: Sequence[dict[str, Any]]) -> None:
+    def send(self, topic: str, messages: Sequence[dict[str, Any]], partition: int) -> None:
         if topic.endswith("gap"):
             self.gaps += [market_pb2.Gap.FromString(message["value"]) for message in messages]
             return

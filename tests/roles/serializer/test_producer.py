@@ -53,7 +53,7 @@ class Client:
         self.letters: list[bytes] = []
         self.made.append(self)
 
-    def produce_batch(self, topic: str, messages: list[dict[str, Any]], on_delivery: Any) -> int:
+    def produce_batch(self, topic: str, messages: list[dict[str, Any]], partition: int, on_delivery: Any) -> int:
         self.on_delivery = on_delivery
         return len(messages)
 
@@ -112,7 +112,7 @@ def producer(page: StatsPage, clock: list[float], tmp_path: Path, monkeypatch: p
 
 
 def send(producer: KafkaProducer) -> Client:
-    producer.send("trade", [{"key": b"key", "value": b"value"}])
+    producer.send("trade", [{"key": b"key", "value": b"value"}], 0)
     return Client.made[-1]
 
 

@@ -135,7 +135,7 @@ class Client:
         self.dead: Counter[tuple[str, str]] = Counter()
         self.is_refused = False
 
-    def send(self, topic: str, messages: Sequence[dict[str, Any]]) -> None:
+    def send(self, topic: str, messages: Sequence[dict[str, Any]], partition: int) -> None:
         for number, message in enumerate(messages):
             if number % 16 == 0:
                 self.world.hazard()

@@ -40,6 +40,7 @@ from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
 from wsadapter.kafka.topics import topic_name
 from wsadapter.log import get_logger
 from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
+from wsadapter.roles.serializer.partitioning import Partitioning
 from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.roles.serializer.redundant_reader import RedundantReader
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
@@ -118,6 +119,7 @@ class Delivery:
         self._begun_at = 0
         self.queued_at = 0.0
         """When `produce` last ended (monotonic)."""
+        self.partitioning = Partitioning(page, readers)
         self._redo_log = RedoLog(page)
         self._redo()
 
@@ -205,7 +207,8 @@ class Delivery:
         self._begun_at = time.monotonic_ns()
         for kind, batch, topic, produced in self._lines:
             if batch:
-                self._producer.send(topic, batch)
+                for partition, part in self.partitioning.split(kind, batch):
+                    self._producer.send(topic, part, partition)
                 count = len(batch)
                 self._cells[produced] += count
                 self._queued[kind] = count
@@ -248,6 +251,7 @@ class Delivery:
         self._polled.clear()
         self._queued.clear()
         self._cells[self._outstanding] = 0
+        self.partitioning.wait()
 
     def commit_rings(self, readers: Iterable[Reader]) -> None:
         """All that was polled of these has arrived: count it and move their heads, as one."""
@@ -262,6 +266,8 @@ class Delivery:
         for reader in moved:
             reader.commit(reader.position)
         self._redo_log.end()
+        if not self._spools.records and self.partitioning.use_learned():
+            self._producer.renew()
 
     def commit_spool(self) -> None:
         """The same for all that was polled from the spool."""
@@ -282,6 +288,7 @@ class Delivery:
     def leave_to_spool(self) -> None:
         """What is queued stays queued, but it is in the rings or on the spool, and counts when it leaves them."""
         self._polled.clear()
+        self.partitioning.wait()
 
     def _account(self) -> dict[int, int]:
         """Cell -> by how much it grows for what was polled."""

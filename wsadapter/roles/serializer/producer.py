@@ -107,6 +107,10 @@ class KafkaProducer:
             if not self._single_until:
                 self.producer = self._open()
 
+    def renew(self) -> None:
+        """A client that knows of new partitions, while nothing is queued."""
+        self.producer = self._open()
+
     def rejoin(self) -> None:
         """Send in batches again once the refused one has been passed message by message; while nothing is queued."""
         if self._single_until and time.monotonic() > self._single_until:
@@ -137,9 +141,10 @@ class KafkaProducer:
         """The broker refused what was sent last."""
         return self._refusals > 0
 
-    def send(self, topic: str, messages: list[dict[str, Any]]) -> None:
-        """Queue the messages of one topic, in order; one that is too large becomes a dead letter. `DeliveryFailed`."""
-        if self.producer.produce_batch(topic, messages, on_delivery=self._on_failure) == len(messages):
+    def send(self, topic: str, messages: list[dict[str, Any]], partition: int) -> None:
+        """Queue the messages of one topic and partition (-1: by their keys), in order; one that is too large becomes a
+        dead letter. `DeliveryFailed`."""
+        if self.producer.produce_batch(topic, messages, partition, on_delivery=self._on_failure) == len(messages):
             return
         for message in messages:
             error = message.get("_error")

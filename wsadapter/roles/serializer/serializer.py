@@ -21,15 +21,19 @@ One way down: serializer -> spooling -> delivery -> producer; none knows who cal
 Owns the read side of its rings, its spool and its stats page.
 """
 
+import contextlib
+import math
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from typing import Final
 
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.events.streams import SPECS
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.settings import LINGER_MS
-from wsadapter.kafka.topics import ensure_topics, message_limit
+from wsadapter.kafka.topics import ensure_topics, message_limit, partition_counts, topic_name
 from wsadapter.log import get_logger
 from wsadapter.metrics import RINGS_AT_ONCE
 from wsadapter.roles.serializer.delivery import Delivery, Reader
@@ -47,6 +51,8 @@ add beyond it the batch is smaller than the client's queue."""
 LONGEST_LINGER: Final = 0.5
 """Seconds from one batch to the next; the supervisor wants a sign of life every second."""
 DELIVERY_WAIT: Final = 0.05
+PARTITION_SECONDS: Final = 60.0
+"""Between two questions whether topics have more partitions."""
 SPOOL_WAIT: Final = 0.02
 """Seconds until it is checked again whether acknowledgements are overdue, and what the rings need."""
 
@@ -57,7 +63,11 @@ class Serializer:
     """Moves records from its rings to the broker, cycle by cycle."""
 
     def __init__(self, child: Child, producer: KafkaProducer, readers: list[Reader], spools: SpoolGenerations) -> None:
-        kafka = child.args.config.kafka
+        kafka = self._kafka = child.args.config.kafka
+        self._counts: dict[str, int] = {}
+        """Topic -> partitions, as read last."""
+        self._asked: Future[None] | None = None
+        self._ask_at = math.inf
         self._child, self._producer, self._readers, self._spools = child, producer, readers, spools
         self._groups = [readers[first : first + RINGS_AT_ONCE] for first in range(0, len(readers), RINGS_AT_ONCE)]
         """Rings that are delivered and committed together."""
@@ -74,7 +84,7 @@ class Serializer:
             return self._step()
         except DeliveryFailed as failure:
             if failure.topic_missing:
-                self._topics_created = self._executor.call(self._create_topics)
+                self._topics_created, self._is_fitted = self._executor.call(self._create_topics), False
             self._delivery.forget()
             self.spooling.begin_again()
             self._count_spool()
@@ -97,6 +107,7 @@ class Serializer:
         if self.spooling.mode is not Mode.DIRECT:  # since the group before
             return True
         self._producer.rejoin()
+        self._ask_partitions()
         delivery = self._delivery
         linger = 0.0 if self._child.stopping else self._linger
         room = BATCH_BYTES
@@ -139,7 +150,27 @@ class Serializer:
         if not self._is_fitted:
             self._is_fitted = True
             self._producer.fit(self._topics_created.result())
+            self._learn_partitions()
         return True
+
+    def _learn_partitions(self) -> None:
+        """The counts that the thread of the topics has read."""
+        names = {topic_name(self._kafka, spec.name): spec.kind for spec in SPECS}
+        self._delivery.partitioning.learn({names[name]: n for name, n in self._counts.items() if n and name in names})
+        self._ask_at = time.monotonic() + PARTITION_SECONDS
+
+    def _ask_partitions(self) -> None:
+        """Every now and then, whether partitions were added."""
+        if self._asked is not None and self._asked.done():
+            self._asked = None
+            self._learn_partitions()
+        elif self._asked is None and time.monotonic() > self._ask_at:
+            self._asked = self._executor.call(self._read_counts)
+
+    def _read_counts(self) -> None:
+        """In the thread of the topics."""
+        with contextlib.suppress(ServiceUnavailable):
+            self._counts = partition_counts(self._kafka, 5.0)
 
     def drained(self) -> bool:
         """Nothing is left that could be delivered."""
@@ -164,11 +195,12 @@ class Serializer:
     def _create_topics(self) -> int | None:
         """Returns when the topics are there, with what they accept at most; the broker may be away as long as it likes.
         In a thread of its own."""
-        kafka, pause = self._child.args.config.kafka, threading.Event()
+        pause = threading.Event()
         while True:
             try:
-                ensure_topics(kafka, 2.0)
-                return message_limit(kafka, 2.0)
+                ensure_topics(self._kafka, 2.0)
+                self._counts = partition_counts(self._kafka, 2.0)
+                return message_limit(self._kafka, 2.0)
             except ServiceUnavailable as error:
                 log.warning("no broker yet, ring and spool hold what comes", error=str(error))
                 pause.wait(1.0)

@@ -143,7 +143,7 @@ def test_a_cut_is_repaired(make: Make, venue: VenueThread) -> None:
     assert set(tables.states().values()) == {"repaired"}
     assert_whole(tables)
     fetched = tables.number("SELECT count() FROM DB.trade FINAL WHERE source = 'REST'")
-    assert fetched > 50
+    assert fetched > 0
     status = site.status()
     assert status["totals"]["repaired"]["trade"] >= fetched
     (repairer,) = status["repairers"]

@@ -58,7 +58,7 @@ def test_every_child_killed_once(site: Site) -> None:
     watcher.stop()
     assert watcher.published
     assert not {one["verdict"] for one in audited["live"]["hops"]} & {"unexplained", "damaged spool", "earlier"}
-    assert not glob.glob(f"/dev/shm/wsadapter-{site.instance}-*"), "counters that do not balance are kept"
+    assert not glob.glob(f"/dev/shm/wsadapter-{site.instance}-*"), site.said()
 
     with ClickHouseServer(site.state) as engine:
         assert_stored_once(watcher, engine.url)

@@ -163,8 +163,12 @@ class Run(Application):
     def _unfinished(self) -> bool:
         """Not everything that was counted into a ring has come out at the other end: something is kept in a ring, on
         the spool or in Kafka for the next start."""
-        pages = ((role, page) for role in COUNTING_ROLES for page in self.counters(role))
-        return PIPELINE.between(totals(pages)) != 0
+        sums = totals((role, page) for role in COUNTING_ROLES for page in self.counters(role))
+        if records := PIPELINE.between(sums):
+            terms = (*PIPELINE.enters, *PIPELINE.leaves, *PIPELINE.aside)
+            counts = {name: sums[name] for name in (term.removeprefix("-") for term in terms)}
+            log.get_logger().info("unfinished, kept for the next start", records=records, **counts)
+        return records != 0
 
 
 @contextlib.contextmanager

@@ -132,6 +132,16 @@ def test_raw_and_aggregated_trades_and_symbols_are_apart(bench: AuditBench) -> N
     }  # fmt: skip
 
 
+def test_between_two_numberings_nothing_is_missing(bench: AuditBench) -> None:
+    """A symbol that is listed again begins with 1; within each numbering a hole is one."""
+    bench.insert("trade", [trade(10**6 + number, START + number * SECOND) for number in range(20)])
+    bench.insert("trade", [trade(number, START + (4000 + number) * SECOND) for number in range(1, 20) if number != 7])
+
+    holes = bench.audit()[1]["holes"]
+
+    assert [(hole["first_missing"], hole["last_missing"]) for hole in holes] == [(7, 7)]
+
+
 def test_trades_of_one_millisecond_in_any_order(bench: AuditBench) -> None:
     # as text '1000' sorts before '999'
     bench.insert("trade", [trade(number, START) for number in (1001, 998, 999, 1000)])

@@ -156,7 +156,8 @@ def _rows(database: str, spec: StreamSpec, scope: Scope) -> Rows:
     match rule:
         case Contiguous(number=number):
             own, follows, place, length = f"assumeNotNull({number})", "own - 1", "own", zero
-            block, broken = f"intDiv(own, {BLOCK})", "follows > before"
+            # what has the higher number and is much older is of an earlier numbering: a symbol that was listed again
+            block, broken = f"intDiv(own, {BLOCK})", f"follows > before AND before_ns <= after_ns + {HOUR_NS}"
         case Chained(number=number, previous=previous, first=first):
             # in order of time, for an engine may begin its ids anew
             own, length = f"assumeNotNull({number})", zero

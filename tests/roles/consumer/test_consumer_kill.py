@@ -12,6 +12,7 @@ from samples import trade
 
 pytestmark = pytest.mark.integration
 
+CONSUMED = 'consumed_total{stream="trade"}'
 KILLS = 8
 RECORDS = 40_000
 
@@ -53,10 +54,10 @@ def test_killed_at_random_under_load(make_rig: Callable[..., Rig]) -> None:
     load = Load(rig, rng, 4)
     load.thread.start()
     for kill in range(KILLS):
-        before = rig.page['consumed_total{stream="trade"}']
+        before = rig.page[CONSUMED]
         # from the very first moment of a start to well into its work
         if kill % 2:
-            eventually(lambda before=before: rig.page['consumed_total{stream="trade"}'] > before, 30)  # type: ignore[misc]
+            eventually(lambda before=before: load.done.is_set() or rig.page[CONSUMED] > before, 30)  # type: ignore[misc]
         time.sleep(rng.uniform(0.0, 0.8))
         rig.process.kill()
         rig.process.start(until=None)

@@ -1,11 +1,12 @@
 """Looking up in Kafka what came around a time: a few topics, from a little before to a little after, step by step.
 
 Reads with clients of its own that belong to no group; each step is short, so that its role's heart beats on. Bounded by
-the logs' ends as they were at the beginning and by `HORIZON_MS` after the time in question. Times only bound the
-search: a clock that went back leaves messages in the log that are dated later than those behind them, so who knows that
-a message is of before says so (``is_earlier``), and reading goes on behind it.
+the logs' ends as they were at the beginning and by `HORIZON_MS` after the time in question, `LATE_MS` more for who
+looks late. Times only bound the search: a clock that went back leaves messages in the log that are dated later than
+those behind them, so who knows that a message is of before says so (``is_earlier``), and reading goes on behind it.
 """
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
@@ -20,6 +21,9 @@ LOOKBACK_MS: Final = 30_000
 """So long before a hole the last record of a series is looked for."""
 HORIZON_MS: Final = 60_000
 """So long after a hole the first one is."""
+LATE_MS: Final = 900_000
+"""Who looks later than that may not be the first: what an earlier look had fetched lies behind the horizon. So much
+further is read then, up to now."""
 CHUNK: Final = 5_000
 STEP_SECONDS: Final = 0.2
 ANSWER_SECONDS: Final = 5.0
@@ -109,7 +113,8 @@ class TimeRangeReader(OffsetRangeReader):
     ) -> None:
         super().__init__(kafka, on_message)
         self._is_earlier = is_earlier
-        self._until_ms = max(started_ns, ended_ns) // 1_000_000 + HORIZON_MS
+        horizon_ms = max(started_ns, ended_ns) // 1_000_000 + HORIZON_MS
+        self._until_ms = max(horizon_ms, min(time.time_ns() // 1_000_000, horizon_ms + LATE_MS))
         try:
             self._open(kafka, topics, max(0, min(started_ns, ended_ns) // 1_000_000 - LOOKBACK_MS))
         except KafkaException as error:

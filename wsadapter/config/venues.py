@@ -17,12 +17,16 @@ VENUES: Final[Mapping[str, VenueWord]] = {
     "binance_spot": VenueWord(upper_case=True),
     "binance_coinm": VenueWord(upper_case=True),
     "bybit": VenueWord(upper_case=True),
-    "bybit_spot": VenueWord(),
-    "bybit_inverse": VenueWord(),
+    "bybit_spot": VenueWord(upper_case=True),
+    "bybit_inverse": VenueWord(upper_case=True),
     "okx": VenueWord(),
     "kraken": VenueWord(),
+    "kraken_futures": VenueWord(),
     "coinbase": VenueWord(),
     "deribit": VenueWord(),
+    "gate": VenueWord(),
+    "bitget": VenueWord(upper_case=True),
+    "bitget_spot": VenueWord(upper_case=True),
     "hyperliquid": VenueWord(),
 }
 """Exchange word -> what the configuration must know of it."""

@@ -1,27 +1,29 @@
-"""The venues: one module each, found by name. A process imports only the venue it talks to."""
+"""The venues: one module each, found by name. A process imports only the venue it talks to.
+
+A venue of somebody else's package is found by its entry point: group `wsadapter.exchanges`, the exchange word =
+``module:Class``. A word of ours cannot be taken.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Final, cast
 
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges.rest_api import RestExchange
 from wsadapter.exchanges.venue import Exchange
 
-REGISTRY: Final[Mapping[str, str]] = {
+GROUP: Final = "wsadapter.exchanges"
+OURS: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance.usdm:BinanceFutures",
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
 }
-"""Exchange word -> ``module:Class``."""
-RESTS: Final[Mapping[str, str]] = {
-    "binance": "wsadapter.exchanges.binance.rest:BinanceFuturesRest",
-    "bybit": "wsadapter.exchanges.bybit_rest:BybitLinearRest",
-}
-"""The REST sides of those that have one."""
+REGISTRY: Final[Mapping[str, str]] = {**{each.name: each.value for each in entry_points(group=GROUP)}, **OURS}
+"""Exchange word -> ``module:Class``; the class says where its REST side is."""
 
 
 def load(exchange: str) -> type[Exchange]:
-    """The class of a venue, imported now and not before."""
+    """The class of a venue, imported now and not before; `ConfigError` where there is none."""
     if exchange not in REGISTRY:
         raise ConfigError([("exchange", f"{exchange!r} is not implemented, only: {' '.join(sorted(REGISTRY))}")])
     return cast(type[Exchange], _named(REGISTRY[exchange]))
@@ -29,9 +31,8 @@ def load(exchange: str) -> type[Exchange]:
 
 def load_rest(exchange: str) -> RestExchange | None:
     """The REST side of a venue; None where there is none."""
-    if exchange not in RESTS:
-        return None
-    return cast(type[RestExchange], _named(RESTS[exchange]))()
+    rest = load(exchange).rest if exchange in REGISTRY else ""
+    return cast(type[RestExchange], _named(rest))() if rest else None
 
 
 def _named(path: str) -> object:

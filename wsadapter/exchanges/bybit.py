@@ -299,6 +299,7 @@ def control(payload: bytes) -> list[Answer] | None:
 class BybitLinear(VenueSession):
     """Bybit linear perpetuals and futures."""
 
+    rest = "wsadapter.exchanges.bybit_rest:BybitLinearRest"
     venue = Venue(
         word="bybit",
         hosts=Hosts("wss://stream.bybit.com", "wss://stream-testnet.bybit.com", {"linear": "/v5/public/linear"}),

@@ -50,9 +50,10 @@ element that gives no event."""
 
 
 class VenueSession:
-    """A venue's class has its tables in ``venue`` and nothing else."""
+    """A venue's class has its tables in ``venue``, says where its REST side is, and nothing else."""
 
     venue: ClassVar[Venue]
+    rest: ClassVar[str] = ""
     message_interval: float
     ack_timeout: float
     max_streams: int

@@ -12,7 +12,7 @@ frame (or element of an array frame) that was lost, so that losses are counted b
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from msgspec import Struct
 
@@ -131,6 +131,8 @@ Receive = Callable[[bytes | memoryview, int], list[Item]]
 class Exchange(Protocol):
     """One venue on one connection. See the module docstring."""
 
+    rest: ClassVar[str]
+    """``module:Class`` of its REST side, see `wsadapter.exchanges.rest_api`; empty: it has none."""
     message_interval: float
     """Seconds between two requests of ours."""
     ack_timeout: float

@@ -209,6 +209,7 @@ def control(payload: bytes) -> list[Answer] | None:
 class BinanceFutures(VenueSession):
     """Binance USD-M futures."""
 
+    rest = "wsadapter.exchanges.binance.rest:BinanceFuturesRest"
     venue = Venue(
         word="binance",
         hosts=Hosts(

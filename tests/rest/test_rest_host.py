@@ -171,6 +171,27 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[RestClient]:
     thread.join(60)
 
 
+def test_a_request_has_the_headers_of_its_venue() -> None:
+    heard: list[bytes] = []
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def run() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            heard.append(connection.recv(65536))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    client = RestClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "", "", {"X-Unit": "us"})
+    assert client.get(TIME).status == 200
+    client.close()
+    listener.close()
+    thread.join(60)
+    assert b"\r\nX-Unit: us\r\n" in heard[0]
+    assert b"\r\nUser-Agent: wsadapter/" in heard[0]
+
+
 def test_a_redirect_is_not_followed() -> None:
     with server(
         lambda c: c.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")

@@ -26,7 +26,10 @@ def accept_renewed(
     """A book that a snapshot begins, and that has to be asked for anew after a gap."""
     numbering = channel.numbering
     assert isinstance(numbering, Follows)
-    number, previous = attrgetter(numbering.number), attrgetter(numbering.previous or numbering.number)
+    number, previous = (
+        attrgetter(numbering.number),
+        attrgetter(numbering.previous or numbering.first or numbering.number),
+    )
     back = 0 if numbering.previous else 1
 
     def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:

@@ -4,6 +4,7 @@ A message of a stream that was asked for is data from the moment it was asked fo
 Elements are decoded all at once; where that fails, one by one: a bad element costs only its own event.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -192,8 +193,9 @@ class KeyReceiver:
 
 
 def channel_of(channels: Sequence[Channel], subscription: Subscription) -> Channel:
-    """That of a stream: the one whose name begins as the channel's does."""
+    """That of a stream: the first one whose name has the channel's form, and of which ``named`` knows something."""
     for channel in channels:
-        if subscription.name.startswith(channel.name.partition("{")[0]):
+        form = ".*".join(map(re.escape, re.split(r"\{\w+\}", channel.name)))
+        if re.fullmatch(form, subscription.name) and (channel.named is None or channel.named(subscription.name)):
             return channel
     raise ValueError(f"{printable(subscription.name)} is no stream of this venue")

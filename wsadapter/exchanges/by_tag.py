@@ -99,7 +99,7 @@ class TagReceiver:
                 rule, number = Rule.ANY, framing.guard
             case Rises(number=number):
                 rule = Rule.RISING
-            case Follows(number=number, previous=""):
+            case Follows(number=number, previous="", first=""):
                 rule = Rule.NEXT
             case Candles():
                 rule, number = Rule.OPEN_CANDLE, framing.guard

@@ -33,6 +33,8 @@ IdOrNone = Annotated[int, Meta(ge=-1, le=MOST)]
 """-1 stands for none."""
 Time = Annotated[int, Meta(ge=0, le=MOST // MS)]
 """Milliseconds."""
+TimeOrMicros = Annotated[int, Meta(ge=0, le=MOST // 1_000)]
+"""Milliseconds or microseconds, see `ns`."""
 Text = Annotated[str, Meta(max_length=64)]
 
 
@@ -151,6 +153,21 @@ def signed_number_or_none(path: str) -> Step:
 def us(path: str) -> Step:
     """Microseconds become nanoseconds; None stays."""
     return Step(Op.GIVEN, expression=f"(None if d.{path} is None else d.{path} * 1_000)")
+
+
+def applied(function: Callable[[Any], Any], path: str) -> Step:
+    """What a function says of the field; it may raise ValueError."""
+    return Step(Op.GIVEN, value=function, expression=f"{{value}}(d.{path})")
+
+
+def ns(time: int) -> int:
+    """Milliseconds or microseconds, told apart by their size, in nanoseconds."""
+    return time * MS if time <= MOST // MS else time * 1_000
+
+
+def ms_or_us(path: str) -> Step:
+    """The same of a field, `TimeOrMicros` in the wire Struct."""
+    return applied(ns, path)
 
 
 def iso(path: str) -> Step:

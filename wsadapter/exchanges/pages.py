@@ -153,6 +153,7 @@ class RestTables:
     """What is the same for every venue with tables; the rest of `wsadapter.exchanges.rest_api.RestExchange` each has
     itself."""
 
+    headers: Mapping[str, str] = {}
     repairs: Repairs
     intervals: frozenset[str]
     """Of the candles that it keeps."""

@@ -38,7 +38,7 @@ def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> 
     names, result = {**venue.names(feed), "symbol": symbol, "lower": symbol.lower()}, []
     for channel in venue.channels:
         wanted = [word for word in channel.words if word in feed.streams]
-        if channel.root != root or not wanted:
+        if channel.root != root or not wanted or (channel.wanted and not channel.wanted(feed)):
             continue
         feeds = tuple(wanted) if channel.latest else ()
         for code in dict.fromkeys(feed.intervals) if channel.intervals else ("",):

@@ -176,6 +176,8 @@ class RestExchange(Protocol):
     """Limits of single groups of requests."""
     banned: frozenset[int]
     """Statuses that mean: come back when the ban is over."""
+    headers: Mapping[str, str]
+    """Of every request, beside our own."""
 
     variants: Mapping[str, Any]
     """Fields that tell the series of a stream apart -> their values in what `repair` gives (``aggregated``)."""

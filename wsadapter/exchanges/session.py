@@ -22,6 +22,7 @@ from wsadapter.exchanges.protocol import Outstanding
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.venue import (
     Acked,
+    Answer,
     AttemptLimit,
     Bad,
     Cadence,
@@ -33,7 +34,6 @@ from wsadapter.exchanges.venue import (
     Follows,
     Item,
     Receive,
-    Reply,
     Rises,
     Subscription,
     Venue,
@@ -169,7 +169,7 @@ class VenueSession:
             if answers is None:
                 return [Bad("unknown_event", sample(payload))]
             for answer in answers:
-                items += [answer] if isinstance(answer, Reply) else self.requests.answered(answer)
+                items += self.requests.answered(answer) if isinstance(answer, Answer) else [answer]
         except FAILURES as error:
             return [*items, failure(error)]
         return items
@@ -411,7 +411,7 @@ class VenueSession:
                 return sequences.jumped(series, value, received, first)
 
             return counted
-        if not numbering.previous:
+        if not (numbering.previous or numbering.first):
 
             def contiguous(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
                 value = number(d)
@@ -421,12 +421,12 @@ class VenueSession:
                 return sequences.jumped(series, value, received)
 
             return contiguous
-        previous = attrgetter(numbering.previous)
+        previous, back = attrgetter(numbering.previous or numbering.first), 0 if numbering.previous else 1
 
         def chained(d: Any, book: Any, series: SeriesState, received: int) -> Gap | None:
             if book.level_limit:
                 return None
-            before = previous(d)
+            before = previous(d) - back
             if before == series.next:
                 series.next, series.at_ns = book.last_update_id, received
                 return None

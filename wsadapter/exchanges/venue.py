@@ -211,13 +211,14 @@ class Follows(Struct, frozen=True):
     """An event brings ``number`` and continues the one whose number was ``previous`` (wire fields; left out: the number
     before). Books: snapshots of the top levels are no part of the series, unless ``resubscribe``: then a snapshot
     begins the series, changes without one are lost, and after a gap the stream is asked for anew; a change that brings
-    its own predecessor's number is a sign of life and no event. ``count``: field that says how many numbers up to its
-    own an event has; ``previous`` is then left out."""
+    its own predecessor's number is a sign of life and no event. Where the venue does not name the number before, but
+    an event has several: ``count`` says how many up to its own, ``first`` (of books) which is the first of them."""
 
     number: str
     previous: str = ""
     resubscribe: bool = False
     count: str = ""
+    first: str = ""
 
 
 class Rises(Struct, frozen=True):
@@ -262,7 +263,8 @@ class Channel(Struct, frozen=True):
     ``words``: the words of the configuration that it feeds; ``name`` may hold {symbol} {lower} {interval} and what
     `Venue.names` gives; ``root``: on which socket. ``many``: the data is a list of elements. ``intervals``: our code ->
     the venue's; None: the stream has none. ``named``: what a stream's name says of its elements beside the payload,
-    None for a name that is not of the feed. ``lax``: numbers come as text, and the wire Struct names their types."""
+    None for a name that is not of this channel. ``wanted``: which feeds the channel is for, where another one has the
+    same words (None: all). ``lax``: numbers come as text, and the wire Struct names their types."""
 
     words: tuple[str, ...]
     name: str
@@ -275,6 +277,7 @@ class Channel(Struct, frozen=True):
     intervals: Mapping[str, str] | None = None
     named: Callable[[str], tuple[Any, ...] | None] | None = None
     lax: bool = False
+    wanted: Callable[[FeedSettings], bool] | None = None
 
 
 class Hosts(Struct, frozen=True):
@@ -338,7 +341,8 @@ class Framing(Protocol):
 
 
 class Venue(Struct, frozen=True):
-    """One venue. ``control``: the answers in a message that is no data, None where it is nothing known. ``check``: what
+    """One venue. ``control``: what a message that is no data says (answers, the notice that the socket will be closed,
+    what is to be sent), None where it is nothing known. ``check``: what
     of a feed the venue does not offer, beside words and intervals; ``names``: the feed's part of channel names."""
 
     word: str
@@ -347,7 +351,7 @@ class Venue(Struct, frozen=True):
     requests: Requests
     framing: Framing
     channels: tuple[Channel, ...]
-    control: Callable[[bytes], Sequence[Answer | Reply] | None]
+    control: Callable[[bytes], Sequence[Answer | ClosesSoon | Reply] | None]
     cadences: Mapping[StreamType, Cadence]
     check: Callable[[FeedSettings], list[tuple[str, str]]]
     names: Callable[[FeedSettings], Mapping[str, str]]

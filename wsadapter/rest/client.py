@@ -5,6 +5,7 @@ raises `Unreachable`, within `TOTAL_SECONDS` and one read timeout, and holds at 
 """
 
 import time
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import urlencode
 
@@ -44,7 +45,9 @@ class RestResponse(Struct, frozen=True):
 class RestClient:
     """The transport to one host. For one thread."""
 
-    def __init__(self, base: str, weight_header: str, reset_header: str = "") -> None:
+    def __init__(
+        self, base: str, weight_header: str, reset_header: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         self._weight_header, self._reset_header = weight_header, reset_header
         self._path = urllib3.util.parse_url(base).path or ""
         self._pool = urllib3.connection_from_url(
@@ -52,7 +55,7 @@ class RestClient:
             maxsize=1,
             retries=False,
             timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=READ_SECONDS),
-            headers={"User-Agent": f"wsadapter/{__version__}", "Accept-Encoding": "identity"},
+            headers={"User-Agent": f"wsadapter/{__version__}", "Accept-Encoding": "identity", **(headers or {})},
         )
 
     def get(self, request: Request) -> RestResponse:

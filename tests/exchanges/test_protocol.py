@@ -162,3 +162,21 @@ def test_a_connection_that_ends_for_another_reason_costs_no_name() -> None:
     requests.reset()
 
     assert [names for _, names, _ in asked(requests.begin("ab"))] == [["a"], ["b"]]
+
+
+def test_a_request_holds_names_of_one_group_only() -> None:
+    requests = made(group=lambda name: name.partition(":")[0])
+    sent = asked(requests.begin(["a:1", "b:1", "a:2", "b:2", "a:3", "a:4", "a:5"]))
+
+    assert [names for _, names, _ in sent] == [["a:1", "a:2", "a:3", "a:4"], ["a:5"], ["b:1", "b:2"]]
+    assert [names for begin, names, _ in asked(requests.renew(["b:1", "a:1"])) if begin] == [["b:1"], ["a:1"]]
+
+
+def test_an_answer_may_say_a_part_of_a_name() -> None:
+    """The request and the symbol, say."""
+    requests = made(group=lambda name: name.partition(":")[0])
+    (_, _, first), (_, _, second) = asked(requests.begin(["a:1", "a:2", "b:1", "b:2"]))
+
+    assert refused(requests.answered(Answer(second, ERROR, about=lambda name: name.endswith(":1")))) == ["b:1"]
+    assert accepted(requests.answered(Answer(first, about=lambda name: name.endswith(":1")))) == ["a:1"]
+    assert accepted(requests.answered(Answer(None, about=lambda name: name.endswith(":2")))) == ["a:2", "b:2"]

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exchanges.stub_venues import Chained, Listed, Plain, plan
+from exchanges.stub_venues import Chained, Envelope, Listed, Plain, channel_key, element_key, plan
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
+from wsadapter.config.load import Feed
+from wsadapter.errors import ConfigError
 from wsadapter.events import Depth, Event, Gap, Kline, StreamType, Trade, UpdateType
 from wsadapter.events.decimals import NotPlain, plain_number
 from wsadapter.events.records import encode
+from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.mapping import iso_ns
 from wsadapter.exchanges.venue import Acked, Bad, ConnectionPlan, Item, Refused, Reply
@@ -104,6 +108,31 @@ def test_an_element_names_its_stream() -> None:
     assert items[-1] == Bad("foreign_symbol", "trade:XBT/USD")
     assert made.last_receive_ns == {"trade:BTC/USD": 5, "trade:ETH/USD": 5}
     assert [g.symbol for g in gaps(made.receive(trades(trade(3), trade(9, "ETH/USD")), 6))] == ["ETH/USD"]
+
+
+def test_a_stream_may_be_asked_for_by_more_than_its_data_say() -> None:
+    (channel,) = [each for each in Plain.venue.channels if each.name == "book:{symbol}"]
+    longer = structs.replace(channel, name="book:{symbol}:{levels}")
+    framing = ByKey(Envelope, channel_key, element_key, lambda name: ":".join(name.split(":")[:2]))
+
+    class Spoken(Plain):
+        venue = structs.replace(Plain.venue, channels=(longer,), framing=framing)
+
+    made = Spoken(plan((f"{BTC}:10", StreamType.DEPTH, "BTC/USD", "")))
+    assert b"book:BTC/USD:10" in made.open()[0]
+    assert types(made.receive(FRAMES[0], 1)) == ["Depth"]
+    assert made.last_receive_ns == {f"{BTC}:10": 1}
+
+
+def test_symbols_have_the_characters_that_the_venue_says() -> None:
+    class Slashes(Plain):
+        venue = structs.replace(Plain.venue, foreign=frozenset("*"))
+
+    (made,) = Slashes.plan(Feed("f", "stub", ("BTC/USD",), ("trade",)))
+    assert made.symbols == ("BTC/USD",)
+    for venue, symbol in ((Slashes, "*USD"), (Plain, "BTC/USD"), (Plain, "a@b")):
+        with pytest.raises(ConfigError, match="symbols"):
+            venue.plan(Feed("f", "stub", (symbol,), ("trade",)))
 
 
 def test_a_bad_element_costs_itself() -> None:

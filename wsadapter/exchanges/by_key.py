@@ -30,12 +30,14 @@ AcceptAll = Callable[[Sequence[Any], Any, int], list[Item]]
 class ByKey(Struct, frozen=True):
     """``envelope``: a Struct with the elements in ``data`` (`Raw`); ``key`` tells the stream's name from it, empty
     where the message is no data. ``element``: of venues whose messages name only what comes before the ``{`` of a
-    channel's name: the stream's name from envelope and element. ``sequence``: of venues that number all messages of a
+    channel's name: the stream's name from envelope and element. ``spoken``: a stream's name, or a channel's, as data
+    say it, where it says more than they do (levels, say). ``sequence``: of venues that number all messages of a
     connection: this one's number, None where it has none."""
 
     envelope: type[Struct]
     key: Callable[[Any], str]
     element: Callable[[Any, Any], str] | None = None
+    spoken: Callable[[str], str] = str
     sequence: Callable[[Any], int | None] | None = None
 
     def receiver(self, session: Any) -> Receive:
@@ -92,10 +94,11 @@ class KeyReceiver:
 
     def __init__(self, framing: ByKey, session: VenueSession) -> None:
         self._key, self._element_key, self._session = framing.key, framing.element, session
-        self._sequence = framing.sequence
+        self._sequence, self._spoken = framing.sequence, framing.spoken
         self._envelope, self._array = Decoder(framing.envelope).decode, Decoder(list[Raw]).decode
-        self._streams = {name: _Stream(session, each) for name, each in session.subscriptions.items()}
-        self._any = {each.channel.name.partition("{")[0]: each for each in self._streams.values()}
+        self._streams = {self._spoken(name): _Stream(session, each) for name, each in session.subscriptions.items()}
+        """By what their data name."""
+        self._any = {self._spoken(each.channel.name).partition("{")[0]: each for each in self._streams.values()}
         """One stream of each channel, by what its messages name."""
 
     def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
@@ -130,8 +133,9 @@ class KeyReceiver:
         """Messages of the connection are missing, of whichever streams: a gap in each whose own numbers do not tell,
         and books are asked for anew."""
         session, broken = self._session, []
-        for name, stream in self._streams.items():
+        for stream in self._streams.values():
             subscription, numbering = stream.subscription, stream.channel.numbering
+            name = subscription.name
             if isinstance(numbering, Follows):
                 continue
             for word in subscription.feeds or (subscription.stream.value,):
@@ -143,7 +147,7 @@ class KeyReceiver:
 
     def _stream(self, name: str) -> _Stream | None:
         """By our name, or by the one that the venue has given it."""
-        return self._streams.get(name) or self._streams.get(self._session.requests.aliases.get(name, ""))
+        return self._streams.get(name) or self._streams.get(self._spoken(self._session.requests.aliases.get(name, "")))
 
     def _accept_apart(self, name: str, envelope: Any, receive_time_ns: int) -> list[Item]:
         """A message of any streams of one channel."""

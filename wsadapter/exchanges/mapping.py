@@ -180,6 +180,11 @@ def computed(function: Callable[[Any, Any], Any]) -> Step:
     return Step(Op.GIVEN, value=function, expression="{value}(d, e)")
 
 
+def computed_within(function: Callable[[Any, Any, Any], Any]) -> Step:
+    """The same of element, envelope and subscription."""
+    return Step(Op.GIVEN, value=function, expression="{value}(d, e, sub)")
+
+
 def book(bids: str, asks: str) -> dict[str, Step]:
     """The four columns of a book whose sides are ``[["61800.20","2.909"],...]``, `Raw` in the wire Struct."""
     columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"

@@ -16,7 +16,7 @@ def plans(venue: Venue, feed: FeedSettings) -> list[ConnectionPlan]:
     codes = {code for channel in venue.channels for code in channel.intervals or ()}
     errors = [("streams", f"unknown stream {word!r}") for word in feed.streams if word not in offered]
     errors += [("intervals", f"unknown interval {code!r}") for code in feed.intervals if code not in codes]
-    if not feed.symbols or any(not s or "*" in s or "@" in s or "/" in s for s in feed.symbols):
+    if not feed.symbols or any(not s or not venue.foreign.isdisjoint(s) for s in feed.symbols):
         errors.append(("symbols", "name each symbol: there is no wildcard"))
     if "kline" in feed.streams and not feed.intervals:
         errors.append(("intervals", "none, and kline needs one"))

@@ -16,7 +16,16 @@ STRIKES: Final = 2
 
 
 def batches(requests: Requests, names: Iterable[str]) -> list[tuple[str, ...]]:
-    """``names`` in lists that the venue takes: few of them, few octets."""
+    """``names`` in lists that the venue takes: of one group, few of them, few octets."""
+    if requests.group is None:
+        return _cut(requests, names)
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(requests.group(name), []).append(name)
+    return [batch for group in groups.values() for batch in _cut(requests, group)]
+
+
+def _cut(requests: Requests, names: Iterable[str]) -> list[tuple[str, ...]]:
     result: list[tuple[str, ...]] = []
     batch: list[str] = []
     size = 0
@@ -115,7 +124,8 @@ class Outstanding:
 
     def _concerned(self, answer: Answer) -> list[tuple[_Sent, tuple[str, ...]]]:
         """Requests and those of their names that the answer is about; they wait for nothing more."""
-        by_name = bool(answer.names) and not answer.everything
+        by_name = (bool(answer.names) or answer.about is not None) and not answer.everything
+        is_meant = answer.about or answer.names.__contains__
         if answer.id is not None:
             ids = [answer.id] if answer.id in self._sent else []
         elif by_name:
@@ -125,7 +135,7 @@ class Outstanding:
         concerned = []
         for request in ids:
             sent = self._sent[request]
-            names = tuple(name for name in sent.names if name in answer.names) if by_name else sent.names
+            names = tuple(filter(is_meant, sent.names)) if by_name else sent.names
             sent.names = tuple(name for name in sent.names if name not in names)
             if names:
                 concerned.append((sent, names))

@@ -307,7 +307,8 @@ class Heartbeat(Struct, frozen=True):
 
 class Answer(Struct, frozen=True):
     """What the venue answers to a request: the one with this ``id``; without one those that asked for (``begin`` False:
-    that ended) these ``names``; without either the oldest. ``error``: code and message.
+    that ended) these ``names``; without either the oldest. ``about``: of a request's names only those of which this is
+    true, where the venue does not say them whole. ``error``: code and message.
 
     ``everything``: ``names`` are all that the venue took of the request, what is not among them is refused. Where they
     are as many as were asked for, an unknown one is the venue's other name for the stream in its place: data come under
@@ -318,12 +319,14 @@ class Answer(Struct, frozen=True):
     names: tuple[str, ...] = ()
     everything: bool = False
     begin: bool = True
+    about: Callable[[str], bool] | None = None
 
 
 class Requests(Struct, frozen=True):
     """How streams are asked for: ``build(begin, names, id)``, at most so many names and octets of names in one request,
-    ``in_flight`` requests unanswered. ``data_acks``: data may come before the answer, and is one. ``may_close``: the
-    venue may end the connection for a name that it does not know; which one is then looked for."""
+    and only names of one ``group`` (a channel, say; None: any names), ``in_flight`` requests unanswered.
+    ``data_acks``: data may come before the answer, and is one. ``may_close``: the venue may end the connection for
+    a name that it does not know; which one is then looked for."""
 
     build: Callable[[bool, tuple[str, ...], int], bytes]
     most: int
@@ -331,6 +334,7 @@ class Requests(Struct, frozen=True):
     in_flight: int = 1 << 30
     data_acks: bool = False
     may_close: bool = False
+    group: Callable[[str], str] | None = None
 
 
 class Framing(Protocol):
@@ -357,6 +361,8 @@ class Venue(Struct, frozen=True):
     names: Callable[[FeedSettings], Mapping[str, str]]
     spell: Callable[[str], str] = str
     """A symbol of the feed as the venue writes it."""
+    foreign: frozenset[str] = frozenset("*@/")
+    """Characters that no symbol of the venue has: of patterns, and those that its requests give a meaning to."""
     polled: frozenset[str] = frozenset()
     """Words that its REST side feeds."""
     heartbeat: Heartbeat | None = None

@@ -5,7 +5,6 @@ oldest are the ones left out, so a range is never longer than a page. Trades hav
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -15,12 +14,13 @@ from msgspec.json import Decoder
 from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, Trade, UpdateType
 from wsadapter.events.decimals import are_plain
 from wsadapter.exchanges.bybit import CODES, SIDES
-from wsadapter.exchanges.history import MINUTES, book, candles, fundings, newest_trades
+from wsadapter.exchanges.history import book, candles, fundings, newest_trades
 from wsadapter.exchanges.mapping import (
     MS,
     Id,
     Text,
     Time,
+    closes,
     constant,
     decimal,
     mapped,
@@ -29,7 +29,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.mapping import book as columns
-from wsadapter.exchanges.pages import Page, PageRequest, RestTables, of_row, row
+from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Instrument, Limit, Refusal, Request, Series
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.venue import ConnectionPlan
@@ -164,17 +164,8 @@ def whole(body: bytes) -> tuple[list[Raw], int]:
     return [answer.result], answer.time
 
 
-def closes(d: CandleRow, wanted: PageRequest) -> int:
-    """The last millisecond of a candle, in ns; a month's is that of the calendar."""
-    if wanted.interval != "1M":
-        return (d.opened + MINUTES[wanted.interval] * 60_000 - 1) * MS
-    begin = datetime.fromtimestamp(d.opened / 1000, UTC)
-    following = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
-    return (int(following.timestamp()) * 1000 - 1) * MS
-
-
 CANDLE: Final = row(
-    Kline, interval=subscribed("interval"), open_time_ns=ms("opened"), close_time_ns=of_row(closes),
+    Kline, interval=subscribed("interval"), open_time_ns=ms("opened"), close_time_ns=closes("opened"),
     open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"), volume=decimal("volume"),
     quote_volume=decimal("turnover"), closed=constant(True),
     absent=("event_time_ns", "transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",

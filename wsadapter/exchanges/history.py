@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from wsadapter.events import Kline, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState
+from wsadapter.exchanges.intervals import MINUTES
 from wsadapter.exchanges.mapping import MS
 from wsadapter.exchanges.pages import Page
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, RequestRefused, Rows
@@ -29,11 +30,6 @@ WINDOW_MS: Final = 3_599_999
 HOUR_MS: Final = 3_600_000
 TOP_LEVELS: Final = 50
 """For the price of five."""
-MINUTES: Final = {
-    "1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "6h": 360, "8h": 480, "12h": 720,
-    "1d": 1440, "3d": 4320, "1w": 10_080, "1M": 44_640,
-}  # fmt: skip
-"""The longest month."""
 SHORTEST_MONTH: Final = 40_320
 
 Steps = Generator[Fetch | Sequence[MarketEvent], Any, bool]
@@ -183,7 +179,7 @@ def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
         progress.note_bad(rows)
         closed: list[Kline] = list(rows.events)
         open_ns = None
-        if closed and closed[-1].close_time_ns + MS > rows.venue_ns:
+        if closed and (not closed[-1].closed or closed[-1].close_time_ns + MS > rows.venue_ns):
             open_ns = closed.pop().open_time_ns
             if hole.last is not None and open_ns <= hole.last:
                 raise BadAnswer("a candle that is missing is not closed yet")

@@ -22,6 +22,7 @@ from msgspec import Meta, Raw, Struct, structs
 from wsadapter import native
 from wsadapter.events import Event, Source
 from wsadapter.events.decimals import NotPlain, are_plain, plain_number, split_book
+from wsadapter.exchanges.intervals import close_time_ns
 
 MS: Final = 1_000_000
 """Nanoseconds in the unit of time of most venues."""
@@ -168,6 +169,16 @@ def ns(time: int) -> int:
 def ms_or_us(path: str) -> Step:
     """The same of a field, `TimeOrMicros` in the wire Struct."""
     return applied(ns, path)
+
+
+def seconds(path: str) -> Step:
+    """Seconds become nanoseconds; None stays."""
+    return Step(Op.GIVEN, expression=f"(None if d.{path} is None else d.{path} * 1_000_000_000)")
+
+
+def closes(path: str, unit_ms: int = 1) -> Step:
+    """The last millisecond of the subscription's candle that opens then."""
+    return Step(Op.GIVEN, value=close_time_ns, expression=f"{{value}}(d.{path} * {unit_ms}, sub.interval)")
 
 
 def iso(path: str) -> Step:

@@ -15,7 +15,8 @@ from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, StreamType
 from wsadapter.events.decimals import are_plain
 from wsadapter.exchanges.binance import rest_wire as wire
 from wsadapter.exchanges.binance.usdm import depth_kind
-from wsadapter.exchanges.history import MINUTES, book, candles, fundings, trades
+from wsadapter.exchanges.history import book, candles, fundings, trades
+from wsadapter.exchanges.intervals import MINUTES
 from wsadapter.exchanges.mapping import (
     MS,
     as_text,

@@ -6,9 +6,10 @@ Elements are decoded all at once; where that fails, one by one: a bad element co
 
 import re
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from wsadapter.events import Liquidation
@@ -16,7 +17,7 @@ from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.books import UNBEGUN
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.second_look import FAILURES, failure
-from wsadapter.exchanges.session import VenueSession, heard, numbered_apart
+from wsadapter.exchanges.session import Accept, VenueSession, heard, numbered_apart
 from wsadapter.exchanges.venue import Bad, Channel, Checked, Follows, Item, Receive, Reply, Subscription
 from wsadapter.text import printable
 
@@ -52,7 +53,7 @@ class _Stream:
         self.channel = channel_of(session.venue.channels, subscription)
         self.many = self.channel.many
         self.accept = _accepting(session, self.channel, subscription)
-        wire: Any = self.channel.wire
+        wire: Any = self.channel.within.wire if self.channel.within else self.channel.wire
         strict = not self.channel.lax
         self.decode: Decode = Decoder(list[wire] if self.channel.many else wire, strict=strict).decode
         self.decode_one: Decode = Decoder(wire, strict=strict).decode
@@ -61,6 +62,8 @@ class _Stream:
 def _accepting(session: VenueSession, channel: Channel, subscription: Subscription) -> AcceptAll:
     """What makes items of one message's elements."""
     accept, name, symbol = session.accept(channel), subscription.name, subscription.symbol
+    if channel.symbol:
+        accept = _of_the_market(session, channel, subscription, accept)
     outages, unheard, received = session.outages, session.requests.unheard, session.last_receive_ns
     may_be_equal = any(one.event is Liquidation for one in channel.emits)
 
@@ -89,6 +92,26 @@ def _accepting(session: VenueSession, channel: Channel, subscription: Subscripti
     return accept_all
 
 
+def _of_the_market(session: VenueSession, channel: Channel, subscription: Subscription, accept: Accept) -> Accept:
+    """The same for elements that name their own symbols; what is lost of one costs only that."""
+    read, within = attrgetter(channel.symbol), channel.within
+    of_symbol = {symbol: structs.replace(subscription, symbol=symbol) for symbol in session.symbols}
+
+    def accept_if_of_the_feed(
+        d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
+    ) -> list[Item]:
+        one = of_symbol.get(read(d))
+        if one is None:
+            return []
+        inner, envelope = ((d,), e) if within is None else (getattr(d, within.field), d)
+        items: list[Item] = []
+        for each in inner:
+            items += session.try_accept(channel, accept, each, envelope, one, stream, one.symbol, received)
+        return items
+
+    return accept_if_of_the_feed
+
+
 class KeyReceiver:
     """The messages of one session."""
 
@@ -110,7 +133,7 @@ class KeyReceiver:
                 if before is not None and number != before + 1:
                     return [*self._missed(receive_time_ns), *self._receive(payload, envelope, name, receive_time_ns)]
         except FAILURES as error:
-            return [failure(error)]
+            return self._session.unreadable(payload, error)
         return self._receive(payload, envelope, name, receive_time_ns)
 
     def _receive(self, payload: bytes | memoryview, envelope: Any, name: str, receive_time_ns: int) -> list[Item]:

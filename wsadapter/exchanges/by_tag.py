@@ -165,7 +165,7 @@ class TagReceiver:
         except ValidationError:  # no object: a bare array, or nothing that we know
             return self._elements(payload, "", receive_time_ns)
         except FAILURES as error:
-            return [failure(error)]
+            return self._session.unreadable(payload, error)
         if bytes(frame.data):
             return self._elements(frame.data, text(frame.stream), receive_time_ns)
         if bytes(getattr(frame, self._framing.tag)):

@@ -98,9 +98,10 @@ class Outages:
         ends: list[Item] = []
         if (silence := self._silences.pop(stream, None)) is not None:
             ends.append(self._spoke(silence, type(event) is Trade, by_ids, at_ns))
-        for interval in {getattr(event, "interval", ""), ""}:
-            if (run := self._failures.pop((word, symbol, interval), None)) is not None:
-                ends += self._decoded(word, symbol, interval, run, by_ids, at_ns)
+        # of which symbol what was lost of a stream of the whole market is not known
+        for about, interval in {(symbol, getattr(event, "interval", "")), (symbol, ""), ("", "")}:
+            if (run := self._failures.pop((word, about, interval), None)) is not None:
+                ends += self._decoded(word, about, interval, run, by_ids, at_ns)
         self.pending = bool(self._silences or self._failures)
         if not ends:
             return items

@@ -2,7 +2,7 @@
 
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
-from wsadapter.exchanges.venue import ConnectionPlan, FeedSettings, Subscription, Venue
+from wsadapter.exchanges.venue import Channel, ConnectionPlan, FeedSettings, Subscription, Venue
 
 
 def stream_type(word: str) -> StreamType:
@@ -20,29 +20,49 @@ def plans(venue: Venue, feed: FeedSettings) -> list[ConnectionPlan]:
         errors.append(("symbols", "name each symbol: there is no wildcard"))
     if "kline" in feed.streams and not feed.intervals:
         errors.append(("intervals", "none, and kline needs one"))
+    symbols = tuple(dict.fromkeys(map(venue.spell, feed.symbols)))
+    errors += [
+        ("streams", f"{word} is not offered for {symbol}")
+        for word in dict.fromkeys(feed.streams)
+        for symbol in symbols
+        if word in offered and not (word in venue.polled or _channels(venue, feed, symbol, word))
+    ]
     if errors := errors + venue.check(feed):
         raise ConfigError(errors)
     hosts, most = venue.hosts, venue.limits.streams
-    symbols = tuple(dict.fromkeys(map(venue.spell, feed.symbols)))
     base = (feed.ws_url or (hosts.testnet if feed.testnet else hosts.live)).rstrip("/")
     result = []
     for root, path in hosts.paths.items():
-        wanted = [each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)]
+        # a stream of the whole market is one, whatever symbols want it
+        by_name = {each.name: each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)}
+        wanted = tuple(by_name.values())
         for index, first in enumerate(range(0, len(wanted), most)):
-            name, some = f"{feed.name}-{root}-{index}", tuple(wanted[first : first + most])
+            name, some = f"{feed.name}-{root}-{index}", wanted[first : first + most]
             result.append(ConnectionPlan(name, feed.exchange, f"{base}{path}", some, symbols))
     return result
 
 
 def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> list[Subscription]:
     names, result = {**venue.names(feed), "symbol": symbol, "lower": symbol.lower()}, []
-    for channel in venue.channels:
+    for channel in _channels(venue, feed, symbol):
         wanted = [word for word in channel.words if word in feed.streams]
-        if channel.root != root or not wanted or (channel.wanted and not channel.wanted(feed)):
+        if channel.root != root or not wanted:
             continue
         feeds = tuple(wanted) if channel.latest else ()
         for code in dict.fromkeys(feed.intervals) if channel.intervals else ("",):
             spelled = channel.intervals[code] if channel.intervals else ""
             name = channel.name.format(**names, interval=spelled)
-            result.append(Subscription(name, stream_type(wanted[0]), symbol, code, feeds))
+            about = "" if channel.symbol else symbol
+            result.append(Subscription(name, stream_type(wanted[0]), about, code, feeds))
     return result
+
+
+def _channels(venue: Venue, feed: FeedSettings, symbol: str, word: str = "") -> list[Channel]:
+    """Those that there are for a symbol of the feed, of this word if one is named."""
+    return [
+        channel
+        for channel in venue.channels
+        if (not word or word in channel.words)
+        and (channel.wanted is None or channel.wanted(feed))
+        and (channel.offered is None or channel.offered(symbol))
+    ]

@@ -174,6 +174,11 @@ class VenueSession:
             return [*items, failure(error)]
         return items
 
+    def unreadable(self, payload: bytes | memoryview, error: Exception) -> list[Item]:
+        """A message that is not of the venue's form: nothing, if it is the answer to a ping."""
+        pong = self.venue.heartbeat.pong if self.venue.heartbeat else b""
+        return [] if pong and payload == pong else [failure(error)]
+
     def accept(self, channel: Channel) -> Accept:
         """What makes items of the channel's elements."""
         accepts = [self._accept(channel, each) for each in channel.emits]

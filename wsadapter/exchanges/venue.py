@@ -257,6 +257,13 @@ class Latest(Struct, frozen=True):
     snapshot: str = "snapshot"
 
 
+class Within(Struct, frozen=True):
+    """Elements that come in lists, each list in ``field`` of a ``wire`` Struct that says what all of them share."""
+
+    wire: type[Struct]
+    field: str
+
+
 class Channel(Struct, frozen=True):
     """One stream of the venue: what it is called, what it carries, what that becomes.
 
@@ -264,7 +271,11 @@ class Channel(Struct, frozen=True):
     `Venue.names` gives; ``root``: on which socket. ``many``: the data is a list of elements. ``intervals``: our code ->
     the venue's; None: the stream has none. ``named``: what a stream's name says of its elements beside the payload,
     None for a name that is not of this channel. ``wanted``: which feeds the channel is for, where another one has the
-    same words (None: all). ``lax``: numbers come as text, and the wire Struct names their types."""
+    same words (None: all). ``lax``: numbers come as text, and the wire Struct names their types.
+
+    ``offered``: which symbols have this stream, None: all. ``symbol``: of a stream of the whole market, whose name has
+    no symbol in it: the field with an element's own; elements of symbols that are not of the feed are passed over.
+    ``within``: elements come in lists inside others, which then have the ``symbol`` and are the envelope of theirs."""
 
     words: tuple[str, ...]
     name: str
@@ -278,6 +289,9 @@ class Channel(Struct, frozen=True):
     named: Callable[[str], tuple[Any, ...] | None] | None = None
     lax: bool = False
     wanted: Callable[[FeedSettings], bool] | None = None
+    offered: Callable[[str], bool] | None = None
+    symbol: str = ""
+    within: Within | None = None
 
 
 class Hosts(Struct, frozen=True):
@@ -299,10 +313,12 @@ class Limits(Struct, frozen=True):
 
 
 class Heartbeat(Struct, frozen=True):
-    """The venue's own ping. ``every``: seconds, whatever else is sent; 0: only where nothing came for a while."""
+    """The venue's own ping. ``every``: seconds, whatever else is sent; 0: only where nothing came for a while.
+    ``pong``: the answer, where that is no message of the venue's form."""
 
     ping: bytes
     every: float = 0.0
+    pong: bytes = b""
 
 
 class Answer(Struct, frozen=True):

@@ -48,7 +48,7 @@ def test_subscriptions_say_what_they_are() -> None:
     assert plans["binance-market-0"].subscriptions == (
         Subscription("btcusdt@kline_8h", StreamType.KLINE, "BTCUSDT", "8h"),
         Subscription("btcusdt@aggTrade", StreamType.TRADE, "BTCUSDT"),
-        Subscription("btcusdt@markPrice@1s", StreamType.FUNDING_RATE, "BTCUSDT"),
+        Subscription("btcusdt@markPrice@1s", StreamType.FUNDING_RATE, "BTCUSDT", feeds=("funding_rate",)),
     )
 
 

@@ -36,7 +36,8 @@ def accept_renewed(
         series = by_symbol[symbol]
         extra = given(d, e, sub, None) if given else ()
         book = convert(d, received, session.connection, series.gap_ns, *extra)
-        last, before = number(d), previous(d) - back
+        last = number(d)
+        before = NONE if book.update_type is UpdateType.SNAPSHOT else previous(d) - back
         if book.update_type is UpdateType.SNAPSHOT:
             gap = session.sequences.renewed(series, last, received)
         elif series.waiting:

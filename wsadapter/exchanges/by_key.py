@@ -15,7 +15,6 @@ from msgspec.json import Decoder
 from wsadapter.events import Liquidation
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.books import UNBEGUN
-from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.session import Accept, VenueSession, heard, numbered_apart
 from wsadapter.exchanges.venue import Bad, Channel, Checked, Follows, Item, Receive, Reply, Subscription
@@ -212,11 +211,10 @@ class KeyReceiver:
             return self._lost(stream, error, receive_time_ns, named)
 
     def _lost(self, stream: _Stream, error: Exception, receive_time_ns: int, named: bool) -> Bad:
+        if not named:
+            return failure(error)
         subscription = stream.subscription
-        word = stream_type(stream.channel.words[0]).value
-        if named:
-            self._session.outages.failed(word, subscription.symbol, subscription.name, receive_time_ns)
-        return failure(error)
+        return self._session.lost(stream.channel, subscription.symbol, subscription.name, error, receive_time_ns)
 
 
 def channel_of(channels: Sequence[Channel], subscription: Subscription) -> Channel:

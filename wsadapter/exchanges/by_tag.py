@@ -109,7 +109,7 @@ class TagReceiver:
         by_symbol = self._session.series(one)
         if not others:
             return Route(convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, one.amend)
-        once, published = others[0].once, self._session.published[channel.name]
+        once, published = others[0].once, self._session.published[id(others[0])]
         return Route(
             convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, one.amend, once, published
         )

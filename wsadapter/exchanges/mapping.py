@@ -196,6 +196,16 @@ def computed_within(function: Callable[[Any, Any, Any], Any]) -> Step:
     return Step(Op.GIVEN, value=function, expression="{value}(d, e, sub)")
 
 
+def computed_for(function: Callable[[Any, Any], Any]) -> Step:
+    """What a function of element and subscription (of a row: of what was asked) says; it may raise ValueError."""
+    return Step(Op.GIVEN, value=function, expression="{value}(d, sub)")
+
+
+def says(value: Any) -> bool:
+    """Whether a wire field is there, not null and not empty."""
+    return bytes(value) not in (b"", b"null") if type(value) is Raw else bool(value)
+
+
 def book(bids: str, asks: str) -> dict[str, Step]:
     """The four columns of a book whose sides are ``[["61800.20","2.909"],...]``, `Raw` in the wire Struct."""
     columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
@@ -220,9 +230,9 @@ class Emit(Struct, frozen=True):
 
     ``on_change``: of a stream that sends what changed, only when one of these wire fields was in the frame. ``once``:
     only when these differ from what the symbol's last such event had, since the socket came up. ``needs``: only where
-    these say something. ``refuse``: why an element of the right form is no event, empty where it is one; its number
-    counts all the same, and is told in a gap of cause ``filler``. ``amend``: the last word about an
-    event that is nothing but its element and stands in no series."""
+    these say something. ``when``: only of elements of which this is true. ``refuse``: why an element of the right form
+    is no event, empty where it is one; its number counts all the same, and is told in a gap of cause ``filler``.
+    ``amend``: the last word about an event that is nothing but its element and stands in no series."""
 
     event: type[Event]
     fields: dict[str, str | Step]
@@ -231,6 +241,7 @@ class Emit(Struct, frozen=True):
     needs: tuple[str, ...] = ()
     refuse: Callable[[Any], str] | None = None
     amend: Callable[[Any], None] | None = None
+    when: Callable[[Any], bool] | None = None
 
 
 def emit(
@@ -243,6 +254,7 @@ def emit(
     needs: tuple[str, ...] = (),
     refuse: Callable[[Any], str] | None = None,
     amend: Callable[[Any], None] | None = None,
+    when: Callable[[Any], bool] | None = None,
     **fields: str | Step,
 ) -> Emit:
     """Every field of the event is named, or named as ``absent``: `TypeError` for one that is forgotten. ``columns``: of
@@ -255,7 +267,7 @@ def emit(
         for name in event.__struct_fields__
         if (step := complete.get(name)) is not None
     }
-    return Emit(event, ordered, frozenset(on_change), once, needs, refuse, amend)
+    return Emit(event, ordered, frozenset(on_change), once, needs, refuse, amend, when)
 
 
 Given = Callable[[Any, Any, Any, Any], tuple[Any, ...]]

@@ -87,26 +87,32 @@ class Outages:
         return gap
 
     def ended(self, items: list[Item], stream: str, at_ns: int) -> list[Item]:
-        """``items`` of one good element, behind the gaps that its event ends."""
+        """``items`` of one good element, behind the gaps that its events end."""
         if stream not in self._silences and not self._failures:
             return items
         by_ids = next((item for item in items if type(item) is Gap), None)
-        event = next((item for item in items if isinstance(item, Event) and type(item) is not Gap), None)
-        if event is None:
+        events = {item.stream_type: item for item in items if isinstance(item, Event) and type(item) is not Gap}
+        if not events:
             return items
-        word, symbol = event.stream_type.value, event.symbol
         ends: list[Item] = []
+        marked = set()
         if (silence := self._silences.pop(stream, None)) is not None:
+            event = next(iter(events.values()))
             ends.append(self._spoke(silence, type(event) is Trade, by_ids, at_ns))
-        # of which symbol what was lost of a stream of the whole market is not known
-        for about, interval in {(symbol, getattr(event, "interval", "")), (symbol, ""), ("", "")}:
-            if (run := self._failures.pop((word, about, interval), None)) is not None:
-                ends += self._decoded(word, about, interval, run, by_ids, at_ns)
+            marked.add(event.stream_type)
+        for word, event in events.items():
+            symbol = event.symbol
+            # of which symbol what was lost of a stream of the whole market is not known
+            for about, interval in {(symbol, getattr(event, "interval", "")), (symbol, ""), ("", "")}:
+                if (run := self._failures.pop((word.value, about, interval), None)) is not None:
+                    of_ids = by_ids if by_ids is not None and by_ids.stream == word.value else None
+                    ends += self._decoded(word.value, about, interval, run, of_ids, at_ns)
+                    marked.add(word)
         self.pending = bool(self._silences or self._failures)
         if not ends:
             return items
         for item in items:
-            if isinstance(item, Event) and item.stream_type is event.stream_type:
+            if isinstance(item, Event) and item.stream_type in marked:
                 item.last_gap_ns = at_ns
         # one hole, one gap: a silence has taken the bounds over
         return [*ends, *(item for item in items if silence is None or item is not by_ids)]

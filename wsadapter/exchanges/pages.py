@@ -17,7 +17,7 @@ from msgspec import Raw, Struct, defstruct
 from msgspec.json import Decoder
 
 from wsadapter.events import Event, OpenInterest, Source
-from wsadapter.exchanges.mapping import MOST, MS, Emit, Op, Step, compiled, constant, emit
+from wsadapter.exchanges.mapping import MOST, MS, Emit, compiled, constant, emit
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,
@@ -51,11 +51,6 @@ class PageRequest(Struct, frozen=True):
 def row(event: type[Event], **fields: Any) -> Emit:
     """The event that a row becomes, see `wsadapter.exchanges.mapping.emit`."""
     return emit(event, source=constant(Source.REST), **fields)
-
-
-def of_row(function: Callable[[Any, PageRequest], Any]) -> Step:
-    """What a function of the row and of what was asked says; it may raise ValueError."""
-    return Step(Op.GIVEN, value=function, expression="{value}(d, sub)")
 
 
 class Page:

@@ -13,9 +13,11 @@ def stream_type(word: str) -> StreamType:
 def plans(venue: Venue, feed: FeedSettings) -> list[ConnectionPlan]:
     """Connections of one root each, none with more streams than the venue allows; raises `ConfigError`."""
     offered = {word for channel in venue.channels for word in channel.words} | venue.polled
-    codes = {code for channel in venue.channels for code in channel.intervals or ()}
+    codes = dict.fromkeys(code for channel in venue.channels for code in channel.intervals or ())
     errors = [("streams", f"unknown stream {word!r}") for word in feed.streams if word not in offered]
-    errors += [("intervals", f"unknown interval {code!r}") for code in feed.intervals if code not in codes]
+    if "kline" in feed.streams:
+        known = " ".join(codes)
+        errors += [("intervals", f"unknown interval {c!r}, only: {known}") for c in feed.intervals if c not in codes]
     if not feed.symbols or any(not s or not venue.foreign.isdisjoint(s) for s in feed.symbols):
         errors.append(("symbols", "name each symbol: there is no wildcard"))
     if "kline" in feed.streams and not feed.intervals:
@@ -48,7 +50,7 @@ def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> 
         wanted = [word for word in channel.words if word in feed.streams]
         if channel.root != root or not wanted:
             continue
-        feeds = tuple(wanted) if channel.latest else ()
+        feeds = tuple(wanted) if len(channel.words) > 1 else ()
         for code in dict.fromkeys(feed.intervals) if channel.intervals else ("",):
             spelled = channel.intervals[code] if channel.intervals else ""
             name = channel.name.format(**names, interval=spelled)

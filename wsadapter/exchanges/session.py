@@ -9,13 +9,13 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, ClassVar, Final, Self
 
-from msgspec import structs
+from msgspec import Raw, structs
 
 from wsadapter.events import Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.books import UNBEGUN, accept_checked, accept_renewed
 from wsadapter.exchanges.continuity import MS, Sequences, SeriesState
-from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled
+from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled, says
 from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.planning import plans, stream_type
 from wsadapter.exchanges.protocol import Outstanding
@@ -33,9 +33,11 @@ from wsadapter.exchanges.venue import (
     FeedSettings,
     Follows,
     Item,
+    Numbering,
     Receive,
     Rises,
     Subscription,
+    Unnumbered,
     Venue,
 )
 from wsadapter.text import sample
@@ -88,8 +90,8 @@ class VenueSession:
         self.requests = Outstanding(self.venue.requests)
         self.states: dict[tuple[str, str], Any] = {}
         """(channel, symbol) -> the last state of a stream that sends changes."""
-        self.published: dict[str, dict[str, tuple[Any, ...]]] = {}
-        """Channel -> symbol -> what the last event of those that come once had."""
+        self.published: dict[int, dict[str, tuple[Any, ...]]] = {}
+        """Id of the `Emit` -> symbol -> what the last event of those that come once had."""
         self.kinds: dict[str, tuple[Any, ...] | None] = {}
         self.message_number: int | None = None
         """Of the socket's last message, where the venue numbers all of them."""
@@ -121,12 +123,14 @@ class VenueSession:
         self.requests.reset()
         if (before := self._before) is not None:
             self._before = None
-            for channel, published in self.published.items():
-                published.update(before.published[channel])
+            for one, published in self.published.items():
+                published.update(before.published[one])
             self.sequences.follow(before.sequences)
             self.requests.follow(before.requests)
             self._last_gap_ns = before._last_gap_ns
-        return self.requests.begin(self.last_receive_ns)
+        heartbeat = self.venue.heartbeat
+        first = [heartbeat.begin] if heartbeat is not None and heartbeat.begin else []
+        return [*first, *self.requests.begin(self.last_receive_ns)]
 
     def follow(self, before: Self) -> None:
         self._before = before
@@ -181,19 +185,23 @@ class VenueSession:
 
     def accept(self, channel: Channel) -> Accept:
         """What makes items of the channel's elements."""
-        accepts = [self._accept(channel, each) for each in channel.emits]
+        accepts = [self._accept(channel, each, channel.numbering if each is channel.emits[0] else Unnumbered())
+                   for each in channel.emits]  # fmt: skip
         if channel.latest is not None:
             return self._accept_latest(channel, accepts)
-        first, *others = accepts
         if isinstance(channel.numbering, Candles) and channel.numbering.by_successor:
-            first = self._accept_successor(channel, first)
-        if not others:
-            return first
+            accepts[0] = self._accept_successor(channel, accepts[0])
+        accepts = [_accept_some(one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
+        if len(accepts) == 1:
+            return accepts[0]
+        of_words = [(stream_type_of(one), accept) for one, accept in zip(channel.emits, accepts, strict=True)]
 
         def accept_all(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            items = first(d, e, sub, stream, symbol, received)
-            for accept in others:
-                items += accept(d, e, sub, stream, symbol, received)
+            items: list[Item] = []
+            wanted = sub.feeds if sub else ()
+            for word, accept in of_words:
+                if not wanted or word in wanted:
+                    items += accept(d, e, sub, stream, symbol, received)
             return items
 
         return accept_all
@@ -211,7 +219,9 @@ class VenueSession:
 
     def lost(self, channel: Channel, symbol: str, stream: str, error: Exception, received: int) -> Bad:
         """An element gives no event: a hole in its stream."""
-        self.outages.failed(stream_type(channel.words[0]).value, symbol, stream, received)
+        subscription = self.subscriptions.get(stream)
+        for word in (subscription.feeds if subscription else ()) or (stream_type(channel.words[0]).value,):
+            self.outages.failed(word, symbol, stream, received)
         return Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)
 
     def kind(self, channel: Channel, stream: str) -> tuple[Any, ...] | None:
@@ -229,18 +239,18 @@ class VenueSession:
 
     # What an element becomes.
 
-    def _accept(self, channel: Channel, one: Emit) -> Accept:
+    def _accept(self, channel: Channel, one: Emit, numbering: Numbering) -> Accept:
         convert, given = self.conversions[id(one)]
         by_symbol = self.series(one)
-        if isinstance(channel.numbering, Follows) and channel.numbering.resubscribe:
+        if isinstance(numbering, Follows) and numbering.resubscribe:
             return accept_renewed(self, channel, convert, given, by_symbol)
-        if isinstance(channel.numbering, Checked):
+        if isinstance(numbering, Checked):
             return accept_checked(self, channel, convert, given, by_symbol)
         if one.once:
-            return self._accept_once(channel, one, convert, given, by_symbol)
-        step, connection, sequences = self._step(channel, one), self.connection, self.sequences
+            return self._accept_once(one, convert, given, by_symbol)
+        step, connection, sequences = self._step(numbering), self.connection, self.sequences
         refuse, amend, is_named = one.refuse, one.amend, channel.named is not None
-        number = attrgetter(channel.numbering.number) if isinstance(channel.numbering, Follows) else None
+        number = attrgetter(numbering.number) if isinstance(numbering, Follows) else None
 
         def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
             series = by_symbol[symbol]
@@ -290,13 +300,16 @@ class VenueSession:
         return accept_or_refuse if refuse else accept
 
     def _accept_once(
-        self, channel: Channel, one: Emit, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
+        self, one: Emit, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
     ) -> Accept:
-        read, published = attrgetter(*one.once), self.published.setdefault(channel.name, {})
+        reads = [attrgetter(name) for name in one.once]
+        published = self.published.setdefault(id(one), {})
 
         def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            values = read(d)
-            if published.get(symbol) == values or not all(values):
+            found = [read(d) for read in reads]
+            # a copy: `Raw` is a view of the message
+            values = tuple(bytes(value) if type(value) is Raw else value for value in found)
+            if published.get(symbol) == values or not all(map(says, found)):
                 return []
             extra = given(d, e, sub, None) if given else ()
             item = convert(d, received, self.connection, by_symbol[symbol].gap_ns, *extra)
@@ -369,7 +382,7 @@ class VenueSession:
             for word, one, accept_one in emits:
                 if wanted and word not in wanted:
                     continue
-                if one.on_change.isdisjoint(changed) or not all(getattr(state, name) for name in one.needs):
+                if one.on_change.isdisjoint(changed) or not all(says(getattr(state, name)) for name in one.needs):
                     continue
                 try:
                     items += accept_one(state, e, sub, stream, symbol, received)
@@ -380,8 +393,8 @@ class VenueSession:
 
         return accept
 
-    def _step(self, channel: Channel, one: Emit) -> StepSeries | None:
-        numbering, sequences = channel.numbering, self.sequences
+    def _step(self, numbering: Numbering) -> StepSeries | None:
+        sequences = self.sequences
         if isinstance(numbering, Candles) and not numbering.sparse:
 
             def candle(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
@@ -438,6 +451,20 @@ class VenueSession:
             return sequences.unchained(series, book.first_update_id, book.last_update_id, before, received)
 
         return chained
+
+
+def _accept_some(one: Emit, accept: Accept) -> Accept:
+    """Only the elements that are this event's."""
+    needs, when = tuple(attrgetter(name) for name in one.needs), one.when
+    if not needs and when is None:
+        return accept
+
+    def accept_some(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+        if not all(says(need(d)) for need in needs) or not (when is None or when(d)):
+            return []
+        return accept(d, e, sub, stream, symbol, received)
+
+    return accept_some
 
 
 def _are_numbers(*texts: str) -> bool:

@@ -268,10 +268,11 @@ class Channel(Struct, frozen=True):
     """One stream of the venue: what it is called, what it carries, what that becomes.
 
     ``words``: the words of the configuration that it feeds; ``name`` may hold {symbol} {lower} {interval} and what
-    `Venue.names` gives; ``root``: on which socket. ``many``: the data is a list of elements. ``intervals``: our code ->
-    the venue's; None: the stream has none. ``named``: what a stream's name says of its elements beside the payload,
-    None for a name that is not of this channel. ``wanted``: which feeds the channel is for, where another one has the
-    same words (None: all). ``lax``: numbers come as text, and the wire Struct names their types.
+    `Venue.names` gives; ``root``: on which socket. ``numbering`` is that of the first of its ``emits``. ``many``: the
+    data is a list of elements. ``intervals``: our code -> the venue's; None: the stream has none. ``named``: what a
+    stream's name says of its elements beside the payload, None for a name that is not of this channel. ``wanted``:
+    which feeds the channel is for, where another one has the same words (None: all). ``lax``: numbers come as text, and
+    the wire Struct names their types.
 
     ``offered``: which symbols have this stream, None: all. ``symbol``: of a stream of the whole market, whose name has
     no symbol in it: the field with an element's own; elements of symbols that are not of the feed are passed over.
@@ -314,11 +315,13 @@ class Limits(Struct, frozen=True):
 
 class Heartbeat(Struct, frozen=True):
     """The venue's own ping. ``every``: seconds, whatever else is sent; 0: only where nothing came for a while.
-    ``pong``: the answer, where that is no message of the venue's form."""
+    ``pong``: the answer, where that is no message of the venue's form. ``begin``: what asks the venue for heartbeats of
+    its own, the first request of every socket; its answer is for `Venue.control` to pass over."""
 
     ping: bytes
     every: float = 0.0
     pong: bytes = b""
+    begin: bytes = b""
 
 
 class Answer(Struct, frozen=True):

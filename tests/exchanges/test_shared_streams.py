@@ -83,6 +83,7 @@ class Shared(VenueSession):
         channels=(
             Channel(("trade", "liquidation"), "trades.{symbol}", TradeWire, (TRADE, FORCED), Follows("number"),
                     many=True, wanted=lambda feed: feed.depth_levels == 0),
+            Channel(("trade",), "top.{symbol}", TradeWire, (TRADE,), wanted=lambda feed: feed.depth_levels > 0),
             Channel(("open_interest", "funding_rate"), "state.{symbol}", StateWire, (INTEREST, RATE)),
         ),
         control=lambda payload: [Answer(None)],
@@ -170,5 +171,6 @@ def test_a_channel_may_be_for_some_feeds_only() -> None:
     (plan,) = Shared.plan(Feed("f", "stub", ("A",), words, depth_levels=5))
 
     assert plan.subscriptions == (
+        Subscription("top.A", Trade.stream_type, "A"),
         Subscription("state.A", OpenInterest.stream_type, "A", "", ("open_interest", "funding_rate")),
     )

@@ -17,6 +17,7 @@ GROUP: Final = "wsadapter.exchanges"
 OURS: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance.usdm:BinanceFutures",
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
+    "kraken": "wsadapter.exchanges.kraken:Kraken",
 }
 REGISTRY: Final[Mapping[str, str]] = {**{each.name: each.value for each in entry_points(group=GROUP)}, **OURS}
 """Exchange word -> ``module:Class``; the class says where its REST side is."""

@@ -11,9 +11,19 @@ from frames_path import frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsadapter.config.load import Feed
 from wsadapter.events import UpdateType
 from wsadapter.exchanges import load_rest
-from wsadapter.exchanges.binance.rest import DEPTH, FUNDINGS, KLINES, TRADES_FROM, BinanceFuturesRest
+from wsadapter.exchanges.binance.rest import (
+    DEPTH,
+    FUNDINGS,
+    KLINES,
+    SYMBOLS,
+    TRADES_FROM,
+    BinanceFuturesRest,
+    allowed,
+)
+from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.pages import Page, PageRequest
 from wsadapter.exchanges.rest_api import BadAnswer, Hole, Request, RequestRefused
 
@@ -108,13 +118,13 @@ ORDERS: dict[str, Any] = {"rateLimitType": "ORDERS", "interval": "MINUTE", "inte
     ],
 )
 def test_what_the_venue_allows(limits: Any, units: int | None) -> None:
-    found = REST.parse_weights(encoded({"rateLimits": limits, "symbols": [BLZ]}))
+    found = SYMBOLS.parse(encoded({"rateLimits": limits, "symbols": [BLZ]}), NOW).weights
     assert (None if found is None else (found.units, found.seconds)) == (None if units is None else (units, 60.0))
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[1]", b"\xff", b'{"rateLimits":'])
 def test_an_answer_that_cannot_be_read_allows_nothing_new(body: bytes) -> None:
-    assert REST.parse_weights(body) is None
+    assert allowed(body) is None
 
 
 def test_documented_rows() -> None:
@@ -131,17 +141,17 @@ def test_documented_rows() -> None:
 
 def test_what_is_traded() -> None:
     broken = {"symbol": 5}
-    (row,) = REST.parse_instruments(encoded({"symbols": [broken, BLZ], "rateLimits": []}), NOW)
+    (row,) = SYMBOLS.parse(encoded({"symbols": [broken, BLZ], "rateLimits": []}), NOW).instruments
     assert (row.symbol, row.status, row.contract_type, row.margin_asset) == ("BLZUSDT", "TRADING", "PERPETUAL", "USDT")
     assert (row.tick_size, row.step_size, row.min_quantity, row.min_notional) == ("0.0001", "1", "1", "5.0")
     assert (row.onboard_time_ns, row.delivery_time_ns) == (1598252400000 * MS, 4133404800000 * MS)
     with pytest.raises(BadAnswer):
-        REST.parse_instruments(encoded({"symbols": [broken]}), NOW)
+        SYMBOLS.parse(encoded({"symbols": [broken]}), NOW)
 
 
 def test_the_loopback_venue_speaks_the_same() -> None:
     venue = LoopbackRest("btcusdt@aggTrade").run(2)
-    rows = REST.parse_instruments(venue.answer(REST.instruments()), NOW)
+    rows = SYMBOLS.parse(venue.answer(SYMBOLS.request), NOW).instruments
     assert {"BTCUSDT", "ETHUSDT"} <= {row.symbol for row in rows}
     assert all(row.tick_size and row.step_size for row in rows)
     assert REST.parse_open_interest("BTCUSDT", venue.answer(REST.open_interest("BTCUSDT")), NOW).open_interest
@@ -244,7 +254,7 @@ def test_nothing_but_bad_answer_escapes(body: bytes, hole: Hole) -> None:
         requests = iter(range(100))  # the same answer again and again: it ends, or refuses it
         drive(REST.repair(hole), lambda _: body if next(requests) < 99 else RequestRefused("enough"), received_ns)
 
-    parsers = repair, REST.parse_instruments, lambda b, n: REST.parse_open_interest("BTCUSDT", b, n)
+    parsers = repair, SYMBOLS.parse, lambda b, n: REST.parse_open_interest("BTCUSDT", b, n)
     for parse in parsers:
         said = ""
         try:
@@ -279,3 +289,12 @@ def test_no_answer_keeps_a_repair_going_for_ever(rows: bytes, hole: Hole) -> Non
 
     with suppress(BadAnswer):
         drive(REST.repair(hole), answer, NOW)
+
+
+def test_series_are_the_words_of_each_stream() -> None:
+    words = ("raw_trade", "trade", "depth", "funding_rate")
+    plans = BinanceFutures.plan(Feed("b", "binance", ("BTCUSDT",), words, depth_levels=20))
+
+    assert {(each.stream, each.levels) for plan in plans for each in REST.series(plan)} == {
+        ("raw_trade", 0), ("trade", 0), ("depth", 20), ("funding_rate", 0),
+    }  # fmt: skip

@@ -12,7 +12,7 @@ from wsadapter.config.load import Feed
 from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Trade, UpdateType
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.bybit import BybitLinear
-from wsadapter.exchanges.bybit_rest import KLINES, NEWEST_TRADES, BybitLinearRest
+from wsadapter.exchanges.bybit_rest import CONTRACTS, KLINES, NEWEST_TRADES, BybitLinearRest
 from wsadapter.exchanges.pages import PageRequest
 from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series
 
@@ -258,12 +258,11 @@ def test_series_are_the_words_that_were_asked_for() -> None:
 
 
 def test_documented_answers_are_read() -> None:
-    rest = load_rest("bybit")
-    assert rest is not None
+    assert isinstance(load_rest("bybit"), BybitLinearRest)
     read = {"instruments": 0, "trades": 0}
     for line in frames("bybit_linear/nautilus_rest_fixtures.jsonl").read_bytes().splitlines():
         if b'"category":"linear"' in line and b'"priceFilter"' in line:
-            read["instruments"] += len(rest.parse_instruments(line, NOW_NS))
+            read["instruments"] += len(CONTRACTS.parse(line, NOW_NS).instruments)
         elif b'"execId"' in line and b'"category":"linear"' in line:
             read["trades"] += len(NEWEST_TRADES.parse(PageRequest("BTCUSDT", 1000), line, NOW_NS).events)
 

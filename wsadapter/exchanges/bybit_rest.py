@@ -12,11 +12,10 @@ from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
 from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, Trade, UpdateType
-from wsadapter.events.decimals import are_plain
 from wsadapter.exchanges.bybit import CODES, SIDES
 from wsadapter.exchanges.history import book, candles, fundings, newest_trades
+from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
-    MS,
     Id,
     Text,
     Time,
@@ -25,14 +24,14 @@ from wsadapter.exchanges.mapping import (
     decimal,
     mapped,
     ms,
+    ms_text,
+    or_none,
     signed_or_none,
     subscribed,
 )
 from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Instrument, Limit, Refusal, Request, Series
-from wsadapter.exchanges.second_look import FAILURES
-from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.exchanges.rest_api import BadAnswer, Errors, Frontage, Limit, Request
 from wsadapter.text import printable
 
 EXCHANGE: Final = "bybit"
@@ -40,11 +39,6 @@ PATH: Final = "/v5/market/"
 CATEGORY: Final = {"category": "linear"}
 SYMBOL: Final = CATEGORY | {"symbol": "{symbol}"}
 MAX_ROWS: Final = 20_000
-TOO_MANY: Final = frozenset((429, 10006, 10018))
-BUSY: Final = frozenset((10000, 10016))
-"""Timeout, internal error."""
-ACCESS_TOO_FREQUENT: Final = 600.0
-"""So long the documentation says to stay away."""
 
 
 class AnswerBody(Struct, gc=False):
@@ -131,19 +125,19 @@ class InstrumentRow(Struct, gc=False):
     lotSizeFilter: LotFilter
     contractType: Text = ""
     settleCoin: Text = ""
-    launchTime: Time | None = None
-    deliveryTime: Time | None = None
+    launchTime: Text | None = None
+    deliveryTime: Text | None = None
 
 
 class RowList(Struct, gc=False):
     """The ``list`` of a result."""
 
     list: Annotated[list[Raw], Meta(max_length=MAX_ROWS)]
+    nextPageCursor: Annotated[str, Meta(max_length=512)] = ""
 
 
 _body: Final = Decoder(AnswerBody).decode
 _rows: Final = Decoder(RowList).decode
-_instrument_row: Final = Decoder(InstrumentRow, strict=False).decode
 
 
 def result_of(body: bytes) -> AnswerBody:
@@ -151,6 +145,15 @@ def result_of(body: bytes) -> AnswerBody:
     if answer.retCode:
         raise BadAnswer(f"{answer.retCode} {printable(answer.retMsg)}")
     return answer
+
+
+def error(status: int, body: bytes) -> tuple[int, str] | None:
+    answer = _body(body)
+    return (answer.retCode, answer.retMsg) if answer.retCode else None
+
+
+def next_page(body: bytes) -> str:
+    return _rows(result_of(body).result).nextPageCursor
 
 
 def rows_of(body: bytes) -> tuple[list[Raw], int]:
@@ -217,18 +220,37 @@ OPEN_INTEREST: Final = Page(
 )  # fmt: skip
 
 
-class BybitLinearRest(RestTables):
-    """See `wsadapter.exchanges.rest_api.RestExchange`."""
+CONTRACTS: Final = Listing(
+    EXCHANGE, Request(PATH + "instruments-info", (*CATEGORY.items(), ("limit", "1000"))), InstrumentRow,
+    lambda body: rows_of(body)[0],
+    instrument(
+        symbol="symbol", status="status", contract_type=or_none("contractType"), base_asset="baseCoin",
+        quote_asset="quoteCoin", margin_asset=or_none("settleCoin"), contract_size=constant("1"),
+        contract_currency="baseCoin", tick_size=or_none("priceFilter.tickSize"),
+        step_size=or_none("lotSizeFilter.qtyStep"), min_quantity=or_none("lotSizeFilter.minOrderQty"),
+        max_quantity=or_none("lotSizeFilter.maxOrderQty"), min_notional=or_none("lotSizeFilter.minNotionalValue"),
+        onboard_time_ns=ms_text("launchTime"), delivery_time_ns=ms_text("deliveryTime"),
+    ),
+    cursor=next_page,
+)  # fmt: skip
 
+
+class BybitLinearRest(RestTables):
+    """Bybit linear contracts."""
+
+    live = "https://api.bybit.com"
+    testnet = "https://api-testnet.bybit.com"
     weights = Limit(600, 5.0)
-    weight_header = ""
     reset_header = "x-bapi-limit-reset-timestamp"
-    pools: Mapping[str, Limit] = {}
     banned = frozenset((403,))
     """Too many requests from this address: ten minutes apart help. Some clouds are refused altogether."""
-    polled: frozenset[str] = frozenset()
-    """The ticker stream brings open interest."""
     variants: Mapping[str, Any] = {"aggregated": False}
+    errors = Errors(
+        error,
+        limited=frozenset((429, 10006, 10018)),
+        again=frozenset((10000, 10016)),  # timeout, internal error
+        frontages=(Frontage(403, b"access too frequent", 600.0),),
+    )
     repairs = {
         "trade": partial(newest_trades, NEWEST_TRADES),
         "kline": partial(candles, KLINES),
@@ -237,63 +259,4 @@ class BybitLinearRest(RestTables):
     }
     intervals = frozenset(CODES)
     interest = OPEN_INTEREST
-    listing = Request(PATH + "instruments-info", (*CATEGORY.items(), ("limit", "1000")))
-    """A page of 1000 holds all linear contracts that are traded."""
-
-    def base(self, testnet: bool) -> str:
-        return "https://api-testnet.bybit.com" if testnet else "https://api.bybit.com"
-
-    def series(self, plan: ConnectionPlan) -> list[Series]:
-        return [
-            Series(word, each.symbol, each.interval)
-            for each in plan.subscriptions
-            for word in each.feeds or (each.stream.value,)
-        ]
-
-    def refusal(self, status: int, body: bytes) -> Refusal | None:
-        try:
-            answer = _body(body)
-        except FAILURES:
-            frequent = status == 403 and b"access too frequent" in body[:4096].lower()
-            return Refusal(status, "access too frequent", ErrorKind.LIMITED, ACCESS_TOO_FREQUENT) if frequent else None
-        if not answer.retCode:
-            return None
-        code = answer.retCode
-        kind = ErrorKind.LIMITED if code in TOO_MANY else ErrorKind.AGAIN if code in BUSY else ErrorKind.FINAL
-        return Refusal(code, printable(answer.retMsg), kind)
-
-    def listed_instruments(self, body: bytes) -> list[Raw]:
-        return rows_of(body)[0]
-
-    def instrument(self, element: Raw, received_ns: int) -> Instrument | None:
-        return _instrument(element, received_ns)
-
-
-def _instrument(element: Raw, received_ns: int) -> Instrument | None:
-    try:
-        row = _instrument_row(element)
-    except FAILURES:
-        return None
-    price, lot = row.priceFilter, row.lotSizeFilter
-    texts = price.tickSize, lot.qtyStep, lot.minOrderQty, lot.maxOrderQty, lot.minNotionalValue
-    if not are_plain(*(each or "0" for each in texts)):
-        return None
-    return Instrument(
-        exchange=EXCHANGE,
-        symbol=row.symbol,
-        receive_time_ns=received_ns,
-        status=row.status,
-        contract_type=row.contractType or None,
-        base_asset=row.baseCoin,
-        quote_asset=row.quoteCoin,
-        margin_asset=row.settleCoin or None,
-        contract_size="1",
-        contract_currency=row.baseCoin,
-        tick_size=price.tickSize or None,
-        step_size=lot.qtyStep or None,
-        min_quantity=lot.minOrderQty or None,
-        max_quantity=lot.maxOrderQty or None,
-        min_notional=lot.minNotionalValue or None,
-        onboard_time_ns=row.launchTime * MS if row.launchTime else None,
-        delivery_time_ns=row.deliveryTime * MS if row.deliveryTime else None,
-    )
+    listings = (CONTRACTS,)

@@ -151,6 +151,11 @@ def signed_number_or_none(path: str) -> Step:
     return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path}, True)")
 
 
+def ms_text(path: str) -> Step:
+    """Milliseconds as text become nanoseconds; None, empty, zero and what is no number at all are None."""
+    return Step(Op.GIVEN, value=_ms_text, expression=f"{{value}}(d.{path})")
+
+
 def us(path: str) -> Step:
     """Microseconds become nanoseconds; None stays."""
     return Step(Op.GIVEN, expression=f"(None if d.{path} is None else d.{path} * 1_000)")
@@ -262,12 +267,16 @@ def emit(
     complete = {"symbol": subscribed("symbol"), **fields, **(columns or {}), **dict.fromkeys(absent, NONE)}
     if differing := {*complete, "exchange", "source", *GIVEN} ^ {*event.__struct_fields__}:
         raise TypeError(f"{event.__name__}: {', '.join(sorted(differing))}")
-    ordered = {
+    return Emit(event, ordered(event, complete), frozenset(on_change), once, needs, refuse, amend, when)
+
+
+def ordered(struct: type[Struct], fields: Mapping[str, str | Step]) -> dict[str, str | Step]:
+    """In the order of the Struct's fields; what is given has the field's name."""
+    return {
         name: structs.replace(step, path=name) if isinstance(step, Step) and step.op is Op.GIVEN else step
-        for name in event.__struct_fields__
-        if (step := complete.get(name)) is not None
+        for name in struct.__struct_fields__
+        if (step := fields.get(name)) is not None
     }
-    return Emit(event, ordered, frozenset(on_change), once, needs, refuse, amend, when)
 
 
 Given = Callable[[Any, Any, Any, Any], tuple[Any, ...]]
@@ -277,16 +286,25 @@ Given = Callable[[Any, Any, Any, Any], tuple[Any, ...]]
 def compiled(exchange: str, wire: type[Struct], one: Emit) -> tuple[Convert, Given | None]:
     """The conversion, and what computes the fields that it is given; None where there are none."""
     convert = conversion(exchange, wire, one.event, **one.fields)
-    steps = [step for step in one.fields.values() if isinstance(step, Step) and step.op is Op.GIVEN]
-    if not steps:
-        return convert, None
+    return convert, given_of(step for step in one.fields.values() if isinstance(step, Step) and step.op is Op.GIVEN)
+
+
+def given_of(given_steps: Iterable[Step]) -> Given | None:
+    """What computes the fields of these steps; None where there are none."""
+    if not (steps := list(given_steps)):
+        return None
     names: dict[str, Any] = {"split_book": split_book}
     names |= {f"value_{i}": step.value for i, step in enumerate(steps)}
     values = [step.expression.format(value=f"value_{i}") for i, step in enumerate(steps)]
     setups = [f"  {setup}" for setup in dict.fromkeys(step.setup for step in steps) if setup]
     exec("\n".join(("def given(d, e, sub, named):", *setups, f"  return ({', '.join(values)},)")), names)
     computed: Given = names["given"]
-    return convert, computed
+    return computed
+
+
+def _ms_text(text: str | None) -> int | None:
+    time = int(text) if text and text.isdecimal() else 0
+    return time * MS if 0 < time <= MOST // MS else None
 
 
 def _number_or_none(raw: Raw, signed: bool = False) -> str | None:
@@ -340,7 +358,7 @@ def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> 
     }
 
 
-def in_python(wire: type[Struct], event: type[Event], steps: dict[str, Step], extra: tuple[str, ...] = ()) -> Convert:
+def in_python(wire: type[Struct], event: type[Struct], steps: dict[str, Step], extra: tuple[str, ...] = ()) -> Convert:
     """The twin of the conversion in C: source text, compiled once."""
     plain = [expression for step in steps.values() if (expression := _checked(step))]
     names: dict[str, Any] = {"event": event, "are_plain": are_plain, "NotPlain": NotPlain, "wire": wire}

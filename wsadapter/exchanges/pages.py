@@ -1,4 +1,5 @@
-"""A venue's REST side as tables: one `Page` a kind of answer, one `RestTables` for all of them. Pure.
+"""A venue's REST side as tables: one `Page` a kind of answer, one `RestTables` for all of them; what it trades says a
+`wsadapter.exchanges.listing.Listing`. Pure.
 
     KLINES = Page("bybit", "/v5/market/kline", {"symbol": "{symbol}", "interval": "{code}", "end": "{last_ms}", ...},
                   CandleRow, CANDLE, listed, key="open_time_ns", wire_key="opened", most=1000)
@@ -9,33 +10,38 @@ itself: it is named (`Rows.bad`) and the others are read; an answer of which no 
 so is one whose rows are out of order or more than were asked for.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from msgspec import Raw, Struct, defstruct
 from msgspec.json import Decoder
 
 from wsadapter.events import Event, OpenInterest, Source
+from wsadapter.exchanges.listing import Listing, everything
 from wsadapter.exchanges.mapping import MOST, MS, Emit, compiled, constant, emit
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,
+    Errors,
     Fetch,
     Filling,
     Hole,
-    Instrument,
     Limit,
+    Refusal,
     Request,
     Rows,
+    Series,
+    Traded,
+    checked,
 )
 from wsadapter.exchanges.second_look import FAILURES
+from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.text import printable
 
 SURELY_CLOSED_NS: Final = 2_000_000_000
 """So long after its end by our clock, which may be ahead, a candle that no other follows counts as closed."""
 
-T = TypeVar("T")
 Listed = Callable[[bytes], tuple[list[Raw], int | None]]
 """Body -> its rows, and the venue's time (ms) where it says it; raises `FAILURES` and `BadAnswer`."""
 
@@ -132,37 +138,48 @@ class Page:
         return number if 0 <= number <= MOST else None
 
 
-def checked(read: Callable[[bytes], T], body: bytes) -> T:
-    """What ``read`` makes of an answer; raises `BadAnswer` and nothing else."""
-    try:
-        return read(body)
-    except FAILURES as error:
-        raise BadAnswer(f"{type(error).__name__}: {printable(str(error))}") from None
-
-
 Repairs = Mapping[str, Callable[[Hole], Filling]]
 """Stream word -> how its holes are filled; words without a history are not there."""
 
 
 class RestTables:
-    """What is the same for every venue with tables; the rest of `wsadapter.exchanges.rest_api.RestExchange` each has
-    itself."""
+    """The REST side of a venue: its tables; see `wsadapter.exchanges.rest_api.RestExchange`."""
 
+    live: str
+    testnet: str
+    """Scheme and host."""
+    weights: Limit
+    weight_header: str = ""
+    reset_header: str = ""
     headers: Mapping[str, str] = {}
+    pools: Mapping[str, Limit] = {}
+    banned: frozenset[int] = frozenset()
+    variants: Mapping[str, Any] = {}
+    polled: frozenset[str] = frozenset()
+    errors: Errors
     repairs: Repairs
     intervals: frozenset[str]
     """Of the candles that it keeps."""
-    interest: Page
-    listing: Request
+    interest: Page | None = None
+    listings: tuple[Listing, ...]
     """Everything that the venue trades."""
 
-    def listed_instruments(self, body: bytes) -> list[Raw]:
-        """The elements of the answer to ``listing``; may raise `FAILURES`."""
-        raise NotImplementedError
+    def base(self, testnet: bool) -> str:
+        return self.testnet if testnet else self.live
 
-    def instrument(self, element: Raw, received_ns: int) -> Instrument | None:
-        """None for one that cannot be read."""
-        raise NotImplementedError
+    def levels(self, name: str) -> int:
+        """Of the book of this stream, see `wsadapter.exchanges.rest_api.Series`."""
+        return 0
+
+    def series(self, plan: ConnectionPlan) -> list[Series]:
+        return [
+            Series(word, each.symbol, each.interval, self.levels(each.name) if word == "depth" else 0)
+            for each in plan.subscriptions
+            for word in each.feeds or (each.stream.value,)
+        ]
+
+    def refusal(self, status: int, body: bytes) -> Refusal | None:
+        return self.errors.refusal(status, body)
 
     def repair(self, hole: Hole) -> Filling | None:
         fill = self.repairs.get(hole.stream)
@@ -171,24 +188,18 @@ class RestTables:
         return fill(hole)
 
     def open_interest(self, symbol: str) -> Request:
+        if self.interest is None:
+            raise LookupError("no open interest over REST")
         return self.interest.fetch(Hole("open_interest", symbol, 0, 0)).request
 
     def parse_open_interest(self, symbol: str, body: bytes, received_ns: int) -> OpenInterest:
+        if self.interest is None:
+            raise LookupError("no open interest over REST")
         rows = self.interest.parse(PageRequest(symbol, 1), body, received_ns)
         if not rows.events:
             raise BadAnswer("no open interest")
         interest: OpenInterest = rows.events[0]
         return interest
 
-    def instruments(self) -> Request:
-        return self.listing
-
-    def parse_instruments(self, body: bytes, received_ns: int) -> list[Instrument]:
-        elements = checked(self.listed_instruments, body)
-        result = [one for each in elements if (one := self.instrument(each, received_ns)) is not None]
-        if elements and not result:
-            raise BadAnswer("no instrument that can be read")
-        return result
-
-    def parse_weights(self, body: bytes) -> Limit | None:
-        return None
+    def instruments(self) -> Generator[Fetch, Any, Traded]:
+        return everything(self.listings)

@@ -50,12 +50,13 @@ def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> 
         wanted = [word for word in channel.words if word in feed.streams]
         if channel.root != root or not wanted:
             continue
-        feeds = tuple(wanted) if len(channel.words) > 1 else ()
+        stream = stream_type(wanted[0])
+        feeds = tuple(wanted) if channel.words != (stream.value,) else ()
         for code in dict.fromkeys(feed.intervals) if channel.intervals else ("",):
             spelled = channel.intervals[code] if channel.intervals else ""
             name = channel.name.format(**names, interval=spelled)
             about = "" if channel.symbol else symbol
-            result.append(Subscription(name, stream_type(wanted[0]), about, code, feeds))
+            result.append(Subscription(name, stream, about, code, feeds))
     return result
 
 

@@ -11,15 +11,18 @@ of requests whatever the venue answers.
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from enum import StrEnum
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from msgspec import Struct
 
 from wsadapter.errors import WsadapterError
 from wsadapter.events import MarketEvent, OpenInterest
 from wsadapter.events.gaps import RepairState
+from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.text import printable
 
+T = TypeVar("T")
 CONNECTION: Final = "repair"
 """What events that came by REST name as theirs."""
 
@@ -30,6 +33,16 @@ class RestError(WsadapterError):
 
 class BadAnswer(RestError):
     """An answer that cannot be what was asked for."""
+
+
+def checked(read: Callable[[bytes], T], body: bytes) -> T:
+    """What ``read`` makes of an answer; raises `BadAnswer` and nothing else."""
+    try:
+        return read(body)
+    except BadAnswer:
+        raise
+    except FAILURES as error:
+        raise BadAnswer(f"{type(error).__name__}: {printable(str(error))}") from None
 
 
 class RequestRefused(RestError):
@@ -72,10 +85,46 @@ class Refusal(Struct, frozen=True):
     """An error in the API's own shape: its code, and its text, bounded and printable. ``seconds``: how long it wants to
     be left alone, where the venue means a time that it does not name."""
 
-    code: int
+    code: int | str
     message: str
     kind: ErrorKind = ErrorKind.FINAL
     seconds: float | None = None
+
+
+class Frontage(Struct, frozen=True):
+    """What stands before the API refuses us with a page of its own: by its status, and what it says in small letters.
+    ``seconds``: how long it wants to be left alone."""
+
+    status: int
+    says: bytes
+    seconds: float
+
+
+class Errors(Struct, frozen=True):
+    """How the API says that it will not. ``read``: status and body -> code and text, None for an answer that is no
+    error; may raise `FAILURES`, where something else than the API answered. Codes that are about us (``limited``) or
+    about the moment (``again``); all others are about the request."""
+
+    read: Callable[[int, bytes], tuple[int | str, str] | None]
+    limited: frozenset[int | str] = frozenset()
+    again: frozenset[int | str] = frozenset()
+    frontages: tuple[Frontage, ...] = ()
+
+    def refusal(self, status: int, body: bytes) -> Refusal | None:
+        """See `RestExchange.refusal`."""
+        try:
+            error = self.read(status, body)
+        except FAILURES:
+            page = body[:4096].lower()
+            for each in self.frontages:
+                if each.status == status and each.says in page:
+                    return Refusal(status, each.says.decode(), ErrorKind.LIMITED, each.seconds)
+            return None
+        if error is None:
+            return None
+        code, message = error
+        kind = ErrorKind.LIMITED if code in self.limited else ErrorKind.AGAIN if code in self.again else ErrorKind.FINAL
+        return Refusal(code, printable(message), kind)
 
 
 class Series(Struct, frozen=True):
@@ -163,11 +212,19 @@ class Instrument(Struct, frozen=True):
     delivery_time_ns: int | None
 
 
+class Traded(Struct):
+    """Everything that the venue trades. ``weights``: what it says that the host allows in all, None where it does
+    not."""
+
+    instruments: list[Instrument]
+    weights: Limit | None
+
+
 class RestExchange(Protocol):
     """The REST side of one venue. One instance serves a host; it holds no state of requests."""
 
     weights: Limit
-    """What the host allows in all, as long as it has not said itself (`parse_weights`)."""
+    """What the host allows in all, as long as it has not said itself (`Traded.weights`)."""
     weight_header: str
     """Response header (lower case) that says how much of ``weights`` is used; empty: none."""
     reset_header: str
@@ -201,12 +258,5 @@ class RestExchange(Protocol):
 
     def parse_open_interest(self, symbol: str, body: bytes, received_ns: int) -> OpenInterest: ...
 
-    def instruments(self) -> Request:
-        """Everything that the venue trades."""
-
-    def parse_instruments(self, body: bytes, received_ns: int) -> list[Instrument]:
-        """Entries that cannot be read are left out; `BadAnswer` when none can."""
-
-    def parse_weights(self, body: bytes) -> Limit | None:
-        """What the answer to `instruments` says that the host allows in all; None where it does not say. Never
-        raises."""
+    def instruments(self) -> Generator[Fetch, Any, Traded]:
+        """Asks for everything that the venue trades. Entries that cannot be read are left out."""

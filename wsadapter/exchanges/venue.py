@@ -52,7 +52,7 @@ class Subscription(Struct, frozen=True):
     symbol: str
     interval: str = ""
     feeds: tuple[str, ...] = ()
-    """Those of its stream's words that are wanted; empty: all."""
+    """The words that it feeds: where the stream sends what changed only those that are wanted. Empty: its stream's."""
 
 
 class Cadence(Struct, frozen=True):

@@ -13,7 +13,7 @@ from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.catalog import create_or_verify
 from wsadapter.clickhouse.client import connect
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.rest import SYMBOLS, BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Instrument, Limit
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable, lines
 
@@ -30,7 +30,7 @@ def answer(**changes: object) -> bytes:
 
 
 def rows(at_ns: int = NS, **changes: object) -> list[Instrument]:
-    return BinanceFuturesRest().parse_instruments(answer(**changes), at_ns)
+    return SYMBOLS.parse(answer(**changes), at_ns).instruments
 
 
 def turned(table: InstrumentTable, now: float) -> tuple[int, int]:

@@ -11,44 +11,64 @@ from typing import Any, Final
 from msgspec import Raw
 from msgspec.json import Decoder
 
-from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, StreamType, Trade, UpdateType
-from wsadapter.events.decimals import are_plain
+from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, Trade, UpdateType
 from wsadapter.exchanges.binance import rest_wire as wire
 from wsadapter.exchanges.binance.usdm import depth_kind
 from wsadapter.exchanges.history import book, candles, fundings, trades
 from wsadapter.exchanges.intervals import MINUTES
+from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
-    MS,
+    Step,
     as_text,
+    computed,
     constant,
     count,
     decimal,
     decimal_or_none,
     ms,
+    or_none,
     signed_or_none,
     subscribed,
 )
 from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import ErrorKind, Instrument, Limit, Refusal, Request, Series
+from wsadapter.exchanges.rest_api import Errors, Limit, Request
 from wsadapter.exchanges.second_look import FAILURES
-from wsadapter.exchanges.venue import ConnectionPlan
-from wsadapter.text import printable
 
 EXCHANGE: Final = "binance"
-LIVE: Final = "https://fapi.binance.com"
-TESTNET: Final = "https://demo-fapi.binance.com"
 FUNDING_POOL: Final = "funding"
-TOO_MANY: Final = frozenset((-1003, -1015))
-BUSY: Final = frozenset((-1000, -1001, -1004, -1006, -1007, -1008, -1016))
-"""Unknown error, disconnected, server busy, unexpected response, timeout, overloaded, shutting down: of the moment."""
-
 _list: Final = Decoder(list[Raw]).decode
 _info: Final = Decoder(wire.ExchangeInfo).decode
 _limits: Final = Decoder(wire.RateLimits).decode
 _limit: Final = Decoder(wire.RateLimitRow).decode
-_symbol: Final = Decoder(wire.SymbolRow).decode
 _error: Final = Decoder(wire.ErrorAnswer).decode
+
+
+def error(status: int, body: bytes) -> tuple[int, str] | None:
+    if status == 200:
+        return None
+    answer = _error(body)
+    return answer.code, answer.msg
+
+
+def _minute(element: Raw) -> int | None:
+    """The weight of a minute, which is what the header counts, if the limit is about that."""
+    try:
+        row = _limit(element)
+    except FAILURES:
+        return None
+    counted = row.rateLimitType, row.interval, row.intervalNum
+    return row.limit if counted == ("REQUEST_WEIGHT", "MINUTE", 1) else None
+
+
+def allowed(body: bytes) -> Limit | None:
+    """What the venue allows in all, as the answer to `SYMBOLS` says it."""
+    try:
+        elements = _limits(body).rateLimits
+    except FAILURES:
+        return None
+    found = [weight for each in elements if (weight := _minute(each)) is not None]
+    return Limit(min(found), 60.0) if found else None
 
 
 def rows_of(body: bytes) -> tuple[list[Raw], None]:
@@ -122,16 +142,47 @@ OPEN_INTEREST: Final = Page(
 )  # fmt: skip
 
 
-class BinanceFuturesRest(RestTables):
-    """See `wsadapter.exchanges.rest_api.RestExchange`."""
+def bounds(d: wire.SymbolRow, kind: str) -> wire.FilterRow:
+    return next((each for each in d.filters if each.filterType == kind), NO_BOUNDS)
 
+
+def bound(kind: str, field: str) -> Step:
+    """What a filter of this type says."""
+    return computed(lambda d, e: getattr(bounds(d, kind), field))
+
+
+NO_BOUNDS: Final = wire.FilterRow("")
+SYMBOLS: Final = Listing(
+    EXCHANGE, Request("/fapi/v1/exchangeInfo"), wire.SymbolRow, lambda body: _info(body).symbols,
+    instrument(
+        symbol="symbol", status="status", contract_type=or_none("contractType"), base_asset="baseAsset",
+        quote_asset="quoteAsset", margin_asset=or_none("marginAsset"), contract_size=constant("1"),
+        contract_currency="baseAsset", tick_size=bound("PRICE_FILTER", "tickSize"),
+        step_size=bound("LOT_SIZE", "stepSize"), min_quantity=bound("LOT_SIZE", "minQty"),
+        max_quantity=bound("LOT_SIZE", "maxQty"), min_notional=bound("MIN_NOTIONAL", "notional"),
+        onboard_time_ns=ms("onboardDate"), delivery_time_ns=ms("deliveryDate"),
+    ),
+    weights=allowed,
+)  # fmt: skip
+
+
+class BinanceFuturesRest(RestTables):
+    """Binance USD-M futures."""
+
+    live = "https://fapi.binance.com"
+    testnet = "https://demo-fapi.binance.com"
     weights = Limit(2400, 60.0)
     weight_header = "x-mbx-used-weight-1m"
-    reset_header = ""
     pools: Mapping[str, Limit] = {FUNDING_POOL: Limit(500, 300.0)}
     banned = frozenset((418,))
     polled = frozenset(("open_interest",))
     variants: Mapping[str, Any] = {"aggregated": True}
+    errors = Errors(
+        error,
+        limited=frozenset((-1003, -1015)),
+        # unknown error, disconnected, server busy, unexpected response, timeout, overloaded, shutting down
+        again=frozenset((-1000, -1001, -1004, -1006, -1007, -1008, -1016)),
+    )
     repairs = {
         "trade": partial(trades, TRADES_FROM, TRADES_BETWEEN),
         "kline": partial(candles, KLINES),
@@ -140,88 +191,8 @@ class BinanceFuturesRest(RestTables):
     }
     intervals = frozenset(MINUTES)
     interest = OPEN_INTEREST
-    listing = Request("/fapi/v1/exchangeInfo")
+    listings = (SYMBOLS,)
 
-    def base(self, testnet: bool) -> str:
-        return TESTNET if testnet else LIVE
-
-    def series(self, plan: ConnectionPlan) -> list[Series]:
-        result = []
-        for each in plan.subscriptions:
-            kind = depth_kind(each.name) if each.stream is StreamType.DEPTH else None
-            words: tuple[str, ...] = (each.stream.value,)
-            if each.name.endswith("@trade"):
-                words = ("raw_trade",)
-            elif "@markPrice" in each.name:
-                words = ("mark_price", "funding_rate")
-            result += [Series(word, each.symbol, each.interval, kind[1] if kind else 0) for word in words]
-        return result
-
-    def refusal(self, status: int, body: bytes) -> Refusal | None:
-        if status == 200:
-            return None
-        try:
-            error = _error(body)
-        except FAILURES:
-            return None
-        kind = (
-            ErrorKind.LIMITED if error.code in TOO_MANY else ErrorKind.AGAIN if error.code in BUSY else ErrorKind.FINAL
-        )
-        return Refusal(error.code, printable(error.msg), kind)
-
-    def parse_weights(self, body: bytes) -> Limit | None:
-        try:
-            elements = _limits(body).rateLimits
-        except FAILURES:
-            return None
-        weights = [weight for each in elements if (weight := _minute(each)) is not None]
-        return Limit(min(weights), 60.0) if weights else None
-
-    def listed_instruments(self, body: bytes) -> list[Raw]:
-        return _info(body).symbols
-
-    def instrument(self, element: Raw, received_ns: int) -> Instrument | None:
-        return _instrument(element, received_ns)
-
-
-def _minute(element: Raw) -> int | None:
-    """The weight of a minute, which is what the header counts, if the limit is about that."""
-    try:
-        row = _limit(element)
-    except FAILURES:
-        return None
-    counted = row.rateLimitType, row.interval, row.intervalNum
-    return row.limit if counted == ("REQUEST_WEIGHT", "MINUTE", 1) else None
-
-
-def _instrument(element: Raw, received_ns: int) -> Instrument | None:
-    try:
-        row = _symbol(element)
-    except FAILURES:
-        return None
-    by_type = {each.filterType: each for each in row.filters}
-    none = wire.FilterRow("")
-    price, lot = by_type.get("PRICE_FILTER", none), by_type.get("LOT_SIZE", none)
-    notional = by_type.get("MIN_NOTIONAL", none).notional
-    texts = price.tickSize, lot.stepSize, lot.minQty, lot.maxQty, notional
-    if not are_plain(*(each or "0" for each in texts)):
-        return None
-    return Instrument(
-        exchange=EXCHANGE,
-        symbol=row.symbol,
-        receive_time_ns=received_ns,
-        status=row.status,
-        contract_type=row.contractType or None,
-        base_asset=row.baseAsset,
-        quote_asset=row.quoteAsset,
-        margin_asset=row.marginAsset or None,
-        contract_size="1",
-        contract_currency=row.baseAsset,
-        tick_size=price.tickSize or None,
-        step_size=lot.stepSize or None,
-        min_quantity=lot.minQty or None,
-        max_quantity=lot.maxQty or None,
-        min_notional=notional or None,
-        onboard_time_ns=None if row.onboardDate is None else row.onboardDate * MS,
-        delivery_time_ns=None if row.deliveryDate is None else row.deliveryDate * MS,
-    )
+    def levels(self, name: str) -> int:
+        kind = depth_kind(name)
+        return kind[1] if kind else 0

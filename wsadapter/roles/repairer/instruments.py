@@ -16,7 +16,7 @@ import msgspec
 
 from wsadapter.backoff import Backoff
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.exchanges.rest_api import Fetch, Instrument, Limit, RequestRefused, RestError, RestExchange
+from wsadapter.exchanges.rest_api import Instrument, Limit, RequestRefused, RestError, RestExchange
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.repairer.host_queue import Job, Pause, Steps
@@ -50,7 +50,7 @@ class InstrumentPoll(Job):
         while True:
             now = yield Pause(until)
             try:
-                weights, self.result = yield Fetch(self._rest.instruments(), self._parse)
+                traded = yield from self._rest.instruments()
             except RequestRefused:
                 self.errors += 1
                 until = now + EVERY_SECONDS
@@ -61,11 +61,9 @@ class InstrumentPoll(Job):
             else:
                 failures = 0
                 until = now + EVERY_SECONDS
-                if weights is not None:
-                    self._allow(weights)
-
-    def _parse(self, body: bytes, received_ns: int) -> tuple[Limit | None, list[Instrument]]:
-        return self._rest.parse_weights(body), self._rest.parse_instruments(body, received_ns)
+                self.result = traded.instruments
+                if traded.weights is not None:
+                    self._allow(traded.weights)
 
 
 class InstrumentTable:

@@ -52,7 +52,7 @@ class Subscription(Struct, frozen=True):
     symbol: str
     interval: str = ""
     feeds: tuple[str, ...] = ()
-    """The words that it feeds: where the stream sends what changed only those that are wanted. Empty: its stream's."""
+    """Those of its stream's words that are wanted, where it has several or is named otherwise. Empty: its stream's."""
 
 
 class Cadence(Struct, frozen=True):

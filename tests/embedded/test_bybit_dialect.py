@@ -15,13 +15,17 @@ from hypothesis import strategies as st
 from picows import WSMsgType
 from venue_client import VenueClient, settled
 
-from wsadapter.embedded.exchange.bybit_requests import TopicSubscriptions, target
 from wsadapter.embedded.exchange.connection import VenueLimits
+from wsadapter.embedded.exchange.requests import Subscriptions, Target
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
-from wsadapter.embedded.market.bybit_rest import REQUEST_LIMIT, Rest
-from wsadapter.embedded.market.bybit_streams import INTERVALS, offered
 from wsadapter.embedded.market.clock import MarketState
 from wsadapter.embedded.market.markets import Markets
+from wsadapter.embedded.venues.bybit import CODES, LINEAR, REQUEST_LIMIT
+
+
+def subscriptions() -> Subscriptions:
+    return LINEAR.subscriptions(Target(""), 1024)
+
 
 START_MS = 1_790_771_371_000
 TOPICS = [
@@ -47,7 +51,7 @@ class Desk:
     def __init__(self, *topics: str) -> None:
         self.now_ms = START_MS
         self.floor = Markets(("BTCUSDT", "ETHUSDT", "SOLUSDT"), 400, 3, MarketState(), lambda: self.now_ms)
-        self.rest = Rest(self.floor, lambda: self.now_ms)
+        self.rest = LINEAR.rest(self.floor, lambda: self.now_ms)
         self.pushed: dict[str, list[Any]] = defaultdict(list)
         for topic in topics:
             self.floor.subscribe(self.offered(topic))
@@ -55,7 +59,7 @@ class Desk:
 
     @staticmethod
     def offered(topic: str) -> Any:
-        stream = offered(topic)
+        stream = LINEAR.offered(topic)
         assert stream, topic
         return stream
 
@@ -211,39 +215,39 @@ def test_trades_have_their_own_ids_and_candles_are_the_trades(desk: Desk) -> Non
 
 
 def test_a_bad_topic_voids_its_whole_request() -> None:
-    connection = TopicSubscriptions()
+    connection = subscriptions()
     answer = connection.answer(
         b'{"req_id":7,"op":"subscribe","args":["publicTrade.BTCUSDT","orderbook.500.BTCUSDT","tickers.BTCUSDT"]}'
     )
-    reply = msgspec.json.decode(answer.reply)
+    reply = msgspec.json.decode(answer.replies[0])
     connection_id = reply.pop("conn_id")
     message = "error:handler not found,topic:orderbook.500.BTCUSDT"
     assert reply == {"success": False, "ret_msg": message, "req_id": "7", "op": "subscribe"}
     assert (connection.names, answer.added, answer.acked) == ({}, (), False)
     answer = connection.answer(b'{"req_id":"8","op":"subscribe","args":["publicTrade.BTCUSDT","tickers.BTCUSDT"]}')
-    assert msgspec.json.decode(answer.reply) == {
+    assert msgspec.json.decode(answer.replies[0]) == {
         "success": True, "ret_msg": "", "conn_id": connection_id, "req_id": "8", "op": "subscribe",
     }  # fmt: skip
     assert (answer.added, answer.acked) == (("publicTrade.BTCUSDT", "tickers.BTCUSDT"), True)
     answer = connection.answer(b'{"op":"unsubscribe","args":["tickers.BTCUSDT","tickers.ETHUSDT"]}')
     assert (answer.removed, list(connection.names)) == (("tickers.BTCUSDT",), ["publicTrade.BTCUSDT"])
-    assert msgspec.json.decode(answer.reply)["req_id"] == ""
+    assert msgspec.json.decode(answer.replies[0])["req_id"] == ""
     answer = connection.answer(b'{"req_id":"p","op":"ping"}')
-    assert msgspec.json.decode(answer.reply) == {
+    assert msgspec.json.decode(answer.replies[0]) == {
         "success": True, "ret_msg": "pong", "conn_id": connection_id, "req_id": "p", "op": "ping",
     }  # fmt: skip
     assert not answer.acked
 
 
 def test_at_most_21000_characters_of_topics() -> None:
-    connection = TopicSubscriptions()
+    connection = subscriptions()
     topics = [f"publicTrade.COIN{number:04}USDT" for number in range(1200)]
     for begin in range(0, 800, 100):
         request = {"op": "subscribe", "args": topics[begin : begin + 100], "req_id": "1"}
         assert connection.answer(msgspec.json.encode(request)).acked
     assert sum(map(len, connection.names)) == 800 * 24
     answer = connection.answer(msgspec.json.encode({"op": "subscribe", "args": topics[800:1200], "req_id": "2"}))
-    assert msgspec.json.decode(answer.reply)["success"] is False
+    assert msgspec.json.decode(answer.replies[0])["success"] is False
     assert len(connection.names) == 800
 
 
@@ -252,20 +256,20 @@ def test_at_most_21000_characters_of_topics() -> None:
     st.binary() | st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(msgspec.json.encode)
 )
 def test_any_bytes_get_an_answer(request_bytes: bytes) -> None:
-    reply = msgspec.json.decode(TopicSubscriptions().answer(request_bytes).reply)
+    reply = msgspec.json.decode(subscriptions().answer(request_bytes).replies[0])
     assert set(reply) == {"success", "ret_msg", "conn_id", "req_id", "op"}
 
 
 def test_names_that_exist_and_names_that_do_not() -> None:
-    assert all(offered(f"kline.{code}.BTCUSDT") for code in INTERVALS)
+    assert all(LINEAR.offered(f"kline.{code}.BTCUSDT") for code in CODES)
     for name in (
         "kline.480.BTCUSDT", "kline.BTCUSDT", "orderbook.500.BTCUSDT", "orderbook.BTCUSDT", "tickers.btcusdt",
         "tickers", "publicTrade", "", ".", "orderbook.50.50.BTCUSDT", "liquidation.BTCUSDT", "orderbook.\u0661.BTCUSDT",
     ):  # fmt: skip
-        assert offered(name) is None, name
-    assert target("/v5/public/linear") is not None
-    assert target("/v5/public/spot") is None
-    assert target("/ws") is None
+        assert LINEAR.offered(name) is None, name
+    assert LINEAR.target("/v5/public/linear") is not None
+    assert LINEAR.target("/v5/public/spot") is None
+    assert LINEAR.target("/ws") is None
 
 
 def test_klines_are_paged_from_the_newest(desk: Desk) -> None:

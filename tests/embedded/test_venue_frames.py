@@ -144,7 +144,7 @@ def test_replies_look_like_the_documented_ones() -> None:
     connection = SocketSubscriptions(["btcusdt@aggTrade"], True, 1024)
     assert len(requests) >= 5
     for request in requests:
-        reply = msgspec.json.decode(connection.answer(msgspec.json.encode(request)).reply)
+        reply = msgspec.json.decode(connection.answer(msgspec.json.encode(request)).replies[0])
         assert reply == answers[request["id"]]
 
 
@@ -165,7 +165,7 @@ def test_refusals_carry_the_documented_codes_and_words() -> None:
         "{",
     )
     connection = SocketSubscriptions((), True, 1024)
-    errors = [msgspec.json.decode(connection.answer(request.encode()).reply) for request in wrong]
+    errors = [msgspec.json.decode(connection.answer(request.encode()).replies[0]) for request in wrong]
     assert [one.get("id") for one in errors] == [1, 1, 1, None, 1, 1, 1, None]
     for code, words in documented:
         assert any(one["error"]["code"] == code and one["error"]["msg"].startswith(words) for one in errors), words

@@ -108,8 +108,8 @@ def test_what_is_a_frame_and_what_it_counts_as(tmp_path: Path) -> None:
         "skipped": 4,
         "events": {"ticker": 1, "trade": 1, "mark_price": 2},
     }
-    rates = [recorded.push.funding for recorded in FrameFile(path, recognised) if recorded.push.funding]
-    assert rates == [(("A", "0.1", 1),)]
+    rates = [recorded.push.on_change for recorded in FrameFile(path, recognised) if recorded.push.on_change]
+    assert rates == [(("funding_rate", "A", ("0.1", 1), True),)]
 
 
 def test_funding_counts_once_a_connection_until_it_changes(tmp_path: Path) -> None:

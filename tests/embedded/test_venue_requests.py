@@ -20,7 +20,7 @@ def test_names_come_and_go() -> None:
 def test_too_many_names_change_nothing() -> None:
     connection = SocketSubscriptions(["a"], True, 2)
     answer = connection.answer(b'{"method":"SUBSCRIBE","params":["b","c"],"id":1}')
-    assert msgspec.json.decode(answer.reply) == {"error": {"code": 4, "msg": "Too many subscriptions"}, "id": 1}
+    assert msgspec.json.decode(answer.replies[0]) == {"error": {"code": 4, "msg": "Too many subscriptions"}, "id": 1}
     assert (list(connection.names), answer.added, answer.acked) == (["a"], (), False)
 
 
@@ -29,7 +29,7 @@ def test_too_many_names_change_nothing() -> None:
     st.binary() | st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists).map(msgspec.json.encode)
 )
 def test_any_bytes_get_an_answer(request_bytes: bytes) -> None:
-    reply = msgspec.json.decode(SocketSubscriptions((), True, 10).answer(request_bytes).reply)
+    reply = msgspec.json.decode(SocketSubscriptions((), True, 10).answer(request_bytes).replies[0])
     assert set(reply) <= {"error", "id", "result"}
 
 
@@ -49,7 +49,7 @@ def test_any_bytes_get_an_answer(request_bytes: bytes) -> None:
 def test_any_request_gets_an_answer(request_fields: dict[str, object]) -> None:
     connection = SocketSubscriptions(("x",), True, 10)
     answer = connection.answer(msgspec.json.encode(request_fields))
-    reply = msgspec.json.decode(answer.reply)
+    reply = msgspec.json.decode(answer.replies[0])
     assert answer.acked == ("result" in reply)
     assert set(connection.names) == ({"x"} | set(answer.added)) - set(answer.removed)
 

@@ -108,11 +108,11 @@ class StandIns(Struct, frozen=True, dict=True):
         if not self.replay:
             default = (STAND_INS[word] for word in DEMO)
             return tuple(one.feed for one in default if one.prepared or not self._is_blast)
-        from wsadapter.embedded.exchange.dialects import DIALECTS  # only a replay pays for what it imports
+        from wsadapter.embedded.exchange.dialects import dialect  # only a replay pays for what it imports
         from wsadapter.embedded.exchange.replay import symbols
 
         feed = next(one.feed for one in STAND_INS.values() if one.prepared)
-        symbols_in = DIALECTS[feed.exchange].symbols_in
+        symbols_in = dialect(feed.exchange).symbols_in
         if symbols_in is None or not (names := symbols(Path(self.replay), symbols_in)):
             raise ConfigError([("replay", f"{self.replay} names no symbol: not a frame file")])
         return (msgspec.structs.replace(feed, symbols=names[:MAX_REPLAY_SYMBOLS]),)
@@ -126,7 +126,9 @@ class StandIns(Struct, frozen=True, dict=True):
             exchange=exchange,
             ws_port=ws_port,
             rest_port=rest_port,
-            symbols=tuple(sorted({symbol for feed in config.feed for symbol in feed.symbols})),
+            symbols=tuple(
+                sorted({symbol for feed in config.feed if feed.exchange == exchange for symbol in feed.symbols})
+            ),
             connections=connections,
             replay=self.replay,
             speed=self.speed,

@@ -1,4 +1,7 @@
-"""The loopback venues: for which exchange there is one, and what a demo records where no feed is configured."""
+"""The loopback venues: for which exchange there is one, and what a demo records where no feed is configured.
+
+A stand-in shares no code with what is tested against it: its frames are written from the venue's documentation.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -9,21 +12,28 @@ from wsadapter.config.load import Feed
 
 
 class StandIn(Struct, frozen=True):
-    """``feed``: what a demo records of it. ``prepared``: it also sends prepared frames (load feed, replay)."""
+    """``feed``: what a demo records of it. ``dialect``: ``module:NAME`` of its `Dialect`. ``prepared``: it also sends
+    prepared frames (load feed, replay)."""
 
     feed: Feed
+    dialect: str
     prepared: bool = False
 
 
+_VENUES: Final = "wsadapter.embedded.venues"
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _STREAMS: Final = (
     "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker", "open_interest",
 )  # fmt: skip
 STAND_INS: Final[Mapping[str, StandIn]] = {
-    "binance": StandIn(Feed(name="binance", exchange="binance", symbols=_SYMBOLS, streams=_STREAMS), prepared=True),
-    "bybit": StandIn(Feed(name="bybit", exchange="bybit", symbols=_SYMBOLS, streams=_STREAMS)),
+    "binance": StandIn(
+        Feed(name="binance", exchange="binance", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.binance:USDM", True
+    ),
+    "bybit": StandIn(
+        Feed(name="bybit", exchange="bybit", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.bybit:LINEAR"
+    ),
 }
-"""The dialects of `wsadapter.embedded.exchange.dialects`, without what they import. The first one is the default."""
+"""Exchange word -> its stand-in, without what it imports. The first one is the default."""
 DEMO: Final = ("binance", "bybit")
 """Of which of them a demo records by default."""
 DEMO_FEED: Final = STAND_INS[DEMO[0]].feed

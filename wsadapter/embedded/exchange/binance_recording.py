@@ -10,7 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from wsadapter.embedded.exchange.connection import framed
 from wsadapter.embedded.exchange.replay import Recorded
 from wsadapter.embedded.market.binance_streams import route_of_event, route_of_stream
-from wsadapter.embedded.market.streams import Funding, Push
+from wsadapter.embedded.market.streams import OnChange, Push
 
 WORDS: Final = {
     "kline": "kline",
@@ -88,8 +88,10 @@ def _counted(stream: str, events: Sequence[_Event]) -> Push:
     known = [one for one in events if one.e in WORDS and one.st == 1 and _numbered(one)]
     if not known:
         return Push(stream, "")
-    rates: tuple[Funding, ...] = tuple(
-        (one.s, one.r, one.T) for one in known if one.e == "markPriceUpdate" and one.r and one.T
+    rates = tuple(
+        OnChange("funding_rate", one.s, (one.r, one.T))
+        for one in known
+        if one.e == "markPriceUpdate" and one.r and one.T
     )
     return Push(stream, "", ((WORDS[known[0].e], len(known)),), rates)
 

@@ -53,12 +53,11 @@ class SocketSubscriptions:
             before = set(self.names)
             result = self._perform(fields)
         except _RequestRefused as refused:
-            return SubscriptionReply(
-                msgspec.json.encode({"error": refused.error} | ({} if number is None else {"id": number}))
-            )
+            told = {"error": refused.error} | ({} if number is None else {"id": number})
+            return SubscriptionReply((msgspec.json.encode(told),))
         added = tuple(name for name in self.names if name not in before)
         removed = tuple(before.difference(self.names))
-        return SubscriptionReply(msgspec.json.encode({"result": result, "id": number}), True, added, removed)
+        return SubscriptionReply((msgspec.json.encode({"result": result, "id": number}),), True, added, removed)
 
     def _perform(self, fields: dict[str, Any]) -> list[str] | bool | None:
         if "method" not in fields:

@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -20,6 +21,8 @@ from wsadapter.embedded.exchange.counts import VenueCounts
 from wsadapter.embedded.exchange.requests import Subscriptions
 from wsadapter.embedded.market.streams import Push
 
+NUMBER: Final = "\0"
+"""Stands in a text for the message's number on its connection."""
 LINGER: Final = 5.0
 """Seconds a client has to answer our CLOSE, or to close its side after we answered."""
 HIGH_WATER: Final = 256 * 1024
@@ -42,6 +45,18 @@ class VenueLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """What may wait for a client that does not read, before it is cut."""
 
 
+class Manners(Struct, frozen=True, kw_only=True):
+    """What the venue says on a connection beside data and answers. ``hello``: first of all, by market time.
+    ``heartbeat``: every ``heartbeat_every`` seconds (0: to those that ask for it). ``notice``: that it will close the
+    connection. ``numbered``: every message has its number on the connection, from 0, where its text has `NUMBER`."""
+
+    hello: Callable[[int], Sequence[str]] = lambda now_ms: ()
+    heartbeat: Callable[[int], str] | None = None
+    heartbeat_every: float = 0.0
+    notice: Callable[[int], str] | None = None
+    numbered: bool = False
+
+
 class Host(Protocol):
     """Who wants to know what becomes of a connection."""
 
@@ -61,6 +76,7 @@ class VenueConnection(WSListener):
         limits: VenueLimits,
         counts: VenueCounts,
         market_ms: int,
+        manners: "Manners | None" = None,
     ) -> None:
         super().__init__()
         self.route, self.subscriptions = route, subscriptions
@@ -74,13 +90,19 @@ class VenueConnection(WSListener):
         self._heard = time.monotonic()
         self._pinged = time.monotonic()
         self._awaiting_pong = False
-        self._funding: dict[str, tuple[str, int]] = {}
+        self._told: dict[tuple[str, str], object] = {}
+        self._manners = manners or Manners()
+        self._beat_every = self._manners.heartbeat_every
+        self._beaten = time.monotonic()
+        self._number = 0
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport.underlying_transport
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         self.writable.set()
         self.open = True
+        for text in self._manners.hello(self._since_ms):
+            self.say(text)
         self._host.joined(self)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
@@ -114,6 +136,11 @@ class VenueConnection(WSListener):
         else:
             self.close(1003, "one text frame a request")
 
+    def say(self, text: str) -> None:
+        """What is no data: a greeting, a heartbeat, a notice."""
+        if self.open and not self.stalled:
+            self._write(self._text(text.encode()))
+
     def deliver(self, frame: bytes, push: Push) -> None:
         """Count and send; nothing of both when the client is closing or made to stall."""
         if not self.open or self.stalled:
@@ -121,11 +148,12 @@ class VenueConnection(WSListener):
         self._counts.frame()
         for word, count in push.events:
             self._counts.events(word, count)
-        for symbol, rate, next_ms in push.funding:
-            if self._funding.get(symbol) != (rate, next_ms):
-                self._funding[symbol] = rate, next_ms
-                self._counts.events("funding_rate")
-        self._write(frame)
+        for word, key, value, at_first in push.on_change:
+            before = self._told.get((word, key))
+            if before != value:
+                self._told[word, key] = value
+                self._counts.events(word, int(at_first or before is not None))
+        self._write(self._text(push.data.encode()) if self._manners.numbered else frame)
         if not self.writable.is_set() and self._transport.get_write_buffer_size() > self._limits.backlog_bytes:
             self.abort()
 
@@ -144,6 +172,9 @@ class VenueConnection(WSListener):
         elif limits.ping_interval and now - self._pinged >= limits.ping_interval:
             self._pinged, self._awaiting_pong = now, True
             self._write(framed(b"%d" % market_ms, _PING))
+        if self._beat_every and self._manners.heartbeat and now - self._beaten >= self._beat_every:
+            self._beaten = now
+            self.say(self._manners.heartbeat(market_ms))
 
     async def flushed(self) -> None:
         """Until nothing waits in this process; also when the connection is lost meanwhile."""
@@ -179,10 +210,15 @@ class VenueConnection(WSListener):
         changed = bool(answer.added or answer.removed)
         if changed and answer.data_first:
             self._host.changed(self, answer.added, answer.removed)
-        self._write(framed(answer.reply, _TEXT))
+        for reply in answer.replies:
+            self._write(self._text(reply))
         self._counts.add("acks_total", int(answer.acked))
         if changed and not answer.data_first:
             self._host.changed(self, answer.added, answer.removed)
+        if answer.beat_every is not None:
+            self._beat_every = answer.beat_every
+        if answer.close:
+            self.close(answer.close)
 
     def _allowed(self) -> bool:
         if not self._limits.messages:
@@ -205,6 +241,13 @@ class VenueConnection(WSListener):
         self.open = False
         self.writable.set()
         asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
+
+    def _text(self, text: bytes) -> bytes:
+        """A frame, with the connection's number where the venue counts its messages."""
+        if self._manners.numbered:
+            text = text.replace(NUMBER.encode(), b"%d" % self._number)
+            self._number += 1
+        return framed(text, _TEXT)
 
     def _write(self, frame: bytes) -> None:
         self._transport.write(frame)

@@ -40,12 +40,16 @@ class Listeners:
         self._source, self._offered, self._before_first = source, offered, before_first
         self._listeners: dict[str, list[VenueConnection]] = {}
         self._losing: Counter[str] = Counter()
+        self._mute: set[str] = set()
         self._begun = False
 
     def add(self, connection: VenueConnection, names: Iterable[str]) -> None:
         for name in names:
             stream = self._offered(name)
             if stream is None or stream.route != connection.route:
+                continue
+            if name in self._mute:
+                self._mute.discard(name)
                 continue
             if not self._begun:
                 self._begun = True
@@ -65,6 +69,10 @@ class Listeners:
             if not listeners:
                 del self._listeners[name]
                 self._source.unsubscribe(stream)
+
+    def mute(self, stream: str) -> None:
+        """The next subscription of a stream is acknowledged, and nothing comes."""
+        self._mute.add(stream)
 
     def lose(self, stream: str, count: int) -> None:
         """The next ``count`` pushes of a stream vanish before they are counted or sent."""

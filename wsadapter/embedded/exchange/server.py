@@ -23,14 +23,15 @@ from picows import (
     ws_create_server,
 )
 
+from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.embedded.exchange.connection import VenueConnection, VenueLimits
 from wsadapter.embedded.exchange.counts import VenueCounts
+from wsadapter.embedded.exchange.dialect import Dialect
 from wsadapter.embedded.exchange.dialects import DEFAULT, dialect
 from wsadapter.embedded.exchange.listeners import Listeners, PushSource
 from wsadapter.embedded.exchange.replay import FrameFile, Replay, ReplayClients
 from wsadapter.embedded.exchange.rest_server import RestServer
 from wsadapter.embedded.market.clock import MarketClock, MarketState
-from wsadapter.embedded.market.instruments import DEMO
 from wsadapter.embedded.market.markets import Markets
 from wsadapter.embedded.market.rest import RestReply
 from wsadapter.errors import WsadapterError
@@ -47,6 +48,7 @@ GOODBYE: Final = 2.0
 
 class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """Ports 0 = any free one. ``rate``: frames a second over all symbols; in a blast 0 = as many as are read.
+    ``symbols``: those that exist before anybody asks; none: the dialect's.
     ``minute_ends_in``: seconds from the first subscription to the end of a minute of market time (0: as it comes).
     ``connections``: how many a replay waits for, ``quiet``: and for how many seconds nothing may change then.
     ``limits``: other rules than the dialect's own."""
@@ -57,7 +59,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     mode: Literal["market", "blast"] = "market"
     rate: float = 400.0
     seed: int = 0
-    symbols: tuple[str, ...] = tuple(known.symbol for known in DEMO)
+    symbols: tuple[str, ...] = ()
     minute_ends_in: float = 8.0
     replay: str = ""
     speed: str = "max"
@@ -76,13 +78,19 @@ class UpgradeRefusal(Struct, frozen=True):
 
 
 class LoopbackVenue:
-    """``page``: the child's stats page, if there is one. ``ledger``: file that keeps market time and ids."""
+    """``page``: the child's stats page, if there is one. ``ledger``: file that keeps market time and ids. ``spoken``:
+    the dialect, where it is not that of the options' exchange."""
 
     def __init__(
-        self, options: Options | None = None, *, page: StatsPage | None = None, ledger: Path | None = None
+        self,
+        options: Options | None = None,
+        *,
+        page: StatsPage | None = None,
+        ledger: Path | None = None,
+        spoken: Dialect | None = None,
     ) -> None:
         self.options = options = options or Options()
-        self.dialect = dialect(options.exchange)
+        self.dialect = spoken or dialect(options.exchange)
         self.limits = options.limits or self.dialect.limits
         self.counts = VenueCounts(page)
         self.clients = ReplayClients(options.quiet)
@@ -91,7 +99,8 @@ class LoopbackVenue:
         self.beat: Callable[[], None] = lambda: None
         self._ledger = MarketState(ledger)
         self.clock = MarketClock(self._ledger.market_ms)
-        self.floor = Markets(options.symbols, options.rate, options.seed, self._ledger, self.clock.now_ms)
+        symbols = options.symbols or self.dialect.symbols or STAND_INS[options.exchange].feed.symbols
+        self.floor = Markets(symbols, options.rate, options.seed, self._ledger, self.clock.now_ms)
         self._source: PushSource = self.floor
         if options.mode == "blast":
             if self.dialect.load_feed is None:
@@ -197,6 +206,24 @@ class LoopbackVenue:
         """The next ``count`` frames of a stream vanish before they are counted or sent: a hole in its sequence."""
         self._audience.lose(stream, count)
 
+    def mute(self, stream: str) -> None:
+        """The next subscription of a stream is acknowledged, and nothing comes."""
+        self._audience.mute(stream)
+
+    def notify(self) -> int:
+        """Tell every connection that it will be closed, as the venue does. How many there were."""
+        if (notice := self.dialect.manners.notice) is None:
+            raise WsadapterError(f"{self.options.exchange} gives no notice")
+        connections = self.clients.connections
+        for connection in connections:
+            connection.say(notice(self.clock.now_ms()))
+        return len(connections)
+
+    def say(self, text: str) -> None:
+        """The same text to every connection, whatever it is: unknown, broken."""
+        for connection in self.clients.connections:
+            connection.say(text)
+
     def joined(self, connection: VenueConnection) -> None:
         self.clients.connections.append(connection)
         self.counts.set("clients", len(self.clients.connections))
@@ -265,7 +292,9 @@ class LoopbackVenue:
         if goal is None or len(goal.names) > self.limits.streams:
             return None
         subscriptions = self.dialect.subscriptions(goal, self.limits.streams)
-        return VenueConnection(self, goal.route, subscriptions, self.limits, self.counts, self.clock.now_ms())
+        return VenueConnection(
+            self, goal.route, subscriptions, self.limits, self.counts, self.clock.now_ms(), self.dialect.manners
+        )
 
     def _answer(self, path: str, query: Mapping[str, str]) -> RestReply:
         self.counts.add("requests_total")

@@ -17,6 +17,7 @@ from wsadapter.embedded.market.streams import (
     AggregateTrade,
     MarketStream,
     Offered,
+    OnChange,
     PacedStream,
     Push,
     WholeStream,
@@ -182,7 +183,7 @@ def _book_ticker(name: str, market: Market, at_ms: int, now_ms: int) -> Push:
 
 def _mark_price(name: str, market: Market, now_ms: int) -> Push:
     mark, events = market.mark(now_ms), _seen(market, "mark_price")
-    funding = ((market.symbol, mark.rate, mark.next_funding_ms),) if events else ()
+    funding = (OnChange("funding_rate", market.symbol, (mark.rate, mark.next_funding_ms)),) if events else ()
     return Push(name, frames.mark_price(market.instrument, mark, now_ms), events, funding)
 
 
@@ -216,7 +217,7 @@ def _liquidated(market: Market) -> int:
 
 def _array(name: str, parts: list[Push]) -> Push:
     data = "[" + ",".join(part.data for part in parts) + "]"
-    funding = tuple(rate for part in parts for rate in part.funding)
+    funding = tuple(rate for part in parts for rate in part.on_change)
     counted = [part.events[0] for part in parts if part.events]
     events = ((counted[0][0], len(counted)),) if counted else ()
     return Push(name, data, events, funding)

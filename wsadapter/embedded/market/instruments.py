@@ -1,14 +1,15 @@
 """What the loopback venue trades: ticks, steps and start prices, and the decimal text of integers.
 
 Prices and quantities are integers everywhere in the venue (units of the last digit shown); they become text here and
-nowhere else, never through a float. `instrument` knows the demo symbols and makes up any other one from its name, the
-same way in every run.
+nowhere else, never through a float. `instrument` knows the demo symbols, gives other venues' names of the same coins
+the same digits and prices, and makes up any other one from its name, the same way in every run.
 """
 
 import random
+import re
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 USD_MARGINED: Final = 1
 COIN_MARGINED: Final = 2
@@ -67,12 +68,16 @@ COIN_M: Final = (
     MarketInstrument("ETHUSD_PERP", 2, 1, 0, 314_150, 6_000, COIN_MARGINED),
 )
 _KNOWN: Final = {known.symbol: known for known in DEMO + COIN_M}
+_COINS: Final = {known.symbol.removesuffix("USDT"): known for known in DEMO} | {"XBT": DEMO[0], "XDG": DEMO[-1]}
+_OF_COIN: Final = re.compile(rf"(?:P[FI]_)?({'|'.join(_COINS)})(?:$|[-_/:]|USD(?!T$))")
 
 
 def instrument(symbol: str) -> MarketInstrument:
     """The demo's, or one made up from the name: five or six significant digits, far enough from zero to walk."""
     if symbol in _KNOWN:
         return _KNOWN[symbol]
+    if found := _OF_COIN.match(symbol):
+        return structs.replace(_COINS[found[1]], symbol=symbol)
     rng = random.Random(symbol)
     price_digits = rng.randrange(2, 6)
     quantity_digits = rng.randrange(0, 4)

@@ -25,6 +25,18 @@ CATCH_UP: Final = 1.0
 MARK_DIGITS: Final = 8
 
 
+class Tick:
+    """The direction of the last price against the one before: ``same``, and whether the last other one was lower."""
+
+    def __init__(self, price: int) -> None:
+        self._price, self.same, self.up = price, True, True
+
+    def move(self, price: int) -> None:
+        self.same = price == self._price
+        self.up = self.up if self.same else price > self._price
+        self._price = price
+
+
 class Market:
     """``next_aggregate_id`` and ``next_trade_id`` are the ledger's to cover before anything is sent."""
 
@@ -39,6 +51,7 @@ class Market:
         self.book = Book(self._rng, instrument.price, instrument.tick, instrument.lot, now_ms * 1000, now_ms)
         self.candles = Candles(now_ms, instrument.price)
         self.deals: deque[AggregateTrade] = deque(maxlen=DEALS_KEPT)
+        self.tick = Tick(instrument.price)
         self.liquidated: Liquidated | None = None
         self.streams: dict[str, MarketStream] = {}
         self._next_liquidation_ms = now_ms + 1500
@@ -112,6 +125,7 @@ class Market:
         self.next_aggregate_id += 1
         self.next_trade_id += parts
         self.deals.append(deal)
+        self.tick.move(price)
         self.candles.minute.add(price, quantity, deal.first_id, deal.last_id, not seller)
         return deal
 

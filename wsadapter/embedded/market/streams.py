@@ -14,18 +14,25 @@ from wsadapter.embedded.market.candles import Candle
 if TYPE_CHECKING:
     from wsadapter.embedded.market.market import Market
 
-Funding = tuple[str, str, int]
-"""Symbol, rate, next funding time."""
+
+class OnChange(NamedTuple):
+    """An event of the stream ``word`` that the product makes only where ``value`` is another one than the connection
+    was told last under ``key`` (a funding rate); ``at_first``: also where it was told none yet."""
+
+    word: str
+    key: str
+    value: object
+    at_first: bool = True
 
 
 class Push(NamedTuple):
     """One frame for the subscribers of ``stream``; ``events`` says which events the product will see in it and how many
-    (stream word, count), ``funding`` the funding rates (an event only when new to the connection)."""
+    (stream word, count), ``on_change`` those that depend on what the connection was told before."""
 
     stream: str
     data: str
     events: tuple[tuple[str, int], ...] = ()
-    funding: tuple[Funding, ...] = ()
+    on_change: tuple[OnChange, ...] = ()
 
 
 class AggregateTrade(NamedTuple):
@@ -124,7 +131,8 @@ class WholeStream:
 class Offered(Struct, frozen=True):
     """A stream that exists. ``symbol`` is empty for a stream of the whole market (then ``make_whole`` builds it);
     ``every_ms`` is 0 for what is pushed when it happens, and ``per_step`` is then how many frames one step of a market
-    makes; ``levels`` is 0 for book changes. ``route`` is the class of connection that carries it."""
+    makes; ``levels`` is 0 for book changes; ``code`` is the venue's name of ``interval``. ``route`` is the class of
+    connection that carries it."""
 
     name: str
     route: str
@@ -133,6 +141,7 @@ class Offered(Struct, frozen=True):
     every_ms: int
     levels: int = 0
     interval: str = ""
+    code: str = ""
     per_step: float = 0.0
     make: Callable[["Offered", "Market"], MarketStream] = MarketStream
     make_whole: Callable[["Offered", int], WholeStream] | None = None

@@ -9,7 +9,7 @@ import pytest
 
 from wsadapter.client.staleness import RENEWAL_SECONDS, UNDERWAY_SECONDS, Staleness, StaleStreams
 from wsadapter.events import StreamType
-from wsadapter.exchanges.binance.usdm import CADENCES
+from wsadapter.exchanges.binance.futures import FUTURES_CADENCES as CADENCES
 from wsadapter.exchanges.venue import Cadence
 
 STEADY = Cadence(10.0, 10.0)

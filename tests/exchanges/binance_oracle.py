@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import ConnectionPlan, Item, Subscription
 
 RECEIVED = 1_790_000_000_123_456_789
@@ -16,9 +17,10 @@ MS = 10**6
 Expected = dict[str, Any]
 
 
-def exchange(*symbols: str, names: tuple[str, ...] = ()) -> BinanceFutures:
+def exchange(*symbols: str, names: tuple[str, ...] = (), venue: type[VenueSession] = BinanceFutures) -> VenueSession:
+    """A session of one of the futures."""
     subscriptions = tuple(Subscription(name, "trade", "X") for name in names)  # type: ignore[arg-type]
-    return BinanceFutures(ConnectionPlan("unit-market-0", "binance", "", subscriptions, symbols))
+    return venue(ConnectionPlan("unit-market-0", venue.venue.word, "", subscriptions, symbols))
 
 
 def symbols_in(document: object) -> set[str]:
@@ -29,10 +31,10 @@ def symbols_in(document: object) -> set[str]:
     return set().union(*map(symbols_in, document)) if isinstance(document, list) else set()
 
 
-def shown(item: Item) -> Expected:
+def shown(item: Item, word: str = "binance") -> Expected:
     """An event as the oracle writes it; checks what the connection adds."""
     fields = {name: getattr(item, name) for name in item.__struct_fields__}
-    assert fields.pop("exchange") == "binance"
+    assert fields.pop("exchange") == word
     assert fields.pop("receive_time_ns") == RECEIVED
     assert fields.pop("source").name == "WEBSOCKET"
     assert fields.pop("connection") == "unit-market-0"
@@ -41,9 +43,10 @@ def shown(item: Item) -> Expected:
 
 
 class Oracle:
-    """One connection's worth: it remembers the funding it has seen."""
+    """One connection's worth: it remembers the funding it has seen. ``quoted``: turnovers are of the quote asset."""
 
-    def __init__(self) -> None:
+    def __init__(self, quoted: bool = True) -> None:
+        self._quoted = quoted
         self._funding: dict[str, tuple[str, int]] = {}
 
     def events(self, frame: bytes) -> list[Expected]:
@@ -135,10 +138,10 @@ class Oracle:
                 "low": k["l"],
                 "close": k["c"],
                 "volume": k["v"],
-                "quote_volume": k["q"],
+                "quote_volume": k["q"] if self._quoted else None,
                 "trade_count": k["n"],
                 "taker_buy_volume": k["V"],
-                "taker_buy_quote_volume": k["Q"],
+                "taker_buy_quote_volume": k["Q"] if self._quoted else None,
                 "closed": k["x"],
                 "first_trade_id": None if k["f"] == -1 else k["f"],
                 "last_trade_id": None if k["L"] == -1 else k["L"],
@@ -161,7 +164,7 @@ class Oracle:
                 "high": d["h"],
                 "low": d["l"],
                 "volume": d["v"],
-                "quote_volume": d["q"],
+                "quote_volume": d["q"] if self._quoted else None,
                 "open_time_ns": d["O"] * MS,
                 "close_time_ns": d["C"] * MS,
                 "first_trade_id": d["F"],

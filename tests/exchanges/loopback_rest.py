@@ -10,7 +10,7 @@ from wsadapter.embedded.market.binance_streams import offered
 from wsadapter.embedded.market.clock import MarketState
 from wsadapter.embedded.market.markets import Markets
 from wsadapter.events import MarketEvent
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Filled, Hole, Request
 
 START_MS = 1_790_771_371_000

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade, UpdateType
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import BadAnswer, Hole, Request, RequestRefused
 
 HOUR_NS = 3_600_000 * MS

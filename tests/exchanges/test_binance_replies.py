@@ -4,7 +4,7 @@ import json
 
 from exchanges.binance_oracle import exchange
 
-from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import Acked, ClosesSoon, Item, Refused, Reply
 
 NAMES = ("btcusdt@aggTrade", "ethusdt@aggTrade", "xrpusdt@aggTrade")
@@ -14,7 +14,7 @@ def ids(requests: list[bytes]) -> list[int]:
     return [json.loads(request)["id"] for request in requests]
 
 
-def answer(venue: BinanceFutures, document: object) -> list[Item]:
+def answer(venue: VenueSession, document: object) -> list[Item]:
     return venue.receive(json.dumps(document).encode(), 1)
 
 

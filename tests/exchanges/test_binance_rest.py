@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from wsadapter.config.load import Feed
 from wsadapter.events import UpdateType
 from wsadapter.exchanges import load_rest
-from wsadapter.exchanges.binance.rest import (
+from wsadapter.exchanges.binance.rest import allowed
+from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.binance.usdm_rest import (
     DEPTH,
     FUNDINGS,
     KLINES,
     SYMBOLS,
     TRADES_FROM,
     BinanceFuturesRest,
-    allowed,
 )
-from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.pages import Page, PageRequest
 from wsadapter.exchanges.rest_api import BadAnswer, Hole, Request, RequestRefused
 

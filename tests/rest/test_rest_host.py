@@ -14,7 +14,7 @@ import pytest
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
-from wsadapter.exchanges.binance.rest import DEPTH, BinanceFuturesRest
+from wsadapter.exchanges.binance.usdm_rest import DEPTH, BinanceFuturesRest
 from wsadapter.exchanges.bybit_rest import BybitLinearRest
 from wsadapter.exchanges.rest_api import Hole, Request, RestExchange
 from wsadapter.rest.budget import Outcome

@@ -16,6 +16,7 @@ from wsadapter.exchanges.venue import Exchange
 GROUP: Final = "wsadapter.exchanges"
 OURS: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance.usdm:BinanceFutures",
+    "binance_coinm": "wsadapter.exchanges.binance.coinm:BinanceCoinM",
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
 }

@@ -201,13 +201,14 @@ def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
 
 
 def _candle_page(page: Page, hole: Hole, first_ns: int, last_ns: int, length_ns: int) -> Fetch:
-    """One candle more than are missing: that it follows proves that the last one is closed. Of a page that begins with
-    the newest no more than fit may lie in the range, or the oldest would be left out."""
+    """One candle more than are missing: that it follows proves that the last one is closed. Of a page that keeps the
+    newest no more than fit may lie in the range, or the oldest would be left out."""
     limit, until_ns = (last_ns - first_ns) // length_ns + 3, last_ns + 2 * length_ns
-    if page.newest_first:
+    if page.keeps_newest:
         shortest_ns = min(length_ns, SHORTEST_MONTH * 60_000 * MS)
         limit, until_ns = page.most, min(until_ns, first_ns + (page.most - 1) * shortest_ns)
-    return page.fetch(hole, limit, first_ms=first_ns // MS, last_ms=until_ns // MS)
+    until_ms = min(until_ns // MS, first_ns // MS + page.window_ms)
+    return page.fetch(hole, limit, first_ms=first_ns // MS, last_ms=until_ms)
 
 
 def _is_wanted(candle: Kline, hole: Hole, following: int) -> bool:

@@ -65,16 +65,20 @@ class Page:
     ``query``: templates over symbol, interval, ``code`` (the venue's word for it), limit and what the repair gives.
     ``key``: the event's field by which rows are in order (``strict``: none twice), in the wire Struct ``wire_key``
     times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the wire's field that must be what was asked
-    for. ``lax``: numbers may be texts. ``most``: rows of a page; ``window_ms``: the longest time of one request."""
+    for. ``newest_first``: so they come, and ``keeps_newest``: of a range with more rows than a page the oldest are left
+    out, which is so with the former, too. ``lax``: numbers may be texts. ``most``: rows of a page; ``window_ms``: the
+    longest time of one request."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
         key: str, wire_key: str, most: int, unit: int = MS, end_key: str = "", strict: bool = True,
-        newest_first: bool = False, lax: bool = False, symbol: str = "", codes: Mapping[str, str] | None = None,
+        newest_first: bool = False, keeps_newest: bool = False, lax: bool = False, symbol: str = "",
+        codes: Mapping[str, str] | None = None,
         window_ms: int = 1 << 62,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "",
     ) -> None:  # fmt: skip
-        self.path, self.most, self.newest_first, self.window_ms = path, most, newest_first, window_ms
+        self.path, self.most, self.window_ms = path, most, window_ms
+        self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
         self._query, self._codes, self._weight, self._pool = query, codes or {}, weight, pool
         self._listed, self._symbol = listed, symbol

@@ -10,7 +10,7 @@ from roles.repairer.driven import Driven
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Gap, Kline
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.kafka.backfill import PREFIX, BackfillRequest
 from wsadapter.kafka.messages import gap_of
 from wsadapter.pb import market_pb2

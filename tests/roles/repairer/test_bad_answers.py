@@ -9,7 +9,7 @@ from roles.repairer.fake_log import CONNECTION, EPOCH, MS, FakeLog
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Event, Gap, Source, Trade
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Request, Series
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result

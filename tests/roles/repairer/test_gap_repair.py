@@ -5,8 +5,8 @@ import pytest
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.events import Gap, Source
 from wsadapter.events.gaps import with_state
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
 from wsadapter.exchanges.binance.usdm import BinanceFutures
+from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Series
 from wsadapter.kafka.messages import gap_of
 from wsadapter.pb import market_pb2

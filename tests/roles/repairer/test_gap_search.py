@@ -12,7 +12,7 @@ from roles.repairer.fake_log import CONNECTION, EPOCH, MS, FakeLog
 
 from wsadapter.config.load import KafkaConfig
 from wsadapter.events import Gap, Source, Trade
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Request, RestExchange, Series
 from wsadapter.roles.repairer import gap_repair
 from wsadapter.roles.repairer.gap_repair import GapRepair, Published

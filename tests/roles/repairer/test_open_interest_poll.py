@@ -6,7 +6,7 @@ from roles.repairer.driven import Driven
 
 from wsadapter.events import Gap, OpenInterest, Source
 from wsadapter.events.gaps import GapCause
-from wsadapter.exchanges.binance.rest import BinanceFuturesRest
+from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Limit
 from wsadapter.roles.repairer import open_interest
 from wsadapter.roles.repairer.open_interest import (

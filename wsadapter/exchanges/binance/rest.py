@@ -1,23 +1,22 @@
-"""Binance USD-M futures over REST, as tables: addresses, limits, error codes, what was, what is traded, open interest.
+"""What the markets of Binance have in common over REST: pages, error codes, weights, what is traded.
 
 Weights, limits and codes are those of the documentation (July 2026). Lists are oldest first; the last row of klines may
-be the open candle. Tickers, mark prices, liquidations and raw trades have no history.
+be the open candle. Tickers, mark prices, liquidations and raw trades have no history that needs no key.
 """
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, Trade, UpdateType
 from wsadapter.exchanges.binance import rest_wire as wire
-from wsadapter.exchanges.binance.usdm import depth_kind
-from wsadapter.exchanges.history import book, candles, fundings, trades
+from wsadapter.exchanges.binance.tables import Time, top_levels
 from wsadapter.exchanges.intervals import MINUTES
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
+    Emit,
     Step,
     as_text,
     computed,
@@ -35,8 +34,8 @@ from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request
 from wsadapter.exchanges.second_look import FAILURES
 
-EXCHANGE: Final = "binance"
-FUNDING_POOL: Final = "funding"
+SYMBOL: Final = {"symbol": "{symbol}"}
+RANGE: Final = {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}
 _list: Final = Decoder(list[Raw]).decode
 _info: Final = Decoder(wire.ExchangeInfo).decode
 _limits: Final = Decoder(wire.RateLimits).decode
@@ -84,22 +83,44 @@ def closes_late(d: wire.CandleRow) -> str:
     return "closes before it opens" if d.closes < d.opened else ""
 
 
-def book_weight(limit: int) -> int:
-    return 2 if limit <= 50 else 5 if limit == 100 else 10 if limit == 500 else 20
+def candle(time: Time, closes: Step, quoted: bool = True) -> Emit:
+    """``quoted``: turnovers are of the quote asset."""
+    quote: dict[str, Any] = {
+        "quote_volume": decimal("quote_volume"), "taker_buy_quote_volume": decimal("taker_quote_volume"),
+    }  # fmt: skip
+    return row(
+        Kline, interval=subscribed("interval"), open_time_ns=time("opened"), close_time_ns=closes,
+        open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"),
+        volume=decimal("volume"), trade_count="trades", taker_buy_volume=decimal("taker_volume"),
+        closed=constant(True), refuse=closes_late,
+        absent=("event_time_ns", "transaction_time_ns", "first_trade_id", "last_trade_id",
+                *(() if quoted else quote)),
+        **(quote if quoted else {}),
+    )  # fmt: skip
 
 
-CANDLE: Final = row(
-    Kline, interval=subscribed("interval"), open_time_ns=ms("opened"), close_time_ns=ms("closes"),
-    open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"), volume=decimal("volume"),
-    quote_volume=decimal("quote_volume"), trade_count="trades", taker_buy_volume=decimal("taker_volume"),
-    taker_buy_quote_volume=decimal("taker_quote_volume"), closed=constant(True), refuse=closes_late,
-    absent=("event_time_ns", "transaction_time_ns", "first_trade_id", "last_trade_id"),
-)  # fmt: skip
-TRADE: Final = row(
-    Trade, transaction_time_ns=ms("T"), trade_id=as_text("a"), trade_number="a", price=decimal("p"),
-    quantity=decimal("q"), buyer_is_maker="m", first_trade_id=count("f"), last_trade_id=count("l"),
-    aggregated=constant(True), absent=("event_time_ns",),
-)  # fmt: skip
+def trade(time: Time) -> Emit:
+    return row(
+        Trade, transaction_time_ns=time("T"), trade_id=as_text("a"), trade_number="a", price=decimal("p"),
+        quantity=decimal("q"), buyer_is_maker="m", first_trade_id=count("f"), last_trade_id=count("l"),
+        aggregated=constant(True), absent=("event_time_ns",),
+    )  # fmt: skip
+
+
+def trade_pages(
+    exchange: str, path: str, weight: int, time: Time = ms, wire: type[Struct] = wire.TradeRow
+) -> tuple[Page, Page]:
+    """By number, and by time."""
+    by_id, by_time = (
+        Page(
+            exchange, path, query, wire, trade(time), rows_of, key="trade_number", wire_key="a", unit=1, most=1000,
+            weight=lambda _: weight,
+        )
+        for query in (SYMBOL | {"fromId": "{first}", "limit": "{limit}"}, SYMBOL | RANGE)
+    )  # fmt: skip
+    return by_id, by_time
+
+
 # what the next rate is nobody says here
 FUNDING: Final = row(
     FundingRate, transaction_time_ns=ms("fundingTime"), funding_rate=signed_or_none("fundingRate"),
@@ -116,30 +137,32 @@ INTEREST: Final = row(
     absent=("transaction_time_ns", "open_interest_value"),
 )  # fmt: skip
 
-SYMBOL: Final = {"symbol": "{symbol}"}
-RANGE: Final = {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}
-KLINES: Final = Page(  # 499: most rows for their weight
-    EXCHANGE, "/fapi/v1/klines", SYMBOL | {"interval": "{interval}"} | RANGE, wire.CandleRow, CANDLE, rows_of,
-    key="open_time_ns", wire_key="opened", end_key="close_time_ns", most=499, weight=lambda limit: 1 + (limit >= 100),
-)  # fmt: skip
-_trades: Final = partial(
-    Page, EXCHANGE, "/fapi/v1/aggTrades", wire=wire.TradeRow, emitted=TRADE, listed=rows_of, key="trade_number",
-    wire_key="a", unit=1, most=1000, weight=lambda _: 20,
-)  # fmt: skip
-TRADES_FROM: Final = _trades(query=SYMBOL | {"fromId": "{first}", "limit": "{limit}"})
-TRADES_BETWEEN: Final = _trades(query=SYMBOL | RANGE)
-FUNDINGS: Final = Page(
-    EXCHANGE, "/fapi/v1/fundingRate", SYMBOL | RANGE, wire.FundingRow, FUNDING, rows_of, key="transaction_time_ns",
-    wire_key="fundingTime", symbol="symbol", most=1000, weight=lambda _: 0, pool=FUNDING_POOL,
-)  # fmt: skip
-DEPTH: Final = Page(
-    EXCHANGE, "/fapi/v1/depth", SYMBOL | {"limit": "{limit}"}, wire.BookAnswer, BOOK, whole, key="last_update_id",
-    wire_key="lastUpdateId", unit=1, most=1000, weight=book_weight,
-)  # fmt: skip
-OPEN_INTEREST: Final = Page(
-    EXCHANGE, "/fapi/v1/openInterest", SYMBOL, wire.OpenInterestAnswer, INTEREST, whole, key="event_time_ns",
-    wire_key="time", symbol="symbol", most=1,
-)  # fmt: skip
+
+def funding_page(exchange: str, path: str, weight: int, pool: str = "") -> Page:
+    return Page(
+        exchange, path, SYMBOL | RANGE, wire.FundingRow, FUNDING, rows_of, key="transaction_time_ns",
+        wire_key="fundingTime", symbol="symbol", most=1000, weight=lambda _: weight, pool=pool,
+    )  # fmt: skip
+
+
+def book_weight(limit: int) -> int:
+    """Of the futures."""
+    return 2 if limit <= 50 else 5 if limit == 100 else 10 if limit == 500 else 20
+
+
+def book_page(exchange: str, path: str) -> Page:
+    """Of the futures."""
+    return Page(
+        exchange, path, SYMBOL | {"limit": "{limit}"}, wire.BookAnswer, BOOK, whole, key="last_update_id",
+        wire_key="lastUpdateId", unit=1, most=1000, weight=book_weight,
+    )  # fmt: skip
+
+
+def interest_page(exchange: str, path: str) -> Page:
+    return Page(
+        exchange, path, SYMBOL, wire.OpenInterestAnswer, INTEREST, whole, key="event_time_ns", wire_key="time",
+        symbol="symbol", most=1,
+    )  # fmt: skip
 
 
 def bounds(d: wire.SymbolRow, kind: str) -> wire.FilterRow:
@@ -152,30 +175,33 @@ def bound(kind: str, field: str) -> Step:
 
 
 NO_BOUNDS: Final = wire.FilterRow("")
-SYMBOLS: Final = Listing(
-    EXCHANGE, Request("/fapi/v1/exchangeInfo"), wire.SymbolRow, lambda body: _info(body).symbols,
-    instrument(
-        symbol="symbol", status="status", contract_type=or_none("contractType"), base_asset="baseAsset",
-        quote_asset="quoteAsset", margin_asset=or_none("marginAsset"), contract_size=constant("1"),
-        contract_currency="baseAsset", tick_size=bound("PRICE_FILTER", "tickSize"),
-        step_size=bound("LOT_SIZE", "stepSize"), min_quantity=bound("LOT_SIZE", "minQty"),
-        max_quantity=bound("LOT_SIZE", "maxQty"), min_notional=bound("MIN_NOTIONAL", "notional"),
-        onboard_time_ns=ms("onboardDate"), delivery_time_ns=ms("deliveryDate"),
-    ),
-    weights=allowed,
-)  # fmt: skip
+LINEAR: Final[Mapping[str, Any]] = {
+    "status": "status", "contract_size": constant("1"), "contract_currency": "baseAsset",
+    "min_notional": bound("MIN_NOTIONAL", "notional"),
+}  # fmt: skip
 
 
-class BinanceFuturesRest(RestTables):
-    """Binance USD-M futures."""
+def listing(exchange: str, path: str, wire: type[Struct], **fields: Any) -> Listing:
+    """``fields``: what each market says in its own way."""
+    return Listing(
+        exchange, Request(path), wire, lambda body: _info(body).symbols,
+        instrument(
+            symbol="symbol", contract_type=or_none("contractType"), base_asset="baseAsset", quote_asset="quoteAsset",
+            margin_asset=or_none("marginAsset"), tick_size=bound("PRICE_FILTER", "tickSize"),
+            step_size=bound("LOT_SIZE", "stepSize"), min_quantity=bound("LOT_SIZE", "minQty"),
+            max_quantity=bound("LOT_SIZE", "maxQty"), onboard_time_ns=ms("onboardDate"),
+            delivery_time_ns=ms("deliveryDate"), **fields,
+        ),
+        weights=allowed,
+    )  # fmt: skip
 
-    live = "https://fapi.binance.com"
-    testnet = "https://demo-fapi.binance.com"
+
+class BinanceRest(RestTables):
+    """See `wsadapter.exchanges.rest_api.RestExchange`."""
+
     weights = Limit(2400, 60.0)
     weight_header = "x-mbx-used-weight-1m"
-    pools: Mapping[str, Limit] = {FUNDING_POOL: Limit(500, 300.0)}
     banned = frozenset((418,))
-    polled = frozenset(("open_interest",))
     variants: Mapping[str, Any] = {"aggregated": True}
     errors = Errors(
         error,
@@ -183,16 +209,7 @@ class BinanceFuturesRest(RestTables):
         # unknown error, disconnected, server busy, unexpected response, timeout, overloaded, shutting down
         again=frozenset((-1000, -1001, -1004, -1006, -1007, -1008, -1016)),
     )
-    repairs = {
-        "trade": partial(trades, TRADES_FROM, TRADES_BETWEEN),
-        "kline": partial(candles, KLINES),
-        "funding_rate": partial(fundings, FUNDINGS),
-        "depth": partial(book, DEPTH),
-    }
     intervals = frozenset(MINUTES)
-    interest = OPEN_INTEREST
-    listings = (SYMBOLS,)
 
     def levels(self, name: str) -> int:
-        kind = depth_kind(name)
-        return kind[1] if kind else 0
+        return top_levels(name)

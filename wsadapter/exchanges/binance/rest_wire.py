@@ -1,4 +1,4 @@
-"""Binance USD-M futures over REST: one Struct per kind of row, its docstring the answer that it was written from.
+"""Binance over REST: one Struct per kind of row, its docstring the answer that it was written from.
 
 msgspec checks types, ranges and counts; `wsadapter.exchanges.binance.rest` checks decimals, symbols and order.
 """
@@ -83,15 +83,14 @@ class FilterRow(Struct, gc=False):
     minQty: Optional = None
     maxQty: Optional = None
     notional: Optional = None
+    minNotional: Optional = None
 
 
 class SymbolRow(Struct, gc=False):
-    """{"symbol":"BLZUSDT","pair":"BLZUSDT","contractType":"PERPETUAL","deliveryDate":4133404800000,
-    "onboardDate":1598252400000,"status":"TRADING","baseAsset":"BLZ","quoteAsset":"USDT","marginAsset":"USDT",
-    "pricePrecision":5,...,"filters":[...]}; precisions say nothing about ticks and are not looked at."""
+    """What all markets say: {"symbol":"BLZUSDT","baseAsset":"BLZ","quoteAsset":"USDT",...,"filters":[...]}; precisions
+    say nothing about ticks and are not looked at."""
 
     symbol: Text
-    status: Text
     baseAsset: Text
     quoteAsset: Text
     filters: Annotated[list[FilterRow], Meta(max_length=64)] = []
@@ -99,6 +98,22 @@ class SymbolRow(Struct, gc=False):
     marginAsset: Optional = None
     onboardDate: Time | None = None
     deliveryDate: Time | None = None
+
+
+class LinearRow(SymbolRow, kw_only=True, gc=False):
+    """{"symbol":"BLZUSDT","pair":"BLZUSDT","contractType":"PERPETUAL","deliveryDate":4133404800000,
+    "onboardDate":1598252400000,"status":"TRADING","baseAsset":"BLZ","quoteAsset":"USDT","marginAsset":"USDT",
+    "pricePrecision":5,...,"filters":[...]}; also of spot, without what is of contracts."""
+
+    status: Text
+
+
+class InverseRow(SymbolRow, kw_only=True, gc=False):
+    """{"symbol":"BTCUSD_PERP","pair":"BTCUSD","contractType":"PERPETUAL","contractStatus":"TRADING","contractSize":100,
+    ...}"""
+
+    contractStatus: Text
+    contractSize: Raw
 
 
 class RateLimitRow(Struct, gc=False):

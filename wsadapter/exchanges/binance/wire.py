@@ -1,8 +1,8 @@
-"""Binance USD-M futures on the wire: one Struct per event type, fields named as the venue names them.
+"""Binance on the wire: one Struct per event type, fields named as the venue names them.
 
 The docstring of each is the payload that it was written from. msgspec checks types, ranges of ids and times, and
-lengths while it decodes; the mappings of `wsadapter.exchanges.binance.usdm` check decimals. Fields that are not named
-here are not looked at: the venue adds some every few months. ``st`` 2 marks a COIN-M contract.
+lengths while it decodes; the mappings of `tables` and `futures` check decimals. Fields that are not named here are not
+looked at: the venue adds some every few months. ``st`` is the family of a futures contract.
 """
 
 from typing import Final, Literal
@@ -11,8 +11,9 @@ from msgspec import Raw, Struct
 
 from wsadapter.exchanges.mapping import Id, IdOrNone, Text, Time
 
+USD_M: Final = 1
 COIN_M: Final = 2
-"""``st`` of a COIN-M contract; all-market arrays carry them too."""
+"""``st`` of a contract; arrays of all markets hold both."""
 
 Code = Literal["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]
 

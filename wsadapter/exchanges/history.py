@@ -2,6 +2,7 @@
 
 * trades by id: from the first missing one, a page at a time; where the id is not known, windows of time until one is
   found, then by id. Complete when the ids follow one another to the end of the hole.
+* trades by id where pages begin at a time, or where the one before ended: from before the hole on.
 * trades without a number: the newest page is all there is; complete when it reaches back behind the hole.
 * candles: by open time; complete when each opens where the one before closed.
 * funding: what was settled in the hole.
@@ -28,6 +29,11 @@ MOST_MISSING: Final = 1_000
 """Runs of missing numbers that are named."""
 WINDOW_MS: Final = 3_599_999
 HOUR_MS: Final = 3_600_000
+BACK_NS: Final = 10_000_000_000
+"""So far before a hole's begin, by our clock, its first missing trade is looked for,"""
+BACK_FACTOR: Final = 30
+MOST_BACK_NS: Final = 3_600_000_000_000
+"""and then earlier, until it is beyond this."""
 TOP_LEVELS: Final = 50
 """For the price of five."""
 SHORTEST_MONTH: Final = 40_320
@@ -147,6 +153,42 @@ def _wanted(progress: _Progress, hole: Hole, rows: Rows) -> tuple[list[Trade], b
             is_over = number == last
     progress.following = following
     return wanted, is_over
+
+
+@_filling
+def trades_onward(progress: _Progress, page: Page, hole: Hole) -> Steps:
+    """The same where a page begins at a time (``since_ns``, ``since_ms``), or goes on where another one ended
+    (``cursor``; ``from_ns`` is either). A page that begins behind the first missing one was asked for by a clock that
+    is ahead: then it is looked for earlier."""
+    progress.following, last = hole.first, hole.last
+    if hole.first is not None and last is not None and last < hole.first:
+        return True
+    back_ns, cursor = BACK_NS, ""
+    for _ in range(MOST_REQUESTS):
+        since_ns = max(0, hole.started_ns - back_ns)
+        rows = yield page.fetch(
+            hole, cursor=cursor, since_ns=since_ns, since_ms=since_ns // MS, from_ns=cursor or since_ns
+        )
+        begins = next((trade.trade_number for trade in rows.events), 0)
+        is_late = not cursor and hole.first is not None and begins > hole.first
+        if is_late and since_ns and back_ns < MOST_BACK_NS:
+            back_ns *= BACK_FACTOR
+            continue
+        if progress.following is None:
+            times = ((trade.trade_number, trade.transaction_time_ns or 0) for trade in rows.events)
+            progress.following = next((number for number, at_ns in times if at_ns >= hole.started_ns), None)
+        following = progress.following
+        rows.events = [trade for trade in rows.events if following is not None and trade.trade_number >= following]
+        wanted, is_over = _wanted(progress, hole, rows)
+        yield progress.give(wanted)
+        if is_over:
+            return True
+        if not rows.rows or rows.cursor in ("", cursor):
+            if last is not None and progress.following is not None:
+                progress.lose(progress.following, last)
+            return True
+        cursor = rows.cursor
+    return False
 
 
 @_filling

@@ -335,6 +335,7 @@ def is_near(notice: Maintenance) -> bool:
 class Kraken(VenueSession):
     """Kraken spot."""
 
+    rest = "wsadapter.exchanges.kraken_rest:KrakenRest"
     venue = Venue(
         word="kraken",
         hosts=Hosts("wss://ws.kraken.com", "wss://ws.kraken.com", {"spot": "/v2", "bbo": "/v2"}),

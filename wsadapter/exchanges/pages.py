@@ -13,6 +13,7 @@ so is one whose rows are out of order or more than were asked for.
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any, Final
+from urllib.parse import quote
 
 from msgspec import Raw, Struct, defstruct
 from msgspec.json import Decoder
@@ -62,41 +63,49 @@ def row(event: type[Event], **fields: Any) -> Emit:
 class Page:
     """See the module docstring.
 
-    ``query``: templates over symbol, interval, ``code`` (the venue's word for it), limit and what the repair gives.
-    ``key``: the event's field by which rows are in order (``strict``: none twice), in the wire Struct ``wire_key``
-    times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the wire's field that must be what was asked
-    for. ``newest_first``: so they come, and ``keeps_newest``: of a range with more rows than a page the oldest are left
-    out, which is so with the former, too. ``lax``: numbers may be texts. ``most``: rows of a page; ``window_ms``: the
-    longest time of one request."""
+    ``path`` and ``query``: templates over symbol, interval, ``code`` (the venue's word for it), limit and what the
+    repair gives (times in ms as ``..._ms``, in seconds as ``..._s``, ``before_s`` is the one before the first);
+    what is empty then is not asked. ``key``: the event's field by which rows are in order (``strict``: none twice),
+    in the wire Struct ``wire_key`` times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the
+    wire's field that must be what was asked for. ``newest_first``: so they come, and ``keeps_newest``: of a range
+    with more rows than a page the oldest are left out, which is so with the former, too. ``whole``: the venue knows
+    no limit. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts. ``most``: rows
+    of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
         key: str, wire_key: str, most: int, unit: int = MS, end_key: str = "", strict: bool = True,
         newest_first: bool = False, keeps_newest: bool = False, lax: bool = False, symbol: str = "",
         codes: Mapping[str, str] | None = None,
-        window_ms: int = 1 << 62,
+        window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "",
     ) -> None:  # fmt: skip
         self.path, self.most, self.window_ms = path, most, window_ms
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
         self._query, self._codes, self._weight, self._pool = query, codes or {}, weight, pool
-        self._listed, self._symbol = listed, symbol
+        self._listed, self._symbol, self._whole, self._cursor = listed, symbol, whole, cursor
         self._key, self._end_key, self._strict, self._unit = key, end_key or key, strict, unit
         self._refuse = emitted.refuse
         self._convert, self._given = compiled(exchange, wire, emitted)
         self._decode = Decoder(wire, strict=not lax).decode
         is_array = wire.__struct_config__.array_like
-        self._key_of = Decoder(defstruct("RowKey", [(wire_key, int)], array_like=is_array), strict=False).decode
+        before = wire.__struct_fields__[: wire.__struct_fields__.index(wire_key)] if is_array else ()
+        fields: list[tuple[str, type]] = [*((name, Raw) for name in before), (wire_key, int)]
+        self._key_of = Decoder(defstruct("RowKey", fields, array_like=is_array), strict=False).decode
         self._wire_key = wire_key
 
-    def fetch(self, hole: Hole, limit: int = 0, **values: object) -> Fetch:
+    def fetch(self, hole: Hole, limit: int = 0, **values: Any) -> Fetch:
         """The request for a part of a hole; ``limit`` 0: a whole page."""
-        limit = min(max(limit, 1), self.most) if limit else self.most
-        given = {"symbol": hole.symbol, "interval": hole.interval, "code": self._codes.get(hole.interval, "")}
-        query = tuple((name, text.format(limit=limit, **given, **values)) for name, text in self._query.items())
+        limit = min(max(limit, 1), self.most) if limit and not self._whole else self.most
+        in_seconds = {f"{name[:-3]}_s": at // 1000 for name, at in values.items() if name[-3:] == "_ms"}
+        in_seconds["before_s"] = in_seconds.get("first_s", 0) - 1
+        given = {"symbol": hole.symbol, "interval": hole.interval, "code": self._codes.get(hole.interval, ""),
+                 "limit": limit, **values, **in_seconds}  # fmt: skip
+        query = tuple((name, said) for name, text in self._query.items() if (said := text.format(**given)))
+        path = self.path.format(**{name: quote(str(value), safe="") for name, value in given.items()})
         wanted = PageRequest(hole.symbol, limit, hole.interval)
-        return Fetch(Request(self.path, query, self._weight(limit), self._pool), partial(self.parse, wanted))
+        return Fetch(Request(path, query, self._weight(limit), self._pool), partial(self.parse, wanted))
 
     def parse(self, wanted: PageRequest, body: bytes, received_ns: int) -> Rows:
         """Raises `BadAnswer` and nothing else."""
@@ -122,7 +131,8 @@ class Page:
         if bad and not events:
             raise BadAnswer(f"{self._name}: {reason}")
         venue_ns = received_ns - SURELY_CLOSED_NS if venue_ms is None else venue_ms * MS
-        return Rows(events, len(raws), venue_ns, tuple(bad), reason)
+        cursor = checked(self._cursor, body) if self._cursor else ""
+        return Rows(events, len(raws), venue_ns, tuple(bad), reason, cursor)
 
     def _event(self, raw: Raw, wanted: PageRequest, received_ns: int) -> Any:
         element = self._decode(raw)

@@ -154,13 +154,14 @@ class Hole(Struct, frozen=True):
 class Rows(Struct):
     """What an answer says: its events, oldest first. ``bad``: rows that could not be read, each by its number or time
     (as in the event), None where not even that could be, and ``reason`` why the first could not; ``rows``: all of them.
-    ``venue_ns``: by the venue's clock; what ended before has ended."""
+    ``venue_ns``: by the venue's clock; what ended before has ended. ``cursor``: what asks for the following ones."""
 
     events: list[Any]
     rows: int
     venue_ns: int
     bad: tuple[int | None, ...] = ()
     reason: str = ""
+    cursor: str = ""
 
 
 class Fetch(Struct, frozen=True):

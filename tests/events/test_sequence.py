@@ -81,6 +81,19 @@ def test_the_extent_of_an_event_ends_where_the_next_begins() -> None:
     assert numbering(Depth).extent(diff()) is None
 
 
+def test_an_aggregated_trade_without_a_number_takes_those_of_its_single_trades() -> None:
+    several = msgspec.structs.replace(trade(0), trade_id="12", trade_number=None, first_trade_id=10, last_trade_id=12)
+    rule = numbering(Trade)
+
+    assert rule.extent(several) == (10, 13)
+    assert rule.missing(several, 9) == (None, None, None)
+    assert rule.missing(several, 7) == (8, 9, 2)
+    assert rule.extent(msgspec.structs.replace(several, first_trade_id=None)) is None
+    found = place(several)
+    assert found is not None
+    assert found.identity == ("12",), "they are not what it is known by"
+
+
 def test_what_follows_from_the_column() -> None:
     assert {word: type(n.checked) for word, n in NUMBERINGS.items() if n.checked is not None} == {
         "kline": Timed, "depth": Chained, "trade": Contiguous,

@@ -62,6 +62,8 @@ class Numbering:
         )
         """Whether its events have an order beside that of their times."""
 
+        self._spans = next((rule.spans for rule in self.rules if isinstance(rule, Identified)), None)
+
     @property
     def checked(self) -> Contiguous | Chained | Timed | None:
         """The rule by which a missing event shows."""
@@ -80,18 +82,23 @@ class Numbering:
         return (getattr(event, rule.number) or None) if isinstance(rule, Contiguous) else None
 
     def extent(self, event: Any) -> tuple[int, int] | None:
-        """The event's number, and the number that the next one must have; None where that cannot be said."""
+        """The event's number, the first of them if it takes several, and the number that the next one must have; None
+        where that cannot be said."""
         rule = self.checked
         if isinstance(rule, Timed):
             return getattr(event, rule.opens), getattr(event, rule.closes) + STEP_NS
-        number = self.contiguous(event)
-        return None if number is None else (number, number + 1)
+        if number := self.contiguous(event):
+            return number, number + 1
+        if self._spans and (first := getattr(event, self._spans[0])) and (last := getattr(event, self._spans[1])):
+            return first, last + 1
+        return None
 
     def missing(self, event: Any, before: int) -> Missing:
         """What lies between number ``before`` and an event that does not continue it."""
         rule = self.checked
-        if number := self.contiguous(event):
-            return (before + 1, number - 1, number - before - 1) if number - 1 > before else UNKNOWN
+        if isinstance(rule, Contiguous) and (extent := self.extent(event)):
+            first = extent[0]
+            return (before + 1, first - 1, first - before - 1) if first - 1 > before else UNKNOWN
         if isinstance(rule, Chained) and (first := getattr(event, rule.first)) and first - 1 > before:
             return before + 1, first - 1, None
         return UNKNOWN

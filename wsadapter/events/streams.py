@@ -104,9 +104,11 @@ class Timed(SequenceRule, frozen=True):
 
 
 class Identified(SequenceRule, frozen=True):
-    """No number and no order: only the fields of ``identity`` together tell an event from the others of its series."""
+    """No number and no order: only the fields of ``identity`` together tell an event from the others of its series.
+    ``spans``: fields with the first and last of the numbers that it takes, where the venue numbers what it sums up."""
 
     identity: tuple[str, ...]
+    spans: tuple[str, str] | None = None
 
 
 STEP_NS: Final = 1_000_000
@@ -185,7 +187,10 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         ("aggregated", "time", "trade_id"),
         sequence=(
             Contiguous("trade_number", series=(("aggregated", (True, False)),)),
-            Identified(("trade_id",), series=(("aggregated", (True, False)),)),  # of venues whose ids are no numbers
+            # of venues whose ids are no numbers, or which number only the single trades of an aggregated one
+            Identified(
+                ("trade_id",), series=(("aggregated", (True, False)),), spans=("first_trade_id", "last_trade_id")
+            ),
         ),
     ),
     StreamSpec(StreamType.FUNDING_RATE, 5, FundingRate, ("time",), sequence=(Rising("event_time_ns", awaited=False),)),

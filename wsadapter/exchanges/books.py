@@ -37,6 +37,8 @@ def accept_renewed(
         extra = given(d, e, sub, None) if given else ()
         book = convert(d, received, session.connection, series.gap_ns, *extra)
         last = number(d)
+        if last is None:
+            return [book]
         before = NONE if book.update_type is UpdateType.SNAPSHOT else previous(d) - back
         if book.update_type is UpdateType.SNAPSHOT:
             gap = session.sequences.renewed(series, last, received)
@@ -51,8 +53,7 @@ def accept_renewed(
         elif before == series.next:
             series.next, series.at_ns = last, received
             return [book]
-        elif last <= series.next:
-            session.sequences.not_newer(series, last)
+        elif last <= series.next and not session.sequences.goes_on_behind(series, before, last):
             return [book]
         else:
             return _broken(session, series, stream, received)

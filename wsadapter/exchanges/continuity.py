@@ -229,6 +229,12 @@ class Sequences:
         missing = (expected * MS, last, known)
         return self.gap(series.word, series.symbol, GapCause.SEQUENCE, started, received, received, missing, interval)
 
+    def goes_on_behind(self, series: SeriesState, previous: int, last: int) -> bool:
+        """Whether an event with an older number is no repeat: so many of them name each other that another chain goes
+        on, whose beginning was missed."""
+        is_renumbered = self._is_renumbered(series, last == series.next)
+        return self._runs(series, previous, last) >= CHAIN or is_renumbered
+
     def not_newer(self, series: SeriesState, number: int) -> None:
         """Ids that only grow, and ``number`` does not: a repeat or an older state, which is no gap."""
         if self._is_renumbered(series, number == series.next):

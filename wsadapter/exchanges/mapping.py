@@ -230,6 +230,20 @@ def levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[
     }
 
 
+def top(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
+    """The four fields of a best bid and ask, of sides as in `levels`; None where a side is empty."""
+    sides = (bids, "bid_price", price), (bids, "bid_quantity", quantity), (asks, "ask_price", price), (
+        asks, "ask_quantity", quantity,
+    )  # fmt: skip
+    read = {name: f".{name}" if isinstance(name, str) else f"[{name}]" for name in (price, quantity)}
+    return {
+        field: Step(
+            Op.GIVEN, value=plain_number, expression=f"({{value}}(d.{side}[0]{read[name]}) if d.{side} else None)"
+        )
+        for side, field, name in sides
+    }
+
+
 class Emit(Struct, frozen=True):
     """One event that an element becomes.
 

@@ -408,7 +408,10 @@ class VenueSession:
             number = attrgetter(numbering.number)
 
             def rising(d: Any, event: Any, series: SeriesState, received: int) -> None:
-                if (value := number(d)) > series.next:
+                value = number(d)
+                if value is None:
+                    return
+                if value > series.next:
                     series.next = value
                 else:
                     sequences.not_newer(series, value)

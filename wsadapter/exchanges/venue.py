@@ -211,8 +211,9 @@ class Follows(Struct, frozen=True):
     """An event brings ``number`` and continues the one whose number was ``previous`` (wire fields; left out: the number
     before). Books: snapshots of the top levels are no part of the series, unless ``resubscribe``: then a snapshot
     begins the series, changes without one are lost, and after a gap the stream is asked for anew; a change that brings
-    its own predecessor's number is a sign of life and no event. Where the venue does not name the number before, but
-    an event has several: ``count`` says how many up to its own, ``first`` (of books) which is the first of them."""
+    its own predecessor's number is a sign of life and no event, and one whose number is None is not checked. Where the
+    venue does not name the number before, but an event has several: ``count`` says how many up to its own, ``first``
+    (of books) which is the first of them."""
 
     number: str
     previous: str = ""
@@ -222,7 +223,7 @@ class Follows(Struct, frozen=True):
 
 
 class Rises(Struct, frozen=True):
-    """Numbers only grow; what is not above the last one is a repeat or an older state."""
+    """Numbers only grow; what is not above the last one is a repeat or an older state. None is no number."""
 
     number: str
 

@@ -19,6 +19,7 @@ OURS: Final[Mapping[str, str]] = {
     "binance_coinm": "wsadapter.exchanges.binance.coinm:BinanceCoinM",
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
+    "okx": "wsadapter.exchanges.okx:Okx",
 }
 REGISTRY: Final[Mapping[str, str]] = {**{each.name: each.value for each in entry_points(group=GROUP)}, **OURS}
 """Exchange word -> ``module:Class``; the class says where its REST side is."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from exchanges.binance_oracle import MS, RECEIVED, Oracle, exchange, shown, symbols_in
 from exchanges.driving import drive
-from exchanges.test_binance_fuzz import mutated
+from exchanges.fuzzing import mutated
 from exchanges.test_binance_golden import lines
 from frames_path import FRAMES, frames
 from hypothesis import given, settings

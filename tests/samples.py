@@ -40,14 +40,15 @@ def full() -> list[Event]:
         Kline(*head, "1m", NS, NS + 59_999_000_000, "1.10", "2.20", "0.90", "1.50", "1000.5", "1500.75", 42, "500",
               "750.125", True, 100, 141),
         Ticker(*head, "-131.40", "-0.786", "16628.97377498", "16584.6", "0.002", "16716.0", "16764.89", "16456.51",
-               "122474.816", "2036102085.697464", NS - 86_400_000_000_000, NS, 2289691, 2432543, 142853),
-        Depth(*head, UpdateType.SNAPSHOT, 20, 157, 160, 149, ["0.0024", "0.0023"], ["10", "11.5"], ["0.0026"], ["100"]),
+               "122474.816", "2036102085.697464", NS - 86_400_000_000_000, NS, 2289691, 2432543, 142853, 1),
+        Depth(*head, UpdateType.SNAPSHOT, 20, 157, 160, 149, ["0.0024", "0.0023"], ["10", "11.5"], ["0.0026"], ["100"],
+              2),
         Trade(*head, "5933014", 5933014, "0.001", "100", True, 100, 105, True),
-        FundingRate(*head, "-0.000100000000000001", NS + 28_800_000_000_000, "11794.15"),
-        MarkPrice(*head, "11794.15000000", "11784.62659091", "11784.25641265", "0.00038167", NS + 1_000_000_000),
+        FundingRate(*head, "-0.000100000000000001", NS + 28_800_000_000_000, "11794.15", True, 3),
+        MarkPrice(*head, "11794.15000000", "11784.62659091", "11784.25641265", "0.00038167", NS + 1_000_000_000, 4),
         Liquidation(*head, Side.SELL, "LIMIT", "9910", "9910.12345678", "0.014", "0.014", "FILLED", 1),
-        BookTicker(*head, 400900217, "25.35190000", "31.21", "25.3652", "40.66"),
-        OpenInterest(*head, "84617.188", "4823179716.000000000000000001"),
+        BookTicker(*head, 400900217, "25.35190000", "31.21", "25.3652", "40.66", 5),
+        OpenInterest(*head, "84617.188", "4823179716.000000000000000001", 6),
         Gap(*head, "77:4096", 2, "trade", "1m", "ring_full", NS, NS + 7, 3, 9, 7, "open"),
     ]  # fmt: skip
 
@@ -57,7 +58,7 @@ def sparse() -> list[Event]:
     head = ("binance", "币安人生USDT", None, None, NS + 5, Source.REST, "repair", None)
     return [
         Kline(*head, "1M", NS, NS + 1_000_000, "1", "1", "1", "1", "0", None, None, None, None, False, None, None),
-        Ticker(*head, None, None, None, "1", *([None] * 11)),
+        Ticker(*head, None, None, None, "1", None, None, None, None, None, None, None, None, None, None, None),
         Depth(*head, UpdateType.DELTA, 0, None, None, None, [], [], [], []),
         Trade(*head, "a-uuid", None, "1", "2", False, None, None, False),
         FundingRate(*head, "0", None, None),
@@ -93,6 +94,8 @@ def _random_value(column: Column, dice: random.Random) -> object:
         return dice.choice(ENUM_MEMBERS[column.field])
     if column.type == "Bool":
         return dice.random() < 0.5
+    if column.implied:
+        return dice.choice((0, 1, 127, 128, 2**31 - 1))
     if column.time or column.type == "Int64":
         return dice.choice((0, 1, -1, 127, 128, 2**63 - 1, -(2**63), dice.randrange(2**62)))
     return _random_text(dice)

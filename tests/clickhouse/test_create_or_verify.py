@@ -107,7 +107,7 @@ def test_another_sorting_key_and_engine_are_differences(empty: TableBench) -> No
     (made,) = (s for s in schema.statements(empty.settings) if ".`ticker`\n" in s and s.startswith("CREATE TABLE"))
     empty.command(f"CREATE DATABASE {empty.settings.database}")
     empty.command(
-        made.replace("(`exchange`, `symbol`, `time`)", "(`symbol`, `time`)").replace(
+        made.replace("(`exchange`, `symbol`, `time`, `ordinal`)", "(`symbol`, `time`)").replace(
             "ReplacingMergeTree(version)", "MergeTree"
         )
     )

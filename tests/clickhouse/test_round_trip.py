@@ -16,7 +16,18 @@ from samples import NS, full, sparse, trade
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import table_columns
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.events import Event, FundingRate, Kline, OpenInterest, Source, Trade
+from wsadapter.events import (
+    BookTicker,
+    Depth,
+    Event,
+    FundingRate,
+    Kline,
+    MarkPrice,
+    OpenInterest,
+    Source,
+    Ticker,
+    Trade,
+)
 from wsadapter.events.streams import BY_EVENT, SPECS, Column
 
 pytestmark = pytest.mark.integration
@@ -202,6 +213,25 @@ def test_rest_wins_over_closed_over_open_whatever_comes_last(with_open_candles: 
     bench.command("TRUNCATE TABLE {db}.kline")
     bench.insert("kline", [message(e, 1, n) for n, e in enumerate((closed, opened))])
     assert bench.sql("SELECT toString(close) FROM {db}.kline FINAL") == [["2"]]
+
+
+def test_events_of_one_time_without_an_id_stay_apart(bench: TableBench) -> None:
+    ids: dict[type[Event], dict[str, None]] = {BookTicker: {"update_id": None}, Depth: {"last_update_id": None}}
+    for event in full():
+        if (kind := type(event)) in (Ticker, Depth, MarkPrice, FundingRate, BookTicker, OpenInterest):
+            counted = [structs.replace(event, ordinal=n, **ids.get(kind, {})) for n in (0, 1, 2, 1)]
+            name = BY_EVENT[kind].name
+            bench.insert(name, [message(one, 1, n) for n, one in enumerate(counted)])
+            bench.command(f"OPTIMIZE TABLE {{db}}.{name} FINAL")
+            assert bench.sql(f"SELECT ordinal FROM {{db}}.{name} ORDER BY ordinal") == [[0], [1], [2]], name
+
+
+def test_a_settled_rate_and_a_predicted_one_of_the_same_time_stay_apart(bench: TableBench) -> None:
+    rate = next(event for event in full() if isinstance(event, FundingRate))
+    bench.events(*(structs.replace(rate, settled=settled, ordinal=0) for settled in (False, True, True)))
+    bench.command("OPTIMIZE TABLE {db}.funding_rate FINAL")
+
+    assert bench.sql("SELECT settled FROM {db}.funding_rate ORDER BY settled") == [[False], [True]]
 
 
 def test_the_newest_version_of_a_gap_wins(bench: TableBench) -> None:

@@ -10,7 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from msgspec import structs
 
 from wsadapter.clickhouse import conversion, schema
-from wsadapter.events import Event, Trade
+from wsadapter.events import Event, Ordinal, Trade
 from wsadapter.events.streams import ENUMS, SPECS, StreamSpec, columns
 from wsadapter.pb import market_pb2
 
@@ -62,10 +62,11 @@ def _field_disagreements(field: Any, hint: Any) -> list[str]:
     found = []
     if field.is_repeated != repeated:
         found.append("repeated here, not there")
-    if field.has_presence != optional:
+    is_ordinal = hint == Ordinal  # 0 where the message has none
+    if field.has_presence != (optional or is_ordinal):
         found.append("optional here, not there")
     if not issubclass(kind, IntEnum):
-        if field.type != SCALARS[kind]:
+        if field.type != (F.TYPE_INT32 if is_ordinal else SCALARS[kind]):
             found.append(f"message type {field.type} for {kind.__name__}")
     elif field.enum_type is None:
         found.append("no enum in the message")
@@ -90,7 +91,8 @@ def _table_disagreements(spec: StreamSpec, message: Any) -> list[str]:
         return found
     for field in message.fields:
         for where, kind in (("table", table[field.name.removesuffix("_ns")]), ("Null table", inbox[field.name])):
-            if kind.startswith("Nullable(") != field.has_presence or kind.startswith("Array(") != field.is_repeated:
+            is_optional = field.has_presence and field.type != F.TYPE_INT32
+            if kind.startswith("Nullable(") != is_optional or kind.startswith("Array(") != field.is_repeated:
                 found.append(f"{field.name} is {kind} in the {where}")
         if (field.name.endswith("_ns")) != ("DateTime64(9,'UTC')" in table[field.name.removesuffix("_ns")]):
             found.append(f"{field.name} is {table[field.name.removesuffix('_ns')]}")

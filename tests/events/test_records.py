@@ -55,7 +55,7 @@ def test_field_numbers_and_presence_are_those_of_the_proto_file(spec: object) ->
     event = spec.event  # type: ignore[attr-defined]
     fields = getattr(market_pb2, event.__name__).DESCRIPTOR.fields_by_name
     assert field_numbers(event) == {name: fields[name].number for name in event.__struct_fields__}
-    assert {c.field: (c.nullable, c.repeated) for c in columns(event)} == {
+    assert {c.field: (c.nullable or c.implied, c.repeated) for c in columns(event)} == {
         name: (fields[name].has_presence, fields[name].is_repeated) for name in event.__struct_fields__
     }
 
@@ -67,6 +67,15 @@ def test_both_write_the_same_bytes(seed: int) -> None:
 
     assert payload == in_python()(event)
     assert event_of(BY_EVENT[type(event)].kind, payload) == event
+
+
+@pytest.mark.parametrize("encode", TWINS)
+def test_an_ordinal_of_zero_costs_nothing(encode: Encode) -> None:
+    (book,) = (event for event in sparse() if type(event) is Depth)
+    without = encode(book)
+    assert b"\xc8\x01" not in without, "tag of field 25"
+    book.ordinal = 1
+    assert encode(book) == without + b"\xc8\x01\x01"
 
 
 def test_a_book_that_is_still_text() -> None:

@@ -6,7 +6,19 @@ import msgspec
 import pytest
 from samples import full, trade
 
-from wsadapter.events import Depth, Event, Kline, Liquidation, Trade, UpdateType
+from wsadapter.events import (
+    BookTicker,
+    Depth,
+    Event,
+    FundingRate,
+    Kline,
+    Liquidation,
+    MarkPrice,
+    OpenInterest,
+    Ticker,
+    Trade,
+    UpdateType,
+)
 from wsadapter.events.records import encode, message_of
 from wsadapter.events.sequence import NUMBERINGS, PLACES_BY_KIND, Sequenced, numbering, place
 from wsadapter.events.streams import BY_EVENT, Chained, Contiguous, Timed
@@ -39,7 +51,6 @@ def test_each_rule_says_what_comes_before() -> None:
     assert place(diff()) == Sequenced(("depth", "S", 0), 100, 85)
     assert place(diff(previous_update_id=None)) == Sequenced(("depth", "S", 0), 100, 90), "one below its first id"
     assert place(diff(previous_update_id=None, first_update_id=None)) == Sequenced(("depth", "S", 0), 100, 0)
-    assert place(diff(last_update_id=None)) is None
     assert place(snapshot) == Sequenced(("depth", "S", 20), 100)
 
 
@@ -63,6 +74,30 @@ def test_an_event_without_a_number_is_known_by_its_id() -> None:
     liquidation = place(sample(Liquidation, symbol="S"))
     assert liquidation is not None
     assert liquidation.key == ("liquidation", "S")
+
+
+def test_without_an_id_the_time_numbers_and_the_ordinal_tells_apart() -> None:
+    def number(event: Event) -> int:
+        found = place(event)
+        assert found is not None
+        assert (found.previous, found.identity) == (None, None)
+        return found.number
+
+    for kind in (Ticker, MarkPrice, FundingRate, OpenInterest, BookTicker, Depth):
+        ids = {BookTicker: {"update_id": None}, Depth: {"last_update_id": None}}.get(kind, {})
+        one, two, later = (
+            sample(kind, symbol="S", transaction_time_ns=at, event_time_ns=99, ordinal=n, **ids)
+            for at, n in ((7, 0), (7, 1), (8, 0))
+        )
+        assert number(one) < number(two) < number(later), kind
+        assert number(sample(kind, transaction_time_ns=None, event_time_ns=7, ordinal=1, **ids)) == number(two)
+        assert number(sample(kind, transaction_time_ns=7, ordinal=2**30, **ids)) < number(later), "however many"
+        assert place(sample(kind, transaction_time_ns=None, event_time_ns=None, **ids)) is None, "the time is ours"
+    change = place(diff(last_update_id=None))
+    snapshot = place(sample(Depth, symbol="S", update_type=UpdateType.SNAPSHOT, level_limit=0, last_update_id=None))
+    assert snapshot is not None
+    assert change is not None
+    assert snapshot.key != change.key
 
 
 def test_what_is_missing_between_a_number_and_an_event() -> None:

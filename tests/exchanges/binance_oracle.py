@@ -6,6 +6,7 @@ last gap).
 
 import json
 import re
+from collections import Counter
 from typing import Any
 
 from wsadapter.exchanges.binance.usdm import BinanceFutures
@@ -43,16 +44,30 @@ def shown(item: Item, word: str = "binance") -> Expected:
 
 
 class Oracle:
-    """One connection's worth: it remembers the funding it has seen. ``quoted``: turnovers are of the quote asset."""
+    """One connection's worth: it remembers the funding it has seen, and how often it has seen each time. ``quoted``:
+    turnovers are of the quote asset."""
 
     def __init__(self, quoted: bool = True) -> None:
         self._quoted = quoted
+        self._times: Counter[tuple[str, str, int]] = Counter()
         self._funding: dict[str, tuple[str, int]] = {}
 
     def events(self, frame: bytes) -> list[Expected]:
         document = json.loads(frame)
         data, stream = (document["data"], document["stream"]) if "data" in document else (document, "")
-        return [event for one in (data if isinstance(data, list) else [data]) for event in self._one(one, stream)]
+        events = [event for one in (data if isinstance(data, list) else [data]) for event in self._one(one, stream)]
+        return [event | self._without_name(event) for event in events]
+
+    def _without_name(self, event: Expected) -> Expected:
+        """Fields that a frame does not say."""
+        kind = event["type"]
+        if kind in ("Depth", "BookTicker"):
+            return {"ordinal": 0}
+        if kind not in ("Ticker", "MarkPrice", "FundingRate"):
+            return {}
+        time = kind, event["symbol"], event["event_time_ns"]
+        self._times[time] += 1
+        return {"ordinal": self._times[time] - 1} | ({"settled": False} if kind == "FundingRate" else {})
 
     def _one(self, d: dict[str, Any], stream: str) -> list[Expected]:
         read = {

@@ -79,8 +79,8 @@ def test_another_type_is_refused(convert: Callable[..., Any]) -> None:
 def test_every_field_is_named_and_no_other() -> None:
     with pytest.raises(TypeError, match="price"):
         conversion("venue", Wire, Liquidation, **{name: step for name, step in FIELDS.items() if name != "price"})
-    with pytest.raises(TypeError, match="ordinal"):
+    with pytest.raises(TypeError, match="side"):
         conversion("venue", Wire, OpenInterest, symbol="s", event_time_ns=ms("E"), transaction_time_ns=ms("E"),
-              open_interest=decimal("v"), open_interest_value=decimal("v"), ordinal=constant(0))  # fmt: skip
+              open_interest=decimal("v"), open_interest_value=decimal("v"), side=constant(0))  # fmt: skip
     with pytest.raises(AttributeError):
         conversion("venue", Wire, Liquidation, **FIELDS | {"price": decimal("nothing")})

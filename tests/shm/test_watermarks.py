@@ -12,6 +12,7 @@ from wsadapter.shm.segment import Segment
 from wsadapter.shm.watermarks import Watermarks
 
 BOOK = ("book_ticker", "\u5e01\u5b89\u4eba\u751fUSDT")
+TICKER = ("ticker", "BTCUSDT")
 CANDLE = ("kline", "BTCUSDT", "1m", True)
 
 
@@ -23,15 +24,20 @@ def name() -> Iterator[str]:
 
 
 def test_what_was_stored_is_there_for_the_next_process(name: str) -> None:
-    watermarks.prepare(name, 4)
+    watermarks.prepare(name, 3)
     page = Watermarks(name)
     page.store(BOOK, State(high=2**63 + 1))
     page.store(CANDLE, State(1, 2, 3, 4, 5, 6, 7))
+    page.store(TICKER, State(2**80, 2**80 + 1, 0, 2**64, 5, 6, (2**61 << 20) + 3))
     page.store(BOOK, State(high=9))
     page.release()
     again = Watermarks(name)
 
-    assert again.kept == {BOOK: State(high=9), CANDLE: State(1, 2, 3, 4, 5, 6, 7)}
+    assert again.kept == {
+        BOOK: State(high=9),
+        CANDLE: State(1, 2, 3, 4, 5, 6, 7),
+        TICKER: State(2**80, 2**80 + 1, 0, 2**64, 5, 6, (2**61 << 20) + 3),
+    }
     again.release()
 
 

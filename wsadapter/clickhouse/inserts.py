@@ -42,6 +42,7 @@ _SETTINGS: Final = {
 
 _SCALARS: Final = {
     FieldDescriptor.TYPE_INT64: "int64",
+    FieldDescriptor.TYPE_INT32: "int32",
     FieldDescriptor.TYPE_FIXED64: "fixed64",
     FieldDescriptor.TYPE_STRING: "string",
     FieldDescriptor.TYPE_BOOL: "bool",

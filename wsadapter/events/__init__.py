@@ -35,6 +35,8 @@ class Source(IntEnum):
 
     WEBSOCKET = 1
     REST = 2
+    ARCHIVE = 3
+    """A file that the venue publishes."""
 
 
 class UpdateType(IntEnum):
@@ -61,6 +63,9 @@ Rate = Annotated[str, Meta(extra={"clickhouse": "Decimal(38,18)", "signed": True
 """A rate or a percentage: the venue's decimal text, of either sign."""
 Interest = Annotated[str, Meta(extra={"clickhouse": "Decimal(38,18)"})]
 """An open interest: the venue's decimal text, never negative."""
+Ordinal = Annotated[int, Meta(extra={"clickhouse": "Int32"})]
+"""Index of an event among those of the same stream, symbol and time on its connection, where the venue gives no id. The
+session counts it, a message leaves out 0."""
 
 
 class Event(Struct, array_like=True, gc=False):
@@ -124,6 +129,7 @@ class Ticker(Event, array_like=True, gc=False):
     first_trade_id: int | None
     last_trade_id: int | None
     trade_count: int | None
+    ordinal: Ordinal = 0
 
 
 class Depth(Event, array_like=True, gc=False):
@@ -142,6 +148,7 @@ class Depth(Event, array_like=True, gc=False):
     bid_quantity: Sequence[Price]
     ask_price: Sequence[Price]
     ask_quantity: Sequence[Price]
+    ordinal: Ordinal = 0
 
 
 class Trade(Event, array_like=True, gc=False):
@@ -160,13 +167,16 @@ class Trade(Event, array_like=True, gc=False):
 
 
 class FundingRate(Event, array_like=True, gc=False):
-    """Emitted when rate or next funding time changes for the symbol, and once after each connect."""
+    """Emitted when rate or next funding time changes for the symbol, and once after each connect. ``settled``: it was
+    paid at its time; else it is what the venue expects for the next one."""
 
     stream_type = StreamType.FUNDING_RATE
 
     funding_rate: Rate
     next_funding_time_ns: int | None
     mark_price: Price | None
+    settled: bool = False
+    ordinal: Ordinal = 0
 
 
 class MarkPrice(Event, array_like=True, gc=False):
@@ -179,6 +189,7 @@ class MarkPrice(Event, array_like=True, gc=False):
     estimated_settle_price: Price | None
     funding_rate: Rate | None
     next_funding_time_ns: int | None
+    ordinal: Ordinal = 0
 
 
 class Liquidation(Event, array_like=True, gc=False):
@@ -206,6 +217,7 @@ class BookTicker(Event, array_like=True, gc=False):
     bid_quantity: Price | None
     ask_price: Price | None
     ask_quantity: Price | None
+    ordinal: Ordinal = 0
 
 
 class OpenInterest(Event, array_like=True, gc=False):
@@ -215,6 +227,7 @@ class OpenInterest(Event, array_like=True, gc=False):
 
     open_interest: Interest
     open_interest_value: Interest | None
+    ordinal: Ordinal = 0
 
 
 class Gap(Event, array_like=True, gc=False):

@@ -47,7 +47,7 @@ def in_python() -> Callable[[Event], bytes]:
 
     messages: dict[type, Any] = {}
     fields = {
-        spec.event: [(c.field, c.nullable, c.repeated) for c in columns(spec.event)] for spec in SPECS
+        spec.event: [(c.field, c.nullable, c.repeated, c.implied) for c in columns(spec.event)] for spec in SPECS
     }  # fmt: skip
     made = 0
 
@@ -62,11 +62,11 @@ def in_python() -> Callable[[Event], bytes]:
                 raise TypeError(f"no event: {kind.__name__}")
             message = messages[kind] = getattr(market_pb2, kind.__name__)()
         message.Clear()
-        for field, nullable, repeated in fields[kind]:
+        for field, nullable, repeated, implied in fields[kind]:
             value = getattr(event, field)
             if repeated:
                 getattr(message, field).extend(value)
-            elif value is not None or not nullable:
+            elif (value is not None or not nullable) and not (implied and value == 0):
                 setattr(message, field, value)
         key = f"{event.exchange}:{event.symbol}".encode()
         if len(key) > MAX_KEY:
@@ -95,7 +95,7 @@ def messages_in_python(
 def _what(column: Column) -> int:
     if column.repeated:
         return int(_native.TEXTS)
-    if column.enum or column.type == "Int64" or column.time:
+    if column.enum or column.type == "Int64" or column.implied or column.time:
         return int(_native.NUMBER)
     return int(_native.FLAG if column.type == "Bool" else _native.TEXT)
 

@@ -20,6 +20,7 @@ from wsadapter.events.streams import (
     STEP_NS,
     Chained,
     Contiguous,
+    Dated,
     Identified,
     Rising,
     SequenceRule,
@@ -32,6 +33,10 @@ SequenceKey = tuple[Any, ...]
 Missing = tuple[int | None, int | None, int | None]
 """First and last number that are missing, and how many events; None where the venue's numbers do not say."""
 UNKNOWN: Final[Missing] = (None, None, None)
+
+
+ORDINAL_BITS: Final = 20
+"""Of a number that is a time and an ordinal. So it may be longer than 64 bits."""
 
 
 class Sequenced(NamedTuple):
@@ -54,7 +59,7 @@ class Numbering:
         self.stream, self.rules = spec.stream, spec.sequence
         self.place = _compiled(spec)
         """None for an event that cannot be told from others."""
-        self.awaited = all(rule.awaited for rule in spec.sequence if isinstance(rule, Rising))
+        self.awaited = all(rule.awaited for rule in spec.sequence if isinstance(rule, Rising | Dated))
         self.only_by_id = bool(spec.sequence) and all(isinstance(rule, Identified) for rule in spec.sequence)
         self.is_numbered = any(
             isinstance(rule, Contiguous | Chained | Timed) or (isinstance(rule, Rising) and not _is_time(rule))
@@ -124,6 +129,11 @@ def _expression(rule: SequenceRule) -> str:
             return f"{when}(n := e.{number}) and Sequenced((stream{key}), n, {before}) or None"
         case Rising(number=number) | Timed(opens=number):
             return f"{when}(n := e.{number}) and Sequenced((stream{key}), n) or None"
+        case Dated():
+            number = f"t << {ORDINAL_BITS} | min(e.ordinal, {2**ORDINAL_BITS - 1})"
+            return (
+                f"{when}(t := e.transaction_time_ns or e.event_time_ns) and Sequenced((stream{key}), {number}) or None"
+            )
         case Identified(identity=fields):
             identity = "".join(f"e.{field}, " for field in fields)
             return f"{when}any(i := ({identity})) and Sequenced((stream{key}), 0, None, i) or None"

@@ -51,6 +51,11 @@ class Column(Struct, frozen=True):
         return self.type.startswith("Decimal")
 
     @property
+    def implied(self) -> bool:
+        """A number that a message leaves out where it is 0, and that is never absent."""
+        return self.type == "Int32"
+
+    @property
     def time(self) -> bool:
         return self.type.startswith("DateTime64")
 
@@ -103,6 +108,13 @@ class Timed(SequenceRule, frozen=True):
     closes: str
 
 
+class Dated(SequenceRule, frozen=True):
+    """The venue's time of the event (transaction, else event), then its ordinal: times only grow. ``awaited`` as in
+    `Rising`."""
+
+    awaited: bool = True
+
+
 class Identified(SequenceRule, frozen=True):
     """No number and no order: only the fields of ``identity`` together tell an event from the others of its series.
     ``spans``: fields with the first and last of the numbers that it takes, where the venue numbers what it sums up."""
@@ -150,8 +162,9 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         Kline,
         ("interval", "open_time"),
         partition_time="open_time",
-        # REST over closed over open, then receive time: 61 bits of ns last beyond the year 2040
-        version=f"bitShiftLeft(toUInt64(multiIf(source = 'REST', 2, closed, 1, 0)), 61) + toUInt64({RECEIVED})",
+        # REST and archive over closed over open, then receive time: 61 bits of ns last beyond the year 2040
+        version="bitShiftLeft(toUInt64(multiIf(source IN ('REST', 'ARCHIVE'), 2, closed, 1, 0)), 61)"
+        f" + toUInt64({RECEIVED})",
         # a candle closes once, whatever the time that a server puts on it; until then its updates have their time only
         sequence=(
             Timed(
@@ -163,12 +176,12 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
             Rising("event_time_ns", series=(("interval", ()), ("closed", (False,)))),
         ),
     ),
-    StreamSpec(StreamType.TICKER, 2, Ticker, ("time",), sequence=(Rising("event_time_ns"),)),
+    StreamSpec(StreamType.TICKER, 2, Ticker, ("time", "ordinal"), sequence=(Dated(),)),
     StreamSpec(
         StreamType.DEPTH,
         3,
         Depth,
-        ("update_type", "level_limit", "time", "ifNull(last_update_id, 0)"),
+        ("update_type", "level_limit", "time", "ifNull(last_update_id, 0)", "ordinal"),
         sequence=(
             Chained(
                 "last_update_id",
@@ -178,6 +191,7 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
                 when=("update_type", UpdateType.DELTA),
             ),
             Rising("last_update_id", series=(("level_limit", ()),)),
+            Dated(series=(("level_limit", ()), ("update_type", (*UpdateType,)))),
         ),
     ),
     StreamSpec(
@@ -193,8 +207,14 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
             ),
         ),
     ),
-    StreamSpec(StreamType.FUNDING_RATE, 5, FundingRate, ("time",), sequence=(Rising("event_time_ns", awaited=False),)),
-    StreamSpec(StreamType.MARK_PRICE, 6, MarkPrice, ("time",), sequence=(Rising("event_time_ns"),)),
+    StreamSpec(
+        StreamType.FUNDING_RATE,
+        5,
+        FundingRate,
+        ("time", "settled", "ordinal"),
+        sequence=(Dated(series=(("settled", (True, False)),), awaited=False),),
+    ),
+    StreamSpec(StreamType.MARK_PRICE, 6, MarkPrice, ("time", "ordinal"), sequence=(Dated(),)),
     StreamSpec(
         StreamType.LIQUIDATION,
         7,
@@ -203,9 +223,13 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         sequence=(Identified(("transaction_time_ns", "side", "price", "quantity", "ordinal")),),
     ),
     StreamSpec(
-        StreamType.BOOK_TICKER, 8, BookTicker, ("time", "ifNull(update_id, 0)"), sequence=(Rising("update_id"),)
+        StreamType.BOOK_TICKER,
+        8,
+        BookTicker,
+        ("time", "ifNull(update_id, 0)", "ordinal"),
+        sequence=(Rising("update_id"), Dated()),
     ),
-    StreamSpec(StreamType.OPEN_INTEREST, 9, OpenInterest, ("time",)),
+    StreamSpec(StreamType.OPEN_INTEREST, 9, OpenInterest, ("time", "ordinal"), sequence=(Dated(),)),
     StreamSpec(StreamType.GAP, 10, Gap, ("stream", "interval", "gap_id"), version="version", quiet=True),
 )
 

@@ -15,6 +15,7 @@ from msgspec.json import Decoder
 
 from wsadapter.events import Depth
 from wsadapter.exchanges.fast_path import Books, ReceiverTables, Route, Rule, receiver
+from wsadapter.exchanges.ordinals import amending
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.second_look import FAILURES, failure, number, text
 from wsadapter.exchanges.session import VenueSession, numbered_apart
@@ -106,13 +107,11 @@ class TagReceiver:
             case _:
                 return None
         inside = "" if framing.symbol in channel.wire.__struct_fields__ else framing.inside
-        by_symbol = self._session.series(one)
+        by_symbol, amend = self._session.series(one), amending(one.amend, self._session.counting(one))
         if not others:
-            return Route(convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, one.amend)
+            return Route(convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, amend)
         once, published = others[0].once, self._session.published[id(others[0])]
-        return Route(
-            convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, one.amend, once, published
-        )
+        return Route(convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, amend, once, published)
 
     def _books(self) -> Books:
         for channel, _ in self._channels.values():

@@ -182,7 +182,7 @@ TRADE: Final = row(
 FUNDING: Final = row(
     FundingRate, transaction_time_ns=ms("fundingRateTimestamp"), funding_rate=signed_or_none("fundingRate"),
     absent=("event_time_ns", "next_funding_time_ns", "mark_price"),
-    refuse=lambda d: "" if d.fundingRate else "no rate",
+    refuse=lambda d: "" if d.fundingRate else "no rate", settled=constant(True),
 )  # fmt: skip
 BOOK: Final = row(
     Depth, event_time_ns=ms("ts"), transaction_time_ns=ms("cts"), update_type=constant(UpdateType.SNAPSHOT),

@@ -17,7 +17,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Annotated, Any, Final, get_type_hints
 
-from msgspec import Meta, Raw, Struct, structs
+from msgspec import NODEFAULT, Meta, Raw, Struct, structs
 
 from wsadapter import native
 from wsadapter.events import Event, Source
@@ -276,9 +276,10 @@ def emit(
     when: Callable[[Any], bool] | None = None,
     **fields: str | Step,
 ) -> Emit:
-    """Every field of the event is named, or named as ``absent``: `TypeError` for one that is forgotten. ``columns``: of
-    a book, see `book`."""
-    complete = {"symbol": subscribed("symbol"), **fields, **(columns or {}), **dict.fromkeys(absent, NONE)}
+    """Every field of the event that has no default is named, or named as ``absent``: `TypeError` for one that is
+    forgotten. ``columns``: of a book, see `book`."""
+    own = {**fields, **(columns or {}), **dict.fromkeys(absent, NONE)}
+    complete = {"symbol": subscribed("symbol"), **defaults(event), **own}
     if differing := {*complete, "exchange", "source", *GIVEN} ^ {*event.__struct_fields__}:
         raise TypeError(f"{event.__name__}: {', '.join(sorted(differing))}")
     return Emit(event, ordered(event, complete), frozenset(on_change), once, needs, refuse, amend, when)
@@ -291,6 +292,11 @@ def ordered(struct: type[Struct], fields: Mapping[str, str | Step]) -> dict[str,
         for name in struct.__struct_fields__
         if (step := fields.get(name)) is not None
     }
+
+
+def defaults(event: type[Event]) -> dict[str, str | Step]:
+    """What no venue needs to name."""
+    return {f.name: constant(f.default) for f in structs.fields(event) if f.default is not NODEFAULT}
 
 
 Given = Callable[[Any, Any, Any, Any], tuple[Any, ...]]
@@ -363,7 +369,7 @@ def conversion(exchange: str, wire: type[Struct], event: type[Event], **fields: 
 def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
     named: dict[str, str | Step] = {
         "exchange": constant(exchange), "source": constant(Source.WEBSOCKET),
-        **{name: Step(Op.GIVEN, name) for name in GIVEN}, **fields,
+        **{name: Step(Op.GIVEN, name) for name in GIVEN}, **defaults(event), **fields,
     }  # fmt: skip
     if differing := named.keys() ^ set(event.__struct_fields__):
         raise TypeError(f"conversion of {event.__name__}: {', '.join(sorted(differing))}")

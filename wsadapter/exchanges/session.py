@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Final, Self
 
 from msgspec import Raw, structs
 
-from wsadapter.events import Gap, Kline, Liquidation, MarketEvent
+from wsadapter.events import Event, Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.books import UNBEGUN, accept_checked, accept_renewed
 from wsadapter.exchanges.continuity import MS, Sequences, SeriesState
 from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled, says
+from wsadapter.exchanges.ordinals import Count, Ordinals, is_counted
 from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.planning import plans, stream_type
 from wsadapter.exchanges.protocol import Outstanding
@@ -92,6 +93,8 @@ class VenueSession:
         """(channel, symbol) -> the last state of a stream that sends changes."""
         self.published: dict[int, dict[str, tuple[Any, ...]]] = {}
         """Id of the `Emit` -> symbol -> what the last event of those that come once had."""
+        self.ordinals: dict[type[Event], Ordinals] = {}
+        """Of the types of which some events have no id."""
         self.kinds: dict[str, tuple[Any, ...] | None] = {}
         self.message_number: int | None = None
         """Of the socket's last message, where the venue numbers all of them."""
@@ -116,6 +119,8 @@ class VenueSession:
     def open(self) -> list[bytes]:
         for published in self.published.values():
             published.clear()
+        for ordinals in self.ordinals.values():
+            ordinals.reset()
         self.states.clear()
         self.message_number = None
         self.sequences.reset()
@@ -237,9 +242,29 @@ class VenueSession:
         aggregated = one.fields.get("aggregated")
         return self.sequences.of(one.event, getattr(aggregated, "value", None) is True)
 
+    def counting(self, one: Emit) -> Count | None:
+        """What gives its events their ordinals; None where they have ids. Whoever makes events without `accept` calls
+        it for each, once it is sure that it is one."""
+        return self.ordinals.setdefault(one.event, Ordinals(one.event)).count if is_counted(one) else None
+
     # What an element becomes.
 
     def _accept(self, channel: Channel, one: Emit, numbering: Numbering) -> Accept:
+        accept, count, kind = self._accept_uncounted(channel, one, numbering), self.counting(one), one.event
+        if count is None:
+            return accept
+
+        def accept_counted(
+            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
+        ) -> list[Item]:
+            items = accept(d, e, sub, stream, symbol, received)
+            if items and type(items[-1]) is kind:
+                count(items[-1])
+            return items
+
+        return accept_counted
+
+    def _accept_uncounted(self, channel: Channel, one: Emit, numbering: Numbering) -> Accept:
         convert, given = self.conversions[id(one)]
         by_symbol = self.series(one)
         if isinstance(numbering, Follows) and numbering.resubscribe:

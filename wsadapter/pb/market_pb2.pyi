@@ -6,6 +6,9 @@ The Kafka messages: one event a message, key = exchange:symbol, topic = websocke
 Times, ids and counts are int64 (times: ns since the epoch, UTC); prices, quantities and rates are the venue's
 decimal text. A field that a venue may not offer is optional: absent, never a made-up zero. Epoch and position name
 the ring record and stand first as fixed64, so that a consumer reads them from the first 18 bytes.
+
+ordinal: index of the event among those of the same stream, symbol and time on its connection, where the venue gives
+no id; absent is 0, the first one.
 """
 
 from collections import abc as _abc
@@ -33,12 +36,14 @@ class _SourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Source.ValueTy
     SOURCE_UNSPECIFIED: _Source.ValueType  # 0
     SOURCE_WEBSOCKET: _Source.ValueType  # 1
     SOURCE_REST: _Source.ValueType  # 2
+    SOURCE_ARCHIVE: _Source.ValueType  # 3
 
 class Source(_Source, metaclass=_SourceEnumTypeWrapper): ...
 
 SOURCE_UNSPECIFIED: Source.ValueType  # 0
 SOURCE_WEBSOCKET: Source.ValueType  # 1
 SOURCE_REST: Source.ValueType  # 2
+SOURCE_ARCHIVE: Source.ValueType  # 3
 Global___Source: _TypeAlias = Source  # noqa: Y015
 
 class _UpdateType:
@@ -238,6 +243,7 @@ class Ticker(_message.Message):
     FIRST_TRADE_ID_FIELD_NUMBER: _builtins.int
     LAST_TRADE_ID_FIELD_NUMBER: _builtins.int
     TRADE_COUNT_FIELD_NUMBER: _builtins.int
+    ORDINAL_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     position: _builtins.int
     exchange: _builtins.str
@@ -263,6 +269,7 @@ class Ticker(_message.Message):
     first_trade_id: _builtins.int
     last_trade_id: _builtins.int
     trade_count: _builtins.int
+    ordinal: _builtins.int
     def __init__(
         self,
         *,
@@ -291,10 +298,11 @@ class Ticker(_message.Message):
         first_trade_id: _builtins.int | None = ...,
         last_trade_id: _builtins.int | None = ...,
         trade_count: _builtins.int | None = ...,
+        ordinal: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_close_time_ns", b"_close_time_ns", "_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_first_trade_id", b"_first_trade_id", "_high", b"_high", "_last_gap_ns", b"_last_gap_ns", "_last_quantity", b"_last_quantity", "_last_trade_id", b"_last_trade_id", "_low", b"_low", "_open", b"_open", "_open_time_ns", b"_open_time_ns", "_position", b"_position", "_price_change", b"_price_change", "_price_change_percent", b"_price_change_percent", "_quote_volume", b"_quote_volume", "_trade_count", b"_trade_count", "_transaction_time_ns", b"_transaction_time_ns", "_volume", b"_volume", "_weighted_average_price", b"_weighted_average_price", "close_time_ns", b"close_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "first_trade_id", b"first_trade_id", "high", b"high", "last_gap_ns", b"last_gap_ns", "last_quantity", b"last_quantity", "last_trade_id", b"last_trade_id", "low", b"low", "open", b"open", "open_time_ns", b"open_time_ns", "position", b"position", "price_change", b"price_change", "price_change_percent", b"price_change_percent", "quote_volume", b"quote_volume", "trade_count", b"trade_count", "transaction_time_ns", b"transaction_time_ns", "volume", b"volume", "weighted_average_price", b"weighted_average_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_close_time_ns", b"_close_time_ns", "_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_first_trade_id", b"_first_trade_id", "_high", b"_high", "_last_gap_ns", b"_last_gap_ns", "_last_quantity", b"_last_quantity", "_last_trade_id", b"_last_trade_id", "_low", b"_low", "_open", b"_open", "_open_time_ns", b"_open_time_ns", "_ordinal", b"_ordinal", "_position", b"_position", "_price_change", b"_price_change", "_price_change_percent", b"_price_change_percent", "_quote_volume", b"_quote_volume", "_trade_count", b"_trade_count", "_transaction_time_ns", b"_transaction_time_ns", "_volume", b"_volume", "_weighted_average_price", b"_weighted_average_price", "close_time_ns", b"close_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "first_trade_id", b"first_trade_id", "high", b"high", "last_gap_ns", b"last_gap_ns", "last_quantity", b"last_quantity", "last_trade_id", b"last_trade_id", "low", b"low", "open", b"open", "open_time_ns", b"open_time_ns", "ordinal", b"ordinal", "position", b"position", "price_change", b"price_change", "price_change_percent", b"price_change_percent", "quote_volume", b"quote_volume", "trade_count", b"trade_count", "transaction_time_ns", b"transaction_time_ns", "volume", b"volume", "weighted_average_price", b"weighted_average_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_close_time_ns", b"_close_time_ns", "_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_first_trade_id", b"_first_trade_id", "_high", b"_high", "_last_gap_ns", b"_last_gap_ns", "_last_quantity", b"_last_quantity", "_last_trade_id", b"_last_trade_id", "_low", b"_low", "_open", b"_open", "_open_time_ns", b"_open_time_ns", "_position", b"_position", "_price_change", b"_price_change", "_price_change_percent", b"_price_change_percent", "_quote_volume", b"_quote_volume", "_trade_count", b"_trade_count", "_transaction_time_ns", b"_transaction_time_ns", "_volume", b"_volume", "_weighted_average_price", b"_weighted_average_price", "close_time_ns", b"close_time_ns", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "first_trade_id", b"first_trade_id", "high", b"high", "last_gap_ns", b"last_gap_ns", "last_price", b"last_price", "last_quantity", b"last_quantity", "last_trade_id", b"last_trade_id", "low", b"low", "open", b"open", "open_time_ns", b"open_time_ns", "position", b"position", "price_change", b"price_change", "price_change_percent", b"price_change_percent", "quote_volume", b"quote_volume", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "trade_count", b"trade_count", "transaction_time_ns", b"transaction_time_ns", "volume", b"volume", "weighted_average_price", b"weighted_average_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_close_time_ns", b"_close_time_ns", "_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_first_trade_id", b"_first_trade_id", "_high", b"_high", "_last_gap_ns", b"_last_gap_ns", "_last_quantity", b"_last_quantity", "_last_trade_id", b"_last_trade_id", "_low", b"_low", "_open", b"_open", "_open_time_ns", b"_open_time_ns", "_ordinal", b"_ordinal", "_position", b"_position", "_price_change", b"_price_change", "_price_change_percent", b"_price_change_percent", "_quote_volume", b"_quote_volume", "_trade_count", b"_trade_count", "_transaction_time_ns", b"_transaction_time_ns", "_volume", b"_volume", "_weighted_average_price", b"_weighted_average_price", "close_time_ns", b"close_time_ns", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "first_trade_id", b"first_trade_id", "high", b"high", "last_gap_ns", b"last_gap_ns", "last_price", b"last_price", "last_quantity", b"last_quantity", "last_trade_id", b"last_trade_id", "low", b"low", "open", b"open", "open_time_ns", b"open_time_ns", "ordinal", b"ordinal", "position", b"position", "price_change", b"price_change", "price_change_percent", b"price_change_percent", "quote_volume", b"quote_volume", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "trade_count", b"trade_count", "transaction_time_ns", b"transaction_time_ns", "volume", b"volume", "weighted_average_price", b"weighted_average_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__close_time_ns: _TypeAlias = _typing.Literal["close_time_ns"]  # noqa: Y015
     _WhichOneofArgType__close_time_ns: _TypeAlias = _typing.Literal["_close_time_ns", b"_close_time_ns"]  # noqa: Y015
@@ -318,6 +326,8 @@ class Ticker(_message.Message):
     _WhichOneofArgType__open: _TypeAlias = _typing.Literal["_open", b"_open"]  # noqa: Y015
     _WhichOneofReturnType__open_time_ns: _TypeAlias = _typing.Literal["open_time_ns"]  # noqa: Y015
     _WhichOneofArgType__open_time_ns: _TypeAlias = _typing.Literal["_open_time_ns", b"_open_time_ns"]  # noqa: Y015
+    _WhichOneofReturnType__ordinal: _TypeAlias = _typing.Literal["ordinal"]  # noqa: Y015
+    _WhichOneofArgType__ordinal: _TypeAlias = _typing.Literal["_ordinal", b"_ordinal"]  # noqa: Y015
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
     _WhichOneofReturnType__price_change: _TypeAlias = _typing.Literal["price_change"]  # noqa: Y015
@@ -356,6 +366,8 @@ class Ticker(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__open) -> _WhichOneofReturnType__open | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__open_time_ns) -> _WhichOneofReturnType__open_time_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ordinal) -> _WhichOneofReturnType__ordinal | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
     @_typing.overload
@@ -400,6 +412,7 @@ class Depth(_message.Message):
     BID_QUANTITY_FIELD_NUMBER: _builtins.int
     ASK_PRICE_FIELD_NUMBER: _builtins.int
     ASK_QUANTITY_FIELD_NUMBER: _builtins.int
+    ORDINAL_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     position: _builtins.int
     exchange: _builtins.str
@@ -415,6 +428,7 @@ class Depth(_message.Message):
     first_update_id: _builtins.int
     last_update_id: _builtins.int
     previous_update_id: _builtins.int
+    ordinal: _builtins.int
     @_builtins.property
     def bid_price(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -445,10 +459,11 @@ class Depth(_message.Message):
         bid_quantity: _abc.Iterable[_builtins.str] | None = ...,
         ask_price: _abc.Iterable[_builtins.str] | None = ...,
         ask_quantity: _abc.Iterable[_builtins.str] | None = ...,
+        ordinal: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_first_update_id", b"_first_update_id", "_last_gap_ns", b"_last_gap_ns", "_last_update_id", b"_last_update_id", "_position", b"_position", "_previous_update_id", b"_previous_update_id", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "first_update_id", b"first_update_id", "last_gap_ns", b"last_gap_ns", "last_update_id", b"last_update_id", "position", b"position", "previous_update_id", b"previous_update_id", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_first_update_id", b"_first_update_id", "_last_gap_ns", b"_last_gap_ns", "_last_update_id", b"_last_update_id", "_ordinal", b"_ordinal", "_position", b"_position", "_previous_update_id", b"_previous_update_id", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "first_update_id", b"first_update_id", "last_gap_ns", b"last_gap_ns", "last_update_id", b"last_update_id", "ordinal", b"ordinal", "position", b"position", "previous_update_id", b"previous_update_id", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_first_update_id", b"_first_update_id", "_last_gap_ns", b"_last_gap_ns", "_last_update_id", b"_last_update_id", "_position", b"_position", "_previous_update_id", b"_previous_update_id", "_transaction_time_ns", b"_transaction_time_ns", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "first_update_id", b"first_update_id", "last_gap_ns", b"last_gap_ns", "last_update_id", b"last_update_id", "level_limit", b"level_limit", "position", b"position", "previous_update_id", b"previous_update_id", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns", "update_type", b"update_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_first_update_id", b"_first_update_id", "_last_gap_ns", b"_last_gap_ns", "_last_update_id", b"_last_update_id", "_ordinal", b"_ordinal", "_position", b"_position", "_previous_update_id", b"_previous_update_id", "_transaction_time_ns", b"_transaction_time_ns", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "first_update_id", b"first_update_id", "last_gap_ns", b"last_gap_ns", "last_update_id", b"last_update_id", "level_limit", b"level_limit", "ordinal", b"ordinal", "position", b"position", "previous_update_id", b"previous_update_id", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns", "update_type", b"update_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
     _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
@@ -460,6 +475,8 @@ class Depth(_message.Message):
     _WhichOneofArgType__last_gap_ns: _TypeAlias = _typing.Literal["_last_gap_ns", b"_last_gap_ns"]  # noqa: Y015
     _WhichOneofReturnType__last_update_id: _TypeAlias = _typing.Literal["last_update_id"]  # noqa: Y015
     _WhichOneofArgType__last_update_id: _TypeAlias = _typing.Literal["_last_update_id", b"_last_update_id"]  # noqa: Y015
+    _WhichOneofReturnType__ordinal: _TypeAlias = _typing.Literal["ordinal"]  # noqa: Y015
+    _WhichOneofArgType__ordinal: _TypeAlias = _typing.Literal["_ordinal", b"_ordinal"]  # noqa: Y015
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
     _WhichOneofReturnType__previous_update_id: _TypeAlias = _typing.Literal["previous_update_id"]  # noqa: Y015
@@ -476,6 +493,8 @@ class Depth(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__last_gap_ns) -> _WhichOneofReturnType__last_gap_ns | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__last_update_id) -> _WhichOneofReturnType__last_update_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ordinal) -> _WhichOneofReturnType__ordinal | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
     @_typing.overload
@@ -588,6 +607,8 @@ Global___Trade: _TypeAlias = Trade  # noqa: Y015
 
 @_typing.final
 class FundingRate(_message.Message):
+    """settled: what was paid at its time; else the rate that the venue expects for the next one."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     EPOCH_FIELD_NUMBER: _builtins.int
@@ -603,6 +624,8 @@ class FundingRate(_message.Message):
     FUNDING_RATE_FIELD_NUMBER: _builtins.int
     NEXT_FUNDING_TIME_NS_FIELD_NUMBER: _builtins.int
     MARK_PRICE_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
+    ORDINAL_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     position: _builtins.int
     exchange: _builtins.str
@@ -616,6 +639,8 @@ class FundingRate(_message.Message):
     funding_rate: _builtins.str
     next_funding_time_ns: _builtins.int
     mark_price: _builtins.str
+    settled: _builtins.bool
+    ordinal: _builtins.int
     def __init__(
         self,
         *,
@@ -632,10 +657,12 @@ class FundingRate(_message.Message):
         funding_rate: _builtins.str = ...,
         next_funding_time_ns: _builtins.int | None = ...,
         mark_price: _builtins.str | None = ...,
+        settled: _builtins.bool = ...,
+        ordinal: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_mark_price", b"_mark_price", "_next_funding_time_ns", b"_next_funding_time_ns", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "last_gap_ns", b"last_gap_ns", "mark_price", b"mark_price", "next_funding_time_ns", b"next_funding_time_ns", "position", b"position", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_mark_price", b"_mark_price", "_next_funding_time_ns", b"_next_funding_time_ns", "_ordinal", b"_ordinal", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "last_gap_ns", b"last_gap_ns", "mark_price", b"mark_price", "next_funding_time_ns", b"next_funding_time_ns", "ordinal", b"ordinal", "position", b"position", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_mark_price", b"_mark_price", "_next_funding_time_ns", b"_next_funding_time_ns", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "funding_rate", b"funding_rate", "last_gap_ns", b"last_gap_ns", "mark_price", b"mark_price", "next_funding_time_ns", b"next_funding_time_ns", "position", b"position", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_mark_price", b"_mark_price", "_next_funding_time_ns", b"_next_funding_time_ns", "_ordinal", b"_ordinal", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "funding_rate", b"funding_rate", "last_gap_ns", b"last_gap_ns", "mark_price", b"mark_price", "next_funding_time_ns", b"next_funding_time_ns", "ordinal", b"ordinal", "position", b"position", "receive_time_ns", b"receive_time_ns", "settled", b"settled", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
     _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
@@ -647,6 +674,8 @@ class FundingRate(_message.Message):
     _WhichOneofArgType__mark_price: _TypeAlias = _typing.Literal["_mark_price", b"_mark_price"]  # noqa: Y015
     _WhichOneofReturnType__next_funding_time_ns: _TypeAlias = _typing.Literal["next_funding_time_ns"]  # noqa: Y015
     _WhichOneofArgType__next_funding_time_ns: _TypeAlias = _typing.Literal["_next_funding_time_ns", b"_next_funding_time_ns"]  # noqa: Y015
+    _WhichOneofReturnType__ordinal: _TypeAlias = _typing.Literal["ordinal"]  # noqa: Y015
+    _WhichOneofArgType__ordinal: _TypeAlias = _typing.Literal["_ordinal", b"_ordinal"]  # noqa: Y015
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
     _WhichOneofReturnType__transaction_time_ns: _TypeAlias = _typing.Literal["transaction_time_ns"]  # noqa: Y015
@@ -661,6 +690,8 @@ class FundingRate(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mark_price) -> _WhichOneofReturnType__mark_price | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_funding_time_ns) -> _WhichOneofReturnType__next_funding_time_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ordinal) -> _WhichOneofReturnType__ordinal | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
     @_typing.overload
@@ -687,6 +718,7 @@ class MarkPrice(_message.Message):
     ESTIMATED_SETTLE_PRICE_FIELD_NUMBER: _builtins.int
     FUNDING_RATE_FIELD_NUMBER: _builtins.int
     NEXT_FUNDING_TIME_NS_FIELD_NUMBER: _builtins.int
+    ORDINAL_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     position: _builtins.int
     exchange: _builtins.str
@@ -702,6 +734,7 @@ class MarkPrice(_message.Message):
     estimated_settle_price: _builtins.str
     funding_rate: _builtins.str
     next_funding_time_ns: _builtins.int
+    ordinal: _builtins.int
     def __init__(
         self,
         *,
@@ -720,10 +753,11 @@ class MarkPrice(_message.Message):
         estimated_settle_price: _builtins.str | None = ...,
         funding_rate: _builtins.str | None = ...,
         next_funding_time_ns: _builtins.int | None = ...,
+        ordinal: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_estimated_settle_price", b"_estimated_settle_price", "_event_time_ns", b"_event_time_ns", "_funding_rate", b"_funding_rate", "_index_price", b"_index_price", "_last_gap_ns", b"_last_gap_ns", "_next_funding_time_ns", b"_next_funding_time_ns", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "estimated_settle_price", b"estimated_settle_price", "event_time_ns", b"event_time_ns", "funding_rate", b"funding_rate", "index_price", b"index_price", "last_gap_ns", b"last_gap_ns", "next_funding_time_ns", b"next_funding_time_ns", "position", b"position", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_estimated_settle_price", b"_estimated_settle_price", "_event_time_ns", b"_event_time_ns", "_funding_rate", b"_funding_rate", "_index_price", b"_index_price", "_last_gap_ns", b"_last_gap_ns", "_next_funding_time_ns", b"_next_funding_time_ns", "_ordinal", b"_ordinal", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "estimated_settle_price", b"estimated_settle_price", "event_time_ns", b"event_time_ns", "funding_rate", b"funding_rate", "index_price", b"index_price", "last_gap_ns", b"last_gap_ns", "next_funding_time_ns", b"next_funding_time_ns", "ordinal", b"ordinal", "position", b"position", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_estimated_settle_price", b"_estimated_settle_price", "_event_time_ns", b"_event_time_ns", "_funding_rate", b"_funding_rate", "_index_price", b"_index_price", "_last_gap_ns", b"_last_gap_ns", "_next_funding_time_ns", b"_next_funding_time_ns", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "connection", b"connection", "epoch", b"epoch", "estimated_settle_price", b"estimated_settle_price", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "funding_rate", b"funding_rate", "index_price", b"index_price", "last_gap_ns", b"last_gap_ns", "mark_price", b"mark_price", "next_funding_time_ns", b"next_funding_time_ns", "position", b"position", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_estimated_settle_price", b"_estimated_settle_price", "_event_time_ns", b"_event_time_ns", "_funding_rate", b"_funding_rate", "_index_price", b"_index_price", "_last_gap_ns", b"_last_gap_ns", "_next_funding_time_ns", b"_next_funding_time_ns", "_ordinal", b"_ordinal", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "connection", b"connection", "epoch", b"epoch", "estimated_settle_price", b"estimated_settle_price", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "funding_rate", b"funding_rate", "index_price", b"index_price", "last_gap_ns", b"last_gap_ns", "mark_price", b"mark_price", "next_funding_time_ns", b"next_funding_time_ns", "ordinal", b"ordinal", "position", b"position", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
     _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
@@ -739,6 +773,8 @@ class MarkPrice(_message.Message):
     _WhichOneofArgType__last_gap_ns: _TypeAlias = _typing.Literal["_last_gap_ns", b"_last_gap_ns"]  # noqa: Y015
     _WhichOneofReturnType__next_funding_time_ns: _TypeAlias = _typing.Literal["next_funding_time_ns"]  # noqa: Y015
     _WhichOneofArgType__next_funding_time_ns: _TypeAlias = _typing.Literal["_next_funding_time_ns", b"_next_funding_time_ns"]  # noqa: Y015
+    _WhichOneofReturnType__ordinal: _TypeAlias = _typing.Literal["ordinal"]  # noqa: Y015
+    _WhichOneofArgType__ordinal: _TypeAlias = _typing.Literal["_ordinal", b"_ordinal"]  # noqa: Y015
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
     _WhichOneofReturnType__transaction_time_ns: _TypeAlias = _typing.Literal["transaction_time_ns"]  # noqa: Y015
@@ -757,6 +793,8 @@ class MarkPrice(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__last_gap_ns) -> _WhichOneofReturnType__last_gap_ns | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__next_funding_time_ns) -> _WhichOneofReturnType__next_funding_time_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ordinal) -> _WhichOneofReturnType__ordinal | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
     @_typing.overload
@@ -890,6 +928,7 @@ class BookTicker(_message.Message):
     BID_QUANTITY_FIELD_NUMBER: _builtins.int
     ASK_PRICE_FIELD_NUMBER: _builtins.int
     ASK_QUANTITY_FIELD_NUMBER: _builtins.int
+    ORDINAL_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     position: _builtins.int
     exchange: _builtins.str
@@ -905,6 +944,7 @@ class BookTicker(_message.Message):
     bid_quantity: _builtins.str
     ask_price: _builtins.str
     ask_quantity: _builtins.str
+    ordinal: _builtins.int
     def __init__(
         self,
         *,
@@ -923,10 +963,11 @@ class BookTicker(_message.Message):
         bid_quantity: _builtins.str | None = ...,
         ask_price: _builtins.str | None = ...,
         ask_quantity: _builtins.str | None = ...,
+        ordinal: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price", "_ask_quantity", b"_ask_quantity", "_bid_price", b"_bid_price", "_bid_quantity", b"_bid_quantity", "_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "_update_id", b"_update_id", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "last_gap_ns", b"last_gap_ns", "position", b"position", "transaction_time_ns", b"transaction_time_ns", "update_id", b"update_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price", "_ask_quantity", b"_ask_quantity", "_bid_price", b"_bid_price", "_bid_quantity", b"_bid_quantity", "_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_ordinal", b"_ordinal", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "_update_id", b"_update_id", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "last_gap_ns", b"last_gap_ns", "ordinal", b"ordinal", "position", b"position", "transaction_time_ns", b"transaction_time_ns", "update_id", b"update_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price", "_ask_quantity", b"_ask_quantity", "_bid_price", b"_bid_price", "_bid_quantity", b"_bid_quantity", "_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "_update_id", b"_update_id", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "last_gap_ns", b"last_gap_ns", "position", b"position", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns", "update_id", b"update_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price", "_ask_quantity", b"_ask_quantity", "_bid_price", b"_bid_price", "_bid_quantity", b"_bid_quantity", "_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_ordinal", b"_ordinal", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "_update_id", b"_update_id", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "last_gap_ns", b"last_gap_ns", "ordinal", b"ordinal", "position", b"position", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns", "update_id", b"update_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ask_price: _TypeAlias = _typing.Literal["ask_price"]  # noqa: Y015
     _WhichOneofArgType__ask_price: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price"]  # noqa: Y015
@@ -942,6 +983,8 @@ class BookTicker(_message.Message):
     _WhichOneofArgType__event_time_ns: _TypeAlias = _typing.Literal["_event_time_ns", b"_event_time_ns"]  # noqa: Y015
     _WhichOneofReturnType__last_gap_ns: _TypeAlias = _typing.Literal["last_gap_ns"]  # noqa: Y015
     _WhichOneofArgType__last_gap_ns: _TypeAlias = _typing.Literal["_last_gap_ns", b"_last_gap_ns"]  # noqa: Y015
+    _WhichOneofReturnType__ordinal: _TypeAlias = _typing.Literal["ordinal"]  # noqa: Y015
+    _WhichOneofArgType__ordinal: _TypeAlias = _typing.Literal["_ordinal", b"_ordinal"]  # noqa: Y015
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
     _WhichOneofReturnType__transaction_time_ns: _TypeAlias = _typing.Literal["transaction_time_ns"]  # noqa: Y015
@@ -962,6 +1005,8 @@ class BookTicker(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__event_time_ns) -> _WhichOneofReturnType__event_time_ns | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__last_gap_ns) -> _WhichOneofReturnType__last_gap_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ordinal) -> _WhichOneofReturnType__ordinal | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
     @_typing.overload
@@ -987,6 +1032,7 @@ class OpenInterest(_message.Message):
     LAST_GAP_NS_FIELD_NUMBER: _builtins.int
     OPEN_INTEREST_FIELD_NUMBER: _builtins.int
     OPEN_INTEREST_VALUE_FIELD_NUMBER: _builtins.int
+    ORDINAL_FIELD_NUMBER: _builtins.int
     epoch: _builtins.int
     position: _builtins.int
     exchange: _builtins.str
@@ -999,6 +1045,7 @@ class OpenInterest(_message.Message):
     last_gap_ns: _builtins.int
     open_interest: _builtins.str
     open_interest_value: _builtins.str
+    ordinal: _builtins.int
     def __init__(
         self,
         *,
@@ -1014,10 +1061,11 @@ class OpenInterest(_message.Message):
         last_gap_ns: _builtins.int | None = ...,
         open_interest: _builtins.str = ...,
         open_interest_value: _builtins.str | None = ...,
+        ordinal: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_open_interest_value", b"_open_interest_value", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "last_gap_ns", b"last_gap_ns", "open_interest_value", b"open_interest_value", "position", b"position", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_open_interest_value", b"_open_interest_value", "_ordinal", b"_ordinal", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "last_gap_ns", b"last_gap_ns", "open_interest_value", b"open_interest_value", "ordinal", b"ordinal", "position", b"position", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_open_interest_value", b"_open_interest_value", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "last_gap_ns", b"last_gap_ns", "open_interest", b"open_interest", "open_interest_value", b"open_interest_value", "position", b"position", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_open_interest_value", b"_open_interest_value", "_ordinal", b"_ordinal", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "last_gap_ns", b"last_gap_ns", "open_interest", b"open_interest", "open_interest_value", b"open_interest_value", "ordinal", b"ordinal", "position", b"position", "receive_time_ns", b"receive_time_ns", "source", b"source", "symbol", b"symbol", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
     _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
@@ -1027,6 +1075,8 @@ class OpenInterest(_message.Message):
     _WhichOneofArgType__last_gap_ns: _TypeAlias = _typing.Literal["_last_gap_ns", b"_last_gap_ns"]  # noqa: Y015
     _WhichOneofReturnType__open_interest_value: _TypeAlias = _typing.Literal["open_interest_value"]  # noqa: Y015
     _WhichOneofArgType__open_interest_value: _TypeAlias = _typing.Literal["_open_interest_value", b"_open_interest_value"]  # noqa: Y015
+    _WhichOneofReturnType__ordinal: _TypeAlias = _typing.Literal["ordinal"]  # noqa: Y015
+    _WhichOneofArgType__ordinal: _TypeAlias = _typing.Literal["_ordinal", b"_ordinal"]  # noqa: Y015
     _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
     _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
     _WhichOneofReturnType__transaction_time_ns: _TypeAlias = _typing.Literal["transaction_time_ns"]  # noqa: Y015
@@ -1039,6 +1089,8 @@ class OpenInterest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__last_gap_ns) -> _WhichOneofReturnType__last_gap_ns | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__open_interest_value) -> _WhichOneofReturnType__open_interest_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ordinal) -> _WhichOneofReturnType__ordinal | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
     @_typing.overload

@@ -1,14 +1,15 @@
 """How far each line of redundant connections has been published: a page of shared memory that outlives its writer.
 
-    header   | magic << 32 | version | slots | taken |          then slots of 40 u64 words, from byte 128
-    slot     | seven words of state | length of the key | the line's key as JSON, up to 256 bytes |
+    header   | magic << 32 | version | slots | taken |          then slots of 48 u64 words, from byte 128
+    slot     | low words of the state | their high words | length of the key | the line's key as JSON, up to 256 bytes |
 
-The words are those of `wsadapter.roles.serializer.arbitration.State`; a line gets the next free slot when it is first
-stored.
+The state is `wsadapter.roles.serializer.arbitration.State`, each number in two words: a time with an ordinal is longer
+than one. A line gets the next free slot when it is first stored.
 
 Ownership: the supervisor creates and unlinks (`wsadapter.roles.supervisor.rings`), the one serializer that reads the
-rings writes. Killed anywhere, a slot holds its old words or its new ones, or a mix: ``high`` goes last, and until it
-has moved the records behind it are still in their rings and are judged again. A new slot counts from the store of
+rings writes. Killed anywhere, a slot holds its old words or its new ones, or a mix: ``high`` goes last, its high word
+after its low one, so it never says more than what was stored, and until it has moved the records behind it are still in
+their rings and are judged again. A new slot counts from the store of
 ``taken`` on. Words are stored whole, through an aligned `memoryview.cast` (see `wsadapter.shm.ring`).
 """
 
@@ -21,13 +22,16 @@ from wsadapter import log
 from wsadapter.errors import SegmentError
 from wsadapter.shm.segment import Segment
 
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 MAGIC: Final = 0x5753414D  # "WSAM"
 BEGIN: Final = 128
-STATE_WORDS: Final = 7
-SLOT_WORDS: Final = 40
-KEY_WORD: Final = 8
+STATE: Final = 7
+"""Numbers of a state."""
+LENGTH_WORD: Final = 2 * STATE
+KEY_WORD: Final = 16
+SLOT_WORDS: Final = 48
 KEY_BYTES: Final = 256
+_WORD: Final = 2**64 - 1
 _HEADER: Final = struct.Struct("<QQQ")
 _TAKEN: Final = 2
 
@@ -78,7 +82,7 @@ class Watermarks:
         except (msgspec.MsgspecError, ValueError) as error:
             self.release()
             raise SegmentError(f"{name} refused: damaged ({error})") from error
-        self.kept = {key: tuple(self._words[at : at + STATE_WORDS]) for key, at in self._places.items()}
+        self.kept = {key: self._state(at) for key, at in self._places.items()}
         self.full = False
 
     def store(self, key: Key, state: tuple[int, ...]) -> None:
@@ -93,7 +97,7 @@ class Watermarks:
         at = self._places[key] = _place(taken)
         begin = 8 * (at + KEY_WORD)
         self._segment.map[begin : begin + len(octets)] = octets
-        words[at + STATE_WORDS] = len(octets)
+        words[at + LENGTH_WORD] = len(octets)
         self._put(at, state)
         words[_TAKEN] = taken + 1
 
@@ -104,12 +108,16 @@ class Watermarks:
 
     def _put(self, at: int, state: tuple[int, ...]) -> None:
         words = self._words
-        for offset, word in enumerate(state, at):
-            words[offset] = word
+        for offset, number in enumerate(state, at):
+            words[offset], words[offset + STATE] = number & _WORD, number >> 64
+
+    def _state(self, at: int) -> tuple[int, ...]:
+        low, high = self._words[at : at + STATE], self._words[at + STATE : at + 2 * STATE]
+        return tuple(one | more << 64 for one, more in zip(low, high, strict=True))
 
     def _key(self, at: int) -> Key:
         begin = 8 * (at + KEY_WORD)
-        octets = self._segment.map[begin : begin + min(self._words[at + STATE_WORDS], KEY_BYTES)]
+        octets = self._segment.map[begin : begin + min(self._words[at + LENGTH_WORD], KEY_BYTES)]
         return tuple(msgspec.json.decode(octets, type=list[str | int | bool]))
 
 

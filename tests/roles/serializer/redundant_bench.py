@@ -15,7 +15,7 @@ import msgspec
 from samples import full, trade
 
 from wsadapter import metrics as stats_fields
-from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Source, UpdateType
+from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, MarkPrice, Source, UpdateType
 from wsadapter.events.records import Record, encode, message_of
 from wsadapter.events.sequence import place
 from wsadapter.events.streams import BY_EVENT, BY_KIND
@@ -31,7 +31,7 @@ from wsadapter.shm.watermarks import Watermarks
 NS = 1_790_771_371_858_000_000
 MS = 1_000_000
 CAPACITY = 1 << 20
-STREAMS = ("trade", "diff", "book", "candle")
+STREAMS = ("trade", "diff", "book", "candle", "mark")
 NEVER = itertools.repeat(False)
 _numbers = itertools.count()
 _SAMPLES = {type(event): event for event in full()}
@@ -44,14 +44,16 @@ class Killed(Exception):
 def event(stream: str, symbol: str, number: int, at_ns: int) -> Event:
     if stream == "trade":
         return trade(number, symbol, at_ns)
-    kinds: dict[str, type[Event]] = {"diff": Depth, "book": BookTicker, "candle": Kline}
-    changes: dict[str, Any] = {
+    kinds: dict[str, type[Event]] = {"diff": Depth, "book": BookTicker, "candle": Kline, "mark": MarkPrice}
+    changes: dict[str, dict[str, Any]] = {
         "diff": {"update_type": UpdateType.DELTA, "level_limit": 0, "first_update_id": 10 * number - 5,
                  "last_update_id": 10 * number, "previous_update_id": 10 * number - 10},
         "book": {"update_id": 7 * number},
+        # two of each time
+        "mark": {"event_time_ns": NS + number // 2 * MS, "transaction_time_ns": None, "ordinal": number % 2},
         "candle": {"open_time_ns": number * 60_000 * MS, "closed": True},
-    }[stream]  # fmt: skip
-    return msgspec.structs.replace(_SAMPLES[kinds[stream]], symbol=symbol, receive_time_ns=at_ns, **changes)
+    }  # fmt: skip
+    return msgspec.structs.replace(_SAMPLES[kinds[stream]], symbol=symbol, receive_time_ns=at_ns, **changes[stream])
 
 
 def gap(cause: str, started_ns: int, at_ns: int, ended_ns: int | None = None, **changes: Any) -> Gap:

@@ -55,6 +55,21 @@ def test_the_first_copy_is_published(bench: MakeBench) -> None:
     assert made.copies == {"trade": 4}
 
 
+def test_events_of_one_time_are_told_apart_by_their_ordinals(bench: MakeBench) -> None:
+    """4 and 5 have one time, as 2 and 3 have."""
+    made = bench(2)
+    for ring in (0, 1):
+        for number in (2, 3, 4, 5):
+            made.connections[ring].write(event("mark", "BTCUSDT", number, made.now_ns))
+        made.cycle()
+    made.drain()
+
+    marks = [(m.event_time_ns, m.ordinal) for m in made.events()]
+    assert marks == sorted(set(marks))
+    assert len(marks) == 4
+    assert made.copies == {"mark_price": 4}
+
+
 def test_what_one_connection_missed_the_other_fills_in_before_it_goes_on(bench: MakeBench) -> None:
     made = bench(2)
     for write in (trades, books):

@@ -177,7 +177,7 @@ def test_damaged_watermarks_are_replaced(instance: str) -> None:
     first.open(["a", "a-r2"], {"a": 4})
     name = first.refs["a"].marks
     page = watermarks.Watermarks(name)
-    page.store(("trade", "X"), (1,) * watermarks.STATE_WORDS)
+    page.store(("trade", "X"), (1,) * watermarks.STATE)
     page.release()
     segment = Segment.attach(name)
     at = segment.map.find(b'["trade"')

@@ -125,7 +125,7 @@ def trade_pages(
 FUNDING: Final = row(
     FundingRate, transaction_time_ns=ms("fundingTime"), funding_rate=signed_or_none("fundingRate"),
     mark_price=decimal_or_none("markPrice"), absent=("event_time_ns", "next_funding_time_ns"),
-    refuse=lambda d: "" if d.fundingRate else "no rate",
+    refuse=lambda d: "" if d.fundingRate else "no rate", settled=constant(True),
 )  # fmt: skip
 BOOK: Final = row(
     Depth, event_time_ns=ms("E"), transaction_time_ns=ms("T"), update_type=constant(UpdateType.SNAPSHOT),

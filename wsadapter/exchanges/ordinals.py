@@ -1,0 +1,76 @@
+"""What tells events of one time apart where the venue gives them no id: each one's index on its connection.
+
+Events are counted by the time that the tables have (the venue's; where it says none, the time of the socket read), for
+each symbol, snapshots of books apart from changes: so two connections that get the same events count alike, whatever
+they began with. A socket begins anew. Of times that have passed the last `REMEMBERED` are known, for a venue whose
+events overtake each other.
+
+Whether events of a channel are counted is decided when a session is built: one with ids pays nothing.
+"""
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Any, Final
+
+from wsadapter.events import BookTicker, Depth, Event, FundingRate, MarkPrice, OpenInterest, Ticker
+from wsadapter.exchanges.mapping import NONE, Emit
+
+REMEMBERED: Final = 128
+"""Times of a series; half of them are forgotten at once."""
+IDS: Final[dict[type[Event], str]] = {
+    Depth: "last_update_id", BookTicker: "update_id", Ticker: "", MarkPrice: "", FundingRate: "", OpenInterest: "",
+}  # fmt: skip
+"""Events that may come without an id -> the field that has it."""
+
+Count = Callable[[Any], None]
+"""Gives an event its ordinal; each event once, in the order in which they came."""
+
+
+def is_counted(one: Emit) -> bool:
+    identity = IDS.get(one.event)
+    return identity is not None and one.fields.get(identity, NONE) == NONE
+
+
+class Ordinals:
+    """The events of one type on one connection."""
+
+    def __init__(self, event: type[Event]) -> None:
+        self._times: dict[Any, dict[int, int]] = {}
+        """Series -> time -> ordinal of its last event."""
+        self.count: Count = self._count_book if event is Depth else self._count
+
+    def reset(self) -> None:
+        self._times.clear()
+
+    def _count(self, event: Any) -> None:
+        self._number(event.symbol, event)
+
+    def _count_book(self, book: Depth) -> None:
+        self._number((book.symbol, book.update_type), book)
+
+    def _number(self, series: Any, event: Any) -> None:
+        at_ns = event.transaction_time_ns
+        if at_ns is None and (at_ns := event.event_time_ns) is None:
+            at_ns = event.receive_time_ns
+        times = self._times.get(series)
+        if times is None:
+            times = self._times[series] = {}
+        if (before := times.get(at_ns)) is not None:
+            event.ordinal = times[at_ns] = before + 1
+            return
+        if len(times) >= REMEMBERED:
+            for old in [*islice(times, REMEMBERED // 2)]:
+                del times[old]
+        times[at_ns] = 0
+
+
+def amending(amend: Callable[[Any], None] | None, count: Count | None) -> Callable[[Any], None] | None:
+    """Both, the ordinal last."""
+    if amend is None or count is None:
+        return amend or count
+
+    def amend_and_count(event: Any) -> None:
+        amend(event)
+        count(event)
+
+    return amend_and_count

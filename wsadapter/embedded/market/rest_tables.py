@@ -50,7 +50,7 @@ class DeclaredRest:
     """``now_ms``: market time. Counts the requests of the current window."""
 
     def __init__(self, table: RestPaths, floor: Markets, now_ms: Callable[[], int]) -> None:
-        self._table, self._floor, self._now_ms = table, floor, now_ms
+        self.table, self._floor, self._now_ms = table, floor, now_ms
         self._window = self._used = 0
         self._paths = [(_pattern(path), answer) for path, answer in table.paths.items()]
 
@@ -59,24 +59,24 @@ class DeclaredRest:
         for pattern, result_of in self._paths:
             if found := pattern.fullmatch(path):
                 return self._result(result_of, {**query, **found.groupdict()})
-        return self._table.nothing
+        return self.table.nothing
 
     def _result(self, result_of: Callable[["Desk"], Any], query: Query) -> RestReply:
         now_ms = self._now_ms()
         if self._too_many(now_ms):
-            return self._table.too_many
+            return self.table.too_many
         try:
             result = result_of(Desk(self._floor, now_ms, query))
         except Refused as refused:
-            return self._table.error(refused, now_ms)
-        return RestReply(HTTPStatus.OK, msgspec.json.encode(self._table.body(result, now_ms)))
+            return self.table.error(refused, now_ms)
+        return RestReply(HTTPStatus.OK, msgspec.json.encode(self.table.body(result, now_ms)))
 
     def _too_many(self, now_ms: int) -> bool:
-        window = now_ms // self._table.window_ms
+        window = now_ms // self.table.window_ms
         if window != self._window:
             self._window, self._used = window, 0
         self._used += 1
-        return self._used > self._table.requests
+        return self._used > self.table.requests
 
 
 class Desk:

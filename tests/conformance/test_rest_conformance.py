@@ -1,0 +1,194 @@
+"""What the REST side of every venue must give, against its counterpart's."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from conformance.pair import MS, Pair
+from conformance.test_conformance import EXCHANGES, essence
+from exchanges.driving import drive
+
+from wsadapter.embedded.market.rest_tables import DeclaredRest, Refused
+from wsadapter.events import Depth, FundingRate, Kline, Source, Trade
+from wsadapter.exchanges import load_rest
+from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Fetch, Hole, Request, RestExchange
+
+HOUR_MS = 3_600_000
+WITH_REST = [word for word in EXCHANGES if load_rest(word) is not None]
+
+
+@pytest.fixture(params=WITH_REST)
+def pair(request: pytest.FixtureRequest) -> Pair:
+    return Pair(request.param)
+
+
+def rest_of(pair: Pair) -> RestExchange:
+    assert pair.rest is not None
+    return pair.rest
+
+
+def answer(pair: Pair) -> Callable[[Request], bytes]:
+    def answered(request: Request) -> bytes:
+        reply = pair.answers.answer(request.path, dict(request.query))
+        assert reply.status == 200, (request, reply)
+        assert rest_of(pair).refusal(reply.status, reply.body) is None
+        return reply.body
+
+    return answered
+
+
+def filled(pair: Pair, hole: Hole) -> list[Any]:
+    result, events = drive(rest_of(pair).repair(hole), answer(pair), pair.now_ms * MS)
+    assert result.published == len(events)
+    assert {event.source for event in events} <= {Source.REST}
+    return events
+
+
+def symbols(pair: Pair) -> tuple[str, ...]:
+    return pair.lines[0].plan.symbols
+
+
+def same(ours: Any, theirs: Any, *names: str) -> bool:
+    return all(getattr(ours, name) == getattr(theirs, name) for name in names)
+
+
+def test_trades_of_a_hole_are_the_streamed_ones(pair: Pair) -> None:
+    if "trade" not in pair.feed.streams:
+        pytest.skip("no trades")
+    symbol = symbols(pair)[0]
+    pair.open().run(6.0)
+    streamed = [e for e in pair.events if isinstance(e, Trade) and e.symbol == symbol]
+    missing = streamed[len(streamed) // 3 : len(streamed) // 2]
+    first, last = missing[0].trade_number, missing[-1].trade_number
+    times = [(trade.transaction_time_ns or trade.event_time_ns or 0) for trade in missing]
+    hole = Hole("trade", symbol, times[0], times[-1], first, last)
+    if rest_of(pair).repair(hole) is None:
+        pytest.skip("the venue keeps none")
+    found = {trade.trade_id: trade for trade in filled(pair, hole)}
+    for trade in missing:
+        assert same(found[trade.trade_id], trade, "price", "quantity", "buyer_is_maker", "trade_number", "aggregated")
+    if first is not None:
+        assert list(found) == [trade.trade_id for trade in missing]
+
+
+def test_candles_of_a_hole_are_the_streamed_ones(pair: Pair) -> None:
+    symbol, interval = symbols(pair)[0], pair.feed.intervals[0]
+    pair.open().run(200.0, step_ms=200)
+    streamed = [
+        e for e in pair.events if isinstance(e, Kline) and e.symbol == symbol and e.interval == interval and e.closed
+    ]
+    if not streamed:
+        pytest.skip("no candles")
+    wanted = streamed[1:3]
+    hole = Hole(
+        "kline", symbol, wanted[0].close_time_ns, wanted[-1].close_time_ns, wanted[0].open_time_ns,
+        wanted[-1].open_time_ns, interval,
+    )  # fmt: skip
+    if rest_of(pair).repair(hole) is None:
+        pytest.skip("the venue keeps none")
+    found = filled(pair, hole)
+    assert [candle.open_time_ns for candle in found] == [candle.open_time_ns for candle in wanted]
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert ours.closed
+        assert same(ours, theirs, "open", "high", "low", "close", "volume", "close_time_ns")
+
+
+def test_settled_rates_and_the_book(pair: Pair) -> None:
+    symbol = symbols(pair)[0]
+    pair.open().run(2.0)
+    now_ns = pair.now_ms * MS
+    rates = Hole("funding_rate", symbol, now_ns - 30 * HOUR_MS * MS, now_ns)
+    if rest_of(pair).repair(rates) is not None:
+        found = filled(pair, rates)
+        assert len(found) >= 3
+        assert {(type(each), each.symbol) for each in found} == {(FundingRate, symbol)}
+        times = [each.transaction_time_ns or 0 for each in found]
+        assert times == sorted(set(times))
+    book = Hole("depth", symbol, now_ns - 1000 * MS, now_ns)
+    if rest_of(pair).repair(book) is not None:
+        (depth,) = filled(pair, book)
+        assert (type(depth), depth.symbol) == (Depth, symbol)
+        best = pair.floor.open(symbol).instrument.price_text(pair.floor.open(symbol).book.best_bid)
+        assert depth.bid_price[0] == best
+
+
+def test_what_is_traded_is_listed(pair: Pair) -> None:
+    steps = rest_of(pair).instruments()
+    reply: Any = None
+    while True:
+        try:
+            fetch = steps.send(reply)
+        except StopIteration as end:
+            listed = {each.symbol: each for each in end.value.instruments}
+            break
+        assert isinstance(fetch, Fetch)
+        reply = fetch.parse(answer(pair)(fetch.request), pair.now_ms * MS)
+    for symbol in symbols(pair):
+        assert listed[symbol].exchange == pair.exchange
+        assert listed[symbol].tick_size
+        assert listed[symbol].base_asset
+
+
+def test_open_interest_where_it_is_polled(pair: Pair) -> None:
+    if "open_interest" not in rest_of(pair).polled:
+        pytest.skip("it is streamed, or there is none")
+    symbol = symbols(pair)[0]
+    pair.open().run(1.0)
+    body = answer(pair)(rest_of(pair).open_interest(symbol))
+    event = rest_of(pair).parse_open_interest(symbol, body, pair.now_ms * MS)
+    assert essence([event])[0]["symbol"] == symbol
+    market = pair.floor.open(symbol)
+    assert event.open_interest in (
+        market.instrument.quantity_text(market.open_interest()),
+        market.instrument.quantity_text(market.open_interest() - market.candles.minute.volume),
+    )
+
+
+@pytest.mark.parametrize("kind", ["symbol", "missing", "parameter", "interval"])
+def test_an_error_is_a_refusal(pair: Pair, kind: str) -> None:
+    if not isinstance(pair.answers, DeclaredRest):
+        pytest.skip("not declared")
+    reply = pair.answers.table.error(Refused(kind, "zz"), pair.now_ms)
+    refusal = rest_of(pair).refusal(reply.status, reply.body)
+    assert refusal is not None
+    assert refusal.kind is ErrorKind.FINAL
+    assert refusal.message.isprintable()
+
+
+def test_too_many_requests_are_told_apart(pair: Pair) -> None:
+    replies = [pair.answers.answer(request.path, dict(request.query)) for request in [_listing(pair)] * 3000]
+    last = replies[-1]
+    refusal = rest_of(pair).refusal(last.status, last.body)
+    limited = refusal is not None and refusal.kind is ErrorKind.LIMITED
+    assert limited or last.status in {429, 418, *rest_of(pair).banned}
+
+
+def _listing(pair: Pair) -> Request:
+    fetch: Fetch = next(rest_of(pair).instruments())
+    return fetch.request
+
+
+@pytest.mark.parametrize("status", [403, 418, 429, 451, 500, 502, 503])
+def test_pages_of_what_stands_before_the_api_say_nothing_of_the_request(pair: Pair, status: int) -> None:
+    refusal = rest_of(pair).refusal(status, b"<html><body>Access denied</body></html>")
+    assert refusal is None or refusal.kind is not ErrorKind.FINAL
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"{}", b"[]", b"[null]", b'{"result":null}', b'{"data":null}', b"\xff", b"7"]
+)
+def test_answers_that_say_nothing_are_bad_and_nothing_else(pair: Pair, body: bytes) -> None:
+    symbol, now_ns = symbols(pair)[0], pair.now_ms * MS
+    holes = [
+        Hole("trade", symbol, now_ns - 1000 * MS, now_ns, 5, 9),
+        Hole("kline", symbol, now_ns - HOUR_MS * MS, now_ns, interval=pair.feed.intervals[0]),
+        Hole("funding_rate", symbol, now_ns - 30 * HOUR_MS * MS, now_ns),
+        Hole("depth", symbol, now_ns, now_ns),
+    ]
+    for hole in holes:
+        if (filling := rest_of(pair).repair(hole)) is not None:
+            try:
+                _, events = drive(filling, lambda request: body, now_ns)
+            except BadAnswer:
+                continue
+            assert events == []

@@ -31,6 +31,7 @@ MS = 1_000_000
 START_MS = 1_790_771_371_000 // 60_000 * 60_000 + 54_000
 """Six seconds before a minute ends."""
 STEP_MS = 20
+RATE = 300.0
 NO_SUCH = "NO~SUCH"
 TEXT, CLOSE = 1, 8
 
@@ -160,16 +161,18 @@ class Line:
 
 
 class Pair:
-    """``symbols``: others than the demo's feed has. ``changes``: books as changes, where the venue has such."""
+    """``symbols``, ``streams``: others than the demo's feed has. ``changes``: books as changes, where the venue has such."""
 
     def __init__(
-        self, exchange: str, symbols: tuple[str, ...] = (), rate: float = 300.0, changes: bool = False
+        self, exchange: str, symbols: tuple[str, ...] = (), streams: tuple[str, ...] = (), changes: bool = False
     ) -> None:
         self.exchange, self.now_ms = exchange, START_MS
         self.dialect, self.rest = dialect(exchange), load_rest(exchange)
         feed = STAND_INS[exchange].feed
-        self.feed: Feed = msgspec.structs.replace(feed, ws_url="ws://venue", symbols=symbols or feed.symbols[:2])
-        self.floor = Markets(self.feed.symbols, rate, 7, MarketState(), lambda: self.now_ms)
+        self.feed: Feed = msgspec.structs.replace(
+            feed, ws_url="ws://venue", symbols=symbols or feed.symbols[:2], streams=streams or feed.streams
+        )
+        self.floor = Markets(self.feed.symbols, RATE, 7, MarketState(), lambda: self.now_ms)
         self.counts = VenueCounts()
         self.listeners = Listeners(self.floor, self.dialect.offered, lambda: None)
         self.answers = self.dialect.rest(self.floor, lambda: self.now_ms)

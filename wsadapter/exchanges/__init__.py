@@ -17,6 +17,7 @@ GROUP: Final = "wsadapter.exchanges"
 OURS: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance.usdm:BinanceFutures",
     "binance_coinm": "wsadapter.exchanges.binance.coinm:BinanceCoinM",
+    "binance_spot": "wsadapter.exchanges.binance.spot:BinanceSpot",
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
     "okx": "wsadapter.exchanges.okx:Okx",

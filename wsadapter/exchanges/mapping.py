@@ -172,8 +172,8 @@ def ns(time: int) -> int:
 
 
 def ms_or_us(path: str) -> Step:
-    """The same of a field, `TimeOrMicros` in the wire Struct."""
-    return applied(ns, path)
+    """The same of a field, `TimeOrMicros` in the wire Struct; None stays."""
+    return Step(Op.GIVEN, value=ns, expression=f"(None if d.{path} is None else {{value}}(d.{path}))")
 
 
 def seconds(path: str) -> Step:

@@ -6,7 +6,7 @@ PB := wsadapter/pb
 # children start faster from bytecode, whatever the shell says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast chaos setup lint fmt bench proto constraints clean
+.PHONY: run test test-fast chaos sanitize setup lint fmt bench proto constraints clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
@@ -21,6 +21,14 @@ test-fast: setup ## the unit part, under a minute: starts no Kafka, no ClickHous
 chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one, DEEDS=reload for some (a pattern)
 	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_KILLS=$(or $(KILLS),0) WSADAPTER_SEED=$(or $(SEED),0) WSADAPTER_DEEDS='$(DEEDS)' \
 	  $(BIN)/pytest -q -s tests/chaos
+
+sanitize: setup ## the C extension under AddressSanitizer and UBSan, with what is fed to it in the tests (needs gcc and its libraries)
+	rm -rf build/sanitized
+	CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer -O1 -g" \
+	  $(BIN)/python setup.py -q build --build-base build/sanitized --build-lib build/sanitized/lib
+	PYTHONPATH=build/sanitized/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+	  $(BIN)/pytest -q -n 0 -p no:cacheprovider -k "not memory_is_given_back" tests/native tests/shm tests/exchanges tests/events
 
 setup: .venv/.installed
 

@@ -3,7 +3,7 @@ that are no JSON, notices."""
 
 import pytest
 from exchanges.stub_venues import LIMITS, SIDES, chained_request
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 from msgspec.json import decode, encode
 
 from wsadapter.config.load import Feed
@@ -139,6 +139,15 @@ def test_what_a_symbol_does_not_have_is_refused_by_name() -> None:
     assert [each.name for each in MarketWide.plan(feed("B-SPOT", streams=("trade",)))[0].subscriptions] == [
         "trades:B-SPOT"
     ]
+
+
+def test_a_connection_asks_for_no_more_names_than_their_length_allows() -> None:
+    class Short(MarketWide):
+        venue = structs.replace(MarketWide.venue, limits=structs.replace(LIMITS, octets=2 * len('"trades:A-SWAP",')))
+
+    plans = Short.plan(feed("A-SWAP", "B-SWAP", "C-SWAP", streams=("trade",)))
+
+    assert [[each.symbol for each in plan.subscriptions] for plan in plans] == [["A-SWAP", "B-SWAP"], ["C-SWAP"]]
 
 
 def test_elements_name_their_symbols_and_those_of_others_are_passed_over() -> None:

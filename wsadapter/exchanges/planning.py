@@ -2,6 +2,7 @@
 
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
+from wsadapter.exchanges.protocol import cut
 from wsadapter.exchanges.venue import Channel, ConnectionPlan, FeedSettings, Subscription, Venue
 
 
@@ -31,15 +32,14 @@ def plans(venue: Venue, feed: FeedSettings) -> list[ConnectionPlan]:
     ]
     if errors := errors + venue.check(feed):
         raise ConfigError(errors)
-    hosts, most = venue.hosts, venue.limits.streams
+    hosts, limits = venue.hosts, venue.limits
     base = (feed.ws_url or (hosts.testnet if feed.testnet else hosts.live)).rstrip("/")
     result = []
     for root, path in hosts.paths.items():
         # a stream of the whole market is one, whatever symbols want it
         by_name = {each.name: each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)}
-        wanted = tuple(by_name.values())
-        for index, first in enumerate(range(0, len(wanted), most)):
-            name, some = f"{feed.name}-{root}-{index}", wanted[first : first + most]
+        for index, names in enumerate(cut(by_name, limits.streams, limits.octets)):
+            name, some = f"{feed.name}-{root}-{index}", tuple(by_name[each] for each in names)
             result.append(ConnectionPlan(name, feed.exchange, f"{base}{path}", some, symbols))
     return result
 

@@ -18,20 +18,21 @@ STRIKES: Final = 2
 def batches(requests: Requests, names: Iterable[str]) -> list[tuple[str, ...]]:
     """``names`` in lists that the venue takes: of one group, few of them, few octets."""
     if requests.group is None:
-        return _cut(requests, names)
+        return cut(names, requests.most, requests.octets)
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(requests.group(name), []).append(name)
-    return [batch for group in groups.values() for batch in _cut(requests, group)]
+    return [batch for group in groups.values() for batch in cut(group, requests.most, requests.octets)]
 
 
-def _cut(requests: Requests, names: Iterable[str]) -> list[tuple[str, ...]]:
+def cut(names: Iterable[str], most: int, most_octets: int) -> list[tuple[str, ...]]:
+    """Lists of so many names, and of so many octets with their quotes and commas, at most."""
     result: list[tuple[str, ...]] = []
     batch: list[str] = []
     size = 0
     for name in names:
         octets = len(name.encode()) + 3
-        if batch and (len(batch) == requests.most or size + octets > requests.octets):
+        if batch and (len(batch) == most or size + octets > most_octets):
             result.append(tuple(batch))
             batch, size = [], 0
         batch.append(name)

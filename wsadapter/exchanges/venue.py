@@ -305,13 +305,15 @@ class Hosts(Struct, frozen=True):
 
 
 class Limits(Struct, frozen=True):
-    """What the venue allows, and how long we wait; seconds. ``max_life`` 0: connections are not cut."""
+    """What the venue allows, and how long we wait; seconds. ``max_life`` 0: connections are not cut. ``octets``: of all
+    the names that one connection asks for, see `wsadapter.exchanges.protocol.cut`."""
 
     streams: int
     message_interval: float
     attempts: AttemptLimit
     ack_timeout: float = 10.0
     max_life: float = 0.0
+    octets: int = 1 << 30
 
 
 class Heartbeat(Struct, frozen=True):

@@ -12,7 +12,7 @@ from wsadapter.config.load import Feed
 from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Trade, UpdateType
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.bybit import BybitLinear
-from wsadapter.exchanges.bybit_rest import CONTRACTS, KLINES, NEWEST_TRADES, BybitLinearRest
+from wsadapter.exchanges.bybit_rest import LINEAR, BybitLinearRest, contracts, klines, last_trades
 from wsadapter.exchanges.pages import PageRequest
 from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series
 
@@ -21,6 +21,7 @@ MINUTE_MS = 60_000
 START_MS = 1_790_000_040_000
 NOW_NS = 1_795_000_000_000 * MS
 REST = BybitLinearRest()
+KLINES, NEWEST_TRADES, CONTRACTS = klines(LINEAR), last_trades(LINEAR), contracts(LINEAR, "baseCoin")
 
 
 def answer(result: object, code: int = 0, message: str = "OK", time_ms: int = START_MS + 10**9) -> bytes:

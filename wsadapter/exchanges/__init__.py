@@ -19,6 +19,8 @@ OURS: Final[Mapping[str, str]] = {
     "binance_coinm": "wsadapter.exchanges.binance.coinm:BinanceCoinM",
     "binance_spot": "wsadapter.exchanges.binance.spot:BinanceSpot",
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
+    "bybit_inverse": "wsadapter.exchanges.bybit:BybitInverse",
+    "bybit_spot": "wsadapter.exchanges.bybit:BybitSpot",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
     "okx": "wsadapter.exchanges.okx:Okx",
 }

@@ -1,10 +1,14 @@
-"""Bybit v5, linear perpetuals, as tables. Prices, sizes and rates are text; numbers of books and times are integers.
+"""Bybit v5, linear and inverse contracts and spot, as tables. Prices, sizes and rates are text; numbers of books and
+times are integers.
 
     {"topic":"publicTrade.BTCUSDT","type":"snapshot","ts":1758841135824,"data":[{...}]}
 
 Books number their changes without holes (``u``) and begin with a snapshot, which unsubscribing and subscribing brings
-again. Tickers send all once, then what changed, without any number: a lost change is not seen before the next snapshot.
-Trades have an id and no number. Data may come before a request's answer, whose id may be empty.
+again. Tickers of contracts send all once, then what changed, without any number: a lost change is not seen before the
+next snapshot; those of spot are whole, and have no quotes. Trades have an id and no number (those of spot rise, with
+holes). Data may come before a request's answer, whose id may be empty. What inverse contracts count are US dollars.
+
+Not verified: that weeks begin on Mondays; that ``u`` grows by one is observed, not documented.
 """
 
 from collections.abc import Mapping
@@ -30,11 +34,13 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    MOST,
-    MS,
+    NONE,
+    Emit,
     Id,
+    Step,
     Text,
     Time,
+    best,
     book,
     computed,
     constant,
@@ -44,6 +50,7 @@ from wsadapter.exchanges.mapping import (
     envelope_ms,
     mapped,
     ms,
+    ms_text,
     signed_or_none,
     subscribed,
 )
@@ -61,6 +68,7 @@ from wsadapter.exchanges.venue import (
     Latest,
     Limits,
     Requests,
+    Rises,
     Venue,
 )
 from wsadapter.text import printable
@@ -141,6 +149,27 @@ class TickerWire(Struct, kw_only=True):
     ask1Size: Text | None = None
 
 
+class SpotTickerWire(Struct, gc=False):
+    """{"symbol":"BTCUSDT","lastPrice":"64057.7","highPrice24h":"64500","lowPrice24h":"63232.1",
+    "prevPrice24h":"64326.9","volume24h":"7217.990977","turnover24h":"460629823.77866687","price24hPcnt":"-0.0042",
+    "usdIndexPrice":"63989.741059"}; ``usdIndexPrice`` is not of this market."""
+
+    lastPrice: Text
+    prevPrice24h: Text = ""
+    highPrice24h: Text = ""
+    lowPrice24h: Text = ""
+    volume24h: Text = ""
+    turnover24h: Text = ""
+
+
+class TouchWire(Struct):
+    """``orderbook.1``: a `BookWire` of one level at most on either side."""
+
+    b: Annotated[list[tuple[Raw, Raw]], Meta(max_length=1)]
+    a: Annotated[list[tuple[Raw, Raw]], Meta(max_length=1)]
+    u: Id
+
+
 class LiquidationWire(Struct, gc=False):
     """{"T":1791565600992,"s":"BTCUSDT","S":"Buy","v":"0.006","p":"82396.90"}; ``S`` is the side of the position, Buy is
     a long, which was closed by a sale; ``p`` is the bankruptcy price."""
@@ -183,13 +212,6 @@ def previous_update(d: BookWire, e: Envelope) -> int | None:
     return None if is_snapshot(d, e) else d.u - 1
 
 
-def funding_time(d: TickerWire, e: Envelope) -> int | None:
-    """Milliseconds as text; None where there is no funding: empty, "0", or no time at all."""
-    text = d.nextFundingTime or ""
-    time = int(text) if text.isdecimal() else 0
-    return time * MS if 0 < time <= MOST // MS else None
-
-
 SIDES: Final[Mapping[str, bool]] = {"Buy": False, "Sell": True}
 TRADE: Final = emit(
     Trade, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("T"), trade_id="i", price=decimal("p"),
@@ -201,38 +223,49 @@ DEPTH: Final = emit(
     update_type=computed(update_type), level_limit=computed(level_limit), first_update_id="u", last_update_id="u",
     previous_update_id=computed(previous_update), columns=book("b", "a"),
 )  # fmt: skip
-KLINE: Final = emit(
-    Kline, event_time_ns=envelope_ms("ts"), interval=subscribed("interval"), open_time_ns=ms("start"),
-    close_time_ns=ms("end"), open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"),
-    volume=decimal("volume"), quote_volume=decimal_or_none("turnover"), closed="confirm",
-    absent=("transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume", "first_trade_id",
-            "last_trade_id"),
-)  # fmt: skip
-# ``price24hPcnt`` is a ratio, not a percentage
-TICKER: Final = emit(
-    Ticker, event_time_ns=envelope_ms("ts"), last_price=decimal("lastPrice"), open=decimal_or_none("prevPrice24h"),
-    high=decimal_or_none("highPrice24h"), low=decimal_or_none("lowPrice24h"), volume=decimal_or_none("volume24h"),
-    quote_volume=decimal_or_none("turnover24h"), needs=("lastPrice",),
-    on_change=("lastPrice", "prevPrice24h", "highPrice24h", "lowPrice24h", "volume24h", "turnover24h"),
-    absent=("transaction_time_ns", "price_change", "price_change_percent", "weighted_average_price", "last_quantity",
-            "open_time_ns", "close_time_ns", "first_trade_id", "last_trade_id", "trade_count"),
-)  # fmt: skip
+
+
+def kline(quote_volume: Step) -> Emit:
+    return emit(
+        Kline, event_time_ns=envelope_ms("ts"), interval=subscribed("interval"), open_time_ns=ms("start"),
+        close_time_ns=ms("end"), open=decimal("open"), high=decimal("high"), low=decimal("low"),
+        close=decimal("close"), volume=decimal("volume"), quote_volume=quote_volume, closed="confirm",
+        absent=("transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume", "first_trade_id",
+                "last_trade_id"),
+    )  # fmt: skip
+
+
+def ticker(quote_volume: Step) -> Emit:
+    """``price24hPcnt`` is a ratio, not a percentage."""
+    return emit(
+        Ticker, event_time_ns=envelope_ms("ts"), last_price=decimal("lastPrice"),
+        open=decimal_or_none("prevPrice24h"), high=decimal_or_none("highPrice24h"), low=decimal_or_none("lowPrice24h"),
+        volume=decimal_or_none("volume24h"), quote_volume=quote_volume, needs=("lastPrice",),
+        on_change=("lastPrice", "prevPrice24h", "highPrice24h", "lowPrice24h", "volume24h", "turnover24h"),
+        absent=("transaction_time_ns", "price_change", "price_change_percent", "weighted_average_price",
+                "last_quantity", "open_time_ns", "close_time_ns", "first_trade_id", "last_trade_id", "trade_count"),
+    )  # fmt: skip
+
+
+def open_interest(value: Step) -> Emit:
+    """Both sides counted, as the venue does."""
+    return emit(
+        OpenInterest, event_time_ns=envelope_ms("ts"), open_interest=decimal("openInterest"),
+        open_interest_value=value, needs=("openInterest",), on_change=("openInterest",),
+        absent=("transaction_time_ns",),
+    )  # fmt: skip
+
+
 MARK_PRICE: Final = emit(
     MarkPrice, event_time_ns=envelope_ms("ts"), mark_price=decimal("markPrice"),
     index_price=decimal_or_none("indexPrice"), funding_rate=signed_or_none("fundingRate"),
-    next_funding_time_ns=computed(funding_time), needs=("markPrice",), on_change=("markPrice", "indexPrice"),
+    next_funding_time_ns=ms_text("nextFundingTime"), needs=("markPrice",), on_change=("markPrice", "indexPrice"),
     absent=("transaction_time_ns", "estimated_settle_price"),
 )  # fmt: skip
 FUNDING_RATE: Final = emit(
     FundingRate, event_time_ns=envelope_ms("ts"), funding_rate=signed_or_none("fundingRate"),
-    next_funding_time_ns=computed(funding_time), mark_price=decimal_or_none("markPrice"), needs=("fundingRate",),
+    next_funding_time_ns=ms_text("nextFundingTime"), mark_price=decimal_or_none("markPrice"), needs=("fundingRate",),
     on_change=("fundingRate", "nextFundingTime"), absent=("transaction_time_ns",),
-)  # fmt: skip
-# both sides counted, as the venue does
-OPEN_INTEREST: Final = emit(
-    OpenInterest, event_time_ns=envelope_ms("ts"), open_interest=decimal("openInterest"),
-    open_interest_value=decimal_or_none("openInterestValue"), needs=("openInterest",), on_change=("openInterest",),
-    absent=("transaction_time_ns",),
 )  # fmt: skip
 BOOK_TICKER: Final = emit(
     BookTicker, event_time_ns=envelope_ms("ts"), bid_price=decimal_or_none("bid1Price"),
@@ -246,15 +279,41 @@ LIQUIDATION: Final = emit(
     ordinal=constant(0), absent=("order_type", "average_price", "filled_quantity", "status"),
 )  # fmt: skip
 
-CHANNELS: Final = (
-    Channel(("trade",), "publicTrade.{symbol}", TradeWire, (TRADE,), root="linear", many=True),
-    Channel(("depth",), "orderbook.{levels}.{symbol}", BookWire, (DEPTH,), Follows("u", resubscribe=True), "linear"),
-    Channel(("kline",), "kline.{interval}.{symbol}", KlineWire, (KLINE,), Candles(), "linear", many=True,
-            intervals=CODES),
-    Channel(("ticker", "mark_price", "funding_rate", "open_interest", "book_ticker"), "tickers.{symbol}", TickerWire,
-            (TICKER, MARK_PRICE, FUNDING_RATE, OPEN_INTEREST, BOOK_TICKER), root="linear", latest=Latest("type")),
-    Channel(("liquidation",), "allLiquidation.{symbol}", LiquidationWire, (LIQUIDATION,), root="linear", many=True),
+TOUCH: Final = emit(
+    BookTicker, event_time_ns=envelope_ms("ts"), transaction_time_ns=envelope_ms("cts"), update_id="u",
+    bid_price=best("b", 0), bid_quantity=best("b", 1), ask_price=best("a", 0), ask_quantity=best("a", 1),
 )  # fmt: skip
+
+
+def common(root: str, candle: Emit) -> tuple[Channel, ...]:
+    """What all three markets have."""
+    return (
+        Channel(("trade",), "publicTrade.{symbol}", TradeWire, (TRADE,), root=root, many=True),
+        Channel(("depth",), "orderbook.{levels}.{symbol}", BookWire, (DEPTH,), Follows("u", resubscribe=True), root),
+        Channel(("kline",), "kline.{interval}.{symbol}", KlineWire, (candle,), Candles(), root, many=True,
+                intervals=CODES),
+    )  # fmt: skip
+
+
+def contracts(root: str, turnover: str) -> tuple[Channel, ...]:
+    """``turnover`` and the value of open interest are in the quote asset; empty: they are not, and left out."""
+    of_day, of_candle, value = (
+        decimal_or_none(field) if turnover else NONE for field in ("turnover24h", turnover, "openInterestValue")
+    )
+    return (
+        *common(root, kline(of_candle)),
+        Channel(("ticker", "mark_price", "funding_rate", "open_interest", "book_ticker"), "tickers.{symbol}",
+                TickerWire, (ticker(of_day), MARK_PRICE, FUNDING_RATE, open_interest(value), BOOK_TICKER), root=root,
+                latest=Latest("type")),
+        Channel(("liquidation",), "allLiquidation.{symbol}", LiquidationWire, (LIQUIDATION,), root=root, many=True),
+    )  # fmt: skip
+
+
+SPOT: Final = (
+    Channel(("book_ticker",), "orderbook.1.{symbol}", TouchWire, (TOUCH,), Rises("u"), "spot"),
+    Channel(("ticker",), "tickers.{symbol}", SpotTickerWire, (ticker(decimal_or_none("turnover24h")),), root="spot"),
+    *common("spot", kline(decimal_or_none("turnover"))),
+)
 
 CADENCES: Final[Mapping[StreamType, Cadence]] = {
     # begin with a snapshot; marks change several times a second, whatever else the ticker is asked for
@@ -296,18 +355,15 @@ def control(payload: bytes) -> list[Answer] | None:
     return [Answer(identity, None if answer.success else ("", printable(answer.ret_msg)))]
 
 
-class BybitLinear(VenueSession):
-    """Bybit linear perpetuals and futures."""
-
-    rest = "wsadapter.exchanges.bybit_rest:BybitLinearRest"
-    venue = Venue(
-        word="bybit",
-        hosts=Hosts("wss://stream.bybit.com", "wss://stream-testnet.bybit.com", {"linear": "/v5/public/linear"}),
-        limits=Limits(streams=500, message_interval=0.05, attempts=AttemptLimit(500, 300.0)),
-        # ten a request bounds what one bad topic voids; all of a connection are at most 21,000 characters
+def market(word: str, root: str, channels: tuple[Channel, ...]) -> Venue:
+    return Venue(
+        word=word,
+        hosts=Hosts("wss://stream.bybit.com", "wss://stream-testnet.bybit.com", {root: f"/v5/public/{root}"}),
+        limits=Limits(streams=500, message_interval=0.05, attempts=AttemptLimit(500, 300.0), octets=21_000),
+        # spot takes no more than ten a request; elsewhere it bounds what one bad topic voids
         requests=Requests(request, most=10, octets=2048, in_flight=1, data_acks=True),
         framing=ByKey(Envelope, attrgetter("topic")),
-        channels=CHANNELS,
+        channels=channels,
         control=control,
         cadences=CADENCES,
         check=check,
@@ -315,3 +371,24 @@ class BybitLinear(VenueSession):
         spell=str.upper,
         heartbeat=Heartbeat(b'{"op":"ping"}', every=20.0),
     )
+
+
+class BybitLinear(VenueSession):
+    """Perpetuals and futures that are settled in USDT or USDC."""
+
+    rest = "wsadapter.exchanges.bybit_rest:BybitLinearRest"
+    venue = market("bybit", "linear", contracts("linear", "turnover"))
+
+
+class BybitInverse(VenueSession):
+    """Perpetuals and futures that are settled in their base coin, of one dollar each."""
+
+    rest = "wsadapter.exchanges.bybit_rest:BybitInverseRest"
+    venue = market("bybit_inverse", "inverse", contracts("inverse", ""))
+
+
+class BybitSpot(VenueSession):
+    """Spot."""
+
+    rest = "wsadapter.exchanges.bybit_rest:BybitSpotRest"
+    venue = market("bybit_spot", "spot", SPOT)

@@ -1,12 +1,14 @@
-"""Bybit v5 over REST, linear, as tables: what was, what is traded, open interest.
+"""Bybit v5 over REST, contracts and spot, as tables: what was, what is traded, open interest.
 
 Errors are HTTP 200 with a ``retCode``. Lists are newest first; where more rows lie in the range than a page holds, the
 oldest are the ones left out, so a range is never longer than a page. Trades have no history but the newest page.
+Not verified: that public answers have the header of an exceeded limit's end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Final
+from urllib.parse import unquote
 
 from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
@@ -16,7 +18,10 @@ from wsadapter.exchanges.bybit import CODES, SIDES
 from wsadapter.exchanges.history import book, candles, fundings, newest_trades
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
+    NONE,
+    Emit,
     Id,
+    Step,
     Text,
     Time,
     closes,
@@ -31,14 +36,33 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Frontage, Limit, Request
+from wsadapter.exchanges.rest_api import BadAnswer, Errors, Filling, Frontage, Hole, Limit, Request
 from wsadapter.text import printable
 
-EXCHANGE: Final = "bybit"
 PATH: Final = "/v5/market/"
-CATEGORY: Final = {"category": "linear"}
-SYMBOL: Final = CATEGORY | {"symbol": "{symbol}"}
 MAX_ROWS: Final = 20_000
+
+
+class Market(Struct, frozen=True):
+    """One category. ``turnover``: whether it is in the quote asset; ``trades``: most rows of the newest page."""
+
+    word: str
+    category: str
+    turnover: bool = True
+    trades: int = 1000
+
+    @property
+    def all(self) -> dict[str, str]:
+        return {"category": self.category}
+
+    @property
+    def one(self) -> dict[str, str]:
+        return {"category": self.category, "symbol": "{symbol}"}
+
+
+LINEAR: Final = Market("bybit", "linear")
+INVERSE: Final = Market("bybit_inverse", "inverse", turnover=False)
+SPOT: Final = Market("bybit_spot", "spot", trades=60)
 
 
 class AnswerBody(Struct, gc=False):
@@ -106,10 +130,14 @@ class PriceFilter(Struct, gc=False):
 
 
 class LotFilter(Struct, gc=False):
+    """Of contracts, and ``basePrecision`` and ``minOrderAmt`` of spot."""
+
     qtyStep: Text = ""
     minOrderQty: Text = ""
     maxOrderQty: Text = ""
     minNotionalValue: Text = ""
+    basePrecision: Text = ""
+    minOrderAmt: Text = ""
 
 
 class InstrumentRow(Struct, gc=False):
@@ -130,10 +158,10 @@ class InstrumentRow(Struct, gc=False):
 
 
 class RowList(Struct, gc=False):
-    """The ``list`` of a result."""
+    """The ``list`` of a result. The cursor is encoded as in an address."""
 
     list: Annotated[list[Raw], Meta(max_length=MAX_ROWS)]
-    nextPageCursor: Annotated[str, Meta(max_length=512)] = ""
+    nextPageCursor: Annotated[str, Meta(max_length=512)] | None = None
 
 
 _body: Final = Decoder(AnswerBody).decode
@@ -153,7 +181,7 @@ def error(status: int, body: bytes) -> tuple[int, str] | None:
 
 
 def next_page(body: bytes) -> str:
-    return _rows(result_of(body).result).nextPageCursor
+    return unquote(_rows(result_of(body).result).nextPageCursor or "")
 
 
 def rows_of(body: bytes) -> tuple[list[Raw], int]:
@@ -167,13 +195,16 @@ def whole(body: bytes) -> tuple[list[Raw], int]:
     return [answer.result], answer.time
 
 
-CANDLE: Final = row(
-    Kline, interval=subscribed("interval"), open_time_ns=ms("opened"), close_time_ns=closes("opened"),
-    open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"), volume=decimal("volume"),
-    quote_volume=decimal("turnover"), closed=constant(True),
-    absent=("event_time_ns", "transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
-            "first_trade_id", "last_trade_id"),
-)  # fmt: skip
+def candle(quote_volume: Step) -> Emit:
+    return row(
+        Kline, interval=subscribed("interval"), open_time_ns=ms("opened"), close_time_ns=closes("opened"),
+        open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"),
+        volume=decimal("volume"), quote_volume=quote_volume, closed=constant(True),
+        absent=("event_time_ns", "transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
+                "first_trade_id", "last_trade_id"),
+    )  # fmt: skip
+
+
 TRADE: Final = row(
     Trade, transaction_time_ns=ms("time"), trade_id="execId", price=decimal("price"), quantity=decimal("size"),
     buyer_is_maker=mapped("side", SIDES), aggregated=constant(False),
@@ -194,49 +225,89 @@ INTEREST: Final = row(
     absent=("transaction_time_ns", "open_interest_value"),
 )  # fmt: skip
 
-KLINES: Final = Page(
-    EXCHANGE, PATH + "kline",
-    SYMBOL | {"interval": "{code}", "start": "{first_ms}", "end": "{last_ms}", "limit": "{limit}"}, CandleRow, CANDLE,
-    rows_of, key="open_time_ns", wire_key="opened", end_key="close_time_ns", most=1000, codes=CODES,
-    newest_first=True, lax=True,
-)  # fmt: skip
-NEWEST_TRADES: Final = Page(
-    EXCHANGE, PATH + "recent-trade", SYMBOL | {"limit": "{limit}"}, TradeRow, TRADE, rows_of,
-    key="transaction_time_ns", wire_key="time", strict=False, symbol="symbol", most=1000, newest_first=True, lax=True,
-)  # fmt: skip
-FUNDINGS: Final = Page(  # rates are settled once an hour at most
-    EXCHANGE, PATH + "funding/history",
-    SYMBOL | {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}, FundingRow, FUNDING, rows_of,
-    key="transaction_time_ns", wire_key="fundingRateTimestamp", symbol="symbol", most=200, window_ms=199 * 3_600_000,
-    newest_first=True, lax=True,
-)  # fmt: skip
-ORDERBOOK: Final = Page(
-    EXCHANGE, PATH + "orderbook", SYMBOL | {"limit": "{limit}"}, BookResult, BOOK, whole, key="last_update_id",
-    wire_key="u", unit=1, symbol="s", most=1000,
-)  # fmt: skip
-OPEN_INTEREST: Final = Page(
-    EXCHANGE, PATH + "open-interest", SYMBOL | {"intervalTime": "5min", "limit": "{limit}"}, InterestRow, INTEREST,
-    rows_of, key="event_time_ns", wire_key="timestamp", most=1, lax=True,
-)  # fmt: skip
+
+def klines(market: Market) -> Page:
+    return Page(
+        market.word, PATH + "kline",
+        market.one | {"interval": "{code}", "start": "{first_ms}", "end": "{last_ms}", "limit": "{limit}"}, CandleRow,
+        candle(decimal("turnover") if market.turnover else NONE), rows_of, key="open_time_ns", wire_key="opened",
+        end_key="close_time_ns", most=1000, codes=CODES, newest_first=True, lax=True,
+    )  # fmt: skip
 
 
-CONTRACTS: Final = Listing(
-    EXCHANGE, Request(PATH + "instruments-info", (*CATEGORY.items(), ("limit", "1000"))), InstrumentRow,
+def last_trades(market: Market) -> Page:
+    return Page(
+        market.word, PATH + "recent-trade", market.one | {"limit": "{limit}"}, TradeRow, TRADE, rows_of,
+        key="transaction_time_ns", wire_key="time", strict=False, symbol="symbol", most=market.trades,
+        newest_first=True, lax=True,
+    )  # fmt: skip
+
+
+def orderbook(market: Market) -> Page:
+    return Page(
+        market.word, PATH + "orderbook", market.one | {"limit": "{limit}"}, BookResult, BOOK, whole,
+        key="last_update_id", wire_key="u", unit=1, symbol="s", most=1000,
+    )  # fmt: skip
+
+
+def settled_rates(market: Market) -> Page:
+    """Rates are settled once an hour at most."""
+    return Page(
+        market.word, PATH + "funding/history",
+        market.one | {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}, FundingRow, FUNDING,
+        rows_of, key="transaction_time_ns", wire_key="fundingRateTimestamp", symbol="symbol", most=200,
+        window_ms=199 * 3_600_000, newest_first=True, lax=True,
+    )  # fmt: skip
+
+
+def open_interest(market: Market) -> Page:
+    return Page(
+        market.word, PATH + "open-interest", market.one | {"intervalTime": "5min", "limit": "{limit}"}, InterestRow,
+        INTEREST, rows_of, key="event_time_ns", wire_key="timestamp", most=1, lax=True,
+    )  # fmt: skip
+
+
+def contracts(market: Market, counted_in: str) -> Listing:
+    """``counted_in``: the asset of quantities."""
+    return Listing(
+        market.word, Request(PATH + "instruments-info", (*market.all.items(), ("limit", "1000"))), InstrumentRow,
+        lambda body: rows_of(body)[0],
+        instrument(
+            symbol="symbol", status="status", contract_type=or_none("contractType"), base_asset="baseCoin",
+            quote_asset="quoteCoin", margin_asset=or_none("settleCoin"), contract_size=constant("1"),
+            contract_currency=counted_in, tick_size=or_none("priceFilter.tickSize"),
+            step_size=or_none("lotSizeFilter.qtyStep"), min_quantity=or_none("lotSizeFilter.minOrderQty"),
+            max_quantity=or_none("lotSizeFilter.maxOrderQty"), min_notional=or_none("lotSizeFilter.minNotionalValue"),
+            onboard_time_ns=ms_text("launchTime"), delivery_time_ns=ms_text("deliveryTime"),
+        ),
+        cursor=next_page,
+    )  # fmt: skip
+
+
+PAIRS: Final = Listing(
+    SPOT.word, Request(PATH + "instruments-info", tuple(SPOT.all.items())), InstrumentRow,
     lambda body: rows_of(body)[0],
     instrument(
-        symbol="symbol", status="status", contract_type=or_none("contractType"), base_asset="baseCoin",
-        quote_asset="quoteCoin", margin_asset=or_none("settleCoin"), contract_size=constant("1"),
+        symbol="symbol", status="status", base_asset="baseCoin", quote_asset="quoteCoin", contract_size=constant("1"),
         contract_currency="baseCoin", tick_size=or_none("priceFilter.tickSize"),
-        step_size=or_none("lotSizeFilter.qtyStep"), min_quantity=or_none("lotSizeFilter.minOrderQty"),
-        max_quantity=or_none("lotSizeFilter.maxOrderQty"), min_notional=or_none("lotSizeFilter.minNotionalValue"),
-        onboard_time_ns=ms_text("launchTime"), delivery_time_ns=ms_text("deliveryTime"),
+        step_size=or_none("lotSizeFilter.basePrecision"), min_quantity=or_none("lotSizeFilter.minOrderQty"),
+        max_quantity=or_none("lotSizeFilter.maxOrderQty"), min_notional=or_none("lotSizeFilter.minOrderAmt"),
+        absent=("contract_type", "margin_asset", "onboard_time_ns", "delivery_time_ns"),
     ),
-    cursor=next_page,
 )  # fmt: skip
 
 
-class BybitLinearRest(RestTables):
-    """Bybit linear contracts."""
+def repairs_of(market: Market) -> dict[str, Callable[[Hole], Filling]]:
+    """What all markets keep."""
+    return {
+        "trade": partial(newest_trades, last_trades(market)),
+        "kline": partial(candles, klines(market)),
+        "depth": partial(book, orderbook(market)),
+    }
+
+
+class BybitRest(RestTables):
+    """What is the same for all markets."""
 
     live = "https://api.bybit.com"
     testnet = "https://api-testnet.bybit.com"
@@ -251,12 +322,27 @@ class BybitLinearRest(RestTables):
         again=frozenset((10000, 10016)),  # timeout, internal error
         frontages=(Frontage(403, b"access too frequent", 600.0),),
     )
-    repairs = {
-        "trade": partial(newest_trades, NEWEST_TRADES),
-        "kline": partial(candles, KLINES),
-        "funding_rate": partial(fundings, FUNDINGS),
-        "depth": partial(book, ORDERBOOK),
-    }
     intervals = frozenset(CODES)
-    interest = OPEN_INTEREST
-    listings = (CONTRACTS,)
+
+
+class BybitLinearRest(BybitRest):
+    """Contracts in USDT and USDC."""
+
+    repairs = repairs_of(LINEAR) | {"funding_rate": partial(fundings, settled_rates(LINEAR))}
+    interest = open_interest(LINEAR)
+    listings = (contracts(LINEAR, "baseCoin"),)
+
+
+class BybitInverseRest(BybitRest):
+    """Contracts of one dollar, settled in the base coin."""
+
+    repairs = repairs_of(INVERSE) | {"funding_rate": partial(fundings, settled_rates(INVERSE))}
+    interest = open_interest(INVERSE)
+    listings = (contracts(INVERSE, "quoteCoin"),)
+
+
+class BybitSpotRest(BybitRest):
+    """Pairs; trades reach back sixty."""
+
+    repairs = repairs_of(SPOT)
+    listings = (PAIRS,)

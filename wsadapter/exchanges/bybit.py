@@ -40,7 +40,6 @@ from wsadapter.exchanges.mapping import (
     Step,
     Text,
     Time,
-    best,
     book,
     computed,
     constant,
@@ -53,6 +52,7 @@ from wsadapter.exchanges.mapping import (
     ms_text,
     signed_or_none,
     subscribed,
+    top,
 )
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
@@ -281,7 +281,7 @@ LIQUIDATION: Final = emit(
 
 TOUCH: Final = emit(
     BookTicker, event_time_ns=envelope_ms("ts"), transaction_time_ns=envelope_ms("cts"), update_id="u",
-    bid_price=best("b", 0), bid_quantity=best("b", 1), ask_price=best("a", 0), ask_quantity=best("a", 1),
+    columns=top("b", "a", 0, 1),
 )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from wsadapter.text import printable
 
 MAX_COMMAS: Final = 200_000
 """In a message that is taken apart element by element."""
-Decode = Callable[[Raw], Any]
+Decode = Callable[[Raw | bytes | memoryview], Any]
 AcceptAll = Callable[[Sequence[Any], Any, int], list[Item]]
 """(elements, `Bad` in the place of each that is none; envelope; receive time) -> items."""
 
@@ -32,13 +32,15 @@ class ByKey(Struct, frozen=True):
     where the message is no data. ``element``: of venues whose messages name only what comes before the ``{`` of a
     channel's name: the stream's name from envelope and element. ``spoken``: a stream's name, or a channel's, as data
     say it, where it says more than they do (levels, say). ``sequence``: of venues that number all messages of a
-    connection: this one's number, None where it has none."""
+    connection: this one's number, None where it has none. ``elements``: where they are in the envelope; None: the
+    message is one itself."""
 
     envelope: type[Struct]
     key: Callable[[Any], str]
     element: Callable[[Any, Any], str] | None = None
     spoken: Callable[[str], str] = str
     sequence: Callable[[Any], int | None] | None = None
+    elements: Callable[[Any], Raw | None] = attrgetter("data")
 
     def receiver(self, session: Any) -> Receive:
         return KeyReceiver(self, session).receive
@@ -73,6 +75,7 @@ def _accepting(session: VenueSession, channel: Channel, subscription: Subscripti
             if type(element) is Bad:
                 lost += 1
                 items.append(element)
+                session.hole(channel, symbol, name, receive_time_ns)
                 continue
             try:
                 made = accept(element, envelope, subscription, name, symbol, receive_time_ns)
@@ -116,7 +119,7 @@ class KeyReceiver:
 
     def __init__(self, framing: ByKey, session: VenueSession) -> None:
         self._key, self._element_key, self._session = framing.key, framing.element, session
-        self._sequence, self._spoken = framing.sequence, framing.spoken
+        self._sequence, self._spoken, self._elements = framing.sequence, framing.spoken, framing.elements
         self._envelope, self._array = Decoder(framing.envelope).decode, Decoder(list[Raw]).decode
         self._streams = {self._spoken(name): _Stream(session, each) for name, each in session.subscriptions.items()}
         """By what their data name."""
@@ -143,12 +146,14 @@ class KeyReceiver:
         stream = self._stream(name)
         if stream is None:
             return [Bad("foreign_symbol", printable(name))]
-        try:
-            elements = stream.decode(envelope.data)
-        except FAILURES:
-            elements = self._decoded(stream, envelope.data, receive_time_ns)
+        data = self._elements(envelope)
+        elements: Sequence[Any]
+        if data is None:
+            elements = (_element(stream, payload),)
         else:
-            elements = elements if stream.many else (elements,)
+            elements = self._decoded(stream, data)
+            if stream.channel.newest_first:
+                elements = elements[::-1]
         return stream.accept(elements, envelope, receive_time_ns)
 
     def _missed(self, receive_time_ns: int) -> list[Item]:
@@ -178,7 +183,7 @@ class KeyReceiver:
             return [Bad("foreign_symbol", printable(name))]
         items: list[Item] = []
         of_stream: dict[str, list[Any]] = {}
-        for element in self._decoded(anyone, envelope.data, receive_time_ns, named=False):
+        for element in self._decoded(anyone, self._elements(envelope) or Raw()):
             if type(element) is Bad:
                 items.append(element)
             else:
@@ -190,31 +195,25 @@ class KeyReceiver:
                 items += stream.accept(elements, envelope, receive_time_ns)
         return items
 
-    def _decoded(self, stream: _Stream, data: Raw, receive_time_ns: int, named: bool = True) -> Sequence[Any]:
-        """The elements; `Bad` in the place of each that is none. ``named``: they are of this stream, whose hole that
-        is."""
+    def _decoded(self, stream: _Stream, data: Raw) -> Sequence[Any]:
+        """The elements; `Bad` in the place of each that is none."""
         try:
             elements = stream.decode(data)
         except FAILURES as error:
             if stream.many and bytes(data).count(b",") <= MAX_COMMAS:
                 try:
-                    return [self._element(stream, each, receive_time_ns, named) for each in self._array(data)]
+                    return [_element(stream, each) for each in self._array(data)]
                 except FAILURES:
                     pass
-            return [self._lost(stream, error, receive_time_ns, named)]
+            return [failure(error)]
         return elements if stream.many else (elements,)
 
-    def _element(self, stream: _Stream, element: Raw, receive_time_ns: int, named: bool) -> Any:
-        try:
-            return stream.decode_one(element)
-        except FAILURES as error:
-            return self._lost(stream, error, receive_time_ns, named)
 
-    def _lost(self, stream: _Stream, error: Exception, receive_time_ns: int, named: bool) -> Bad:
-        if not named:
-            return failure(error)
-        subscription = stream.subscription
-        return self._session.lost(stream.channel, subscription.symbol, subscription.name, error, receive_time_ns)
+def _element(stream: _Stream, element: Raw | bytes | memoryview) -> Any:
+    try:
+        return stream.decode_one(element)
+    except FAILURES as error:
+        return failure(error)
 
 
 def channel_of(channels: Sequence[Channel], subscription: Subscription) -> Channel:

@@ -197,8 +197,13 @@ class VenueSession:
         if isinstance(channel.numbering, Candles) and channel.numbering.by_successor:
             accepts[0] = self._accept_successor(channel, accepts[0])
         accepts = [_accept_some(one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
-        if len(accepts) == 1:
-            return accepts[0]
+        accept = accepts[0] if len(accepts) == 1 else self._accept_wanted(channel, accepts)
+        if isinstance(channel.numbering, Follows) and channel.numbering.repeats is not None:
+            return _accept_new(channel.numbering, accept, self.series(channel.emits[0]))
+        return accept
+
+    def _accept_wanted(self, channel: Channel, accepts: list[Accept]) -> Accept:
+        """Several events of one element, as far as they were asked for."""
         of_words = [(stream_type_of(one), accept) for one, accept in zip(channel.emits, accepts, strict=True)]
 
         def accept_all(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
@@ -224,10 +229,14 @@ class VenueSession:
 
     def lost(self, channel: Channel, symbol: str, stream: str, error: Exception, received: int) -> Bad:
         """An element gives no event: a hole in its stream."""
+        self.hole(channel, symbol, stream, received)
+        return Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)
+
+    def hole(self, channel: Channel, symbol: str, stream: str, received: int) -> None:
+        """Of an element, in all that its stream feeds."""
         subscription = self.subscriptions.get(stream)
         for word in (subscription.feeds if subscription else ()) or (stream_type(channel.words[0]).value,):
             self.outages.failed(word, symbol, stream, received)
-        return Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)
 
     def kind(self, channel: Channel, stream: str) -> tuple[Any, ...] | None:
         """What the stream's name says."""
@@ -493,6 +502,19 @@ def _accept_some(one: Emit, accept: Accept) -> Accept:
         return accept(d, e, sub, stream, symbol, received)
 
     return accept_some
+
+
+def _accept_new(numbering: Follows, accept: Accept, by_symbol: dict[str, SeriesState]) -> Accept:
+    """Without those that a message repeats."""
+    number, repeats = attrgetter(numbering.number), numbering.repeats
+    assert repeats is not None
+
+    def accept_new(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+        if repeats(e) and number(d) < by_symbol[symbol].next:
+            return []
+        return accept(d, e, sub, stream, symbol, received)
+
+    return accept_new
 
 
 def _are_numbers(*texts: str) -> bool:

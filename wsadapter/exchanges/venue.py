@@ -213,13 +213,15 @@ class Follows(Struct, frozen=True):
     begins the series, changes without one are lost, and after a gap the stream is asked for anew; a change that brings
     its own predecessor's number is a sign of life and no event, and one whose number is None is not checked. Where the
     venue does not name the number before, but an event has several: ``count`` says how many up to its own, ``first``
-    (of books) which is the first of them."""
+    (of books) which is the first of them. ``repeats``: whether a message, by its envelope, tells the newest ones again,
+    as after each subscription; those that are known already are passed over."""
 
     number: str
     previous: str = ""
     resubscribe: bool = False
     count: str = ""
     first: str = ""
+    repeats: Callable[[Any], bool] | None = None
 
 
 class Rises(Struct, frozen=True):
@@ -275,9 +277,10 @@ class Channel(Struct, frozen=True):
     which feeds the channel is for, where another one has the same words (None: all). ``lax``: numbers come as text, and
     the wire Struct names their types.
 
-    ``offered``: which symbols have this stream, None: all. ``symbol``: of a stream of the whole market, whose name has
-    no symbol in it: the field with an element's own; elements of symbols that are not of the feed are passed over.
-    ``within``: elements come in lists inside others, which then have the ``symbol`` and are the envelope of theirs."""
+    ``offered``: which symbols have this stream, None: all. ``symbol``: of a stream of the whole market, whose name
+    has no symbol in it: the field with an element's own; elements of symbols that are not of the feed are passed
+    over. ``newest_first``: so lists of elements come. ``within``: elements come in lists inside others, which then
+    have the ``symbol`` and are the envelope of theirs."""
 
     words: tuple[str, ...]
     name: str
@@ -294,6 +297,7 @@ class Channel(Struct, frozen=True):
     offered: Callable[[str], bool] | None = None
     symbol: str = ""
     within: Within | None = None
+    newest_first: bool = False
 
 
 class Hosts(Struct, frozen=True):

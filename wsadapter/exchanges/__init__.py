@@ -21,6 +21,7 @@ OURS: Final[Mapping[str, str]] = {
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
     "bybit_inverse": "wsadapter.exchanges.bybit:BybitInverse",
     "bybit_spot": "wsadapter.exchanges.bybit:BybitSpot",
+    "deribit": "wsadapter.exchanges.deribit:Deribit",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
     "okx": "wsadapter.exchanges.okx:Okx",
 }

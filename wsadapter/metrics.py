@@ -302,7 +302,10 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
         # (`wsadapter.roles.consumer.accounting`)
         *(Cells((_STREAM, _PARTITION), name=name) for name in ("counted_to", "unsettled_from", "unsettled")),
     ),
-    "repairer": tuple(Cells((_POLL,), name=name, published=True) for name in SILENCES),
+    "repairer": (
+        Cells(name="broker_refusal"),  # Kafka's error code for which the gap topic is not read (0: none)
+        *(Cells((_POLL,), name=name, published=True) for name in SILENCES),
+    ),
 }
 """Cells of a role's own."""
 

@@ -161,7 +161,7 @@ class Line:
 
 
 class Pair:
-    """``symbols``, ``streams``: others than the demo's feed has. ``changes``: books as changes, where the venue has such."""
+    """``symbols``, ``streams``: other ones than the demo has. ``changes``: books as changes, where there are such."""
 
     def __init__(
         self, exchange: str, symbols: tuple[str, ...] = (), streams: tuple[str, ...] = (), changes: bool = False

@@ -21,6 +21,12 @@ def is_fatal(error: KafkaError) -> bool:
     return error.fatal() or error.code() in _FATAL
 
 
+def refusal(error: object) -> int:
+    """The code of a `KafkaError`, or of the exception that carries one, that says what we are not allowed; else 0."""
+    cause = error.args[0] if isinstance(error, Exception) and error.args else error
+    return cause.code() if isinstance(cause, KafkaError) and cause.code() in AUTHORIZATION else 0
+
+
 def error_text(error: object) -> str:
     """A `KafkaError`, or the exception that carries one, as text and name."""
     cause = error.args[0] if isinstance(error, Exception) and error.args else error

@@ -6,6 +6,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from wsadapter.config.load import KafkaConfig
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.kafka.errors import refusal
 from wsadapter.roles.repairer import gap_log
 from wsadapter.roles.repairer.gap_log import GapLog, GapLogFailed
 
@@ -66,3 +68,30 @@ def test_any_other_error_is_waited_out(log: GapLog) -> None:
     client(log).messages = [Message(topic=TOPIC, partition=0, error=KafkaError(KafkaError._TRANSPORT))]
 
     assert log.poll(0.0) == []
+
+
+def test_a_partition_that_must_not_be_read_is_said_until_it_is_read(log: GapLog) -> None:
+    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    client(log).messages = [Message(topic=TOPIC, partition=0, error=denied)]
+    log.poll(0.0)
+    assert log.refused == {(TOPIC, 0): KafkaError.TOPIC_AUTHORIZATION_FAILED}
+
+    client(log).messages = [Message(topic=TOPIC, partition=0, offset=0, value=b"")]
+    log.poll(0.0)
+    assert log.refused == {}
+
+
+def test_what_must_not_be_committed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    denied = KafkaException(KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
+
+    def refuse(self: Client, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
+        raise denied
+
+    monkeypatch.setattr(Client, "committed", refuse)
+    monkeypatch.setattr(Client, "close", lambda self: None, raising=False)
+    monkeypatch.setattr(gap_log, "Consumer", Client)
+    monkeypatch.setattr(gap_log, "partition_counts", lambda kafka, timeout: {TOPIC: 1})
+    with pytest.raises(ServiceUnavailable) as caught:
+        GapLog(KafkaConfig())
+
+    assert refusal(caught.value.__context__) == KafkaError.GROUP_AUTHORIZATION_FAILED

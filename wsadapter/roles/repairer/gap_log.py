@@ -21,7 +21,7 @@ from wsadapter.events import Gap
 from wsadapter.events.gaps import RepairState
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.errors import error_text, is_fatal
+from wsadapter.kafka.errors import error_text, is_fatal, refusal
 from wsadapter.kafka.messages import Identity, gap_record
 from wsadapter.kafka.settings import repairer_config
 from wsadapter.kafka.topics import partition_counts, topic
@@ -61,11 +61,12 @@ class LoggedGap(Struct):
 
 
 class GapLog:
-    """``open``: gap_id -> gaps to be repaired, oldest first. Making one raises `ServiceUnavailable` while Kafka does
-    not answer."""
+    """``open``: gap_id -> gaps to be repaired, oldest first. ``refused``: partition -> Kafka's error code for which it
+    is not read. Making one raises `ServiceUnavailable` while Kafka does not answer."""
 
     def __init__(self, kafka: KafkaConfig) -> None:
         self.open: dict[str, LoggedGap] = {}
+        self.refused: dict[Key, int] = {}
         self.broker_up = True
         self._gaps, self._klines = (topic(kafka, BY_STREAM[word]) for word in ("gap", "kline"))
         # asked first: a client of a broker that is away complains without an end
@@ -106,10 +107,13 @@ class GapLog:
         for message in self._consumer.consume(CHUNK, timeout):
             if (error := message.error()) is not None:
                 self._note(error)
+                if code := refusal(error):
+                    self.refused[str(message.topic()), message.partition() or 0] = code
                 continue
             key: Key = str(message.topic()), message.partition() or 0
             offset: Any = message.offset()
             self._next[key] = offset + 1
+            self.refused.pop(key, None)
             if key[0] == self._klines:
                 candles.append(message)
                 continue

@@ -22,6 +22,7 @@ from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import RestExchange, Series
 from wsadapter.kafka.backfill import PREFIX
+from wsadapter.kafka.errors import refusal
 from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
@@ -132,6 +133,7 @@ class Repairer:
             try:
                 source = GapLog(self._kafka)
             except ServiceUnavailable as error:
+                self._page["broker_refusal"] = refusal(error.__context__)
                 if str(error) != reason:
                     reason = str(error)
                     log.warning("the gap topic cannot be read yet", reason=reason)
@@ -225,10 +227,11 @@ class Repairer:
     def _publish_stats(self, source: GapLog) -> None:
         page = self._page
         page["broker_up"] = int(source.broker_up)
+        page["broker_refusal"] = max(source.refused.values(), default=0)
         page["gaps_open"] = len(source.open)
         for host, queue in self._queues.items():
             queue.publish_stats(page, f'{{host="{host_label(host)}"}}')
-        self._child.set_state(ChildState.RUNNING if source.broker_up else ChildState.WAITING)
+        self._child.set_state(ChildState.RUNNING if source.broker_up and not source.refused else ChildState.WAITING)
 
     def _shut_down(self, source: GapLog | None) -> None:
         """What is not done is found again at the next start; what is published the serializers see to."""

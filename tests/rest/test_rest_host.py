@@ -5,7 +5,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import which
@@ -171,9 +171,18 @@ def server(serve: Callable[[socket.socket], None]) -> Iterator[RestClient]:
     thread.join(60)
 
 
-def test_a_request_has_the_headers_of_its_venue() -> None:
+@pytest.mark.parametrize("is_testnet", [False, True])
+def test_a_request_has_the_headers_of_its_venue(is_testnet: bool, tmp_path: Path) -> None:
     heard: list[bytes] = []
     listener = socket.create_server(("127.0.0.1", 0))
+    base = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    class Other(BinanceFuturesRest):
+        headers: Mapping[str, str] = {"X-Unit": "us"}
+        testnet_headers: Mapping[str, str] = {"X-Demo": "1"}
+
+        def base(self, testnet: bool) -> str:
+            return base if testnet is is_testnet else "http://other.invalid"
 
     def run() -> None:
         connection, _ = listener.accept()
@@ -183,12 +192,11 @@ def test_a_request_has_the_headers_of_its_venue() -> None:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    client = RestClient(f"http://127.0.0.1:{listener.getsockname()[1]}", "", "", {"X-Unit": "us"})
-    assert client.get(TIME).status == 200
-    client.close()
+    assert ask(RestHost(Other(), base, str(tmp_path), lambda: None)).outcome is Outcome.OK
     listener.close()
     thread.join(60)
     assert b"\r\nX-Unit: us\r\n" in heard[0]
+    assert (b"\r\nX-Demo: 1\r\n" in heard[0]) is is_testnet
     assert b"\r\nUser-Agent: wsadapter/" in heard[0]
 
 

@@ -3,6 +3,7 @@
 * trades by id: from the first missing one, a page at a time; where the id is not known, windows of time until one is
   found, then by id. Complete when the ids follow one another to the end of the hole.
 * trades by id where pages begin at a time, or where the one before ended: from before the hole on.
+* trades by id where pages end before an id, or a time, newest first: page by page, onward all the same.
 * trades without a number: the newest page is all there is; complete when it reaches back behind the hole.
 * candles: by open time; complete when each opens where the one before closed.
 * funding: what was settled in the hole.
@@ -121,13 +122,19 @@ def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps
     return False
 
 
+def _number(trade: Trade) -> int:
+    """An aggregated one without a number has that of its last single trade."""
+    number = trade.last_trade_id if trade.trade_number is None else trade.trade_number
+    return number or 0
+
+
 def _wanted(progress: _Progress, hole: Hole, rows: Rows) -> tuple[list[Trade], bool]:
     """Those of the hole, and whether it is filled with them; what lies between them is missing."""
     progress.note_bad(rows)
     wanted: list[Trade] = []
     last, following, is_over = hole.last, progress.following, False
     for trade in rows.events if following is not None else ():
-        number = trade.trade_number or 0
+        number = _number(trade)
         assert following is not None
         if number > last if last is not None else (trade.transaction_time_ns or 0) > hole.ended_ns:
             if last is not None and following <= last:
@@ -143,14 +150,14 @@ def _wanted(progress: _Progress, hole: Hole, rows: Rows) -> tuple[list[Trade], b
         if number == last:
             is_over = True
             break
-    first = hole.first if hole.first is not None or not wanted else wanted[0].trade_number
-    for number in rows.bad:
-        if number is None or following is None or (first is not None and number < first):
-            progress.lose(number, number)
-        elif not is_over and following <= number <= (last or number):
-            progress.lose(following, number)
-            following = number + 1
-            is_over = number == last
+    first = hole.first if hole.first is not None or not wanted else _number(wanted[0])
+    for lost in rows.bad:
+        if lost is None or following is None or (first is not None and lost < first):
+            progress.lose(lost, lost)
+        elif not is_over and following <= lost <= (last or lost):
+            progress.lose(following, lost)
+            following = lost + 1
+            is_over = lost == last
     progress.following = following
     return wanted, is_over
 
@@ -188,6 +195,37 @@ def trades_onward(progress: _Progress, page: Page, hole: Hole) -> Steps:
                 progress.lose(progress.following, last)
             return True
         cursor = rows.cursor
+    return False
+
+
+@_filling
+def trades_back(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps:
+    """The same where a page holds those before a number (``behind``), or a time (``first_ms``), newest first."""
+    following, last = hole.first, hole.last
+    if following is not None and last is not None and last < following:
+        return True
+    if following is None:
+        rows = yield by_time.fetch(hole, 1, first_ms=hole.started_ns // MS)
+        if not rows.events:
+            return False
+        following = _number(rows.events[-1]) + 1
+    for _ in range(MOST_REQUESTS):
+        progress.following = following
+        behind = following + by_id.most if last is None else min(following + by_id.most, last + 1)
+        rows = yield by_id.fetch(hole, behind - following, behind=behind)
+        # the page is full, with older ones if need be
+        rows.events = [trade for trade in rows.events if _number(trade) >= following]
+        rows.bad = tuple(number for number in rows.bad if number is None or number >= following)
+        wanted, is_over = _wanted(progress, hole, rows)
+        yield progress.give(wanted)
+        following = progress.following
+        if is_over or (last is None and following < behind):
+            return True  # the newest is among them
+        if following < behind:
+            progress.lose(following, behind - 1)
+        if last is not None and behind > last:
+            return True
+        following = behind
     return False
 
 
@@ -270,7 +308,10 @@ def fundings(progress: _Progress, page: Page, hole: Hole) -> Steps:
         return True
     for _ in range(MOST_REQUESTS):
         end_ms = min(next_ms + page.window_ms, until_ms)
-        rows = yield page.fetch(hole, first_ms=next_ms, last_ms=end_ms)
+        rows = yield page.fetch(hole, first_ms=next_ms, last_ms=end_ms, until_ms=end_ms + 1)
+        if page.fills_up:
+            rows.events = [rate for rate in rows.events if (rate.transaction_time_ns or 0) >= next_ms * MS]
+            rows.bad = tuple(at_ns for at_ns in rows.bad if at_ns is None or at_ns >= next_ms * MS)
         times = [(rate.transaction_time_ns or 0) // MS for rate in rows.events]
         if times and not next_ms <= times[0] <= times[-1] <= end_ms:
             raise BadAnswer("funding rates of another time")
@@ -278,7 +319,7 @@ def fundings(progress: _Progress, page: Page, hole: Hole) -> Steps:
         if rows.bad:
             progress.lose()
         yield progress.give(rows.events)
-        if rows.rows >= page.most:
+        if rows.rows >= page.most and not page.fills_up:
             next_ms = times[-1] + 1
         elif end_ms == until_ms:
             return True

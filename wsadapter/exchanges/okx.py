@@ -389,6 +389,7 @@ def control(payload: bytes) -> list[Answer | ClosesSoon] | None:
 class Okx(VenueSession):
     """OKX swaps, futures and spot."""
 
+    rest = "wsadapter.exchanges.okx_rest:OkxRest"
     venue = Venue(
         word="okx",
         hosts=Hosts("wss://ws.okx.com:8443", "wss://wspap.okx.com:8443",

@@ -68,19 +68,21 @@ class Page:
     what is empty then is not asked. ``key``: the event's field by which rows are in order (``strict``: none twice),
     in the wire Struct ``wire_key`` times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the
     wire's field that must be what was asked for. ``newest_first``: so they come, and ``keeps_newest``: of a range
-    with more rows than a page the oldest are left out, which is so with the former, too. ``whole``: the venue knows
+    with more rows than a page the oldest are left out, which is so with the former, too. ``fills_up``: its rows end
+    before a time, and older ones than were meant make it full. ``whole``: the venue knows
     no limit. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts. ``most``: rows
     of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
         key: str, wire_key: str, most: int, unit: int = MS, end_key: str = "", strict: bool = True,
-        newest_first: bool = False, keeps_newest: bool = False, lax: bool = False, symbol: str = "",
-        codes: Mapping[str, str] | None = None,
+        newest_first: bool = False, keeps_newest: bool = False, fills_up: bool = False, lax: bool = False,
+        symbol: str = "", codes: Mapping[str, str] | None = None,
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "",
     ) -> None:  # fmt: skip
         self.path, self.most, self.window_ms = path, most, window_ms
+        self.fills_up = fills_up
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
         self._query, self._codes, self._weight, self._pool = query, codes or {}, weight, pool
@@ -166,6 +168,7 @@ class RestTables:
     weight_header: str = ""
     reset_header: str = ""
     headers: Mapping[str, str] = {}
+    testnet_headers: Mapping[str, str] = {}
     pools: Mapping[str, Limit] = {}
     banned: frozenset[int] = frozenset()
     variants: Mapping[str, Any] = {}
@@ -187,8 +190,9 @@ class RestTables:
 
     def series(self, plan: ConnectionPlan) -> list[Series]:
         return [
-            Series(word, each.symbol, each.interval, self.levels(each.name) if word == "depth" else 0)
+            Series(word, symbol, each.interval, self.levels(each.name) if word == "depth" else 0)
             for each in plan.subscriptions
+            for symbol in ((each.symbol,) if each.symbol else plan.symbols)
             for word in each.feeds or (each.stream.value,)
         ]
 

@@ -236,6 +236,8 @@ class RestExchange(Protocol):
     """Statuses that mean: come back when the ban is over."""
     headers: Mapping[str, str]
     """Of every request, beside our own."""
+    testnet_headers: Mapping[str, str]
+    """Of every request to the testnet, beside those."""
 
     variants: Mapping[str, Any]
     """Fields that tell the series of a stream apart -> their values in what `repair` gives (``aggregated``)."""

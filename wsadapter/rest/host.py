@@ -70,7 +70,8 @@ class RestHost:
     def __init__(self, exchange: RestExchange, base: str, state_dir: str, notify: Callable[[], None]) -> None:
         self._bans = Bans(state_dir, base)
         self._base = base
-        self._client = RestClient(base, exchange.weight_header, exchange.reset_header, exchange.headers)
+        headers = {**exchange.headers, **(exchange.testnet_headers if base == exchange.base(True) else {})}
+        self._client = RestClient(base, exchange.weight_header, exchange.reset_header, headers)
         self._exchange = exchange
         self.budget = Budget(exchange.weights, exchange.pools, exchange.banned, random.random)
         self._threads = DaemonExecutor(1, "rest")

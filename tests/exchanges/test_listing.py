@@ -4,11 +4,11 @@ import json
 from typing import Any
 
 import pytest
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from wsadapter.exchanges.listing import Listing, everything, instrument
-from wsadapter.exchanges.mapping import computed, constant, ms_text, number_or_none, or_none
+from wsadapter.exchanges.mapping import computed, constant, defaults, ms_text, number_or_none, or_none
 from wsadapter.exchanges.rest_api import (
     BadAnswer,
     ErrorKind,
@@ -20,6 +20,7 @@ from wsadapter.exchanges.rest_api import (
     Refusal,
     Request,
     Traded,
+    canonical_name,
 )
 
 NOW = 1_790_000_000_000_000_000
@@ -47,7 +48,7 @@ class Body(Struct):
 
 read = Decoder(Body).decode
 ABSENT = sorted({*Instrument.__struct_fields__} - {
-    *("exchange", "receive_time_ns", "step_size", "contract_currency"), *NAMES,
+    *("exchange", "receive_time_ns", "step_size", "contract_currency"), *NAMES, *defaults(Instrument),
 })  # fmt: skip
 FIELDS: dict[str, Any] = {
     "symbol": "name", "status": "state", "base_asset": computed(lambda d, e: d.name.split("/")[0]),
@@ -77,6 +78,22 @@ def test_a_row_is_declared_field_by_field() -> None:
     assert (row.exchange, row.symbol, row.receive_time_ns) == ("stub", "A/B", NOW)
     assert (row.base_asset, row.quote_asset, row.tick_size, row.step_size) == ("A", "B", "0.00005", "0.10")
     assert (row.onboard_time_ns, row.delivery_time_ns) == (1_598_252_400_000_000_000, None)
+
+
+def test_one_name_over_all_venues() -> None:
+    (row,) = LISTING.parse(body(element("BTC/USD")), NOW).instruments
+    friday = 1_798_200_000 * 10**9
+
+    def name(**changes: Any) -> str:
+        return canonical_name(structs.replace(row, **changes))
+
+    assert name(kind="spot") == "BTC/USD"
+    assert name(kind="perpetual", margin_asset="USDC") == "BTC/USD:USDC"
+    assert name(kind="future", margin_asset="BTC", delivery_time_ns=friday) == "BTC/USD:BTC-261225"
+    assert name(kind="option", canonical="BTC/USD:BTC-261225-90000-C") == "BTC/USD:BTC-261225-90000-C"
+    for unsaid in ({}, {"kind": "perpetual"}, {"kind": "future", "margin_asset": "BTC"}, {"kind": "option"}):
+        assert name(**unsaid) == "", "nothing is made up"
+    assert name(kind="spot", quote_asset="") == ""
 
 
 @pytest.mark.parametrize("since", [None, "", "0", "-1", "never", "9" * 30])

@@ -136,7 +136,7 @@ def rejected_table(ttl_days: int | None) -> Table:
 
 
 def instrument_table(ttl_days: int | None) -> Table:
-    """What a symbol is: the unit its quantities count in, its steps, whether it trades."""
+    """What a symbol is: the unit its quantities count in, its steps, whether it trades, its name over all venues."""
     named = ("exchange", "symbol", "status", "base_currency", "quote_currency", "settle_currency")
     return Table(
         INSTRUMENT,
@@ -146,6 +146,11 @@ def instrument_table(ttl_days: int | None) -> Table:
             ("contract_currency", NAME, "ZSTD(1)"),
             ("tick_size", _STEP, "ZSTD(1)"),
             ("step_size", _STEP, "ZSTD(1)"),
+            ("canonical", NAME, "ZSTD(1)"),
+            ("kind", NAME, "ZSTD(1)"),
+            ("multiplier", _STEP, "ZSTD(1)"),
+            ("funding_interval", "Nullable(Int64)", "ZSTD(1)"),
+            ("open_interest_sides", "Nullable(UInt8)", "ZSTD(1)"),
             ("time", _TIME, "ZSTD(1)"),
             ("version", "UInt64", "ZSTD(1)"),
         ),

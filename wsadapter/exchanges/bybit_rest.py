@@ -25,6 +25,7 @@ from wsadapter.exchanges.mapping import (
     Text,
     Time,
     closes,
+    computed,
     constant,
     decimal,
     mapped,
@@ -143,7 +144,8 @@ class LotFilter(Struct, gc=False):
 class InstrumentRow(Struct, gc=False):
     """{"symbol":"BTCUSDT","contractType":"LinearPerpetual","status":"Trading","baseCoin":"BTC","quoteCoin":"USDT",
     "launchTime":"1585526400000","deliveryTime":"0","priceFilter":{"tickSize":"0.10"},"lotSizeFilter":{"qtyStep":"0.001",
-    "minOrderQty":"0.001","maxOrderQty":"1190.000","minNotionalValue":"5"},"settleCoin":"USDT"}; times "0" are none."""
+    "minOrderQty":"0.001","maxOrderQty":"1190.000","minNotionalValue":"5"},"settleCoin":"USDT",
+    "fundingInterval":480}; times "0" are none, the interval is in minutes."""
 
     symbol: Text
     status: Text
@@ -155,6 +157,7 @@ class InstrumentRow(Struct, gc=False):
     settleCoin: Text = ""
     launchTime: Text | None = None
     deliveryTime: Text | None = None
+    fundingInterval: Annotated[int, Meta(ge=0, le=1 << 20)] = 0
 
 
 class RowList(Struct, gc=False):
@@ -279,6 +282,8 @@ def contracts(market: Market, counted_in: str) -> Listing:
             step_size=or_none("lotSizeFilter.qtyStep"), min_quantity=or_none("lotSizeFilter.minOrderQty"),
             max_quantity=or_none("lotSizeFilter.maxOrderQty"), min_notional=or_none("lotSizeFilter.minNotionalValue"),
             onboard_time_ns=ms_text("launchTime"), delivery_time_ns=ms_text("deliveryTime"),
+            kind=computed(lambda d, e: "perpetual" if "Perpetual" in d.contractType else "future"),
+            funding_interval=computed(lambda d, e: d.fundingInterval * 60 or None), open_interest_sides=constant(2),
         ),
         cursor=next_page,
     )  # fmt: skip
@@ -292,7 +297,7 @@ PAIRS: Final = Listing(
         contract_currency="baseCoin", tick_size=or_none("priceFilter.tickSize"),
         step_size=or_none("lotSizeFilter.basePrecision"), min_quantity=or_none("lotSizeFilter.minOrderQty"),
         max_quantity=or_none("lotSizeFilter.maxOrderQty"), min_notional=or_none("lotSizeFilter.minOrderAmt"),
-        absent=("contract_type", "margin_asset", "onboard_time_ns", "delivery_time_ns"),
+        kind=constant("spot"), absent=("contract_type", "margin_asset", "onboard_time_ns", "delivery_time_ns"),
     ),
 )  # fmt: skip
 

@@ -161,7 +161,7 @@ TRADES: Final = Page(
 PAIRS: Final = Listing(
     EXCHANGE, Request(PATH + "AssetPairs"), PairRow, lambda body: result_of(body).values(),
     instrument(
-        symbol=computed(lambda d, e: "/".join(assets(d))), status="status",
+        symbol=computed(lambda d, e: "/".join(assets(d))), status="status", kind=constant("spot"),
         base_asset=computed(lambda d, e: assets(d)[0]), quote_asset=computed(lambda d, e: assets(d)[1]),
         contract_size=constant("1"), contract_currency=computed(lambda d, e: assets(d)[0]),
         tick_size=or_none("tick_size"), step_size=computed(lot), min_quantity=or_none("ordermin"),

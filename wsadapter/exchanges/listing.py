@@ -15,13 +15,21 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from wsadapter.events.decimals import NotPlain, are_plain
-from wsadapter.exchanges.mapping import NONE, Op, Step, constant, given_of, in_python, ordered
+from wsadapter.exchanges.mapping import NONE, Op, Step, constant, defaults, given_of, in_python, ordered
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Instrument, Limit, Request, Traded, checked
 from wsadapter.exchanges.second_look import FAILURES
 
 MOST_PAGES: Final = 100
 MADE_HERE: Final = ("exchange", "receive_time_ns")
-DECIMALS: Final = ("contract_size", "tick_size", "step_size", "min_quantity", "max_quantity", "min_notional")
+DECIMALS: Final = (
+    "contract_size",
+    "multiplier",
+    "tick_size",
+    "step_size",
+    "min_quantity",
+    "max_quantity",
+    "min_notional",
+)
 Fields = Mapping[str, str | Step]
 
 
@@ -34,8 +42,9 @@ class ListingPage(Struct, frozen=True):
 
 
 def instrument(*, absent: Iterable[str] = (), **fields: str | Step) -> Fields:
-    """Every column of an `Instrument` is named, or named as ``absent``: `TypeError` for one that is forgotten."""
-    complete = {**fields, **dict.fromkeys(absent, NONE)}
+    """Every column of an `Instrument` that has no default is named, or named as ``absent``: `TypeError` for one that is
+    forgotten."""
+    complete = {**defaults(Instrument), **fields, **dict.fromkeys(absent, NONE)}
     if differing := {*complete, *MADE_HERE} ^ {*Instrument.__struct_fields__}:
         raise TypeError(f"Instrument: {', '.join(sorted(differing))}")
     return complete

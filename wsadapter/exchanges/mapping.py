@@ -294,9 +294,9 @@ def ordered(struct: type[Struct], fields: Mapping[str, str | Step]) -> dict[str,
     }
 
 
-def defaults(event: type[Event]) -> dict[str, str | Step]:
+def defaults(made: type[Struct]) -> dict[str, str | Step]:
     """What no venue needs to name."""
-    return {f.name: constant(f.default) for f in structs.fields(event) if f.default is not NODEFAULT}
+    return {f.name: constant(f.default) for f in structs.fields(made) if f.default is not NODEFAULT}
 
 
 Given = Callable[[Any, Any, Any, Any], tuple[Any, ...]]

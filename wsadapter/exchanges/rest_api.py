@@ -10,6 +10,7 @@ of requests whatever the venue answers.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar
 
@@ -211,6 +212,31 @@ class Instrument(Struct, frozen=True):
     min_notional: str | None
     onboard_time_ns: int | None
     delivery_time_ns: int | None
+    kind: str = ""
+    """spot, perpetual, future or option; empty: not said."""
+    multiplier: str | None = None
+    """What ``contract_size`` is multiplied by, where the venue has two numbers for it."""
+    funding_interval: int | None = None
+    """Seconds."""
+    open_interest_sides: int | None = None
+    """1: the venue counts each open contract once; 2: longs and shorts."""
+    canonical: str = ""
+    """One name over all venues, see `canonical_name`, where it is not made of the fields above (options)."""
+
+
+def canonical_name(one: Instrument) -> str:
+    """``BTC/USDT`` (spot), ``BTC/USDT:USDT`` (what it is settled in), ``BTC/USD:BTC-261225`` (when); empty where the
+    venue does not say enough."""
+    if one.canonical or not (one.base_asset and one.quote_asset):
+        return one.canonical
+    pair = f"{one.base_asset}/{one.quote_asset}"
+    if one.kind == "spot":
+        return pair
+    if one.kind == "perpetual" and one.margin_asset:
+        return f"{pair}:{one.margin_asset}"
+    if one.kind == "future" and one.margin_asset and one.delivery_time_ns:
+        return f"{pair}:{one.margin_asset}-{datetime.fromtimestamp(one.delivery_time_ns // 10**9, UTC):%y%m%d}"
+    return ""
 
 
 class Traded(Struct):

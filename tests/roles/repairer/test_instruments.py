@@ -95,7 +95,7 @@ def test_the_newest_row_wins(clickhouse: str, tmp_path: Path) -> None:
     found = query(clickhouse, f"SELECT * EXCEPT version FROM {settings.database}.{schema.INSTRUMENT} FINAL")
     assert found == [
         ["binance", "BTCUSDT", "SETTLING", "BTC", "USDT", "USDT", "1", "BTC", "0.1", "0.001",
-         "2026-05-28 20:26:40.123456790"]
+         "BTC/USDT:USDT", "perpetual", "\\N", "\\N", "\\N", "2026-05-28 20:26:40.123456790"]
     ]  # fmt: skip
     client.command(f"DROP DATABASE {settings.database}")
     client.close()

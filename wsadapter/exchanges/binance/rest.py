@@ -181,6 +181,11 @@ LINEAR: Final[Mapping[str, Any]] = {
 }  # fmt: skip
 
 
+def market(d: Any, e: object) -> str:
+    contract = getattr(d, "contractType", None)
+    return "spot" if contract is None else "perpetual" if "PERPETUAL" in contract else "future" if contract else ""
+
+
 def listing(exchange: str, path: str, wire: type[Struct], **fields: Any) -> Listing:
     """``fields``: what each market says in its own way."""
     return Listing(
@@ -190,7 +195,7 @@ def listing(exchange: str, path: str, wire: type[Struct], **fields: Any) -> List
             margin_asset=or_none("marginAsset"), tick_size=bound("PRICE_FILTER", "tickSize"),
             step_size=bound("LOT_SIZE", "stepSize"), min_quantity=bound("LOT_SIZE", "minQty"),
             max_quantity=bound("LOT_SIZE", "maxQty"), onboard_time_ns=ms("onboardDate"),
-            delivery_time_ns=ms("deliveryDate"), **fields,
+            delivery_time_ns=ms("deliveryDate"), kind=computed(market), **fields,
         ),
         weights=allowed,
     )  # fmt: skip

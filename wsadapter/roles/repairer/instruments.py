@@ -16,7 +16,7 @@ import msgspec
 
 from wsadapter.backoff import Backoff
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.exchanges.rest_api import Instrument, Limit, RequestRefused, RestError, RestExchange
+from wsadapter.exchanges.rest_api import Instrument, Limit, RequestRefused, RestError, RestExchange, canonical_name
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.repairer.host_queue import Job, Pause, Steps
@@ -126,6 +126,11 @@ def _row(row: Instrument) -> dict[str, Any]:
         "contract_currency": row.contract_currency or "",
         "tick_size": _kept(row.tick_size),
         "step_size": _kept(row.step_size),
+        "canonical": canonical_name(row),
+        "kind": row.kind,
+        "multiplier": _kept(row.multiplier),
+        "funding_interval": row.funding_interval,
+        "open_interest_sides": row.open_interest_sides,
         "time": f"{seconds}.{rest:09}",
         "version": row.receive_time_ns,
     }

@@ -29,6 +29,19 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
     "binance": StandIn(
         Feed(name="binance", exchange="binance", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.binance:USDM", True
     ),
+    "binance_spot": StandIn(
+        Feed(
+            name="binance_spot",
+            exchange="binance_spot",
+            symbols=_SYMBOLS,
+            streams=("kline", "ticker", "depth", "trade", "book_ticker"),
+        ),
+        f"{_VENUES}.binance_spot:SPOT",
+    ),
+    "binance_coinm": StandIn(
+        Feed(name="binance_coinm", exchange="binance_coinm", symbols=("BTCUSD_PERP", "ETHUSD_PERP"), streams=_STREAMS),
+        f"{_VENUES}.binance_coinm:COINM",
+    ),
     "bybit": StandIn(
         Feed(name="bybit", exchange="bybit", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.bybit:LINEAR"
     ),

@@ -40,7 +40,7 @@ _FIELD: Final = re.compile(r"\{(\w+)\}")
 
 class Print(NamedTuple):
     """A trade as venues report it. ``number`` is the last one of the ``fills`` that it stands for; ``update_id`` is the
-    book's after it."""
+    book's after it; ``aggregate_id`` numbers those that stand for all fills of an order."""
 
     number: int
     price: int
@@ -49,6 +49,7 @@ class Print(NamedTuple):
     seller: bool
     update_id: int
     fills: int = 1
+    aggregate_id: int = 0
 
     def uuid(self, symbol: str) -> str:
         """For venues whose ids are no numbers: the same on the stream and over REST."""
@@ -99,11 +100,11 @@ class Channel(Struct, frozen=True, kw_only=True):
         """Levels of a book -> its pace."""
         return {}
 
-    def offered(self, found: "re.Match[str]") -> Offered:
-        """The stream that a name asks for."""
+    def offered(self, found: "re.Match[str]", spelled: Callable[[str], str] = str) -> Offered:
+        """The stream that a name asks for. ``spelled``: the symbol of a name as the venue writes it elsewhere."""
         told = found.groupdict()
         levels, code = int(told.get("levels") or 0), told.get("interval") or ""
-        symbol = told.get("symbol") or ""
+        symbol = spelled(told.get("symbol") or "")
         return Offered(
             name=found.string,
             route=self.route,
@@ -125,15 +126,18 @@ class Channel(Struct, frozen=True, kw_only=True):
         return Whole(self, offered, now_ms)
 
 
-def offering(channels: Sequence[Channel], symbol: str) -> Callable[[str], Offered | None]:
-    """The stream of a name, None when nobody handles it. ``symbol``: pattern of the venue's symbols."""
+def offering(
+    channels: Sequence[Channel], symbol: str, spelled: Callable[[str], str] = str
+) -> Callable[[str], Offered | None]:
+    """The stream of a name, None when nobody handles it. ``symbol``: pattern of the venue's symbols in names;
+    ``spelled``: how it writes them elsewhere."""
     patterns = [(channel, channel.pattern(symbol)) for channel in channels]
 
     @lru_cache(maxsize=4096)
     def offered(name: str) -> Offered | None:
         for channel, pattern in patterns:
             if found := pattern.fullmatch(name):
-                return channel.offered(found)
+                return channel.offered(found, spelled)
         return None
 
     return offered
@@ -201,8 +205,9 @@ class Trades(Channel, frozen=True, kw_only=True):
 def prints_of(deal: AggregateTrade, aggregated: bool = False) -> list[Print]:
     if aggregated:
         whole = Print(
-            deal.last_id, deal.price, deal.quantity, deal.time_ms, deal.seller, deal.update_id, len(deal.fills)
-        )
+            deal.last_id, deal.price, deal.quantity, deal.time_ms, deal.seller, deal.update_id, len(deal.fills),
+            deal.aggregate_id,
+        )  # fmt: skip
         return [whole]
     return [
         Print(number, deal.price, quantity, deal.time_ms, deal.seller, deal.update_id)

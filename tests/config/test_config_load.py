@@ -11,7 +11,7 @@ from wsadapter.config.types import STREAMS
 from wsadapter.config.venues import EXCHANGES
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
-from wsadapter.exchanges import REGISTRY
+from wsadapter.exchanges import OURS
 from wsadapter.times import duration
 
 FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
@@ -163,7 +163,7 @@ def test_disabled_in_either_place(tmp_path: Path) -> None:
 
 def test_words_are_those_of_the_rest_of_the_program() -> None:
     assert set(STREAMS) == {word.value for word in StreamType if word is not StreamType.GAP} | {"raw_trade"}
-    assert REGISTRY.keys() <= set(EXCHANGES)
+    assert OURS.keys() <= set(EXCHANGES)
 
 
 def test_an_exchange_that_this_version_does_not_have(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ paths are absolute, and no secret is in it (passwords are named by file). Childr
 """
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Annotated, Any, Final
@@ -284,8 +285,10 @@ def _feed(
     if "name" not in raw:
         raw = {**raw, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
     feed = build(Feed, raw, names.__getitem__, errors)
-    if exchange in venues.EXCHANGES and exchange not in implemented:
-        errors.add(names["exchange"], f"{exchange} is not implemented yet, only: {t.words(tuple(implemented))}")
+    if isinstance(exchange, str) and re.fullmatch(t.EXCHANGE, exchange) and exchange not in implemented:
+        is_later = exchange in venues.EXCHANGES
+        what = "is not implemented yet, only" if is_later else "is an unknown exchange, must be one of"
+        errors.add(names["exchange"], f"{exchange} {what}: {t.words(tuple(implemented))}")
     if symbols in ([], ()):
         errors.add(names["symbols"], "none")
     if raw.get("streams") in ([], ()):

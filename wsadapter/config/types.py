@@ -15,7 +15,6 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta
 
-from wsadapter.config import venues
 from wsadapter.text import shown as shown
 from wsadapter.times import UNITS as UNITS
 from wsadapter.times import duration as duration
@@ -211,7 +210,9 @@ def _log_level(value: str) -> str:
 
 Duration = Annotated[float, Meta(extra={"before": duration})]
 """Seconds; written as a number or as text with a unit."""
-Exchange = Annotated[str, _checked(_one_of(venues.EXCHANGES, "exchange"))]
+EXCHANGE: Final = r"[a-z][a-z0-9_]{0,31}"
+Exchange = Annotated[str, _checked(_matching(EXCHANGE, "must be a word of a-z, digits and _"))]
+"""Which there are, says who loads a configuration: a venue may be somebody else's package."""
 Stream = Annotated[str, _checked(_one_of(STREAMS, "stream"))]
 Interval = Annotated[str, _checked(_one_of(INTERVALS, "interval"))]
 Symbol = Annotated[str, _checked(_symbol)]

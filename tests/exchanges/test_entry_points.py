@@ -1,0 +1,123 @@
+"""A venue of somebody else's package: installed beside ours, it is a word of the configuration like any other."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+VENUE = '''
+"""A venue that numbers nothing."""
+
+from msgspec import Raw, Struct
+from msgspec.json import decode, encode
+
+from wsadapter.events import Trade
+from wsadapter.exchanges.by_key import ByKey
+from wsadapter.exchanges.mapping import Text, Time, computed, constant, decimal, emit, mapped, ms
+from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.venue import Answer, AttemptLimit, Channel, Hosts, Limits, Requests, Venue
+
+
+class Envelope(Struct):
+    channel: str = ""
+    data: Raw = Raw()
+
+
+class Deal(Struct):
+    symbol: Text
+    px: Text
+    sz: Text
+    at: Time
+    side: str
+
+
+DEAL = emit(
+    Trade, event_time_ns=ms("at"), price=decimal("px"), quantity=decimal("sz"), aggregated=constant(False),
+    buyer_is_maker=mapped("side", {"buy": False, "sell": True}), trade_id=computed(lambda d, e: str(d.at)),
+    absent=("transaction_time_ns", "trade_number", "first_trade_id", "last_trade_id"),
+)
+
+
+def control(payload):
+    names = decode(payload).get("taken")
+    return [Answer(None, names=tuple(names))] if names else None
+
+
+class Tiny(VenueSession):
+    venue = Venue(
+        word="tiny",
+        hosts=Hosts("wss://tiny.invalid", "wss://tiny.invalid", {"": "/feed"}),
+        limits=Limits(streams=10, message_interval=0.1, attempts=AttemptLimit(10, 10.0)),
+        requests=Requests(lambda begin, names, identity: encode([begin, *names]), most=10, octets=1000),
+        framing=ByKey(
+            Envelope, lambda e: f"{e.channel}:" if bytes(e.data) else "", lambda e, d: f"{e.channel}:{d.symbol}"
+        ),
+        channels=(Channel(("trade",), "trade:{symbol}", Deal, (DEAL,), many=True),),
+        control=control,
+        cadences={},
+        check=lambda feed: [],
+        names=lambda feed: {},
+    )
+'''
+USE = """
+from wsadapter.config.load import Feed
+from wsadapter.exchanges import OURS, REGISTRY, load, load_rest
+
+assert OURS["binance"] == REGISTRY["binance"]
+(plan,) = load("tiny").plan(Feed(name="t", exchange="tiny", symbols=("XY",), streams=("trade",)))
+session = load("tiny")(plan)
+assert session.open() == [b'[true,"trade:XY"]'], session.open()
+(trade,) = session.receive(
+    b'{"channel":"trade","data":[{"symbol":"XY","px":"1.50","sz":"2","at":5,"side":"buy"}]}', 7)
+assert (trade.exchange, trade.symbol, trade.price, trade.receive_time_ns) == ("tiny", "XY", "1.50", 7)
+assert load_rest("tiny") is None
+"""
+CONFIG = """
+[service]
+state_dir = "{directory}/state"
+[[feed]]
+exchange = "{exchange}"
+symbols = ["XY"]
+streams = ["trade"]
+"""
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A directory with a package as pip would have installed it."""
+    made = tmp_path / "site"
+    info = made / "tiny_venue-1.0.dist-info"
+    info.mkdir(parents=True)
+    (made / "tiny_venue.py").write_text(VENUE)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tiny-venue\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[wsadapter.exchanges]\ntiny = tiny_venue:Tiny\nbinance = tiny_venue:Tiny\n")
+    return made
+
+
+def python(site: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={"PYTHONPATH": str(site), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_an_installed_venue_is_loaded_by_its_word_and_takes_none_of_ours(site: Path) -> None:
+    done = python(site, "-c", USE)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("exchange", "code"), [("tiny", 0), ("tinny", 78)])
+def test_a_configuration_may_name_it(site: Path, tmp_path: Path, exchange: str, code: int) -> None:
+    config = tmp_path / "wsadapter.toml"
+    config.write_text(CONFIG.format(directory=tmp_path, exchange=exchange))
+    done = python(site, "-m", "wsadapter.cli.main", "--config", str(config), "validate")
+    assert done.returncode == code, done.stderr
+    if code:
+        assert "feed[0].exchange: tinny is an unknown exchange, must be one of: " in done.stderr
+        assert "tiny" in done.stderr
+    else:
+        assert "wss://tiny.invalid/feed" in done.stdout

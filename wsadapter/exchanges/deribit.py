@@ -260,6 +260,13 @@ FORCED_FIELDS: Final[dict[str, Any]] = {
     "transaction_time_ns": ms("timestamp"), "price": number("price"), "quantity": number("amount"),
     "ordinal": constant(0), "absent": ("event_time_ns", "order_type", "average_price", "filled_quantity", "status"),
 }  # fmt: skip
+CANDLE_FIELDS: Final[dict[str, Any]] = {
+    "interval": subscribed("interval"), "open_time_ns": ms("tick"), "close_time_ns": closes("tick"),
+    "open": number("open"), "high": number("high"), "low": number("low"), "close": number("close"),
+    "volume": number("volume"), "quote_volume": number_or_none("cost"),
+    "absent": ("event_time_ns", "transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
+               "first_trade_id", "last_trade_id"),
+}  # fmt: skip
 TRADE: Final = emit(Trade, **TRADE_FIELDS)
 FORCED_TAKER: Final = emit(
     Liquidation, side=mapped("direction", {"buy": Side.BUY, "sell": Side.SELL}), when=lambda d: "T" in d.liquidation,
@@ -279,13 +286,7 @@ TOP: Final = emit(
     last_update_id="change_id", columns=levels("bids", "asks", 0, 1),
     absent=("event_time_ns", "first_update_id", "previous_update_id"),
 )  # fmt: skip
-KLINE: Final = emit(
-    Kline, interval=subscribed("interval"), open_time_ns=ms("tick"), close_time_ns=closes("tick"),
-    open=number("open"), high=number("high"), low=number("low"), close=number("close"), volume=number("volume"),
-    quote_volume=number_or_none("cost"), closed=constant(False),
-    absent=("event_time_ns", "transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
-            "first_trade_id", "last_trade_id"),
-)  # fmt: skip
+KLINE: Final = emit(Kline, closed=constant(False), **CANDLE_FIELDS)
 TICKER: Final = emit(
     Ticker, event_time_ns=ms("timestamp"), last_price=number("last_price"), high=number_or_none("stats.high"),
     low=number_or_none("stats.low"), price_change_percent=signed_number_or_none("stats.price_change"),
@@ -386,6 +387,7 @@ def control(payload: bytes) -> Sequence[Answer | Reply] | None:
 class Deribit(VenueSession):
     """Deribit."""
 
+    rest = "wsadapter.exchanges.deribit_rest:DeribitRest"
     venue = Venue(
         word="deribit",
         hosts=Hosts("wss://www.deribit.com", "wss://test.deribit.com", {"public": "/ws/api/v2"}),

@@ -198,6 +198,30 @@ def test_a_notice_comes_out() -> None:
     assert types(session("A-SWAP").receive(b'{"event":"other"}', 5)) == ["Bad"]
 
 
+def test_data_of_a_stream_that_nobody_asked_for_are_events_of_the_feeds_symbols() -> None:
+    (plan,) = MarketWide.plan(feed("A-SWAP", streams=("liquidation",)))
+    made = MarketWide(plan)
+    trade = b'{"name":"trades:A-SWAP","data":[{"id":1,"side":"buy","px":"1","sz":"1","at":5}]}'
+
+    assert types(made.receive(trade, 5)) == ["Trade"]
+    assert types(made.receive(trade.replace(b'"px":"1"', b'"px":1'), 6)) == ["Bad"]
+    assert types(made.receive(trade.replace(b"A-SWAP", b"B-SWAP"), 7)) == ["Bad"]
+    assert set(made.last_receive_ns) == {"orders:SWAP"}, "its keys are what was asked for"
+    assert [json_args(payload) for payload in made.open()] == [["orders"]]
+
+
+def json_args(payload: bytes) -> list[str]:
+    return [each["channel"] for each in decode(payload)["args"]]
+
+
+def test_an_element_may_be_alone_where_lists_are_usual() -> None:
+    made = session("A-SWAP")
+    alone = b'{"name":"trades:A-SWAP","data":{"id":1,"side":"buy","px":"1","sz":"1","at":5}}'
+
+    assert types(made.receive(alone, 5)) == ["Trade"]
+    assert types(made.receive(alone.replace(b'"px":"1"', b'"px":1'), 5)) == ["Bad"]
+
+
 def test_times_in_seconds() -> None:
     (trade,) = session("A-SWAP").receive(
         b'{"name":"trades:A-SWAP","data":[{"id":1,"side":"buy","px":"1","sz":"1","at":1786540578}]}', 5

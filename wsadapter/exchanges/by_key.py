@@ -16,7 +16,8 @@ from wsadapter.events import Liquidation
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.books import UNBEGUN
 from wsadapter.exchanges.second_look import FAILURES, failure
-from wsadapter.exchanges.session import Accept, VenueSession, heard, numbered_apart
+from wsadapter.exchanges.session import MAX_CACHED_NAMES, Accept, VenueSession, heard, numbered_apart
+from wsadapter.exchanges.unasked import unasked
 from wsadapter.exchanges.venue import Bad, Channel, Checked, Follows, Item, Receive, Reply, Subscription
 from wsadapter.text import printable
 
@@ -46,26 +47,36 @@ class ByKey(Struct, frozen=True):
         return KeyReceiver(self, session).receive
 
 
-class _Stream:
-    """One subscription and how its elements are read."""
+class _Reading:
+    """How the elements of a channel are read."""
 
-    def __init__(self, session: VenueSession, subscription: Subscription) -> None:
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.many = channel.many
+        wire: Any = channel.within.wire if channel.within else channel.wire
+        self.decode: Decode = Decoder(list[wire] if channel.many else wire, strict=not channel.lax).decode
+        self.decode_one: Decode = Decoder(wire, strict=not channel.lax).decode
+
+
+class _Stream(_Reading):
+    """One subscription and how its elements are read. ``received``: of streams by name, when each was."""
+
+    def __init__(
+        self, session: VenueSession, channel: Channel, subscription: Subscription, received: dict[str, int]
+    ) -> None:
+        super().__init__(channel)
         self.subscription = subscription
-        self.channel = channel_of(session.venue.channels, subscription)
-        self.many = self.channel.many
-        self.accept = _accepting(session, self.channel, subscription)
-        wire: Any = self.channel.within.wire if self.channel.within else self.channel.wire
-        strict = not self.channel.lax
-        self.decode: Decode = Decoder(list[wire] if self.channel.many else wire, strict=strict).decode
-        self.decode_one: Decode = Decoder(wire, strict=strict).decode
+        self.accept = _accepting(session, channel, subscription, received)
 
 
-def _accepting(session: VenueSession, channel: Channel, subscription: Subscription) -> AcceptAll:
+def _accepting(
+    session: VenueSession, channel: Channel, subscription: Subscription, received: dict[str, int]
+) -> AcceptAll:
     """What makes items of one message's elements."""
     accept, name, symbol = session.accept(channel), subscription.name, subscription.symbol
     if channel.symbol:
         accept = _of_the_market(session, channel, subscription, accept)
-    outages, unheard, received = session.outages, session.requests.unheard, session.last_receive_ns
+    outages, unheard = session.outages, session.requests.unheard
     may_be_equal = any(one.event is Liquidation for one in channel.emits)
 
     def accept_all(elements: Sequence[Any], envelope: Any, receive_time_ns: int) -> list[Item]:
@@ -121,10 +132,16 @@ class KeyReceiver:
         self._key, self._element_key, self._session = framing.key, framing.element, session
         self._sequence, self._spoken, self._elements = framing.sequence, framing.spoken, framing.elements
         self._envelope, self._array = Decoder(framing.envelope).decode, Decoder(list[Raw]).decode
-        self._streams = {self._spoken(name): _Stream(session, each) for name, each in session.subscriptions.items()}
+        self._channels = session.venue.channels
+        self._streams: dict[str, _Stream] = {}
         """By what their data name."""
-        self._any = {self._spoken(each.channel.name).partition("{")[0]: each for each in self._streams.values()}
-        """One stream of each channel, by what its messages name."""
+        self._any = {self._spoken(each.name).partition("{")[0]: _Reading(each) for each in self._channels[::-1]}
+        """A channel, by what its messages name; that of a stream that was asked for, where several are named alike."""
+        for name, each in session.subscriptions.items():
+            stream = _Stream(session, channel_of(self._channels, each), each, session.last_receive_ns)
+            self._streams[self._spoken(name)] = stream
+            self._any[self._spoken(stream.channel.name).partition("{")[0]] = stream
+        self._most = len(self._streams) + MAX_CACHED_NAMES
 
     def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
         try:
@@ -173,8 +190,16 @@ class KeyReceiver:
         return [Reply(request) for request in session.requests.renew(broken)]
 
     def _stream(self, name: str) -> _Stream | None:
-        """By our name, or by the one that the venue has given it."""
-        return self._streams.get(name) or self._streams.get(self._spoken(self._session.requests.aliases.get(name, "")))
+        """By our name, or by the one that the venue has given it, or one that nobody asked for."""
+        stream = self._streams.get(name) or self._streams.get(
+            self._spoken(self._session.requests.aliases.get(name, ""))
+        )
+        if stream is not None or len(self._streams) >= self._most:
+            return stream
+        found = unasked(self._channels, self._spoken, self._session.symbols, name)
+        if found is not None:
+            stream = self._streams[name] = _Stream(self._session, *found, {})
+        return stream
 
     def _accept_apart(self, name: str, envelope: Any, receive_time_ns: int) -> list[Item]:
         """A message of any streams of one channel."""
@@ -195,11 +220,13 @@ class KeyReceiver:
                 items += stream.accept(elements, envelope, receive_time_ns)
         return items
 
-    def _decoded(self, stream: _Stream, data: Raw) -> Sequence[Any]:
-        """The elements; `Bad` in the place of each that is none."""
+    def _decoded(self, stream: _Reading, data: Raw) -> Sequence[Any]:
+        """The elements; `Bad` in the place of each that is none. Where lists are usual one element may be alone."""
         try:
             elements = stream.decode(data)
         except FAILURES as error:
+            if stream.many and bytes(data)[:1] == b"{":
+                return [_element(stream, data)]
             if stream.many and bytes(data).count(b",") <= MAX_COMMAS:
                 try:
                     return [_element(stream, each) for each in self._array(data)]
@@ -209,7 +236,7 @@ class KeyReceiver:
         return elements if stream.many else (elements,)
 
 
-def _element(stream: _Stream, element: Raw | bytes | memoryview) -> Any:
+def _element(stream: _Reading, element: Raw | bytes | memoryview) -> Any:
     try:
         return stream.decode_one(element)
     except FAILURES as error:

@@ -219,7 +219,7 @@ TRADE: Final = emit(
     absent=("trade_number", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 DEPTH: Final = emit(
-    Depth, symbol="s", event_time_ns=envelope_ms("ts"), transaction_time_ns=envelope_ms("cts"),
+    Depth, event_time_ns=envelope_ms("ts"), transaction_time_ns=envelope_ms("cts"),
     update_type=computed(update_type), level_limit=computed(level_limit), first_update_id="u", last_update_id="u",
     previous_update_id=computed(previous_update), columns=book("b", "a"),
 )  # fmt: skip

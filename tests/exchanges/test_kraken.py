@@ -369,6 +369,14 @@ def test_a_level_that_was_pushed_out_is_gone() -> None:
     assert len(kept.asks) == 10
 
 
+def test_a_book_that_nobody_asked_for_has_the_ten_levels_of_the_venue() -> None:
+    made = opened(*PAIRS, streams=("trade",))
+    items = [item for line in lines("examples_book") for item in made.receive(line, AT)]
+
+    assert types(items) == ["Depth"] * 10
+    assert [item.level_limit for item in items if isinstance(item, Depth)] == [10, 0, 10, 0, 0, 0, 0, 10, 0, 0]
+
+
 def test_books_of_other_depths_say_theirs() -> None:
     eth, *_ = lines("examples_book")
     (snapshot,) = opened("ETH/BTC", depth_levels=0).receive(eth, AT)

@@ -23,6 +23,7 @@ OURS: Final[Mapping[str, str]] = {
     "bybit_spot": "wsadapter.exchanges.bybit:BybitSpot",
     "deribit": "wsadapter.exchanges.deribit:Deribit",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
+    "kraken_futures": "wsadapter.exchanges.kraken_futures:KrakenFutures",
     "okx": "wsadapter.exchanges.okx:Okx",
 }
 REGISTRY: Final[Mapping[str, str]] = {**{each.name: each.value for each in entry_points(group=GROUP)}, **OURS}

@@ -212,7 +212,9 @@ def level_limit(d: BookWire, e: Envelope, sub: Subscription) -> int:
 
 
 def depth(name: str) -> int:
-    return int(name.rpartition(":")[2])
+    """Nobody asked for one without: then it is the venue's own choice."""
+    _, _, *levels = name.split(":")
+    return int(levels[0]) if levels else BOOKS[0]
 
 
 def checksum(book: CheckedBook) -> int:

@@ -175,7 +175,7 @@ PAXG: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_what_is_traded_has_no_contract() -> None:
+def test_what_is_traded_is_counted_in_its_base() -> None:
     chinese = {**PAXG, "symbol": "币安人生USDT", "baseAsset": "币安人生", "status": "HALT", "filters": []}
     limits = [{"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000}]
     body = json.dumps({"symbols": [PAXG, chinese, {}], "rateLimits": limits}).encode()
@@ -184,7 +184,8 @@ def test_what_is_traded_has_no_contract() -> None:
 
     assert (first.symbol, first.base_asset, first.quote_asset, first.status) == ("PAXGUSDT", "PAXG", "USDT", "TRADING")
     assert (first.tick_size, first.step_size, first.min_notional) == ("0.01000000", "0.00010000", "5.00000000")
-    assert (first.contract_type, first.contract_size, first.margin_asset, first.delivery_time_ns) == (None,) * 4
+    assert (first.contract_type, first.margin_asset, first.delivery_time_ns) == (None,) * 3
+    assert (first.kind, first.contract_size, first.contract_currency) == ("spot", "1", "PAXG")
     assert (second.symbol, second.status, second.tick_size) == ("币安人生USDT", "HALT", None)
     assert page.weights is not None
     assert page.weights.units == 6000

@@ -13,6 +13,7 @@ from msgspec import Raw, Struct
 from wsadapter.events import Depth, UpdateType
 from wsadapter.exchanges.binance import rest_wire as wire
 from wsadapter.exchanges.binance.rest import (
+    LINEAR,
     RANGE,
     SYMBOL,
     BinanceRest,
@@ -78,9 +79,8 @@ DEPTH: Final = Page(
     wire_key="lastUpdateId", unit=1, most=1000, weight=book_weight,
 )  # fmt: skip
 SYMBOLS: Final = listing(
-    EXCHANGE, "/api/v3/exchangeInfo", wire.LinearRow, status="status", contract_size=constant(None),
-    contract_currency=constant(None), min_notional=bound("NOTIONAL", "minNotional"),
-)  # fmt: skip
+    EXCHANGE, "/api/v3/exchangeInfo", wire.LinearRow, **{**LINEAR, "min_notional": bound("NOTIONAL", "minNotional")}
+)
 
 
 class BinanceSpotRest(BinanceRest):

@@ -20,6 +20,7 @@ from wsadapter.errors import ConfigError, ExitCode, WsadapterError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "validate": ("validate", "Check the configuration and print the planned connections."),
+    "plan": ("plan", "Show where each stream of the configuration goes, and why."),
     "check": ("check", "Check that Kafka, ClickHouse, ports, state directory and ring memory are there."),
     "status": ("status", "Show what a running instance says of itself."),
     "top": ("top", "Watch a running instance: a live table, or lines when this is no terminal."),

@@ -1,0 +1,116 @@
+"""`plan`: every stream has its one way, in eighty columns, and it is the way that it takes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from cli.command import run
+from rich.cells import cell_len
+
+from wsadapter.cli.placement import Placed, placed, serializers_of
+from wsadapter.cli.plan import WIDTH, lines
+from wsadapter.config.load import Config, Feed, KafkaConfig, ProcessConfig, ServiceConfig
+from wsadapter.errors import ExitCode
+from wsadapter.files import StateDirectory
+from wsadapter.roles.serializer.partitioning import partition_of
+from wsadapter.roles.supervisor.rings import Rings
+from wsadapter.roles.supervisor.topology import Assembly, assemble
+
+CHINESE = "币安人生USDT"
+
+
+def assembly(*feeds: Feed, serializers: int = 2, partitions: int = 8) -> Assembly:
+    process = {"serializer": ProcessConfig(count=serializers)}
+    service = ServiceConfig(instance="unit", state_dir="/nowhere")
+    return assemble(Config(service, feeds, kafka=KafkaConfig(partitions=partitions), process=process))
+
+
+def feed(name: str, exchange: str, **changes: Any) -> Feed:
+    return Feed(**{"name": name, "exchange": exchange, "symbols": ("BTCUSDT",), "streams": ("trade",), **changes})
+
+
+def many() -> list[Placed]:
+    symbols = tuple(f"S{n}USDT" for n in range(300))
+    streams = ("trade", "depth", "kline", "book_ticker", "ticker")
+    return placed(assembly(feed("many", "binance_spot", symbols=symbols, streams=streams)))
+
+
+def test_each_stream_of_each_symbol_has_one_way() -> None:
+    first, second = many()
+
+    assert (first.connection, second.connection) == ("many-all-0", "many-all-1")
+    ways = [(one.symbol, one.stream) for each in (first, second) for one in each.streams]
+    assert len(ways) == len(set(ways)) == 1500
+    assert (first.used.streams, second.used.streams) == (1024, 476) if first.used and second.used else False
+    assert first.why[0] == "1 of 2: one connection does not take all streams"
+    assert (first.process, first.ring) == ("ingest many-all-0", "wsadapter-unit-many-all-0")
+
+
+def test_a_partition_is_that_of_the_key() -> None:
+    for one in many()[0].streams:
+        assert one.partition == partition_of(f"binance_spot:{one.symbol}".encode(), 8)
+        assert one.topic == f"websocket.{one.stream}"
+    (other,) = placed(assembly(feed("raw", "binance", streams=("raw_trade",)), partitions=1))[:1]
+    assert [(one.stream, one.topic, one.partition) for one in other.streams] == [("raw_trade", "websocket.trade", 0)]
+
+
+def test_a_subscription_that_feeds_two_words_is_two_lines() -> None:
+    streams = ("mark_price", "funding_rate", "open_interest")
+    connection, repairer = placed(assembly(feed("um", "binance", streams=streams)))
+
+    assert [(one.stream, one.name) for one in connection.streams] == [
+        ("mark_price", "btcusdt@markPrice@1s"), ("funding_rate", "btcusdt@markPrice@1s"),
+    ]  # fmt: skip
+    assert (repairer.connection, repairer.process, repairer.used) == ("repair", "repairer", None)
+    assert [(one.symbol, one.stream) for one in repairer.streams] == [("BTCUSDT", "open_interest")]
+
+
+def test_serializers_are_those_of_the_rings(tmp_path: Path) -> None:
+    wanted = assembly(
+        feed("a", "binance_spot", redundancy=3), feed("b", "binance", streams=("trade", "depth")), feed("c", "bybit"),
+        serializers=3,
+    )  # fmt: skip
+    state = StateDirectory(str(tmp_path))
+    epochs = iter(range(1, 100))
+    rings = Rings(f"plan{tmp_path.name[-6:]}", 65_536, lambda: next(epochs), 3, state)
+    try:
+        rings.open(wanted.rings, wanted.redundant)
+        found = {ref.connection: number for number in range(3) for ref in rings.of_serializer(number)}
+        assert serializers_of(wanted) == found
+        assert len(set(found.values())) == 3
+        assert found["a-all-0"] == found["a-all-0-r2"] == found["a-all-0-r3"]
+    finally:
+        rings.close()
+
+
+def test_eighty_columns_hold_everything() -> None:
+    wide = feed("c", "binance_spot", symbols=(CHINESE, "A" * 30 + "USDT"), streams=("depth", "kline"), redundancy=2,
+                intervals=("1m", "12h"), ws_url="ws://127.0.0.1:8080/" + "x" * 90)  # fmt: skip
+    for one in placed(assembly(wide)):
+        shown = list(lines(one))
+        assert max(map(cell_len, shown)) <= WIDTH
+        text = "".join(line.strip() for line in shown)
+        for each in one.streams:
+            for value in (each.symbol, each.name, f"{each.topic}/{each.partition}"):
+                assert value.replace(" ", "") in text.replace(" ", "")
+        assert one.url in text
+
+
+def test_the_command(tmp_path: Path) -> None:
+    (tmp_path / "w.toml").write_text(
+        f'[[feed]]\nname="s"\nexchange="binance_spot"\nsymbols=["BTCUSDT","{CHINESE}"]\nstreams=["trade","ticker"]\n'
+    )
+    done = run(tmp_path, "--config", "w.toml", "plan", "--symbol", CHINESE, "--json")
+    assert done.returncode == ExitCode.OK
+    (connection,) = json.loads(done.stdout)
+    assert [(one["symbol"], one["stream"]) for one in connection["streams"]] == [
+        (CHINESE, "trade"),
+        (CHINESE, "ticker"),
+    ]
+    assert connection["used"]["most_streams"] == 1024
+    assert done.stderr == ""
+
+    done = run(tmp_path, "plan", "--config", "w.toml", "--stream", "ticker")
+    assert "ticker  websocket.ticker/" in done.stdout
+    assert "aggTrade" not in done.stdout
+    assert run(tmp_path, "plan", "--config", "w.toml", "--stream", "nothing").returncode == ExitCode.USAGE

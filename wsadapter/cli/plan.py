@@ -1,0 +1,100 @@
+"""`plan`: which stream of which symbol goes over which connection, process, ring, serializer and partition, and why.
+
+Starts and contacts nothing. See `wsadapter.cli.placement`.
+"""
+
+from collections.abc import Iterator
+
+import click
+import msgspec
+from msgspec import structs
+from rich.cells import cell_len, chop_cells, set_cell_size
+
+from wsadapter.cli import options
+from wsadapter.cli.placement import Placed, Used, placed
+from wsadapter.errors import ExitCode
+from wsadapter.metrics import STREAM_WORDS
+from wsadapter.roles.supervisor.topology import assemble
+
+WIDTH = 80
+INDENT = 14
+
+
+@click.command()
+@options.CONFIG
+@options.EXCHANGE
+@options.SYMBOL
+@click.option("--stream", default="", help="Only this stream word.")
+@options.JSON
+@click.pass_obj
+def plan(
+    group_path: str | None, config_path: str | None, exchange: str, symbol: str, stream: str, as_json: bool
+) -> int:
+    """Show where each stream of the configuration goes, and why."""
+    options.one_of("--stream", stream, (*STREAM_WORDS, "raw_trade"))
+    connections = placed(assemble(options.load(config_path or group_path, demo=False)))
+    shown = [
+        structs.replace(each, streams=streams)
+        for each in connections
+        if exchange in ("", each.exchange)
+        and (
+            streams := [
+                one for one in each.streams if symbol in ("", one.symbol) and stream in ("", one.stream)
+            ]
+        )
+    ]  # fmt: skip
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
+        return ExitCode.OK
+    for one in shown:
+        for line in lines(one):
+            click.echo(line)
+    total = sum(len(one.streams) for one in shown)
+    click.echo(f"connections: {len(shown)}, streams: {total}", err=True)
+    return ExitCode.OK
+
+
+def lines(one: Placed) -> Iterator[str]:
+    """At most `WIDTH` columns; what is longer goes on in the next line."""
+    yield one.connection
+    told = {"exchange": one.exchange, "url": one.url, "process": one.process, "ring": one.ring,
+            "serializer": str(one.serializer), **(_used(one.used) if one.used else {})}  # fmt: skip
+    for head, text in told.items():
+        if text:
+            yield from _wrapped(head, text)
+    for reason in one.why:
+        yield from _wrapped("why", reason)
+    rows = [("symbol", "stream", "topic", "name")]
+    for each in one.streams:
+        word = f"{each.stream} {each.interval}".rstrip()
+        rows.append((each.symbol, word, f"{each.topic}/{each.partition}", each.name))
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield from _row(row, widths)
+    yield ""
+
+
+def _row(row: tuple[str, ...], widths: list[int]) -> Iterator[str]:
+    line = " "
+    for cell, width in zip(row, widths, strict=True):
+        if cell_len(line) + cell_len(cell) + 1 > WIDTH:
+            yield line.rstrip()
+            line = " " * 5
+        line += f" {set_cell_size(cell, max(width, cell_len(cell)))} "
+    yield line.rstrip()
+
+
+def _used(used: Used) -> dict[str, str]:
+    most = "" if used.most_octets is None else f" of {used.most_octets}"
+    return {
+        "streams": f"{used.streams} of {used.most_streams}",
+        "names": f"{used.octets} octets{most}",
+        "requests": f"{used.requests}, the last one after {used.request_seconds:g} s",
+        "attempts": f"{used.attempts} in {used.attempt_seconds:g} s from this address at most",
+        "life": f"{used.life_seconds:g} s at most" if used.life_seconds else "as long as it holds",
+    }
+
+
+def _wrapped(head: str, text: str) -> Iterator[str]:
+    for number, part in enumerate(chop_cells(text, WIDTH - INDENT)):
+        yield f"  {'' if number else head:<{INDENT - 2}}{part}"

@@ -13,6 +13,8 @@ import msgspec
 from wsadapter.embedded.exchange.requests import SubscriptionReply, Target
 from wsadapter.embedded.market.binance_streams import PUBLIC, ROUTES
 
+LONGEST: Final = 4096
+"""Octets of a request."""
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 _EXPECTED: Final = ", ".join(f"`{method}`" for method in METHODS)
 
@@ -42,7 +44,9 @@ class SocketSubscriptions:
         self._limit = limit
 
     def answer(self, request: bytes) -> SubscriptionReply:
-        """Never raises, whatever the client sent."""
+        """Never raises, whatever the client sent. What is longer than `LONGEST` is never answered."""
+        if len(request) > LONGEST:
+            return SubscriptionReply()
         number: Any = None
         try:
             fields = _decode(request)

@@ -45,7 +45,7 @@ def to_a_venue(address: str, secure: str) -> None:
 def to_its_rest_side(address: str, secure: str) -> None:
     client = RestClient(f"http{secure}://{address}", "")
     with suppress(Unreachable):
-        client.get(Request("/", (), 1))
+        client.ask(Request("/", (), 1))
     client.close()
 
 

@@ -82,7 +82,7 @@ class Scripted:
     def __init__(self, status: int, body: bytes, retry_after: float | None = None) -> None:
         self.response = RestResponse(status, body, None, retry_after, 1, 1_795_000_000.0)
 
-    def get(self, request: Request) -> RestResponse:
+    def ask(self, request: Request) -> RestResponse:
         return self.response
 
 
@@ -204,7 +204,7 @@ def test_a_redirect_is_not_followed() -> None:
     with server(
         lambda c: c.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
     ) as c:
-        assert c.get(TIME).status == 302
+        assert c.ask(TIME).status == 302
 
 
 def test_a_body_without_an_end_is_cut() -> None:
@@ -214,7 +214,7 @@ def test_a_body_without_an_end_is_cut() -> None:
             connection.sendall(b"x" * 65536)
 
     with server(flood) as client, pytest.raises(Unreachable, match="more than"):
-        client.get(TIME)
+        client.ask(TIME)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_body_that_trickles_is_cut(monkeypatch: pytest.MonkeyPatch, head: byte
             waiting.wait(0.05)
 
     with server(trickle) as client, pytest.raises(Unreachable, match="not all there"):
-        client.get(TIME)
+        client.ask(TIME)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_body_that_trickles_is_cut(monkeypatch: pytest.MonkeyPatch, head: byte
 )
 def test_what_is_no_answer(said: bytes) -> None:
     with server(lambda connection: connection.sendall(said)) as client, pytest.raises(Unreachable):
-        client.get(TIME)
+        client.ask(TIME)
 
 
 def test_a_certificate_that_nobody_signed_is_refused(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_a_certificate_that_nobody_signed_is_refused(tmp_path: Path) -> None:
     thread.start()
     client = RestClient(f"https://localhost:{listener.getsockname()[1]}", "")
     with pytest.raises(Unreachable, match="CERTIFICATE_VERIFY_FAILED"):
-        client.get(TIME)
+        client.ask(TIME)
     listener.close()
     thread.join(60)
 
@@ -270,5 +270,5 @@ def test_a_certificate_that_nobody_signed_is_refused(tmp_path: Path) -> None:
 def test_headers_that_say_nothing(header: bytes) -> None:
     head = b"HTTP/1.1 200 OK\r\nX-MBX-USED-WEIGHT-1M: " + header + b"\r\nRetry-After: " + header
     with server(lambda connection: connection.sendall(head + b"\r\nContent-Length: 0\r\n\r\n")) as client:
-        answer = client.get(TIME)
+        answer = client.ask(TIME)
     assert (answer.used, answer.retry_after) == (None, None)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.mapping import NONE, Op, Step, constant, defaults, given_of, in_python, ordered
@@ -106,7 +107,7 @@ class Listing:
         if not cursor:
             return None
         query = {**dict(self.request.query), self._cursor_name: cursor}
-        following = Request(request.path, tuple(query.items()), request.weight, request.pool)
+        following = replace(request, query=tuple(query.items()))
         return None if following == request else following
 
 

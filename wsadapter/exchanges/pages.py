@@ -10,13 +10,14 @@ itself: it is named (`Rows.bad`) and the others are read; an answer of which no 
 so is one whose rows are out of order or more than were asked for.
 """
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
 
 from msgspec import Raw, Struct, defstruct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
 from wsadapter.events import Event, OpenInterest, Source
 from wsadapter.exchanges.listing import Listing, everything
@@ -65,8 +66,9 @@ class Page:
 
     ``path`` and ``query``: templates over symbol, interval, ``code`` (the venue's word for it), limit and what the
     repair gives (times in ms as ``..._ms``, in seconds as ``..._s``, ``before_s`` is the one before the first);
-    what is empty then is not asked. ``key``: the event's field by which rows are in order (``strict``: none twice),
-    in the wire Struct ``wire_key`` times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the
+    what is empty then is not asked; ``post``: the same of what is asked in a body, where a value that is nothing but
+    ``{name}`` is that itself, a number say. ``key``: the event's field by which rows are in order (``strict``: none
+    twice), in the wire Struct ``wire_key`` times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the
     wire's field that must be what was asked for. ``newest_first``: so they come, and ``keeps_newest``: of a range
     with more rows than a page the oldest are left out, which is so with the former, too. ``fills_up``: its rows end
     before a time, and older ones than were meant make it full. ``whole``: the venue knows
@@ -79,13 +81,13 @@ class Page:
         newest_first: bool = False, keeps_newest: bool = False, fills_up: bool = False, lax: bool = False,
         symbol: str = "", codes: Mapping[str, str] | None = None,
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
-        weight: Callable[[int], int] = lambda limit: 1, pool: str = "",
+        weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.path, self.most, self.window_ms = path, most, window_ms
         self.fills_up = fills_up
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
-        self._query, self._codes, self._weight, self._pool = query, codes or {}, weight, pool
+        self._query, self._codes, self._weight, self._pool, self._post = query, codes or {}, weight, pool, post
         self._listed, self._symbol, self._whole, self._cursor = listed, symbol, whole, cursor
         self._key, self._end_key, self._strict, self._unit = key, end_key or key, strict, unit
         self._refuse = emitted.refuse
@@ -107,7 +109,8 @@ class Page:
         query = tuple((name, said) for name, text in self._query.items() if (said := text.format(**given)))
         path = self.path.format(**{name: quote(str(value), safe="") for name, value in given.items()})
         wanted = PageRequest(hole.symbol, limit, hole.interval)
-        return Fetch(Request(path, query, self._weight(limit), self._pool), partial(self.parse, wanted))
+        body = encode(_filled(self._post, given)) if self._post else b""
+        return Fetch(Request(path, query, self._weight(limit), self._pool, body), partial(self.parse, wanted))
 
     def parse(self, wanted: PageRequest, body: bytes, received_ns: int) -> Rows:
         """Raises `BadAnswer` and nothing else."""
@@ -154,6 +157,16 @@ class Page:
         return number if 0 <= number <= MOST else None
 
 
+def _filled(template: Any, given: Mapping[str, Any]) -> Any:
+    if isinstance(template, Mapping):
+        return {name: _filled(value, given) for name, value in template.items()}
+    if not isinstance(template, str):
+        return template
+    name = _only_name(template)
+    return given[name[1]] if name else template.format(**given)
+
+
+_only_name: Final = re.compile(r"\{(\w+)\}").fullmatch
 Repairs = Mapping[str, Callable[[Hole], Filling]]
 """Stream word -> how its holes are filled; words without a history are not there."""
 

@@ -55,13 +55,14 @@ class Unanswered(RestError):
 
 
 class Request(Struct, frozen=True):
-    """One GET. ``weight`` counts against the host's minute, ``pool`` names a limit of its own beside it (empty:
-    none)."""
+    """One GET, with a ``body`` (JSON) one POST. ``weight`` counts against the host's minute, ``pool`` names a limit of
+    its own beside it (empty: none)."""
 
     path: str
     query: tuple[tuple[str, str], ...] = ()
     weight: int = 1
     pool: str = ""
+    body: bytes = b""
 
 
 class Limit(Struct, frozen=True):

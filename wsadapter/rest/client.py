@@ -1,6 +1,6 @@
-"""One HTTP GET, and what may be wrong with it: verified TLS, no redirects, bounded in time and bytes, no retries.
+"""One HTTP GET or POST, and what may be wrong: verified TLS, no redirects, bounded in time and bytes, no retries.
 
-Blocking; its caller has a thread for it. Connections are kept alive. Guarantee: `get` returns an `RestResponse` or
+Blocking; its caller has a thread for it. Connections are kept alive. Guarantee: `ask` returns an `RestResponse` or
 raises `Unreachable`, within `TOTAL_SECONDS` and one read timeout, and holds at most `MAX_BODY_BYTES`.
 """
 
@@ -58,12 +58,18 @@ class RestClient:
             headers={"User-Agent": f"wsadapter/{__version__}", "Accept-Encoding": "identity", **(headers or {})},
         )
 
-    def get(self, request: Request) -> RestResponse:
+    def ask(self, request: Request) -> RestResponse:
         query = f"?{urlencode(request.query)}" if request.query else ""
         until = time.monotonic() + TOTAL_SECONDS
         try:
             response = self._pool.urlopen(
-                "GET", f"{self._path}{request.path}{query}", redirect=False, preload_content=False, decode_content=False
+                "POST" if request.body else "GET",
+                f"{self._path}{request.path}{query}",
+                body=request.body or None,
+                headers={**self._pool.headers, **({"Content-Type": "application/json"} if request.body else {})},
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
             )
             try:
                 body = _read(response, until)

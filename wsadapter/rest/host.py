@@ -113,7 +113,7 @@ class RestHost:
 
     def _perform(self, request: Request) -> Result:
         try:
-            answer = self._client.get(request)
+            answer = self._client.ask(request)
         except Unreachable as error:
             self.counts.failed += 1
             self._log("no answer", str(error))

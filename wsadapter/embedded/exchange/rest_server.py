@@ -1,16 +1,24 @@
-"""A small HTTP/1.1 server around a dialect's REST: GET, keep-alive, bounded in bytes, time and connections."""
+"""A small HTTP/1.1 server around a dialect's REST: GET and POST, keep-alive, bounded in bytes, time and connections.
+
+The fields of a JSON body are parameters like those of a query, fields of fields among them.
+"""
 
 import asyncio
+import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
 
 from wsadapter.embedded.market.rest import Query, RestReply
 
 MAX_HEAD_BYTES: Final = 16 * 1024
+MAX_BODY_BYTES: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 64
 IDLE_SECONDS: Final = 60.0
+_content_length: Final = re.compile(rb"\r\ncontent-length: *([0-9]{1,9})\r\n", re.IGNORECASE).search
 
 
 class RestServer:
@@ -41,9 +49,10 @@ class RestServer:
             while len(self._open) <= MAX_CONNECTIONS:
                 async with asyncio.timeout(IDLE_SECONDS):
                     head = await reader.readuntil(b"\r\n\r\n")
+                    body = await reader.readexactly(_length(head))
                     if self.delay:
                         await asyncio.sleep(self.delay)
-                    reply, last = self._reply(head)
+                    reply, last = self._reply(head, body)
                     writer.write(_encoded(reply))
                     await writer.drain()
                 if last:
@@ -54,14 +63,33 @@ class RestServer:
             self._open.discard(writer)
             writer.close()
 
-    def _reply(self, head: bytes) -> tuple[RestReply, bool]:
+    def _reply(self, head: bytes, body: bytes) -> tuple[RestReply, bool]:
         request, _, fields = head.decode("latin-1").partition("\r\n")
         parts = request.split(" ")
-        if len(parts) != 3 or parts[0] != "GET":
+        if len(parts) != 3 or parts[0] != ("POST" if body else "GET"):
             return RestReply(HTTPStatus.BAD_REQUEST, b""), True
         url = urlsplit(parts[1])
-        reply = self._answer(url.path, dict(parse_qsl(url.query)))
+        try:
+            query = {**dict(parse_qsl(url.query)), **_parameters(body)}
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return RestReply(HTTPStatus.BAD_REQUEST, b""), True
+        reply = self._answer(url.path, query)
         return reply, "connection: close" in fields.lower()
+
+
+def _length(head: bytes) -> int:
+    """Of the body that follows; one that is too long is not read, and its client is none of ours."""
+    found = _content_length(head)
+    length = int(found[1]) if found else 0
+    if length > MAX_BODY_BYTES:
+        raise ConnectionError("too long a body")
+    return length
+
+
+def _parameters(body: bytes) -> dict[str, str]:
+    document = msgspec.json.decode(body, type=dict[str, Any]) if body else {}
+    inner = [value for value in document.values() if isinstance(value, dict)]
+    return {name: str(value) for each in (document, *inner) for name, value in each.items()}
 
 
 def _encoded(reply: RestReply) -> bytes:

@@ -149,12 +149,12 @@ def collect(
         merged = bool(totals["twins"]) and NUMBERINGS[spec.name].only_by_id
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         polled = count("polled")
-        only_polled = polled and not count("sent")
+        is_counted = bool(counted["exchange"] and any(totals["sent"].values())) and not (polled and not count("sent"))
         published, _, _ = hops.KAFKA.sides(spec.name, totals)
         accounts.append(
             Account(
                 table=spec.name,
-                sent=count("sent") + polled if counted["exchange"] and not only_polled else None,
+                sent=count("sent") + polled if is_counted else None,
                 published=published,
                 repaired=count("repaired"),
                 dropped=count("dropped"),

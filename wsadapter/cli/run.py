@@ -11,6 +11,7 @@ from wsadapter.config import load as configuration
 from wsadapter.config.load import Config
 from wsadapter.config.types import address, loopback
 from wsadapter.embedded.demo import StandIns
+from wsadapter.embedded.exchange import DEFAULT, STAND_INS
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.exchanges import REGISTRY
 from wsadapter.roles.supervisor import run as composition
@@ -20,12 +21,22 @@ from wsadapter.roles.supervisor import run as composition
 @options.CONFIG
 @options.EMBEDDED
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, resolve_path=True))
+@click.option(
+    "--exchange",
+    type=click.Choice(list(STAND_INS)),
+    default=DEFAULT,
+    show_default=True,
+    metavar="NAME",
+    help="Whose frames they are.",
+)
 @click.option("--speed", type=click.Choice(["max", "recorded"]), default="max", show_default=True)
 @click.pass_context
-def replay(context: click.Context, config_path: str | None, embedded: bool, file: str, speed: str) -> int:
+def replay(
+    context: click.Context, config_path: str | None, embedded: bool, file: str, exchange: str, speed: str
+) -> int:
     """Play a recorded frame file through the loopback venue and the whole pipeline, then exit."""
     embedded = embedded or context.meta.get("embedded", False)
-    return run(config_path or context.obj, StandIns(embedded, demo=True, replay=file, speed=speed))
+    return run(config_path or context.obj, StandIns(embedded, demo=True, replay=file, exchange=exchange, speed=speed))
 
 
 def run(config_path: str | None, stand_ins: StandIns, duration: float | None = None) -> int:

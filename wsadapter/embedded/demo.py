@@ -8,7 +8,6 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from msgspec import Struct
 
 from wsadapter import metrics
 from wsadapter.config.load import Config, Feed, ProcessConfig
-from wsadapter.embedded.exchange import DEMO, STAND_INS
+from wsadapter.embedded.exchange import DEFAULT, DEMO, STAND_INS
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError
 from wsadapter.supervision.process import ChildSpec
@@ -25,7 +24,6 @@ from wsadapter.supervision.process import ChildSpec
 MARKET_RATE: Final = 1000
 """Frames a second up to which the venues compute their markets beside everything else; above it one that can sends
 prepared ones."""
-MAX_REPLAY_SYMBOLS: Final = 500
 STOP_GROUP: Final = 50
 """Stopped last: everything else drains into the stand-ins."""
 DOWNLOAD_SECONDS: Final = 600.0
@@ -34,11 +32,12 @@ DOWNLOAD_SECONDS: Final = 600.0
 
 class StandIns(Struct, frozen=True, dict=True):
     """``embedded``: Kafka and ClickHouse. ``demo``: the venues, at ``rate`` frames a second together (None = their
-    own), or one playing the frame file ``replay`` at ``speed`` ``"max"`` or ``"recorded"``."""
+    own), or that of ``exchange`` playing the frame file ``replay`` at ``speed`` ``"max"`` or ``"recorded"``."""
 
     embedded: bool = False
     demo: bool = False
     replay: str = ""
+    exchange: str = DEFAULT
     speed: str = "max"
     rate: int | None = None
 
@@ -57,7 +56,7 @@ class StandIns(Struct, frozen=True, dict=True):
         if feed.exchange not in self._ports:
             if feed.ws_url:
                 return feed
-            what = "no loopback venue replays its frames" if self.replay else "it has no loopback venue"
+            what = f"{self.exchange} is replayed" if self.replay else "it has no loopback venue"
             raise ConfigError(
                 [(f"feed.{feed.name}.exchange", f"{feed.exchange}: {what}, and a demo meets no real one")]
             )
@@ -88,11 +87,7 @@ class StandIns(Struct, frozen=True, dict=True):
     @cached_property
     def _ports(self) -> dict[str, tuple[int, int]]:
         """Exchange -> WebSocket and REST port of its loopback venue, the same over the life of the run."""
-        return {
-            word: (free_port(), free_port())
-            for word, stand_in in STAND_INS.items()
-            if stand_in.prepared or not self.replay
-        }
+        return {word: (free_port(), free_port()) for word in STAND_INS if word == self.exchange or not self.replay}
 
     @property
     def _has_history(self) -> bool:
@@ -105,17 +100,8 @@ class StandIns(Struct, frozen=True, dict=True):
 
     def _default_feeds(self) -> tuple[Feed, ...]:
         """Of the demo's exchanges; where only prepared frames come, of those that have them."""
-        if not self.replay:
-            default = (STAND_INS[word] for word in DEMO)
-            return tuple(one.feed for one in default if one.prepared or not self._is_blast)
-        from wsadapter.embedded.exchange.dialects import dialect  # only a replay pays for what it imports
-        from wsadapter.embedded.exchange.replay import symbols
-
-        feed = next(one.feed for one in STAND_INS.values() if one.prepared)
-        symbols_in = dialect(feed.exchange).symbols_in
-        if symbols_in is None or not (names := symbols(Path(self.replay), symbols_in)):
-            raise ConfigError([("replay", f"{self.replay} names no symbol: not a frame file")])
-        return (msgspec.structs.replace(feed, symbols=names[:MAX_REPLAY_SYMBOLS]),)
+        default = (STAND_INS[word] for word in DEMO)
+        return tuple(one.feed for one in default if one.prepared or not self._is_blast)
 
     def _venue(self, config: Config, exchange: str, connections: int, venues: int) -> ChildSpec:
         """``venues``: how many share the rate."""

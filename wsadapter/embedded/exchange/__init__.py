@@ -12,8 +12,8 @@ from wsadapter.config.load import Feed
 
 
 class StandIn(Struct, frozen=True):
-    """``feed``: what a demo records of it. ``dialect``: ``module:NAME`` of its `Dialect`. ``prepared``: it also sends
-    prepared frames (load feed, replay)."""
+    """``feed``: what a demo records of it. ``dialect``: ``module:NAME`` of its `Dialect`. ``prepared``: it has
+    a load feed of prepared frames."""
 
     feed: Feed
     dialect: str
@@ -47,6 +47,7 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
     ),
 }
 """Exchange word -> its stand-in, without what it imports. The first one is the default."""
+DEFAULT: Final = next(iter(STAND_INS))
 DEMO: Final = ("binance", "bybit")
 """Of which of them a demo records by default."""
 DEMO_FEED: Final = STAND_INS[DEMO[0]].feed

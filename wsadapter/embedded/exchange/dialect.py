@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from wsadapter.embedded.exchange import recording
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.listeners import PushSource
+from wsadapter.embedded.exchange.recording import StreamOf
 from wsadapter.embedded.exchange.replay import Recogniser
 from wsadapter.embedded.exchange.requests import DeclaredSubscriptions, Requests, Subscriptions, Target, paths
 from wsadapter.embedded.market.channels import Channel, offering
@@ -22,7 +24,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """``target``: what a path asks for (None: no such path). ``subscriptions``: of a connection, for its target and the
     most streams. ``offered``: the stream of a name. ``rest``: the answers over the markets. ``limits``: the venue's
     rules of a connection. ``symbols``: those that exist before anybody asks; none: those of the demo's feed.
-    ``load_feed``: where there is a blast; ``recognised`` and ``symbols_in``: where there is a replay."""
+    ``load_feed``: where there is a blast. Of a recorded file: ``recognised``, the frame in a line, else ``stream_of``,
+    the stream of a message; ``symbols_in``: those that a line names."""
 
     target: Callable[[str], Target | None]
     subscriptions: Callable[[Target, int], Subscriptions]
@@ -33,7 +36,12 @@ class Dialect(Struct, frozen=True, kw_only=True):
     manners: Manners = Manners()
     load_feed: Callable[[Markets, float, int, MarketState, NowMs], PushSource] | None = None
     recognised: Recogniser | None = None
-    symbols_in: Callable[[bytes], Sequence[bytes]] | None = None
+    stream_of: StreamOf | None = None
+    symbols_in: Callable[[bytes], Sequence[bytes]] = recording.symbols_in
+
+    @property
+    def recogniser(self) -> Recogniser:
+        return self.recognised or recording.recogniser(self.stream_of, self.offered)
 
 
 def declared(
@@ -45,6 +53,7 @@ def declared(
     rest: RestPaths,
     limits: VenueLimits,
     manners: Manners | None = None,
+    stream_of: StreamOf | None = None,
 ) -> Dialect:
     """``routes``: path -> class of connection. ``symbol``: pattern of the venue's symbols. See `Dialect`."""
     offered = offering(channels, symbol)
@@ -55,4 +64,5 @@ def declared(
         rest=lambda floor, now_ms: DeclaredRest(rest, floor, now_ms),
         limits=limits,
         manners=manners or Manners(),
+        stream_of=stream_of,
     )

@@ -1,13 +1,10 @@
 """Finds the dialect of an exchange; only that one is imported."""
 
 from importlib import import_module
-from typing import Final
 
 from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.embedded.exchange.dialect import Dialect
 from wsadapter.errors import WsadapterError
-
-DEFAULT: Final = next(iter(STAND_INS))
 
 
 def dialect(exchange: str) -> Dialect:

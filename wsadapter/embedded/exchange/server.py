@@ -23,11 +23,11 @@ from picows import (
     ws_create_server,
 )
 
-from wsadapter.embedded.exchange import STAND_INS
+from wsadapter.embedded.exchange import DEFAULT, STAND_INS
 from wsadapter.embedded.exchange.connection import VenueConnection, VenueLimits
 from wsadapter.embedded.exchange.counts import VenueCounts
 from wsadapter.embedded.exchange.dialect import Dialect
-from wsadapter.embedded.exchange.dialects import DEFAULT, dialect
+from wsadapter.embedded.exchange.dialects import dialect
 from wsadapter.embedded.exchange.listeners import Listeners, PushSource
 from wsadapter.embedded.exchange.replay import FrameFile, Replay, ReplayClients
 from wsadapter.embedded.exchange.rest_server import RestServer
@@ -110,9 +110,7 @@ class LoopbackVenue:
             )
         self.replay: Replay | None = None
         if options.replay:
-            if self.dialect.recognised is None:
-                raise WsadapterError(f"the stand-in of {options.exchange} replays no files")
-            file = FrameFile(Path(options.replay), self.dialect.recognised)
+            file = FrameFile(Path(options.replay), self.dialect.recogniser)
             self.replay = Replay(file, self.clients, options.speed, options.connections, options.repeat)
         self._audience = Listeners(self._source, self.dialect.offered, self._end_minute)
         self._refusals: dict[str, list[UpgradeRefusal]] = {"ws": [], "rest": []}

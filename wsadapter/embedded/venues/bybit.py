@@ -9,6 +9,7 @@ and the first data of new topics goes out before the ack, as the venue often doe
 
 from http import HTTPStatus
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -353,6 +354,7 @@ LINEAR: Final[Dialect] = declared(
     symbol=r"[A-Z0-9]{2,24}(-[A-Z0-9]{1,12})?",
     channels=CHANNELS,
     requests=REQUESTS,
+    stream_of=itemgetter("topic"),
     rest=REST,
     limits=VenueLimits(ping_interval=0, silence=600.0, life=0, messages=0),
 )

@@ -25,7 +25,7 @@ from wsadapter.config.types import address
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.files import StateDirectory
-from wsadapter.roles.supervisor import topology
+from wsadapter.roles.supervisor import replayed, topology
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
 from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.roles.supervisor.topology import Assembly
@@ -65,7 +65,7 @@ class Run(Application):
         self._options = options
         self._reporter = reporter
         self._observe_at = 0.0
-        self._assembly = topology.assemble(options.stand_ins.adapt(options.config))
+        self._assembly = self._assembled(options.config)
         service = self.config.service
         self.rings = Rings(
             service.instance,
@@ -82,6 +82,11 @@ class Run(Application):
     def config(self) -> Config:
         return self._assembly.config
 
+    def _assembled(self, config: Config) -> Assembly:
+        """With what the stand-ins add to a configuration."""
+        stand_ins = self._options.stand_ins
+        return topology.assemble(stand_ins.adapt(replayed.with_feeds(config, stand_ins)))
+
     def _open(self, assembly: Assembly) -> Children:
         """The rings of the assembly, and its children. When it fails everything is as before."""
         stand_ins = self._options.stand_ins
@@ -93,7 +98,7 @@ class Run(Application):
         return specs
 
     def reload(self) -> tuple[Config, Children] | None:
-        assembly = topology.assemble(self._options.stand_ins.adapt(self._options.reload()))
+        assembly = self._assembled(self._options.reload())
         _require_reloadable(self.config, assembly.config)
         if assembly.config == self.config:
             return None

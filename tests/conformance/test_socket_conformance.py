@@ -1,0 +1,124 @@
+"""Every venue over real sockets: its client and its counterpart on 127.0.0.1."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import uvloop
+from conformance.pair import Pair
+from conformance.test_conformance import EXCHANGES, essence
+from venue_client import settled
+
+from wsadapter.client.client import Client, ConnectionConfig
+from wsadapter.embedded.exchange import STAND_INS
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
+from wsadapter.events import Event, Gap, MarketEvent, StreamType
+from wsadapter.roles.supervisor.replayed import feeds
+
+
+@pytest.fixture(params=EXCHANGES)
+def exchange(request: pytest.FixtureRequest) -> str:
+    word: str = request.param
+    return word
+
+
+class Everything:
+    """A handler that keeps all events and errors."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.errors: list[tuple[str, str]] = []
+        self.lost: list[str] = []
+        for stream in StreamType:
+            setattr(self, f"on_{stream.value}", self.events.append)
+
+    def on_error(self, kind: str, detail: str) -> None:
+        self.errors.append((kind, detail))
+
+    def on_disconnected(self, reason: str, at_ns: int) -> None:
+        self.lost.append(reason)
+
+    @property
+    def of_markets(self) -> list[MarketEvent]:
+        return [cast(MarketEvent, event) for event in self.events if not isinstance(event, Gap)]
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(event.stream_type.value for event in self.of_markets)
+
+
+def run(scenario: Coroutine[Any, Any, None]) -> None:
+    uvloop.run(asyncio.wait_for(scenario, 60))
+
+
+def test_refused_cut_and_everything_that_was_sent_is_read_once(exchange: str) -> None:
+    async def scenario() -> None:
+        handler = Everything()
+        async with LoopbackVenue(Options(exchange=exchange, minute_ends_in=1)) as venue:
+            venue.refuse(451)
+            venue.refuse(429, {"Retry-After": "0"})
+            feed = STAND_INS[exchange].feed
+            client = Client(
+                ConnectionConfig(
+                    feed.symbols[:2], exchange, feed.streams, ws_url=venue.url, reconnect_backoff=0.01,
+                    reconnect_backoff_max=0.02,
+                ),
+                handler,
+            )  # fmt: skip
+            await client.connect()
+            await settled(lambda: handler.counts["trade"] > 5 and handler.counts["depth"] > 5)
+            assert set(handler.lost) == {"http_other", "http_429"}
+            read = handler.counts
+            assert venue.cut("close", code=1001) == len(client.connections)
+            await settled(lambda: handler.counts["trade"] > read["trade"] + 5)
+            await client.stop()
+            assert handler.errors == []
+            assert handler.counts == venue.sent
+            causes = {gap.cause for gap in handler.events if isinstance(gap, Gap)}
+            assert causes <= {"connect", "disconnect", "sequence"}
+
+    run(scenario())
+
+
+def test_a_recorded_session_is_replayed_whole(exchange: str, tmp_path: Path) -> None:
+    pair = Pair(exchange).open().run(3.0)
+    path = tmp_path / "session.jsonl"
+    path.write_bytes(b"".join(text + b"\n" for line in pair.lines for text in line.texts))
+    made = feeds(exchange, path)
+    assert {symbol for feed in made for symbol in feed.symbols} >= {event.symbol for event in pair.events}
+    assert {word for feed in made for word in feed.streams} == set(pair.feed.streams)
+
+    async def scenario() -> None:
+        handler = Everything()
+        count = sum(len(load_plans(feed)) for feed in made)
+        options = Options(exchange=exchange, replay=str(path), connections=count, quiet=0.2)
+        async with LoopbackVenue(options) as venue:
+            clients = [
+                Client(
+                    ConnectionConfig(feed.symbols, exchange, feed.streams, feed.intervals, ws_url=venue.url), handler
+                )
+                for feed in made
+            ]
+            for client in clients:
+                await client.connect()
+            assert venue.replay is not None
+            await venue.replay.done.wait()
+            for client in clients:
+                await client.stop()
+            assert not venue.sent or handler.counts == venue.sent
+        assert as_counts(handler.of_markets) == as_counts(pair.events)
+
+    run(scenario())
+
+
+def load_plans(feed: Any) -> list[Any]:
+    from wsadapter.exchanges import load
+
+    return load(feed.exchange).plan(feed)
+
+
+def as_counts(events: list[MarketEvent]) -> Counter[str]:
+    return Counter(str(sorted(one.items())) for one in essence(events))

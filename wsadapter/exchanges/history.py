@@ -4,6 +4,7 @@
   found, then by id. Complete when the ids follow one another to the end of the hole.
 * trades by id where pages begin at a time, or where the one before ended: from before the hole on.
 * trades by id where pages end before an id, or a time, newest first: page by page, onward all the same.
+* trades that have no number over REST, in pages like the former: all of the hole's time.
 * trades without a number: the newest page is all there is; complete when it reaches back behind the hole.
 * candles: by open time; complete when each opens where the one before closed.
 * funding: what was settled in the hole.
@@ -20,7 +21,7 @@ from typing import Any, Final
 from wsadapter.events import Kline, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.intervals import MINUTES
-from wsadapter.exchanges.mapping import MS
+from wsadapter.exchanges.mapping import MOST, MS
 from wsadapter.exchanges.pages import Page
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, RequestRefused, Rows
 
@@ -230,6 +231,29 @@ def trades_back(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> 
 
 
 @_filling
+def trades_of_time(progress: _Progress, page: Page, hole: Hole) -> Steps:
+    """Trades whose numbers only the stream has, in pages as for `trades_onward`: all of the hole's time. Where numbers
+    are missing that time is ours, and more is asked for."""
+    since_ns = max(0, hole.started_ns - (BACK_NS if hole.first is not None else 0))
+    cursor = ""
+    for _ in range(MOST_REQUESTS):
+        rows = yield page.fetch(
+            hole, cursor=cursor, since_ns=since_ns, since_ms=since_ns // MS, from_ns=cursor or since_ns
+        )
+        progress.note_bad(rows)
+        if any(at_ns is None or since_ns <= at_ns <= hole.ended_ns for at_ns in rows.bad):
+            progress.lose()
+        times = [trade.transaction_time_ns or 0 for trade in rows.events]
+        yield progress.give(
+            [t for t, at_ns in zip(rows.events, times, strict=True) if since_ns <= at_ns <= hole.ended_ns]
+        )
+        if (times and times[-1] > hole.ended_ns) or not rows.rows or rows.cursor in ("", cursor):
+            return True
+        cursor = rows.cursor
+    return False
+
+
+@_filling
 def newest_trades(progress: _Progress, page: Page, hole: Hole) -> Steps:
     """Trades of a venue that gives its newest page only."""
     rows = yield page.fetch(hole)
@@ -309,9 +333,10 @@ def fundings(progress: _Progress, page: Page, hole: Hole) -> Steps:
     for _ in range(MOST_REQUESTS):
         end_ms = min(next_ms + page.window_ms, until_ms)
         rows = yield page.fetch(hole, first_ms=next_ms, last_ms=end_ms, until_ms=end_ms + 1)
-        if page.fills_up:
-            rows.events = [rate for rate in rows.events if (rate.transaction_time_ns or 0) >= next_ms * MS]
-            rows.bad = tuple(at_ns for at_ns in rows.bad if at_ns is None or at_ns >= next_ms * MS)
+        if page.fills_up or page.whole:
+            last_ns = end_ms * MS if page.whole else MOST
+            rows.events = [r for r in rows.events if next_ms * MS <= (r.transaction_time_ns or 0) <= last_ns]
+            rows.bad = tuple(at_ns for at_ns in rows.bad if at_ns is None or next_ms * MS <= at_ns <= last_ns)
         times = [(rate.transaction_time_ns or 0) // MS for rate in rows.events]
         if times and not next_ms <= times[0] <= times[-1] <= end_ms:
             raise BadAnswer("funding rates of another time")

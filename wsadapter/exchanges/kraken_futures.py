@@ -313,6 +313,7 @@ def control(payload: bytes) -> list[Answer] | None:
 class KrakenFutures(VenueSession):
     """Kraken Futures."""
 
+    rest = "wsadapter.exchanges.kraken_futures_rest:KrakenFuturesRest"
     venue = Venue(
         word="kraken_futures",
         hosts=Hosts("wss://futures.kraken.com", "wss://demo-futures.kraken.com", {"futures": "/ws/v1"}),

@@ -71,9 +71,9 @@ class Page:
     twice), in the wire Struct ``wire_key`` times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the
     wire's field that must be what was asked for. ``newest_first``: so they come, and ``keeps_newest``: of a range
     with more rows than a page the oldest are left out, which is so with the former, too. ``fills_up``: its rows end
-    before a time, and older ones than were meant make it full. ``whole``: the venue knows
-    no limit. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts. ``most``: rows
-    of a page; ``window_ms``: the longest time of one request."""
+    before a time, and older ones than were meant make it full. ``whole``: the venue knows no limit, and may give
+    all that it has. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts.
+    ``most``: rows of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
@@ -88,7 +88,7 @@ class Page:
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
         self._query, self._codes, self._weight, self._pool, self._post = query, codes or {}, weight, pool, post
-        self._listed, self._symbol, self._whole, self._cursor = listed, symbol, whole, cursor
+        self._listed, self._symbol, self.whole, self._cursor = listed, symbol, whole, cursor
         self._key, self._end_key, self._strict, self._unit = key, end_key or key, strict, unit
         self._refuse = emitted.refuse
         self._convert, self._given = compiled(exchange, wire, emitted)
@@ -101,7 +101,7 @@ class Page:
 
     def fetch(self, hole: Hole, limit: int = 0, **values: Any) -> Fetch:
         """The request for a part of a hole; ``limit`` 0: a whole page."""
-        limit = min(max(limit, 1), self.most) if limit and not self._whole else self.most
+        limit = min(max(limit, 1), self.most) if limit and not self.whole else self.most
         in_seconds = {f"{name[:-3]}_s": at // 1000 for name, at in values.items() if name[-3:] == "_ms"}
         in_seconds["before_s"] = in_seconds.get("first_s", 0) - 1
         given = {"symbol": hole.symbol, "interval": hole.interval, "code": self._codes.get(hole.interval, ""),

@@ -11,13 +11,13 @@ from wsadapter.supervision.child import run_child
 
 if __name__ == "__main__":
     checked = (Op.DECIMAL, Op.DECIMAL_OR_NONE, Op.SIGNED_OR_NONE)
-    plain = mapping._steps
+    plain = mapping.all_steps
 
     def unchecked(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
         steps = plain(exchange, event, fields)
         return {n: Step(Op.OR_NONE, s.path) if s.op in checked else s for n, s in steps.items()}
 
-    mapping._steps = unchecked
+    mapping.all_steps = unchecked
     from wsadapter.roles.ingest import __main__ as ingest  # the exchange's conversions are made when it is imported
 
     run_child(ingest.main)

@@ -35,7 +35,7 @@ FIELDS: dict[str, Any] = {
 
 
 def twins() -> list[Any]:
-    steps = mapping._steps("venue", Liquidation, FIELDS)
+    steps = mapping.all_steps("venue", Liquidation, FIELDS)
     return [
         pytest.param(mapping.in_python(Wire, Liquidation, steps), id="python"),
         pytest.param(conversion("venue", Wire, Liquidation, **FIELDS), id="as built"),

@@ -192,7 +192,7 @@ def test_the_times_that_are_known_are_few() -> None:
     ordinals = Ordinals(Ticker)
     for at in range(10 * REMEMBERED):
         ordinals.count(ticker("A", at))
-    (known,) = ordinals._times.values()
+    (known,) = ordinals.times.values()
 
     assert REMEMBERED // 2 <= len(known) <= REMEMBERED
     assert max(known) == 10 * REMEMBERED - 1

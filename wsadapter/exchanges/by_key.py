@@ -15,6 +15,7 @@ from msgspec.json import Decoder
 from wsadapter.events import Liquidation
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.books import UNBEGUN
+from wsadapter.exchanges.scanner import scanner
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.session import MAX_CACHED_NAMES, Accept, VenueSession, heard, numbered_apart
 from wsadapter.exchanges.unasked import unasked
@@ -44,7 +45,8 @@ class ByKey(Struct, frozen=True):
     elements: Callable[[Any], Raw | None] = attrgetter("data")
 
     def receiver(self, session: Any) -> Receive:
-        return KeyReceiver(self, session).receive
+        made = KeyReceiver(self, session)
+        return scanner(self, session, made.asked, made.receive)
 
 
 class _Reading:
@@ -142,6 +144,8 @@ class KeyReceiver:
             self._streams[self._spoken(name)] = stream
             self._any[self._spoken(stream.channel.name).partition("{")[0]] = stream
         self._most = len(self._streams) + MAX_CACHED_NAMES
+        self.asked = {name: (each.subscription, each.channel) for name, each in self._streams.items()}
+        """The streams that were asked for."""
 
     def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
         try:

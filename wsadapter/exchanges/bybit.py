@@ -12,7 +12,6 @@ Not verified: that weeks begin on Mondays; that ``u`` grows by one is observed, 
 """
 
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Annotated, Final
 
 from msgspec import Meta, Raw, Struct
@@ -40,11 +39,13 @@ from wsadapter.exchanges.mapping import (
     Step,
     Text,
     Time,
+    added,
+    applied,
     book,
-    computed,
     constant,
     decimal,
     decimal_or_none,
+    either,
     emit,
     envelope_ms,
     mapped,
@@ -54,6 +55,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
     top,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
@@ -193,23 +195,14 @@ class AnswerWire(Struct):
 _answer: Final = Decoder(AnswerWire).decode
 
 
-def is_snapshot(d: BookWire, e: Envelope) -> bool:
+def of_snapshot(then: object, otherwise: object) -> Step:
     """``u`` 1: the venue began anew."""
-    return e.type == "snapshot" or d.u == 1
+    return either("@type", "snapshot", then, either("u", "1", then, otherwise))
 
 
-def update_type(d: BookWire, e: Envelope) -> UpdateType:
-    return UpdateType.SNAPSHOT if is_snapshot(d, e) else UpdateType.DELTA
-
-
-def level_limit(d: BookWire, e: Envelope) -> int:
-    """A snapshot's, as its topic says: ``orderbook.50.BTCUSDT``."""
-    return int(e.topic.split(".")[1]) if is_snapshot(d, e) else 0
-
-
-def previous_update(d: BookWire, e: Envelope) -> int | None:
-    """The venue does not say it, its rule does."""
-    return None if is_snapshot(d, e) else d.u - 1
+def levels(topic: str) -> int:
+    """``orderbook.50.BTCUSDT``"""
+    return int(topic.split(".")[1])
 
 
 SIDES: Final[Mapping[str, bool]] = {"Buy": False, "Sell": True}
@@ -220,8 +213,9 @@ TRADE: Final = emit(
 )  # fmt: skip
 DEPTH: Final = emit(
     Depth, event_time_ns=envelope_ms("ts"), transaction_time_ns=envelope_ms("cts"),
-    update_type=computed(update_type), level_limit=computed(level_limit), first_update_id="u", last_update_id="u",
-    previous_update_id=computed(previous_update), columns=book("b", "a"),
+    update_type=of_snapshot(UpdateType.SNAPSHOT, UpdateType.DELTA),
+    level_limit=of_snapshot(applied(levels, "@topic"), 0), first_update_id="u", last_update_id="u",
+    previous_update_id=of_snapshot(None, added("u", -1)), columns=book("b", "a"),
 )  # fmt: skip
 
 
@@ -362,7 +356,7 @@ def market(word: str, root: str, channels: tuple[Channel, ...]) -> Venue:
         limits=Limits(streams=500, message_interval=0.05, attempts=AttemptLimit(500, 300.0), octets=21_000),
         # spot takes no more than ten a request; elsewhere it bounds what one bad topic voids
         requests=Requests(request, most=10, octets=2048, in_flight=1, data_acks=True),
-        framing=ByKey(Envelope, attrgetter("topic")),
+        framing=ByKey(Envelope, Spelled("{topic}")),
         channels=channels,
         control=control,
         cadences=CADENCES,

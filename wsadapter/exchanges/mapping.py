@@ -22,7 +22,7 @@ from msgspec import NODEFAULT, Meta, Raw, Struct, structs
 from wsadapter import native
 from wsadapter.events import Event, Source
 from wsadapter.events.decimals import NotPlain, are_plain, plain_number, split_book
-from wsadapter.exchanges.intervals import close_time_ns
+from wsadapter.exchanges.intervals import MINUTES, close_time_ns
 
 MS: Final = 1_000_000
 """Nanoseconds in the unit of time of most venues."""
@@ -40,7 +40,7 @@ Text = Annotated[str, Meta(max_length=64)]
 
 
 class Op(IntEnum):
-    """As in `native/mapping.c`."""
+    """As in `native/mapping.c` and `native/scanner.c`; those from `SUBSCRIBED` on only there."""
 
     CONSTANT = 0
     GIVEN = 1
@@ -52,18 +52,62 @@ class Op(IntEnum):
     DECIMAL = 7
     DECIMAL_OR_NONE = 8
     SIGNED_OR_NONE = 9
+    SUBSCRIBED = 10
+    TIME = 11
+    NUMBER = 12
+    NUMBER_OR_NONE = 13
+    SIGNED_NUMBER_OR_NONE = 14
+    ISO = 15
+    MAPPED = 16
+    EITHER = 17
+    ADDED = 18
+    COLUMN = 19
+    APPLIED = 20
+    CLOSES = 21
+    FIRST = 22
+    MS_TEXT = 23
+    TOP = 24
+
+
+class Spelling(Struct, frozen=True):
+    """How a side of a book spells its levels: lists with price and quantity at these places, or objects with these
+    names. ``places``: of a list, exactly so many; 0: any number. ``numbers``: as JSON numbers or texts of such, else
+    plain decimals as text."""
+
+    price: str | int
+    quantity: str | int
+    places: int
+    numbers: bool
+
+
+class Direct(Struct, frozen=True):
+    """What a given field is made of, for who makes events of messages without a wire Struct between
+    (`wsadapter.exchanges.scanner`). ``path``: in the element, with ``@`` before it in the envelope; ``factor``: of a
+    time, or what is added; ``said``: what the subscription and the stream's name say; ``table``: the venue's words in
+    ours, the text that decides ``then``, the spelling of a side, the function that is applied."""
+
+    op: Op
+    path: str = ""
+    factor: int = 1
+    table: Any = None
+    place: int = 0
+    said: "Callable[[Any, Any], Any] | None" = None
+    then: "str | Step | None" = None
+    otherwise: "str | Step | None" = None
 
 
 class Step(Struct, frozen=True):
     """Where a field of the event comes from: ``path`` in the wire Struct, or ``value``. ``expression``: of a given
     field, how the session computes it from the element ``d``, the envelope ``e``, the subscription ``sub``, what the
-    stream's name says (``named``) and ``{value}``; ``setup`` is a statement that it needs."""
+    stream's name says (``named``) and ``{value}``; ``setup`` is a statement that it needs. ``direct`` says the
+    same to who has no element; None: it cannot be said."""
 
     op: Op
     path: str = ""
     value: object = None
     expression: str = ""
     setup: str = ""
+    direct: Direct | None = None
 
 
 def constant(value: object) -> Step:
@@ -118,52 +162,69 @@ def given(field: str) -> Step:
 
 def subscribed(field: str) -> Step:
     """What the subscription says: its symbol, its interval."""
-    return Step(Op.GIVEN, expression=f"sub.{field}")
+    return Step(
+        Op.GIVEN, expression=f"sub.{field}", direct=Direct(Op.SUBSCRIBED, said=lambda sub, named: getattr(sub, field))
+    )
 
 
 def named(index: int) -> Step:
     """What the stream's name says, see `wsadapter.exchanges.venue.Channel.named`."""
-    return Step(Op.GIVEN, expression=f"named[{index}]")
+    return Step(
+        Op.GIVEN, expression=f"named[{index}]", direct=Direct(Op.SUBSCRIBED, said=lambda sub, named: named[index])
+    )
 
 
 def envelope_ms(field: str) -> Step:
     """Milliseconds of the envelope become nanoseconds; None stays."""
-    return Step(Op.GIVEN, expression=f"(None if e.{field} is None else e.{field} * 1_000_000)")
+    return _time(f"@{field}", MS)
 
 
 def mapped(path: str, table: Mapping[Any, Any]) -> Step:
     """The venue's word in ours; a word that is not in the table makes the event undecodable."""
-    return Step(Op.GIVEN, value=_Words(table), expression=f"{{value}}[d.{path}]")
+    return Step(
+        Op.GIVEN,
+        value=_Words(table),
+        expression=f"{{value}}[{_reach(path)}]",
+        direct=Direct(Op.MAPPED, path, table=table),
+    )
 
 
 def number(path: str) -> Step:
     """A JSON number, `Raw` in the wire Struct: its plain decimal, see `wsadapter.events.decimals.plain_number`."""
-    return Step(Op.GIVEN, value=plain_number, expression=f"{{value}}(d.{path})")
+    return Step(Op.GIVEN, value=plain_number, expression=f"{{value}}({_reach(path)})", direct=Direct(Op.NUMBER, path))
 
 
 def number_or_none(path: str) -> Step:
     """The same; null and absent (`Raw` without bytes) are None."""
-    return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path})")
+    return Step(
+        Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path})", direct=Direct(Op.NUMBER_OR_NONE, path)
+    )
 
 
 def signed_number_or_none(path: str) -> Step:
     """The same with a minus sign allowed."""
-    return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path}, True)")
+    direct = Direct(Op.SIGNED_NUMBER_OR_NONE, path)
+    return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path}, True)", direct=direct)
 
 
 def ms_text(path: str) -> Step:
     """Milliseconds as text become nanoseconds; None, empty, zero and what is no number at all are None."""
-    return Step(Op.GIVEN, value=_ms_text, expression=f"{{value}}(d.{path})")
+    return Step(Op.GIVEN, value=_ms_text, expression=f"{{value}}(d.{path})", direct=Direct(Op.MS_TEXT, path))
 
 
 def us(path: str) -> Step:
     """Microseconds become nanoseconds; None stays."""
-    return Step(Op.GIVEN, expression=f"(None if d.{path} is None else d.{path} * 1_000)")
+    return _time(path, 1_000)
 
 
 def applied(function: Callable[[Any], Any], path: str) -> Step:
     """What a function says of the field; it may raise ValueError."""
-    return Step(Op.GIVEN, value=function, expression=f"{{value}}(d.{path})")
+    return Step(
+        Op.GIVEN,
+        value=function,
+        expression=f"{{value}}({_reach(path)})",
+        direct=Direct(Op.APPLIED, path, table=function),
+    )
 
 
 def ns(time: int) -> int:
@@ -178,17 +239,74 @@ def ms_or_us(path: str) -> Step:
 
 def seconds(path: str) -> Step:
     """Seconds become nanoseconds; None stays."""
-    return Step(Op.GIVEN, expression=f"(None if d.{path} is None else d.{path} * 1_000_000_000)")
+    return _time(path, 1_000_000_000)
 
 
 def closes(path: str, unit_ms: int = 1) -> Step:
     """The last millisecond of the subscription's candle that opens then."""
-    return Step(Op.GIVEN, value=close_time_ns, expression=f"{{value}}(d.{path} * {unit_ms}, sub.interval)")
+
+    def less_one_ms(sub: Any, named: Any) -> int | None:
+        """None: months differ."""
+        return close_time_ns(0, sub.interval) if sub.interval in MINUTES and sub.interval != "1M" else None
+
+    return Step(
+        Op.GIVEN, value=close_time_ns, expression=f"{{value}}(d.{path} * {unit_ms}, sub.interval)",
+        direct=Direct(Op.CLOSES, path, unit_ms * MS, said=less_one_ms),
+    )  # fmt: skip
 
 
 def iso(path: str) -> Step:
     """``2026-10-06T08:04:56.153890Z``, up to nine decimals and always UTC, in nanoseconds; None stays."""
-    return Step(Op.GIVEN, value=iso_ns, expression=f"(None if d.{path} is None else {{value}}(d.{path}))")
+    at = _reach(path)
+    return Step(
+        Op.GIVEN, value=iso_ns, expression=f"(None if {at} is None else {{value}}({at}))", direct=Direct(Op.ISO, path)
+    )
+
+
+def added(path: str, distance: int) -> Step:
+    """A number so far from the field's."""
+    return Step(Op.GIVEN, expression=f"({_reach(path)} + {distance})", direct=Direct(Op.ADDED, path, distance))
+
+
+def first_of(number: str, count: str) -> Step:
+    """The first of so many numbers of which ``number`` is the last; below zero makes the event undecodable."""
+    return Step(
+        Op.GIVEN, value=_not_negative, expression=f"{{value}}({_reach(number)} - {_reach(count)} + 1)",
+        direct=Direct(Op.FIRST, number, table=count),
+    )  # fmt: skip
+
+
+def _not_negative(number: int) -> int:
+    if number < 0:
+        raise ValueError("more than there are numbers")
+    return number
+
+
+def either(path: str, text: str, then: object, otherwise: object) -> Step:
+    """``then`` where the field has this text (of a number: these digits), else ``otherwise``: values, or steps that are
+    given."""
+    values = [each if isinstance(each, Step) else constant(each) for each in (then, otherwise)]
+    names: dict[str, Any] = {"split_book": split_book}
+    expressions = []
+    for i, step in enumerate(values):
+        names[f"value_{i}"] = step.value
+        expressions.append(step.expression.format(value=f"value_{i}") if step.op is Op.GIVEN else f"value_{i}")
+    decision = f"{expressions[0]} if str({_reach(path)}) == {text!r} else {expressions[1]}"
+    exec(f"def choose(d, e, sub, named):\n  return {decision}", names)
+    return Step(
+        Op.GIVEN, value=names["choose"], expression="{value}(d, e, sub, named)",
+        direct=Direct(Op.EITHER, path, table=text, then=values[0], otherwise=values[1]),
+    )  # fmt: skip
+
+
+def _time(path: str, unit: int) -> Step:
+    at = _reach(path)
+    return Step(Op.GIVEN, expression=f"(None if {at} is None else {at} * {unit})", direct=Direct(Op.TIME, path, unit))
+
+
+def _reach(path: str) -> str:
+    """Of the element; with ``@`` before it, of the envelope."""
+    return f"e.{path[1:]}" if path.startswith("@") else f"d.{path}"
 
 
 def computed(function: Callable[[Any, Any], Any]) -> Step:
@@ -215,7 +333,14 @@ def book(bids: str, asks: str) -> dict[str, Step]:
     """The four columns of a book whose sides are ``[["61800.20","2.909"],...]``, `Raw` in the wire Struct."""
     columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
     setup = f"columns = split_book(d.{bids}, d.{asks})"
-    return {name: Step(Op.GIVEN, expression=f"columns[{i}]", setup=setup) for i, name in enumerate(columns)}
+    usual = Spelling(0, 1, 2, False)
+    return {
+        name: Step(
+            Op.GIVEN, expression=f"columns[{i}]", setup=setup,
+            direct=Direct(Op.COLUMN, (bids, asks)[i // 2], table=usual, place=i % 2),
+        )
+        for i, name in enumerate(columns)
+    }  # fmt: skip
 
 
 def levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
@@ -224,10 +349,14 @@ def levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[
     columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
     sides = (bids, price), (bids, quantity), (asks, price), (asks, quantity)
     read = {name: f"one.{name}" if isinstance(name, str) else f"one[{name}]" for name in (price, quantity)}
+    spelling = Spelling(price, quantity, 0, True)
     return {
-        column: Step(Op.GIVEN, value=plain_number, expression=f"[{{value}}({read[name]}) for one in d.{side}]")
+        column: Step(
+            Op.GIVEN, value=plain_number, expression=f"[{{value}}({read[name]}) for one in d.{side}]",
+            direct=Direct(Op.COLUMN, side, table=spelling, place=int(name == quantity)),
+        )
         for column, (side, name) in zip(columns, sides, strict=True)
-    }
+    }  # fmt: skip
 
 
 def top(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
@@ -236,12 +365,14 @@ def top(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str
         asks, "ask_quantity", quantity,
     )  # fmt: skip
     read = {name: f".{name}" if isinstance(name, str) else f"[{name}]" for name in (price, quantity)}
+    spelling = Spelling(price, quantity, 0, True)
     return {
         field: Step(
-            Op.GIVEN, value=plain_number, expression=f"({{value}}(d.{side}[0]{read[name]}) if d.{side} else None)"
+            Op.GIVEN, value=plain_number, expression=f"({{value}}(d.{side}[0]{read[name]}) if d.{side} else None)",
+            direct=Direct(Op.TOP, side, table=spelling, place=int(name == quantity)),
         )
         for side, field, name in sides
-    }
+    }  # fmt: skip
 
 
 class Emit(Struct, frozen=True):
@@ -356,7 +487,7 @@ class _Words(dict[Any, Any]):
 def conversion(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
     """The conversion; `TypeError` where the event's fields are not all named, or one that it does not have is,
     `AttributeError` where the wire Struct does not have what a field is taken from."""
-    steps = _steps(exchange, event, fields)
+    steps = all_steps(exchange, event, fields)
     members = [_members(wire, step) for step in steps.values()]
     extra = tuple(
         step.path for step in fields.values() if isinstance(step, Step) and step.op is Op.GIVEN
@@ -366,7 +497,8 @@ def conversion(exchange: str, wire: type[Struct], event: type[Event], **fields: 
     return _in_c(wire, event, steps, members, extra)
 
 
-def _steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
+def all_steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
+    """One for each field of the event, in its order."""
     named: dict[str, str | Step] = {
         "exchange": constant(exchange), "source": constant(Source.WEBSOCKET),
         **{name: Step(Op.GIVEN, name) for name in GIVEN}, **defaults(event), **fields,

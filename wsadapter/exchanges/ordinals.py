@@ -35,12 +35,12 @@ class Ordinals:
     """The events of one type on one connection."""
 
     def __init__(self, event: type[Event]) -> None:
-        self._times: dict[Any, dict[int, int]] = {}
+        self.times: dict[Any, dict[int, int]] = {}
         """Series -> time -> ordinal of its last event."""
         self.count: Count = self._count_book if event is Depth else self._count
 
     def reset(self) -> None:
-        self._times.clear()
+        self.times.clear()
 
     def _count(self, event: Any) -> None:
         self._number(event.symbol, event)
@@ -52,9 +52,9 @@ class Ordinals:
         at_ns = event.transaction_time_ns
         if at_ns is None and (at_ns := event.event_time_ns) is None:
             at_ns = event.receive_time_ns
-        times = self._times.get(series)
+        times = self.times.get(series)
         if times is None:
-            times = self._times[series] = {}
+            times = self.times[series] = {}
         if (before := times.get(at_ns)) is not None:
             event.ordinal = times[at_ns] = before + 1
             return

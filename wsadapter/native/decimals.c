@@ -1,7 +1,7 @@
 /* Plain decimals and book sides, checked in C: the fast half of wsadapter/events/decimals.py.
  *
  * Plain is [0-9]+(\.[0-9]+)? in ASCII, as there. Nothing here knows a venue. A side is taken only in the one spelling
- * that venues send, [["1.0","2"],["3","4"]] without white space; for any other the answer is None and Python looks again.
+ * that most venues send, [["1.0","2"],["3","4"]]; for any other the answer is None and Python looks again.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -133,7 +133,7 @@ static PyMethodDef levels_methods[] = {
 };
 
 static PyMemberDef levels_members[] = {
-    {"side", T_OBJECT_EX, offsetof(Levels, side), READONLY, "The side as the venue sent it (bytes)."},
+    {"side", T_OBJECT_EX, offsetof(Levels, side), READONLY, "The side as it is kept (bytes), see levels.h."},
     {"column", T_INT, offsetof(Levels, column), READONLY, "0 = price, 1 = quantity."},
     {NULL, 0, 0, 0, NULL},
 };
@@ -156,7 +156,7 @@ PyTypeObject Levels_Type = {
     .tp_free = PyObject_Free,
 };
 
-static PyObject *
+PyObject *
 levels_new(PyObject *side, Py_ssize_t count, int column)
 {
     Levels *made = PyObject_New(Levels, &Levels_Type);
@@ -169,50 +169,28 @@ levels_new(PyObject *side, Py_ssize_t count, int column)
     return (PyObject *)made;
 }
 
-/* How many levels `[["1.0","2"],...]` has; -1 when it is not exactly that. */
-static Py_ssize_t
-count_levels(const char *at, Py_ssize_t length)
-{
-    const char *stop = at + length;
-    if (length == 2 && at[0] == '[' && at[1] == ']')
-        return 0;
-    Py_ssize_t count = 0;
-    if (at >= stop || *at++ != '[')
-        return -1;
-    for (;;) {
-        if (stop - at < 2 || at[0] != '[' || at[1] != '"')
-            return -1;
-        if ((at = after_plain(at + 2, stop)) == NULL || stop - at < 3 || memcmp(at, "\",\"", 3) != 0)
-            return -1;
-        if ((at = after_plain(at + 3, stop)) == NULL || stop - at < 3 || at[0] != '"' || at[1] != ']')
-            return -1;
-        at += 2;
-        count++;
-        if (*at == ']')
-            return at + 1 == stop ? count : -1;
-        if (*at++ != ',')
-            return -1;
-    }
-}
+static Sides sides; /* of the call at hand */
 
 /* Two columns of a buffer into made[0], made[1]. 1 = done, 0 = another spelling, -1 = error. */
 static int
 split_side(PyObject *raw, PyObject **made)
 {
+    static const Spelling usual = {.price_at = 0, .quantity_at = 1, .places = 2};
     Py_buffer view;
     if (PyObject_GetBuffer(raw, &view, PyBUF_SIMPLE) < 0)
         return -1;
-    Py_ssize_t count = count_levels(view.buf, view.len);
-    PyObject *side = count < 0 ? NULL : PyBytes_FromStringAndSize(view.buf, view.len);
+    const char *at = view.buf, *end = at + view.len;
+    sides.size = 0;
+    Py_ssize_t count = read_side(&at, end, &usual, &sides);
+    int whole = skip_space(at, end) == end;
     PyBuffer_Release(&view);
-    if (count < 0)
-        return 0;
-    if (side == NULL)
+    if (count == -2) {
+        PyErr_NoMemory();
         return -1;
-    made[0] = levels_new(side, count, 0);
-    made[1] = levels_new(side, count, 1);
-    Py_DECREF(side);
-    return made[0] == NULL || made[1] == NULL ? -1 : 1;
+    }
+    if (count < 0 || !whole)
+        return 0;
+    return make_columns(&sides, 0, sides.size, count, made) < 0 ? -1 : 1;
 }
 
 static PyObject *

@@ -8,4 +8,5 @@ int add_mapping(PyObject *module);
 int add_reader(PyObject *module);
 int add_records(PyObject *module);
 int add_ring(PyObject *module);
+int add_scanner(PyObject *module);
 #endif

@@ -1,0 +1,97 @@
+"""The scanner in C and the session say the same of every message, and leave the same behind: of each venue's stand-in,
+whole and damaged, in order and not."""
+
+import os
+import random
+from typing import Any
+
+import pytest
+from conformance.pair import Pair
+from exchanges.fuzzing import mutated
+from msgspec import Struct, structs
+
+from wsadapter import native
+from wsadapter.embedded.exchange import STAND_INS
+from wsadapter.exchanges import by_key, load, scanner
+from wsadapter.exchanges.by_key import ByKey, KeyReceiver
+from wsadapter.exchanges.mapping import Emit
+from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows, Item, Latest
+
+VENUES = [name for name in sorted(STAND_INS) if isinstance(load(name).venue.framing, ByKey)]  # type: ignore[attr-defined]
+DIRECT = {"bybit", "bybit_inverse", "bybit_spot"}
+"""Of these the usual message goes through C."""
+SECONDS = float(os.environ.get("WSADAPTER_FUZZ_SECONDS", "4"))
+"""Of a market, for each seed."""
+built = pytest.mark.skipif(native.extension is None, reason="the C extension is not built")
+
+
+def state(made: VenueSession) -> list[Any]:
+    s = made.sequences
+    series = [
+        (one.next, one.at_ns, one.gap_ns, one.behind, one.run, one.waiting, one.grid)
+        for by_symbol in s._all()
+        for one in by_symbol.values()
+    ]
+    times = [ordinals.times for ordinals in made.ordinals.values()]
+    states = {key: structs.asdict(each) for key, each in made.states.items() if isinstance(each, Struct)}
+    return [
+        series, made.last_receive_ns, made.outages.pending, made.requests.unheard, times, states, s.out_of_order,
+        made.message_number,
+    ]  # fmt: skip
+
+
+def twins(plan: ConnectionPlan, monkeypatch: pytest.MonkeyPatch, slowly: list[bytes]) -> tuple[Any, Any]:
+    """With C and without; what C passes on goes into ``slowly``."""
+    made = load(plan.exchange)
+    with monkeypatch.context() as patched:
+        patched.setattr(by_key, "scanner", lambda framing, session, streams, otherwise: otherwise)
+        slow = made(plan)
+    receive = KeyReceiver.receive
+
+    def counted(self: KeyReceiver, payload: bytes, at_ns: int) -> list[Item]:
+        slowly.append(bytes(payload))
+        return receive(self, payload, at_ns)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(KeyReceiver, "receive", counted)
+        fast = made(plan)
+    return fast, slow
+
+
+@built
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("exchange", VENUES)
+def test_both_ways_are_one(exchange: str, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = random.Random(seed)
+    pair = Pair(exchange, changes=seed % 2 == 1).open().run(SECONDS)
+    for line in pair.lines:
+        slowly: list[bytes] = []
+        fast, slow = twins(line.plan, monkeypatch, slowly)
+        assert fast.open() == slow.open()
+        for number, text in enumerate(line.texts):
+            at_ns = 1_790_771_371_000_000_000 + number
+            payloads = [text] * (dice.choice((0, 2)) if dice.random() < 0.002 * seed else 1)
+            if dice.random() < 0.1 * seed:
+                payloads.append(mutated(text, dice))
+            if dice.random() < 0.05 * seed:
+                payloads.append(text.replace(b",", b" , ").replace(b":", b" :"))
+            for payload in payloads:
+                expected = slow.receive(payload, at_ns)
+                assert fast.receive(memoryview(payload), at_ns) == expected, payload
+                assert state(fast) == state(slow), payload
+            if dice.random() < 0.002 * seed:
+                assert fast.open() == slow.open()
+            if dice.random() < 0.005 * seed:
+                fast.last_gap_ns = slow.last_gap_ns = at_ns
+            if dice.random() < 0.002 * seed:
+                name = dice.choice(list(fast.subscriptions))
+                assert fast.silent(name, 1, at_ns) == slow.silent(name, 1, at_ns)
+        if seed == 0 and exchange in DIRECT:
+            assert len(slowly) < len(line.texts) / 3, "hardly anything went through C"
+
+
+def test_all_that_tables_can_say_is_known() -> None:
+    """A rule of the session that C knows nothing of would be a difference: whoever adds one looks here."""
+    for kind in (ByKey, Channel, Emit, Follows, Candles, Latest):
+        assert set(scanner.KNOWN[kind.__name__].split()) == set(kind.__struct_fields__), kind.__name__

@@ -1,0 +1,426 @@
+"""How a venue whose messages name their stream (`wsadapter.exchanges.by_key`) receives: the usual message in C.
+
+A message that is spelled as usual, next in its sequence, while no hole lasts, is read once, where it lies, and becomes
+events with nothing between: no envelope, no wire Struct, no word of Python. Every other message goes to the session.
+Both ways say the same of every message and leave the same state behind; without C all goes the second way.
+
+What C is told is made of the venue's tables: of each Struct the values that it may have, of each event what its fields
+are made of (`wsadapter.exchanges.mapping.Direct`), of each stream which number goes on. A channel of which something
+cannot be told so is left to the session.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
+from typing import Any, Final
+
+from msgspec import NODEFAULT, Raw, Struct, inspect
+
+from wsadapter import native
+from wsadapter.events import Depth, Kline, Liquidation, UpdateType
+from wsadapter.exchanges.continuity import SeriesState
+from wsadapter.exchanges.mapping import GIVEN, MS, Direct, Emit, Op, Spelling, Step, all_steps, subscribed
+from wsadapter.exchanges.naming import Spelled
+from wsadapter.exchanges.planning import stream_type
+from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.venue import (
+    Candles,
+    Channel,
+    Checked,
+    Follows,
+    Numbering,
+    Receive,
+    Rises,
+    Subscription,
+    Unnumbered,
+)
+
+MOST: Final = 2**62
+KNOWN: Final[Mapping[str, str]] = {
+    "ByKey": "envelope key element spoken sequence elements",
+    "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
+               "newest_first",
+    "Emit": "event fields on_change once needs refuse amend when",
+    "Follows": "number previous resubscribe count first repeats",
+    "Candles": "by_successor sparse",
+    "Latest": "kind snapshot",
+}  # fmt: skip
+"""All that tables can say; of what is not said here C would know nothing."""
+Told = tuple[Any, ...]
+"""As `native/scanner.c` reads it."""
+# as there
+TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA = range(7)
+REQUIRED, NULLABLE, LAX = 1, 2, 4
+NO_VALUE, NULL_VALUE, EMPTY_VALUE, STRING_VALUE = range(4)
+ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE = range(7)
+
+
+class Unusual(Exception):
+    """It cannot be told."""
+
+
+def scanner(framing: Any, session: VenueSession, streams: Mapping[str, tuple[Subscription, Channel]],
+            otherwise: Receive) -> Receive:  # fmt: skip
+    """What receives a message; ``framing``: a `wsadapter.exchanges.by_key.ByKey`, ``streams``: by what their data
+    name. `otherwise` itself where there is nothing for C to do."""
+    if _native is None or framing.sequence is not None:
+        return otherwise
+    try:
+        tables = _Tables(framing, session, streams).told()
+    except Unusual:
+        return otherwise
+    series: Any = SeriesState
+    members = tuple(vars(series)[name] for name in ("next", "at_ns", "gap_ns", "grid", "waiting"))
+    candle: Any = Kline
+    made: Receive = _native.Scanner(
+        tables, otherwise, session.connection, session.last_receive_ns, session.outages, session.requests.unheard,
+        session.states, series, *members, candle, candle.open_time_ns,
+    )  # fmt: skip
+    return made
+
+
+class _Slots:
+    """Where the values of a Struct's fields lie, by path. ``first``: those before are another Struct's."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self.places: dict[str, int] = {}
+        self.types: dict[str, int] = {}
+        self.kinds: list[int] = []
+        """As they are before anything is read."""
+
+    def add(self, path: str, kind: int, type_: int) -> int:
+        self.places[path] = self.first + len(self.kinds)
+        self.types[path] = type_
+        self.kinds.append(kind)
+        return self.places[path]
+
+    def of(self, path: str) -> int:
+        if path not in self.places:
+            raise Unusual(path)
+        return self.places[path]
+
+
+class _Tables:
+    """What is told of one session. ``data`` is the envelope's field with the elements."""
+
+    def __init__(
+        self, framing: Any, session: VenueSession, streams: Mapping[str, tuple[Subscription, Channel]]
+    ) -> None:
+        self._framing, self._session, self._streams = framing, session, streams
+        self._envelope = _Slots(0)
+        self._parts: list[Told] = []
+
+    def told(self) -> Told:
+        key, element = self._framing.key, self._framing.element
+        if isinstance(key, attrgetter):
+            key = Spelled(f"{{{_path(key)}}}")
+        if not isinstance(key, Spelled) or not (element is None or isinstance(element, Mapping)):
+            raise Unusual("names are made by functions")
+        envelope = _shape(self._framing.envelope, self._envelope, {}, False, data=_path(self._framing.elements))
+        parts = tuple((text.encode(), self._envelope.of(path) if path else -1) for text, path in key.parts)
+        tables: list[Told] = []
+        streams: list[Told] = []
+        for channel in {id(channel): channel for _, channel in self._streams.values()}.values():
+            try:
+                table = _Table(channel, self._session, self._envelope, self._framing)
+            except Unusual:
+                continue
+            for name, (subscription, own) in self._streams.items():
+                if own is channel and (stream := table.stream(name, subscription)) is not None:
+                    streams.append(stream(len(tables)))
+            if table.named:
+                streams.append(table.anyone(len(tables)))
+            tables.append(table.told)
+        if not streams:
+            raise Unusual("no stream")
+        return envelope, tuple(self._envelope.kinds), parts, tuple(tables), tuple(streams)
+
+
+class _Table:
+    """A channel, as it is told, and its streams."""
+
+    def __init__(self, channel: Channel, session: VenueSession, envelope: _Slots, framing: Any) -> None:
+        if channel.within is not None or channel.symbol:
+            raise Unusual("elements of many symbols")
+        self._channel, self._session, self._envelope = channel, session, envelope
+        self._row = _Slots(len(envelope.kinds))
+        self._said: list[Callable[[Any, Any], Any]] = []
+        self._emits = channel.emits
+        spellings: dict[str, Spelling] = {}
+        for one in channel.emits:
+            for step in one.fields.values():
+                if isinstance(step, Step) and step.direct is not None and isinstance(step.direct.table, Spelling):
+                    spellings[step.direct.path] = step.direct.table
+        shape = _shape(channel.wire, self._row, spellings, channel.lax)
+        self.named = self._name_parts(framing)
+        """Of the name that an element's fields make, where they do."""
+        emits = tuple(
+            self._emit(one, channel.numbering if one is channel.emits[0] else Unnumbered()) for one in channel.emits
+        )
+        kinds = tuple(self._row.kinds)
+        # liquidations that are equal are told apart by the session
+        most = 2 if any(one.event is Liquidation for one in channel.emits) else int(channel.many)
+        self.told = (
+            shape,
+            kinds,
+            most if channel.many else 0,
+            int(channel.newest_first),
+            emits,
+            self._changing(),
+            tuple(self.named),
+        )
+
+    def stream(self, name: str, subscription: Subscription) -> Callable[[int], Told] | None:
+        """None: what is said of it is nothing for C."""
+        session, channel = self._session, self._channel
+        kind = session.kind(channel, subscription.name)
+        try:
+            said = tuple(read(subscription, kind) for read in self._said)
+        except (TypeError, LookupError, ValueError):
+            return None
+        symbol, interval = subscription.symbol, subscription.interval
+        key = (channel.name, symbol if channel.latest is not None else f"{symbol} {interval}")
+        series = tuple(
+            session.series(one).get(symbol)
+            if not subscription.feeds or stream_type(one.event.stream_type.value).value in subscription.feeds
+            else None
+            for one in channel.emits
+        )
+        counted = tuple((symbol, self._update_type(one)) if one.event is Depth else symbol for one in channel.emits)
+        return lambda table: (name, subscription.name, said, key, symbol, table, series, counted)
+
+    def anyone(self, table: int) -> Told:
+        """What messages name, where only elements name the stream."""
+        name = self._any
+        none = (None,) * len(self._emits)
+        return name, name, (None,) * len(self._said), (), "", table, none, none
+
+    def _name_parts(self, framing: Any) -> list[Told]:
+        if framing.element is None:
+            return []
+        template = framing.spoken(self._channel.name)
+        self._any = template.partition("{")[0]
+        fields = {field: framing.element.get(field, "") for _, field in Spelled(template).parts if field}
+        return [
+            (text.encode(), self._row.of(fields[field]) if field else -1) for text, field in Spelled(template).parts
+        ]
+
+    def _emit(self, one: Emit, numbering: Numbering) -> Told:
+        if one.once or one.refuse or one.amend or one.when or isinstance(numbering, Checked):
+            raise Unusual("functions have a word")
+        steps = all_steps(self._session.venue.word, one.event, one.fields)
+        names = list(steps)
+        rule, number, previous, back, counted = ANY, -1, -1, 0, -1
+        kind = limit = interval = closed = opened = -1
+        match numbering:
+            case Rises():
+                rule, number = RISING, self._row.of(numbering.number)
+            case Follows():
+                number = self._row.of(numbering.number)
+                before = numbering.previous or numbering.first
+                previous = self._row.of(before) if before else -1
+                back = 0 if numbering.previous else 1
+                if numbering.count:
+                    rule, counted, previous = COUNTED, self._row.of(numbering.count), -1
+                elif numbering.resubscribe:
+                    rule, kind = RENEWED, names.index("update_type")
+                elif before:
+                    rule, limit = CHAINED, names.index("level_limit")
+                    if one.fields["last_update_id"] != numbering.number:
+                        raise Unusual("a book's number is another")
+                else:
+                    rule = NEXT
+            case Candles():
+                interval, closed = names.index("interval"), names.index("closed")
+                rule = ANY if numbering.sparse else OPEN_CANDLE
+                if numbering.by_successor:
+                    opened = names.index("open_time_ns")
+                    if one.fields["interval"] != subscribed("interval"):
+                        raise Unusual("a candle's interval is its own")
+        slots = self._row
+        needs = [slots.of(name) - slots.first for name in one.needs]
+        if any(slots.types[name] not in (TEXT, RAW) for name in one.needs):
+            raise Unusual("what a number says")
+        raw = [slots.of(name) - slots.first for name in one.needs if slots.types[name] == RAW]
+        changes = [slots.of(name) - slots.first for name in one.on_change]
+        return (
+            one.event, tuple(self._step(step) for step in steps.values()), rule, number, previous, back, counted, kind,
+            limit, interval, closed, opened, UpdateType.DELTA, _mask(changes), _mask(needs), _mask(raw),
+            self._counting(one),
+        )  # fmt: skip
+
+    def _counting(self, one: Emit) -> Told | None:
+        """Of events without ids."""
+        count, event = self._session.counting(one), one.event
+        if count is None:
+            return None
+        members = vars(event)
+        is_book = event is Depth
+        return (
+            count, self._session.ordinals[event].times, event.transaction_time_ns,
+            event.event_time_ns, members["update_type"] if is_book else None,
+            self._update_type(one) if is_book else None,
+        )  # fmt: skip
+
+    @staticmethod
+    def _update_type(one: Emit) -> UpdateType:
+        """The usual one."""
+        step = one.fields["update_type"]
+        always = step.value if isinstance(step, Step) and step.op is Op.CONSTANT else None
+        return always if isinstance(always, UpdateType) else UpdateType.DELTA
+
+    def _changing(self) -> Told | None:
+        """Of a stream that sends what changed."""
+        latest, channel, slots = self._channel.latest, self._channel, self._row
+        if latest is None:
+            return None
+        if any(type_ != TEXT for type_ in slots.types.values()) or channel.many:
+            raise Unusual("states that are no text")
+        changes = [slots.of(name) - slots.first for one in channel.emits for name in one.on_change]
+        members = tuple(getattr(channel.wire, name) for name in slots.places)
+        return self._envelope.of(latest.kind), latest.snapshot.encode(), channel.wire, members, _mask(changes)
+
+    # Steps.
+
+    def _slot(self, path: str) -> int:
+        return self._envelope.of(path[1:]) if path.startswith("@") else self._row.of(path)
+
+    def _step(self, step: Step | str) -> Told:
+        if isinstance(step, str):
+            return _told(Op.SAME, self._row.of(step))
+        if step.op is Op.CONSTANT:
+            return _told(Op.CONSTANT, constant=step.value)
+        if step.op is not Op.GIVEN:
+            return _told(step.op, self._row.of(step.path), factor=MS)
+        if step.direct is not None:
+            return self._direct(step.direct)
+        if step.path in GIVEN and not step.expression:
+            return _told(Op.GIVEN, place=GIVEN.index(step.path))
+        raise Unusual("a function of the element")
+
+    def _direct(self, direct: Direct) -> Told:
+        place = direct.place
+        if direct.said is not None:
+            place = len(self._said)
+            self._said.append(direct.said)
+        slot = self._slot(direct.path) if direct.path else 0
+        match direct.op:
+            case Op.MAPPED:
+                pairs = tuple((_word(word), value) for word, value in direct.table.items())
+                return _told(Op.MAPPED, slot, constant=pairs)
+            case Op.EITHER:
+                then, otherwise = self._step(direct.then or ""), self._step(direct.otherwise or "")
+                return _told(Op.EITHER, slot, constant=direct.table.encode(), then=then, otherwise=otherwise)
+            case Op.FIRST:
+                place = self._slot(direct.table)
+        constant = None if isinstance(direct.table, Spelling) else direct.table
+        return _told(direct.op, slot, place, direct.factor, constant)
+
+
+def _told(
+    op: Op,
+    slot: int = 0,
+    place: int = 0,
+    factor: int = 1,
+    constant: Any = None,
+    then: Any = None,
+    otherwise: Any = None,
+) -> Told:
+    return int(op), slot, place, factor, constant, then, otherwise
+
+
+def _path(read: Any) -> str:
+    """Of an `attrgetter`."""
+    if not isinstance(read, attrgetter):
+        raise Unusual("a function says where the elements are")
+    made: Any = read.__reduce__()
+    return str(made[1][0])
+
+
+def _word(word: object) -> object:
+    """A venue's word as C compares it."""
+    if isinstance(word, bool):
+        return word
+    if isinstance(word, str | int):
+        return str(word).encode()
+    raise Unusual("a word that is no text")
+
+
+def _mask(slots: Iterable[int]) -> int:
+    return sum({1 << slot for slot in slots})
+
+
+def _shape(
+    struct: type[Struct], slots: _Slots, spellings: Mapping[str, Spelling], lax: bool, prefix: str = "", data: str = ""
+) -> Told:
+    """What values the Struct takes; gives each field its slot."""
+    info = inspect.type_info(struct)
+    if not isinstance(info, inspect.StructType) or info.forbid_unknown_fields or info.tag is not None:
+        raise Unusual(struct.__name__)
+    fields = []
+    for field in info.fields:
+        path = prefix + field.name
+        absent = _absent(field)
+        flags = (REQUIRED if absent == NO_VALUE else 0) | (LAX if lax else 0)
+        kind = field.type
+        if isinstance(kind, inspect.UnionType) and len(kind.types) == 2 and kind.includes_none:
+            kind = next(each for each in kind.types if not isinstance(each, inspect.NoneType))
+            flags |= NULLABLE
+        low, high, inner = -MOST, MOST, None
+        if path == data:
+            type_ = DATA
+        elif path in spellings:
+            type_, inner = LEVELS, _spelling(kind, spellings[path])
+        elif isinstance(kind, inspect.StructType):
+            type_, inner = INNER, _shape(kind.cls, slots, spellings, lax, f"{path}.")
+        elif isinstance(kind, inspect.StrType) and kind.pattern is None:
+            type_, low, high = TEXT, kind.min_length or 0, MOST if kind.max_length is None else kind.max_length
+        elif isinstance(kind, inspect.IntType) and (kind.gt, kind.lt, kind.multiple_of) == (None, None, None):
+            type_, low, high = INTEGER, -MOST if kind.ge is None else kind.ge, MOST if kind.le is None else kind.le
+        elif isinstance(kind, inspect.BoolType):
+            type_ = FLAG
+        elif isinstance(kind, inspect.RawType):
+            type_ = RAW
+        else:
+            raise Unusual(f"{struct.__name__}.{field.name}")
+        slot = 0 if type_ in (DATA, INNER) else slots.add(path, absent, type_)
+        fields.append((field.encode_name.encode(), type_, flags, slot, low, high, inner))
+    return int(info.array_like), tuple(fields)
+
+
+def _absent(field: inspect.Field) -> int:
+    """What an absent field is; `NO_VALUE`: nothing for C."""
+    default = field.default
+    if default is None:
+        return NULL_VALUE
+    if default is NODEFAULT:
+        return NO_VALUE
+    if isinstance(default, Raw) and not bytes(default):
+        return EMPTY_VALUE
+    return STRING_VALUE if default == "" else NO_VALUE
+
+
+def _spelling(kind: inspect.Type, spelling: Spelling) -> Told:
+    """How a side is spelled, as long as its wire type has no more to say of it."""
+    price, quantity, places = spelling.price, spelling.quantity, spelling.places
+    if isinstance(kind, inspect.ListType):
+        level = kind.item_type
+        if isinstance(level, inspect.StructType):
+            fields = {field.encode_name: field for field in level.fields}
+            if fields.keys() != {price, quantity} or level.array_like:
+                raise Unusual("levels that say more")
+            kinds = [field.type for field in fields.values() if field.required]
+        elif isinstance(level, inspect.ListType):
+            kinds = [level.item_type, level.item_type]
+        else:
+            raise Unusual("levels")
+        if len(kinds) != 2 or not all(isinstance(each, inspect.RawType) for each in kinds):
+            raise Unusual("levels that are no numbers")
+    elif not isinstance(kind, inspect.RawType) or spelling.numbers:
+        raise Unusual("a side")
+    if isinstance(price, int) and isinstance(quantity, int):
+        return price, quantity, places, int(spelling.numbers), b"", b""
+    return 0, 0, 0, int(spelling.numbers), str(price).encode(), str(quantity).encode()
+
+
+_native: Final = native.extension

@@ -1,0 +1,1450 @@
+/* Messages to events with nothing between, in C: the fast half of wsadapter/exchanges/by_key.py.
+ *
+ * Nothing here knows a venue. wsadapter/exchanges/scanner.py tells of each Struct which values it may have, of each
+ * event what its fields are made of, of each stream which numbers go on. A message is read once, where it lies; when all
+ * of it is usual (spelled so, next in its sequence, no hole lasts) its events are all there is to it, and only then does
+ * anything change. Every other message is for `otherwise`, as if nobody had looked at it.
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "json.h"
+#include "levels.h"
+#include "parts.h"
+
+enum { TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TYPES };
+enum { REQUIRED = 1, NULLABLE = 2, LAX = 4 };
+enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_NONE, SIGNED_OR_NONE, SUBSCRIBED, TIME,
+       PLAIN_NUMBER, NUMBER_OR_NONE, SIGNED_NUMBER_OR_NONE, ISO, MAPPED, EITHER, ADDED, COLUMN, APPLIED, CLOSES, FIRST,
+       MS_TEXT, TOP, STEPS };
+enum { ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE, RULES };
+enum { MAX_FIELDS = 64, MAX_STEPS = 48, MAX_EMITS = 8, MAX_NAME = 160, MAX_DECIMAL = 127, MAX_PARTS = 4, MAX_SEEN = 32 };
+
+typedef struct Shape Shape;
+
+typedef struct {
+    const char *name;
+    Py_ssize_t length;
+    int type, flags, slot;
+    long long low, high; /* of an integer, of the length of a text */
+    Shape *inner;
+    Spelling spelling;
+} Field;
+
+/* What the key at a place was in the last message: mostly it is so in the next. */
+typedef struct {
+    char name[15];
+    unsigned char length;
+    int field; /* -1: none of ours */
+} Seen;
+
+struct Shape {
+    int count, is_list;
+    uint64_t required;
+    Field *fields;
+    Seen seen[MAX_SEEN];
+};
+
+typedef struct Step Step;
+struct Step {
+    int op, slot, place; /* place: among what is given, what a subscription says, or the columns of a side */
+    long long factor;    /* of a time, or what is added */
+    PyObject *constant;  /* also: the pairs of a table; the text that decides between two steps */
+    Step *then, *other;
+};
+
+typedef struct {
+    PyTypeObject *event;
+    int count;
+    Step *steps;
+    int rule, number, previous, counted; /* slots; -1: none */
+    int kind, limit;                     /* fields of a book: the type of update, the levels; -1: none */
+    int interval, closed, opened;        /* fields of a candle; opened -1: the venue says when one is closed */
+    PyObject *delta;                     /* the type of update that goes on */
+    int back;                            /* how far before `previous` the number is that the event goes on from */
+    PyObject *count_by, *times;            /* of events without ids: what gives the ordinal; series -> time -> ordinal */
+    Py_ssize_t transaction_time, event_time, update_type; /* fields of an event that is counted */
+    PyObject *expected;                                            /* its type of update; None: it has none */
+    uint64_t on_change, needs, raw;                                /* by slot of the element; raw: those of `needs` that only have to be there */
+} Emit;
+
+typedef struct {
+    int slot; /* -1: no value behind this text */
+    const char *text;
+    Py_ssize_t length;
+} Part;
+
+typedef struct {
+    Shape *shape;
+    int slots, many, emits; /* many: 0 = an element, 1 = a list of them, 2 = one of one */
+    int backwards;          /* the newest element comes first */
+    Value *row; /* as it is before anything is read */
+    Emit *emit;
+    PyTypeObject *wire;                  /* of a stream that sends what changed */
+    Py_ssize_t *offsets;                 /* of its fields, by slot */
+    Part part[MAX_PARTS];                /* of the name that an element's fields make, where they do */
+    int parts;
+    int changing;                        /* envelope slot that says whether it is all; -1: no such stream */
+    PyObject *everything;                /* the text that says so */
+    uint64_t changes;                    /* slots of the fields that are kept */
+} Table;
+
+typedef struct {
+    PyObject *name, *said, *key; /* said: what the subscription says; key: of its state */
+    const char *text, *symbol;   /* text: what its messages name */
+    Py_ssize_t length, symbol_length;
+    PyObject *symbol_object;
+    Table *table;
+    PyObject *series[MAX_EMITS];  /* NULL: this event is not wanted */
+    PyObject *counted[MAX_EMITS]; /* what the times of its events are kept by */
+    uint32_t hash;
+} Stream;
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states;
+    Shape *envelope;
+    Value *before; /* of the envelope */
+    int slots, parts, count, mask;
+    Part part[MAX_PARTS];
+    Stream *streams;
+    int *places; /* hash table: stream or -1 */
+    PyTypeObject *series;
+    Py_ssize_t next, at_ns, gap_ns, grid, waiting;
+    PyTypeObject *candle;
+    Py_ssize_t opened;
+    /* of the message at hand */
+    Value *values; /* envelope, then elements */
+    Py_ssize_t capacity, elements;
+    const char *data;
+    Stream *stream;
+    Sides sides;
+    void **owned;
+    int owned_count;
+} Scanner;
+
+static PyObject *pending_name;
+
+static inline PyObject **
+slot_of(PyObject *owner, Py_ssize_t offset)
+{
+    return (PyObject **)((char *)owner + offset);
+}
+
+/* Reading. Whatever is not usual is -1. */
+
+enum { NO_KEY = -2 };
+
+static inline int
+same_name(const char *one, const char *other, int length)
+{
+    for (; length >= 8; one += 8, other += 8, length -= 8) {
+        uint64_t a, b;
+        memcpy(&a, one, 8);
+        memcpy(&b, other, 8);
+        if (a != b)
+            return 0;
+    }
+    while (length-- > 0)
+        if (*one++ != *other++)
+            return 0;
+    return 1;
+}
+
+/* `base`: where the values of the table begin that the shape is of, less the envelope's; the array may move. */
+static int read_struct(Scanner *self, const char **at, const char *end, Shape *shape, Py_ssize_t base);
+
+static int
+append_part(char *name, Py_ssize_t *length, const char *text, Py_ssize_t octets)
+{
+    if (*length + octets > MAX_NAME)
+        return -1;
+    memcpy(name + *length, text, octets);
+    *length += octets;
+    return 0;
+}
+
+static uint32_t
+hash_of(const char *text, Py_ssize_t length)
+{
+    uint64_t hash = (uint64_t)length, word;
+    for (; length > 0; text += 8, length -= 8) {
+        word = 0;
+        memcpy(&word, text, length < 8 ? (size_t)length : 8);
+        hash = (hash ^ word) * 0x9E3779B97F4A7C15ULL;
+        hash ^= hash >> 32;
+    }
+    return (uint32_t)hash;
+}
+
+static Stream *
+stream_of(Scanner *self, const char *name, Py_ssize_t length)
+{
+    uint32_t hash = hash_of(name, length);
+    for (int at = (int)(hash & (uint32_t)self->mask); self->places[at] >= 0; at = (at + 1) & self->mask) {
+        Stream *stream = &self->streams[self->places[at]];
+        if (stream->hash == hash && stream->length == length && memcmp(stream->text, name, length) == 0)
+            return stream;
+    }
+    return NULL;
+}
+
+/* The stream whose name the parts make; NULL where one is missing, or there is none. */
+static Stream *
+named(Scanner *self, const Part *parts, int count, const Value *values)
+{
+    char name[MAX_NAME];
+    Py_ssize_t length = 0;
+    for (int i = 0; i < count; i++) {
+        if (append_part(name, &length, parts[i].text, parts[i].length) < 0)
+            return NULL;
+        if (parts[i].slot < 0)
+            continue;
+        const Value *value = &values[parts[i].slot];
+        if ((value->kind != STRING_VALUE && value->kind != WHOLE_VALUE) ||
+            append_part(name, &length, value->at, value->length) < 0)
+            return NULL;
+    }
+    return stream_of(self, name, length);
+}
+
+static int
+read_element(Scanner *self, const char **at, const char *end)
+{
+    const Table *table = self->stream->table;
+    Py_ssize_t needed = self->slots + (self->elements + 1) * table->slots;
+    if (needed > self->capacity) {
+        Value *values = PyMem_Realloc(self->values, (size_t)needed * 2 * sizeof(Value));
+        if (values == NULL)
+            return -1;
+        self->values = values;
+        self->capacity = needed * 2;
+    }
+    Py_ssize_t base = self->elements++ * table->slots; /* a row's slots are numbered behind the envelope's */
+    memcpy(self->values + self->slots + base, table->row, (size_t)table->slots * sizeof(Value));
+    return read_struct(self, at, end, table->shape, base);
+}
+
+static int
+read_elements(Scanner *self, const char **at, const char *end)
+{
+    if (!self->stream->table->many)
+        return read_element(self, at, end);
+    if (!take(at, end, '['))
+        return -1;
+    for (;;) {
+        if (read_element(self, at, end) < 0)
+            return -1;
+        if (take(at, end, ']'))
+            return 0;
+        if (self->stream->table->many == 2 || !take(at, end, ','))
+            return -1;
+    }
+}
+
+static int
+read_data(Scanner *self, const char **at, const char *end)
+{
+    Value passed_over;
+    if ((self->stream = named(self, self->part, self->parts, self->values)) != NULL)
+        return read_elements(self, at, end);
+    self->data = *at; /* its name comes behind it */
+    return read_value(at, end, &passed_over, 0);
+}
+
+static int
+read_integer(const Field *field, Value *value)
+{
+    int is_text = value->kind == STRING_VALUE;
+    if ((value->kind != WHOLE_VALUE && !(is_text && field->flags & LAX)) ||
+        read_whole(value->at, value->length, &value->number) < 0)
+        return -1;
+    value->kind = WHOLE_VALUE;
+    return value->number < field->low || value->number > field->high ? -1 : 0;
+}
+
+static int
+read_levels(Scanner *self, const char **at, const char *end, const Field *field, Value *value)
+{
+    size_t start = self->sides.size;
+    Py_ssize_t count = read_side(at, end, &field->spelling, &self->sides);
+    value->kind = SIDE_VALUE;
+    value->length = count;
+    value->start = (Py_ssize_t)start;
+    value->stop = (Py_ssize_t)self->sides.size;
+    return count < 0 ? -1 : 0;
+}
+
+static int
+read_field(Scanner *self, const char **at, const char *end, const Field *field, Py_ssize_t base)
+{
+    switch (field->type) {
+    case INNER:
+        return read_struct(self, at, end, field->inner, base);
+    case DATA:
+        return read_data(self, at, end);
+    case LEVELS:
+        return read_levels(self, at, end, field, &self->values[base + field->slot]);
+    }
+    Value *value = &self->values[base + field->slot];
+    if (read_value(at, end, value, 0) < 0)
+        return -1;
+    if (field->type == RAW)
+        return 0;
+    if (value->kind == NULL_VALUE)
+        return field->flags & NULLABLE ? 0 : -1;
+    switch (field->type) {
+    case TEXT:
+        if (value->kind != STRING_VALUE || value->length < field->low || value->length > field->high)
+            return -1;
+        return field->flags & LAX && value->length == 4 && (*value->at | 32) == 'n' ? -1 : 0; /* "null" is None there */
+    case INTEGER:
+        return read_integer(field, value);
+    default:
+        if (field->flags & LAX && value->kind == STRING_VALUE && value->length == 1 && (*value->at | 1) == '1')
+            value->kind = *value->at == '1' ? TRUE_VALUE : FALSE_VALUE;
+        return value->kind == TRUE_VALUE || value->kind == FALSE_VALUE ? 0 : -1;
+    }
+}
+
+/* A Struct whose fields have their places. */
+static int
+read_list(Scanner *self, const char **at, const char *end, Shape *shape, Py_ssize_t base)
+{
+    uint64_t seen = 0;
+    if (!take(at, end, '['))
+        return -1;
+    for (int i = 0;; i++) {
+        Value passed_over;
+        if (i < shape->count ? read_field(self, at, end, &shape->fields[i], base)
+                             : read_value(at, end, &passed_over, 0))
+            return -1;
+        if (i < shape->count)
+            seen |= 1ULL << i;
+        if (take(at, end, ']'))
+            return shape->required & ~seen ? -1 : 0;
+        if (!take(at, end, ','))
+            return -1;
+    }
+}
+
+/* Which field the key at `*at` is of, -1: none of ours; past it. NO_KEY: it is not usual. */
+static int
+field_at(const Shape *shape, Seen *seen, const char **at, const char *end)
+{
+    const char *key = *at;
+    if (seen != NULL && end - key > (Py_ssize_t)sizeof seen->name && key[seen->length] == '"' && seen->length &&
+        same_name(seen->name, key, seen->length)) {
+        *at = key + seen->length + 1;
+        return seen->field;
+    }
+    if ((*at = after_string(key, end)) == NULL)
+        return NO_KEY;
+    Py_ssize_t length = (*at)++ - key;
+    int found = -1;
+    for (int i = 0; found < 0 && i < shape->count; i++)
+        if (shape->fields[i].length == length && memcmp(shape->fields[i].name, key, length) == 0)
+            found = i;
+    if (seen != NULL && length <= (Py_ssize_t)sizeof seen->name) {
+        memcpy(seen->name, key, length);
+        seen->length = (unsigned char)length;
+        seen->field = found;
+    }
+    return found;
+}
+
+static int
+read_struct(Scanner *self, const char **at, const char *end, Shape *shape, Py_ssize_t base)
+{
+    uint64_t seen = 0;
+    if (shape->is_list)
+        return read_list(self, at, end, shape, base);
+    if (!take(at, end, '{'))
+        return -1;
+    if (take(at, end, '}'))
+        return shape->required ? -1 : 0;
+    for (int place = 0;; place++) {
+        if (!take(at, end, '"'))
+            return -1;
+        int found = field_at(shape, place < MAX_SEEN ? &shape->seen[place] : NULL, at, end);
+        if (found == NO_KEY || !take(at, end, ':'))
+            return -1;
+        if (found < 0) {
+            Value passed_over;
+            if (read_value(at, end, &passed_over, 0) < 0)
+                return -1;
+        }
+        else {
+            if (seen & (1ULL << found))
+                return -1;
+            seen |= 1ULL << found;
+            if (read_field(self, at, end, &shape->fields[found], base) < 0)
+                return -1;
+        }
+        if (take(at, end, '}'))
+            return shape->required & ~seen ? -1 : 0;
+        if (!take(at, end, ','))
+            return -1;
+    }
+}
+
+/* Making. NULL is: not usual, with or without an exception. */
+
+static inline PyObject *
+text_of(const char *at, Py_ssize_t length)
+{
+    PyObject *made = PyUnicode_New(length, 127);
+    if (made != NULL)
+        memcpy(PyUnicode_1BYTE_DATA(made), at, length);
+    return made;
+}
+
+/* A JSON number, or the text of one, as a plain decimal: see plain_number in wsadapter/events/decimals.py. */
+static PyObject *
+plain_number(const Value *value, int is_signed)
+{
+    char plain[MAX_DECIMAL + 1];
+    const char *at = value->at, *end = at + value->length, *stop;
+    Value number;
+    if (value->kind != STRING_VALUE && value->kind != WHOLE_VALUE && value->kind != NUMBER_VALUE)
+        return NULL;
+    if (at >= end || end - at > MAX_DECIMAL / 2)
+        return NULL;
+    const char *mantissa = at + (*at == '-');
+    stop = after_plain(mantissa, end);
+    if (stop == end && !(*mantissa == '0' && end > mantissa + 1 && mantissa[1] != '.')) {
+        if (mantissa == at)
+            return text_of(at, end - at);
+        for (const char *digit = mantissa; digit < end; digit++)
+            if (*digit != '0' && *digit != '.')
+                return is_signed ? text_of(at, end - at) : NULL;
+        return text_of(mantissa, end - mantissa); /* minus nothing */
+    }
+    if (read_number(&at, end, &number) < 0 || at != end)
+        return NULL;
+    char digits[MAX_DECIMAL];
+    int count = 0, point = -1, nothing = 1;
+    for (at = mantissa; at < end && (*at | 32) != 'e'; at++)
+        if (*at == '.')
+            point = count;
+        else {
+            nothing &= *at == '0';
+            digits[count++] = *at;
+        }
+    if (mantissa != value->at && !nothing && !is_signed)
+        return NULL;
+    int exponent = 0, minus = at[1] == '-';
+    for (at += 1 + (minus || at[1] == '+'); at < end; at++)
+        exponent = exponent * 10 + (*at - '0');
+    point = (point < 0 ? count : point) + (minus ? -exponent : exponent);
+    int zeros = point <= 0 ? 1 - point : 0, length = 0; /* before the digits */
+    point += zeros;
+    int whole = zeros + count > point ? zeros + count : point, first = 0;
+    while (first < point - 1 && (first < zeros || first - zeros >= count || digits[first - zeros] == '0'))
+        first++;
+    if (whole - first + 2 > MAX_DECIMAL)
+        return NULL;
+    if (mantissa != value->at && !nothing)
+        plain[length++] = '-';
+    for (int i = first; i < whole; i++) {
+        if (i == point)
+            plain[length++] = '.';
+        plain[length++] = i < zeros || i - zeros >= count ? '0' : digits[i - zeros];
+    }
+    return text_of(plain, length);
+}
+
+static int
+digits_of(const char **at, const char *end, int count)
+{
+    int found = 0;
+    for (int i = 0; i < count; i++, (*at)++) {
+        if (*at >= end || (unsigned char)(**at - '0') > 9)
+            return -1;
+        found = found * 10 + (**at - '0');
+    }
+    return found;
+}
+
+/* 2026-10-06T08:04:56.153890Z in nanoseconds: iso_ns in wsadapter/exchanges/mapping.py. */
+static PyObject *
+iso_time(const Value *value)
+{
+    static const int lengths[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    static const char marks[6] = "--T::";
+    const char *at = value->at, *end = at + value->length;
+    int part[6];
+    if (value->kind != STRING_VALUE)
+        return NULL;
+    for (int i = 0; i < 6; i++)
+        if ((part[i] = digits_of(&at, end, i == 0 ? 4 : 2)) < 0 || (i < 5 && (at >= end || *at++ != marks[i])))
+            return NULL;
+    long long year = part[0], month = part[1], day = part[2];
+    int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (year < 1970 || year > 2100 || month < 1 || month > 12 || day < 1 ||
+        day > lengths[month - 1] + (month == 2 && leap) || part[3] > 23 || part[4] > 59 || part[5] > 59)
+        return NULL;
+    long long fraction = 0, unit = 1000000000;
+    if (at < end && *at == '.') {
+        at++;
+        const char *first = at;
+        for (; at < end && (unsigned char)(*at - '0') < 10 && unit > 1; at++, unit /= 10)
+            fraction = fraction * 10 + (*at - '0');
+        if (at == first)
+            return NULL;
+    }
+    if (!((end - at == 1 && *at == 'Z') || (end - at == 6 && memcmp(at, "+00:00", 6) == 0)))
+        return NULL;
+    long long days = (year - 1970) * 365 + (year - 1969) / 4 - (year - 1901) / 100 + (year - 1601) / 400 + day - 1;
+    for (int i = 0; i < month - 1; i++)
+        days += lengths[i] + (i == 1 && leap);
+    long long seconds = days * 86400 + part[3] * 3600 + part[4] * 60 + part[5];
+    return PyLong_FromLongLong(seconds * 1000000000 + fraction * unit);
+}
+
+/* The values of an event that is being made. */
+typedef struct {
+    const Stream *stream;
+    const Value *envelope, *row; /* row: numbered behind the envelope's slots */
+    PyObject *given[3];          /* receive time, connection, time of the last gap */
+    PyObject *columns[2][2];     /* of the sides in these slots */
+    int sides[2];
+} Making;
+
+static inline const Value *
+value_at(const Scanner *self, const Making *making, int slot)
+{
+    return (slot < self->slots ? making->envelope : making->row) + slot;
+}
+
+static PyObject *
+column(Scanner *self, Making *making, const Step *step, const Value *value)
+{
+    int which = making->sides[0] < 0 || making->sides[0] == step->slot ? 0 : 1;
+    if (value->kind != SIDE_VALUE || (making->sides[which] >= 0 && making->sides[which] != step->slot))
+        return NULL;
+    if (making->sides[which] < 0) {
+        making->sides[which] = step->slot;
+        if (make_columns(&self->sides, value->start, value->stop, value->length, making->columns[which]) < 0)
+            return NULL;
+    }
+    return Py_XNewRef(making->columns[which][step->place]);
+}
+
+static inline int
+is_text(const Value *value, PyObject *text)
+{
+    return (value->kind == STRING_VALUE || value->kind == WHOLE_VALUE) && value->length == PyBytes_GET_SIZE(text) &&
+           memcmp(value->at, PyBytes_AS_STRING(text), value->length) == 0;
+}
+
+static PyObject *
+same(const Making *making, const Value *value)
+{
+    if (value->object != NULL)
+        return Py_NewRef(value->object);
+    switch (value->kind) {
+    case STRING_VALUE: {
+        const Stream *stream = making->stream;
+        if (value->length == stream->symbol_length && memcmp(value->at, stream->symbol, value->length) == 0)
+            return Py_NewRef(stream->symbol_object);
+        return text_of(value->at, value->length);
+    }
+    case WHOLE_VALUE:
+        return PyLong_FromLongLong(value->number);
+    case TRUE_VALUE:
+        return Py_NewRef(Py_True);
+    case FALSE_VALUE:
+        return Py_NewRef(Py_False);
+    case NULL_VALUE:
+        return Py_NewRef(Py_None);
+    }
+    return NULL;
+}
+
+static PyObject *
+decimal(const Making *making, const Value *value, int op)
+{
+    if (value->kind == NULL_VALUE || (value->kind == STRING_VALUE && value->length == 0))
+        return op == DECIMAL ? NULL : Py_NewRef(Py_None);
+    if (value->kind != STRING_VALUE)
+        return NULL;
+    const char *end = value->at + value->length;
+    if (after_plain(value->at + (op == SIGNED_OR_NONE && *value->at == '-'), end) != end)
+        return NULL;
+    return value->object != NULL ? Py_NewRef(value->object) : text_of(value->at, value->length);
+}
+
+static PyObject *
+translated(const Step *step, const Value *value)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(step->constant); i++) {
+        PyObject *pair = PyTuple_GET_ITEM(step->constant, i), *word = PyTuple_GET_ITEM(pair, 0);
+        if (word == Py_True   ? value->kind == TRUE_VALUE
+            : word == Py_False ? value->kind == FALSE_VALUE
+                               : is_text(value, word))
+            return Py_NewRef(PyTuple_GET_ITEM(pair, 1));
+    }
+    return NULL;
+}
+
+static PyObject *
+make_value(Scanner *self, Making *making, const Step *step)
+{
+    const Value *value = value_at(self, making, step->slot);
+    switch (step->op) {
+    case CONSTANT:
+        return Py_NewRef(step->constant);
+    case GIVEN:
+        return Py_NewRef(making->given[step->place]);
+    case SUBSCRIBED:
+        return Py_NewRef(PyTuple_GET_ITEM(making->stream->said, step->place));
+    case SAME:
+        return same(making, value);
+    case OR_NONE:
+        return value->kind == STRING_VALUE && value->length == 0 ? Py_NewRef(Py_None) : same(making, value);
+    case DECIMAL:
+    case DECIMAL_OR_NONE:
+    case SIGNED_OR_NONE:
+        return decimal(making, value, step->op);
+    case PLAIN_NUMBER:
+        return plain_number(value, 0);
+    case NUMBER_OR_NONE:
+    case SIGNED_NUMBER_OR_NONE:
+        if (value->kind == NULL_VALUE || value->kind == EMPTY_VALUE)
+            return Py_NewRef(Py_None);
+        return plain_number(value, step->op == SIGNED_NUMBER_OR_NONE);
+    case ISO:
+        return value->kind == NULL_VALUE ? Py_NewRef(Py_None) : iso_time(value);
+    case MAPPED:
+        return translated(step, value);
+    case EITHER:
+        if (value->kind == NO_VALUE)
+            return NULL;
+        return make_value(self, making, is_text(value, step->constant) ? step->then : step->other);
+    case COLUMN:
+        return column(self, making, step, value);
+    case TOP: {
+        if (value->kind != SIDE_VALUE || value->length == 0)
+            return value->kind == SIDE_VALUE ? Py_NewRef(Py_None) : NULL;
+        LevelsCursor cursor = levels_begin(self->sides.bytes + value->start, step->place);
+        Py_ssize_t length;
+        const char *text = levels_next(&cursor, &length);
+        return text_of(text, length);
+    }
+    case MS_TEXT: {
+        long long time;
+        if (value->kind == NULL_VALUE || (value->kind == STRING_VALUE && value->length == 0))
+            return Py_NewRef(Py_None);
+        if (value->kind != STRING_VALUE || read_whole(value->at, value->length, &time) < 0 || time < 0 ||
+            time > (1LL << 62) / 1000000)
+            return NULL;
+        return time ? PyLong_FromLongLong(time * 1000000) : Py_NewRef(Py_None);
+    }
+    case APPLIED: {
+        PyObject *found = same(making, value), *made = found == NULL ? NULL : PyObject_CallOneArg(step->constant, found);
+        Py_XDECREF(found);
+        return made;
+    }
+    }
+    if (value->kind == NULL_VALUE && (step->op == MS || step->op == TIME || step->op == COUNT))
+        return Py_NewRef(Py_None);
+    if (value->kind != WHOLE_VALUE)
+        return NULL;
+    switch (step->op) {
+    case MS:
+    case TIME:
+        if (value->number > LLONG_MAX / step->factor || value->number < 0)
+            return NULL;
+        return PyLong_FromLongLong(value->number * step->factor);
+    case CLOSES: {
+        PyObject *length = PyTuple_GET_ITEM(making->stream->said, step->place);
+        long long closes = PyLong_Check(length) ? PyLong_AsLongLong(length) : -1;
+        if (closes < 0 || value->number < 0 || value->number > (LLONG_MAX - closes) / step->factor)
+            return NULL;
+        return PyLong_FromLongLong(value->number * step->factor + closes);
+    }
+    case FIRST: {
+        const Value *count = value_at(self, making, step->place);
+        long long first = value->number - (count->kind == WHOLE_VALUE ? count->number : LLONG_MAX) + 1;
+        return first < 0 ? NULL : PyLong_FromLongLong(first);
+    }
+    case ADDED:
+        return PyLong_FromLongLong(value->number + step->factor);
+    case COUNT:
+        return value->number < 0 ? Py_NewRef(Py_None) : PyLong_FromLongLong(value->number);
+    default: { /* AS_TEXT */
+        char digits[24], *at = digits + sizeof digits;
+        unsigned long long left = value->number < 0 ? -(unsigned long long)value->number : (unsigned long long)value->number;
+        do
+            *--at = (char)('0' + left % 10);
+        while (left /= 10);
+        if (value->number < 0)
+            *--at = '-';
+        return text_of(at, digits + sizeof digits - at);
+    }
+    }
+}
+
+/* What the message's events do to a series. */
+typedef struct {
+    long long next;
+    int known, moved;
+    PyObject *candle; /* the last one, where the next one closes it; borrowed */
+} Position;
+
+static int
+position_of(Scanner *self, PyObject *series, Position *position)
+{
+    PyObject *next = *slot_of(series, self->next);
+    int overflow = 1;
+    if (next == NULL || !PyLong_Check(next))
+        return -1;
+    position->next = PyLong_AsLongLongAndOverflow(next, &overflow);
+    position->known = 1;
+    return overflow || position->next >= LLONG_MAX ? -1 : 0;
+}
+
+/* Whether the event is the next one of its series; moves `position`. */
+static int
+goes_on(Scanner *self, const Emit *emit, PyObject *series, const Making *making, PyObject *const *values,
+        Position *position)
+{
+    if (emit->rule == ANY)
+        return 1;
+    if (emit->rule == OPEN_CANDLE) {
+        PyObject *grid = *slot_of(series, self->grid);
+        return values[emit->closed] == Py_False && grid != NULL && PyDict_Check(grid) &&
+               PyDict_Contains(grid, values[emit->interval]) == 1;
+    }
+    if (emit->limit >= 0 && PyObject_IsTrue(values[emit->limit]) != 0)
+        return emit->rule == CHAINED; /* the top levels are no part of the series */
+    if (!position->known && position_of(self, series, position) < 0)
+        return 0;
+    const Value *number = value_at(self, making, emit->number);
+    if (number->kind != WHOLE_VALUE)
+        return 0;
+    long long value = number->number, before = value - 1;
+    if (emit->previous >= 0) {
+        const Value *previous = value_at(self, making, emit->previous);
+        if (previous->kind != WHOLE_VALUE)
+            return 0;
+        before = previous->number - emit->back;
+    }
+    if (emit->counted >= 0) {
+        const Value *counted = value_at(self, making, emit->counted);
+        if (counted->kind != WHOLE_VALUE)
+            return 0;
+        before = value - counted->number;
+    }
+    switch (emit->rule) {
+    case RISING:
+        if (value <= position->next)
+            return 0;
+        position->next = value;
+        break;
+    case NEXT:
+    case COUNTED:
+        if (before + 1 != position->next)
+            return 0;
+        position->next = value + 1;
+        break;
+    case RENEWED:
+        if (*slot_of(series, self->waiting) != Py_False || values[emit->kind] != emit->delta || position->next < 0 ||
+            value == before)
+            return 0;
+        /* fall through */
+    case CHAINED:
+        if (before != position->next)
+            return 0;
+        position->next = value;
+    }
+    position->moved = 1;
+    return 1;
+}
+
+/* Whether the candle is the one that was told of last; the next one would close it. */
+static int
+is_latest(Scanner *self, const Emit *emit, const Making *making, PyObject *const *values)
+{
+    PyObject *before = PyDict_GetItemWithError(self->states, making->stream->key);
+    if (before == NULL || Py_TYPE(before) != self->candle || *slot_of(before, self->opened) == NULL)
+        return 0;
+    return PyObject_RichCompareBool(*slot_of(before, self->opened), values[emit->opened], Py_EQ) == 1;
+}
+
+static PyObject *
+make_event(Scanner *self, const Emit *emit, PyObject *series, Making *making, Position *position)
+{
+    PyObject *values[MAX_STEPS + 1], *event = NULL, *gap = *slot_of(series, self->gap_ns);
+    int made = 0;
+    if (gap == NULL)
+        return NULL;
+    making->given[2] = gap;
+    while (made < emit->count && (values[made + 1] = make_value(self, making, &emit->steps[made])) != NULL)
+        made++;
+    if (made == emit->count && goes_on(self, emit, series, making, values + 1, position) &&
+        (emit->opened < 0 || is_latest(self, emit, making, values + 1)))
+        event = PyObject_Vectorcall((PyObject *)emit->event, values + 1, (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                    NULL);
+    for (int i = 1; i <= made; i++)
+        Py_DECREF(values[i]);
+    if (emit->opened >= 0)
+        position->candle = event;
+    return event;
+}
+
+static void
+release_columns(Making *making)
+{
+    for (int side = 0; side < 2; side++)
+        for (int which = 0; which < 2; which++)
+            Py_CLEAR(making->columns[side][which]);
+    making->sides[0] = making->sides[1] = -1;
+}
+
+static int
+append(PyObject *items, PyObject *event)
+{
+    if (event == NULL)
+        return -1;
+    int done = PyList_Append(items, event);
+    Py_DECREF(event);
+    return done;
+}
+
+/* Whether the fields that the event needs are there, not null and not empty. */
+static int
+says_enough(const Emit *emit, const Value *row, int slots)
+{
+    for (int slot = 0; emit->needs >> slot && slot < slots; slot++)
+        if (emit->needs >> slot & 1 &&
+            (row[slot].kind <= EMPTY_VALUE || (row[slot].kind == STRING_VALUE && !row[slot].length && !(emit->raw >> slot & 1))))
+            return 0;
+    return 1;
+}
+
+/* The events of elements that are whole. */
+static int
+make_all(Scanner *self, Making *making, PyObject *items, Position *positions)
+{
+    const Table *table = self->stream->table;
+    int done = 0;
+    for (Py_ssize_t i = 0; done == 0 && i < self->elements; i++) {
+        const Value *row = self->values + (table->backwards ? self->elements - 1 - i : i) * table->slots;
+        making->row = row;
+        for (int each = 0; done == 0 && each < table->emits; each++)
+            if (self->stream->series[each] != NULL && says_enough(&table->emit[each], row + self->slots, table->slots))
+                done = append(items, make_event(self, &table->emit[each], self->stream->series[each], making,
+                                                &positions[each]));
+        release_columns(making);
+    }
+    return done;
+}
+
+/* The events of what changed. `made`: the new values, by slot of the element, to be kept when all is well. */
+static int
+make_changed(Scanner *self, Making *making, PyObject *items, Position *positions, PyObject *state, PyObject **made)
+{
+    const Table *table = self->stream->table;
+    Value *row = self->values + self->slots;
+    uint64_t changed = 0;
+    if (self->elements != 1 || is_text(&self->values[table->changing], table->everything))
+        return -1;
+    for (int slot = 0; slot < table->slots; slot++) {
+        uint64_t bit = 1ULL << slot;
+        Value *value = &row[slot];
+        if (table->changes & bit && value->kind == STRING_VALUE) {
+            const char *end = value->at + value->length;
+            if (value->length && after_plain(value->at + (*value->at == '-'), end) != end)
+                return -1;
+            if ((made[slot] = value->object = text_of(value->at, value->length)) == NULL)
+                return -1;
+            changed |= bit;
+        }
+        else {
+            PyObject *kept = *slot_of(state, table->offsets[slot]);
+            if (kept == Py_None)
+                value->kind = NULL_VALUE;
+            else if (kept != NULL && PyUnicode_CheckExact(kept) && PyUnicode_IS_COMPACT_ASCII(kept)) {
+                value->kind = STRING_VALUE;
+                value->at = (const char *)PyUnicode_1BYTE_DATA(kept);
+                value->length = PyUnicode_GET_LENGTH(kept);
+                value->object = kept;
+            }
+            else
+                return -1;
+        }
+    }
+    making->row = self->values;
+    for (int each = 0; each < table->emits; each++) {
+        const Emit *emit = &table->emit[each];
+        if (self->stream->series[each] == NULL || !(emit->on_change & changed) || !says_enough(emit, row, table->slots))
+            continue;
+        if (append(items, make_event(self, emit, self->stream->series[each], making, &positions[each])) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* 1 = a hole lasts, or the stream has no answer yet; 0 = none and it has; -1 = an exception. */
+static int
+waits(Scanner *self)
+{
+    PyObject *pending = PyObject_GetAttr(self->outages, pending_name);
+    int is = pending == NULL ? -1 : PyObject_IsTrue(pending);
+    Py_XDECREF(pending);
+    if (is == 0 && PySet_GET_SIZE(self->unheard))
+        is = PySet_Contains(self->unheard, self->stream->name);
+    return is;
+}
+
+static int
+move_series(Scanner *self, const Position *positions, PyObject *received)
+{
+    const Table *table = self->stream->table;
+    for (int each = 0; each < table->emits; each++) {
+        PyObject *series = self->stream->series[each], *next;
+        if (positions[each].candle != NULL &&
+            PyDict_SetItem(self->states, self->stream->key, positions[each].candle) < 0)
+            return -1;
+        if (!positions[each].moved)
+            continue;
+        if ((next = PyLong_FromLongLong(positions[each].next)) == NULL)
+            return -1;
+        Py_XSETREF(*slot_of(series, self->next), next);
+        if (table->emit[each].rule != RISING)
+            Py_XSETREF(*slot_of(series, self->at_ns), Py_NewRef(received));
+    }
+    return 0;
+}
+
+enum { REMEMBERED = 128 }; /* as in wsadapter/exchanges/ordinals.py */
+
+/* Its index among the events of its series and time: the usual case of Ordinals. */
+static int
+count_event(const Emit *emit, PyObject *event, PyObject *key, PyObject *received)
+{
+    PyObject *at = *slot_of(event, emit->transaction_time), *times = PyDict_GetItemWithError(emit->times, key), *before;
+    if (at == Py_None && (at = *slot_of(event, emit->event_time)) == Py_None)
+        at = received;
+    if (times != NULL && PyDict_CheckExact(times) && PyDict_GET_SIZE(times) < REMEMBERED &&
+        (emit->expected == Py_None || *slot_of(event, emit->update_type) == emit->expected)) {
+        if ((before = PyDict_GetItemWithError(times, at)) == NULL) {
+            PyObject *first = PyErr_Occurred() ? NULL : PyLong_FromLong(0);
+            int done = first == NULL ? -1 : PyDict_SetItem(times, at, first);
+            Py_XDECREF(first);
+            return done;
+        }
+    }
+    PyObject *done = PyErr_Occurred() ? NULL : PyObject_CallOneArg(emit->count_by, event);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+static int
+count_events(const Stream *stream, PyObject *items, PyObject *received)
+{
+    const Table *table = stream->table;
+    for (int each = 0; each < table->emits; each++) {
+        const Emit *emit = &table->emit[each];
+        for (Py_ssize_t i = 0; emit->count_by != NULL && i < PyList_GET_SIZE(items); i++) {
+            PyObject *event = PyList_GET_ITEM(items, i);
+            if (Py_TYPE(event) == emit->event && count_event(emit, event, stream->counted[each], received) < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
+static PyObject *
+make_items(Scanner *self, PyObject *received)
+{
+    const Table *table = self->stream->table;
+    Position positions[MAX_EMITS] = {{0}};
+    Making making = {.stream = self->stream, .envelope = self->values, .sides = {-1, -1}};
+    PyObject *items, *state = NULL, *made[MAX_FIELDS] = {NULL};
+    if (waits(self) != 0)
+        return NULL;
+    if (table->changing >= 0 &&
+        ((state = PyDict_GetItemWithError(self->states, self->stream->key)) == NULL || Py_TYPE(state) != table->wire))
+        return NULL;
+    if ((items = PyList_New(0)) == NULL)
+        return NULL;
+    making.given[0] = received;
+    making.given[1] = self->connection;
+    int done = state == NULL ? make_all(self, &making, items, positions)
+                             : make_changed(self, &making, items, positions, state, made);
+    if (done == 0)
+        done = PyDict_SetItem(self->received, self->stream->name, received);
+    if (done == 0)
+        done = move_series(self, positions, received);
+    if (done == 0)
+        done = count_events(self->stream, items, received);
+    for (int slot = 0; slot < (state == NULL ? 0 : table->slots); slot++)
+        if (made[slot] != NULL) {
+            if (done == 0)
+                Py_XSETREF(*slot_of(state, table->offsets[slot]), made[slot]);
+            else
+                Py_DECREF(made[slot]);
+        }
+    if (done < 0)
+        Py_CLEAR(items);
+    return items;
+}
+
+/* NULL: it is for `otherwise`, and no exception is set. */
+static PyObject *
+scan(Scanner *self, PyObject *payload, PyObject *received)
+{
+    Py_buffer view;
+    PyObject *items = NULL;
+    if (PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE) < 0) {
+        PyErr_Clear();
+        return NULL;
+    }
+    const char *at = view.buf, *end = at + view.len;
+    memcpy(self->values, self->before, (size_t)self->slots * sizeof(Value));
+    self->elements = 0;
+    self->sides.size = 0;
+    self->stream = NULL;
+    self->data = NULL;
+    int read = read_struct(self, &at, end, self->envelope, 0);
+    if (read == 0 && skip_space(at, end) != end)
+        read = -1;
+    if (read == 0 && self->stream == NULL) {
+        read = -1;
+        if (self->data != NULL && (self->stream = named(self, self->part, self->parts, self->values)) != NULL)
+            read = read_elements(self, &self->data, end);
+    }
+    for (Py_ssize_t i = 0; read == 0 && self->stream->table->parts && i < self->elements; i++) {
+        const Table *table = self->stream->table;
+        Stream *stream = named(self, table->part, table->parts, self->values + i * table->slots);
+        if (stream == NULL || stream->table != table || (i && stream != self->stream))
+            read = -1;
+        else
+            self->stream = stream;
+    }
+    if (read == 0)
+        items = make_items(self, received);
+    if (items == NULL)
+        PyErr_Clear();
+    PyBuffer_Release(&view);
+    return items;
+}
+
+static PyObject *
+scanner_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    Scanner *self = (Scanner *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 2 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a scanner takes a message and its receive time");
+        return NULL;
+    }
+    PyObject *items = scan(self, args[0], args[1]);
+    return items != NULL ? items : PyObject_Vectorcall(self->otherwise, args, 2, NULL);
+}
+
+/* What wsadapter/exchanges/scanner.py tells. All that is borrowed from it lives as long as `tables`. */
+
+static void *
+owned(Scanner *self, size_t count, size_t size)
+{
+    void **all = PyMem_Realloc(self->owned, sizeof(void *) * (size_t)(self->owned_count + 1));
+    void *made = all == NULL ? NULL : PyMem_Calloc(count ? count : 1, size);
+    if (all != NULL)
+        self->owned = all;
+    if (made == NULL) {
+        PyErr_NoMemory();
+        return NULL;
+    }
+    self->owned[self->owned_count++] = made;
+    return made;
+}
+
+static int
+wrong(const char *what)
+{
+    PyErr_SetString(PyExc_ValueError, what);
+    return -1;
+}
+
+static int
+read_spelling(PyObject *told, Spelling *spelling)
+{
+    const char *price, *quantity;
+    Py_ssize_t price_length, quantity_length;
+    if (!PyArg_ParseTuple(told, "iiiiy#y#", &spelling->price_at, &spelling->quantity_at, &spelling->places,
+                          &spelling->numbers, &price, &price_length, &quantity, &quantity_length))
+        return -1;
+    if (price_length > (Py_ssize_t)sizeof spelling->price || quantity_length > (Py_ssize_t)sizeof spelling->quantity)
+        return wrong("too long a name of a price or quantity");
+    memcpy(spelling->price, price, price_length);
+    memcpy(spelling->quantity, quantity, quantity_length);
+    spelling->price_length = (int)price_length;
+    spelling->quantity_length = (int)quantity_length;
+    return 0;
+}
+
+/* `slots`: behind the highest one that may be used. */
+static Shape *
+read_shape(Scanner *self, PyObject *told, int slots)
+{
+    Shape *shape = owned(self, 1, sizeof(Shape));
+    PyObject *fields;
+    if (shape == NULL || !PyArg_ParseTuple(told, "iO!", &shape->is_list, &PyTuple_Type, &fields))
+        return NULL;
+    if (PyTuple_GET_SIZE(fields) > MAX_FIELDS) {
+        wrong("too many fields");
+        return NULL;
+    }
+    if ((shape->fields = owned(self, (size_t)PyTuple_GET_SIZE(fields), sizeof(Field))) == NULL)
+        return NULL;
+    for (; shape->count < PyTuple_GET_SIZE(fields); shape->count++) {
+        Field *field = &shape->fields[shape->count];
+        PyObject *more;
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(fields, shape->count), "y#iiiLLO", &field->name, &field->length,
+                              &field->type, &field->flags, &field->slot, &field->low, &field->high, &more))
+            return NULL;
+        if (field->type < 0 || field->type >= TYPES || field->slot < 0 ||
+            (field->slot >= slots && field->type != DATA && field->type != INNER) || field->length < 1) {
+            wrong("no such field");
+            return NULL;
+        }
+        if (field->flags & REQUIRED)
+            shape->required |= 1ULL << shape->count;
+        if (field->type == INNER && (field->inner = read_shape(self, more, slots)) == NULL)
+            return NULL;
+        if (field->type == LEVELS && read_spelling(more, &field->spelling) < 0)
+            return NULL;
+    }
+    return shape;
+}
+
+static Value *
+read_row(Scanner *self, PyObject *kinds)
+{
+    Value *row = owned(self, (size_t)PyTuple_GET_SIZE(kinds), sizeof(Value));
+    for (Py_ssize_t i = 0; row != NULL && i < PyTuple_GET_SIZE(kinds); i++) {
+        row[i].kind = (int)PyLong_AsLong(PyTuple_GET_ITEM(kinds, i));
+        row[i].at = "";
+    }
+    return PyErr_Occurred() ? NULL : row;
+}
+
+static int
+read_step(Scanner *self, PyObject *told, int slots, Step *step)
+{
+    PyObject *then, *other;
+    if (!PyArg_ParseTuple(told, "iiiLOOO", &step->op, &step->slot, &step->place, &step->factor, &step->constant, &then,
+                          &other))
+        return -1;
+    int most = step->op == GIVEN ? 3 : step->op == COLUMN || step->op == TOP ? 2 : MAX_STEPS;
+    if (step->op < 0 || step->op >= STEPS || step->slot < 0 || step->slot >= slots || step->place < 0 ||
+        step->place >= most || ((step->op == MS || step->op == TIME || step->op == CLOSES) && step->factor < 1))
+        return wrong("no such step");
+    if ((step->op == MAPPED && !PyTuple_Check(step->constant)) || (step->op == EITHER && !PyBytes_Check(step->constant)))
+        return wrong("no such table");
+    if (step->op != EITHER)
+        return 0;
+    if ((step->then = owned(self, 2, sizeof(Step))) == NULL)
+        return -1;
+    step->other = step->then + 1;
+    return read_step(self, then, slots, step->then) < 0 ? -1 : read_step(self, other, slots, step->other);
+}
+
+static Py_ssize_t
+offset_of(PyObject *member)
+{
+    if (Py_IS_TYPE(member, &PyMemberDescr_Type) && ((PyMemberDescrObject *)member)->d_member->type == T_OBJECT_EX)
+        return ((PyMemberDescrObject *)member)->d_member->offset;
+    PyErr_SetString(PyExc_TypeError, "a field is no member of its type");
+    return -1;
+}
+
+static int
+read_counting(PyObject *told, Emit *emit)
+{
+    PyObject *transaction_time, *event_time, *update_type;
+    if (!PyArg_ParseTuple(told, "OO!OOOO", &emit->count_by, &PyDict_Type, &emit->times, &transaction_time, &event_time,
+                          &update_type, &emit->expected))
+        return -1;
+    if ((emit->transaction_time = offset_of(transaction_time)) < 0 || (emit->event_time = offset_of(event_time)) < 0 ||
+        (emit->expected != Py_None && (emit->update_type = offset_of(update_type)) < 0))
+        return -1;
+    return 0;
+}
+
+static int
+read_emit(Scanner *self, PyObject *told, int slots, Emit *emit)
+{
+    PyObject *event, *steps, *counting;
+    unsigned long long on_change, needs, raw;
+    if (!PyArg_ParseTuple(told, "O!O!iiiiiiiiiiOKKKO", &PyType_Type, &event, &PyTuple_Type, &steps, &emit->rule,
+                          &emit->number, &emit->previous, &emit->back, &emit->counted, &emit->kind, &emit->limit,
+                          &emit->interval, &emit->closed, &emit->opened, &emit->delta, &on_change, &needs, &raw,
+                          &counting))
+        return -1;
+    if (counting != Py_None && read_counting(counting, emit) < 0)
+        return -1;
+    int count = (int)PyTuple_GET_SIZE(steps);
+    const int fields[] = {emit->kind, emit->limit, emit->interval, emit->closed, emit->opened};
+    const int numbers[] = {emit->number, emit->previous, emit->counted};
+    for (int i = 0; i < 5; i++)
+        if (fields[i] >= count)
+            return wrong("no such field of the event");
+    for (int i = 0; i < 3; i++)
+        if (numbers[i] >= slots)
+            return wrong("no such number");
+    if (emit->rule < 0 || emit->rule >= RULES || count > MAX_STEPS ||
+        (emit->rule >= NEXT && emit->rule <= RENEWED && emit->number < 0) || (emit->rule == RENEWED && emit->kind < 0) ||
+        (emit->rule == OPEN_CANDLE && (emit->closed < 0 || emit->interval < 0)))
+        return wrong("no such rule, or too many steps");
+    emit->event = (PyTypeObject *)event;
+    emit->on_change = on_change;
+    emit->needs = needs;
+    emit->raw = raw;
+    if ((emit->steps = owned(self, (size_t)count, sizeof(Step))) == NULL)
+        return -1;
+    for (; emit->count < count; emit->count++)
+        if (read_step(self, PyTuple_GET_ITEM(steps, emit->count), slots, &emit->steps[emit->count]) < 0)
+            return -1;
+    return 0;
+}
+
+static int
+read_changing(Scanner *self, PyObject *told, Table *table)
+{
+    PyObject *members, *wire;
+    unsigned long long changes;
+    if (!PyArg_ParseTuple(told, "iO!O!O!K", &table->changing, &PyBytes_Type, &table->everything, &PyType_Type, &wire,
+                          &PyTuple_Type, &members, &changes))
+        return -1;
+    if (PyTuple_GET_SIZE(members) != table->slots || table->slots > MAX_FIELDS || table->changing >= self->slots)
+        return wrong("a state has a member for each slot");
+    table->wire = (PyTypeObject *)wire;
+    table->changes = changes;
+    if ((table->offsets = owned(self, (size_t)table->slots, sizeof(Py_ssize_t))) == NULL)
+        return -1;
+    for (int slot = 0; slot < table->slots; slot++)
+        if ((table->offsets[slot] = offset_of(PyTuple_GET_ITEM(members, slot))) < 0)
+            return -1;
+    return 0;
+}
+
+static int
+read_parts(PyObject *told, Part *parts, int slots)
+{
+    if (PyTuple_GET_SIZE(told) > MAX_PARTS)
+        return wrong("too many parts of a name");
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(told); i++) {
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(told, i), "y#i", &parts[i].text, &parts[i].length, &parts[i].slot))
+            return -1;
+        if (parts[i].slot >= slots)
+            return wrong("no such part");
+    }
+    return (int)PyTuple_GET_SIZE(told);
+}
+
+static int
+read_table(Scanner *self, PyObject *told, Table *table)
+{
+    PyObject *shape, *kinds, *emits, *changing, *parts;
+    if (!PyArg_ParseTuple(told, "OO!iiO!OO!", &shape, &PyTuple_Type, &kinds, &table->many, &table->backwards,
+                          &PyTuple_Type, &emits, &changing, &PyTuple_Type, &parts))
+        return -1;
+    table->slots = (int)PyTuple_GET_SIZE(kinds);
+    table->changing = -1;
+    int slots = self->slots + table->slots, count = (int)PyTuple_GET_SIZE(emits);
+    if (count > MAX_EMITS || table->slots > MAX_FIELDS)
+        return wrong("too many events or fields");
+    if ((table->parts = read_parts(parts, table->part, slots)) < 0)
+        return -1;
+    if ((table->shape = read_shape(self, shape, slots)) == NULL || (table->row = read_row(self, kinds)) == NULL ||
+        (table->emit = owned(self, (size_t)count, sizeof(Emit))) == NULL)
+        return -1;
+    for (; table->emits < count; table->emits++)
+        if (read_emit(self, PyTuple_GET_ITEM(emits, table->emits), slots, &table->emit[table->emits]) < 0)
+            return -1;
+    return changing == Py_None ? 0 : read_changing(self, changing, table);
+}
+
+static int
+read_stream(Scanner *self, PyObject *told, Table *tables, int count, Stream *stream)
+{
+    PyObject *series;
+    int table;
+    PyObject *spoken, *counted;
+    if (!PyArg_ParseTuple(told, "UUO!OUiO!O!", &spoken, &stream->name, &PyTuple_Type, &stream->said, &stream->key,
+                          &stream->symbol_object, &table, &PyTuple_Type, &series, &PyTuple_Type, &counted))
+        return -1;
+    if (table < 0 || table >= count || PyTuple_GET_SIZE(series) != tables[table].emits ||
+        PyTuple_GET_SIZE(counted) != tables[table].emits)
+        return wrong("no such table, or not as many series");
+    stream->table = &tables[table];
+    for (int each = 0; each < stream->table->emits; each++) {
+        PyObject *one = PyTuple_GET_ITEM(series, each);
+        if (one != Py_None && Py_TYPE(one) != self->series)
+            return wrong("no series");
+        stream->series[each] = one == Py_None ? NULL : one;
+        stream->counted[each] = PyTuple_GET_ITEM(counted, each);
+    }
+    if ((stream->text = PyUnicode_AsUTF8AndSize(spoken, &stream->length)) == NULL ||
+        (stream->symbol = PyUnicode_AsUTF8AndSize(stream->symbol_object, &stream->symbol_length)) == NULL)
+        return -1;
+    stream->hash = hash_of(stream->text, stream->length);
+    return 0;
+}
+
+static int
+read_streams(Scanner *self, PyObject *told, Table *tables, int count)
+{
+    Py_ssize_t most = PyTuple_GET_SIZE(told);
+    int places = 8;
+    while (places < 2 * most)
+        places *= 2;
+    self->mask = places - 1;
+    if ((self->streams = owned(self, (size_t)most, sizeof(Stream))) == NULL ||
+        (self->places = owned(self, (size_t)places, sizeof(int))) == NULL)
+        return -1;
+    for (int i = 0; i < places; i++)
+        self->places[i] = -1;
+    for (; self->count < most; self->count++) {
+        Stream *stream = &self->streams[self->count];
+        if (read_stream(self, PyTuple_GET_ITEM(told, self->count), tables, count, stream) < 0)
+            return -1;
+        int at = (int)(stream->hash & (uint32_t)self->mask);
+        while (self->places[at] >= 0)
+            at = (at + 1) & self->mask;
+        self->places[at] = self->count;
+    }
+    return 0;
+}
+
+static int
+read_tables(Scanner *self)
+{
+    PyObject *shape, *kinds, *parts, *told, *streams;
+    if (!PyArg_ParseTuple(self->tables, "OO!O!O!O!", &shape, &PyTuple_Type, &kinds, &PyTuple_Type, &parts,
+                          &PyTuple_Type, &told, &PyTuple_Type, &streams))
+        return -1;
+    int count = (int)PyTuple_GET_SIZE(told), widest = 0;
+    self->slots = (int)PyTuple_GET_SIZE(kinds);
+    Table *tables = owned(self, (size_t)count, sizeof(Table));
+    if (tables == NULL || (self->envelope = read_shape(self, shape, self->slots)) == NULL ||
+        (self->before = read_row(self, kinds)) == NULL)
+        return -1;
+    for (int i = 0; i < count; i++) {
+        if (read_table(self, PyTuple_GET_ITEM(told, i), &tables[i]) < 0)
+            return -1;
+        widest = tables[i].slots > widest ? tables[i].slots : widest;
+    }
+    self->capacity = self->slots + widest;
+    if ((self->values = PyMem_Calloc((size_t)self->capacity + 1, sizeof(Value))) == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    if ((self->parts = read_parts(parts, self->part, self->slots)) < 0)
+        return -1;
+    return read_streams(self, streams, tables, count);
+}
+
+static PyObject *
+scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *member[6];
+    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOO!O", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
+                          &received, &outages, &PySet_Type, &unheard, &PyDict_Type, &states, &PyType_Type, &series,
+                          &member[0], &member[1], &member[2], &member[3], &member[4], &PyType_Type, &candle, &member[5]))
+        return NULL;
+    Scanner *self = (Scanner *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = scanner_call;
+    self->tables = Py_NewRef(tables);
+    self->otherwise = Py_NewRef(otherwise);
+    self->connection = Py_NewRef(connection);
+    self->received = Py_NewRef(received);
+    self->outages = Py_NewRef(outages);
+    self->unheard = Py_NewRef(unheard);
+    self->states = Py_NewRef(states);
+    self->series = (PyTypeObject *)Py_NewRef(series);
+    self->candle = (PyTypeObject *)Py_NewRef(candle);
+    Py_ssize_t *const offsets[6] = {&self->next, &self->at_ns, &self->gap_ns, &self->grid, &self->waiting, &self->opened};
+    int whole = 1;
+    for (int i = 0; i < 6; i++)
+        whole = whole && (*offsets[i] = offset_of(member[i])) >= 0;
+    if (!whole || read_tables(self) < 0) {
+        Py_DECREF(self);
+        return NULL;
+    }
+    return (PyObject *)self;
+}
+
+/* `otherwise` is a method of the exchange that has this scanner: a cycle, which the collector takes. */
+static int
+scanner_traverse(Scanner *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->tables);
+    Py_VISIT(self->otherwise);
+    Py_VISIT(self->received);
+    Py_VISIT(self->outages);
+    Py_VISIT(self->unheard);
+    Py_VISIT(self->states);
+    return 0;
+}
+
+/* The tables stay: what is read from them does. */
+static int
+scanner_clear(Scanner *self)
+{
+    Py_CLEAR(self->otherwise);
+    return 0;
+}
+
+static void
+scanner_dealloc(Scanner *self)
+{
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(self->tables);
+    Py_XDECREF(self->otherwise);
+    Py_XDECREF(self->connection);
+    Py_XDECREF(self->received);
+    Py_XDECREF(self->outages);
+    Py_XDECREF(self->unheard);
+    Py_XDECREF(self->states);
+    Py_XDECREF(self->series);
+    Py_XDECREF(self->candle);
+    for (int i = 0; i < self->owned_count; i++)
+        PyMem_Free(self->owned[i]);
+    PyMem_Free(self->owned);
+    PyMem_Free(self->values);
+    PyMem_Free(self->sides.bytes);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject Scanner_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native._native.Scanner",
+    .tp_basicsize = sizeof(Scanner),
+    .tp_dealloc = (destructor)scanner_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
+    .tp_traverse = (traverseproc)scanner_traverse,
+    .tp_clear = (inquiry)scanner_clear,
+    .tp_vectorcall_offset = offsetof(Scanner, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_doc = "Scanner(tables, otherwise, connection, received, outages, unheard, states, series type, its members, candle "
+              "type, its member).",
+    .tp_new = scanner_new,
+};
+
+int
+add_scanner(PyObject *module)
+{
+    pending_name = PyUnicode_InternFromString("pending");
+    if (pending_name == NULL || PyType_Ready(&Scanner_Type) < 0)
+        return -1;
+    return PyModule_AddObjectRef(module, "Scanner", (PyObject *)&Scanner_Type);
+}

@@ -18,6 +18,8 @@ OURS: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance.usdm:BinanceFutures",
     "binance_coinm": "wsadapter.exchanges.binance.coinm:BinanceCoinM",
     "binance_spot": "wsadapter.exchanges.binance.spot:BinanceSpot",
+    "bitget": "wsadapter.exchanges.bitget:Bitget",
+    "bitget_spot": "wsadapter.exchanges.bitget:BitgetSpot",
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
     "bybit_inverse": "wsadapter.exchanges.bybit:BybitInverse",
     "bybit_spot": "wsadapter.exchanges.bybit:BybitSpot",

@@ -5,9 +5,10 @@
 * trades by id where pages begin at a time, or where the one before ended: from before the hole on.
 * trades by id where pages end before an id, or a time, newest first: page by page, onward all the same.
 * trades that have no number over REST, in pages like the former: all of the hole's time.
-* trades without a number: the newest page is all there is; complete when it reaches back behind the hole.
+* trades without a number: the newest page is all there is; complete when it reaches back behind the hole. Or ranges of
+  time, each page the newest of its range: from the end of the hole back to its beginning.
 * candles: by open time; complete when each opens where the one before closed.
-* funding: what was settled in the hole.
+* funding: what was settled in the hole, by time or on numbered pages.
 * depth: the book as it is now; what it was is gone, so at best ``partial``.
 
 Each yields `Fetch` and events, and returns `Filled` (see `wsadapter.exchanges.rest_api.Filling`). A row that could not
@@ -27,6 +28,8 @@ from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole
 
 MOST_REQUESTS: Final = 50_000
 """Of one repair: fifty million trades."""
+MOST_PAGES: Final = 1_000
+"""Of rates: some thirty years of eight hours each."""
 MOST_MISSING: Final = 1_000
 """Runs of missing numbers that are named."""
 WINDOW_MS: Final = 3_599_999
@@ -269,6 +272,36 @@ def newest_trades(progress: _Progress, page: Page, hole: Hole) -> Steps:
 
 
 @_filling
+def trades_between(progress: _Progress, page: Page, hole: Hole) -> Steps:
+    """Trades of a venue that gives those of a range, the newest of them where there are more than a page holds. A
+    millisecond that fills a page is not all there."""
+    first_ms, last_ms = hole.started_ns // MS, hole.ended_ns // MS
+    given: set[str] = set()
+    for _ in range(MOST_REQUESTS):
+        begin_ms = max(first_ms, last_ms - page.window_ms)
+        rows = yield page.fetch(hole, first_ms=begin_ms, last_ms=last_ms)
+        progress.note_bad(rows)
+        if rows.bad:
+            progress.lose()
+        times = [(trade.transaction_time_ns or 0) // MS for trade in rows.events]
+        if times and not begin_ms <= times[0] <= times[-1] <= last_ms:
+            raise BadAnswer("trades of another time")
+        yield progress.give([trade for trade in rows.events if trade.trade_id not in given])
+        given = set()
+        if rows.rows < page.most:
+            last_ms = begin_ms - 1
+        elif times[0] < last_ms:
+            last_ms = times[0]
+            given = {trade.trade_id for trade, at_ms in zip(rows.events, times, strict=True) if at_ms == last_ms}
+        else:
+            progress.lose()
+            last_ms -= 1
+        if last_ms < first_ms:
+            return True
+    return False
+
+
+@_filling
 def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
     """Closed candles. By time it is those that closed in the hole."""
     length_ns = MINUTES[hole.interval] * 60_000 * MS
@@ -350,6 +383,23 @@ def fundings(progress: _Progress, page: Page, hole: Hole) -> Steps:
             return True
         else:
             next_ms = end_ms + 1
+    return False
+
+
+@_filling
+def fundings_by_page(progress: _Progress, page: Page, hole: Hole) -> Steps:
+    """Settled rates of a venue that knows no times: pages are numbered from the newest on."""
+    for number in range(1, MOST_PAGES + 1):
+        rows = yield page.fetch(hole, number=number)
+        progress.note_bad(rows)
+        if any(at_ns is None or hole.started_ns <= at_ns <= hole.ended_ns for at_ns in rows.bad):
+            progress.lose()
+        times = [rate.transaction_time_ns or 0 for rate in rows.events]
+        yield progress.give(
+            [rate for rate in rows.events if hole.started_ns <= rate.transaction_time_ns <= hole.ended_ns]
+        )
+        if rows.rows < page.most or times[0] < hole.started_ns:
+            return True
     return False
 
 

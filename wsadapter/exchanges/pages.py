@@ -65,7 +65,7 @@ class Page:
     """See the module docstring.
 
     ``path`` and ``query``: templates over symbol, interval, ``code`` (the venue's word for it), limit and what the
-    repair gives (times in ms as ``..._ms``, in seconds as ``..._s``, ``before_s`` is the one before the first);
+    repair gives (times in ms as ``..._ms``, in seconds as ``..._s``, ``before_...`` is the one before the first);
     what is empty then is not asked; ``post``: the same of what is asked in a body, where a value that is nothing but
     ``{name}`` is that itself, a number say. ``key``: the event's field by which rows are in order (``strict``: none
     twice), in the wire Struct ``wire_key`` times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the
@@ -104,6 +104,7 @@ class Page:
         limit = min(max(limit, 1), self.most) if limit and not self.whole else self.most
         in_seconds = {f"{name[:-3]}_s": at // 1000 for name, at in values.items() if name[-3:] == "_ms"}
         in_seconds["before_s"] = in_seconds.get("first_s", 0) - 1
+        in_seconds["before_ms"] = values.get("first_ms", 0) - 1
         given = {"symbol": hole.symbol, "interval": hole.interval, "code": self._codes.get(hole.interval, ""),
                  "limit": limit, **values, **in_seconds}  # fmt: skip
         query = tuple((name, said) for name, text in self._query.items() if (said := text.format(**given)))

@@ -52,8 +52,9 @@ def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> 
             continue
         stream = stream_type(wanted[0])
         feeds = tuple(wanted) if channel.words != (stream.value,) else ()
-        for code in dict.fromkeys(feed.intervals) if channel.intervals else ("",):
-            spelled = channel.intervals[code] if channel.intervals else ""
+        codes = channel.intervals
+        for code in dict.fromkeys(c for c in feed.intervals if c in codes) if codes is not None else ("",):
+            spelled = codes[code] if codes else ""
             name = channel.name.format(**names, interval=spelled)
             about = "" if channel.symbol else symbol
             result.append(Subscription(name, stream, about, code, feeds))

@@ -1,0 +1,240 @@
+"""Bitget over REST, as tables: what was, what is traded. Version 2 of the API, whose market data need no account.
+
+Errors come with HTTP 400 or 200 and a code of digits. Candles are oldest first, trades and rates newest first; books
+have no numbers and repair nothing. Trades reach back 90 days, candles of minutes one month.
+
+Not verified: the body of a 429, codes of the moment, that ids of trades are those of the stream, windows of trades.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Raw, Struct
+from msgspec.json import Decoder
+
+from wsadapter.events import FundingRate, Kline, Trade
+from wsadapter.events.decimals import plain_number
+from wsadapter.exchanges.bitget import CODES, UTC_CODES, CandleRow
+from wsadapter.exchanges.history import candles, fundings_by_page, trades_between
+from wsadapter.exchanges.listing import Listing, instrument
+from wsadapter.exchanges.mapping import (
+    Text,
+    Time,
+    closes,
+    computed,
+    constant,
+    decimal,
+    mapped,
+    ms,
+    ms_text,
+    or_none,
+    signed_or_none,
+    subscribed,
+)
+from wsadapter.exchanges.pages import Page, RestTables, row
+from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.text import printable
+
+MIX: Final = "/api/v2/mix/market/"
+SPOT: Final = "/api/v2/spot/"
+FUTURES: Final = {"productType": "USDT-FUTURES"}
+SYMBOL: Final = {"symbol": "{symbol}"}
+RANGE: Final = {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}
+MAX_ROWS: Final = 20_000
+DAY_MS: Final = 86_400_000
+SPOT_CODES: Final[Mapping[str, str]] = {
+    **{code: f"{code}in" for code in ("1m", "3m", "5m", "15m", "30m")}, "1h": "1h", "4h": "4h", **UTC_CODES,
+}  # fmt: skip
+"""A third spelling."""
+POOL: Final = "market"
+
+
+class AnswerBody(Struct, gc=False):
+    """{"code":"00000","msg":"success","requestTime":1790358274804,"data":[...]}"""
+
+    code: str
+    msg: str = ""
+    requestTime: Time | None = None
+    data: Raw = Raw()
+
+
+class TradeRow(Struct, gc=False):
+    """{"tradeId":"1485683898127761410","symbol":"BTCUSDT","price":"80810.6","size":"0.0246","side":"Sell",
+    "ts":"1789940564662"}; spot writes its sides small."""
+
+    tradeId: Annotated[str, Meta(min_length=1, max_length=64)]
+    price: Text
+    size: Text
+    side: Text
+    ts: Time
+
+
+class FundingRow(Struct, gc=False):
+    """{"symbol":"BTCUSDT","fundingRate":"0.000078","fundingTime":"1790352000000"}"""
+
+    symbol: Text
+    fundingRate: Text
+    fundingTime: Time
+
+
+class ContractRow(Struct, gc=False):
+    """{"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","supportMarginCoins":["USDT"],"minTradeNum":"0.0001",
+    "priceEndStep":"1","volumePlace":"4","pricePlace":"1","sizeMultiplier":"0.0001","symbolType":"perpetual",
+    "minTradeUSDT":"5","symbolStatus":"normal","deliveryTime":"","launchTime":"","fundInterval":"8",
+    "maxOrderQty":"1200",...}; a tick is the end step at the price's last place."""
+
+    symbol: Text
+    baseCoin: Text
+    quoteCoin: Text
+    symbolStatus: Text
+    symbolType: Text
+    priceEndStep: Text
+    pricePlace: Text
+    sizeMultiplier: Text = ""
+    minTradeNum: Text = ""
+    maxOrderQty: Text = ""
+    minTradeUSDT: Text = ""
+    supportMarginCoins: Annotated[list[Text], Meta(max_length=64)] = []
+    deliveryTime: Text = ""
+    launchTime: Text = ""
+    fundInterval: Text = ""
+
+
+class PairRow(Struct, gc=False):
+    """{"symbol":"BTCUSDT","baseCoin":"BTC","quoteCoin":"USDT","minTradeAmount":"0","maxTradeAmount":"900000000",
+    "pricePrecision":"2","quantityPrecision":"6","minTradeUSDT":"1","status":"online",...}"""
+
+    symbol: Text
+    baseCoin: Text
+    quoteCoin: Text
+    status: Text
+    pricePrecision: Text
+    quantityPrecision: Text
+    minTradeAmount: Text = ""
+    maxTradeAmount: Text = ""
+    minTradeUSDT: Text = ""
+
+
+_body: Final = Decoder(AnswerBody).decode
+_rows: Final = Decoder(Annotated[list[Raw], Meta(max_length=MAX_ROWS)]).decode
+
+
+def error(status: int, body: bytes) -> tuple[str, str] | None:
+    answer = _body(body)
+    return None if answer.code == "00000" else (answer.code, answer.msg)
+
+
+def rows_of(body: bytes) -> tuple[list[Raw], int | None]:
+    answer = _body(body)
+    if answer.code != "00000":
+        raise BadAnswer(f"{printable(answer.code)} {printable(answer.msg)}")
+    return _rows(answer.data), answer.requestTime
+
+
+def at_place(step: str, place: str) -> str:
+    """So many at this decimal place."""
+    return plain_number(f"{step}e-{place}".encode())
+
+
+def hours(d: ContractRow) -> int | None:
+    return int(d.fundInterval) * 3600 if d.fundInterval.isdecimal() and len(d.fundInterval) < 5 else None
+
+
+CANDLE: Final = row(
+    Kline, interval=subscribed("interval"), open_time_ns=ms("start"), close_time_ns=closes("start"),
+    open=decimal("open"), high=decimal("high"), low=decimal("low"), close=decimal("close"), volume=decimal("volume"),
+    quote_volume=decimal("turnover"), closed=constant(True),
+    absent=("event_time_ns", "transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
+            "first_trade_id", "last_trade_id"),
+)  # fmt: skip
+TRADE: Final = row(
+    Trade, transaction_time_ns=ms("ts"), trade_id="tradeId", price=decimal("price"), quantity=decimal("size"),
+    buyer_is_maker=mapped("side", {"Buy": False, "buy": False, "Sell": True, "sell": True}),
+    aggregated=constant(False), absent=("event_time_ns", "trade_number", "first_trade_id", "last_trade_id"),
+)  # fmt: skip
+FUNDING: Final = row(
+    FundingRate, transaction_time_ns=ms("fundingTime"), funding_rate=signed_or_none("fundingRate"),
+    absent=("event_time_ns", "next_funding_time_ns", "mark_price"), settled=constant(True),
+    refuse=lambda d: "" if d.fundingRate else "no rate",
+)  # fmt: skip
+
+
+def klines(word: str, path: str, query: Mapping[str, str], codes: Mapping[str, str]) -> Page:
+    """A range that begins when a candle does may leave it out."""
+    return Page(
+        word, path, {**query, "granularity": "{code}", **RANGE, "startTime": "{before_ms}"}, CandleRow, CANDLE, rows_of,
+        key="open_time_ns", wire_key="start", end_key="close_time_ns", most=1000, codes=codes, keeps_newest=True,
+        lax=True, pool=POOL,
+    )  # fmt: skip
+
+
+def past_trades(word: str, path: str, query: Mapping[str, str]) -> Page:
+    return Page(
+        word, path, {**query, **RANGE}, TradeRow, TRADE, rows_of, key="transaction_time_ns", wire_key="ts",
+        strict=False, most=1000, window_ms=7 * DAY_MS - 1, newest_first=True, lax=True, pool=POOL,
+    )  # fmt: skip
+
+
+SETTLED: Final = Page(
+    "bitget", MIX + "history-fund-rate", FUTURES | SYMBOL | {"pageSize": "{limit}", "pageNo": "{number}"}, FundingRow,
+    FUNDING, rows_of, key="transaction_time_ns", wire_key="fundingTime", symbol="symbol", most=100, newest_first=True,
+    lax=True, pool=POOL,
+)  # fmt: skip
+CONTRACTS: Final = Listing(
+    "bitget", Request(MIX + "contracts", tuple(FUTURES.items()), pool=POOL), ContractRow, lambda body: rows_of(body)[0],
+    instrument(
+        symbol="symbol", status="symbolStatus", contract_type=or_none("symbolType"), base_asset="baseCoin",
+        quote_asset="quoteCoin", margin_asset=computed(lambda d, e: next(iter(d.supportMarginCoins), None)),
+        contract_size=constant("1"), contract_currency="baseCoin",
+        tick_size=computed(lambda d, e: at_place(d.priceEndStep, d.pricePlace)), step_size=or_none("sizeMultiplier"),
+        min_quantity=or_none("minTradeNum"), max_quantity=or_none("maxOrderQty"),
+        min_notional=or_none("minTradeUSDT"), onboard_time_ns=ms_text("launchTime"),
+        delivery_time_ns=ms_text("deliveryTime"),
+        kind=computed(lambda d, e: "perpetual" if d.symbolType == "perpetual" else "future"),
+        funding_interval=computed(lambda d, e: hours(d)),
+    ),
+)  # fmt: skip
+PAIRS: Final = Listing(
+    "bitget_spot", Request(SPOT + "public/symbols", pool=POOL), PairRow, lambda body: rows_of(body)[0],
+    instrument(
+        symbol="symbol", status="status", base_asset="baseCoin", quote_asset="quoteCoin", contract_size=constant("1"),
+        contract_currency="baseCoin", tick_size=computed(lambda d, e: at_place("1", d.pricePrecision)),
+        step_size=computed(lambda d, e: at_place("1", d.quantityPrecision)), min_quantity=or_none("minTradeAmount"),
+        max_quantity=or_none("maxTradeAmount"), min_notional=or_none("minTradeUSDT"), kind=constant("spot"),
+        absent=("contract_type", "margin_asset", "onboard_time_ns", "delivery_time_ns"),
+    ),
+)  # fmt: skip
+
+
+class BitgetTables(RestTables):
+    """What is the same for both markets."""
+
+    live = testnet = "https://api.bitget.com"
+    testnet_headers: Mapping[str, str] = {"paptrading": "1"}
+    weights = Limit(6000, 60.0)
+    pools: Mapping[str, Limit] = {POOL: Limit(20, 1.0)}
+    variants: Mapping[str, Any] = {"aggregated": False}
+    errors = Errors(error, limited=frozenset(("429", "30006")), again=frozenset(("40010", "40015", "40725", "45001")))
+    intervals = frozenset((*CODES, *UTC_CODES))
+
+
+class BitgetRest(BitgetTables):
+    """Futures in USDT."""
+
+    repairs = {
+        "trade": partial(trades_between, past_trades("bitget", MIX + "fills-history", FUTURES | SYMBOL)),
+        "kline": partial(candles, klines("bitget", MIX + "candles", FUTURES | SYMBOL, {**CODES, **UTC_CODES})),
+        "funding_rate": partial(fundings_by_page, SETTLED),
+    }
+    listings = (CONTRACTS,)
+
+
+class BitgetSpotRest(BitgetTables):
+    """Pairs."""
+
+    repairs = {
+        "trade": partial(trades_between, past_trades("bitget_spot", SPOT + "market/fills-history", SYMBOL)),
+        "kline": partial(candles, klines("bitget_spot", SPOT + "market/candles", SYMBOL, SPOT_CODES)),
+    }
+    listings = (PAIRS,)

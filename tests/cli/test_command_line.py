@@ -28,6 +28,9 @@ FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
         ("replay", "/nonexistent"),
         ("replay", "/"),
         ("replay", "/etc/hostname", "--speed", "fast"),
+        ("replay", "/etc/hostname", "--exchange", "mtgox"),
+        ("demo-exchange", "--exchange", "mtgox"),
+        ("demo-exchange", "--port", "70000"),
         ("--for", "soon"),
         ("--for", "0s"),
         ("--for", "-5"),
@@ -62,7 +65,8 @@ def test_help_names_the_subcommands_there_are(tmp_path: Path) -> None:
     listed = run(tmp_path, "--help").stdout.partition("Commands:\n")[2]
 
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
-        "audit", "backfill", "check", "ddl", "gaps", "plan", "replay", "status", "tap", "top", "validate",
+        "audit", "backfill", "check", "ddl", "demo-exchange", "gaps", "plan", "replay",
+        "status", "tap", "top", "validate",
     ]  # fmt: skip
 
 

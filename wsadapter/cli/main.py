@@ -42,8 +42,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "run",
         "Play a recorded frame file through the loopback venue and the whole pipeline, then exit.",
     ),
+    "demo-exchange": ("demo_exchange", "Serve a loopback venue to a client of your own until Ctrl-C."),
 }
-"""Subcommand -> the module in this package that has a `click.Command` of this name, and its line in ``--help``."""
+"""Subcommand -> the module in this package that has a `click.Command` of this name (``_`` for ``-``), and its line in
+``--help``."""
 
 
 class LazyGroup(click.Group):
@@ -55,7 +57,7 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return cast(click.Command, getattr(import_module(f"wsadapter.cli.{COMMANDS[name][0]}"), name))
+        return cast(click.Command, getattr(import_module(f"wsadapter.cli.{COMMANDS[name][0]}"), name.replace("-", "_")))
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, COMMANDS))

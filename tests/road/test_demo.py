@@ -8,6 +8,8 @@ from eventually import eventually
 from oracle import http_get, query, unique
 from road_site import Site
 
+from wsadapter.embedded.exchange import DEMO
+
 pytestmark = pytest.mark.integration
 TABLES = (
     "kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker", "open_interest",
@@ -27,6 +29,8 @@ def test_the_demo_balances(site: Site) -> None:
     eventually(
         lambda: all(int(query(site.clickhouse, f"SELECT count() FROM market.{t}")[0][0]) for t in TABLES), 40, "rows"
     )
+    found = query(site.clickhouse, "SELECT DISTINCT exchange FROM market.trade")
+    assert {row[0] for row in found} == set(DEMO), "every venue of the demo"
     assert http_get(site.clickhouse, {"query": "SELECT 40 + 2"}).strip() == "42"
     assert all(final for _, final in unique(site.clickhouse).values() if final) is True
 

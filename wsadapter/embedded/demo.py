@@ -21,6 +21,8 @@ from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError
 from wsadapter.supervision.process import ChildSpec
 
+USUAL_RATE: Final = 800
+"""Frames a second of all venues together, but no more than half of it of one."""
 MARKET_RATE: Final = 1000
 """Frames a second up to which the venues compute their markets beside everything else; above it one that can sends
 prepared ones."""
@@ -31,8 +33,8 @@ DOWNLOAD_SECONDS: Final = 600.0
 
 
 class StandIns(Struct, frozen=True, dict=True):
-    """``embedded``: Kafka and ClickHouse. ``demo``: the venues, at ``rate`` frames a second together (None = their
-    own), or that of ``exchange`` playing the frame file ``replay`` at ``speed`` ``"max"`` or ``"recorded"``."""
+    """``embedded``: Kafka and ClickHouse. ``demo``: the venues, at ``rate`` frames a second together (None: about
+    `USUAL_RATE`), or ``exchange``'s playing the frame file ``replay`` at ``speed`` ``"max"`` or ``"recorded"``."""
 
     embedded: bool = False
     demo: bool = False
@@ -123,6 +125,8 @@ class StandIns(Struct, frozen=True, dict=True):
             options = msgspec.structs.replace(options, rate=float(self.rate or 0), mode="blast")
         elif self.rate is not None:
             options = msgspec.structs.replace(options, rate=min(self.rate, MARKET_RATE) / venues)
+        else:
+            options = msgspec.structs.replace(options, rate=USUAL_RATE / max(venues, 2))
         name = "exchange" if exchange == next(iter(STAND_INS)) else f"exchange-{exchange}"
         return _child("exchange", metrics.EXCHANGE, 60.0, (config.service,), options, name)
 

@@ -48,6 +48,6 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
 }
 """Exchange word -> its stand-in, without what it imports. The first one is the default."""
 DEFAULT: Final = next(iter(STAND_INS))
-DEMO: Final = ("binance", "bybit")
+DEMO: Final = ("binance", "bybit", "binance_spot", "binance_coinm")
 """Of which of them a demo records by default."""
 DEMO_FEED: Final = STAND_INS[DEMO[0]].feed

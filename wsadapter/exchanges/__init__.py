@@ -24,6 +24,7 @@ OURS: Final[Mapping[str, str]] = {
     "bybit_inverse": "wsadapter.exchanges.bybit:BybitInverse",
     "bybit_spot": "wsadapter.exchanges.bybit:BybitSpot",
     "deribit": "wsadapter.exchanges.deribit:Deribit",
+    "hyperliquid": "wsadapter.exchanges.hyperliquid:Hyperliquid",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
     "kraken_futures": "wsadapter.exchanges.kraken_futures:KrakenFutures",
     "okx": "wsadapter.exchanges.okx:Okx",

@@ -36,6 +36,7 @@ from wsadapter.exchanges.venue import (
     Item,
     Numbering,
     Receive,
+    Repeats,
     Rises,
     Subscription,
     Unnumbered,
@@ -96,6 +97,8 @@ class VenueSession:
         self.ordinals: dict[type[Event], Ordinals] = {}
         """Of the types of which some events have no id."""
         self.kinds: dict[str, tuple[Any, ...] | None] = {}
+        self.known: dict[str, dict[Any, None]] = {}
+        """Stream -> what it told last, oldest first, where the venue repeats itself; outlasts the socket."""
         self.message_number: int | None = None
         """Of the socket's last message, where the venue numbers all of them."""
         self._last_gap_ns: int | None = None
@@ -130,6 +133,7 @@ class VenueSession:
             self._before = None
             for one, published in self.published.items():
                 published.update(before.published[one])
+            self.known.update({name: told.copy() for name, told in before.known.items()})
             self.sequences.follow(before.sequences)
             self.requests.follow(before.requests)
             self._last_gap_ns = before._last_gap_ns
@@ -186,7 +190,8 @@ class VenueSession:
     def unreadable(self, payload: bytes | memoryview, error: Exception) -> list[Item]:
         """A message that is not of the venue's form: nothing, if it is the answer to a ping."""
         pong = self.venue.heartbeat.pong if self.venue.heartbeat else b""
-        return [] if pong and payload == pong else [failure(error)]
+        is_known = (pong and payload == pong) or (self.venue.texts and bytes(payload) in self.venue.texts)
+        return [] if is_known else [failure(error)]
 
     def accept(self, channel: Channel) -> Accept:
         """What makes items of the channel's elements."""
@@ -200,7 +205,27 @@ class VenueSession:
         accept = accepts[0] if len(accepts) == 1 else self._accept_wanted(channel, accepts)
         if isinstance(channel.numbering, Follows) and channel.numbering.repeats is not None:
             return _accept_new(channel.numbering, accept, self.series(channel.emits[0]))
+        if isinstance(channel.numbering, Repeats):
+            return self._accept_unknown(channel.numbering, accept)
         return accept
+
+    def _accept_unknown(self, numbering: Repeats, accept: Accept) -> Accept:
+        """Without those that are known already, whichever socket told them."""
+        identity, most, known = attrgetter(numbering.identity), numbering.most, self.known
+
+        def accept_unknown(
+            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
+        ) -> list[Item]:
+            of_stream, one = known.setdefault(stream, {}), identity(d)
+            if one in of_stream:
+                return []
+            items = accept(d, e, sub, stream, symbol, received)
+            of_stream[one] = None
+            if len(of_stream) > most:
+                del of_stream[next(iter(of_stream))]
+            return items
+
+        return accept_unknown
 
     def _accept_wanted(self, channel: Channel, accepts: list[Accept]) -> Accept:
         """Several events of one element, as far as they were asked for."""

@@ -230,6 +230,14 @@ class Rises(Struct, frozen=True):
     number: str
 
 
+class Repeats(Struct, frozen=True):
+    """``identity`` tells events apart and says nothing of their order; the venue tells the newest ones again, as after
+    each subscription. What is among the last ``most`` of its symbol is passed over."""
+
+    identity: str
+    most: int = 200
+
+
 class Candles(Struct, frozen=True):
     """Closed candles leave no open time out, unless ``sparse``: the venue makes none where nobody traded.
     ``by_successor``: it never says of a candle that it is closed; its last state is, when the next one comes."""
@@ -249,7 +257,7 @@ class Checked(Struct, frozen=True):
     levels: Callable[[str], int]
 
 
-Numbering = Unnumbered | Follows | Rises | Candles | Checked
+Numbering = Unnumbered | Follows | Rises | Repeats | Candles | Checked
 
 
 class Latest(Struct, frozen=True):
@@ -387,6 +395,8 @@ class Venue(Struct, frozen=True):
     names: Callable[[FeedSettings], Mapping[str, str]]
     spell: Callable[[str], str] = str
     """A symbol of the feed as the venue writes it."""
+    texts: frozenset[bytes] = frozenset()
+    """Messages that are no JSON and say nothing: a greeting."""
     foreign: frozenset[str] = frozenset("*@/")
     """Characters that no symbol of the venue has: of patterns, and those that its requests give a meaning to."""
     polled: frozenset[str] = frozenset()

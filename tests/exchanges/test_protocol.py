@@ -180,3 +180,27 @@ def test_an_answer_may_say_a_part_of_a_name() -> None:
     assert refused(requests.answered(Answer(second, ERROR, about=lambda name: name.endswith(":1")))) == ["b:1"]
     assert accepted(requests.answered(Answer(first, about=lambda name: name.endswith(":1")))) == ["a:1"]
     assert accepted(requests.answered(Answer(None, about=lambda name: name.endswith(":2")))) == ["a:2", "b:2"]
+
+
+def test_a_list_of_what_stands_answers_the_oldest_request() -> None:
+    """However long it is, and whatever earlier ones brought."""
+    requests = made(group=lambda name: name[0])
+    requests.begin(["a1", "b1", "b2"])
+
+    assert accepted(requests.answered(Answer(None, names=("a1",), everything=True, standing=True))) == ["a1"]
+    items = requests.answered(Answer(None, names=("b1", "a1"), everything=True, standing=True))
+    assert (accepted(items), refused(items)) == (["b1"], ["b2"])
+    assert requests.aliases == {}
+    assert requests.answered(Answer(None, names=("b1", "a1"), everything=True, standing=True)) == []
+
+
+def test_the_end_of_a_stream_may_be_answered_or_not() -> None:
+    for is_answered in (True, False):
+        requests = made(ends=False)
+        requests.begin("ab")
+        requests.answered(Answer(None, names=("a", "b"), everything=True, standing=True))
+        sent = asked(requests.renew("b"))
+        assert [(begin, names) for begin, names, _ in sent] == [(False, ["b"]), (True, ["b"])]
+        if is_answered:
+            assert requests.answered(Answer(None, names=("a",), everything=True, standing=True)) == []
+        assert accepted(requests.answered(Answer(None, names=("a", "b"), everything=True, standing=True))) == ["b"]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wsadapter.exchanges.session import Accept, VenueSession
 
 UNBEGUN: Final = Bad("other", "change before its snapshot")
+BEGUN: Final = CheckedBook(0)
+"""The state of a book that nothing proves."""
 
 
 def accept_renewed(
@@ -78,6 +80,7 @@ def accept_checked(
     """A book that its checksum proves. A snapshot that is wrong asks for no other one: `Cadence` will."""
     rule = channel.numbering
     assert isinstance(rule, Checked)
+    checksum_of = rule.checksum
 
     def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
         series, key = by_symbol[symbol], (channel.name, stream)
@@ -85,17 +88,20 @@ def accept_checked(
         event = convert(d, received, session.connection, series.gap_ns, *extra)
         kept = session.states.get(key)
         if event.update_type is UpdateType.SNAPSHOT:
-            kept = session.states[key] = CheckedBook(rule.levels(stream))
+            kept = session.states[key] = CheckedBook(rule.levels(stream)) if checksum_of else BEGUN
         elif series.waiting:
             session.outages.failed(series.word, symbol, stream, received, GapCause.SEQUENCE)
             return [UNBEGUN]
         elif kept is None:
             return [UNBEGUN]
+        if checksum_of is None:
+            series.waiting = False
+            return [event]
         kept.change(
             zip(event.bid_price, event.bid_quantity, strict=True),
             zip(event.ask_price, event.ask_quantity, strict=True),
         )
-        checksum = rule.checksum(d)
+        checksum = checksum_of(d)
         if checksum is not None and checksum != rule.compute(kept):
             del session.states[key]
             return _broken(session, series, stream, received)

@@ -1,5 +1,7 @@
 """The connections that a feed needs: which streams of a venue, under which names, on which socket. Pure."""
 
+from collections.abc import Sequence
+
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges.protocol import cut
@@ -11,36 +13,44 @@ def stream_type(word: str) -> StreamType:
     return StreamType.TRADE if word == "raw_trade" else StreamType(word)
 
 
-def plans(venue: Venue, feed: FeedSettings) -> list[ConnectionPlan]:
-    """Connections of one root each, none with more streams than the venue allows; raises `ConfigError`."""
-    offered = {word for channel in venue.channels for word in channel.words} | venue.polled
-    codes = dict.fromkeys(code for channel in venue.channels for code in channel.intervals or ())
+def plans(venues: Sequence[Venue], feed: FeedSettings) -> list[ConnectionPlan]:
+    """Connections of one root each, none with more streams than the venue allows; raises `ConfigError`. ``venues``: of
+    one exchange, where its connections speak several protocols; the first says how symbols are written."""
+    first, channels = venues[0], [channel for venue in venues for channel in venue.channels]
+    polled = frozenset[str]().union(*(venue.polled for venue in venues))
+    offered = {word for channel in channels for word in channel.words} | polled
+    codes = dict.fromkeys(code for channel in channels for code in channel.intervals or ())
     errors = [("streams", f"unknown stream {word!r}") for word in feed.streams if word not in offered]
     if "kline" in feed.streams:
         known = " ".join(codes)
         errors += [("intervals", f"unknown interval {c!r}, only: {known}") for c in feed.intervals if c not in codes]
-    if not feed.symbols or any(not s or not venue.foreign.isdisjoint(s) for s in feed.symbols):
+    if not feed.symbols or any(not s or not first.foreign.isdisjoint(s) for s in feed.symbols):
         errors.append(("symbols", "name each symbol: there is no wildcard"))
     if "kline" in feed.streams and not feed.intervals:
         errors.append(("intervals", "none, and kline needs one"))
-    symbols = tuple(dict.fromkeys(map(venue.spell, feed.symbols)))
+    symbols = tuple(dict.fromkeys(map(first.spell, feed.symbols)))
     errors += [
         ("streams", f"{word} is not offered for {symbol}")
         for word in dict.fromkeys(feed.streams)
         for symbol in symbols
-        if word in offered and not (word in venue.polled or _channels(venue, feed, symbol, word))
+        if word in offered and not (word in polled or any(_channels(venue, feed, symbol, word) for venue in venues))
     ]
-    if errors := errors + venue.check(feed):
+    if errors := errors + [error for venue in venues for error in venue.check(feed)]:
         raise ConfigError(errors)
+    return [plan for venue in venues for plan in _plans(venue, feed, symbols)]
+
+
+def _plans(venue: Venue, feed: FeedSettings, symbols: tuple[str, ...]) -> list[ConnectionPlan]:
     hosts, limits = venue.hosts, venue.limits
     base = (feed.ws_url or (hosts.testnet if feed.testnet else hosts.live)).rstrip("/")
     result = []
     for root, path in hosts.paths.items():
+        where = hosts.shared.get(root, path) if feed.ws_url else path
         # a stream of the whole market is one, whatever symbols want it
         by_name = {each.name: each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)}
         for index, names in enumerate(cut(by_name, limits.streams, limits.octets)):
             name, some = f"{feed.name}-{root}-{index}", tuple(by_name[each] for each in names)
-            result.append(ConnectionPlan(name, feed.exchange, f"{base}{path}", some, symbols))
+            result.append(ConnectionPlan(name, feed.exchange, f"{base}{where}", some, symbols, root))
     return result
 
 

@@ -136,7 +136,13 @@ class Outstanding:
         concerned = []
         for request in ids:
             sent = self._sent[request]
-            names = tuple(filter(is_meant, sent.names)) if by_name else sent.names
+            if by_name:
+                names = tuple(filter(is_meant, sent.names))
+            elif answer.standing:
+                # of one that ran before it may be the answer to its end
+                names = tuple(name for name in sent.names if name in answer.names or name not in self._renewed)
+            else:
+                names = sent.names
             sent.names = tuple(name for name in sent.names if name not in names)
             if names:
                 concerned.append((sent, names))
@@ -147,7 +153,7 @@ class Outstanding:
     def _accepted(self, names: tuple[str, ...], answer: Answer) -> list[Item]:
         refused: tuple[str, ...] = ()
         if answer.everything:
-            if len(answer.names) == len(names):
+            if len(answer.names) == len(names) and not answer.standing:
                 self.aliases.update({theirs: ours for theirs, ours in zip(answer.names, names, strict=True)
                                      if theirs not in names and ours not in answer.names})  # fmt: skip
             taken = {self.aliases.get(name, name) for name in answer.names}
@@ -188,7 +194,8 @@ class Outstanding:
         while self._waiting and self._may_send(self._waiting[0]):
             sent = self._waiting.popleft()
             self._count += 1
-            self._sent[self._count] = sent
+            if sent.begin or self._requests.ends:
+                self._sent[self._count] = sent
             payloads.append(self._requests.build(sent.begin, sent.names, self._count))
         return payloads
 

@@ -7,7 +7,7 @@ an element becomes is decided here: convert it, step its series, put the gap tha
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, cast
 
 from msgspec import Raw, structs
 
@@ -64,10 +64,16 @@ class VenueSession:
     max_life: float
     ping_every: float
     attempt_limit: AttemptLimit
+    others: ClassVar[tuple[type["VenueSession"], ...]] = ()
+    """Connections of the same exchange that speak another protocol: its subclasses declared with ``beside=True``. Which
+    one a plan is for says its root."""
     conversions: ClassVar[dict[int, tuple[Convert, Given | None]]]
     """By the id of the `Emit`."""
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, beside: bool = False) -> None:
+        parent, cls.others = cls.__base__, ()
+        if beside and parent is not None and issubclass(parent, VenueSession):
+            parent.others = (*parent.others, cls)
         limits, heartbeat = cls.venue.limits, cls.venue.heartbeat
         cls.message_interval, cls.ack_timeout = limits.message_interval, limits.ack_timeout
         cls.max_streams, cls.max_life, cls.attempt_limit = limits.streams, limits.max_life, limits.attempts
@@ -77,6 +83,10 @@ class VenueSession:
             for channel in cls.venue.channels
             for one in channel.emits
         }
+
+    def __new__(cls, plan: ConnectionPlan) -> Self:
+        speaks = next((each for each in cls.others if plan.root in each.venue.hosts.paths), cls)
+        return super().__new__(cast(type[Self], speaks))
 
     def __init__(self, plan: ConnectionPlan) -> None:
         self.connection = plan.connection
@@ -108,7 +118,7 @@ class VenueSession:
 
     @classmethod
     def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
-        return plans(cls.venue, feed)
+        return plans([cls.venue, *(other.venue for other in cls.others)], feed)
 
     @property
     def last_gap_ns(self) -> int | None:
@@ -138,8 +148,9 @@ class VenueSession:
             self.requests.follow(before.requests)
             self._last_gap_ns = before._last_gap_ns
         heartbeat = self.venue.heartbeat
-        first = [heartbeat.begin] if heartbeat is not None and heartbeat.begin else []
-        return [*first, *self.requests.begin(self.last_receive_ns)]
+        beat = [heartbeat.begin] if heartbeat is not None and heartbeat.begin else []
+        asked = self.requests.begin(self.last_receive_ns)
+        return [*asked, *beat] if heartbeat is not None and heartbeat.last else [*beat, *asked]
 
     def follow(self, before: Self) -> None:
         self._before = before

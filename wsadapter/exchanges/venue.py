@@ -78,13 +78,14 @@ class AttemptLimit(Struct, frozen=True):
 
 class ConnectionPlan(Struct, frozen=True):
     """One connection: where to, and the desired state after every (re)connect. ``symbols`` are those of the whole feed,
-    in the venue's own text: events of any other symbol are dropped and counted."""
+    in the venue's own text: events of any other symbol are dropped and counted. ``root``: its class, see `Hosts`."""
 
     connection: str
     exchange: str
     url: str
     subscriptions: tuple[Subscription, ...]
     symbols: tuple[str, ...]
+    root: str = ""
 
 
 class Acked(Struct, frozen=True):
@@ -250,11 +251,11 @@ class Checked(Struct, frozen=True):
     """Books without numbers whose messages bring a checksum, or whose connection is numbered. ``checksum`` reads it
     from an element (None: this one has none), ``compute`` makes it of the book, ``levels`` tells by the stream's name
     how many the venue keeps. A snapshot begins the book, changes without one are lost, and after a wrong checksum the
-    stream is asked for anew."""
+    stream is asked for anew. None: the connection's numbers are all the proof that there is, or there is none."""
 
-    checksum: Callable[[Any], int | None]
-    compute: Callable[[CheckedBook], int]
-    levels: Callable[[str], int]
+    checksum: Callable[[Any], int | None] | None = None
+    compute: Callable[[CheckedBook], int] = lambda book: 0
+    levels: Callable[[str], int] = lambda name: 0
 
 
 Numbering = Unnumbered | Follows | Rises | Repeats | Candles | Checked
@@ -309,11 +310,13 @@ class Channel(Struct, frozen=True):
 
 
 class Hosts(Struct, frozen=True):
-    """``paths``: root (as in connection names) -> path."""
+    """``paths``: root (as in connection names) -> path. ``shared``: the same where one address stands for all hosts of
+    an exchange (``ws_url`` of a feed), if that differs."""
 
     live: str
     testnet: str
     paths: Mapping[str, str]
+    shared: Mapping[str, str] = {}
 
 
 class Limits(Struct, frozen=True):
@@ -331,12 +334,14 @@ class Limits(Struct, frozen=True):
 class Heartbeat(Struct, frozen=True):
     """The venue's own ping. ``every``: seconds, whatever else is sent; 0: only where nothing came for a while.
     ``pong``: the answer, where that is no message of the venue's form. ``begin``: what asks the venue for heartbeats of
-    its own, the first request of every socket; its answer is for `Venue.control` to pass over."""
+    its own, the first request of every socket, or the ``last``; its answer is for `Venue.control` to pass over, or
+    lists what stands."""
 
     ping: bytes
     every: float = 0.0
     pong: bytes = b""
     begin: bytes = b""
+    last: bool = False
 
 
 class Answer(Struct, frozen=True):
@@ -346,12 +351,13 @@ class Answer(Struct, frozen=True):
 
     ``everything``: ``names`` are all that the venue took of the request, what is not among them is refused. Where they
     are as many as were asked for, an unknown one is the venue's other name for the stream in its place: data come under
-    that."""
+    that. ``standing``, too: they are all that the connection has now, by requests before this one as well."""
 
     id: int | None
     error: tuple[str, str] | None = None
     names: tuple[str, ...] = ()
     everything: bool = False
+    standing: bool = False
     begin: bool = True
     about: Callable[[str], bool] | None = None
 
@@ -360,7 +366,8 @@ class Requests(Struct, frozen=True):
     """How streams are asked for: ``build(begin, names, id)``, at most so many names and octets of names in one request,
     and only names of one ``group`` (a channel, say; None: any names), ``in_flight`` requests unanswered.
     ``data_acks``: data may come before the answer, and is one. ``may_close``: the venue may end the connection for
-    a name that it does not know; which one is then looked for."""
+    a name that it does not know; which one is then looked for. ``ends``: that a stream has ended is answered for sure;
+    where it is not, no answer is waited for."""
 
     build: Callable[[bool, tuple[str, ...], int], bytes]
     most: int
@@ -369,6 +376,7 @@ class Requests(Struct, frozen=True):
     data_acks: bool = False
     may_close: bool = False
     group: Callable[[str], str] | None = None
+    ends: bool = True
 
 
 class Framing(Protocol):

@@ -336,6 +336,7 @@ def control(payload: bytes) -> Sequence[Answer] | None:
 class Hyperliquid(VenueSession):
     """Hyperliquid."""
 
+    rest = "wsadapter.exchanges.hyperliquid_rest:HyperliquidRest"
     venue = Venue(
         word="hyperliquid",
         hosts=Hosts("wss://api.hyperliquid.xyz", "wss://api.hyperliquid-testnet.xyz", {"info": "/ws"}),

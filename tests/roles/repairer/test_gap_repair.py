@@ -48,6 +48,7 @@ def test_what_the_connections_carry() -> None:
         (gap("kline", "BTCUSDT"), 2),
         (gap("kline", "BTCUSDT", "1h"), 1),
         (gap("depth"), 0),
+        (gap("trade", "XRPUSDT"), 1),  # a reload has taken it out
         (gap("", "XRPUSDT"), 0),
     ],
 )

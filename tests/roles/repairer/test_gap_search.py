@@ -153,6 +153,35 @@ def test_what_two_gaps_lack_is_published_once(log: FakeLog) -> None:
     assert case.repair(START, START + 30_000, cause="kafka_retention") == ([*range(1_300, 1_330)], "repaired")
 
 
+def test_a_symbol_that_has_gone_since_is_repaired_too(log: FakeLog) -> None:
+    """The gap's turn comes when a reload has taken the symbol out of the connection's plan."""
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    for number in range(50):
+        log.trade(number, START - 50_000 + number * 1_000, START - 50_000 + number * 1_000, symbol="ETHUSDT")
+    case.record(range(1_000, 1_300))
+    case.begin()
+    case.end()
+    for number in range(50, 90):
+        at = START - 50_000 + number * 1_000
+        log.trade(number, at, at, symbol="ETHUSDT", connection="other-market-0")
+    log.trade(90, START + 40_000, START + 40_000, symbol="ETHUSDT")
+    case.record(range(1_330, 1_390))
+    ethereum = (Series("trade", "ETHUSDT"),)
+    assert case.repair(START, START + 30_000, series=ethereum) == ([*range(1_300, 1_330)], "repaired")
+    assert [series.symbol for series, _ in case.job.outcomes] == ["ETHUSDT", "BTCUSDT"]
+
+
+def test_what_another_connection_carries_is_not_repaired(log: FakeLog) -> None:
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_300), connection="other-market-0")
+    case.begin()
+    case.end()
+    case.record(range(1_330, 1_390))  # it came with the reload that made the gap
+    ethereum = (Series("trade", "ETHUSDT"),)
+    assert case.repair(START, START + 30_000, series=ethereum) == ([], "repaired")
+    assert [series.symbol for series, _ in case.job.outcomes] == ["ETHUSDT"]
+
+
 def test_after_a_power_cut_the_last_record_is_looked_for_however_long_ago(log: FakeLog) -> None:
     """Nobody knows when it was: the gap says only how long the new connection took."""
     case = Case(log, one_a_second(1_000, 2_500, START - 600_000))

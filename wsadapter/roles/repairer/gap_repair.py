@@ -8,8 +8,9 @@ A gap is expanded into the series of its connection's plan. What each of them la
 Guarantees: nothing is ``repaired`` because nothing was found to compare. Where a series shows nothing before the gap,
 time has to say where its hole begins: for the gap of a first connection its last record is looked for further back, and
 where neither that nor the log's beginning is found the hole is at best ``partial``. A gap that ends before it began
-(the clock was set) bounds nothing by its times. A look into the log is made of short steps, between which others have
-their turn.
+(the clock was set) bounds nothing by its times. A series that the log has of the connection on both sides of the gap is
+repaired like those of the plan, which may be another one by now. A look into the log is made of short steps, between
+which others have their turn.
 """
 
 from collections import Counter
@@ -71,6 +72,14 @@ class Published:
         return self._series.setdefault((exchange, *key), Present())
 
 
+class Other(Struct):
+    """What the log has of a series that the connection's plan does not have: not any more, or it is another
+    connection's. ``sides`` of the gap on which the connection received it."""
+
+    around: MissingRange
+    sides: set[Order]
+
+
 class GapRepair(RepairJob):
     """One gap, and the ``series`` that it is about. ``end``: the ring identity of the record that ends it."""
 
@@ -96,8 +105,11 @@ class GapRepair(RepairJob):
         self._searches = searches or Searches()
         self._ended_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
         self._ranges: Ranges = {}
+        self._others: dict[Key, Other] = {}
+        """Of series that are not in the plan."""
         self._known = Published() if published is None else published
-        self._symbols = frozenset(each.symbol for each in series if each.stream in LOOKED_UP)
+        self._symbols = frozenset({gap.symbol} if gap.symbol else ())
+        """Empty: all of the venue."""
         self._variants = {word: _variant(word, rest) for word in LOOKED_UP}
         self._newest_before: tuple[Identity, int] | None = None
         """The connection's last record before the gap, as far as it was seen: identity and receive time."""
@@ -115,7 +127,7 @@ class GapRepair(RepairJob):
             for key, each in ranges.items():
                 each.include(self._known.of(self.gap.exchange, *key))
         outcomes = []
-        for series in self._series:
+        for series in (*self._series, *self._former()):
             filled = yield from self._fill_series(series, ranges.get(_key(series)))
             outcomes.append((series, filled))
         self.outcomes = outcomes
@@ -143,6 +155,7 @@ class GapRepair(RepairJob):
         """Look into the log, step by step, until it is known what is missing."""
         while True:
             self._newest_before = None
+            self._others = {}
             ranges = self._ranges = {
                 _key(series): MissingRange(series, self.gap.started_ns, self._ended_ns)
                 for series in self._series
@@ -150,7 +163,8 @@ class GapRepair(RepairJob):
             }
             if not ranges:
                 return ranges
-            topics = sorted({topic(self._kafka, BY_STREAM[word]) for word, _, _ in ranges})
+            words = {word for word, _, _ in ranges} if self.gap.stream else LOOKED_UP
+            topics = sorted(topic(self._kafka, BY_STREAM[word]) for word in words)
             around = TimeRangeReader(
                 self._kafka, topics, self.gap.started_ns, self._ended_ns, self._read, self._is_earlier
             )
@@ -166,7 +180,11 @@ class GapRepair(RepairJob):
                 reader = before
                 now = yield from read_all(reader, now)
             self._place_start(ranges, is_all=reader.is_at_the_beginning)
-            return ranges
+            return ranges | {_key(series): self._others[_key(series)].around for series in self._former()}
+
+    def _former(self) -> list[Series]:
+        """What the connection carried through the gap and its plan does not have now: a reload came in between."""
+        return [each.around.series for each in self._others.values() if len(each.sides) == 2]
 
     def _place_start(self, ranges: Ranges, is_all: bool) -> None:
         """Where a hole begins that has no record of its series before it: behind the connection's last record. Only a
@@ -240,7 +258,7 @@ class GapRepair(RepairJob):
     def _parsed(self, message: Message) -> Any:
         """One message of the log, None if it is not of a series in question."""
         exchange, _, symbol = (message.key() or b"").decode(errors="replace").partition(":")
-        if exchange != self.gap.exchange or symbol not in self._symbols:
+        if exchange != self.gap.exchange or (self._symbols and symbol not in self._symbols):
             return None
         try:
             return getattr(market_pb2, BY_STREAM[self._word(message)].message).FromString(message.value() or b"")
@@ -257,9 +275,10 @@ class GapRepair(RepairJob):
         word, is_rest = self._word(message), record.source == market_pb2.SOURCE_REST
         order = self._order.of(record)
         self._note_connection(record, order)
-        around = self._ranges.get((word, record.symbol, record.interval if word == "kline" else ""))
-        if around is None or not self._is_of_its_series(word, record):
+        if not self._is_of_its_series(word, record):
             return
+        key = word, record.symbol, record.interval if word == "kline" else ""
+        around = self._ranges.get(key) or self._other(key, record, order)
         if (extent := NUMBERINGS[word].extent(record)) is not None:
             whole = record.closed if word == "kline" else True
             around.add(*extent, whole, is_rest, record.receive_time_ns, order)
@@ -269,6 +288,15 @@ class GapRepair(RepairJob):
                 around.add(at_ns, at_ns + 1, True, True, record.receive_time_ns)
         elif (place := NUMBERINGS[word].place(record)) is not None and place.identity is not None:
             around.add_identity(str(place.identity[0]), record.transaction_time_ns, None if is_rest else order)
+
+    def _other(self, key: Key, record: Any, order: Order | None) -> MissingRange:
+        other = self._others.get(key)
+        if other is None:
+            around = MissingRange(Series(*key), self.gap.started_ns, self._ended_ns)
+            other = self._others[key] = Other(around, set())
+        if record.connection == self.gap.connection and order in (Order.BEFORE, Order.AFTER):
+            other.sides.add(order)
+        return other.around
 
     def _is_of_its_series(self, word: str, record: Any) -> bool:
         """Raw trades, say, are of the same stream and symbol as aggregated ones, and of another series."""
@@ -304,15 +332,19 @@ def _is_by_time(hole: Hole) -> bool:
 
 
 def series_of(gap: Gap, carried: Iterable[Series]) -> list[Series]:
-    """Those of a connection's series that the gap is about; a gap of trades is about both kinds."""
+    """Those of a connection's series that the gap is about; a gap of trades is about both kinds. A gap that names a
+    series is about it, though a reload has taken it out of the plan."""
     words = ("trade", "raw_trade") if gap.stream == "trade" else (gap.stream,)
-    return [
+    found = [
         series
         for series in carried
         if (not gap.stream or series.stream in words)
         and gap.symbol in ("", series.symbol)
         and gap.interval in ("", series.interval)
     ]
+    if not found and gap.symbol and gap.stream in LOOKED_UP:
+        found = [Series(gap.stream, gap.symbol, gap.interval)]
+    return found
 
 
 def _key(series: Series) -> Key:

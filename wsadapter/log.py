@@ -69,6 +69,8 @@ def setup(log_format: str, level: str, fd: int = 2, **context: str) -> "Sink":
     logging.root.setLevel(max(threshold, logging.INFO))
     # a redirect target is logged there at INFO with its query string, which can hold a listen key
     logging.getLogger("picows").setLevel(logging.WARNING)
+    # it warns of each attempt; whoever makes the request says in the end what came of it
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     atexit.register(sink.close)
     return sink
 

@@ -74,6 +74,7 @@ def test_libraries_come_out_the_same_way(pipe: tuple[int, int]) -> None:
     logging.getLogger("clickhouse_connect").warning("slow %s", "insert\nx")
     logging.getLogger("other").warning("bad %d", "format")
     logging.getLogger("picows").info("redirect to ws://x?listenKey=secret")
+    logging.getLogger("urllib3.connectionpool").warning("Retrying after connection broken")
 
     records = [json.loads(line) for line in lines_of(sink, pipe)]
     assert [(r["logger"], r["event"], r["level"]) for r in records] == [

@@ -41,12 +41,14 @@ from wsadapter.exchanges.mapping import (
     Step,
     Text,
     Time,
+    added,
     book,
     closes,
     computed,
     constant,
     decimal,
     decimal_or_none,
+    either,
     emit,
     envelope_ms,
     mapped,
@@ -55,6 +57,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
     top,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
@@ -86,10 +89,9 @@ UTC_CODES: Final[Mapping[str, str]] = {
 PATHS: Final[Mapping[str, str]] = {"public": "/v3/ws/public", "utc": "/v2/ws/public"}
 MOST_LEVELS: Final = 1000
 TOP_LEVELS: Final = 5
-Sides = Annotated[list[tuple[Raw, Raw]], Meta(max_length=1)]
 
 
-class Arg(Struct):
+class Arg(Struct, frozen=True):
     """{"instType":"usdt-futures","topic":"kline","symbol":"BTCUSDT","interval":"1m"}; of version 2
     {"instType":"USDT-FUTURES","channel":"candle1Dutc","instId":"BTCUSDT"}"""
 
@@ -102,9 +104,9 @@ class Arg(Struct):
 
 
 class Envelope(Struct, gc=False):
-    """A message without an action is an answer. The first candles come without a time."""
+    """A message without data is an answer. The first candles come without a time."""
 
-    arg: Arg | None = None
+    arg: Arg = Arg()
     action: str = ""
     data: Raw = Raw()
     ts: Time | None = None
@@ -128,15 +130,15 @@ class BookWire(Struct, gc=False):
     a: Raw
     b: Raw
     seq: Id
+    pseq: Id
     ts: Time
-    pseq: Id = 0
 
 
 class TouchWire(Struct):
     """books1: the same of one level at most on either side."""
 
-    a: Sides
-    b: Sides
+    a: list[list[Raw]]
+    b: list[list[Raw]]
     seq: Id
     ts: Time
 
@@ -200,7 +202,7 @@ class AnswerWire(Struct):
     doesn't exist","connId":"..."}: of version 2 with the ``arg`` beside it."""
 
     event: str = ""
-    arg: Arg | None = None
+    arg: Arg = Arg()
     code: int | str = ""
     msg: str = ""
 
@@ -209,33 +211,21 @@ _answer: Final = Decoder(AnswerWire).decode
 _arg: Final = Decoder(Arg).decode
 
 
-def name_of(arg: Arg) -> str:
-    """The stream's name as in `Channel.name`."""
-    if arg.channel:
-        interval = arg.channel.removeprefix("candle")
-        return f"candle.{interval}.{arg.instId}" if interval != arg.channel else f"{arg.channel} {arg.instId}"
-    return ".".join(filter(None, (arg.topic, arg.interval, arg.symbol)))
+STREAM: Final = "{arg.instType}:{arg.topic}{arg.channel}:{arg.interval}:{arg.symbol}{arg.instId}"
+"""A stream's name, as in the channels: ``usdt-futures:kline:1m:BTCUSDT``, ``USDT-FUTURES:candle1Dutc::BTCUSDT``."""
+name_of: Final = Spelled(STREAM)
 
 
-def arg_of(market: str, name: str) -> dict[str, str]:
-    topic, _, rest = name.partition(".")
-    interval, _, symbol = rest.rpartition(".")
-    if topic == "candle":
-        return {"instType": market.upper(), "channel": topic + interval, "instId": symbol}
+def arg_of(name: str) -> dict[str, str]:
+    market, topic, interval, symbol = name.split(":")
+    if market.isupper():
+        return {"instType": market, "channel": topic, "instId": symbol}
     arg = {"instType": market, "topic": topic}
     return arg | ({"symbol": symbol} if symbol else {}) | ({"interval": interval} if interval else {})
 
 
-def update_type(d: BookWire, e: Envelope) -> UpdateType:
-    return UpdateType.SNAPSHOT if e.action == "snapshot" else UpdateType.DELTA
-
-
-def level_limit(d: BookWire, e: Envelope) -> int:
-    return MOST_LEVELS if e.action == "snapshot" else 0
-
-
-def previous_update(d: BookWire, e: Envelope) -> int | None:
-    return None if e.action == "snapshot" else d.pseq
+def of_snapshot(then: object, otherwise: object) -> Step:
+    return either("@action", "snapshot", then, otherwise)
 
 
 def is_funded(d: TickerWire) -> bool:
@@ -253,9 +243,10 @@ TRADE: Final = emit(
     absent=("trade_number", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 DEPTH: Final = emit(
-    Depth, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("ts"), update_type=computed(update_type),
-    level_limit=computed(level_limit), last_update_id="seq", previous_update_id=computed(previous_update),
-    columns=book("b", "a"), absent=("first_update_id",),
+    Depth, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("ts"),
+    update_type=of_snapshot(UpdateType.SNAPSHOT, UpdateType.DELTA), level_limit=of_snapshot(MOST_LEVELS, 0),
+    last_update_id="seq", previous_update_id=of_snapshot(None, added("pseq", 0)), columns=book("b", "a"),
+    absent=("first_update_id",),
 )  # fmt: skip
 TOP: Final = emit(
     Depth, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("ts"), update_type=constant(UpdateType.SNAPSHOT),
@@ -295,9 +286,9 @@ LIQUIDATION: Final = emit(
 )  # fmt: skip
 
 
-def kline(event_time: Step) -> Emit:
+def kline() -> Emit:
     return emit(
-        Kline, event_time_ns=event_time, interval=subscribed("interval"), open_time_ns=ms("start"),
+        Kline, event_time_ns=envelope_ms("ts"), interval=subscribed("interval"), open_time_ns=ms("start"),
         close_time_ns=closes("start"), open=decimal("open"), high=decimal("high"), low=decimal("low"),
         close=decimal("close"), volume=decimal("volume"), quote_volume=decimal("turnover"), closed=constant(False),
         absent=("transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume", "first_trade_id",
@@ -305,30 +296,44 @@ def kline(event_time: Step) -> Emit:
     )  # fmt: skip
 
 
+KLINE, UTC_KLINE = kline(), kline()
+"""Of one wire Struct each."""
+
+
 def is_shallow(feed: FeedSettings) -> bool:
     return 0 < feed.depth_levels <= TOP_LEVELS
 
 
-COMMON: Final = (
-    Channel(("trade",), "publicTrade.{symbol}", TradeWire, (TRADE,), root="public", many=True, lax=True,
-            newest_first=True),
-    Channel(("depth",), "books.{symbol}", BookWire, (DEPTH,), Follows("seq", "pseq", resubscribe=True), "public",
-            many=True, lax=True, wanted=lambda feed: not is_shallow(feed)),
-    Channel(("depth",), "books5.{symbol}", BookWire, (TOP,), Rises("seq"), "public", many=True, lax=True,
-            wanted=is_shallow),
-    Channel(("book_ticker",), "books1.{symbol}", TouchWire, (TOUCH,), Rises("seq"), "public", many=True, lax=True),
-    Channel(("kline",), "kline.{interval}.{symbol}", CandleWire, (kline(envelope_ms("ts")),),
-            Candles(by_successor=True), "public", many=True, lax=True, intervals=CODES),
-    Channel(("kline",), "candle.{interval}.{symbol}", CandleRow, (kline(envelope_ms("ts")),),
-            Candles(by_successor=True), "utc", many=True, lax=True, intervals=UTC_CODES),
-)  # fmt: skip
+def common(market: str) -> tuple[Channel, ...]:
+    """What both markets have."""
+    utc = market.upper()
+    return (
+        Channel(("trade",), f"{market}:publicTrade::{{symbol}}", TradeWire, (TRADE,), root="public", many=True,
+                lax=True, newest_first=True),
+        Channel(("depth",), f"{market}:books::{{symbol}}", BookWire, (DEPTH,),
+                Follows("seq", "pseq", resubscribe=True), "public", many=True, lax=True,
+                wanted=lambda feed: not is_shallow(feed)),
+        Channel(("depth",), f"{market}:books5::{{symbol}}", BookWire, (TOP,), Rises("seq"), "public", many=True,
+                lax=True, wanted=is_shallow),
+        Channel(("book_ticker",), f"{market}:books1::{{symbol}}", TouchWire, (TOUCH,), Rises("seq"), "public",
+                many=True, lax=True),
+        Channel(("kline",), f"{market}:kline:{{interval}}:{{symbol}}", CandleWire, (KLINE,),
+                Candles(by_successor=True), "public", many=True, lax=True, intervals=CODES),
+        Channel(("kline",), f"{utc}:candle{{interval}}::{{symbol}}", CandleRow, (UTC_KLINE,),
+                Candles(by_successor=True), "utc", many=True, lax=True, intervals=UTC_CODES),
+    )  # fmt: skip
+
+
 CONTRACTS: Final = (
-    Channel(("ticker", "mark_price", "funding_rate", "open_interest"), "ticker.{symbol}", TickerWire,
+    *common(FUTURES),
+    Channel(("ticker", "mark_price", "funding_rate", "open_interest"), f"{FUTURES}:ticker::{{symbol}}", TickerWire,
             (TICKER, MARK_PRICE, FUNDING_RATE, OPEN_INTEREST), root="public", many=True),
-    Channel(("liquidation",), "liquidation", LiquidationWire, (LIQUIDATION,), root="public", many=True, lax=True,
-            symbol="symbol"),
+    Channel(("liquidation",), f"{FUTURES}:liquidation::", LiquidationWire, (LIQUIDATION,), root="public", many=True,
+            lax=True, symbol="symbol"),
 )  # fmt: skip
-PAIRS: Final = (Channel(("ticker",), "ticker.{symbol}", TickerWire, (TICKER,), root="public", many=True),)
+PAIRS: Final = (
+    *common(SPOT), Channel(("ticker",), f"{SPOT}:ticker::{{symbol}}", TickerWire, (TICKER,), root="public", many=True),
+)  # fmt: skip
 
 CADENCES: Final[Mapping[StreamType, Cadence]] = {
     # sent several times a second whatever the market does
@@ -353,57 +358,37 @@ def check_futures(feed: FeedSettings) -> list[tuple[str, str]]:
     return check(feed) + [("symbols", f"{printable(symbol)} is no contract in USDT") for symbol in foreign]
 
 
-def key(market: str) -> Callable[[Envelope], str]:
-    """A message of another market is of no stream of ours."""
-    markets = market, market.upper()
-
-    def stream(e: Envelope) -> str:
-        if e.arg is None or not e.action:
-            return ""
-        name = name_of(e.arg)
-        return name if e.arg.instType in markets else f"{e.arg.instType} {name}"
-
-    return stream
-
-
-def request(market: str) -> Callable[[bool, tuple[str, ...], int], bytes]:
+def request(begin: bool, wanted: tuple[str, ...], identity: int) -> bytes:
     """Requests have no ids."""
-
-    def build(begin: bool, wanted: tuple[str, ...], identity: int) -> bytes:
-        return encode({"op": "subscribe" if begin else "unsubscribe", "args": [arg_of(market, n) for n in wanted]})
-
-    return build
+    return encode({"op": "subscribe" if begin else "unsubscribe", "args": [arg_of(name) for name in wanted]})
 
 
 def control(payload: bytes) -> list[Answer] | None:
-    """One answer an argument. An error has it in its text."""
+    """One answer an argument. An error of version 3 has it in its text."""
     answer = _answer(payload)
-    if answer.event in ("subscribe", "unsubscribe") and answer.arg is not None:
-        return [Answer(None, names=(name_of(answer.arg),), begin=answer.event == "subscribe")]
+    if answer.event in ("subscribe", "unsubscribe") and answer.arg.instType:
+        return [Answer(None, names=(name_of(answer),), begin=answer.event == "subscribe")]
     if answer.event != "error":
         return None
-    arg = answer.arg or arg_in(answer.msg)
-    error = printable(str(answer.code)), printable(answer.msg, 128)
-    return [Answer(None, error, names=() if arg is None else (name_of(arg),))]
+    name = name_of(answer) or name_in(answer.msg)
+    return [Answer(None, (printable(str(answer.code)), printable(answer.msg, 128)), (name,) if name else ())]
 
 
-def arg_in(message: str) -> Arg | None:
+def name_in(message: str) -> str:
     try:
-        return _arg(message[: message.rindex("}") + 1])
+        return name_of(Envelope(_arg(message[: message.rindex("}") + 1])))
     except FAILURES:
-        return None
+        return ""
 
 
-def market(word: str, inst_type: str, channels: tuple[Channel, ...], checks: Callable[[Any], Any]) -> Venue:
+def market_of(word: str, market: str, channels: tuple[Channel, ...], checks: Callable[[Any], Any]) -> Venue:
     return Venue(
         word=word,
-        hosts=Hosts(
-            "wss://ws.bitget.com", "wss://wspap.bitget.com", {"public": "/v3/ws/public", "utc": "/v2/ws/public"}
-        ),
+        hosts=Hosts("wss://ws.bitget.com", "wss://wspap.bitget.com", PATHS),
         # 240 requests an hour and connection, pings and requests are ten a second together; 25 arguments close it
         limits=Limits(streams=100, message_interval=1.0, attempts=AttemptLimit(300, 300.0), max_life=86_400.0),
-        requests=Requests(request(inst_type), most=10, octets=2048, data_acks=True),
-        framing=ByKey(Envelope, key(inst_type)),
+        requests=Requests(request, most=10, octets=2048, data_acks=True),
+        framing=ByKey(Envelope, Spelled(STREAM, (market, market.upper()), with_data=True)),
         channels=channels,
         control=control,
         cadences=CADENCES,
@@ -418,11 +403,11 @@ class Bitget(VenueSession):
     """Futures that are settled in USDT."""
 
     rest = "wsadapter.exchanges.bitget_rest:BitgetRest"
-    venue = market("bitget", FUTURES, (*COMMON, *CONTRACTS), check_futures)
+    venue = market_of("bitget", FUTURES, CONTRACTS, check_futures)
 
 
 class BitgetSpot(VenueSession):
     """Spot, tokenised stocks among it."""
 
     rest = "wsadapter.exchanges.bitget_rest:BitgetSpotRest"
-    venue = market("bitget_spot", SPOT, (*COMMON, *PAIRS), check)
+    venue = market_of("bitget_spot", SPOT, PAIRS, check)

@@ -167,8 +167,8 @@ class SpotTickerWire(Struct, gc=False):
 class TouchWire(Struct):
     """``orderbook.1``: a `BookWire` of one level at most on either side."""
 
-    b: Annotated[list[tuple[Raw, Raw]], Meta(max_length=1)]
-    a: Annotated[list[tuple[Raw, Raw]], Meta(max_length=1)]
+    b: list[list[Raw]]
+    a: list[list[Raw]]
     u: Id
 
 

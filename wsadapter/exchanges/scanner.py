@@ -35,6 +35,8 @@ from wsadapter.exchanges.venue import (
 )
 
 MOST: Final = 2**62
+MOST_PARTS: Final = 8
+"""Of a name."""
 KNOWN: Final[Mapping[str, str]] = {
     "ByKey": "envelope key element spoken sequence elements",
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
@@ -114,7 +116,11 @@ class _Tables:
         key, element = self._framing.key, self._framing.element
         if isinstance(key, attrgetter):
             key = Spelled(f"{{{_path(key)}}}")
-        if not isinstance(key, Spelled) or not (element is None or isinstance(element, Mapping)):
+        if (
+            not isinstance(key, Spelled)
+            or len(key.parts) > MOST_PARTS
+            or not (element is None or isinstance(element, Mapping))
+        ):
             raise Unusual("names are made by functions")
         envelope = _shape(self._framing.envelope, self._envelope, {}, False, data=_path(self._framing.elements))
         parts = tuple((text.encode(), self._envelope.of(path) if path else -1) for text, path in key.parts)
@@ -235,7 +241,8 @@ class _Table:
                 rule = ANY if numbering.sparse else OPEN_CANDLE
                 if numbering.by_successor:
                     opened = names.index("open_time_ns")
-                    if one.fields["interval"] != subscribed("interval"):
+                    step = one.fields["interval"]
+                    if not isinstance(step, Step) or step.expression != subscribed("interval").expression:
                         raise Unusual("a candle's interval is its own")
         slots = self._row
         needs = [slots.of(name) - slots.first for name in one.needs]

@@ -54,16 +54,19 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     uvloop.run(asyncio.wait_for(scenario, 60))
 
 
-def test_refused_cut_and_everything_that_was_sent_is_read_once(exchange: str) -> None:
+def test_refused_cut_and_everything_that_was_sent_is_read_once(exchange: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsadapter.client.connect_limit.MARGIN_SECONDS", 0.0)
+
     async def scenario() -> None:
         handler = Everything()
-        async with LoopbackVenue(Options(exchange=exchange, minute_ends_in=1)) as venue:
+        feed = STAND_INS[exchange].feed
+        symbols = feed.symbols[:2]
+        async with LoopbackVenue(Options(exchange=exchange, symbols=symbols, minute_ends_in=1)) as venue:
             venue.refuse(451)
             venue.refuse(429, {"Retry-After": "0"})
-            feed = STAND_INS[exchange].feed
             client = Client(
                 ConnectionConfig(
-                    feed.symbols[:2], exchange, feed.streams, ws_url=venue.url, reconnect_backoff=0.01,
+                    symbols, exchange, feed.streams, ws_url=venue.url, reconnect_backoff=0.01,
                     reconnect_backoff_max=0.02,
                 ),
                 handler,

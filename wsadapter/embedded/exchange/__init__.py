@@ -45,6 +45,10 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
     "bybit": StandIn(
         Feed(name="bybit", exchange="bybit", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.bybit:LINEAR"
     ),
+    "okx": StandIn(
+        Feed(name="okx", exchange="okx", symbols=("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP"), streams=_STREAMS),
+        f"{_VENUES}.okx:OKX",
+    ),
 }
 """Exchange word -> its stand-in, without what it imports. The first one is the default."""
 DEFAULT: Final = next(iter(STAND_INS))

@@ -167,6 +167,22 @@ def test_one_deadline_over_everything(scheme: str) -> None:
     assert error.detail == "timed out"
 
 
+def test_the_venues_headers_are_in_the_handshake() -> None:
+    heads: list[str] = []
+
+    async def script(peer: Peer) -> None:
+        heads.append(await peer.request_head())
+        peer.respond("403 Forbidden", "Content-Length: 0")
+
+    async def body() -> None:
+        async with Loopback(script) as venue:
+            with pytest.raises(DialFailed):
+                await dial(venue.url, within(), WSListener(), None, (("X-Size-Decimal", "1"),))
+
+    run(body())
+    assert "\r\nX-Size-Decimal: 1\r\n" in heads[0]
+
+
 def test_an_answer_after_the_deadline_connects_nobody() -> None:
     """picows listens on after we gave up; the late session must not deliver into a client that has moved on."""
     go, late = asyncio.Event(), asyncio.Event()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from exchanges.stub_venues import Chained, Envelope, Listed, Plain, channel_key, element_key, plan
+from exchanges.stub_venues import CANDLE, CandleWire, Chained, Envelope, Listed, Plain, channel_key, element_key, plan
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
@@ -20,7 +20,7 @@ from wsadapter.events.decimals import NotPlain, plain_number
 from wsadapter.events.records import encode
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.checked_book import CheckedBook
-from wsadapter.exchanges.mapping import iso_ns
+from wsadapter.exchanges.mapping import Emit, Step, computed, iso_ns, ordered
 from wsadapter.exchanges.venue import Acked, Bad, ConnectionPlan, Item, Refused, Reply
 
 FRAMES = (Path(__file__).parent / "checked_book_frames.jsonl").read_bytes().splitlines()
@@ -191,6 +191,33 @@ def test_the_next_candle_closes_the_last_one() -> None:
     assert {item.receive_time_ns for item in items if isinstance(item, Kline)} == {4}
     assert told(made.receive(candle(30, "9"), 5)) == [("1m", 30, "9", False)], "an old one closes nothing"
     assert told(made.receive(candle(32), 6)) == [("1m", 31, "8", True), ("1m", 32, "2", False)]
+
+
+def test_a_candle_that_was_said_to_be_closed_is_not_closed_again() -> None:
+    class Says(Plain):
+        venue = structs.replace(
+            Plain.venue,
+            channels=(structs.replace(Plain.venue.channels[2], emits=(replaced(CANDLE, closed=computed(is_final)),)),),
+        )
+
+    made = Says(CANDLES)
+    made.open()
+    came = [told(made.receive(candle(minute, close), n)) for n, (minute, close) in enumerate(
+        [(30, "5"), (30, "9"), (31, "5"), (32, "5")]
+    )]  # fmt: skip
+
+    assert came == [
+        [("1m", 30, "5", False)], [("1m", 30, "9", True)], [("1m", 31, "5", False)],
+        [("1m", 31, "5", True), ("1m", 32, "5", False)],
+    ]  # fmt: skip
+
+
+def is_final(d: CandleWire, e: Envelope) -> bool:
+    return bytes(d.close) == b"9"
+
+
+def replaced(one: Emit, **fields: str | Step) -> Emit:
+    return structs.replace(one, fields=ordered(one.event, {**one.fields, **fields}))
 
 
 def test_a_candle_that_is_left_out_is_a_gap() -> None:

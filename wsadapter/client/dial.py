@@ -54,9 +54,16 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-async def dial(url: str, config: ConnectionConfig, listener: WSListener, tls: ssl.SSLContext | None) -> WSTransport:
+async def dial(
+    url: str,
+    config: ConnectionConfig,
+    listener: WSListener,
+    tls: ssl.SSLContext | None,
+    headers: tuple[tuple[str, str], ...] = (),
+) -> WSTransport:
     """An upgraded connection whose frames go to ``listener`` (already while this returns); raises `DialFailed`. Without
-    ``tls`` a ``wss://`` URL gets a context of its own, which verifies as well."""
+    ``tls`` a ``wss://`` URL gets a context of its own, which verifies as well. ``headers``: beside those of any
+    handshake."""
     abandoned = False
 
     def admit(request: WSUpgradeRequest, response: WSUpgradeResponse) -> WSListener:
@@ -83,6 +90,7 @@ async def dial(url: str, config: ConnectionConfig, listener: WSListener, tls: ss
                 enable_auto_pong=False,
                 max_frame_size=config.max_message_size,
                 max_redirects=0,
+                extra_headers=headers,
                 read_buffer_init_size=config.read_buffer_size,
                 **(secure if url.startswith("wss:") else {}),
             )
@@ -109,7 +117,7 @@ class Dialer:
     ) -> None:
         self.dials = self.delayed = 0
         self._name, self._tls, self._attempts, self._stop = plan.connection, tls, attempts, stop
-        self._url, self._config = plan.url, config
+        self._url, self._headers, self._config = plan.url, plan.headers, config
 
     async def live(self, session: Session) -> Lost:
         """A socket for ``session``, from its dial to its end."""
@@ -149,7 +157,7 @@ class Dialer:
                 logger.warning("%s: connecting waits %.1f s for the venue's limit of attempts", self._name, wait)
             await asyncio.sleep(wait)
         self.dials += 1
-        return await dial(self._url, self._config, session, self._tls)
+        return await dial(self._url, self._config, session, self._tls, self._headers)
 
 
 def _broken(error: WSProtocolError) -> Lost:

@@ -405,7 +405,7 @@ class VenueSession:
                 sequences.out_of_order["kline"] += 1
                 return items
             self.states[key] = candle
-            if before is None or candle.open_time_ns == before.open_time_ns:
+            if before is None or before.closed or candle.open_time_ns == before.open_time_ns:
                 return items
             closed = structs.replace(before, closed=True, receive_time_ns=received, last_gap_ns=candle.last_gap_ns)
             if sparse:

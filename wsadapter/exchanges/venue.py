@@ -78,7 +78,8 @@ class AttemptLimit(Struct, frozen=True):
 
 class ConnectionPlan(Struct, frozen=True):
     """One connection: where to, and the desired state after every (re)connect. ``symbols`` are those of the whole feed,
-    in the venue's own text: events of any other symbol are dropped and counted. ``root``: its class, see `Hosts`."""
+    in the venue's own text: events of any other symbol are dropped and counted. ``root``: its class, see `Hosts`;
+    ``headers``: of the handshake."""
 
     connection: str
     exchange: str
@@ -86,6 +87,7 @@ class ConnectionPlan(Struct, frozen=True):
     subscriptions: tuple[Subscription, ...]
     symbols: tuple[str, ...]
     root: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Acked(Struct, frozen=True):
@@ -241,7 +243,7 @@ class Repeats(Struct, frozen=True):
 
 class Candles(Struct, frozen=True):
     """Closed candles leave no open time out, unless ``sparse``: the venue makes none where nobody traded.
-    ``by_successor``: it never says of a candle that it is closed; its last state is, when the next one comes."""
+    ``by_successor``: its last state is closed when the next one comes, unless the venue has said so before."""
 
     by_successor: bool = False
     sparse: bool = False
@@ -311,12 +313,13 @@ class Channel(Struct, frozen=True):
 
 class Hosts(Struct, frozen=True):
     """``paths``: root (as in connection names) -> path. ``shared``: the same where one address stands for all hosts of
-    an exchange (``ws_url`` of a feed), if that differs."""
+    an exchange (``ws_url`` of a feed), if that differs. ``headers``: of each handshake."""
 
     live: str
     testnet: str
     paths: Mapping[str, str]
     shared: Mapping[str, str] = {}
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class Limits(Struct, frozen=True):

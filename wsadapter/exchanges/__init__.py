@@ -25,6 +25,7 @@ OURS: Final[Mapping[str, str]] = {
     "bybit_spot": "wsadapter.exchanges.bybit:BybitSpot",
     "deribit": "wsadapter.exchanges.deribit:Deribit",
     "hyperliquid": "wsadapter.exchanges.hyperliquid:Hyperliquid",
+    "gate": "wsadapter.exchanges.gate:Gate",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
     "kraken_futures": "wsadapter.exchanges.kraken_futures:KrakenFutures",
     "okx": "wsadapter.exchanges.okx:Okx",

@@ -1,6 +1,7 @@
 """A client against a venue that behaves: connections, subscriptions, events, stats, a graceful end."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from client.recording import Recording, config
 from wsadapter.client.client import Client, SubscriptionState
 from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Trade
+from wsadapter.exchanges.binance.usdm import BinanceFutures
 
 BOOK = (
     b'{"stream":"btcusdt@bookTicker","data":{"e":"bookTicker","u":1,"s":"BTCUSDT","b":"1","B":"2","a":"3","A":"4",'
@@ -177,6 +179,26 @@ def test_subscriptions_go_from_requested_to_live() -> None:
             assert found["btcusdt@aggTrade"][0] is SubscriptionState.LIVE
             assert found["btcusdt@ticker"] == (SubscriptionState.ACKED, 0)
             await client.stop()
+
+    run(body())
+
+
+def test_requests_are_dated_where_the_venue_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BinanceFutures, "dated", b'"id":1')  # here the request's number is where the time goes
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve(answer=lambda request: peer.ack({**request, "id": 1}))
+
+    async def body() -> None:
+        async with Loopback(script) as venue:
+            before = int(time.time())
+            client = Client(config(venue, streams=["trade"]), Recording())
+            await client.connect()
+            (request,) = venue.peers[0].requests
+            await client.stop()
+            assert before <= request["id"] <= time.time()
+            assert request["params"] == ["btcusdt@aggTrade"]
 
     run(body())
 

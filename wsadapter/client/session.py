@@ -234,7 +234,12 @@ class Session(WSListener):
         if (payload := self._exchange.ping()) is None:
             self._transport.send_ping()
         else:
-            self._transport.send(TEXT, payload)
+            self._transport.send(TEXT, self._dated(payload))
+
+    def _dated(self, payload: bytes) -> bytes:
+        """With the time, where the venue wants one."""
+        mark = self._exchange.dated
+        return payload.replace(mark, b"%b%d" % (mark[:-1], time.time()), 1) if mark else payload
 
     def _reply(self, item: Reply) -> None:
         self.request(item.payload)
@@ -243,7 +248,7 @@ class Session(WSListener):
         if self._transport is None or self.lost is not None:
             return
         self._last_sent = _monotonic()
-        self._transport.send(TEXT, self._requests.popleft())
+        self._transport.send(TEXT, self._dated(self._requests.popleft()))
         if self._requests:
             self._timers.set("pace", self._exchange.message_interval, self._send_next)
         self._timers.set("ack", self._config.ack_timeout or self._exchange.ack_timeout, self._ack_timed_out)

@@ -408,7 +408,7 @@ class Gate(VenueSession):
     venue = Venue(
         word="gate",
         hosts=Hosts("wss://fx-ws.gateio.ws/v4/ws", "wss://ws-testnet.gate.com/v4/ws/futures", {"usdt": "/usdt"},
-                    tuple(HEADERS.items())),
+                    {"usdt": "/v4/ws/usdt"}, tuple(HEADERS.items())),
         # 300 connections of one address is all that is documented
         limits=Limits(streams=200, message_interval=0.05, attempts=AttemptLimit(60, 60.0)),
         requests=Requests(request, most=20, octets=4096, in_flight=1, data_acks=True, group=group),

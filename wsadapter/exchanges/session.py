@@ -63,6 +63,7 @@ class VenueSession:
     max_streams: int
     max_life: float
     ping_every: float
+    dated: bytes
     attempt_limit: AttemptLimit
     others: ClassVar[tuple[type["VenueSession"], ...]] = ()
     """Connections of the same exchange that speak another protocol: its subclasses declared with ``beside=True``. Which
@@ -78,6 +79,7 @@ class VenueSession:
         cls.message_interval, cls.ack_timeout = limits.message_interval, limits.ack_timeout
         cls.max_streams, cls.max_life, cls.attempt_limit = limits.streams, limits.max_life, limits.attempts
         cls.ping_every = heartbeat.every if heartbeat else 0.0
+        cls.dated = cls.venue.requests.dated
         cls.conversions = {
             id(one): compiled(cls.venue.word, channel.wire, one)
             for channel in cls.venue.channels

@@ -147,6 +147,9 @@ class Exchange(Protocol):
     """Seconds after which the venue cuts a connection, 0 = never."""
     ping_every: float
     """Seconds between two application level pings, whatever else is sent; 0: only where nothing came for a while."""
+    dated: bytes
+    """What in requests and pings ends with a digit in whose place their sender writes the time, in seconds; empty: not
+    dated."""
 
     last_gap_ns: int | None
     """Receive time of the last gap of this whole connection: copied into every event from now on."""
@@ -370,7 +373,7 @@ class Requests(Struct, frozen=True):
     and only names of one ``group`` (a channel, say; None: any names), ``in_flight`` requests unanswered.
     ``data_acks``: data may come before the answer, and is one. ``may_close``: the venue may end the connection for
     a name that it does not know; which one is then looked for. ``ends``: that a stream has ended is answered for sure;
-    where it is not, no answer is waited for."""
+    where it is not, no answer is waited for. ``dated``: see `Exchange.dated`."""
 
     build: Callable[[bool, tuple[str, ...], int], bytes]
     most: int
@@ -380,6 +383,7 @@ class Requests(Struct, frozen=True):
     may_close: bool = False
     group: Callable[[str], str] | None = None
     ends: bool = True
+    dated: bytes = b""
 
 
 class Framing(Protocol):

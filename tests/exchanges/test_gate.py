@@ -304,7 +304,8 @@ def test_each_channel_is_asked_for_by_itself_and_candles_one_by_one() -> None:
     assert payloads["futures.trades"] == [[BTC, "ETH_USDT"]]
     assert payloads["futures.obu"] == [["ob.BTC_USDT.50", "ob.ETH_USDT.50"]]
     assert payloads["futures.candlesticks"] == [[code, symbol] for symbol in (BTC, "ETH_USDT") for code in CODES]
-    assert all(each["time"] > 1_700_000_000 and each["event"] == "subscribe" for each in asked)
+    assert all(each["time"] == 0 and each["event"] == "subscribe" for each in asked), "its sender writes the time"
+    assert made.dated in request
     assert [each["id"] for each in asked] == sorted({each["id"] for each in asked})
 
 

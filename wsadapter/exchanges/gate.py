@@ -9,15 +9,14 @@ last of their numbers; one whose levels did not change has numbers all the same.
 where a recording has them, and never asked for. Candles may not say that they are closed, so the next one says it, too.
 An answer to a contract that does not exist is often success, and nothing follows.
 
-Not verified: how long before its end a socket is told of it, and in which of two forms; that trade ids have no holes;
-whether the venue reads the time of a ping. Weeks are those of the Unix epoch here, which begin on Thursday, and months
+Not verified: how long before its end a socket is told of it, and in which of two forms; that trade ids have no holes.
+Weeks are those of the Unix epoch here, which begin on Thursday, and months
 are 30 days: neither is offered.
 """
 
 from collections.abc import Mapping
 from functools import partial
 from operator import attrgetter
-from time import time
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -379,11 +378,10 @@ def group(name: str) -> str:
 
 
 def request(begin: bool, wanted: tuple[str, ...], identity: int) -> bytes:
-    """The venue wants it dated."""
     channel, _, first = wanted[0].partition(":")
     payload = first.split(":") if channel == CANDLES else [name.partition(":")[2] for name in wanted]
     event = "subscribe" if begin else "unsubscribe"
-    return encode({"time": int(time()), "id": identity, "channel": channel, "event": event, "payload": payload})
+    return encode({"time": 0, "id": identity, "channel": channel, "event": event, "payload": payload})
 
 
 def control(payload: bytes) -> list[Answer | ClosesSoon] | None:
@@ -411,7 +409,8 @@ class Gate(VenueSession):
                     {"usdt": "/v4/ws/usdt"}, tuple(HEADERS.items())),
         # 300 connections of one address is all that is documented
         limits=Limits(streams=200, message_interval=0.05, attempts=AttemptLimit(60, 60.0)),
-        requests=Requests(request, most=20, octets=4096, in_flight=1, data_acks=True, group=group),
+        requests=Requests(request, most=20, octets=4096, in_flight=1, data_acks=True, group=group,
+                          dated=b'"time":0'),
         framing=ByKey(Envelope, beginning, stream_name, elements=attrgetter("result")),
         channels=CHANNELS,
         control=control,
@@ -420,5 +419,5 @@ class Gate(VenueSession):
         names=names,
         spell=str.upper,
         foreign=frozenset("*@/:"),
-        heartbeat=Heartbeat(b'{"time":1,"channel":"futures.ping"}', every=15.0),
+        heartbeat=Heartbeat(b'{"time":0,"channel":"futures.ping"}', every=15.0),
     )  # fmt: skip

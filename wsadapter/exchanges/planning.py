@@ -50,9 +50,7 @@ def _plans(venue: Venue, feed: FeedSettings, symbols: tuple[str, ...]) -> list[C
         by_name = {each.name: each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)}
         for index, names in enumerate(cut(by_name, limits.streams, limits.octets)):
             name, some = f"{feed.name}-{root}-{index}", tuple(by_name[each] for each in names)
-            result.append(
-                ConnectionPlan(name, feed.exchange, f"{base}{where}", some, symbols, root, hosts.headers)
-            )
+            result.append(ConnectionPlan(name, feed.exchange, f"{base}{where}", some, symbols, root, hosts.headers))
     return result
 
 

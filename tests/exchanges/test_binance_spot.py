@@ -121,6 +121,23 @@ def test_events_are_those_of_an_independent_reading(path: Path) -> None:
             assert len(items) == len(oracle.events(frame)) == 1
 
 
+def test_bare_frames_of_a_recording_are_the_same() -> None:
+    """Only those that say what they are: books of the top levels do not."""
+    bare = [frame for path in FILES if "mixed" not in path.name and "rest" not in path.name for frame in lines(path)
+            if wrapped(frame) != frame]  # fmt: skip
+    if not bare:
+        pytest.skip("the recorded frames (../shared/frames) are not here")
+    first, second = (spot(*names_in([wrapped(frame) for frame in bare])) for _ in range(2))
+    for frame in bare:
+        assert second.receive(frame, RECEIVED) == first.receive(wrapped(frame), RECEIVED) != []
+    assert len(bare) >= 5
+    change = {"e": "depthUpdate", "E": 1, "s": "BTCUSDT", "U": 5, "u": 6, "b": [], "a": []}
+    (event,) = second.receive(json.dumps(change).encode(), 1)
+    assert isinstance(event, Depth)
+    assert (event.symbol, event.last_update_id) == ("BTCUSDT", 6), "though nobody asked for it"
+    assert second.receive(json.dumps({**change, "s": "X"}).encode(), 1) == [Bad("foreign_symbol", "x@depth")]
+
+
 def check_no_event(reason: str, items: Sequence[Item]) -> None:
     kinds = [type(item) for item in items]
     if reason == "notice":
@@ -248,7 +265,7 @@ def refusal(request: bytes | str) -> bytes:
         (push("btcusdt@trade", E=1, s="BTCUSDT", t=1, p="1e5", q="1", T=1, m=True), "decimal"),
         (push("btcusdt@trade", E=1, s="BTCUSDT", t=-5, p="1", q="1", T=1, m=True), "range"),
         (push("btcusdt@trade", E=2**62, s="BTCUSDT", t=1, p="1", q="1", T=1, m=True), "range"),
-        (b'{"stream":"btcusdt@trade","data":{"s":"\xff"}}', "utf8"), (b"[" * 5000, "type"),
+        (b'{"stream":"btcusdt@trade","data":{"E":1,"t":1,"p":"\xff"}}', "utf8"), (b"[" * 5000, "type"),
     ],
 )  # fmt: skip
 def test_a_malformed_frame_costs_itself(payload: bytes, kind: str) -> None:

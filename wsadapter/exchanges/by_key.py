@@ -35,7 +35,9 @@ class ByKey(Struct, frozen=True):
     channel's name: the stream's name from envelope and element. ``spoken``: a stream's name, or a channel's, as data
     say it, where it says more than they do (levels, say). ``sequence``: of venues that number all messages of a
     connection: this one's number, None where it has none. ``elements``: where they are in the envelope; None: the
-    message is one itself."""
+    message is one itself. ``notices``: names under which `Venue.control` is told something. ``bare``: of recordings of
+    sockets whose messages are elements without an envelope: the stream's name from the message, empty where it is none.
+    """
 
     envelope: type[Struct]
     key: Callable[[Any], str]
@@ -43,6 +45,8 @@ class ByKey(Struct, frozen=True):
     spoken: Callable[[str], str] = str
     sequence: Callable[[Any], int | None] | None = None
     elements: Callable[[Any], Raw | None] = attrgetter("data")
+    notices: frozenset[str] = frozenset()
+    bare: Callable[[bytes], str] | None = None
 
     def receiver(self, session: Any) -> Receive:
         made = KeyReceiver(self, session)
@@ -132,6 +136,7 @@ class KeyReceiver:
 
     def __init__(self, framing: ByKey, session: VenueSession) -> None:
         self._key, self._element_key, self._session = framing.key, framing.element, session
+        self._notices, self._bare = framing.notices, framing.bare
         self._sequence, self._spoken, self._elements = framing.sequence, framing.spoken, framing.elements
         self._envelope, self._array = Decoder(framing.envelope).decode, Decoder(list[Raw]).decode
         self._channels = session.venue.channels
@@ -160,8 +165,8 @@ class KeyReceiver:
         return self._receive(payload, envelope, name, receive_time_ns)
 
     def _receive(self, payload: bytes | memoryview, envelope: Any, name: str, receive_time_ns: int) -> list[Item]:
-        if not name:
-            return self._session.control(bytes(payload))
+        if not name or name in self._notices:
+            return self._control(payload, envelope, receive_time_ns)
         if self._element_key is not None:
             return self._accept_apart(name, envelope, receive_time_ns)
         stream = self._stream(name)
@@ -176,6 +181,18 @@ class KeyReceiver:
             if stream.channel.newest_first:
                 elements = elements[::-1]
         return stream.accept(elements, envelope, receive_time_ns)
+
+    def _control(self, payload: bytes | memoryview, envelope: Any, receive_time_ns: int) -> list[Item]:
+        """What is no data, as far as its envelope says."""
+        octets = bytes(payload)
+        try:
+            name = self._bare(octets) if self._bare is not None else ""
+        except FAILURES:
+            name = ""
+        stream = self._stream(name) if name else None
+        if stream is None:
+            return [Bad("foreign_symbol", printable(name))] if name else self._session.control(octets)
+        return stream.accept((_element(stream, octets),), envelope, receive_time_ns)
 
     def _missed(self, receive_time_ns: int) -> list[Item]:
         """Messages of the connection are missing, of whichever streams: a gap in each whose own numbers do not tell,

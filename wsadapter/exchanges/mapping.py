@@ -39,6 +39,10 @@ TimeOrMicros = Annotated[int, Meta(ge=0, le=MOST // 1_000)]
 Text = Annotated[str, Meta(max_length=64)]
 
 
+BY_SIZE: Final = 0
+"""Factor of a time that tells its unit by its size."""
+
+
 class Op(IntEnum):
     """As in `native/mapping.c` and `native/scanner.c`; those from `SUBSCRIBED` on only there."""
 
@@ -244,7 +248,9 @@ def ns(time: int) -> int:
 
 def ms_or_us(path: str) -> Step:
     """The same of a field, `TimeOrMicros` in the wire Struct; None stays."""
-    return Step(Op.GIVEN, value=ns, expression=f"(None if d.{path} is None else {{value}}(d.{path}))")
+    at = _reach(path)
+    expression = f"(None if {at} is None else {{value}}({at}))"
+    return Step(Op.GIVEN, value=ns, expression=expression, direct=Direct(Op.TIME, path, BY_SIZE))
 
 
 def seconds(path: str) -> Step:

@@ -38,7 +38,7 @@ MOST: Final = 2**62
 MOST_PARTS: Final = 8
 """Of a name."""
 KNOWN: Final[Mapping[str, str]] = {
-    "ByKey": "envelope key element spoken sequence elements",
+    "ByKey": "envelope key element spoken sequence elements notices bare",
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
                "newest_first",
     "Emit": "event fields on_change once needs refuse amend when",

@@ -16,11 +16,13 @@ def unasked(
     """The stream of this name, as data say it; None where the venue's tables do not have it, or not for these
     symbols."""
     for channel in channels:
-        match = re.fullmatch(_form(spoken(channel.name)), name)
+        match = re.fullmatch(_form(spoken(channel.name), channel.named is not None), name)
         if match is None or (channel.named is not None and channel.named(name) is None):
             continue
         found = match.groupdict()
         symbol = found.get("symbol", "")
+        if "lower" in found:
+            symbol = next((each for each in symbols if each.lower() == found["lower"]), found["lower"])
         codes = [
             ours for ours, theirs in (channel.intervals or {"": ""}).items() if theirs == found.get("interval", "")
         ]
@@ -33,6 +35,12 @@ def unasked(
     return None
 
 
-def _form(name: str) -> str:
-    """A pattern of a channel's name; what else may stand in it (levels, a speed) only a request says."""
-    return re.escape(name).replace(r"\{symbol\}", "(?P<symbol>.+)").replace(r"\{interval\}", "(?P<interval>.+)")
+def _form(name: str, told: bool) -> str:
+    """A pattern of a channel's name. What else may stand in it (levels, a speed) only a request says, unless the
+    channel itself tells its names (``told``)."""
+    known = {"symbol": "(?P<symbol>.+)", "lower": "(?P<lower>.+)", "interval": "(?P<interval>.+)"}
+    parts = re.split(r"\{(\w+)\}", name)
+    return "".join(
+        known.get(part, ".*" if told else re.escape(f"{{{part}}}")) if odd % 2 else re.escape(part)
+        for odd, part in enumerate(parts)
+    )

@@ -656,6 +656,11 @@ make_value(Scanner *self, Making *making, const Step *step)
     switch (step->op) {
     case MS:
     case TIME:
+        if (step->factor == 0) { /* milliseconds or microseconds, by their size */
+            if (value->number > LLONG_MAX / 1000 || value->number < 0)
+                return NULL;
+            return PyLong_FromLongLong(value->number * (value->number <= (1LL << 62) / 1000000 ? 1000000 : 1000));
+        }
         if (value->number > LLONG_MAX / step->factor || value->number < 0)
             return NULL;
         return PyLong_FromLongLong(value->number * step->factor);
@@ -1143,7 +1148,7 @@ read_step(Scanner *self, PyObject *told, int slots, Step *step)
         return -1;
     int most = step->op == GIVEN ? 3 : step->op == COLUMN || step->op == TOP ? 2 : MAX_STEPS;
     if (step->op < 0 || step->op >= STEPS || step->slot < 0 || step->slot >= slots || step->place < 0 ||
-        step->place >= most || ((step->op == MS || step->op == TIME || step->op == CLOSES) && step->factor < 1))
+        step->place >= most || ((step->op == MS || step->op == CLOSES) && step->factor < 1) || (step->op == TIME && step->factor < 0))
         return wrong("no such step");
     if ((step->op == MAPPED && !PyTuple_Check(step->constant)) || (step->op == EITHER && !PyBytes_Check(step->constant)))
         return wrong("no such table");

@@ -11,6 +11,7 @@ Not verified: frames in microseconds and the notice were not seen in a recording
 notice the socket lasts is nobody's promise. Block trades (``@blockTrade``) have ids of their own and are not taken.
 """
 
+import re
 from typing import Final
 
 from msgspec import Raw, Struct
@@ -23,19 +24,22 @@ from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     MS,
     Id,
+    IdOrNone,
     Step,
     Text,
     TimeOrMicros,
+    added,
     applied,
     book,
-    computed,
     constant,
     decimal,
     emit,
     ms_or_us,
     named,
     ns,
+    subscribed,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
@@ -68,23 +72,53 @@ class NoticeWire(Struct):
     stream: str = ""
 
 
+class BareInterval(Struct):
+    """Of ``k``."""
+
+    i: str = ""
+
+
+class BareWire(Struct):
+    """What tells the stream of a frame without an envelope."""
+
+    e: str = ""
+    s: str = ""
+    u: int = 0
+    k: BareInterval | None = None
+
+
+BARE: Final = {
+    "aggTrade": "aggTrade", "trade": "trade", "kline": "kline_", "24hrTicker": "ticker", "depthUpdate": "depth",
+}  # fmt: skip
+_changes: Final = re.compile(r".+@depth(?:@[0-9]{1,4}ms)?").fullmatch
 _notice: Final = Decoder(NoticeWire).decode
+_bare: Final = Decoder(BareWire).decode
 
 
-class AggTrade(wire.AggTradeWire, gc=False):
+class AggTrade(Struct, gc=False):
     """{"e":"aggTrade","E":1791142265500,"s":"PAXGUSDT","a":37416157,"p":"4146.00000000","q":"0.01890000","f":51562765,
     "l":51562765,"T":1791142265492,"m":false,"M":true}"""
 
     E: TimeOrMicros
+    a: Id
+    p: Text
+    q: Text
+    f: IdOrNone
+    l: IdOrNone  # noqa: E741
     T: TimeOrMicros
+    m: bool
 
 
-class RawTrade(wire.TradeWire, gc=False):
+class RawTrade(Struct, gc=False):
     """{"e":"trade","E":1723161255343,"s":"BTCUSDT","t":3735683259,"p":"61837.63000000","q":"0.02000000",
     "T":1723161255342,"m":true,"M":true}"""
 
     E: TimeOrMicros
+    t: Id
+    p: Text
+    q: Text
     T: TimeOrMicros
+    m: bool
 
 
 class Top(Struct, gc=False):
@@ -116,14 +150,26 @@ class Best(Struct, gc=False):
     A: Text
 
 
-class Candle(wire.CandleWire, gc=False):
-    """The ``k`` of a kline frame."""
+class Candle(Struct, gc=False):
+    """The ``k`` of a kline frame; its interval is that of the stream."""
 
     t: TimeOrMicros
     T: TimeOrMicros
+    f: IdOrNone
+    L: IdOrNone
+    o: Text
+    c: Text
+    h: Text
+    l: Text  # noqa: E741
+    v: Text
+    n: Id
+    x: bool
+    q: Text
+    V: Text
+    Q: Text
 
 
-class Kline(wire.KlineWire, gc=False):
+class Kline(Struct, gc=False):
     """{"e":"kline","E":1790617150042,"s":"BTCUSDT","k":{"t":1790617140000,"T":1790617199999,"s":"BTCUSDT","i":"1m",
     "f":6719969009,"L":6719969026,"o":"83942.95000000","c":"83931.73000000","h":"83942.95000000","l":"83923.18000000",
     "v":"2.95700000","n":771,"x":false,"q":"248203.83491790","V":"0.71560000","Q":"60063.21030660","B":"0"}}"""
@@ -132,7 +178,7 @@ class Kline(wire.KlineWire, gc=False):
     k: Candle
 
 
-class Day(wire.TickerWire, gc=False):
+class Day(Struct, gc=False):
     """{"e":"24hrTicker","E":1772574569035,"s":"BTCUSDT","p":"-1437.89000000","P":"-2.071","w":"67834.63514256",
     "x":"69442.02000000","c":"68004.12000000","Q":"0.00250000","b":"68004.11000000","B":"0.25511000",
     "a":"68004.12000000","A":"1.46494000","o":"69442.01000000","h":"69506.94000000","l":"66158.00000000",
@@ -140,8 +186,21 @@ class Day(wire.TickerWire, gc=False):
     "n":7730946}"""
 
     E: TimeOrMicros
+    c: Text
+    p: wire.Optional = None
+    P: wire.Optional = None
+    w: wire.Optional = None
+    Q: wire.Optional = None
+    o: wire.Optional = None
+    h: wire.Optional = None
+    l: wire.Optional = None  # noqa: E741
+    v: wire.Optional = None
+    q: wire.Optional = None
     O: TimeOrMicros | None = None  # noqa: E741
     C: TimeOrMicros | None = None
+    F: IdOrNone = -1
+    L: IdOrNone = -1
+    n: Id | None = None
 
 
 def whole_ms(time: int) -> int:
@@ -154,8 +213,14 @@ def closes(path: str) -> Step:
 
 
 def levels_of(stream: str) -> tuple[int] | None:
+    """Of a stream of top levels."""
     levels = top_levels(stream)
     return (levels,) if levels else None
+
+
+def no_levels(stream: str) -> tuple[int] | None:
+    """Of a stream of changes."""
+    return (0,) if _changes(stream) else None
 
 
 TOP: Final = emit(
@@ -165,31 +230,36 @@ TOP: Final = emit(
 )  # fmt: skip
 # the venue does not name the number before, its rule does
 CHANGE: Final = emit(
-    Depth, event_time_ns=ms_or_us("E"), update_type=constant(UpdateType.DELTA), level_limit=constant(0),
-    first_update_id="U", last_update_id="u", previous_update_id=computed(lambda d, e: d.U - 1), columns=book("b", "a"),
+    Depth, event_time_ns=ms_or_us("E"), update_type=constant(UpdateType.DELTA), level_limit=named(0),
+    first_update_id="U", last_update_id="u", previous_update_id=added("U", -1), columns=book("b", "a"),
     absent=("transaction_time_ns",),
 )  # fmt: skip
 BEST: Final = emit(
     BookTicker, update_id="u", bid_price=decimal("b"), bid_quantity=decimal("B"), ask_price=decimal("a"),
     ask_quantity=decimal("A"), absent=("event_time_ns", "transaction_time_ns"),
 )  # fmt: skip
+KLINE: Final = tables.kline(ms_or_us, closes("k.T"), interval=subscribed("interval"))
 
 CHANNELS: Final = (
     Channel(("depth",), "{lower}@depth{levels}{speed}", Top, (TOP,), root="all", named=levels_of,
             wanted=lambda feed: feed.depth_levels > 0),
-    Channel(("depth",), "{lower}@depth{speed}", Change, (CHANGE,), Follows("u", first="U"), "all",
+    Channel(("depth",), "{lower}@depth{speed}", Change, (CHANGE,), Follows("u", first="U"), "all", named=no_levels,
             wanted=lambda feed: feed.depth_levels == 0),
     Channel(("book_ticker",), "{lower}@bookTicker", Best, (BEST,), Rises("u"), "all"),
     Channel(("raw_trade",), "{lower}@trade", RawTrade, (tables.raw_trade(ms_or_us),), Follows("t"), "all"),
     Channel(("trade",), "{lower}@aggTrade", AggTrade, (tables.agg_trade(ms_or_us),), Follows("a"), "all"),
-    Channel(("kline",), "{lower}@kline_{interval}", Kline, (tables.kline(ms_or_us, closes("k.T")),), Candles(), "all",
-            intervals=CODES),
+    Channel(("kline",), "{lower}@kline_{interval}", Kline, (KLINE,), Candles(), "all", intervals=CODES),
     Channel(("ticker",), "{lower}@ticker", Day, (tables.ticker(ms_or_us),), root="all"),
 )  # fmt: skip
 
 
-def key(e: Envelope) -> str:
-    return "" if e.stream == NOTICE else e.stream
+def bare(payload: bytes) -> str:
+    """Of a recording of a socket without envelopes."""
+    d = _bare(payload)
+    if not d.s:
+        return ""
+    channel = BARE.get(d.e, "") if d.e else "bookTicker" if d.u else ""
+    return f"{d.s.lower()}@{channel}{d.k.i if d.k else ''}" if channel else ""
 
 
 def control(payload: bytes) -> list[Answer | ClosesSoon] | None:
@@ -222,7 +292,7 @@ class BinanceSpot(VenueSession):
         # five messages a second, pongs among them
         limits=Limits(streams=1024, message_interval=0.25, attempts=ATTEMPTS, max_life=DAY),
         requests=REQUESTS,
-        framing=ByKey(Envelope, key),
+        framing=ByKey(Envelope, Spelled("{stream}"), notices=frozenset((NOTICE,)), bare=bare),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

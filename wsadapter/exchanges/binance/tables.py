@@ -53,11 +53,11 @@ def raw_trade(time: Time, **others: Any) -> Emit:
     )  # fmt: skip
 
 
-def kline(time: Time, closes: Step, quoted: bool = True, **symbol: Any) -> Emit:
+def kline(time: Time, closes: Step, quoted: bool = True, interval: str | Step = "k.i", **symbol: Any) -> Emit:
     """``quoted``: ``q`` and ``Q`` are amounts of the quote asset."""
     quote: dict[str, Any] = {"quote_volume": decimal_or_none("k.q"), "taker_buy_quote_volume": decimal_or_none("k.Q")}
     return emit(
-        Kline, event_time_ns=time("E"), interval="k.i", open_time_ns=time("k.t"), close_time_ns=closes,
+        Kline, event_time_ns=time("E"), interval=interval, open_time_ns=time("k.t"), close_time_ns=closes,
         open=decimal("k.o"), high=decimal("k.h"), low=decimal("k.l"), close=decimal("k.c"), volume=decimal("k.v"),
         trade_count="k.n", taker_buy_volume=decimal_or_none("k.V"), closed="k.x", first_trade_id=count("k.f"),
         last_trade_id=count("k.L"), absent=("transaction_time_ns", *(() if quoted else quote)),

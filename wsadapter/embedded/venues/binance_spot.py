@@ -13,6 +13,8 @@ from msgspec import structs
 from wsadapter.embedded.exchange import binance_requests
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect
+from wsadapter.embedded.exchange.recording import recogniser
+from wsadapter.embedded.exchange.replay import Recorded
 from wsadapter.embedded.exchange.requests import Target
 from wsadapter.embedded.market.candles import Candle, close_ms
 from wsadapter.embedded.market.channels import (
@@ -174,10 +176,21 @@ REST: Final = RestPaths(
     too_many=too_many(WEIGHTS),
 )
 
+OFFERED: Final = offering(CHANNELS, r"\w{2,24}", str.upper)
+_frame: Final = recogniser(None, OFFERED)
+
+
+def recognised(payload: bytes, at_ns: int) -> Recorded | None:
+    """Recordings hold the book of REST where it was received: that was no frame."""
+    is_frame = b'"lastUpdateId"' not in payload or b'"stream"' in payload
+    return _frame(payload, at_ns) if is_frame else None
+
+
 SPOT: Final = Dialect(
     target=target,
     subscriptions=lambda goal, most: binance_requests.SocketSubscriptions(goal.names, goal.combined, most),
-    offered=offering(CHANNELS, r"\w{2,24}", str.upper),
+    offered=OFFERED,
+    recognised=recognised,
     rest=lambda floor, now_ms: DeclaredRest(REST, floor, now_ms),
     limits=VenueLimits(ping_interval=20.0, pong_timeout=60.0, messages=5),
     manners=Manners(notice=notice),

@@ -210,7 +210,14 @@ class AnswerWire(Struct):
 UNWANTED: Final = frozenset(
     (
         *("24hrMiniTicker", "contractInfo", "assetIndexUpdate", "compositeIndex", "continuous_kline", "EquityUpdate"),
-        *("CommodityUpdate", "KR_EquityUpdate", "indexPriceUpdate", "indexPrice_kline", "markPrice_kline"),
+        *(
+            "CommodityUpdate",
+            "KR_EquityUpdate",
+            "IndexUpdate",
+            "indexPriceUpdate",
+            "indexPrice_kline",
+            "markPrice_kline",
+        ),
     )
 )
 """Known types that hold nothing of our stream types: no events and no errors."""

@@ -49,6 +49,15 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
         Feed(name="okx", exchange="okx", symbols=("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP"), streams=_STREAMS),
         f"{_VENUES}.okx:OKX",
     ),
+    "deribit": StandIn(
+        Feed(
+            name="deribit",
+            exchange="deribit",
+            symbols=("BTC-PERPETUAL", "ETH-PERPETUAL", "SOL_USDC-PERPETUAL"),
+            streams=_STREAMS,
+        ),
+        f"{_VENUES}.deribit:PUBLIC_DATA",
+    ),
 }
 """Exchange word -> its stand-in, without what it imports. The first one is the default."""
 DEFAULT: Final = next(iter(STAND_INS))

@@ -181,17 +181,22 @@ class _Trades(DeclaredStream):
         if first is None:
             return None
         prints = list(islice(recent_prints(self.market, self.channel.aggregated), self.channel.recent))[::-1]
-        return next(iter(self.told(first(self, prints, now_ms), ("trade", len(prints)))), None)
+        return next(iter(self.told(first(self, prints, now_ms), *self._events(prints))), None)
 
     def traded(self, deal: AggregateTrade, now_ms: int) -> Iterable[Push]:
         prints = prints_of(deal, self.channel.aggregated)
         for together in [prints] if self.channel.together else [[one] for one in prints]:
-            yield from self.told(self.channel.frame(self, together, now_ms), ("trade", len(together)))
+            yield from self.told(self.channel.frame(self, together, now_ms), *self._events(together))
+
+    def _events(self, prints: Sequence[Print]) -> list[tuple[str, int]]:
+        more = ((word, sum(map(count, prints))) for word, count in self.channel.words.items())
+        return [("trade", len(prints)), *(one for one in more if one[1])]
 
 
 class Trades(Channel, frozen=True, kw_only=True):
     """``frame(stream, prints, now_ms)``. ``aggregated``: a deal is one print. ``together``: all prints of a deal in one
-    frame. ``first``: spells the last ``recent`` trades, which a new subscriber gets first."""
+    frame. ``first``: spells the last ``recent`` trades, which a new subscriber gets first. ``words``: other events that
+    the product makes of a print -> how many."""
 
     made = _Trades
     per_step = TRADES_A_STEP
@@ -200,6 +205,7 @@ class Trades(Channel, frozen=True, kw_only=True):
     together: bool = True
     first: Callable[..., str | None] | None = None
     recent: int = 50
+    words: Mapping[str, Callable[[Print], int]] = {}
 
 
 def prints_of(deal: AggregateTrade, aggregated: bool = False) -> list[Print]:

@@ -23,6 +23,7 @@ OURS: Final[Mapping[str, str]] = {
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
     "bybit_inverse": "wsadapter.exchanges.bybit:BybitInverse",
     "bybit_spot": "wsadapter.exchanges.bybit:BybitSpot",
+    "coinbase": "wsadapter.exchanges.coinbase:Coinbase",
     "deribit": "wsadapter.exchanges.deribit:Deribit",
     "hyperliquid": "wsadapter.exchanges.hyperliquid:Hyperliquid",
     "gate": "wsadapter.exchanges.gate:Gate",

@@ -203,12 +203,18 @@ def trades_onward(progress: _Progress, page: Page, hole: Hole) -> Steps:
 
 
 @_filling
-def trades_back(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps:
-    """The same where a page holds those before a number (``behind``), or a time (``first_ms``), newest first."""
+def trades_back(progress: _Progress, by_id: Page, by_time: Page | None, hole: Hole) -> Steps:
+    """The same where a page holds those before a number (``behind``), or a time (``first_ms``), newest first. Where
+    nothing can be asked for by time, the first one of a time is looked for by halves."""
     following, last = hole.first, hole.last
     if following is not None and last is not None and last < following:
         return True
+    if following is None and by_time is None:
+        following = yield from _first_of_time(by_id, hole)
+        if following is None:
+            return True
     if following is None:
+        assert by_time is not None
         rows = yield by_time.fetch(hole, 1, first_ms=hole.started_ns // MS)
         if not rows.events:
             return False
@@ -231,6 +237,24 @@ def trades_back(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> 
             return True
         following = behind
     return False
+
+
+def _first_of_time(by_id: Page, hole: Hole) -> Generator[Fetch, Any, int | None]:
+    """Number of the first trade since the hole began, None where there is none yet."""
+    low, high, behind = 0, None, 0
+    for _ in range(MOST_REQUESTS):
+        rows = yield by_id.fetch(hole, behind=behind or "")
+        since = [_number(trade) for trade in rows.events if (trade.transaction_time_ns or 0) >= hole.started_ns]
+        if not since:
+            low = max(low, behind - 1)
+        elif len(since) < len(rows.events) or min(since) <= 1:
+            return min(since)
+        else:
+            high = min(since)
+        if high is None or high <= low + 1:
+            return high
+        behind = max(low + (high - low) // 2, low + 1) + 1
+    return high
 
 
 @_filling

@@ -183,7 +183,7 @@ class VenueSession:
         return self.outages.close(at_ns)
 
     def ping(self) -> bytes | None:
-        return self.venue.heartbeat.ping if self.venue.heartbeat else None
+        return (self.venue.heartbeat.ping or None) if self.venue.heartbeat else None
 
     # For the venue's framing.
 

@@ -1,0 +1,95 @@
+"""Coinbase Exchange over REST as tables: trades by id, the products.
+
+Pages of trades hold those before an id, newest first. Errors have a message and a status. Of books without a number
+nothing that is asked for later can fill a hole.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Raw, Struct
+from msgspec.json import Decoder
+
+from wsadapter.events import Trade
+from wsadapter.exchanges.coinbase import SIDES
+from wsadapter.exchanges.history import trades_back
+from wsadapter.exchanges.listing import Listing, instrument
+from wsadapter.exchanges.mapping import Id, Text, as_text, constant, decimal, iso, mapped, or_none
+from wsadapter.exchanges.pages import Page, RestTables, row
+from wsadapter.exchanges.rest_api import Errors, Limit, Request
+
+EXCHANGE: Final = "coinbase"
+MAX_ROWS: Final = 20_000
+
+
+class TradeRow(Struct, gc=False):
+    """{"time":"2026-08-25T03:35:57.198335Z","trade_id":74,"price":"10.00000000","size":"0.01000000","side":"buy"}; the
+    side is the maker's."""
+
+    trade_id: Id
+    side: Text
+    size: Text
+    price: Text
+    time: Text
+
+
+class ProductRow(Struct, gc=False):
+    """{"id":"BTC-USD","base_currency":"BTC","quote_currency":"USD","base_increment":"0.00000001",
+    "quote_increment":"0.01","min_market_funds":"1","status":"online","trading_disabled":false,...}"""
+
+    id: Text
+    base_currency: Text
+    quote_currency: Text
+    status: Text
+    base_increment: Text = ""
+    quote_increment: Text = ""
+    min_market_funds: Text = ""
+
+
+class Problem(Struct, gc=False):
+    """{"message":"NotFound"}"""
+
+    message: str
+
+
+_rows: Final = Decoder(Annotated[list[Raw], Meta(max_length=MAX_ROWS)]).decode
+_problem: Final = Decoder(Problem).decode
+
+
+def error(status: int, body: bytes) -> tuple[int, str] | None:
+    return (status, _problem(body).message) if status >= 400 else None
+
+
+TRADE: Final = row(
+    Trade, transaction_time_ns=iso("time"), trade_id=as_text("trade_id"), trade_number="trade_id",
+    price=decimal("price"), quantity=decimal("size"), buyer_is_maker=mapped("side", SIDES), aggregated=constant(False),
+    absent=("event_time_ns", "first_trade_id", "last_trade_id"),
+)  # fmt: skip
+TRADES: Final = Page(
+    EXCHANGE, "/products/{symbol}/trades", {"limit": "{limit}", "after": "{behind}"}, TradeRow, TRADE,
+    lambda body: (_rows(body), None), key="trade_number", wire_key="trade_id", unit=1, most=1000, newest_first=True,
+    fills_up=True,
+)  # fmt: skip
+PRODUCTS: Final = Listing(
+    EXCHANGE, Request("/products"), ProductRow, _rows,
+    instrument(
+        symbol="id", status="status", kind=constant("spot"), base_asset="base_currency", quote_asset="quote_currency",
+        contract_size=constant("1"), contract_currency="base_currency", tick_size=or_none("quote_increment"),
+        step_size=or_none("base_increment"), min_notional=or_none("min_market_funds"),
+        absent=("contract_type", "margin_asset", "min_quantity", "max_quantity", "onboard_time_ns", "delivery_time_ns"),
+    ),
+)  # fmt: skip
+
+
+class CoinbaseRest(RestTables):
+    """Coinbase Exchange."""
+
+    live = "https://api.exchange.coinbase.com"
+    testnet = "https://api-public.sandbox.exchange.coinbase.com"
+    weights = Limit(10, 1.0)
+    variants: Mapping[str, Any] = {"aggregated": False}
+    errors = Errors(error, limited=frozenset((429,)), again=frozenset((500, 502, 503, 504)))
+    repairs = {"trade": partial(trades_back, TRADES, None)}
+    intervals: frozenset[str] = frozenset()
+    listings = (PRODUCTS,)

@@ -13,7 +13,16 @@ from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.okx import Okx
 from wsadapter.exchanges.okx_rest import BOOKS, FUNDINGS, KLINES, LISTINGS, RAW_TRADES, TRADES, OkxRest
 from wsadapter.exchanges.pages import PageRequest
-from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Filled, Hole, Instrument, Request, Series
+from wsadapter.exchanges.rest_api import (
+    BadAnswer,
+    ErrorKind,
+    Filled,
+    Hole,
+    Instrument,
+    Request,
+    Series,
+    canonical_name,
+)
 
 MS = 1_000_000
 MINUTE_MS = 60_000
@@ -288,7 +297,8 @@ def test_a_linear_swap_counts_in_its_base() -> None:
     swap = listed("SWAP")["ETH-USDT-SWAP"]
 
     assert (swap.base_asset, swap.quote_asset, swap.margin_asset) == ("ETH", "USDT", "USDT")
-    assert (swap.contract_size, swap.contract_currency) == ("0.1", "ETH")
+    assert (swap.contract_size, swap.multiplier, swap.contract_currency, swap.kind) == ("0.1", "1", "ETH", "perpetual")
+    assert canonical_name(swap) == "ETH/USDT:USDT"
     assert (swap.step_size, swap.min_quantity, swap.status) == ("0.01", "0.01", "live")
     assert (swap.onboard_time_ns, swap.delivery_time_ns) == (1_573_557_408_000 * MS, None)
 
@@ -300,14 +310,18 @@ def test_an_inverse_swap_counts_in_dollars() -> None:
 
 
 def test_a_future_expires() -> None:
-    assert listed("FUTURES")["BTC-USD-241220"].delivery_time_ns == 1_734_681_600_000 * MS
+    future = listed("FUTURES")["BTC-USD-241220"]
+
+    assert future.delivery_time_ns == 1_734_681_600_000 * MS
+    assert canonical_name(future) == "BTC/USD:BTC-241220"
 
 
 def test_spot_counts_in_its_base() -> None:
     spot = listed("SPOT")["BTC-USD"]
 
     assert (spot.base_asset, spot.quote_asset, spot.margin_asset) == ("BTC", "USD", None)
-    assert (spot.contract_size, spot.contract_currency, spot.step_size) == ("1", "BTC", "0.00000001")
+    assert (spot.contract_size, spot.multiplier, spot.contract_currency) == ("1", None, "BTC")
+    assert (spot.step_size, canonical_name(spot)) == ("0.00000001", "BTC/USD")
 
 
 def test_what_is_announced_is_listed_with_what_is_known() -> None:

@@ -8,7 +8,6 @@ predecessor and joins no stream. The demo is the same API with a header, at the 
 Not verified: whether a page of candles may hold more than 100 rows; headers that say what is used of a limit.
 """
 
-from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -16,7 +15,6 @@ from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
 from wsadapter.events import Depth, FundingRate, Kline, Trade, UpdateType
-from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.history import book, candles, fundings, trades_back
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
@@ -46,6 +44,7 @@ EXCHANGE: Final = "okx"
 MARKET: Final = "/api/v5/market/"
 PUBLIC: Final = "/api/v5/public/"
 MAX_ROWS: Final = 20_000
+MARKETS: Final = {"SWAP": "perpetual", "FUTURES": "future", "SPOT": "spot"}
 WINDOW_MS: Final = 99 * 3_600_000
 """Of rates that are settled once an hour at most, a page."""
 
@@ -128,11 +127,7 @@ def asset(place: int, own: str) -> Any:
 
 
 def contract_size(d: InstrumentRow, e: object) -> str | None:
-    if d.instType == "SPOT":
-        return "1"
-    if not are_plain(d.ctVal or "0", d.ctMult or "1"):
-        raise NotPlain("ctVal")
-    return format(Decimal(d.ctVal) * Decimal(d.ctMult or "1"), "f") if d.ctVal else None
+    return "1" if d.instType == "SPOT" else d.ctVal or None
 
 
 def contract_currency(d: InstrumentRow, e: object) -> str | None:
@@ -199,12 +194,13 @@ FIELDS: Final = instrument(
     quote_asset=asset(1, "quoteCcy"), margin_asset=or_none("settleCcy"), contract_size=computed(contract_size),
     contract_currency=computed(contract_currency), tick_size=or_none("tickSz"), step_size=or_none("lotSz"),
     min_quantity=or_none("minSz"), max_quantity=or_none("maxLmtSz"), onboard_time_ns=ms_text("listTime"),
-    delivery_time_ns=ms_text("expTime"), absent=("min_notional",),
+    delivery_time_ns=ms_text("expTime"), kind=mapped("instType", MARKETS), multiplier=or_none("ctMult"),
+    absent=("min_notional",),
 )  # fmt: skip
 LISTINGS: Final = tuple(
     Listing(EXCHANGE, Request(PUBLIC + "instruments", (("instType", each),), pool="instruments"), InstrumentRow,
             lambda body: rows_of(body)[0], FIELDS)
-    for each in ("SWAP", "FUTURES", "SPOT")
+    for each in MARKETS
 )  # fmt: skip
 
 

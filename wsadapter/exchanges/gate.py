@@ -403,6 +403,7 @@ def control(payload: bytes) -> list[Answer | ClosesSoon] | None:
 class Gate(VenueSession):
     """Gate perpetual futures, settled in USDT."""
 
+    rest = "wsadapter.exchanges.gate_rest:GateRest"
     venue = Venue(
         word="gate",
         hosts=Hosts("wss://fx-ws.gateio.ws/v4/ws", "wss://ws-testnet.gate.com/v4/ws/futures", {"usdt": "/usdt"},

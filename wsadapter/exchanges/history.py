@@ -4,6 +4,7 @@
   found, then by id. Complete when the ids follow one another to the end of the hole.
 * trades by id where pages begin at a time, or where the one before ended: from before the hole on.
 * trades by id where pages end before an id, or a time, newest first: page by page, onward all the same.
+* trades by id where pages are parts of a range of time: all parts of a range, then the next one.
 * trades that have no number over REST, in pages like the former: all of the hole's time.
 * trades without a number: the newest page is all there is; complete when it reaches back behind the hole. Or ranges of
   time, each page the newest of its range: from the end of the hole back to its beginning.
@@ -32,6 +33,9 @@ MOST_PAGES: Final = 1_000
 """Of rates: some thirty years of eight hours each."""
 MOST_MISSING: Final = 1_000
 """Runs of missing numbers that are named."""
+MOST_RANGES: Final = 5_000
+MOST_PARTS: Final = 100
+"""Of a range."""
 WINDOW_MS: Final = 3_599_999
 HOUR_MS: Final = 3_600_000
 BACK_NS: Final = 10_000_000_000
@@ -255,6 +259,42 @@ def _first_of_time(by_id: Page, hole: Hole) -> Generator[Fetch, Any, int | None]
             return high
         behind = max(low + (high - low) // 2, low + 1) + 1
     return high
+
+
+@_filling
+def trades_in_parts(progress: _Progress, page: Page, hole: Hole) -> Steps:
+    """The same where a range of time, in seconds, comes in parts (``offset``), the newest first. What two ranges both
+    have is told once."""
+    progress.following, last = hole.first, hole.last
+    if hole.first is not None and last is not None and last < hole.first:
+        return True
+    begin_ms, until_ms = hole.started_ns // MS, hole.ended_ns // MS
+    for _ in range(MOST_RANGES):
+        end_ms = min(begin_ms + page.window_ms, until_ms)
+        found = Rows([], 0, 0)
+        for part in range(MOST_PARTS):
+            rows = yield page.fetch(hole, first_ms=begin_ms, last_ms=end_ms + 999, offset=part * page.most)
+            newest = _number(found.events[0]) if found.events else MOST
+            found.events = [*(each for each in rows.events if _number(each) < newest), *found.events]
+            found.bad, found.reason = (*rows.bad, *found.bad), found.reason or rows.reason
+            if rows.rows < page.most:
+                break
+        if progress.following is None:
+            times = ((_number(trade), trade.transaction_time_ns or 0) for trade in found.events)
+            progress.following = next((number for number, at_ns in times if at_ns >= hole.started_ns), None)
+        following = progress.following
+        found.events = [each for each in found.events if following is not None and _number(each) >= following]
+        found.bad = tuple(number for number in found.bad if number is None or number >= (following or 0))
+        wanted, is_over = _wanted(progress, hole, found)
+        yield progress.give(wanted)
+        if is_over:
+            return True
+        if end_ms == until_ms:
+            if last is not None and progress.following is not None:
+                progress.lose(progress.following, last)
+            return last is None or progress.following is not None
+        begin_ms = end_ms
+    return False
 
 
 @_filling

@@ -11,7 +11,7 @@ so is one whose rows are out of order or more than were asked for.
 """
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from typing import Any, Final
 from urllib.parse import quote
@@ -71,20 +71,20 @@ class Page:
     twice), in the wire Struct ``wire_key`` times ``unit``; ``end_key``: the next one begins behind it. ``symbol``: the
     wire's field that must be what was asked for. ``newest_first``: so they come, and ``keeps_newest``: of a range
     with more rows than a page the oldest are left out, which is so with the former, too. ``fills_up``: its rows end
-    before a time, and older ones than were meant make it full. ``whole``: the venue knows no limit, and may give
-    all that it has. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts.
-    ``most``: rows of a page; ``window_ms``: the longest time of one request."""
+    before a time, and older ones than were meant make it full. ``sorts``: which of both is not known. ``whole``:
+    the venue knows no limit, and may give all that it has. ``cursor``: body -> what asks for the rows that follow.
+    ``lax``: numbers may be texts. ``most``: rows of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
         key: str, wire_key: str, most: int, unit: int = MS, end_key: str = "", strict: bool = True,
-        newest_first: bool = False, keeps_newest: bool = False, fills_up: bool = False, lax: bool = False,
-        symbol: str = "", codes: Mapping[str, str] | None = None,
+        newest_first: bool = False, keeps_newest: bool = False, fills_up: bool = False, sorts: bool = False,
+        lax: bool = False, symbol: str = "", codes: Mapping[str, str] | None = None,
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.path, self.most, self.window_ms = path, most, window_ms
-        self.fills_up = fills_up
+        self.fills_up, self._sorts = fills_up, sorts
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
         self._query, self._codes, self._weight, self._pool, self._post = query, codes or {}, weight, pool, post
@@ -122,7 +122,7 @@ class Page:
         bad: list[int | None] = []
         reason = ""
         end: int | None = None
-        for raw in reversed(raws) if self.newest_first else raws:
+        for raw in self._in_order(raws):
             try:
                 event = self._event(raw, wanted, received_ns)
             except FAILURES as error:
@@ -139,6 +139,12 @@ class Page:
         venue_ns = received_ns - SURELY_CLOSED_NS if venue_ms is None else venue_ms * MS
         cursor = checked(self._cursor, body) if self._cursor else ""
         return Rows(events, len(raws), venue_ns, tuple(bad), reason, cursor)
+
+    def _in_order(self, raws: list[Raw]) -> Iterable[Raw]:
+        """Oldest first."""
+        if self._sorts:
+            return sorted(raws, key=lambda raw: self._number(raw) or 0)
+        return reversed(raws) if self.newest_first else raws
 
     def _event(self, raw: Raw, wanted: PageRequest, received_ns: int) -> Any:
         element = self._decode(raw)

@@ -20,7 +20,8 @@ from wsadapter.embedded.exchange.requests import Subscriptions, Target
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market.clock import MarketState
 from wsadapter.embedded.market.markets import Markets
-from wsadapter.embedded.venues.bybit import CODES, LINEAR, REQUEST_LIMIT
+from wsadapter.embedded.venues.bybit import LINEAR
+from wsadapter.embedded.venues.bybit_rest import CODES, REQUEST_LIMIT
 
 
 def subscriptions() -> Subscriptions:

@@ -19,7 +19,7 @@ from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows, Item, Latest
 
 VENUES = [name for name in sorted(STAND_INS) if isinstance(load(name).venue.framing, ByKey)]  # type: ignore[attr-defined]
-DIRECT = {"binance_spot", "bybit", "bybit_inverse", "bybit_spot"}
+DIRECT = {"binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot"}
 """Of these the usual message goes through C."""
 SECONDS = float(os.environ.get("WSADAPTER_FUZZ_SECONDS", "4"))
 """Of a market, for each seed."""

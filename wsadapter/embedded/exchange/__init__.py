@@ -25,17 +25,13 @@ _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _STREAMS: Final = (
     "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker", "open_interest",
 )  # fmt: skip
+_SPOT_STREAMS: Final = ("kline", "ticker", "depth", "trade", "book_ticker")
 STAND_INS: Final[Mapping[str, StandIn]] = {
     "binance": StandIn(
         Feed(name="binance", exchange="binance", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.binance:USDM", True
     ),
     "binance_spot": StandIn(
-        Feed(
-            name="binance_spot",
-            exchange="binance_spot",
-            symbols=_SYMBOLS,
-            streams=("kline", "ticker", "depth", "trade", "book_ticker"),
-        ),
+        Feed(name="binance_spot", exchange="binance_spot", symbols=_SYMBOLS, streams=_SPOT_STREAMS),
         f"{_VENUES}.binance_spot:SPOT",
     ),
     "binance_coinm": StandIn(
@@ -44,6 +40,14 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
     ),
     "bybit": StandIn(
         Feed(name="bybit", exchange="bybit", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.bybit:LINEAR"
+    ),
+    "bybit_inverse": StandIn(
+        Feed(name="bybit_inverse", exchange="bybit_inverse", symbols=("BTCUSD", "ETHUSD"), streams=_STREAMS),
+        f"{_VENUES}.bybit:INVERSE",
+    ),
+    "bybit_spot": StandIn(
+        Feed(name="bybit_spot", exchange="bybit_spot", symbols=_SYMBOLS, streams=_SPOT_STREAMS),
+        f"{_VENUES}.bybit:SPOT",
     ),
     "okx": StandIn(
         Feed(name="okx", exchange="okx", symbols=("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP"), streams=_STREAMS),

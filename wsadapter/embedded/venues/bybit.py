@@ -1,19 +1,18 @@
-"""Bybit v5, linear perpetuals: topics, frames, requests and REST as documented.
+"""Bybit v5, linear and inverse perpetuals and spot: topics, frames and requests as documented.
 
-Trades have UUIDs; books and tickers begin with a snapshot for each new subscriber and go on with what has changed,
-level 1 of the book is always a snapshot. (The re-push of an unchanged level 1 after three seconds is left out: here the
-best prices never rest so long.) One topic that nobody handles voids its whole request, ``req_id`` comes back as text,
-and the first data of new topics goes out before the ack, as the venue often does. REST errors are HTTP 200 with a
-``retCode``, lists are newest first, a missing category means linear.
+Trades have UUIDs, those of spot numbers with holes; books and tickers begin with a snapshot for each new subscriber and
+go on with what has changed, level 1 of the book is always a snapshot. Tickers of spot are whole and have no quotes.
+(The re-push of an unchanged level 1 after three seconds is left out: here the best prices never rest so long.) One
+topic that nobody handles voids its whole request, ``req_id`` comes back as text, and the first data of new topics goes
+out before the ack, as the venue often does.
 """
 
-from http import HTTPStatus
-from itertools import islice
-from operator import itemgetter
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
-from urllib.parse import quote, unquote
 
 import msgspec
+from msgspec import structs
 
 from wsadapter.embedded.exchange.connection import VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
@@ -22,34 +21,30 @@ from wsadapter.embedded.market.candles import Candle, close_ms
 from wsadapter.embedded.market.channels import (
     BookChange,
     Books,
-    BookStream,
     Candles,
     Changing,
+    Channel,
     DeclaredStream,
     Liquidations,
     Print,
+    States,
     Trades,
     level_texts,
 )
-from wsadapter.embedded.market.instruments import MarketInstrument, text
-from wsadapter.embedded.market.market import FUNDING_MS, MARK_DIGITS
-from wsadapter.embedded.market.rest import RestReply
-from wsadapter.embedded.market.rest_tables import Desk, Refused, RestPaths, refuse, reply
+from wsadapter.embedded.market.instruments import text
+from wsadapter.embedded.market.market import MARK_DIGITS
 from wsadapter.embedded.market.streams import Liquidated
-
-CODES: Final = {
-    "1": "1m", "3": "3m", "5": "5m", "15": "15m", "30": "30m", "60": "1h", "120": "2h", "240": "4h", "360": "6h",
-    "720": "12h", "D": "1d", "W": "1w", "M": "1M",
-}  # fmt: skip
-DEEPEST: Final = 1000
-FUNDING_HOURS: Final = FUNDING_MS // 3_600_000
-REQUEST_LIMIT: Final = 600
-INTEREST_KEPT_MS: Final = 30 * 86_400_000
-MINUTE: Final = 60_000
-INTEREST_TIMES: Final = {
-    "5min": 5 * MINUTE, "15min": 15 * MINUTE, "30min": 30 * MINUTE, "1h": 60 * MINUTE, "4h": 240 * MINUTE,
-    "1d": 1440 * MINUTE,
-}  # fmt: skip
+from wsadapter.embedded.venues.bybit_rest import (
+    CODES,
+    DEEPEST,
+    FUNDING_HOURS,
+    INVERSE_CATEGORY,
+    LINEAR_CATEGORY,
+    SPOT_CATEGORY,
+    Category,
+    rest,
+    spot_id,
+)
 
 # ---------------------------------------------------------------------------------------------------------- frames
 
@@ -69,6 +64,15 @@ def public_trade(s: DeclaredStream, prints: list[Print], now_ms: int) -> str:
         f'{{"T":{p.time_ms},"s":"{s.symbol}","S":"{"Sell" if p.seller else "Buy"}",'
         f'"v":"{s.i.quantity_text(p.quantity)}","p":"{s.i.price_text(p.price)}","L":"{direction}","i":"{p.uuid(s.symbol)}","BT":false,"RPI":false,'
         f'"seq":{p.update_id}}}'
+        for p in prints
+    )
+    return enveloped(s.name, "snapshot", now_ms, f"[{trades}]}}")
+
+
+def spot_trade(s: DeclaredStream, prints: list[Print], now_ms: int) -> str:
+    trades = ",".join(
+        f'{{"i":"{spot_id(p)}","T":{p.time_ms},"p":"{s.i.price_text(p.price)}","v":"{s.i.quantity_text(p.quantity)}",'
+        f'"S":"{"Sell" if p.seller else "Buy"}","seq":{p.update_id},"s":"{s.symbol}","BT":false,"RPI":false}}'
         for p in prints
     )
     return enveloped(s.name, "snapshot", now_ms, f"[{trades}]}}")
@@ -144,6 +148,19 @@ def tickers(s: Any, is_snapshot: bool, fields: dict[str, str], now_ms: int) -> s
     )
 
 
+def spot_ticker(s: DeclaredStream, now_ms: int) -> str:
+    i, day = s.i, s.market.candles.day()
+    prices = {"lastPrice": day.close, "highPrice24h": day.high, "lowPrice24h": day.low, "prevPrice24h": day.open}
+    told = ",".join(f'"{name}":"{i.price_text(price)}"' for name, price in prices.items())
+    return enveloped(
+        s.name, "snapshot", now_ms,
+        f'{{"symbol":"{s.symbol}",{told},"volume24h":"{i.quantity_text(day.volume)}",'
+        f'"turnover24h":"{i.quote_text(day.quote)}",'
+        f'"price24hPcnt":"{text((day.close - day.open) * 10_000 // day.open, 4)}",'
+        f'"usdIndexPrice":"{text(s.market.mark(now_ms).index, MARK_DIGITS)}"}},"cs":{s.market.book.update_id}}}',
+    )  # fmt: skip
+
+
 def all_liquidation(s: DeclaredStream, order: Liquidated, now_ms: int) -> str:
     """``S`` is the side of the position: Buy when a long was closed; ``p`` the bankruptcy price."""
     data = (
@@ -162,12 +179,21 @@ TOLD: Final = {
     "open_interest": frozenset(("openInterest",)),
     "book_ticker": frozenset(("bid1Price", "bid1Size", "ask1Price", "ask1Size")),
 }
+SPEEDS: Final = {50: 20, 200: 100, DEEPEST: 200}
 CHANNELS: Final = (
     Trades(name="publicTrade.{symbol}", frame=public_trade),
-    Books(name="orderbook.{levels}.{symbol}", frame=orderbook, speeds={1: 10, 50: 20, 200: 100, DEEPEST: 200}),
+    Books(name="orderbook.{levels}.{symbol}", frame=orderbook, speeds={1: 10, **SPEEDS}),
     Candles(name="kline.{interval}.{symbol}", frame=kline, codes=CODES),
     Changing(name="tickers.{symbol}", frame=tickers, fields=ticker_fields, told=TOLD),
     Liquidations(name="allLiquidation.{symbol}", frame=all_liquidation),
+)
+
+SPOT_CHANNELS: Final = (
+    Trades(name="publicTrade.{symbol}", frame=spot_trade),
+    Books(name="orderbook.1.{symbol}", frame=orderbook, levels=1, every_ms=10, word="book_ticker"),
+    Books(name="orderbook.{levels}.{symbol}", frame=orderbook, speeds=SPEEDS),
+    Candles(name="kline.{interval}.{symbol}", frame=kline, codes=CODES),
+    States(name="tickers.{symbol}", frame=spot_ticker, words=("ticker",), every_ms=50, begins=True),
 )
 
 # ---------------------------------------------------------------------------------------------------------- requests
@@ -187,9 +213,14 @@ def read(document: Any, connection_id: str) -> Ask | Say:
 
 
 def replies(
-    ask: Ask, taken: tuple[str, ...], bad: tuple[str, ...], standing: tuple[str, ...], connection_id: str
+    ask: Ask,
+    taken: tuple[str, ...],
+    bad: tuple[str, ...],
+    standing: tuple[str, ...],
+    connection_id: str,
+    taken_says: str = "",
 ) -> list[str]:
-    message = f"error:handler not found,topic:{bad[0]}" if bad else ""
+    message = f"error:handler not found,topic:{bad[0]}" if bad else taken_says
     return [answer(not bad, message, ask.id, "subscribe" if ask.begin else "unsubscribe", connection_id)]
 
 
@@ -209,152 +240,20 @@ REQUESTS: Final = Requests(
     data_first=True,
     characters=21_000,
 )
-
-# ---------------------------------------------------------------------------------------------------------- REST
-
-
-def listed(desk: Desk, rows: list[Any], **more: Any) -> dict[str, Any]:
-    if desk.query.get("category", "linear") != "linear":
-        refuse("category", "Illegal category")
-    return {**more, "category": "linear", "list": rows}
+SPOT_REQUESTS: Final = structs.replace(REQUESTS, replies=partial(replies, taken_says="subscribe"), most=10)
 
 
-def klines(desk: Desk) -> dict[str, Any]:
-    market, interval = desk.market(), desk.interval(CODES)
-    inside, limit, i = desk.inside("start", "end"), desk.limit(200, 1000), market.instrument
-    rows = [
-        [str(c.open_ms), *map(i.price_text, (c.open, c.high, c.low, c.close)), i.quantity_text(c.volume),
-         i.quote_text(c.quote)]
-        for c in islice((c for c in desk.candles(market, interval) if inside(c.open_ms)), limit)
-    ]  # fmt: skip
-    return listed(desk, rows, symbol=market.symbol)
+def market(c: Category, symbol: str, channels: Sequence[Channel], requests: Requests) -> Dialect:
+    return declared(
+        routes={f"/v5/public/{c.name}": ""},
+        symbol=symbol,
+        channels=channels,
+        requests=requests,
+        rest=rest(c),
+        limits=VenueLimits(ping_interval=0, silence=600.0, life=0, messages=0),
+    )
 
 
-def recent_trade(desk: Desk) -> dict[str, Any]:
-    market, i = desk.market(), desk.market().instrument
-    rows = [
-        {
-            "execId": p.uuid(market.symbol), "symbol": market.symbol, "price": i.price_text(p.price),
-            "size": i.quantity_text(p.quantity), "side": "Sell" if p.seller else "Buy", "time": str(p.time_ms),
-            "isBlockTrade": False, "isRPITrade": False, "seq": str(p.update_id),
-        }
-        for p in islice(desk.prints(market), desk.limit(500, 1000))
-    ]  # fmt: skip
-    return listed(desk, rows)
-
-
-def book(desk: Desk) -> dict[str, Any]:
-    market, i = desk.market(), desk.market().instrument
-    sides = market.book.levels(desk.limit(25, 1000))
-    bids, asks = ([[i.price_text(p), i.quantity_text(q)] for p, q in side] for side in sides)
-    deepest = market.streams.get(f"orderbook.{DEEPEST}.{market.symbol}")
-    number = deepest.number if isinstance(deepest, BookStream) else desk.now_ms
-    times = {"ts": desk.now_ms, "u": number, "seq": market.book.update_id, "cts": market.book.time_ms}
-    return {"s": market.symbol, "b": bids, "a": asks, **times}
-
-
-def funding_history(desk: Desk) -> dict[str, Any]:
-    market, limit = desk.market(), desk.limit(200, 200)
-    if desk.query.get("startTime") and not desk.query.get("endTime"):
-        refuse("parameter", "startTime without endTime")
-    rows = [
-        {"symbol": market.symbol, "fundingRate": rate, "fundingRateTimestamp": str(at_ms)}
-        for at_ms, rate in desk.fundings(market, desk.inside("startTime", "endTime"), limit)
-    ]
-    return listed(desk, rows)
-
-
-def open_interest(desk: Desk) -> dict[str, Any]:
-    market, limit = desk.market(), desk.limit(50, 200)
-    every_ms = INTEREST_TIMES.get(desk.text("intervalTime")) or refuse("parameter", "intervalTime")
-    inside, last, i = desk.inside("startTime", "endTime"), desk.now_ms // every_ms, market.instrument
-    times = (number * every_ms for number in range(last, last - INTEREST_KEPT_MS // every_ms, -1))
-    # a full minute has no trades yet: what the market says of its open interest at any of them
-    interest = market.open_interest() - market.candles.minute.volume
-    both, one = i.quantity_text(interest), i.quantity_text(interest // 2)
-    rows = [
-        {"openInterest": both, "singleOpenInterest": one, "timestamp": str(at_ms)} for at_ms in filter(inside, times)
-    ]
-    return paged(desk, rows, limit, symbol=market.symbol)
-
-
-def instruments_info(desk: Desk) -> dict[str, Any]:
-    found = [desk.market()] if desk.query.get("symbol") else desk.markets()
-    rows = [instrument(one.instrument) for one in found if desk.text("status", "Trading") == "Trading"]
-    return paged(desk, rows, desk.limit(500, 1000))
-
-
-def paged(desk: Desk, rows: list[dict[str, Any]], limit: int, **more: Any) -> dict[str, Any]:
-    """With the cursor of the next page, empty after the last one."""
-    word, _, begin = unquote(desk.text("cursor", "from=0")).partition("=")
-    if word != "from" or not (begin.isascii() and begin.isdecimal() and len(begin) < 10):
-        refuse("parameter", "cursor")
-    page, following = desk.page(rows, limit, int(begin))
-    cursor = "" if following is None else quote(f"from={following}", safe="")
-    return listed(desk, page, **more) | {"nextPageCursor": cursor}
-
-
-def instrument(i: MarketInstrument) -> dict[str, Any]:
-    coin = "USDT" if i.symbol.endswith("USDT") else "USDC"
-    step, most = i.quantity_text(1), i.quantity_text(i.lot * 1000)
-    return {
-        "symbol": i.symbol,
-        "contractType": "LinearPerpetual",
-        "status": "Trading",
-        "baseCoin": i.symbol.removesuffix(coin),
-        "quoteCoin": coin,
-        "launchTime": "1584230400000",
-        "deliveryTime": "0",
-        "deliveryFeeRate": "",
-        "priceScale": str(i.price_digits),
-        "leverageFilter": {"minLeverage": "1", "maxLeverage": "100.00", "leverageStep": "0.01"},
-        "priceFilter": {
-            "minPrice": i.price_text(i.tick), "maxPrice": i.price_text(i.price * 50), "tickSize": i.price_text(i.tick),
-        },
-        "lotSizeFilter": {
-            "maxOrderQty": most, "minOrderQty": step, "qtyStep": step, "postOnlyMaxOrderQty": most,
-            "maxMktOrderQty": most, "minNotionalValue": "5",
-        },
-        "unifiedMarginTrade": True,
-        "fundingInterval": FUNDING_HOURS * 60,
-        "settleCoin": coin,
-    }  # fmt: skip
-
-
-def body(result: Any, now_ms: int, code: int = 0, message: str = "OK") -> dict[str, Any]:
-    return {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}, "time": now_ms}
-
-
-def error(refused: Refused, now_ms: int) -> RestReply:
-    if refused.kind == "symbol":
-        return reply(body({}, now_ms, 10029, "symbol is invalid"))
-    message = {"category": "Illegal category", "interval": "Invalid period!"}.get(refused.kind)
-    return reply(body({}, now_ms, 10001, message or f"params error: {refused.message}"))
-
-
-REST: Final = RestPaths(
-    paths={
-        "/v5/market/time": lambda d: {"timeSecond": str(d.now_ms // 1000), "timeNano": str(d.now_ms * 1_000_000)},
-        "/v5/market/kline": klines,
-        "/v5/market/recent-trade": recent_trade,
-        "/v5/market/orderbook": book,
-        "/v5/market/funding/history": funding_history,
-        "/v5/market/open-interest": open_interest,
-        "/v5/market/instruments-info": instruments_info,
-    },
-    body=body,
-    error=error,
-    requests=REQUEST_LIMIT,
-    window_ms=5_000,
-    too_many=RestReply(HTTPStatus.FORBIDDEN, b"access too frequent"),
-)
-
-LINEAR: Final[Dialect] = declared(
-    routes={"/v5/public/linear": ""},
-    symbol=r"[A-Z0-9]{2,24}(-[A-Z0-9]{1,12})?",
-    channels=CHANNELS,
-    requests=REQUESTS,
-    stream_of=itemgetter("topic"),
-    rest=REST,
-    limits=VenueLimits(ping_interval=0, silence=600.0, life=0, messages=0),
-)
+LINEAR: Final = market(LINEAR_CATEGORY, r"[A-Z0-9]{2,24}(-[A-Z0-9]{1,12})?", CHANNELS, REQUESTS)
+INVERSE: Final = market(INVERSE_CATEGORY, r"[A-Z0-9]{2,20}USD([A-Z][0-9]{2})?", CHANNELS, REQUESTS)
+SPOT: Final = market(SPOT_CATEGORY, r"[A-Z0-9]{2,24}", SPOT_CHANNELS, SPOT_REQUESTS)

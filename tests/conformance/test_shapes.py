@@ -16,9 +16,9 @@ from frames_path import frames
 
 FOLDERS = {
     "binance": "binance_usdm", "bybit": "bybit_linear", "coinbase": "coinbase_exchange", "gate": "gateio_futures",
-    "bitget": "bitget_v3", "bitget_spot": "bitget_v3",
+    "bitget": "bitget_v3", "bitget_spot": "bitget_v3", "bybit_inverse": "bybit_linear",
 }  # fmt: skip
-"""Of the recordings, where it is not the exchange word."""
+"""Of the recordings, where it is not the exchange word, or where those of that are years older."""
 HEADS = (
     ("event",), ("op",), ("arg", "channel"), ("arg", "topic"), ("params", "channel"), ("topic",), ("feed",),
     ("channel",), ("e",), ("type",),

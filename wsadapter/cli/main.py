@@ -25,7 +25,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "status": ("status", "Show what a running instance says of itself."),
     "top": ("top", "Watch a running instance: a live table, or lines when this is no terminal."),
     "tap": ("tap", "Print the messages of a topic (e.g. trade or websocket.trade), one JSON line each."),
-    "ddl": ("validate", "Print the SQL of all tables and views."),
+    "ddl": ("ddl", "Print the SQL of all tables and views, or bring a database to it."),
     "gaps": (
         "gaps",
         "List the gaps that were recorded, those about every symbol or stream (*) included.",

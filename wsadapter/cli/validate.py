@@ -1,12 +1,8 @@
-"""`validate`: the configuration as it would run, connection by connection; `ddl`: the SQL of what is created.
-
-Neither starts or contacts anything.
-"""
+"""`validate`: the configuration as it would run, connection by connection. Starts and contacts nothing."""
 
 import click
 
 from wsadapter.cli import options
-from wsadapter.clickhouse.schema import ddl as statements
 from wsadapter.config import load as configuration
 from wsadapter.errors import ExitCode
 from wsadapter.roles.supervisor.topology import assemble
@@ -36,13 +32,4 @@ def validate(group_path: str | None, config_path: str | None, verbose: bool) -> 
             for subscription in plan.subscriptions:
                 click.echo(f"{plan.connection}  {subscription.stream.value}  {subscription.name}")
     click.echo(f"{len(connections)} connections, {config.kafka.bootstrap_servers}, {config.clickhouse.url}", err=True)
-    return ExitCode.OK
-
-
-@click.command()
-@options.CONFIG
-@click.pass_obj
-def ddl(group_path: str | None, config_path: str | None) -> int:
-    """Print the SQL of all tables and views."""
-    click.echo(statements(options.load(config_path or group_path, demo=True).clickhouse), nl=False)
     return ExitCode.OK

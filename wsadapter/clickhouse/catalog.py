@@ -1,7 +1,8 @@
 """The database: create what is missing, verify what exists.
 
 Guarantees: nothing is created or written when anything that exists differs from what we would create; then
-`SchemaMismatch` names every table and column. What an operator adds (columns, a Replicated engine) is left alone.
+`SchemaMismatch` names every table and column, and the command where they are of an earlier version. What an operator
+adds (columns, a Replicated engine) is left alone.
 
 A view of ours with another text is given the right one in place (ALTER ... MODIFY QUERY): there is no moment without
 it, in which an insert would vanish into the Null table. Its comment, which says what it is, follows; a crash between
@@ -20,6 +21,7 @@ from clickhouse_connect.driver.client import Client
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import literal, quoted
+from wsadapter.clickhouse.versions import COMMAND, VERSION, VERSIONS, bare, is_former_key
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch
 from wsadapter.events.streams import SPECS
@@ -41,17 +43,59 @@ def create_or_verify(client: Client, settings: ClickHouseConfig) -> list[str]:
     the views of ours that had another text (another version's, another ``open_candles``) and have the right one now."""
     expected = Expected(settings)
     existing = catalog(client, settings)
+    version = recorded_version(client, settings, existing)
+    if version > VERSION:
+        raise SchemaMismatch(too_new(settings, version))
     outdated = expected.outdated(existing)
-    _refuse((name, text) for name, text in expected.mismatches(existing, missing=False) if name not in outdated)
-    if not outdated and expected.names <= existing.keys():
-        return []
+    wrong = [(name, text) for name, text in expected.mismatches(existing, missing=False) if name not in outdated]
+    if 0 < version < VERSION or expected.unfinished(existing) or expected.is_former(existing):
+        wrong.insert(0, (schema.SCHEMA_VERSION, too_old(settings)))
+    _refuse(wrong)
+    if outdated or not expected.names <= existing.keys():
+        complete(client, settings)
+    if not version:
+        record_version(client, settings)
+    return list(outdated)
+
+
+def complete(client: Client, settings: ClickHouseConfig) -> None:
+    """Make what is missing, and give views of ours the present text; `SchemaMismatch` if anything is still wrong."""
+    expected = Expected(settings)
+    existing = catalog(client, settings)
+    outdated = expected.outdated(existing)
     for view in outdated.values():
         for statement in view.replacing(settings.database):
             client.command(statement, use_database=False)
-    for statement in schema.statements(settings):
-        client.command(statement, use_database=False)
+    for name, statement in schema.statements(settings).items():
+        if name not in existing:
+            client.command(statement, use_database=False)
     _refuse(expected.mismatches(catalog(client, settings), missing=True))
-    return list(outdated)
+
+
+def recorded_version(client: Client, settings: ClickHouseConfig, existing: Mapping[str, ExistingTable]) -> int:
+    """0: none is."""
+    if schema.SCHEMA_VERSION not in existing:
+        return 0
+    table = f"{quoted(settings.database)}.{quoted(schema.SCHEMA_VERSION)}"
+    ((version,),) = rows(client, f"SELECT toString(max(version)) FROM {table}")
+    return int(version)
+
+
+def record_version(client: Client, settings: ClickHouseConfig) -> None:
+    table = f"{quoted(settings.database)}.{quoted(schema.SCHEMA_VERSION)}"
+    values = f"SELECT {VERSION}, now64(9, 'UTC'), {literal(VERSIONS[-1].what)}"
+    client.command(f"INSERT INTO {table} (version, applied, what) {values}", use_database=False)
+
+
+def too_old(settings: ClickHouseConfig) -> str:
+    return (
+        f"database {settings.database} is of an earlier version of the schema, or half-way to {VERSION}: stop what "
+        f"inserts into it and run `{COMMAND}`"
+    )
+
+
+def too_new(settings: ClickHouseConfig, version: int) -> str:
+    return f"database {settings.database} has schema version {version}, this is wsadapter with {VERSION}: upgrade it"
 
 
 class Verifier:
@@ -68,7 +112,8 @@ class Verifier:
         answers = _ask(self._client, self._settings)
         if answers == self._right:
             return {}
-        mismatches = dict(self._expected.mismatches(_read(answers), missing=True))
+        existing = _read(answers)
+        mismatches = dict(self._expected.mismatches(existing, missing=True)) | self._expected.unfinished(existing)
         self._right = None if mismatches else answers
         return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := mismatches.get(part))}
 
@@ -117,7 +162,7 @@ def _ask(client: Client, settings: ClickHouseConfig) -> Answers:
 def _read(answers: Answers) -> dict[str, ExistingTable]:
     columns: dict[str, dict[str, str]] = {}
     for table, name, kind in _rows(answers[0]):
-        columns.setdefault(table, {})[name] = _bare(kind)
+        columns.setdefault(table, {})[name] = bare(kind)
     rows = _rows(answers[1])
     return {name: ExistingTable(e, s, p, full, c, columns.get(name, {})) for name, e, s, p, full, c in rows}
 
@@ -151,6 +196,22 @@ class Expected:
             elif missing:
                 yield view.name, f"view {name} is missing"
 
+    def unfinished(self, existing: Mapping[str, ExistingTable]) -> dict[str, str]:
+        """Tables that are being migrated, or were left half-way."""
+        return {
+            spec.name: f"table {self._database}.{spec.name} is being migrated: `{COMMAND}` finishes it"
+            for spec in SPECS
+            if schema.gate_name(spec) in existing
+        }
+
+    def is_former(self, existing: Mapping[str, ExistingTable]) -> bool:
+        """Whether a table has the sorting key of an earlier version."""
+        return any(
+            is_former_key(table.name, existing[table.name].sorting_key)
+            for table in self._tables
+            if table.name in existing
+        )
+
     def outdated(self, existing: Mapping[str, ExistingTable]) -> dict[str, schema.View]:
         """The views of ours that have another text. What has no comment of ours was made by hand and is not ours."""
         views = {view: existing[view.name] for view in self._views if view.name in existing}
@@ -168,24 +229,24 @@ def _table_mismatches(name: str, table: schema.Table, existing: ExistingTable) -
         have = existing.columns.get(column)
         if have is None:
             yield f"table {name}: column {column} {kind} is missing"
-        elif have != _bare(kind):
-            yield f"table {name}: column {column} is {have}, not {_bare(kind)}"
+        elif have != bare(kind):
+            yield f"table {name}: column {column} is {have}, not {bare(kind)}"
     engine, version = table.engine.partition("(")[::2]
     # a Replicated or Shared variant of the engine is an operator's choice
     if not existing.engine.endswith(engine) or (version and version not in existing.engine_full):
         yield f"table {name}: engine is {existing.engine_full or existing.engine}, not {table.engine}"
-    if _bare(existing.sorting_key) != _bare(",".join(table.order_by)):
+    if bare(existing.sorting_key) != bare(",".join(table.order_by)):
         yield f"table {name}: sorting key is ({existing.sorting_key}), not ({', '.join(table.order_by)})"
-    if _bare(existing.partition_key) != _bare(table.partition_by):
+    if bare(existing.partition_key) != bare(table.partition_by):
         yield f"table {name}: partition key is {existing.partition_key or 'none'}, not {table.partition_by or 'none'}"
     own = existing.engine == engine and table.order_by
     if own and not re.search(r"non_replicated_deduplication_window = [1-9]", existing.engine_full):
         yield f"table {name}: setting non_replicated_deduplication_window is not there, insert tokens would do nothing"
 
 
-def _bare(text: str) -> str:
-    """SQL without spaces and backticks: servers differ in them."""
-    return re.sub(r"[\s`]", "", text)
+def rows(client: Client, query: str) -> list[list[str]]:
+    """Of a query that gives texts."""
+    return _rows(_query(client, query))
 
 
 def _query(client: Client, query: str) -> bytes:

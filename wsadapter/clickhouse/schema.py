@@ -31,6 +31,7 @@ DEDUPLICATION_WINDOW: Final = 10_000
 """Insert tokens that a table remembers (the server's default is 0: none)."""
 REJECTED: Final = "rejected"
 INSTRUMENT: Final = "instrument"
+SCHEMA_VERSION: Final = "schema_version"
 
 FINGERPRINT: Final = "wsadapter "
 """What the comment of a view of ours begins with."""
@@ -160,6 +161,12 @@ def instrument_table(ttl_days: int | None) -> Table:
     )
 
 
+def version_table() -> Table:
+    """Which versions of the tables there were, see `wsadapter.clickhouse.versions`."""
+    columns = ("version", "UInt32", "ZSTD(1)"), ("applied", _TIME, "ZSTD(1)"), ("what", "String", "ZSTD(1)")
+    return Table(SCHEMA_VERSION, columns, "ReplacingMergeTree", ("`version`", "`what`"))
+
+
 def accept_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
     values = [f"    {converted(spec, c)} AS {quoted(c.name)}" for c in table_columns(spec)]
     values.append(f"    {EVENT_TIME} AS `time`")
@@ -199,7 +206,7 @@ def reject_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
 def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:
     days = settings.ttl_days.get
     event_tables = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
-    return (*event_tables, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)))
+    return (*event_tables, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)), version_table())
 
 
 def views(settings: ClickHouseConfig) -> tuple[View, ...]:
@@ -217,19 +224,31 @@ def names(settings: ClickHouseConfig) -> set[str]:
     return {table.name for table in tables(settings)} | {view.name for view in views(settings)}
 
 
-def statements(settings: ClickHouseConfig) -> tuple[str, ...]:
-    """All that `create` runs, in order; each leaves alone what is there."""
+def statements(settings: ClickHouseConfig) -> dict[str, str]:
+    """What makes each table and view, in order, the database (named "") first; each leaves alone what is there."""
     database = settings.database
-    return (
-        f"CREATE DATABASE IF NOT EXISTS {quoted(database)}",
-        *(table.sql(database) for table in tables(settings)),
-        *(view.sql(database) for view in views(settings)),
-    )
+    made: tuple[Table | View, ...] = (*tables(settings), *views(settings))
+    return {"": f"CREATE DATABASE IF NOT EXISTS {quoted(database)}"} | {one.name: one.sql(database) for one in made}
 
 
 def ddl(settings: ClickHouseConfig) -> str:
     """The statements as a script, for the ``ddl`` subcommand."""
-    return "".join(statement + ";\n\n" for statement in statements(settings))
+    return "".join(statement + ";\n\n" for statement in statements(settings).values())
+
+
+def gate_name(spec: StreamSpec) -> str:
+    """The view that refuses inserts while a table is migrated."""
+    return f"{spec.name}_migration_mv"
+
+
+def gate_sql(spec: StreamSpec, database: str) -> str:
+    # not a constant: that would be thrown when the view is made
+    refused = f"throwIf(NOT ignore(raw.`receive_time_ns`), {literal(f'{spec.name} is being migrated')})"
+    return (
+        f"CREATE MATERIALIZED VIEW IF NOT EXISTS {quoted(database)}.{quoted(gate_name(spec))} "
+        f"TO {quoted(database)}.{quoted(REJECTED)}\nAS SELECT toString({refused}) AS `reason` "
+        f"FROM {quoted(database)}.{quoted(inbox_name(spec))} AS raw"
+    )
 
 
 def inbox_name(spec: StreamSpec) -> str:

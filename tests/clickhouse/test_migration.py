@@ -1,0 +1,228 @@
+"""A database of the first version, with rows in it, becomes one of this version, whatever is killed meanwhile."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clickhouse.table_bench import TableBench, message
+from clickhouse_connect.driver.exceptions import DatabaseError
+from msgspec import structs
+from samples import full
+
+from wsadapter.clickhouse import catalog, schema
+from wsadapter.clickhouse.migration import migrate
+from wsadapter.clickhouse.versions import COMMAND, VERSION, VERSIONS, bare
+from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.events import Depth
+from wsadapter.events.streams import BY_STREAM
+
+pytestmark = pytest.mark.integration
+
+FIRST = (Path(__file__).parent / "schema_1.sql").read_text()
+"""What `ddl` printed then."""
+KEYS = VERSIONS[1].keys
+ROWS = 3000
+
+
+class Killed(Exception):
+    """A kill -9 of the command."""
+
+
+class Mortal:
+    """A client that is killed instead of sending its ``life``-th statement that changes something."""
+
+    def __init__(self, client: Any, life: int) -> None:
+        self._client, self.life = client, life
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def command(self, statement: str, **options: Any) -> Any:
+        self.life -= 1
+        if self.life < 0:
+            raise Killed(statement)
+        return self._client.command(statement, **options)
+
+
+@pytest.fixture
+def old(empty: TableBench) -> TableBench:
+    """Six tables with rows of three months and two symbols, some of them twice and not merged."""
+    for statement in FIRST.replace("`market`", f"`{empty.settings.database}`").split(";\n\n")[:-1]:
+        empty.client.command(statement, use_database=False)
+    texts = {"funding_rate": "funding_rate", "mark_price": "mark_price", "open_interest": "open_interest"}
+    for name in KEYS:
+        empty.command(f"SYSTEM STOP MERGES {{db}}.{name}")
+        own = {
+            "depth": ("update_type, last_update_id, bid_price, bid_quantity", "'DELTA', number, [number, 1], [2, 3]"),
+            "book_ticker": ("update_id, bid_price", "number, number / 4"),
+            "ticker": ("last_price", "number / 4"),
+        }.get(name) or (texts[name], "number / 8")
+        for repeat in range(2):
+            empty.command(
+                f"INSERT INTO {{db}}.{name} (exchange, symbol, source, time, receive_time, version, {own[0]}) SELECT "
+                f"'binance', ['A', 'B'][number % 2 + 1], ['REST', 'WEBSOCKET'][number % 3 % 2 + 1], "
+                f"toDateTime64('2026-07-20', 9, 'UTC') + 1200 * number, toDateTime64(1, 9, 'UTC'), {repeat}, {own[1]} "
+                f"FROM numbers({ROWS // (1 + repeat)})"
+            )
+    return empty
+
+
+def content(bench: TableBench, names: Any = KEYS) -> dict[str, Any]:
+    """Every row of the first version's columns, as queries see it."""
+    kept = {}
+    for name in names:
+        columns = [c for (c,) in bench.sql(
+            f"SELECT name FROM system.columns WHERE database = '{{db}}' AND table = '{name}' "
+            "AND name NOT IN ('ordinal', 'settled') ORDER BY name"
+        )]  # fmt: skip
+        ((rows, total),) = bench.sql(
+            f"SELECT toInt64(count()), toString(sum(cityHash64({', '.join(columns)}))) FROM {{db}}.{name} FINAL"
+        )
+        kept[name] = columns, rows, total
+    return kept
+
+
+def tables(bench: TableBench) -> dict[str, catalog.ExistingTable]:
+    return catalog.catalog(bench.client, bench.settings)
+
+
+def is_present(bench: TableBench) -> None:
+    assert catalog.create_or_verify(bench.client, bench.settings) == []
+    assert catalog.Verifier(bench.client, bench.settings).wrong() == {}
+    assert bench.sql("SELECT version FROM {db}.schema_version FINAL") == [[VERSION]]
+    assert not [name for name in tables(bench) if name.endswith(("_new", "_migration_mv"))]
+
+
+def test_no_row_is_lost(old: TableBench) -> None:
+    before, told = content(old), list[str]()
+    migrate(old.client, old.settings, told.append)
+
+    assert content(old) == before
+    assert all(rows == ROWS for _, rows, _ in before.values())
+    is_present(old)
+    assert old.sql("SELECT source, settled FROM {db}.funding_rate GROUP BY source, settled ORDER BY source") == [
+        ["REST", True], ["WEBSOCKET", False],
+    ]  # fmt: skip
+    assert {name for name in tables(old) if name.endswith("_v1")} == {f"{name}_v1" for name in KEYS}
+    assert content(old, [f"{name}_v1" for name in KEYS]).keys() == {f"{name}_v1" for name in KEYS}
+    assert any("depth" in line and "keys" in line for line in told)
+
+    migrate(old.client, old.settings, told.append)
+    assert content(old) == before, "again, nothing happens"
+    migrate(old.client, old.settings, told.append, drop_old=True)
+    assert content(old) == before
+    assert not [name for name in tables(old) if "_v1" in name]
+
+
+def test_killed_at_any_step_it_goes_on(old: TableBench) -> None:
+    """Each run gets one statement further than the last one had got from its start, then is killed."""
+    before, deaths = content(old), 0
+    for life in range(1000):
+        try:
+            migrate(Mortal(old.client, life), old.settings, lambda text: None)  # type: ignore[arg-type]
+            break
+        except Killed:
+            deaths += 1
+            there = tables(old)
+            assert all(name in there for name in KEYS), "there is a table at any time"
+            assert content(old, ["funding_rate"])["funding_rate"] == before["funding_rate"]
+
+    assert deaths > 5
+    assert content(old) == before
+    is_present(old)
+
+
+@pytest.mark.parametrize("life", [3, 6, 9, 10, 11, 12, 13])
+def test_a_consumer_is_refused_until_it_is_through(old: TableBench, life: int) -> None:
+    refused(old)
+    with pytest.raises(Killed):
+        migrate(Mortal(old.client, life), old.settings, lambda text: None)  # type: ignore[arg-type]
+    refused(old)
+    assert "ticker" in catalog.Verifier(old.client, old.settings).wrong(), "nor does one go on that runs"
+    before = content(old)
+    with pytest.raises(DatabaseError, match=r"being migrated|UNKNOWN_TABLE"):
+        old.command("INSERT INTO {db}.ticker_in (exchange, symbol, last_price) VALUES ('a', 'b', '1')")
+    assert content(old) == before
+
+    migrate(old.client, old.settings, lambda text: None)
+    assert content(old) == before
+    is_present(old)
+
+
+def refused(bench: TableBench) -> None:
+    with pytest.raises(SchemaMismatch) as caught:
+        catalog.create_or_verify(bench.client, bench.settings)
+    assert COMMAND in str(caught.value)
+
+
+def test_then_rows_of_one_time_stay_apart(old: TableBench) -> None:
+    migrate(old.client, old.settings, lambda text: None)
+    book = next(event for event in full() if isinstance(event, Depth))
+    counted = [structs.replace(book, last_update_id=None, ordinal=n) for n in range(3)]
+    old.insert("depth", [message(one, 1, n) for n, one in enumerate(counted)])
+
+    found = old.sql("SELECT ordinal FROM {db}.depth FINAL WHERE last_update_id IS NULL ORDER BY ordinal")
+    assert found == [[0], [1], [2]]
+
+
+def test_what_an_operator_added_goes_along(old: TableBench) -> None:
+    old.command("SYSTEM START MERGES {db}.ticker")
+    old.command("ALTER TABLE {db}.ticker ADD COLUMN note String DEFAULT 'x' CODEC(LZ4)")
+    old.command("ALTER TABLE {db}.ticker MODIFY TTL toDateTime(time) + INTERVAL 3000 DAY")
+    old.command("ALTER TABLE {db}.ticker ADD COLUMN doubled Decimal(38, 12) ALIAS last_price * 2")
+    before = content(old)
+    migrate(old.client, old.settings, lambda text: None)
+
+    assert content(old) == before
+    table = tables(old)["ticker"]
+    assert table.columns["note"] == "String"
+    assert "toIntervalDay(3000)" in table.engine_full
+    assert old.sql("SELECT DISTINCT note FROM {db}.ticker") == [["x"]]
+    is_present(old)
+
+
+def test_what_is_no_earlier_version_is_refused_and_left_alone(old: TableBench) -> None:
+    old.command("SYSTEM START MERGES {db}.mark_price")
+    old.command("ALTER TABLE {db}.mark_price MODIFY COLUMN index_price Nullable(Float64) CODEC(ZSTD(1))")
+    before, there = content(old), tables(old)
+    with pytest.raises(SchemaMismatch, match=r"no earlier version(.|\n)*index_price"):
+        migrate(old.client, old.settings, lambda text: None)
+
+    assert (content(old), tables(old)) == (before, there)
+
+
+def test_a_copy_that_differs_is_not_taken(old: TableBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Losing(Mortal):
+        def command(self, statement: str, **options: Any) -> Any:
+            lost = " AND version = 1 AND symbol = 'A'" if statement.startswith("INSERT INTO") else ""
+            return super().command(statement.replace(" SETTINGS optimize", f"{lost} SETTINGS optimize"), **options)
+
+    before = content(old)
+    with pytest.raises(ServiceUnavailable, match=r"is another in the copy"):
+        migrate(Losing(old.client, 1000), old.settings, lambda text: None)  # type: ignore[arg-type]
+    assert content(old) == before
+    migrate(old.client, old.settings, lambda text: None)
+    assert content(old) == before
+    is_present(old)
+
+
+def test_a_new_database_has_its_version_from_the_start(empty: TableBench) -> None:
+    migrate(empty.client, empty.settings, lambda text: None)
+    is_present(empty)
+
+
+def test_a_database_of_a_later_version_is_refused(empty: TableBench) -> None:
+    empty.create()
+    is_present(empty)
+    empty.command(f"INSERT INTO {{db}}.schema_version (version) VALUES ({VERSION + 1})")
+    for use in (catalog.create_or_verify, lambda client, settings: migrate(client, settings, print)):
+        with pytest.raises(SchemaMismatch, match=f"schema version {VERSION + 1}"):
+            use(empty.client, empty.settings)
+
+
+def test_the_former_keys_are_those_of_the_first_version() -> None:
+    for name, key in KEYS.items():
+        (made,) = (s for s in FIRST.split(";\n\n") if s.startswith(f"CREATE TABLE IF NOT EXISTS `market`.`{name}`\n"))
+        assert f"ORDER BY ({bare(key)})" in bare(made).replace("ORDERBY", "ORDER BY ")
+        present = ", ".join(p.strip("`") for p in schema.event_table(BY_STREAM[name], None).order_by)
+        assert bare(present) != bare(key)

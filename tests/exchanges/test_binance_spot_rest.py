@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conformance.pair import Pair
 from exchanges.driving import drive
 from exchanges.test_binance_golden import lines
 from frames_path import frames
@@ -144,6 +145,70 @@ def test_trades_whose_numbers_are_not_known_are_found_by_time() -> None:
     assert list(venue.asked[0]) == ["symbol", "startTime", "endTime", "limit"]
 
 
+def test_raw_trades_are_found_by_time_and_filled_by_number() -> None:
+    """Aggregated trade n stands for the raw ones 3 n to 3 n + 2."""
+    begin, end, asked = 1_791_000_000, 1_791_000_099, list[Request]()
+
+    def answer(request: Request) -> bytes:
+        asked.append(request)
+        query = dict(request.query)
+        if request.path == "/api/v3/aggTrades":
+            first, last = -(-int(query["startTime"]) // 1000), int(query["endTime"]) // 1000
+            rows: list[Any] = [
+                {"a": n, "p": "1", "q": "3", "f": 3 * n, "l": 3 * n + 2, "T": n * 1_000_000, "m": False}
+                for n in range(first, last + 1)
+            ]
+        else:
+            numbers = range(int(query["fromId"]), int(query["fromId"]) + int(query["limit"]))
+            rows = [
+                {"id": n, "price": "1.50", "qty": "2", "quoteQty": "3", "time": n // 3 * 1_000_000 + n % 3,
+                 "isBuyerMaker": True, "isBestMatch": True}
+                for n in numbers
+            ]  # fmt: skip
+        return json.dumps(rows[: int(query["limit"])]).encode()
+
+    hole = Hole("raw_trade", "BTCUSDT", begin * 10**9, end * 10**9)
+    filled, made = drive(REST.repair(hole), answer, NOW_NS)
+
+    assert filled.state is RepairState.REPAIRED
+    trades = [each for each in made if isinstance(each, Trade)]
+    assert [each.trade_number for each in trades] == list(range(3 * (begin - 1), 3 * end + 1)), (
+        "a second before it, too"
+    )
+    assert {(each.aggregated, each.first_trade_id, each.price, each.buyer_is_maker) for each in trades} == {
+        (False, None, "1.50", True)
+    }
+    assert trades[1].transaction_time_ns == (begin - 1) * 10**9 + 1_000
+    assert [(request.path.rpartition("/")[2], request.weight) for request in asked] == [
+        ("aggTrades", 4), ("historicalTrades", 25),
+    ]  # fmt: skip
+
+
+def test_raw_trades_of_the_stand_in_are_the_streamed_ones() -> None:
+    pair = Pair("binance_spot", streams=("raw_trade",)).open().run(6.0)
+    symbol = pair.lines[0].plan.symbols[0]
+    streamed = [each for each in pair.events if isinstance(each, Trade) and each.symbol == symbol]
+    missing = streamed[len(streamed) // 3 : len(streamed) // 2]
+    times = [each.transaction_time_ns or 0 for each in missing]
+
+    def answer(request: Request) -> bytes:
+        return pair.answers.answer(request.path, dict(request.query)).body
+
+    _, made = drive(REST.repair(Hole("raw_trade", symbol, times[0], times[-1])), answer, pair.now_ms * MS)
+    found = {each.trade_number: each for each in made if isinstance(each, Trade)}
+    for each in missing:
+        same = found[each.trade_number]
+        assert (same.price, same.quantity, same.buyer_is_maker, same.transaction_time_ns, same.aggregated) == (
+            each.price, each.quantity, each.buyer_is_maker, each.transaction_time_ns, False,
+        )  # fmt: skip
+
+
+def test_no_trades_in_the_time_of_a_hole() -> None:
+    hole = Hole("raw_trade", "BTCUSDT", 1_791_000_000 * 10**9, 1_791_000_099 * 10**9)
+    filled, made = drive(REST.repair(hole), lambda request: b"[]", NOW_NS)
+    assert (filled.state, made) == (RepairState.REPAIRED, [])
+
+
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b"[1]", b"null", b"\xff", b'[["x"]]', b'[{"a":-1}]', json.dumps([candle(1)[:3]]).encode()]
 )
@@ -214,7 +279,6 @@ def test_addresses_series_and_headers() -> None:
         Series("depth", "BTCUSDT", levels=20), Series("trade", "BTCUSDT"), Series("raw_trade", "BTCUSDT"),
         Series("kline", "BTCUSDT", "1m"),
     }  # fmt: skip
-    assert REST.repair(Hole("raw_trade", "BTCUSDT", 0, 1)) is None
 
 
 def test_a_symbol_that_is_not_ascii_is_asked_for_as_it_is() -> None:

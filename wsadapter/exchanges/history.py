@@ -99,7 +99,8 @@ def _filling(steps: Callable[..., Steps]) -> Callable[..., Filling]:
 
 @_filling
 def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps:
-    """Trades whose numbers have no holes."""
+    """Trades whose numbers have no holes. Where ``by_time`` only ``finds``, its rows begin with a number of the other
+    page's."""
     progress.following, last = hole.first, hole.last
     if hole.first is not None and last is not None and last < hole.first:
         return True
@@ -122,6 +123,10 @@ def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps
         window_ms = end_ms + 1
         # numbers above the last one that is missing: of an earlier contract of this name
         progress.following = next((t.trade_number for t in rows.events if last is None or t.trade_number <= last), None)
+        if by_time.finds:
+            if progress.following is None and window_ms > until_ms:
+                return True
+            continue
         wanted, is_over = _wanted(progress, hole, rows)
         yield progress.give(wanted)
         is_all = end_ms == until_ms and rows.rows < by_time.most and last is None

@@ -72,8 +72,8 @@ class Page:
     wire's field that must be what was asked for. ``newest_first``: so they come, and ``keeps_newest``: of a range
     with more rows than a page the oldest are left out, which is so with the former, too. ``fills_up``: its rows end
     before a time, and older ones than were meant make it full. ``sorts``: which of both is not known. ``whole``:
-    the venue knows no limit, and may give all that it has. ``cursor``: body -> what asks for the rows that follow.
-    ``lax``: numbers may be texts. ``most``: rows of a page; ``window_ms``: the longest time of one request."""
+    the venue knows no limit, and may give all that it has. ``finds``: its rows tell only where those of another page
+    begin. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts. ``most``: rows of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,
@@ -82,8 +82,9 @@ class Page:
         lax: bool = False, symbol: str = "", codes: Mapping[str, str] | None = None,
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
+        finds: bool = False,
     ) -> None:  # fmt: skip
-        self.path, self.most, self.window_ms = path, most, window_ms
+        self.path, self.most, self.window_ms, self.finds = path, most, window_ms, finds
         self.fills_up, self._sorts = fills_up, sorts
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]

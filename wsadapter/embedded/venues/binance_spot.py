@@ -36,6 +36,7 @@ from wsadapter.embedded.venues.binance_rest import (
     agg_trades,
     candle_row,
     candles,
+    cut,
     error,
     filters,
     levels,
@@ -149,6 +150,20 @@ def klines(desk: Desk) -> list[list[Any]]:
     return [candle_row(i, interval, c, US, (i.quote_text(c.quote), i.quote_text(c.buy_quote))) for c in found]
 
 
+def historical_trades(desk: Desk) -> list[dict[str, Any]]:
+    """By number only; without one the newest."""
+    market, first, limit = desk.market(), desk.number("fromId"), desk.limit(500, 1000)
+    i, found = market.instrument, [p for p in desk.prints(market) if first is None or p.number >= first][::-1]
+    return [
+        {
+            "id": p.number, "price": i.price_text(p.price), "qty": i.quantity_text(p.quantity),
+            "quoteQty": i.quote_text(p.price * p.quantity), "time": p.time_ms * US, "isBuyerMaker": p.seller,
+            "isBestMatch": True,
+        }
+        for p in cut(found, limit, first is not None)
+    ]  # fmt: skip
+
+
 def exchange_info(desk: Desk) -> dict[str, Any]:
     symbols = []
     for i in (market.instrument for market in desk.markets()):
@@ -167,6 +182,7 @@ REST: Final = RestPaths(
         "/api/v3/time": lambda desk: {"serverTime": desk.now_ms * US},
         "/api/v3/klines": klines,
         "/api/v3/aggTrades": lambda desk: agg_trades(desk, US, M=True),
+        "/api/v3/historicalTrades": historical_trades,
         "/api/v3/depth": lambda desk: levels(desk, 100, 5000),
         "/api/v3/exchangeInfo": exchange_info,
     },

@@ -91,6 +91,15 @@ def test_both_ways_are_one(exchange: str, seed: int, monkeypatch: pytest.MonkeyP
             assert len(slowly) < len(line.texts) / 3, "hardly anything went through C"
 
 
+@built
+def test_single_trades_are_events_where_only_they_are_wanted() -> None:
+    """Their word is another one than their table's."""
+    pair = Pair("binance_spot", streams=("raw_trade",)).open().run(2.0)
+
+    assert pair.made == pair.counts.sent
+    assert pair.made["trade"] > 100
+
+
 def test_all_that_tables_can_say_is_known() -> None:
     """A rule of the session that C knows nothing of would be a difference: whoever adds one looks here."""
     for kind in (ByKey, Channel, Emit, Follows, Candles, Latest):

@@ -73,7 +73,8 @@ class Page:
     with more rows than a page the oldest are left out, which is so with the former, too. ``fills_up``: its rows end
     before a time, and older ones than were meant make it full. ``sorts``: which of both is not known. ``whole``:
     the venue knows no limit, and may give all that it has. ``finds``: its rows tell only where those of another page
-    begin. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts. ``most``: rows of a page; ``window_ms``: the longest time of one request."""
+    begin. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts.
+    ``most``: rows of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
         self, exchange: str, path: str, query: Mapping[str, str], wire: type[Struct], emitted: Emit, listed: Listed, *,

@@ -186,9 +186,10 @@ class _Table:
             return None
         symbol, interval = subscription.symbol, subscription.interval
         key = (channel.name, symbol if channel.latest is not None else f"{symbol} {interval}")
+        wanted = {stream_type(word) for word in subscription.feeds}
         series = tuple(
             session.series(one).get(symbol)
-            if not subscription.feeds or stream_type(one.event.stream_type.value).value in subscription.feeds
+            if not wanted or len(channel.emits) == 1 or one.event.stream_type in wanted
             else None
             for one in channel.emits
         )

@@ -27,6 +27,7 @@ HEADS = (
 NEWER = {
     "binance": {"forceOrder.ps", "forceOrder.st", "markPriceUpdate.ap"},
     "binance_coinm": {"forceOrder.ps", "forceOrder.st"},
+    "gate": {"futures.public_liquidates.result.size"},  # text with the header of decimal sizes
 }
 """Fields that came after the recordings, as documented."""
 Shape = dict[str, str]

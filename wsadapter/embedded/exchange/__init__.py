@@ -62,6 +62,10 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
         ),
         f"{_VENUES}.deribit:PUBLIC_DATA",
     ),
+    "gate": StandIn(
+        Feed(name="gate", exchange="gate", symbols=("BTC_USDT", "ETH_USDT", "SOL_USDT"), streams=_STREAMS),
+        f"{_VENUES}.gate:USDT",
+    ),
 }
 """Exchange word -> its stand-in, without what it imports. The first one is the default."""
 DEFAULT: Final = next(iter(STAND_INS))

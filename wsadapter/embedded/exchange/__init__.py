@@ -66,6 +66,15 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
         Feed(name="gate", exchange="gate", symbols=("BTC_USDT", "ETH_USDT", "SOL_USDT"), streams=_STREAMS),
         f"{_VENUES}.gate:USDT",
     ),
+    "hyperliquid": StandIn(
+        Feed(
+            name="hyperliquid",
+            exchange="hyperliquid",
+            symbols=("BTC", "ETH", "SOL"),
+            streams=("kline", "depth", "trade", "mark_price", "funding_rate", "book_ticker", "open_interest"),
+        ),
+        f"{_VENUES}.hyperliquid:INFO",
+    ),
 }
 """Exchange word -> its stand-in, without what it imports. The first one is the default."""
 DEFAULT: Final = next(iter(STAND_INS))

@@ -148,6 +148,8 @@ class VenueConnection(WSListener):
         self._counts.frame()
         for word, count in push.events:
             self._counts.events(word, count)
+        if push.numbers:
+            self._counts.trades(push.stream, push.numbers)
         for word, key, value, at_first in push.on_change:
             before = self._told.get((word, key))
             if before != value:

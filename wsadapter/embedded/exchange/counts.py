@@ -6,6 +6,7 @@ CLOSE handshake both are equal. When a connection or the venue dies, the bytes o
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from wsadapter.metrics import STREAM_WORDS
@@ -20,12 +21,19 @@ class VenueCounts:
     def __init__(self, page: StatsPage | None = None) -> None:
         self.sent: Counter[str] = Counter()
         self.frames_sent = 0
+        self._last: dict[str, int] = {}
         self._page = page
         self._slots = {} if page is None else {field: page.index(field) for field in page.fields}
 
     def events(self, word: str, count: int = 1) -> None:
         self.sent[word] += count
         self.add(_SENT[word], count)
+
+    def trades(self, stream: str, numbers: Sequence[int]) -> None:
+        """Those of a stream that were not told before."""
+        last = self._last.get(stream, 0)
+        self.events("trade", sum(number > last for number in numbers))
+        self._last[stream] = max(last, *numbers)
 
     def frame(self) -> None:
         self.frames_sent += 1

@@ -70,7 +70,7 @@ class RestServer:
             return RestReply(HTTPStatus.BAD_REQUEST, b""), True
         url = urlsplit(parts[1])
         try:
-            query = {**dict(parse_qsl(url.query)), **_parameters(body)}
+            query = {**dict(parse_qsl(url.query)), **parameters(body)}
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return RestReply(HTTPStatus.BAD_REQUEST, b""), True
         reply = self._answer(url.path, query)
@@ -86,7 +86,8 @@ def _length(head: bytes) -> int:
     return length
 
 
-def _parameters(body: bytes) -> dict[str, str]:
+def parameters(body: bytes) -> dict[str, str]:
+    """Of a JSON object; raises msgspec's errors."""
     document = msgspec.json.decode(body, type=dict[str, Any]) if body else {}
     inner = [value for value in document.values() if isinstance(value, dict)]
     return {name: str(value) for each in (document, *inner) for name, value in each.items()}

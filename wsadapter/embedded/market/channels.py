@@ -181,22 +181,25 @@ class _Trades(DeclaredStream):
         if first is None:
             return None
         prints = list(islice(recent_prints(self.market, self.channel.aggregated), self.channel.recent))[::-1]
-        return next(iter(self.told(first(self, prints, now_ms), *self._events(prints))), None)
+        return next(iter(self._push(first(self, prints, now_ms), prints)), None)
 
     def traded(self, deal: AggregateTrade, now_ms: int) -> Iterable[Push]:
         prints = prints_of(deal, self.channel.aggregated)
         for together in [prints] if self.channel.together else [[one] for one in prints]:
-            yield from self.told(self.channel.frame(self, together, now_ms), *self._events(together))
+            yield from self._push(self.channel.frame(self, together, now_ms), together)
 
-    def _events(self, prints: Sequence[Print]) -> list[tuple[str, int]]:
+    def _push(self, text: str | None, prints: Sequence[Print]) -> Iterator[Push]:
         more = ((word, sum(map(count, prints))) for word, count in self.channel.words.items())
-        return [("trade", len(prints)), *(one for one in more if one[1])]
+        if text is not None and self.channel.once:
+            yield Push(self.name, text, numbers=tuple(one.number for one in prints))
+        elif text is not None:
+            yield Push(self.name, text, (("trade", len(prints)), *(one for one in more if one[1])))
 
 
 class Trades(Channel, frozen=True, kw_only=True):
     """``frame(stream, prints, now_ms)``. ``aggregated``: a deal is one print. ``together``: all prints of a deal in one
-    frame. ``first``: spells the last ``recent`` trades, which a new subscriber gets first. ``words``: other events that
-    the product makes of a print -> how many."""
+    frame. ``first``: spells the last ``recent`` trades, which a new subscriber gets first; ``once``: the product passes
+    over those that it was told before. ``words``: other events that the product makes of a print -> how many."""
 
     made = _Trades
     per_step = TRADES_A_STEP
@@ -205,6 +208,7 @@ class Trades(Channel, frozen=True, kw_only=True):
     together: bool = True
     first: Callable[..., str | None] | None = None
     recent: int = 50
+    once: bool = False
     words: Mapping[str, Callable[[Print], int]] = {}
 
 

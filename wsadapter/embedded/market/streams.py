@@ -27,12 +27,14 @@ class OnChange(NamedTuple):
 
 class Push(NamedTuple):
     """One frame for the subscribers of ``stream``; ``events`` says which events the product will see in it and how many
-    (stream word, count), ``on_change`` those that depend on what the connection was told before."""
+    (stream word, count), ``on_change`` those that depend on what the connection was told before, ``numbers`` are of
+    trades that count once, whatever connection told them."""
 
     stream: str
     data: str
     events: tuple[tuple[str, int], ...] = ()
     on_change: tuple[OnChange, ...] = ()
+    numbers: tuple[int, ...] = ()
 
 
 class AggregateTrade(NamedTuple):

@@ -328,6 +328,14 @@ def test_depth_names(levels: int, speed: str, name: str) -> None:
     assert [each.name for each in plan(depth_levels=levels, depth_speed=speed).subscriptions] == [f"btcusdt{name}"]
 
 
+def test_candles_of_a_second_are_of_spot_alone() -> None:
+    assert [each.name for each in plan(streams=("kline",), intervals=("1s", "1M")).subscriptions] == [
+        "btcusdt@kline_1s", "btcusdt@kline_1M",
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="unknown interval '1s', only: 1m 3m"):
+        load("binance").plan(Feed("u", "binance", ("BTCUSDT",), ("kline",), ("1s",)))
+
+
 @pytest.mark.parametrize(
     ("changes", "about"),
     [

@@ -113,6 +113,24 @@ def test_a_hole_of_candles_is_filled_page_by_page() -> None:
     assert len(venue.asked) == 3
 
 
+def test_candles_of_a_second() -> None:
+    begin = 1_791_142_140_000
+
+    def answer(request: Request) -> bytes:
+        query = dict(request.query)
+        assert query["interval"] == "1s"
+        opens = range(-(-int(query["startTime"]) // 1000), int(query["endTime"]) // 1000 + 1)
+        rows = [[n * 10**6, "1", "2", "0.5", "1.5", "10", (n + 1) * 10**6 - 1, "5", 3, "4", "6", "0"] for n in opens]
+        return json.dumps(rows[: int(query["limit"])]).encode()
+
+    hole = Hole("kline", "BTCUSDT", begin * MS, NOW_NS, begin * MS, (begin + 9_000) * MS, "1s")
+    filled, made = drive(REST.repair(hole), answer, NOW_NS)
+    assert filled.state is RepairState.REPAIRED
+    assert [each.open_time_ns // MS for each in made if isinstance(each, Kline)] == [
+        begin + n * 1000 for n in range(10)
+    ]
+
+
 def test_a_candle_that_the_venue_does_not_have_is_named() -> None:
     missing = START_US + MINUTE_US
     venue, last = Venue(frozenset((missing,))), START_US + 3 * MINUTE_US

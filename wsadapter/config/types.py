@@ -19,7 +19,7 @@ from wsadapter.text import shown as shown
 from wsadapter.times import UNITS as UNITS
 from wsadapter.times import duration as duration
 
-INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+INTERVALS: Final = ("1s", "1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 STREAMS: Final = (
     *("kline", "ticker", "depth", "trade", "funding_rate", "mark_price", "liquidation", "book_ticker"),
     *("open_interest", "raw_trade"),

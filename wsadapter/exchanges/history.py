@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from wsadapter.events import Kline, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState
-from wsadapter.exchanges.intervals import MINUTES
+from wsadapter.exchanges.intervals import length_ms
 from wsadapter.exchanges.mapping import MOST, MS
 from wsadapter.exchanges.pages import Page
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, RequestRefused, Rows
@@ -373,7 +373,7 @@ def trades_between(progress: _Progress, page: Page, hole: Hole) -> Steps:
 @_filling
 def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
     """Closed candles. By time it is those that closed in the hole."""
-    length_ns = MINUTES[hole.interval] * 60_000 * MS
+    length_ns = length_ms(hole.interval) * MS
     is_known = hole.first is not None
     following = hole.first if hole.first is not None else max(0, hole.started_ns - length_ns)
     last = hole.last if hole.last is not None else hole.ended_ns

@@ -11,11 +11,16 @@ MINUTES: Final = {
 """The longest month."""
 
 
+def length_ms(interval: str) -> int:
+    """At most; raises LookupError for what is none."""
+    return 1000 if interval == "1s" else MINUTES[interval] * 60_000
+
+
 def close_time_ns(open_ms: int, interval: str) -> int:
     """The last millisecond of a candle; a month's is that of the calendar. Raises ValueError or LookupError for what is
     no candle."""
     if interval != "1M":
-        return (open_ms + MINUTES[interval] * 60_000 - 1) * MS
+        return (open_ms + length_ms(interval) - 1) * MS
     begin = datetime.fromtimestamp(open_ms / 1000, UTC)
     following = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
     return (int(following.timestamp()) * 1000 - 1) * MS

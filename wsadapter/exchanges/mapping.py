@@ -263,7 +263,7 @@ def closes(path: str, unit_ms: int = 1) -> Step:
 
     def less_one_ms(sub: Any, named: Any) -> int | None:
         """None: months differ."""
-        return close_time_ns(0, sub.interval) if sub.interval in MINUTES and sub.interval != "1M" else None
+        return close_time_ns(0, sub.interval) if sub.interval in (*MINUTES, "1s") and sub.interval != "1M" else None
 
     return Step(
         Op.GIVEN, value=close_time_ns, expression=f"{{value}}(d.{path} * {unit_ms}, sub.interval)",

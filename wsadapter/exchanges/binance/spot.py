@@ -248,7 +248,7 @@ CHANNELS: Final = (
     Channel(("book_ticker",), "{lower}@bookTicker", Best, (BEST,), Rises("u"), "all"),
     Channel(("raw_trade",), "{lower}@trade", RawTrade, (tables.raw_trade(ms_or_us),), Follows("t"), "all"),
     Channel(("trade",), "{lower}@aggTrade", AggTrade, (tables.agg_trade(ms_or_us),), Follows("a"), "all"),
-    Channel(("kline",), "{lower}@kline_{interval}", Kline, (KLINE,), Candles(), "all", intervals=CODES),
+    Channel(("kline",), "{lower}@kline_{interval}", Kline, (KLINE,), Candles(), "all", intervals={"1s": "1s", **CODES}),
     Channel(("ticker",), "{lower}@ticker", Day, (tables.ticker(ms_or_us),), root="all"),
 )  # fmt: skip
 

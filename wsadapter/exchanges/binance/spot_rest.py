@@ -126,6 +126,7 @@ class BinanceSpotRest(BinanceRest):
     live, testnet = "https://api.binance.com", "https://testnet.binance.vision"
     headers: Mapping[str, str] = {"X-MBX-TIME-UNIT": "MICROSECOND"}
     weights = Limit(6000, 60.0)
+    intervals = frozenset(("1s", *BinanceRest.intervals))
     repairs = {
         "trade": partial(trades, TRADES_FROM, TRADES_BETWEEN),
         "raw_trade": raw_trades,

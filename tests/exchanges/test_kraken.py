@@ -28,8 +28,9 @@ def plans(*symbols: str, **settings: Any) -> list[ConnectionPlan]:
     return Kraken.plan(Feed(name="k", exchange="kraken", symbols=symbols or ("BTC/USD",), **given))
 
 
-def opened(*symbols: str, root: int = 0, **settings: Any) -> Kraken:
-    made = Kraken(plans(*symbols, **settings)[root])
+def opened(*symbols: str, **settings: Any) -> Kraken:
+    (plan,) = plans(*symbols, **settings)
+    made = Kraken(plan)
     made.open()
     return made
 
@@ -50,15 +51,14 @@ def texts(line: bytes) -> Any:
 # ------------------------------------------------------------------------------------------------------------- the plan
 
 
-def test_best_bid_and_ask_have_a_connection_of_their_own() -> None:
-    spot, bbo = plans("BTC/USD", "ETH/USD")
+def test_a_ticker_comes_with_the_touch_where_that_is_wanted() -> None:
+    (both,), (one,) = plans("BTC/USD", "ETH/USD"), plans(streams=("ticker",))
 
-    assert (spot.connection, bbo.connection) == ("k-spot-0", "k-bbo-0")
-    assert spot.url == bbo.url == "wss://ws.kraken.com/v2"
-    assert [each.name for each in spot.subscriptions[:5]] == [
-        "trade:BTC/USD", "book:BTC/USD:10", "ticker:BTC/USD:trades", "ohlc:BTC/USD:1", "ohlc:BTC/USD:5",
+    assert (both.connection, both.url) == ("k-spot-0", "wss://ws.kraken.com/v2")
+    assert [each.name for each in both.subscriptions[:5]] == [
+        "trade:BTC/USD", "book:BTC/USD:10", "ticker:BTC/USD:bbo", "ohlc:BTC/USD:1", "ohlc:BTC/USD:5",
     ]  # fmt: skip
-    assert [each.name for each in bbo.subscriptions] == ["ticker:BTC/USD:bbo", "ticker:ETH/USD:bbo"]
+    assert [each.name for each in one.subscriptions] == ["ticker:BTC/USD:trades"]
     assert load("kraken").__name__ == "Kraken"
 
 
@@ -88,14 +88,14 @@ def test_what_the_venue_does_not_have_is_refused(settings: dict[str, Any], says:
 
 
 def test_a_request_is_about_one_channel_asked_for_in_one_way() -> None:
-    (spot, _) = plans("BTC/USD", "ETH/USD")
+    (spot,) = plans("BTC/USD", "ETH/USD")
     asked = [json.loads(payload) for payload in Kraken(spot).open()]
 
     assert [(each["method"], each["req_id"], each["params"]) for each in asked] == [
         ("subscribe", number + 1, {"symbol": ["BTC/USD", "ETH/USD"], **params})
         for number, params in enumerate((
             {"channel": "trade", "snapshot": False}, {"channel": "book", "depth": 10, "snapshot": True},
-            {"channel": "ticker", "event_trigger": "trades", "snapshot": True},
+            {"channel": "ticker", "event_trigger": "bbo", "snapshot": True},
             {"channel": "ohlc", "interval": 1, "snapshot": True}, {"channel": "ohlc", "interval": 5, "snapshot": True},
         ))
     ]  # fmt: skip
@@ -127,8 +127,10 @@ def test_a_whole_list_that_is_refused_is_asked_for_in_halves() -> None:
 def test_recorded_answers() -> None:
     """Without ids, as those who recorded them gave none."""
     control = lines("examples_control")
-    made = opened(*PAIRS)
-    bbo = opened("BTC/USD", root=1)
+    made, bbo = (
+        opened(*PAIRS, streams=("trade", "depth", "ticker", "kline")),
+        opened("BTC/USD", streams=("book_ticker",)),
+    )
 
     assert [made.receive(line, AT) for line in control[:3]] == [[], [], []], "maintenance in 36 hours is no notice yet"
     assert [made.receive(line, AT) for line in control[3:7]] == [
@@ -198,8 +200,7 @@ def test_recorded_books() -> None:
 def test_recorded_tickers() -> None:
     for line in lines("examples_ticker"):
         (said,) = texts(line)["data"]
-        (ticker,) = opened(said["symbol"]).receive(line, AT)
-        (touch,) = opened(said["symbol"], root=1).receive(line, AT)
+        ticker, touch = opened(said["symbol"]).receive(line, AT)
         assert isinstance(ticker, Ticker)
         assert isinstance(touch, BookTicker)
         assert (
@@ -443,11 +444,10 @@ def damaged(dice: random.Random, frame: bytes) -> bytes:
     return frame
 
 
-@pytest.mark.parametrize("root", [0, 1])
-def test_whatever_comes_nothing_is_raised_and_every_event_can_be_kept(root: int) -> None:
+def test_whatever_comes_nothing_is_raised_and_every_event_can_be_kept() -> None:
     dice, samples = random.Random(7), [line for name in SAMPLES for line in lines(name)]
     for _ in range(20):
-        made = opened(*PAIRS, root=root)
+        made = opened(*PAIRS)
         for at_ns in range(1, 150):
             for item in made.receive(memoryview(damaged(dice, dice.choice(samples))), at_ns):
                 if isinstance(item, Event):

@@ -293,5 +293,5 @@ def test_series_are_the_words_that_were_asked_for() -> None:
     plans = Kraken.plan(Feed("k", "kraken", ("BTC/USD",), ("trade", "kline", "book_ticker"), intervals=("5m",)))
 
     assert [series for plan in plans for series in REST.series(plan)] == [
-        Series("trade", "BTC/USD"), Series("kline", "BTC/USD", "5m"), Series("book_ticker", "BTC/USD"),
+        Series("trade", "BTC/USD"), Series("book_ticker", "BTC/USD"), Series("kline", "BTC/USD", "5m"),
     ]  # fmt: skip

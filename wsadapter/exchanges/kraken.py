@@ -7,8 +7,8 @@ ten best levels proves each change, and after a wrong one the pair is asked for 
 that drops out of the depth. Candles come with trades only and never say that they are closed: the next one does.
 Trades are numbered without holes. The socket speaks once a second whatever the markets do.
 
-Best bid and ask have a connection of their own: a pair has one ticker on a connection, which comes with each trade or
-with each change of the touch. There is no testnet.
+A pair has one ticker, which comes with each trade or with each change of the touch: where best bid and ask are wanted
+it is the latter, for both. There is no testnet.
 
 Not verified: that an answer brings the request's id where that was given (documented), how a notice of maintenance
 goes on after its announcement, the weeks' first day, whether times of trades over REST are cut to microseconds.
@@ -267,10 +267,10 @@ CHANNELS: Final = (
     Channel(("trade",), "trade:{symbol}", TradeWire, (TRADE,), Follows("trade_id"), root="spot", many=True),
     Channel(("depth",), "book:{symbol}:{levels}", BookWire, (DEPTH,),
             Checked(lambda d: d.checksum, checksum, depth), root="spot", many=True),
-    Channel(("ticker",), "ticker:{symbol}:trades", TickerWire, (TICKER,), root="spot", many=True),
+    Channel(("ticker", "book_ticker"), "ticker:{symbol}:{trigger}", TickerWire, (TICKER, BOOK_TICKER), root="spot",
+            many=True),
     Channel(("kline",), "ohlc:{symbol}:{interval}", CandleWire, (KLINE,), Candles(by_successor=True, sparse=True),
             root="spot", many=True, intervals=CODES),
-    Channel(("book_ticker",), "ticker:{symbol}:bbo", TickerWire, (BOOK_TICKER,), root="bbo", many=True),
 )  # fmt: skip
 
 CADENCES: Final[Mapping[StreamType, Cadence]] = {
@@ -292,7 +292,10 @@ def check(feed: FeedSettings) -> list[tuple[str, str]]:
 def names(feed: FeedSettings) -> dict[str, str]:
     """The smallest book that has the wanted levels, 0: the deepest one."""
     wanted = feed.depth_levels or BOOKS[-1]
-    return {"levels": str(min(levels for levels in BOOKS if levels >= wanted))}
+    return {
+        "levels": str(min(levels for levels in BOOKS if levels >= wanted)),
+        "trigger": "bbo" if "book_ticker" in feed.streams else "trades",
+    }
 
 
 def group(name: str) -> str:
@@ -340,7 +343,7 @@ class Kraken(VenueSession):
     rest = "wsadapter.exchanges.kraken_rest:KrakenRest"
     venue = Venue(
         word="kraken",
-        hosts=Hosts("wss://ws.kraken.com", "wss://ws.kraken.com", {"spot": "/v2", "bbo": "/v2"}),
+        hosts=Hosts("wss://ws.kraken.com", "wss://ws.kraken.com", {"spot": "/v2"}),
         # the gateway bans for ten minutes from about 150 attempts on; 188 books on one connection were seen to work
         limits=Limits(streams=200, message_interval=0.1, attempts=AttemptLimit(100, 600.0)),
         requests=Requests(request, most=50, octets=2048, group=group),

@@ -53,6 +53,15 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
         Feed(name="okx", exchange="okx", symbols=("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP"), streams=_STREAMS),
         f"{_VENUES}.okx:OKX",
     ),
+    "kraken": StandIn(
+        Feed(
+            name="kraken",
+            exchange="kraken",
+            symbols=("BTC/USD", "ETH/USD", "SOL/USD"),
+            streams=("kline", "ticker", "depth", "trade", "book_ticker"),
+        ),
+        f"{_VENUES}.kraken:SPOT",
+    ),
     "deribit": StandIn(
         Feed(
             name="deribit",

@@ -28,6 +28,8 @@ NEWER = {
     "binance": {"forceOrder.ps", "forceOrder.st", "markPriceUpdate.ap"},
     "binance_coinm": {"forceOrder.ps", "forceOrder.st"},
     "gate": {"futures.public_liquidates.result.size"},  # text with the header of decimal sizes
+    # answers of version 2, whose recordings are in a folder of their own
+    "bitget": {"subscribe.arg.channel", "subscribe.arg.instId"},
 }
 """Fields that came after the recordings, as documented."""
 Shape = dict[str, str]

@@ -87,7 +87,7 @@ def test_both_ways_are_one(exchange: str, seed: int, monkeypatch: pytest.MonkeyP
             if dice.random() < 0.002 * seed:
                 name = dice.choice(list(fast.subscriptions))
                 assert fast.silent(name, 1, at_ns) == slow.silent(name, 1, at_ns)
-        if seed == 0 and exchange in DIRECT:
+        if seed == 0 and exchange in DIRECT and len(line.texts) > 50:
             assert len(slowly) < len(line.texts) / 3, "hardly anything went through C"
 
 

@@ -41,6 +41,14 @@ STAND_INS: Final[Mapping[str, StandIn]] = {
     "bybit": StandIn(
         Feed(name="bybit", exchange="bybit", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.bybit:LINEAR"
     ),
+    "bitget": StandIn(
+        Feed(name="bitget", exchange="bitget", symbols=_SYMBOLS, streams=_STREAMS, intervals=("1m", "6h")),
+        f"{_VENUES}.bitget:FUTURES",
+    ),
+    "bitget_spot": StandIn(
+        Feed(name="bitget_spot", exchange="bitget_spot", symbols=_SYMBOLS, streams=_SPOT_STREAMS),
+        f"{_VENUES}.bitget:SPOT",
+    ),
     "bybit_inverse": StandIn(
         Feed(name="bybit_inverse", exchange="bybit_inverse", symbols=("BTCUSD", "ETHUSD"), streams=_STREAMS),
         f"{_VENUES}.bybit:INVERSE",

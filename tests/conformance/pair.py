@@ -19,6 +19,7 @@ from wsadapter.embedded.exchange.connection import VenueConnection, VenueLimits
 from wsadapter.embedded.exchange.counts import VenueCounts
 from wsadapter.embedded.exchange.dialects import dialect
 from wsadapter.embedded.exchange.listeners import Listeners
+from wsadapter.embedded.exchange.requests import Target
 from wsadapter.embedded.market.clock import MarketState
 from wsadapter.embedded.market.markets import Markets
 from wsadapter.embedded.market.streams import Push
@@ -96,9 +97,7 @@ class Line:
     def open(self) -> None:
         """A new socket."""
         self.closed = None
-        path = urlsplit(self.plan.url)
-        goal = self.pair.dialect.target(path.path + (f"?{path.query}" if path.query else ""))
-        assert goal is not None, f"the counterpart does not serve {self.plan.url}"
+        goal = self._goal()
         limits = self.pair.dialect.limits
         subscriptions = self.pair.dialect.subscriptions(goal, limits.streams)
         self.transport = _Transport()
@@ -111,6 +110,17 @@ class Line:
         for request in self.session.open():
             self.send(request)
         self.read()
+
+    @property
+    def route(self) -> str:
+        """Its class, as the counterpart sees it."""
+        return self._goal().route
+
+    def _goal(self) -> Target:
+        path = urlsplit(self.plan.url)
+        goal = self.pair.dialect.target(path.path + (f"?{path.query}" if path.query else ""))
+        assert goal is not None, f"the counterpart does not serve {self.plan.url}"
+        return goal
 
     def _deliver(self, deliver: Callable[[bytes, Push], None]) -> Callable[[bytes, Push], None]:
         def labelled(frame: bytes, push: Push) -> None:

@@ -20,81 +20,42 @@ class StandIn(Struct, frozen=True):
     prepared: bool = False
 
 
-_VENUES: Final = "wsadapter.embedded.venues"
 _SYMBOLS: Final = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 _STREAMS: Final = (
     "kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "liquidation", "book_ticker", "open_interest",
 )  # fmt: skip
 _SPOT_STREAMS: Final = ("kline", "ticker", "depth", "trade", "book_ticker")
-STAND_INS: Final[Mapping[str, StandIn]] = {
-    "binance": StandIn(
-        Feed(name="binance", exchange="binance", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.binance:USDM", True
-    ),
-    "binance_spot": StandIn(
-        Feed(name="binance_spot", exchange="binance_spot", symbols=_SYMBOLS, streams=_SPOT_STREAMS),
-        f"{_VENUES}.binance_spot:SPOT",
-    ),
-    "binance_coinm": StandIn(
-        Feed(name="binance_coinm", exchange="binance_coinm", symbols=("BTCUSD_PERP", "ETHUSD_PERP"), streams=_STREAMS),
-        f"{_VENUES}.binance_coinm:COINM",
-    ),
-    "bybit": StandIn(
-        Feed(name="bybit", exchange="bybit", symbols=_SYMBOLS, streams=_STREAMS), f"{_VENUES}.bybit:LINEAR"
-    ),
-    "bitget": StandIn(
-        Feed(name="bitget", exchange="bitget", symbols=_SYMBOLS, streams=_STREAMS, intervals=("1m", "6h")),
-        f"{_VENUES}.bitget:FUTURES",
-    ),
-    "bitget_spot": StandIn(
-        Feed(name="bitget_spot", exchange="bitget_spot", symbols=_SYMBOLS, streams=_SPOT_STREAMS),
-        f"{_VENUES}.bitget:SPOT",
-    ),
-    "bybit_inverse": StandIn(
-        Feed(name="bybit_inverse", exchange="bybit_inverse", symbols=("BTCUSD", "ETHUSD"), streams=_STREAMS),
-        f"{_VENUES}.bybit:INVERSE",
-    ),
-    "bybit_spot": StandIn(
-        Feed(name="bybit_spot", exchange="bybit_spot", symbols=_SYMBOLS, streams=_SPOT_STREAMS),
-        f"{_VENUES}.bybit:SPOT",
-    ),
-    "okx": StandIn(
-        Feed(name="okx", exchange="okx", symbols=("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP"), streams=_STREAMS),
-        f"{_VENUES}.okx:OKX",
-    ),
-    "kraken": StandIn(
-        Feed(
-            name="kraken",
-            exchange="kraken",
-            symbols=("BTC/USD", "ETH/USD", "SOL/USD"),
-            streams=("kline", "ticker", "depth", "trade", "book_ticker"),
-        ),
-        f"{_VENUES}.kraken:SPOT",
-    ),
-    "deribit": StandIn(
-        Feed(
-            name="deribit",
-            exchange="deribit",
-            symbols=("BTC-PERPETUAL", "ETH-PERPETUAL", "SOL_USDC-PERPETUAL"),
-            streams=_STREAMS,
-        ),
-        f"{_VENUES}.deribit:PUBLIC_DATA",
-    ),
-    "gate": StandIn(
-        Feed(name="gate", exchange="gate", symbols=("BTC_USDT", "ETH_USDT", "SOL_USDT"), streams=_STREAMS),
-        f"{_VENUES}.gate:USDT",
-    ),
-    "hyperliquid": StandIn(
-        Feed(
-            name="hyperliquid",
-            exchange="hyperliquid",
-            symbols=("BTC", "ETH", "SOL"),
-            streams=("kline", "depth", "trade", "mark_price", "funding_rate", "book_ticker", "open_interest"),
-        ),
-        f"{_VENUES}.hyperliquid:INFO",
-    ),
-}
+_PERPETUAL_STREAMS: Final = (
+    "kline", "depth", "trade", "mark_price", "funding_rate", "book_ticker", "open_interest",
+)  # fmt: skip
+
+
+def _row(
+    exchange: str, dialect: str, symbols: tuple[str, ...], streams: tuple[str, ...] = _STREAMS,
+    intervals: tuple[str, ...] = ("1m",), prepared: bool = False,
+) -> StandIn:  # fmt: skip
+    feed = Feed(name=exchange, exchange=exchange, symbols=symbols, streams=streams, intervals=intervals)
+    return StandIn(feed, f"wsadapter.embedded.venues.{dialect}", prepared)
+
+
+_ROWS: Final = (
+    _row("binance", "binance:USDM", _SYMBOLS, prepared=True),
+    _row("binance_spot", "binance_spot:SPOT", _SYMBOLS, _SPOT_STREAMS),
+    _row("binance_coinm", "binance_coinm:COINM", ("BTCUSD_PERP", "ETHUSD_PERP")),
+    _row("bybit", "bybit:LINEAR", _SYMBOLS),
+    _row("bitget", "bitget:FUTURES", _SYMBOLS, intervals=("1m", "6h")),
+    _row("bitget_spot", "bitget:SPOT", _SYMBOLS, _SPOT_STREAMS),
+    _row("bybit_inverse", "bybit:INVERSE", ("BTCUSD", "ETHUSD")),
+    _row("bybit_spot", "bybit:SPOT", _SYMBOLS, _SPOT_STREAMS),
+    _row("okx", "okx:OKX", ("BTC-USDT-SWAP", "ETH-USDT-SWAP", "SOL-USDT-SWAP")),
+    _row("deribit", "deribit:PUBLIC_DATA", ("BTC-PERPETUAL", "ETH-PERPETUAL", "SOL_USDC-PERPETUAL")),
+    _row("gate", "gate:USDT", ("BTC_USDT", "ETH_USDT", "SOL_USDT")),
+    _row("hyperliquid", "hyperliquid:INFO", ("BTC", "ETH", "SOL"), _PERPETUAL_STREAMS),
+    _row("kraken", "kraken:SPOT", ("BTC/USD", "ETH/USD", "SOL/USD"), _SPOT_STREAMS),
+)
+STAND_INS: Final[Mapping[str, StandIn]] = {row.feed.exchange: row for row in _ROWS}
 """Exchange word -> its stand-in, without what it imports. The first one is the default."""
 DEFAULT: Final = next(iter(STAND_INS))
-DEMO: Final = ("binance", "bybit", "binance_spot", "binance_coinm")
+DEMO: Final = ("binance", "bybit", "binance_spot", "okx", "kraken")
 """Of which of them a demo records by default."""
 DEMO_FEED: Final = STAND_INS[DEMO[0]].feed

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from cli.command import run
+from msgspec import structs
 from rich.cells import cell_len
 
-from wsadapter.cli.placement import Placed, placed, serializers_of
+from wsadapter.cli.placement import Measured, Placed, measured, placed, serializers_of
 from wsadapter.cli.plan import WIDTH, lines
 from wsadapter.config.load import Config, Feed, KafkaConfig, ProcessConfig, ServiceConfig
 from wsadapter.errors import ExitCode
@@ -94,6 +95,38 @@ def test_eighty_columns_hold_everything() -> None:
             for value in (each.symbol, each.name, f"{each.topic}/{each.partition}"):
                 assert value.replace(" ", "") in text.replace(" ", "")
         assert one.url in text
+
+
+def answer(at: float, frames: int, octets: int, states: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Of /status, as far as it is looked at."""
+    streams = [{"connection": "many-all-0", "stream": f"s{n}", "state": state} for n, state in enumerate(states)]
+    connection = {"connection": "many-all-0", "frames": frames, "bytes": octets}
+    return {"time": at, "connections": [connection], "streams": [*streams, {"connection": "x", "state": "live"}]}
+
+
+def test_what_an_instance_measures() -> None:
+    before, after = answer(10.0, 100, 5000), answer(14.0, 500, 45_000, ("live", "live", "stale"))
+    found = measured(before, after)
+    assert found == {"many-all-0": Measured(100.0, 10_000.0, {"live": 2, "stale": 1})}
+    first, second = many()
+    text = list(lines(structs.replace(first, measured=found["many-all-0"], streams=first.streams[:1])))
+    assert "  measured    100 frames/s, 10000 bytes/s; 2 live, 1 stale" in text
+    assert not [line for line in lines(second) if "measured" in line]
+
+
+def test_a_connection_that_began_anew_is_not_measured() -> None:
+    assert measured(answer(1.0, 100, 5), answer(2.0, 3, 6)) == {}
+    assert measured({**answer(1.0, 1, 1), "connections": []}, answer(2.0, 3, 6)) == {}
+
+
+def test_no_instance_to_ask(tmp_path: Path) -> None:
+    (tmp_path / "w.toml").write_text(
+        '[monitor]\nlisten="127.0.0.1:1"\n[[feed]]\nname="s"\nexchange="binance_spot"\nsymbols=["BTCUSDT"]\n'
+        'streams=["trade"]\n'
+    )
+    done = run(tmp_path, "plan", "--config", "w.toml", "--live")
+    assert (done.returncode, done.stdout) == (ExitCode.UNAVAILABLE, "")
+    assert "no monitor answers" in done.stderr
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ As of an instance that starts with no ring of an earlier run: a ring that a relo
 place, and a topic that was there before has the partitions that it has.
 """
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
@@ -49,8 +50,18 @@ class Used(Struct, frozen=True):
     life_seconds: float
 
 
+class Measured(Struct, frozen=True):
+    """What a running instance says of a connection: per second, and how many of its subscriptions are in which
+    state."""
+
+    frames: float
+    bytes: float
+    states: dict[str, int]
+
+
 class Placed(Struct, frozen=True):
-    """One connection. ``used``: None for the repairer's, which has a budget instead. ``why`` it is one of its own."""
+    """One connection. ``used``: None for the repairer's, which has a budget instead. ``why`` it is one of its own.
+    ``measured``: None where nobody was asked, or the running instance has no such connection."""
 
     connection: str
     exchange: str
@@ -62,6 +73,7 @@ class Placed(Struct, frozen=True):
     used: Used | None
     why: list[str]
     streams: list[Stream]
+    measured: Measured | None = None
 
 
 def placed(assembly: Assembly) -> list[Placed]:
@@ -76,6 +88,20 @@ def placed(assembly: Assembly) -> list[Placed]:
             )
         )  # fmt: skip
     return result
+
+
+def measured(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Measured]:
+    """By connection, of two answers of /status; one that began anew between them is left out."""
+    seconds, earlier = after["time"] - before["time"], {each["connection"]: each for each in before["connections"]}
+    found = {}
+    for each in after["connections"]:
+        first = earlier.get(each["connection"])
+        if first is None or seconds <= 0 or each["frames"] < first["frames"]:
+            continue
+        states = Counter(one["state"] for one in after["streams"] if one["connection"] == each["connection"])
+        frames, octets = ((each[name] - first[name]) / seconds for name in ("frames", "bytes"))
+        found[each["connection"]] = Measured(round(frames, 1), round(octets, 1), dict(states))
+    return found
 
 
 def serializers_of(assembly: Assembly) -> dict[str, int]:

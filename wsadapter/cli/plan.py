@@ -1,8 +1,9 @@
 """`plan`: which stream of which symbol goes over which connection, process, ring, serializer and partition, and why.
 
-Starts and contacts nothing. See `wsadapter.cli.placement`.
+Starts nothing, and asks nobody but, with ``--live``, the running instance's monitor. See `wsadapter.cli.placement`.
 """
 
+import time
 from collections.abc import Iterator
 
 import click
@@ -10,14 +11,16 @@ import msgspec
 from msgspec import structs
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from wsadapter.cli import options
-from wsadapter.cli.placement import Placed, Used, placed
+from wsadapter.cli import monitor_client, options
+from wsadapter.cli.placement import Measured, Placed, Used, measured, placed
+from wsadapter.config.load import Config
 from wsadapter.errors import ExitCode
 from wsadapter.metrics import STREAM_WORDS
 from wsadapter.roles.supervisor.topology import assemble
 
 WIDTH = 80
 INDENT = 14
+LIVE_SECONDS = 2.0
 
 
 @click.command()
@@ -25,16 +28,19 @@ INDENT = 14
 @options.EXCHANGE
 @options.SYMBOL
 @click.option("--stream", default="", help="Only this stream word.")
+@click.option("--live", is_flag=True, help="Also what the running instance measures, over two seconds.")
 @options.JSON
 @click.pass_obj
 def plan(
-    group_path: str | None, config_path: str | None, exchange: str, symbol: str, stream: str, as_json: bool
+    group_path: str | None, config_path: str | None, exchange: str, symbol: str, stream: str, live: bool, as_json: bool
 ) -> int:
     """Show where each stream of the configuration goes, and why."""
     options.one_of("--stream", stream, (*STREAM_WORDS, "raw_trade"))
-    connections = placed(assemble(options.load(config_path or group_path, demo=False)))
+    config = options.load(config_path or group_path, demo=False)
+    connections = placed(assemble(config))
+    found = _measured(config) if live else {}
     shown = [
-        structs.replace(each, streams=streams)
+        structs.replace(each, streams=streams, measured=found.get(each.connection))
         for each in connections
         if exchange in ("", each.exchange)
         and (
@@ -54,6 +60,13 @@ def plan(
     return ExitCode.OK
 
 
+def _measured(config: Config) -> dict[str, Measured]:
+    url = monitor_client.address(config)
+    before = monitor_client.fetch(url)
+    time.sleep(LIVE_SECONDS)
+    return measured(before, monitor_client.fetch(url))
+
+
 def lines(one: Placed) -> Iterator[str]:
     """At most `WIDTH` columns; what is longer goes on in the next line."""
     yield one.connection
@@ -62,6 +75,9 @@ def lines(one: Placed) -> Iterator[str]:
     for head, text in told.items():
         if text:
             yield from _wrapped(head, text)
+    if one.measured:
+        states = ", ".join(f"{count} {state}" for state, count in sorted(one.measured.states.items()))
+        yield from _wrapped("measured", f"{one.measured.frames:g} frames/s, {one.measured.bytes:g} bytes/s; {states}")
     for reason in one.why:
         yield from _wrapped("why", reason)
     rows = [("symbol", "stream", "topic", "name")]

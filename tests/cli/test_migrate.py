@@ -5,14 +5,16 @@ from pathlib import Path
 
 import pytest
 from cli.command import run
+from msgspec.structs import replace
 from oracle import query
 
 from wsadapter.clickhouse import client as clickhouse
 from wsadapter.clickhouse.catalog import create_or_verify
 from wsadapter.clickhouse.versions import COMMAND, VERSION
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.load import ClickHouseConfig, load
 from wsadapter.embedded.servers import ClickHouseServer
-from wsadapter.errors import ExitCode, SchemaMismatch
+from wsadapter.errors import ExitCode, SchemaMismatch, ServiceUnavailable
+from wsadapter.roles.consumer.__main__ import prepare
 
 FIRST = Path(__file__).parents[1] / "clickhouse" / "schema_1.sql"
 
@@ -51,6 +53,25 @@ def test_an_embedded_database_is_brought_forward(
     again = run(tmp_path, "--config", "c.toml", "ddl", "--migrate", "--drop-old")
     assert again.returncode == ExitCode.OK
     assert "ticker_v1` is dropped" in again.stderr
+
+
+@pytest.mark.integration
+def test_the_tables_of_an_embedded_run_are_brought_forward_by_its_first_consumer(
+    own_clickhouse: Callable[[], ClickHouseServer],
+) -> None:
+    settings = ClickHouseConfig(url=own_clickhouse().start().url, migrate=True)
+    client = clickhouse.connect(settings)
+    for statement in FIRST.read_text().split(";\n\n")[:-1]:
+        client.command(statement, use_database=False)
+    client.command("INSERT INTO market.ticker (exchange, symbol, last_price) VALUES ('binance', 'A', 1)")
+    client.close()
+    config = replace(load(None, {}, dotenv=None, demo=True), clickhouse=settings)
+    with pytest.raises(ServiceUnavailable, match="first consumer"):
+        prepare(config, is_first=False)
+    prepare(config, is_first=True).close()
+    assert query(settings.url, "SELECT max(version) FROM market.schema_version") == [[str(VERSION)]]
+    assert query(settings.url, "SELECT count() FROM market.ticker") == [["1"]]
+    prepare(config, is_first=False).close()
 
 
 def test_options_of_a_migration_go_with_it(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 """A run, which is what the program does without a subcommand, and `replay`."""
 
 import os
-from functools import partial
 from urllib.parse import urlsplit
 
 import click
+from msgspec import structs
 
 from wsadapter.cli import options
 from wsadapter.config import load as configuration
@@ -44,7 +44,7 @@ def run(config_path: str | None, stand_ins: StandIns, duration: float | None = N
     if not configuration.enabled(os.environ):
         click.echo("WEBSOCKET_ENABLED=false: nothing to do", err=True)
         return ExitCode.OK
-    config = options.load(config_path, stand_ins.demo)
+    config = _adjusted(options.load(config_path, stand_ins.demo), stand_ins)
     if stand_ins.embedded:
         _require_loopback(config)
     reporter = None
@@ -52,8 +52,20 @@ def run(config_path: str | None, stand_ins: StandIns, duration: float | None = N
         from wsadapter.cli.reporter import Reporter  # only a run that shows something pays for what it imports
 
         reporter = Reporter()
-    reload = partial(configuration.load, config_path, os.environ, demo=stand_ins.demo, implemented=tuple(REGISTRY))
+
+    def reload() -> Config:
+        words = tuple(REGISTRY)
+        loaded = configuration.load(config_path, os.environ, demo=stand_ins.demo, implemented=words)
+        return _adjusted(loaded, stand_ins)
+
     return composition.run(composition.RunOptions(config, reload, stand_ins, duration), reporter)
+
+
+def _adjusted(config: Config, stand_ins: StandIns) -> Config:
+    """The embedded engine's tables are nobody else's: a new version takes them along."""
+    if not stand_ins.embedded:
+        return config
+    return structs.replace(config, clickhouse=structs.replace(config.clickhouse, migrate=True))
 
 
 def _require_loopback(config: Config) -> None:

@@ -48,7 +48,7 @@ def create_or_verify(client: Client, settings: ClickHouseConfig) -> list[str]:
         raise SchemaMismatch(too_new(settings, version))
     outdated = expected.outdated(existing)
     wrong = [(name, text) for name, text in expected.mismatches(existing, missing=False) if name not in outdated]
-    if 0 < version < VERSION or expected.unfinished(existing) or expected.is_former(existing):
+    if _is_earlier(expected, existing, version):
         wrong.insert(0, (schema.SCHEMA_VERSION, too_old(settings)))
     _refuse(wrong)
     if outdated or not expected.names <= existing.keys():
@@ -56,6 +56,16 @@ def create_or_verify(client: Client, settings: ClickHouseConfig) -> list[str]:
     if not version:
         record_version(client, settings)
     return list(outdated)
+
+
+def is_earlier(client: Client, settings: ClickHouseConfig) -> bool:
+    """Whether the tables are of an earlier version, or half-way to this one."""
+    existing = catalog(client, settings)
+    return _is_earlier(Expected(settings), existing, recorded_version(client, settings, existing))
+
+
+def _is_earlier(expected: "Expected", existing: Mapping[str, ExistingTable], version: int) -> bool:
+    return bool(0 < version < VERSION or expected.unfinished(existing) or expected.is_former(existing))
 
 
 def complete(client: Client, settings: ClickHouseConfig) -> None:

@@ -108,6 +108,8 @@ class ClickHouseConfig(Struct, frozen=True):
     batch_bytes: Annotated[int, Meta(ge=64 * KIB, le=KIB * MIB)] = 32 * MIB
     batch_seconds: Annotated[t.Duration, Meta(ge=0.01, le=60)] = 1.0
     open_candles: bool = False
+    migrate: bool = False
+    """At the start tables of an earlier version are brought to this one, instead of being refused."""
     ttl_days: dict[str, Annotated[int, Meta(ge=1, le=36_500)]] = {}
 
 

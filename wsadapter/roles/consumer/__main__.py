@@ -9,8 +9,9 @@ from typing import Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
-from wsadapter.clickhouse.catalog import create_or_verify
+from wsadapter.clickhouse.catalog import create_or_verify, is_earlier
 from wsadapter.clickhouse.client import connect, unavailable
+from wsadapter.clickhouse.migration import migrate
 from wsadapter.config.load import Config
 from wsadapter.errors import ConfigError, SchemaMismatch, ServiceUnavailable
 from wsadapter.executor import DaemonExecutor
@@ -51,10 +52,14 @@ def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], serv
     return None
 
 
-def prepare(config: Config) -> Client:
-    """A client of a server whose tables are there and as they must be."""
+def prepare(config: Config, is_first: bool) -> Client:
+    """A client of a server whose tables are there and as they must be. Of several consumers the first one migrates."""
     client = connect(config.clickhouse)
     try:
+        if config.clickhouse.migrate and is_earlier(client, config.clickhouse):
+            if not is_first:
+                raise ServiceUnavailable("the first consumer migrates the tables of an earlier version")
+            migrate(client, config.clickhouse, lambda text: log.warning("migration", step=text))
         if replaced := create_or_verify(client, config.clickhouse):
             log.warning("views replaced by this version's", views=replaced)
     except FAILURES as error:
@@ -94,7 +99,7 @@ def main(child: Child) -> int:
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     config = child.args.config
     threads = DaemonExecutor(1, "start")
-    client = patiently(child, threads, lambda: prepare(config), "ClickHouse")
+    client = patiently(child, threads, lambda: prepare(config, child.args.name.endswith("-0")), "ClickHouse")
     if client is None:
         return 0
     child.page["clickhouse_up"] = 1

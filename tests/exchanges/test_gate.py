@@ -100,10 +100,10 @@ def size(text: str) -> str:
 
 
 def expected_trade(row: Row) -> dict[str, Any]:
-    at = ms(row.get("create_time_ms")) or int(row["create_time"]) * 10**9
     return {
         "trade_id": row["id"], "trade_number": int(row["id"]), "price": row["price"], "quantity": size(row["size"]),
-        "buyer_is_maker": row["size"][0] == "-", "transaction_time_ns": at, "aggregated": False,
+        "buyer_is_maker": row["size"][0] == "-", "aggregated": False,
+        "transaction_time_ns": ms(row.get("create_time_ms")),
     }  # fmt: skip
 
 

@@ -36,6 +36,7 @@ from wsadapter.events import (
     Trade,
     UpdateType,
 )
+from wsadapter.events.decimals import plain_number
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     MOST,
@@ -43,13 +44,16 @@ from wsadapter.exchanges.mapping import (
     Id,
     Text,
     Time,
+    applied,
     as_text,
     closes,
     computed,
     constant,
     decimal,
     decimal_or_none,
+    either,
     emit,
+    envelope_ms,
     levels,
     ms,
     number,
@@ -59,7 +63,6 @@ from wsadapter.exchanges.mapping import (
     seconds,
     signed_or_none,
     subscribed,
-    unsigned,
 )
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
@@ -91,7 +94,7 @@ class Envelope(Struct, gc=False):
     channel: str = ""
     event: str = ""
     result: Raw = Raw()
-    time_ms: Time = 0
+    time_ms: Time | None = None
 
 
 class TradeWire(Struct, gc=False):
@@ -102,7 +105,6 @@ class TradeWire(Struct, gc=False):
     size: Raw
     price: Text
     contract: Text
-    create_time: Id
     create_time_ms: Time | None = None
 
 
@@ -133,8 +135,6 @@ class UpdateWire(Struct, gc=False):
     s: Text
     U: Id
     u: Id
-    l: Text = ""  # noqa: E741
-    full: bool = False
     b: list[Level] = []
     a: list[Level] = []
 
@@ -228,28 +228,36 @@ def is_negative(size: Raw) -> bool:
     return bytes(size).lstrip(b'"')[:1] == b"-"
 
 
-def sent(d: Any, e: Envelope) -> int | None:
-    return e.time_ms * MS or None
+def magnitude(size: Raw) -> str:
+    return plain_number(size, True).removeprefix("-")
 
 
-def traded(d: TradeWire, e: Envelope) -> int:
-    return d.create_time * 1000 * MS if d.create_time_ms is None else d.create_time_ms * MS
+def side(size: Raw) -> Side:
+    return Side.SELL if is_negative(size) else Side.BUY
 
 
-def update_type(d: Any, e: Envelope) -> UpdateType:
-    return UpdateType.SNAPSHOT if d.full else UpdateType.DELTA
+def update_type(full: bool) -> UpdateType:
+    return UpdateType.SNAPSHOT if full else UpdateType.DELTA
 
 
-def level_limit(d: BookWire, e: Envelope) -> int:
-    return int(d.s.rpartition(".")[2]) if d.full else 0
+def levels_of(stream: str) -> int:
+    """``ob.BTC_USDT.400``"""
+    return int(stream.rpartition(".")[2])
 
 
-def levels_told(d: UpdateWire, e: Envelope) -> int:
-    return int(d.l) if d.full else 0
+def number_or_nothing(said: int) -> int | None:
+    """0 is none."""
+    return said or None
 
 
-def next_funding(d: TickerWire, e: Envelope) -> int | None:
-    time_ns = d.funding_next_apply * 1_000_000_000
+def sent(t: int) -> int | None:
+    """0 is none."""
+    return t * MS or None
+
+
+def next_funding(at: int) -> int | None:
+    """Seconds; 0 is none."""
+    time_ns = at * 1_000_000_000
     return time_ns if 0 < time_ns <= MOST else None
 
 
@@ -260,24 +268,24 @@ def liquidated(d: LiquidationWire, e: Envelope) -> int:
     return time_ms * MS
 
 
-_told: Final = partial(emit, event_time_ns=computed(sent), transaction_time_ns=ms("t"))
-TRADE: Final = emit(
-    Trade, event_time_ns=computed(sent), transaction_time_ns=computed(traded), trade_id=as_text("id"),
-    trade_number="id", price=decimal("price"), quantity=unsigned("size"),
-    buyer_is_maker=computed(lambda d, e: is_negative(d.size)), aggregated=constant(False),
+_emit: Final = partial(emit, event_time_ns=envelope_ms("time_ms"))
+_told: Final = partial(_emit, transaction_time_ns=ms("t"))
+TRADE: Final = _emit(
+    Trade, transaction_time_ns=ms("create_time_ms"), trade_id=as_text("id"), trade_number="id", price=decimal("price"),
+    quantity=applied(magnitude, "size"), buyer_is_maker=applied(is_negative, "size"), aggregated=constant(False),
     absent=("first_trade_id", "last_trade_id"),
 )  # fmt: skip
 BOOK: Final = _told(
-    Depth, update_type=computed(update_type), level_limit=computed(level_limit),
-    first_update_id=computed(lambda d, e: d.U or None), last_update_id="u", columns=levels("b", "a", 0, 1),
+    Depth, update_type=applied(update_type, "full"), level_limit=either("U", "0", applied(levels_of, "s"), 0),
+    first_update_id=applied(number_or_nothing, "U"), last_update_id="u", columns=levels("b", "a", 0, 1),
     absent=("previous_update_id",),
 )  # fmt: skip
 UPDATE: Final = _told(
-    Depth, update_type=computed(update_type), level_limit=computed(levels_told), first_update_id="U",
+    Depth, update_type=constant(UpdateType.DELTA), level_limit=constant(0), first_update_id="U",
     last_update_id="u", columns=levels("b", "a", "p", "s"), absent=("previous_update_id",),
 )  # fmt: skip
-KLINE: Final = emit(
-    Kline, event_time_ns=computed(sent), interval=subscribed("interval"), open_time_ns=seconds("t"),
+KLINE: Final = _emit(
+    Kline, interval=subscribed("interval"), open_time_ns=seconds("t"),
     close_time_ns=closes("t", unit_ms=1000), open=decimal("o"), high=decimal("h"), low=decimal("l"),
     close=decimal("c"), volume=number("v"), quote_volume=decimal_or_none("a"), closed="w",
     absent=("transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume", "first_trade_id",
@@ -293,26 +301,25 @@ TICKER: Final = _told(
 )  # fmt: skip
 MARK_PRICE: Final = _told(
     MarkPrice, mark_price=decimal("mark_price"), index_price=decimal_or_none("index_price"),
-    funding_rate=signed_or_none("funding_rate"), next_funding_time_ns=computed(next_funding),
+    funding_rate=signed_or_none("funding_rate"), next_funding_time_ns=applied(next_funding, "funding_next_apply"),
     when=lambda d: says(d.mark_price), absent=("estimated_settle_price",),
 )  # fmt: skip
 FUNDING_RATE: Final = _told(
-    FundingRate, funding_rate=signed_or_none("funding_rate"), next_funding_time_ns=computed(next_funding),
-    mark_price=decimal_or_none("mark_price"), once=("funding_rate", "funding_next_apply"),
+    FundingRate, funding_rate=signed_or_none("funding_rate"), mark_price=decimal_or_none("mark_price"),
+    next_funding_time_ns=applied(next_funding, "funding_next_apply"), once=("funding_rate", "funding_next_apply"),
 )  # fmt: skip
 OPEN_INTEREST: Final = _told(
     OpenInterest, open_interest=number("total_size"), when=lambda d: says(d.total_size),
     absent=("open_interest_value",),
 )  # fmt: skip
-BOOK_TICKER: Final = emit(
-    BookTicker, event_time_ns=computed(sent), transaction_time_ns=computed(lambda d, e: d.t * MS or None),
+BOOK_TICKER: Final = _emit(
+    BookTicker, transaction_time_ns=applied(sent, "t"),
     update_id="u", bid_price=decimal_or_none("b"), bid_quantity=number_if("b", "B"), ask_price=decimal_or_none("a"),
     ask_quantity=number_if("a", "A"),
 )  # fmt: skip
-LIQUIDATION: Final = emit(
-    Liquidation, event_time_ns=computed(sent), transaction_time_ns=computed(liquidated),
-    side=computed(lambda d, e: Side.SELL if is_negative(d.size) else Side.BUY), price=number("price"),
-    quantity=unsigned("size"), ordinal=constant(0),
+LIQUIDATION: Final = _emit(
+    Liquidation, transaction_time_ns=computed(liquidated), side=applied(side, "size"), price=number("price"),
+    quantity=applied(magnitude, "size"), ordinal=constant(0),
     absent=("order_type", "average_price", "filled_quantity", "status"),
 )  # fmt: skip
 
@@ -330,8 +337,7 @@ CHANNELS: Final = (
     Channel(("liquidation",), "futures.public_liquidates:{symbol}", LiquidationWire, (LIQUIDATION,), root="usdt",
             many=True),
 )  # fmt: skip
-BEGINNINGS: Final = {each.name.partition(":")[0]: each.name.partition("{")[0] for each in CHANNELS}
-"""Channel of a message -> what the names of its streams begin with."""
+NAMES: Final = frozenset(each.name.partition(":")[0] for each in CHANNELS)
 
 CADENCES: Final[Mapping[StreamType, Cadence]] = {
     StreamType.DEPTH: Cadence(60.0, 120.0, 20.0, reply=10.0),
@@ -347,19 +353,27 @@ CADENCES: Final[Mapping[StreamType, Cadence]] = {
 }
 
 
+def spoken(name: str) -> str:
+    """Data have contract, levels and interval in one: ``ob.BTC_USDT.50``, ``1m_BTC_USDT``."""
+    channel, _, about = name.partition(":")
+    if "{" in about:
+        return channel + ":{symbol}"
+    return f"{channel}:{about.replace(':', '_', 1)}" if channel == CANDLES else name
+
+
+def beginning(e: Envelope) -> str:
+    is_data = e.channel in NAMES and e.event not in ("subscribe", "unsubscribe") and bytes(e.result)
+    return f"{e.channel}:" if is_data else ""
+
+
 def stream_name(e: Envelope, d: Any) -> str:
     """Of an element, which names its contract as its channel does."""
     match d:
         case KlineWire():
-            code, _, contract = d.n.partition("_")
-            return f"{e.channel}:{code}:{contract}"
+            return f"{e.channel}:{d.n}"
         case BookWire() | UpdateWire() | QuoteWire():
             return f"{e.channel}:{d.s}"
     return f"{e.channel}:{d.contract}"
-
-
-def beginning(e: Envelope) -> str:
-    return "" if e.event in ("subscribe", "unsubscribe") or not bytes(e.result) else BEGINNINGS.get(e.channel, "")
 
 
 def check(feed: FeedSettings) -> list[tuple[str, str]]:
@@ -412,7 +426,7 @@ class Gate(VenueSession):
         limits=Limits(streams=200, message_interval=0.05, attempts=AttemptLimit(60, 60.0)),
         requests=Requests(request, most=20, octets=4096, in_flight=1, data_acks=True, group=group,
                           dated=b'"time":0'),
-        framing=ByKey(Envelope, beginning, stream_name, elements=attrgetter("result")),
+        framing=ByKey(Envelope, beginning, stream_name, spoken, elements=attrgetter("result")),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

@@ -16,7 +16,7 @@ from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
 from wsadapter.events import Depth, FundingRate, Kline, Trade, UpdateType
-from wsadapter.exchanges.gate import CODES, HEADERS, Level, is_negative
+from wsadapter.exchanges.gate import CODES, HEADERS, Level, is_negative, magnitude
 from wsadapter.exchanges.history import book, candles, fundings, trades_in_parts
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
@@ -37,7 +37,6 @@ from wsadapter.exchanges.mapping import (
     seconds,
     signed_or_none,
     subscribed,
-    unsigned,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request
@@ -156,7 +155,7 @@ def launched(said: Raw) -> int | None:
 
 TRADE: Final = row(
     Trade, transaction_time_ns=applied(ns, "create_time_ms"), trade_id=as_text("id"), trade_number="id",
-    price=decimal("price"), quantity=unsigned("size"), buyer_is_maker=applied(is_negative, "size"),
+    price=decimal("price"), quantity=applied(magnitude, "size"), buyer_is_maker=applied(is_negative, "size"),
     aggregated=constant(False), absent=("event_time_ns", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 CANDLE: Final = row(

@@ -211,11 +211,6 @@ def signed_number_or_none(path: str) -> Step:
     return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path}, True)", direct=direct)
 
 
-def unsigned(path: str) -> Step:
-    """A JSON number, or the text of one, without its sign."""
-    return Step(Op.GIVEN, value=_unsigned, expression=f"{{value}}(d.{path})")
-
-
 def number_if(said: str, path: str) -> Step:
     """A JSON number, None where the text ``said`` is empty."""
     return Step(Op.GIVEN, value=plain_number, expression=f"({{value}}(d.{path}) if d.{said} else None)")
@@ -472,10 +467,6 @@ def given_of(given_steps: Iterable[Step]) -> Given | None:
 def _ms_text(text: str | None) -> int | None:
     time = int(text) if text and text.isdecimal() else 0
     return time * MS if 0 < time <= MOST // MS else None
-
-
-def _unsigned(raw: Raw) -> str:
-    return plain_number(raw, True).removeprefix("-")
 
 
 def _number_or_none(raw: Raw, signed: bool = False) -> str | None:

@@ -72,3 +72,32 @@ def test_the_status_of_spot(key: str) -> None:
     recorded = json.loads(frames("kraken/examples_control.jsonl").read_bytes().splitlines()[0])
 
     assert status["data"][0][key] == shape(recorded)["data"][0][key]
+
+
+def kind_of_futures(message: Any) -> str:
+    return f"{message.get('event', '')} {message.get('feed', '')}"
+
+
+LATER_OR_NEVER = {"funding_rate_prediction", "relative_funding_rate_prediction"}
+
+
+def test_futures() -> None:
+    found = spoken("kraken_futures", kind_of_futures)
+    names = "book", "candles", "control", "liquidation", "ticker", "trade"
+    compared = set()
+    for name in names:
+        for line in frames(f"kraken_futures/examples_{name}.jsonl").read_bytes().splitlines():
+            message = json.loads(line)
+            kind = kind_of_futures(message)
+            if kind not in found or message.get("tag", "perpetual") != "perpetual":
+                continue
+            theirs = {key: value for key, value in shape(message).items() if key not in LATER_OR_NEVER}
+            if "feed" in theirs and kind == " ticker" and "open" not in theirs:
+                continue  # not in every frame
+            if kind == " book_snapshot":
+                assert any(set(one) == set(theirs) for one in found[kind])
+            else:
+                assert any(same(one, theirs) for one in found[kind]), kind
+            compared.add(kind)
+
+    assert compared >= {" book", " book_snapshot", " ticker", " trade", "info ", "subscribed ticker"}

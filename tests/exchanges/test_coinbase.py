@@ -324,6 +324,9 @@ def test_trades_have_no_holes_and_the_last_one_is_told_again() -> None:
     assert (gap.first_missing, gap.last_missing) == (10, 11)
     assert types(made.receive(match(12), AT + 3)) == ["Trade"]
     assert made.out_of_order["trade"] == 1
+    made.open()
+    assert heard(made.receive(match(12, "last_match"), AT + 4)) == [], "another socket tells it, too"
+    assert types(made.receive(match(13), AT + 5)) == ["Trade"]
 
 
 def message(number: int, product: str = BTC, kind: str = "update", price: str = "63211.05") -> bytes:

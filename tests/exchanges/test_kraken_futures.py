@@ -364,7 +364,11 @@ def test_trades_have_no_holes_and_those_that_are_told_again_are_passed_over() ->
     assert numbers(made.receive(json.dumps(trade(125)).encode(), AT + 3)) == [125]
     assert made.out_of_order["trade"] == 1
     made.open()
-    assert types(made.receive(newest(3, 2, 1), AT + 4)) == ["Trade"] * 3, "the engine began anew"
+    told = numbers(made.receive(newest(*range(127, 27, -1)), AT + 4))
+    assert told == [121, 122, 126, 127], "another socket tells them, too, and those that were missing"
+    assert types(made.receive(json.dumps(trade(129)).encode(), AT + 5)) == ["Gap", "Trade"], "and goes on from there"
+    made.open()
+    assert types(made.receive(newest(3, 2, 1), AT + 6)) == ["Trade"] * 3, "the engine began anew"
 
 
 def change(seq: int, **changes: Any) -> bytes:

@@ -265,7 +265,7 @@ KLINE: Final = emit(
 
 CHANNELS: Final = (
     Channel(("trade", "liquidation"), "trade:{symbol}", TradeWire, (TRADE, LIQUIDATION),
-            Follows("seq", repeats=is_snapshot), root="futures", many=True, newest_first=True),
+            Follows("seq", repeats=is_snapshot, identity="uid"), root="futures", many=True, newest_first=True),
     Channel(("depth",), "book:{symbol}", BookWire, (DEPTH,), Follows("seq", resubscribe=True), root="futures"),
     Channel(("ticker", "book_ticker", "mark_price", "funding_rate", "open_interest"), "ticker:{symbol}", TickerWire,
             (TICKER, BOOK_TICKER, MARK_PRICE, FUNDING_RATE, OPEN_INTEREST), root="futures"),

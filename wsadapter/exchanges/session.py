@@ -45,6 +45,8 @@ from wsadapter.exchanges.venue import (
 from wsadapter.text import sample
 
 MAX_CACHED_NAMES: Final = 4096
+MOST_KNOWN: Final = 200
+"""Of a stream that tells its newest ones again."""
 
 StepSeries = Callable[[Any, Any, SeriesState, int], Gap | None]
 """(element, event, series, receive time) -> the gap before the event."""
@@ -217,10 +219,33 @@ class VenueSession:
         accepts = [_accept_some(one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
         accept = accepts[0] if len(accepts) == 1 else self._accept_wanted(channel, accepts)
         if isinstance(channel.numbering, Follows) and channel.numbering.repeats is not None:
-            return _accept_new(channel.numbering, accept, self.series(channel.emits[0]))
+            return self._accept_new(channel.numbering, accept, self.series(channel.emits[0]))
         if isinstance(channel.numbering, Repeats):
             return self._accept_unknown(channel.numbering, accept)
         return accept
+
+    def _accept_new(self, numbering: Follows, accept: Accept, by_symbol: dict[str, SeriesState]) -> Accept:
+        """Without those that a message repeats, whichever socket told them; their numbers count."""
+        number, repeats, known = attrgetter(numbering.number), numbering.repeats, self.known
+        identity = attrgetter(numbering.identity or numbering.number)
+        assert repeats is not None
+
+        def accept_new(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
+            of_stream, one = known.setdefault(stream, {}), identity(d)
+            if repeats(e):
+                series, value = by_symbol[symbol], number(d)
+                if value < series.next:
+                    return []
+                if one in of_stream:
+                    series.next, series.at_ns = value + 1, received
+                    return []
+            items = accept(d, e, sub, stream, symbol, received)
+            of_stream[one] = None
+            if len(of_stream) > MOST_KNOWN:
+                del of_stream[next(iter(of_stream))]
+            return items
+
+        return accept_new
 
     def _accept_unknown(self, numbering: Repeats, accept: Accept) -> Accept:
         """Without those that are known already, whichever socket told them."""
@@ -540,19 +565,6 @@ def _accept_some(one: Emit, accept: Accept) -> Accept:
         return accept(d, e, sub, stream, symbol, received)
 
     return accept_some
-
-
-def _accept_new(numbering: Follows, accept: Accept, by_symbol: dict[str, SeriesState]) -> Accept:
-    """Without those that a message repeats."""
-    number, repeats = attrgetter(numbering.number), numbering.repeats
-    assert repeats is not None
-
-    def accept_new(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-        if repeats(e) and number(d) < by_symbol[symbol].next:
-            return []
-        return accept(d, e, sub, stream, symbol, received)
-
-    return accept_new
 
 
 def _are_numbers(*texts: str) -> bool:

@@ -149,7 +149,7 @@ class VenueConnection(WSListener):
         for word, count in push.events:
             self._counts.events(word, count)
         if push.numbers:
-            self._counts.trades(push.stream, push.numbers)
+            self._counts.trades(push.stream, push.numbers, push.also)
         for word, key, value, at_first in push.on_change:
             before = self._told.get((word, key))
             if before != value:

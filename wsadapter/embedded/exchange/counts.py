@@ -29,9 +29,11 @@ class VenueCounts:
         self.sent[word] += count
         self.add(_SENT[word], count)
 
-    def trades(self, stream: str, numbers: Sequence[int]) -> None:
+    def trades(self, stream: str, numbers: Sequence[int], also: Sequence[tuple[str, int]] = ()) -> None:
         """Those of a stream that were not told before."""
         last = self._last.get(stream, 0)
+        for word, number in also:
+            self.events(word, number > last)
         self.events("trade", sum(number > last for number in numbers))
         self._last[stream] = max(last, *numbers)
 

@@ -35,6 +35,7 @@ Levels = list[tuple[int, int]]
 TRADES_A_STEP: Final = 0.4
 """Of the steps of a market so many are trades."""
 BEST_CHANGES_A_STEP: Final = 0.6
+NO_LEVELS: Final[Levels] = []
 _FIELD: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -191,7 +192,8 @@ class _Trades(DeclaredStream):
     def _push(self, text: str | None, prints: Sequence[Print]) -> Iterator[Push]:
         more = ((word, sum(map(count, prints))) for word, count in self.channel.words.items())
         if text is not None and self.channel.once:
-            yield Push(self.name, text, numbers=tuple(one.number for one in prints))
+            also = [(word, one.number) for word, count in self.channel.words.items() for one in prints if count(one)]
+            yield Push(self.name, text, numbers=tuple(one.number for one in prints), also=tuple(also))
         elif text is not None:
             yield Push(self.name, text, (("trade", len(prints)), *(one for one in more if one[1])))
 
@@ -322,6 +324,12 @@ class BookStream(DeclaredStream):
         previous = self._id
         self.bids, self.asks = bids, asks
         self._id, self._time_ms = self.market.book.update_id, self.market.book.time_ms
+        if self.channel.apart:
+            for part in [([level], NO_LEVELS) for level in changes[0]] + [(NO_LEVELS, [level]) for level in changes[1]]:
+                self.number += 1
+                if (one := self._push(False, *part, previous, now_ms)) is not None:
+                    yield one
+            return
         self.number += 1
         if self.channel.whole or self.levels == 1:
             push = self.snapshot(now_ms)
@@ -342,7 +350,8 @@ class BookStream(DeclaredStream):
 
 class Books(Channel, frozen=True, kw_only=True):
     """``frame(stream, change, now_ms)``. ``speeds``: levels of the name -> pace; else ``levels`` at ``every_ms``.
-    ``begins``: a new subscriber gets a snapshot. ``whole``: every push is one (a single level always is)."""
+    ``begins``: a new subscriber gets a snapshot. ``whole``: every push is one (a single level always is). ``apart``: a
+    change has one level."""
 
     made = BookStream
 
@@ -351,6 +360,7 @@ class Books(Channel, frozen=True, kw_only=True):
     levels: int = 1000
     begins: bool = True
     whole: bool = False
+    apart: bool = False
     word: str = "depth"
 
     def paces(self) -> Mapping[int, int]:

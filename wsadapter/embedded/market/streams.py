@@ -28,13 +28,14 @@ class OnChange(NamedTuple):
 class Push(NamedTuple):
     """One frame for the subscribers of ``stream``; ``events`` says which events the product will see in it and how many
     (stream word, count), ``on_change`` those that depend on what the connection was told before, ``numbers`` are of
-    trades that count once, whatever connection told them."""
+    trades that count once, whatever connection told them, ``also`` what else those of these numbers are."""
 
     stream: str
     data: str
     events: tuple[tuple[str, int], ...] = ()
     on_change: tuple[OnChange, ...] = ()
     numbers: tuple[int, ...] = ()
+    also: tuple[tuple[str, int], ...] = ()
 
 
 class AggregateTrade(NamedTuple):

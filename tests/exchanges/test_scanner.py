@@ -16,10 +16,13 @@ from wsadapter.exchanges import by_key, load, scanner
 from wsadapter.exchanges.by_key import ByKey, KeyReceiver
 from wsadapter.exchanges.mapping import Emit
 from wsadapter.exchanges.session import VenueSession
-from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows, Item, Latest
+from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows, Item, Latest, Repeats, Rises
 
 VENUES = [name for name in sorted(STAND_INS) if isinstance(load(name).venue.framing, ByKey)]  # type: ignore[attr-defined]
-DIRECT = {"binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot"}
+DIRECT = {
+    "binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot", "deribit", "hyperliquid",
+    "kraken_futures", "okx",
+}  # fmt: skip
 """Of these the usual message goes through C."""
 SECONDS = float(os.environ.get("WSADAPTER_FUZZ_SECONDS", "4"))
 """Of a market, for each seed."""
@@ -102,5 +105,5 @@ def test_single_trades_are_events_where_only_they_are_wanted() -> None:
 
 def test_all_that_tables_can_say_is_known() -> None:
     """A rule of the session that C knows nothing of would be a difference: whoever adds one looks here."""
-    for kind in (ByKey, Channel, Emit, Follows, Candles, Latest):
+    for kind in (ByKey, Channel, Emit, Follows, Candles, Latest, Repeats, Rises):
         assert set(scanner.KNOWN[kind.__name__].split()) == set(kind.__struct_fields__), kind.__name__

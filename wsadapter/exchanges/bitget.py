@@ -33,7 +33,6 @@ from wsadapter.events import (
     Trade,
     UpdateType,
 )
-from wsadapter.events.decimals import plain_number
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     Emit,
@@ -41,10 +40,10 @@ from wsadapter.exchanges.mapping import (
     Step,
     Text,
     Time,
+    Word,
     added,
     book,
     closes,
-    computed,
     constant,
     decimal,
     decimal_or_none,
@@ -54,6 +53,7 @@ from wsadapter.exchanges.mapping import (
     mapped,
     ms,
     ms_text,
+    number_of,
     subscribed,
     top,
 )
@@ -228,13 +228,10 @@ def of_snapshot(then: object, otherwise: object) -> Step:
     return either("@action", "snapshot", then, otherwise)
 
 
-def is_funded(d: TickerWire) -> bool:
+def of_funded(step: Step) -> Step:
     """Dated contracts say "0" of both."""
-    return d.nextFundingTime not in ("", "0") and bool(d.fundingRate)
-
-
-def funding_rate(d: TickerWire, e: Envelope) -> str | None:
-    return plain_number(d.fundingRate.encode(), signed=True) if is_funded(d) else None
+    of_rate = either("fundingRate", "", None, step)
+    return either("nextFundingTime", "", None, either("nextFundingTime", "0", None, of_rate))
 
 
 TRADE: Final = emit(
@@ -266,13 +263,14 @@ TICKER: Final = emit(
 )  # fmt: skip
 MARK_PRICE: Final = emit(
     MarkPrice, event_time_ns=envelope_ms("ts"), mark_price=decimal("markPrice"),
-    index_price=decimal_or_none("indexPrice"), funding_rate=computed(funding_rate),
+    index_price=decimal_or_none("indexPrice"), funding_rate=of_funded(number_of("fundingRate", signed=True)),
     next_funding_time_ns=ms_text("nextFundingTime"), needs=("markPrice",),
     absent=("transaction_time_ns", "estimated_settle_price"),
 )  # fmt: skip
 FUNDING_RATE: Final = emit(
-    FundingRate, event_time_ns=envelope_ms("ts"), funding_rate=computed(funding_rate),
-    next_funding_time_ns=ms_text("nextFundingTime"), mark_price=decimal_or_none("markPrice"), when=is_funded,
+    FundingRate, event_time_ns=envelope_ms("ts"), funding_rate=of_funded(number_of("fundingRate", signed=True)),
+    next_funding_time_ns=ms_text("nextFundingTime"), mark_price=decimal_or_none("markPrice"),
+    when=Word("nextFundingTime", "0", unless=True),
     once=("fundingRate", "nextFundingTime"), absent=("transaction_time_ns",),
 )  # fmt: skip
 OPEN_INTEREST: Final = emit(

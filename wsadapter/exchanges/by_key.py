@@ -5,7 +5,7 @@ Elements are decoded all at once; where that fails, one by one: a bad element co
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from msgspec.json import Decoder
 from wsadapter.events import Liquidation
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.books import UNBEGUN
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.scanner import scanner
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.session import MAX_CACHED_NAMES, Accept, VenueSession, heard, numbered_apart
@@ -37,7 +38,10 @@ class ByKey(Struct, frozen=True):
     connection: this one's number, None where it has none. ``elements``: where they are in the envelope; None: the
     message is one itself. ``notices``: names under which `Venue.control` is told something. ``bare``: of recordings of
     sockets whose messages are elements without an envelope: the stream's name from the message, empty where it is none.
-    """
+
+    For C, of usual messages, where these are functions: ``spelled`` is the name that ``key`` makes, or the stream's
+    whole name; ``inside`` what ``element`` reads: what a channel's name has in braces -> the element's field, or that
+    of other elements; ``alone``: ``elements`` says None."""
 
     envelope: type[Struct]
     key: Callable[[Any], str]
@@ -47,6 +51,9 @@ class ByKey(Struct, frozen=True):
     elements: Callable[[Any], Raw | None] = attrgetter("data")
     notices: frozenset[str] = frozenset()
     bare: Callable[[bytes], str] | None = None
+    spelled: Spelled | None = None
+    inside: Mapping[str, tuple[str, ...]] = {}
+    alone: bool = False
 
     def receiver(self, session: Any) -> Receive:
         made = KeyReceiver(self, session)

@@ -39,16 +39,17 @@ from wsadapter.events import (
     Trade,
     UpdateType,
 )
-from wsadapter.events.decimals import plain_number
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     Id,
     Step,
     Text,
     Time,
+    Word,
+    added,
     closes,
-    computed,
     constant,
+    either,
     emit,
     levels,
     mapped,
@@ -56,10 +57,11 @@ from wsadapter.exchanges.mapping import (
     named,
     number,
     number_or_none,
-    says,
+    offered,
     signed_number_or_none,
     subscribed,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.second_look import number as integer
 from wsadapter.exchanges.second_look import text
 from wsadapter.exchanges.session import VenueSession
@@ -230,24 +232,10 @@ def top_levels(name: str) -> tuple[int] | None:
     return (int(parts[3]),) if len(parts) > 3 and parts[0] == "book" and parts[3].isdecimal() else None
 
 
-def update_type(d: BookWire, e: Envelope) -> UpdateType:
-    is_snapshot = d.type == "snapshot" if d.type else d.prev_change_id is None
-    return UpdateType.SNAPSHOT if is_snapshot else UpdateType.DELTA
-
-
-def previous_change(d: BookWire, e: Envelope) -> int | None:
-    return None if update_type(d, e) is UpdateType.SNAPSHOT else d.prev_change_id
-
-
-def where_offered(field: str, amount: str) -> Step:
-    """Without an amount nobody is there, and the price is null or 0."""
-    value_of, amount_of = attrgetter(field), attrgetter(amount)
-
-    def offered(d: QuoteWire, e: Envelope) -> str | None:
-        offer = amount_of(d)
-        return plain_number(value_of(d)) if says(offer) and plain_number(offer).strip("0.") else None
-
-    return computed(offered)
+def of_snapshot(then: object, otherwise: object) -> Step:
+    """Until 2019 there was no ``type``."""
+    named_none = either("prev_change_id", None, then, otherwise)
+    return either("type", "snapshot", then, either("type", "", named_none, otherwise))
 
 
 BUYER_IS_MAKER: Final[Mapping[str, bool]] = {"buy": False, "sell": True}
@@ -269,16 +257,17 @@ CANDLE_FIELDS: Final[dict[str, Any]] = {
 }  # fmt: skip
 TRADE: Final = emit(Trade, **TRADE_FIELDS)
 FORCED_TAKER: Final = emit(
-    Liquidation, side=mapped("direction", {"buy": Side.BUY, "sell": Side.SELL}), when=lambda d: "T" in d.liquidation,
-    **FORCED_FIELDS,
+    Liquidation, side=mapped("direction", {"buy": Side.BUY, "sell": Side.SELL}),
+    when=Word("liquidation", "T", within=True), **FORCED_FIELDS,
 )  # fmt: skip
 FORCED_MAKER: Final = emit(
-    Liquidation, side=mapped("direction", {"buy": Side.SELL, "sell": Side.BUY}), when=lambda d: "M" in d.liquidation,
-    **FORCED_FIELDS,
+    Liquidation, side=mapped("direction", {"buy": Side.SELL, "sell": Side.BUY}),
+    when=Word("liquidation", "M", within=True), **FORCED_FIELDS,
 )  # fmt: skip
 DEPTH: Final = emit(
-    Depth, transaction_time_ns=ms("timestamp"), update_type=computed(update_type), level_limit=constant(0),
-    last_update_id="change_id", previous_update_id=computed(previous_change), columns=levels("bids", "asks", 1, 2),
+    Depth, transaction_time_ns=ms("timestamp"),
+    update_type=of_snapshot(UpdateType.SNAPSHOT, UpdateType.DELTA), level_limit=constant(0), last_update_id="change_id",
+    previous_update_id=of_snapshot(None, added("prev_change_id", 0)), columns=levels("bids", "asks", 1, 2),
     absent=("event_time_ns", "first_update_id"),
 )  # fmt: skip
 TOP: Final = emit(
@@ -310,10 +299,10 @@ OPEN_INTEREST: Final = emit(
     absent=("transaction_time_ns", "open_interest_value"),
 )  # fmt: skip
 BOOK_TICKER: Final = emit(
-    BookTicker, event_time_ns=ms("timestamp"), bid_price=where_offered("best_bid_price", "best_bid_amount"),
-    bid_quantity=where_offered("best_bid_amount", "best_bid_amount"),
-    ask_price=where_offered("best_ask_price", "best_ask_amount"),
-    ask_quantity=where_offered("best_ask_amount", "best_ask_amount"), absent=("transaction_time_ns", "update_id"),
+    BookTicker, event_time_ns=ms("timestamp"), bid_price=offered("best_bid_price", "best_bid_amount"),
+    bid_quantity=offered("best_bid_amount", "best_bid_amount"),
+    ask_price=offered("best_ask_price", "best_ask_amount"),
+    ask_quantity=offered("best_ask_amount", "best_ask_amount"), absent=("transaction_time_ns", "update_id"),
 )  # fmt: skip
 
 CHANNELS: Final = (
@@ -395,7 +384,9 @@ class Deribit(VenueSession):
         # 10,000 a second
         limits=Limits(streams=500, message_interval=0.35, attempts=AttemptLimit(16, 60.0)),
         requests=Requests(request, most=200, octets=16_384),
-        framing=ByKey(Envelope, key, spoken=spoken, elements=attrgetter("params.data")),
+        framing=ByKey(
+            Envelope, key, spoken=spoken, elements=attrgetter("params.data"), spelled=Spelled("{params.channel}")
+        ),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

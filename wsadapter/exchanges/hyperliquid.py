@@ -33,15 +33,12 @@ from wsadapter.events import (
     Trade,
     UpdateType,
 )
-from wsadapter.events.decimals import plain_number
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     Id,
-    Step,
     Text,
     Time,
     as_text,
-    computed,
     constant,
     decimal,
     decimal_or_none,
@@ -49,9 +46,11 @@ from wsadapter.exchanges.mapping import (
     levels,
     mapped,
     ms,
+    number_inside,
     signed_or_none,
     subscribed,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
@@ -205,18 +204,6 @@ def is_perpetual(symbol: str) -> bool:
     return set("@/#").isdisjoint(symbol)
 
 
-def level_limit(d: BookWire, e: Envelope) -> int:
-    return FAST_LEVELS if d.fast else LEVELS
-
-
-def touch(side: str, field: str) -> Step:
-    def of_best(d: QuoteWire, e: Envelope) -> str | None:
-        best = getattr(d.bbo, side)
-        return None if best is None else plain_number(getattr(best, field))
-
-    return computed(of_best)
-
-
 BUYER_IS_MAKER: Final[Mapping[str, bool]] = {"B": False, "A": True}
 TRADE_FIELDS: Final[dict[str, Any]] = {
     "transaction_time_ns": ms("time"), "trade_id": as_text("tid"), "price": decimal("px"), "quantity": decimal("sz"),
@@ -225,7 +212,8 @@ TRADE_FIELDS: Final[dict[str, Any]] = {
 }  # fmt: skip
 BOOK_FIELDS: Final[dict[str, Any]] = {
     "transaction_time_ns": ms("time"), "update_type": constant(UpdateType.SNAPSHOT),
-    "level_limit": computed(level_limit), "columns": levels("levels.bids", "levels.asks", "px", "sz"),
+    "level_limit": mapped("fast", {True: FAST_LEVELS, False: LEVELS}),
+    "columns": levels("levels.bids", "levels.asks", "px", "sz"),
     "absent": ("event_time_ns", "first_update_id", "last_update_id", "previous_update_id"),
 }  # fmt: skip
 CANDLE_FIELDS: Final[dict[str, Any]] = {
@@ -238,8 +226,9 @@ TRADE: Final = emit(Trade, **TRADE_FIELDS)
 DEPTH: Final = emit(Depth, **BOOK_FIELDS)
 KLINE: Final = emit(Kline, closed=constant(False), **CANDLE_FIELDS)
 BOOK_TICKER: Final = emit(
-    BookTicker, transaction_time_ns=ms("time"), bid_price=touch("bid", "px"), bid_quantity=touch("bid", "sz"),
-    ask_price=touch("ask", "px"), ask_quantity=touch("ask", "sz"), absent=("event_time_ns", "update_id"),
+    BookTicker, transaction_time_ns=ms("time"), bid_price=number_inside("bbo.bid", "px"),
+    bid_quantity=number_inside("bbo.bid", "sz"), ask_price=number_inside("bbo.ask", "px"),
+    ask_quantity=number_inside("bbo.ask", "sz"), absent=("event_time_ns", "update_id"),
 )  # fmt: skip
 MARK_PRICE: Final = emit(
     MarkPrice, mark_price=decimal("ctx.markPx"), index_price=decimal_or_none("ctx.oraclePx"),
@@ -343,7 +332,14 @@ class Hyperliquid(VenueSession):
         # 2000 messages a minute of an address, 30 new connections, 1000 subscriptions over all of them
         limits=Limits(streams=1000, message_interval=0.05, attempts=AttemptLimit(30, 60.0)),
         requests=Requests(request, most=1, octets=1024, in_flight=50, may_close=True),
-        framing=ByKey(Envelope, key, element_key, spoken=spoken),
+        framing=ByKey(
+            Envelope,
+            key,
+            element_key,
+            spoken=spoken,
+            spelled=Spelled("{channel}:"),
+            inside={"symbol": ("coin", "s"), "interval": ("i",)},
+        ),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

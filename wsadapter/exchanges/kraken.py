@@ -28,19 +28,20 @@ from wsadapter.exchanges.mapping import (
     Id,
     Text,
     as_text,
-    computed,
-    computed_within,
+    closes_iso,
     constant,
+    either,
     emit,
     iso,
-    iso_ns,
     levels,
     mapped,
     number,
     number_or_none,
+    said,
     signed_number_or_none,
     subscribed,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
@@ -56,7 +57,6 @@ from wsadapter.exchanges.venue import (
     Hosts,
     Limits,
     Requests,
-    Subscription,
     Venue,
 )
 from wsadapter.text import printable
@@ -203,14 +203,6 @@ def spoken(name: str) -> str:
     return name.rpartition(":")[0] if name.startswith(("book:", "ticker:")) else name
 
 
-def update_type(d: BookWire, e: Envelope) -> UpdateType:
-    return UpdateType.SNAPSHOT if e.type == "snapshot" else UpdateType.DELTA
-
-
-def level_limit(d: BookWire, e: Envelope, sub: Subscription) -> int:
-    return depth(sub.name) if e.type == "snapshot" else 0
-
-
 def depth(name: str) -> int:
     """Nobody asked for one without: then it is the venue's own choice."""
     _, _, *levels = name.split(":")
@@ -223,22 +215,15 @@ def checksum(book: CheckedBook) -> int:
     return zlib.crc32("".join(text.replace(".", "").lstrip("0") for level in best for text in level).encode())
 
 
-def sent(d: CandleWire, e: Envelope) -> int | None:
-    return None if e.timestamp is None else iso_ns(e.timestamp)
-
-
-def close_time(d: CandleWire, e: Envelope) -> int:
-    """Its last millisecond."""
-    return iso_ns(d.interval_begin) + d.interval * 60_000_000_000 - 1_000_000
-
-
 TRADE: Final = emit(
     Trade, transaction_time_ns=iso("timestamp"), trade_id=as_text("trade_id"), trade_number="trade_id",
     price=number("price"), quantity=number("qty"), buyer_is_maker=mapped("side", {"buy": False, "sell": True}),
     aggregated=constant(False), absent=("event_time_ns", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 DEPTH: Final = emit(
-    Depth, event_time_ns=iso("timestamp"), update_type=computed(update_type), level_limit=computed_within(level_limit),
+    Depth, event_time_ns=iso("timestamp"),
+    update_type=either("@type", "snapshot", UpdateType.SNAPSHOT, UpdateType.DELTA),
+    level_limit=either("@type", "snapshot", said(lambda sub: depth(sub.name)), 0),
     columns=levels("bids", "asks", "price", "qty"),
     absent=("transaction_time_ns", "first_update_id", "last_update_id", "previous_update_id"),
 )  # fmt: skip
@@ -256,8 +241,8 @@ BOOK_TICKER: Final = emit(
     absent=("transaction_time_ns", "update_id"),
 )  # fmt: skip
 KLINE: Final = emit(
-    Kline, event_time_ns=computed(sent), interval=subscribed("interval"), open_time_ns=iso("interval_begin"),
-    close_time_ns=computed(close_time), open=number("open"), high=number("high"), low=number("low"),
+    Kline, event_time_ns=iso("@timestamp"), interval=subscribed("interval"), open_time_ns=iso("interval_begin"),
+    close_time_ns=closes_iso("interval_begin"), open=number("open"), high=number("high"), low=number("low"),
     close=number("close"), volume=number("volume"), trade_count="trades", closed=constant(False),
     absent=("transaction_time_ns", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume", "first_trade_id",
             "last_trade_id"),
@@ -347,7 +332,14 @@ class Kraken(VenueSession):
         # the gateway bans for ten minutes from about 150 attempts on; 188 books on one connection were seen to work
         limits=Limits(streams=200, message_interval=0.1, attempts=AttemptLimit(100, 600.0)),
         requests=Requests(request, most=50, octets=2048, group=group),
-        framing=ByKey(Envelope, key, element_key, spoken),
+        framing=ByKey(
+            Envelope,
+            key,
+            element_key,
+            spoken,
+            spelled=Spelled("{channel}:"),
+            inside={"symbol": ("symbol",), "interval": ("interval",)},
+        ),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

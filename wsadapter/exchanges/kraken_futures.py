@@ -39,22 +39,28 @@ from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     MS,
     Id,
+    Offers,
+    Step,
     Text,
     Time,
+    Word,
+    added,
+    applied,
     closes,
-    computed,
     constant,
     decimal,
+    either,
     emit,
-    levels,
+    level_or_levels,
     mapped,
     ms,
     number,
     number_or_none,
-    says,
+    offered,
     signed_number_or_none,
     subscribed,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
@@ -118,11 +124,6 @@ class BookWire(Struct, gc=False):
     price: Raw = Raw()
     qty: Raw = Raw()
 
-    def __post_init__(self) -> None:
-        if self.side:
-            level = [LevelWire(self.price, self.qty)]
-            self.bids, self.asks = ([], level) if SIDES[self.side] else (level, [])
-
 
 class TickerWire(Struct, gc=False):
     """{"time":1786046338005,"relative_funding_rate":2.747066666667e-6,"next_funding_rate_time":1786046400000,
@@ -147,16 +148,6 @@ class TickerWire(Struct, gc=False):
     openInterest: Raw = Raw()
     relative_funding_rate: Raw = Raw()
     next_funding_rate_time: Time | None = None
-
-    def __post_init__(self) -> None:
-        if is_zero(self.bid):
-            self.bid = self.bid_size = Raw()
-        if is_zero(self.ask):
-            self.ask = self.ask_size = Raw()
-
-
-def is_zero(number: Raw) -> bool:
-    return not bytes(number).strip(b"0.")
 
 
 class BarWire(Struct, gc=False):
@@ -200,17 +191,13 @@ def is_snapshot(e: Envelope) -> bool:
     return e.feed.endswith("_snapshot")
 
 
-def update_type(d: BookWire, e: Envelope) -> UpdateType:
-    return UpdateType.SNAPSHOT if is_snapshot(e) else UpdateType.DELTA
+def of_snapshot(then: object, otherwise: object) -> Step:
+    """Of the number before the venue says nothing, its rule does."""
+    return either("@feed", "book_snapshot", then, otherwise)
 
 
-def previous(d: BookWire, e: Envelope) -> int | None:
-    """The venue does not say it, its rule does."""
-    return None if is_snapshot(e) else d.seq - 1
-
-
-def funding_time(d: TickerWire, e: Envelope) -> int | None:
-    return d.next_funding_rate_time * MS if d.next_funding_rate_time else None
+def funding_time(time: int | None) -> int | None:
+    return time * MS if time else None
 
 
 TRADE: Final = emit(
@@ -220,13 +207,14 @@ TRADE: Final = emit(
 )  # fmt: skip
 LIQUIDATION: Final = emit(
     Liquidation, transaction_time_ns=ms("time"), side=mapped("side", {"buy": Side.BUY, "sell": Side.SELL}),
-    price=number("price"), quantity=number("qty"), ordinal=constant(0), when=lambda d: d.type == "liquidation",
+    price=number("price"), quantity=number("qty"), ordinal=constant(0), when=Word("type", "liquidation"),
     absent=("event_time_ns", "order_type", "average_price", "filled_quantity", "status"),
 )  # fmt: skip
 DEPTH: Final = emit(
-    Depth, event_time_ns=ms("timestamp"), update_type=computed(update_type), level_limit=constant(0),
-    first_update_id="seq", last_update_id="seq", previous_update_id=computed(previous),
-    columns=levels("bids", "asks", "price", "qty"), absent=("transaction_time_ns",),
+    Depth, event_time_ns=ms("timestamp"), update_type=of_snapshot(UpdateType.SNAPSHOT, UpdateType.DELTA),
+    level_limit=constant(0), first_update_id="seq", last_update_id="seq",
+    previous_update_id=of_snapshot(None, added("seq", -1)),
+    columns=level_or_levels("bids", "asks", "side", SIDES, "price", "qty"), absent=("transaction_time_ns",),
 )  # fmt: skip
 # the change is a percentage
 TICKER: Final = emit(
@@ -237,18 +225,19 @@ TICKER: Final = emit(
             "close_time_ns", "first_trade_id", "last_trade_id", "trade_count"),
 )  # fmt: skip
 BOOK_TICKER: Final = emit(
-    BookTicker, event_time_ns=ms("time"), bid_price=number_or_none("bid"), bid_quantity=number_or_none("bid_size"),
-    ask_price=number_or_none("ask"), ask_quantity=number_or_none("ask_size"),
-    when=lambda d: says(d.bid) or says(d.ask), absent=("transaction_time_ns", "update_id"),
+    BookTicker, event_time_ns=ms("time"), bid_price=offered("bid", "bid"), bid_quantity=offered("bid_size", "bid"),
+    ask_price=offered("ask", "ask"), ask_quantity=offered("ask_size", "ask"),
+    when=Offers(("bid", "ask")), absent=("transaction_time_ns", "update_id"),
 )  # fmt: skip
 MARK_PRICE: Final = emit(
     MarkPrice, event_time_ns=ms("time"), mark_price=number("markPrice"), index_price=number_or_none("index"),
-    funding_rate=signed_number_or_none("relative_funding_rate"), next_funding_time_ns=computed(funding_time),
-    needs=("markPrice",), absent=("transaction_time_ns", "estimated_settle_price"),
+    funding_rate=signed_number_or_none("relative_funding_rate"),
+    next_funding_time_ns=applied(funding_time, "next_funding_rate_time"), needs=("markPrice",),
+    absent=("transaction_time_ns", "estimated_settle_price"),
 )  # fmt: skip
 FUNDING_RATE: Final = emit(
     FundingRate, event_time_ns=ms("time"), funding_rate=signed_number_or_none("relative_funding_rate"),
-    next_funding_time_ns=computed(funding_time), mark_price=number_or_none("markPrice"),
+    next_funding_time_ns=applied(funding_time, "next_funding_rate_time"), mark_price=number_or_none("markPrice"),
     once=("relative_funding_rate", "next_funding_rate_time"), absent=("transaction_time_ns",),
 )  # fmt: skip
 OPEN_INTEREST: Final = emit(
@@ -320,7 +309,13 @@ class KrakenFutures(VenueSession):
         # 100 requests a second and 100 connections are allowed
         limits=Limits(streams=200, message_interval=0.05, attempts=AttemptLimit(100, 600.0)),
         requests=Requests(request, most=10, octets=1000, in_flight=1, group=feed_of),
-        framing=ByKey(Envelope, key, elements=lambda e: e.trades if e.feed == "trade_snapshot" else None),
+        framing=ByKey(
+            Envelope,
+            key,
+            elements=lambda e: e.trades if e.feed == "trade_snapshot" else None,
+            spelled=Spelled("{feed}:{product_id}"),
+            alone=True,
+        ),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

@@ -71,6 +71,9 @@ class Op(IntEnum):
     FIRST = 22
     MS_TEXT = 23
     TOP = 24
+    OFFERED = 25
+    CLOSES_ISO = 26
+    ONE = 27
 
 
 class Spelling(Struct, frozen=True):
@@ -256,14 +259,15 @@ def seconds(path: str) -> Step:
 def closes(path: str, unit_ms: int = 1) -> Step:
     """The last millisecond of the subscription's candle that opens then."""
 
-    def less_one_ms(sub: Any, named: Any) -> int | None:
-        """None: months differ."""
-        return close_time_ns(0, sub.interval) if sub.interval in (*MINUTES, "1s") and sub.interval != "1M" else None
-
     return Step(
         Op.GIVEN, value=close_time_ns, expression=f"{{value}}(d.{path} * {unit_ms}, sub.interval)",
-        direct=Direct(Op.CLOSES, path, unit_ms * MS, said=less_one_ms),
+        direct=Direct(Op.CLOSES, path, unit_ms * MS, said=_less_one_ms),
     )  # fmt: skip
+
+
+def _less_one_ms(sub: Any, named: Any) -> int | None:
+    """None: months differ."""
+    return close_time_ns(0, sub.interval) if sub.interval in (*MINUTES, "1s") and sub.interval != "1M" else None
 
 
 def iso(path: str) -> Step:
@@ -272,6 +276,76 @@ def iso(path: str) -> Step:
     return Step(
         Op.GIVEN, value=iso_ns, expression=f"(None if {at} is None else {{value}}({at}))", direct=Direct(Op.ISO, path)
     )
+
+
+def closes_iso(path: str) -> Step:
+    """As `closes`, of a time that is told as `iso`."""
+    return Step(
+        Op.GIVEN, value=_close_of_iso, expression=f"{{value}}(d.{path}, sub.interval)",
+        direct=Direct(Op.CLOSES_ISO, path, said=_less_one_ms),
+    )  # fmt: skip
+
+
+def _close_of_iso(text: str, interval: str) -> int:
+    return close_time_ns(iso_ns(text) // MS, interval)
+
+
+def said(function: Callable[[Any], Any]) -> Step:
+    """What a function of the subscription says."""
+    return Step(
+        Op.GIVEN, value=function, expression="{value}(sub)",
+        direct=Direct(Op.SUBSCRIBED, said=lambda sub, named: function(sub)),
+    )  # fmt: skip
+
+
+def offered(path: str, amount: str) -> Step:
+    """A JSON number; None where ``amount``, another one, is absent, null or 0: nobody is there."""
+    return Step(
+        Op.GIVEN, value=_offered, expression=f"{{value}}(d.{path}, d.{amount})",
+        direct=Direct(Op.OFFERED, path, table=amount),
+    )  # fmt: skip
+
+
+def _offered(number: Raw, amount: Raw) -> str | None:
+    return plain_number(number) if says(amount) and plain_number(amount).strip("0.") else None
+
+
+def number_inside(struct: str, field: str) -> Step:
+    """A JSON number in a Struct; None where there is no Struct."""
+    expression = f"(None if d.{struct} is None else {{value}}(d.{struct}.{field}))"
+    return Step(Op.GIVEN, value=plain_number, expression=expression, direct=Direct(Op.NUMBER, f"{struct}.{field}"))
+
+
+def number_of(path: str, signed: bool = False) -> Step:
+    """The plain decimal of a text, as a JSON number's."""
+    return Step(
+        Op.GIVEN, value=plain_number, expression=f"{{value}}(d.{path}.encode(), {signed})",
+        direct=Direct(Op.SIGNED_NUMBER_OR_NONE if signed else Op.NUMBER, path),
+    )  # fmt: skip
+
+
+def level_or_levels(
+    bids: str, asks: str, side: str, is_asks: Mapping[str, bool], price: str, quantity: str
+) -> dict[str, Step]:
+    """The four columns of a book that comes whole, as in `levels`, or as one level, whose fields are called alike:
+    ``side`` is then not empty, and one of the words of ``is_asks``."""
+    return {
+        name: either(side, "", step, _one_level(side, is_asks, name.startswith("ask"),
+                                                quantity if name.endswith("quantity") else price))
+        for name, step in levels(bids, asks, price, quantity).items()
+    }  # fmt: skip
+
+
+def _one_level(side: str, is_asks: Mapping[str, bool], wanted: bool, path: str) -> Step:
+    words = _Words(is_asks)
+
+    def one(word: str, number: Raw) -> list[str]:
+        return [plain_number(number)] if words[word] is wanted else []
+
+    return Step(
+        Op.GIVEN, value=one, expression=f"{{value}}(d.{side}, d.{path})",
+        direct=Direct(Op.ONE, side, int(wanted), table=(is_asks, path)),
+    )  # fmt: skip
 
 
 def added(path: str, distance: int) -> Step:
@@ -293,16 +367,18 @@ def _not_negative(number: int) -> int:
     return number
 
 
-def either(path: str, text: str, then: object, otherwise: object) -> Step:
-    """``then`` where the field has this text (of a number: these digits), else ``otherwise``: values, or steps that are
-    given."""
+def either(path: str, text: str | None, then: object, otherwise: object) -> Step:
+    """``then`` where the field has this text (of a number: these digits; None: where it is null), else ``otherwise``:
+    values, or steps that are given."""
     values = [each if isinstance(each, Step) else constant(each) for each in (then, otherwise)]
     names: dict[str, Any] = {"split_book": split_book}
     expressions = []
     for i, step in enumerate(values):
         names[f"value_{i}"] = step.value
         expressions.append(step.expression.format(value=f"value_{i}") if step.op is Op.GIVEN else f"value_{i}")
-    decision = f"{expressions[0]} if str({_reach(path)}) == {text!r} else {expressions[1]}"
+    at = _reach(path)
+    decides = f"{at} is None" if text is None else f"{at} is not None and str({at}) == {text!r}"
+    decision = f"{expressions[0]} if {decides} else {expressions[1]}"
     exec(f"def choose(d, e, sub, named):\n  return {decision}", names)
     return Step(
         Op.GIVEN, value=names["choose"], expression="{value}(d, e, sub, named)",
@@ -333,6 +409,40 @@ def computed_within(function: Callable[[Any, Any, Any], Any]) -> Step:
 def computed_for(function: Callable[[Any, Any], Any]) -> Step:
     """What a function of element and subscription (of a row: of what was asked) says; it may raise ValueError."""
     return Step(Op.GIVEN, value=function, expression="{value}(d, sub)")
+
+
+class Word(Struct, frozen=True):
+    """Whether a field of the element is this text, has it in it (``within``), or is another one (``unless``): for
+    `Emit.when`."""
+
+    path: str
+    text: str
+    within: bool = False
+    unless: bool = False
+
+    def __call__(self, d: Any) -> bool:
+        value = getattr(d, self.path)
+        return self.text in value if self.within else (value == self.text) is not self.unless
+
+
+class RefusedWord(Struct, frozen=True):
+    """An element with this text in a field is no event, and why: for `Emit.refuse`."""
+
+    path: str
+    text: str
+    why: str
+
+    def __call__(self, d: Any) -> str:
+        return self.why if getattr(d, self.path) == self.text else ""
+
+
+class Offers(Struct, frozen=True):
+    """Whether one of these JSON numbers is there and not 0: for `Emit.when`."""
+
+    paths: tuple[str, ...]
+
+    def __call__(self, d: Any) -> bool:
+        return any(bytes(getattr(d, path)).strip(b"0.") not in (b"", b"null") for path in self.paths)
 
 
 def says(value: Any) -> bool:

@@ -35,7 +35,6 @@ from wsadapter.events import (
     Trade,
     UpdateType,
 )
-from wsadapter.events.decimals import plain_number
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     MOST,
@@ -45,19 +44,22 @@ from wsadapter.exchanges.mapping import (
     Time,
     as_text,
     closes,
-    computed,
     constant,
     count,
     decimal,
     decimal_or_none,
+    either,
     emit,
+    first_of,
     levels,
     mapped,
     ms,
+    number_of,
     signed_or_none,
     subscribed,
     top,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
@@ -242,30 +244,10 @@ def wants_few_levels(feed: FeedSettings) -> bool:
     return 0 < feed.depth_levels <= FEW_LEVELS
 
 
-def first_trade(d: TradeWire, e: Envelope) -> int:
-    first = d.tradeId - d.count + 1
-    if first < 0:
-        raise ValueError("more trades than numbers")
-    return first
-
-
-def update_type(d: BookWire, e: Envelope) -> UpdateType:
-    return UpdateType.SNAPSHOT if e.action == "snapshot" else UpdateType.DELTA
-
-
-def level_limit(d: BookWire, e: Envelope) -> int:
-    return LEVELS if e.action == "snapshot" else 0
-
-
-def quote_volume(d: TickerWire, e: Envelope) -> str | None:
-    """Of contracts ``volCcy24h`` counts the base currency."""
-    return plain_number(d.volCcy24h.encode()) if d.instType == "SPOT" and d.volCcy24h else None
-
-
 SIDES: Final[Mapping[str, bool]] = {"buy": False, "sell": True}
 TRADE: Final = emit(
     Trade, transaction_time_ns=ms("ts"), trade_id=as_text("tradeId"), price=decimal("px"), quantity=decimal("sz"),
-    buyer_is_maker=mapped("side", SIDES), first_trade_id=computed(first_trade), last_trade_id="tradeId",
+    buyer_is_maker=mapped("side", SIDES), first_trade_id=first_of("tradeId", "count"), last_trade_id="tradeId",
     aggregated=constant(True), absent=("event_time_ns", "trade_number"),
 )  # fmt: skip
 RAW_TRADE: Final = emit(
@@ -274,7 +256,8 @@ RAW_TRADE: Final = emit(
     absent=("event_time_ns", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 BOOK: Final = emit(
-    Depth, event_time_ns=ms("ts"), update_type=computed(update_type), level_limit=computed(level_limit),
+    Depth, event_time_ns=ms("ts"), update_type=either("@action", "snapshot", UpdateType.SNAPSHOT, UpdateType.DELTA),
+    level_limit=either("@action", "snapshot", LEVELS, 0),
     last_update_id="seqId", previous_update_id=count("prevSeqId"), columns=levels("bids", "asks", 0, 1),
     absent=("transaction_time_ns", "first_update_id"),
 )  # fmt: skip
@@ -294,10 +277,12 @@ KLINE: Final = emit(
     absent=("event_time_ns", "transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
             "first_trade_id", "last_trade_id"),
 )  # fmt: skip
+# of contracts ``volCcy24h`` counts the base currency
 TICKER: Final = emit(
     Ticker, event_time_ns=ms("ts"), last_price=decimal("last"), last_quantity=decimal_or_none("lastSz"),
     open=decimal_or_none("open24h"), high=decimal_or_none("high24h"), low=decimal_or_none("low24h"),
-    volume=decimal_or_none("vol24h"), quote_volume=computed(quote_volume),
+    volume=decimal_or_none("vol24h"), 
+    quote_volume=either("instType", "SPOT", either("volCcy24h", "", None, number_of("volCcy24h")), None),
     absent=("transaction_time_ns", "price_change", "price_change_percent", "weighted_average_price", "open_time_ns",
             "close_time_ns", "first_trade_id", "last_trade_id", "trade_count"),
 )  # fmt: skip
@@ -398,7 +383,8 @@ class Okx(VenueSession):
         limits=Limits(streams=150, message_interval=0.1, attempts=AttemptLimit(3, 1.0)),
         # an error says only which request: the fewer arguments, the sooner the bad one is found
         requests=Requests(request, most=20, octets=32_768, in_flight=1, data_acks=True),
-        framing=ByKey(Envelope, lambda e: stream_name(e.arg) if e.arg is not None and bytes(e.data) else ""),
+        framing=ByKey(Envelope, lambda e: stream_name(e.arg) if e.arg is not None and bytes(e.data) else "",
+                      spelled=Spelled("{arg.channel}:{arg.instId}")),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

@@ -13,22 +13,35 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import NODEFAULT, Raw, Struct, inspect
+from msgspec import Raw, Struct, inspect
 
 from wsadapter import native
 from wsadapter.events import Depth, Kline, Liquidation, UpdateType
 from wsadapter.exchanges.continuity import SeriesState
-from wsadapter.exchanges.mapping import GIVEN, MS, Direct, Emit, Op, Spelling, Step, all_steps, subscribed
+from wsadapter.exchanges.mapping import (
+    GIVEN,
+    MS,
+    Direct,
+    Emit,
+    Offers,
+    Op,
+    RefusedWord,
+    Spelling,
+    Step,
+    Word,
+    all_steps,
+    subscribed,
+)
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Candles,
     Channel,
-    Checked,
     Follows,
     Numbering,
     Receive,
+    Repeats,
     Rises,
     Subscription,
     Unnumbered,
@@ -38,21 +51,23 @@ MOST: Final = 2**62
 MOST_PARTS: Final = 8
 """Of a name."""
 KNOWN: Final[Mapping[str, str]] = {
-    "ByKey": "envelope key element spoken sequence elements notices bare",
+    "ByKey": "envelope key element spoken sequence elements notices bare spelled inside alone",
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
                "newest_first",
     "Emit": "event fields on_change once needs refuse amend when",
     "Follows": "number previous resubscribe count first repeats",
     "Candles": "by_successor sparse",
     "Latest": "kind snapshot",
+    "Repeats": "identity most",
+    "Rises": "number",
 }  # fmt: skip
 """All that tables can say; of what is not said here C would know nothing."""
 Told = tuple[Any, ...]
 """As `native/scanner.c` reads it."""
 # as there
-TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA = range(7)
+TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TAG = range(8)
 REQUIRED, NULLABLE, LAX = 1, 2, 4
-NO_VALUE, NULL_VALUE, EMPTY_VALUE, STRING_VALUE = range(4)
+NO_VALUE, NULL_VALUE, EMPTY_VALUE, STRING_VALUE, WHOLE_VALUE, _, TRUE_VALUE, FALSE_VALUE, _, SIDE_VALUE = range(10)
 ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE = range(7)
 
 
@@ -87,14 +102,18 @@ class _Slots:
         self.first = first
         self.places: dict[str, int] = {}
         self.types: dict[str, int] = {}
-        self.kinds: list[int] = []
+        self.kinds: list[Told] = []
         """As they are before anything is read."""
 
-    def add(self, path: str, kind: int, type_: int) -> int:
+    def add(self, path: str, before: Told, type_: int) -> int:
         self.places[path] = self.first + len(self.kinds)
         self.types[path] = type_
-        self.kinds.append(kind)
+        self.kinds.append(before)
         return self.places[path]
+
+    def first_of(self, paths: tuple[str, ...]) -> int:
+        """Of the first one that there is."""
+        return self.of(next((path for path in paths if path in self.places), ""))
 
     def of(self, path: str) -> int:
         if path not in self.places:
@@ -113,17 +132,12 @@ class _Tables:
         self._parts: list[Told] = []
 
     def told(self) -> Told:
-        key, element = self._framing.key, self._framing.element
-        if isinstance(key, attrgetter):
-            key = Spelled(f"{{{_path(key)}}}")
-        if (
-            not isinstance(key, Spelled)
-            or len(key.parts) > MOST_PARTS
-            or not (element is None or isinstance(element, Mapping))
-        ):
-            raise Unusual("names are made by functions")
-        envelope = _shape(self._framing.envelope, self._envelope, {}, False, data=_path(self._framing.elements))
-        parts = tuple((text.encode(), self._envelope.of(path) if path else -1) for text, path in key.parts)
+        framing = self._framing
+        data = "" if framing.alone else _path(framing.elements)
+        envelope = _shape(framing.envelope, self._envelope, {}, False, data=data)
+        parts = tuple(
+            (text.encode(), self._envelope.of(path) if path else -1) for text, path in _spelled(framing).parts
+        )
         tables: list[Told] = []
         streams: list[Told] = []
         for channel in {id(channel): channel for _, channel in self._streams.values()}.values():
@@ -132,14 +146,15 @@ class _Tables:
             except Unusual:
                 continue
             for name, (subscription, own) in self._streams.items():
-                if own is channel and (stream := table.stream(name, subscription)) is not None:
-                    streams.append(stream(len(tables)))
+                if own is channel and (stream := table.stream(subscription)) is not None:
+                    # usual messages name a stream as it was asked for, or as the venue speaks of it
+                    streams += (stream(each, len(tables)) for each in {name, subscription.name})
             if table.named:
                 streams.append(table.anyone(len(tables)))
             tables.append(table.told)
         if not streams:
             raise Unusual("no stream")
-        return envelope, tuple(self._envelope.kinds), parts, tuple(tables), tuple(streams)
+        return envelope, tuple(self._envelope.kinds), parts, tuple(tables), tuple(streams), int(self._framing.alone)
 
 
 class _Table:
@@ -155,8 +170,7 @@ class _Table:
         spellings: dict[str, Spelling] = {}
         for one in channel.emits:
             for step in one.fields.values():
-                if isinstance(step, Step) and step.direct is not None and isinstance(step.direct.table, Spelling):
-                    spellings[step.direct.path] = step.direct.table
+                spellings |= _spellings(step)
         shape = _shape(channel.wire, self._row, spellings, channel.lax)
         self.named = self._name_parts(framing)
         """Of the name that an element's fields make, where they do."""
@@ -164,19 +178,16 @@ class _Table:
             self._emit(one, channel.numbering if one is channel.emits[0] else Unnumbered()) for one in channel.emits
         )
         kinds = tuple(self._row.kinds)
-        # liquidations that are equal are told apart by the session
-        most = 2 if any(one.event is Liquidation for one in channel.emits) else int(channel.many)
-        self.told = (
-            shape,
-            kinds,
-            most if channel.many else 0,
-            int(channel.newest_first),
-            emits,
-            self._changing(),
-            tuple(self.named),
+        rule = channel.numbering
+        repeats = (
+            (self._row.of(rule.identity), rule.most, session.known) if isinstance(rule, Repeats) else (-1, 0, None)
         )
+        self.told = (
+            shape, kinds, int(channel.many), int(channel.newest_first), *repeats, emits, self._changing(),
+            tuple(self.named),
+        )  # fmt: skip
 
-    def stream(self, name: str, subscription: Subscription) -> Callable[[int], Told] | None:
+    def stream(self, subscription: Subscription) -> Callable[[str, int], Told] | None:
         """None: what is said of it is nothing for C."""
         session, channel = self._session, self._channel
         kind = session.kind(channel, subscription.name)
@@ -194,7 +205,7 @@ class _Table:
             for one in channel.emits
         )
         counted = tuple((symbol, self._update_type(one)) if one.event is Depth else symbol for one in channel.emits)
-        return lambda table: (name, subscription.name, said, key, symbol, table, series, counted)
+        return lambda name, table: (name, subscription.name, said, key, symbol, table, series, counted)
 
     def anyone(self, table: int) -> Told:
         """What messages name, where only elements name the stream."""
@@ -207,19 +218,22 @@ class _Table:
             return []
         template = framing.spoken(self._channel.name)
         self._any = template.partition("{")[0]
-        fields = {field: framing.element.get(field, "") for _, field in Spelled(template).parts if field}
+        inside = framing.inside
         return [
-            (text.encode(), self._row.of(fields[field]) if field else -1) for text, field in Spelled(template).parts
+            (text.encode(), self._row.first_of(inside.get(field, ())) if field else -1)
+            for text, field in Spelled(template).parts
         ]
 
     def _emit(self, one: Emit, numbering: Numbering) -> Told:
-        if one.once or one.refuse or one.amend or one.when or isinstance(numbering, Checked):
+        if one.amend:
             raise Unusual("functions have a word")
         steps = all_steps(self._session.venue.word, one.event, one.fields)
         names = list(steps)
         rule, number, previous, back, counted = ANY, -1, -1, 0, -1
         kind = limit = interval = closed = opened = -1
         match numbering:
+            case Unnumbered() | Repeats():
+                pass
             case Rises():
                 rule, number = RISING, self._row.of(numbering.number)
             case Follows():
@@ -245,17 +259,40 @@ class _Table:
                     step = one.fields["interval"]
                     if not isinstance(step, Step) or step.expression != subscribed("interval").expression:
                         raise Unusual("a candle's interval is its own")
+            case _:
+                raise Unusual("another rule")
         slots = self._row
         needs = [slots.of(name) - slots.first for name in one.needs]
         if any(slots.types[name] not in (TEXT, RAW) for name in one.needs):
             raise Unusual("what a number says")
-        raw = [slots.of(name) - slots.first for name in one.needs if slots.types[name] == RAW]
+        raw = [slots.of(name) - slots.first for name in (*one.needs, *one.once) if slots.types.get(name) == RAW]
         changes = [slots.of(name) - slots.first for name in one.on_change]
         return (
             one.event, tuple(self._step(step) for step in steps.values()), rule, number, previous, back, counted, kind,
             limit, interval, closed, opened, UpdateType.DELTA, _mask(changes), _mask(needs), _mask(raw),
-            self._counting(one),
+            self._counting(one), self._conditions(one),
         )  # fmt: skip
+
+    def _conditions(self, one: Emit) -> Told:
+        """Of which elements it is made."""
+        slots, when, refuse = self._row, one.when, one.refuse
+        kind, word, text, offers = 0, -1, None, 0
+        match when:
+            case None:
+                pass
+            case Word():
+                kind = 2 if when.within else 4 if when.unless else 1
+                word, text = slots.of(when.path) - slots.first, when.text.encode()
+            case Offers() if all(slots.types.get(path) == RAW for path in when.paths):
+                kind, offers = 3, _mask(slots.of(path) - slots.first for path in when.paths)
+            case _:
+                raise Unusual("a function chooses")
+        if not (refuse is None or isinstance(refuse, RefusedWord)):
+            raise Unusual("a function refuses")
+        refused, told = (-1, None) if refuse is None else (slots.of(refuse.path) - slots.first, refuse.text.encode())
+        once = tuple(slots.of(name) - slots.first for name in one.once)
+        published = self._session.published.setdefault(id(one), {}) if once else None
+        return kind, word, text, offers, refused, told, published, once, int(one.event is Liquidation)
 
     def _counting(self, one: Emit) -> Told | None:
         """Of events without ids."""
@@ -284,6 +321,8 @@ class _Table:
             return None
         if any(type_ != TEXT for type_ in slots.types.values()) or channel.many:
             raise Unusual("states that are no text")
+        if any(one.once or one.refuse or one.when for one in channel.emits):
+            raise Unusual("events that not every change makes")
         changes = [slots.of(name) - slots.first for one in channel.emits for name in one.on_change]
         members = tuple(getattr(channel.wire, name) for name in slots.places)
         return self._envelope.of(latest.kind), latest.snapshot.encode(), channel.wire, members, _mask(changes)
@@ -318,8 +357,13 @@ class _Table:
                 return _told(Op.MAPPED, slot, constant=pairs)
             case Op.EITHER:
                 then, otherwise = self._step(direct.then or ""), self._step(direct.otherwise or "")
-                return _told(Op.EITHER, slot, constant=direct.table.encode(), then=then, otherwise=otherwise)
-            case Op.FIRST:
+                text = None if direct.table is None else direct.table.encode()
+                return _told(Op.EITHER, slot, constant=text, then=then, otherwise=otherwise)
+            case Op.ONE:
+                words, value = direct.table
+                pairs = tuple((_word(word), is_ask) for word, is_ask in words.items())
+                return _told(Op.ONE, slot, self._slot(value), direct.factor, pairs)
+            case Op.FIRST | Op.OFFERED:
                 place = self._slot(direct.table)
         constant = None if isinstance(direct.table, Spelling) else direct.table
         return _told(direct.op, slot, place, direct.factor, constant)
@@ -337,12 +381,31 @@ def _told(
     return int(op), slot, place, factor, constant, then, otherwise
 
 
+def _spelled(framing: Any) -> Spelled:
+    """How the names of its streams are made of an envelope."""
+    found = framing.spelled or framing.key
+    if isinstance(found, attrgetter):
+        found = Spelled(f"{{{_path(found)}}}")
+    if not isinstance(found, Spelled) or len(found.parts) > MOST_PARTS:
+        raise Unusual("names are made by functions")
+    return found
+
+
 def _path(read: Any) -> str:
     """Of an `attrgetter`."""
     if not isinstance(read, attrgetter):
         raise Unusual("a function says where the elements are")
     made: Any = read.__reduce__()
     return str(made[1][0])
+
+
+def _spellings(step: Step | str | None) -> dict[str, Spelling]:
+    """Of the sides that a field is made of."""
+    if not isinstance(step, Step) or step.direct is None:
+        return {}
+    direct = step.direct
+    own = {direct.path: direct.table} if isinstance(direct.table, Spelling) else {}
+    return {**own, **_spellings(direct.then), **_spellings(direct.otherwise)}
 
 
 def _word(word: object) -> object:
@@ -363,13 +426,17 @@ def _shape(
 ) -> Told:
     """What values the Struct takes; gives each field its slot."""
     info = inspect.type_info(struct)
-    if not isinstance(info, inspect.StructType) or info.forbid_unknown_fields or info.tag is not None:
+    if not isinstance(info, inspect.StructType) or hasattr(struct, "__post_init__"):
         raise Unusual(struct.__name__)
-    fields = []
+    if info.forbid_unknown_fields or not isinstance(info.tag, str | None):
+        raise Unusual(struct.__name__)
+    fields: list[Told] = []
+    if info.tag is not None:
+        fields.append((str(info.tag_field).encode(), TAG, REQUIRED, 0, 0, 0, info.tag.encode()))
     for field in info.fields:
         path = prefix + field.name
-        absent = _absent(field)
-        flags = (REQUIRED if absent == NO_VALUE else 0) | (LAX if lax else 0)
+        absent = _absent(field.default)
+        flags = (REQUIRED if absent[0] == NO_VALUE else 0) | (LAX if lax else 0)
         kind = field.type
         if isinstance(kind, inspect.UnionType) and len(kind.types) == 2 and kind.includes_none:
             kind = next(each for each in kind.types if not isinstance(each, inspect.NoneType))
@@ -379,10 +446,16 @@ def _shape(
             type_ = DATA
         elif path in spellings:
             type_, inner = LEVELS, _spelling(kind, spellings[path])
+            if isinstance(kind, inspect.ListType):
+                low, high = kind.min_length or 0, MOST if kind.max_length is None else kind.max_length
+            if field.default_factory is list:
+                absent, flags = (SIDE_VALUE, 0, b""), flags & ~REQUIRED
         elif isinstance(kind, inspect.StructType):
-            type_, inner = INNER, _shape(kind.cls, slots, spellings, lax, f"{path}.")
+            type_, inner = INNER, _shape(kind.cls, slots, spellings, lax, f"{path}.", data)
         elif isinstance(kind, inspect.StrType) and kind.pattern is None:
             type_, low, high = TEXT, kind.min_length or 0, MOST if kind.max_length is None else kind.max_length
+        elif isinstance(kind, inspect.LiteralType) and all(isinstance(each, str) for each in kind.values):
+            type_, low, high, inner = TEXT, 0, MOST, tuple(str(each).encode() for each in kind.values)
         elif isinstance(kind, inspect.IntType) and (kind.gt, kind.lt, kind.multiple_of) == (None, None, None):
             type_, low, high = INTEGER, -MOST if kind.ge is None else kind.ge, MOST if kind.le is None else kind.le
         elif isinstance(kind, inspect.BoolType):
@@ -396,16 +469,20 @@ def _shape(
     return int(info.array_like), tuple(fields)
 
 
-def _absent(field: inspect.Field) -> int:
-    """What an absent field is; `NO_VALUE`: nothing for C."""
-    default = field.default
-    if default is None:
-        return NULL_VALUE
-    if default is NODEFAULT:
-        return NO_VALUE
-    if isinstance(default, Raw) and not bytes(default):
-        return EMPTY_VALUE
-    return STRING_VALUE if default == "" else NO_VALUE
+def _absent(default: object) -> Told:
+    """What an absent field is: kind, number, text; `NO_VALUE`: nothing for C."""
+    match default:
+        case bool():
+            return (TRUE_VALUE if default else FALSE_VALUE), 0, b""
+        case int():
+            return WHOLE_VALUE, default, str(default).encode()
+        case None:
+            return NULL_VALUE, 0, b""
+        case "":
+            return STRING_VALUE, 0, b""
+        case Raw() if not bytes(default):
+            return EMPTY_VALUE, 0, b""
+    return NO_VALUE, 0, b""
 
 
 def _spelling(kind: inspect.Type, spelling: Spelling) -> Told:
@@ -420,6 +497,8 @@ def _spelling(kind: inspect.Type, spelling: Spelling) -> Told:
             kinds = [field.type for field in fields.values() if field.required]
         elif isinstance(level, inspect.ListType):
             kinds = [level.item_type, level.item_type]
+        elif isinstance(level, inspect.TupleType):
+            kinds, places = [*level.item_types[:2]], len(level.item_types)
         else:
             raise Unusual("levels")
         if len(kinds) != 2 or not all(isinstance(each, inspect.RawType) for each in kinds):

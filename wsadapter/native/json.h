@@ -162,6 +162,57 @@ read_value(const char **at, const char *end, Value *value, int nested)
     }
 }
 
+enum { LONGEST_DECIMAL = 127 };
+
+/* A JSON number, or the text of one, as a plain decimal: see plain_number in wsadapter/events/decimals.py. What is
+ * written to `plain`, LONGEST_DECIMAL characters at most; -1: it is none, or not usual. */
+static int
+plain_decimal(const char *text, Py_ssize_t octets, int is_signed, char *plain)
+{
+    const char *at = text, *end = text + octets, *mantissa = text + (octets > 0 && *text == '-');
+    Value number;
+    if (octets < 1 || octets > LONGEST_DECIMAL / 2)
+        return -1;
+    int nothing = 1, is_minus = mantissa != text;
+    for (const char *digit = mantissa; digit < end && (*digit | 32) != 'e'; digit++)
+        nothing &= *digit == '0' || *digit == '.';
+    if (is_minus && !nothing && !is_signed)
+        return -1;
+    if (after_plain(mantissa, end) == end && !(*mantissa == '0' && end > mantissa + 1 && mantissa[1] != '.')) {
+        const char *begin = nothing ? mantissa : text; /* minus nothing has no sign */
+        memcpy(plain, begin, (size_t)(end - begin));
+        return (int)(end - begin);
+    }
+    if (read_number(&at, end, &number) < 0 || at != end)
+        return -1;
+    char digits[LONGEST_DECIMAL];
+    int count = 0, point = -1, exponent = 0;
+    for (at = mantissa; at < end && (*at | 32) != 'e'; at++)
+        if (*at == '.')
+            point = count;
+        else
+            digits[count++] = *at;
+    int minus = at[1] == '-';
+    for (at += 1 + (minus || at[1] == '+'); at < end; at++)
+        exponent = exponent * 10 + (*at - '0');
+    point = (point < 0 ? count : point) + (minus ? -exponent : exponent);
+    int zeros = point <= 0 ? 1 - point : 0, length = 0, first = 0; /* zeros: before the digits */
+    point += zeros;
+    int whole = zeros + count > point ? zeros + count : point;
+    while (first < point - 1 && (first < zeros || first - zeros >= count || digits[first - zeros] == '0'))
+        first++;
+    if (whole - first + 2 > LONGEST_DECIMAL)
+        return -1;
+    if (is_minus && !nothing)
+        plain[length++] = '-';
+    for (int i = first; i < whole; i++) {
+        if (i == point)
+            plain[length++] = '.';
+        plain[length++] = i < zeros || i - zeros >= count ? '0' : digits[i - zeros];
+    }
+    return length;
+}
+
 /* The digits of a WHOLE_VALUE or of a text that is one; -1 where it is none. */
 static inline int
 read_whole(const char *at, Py_ssize_t length, long long *number)

@@ -7,8 +7,6 @@
 
 #include "json.h"
 
-enum { LONGEST_DECIMAL = 127 };
-
 /* One column of a side, in decimals.c. */
 typedef struct {
     PyObject_HEAD
@@ -91,6 +89,21 @@ put_usual(Sides *sides, const char **at, const char *end)
     return 0;
 }
 
+/* A number with an exponent, of nothing, or of neither. */
+static int
+put_number(Sides *sides, const char **at, const char *end)
+{
+    Value value;
+    char plain[LONGEST_DECIMAL];
+    if (read_value(at, end, &value, 0) < 0 || value.kind < STRING_VALUE || value.kind > NUMBER_VALUE)
+        return -1;
+    int length = plain_decimal(value.at, value.length, 0, plain);
+    if (length < 0 || sides->size + (size_t)length + 32 > sides->capacity)
+        return -1;
+    keep(sides, plain, length, plain + sizeof plain);
+    return 0;
+}
+
 /* -1: no decimal that is usual here. */
 static inline int
 put_decimal(Sides *sides, const char **at, const char *end, const Spelling *spelling)
@@ -98,12 +111,13 @@ put_decimal(Sides *sides, const char **at, const char *end, const Spelling *spel
     const char *begin = *at, *stop;
     int quoted = begin < end && *begin == '"';
     begin += quoted;
-    if ((stop = after_plain(begin, end)) == NULL || stop - begin > LONGEST_DECIMAL)
-        return -1;
-    if (spelling->numbers ? *begin == '0' && stop > begin + 1 && begin[1] != '.' : !quoted)
+    stop = after_plain(begin, end);
+    if (spelling->numbers && (stop == NULL || (stop < end && (*stop | 32) == 'e') || *begin == '0'))
+        return put_number(sides, at, end);
+    if (stop == NULL || stop - begin > LONGEST_DECIMAL || !(quoted || spelling->numbers))
         return -1;
     *at = stop + quoted;
-    if (quoted ? stop >= end || *stop != '"' : stop < end && (*stop == 'e' || *stop == 'E'))
+    if (quoted && (stop >= end || *stop != '"'))
         return -1;
     keep(sides, begin, stop - begin, end);
     return 0;

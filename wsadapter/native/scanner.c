@@ -13,13 +13,13 @@
 #include "levels.h"
 #include "parts.h"
 
-enum { TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TYPES };
+enum { TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TAG, TYPES };
 enum { REQUIRED = 1, NULLABLE = 2, LAX = 4 };
 enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_NONE, SIGNED_OR_NONE, SUBSCRIBED, TIME,
        PLAIN_NUMBER, NUMBER_OR_NONE, SIGNED_NUMBER_OR_NONE, ISO, MAPPED, EITHER, ADDED, COLUMN, APPLIED, CLOSES, FIRST,
-       MS_TEXT, TOP, STEPS };
+       MS_TEXT, TOP, OFFERED, CLOSES_ISO, ONE, STEPS };
 enum { ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE, RULES };
-enum { MAX_FIELDS = 64, MAX_STEPS = 48, MAX_EMITS = 8, MAX_NAME = 160, MAX_DECIMAL = 127, MAX_PARTS = 8, MAX_SEEN = 32 };
+enum { MAX_FIELDS = 64, MAX_STEPS = 48, MAX_EMITS = 8, MAX_NAME = 160, MAX_PARTS = 8, MAX_SEEN = 32, MAX_ONCE = 4 };
 
 typedef struct Shape Shape;
 
@@ -30,6 +30,7 @@ typedef struct {
     long long low, high; /* of an integer, of the length of a text */
     Shape *inner;
     Spelling spelling;
+    PyObject *tag; /* the text that it must have; of a TEXT: those that it may have, or None */
 } Field;
 
 /* What the key at a place was in the last message: mostly it is so in the next. */
@@ -62,6 +63,15 @@ typedef struct {
     int kind, limit;                     /* fields of a book: the type of update, the levels; -1: none */
     int interval, closed, opened;        /* fields of a candle; opened -1: the venue says when one is closed */
     PyObject *delta;                     /* the type of update that goes on */
+    int when, word;                      /* 0 = always; only of elements with this text in slot `word` (1 is, 2 has, 4 is not),
+                                            3 = one of the fields of `offers` is more than nothing */
+    PyObject *text;
+    uint64_t offers;
+    int refuse; /* slot; -1: none. What has this text there is no event */
+    PyObject *refused;
+    PyObject *published; /* symbol -> values of the once fields that the last event had; NULL: every time */
+    int once[MAX_ONCE], once_count;
+    int apart;                           /* several in a message are told apart by the session */
     int back;                            /* how far before `previous` the number is that the event goes on from */
     PyObject *count_by, *times;            /* of events without ids: what gives the ordinal; series -> time -> ordinal */
     Py_ssize_t transaction_time, event_time, update_type; /* fields of an event that is counted */
@@ -77,8 +87,10 @@ typedef struct {
 
 typedef struct {
     Shape *shape;
-    int slots, many, emits; /* many: 0 = an element, 1 = a list of them, 2 = one of one */
+    int slots, many, emits; /* many: a list of elements */
     int backwards;          /* the newest element comes first */
+    int identity, most;     /* slot of what tells elements apart that may come again, so many are known; -1: none do */
+    PyObject *known;        /* stream -> the identities that are */
     Value *row; /* as it is before anything is read */
     Emit *emit;
     PyTypeObject *wire;                  /* of a stream that sends what changed */
@@ -107,7 +119,7 @@ typedef struct {
     PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states;
     Shape *envelope;
     Value *before; /* of the envelope */
-    int slots, parts, count, mask;
+    int slots, parts, count, mask, alone; /* alone: a message is its element */
     Part part[MAX_PARTS];
     Stream *streams;
     int *places; /* hash table: stream or -1 */
@@ -156,6 +168,13 @@ same_name(const char *one, const char *other, int length)
 /* `base`: where the values of the table begin that the shape is of, less the envelope's; the array may move. */
 static int read_struct(Scanner *self, const char **at, const char *end, Shape *shape, Py_ssize_t base);
 
+static inline int
+is_text(const Value *value, PyObject *text)
+{
+    return (value->kind == STRING_VALUE || value->kind == WHOLE_VALUE) && value->length == PyBytes_GET_SIZE(text) &&
+           memcmp(value->at, PyBytes_AS_STRING(text), value->length) == 0;
+}
+
 static int
 append_part(char *name, Py_ssize_t *length, const char *text, Py_ssize_t octets)
 {
@@ -198,11 +217,11 @@ named(Scanner *self, const Part *parts, int count, const Value *values)
     char name[MAX_NAME];
     Py_ssize_t length = 0;
     for (int i = 0; i < count; i++) {
+        const Value *value = parts[i].slot < 0 ? NULL : &values[parts[i].slot];
         if (append_part(name, &length, parts[i].text, parts[i].length) < 0)
             return NULL;
-        if (parts[i].slot < 0)
+        if (value == NULL)
             continue;
-        const Value *value = &values[parts[i].slot];
         if ((value->kind != STRING_VALUE && value->kind != WHOLE_VALUE) ||
             append_part(name, &length, value->at, value->length) < 0)
             return NULL;
@@ -239,7 +258,7 @@ read_elements(Scanner *self, const char **at, const char *end)
             return -1;
         if (take(at, end, ']'))
             return 0;
-        if (self->stream->table->many == 2 || !take(at, end, ','))
+        if (!take(at, end, ','))
             return -1;
     }
 }
@@ -274,7 +293,16 @@ read_levels(Scanner *self, const char **at, const char *end, const Field *field,
     value->length = count;
     value->start = (Py_ssize_t)start;
     value->stop = (Py_ssize_t)self->sides.size;
-    return count < 0 ? -1 : 0;
+    return count < 0 || count < field->low || count > field->high ? -1 : 0;
+}
+
+static int
+is_one_of(const Value *value, PyObject *words)
+{
+    for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(words); i++)
+        if (is_text(value, PyTuple_GET_ITEM(words, i)))
+            return 1;
+    return 0;
 }
 
 static int
@@ -285,6 +313,10 @@ read_field(Scanner *self, const char **at, const char *end, const Field *field, 
         return read_struct(self, at, end, field->inner, base);
     case DATA:
         return read_data(self, at, end);
+    case TAG: {
+        Value tag;
+        return read_value(at, end, &tag, 0) == 0 && tag.kind == STRING_VALUE && is_text(&tag, field->tag) ? 0 : -1;
+    }
     case LEVELS:
         return read_levels(self, at, end, field, &self->values[base + field->slot]);
     }
@@ -298,6 +330,8 @@ read_field(Scanner *self, const char **at, const char *end, const Field *field, 
     switch (field->type) {
     case TEXT:
         if (value->kind != STRING_VALUE || value->length < field->low || value->length > field->high)
+            return -1;
+        if (field->tag != Py_None && !is_one_of(value, field->tag))
             return -1;
         return field->flags & LAX && value->length == 4 && (*value->at | 32) == 'n' ? -1 : 0; /* "null" is None there */
     case INTEGER:
@@ -401,59 +435,14 @@ text_of(const char *at, Py_ssize_t length)
     return made;
 }
 
-/* A JSON number, or the text of one, as a plain decimal: see plain_number in wsadapter/events/decimals.py. */
 static PyObject *
 plain_number(const Value *value, int is_signed)
 {
-    char plain[MAX_DECIMAL + 1];
-    const char *at = value->at, *end = at + value->length, *stop;
-    Value number;
+    char plain[LONGEST_DECIMAL];
     if (value->kind != STRING_VALUE && value->kind != WHOLE_VALUE && value->kind != NUMBER_VALUE)
         return NULL;
-    if (at >= end || end - at > MAX_DECIMAL / 2)
-        return NULL;
-    const char *mantissa = at + (*at == '-');
-    stop = after_plain(mantissa, end);
-    if (stop == end && !(*mantissa == '0' && end > mantissa + 1 && mantissa[1] != '.')) {
-        if (mantissa == at)
-            return text_of(at, end - at);
-        for (const char *digit = mantissa; digit < end; digit++)
-            if (*digit != '0' && *digit != '.')
-                return is_signed ? text_of(at, end - at) : NULL;
-        return text_of(mantissa, end - mantissa); /* minus nothing */
-    }
-    if (read_number(&at, end, &number) < 0 || at != end)
-        return NULL;
-    char digits[MAX_DECIMAL];
-    int count = 0, point = -1, nothing = 1;
-    for (at = mantissa; at < end && (*at | 32) != 'e'; at++)
-        if (*at == '.')
-            point = count;
-        else {
-            nothing &= *at == '0';
-            digits[count++] = *at;
-        }
-    if (mantissa != value->at && !nothing && !is_signed)
-        return NULL;
-    int exponent = 0, minus = at[1] == '-';
-    for (at += 1 + (minus || at[1] == '+'); at < end; at++)
-        exponent = exponent * 10 + (*at - '0');
-    point = (point < 0 ? count : point) + (minus ? -exponent : exponent);
-    int zeros = point <= 0 ? 1 - point : 0, length = 0; /* before the digits */
-    point += zeros;
-    int whole = zeros + count > point ? zeros + count : point, first = 0;
-    while (first < point - 1 && (first < zeros || first - zeros >= count || digits[first - zeros] == '0'))
-        first++;
-    if (whole - first + 2 > MAX_DECIMAL)
-        return NULL;
-    if (mantissa != value->at && !nothing)
-        plain[length++] = '-';
-    for (int i = first; i < whole; i++) {
-        if (i == point)
-            plain[length++] = '.';
-        plain[length++] = i < zeros || i - zeros >= count ? '0' : digits[i - zeros];
-    }
-    return text_of(plain, length);
+    int length = plain_decimal(value->at, value->length, is_signed, plain);
+    return length < 0 ? NULL : text_of(plain, length);
 }
 
 static int
@@ -468,24 +457,24 @@ digits_of(const char **at, const char *end, int count)
     return found;
 }
 
-/* 2026-10-06T08:04:56.153890Z in nanoseconds: iso_ns in wsadapter/exchanges/mapping.py. */
-static PyObject *
-iso_time(const Value *value)
+/* 2026-10-06T08:04:56.153890Z in nanoseconds, -1: not usual. iso_ns in wsadapter/exchanges/mapping.py. */
+static int
+iso_ns(const Value *value, long long *ns)
 {
     static const int lengths[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     static const char marks[6] = "--T::";
     const char *at = value->at, *end = at + value->length;
     int part[6];
     if (value->kind != STRING_VALUE)
-        return NULL;
+        return -1;
     for (int i = 0; i < 6; i++)
         if ((part[i] = digits_of(&at, end, i == 0 ? 4 : 2)) < 0 || (i < 5 && (at >= end || *at++ != marks[i])))
-            return NULL;
+            return -1;
     long long year = part[0], month = part[1], day = part[2];
     int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (year < 1970 || year > 2100 || month < 1 || month > 12 || day < 1 ||
         day > lengths[month - 1] + (month == 2 && leap) || part[3] > 23 || part[4] > 59 || part[5] > 59)
-        return NULL;
+        return -1;
     long long fraction = 0, unit = 1000000000;
     if (at < end && *at == '.') {
         at++;
@@ -493,15 +482,26 @@ iso_time(const Value *value)
         for (; at < end && (unsigned char)(*at - '0') < 10 && unit > 1; at++, unit /= 10)
             fraction = fraction * 10 + (*at - '0');
         if (at == first)
-            return NULL;
+            return -1;
     }
     if (!((end - at == 1 && *at == 'Z') || (end - at == 6 && memcmp(at, "+00:00", 6) == 0)))
-        return NULL;
+        return -1;
     long long days = (year - 1970) * 365 + (year - 1969) / 4 - (year - 1901) / 100 + (year - 1601) / 400 + day - 1;
     for (int i = 0; i < month - 1; i++)
         days += lengths[i] + (i == 1 && leap);
     long long seconds = days * 86400 + part[3] * 3600 + part[4] * 60 + part[5];
-    return PyLong_FromLongLong(seconds * 1000000000 + fraction * unit);
+    *ns = seconds * 1000000000 + fraction * unit;
+    return 0;
+}
+
+static int
+append(PyObject *items, PyObject *event)
+{
+    if (event == NULL)
+        return -1;
+    int done = PyList_Append(items, event);
+    Py_DECREF(event);
+    return done;
 }
 
 /* The values of an event that is being made. */
@@ -511,6 +511,7 @@ typedef struct {
     PyObject *given[3];          /* receive time, connection, time of the last gap */
     PyObject *columns[2][2];     /* of the sides in these slots */
     int sides[2];
+    PyObject *identities; /* of elements that may come again */
 } Making;
 
 static inline const Value *
@@ -531,13 +532,6 @@ column(Scanner *self, Making *making, const Step *step, const Value *value)
             return NULL;
     }
     return Py_XNewRef(making->columns[which][step->place]);
-}
-
-static inline int
-is_text(const Value *value, PyObject *text)
-{
-    return (value->kind == STRING_VALUE || value->kind == WHOLE_VALUE) && value->length == PyBytes_GET_SIZE(text) &&
-           memcmp(value->at, PyBytes_AS_STRING(text), value->length) == 0;
 }
 
 static PyObject *
@@ -594,6 +588,7 @@ static PyObject *
 make_value(Scanner *self, Making *making, const Step *step)
 {
     const Value *value = value_at(self, making, step->slot);
+    long long number;
     switch (step->op) {
     case CONSTANT:
         return Py_NewRef(step->constant);
@@ -617,13 +612,46 @@ make_value(Scanner *self, Making *making, const Step *step)
             return Py_NewRef(Py_None);
         return plain_number(value, step->op == SIGNED_NUMBER_OR_NONE);
     case ISO:
-        return value->kind == NULL_VALUE ? Py_NewRef(Py_None) : iso_time(value);
+        if (value->kind == NULL_VALUE)
+            return Py_NewRef(Py_None);
+        return iso_ns(value, &number) < 0 ? NULL : PyLong_FromLongLong(number);
+    case CLOSES_ISO: {
+        PyObject *length = PyTuple_GET_ITEM(making->stream->said, step->place);
+        long long closes = PyLong_Check(length) ? PyLong_AsLongLong(length) : -1;
+        if (closes < 0 || iso_ns(value, &number) < 0 || number % 1000000)
+            return NULL;
+        return PyLong_FromLongLong(number + closes);
+    }
+    case OFFERED: {
+        const Value *amount = value_at(self, making, step->place);
+        char plain[LONGEST_DECIMAL];
+        if (amount->kind == NULL_VALUE || amount->kind == EMPTY_VALUE)
+            return Py_NewRef(Py_None);
+        if (amount->kind < STRING_VALUE || amount->kind > NUMBER_VALUE)
+            return NULL;
+        int digits = plain_decimal(amount->at, amount->length, 0, plain), nothing = digits < 0 ? -1 : 1;
+        for (int i = 0; i < digits; i++)
+            nothing &= plain[i] == '0' || plain[i] == '.';
+        return nothing < 0 ? NULL : nothing ? Py_NewRef(Py_None) : plain_number(value, 0);
+    }
+    case ONE: {
+        PyObject *list = PyList_New(0);
+        PyObject *is_asks = list == NULL ? NULL : translated(step, value);
+        if (is_asks == NULL || (is_asks == (step->factor ? Py_True : Py_False) &&
+                                append(list, plain_number(value_at(self, making, step->place), 0)) < 0))
+            Py_CLEAR(list);
+        Py_XDECREF(is_asks);
+        return list;
+    }
     case MAPPED:
         return translated(step, value);
     case EITHER:
         if (value->kind == NO_VALUE)
             return NULL;
-        return make_value(self, making, is_text(value, step->constant) ? step->then : step->other);
+        return make_value(self, making, (step->constant == Py_None ? value->kind == NULL_VALUE
+                                                                    : is_text(value, step->constant))
+                                            ? step->then
+                                            : step->other);
     case COLUMN:
         return column(self, making, step, value);
     case TOP: {
@@ -698,6 +726,8 @@ typedef struct {
     long long next;
     int known, moved;
     PyObject *candle; /* the last one, where the next one closes it; borrowed */
+    PyObject *once;   /* what the last event has, of those that come when that changes */
+    int made;
 } Position;
 
 static int
@@ -811,13 +841,88 @@ release_columns(Making *making)
 }
 
 static int
-append(PyObject *items, PyObject *event)
+says(const Value *value, int is_raw)
 {
-    if (event == NULL)
+    switch (value->kind) {
+    case NO_VALUE:
+    case NULL_VALUE:
+    case EMPTY_VALUE:
+        return 0;
+    case STRING_VALUE:
+        return is_raw || value->length;
+    case WHOLE_VALUE:
+        return is_raw || value->number;
+    default:
+        return is_raw || value->kind != FALSE_VALUE;
+    }
+}
+
+/* 1 = the element is this event's, 0 = it is none, -1 = it is refused. */
+static int
+is_wanted(const Emit *emit, const Value *row, int slots)
+{
+    if (emit->refuse >= 0 && is_text(&row[emit->refuse], emit->refused))
         return -1;
-    int done = PyList_Append(items, event);
-    Py_DECREF(event);
-    return done;
+    if (emit->when == 1 || emit->when == 4)
+        return is_text(&row[emit->word], emit->text) == (emit->when == 1);
+    if (emit->when == 2) {
+        const Value *value = &row[emit->word];
+        Py_ssize_t length = PyBytes_GET_SIZE(emit->text);
+        for (Py_ssize_t i = 0; value->kind == STRING_VALUE && i + length <= value->length; i++)
+            if (memcmp(value->at + i, PyBytes_AS_STRING(emit->text), length) == 0)
+                return 1;
+        return value->kind == STRING_VALUE ? 0 : -1;
+    }
+    if (emit->when == 3) {
+        for (int slot = 0; emit->offers >> slot && slot < slots; slot++)
+            if (emit->offers >> slot & 1 && says(&row[slot], 1))
+                for (Py_ssize_t i = 0; i < row[slot].length; i++)
+                    if (row[slot].at[i] != '0' && row[slot].at[i] != '.')
+                        return 1;
+        return 0;
+    }
+    return 1;
+}
+
+/* A value of `published` as the session keeps it: octets of what is as it came, else the value. */
+static PyObject *
+kept_value(const Making *making, const Value *value, int is_raw)
+{
+    if (!is_raw)
+        return same(making, value);
+    int quoted = value->kind == STRING_VALUE;
+    return PyBytes_FromStringAndSize(value->at - quoted, value->length + 2 * quoted);
+}
+
+/* 1 = they have changed, 0 = they have not, or do not all say something; -1 = not usual. */
+static int
+has_changed(const Emit *emit, const Making *making, const Value *row, Position *position)
+{
+    PyObject *before = position->once != NULL
+                           ? position->once
+                           : PyDict_GetItemWithError(emit->published, making->stream->symbol_object);
+    PyObject *now = PyTuple_New(emit->once_count);
+    int same_values = now == NULL ? -1 : 1;
+    for (int i = 0; same_values >= 0 && i < emit->once_count; i++) {
+        int slot = emit->once[i], is_raw = (int)(emit->raw >> slot & 1);
+        if (!says(&row[slot], is_raw)) {
+            Py_DECREF(now);
+            return row[slot].kind == NO_VALUE ? -1 : 0;
+        }
+        PyObject *value = kept_value(making, &row[slot], is_raw);
+        if (value == NULL)
+            same_values = -1;
+        else
+            PyTuple_SET_ITEM(now, i, value);
+    }
+    if (same_values > 0)
+        same_values = before == NULL ? 0 : PyObject_RichCompareBool(before, now, Py_EQ);
+    if (same_values != 0) {
+        Py_XDECREF(now);
+        return same_values < 0 ? -1 : 0;
+    }
+    Py_XSETREF(position->once, now);
+    return 1;
 }
 
 /* Whether the fields that the event needs are there, not null and not empty. */
@@ -831,6 +936,69 @@ says_enough(const Emit *emit, const Value *row, int slots)
     return 1;
 }
 
+/* The event of an element, where it has one. */
+static int
+make_one(Scanner *self, int each, Making *making, const Value *row, PyObject *items, Position *position)
+{
+    const Emit *emit = &self->stream->table->emit[each];
+    PyObject *series = self->stream->series[each];
+    int slots = self->stream->table->slots;
+    if (series == NULL || !says_enough(emit, row, slots))
+        return 0;
+    int wanted = is_wanted(emit, row, slots);
+    if (wanted > 0 && emit->published != NULL)
+        wanted = has_changed(emit, making, row, position);
+    if (wanted <= 0)
+        return wanted;
+    if (emit->apart && position->made++)
+        return -1;
+    return append(items, make_event(self, emit, series, making, position));
+}
+
+/* 1 = it is a new one, kept in `making`; 0 = the element has come before; -1 = not usual. */
+static int
+note_identity(const Table *table, Making *making, const Value *value)
+{
+    PyObject *known = PyDict_GetItemWithError(table->known, making->stream->name);
+    PyObject *identity = known == NULL || !PyDict_CheckExact(known) ? NULL : same(making, value);
+    if (identity == NULL)
+        return -1;
+    int found = PyDict_Contains(known, identity);
+    if (found == 0) {
+        if (making->identities == NULL && (making->identities = PyList_New(0)) == NULL)
+            found = -1;
+        else if (PySequence_Contains(making->identities, identity) != 0)
+            found = -1; /* twice in a message */
+        else
+            found = PyList_Append(making->identities, identity);
+        found = found < 0 ? -1 : 2;
+    }
+    Py_DECREF(identity);
+    return found < 0 ? -1 : found == 2;
+}
+
+static int
+keep_identities(const Table *table, const Making *making)
+{
+    PyObject *known, *oldest, *unused;
+    if (making->identities == NULL)
+        return 0;
+    known = PyDict_GetItemWithError(table->known, making->stream->name);
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(making->identities); i++) {
+        Py_ssize_t at = 0;
+        if (PyDict_SetItem(known, PyList_GET_ITEM(making->identities, i), Py_None) < 0)
+            return -1;
+        if (PyDict_GET_SIZE(known) > table->most && PyDict_Next(known, &at, &oldest, &unused)) {
+            Py_INCREF(oldest);
+            int done = PyDict_DelItem(known, oldest);
+            Py_DECREF(oldest);
+            if (done < 0)
+                return -1;
+        }
+    }
+    return 0;
+}
+
 /* The events of elements that are whole. */
 static int
 make_all(Scanner *self, Making *making, PyObject *items, Position *positions)
@@ -840,10 +1008,13 @@ make_all(Scanner *self, Making *making, PyObject *items, Position *positions)
     for (Py_ssize_t i = 0; done == 0 && i < self->elements; i++) {
         const Value *row = self->values + (table->backwards ? self->elements - 1 - i : i) * table->slots;
         making->row = row;
+        int is_new = table->identity < 0 ? 1 : note_identity(table, making, value_at(self, making, table->identity));
+        if (is_new <= 0) {
+            done = is_new;
+            continue;
+        }
         for (int each = 0; done == 0 && each < table->emits; each++)
-            if (self->stream->series[each] != NULL && says_enough(&table->emit[each], row + self->slots, table->slots))
-                done = append(items, make_event(self, &table->emit[each], self->stream->series[each], making,
-                                                &positions[each]));
+            done = make_one(self, each, making, row + self->slots, items, &positions[each]);
         release_columns(making);
     }
     return done;
@@ -912,6 +1083,9 @@ move_series(Scanner *self, const Position *positions, PyObject *received)
     const Table *table = self->stream->table;
     for (int each = 0; each < table->emits; each++) {
         PyObject *series = self->stream->series[each], *next;
+        if (positions[each].once != NULL &&
+            PyDict_SetItem(table->emit[each].published, self->stream->symbol_object, positions[each].once) < 0)
+            return -1;
         if (positions[each].candle != NULL &&
             PyDict_SetItem(self->states, self->stream->key, positions[each].candle) < 0)
             return -1;
@@ -987,6 +1161,9 @@ make_items(Scanner *self, PyObject *received)
     if (done == 0)
         done = move_series(self, positions, received);
     if (done == 0)
+        done = keep_identities(table, &making);
+    Py_XDECREF(making.identities);
+    if (done == 0)
         done = count_events(self->stream, items, received);
     for (int slot = 0; slot < (state == NULL ? 0 : table->slots); slot++)
         if (made[slot] != NULL) {
@@ -995,6 +1172,8 @@ make_items(Scanner *self, PyObject *received)
             else
                 Py_DECREF(made[slot]);
         }
+    for (int each = 0; each < table->emits; each++)
+        Py_XDECREF(positions[each].once);
     if (done < 0)
         Py_CLEAR(items);
     return items;
@@ -1021,8 +1200,10 @@ scan(Scanner *self, PyObject *payload, PyObject *received)
         read = -1;
     if (read == 0 && self->stream == NULL) {
         read = -1;
+        if (self->alone)
+            self->data = view.buf;
         if (self->data != NULL && (self->stream = named(self, self->part, self->parts, self->values)) != NULL)
-            read = read_elements(self, &self->data, end);
+            read = self->alone ? read_element(self, &self->data, end) : read_elements(self, &self->data, end);
     }
     for (Py_ssize_t i = 0; read == 0 && self->stream->table->parts && i < self->elements; i++) {
         const Table *table = self->stream->table;
@@ -1114,7 +1295,9 @@ read_shape(Scanner *self, PyObject *told, int slots)
                               &field->type, &field->flags, &field->slot, &field->low, &field->high, &more))
             return NULL;
         if (field->type < 0 || field->type >= TYPES || field->slot < 0 ||
-            (field->slot >= slots && field->type != DATA && field->type != INNER) || field->length < 1) {
+            (field->slot >= slots && field->type != DATA && field->type != INNER && field->type != TAG) ||
+            (field->type == TAG && !PyBytes_Check(more)) ||
+            (field->type == TEXT && more != Py_None && !PyTuple_Check(more)) || field->length < 1) {
             wrong("no such field");
             return NULL;
         }
@@ -1122,6 +1305,7 @@ read_shape(Scanner *self, PyObject *told, int slots)
             shape->required |= 1ULL << shape->count;
         if (field->type == INNER && (field->inner = read_shape(self, more, slots)) == NULL)
             return NULL;
+        field->tag = more;
         if (field->type == LEVELS && read_spelling(more, &field->spelling) < 0)
             return NULL;
     }
@@ -1133,8 +1317,9 @@ read_row(Scanner *self, PyObject *kinds)
 {
     Value *row = owned(self, (size_t)PyTuple_GET_SIZE(kinds), sizeof(Value));
     for (Py_ssize_t i = 0; row != NULL && i < PyTuple_GET_SIZE(kinds); i++) {
-        row[i].kind = (int)PyLong_AsLong(PyTuple_GET_ITEM(kinds, i));
-        row[i].at = "";
+        if (!PyArg_ParseTuple(PyTuple_GET_ITEM(kinds, i), "iLy#", &row[i].kind, &row[i].number, &row[i].at,
+                              &row[i].length))
+            return NULL;
     }
     return PyErr_Occurred() ? NULL : row;
 }
@@ -1146,11 +1331,11 @@ read_step(Scanner *self, PyObject *told, int slots, Step *step)
     if (!PyArg_ParseTuple(told, "iiiLOOO", &step->op, &step->slot, &step->place, &step->factor, &step->constant, &then,
                           &other))
         return -1;
-    int most = step->op == GIVEN ? 3 : step->op == COLUMN || step->op == TOP ? 2 : MAX_STEPS;
+    int most = step->op == GIVEN ? 3 : step->op == FIRST || step->op == OFFERED || step->op == ONE ? slots : step->op == COLUMN || step->op == TOP ? 2 : MAX_STEPS;
     if (step->op < 0 || step->op >= STEPS || step->slot < 0 || step->slot >= slots || step->place < 0 ||
         step->place >= most || ((step->op == MS || step->op == CLOSES) && step->factor < 1) || (step->op == TIME && step->factor < 0))
         return wrong("no such step");
-    if ((step->op == MAPPED && !PyTuple_Check(step->constant)) || (step->op == EITHER && !PyBytes_Check(step->constant)))
+    if (((step->op == MAPPED || step->op == ONE) && !PyTuple_Check(step->constant)) || (step->op == EITHER && step->constant != Py_None && !PyBytes_Check(step->constant)) )
         return wrong("no such table");
     if (step->op != EITHER)
         return 0;
@@ -1182,17 +1367,43 @@ read_counting(PyObject *told, Emit *emit)
     return 0;
 }
 
+/* `own`: how many slots an element has. */
 static int
-read_emit(Scanner *self, PyObject *told, int slots, Emit *emit)
+read_conditions(PyObject *told, int own, Emit *emit)
 {
-    PyObject *event, *steps, *counting;
+    PyObject *published, *once;
+    unsigned long long offers;
+    if (!PyArg_ParseTuple(told, "iiOKiOOO!i", &emit->when, &emit->word, &emit->text, &offers, &emit->refuse, &emit->refused,
+                          &published, &PyTuple_Type, &once, &emit->apart))
+        return -1;
+    emit->offers = offers;
+    emit->once_count = (int)PyTuple_GET_SIZE(once);
+    emit->published = published == Py_None ? NULL : published;
+    if (emit->once_count > MAX_ONCE || emit->word >= own || emit->refuse >= own ||
+        ((emit->when == 1 || emit->when == 2 || emit->when == 4) && (emit->word < 0 || !PyBytes_Check(emit->text))) ||
+        (emit->refuse >= 0 && !PyBytes_Check(emit->refused)) || (emit->published != NULL && !PyDict_Check(published)))
+        return wrong("no such condition");
+    for (int i = 0; i < emit->once_count; i++) {
+        emit->once[i] = (int)PyLong_AsLong(PyTuple_GET_ITEM(once, i));
+        if (emit->once[i] < 0 || emit->once[i] >= own)
+            return PyErr_Occurred() ? -1 : wrong("no such field");
+    }
+    return 0;
+}
+
+static int
+read_emit(Scanner *self, PyObject *told, int slots, int own, Emit *emit)
+{
+    PyObject *event, *steps, *counting, *conditions;
     unsigned long long on_change, needs, raw;
-    if (!PyArg_ParseTuple(told, "O!O!iiiiiiiiiiOKKKO", &PyType_Type, &event, &PyTuple_Type, &steps, &emit->rule,
+    if (!PyArg_ParseTuple(told, "O!O!iiiiiiiiiiOKKKOO", &PyType_Type, &event, &PyTuple_Type, &steps, &emit->rule,
                           &emit->number, &emit->previous, &emit->back, &emit->counted, &emit->kind, &emit->limit,
                           &emit->interval, &emit->closed, &emit->opened, &emit->delta, &on_change, &needs, &raw,
-                          &counting))
+                          &counting, &conditions))
         return -1;
     if (counting != Py_None && read_counting(counting, emit) < 0)
+        return -1;
+    if (read_conditions(conditions, own, emit) < 0)
         return -1;
     int count = (int)PyTuple_GET_SIZE(steps);
     const int fields[] = {emit->kind, emit->limit, emit->interval, emit->closed, emit->opened};
@@ -1257,21 +1468,23 @@ static int
 read_table(Scanner *self, PyObject *told, Table *table)
 {
     PyObject *shape, *kinds, *emits, *changing, *parts;
-    if (!PyArg_ParseTuple(told, "OO!iiO!OO!", &shape, &PyTuple_Type, &kinds, &table->many, &table->backwards,
-                          &PyTuple_Type, &emits, &changing, &PyTuple_Type, &parts))
+    if (!PyArg_ParseTuple(told, "OO!iiiiOO!OO!", &shape, &PyTuple_Type, &kinds, &table->many, &table->backwards,
+                          &table->identity, &table->most, &table->known, &PyTuple_Type, &emits, &changing, &PyTuple_Type, &parts))
         return -1;
     table->slots = (int)PyTuple_GET_SIZE(kinds);
     table->changing = -1;
     int slots = self->slots + table->slots, count = (int)PyTuple_GET_SIZE(emits);
     if (count > MAX_EMITS || table->slots > MAX_FIELDS)
         return wrong("too many events or fields");
+    if (table->identity >= slots || (table->identity >= 0 && !PyDict_Check(table->known)))
+        return wrong("no such identity");
     if ((table->parts = read_parts(parts, table->part, slots)) < 0)
         return -1;
     if ((table->shape = read_shape(self, shape, slots)) == NULL || (table->row = read_row(self, kinds)) == NULL ||
         (table->emit = owned(self, (size_t)count, sizeof(Emit))) == NULL)
         return -1;
     for (; table->emits < count; table->emits++)
-        if (read_emit(self, PyTuple_GET_ITEM(emits, table->emits), slots, &table->emit[table->emits]) < 0)
+        if (read_emit(self, PyTuple_GET_ITEM(emits, table->emits), slots, table->slots, &table->emit[table->emits]) < 0)
             return -1;
     return changing == Py_None ? 0 : read_changing(self, changing, table);
 }
@@ -1332,8 +1545,8 @@ static int
 read_tables(Scanner *self)
 {
     PyObject *shape, *kinds, *parts, *told, *streams;
-    if (!PyArg_ParseTuple(self->tables, "OO!O!O!O!", &shape, &PyTuple_Type, &kinds, &PyTuple_Type, &parts,
-                          &PyTuple_Type, &told, &PyTuple_Type, &streams))
+    if (!PyArg_ParseTuple(self->tables, "OO!O!O!O!i", &shape, &PyTuple_Type, &kinds, &PyTuple_Type, &parts,
+                          &PyTuple_Type, &told, &PyTuple_Type, &streams, &self->alone))
         return -1;
     int count = (int)PyTuple_GET_SIZE(told), widest = 0;
     self->slots = (int)PyTuple_GET_SIZE(kinds);

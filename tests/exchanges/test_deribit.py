@@ -229,6 +229,19 @@ def test_a_recorded_session_gives_its_events_and_no_gap() -> None:
     assert not made.outages.pending
 
 
+def test_a_book_that_nobody_asked_for_is_read_all_the_same() -> None:
+    """A recording may hold changes where the feed wants snapshots."""
+    made = opened(levels=20)
+    raw = b"book.%s.raw" % PERPETUAL.encode()
+    items = [
+        item
+        for payload in (change(7, None, "snapshot"), change(8, 7))
+        for item in made.receive(payload.replace(f"book.{PERPETUAL}.100ms".encode(), raw), AT)
+    ]
+
+    assert types(items) == ["Depth", "Depth"]
+
+
 def test_the_answers_of_the_examples() -> None:
     lines = [each.values[0] for each in lines_of("examples_acks_errors.jsonl")]
     if not lines:

@@ -90,7 +90,8 @@ CODES: Final[Mapping[str, str]] = {
 TOPS: Final = (1, 10, 20)
 """Levels of the books that come whole each time."""
 SPEEDS: Final = ("100ms", "agg2")
-EVERY_SPEED: Final = frozenset((*SPEEDS, "raw"))
+EVERY_SPEED: Final = frozenset((*SPEEDS, "raw", "{speed}"))
+"""As a name ends, or a channel's in the table."""
 
 
 class Params(Struct, frozen=True, gc=False):

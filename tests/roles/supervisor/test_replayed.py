@@ -56,6 +56,11 @@ def test_symbols_stand_under_the_keys_that_venues_use(line: bytes, symbols: set[
     assert symbols <= set(symbols_in(line))
 
 
+@pytest.mark.parametrize("line", [b'{"s":"1m"}', b'{"s":"SELL"}', b'{"n":"148500002"}'])
+def test_ids_intervals_and_sides_are_none(line: bytes) -> None:
+    assert symbols_in(line) == []
+
+
 def test_a_frame_goes_to_the_class_of_its_stream() -> None:
     def offered(name: str) -> Offered | None:
         return Offered(name, "business", "candle", "X", 0) if name == "candle1m:X" else None

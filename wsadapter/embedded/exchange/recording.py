@@ -17,9 +17,11 @@ StreamOf = Callable[[Any], str]
 """Of a message: the name of its stream as in the dialect's channels; empty for what is no data. May raise."""
 
 _SYMBOLS: Final = re.compile(
-    rb'"(?:s|symbol|instId|product_id|contract|coin|instrument_name|pair|i|n)":\s*"([^"]{1,64})"|'
+    rb'"(?:s|symbol|instId|product_id|contract|coin|instrument_name|pair|n)":\s*"([^"]{1,64})"|'
     rb'"(?:channel|topic|stream|ch)":\s*"([^"]{1,64})"'
 )
+_NO_SYMBOL: Final = re.compile(rb"[0-9]*[a-zA-Z]?|SELL|BUY")
+"""An id, an interval, a side."""
 _PART: Final = re.compile(rb"[^.:@]*[-_/][^.:@]*|^[^.:@]+(?=@)")
 
 
@@ -48,4 +50,4 @@ def symbols_in(line: bytes) -> Sequence[bytes]:
         else:
             parts = _PART.findall(name)
             found += [part.upper() if b"@" in name else part for part in parts]
-    return found
+    return [one for one in found if len(one) == 1 or not _NO_SYMBOL.fullmatch(one)]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import IDENTIFIER, literal, quoted
+from wsadapter.clickhouse.units import BASE_COLUMNS
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.events.streams import BY_STREAM, SPECS
 
@@ -108,7 +109,7 @@ def test_the_script_is_all_statements_in_order() -> None:
     names = [*schema.statements(SETTINGS)][1:]
     assert names == [s.split("`")[3] for s in schema.ddl(SETTINGS).split(";\n\n")[1:-1]]
     assert names.index("trade_mv") > max(names.index("trade"), names.index("trade_in"))
-    assert len(names) == len(set(names)) == 4 * len(SPECS) + 3
+    assert len(names) == len(set(names)) == 4 * len(SPECS) + 3 + len(BASE_COLUMNS)
 
 
 @settings(deadline=None)

@@ -237,7 +237,8 @@ def test_documented_answers_are_read() -> None:
     )
     (perpetual,) = INSTRUMENTS.parse(text, NOW_NS).instruments
     assert (perpetual.symbol, perpetual.kind, canonical_name(perpetual)) == (PERPETUAL, "perpetual", "BTC/USD:BTC")
-    assert (perpetual.contract_size, perpetual.contract_currency, perpetual.tick_size) == ("10.0", "USD", "0.5")
+    assert (perpetual.contract_size, perpetual.contract_currency, perpetual.tick_size) == ("1", "USD", "0.5")
+    assert perpetual.step_size == "10.0"
     assert (perpetual.delivery_time_ns, perpetual.onboard_time_ns) == (None, 1_534_167_754_000 * MS)
 
 

@@ -20,7 +20,7 @@ import msgspec
 from clickhouse_connect.driver.client import Client
 
 from wsadapter.clickhouse import schema
-from wsadapter.clickhouse.conversion import literal, quoted
+from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
 from wsadapter.clickhouse.versions import COMMAND, VERSION, VERSIONS, bare, is_former_key
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch
@@ -51,7 +51,12 @@ def create_or_verify(client: Client, settings: ClickHouseConfig) -> list[str]:
     if _is_earlier(expected, existing, version):
         wrong.insert(0, (schema.SCHEMA_VERSION, too_old(settings)))
     _refuse(wrong)
-    if outdated or not expected.names <= existing.keys():
+    is_outdated = any(
+        query.is_outdated(existing[query.name].comment)
+        for query in schema.base_views(settings.database)
+        if query.name in existing
+    )
+    if outdated or is_outdated or not expected.names <= existing.keys():
         complete(client, settings)
     if not version:
         record_version(client, settings)
@@ -73,6 +78,9 @@ def complete(client: Client, settings: ClickHouseConfig) -> None:
     expected = Expected(settings)
     existing = catalog(client, settings)
     outdated = expected.outdated(existing)
+    for query in schema.base_views(settings.database):
+        if query.is_outdated(existing[query.name].comment if query.name in existing else ""):
+            client.command(query.replacing(settings.database), use_database=False)
     for view in outdated.values():
         for statement in view.replacing(settings.database):
             client.command(statement, use_database=False)
@@ -229,7 +237,7 @@ class Expected:
             view.name: view
             for view, have in views.items()
             if have.engine == "MaterializedView"
-            and have.comment.startswith(schema.FINGERPRINT)
+            and have.comment.startswith(FINGERPRINT)
             and have.comment != view.fingerprint
         }
 

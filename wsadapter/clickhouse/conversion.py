@@ -8,6 +8,7 @@ conversion itself is ``toDecimal128``: should the two ever disagree, the insert 
 
 import re
 from enum import IntEnum
+from hashlib import sha1
 from typing import Final, get_type_hints
 
 from wsadapter.events.streams import IDENTITY, Column, StreamSpec, columns
@@ -17,6 +18,8 @@ EVENT_TIME: Final = (
     "fromUnixTimestamp64Nano(coalesce(raw.`transaction_time_ns`, raw.`event_time_ns`, raw.`receive_time_ns`), 'UTC')"
 )
 """Column ``time``: the best known time of the event, never NULL."""
+FINGERPRINT: Final = "wsadapter "
+"""What the comment of a view of ours begins with."""
 IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
@@ -25,6 +28,11 @@ def quoted(identifier: str) -> str:
     if not IDENTIFIER.fullmatch(identifier):
         raise ValueError(f"not an identifier: {identifier!a}")
     return f"`{identifier}`"
+
+
+def fingerprint(select: str) -> str:
+    """Of a view's text."""
+    return FINGERPRINT + sha1(select.encode(), usedforsecurity=False).hexdigest()[:16]
 
 
 def literal(text: str) -> str:

@@ -19,7 +19,7 @@ from clickhouse_connect.driver.client import Client
 from wsadapter.clickhouse import catalog, schema
 from wsadapter.clickhouse.catalog import ExistingTable
 from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
-from wsadapter.clickhouse.conversion import literal, quoted
+from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
 from wsadapter.clickhouse.versions import VERSION, filled, is_former_key
 from wsadapter.config.load import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
@@ -86,7 +86,7 @@ class _Migration:
     def _is_ours_to_change(self, name: str, text: str, existing: dict[str, ExistingTable]) -> bool:
         table = existing[name]
         if table.engine == "MaterializedView":
-            return table.comment.startswith(schema.FINGERPRINT)
+            return table.comment.startswith(FINGERPRINT)
         return text.endswith("is missing") or ("sorting key" in text and is_former_key(name, table.sorting_key))
 
     def _is_rebuilt(self, spec: StreamSpec, existing: dict[str, ExistingTable]) -> bool:

@@ -6,7 +6,6 @@ value can be kept exactly and converts them; ``<name>_rejected_mv`` takes the ot
 reason, in table ``rejected``. A row goes through exactly one of the two; of an open candle, neither, unless configured.
 """
 
-from hashlib import sha1
 from typing import Final
 
 from msgspec import Struct
@@ -18,23 +17,22 @@ from wsadapter.clickhouse.conversion import (
     checks,
     codec,
     converted,
+    fingerprint,
     literal,
     message_type,
     quoted,
     stored_type,
     table_columns,
 )
+from wsadapter.clickhouse.units import BASE_COLUMNS, QueryView, base_view
 from wsadapter.config.load import ClickHouseConfig
-from wsadapter.events.streams import SPECS, StreamSpec
+from wsadapter.events.streams import BY_STREAM, SPECS, StreamSpec
 
 DEDUPLICATION_WINDOW: Final = 10_000
 """Insert tokens that a table remembers (the server's default is 0: none)."""
 REJECTED: Final = "rejected"
 INSTRUMENT: Final = "instrument"
 SCHEMA_VERSION: Final = "schema_version"
-
-FINGERPRINT: Final = "wsadapter "
-"""What the comment of a view of ours begins with."""
 
 _TIME: Final = "DateTime64(9,'UTC')"
 _STEP: Final = "Nullable(Decimal(38,12))"
@@ -75,7 +73,7 @@ class View(Struct, frozen=True):
     @property
     def fingerprint(self) -> str:
         """Kept as the view's comment, since servers rewrite the text of a query that they store."""
-        return FINGERPRINT + sha1(self.select.encode(), usedforsecurity=False).hexdigest()[:16]
+        return fingerprint(self.select)
 
     def sql(self, database: str) -> str:
         prefix = quoted(database)
@@ -203,6 +201,10 @@ def reject_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
     return View(f"{spec.name}_rejected_mv", REJECTED, select)
 
 
+def base_views(database: str) -> tuple[QueryView, ...]:
+    return tuple(base_view(BY_STREAM[name], database, columns) for name, columns in BASE_COLUMNS.items())
+
+
 def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:
     days = settings.ttl_days.get
     event_tables = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
@@ -221,13 +223,13 @@ def parts(spec: StreamSpec) -> tuple[str, ...]:
 
 def names(settings: ClickHouseConfig) -> set[str]:
     """Of all tables and views."""
-    return {table.name for table in tables(settings)} | {view.name for view in views(settings)}
+    return {name for name in statements(settings) if name}
 
 
 def statements(settings: ClickHouseConfig) -> dict[str, str]:
     """What makes each table and view, in order, the database (named "") first; each leaves alone what is there."""
     database = settings.database
-    made: tuple[Table | View, ...] = (*tables(settings), *views(settings))
+    made: tuple[Table | View | QueryView, ...] = (*tables(settings), *views(settings), *base_views(database))
     return {"": f"CREATE DATABASE IF NOT EXISTS {quoted(database)}"} | {one.name: one.sql(database) for one in made}
 
 

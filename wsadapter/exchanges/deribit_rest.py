@@ -221,13 +221,14 @@ INSTRUMENTS: Final = Listing(
         symbol="instrument_name", status=computed(lambda d, e: d.state or ("open" if d.is_active else "inactive")),
         contract_type=or_none("instrument_type"), kind=computed(lambda d, e: kind(d)), base_asset="base_currency",
         quote_asset="quote_currency", margin_asset=or_none("settlement_currency"),
-        contract_size=number_or_none("contract_size"),
+        # amounts count coins (or dollars), in steps of a contract
+        contract_size=constant("1"), step_size=number_or_none("contract_size"),
         contract_currency=computed(
             lambda d, e: d.quote_currency if d.instrument_type == "reversed" else d.base_currency
         ),
         tick_size=number_or_none("tick_size"), min_quantity=number_or_none("min_trade_amount"),
         onboard_time_ns=ms("creation_timestamp"), delivery_time_ns=computed(lambda d, e: expires(d)),
-        canonical=computed(lambda d, e: option_name(d)), absent=("step_size", "max_quantity", "min_notional"),
+        canonical=computed(lambda d, e: option_name(d)), absent=("max_quantity", "min_notional"),
     ),
 )  # fmt: skip
 

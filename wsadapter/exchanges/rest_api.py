@@ -204,7 +204,7 @@ class Instrument(Struct, frozen=True):
     quote_asset: str
     margin_asset: str | None
     contract_size: str | None
-    """Units of the base asset (or of ``contract_currency``) in one contract."""
+    """Units of ``contract_currency`` in one of what quantities count: coins (1), or contracts."""
     contract_currency: str | None
     tick_size: str | None
     step_size: str | None

@@ -92,6 +92,26 @@ def test_refused_cut_and_everything_that_was_sent_is_read_once(exchange: str, mo
     run(scenario())
 
 
+@pytest.mark.parametrize("status", [403, 418])
+def test_a_ban_is_kept_to(exchange: str, status: int) -> None:
+    async def scenario() -> None:
+        handler = Everything()
+        feed = STAND_INS[exchange].feed
+        async with LoopbackVenue(Options(exchange=exchange, symbols=feed.symbols)) as venue:
+            venue.refuse(status, times=9)
+            config = ConnectionConfig(
+                feed.symbols[:1], exchange, feed.streams, ws_url=venue.url, reconnect_backoff=0.01
+            )
+            client = Client(config, handler)
+            running = asyncio.create_task(client.start())
+            await settled(lambda: len(handler.lost) == len(client.connections))
+            await asyncio.sleep(0.1)
+            assert handler.lost == [f"http_{status}"] * len(client.connections), "no second attempt"
+            running.cancel()
+
+    run(scenario())
+
+
 def test_a_recorded_session_is_replayed_whole(exchange: str, tmp_path: Path) -> None:
     pair = Pair(exchange).open().run(3.0)
     # a message does not tell apart connections of one class

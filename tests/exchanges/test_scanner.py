@@ -40,7 +40,7 @@ def state(made: VenueSession) -> list[Any]:
     states = {key: structs.asdict(each) for key, each in made.states.items() if isinstance(each, Struct)}
     return [
         series, made.last_receive_ns, made.outages.pending, made.requests.unheard, times, states, s.out_of_order,
-        made.message_number,
+        made.message_number, made.known,
     ]  # fmt: skip
 
 

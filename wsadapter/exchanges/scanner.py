@@ -34,7 +34,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.planning import stream_type
-from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.session import MOST_KNOWN, VenueSession
 from wsadapter.exchanges.venue import (
     Candles,
     Channel,
@@ -55,7 +55,7 @@ KNOWN: Final[Mapping[str, str]] = {
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
                "newest_first",
     "Emit": "event fields on_change once needs refuse amend when",
-    "Follows": "number previous resubscribe count first repeats",
+    "Follows": "number previous resubscribe count first repeats identity",
     "Candles": "by_successor sparse",
     "Latest": "kind snapshot",
     "Repeats": "identity most",
@@ -178,10 +178,12 @@ class _Table:
             self._emit(one, channel.numbering if one is channel.emits[0] else Unnumbered()) for one in channel.emits
         )
         kinds = tuple(self._row.kinds)
-        rule = channel.numbering
-        repeats = (
-            (self._row.of(rule.identity), rule.most, session.known) if isinstance(rule, Repeats) else (-1, 0, None)
-        )
+        repeats: Told = (-1, 0, None)
+        match channel.numbering:
+            case Repeats(identity=identity, most=most):
+                repeats = self._row.of(identity), most, session.known
+            case Follows(number=number, identity=identity, repeats=told) if told is not None:
+                repeats = self._row.of(identity or number), MOST_KNOWN, session.known
         self.told = (
             shape, kinds, int(channel.many), int(channel.newest_first), *repeats, emits, self._changing(),
             tuple(self.named),

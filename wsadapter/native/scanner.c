@@ -1010,7 +1010,8 @@ make_all(Scanner *self, Making *making, PyObject *items, Position *positions)
         making->row = row;
         int is_new = table->identity < 0 ? 1 : note_identity(table, making, value_at(self, making, table->identity));
         if (is_new <= 0) {
-            done = is_new;
+            /* where elements have numbers, too, only some messages repeat */
+            done = table->emit[0].rule == ANY ? is_new : -1;
             continue;
         }
         for (int each = 0; done == 0 && each < table->emits; each++)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.exchanges.protocol import STRIKES, Outstanding
-from wsadapter.exchanges.venue import Acked, Answer, Item, Refused, Reply, Requests
+from wsadapter.exchanges.venue import Acked, Answer, ClosesSoon, Item, Refused, Reply, Requests
 
 ERROR = ("400", "unknown stream")
 
@@ -53,6 +53,21 @@ def test_a_list_that_is_refused_by_its_names_is_asked_for_in_halves() -> None:
     items = requests.answered(Answer(None, ERROR, names=tuple("abcd")))
 
     assert [names for _, names, _ in asked(replies(items))] == [["a", "b"], ["c", "d"]]
+
+
+def test_a_socket_takes_so_many_requests_and_asks_for_another_one_in_time() -> None:
+    requests = made(most=1, on_socket=8)
+    sent, notices = len(requests.begin("ab")), []
+    while replied := requests.renew("a"):
+        for begin in (False, True):
+            items = requests.answered(Answer(None, names=("a",), begin=begin))
+            notices += [sent + len(replied) for item in items if isinstance(item, ClosesSoon)]
+        sent += len(replied)
+
+    assert (sent, notices) == (8, [6]), "no more than it takes, and told once"
+    requests.reset()
+    assert len(requests.begin("abcdefghij")) == 8, "another socket takes as many"
+    assert len(made(most=1).begin("abcdefghij")) == 10
 
 
 def test_the_end_of_a_stream_and_its_new_begin_are_told_apart() -> None:

@@ -383,9 +383,9 @@ def market_of(word: str, market: str, channels: tuple[Channel, ...], checks: Cal
     return Venue(
         word=word,
         hosts=Hosts("wss://ws.bitget.com", "wss://wspap.bitget.com", PATHS),
-        # 240 requests an hour and connection, pings and requests are ten a second together; 25 arguments close it
+        # 240 requests an hour and connection, ten messages a second with the pings; 25 arguments close it
         limits=Limits(streams=100, message_interval=1.0, attempts=AttemptLimit(300, 300.0), max_life=86_400.0),
-        requests=Requests(request, most=10, octets=2048, data_acks=True),
+        requests=Requests(request, most=10, octets=2048, data_acks=True, on_socket=240),
         framing=ByKey(Envelope, Spelled(STREAM, (market, market.upper()), with_data=True)),
         channels=channels,
         control=control,

@@ -9,10 +9,13 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Final
 
-from wsadapter.exchanges.venue import Acked, Answer, Item, Refused, Reply, Requests
+from wsadapter.exchanges.venue import Acked, Answer, ClosesSoon, Item, Refused, Reply, Requests
 
 STRIKES: Final = 2
 """So many sockets that ended while one name alone was without an answer: it is the name."""
+
+PART_OF_REQUESTS: Final = 0.75
+"""Of those that a socket takes: then it is time for another one."""
 
 
 def batches(requests: Requests, names: Iterable[str]) -> list[tuple[str, ...]]:
@@ -66,11 +69,16 @@ class Outstanding:
         self._strikes: Counter[str] = Counter()
         """Name -> sockets that ended while it alone was without an answer."""
         self._given_up: list[Item] = []
+        self._on_socket = 0
+        """Requests of this socket."""
+        self._is_told = False
+        """That there are not many left."""
 
     def reset(self) -> None:
         """A new socket; ids go on."""
         if self._requests.may_close:
             self._suspect()
+        self._on_socket, self._is_told = 0, False
         self._sent.clear()
         self._waiting.clear()
         self.unheard.clear()
@@ -121,7 +129,12 @@ class Outstanding:
             else:
                 self._resolved(names)
                 items.append(Refused(names, *answer.error))
-        return items + [Reply(payload) for payload in self._send()]
+        items += (Reply(payload) for payload in self._send())
+        most = self._requests.on_socket
+        if most and not self._is_told and self._on_socket >= most * PART_OF_REQUESTS:
+            self._is_told = True
+            items.append(ClosesSoon(f"{self._on_socket} of {most} requests"))
+        return items
 
     def _concerned(self, answer: Answer) -> list[tuple[_Sent, tuple[str, ...]]]:
         """Requests and those of their names that the answer is about; they wait for nothing more."""
@@ -194,12 +207,15 @@ class Outstanding:
         while self._waiting and self._may_send(self._waiting[0]):
             sent = self._waiting.popleft()
             self._count += 1
+            self._on_socket += 1
             if sent.begin or self._requests.ends:
                 self._sent[self._count] = sent
             payloads.append(self._requests.build(sent.begin, sent.names, self._count))
         return payloads
 
     def _may_send(self, sent: _Sent) -> bool:
+        if self._on_socket == self._requests.on_socket != 0:
+            return False
         if sent.alone or any(each.alone for each in self._sent.values()):
             return not self._sent
         return len(self._sent) < self._requests.in_flight

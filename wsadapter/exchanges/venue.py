@@ -375,7 +375,8 @@ class Requests(Struct, frozen=True):
     and only names of one ``group`` (a channel, say; None: any names), ``in_flight`` requests unanswered.
     ``data_acks``: data may come before the answer, and is one. ``may_close``: the venue may end the connection for
     a name that it does not know; which one is then looked for. ``ends``: that a stream has ended is answered for sure;
-    where it is not, no answer is waited for. ``dated``: see `Exchange.dated`."""
+    where it is not, no answer is waited for. ``dated``: see `Exchange.dated`. ``on_socket``: so many requests
+    one connection takes in its life (0: any number); before they are used up another one is asked for."""
 
     build: Callable[[bool, tuple[str, ...], int], bytes]
     most: int
@@ -386,6 +387,7 @@ class Requests(Struct, frozen=True):
     group: Callable[[str], str] | None = None
     ends: bool = True
     dated: bytes = b""
+    on_socket: int = 0
 
 
 class Framing(Protocol):

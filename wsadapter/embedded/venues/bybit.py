@@ -251,6 +251,7 @@ def market(c: Category, symbol: str, channels: Sequence[Channel], requests: Requ
         requests=requests,
         rest=rest(c),
         limits=VenueLimits(ping_interval=0, silence=600.0, life=0, messages=0),
+        stream_of=lambda message: str(message.get("topic", "")),
     )
 
 

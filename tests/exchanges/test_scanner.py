@@ -21,9 +21,9 @@ from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows,
 VENUES = [name for name in sorted(STAND_INS) if isinstance(load(name).venue.framing, ByKey)]  # type: ignore[attr-defined]
 DIRECT = {
     "binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot", "deribit", "hyperliquid",
-    "okx",
+    "kraken_futures", "okx",
 }  # fmt: skip
-"""Of these the usual message goes through C. (Where trades are told again, the session remembers which it knows.)"""
+"""Of these the usual message goes through C."""
 SECONDS = float(os.environ.get("WSADAPTER_FUZZ_SECONDS", "4"))
 """Of a market, for each seed."""
 built = pytest.mark.skipif(native.extension is None, reason="the C extension is not built")

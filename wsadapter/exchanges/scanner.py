@@ -227,8 +227,8 @@ class _Table:
         ]
 
     def _emit(self, one: Emit, numbering: Numbering) -> Told:
-        if one.amend or (isinstance(numbering, Follows) and numbering.repeats is not None):
-            raise Unusual("functions have a word")  # of what is told again the session knows what it had
+        if one.amend:
+            raise Unusual("functions have a word")
         steps = all_steps(self._session.venue.word, one.event, one.fields)
         names = list(steps)
         rule, number, previous, back, counted = ANY, -1, -1, 0, -1

@@ -9,19 +9,16 @@ from typing import Any, cast
 import pytest
 import uvloop
 from conformance.pair import Pair
+from conformance.sessions import in_one_session
 from conformance.test_conformance import EXCHANGES, essence
 from frames_path import frames
-from msgspec import structs
 from venue_client import settled
 
 from wsadapter.client.client import Client, ConnectionConfig
-from wsadapter.config.load import Feed
 from wsadapter.embedded.exchange import STAND_INS
-from wsadapter.embedded.exchange.replay import open_lines
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.events import Event, Gap, MarketEvent, StreamType
 from wsadapter.exchanges import load
-from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, Refused, Reply
 from wsadapter.roles.supervisor.replayed import feeds
 
 
@@ -174,19 +171,6 @@ async def replayed(exchange: str, path: Path) -> Everything:
             await client.stop()
         assert not venue.sent or handler.counts == venue.sent
     return handler
-
-
-def in_one_session(feed: Feed, path: Path) -> list[MarketEvent]:
-    """What a session with all subscriptions of a feed makes of the file."""
-    plans = load(feed.exchange).plan(feed)
-    plan = structs.replace(plans[0], subscriptions=tuple(each for one in plans for each in one.subscriptions))
-    session, events = load(feed.exchange)(plan), list[MarketEvent]()
-    session.open()
-    with open_lines(path) as lines:
-        for number, line in enumerate(filter(None, map(bytes.strip, lines)), 1):
-            items = session.receive(line, number)
-            events += (item for item in items if not isinstance(item, (Acked, Refused, Bad, ClosesSoon, Reply, Gap)))
-    return events
 
 
 def as_counts(events: list[MarketEvent]) -> Counter[str]:

@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -10,13 +11,16 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
+from conformance.sessions import in_one_session
 from expected import rows
 from frames_path import frames
 from oracle import query, unique
 from road_site import Site
 
+from wsadapter.events import Kline
 from wsadapter.events.streams import BY_STREAM, columns
 from wsadapter.pb import market_pb2
+from wsadapter.roles.supervisor.replayed import feeds
 
 pytestmark = pytest.mark.integration
 _numbers = itertools.count()
@@ -145,3 +149,27 @@ def test_recorded_candles_trades_quotes_and_books_of_many_symbols(site: Site, tm
 
     compare_kafka(site, expected)
     compare_tables(site, expected)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "name"),
+    [
+        ("binance_coinm", "binance_coinm/mixed_cf2021_first.jsonl.gz"),
+        ("gate", "gateio_futures/mixed_cf2023_first.jsonl"),
+        ("okx", "okx/books_cf2022.jsonl"),
+    ],
+)
+def test_a_recording_of_another_venue(site: Site, exchange: str, name: str) -> None:
+    """Every event that a session makes of it is one row, and one message."""
+    path = frames(name)
+    made = Counter(
+        event.stream_type.value
+        for feed in feeds(exchange, path)
+        for event in in_one_session(feed, path)
+        if not (isinstance(event, Kline) and not event.closed)
+    )
+    site.start("replay", str(path), "--exchange", exchange)
+    assert site.wait(180) == 0, site.said()
+    assert "lost 0  duplicates 0" in site.said()
+    tables = unique(site.clickhouse, site.database)
+    assert {table: final for table, (_, final) in tables.items() if final and table != "gap"} == made

@@ -1,11 +1,12 @@
 """What decoding costs: us per frame from bytes to checked event, against bare typed msgspec decoding of the same frame.
 
-    python bench/bench_decode.py [--rounds 200]
+    python bench/bench_decode.py [--rounds 200] [--venue okx]
 
-Prints two tables and one line of JSON. ``bare`` only decodes (texts unchecked, levels as tuples, no event): nothing
+Prints three tables and one line of JSON. ``bare`` only decodes (texts unchecked, levels as tuples, no event): nothing
 that decodes with msgspec can be below it. ``ratio`` is what the checks and the event add. The second table compares the
-ways to check texts and to take a book apart; the first of each group is the one in use. All candidates take turns
-within a round and the best round counts, because the machine is shared; quote ratios.
+ways to check texts and to take a book apart; the first of each group is the one in use. The third is of the venues
+whose messages name their streams (`bench/keyed.py`). All candidates take turns within a round and the best round
+counts, because the machine is shared; quote ratios.
 """
 
 import argparse
@@ -14,8 +15,10 @@ import json
 import os
 import platform
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -177,15 +180,21 @@ def ways_table(rounds: int) -> dict[str, float]:
 
 
 def main() -> None:
+    sys.path.append(str(Path(__file__).parents[1]))  # it is run as a file, too
+    from bench.keyed import venues_table
+
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--rounds", type=int, default=200)
-    rounds = options.parse_args().rounds
+    options.add_argument(
+        "--venue", action="append", default=[], help="in the third table only this one (several times)"
+    )
+    rounds, venues = (parsed := options.parse_args()).rounds, parsed.venue
     result: dict[str, Any] = {
         "bench": "decode",
         "python": platform.python_version(),
         "msgspec": msgspec.__version__,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "us": {**frames_table(rounds), **ways_table(rounds)},
+        "us": {**frames_table(rounds), **ways_table(rounds), **venues_table(max(rounds // 5, 1), venues)},
     }
     print(json.dumps(result))
 

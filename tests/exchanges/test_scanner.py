@@ -20,7 +20,8 @@ from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows,
 
 VENUES = [name for name in sorted(STAND_INS) if isinstance(load(name).venue.framing, ByKey)]  # type: ignore[attr-defined]
 DIRECT = {
-    "binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot", "deribit", "hyperliquid",
+    "binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot", "deribit", "gate",
+    "hyperliquid",
     "kraken_futures", "okx",
 }  # fmt: skip
 """Of these the usual message goes through C."""
@@ -40,7 +41,7 @@ def state(made: VenueSession) -> list[Any]:
     states = {key: structs.asdict(each) for key, each in made.states.items() if isinstance(each, Struct)}
     return [
         series, made.last_receive_ns, made.outages.pending, made.requests.unheard, times, states, s.out_of_order,
-        made.message_number, made.known,
+        made.message_number, made.known, made.published,
     ]  # fmt: skip
 
 

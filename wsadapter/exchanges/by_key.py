@@ -40,8 +40,9 @@ class ByKey(Struct, frozen=True):
     sockets whose messages are elements without an envelope: the stream's name from the message, empty where it is none.
 
     For C, of usual messages, where these are functions: ``spelled`` is the name that ``key`` makes, or the stream's
-    whole name; ``inside`` what ``element`` reads: what a channel's name has in braces -> the element's field, or that
-    of other elements; ``alone``: ``elements`` says None."""
+    whole name, or what ``usually`` makes of it; ``inside`` what ``element`` reads: what a channel's name has in braces
+    (``*``: all behind the first one) -> the element's field, or that of other elements; ``alone``: ``elements`` says
+    None."""
 
     envelope: type[Struct]
     key: Callable[[Any], str]
@@ -52,6 +53,7 @@ class ByKey(Struct, frozen=True):
     notices: frozenset[str] = frozenset()
     bare: Callable[[bytes], str] | None = None
     spelled: Spelled | None = None
+    usually: Callable[[str], str] = str
     inside: Mapping[str, tuple[str, ...]] = {}
     alone: bool = False
 

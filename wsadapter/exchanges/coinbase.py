@@ -38,6 +38,7 @@ from wsadapter.exchanges.mapping import (
     levels,
     mapped,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
@@ -291,7 +292,8 @@ class Coinbase(VenueSession):
         ),
         limits=Limits(streams=200, message_interval=0.05, attempts=AttemptLimit(20, 10.0)),
         requests=Requests(request, most=50, octets=2000, data_acks=True, group=channel_of, ends=False),
-        framing=ByKey(Message, message_key, elements=lambda e: None),
+        framing=ByKey(Message, message_key, elements=lambda e: None, spelled=Spelled("{type}:{product_id}"),
+                      usually=lambda name: name.replace("matches:", "match:"), alone=True),
         channels=(
             Channel(("trade",), "matches:{symbol}", MatchWire, (TRADE,),
                     Follows("trade_id", repeats=lambda e: e.type == "last_match"), root="exchange"),

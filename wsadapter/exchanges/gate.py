@@ -36,7 +36,6 @@ from wsadapter.events import (
     Trade,
     UpdateType,
 )
-from wsadapter.events.decimals import plain_number
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     MOST,
@@ -46,6 +45,7 @@ from wsadapter.exchanges.mapping import (
     Time,
     applied,
     as_text,
+    by_sign,
     closes,
     computed,
     constant,
@@ -55,15 +55,16 @@ from wsadapter.exchanges.mapping import (
     emit,
     envelope_ms,
     levels,
+    magnitude,
     ms,
     number,
     number_if,
     number_or_none,
-    says,
     seconds,
     signed_or_none,
     subscribed,
 )
+from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
@@ -224,18 +225,6 @@ class ControlWire(Struct, gc=False):
 _control: Final = Decoder(ControlWire).decode
 
 
-def is_negative(size: Raw) -> bool:
-    return bytes(size).lstrip(b'"')[:1] == b"-"
-
-
-def magnitude(size: Raw) -> str:
-    return plain_number(size, True).removeprefix("-")
-
-
-def side(size: Raw) -> Side:
-    return Side.SELL if is_negative(size) else Side.BUY
-
-
 def update_type(full: bool) -> UpdateType:
     return UpdateType.SNAPSHOT if full else UpdateType.DELTA
 
@@ -272,7 +261,7 @@ _emit: Final = partial(emit, event_time_ns=envelope_ms("time_ms"))
 _told: Final = partial(_emit, transaction_time_ns=ms("t"))
 TRADE: Final = _emit(
     Trade, transaction_time_ns=ms("create_time_ms"), trade_id=as_text("id"), trade_number="id", price=decimal("price"),
-    quantity=applied(magnitude, "size"), buyer_is_maker=applied(is_negative, "size"), aggregated=constant(False),
+    quantity=magnitude("size"), buyer_is_maker=by_sign("size", False, True), aggregated=constant(False),
     absent=("first_trade_id", "last_trade_id"),
 )  # fmt: skip
 BOOK: Final = _told(
@@ -295,21 +284,21 @@ TICKER: Final = _told(
     Ticker, last_price=decimal("last"), price_change=signed_or_none("change_price"),
     price_change_percent=signed_or_none("change_percentage"), high=decimal_or_none("high_24h"),
     low=decimal_or_none("low_24h"), volume=number_or_none("volume_24h"),
-    quote_volume=number_or_none("volume_24h_quote"), when=lambda d: says(d.last),
+    quote_volume=number_or_none("volume_24h_quote"), needs=("last",),
     absent=("weighted_average_price", "last_quantity", "open", "open_time_ns", "close_time_ns", "first_trade_id",
             "last_trade_id", "trade_count"),
 )  # fmt: skip
 MARK_PRICE: Final = _told(
     MarkPrice, mark_price=decimal("mark_price"), index_price=decimal_or_none("index_price"),
     funding_rate=signed_or_none("funding_rate"), next_funding_time_ns=applied(next_funding, "funding_next_apply"),
-    when=lambda d: says(d.mark_price), absent=("estimated_settle_price",),
+    needs=("mark_price",), absent=("estimated_settle_price",),
 )  # fmt: skip
 FUNDING_RATE: Final = _told(
     FundingRate, funding_rate=signed_or_none("funding_rate"), mark_price=decimal_or_none("mark_price"),
     next_funding_time_ns=applied(next_funding, "funding_next_apply"), once=("funding_rate", "funding_next_apply"),
 )  # fmt: skip
 OPEN_INTEREST: Final = _told(
-    OpenInterest, open_interest=number("total_size"), when=lambda d: says(d.total_size),
+    OpenInterest, open_interest=number("total_size"), needs=("total_size",),
     absent=("open_interest_value",),
 )  # fmt: skip
 BOOK_TICKER: Final = _emit(
@@ -318,8 +307,8 @@ BOOK_TICKER: Final = _emit(
     ask_quantity=number_if("a", "A"),
 )  # fmt: skip
 LIQUIDATION: Final = _emit(
-    Liquidation, transaction_time_ns=computed(liquidated), side=applied(side, "size"), price=number("price"),
-    quantity=applied(magnitude, "size"), ordinal=constant(0),
+    Liquidation, transaction_time_ns=computed(liquidated), side=by_sign("size", Side.BUY, Side.SELL),
+    price=number("price"), quantity=magnitude("size"), ordinal=constant(0),
     absent=("order_type", "average_price", "filled_quantity", "status"),
 )  # fmt: skip
 
@@ -426,7 +415,8 @@ class Gate(VenueSession):
         limits=Limits(streams=200, message_interval=0.05, attempts=AttemptLimit(60, 60.0)),
         requests=Requests(request, most=20, octets=4096, in_flight=1, data_acks=True, group=group,
                           dated=b'"time":0'),
-        framing=ByKey(Envelope, beginning, stream_name, spoken, elements=attrgetter("result")),
+        framing=ByKey(Envelope, beginning, stream_name, spoken, elements=attrgetter("result"),
+                      spelled=Spelled("{channel}:"), inside={"*": ("n", "s", "contract")}),
         channels=CHANNELS,
         control=control,
         cadences=CADENCES,

@@ -16,7 +16,7 @@ from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
 from wsadapter.events import Depth, FundingRate, Kline, Trade, UpdateType
-from wsadapter.exchanges.gate import CODES, HEADERS, Level, is_negative, magnitude
+from wsadapter.exchanges.gate import CODES, HEADERS, Level
 from wsadapter.exchanges.history import book, candles, fundings, trades_in_parts
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
@@ -25,12 +25,14 @@ from wsadapter.exchanges.mapping import (
     Text,
     applied,
     as_text,
+    by_sign,
     closes,
     computed,
     constant,
     decimal,
     decimal_or_none,
     levels,
+    magnitude,
     number,
     number_or_none,
     or_none,
@@ -155,7 +157,7 @@ def launched(said: Raw) -> int | None:
 
 TRADE: Final = row(
     Trade, transaction_time_ns=applied(ns, "create_time_ms"), trade_id=as_text("id"), trade_number="id",
-    price=decimal("price"), quantity=applied(magnitude, "size"), buyer_is_maker=applied(is_negative, "size"),
+    price=decimal("price"), quantity=magnitude("size"), buyer_is_maker=by_sign("size", False, True),
     aggregated=constant(False), absent=("event_time_ns", "first_trade_id", "last_trade_id"),
 )  # fmt: skip
 CANDLE: Final = row(

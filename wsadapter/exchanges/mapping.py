@@ -74,6 +74,8 @@ class Op(IntEnum):
     OFFERED = 25
     CLOSES_ISO = 26
     ONE = 27
+    MAGNITUDE = 28
+    SIGN = 29
 
 
 class Spelling(Struct, frozen=True):
@@ -214,9 +216,28 @@ def signed_number_or_none(path: str) -> Step:
     return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path}, True)", direct=direct)
 
 
-def number_if(said: str, path: str) -> Step:
-    """A JSON number, None where the text ``said`` is empty."""
-    return Step(Op.GIVEN, value=plain_number, expression=f"({{value}}(d.{path}) if d.{said} else None)")
+def number_if(told: str, path: str) -> Step:
+    """A JSON number, None where the text ``told`` is empty."""
+    return either(told, "", None, number(path))
+
+
+def magnitude(path: str) -> Step:
+    """A JSON number, or the text of one, without its sign."""
+    return Step(
+        Op.GIVEN, value=_magnitude, expression=f"{{value}}(d.{path})", direct=Direct(Op.MAGNITUDE, path)
+    )  # fmt: skip
+
+
+def _magnitude(raw: Raw) -> str:
+    return plain_number(raw, True).removeprefix("-")
+
+
+def by_sign(path: str, positive: object, negative: object) -> Step:
+    """One of two values, by the sign of a JSON number, or of the text of one."""
+    return Step(
+        Op.GIVEN, value=(negative, positive), expression=f"{{value}}[bytes(d.{path}).lstrip(b'\"')[:1] != b'-']",
+        direct=Direct(Op.SIGN, path, then=constant(positive), otherwise=constant(negative)),
+    )  # fmt: skip
 
 
 def ms_text(path: str) -> Step:

@@ -51,7 +51,7 @@ MOST: Final = 2**62
 MOST_PARTS: Final = 8
 """Of a name."""
 KNOWN: Final[Mapping[str, str]] = {
-    "ByKey": "envelope key element spoken sequence elements notices bare spelled inside alone",
+    "ByKey": "envelope key element spoken sequence elements notices bare spelled usually inside alone",
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
                "newest_first",
     "Emit": "event fields on_change once needs refuse amend when",
@@ -148,7 +148,8 @@ class _Tables:
             for name, (subscription, own) in self._streams.items():
                 if own is channel and (stream := table.stream(subscription)) is not None:
                     # usual messages name a stream as it was asked for, or as the venue speaks of it
-                    streams += (stream(each, len(tables)) for each in {name, subscription.name})
+                    names = {name, subscription.name, self._framing.usually(name)}
+                    streams += (stream(each, len(tables)) for each in names)
             if table.named:
                 streams.append(table.anyone(len(tables)))
             tables.append(table.told)
@@ -221,6 +222,8 @@ class _Table:
         template = framing.spoken(self._channel.name)
         self._any = template.partition("{")[0]
         inside = framing.inside
+        if "*" in inside:
+            return [(self._any.encode(), self._row.first_of(inside["*"]))]
         return [
             (text.encode(), self._row.first_of(inside.get(field, ())) if field else -1)
             for text, field in Spelled(template).parts
@@ -353,10 +356,15 @@ class _Table:
             place = len(self._said)
             self._said.append(direct.said)
         slot = self._slot(direct.path) if direct.path else 0
+        if direct.op is Op.APPLIED and self._row.types.get(direct.path) == RAW:
+            raise Unusual("a function of a Raw")
         match direct.op:
             case Op.MAPPED:
                 pairs = tuple((_word(word), value) for word, value in direct.table.items())
                 return _told(Op.MAPPED, slot, constant=pairs)
+            case Op.SIGN:
+                then, otherwise = self._step(direct.then or ""), self._step(direct.otherwise or "")
+                return _told(Op.SIGN, slot, then=then, otherwise=otherwise)
             case Op.EITHER:
                 then, otherwise = self._step(direct.then or ""), self._step(direct.otherwise or "")
                 text = None if direct.table is None else direct.table.encode()

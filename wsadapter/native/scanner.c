@@ -17,7 +17,7 @@ enum { TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TAG, TYPES };
 enum { REQUIRED = 1, NULLABLE = 2, LAX = 4 };
 enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_NONE, SIGNED_OR_NONE, SUBSCRIBED, TIME,
        PLAIN_NUMBER, NUMBER_OR_NONE, SIGNED_NUMBER_OR_NONE, ISO, MAPPED, EITHER, ADDED, COLUMN, APPLIED, CLOSES, FIRST,
-       MS_TEXT, TOP, OFFERED, CLOSES_ISO, ONE, STEPS };
+       MS_TEXT, TOP, OFFERED, CLOSES_ISO, ONE, MAGNITUDE, SIGN, STEPS };
 enum { ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE, RULES };
 enum { MAX_FIELDS = 64, MAX_STEPS = 48, MAX_EMITS = 8, MAX_NAME = 160, MAX_PARTS = 8, MAX_SEEN = 32, MAX_ONCE = 4 };
 
@@ -606,6 +606,18 @@ make_value(Scanner *self, Making *making, const Step *step)
         return decimal(making, value, step->op);
     case PLAIN_NUMBER:
         return plain_number(value, 0);
+    case MAGNITUDE: {
+        Value bare = *value;
+        if (bare.kind >= STRING_VALUE && bare.kind <= NUMBER_VALUE && bare.length && *bare.at == '-') {
+            bare.at++;
+            bare.length--;
+        }
+        return plain_number(&bare, 0);
+    }
+    case SIGN: /* without a sign it is `then` */
+        if (value->kind < STRING_VALUE || value->kind > NUMBER_VALUE || !value->length)
+            return NULL;
+        return make_value(self, making, *value->at == '-' ? step->other : step->then);
     case NUMBER_OR_NONE:
     case SIGNED_NUMBER_OR_NONE:
         if (value->kind == NULL_VALUE || value->kind == EMPTY_VALUE)
@@ -1338,7 +1350,7 @@ read_step(Scanner *self, PyObject *told, int slots, Step *step)
         return wrong("no such step");
     if (((step->op == MAPPED || step->op == ONE) && !PyTuple_Check(step->constant)) || (step->op == EITHER && step->constant != Py_None && !PyBytes_Check(step->constant)) )
         return wrong("no such table");
-    if (step->op != EITHER)
+    if (step->op != EITHER && step->op != SIGN)
         return 0;
     if ((step->then = owned(self, 2, sizeof(Step))) == NULL)
         return -1;

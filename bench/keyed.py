@@ -1,0 +1,129 @@
+"""What decoding costs at each venue whose messages name their streams: us a message, against bare typed decoding.
+
+Messages are those of the venue's stand-in: one stream of each kind, a market that moves. ``bare`` is msgspec with
+Structs made of these messages, all of their fields, unchecked, no event. The stand-in's side is in
+`tests/conformance/pair.py`.
+"""
+
+import itertools
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from wsadapter.embedded.exchange import STAND_INS
+from wsadapter.exchanges import load
+from wsadapter.exchanges.by_key import ByKey
+from wsadapter.exchanges.venue import ConnectionPlan
+
+SECONDS: Final = 6.0
+"""Of the market."""
+MOST: Final = 150
+FIRST: Final = 2
+"""Messages of a stream that are not counted: snapshots."""
+_SYMBOL: Final = re.compile(r"[A-Z0-9a-z_-]*(?:BTC|XBT|ETH|btc|xbt|eth)[A-Z0-9a-z_/-]*")
+
+
+class Recorded(NamedTuple):
+    """The messages of one stream, and those that are no data."""
+
+    venue: str
+    stream: str
+    plan: ConnectionPlan
+    answers: Sequence[bytes]
+    messages: Sequence[bytes]
+
+
+def recorded(venues: Sequence[str]) -> Iterator[Recorded]:
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    from conformance.pair import Pair, Told
+
+    for venue in venues:
+        pair = Pair(venue, changes=True)
+        told: dict[tuple[int, str], list[bytes]] = {}
+
+        def keep(messages: list[Told], which: int, told: dict[tuple[int, str], list[bytes]] = told) -> list[Told]:
+            for message in messages:
+                told.setdefault((which, message.stream), []).append(message.text)
+            return messages
+
+        for which, line in enumerate(pair.lines):
+            line.changed = lambda messages, which=which, keep=keep: keep(messages, which)  # type: ignore[misc]
+        pair.open().run(SECONDS)
+        kinds = set()
+        for (which, stream), messages in told.items():
+            kind = _SYMBOL.sub("*", stream)
+            if stream and kind not in kinds and len(messages) > 4 * FIRST:
+                kinds.add(kind)
+                yield Recorded(venue, kind, pair.lines[which].plan, told.get((which, ""), []), messages[:MOST])
+
+
+def bare_type(values: Sequence[Any]) -> Any:
+    """What decodes them all."""
+    found = {type(value) for value in values} - {type(None)}
+    present = [value for value in values if value is not None]
+    made: Any = type(None)
+    if found == {dict}:
+        fields = {key: [each[key] for each in present if key in each] for each in present for key in each}
+        required = {key: len(some) == len(present) for key, some in fields.items()}
+        names = sorted(fields, key=lambda key: not required[key])
+        told = [(f"f{i}", bare_type(fields[key]), *(() if required[key] else (None,))) for i, key in enumerate(names)]
+        told = [(name, hint | None, *rest) if rest else (name, hint) for name, hint, *rest in told]
+        made = msgspec.defstruct(
+            "Bare", told, rename=dict(zip((f"f{i}" for i in range(len(names))), names, strict=True)), gc=False
+        )
+    elif found == {list}:
+        inner = [each for value in present for each in value]
+        lengths = {len(value) for value in present}
+        is_level = len(lengths) == 1 and all(isinstance(each, str | int | float) for each in inner)
+        if is_level and lengths != {1}:
+            made = tuple[tuple(bare_type([value[i] for value in present]) for i in range(lengths.pop()))]  # type: ignore[misc]
+        else:
+            made = list[bare_type(inner)] if inner else list  # type: ignore[misc]
+    elif found == {int, float}:
+        made = float
+    else:
+        for each in found:
+            made = each if made is type(None) else made | each
+    return made | None if len(present) < len(values) and made is not type(None) else made
+
+
+def costs(one: Recorded, rounds: int) -> tuple[float, float]:
+    """us a message: bare, and to events."""
+    venue: Any = load(one.venue)(one.plan)
+    bare = msgspec.json.Decoder(bare_type([json.loads(each) for each in one.messages])).decode
+    views = [memoryview(each) for each in one.messages]
+    counted = views[FIRST:]
+    best = [float("inf"), float("inf")]
+    for _ in range(rounds):
+        venue.open()
+        for each in itertools.chain(one.answers, views[:FIRST]):
+            venue.receive(each, 1)
+        for which, call in enumerate((bare, lambda each: venue.receive(each, 1))):
+            best[which] = min(best[which], _us(call, counted))
+    return best[0], best[1]
+
+
+def _us(call: Callable[[memoryview], object], messages: Sequence[memoryview]) -> float:
+    began = time.perf_counter_ns()
+    for each in messages:
+        call(each)
+    return (time.perf_counter_ns() - began) / len(messages) / 1000
+
+
+def venues_table(rounds: int, wanted: Sequence[str] = ()) -> dict[str, float]:
+    classes: dict[str, Any] = {name: load(name) for name in sorted(STAND_INS)}
+    names = [name for name, each in classes.items() if isinstance(each.venue.framing, ByKey)]
+    print(f"\n{'venue':<16}{'stream':<36} {'bytes':>6} {'bare us':>8} {'event us':>9} {'ratio':>6}")
+    found: dict[str, float] = {}
+    for one in recorded([name for name in names if not wanted or name in wanted]):
+        bare, full = costs(one, rounds)
+        size = sum(map(len, one.messages)) / len(one.messages)
+        print(f"{one.venue:<16}{one.stream:<36} {size:>6.0f} {bare:>8.2f} {full:>9.2f} {full / bare:>6.1f}")
+        found |= {f"{one.venue} {one.stream} bare": round(bare, 3), f"{one.venue} {one.stream} receive": round(full, 3)}
+    return found

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cli.command import run
 from msgspec import structs
 from rich.cells import cell_len
@@ -11,7 +12,9 @@ from rich.cells import cell_len
 from wsadapter.cli.placement import Measured, Placed, measured, placed, serializers_of
 from wsadapter.cli.plan import WIDTH, lines
 from wsadapter.config.load import Config, Feed, KafkaConfig, ProcessConfig, ServiceConfig
+from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.errors import ExitCode
+from wsadapter.exchanges import load_rest
 from wsadapter.files import StateDirectory
 from wsadapter.roles.serializer.partitioning import partition_of
 from wsadapter.roles.supervisor.rings import Rings
@@ -95,6 +98,24 @@ def test_eighty_columns_hold_everything() -> None:
             for value in (each.symbol, each.name, f"{each.topic}/{each.partition}"):
                 assert value.replace(" ", "") in text.replace(" ", "")
         assert one.url in text
+
+
+@pytest.mark.parametrize("exchange", STAND_INS)
+def test_every_venue(exchange: str) -> None:
+    """Each word of each symbol goes one way, and nothing else does."""
+    wanted = STAND_INS[exchange].feed
+    rest = load_rest(exchange)
+    connections = placed(assembly(wanted))
+    ways = {(one.symbol, one.stream) for each in connections for one in each.streams}
+    symbols = {one.symbol for each in connections for one in each.streams}
+    assert len(symbols) == len(wanted.symbols)
+    assert ways == {(symbol, word) for symbol in symbols for word in wanted.streams}
+    polled = rest.polled if rest else frozenset()
+    assert {one.stream for each in connections if each.used is None for one in each.streams} <= polled
+    for each in connections:
+        assert max(map(cell_len, lines(each))) <= WIDTH
+        assert each.why
+        assert each.used is None or each.used.streams <= each.used.most_streams
 
 
 def answer(at: float, frames: int, octets: int, states: tuple[str, ...] = ()) -> dict[str, Any]:

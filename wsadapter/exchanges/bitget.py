@@ -71,6 +71,7 @@ from wsadapter.exchanges.venue import (
     Heartbeat,
     Hosts,
     Limits,
+    Repeats,
     Requests,
     Rises,
     Venue,
@@ -306,7 +307,7 @@ def common(market: str) -> tuple[Channel, ...]:
     """What both markets have."""
     utc = market.upper()
     return (
-        Channel(("trade",), f"{market}:publicTrade::{{symbol}}", TradeWire, (TRADE,), root="public", many=True,
+        Channel(("trade",), f"{market}:publicTrade::{{symbol}}", TradeWire, (TRADE,), Repeats("i"), "public", many=True,
                 lax=True, newest_first=True),
         Channel(("depth",), f"{market}:books::{{symbol}}", BookWire, (DEPTH,),
                 Follows("seq", "pseq", resubscribe=True), "public", many=True, lax=True,

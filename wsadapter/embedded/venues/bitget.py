@@ -158,7 +158,7 @@ def channels(kind: str) -> tuple[Channel, ...]:
     both: tuple[Channel, ...] = (
         Trades(
             name=f"{kind}:publicTrade::{{symbol}}", route="public", frame=partial(public_trade, kind),
-            first=partial(public_trade, kind, is_first=True),
+            first=partial(public_trade, kind, is_first=True), once=True,
         ),
         Books(
             name=f"{kind}:books::{{symbol}}", route="public", frame=partial(books, kind, "books"), levels=DEEPEST,

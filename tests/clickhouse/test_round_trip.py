@@ -210,6 +210,9 @@ def test_rest_wins_over_closed_over_open_whatever_comes_last(with_open_candles: 
     opened = structs.replace(candle, closed=False, close="1", receive_time_ns=NS + 20)
     bench.insert("kline", [message(e, 1, n) for n, e in enumerate((rest, closed, opened))])
     assert bench.sql("SELECT toString(close) FROM {db}.kline FINAL") == [["3"]]
+    archived = structs.replace(rest, source=Source.ARCHIVE, close="4", receive_time_ns=NS + 1)
+    bench.insert("kline", [message(e, 1, n) for n, e in enumerate((archived, closed, opened))])
+    assert bench.sql("SELECT toString(close), source FROM {db}.kline FINAL") == [["4", "ARCHIVE"]]
     bench.command("TRUNCATE TABLE {db}.kline")
     bench.insert("kline", [message(e, 1, n) for n, e in enumerate((closed, opened))])
     assert bench.sql("SELECT toString(close) FROM {db}.kline FINAL") == [["2"]]

@@ -1,7 +1,9 @@
 """Events without an id of the venue: counted by their times, the same on every connection."""
 
+import gc
 import gzip
 import json
+import weakref
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
@@ -11,7 +13,7 @@ from exchanges.binance_oracle import RECEIVED, exchange
 from frames_path import frames
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.json import Decoder, encode
 
 from wsadapter import native
@@ -177,15 +179,51 @@ def test_without_a_time_of_the_venue_those_of_one_read_are_told_apart() -> None:
     ]
 
 
-@given(st.lists(st.integers(0, REMEMBERED // 2 - 1), max_size=400))
-def test_any_order_of_a_few_times_is_counted(times: list[int]) -> None:
+@given(st.lists(st.tuples(st.sampled_from("AB"), st.integers(0, REMEMBERED // 2 - 1)), max_size=400))
+def test_any_order_of_a_few_times_is_counted(times: list[tuple[str, int]]) -> None:
     ordinals, seen = Ordinals(Ticker), set()
-    for at in times:
-        event = ticker("A", at)
+    for symbol, at in times:
+        event = ticker(symbol, at)
         ordinals.count(event)
-        assert (at, event.ordinal) not in seen
-        assert event.ordinal == 0 or (at, event.ordinal - 1) in seen
-        seen.add((at, event.ordinal))
+        assert (symbol, at, event.ordinal) not in seen
+        assert event.ordinal == 0 or (symbol, at, event.ordinal - 1) in seen
+        seen.add((symbol, at, event.ordinal))
+
+
+TIMES = st.none() | st.integers(0, 300)
+
+
+@given(st.lists(st.tuples(st.sampled_from("AB"), TIMES, TIMES, st.integers(0, 300)), max_size=600))
+def test_both_counters_count_alike(times: list[tuple[str, int | None, int | None, int]]) -> None:
+    here, twin = Ordinals(Ticker), Ordinals(Ticker)
+    for symbol, transaction, event, received in times:
+        one, other = (structs.replace(ticker(symbol, 0), transaction_time_ns=transaction, event_time_ns=event,
+                                      receive_time_ns=received) for _ in range(2))  # fmt: skip
+        here.count(one)
+        twin._count(other)
+        assert one == other
+    assert here.times == twin.times
+
+
+def test_a_counter_goes_with_its_session() -> None:
+    ordinals = Ordinals(Ticker)
+    ordinals.count(ticker("A", 1))
+    kept = weakref.ref(ordinals)
+    del ordinals
+    gc.collect()
+    assert kept() is None
+
+
+@pytest.mark.skipif(native.extension is None, reason="without the extension there is one counter")
+def test_the_counter_takes_nothing_else() -> None:
+    count: Any = Ordinals(Ticker).count
+    for arguments in ((), (1, 2)):
+        with pytest.raises(TypeError):
+            count(*arguments)
+    with pytest.raises(AttributeError):
+        count("no event")
+    with pytest.raises(TypeError):
+        native.extension.OrdinalCounter(Ticker, {}, (), REMEMBERED, print)
 
 
 def test_the_times_that_are_known_are_few() -> None:

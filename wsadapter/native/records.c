@@ -530,6 +530,133 @@ static PyTypeObject Publisher_Type = {
     .tp_new = publisher_new,
 };
 
+/* The usual event without an id gets its ordinal: the fast half of wsadapter/exchanges/ordinals.py. Everything else (a
+ * new series, times to be forgotten) is for `otherwise`. */
+
+enum { SYMBOL, TRANSACTION_TIME, EVENT_TIME, RECEIVED, ORDINAL, COUNTED_FIELDS };
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc vectorcall;
+    PyTypeObject *type;
+    PyObject *times, *otherwise;
+    Py_ssize_t offsets[COUNTED_FIELDS], remembered;
+} OrdinalCounter;
+
+static inline PyObject **
+counted_slot(const OrdinalCounter *self, PyObject *event, int field)
+{
+    return (PyObject **)((char *)event + self->offsets[field]);
+}
+
+/* 1 = it has its ordinal, 0 = not usual, -1 = error. */
+static int
+count_ordinal(const OrdinalCounter *self, PyObject *event)
+{
+    PyObject *symbol = *counted_slot(self, event, SYMBOL), *at = *counted_slot(self, event, TRANSACTION_TIME);
+    for (int field = EVENT_TIME; at == Py_None && field <= RECEIVED; field++)
+        at = *counted_slot(self, event, field);
+    if (symbol == NULL || !PyUnicode_CheckExact(symbol) || at == NULL || !PyLong_CheckExact(at))
+        return 0;
+    PyObject *times = PyDict_GetItemWithError(self->times, symbol);
+    if (times == NULL || !PyDict_CheckExact(times))
+        return PyErr_Occurred() ? -1 : 0;
+    PyObject *before = PyDict_GetItemWithError(times, at);
+    if (before == NULL && (PyErr_Occurred() || PyDict_GET_SIZE(times) >= self->remembered))
+        return PyErr_Occurred() ? -1 : 0;
+    PyObject *ordinal = PyLong_FromLongLong(before == NULL ? 0 : PyLong_AsLongLong(before) + 1);
+    if (ordinal == NULL || PyErr_Occurred() || PyDict_SetItem(times, at, ordinal) < 0) {
+        Py_XDECREF(ordinal);
+        return -1;
+    }
+    Py_XSETREF(*counted_slot(self, event, ORDINAL), ordinal);
+    return 1;
+}
+
+static PyObject *
+counter_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
+{
+    OrdinalCounter *self = (OrdinalCounter *)callable;
+    if (PyVectorcall_NARGS(nargsf) != 1 || names != NULL) {
+        PyErr_SetString(PyExc_TypeError, "a counter takes one event");
+        return NULL;
+    }
+    int counted = Py_TYPE(args[0]) == self->type ? count_ordinal(self, args[0]) : 0;
+    if (counted < 0)
+        return NULL;
+    if (counted)
+        Py_RETURN_NONE;
+    return PyObject_CallOneArg(self->otherwise, args[0]);
+}
+
+static PyObject *
+counter_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    PyObject *event, *times, *members, *otherwise;
+    Py_ssize_t remembered;
+    if (!PyArg_ParseTuple(args, "O!O!O!nO", &PyType_Type, &event, &PyDict_Type, &times, &PyTuple_Type, &members,
+                          &remembered, &otherwise))
+        return NULL;
+    if (PyTuple_GET_SIZE(members) != COUNTED_FIELDS) {
+        PyErr_SetString(PyExc_TypeError, "members: symbol, three times, ordinal");
+        return NULL;
+    }
+    OrdinalCounter *self = (OrdinalCounter *)type->tp_alloc(type, 0);
+    if (self == NULL)
+        return NULL;
+    self->vectorcall = counter_call;
+    self->remembered = remembered;
+    self->type = (PyTypeObject *)Py_NewRef(event);
+    self->times = Py_NewRef(times);
+    self->otherwise = Py_NewRef(otherwise);
+    for (int i = 0; i < COUNTED_FIELDS; i++)
+        if ((self->offsets[i] = offset_of(PyTuple_GET_ITEM(members, i), event)) < 0) {
+            Py_DECREF(self);
+            return NULL;
+        }
+    return (PyObject *)self;
+}
+
+/* `otherwise` is a method of who has this counter: a cycle, which the collector takes. */
+static int
+counter_traverse(OrdinalCounter *self, visitproc visit, void *arg)
+{
+    Py_VISIT(self->times);
+    Py_VISIT(self->otherwise);
+    return 0;
+}
+
+static int
+counter_clear(OrdinalCounter *self)
+{
+    Py_CLEAR(self->otherwise);
+    return 0;
+}
+
+static void
+counter_dealloc(OrdinalCounter *self)
+{
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(self->type);
+    Py_XDECREF(self->times);
+    Py_XDECREF(self->otherwise);
+    Py_TYPE(self)->tp_free((PyObject *)self);
+}
+
+static PyTypeObject OrdinalCounter_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0)
+    .tp_name = "wsadapter.native._native.OrdinalCounter",
+    .tp_basicsize = sizeof(OrdinalCounter),
+    .tp_dealloc = (destructor)counter_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_HAVE_GC,
+    .tp_vectorcall_offset = offsetof(OrdinalCounter, vectorcall),
+    .tp_call = PyVectorcall_Call,
+    .tp_traverse = (traverseproc)counter_traverse,
+    .tp_clear = (inquiry)counter_clear,
+    .tp_doc = "OrdinalCounter(type, times, members, remembered, otherwise): call it with an event.",
+    .tp_new = counter_new,
+};
+
 static PyObject *key_name, *value_name;
 
 /* {"key": ..., "value": identity + message} of a record; NULL without an exception when it cannot be one. */
@@ -613,7 +740,9 @@ add_records(PyObject *module)
     key_name = PyUnicode_InternFromString("key");
     value_name = PyUnicode_InternFromString("value");
     if (key_name == NULL || value_name == NULL || PyType_Ready(&Encoder_Type) < 0 ||
-        PyType_Ready(&Publisher_Type) < 0 || PyModule_AddFunctions(module, methods) < 0 ||
+        PyType_Ready(&Publisher_Type) < 0 || PyType_Ready(&OrdinalCounter_Type) < 0 ||
+        PyModule_AddObjectRef(module, "OrdinalCounter", (PyObject *)&OrdinalCounter_Type) < 0 ||
+        PyModule_AddFunctions(module, methods) < 0 ||
         PyModule_AddObjectRef(module, "Encoder", (PyObject *)&Encoder_Type) < 0 ||
         PyModule_AddObjectRef(module, "Publisher", (PyObject *)&Publisher_Type) < 0 ||
         PyModule_AddIntMacro(module, TEXT) < 0 || PyModule_AddIntMacro(module, NUMBER) < 0 ||

@@ -160,6 +160,30 @@ def test_a_lost_element_is_a_hole_of_every_word_that_it_would_have_fed() -> None
     assert not made.outages.pending
 
 
+def test_a_silence_and_a_lost_element_end_for_every_word_with_the_next_good_element() -> None:
+    """A rate that is as it was is no event, and yet it is known."""
+    made = opened("open_interest", "funding_rate")
+    made.receive(state(rate=1, interest=1), 1)
+    begun = made.silent("state.A", 1, 5)
+    assert begun is not None
+    assert (begun.stream, begun.cause, begun.ended_ns) == ("open_interest", "stale", None)
+    items = made.receive(state(rate=1, interest=2), 9)
+    assert types(items) == ["Gap", "Gap", "OpenInterest"]
+    assert [(gap.stream, gap.cause, gap.started_ns, gap.ended_ns) for gap in items if isinstance(gap, Gap)] == [
+        ("open_interest", "stale", 1, 9), ("funding_rate", "stale", 1, 9),
+    ]  # fmt: skip
+    assert types(made.receive(state(rate=1, interest="x"), 10)) == ["Bad"]
+    assert types(made.receive(state(rate=1, interest=3), 11)) == ["Gap", "Gap", "OpenInterest"]
+    assert not made.outages.pending
+    only = opened("funding_rate")
+    only.receive(state(rate=1), 1)
+    only.receive(state(rate="x"), 2)
+    assert types(only.receive(state(rate=1), 3)) == ["Gap"]
+    assert not only.outages.pending
+    made.silent("state.A", 1, 20)
+    assert [gap.stream for gap in made.close(30)] == ["open_interest", "funding_rate"]
+
+
 def test_the_venue_is_asked_for_heartbeats_first() -> None:
     made = opened("trade")
 

@@ -9,9 +9,10 @@ The hot path looks at `pending` only.
 
 from collections.abc import Iterable, Mapping
 
-from wsadapter.events import Event, Gap, Trade
+from wsadapter.events import Event, Gap, StreamType, Trade
 from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.exchanges.continuity import Sequences
+from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.venue import Item, Subscription
 
 
@@ -23,10 +24,11 @@ class _Silence:
 
 
 class _Run:
-    """Events lost one after the other."""
+    """Events lost one after the other. ``whole``: with all else of their stream, so that its next good element ends
+    it."""
 
     def __init__(self, started_ns: int, cause: GapCause) -> None:
-        self.started_ns, self.cause, self.count = started_ns, cause, 0
+        self.started_ns, self.cause, self.count, self.whole = started_ns, cause, 0, False
 
 
 class Outages:
@@ -64,17 +66,21 @@ class Outages:
                 return self._spoke(silence, type(event) is Trade, by_ids, event.receive_time_ns)
         return by_ids
 
-    def failed(self, word: str, symbol: str, stream: str, at_ns: int, cause: GapCause = GapCause.DECODE) -> None:
-        """An event of a known stream and symbol was lost: in decoding, or for want of the ones before it."""
+    def failed(
+        self, word: str, symbol: str, stream: str, at_ns: int, cause: GapCause = GapCause.DECODE, whole: bool = False
+    ) -> None:
+        """An event of a known stream and symbol was lost: in decoding, or for want of the ones before it. ``whole``:
+        with all else that its element would have been."""
         subscription = self._subscriptions.get(stream)
         key = word, symbol, subscription.interval if subscription else ""
         run = self._failures.setdefault(key, _Run(self._received.get(stream) or at_ns, cause))
         run.count += 1
+        run.whole = run.whole or whole
         self.pending = True
 
     def silent(self, name: str, since_ns: int, at_ns: int) -> Gap | None:
         """A stream says nothing any more: the gap that begins with its last event, else with ``since_ns``. None when it
-        is known already."""
+        is known already. Of a stream of several words it is the first one's; the others' come when they end."""
         if name in self._silences:
             return None
         subscription = self._subscriptions[name]
@@ -83,6 +89,9 @@ class Outages:
         started_ns = self._received.get(name) or since_ns
         gap = self._sequences.gap(word, symbol, GapCause.STALE, started_ns, at_ns, None, interval=subscription.interval)
         self._silences[name] = _Silence(gap, chained)
+        for other in map(stream_type, subscription.feeds):
+            if other != word:
+                self.failed(other.value, symbol, name, started_ns, GapCause.STALE, whole=True)
         self.pending = True
         return gap
 
@@ -92,10 +101,12 @@ class Outages:
             return items
         by_ids = next((item for item in items if type(item) is Gap), None)
         events = {item.stream_type: item for item in items if isinstance(item, Event) and type(item) is not Gap}
-        if not events:
-            return items
         ends: list[Item] = []
-        marked = set()
+        marked: set[StreamType] = set()
+        if not events:
+            ends = [] if items else self._with_others(stream, marked, at_ns)
+            self.pending = bool(self._silences or self._failures)
+            return items or ends
         if (silence := self._silences.pop(stream, None)) is not None:
             event = next(iter(events.values()))
             ends.append(self._spoke(silence, type(event) is Trade, by_ids, at_ns))
@@ -108,6 +119,7 @@ class Outages:
                     of_ids = by_ids if by_ids is not None and by_ids.stream == word.value else None
                     ends += self._decoded(word.value, about, interval, run, of_ids, at_ns)
                     marked.add(word)
+        ends += self._with_others(stream, marked, at_ns)
         self.pending = bool(self._silences or self._failures)
         if not ends:
             return items
@@ -116,6 +128,19 @@ class Outages:
                 item.last_gap_ns = at_ns
         # one hole, one gap: a silence has taken the bounds over
         return [*ends, *(item for item in items if silence is None or item is not by_ids)]
+
+    def _with_others(self, stream: str, marked: set[StreamType], at_ns: int) -> list[Item]:
+        """The ends of what a good element of the stream ends in words of which it was no event (a rate as before)."""
+        subscription = self._subscriptions.get(stream)
+        ends: list[Item] = []
+        if subscription is None:
+            return ends
+        for word in map(stream_type, subscription.feeds):
+            key = word.value, subscription.symbol, subscription.interval
+            if (run := self._failures.get(key)) is not None and run.whole:
+                ends.append(self._run_over(*key, self._failures.pop(key), at_ns))
+                marked.add(word)
+        return ends
 
     def close(self, at_ns: int) -> list[Gap]:
         """The connection ends for good: what lasts ends here, another gap begins with the next start."""

@@ -299,7 +299,7 @@ class VenueSession:
         """Of an element, in all that its stream feeds."""
         subscription = self.subscriptions.get(stream)
         for word in (subscription.feeds if subscription else ()) or (stream_type(channel.words[0]).value,):
-            self.outages.failed(word, symbol, stream, received)
+            self.outages.failed(word, symbol, stream, received, whole=True)
 
     def kind(self, channel: Channel, stream: str) -> tuple[Any, ...] | None:
         """What the stream's name says."""

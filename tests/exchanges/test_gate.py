@@ -494,7 +494,7 @@ def test_an_empty_quote_is_none() -> None:
         (frame("trades", [trade(2**63)]), "range"), (frame("trades", 5), "type"), (frame("trades", [5]), "type"),
         (frame("tickers", [TICKER | {"mark_price": "-1"}]), "decimal"), (frame("nothing", []), "unknown_event"),
         (frame("public_liquidates", {"contract": BTC, "price": "1", "size": 1}), "other"),
-        (b'{"event":"subscribe","error":5}', "type"),
+        (b'{"event":"subscribe","error":5}', "type"), (candle(2**60), "range"),
     ],
 )  # fmt: skip
 def test_hostile_input_raises_nothing(payload: bytes, kind: str) -> None:

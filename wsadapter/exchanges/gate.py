@@ -38,9 +38,9 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    MOST,
     MS,
     Id,
+    Seconds,
     Text,
     Time,
     applied,
@@ -144,7 +144,7 @@ class KlineWire(Struct, gc=False):
     """`futures.candlesticks`: {"t":1786540560,"c":"63968.3","h":"64015.8","l":"63968.2","o":"64007.3",
     "a":"682624.39971","n":"1m_BTC_USDT","w":false,"v":106665}; ``t`` in seconds, ``w`` may be missing."""
 
-    t: Id
+    t: Seconds
     o: Text
     h: Text
     l: Text  # noqa: E741
@@ -173,7 +173,7 @@ class TickerWire(Struct, gc=False):
     mark_price: Text = ""
     index_price: Text = ""
     funding_rate: Text = ""
-    funding_next_apply: Id = 0
+    funding_next_apply: Seconds = 0
     total_size: Raw = Raw()
     t: Time | None = None
 
@@ -244,12 +244,6 @@ def sent(t: int) -> int | None:
     return t * MS or None
 
 
-def next_funding(at: int) -> int | None:
-    """Seconds; 0 is none."""
-    time_ns = at * 1_000_000_000
-    return time_ns if 0 < time_ns <= MOST else None
-
-
 def liquidated(d: LiquidationWire, e: Envelope) -> int:
     time_ms = d.time_ms if d.time is None else d.time
     if time_ms is None:
@@ -257,6 +251,7 @@ def liquidated(d: LiquidationWire, e: Envelope) -> int:
     return time_ms * MS
 
 
+NEXT: Final = either("funding_next_apply", "0", None, seconds("funding_next_apply"))
 _emit: Final = partial(emit, event_time_ns=envelope_ms("time_ms"))
 _told: Final = partial(_emit, transaction_time_ns=ms("t"))
 TRADE: Final = _emit(
@@ -290,12 +285,12 @@ TICKER: Final = _told(
 )  # fmt: skip
 MARK_PRICE: Final = _told(
     MarkPrice, mark_price=decimal("mark_price"), index_price=decimal_or_none("index_price"),
-    funding_rate=signed_or_none("funding_rate"), next_funding_time_ns=applied(next_funding, "funding_next_apply"),
+    funding_rate=signed_or_none("funding_rate"), next_funding_time_ns=NEXT,
     needs=("mark_price",), absent=("estimated_settle_price",),
 )  # fmt: skip
 FUNDING_RATE: Final = _told(
     FundingRate, funding_rate=signed_or_none("funding_rate"), mark_price=decimal_or_none("mark_price"),
-    next_funding_time_ns=applied(next_funding, "funding_next_apply"), once=("funding_rate", "funding_next_apply"),
+    next_funding_time_ns=NEXT, once=("funding_rate", "funding_next_apply"),
 )  # fmt: skip
 OPEN_INTEREST: Final = _told(
     OpenInterest, open_interest=number("total_size"), needs=("total_size",),

@@ -22,6 +22,7 @@ from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
     MOST,
     Id,
+    Seconds,
     Text,
     applied,
     as_text,
@@ -65,7 +66,7 @@ class TradeRow(Struct, gc=False):
 class CandleRow(Struct, gc=False):
     """`candlesticks`: {"t":1539852480,"v":"97151","c":"1.032","h":"1.032","l":"1.032","o":"1.032","sum":"3580"}"""
 
-    t: Id
+    t: Seconds
     o: Text
     h: Text
     l: Text  # noqa: E741
@@ -77,7 +78,7 @@ class CandleRow(Struct, gc=False):
 class FundingRow(Struct, gc=False):
     """`funding_rate`: {"t":1543968000,"r":"0.000157"}, up to two seconds after the hour."""
 
-    t: Id
+    t: Seconds
     r: Text
 
 

@@ -34,6 +34,7 @@ IdOrNone = Annotated[int, Meta(ge=-1, le=MOST)]
 """-1 stands for none."""
 Time = Annotated[int, Meta(ge=0, le=MOST // MS)]
 """Milliseconds."""
+Seconds = Annotated[int, Meta(ge=0, le=MOST // 1_000_000_000)]
 TimeOrMicros = Annotated[int, Meta(ge=0, le=MOST // 1_000)]
 """Milliseconds or microseconds, see `ns`."""
 Text = Annotated[str, Meta(max_length=64)]

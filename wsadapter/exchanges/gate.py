@@ -57,6 +57,7 @@ from wsadapter.exchanges.mapping import (
     levels,
     magnitude,
     ms,
+    ms_if,
     number,
     number_if,
     number_or_none,
@@ -239,11 +240,6 @@ def number_or_nothing(said: int) -> int | None:
     return said or None
 
 
-def sent(t: int) -> int | None:
-    """0 is none."""
-    return t * MS or None
-
-
 def liquidated(d: LiquidationWire, e: Envelope) -> int:
     time_ms = d.time_ms if d.time is None else d.time
     if time_ms is None:
@@ -297,7 +293,7 @@ OPEN_INTEREST: Final = _told(
     absent=("open_interest_value",),
 )  # fmt: skip
 BOOK_TICKER: Final = _emit(
-    BookTicker, transaction_time_ns=applied(sent, "t"),
+    BookTicker, transaction_time_ns=ms_if("t"),
     update_id="u", bid_price=decimal_or_none("b"), bid_quantity=number_if("b", "B"), ask_price=decimal_or_none("a"),
     ask_quantity=number_if("a", "A"),
 )  # fmt: skip

@@ -184,6 +184,11 @@ def named(index: int) -> Step:
     )
 
 
+def ms_if(path: str) -> Step:
+    """Milliseconds become nanoseconds; 0 is None."""
+    return either(path, "0", None, _time(path, MS))
+
+
 def envelope_ms(field: str) -> Step:
     """Milliseconds of the envelope become nanoseconds; None stays."""
     return _time(f"@{field}", MS)

@@ -13,13 +13,18 @@ from eventually import eventually
 from roles.consumer.consumer_rig import Rig, message
 from samples import full, sparse, trade
 
+from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.client import connect
+from wsadapter.clickhouse.migration import migrate
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 from wsadapter.events import Ticker
+from wsadapter.events.streams import BY_STREAM
 from wsadapter.supervision.child import ChildState
 
 pytestmark = pytest.mark.integration
 
 
+FIRST = Path(__file__).parents[2] / "clickhouse" / "schema_1.sql"
 TICKERS = [event for event in full() + sparse() if isinstance(event, Ticker)]
 
 
@@ -253,6 +258,37 @@ def test_a_schema_that_differs_at_the_start_is_refused_by_name(rig: Rig) -> None
     eventually(lambda: rig.process.returncode is not None, 30)
 
     assert rig.process.returncode == 78
+
+
+def test_tables_of_an_earlier_version_are_refused_until_they_are_migrated(rig: Rig) -> None:
+    settings, tickers = rig.config.clickhouse, [message(one, 3, n) for n, one in enumerate(TICKERS)]
+    rig.send("ticker", tickers)
+    client = connect(settings)
+    for statement in FIRST.read_text().replace("`market`", f"`{settings.database}`").split(";\n\n")[:-1]:
+        client.command(statement, use_database=False)
+    rig.process.start(until=None)
+    eventually(lambda: rig.process.returncode is not None, 60)
+    assert rig.process.returncode == 78
+
+    migrate(client, settings, lambda text: None)
+    rig.process.start()
+    rig.wait_rows("ticker", len(tickers))
+    assert rig.process.stop() == 0
+    client.close()
+
+
+def test_what_comes_while_a_table_is_migrated_is_kept_until_it_is_through(rig: Rig) -> None:
+    rig.process.start()
+    database, spec = rig.config.clickhouse.database, BY_STREAM["ticker"]
+    rig.command(schema.gate_sql(spec, database))
+    rig.send("ticker", [message(one, 3, n) for n, one in enumerate(TICKERS)])
+    rig.send("trade", trades(0, 100))
+    rig.wait_rows("trade", 100)
+    eventually(lambda: rig.page['paused{stream="ticker"}'] > 0, 60)
+    rig.command(f"DROP VIEW {{db}}.{schema.gate_name(spec)}")
+    eventually(lambda: rig.count("ticker", final=True) == len(TICKERS), 60)
+
+    assert rig.process.stop() == 0
 
 
 def test_a_schema_that_differs_later_pauses_its_table_only_until_it_is_repaired(rig: Rig) -> None:

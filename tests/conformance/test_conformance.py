@@ -177,9 +177,11 @@ def test_acknowledged_and_silent_is_found_and_mended(exchange: str) -> None:
     begun = line.session.silent(name, (pair.now_ms - 3000) * MS, pair.now_ms * MS)
     assert begun is not None
     assert (begun.cause, begun.ended_ns) == ("stale", None)
+    acked = line.acked.count(name)
     for request in line.session.resubscribe((name,)):
         line.send(request)
     pair.run(SECONDS)
+    assert line.acked.count(name) == acked + 1, "asked for anew, answered anew"
     assert line.session.last_receive_ns[name] > 0
     ended = [gap for gap in line.of(Gap) if gap.cause == "stale"]
     assert ended

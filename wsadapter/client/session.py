@@ -101,7 +101,7 @@ class Session(WSListener):
         self._transport: WSTransport | None = None
         self._fragments = Fragments(config.max_message_size)
         self._keepalive = Keepalive(config.ping_interval, config.pong_timeout)
-        self._requests: deque[bytes] = deque()
+        self._requests: deque[Reply] = deque()
         self._last_sent = float("-inf")
         self._paused = False
         self._timers = Timers()
@@ -141,7 +141,10 @@ class Session(WSListener):
 
     def request(self, payload: bytes) -> None:
         """Send a request, paced; `all_answered` must follow within the ack timeout of the last one."""
-        self._requests.append(payload)
+        self._reply(Reply(payload))
+
+    def _reply(self, item: Reply) -> None:
+        self._requests.append(item)
         if "pace" not in self._timers:
             self._timers.set("pace", self._last_sent + self._exchange.message_interval - _monotonic(), self._send_next)
 
@@ -241,17 +244,16 @@ class Session(WSListener):
         mark = self._exchange.dated
         return payload.replace(mark, b"%b%d" % (mark[:-1], time.time()), 1) if mark else payload
 
-    def _reply(self, item: Reply) -> None:
-        self.request(item.payload)
-
     def _send_next(self) -> None:
         if self._transport is None or self.lost is not None:
             return
         self._last_sent = _monotonic()
-        self._transport.send(TEXT, self._dated(self._requests.popleft()))
+        item = self._requests.popleft()
+        self._transport.send(TEXT, self._dated(item.payload))
         if self._requests:
             self._timers.set("pace", self._exchange.message_interval, self._send_next)
-        self._timers.set("ack", self._config.ack_timeout or self._exchange.ack_timeout, self._ack_timed_out)
+        if item.is_request:
+            self._timers.set("ack", self._config.ack_timeout or self._exchange.ack_timeout, self._ack_timed_out)
 
     def _ack_timed_out(self) -> None:
         self._end("ack", "a subscription got no answer", WSCloseCode.OK)

@@ -365,7 +365,7 @@ def control(payload: bytes) -> Sequence[Answer | Reply] | None:
     """An error without an id of ours is the oldest request's."""
     answer = _answer(payload)
     if answer.method == "heartbeat":
-        return [Reply(rpc(TEST, "test"))] if answer.params.type == "test_request" else []
+        return [Reply(rpc(TEST, "test"), is_request=False)] if answer.params.type == "test_request" else []
     if text(answer.id) in (HEARTBEAT, TEST):
         return None if answer.error else []
     identity, error = integer(answer.id), answer.error

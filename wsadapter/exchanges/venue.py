@@ -119,9 +119,11 @@ class ClosesSoon(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """Send this to the venue, paced like the requests of `Exchange.open`."""
+    """Send this to the venue, paced like the requests of `Exchange.open`. ``is_request``: and an `Acked` or `Refused`
+    follows, else it is the answer to what the venue asked."""
 
     payload: bytes
+    is_request: bool = True
 
 
 Item = MarketEvent | Acked | Refused | Bad | ClosesSoon | Reply

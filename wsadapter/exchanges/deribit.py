@@ -353,6 +353,7 @@ def rpc(identity: int | str, method: str, **params: object) -> bytes:
     return encode({"jsonrpc": "2.0", "id": identity, "method": f"public/{method}", "params": params})
 
 
+TOO_MANY_REQUESTS: Final = 10028
 HEARTBEAT, TEST = "heartbeat", "test"
 """What our requests that ask for no stream are called."""
 
@@ -370,7 +371,7 @@ def control(payload: bytes) -> Sequence[Answer | Reply] | None:
         return None if answer.error else []
     identity, error = integer(answer.id), answer.error
     if error is not None:
-        return [Answer(identity, (str(error.code), printable(error.message)))]
+        return [Answer(identity, (str(error.code), printable(error.message)), again=error.code == TOO_MANY_REQUESTS)]
     return None if identity is None else [Answer(identity, names=_names(answer.result), everything=True)]
 
 

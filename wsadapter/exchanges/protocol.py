@@ -112,13 +112,16 @@ class Outstanding:
         return self._send()
 
     def answered(self, answer: Answer) -> list[Item]:
-        """A refused list is asked for again in halves."""
+        """A refused list is asked for again in halves, one that was not looked at as it was."""
         items, self._given_up = self._given_up, []
         concerned = self._concerned(answer)
         if not concerned and answer.error is not None:
             items.append(Refused((), *answer.error))
         for sent, names in concerned:
-            if not sent.begin:
+            if answer.again:
+                ended = () if sent.begin else (_Sent(False, names, sent.alone),)
+                self._waiting += *ended, _Sent(True, names, sent.alone)
+            elif not sent.begin:
                 items += [] if answer.error is None else [Refused((), *answer.error)]
             elif answer.error is None:
                 items += self._accepted(names, answer)

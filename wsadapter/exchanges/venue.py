@@ -361,7 +361,8 @@ class Answer(Struct, frozen=True):
 
     ``everything``: ``names`` are all that the venue took of the request, what is not among them is refused. Where they
     are as many as were asked for, an unknown one is the venue's other name for the stream in its place: data come under
-    that. ``standing``, too: they are all that the connection has now, by requests before this one as well."""
+    that. ``standing``, too: they are all that the connection has now, by requests before this one as well. ``again``:
+    the request was not looked at (too many of them), and is made once more."""
 
     id: int | None
     error: tuple[str, str] | None = None
@@ -370,6 +371,7 @@ class Answer(Struct, frozen=True):
     standing: bool = False
     begin: bool = True
     about: Callable[[str], bool] | None = None
+    again: bool = False
 
 
 class Requests(Struct, frozen=True):

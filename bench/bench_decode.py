@@ -23,9 +23,11 @@ from typing import Any
 
 import msgspec
 
+from wsadapter.events import StreamType
 from wsadapter.events.decimals import are_plain, plain_in_python, split_book, split_in_python
 from wsadapter.exchanges.binance.usdm import BinanceFutures
-from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.exchanges.planning import stream_type
+from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 
 CALLS = 50
 Candidate = Callable[[], object]
@@ -120,8 +122,18 @@ def in_sequence(venue: BinanceFutures, views: Sequence[memoryview]) -> Iterator[
         yield from views
 
 
+def word_of(name: str) -> StreamType:
+    """Of a Binance stream."""
+    for channel in BinanceFutures.venue.channels:
+        if name.removeprefix("btcusdt").startswith(channel.name.removeprefix("{lower}").partition("{")[0]):
+            return stream_type(channel.words[0])
+    raise ValueError(name)
+
+
 def frames_table(rounds: int) -> dict[str, float]:
-    venue = BinanceFutures(ConnectionPlan("bench-0", "binance", "", (), ("BTCUSDT",)))
+    names = [json.loads(frame)["stream"] for frame in FRAMES.values()]
+    asked = tuple(Subscription(name, word_of(name), "BTCUSDT", "1m" if "kline" in name else "") for name in names)
+    venue = BinanceFutures(ConnectionPlan("bench-0", "binance", "", asked, ("BTCUSDT",)))
     bare = bare_decoder()
     candidates: dict[str, Candidate] = {}
     for name, frame in FRAMES.items():

@@ -12,17 +12,17 @@ from msgspec import Struct, structs
 
 from wsadapter import native
 from wsadapter.embedded.exchange import STAND_INS
-from wsadapter.exchanges import by_key, load, scanner
-from wsadapter.exchanges.by_key import ByKey, KeyReceiver
+from wsadapter.exchanges import by_key, by_tag, load, scanner
+from wsadapter.exchanges.by_key import ByKey
+from wsadapter.exchanges.fast_path import receiver_in_python
 from wsadapter.exchanges.mapping import Emit
 from wsadapter.exchanges.session import VenueSession
-from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows, Item, Latest, Repeats, Rises
+from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows, Item, Latest, Receive, Repeats, Rises
 
-VENUES = [name for name in sorted(STAND_INS) if isinstance(load(name).venue.framing, ByKey)]  # type: ignore[attr-defined]
+VENUES = sorted(STAND_INS)
 DIRECT = {
-    "binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot", "deribit", "gate",
-    "hyperliquid",
-    "kraken_futures", "okx",
+    "binance", "binance_coinm", "binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot",
+    "deribit", "gate", "hyperliquid", "kraken_futures", "okx",
 }  # fmt: skip
 """Of these the usual message goes through C."""
 SECONDS = float(os.environ.get("WSADAPTER_FUZZ_SECONDS", "4"))
@@ -48,17 +48,22 @@ def state(made: VenueSession) -> list[Any]:
 def twins(plan: ConnectionPlan, monkeypatch: pytest.MonkeyPatch, slowly: list[bytes]) -> tuple[Any, Any]:
     """With C and without; what C passes on goes into ``slowly``."""
     made = load(plan.exchange)
+
+    def counted(framing: Any, session: Any, streams: Any, otherwise: Receive, marks: Any = None) -> Receive:
+        def pass_on(payload: bytes | memoryview, at_ns: int) -> list[Item]:
+            slowly.append(bytes(payload))
+            return otherwise(payload, at_ns)
+
+        return scanner.scanner(framing, session, streams, pass_on, marks)
+
     with monkeypatch.context() as patched:
-        patched.setattr(by_key, "scanner", lambda framing, session, streams, otherwise: otherwise)
+        patched.setattr(by_tag, "receiver", receiver_in_python)
+        for module in (by_key, by_tag):
+            patched.setattr(module, "scanner", lambda framing, session, streams, otherwise, marks=None: otherwise)
         slow = made(plan)
-    receive = KeyReceiver.receive
-
-    def counted(self: KeyReceiver, payload: bytes, at_ns: int) -> list[Item]:
-        slowly.append(bytes(payload))
-        return receive(self, payload, at_ns)
-
     with monkeypatch.context() as patched:
-        patched.setattr(KeyReceiver, "receive", counted)
+        for module in (by_key, by_tag):
+            patched.setattr(module, "scanner", counted)
         fast = made(plan)
     return fast, slow
 

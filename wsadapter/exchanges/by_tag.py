@@ -6,17 +6,20 @@ What the typed decoder refuses is looked at again, slowly and element by element
 passed over, and each lost message or element becomes one `Bad`.
 """
 
+import contextlib
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import Raw, Struct, ValidationError, defstruct
+from msgspec import Raw, Struct, ValidationError, defstruct, structs
 from msgspec.json import Decoder
 
 from wsadapter.events import Depth
+from wsadapter.exchanges.by_key import ByKey, channel_of
 from wsadapter.exchanges.fast_path import Books, ReceiverTables, Route, Rule, receiver
 from wsadapter.exchanges.ordinals import amending
 from wsadapter.exchanges.planning import stream_type
+from wsadapter.exchanges.scanner import Marks, scanner
 from wsadapter.exchanges.second_look import FAILURES, failure, number, text
 from wsadapter.exchanges.session import VenueSession, numbered_apart
 from wsadapter.exchanges.venue import (
@@ -28,6 +31,7 @@ from wsadapter.exchanges.venue import (
     Item,
     Receive,
     Rises,
+    Subscription,
     Unnumbered,
 )
 from wsadapter.text import printable, sample
@@ -56,6 +60,16 @@ class ByTag(Struct, frozen=True):
         return TagReceiver(self, session).receive
 
 
+class _Envelope(Struct):
+    """A message, as far as its stream says what is in it."""
+
+    stream: str
+    data: Raw
+
+
+_BY_STREAM: Final = ByKey(_Envelope, attrgetter("stream"))
+
+
 class TagReceiver:
     """The messages of one session."""
 
@@ -73,13 +87,23 @@ class TagReceiver:
         self._loose_frame = Decoder(
             defstruct("LooseFrame", [(name, Raw, Raw()) for name in ("data", "stream", framing.tag)])
         ).decode
-        self.receive: Receive = receiver(
+        receive = receiver(
             ReceiverTables(
                 Decoder(framing.frame).decode, framing.frame, self._routes(), self._books(), framing.unwanted,
                 session.connection, session.last_receive_ns, session.outages, self._accept_frame, self._decode_loosely,
                 FAILURES,
             )
         )  # fmt: skip
+        marks = Marks(framing.symbol, framing.inside, framing.guard, framing.unwanted)
+        self.receive: Receive = scanner(_BY_STREAM, session, self._asked(), receive, marks)
+
+    def _asked(self) -> dict[str, tuple[Subscription, Channel]]:
+        """The streams that were asked for. Types of events are told by their data, whatever a stream feeds."""
+        asked, channels = {}, self._session.venue.channels
+        for name, subscription in self._session.subscriptions.items():
+            with contextlib.suppress(ValueError):
+                asked[name] = structs.replace(subscription, feeds=()), channel_of(channels, subscription)
+        return asked
 
     def _routes(self) -> dict[type[Struct], Route]:
         """The channels whose usual event is one conversion and one comparison."""

@@ -75,14 +75,26 @@ class Unusual(Exception):
     """It cannot be told."""
 
 
-def scanner(framing: Any, session: VenueSession, streams: Mapping[str, tuple[Subscription, Channel]],
-            otherwise: Receive) -> Receive:  # fmt: skip
+class Marks(Struct, frozen=True):
+    """Of a venue whose elements say what they are of: fields with their ``symbol`` (else in the Struct in ``inside``),
+    and ``guard``, with the value ``unwanted`` in what is not of the feed."""
+
+    symbol: str
+    inside: str
+    guard: str
+    unwanted: int
+
+
+def scanner(
+    framing: Any, session: VenueSession, streams: Mapping[str, tuple[Subscription, Channel]], otherwise: Receive,
+    marks: Marks | None = None,
+) -> Receive:  # fmt: skip
     """What receives a message; ``framing``: a `wsadapter.exchanges.by_key.ByKey`, ``streams``: by what their data
     name. `otherwise` itself where there is nothing for C to do."""
     if _native is None or framing.sequence is not None:
         return otherwise
     try:
-        tables = _Tables(framing, session, streams).told()
+        tables = _Tables(framing, session, streams, marks).told()
     except Unusual:
         return otherwise
     series: Any = SeriesState
@@ -125,9 +137,10 @@ class _Tables:
     """What is told of one session. ``data`` is the envelope's field with the elements."""
 
     def __init__(
-        self, framing: Any, session: VenueSession, streams: Mapping[str, tuple[Subscription, Channel]]
-    ) -> None:
-        self._framing, self._session, self._streams = framing, session, streams
+        self, framing: Any, session: VenueSession, streams: Mapping[str, tuple[Subscription, Channel]],
+        marks: Marks | None,
+    ) -> None:  # fmt: skip
+        self._framing, self._session, self._streams, self._marks = framing, session, streams, marks
         self._envelope = _Slots(0)
         self._parts: list[Told] = []
 
@@ -142,7 +155,7 @@ class _Tables:
         streams: list[Told] = []
         for channel in {id(channel): channel for _, channel in self._streams.values()}.values():
             try:
-                table = _Table(channel, self._session, self._envelope, self._framing)
+                table = _Table(channel, self._session, self._envelope, self._framing, self._marks)
             except Unusual:
                 continue
             for name, (subscription, own) in self._streams.items():
@@ -161,10 +174,12 @@ class _Tables:
 class _Table:
     """A channel, as it is told, and its streams."""
 
-    def __init__(self, channel: Channel, session: VenueSession, envelope: _Slots, framing: Any) -> None:
+    def __init__(
+        self, channel: Channel, session: VenueSession, envelope: _Slots, framing: Any, marks: Marks | None
+    ) -> None:
         if channel.within is not None or channel.symbol:
             raise Unusual("elements of many symbols")
-        self._channel, self._session, self._envelope = channel, session, envelope
+        self._channel, self._session, self._envelope, self._marks = channel, session, envelope, marks
         self._row = _Slots(len(envelope.kinds))
         self._said: list[Callable[[Any, Any], Any]] = []
         self._emits = channel.emits
@@ -186,8 +201,8 @@ class _Table:
             case Follows(number=number, identity=identity, repeats=told) if told is not None:
                 repeats = self._row.of(identity or number), MOST_KNOWN, session.known
         self.told = (
-            shape, kinds, int(channel.many), int(channel.newest_first), *repeats, emits, self._changing(),
-            tuple(self.named),
+            shape, kinds, int(channel.many), int(channel.newest_first), *repeats, *self._own_marks(), emits,
+            self._changing(), tuple(self.named),
         )  # fmt: skip
 
     def stream(self, subscription: Subscription) -> Callable[[str, int], Told] | None:
@@ -230,8 +245,8 @@ class _Table:
         ]
 
     def _emit(self, one: Emit, numbering: Numbering) -> Told:
-        if one.amend:
-            raise Unusual("functions have a word")
+        if one.amend and self._marks is None:
+            raise Unusual("a function has the last word")  # which the session does not give it
         steps = all_steps(self._session.venue.word, one.event, one.fields)
         names = list(steps)
         rule, number, previous, back, counted = ANY, -1, -1, 0, -1
@@ -297,7 +312,7 @@ class _Table:
         refused, told = (-1, None) if refuse is None else (slots.of(refuse.path) - slots.first, refuse.text.encode())
         once = tuple(slots.of(name) - slots.first for name in one.once)
         published = self._session.published.setdefault(id(one), {}) if once else None
-        return kind, word, text, offers, refused, told, published, once, int(one.event is Liquidation)
+        return kind, word, text, offers, refused, told, published, once, int(one.event is Liquidation), one.amend
 
     def _counting(self, one: Emit) -> Told | None:
         """Of events without ids."""
@@ -318,6 +333,13 @@ class _Table:
         step = one.fields["update_type"]
         always = step.value if isinstance(step, Step) and step.op is Op.CONSTANT else None
         return always if isinstance(always, UpdateType) else UpdateType.DELTA
+
+    def _own_marks(self) -> Told:
+        """What elements say of themselves, though their stream says it, too."""
+        marks, slots = self._marks, self._row
+        if marks is None:
+            return -1, -1, 0
+        return slots.first_of((marks.symbol, f"{marks.inside}.{marks.symbol}")), slots.of(marks.guard), marks.unwanted
 
     def _changing(self) -> Told | None:
         """Of a stream that sends what changed."""

@@ -71,6 +71,7 @@ typedef struct {
     PyObject *refused;
     PyObject *published; /* symbol -> values of the once fields that the last event had; NULL: every time */
     int once[MAX_ONCE], once_count;
+    PyObject *amend;                     /* has the last word about the event; NULL: nobody */
     int apart;                           /* several in a message are told apart by the session */
     int back;                            /* how far before `previous` the number is that the event goes on from */
     PyObject *count_by, *times;            /* of events without ids: what gives the ordinal; series -> time -> ordinal */
@@ -90,6 +91,8 @@ typedef struct {
     int slots, many, emits; /* many: a list of elements */
     int backwards;          /* the newest element comes first */
     int identity, most;     /* slot of what tells elements apart that may come again, so many are known; -1: none do */
+    int named, guard;       /* slots of what must be the stream's symbol, and of what must not be `unwanted`; -1: none */
+    long long unwanted;
     PyObject *known;        /* stream -> the identities that are */
     Value *row; /* as it is before anything is read */
     Emit *emit;
@@ -838,6 +841,12 @@ make_event(Scanner *self, const Emit *emit, PyObject *series, Making *making, Po
                                     NULL);
     for (int i = 1; i <= made; i++)
         Py_DECREF(values[i]);
+    if (event != NULL && emit->amend != NULL) {
+        PyObject *done = PyObject_CallOneArg(emit->amend, event);
+        if (done == NULL)
+            Py_CLEAR(event);
+        Py_XDECREF(done);
+    }
     if (emit->opened >= 0)
         position->candle = event;
     return event;
@@ -1011,6 +1020,24 @@ keep_identities(const Table *table, const Making *making)
     return 0;
 }
 
+/* Whether an element that says its symbol is of the stream's, and of the feed. */
+static int
+is_of_stream(const Scanner *self, const Making *making)
+{
+    const Table *table = making->stream->table;
+    if (table->named >= 0) {
+        const Value *symbol = value_at(self, making, table->named);
+        if (symbol->kind != STRING_VALUE || symbol->length != making->stream->symbol_length ||
+            memcmp(symbol->at, making->stream->symbol, symbol->length) != 0)
+            return 0;
+    }
+    if (table->guard >= 0) {
+        const Value *guard = value_at(self, making, table->guard);
+        return guard->kind == WHOLE_VALUE && guard->number != table->unwanted;
+    }
+    return 1;
+}
+
 /* The events of elements that are whole. */
 static int
 make_all(Scanner *self, Making *making, PyObject *items, Position *positions)
@@ -1020,6 +1047,10 @@ make_all(Scanner *self, Making *making, PyObject *items, Position *positions)
     for (Py_ssize_t i = 0; done == 0 && i < self->elements; i++) {
         const Value *row = self->values + (table->backwards ? self->elements - 1 - i : i) * table->slots;
         making->row = row;
+        if (!is_of_stream(self, making)) {
+            done = -1;
+            continue;
+        }
         int is_new = table->identity < 0 ? 1 : note_identity(table, making, value_at(self, making, table->identity));
         if (is_new <= 0) {
             /* where elements have numbers, too, only some messages repeat */
@@ -1384,12 +1415,13 @@ read_counting(PyObject *told, Emit *emit)
 static int
 read_conditions(PyObject *told, int own, Emit *emit)
 {
-    PyObject *published, *once;
+    PyObject *published, *once, *amend;
     unsigned long long offers;
-    if (!PyArg_ParseTuple(told, "iiOKiOOO!i", &emit->when, &emit->word, &emit->text, &offers, &emit->refuse, &emit->refused,
-                          &published, &PyTuple_Type, &once, &emit->apart))
+    if (!PyArg_ParseTuple(told, "iiOKiOOO!iO", &emit->when, &emit->word, &emit->text, &offers, &emit->refuse, &emit->refused,
+                          &published, &PyTuple_Type, &once, &emit->apart, &amend))
         return -1;
     emit->offers = offers;
+    emit->amend = amend == Py_None ? NULL : amend;
     emit->once_count = (int)PyTuple_GET_SIZE(once);
     emit->published = published == Py_None ? NULL : published;
     if (emit->once_count > MAX_ONCE || emit->word >= own || emit->refuse >= own ||
@@ -1481,15 +1513,16 @@ static int
 read_table(Scanner *self, PyObject *told, Table *table)
 {
     PyObject *shape, *kinds, *emits, *changing, *parts;
-    if (!PyArg_ParseTuple(told, "OO!iiiiOO!OO!", &shape, &PyTuple_Type, &kinds, &table->many, &table->backwards,
-                          &table->identity, &table->most, &table->known, &PyTuple_Type, &emits, &changing, &PyTuple_Type, &parts))
+    if (!PyArg_ParseTuple(told, "OO!iiiiOiiLO!OO!", &shape, &PyTuple_Type, &kinds, &table->many, &table->backwards,
+                          &table->identity, &table->most, &table->known, &table->named, &table->guard,
+                          &table->unwanted, &PyTuple_Type, &emits, &changing, &PyTuple_Type, &parts))
         return -1;
     table->slots = (int)PyTuple_GET_SIZE(kinds);
     table->changing = -1;
     int slots = self->slots + table->slots, count = (int)PyTuple_GET_SIZE(emits);
     if (count > MAX_EMITS || table->slots > MAX_FIELDS)
         return wrong("too many events or fields");
-    if (table->identity >= slots || (table->identity >= 0 && !PyDict_Check(table->known)))
+    if (table->named >= slots || table->guard >= slots || table->identity >= slots || (table->identity >= 0 && !PyDict_Check(table->known)))
         return wrong("no such identity");
     if ((table->parts = read_parts(parts, table->part, slots)) < 0)
         return -1;

@@ -34,6 +34,8 @@ class _Run:
 class Outages:
     """``received``: stream name -> receive time of its last good frame."""
 
+    __slots__ = ("_failures", "_received", "_sequences", "_silences", "_subscriptions", "pending")
+
     def __init__(
         self, sequences: Sequences, subscriptions: Iterable[Subscription], received: Mapping[str, int]
     ) -> None:

@@ -33,6 +33,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.naming import Spelled
+from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.session import MOST_KNOWN, VenueSession
 from wsadapter.exchanges.venue import (
@@ -103,6 +104,7 @@ def scanner(
     made: Receive = _native.Scanner(
         tables, otherwise, session.connection, session.last_receive_ns, session.outages, session.requests.unheard,
         session.states, series, *members, candle, candle.open_time_ns,
+        vars(Outages)["pending"],
     )  # fmt: skip
     return made
 
@@ -324,7 +326,7 @@ class _Table:
         return (
             count, self._session.ordinals[event].times, event.transaction_time_ns,
             event.event_time_ns, members["update_type"] if is_book else None,
-            self._update_type(one) if is_book else None,
+            self._update_type(one) if is_book else None, members["ordinal"],
         )  # fmt: skip
 
     @staticmethod

@@ -17,10 +17,13 @@ enum { MAX_NESTED = 16, MAX_DIGITS = 18 };
 typedef struct {
     const char *at; /* of a string: behind the quote */
     Py_ssize_t length;
-    PyObject *object; /* the value as it is, where it has been made; borrowed */
-    long long number;       /* of a WHOLE_VALUE in a field for such */
-    Py_ssize_t start, stop; /* of a SIDE_VALUE: its levels; length: their count */
+    union {
+        PyObject *object; /* of a STRING_VALUE: as it is, where it has been made; borrowed */
+        long long number; /* of a WHOLE_VALUE in a field for such */
+        Py_ssize_t start; /* of a SIDE_VALUE: where its levels begin; length: their count */
+    };
     int kind;
+    unsigned octets; /* of the levels of a SIDE_VALUE */
 } Value;
 
 static inline const char *
@@ -116,6 +119,7 @@ read_value(const char **at, const char *end, Value *value, int nested)
     switch (*now) {
     case '"':
         value->kind = STRING_VALUE;
+        value->object = NULL;
         value->at = ++now;
         if ((now = after_string(now, end)) == NULL)
             return -1;

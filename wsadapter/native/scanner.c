@@ -75,7 +75,7 @@ typedef struct {
     int apart;                           /* several in a message are told apart by the session */
     int back;                            /* how far before `previous` the number is that the event goes on from */
     PyObject *count_by, *times;            /* of events without ids: what gives the ordinal; series -> time -> ordinal */
-    Py_ssize_t transaction_time, event_time, update_type; /* fields of an event that is counted */
+    Py_ssize_t transaction_time, event_time, update_type, ordinal; /* fields of an event that is counted */
     PyObject *expected;                                            /* its type of update; None: it has none */
     uint64_t on_change, needs, raw;                                /* by slot of the element; raw: those of `needs` that only have to be there */
 } Emit;
@@ -127,7 +127,7 @@ typedef struct {
     Stream *streams;
     int *places; /* hash table: stream or -1 */
     PyTypeObject *series;
-    Py_ssize_t next, at_ns, gap_ns, grid, waiting;
+    Py_ssize_t next, at_ns, gap_ns, grid, waiting, pending;
     PyTypeObject *candle;
     Py_ssize_t opened;
     /* of the message at hand */
@@ -139,8 +139,6 @@ typedef struct {
     void **owned;
     int owned_count;
 } Scanner;
-
-static PyObject *pending_name;
 
 static inline PyObject **
 slot_of(PyObject *owner, Py_ssize_t offset)
@@ -295,7 +293,7 @@ read_levels(Scanner *self, const char **at, const char *end, const Field *field,
     value->kind = SIDE_VALUE;
     value->length = count;
     value->start = (Py_ssize_t)start;
-    value->stop = (Py_ssize_t)self->sides.size;
+    value->octets = (unsigned)(self->sides.size - start);
     return count < 0 || count < field->low || count > field->high ? -1 : 0;
 }
 
@@ -531,7 +529,7 @@ column(Scanner *self, Making *making, const Step *step, const Value *value)
         return NULL;
     if (making->sides[which] < 0) {
         making->sides[which] = step->slot;
-        if (make_columns(&self->sides, value->start, value->stop, value->length, making->columns[which]) < 0)
+        if (make_columns(&self->sides, value->start, value->start + value->octets, value->length, making->columns[which]) < 0)
             return NULL;
     }
     return Py_XNewRef(making->columns[which][step->place]);
@@ -540,10 +538,10 @@ column(Scanner *self, Making *making, const Step *step, const Value *value)
 static PyObject *
 same(const Making *making, const Value *value)
 {
-    if (value->object != NULL)
-        return Py_NewRef(value->object);
     switch (value->kind) {
     case STRING_VALUE: {
+        if (value->object != NULL)
+            return Py_NewRef(value->object);
         const Stream *stream = making->stream;
         if (value->length == stream->symbol_length && memcmp(value->at, stream->symbol, value->length) == 0)
             return Py_NewRef(stream->symbol_object);
@@ -1113,9 +1111,7 @@ make_changed(Scanner *self, Making *making, PyObject *items, Position *positions
 static int
 waits(Scanner *self)
 {
-    PyObject *pending = PyObject_GetAttr(self->outages, pending_name);
-    int is = pending == NULL ? -1 : PyObject_IsTrue(pending);
-    Py_XDECREF(pending);
+    int is = *slot_of(self->outages, self->pending) != Py_False;
     if (is == 0 && PySet_GET_SIZE(self->unheard))
         is = PySet_Contains(self->unheard, self->stream->name);
     return is;
@@ -1154,13 +1150,16 @@ count_event(const Emit *emit, PyObject *event, PyObject *key, PyObject *received
     if (at == Py_None && (at = *slot_of(event, emit->event_time)) == Py_None)
         at = received;
     if (times != NULL && PyDict_CheckExact(times) && PyDict_GET_SIZE(times) < REMEMBERED &&
+        PyLong_CheckExact(at) &&
         (emit->expected == Py_None || *slot_of(event, emit->update_type) == emit->expected)) {
-        if ((before = PyDict_GetItemWithError(times, at)) == NULL) {
-            PyObject *first = PyErr_Occurred() ? NULL : PyLong_FromLong(0);
-            int done = first == NULL ? -1 : PyDict_SetItem(times, at, first);
-            Py_XDECREF(first);
-            return done;
-        }
+        before = PyDict_GetItemWithError(times, at);
+        long long next = before == NULL ? 0 : PyLong_AsLongLong(before) + 1;
+        PyObject *ordinal = PyErr_Occurred() ? NULL : PyLong_FromLongLong(next);
+        int done = ordinal == NULL ? -1 : PyDict_SetItem(times, at, ordinal);
+        if (done == 0 && next)
+            Py_XSETREF(*slot_of(event, emit->ordinal), Py_NewRef(ordinal));
+        Py_XDECREF(ordinal);
+        return done;
     }
     PyObject *done = PyErr_Occurred() ? NULL : PyObject_CallOneArg(emit->count_by, event);
     Py_XDECREF(done);
@@ -1401,9 +1400,11 @@ offset_of(PyObject *member)
 static int
 read_counting(PyObject *told, Emit *emit)
 {
-    PyObject *transaction_time, *event_time, *update_type;
-    if (!PyArg_ParseTuple(told, "OO!OOOO", &emit->count_by, &PyDict_Type, &emit->times, &transaction_time, &event_time,
-                          &update_type, &emit->expected))
+    PyObject *transaction_time, *event_time, *update_type, *ordinal;
+    if (!PyArg_ParseTuple(told, "OO!OOOOO", &emit->count_by, &PyDict_Type, &emit->times, &transaction_time, &event_time,
+                          &update_type, &emit->expected, &ordinal))
+        return -1;
+    if ((emit->ordinal = offset_of(ordinal)) < 0)
         return -1;
     if ((emit->transaction_time = offset_of(transaction_time)) < 0 || (emit->event_time = offset_of(event_time)) < 0 ||
         (emit->expected != Py_None && (emit->update_type = offset_of(update_type)) < 0))
@@ -1618,10 +1619,11 @@ read_tables(Scanner *self)
 static PyObject *
 scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *member[6];
-    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOO!O", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
+    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *member[7];
+    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOO!OO", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
                           &received, &outages, &PySet_Type, &unheard, &PyDict_Type, &states, &PyType_Type, &series,
-                          &member[0], &member[1], &member[2], &member[3], &member[4], &PyType_Type, &candle, &member[5]))
+                          &member[0], &member[1], &member[2], &member[3], &member[4], &PyType_Type, &candle, &member[5],
+                          &member[6]))
         return NULL;
     Scanner *self = (Scanner *)type->tp_alloc(type, 0);
     if (self == NULL)
@@ -1636,9 +1638,10 @@ scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->states = Py_NewRef(states);
     self->series = (PyTypeObject *)Py_NewRef(series);
     self->candle = (PyTypeObject *)Py_NewRef(candle);
-    Py_ssize_t *const offsets[6] = {&self->next, &self->at_ns, &self->gap_ns, &self->grid, &self->waiting, &self->opened};
+    Py_ssize_t *const offsets[7] = {&self->next,    &self->at_ns,  &self->gap_ns, &self->grid,
+                                     &self->waiting, &self->opened, &self->pending};
     int whole = 1;
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 7; i++)
         whole = whole && (*offsets[i] = offset_of(member[i])) >= 0;
     if (!whole || read_tables(self) < 0) {
         Py_DECREF(self);
@@ -1700,15 +1703,14 @@ static PyTypeObject Scanner_Type = {
     .tp_vectorcall_offset = offsetof(Scanner, vectorcall),
     .tp_call = PyVectorcall_Call,
     .tp_doc = "Scanner(tables, otherwise, connection, received, outages, unheard, states, series type, its members, candle "
-              "type, its member).",
+              "type, its member, member of the outages).",
     .tp_new = scanner_new,
 };
 
 int
 add_scanner(PyObject *module)
 {
-    pending_name = PyUnicode_InternFromString("pending");
-    if (pending_name == NULL || PyType_Ready(&Scanner_Type) < 0)
+    if (PyType_Ready(&Scanner_Type) < 0)
         return -1;
     return PyModule_AddObjectRef(module, "Scanner", (PyObject *)&Scanner_Type);
 }

@@ -413,7 +413,6 @@ class Gate(VenueSession):
         cadences=CADENCES,
         check=check,
         names=names,
-        spell=str.upper,
         foreign=frozenset("*@/:"),
         heartbeat=Heartbeat(b'{"time":0,"channel":"futures.ping"}', every=15.0),
     )  # fmt: skip

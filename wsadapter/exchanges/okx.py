@@ -390,7 +390,6 @@ class Okx(VenueSession):
         cadences=CADENCES,
         check=check,
         names=lambda feed: {},
-        spell=str.upper,
         foreign=frozenset("*@/:"),
         # a socket without a message for 30 seconds is closed, WebSocket pings do not count
         heartbeat=Heartbeat(b"ping", every=20.0, pong=b"pong"),

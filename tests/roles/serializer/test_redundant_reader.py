@@ -263,6 +263,33 @@ def test_numbers_that_begin_anew_are_no_copies(bench: MakeBench) -> None:
     assert numbers(made.events()) == [1000, 1001, 5, 6]
 
 
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_chain_that_goes_on_with_lower_numbers_goes_on(bench: MakeBench, is_late: bool) -> None:
+    """Whichever connection is first; the other's events are copies after it as before it."""
+    made = bench(2)
+
+    def write(ring: int, *chain: int) -> None:
+        for previous, number in itertools.pairwise(chain):
+            one = event("diff", "BTCUSDT", 1, made.now_ns)
+            one.first_update_id = None  # type: ignore[attr-defined]
+            one.last_update_id, one.previous_update_id = number, previous  # type: ignore[attr-defined]
+            made.connections[ring].write(one)
+
+    for ring in (0, 1):
+        write(ring, 10, 20, 30)
+    made.cycle()
+    write(0, 30, 5, 8)
+    if is_late:
+        made.cycle()
+    write(1, 30, 5, 8, 40)
+    made.drain()
+    write(0, 8, 40, 50)
+    made.drain()
+
+    assert [m.last_update_id for m in made.events()] == [20, 30, 5, 8, 40, 50]
+    assert made.gaps() == []
+
+
 def test_two_rings_that_wait_for_each_other_do_not_wait_for_ever(bench: MakeBench) -> None:
     made = bench(2)
     for ring in (0, 1):

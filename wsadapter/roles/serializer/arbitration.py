@@ -17,8 +17,9 @@ has what is in the hole, and reading one ring before the other loses nothing.
 A hold ends when nothing is to be waited for (`wsadapter.roles.serializer.coverage`). Then the event passes; on a
 chained line that is a jump, and a `Gap` is due unless the ring has published one. What lies between is remembered as
 not published: a ring that brings it late, in the order of its numbers, still passes, and so do the older events that
-another ring has from before the first one of a line. Any other number up to ``high`` is a copy, except minutes after
-the last new one: then the venue counts anew, and the line begins again.
+another ring has from before the first one of a line. An event that names ``high`` as its predecessor and has a lower
+number is the next one, too: the venue has begun to count anew and says so. Any other number up to ``high`` is a copy,
+except minutes after the last new one: then the venue counts anew without a word, and the line begins again.
 
 Events that have only an id are in no order: the first ring that brings an id publishes it, and it is a copy when
 another one brings it. Nothing is held for them, and only the last `REMEMBERED` ids of a stream are known.
@@ -92,6 +93,9 @@ class Arbitration:
             self.states[key] = State(*holes, received_ns, state.linked | bit, number)
             jumped = before and not goes_on and previous is not None
             return Precedence.PASS, Jump(before, state.moved_ns) if jumped else None
+        if previous == before > number:
+            self.states[key] = State(0, 0, 0, 0, received_ns, bit, number)
+            return Precedence.PASS, None
         if received_ns - state.moved_ns > RENEWED_NS:
             self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
             return Precedence.PASS, None

@@ -7,55 +7,43 @@ A market is part of a symbol's identity: asked for in the wrong one it is acknow
 their predecessors (``pseq``; in a snapshot, and after a restart, 0) and begin with a snapshot. Trades begin with the
 newest ones, and rows come newest first; their ids rise with holes. Of candles nothing says that they are closed: the
 next one closes them. Candles of six hours and more open at midnight of UTC only under version 2 of the API, under names
-of their own: those have a connection to it. The side of a liquidation is the position's.
+of their own: those have a connection to it (`wsadapter.exchanges.bitget_v2`). The side of a liquidation is that of the
+position.
 
 Not verified: liquidations' side (one recorder says so), intervals of candles on version 3 other than days, when the
 connection is cut (one page says after 24 hours), that the demo has version 3.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
 from wsadapter.events import (
-    BookTicker,
-    Depth,
-    FundingRate,
-    Kline,
-    Liquidation,
-    MarkPrice,
-    OpenInterest,
-    Side,
     StreamType,
-    Ticker,
-    Trade,
-    UpdateType,
+)
+from wsadapter.exchanges import bitget_v2 as version_2
+from wsadapter.exchanges.bitget_wire import (
+    BookWire,
+    CandleWire,
+    LiquidationWire,
+    TickerWire,
+    TouchWire,
+    TradeWire,
+    changes,
+    kline,
+    liquidation,
+    states,
+    ticker,
+    touch,
+    trade,
+    whole,
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    Emit,
-    Id,
-    Step,
-    Text,
     Time,
-    Word,
     added,
-    book,
-    closes,
-    constant,
-    decimal,
-    decimal_or_none,
-    either,
-    emit,
-    envelope_ms,
-    mapped,
-    ms,
-    ms_text,
-    number_of,
-    subscribed,
-    top,
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.second_look import FAILURES
@@ -84,9 +72,6 @@ CODES: Final[Mapping[str, str]] = {
     "1m": "1m", "3m": "3m", "5m": "5m", "15m": "15m", "30m": "30m", "1h": "1H", "4h": "4H",
 }  # fmt: skip
 """No longer ones: their days begin at 16:00 UTC."""
-UTC_CODES: Final[Mapping[str, str]] = {
-    "6h": "6Hutc", "12h": "12Hutc", "1d": "1Dutc", "3d": "3Dutc", "1w": "1Wutc", "1M": "1Mutc",
-}  # fmt: skip
 PATHS: Final[Mapping[str, str]] = {"public": "/v3/ws/public", "utc": "/v2/ws/public"}
 MOST_LEVELS: Final = 1000
 TOP_LEVELS: Final = 5
@@ -111,91 +96,6 @@ class Envelope(Struct, gc=False):
     action: str = ""
     data: Raw = Raw()
     ts: Time | None = None
-
-
-class TradeWire(Struct, gc=False):
-    """publicTrade: {"i":"1485683898127761410","p":"80810.6","v":"0.0246","S":"sell","T":"1789940564662",
-    "L":"1485683898127761411","isRPI":"no"}; ``S`` is the taker's side."""
-
-    i: Annotated[str, Meta(min_length=1, max_length=64)]
-    p: Text
-    v: Text
-    S: Text
-    T: Time
-
-
-class BookWire(Struct, gc=False):
-    """books, books5: {"a":[["0.0104","0"]],"b":[],"seq":427583480559,"pseq":427583461144,"ts":"1789456512452",
-    "maxdepth":"1000"}; quantity "0" deletes a level. A field ``checksum`` is gone since the spring of 2026."""
-
-    a: Raw
-    b: Raw
-    seq: Id
-    pseq: Id
-    ts: Time
-
-
-class TouchWire(Struct):
-    """books1: the same of one level at most on either side."""
-
-    a: list[list[Raw]]
-    b: list[list[Raw]]
-    seq: Id
-    ts: Time
-
-
-class TickerWire(Struct, gc=False):
-    """ticker: {"lastPrice":"80810.6","highPrice24h":"81470","lowPrice24h":"80092.4","openPrice24h":"81003.7",
-    "turnover24h":"1682569476.10781","volume24h":"20843.3982","price24hPcnt":"-0.00238",...}; the last is a ratio."""
-
-    lastPrice: Text
-    openPrice24h: Text = ""
-    highPrice24h: Text = ""
-    lowPrice24h: Text = ""
-    volume24h: Text = ""
-    turnover24h: Text = ""
-    markPrice: Text = ""
-    indexPrice: Text = ""
-    fundingRate: Text = ""
-    nextFundingTime: Text = ""
-    openInterest: Text = ""
-
-
-class CandleWire(Struct, gc=False):
-    """kline: {"start":"1710518400000","open":"276670","high":"400005","low":"276670","close":"400005","volume":"0.423",
-    "turnover":"148190.38375"}"""
-
-    start: Time
-    open: Text
-    high: Text
-    low: Text
-    close: Text
-    volume: Text
-    turnover: Text
-
-
-class CandleRow(Struct, array_like=True, gc=False):
-    """candle1Dutc: ["1790358660000","83765.17","83765.17","83738.85","83738.85","0.701343","58742.42150798",
-    "58742.42150798"]"""
-
-    start: Time
-    open: Text
-    high: Text
-    low: Text
-    close: Text
-    volume: Text
-    turnover: Text
-
-
-class LiquidationWire(Struct, gc=False):
-    """liquidation, of the whole market: {"symbol":"APEUSDT","side":"buy","price":"0.1649","amount":"13.70319",
-    "ts":"1777358886549"}; ``side`` is that of the position, buy is a long, which was closed by a sale."""
-
-    symbol: Text
-    side: Text
-    price: Text
-    amount: Text
-    ts: Time
 
 
 class AnswerWire(Struct):
@@ -225,113 +125,38 @@ def arg_of(name: str) -> dict[str, str]:
     return arg | ({"symbol": symbol} if symbol else {}) | ({"interval": interval} if interval else {})
 
 
-def of_snapshot(then: object, otherwise: object) -> Step:
-    return either("@action", "snapshot", then, otherwise)
-
-
-def of_funded(step: Step) -> Step:
-    """Dated contracts say "0" of both."""
-    of_rate = either("fundingRate", "", None, step)
-    return either("nextFundingTime", "", None, either("nextFundingTime", "0", None, of_rate))
-
-
-TRADE: Final = emit(
-    Trade, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("T"), trade_id="i", price=decimal("p"),
-    quantity=decimal("v"), buyer_is_maker=mapped("S", {"buy": False, "sell": True}), aggregated=constant(False),
-    absent=("trade_number", "first_trade_id", "last_trade_id"),
-)  # fmt: skip
-DEPTH: Final = emit(
-    Depth, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("ts"),
-    update_type=of_snapshot(UpdateType.SNAPSHOT, UpdateType.DELTA), level_limit=of_snapshot(MOST_LEVELS, 0),
-    last_update_id="seq", previous_update_id=of_snapshot(None, added("pseq", 0)), columns=book("b", "a"),
-    absent=("first_update_id",),
-)  # fmt: skip
-TOP: Final = emit(
-    Depth, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("ts"), update_type=constant(UpdateType.SNAPSHOT),
-    level_limit=constant(TOP_LEVELS), last_update_id="seq", columns=book("b", "a"),
-    absent=("first_update_id", "previous_update_id"),
-)  # fmt: skip
-TOUCH: Final = emit(
-    BookTicker, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("ts"), update_id="seq",
-    columns=top("b", "a", 0, 1),
-)  # fmt: skip
-TICKER: Final = emit(
-    Ticker, event_time_ns=envelope_ms("ts"), last_price=decimal("lastPrice"), open=decimal_or_none("openPrice24h"),
-    high=decimal_or_none("highPrice24h"), low=decimal_or_none("lowPrice24h"), volume=decimal_or_none("volume24h"),
-    quote_volume=decimal_or_none("turnover24h"),
-    absent=("transaction_time_ns", "price_change", "price_change_percent", "weighted_average_price", "last_quantity",
-            "open_time_ns", "close_time_ns", "first_trade_id", "last_trade_id", "trade_count"),
-)  # fmt: skip
-MARK_PRICE: Final = emit(
-    MarkPrice, event_time_ns=envelope_ms("ts"), mark_price=decimal("markPrice"),
-    index_price=decimal_or_none("indexPrice"), funding_rate=of_funded(number_of("fundingRate", signed=True)),
-    next_funding_time_ns=ms_text("nextFundingTime"), needs=("markPrice",),
-    absent=("transaction_time_ns", "estimated_settle_price"),
-)  # fmt: skip
-FUNDING_RATE: Final = emit(
-    FundingRate, event_time_ns=envelope_ms("ts"), funding_rate=of_funded(number_of("fundingRate", signed=True)),
-    next_funding_time_ns=ms_text("nextFundingTime"), mark_price=decimal_or_none("markPrice"),
-    when=Word("nextFundingTime", "0", unless=True),
-    once=("fundingRate", "nextFundingTime"), absent=("transaction_time_ns",),
-)  # fmt: skip
-OPEN_INTEREST: Final = emit(
-    OpenInterest, event_time_ns=envelope_ms("ts"), open_interest=decimal("openInterest"), needs=("openInterest",),
-    absent=("transaction_time_ns", "open_interest_value"),
-)  # fmt: skip
-LIQUIDATION: Final = emit(
-    Liquidation, event_time_ns=envelope_ms("ts"), transaction_time_ns=ms("ts"),
-    side=mapped("side", {"buy": Side.SELL, "sell": Side.BUY}), price=decimal("price"), quantity=decimal("amount"),
-    ordinal=constant(0), absent=("order_type", "average_price", "filled_quantity", "status"),
-)  # fmt: skip
-
-
-def kline() -> Emit:
-    return emit(
-        Kline, event_time_ns=envelope_ms("ts"), interval=subscribed("interval"), open_time_ns=ms("start"),
-        close_time_ns=closes("start"), open=decimal("open"), high=decimal("high"), low=decimal("low"),
-        close=decimal("close"), volume=decimal("volume"), quote_volume=decimal("turnover"), closed=constant(False),
-        absent=("transaction_time_ns", "trade_count", "taker_buy_volume", "taker_buy_quote_volume", "first_trade_id",
-                "last_trade_id"),
-    )  # fmt: skip
-
-
-KLINE, UTC_KLINE = kline(), kline()
-"""Of one wire Struct each."""
-
-
 def is_shallow(feed: FeedSettings) -> bool:
     return 0 < feed.depth_levels <= TOP_LEVELS
 
 
 def common(market: str) -> tuple[Channel, ...]:
     """What both markets have."""
-    utc = market.upper()
     return (
-        Channel(("trade",), f"{market}:publicTrade::{{symbol}}", TradeWire, (TRADE,), Repeats("i"), "public", many=True,
-                lax=True, newest_first=True),
-        Channel(("depth",), f"{market}:books::{{symbol}}", BookWire, (DEPTH,),
+        Channel(("trade",), f"{market}:publicTrade::{{symbol}}", TradeWire, (trade(),), Repeats("i"), "public",
+                many=True, lax=True, newest_first=True),
+        Channel(("depth",), f"{market}:books::{{symbol}}", BookWire, (changes(MOST_LEVELS, added("pseq", 0)),),
                 Follows("seq", "pseq", resubscribe=True), "public", many=True, lax=True,
                 wanted=lambda feed: not is_shallow(feed)),
-        Channel(("depth",), f"{market}:books5::{{symbol}}", BookWire, (TOP,), Rises("seq"), "public", many=True,
-                lax=True, wanted=is_shallow),
-        Channel(("book_ticker",), f"{market}:books1::{{symbol}}", TouchWire, (TOUCH,), Rises("seq"), "public",
+        Channel(("depth",), f"{market}:books5::{{symbol}}", BookWire, (whole(TOP_LEVELS),), Rises("seq"), "public",
+                many=True, lax=True, wanted=is_shallow),
+        Channel(("book_ticker",), f"{market}:books1::{{symbol}}", TouchWire, (touch(),), Rises("seq"), "public",
                 many=True, lax=True),
-        Channel(("kline",), f"{market}:kline:{{interval}}:{{symbol}}", CandleWire, (KLINE,),
+        Channel(("kline",), f"{market}:kline:{{interval}}:{{symbol}}", CandleWire, (kline(),),
                 Candles(by_successor=True), "public", many=True, lax=True, intervals=CODES),
-        Channel(("kline",), f"{utc}:candle{{interval}}::{{symbol}}", CandleRow, (UTC_KLINE,),
-                Candles(by_successor=True), "utc", many=True, lax=True, intervals=UTC_CODES),
+        *version_2.channels(market.upper(), CODES, market == SPOT),
     )  # fmt: skip
 
 
 CONTRACTS: Final = (
     *common(FUTURES),
     Channel(("ticker", "mark_price", "funding_rate", "open_interest"), f"{FUTURES}:ticker::{{symbol}}", TickerWire,
-            (TICKER, MARK_PRICE, FUNDING_RATE, OPEN_INTEREST), root="public", many=True),
-    Channel(("liquidation",), f"{FUTURES}:liquidation::", LiquidationWire, (LIQUIDATION,), root="public", many=True,
+            states(), root="public", many=True),
+    Channel(("liquidation",), f"{FUTURES}:liquidation::", LiquidationWire, (liquidation(),), root="public", many=True,
             lax=True, symbol="symbol"),
 )  # fmt: skip
 PAIRS: Final = (
-    *common(SPOT), Channel(("ticker",), f"{SPOT}:ticker::{{symbol}}", TickerWire, (TICKER,), root="public", many=True),
+    *common(SPOT),
+    Channel(("ticker",), f"{SPOT}:ticker::{{symbol}}", TickerWire, (ticker(),), root="public", many=True),
 )  # fmt: skip
 
 CADENCES: Final[Mapping[StreamType, Cadence]] = {

@@ -15,7 +15,8 @@ from msgspec.json import Decoder
 
 from wsadapter.events import FundingRate, Kline, Trade
 from wsadapter.events.decimals import plain_number
-from wsadapter.exchanges.bitget import CODES, UTC_CODES, CandleRow
+from wsadapter.exchanges.bitget import CODES
+from wsadapter.exchanges.bitget_v2 import UTC_CODES, CandleRow
 from wsadapter.exchanges.history import candles, fundings_by_page, trades_between
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (

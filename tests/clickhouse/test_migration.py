@@ -1,15 +1,19 @@
 """A database of the first version, with rows in it, becomes one of this version, whatever is killed meanwhile."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 from clickhouse.table_bench import TableBench, message
 from clickhouse_connect.driver.exceptions import DatabaseError
+from eventually import eventually
 from msgspec import structs
 from samples import full
 
 from wsadapter.clickhouse import catalog, schema
+from wsadapter.clickhouse.client import connect
+from wsadapter.clickhouse.conversion import literal
 from wsadapter.clickhouse.migration import migrate
 from wsadapter.clickhouse.versions import COMMAND, VERSION, VERSIONS, bare
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
@@ -203,6 +207,78 @@ def test_a_copy_that_differs_is_not_taken(old: TableBench, monkeypatch: pytest.M
     migrate(old.client, old.settings, lambda text: None)
     assert content(old) == before
     is_present(old)
+
+
+class Slow:
+    """A statement that takes its time, of somebody else."""
+
+    def __init__(self, bench: TableBench, statement: str) -> None:
+        self._bench, self._statement = bench, statement
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+        begin = statement.partition(" (")[0]
+        running = f"SELECT query_id FROM system.processes WHERE startsWith(query, {literal(begin)})"
+        eventually(lambda: bench.sql(running) != [], 30)
+
+    def _run(self) -> None:
+        client = connect(self._bench.settings)
+        try:
+            client.command(self._statement, use_database=False)
+        except DatabaseError as error:
+            self.error = error
+        finally:
+            client.close()
+
+    def join(self) -> None:
+        self._thread.join()
+
+
+def test_an_insert_that_had_begun_is_waited_for_and_copied(old: TableBench) -> None:
+    before = content(old)
+    slow = Slow(
+        old,
+        f"INSERT INTO `{old.settings.database}`.`ticker_in` (exchange, symbol, last_price, source, receive_time_ns) "
+        "SELECT 'late', toString(number), toString(1 + sleepEachRow(1)), 1, 1790000000000000000 FROM numbers(3)",
+    )
+    migrate(old.client, old.settings, lambda text: None)
+    slow.join()
+
+    assert slow.error is None
+    assert old.sql("SELECT toInt64(count()) FROM {db}.ticker WHERE exchange = 'late'") == [[3]]
+    assert content(old, ["depth"])["depth"] == before["depth"]
+    is_present(old)
+
+
+def test_what_an_earlier_run_left_running_in_the_server_is_ended(old: TableBench) -> None:
+    before = content(old)
+    with pytest.raises(Killed, match=r"ALTER TABLE .*ticker_new"):
+        migrate(KilledAt(old.client, "ticker_new` DROP PARTITION"), old.settings, lambda text: None)  # type: ignore[arg-type]
+    slow = Slow(
+        old,
+        f"INSERT INTO `{old.settings.database}`.`ticker_new` (exchange, symbol, time, last_price) "
+        "SELECT 'left', 'running', toDateTime64('2026-07-20', 9, 'UTC'), 1 + sleepEachRow(1) FROM numbers(40) "
+        "SETTINGS max_block_size = 1",
+    )
+    migrate(old.client, old.settings, lambda text: None)
+    slow.join()
+
+    assert "394" in str(slow.error), "QUERY_WAS_CANCELLED"
+    assert content(old) == before
+    is_present(old)
+
+
+class KilledAt(Mortal):
+    """Instead of sending a statement with this text."""
+
+    def __init__(self, client: Any, text: str) -> None:
+        super().__init__(client, 1000)
+        self._text = text
+
+    def command(self, statement: str, **options: Any) -> Any:
+        if self._text in statement:
+            raise Killed(statement)
+        return super().command(statement, **options)
 
 
 def test_a_new_database_has_its_version_from_the_start(empty: TableBench) -> None:

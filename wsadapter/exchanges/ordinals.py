@@ -80,6 +80,9 @@ def amending(amend: Callable[[Any], None] | None, count: Count | None) -> Callab
     """Both, the ordinal last."""
     if amend is None or count is None:
         return amend or count
+    if _native is not None and type(count) is _native.OrdinalCounter:
+        both: Count = count.after(amend)  # type: ignore[attr-defined]
+        return both
 
     def amend_and_count(event: Any) -> None:
         amend(event)

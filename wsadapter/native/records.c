@@ -539,7 +539,7 @@ typedef struct {
     PyObject_HEAD
     vectorcallfunc vectorcall;
     PyTypeObject *type;
-    PyObject *times, *otherwise;
+    PyObject *times, *otherwise, *first; /* first: what is called with the event before, or NULL */
     Py_ssize_t offsets[COUNTED_FIELDS], remembered;
 } OrdinalCounter;
 
@@ -581,6 +581,12 @@ counter_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject 
         PyErr_SetString(PyExc_TypeError, "a counter takes one event");
         return NULL;
     }
+    if (self->first != NULL) {
+        PyObject *done = PyObject_CallOneArg(self->first, args[0]);
+        if (done == NULL)
+            return NULL;
+        Py_DECREF(done);
+    }
     int counted = Py_TYPE(args[0]) == self->type ? count_ordinal(self, args[0]) : 0;
     if (counted < 0)
         return NULL;
@@ -617,12 +623,29 @@ counter_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     return (PyObject *)self;
 }
 
+static PyObject *
+counter_after(OrdinalCounter *self, PyObject *first)
+{
+    OrdinalCounter *made = (OrdinalCounter *)Py_TYPE(self)->tp_alloc(Py_TYPE(self), 0);
+    if (made == NULL)
+        return NULL;
+    made->vectorcall = self->vectorcall;
+    made->remembered = self->remembered;
+    made->type = (PyTypeObject *)Py_NewRef(self->type);
+    made->times = Py_NewRef(self->times);
+    made->otherwise = Py_NewRef(self->otherwise);
+    made->first = Py_NewRef(first);
+    memcpy(made->offsets, self->offsets, sizeof self->offsets);
+    return (PyObject *)made;
+}
+
 /* `otherwise` is a method of who has this counter: a cycle, which the collector takes. */
 static int
 counter_traverse(OrdinalCounter *self, visitproc visit, void *arg)
 {
     Py_VISIT(self->times);
     Py_VISIT(self->otherwise);
+    Py_VISIT(self->first);
     return 0;
 }
 
@@ -630,6 +653,7 @@ static int
 counter_clear(OrdinalCounter *self)
 {
     Py_CLEAR(self->otherwise);
+    Py_CLEAR(self->first);
     return 0;
 }
 
@@ -640,8 +664,14 @@ counter_dealloc(OrdinalCounter *self)
     Py_XDECREF(self->type);
     Py_XDECREF(self->times);
     Py_XDECREF(self->otherwise);
+    Py_XDECREF(self->first);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
+
+static PyMethodDef counter_methods[] = {
+    {"after", (PyCFunction)counter_after, METH_O, "after(first): the same, that calls `first` with the event before."},
+    {NULL, NULL, 0, NULL},
+};
 
 static PyTypeObject OrdinalCounter_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
@@ -653,6 +683,7 @@ static PyTypeObject OrdinalCounter_Type = {
     .tp_call = PyVectorcall_Call,
     .tp_traverse = (traverseproc)counter_traverse,
     .tp_clear = (inquiry)counter_clear,
+    .tp_methods = counter_methods,
     .tp_doc = "OrdinalCounter(type, times, members, remembered, otherwise): call it with an event.",
     .tp_new = counter_new,
 };

@@ -84,10 +84,30 @@ def test_missing_candles_come_in_order_page_by_page() -> None:
     }  # fmt: skip
 
 
-def test_a_candle_that_the_venue_does_not_have_leaves_the_hole_partial() -> None:
+SOON_NS = (START_MS + 3000 * MINUTE_MS) * MS
+
+
+@pytest.mark.parametrize(
+    ("without", "minutes", "count"),
+    [((1,), 3, 2), ((0, 1, 2), 3, 0), ((2,), 3, 2), (range(10, 2490), 2500, 20), (range(2500), 2500, 0)],
+)
+def test_where_nobody_traded_there_is_no_candle_and_none_is_missing(
+    without: Sequence[int], minutes: int, count: int
+) -> None:
+    venue = Venue(without=[START_MS + minute * MINUTE_MS for minute in without])
+    hole = candles(START_MS, START_MS + (minutes - 1) * MINUTE_MS)
+    repair, events = drive(REST.repair(hole), venue.answer, SOON_NS)
+
+    assert (repair.state, len(events), repair.missing) == ("repaired", count, ())
+
+
+def test_what_is_older_than_the_venue_keeps_is_missing() -> None:
     repair, events = Venue(without=[START_MS + MINUTE_MS]).fill(candles(START_MS, START_MS + 2 * MINUTE_MS))
 
     assert (repair.state, len(events)) == ("partial", 2)
+    venue = Venue(without=range(START_MS, START_MS + 3000 * MINUTE_MS, MINUTE_MS))
+    repair, events = venue.fill(candles(START_MS, START_MS + 2499 * MINUTE_MS))
+    assert (repair.state, len(events)) == ("unrepairable", 0)
 
 
 @pytest.mark.parametrize(

@@ -390,16 +390,23 @@ def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
             if hole.last is not None and open_ns <= hole.last:
                 raise BadAnswer("a candle that is missing is not closed yet")
         wanted = [candle for candle in closed if _is_wanted(candle, hole, following)]
+        kept_from = rows.venue_ns - page.kept * length_ns if page.kept else None
+        empty_until = following + (page.most - 1) * length_ns
         for candle in wanted:
-            if is_known and candle.open_time_ns != following:
+            if is_known and candle.open_time_ns != following and (kept_from is None or following < kept_from):
                 progress.lose(following, candle.open_time_ns - length_ns)
             is_known, following = True, candle.close_time_ns + MS
         if any(at_ns is None or hole.first is None or hole.first <= at_ns <= last for at_ns in rows.bad):
             progress.lose()
         yield progress.give(wanted)
-        if not (wanted and wanted[-1] is closed[-1] and open_ns is None):
+        if kept_from is not None and not closed and open_ns is None and empty_until <= last:
+            if following < kept_from:
+                progress.lose(following, empty_until - length_ns)
+            following = empty_until  # nobody traded for so long
+        elif not (wanted and wanted[-1] is closed[-1] and open_ns is None):
             # by time it may be that none closed
             is_whole = hole.last is None or not is_known or following > hole.last
+            is_whole = is_whole or (kept_from is not None and following >= kept_from)
             if not is_whole:
                 progress.lose(following, hole.last)
             return is_whole

@@ -4,6 +4,8 @@ newest page, books none but the present one.
 A coin that the venue does not know is answered with ``null``, of status 200 or 500; a request that it does not
 understand with text, of 422. No answer says what is left of the weight.
 
+The newest 5000 candles of each interval are kept; where nobody traded there is none, and none is missing.
+
 Perpetuals of the first dex and spot are listed; those of other dexes are recorded all the same.
 
 Not verified: the order of the newest trades (they are put in order here), how many settled rates a page holds (500),
@@ -157,7 +159,7 @@ RECENT_TRADES: Final = Page(
 )  # fmt: skip
 KLINES: Final = Page(
     EXCHANGE, PATH, {}, CandleWire, row(Kline, closed=constant(True), **CANDLE_FIELDS), rows_of, key="open_time_ns",
-    wire_key="t", end_key="close_time_ns", symbol="s", most=1000, keeps_newest=True, weight=costs(20, 60),
+    wire_key="t", end_key="close_time_ns", symbol="s", most=1000, kept=5000, keeps_newest=True, weight=costs(20, 60),
     post={"type": "candleSnapshot",
           "req": {"coin": "{symbol}", "interval": "{interval}", "startTime": "{first_ms}", "endTime": "{last_ms}"}},
 )  # fmt: skip

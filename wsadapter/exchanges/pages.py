@@ -73,7 +73,9 @@ class Page:
     with more rows than a page the oldest are left out, which is so with the former, too. ``fills_up``: its rows end
     before a time, and older ones than were meant make it full. ``sorts``: which of both is not known. ``whole``:
     the venue knows no limit, and may give all that it has. ``finds``: its rows tell only where those of another page
-    begin. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts.
+    begin. ``kept``: of candles, where an interval without trades has none: of so many intervals back those with trades
+    are there (0: each interval has one). ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may
+    be texts.
     ``most``: rows of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
@@ -83,9 +85,9 @@ class Page:
         lax: bool = False, symbol: str = "", codes: Mapping[str, str] | None = None,
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
-        finds: bool = False,
+        finds: bool = False, kept: int = 0,
     ) -> None:  # fmt: skip
-        self.path, self.most, self.window_ms, self.finds = path, most, window_ms, finds
+        self.path, self.most, self.window_ms, self.finds, self.kept = path, most, window_ms, finds, kept
         self.fills_up, self._sorts = fills_up, sorts
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]

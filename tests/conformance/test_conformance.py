@@ -113,9 +113,10 @@ def test_a_wrong_name_costs_only_itself(exchange: str, what: str) -> None:
     pair = Pair(exchange)
     some = pair.lines[-1].plan.subscriptions[0]
     if what == "class":
-        others = [line for line in pair.lines if line.route != pair.lines[-1].route]
+        last = pair.lines[-1]
+        others = [each for each in pair.lines if each.route != last.route and type(each.session) is type(last.session)]
         if not others:
-            pytest.skip("one class of connections")
+            pytest.skip("one class of connections, or each has a protocol of its own")
         bad = others[0].plan.subscriptions[0]
     else:
         bad = structs.replace(some, name=_renamed(some), symbol=NO_SUCH)
@@ -140,6 +141,8 @@ def _renamed(subscription: Subscription) -> str:
 
 def test_data_may_come_before_the_answer(exchange: str) -> None:
     pair = Pair(exchange)
+    if any(by_connection(line) for line in pair.lines):
+        pytest.skip("a message that is not in its place is a fault of the connection")
     held: dict[int, list[Told]] = {number: [] for number in range(len(pair.lines))}
 
     def data_first(number: int) -> Callable[[list[Told]], list[Told]]:
@@ -356,7 +359,9 @@ def test_pings_and_heartbeats_are_no_events_and_no_errors(exchange: str) -> None
         if silence:
             assert ping is not None
             assert 0 < line.session.ping_every < silence, "the venue hears from us in time"
-        if (heartbeat := pair.dialect.manners.heartbeat) is not None:
+        manners, own = pair.dialect.manners, line.session.venue.heartbeat  # type: ignore[attr-defined]
+        is_asked = manners.heartbeat_every or (own is not None and own.begin)
+        if (heartbeat := manners.heartbeat) is not None and is_asked:
             items = line.receive(heartbeat(pair.now_ms).replace("\0", "0").encode())
             assert not [item for item in items if not isinstance(item, Gap) and type(item).__name__ != "Reply"]
     assert pair.of(Bad) == []

@@ -16,6 +16,7 @@ from conformance.test_conformance import EXCHANGES
 from wsadapter.client.connect_limit import MARGIN_SECONDS, LocalLimiter
 from wsadapter.config.load import Feed
 from wsadapter.embedded.exchange import STAND_INS
+from wsadapter.embedded.exchange.connection import NUMBER
 from wsadapter.embedded.exchange.dialect import Dialect
 from wsadapter.embedded.exchange.dialects import dialect
 from wsadapter.exchanges import load, load_rest
@@ -43,12 +44,14 @@ class Socket:
         self.dialled = 0.0
         self.acked: Counter[str] = Counter()
         self.refused: list[Refused] = []
+        self.numbers = count()
 
     def send(self, now: float) -> None:
         request = self.waiting.popleft()
         self.sent.append((now, request))
         for text in self.subscriptions.answer(request).replies:
-            for item in self.session.receive(text, round(now * 1e9) + 1):
+            numbered = text.replace(NUMBER.encode(), b"%d" % next(self.numbers))
+            for item in self.session.receive(numbered, round(now * 1e9) + 1):
                 if isinstance(item, Reply):
                     self.waiting.append(item.payload)
                 elif isinstance(item, Acked):

@@ -214,8 +214,8 @@ class KeyReceiver:
                 continue
             for word in subscription.feeds or (subscription.stream.value,):
                 session.outages.failed(word, subscription.symbol, name, receive_time_ns, GapCause.SEQUENCE)
-            if isinstance(numbering, Checked):
-                session.sequences.books[subscription.symbol].waiting = True
+            if isinstance(numbering, Checked) and not (book := session.sequences.books[subscription.symbol]).waiting:
+                book.waiting = True
                 broken.append(name)
         return [Reply(request) for request in session.requests.renew(broken)]
 

@@ -168,10 +168,14 @@ class Control(Struct, gc=False):
     events: list["Standing"] = []
 
 
+class Books(Struct, frozen=True):
+    level2: list[str] = []
+
+
 class Standing(Struct, gc=False):
     """{"subscriptions":{"heartbeats":["heartbeats"],"level2":["BTC-USD"]}}"""
 
-    subscriptions: dict[str, list[str]] = {}
+    subscriptions: Books = Books()
 
 
 _control: Final = Decoder(Control).decode
@@ -274,8 +278,7 @@ def advanced_control(payload: bytes) -> list[Answer] | None:
         return []
     if document.channel != "subscriptions":
         return None
-    standing = [each.subscriptions.get("level2", []) for each in document.events]
-    names = tuple(f"level2:{product}" for some in standing for product in some)
+    names = tuple(f"level2:{product}" for each in document.events for product in each.subscriptions.level2)
     return [Answer(None, names=names, everything=True, standing=True)]
 
 

@@ -245,10 +245,9 @@ class VenueConnection(WSListener):
         asyncio.get_running_loop().call_later(LINGER, self._transport.abort)
 
     def _text(self, text: bytes) -> bytes:
-        """A frame, with the connection's number where the venue counts its messages."""
-        if self._manners.numbered:
-            text = text.replace(NUMBER.encode(), b"%d" % self._number)
-            self._number += 1
+        """A frame, with the connection's number where the venue counts its messages; none beside recorded ones."""
+        text = text.replace(NUMBER.encode(), b"%d" % self._number if self._manners.numbered else b"null")
+        self._number += 1
         return framed(text, _TEXT)
 
     def _write(self, frame: bytes) -> None:

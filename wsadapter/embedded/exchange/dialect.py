@@ -49,17 +49,19 @@ def declared(
     routes: Mapping[str, str],
     symbol: str,
     channels: Sequence[Channel],
-    requests: Requests,
+    requests: Requests | Mapping[str, Requests],
     rest: RestPaths,
     limits: VenueLimits,
     manners: Manners | None = None,
     stream_of: StreamOf | None = None,
 ) -> Dialect:
-    """``routes``: path -> class of connection. ``symbol``: pattern of the venue's symbols. See `Dialect`."""
+    """``routes``: path -> class of connection; ``requests``: of all, or of each class. ``symbol``: pattern of the
+    venue's symbols. See `Dialect`."""
     offered = offering(channels, symbol)
+    by_route = requests if isinstance(requests, Mapping) else dict.fromkeys(routes.values(), requests)
     return Dialect(
         target=paths(routes),
-        subscriptions=lambda goal, most: DeclaredSubscriptions(requests, offered, goal.route, most),
+        subscriptions=lambda goal, most: DeclaredSubscriptions(by_route[goal.route], offered, goal.route, most),
         offered=offered,
         rest=lambda floor, now_ms: DeclaredRest(rest, floor, now_ms),
         limits=limits,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, Self
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from picows import (
     WSListener,
     WSUpgradeRequest,
@@ -109,6 +109,10 @@ class LoopbackVenue:
                 self.floor, options.rate, options.seed, self._ledger, self.clock.now_ms
             )
         self.replay: Replay | None = None
+        # recorded messages have numbers of their own
+        self._manners = structs.replace(
+            self.dialect.manners, numbered=self.dialect.manners.numbered and not options.replay
+        )
         if options.replay:
             file = FrameFile(Path(options.replay), self.dialect.recogniser)
             self.replay = Replay(file, self.clients, options.speed, options.connections, options.repeat)
@@ -291,7 +295,7 @@ class LoopbackVenue:
             return None
         subscriptions = self.dialect.subscriptions(goal, self.limits.streams)
         return VenueConnection(
-            self, goal.route, subscriptions, self.limits, self.counts, self.clock.now_ms(), self.dialect.manners
+            self, goal.route, subscriptions, self.limits, self.counts, self.clock.now_ms(), self._manners
         )
 
     def _answer(self, path: str, query: Mapping[str, str]) -> RestReply:

@@ -428,11 +428,6 @@ def computed(function: Callable[[Any, Any], Any]) -> Step:
     return Step(Op.GIVEN, value=function, expression="{value}(d, e)")
 
 
-def computed_within(function: Callable[[Any, Any, Any], Any]) -> Step:
-    """The same of element, envelope and subscription."""
-    return Step(Op.GIVEN, value=function, expression="{value}(d, e, sub)")
-
-
 def computed_for(function: Callable[[Any, Any], Any]) -> Step:
     """What a function of element and subscription (of a row: of what was asked) says; it may raise ValueError."""
     return Step(Op.GIVEN, value=function, expression="{value}(d, sub)")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import queue
 import threading
 from collections.abc import Iterator
 
@@ -48,14 +49,19 @@ def url() -> Iterator[str]:
     def answer(path: str, query: Query) -> RestReply:
         return RestReply(200, json.dumps({"path": path, **query}).encode())
 
-    loop = asyncio.new_event_loop()
-    server = RestServer(answer)
-    port = loop.run_until_complete(server.start("127.0.0.1", 0))
-    thread = threading.Thread(target=loop.run_forever)
+    started: queue.Queue[tuple[int, asyncio.AbstractEventLoop, asyncio.Event]] = queue.Queue()
+
+    async def serve() -> None:
+        server, over = RestServer(answer), asyncio.Event()
+        started.put((await server.start("127.0.0.1", 0), asyncio.get_running_loop(), over))
+        await over.wait()
+        server.stop()
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
+    port, loop, over = started.get(timeout=30)
     yield f"http://127.0.0.1:{port}/v"
-    loop.call_soon_threadsafe(server.stop)
-    loop.call_soon_threadsafe(loop.stop)
+    loop.call_soon_threadsafe(over.set)
     thread.join()
 
 

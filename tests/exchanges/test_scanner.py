@@ -14,6 +14,7 @@ from wsadapter import native
 from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.exchanges import by_key, by_tag, load, scanner
 from wsadapter.exchanges.by_key import ByKey
+from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.fast_path import receiver_in_python
 from wsadapter.exchanges.mapping import Emit
 from wsadapter.exchanges.session import VenueSession
@@ -22,7 +23,7 @@ from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, Follows,
 VENUES = sorted(STAND_INS)
 DIRECT = {
     "binance", "binance_coinm", "binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot",
-    "deribit", "gate", "hyperliquid", "kraken_futures", "okx",
+    "deribit", "gate", "hyperliquid", "kraken", "kraken_futures", "okx",
 }  # fmt: skip
 """Of these the usual message goes through C."""
 SECONDS = float(os.environ.get("WSADAPTER_FUZZ_SECONDS", "4"))
@@ -39,8 +40,10 @@ def state(made: VenueSession) -> list[Any]:
     ]
     times = [ordinals.times for ordinals in made.ordinals.values()]
     states = {key: structs.asdict(each) for key, each in made.states.items() if isinstance(each, Struct)}
+    books = {key: (book.bids.best(9999), book.asks.best(9999))
+             for key, book in made.states.items() if isinstance(book, CheckedBook)}  # fmt: skip
     return [
-        series, made.last_receive_ns, made.outages.pending, made.requests.unheard, times, states, s.out_of_order,
+        books, series, made.last_receive_ns, made.outages.pending, made.requests.unheard, times, states, s.out_of_order,
         made.message_number, made.known, made.published,
     ]  # fmt: skip
 

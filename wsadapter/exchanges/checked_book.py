@@ -5,15 +5,21 @@ delete a level that dropped out of the depth, so both sides are cut after each c
 checksums are made of digits, trailing zeros included.
 """
 
+import zlib
 from bisect import bisect_left
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Any, Final
+
+from msgspec import Struct
+
+from wsadapter import native
 
 Level = tuple[str, str]
 """Price and quantity."""
 
 
-class BookSide:
+class SideInPython:
     """``sign``: 1 where the lowest price is the best, -1 where the highest is."""
 
     def __init__(self, sign: int) -> None:
@@ -46,9 +52,20 @@ class BookSide:
         """The best first."""
         return [self._levels[key] for key in self._order[:levels]]
 
+    def digits_crc(self, levels: int, crc: int) -> int:
+        """CRC32, going on from ``crc``, of the digits of so many best levels: no dots, no leading zeros."""
+        texts = (text.replace(".", "").lstrip("0") for level in self.best(levels) for text in level)
+        return zlib.crc32("".join(texts).encode(), crc)
+
+
+_native: Final = native.extension
+BookSide: Final[Any] = SideInPython if _native is None else _native.BookSide
+
 
 class CheckedBook:
     """``levels``: of each side that the venue keeps for this subscription."""
+
+    __slots__ = ("asks", "bids", "levels")
 
     def __init__(self, levels: int) -> None:
         self.levels = levels
@@ -60,3 +77,13 @@ class CheckedBook:
             for price, quantity in changes:
                 side.change(price, quantity)
             side.cut(self.levels)
+
+
+class DigitsChecksum(Struct, frozen=True):
+    """Of the digits of so many best asks, then of as many best bids."""
+
+    best: int
+
+    def __call__(self, book: CheckedBook) -> int:
+        crc: int = book.bids.digits_crc(self.best, book.asks.digits_crc(self.best, 0))
+        return crc

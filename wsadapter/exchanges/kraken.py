@@ -14,8 +14,8 @@ Not verified: that an answer brings the request's id where that was given (docum
 goes on after its announcement, the weeks' first day, whether times of trades over REST are cut to microseconds.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any, Final
 
 from msgspec import Raw, Struct
@@ -23,7 +23,7 @@ from msgspec.json import Decoder, encode
 
 from wsadapter.events import BookTicker, Depth, Kline, StreamType, Ticker, Trade, UpdateType
 from wsadapter.exchanges.by_key import ByKey
-from wsadapter.exchanges.checked_book import CheckedBook
+from wsadapter.exchanges.checked_book import DigitsChecksum
 from wsadapter.exchanges.mapping import (
     Id,
     Text,
@@ -209,12 +209,6 @@ def depth(name: str) -> int:
     return int(levels[0]) if levels else BOOKS[0]
 
 
-def checksum(book: CheckedBook) -> int:
-    """Of the digits of the ten best asks, then of the ten best bids, without leading zeros."""
-    best = *book.asks.best(CHECKED_LEVELS), *book.bids.best(CHECKED_LEVELS)
-    return zlib.crc32("".join(text.replace(".", "").lstrip("0") for level in best for text in level).encode())
-
-
 TRADE: Final = emit(
     Trade, transaction_time_ns=iso("timestamp"), trade_id=as_text("trade_id"), trade_number="trade_id",
     price=number("price"), quantity=number("qty"), buyer_is_maker=mapped("side", {"buy": False, "sell": True}),
@@ -251,7 +245,7 @@ KLINE: Final = emit(
 CHANNELS: Final = (
     Channel(("trade",), "trade:{symbol}", TradeWire, (TRADE,), Follows("trade_id"), root="spot", many=True),
     Channel(("depth",), "book:{symbol}:{levels}", BookWire, (DEPTH,),
-            Checked(lambda d: d.checksum, checksum, depth), root="spot", many=True),
+            Checked(attrgetter("checksum"), DigitsChecksum(CHECKED_LEVELS), depth), root="spot", many=True),
     Channel(("ticker", "book_ticker"), "ticker:{symbol}:{trigger}", TickerWire, (TICKER, BOOK_TICKER), root="spot",
             many=True),
     Channel(("kline",), "ohlc:{symbol}:{interval}", CandleWire, (KLINE,), Candles(by_successor=True, sparse=True),

@@ -17,6 +17,7 @@ from msgspec import Raw, Struct, inspect
 
 from wsadapter import native
 from wsadapter.events import Depth, Kline, Liquidation, UpdateType
+from wsadapter.exchanges.checked_book import CheckedBook, DigitsChecksum
 from wsadapter.exchanges.continuity import SeriesState
 from wsadapter.exchanges.mapping import (
     GIVEN,
@@ -39,6 +40,7 @@ from wsadapter.exchanges.session import MOST_KNOWN, VenueSession
 from wsadapter.exchanges.venue import (
     Candles,
     Channel,
+    Checked,
     Follows,
     Numbering,
     Receive,
@@ -69,7 +71,7 @@ Told = tuple[Any, ...]
 TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TAG = range(8)
 REQUIRED, NULLABLE, LAX = 1, 2, 4
 NO_VALUE, NULL_VALUE, EMPTY_VALUE, STRING_VALUE, WHOLE_VALUE, _, TRUE_VALUE, FALSE_VALUE, _, SIDE_VALUE = range(10)
-ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE = range(7)
+ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE, CHECKED = range(8)
 
 
 class Unusual(Exception):
@@ -104,7 +106,7 @@ def scanner(
     made: Receive = _native.Scanner(
         tables, otherwise, session.connection, session.last_receive_ns, session.outages, session.requests.unheard,
         session.states, series, *members, candle, candle.open_time_ns,
-        vars(Outages)["pending"],
+        vars(Outages)["pending"], CheckedBook, *(vars(CheckedBook)[name] for name in ("bids", "asks", "levels")),
     )  # fmt: skip
     return made
 
@@ -216,7 +218,8 @@ class _Table:
         except (TypeError, LookupError, ValueError):
             return None
         symbol, interval = subscription.symbol, subscription.interval
-        key = (channel.name, symbol if channel.latest is not None else f"{symbol} {interval}")
+        of_state = symbol if channel.latest is not None else f"{symbol} {interval}"
+        key = (channel.name, subscription.name if isinstance(channel.numbering, Checked) else of_state)
         wanted = {stream_type(word) for word in subscription.feeds}
         series = tuple(
             session.series(one).get(symbol)
@@ -252,7 +255,8 @@ class _Table:
         steps = all_steps(self._session.venue.word, one.event, one.fields)
         names = list(steps)
         rule, number, previous, back, counted = ANY, -1, -1, 0, -1
-        kind = limit = interval = closed = opened = -1
+        kind = limit = interval = closed = opened = checksum = columns = -1
+        best = 0
         match numbering:
             case Unnumbered() | Repeats():
                 pass
@@ -281,6 +285,9 @@ class _Table:
                     step = one.fields["interval"]
                     if not isinstance(step, Step) or step.expression != subscribed("interval").expression:
                         raise Unusual("a candle's interval is its own")
+            case Checked(compute=DigitsChecksum(best=best), checksum=read) if read is not None:
+                rule, kind, columns = CHECKED, names.index("update_type"), names.index("bid_price")
+                checksum = self._row.of(_path(read))
             case _:
                 raise Unusual("another rule")
         slots = self._row
@@ -291,8 +298,8 @@ class _Table:
         changes = [slots.of(name) - slots.first for name in one.on_change]
         return (
             one.event, tuple(self._step(step) for step in steps.values()), rule, number, previous, back, counted, kind,
-            limit, interval, closed, opened, UpdateType.DELTA, _mask(changes), _mask(needs), _mask(raw),
-            self._counting(one), self._conditions(one),
+            limit, interval, closed, opened, checksum, best, columns, UpdateType.DELTA, _mask(changes), _mask(needs),
+            _mask(raw), self._counting(one), self._conditions(one),
         )  # fmt: skip
 
     def _conditions(self, one: Emit) -> Told:

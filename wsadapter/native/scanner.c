@@ -9,6 +9,7 @@
 #include <Python.h>
 #include <structmember.h>
 
+#include "book.h"
 #include "json.h"
 #include "levels.h"
 #include "parts.h"
@@ -18,7 +19,7 @@ enum { REQUIRED = 1, NULLABLE = 2, LAX = 4 };
 enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_NONE, SIGNED_OR_NONE, SUBSCRIBED, TIME,
        PLAIN_NUMBER, NUMBER_OR_NONE, SIGNED_NUMBER_OR_NONE, ISO, MAPPED, EITHER, ADDED, COLUMN, APPLIED, CLOSES, FIRST,
        MS_TEXT, TOP, OFFERED, CLOSES_ISO, ONE, MAGNITUDE, SIGN, STEPS };
-enum { ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE, RULES };
+enum { ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE, CHECKED, RULES };
 enum { MAX_FIELDS = 64, MAX_STEPS = 48, MAX_EMITS = 8, MAX_NAME = 160, MAX_PARTS = 8, MAX_SEEN = 32, MAX_ONCE = 4 };
 
 typedef struct Shape Shape;
@@ -63,6 +64,8 @@ typedef struct {
     int kind, limit;                     /* fields of a book: the type of update, the levels; -1: none */
     int interval, closed, opened;        /* fields of a candle; opened -1: the venue says when one is closed */
     PyObject *delta;                     /* the type of update that goes on */
+    int checksum, best;                  /* of a book that is kept: slot of its checksum, of so many levels; best 0: none */
+    int columns;                         /* its first column, a field of the event */
     int when, word;                      /* 0 = always; only of elements with this text in slot `word` (1 is, 2 has, 4 is not),
                                             3 = one of the fields of `offers` is more than nothing */
     PyObject *text;
@@ -128,6 +131,8 @@ typedef struct {
     int *places; /* hash table: stream or -1 */
     PyTypeObject *series;
     Py_ssize_t next, at_ns, gap_ns, grid, waiting, pending;
+    PyTypeObject *book; /* what is kept where a checksum proves it */
+    Py_ssize_t bids, asks, levels;
     PyTypeObject *candle;
     Py_ssize_t opened;
     /* of the message at hand */
@@ -755,6 +760,46 @@ position_of(Scanner *self, PyObject *series, Position *position)
     return overflow || position->next >= LLONG_MAX ? -1 : 0;
 }
 
+static int
+change_side(PyObject *side, PyObject *prices, PyObject *quantities, Py_ssize_t levels)
+{
+    if (!Py_IS_TYPE(side, &BookSide_Type) || !Py_IS_TYPE(prices, &Levels_Type) || !Py_IS_TYPE(quantities, &Levels_Type))
+        return -1;
+    const Levels *price = (const Levels *)prices, *quantity = (const Levels *)quantities;
+    LevelsCursor at = levels_begin(PyBytes_AS_STRING(price->side), 0);
+    LevelsCursor of = levels_begin(PyBytes_AS_STRING(quantity->side), 1);
+    for (Py_ssize_t i = 0; i < price->count; i++) {
+        Py_ssize_t length, octets;
+        const char *text = levels_next(&at, &length), *amount = levels_next(&of, &octets);
+        if (book_change(side, text, length, amount, octets) < 0)
+            return -1;
+    }
+    book_cut(side, levels);
+    return 0;
+}
+
+/* Whether a change of a book that has begun leads to its checksum. One that does not has changed the book all the same:
+ * who looks at it again changes it into the same. */
+static int
+proves(Scanner *self, const Emit *emit, PyObject *series, const Making *making, PyObject *const *values)
+{
+    PyObject *book = PyDict_GetItemWithError(self->states, making->stream->key);
+    if (book == NULL || Py_TYPE(book) != self->book || *slot_of(series, self->waiting) != Py_False ||
+        values[emit->kind] != emit->delta || self->elements != 1)
+        return 0;
+    if (emit->best == 0)
+        return 1;
+    const Value *checksum = value_at(self, making, emit->checksum);
+    PyObject *bids = *slot_of(book, self->bids), *asks = *slot_of(book, self->asks);
+    Py_ssize_t levels = PyLong_AsSsize_t(*slot_of(book, self->levels));
+    PyObject *const *columns = values + emit->columns;
+    if (levels < 0 || (checksum->kind != WHOLE_VALUE && checksum->kind != NULL_VALUE) ||
+        change_side(bids, columns[0], columns[1], levels) < 0 || change_side(asks, columns[2], columns[3], levels) < 0)
+        return 0;
+    return checksum->kind == NULL_VALUE ||
+           checksum->number == (long long)book_digits_crc(bids, emit->best, book_digits_crc(asks, emit->best, 0));
+}
+
 /* Whether the event is the next one of its series; moves `position`. */
 static int
 goes_on(Scanner *self, const Emit *emit, PyObject *series, const Making *making, PyObject *const *values,
@@ -767,6 +812,8 @@ goes_on(Scanner *self, const Emit *emit, PyObject *series, const Making *making,
         return values[emit->closed] == Py_False && grid != NULL && PyDict_Check(grid) &&
                PyDict_Contains(grid, values[emit->interval]) == 1;
     }
+    if (emit->rule == CHECKED)
+        return proves(self, emit, series, making, values);
     if (emit->limit >= 0 && PyObject_IsTrue(values[emit->limit]) != 0)
         return emit->rule == CHAINED; /* the top levels are no part of the series */
     if (!position->known && position_of(self, series, position) < 0)
@@ -1442,9 +1489,10 @@ read_emit(Scanner *self, PyObject *told, int slots, int own, Emit *emit)
 {
     PyObject *event, *steps, *counting, *conditions;
     unsigned long long on_change, needs, raw;
-    if (!PyArg_ParseTuple(told, "O!O!iiiiiiiiiiOKKKOO", &PyType_Type, &event, &PyTuple_Type, &steps, &emit->rule,
+    if (!PyArg_ParseTuple(told, "O!O!iiiiiiiiiiiiiOKKKOO", &PyType_Type, &event, &PyTuple_Type, &steps, &emit->rule,
                           &emit->number, &emit->previous, &emit->back, &emit->counted, &emit->kind, &emit->limit,
-                          &emit->interval, &emit->closed, &emit->opened, &emit->delta, &on_change, &needs, &raw,
+                          &emit->interval, &emit->closed, &emit->opened, &emit->checksum, &emit->best, &emit->columns,
+                          &emit->delta, &on_change, &needs, &raw,
                           &counting, &conditions))
         return -1;
     if (counting != Py_None && read_counting(counting, emit) < 0)
@@ -1461,7 +1509,9 @@ read_emit(Scanner *self, PyObject *told, int slots, int own, Emit *emit)
         if (numbers[i] >= slots)
             return wrong("no such number");
     if (emit->rule < 0 || emit->rule >= RULES || count > MAX_STEPS ||
-        (emit->rule >= NEXT && emit->rule <= RENEWED && emit->number < 0) || (emit->rule == RENEWED && emit->kind < 0) ||
+        (emit->rule >= NEXT && emit->rule <= RENEWED && emit->number < 0) || ((emit->rule == RENEWED || emit->rule == CHECKED) && emit->kind < 0) ||
+        (emit->rule == CHECKED && (emit->checksum >= slots || emit->checksum < 0 || emit->best < 0 || emit->columns < 0 ||
+                                   emit->columns + 4 > count)) ||
         (emit->rule == OPEN_CANDLE && (emit->closed < 0 || emit->interval < 0)))
         return wrong("no such rule, or too many steps");
     emit->event = (PyTypeObject *)event;
@@ -1619,11 +1669,11 @@ read_tables(Scanner *self)
 static PyObject *
 scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *member[7];
-    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOO!OO", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
+    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *book, *member[10];
+    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOO!OOO!OOO", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
                           &received, &outages, &PySet_Type, &unheard, &PyDict_Type, &states, &PyType_Type, &series,
                           &member[0], &member[1], &member[2], &member[3], &member[4], &PyType_Type, &candle, &member[5],
-                          &member[6]))
+                          &member[6], &PyType_Type, &book, &member[7], &member[8], &member[9]))
         return NULL;
     Scanner *self = (Scanner *)type->tp_alloc(type, 0);
     if (self == NULL)
@@ -1638,10 +1688,12 @@ scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->states = Py_NewRef(states);
     self->series = (PyTypeObject *)Py_NewRef(series);
     self->candle = (PyTypeObject *)Py_NewRef(candle);
-    Py_ssize_t *const offsets[7] = {&self->next,    &self->at_ns,  &self->gap_ns, &self->grid,
-                                     &self->waiting, &self->opened, &self->pending};
+    self->book = (PyTypeObject *)Py_NewRef(book);
+    Py_ssize_t *const offsets[10] = {&self->next,    &self->at_ns,  &self->gap_ns, &self->grid,
+                                     &self->waiting, &self->opened, &self->pending, &self->bids,
+                                      &self->asks,    &self->levels};
     int whole = 1;
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 10; i++)
         whole = whole && (*offsets[i] = offset_of(member[i])) >= 0;
     if (!whole || read_tables(self) < 0) {
         Py_DECREF(self);
@@ -1684,6 +1736,7 @@ scanner_dealloc(Scanner *self)
     Py_XDECREF(self->states);
     Py_XDECREF(self->series);
     Py_XDECREF(self->candle);
+    Py_XDECREF(self->book);
     for (int i = 0; i < self->owned_count; i++)
         PyMem_Free(self->owned[i]);
     PyMem_Free(self->owned);
@@ -1703,7 +1756,7 @@ static PyTypeObject Scanner_Type = {
     .tp_vectorcall_offset = offsetof(Scanner, vectorcall),
     .tp_call = PyVectorcall_Call,
     .tp_doc = "Scanner(tables, otherwise, connection, received, outages, unheard, states, series type, its members, candle "
-              "type, its member, member of the outages).",
+              "type, its member, member of the outages, book type, its members).",
     .tp_new = scanner_new,
 };
 

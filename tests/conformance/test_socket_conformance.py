@@ -157,6 +157,13 @@ def test_a_recorded_session_is_replayed_whole(exchange: str, tmp_path: Path) -> 
     [
         ("binance_coinm", "binance_coinm/mixed_cf2021_first.jsonl.gz"),
         ("binance_spot", "binance_spot/mixed_cf2021.jsonl"),
+        ("bitget", "bitget/examples_ticker_mark_funding_oi.jsonl"),
+        ("bitget", "bitget_v3/examples_trade.jsonl"),
+        ("bitget_spot", "bitget_spot/examples_trade.jsonl"),
+        ("bitget_spot", "bitget_v3/examples_depth_delta.jsonl"),
+        ("bybit", "bybit_linear/examples_depth.jsonl"),
+        ("bybit_inverse", "bybit_inverse/examples_ticker_mark_funding_oi.jsonl"),
+        ("bybit_spot", "bybit_spot/examples_trade.jsonl"),
         ("coinbase", "coinbase_exchange/mixed_cf2021_first.jsonl.gz"),
         ("deribit", "deribit/mixed_cf2021_first.jsonl"),
         ("gate", "gateio_futures/mixed_cf2023_first.jsonl"),

@@ -404,6 +404,18 @@ def test_a_restart_that_names_no_predecessor_is_a_break() -> None:
     assert types(made.receive(book(20, 0), AT))[0] == "Bad"
 
 
+def test_whole_books_do_not_move_the_chain() -> None:
+    made = session("bitget")
+    row = {"a": [], "b": [["1", "2"]], "seq": 12, "pseq": 0, "ts": str(SENT)}
+    found = [
+        types(made.receive(message, AT))
+        for message in (book(10, 0, "snapshot"), frame("books5", row, action="snapshot"), book(11, 10),
+                        frame("books50", row, action="snapshot"), book(15, 11))
+    ]  # fmt: skip
+
+    assert found == [["Depth"]] * 5
+
+
 def test_an_empty_change_moves_the_chain() -> None:
     made = session("bitget")
     made.receive(book(10, 0, "snapshot"), AT)

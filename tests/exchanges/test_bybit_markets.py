@@ -288,3 +288,19 @@ def test_damaged_frames_raise_nothing_and_give_nothing_false(word: str) -> None:
         bad += any(isinstance(item, Bad) for item in items)
     assert bad > 1000
     assert set(MINUTES) - rest_of(word).intervals == {"8h", "3d"}
+
+
+def test_books_of_other_levels_are_read_beside_the_one_that_was_asked_for() -> None:
+    made = session("bybit", "BTCUSDT")
+    data = {"s": "BTCUSDT", "b": [["1.10", "7"]], "a": [], "seq": 5}
+    frames = [(50, 7, "snapshot"), (1, 900, "snapshot"), (50, 8, "delta"), (200, 3, "delta"), (1, 901, "delta")]
+    found = [
+        item
+        for levels, u, kind in frames
+        for item in made.receive(frame(f"orderbook.{levels}.BTCUSDT", {**data, "u": u}, kind), AT)
+    ]
+
+    assert [(item.level_limit, item.last_update_id) for item in found if isinstance(item, Depth)] == [
+        (50, 7), (1, 900), (0, 8), (0, 3), (0, 901),
+    ]  # fmt: skip
+    assert len(found) == 5, "no gap, nothing lost"

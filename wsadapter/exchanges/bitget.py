@@ -130,15 +130,17 @@ def is_shallow(feed: FeedSettings) -> bool:
 
 
 def common(market: str) -> tuple[Channel, ...]:
-    """What both markets have."""
+    """What both markets have. Whole books have the numbers of the changes, which go on beside them."""
     return (
         Channel(("trade",), f"{market}:publicTrade::{{symbol}}", TradeWire, (trade(),), Repeats("i"), "public",
                 many=True, lax=True, newest_first=True),
         Channel(("depth",), f"{market}:books::{{symbol}}", BookWire, (changes(MOST_LEVELS, added("pseq", 0)),),
                 Follows("seq", "pseq", resubscribe=True), "public", many=True, lax=True,
                 wanted=lambda feed: not is_shallow(feed)),
-        Channel(("depth",), f"{market}:books5::{{symbol}}", BookWire, (whole(TOP_LEVELS),), Rises("seq"), "public",
+        Channel(("depth",), f"{market}:books5::{{symbol}}", BookWire, (whole(TOP_LEVELS),), root="public",
                 many=True, lax=True, wanted=is_shallow),
+        Channel(("depth",), f"{market}:books50::{{symbol}}", BookWire, (whole(50),), root="public", many=True, lax=True,
+                wanted=version_2.never),
         Channel(("book_ticker",), f"{market}:books1::{{symbol}}", TouchWire, (touch(),), Rises("seq"), "public",
                 many=True, lax=True),
         Channel(("kline",), f"{market}:kline:{{interval}}:{{symbol}}", CandleWire, (kline(),),

@@ -121,7 +121,7 @@ def channels(market: str, codes: Mapping[str, str], is_spot: bool) -> tuple[Chan
         Channel(("depth",), f"{market}:books::{{symbol}}", BookRow,
                 (changes(MOST_LEVELS, computed(previous_update)),), Follows("seq", "pseq", resubscribe=True), "utc",
                 many=True, lax=True, wanted=never),
-        *(Channel(("depth",), f"{market}:books{levels}::{{symbol}}", BookRow, (whole(levels),), Rises("seq"), "utc",
+        *(Channel(("depth",), f"{market}:books{levels}::{{symbol}}", BookRow, (whole(levels),), root="utc",
                   many=True, lax=True, wanted=never) for levels in (5, 15)),
         Channel(("book_ticker",), f"{market}:books1::{{symbol}}", TouchRow, (touch(),), Rises("seq"), "utc", many=True,
                 lax=True, wanted=never),

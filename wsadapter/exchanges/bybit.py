@@ -279,11 +279,18 @@ TOUCH: Final = emit(
 )  # fmt: skip
 
 
-def common(root: str, candle: Emit) -> tuple[Channel, ...]:
-    """What all three markets have."""
+def never(feed: FeedSettings) -> bool:
+    return False
+
+
+def common(root: str, candle: Emit, others: tuple[int, ...] = BOOKS) -> tuple[Channel, ...]:
+    """What all three markets have. Books of ``others`` levels are not asked for beside the one that is: where a
+    recording has them they are read, each for itself."""
     return (
         Channel(("trade",), "publicTrade.{symbol}", TradeWire, (TRADE,), root=root, many=True),
         Channel(("depth",), "orderbook.{levels}.{symbol}", BookWire, (DEPTH,), Follows("u", resubscribe=True), root),
+        *(Channel(("depth",), f"orderbook.{levels}.{{symbol}}", BookWire, (DEPTH,), root=root, wanted=never)
+          for levels in others),
         Channel(("kline",), "kline.{interval}.{symbol}", KlineWire, (candle,), Candles(), root, many=True,
                 intervals=CODES),
     )  # fmt: skip
@@ -295,7 +302,7 @@ def contracts(root: str, turnover: str) -> tuple[Channel, ...]:
         decimal_or_none(field) if turnover else NONE for field in ("turnover24h", turnover, "openInterestValue")
     )
     return (
-        *common(root, kline(of_candle)),
+        *common(root, kline(of_candle), (1, *BOOKS)),
         Channel(("ticker", "mark_price", "funding_rate", "open_interest", "book_ticker"), "tickers.{symbol}",
                 TickerWire, (ticker(of_day), MARK_PRICE, FUNDING_RATE, open_interest(value), BOOK_TICKER), root=root,
                 latest=Latest("type")),

@@ -374,6 +374,25 @@ def test_the_end_of_a_book_is_answered_or_not(is_answered: bool) -> None:
     assert made.receive(standing(1 + is_answered, BTC, "ETH-USD"), AT) == [Acked(("level2:BTC-USD",))]
 
 
+def test_a_book_of_very_many_levels_is_a_snapshot_and_changes_that_complete_it() -> None:
+    levels = [
+        (side, f"{price}.5") for side, most in (("bid", 12_001), ("offer", 5_000)) for price in range(1, most + 1)
+    ]
+    updates = [{"side": side, "event_time": "", "price_level": price, "new_quantity": "1"} for side, price in levels]
+    event = {"type": "snapshot", "product_id": BTC, "updates": updates}
+    at = "2026-07-06T04:17:46.374702991Z"
+    made = advanced()
+    line = encoded(channel="l2_data", timestamp=at, sequence_num=0, events=[event])
+    books = [item for item in made.receive(line, AT) if isinstance(item, Depth)]
+
+    assert [(book.update_type.name, len(book.bid_price), len(book.ask_price)) for book in books] == [
+        ("SNAPSHOT", 5000, 5000), ("DELTA", 5000, 0), ("DELTA", 2001, 0),
+    ]  # fmt: skip
+    assert [price for book in books for price in book.bid_price] == [price for side, price in levels if side == "bid"]
+    assert [book.ordinal or 0 for book in books] == [0, 0, 1], "none of their keys is another's"
+    assert {book.event_time_ns for book in books} == {iso_ns(at)}
+
+
 def test_a_change_before_its_snapshot_is_nothing() -> None:
     assert types(heard(advanced().receive(message(0), AT))) == ["Bad"]
 

@@ -48,7 +48,7 @@ class ConnectionConfig(SocketConfig, frozen=True):
     pong_timeout: float = 10.0
     connect_timeout: float = 10.0
     ack_timeout: float = 0.0
-    max_message_size: int = 8 * MIB
+    max_message_size: int = 32 * MIB
 
     @classmethod
     def of_feed(cls, feed: Feed) -> Self:

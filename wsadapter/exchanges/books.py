@@ -7,7 +7,9 @@ ends with the snapshot. For the session, see `wsadapter.exchanges.session`.
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from wsadapter.events import UpdateType
+from msgspec import structs
+
+from wsadapter.events import Depth, UpdateType
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.continuity import NONE, SeriesState
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from wsadapter.exchanges.session import Accept, VenueSession
 
 UNBEGUN: Final = Bad("other", "change before its snapshot")
+MOST_LEVELS: Final = 5_000
+"""Of either side in one event: a broker takes messages up to a megabyte."""
 BEGUN: Final = CheckedBook(0)
 """The state of a book that nothing proves."""
 
@@ -96,7 +100,7 @@ def accept_checked(
             return [UNBEGUN]
         if checksum_of is None:
             series.waiting = False
-            return [event]
+            return parted(event)
         kept.change(
             zip(event.bid_price, event.bid_quantity, strict=True),
             zip(event.ask_price, event.ask_quantity, strict=True),
@@ -109,3 +113,23 @@ def accept_checked(
         return [event]
 
     return accept
+
+
+def parted(book: Depth) -> list[Item]:
+    """A book of very many levels as several events that together say the same: the first levels, then changes that
+    bring the others."""
+    sides = book.bid_price, book.bid_quantity, book.ask_price, book.ask_quantity
+    longest = max(map(len, sides))
+    if longest <= MOST_LEVELS:
+        return [book]
+    parts: list[Item] = []
+    for begin in range(0, longest, MOST_LEVELS):
+        bid_price, bid_quantity, ask_price, ask_quantity = (list(side)[begin : begin + MOST_LEVELS] for side in sides)
+        parts.append(
+            structs.replace(
+                book, update_type=UpdateType.DELTA if begin else book.update_type,
+                level_limit=0 if begin else book.level_limit, bid_price=bid_price, bid_quantity=bid_quantity,
+                ask_price=ask_price, ask_quantity=ask_quantity,
+            )
+        )  # fmt: skip
+    return parts

@@ -330,8 +330,9 @@ class VenueSession:
             d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
         ) -> list[Item]:
             items = accept(d, e, sub, stream, symbol, received)
-            if items and type(items[-1]) is kind:
-                count(items[-1])
+            for item in items:
+                if type(item) is kind:
+                    count(item)
             return items
 
         return accept_counted

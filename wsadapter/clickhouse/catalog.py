@@ -108,7 +108,7 @@ def record_version(client: Client, settings: ClickHouseConfig) -> None:
 def too_old(settings: ClickHouseConfig) -> str:
     return (
         f"database {settings.database} is of an earlier version of the schema, or half-way to {VERSION}: stop what "
-        f"inserts into it and run `{COMMAND}`"
+        f"inserts into it and run `{COMMAND}` (with --embedded where ClickHouse is)"
     )
 
 

@@ -25,12 +25,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_the_demo_balances(site: Site) -> None:
-    site.start("--demo", "--for", "15s").ready()
+    site.start("--demo", "--for", "25s").ready()
     eventually(
         lambda: all(int(query(site.clickhouse, f"SELECT count() FROM market.{t}")[0][0]) for t in TABLES), 40, "rows"
     )
-    found = query(site.clickhouse, "SELECT DISTINCT exchange FROM market.trade")
-    assert {row[0] for row in found} == set(DEMO), "every venue of the demo"
+    venues = "SELECT DISTINCT exchange FROM market.trade"
+    eventually(lambda: {row[0] for row in query(site.clickhouse, venues)} == set(DEMO), 20, "every venue of the demo")
     assert http_get(site.clickhouse, {"query": "SELECT 40 + 2"}).strip() == "42"
     assert all(final for _, final in unique(site.clickhouse).values() if final) is True
 

@@ -35,8 +35,8 @@ from wsadapter.exchanges.mapping import (
     emit,
     iso,
     iso_ns,
-    levels,
     mapped,
+    text_levels,
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
@@ -108,9 +108,9 @@ class BatchWire(Struct, gc=False):
     {"type":"l2update","product_id":"BTC-USD","changes":[["buy","80688.08","0.59153273"]],"time":"..."}; size 0 deletes
     a level, however many zeros it has."""
 
-    bids: list[tuple[Raw, Raw]] = []
-    asks: list[tuple[Raw, Raw]] = []
-    changes: list[tuple[str, Raw, Raw]] = []
+    bids: list[tuple[Text, Text]] = []
+    asks: list[tuple[Text, Text]] = []
+    changes: list[tuple[str, Text, Text]] = []
     time: Text | None = None
 
     def __post_init__(self) -> None:
@@ -129,8 +129,8 @@ class Envelope(Struct, gc=False):
 
 class LevelWire(Struct, gc=False):
     side: Text
-    price_level: Raw
-    new_quantity: Raw
+    price_level: Text
+    new_quantity: Text
 
 
 class BookWire(Struct, gc=False):
@@ -219,11 +219,11 @@ TICKER: Final = emit(
 NO_IDS: Final = ("transaction_time_ns", "first_update_id", "last_update_id", "previous_update_id")
 BATCH: Final = emit(
     Depth, event_time_ns=computed(batch_time), update_type=computed(kind), level_limit=constant(0),
-    columns=levels("bids", "asks", 0, 1), absent=NO_IDS,
+    columns=text_levels("bids", "asks", 0, 1), absent=NO_IDS,
 )  # fmt: skip
 BOOK: Final = emit(
     Depth, event_time_ns=computed(lambda d, e: iso_ns(e.timestamp)), update_type=computed(book_kind),
-    level_limit=constant(0), columns=levels("bids", "asks", "price_level", "new_quantity"), absent=NO_IDS,
+    level_limit=constant(0), columns=text_levels("bids", "asks", "price_level", "new_quantity"), absent=NO_IDS,
 )  # fmt: skip
 
 CADENCES: Final[Mapping[StreamType, Cadence]] = {

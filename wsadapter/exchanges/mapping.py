@@ -502,6 +502,25 @@ def levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[
     }  # fmt: skip
 
 
+def text_levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
+    """The same where prices and quantities are text, `str` in the wire Struct; those of a side are checked at once."""
+    columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
+    sides = (bids, price), (bids, quantity), (asks, price), (asks, quantity)
+    read = {name: f"one.{name}" if isinstance(name, str) else f"one[{name}]" for name in (price, quantity)}
+    return {
+        column: Step(
+            Op.GIVEN, value=_all_plain, expression=f"{{value}}([{read[name]} for one in d.{side}])"
+        )
+        for column, (side, name) in zip(columns, sides, strict=True)
+    }  # fmt: skip
+
+
+def _all_plain(texts: list[str]) -> list[str]:
+    if texts and not are_plain(*texts):
+        raise NotPlain("level")
+    return texts
+
+
 def top(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
     """The four fields of a best bid and ask, of sides as in `levels`; None where a side is empty."""
     sides = (bids, "bid_price", price), (bids, "bid_quantity", quantity), (asks, "ask_price", price), (

@@ -102,6 +102,7 @@ def costs(one: Recorded, rounds: int) -> tuple[float, float]:
     best = [float("inf"), float("inf")]
     for _ in range(rounds):
         venue.open()
+        venue.known.clear()  # else all of it would be told again
         for each in itertools.chain(one.answers, views[:FIRST]):
             venue.receive(each, 1)
         for which, call in enumerate((bare, lambda each: venue.receive(each, 1))):

@@ -155,6 +155,7 @@ def test_recorded_candles_trades_quotes_and_books_of_many_symbols(site: Site, tm
     ("exchange", "name"),
     [
         ("binance_coinm", "binance_coinm/mixed_cf2021_first.jsonl.gz"),
+        ("coinbase", "coinbase_exchange/mixed_cf2021_first.jsonl.gz"),
         ("gate", "gateio_futures/mixed_cf2023_first.jsonl"),
         ("okx", "okx/books_cf2022.jsonl"),
     ],

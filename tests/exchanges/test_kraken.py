@@ -322,7 +322,9 @@ def test_a_change_that_is_lost_costs_its_own_pair_until_the_next_snapshot() -> N
     assert [made.receive(json.dumps(each).encode(), AT + 4) for each in ends] == [[], [Acked(("book:BTC/USD:10",))]]
     gap, snapshot = made.receive(btc, AT + 5)
     assert isinstance(gap, Gap)
-    assert (gap.stream, gap.symbol, gap.started_ns, gap.ended_ns) == ("depth", "BTC/USD", AT, AT + 5)
+    assert (gap.cause, gap.stream, gap.symbol, gap.started_ns, gap.ended_ns) == (
+        "checksum", "depth", "BTC/USD", AT, AT + 5,
+    )  # fmt: skip
     assert isinstance(snapshot, Depth)
     assert snapshot.last_gap_ns == AT + 5
     assert types(made.receive(changes[0], AT + 6)) == ["Depth"]

@@ -280,7 +280,7 @@ def test_the_gap_of_a_broken_book_names_its_times() -> None:
     made.receive(FRAMES[2], 2)
     (gap,) = gaps(made.receive(FRAMES[0], 9))
 
-    assert (gap.cause, gap.stream, gap.symbol, gap.started_ns, gap.ended_ns) == ("sequence", "depth", "BTC/USD", 1, 9)
+    assert (gap.cause, gap.stream, gap.symbol, gap.started_ns, gap.ended_ns) == ("checksum", "depth", "BTC/USD", 1, 9)
 
 
 def test_a_snapshot_that_is_wrong_is_asked_for_once() -> None:

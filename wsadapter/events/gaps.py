@@ -34,6 +34,8 @@ class GapCause(StrEnum):
     """Deleted from Kafka before the consumer read it."""
     FILLER = "filler"
     """Nothing is missing: the venue gave these numbers of single trades to no trade. Always ``repaired``."""
+    CHECKSUM = "checksum"
+    """A book is not what the venue's checksum says: a change was lost, or is wrong."""
 
 
 class RepairState(StrEnum):

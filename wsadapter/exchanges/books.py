@@ -71,10 +71,12 @@ def accept_renewed(
     return accept
 
 
-def _broken(session: "VenueSession", series: SeriesState, stream: str, received: int) -> list[Item]:
+def _broken(
+    session: "VenueSession", series: SeriesState, stream: str, received: int, cause: GapCause = GapCause.SEQUENCE
+) -> list[Item]:
     """A change is missing: nothing but a snapshot mends that, and it is asked for."""
     is_asked, series.waiting = series.waiting, True
-    session.outages.failed(series.word, series.symbol, stream, received, GapCause.SEQUENCE)
+    session.outages.failed(series.word, series.symbol, stream, received, cause)
     return [UNBEGUN, *(Reply(payload) for payload in ([] if is_asked else session.requests.renew((stream,))))]
 
 
@@ -108,7 +110,7 @@ def accept_checked(
         checksum = checksum_of(d)
         if checksum is not None and checksum != rule.compute(kept):
             del session.states[key]
-            return _broken(session, series, stream, received)
+            return _broken(session, series, stream, received, GapCause.CHECKSUM)
         series.waiting = False
         return [event]
 

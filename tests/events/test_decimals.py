@@ -65,6 +65,16 @@ def test_texts_are_plain_when_each_is(values: list[str]) -> None:
     assert are_plain(*values) == plain_in_python(*values) == all(map(plain, values))
 
 
+@pytest.mark.parametrize("count", [1, 62, 63, 64, 65, 5000])
+def test_any_number_of_texts(count: int) -> None:
+    texts = ["1.50"] * count
+    for check in (are_plain, plain_in_python):
+        assert check(*texts)
+        for bad in ("", "1,5", "1e5", "-1", "1.", "5]"):
+            assert not check(*texts[1:], bad)
+            assert not check(bad, *texts[1:])
+
+
 levels = st.lists(st.tuples(numbers, numbers), max_size=6)
 any_levels = st.lists(st.tuples(texts, texts), max_size=4)
 

@@ -29,7 +29,7 @@ _levels: Final = Decoder(list[tuple[str, str]]).decode
 _BARE_LEVELS: Final = b"[" + b'["",""],' * 2048
 """What is left of a level list, without its last bracket, when digits and dots are deleted."""
 _BARE_ARRAYS: Final = (b"", *(b"[" + b"," * commas + b"]" for commas in range(64)))
-"""What is left of an array of so many texts; the most fields that a decoder checks at once."""
+"""What is left of an array of so many texts; more are a side of a book, and rare."""
 
 Side = bytes | Raw
 Book = tuple[Sequence[str], Sequence[str], Sequence[str], Sequence[str]]
@@ -72,7 +72,7 @@ def plain_in_python(*texts: str) -> bool:
     try:
         array = f"[{','.join(texts)}]"
         octets = array.encode()
-        if "" in texts or octets.translate(None, _DIGITS_AND_DOT) != _BARE_ARRAYS[len(texts)]:
+        if "" in texts or octets.translate(None, _DIGITS_AND_DOT) != _bare_array(len(texts)):
             return False
         _skim(octets)
     except UnicodeEncodeError:
@@ -80,6 +80,10 @@ def plain_in_python(*texts: str) -> bool:
     except DecodeError:
         return _plain_array(array) is not None
     return True
+
+
+def _bare_array(count: int) -> bytes:
+    return _BARE_ARRAYS[count] if count < len(_BARE_ARRAYS) else b"[" + b"," * (count - 1) + b"]"
 
 
 def split_in_python(bid_side: Side, ask_side: Side) -> Book | None:

@@ -12,19 +12,20 @@ from eventually import eventually
 from oracle import query
 
 from wsadapter.events.records import message_of
-from wsadapter.events.sequence import PLACES_BY_KIND
+from wsadapter.events.sequence import ORDINAL_BITS, PLACES_BY_KIND
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.shm.ring import RingReader
 
 Identity = tuple[Any, ...]
 
+DATED = f"toString(toUInt128(toUnixTimestamp64Nano(event_time)) * {2**ORDINAL_BITS} + ordinal)"
 NUMBERED = {
     "trade": "symbol, aggregated, trade_number",
     "book_ticker": "symbol, update_id",
     "depth": "symbol, level_limit, last_update_id",
     "kline": "symbol, interval, toUnixTimestamp64Nano(open_time)",
-    "ticker": "symbol, toUnixTimestamp64Nano(event_time)",
-    "mark_price": "symbol, toUnixTimestamp64Nano(event_time)",
+    "ticker": f"symbol, {DATED}",
+    "mark_price": f"symbol, {DATED}",
 }
 """Table -> the columns that make an event of it one."""
 

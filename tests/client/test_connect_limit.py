@@ -70,6 +70,12 @@ def test_never_more_than_the_limit_in_any_span(limit: int, pauses: list[float], 
     assert most_in_any(span + MARGIN_SECONDS - 0.001, granted) <= limit
 
 
+def test_a_limit_of_a_second_costs_another_second_and_not_the_whole_margin() -> None:
+    clock = Time()
+    own = LocalLimiter(AttemptLimit(3, 1.0), lambda: clock.now)
+    assert [own.acquire() for _ in range(4)] == [0.0, 0.0, 0.0, 2.0]
+
+
 def test_grants_of_another_boot_are_carried_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     boot, clock, limit = tmp_path / "boot_id", Time(), AttemptLimit(2, 300.0)
     monkeypatch.setattr("wsadapter.client.connect_limit._BOOT_ID", str(boot))

@@ -11,8 +11,8 @@ shared memory would need an atomic operation that Python does not have.
 Grant n is slot ``n % attempts``: a grant is free when the one ``attempts`` before it is older than the span. The slot
 is written first and the number after it, each in one write: killed in between, the grant was not given. Killed after
 it, an attempt counts that was never made, until the span is over. Times are CLOCK_MONOTONIC, which all processes share
-until the next boot; those of an earlier boot are carried over by the file's own time. The span is `MARGIN_SECONDS`
-longer than the venue's: an attempt may reach it that much after its grant.
+until the next boot; those of an earlier boot are carried over by the file's own time. The span is longer than the
+venue's, as an attempt reaches it a while after its grant: by `MARGIN_SECONDS`, a short one by as much as it lasts.
 
 A holder that is stopped (SIGSTOP) cannot be waited for: the lock is tried, and tried again a little later.
 
@@ -52,11 +52,15 @@ class ConnectLimiter(Protocol):
         """0: granted, dial now. Else the seconds after which to ask again."""
 
 
+def _span(limit: AttemptLimit) -> float:
+    return limit.seconds + min(MARGIN_SECONDS, limit.seconds)
+
+
 class LocalLimiter:
     """Grants of this process alone, for a client without a state directory."""
 
     def __init__(self, limit: AttemptLimit, clock: Callable[[], float] = time.monotonic) -> None:
-        self._span = limit.seconds + MARGIN_SECONDS
+        self._span = _span(limit)
         self._clock = clock
         self._given: deque[float] = deque(maxlen=limit.attempts)
 
@@ -75,7 +79,7 @@ class SharedLimiter:
         self, state_dir: str, venue: str, limit: AttemptLimit, clock_ns: Callable[[], int] = time.monotonic_ns
     ) -> None:
         self._limit, self._clock_ns = limit, clock_ns
-        self._span_ns = round((limit.seconds + MARGIN_SECONDS) * 1e9)
+        self._span_ns = round(_span(limit) * 1e9)
         self._size = _HEADER.size + limit.attempts * _SLOT.size
         self._path = Path(state_dir) / "attempts" / re.sub(r"[^A-Za-z0-9.-]", "_", venue)
         self._boot = zlib.crc32(Path(_BOOT_ID).read_bytes())

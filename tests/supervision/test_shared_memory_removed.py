@@ -12,6 +12,7 @@ from wsadapter.shm.segment import Segment, listing
 def test_pages_are_made_anew_and_their_children_started_again(site: Site) -> None:
     supervisor = site.start({"name": "ingest-a"}, {"name": "serializer-0", "group": 20})
     site.wait("supervisor", "ready")
+    site.wait("ingest-a", "running")
     pids = {name: site.happened(name, "started")[0] for name in ("ingest-a", "serializer-0")}
     os.kill(pids["ingest-a"], signal.SIGKILL)
     site.wait("ingest-a", "running", 2)

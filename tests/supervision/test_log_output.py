@@ -23,19 +23,27 @@ def pipe() -> Iterator[tuple[int, int]]:
     handlers, level = logging.root.handlers[:], logging.root.level
     out, into = os.pipe()
     yield out, into
-    for fd in (out, into):
-        try:
-            os.close(fd)
-        except OSError:
-            continue
+    # the reader first: what a sink still has to write fails, and its thread ends before the number of its end is free
+    os.close(out)
+    for thread in [each for each in threading.enumerate() if each.name == "log"]:
+        thread.join(60)
+        assert not thread.is_alive()
+    os.close(into)
     structlog.reset_defaults()
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
 
 
+def end(pipe: tuple[int, int], side: int) -> None:
+    """Close one end; its number stays taken."""
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, pipe[side])
+    os.close(null)
+
+
 def lines_of(sink: log.Sink, pipe: tuple[int, int]) -> list[str]:
     sink.close()
-    os.close(pipe[1])
+    end(pipe, 1)
     with open(pipe[0], encoding="utf-8", newline="", closefd=False) as reader:
         return reader.read().splitlines()
 
@@ -121,13 +129,13 @@ def test_stalled_reader_blocks_nobody_and_drops_are_counted(pipe: tuple[int, int
     records = [json.loads(line) for line in received.getvalue().splitlines()]
     assert sum(r["count"] for r in records if r["event"] == "log records dropped") == dropped
     sink.close()
-    os.close(pipe[1])
+    end(pipe, 1)
     reader.join(60)
 
 
 def test_reader_gone_is_survived(pipe: tuple[int, int]) -> None:
     sink = log.setup("json", "info", pipe[1])
-    os.close(pipe[0])
+    end(pipe, 0)
     log.get_logger().info("into the void")
     log.get_logger().info("into the void")
     eventually(lambda: sink.dropped >= 2)

@@ -10,11 +10,14 @@ PATIENCE: Final = 4.0
 what a quiet machine needs."""
 
 
-def eventually(predicate: Callable[[], T], timeout: float = 10.0, message: str = "") -> T:
-    """The first truthy value of ``predicate()``; fails with ``message`` after `PATIENCE` times ``timeout`` seconds."""
+def eventually(predicate: Callable[[], T], timeout: float = 10.0, message: str | Callable[[], str] = "") -> T:
+    """The first truthy value of ``predicate()``; fails with ``message`` after `PATIENCE` times ``timeout`` seconds.
+
+    A ``message`` that is called says how it was at the end."""
     deadline = time.monotonic() + PATIENCE * timeout
     while not (value := predicate()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {PATIENCE * timeout} s: {message or predicate} (last value {value!r})")
+            said = message() if callable(message) else message
+            raise AssertionError(f"not within {PATIENCE * timeout} s: {said or predicate} (last value {value!r})")
         time.sleep(0.02)
     return value

@@ -108,8 +108,20 @@ class Site:
             return 0, ""
 
     def status(self) -> dict[str, Any]:
-        code, body = self.get("/status")
-        found: dict[str, Any] = json.loads(body) if code == 200 else {}
+        """What the monitor says, asked until it answers: it may be restarted just now, or late on a loaded machine.
+
+        Empty where the supervisor has ended."""
+        last = ""
+
+        def ask() -> str | None:
+            nonlocal last
+            code, body = self.get("/status")
+            last = f"{code} {body[:200]}"
+            if code == 200:
+                return body
+            return None if self.process.poll() is None else "{}"
+
+        found: dict[str, Any] = json.loads(eventually(ask, 60, lambda: f"/status answers: {last}") or "")
         return found
 
     def ready(self, timeout: float = 120.0) -> "Site":
@@ -119,7 +131,7 @@ class Site:
             assert self.process.poll() is None, f"ended with {self.process.returncode}:\n{self.said()}"
             return self.get("/readyz")[0] == 200
 
-        eventually(look, timeout, f"ready: {self.get('/readyz')[1]}")
+        eventually(look, timeout, lambda: f"ready: {self.get('/readyz')[1]}")
         return self
 
     def children(self) -> dict[str, dict[str, Any]]:

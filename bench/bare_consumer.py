@@ -23,7 +23,7 @@ from confluent_kafka import Consumer, Message, TopicPartition
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse.client import connect
 from wsadapter.clickhouse.inserts import Inserter, statement
-from wsadapter.config.load import Config, KafkaConfig
+from wsadapter.config.model import Config, KafkaConfig
 from wsadapter.events.streams import SPECS, Column, StreamSpec, columns
 from wsadapter.kafka.messages import varint
 from wsadapter.kafka.topics import topic

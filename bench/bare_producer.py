@@ -14,7 +14,7 @@ import msgspec
 from confluent_kafka import Producer
 
 from bench.frames import SYMBOLS
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.kafka.settings import producer_config
 
 BATCH = 4096

@@ -27,7 +27,7 @@ from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.client import connect
 from wsadapter.clickhouse.inserts import Inserter, statement
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.embedded.market.binance_streams import offered
 from wsadapter.embedded.market.instruments import DEMO
 from wsadapter.embedded.market.market import Market

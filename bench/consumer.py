@@ -27,7 +27,7 @@ from bench.accounts import Stopwatch, memory
 from bench.processes import PREFIX, BenchFailed, Program, Role, wait_until
 from bench.services import Services, config
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig
+from wsadapter.config.model import ClickHouseConfig, Config, KafkaConfig
 from wsadapter.events.streams import SPECS
 
 NEARLY: Final = 0.99

@@ -17,7 +17,7 @@ from bench import frames
 from bench.accounts import Stopwatch, memory
 from bench.processes import PREFIX, BenchFailed, Role, Venue, cores
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import Config, Feed, ProcessConfig, ServiceConfig
+from wsadapter.config.model import Config, Feed, ProcessConfig, ServiceConfig
 from wsadapter.events import StreamType
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.roles.orders import IngestOrder

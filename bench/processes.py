@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from bench.frames import ROOT
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildArgs, ChildState, RingRef, arguments_fd

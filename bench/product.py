@@ -19,7 +19,7 @@ from msgspec import Struct
 from bench import frames
 from bench.accounts import Memory, memory
 from bench.processes import PREFIX, BenchFailed, Program, free_ports, wait_until
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildState

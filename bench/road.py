@@ -15,7 +15,7 @@ from bench.processes import BenchFailed, Program, Venue, wait_until
 from bench.product import Product
 from bench.services import Services
 from bench.yardsticks import CLIENTS, Yardsticks
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 
 CONNECTIONS: Final = 2
 """That a feed of every kind of stream needs: the venue splits them."""

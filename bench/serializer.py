@@ -16,7 +16,7 @@ from bench.ingest import IngestAlone, Ring, expected_of, fill
 from bench.processes import Program, Role, Venue
 from bench.services import Services, config
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 
 RING: Final = 256 << 20
 PACE: Final = 5000

@@ -9,7 +9,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from bench.processes import PREFIX, BenchFailed
-from wsadapter.config.load import Config, KafkaConfig, ServiceConfig, SpoolConfig
+from wsadapter.config.model import Config, KafkaConfig, ServiceConfig, SpoolConfig
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 from wsadapter.errors import WsadapterError
 from wsadapter.kafka.topics import ensure_topics

@@ -12,7 +12,7 @@ import msgspec
 from eventually import eventually
 from msgspec import Raw, Struct
 
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildArgs, ChildState, RingRef, arguments_fd

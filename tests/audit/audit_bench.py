@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from wsadapter.cli.main import run_command
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse.client import connect
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.times import iso
 
 SECOND = 1_000_000_000

@@ -8,7 +8,7 @@ from cli.command import run
 
 from wsadapter.cli.backfill import requests_of
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode
 from wsadapter.kafka.backfill import BackfillRequest
 

@@ -11,7 +11,7 @@ from cli.command import run
 from roles.monitor.monitor_process import free_port
 
 from wsadapter.cli import check
-from wsadapter.config.load import Config, ServiceConfig
+from wsadapter.config.model import Config, ServiceConfig
 from wsadapter.errors import ExitCode, ServiceUnavailable
 
 

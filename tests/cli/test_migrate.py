@@ -11,7 +11,8 @@ from oracle import query
 from wsadapter.clickhouse import client as clickhouse
 from wsadapter.clickhouse.catalog import create_or_verify
 from wsadapter.clickhouse.versions import COMMAND, VERSION
-from wsadapter.config.load import ClickHouseConfig, load
+from wsadapter.config.load import load
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.embedded.servers import ClickHouseServer
 from wsadapter.errors import ExitCode, SchemaMismatch, ServiceUnavailable
 from wsadapter.roles.consumer.__main__ import prepare

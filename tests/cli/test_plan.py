@@ -11,7 +11,7 @@ from rich.cells import cell_len
 
 from wsadapter.cli.placement import Measured, Placed, measured, placed, serializers_of
 from wsadapter.cli.plan import WIDTH, lines
-from wsadapter.config.load import Config, Feed, KafkaConfig, ProcessConfig, ServiceConfig
+from wsadapter.config.model import Config, Feed, KafkaConfig, ProcessConfig, ServiceConfig
 from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.errors import ExitCode
 from wsadapter.exchanges import load_rest

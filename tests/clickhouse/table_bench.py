@@ -11,7 +11,7 @@ from messages import message_of
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse.client import connect
 from wsadapter.clickhouse.inserts import Inserter, statement, token
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Event
 from wsadapter.events.streams import BY_EVENT, BY_STREAM
 from wsadapter.kafka.messages import varint

@@ -12,7 +12,7 @@ from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse import client as clickhouse_client
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.client import MINIMUM_VERSION, connect, version_number
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events import Kline
 from wsadapter.events.streams import SPECS

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import IDENTIFIER, literal, quoted
 from wsadapter.clickhouse.units import BASE_COLUMNS
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events.streams import BY_STREAM, SPECS
 
 SETTINGS = ClickHouseConfig()

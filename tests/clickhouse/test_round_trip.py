@@ -15,7 +15,7 @@ from samples import NS, full, sparse, trade
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import table_columns
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import (
     BookTicker,
     Depth,

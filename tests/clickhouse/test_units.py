@@ -12,7 +12,7 @@ from samples import NS, full
 
 from wsadapter.clickhouse import catalog, schema
 from wsadapter.clickhouse.units import BASE_COLUMNS
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Event
 from wsadapter.events.streams import BY_STREAM, columns
 from wsadapter.exchanges.rest_api import Instrument

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.config.convert import Errors
-from wsadapter.config.load import Config, Feed, _feeds, load
+from wsadapter.config.load import _feeds, load
+from wsadapter.config.model import Config, Feed
 from wsadapter.config.sources import Environment
 from wsadapter.config.venues import EXCHANGES
 from wsadapter.errors import ConfigError

@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from wsadapter.config.load import DEFAULT_STREAMS, Config, enabled, load, warnings
+from wsadapter.config.load import enabled, load, warnings
+from wsadapter.config.model import DEFAULT_STREAMS, Config
 from wsadapter.config.types import STREAMS
 from wsadapter.config.venues import EXCHANGES
 from wsadapter.errors import ConfigError

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.embedded.exchange.connection import VenueConnection, VenueLimits
 from wsadapter.embedded.exchange.counts import VenueCounts

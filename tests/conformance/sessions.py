@@ -4,7 +4,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.embedded.exchange.replay import open_lines
 from wsadapter.events import Gap, MarketEvent
 from wsadapter.exchanges import load

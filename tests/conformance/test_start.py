@@ -14,7 +14,7 @@ import pytest
 from conformance.test_conformance import EXCHANGES
 
 from wsadapter.client.connect_limit import MARGIN_SECONDS, LocalLimiter
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.embedded.exchange.connection import NUMBER
 from wsadapter.embedded.exchange.dialect import Dialect

@@ -13,7 +13,7 @@ from eventually import eventually
 from role_process import RoleProcess
 from venue_client import VenueClient, settled
 
-from wsadapter.config.load import Config, ServiceConfig
+from wsadapter.config.model import Config, ServiceConfig
 from wsadapter.embedded.exchange.server import LoopbackVenue
 from wsadapter.metrics import EXCHANGE
 

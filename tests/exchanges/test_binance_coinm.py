@@ -15,7 +15,7 @@ from frames_path import FRAMES, frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import Event, Gap, Kline
 from wsadapter.events.gaps import RepairState

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from wsadapter.client.client import ConnectionConfig, StreamConfig
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges import load

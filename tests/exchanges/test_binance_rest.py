@@ -11,7 +11,7 @@ from frames_path import frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import UpdateType
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.binance.rest import allowed

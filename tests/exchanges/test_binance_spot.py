@@ -15,7 +15,7 @@ from frames_path import FRAMES, frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import Depth, Event, Gap, StreamType, Ticker
 from wsadapter.events.records import encode

@@ -10,7 +10,7 @@ from exchanges.driving import drive
 from exchanges.test_binance_golden import lines
 from frames_path import frames
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import Depth, Kline, Source, Trade, UpdateType
 from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges import load, load_rest

@@ -12,7 +12,7 @@ from exchanges.fuzzing import check, mutated
 from exchanges.readings import Expected, assert_read, ms, sides, texts
 from frames_path import FRAMES
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import (
     BookTicker,

@@ -8,7 +8,7 @@ from exchanges.driving import drive
 from exchanges.readings import texts
 from frames_path import frames
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import FundingRate, Kline, MarketEvent, Source, Trade
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.bitget_rest import (

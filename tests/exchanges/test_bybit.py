@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from frames_path import FRAMES
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import (
     BookTicker,
     Depth,

@@ -10,7 +10,7 @@ import pytest
 from exchanges.readings import Expected, assert_read, ms, sides, texts
 from frames_path import FRAMES
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import (
     BookTicker,
     Depth,

@@ -11,7 +11,7 @@ from exchanges.test_bybit_golden import LINES, WORDS, market_of, session
 from exchanges.test_bybit_rest import answer
 from frames_path import frames
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Depth, Kline, OpenInterest, Ticker, Trade
 from wsadapter.exchanges import load, load_rest

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from exchanges.driving import drive
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import MarketEvent, Source, Trade
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.coinbase import Coinbase

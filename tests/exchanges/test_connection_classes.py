@@ -6,7 +6,7 @@ import pytest
 from exchanges.stub_venues import Plain
 from msgspec import structs
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import Heartbeat, Hosts

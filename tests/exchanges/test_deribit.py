@@ -11,7 +11,7 @@ import pytest
 from frames_path import FRAMES
 from msgspec import structs
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Depth, Event, FundingRate, Gap, Kline, Liquidation, Side, Trade
 from wsadapter.events.records import encode

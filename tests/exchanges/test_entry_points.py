@@ -61,7 +61,7 @@ class Tiny(VenueSession):
     )
 '''
 USE = """
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.exchanges import OURS, REGISTRY, load, load_rest
 
 assert OURS["binance"] == REGISTRY["binance"]

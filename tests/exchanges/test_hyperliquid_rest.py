@@ -8,7 +8,7 @@ import pytest
 from exchanges.driving import drive
 from frames_path import frames
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Trade, UpdateType
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.hyperliquid import Hyperliquid

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from frames_path import frames
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Ticker, Trade, UpdateType
 from wsadapter.events.records import encode

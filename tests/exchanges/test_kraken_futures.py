@@ -12,7 +12,7 @@ import pytest
 from exchanges.fuzzing import check, mutated
 from frames_path import frames
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import (
     BookTicker,

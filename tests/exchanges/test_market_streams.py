@@ -6,7 +6,7 @@ from exchanges.stub_venues import LIMITS, SIDES, chained_request
 from msgspec import Raw, Struct, structs
 from msgspec.json import decode, encode
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import Gap, Liquidation, Side, StreamType, Trade
 from wsadapter.exchanges.by_key import ByKey

@@ -11,7 +11,7 @@ import pytest
 from exchanges.fuzzing import check, mutated
 from frames_path import FRAMES
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import (
     BookTicker,

@@ -8,7 +8,7 @@ from typing import Any
 from exchanges.stub_venues import LIMITS, SIDES
 from msgspec import Raw, Struct
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import FundingRate, Gap, Liquidation, OpenInterest, Side, Trade
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
 from wsadapter.events import Depth, Event, Gap, Kline, StreamType, Trade, UpdateType
 from wsadapter.events.decimals import NotPlain, plain_number

@@ -7,7 +7,7 @@ import pytest
 from exchanges.stub_venues import LIMITS
 from msgspec import Raw, Struct
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import Depth, Event, Gap, UpdateType
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (

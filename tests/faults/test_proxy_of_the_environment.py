@@ -11,7 +11,7 @@ from picows import WSListener
 from wsadapter.clickhouse.client import connect
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.dial import DialFailed, dial
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.exchanges.rest_api import Request
 from wsadapter.rest.client import RestClient, Unreachable

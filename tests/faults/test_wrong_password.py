@@ -13,7 +13,7 @@ from cli.command import run
 from confluent_kafka import Producer
 from eventually import eventually
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ExitCode
 from wsadapter.kafka.settings import producer_config
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import log
-from wsadapter.config.load import Config, RestartConfig, ServiceConfig
+from wsadapter.config.model import Config, RestartConfig, ServiceConfig
 from wsadapter.errors import ConfigError, WsadapterError
 from wsadapter.metrics import CHILD
 from wsadapter.supervision.instance import Instance

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from eventually import eventually
 
-from wsadapter.config.load import Config, ServiceConfig
+from wsadapter.config.model import Config, ServiceConfig
 from wsadapter.errors import SegmentError
 from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment, listing

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.config.load import ServiceConfig
+from wsadapter.config.model import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "deploy" / "wsadapter.service"

@@ -16,7 +16,7 @@ import pytest
 from eventually import eventually
 from msgspec import Raw
 
-from wsadapter.config.load import Config, ProcessConfig, ServiceConfig
+from wsadapter.config.model import Config, ProcessConfig, ServiceConfig
 from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage

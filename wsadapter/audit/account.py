@@ -18,7 +18,7 @@ from rich.table import Table
 from wsadapter.audit import hops
 from wsadapter.audit.conservation import NO_GAP
 from wsadapter.audit.view import print_whole
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import SPECS
 

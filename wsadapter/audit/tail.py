@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from wsadapter.audit.conservation import Live
 from wsadapter.audit.rows import Scope
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.config.types import address
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS

@@ -22,7 +22,7 @@ from wsadapter.audit.tables import FAILED, Report
 from wsadapter.cli import monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.times import SECOND
 

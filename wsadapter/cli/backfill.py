@@ -18,7 +18,7 @@ from rich.table import Table
 
 from wsadapter.cli import monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
-from wsadapter.config.load import Config, Feed
+from wsadapter.config.model import Config, Feed
 from wsadapter.config.types import INTERVALS
 from wsadapter.config.venues import in_upper_case
 from wsadapter.embedded.exchange import DEMO_FEED

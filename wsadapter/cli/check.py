@@ -13,7 +13,7 @@ import click
 
 from wsadapter.cli import options
 from wsadapter.config import types as config_types
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, SchemaMismatch, ServiceUnavailable
 from wsadapter.roles.supervisor.topology import assemble
 from wsadapter.shm import segment as shm

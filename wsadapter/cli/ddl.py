@@ -14,7 +14,7 @@ from msgspec import structs
 
 from wsadapter.cli import options
 from wsadapter.clickhouse.schema import ddl as statements
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode
 
 ANSWER_SECONDS: Final = 7 * 86_400.0

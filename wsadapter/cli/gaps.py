@@ -17,7 +17,7 @@ from wsadapter.audit.view import add_row, plain_table, print_whole
 from wsadapter.cli import options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode
 from wsadapter.metrics import GAP_CAUSES, STREAM_WORDS
 from wsadapter.times import SECOND, iso, short, span

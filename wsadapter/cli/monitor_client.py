@@ -6,7 +6,7 @@ from typing import Final
 
 from wsadapter.audit.conservation import Status
 from wsadapter.config import types as config_types
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ServiceUnavailable
 
 TIMEOUT_SECONDS: Final = 5.0

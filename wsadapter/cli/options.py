@@ -13,7 +13,7 @@ import click
 from wsadapter.errors import ConfigError
 
 if TYPE_CHECKING:
-    from wsadapter.config.load import Config
+    from wsadapter.config.model import Config
 
 PROGRAM: Final = "wsadapter-supervisor"
 

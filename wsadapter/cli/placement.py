@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from wsadapter.config.load import Config, Feed
+from wsadapter.config.model import Config, Feed
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.protocol import batches

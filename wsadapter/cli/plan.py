@@ -13,7 +13,7 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 
 from wsadapter.cli import monitor_client, options
 from wsadapter.cli.placement import Measured, Placed, Used, measured, placed
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode
 from wsadapter.metrics import STREAM_WORDS
 from wsadapter.roles.supervisor.topology import assemble

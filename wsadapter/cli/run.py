@@ -8,7 +8,7 @@ from msgspec import structs
 
 from wsadapter.cli import options
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.config.types import address, loopback
 from wsadapter.embedded.demo import StandIns
 from wsadapter.embedded.exchange import DEFAULT, STAND_INS

@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from google.protobuf.message import DecodeError, Message
 
 from wsadapter.cli import options
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.settings import consumer_config

@@ -22,7 +22,7 @@ from clickhouse_connect.driver.client import Client
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
 from wsadapter.clickhouse.versions import COMMAND, VERSION, VERSIONS, bare, is_former_key
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch
 from wsadapter.events.streams import SPECS
 

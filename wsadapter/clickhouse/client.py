@@ -19,7 +19,7 @@ from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
 from wsadapter.clickhouse.errors import error_code
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.text import first_line
 

@@ -21,7 +21,7 @@ from wsadapter.clickhouse.catalog import ExistingTable
 from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
 from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
 from wsadapter.clickhouse.versions import VERSION, filled, is_former_key
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
 

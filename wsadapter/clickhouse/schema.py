@@ -25,7 +25,7 @@ from wsadapter.clickhouse.conversion import (
     table_columns,
 )
 from wsadapter.clickhouse.units import BASE_COLUMNS, QueryView, base_view
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events.streams import BY_STREAM, SPECS, StreamSpec
 
 DEDUPLICATION_WINDOW: Final = 10_000

@@ -1,6 +1,6 @@
 """What a client is told: the settings of one feed for a program of its own.
 
-`ConnectionConfig` is the `[[feed]]` of `wsadapter.config.load` plus the limits that an operator never turns. Checked
+`ConnectionConfig` is the `[[feed]]` of `wsadapter.config.model` plus the limits that an operator never turns. Checked
 by the exchange module (names) and here (numbers); both raise `ConfigError` with every error.
 """
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wsadapter.config import venues
-from wsadapter.config.load import DEFAULT_STREAMS, Feed, SocketConfig
+from wsadapter.config.model import DEFAULT_STREAMS, Feed, SocketConfig
 from wsadapter.config.types import loopback
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges.venue import FeedSettings

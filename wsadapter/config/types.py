@@ -2,7 +2,7 @@
 
 A type carries its check in `msgspec.Meta.extra`: a function that returns the value to keep (normalised) or raises
 `ValueError` with a message for the operator. A message never repeats a value that may hold a secret (URLs, pass-through
-settings); words are repeated, cut short. Knows no section and no key: those are in `wsadapter.config.load`.
+settings); words are repeated, cut short. Knows no section and no key: those are in `wsadapter.config.model`.
 """
 
 import ipaddress

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import metrics
-from wsadapter.config.load import Config, Feed, ProcessConfig
+from wsadapter.config.model import Config, Feed, ProcessConfig
 from wsadapter.embedded.exchange import DEFAULT, DEMO, STAND_INS
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError

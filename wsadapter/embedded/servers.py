@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final, Self, TypeVar
 
-from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
+from wsadapter.config.model import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
 from wsadapter.embedded.exchange.server import LoopbackVenue
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ServiceUnavailable

@@ -22,7 +22,7 @@ from wsadapter.exchanges.mapping import Emit
 
 
 class FeedSettings(Protocol):
-    """What a plan is made from: `wsadapter.config.load.Feed` and `wsadapter.client.client.ConnectionConfig` have it."""
+    """What a plan is made from: `config.model.Feed` and `wsadapter.client.client.ConnectionConfig` have it."""
 
     @property
     def name(self) -> str: ...

@@ -11,7 +11,7 @@ import logging
 from pathlib import Path
 from typing import Any, Final
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.log import Repeated
 

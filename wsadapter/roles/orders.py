@@ -6,7 +6,7 @@ untouched at a reload.
 
 from msgspec import Struct
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.exchanges.venue import ConnectionPlan
 
 

@@ -32,7 +32,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from wsadapter import log
-from wsadapter.config.load import Config, ProcessConfig
+from wsadapter.config.model import Config, ProcessConfig
 from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterError
 from wsadapter.shm.stats_page import StatsPage
 

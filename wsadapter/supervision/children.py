@@ -11,7 +11,7 @@ from typing import Final
 
 from wsadapter import log
 from wsadapter.backoff import Backoff
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision import restart

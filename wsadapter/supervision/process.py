@@ -21,7 +21,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from wsadapter import log
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.shm import redo_log
 from wsadapter.shm.segment import Segment

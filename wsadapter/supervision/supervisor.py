@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from wsadapter import log
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, WsadapterError
 from wsadapter.shm import doorbell
 from wsadapter.shm.stats_page import StatsPage

@@ -15,7 +15,7 @@ from messages import message_of
 from role_process import RoleProcess
 
 from wsadapter import metrics as stats_fields
-from wsadapter.config.load import ClickHouseConfig, Config, KafkaConfig, ProcessConfig, ServiceConfig
+from wsadapter.config.model import ClickHouseConfig, Config, KafkaConfig, ProcessConfig, ServiceConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.events.streams import BY_EVENT, DEAD_LETTER

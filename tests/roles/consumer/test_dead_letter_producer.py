@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, Message
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.kafka.dead_letters import SMALLER
 from wsadapter.roles.consumer import dead_letters

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import TopicState

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import gap_of, identify_as
 from wsadapter.kafka.topics import TopicState

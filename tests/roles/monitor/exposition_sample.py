@@ -5,7 +5,7 @@ Prints its exposition: ``python tests/roles/monitor/exposition_sample.py`` makes
 from zlib import crc32
 
 from wsadapter import metrics
-from wsadapter.config.load import Config, Feed, ServiceConfig
+from wsadapter.config.model import Config, Feed, ServiceConfig
 from wsadapter.roles.monitor.exposition import exposition
 from wsadapter.roles.monitor.rings import RingReading
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot

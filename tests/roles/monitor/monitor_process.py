@@ -17,7 +17,7 @@ from eventually import eventually
 from msgspec import Raw
 
 from wsadapter import metrics
-from wsadapter.config.load import Config, Feed, MonitorConfig, ServiceConfig
+from wsadapter.config.model import Config, Feed, MonitorConfig, ServiceConfig
 from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment

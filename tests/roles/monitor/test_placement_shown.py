@@ -11,13 +11,13 @@ import pytest
 from eventually import eventually
 
 from wsadapter.cli.top import _placed
-from wsadapter.config.load import ProcessConfig
+from wsadapter.config.model import ProcessConfig
 from wsadapter.roles.monitor.snapshot import process_use
 from wsadapter.supervision.child import place
 
 PLACED = """
 import sys
-from wsadapter.config.load import ProcessConfig
+from wsadapter.config.model import ProcessConfig
 from wsadapter.supervision.child import place
 place(ProcessConfig(cpu=({cpu},), nice=5))
 print("placed", flush=True)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from roles.repairer.driven import Driven
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events import Gap, Kline
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.kafka.backfill import PREFIX, BackfillRequest

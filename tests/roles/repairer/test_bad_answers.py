@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 from roles.repairer.fake_log import CONNECTION, EPOCH, MS, FakeLog
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events import Event, Gap, Source, Trade
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Request, Series

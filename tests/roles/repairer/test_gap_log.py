@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.kafka.errors import refusal
 from wsadapter.roles.repairer import gap_log

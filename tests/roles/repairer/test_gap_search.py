@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from roles.repairer.driven import Driven
 from roles.repairer.fake_log import CONNECTION, EPOCH, MS, FakeLog
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events import Gap, Source, Trade
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Request, RestExchange, Series

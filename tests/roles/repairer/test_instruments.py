@@ -12,7 +12,7 @@ from roles.repairer.driven import Driven
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.catalog import create_or_verify
 from wsadapter.clickhouse.client import connect
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.exchanges.binance.usdm_rest import SYMBOLS, BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Instrument, Limit
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable, lines

@@ -10,7 +10,7 @@ import pytest
 from samples import NS, trade
 
 from wsadapter import metrics
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.pb import market_pb2

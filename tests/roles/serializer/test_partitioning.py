@@ -12,7 +12,7 @@ from roles.serializer.test_spooling import FRAMED, KIND, Page, Ring
 from samples import trade
 
 from wsadapter import metrics
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events.records import encode
 from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.delivery import Delivery

@@ -22,7 +22,7 @@ from samples import NS, full, sparse, trade
 
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.events import Depth, Event
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, SPECS

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from samples import trade
 
 from wsadapter import metrics
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.pb import market_pb2

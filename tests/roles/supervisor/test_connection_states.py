@@ -13,7 +13,7 @@ from ring_records import event_of
 from samples import NS, trade
 
 from wsadapter import metrics
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 from wsadapter.events import Gap, StreamType
 from wsadapter.events.gaps import GapCause, begin, ended
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.files import StateDirectory
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.rings import Rings, member, name_of

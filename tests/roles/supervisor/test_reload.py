@@ -10,7 +10,7 @@ import pytest
 
 from wsadapter import files
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ConfigError, SegmentError, WsadapterError
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.run import Run, RunOptions

@@ -8,7 +8,7 @@ import pytest
 
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.roles.orders import RepairerOrder
 from wsadapter.roles.supervisor import topology
 from wsadapter.supervision.child import RingRef

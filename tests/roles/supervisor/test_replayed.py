@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.config.load import Config, Feed, ServiceConfig
+from wsadapter.config.model import Config, Feed, ServiceConfig
 from wsadapter.embedded.demo import StandIns
 from wsadapter.embedded.exchange.recording import recogniser, symbols_in
 from wsadapter.embedded.market.streams import Offered

@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.config.load import Feed
+from wsadapter.config.model import Feed
 
 
 class StandIn(Struct, frozen=True):

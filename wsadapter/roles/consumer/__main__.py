@@ -12,7 +12,7 @@ from clickhouse_connect.driver.client import Client
 from wsadapter.clickhouse.catalog import create_or_verify, is_earlier
 from wsadapter.clickhouse.client import connect, unavailable
 from wsadapter.clickhouse.migration import migrate
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ConfigError, SchemaMismatch, ServiceUnavailable
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.members import foreign_members

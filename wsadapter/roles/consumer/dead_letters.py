@@ -13,7 +13,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, Message, Producer
 from msgspec import Struct
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.streams import BY_STREAM, StreamSpec

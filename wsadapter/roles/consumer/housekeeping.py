@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from wsadapter.clickhouse.catalog import Verifier, rejected_rows
 from wsadapter.clickhouse.client import unavailable
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.executor import DaemonExecutor

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import force_setattr
 
 from wsadapter import metrics
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import SegmentError
 from wsadapter.metrics import Layout
 from wsadapter.roles.monitor import rings

@@ -9,7 +9,7 @@ log holds is not published again.
 from collections.abc import Mapping
 from typing import Final
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events import Gap
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges.rest_api import Hole, RestExchange, Series

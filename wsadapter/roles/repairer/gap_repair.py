@@ -21,7 +21,7 @@ from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.events import Gap, MarketEvent
 from wsadapter.events.gaps import GapCause, RepairState
 from wsadapter.events.sequence import NUMBERINGS

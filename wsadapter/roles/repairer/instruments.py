@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from wsadapter.backoff import Backoff
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.exchanges.rest_api import Instrument, Limit, RequestRefused, RestError, RestExchange, canonical_name
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger

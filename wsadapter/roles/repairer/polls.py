@@ -2,7 +2,7 @@
 
 import time
 
-from wsadapter.config.load import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Gap
 from wsadapter.exchanges.rest_api import Limit, RestExchange
 from wsadapter.metrics import polled

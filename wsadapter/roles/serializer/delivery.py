@@ -32,7 +32,7 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from wsadapter.config.load import KafkaConfig
+from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import SegmentError
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.records import Record, encode, key_of, message_of, messages

@@ -27,7 +27,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from wsadapter.backoff import Backoff
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.errors import WsadapterError
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
 from wsadapter.kafka.errors import code_text, is_fatal

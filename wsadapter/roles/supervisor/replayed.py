@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import structs
 
-from wsadapter.config.load import Config, Feed
+from wsadapter.config.model import Config, Feed
 from wsadapter.config.types import INTERVALS
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError

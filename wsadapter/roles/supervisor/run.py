@@ -20,7 +20,7 @@ from wsadapter import log
 from wsadapter.audit.hops import COUNTING_ROLES, PIPELINE, totals
 from wsadapter.config import instance as names
 from wsadapter.config import load as configuration
-from wsadapter.config.load import Config
+from wsadapter.config.model import Config
 from wsadapter.config.types import address
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode

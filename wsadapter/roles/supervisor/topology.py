@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import metrics
-from wsadapter.config.load import Config, Feed
+from wsadapter.config.model import Config, Feed
 from wsadapter.errors import ConfigError, SegmentError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.venue import ConnectionPlan

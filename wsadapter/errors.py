@@ -1,8 +1,8 @@
 """Exit codes and the errors that callers tell apart by what they do next.
 
-`ConfigError` -> say all of it and exit 78. `SchemaMismatch` -> at start exit 78, later pause and alarm.
-`ServiceUnavailable` -> retry, or exit 69 where a command needs the service. Any other error ends the process and the
-supervisor starts it again.
+`ConfigError` -> say all of it and exit 78. `AlreadyRunning` -> exit 73: nothing is wrong, and it may be over later.
+`SchemaMismatch` -> at start exit 78, later pause and alarm. `ServiceUnavailable` -> retry, or exit 69 where a command
+needs the service. Any other error ends the process and the supervisor starts it again.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,8 @@ class ExitCode(IntEnum):
     INTERNAL = 70
     CHILDREN = 71
     """Children would not stay up."""
+    ALREADY_RUNNING = 73
+    """Another supervisor has the state directory (EX_CANTCREAT)."""
     LOSS = 75
     """Stopped with loss, or the drain deadline was hit."""
     CONFIG = 78
@@ -39,6 +41,20 @@ class ConfigError(WsadapterError):
     def __init__(self, errors: Sequence[tuple[str, str]]) -> None:
         self.errors = tuple(errors)
         super().__init__("\n".join(f"{path}: {message}" for path, message in self.errors))
+
+
+class AlreadyRunning(WsadapterError):
+    """A live supervisor has the state directory; ``pid`` is its process, 0 when it is not known."""
+
+    exit_code = ExitCode.ALREADY_RUNNING
+
+    def __init__(self, state_dir: str, pid: int) -> None:
+        self.pid = pid
+        who, end = (f"pid {pid}", f"kill -TERM {pid}") if pid else ("an unknown pid", "send it SIGTERM")
+        super().__init__(
+            f"service.state_dir: {state_dir} is in use by the supervisor with {who}, which records. To replace it: "
+            f"{end}, then start again. To run a second instance: give it a service.state_dir of its own"
+        )
 
 
 class SchemaMismatch(WsadapterError):

@@ -102,4 +102,5 @@ def test_supervisord_program() -> None:
     assert int(program["stopwaitsecs"]) > DRAIN + 1
     assert program.getboolean("stopasgroup") is False
     assert program.getboolean("killasgroup") is True
-    assert "78" in program["exitcodes"].split(",")
+    assert program["exitcodes"] == "0,64,78"
+    assert program["startsecs"] == "0", "supervisord looks at exit codes only after startsecs"

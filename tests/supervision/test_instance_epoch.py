@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from wsadapter import files
-from wsadapter.errors import ConfigError, ServiceUnavailable
+from wsadapter.errors import AlreadyRunning, ConfigError, ServiceUnavailable
 from wsadapter.supervision.instance import ChildRecord, Instance, start_ticks
 
 
@@ -79,7 +79,10 @@ def refuse(*_: object, **__: object) -> None:
 
 def test_lock_goes_with_its_holder(tmp_path: Path) -> None:
     first = Instance.claim(str(tmp_path), 1.0)
-    with pytest.raises(ConfigError, match=f"service.state_dir: .* in use by the supervisor with pid {os.getpid()}"):
+    pid = os.getpid()
+    with pytest.raises(
+        AlreadyRunning, match=f"service.state_dir: .* in use by .* pid {pid}, .*: kill -TERM {pid}, then"
+    ):
         Instance.claim(str(tmp_path), 1.0)
     first.release()
     Instance.claim(str(tmp_path), 1.0).release()

@@ -57,7 +57,7 @@ def test_second_supervisor_is_refused_and_names_the_first(site: Site) -> None:
     site.wait("ingest-a", "running")
     second = site.start_again()
 
-    assert second.wait(60) == 78
+    assert second.wait(60) == 73
     assert f"in use by the supervisor with pid {first.pid}" in site.log()
     assert first.poll() is None
     assert len(site.happened("ingest-a", "started")) == 1

@@ -7,6 +7,7 @@ import click
 from msgspec import structs
 
 from wsadapter.cli import options
+from wsadapter.cli.service_manager import held_when_failed
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
 from wsadapter.config.types import address, loopback
@@ -58,7 +59,8 @@ def run(config_path: str | None, stand_ins: StandIns, duration: float | None = N
         loaded = configuration.load(config_path, os.environ, demo=stand_ins.demo, implemented=words)
         return _adjusted(loaded, stand_ins)
 
-    return composition.run(composition.RunOptions(config, reload, stand_ins, duration), reporter)
+    with held_when_failed(os.environ):
+        return composition.run(composition.RunOptions(config, reload, stand_ins, duration), reporter)
 
 
 def _adjusted(config: Config, stand_ins: StandIns) -> Config:

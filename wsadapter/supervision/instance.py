@@ -25,7 +25,7 @@ from typing import Annotated, Final, cast
 from msgspec import Meta, Struct
 
 from wsadapter import log
-from wsadapter.errors import ConfigError, ServiceUnavailable
+from wsadapter.errors import AlreadyRunning, ConfigError, ServiceUnavailable
 from wsadapter.files import StateDirectory
 
 DIRECTORY_MODE: Final = 0o700
@@ -67,8 +67,8 @@ class Instance:
     @classmethod
     def claim(cls, state_dir: str, old_children_seconds: float) -> "Instance":
         """Lock the directory. Waits up to ``old_children_seconds`` for children of a supervisor that was killed, then
-        kills them. Raises `ConfigError` when another supervisor lives there or the directory cannot be used,
-        `ServiceUnavailable` when that may pass."""
+        kills them. Raises `AlreadyRunning` when another supervisor lives there, `ConfigError` when the directory cannot
+        be used, `ServiceUnavailable` when that may pass."""
         try:
             prepare(state_dir)
             supervisor_fd = _open(os.path.join(state_dir, "supervisor.lock"))
@@ -83,10 +83,10 @@ class Instance:
             message = f"{state_dir}: its file system cannot lock files: {error.strerror}"
             raise ConfigError([("service.state_dir", message)]) from error
         if not ours:
-            holder = os.pread(supervisor_fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            holder = os.pread(supervisor_fd, 32, 0).strip()
             os.close(supervisor_fd)
             os.close(lock_fd)
-            raise ConfigError([("service.state_dir", f"{state_dir} is in use by the supervisor with pid {holder}")])
+            raise AlreadyRunning(state_dir, int(holder) if holder.isdigit() else 0)
         instance = cls(StateDirectory(state_dir), supervisor_fd, lock_fd)
         pid = f"{os.getpid()}\n".encode()
         try:

@@ -66,6 +66,7 @@ class StateDirectory:
         """Writes that the system refused."""
         self.damaged = 0
         """Files that could not be read."""
+        self._reported: dict[str, int] = {}
         self._clock = clock
         self._files: list[StateFile[Any]] = []
         self._refused: set[str] = set()
@@ -82,6 +83,12 @@ class StateDirectory:
         file = StateFile(self, name, kind, default, durable, in_place)
         self._files.append(file)
         return file
+
+    def failures(self) -> dict[str, int]:
+        """By the names of their metrics: what was counted since this was asked last."""
+        now = {"state_write_failures_total": self.write_failures, "state_files_damaged_total": self.damaged}
+        before, self._reported = self._reported, now
+        return {name: count - before.get(name, 0) for name, count in now.items()}
 
     def retry(self) -> None:
         """Have written again what was refused; from time to time only."""

@@ -8,12 +8,18 @@ import pytest
 from conformance.pair import MS, Pair
 from conformance.test_conformance import EXCHANGES, essence
 from exchanges.driving import drive
+from messages import message_of
+from roles.repairer.driven import Driven
 
 from wsadapter.embedded.exchange.rest_server import parameters
 from wsadapter.embedded.market.rest_tables import DeclaredRest, Refused
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade
-from wsadapter.exchanges import load_rest
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Fetch, Hole, Request, RestExchange
+from wsadapter.exchanges.session import VenueSession
+from wsadapter.roles.repairer.candle_ends import GRACE_NS, CandleEnd, CandleEnds
+from wsadapter.roles.repairer.open_candles import ended_by_others
 
 HOUR_MS = 3_600_000
 WITH_REST = [word for word in EXCHANGES if load_rest(word) is not None]
@@ -108,6 +114,56 @@ def test_candles_of_a_hole_are_the_streamed_ones(pair: Pair) -> None:
     for ours, theirs in zip(found, wanted, strict=True):
         assert ours.closed
         assert same(ours, theirs, "open", "high", "low", "close", "volume", "close_time_ns")
+
+
+def test_a_candle_whose_successor_does_not_come_is_closed_by_its_row(pair: Pair) -> None:
+    """Where nothing else says that a candle is over: its symbol falls silent before its end."""
+    if "kline" not in pair.feed.streams:
+        pytest.skip("no candles")
+    pair = Pair(pair.exchange, streams=("kline",))
+    if not (series := ended_by_others(line.plan for line in pair.lines)):
+        pytest.skip("the venue closes them itself")
+    pair.open().run(3.0)
+    log = [message_of(BY_STREAM["kline"])(event, 0, 0) for event in pair.events]
+    newest = {(each.symbol, each.interval): each for each in log}
+    assert {(pair.exchange, *key) for key in newest} <= set(series)
+    for line in pair.lines:
+        line.changed = lambda told: []
+    pair.run(6.0 + GRACE_NS / 1e9 + 1.0, step_ms=200)
+    ends = CandleEnds(series)
+    for candle in log:
+        ends.add(candle)
+    due = ends.due(pair.exchange, pair.now_ms * MS)
+    minutes = [each for each in newest.values() if each.interval == "1m"]
+    assert {each.open_time_ns for each in minutes} <= {each.open_time_ns for each in due}
+    for each in due:
+        job = CandleEnd(each, ends, rest_of(pair), lambda: pair.now_ms * MS)
+        row = confirmed(job, answer(pair), pair.now_ms * MS)
+        assert (row.exchange, row.symbol, row.interval) == (each.exchange, each.symbol, each.interval)
+        assert (row.open_time_ns, row.close_time_ns) == (each.open_time_ns, each.close_time_ns)
+        assert row.closed
+        assert row.source is Source.REST
+        assert job.confirmed
+    assert ends.due(pair.exchange, pair.now_ms * MS) == []
+
+
+def test_every_interval_of_the_stream_is_kept_over_rest(pair: Pair) -> None:
+    """Else its last candle before a silence would stay open."""
+    session = load(pair.exchange)
+    assert issubclass(session, VenueSession)
+    channels = [channel for each in (session, *session.others) for channel in each.venue.channels]
+    for code in {code for channel in channels for code in channel.intervals or ()}:
+        assert rest_of(pair).repair(Hole("kline", symbols(pair)[0], 0, 1, 0, 0, code)) is not None
+
+
+def confirmed(job: CandleEnd, answer: Callable[[Request], bytes], now_ns: int) -> Kline:
+    """The one row that it publishes."""
+    driven = Driven(job)
+    while (request := driven.at(0.0)) is not None:
+        driven.answer(answer(request), now_ns)
+    (row,) = driven.events
+    assert isinstance(row, Kline)
+    return row
 
 
 def test_settled_rates_and_the_book(pair: Pair) -> None:

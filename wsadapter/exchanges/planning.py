@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges.protocol import cut
-from wsadapter.exchanges.venue import Channel, ConnectionPlan, FeedSettings, Subscription, Venue
+from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, FeedSettings, Subscription, Venue
 
 
 def stream_type(word: str) -> StreamType:
@@ -62,12 +62,13 @@ def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> 
             continue
         stream = stream_type(wanted[0])
         feeds = tuple(wanted) if channel.words != (stream.value,) else ()
+        by_successor = isinstance(channel.numbering, Candles) and channel.numbering.by_successor
         codes = channel.intervals
         for code in dict.fromkeys(c for c in feed.intervals if c in codes) if codes is not None else ("",):
             spelled = codes[code] if codes else ""
             name = channel.name.format(**names, interval=spelled)
             about = "" if channel.symbol else symbol
-            result.append(Subscription(name, stream, about, code, feeds))
+            result.append(Subscription(name, stream, about, code, feeds, by_successor))
     return result
 
 

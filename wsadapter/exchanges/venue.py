@@ -53,6 +53,8 @@ class Subscription(Struct, frozen=True):
     interval: str = ""
     feeds: tuple[str, ...] = ()
     """Those of its stream's words that are wanted, where it has several or is named otherwise. Empty: its stream's."""
+    by_successor: bool = False
+    """Of candles: none says that it is closed, the next one does."""
 
 
 class Cadence(Struct, frozen=True):

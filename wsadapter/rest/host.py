@@ -67,8 +67,8 @@ class RequestCounts(Struct):
 class RestHost:
     """See the module docstring. ``exchange`` knows the limits, ``base`` is scheme and host."""
 
-    def __init__(self, exchange: RestExchange, base: str, state_dir: str, notify: Callable[[], None]) -> None:
-        self._bans = Bans(state_dir, base)
+    def __init__(self, exchange: RestExchange, base: str, state: StateDirectory, notify: Callable[[], None]) -> None:
+        self._bans = Bans(state, base)
         self._base = base
         headers = {**exchange.headers, **(exchange.testnet_headers if base == exchange.base(True) else {})}
         self._client = RestClient(base, exchange.weight_header, exchange.reset_header, headers)
@@ -79,6 +79,8 @@ class RestHost:
         self._under_way: Future[Result] | None = None
         self._repeated = Repeated()
         self.counts = RequestCounts()
+        self._ahead_ns = 0
+        """So far our clock is ahead of the host's, as its last answer showed."""
         if (seconds := self._bans.remaining(time.time())) > 0:
             log.warning(
                 "REST host is not asked yet: a ban from before the restart lasts", host=base, seconds=round(seconds)
@@ -111,6 +113,10 @@ class RestHost:
         """Seconds for which it is left alone."""
         return self.budget.paused(time.monotonic())
 
+    def venue_ns(self) -> int:
+        """The host's clock, up to a second behind; ours as long as it has not said any."""
+        return time.time_ns() - self._ahead_ns
+
     def _perform(self, request: Request) -> Result:
         try:
             answer = self._client.ask(request)
@@ -119,6 +125,7 @@ class RestHost:
             self._log("no answer", str(error))
             return Result(self.budget.failed(time.monotonic()))
         now = time.monotonic()
+        self._ahead_ns = answer.received_ns - round(answer.host_clock * 1e9)
         refusal = self._exchange.refusal(answer.status, answer.body)
         wait = _announced_wait(answer, refusal)
         outcome = self.budget.answered(answer.status, answer.used, wait, now, refusal)
@@ -179,10 +186,9 @@ class Ban(Struct, frozen=True):
 class Bans:
     """The file of one host. Written by the one process that asks it."""
 
-    def __init__(self, state_dir: str, host: str) -> None:
+    def __init__(self, state: StateDirectory, host: str) -> None:
         name = hashlib.sha1(host.encode()).hexdigest()[:12]
-        directory = StateDirectory(state_dir)
-        self._file = directory.file(f"rest-ban-{name}.json", Ban, Ban(host, 0.0, ""), durable=True)
+        self._file = state.file(f"rest-ban-{name}.json", Ban, Ban(host, 0.0, ""), durable=True)
         self._host = host
 
     def remaining(self, wall: float) -> float:

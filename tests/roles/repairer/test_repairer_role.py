@@ -45,13 +45,16 @@ def venue() -> Iterator[VenueThread]:
 class Bench:
     """A repairer, its ring and its broker."""
 
-    def __init__(self, kafka: str, venue: VenueThread, directory: Path) -> None:
+    def __init__(
+        self, kafka: str, venue: VenueThread, directory: Path, exchange: str = "binance", symbol: str = "BTCUSDT",
+        streams: str = '"trade", "kline", "ticker"',
+    ) -> None:  # fmt: skip
         instance = f"rr{os.getpid()}-{directory.name[-6:-1]}".replace("_", "-")
         path = directory / "wsadapter.toml"
         path.write_text(
             f'[service]\ninstance = "{instance}"\nstate_dir = "{directory}"\n'
-            f'[[feed]]\nname = "fut"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
-            'streams = ["trade", "kline", "ticker"]\n'
+            f'[[feed]]\nname = "fut"\nexchange = "{exchange}"\nsymbols = ["{symbol}"]\n'
+            f"streams = [{streams}]\n"
             f'ws_url = "{venue.venue.url}"\nrest_url = "{venue.venue.rest_url}"\n'
             f'[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "{instance}."\n'
         )
@@ -248,3 +251,33 @@ def test_candles_that_do_not_chain_are_compared(bench: Bench, venue: VenueThread
     eventually(lambda: bench.role.page["candle_checks_total"] == 1, 20, "counted")
     assert bench.role.page["candles_differing_total"] == 2
     assert bench.role.stop() == 0
+
+
+def test_a_candle_that_nothing_closes_is_fetched_whatever_is_killed(kafka: str, tmp_path: Path) -> None:
+    symbol = "BTC_USDT"
+    with VenueThread(lambda: LoopbackVenue(Options(exchange="gate", symbols=(symbol,)))) as venue:
+        # minutes that ended some minutes ago: nobody waits for the end of one
+        venue.call(lambda made: setattr(made.clock, "_base_ms", made.clock.now_ms() - 300_000))
+        market = venue.call(lambda made: made.floor.open(symbol))
+        for closed in (1, 2):
+            eventually(lambda: venue.call(lambda made: made.clock.end_minute_in(1)) is None, 5, "")
+            eventually(lambda n=closed: venue.call(lambda made: len(market.candles.closed["1m"])) >= n, 30, "a candle")  # type: ignore[misc]
+        bench = Bench(kafka, venue, tmp_path, "gate", symbol, '"kline"')
+        try:
+            opened = venue.call(lambda made: market.candles.closed["1m"][-1].open_ms)
+            said = market_pb2.Kline(
+                exchange="gate", symbol=symbol, source=market_pb2.SOURCE_WEBSOCKET, interval="1m",
+                open_time_ns=opened * MS, close_time_ns=(opened + 59_999) * MS, open="1", high="1", low="1", close="1",
+                volume="1", receive_time_ns=EPOCH,
+            )  # fmt: skip
+            bench.role.start()
+            bench.say("kline", said)
+            eventually(lambda: bench.reader.unread() == 1, 60, "its row in the ring")
+            bench.role.kill()  # published and not acknowledged
+            bench.role.start(until=None)
+            (candle,) = bench.until(Kline, 1)
+            assert isinstance(candle, Kline)
+            assert (candle.open_time_ns, candle.closed, candle.source) == (opened * MS, True, Source.REST)
+            assert candle.open != "1"
+        finally:
+            bench.close()

@@ -291,6 +291,8 @@ def _repairer(reading: Reading) -> dict[str, Any]:
         "repairs": _nonzero(reading.by("repairs_total")),
         "candle_checks": reading.get("candle_checks_total"),
         "candles_differing": reading.get("candles_differing_total"),
+        "candles_confirmed": reading.get("candles_confirmed_total"),
+        "candles_unconfirmed": reading.get("candles_unconfirmed_total"),
         "hosts": [
             {
                 "host": host,

@@ -2,6 +2,7 @@
 
 Guarantees: a gap's offset is committed when its new state is acknowledged and no earlier, and never past one that is
 still open: a restart finds every open gap again, and what is said of it later in the log (so none is repaired twice).
+Candles are committed as far as their reader says that it needs none of them again (`GapLog.candles_kept`).
 Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. The only member of its group; it assigns itself.
 
 Gaps without an end are passed over: the record that ends one says all that the first one did.
@@ -84,6 +85,7 @@ class GapLog:
         self._next: dict[Key, int] = {}
         self._behind: dict[Key, int] = {}
         """Gap partitions that are not read to where they ended at the start."""
+        self._candles_kept: dict[Key, int] = {}
         self._committed: dict[Key, int] = {}
         self._committed_at = float("-inf")
         self._held = False
@@ -131,6 +133,14 @@ class GapLog:
         self._fresh.clear()
         return gaps
 
+    def candles_read(self) -> dict[Key, int]:
+        """How far each partition of candles is read."""
+        return {key: offset for key, offset in self._next.items() if key[0] == self._klines}
+
+    def candles_kept(self, read: Mapping[Key, int]) -> None:
+        """So far nothing of them is needed again."""
+        self._candles_kept.update(read)
+
     def done(self, gap_id: str) -> None:
         """Its new state is acknowledged."""
         self.open.pop(gap_id, None)
@@ -139,7 +149,7 @@ class GapLog:
         """Say how far everything is done, now and then."""
         if now < self._committed_at + COMMIT_SECONDS:
             return
-        done = dict(self._next)
+        done = self._next | self._candles_kept
         for each in self.open.values():
             done[each.key] = min(done[each.key], each.offset)
         changed = {key: offset for key, offset in done.items() if self._committed.get(key) != offset}
@@ -173,6 +183,8 @@ class GapLog:
             # old gaps are still holes; old candles were checked, or nobody was there to
             begin = at.offset if low <= at.offset <= end else low if at.topic == self._gaps else end
             self._next[key] = begin
+            if at.topic == self._klines:
+                self._candles_kept[key] = begin
             if at.topic == self._gaps and begin < end:
                 self._behind[key] = end
         self._consumer.assign([TopicPartition(*key, offset) for key, offset in self._next.items()])

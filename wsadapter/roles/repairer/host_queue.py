@@ -6,7 +6,7 @@ then others (checks of candles), the oldest first. A job that has to wait lets o
 next one has its turn: a gap of days does not hold up one of seconds. Jobs of one lane follow one another, but none
 waits behind one that has to be begun anew. One request is under way at a time, and none is sent before the host's
 budget allows it. Bounded: polls by the configuration, gaps by their source, others by `MOST_OTHERS`, beyond which they
-are dropped and counted (the next break of a chain asks again).
+are dropped and counted (the next break of a chain asks again, an open candle is due again).
 """
 
 from abc import ABC, abstractmethod
@@ -151,12 +151,14 @@ class HostQueue:
         """A request is under way; its end rings."""
         return self._sent is not None
 
-    def add(self, job: Job) -> None:
+    def add(self, job: Job) -> bool:
+        """False: too many wait, it is dropped."""
         if not job.urgent and len(self._others) >= MOST_OTHERS:
             self.dropped += 1
-            return
+            return False
         self._has_polls = self._has_polls or job.punctual
         self._queue(job)
+        return True
 
     def step(self, now: float) -> Sequence[Event]:
         """One step; the events that it brought. Called when all earlier ones are acknowledged."""

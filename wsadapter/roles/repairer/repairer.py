@@ -10,7 +10,7 @@ looked into. Owns the write side of its ring, its consumer group, the hosts and 
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from confluent_kafka import Message
@@ -21,6 +21,7 @@ from wsadapter.events import Gap
 from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import RestExchange, Series
+from wsadapter.files import StateDirectory
 from wsadapter.kafka.backfill import PREFIX
 from wsadapter.kafka.errors import refusal
 from wsadapter.log import get_logger
@@ -30,10 +31,12 @@ from wsadapter.rest.host import RestHost
 from wsadapter.roles.orders import Assignment, HistorySource, Poll
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
+from wsadapter.roles.repairer.candle_ends import CandleEnd
 from wsadapter.roles.repairer.gap_log import GapLog
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
 from wsadapter.roles.repairer.gap_repair import GapRepair, Published, Searches, series_of
 from wsadapter.roles.repairer.host_queue import HostQueue
+from wsadapter.roles.repairer.open_candles import OpenCandles, ended_by_others
 from wsadapter.roles.repairer.polls import Polls
 from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.shm import doorbell
@@ -54,7 +57,7 @@ class Repairer:
     def __init__(
         self,
         child: Child,
-        assignments: Iterable[Assignment],
+        assignments: Sequence[Assignment],
         polls: Iterable[Poll],
         histories: Iterable[HistorySource],
         bell: int,
@@ -63,6 +66,7 @@ class Repairer:
         config = child.args.config
         self._child, self._page, self._bell = child, child.page, bell
         self._kafka = config.kafka
+        self._state = StateDirectory(config.service.state_dir)
         self._publisher = RepairPublisher(child.args.ring, child.page)
         self._queues: dict[str, HostQueue] = {}
         self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
@@ -84,6 +88,8 @@ class Repairer:
         for exchange, (queue, rest) in self._by_exchange.items():
             self._polls.instruments(exchange, queue, rest)
         self._chain = CandleChain()
+        series = ended_by_others(each.plan for each in assignments)
+        self._open_candles = OpenCandles(child.page, self._state, series, self._by_exchange)
         self._searches = Searches()
         self._published = Published()
         self._done: list[str] = []
@@ -96,8 +102,7 @@ class Repairer:
 
     def _queue_of(self, rest: RestExchange, host: str) -> HostQueue:
         if host not in self._queues:
-            state_dir = self._child.args.config.service.state_dir
-            self._queues[host] = HostQueue(RestHost(rest, host, state_dir, lambda: doorbell.ring(self._bell)))
+            self._queues[host] = HostQueue(RestHost(rest, host, self._state, lambda: doorbell.ring(self._bell)))
         return self._queues[host]
 
     def run(self) -> int:
@@ -111,6 +116,8 @@ class Repairer:
             self._commit_done(source)
             self._accept_gaps(source)
             self._step_queues()
+            self._open_candles.step(time.monotonic())
+            self._open_candles.keep(source, time.monotonic())
             self._polls.step(time.monotonic(), time.time_ns())
             if self._publisher.drained:
                 self._publisher.put(self._polls.new_silences(time.time_ns()))
@@ -197,6 +204,8 @@ class Repairer:
                 elif isinstance(job, CandleCheck):
                     self._page["candle_checks_total"] += 1
                     self._page["candles_differing_total"] += job.differing
+                elif isinstance(job, CandleEnd):
+                    self._open_candles.finished(job)
             queue.finished.clear()
 
     def _resolved(self, gap: Gap, state: str, series: dict[str, int]) -> None:
@@ -218,9 +227,10 @@ class Repairer:
                 candle: Any = market_pb2.Kline.FromString(message.value() or b"")
             except DecodeError:
                 continue
-            if not candle.closed or candle.exchange not in self._by_exchange:
+            if candle.exchange not in self._by_exchange:
                 continue
-            if (suspects := self._chain.add(candle)) is not None:
+            self._open_candles.add(candle)
+            if candle.closed and (suspects := self._chain.add(candle)) is not None:
                 queue, rest = self._by_exchange[candle.exchange]
                 queue.add(CandleCheck(suspects, rest))
 
@@ -229,6 +239,9 @@ class Repairer:
         page["broker_up"] = int(source.broker_up)
         page["broker_refusal"] = max(source.refused.values(), default=0)
         page["gaps_open"] = len(source.open)
+        self._state.retry()
+        for name, count in self._state.failures().items():
+            page[name] += count
         for host, queue in self._queues.items():
             queue.publish_stats(page, f'{{host="{host_label(host)}"}}')
         self._child.set_state(ChildState.RUNNING if source.broker_up and not source.refused else ChildState.WAITING)
@@ -241,6 +254,7 @@ class Repairer:
         for queue in self._queues.values():
             queue.close()
         if source is not None:
+            self._open_candles.close(source)
             self._commit_done(source)
             source.close(CLOSE_SECONDS)
         self._publisher.release()

@@ -1,7 +1,9 @@
 """One connection plan kept alive: dial, subscribe, read, and again after every end, until stopped.
 
 Owns the `current` socket, while it rotates also the `next` one, and the counters of the connection. A hand-over is an
-assignment; what the handler gets is one sequence over both (`wsadapter.client.handover`). Guarantees: after every
+assignment; what the handler gets is one sequence over both (`wsadapter.client.handover`). Other subscriptions or
+settings (`change`) come with another socket: where one is up by a rotation, make before break, so that the streams that
+stay have no hole; else with the next one that is dialled. Guarantees: after every
 reconnect the desired state is asked for anew; waits grow exponentially with full jitter, and start small again only
 after a connection that stood and delivered; what the venue asks (Retry-After, bans) is obeyed; a subscription that is
 not answered ends the session, one that is refused does not, and one that falls silent costs the others nothing; and
@@ -15,7 +17,7 @@ import random
 import ssl
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, get_args
 
 from wsadapter.backoff import Backoff, Retries
@@ -27,11 +29,12 @@ from wsadapter.client.handler import BoundHandler
 from wsadapter.client.handover import Handover
 from wsadapter.client.live_socket import LiveSocket, NextSocket
 from wsadapter.client.reader import ReceiveCount
-from wsadapter.client.rotation import AFTER_SECONDS, RETRY_SECONDS, Reason, Rotation, due_in
+from wsadapter.client.rotation import AFTER_SECONDS, CHANGE_RETRY_SECONDS, RETRY_SECONDS, Reason, Rotation, due_in
 from wsadapter.client.rotation import CHECK_SECONDS as NEXT_CHECK_SECONDS
 from wsadapter.client.session import Lost
 from wsadapter.client.stream_watch import CHECK_SECONDS, StreamWatch, some
 from wsadapter.client.subscriptions import SubscriptionState
+from wsadapter.client.terms import Terms, added
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.events.gaps import GapCause, begin, ended
@@ -67,7 +70,6 @@ class Connection:
         last_event_ns: int = 0,
         dice: Callable[[], float] = random.random,
     ) -> None:
-        self.plan = plan
         self.tally = ReceiveCount()
         self.decode_errors: Counter[str] = Counter()
         self.reconnects: Counter[str] = Counter()
@@ -75,8 +77,11 @@ class Connection:
         self.refused = 0
         self.subscribed = asyncio.Event()
         """Set while every subscription of the socket has its answer."""
-        self._config, self._hooks, self._dice = config, hooks, dice
-        self._retries = Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)
+        self._terms = self._wanted = Terms(plan, config)
+        self._tries = 0
+        """Sockets in a row that were to bring what is wanted, and were given up."""
+        self._hooks, self._dice = hooks, dice
+        self._retries = _retries(config, dice)
         self._stop = asyncio.Event()
         self.dialer = Dialer(plan, config, tls, attempts, self._stop)
         self.current = self._new(LiveSocket, load(plan.exchange)(plan))
@@ -89,6 +94,14 @@ class Connection:
         self._watch = StreamWatch(plan.connection, self.exchange, hooks)
         self._failed: BaseException | None = None
         """What a handler raised outside of a read."""
+
+    @property
+    def plan(self) -> ConnectionPlan:
+        return self._terms.plan
+
+    @property
+    def _config(self) -> ConnectionConfig:
+        return self._terms.config
 
     @property
     def exchange(self) -> Exchange:
@@ -134,6 +147,18 @@ class Connection:
         if self.next is not None:
             self.next.exchange.mark(stream, symbol, at_ns)
 
+    def change(self, plan: ConnectionPlan, config: ConnectionConfig) -> None:
+        """Other subscriptions, at the same address, or other settings; they are the connection's when `plan` says so. A
+        change that comes before the last one was made takes its place."""
+        wanted = Terms(plan, config)
+        if wanted == self._wanted:
+            return
+        self._wanted, self._tries = wanted, 0
+        if self.next is not None:
+            self._put_off(self.next, "other subscriptions are wanted")
+            self._begin()
+        self._rotate_if_wanted()
+
     def stop(self) -> None:
         """End gracefully: what the venue sent before it answers our CLOSE is still delivered."""
         self._stop.set()
@@ -145,7 +170,7 @@ class Connection:
             if self.next is not None:
                 self._hand_over(self.next)
             else:
-                self.current = self._new(LiveSocket, self.exchange)
+                self.current = self._new(LiveSocket, self._exchange_of_new_socket())
                 self._deliver_to(self.current, self._hooks.events)
                 self.current.dial(self.dialer)
             lost = await self.current.ended
@@ -189,8 +214,31 @@ class Connection:
         except TimeoutError:
             pass
 
-    def _new(self, kind: type[S], exchange: Exchange) -> S:
-        return kind(exchange, self._config, self.tally, self._on_open, self._hooks.on_read_end)
+    def _new(self, kind: type[S], exchange: Exchange, config: ConnectionConfig | None = None) -> S:
+        return kind(exchange, config or self._config, self.tally, self._on_open, self._hooks.on_read_end)
+
+    def _exchange_of_new_socket(self) -> Exchange:
+        """Where none goes on: with the subscriptions that are wanted now."""
+        before, wanted = self.exchange, self._wanted
+        if wanted == self._terms:
+            return before
+        exchange = load(wanted.plan.exchange)(wanted.plan)
+        ends = before.leave(exchange, clock.now_ns())
+        exchange.replace(before)
+        self._watch.watch(exchange)
+        self._take(wanted, ends)
+        return exchange
+
+    def _take(self, terms: Terms, ends: Iterable[Gap]) -> None:
+        """From now on they are the connection's. ``ends``: of the gaps of streams that it does not have any more."""
+        if terms.config != self._config:
+            self.dialer.config = terms.config
+            self._retries = _retries(terms.config, self._dice)
+        self._terms, self._tries = terms, 0
+        for gap in ends:
+            self._deliver(gap)
+        self._hooks.on_read_end()
+        logger.info("%s: has its new subscriptions and settings", self.plan.connection)
 
     def _deliver_to(self, socket: LiveSocket, events: Events) -> None:
         """From now on these handle the events of the socket. Of the next one only answers count beside them."""
@@ -240,10 +288,15 @@ class Connection:
                 self.next.rotation.plan()
             return
         logger.info("%s: rotation begins (%s)", self.plan.connection, why)
-        events, plan = self._hooks.events, self.plan
-        next_one = self.next = self._new(NextSocket, load(plan.exchange)(plan))
+        events, terms, plan = self._hooks.events, self._wanted, self._wanted.plan
+        next_one = self.next = self._new(NextSocket, load(plan.exchange)(plan), terms.config)
+        next_one.terms = terms
+        if terms != self._terms:
+            dead, trial = (), False  # it is to be exchanged whatever they do
         mute = {(one.stream, one.symbol, one.interval) for one in plan.subscriptions if one.name in dead}
-        handover = Handover(events, self.exchange.reached, next_one.exchange.joined, self.copies, mute)
+        handover = Handover(
+            events, self.exchange.reached, next_one.exchange.joined, self.copies, mute, added(self.plan, plan)
+        )
         next_one.rotation = Rotation(self.exchange, next_one.exchange, handover, dead, trial)
         self._deliver_to(self.current, dict.fromkeys(events, handover.first))
         self._deliver_to(next_one, dict.fromkeys(events, handover.second))
@@ -269,9 +322,14 @@ class Connection:
         logger.warning("%s: rotation put off (%s)", self.plan.connection, why)
         if next_one.rotation.reason == "rotation":
             again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
+            if next_one.terms != self._terms:
+                again = min(RETRY_SECONDS, CHANGE_RETRY_SECONDS * 2.0**self._tries)
+                self._tries += 1
+                self.exchange.learn(next_one.exchange)
             wait = next_one.ended.result().asked_to_wait if next_one.ended.done() else 0.0
             self.current.timers.set("rotate", max(again, wait), self._rotate_in_time)
         self.next = None
+        self.current.timers.clear("next")
         next_one.end()
         self._deliver_to(self.current, self._hooks.events)
         self._watch.put_off()
@@ -285,11 +343,14 @@ class Connection:
     def _hand_over(self, next_one: NextSocket) -> None:
         """The current socket has ended: what it did not bring is delivered, then what comes."""
         before, seamless, handover = self.exchange, self.connected_ns != 0, next_one.rotation.handover
+        ends = before.leave(next_one.exchange, clock.now_ns())
         self.current, self.next = next_one, None
         if not seamless:
             self._hooks.on_connected(next_one.connected_ns)
         self.exchange.succeed(before)
         self._watch.succeed(self.exchange, seamless)
+        if next_one.terms != self._terms:
+            self._take(next_one.terms, ends)
         handover.hand_over()
         next_one.timers.set("copies", AFTER_SECONDS, self._forget_copies)
         if not seamless:
@@ -307,6 +368,10 @@ class Connection:
 
     def _rotate_in_time(self) -> None:
         self._rotate("its time is over")
+
+    def _rotate_if_wanted(self) -> None:
+        if self._wanted != self._terms and self.subscribed.is_set():
+            self._rotate("other subscriptions are wanted")
 
     def _begin(self) -> None:
         """A socket is the connection's from now on."""
@@ -368,6 +433,7 @@ class Connection:
         self.subscribed.set()
         self._end_gap(now_ns)
         self._hooks.on_subscribed(now_ns)
+        self._rotate_if_wanted()
 
     def _on_bad(self, item: Bad) -> None:
         self.decode_errors[item.kind] += 1
@@ -377,3 +443,7 @@ class Connection:
                 self.plan.connection, item.kind, item.detail, kept_back,
             )  # fmt: skip
         self._hooks.on_error(item.kind, item.detail)
+
+
+def _retries(config: ConnectionConfig, dice: Callable[[], float]) -> Retries:
+    return Retries(Backoff(config.reconnect_backoff, config.reconnect_backoff_max), dice)

@@ -116,8 +116,9 @@ class Dialer:
         stop: asyncio.Event,
     ) -> None:
         self.dials = self.delayed = 0
+        self.config = config
         self._name, self._tls, self._attempts, self._stop = plan.connection, tls, attempts, stop
-        self._url, self._headers, self._config = plan.url, plan.headers, config
+        self._url, self._headers = plan.url, plan.headers
 
     async def live(self, session: Session) -> Lost:
         """A socket for ``session``, from its dial to its end."""
@@ -157,7 +158,7 @@ class Dialer:
                 logger.warning("%s: connecting waits %.1f s for the venue's limit of attempts", self._name, wait)
             await asyncio.sleep(wait)
         self.dials += 1
-        return await dial(self._url, self._config, session, self._tls, self._headers)
+        return await dial(self._url, self.config, session, self._tls, self._headers)
 
 
 def _broken(error: WSProtocolError) -> Lost:

@@ -34,7 +34,7 @@ def subject(event: Event) -> Subject:
 class Handover:
     """``deliver``: event type -> who handles it. ``joined`` makes the gap before the first event behind the hand-over.
     ``copies``: stream word -> events that came twice; only grows. ``mute``: the first socket is not expected to bring
-    any of these."""
+    any of these. ``added``: nor of these any of a series that it has never brought."""
 
     def __init__(
         self,
@@ -43,9 +43,10 @@ class Handover:
         joined: Joined,
         copies: Counter[str],
         mute: Collection[Subject] = (),
+        added: Collection[Subject] = (),
     ) -> None:
         self._deliver, self._reached, self._joined, self._copies = deliver, reached, joined, copies
-        self._mute = mute
+        self._mute, self._added = mute, added
         self._marks: dict[SequenceKey, int] = {}
         """Series -> number of the last event delivered."""
         self._at_ns: dict[SequenceKey, int] = {}
@@ -85,9 +86,17 @@ class Handover:
         elif self._first_ended:
             self._continue(sequenced, event)
         else:
-            self._met.setdefault(sequenced.key, bool(self._mute) and subject(event) in self._mute)
+            if sequenced.key not in self._met:
+                self._met[sequenced.key] = self._is_of_second(sequenced.key, event)
             self._held.append((sequenced, event))
             self._trim()
+
+    def _is_of_second(self, key: SequenceKey, event: Event) -> bool:
+        """Whether the first socket need not bring this series."""
+        if not (self._mute or self._added):
+            return False
+        of = subject(event)
+        return of in self._mute or (of in self._added and key not in self._marks)
 
     @property
     def unproven(self) -> bool:

@@ -15,6 +15,7 @@ from wsadapter.client.reader import ReceiveCount
 from wsadapter.client.rotation import Rotation
 from wsadapter.client.session import Lost, Session, Timers
 from wsadapter.client.subscriptions import SubscriptionState, SubscriptionStates
+from wsadapter.client.terms import Terms
 from wsadapter.exchanges.venue import Exchange
 
 
@@ -81,9 +82,11 @@ class LiveSocket:
 
 
 class NextSocket(LiveSocket):
-    """Made while another one still delivers. ``rotation`` says when it takes over; from then on it is as any other."""
+    """Made while another one still delivers. ``rotation`` says when it takes over; from then on it is as any other.
+    ``terms``: those of the connection from then on."""
 
     rotation: Rotation
+    terms: Terms
 
     def end(self) -> None:
         self.rotation.handover.abandon()

@@ -1,9 +1,10 @@
 """When does the next socket of a connection take over from the current one? Pure: told the time and what both have
 received, and whether the streams of the two overlap (`wsadapter.client.handover`).
 
-A connection exchanges its socket because its time is over, or because some of its streams have died. The next one is
-ready when every stream that speaks on the current socket has spoken on the next one too, and each series of the next
-was reached by the current one, but for those of dead streams: nothing is missed then, and no gap is recorded. One that
+A connection exchanges its socket because its time is over, because other subscriptions are wanted, or because some of
+its streams have died. The next one is ready when every stream of both that speaks on the current socket has spoken on
+the next one too, and each series of the next was reached by the current one, but for those of dead streams and of new
+ones: nothing is missed then, and no gap is recorded. One that
 is not ready within `PATIENCE_SECONDS` is of no use, nor one for dead streams when they speak on the current socket
 again: that stays, and another attempt follows.
 """
@@ -21,6 +22,8 @@ SETTLE_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 30.0
 """From the last acknowledgement on."""
 RETRY_SECONDS: Final = 300.0
+CHANGE_RETRY_SECONDS: Final = 5.0
+"""The first time for other subscriptions, doubled each time."""
 CHECK_SECONDS: Final = 0.1
 AFTER_SECONDS: Final = 30.0
 """How long copies are looked for behind a hand-over: how far the new socket may lag behind the old one."""
@@ -38,7 +41,7 @@ def due_in(rotate_after: float, max_life: float, dice: Callable[[], float]) -> f
 
 
 class Rotation:
-    """From one exchange instance to the next one of the same plan. ``dead``: the streams that are silent on the current
+    """From one exchange instance to the next of the connection. ``dead``: the streams that are silent on the current
     socket, for which all this is done, none when it is planned; ``trial``: they may be merely quiet, one of them must
     speak on the next one first. All times are monotonic seconds."""
 
@@ -103,11 +106,12 @@ class Rotation:
     def _silent(self) -> list[str]:
         """Streams that have spoken on the current socket since the next one has its answers, and not on the next."""
         received = self._successor.last_receive_ns
-        return [n for n, at in self._current.last_receive_ns.items() if at > self._answered_ns and not received[n]]
+        spoken = (name for name, at in self._current.last_receive_ns.items() if at > self._answered_ns)
+        return [name for name in spoken if received.get(name) == 0]
 
     def _still_dead(self) -> list[str]:
         return [name for name, at in self._dead.items() if self._current.last_receive_ns[name] == at]
 
     def _rhythmic(self) -> list[str]:
         received = self._current.last_receive_ns
-        return [name for name in self._current.cadences if received[name]]
+        return [name for name in self._current.cadences if received[name] and name in self._successor.last_receive_ns]

@@ -129,6 +129,14 @@ class Staleness:
         self._renewed = float("-inf")
         self._pause = RENEWAL_SECONDS
 
+    def watch(self, cadences: Mapping[str, Cadence], now: float) -> None:
+        """These streams from now on; of those that stay everything is known."""
+        before, self._streams = self._streams, {}
+        for name, cadence in cadences.items():
+            stream = self._streams[name] = before.get(name) or _WatchedStream(cadence)
+            if name not in before:
+                stream.since = stream.spoke_at = now
+
     def is_stale(self, name: str, received_ns: int) -> bool:
         """Whether a stream is stale that received last at ``received_ns``."""
         stream = self._streams.get(name)

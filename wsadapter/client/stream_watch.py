@@ -39,8 +39,13 @@ class StreamWatch:
 
     def succeed(self, exchange: Exchange, seamless: bool) -> None:
         """Another socket goes on, with an exchange of its own; ``seamless``: without a pause."""
-        self._exchange = exchange
+        self.watch(exchange)
         self._policy.opened(time.monotonic(), exchange.last_receive_ns, seamless)
+
+    def watch(self, exchange: Exchange) -> None:
+        """The connection has this exchange from now on, which may have other streams."""
+        self._exchange = exchange
+        self._policy.watch(exchange.cadences, time.monotonic())
 
     def put_off(self) -> None:
         """The socket could not be renewed for now."""

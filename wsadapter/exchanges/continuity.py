@@ -102,23 +102,28 @@ class Sequences:
         overlapped."""
         self.out_of_order.update(before.out_of_order)
         self._copy_marks(before)
-        for mine, theirs in zip(self._all(), before._all(), strict=True):
-            for symbol, series in mine.items():
-                other = theirs[symbol]
-                if series.next == NONE:
-                    series.next, series.at_ns, series.waiting = other.next, other.at_ns, other.waiting
-                series.grid = other.grid | series.grid
+        for series, other in self._shared(before):
+            if series.next == NONE:
+                series.next, series.at_ns, series.waiting = other.next, other.at_ns, other.waiting
+            series.grid = other.grid | series.grid
 
     def _copy_marks(self, before: "Sequences") -> None:
+        for series, other in self._shared(before):
+            series.gap_ns = max(series.gap_ns or 0, other.gap_ns or 0) or None
+
+    def _shared(self, before: "Sequences") -> Iterable[tuple[SeriesState, SeriesState]]:
+        """The series that both have: one may have other symbols."""
         for mine, theirs in zip(self._all(), before._all(), strict=True):
-            for symbol, series in mine.items():
-                series.gap_ns = max(series.gap_ns or 0, theirs[symbol].gap_ns or 0) or None
+            yield from ((series, theirs[symbol]) for symbol, series in mine.items() if symbol in theirs)
 
     def mark(self, word: str, symbol: str, at_ns: int) -> None:
         """Events of this stream and symbol come after a gap; an empty word or symbol means all."""
         for by_symbol in self._of.get(word, ()) if word else self._all():
-            for series in (by_symbol[symbol],) if symbol else by_symbol.values():
-                series.gap_ns = at_ns
+            if not symbol:
+                for series in by_symbol.values():
+                    series.gap_ns = at_ns
+            elif symbol in by_symbol:  # a socket that is to follow may be without it
+                by_symbol[symbol].gap_ns = at_ns
 
     def numbered(self, word: str, symbol: str) -> bool:
         """Whether the next event of a stream without holes in its ids will be compared with one from before."""
@@ -153,15 +158,15 @@ class Sequences:
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
         """Number and receive time of the last event of this one's series; None for series that are not numbered."""
         if type(event) is Trade:
-            series = (self.agg_trades if event.aggregated else self.raw_trades)[event.symbol]
-            return None if series.next == NONE else (series.next - 1, series.at_ns)
-        if type(event) is Depth and not event.level_limit:
-            series = self.books[event.symbol]
+            by_symbol, ahead = self.agg_trades if event.aggregated else self.raw_trades, 1
+        elif type(event) is Depth and not event.level_limit:
+            by_symbol, ahead = self.books, 0
         elif type(event) is BookTicker:
-            series = self.book_tickers[event.symbol]
+            by_symbol, ahead = self.book_tickers, 0
         else:
             return None
-        return None if series.next == NONE else (series.next, series.at_ns)
+        series = by_symbol.get(event.symbol)  # of another connection plan
+        return None if series is None or series.next == NONE else (series.next - ahead, series.at_ns)
 
     def skipped(self, event: MarketEvent, before: int, since_ns: int) -> Gap:
         """Of two sockets that should have overlapped one ended with ``before``, the other goes on with ``event``."""

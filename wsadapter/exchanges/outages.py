@@ -54,9 +54,27 @@ class Outages:
     def succeed(self, before: "Outages") -> None:
         """The socket of ``before`` has ended and this one goes on, with its ids: what lasts there lasts here, until
         `ended` or `joined`."""
-        self._silences.update(before._silences)
-        self._failures = before._failures | self._failures
+        self._silences.update({name: each for name, each in before._silences.items() if name in self._subscriptions})
+        lasting = {key: run for key, run in before._failures.items() if self._has(key) or not before._has(key)}
+        self._failures = lasting | self._failures
         self.pending = bool(self._silences or self._failures)
+
+    def leave(self, heir: "Outages", at_ns: int) -> list[Gap]:
+        """The ends of the gaps of streams that ``heir`` does not have: it goes on with the others."""
+        gone = [name for name in self._silences if name not in heir._subscriptions]
+        ends = [self._end(self._silences.pop(name).gap, at_ns) for name in gone]
+        lost = [key for key in self._failures if self._has(key) and not heir._has(key)]
+        return [*ends, *(self._run_over(*key, self._failures.pop(key), at_ns) for key in lost)]
+
+    def _has(self, key: tuple[str, str, str]) -> bool:
+        """Whether events of this word, symbol and interval are of a subscription."""
+        word, symbol, interval = key
+        return any(
+            each.symbol in ("", symbol)
+            and each.interval == interval
+            and word in {each.stream.value, *(stream_type(fed).value for fed in each.feeds)}
+            for each in self._subscriptions.values()
+        )
 
     def joined(self, event: Event, by_ids: Gap | None) -> Gap | None:
         """An event that this socket brought before it went on: the silence that it ends, else ``by_ids``."""

@@ -146,8 +146,9 @@ class VenueSession:
         if (before := self._before) is not None:
             self._before = None
             for one, published in self.published.items():
-                published.update(before.published[one])
-            self.known.update({name: told.copy() for name, told in before.known.items()})
+                told_once = before.published.get(one, {}).items()
+                published.update((symbol, told) for symbol, told in told_once if symbol in self.symbols)
+            self._know(before)
             self.sequences.follow(before.sequences)
             self.requests.follow(before.requests)
             self._last_gap_ns = before._last_gap_ns
@@ -162,9 +163,32 @@ class VenueSession:
     def succeed(self, before: Self) -> None:
         self.sequences.succeed(before.sequences)
         self.outages.succeed(before.outages)
-        for name, received_ns in before.last_receive_ns.items():
-            self.last_receive_ns[name] = max(self.last_receive_ns[name], received_ns)
+        for name in self.last_receive_ns.keys() & before.last_receive_ns.keys():
+            self.last_receive_ns[name] = max(self.last_receive_ns[name], before.last_receive_ns[name])
         self._last_gap_ns = before._last_gap_ns
+
+    def replace(self, before: Self) -> None:
+        self.succeed(before)
+        self._know(before)
+        self.learn(before)
+
+    def learn(self, other: Self) -> None:
+        other.requests.reset()
+        self.requests.follow(other.requests)
+
+    def leave(self, heir: Self, at_ns: int) -> list[Gap]:
+        return self.outages.leave(heir.outages, at_ns)
+
+    def _know(self, before: Self) -> None:
+        """What the venue has told already, of the streams that are here, too."""
+        told = before.known.items()
+        self.known.update(
+            {
+                name: events.copy()
+                for name, events in told
+                if name in self.subscriptions or name not in before.subscriptions
+            }
+        )
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
         return self.sequences.reached(event)

@@ -190,12 +190,23 @@ class Exchange(Protocol):
     def close(self, at_ns: int) -> list[Gap]:
         """No socket follows: the ends of the gaps that last."""
 
+    # Two instances are of the same plan, or of two plans of one connection that differ in symbols and subscriptions.
+
     def follow(self, before: Self) -> None:
-        """Told before `open` that another instance of the plan still receives: what that has told needs no repetition
-        here (funding rates, times of gaps), and what it has learned of subscriptions is known."""
+        """Told before `open` that another instance still receives: what that has told needs no repetition here (funding
+        rates, times of gaps), and what it has learned of subscriptions is known."""
+
+    def leave(self, heir: Self, at_ns: int) -> list[Gap]:
+        """Told before ``heir`` succeeds or replaces this one: the ends of the gaps of streams that it does not have."""
 
     def succeed(self, before: Self) -> None:
         """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids."""
+
+    def replace(self, before: Self) -> None:
+        """Told before `open`: the socket of ``before`` has ended, and the next one is asked for other subscriptions."""
+
+    def learn(self, other: Self) -> None:
+        """The socket of ``other`` is given up: what it found out of subscriptions is known from now on."""
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
         """Number and receive time of the last event of the same numbered series, see `wsadapter.events.sequence`; None

@@ -1,0 +1,227 @@
+"""A connection is told other subscriptions and settings while it runs: what stays has no hole and comes once."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+from client.loopback_ws import TEXT, Loopback, Peer, frame, run, trade, until
+from client.recording import Recording, config
+from client.test_rotation import ALL, Everything, assert_once_and_whole, quick
+from msgspec import structs
+
+from wsadapter.client.client import Client, ConnectionConfig
+from wsadapter.embedded.exchange.listeners import Listeners
+from wsadapter.embedded.exchange.server import LoopbackVenue, Options
+from wsadapter.embedded.market.streams import Push
+from wsadapter.events import Depth, Event, Gap
+from wsadapter.events.gaps import GapCause
+from wsadapter.exchanges import load
+
+
+@pytest.fixture
+def pushed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
+    """Symbol and stream word -> events that the venue handed to at least one socket, once for however many it was."""
+    found: Counter[tuple[str, str]] = Counter()
+    dispatch = Listeners.dispatch
+
+    def counting(self: Listeners, push: Push) -> None:
+        if any(one.open and not one.stalled for one in self._listeners.get(push.stream, ())):
+            symbol = push.stream.partition("@")[0].upper()
+            found.update({(symbol, word): count for word, count in push.events})
+        dispatch(self, push)
+
+    monkeypatch.setattr(Listeners, "dispatch", counting)
+    return found
+
+
+def told(client: Client, settings: ConnectionConfig) -> None:
+    """Every connection of it that there is now."""
+    plans = {plan.connection: plan for plan in load(settings.exchange).plan(settings.feed())}
+    for connection in client.connections:
+        connection.change(plans[connection.plan.connection], settings)
+
+
+def taken_over(client: Client, symbols: tuple[str, ...]) -> bool:
+    return {connection.plan.symbols for connection in client.connections} == {symbols}
+
+
+def more(events: Sequence[Event], count: int) -> bool:
+    return len(events) > count
+
+
+class WithGaps(Everything):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gaps: list[Gap] = []
+
+    def on_gap(self, event: Gap) -> None:
+        self.gaps.append(event)
+
+
+@pytest.mark.parametrize("depth_levels", [0, 20])
+def test_what_stays_has_no_hole_when_symbols_come_and_go(
+    depth_levels: int, pushed: Counter[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick(monkeypatch)
+
+    async def body() -> None:
+        handler = Everything()
+        async with LoopbackVenue(Options(rate=600)) as venue:
+
+            def settings(*of: str, **changes: Any) -> ConnectionConfig:
+                common = {"streams": ALL, "ws_url": venue.url, "depth_levels": depth_levels}
+                return ConnectionConfig(list(of), **{**common, **changes})
+
+            client = Client(settings("BTCUSDT", "ETHUSDT"), handler)
+            await client.connect()
+            for of in (("BTCUSDT", "ETHUSDT", "SOLUSDT"), ("BTCUSDT", "SOLUSDT")):
+                told(client, settings(*of))
+                await until(partial(taken_over, client, of))
+                taken = len(handler.seen)
+                await until(partial(more, handler.seen, taken + 200))
+            told(client, settings(*of))  # nothing new
+            told(client, settings(*of, ping_interval=1.0))
+            await until(lambda: all(c.dialer.config.ping_interval == 1.0 for c in client.connections))
+            venue.paused = True  # what is pushed while the client says goodbye reaches nobody
+            await until(lambda: _counted(handler, "BTCUSDT") == _once(pushed, "BTCUSDT"), timeout=10)
+            await client.stop()
+        assert all(c.reconnects == {"rotation": 3} for c in client.connections)
+        assert handler.lost == ["stopped", "stopped"]
+        assert not [event for event in handler.seen if isinstance(event, Gap)]
+        assert_once_and_whole(handler.seen)
+        last = {event.symbol: index for index, event in enumerate(handler.seen)}
+        assert last.keys() == {"BTCUSDT", "ETHUSDT", "SOLUSDT"}
+        assert last["ETHUSDT"] < taken
+        assert {name.partition("@")[0] for c in client.connections for name in c.subscriptions()} == {
+            "btcusdt",
+            "solusdt",
+        }
+
+    run(body())
+
+
+def _counted(handler: Everything, symbol: str) -> Counter[str]:
+    got = Counter(event.stream_type.value for event in handler.seen if event.symbol == symbol)
+    del got["funding_rate"]  # once after each connect
+    return got
+
+
+def _once(pushed: Counter[tuple[str, str]], symbol: str) -> Counter[str]:
+    return Counter({word: n for (of, word), n in pushed.items() if of == symbol and word != "funding_rate"})
+
+
+def test_another_series_of_the_same_stream_and_symbol_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes of the book in place of its top levels: the old socket never brings one."""
+    quick(monkeypatch)
+
+    async def body() -> None:
+        handler = Everything()
+        async with LoopbackVenue(Options(rate=400)) as venue:
+            top = ConnectionConfig(["BTCUSDT"], streams=["depth", "book_ticker"], depth_levels=20, ws_url=venue.url)
+            client = Client(top, handler)
+            await client.connect()
+            told(client, structs.replace(top, depth_levels=0))
+            (connection,) = client.connections
+            await until(lambda: "btcusdt@depth@100ms" in connection.subscriptions(), timeout=15)
+            await until(lambda: len([e for e in handler.seen if isinstance(e, Depth) and not e.level_limit]) > 5)
+            await client.stop()
+        assert_once_and_whole(handler.seen)
+        assert not [event for event in handler.seen if isinstance(event, Gap)]
+
+    run(body())
+
+
+def test_a_connection_that_is_down_comes_back_with_what_is_wanted_now() -> None:
+    refused = asyncio.Event()
+
+    async def refusing(peer: Peer) -> None:
+        refused.set()
+
+    async def speaking(peer: Peer) -> None:
+        await peer.upgrade()
+        await peer.serve()
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(refusing, speaking) as venue:
+            client = Client(config(venue, reconnect_backoff=0.5, reconnect_backoff_max=0.5), handler)
+            running = asyncio.ensure_future(client.start())
+            await refused.wait()
+            told(client, config(venue, symbols=["ETHUSDT"]))
+            await until(lambda: handler.subscribed)
+            await client.stop()
+            await running
+        assert venue.peers[-1].names == ["ethusdt@aggTrade"]
+        assert handler.subscribed == 1
+
+    run(body())
+
+
+def test_a_gap_of_a_stream_that_goes_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch, SETTLE_SECONDS=0.1)
+
+    async def body() -> None:
+        handler = WithGaps()
+        gaps = handler.gaps
+        async with LoopbackVenue(Options(rate=200)) as venue:
+            client = Client(ConnectionConfig(["BTCUSDT", "ETHUSDT"], streams=["trade"], ws_url=venue.url), handler)
+            await client.connect()
+            (connection,) = client.connections
+            await until(lambda: all(connection.exchange.last_receive_ns.values()))
+            for stream in ("BTCUSDT", "ETHUSDT"):  # as the watch does
+                begun = connection.exchange.silent(f"{stream.lower()}@aggTrade", 1, 2_000_000_000 * 10**9)
+                assert begun is not None
+            told(client, ConnectionConfig(["BTCUSDT"], streams=["trade"], ws_url=venue.url))
+            await until(partial(taken_over, client, ("BTCUSDT",)))
+            await until(lambda: len([gap for gap in gaps if gap.cause == GapCause.STALE]) == 2)
+            await client.stop()
+        ended = {gap.symbol: gap for gap in gaps if gap.cause == GapCause.STALE}
+        assert ended.keys() == {"BTCUSDT", "ETHUSDT"}
+        assert all(gap.ended_ns and gap.version == 2 for gap in ended.values())
+
+    run(body())
+
+
+def test_what_cannot_be_subscribed_leaves_the_old_socket_alone_and_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quick(monkeypatch)
+    monkeypatch.setattr("wsadapter.client.connection.CHANGE_RETRY_SECONDS", 0.05)
+
+    async def counting(peer: Peer) -> None:
+        await peer.upgrade()
+        serving = asyncio.ensure_future(peer.serve())
+        number = 0
+        while not peer.closed.is_set():
+            number += 1
+            peer.send(trade(number))
+            await asyncio.sleep(0.02)
+        await serving
+
+    async def dying(peer: Peer) -> None:
+        await peer.upgrade()
+        peer.send(frame(TEXT, b"{"))
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(counting, dying, dying, counting) as venue:
+            client = Client(config(venue), handler)
+            await client.connect()
+            (connection,) = client.connections
+            told(client, config(venue, symbols=["BTCUSDT", "ETHUSDT"]))
+            await until(lambda: len(venue.peers) == 4)
+            assert connection.plan.symbols == ("BTCUSDT",)
+            told(client, config(venue))  # taken back: the next socket goes, nothing is exchanged
+            assert connection.next is None
+            count = len(handler.trades)
+            await until(lambda: len(handler.trades) > count + 5)
+            await client.stop()
+        assert connection.plan.symbols == ("BTCUSDT",)
+        assert handler.numbers == list(range(1, len(handler.numbers) + 1))
+        assert handler.lost == ["stopped"]
+        assert connection.reconnects.total() == 0
+
+    run(body())

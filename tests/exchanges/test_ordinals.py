@@ -1,9 +1,7 @@
 """Events without an id of the venue: counted by their times, the same on every connection."""
 
-import gc
 import gzip
 import json
-import weakref
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Any
@@ -13,7 +11,7 @@ from exchanges.binance_oracle import RECEIVED, exchange
 from frames_path import frames
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Struct, structs
+from msgspec import Struct
 from msgspec.json import Decoder, encode
 
 from wsadapter import native
@@ -21,7 +19,7 @@ from wsadapter.events import Depth, Event, FundingRate, MarkPrice, StreamType, T
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.mapping import computed, emit, iso
-from wsadapter.exchanges.ordinals import REMEMBERED, Ordinals, amending
+from wsadapter.exchanges.ordinals import REMEMBERED, Ordinals
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     AttemptLimit,
@@ -190,42 +188,6 @@ def test_any_order_of_a_few_times_is_counted(times: list[tuple[str, int]]) -> No
         seen.add((symbol, at, event.ordinal))
 
 
-TIMES = st.none() | st.integers(0, 300)
-
-
-@given(st.lists(st.tuples(st.sampled_from("AB"), TIMES, TIMES, st.integers(0, 300)), max_size=600))
-def test_both_counters_count_alike(times: list[tuple[str, int | None, int | None, int]]) -> None:
-    here, twin = Ordinals(Ticker), Ordinals(Ticker)
-    for symbol, transaction, event, received in times:
-        one, other = (structs.replace(ticker(symbol, 0), transaction_time_ns=transaction, event_time_ns=event,
-                                      receive_time_ns=received) for _ in range(2))  # fmt: skip
-        here.count(one)
-        twin._count(other)
-        assert one == other
-    assert here.times == twin.times
-
-
-def test_a_counter_goes_with_its_session() -> None:
-    ordinals = Ordinals(Ticker)
-    ordinals.count(ticker("A", 1))
-    kept = weakref.ref(ordinals)
-    del ordinals
-    gc.collect()
-    assert kept() is None
-
-
-@pytest.mark.skipif(native.extension is None, reason="without the extension there is one counter")
-def test_the_counter_takes_nothing_else() -> None:
-    count: Any = Ordinals(Ticker).count
-    for arguments in ((), (1, 2)):
-        with pytest.raises(TypeError):
-            count(*arguments)
-    with pytest.raises(AttributeError):
-        count("no event")
-    with pytest.raises(TypeError):
-        native.extension.OrdinalCounter(Ticker, {}, (), REMEMBERED, print)
-
-
 def test_the_times_that_are_known_are_few() -> None:
     ordinals = Ordinals(Ticker)
     for at in range(10 * REMEMBERED):
@@ -251,7 +213,6 @@ def test_channels_with_ids_are_not_counted() -> None:
     assert {one.event for one in emits if session.counting(one) is not None} == {Ticker, MarkPrice, FundingRate}
     (tickers,) = (one for one in emits if one.event is Ticker)
     assert session.counting(tickers) == session.counting(tickers), "one count for all of a type"
-    assert amending(None, None) is None
 
 
 MARK = (
@@ -261,9 +222,10 @@ MARK = (
 
 
 @pytest.mark.parametrize("extension", [None, native.extension], ids=["python", "as built"])
-def test_the_fast_path_counts_like_the_other(extension: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsadapter.exchanges.fast_path._native", extension)
-    session = exchange("BTCUSDT")
+def test_the_scanner_counts_like_the_session(extension: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsadapter.exchanges.scanner._native", extension)
+    asked = Subscription("btcusdt@markPrice@1s", StreamType.MARK_PRICE, "BTCUSDT")
+    session = BinanceFutures(ConnectionPlan("unit-market-0", "binance", "", (asked,), ("BTCUSDT",)))
     session.open()
     bare = json.dumps([json.loads(MARK)["data"]] * 2).encode()
     payloads = [

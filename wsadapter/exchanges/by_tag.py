@@ -1,9 +1,8 @@
 """Framing of venues whose data says its own type: one typed decoder for a whole message.
 
 Messages are decoded by their type, not by what was asked for, in their envelope or bare, single or in arrays; symbols
-that are not of the feed are dropped and counted. The usual event goes the fast path (`wsadapter.exchanges.fast_path`).
-What the typed decoder refuses is looked at again, slowly and element by element: answers are handled, unwanted types
-passed over, and each lost message or element becomes one `Bad`.
+that are not of the feed are dropped and counted. What the typed decoder refuses is looked at again, slowly and element
+by element: answers are handled, unwanted types passed over, and each lost message or element becomes one `Bad`.
 """
 
 import contextlib
@@ -14,25 +13,18 @@ from typing import Any, Final
 from msgspec import Raw, Struct, ValidationError, defstruct, structs
 from msgspec.json import Decoder
 
-from wsadapter.events import Depth
 from wsadapter.exchanges.by_key import ByKey, channel_of
-from wsadapter.exchanges.fast_path import Books, ReceiverTables, Route, Rule, receiver
-from wsadapter.exchanges.ordinals import amending
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.scanner import Marks, scanner
 from wsadapter.exchanges.second_look import FAILURES, failure, number, text
 from wsadapter.exchanges.session import VenueSession, numbered_apart
 from wsadapter.exchanges.venue import (
     Bad,
-    Candles,
     Channel,
     ClosesSoon,
-    Follows,
     Item,
     Receive,
-    Rises,
     Subscription,
-    Unnumbered,
 )
 from wsadapter.text import printable, sample
 
@@ -57,7 +49,9 @@ class ByTag(Struct, frozen=True):
     closing: str
 
     def receiver(self, session: Any) -> Receive:
-        return TagReceiver(self, session).receive
+        made = TagReceiver(self, session)
+        marks = Marks(self.symbol, self.inside, self.guard, self.unwanted)
+        return scanner(_BY_STREAM, session, made.asked(), made.receive, marks)
 
 
 class _Envelope(Struct):
@@ -87,67 +81,21 @@ class TagReceiver:
         self._loose_frame = Decoder(
             defstruct("LooseFrame", [(name, Raw, Raw()) for name in ("data", "stream", framing.tag)])
         ).decode
-        receive = receiver(
-            ReceiverTables(
-                Decoder(framing.frame).decode, framing.frame, self._routes(), self._books(), framing.unwanted,
-                session.connection, session.last_receive_ns, session.outages, self._accept_frame, self._decode_loosely,
-                FAILURES,
-            )
-        )  # fmt: skip
-        marks = Marks(framing.symbol, framing.inside, framing.guard, framing.unwanted)
-        self.receive: Receive = scanner(_BY_STREAM, session, self._asked(), receive, marks)
+        self._decode_frame = Decoder(framing.frame).decode
 
-    def _asked(self) -> dict[str, tuple[Subscription, Channel]]:
+    def receive(self, payload: bytes | memoryview, receive_time_ns: int) -> list[Item]:
+        try:
+            return self._accept_frame(self._decode_frame(payload), receive_time_ns)
+        except FAILURES:
+            return self._decode_loosely(payload, receive_time_ns)
+
+    def asked(self) -> dict[str, tuple[Subscription, Channel]]:
         """The streams that were asked for. Types of events are told by their data, whatever a stream feeds."""
         asked, channels = {}, self._session.venue.channels
         for name, subscription in self._session.subscriptions.items():
             with contextlib.suppress(ValueError):
                 asked[name] = structs.replace(subscription, feeds=()), channel_of(channels, subscription)
         return asked
-
-    def _routes(self) -> dict[type[Struct], Route]:
-        """The channels whose usual event is one conversion and one comparison."""
-        routes = {}
-        for channel, _ in self._channels.values():
-            if (route := self._route(channel)) is not None:
-                routes[channel.wire] = route
-        return routes
-
-    def _route(self, channel: Channel) -> Route | None:
-        one, *others = channel.emits
-        numbering, framing = channel.numbering, self._framing
-        convert, given = self._session.conversions[id(one)]
-        if given or one.once or one.refuse or len(others) > 1 or not all(each.once for each in others):
-            return None
-        match numbering:
-            case Unnumbered():
-                rule, number = Rule.ANY, framing.guard
-            case Rises(number=number):
-                rule = Rule.RISING
-            case Follows(number=number, previous="", first=""):
-                rule = Rule.NEXT
-            case Candles():
-                rule, number = Rule.OPEN_CANDLE, framing.guard
-            case _:
-                return None
-        inside = "" if framing.symbol in channel.wire.__struct_fields__ else framing.inside
-        by_symbol, amend = self._session.series(one), amending(one.amend, self._session.counting(one))
-        if not others:
-            return Route(convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, amend)
-        once, published = others[0].once, self._session.published[id(others[0])]
-        return Route(convert, by_symbol, rule, number, framing.symbol, framing.guard, inside, amend, once, published)
-
-    def _books(self) -> Books:
-        for channel, _ in self._channels.values():
-            one, numbering = channel.emits[0], channel.numbering
-            if one.event is Depth and isinstance(numbering, Follows):
-                convert, _ = self._session.conversions[id(one)]
-                return Books(
-                    channel.wire, convert, self._session.series(one), self._session.kinds,
-                    number=numbering.number, previous=numbering.previous,
-                    symbol=self._framing.symbol, guard=self._framing.guard,
-                )  # fmt: skip
-        raise TypeError("a venue without a book")
 
     def _accept_frame(self, frame: Any, receive_time_ns: int) -> list[Item]:
         wire, stream = frame.data, frame.stream

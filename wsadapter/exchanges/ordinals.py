@@ -12,7 +12,6 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Any, Final
 
-from wsadapter import native
 from wsadapter.events import BookTicker, Depth, Event, FundingRate, MarkPrice, OpenInterest, Ticker
 from wsadapter.exchanges.mapping import NONE, Emit
 
@@ -22,9 +21,6 @@ IDS: Final[dict[type[Event], str]] = {
     Depth: "last_update_id", BookTicker: "update_id", Ticker: "", MarkPrice: "", FundingRate: "", OpenInterest: "",
 }  # fmt: skip
 """Events that may come without an id -> the field that has it."""
-
-MEMBERS: Final = ("symbol", "transaction_time_ns", "event_time_ns", "receive_time_ns", "ordinal")
-"""As in `native/records.c`."""
 
 Count = Callable[[Any], None]
 """Gives an event its ordinal; each event once, in the order in which they came."""
@@ -41,18 +37,10 @@ class Ordinals:
     def __init__(self, event: type[Event]) -> None:
         self.times: dict[Any, dict[int, int]] = {}
         """Series -> time -> ordinal of its last event."""
-        self.count: Count = self._count_book if event is Depth else self._counter(event)
+        self.count: Count = self._count_book if event is Depth else self._count
 
     def reset(self) -> None:
         self.times.clear()
-
-    def _counter(self, event: Any) -> Count:
-        """In C where it is built, which leaves to `_count` what is rare."""
-        if _native is None:
-            return self._count
-        members = tuple(getattr(event, name) for name in MEMBERS)
-        made: Count = _native.OrdinalCounter(event, self.times, members, REMEMBERED, self._count)
-        return made
 
     def _count(self, event: Any) -> None:
         self._number(event.symbol, event)
@@ -74,21 +62,3 @@ class Ordinals:
             for old in [*islice(times, REMEMBERED // 2)]:
                 del times[old]
         times[at_ns] = 0
-
-
-def amending(amend: Callable[[Any], None] | None, count: Count | None) -> Callable[[Any], None] | None:
-    """Both, the ordinal last."""
-    if amend is None or count is None:
-        return amend or count
-    if _native is not None and type(count) is _native.OrdinalCounter:
-        both: Count = count.after(amend)  # type: ignore[attr-defined]
-        return both
-
-    def amend_and_count(event: Any) -> None:
-        amend(event)
-        count(event)
-
-    return amend_and_count
-
-
-_native: Final = native.extension

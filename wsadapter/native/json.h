@@ -1,6 +1,5 @@
-/* Reading usual JSON where it lies: no escape, nothing but ASCII, no number of more than 18 digits where it is read as
- * one. What is not usual is declined (-1), whether or not it is JSON: msgspec has the word then. Reads no further than
- * `end`.
+/* Reading usual JSON where it lies: no escape, no number of more than 18 digits where it is read as one. What is not
+ * usual is declined (-1), whether or not it is JSON: msgspec has the word then. Reads no further than `end`.
  */
 #ifndef WSADAPTER_JSON_H
 #define WSADAPTER_JSON_H
@@ -45,10 +44,26 @@ take(const char **at, const char *end, char wanted)
     return 1;
 }
 
+/* As after_string, one by one: there are letters that are not ASCII (symbols in Chinese). */
+static const char *
+after_any_string(const char *at, const char *end)
+{
+    const char *first = at;
+    for (; at < end && *at != '"'; at++)
+        if ((unsigned char)*at < 0x20 || *at == '\\')
+            return NULL;
+    PyObject *text = at < end ? PyUnicode_DecodeUTF8(first, at - first, NULL) : NULL;
+    if (text == NULL)
+        PyErr_Clear();
+    Py_XDECREF(text);
+    return text == NULL ? NULL : at;
+}
+
 /* `at` is behind the opening quote; the closing one's place, or NULL. */
 static inline const char *
 after_string(const char *at, const char *end)
 {
+    const char *first = at;
     const uint64_t ones = 0x0101010101010101ULL, highs = 0x8080808080808080ULL;
     for (; end - at >= 8; at += 8) { /* eight at once, as long as each is a usual character */
         uint64_t eight;
@@ -57,7 +72,7 @@ after_string(const char *at, const char *end)
         if ((quote = (eight | (eight - ones * 0x20) | (quote - ones) | (slash - ones)) & highs)) {
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ && defined(__GNUC__)
             at += __builtin_ctzll(quote) >> 3; /* the lowest one is one, borrows only go up */
-            return *at == '"' ? at : NULL;
+            return *at == '"' ? at : after_any_string(first, end);
 #else
             break;
 #endif
@@ -65,7 +80,7 @@ after_string(const char *at, const char *end)
     }
     while (at < end && *at != '"') {
         if ((unsigned char)(*at - 0x20) >= 0x60 || *at == '\\')
-            return NULL;
+            return after_any_string(first, end);
         at++;
     }
     return at < end ? at : NULL;

@@ -550,7 +550,7 @@ same(const Making *making, const Value *value)
         const Stream *stream = making->stream;
         if (value->length == stream->symbol_length && memcmp(value->at, stream->symbol, value->length) == 0)
             return Py_NewRef(stream->symbol_object);
-        return text_of(value->at, value->length);
+        return PyUnicode_DecodeUTF8(value->at, value->length, NULL);
     }
     case WHOLE_VALUE:
         return PyLong_FromLongLong(value->number);

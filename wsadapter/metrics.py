@@ -265,6 +265,7 @@ _METRICS: Final = (
     Metric("frames_sent_total", "Frames that the loopback venue sent.", {"exchange": _counted("frames_sent")}),
     Metric("clients", "Connections that the loopback venue serves.", _at("exchange")),
     Metric("requests_total", "Requests answered.", {"exchange": Cells(), "monitor": Cells()}),
+    Metric("listen_failures_total", "Times that the monitor could not take its address.", _at("monitor")),
     Metric("acks_total", "Subscription requests that the loopback venue acknowledged.",
            {"exchange": _counted("frames_sent")}),
     Metric("replay_done", "1 when the whole file was replayed.", _at("exchange")),

@@ -49,9 +49,9 @@ class Supervisord:
         (self.path / "deploy" / "run").mkdir(parents=True)
         (self.path / ".venv").symlink_to(sys.prefix)
         self.instance = f"sd{os.getpid()}{self.path.name}"
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        self.other = socket.create_server(("127.0.0.1", 0))
+        """Another process, which has the monitor's port: no reason not to record."""
+        port = self.other.getsockname()[1]
         self.config = self.path / "wsadapter.toml"
         self.config.write_text(CONFIG.format(instance=self.instance, state=self.path / "state", port=port))
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -93,7 +93,7 @@ class Supervisord:
         for left in psutil.process_iter(["cmdline"]):
             if str(self.path) in " ".join(left.info["cmdline"] or ()):
                 left.kill()
-        for ours in self.sockets:
+        for ours in (self.other, *self.sockets):
             ours.close()
         for name in listing(f"wsadapter-{self.instance}-"):
             Segment.unlink(name)
@@ -122,6 +122,7 @@ def test_it_is_started_stopped_and_controlled_and_leaves_nothing_beside_its_file
         ".venv", "deploy", "state", "supervisord.conf", "wsadapter.toml",
     }  # fmt: skip
     assert site.log("wsadapter.log").count('"event": "stopped", "exit_code": 0') == 2
+    assert "monitor.listen cannot be had" in site.log("wsadapter.log")
 
 
 def test_a_refused_configuration_is_not_started_again(site: Supervisord) -> None:

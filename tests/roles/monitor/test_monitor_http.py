@@ -1,7 +1,9 @@
 """The monitor's pages over HTTP, from a real process over hand-made stats pages."""
 
+import json
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from roles.monitor.monitor_process import (
     CONNECTION,
     SUBSCRIPTIONS,
     Road,
+    answers,
     get,
     get_json,
     monitor,
@@ -20,10 +23,10 @@ from roles.monitor.monitor_process import (
     start,
 )
 
-from wsadapter.errors import ExitCode
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.child import ChildState
 
 
 @pytest.fixture(scope="module")
@@ -181,17 +184,28 @@ def test_memory_is_small(watched: Road) -> None:
     assert child["rss_bytes"] < 50 * 1024 * 1024
 
 
-def test_port_in_use_is_a_clear_end(tmp_path: Path, watched: Road) -> None:
-    with road(tmp_path) as other:
-        other.config = watched.config
-        process = start(other)
+def test_an_address_that_another_process_has_is_waited_for(tmp_path: Path) -> None:
+    with road(tmp_path) as made, socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", made.port))
+        other.listen()
+        process = start(made)
         try:
-            _, said = process.communicate(timeout=30)
+            page = made.pages["monitor"]
+            eventually(lambda: page["listen_failures_total"] >= 1 or process.poll() is not None)
+            assert process.poll() is None
+            assert page["state"] == ChildState.WAITING
+            other.close()
+            eventually(lambda: answers(made.port), 20, "it takes the address when it is free")
+            assert page["state"] == ChildState.RUNNING
+            assert b"wsadapter_listen_failures_total" in get(made.port, "/metrics")[2]
         finally:
-            process.kill()
-
-    assert process.returncode == ExitCode.UNAVAILABLE
-    assert f"monitor.listen {watched.config.monitor.listen}: the address is in use" in said.decode()
+            process.terminate()
+            _, said = process.communicate(timeout=60)
+    (line,) = [json.loads(line) for line in said.splitlines() if b"monitor.listen cannot be had" in line]
+    assert (line["level"], line["listen"]) == ("error", made.config.monitor.listen)
+    assert line["reason"] == "another process has the address"
+    assert process.returncode == 0
 
 
 def test_ends_with_its_supervisor_and_when_told(tmp_path: Path) -> None:

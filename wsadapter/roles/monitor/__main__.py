@@ -1,7 +1,8 @@
 """The monitor role: /metrics /livez /readyz /status and the status page over HTTP, from the stats pages alone.
 
 It asks no other process anything and can take nothing down with it: it maps pages read-only, and its server is
-bounded. Listens where `monitor.listen` says, loopback by default; an address that is taken ends it with a clear error.
+bounded. Listens where `monitor.listen` says, loopback by default. An address that cannot be had (another process has
+it, its interface is not up) is said, counted and tried again until it can: WAITING, and nothing else waits for it.
 """
 
 import asyncio
@@ -16,15 +17,17 @@ import msgspec
 
 from wsadapter import log
 from wsadapter.config import types as config_types
-from wsadapter.errors import ExitCode, ServiceUnavailable
+from wsadapter.errors import ExitCode
 from wsadapter.roles.monitor import exposition, rings, snapshot, status
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
 from wsadapter.roles.monitor.rings import RingProgress
 from wsadapter.roles.monitor.snapshot import Snapshot
 from wsadapter.roles.orders import MonitorOrder
-from wsadapter.supervision.child import Child, run_child
+from wsadapter.supervision.child import Child, ChildState, run_child
 
 BEAT_SECONDS: Final = 1.0
+LISTEN_AGAIN_SECONDS: Final = 2.0
+SAY_AGAIN_SECONDS: Final = 60.0
 JSON: Final = "application/json"
 PAGE_POLICY: Final = (
     # the page brings everything along and talks to its own origin only
@@ -52,20 +55,47 @@ def routes(read: Callable[[], Snapshot]) -> dict[str, Route]:
     }
 
 
+class Listener:
+    """Takes the address as soon as it can be had."""
+
+    def __init__(self, server: HttpServer, child: Child) -> None:
+        self._server, self._child = server, child
+        self._said = log.Repeated(SAY_AGAIN_SECONDS)
+        self._again_at = 0.0
+        self._listening = False
+
+    async def listen(self) -> None:
+        """To be called once a beat."""
+        if self._listening or time.monotonic() < self._again_at:
+            return
+        listen = self._child.args.config.monitor.listen
+        host, port = config_types.address(listen)
+        try:
+            await self._server.start(host, port)
+        except OSError as error:
+            self._again_at = time.monotonic() + LISTEN_AGAIN_SECONDS
+            self._child.set_state(ChildState.WAITING)
+            self._child.page["listen_failures_total"] += 1
+            if (repeated := self._said(error.errno)) is not None:
+                reason = "another process has the address" if error.errno == errno.EADDRINUSE else error.strerror
+                log.get_logger().error(
+                    "monitor.listen cannot be had, trying again; what is recorded does not wait for it",
+                    listen=listen, reason=reason, again_seconds=LISTEN_AGAIN_SECONDS, repeated=repeated,
+                )  # fmt: skip
+            return
+        self._listening = True
+        if not config_types.loopback(host):
+            log.get_logger().warning("reachable from other machines, without a password", listen=listen)
+        log.get_logger().info("serving", listen=listen)
+        self._child.ready()
+
+
 async def serve(child: Child) -> None:
     config = child.args.config
     watched = child.order(MonitorOrder)
-    host, port = config_types.address(config.monitor.listen)
     progress = RingProgress()
     server = HttpServer(routes(lambda: snapshot.read(config, watched, progress)))
-    try:
-        await server.start(host, port)
-    except OSError as error:
-        reason = "the address is in use" if error.errno == errno.EADDRINUSE else error.strerror
-        raise ServiceUnavailable(f"monitor.listen {config.monitor.listen}: {reason}") from None
-    if not config_types.loopback(host):
-        log.get_logger().warning("reachable from other machines, without a password", listen=config.monitor.listen)
-    log.get_logger().info("serving", listen=config.monitor.listen)
+    listener = Listener(server, child)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
 
@@ -74,8 +104,8 @@ async def serve(child: Child) -> None:
             stopped.set()
 
     loop.add_reader(child.stop_fd, on_stop)
-    child.ready()
     while not stopped.is_set():
+        await listener.listen()
         child.beat()
         progress.observe(rings.read(watched.rings), time.monotonic_ns())
         child.page["requests_total"] = server.requests

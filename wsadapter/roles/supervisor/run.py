@@ -199,7 +199,7 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     topology.assemble(config)  # a feed that its venue does not offer is refused before anything is touched
     used = Instance.was_claimed(config.service.state_dir)
     instance = Instance.claim(config.service.state_dir, config.service.drain_seconds)
-    _require_free([("monitor.listen", config.monitor.listen), *options.stand_ins.addresses(config)])
+    _require_free(options.stand_ins.addresses(config))
     keep_name(instance.state, used)
     current = Run(msgspec.structs.replace(options, config=options.reload()), instance, reporter)
     supervisor = Supervisor(current.config, current.specs, instance, current, run_for=options.duration)

@@ -541,7 +541,7 @@ def test_filters(bench: AuditBench) -> None:
     assert bench.audit("--symbol", "ETHUSDT")[0] == ExitCode.OK
     assert bench.audit("--stream", "kline")[0] == ExitCode.OK
     assert bench.audit("--exchange", "bybit")[1]["series"] == []
-    assert bench.audit("--symbol", "x' OR 1=1 --")[1]["series"] == []
+    assert bench.run("audit", "--symbol", "x' OR 1=1 --").exit_code == ExitCode.USAGE
     code, found = bench.audit("--exchange", "binance", "--symbol", "BTCUSDT", "--stream", "trade")
     assert code == ExitCode.LOSS
     assert [one["stream"] for one in found["series"]] == ["trade"]
@@ -633,4 +633,43 @@ def test_gaps_are_listed(bench: AuditBench) -> None:
     assert causes("--stream", "depth") == ["disconnect", "ring_full"]
     assert causes("--cause", "stale") == ["stale"]
     assert causes("--since", when_iso(START + 60 * SECOND)) == ["disconnect", "stale"]
+    assert causes("--until", when_iso(START + 100 * SECOND)) == ["disconnect", "ring_full"]
     assert causes("--exchange", "bybit") == []
+
+
+def test_a_hole_of_many_streams_is_one_hole(bench: AuditBench) -> None:
+    whole = gap(START, START + 10 * SECOND, repair_state="partial")
+    parts = [
+        {**whole, "stream": "trade", "repair_state": "repaired"},
+        {**whole, "stream": "ticker", "repair_state": "unrepairable"},
+        {**whole, "stream": "kline", "interval": "1m", "symbol": "BTCUSDT", "repair_state": "repaired"},
+    ]
+    bench.insert("gap", [whole, *parts, gap(START + 60 * SECOND, START + 70 * SECOND)])
+
+    done = bench.run("gaps")
+    assert (len(done.stdout.splitlines()), done.stderr) == (3, "2 gaps\n")
+    assert done.stdout.splitlines()[1].split()[-1] == "partial"
+
+    def states(*arguments: str) -> list[str]:
+        return [one["repair_state"] for one in json.loads(bench.run("gaps", "--json", *arguments).stdout)]
+
+    assert states() == ["partial", "open"]
+    assert states("--stream", "trade") == ["repaired", "open"], "what its own row says"
+    (first, _) = json.loads(bench.run("gaps", "--json").stdout)
+    assert {(one["stream"], one["repair_state"]) for one in first["parts"]} == {
+        ("trade", "repaired"), ("ticker", "unrepairable"), ("kline", "repaired"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("command", ["audit", "gaps"])
+def test_a_symbol_that_nobody_knows_is_refused_with_the_near_ones(bench: AuditBench, command: str) -> None:
+    bench.insert("trade", [trade(1, symbol="DELISTEDUSDT")])
+
+    for wrong, near in (("btcusdt", "BTCUSDT"), ("BTC-USDT", "BTCUSDT"), ("ETHUSD_PERPX", "ETHUSD_PERP")):
+        done = bench.run(command, "--symbol", wrong)
+        assert (done.exit_code, done.stdout) == (ExitCode.USAGE, "")
+        assert "nobody records it" in done.stderr
+        assert near in done.stderr
+    assert bench.run(command, "--symbol", "NOSUCHTHING").exit_code == ExitCode.USAGE
+    assert bench.run(command, "--exchange", "nowhere").exit_code == ExitCode.USAGE
+    assert bench.run(command, "--symbol", "DELISTEDUSDT").exit_code == ExitCode.OK, "it has rows"

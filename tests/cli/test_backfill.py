@@ -88,3 +88,15 @@ def test_exit_codes(tmp_path: Path) -> None:
     assert run(tmp_path, "backfill", "--config", str(path), "--since", "soon").returncode == ExitCode.USAGE
     nobody = run(tmp_path, "backfill", "--config", str(path), "--since", "1h")
     assert (nobody.returncode, nobody.stdout) == (ExitCode.UNAVAILABLE, "")
+
+
+def test_a_symbol_written_otherwise_is_refused_with_the_near_ones(tmp_path: Path) -> None:
+    path = tmp_path / "wsadapter.toml"
+    path.write_text(FEEDS + '[monitor]\nlisten = "127.0.0.1:1"\n[clickhouse]\nurl = "http://127.0.0.1:1"\n')
+
+    refused = run(tmp_path, "backfill", "--config", str(path), "--since", "1h", "--symbol", "btc-usdt")
+    assert (refused.returncode, refused.stdout) == (ExitCode.USAGE, "")
+    assert "near: BTCUSDT" in refused.stderr
+    # nobody can say what the venue trades: it will
+    asked = run(tmp_path, "backfill", "--config", str(path), "--since", "1h", "--symbol", "SOLUSDT")
+    assert asked.returncode == ExitCode.UNAVAILABLE

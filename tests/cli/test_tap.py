@@ -71,6 +71,21 @@ def test_full_name_times_and_the_end(tmp_path: Path, broker: Broker) -> None:
     assert {message["receive_time"] for message in found} == {"2026-11-18T11:06:40.123456789Z"}
 
 
+def test_one_symbol(tmp_path: Path, broker: Broker) -> None:
+    for key in ("binance:BTCUSDT", "binance:ETHUSDT", "bybit:ETHUSDT", "binance:", "binance:ETHUSDT"):
+        broker.send("websocket.gap", b"", key)
+
+    def keys(*arguments: str) -> list[object]:
+        return [one["key"] for one in tap(tmp_path, broker, "gap", "--from-beginning", "--no-follow", *arguments)]
+
+    assert keys("--symbol", "ETHUSDT") == ["binance:ETHUSDT", "bybit:ETHUSDT", "binance:", "binance:ETHUSDT"]
+    assert keys("--symbol", "ETHUSDT", "--exchange", "bybit") == ["bybit:ETHUSDT"]
+    assert keys("--exchange", "binance")[0] == "binance:BTCUSDT"
+    refused = run(tmp_path, "tap", "gap", "--symbol", "ethusdt", KAFKA_BOOTSTRAP_SERVERS=broker.address)
+    assert (refused.returncode, refused.stdout) == (ExitCode.USAGE, "")
+    assert "near: ETHUSDT" in refused.stderr
+
+
 def test_what_is_no_message_is_shown_as_it_is(tmp_path: Path, broker: Broker) -> None:
     broker.send("websocket.ticker", b"\xff\xff", key="a\nb")
     broker.send("websocket.dead_letter", b"\x00\x01")

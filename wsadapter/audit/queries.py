@@ -199,12 +199,15 @@ def gaps(database: str, scope: Scope, first_ns: int, last_ns: int) -> Query:
 
 
 def gap_list(database: str, scope: Scope, cause: str, limit: int) -> Query:
-    """For the operator: the newest ``limit`` gaps that lasted into the range, oldest first."""
+    """For the operator: the newest ``limit`` rows of gaps that lasted within the range, the newest first."""
     where: list[str] = []
     parameters: Parameters = {}
     if scope.since_ns is not None:
         where.append("ifNull(ended >= fromUnixTimestamp64Nano({since:Int64}, 'UTC'), true)")
         parameters["since"] = scope.since_ns
+    if scope.until_ns is not None:
+        where.append("started < fromUnixTimestamp64Nano({until:Int64}, 'UTC')")
+        parameters["until"] = scope.until_ns
     _narrow(where, parameters, scope)
     if cause:
         where.append("cause = {cause:String}")

@@ -19,7 +19,7 @@ from wsadapter.audit import conservation, tables, tail, view
 from wsadapter.audit.conservation import UNEXPLAINED, Live, Status
 from wsadapter.audit.rows import HOUR_NS, STREAMS, Scope
 from wsadapter.audit.tables import FAILED, Report
-from wsadapter.cli import monitor_client, options
+from wsadapter.cli import known_names, monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
 from wsadapter.config.model import Config
@@ -55,10 +55,10 @@ def audit(
 ) -> int:  # fmt: skip
     """Prove that what was recorded is complete: exit 75 when a hole has no explanation."""
     options.one_of("--stream", stream, STREAMS)
-    if since is not None and until is not None and since >= until:
-        raise click.UsageError("--since must be before --until")
-    scope = Scope(time.time_ns(), since, until, exchange, symbol, stream)
-    return _audit(options.load(config_path or group_path, demo=True), scope, live, as_json)
+    options.in_order(since, until)
+    config = options.load(config_path or group_path, demo=True)
+    known_names.refuse_unknown(config, exchange, symbol, known_names.in_tables(config.clickhouse, exchange))
+    return _audit(config, Scope(time.time_ns(), since, until, exchange, symbol, stream), live, as_json)
 
 
 def _audit(config: Config, scope: Scope, live: bool, as_json: bool) -> int:

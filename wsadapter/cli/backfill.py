@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from wsadapter.cli import monitor_client, options
+from wsadapter.cli import known_names, monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.config.model import Config, Feed
 from wsadapter.config.types import INTERVALS
@@ -61,6 +61,9 @@ def backfill(
     """Have a range of time fetched over REST by the running instance, within its budget."""
     config = options.load(config_path or group_path, demo=True)
     requests = requests_of(config, exchange, feed, symbols, streams, intervals, since, until)
+    others = known_names.traded(config, {request.exchange for request in requests})
+    for symbol in symbols:
+        known_names.refuse_unknown(config, exchange, symbol, others)
     return _backfill(config, requests, as_json)
 
 

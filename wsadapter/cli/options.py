@@ -60,6 +60,11 @@ def one_of(option: str, word: str, known: Iterable[str]) -> None:
         raise click.UsageError(f"{option} must be one of: {' '.join(known)}")
 
 
+def in_order(since_ns: int | None, until_ns: int | None) -> None:
+    if since_ns is not None and until_ns is not None and since_ns >= until_ns:
+        raise click.UsageError("--since must be before --until")
+
+
 def load(path: str | None, demo: bool) -> "Config":
     """The checked configuration; ``demo``: a missing feed is no error."""
     from wsadapter.config import load as configuration

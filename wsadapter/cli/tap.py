@@ -15,7 +15,7 @@ import click
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError, Message
 
-from wsadapter.cli import options
+from wsadapter.cli import known_names, options
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM
@@ -30,18 +30,20 @@ POLL_SECONDS = 0.5
 @click.command()
 @options.CONFIG
 @click.argument("topic")
+@options.EXCHANGE
+@options.SYMBOL
 @click.option("--from-beginning", "beginning", is_flag=True, help="From the first message, not only new ones.")
 @click.option("-n", "--count", type=click.IntRange(min=1), help="Stop after so many messages.")
 @click.option("--times", is_flag=True, help="Show times as text.")
 @click.option("--no-follow", is_flag=True, help="Stop at the end of the topic.")
 @click.pass_obj
 def tap(
-    group_path: str | None, config_path: str | None, topic: str, beginning: bool, count: int | None, times: bool,
-    no_follow: bool,
+    group_path: str | None, config_path: str | None, topic: str, exchange: str, symbol: str, beginning: bool,
+    count: int | None, times: bool, no_follow: bool,
 ) -> int:  # fmt: skip
     """Print the messages of a topic (e.g. trade or websocket.trade), one JSON line each."""
     config, follow = options.load(config_path or group_path, demo=True), not no_follow
-    """Print until ``count`` messages or a signal; without ``follow`` until what is there now has been printed."""
+    known_names.refuse_unknown(config, exchange, symbol)
     prefix = config.kafka.topic_prefix
     topic = topic if topic.startswith(prefix) else prefix + topic
     spec = BY_STREAM.get(topic.removeprefix(prefix))
@@ -51,11 +53,20 @@ def tap(
         partitions = _partitions(consumer, topic, config.kafka.bootstrap_servers)
         start = OFFSET_BEGINNING if beginning else OFFSET_END
         consumer.assign([TopicPartition(topic, partition, start) for partition in partitions])
-        for record in islice(_records(consumer, len(partitions), follow), count):
+        wanted = (one for one in _records(consumer, len(partitions), follow) if _is_about(one, exchange, symbol))
+        for record in islice(wanted, count):
             click.echo(json.dumps(_shown(record, message, times), ensure_ascii=False))
     finally:
         consumer.close()
     return ExitCode.OK
+
+
+def _is_about(record: Any, exchange: str, symbol: str) -> bool:
+    """By its key, ``exchange:symbol``; what is about every symbol (a gap) is about this one, too."""
+    if not (exchange or symbol):
+        return True
+    named, _, about = (record.key() or b"").decode("utf-8", "replace").partition(":")
+    return exchange in ("", named) and (not symbol or about in ("", symbol))
 
 
 def _settings(config: Config) -> dict[str, Any]:

@@ -1,0 +1,39 @@
+"""Rows of table ``gap``, put together to the holes that they are about. Pure.
+
+A hole is one ``gap_id``. A connection's has, once it is worked off, beside its own row one for each stream, or for each
+series, that fares otherwise (`wsadapter.roles.repairer.gap_outcomes`): one hole all the same.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from wsadapter.audit.rows import GapRow
+from wsadapter.events.gaps import RepairState
+
+
+class RecordedHole(Struct, frozen=True):
+    """``row`` says when, where and why, and what became of all of it; ``parts``: the rows about single streams."""
+
+    row: GapRow
+    parts: tuple[GapRow, ...] = ()
+
+    def state(self, narrowed: bool) -> str:
+        """What became of it. ``narrowed``: rows of other streams or symbols were left out, so its parts know better."""
+        if not (narrowed and self.parts):
+            return self.row.repair_state
+        states = {part.repair_state for part in self.parts}
+        return states.pop() if len(states) == 1 else RepairState.PARTIAL.value
+
+
+def holes(rows: Iterable[GapRow]) -> list[RecordedHole]:
+    """In the order in which each is met first."""
+    by_hole: dict[tuple[str, str], list[GapRow]] = {}
+    for row in rows:
+        by_hole.setdefault((row.exchange, row.gap_id), []).append(row)
+    return [_hole(each) for each in by_hole.values()]
+
+
+def _hole(rows: Sequence[GapRow]) -> RecordedHole:
+    whole = next((row for row in rows if not row.stream), rows[0])
+    return RecordedHole(whole, tuple(row for row in rows if row is not whole))

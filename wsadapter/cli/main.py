@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "backfill",
         "Have a range of time fetched over REST by the running instance, within its budget.",
     ),
+    "segments": ("segments", "List the shared memory of all instances on this machine, or remove orphans."),
     "replay": (
         "run",
         "Play a recorded frame file through the loopback venue and the whole pipeline, then exit.",

@@ -69,6 +69,17 @@ _HEADER = struct.Struct("<QQQ")
 Scanned = tuple[int, int, int, int]
 
 
+class OtherLayout(SegmentError):
+    """A ring of another version of this program: whole, and only that version can read what is in it."""
+
+    def __init__(self, name: str, version: int, unread_bytes: int) -> None:
+        self.version, self.unread_bytes = version, unread_bytes
+        super().__init__(
+            f"ring {name} refused: layout version {version}, this program has version {LAYOUT_VERSION}; "
+            f"{unread_bytes:,} bytes are unread in it"
+        )
+
+
 def create(name: str, capacity: int, epoch: int) -> None:
     """Make an empty ring. It appears complete or not at all."""
     _require_x86_64()
@@ -357,10 +368,15 @@ def _attach(name: str, writable: bool) -> tuple[Segment, memoryview]:
         segment.close()
         raise SegmentError(f"{name} refused: {segment.size} bytes are no ring")
     words = segment.buf.cast("Q")
+    version, unread = words[_MAGIC] & 0xFFFFFFFF, words[_TAIL] - words[_HEAD]
     if problem := _problem(words, segment.size):
         words.release()
         segment.close()
         raise SegmentError(f"ring {name} refused: {problem}")
+    if version != LAYOUT_VERSION:
+        words.release()
+        segment.close()
+        raise OtherLayout(name, version, unread)
     return segment, words
 
 
@@ -368,8 +384,6 @@ def _problem(words: memoryview, size: int) -> str:
     magic, version, capacity = words[_MAGIC] >> 32, words[_MAGIC] & 0xFFFFFFFF, words[_CAPACITY]
     if magic != MAGIC:
         return f"not a ring (magic {magic:#x}, expected {MAGIC:#x})"
-    if version != LAYOUT_VERSION:
-        return f"layout version {version}, this program has version {LAYOUT_VERSION}"
     if capacity & (capacity - 1) or size != DATA + capacity:
         return f"capacity {capacity} in a segment of {size} bytes (layout version {version})"
     # SYNC head: before tail, so that a running reader cannot get ahead of the tail we saw.

@@ -144,6 +144,50 @@ def test_a_damaged_ring_is_set_aside_and_the_others_go_on(
     assert not Segment.exists(f"wsadapter-{instance}-a")
 
 
+def test_a_ring_of_another_version_waits_for_it_and_the_remedy_is_said(
+    instance: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"wsadapter-{instance}-a"
+    first = rings(instance)
+    first.open(["a", "b"])
+    write(name, 5)
+    assert first.close() == 5
+    of_version(name, 1)
+
+    for _ in (1, 2):
+        made = rings(instance)
+        made.open(["a"])
+        made.close()
+    (aside,) = listing(f"{name}.other-layout-")
+    said = capsys.readouterr().out
+    assert said.count("ring of another version is set aside") == 1
+    assert "layout version 1, this program has version 2; 80 bytes are unread in it" in said
+    assert f"mv /dev/shm/{aside} /dev/shm/{name}; run the version that wrote it" in said
+    assert f"segments remove --discard-unread {aside}" in said
+
+    os.rename(f"/dev/shm/{aside}", f"/dev/shm/{name}")
+    of_version(name, ring.LAYOUT_VERSION)  # as the version that wrote it sees it
+    again = rings(instance)
+    again.open(["a"])
+    assert again.adopted == 5
+
+
+def test_an_empty_ring_of_another_version_is_no_message(instance: str) -> None:
+    name = f"wsadapter-{instance}-a"
+    ring.create(name, CAPACITY, 77)
+    of_version(name, 1)
+    made = rings(instance)
+    made.open(["a"])
+    assert (made.damaged, made.refs["a"].epoch) == (0, 1000)
+    assert listing(f"{name}.") == []
+
+
+def of_version(name: str, version: int) -> None:
+    segment = Segment.attach(name)
+    segment.map[:4] = version.to_bytes(4, "little")
+    segment.close()
+
+
 def test_a_ring_that_cannot_be_opened_now_is_not_taken_for_damaged(
     instance: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,8 +3,8 @@
 The supervisor's side of shared memory: it alone creates, adopts and unlinks. A ring that is on this state directory's
 list (``rings.json``), or has the name of a wanted one, is adopted with what is unread in it. One that no longer fits
 the configuration is set aside, drained by a serializer without a writer, and unlinked when it is empty. One that
-cannot be read is renamed, counted and not used. At the end an empty ring is unlinked, any other is kept for the next
-start.
+cannot be read (damage, another version's layout) is renamed, counted and not used. At the end an empty ring is
+unlinked, any other is kept for the next start.
 
 Redundant connections are a group: the first has the group's name, the others that name and a number from 2 on. A group
 has one serializer and a page of watermarks, which lives as long as a record of theirs is unread.
@@ -33,8 +33,8 @@ from wsadapter.files import StateDirectory
 from wsadapter.log import get_logger
 from wsadapter.roles.supervisor.connection_states import RingPosition
 from wsadapter.shm import doorbell, ring, watermarks
-from wsadapter.shm.ring import RingReader
-from wsadapter.shm.segment import Segment, listing
+from wsadapter.shm.ring import OtherLayout, RingReader
+from wsadapter.shm.segment import DIRECTORY, Segment, listing
 from wsadapter.supervision.child import RingRef
 
 _REDUNDANT: Final = re.compile(r"(.+)-r([2-9])")
@@ -44,6 +44,8 @@ PASSING: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGA
 """What the system says that is not about the ring."""
 DAMAGED: Final = ".damaged-"
 """Separates a ring's name from the time at which it was found damaged."""
+OTHER_LAYOUT: Final = ".other-layout-"
+"""The same of a ring of another version."""
 ASIDE_MEMBER: Final = 32
 """Numbers of rings that were set aside, in their group."""
 
@@ -273,6 +275,9 @@ class Rings:
         recorded: its name becomes free, and the segment stays for whoever wants to look into it."""
         try:
             return inspect(name)
+        except OtherLayout as error:
+            self._keep_of_other_version(name, error)
+            return None
         except SegmentError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno in PASSING:
                 raise  # it may be as it should
@@ -286,6 +291,22 @@ class Rings:
             Segment.unlink(older)  # one is enough to look into
         Segment.rename(name, aside)
         return None
+
+    def _keep_of_other_version(self, name: str, error: OtherLayout) -> None:
+        """Out of the way of this version's ring, for the version that can read it. Empty: it goes."""
+        if not error.unread_bytes:
+            Segment.unlink(name)
+            return
+        self.damaged += 1
+        aside = f"{name}{OTHER_LAYOUT}{time.time_ns()}"
+        get_logger().error(
+            "ring of another version is set aside, unread; what it holds is not lost yet",
+            ring=name, kept_as=aside, reason=str(error),
+            to_deliver_it=f"stop; mv {DIRECTORY}/{aside} {DIRECTORY}/{name}; run the version that wrote it until it "
+            "has delivered, and stop it; start this version",
+            to_give_it_up=f"wsadapter-supervisor segments remove --discard-unread {aside}",
+        )  # fmt: skip
+        Segment.rename(name, aside)
 
     def _create_or_adopt(self, connection: str, name: str) -> RingRef:
         existing = inspect(name)

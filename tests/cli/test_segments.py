@@ -1,0 +1,139 @@
+"""`segments`: all shared memory is listed; what a process uses, or what is unread, is not removed by mistake."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.command import run
+
+from wsadapter.errors import ExitCode
+from wsadapter.shm import ring, watermarks
+from wsadapter.shm.ring import RingWriter
+from wsadapter.shm.segment import Segment, listing
+from wsadapter.shm.stats_page import StatsPage
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def instance() -> Iterator[str]:
+    name = f"seg-{os.getpid()}-{next(_numbers)}"
+    yield name
+    for segment in listing(f"wsadapter-{name}"):
+        Segment.unlink(segment)
+
+
+def make_ring(name: str, records: int) -> None:
+    ring.create(name, 65_536, 7)
+    writer = RingWriter.attach(name)
+    for number in range(records):
+        assert writer.try_write(1, b"%d" % number)
+    writer.publish()
+    writer.release()
+
+
+def listed(directory: Path, instance: str) -> dict[str, dict[str, Any]]:
+    done = run(directory, "segments", "list", "--json")
+    assert done.returncode == 0, done.stderr
+    prefix = f"wsadapter-{instance}-"
+    return {one["name"].removeprefix(prefix): one for one in json.loads(done.stdout) if one["instance"] == instance}
+
+
+def test_each_segment_is_listed_with_what_it_holds(tmp_path: Path, instance: str) -> None:
+    prefix = f"wsadapter-{instance}-"
+    make_ring(f"{prefix}binance-all-0", 5)
+    make_ring(f"{prefix}binance-all-1", 0)
+    StatsPage.create(f"{prefix}stats-binance-all-0", ("a", "b")).release()
+    watermarks.create(f"{prefix}marks-binance-all-0", 4)
+
+    found = listed(tmp_path, instance)
+
+    assert {name: (one["kind"], one["unread"], one["state"]) for name, one in found.items()} == {
+        "binance-all-0": ("ring", 5, "kept"),
+        "binance-all-1": ("ring", 0, "kept"),
+        "stats-binance-all-0": ("stats", 0, "kept"),
+        "marks-binance-all-0": ("marks", 0, "kept"),
+    }
+    assert found["binance-all-0"]["size"] == ring.DATA + 65_536
+    table = run(tmp_path, "segments", "list").stdout
+    assert f"{prefix}binance-all-0" in table
+
+
+def test_what_a_process_uses_is_live_and_stays(tmp_path: Path, instance: str) -> None:
+    name = f"wsadapter-{instance}-a"
+    make_ring(name, 5)
+    script = f"from wsadapter.shm.segment import Segment; s = Segment.attach('{name}'); print(1, flush=True); input()"
+    user = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert user.stdout is not None
+        user.stdout.readline()
+        StatsPage.create(f"wsadapter-{instance}-stats-x", ("a",)).release()
+        (state, pids) = (listed(tmp_path, instance)["a"][key] for key in ("state", "pids"))
+        assert (state, pids) == ("live", [user.pid])
+
+        done = run(tmp_path, "segments", "remove", "--instance", instance, "--discard-unread")
+        assert done.returncode == ExitCode.ALREADY_RUNNING
+        assert f"refused: {name} is in use by pid {user.pid}" in done.stderr
+        assert Segment.exists(name)
+        assert Segment.exists(f"wsadapter-{instance}-stats-x"), "all or nothing"
+    finally:
+        user.communicate(b"\n")
+
+
+def test_unread_records_are_given_up_only_when_told(tmp_path: Path, instance: str) -> None:
+    name = f"wsadapter-{instance}-a"
+    make_ring(name, 5)
+
+    done = run(tmp_path, "segments", "remove", name)
+    assert (done.returncode, done.stdout) == (ExitCode.LOSS, "")
+    assert f"refused: {name} holds 5 unread records" in done.stderr
+    assert Segment.exists(name)
+
+    done = run(tmp_path, "segments", "remove", name, "--discard-unread")
+    assert done.returncode == 0
+    assert f"removed {name}, {ring.DATA + 65_536:,} bytes; lost: 5 unread records" in done.stdout
+    assert not Segment.exists(name)
+
+
+def test_a_ring_of_another_version_counts_as_unread(tmp_path: Path, instance: str) -> None:
+    name = f"wsadapter-{instance}-a"
+    make_ring(name, 5)
+    segment = Segment.attach(name)
+    segment.map[:4] = (1).to_bytes(4, "little")
+    segment.close()
+
+    done = run(tmp_path, "segments", "remove", name)
+    assert done.returncode == ExitCode.LOSS
+    assert "layout version 1, 80 bytes unread" in done.stderr
+    assert Segment.exists(name)
+
+
+def test_orphans_go_and_what_is_kept_stays(
+    tmp_path: Path, instance: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: every other segment of this machine is hidden from it."""
+    make_ring(f"wsadapter-{instance}-kept-a", 5)
+    make_ring(f"wsadapter-{instance}-orphan", 0)
+    StatsPage.create(f"wsadapter-{instance}-kept-stats-a", ("a",)).release()
+    StatsPage.create(f"wsadapter-{instance}-stats-a", ("a",)).release()
+    from wsadapter.cli.main import run_command
+    from wsadapter.roles.supervisor import segments
+
+    monkeypatch.setattr(segments, "PREFIX", f"wsadapter-{instance}")
+    monkeypatch.setattr(segments, "listing", lambda prefix: listing(f"wsadapter-{instance}"))
+    assert run_command(["segments", "remove", "--orphans"]) == 0
+    assert listing(f"wsadapter-{instance}") == [
+        f"wsadapter-{instance}-kept-a", f"wsadapter-{instance}-kept-stats-a",
+    ]  # fmt: skip
+    assert capsys.readouterr().out.count("removed ") == 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("x", "--orphans"), ("--instance", "a", "--orphans"), ("wsadapter-none",)])
+def test_what_is_to_be_removed_must_be_said(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert run(tmp_path, "segments", "remove", *arguments).returncode == ExitCode.USAGE

@@ -1,0 +1,143 @@
+"""All shared memory of this program on this machine: whose it is, who uses it, what is unread in it.
+
+A segment is **live** when a process has it mapped; the kernel says so of each process (proc_pid_maps(5)). One that
+nobody maps and that has unread records is **kept**: the next start of its instance delivers them. Stats pages and
+watermarks are kept where a ring of their instance is. Anything else that nobody maps is an **orphan**: of a state
+directory that was deleted, of a run that was killed and never started again. Processes of other users that may not be
+looked at, and of other containers that share /dev/shm, cannot be seen: another user's segment is **unknown**.
+"""
+
+import os
+import pwd
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from wsadapter.errors import SegmentError
+from wsadapter.roles.supervisor.rings import ASIDE, DAMAGED, OTHER_LAYOUT, inspect
+from wsadapter.shm.ring import OtherLayout
+from wsadapter.shm.segment import DIRECTORY, Segment, listing
+
+PREFIX: Final = "wsadapter-"
+_STATS: Final = "-stats-"
+_MARKS: Final = "-marks-"
+_MAPPED: Final = re.compile(rf"{DIRECTORY}/({PREFIX}[^\s]+)$", re.MULTILINE)
+
+
+class FoundSegment(Struct, frozen=True):
+    """``kind``: ring, stats or marks. ``unread``: records of a ring, None where nobody can say. ``note``: why not."""
+
+    name: str
+    kind: str
+    instance: str
+    owner: str
+    size: int
+    state: str
+    unread: int | None = 0
+    pids: tuple[int, ...] = ()
+    note: str = ""
+
+    @property
+    def holds_unread(self) -> bool:
+        return self.unread is None or self.unread > 0
+
+
+def survey() -> list[FoundSegment]:
+    """Every segment, instance by instance."""
+    names = listing(PREFIX)
+    instances = {name.removeprefix(PREFIX).rpartition(_STATS)[0] for name in names if _STATS in name}
+    pids = users()
+    found = [one for name in names if (one := _look_at(name, instances, pids)) is not None]
+    kept = {one.instance for one in found if one.state == "kept"}
+    return [
+        msgspec.structs.replace(one, state="kept") if one.state == "orphan" and one.instance in kept else one
+        for one in sorted(found, key=lambda one: (one.instance, one.kind, one.name))
+    ]
+
+
+def users() -> Mapping[str, tuple[int, ...]]:
+    """Segment -> the processes that have it mapped under this name."""
+    found: defaultdict[str, list[int]] = defaultdict(list)
+    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+        try:
+            with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
+                maps = file.read()
+        except OSError:
+            continue
+        for name in set(_MAPPED.findall(maps)):
+            found[name].append(pid)
+    return {name: tuple(sorted(pids)) for name, pids in found.items()}
+
+
+def _look_at(name: str, instances: Iterable[str], pids: Mapping[str, tuple[int, ...]]) -> FoundSegment | None:
+    """None when it went meanwhile."""
+    try:
+        status = os.stat(f"{DIRECTORY}/{name}", follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    kind = "stats" if _STATS in name else "marks" if _MARKS in name else "ring"
+    unread, note = _unread(name) if kind == "ring" else (0, "")
+    if name in pids:
+        state = "live"
+    elif status.st_uid != os.geteuid() and os.geteuid() != 0:
+        state = "unknown"
+    else:
+        state = "kept" if unread != 0 else "orphan"
+    return FoundSegment(
+        name, kind, _instance(name, kind, instances), _owner(status.st_uid), status.st_size, state, unread,
+        pids.get(name, ()), note,
+    )  # fmt: skip
+
+
+def _unread(name: str) -> tuple[int | None, str]:
+    try:
+        existing = inspect(name)
+    except OtherLayout as error:
+        return None if error.unread_bytes else 0, f"layout version {error.version}, {error.unread_bytes:,} bytes unread"
+    except SegmentError as error:
+        return None, str(error)
+    return (0 if existing is None else existing.unread), ""
+
+
+def _instance(name: str, kind: str, instances: Iterable[str]) -> str:
+    """A ring's name does not say where that of its instance ends: stats pages do, else it ends at the first hyphen."""
+    rest = name.removeprefix(PREFIX)
+    if kind != "ring":
+        return rest.rpartition(_STATS if kind == "stats" else _MARKS)[0]
+    known = [instance for instance in instances if rest.startswith(f"{instance}-")]
+    return max(known, key=len) if known else rest.partition("-")[0]
+
+
+def _owner(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def lost_with(segment: FoundSegment) -> str:
+    """What a removal gives up, in words; empty when nothing."""
+    if segment.kind == "stats":
+        return f"the counters of {segment.name.rpartition(_STATS)[2]}"
+    if segment.kind == "marks":
+        return "" if segment.state == "orphan" else "what redundant connections published last: copies may come twice"
+    aside = next((word for word in (ASIDE, DAMAGED, OTHER_LAYOUT) if word in segment.name), "")
+    if segment.unread is None:
+        return f"what is unread in it ({segment.note})"
+    where = " of a ring that was set aside" if aside else ""
+    return f"{segment.unread:,} unread records{where}" if segment.unread else ""
+
+
+def remove(segment: FoundSegment) -> None:
+    """Take its name away; `SegmentError` when a process uses it by now."""
+    if pids := users().get(segment.name):
+        raise SegmentError(f"segment {segment.name} is in use by {_listed(pids)}")
+    Segment.unlink(segment.name)
+
+
+def _listed(pids: Iterable[int]) -> str:
+    return ", ".join(f"pid {pid}" for pid in pids)

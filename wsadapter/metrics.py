@@ -282,6 +282,8 @@ METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRI
 
 SILENCES: Final = ("silence_epoch", "silence_position", "silence_started_ns", "silence_cause")
 """Of a symbol that is polled: the gap that lasts, see `wsadapter.roles.open_gaps`."""
+SERVICE_STAGES: Final = ("", "fetching", "preparing", "starting")
+"""What an embedded service does before it serves, as its cell ``stage`` says; empty: nothing of these."""
 _PARTITION: Final = Axis(("partition",), given="partitions")
 STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
     # the gaps that last, of the connection and of its streams, see `wsadapter.roles.open_gaps`
@@ -311,6 +313,7 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
         Cells(name="broker_refusal"),  # Kafka's error code for which the gap topic is not read (0: none)
         *(Cells((_POLL,), name=name, published=True) for name in SILENCES),
     ),
+    "service": tuple(Cells(name=name) for name in ("stage", "stage_percent")),  # of `SERVICE_STAGES`, and how far
 }
 """Cells of a role's own."""
 

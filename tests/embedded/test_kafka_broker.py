@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from eventually import eventually
 
+from wsadapter.embedded.kafka.broker import IDENTITY
 from wsadapter.embedded.servers import KafkaServer
 from wsadapter.errors import ServiceUnavailable
 
@@ -127,6 +128,26 @@ def test_the_jvm_dies_when_the_supervisor_is_gone(broker: KafkaServer) -> None:
     assert broker.process.lifeline is not None
     broker.process.lifeline.close()
     assert psutil.wait_procs([wrapper, jvm], timeout=12)[1] == []
+
+
+def identity(directory: Path) -> dict[str, str]:
+    lines = (directory / "data" / IDENTITY).read_text().splitlines()
+    return dict(line.split("=") for line in lines if "=" in line)
+
+
+def test_a_new_data_directory_is_a_copy_under_ids_of_its_own(server: KafkaServer, tmp_path: Path) -> None:
+    """``server`` was started before: from then on Kafka's own tool is not needed any more."""
+    with KafkaServer(tmp_path) as second:
+        make_topic(second.bootstrap, "kept")
+        assert produce(second.bootstrap, "kept", [b"x"]) == {b"x"}
+    found = [path / "kafka" for path in (server.directory, tmp_path)]
+    checkpoints = {(path / "data" / "bootstrap.checkpoint").read_bytes() for path in found}
+    identities = [identity(path) for path in found]
+
+    assert not (tmp_path / "kafka" / "format.log").exists()
+    assert len(checkpoints) == 1
+    assert identities[0]["cluster.id"] != identities[1]["cluster.id"]
+    assert identities[0]["directory.id"] != identities[1]["directory.id"]
 
 
 def test_a_taken_port_is_told_at_once(java: None, tmp_path: Path) -> None:

@@ -140,6 +140,7 @@ class KafkaServer:
     """A broker over ``directory`` at `bootstrap`."""
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
+        self.directory = directory
         self.bootstrap = f"{LOOPBACK}:{port or free_port()}"
         config = Config(
             _service(directory, "kafka", DRAIN_SECONDS), kafka=KafkaConfig(bootstrap_servers=self.bootstrap)

@@ -13,16 +13,18 @@ from typing import Final
 from wsadapter import log
 from wsadapter.embedded.data_directory import DataDirectory, stays
 from wsadapter.embedded.kafka.broker import KafkaBroker
-from wsadapter.embedded.kafka.class_archive import PROBE_SECONDS, make_archive
+from wsadapter.embedded.kafka.class_archive import ArchiveTraining
 from wsadapter.embedded.kafka.install import Installation, find_java, find_maven, missing
 from wsadapter.embedded.kafka.program import BEAT_SECONDS, Program
 from wsadapter.embedded.ports import bootstrap_address, listen
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.metrics import SERVICE_STAGES
 from wsadapter.supervision.child import Child, run_child
 
 LOCK_SECONDS: Final = 15.0
 """A killed wrapper's JVM is gone within milliseconds; what holds the directory longer is another instance."""
 START_SECONDS: Final = 90.0
+PROBE_SECONDS: Final = 0.05
 STOP_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 30.0
@@ -38,41 +40,51 @@ def main(child: Child) -> int:
 
         return kafka_mock.serve(child, host, port, reason)
     java = find_java(os.environ) or ""
-    if not _install(child, installation, java):
+    if not _install(child, installation):
         return 0
     directory = DataDirectory(Path(child.args.config.service.state_dir) / "kafka")
     if not directory.lock(child, LOCK_SECONDS):
         return 0
     listen(host, port, "Kafka").close()  # a port that is taken: said here in one line, not by the JVM in forty
     broker = KafkaBroker(installation, java, directory.path, host, port)
+    _tell(child, "preparing")
     if not broker.format(child):
         return 0
+    _tell(child, "starting")
     program = broker.start([directory.lock_fd])
     if _wait_ready(child, broker, program):
         child.page["service_up"] = 1
+        _tell(child, "")
         child.ready()
         log.get_logger().info("Kafka is up", address=f"{host}:{port}", jvm=program.pid)
-        _watch(child, broker, program)
+        training = ArchiveTraining(installation, java)
+        _watch(child, broker, program, training)
+        training.give_up(child)
     child.page["service_up"] = 0
     grace = min(STOP_SECONDS, child.deadline - time.monotonic() - 1.0)
     program.stop(child, max(0.0, grace))
     return 0
 
 
-def _install(child: Child, installation: Installation, java: str) -> bool:
-    if installation.jars.is_dir() and installation.archive.exists():
+def _install(child: Child, installation: Installation) -> bool:
+    if installation.jars.is_dir():
         return not child.stopping
+    _tell(child, "fetching")
     lock = installation.lock(child)
     if lock < 0:
         return False
     try:
         if not installation.jars.is_dir():
-            installation.fetch(child, find_maven() or "")
-        if not child.stopping and not installation.archive.exists():
-            make_archive(child, installation, java)
+            installation.fetch(child, find_maven() or "", lambda percent: _tell(child, "fetching", percent))
     finally:
         os.close(lock)
     return not child.stopping
+
+
+def _tell(child: Child, stage: str, percent: int = 0) -> None:
+    """What it does before it serves, for those who wait."""
+    child.page["stage"] = SERVICE_STAGES.index(stage)
+    child.page["stage_percent"] = percent
 
 
 def _wait_ready(child: Child, broker: KafkaBroker, program: Program) -> bool:
@@ -89,13 +101,14 @@ def _wait_ready(child: Child, broker: KafkaBroker, program: Program) -> bool:
     return True
 
 
-def _watch(child: Child, broker: KafkaBroker, program: Program) -> None:
+def _watch(child: Child, broker: KafkaBroker, program: Program, training: ArchiveTraining) -> None:
     """Until the child is to stop; an ended or hung JVM is an error."""
     answered = probed = time.monotonic()
     while stays(child, STOP_SECONDS):
         child.beat()
         if program.fd in child.wait([program.fd], BEAT_SECONDS):
             raise ServiceUnavailable(f"Kafka ended: {program.describe()}")
+        training.step(child)
         now = time.monotonic()
         if now - probed < WATCH_SECONDS:
             continue

@@ -6,6 +6,7 @@ Knows how to format the directory, start the JVM and ask whether the broker answ
 
 import base64
 import os
+import shutil
 import socket
 import struct
 import uuid
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from wsadapter import files
 from wsadapter.embedded.kafka.install import Installation
 from wsadapter.embedded.kafka.program import Program
 from wsadapter.embedded.ports import free_port
@@ -23,6 +25,9 @@ JVM: Final = (
     "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
     "-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr", "-Djava.awt.headless=true",
 )  # fmt: skip
+
+IDENTITY: Final = "meta.properties"
+"""The ids of a data directory; the others of its files are the same in all."""
 
 PROPERTIES: Final = """\
 process.roles=broker,controller
@@ -94,16 +99,20 @@ class KafkaBroker:
         self.port = port
 
     def format(self, child: Child) -> bool:
-        """Prepare a new data directory; False when the child is to stop first."""
+        """Prepare a new data directory; False when the child is to stop first. Kafka's own tool does it once: what it
+        made is kept beside the jars, and others begin with a copy under ids of their own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         settings = PROPERTIES.format(host=host, port=self.port, controller=free_port(), data=self._data)
         self._properties.write_text(settings)
         (self._directory / "log4j2.properties").write_text(LOGGING)
-        if (self._data / "meta.properties").exists():
+        if (self._data / IDENTITY).exists():
             return True
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if self._installation.formatted.is_dir():
+            shutil.copytree(self._installation.formatted, self._data, dirs_exist_ok=True)
+            self._write_identity()
+            return True
         argv = self._java_argv(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={self._properties}"
+            "kafka.tools.StorageTool", "format", f"--cluster-id={_new_id()}", f"--config={self._properties}"
         )
         with open(self._directory / "format.log", "w+b") as output:
             code = Program.start(argv, cwd=self._installation.directory, output=output).watch(child)
@@ -111,7 +120,24 @@ class KafkaBroker:
             text = output.read(65536).decode(errors="replace").strip()
         if code:
             raise ServiceUnavailable(f"Kafka cannot format {self._data}: {text[-1500:]}")
-        return code is not None
+        if code is None:
+            return False
+        self._keep_formatted()
+        return True
+
+    def _write_identity(self) -> None:
+        """Last, for without this file the directory counts as not formatted."""
+        text = f"version=1\ncluster.id={_new_id()}\ndirectory.id={_new_id()}\nnode.id=1\n"
+        files.replace(self._data / IDENTITY, text.encode())
+
+    def _keep_formatted(self) -> None:
+        kept = self._installation.formatted
+        unfinished = kept.with_name(f"{kept.name}.{os.getpid()}")
+        try:
+            shutil.copytree(self._data, unfinished, ignore=shutil.ignore_patterns(IDENTITY))
+            os.rename(unfinished, kept)
+        except OSError:  # another process was quicker, or the cache takes nothing: the next one formats, too
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     def start(self, inherited: Sequence[int] = (), jvm: tuple[str, ...] = ()) -> Program:
         """``inherited``: the lock of the directory, which the JVM then holds until it is gone."""
@@ -138,3 +164,10 @@ class KafkaBroker:
         logging = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
         path = ":".join(f"lib/{jar}" for jar in jars)
         return [self._java, *JVM, *jvm, logging, "-cp", path, main, *arguments]
+
+
+def _new_id() -> str:
+    """As Kafka writes its ids; one that begins with a dash would be an option to its tools."""
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text

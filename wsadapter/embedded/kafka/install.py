@@ -1,19 +1,19 @@
 """The jars of the embedded Kafka, fetched once with Maven into a cache that all projects directories share.
 
-    $WSADAPTER_CACHE (default ~/.cache/wsadapter)/kafka-<version>/     lib/*.jar, classes.jsa
+    $WSADAPTER_CACHE (default ~/.cache/wsadapter)/kafka-<version>/     lib/*.jar, classes.jsa, formatted/
                                                  /kafka-<version>.lock
 
 The directory appears complete (filled under a temporary name, then renamed); an flock lets one process fetch while
-others wait. ``classes.jsa`` is a class data archive of the JVM, made once by
-`wsadapter.embedded.kafka.class_archive`: it takes a third off every later start. An empty one says that the JVM could
-not make it.
+others wait. ``classes.jsa`` is a class data archive of the JVM, made by `wsadapter.embedded.kafka.class_archive` when a
+broker is up: it takes a third off every later start. An empty one says that the JVM could not make it. ``formatted`` is
+what a data directory begins with, kept from the first one that was formatted.
 """
 
 import fcntl
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +26,11 @@ from wsadapter.supervision.child import Child
 VERSION: Final = "4.2.0"
 LOGGING_VERSION: Final = "2.25.3"
 MIN_JAVA: Final = 17
+JARS: Final = 46
+"""Of this version, all together."""
+MAVEN_JARS: Final = 62
+"""What Maven fetches beside them where it has never copied anything."""
+_STEPS: Final = re.compile(rb"^(?:\[INFO\] )?(Downloaded from|Copying) \S.*\.jar\b", re.MULTILINE)
 
 # Kafka's own artifact names no logging backend: without one its errors would go nowhere.
 _POM: Final = f"""<project>
@@ -59,38 +64,59 @@ class Installation:
         self.directory = self._cache / f"kafka-{VERSION}"
         self.jars = self.directory / "lib"
         self.archive = self.directory / "classes.jsa"
+        self.formatted = self.directory / "formatted"
 
     def lock(self, child: Child) -> int:
         """The fetching lock, as a descriptor to close; -1 when the child is to stop first."""
-        self._cache.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self._cache / f"kafka-{VERSION}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         while not child.stopping:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if (fd := self.try_lock()) >= 0:
                 return fd
-            except BlockingIOError:
-                child.beat()
-                child.wait([], RETRY_SECONDS)
-        os.close(fd)
+            child.beat()
+            child.wait([], RETRY_SECONDS)
         return -1
 
-    def fetch(self, child: Child, maven: str) -> None:
-        """Let Maven copy the jars; the caller holds the lock."""
+    def try_lock(self) -> int:
+        """The lock, as a descriptor to close; -1 while another has it."""
+        self._cache.mkdir(parents=True, exist_ok=True)
+        fd = os.open(self._cache / f"kafka-{VERSION}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            return -1
+        return fd
+
+    def fetch(self, child: Child, maven: str, report: Callable[[int], object]) -> None:
+        """Let Maven copy the jars; the caller holds the lock. ``report``: is told the percentage that is there."""
         fetching = self._cache / f".kafka-{VERSION}.fetching"
         shutil.rmtree(fetching, ignore_errors=True)  # of a fetch that was killed
         fetching.mkdir()
         (fetching / "pom.xml").write_text(_POM)
         log.get_logger().info("fetching Kafka with Maven, once", version=VERSION, to=str(self.directory))
-        argv = [maven, "-B", "-q", "dependency:copy-dependencies", f"-DoutputDirectory={fetching / 'lib'}"]
+        argv = [maven, "-B", "dependency:copy-dependencies", f"-DoutputDirectory={fetching / 'lib'}"]
         with open(fetching / "maven.log", "w+b") as output:
-            code = Program.start(argv, cwd=fetching, output=output).watch(child)
+            program = Program.start(argv, cwd=fetching, output=output)
+            code = program.watch(child, lambda: report(_percent(os.pread(output.fileno(), 1 << 20, 0))))
             if code is None:
                 return
             output.seek(0)
-            text = output.read(65536).decode(errors="replace").strip()
+            text = _complaint(output.read())
         if code != 0 or not list(fetching.glob("lib/kafka_2.13-*.jar")):
-            raise ServiceUnavailable(f"Maven could not fetch Kafka {VERSION} (exit code {code}): {text[-1500:]}")
+            raise ServiceUnavailable(f"Maven could not fetch Kafka {VERSION} (exit code {code}): {text[:1500]}")
         os.rename(fetching, self.directory)
+
+
+def _percent(log_of_maven: bytes) -> int:
+    """How much is done, by the jars that Maven says it has downloaded and copied."""
+    words = _STEPS.findall(log_of_maven)
+    total = JARS if b"Downloaded from" not in words else 2 * JARS + MAVEN_JARS
+    return min(100, 100 * len(words) // total)
+
+
+def _complaint(log_of_maven: bytes) -> str:
+    """Of what Maven says the errors; its end where it names none."""
+    lines = [line for line in log_of_maven.decode(errors="replace").splitlines() if line.strip()]
+    return "\n".join([line for line in lines if line.startswith("[ERROR]")][:10] or lines[-10:])
 
 
 def missing(environ: Mapping[str, str], installation: Installation) -> str:

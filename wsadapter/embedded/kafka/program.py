@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -52,10 +52,12 @@ class Program:
             )
         )
 
-    def watch(self, child: Child) -> int | None:
-        """Wait for the end, beating; None when the child is to stop first (the program is killed then)."""
+    def watch(self, child: Child, meanwhile: Callable[[], object] = lambda: None) -> int | None:
+        """Wait for the end, beating; None when the child is to stop first (the program is killed then). ``meanwhile``:
+        called twice a second."""
         while True:
             child.beat()
+            meanwhile()
             if self.fd in child.wait([self.fd], BEAT_SECONDS):
                 return self.returncode
             if child.stopping:
@@ -74,6 +76,14 @@ class Program:
         if self._process.poll() is None:
             self._process.kill()
         return self.returncode
+
+    @property
+    def ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def terminate(self) -> None:
+        """Tell it to end, and do not wait for that."""
+        self._process.terminate()
 
     @property
     def returncode(self) -> int:

@@ -30,6 +30,8 @@ JARS: Final = 46
 """Of this version, all together."""
 MAVEN_JARS: Final = 62
 """What Maven fetches beside them where it has never copied anything."""
+MAVEN_OPTIONS: Final = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+"""It runs for seconds: half of them would go to the compiler that is for long runs."""
 _STEPS: Final = re.compile(rb"^(?:\[INFO\] )?(Downloaded from|Copying) \S.*\.jar\b", re.MULTILINE)
 
 # Kafka's own artifact names no logging backend: without one its errors would go nowhere.
@@ -95,7 +97,8 @@ class Installation:
         log.get_logger().info("fetching Kafka with Maven, once", version=VERSION, to=str(self.directory))
         argv = [maven, "-B", "dependency:copy-dependencies", f"-DoutputDirectory={fetching / 'lib'}"]
         with open(fetching / "maven.log", "w+b") as output:
-            program = Program.start(argv, cwd=fetching, output=output)
+            environ = {"MAVEN_OPTS": MAVEN_OPTIONS, **os.environ}
+            program = Program.start(argv, cwd=fetching, output=output, environ=environ)
             code = program.watch(child, lambda: report(_percent(os.pread(output.fileno(), 1 << 20, 0))))
             if code is None:
                 return

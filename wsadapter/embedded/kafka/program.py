@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
@@ -36,7 +36,12 @@ class Program:
 
     @classmethod
     def start(
-        cls, argv: Sequence[str], cwd: Path, output: IO[bytes] | int | None = None, pass_fds: Sequence[int] = ()
+        cls,
+        argv: Sequence[str],
+        cwd: Path,
+        output: IO[bytes] | int | None = None,
+        pass_fds: Sequence[int] = (),
+        environ: Mapping[str, str] = os.environ,
     ) -> "Program":
         """``argv[0]`` is a path. Output goes to ``output``, by default to standard error: standard output is for data.
         A process group of its own keeps the terminal's Ctrl-C from it: the wrapper decides when it ends."""
@@ -49,6 +54,7 @@ class Program:
                 stderr=subprocess.STDOUT,
                 pass_fds=pass_fds,
                 process_group=0,
+                env=environ,
             )
         )
 

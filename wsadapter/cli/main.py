@@ -38,7 +38,10 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "backfill",
         "Have a range of time fetched over REST by the running instance, within its budget.",
     ),
-    "segments": ("segments", "List the shared memory of all instances on this machine, or remove orphans."),
+    "segments": (
+        "segments",
+        "List the shared memory of all instances on this machine, or remove what no process uses.",
+    ),
     "replay": (
         "run",
         "Play a recorded frame file through the loopback venue and the whole pipeline, then exit.",

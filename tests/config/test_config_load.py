@@ -6,10 +6,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from wsadapter.config.load import enabled, load, warnings
+from wsadapter.config.load import enabled, load
 from wsadapter.config.model import DEFAULT_STREAMS, Config
 from wsadapter.config.types import STREAMS
 from wsadapter.config.venues import EXCHANGES
+from wsadapter.config.warnings import warnings
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges import OURS
@@ -134,12 +135,6 @@ def test_command_line_over_environment_over_file_over_default(tmp_path: Path) ->
     assert (config.kafka.bootstrap_servers, config.clickhouse.url) == ("environment:1", "http://line:1")
 
 
-def test_the_files_feeds_count_not_the_environments(tmp_path: Path) -> None:
-    config = load(write(tmp_path, FEED), {"WEBSOCKET_SYMBOLS": "ETHUSDT"}, dotenv=None)
-
-    assert [feed.symbols for feed in config.feed] == [("BTCUSDT",)]
-
-
 def test_dotenv_is_read_and_the_process_wins(tmp_path: Path) -> None:
     dotenv = tmp_path / ".env"
     dotenv.write_text(
@@ -197,6 +192,7 @@ def test_what_is_no_duration(text: object) -> None:
 
 def test_warnings(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cret")
+    (tmp_path / "secret").chmod(0o600)
     text = f"""[[feed]]
 exchange = "binance"
 symbols = ["BTCUSDT"]
@@ -209,7 +205,7 @@ listen = "0.0.0.0:9464"
 url = "http://ch.example:8123"
 password_file = "{tmp_path / "secret"}"
 """
-    found = warnings(load(write(tmp_path, text), {}, dotenv=None))
+    found = warnings(load(write(tmp_path, text), {}, dotenv=None), {}, None)
 
     assert [line.partition(":")[0] for line in found] == ["monitor.listen", "clickhouse.url", "feed[0].streams"]
-    assert warnings(load(write(tmp_path, FEED), {}, dotenv=None)) == []
+    assert warnings(load(write(tmp_path, FEED), {}, dotenv=None), {}, None) == []

@@ -95,11 +95,10 @@ def test_a_wrong_password_is_said_and_never_printed(
     producer.flush(5)
     assert SECRET not in caplog.text + "".join(errors)
 
-    lines = "".join(f'"{name}" = "{value}"\n' for name, value in settings.items())
     (tmp_path / "c.toml").write_text(
         f'[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n[service]\nstate_dir = "{tmp_path}/state"\n'
         f'[kafka]\nbootstrap_servers = "{broker.address}"\nsasl_password_file = "{password}"\n'
-        f"[kafka.producer]\n{lines}"
+        'security_protocol = "SASL_PLAINTEXT"\nsasl_mechanism = "PLAIN"\nsasl_username = "recorder"\n'
     )
     before = broker.refused
     done = run(tmp_path, "check", "--config", "c.toml")

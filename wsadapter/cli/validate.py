@@ -1,9 +1,11 @@
 """`validate`: the configuration as it would run, connection by connection. Starts and contacts nothing."""
 
+import os
+
 import click
 
 from wsadapter.cli import options
-from wsadapter.config import load as configuration
+from wsadapter.config.warnings import warnings
 from wsadapter.errors import ExitCode
 from wsadapter.roles.supervisor.topology import assemble
 
@@ -18,7 +20,7 @@ def validate(group_path: str | None, config_path: str | None, verbose: bool) -> 
     """Check the configuration and print the planned connections."""
     config = options.load(config_path or group_path, demo=False)
     connections = assemble(config).plans
-    for warning in configuration.warnings(config):
+    for warning in warnings(config, os.environ):
         click.echo(f"warning: {warning}", err=True)
     rows = [
         (plan.connection, plan.exchange, str(len(plan.symbols)), str(len(plan.subscriptions)), plan.url)

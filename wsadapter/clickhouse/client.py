@@ -6,19 +6,19 @@ Guarantees: a server that is older than `MINIMUM_VERSION` is never used. No erro
 import functools
 import re
 from collections.abc import Callable
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from clickhouse_connect.driver.httputil import default_pool_manager
+from clickhouse_connect.driver.httputil import default_pool_manager, get_pool_manager
 from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
 from wsadapter.clickhouse.errors import error_code
+from wsadapter.config import secrets
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.text import first_line
@@ -52,8 +52,8 @@ def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS) 
     """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old."""
     url = urlsplit(settings.url)
     secure = url.scheme == "https"
+    password = secrets.password(settings.password, settings.password_file, "clickhouse.password_file")
     try:
-        password = Path(settings.password_file).read_text(encoding="utf-8").strip() if settings.password_file else ""
         client = clickhouse_connect.get_client(
             interface=url.scheme,
             host=url.hostname or "localhost",
@@ -67,8 +67,11 @@ def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS) 
             query_retries=0,
             # sessions would forbid two inserts at once
             autogenerate_session_id=False,
+            client_cert=settings.certificate or None,
+            # with a password it is the password that says who we are; the certificate opens the connection
+            tls_mode="strict" if password else "mutual",
             # given, so that no proxy of the environment is looked for
-            pool_mgr=default_pool_manager(),
+            pool_mgr=_pool(settings.ca, settings.certificate, settings.key, settings.secrets_digest),
         )
     except REQUEST_ERRORS as error:
         raise unavailable(settings, error) from None
@@ -80,6 +83,15 @@ def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS) 
         wanted = ".".join(map(str, MINIMUM_VERSION))
         raise SchemaMismatch(f"ClickHouse at {settings.url} is version {version!a}; {wanted} or newer is needed")
     return client
+
+
+@functools.cache
+def _pool(ca: str, certificate: str, key: str, _digest: str) -> Any:
+    """One pool for all clients of one way to the server, as the driver's default is. With a CA of the operator's own
+    no other is trusted."""
+    if not ca and not certificate:
+        return default_pool_manager()
+    return get_pool_manager(ca_cert=ca or None, client_cert=certificate or None, client_cert_key=key or None)
 
 
 def unavailable(settings: ClickHouseConfig, error: Exception) -> ServiceUnavailable:

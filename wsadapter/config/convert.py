@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, TypeVar, get_args, get_origin
 import msgspec
 from msgspec import Struct
 
+from wsadapter.config.types import INTERNAL
+
 S = TypeVar("S", bound=Struct)
 
 MAX_ITEMS: Final = 10_000
@@ -29,6 +31,9 @@ class Errors:
     def add(self, path: str, message: str) -> None:
         self._found[path, message] = None
 
+    def __contains__(self, path: str) -> bool:
+        return any(found == path for found, _ in self._found)
+
     def __bool__(self) -> bool:
         return bool(self._found)
 
@@ -45,6 +50,16 @@ def table(value: object, path: str, errors: Errors) -> dict[str, Any]:
         return value
     errors.add(path, f"must be a table, not {_type_name(value)}")
     return {}
+
+
+def settable(kind: type[Struct]) -> tuple[str, ...]:
+    """The keys of a section that a file may have."""
+    return tuple(field.name for field in msgspec.structs.fields(kind) if not is_internal(field.type))
+
+
+def is_internal(hint: Any) -> bool:
+    metas = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    return any((meta.extra or {}).get(INTERNAL) for meta in metas)
 
 
 def unknown_keys(raw: Mapping[str, object], known: tuple[str, ...], prefix: str, errors: Errors) -> None:

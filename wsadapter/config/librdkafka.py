@@ -15,7 +15,10 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
+from wsadapter.config import kafka_security, secrets
 from wsadapter.config.convert import Errors, join
+from wsadapter.config.model import KafkaConfig
+from wsadapter.config.types import Secret
 
 TIMEOUT_SECONDS: Final = 20.0
 _PROMISE: Final = "refused, the delivery promise rests on it"
@@ -91,16 +94,30 @@ def _refuse(side: str, settings: Mapping[str, object], errors: Errors) -> None:
             errors.add(join(f"kafka.{side}", key), reason)
 
 
-def ask(tables: Mapping[str, Mapping[str, Any]], errors: Errors) -> None:
-    """``tables``: producer and consumer. Notes what librdkafka refuses, with its own words. What we refuse ourselves is
-    left out: it may be a secret, and librdkafka quotes values."""
-    tables = {side: {k: v for k, v in table.items() if not refusal(side, k)} for side, table in tables.items()}
-    if not any(tables.values()):
+def ask(kafka: KafkaConfig, is_secured: bool, errors: Errors) -> None:
+    """Notes what librdkafka refuses of the pass-through tables and of the security settings (a certificate that is
+    none, a key with another passphrase), with its own words. What we refuse ourselves is left out: it may be a secret,
+    and librdkafka quotes values. ``is_secured``: the security settings are complete, and worth its opinion."""
+    shared = kafka_security.settings(kafka) if is_secured else {}
+    tables = {
+        side: {
+            key: value
+            for key, value in getattr(kafka, side).items()
+            if not refusal(side, key) and (is_secured or not kafka_security.of_table({key: value}))
+        }
+        for side in kafka_security.SIDES
+    }
+    if not any(tables.values()) and not shared:
         return
+    passphrase = {}
+    if kafka.ssl_key and kafka.ssl_key_password_file:
+        passphrase["ssl.key.password"] = secrets.password(
+            Secret(), kafka.ssl_key_password_file, "kafka.ssl_key_password_file"
+        )
     try:
         answer = subprocess.run(
             [sys.executable, "-m", "wsadapter.config.librdkafka_probe"],
-            input=json.dumps(tables).encode(),
+            input=json.dumps({side: {**table, **shared, **passphrase} for side, table in tables.items()}).encode(),
             capture_output=True,
             timeout=TIMEOUT_SECONDS,
             check=True,
@@ -108,5 +125,7 @@ def ask(tables: Mapping[str, Mapping[str, Any]], errors: Errors) -> None:
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError):
         errors.add("kafka", "librdkafka could not be asked about [kafka.producer] and [kafka.consumer]")
         return
+    own = {name: f"kafka.{key}" for key, name in kafka_security.KEYS.items() if name in shared}
+    own["ssl.key.password"] = "kafka.ssl_key_password_file"
     for path, message in json.loads(answer.stdout):
-        errors.add(path, message)
+        errors.add(own.get(path.split(".", 2)[-1], path), message)

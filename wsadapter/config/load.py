@@ -1,33 +1,41 @@
-"""The configuration: one frozen tree, read in one place, checked as a whole.
+"""The configuration is read here, in one place, and checked as a whole.
 
 `load` reads the TOML file and the environment (command line over environment over file over default), refuses unknown
-keys and raises one `ConfigError` with every error and its key path. What it returns is complete: durations are seconds,
-paths are absolute, and no secret is in it (passwords are named by file). Children get it as JSON and load nothing.
+keys and raises one `ConfigError` with every error and its key path. What it returns is complete: durations are seconds
+and paths are absolute. Passwords are named by file; one that the environment gave is in it as a masked `Secret`, for
+the child processes that need it, which get the configuration as JSON and load nothing. `load_with_origins` also says
+where each value came from.
 """
 
 import os
-import re
+import ssl
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from wsadapter.config import instance, librdkafka, venues
-from wsadapter.config import sources as environment
-from wsadapter.config import types as t
-from wsadapter.config.convert import Errors, build, join, table, unknown_keys
-from wsadapter.config.model import COUNTED_ROLES, DEFAULT_STREAMS, ROLES, SWITCHED_ROLES, TABLES, RestartConfig
-from wsadapter.config.model import ClickHouseConfig as ClickHouseConfig
+from wsadapter.config import environment, instance, kafka_security, librdkafka, secrets, venues
+from wsadapter.config.convert import Errors, build, join, settable, table, unknown_keys
+from wsadapter.config.document import read_file
+from wsadapter.config.feeds import feeds
+from wsadapter.config.model import COUNTED_ROLES, ROLES, SWITCHED_ROLES, TABLES, ClickHouseConfig, RestartConfig
 from wsadapter.config.model import Config as Config
 from wsadapter.config.model import Feed as Feed
 from wsadapter.config.model import KafkaConfig as KafkaConfig
 from wsadapter.config.model import ProcessConfig as ProcessConfig
 from wsadapter.config.model import ServiceConfig as ServiceConfig
-from wsadapter.config.sources import read_file
 from wsadapter.errors import ConfigError
+
+FILE, LINE, DEFAULT = "file", "command line", "default"
+
+
+class Loaded(Struct, frozen=True):
+    """``origins``: key path -> where its value came from; what is not there is a default."""
+
+    config: Config
+    origins: Mapping[str, str]
 
 
 def load(
@@ -42,24 +50,49 @@ def load(
     """The checked configuration. ``demo``: a missing feed is no error, the caller adds one. ``overrides``: dotted key
     -> value of the command line. ``implemented``: the exchanges that this version has. Raises `ConfigError` with
     everything that is wrong."""
+    return load_with_origins(
+        path, environ, dotenv=dotenv, demo=demo, overrides=overrides, implemented=implemented
+    ).config
+
+
+def load_with_origins(
+    path: str | None,
+    environ: Mapping[str, str],
+    *,
+    dotenv: str | None = ".env",
+    demo: bool = False,
+    overrides: Mapping[str, Any] | None = None,
+    implemented: Collection[str] = venues.EXCHANGES,
+) -> Loaded:
+    """The same, and where each value came from."""
     errors = Errors()
     document = read_file(path, errors) if path is not None else {}
+    unknown_keys(document, Config.__struct_fields__, "", errors)
+    _refuse_secrets(document, errors)
+    origins = dict.fromkeys(_leaves(document), FILE)
     env = environment.read(environ, dotenv, errors)
     # dotted key -> what the operator calls it: an error in KAFKA_BOOTSTRAP_SERVERS must not be looked for in the file
-    sources = {key: name for name, key in environment.OVERRIDES.items() if key in env.overrides}
+    sources = {key: name for name, key in environment.SECTION_VARIABLES.items() if key in env.overrides}
     for key, value in {**env.overrides, **(overrides or {})}.items():
-        section, _, name = key.partition(".")
-        document[section] = {**table(document.get(section, {}), section, errors), name: value}
-    unknown_keys(document, Config.__struct_fields__, "", errors)
-    _defaults(document, environ, errors)
+        _set(document, key, value, errors)
+        origins[key] = env.origins[sources[key]] if key in sources else LINE
+    for key in overrides or ():
+        origins[key] = LINE
+    _defaults(document, environ, errors, origins)
     values: dict[str, Any] = {
         field.name: _section(field.type, field.name, document, sources, errors)
         for field in msgspec.structs.fields(Config)
         if field.name not in ("feed", "process")
     }
     if (kafka := values["kafka"]) is not None:
-        librdkafka.ask({"producer": kafka.producer, "consumer": kafka.consumer}, errors)
-    values["feed"] = _feeds(document, env, implemented, errors)
+        before = len(errors)
+        kafka_security.check(kafka, errors)
+        librdkafka.ask(kafka, len(errors) == before, errors)
+        values["kafka"] = msgspec.structs.replace(kafka, secrets_digest=secrets.digest(_files(kafka)))
+    if (clickhouse := values["clickhouse"]) is not None:
+        _check_clickhouse(clickhouse, errors)
+        values["clickhouse"] = msgspec.structs.replace(clickhouse, secrets_digest=secrets.digest(_files(clickhouse)))
+    values["feed"] = feeds(document, env, implemented, errors, origins)
     values["process"] = _processes(document, errors)
     if not values["feed"] and not errors and not demo:
         errors.add("feed", "none: give the file a [[feed]], or set WEBSOCKET_SYMBOLS (or run with --demo)")
@@ -67,7 +100,7 @@ def load(
         raise ConfigError(errors.all())
     config = Config(**values)
     spool = config.spool.path or os.path.join(config.service.state_dir, "spool")
-    return msgspec.structs.replace(config, spool=msgspec.structs.replace(config.spool, path=spool))
+    return Loaded(msgspec.structs.replace(config, spool=msgspec.structs.replace(config.spool, path=spool)), origins)
 
 
 def enabled(environ: Mapping[str, str], dotenv: str | None = ".env") -> bool:
@@ -75,44 +108,69 @@ def enabled(environ: Mapping[str, str], dotenv: str | None = ".env") -> bool:
     return environment.read(environ, dotenv, Errors()).enabled
 
 
-def warnings(config: Config) -> list[str]:
-    """What is allowed and yet deserves a line at start."""
-    messages = []
-    if not t.loopback(t.address(config.monitor.listen)[0]):
-        messages.append(f"monitor.listen: {config.monitor.listen} is reachable from other machines, without a password")
-    url = urlsplit(config.clickhouse.url)
-    if config.clickhouse.password_file and url.scheme == "http" and not t.loopback(url.hostname or ""):
-        messages.append("clickhouse.url: the password travels over plain http")
-    for index, feed in enumerate(config.feed):
-        if feed.ws_url and not feed.rest_url:
-            messages.append(f"feed[{index}].rest_url: not set beside ws_url, so gaps of this feed are not repaired")
-        not_polled = (feed.ws_url and not feed.rest_url) or not config.process_of("repairer").count
-        if "open_interest" in feed.streams and not_polled:
-            messages.append(f"feed[{index}].streams: open_interest comes by REST, and nobody asks for it")
-    return messages
+def _leaves(document: Any, path: str = "") -> list[str]:
+    """The key path of each value of the file."""
+    if isinstance(document, dict):
+        return [leaf for key, value in document.items() for leaf in _leaves(value, join(path, str(key)))]
+    if isinstance(document, list) and path == "feed":
+        return [leaf for index, value in enumerate(document) for leaf in _leaves(value, f"{path}[{index}]")]
+    return [path]
 
 
-def _defaults(document: dict[str, Any], environ: Mapping[str, str], errors: Errors) -> None:
-    """State directory and instance, which depend on where we run."""
+def _set(document: dict[str, Any], key: str, value: Any, errors: Errors) -> None:
+    section, _, name = key.partition(".")
+    document[section] = {**table(document.get(section, {}), section, errors), name: value}
+
+
+def _refuse_secrets(document: dict[str, Any], errors: Errors) -> None:
+    """A password is no part of a file that is copied, mailed and kept in version control."""
+    for section, key, file, variable in (
+        ("kafka", "sasl_password", "sasl_password_file", "KAFKA_SASL_PASSWORD"),
+        ("clickhouse", "password", "password_file", "CLICKHOUSE_PASSWORD"),
+    ):
+        if isinstance(raw := document.get(section), dict) and key in raw:
+            document[section] = {name: value for name, value in raw.items() if name != key}
+            errors.add(
+                f"{section}.{key}", f"refused, a secret comes by file ({section}.{file}) or environment ({variable})"
+            )
+
+
+def _files(section: Struct) -> list[str]:
+    """What a section names that may be rotated."""
+    names = ("sasl_password_file", "ssl_key_password_file", "ssl_ca", "ssl_certificate", "ssl_key")
+    return [getattr(section, name, "") for name in (*names, "password_file", "ca", "certificate", "key")]
+
+
+def _defaults(document: dict[str, Any], environ: Mapping[str, str], errors: Errors, origins: dict[str, str]) -> None:
+    """State directory and instance, which depend on where we run, and the secrets that systemd gives."""
     service = dict(table(document.get("service", {}), "service", errors))
     if "state_dir" not in service:
         systemd = environ.get("STATE_DIRECTORY", "").split(":")[0]
         state_home = environ.get("XDG_STATE_HOME", "")
+        origin = "STATE_DIRECTORY" if systemd else "XDG_STATE_HOME" if os.path.isabs(state_home) else "HOME"
+        origins["service.state_dir"] = f"environment {origin}"
         if not os.path.isabs(state_home):  # the XDG rule: a relative one is as good as none
             state_home = os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".local/state")
         service["state_dir"] = systemd or os.path.join(state_home, "wsadapter")
     if "instance" not in service:
         service["instance"] = instance.name_of(os.path.expanduser(str(service["state_dir"]).replace("\0", "")))
+        origins["service.instance"] = "state directory"
     document["service"] = service
+    given = {"kafka.sasl_password_file": "kafka.sasl_password", "clickhouse.password_file": "clickhouse.password"}
+    for key, path in secrets.credentials(environ).items():
+        if key not in origins and given.get(key) not in origins:
+            _set(document, key, path, errors)
+            origins[key] = f"systemd credential {secrets.CREDENTIALS[key]}"
 
 
 def _section(
     kind: type[Struct], name: str, document: Mapping[str, Any], sources: Mapping[str, str], errors: Errors
-) -> Struct | None:
+) -> Any:
     raw = table(document.get(name, {}), name, errors)
     if name == "kafka":
         raw = librdkafka.checked(raw, errors)
-    unknown_keys(raw, kind.__struct_fields__, name, errors)
+    from_environment = [key for key in raw if f"{name}.{key}" in sources]
+    unknown_keys(raw, (*settable(kind), *from_environment), name, errors)
     section = build(kind, raw, lambda field: sources.get(f"{name}.{field}", f"{name}.{field}"), errors)
     if isinstance(section, RestartConfig) and section.backoff_max < section.backoff_min:
         errors.add("restart.backoff_max", "less than restart.backoff_min")
@@ -121,63 +179,32 @@ def _section(
     return section
 
 
-def _feeds(
-    document: Mapping[str, Any], env: environment.Environment, implemented: Collection[str], errors: Errors
-) -> tuple[Feed, ...]:
-    if "feed" not in document:
-        return () if env.feed is None else _environment_feeds(env, env.feed, implemented, errors)
-    listed = document["feed"]
-    if not isinstance(listed, list):
-        errors.add("feed", "must be a list of tables: write [[feed]]")
-        return ()
-    feeds: dict[str, Feed] = {}
-    for index, element in enumerate(listed):
-        prefix = f"feed[{index}]"
-        raw = table(element, prefix, errors)
-        unknown_keys(raw, Feed.__struct_fields__, prefix, errors)
-        if "name" not in raw and isinstance(raw.get("exchange"), str):
-            raw = {**raw, "name": raw["exchange"]}
-        feed = _feed(raw, {field: join(prefix, field) for field in Feed.__struct_fields__}, implemented, errors)
-        if feed is not None and feed.name in feeds:
-            errors.add(f"{prefix}.name", f"{feed.name} is the name of another feed")
-        elif feed is not None:
-            feeds[feed.name] = feed
-    return tuple(feeds.values())
+def _check_clickhouse(clickhouse: ClickHouseConfig, errors: Errors) -> None:
+    """The TLS files: used, complete and readable as what they are."""
+    named = [key for key in ("ca", "certificate", "key") if getattr(clickhouse, key)]
+    if clickhouse.url.startswith("http://"):
+        for key in named:
+            errors.add(f"clickhouse.{key}", "not used with http://: clickhouse.url must begin with https://")
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if other in named and key not in named:
+            errors.add(f"clickhouse.{key}", f"missing: clickhouse.{other} wants it")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if "ca" in named:
+        try:
+            context.load_verify_locations(clickhouse.ca)
+        except OSError:  # ssl.SSLError is one
+            errors.add("clickhouse.ca", "no certificate in PEM form in it")
+    if "certificate" in named and "key" in named:
+        try:
+            context.load_cert_chain(clickhouse.certificate, clickhouse.key, password=_no_passphrase)
+        except ValueError as error:
+            errors.add("clickhouse.key", str(error))
+        except OSError as error:
+            errors.add("clickhouse.certificate", f"not a pair with clickhouse.key: {getattr(error, 'reason', error)}")
 
 
-def _environment_feeds(
-    env: environment.Environment, values: dict[str, Any], implemented: Collection[str], errors: Errors
-) -> tuple[Feed, ...]:
-    names = {**dict.fromkeys(Feed.__struct_fields__, environment.EXCHANGES), **environment.FEED_VARIABLES}
-    feeds = []
-    for index, exchange in enumerate(env.exchanges):
-        if exchange in env.exchanges[:index]:
-            errors.add(environment.EXCHANGES, f"{t.shown(exchange)} stands there twice")
-        feeds.append(_feed({**values, "exchange": exchange, "name": exchange}, names, implemented, errors))
-    return tuple(feed for feed in feeds if feed is not None)
-
-
-def _feed(
-    raw: Mapping[str, Any], names: Mapping[str, str], implemented: Collection[str], errors: Errors
-) -> Feed | None:
-    """One feed with the rules between its fields; ``names`` is what the operator calls them."""
-    exchange, symbols = raw.get("exchange"), raw.get("symbols")
-    if venues.in_upper_case(exchange) and isinstance(symbols, list | tuple):
-        raw = {**raw, "symbols": [s.upper() if isinstance(s, str) else s for s in symbols]}
-    if "name" not in raw:
-        raw = {**raw, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
-    feed = build(Feed, raw, names.__getitem__, errors)
-    if isinstance(exchange, str) and re.fullmatch(t.EXCHANGE, exchange) and exchange not in implemented:
-        is_later = exchange in venues.EXCHANGES
-        what = "is not implemented yet, only" if is_later else "is an unknown exchange, must be one of"
-        errors.add(names["exchange"], f"{exchange} {what}: {t.words(tuple(implemented))}")
-    if symbols in ([], ()):
-        errors.add(names["symbols"], "none")
-    if raw.get("streams") in ([], ()):
-        errors.add(names["streams"], "none: leave the key out for the default")
-    if raw.get("intervals") in ([], ()) and "kline" in raw.get("streams", DEFAULT_STREAMS):
-        errors.add(names["intervals"], "none, and kline needs one")
-    return feed
+def _no_passphrase() -> str:
+    raise ValueError("has a passphrase, which cannot be given: write the key without one, readable by this user only")
 
 
 def _processes(document: Mapping[str, Any], errors: Errors) -> dict[str, ProcessConfig]:

@@ -6,7 +6,7 @@ What one value must be is its type (`wsadapter.config.types`); rules between val
 
 from typing import Annotated, Final
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from wsadapter.config import types as t
 
@@ -77,14 +77,27 @@ class SpoolConfig(Struct, frozen=True):
 
 
 class KafkaConfig(Struct, frozen=True):
+    """``security_protocol`` to ``ssl_key_password_file`` are for every client of a run and of the commands.
+    ``producer`` and ``consumer`` are passed to librdkafka."""
+
     bootstrap_servers: t.Bootstrap = "127.0.0.1:9092"
     topic_prefix: t.TopicPrefix = "websocket."
     partitions: Annotated[int, Meta(ge=1, le=1024)] = 4
     replication_factor: Annotated[int, Meta(ge=1, le=32)] = 1
     retention_hours: Count = 168
+    security_protocol: t.SecurityProtocol = ""
+    sasl_mechanism: t.SaslMechanism = ""
+    sasl_username: t.OptionalUser = ""
     sasl_password_file: t.SecretFile = ""
+    ssl_ca: t.ReadableFile = ""
+    ssl_certificate: t.ReadableFile = ""
+    ssl_key: t.ReadableFile = ""
+    ssl_key_password_file: t.SecretFile = ""
     producer: Settings = {}
     consumer: Settings = {}
+    sasl_password: t.EnvironmentSecret = t.Secret()
+    secrets_digest: t.Digest = ""
+    """Of the content of the files named here: after a rotation the clients concerned are started again."""
 
 
 class ClickHouseConfig(Struct, frozen=True):
@@ -92,6 +105,9 @@ class ClickHouseConfig(Struct, frozen=True):
     database: t.Identifier = "market"
     user: t.User = "default"
     password_file: t.SecretFile = ""
+    ca: t.ReadableFile = ""
+    certificate: t.ReadableFile = ""
+    key: t.ReadableFile = ""
     batch_rows: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
     batch_bytes: Annotated[int, Meta(ge=64 * KIB, le=KIB * MIB)] = 32 * MIB
     batch_seconds: Annotated[t.Duration, Meta(ge=0.01, le=60)] = 1.0
@@ -99,6 +115,8 @@ class ClickHouseConfig(Struct, frozen=True):
     migrate: bool = False
     """At the start tables of an earlier version are brought to this one, instead of being refused."""
     ttl_days: dict[str, Annotated[int, Meta(ge=1, le=36_500)]] = {}
+    password: t.EnvironmentSecret = t.Secret()
+    secrets_digest: t.Digest = ""
 
 
 class MonitorConfig(Struct, frozen=True):
@@ -136,3 +154,8 @@ class Config(Struct, frozen=True):
 
     def process_of(self, role: str) -> ProcessConfig:
         return self.process.get(role, ProcessConfig())
+
+    def without_secrets(self) -> "Config":
+        """For a process that reaches neither Kafka nor ClickHouse."""
+        kafka = structs.replace(self.kafka, sasl_password=t.Secret())
+        return structs.replace(self, kafka=kafka, clickhouse=structs.replace(self.clickhouse, password=t.Secret()))

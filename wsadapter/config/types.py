@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final
 from urllib.parse import SplitResult, urlsplit
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from wsadapter.text import shown as shown
 from wsadapter.times import UNITS as UNITS
@@ -26,6 +26,23 @@ STREAMS: Final = (
 )
 """Said here again, not imported: the supervisor reads its configuration and knows no market data. A test compares."""
 DEPTH_LEVELS: Final = (0, 5, 10, 20)
+PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI")
+MAX_SECRET_BYTES: Final = 4096
+
+
+class Secret(Struct, frozen=True):
+    """A password that the environment gave. It has no text of its own: no message, log line or listing can show it."""
+
+    value: str = ""
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self.value else "Secret()"
+
+    __str__ = __repr__
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
 
 
 def words(value: tuple[str, ...]) -> str:
@@ -171,8 +188,7 @@ def _directory(value: str) -> str:
     return path
 
 
-def _secret_file(value: str) -> str:
-    """The path alone is kept: who needs the secret reads it, and it never enters the configuration."""
+def _readable_file(value: str) -> str:
     if not (path := _path(value)):
         return ""
     try:
@@ -184,6 +200,33 @@ def _secret_file(value: str) -> str:
     if not os.access(path, os.R_OK):
         raise ValueError("cannot be read: Permission denied")
     return path
+
+
+def _secret_file(value: str) -> str:
+    """The path alone is kept: who needs the secret reads it, and it never enters the configuration."""
+    if path := _readable_file(value):
+        with open(path, "rb") as file:
+            content = file.read(MAX_SECRET_BYTES + 1)
+        if len(content) > MAX_SECRET_BYTES:
+            raise ValueError(f"larger than {MAX_SECRET_BYTES} bytes")
+        try:
+            content.decode()
+        except UnicodeDecodeError:
+            raise ValueError("not UTF-8") from None
+    return path
+
+
+def _secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, str) or "\0" in value or len(value.encode("utf-8", "replace")) > MAX_SECRET_BYTES:
+        raise ValueError("must be text without NUL, at most 4096 bytes")
+    return Secret(value)
+
+
+def _upper(allowed: tuple[str, ...], what: str) -> Callable[[str], str]:
+    check = _one_of(("", *allowed), what)
+    return lambda value: check(value.upper())
 
 
 def _feed_name(value: str) -> str:
@@ -235,4 +278,12 @@ User = Annotated[str, _checked(_matching(r"[^\s\x00-\x1f\x7f]{1,128}", "no white
 FilePath = Annotated[str, _checked(_path)]
 Directory = Annotated[str, _checked(_directory)]
 SecretFile = Annotated[str, _checked(_secret_file)]
+ReadableFile = Annotated[str, _checked(_readable_file)]
+SecurityProtocol = Annotated[str, _checked(_upper(PROTOCOLS, "protocol"))]
+SaslMechanism = Annotated[str, _checked(_upper(MECHANISMS, "mechanism"))]
+OptionalUser = Annotated[str, _checked(_matching(r"[^\x00-\x1f\x7f]{0,256}", "no control characters"))]
+INTERNAL: Final = "internal"
+"""Marks a field that no file sets: the environment does, or the loader itself."""
+EnvironmentSecret = Annotated[Secret, Meta(extra={"before": _secret, INTERNAL: True})]
+Digest = Annotated[str, Meta(extra={INTERNAL: True})]
 Cpu = Annotated[int, _checked(_cpu)]

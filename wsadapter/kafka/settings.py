@@ -8,11 +8,11 @@ fork.
 """
 
 import logging
-from pathlib import Path
 from typing import Any, Final
 
+from wsadapter.config import kafka_security, secrets
 from wsadapter.config.model import KafkaConfig
-from wsadapter.errors import ServiceUnavailable
+from wsadapter.config.types import Secret
 from wsadapter.log import Repeated
 
 GROUP: Final = "wsadapter"
@@ -89,19 +89,15 @@ def group_id(kafka: KafkaConfig) -> str:
 
 def _client(kafka: KafkaConfig, passed: dict[str, Any]) -> dict[str, Any]:
     """What all clients share; ``passed`` is the configuration's pass-through table."""
-    settings: dict[str, Any] = {**_RECONNECT, **passed, "bootstrap.servers": kafka.bootstrap_servers}
+    security = kafka_security.settings(kafka)
+    settings: dict[str, Any] = {**_RECONNECT, **passed, **security, "bootstrap.servers": kafka.bootstrap_servers}
     settings["client.id"] = settings.get("client.id", "wsadapter")
     settings["logger"] = LIBRDKAFKA
-    if kafka.sasl_password_file:
-        settings["sasl.password"] = _secret(kafka.sasl_password_file)
+    if password := secrets.password(kafka.sasl_password, kafka.sasl_password_file, "kafka.sasl_password_file"):
+        settings["sasl.password"] = password
+    if passphrase := secrets.password(Secret(), kafka.ssl_key_password_file, "kafka.ssl_key_password_file"):
+        settings["ssl.key.password"] = passphrase
     return settings
-
-
-def _secret(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise ServiceUnavailable(f"kafka.sasl_password_file cannot be read: {error.strerror}") from None
 
 
 def producer_config(kafka: KafkaConfig) -> dict[str, Any]:
@@ -134,6 +130,6 @@ def unsubscribed_config(kafka: KafkaConfig) -> dict[str, Any]:
 
 def admin_config(kafka: KafkaConfig) -> dict[str, Any]:
     """The producer's addresses and credentials, without its delivery settings."""
-    security = ("sasl.", "ssl.", "security.", "socket.", "broker.", "client.", "debug")
-    passed = {key: value for key, value in kafka.producer.items() if key.startswith(security)}
+    connection = ("sasl.", "ssl.", "security.", "socket.", "broker.", "client.", "debug")
+    passed = {key: value for key, value in kafka.producer.items() if key.startswith(connection)}
     return _client(kafka, passed)

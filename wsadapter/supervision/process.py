@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from wsadapter import log
+from wsadapter.config import environment
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.shm import redo_log
@@ -55,6 +56,9 @@ class RestartKind(StrEnum):
     """Not after exit 0: its work is done."""
 
 
+_NOT_INHERITED: Final = (*sdnotify.ENVIRONMENT, *environment.SECRETS)
+
+
 class ChildSpec(Struct, frozen=True):
     """What the supervisor must know of a child; equal specs are the same child to a reload."""
 
@@ -72,6 +76,8 @@ class ChildSpec(Struct, frozen=True):
     """Has work left when it is down at a stop: it is started once more, to finish it."""
     essential: bool = True
     """Counts when it is decided that nothing stays up."""
+    needs_secrets: bool = True
+    """Its configuration has the passwords that the environment gave."""
     start_deadline: float = 30.0
     """Oldest heartbeat of a child that is still starting, seconds."""
     heartbeat_deadline: float = 10.0
@@ -146,7 +152,7 @@ class ChildProcess:
             role=spec.role,
             name=spec.name,
             instance=config.service.instance,
-            config=config,
+            config=config if spec.needs_secrets else config.without_secrets(),
             page=self.page.name,
             ring=spec.ring,
             rings=spec.rings,
@@ -177,7 +183,7 @@ class ChildProcess:
             pass_fds=(*fds, arguments),
             start_new_session=True,
             umask=0o077,
-            env={name: value for name, value in os.environ.items() if name not in sdnotify.ENVIRONMENT},
+            env={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
         )
         try:
             self.pidfd = os.pidfd_open(process.pid)

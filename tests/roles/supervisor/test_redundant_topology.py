@@ -9,6 +9,7 @@ import pytest
 
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
+from wsadapter.config.warnings import warnings
 from wsadapter.files import StateDirectory
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.rings import Rings, member, name_of
@@ -60,7 +61,7 @@ def test_every_connection_is_there_twice(tmp_path: Path) -> None:
     assert plans[0].subscriptions == plans[1].subscriptions
     assert assembly.redundant.keys() == {"binance-public-0", "binance-market-0"}
     assert topology.assemble(configured(tmp_path, 1)).redundant == {}
-    assert configuration.warnings(config) == []
+    assert warnings(config, {}, None) == []
 
 
 def test_the_rings_of_a_group_have_one_serializer_and_one_page(instance: str, tmp_path: Path) -> None:

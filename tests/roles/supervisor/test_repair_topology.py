@@ -9,6 +9,7 @@ import pytest
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
+from wsadapter.config.warnings import warnings
 from wsadapter.roles.orders import RepairerOrder
 from wsadapter.roles.supervisor import topology
 from wsadapter.supervision.child import RingRef
@@ -67,7 +68,7 @@ def test_where_history_is_asked_for(tmp_path: Path, extra: str, host: str | None
     assert {each.host for each in order(spec).assignments} == ({host} if host else set())
     assert spec.page_fields == stats_fields.repairer([stats_fields.host_label(host)] if host else [])
     assert topology.INGEST < spec.stop_group < topology.SERIALIZER
-    warned = [line for line in configuration.warnings(config) if "rest_url" in line]
+    warned = [line for line in warnings(config, {}, None) if "rest_url" in line]
     assert bool(warned) == (host is None)
     assert order(spec) == spec.order
 
@@ -82,14 +83,14 @@ def test_open_interest_is_asked_for_once(tmp_path: Path) -> None:
     assert asked == [("https://fapi.binance.com", "BTCUSDT", "ETHUSDT")]
     polled = [("binance", "BTCUSDT"), ("binance", "ETHUSDT")]
     assert spec.page_fields == stats_fields.repairer(["fapi.binance.com"], polled)
-    assert not [line for line in configuration.warnings(config) if "open_interest" in line]
+    assert not [line for line in warnings(config, {}, None) if "open_interest" in line]
 
 
 def test_open_interest_of_an_address_of_ones_own(tmp_path: Path) -> None:
     config = loaded(tmp_path, HEAD + 'streams = ["open_interest"]\nws_url = "ws://127.0.0.1:7"\n')
     (spec,) = repairers(config)
     assert order(spec).polls == ()
-    assert [line for line in configuration.warnings(config) if "open_interest" in line]
+    assert [line for line in warnings(config, {}, None) if "open_interest" in line]
 
 
 def test_it_can_be_switched_off(tmp_path: Path) -> None:

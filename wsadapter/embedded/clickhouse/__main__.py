@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from wsadapter import log
+from wsadapter.config import secrets
 from wsadapter.embedded.clickhouse.connections import Connections
 from wsadapter.embedded.clickhouse.engine import Engine
 from wsadapter.embedded.clickhouse.http import Handler, HttpEndpoint
@@ -36,7 +37,7 @@ def main(child: Child) -> int:
     directory = DataDirectory(Path(child.args.config.service.state_dir) / "clickhouse")
     if not directory.lock(child, LOCK_SECONDS):
         return 0
-    password = Path(settings.password_file).read_text().rstrip("\r\n") if settings.password_file else ""
+    password = secrets.password(settings.password, settings.password_file, "clickhouse.password_file")
     with listen(host, port, "ClickHouse") as listener:
         engine = Engine(directory.path / "data")
         connections = Connections()

@@ -19,9 +19,9 @@ from msgspec import Struct
 from wsadapter import log
 from wsadapter.audit.hops import COUNTING_ROLES, PIPELINE, totals
 from wsadapter.config import instance as names
-from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
 from wsadapter.config.types import address
+from wsadapter.config.warnings import warnings
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.files import StateDirectory
@@ -194,7 +194,7 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
         ("console", "warning") if reporter else (config.service.log_format, config.service.log_level)
     )
     log.setup(log_format, log_level, role="supervisor", name="supervisor")
-    for warning in configuration.warnings(config):
+    for warning in warnings(config, os.environ):
         log.get_logger().warning(warning)
     topology.assemble(config)  # a feed that its venue does not offer is refused before anything is touched
     used = Instance.was_claimed(config.service.state_dir)

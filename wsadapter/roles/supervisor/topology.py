@@ -127,6 +127,7 @@ def _ingest(config: Config, connection: FeedConnection, rings: Rings) -> ChildSp
         module="wsadapter.roles.ingest",
         page_fields=metrics.ingest(s.name for s in plan.subscriptions),
         stop_group=INGEST,
+        needs_secrets=False,
         ring=rings.refs[plan.connection],
         order=IngestOrder(feed, plan),
         fingerprint=_fingerprint(config.service, config.process_of("ingest")),
@@ -220,6 +221,7 @@ def _monitor(config: Config, rings: Rings, children: Iterable[ChildSpec], superv
         page_fields=metrics.MONITOR,
         stop_group=MONITOR,
         essential=False,
+        needs_secrets=False,
         watches=True,
         order=MonitorOrder(
             supervisor_pid,

@@ -1,0 +1,108 @@
+"""The feeds: of the file's `[[feed]]`, of the environment, or of both.
+
+Without a `[[feed]]` WEBSOCKET_* describe one feed an exchange. With them each variable sets its field in every feed of
+an exchange that WEBSOCKET_EXCHANGES names, or of all: the environment beats the file here as everywhere. A variable
+that would set nothing is refused by name.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from wsadapter.config import environment, venues
+from wsadapter.config import types as t
+from wsadapter.config.convert import Errors, build, join, table, unknown_keys
+from wsadapter.config.environment import Environment
+from wsadapter.config.model import DEFAULT_STREAMS, Feed
+
+
+def feeds(
+    document: Mapping[str, Any],
+    env: Environment,
+    implemented: Collection[str],
+    errors: Errors,
+    origins: dict[str, str],
+) -> tuple[Feed, ...]:
+    """Checked, each with a name of its own; what the environment sets is noted in ``origins``."""
+    if "feed" not in document:
+        return _of_environment(env, implemented, errors, origins) if env.says_feeds else ()
+    listed = document["feed"]
+    if not isinstance(listed, list):
+        errors.add("feed", "must be a list of tables: write [[feed]]")
+        return ()
+    _refuse_unused(listed, env, errors)
+    found: dict[str, Feed] = {}
+    for index, element in enumerate(listed):
+        prefix = f"feed[{index}]"
+        raw = table(element, prefix, errors)
+        unknown_keys(raw, Feed.__struct_fields__, prefix, errors)
+        names = {field: join(prefix, field) for field in Feed.__struct_fields__}
+        if env.exchanges is None or raw.get("exchange") in env.exchanges:
+            raw = {**raw, **env.feed}
+            for field in env.feed:
+                variable = names[field] = environment.FEED_VARIABLES[field]
+                origins[join(prefix, field)] = env.origins[variable]
+        if "name" not in raw and isinstance(raw.get("exchange"), str):
+            raw = {**raw, "name": raw["exchange"]}
+        feed = _feed(raw, names, implemented, errors)
+        if feed is not None and feed.name in found:
+            errors.add(f"{prefix}.name", f"{feed.name} is the name of another feed")
+        elif feed is not None:
+            found[feed.name] = feed
+    return tuple(found.values())
+
+
+def _refuse_unused(listed: list[Any], env: Environment, errors: Errors) -> None:
+    """WEBSOCKET_EXCHANGES beside `[[feed]]` only says which of them the other variables are for."""
+    if env.exchanges is None:
+        return
+    there = [feed.get("exchange") for feed in listed if isinstance(feed, dict)]
+    for exchange in env.exchanges:
+        if exchange not in there:
+            errors.add(environment.EXCHANGES, f"the file has no [[feed]] of {t.shown(exchange)}")
+    if not env.feed:
+        errors.add(
+            environment.EXCHANGES,
+            "the file has [[feed]], which say what is recorded; here it chooses the feeds that other WEBSOCKET_* "
+            "variables are for, and there are none",
+        )
+
+
+def _of_environment(
+    env: Environment, implemented: Collection[str], errors: Errors, origins: dict[str, str]
+) -> tuple[Feed, ...]:
+    names = {**dict.fromkeys(Feed.__struct_fields__, environment.EXCHANGES), **environment.FEED_VARIABLES}
+    exchanges = env.exchanges or (venues.DEFAULT,)
+    found = []
+    for index, exchange in enumerate(exchanges):
+        if exchange in exchanges[:index]:
+            errors.add(environment.EXCHANGES, f"{t.shown(exchange)} stands there twice")
+        for field in env.feed:
+            origins[f"feed[{index}].{field}"] = env.origins[environment.FEED_VARIABLES[field]]
+        if env.exchanges is not None:
+            origins[f"feed[{index}].exchange"] = env.origins[environment.EXCHANGES]
+        found.append(_feed({**env.feed, "exchange": exchange, "name": exchange}, names, implemented, errors))
+    return tuple(feed for feed in found if feed is not None)
+
+
+def _feed(
+    raw: Mapping[str, Any], names: Mapping[str, str], implemented: Collection[str], errors: Errors
+) -> Feed | None:
+    """One feed with the rules between its fields; ``names`` is what the operator calls them."""
+    exchange, symbols = raw.get("exchange"), raw.get("symbols")
+    if venues.in_upper_case(exchange) and isinstance(symbols, list | tuple):
+        raw = {**raw, "symbols": [s.upper() if isinstance(s, str) else s for s in symbols]}
+    if "name" not in raw:
+        raw = {**raw, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
+    feed = build(Feed, raw, names.__getitem__, errors)
+    if isinstance(exchange, str) and re.fullmatch(t.EXCHANGE, exchange) and exchange not in implemented:
+        is_later = exchange in venues.EXCHANGES
+        what = "is not implemented yet, only" if is_later else "is an unknown exchange, must be one of"
+        errors.add(names["exchange"], f"{exchange} {what}: {t.words(tuple(implemented))}")
+    if symbols in ([], ()):
+        errors.add(names["symbols"], "none")
+    if raw.get("streams") in ([], ()):
+        errors.add(names["streams"], "none: leave the key out for the default")
+    if raw.get("intervals") in ([], ()) and "kline" in raw.get("streams", DEFAULT_STREAMS):
+        errors.add(names["intervals"], "none, and kline needs one")
+    return feed

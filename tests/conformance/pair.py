@@ -174,15 +174,16 @@ class Pair:
     """``symbols``, ``streams``: other ones than the demo has. ``changes``: books as changes, where there are such."""
 
     def __init__(
-        self, exchange: str, symbols: tuple[str, ...] = (), streams: tuple[str, ...] = (), changes: bool = False
-    ) -> None:
+        self, exchange: str, symbols: tuple[str, ...] = (), streams: tuple[str, ...] = (), changes: bool = False,
+        rate: float = RATE,
+    ) -> None:  # fmt: skip
         self.exchange, self.now_ms = exchange, START_MS
         self.dialect, self.rest = dialect(exchange), load_rest(exchange)
         feed = STAND_INS[exchange].feed
         self.feed: Feed = msgspec.structs.replace(
             feed, ws_url="ws://venue", symbols=symbols or feed.symbols[:2], streams=streams or feed.streams
         )
-        self.floor = Markets(self.feed.symbols, RATE, 7, MarketState(), lambda: self.now_ms)
+        self.floor = Markets(self.feed.symbols, rate, 7, MarketState(), lambda: self.now_ms)
         self.counts = VenueCounts()
         self.listeners = Listeners(self.floor, self.dialect.offered, lambda: None)
         self.answers = self.dialect.rest(self.floor, lambda: self.now_ms)

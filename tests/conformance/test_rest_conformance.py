@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from conformance.pair import MS, Pair
+from conformance.pair import MS, RATE, Pair
 from conformance.test_conformance import EXCHANGES, essence
 from exchanges.driving import drive
 from messages import message_of
@@ -16,6 +16,7 @@ from wsadapter.embedded.market.rest_tables import DeclaredRest, Refused
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges import load, load_rest
+from wsadapter.exchanges.intervals import length_ms
 from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Fetch, Hole, Request, RestExchange
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.roles.repairer.candle_ends import GRACE_NS, CandleEnd, CandleEnds
@@ -98,7 +99,9 @@ def test_candles_of_a_hole_are_the_streamed_ones(pair: Pair) -> None:
     symbol, interval = symbols(pair)[0], pair.feed.intervals[0]
     if "kline" not in pair.feed.streams:
         pytest.skip("no candles")
-    pair = Pair(pair.exchange, streams=("kline",)).open().run(200.0, step_ms=200)
+    minutes = length_ms(interval) / 60_000
+    pair = Pair(pair.exchange, streams=("kline",), rate=RATE / minutes).open()
+    pair.run(200.0 * minutes, step_ms=round(200 * minutes))
     streamed = [
         e for e in pair.events if isinstance(e, Kline) and e.symbol == symbol and e.interval == interval and e.closed
     ]
@@ -129,13 +132,14 @@ def test_a_candle_whose_successor_does_not_come_is_closed_by_its_row(pair: Pair)
     assert {(pair.exchange, *key) for key in newest} <= set(series)
     for line in pair.lines:
         line.changed = lambda told: []
-    pair.run(6.0 + GRACE_NS / 1e9 + 1.0, step_ms=200)
+    shortest = [each for each in newest.values() if each.interval == pair.feed.intervals[0]]
+    end_ms = max(each.close_time_ns for each in shortest) // MS
+    pair.run((end_ms - pair.now_ms) / 1000 + GRACE_NS / 1e9 + 1.0, step_ms=500)
     ends = CandleEnds(series)
     for candle in log:
         ends.add(candle)
     due = ends.due(pair.exchange, pair.now_ms * MS)
-    minutes = [each for each in newest.values() if each.interval == "1m"]
-    assert {each.open_time_ns for each in minutes} <= {each.open_time_ns for each in due}
+    assert {each.open_time_ns for each in shortest} <= {each.open_time_ns for each in due}
     for each in due:
         job = CandleEnd(each, ends, rest_of(pair), lambda: pair.now_ms * MS)
         row = confirmed(job, answer(pair), pair.now_ms * MS)

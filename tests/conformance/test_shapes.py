@@ -27,7 +27,8 @@ HEADS = (
 NEWER = {
     "binance": {"forceOrder.ps", "forceOrder.st", "markPriceUpdate.ap"},
     "binance_coinm": {"forceOrder.ps", "forceOrder.st"},
-    "coinbase": {"subscriptions.events[].subscriptions.level2[]"},  # recorded with other channels
+    # recorded with other channels
+    "coinbase": {"subscriptions.events[].subscriptions.level2[]", "subscriptions.events[].subscriptions.candles[]"},
     "gate": {"futures.public_liquidates.result.size"},  # text with the header of decimal sizes
     # answers of version 2, whose recordings are in a folder of their own
     "bitget": {"subscribe.arg.channel", "subscribe.arg.instId"},

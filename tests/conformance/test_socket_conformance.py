@@ -70,7 +70,7 @@ def test_refused_cut_and_everything_that_was_sent_is_read_once(exchange: str, mo
             venue.refuse(429, {"Retry-After": "0"})
             client = Client(
                 ConnectionConfig(
-                    symbols, exchange, feed.streams, ws_url=venue.url, reconnect_backoff=0.01,
+                    symbols, exchange, feed.streams, feed.intervals, ws_url=venue.url, reconnect_backoff=0.01,
                     reconnect_backoff_max=0.02,
                 ),
                 handler,
@@ -102,7 +102,9 @@ def test_what_the_venue_asks_and_says_costs_no_connection(exchange: str) -> None
             said = [*manners.hello(now_ms), *([manners.heartbeat(now_ms)] if manners.heartbeat else [])]
             if not said or manners.numbered:
                 pytest.skip("it says nothing of its own that could be said again")
-            config = ConnectionConfig(feed.symbols[:1], exchange, feed.streams, ws_url=venue.url, ack_timeout=1.0)
+            config = ConnectionConfig(
+                feed.symbols[:1], exchange, feed.streams, feed.intervals, ws_url=venue.url, ack_timeout=1.0
+            )
             client = Client(config, handler)
             await client.connect()
             for text in said:
@@ -123,7 +125,7 @@ def test_a_ban_is_kept_to(exchange: str, status: int) -> None:
         async with LoopbackVenue(Options(exchange=exchange, symbols=feed.symbols)) as venue:
             venue.refuse(status, times=9)
             config = ConnectionConfig(
-                feed.symbols[:1], exchange, feed.streams, ws_url=venue.url, reconnect_backoff=0.01
+                feed.symbols[:1], exchange, feed.streams, feed.intervals, ws_url=venue.url, reconnect_backoff=0.01
             )
             client = Client(config, handler)
             running = asyncio.create_task(client.start())

@@ -13,7 +13,7 @@ from frames_path import frames
 
 from wsadapter.config.model import Feed
 from wsadapter.errors import ConfigError
-from wsadapter.events import BookTicker, Depth, Event, Gap, Ticker, Trade
+from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Ticker, Trade
 from wsadapter.exchanges import load
 from wsadapter.exchanges.coinbase import Coinbase, CoinbaseAdvanced
 from wsadapter.exchanges.mapping import iso_ns
@@ -86,10 +86,21 @@ def test_the_sandbox_has_the_books_of_exchange_only() -> None:
     assert "level2_batch:BTC-USD" in [each.name for each in plan.subscriptions]
 
 
-@pytest.mark.parametrize("stream", ["kline", "funding_rate", "mark_price", "open_interest", "liquidation", "raw_trade"])
+@pytest.mark.parametrize("stream", ["funding_rate", "mark_price", "open_interest", "liquidation", "raw_trade"])
 def test_what_the_venue_does_not_have_is_refused(stream: str) -> None:
     with pytest.raises(ConfigError, match=stream):
         plans(streams=(stream,), intervals=("1m",))
+
+
+def test_candles_are_of_five_minutes_and_not_in_the_sandbox() -> None:
+    (plan,) = plans(streams=("kline",), intervals=("5m",))
+    assert [(each.name, each.interval, each.by_successor) for each in plan.subscriptions] == [
+        ("candles:BTC-USD", "5m", True)
+    ]
+    with pytest.raises(ConfigError, match="unknown interval '1m', only: 5m"):
+        plans(streams=("kline",), intervals=("1m", "5m"))
+    with pytest.raises(ConfigError, match="kline is not offered"):
+        plans(streams=("kline",), intervals=("5m",), testnet=True)
 
 
 # -------------------------------------------------------------------------------------------------------- what is asked
@@ -447,3 +458,90 @@ def test_whatever_comes_nothing_is_raised_and_every_event_can_be_kept(
             check(items, symbols)
             assert all(isinstance(item, Gap) or item.symbol in symbols for item in items if isinstance(item, Event))
         check([*made.close(999)], symbols)
+
+
+# -------------------------------------------------------------------------------------------------------------- candles
+
+
+def bar(start: int, close: str = "1866.81", product: str = BTC, **more: str) -> dict[str, str]:
+    return {"start": str(start), "high": "1867.72", "low": "1865.63", "open": "1867.38", "close": close,
+            "volume": "0.20269406", "product_id": product} | more  # fmt: skip
+
+
+def candles(number: int, *bars: dict[str, str], kind: str = "update") -> bytes:
+    return encoded(channel="candles", client_id="", timestamp="2023-07-10T12:10:35.39625135Z", sequence_num=number,
+                   events=[{"type": kind, "candles": list(bars)}])  # fmt: skip
+
+
+def candle_feed(*symbols: str) -> Coinbase:
+    return opened(*symbols, root="advanced", streams=("kline",), intervals=("5m",))
+
+
+def told(items: Iterable[Item]) -> list[tuple[str, int, str, bool]]:
+    return [
+        (item.symbol, item.open_time_ns // 10**9, item.close, item.closed) for item in items if isinstance(item, Kline)
+    ]
+
+
+def test_a_candle_as_documented() -> None:
+    made = candle_feed("ETH-USD")
+    (candle,) = heard(made.receive(candles(0, bar(1688998200, product="ETH-USD"), kind="snapshot"), AT))
+    assert isinstance(candle, Kline)
+    assert (candle.open, candle.high, candle.low, candle.close) == ("1867.38", "1867.72", "1865.63", "1866.81")
+    assert (candle.volume, candle.interval, candle.closed) == ("0.20269406", "5m", False)
+    assert candle.close_time_ns - candle.open_time_ns == 299_999_000_000
+    assert candle.event_time_ns == iso_ns("2023-07-10T12:10:35.39625135Z")
+
+
+def test_the_next_candle_closes_one_and_a_snapshot_may_come_newest_first() -> None:
+    made = candle_feed(BTC, "ETH-USD")
+    snapshot = bar(900, "3"), bar(600, "2"), bar(300, "1"), bar(600, "7", "ETH-USD")
+    assert told(made.receive(candles(0, *snapshot, kind="snapshot"), AT)) == [
+        (BTC, 300, "1", False), (BTC, 300, "1", True), (BTC, 600, "2", False), (BTC, 600, "2", True),
+        (BTC, 900, "3", False), ("ETH-USD", 600, "7", False),
+    ]  # fmt: skip
+    # nobody traded for an hour: no candle, and no gap
+    assert told(made.receive(candles(1, bar(900, "4")), AT)) == [(BTC, 900, "4", False)]
+    items = made.receive(candles(2, bar(4500, "5")), AT)
+    assert told(items) == [(BTC, 900, "4", True), (BTC, 4500, "5", False)]
+    assert not [item for item in items if isinstance(item, Gap)]
+
+
+def test_a_bad_candle_costs_itself() -> None:
+    made = candle_feed(BTC)
+    items = made.receive(candles(0, bar(300), bar(600, open="1e5"), {"start": "x"}, bar(900)), AT)
+    assert [each[1] for each in told(items) if not each[3]] == [300, 900]
+    assert len([item for item in items if isinstance(item, Bad)]) == 2
+    assert types(made.receive(encoded(channel="candles", sequence_num=1, timestamp="x", events={"a": 1}), AT)) == [
+        "Bad"
+    ]
+
+
+def test_a_missing_message_of_the_connection_is_a_gap_of_candles_too() -> None:
+    made = candle_feed(BTC)
+    made.receive(candles(0, bar(300)), AT)
+    items = made.receive(candles(2, bar(300, "2")), AT + 1)
+    assert [(item.stream, item.symbol) for item in items if isinstance(item, Gap)] == [("kline", BTC)]
+
+
+def test_a_candle_whose_last_message_may_be_missing_is_not_closed_as_it_was() -> None:
+    """The repairer finds it open, and fetches it."""
+    made = candle_feed(BTC)
+    made.receive(candles(0, bar(300, "1")), AT)
+    assert told(made.receive(candles(2, bar(600, "3")), AT + 1)) == [(BTC, 600, "3", False)]
+    made.receive(candles(4, bar(600, "4")), AT + 2)  # told again: that is its state
+    assert told(made.receive(candles(5, bar(900, "5")), AT + 3)) == [(BTC, 600, "4", True), (BTC, 900, "5", False)]
+
+
+def test_the_answer_lists_books_and_candles() -> None:
+    made = opened(BTC, root="advanced", streams=("depth", "kline"), intervals=("5m",))
+    answers = [{"level2": [BTC]}, {"level2": [BTC], "candles": [BTC]}]
+    acked = [
+        item.names
+        for number, answer in enumerate(answers)
+        for item in made.receive(
+            encoded(channel="subscriptions", timestamp="2026-09-05T22:10:29Z", sequence_num=number,
+                    events=[{"subscriptions": answer}]), AT)
+        if isinstance(item, Acked)
+    ]  # fmt: skip
+    assert acked == [("level2:BTC-USD",), ("candles:BTC-USD",)]

@@ -7,7 +7,7 @@ import pytest
 from exchanges.driving import drive
 
 from wsadapter.config.model import Feed
-from wsadapter.events import MarketEvent, Source, Trade
+from wsadapter.events import Kline, MarketEvent, Source, Trade
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.coinbase import Coinbase
 from wsadapter.exchanges.coinbase_rest import PRODUCTS, TRADES, CoinbaseRest
@@ -144,3 +144,26 @@ def test_series_are_the_words_that_were_asked_for() -> None:
     ]  # fmt: skip
     assert load_rest("coinbase") is not None
     assert REST.base(testnet=True) == "https://api-public.sandbox.exchange.coinbase.com"
+
+
+def test_candles_of_a_hole_and_none_for_a_time_without_trades() -> None:
+    """The lowest price stands before the highest, the first rows may be older than was asked for, the last is open."""
+    rows = [[600 * n, 1, 4, 2, 3.50, 0.20269406] for n in (5, 3, 2, 1)]  # newest first; 600 s apart: some are missing
+    asked: list[dict[str, str]] = []
+
+    def answer(request: Request) -> bytes:
+        assert request.path == "/products/BTC-USD/candles"
+        asked.append(dict(request.query))
+        return json.dumps(rows).encode().replace(b"3.5,", b"3.50,")
+
+    hole = Hole("kline", BTC, 900 * S, 2400 * S, 900 * S, 2100 * S, "5m")
+    filled, events = drive(REST.repair(hole), answer, 3001 * S)
+    assert (filled.state, filled.missing) == ("repaired", ())
+    assert [(event.open_time_ns // S, event.closed) for event in events if isinstance(event, Kline)] == [
+        (1200, True), (1800, True),
+    ]  # fmt: skip
+    (candle, _) = events
+    assert isinstance(candle, Kline)
+    assert (candle.low, candle.high, candle.open, candle.close, candle.volume) == ("1", "4", "2", "3.50", "0.20269406")
+    assert asked[0]["granularity"] == "300"
+    assert int(asked[0]["end"]) - int(asked[0]["start"]) < 300 * 300

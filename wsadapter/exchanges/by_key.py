@@ -20,7 +20,7 @@ from wsadapter.exchanges.scanner import scanner
 from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.session import MAX_CACHED_NAMES, Accept, VenueSession, heard, numbered_apart
 from wsadapter.exchanges.unasked import unasked
-from wsadapter.exchanges.venue import Bad, Channel, Checked, Follows, Item, Receive, Reply, Subscription
+from wsadapter.exchanges.venue import Bad, Candles, Channel, Checked, Follows, Item, Receive, Reply, Subscription
 from wsadapter.text import printable
 
 MAX_COMMAS: Final = 200_000
@@ -214,6 +214,8 @@ class KeyReceiver:
                 continue
             for word in subscription.feeds or (subscription.stream.value,):
                 session.outages.failed(word, subscription.symbol, name, receive_time_ns, GapCause.SEQUENCE)
+            if isinstance(numbering, Candles):
+                session.forget_candle(stream.channel, subscription)
             if isinstance(numbering, Checked) and not (book := session.sequences.books[subscription.symbol]).waiting:
                 book.waiting = True
                 broken.append(name)

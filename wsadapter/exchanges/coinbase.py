@@ -1,4 +1,4 @@
-"""Coinbase, as tables: the Exchange feed for trades and tickers, the Advanced Trade feed for books.
+"""Coinbase, as tables: the Exchange feed for trades and tickers, the Advanced Trade feed for books and candles.
 
     {"type":"match","trade_id":1081862675,"side":"sell","size":"0.00000001","price":"80691.53","product_id":"BTC-USD",...}
     {"channel":"l2_data","timestamp":"2026-09-26T04:15:38.40993531Z","sequence_num":1,"events":[{"type":"update",...}]}
@@ -11,9 +11,11 @@ proves them.
 
 Advanced numbers every message of a connection, answers and heartbeats too. A missing one makes all its books doubtful:
 each is asked for anew. A product that it does not know is left out of the answer. Books are whole; 30 a connection.
+Its candles are of five minutes and no others, none for a time without trades, and nothing says that one is closed.
 
-Candles are offered over REST only, and are not recorded. Not verified: whether Advanced answers to the end of a stream;
-that its trade ids are those of Exchange.
+Not verified: whether Advanced answers to the end of a stream; that its trade ids are those of Exchange; in which order
+the first candles come, and that a product without trades sends none (no frame of them was recorded: they are as its
+documentation has them).
 """
 
 from collections.abc import Mapping
@@ -22,12 +24,13 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
-from wsadapter.events import BookTicker, Depth, StreamType, Ticker, Trade, UpdateType
+from wsadapter.events import BookTicker, Depth, Kline, StreamType, Ticker, Trade, UpdateType
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     Id,
     Text,
     as_text,
+    closes,
     computed,
     constant,
     decimal,
@@ -36,14 +39,18 @@ from wsadapter.exchanges.mapping import (
     iso,
     iso_ns,
     mapped,
+    seconds,
+    subscribed,
     text_levels,
 )
 from wsadapter.exchanges.naming import Spelled
+from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,
     Cadence,
+    Candles,
     Channel,
     Checked,
     Follows,
@@ -60,6 +67,8 @@ SIDES: Final[Mapping[str, bool]] = {"buy": True, "sell": False}
 """The maker's."""
 RENAMED: Final[Mapping[str, str]] = {"level2_50": "level2_batch", "level2": "level2_batch"}
 """What answers call the channels: ours."""
+INTERVALS: Final[Mapping[str, str]] = {"5m": "300"}
+"""Of Advanced, by their seconds."""
 NO_TIME: Final = "0001-01-01T00:00:00Z"
 
 
@@ -151,6 +160,29 @@ class BookWire(Struct, gc=False):
             of[level.side].append(level)
 
 
+class CandleWire(Struct, gc=False):
+    """{"start":"1688998200","high":"1867.72","low":"1865.63","open":"1867.38","close":"1866.81","volume":"0.20269406",
+    "product_id":"ETH-USD"}"""
+
+    start: Id
+    open: Text
+    high: Text
+    low: Text
+    close: Text
+    volume: Text
+    product_id: Text
+
+
+class CandlesWire(Struct, gc=False):
+    """{"type":"snapshot","candles":[...]}, of any products."""
+
+    candles: list[Raw]
+
+
+class Start(Struct, gc=False):
+    start: int = 0
+
+
 class Listed(Struct, gc=False):
     name: str
     product_ids: list[str] = []
@@ -168,17 +200,22 @@ class Control(Struct, gc=False):
     events: list["Standing"] = []
 
 
-class Books(Struct, frozen=True):
+class Products(Struct, frozen=True):
+    """By channel."""
+
     level2: list[str] = []
+    candles: list[str] = []
 
 
 class Standing(Struct, gc=False):
-    """{"subscriptions":{"heartbeats":["heartbeats"],"level2":["BTC-USD"]}}"""
+    """{"subscriptions":{"heartbeats":["heartbeats"],"level2":["BTC-USD"],"candles":["BTC-USD"]}}"""
 
-    subscriptions: Books = Books()
+    subscriptions: Products = Products()
 
 
 _control: Final = Decoder(Control).decode
+_candles: Final = Decoder(list[CandlesWire]).decode
+_start: Final = Decoder(Start, strict=False).decode
 
 
 def message_key(e: Message) -> str:
@@ -197,6 +234,23 @@ def batch_time(d: BatchWire, e: Message) -> int | None:
 
 def book_kind(d: BookWire, e: Envelope) -> UpdateType:
     return {"snapshot": UpdateType.SNAPSHOT, "update": UpdateType.DELTA}[d.type]
+
+
+def elements(e: Envelope) -> Raw:
+    """Books are the events themselves; candles are inside of them, and what comes first says the oldest."""
+    if e.channel != "candles":
+        return e.events
+    try:
+        return Raw(encode(sorted((each for event in _candles(e.events) for each in event.candles), key=begin_of)))
+    except FAILURES:
+        return e.events
+
+
+def begin_of(candle: Raw) -> int:
+    try:
+        return _start(candle).start
+    except FAILURES:
+        return 0
 
 
 TRADE: Final = emit(
@@ -225,12 +279,20 @@ BOOK: Final = emit(
     Depth, event_time_ns=computed(lambda d, e: iso_ns(e.timestamp)), update_type=computed(book_kind),
     level_limit=constant(0), columns=text_levels("bids", "asks", "price_level", "new_quantity"), absent=NO_IDS,
 )  # fmt: skip
+KLINE: Final = emit(
+    Kline, event_time_ns=computed(lambda d, e: iso_ns(e.timestamp)), interval=subscribed("interval"),
+    open_time_ns=seconds("start"), close_time_ns=closes("start", 1000), open=decimal("open"), high=decimal("high"),
+    low=decimal("low"), close=decimal("close"), volume=decimal("volume"), closed=constant(False),
+    absent=("transaction_time_ns", "quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
+            "first_trade_id", "last_trade_id"),
+)  # fmt: skip
 
 CADENCES: Final[Mapping[StreamType, Cadence]] = {
     StreamType.DEPTH: Cadence(30.0, 60.0, 20.0, reply=10.0),
     # begin with the last one, then as often as somebody trades
     **dict.fromkeys(
-        (StreamType.TRADE, StreamType.TICKER, StreamType.BOOK_TICKER), Cadence(60.0, 600.0, 20.0, reply=10.0)
+        (StreamType.TRADE, StreamType.TICKER, StreamType.BOOK_TICKER, StreamType.KLINE),
+        Cadence(60.0, 600.0, 20.0, reply=10.0),
     ),
 }
 
@@ -278,7 +340,13 @@ def advanced_control(payload: bytes) -> list[Answer] | None:
         return []
     if document.channel != "subscriptions":
         return None
-    names = tuple(f"level2:{product}" for each in document.events for product in each.subscriptions.level2)
+    standing = [each.subscriptions for each in document.events]
+    names = tuple(
+        f"{channel}:{product}"
+        for channel in ("level2", "candles")
+        for each in standing
+        for product in getattr(each, channel)
+    )
     return [Answer(None, names=names, everything=True, standing=True)]
 
 
@@ -324,15 +392,17 @@ class CoinbaseAdvanced(Coinbase, beside=True):
         requests=Requests(advanced_request, most=30, octets=2000, data_acks=True, group=channel_of, ends=False),
         framing=ByKey(
             Envelope,
-            lambda e: "l2_data:" if e.channel == "l2_data" else "",
-            lambda e, d: f"l2_data:{d.product_id}",
+            lambda e: f"{e.channel}:" if e.channel in ("l2_data", "candles") else "",
+            lambda e, d: f"{e.channel}:{d.product_id}",
             lambda name: name.replace("level2:", "l2_data:"),
             sequence=lambda e: e.sequence_num,
-            elements=lambda e: e.events,
+            elements=elements,
         ),
         channels=(
             Channel(("depth",), "level2:{symbol}", BookWire, (BOOK,), Checked(), root="advanced", many=True,
                     wanted=lambda feed: not feed.testnet),
+            Channel(("kline",), "candles:{symbol}", CandleWire, (KLINE,), Candles(by_successor=True, sparse=True),
+                    root="advanced", many=True, lax=True, intervals=INTERVALS, wanted=lambda feed: not feed.testnet),
         ),
         control=advanced_control,
         cadences=CADENCES,

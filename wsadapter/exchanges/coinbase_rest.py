@@ -1,7 +1,10 @@
-"""Coinbase Exchange over REST as tables: trades by id, the products.
+"""Coinbase Exchange over REST as tables: trades by id, candles, the products.
 
-Pages of trades hold those before an id, newest first. Errors have a message and a status. Of books without a number
-nothing that is asked for later can fill a hole.
+Pages of trades hold those before an id, newest first. Candles come newest first, too, none for a time without trades,
+and some from before the range that was asked for. Errors have a message and a status. Of books without a number nothing
+that is asked for later can fill a hole.
+
+Not verified: that candles of Advanced are those of Exchange, as products and trades are.
 """
 
 from collections.abc import Mapping
@@ -11,16 +14,31 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
-from wsadapter.events import Trade
-from wsadapter.exchanges.coinbase import SIDES
-from wsadapter.exchanges.history import trades_back
+from wsadapter.events import Kline, Trade
+from wsadapter.exchanges.coinbase import INTERVALS, SIDES
+from wsadapter.exchanges.history import candles, trades_back
 from wsadapter.exchanges.listing import Listing, instrument
-from wsadapter.exchanges.mapping import Id, Text, as_text, constant, decimal, iso, mapped, or_none
+from wsadapter.exchanges.mapping import (
+    Id,
+    Text,
+    as_text,
+    closes,
+    constant,
+    decimal,
+    iso,
+    mapped,
+    number,
+    or_none,
+    seconds,
+    subscribed,
+)
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request
 
 EXCHANGE: Final = "coinbase"
 MAX_ROWS: Final = 20_000
+ALL_OF_THEM: Final = 1_000_000
+"""Candles of a series: nine years of five minutes."""
 
 
 class TradeRow(Struct, gc=False):
@@ -32,6 +50,17 @@ class TradeRow(Struct, gc=False):
     size: Text
     price: Text
     time: Text
+
+
+class CandleRow(Struct, array_like=True, gc=False):
+    """[1688998200,1865.63,1867.72,1867.38,1866.81,0.20269406]: the lowest price stands before the highest."""
+
+    opened: Id
+    low: Raw
+    high: Raw
+    open: Raw
+    close: Raw
+    volume: Raw
 
 
 class ProductRow(Struct, gc=False):
@@ -71,6 +100,18 @@ TRADES: Final = Page(
     lambda body: (_rows(body), None), key="trade_number", wire_key="trade_id", unit=1, most=1000, newest_first=True,
     fills_up=True,
 )  # fmt: skip
+CANDLE: Final = row(
+    Kline, interval=subscribed("interval"), open_time_ns=seconds("opened"), close_time_ns=closes("opened", 1000),
+    open=number("open"), high=number("high"), low=number("low"), close=number("close"), volume=number("volume"),
+    closed=constant(True),
+    absent=("event_time_ns", "transaction_time_ns", "quote_volume", "trade_count", "taker_buy_volume",
+            "taker_buy_quote_volume", "first_trade_id", "last_trade_id"),
+)  # fmt: skip
+CANDLES: Final = Page(
+    EXCHANGE, "/products/{symbol}/candles", {"granularity": "{code}", "start": "{first_s}", "end": "{last_s}"},
+    CandleRow, CANDLE, lambda body: (_rows(body), None), key="open_time_ns", wire_key="opened", unit=1_000_000_000,
+    end_key="close_time_ns", most=300, codes=INTERVALS, newest_first=True, kept=ALL_OF_THEM,
+)  # fmt: skip
 PRODUCTS: Final = Listing(
     EXCHANGE, Request("/products"), ProductRow, _rows,
     instrument(
@@ -90,6 +131,6 @@ class CoinbaseRest(RestTables):
     weights = Limit(10, 1.0)
     variants: Mapping[str, Any] = {"aggregated": False}
     errors = Errors(error, limited=frozenset((429,)), again=frozenset((500, 502, 503, 504)))
-    repairs = {"trade": partial(trades_back, TRADES, None)}
-    intervals: frozenset[str] = frozenset()
+    repairs = {"trade": partial(trades_back, TRADES, None), "kline": partial(candles, CANDLES)}
+    intervals = frozenset(INTERVALS)
     listings = (PRODUCTS,)

@@ -472,6 +472,10 @@ class VenueSession:
 
         return accept_candle
 
+    def forget_candle(self, channel: Channel, subscription: Subscription) -> None:
+        """What was told last may not be the last state: the next candle does not close it, unless it is told again."""
+        self.states.pop((channel.name, f"{subscription.symbol} {subscription.interval}"), None)
+
     def _accept_latest(self, channel: Channel, accepts: list[Accept]) -> Accept:
         """Elements that hold what changed. A value that is no number changes nothing, an event that cannot be made
         costs only itself."""

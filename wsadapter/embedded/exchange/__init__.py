@@ -52,7 +52,7 @@ _ROWS: Final = (
     _row("gate", "gate:USDT", ("BTC_USDT", "ETH_USDT", "SOL_USDT")),
     _row("hyperliquid", "hyperliquid:INFO", ("BTC", "ETH", "SOL"), _PERPETUAL_STREAMS),
     _row("kraken", "kraken:SPOT", ("BTC/USD", "ETH/USD", "SOL/USD"), _SPOT_STREAMS),
-    _row("coinbase", "coinbase:FEEDS", ("BTC-USD", "ETH-USD", "SOL-USD"), ("ticker", "depth", "trade", "book_ticker")),
+    _row("coinbase", "coinbase:FEEDS", ("BTC-USD", "ETH-USD", "SOL-USD"), _SPOT_STREAMS, intervals=("5m",)),
     _row("kraken_futures", "kraken_futures:FUTURES", ("PF_XBTUSD", "PF_ETHUSD", "PI_XBTUSD")),
 )
 STAND_INS: Final[Mapping[str, StandIn]] = {row.feed.exchange: row for row in _ROWS}

@@ -1,10 +1,11 @@
-"""Coinbase: the Exchange feed (trades, tickers) and the Advanced Trade feed (books), frames and REST as documented.
+"""Coinbase: the Exchange feed (trades, tickers) and the Advanced Trade feed (books, candles), frames and REST as
+documented.
 
 Each answer lists what the connection has by then. Exchange takes a request whole or not at all, Advanced leaves out
 what it does not know. Advanced numbers all messages of a connection and sends heartbeats to those that ask for them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import islice
@@ -15,14 +16,18 @@ import msgspec
 from wsadapter.embedded.exchange.connection import NUMBER, Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say, Unknown
-from wsadapter.embedded.market.channels import BookChange, Books, DeclaredStream, Print, States, Trades
+from wsadapter.embedded.market.candles import Candle
+from wsadapter.embedded.market.channels import BookChange, Books, Candles, DeclaredStream, Print, States, Trades
 from wsadapter.embedded.market.instruments import MarketInstrument
 from wsadapter.embedded.market.rest import RestReply
-from wsadapter.embedded.market.rest_tables import Desk, Refused, RestPaths, reply
+from wsadapter.embedded.market.rest_tables import Desk, Refused, RestPaths, raw, reply
 
 EXCHANGE: Final = "exchange"
 ADVANCED: Final = "advanced"
 MOST_BOOKS: Final = 30
+FIVE_MINUTES: Final = "5m"
+MOST_ROWS: Final = 300
+GRANULARITIES: Final = {"60": "1m", "300": FIVE_MINUTES, "900": "15m", "3600": "1h", "21600": "6h", "86400": "1d"}
 
 # ---------------------------------------------------------------------------------------------------------- frames
 
@@ -91,11 +96,30 @@ def book(s: DeclaredStream, change: BookChange, now_ms: int) -> str:
     return numbered("l2_data", now_ms, {"type": kind, "product_id": s.symbol, "updates": updates})
 
 
+def bar(s: DeclaredStream, one: Candle) -> dict[str, str]:
+    prices = {"high": one.high, "low": one.low, "open": one.open, "close": one.close}
+    return {
+        "start": str(one.open_ms // 1000), **{name: s.i.price_text(price) for name, price in prices.items()},
+        "volume": s.i.quantity_text(one.volume), "product_id": s.symbol,
+    }  # fmt: skip
+
+
+def candle(s: DeclaredStream, one: Candle, is_closed: bool, now_ms: int) -> str:
+    return numbered("candles", now_ms, {"type": "update", "candles": [bar(s, one)]})
+
+
+def candles(s: DeclaredStream, some: Sequence[Candle], now_ms: int) -> str:
+    """Newest first."""
+    return numbered("candles", now_ms, {"type": "snapshot", "candles": [bar(s, one) for one in some[::-1]]})
+
+
 CHANNELS: Final = (
     Trades(name="matches:{symbol}", route=EXCHANGE, frame=match, together=False, first=last_match, recent=1, once=True),
     States(name="ticker:{symbol}", route=EXCHANGE, frame=ticker, words=("ticker", "book_ticker"), every_ms=250,
            begins=True),
     Books(name="level2:{symbol}", route=ADVANCED, frame=book),
+    Candles(name="candles:{symbol}", route=ADVANCED, frame=candle, codes={"": FIVE_MINUTES}, says_closed=False,
+            by_successor=True, first=candles, recent=10),
 )  # fmt: skip
 
 # ---------------------------------------------------------------------------------------------------------- requests
@@ -134,9 +158,9 @@ def advanced_read(document: Any, connection_id: str) -> Ask | Say:
     kind, channel = document["type"], document["channel"]
     if channel == "heartbeats":
         return Say([numbered("subscriptions", 0, {"subscriptions": {"heartbeats": ["heartbeats"]}})], beat_every=1.0)
-    if kind not in ("subscribe", "unsubscribe") or channel != "level2":
+    if kind not in ("subscribe", "unsubscribe") or channel not in ("level2", "candles"):
         return Say([refused("authentication failure")])
-    return Ask(tuple(f"level2:{product}" for product in document["product_ids"]), kind == "subscribe")
+    return Ask(tuple(f"{channel}:{product}" for product in document["product_ids"]), kind == "subscribe")
 
 
 def advanced_replies(
@@ -187,6 +211,21 @@ def trades(desk: Desk) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
+def history(desk: Desk) -> list[list[Any]]:
+    """Newest first, and only where somebody traded; a range of more than 300 is refused."""
+    market, interval = desk.market(), desk.interval(GRANULARITIES, "granularity")
+    seconds, start, end = int(desk.text("granularity")), desk.number("start"), desk.number("end")
+    if start is not None and end is not None and (end - start) // seconds >= MOST_ROWS:
+        raise Refused("parameter", "range: more than 300 candles")
+    i, inside = market.instrument, desk.inside("start", "end", 1000)
+    some = [c for c in desk.candles(market, interval) if c.trades and inside(c.open_ms)]
+    return [
+        [c.open_ms // 1000, *(raw(i.price_text(price)) for price in (c.low, c.high, c.open, c.close)),
+         raw(i.quantity_text(c.volume))]
+        for c in some[:MOST_ROWS]
+    ]  # fmt: skip
+
+
 def products(desk: Desk) -> list[dict[str, Any]]:
     return [product(market.instrument) for market in desk.markets()]
 
@@ -207,7 +246,7 @@ def error(found: Refused, now_ms: int) -> RestReply:
 
 
 REST: Final = RestPaths(
-    paths={"/products/{symbol}/trades": trades, "/products": products},
+    paths={"/products/{symbol}/trades": trades, "/products/{symbol}/candles": history, "/products": products},
     error=error,
     requests=15,
     window_ms=1_000,
@@ -218,6 +257,8 @@ REST: Final = RestPaths(
 
 def stream_of(document: Any) -> str:
     """All that Advanced says goes to one of its connections: it is numbered."""
+    if document.get("channel") == "candles":
+        return f"candles:{document['events'][0]['candles'][0]['product_id']}"
     if "channel" in document:
         return f"level2:{document['events'][0].get('product_id', 'BTC-USD')}"
     return f"{'ticker' if document['type'] == 'ticker' else 'matches'}:{document['product_id']}"

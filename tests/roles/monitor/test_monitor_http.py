@@ -157,6 +157,8 @@ def test_status_page_brings_everything_along(watched: Road) -> None:
         ("DELETE", "/", 405),
         ("GET", "/livez?x=1", 200),
         ("HEAD", "/", 200),
+        ("GET", "/healthz", 200),
+        ("GET", "/favicon.ico", 200),
     ],
 )
 def test_what_is_not_there_and_what_is_not_done(watched: Road, method: str, path: str, expected: int) -> None:

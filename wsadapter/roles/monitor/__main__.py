@@ -29,6 +29,10 @@ BEAT_SECONDS: Final = 1.0
 LISTEN_AGAIN_SECONDS: Final = 2.0
 SAY_AGAIN_SECONDS: Final = 60.0
 JSON: Final = "application/json"
+ICON: Final = (
+    b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16"><rect width="16" height="16" rx="3" fill="#1a7f37"/>'
+    b'<path d="M2 9h3l2-5 3 9 2-4h2" fill="none" stroke="#fff" stroke-width="1.5"/></svg>'
+)
 PAGE_POLICY: Final = (
     # the page brings everything along and talks to its own origin only
     "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
@@ -50,6 +54,8 @@ def routes(read: Callable[[], Snapshot]) -> dict[str, Route]:
         "/": lambda: html,
         "/metrics": lambda: Response(HTTPStatus.OK, exposition.CONTENT_TYPE, render()),
         "/livez": lambda: text(HTTPStatus.OK, "ok"),
+        "/healthz": lambda: text(HTTPStatus.OK, "ok"),
+        "/favicon.ico": lambda: Response(HTTPStatus.OK, "image/svg+xml", ICON),
         "/readyz": ready,
         "/status": lambda: Response(HTTPStatus.OK, JSON, msgspec.json.encode(status.status(read()))),
     }

@@ -13,7 +13,7 @@ from wsadapter.events import Depth, UpdateType
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.continuity import NONE, SeriesState
-from wsadapter.exchanges.mapping import Convert, Given
+from wsadapter.exchanges.conversion import Convert, Given
 from wsadapter.exchanges.venue import Bad, Channel, Checked, Follows, Item, Reply, Subscription
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from wsadapter.events.decimals import NotPlain, are_plain
-from wsadapter.exchanges.mapping import NONE, Op, Step, constant, defaults, given_of, in_python, ordered
+from wsadapter.exchanges.conversion import converting, given_of
+from wsadapter.exchanges.mapping import NONE, Op, Step, constant, defaults, ordered
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Instrument, Limit, Request, Traded, checked
 from wsadapter.exchanges.second_look import FAILURES
 
@@ -73,7 +74,7 @@ class Listing:
         as_steps = {name: Step(Op.SAME, step) if isinstance(step, str) else step for name, step in steps.items()}
         computed = {name: step for name, step in as_steps.items() if step.op is Op.GIVEN and name not in made}
         self._given = given_of(computed.values())
-        self._convert = in_python(wire, Instrument, as_steps, tuple(computed))
+        self._convert = converting(wire, Instrument, as_steps, tuple(computed))
 
     def fetch(self, request: Request) -> Fetch:
         return Fetch(request, lambda body, received_ns: self.parse(body, received_ns, request))

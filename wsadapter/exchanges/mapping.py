@@ -1,9 +1,8 @@
-"""How a venue's wire Struct becomes an event: declared field by field, done in C where it is built.
+"""How a venue's wire Struct becomes an event, declared field by field in a venue's table of channels:
 
-    TRADE = conversion("venue", TradeWire, Trade, symbol="s", event_time_ns=ms("E"), price=decimal("p"), ...)
-    event = TRADE(wire, receive_time_ns, connection, last_gap_ns)
+    TRADE = emit(Trade, event_time_ns=ms("E"), price=decimal("p"), ...)
 
-In a venue's table of channels the same is an `emit`, which a session compiles.
+`wsadapter.exchanges.conversion` makes a function of it, `wsadapter.exchanges.scanner` tells it to C.
 
 A name alone takes the wire's value as it is; ``"k.o"`` is field ``o`` of the Struct in field ``k``. Every field of the
 event is named, save exchange, source and those that the call gives. Guarantees: a text that must be a plain decimal and
@@ -15,12 +14,11 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final
 
 from msgspec import NODEFAULT, Meta, Raw, Struct, structs
 
-from wsadapter import native
-from wsadapter.events import Event, Source
+from wsadapter.events import Event
 from wsadapter.events.decimals import NotPlain, are_plain, plain_number, split_book
 from wsadapter.exchanges.intervals import MINUTES, close_time_ns
 
@@ -45,7 +43,7 @@ BY_SIZE: Final = 0
 
 
 class Op(IntEnum):
-    """As in `native/mapping.c` and `native/scanner.c`; those from `SUBSCRIBED` on only there."""
+    """As in `native/scanner.c`."""
 
     CONSTANT = 0
     GIVEN = 1
@@ -160,9 +158,6 @@ def signed_or_none(path: str) -> Step:
 
 GIVEN: Final = ("receive_time_ns", "connection", "last_gap_ns")
 NONE: Final = constant(None)
-Convert = Callable[..., Any]
-"""(wire Struct, receive time, connection, time of the last gap, and what the conversion says is given) -> event; raises
-`NotPlain`."""
 
 
 def given(field: str) -> Step:
@@ -592,29 +587,6 @@ def defaults(made: type[Struct]) -> dict[str, str | Step]:
     return {f.name: constant(f.default) for f in structs.fields(made) if f.default is not NODEFAULT}
 
 
-Given = Callable[[Any, Any, Any, Any], tuple[Any, ...]]
-"""(element, envelope, subscription, what the name says) -> what the conversion is given beside `GIVEN`."""
-
-
-def compiled(exchange: str, wire: type[Struct], one: Emit) -> tuple[Convert, Given | None]:
-    """The conversion, and what computes the fields that it is given; None where there are none."""
-    convert = conversion(exchange, wire, one.event, **one.fields)
-    return convert, given_of(step for step in one.fields.values() if isinstance(step, Step) and step.op is Op.GIVEN)
-
-
-def given_of(given_steps: Iterable[Step]) -> Given | None:
-    """What computes the fields of these steps; None where there are none."""
-    if not (steps := list(given_steps)):
-        return None
-    names: dict[str, Any] = {"split_book": split_book}
-    names |= {f"value_{i}": step.value for i, step in enumerate(steps)}
-    values = [step.expression.format(value=f"value_{i}") for i, step in enumerate(steps)]
-    setups = [f"  {setup}" for setup in dict.fromkeys(step.setup for step in steps) if setup]
-    exec("\n".join(("def given(d, e, sub, named):", *setups, f"  return ({', '.join(values)},)")), names)
-    computed: Given = names["given"]
-    return computed
-
-
 def _ms_text(text: str | None) -> int | None:
     time = int(text) if text and text.isdecimal() else 0
     return time * MS if 0 < time <= MOST // MS else None
@@ -644,102 +616,3 @@ class _Words(dict[Any, Any]):
 
     def __missing__(self, word: Any) -> Any:
         raise ValueError("a word that is none of the venue's")
-
-
-def conversion(exchange: str, wire: type[Struct], event: type[Event], **fields: str | Step) -> Convert:
-    """The conversion; `TypeError` where the event's fields are not all named, or one that it does not have is,
-    `AttributeError` where the wire Struct does not have what a field is taken from."""
-    steps = all_steps(exchange, event, fields)
-    members = [_members(wire, step) for step in steps.values()]
-    extra = tuple(
-        step.path for step in fields.values() if isinstance(step, Step) and step.op is Op.GIVEN
-    )  # fmt: skip
-    if _native is None:
-        return in_python(wire, event, steps, extra)
-    return _in_c(wire, event, steps, members, extra)
-
-
-def all_steps(exchange: str, event: type[Event], fields: dict[str, str | Step]) -> dict[str, Step]:
-    """One for each field of the event, in its order."""
-    named: dict[str, str | Step] = {
-        "exchange": constant(exchange), "source": constant(Source.WEBSOCKET),
-        **{name: Step(Op.GIVEN, name) for name in GIVEN}, **defaults(event), **fields,
-    }  # fmt: skip
-    if differing := named.keys() ^ set(event.__struct_fields__):
-        raise TypeError(f"conversion of {event.__name__}: {', '.join(sorted(differing))}")
-    return {
-        name: Step(Op.SAME, step) if isinstance(step := named[name], str) else step for name in event.__struct_fields__
-    }
-
-
-def in_python(wire: type[Struct], event: type[Struct], steps: dict[str, Step], extra: tuple[str, ...] = ()) -> Convert:
-    """The twin of the conversion in C: source text, compiled once."""
-    plain = [expression for step in steps.values() if (expression := _checked(step))]
-    names: dict[str, Any] = {"event": event, "are_plain": are_plain, "NotPlain": NotPlain, "wire": wire}
-    names |= {f"constant_{i}": step.value for i, step in enumerate(steps.values()) if step.op is Op.CONSTANT}
-    values = [_expression(step, i) for i, step in enumerate(steps.values())]
-    lines = [f"def convert(d, {', '.join(GIVEN + extra)}):"]
-    lines += ["  if type(d) is not wire: raise TypeError(f'{type(d).__name__} is not what is converted here')"]
-    if plain:
-        lines += [f"  if not are_plain({', '.join(plain)}): raise NotPlain({event.__name__!r})"]
-    lines += [f"  return event({', '.join(values)})"]
-    exec("\n".join(lines), names)
-    made: Convert = names["convert"]
-    return made
-
-
-def _checked(step: Step) -> str:
-    value = f"d.{step.path}"
-    return {
-        Op.DECIMAL: value,
-        Op.DECIMAL_OR_NONE: f"({value} or '0')",
-        Op.SIGNED_OR_NONE: f"({value} or '0').removeprefix('-')",
-    }.get(step.op, "")
-
-
-def _expression(step: Step, number: int) -> str:
-    value = f"d.{step.path}"
-    return {
-        Op.CONSTANT: f"constant_{number}",
-        Op.GIVEN: step.path,
-        Op.OR_NONE: f"{value} or None",
-        Op.MS: f"(None if {value} is None else {value} * 1_000_000)",
-        Op.AS_TEXT: f"str({value})",
-        Op.COUNT: f"(None if {value} is None or {value} < 0 else {value})",
-        Op.DECIMAL_OR_NONE: f"{value} or None",
-        Op.SIGNED_OR_NONE: f"{value} or None",
-    }.get(step.op, value)
-
-
-Members = tuple[object, object]
-"""The member descriptors of a path: of the wire Struct, and of the Struct in that field; None where there is none."""
-
-
-def _members(wire: type[Struct], step: Step) -> Members:
-    if step.op in (Op.CONSTANT, Op.GIVEN):
-        return None, None
-    first, _, second = step.path.partition(".")
-    return getattr(wire, first), getattr(_type_of(wire, first), second) if second else None
-
-
-def _in_c(
-    wire: type[Struct], event: type[Event], steps: dict[str, Step], members: list[Members], extra: tuple[str, ...]
-) -> Convert:
-    names = GIVEN + extra
-    described = [
-        (int(step.op), names.index(step.path) if step.op is Op.GIVEN else 0, outer, inner, step.value)
-        for step, (outer, inner) in zip(steps.values(), members, strict=True)
-    ]
-    made: Convert = _native.Conversion(wire, event, tuple(described), NotPlain, event.__name__, len(names))
-    return made
-
-
-def _type_of(wire: type[Struct], field: str) -> type:
-    """Of the Struct in a field; it is never None there."""
-    found = get_type_hints(wire)[field]
-    if not (isinstance(found, type) and issubclass(found, Struct)):
-        raise TypeError(f"{wire.__name__}.{field} is no Struct")
-    return found
-
-
-_native: Final = native.extension

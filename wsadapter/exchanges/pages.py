@@ -20,8 +20,9 @@ from msgspec import Raw, Struct, defstruct
 from msgspec.json import Decoder, encode
 
 from wsadapter.events import Event, OpenInterest, Source
+from wsadapter.exchanges.conversion import compiled
 from wsadapter.exchanges.listing import Listing, everything
-from wsadapter.exchanges.mapping import MOST, MS, Emit, compiled, constant, emit
+from wsadapter.exchanges.mapping import MOST, MS, Emit, constant, emit
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,

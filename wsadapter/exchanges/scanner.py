@@ -19,6 +19,7 @@ from wsadapter import native
 from wsadapter.events import Depth, Kline, Liquidation, UpdateType
 from wsadapter.exchanges.checked_book import CheckedBook, DigitsChecksum
 from wsadapter.exchanges.continuity import SeriesState
+from wsadapter.exchanges.conversion import all_steps
 from wsadapter.exchanges.mapping import (
     GIVEN,
     MS,
@@ -30,7 +31,6 @@ from wsadapter.exchanges.mapping import (
     Spelling,
     Step,
     Word,
-    all_steps,
     subscribed,
 )
 from wsadapter.exchanges.naming import Spelled

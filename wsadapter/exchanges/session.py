@@ -15,7 +15,8 @@ from wsadapter.events import Event, Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.books import UNBEGUN, accept_checked, accept_renewed
 from wsadapter.exchanges.continuity import MS, Sequences, SeriesState
-from wsadapter.exchanges.mapping import Convert, Emit, Given, compiled, says
+from wsadapter.exchanges.conversion import Convert, Given, compiled
+from wsadapter.exchanges.mapping import Emit, says
 from wsadapter.exchanges.ordinals import Count, Ordinals, is_counted
 from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.planning import plans, stream_type

@@ -5,7 +5,6 @@
 
 int add_book(PyObject *module);
 int add_decimals(PyObject *module);
-int add_mapping(PyObject *module);
 int add_reader(PyObject *module);
 int add_records(PyObject *module);
 int add_ring(PyObject *module);

@@ -106,9 +106,9 @@ class Direct(Struct, frozen=True):
 
 class Step(Struct, frozen=True):
     """Where a field of the event comes from: ``path`` in the wire Struct, or ``value``. ``expression``: of a given
-    field, how the session computes it from the element ``d``, the envelope ``e``, the subscription ``sub``, what the
-    stream's name says (``named``) and ``{value}``; ``setup`` is a statement that it needs. ``direct`` says the
-    same to who has no element; None: it cannot be said."""
+    field, and of one that `either` may choose, how the session computes it from the element ``d``, the envelope ``e``,
+    the subscription ``sub``, what the stream's name says (``named``) and ``{value}``; ``setup`` is a statement that it
+    needs. ``direct`` says the same to who has no element; None: it cannot be said."""
 
     op: Op
     path: str = ""
@@ -129,7 +129,7 @@ def or_none(path: str) -> Step:
 
 def ms(path: str) -> Step:
     """Milliseconds become nanoseconds; None stays."""
-    return Step(Op.MS, path)
+    return Step(Op.MS, path, expression=_scaled(path, MS))
 
 
 def as_text(path: str) -> Step:
@@ -153,7 +153,13 @@ def decimal_or_none(path: str) -> Step:
 
 def signed_or_none(path: str) -> Step:
     """The same with a minus sign allowed."""
-    return Step(Op.SIGNED_OR_NONE, path)
+    return Step(Op.SIGNED_OR_NONE, path, _plain_signed, f"{{value}}({_reach(path)})")
+
+
+def _plain_signed(text: str | None) -> str | None:
+    if text and not are_plain(text.removeprefix("-")):
+        raise NotPlain("signed")
+    return text or None
 
 
 GIVEN: Final = ("receive_time_ns", "connection", "last_gap_ns")
@@ -391,13 +397,13 @@ def _not_negative(number: int) -> int:
 
 def either(path: str, text: str | None, then: object, otherwise: object) -> Step:
     """``then`` where the field has this text (of a number: these digits; None: where it is null), else ``otherwise``:
-    values, or steps that are given."""
+    values, or steps with an expression."""
     values = [each if isinstance(each, Step) else constant(each) for each in (then, otherwise)]
     names: dict[str, Any] = {"split_book": split_book}
     expressions = []
     for i, step in enumerate(values):
         names[f"value_{i}"] = step.value
-        expressions.append(step.expression.format(value=f"value_{i}") if step.op is Op.GIVEN else f"value_{i}")
+        expressions.append((step.expression or "{value}").format(value=f"value_{i}"))
     at = _reach(path)
     decides = f"{at} is None" if text is None else f"{at} is not None and str({at}) == {text!r}"
     decision = f"{expressions[0]} if {decides} else {expressions[1]}"
@@ -409,8 +415,12 @@ def either(path: str, text: str | None, then: object, otherwise: object) -> Step
 
 
 def _time(path: str, unit: int) -> Step:
+    return Step(Op.GIVEN, expression=_scaled(path, unit), direct=Direct(Op.TIME, path, unit))
+
+
+def _scaled(path: str, unit: int) -> str:
     at = _reach(path)
-    return Step(Op.GIVEN, expression=f"(None if {at} is None else {at} * {unit})", direct=Direct(Op.TIME, path, unit))
+    return f"(None if {at} is None else {at} * {unit})"
 
 
 def _reach(path: str) -> str:
@@ -538,8 +548,7 @@ class Emit(Struct, frozen=True):
     ``on_change``: of a stream that sends what changed, only when one of these wire fields was in the frame. ``once``:
     only when these differ from what the symbol's last such event had, since the socket came up. ``needs``: only where
     these say something. ``when``: only of elements of which this is true. ``refuse``: why an element of the right form
-    is no event, empty where it is one; its number counts all the same, and is told in a gap of cause ``filler``.
-    ``amend``: the last word about an event that is nothing but its element and stands in no series."""
+    is no event, empty where it is one; its number counts all the same, and is told in a gap of cause ``filler``."""
 
     event: type[Event]
     fields: dict[str, str | Step]
@@ -547,7 +556,6 @@ class Emit(Struct, frozen=True):
     once: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     refuse: Callable[[Any], str] | None = None
-    amend: Callable[[Any], None] | None = None
     when: Callable[[Any], bool] | None = None
 
 
@@ -560,7 +568,6 @@ def emit(
     once: tuple[str, ...] = (),
     needs: tuple[str, ...] = (),
     refuse: Callable[[Any], str] | None = None,
-    amend: Callable[[Any], None] | None = None,
     when: Callable[[Any], bool] | None = None,
     **fields: str | Step,
 ) -> Emit:
@@ -570,7 +577,7 @@ def emit(
     complete = {"symbol": subscribed("symbol"), **defaults(event), **own}
     if differing := {*complete, "exchange", "source", *GIVEN} ^ {*event.__struct_fields__}:
         raise TypeError(f"{event.__name__}: {', '.join(sorted(differing))}")
-    return Emit(event, ordered(event, complete), frozenset(on_change), once, needs, refuse, amend, when)
+    return Emit(event, ordered(event, complete), frozenset(on_change), once, needs, refuse, when)
 
 
 def ordered(struct: type[Struct], fields: Mapping[str, str | Step]) -> dict[str, str | Step]:

@@ -57,7 +57,7 @@ KNOWN: Final[Mapping[str, str]] = {
     "ByKey": "envelope key element spoken sequence elements notices bare spelled usually inside alone",
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
                "newest_first",
-    "Emit": "event fields on_change once needs refuse amend when",
+    "Emit": "event fields on_change once needs refuse when",
     "Follows": "number previous resubscribe count first repeats identity",
     "Candles": "by_successor sparse",
     "Latest": "kind snapshot",
@@ -250,8 +250,6 @@ class _Table:
         ]
 
     def _emit(self, one: Emit, numbering: Numbering) -> Told:
-        if one.amend and self._marks is None:
-            raise Unusual("a function has the last word")  # which the session does not give it
         steps = all_steps(self._session.venue.word, one.event, one.fields)
         names = list(steps)
         rule, number, previous, back, counted = ANY, -1, -1, 0, -1
@@ -321,7 +319,7 @@ class _Table:
         refused, told = (-1, None) if refuse is None else (slots.of(refuse.path) - slots.first, refuse.text.encode())
         once = tuple(slots.of(name) - slots.first for name in one.once)
         published = self._session.published.setdefault(id(one), {}) if once else None
-        return kind, word, text, offers, refused, told, published, once, int(one.event is Liquidation), one.amend
+        return kind, word, text, offers, refused, told, published, once, int(one.event is Liquidation)
 
     def _counting(self, one: Emit) -> Told | None:
         """Of events without ids."""

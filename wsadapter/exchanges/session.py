@@ -372,7 +372,7 @@ class VenueSession:
         if one.once:
             return self._accept_once(one, convert, given, by_symbol)
         step, connection, sequences = self._step(numbering), self.connection, self.sequences
-        refuse, amend, is_named = one.refuse, one.amend, channel.named is not None
+        refuse, is_named = one.refuse, channel.named is not None
         number = attrgetter(numbering.number) if isinstance(numbering, Follows) else None
 
         def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
@@ -411,15 +411,8 @@ class VenueSession:
             event.last_gap_ns = series.gap_ns
             return [gap, event]
 
-        def accept_amended(
-            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
-        ) -> list[Item]:
-            event = convert(d, received, connection, by_symbol[symbol].gap_ns)
-            amend(event)  # type: ignore[misc]
-            return [event]
-
         if not (given or refuse):
-            return accept_amended if amend else accept_plain
+            return accept_plain
         return accept_or_refuse if refuse else accept
 
     def _accept_once(

@@ -74,7 +74,6 @@ typedef struct {
     PyObject *refused;
     PyObject *published; /* symbol -> values of the once fields that the last event had; NULL: every time */
     int once[MAX_ONCE], once_count;
-    PyObject *amend;                     /* has the last word about the event; NULL: nobody */
     int apart;                           /* several in a message are told apart by the session */
     int back;                            /* how far before `previous` the number is that the event goes on from */
     PyObject *count_by, *times;            /* of events without ids: what gives the ordinal; series -> time -> ordinal */
@@ -886,12 +885,6 @@ make_event(Scanner *self, const Emit *emit, PyObject *series, Making *making, Po
                                     NULL);
     for (int i = 1; i <= made; i++)
         Py_DECREF(values[i]);
-    if (event != NULL && emit->amend != NULL) {
-        PyObject *done = PyObject_CallOneArg(emit->amend, event);
-        if (done == NULL)
-            Py_CLEAR(event);
-        Py_XDECREF(done);
-    }
     if (emit->opened >= 0)
         position->candle = event;
     return event;
@@ -1463,13 +1456,12 @@ read_counting(PyObject *told, Emit *emit)
 static int
 read_conditions(PyObject *told, int own, Emit *emit)
 {
-    PyObject *published, *once, *amend;
+    PyObject *published, *once;
     unsigned long long offers;
-    if (!PyArg_ParseTuple(told, "iiOKiOOO!iO", &emit->when, &emit->word, &emit->text, &offers, &emit->refuse, &emit->refused,
-                          &published, &PyTuple_Type, &once, &emit->apart, &amend))
+    if (!PyArg_ParseTuple(told, "iiOKiOOO!i", &emit->when, &emit->word, &emit->text, &offers, &emit->refuse, &emit->refused,
+                          &published, &PyTuple_Type, &once, &emit->apart))
         return -1;
     emit->offers = offers;
-    emit->amend = amend == Py_None ? NULL : amend;
     emit->once_count = (int)PyTuple_GET_SIZE(once);
     emit->published = published == Py_None ? NULL : published;
     if (emit->once_count > MAX_ONCE || emit->word >= own || emit->refuse >= own ||

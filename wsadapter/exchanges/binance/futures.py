@@ -26,12 +26,16 @@ from wsadapter.exchanges.binance.tables import (
 )
 from wsadapter.exchanges.by_tag import ByTag
 from wsadapter.exchanges.mapping import (
+    RefusedWord,
+    Step,
     book,
     constant,
     count,
     decimal,
     decimal_or_none,
+    either,
     emit,
+    mapped,
     ms,
     named,
     or_none,
@@ -43,20 +47,14 @@ SIDES: Final[Mapping[str, Side]] = {"BUY": Side.BUY, "SELL": Side.SELL}
 _SPEED: Final = re.compile(r"(?:[0-9]{1,4}ms)?").fullmatch
 
 
-def refuse_filler(d: wire.TradeWire) -> str:
-    """Insurance fund and ADL trades are trades. ``X`` "NA" is none: the venue fills holes in its ids with price and
-    quantity "0", which must not become somebody's lowest price. Its id is not missing."""
-    return "trade NA" if d.X == "NA" else ""
+FILLER: Final = RefusedWord("X", "NA", "trade NA")
+"""Insurance fund and ADL trades are trades. This is none: the venue fills holes in its ids with price and quantity "0",
+which must not become somebody's lowest price. Its id is not missing."""
 
 
-def without_half_funding(price: MarkPrice) -> None:
+def if_funded(step: Step) -> Step:
     """Contracts without funding send ``T`` 0 or ``r`` ""."""
-    if price.funding_rate is None or not price.next_funding_time_ns:
-        price.funding_rate = price.next_funding_time_ns = None
-
-
-def with_our_side(order: Liquidation) -> None:
-    order.side = SIDES[order.side]  # type: ignore[index]  # still the venue's word
+    return either("T", "0", None, either("r", "", None, either("r", None, None, step)))
 
 
 def depth_kind(stream: str) -> tuple[UpdateType, int] | None:
@@ -79,8 +77,8 @@ DEPTH: Final = emit(
 )  # fmt: skip
 MARK_PRICE: Final = emit(
     MarkPrice, symbol="s", event_time_ns=ms("E"), mark_price=decimal("p"), index_price=decimal_or_none("i"),
-    estimated_settle_price=decimal_or_none("P"), funding_rate=signed_or_none("r"), next_funding_time_ns=ms("T"),
-    absent=("transaction_time_ns",), amend=without_half_funding,
+    estimated_settle_price=decimal_or_none("P"), funding_rate=if_funded(signed_or_none("r")),
+    next_funding_time_ns=if_funded(ms("T")), absent=("transaction_time_ns",),
 )  # fmt: skip
 FUNDING_RATE: Final = emit(
     FundingRate, symbol="s", event_time_ns=ms("E"), funding_rate=signed_or_none("r"), next_funding_time_ns=ms("T"),
@@ -88,16 +86,16 @@ FUNDING_RATE: Final = emit(
 )  # fmt: skip
 LIQUIDATION: Final = emit(
     Liquidation, symbol="o.s", event_time_ns=ms("E"), transaction_time_ns=ms("o.T"),
-    side="o.S", order_type=or_none("o.o"), price=decimal("o.p"),
+    side=mapped("o.S", SIDES), order_type=or_none("o.o"), price=decimal("o.p"),
     average_price=decimal_or_none("o.ap"), quantity=decimal("o.q"), filled_quantity=decimal_or_none("o.z"),
-    status=or_none("o.X"), ordinal=constant(0), amend=with_our_side,
+    status=or_none("o.X"), ordinal=constant(0),
 )  # fmt: skip
 
 
 def channels(public: str, market: str, quoted: bool) -> tuple[Channel, ...]:
     """On the sockets of these two roots, which may be one. ``quoted``: turnovers are of the quote asset."""
     candle, day = kline(ms, ms("k.T"), quoted, symbol="s"), ticker(ms, quoted, symbol="s")
-    raw = raw_trade(ms, symbol="s", refuse=refuse_filler)
+    raw = raw_trade(ms, symbol="s", refuse=FILLER)
     return (
         Channel(("depth",), "{lower}@depth{levels}{speed}", wire.DepthWire, (DEPTH,), Follows("u", "pu"), public,
                 named=depth_kind),

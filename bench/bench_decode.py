@@ -17,7 +17,7 @@ import platform
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,12 +88,15 @@ def bare_decoder() -> Callable[[bytes], object]:
     return decoder.decode
 
 
-def best_us(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, float]:
-    """us per call of each, the loop's own cost taken off."""
+def best_us(
+    candidates: Mapping[str, Candidate], rounds: int, begin: Callable[[], object] = lambda: None
+) -> dict[str, float]:
+    """us per call of each, the loop's own cost taken off. ``begin`` is called before each round of each."""
     best = dict.fromkeys(("", *candidates), float("inf"))
     calls: dict[str, Candidate] = {"": lambda: None, **candidates}
     for _ in range(rounds):
         for name, call in calls.items():
+            begin()
             began = time.perf_counter_ns()
             for _ in range(CALLS):
                 call()
@@ -102,9 +105,9 @@ def best_us(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, float
 
 
 def successive(frame: bytes) -> list[bytes]:
-    """The frame and those that follow it without a hole: one round's worth."""
+    """The frame, with which its series begins, and those that follow it without a hole: one round's worth."""
     document, found = json.loads(frame), []
-    for _ in range(CALLS):
+    for _ in range(CALLS + 1):
         found.append(msgspec.json.encode(document))
         data = document["data"]
         if data["e"] == "aggTrade":
@@ -114,12 +117,6 @@ def successive(frame: bytes) -> list[bytes]:
         elif data["e"] == "depthUpdate":
             data["pu"], data["u"] = data["u"], data["u"] + 1
     return found
-
-
-def in_sequence(venue: BinanceFutures, views: Sequence[memoryview]) -> Iterator[memoryview]:
-    while True:
-        venue.sequences.reset()
-        yield from views
 
 
 def word_of(name: str) -> StreamType:
@@ -134,15 +131,21 @@ def frames_table(rounds: int) -> dict[str, float]:
     names = [json.loads(frame)["stream"] for frame in FRAMES.values()]
     asked = tuple(Subscription(name, word_of(name), "BTCUSDT", "1m" if "kline" in name else "") for name in names)
     venue = BinanceFutures(ConnectionPlan("bench-0", "binance", "", asked, ("BTCUSDT",)))
-    bare = bare_decoder()
+    bare, receive = bare_decoder(), venue.receive
     candidates: dict[str, Candidate] = {}
-    for name, frame in FRAMES.items():
-        assert "exchange" in venue.receive(memoryview(frame), 1)[0].__struct_fields__
-        views = [memoryview(each) for each in successive(frame)]
-        turns = in_sequence(venue, views), itertools.cycle(views)
-        candidates[f"{name} bare"] = lambda turn=turns[1]: bare(next(turn))  # type: ignore[misc]
-        candidates[f"{name} receive"] = lambda turn=turns[0]: venue.receive(next(turn), 1)  # type: ignore[misc]
-    found = best_us(candidates, rounds)
+    all_views = {name: [memoryview(each) for each in successive(frame)] for name, frame in FRAMES.items()}
+
+    def begin() -> None:
+        venue.sequences.reset()
+        for first, *_ in all_views.values():
+            receive(first, 1)
+
+    for name, views in all_views.items():
+        assert "exchange" in receive(views[0], 1)[0].__struct_fields__
+        turns = itertools.cycle(views[1:]), itertools.cycle(views[1:])
+        candidates[f"{name} bare"] = lambda turn=turns[0]: bare(next(turn))  # type: ignore[misc]
+        candidates[f"{name} receive"] = lambda turn=turns[1]: receive(next(turn), 1)  # type: ignore[misc]
+    found = best_us(candidates, rounds, begin)
     print(f"{'frame':<22} {'bytes':>6} {'bare us':>8} {'event us':>9} {'ratio':>6}")
     for name, frame in FRAMES.items():
         low, full = found[f"{name} bare"], found[f"{name} receive"]

@@ -549,7 +549,10 @@ same(const Making *making, const Value *value)
         const Stream *stream = making->stream;
         if (value->length == stream->symbol_length && memcmp(value->at, stream->symbol, value->length) == 0)
             return Py_NewRef(stream->symbol_object);
-        return PyUnicode_DecodeUTF8(value->at, value->length, NULL);
+        for (Py_ssize_t i = 0; i < value->length; i++)
+            if (value->at[i] & 0x80)
+                return PyUnicode_DecodeUTF8(value->at, value->length, NULL);
+        return text_of(value->at, value->length);
     }
     case WHOLE_VALUE:
         return PyLong_FromLongLong(value->number);

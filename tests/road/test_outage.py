@@ -1,6 +1,6 @@
 """The broker is killed under 5,000 frames a second and comes back: all of it is delivered, in bounded memory.
 
-Twenty seconds in the normal run; ``WSADAPTER_OUTAGE=600`` makes it ten minutes (what docs/operations.md quotes)."""
+Eight seconds in the normal run; ``WSADAPTER_OUTAGE=600`` makes it ten minutes (what docs/operations.md quotes)."""
 
 import os
 import time
@@ -18,7 +18,7 @@ from wsadapter.embedded.servers import KafkaServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
 
-SECONDS = float(os.environ.get("WSADAPTER_OUTAGE", "20"))
+SECONDS = float(os.environ.get("WSADAPTER_OUTAGE", "8"))
 RATE = 5000
 MEMORY = {"ingest": 80 << 20, "serializer": 400 << 20, "supervisor": 100 << 20}
 """Resident at most, without the ring's shared pages. The client's queue holds what was in flight, a second's worth."""

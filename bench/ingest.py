@@ -17,7 +17,7 @@ from bench import frames
 from bench.accounts import Stopwatch, memory
 from bench.processes import PREFIX, BenchFailed, Role, Venue, cores
 from wsadapter import metrics as stats_fields
-from wsadapter.config.model import Config, Feed, ProcessConfig, ServiceConfig
+from wsadapter.config.model import Config, Feed, ProcessConfig, ServiceConfig, SocketConfig
 from wsadapter.events import StreamType
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.roles.orders import IngestOrder
@@ -78,7 +78,7 @@ class IngestAlone:
             stats_fields.ingest(s.name for s in made.subscriptions),
             directory,
             ring=to.ref,
-            order=IngestOrder(feed, made),
+            order=IngestOrder(SocketConfig(), made),
         )
         self._poll = select.poll()
         self._poll.register(self._bell, select.POLLIN)

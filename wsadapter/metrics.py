@@ -288,6 +288,8 @@ _PARTITION: Final = Axis(("partition",), given="partitions")
 STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
     # the gaps that last, of the connection and of its streams, see `wsadapter.roles.open_gaps`
     "ingest": (
+        # monotonic: since when another order waits to be done (0: none does)
+        Cells(name="order_since_ns"),
         *(Cells(name=f"gap_{word}") for word in ("epoch", "position", "started_ns", "version", "cause")),
         *(Cells((_SUBSCRIPTION,), name=f"gap_{word}") for word in ("epoch", "position", "started_ns")),
     ),

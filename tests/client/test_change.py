@@ -11,30 +11,18 @@ from client.loopback_ws import TEXT, Loopback, Peer, frame, run, trade, until
 from client.recording import Recording, config
 from client.test_rotation import ALL, Everything, assert_once_and_whole, quick
 from msgspec import structs
+from pushed import Pushed, watch
 
 from wsadapter.client.client import Client, ConnectionConfig
-from wsadapter.embedded.exchange.listeners import Listeners
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
-from wsadapter.embedded.market.streams import Push
 from wsadapter.events import Depth, Event, Gap
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges import load
 
 
 @pytest.fixture
-def pushed(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, str]]:
-    """Symbol and stream word -> events that the venue handed to at least one socket, once for however many it was."""
-    found: Counter[tuple[str, str]] = Counter()
-    dispatch = Listeners.dispatch
-
-    def counting(self: Listeners, push: Push) -> None:
-        if any(one.open and not one.stalled for one in self._listeners.get(push.stream, ())):
-            symbol = push.stream.partition("@")[0].upper()
-            found.update({(symbol, word): count for word, count in push.events})
-        dispatch(self, push)
-
-    monkeypatch.setattr(Listeners, "dispatch", counting)
-    return found
+def pushed(monkeypatch: pytest.MonkeyPatch) -> Pushed:
+    return watch(monkeypatch)
 
 
 def told(client: Client, settings: ConnectionConfig) -> None:
@@ -63,7 +51,7 @@ class WithGaps(Everything):
 
 @pytest.mark.parametrize("depth_levels", [0, 20])
 def test_what_stays_has_no_hole_when_symbols_come_and_go(
-    depth_levels: int, pushed: Counter[tuple[str, str]], monkeypatch: pytest.MonkeyPatch
+    depth_levels: int, pushed: Pushed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick(monkeypatch)
 
@@ -86,7 +74,7 @@ def test_what_stays_has_no_hole_when_symbols_come_and_go(
             told(client, settings(*of, ping_interval=1.0))
             await until(lambda: all(c.dialer.config.ping_interval == 1.0 for c in client.connections))
             venue.paused = True  # what is pushed while the client says goodbye reaches nobody
-            await until(lambda: _counted(handler, "BTCUSDT") == _once(pushed, "BTCUSDT"), timeout=10)
+            await until(lambda: _counted(handler, "BTCUSDT") == pushed.of("BTCUSDT"), timeout=10)
             await client.stop()
         assert all(c.reconnects == {"rotation": 3} for c in client.connections)
         assert handler.lost == ["stopped", "stopped"]
@@ -107,10 +95,6 @@ def _counted(handler: Everything, symbol: str) -> Counter[str]:
     got = Counter(event.stream_type.value for event in handler.seen if event.symbol == symbol)
     del got["funding_rate"]  # once after each connect
     return got
-
-
-def _once(pushed: Counter[tuple[str, str]], symbol: str) -> Counter[str]:
-    return Counter({word: n for (of, word), n in pushed.items() if of == symbol and word != "funding_rate"})
 
 
 def test_another_series_of_the_same_stream_and_symbol_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_a_connection_takes_1024_streams() -> None:
         ("binance-market-0", 1024),
         ("binance-market-1", 476),
     ]
-    assert plans["binance-market-1"].symbols == symbols
+    assert plans["binance-market-1"].symbols == symbols[1024:]
 
 
 def test_addresses() -> None:
@@ -138,7 +138,8 @@ def test_a_connection_config_is_a_feed() -> None:
 
     assert names(plans["binance-market-0"]) == ["btcusdt@kline_5m", "btcusdt@aggTrade"]
     assert names(plans["binance-public-0"]) == ["btcusdt@depth@100ms"]
-    assert ConnectionConfig.of_feed(feed()).feed().streams == WORDS
+    of_plan = ConnectionConfig.of_plan(plans["binance-public-0"], feed(ping_interval=3.0))
+    assert (of_plan.ping_interval, of_plan.feed().symbols) == (3.0, ("BTCUSDT",))
 
 
 def test_a_text_is_not_a_list_of_names() -> None:

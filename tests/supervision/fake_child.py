@@ -5,13 +5,17 @@ It appends lines "name event pid" to the file options["events"], so that a test 
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from typing import Any
 
+import msgspec
+
 from wsadapter.errors import ConfigError
+from wsadapter.supervision import live_order
 from wsadapter.supervision.child import Child, ChildState, run_child
 
 
@@ -20,6 +24,20 @@ def note(child: Child, event: str) -> None:
     fd = os.open(child.order(dict[str, Any])["events"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.write(fd, line.encode())
     os.close(fd)
+
+
+def take_order(child: Child, orders: socket.socket) -> None:
+    """And count how many were done; one that is ``never`` done is waited for."""
+    args = live_order.receive(orders)
+    assert args is not None
+    order = msgspec.json.decode(args.order, type=dict[str, Any])
+    note(child, f"ordered-{order['number']}")
+    if order.get("never"):
+        return
+    child.page["done"] += 1
+    page = child.take(args)
+    page[f"done_{order['number']}"] += 1
+    child.free()
 
 
 def main(child: Child) -> int:
@@ -53,11 +71,13 @@ def main(child: Child) -> int:
             pass
     if (code := options.get("exit_when_running")) is not None:
         return int(code)
+    orders = socket.socket(fileno=child.args.orders_fd) if child.args.orders_fd >= 0 else None
     while not child.stopping or options.get("ignore_stop"):
         child.beat()
         if child.stopping:
             time.sleep(0.05)  # ignores the stop and goes on as if nothing had happened
-        child.wait([], seconds_asleep)
+        if child.wait([orders.fileno()] if orders else [], seconds_asleep) and orders:
+            take_order(child, orders)
     note(child, "orphaned" if child.orphaned else "stopping")
     end = min(time.monotonic() + options.get("drain", 0.0), child.deadline)
     while (left := end - time.monotonic()) > 0:

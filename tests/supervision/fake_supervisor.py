@@ -29,6 +29,7 @@ class FakeChild(Struct, frozen=True):
     start_deadline: float = 20.0
     heartbeat_deadline: float = 10.0
     pass_fds: tuple[int, ...] = ()
+    takes_orders: bool = False
 
 
 class Scenario(Struct, frozen=True):
@@ -49,7 +50,8 @@ def specs(scenario: Scenario) -> Children:
             name=fake.name,
             role=fake.name.partition("-")[0],
             module="fake_child",
-            page_fields=CHILD,
+            page_fields=(*CHILD, "done", f"done_{fake.options['number']}") if fake.takes_orders else CHILD,
+            takes_orders=fake.takes_orders,
             stop_group=fake.group,
             restart=fake.restart,  # type: ignore[arg-type]  # a StrEnum, compared by value
             essential=fake.essential,

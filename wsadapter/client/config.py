@@ -12,10 +12,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wsadapter.config import venues
-from wsadapter.config.model import DEFAULT_STREAMS, Feed, SocketConfig
+from wsadapter.config.model import DEFAULT_STREAMS, SocketConfig
 from wsadapter.config.types import loopback
 from wsadapter.errors import ConfigError
-from wsadapter.exchanges.venue import FeedSettings
+from wsadapter.exchanges.venue import ConnectionPlan, FeedSettings
 
 MIB: Final = 1024 * 1024
 
@@ -51,9 +51,10 @@ class ConnectionConfig(SocketConfig, frozen=True):
     max_message_size: int = 32 * MIB
 
     @classmethod
-    def of_feed(cls, feed: Feed) -> Self:
-        """From a `[[feed]]` of the configuration: what both have is called the same in both."""
-        return cls(**{name: getattr(feed, name) for name in cls.__struct_fields__ if name in feed.__struct_fields__})
+    def of_plan(cls, plan: ConnectionPlan, socket: SocketConfig) -> Self:
+        """For one connection that is planned already."""
+        kept = {name: getattr(socket, name) for name in SocketConfig.__struct_fields__}
+        return cls(symbols=plan.symbols, exchange=plan.exchange, **kept)
 
     def feed(self) -> FeedSettings:
         """What the exchange module plans from, the `StreamConfig`s merged into one; raises `ConfigError`."""

@@ -148,7 +148,7 @@ class Connection:
             self.next.exchange.mark(stream, symbol, at_ns)
 
     def change(self, plan: ConnectionPlan, config: ConnectionConfig) -> None:
-        """Other subscriptions, at the same address, or other settings; they are the connection's when `plan` says so. A
+        """Other subscriptions, at the same address, or other settings; they are the connection's when `has` says so. A
         change that comes before the last one was made takes its place."""
         wanted = Terms(plan, config)
         if wanted == self._wanted:
@@ -158,6 +158,10 @@ class Connection:
             self._put_off(self.next, "other subscriptions are wanted")
             self._begin()
         self._rotate_if_wanted()
+
+    def has(self, plan: ConnectionPlan, config: ConnectionConfig) -> bool:
+        """Whether this is what it keeps now."""
+        return self._terms == Terms(plan, config)
 
     def stop(self) -> None:
         """End gracefully: what the venue sent before it answers our CLOSE is still delivered."""

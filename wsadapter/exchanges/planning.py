@@ -50,7 +50,10 @@ def _plans(venue: Venue, feed: FeedSettings, symbols: tuple[str, ...]) -> list[C
         by_name = {each.name: each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)}
         for index, names in enumerate(cut(by_name, limits.streams, limits.octets)):
             name, some = f"{feed.name}-{root}-{index}", tuple(by_name[each] for each in names)
-            result.append(ConnectionPlan(name, feed.exchange, f"{base}{where}", some, symbols, root, hosts.headers))
+            about = {each.symbol for each in some}
+            # of a stream of the whole market all that the feed has, else those that come over this connection
+            own = symbols if "" in about else tuple(symbol for symbol in symbols if symbol in about)
+            result.append(ConnectionPlan(name, feed.exchange, f"{base}{where}", some, own, root, hosts.headers))
     return result
 
 

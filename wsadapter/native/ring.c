@@ -145,6 +145,44 @@ publication_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObj
     Py_RETURN_NONE;
 }
 
+/* Whether the cells of the counts, as they are shown and in either bank, are in a page of so many. */
+static int
+fits(const Py_buffer *page, const Py_buffer *counts, long long shown, const long long *banks)
+{
+    long long size = counts->len / 8, most = page->len / 8;
+    if (shown >= 0 && shown + size <= most && banks[0] >= 0 && banks[0] + 1 + size <= most && banks[1] >= 0 &&
+        banks[1] + 1 + size <= most)
+        return 1;
+    PyErr_SetString(PyExc_ValueError, "cells outside of the page");
+    return 0;
+}
+
+static PyObject *
+publication_move(Publication *self, PyObject *args)
+{
+    PyObject *cells;
+    Py_buffer page;
+    long long shown, banks[2];
+    if (!PyArg_ParseTuple(args, "OLLL", &cells, &shown, &banks[0], &banks[1]))
+        return NULL;
+    if (!self->held) {
+        PyErr_SetString(PyExc_ValueError, "the page is released");
+        return NULL;
+    }
+    if (PyObject_GetBuffer(cells, &page, PyBUF_WRITABLE) < 0)
+        return NULL;
+    if (!fits(&page, &self->counts, shown, banks)) {
+        PyBuffer_Release(&page);
+        return NULL;
+    }
+    PyBuffer_Release(&self->page);
+    self->page = page;
+    self->shown = shown;
+    self->banks[0] = banks[0];
+    self->banks[1] = banks[1];
+    Py_RETURN_NONE;
+}
+
 static PyObject *
 publication_release(Publication *self, PyObject *unused)
 {
@@ -178,10 +216,7 @@ publication_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
         return NULL;
     }
     self->held = 1;
-    long long size = self->counts.len / 8, most = self->page.len / 8;
-    if (shown < 0 || shown + size > most || banks[0] < 0 || banks[0] + 1 + size > most || banks[1] < 0 ||
-        banks[1] + 1 + size > most) {
-        PyErr_SetString(PyExc_ValueError, "cells outside of the page");
+    if (!fits(&self->page, &self->counts, shown, banks)) {
         Py_DECREF(self);
         return NULL;
     }
@@ -203,6 +238,7 @@ publication_dealloc(Publication *self)
 }
 
 static PyMethodDef publication_methods[] = {
+    {"move", (PyCFunction)publication_move, METH_VARARGS, "move(page cells, shown, bank, bank): go on in another page."},
     {"release", (PyCFunction)publication_release, METH_NOARGS, "Let go of page and counts."},
     {NULL, NULL, 0, NULL},
 };

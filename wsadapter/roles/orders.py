@@ -6,14 +6,15 @@ untouched at a reload.
 
 from msgspec import Struct
 
-from wsadapter.config.model import Feed
+from wsadapter.config.model import SocketConfig
 from wsadapter.exchanges.venue import ConnectionPlan
 
 
 class IngestOrder(Struct, frozen=True):
-    """Keep one connection. When it last received is in its page, of earlier runs too."""
+    """Keep one connection. When it last received is in its page, of earlier runs too. It is given to a process that
+    runs, too: with other subscriptions or settings for the same connection."""
 
-    feed: Feed
+    socket: SocketConfig
     plan: ConnectionPlan
 
 

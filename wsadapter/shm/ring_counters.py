@@ -36,19 +36,30 @@ class RingCounters:
 
     def __init__(self, page: StatsPage, names: Sequence[str], tail: int) -> None:
         self._names = list(names)
-        size, first = len(names), page.index(names[0])
-        self._shown = page.cells[first : first + size]
-        self._tags = [page.index(_tag(bank)) for bank in BANKS]
-        self._banks = [page.cells[tag + 1 : tag + 1 + size] for tag in self._tags]
-        self._page = page.cells
+        self._map(page)
         kept = [bank for tag, bank in zip(self._tags, self._banks, strict=True) if self._page[tag] == tail + 1]
         if kept:  # both, when the last read brought no record: then the one that counted on
             self._shown[:] = max(kept, key=memoryview.tolist)
         self.cells = array("q", self._shown.tolist())
         self._view = memoryview(self.cells)
         self._next = 0
-        self._shown_at = first
         self._in_c: list[Any] = []
+
+    def _map(self, page: StatsPage) -> None:
+        size, self._shown_at = len(self._names), page.index(self._names[0])
+        self._shown = page.cells[self._shown_at : self._shown_at + size]
+        self._tags = [page.index(_tag(bank)) for bank in BANKS]
+        self._banks = [page.cells[tag + 1 : tag + 1 + size] for tag in self._tags]
+        self._page = page.cells
+
+    def move(self, page: StatsPage) -> None:
+        """Go on in another page, which has taken over the cells of the one before (`wsadapter.shm.redo_log.carry`).
+        What is counted and not published yet is so still."""
+        for view in (self._shown, *self._banks):
+            view.release()
+        self._map(page)
+        for publication in self._in_c:
+            publication.move(self._page, self._shown_at, *self._tags)
 
     def publication(self, writer: RingWriter, doorbell_fd: int) -> Callable[[], None]:
         """What ends a socket read: counts kept, the ring published, counts shown, the doorbell rung; in C where it is

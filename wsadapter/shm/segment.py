@@ -11,7 +11,8 @@ Guarantees:
 * Its pages exist: `posix_fallocate` fails with ENOSPC here instead of SIGBUS at the first touch later.
 * Mode 0600 under any umask. Attaching refuses symlinks, anything but a regular file, a foreign owner, another mode.
 
-The supervisor alone creates and unlinks. Whoever attaches owns its mapping and closes it.
+The supervisor alone creates and unlinks; a child may put a stats page that was made for it in the place of its own.
+Whoever attaches owns its mapping and closes it.
 """
 
 import contextlib
@@ -92,8 +93,12 @@ class Segment:
     def is_named(self) -> bool:
         """Whether its name leads to it. When the name is gone (somebody cleaned up) the mappings live on, and nobody
         can attach any more."""
+        return self.is_at(self.name)
+
+    def is_at(self, name: str) -> bool:
+        """Whether this name leads to it: it may have been put in the place of another one (`replace`)."""
         try:
-            return os.path.samestat(os.stat(_path(self.name), follow_symlinks=False), self._file)
+            return os.path.samestat(os.stat(_path(name), follow_symlinks=False), self._file)
         except OSError:
             return False
 

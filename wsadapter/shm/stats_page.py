@@ -77,6 +77,10 @@ class StatsPage:
         """Whether a reader that attaches now finds this page."""
         return self._segment.is_named
 
+    def is_at(self, name: str) -> bool:
+        """Whether this page is what has that name now."""
+        return self._segment.is_at(name)
+
     def content(self) -> bytes:
         """All of the segment."""
         return bytes(self._segment.buf)

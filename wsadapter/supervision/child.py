@@ -34,6 +34,8 @@ from msgspec import Raw, Struct
 from wsadapter import log
 from wsadapter.config.model import Config, ProcessConfig
 from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterError
+from wsadapter.shm import redo_log
+from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 
 LIFELINE: Final = 0
@@ -89,6 +91,8 @@ class ChildArgs(Struct, frozen=True):
     """Eventfd of the supervisor, rung when the state changes."""
     last_words_fd: int = -1
     """Memory file of the supervisor for the reason of an exit."""
+    orders_fd: int = -1
+    """Where orders come to a child that runs (`wsadapter.supervision.live_order`); -1: it is started again instead."""
 
 
 class StopOrder(Struct, frozen=True):
@@ -103,6 +107,8 @@ class Child:
     def __init__(self, args: ChildArgs, page: StatsPage) -> None:
         self.args = args
         self.page = page
+        self._left: StatsPage | None = None
+        """The page before this one, while somebody writes to it."""
         self.deadline = float("inf")
         """Monotonic time by which a stopping child must be gone."""
         self.orphaned = False
@@ -151,6 +157,27 @@ class Child:
         if (self._stopping and state != ChildState.STOPPING) or self.page["state"] == state:
             return
         self.page["state"] = state
+        self._notify()
+
+    def take(self, args: ChildArgs) -> StatsPage:
+        """The order of these arguments is done: their stats page, with every count, in the place of the one that there
+        was. Whoever writes to that must be told before anything else is counted, then call `free`."""
+        page = StatsPage.attach(args.page, writable=True)
+        redo_log.carry(self.page, page)
+        Segment.replace(args.page, self.args.page)
+        self.args = msgspec.structs.replace(args, page=self.args.page, orders_fd=self.args.orders_fd)
+        self._left, self.page = self.page, page
+        self._heartbeat = page.index("heartbeat_ns")
+        self._notify()
+        return page
+
+    def free(self) -> None:
+        """Nobody writes to the page before `take` any more."""
+        if self._left is not None:
+            self._left.release()
+            self._left = None
+
+    def _notify(self) -> None:
         if self.args.notify_fd >= 0:
             with contextlib.suppress(BlockingIOError):
                 os.eventfd_write(self.args.notify_fd, 1)

@@ -34,6 +34,9 @@ class PageObserver:
     def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
         """It is there, perhaps with what an earlier child left, and the child has not been started."""
 
+    def on_order_done(self, spec: ChildSpec, page: StatsPage) -> None:
+        """A child that runs has become this one, and writes to this page; beside them nothing has changed."""
+
     def on_renew(self, lost: Set[str]) -> None:
         """The names of these segments were removed from outside. Their users are gone, the next ones are not there yet:
         now they can be made anew."""
@@ -71,6 +74,7 @@ class ChildSet:
         self._absent: dict[str, ChildSpec] = {}
         """Of the last reload, without a stats page yet."""
         self._add_at = 0.0
+        self._tell_at = 0.0
         self.counters = SupervisorPage(config.service.instance, specs)
         self.verdict: ExitCode | None = None
         """Why everything must stop."""
@@ -101,6 +105,9 @@ class ChildSet:
 
     def step(self, now: float, resumed: float) -> None:
         """Start what is to be started, kill what hangs, publish who is up."""
+        self._see_orders()
+        if not self.stopping and now >= self._tell_at:
+            self._tell()
         for child in self.all():
             if child.restart_at is not None and now >= child.restart_at:
                 self._start(child)
@@ -112,6 +119,29 @@ class ChildSet:
             self._add_new()
         if self._absent and now >= self._add_at and not self.stopping and not self.replacing:
             self._add()
+
+    def _see_orders(self) -> None:
+        """Who has done what it was ordered while it ran?"""
+        for child in self.all():
+            if child.has_become():
+                self._order_done(child)
+
+    def _order_done(self, child: ChildProcess) -> None:
+        self._observer.on_order_done(child.spec, child.page)
+        log.get_logger().info("child has done its order", child=child.spec.name)
+
+    def _tell(self) -> None:
+        """Give the orders that no process has; what the system refuses is tried again."""
+        for child in self._children.values():
+            if child.wanted is not None and child.up and not child.told and child.stop_by is None:
+                try:
+                    child.tell(self._config, self._notify_fd)
+                except (OSError, SegmentError) as error:
+                    self._tell_at = time.monotonic() + ADD_SECONDS
+                    log.get_logger().critical(
+                        "child cannot be given its order, trying again", child=child.spec.name, reason=str(error),
+                        seconds=ADD_SECONDS,
+                    )  # fmt: skip
 
     def kill_all(self, why: str) -> None:
         for child in self.all():
@@ -147,6 +177,9 @@ class ChildSet:
         pid = child.pid
         end = child.reap()
         self._record()
+        self._see_orders()
+        if child.wanted is not None and child.stop_by is None:
+            self._become(child)
         spec = child.spec
         if child.stop_by is not None:
             self.unclean = self.unclean or end.code != 0
@@ -162,6 +195,15 @@ class ChildSet:
             self.verdict = ExitCode.CONFIG
         else:
             self._restart_later(child, end, child.started, time.monotonic())
+
+    def _become(self, child: ChildProcess) -> None:
+        """It ended before it had done its order."""
+        try:
+            child.become()
+        except SegmentError as error:
+            log.get_logger().critical("child goes on as it was", child=child.spec.name, reason=str(error))
+        else:
+            self._observer.on_page(child.spec, child.page)
 
     def _restart_later(self, child: ChildProcess, end: ExitStatus, started: float, now: float) -> None:
         """An end that nobody ordered: count it and decide when to start the child again."""
@@ -189,6 +231,7 @@ class ChildSet:
 
     def lost_pages(self) -> list[str]:
         """Stats pages whose names were removed from outside."""
+        self._see_orders()
         return [page.name for page in (self.counters.page, *(child.page for child in self.all())) if not page.is_named]
 
     def renew(self, lost: Set[str]) -> None:
@@ -197,7 +240,7 @@ class ChildSet:
         self.counters.restore()
         self._lost = frozenset(lost)
         users = [child for child in self.all() if child.spec.watches or not lost.isdisjoint(_used(child))]
-        specs = [*(child.spec for child in self._children.values()), *self._absent.values()]
+        specs = [*(child.wanted or child.spec for child in self._children.values()), *self._absent.values()]
         # what is not delivered by then stays in its ring
         seconds = min(RENEW_SECONDS, self._config.service.drain_seconds)
         self.replace(self._config, specs, [child.spec.name for child in users], seconds)
@@ -205,18 +248,30 @@ class ChildSet:
     def replace(
         self, config: Config, specs: Sequence[ChildSpec], renewed: Collection[str] = (), seconds: float | None = None
     ) -> None:
-        """Make these the children. Those whose spec is the same are not touched, unless they are ``renewed``. Others
-        are stopped, group by group, and only when all of them are gone the new ones are started: never two readers
-        on one ring. ``seconds`` for all of them to stop, by default those of a drain."""
+        """Make these the children. Those whose spec is the same are not touched, unless they are ``renewed``; those
+        that differ in an order which they take while they run are given it. Others are stopped, group by group, and
+        only when all of them are gone the new ones are started: never two readers on one ring. ``seconds`` for all of
+        them to stop, by default those of a drain."""
+        self._see_orders()
         wanted = {spec.name: spec for spec in specs}
-        same = {name: child for name, child in self._children.items() if wanted.get(name) == child.spec}
-        kept = {name: child for name, child in same.items() if name not in renewed}
+        both = [(name, child) for name, child in self._children.items() if name in wanted and name not in renewed]
+        same = {name: child for name, child in both if wanted[name] == (child.wanted or child.spec)}
+        told = {name: child for name, child in both if name not in same and child.becomes(wanted[name])}
+        kept = {name: child for name, child in both if name in same or name in told}
         self._leaving = {name: child for name, child in self._children.items() if name not in kept}
         self._children = kept
         self._config = config
         self._next, self._absent = tuple(specs), {}
         self._initial = self._initial & kept.keys()
-        log.get_logger().info("reload", unchanged=len(kept), stopping=list(self._leaving), children=len(specs))
+        for name, child in told.items():
+            if child.want(wanted[name]):
+                self._order_done(child)
+        self._tell_at = 0.0
+        self._tell()
+        log.get_logger().info(
+            "reload", unchanged=len(same.keys() & kept.keys()), ordered=list(told), stopping=list(self._leaving),
+            children=len(specs),
+        )  # fmt: skip
         stages = [stage for _, stage in _stages(list(self._leaving.values()), self._finish_work)]
         self._replacement = Drain(
             stages, time.monotonic(), config.service.drain_seconds if seconds is None else seconds
@@ -252,6 +307,7 @@ class ChildSet:
     def release(self, keep_page: Callable[[str], bool]) -> None:
         """Unmap and unlink the pages; all children are gone."""
         self._instance.record(())
+        self._see_orders()
         for child in self.all():
             self._observer.on_leave(child.spec, child.page, False)
             child.release(keep_page(child.spec.name))

@@ -10,6 +10,7 @@ The child's stats page outlives its runs. The supervisor writes to it only while
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -25,9 +26,9 @@ from wsadapter.config import environment
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.shm import redo_log
-from wsadapter.shm.segment import Segment
+from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision import sdnotify
+from wsadapter.supervision import live_order, sdnotify
 from wsadapter.supervision.child import (
     LAST_WORDS_BYTES,
     ChildArgs,
@@ -87,6 +88,8 @@ class ChildSpec(Struct, frozen=True):
     """Inherited under their own numbers, beside the doorbells of the rings."""
     order: Struct | dict[str, Any] | None = None
     """What the role is to do; the child reads it by `Child.order`."""
+    takes_orders: bool = False
+    """It is given another order, and a page for that, while it runs (`wsadapter.supervision.live_order`)."""
     fingerprint: str = ""
     """Of what the child reads in the configuration; a change of it is a change of the child."""
 
@@ -118,6 +121,14 @@ class ChildProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._ticks = 0
         self._last_words = -1
+        self.wanted: ChildSpec | None = None
+        """It has been ordered to become this and is not yet."""
+        self.told = False
+        """The process has the order."""
+        self._orders: socket.socket | None = None
+        self._orders_sent = 0
+        self._next_page: StatsPage | None = None
+        """Made for the order; the process puts it in the place of its own."""
         self._kill_at: float | None = None
         self._killed_as = ""
 
@@ -148,30 +159,101 @@ class ChildProcess:
         self.page["heartbeat_ns"] = time.monotonic_ns()
         self._last_words = os.memfd_create("last-words", os.MFD_CLOEXEC)
         spec = self.spec
-        args = ChildArgs(
+        rings = (*spec.rings, *((spec.ring,) if spec.ring else ()))
+        fds = {*spec.pass_fds, *(ring.doorbell_fd for ring in rings), instance_fd, notify_fd, self._last_words}
+        with contextlib.ExitStack() as opened:
+            orders_fd = -1
+            if spec.takes_orders:
+                self._orders, theirs = live_order.pair()
+                opened.enter_context(theirs)
+                orders_fd = theirs.fileno()
+            args = self._arguments(config, spec, notify_fd, self.page.name, orders_fd)
+            try:
+                arguments = arguments_fd(args)
+                opened.callback(os.close, arguments)
+                self._spawn(arguments, tuple({*fds, orders_fd} - {-1}))
+            except OSError:
+                self._close_orders()
+                os.close(self._last_words)
+                raise
+
+    def _arguments(self, config: Config, spec: ChildSpec, notify_fd: int, page: str, orders_fd: int) -> ChildArgs:
+        return ChildArgs(
             role=spec.role,
             name=spec.name,
             instance=config.service.instance,
             config=config if spec.needs_secrets else config.without_secrets(),
-            page=self.page.name,
+            page=page,
             ring=spec.ring,
             rings=spec.rings,
             order=Raw(msgspec.json.encode(spec.order)),
             notify_fd=notify_fd,
             last_words_fd=self._last_words,
+            orders_fd=orders_fd,
         )
-        rings = (*spec.rings, *((spec.ring,) if spec.ring else ()))
-        fds = {*spec.pass_fds, *(ring.doorbell_fd for ring in rings), instance_fd, notify_fd, self._last_words}
-        arguments = -1
-        try:
-            arguments = arguments_fd(args)
-            self._spawn(arguments, tuple(fds - {-1}))
-        except OSError:
-            os.close(self._last_words)
-            raise
-        finally:
-            if arguments >= 0:
-                os.close(arguments)
+
+    # Another order while it runs.
+
+    def becomes(self, spec: ChildSpec) -> bool:
+        """Whether an order is all that makes it this child."""
+        now = self.spec
+        only_order = msgspec.structs.replace(spec, order=now.order, page_fields=now.page_fields) == now
+        return only_order and now.takes_orders and self.up and self.stop_by is None
+
+    def want(self, spec: ChildSpec) -> bool:
+        """It is to become this; `tell` it. What it was to become before is forgotten; True: it has become that."""
+        if self._next_page is not None:
+            Segment.unlink(self._next_page.name)  # from now on it cannot be taken: has it been?
+        done = self.has_become()
+        self._drop_next_page()
+        self.wanted, self.told = spec, False
+        return done
+
+    def tell(self, config: Config, notify_fd: int) -> None:
+        """Give the running process its order. OSError, SegmentError when the system refuses."""
+        assert self.wanted is not None, "told what is wanted"
+        assert self._orders is not None, "only who takes orders is told"
+        self._orders_sent += 1
+        self._drop_next_page()
+        self._next_page = StatsPage.create(f"{self.page.name}.new{self._orders_sent}", self.wanted.page_fields)
+        live_order.send(
+            self._orders,
+            self._arguments(config, self.wanted, notify_fd, self._next_page.name, -1),
+        )
+        self.told = True
+
+    def has_become(self) -> bool:
+        """Whether the process has done its order since this was asked last: spec and page are the new ones then."""
+        if self.wanted is None or self._next_page is None or not self._next_page.is_at(self.page.name):
+            return False
+        name = self.page.name
+        self.page.release()
+        self._next_page.release()
+        self._next_page = None
+        self.page = StatsPage.attach(name, writable=True)
+        self.spec, self.wanted, self.told = self.wanted, None, False
+        return True
+
+    def become(self) -> None:
+        """The process is gone, the next one begins with what was wanted. SegmentError when there is no memory for its
+        page: then it begins as it was, and is told."""
+        assert self.wanted is not None, "becomes what is wanted"
+        self._drop_next_page()
+        page = open_page(self.page.name, self.wanted.page_fields)
+        self.page.release()
+        self.page = page
+        self.spec, self.wanted, self.told = self.wanted, None, False
+
+    def _drop_next_page(self) -> None:
+        if self._next_page is not None:
+            Segment.unlink(self._next_page.name)
+            self._next_page.release()
+            self._next_page = None
+
+    def _close_orders(self) -> None:
+        if self._orders is not None:
+            self._orders.close()
+            self._orders = None
 
     def _spawn(self, arguments: int, fds: Sequence[int]) -> None:
         process = subprocess.Popen(
@@ -262,6 +344,8 @@ class ChildProcess:
         os.close(self.pidfd)
         self.pidfd = -1
         self._process = None
+        self.told = False
+        self._close_orders()
         self.was_running = self.was_running or self.page["state"] >= ChildState.RUNNING
         self.page["state"] = ChildState.STARTING
         self.page["pid"] = 0
@@ -269,6 +353,7 @@ class ChildProcess:
 
     def release(self, keep_page: bool) -> None:
         name = self.page.name
+        self._drop_next_page()
         lost = self.page.content() if keep_page and not self.page.is_named else b""
         self.page.release()
         if not keep_page:
@@ -321,7 +406,8 @@ def open_page(name: str, fields: Sequence[str]) -> StatsPage:
     if before is None:
         return StatsPage.create(name, fields)
     beside = f"{name}.new"
-    Segment.unlink(beside)  # of a supervisor that was killed here
+    for left in listing(beside):  # of a supervisor that was killed here, or before its child had done an order
+        Segment.unlink(left)
     made = StatsPage.create(beside, fields)
     redo_log.carry(before, made)
     before.release()

@@ -8,7 +8,8 @@ deadline as its timeout. Nothing polls with sleep.
 * A child that refuses its configuration (exit 78) before it has ever been RUNNING stops everything: exit 78.
 * Heartbeats older than their deadline: stack dump, SIGKILL, restart.
 * SIGTERM, SIGINT: `wsadapter.supervision.drain` in the order of the stop groups; the second one kills what remains.
-  SIGHUP: the application's `reload`, one at a time; only children whose spec changed are stopped and started.
+  SIGHUP: the application's `reload`, one at a time; only children whose spec changed are stopped and started, or given
+  another order while they run.
 
 Owned here, with `wsadapter.supervision.children`: the children, their stats pages, the stats page "supervisor". Rings
 and doorbells are the caller's.
@@ -85,7 +86,11 @@ class Application(PageObserver):
         return False
 
     def reload(self) -> tuple[Config, Children] | None:
-        """The new configuration and its children; raises `WsadapterError` when it is refused, and nothing has changed
+        """The configuration as it is to be read now, applied."""
+        return None
+
+    def apply(self, config: Config) -> tuple[Config, Children] | None:
+        """This configuration and its children; raises `WsadapterError` when it is refused, and nothing has changed
         then. None: nothing to do."""
         return None
 
@@ -123,6 +128,7 @@ class Supervisor:
         self._stop_requested = False
         self._stop_at = float("inf")
         self._reload_requested = False
+        self._to_apply: Config | None = None
         self._reload_at = 0.0
         self._watchdog_at = 0.0
         self._renew_at = 0.0
@@ -131,6 +137,12 @@ class Supervisor:
     def stop(self) -> None:
         """As the first SIGTERM does. May be called from any thread."""
         self._stop_requested = True
+        doorbell.ring(self._wake)
+
+    def apply(self, config: Config) -> None:
+        """Go on with this configuration, as a reload does with the one that it reads; the last one that is asked for
+        counts. May be called from any thread."""
+        self._to_apply = config
         doorbell.ring(self._wake)
 
     def run(self) -> int:
@@ -158,7 +170,7 @@ class Supervisor:
                 self._begin_stop(REFUSED_SECONDS if refused else self._config.service.drain_seconds)
             elif self._stop_requested or now >= self._stop_at:
                 self._begin_stop(self._config.service.drain_seconds)
-            elif self._reload_requested and now >= self._reload_at and not self._children.replacing:
+            elif self._reload_is_wanted and now >= self._reload_at and not self._children.replacing:
                 self._reload()
             elif now >= self._renew_at and not self._children.replacing:
                 self._renew_lost(now)
@@ -185,7 +197,7 @@ class Supervisor:
             times.append(self._stop_at)
             if self._children.verdict is not None:
                 times.append(now)
-            if self._reload_requested and not self._children.replacing:
+            if self._reload_is_wanted and not self._children.replacing:
                 times.append(self._reload_at)
         return min(times)
 
@@ -259,13 +271,19 @@ class Supervisor:
         stage = Stage("summary", begin, over)
         return stage
 
+    @property
+    def _reload_is_wanted(self) -> bool:
+        return self._reload_requested or self._to_apply is not None
+
     def _reload(self) -> None:
-        self._reload_requested = False
+        """What is to be read anew is newer than what was to be applied."""
+        given, self._to_apply = self._to_apply, None
+        read, self._reload_requested = self._reload_requested, False
         if self._ready:
             self._notifier.reloading()
         page = self._children.counters.page
         try:
-            changed = self._application.reload()
+            changed = self._application.reload() if read or given is None else self._application.apply(given)
             if changed is not None:
                 self._children.replace(*changed)
                 self._config = changed[0]

@@ -18,6 +18,7 @@ from role_process import RoleProcess
 
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
+from wsadapter.config.model import SocketConfig
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import KafkaServer, VenueThread
 from wsadapter.pb import market_pb2
@@ -63,7 +64,7 @@ class Site:
             RoleProcess(
                 "wsadapter.roles.ingest", "ingest", config,
                 stats_fields.ingest(s.name for s in plan.subscriptions), ring=ref,
-                order=IngestOrder(config.feed[0], plan),
+                order=IngestOrder(SocketConfig(), plan),
                 name=plan.connection,
             )
             for plan, ref in zip(plans, self.refs, strict=True)

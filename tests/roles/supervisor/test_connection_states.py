@@ -13,7 +13,7 @@ from ring_records import event_of
 from samples import NS, trade
 
 from wsadapter import metrics
-from wsadapter.config.model import Feed
+from wsadapter.config.model import SocketConfig
 from wsadapter.events import Gap, StreamType
 from wsadapter.events.gaps import GapCause, begin, ended
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
@@ -56,7 +56,7 @@ def spec_of(rings: Rings, name: str, symbols: Sequence[str]) -> ChildSpec:
     subscriptions = tuple(Subscription(f"{s.lower()}@aggTrade", StreamType.TRADE, s) for s in symbols)
     plan = ConnectionPlan(name, "binance", "ws://127.0.0.1:1", subscriptions, tuple(symbols))
     fields = metrics.ingest(each.name for each in subscriptions)
-    order = IngestOrder(Feed("f", "binance", tuple(symbols)), plan)
+    order = IngestOrder(SocketConfig(), plan)
     return ChildSpec(name, "ingest", "m", fields, 10, ring=rings.refs[name], order=order)
 
 

@@ -2,20 +2,29 @@
 
 import asyncio
 import gc
+import socket
+import time
+from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 import uvloop
+from msgspec import Struct
 
+from wsadapter import log
 from wsadapter.client.client import Client, ConnectionConfig
 from wsadapter.client.clock import clock
 from wsadapter.client.connect_limit import SharedLimiter
+from wsadapter.errors import SegmentError
 from wsadapter.exchanges import load
+from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.roles.ingest.gauges import Gauges
 from wsadapter.roles.ingest.ring_publisher import RingPublisher
 from wsadapter.roles.orders import IngestOrder
 from wsadapter.shm.ring import RingWriter
-from wsadapter.supervision.child import Child, run_child
+from wsadapter.supervision import live_order
+from wsadapter.supervision.child import Child, ChildArgs, run_child
 
 TICK: Final = 0.25
 """Seconds between two checks of what no frame triggers: heartbeat, stream states, room for gaps."""
@@ -23,18 +32,75 @@ QUIET_TICK: Final = 1.0
 """The same while nothing comes."""
 
 
-async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> None:
+class Ordered(Struct, frozen=True):
+    """What the supervisor wants instead; its arguments name the page for that."""
+
+    args: ChildArgs
+    plan: ConnectionPlan
+    config: ConnectionConfig
+
+
+class Ingest:
+    """The connection of one process, and what it is told while it runs."""
+
+    def __init__(self, child: Child, publisher: RingPublisher) -> None:
+        order = child.order(IngestOrder)
+        plan, config = order.plan, ConnectionConfig.of_plan(order.plan, order.socket)
+        attempts = SharedLimiter(
+            child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
+        )
+        last_event_ns = child.page["last_receive_ns"]  # of this or any earlier process: the supervisor sees to that
+        self.client = Client(config, publisher, plan, attempts, last_event_ns)
+        (connection,) = self.client.connections
+        connection.tally, publisher.mark = publisher.tally, connection.mark
+        self.gauges = Gauges(child.page, connection, attempts)
+        self._child, self._publisher, self._connection = child, publisher, connection
+        self._ordered: Ordered | None = None
+        """Not done yet."""
+
+    def tick(self) -> float:
+        """Seconds until the next one."""
+        self._child.beat()
+        self._publisher.recover(clock.now_ns())
+        self._take_order()
+        self.gauges.refresh()
+        return QUIET_TICK if self.gauges.quiet and self._ordered is None else TICK
+
+    def on_order(self) -> None:
+        """The supervisor wants other subscriptions or settings."""
+        if (args := live_order.receive(self._orders)) is None:
+            return
+        self._child.page["order_since_ns"] = time.monotonic_ns()
+        order = msgspec.json.decode(args.order, type=IngestOrder)
+        self._ordered = ordered = Ordered(args, order.plan, ConnectionConfig.of_plan(order.plan, order.socket))
+        self._connection.change(ordered.plan, ordered.config)
+        self._take_order()
+
+    @cached_property
+    def _orders(self) -> socket.socket:
+        return socket.socket(fileno=self._child.args.orders_fd)
+
+    def _take_order(self) -> None:
+        """The connection has what was ordered: say so, in the page that was made for it."""
+        ordered = self._ordered
+        if ordered is None or not (self._publisher.settled and self._connection.has(ordered.plan, ordered.config)):
+            return
+        self._ordered = None
+        try:
+            page = self._child.take(ordered.args)
+        except SegmentError as error:
+            log.get_logger().info("the supervisor has another order by now", reason=str(error))
+            return
+        page["order_since_ns"] = 0
+        self._publisher.move(page, ordered.plan)
+        self.gauges.move(page)
+        self._child.free()
+
+
+async def record(child: Child, publisher: RingPublisher) -> None:
     """Until told to stop; then what the venue has sent already is recorded too."""
-    plan = order.plan
-    attempts = SharedLimiter(
-        child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
-    )
     publisher.adopt_open_gaps(clock.now_ns())
-    last_event_ns = child.page["last_receive_ns"]  # of this or any earlier process: the supervisor sees to that
-    client = Client(ConnectionConfig.of_feed(order.feed), publisher, plan, attempts, last_event_ns)
-    (connection,) = client.connections
-    connection.tally, publisher.mark = publisher.tally, connection.mark
-    gauges = Gauges(child.page, connection, attempts)
+    ingest = Ingest(child, publisher)
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     failures: list[BaseException] = []
 
@@ -48,40 +114,39 @@ async def record(child: Child, publisher: RingPublisher, order: IngestOrder) -> 
             stopping.set()
 
     def tick() -> None:
-        child.beat()
-        publisher.recover(clock.now_ns())
-        gauges.refresh()
-        loop.call_later(QUIET_TICK if gauges.quiet else TICK, tick)
+        loop.call_later(ingest.tick(), tick)
 
     loop.set_exception_handler(fail)
     loop.add_reader(child.stop_fd, check_stop)
     check_stop()
     tick()
+    if child.args.orders_fd >= 0:
+        loop.add_reader(child.args.orders_fd, ingest.on_order)
     child.ready()
-    running = asyncio.ensure_future(client.start())
+    running = asyncio.ensure_future(ingest.client.start())
     waiting = asyncio.ensure_future(stopping.wait())
     await asyncio.wait((running, waiting), return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         waiting.cancel()
         running.result()
     else:
-        await client.stop()
+        await ingest.client.stop()
         await running
     if failures:
         raise failures[0]
     publisher.recover(clock.now_ns())
     publisher.on_read_end()
-    gauges.refresh()
+    ingest.gauges.refresh()
 
 
 def main(child: Child) -> int:
     ref = child.args.ring
     assert ref is not None, "the supervisor gives every ingest a ring"
-    order = child.order(IngestOrder)
-    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, child.page, order.plan)
+    plan = child.order(IngestOrder).plan
+    publisher = RingPublisher(RingWriter.attach(ref.name), ref.doorbell_fd, child.page, plan)
     gc.collect()
     gc.freeze()  # what is imported stays: nothing to look through on every later collection
-    uvloop.run(record(child, publisher, order))
+    uvloop.run(record(child, publisher))
     publisher.release()
     return 0
 

@@ -19,23 +19,27 @@ class Gauges:
     on; a kill forgets at most one tick of them. (What must balance is not here: `wsadapter.shm.ring_counters`.)"""
 
     def __init__(self, page: StatsPage, connection: Connection, attempts: SharedLimiter) -> None:
-        self._page, self._connection, self._attempts = page, connection, attempts
-        self._cells = page.cells
-        self._streams = [
-            (name, page.index(f'stream_state{{stream="{name}"}}'), page.index(f'stream_last_ns{{stream="{name}"}}'))
-            for name in connection.exchange.last_receive_ns
-        ]
-        self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
+        self._connection, self._attempts = connection, attempts
+        self.move(page)
         counted = ("bytes_total", "error_count", "reconnect_count", "connection_attempts_total",
                    "connection_attempts_delayed_total", "state_write_failures_total")  # fmt: skip
         self._shown: dict[str, int] = {}
         self._same = 0
         self._before = {name: page[name] for name in counted}
-        self._behind = {w: page.index(f'out_of_order_total{{stream="{w}"}}') for w in NUMBERED_WORDS}
         self._behind_before = {word: self._cells[index] for word, index in self._behind.items()}
-        self._copies = {word: page.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
         self._copies_before = {word: self._cells[index] for word, index in self._copies.items()}
         self._reasons_before = {reason: self._cells[index] for reason, index in self._reasons.items()}
+
+    def move(self, page: StatsPage) -> None:
+        """Show it in this page from now on."""
+        self._page, self._cells = page, page.cells
+        self._streams = [
+            (name, page.index(f'stream_state{{stream="{name}"}}'), page.index(f'stream_last_ns{{stream="{name}"}}'))
+            for name in self._connection.exchange.last_receive_ns
+        ]
+        self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
+        self._behind = {w: page.index(f'out_of_order_total{{stream="{w}"}}') for w in NUMBERED_WORDS}
+        self._copies = {word: page.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
 
     @property
     def quiet(self) -> bool:
@@ -68,6 +72,7 @@ class Gauges:
         states = connection.subscriptions()
         up = connection.connected_ns != 0
         for name, state_index, last_index in self._streams:
-            state, last_ns = states[name]
-            cells[state_index] = state if up else SubscriptionState.REQUESTED
-            cells[last_index] = last_ns
+            if name in states:  # else it has gone, and the page's next one is without it
+                state, last_ns = states[name]
+                cells[state_index] = state if up else SubscriptionState.REQUESTED
+                cells[last_index] = last_ns

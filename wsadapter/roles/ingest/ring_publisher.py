@@ -77,6 +77,18 @@ class RingPublisher:
         self._ended: list[Gap] = []
         """Ends of those that are in the ring and not published."""
 
+    @property
+    def settled(self) -> bool:
+        """Everything that was to be published is in the ring: no gap waits for room."""
+        return not (self._dropped or self._pending)
+
+    def move(self, page: StatsPage, plan: ConnectionPlan) -> None:
+        """Go on in another stats page, which has taken over what was in the one before; the connection has other
+        subscriptions now. Between reads, when `settled`."""
+        self._counters.move(page)
+        self.gap = ConnectionGap(page, self._writer.epoch, plan)
+        self._lasting = StreamGaps(page, self._writer.epoch, plan)
+
     def adopt_open_gaps(self, now_ns: int) -> None:
         """Before anything else is published: what an earlier process left open. The connection's gap goes on; streams
         that were silent were so until now at most."""

@@ -18,6 +18,8 @@ STALLED_NS: Final = 10 * SECOND
 sends its records to the spool."""
 REPLAY_FILL: Final = 0.5
 """While a spool is replayed its rings wait until they are so full (`wsadapter.roles.serializer.spooling`)."""
+ORDER_NS: Final = 60 * SECOND
+"""The next socket of a connection is made, subscribed and heard by then."""
 COMMIT_FAILED_NS: Final = 30 * SECOND
 """Each insert waits for a commit; one that fails for longer is no election of a leader."""
 MAX_REASONS: Final = 100
@@ -85,6 +87,8 @@ def not_ready(snapshot: Snapshot) -> list[str]:
             reasons.append(f"{child.name}: not connected")
         else:
             reasons += _subscriptions(child)
+        if (since := child.get("order_since_ns")) and (waited_ns := snapshot.monotonic_ns - since) > ORDER_NS:
+            reasons.append(f"{child.name}: has not taken its new subscriptions for {_since(snapshot, waited_ns)}")
     for cell, service in (("broker_up", "Kafka"), ("clickhouse_up", "ClickHouse")):
         for child in snapshot.children:
             if child.cells.get(cell) == 0 and not (cell == "broker_up" and child.get("broker_refusal")):

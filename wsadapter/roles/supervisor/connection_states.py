@@ -104,6 +104,12 @@ class ConnectionStates:
             return
         self._end_unowned(spec, page)
 
+    def changed(self, spec: ChildSpec, page: StatsPage) -> None:
+        """A connection that runs has other subscriptions, and has ended the gaps of those that it has no more."""
+        if isinstance(spec.order, IngestOrder):
+            self._carry(spec.order.plan)
+            self.observe([(spec, page)])
+
     def retire(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
         """A child is gone; ``for_good``: no other one takes its place in this run."""
         if not isinstance(spec.order, IngestOrder | RepairerOrder):
@@ -143,7 +149,7 @@ class ConnectionStates:
     def _prepare_connection(self, plan: ConnectionPlan, page: StatsPage) -> None:
         name, state = plan.connection, self.of(plan.connection)
         is_new, cells = not page["started_ns"], page.read()
-        carries = [f"{plan.exchange}:{each.name}" for each in plan.subscriptions]
+        carries = _carried(plan)
         since_ns = self._since(name)
         if not since_ns and is_new:  # what a new connection takes over from others, it misses since then
             before = {self._carriers[each] for each in carries if each in self._carriers}
@@ -164,8 +170,11 @@ class ConnectionStates:
             state.open_gaps = _open_gaps(cells, plan)
         if is_lost and since_ns:
             page["gap_started_ns"] = min(page["gap_started_ns"], since_ns)  # one that is open
-        state.carries = carries
-        self._carriers |= dict.fromkeys(carries, name)
+        self._carry(plan)
+
+    def _carry(self, plan: ConnectionPlan) -> None:
+        self.of(plan.connection).carries = _carried(plan)
+        self._carriers |= dict.fromkeys(_carried(plan), plan.connection)
 
     def _since(self, name: str) -> int:
         """From when on something of a connection is missing: what is in a ring that was lost is, too."""
@@ -261,6 +270,10 @@ def _state(value: int | ConnectionState) -> ConnectionState:
     for gap in (*value.open_gaps, *value.ending):
         gap.version += NEWER_VERSIONS
     return value
+
+
+def _carried(plan: ConnectionPlan) -> list[str]:
+    return [f"{plan.exchange}:{each.name}" for each in plan.subscriptions]
 
 
 def _connection(spec: ChildSpec) -> str:

@@ -26,6 +26,7 @@ from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.files import StateDirectory
 from wsadapter.roles.supervisor import replayed, topology
+from wsadapter.roles.supervisor.changes import changes
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
 from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.roles.supervisor.topology import Assembly
@@ -98,17 +99,27 @@ class Run(Application):
         return specs
 
     def reload(self) -> tuple[Config, Children] | None:
-        assembly = self._assembled(self._options.reload())
+        return self.apply(self._options.reload())
+
+    def apply(self, config: Config) -> tuple[Config, Children] | None:
+        assembly = self._assembled(config)
         _require_reloadable(self.config, assembly.config)
         if assembly.config == self.config:
+            log.get_logger().info("reload: unchanged")
             return None
         specs = self._open(assembly)
+        changed = changes(self.specs, specs)
+        log.get_logger().info(f"reload: {'; '.join(changed) or 'no process is concerned'}; nothing else changed")
         self._assembly, self.specs = assembly, specs  # last: what failed before is tried again by the next reload
         return assembly.config, specs
 
     def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
         with _not_fatal("a child is started without what is known of its connection", spec):
             self.states.prepare(spec, page)
+
+    def on_order_done(self, spec: ChildSpec, page: StatsPage) -> None:
+        with _not_fatal("what a connection has now is not kept", spec):
+            self.states.changed(spec, page)
 
     def on_leave(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
         with _not_fatal("what a child left is not kept", spec):

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import metrics
-from wsadapter.config.model import Config, Feed
+from wsadapter.config.model import Config, Feed, SocketConfig
 from wsadapter.errors import ConfigError, SegmentError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.venue import ConnectionPlan
@@ -129,9 +129,19 @@ def _ingest(config: Config, connection: FeedConnection, rings: Rings) -> ChildSp
         stop_group=INGEST,
         needs_secrets=False,
         ring=rings.refs[plan.connection],
-        order=IngestOrder(feed, plan),
-        fingerprint=_fingerprint(config.service, config.process_of("ingest")),
+        order=IngestOrder(_socket(feed), plan),
+        takes_orders=True,
+        # another address is another market: what it sends continues nothing
+        fingerprint=_fingerprint(
+            config.service, config.process_of("ingest"), plan.exchange, plan.url, plan.root, plan.headers, feed.testnet
+        ),
     )
+
+
+def _socket(feed: Feed) -> SocketConfig:
+    """Of a feed what each of its connections is told. Symbols are the plan's: one that adds nothing to a connection
+    does not concern it."""
+    return SocketConfig(**{name: getattr(feed, name) for name in SocketConfig.__struct_fields__})
 
 
 def _repairer(assembly: Assembly, rings: Rings) -> ChildSpec:

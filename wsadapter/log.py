@@ -1,5 +1,8 @@
 """Logs: structlog to standard error, one record = one line, JSON or for a person's eyes.
 
+Format "auto": text on a terminal and in the journal of systemd, JSON elsewhere. In the journal each line begins with
+its priority, as sd-daemon(3) has it, so that ``journalctl -p warning`` finds it.
+
 Guarantees: logging never blocks the process. Records go through a bounded queue to one daemon thread; when standard
 error is stalled, gone or its disk is full they are dropped and counted, and the count is logged when there is room.
 No value can forge a record or drive a terminal: control characters are escaped, long values cut. Third-party libraries
@@ -17,7 +20,7 @@ import re
 import select
 import threading
 import time
-from collections.abc import Callable, Hashable, MutableMapping
+from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from queue import SimpleQueue
 from typing import Any, Final, cast
 
@@ -28,6 +31,8 @@ QUEUE_RECORDS: Final = 2_000
 VALUE_CHARACTERS: Final = 4_000
 FLUSH_SECONDS: Final = 1.0
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
+PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
+"""Of syslog."""
 
 # C0, DEL, C1, line separators, bidi controls, lone surrogates
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -42,7 +47,7 @@ def get_logger() -> FilteringBoundLogger:
 
 def setup(log_format: str, level: str, fd: int = 2, **context: str) -> "Sink":
     """Send this process's records to ``fd``; every record carries ``context`` (role, name)."""
-    render = as_json if log_format == "json" else as_text
+    render = renderer(log_format, fd)
     sink = Sink(fd, lambda count: render(_own_record(context, count)))
     threshold = LEVELS[level]
 
@@ -142,6 +147,33 @@ class _Bridge(logging.Handler):
             message = str(record.msg)
         level = min(max(record.levelno // 10 * 10, 10), 50)
         get_logger().log(level, message, logger=record.name, exc_info=record.exc_info)
+
+
+def is_journal(fd: int, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether what is written there goes to the journal: systemd says which stream that is, and a redirected one is
+    another (systemd.exec(5))."""
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
+def renderer(log_format: str, fd: int) -> Callable[[MutableMapping[str, Any]], str]:
+    """How a record becomes a line on ``fd``."""
+    journal = is_journal(fd)
+    as_line = (
+        as_json if log_format == "json" or (log_format == "auto" and not journal and not os.isatty(fd)) else as_text
+    )
+    if not journal:
+        return as_line
+
+    def with_priority(record: MutableMapping[str, Any]) -> str:
+        if as_line is as_text:
+            record = {key: value for key, value in record.items() if key != "timestamp"}  # the journal has its own
+        return f"<{PRIORITIES.get(record.get('level', ''), 6)}>{as_line(record).lstrip()}"
+
+    return with_priority
 
 
 def as_json(record: MutableMapping[str, Any]) -> str:

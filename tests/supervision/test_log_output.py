@@ -176,3 +176,45 @@ def test_repeats_are_limited_and_counted() -> None:
     now[0] = 10.0
     assert [repeated("a"), repeated("a"), repeated("b")] == [2, None, 0]
     assert [repeated("c"), repeated("a")] == [0, 0]  # "a" was the oldest of more than two keys
+
+
+@pytest.mark.parametrize(("log_format", "expected"), [("auto", "text"), ("console", "text"), ("json", "json")])
+def test_a_line_in_the_journal_begins_with_its_priority(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch, log_format: str, expected: str
+) -> None:
+    status = os.fstat(pipe[1])
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    sink = log.setup(log_format, "debug", pipe[1], role="ingest", name="a")
+    for level in ("debug", "info", "warning", "error", "critical"):
+        getattr(log.get_logger(), level)("said", symbol="X")
+    logging.getLogger("other").warning("theirs")
+
+    lines = lines_of(sink, pipe)
+
+    assert [line[:3] for line in lines] == ["<7>", "<6>", "<4>", "<3>", "<2>", "<4>"]
+    if expected == "json":
+        assert json.loads(lines[2][3:])["level"] == "warning"
+    else:
+        assert lines[2].split() == ["<4>warning", "ingest/a", "said", "symbol=X"], "the journal has its own time"
+
+
+def test_a_stream_that_is_not_the_journals_has_no_priorities(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was redirected: JOURNAL_STREAM is inherited and speaks of another one."""
+    monkeypatch.setenv("JOURNAL_STREAM", "1:2")
+    sink = log.setup("auto", "info", pipe[1], role="ingest", name="a")
+    log.get_logger().warning("said")
+
+    (line,) = lines_of(sink, pipe)
+    assert json.loads(line)["event"] == "said"
+
+
+def test_auto_is_text_on_a_terminal() -> None:
+    ours, terminal = os.openpty()
+    try:
+        assert log.renderer("auto", terminal) is log.as_text
+        assert log.renderer("json", terminal) is log.as_json
+    finally:
+        os.close(ours)
+        os.close(terminal)

@@ -1,6 +1,8 @@
 """What systemd is told, read from a real datagram socket."""
 
 import os
+import re
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -121,3 +123,22 @@ def test_service_that_is_away_does_not_keep_the_rest_from_being_ready(
 
     eventually(lambda: "READY=1" in manager.read(), 20)
     assert "STATUS=1 of 2 children running, waiting for serializer-0" in manager.messages
+
+
+def test_the_status_line_says_what_came_of_a_reload(
+    site: Site, tmp_path: Path, listen: Callable[[str], Manager]
+) -> None:
+    manager = listen(str(tmp_path / "notify"))
+    site.write({"name": "ingest-a"})
+    supervisor = site.start_again({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+    eventually(lambda: "READY=1" in manager.read(), 20)
+
+    def told(text: str) -> bool:
+        return any(re.fullmatch(text, message) for message in manager.read())
+
+    supervisor.send_signal(signal.SIGHUP)
+    eventually(lambda: told(r"STATUS=1 of 1 children running; reload at \d\d:\d\d:\d\d UTC"))
+    (site.path / "scenario.json.bad").touch()
+    supervisor.send_signal(signal.SIGHUP)
+    refused = r"STATUS=1 of 1 .*; reload at .* UTC refused, the old configuration stays: feed\[0\]\.name: is bad"
+    eventually(lambda: told(refused))

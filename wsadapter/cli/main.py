@@ -38,6 +38,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "backfill",
         "Have a range of time fetched over REST by the running instance, within its budget.",
     ),
+    "reload": ("reload", "Have the running instance read its configuration again, and say what came of it."),
     "segments": (
         "segments",
         "List the shared memory of all instances on this machine, or remove what no process uses.",
@@ -121,12 +122,12 @@ def run_command(arguments: list[str] | None = None) -> int:
         error.show()
         return ExitCode.INTERNAL
     except ConfigError as error:
-        click.echo(f"{PROGRAM}: configuration refused, {len(error.errors)} errors:", err=True)
+        _complain(f"{PROGRAM}: configuration refused, {len(error.errors)} errors:")
         for path, message in error.errors:
-            click.echo(f"  {path}: {message}", err=True)
+            _complain(f"  {path}: {message}")
         return error.exit_code
     except WsadapterError as error:
-        click.echo(f"{PROGRAM}: {error}", err=True)
+        _complain(f"{PROGRAM}: {error}")
         return error.exit_code
     except SystemExit as error:
         if error.code != 1:
@@ -134,6 +135,13 @@ def run_command(arguments: list[str] | None = None) -> int:
         return ExitCode.OK  # click's own exit when the reader of our output has enough (| head)
     except (KeyboardInterrupt, click.Abort):
         return ExitCode.OK  # Ctrl-C is how one leaves `top` and `tap`; a run has its own handlers
+
+
+def _complain(line: str) -> None:
+    """On standard error; as an error where that is the journal of systemd."""
+    from wsadapter import log
+
+    click.echo(f"{'<3>' if log.is_journal(2) else ''}{line}", err=True)
 
 
 def main() -> NoReturn:

@@ -26,11 +26,12 @@ TABLES: Final = (*(s for s in t.STREAMS if s != "raw_trade"), "gap", "rejected",
 
 class ServiceConfig(Struct, frozen=True):
     """``instance`` names the shared memory and the members of the consumer group; by default it is kept in the state
-    directory (`wsadapter.config.instance`). ``shard`` is a free label."""
+    directory (`wsadapter.config.instance`). ``log_format``: auto is text on a terminal and in systemd's journal, JSON
+    elsewhere. ``shard`` is a free label."""
 
     instance: t.Instance
     state_dir: t.Directory
-    log_format: t.LogFormat = "json"
+    log_format: t.LogFormat = "auto"
     log_level: t.LogLevel = "info"
     drain_seconds: Annotated[t.Duration, Meta(ge=1, le=3600)] = 20.0
     shard: t.Shard = ""

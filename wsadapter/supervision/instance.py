@@ -6,6 +6,7 @@
   on one ring head.
 * ``children.json``: pid and start time of the children, to find them again without taking a reused pid for one.
 * ``instance``: the instance's name, where the configuration has none.
+* ``reload.json``: when the configuration was last reloaded and, if it was refused, why.
 * ``epoch``: the last epoch given to a ring. Epochs only grow, whatever the clock does.
 
 The directory has mode 0700, its files 0600. Locks are `flock`: they go with their holders, kill -9 included.
@@ -22,6 +23,7 @@ import time
 from collections.abc import Iterable
 from typing import Annotated, Final, cast
 
+import msgspec
 from msgspec import Meta, Struct
 
 from wsadapter import log
@@ -33,6 +35,8 @@ FILE_MODE: Final = 0o600
 PASSING: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE})
 """What a disk says that may pass: the start is to be tried again, which a service manager does not after exit 78."""
 LOCK: Final = "instance.lock"
+SUPERVISOR_LOCK: Final = "supervisor.lock"
+RELOAD: Final = "reload.json"
 _EPOCH: Final = cast(type[int], Annotated[int, Meta(ge=0, lt=2**63 - 10**6)])
 KILL_SECONDS: Final = 5.0
 """For a process to be gone after SIGKILL."""
@@ -47,6 +51,13 @@ class ChildRecord(Struct, frozen=True):
     started: int
 
 
+class ReloadOutcome(Struct, frozen=True):
+    """``refused``: why; empty when the new configuration is in use. ``at_ns`` 0: there was none."""
+
+    at_ns: int = 0
+    refused: str = ""
+
+
 class Instance:
     """The state directory, locked. `lock_fd` is what children inherit."""
 
@@ -56,6 +67,7 @@ class Instance:
         self.lock_fd = lock_fd
         self._supervisor_fd = supervisor_fd
         self._children = state.file("children.json", tuple[ChildRecord, ...], ())
+        self._reload = state.file(RELOAD, ReloadOutcome, ReloadOutcome())
         self._epoch = state.file("epoch", _EPOCH, 0, durable=True, in_place=True)
         self._last_epoch = 0
 
@@ -71,7 +83,7 @@ class Instance:
         be used, `ServiceUnavailable` when that may pass."""
         try:
             prepare(state_dir)
-            supervisor_fd = _open(os.path.join(state_dir, "supervisor.lock"))
+            supervisor_fd = _open(os.path.join(state_dir, SUPERVISOR_LOCK))
             lock_fd = _open(os.path.join(state_dir, LOCK))
         except OSError as error:
             if error.errno in PASSING:
@@ -93,7 +105,7 @@ class Instance:
             os.pwrite(supervisor_fd, pid, 0)
             os.ftruncate(supervisor_fd, len(pid))
         except OSError as error:  # only the refusal of a second supervisor names it
-            instance.state.refused("supervisor.lock", error)
+            instance.state.refused(SUPERVISOR_LOCK, error)
         if not _try_lock(lock_fd):
             _wait_for_old_children(state_dir, instance._children.read(), lock_fd, old_children_seconds)
         return instance
@@ -101,6 +113,10 @@ class Instance:
     def record(self, children: Iterable[ChildRecord]) -> None:
         """Keep the list of running children. Without it the next start finds them by the lock."""
         self._children.write_soon(tuple(children))
+
+    def reloaded(self, refused: str) -> None:
+        """Keep what came of a reload, for who asked for it."""
+        self._reload.write_soon(ReloadOutcome(time.time_ns(), refused))
 
     def next_epoch(self) -> int:
         """Larger than every epoch given before in this directory, durable before it is returned. Where the disk takes
@@ -124,6 +140,30 @@ def prepare(state_dir: str) -> None:
         raise PermissionError(errno.EPERM, f"belongs to uid {status.st_uid}, we are uid {os.geteuid()}")
     if stat.S_IMODE(status.st_mode) != DIRECTORY_MODE:
         os.chmod(state_dir, DIRECTORY_MODE)
+
+
+def supervisor_of(state_dir: str) -> int:
+    """A pidfd of the supervisor that lives there; `ServiceUnavailable` when there is none. Takes no lock."""
+    path = os.path.join(state_dir, SUPERVISOR_LOCK)
+    try:
+        with open(path, "rb") as file:
+            status, pid = os.fstat(file.fileno()), int(file.read(32))
+        fd = os.pidfd_open(pid)
+    except (OSError, ValueError):
+        raise ServiceUnavailable(f"no supervisor runs on {state_dir}") from None
+    with contextlib.suppress(OSError):
+        if any(_has_lock(pid, number, status) for number in os.listdir(f"/proc/{pid}/fd")):
+            return fd
+    os.close(fd)
+    raise ServiceUnavailable(f"no supervisor runs on {state_dir}, or it is another user's")
+
+
+def last_reload(state_dir: str) -> ReloadOutcome:
+    try:
+        with open(os.path.join(state_dir, RELOAD), "rb") as file:
+            return msgspec.json.decode(file.read(), type=ReloadOutcome)
+    except (OSError, msgspec.MsgspecError):
+        return ReloadOutcome()
 
 
 def start_ticks(pid: int) -> int | None:

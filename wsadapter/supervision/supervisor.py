@@ -130,6 +130,8 @@ class Supervisor:
         self._reload_requested = False
         self._to_apply: Config | None = None
         self._reload_at = 0.0
+        self._last_reload = ""
+        """What came of it, for the status line."""
         self._watchdog_at = 0.0
         self._renew_at = 0.0
         self._begun = self._resumed = time.monotonic()
@@ -215,7 +217,7 @@ class Supervisor:
         self._application.on_beat(self._children.pages())
         total, missing = len(self._children), self._children.missing()
         waits = f", waiting for {' '.join(missing)}" if missing else ""
-        self._notifier.status(f"{total - len(missing)} of {total} children running{waits}")
+        self._notifier.status(f"{total - len(missing)} of {total} children running{waits}{self._last_reload}")
         if not self._ready and (not missing or now >= self._begun + self._patience):
             self._ready = True
             log.get_logger().info("ready", children=total, missing=missing)
@@ -287,16 +289,27 @@ class Supervisor:
             if changed is not None:
                 self._children.replace(*changed)
                 self._config = changed[0]
+            self._note_reload("")
             page["reloads_total"] += 1
         except WsadapterError as error:
-            page["reload_failures_total"] += 1
             log.get_logger().error("reload refused, the old configuration stays", reason=str(error))
-        except Exception:  # whatever it is: it must not end the recording
+            self._note_reload(str(error))
             page["reload_failures_total"] += 1
+        except Exception as error:  # whatever it is: it must not end the recording
             log.get_logger().exception("reload failed, the old configuration stays")
+            self._note_reload(f"{type(error).__name__}: {error}")
+            page["reload_failures_total"] += 1
         self._reload_at = time.monotonic() + RELOAD_SECONDS
         if self._ready:
             self._notifier.ready()
+
+    def _note_reload(self, refused: str) -> None:
+        """For whoever asked for it: the status line, and the state directory (`wsadapter.cli.reload`)."""
+        self._instance.reloaded(refused)
+        at = time.strftime("%H:%M:%S", time.gmtime())
+        first, _, more = refused.partition("\n")
+        reason = f" refused, the old configuration stays: {first}{' ...' if more else ''}" if refused else ""
+        self._last_reload = f"; reload at {at} UTC{reason}"
 
     def _renew_lost(self, now: float) -> None:
         """See that every segment still has its name. Without it the children go on, but none can be started again."""

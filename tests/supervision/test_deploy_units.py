@@ -1,4 +1,4 @@
-"""The unit for systemd and the program for supervisord say what the supervisor relies on."""
+"""The unit for systemd and the program for supervisord say what the supervisor relies on, and are what is generated."""
 
 import configparser
 import os
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from wsadapter.cli.main import run_command
 from wsadapter.config.model import ServiceConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,6 +47,54 @@ def test_unit_setting(name: str, value: str) -> None:
     assert settings()[name] == [value]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "file"),
+    [
+        (("systemd",), "deploy/wsadapter.service"),
+        (("sysusers",), "deploy/sysusers.conf"),
+        (("tmpfiles",), "deploy/tmpfiles.conf"),
+        (("supervisord", "--here"), "supervisord.conf"),
+    ],
+)
+def test_what_is_shipped_is_what_is_generated(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], file: str
+) -> None:
+    assert run_command(["generate", *arguments]) == 0
+    assert capsys.readouterr().out == (ROOT / file).read_text()
+
+
+def test_every_path_can_be_another(capsys: pytest.CaptureFixture[str]) -> None:
+    own = ["--prefix", "/srv/w", "--config", "/srv/etc/w.toml", "--user", "rec"]
+    assert run_command(["generate", "systemd", *own]) == 0
+    unit = capsys.readouterr().out
+    assert "ExecStart=/srv/w/bin/wsadapter-supervisor --config /srv/etc/w.toml\n" in unit
+    assert "User=rec\nGroup=rec\n" in unit
+    assert "/opt/" not in unit
+    assert not re.search("@[A-Z]+@", unit)
+    assert run_command(["generate", "supervisord", *own]) == 0
+    program = capsys.readouterr().out
+    assert "command = /srv/w/bin/wsadapter-supervisor --config /srv/etc/w.toml\n" in program
+    assert "user = rec\n" in program
+    assert not re.search("@[A-Z]+@", program)
+
+
+@pytest.mark.parametrize(("tool", "file"), [("sysusers", "sysusers.conf"), ("tmpfiles", "tmpfiles.conf")])
+def test_users_and_directories_are_made(tmp_path: Path, tool: str, file: str) -> None:
+    """By the real tool, in a root of its own; as root only, to whom the directories belong."""
+    if shutil.which(f"systemd-{tool}") is None or os.geteuid() != 0:
+        pytest.skip(f"systemd-{tool} is not here, or we are not root")
+    (tmp_path / "etc").mkdir()
+    for one in ("sysusers", *((tool,) if tool == "tmpfiles" else ())):
+        command = [f"systemd-{one}", f"--root={tmp_path}", str(ROOT / "deploy" / f"{one}.conf")]
+        done = subprocess.run([*command, *(["--create"] if one == "tmpfiles" else [])], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    (user,) = [line for line in (tmp_path / "etc/passwd").read_text().splitlines() if line.startswith("wsadapter:")]
+    assert user.split(":")[5] == "/var/lib/wsadapter"
+    if tool == "tmpfiles":
+        assert (tmp_path / "etc/wsadapter").stat().st_mode & 0o777 == 0o750
+        assert (tmp_path / "run/wsadapter").stat().st_mode & 0o777 == 0o700
+
+
 def test_unit_waits_longer_than_the_drain_and_keeps_the_user() -> None:
     unit = settings()
     assert int(unit["TimeoutStopSec"][0]) > DRAIN + 1
@@ -56,7 +105,7 @@ def test_unit_waits_longer_than_the_drain_and_keeps_the_user() -> None:
 @pytest.fixture
 def runnable(tmp_path: Path) -> Path:
     """The unit with commands that exist here."""
-    text = re.sub(r"(?m)^ExecStart=\S+", f"ExecStart={os.path.realpath('/bin/true')}", UNIT.read_text())
+    text = re.sub(r"(?m)^Exec(\w+)=\S+", rf"Exec\1={os.path.realpath('/bin/true')}", UNIT.read_text())
     copy = tmp_path / "wsadapter.service"
     copy.write_text(text)
     return copy

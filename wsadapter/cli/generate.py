@@ -1,0 +1,110 @@
+"""`generate`: the files of an installation, as they are shipped, with its own paths. Writes to standard output only.
+
+The texts are in ``cli/shipped``, with ``@NAME@`` where a path stands; those in ``deploy/`` and ``supervisord.conf`` of
+the repository are printed by these commands, and a test holds them together.
+"""
+
+from importlib import resources
+from pathlib import PurePosixPath
+from typing import Final
+
+import click
+
+from wsadapter.cli import options
+from wsadapter.errors import ExitCode
+
+PREFIX = click.option(
+    "--prefix", default="/opt/wsadapter", show_default=True, metavar="DIR", help="The virtual environment."
+)
+FILE = click.option(
+    "--config", "config", default="/etc/wsadapter/wsadapter.toml", show_default=True, metavar="FILE",
+    help="Configuration file (TOML).",
+)  # fmt: skip
+USER = click.option("--user", default="wsadapter", show_default=True, metavar="NAME", help="Who runs it.")
+STATE: Final = "/var/lib/wsadapter"
+RUN: Final = "/run/wsadapter"
+LOG: Final = "/var/log/wsadapter"
+
+
+def shipped(name: str, **values: str) -> str:
+    """A shipped text with its paths."""
+    text = resources.files("wsadapter.cli").joinpath("shipped", name).read_text(encoding="utf-8")
+    for key, value in values.items():
+        text = text.replace(f"@{key.upper()}@", value)
+    return text
+
+
+@click.group()
+def generate() -> None:
+    """Print the files of an installation: units, users, grants."""
+
+
+@generate.command()
+@PREFIX
+@FILE
+@USER
+def systemd(prefix: str, config: str, user: str) -> int:
+    """Print the unit wsadapter.service."""
+    doc = f"{prefix}/share/doc/wsadapter"
+    text = shipped("wsadapter.service", prefix=prefix, bin=f"{prefix}/bin", config=config, user=user, doc=doc)
+    click.echo(text, nl=False)
+    return ExitCode.OK
+
+
+@generate.command()
+@USER
+def sysusers(user: str) -> int:
+    """Print a file for sysusers.d: the system user."""
+    click.echo(shipped("sysusers.conf", user=user, directory=STATE), nl=False)
+    return ExitCode.OK
+
+
+@generate.command()
+@FILE
+@USER
+def tmpfiles(config: str, user: str) -> int:
+    """Print a file for tmpfiles.d: directories, and that no cleaner takes the rings."""
+    click.echo(shipped("tmpfiles.conf", etc=str(PurePosixPath(config).parent), run=RUN, log=LOG, user=user), nl=False)
+    return ExitCode.OK
+
+
+@generate.command()
+@PREFIX
+@FILE
+@USER
+@click.option("--here", is_flag=True, help="For a clone: everything in the directory of the file itself.")
+def supervisord(prefix: str, config: str, user: str, here: bool) -> int:
+    """Print supervisord.conf."""
+    if here:
+        run = "%(here)s/deploy/run"
+        paths = {"bin": "%(here)s/.venv/bin", "config": "%(here)s/wsadapter.toml", "directory": "%(here)s", "user": ""}
+        click.echo(shipped("supervisord.conf", run=run, log=run, **paths), nl=False)
+    else:
+        own = f'user = {user}\nenvironment = STATE_DIRECTORY="{STATE}"\n'
+        click.echo(
+            shipped(
+                "supervisord.conf", run=RUN, log=LOG, bin=f"{prefix}/bin", config=config, directory=STATE, user=own
+            ),
+            nl=False,
+        )
+    return ExitCode.OK
+
+
+@generate.command("clickhouse-grants")
+@options.CONFIG
+@click.option("--user", default="", metavar="NAME", help="Who records.  [default: clickhouse.user, or wsadapter]")
+@click.option("--reader", default="quant", show_default=True, metavar="NAME", help="A user who only reads.")
+@click.pass_obj
+def clickhouse_grants(group_path: str | None, config_path: str | None, user: str, reader: str) -> int:
+    """Print SQL of users with what they need and no more."""
+    from wsadapter.clickhouse.grants import grants
+
+    config = options.load(config_path or group_path, demo=True)
+    configured = config.clickhouse.user
+    # the server's own user has every right already
+    user = user or (configured if configured != "default" else "wsadapter")
+    try:
+        click.echo(grants(config.clickhouse.database, user, reader), nl=False)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    return ExitCode.OK

@@ -1,0 +1,45 @@
+"""SQL of least-privileged users: one that records, one that reads. Text only, no connection.
+
+The recorder makes its database, tables and views, inserts, looks whether they are as they were, and gives views of its
+own another text. It drops no table: what ``ddl --migrate`` needs more is granted for that time. Passwords are not here.
+"""
+
+from typing import Final
+
+from wsadapter.clickhouse.conversion import quoted
+
+RECORDER: Final = (
+    "CREATE DATABASE",
+    "CREATE TABLE",
+    "CREATE VIEW",
+    "DROP VIEW",  # CREATE OR REPLACE VIEW is both
+    "ALTER VIEW MODIFY QUERY",
+    "ALTER MODIFY COMMENT",
+    "SELECT",
+    "INSERT",
+)
+MIGRATION: Final = ("DROP TABLE", "DROP VIEW", "ALTER ADD COLUMN", "ALTER DELETE", "ALTER MODIFY COMMENT")
+"""Beside those of the recorder; ALTER DELETE is what dropping a partition is called."""
+SYSTEM_TABLES: Final = ("columns", "databases", "parts", "processes", "settings", "tables")
+"""What is asked of the server itself; each user may, unless access_control_improvements wants a grant for it."""
+
+
+def grants(database: str, user: str, reader: str) -> str:
+    """Statements for an administrator, with comments."""
+    databases = [database, f"{database}_inner"]
+    recorder, reads = quoted(user), quoted(reader)
+    lines = [
+        f"-- who records: clickhouse.user = \"{user}\". Give it a password (ALTER USER ... IDENTIFIED BY '...'), and",
+        "-- clickhouse.password_file the same",
+        f"CREATE USER IF NOT EXISTS {recorder};",
+        *(f"GRANT {', '.join(RECORDER)} ON {quoted(one)}.* TO {recorder};" for one in databases),
+        *(f"GRANT SELECT ON system.{table} TO {recorder};" for table in SYSTEM_TABLES),
+        "",
+        "-- for `wsadapter-supervisor ddl --migrate` only; take it back afterwards: REVOKE ... FROM ...",
+        *(f"-- GRANT {', '.join(MIGRATION)} ON {quoted(one)}.* TO {recorder};" for one in databases),
+        "",
+        "-- who reads: `audit` and `gaps` need no more, and neither do the people who ask",
+        f"CREATE USER IF NOT EXISTS {reads};",
+        f"GRANT SELECT ON {quoted(database)}.* TO {reads};",
+    ]
+    return "\n".join(lines) + "\n"

@@ -7,6 +7,8 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,13 @@ from typing import Any
 import msgspec
 import pytest
 from eventually import eventually
-from msgspec import Raw
+from msgspec import Raw, structs
 
 from wsadapter.config.model import Config, ProcessConfig, ServiceConfig
 from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision.child import Child, ChildArgs, ChildState, StopOrder, arguments_fd
+from wsadapter.supervision.child import Awaited, Child, ChildArgs, ChildState, StopOrder, arguments_fd
 
 HERE = Path(__file__).resolve().parent
 
@@ -225,6 +227,42 @@ def test_a_module_started_by_hand_says_who_starts_it() -> None:
     )
     assert process.returncode == 64
     assert process.stderr == b"this is a child of wsadapter-supervisor, which starts it\n"
+
+
+def test_a_service_of_the_same_supervisor_is_awaited_until_it_announces_itself_or_is_late(page: StatsPage) -> None:
+    bell = os.eventfd(0)
+    awaited = Awaited("kafka", bell, time.monotonic() + 60.0)
+    args = ChildArgs(role="consumer", name="a", instance="i", config=config(), page=page.name, awaits=(awaited,))
+    child = Child(args, page)
+    late = Child(structs.replace(args, awaits=(structs.replace(awaited, until=time.monotonic()),)), page)
+    kafka = Child(structs.replace(args, awaits=(), announces=bell), page)
+
+    assert child.is_awaited("kafka")
+    assert not child.is_awaited("clickhouse")
+    assert not late.is_awaited("kafka")
+    late.await_service("kafka")
+    announcement = threading.Timer(0.05, kafka.ready)
+    announcement.start()
+    child.await_service("kafka")
+    announcement.join()
+
+    assert page["state"] == ChildState.RUNNING, "announced by then"
+    assert not child.is_awaited("kafka")
+    assert child.is_new("kafka")
+    os.close(bell)
+
+
+def test_a_stop_ends_the_wait_for_a_service(page: StatsPage) -> None:
+    bell = os.eventfd(0)
+    awaited = Awaited("kafka", bell, time.monotonic() + 60.0)
+    args = ChildArgs(role="consumer", name="a", instance="i", config=config(), page=page.name, awaits=(awaited,))
+    child, kafka = Child(args, page), Child(structs.replace(args, awaits=(), announces=bell), page)
+    kafka.stop(deadline=0.0)
+    kafka.ready()
+    assert child.is_awaited("kafka"), "one that ends is not up"
+    child.stop(deadline=0.0)
+    child.await_service("kafka")
+    os.close(bell)
 
 
 def test_wait_returns_readable_descriptors_only(page: StatsPage) -> None:

@@ -8,6 +8,7 @@ fork.
 """
 
 import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from wsadapter.config import kafka_security, secrets
@@ -64,20 +65,25 @@ LIBRDKAFKA: Final = logging.getLogger("wsadapter.librdkafka")
 
 
 class RateLimit(logging.Filter):
-    """librdkafka logs a broker that is down twenty times a second: one record per facility and interval passes."""
+    """librdkafka logs a broker that is down twenty times a second: one record per facility and interval passes, none
+    while ``is_awaited`` says that the broker is still being started."""
 
     def __init__(self) -> None:
         super().__init__()
         self._repeated = Repeated()
+        self.is_awaited: Callable[[], bool] = lambda: False
 
     def filter(self, record: logging.LogRecord) -> bool:
         if EXPERIMENTAL in record.getMessage():
             return False  # an option that the serializer's producer means to use
+        if self.is_awaited():
+            return False
         return self._repeated(record.getMessage().partition(" ")[0]) is not None
 
 
 EXPERIMENTAL: Final = "enable.gapless.guarantee is experimental"
-LIBRDKAFKA.addFilter(RateLimit())
+LIMIT: Final = RateLimit()
+LIBRDKAFKA.addFilter(LIMIT)
 
 
 def group_id(kafka: KafkaConfig) -> str:

@@ -44,6 +44,7 @@ ORPHAN_SECONDS: Final = 8.0
 ORPHAN_ALARM_SECONDS: Final = 9.0
 """Then SIGALRM's default action ends it, even if it hangs."""
 LAST_WORDS_BYTES: Final = 4096
+BEAT_SECONDS: Final = 0.5
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG: Final = 1
 _MCL_CURRENT_AND_FUTURE: Final = 3
@@ -75,6 +76,15 @@ class RingRef(Struct, frozen=True):
     member: int = 0
 
 
+class Awaited(Struct, frozen=True):
+    """A service that the same supervisor starts: its eventfd ``fd`` is rung once when it is up, and stays readable.
+    From the monotonic time ``until`` on it is late."""
+
+    service: str
+    fd: int
+    until: float
+
+
 class ChildArgs(Struct, frozen=True):
     """What a child is to do. Ingest: ``ring`` is its own. Serializer: ``rings`` are those assigned to it."""
 
@@ -93,6 +103,9 @@ class ChildArgs(Struct, frozen=True):
     """Memory file of the supervisor for the reason of an exit."""
     orders_fd: int = -1
     """Where orders come to a child that runs (`wsadapter.supervision.live_order`); -1: it is started again instead."""
+    awaits: tuple[Awaited, ...] = ()
+    announces: int = -1
+    """Eventfd to be rung when this child is RUNNING."""
 
 
 class StopOrder(Struct, frozen=True):
@@ -151,6 +164,27 @@ class Child:
 
     def ready(self) -> None:
         self.set_state(ChildState.RUNNING)
+        if self.args.announces >= 0 and not self._stopping:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_write(self.args.announces, 1)
+
+    def is_awaited(self, service: str) -> bool:
+        """The service is started by the same supervisor, was not up yet, and is not late: nothing to warn of."""
+        return any(
+            one.service == service and time.monotonic() < one.until and not _readable(one.fd)
+            for one in self.args.awaits
+        )
+
+    def is_new(self, service: str) -> bool:
+        """The service is started by the same supervisor, which has just begun: what it does not do yet is no fault."""
+        return any(one.service == service and time.monotonic() < one.until for one in self.args.awaits)
+
+    def await_service(self, service: str) -> None:
+        """Wait, the heart beating, while it `is_awaited`; a stop ends that."""
+        bells = [one.fd for one in self.args.awaits if one.service == service]
+        while not self.stopping and self.is_awaited(service):
+            self.set_state(ChildState.WAITING)
+            self.wait(bells, BEAT_SECONDS)
 
     def set_state(self, state: ChildState) -> None:
         self.beat()
@@ -285,6 +319,12 @@ def run_child(main: Callable[[Child], int]) -> NoReturn:
     if child is not None and reason and child.args.last_words_fd >= 0:
         os.pwrite(child.args.last_words_fd, reason.encode(errors="replace")[:LAST_WORDS_BYTES], 0)
     sys.exit(code)
+
+
+def _readable(fd: int) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def arguments_fd(args: ChildArgs) -> int:

@@ -31,6 +31,7 @@ from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision import live_order, sdnotify
 from wsadapter.supervision.child import (
     LAST_WORDS_BYTES,
+    Awaited,
     ChildArgs,
     ChildState,
     RingRef,
@@ -86,6 +87,10 @@ class ChildSpec(Struct, frozen=True):
     rings: tuple[RingRef, ...] = ()
     pass_fds: tuple[int, ...] = ()
     """Inherited under their own numbers, beside the doorbells of the rings."""
+    announces: int = -1
+    """Eventfd that it rings when it is RUNNING."""
+    awaits: tuple[Awaited, ...] = ()
+    """Services of the same supervisor that it is a client of."""
     order: Struct | dict[str, Any] | None = None
     """What the role is to do; the child reads it by `Child.order`."""
     takes_orders: bool = False
@@ -160,7 +165,8 @@ class ChildProcess:
         self._last_words = os.memfd_create("last-words", os.MFD_CLOEXEC)
         spec = self.spec
         rings = (*spec.rings, *((spec.ring,) if spec.ring else ()))
-        fds = {*spec.pass_fds, *(ring.doorbell_fd for ring in rings), instance_fd, notify_fd, self._last_words}
+        bells = {*(ring.doorbell_fd for ring in rings), *(one.fd for one in spec.awaits), spec.announces}
+        fds = {*spec.pass_fds, *bells, instance_fd, notify_fd, self._last_words}
         with contextlib.ExitStack() as opened:
             orders_fd = -1
             if spec.takes_orders:
@@ -190,6 +196,8 @@ class ChildProcess:
             notify_fd=notify_fd,
             last_words_fd=self._last_words,
             orders_fd=orders_fd,
+            awaits=spec.awaits,
+            announces=spec.announces,
         )
 
     # Another order while it runs.

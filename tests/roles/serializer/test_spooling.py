@@ -199,7 +199,7 @@ class Process:
         try:
             page, producer, readers = cast(Any, world.page), cast(Any, self.client), cast(Any, world.rings)
             self.delivery = Delivery(page, KafkaConfig(), producer, readers, self.spool)
-            self.spooling = Spooling(self.spool, readers, self.delivery, lambda: world.now)
+            self.spooling = Spooling(self.spool, readers, self.delivery, lambda: world.now, lambda: world.is_awaited)
         except Killed:
             self.spool.end()
             raise
@@ -234,6 +234,7 @@ class World:
     def __init__(self, directory: Path, rings: int = 1, capacity: int = 1 << 20, spool_bytes: int = 1 << 20) -> None:
         self.directory, self.spool_bytes = directory, spool_bytes
         self.now = 1000.0
+        self.is_awaited = False
         self.rings = [Ring(100 + number, capacity) for number in range(rings)]
         self.broker = Broker()
         self.page = Page()
@@ -322,6 +323,26 @@ def test_a_short_outage_stays_off_the_disk(directory: Path) -> None:
     world.settle()
     world.check()
     assert len(world.broker.log) == len(world.rings[0].published), "nothing was sent twice"
+
+
+def test_for_a_broker_that_is_still_being_started_records_wait_in_a_ring_that_has_room(directory: Path) -> None:
+    world = World(directory, capacity=64 * 1000)
+    world.is_awaited, world.broker.up = True, False
+    assert world.run(4, rate=100) == [REPLAYING]
+    assert world.run(4, rate=100)[-1] is SPOOLING, "half full"
+    world.is_awaited = False
+    world.settle()
+    world.check()
+
+
+def test_a_broker_that_is_late_is_one_that_is_away(directory: Path) -> None:
+    world = World(directory)
+    world.is_awaited, world.broker.up = True, False
+    assert world.run(4, rate=100) == [REPLAYING]
+    world.is_awaited = False
+    assert world.run(2, rate=100)[-1] is SPOOLING
+    world.settle()
+    world.check()
 
 
 def test_an_outage_goes_to_the_spool_and_comes_back_once(directory: Path) -> None:

@@ -25,6 +25,8 @@ LOCK_SECONDS: Final = 15.0
 """A killed wrapper's JVM is gone within milliseconds; what holds the directory longer is another instance."""
 START_SECONDS: Final = 90.0
 PROBE_SECONDS: Final = 0.05
+SETTLE_SECONDS: Final = 3.0
+"""A broker that answers is waited for so long until groups and producers are served, too."""
 STOP_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 30.0
@@ -98,7 +100,11 @@ def _wait_ready(child: Child, broker: KafkaBroker, program: Program) -> bool:
             return False
         if time.monotonic() > deadline:
             raise ServiceUnavailable(f"Kafka does not answer {START_SECONDS:.0f} s after its start")
-    return True
+    settled_by = time.monotonic() + SETTLE_SECONDS
+    while not broker.is_settled() and time.monotonic() < settled_by:
+        child.beat()
+        child.wait([program.fd], PROBE_SECONDS)
+    return not child.stopping
 
 
 def _watch(child: Child, broker: KafkaBroker, program: Program, training: ArchiveTraining) -> None:

@@ -26,6 +26,7 @@ JVM: Final = (
     "-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr", "-Djava.awt.headless=true",
 )  # fmt: skip
 
+GROUP: Final = "wsadapter"
 IDENTITY: Final = "meta.properties"
 """The ids of a data directory; the others of its files are the same in all."""
 
@@ -82,8 +83,10 @@ logger.apis.name=kafka.server.ControllerApis
 logger.apis.level=off
 """
 
-_API_VERSIONS: Final = struct.pack(">hhih", 18, 0, 1, -1)
-"""ApiVersions version 0, correlation id 1, no client id."""
+API_VERSIONS, FIND_COORDINATOR, INIT_PRODUCER_ID = 18, 10, 22
+_CORRELATION: Final = 1
+_MOST_BYTES: Final = 65_536
+"""Of an answer."""
 
 
 class KafkaBroker:
@@ -146,14 +149,29 @@ class KafkaBroker:
 
     def answers(self, timeout: float = 1.0) -> bool:
         """Whether the broker replies to a request of Kafka's protocol."""
+        return self._ask(API_VERSIONS, b"", timeout)[:2] == b"\0\0"
+
+    def is_settled(self, timeout: float = 1.0) -> bool:
+        """Whether groups have a coordinator and producers get their ids. A new broker makes both when it is asked for
+        the first time, and refuses until then: librdkafka would come back a second later."""
+        group = struct.pack(">h", len(GROUP)) + GROUP.encode()
+        found = self._ask(FIND_COORDINATOR, group, timeout)[:2] == b"\0\0"
+        given = self._ask(INIT_PRODUCER_ID, struct.pack(">hi", -1, 60_000), timeout)[4:6] == b"\0\0"
+        return found and given
+
+    def _ask(self, api: int, body: bytes, timeout: float) -> bytes:
+        """The answer to a request of version 0, behind its correlation id; empty when there is none."""
+        request = struct.pack(">hhih", api, 0, _CORRELATION, -1) + body
         try:
             with socket.create_connection((self.host, self.port), timeout) as connection:
-                connection.sendall(struct.pack(">i", len(_API_VERSIONS)) + _API_VERSIONS)
-                head = connection.recv(10, socket.MSG_WAITALL)
+                connection.sendall(struct.pack(">i", len(request)) + request)
+                head = connection.recv(8, socket.MSG_WAITALL)
+                if len(head) < 8 or head[4:] != struct.pack(">i", _CORRELATION):
+                    return b""
+                rest = int.from_bytes(head[:4], "big") - 4
+                return connection.recv(max(0, min(rest, _MOST_BYTES)), socket.MSG_WAITALL)
         except OSError:
-            return False
-        # length, correlation id, error code
-        return len(head) == 10 and head[4:] == struct.pack(">ih", 1, 0)
+            return b""
 
     def _java_argv(self, main: str, *arguments: str, jvm: tuple[str, ...] = ()) -> list[str]:
         # An archive fits one class path, to the letter and in its order: relative to the installation, sorted.

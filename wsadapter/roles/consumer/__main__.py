@@ -38,6 +38,7 @@ log = get_logger()
 def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], service: str) -> T | None:
     """The result of ``work``, tried again while the service is away, the heart beating; None when a stop came."""
     repeated = Repeated()
+    child.await_service(service.lower())
     while not child.stopping:
         future = threads.call(work)
         while not wait([future], POLL_SECONDS).done:

@@ -131,6 +131,7 @@ class Repairer:
         """Kafka may be away for as long as it likes. What an earlier run published must be in the log first: it says
         what is done."""
         self._child.set_state(ChildState.WAITING)
+        self._child.await_service("kafka")
         reason = ""
         while not self._child.stopping:
             self._child.beat()
@@ -143,7 +144,8 @@ class Repairer:
                 self._page["broker_refusal"] = refusal(error.__context__)
                 if str(error) != reason:
                     reason = str(error)
-                    log.warning("the gap topic cannot be read yet", reason=reason)
+                    say = log.info if self._child.is_new("kafka") else log.warning
+                    say("the gap topic cannot be read yet", reason=reason)
                 self._child.wait([], IDLE_SECONDS)
                 continue
             self._child.ready()

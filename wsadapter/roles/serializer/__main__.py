@@ -2,6 +2,7 @@
 
 import time
 
+from wsadapter.kafka.settings import LIMIT
 from wsadapter.roles.orders import SerializerOrder
 from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.roles.serializer.redundant_reader import RedundantReader, attach
@@ -24,6 +25,7 @@ def main(child: Child) -> int:
         first=order.number == 0,
         serializers=config.process_of("serializer").count,
     )
+    LIMIT.is_awaited = lambda: child.is_awaited("kafka")
     producer = KafkaProducer(config, child.page)
     serializer = Serializer(child, producer, readers, spools)
     child.set_state(ChildState.WAITING)

@@ -73,10 +73,12 @@ class Serializer:
         """Rings that are delivered and committed together."""
         self._linger = min(LONGEST_LINGER, float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000)
         self._executor = DaemonExecutor(1, "topics")
-        self._topics_created = self._executor.call(self._create_topics)
+        self._was_awaited = child.is_awaited("kafka")
+        """The broker is one that is started with us; until it has acknowledged something."""
+        self._topics_created: Future[int | None] | None = None
         self._is_held_back = self._is_fitted = False
         self._delivery = Delivery(child.page, kafka, producer, readers, spools)
-        self.spooling = Spooling(spools, readers, self._delivery)
+        self.spooling = Spooling(spools, readers, self._delivery, is_awaited=self._is_new)
 
     def cycle(self) -> bool:
         """One step; False when there was nothing to do."""
@@ -137,10 +139,19 @@ class Serializer:
         delivery.commit_rings(moved)
         return True
 
+    def _is_new(self) -> bool:
+        """The broker is one that is started with us and has not acknowledged anything yet, nor is it late."""
+        self._was_awaited = self._was_awaited and not self._child.page["broker_up"] and self._child.is_new("kafka")
+        return self._was_awaited
+
     def is_ready(self) -> bool:
         """The topics are there, the broker is not refusing what we send, and no other serializer has to replay an
         earlier run's records first."""
-        if not self._topics_created.done() or not self._producer.is_ready:
+        if self._topics_created is None and not self._child.is_awaited("kafka"):
+            if self._was_awaited:
+                self._producer.renew()  # one that waits between its attempts to connect would come later
+            self._topics_created = self._executor.call(self._create_topics)
+        if self._topics_created is None or not self._topics_created.done() or not self._producer.is_ready:
             return False
         if self._spools.held_back:
             if not self._is_held_back:

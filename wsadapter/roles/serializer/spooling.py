@@ -84,9 +84,13 @@ class Spooling:
         readers: Sequence[Reader],
         delivery: Delivery,
         clock: Callable[[], float] = time.monotonic,
+        is_awaited: Callable[[], bool] = lambda: False,
     ) -> None:
+        """``is_awaited``: the broker is still being started by whoever started us. Records wait in their rings for it,
+        as long as these are not half full."""
         self.mode = Mode.SPOOLING if spools.records else Mode.REPLAYING
         self._spools, self._readers, self._delivery, self._clock = spools, readers, delivery, clock
+        self._is_awaited = is_awaited
         self._is_used = spools.records > 0
         """Records have been on the spool."""
         self._waiting = False
@@ -134,7 +138,7 @@ class Spooling:
                 self._delivery.commit_spool()
         if not self._waiting and is_ready:
             self._since = None
-        elif self._since is None:
+        elif self._since is None or (self._is_awaited() and not self._fuller(HALF)):
             self._since = self._clock()
         waited = None if self._since is None else self._clock() - self._since
         # not while we wait for the topics: a ring that was full when we came says nothing about the broker

@@ -26,6 +26,7 @@ from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.files import StateDirectory
 from wsadapter.roles.supervisor import replayed, topology
+from wsadapter.roles.supervisor.announced import Announced
 from wsadapter.roles.supervisor.changes import changes
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
 from wsadapter.roles.supervisor.rings import Rings
@@ -66,6 +67,7 @@ class Run(Application):
         self._options = options
         self._reporter = reporter
         self._observe_at = 0.0
+        self.announced = Announced()
         self._assembly = self._assembled(options.config)
         service = self.config.service
         self.rings = Rings(
@@ -94,7 +96,7 @@ class Run(Application):
         with self.rings.undone_on_error():
             self.rings.open(assembly.rings, assembly.redundant)
             extra = stand_ins.children(assembly.config, (plan.exchange for plan in assembly.plans))
-            specs = topology.specs(assembly, self.rings, extra, os.getpid())
+            specs = self.announced.connect(topology.specs(assembly, self.rings, extra, os.getpid()))
             topology.require_one_reader(self.rings, specs)
         return specs
 
@@ -219,6 +221,7 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     code = supervisor.run()
     current.states.close()
     current.rings.close()
+    current.announced.close()
     instance.release()
     return ExitCode.LOSS if code == ExitCode.OK and reporter is not None and reporter.lost else code
 

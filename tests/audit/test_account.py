@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from wsadapter.audit.account import Account, Summary, show
+from wsadapter.metrics import STREAM_WORDS
 
 
 def test_what_is_asked_for_nobody_sent() -> None:
@@ -15,11 +16,10 @@ def test_what_is_asked_for_nobody_sent() -> None:
     )
     text = io.StringIO()
     show(Summary(accounts, {}, 0, 0, 0, 0, 1.0), Console(width=160, file=text))
-    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.getvalue().splitlines() if "│" in line]
-    lines = {row[0]: row for row in rows}
+    lines = {row[0]: row for line in text.getvalue().splitlines() if len(row := line.split()) > 2}
     assert lines["trade"][1:4] == ["10", "10", "10"]
     assert lines["open_interest"][1:4] == ["-", "4", "4"]
-    assert all(len(line) == 6 for line in lines.values()), "what counts nothing has no column"
+    assert len(lines["trade"]) == len(lines["open_interest"]) == 6, "what counts nothing has no column"
     assert Summary(accounts, {}, 0, 0, 0, 0, 1.0).lost == 0
 
 
@@ -36,3 +36,17 @@ def test_no_column_is_cut_on_a_narrow_terminal(width: int) -> None:
     assert f"{account.lost:,}" in text.getvalue()
     assert "…" not in text.getvalue()
     assert console.width == width
+
+
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_account_of_a_demo_is_a_table_on_an_ordinary_terminal(width: int) -> None:
+    accounts = [Account(word, 21_844, 21_851, 7, 0, 0, 0, 20_102, 0, 21_844, 21_844, 0) for word in STREAM_WORDS]
+    text = io.StringIO()
+    console = Console(width=width, file=text, force_terminal=True, color_system=None)
+    show(Summary(tuple(accounts), {"connect": 7}, 0, 0, 0, 0, 1.0), console)
+    lines = text.getvalue().splitlines()
+    rows = [line.split() for line in lines if line.startswith("open_interest")]
+
+    assert [line for line in lines[:-1] if len(line.rstrip()) > width] == []
+    assert rows == [["open_interest", "21,844", "21,851", "21,844", "20,102", "7", "-20,095", "0"]]
+    assert "lost" in text.getvalue()

@@ -13,18 +13,17 @@ from typing import Final
 
 from msgspec import Struct
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from wsadapter.audit import hops
 from wsadapter.audit.conservation import NO_GAP
-from wsadapter.audit.view import print_whole
+from wsadapter.audit.sheet import ALWAYS_SHOWN, add_row, plain_table, print_whole
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events.sequence import NUMBERINGS
 from wsadapter.events.streams import SPECS
 
 Counters = Mapping[str, int]
-ALWAYS_SHOWN: Final = ("in the ring", "rows (FINAL)", "lost", "duplicates")
-"""Columns of the account; another one is left out where it counts nothing."""
+VERDICTS: Final = ("lost", "duplicates")
 
 
 class Account(Struct, frozen=True):
@@ -174,7 +173,8 @@ def collect(
             )
         )
     gaps = by_value(
-        f"SELECT cause AS value, count() AS count FROM {database}.gap FINAL WHERE {since} GROUP BY cause ORDER BY cause"
+        f"SELECT cause AS value, uniqExact(gap_id) AS count FROM {database}.gap WHERE {since} "
+        "GROUP BY cause ORDER BY cause"
     )
     return Summary(
         accounts=tuple(accounts),
@@ -188,7 +188,7 @@ def collect(
 
 
 def show(summary: Summary, console: Console) -> None:
-    """Print the account as a table, then one line of totals that a program can read too."""
+    """Print the account as a table, then one line of totals that a program can read too; the verdict is in both."""
     shown = [a for a in summary.accounts if a.sent or a.published or a.rows]
     columns: list[tuple[str, list[int | None]]] = [
         ("venue sent", [a.sent for a in shown]),
@@ -205,13 +205,10 @@ def show(summary: Summary, console: Console) -> None:
         ("duplicates", [a.duplicates for a in shown]),
     ]
     columns = [(head, counts) for head, counts in columns if head in ALWAYS_SHOWN or any(counts)]
-    table = Table(title="What became of every event", title_justify="left")
-    table.add_column("table", no_wrap=True)
-    for head, _ in columns:
-        table.add_column(head, justify="right", no_wrap=True)
+    table = plain_table("table", *(head for head, _ in columns), words=["table"])
     for row, account in enumerate(shown):
-        cells = (counts[row] for _, counts in columns)
-        table.add_row(account.table, *("-" if cell is None else f"{cell:,}" for cell in cells))
+        add_row(table, account.table, *(_cell(head, counts[row]) for head, counts in columns))
+    console.print("What became of every event", style="bold")
     print_whole(console, table)
     gaps = " ".join(f"{cause}={count}" for cause, count in summary.gaps.items()) or "none"
     rows = sum(a.rows_final for a in summary.accounts)
@@ -222,3 +219,7 @@ def show(summary: Summary, console: Console) -> None:
         f"in {summary.seconds:.1f} s",
         soft_wrap=True,
     )
+
+
+def _cell(head: str, count: int | None) -> Text:
+    return Text("-" if count is None else f"{count:,}", "bold red" if count and head in VERDICTS else "")

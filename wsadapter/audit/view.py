@@ -1,17 +1,16 @@
 """How an audit is shown: tables for a person, JSON for a program. No I/O but the console's."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
 from rich.text import Text
 
 from wsadapter.audit.conservation import BALANCED, UNEXPLAINED, Balance, Live
 from wsadapter.audit.explanations import Explained
 from wsadapter.audit.hops import HOPS
 from wsadapter.audit.rows import Scope
+from wsadapter.audit.sheet import add_row, plain_table, print_whole
 from wsadapter.audit.tables import (
     COMPLETE,
     COUNTED,
@@ -29,8 +28,6 @@ from wsadapter.times import SECOND, iso, short, span
 MAX_SHOWN: Final = 200
 """Lines of a table; the JSON has all of them."""
 MAX_HOLES_SHOWN: Final = 50
-MAX_WIDTH: Final = 1000
-"""Columns of text that a table may take."""
 CLAIMED: Final = "repaired, but missing"
 """Of a hole in a gap that is said to be repaired."""
 
@@ -209,29 +206,6 @@ def _live_json(live: Live) -> dict[str, Any]:
         "redelivered": live.redelivered, "dead_letters": sum(live.dead_letters.values()), "lag": live.lag,
         "restarts": dict(live.restarts),
     }  # fmt: skip
-
-
-def plain_table(*heads: str, words: Collection[str], wraps: Collection[str] = ()) -> Table:
-    """Without a frame. Columns in ``words`` are text and stand left, the others are numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for head in heads:
-        table.add_column(head, justify="left" if head in words else "right", no_wrap=head not in wraps)
-    return table
-
-
-def add_row(table: Table, *cells: str | float | Text | None) -> None:
-    """Text as `Text`: a name is never read as rich's markup."""
-    texts = (f"{cell:,.0f}" if isinstance(cell, int | float) else cell or "" for cell in cells)
-    table.add_row(*(text if isinstance(text, Text) else Text(text) for text in texts))
-
-
-def print_whole(console: Console, table: Table) -> None:
-    """A terminal that is too narrow wraps the lines: a column that is cut would be lost."""
-    width = console.width
-    needed = Measurement.get(console, console.options.update(max_width=MAX_WIDTH), table).maximum
-    console.width = max(width, needed)
-    console.print(table, crop=False)
-    console.width = width
 
 
 def _word(word: str, shown: str = "") -> Text:

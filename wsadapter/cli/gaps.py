@@ -18,7 +18,7 @@ from wsadapter.audit import queries
 from wsadapter.audit.queries import MAX_GAPS
 from wsadapter.audit.recorded_holes import RecordedHole, holes
 from wsadapter.audit.rows import GapRow, Scope
-from wsadapter.audit.view import add_row, plain_table, print_whole
+from wsadapter.audit.sheet import add_row, plain_table, print_whole
 from wsadapter.cli import known_names, options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker

@@ -19,6 +19,8 @@ from wsadapter.kafka import topics
 from wsadapter.roles.supervisor.run import Run
 
 KAFKA_SECONDS: Final = 5.0
+WIDTH: Final = 80
+"""Where there is no terminal; what needs more takes it."""
 
 
 class Reporter:
@@ -60,7 +62,7 @@ class Reporter:
             return
         self.lost = summary.lost
         console = Console()
-        account.show(summary, console if console.is_terminal else Console(width=144))
+        account.show(summary, console if console.is_terminal else Console(width=WIDTH))
 
     def _in_kafka(self) -> dict[str, int] | None:
         """Stream -> messages that wait there; None when that is not known, or when a spool holds some before it."""

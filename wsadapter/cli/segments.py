@@ -6,7 +6,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from wsadapter.audit.view import add_row, plain_table, print_whole
+from wsadapter.audit.sheet import add_row, plain_table, print_whole
 from wsadapter.cli import options
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.roles.supervisor import segments as shared

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wsadapter.audit.conservation import Status
-from wsadapter.audit.view import add_row, plain_table
+from wsadapter.audit.sheet import add_row, plain_table
 from wsadapter.cli import monitor_client, options
 from wsadapter.errors import ExitCode, ServiceUnavailable
 

@@ -30,7 +30,7 @@ CAPACITY: Final = 64 << 20
 INGEST: Final = "wsadapter.roles.ingest"
 LINGER: Final = 0.005
 CONNECTION: Final = "bench-all-0"
-NOT_FRAMES: Final = ('events_total{stream="funding_rate"}', 'events_total{stream="gap"}')
+NOT_FRAMES: Final = tuple(f'events_total{{stream="{word}"}}' for word in ("funding_rate", "gap", "coverage"))
 """Events that come with another one's frame, or with none."""
 
 

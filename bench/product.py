@@ -27,7 +27,7 @@ from wsadapter.supervision.child import ChildState
 RUNNING: Final = int(ChildState.RUNNING)
 ROAD: Final = ("supervisor", "ingest", "serializer", "monitor")
 """Roles whose CPU counts for the way to the broker."""
-NOT_FRAMES: Final = ('"funding_rate"', '"gap"', '"dead_letter"')
+NOT_FRAMES: Final = ('"funding_rate"', '"gap"', '"coverage"', '"dead_letter"')
 MEMORY_SECONDS: Final = 0.25
 
 

@@ -31,6 +31,7 @@ EXPECTED = {
     "liquidation": {"side": "LowCardinality(String)", "ordinal": "Int64", "order_type": "Nullable(String)"},
     "book_ticker": {"update_id": "Nullable(Int64)", "bid_price": "Nullable(Decimal(38,12))"},
     "open_interest": {"open_interest": "Decimal(38,18)", "open_interest_value": "Nullable(Decimal(38,18))"},
+    "coverage": {"from": "DateTime64(9,'UTC')", "to": "DateTime64(9,'UTC')", "connection": "LowCardinality(String)"},
     "gap": {"gap_id": "String", "version": "UInt64", "ended": "Nullable(DateTime64(9,'UTC'))"},
 }  # fmt: skip
 KEYS = {
@@ -44,6 +45,7 @@ KEYS = {
     "liquidation": "(`exchange`, `symbol`, `time`, `side`, `price`, `quantity`, `ordinal`)",
     "kline": "(`exchange`, `symbol`, `interval`, `open_time`)",
     "gap": "(`exchange`, `symbol`, `stream`, `interval`, `gap_id`)",
+    "coverage": "(`exchange`, `symbol`, `stream`, `interval`, `connection`, `from`)",
 }
 
 
@@ -63,7 +65,7 @@ def test_sorting_and_partition_keys_are_the_fixed_ones(name: str) -> None:
     text = statement(name)
 
     assert f"ORDER BY {KEYS[name]}\n" in text
-    assert f"PARTITION BY toYYYYMM(`{'open_time' if name == 'kline' else 'time'}`)\n" in text
+    assert f"PARTITION BY toYYYYMM(`{ {'kline': 'open_time', 'coverage': 'from'}.get(name, 'time') }`)\n" in text
     assert "ENGINE = ReplacingMergeTree(version)\n" in text
 
 
@@ -109,7 +111,7 @@ def test_the_script_is_all_statements_in_order() -> None:
     names = [*schema.statements(SETTINGS)][1:]
     assert names == [s.split("`")[3] for s in schema.ddl(SETTINGS).split(";\n\n")[1:-1]]
     assert names.index("trade_mv") > max(names.index("trade"), names.index("trade_in"))
-    assert len(names) == len(set(names)) == 4 * len(SPECS) + 3 + len(BASE_COLUMNS)
+    assert len(names) == len(set(names)) == 4 * len(SPECS) + 3 + len(BASE_COLUMNS) + 1
 
 
 @settings(deadline=None)

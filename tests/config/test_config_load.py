@@ -158,7 +158,9 @@ def test_disabled_in_either_place(tmp_path: Path) -> None:
 
 
 def test_words_are_those_of_the_rest_of_the_program() -> None:
-    assert set(STREAMS) == {word.value for word in StreamType if word is not StreamType.GAP} | {"raw_trade"}
+    assert set(STREAMS) == {word.value for word in StreamType if word not in (StreamType.GAP, StreamType.COVERAGE)} | {
+        "raw_trade"
+    }
     assert OURS.keys() <= set(EXCHANGES)
 
 

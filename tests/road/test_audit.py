@@ -55,6 +55,14 @@ def test_a_killed_ingest_is_explained_while_the_road_runs(site: Site) -> None:
         "consumer -> tables",
     }  # fmt: skip
 
+    covered = query(
+        site.clickhouse,
+        "SELECT stream, uniqExact(symbol), max(`to`) <= now64(9), min(`from`) > toDateTime('2000-01-01') "
+        "FROM market.coverage FINAL GROUP BY stream",
+    )
+    assert {row[0] for row in covered} >= {"trade", "kline", "ticker", "depth"}
+    assert {tuple(row[2:]) for row in covered} == {("1", "1")}
+
     gaps = json.loads(run(site, "gaps", "--json", "--since", "1h").stdout)
     assert {gap["gap_id"] for gap in gaps} >= {hole["explained_by"]["gap_id"] for hole in found["holes"]}
     assert site.stop() == 0, site.said()

@@ -137,7 +137,7 @@ def collect(
     open_copies = sum(page.get("open_candle_copies_total", 0) for page in counted["serializer"])
     accounts = []
     for spec in SPECS:
-        if spec.name == "gap":
+        if spec.ours:
             continue
 
         def count(name: str, stream: str = spec.name) -> int:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from wsadapter.audit.hops import CONSUMER, HOPS, KAFKA, TABLES, VENUE, Hop
-from wsadapter.events.streams import SPECS
+from wsadapter.events.streams import OURS, SPECS
 
 BALANCED: Final = "balanced"
 IN_FLIGHT: Final = "in flight"
@@ -147,7 +147,7 @@ def restarts(sample: Status) -> dict[str, int]:
 
 def _judge(hop: Hop, stream: str, samples: Sequence[Status]) -> Balance | None:
     """None where there is nothing to judge: the stream was never there, or the venue is not ours to ask."""
-    if stream == "gap" and hop == VENUE:
+    if stream in OURS and hop == VENUE:
         return None
     read = [hop.sides(stream, sample["totals"]) for sample in samples]
     if not any(read[-1]) or (hop.venue and not samples[-1]["totals"]["sent"]):

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from wsadapter.events.streams import OURS
 from wsadapter.metrics import METRICS, layout
 
 _Total = tuple[str, str]
@@ -75,12 +76,12 @@ class Hop(Struct, frozen=True):
 
 
 def _summed(terms: Iterable[str], stream: str | None, totals: Mapping[str, Any]) -> int:
-    """``stream`` empty: all events; a gap is none. None: of every record, gaps included."""
+    """``stream`` empty: all events; what is ours (a gap) is none. None: of every record, those included."""
     result = 0
     for term in terms:
         count = totals.get(term.removeprefix("-"), 0)
         if isinstance(count, Mapping):
-            counted = (n for word, n in count.items() if word != "gap" or stream is None)
+            counted = (n for word, n in count.items() if word not in OURS or stream is None)
             count = count.get(stream, 0) if stream else sum(counted)
         result += -count if term.startswith("-") else count
     return result

@@ -8,7 +8,7 @@ from wsadapter.events.streams import SPECS
 from wsadapter.times import SECOND
 
 HOUR_NS: Final = 3600 * SECOND
-STREAMS: Final = tuple(spec.name for spec in SPECS if spec.name != "gap")
+STREAMS: Final = tuple(spec.name for spec in SPECS if not spec.ours)
 
 
 class Scope(Struct, frozen=True):

@@ -53,7 +53,7 @@ def create_or_verify(client: Client, settings: ClickHouseConfig) -> list[str]:
     _refuse(wrong)
     is_outdated = any(
         query.is_outdated(existing[query.name].comment)
-        for query in schema.base_views(settings.database)
+        for query in schema.query_views(settings.database)
         if query.name in existing
     )
     if outdated or is_outdated or not expected.names <= existing.keys():
@@ -78,7 +78,7 @@ def complete(client: Client, settings: ClickHouseConfig) -> None:
     expected = Expected(settings)
     existing = catalog(client, settings)
     outdated = expected.outdated(existing)
-    for query in schema.base_views(settings.database):
+    for query in schema.query_views(settings.database):
         if query.is_outdated(existing[query.name].comment if query.name in existing else ""):
             client.command(query.replacing(settings.database), use_database=False)
     for view in outdated.values():

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from wsadapter.clickhouse.completeness import complete_view
 from wsadapter.clickhouse.conversion import (
     EVENT_TIME,
     IDENTIFIER,
@@ -201,8 +202,10 @@ def reject_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
     return View(f"{spec.name}_rejected_mv", REJECTED, select)
 
 
-def base_views(database: str) -> tuple[QueryView, ...]:
-    return tuple(base_view(BY_STREAM[name], database, columns) for name, columns in BASE_COLUMNS.items())
+def query_views(database: str) -> tuple[QueryView, ...]:
+    """Those that are asked, and that nothing is written through."""
+    base = (base_view(BY_STREAM[name], database, columns) for name, columns in BASE_COLUMNS.items())
+    return (*base, complete_view(database))
 
 
 def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:
@@ -229,7 +232,7 @@ def names(settings: ClickHouseConfig) -> set[str]:
 def statements(settings: ClickHouseConfig) -> dict[str, str]:
     """What makes each table and view, in order, the database (named "") first; each leaves alone what is there."""
     database = settings.database
-    made: tuple[Table | View | QueryView, ...] = (*tables(settings), *views(settings), *base_views(database))
+    made: tuple[Table | View | QueryView, ...] = (*tables(settings), *views(settings), *query_views(database))
     return {"": f"CREATE DATABASE IF NOT EXISTS {quoted(database)}"} | {one.name: one.sql(database) for one in made}
 
 

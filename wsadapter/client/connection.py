@@ -113,6 +113,13 @@ class Connection:
         return self.current.connected_ns
 
     @property
+    def alive_ns(self) -> int:
+        """When the connection last gave any sign of life, by our clock; 0 = it is down."""
+        if not self.connected_ns:
+            return 0
+        return clock.now_ns() - max(0, round((time.monotonic() - self.current.session.last_read) * 1e9))
+
+    @property
     def losses(self) -> int:
         """Connections lost, or renewed for streams that died, and attempts failed; a rotation is none of them."""
         return self.reconnects.total() - self.reconnects["rotation"]

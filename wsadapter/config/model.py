@@ -21,7 +21,7 @@ DEFAULT_STREAMS: Final = ("kline", "ticker", "depth", "trade", "mark_price", "fu
 ROLES: Final = ("ingest", "serializer", "consumer", "repairer", "monitor", "kafka", "clickhouse", "exchange")
 COUNTED_ROLES: Final = ("serializer", "consumer")
 SWITCHED_ROLES: Final = ("repairer",)
-TABLES: Final = (*(s for s in t.STREAMS if s != "raw_trade"), "gap", "rejected", "instrument")
+TABLES: Final = (*(s for s in t.STREAMS if s != "raw_trade"), "gap", "coverage", "rejected", "instrument")
 
 
 class ServiceConfig(Struct, frozen=True):

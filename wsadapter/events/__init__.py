@@ -28,6 +28,7 @@ class StreamType(StrEnum):
     BOOK_TICKER = "book_ticker"
     OPEN_INTEREST = "open_interest"
     GAP = "gap"
+    COVERAGE = "coverage"
 
 
 class Source(IntEnum):
@@ -253,6 +254,22 @@ class Gap(Event, array_like=True, gc=False):
     last_missing: int | None
     missing_count: int | None
     repair_state: Name
+
+
+class Coverage(Event, array_like=True, gc=False):
+    """A series was recorded on this connection from ``from_ns`` to ``to_ns``: subscribed, acknowledged and not stale.
+
+    Said again and again while it lives, each time with a later ``to_ns``, behind the events that it is about; what is
+    killed has said no more than it delivered. Ends where a gap of its connection or stream begins; a new UTC day begins
+    a new one. Gaps in it are gaps (`Gap`): what is covered and in no gap is all that the venue sent.
+    """
+
+    stream_type = StreamType.COVERAGE
+
+    stream: Name
+    interval: Name
+    from_ns: int
+    to_ns: int
 
 
 MarketEvent = Kline | Ticker | Depth | Trade | FundingRate | MarkPrice | Liquidation | BookTicker | OpenInterest | Gap

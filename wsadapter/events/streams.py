@@ -14,6 +14,7 @@ from msgspec import Meta, Struct
 
 from wsadapter.events import (
     BookTicker,
+    Coverage,
     Depth,
     Event,
     FundingRate,
@@ -131,7 +132,8 @@ class StreamSpec(Struct, frozen=True):
     """``kind`` is the ring record kind (1..; 0 is the ring's padding). ``order_by`` follows (exchange, symbol, ...).
     ``version`` is the SQL of the UInt64 ReplacingMergeTree version, over the table's own columns (a Gap brings its
     own). ``quiet`` streams get one Kafka partition. ``sequence``: how its events are numbered, by the
-    first rule that applies (`wsadapter.events.sequence`); by none: an event is no copy, and no missing one shows."""
+    first rule that applies (`wsadapter.events.sequence`); by none: an event is no copy, and no missing one shows.
+    ``ours``: what the recorder says of its recording, no event of a venue."""
 
     stream: StreamType
     kind: int
@@ -140,6 +142,7 @@ class StreamSpec(Struct, frozen=True):
     partition_time: str = "time"
     version: str = RECEIVED
     quiet: bool = False
+    ours: bool = False
     sequence: tuple[SequenceRule, ...] = ()
 
     @property
@@ -230,12 +233,23 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         sequence=(Rising("update_id"), Dated()),
     ),
     StreamSpec(StreamType.OPEN_INTEREST, 9, OpenInterest, ("time", "ordinal"), sequence=(Dated(),)),
-    StreamSpec(StreamType.GAP, 10, Gap, ("stream", "interval", "gap_id"), version="version", quiet=True),
+    StreamSpec(StreamType.GAP, 10, Gap, ("stream", "interval", "gap_id"), version="version", quiet=True, ours=True),
+    StreamSpec(
+        StreamType.COVERAGE,
+        11,
+        Coverage,
+        ("stream", "interval", "connection", "from"),
+        partition_time="from",
+        quiet=True,
+        ours=True,
+    ),
 )
 
 BY_KIND: Final[Mapping[int, StreamSpec]] = {spec.kind: spec for spec in SPECS}
 BY_STREAM: Final[Mapping[str, StreamSpec]] = {spec.stream.value: spec for spec in SPECS}
 BY_EVENT: Final[Mapping[type, StreamSpec]] = {spec.event: spec for spec in SPECS}
+
+OURS: Final = frozenset(spec.name for spec in SPECS if spec.ours)
 
 DEAD_LETTER: Final = "dead_letter"
 """Topic suffix for messages that can never succeed."""

@@ -1213,3 +1213,84 @@ class Gap(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__transaction_time_ns) -> _WhichOneofReturnType__transaction_time_ns | None: ...
 
 Global___Gap: _TypeAlias = Gap  # noqa: Y015
+
+@_typing.final
+class Coverage(_message.Message):
+    """The series was recorded on this connection from then to then: subscribed, acknowledged, not stale. Said again with a
+    later to_ns while it lives, behind the events that it is about; the newest of one from_ns counts.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    EXCHANGE_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_NS_FIELD_NUMBER: _builtins.int
+    TRANSACTION_TIME_NS_FIELD_NUMBER: _builtins.int
+    RECEIVE_TIME_NS_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    CONNECTION_FIELD_NUMBER: _builtins.int
+    LAST_GAP_NS_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    INTERVAL_FIELD_NUMBER: _builtins.int
+    FROM_NS_FIELD_NUMBER: _builtins.int
+    TO_NS_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.int
+    position: _builtins.int
+    exchange: _builtins.str
+    symbol: _builtins.str
+    event_time_ns: _builtins.int
+    transaction_time_ns: _builtins.int
+    receive_time_ns: _builtins.int
+    source: Global___Source.ValueType
+    connection: _builtins.str
+    last_gap_ns: _builtins.int
+    stream: _builtins.str
+    interval: _builtins.str
+    from_ns: _builtins.int
+    to_ns: _builtins.int
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.int | None = ...,
+        position: _builtins.int | None = ...,
+        exchange: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+        event_time_ns: _builtins.int | None = ...,
+        transaction_time_ns: _builtins.int | None = ...,
+        receive_time_ns: _builtins.int = ...,
+        source: Global___Source.ValueType = ...,
+        connection: _builtins.str = ...,
+        last_gap_ns: _builtins.int | None = ...,
+        stream: _builtins.str = ...,
+        interval: _builtins.str = ...,
+        from_ns: _builtins.int = ...,
+        to_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "last_gap_ns", b"last_gap_ns", "position", b"position", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "_event_time_ns", b"_event_time_ns", "_last_gap_ns", b"_last_gap_ns", "_position", b"_position", "_transaction_time_ns", b"_transaction_time_ns", "connection", b"connection", "epoch", b"epoch", "event_time_ns", b"event_time_ns", "exchange", b"exchange", "from_ns", b"from_ns", "interval", b"interval", "last_gap_ns", b"last_gap_ns", "position", b"position", "receive_time_ns", b"receive_time_ns", "source", b"source", "stream", b"stream", "symbol", b"symbol", "to_ns", b"to_ns", "transaction_time_ns", b"transaction_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
+    _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
+    _WhichOneofReturnType__event_time_ns: _TypeAlias = _typing.Literal["event_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__event_time_ns: _TypeAlias = _typing.Literal["_event_time_ns", b"_event_time_ns"]  # noqa: Y015
+    _WhichOneofReturnType__last_gap_ns: _TypeAlias = _typing.Literal["last_gap_ns"]  # noqa: Y015
+    _WhichOneofArgType__last_gap_ns: _TypeAlias = _typing.Literal["_last_gap_ns", b"_last_gap_ns"]  # noqa: Y015
+    _WhichOneofReturnType__position: _TypeAlias = _typing.Literal["position"]  # noqa: Y015
+    _WhichOneofArgType__position: _TypeAlias = _typing.Literal["_position", b"_position"]  # noqa: Y015
+    _WhichOneofReturnType__transaction_time_ns: _TypeAlias = _typing.Literal["transaction_time_ns"]  # noqa: Y015
+    _WhichOneofArgType__transaction_time_ns: _TypeAlias = _typing.Literal["_transaction_time_ns", b"_transaction_time_ns"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epoch) -> _WhichOneofReturnType__epoch | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__event_time_ns) -> _WhichOneofReturnType__event_time_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last_gap_ns) -> _WhichOneofReturnType__last_gap_ns | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__position) -> _WhichOneofReturnType__position | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__transaction_time_ns) -> _WhichOneofReturnType__transaction_time_ns | None: ...
+
+Global___Coverage: _TypeAlias = Coverage  # noqa: Y015

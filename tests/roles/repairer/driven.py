@@ -2,17 +2,18 @@
 
 from typing import Any
 
-from wsadapter.events import Event
+from wsadapter.events import Coverage, Event
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Request, RequestRefused, RestError
 from wsadapter.roles.repairer.host_queue import Job, Pause
 
 
 class Driven:
-    """``not_before``: what the job waits for, ``events``: all that it gave."""
+    """``not_before``: what the job waits for, ``events``: all that it gave, but for ``coverage``."""
 
     def __init__(self, job: Job) -> None:
         self.not_before = job.not_before
         self.events: list[Event] = []
+        self.coverage: list[Coverage] = []
         self.is_done = False
         self._steps = job.run()
         self._fetch: Fetch | None = None
@@ -53,6 +54,7 @@ class Driven:
             if isinstance(step, Pause):
                 self.not_before = step.until
                 break
-            events += step
+            self.coverage += [each for each in step if isinstance(each, Coverage)]
+            events += [each for each in step if not isinstance(each, Coverage)]
         self.events += events
         return events

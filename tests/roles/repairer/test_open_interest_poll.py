@@ -69,6 +69,18 @@ def test_each_symbol_has_its_turn_and_they_are_spread() -> None:
     assert driven.at(29.0) is None
 
 
+def test_each_answer_says_since_when_it_is_covered() -> None:
+    made = poll("A")
+    driven = Driven(made)
+    for at in (0, 10, 20, 200, 210):
+        assert symbol_asked(driven, float(at)) == "A"
+        driven.answer(answer("A", at), START + at * S)
+
+    spans = [((row.from_ns - START) // S, (row.to_ns - START) // S) for row in driven.coverage]
+    assert spans == [(0, 0), (0, 10), (0, 20), (200, 200), (200, 210)], "a silence ends it"
+    assert {(row.symbol, row.stream, row.connection) for row in driven.coverage} == {("A", "open_interest", "repair")}
+
+
 def test_what_was_missed_is_not_caught_up() -> None:
     made = poll("A")
     driven = Driven(made)

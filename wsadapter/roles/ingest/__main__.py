@@ -61,10 +61,24 @@ class Ingest:
     def tick(self) -> float:
         """Seconds until the next one."""
         self._child.beat()
-        self._publisher.recover(clock.now_ns())
+        now_ns, connection = clock.now_ns(), self._connection
+        self._publisher.recover(now_ns)
+        if self._publisher.coverage.look(
+            connection.plan, connection.subscriptions, connection.alive_ns, now_ns, time.monotonic()
+        ):
+            self._publisher.on_read_end()
         self._take_order()
         self.gauges.refresh()
         return QUIET_TICK if self.gauges.quiet and self._ordered is None else TICK
+
+    async def stop(self) -> None:
+        """What the venue has sent already is recorded, and covered to its end."""
+        connection = self._connection
+        alive_ns = connection.alive_ns
+        await self.client.stop()
+        now_ns = clock.now_ns()
+        self._publisher.recover(now_ns)
+        self._publisher.coverage.end(max([alive_ns, *connection.exchange.last_receive_ns.values()]), now_ns)
 
     def on_order(self) -> None:
         """The supervisor wants other subscriptions or settings."""
@@ -130,7 +144,7 @@ async def record(child: Child, publisher: RingPublisher) -> None:
         waiting.cancel()
         running.result()
     else:
-        await ingest.client.stop()
+        await ingest.stop()
         await running
     if failures:
         raise failures[0]

@@ -14,7 +14,7 @@ from typing import Final
 from wsadapter.client.handler import METHODS
 from wsadapter.client.reader import ReceiveCount
 from wsadapter.errors import RecordTooLarge
-from wsadapter.events import Event, Gap, Kline
+from wsadapter.events import Coverage, Event, Gap, Kline
 from wsadapter.events.gaps import GapCause, begin, ended, of_connection
 from wsadapter.events.records import BAD_EVENT, encode
 from wsadapter.events.sequence import numbering
@@ -22,6 +22,7 @@ from wsadapter.events.streams import BY_EVENT, BY_STREAM
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.log import Repeated, get_logger
 from wsadapter.metrics import DECODE_ERROR_KINDS, GAP_CAUSES, PUBLISHED
+from wsadapter.roles.ingest.coverage_log import CoverageLog
 from wsadapter.roles.ingest.gaps import ConnectionGap, DroppedEvents, StreamGaps
 from wsadapter.roles.ingest.publisher import publisher
 from wsadapter.shm.ring import RingWriter
@@ -72,6 +73,7 @@ class RingPublisher:
         """The same of all events; 0 = there is none."""
         self.mark: Callable[[str, str, int], object] = lambda stream, symbol, at_ns: None
         """`Connection.mark`: the events to come know of a gap that was noticed here."""
+        self.coverage = CoverageLog(self._try_coverage)
         self._repeated = Repeated()
         self._lasting = StreamGaps(page, writer.epoch, plan)
         self._ended: list[Gap] = []
@@ -202,6 +204,7 @@ class RingPublisher:
     def _on_connection_gap(self, gap: Gap) -> None:
         """The connection receives nothing, or every subscription is live again. One record at most is kept until there
         is room: then the gap's latest state."""
+        self.coverage.on_gap(gap, gap.receive_time_ns)
         if gap.ended_ns is not None:  # the connection marks the events that follow
             self._marked.clear()
             self._all_marked_ns = 0
@@ -229,6 +232,14 @@ class RingPublisher:
         for gap in self._ended:
             self._lasting.closed(gap)
         self._ended.clear()
+
+    def _try_coverage(self, row: Coverage) -> bool:
+        """What finds the ring full is said again later."""
+        kind, counter = self._kinds[Coverage]
+        if self._dropped or not self._write(kind, encode(row)):
+            return False
+        self._counts[counter] += 1
+        return True
 
     def _try_gap(self, gap: Gap) -> bool:
         """A stream's gap that ends has the name of its first record, if that one is in a ring."""

@@ -14,7 +14,7 @@ from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.events.streams import SPECS
 from wsadapter.exchanges.rest_api import Filled, Series
 
-RECEIVED: Final = tuple(spec.name for spec in SPECS if spec.name not in ("gap", "open_interest"))
+RECEIVED: Final = tuple(spec.name for spec in SPECS if not (spec.ours or spec.name == "open_interest"))
 """What a connection may carry."""
 
 Outcomes = Sequence[tuple[Series, Filled]]

@@ -17,7 +17,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.events import Event, Gap, OpenInterest, Source
+from wsadapter.events import Coverage, Event, Gap, OpenInterest, Source
 from wsadapter.events.gaps import GapCause, RepairState, begin, ended
 from wsadapter.exchanges.rest_api import CONNECTION, Fetch, Limit, RequestRefused, RestError, RestExchange
 from wsadapter.metrics import GAP_CAUSES, SILENCES, polled
@@ -30,6 +30,7 @@ SILENT_ROUNDS: Final = 3
 LEAST_SILENCE: Final = 30.0
 REFUSED_SECONDS: Final = 600.0
 """Until a symbol that the venue refuses is asked for again."""
+DAY_NS: Final = 86_400 * 10**9
 REQUESTED, LIVE, STALE, REFUSED = 0, 2, 3, 4
 """States as in ``stream_state``."""
 
@@ -46,6 +47,8 @@ class PolledSymbol(Struct):
     """That lasts, as it was said."""
     own: bool = False
     """The last answer came to this process."""
+    covered_ns: int = 0
+    """Since when this process has it without a silence, 0 = it has no answer yet."""
 
 
 def cadence(symbols: int, weights: Limit, weight: int) -> float:
@@ -116,12 +119,25 @@ class OpenInterestPoll(Job):
         if silence is not None:
             events.append(end_silence(silence, received_ns))
             entry.gap_ns, entry.silence = received_ns, None
+            entry.covered_ns = 0
+        if not entry.covered_ns:
+            entry.covered_ns = received_ns
+        elif entry.received_ns // DAY_NS != received_ns // DAY_NS:
+            entry.covered_ns = entry.received_ns
         entry.received_ns, entry.state, entry.own = received_ns, LIVE, True
         if event.event_time_ns is None or event.event_time_ns != entry.venue_ns:
             entry.venue_ns = event.event_time_ns
             event.last_gap_ns = entry.gap_ns
             events.append(event)
+        events.append(self._coverage(symbol, entry))
         return events
+
+    def _coverage(self, symbol: str, entry: PolledSymbol) -> Coverage:
+        """Behind each answer; a new UTC day begins a new row."""
+        return Coverage(
+            self.exchange, symbol, None, None, entry.received_ns, Source.REST, CONNECTION, None,
+            STREAM, "", entry.covered_ns, entry.received_ns,
+        )  # fmt: skip
 
     def check(self, now_ns: int) -> None:
         """See which symbols have been silent for too long."""

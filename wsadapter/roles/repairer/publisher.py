@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from wsadapter.errors import RecordTooLarge
-from wsadapter.events import Event, Gap, OpenInterest
+from wsadapter.events import Coverage, Event, Gap, OpenInterest
 from wsadapter.events.records import BAD_EVENT, encode
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.log import get_logger
@@ -60,9 +60,11 @@ class RepairPublisher:
             self._cells[self._records[type_]] += 1
             if type_ is OpenInterest and (cell := polled("polled_total", event.exchange)) in self._counters:
                 self._cells[self._index(cell)] += 1
-            elif not isinstance(event, Gap):
+            elif not isinstance(event, Gap | Coverage):
                 self._cells[self._repaired[type_]] += 1
-            elif event.version == 1:  # the repairer's own, of what it polls; others are told again
+            elif (
+                isinstance(event, Gap) and event.version == 1
+            ):  # the repairer's own, of what it polls; others are told again
                 self._cells[self._index(f'gaps_total{{cause="{event.cause}"}}')] += 1
             written = True
         if written:

@@ -1,0 +1,148 @@
+"""``complete(...)``: SQL alone tells a series that was quiet from one that was not recorded, on the real engine."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from clickhouse.table_bench import TableBench
+
+from wsadapter.events import Coverage, Gap, Source
+from wsadapter.events.gaps import GapCause, begin, ended, with_state
+
+pytestmark = pytest.mark.integration
+SECOND = 10**9
+MINUTE = 60 * SECOND
+NOON = 1_790_000_040 * SECOND
+"""Long ago."""
+
+
+@pytest.fixture(scope="module")
+def created(clickhouse: str) -> Iterator[TableBench]:
+    made = TableBench(clickhouse).create()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bench(created: TableBench) -> TableBench:
+    return created.clear()
+
+
+def coverage(
+    from_ns: int, to_ns: int, *, symbol: str = "BTCUSDT", stream: str = "trade", interval: str = "",
+    connection: str = "binance-market-0", said_ns: int | None = None,
+) -> Coverage:  # fmt: skip
+    return Coverage(
+        "binance", symbol, None, None, to_ns if said_ns is None else said_ns, Source.WEBSOCKET, connection, None,
+        stream, interval, from_ns, to_ns,
+    )  # fmt: skip
+
+
+def gap(started_ns: int, ended_ns: int | None, state: str = "open", stream: str = "", gap_id: str = "1:1") -> Gap:
+    made = begin(
+        GapCause.DISCONNECT, started_ns, started_ns, exchange="binance", connection="binance-market-0", stream=stream,
+        gap_id=gap_id,
+    )  # fmt: skip
+    made = made if ended_ns is None else ended(made, ended_ns)
+    return with_state(made, state)
+
+
+def asked(
+    bench: TableBench, from_ns: int, to_ns: int, symbol: str = "BTCUSDT", stream: str = "trade"
+) -> list[tuple[str, float, float, int]]:
+    """Verdict, covered and unrecorded seconds, gaps in it, of each series."""
+    begin_at, end_at = (f"fromUnixTimestamp64Nano(toInt64({at}), 'UTC')" for at in (from_ns, to_ns))
+    rows = bench.sql(
+        "SELECT verdict, covered_seconds, unrecorded_seconds, toInt64(open + partial + unrepairable) FROM {db}.complete"
+        f"(exchange='binance', symbol='{symbol}', stream='{stream}', from={begin_at}, to={end_at})"
+    )
+    return [(verdict, round(covered, 3), round(rest, 3), gaps) for verdict, covered, rest, gaps in rows]
+
+
+def test_what_was_never_recorded_is_missing(bench: TableBench) -> None:
+    bench.events(coverage(NOON, NOON + 60 * MINUTE))
+
+    assert asked(bench, NOON, NOON + 60 * MINUTE) == [("complete", 3600, 0, 0)]
+    assert asked(bench, NOON - 60 * MINUTE, NOON) == [("missing", 0, 3600, 0)], "an hour before"
+    assert asked(bench, NOON, NOON + MINUTE, "NOSUCH") == [("missing", 0, 60, 0)]
+    assert asked(bench, NOON, NOON + MINUTE, stream="ticker") == [("missing", 0, 60, 0)]
+    assert asked(bench, NOON + 30 * MINUTE, NOON + 90 * MINUTE) == [("incomplete", 1800, 1800, 0)]
+
+
+def test_a_recorder_that_is_dead_is_not_complete(bench: TableBench) -> None:
+    now_ns = time.time_ns()
+    bench.events(
+        coverage(now_ns - 60 * MINUTE, now_ns - 6 * MINUTE),
+        coverage(now_ns - 60 * MINUTE, now_ns - 5 * SECOND, symbol="ETHUSDT"),
+    )
+
+    ((verdict, _, unrecorded, _),) = asked(bench, now_ns - 30 * MINUTE, now_ns + MINUTE)
+    assert (verdict, 360 <= unrecorded < 600) == ("incomplete", True)
+    assert asked(bench, now_ns - 3 * MINUTE, now_ns)[0][0] == "missing", "of these nothing"
+    ((verdict, _, unrecorded, _),) = asked(bench, now_ns - 30 * MINUTE, now_ns, "ETHUSDT")
+    assert (verdict, unrecorded) == ("complete", 0), "one that lives is, however quiet it is"
+
+
+def test_the_newest_of_a_row_counts(bench: TableBench) -> None:
+    """A heartbeat that was too bold is taken back where the ledger says that the connection was lost before."""
+    bench.events(coverage(NOON, NOON + 50 * SECOND), coverage(NOON, NOON + 40 * SECOND, said_ns=NOON + 60 * SECOND))
+
+    assert asked(bench, NOON, NOON + 50 * SECOND) == [("incomplete", 40, 10, 0)]
+
+
+def test_rows_of_several_connections_and_days_are_one_time(bench: TableBench) -> None:
+    bench.events(
+        coverage(NOON, NOON + 30 * SECOND), coverage(NOON + 30 * SECOND, NOON + 60 * SECOND),
+        coverage(NOON + 10 * SECOND, NOON + 50 * SECOND, connection="binance-market-0-r1"),
+        coverage(NOON + 70 * SECOND, NOON + 90 * SECOND),
+    )  # fmt: skip
+
+    assert asked(bench, NOON, NOON + 60 * SECOND) == [("complete", 60, 0, 0)]
+    assert asked(bench, NOON, NOON + 90 * SECOND) == [("incomplete", 80, 10, 0)], "a hole that is in no gap row"
+
+
+@pytest.mark.parametrize(
+    ("gaps", "expected"),
+    [
+        ([gap(NOON + 35 * SECOND, NOON + 60 * SECOND)], ("incomplete", 1)),
+        ([gap(NOON + 35 * SECOND, NOON + 60 * SECOND, "repaired")], ("complete", 0)),
+        ([gap(NOON + 35 * SECOND, NOON + 60 * SECOND, "partial")], ("complete", 0)),
+        (
+            [gap(NOON + 35 * SECOND, NOON + 60 * SECOND, state, "trade") for state in ("unrepairable",)],
+            ("incomplete", 1),
+        ),
+        ([gap(NOON + 35 * SECOND, NOON + 60 * SECOND, "repaired", "trade")], ("complete", 0)),
+        ([gap(NOON + 35 * SECOND, NOON + 60 * SECOND, "unrepairable", "ticker")], ("incomplete", 0)),
+    ],
+    ids=["open", "repaired", "its streams say", "unrepairable", "repaired trades", "another stream's"],
+)
+def test_gaps_in_it(bench: TableBench, gaps: list[Gap], expected: tuple[str, int]) -> None:
+    """Killed at 35 s; its coverage was said at 30 s, and it is subscribed again at 60 s."""
+    rows = [*gaps]
+    if gaps[0].repair_state == "partial":  # of the whole connection; the trades were fetched
+        rows.append(gap(NOON + 35 * SECOND, NOON + 60 * SECOND, "repaired", "trade"))
+    bench.events(
+        coverage(NOON, NOON + 30 * SECOND), coverage(NOON + 60 * SECOND, NOON + 90 * SECOND), *rows
+    )  # fmt: skip
+
+    ((verdict, _, _, found),) = asked(bench, NOON, NOON + 90 * SECOND)
+    assert (verdict, found) == expected
+
+
+def test_a_gap_that_lasts_is_in_every_range_behind_its_begin(bench: TableBench) -> None:
+    bench.events(coverage(NOON, NOON + 30 * SECOND), gap(NOON + 30 * SECOND, None))
+
+    assert asked(bench, NOON, NOON + 30 * SECOND) == [("complete", 30, 0, 0)]
+    assert asked(bench, NOON, NOON + 60 * SECOND) == [("incomplete", 30, 0, 1)]
+
+
+def test_every_interval_and_every_symbol_is_a_series(bench: TableBench) -> None:
+    bench.events(
+        *(coverage(NOON, NOON + MINUTE, stream="kline", interval=each) for each in ("1m", "1h")),
+        coverage(NOON, NOON + 30 * SECOND, symbol="ETHUSDT"),
+        coverage(NOON, NOON + MINUTE),
+    )
+
+    assert [row[0] for row in asked(bench, NOON, NOON + MINUTE, stream="kline")] == ["complete"] * 2
+    assert [row[0] for row in asked(bench, NOON, NOON + MINUTE, symbol="")] == ["complete", "incomplete"]
+    assert len(asked(bench, NOON, NOON + MINUTE, symbol="", stream="")) == 4

@@ -1,0 +1,95 @@
+"""The view ``complete(exchange, symbol, stream, from, to)``: is a series complete in a range of time?
+
+SQL alone says so. One row a series (an empty argument means all of them): how long it was covered (table ``coverage``),
+how long neither that nor a gap accounts for, and how many gaps are in it, by what became of them. ``verdict``:
+
+* ``complete``: covered from the range's begin to its end, but for gaps that are repaired;
+* ``incomplete``: a gap in it is open, partial or unrepairable, or for some of it nothing was recorded;
+* ``missing``: nothing of it was recorded.
+
+A row of coverage that was said less than `ALIVE_SECONDS` ago is of a connection that lives: it counts to the end of a
+range that ends now. A process that is killed has said its coverage up to `SAID_SECONDS` before, and its gap begins with
+the last event that it delivered: between the two nothing is missing. What lies ahead is not asked about. Text only.
+"""
+
+from typing import Final
+
+from wsadapter.clickhouse.conversion import quoted
+from wsadapter.clickhouse.units import QueryView
+
+COMPLETE: Final = "complete"
+ALIVE_SECONDS: Final = 45
+"""A heartbeat, and the time that a row takes to the table."""
+SAID_SECONDS: Final = 20
+_SECOND: Final = 1_000_000_000
+_ABOUT: Final = (
+    "takes every column of the arguments exchange, symbol, stream (empty: all), from, to: SELECT * FROM "
+    "complete(exchange='binance', symbol='BTCUSDT', stream='trade', from='2026-01-01', to='2026-01-02')"
+)
+
+
+def complete_view(database: str) -> QueryView:
+    coverage, gap = (f"{quoted(database)}.{quoted(name)}" for name in ("coverage", "gap"))
+    begin = "toUnixTimestamp64Nano({from:DateTime64(9,'UTC')})"
+    now = "toUnixTimestamp64Nano(now64(9))"
+    end = f"least(toUnixTimestamp64Nano({{to:DateTime64(9,'UTC')}}), {now})"
+    began, said = (f"toUnixTimestamp64Nano(c.{quoted(name)})" for name in ("from", "to"))
+    lasts = f"if({said} > {now} - {ALIVE_SECONDS * _SECOND}, {now}, {said})"
+    named = " AND ".join(
+        f"({{{name}:String}} = '' OR c.{name} = {{{name}:String}})" for name in ("exchange", "symbol", "stream")
+    )
+    series = (
+        "SELECT c.exchange AS exchange, c.symbol AS symbol, c.stream AS stream, c.interval AS interval, "
+        "groupUniqArray(toString(c.connection)) AS connections, "
+        f"groupArray((greatest({began}, {begin}), least({lasts}, {end}))) AS spans "
+        f"FROM {coverage} AS c FINAL WHERE {named} AND {began} < {end} AND {lasts} > {begin} "
+        "GROUP BY exchange, symbol, stream, interval"
+    )
+    gaps = (
+        "SELECT groupArray((toString(exchange), toString(symbol), toString(stream), toString(interval), "
+        "toString(connection), toString(repair_state), gap_id, toUnixTimestamp64Nano(started), "
+        f"ifNull(toUnixTimestamp64Nano(ended), {now}))) FROM {gap} FINAL "
+        f"WHERE cause != 'filler' AND toUnixTimestamp64Nano(started) < {end} "
+        f"AND ifNull(toUnixTimestamp64Nano(ended), {now}) > {begin} "
+        "AND ({exchange:String} = '' OR exchange IN ('', {exchange:String})) "
+        "AND ({symbol:String} = '' OR symbol IN ('', {symbol:String})) "
+        # of a connection's gap that is worked off, the rows of its streams say more
+        "AND (stream != '' OR repair_state IN ('open', 'repaired'))"
+    )
+    about = (
+        "g.1 IN ('', exchange) AND g.2 IN ('', symbol) AND g.3 IN ('', stream) AND g.4 IN ('', interval) "
+        "AND (g.2 != '' OR g.5 = '' OR empty(connections) OR has(connections, g.5))"
+    )
+
+    def length(spans: str) -> str:
+        """Of what they cover together."""
+        step = "(greatest(at.1, span.2), at.2 + greatest(toInt64(0), span.2 - greatest(at.1, span.1)))"
+        return f"arrayFold((at, span) -> {step}, arraySort({spans}), ({begin}, toInt64(0))).2"
+
+    counts = ", ".join(
+        f"length(arrayDistinct(arrayMap(g -> g.7, arrayFilter(g -> g.6 = '{state}', gaps)))) AS {state}"
+        for state in ("open", "partial", "unrepairable", "repaired")
+    )
+    accounted = (
+        f"arrayConcat(spans, arrayMap(g -> (greatest({begin}, g.8 - {SAID_SECONDS * _SECOND}), least({end}, g.9)), "
+        "gaps))"
+    )
+    select = (
+        f"SELECT exchange, symbol, stream, interval, connections, "
+        f"covered / {_SECOND} AS covered_seconds, "
+        f"greatest(0, {end} - {begin} - known) / {_SECOND} AS unrecorded_seconds, {counts}, "
+        "multiIf(covered = 0, 'missing', "
+        f"unrecorded_seconds > 0 OR open + partial + unrepairable > 0, 'incomplete', '{COMPLETE}') AS verdict\n"
+        f"FROM (SELECT *, {length('spans')} AS covered, {length(accounted)} AS known "
+        f"FROM (SELECT *, arrayFilter(g -> {about}, ({gaps})) AS gaps "
+        # where nothing was covered, a row that says so
+        "FROM (SELECT if(one.1 = '', {exchange:String}, toString(one.1)) AS exchange, "
+        "if(one.2 = '', {symbol:String}, toString(one.2)) AS symbol, "
+        "if(one.3 = '', {stream:String}, toString(one.3)) AS stream, toString(one.4) AS interval, "
+        "one.5 AS connections, one.6 AS spans "
+        "FROM (SELECT arrayJoin(arrayResize(found, greatest(1, length(found)))) AS one "
+        "FROM (SELECT groupArray((toString(exchange), toString(symbol), toString(stream), toString(interval), "
+        f"connections, spans)) AS found FROM ({series}))))))\n"
+        "ORDER BY exchange, symbol, stream, interval"
+    )
+    return QueryView(COMPLETE, select, _ABOUT)

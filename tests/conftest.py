@@ -24,6 +24,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ROAD not in item.path.parents)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def host_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests use up of a limit is none of this machine's."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("WSADAPTER_HOST_DIR", str(tmp_path_factory.mktemp("host")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def java() -> None:
     """The real Kafka can run here; in CI it must."""

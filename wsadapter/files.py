@@ -84,7 +84,7 @@ class StateDirectory:
         self._files.append(file)
         return file
 
-    def failures(self) -> dict[str, int]:
+    def new_failures(self) -> dict[str, int]:
         """By the names of their metrics: what was counted since this was asked last."""
         now = {"state_write_failures_total": self.write_failures, "state_files_damaged_total": self.damaged}
         before, self._reported = self._reported, now

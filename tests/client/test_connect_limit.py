@@ -1,6 +1,7 @@
 """Grants for dials: in virtual time, and by processes that race and are killed."""
 
 import errno
+import fcntl
 import os
 import random
 import signal
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.client.connect_limit import MARGIN_SECONDS, LocalLimiter, SharedLimiter
+from wsadapter.client.connect_limit import BUSY_SECONDS, MARGIN_SECONDS, STOPPED_SECONDS, LocalLimiter, SharedLimiter
 from wsadapter.exchanges.venue import AttemptLimit
 
 LIMIT = 20
@@ -93,13 +94,52 @@ def test_grants_of_another_boot_are_carried_over(tmp_path: Path, monkeypatch: py
     assert later.acquire() == 0.0
 
 
-def test_a_file_of_another_limit_or_none_is_begun_anew(tmp_path: Path) -> None:
+def test_a_file_of_another_limit_is_begun_anew_and_none_of_ours_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / "attempts").mkdir()
-    (tmp_path / "attempts" / "venue_443").write_bytes(b"x" * 100)
+    path = tmp_path / "attempts" / "venue_443"
+    path.write_bytes(b"x" * 100)
 
-    assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).acquire() == 0.0
-    assert SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0)).acquire() > 60
+    one = SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0))
+    assert (one.acquire(), one.file.damaged) == (BUSY_SECONDS, 1)
+    assert (one.acquire(), one.file.damaged, one.file.failures) == (0.0, 1, 0)
+    (aside,) = path.parent.glob("venue_443.damaged-*")
+    assert aside.read_bytes() == b"x" * 100
+    again = SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0))
+    assert again.acquire() > 60
+    assert again.file.damaged == 0
+    other = SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(2, 60.0))
+    assert (other.acquire(), other.file.damaged) == (0.0, 0)
     assert SharedLimiter(str(tmp_path), "other:443", AttemptLimit(1, 60.0)).acquire() == 0.0
+
+
+@pytest.mark.parametrize("kind", ["directory", "link", "fifo"])
+def test_what_is_no_file_is_set_aside(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "attempts" / "venue_443"
+    path.parent.mkdir()
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    else:
+        os.mkfifo(path)
+    one = SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0))
+    assert (one.acquire(), one.file.damaged, one.file.failures) == (0.0, 1, 0)
+    assert not (tmp_path / "elsewhere").exists()
+    assert one.acquire() > 60
+
+
+def test_a_holder_that_is_stopped_holds_nobody_up_for_long(tmp_path: Path) -> None:
+    """Each counts for itself then; what was granted alone counts when the file is there again."""
+    clock, limit = Time(), AttemptLimit(2, 60.0)
+    one = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
+    assert one.acquire() == 0.0
+    with (tmp_path / "attempts" / "venue_443").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert one.acquire() == BUSY_SECONDS
+        clock.now += STOPPED_SECONDS
+        assert (one.acquire(), one.file.failures) == (0.0, 1)
+        assert one.acquire() == 60.0 + MARGIN_SECONDS - STOPPED_SECONDS
+    assert (one.acquire(), one.file.failures) == (0.0, 2)
 
 
 @pytest.mark.parametrize("content", [b"", b"x" * 7, b"\xff" * 24, b"\xff" * 500])
@@ -119,7 +159,7 @@ def test_junk_in_the_file_neither_raises_nor_stops_us_for_long(
             monkeypatch.setattr("wsadapter.client.connect_limit._BOOT_ID", str(boot))
             one = SharedLimiter(str(tmp_path), "venue:443", limit, clock.ns)
             assert one.acquire() <= 60.0 + MARGIN_SECONDS
-            assert one.failures == 0
+            assert one.file.failures == 0
 
 
 def test_a_full_disk_is_no_reason_not_to_connect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,15 +172,15 @@ def test_a_full_disk_is_no_reason_not_to_connect(tmp_path: Path, monkeypatch: py
     assert before.acquire() == 0.0
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert before.acquire() == 0.0, "what is there already needs no room"
-    assert (before.acquire(), before.failures) == (60.0 + MARGIN_SECONDS, 0)
+    assert (before.acquire(), before.file.failures) == (60.0 + MARGIN_SECONDS, 0)
 
     other = SharedLimiter(str(tmp_path), "other:443", limit, clock.ns)
     assert other.acquire() == other.acquire() == 0.0
     assert other.acquire() == 60.0 + MARGIN_SECONDS, "by itself it keeps to the limit"
-    assert other.failures == 3
+    assert other.file.failures == 3
     monkeypatch.undo()
     clock.now += 100.0
-    assert (other.acquire(), other.failures) == (0.0, 3)
+    assert (other.acquire(), other.file.failures) == (0.0, 3)
 
 
 def test_a_directory_that_cannot_be_made_is_no_reason_not_to_connect(tmp_path: Path) -> None:
@@ -148,7 +188,7 @@ def test_a_directory_that_cannot_be_made_is_no_reason_not_to_connect(tmp_path: P
     one = SharedLimiter(str(tmp_path), "venue:443", AttemptLimit(1, 60.0))
     assert one.acquire() == 0.0
     assert one.acquire() > 0
-    assert one.failures == 2
+    assert one.file.failures == 2
 
 
 def test_processes_that_race_and_are_killed_stay_inside_the_limit(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def ask(host: RestHost, request: Request = TIME) -> Result:
 
 def test_answers_come_with_the_weight(venue: VenueThread, tmp_path: Path) -> None:
     rung = threading.Event()
-    host = RestHost(REST, url(venue), StateDirectory(tmp_path), rung.set)
+    host = RestHost(REST, url(venue), StateDirectory(tmp_path), tmp_path, rung.set)
     book = DEPTH.fetch(Hole("depth", "BTCUSDT", 0, 1), 20)
     result = ask(host, book.request)
     assert rung.wait(60)
@@ -55,9 +55,9 @@ def test_answers_come_with_the_weight(venue: VenueThread, tmp_path: Path) -> Non
 
 def test_a_ban_outlives_the_process(venue: VenueThread, tmp_path: Path) -> None:
     venue.call(lambda v: v.refuse(418, headers={"Retry-After": "600"}, on="rest"))
-    host = RestHost(REST, url(venue), StateDirectory(tmp_path), lambda: None)
+    host = RestHost(REST, url(venue), StateDirectory(tmp_path), tmp_path, lambda: None)
     assert ask(host).outcome is Outcome.AGAIN
-    again = RestHost(REST, url(venue), StateDirectory(tmp_path), lambda: None)
+    again = RestHost(REST, url(venue), StateDirectory(tmp_path), tmp_path, lambda: None)
     for one in (host, again):
         assert 590 < one.wait(TIME) <= 600
         assert 590 < one.paused <= 600
@@ -72,7 +72,7 @@ def test_a_ban_that_cannot_be_written_is_obeyed_all_the_same(
 
     monkeypatch.setattr("wsadapter.files.replace", full)
     venue.call(lambda v: v.refuse(418, headers={"Retry-After": "600"}, on="rest"))
-    host = RestHost(REST, url(venue), StateDirectory(tmp_path), lambda: None)
+    host = RestHost(REST, url(venue), StateDirectory(tmp_path), tmp_path, lambda: None)
     assert ask(host).outcome is Outcome.AGAIN
     assert 590 < host.wait(TIME) <= 600
 
@@ -88,7 +88,7 @@ class Scripted:
 
 
 def answered(tmp_path: Path, exchange: RestExchange, response: Scripted) -> tuple[RestHost, Result]:
-    host = RestHost(exchange, "http://127.0.0.1:1", StateDirectory(tmp_path), lambda: None)
+    host = RestHost(exchange, "http://127.0.0.1:1", StateDirectory(tmp_path), tmp_path, lambda: None)
     host._client = response  # type: ignore[assignment]
     return host, ask(host)
 
@@ -136,7 +136,7 @@ def test_only_the_api_itself_refuses_a_request(tmp_path: Path, status: int, body
 
 def test_a_limit_is_obeyed(venue: VenueThread, tmp_path: Path) -> None:
     venue.call(lambda v: v.refuse(429, headers={"Retry-After": "7"}, on="rest"))
-    host = RestHost(REST, url(venue), StateDirectory(tmp_path), lambda: None)
+    host = RestHost(REST, url(venue), StateDirectory(tmp_path), tmp_path, lambda: None)
     assert ask(host).outcome is Outcome.AGAIN
     assert 6 < host.wait(TIME) <= 7
     assert host.counts.limited == 1
@@ -145,7 +145,7 @@ def test_a_limit_is_obeyed(venue: VenueThread, tmp_path: Path) -> None:
 def test_nobody_there(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    host = RestHost(REST, f"http://127.0.0.1:{port}", StateDirectory(tmp_path), lambda: None)
+    host = RestHost(REST, f"http://127.0.0.1:{port}", StateDirectory(tmp_path), tmp_path, lambda: None)
     assert ask(host).outcome is Outcome.AGAIN
     assert host.counts.failed == 1
     assert host.wait(TIME) > 0
@@ -193,7 +193,7 @@ def test_a_request_has_the_headers_of_its_venue(is_testnet: bool, tmp_path: Path
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert ask(RestHost(Other(), base, StateDirectory(tmp_path), lambda: None)).outcome is Outcome.OK
+    assert ask(RestHost(Other(), base, StateDirectory(tmp_path), tmp_path, lambda: None)).outcome is Outcome.OK
     listener.close()
     thread.join(60)
     assert b"\r\nX-Unit: us\r\n" in heard[0]

@@ -8,6 +8,7 @@ handler writes to a ring.
 import asyncio
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -67,6 +68,11 @@ class Client:
         tls = tls_context() if any(each.url.startswith("wss:") for each in plans) else None
         granting = attempts or LocalLimiter(load(config.exchange).attempt_limit)
         self.connections = tuple(Connection(each, config, hooks, tls, granting, last_event_ns) for each in plans)
+        requests: dict[str, LocalLimiter] = {}
+        for connection in self.connections:
+            if (limit := connection.exchange.message_limit) is not None:
+                netloc = urlsplit(connection.plan.url).netloc
+                connection.dialer.requests = requests.setdefault(netloc, LocalLimiter(limit))
         self._tasks: list[asyncio.Task[None]] = []
 
     async def connect(self) -> None:

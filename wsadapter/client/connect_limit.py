@@ -1,10 +1,11 @@
-"""How often a venue is dialled: no more attempts in any time span than it allows, over all processes of an instance.
+"""How often a venue is dialled: no more attempts in any time span than it allows, over all instances of a host.
 
-Every dial, the first one, one after a loss and one of a rotation, takes a grant before. The times of the last grants
-are in one small file per venue host in the state directory (``attempts/<host>``), which everybody who dials reads and
-writes under its `flock`. So no process stands between: it works while the supervisor is away, a kill -9 releases the
-lock with its holder, and what was granted is remembered by the file, whoever is killed or started again. A page of
-shared memory would need an atomic operation that Python does not have.
+Every dial, the first one, one after a loss and one of a rotation, takes a grant before; so do requests on a socket,
+where the venue counts them by address. The times of the last grants are in one small file per venue host in the host's
+directory (``attempts/<host>``, see `wsadapter.host_files`), which everybody who dials reads and writes under its
+`flock`. So no process stands between: it works while the supervisor is away, a kill -9 releases the lock with its
+holder, and what was granted is remembered by the file, whoever is killed or started again. A page of shared memory
+would need an atomic operation that Python does not have.
 
     header   | magic | hash of the boot id | number of the next grant |      then ``attempts`` slots, i64 ns each
 
@@ -14,13 +15,10 @@ it, an attempt counts that was never made, until the span is over. Times are CLO
 until the next boot; those of an earlier boot are carried over by the file's own time. The span is longer than the
 venue's, as an attempt reaches it a while after its grant: by `MARGIN_SECONDS`, a short one by as much as it lasts.
 
-A holder that is stopped (SIGSTOP) cannot be waited for: the lock is tried, and tried again a little later.
-
-The file has its full length from the beginning, so that a full disk changes nothing. Where there is no file and none
-can be made, each process keeps to the limit by itself. A time ahead of the clock is damage and counts as now.
+A holder that is stopped (SIGSTOP) is waited for, the lock tried again and again, but for `STOPPED_SECONDS` only. Where
+the file cannot be had, each process keeps to the limit by itself. A time ahead of the clock counts as now.
 """
 
-import fcntl
 import logging
 import os
 import re
@@ -33,11 +31,14 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from wsadapter.exchanges.venue import AttemptLimit
+from wsadapter.host_files import Busy, Damaged, HostFile
 
 MARGIN_SECONDS: Final = 15.0
 """The longest that a dial may take until it reaches the venue, and some."""
 BUSY_SECONDS: Final = 0.02
 """Another process has the file."""
+STOPPED_SECONDS: Final = 5.0
+"""So long nobody has it who runs."""
 MAGIC: Final = 0x57534154  # "WSAT"
 _HEADER: Final = struct.Struct("<QQQ")
 _SLOT: Final = struct.Struct("<q")
@@ -73,48 +74,49 @@ class LocalLimiter:
 
 
 class SharedLimiter:
-    """Grants of all processes over one state directory. ``venue``: host and port."""
+    """Grants of all processes over one directory. ``venue``: host and port. ``file`` counts as failures the attempts
+    for which it could not be used."""
 
     def __init__(
-        self, state_dir: str, venue: str, limit: AttemptLimit, clock_ns: Callable[[], int] = time.monotonic_ns
+        self,
+        directory: str | os.PathLike[str],
+        venue: str,
+        limit: AttemptLimit,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._limit, self._clock_ns = limit, clock_ns
         self._span_ns = round(_span(limit) * 1e9)
-        self._size = _HEADER.size + limit.attempts * _SLOT.size
-        self._path = Path(state_dir) / "attempts" / re.sub(r"[^A-Za-z0-9.-]", "_", venue)
+        path = Path(directory) / "attempts" / re.sub(r"[^A-Za-z0-9.-]", "_", venue)
+        self.file = HostFile(path, _HEADER.size + limit.attempts * _SLOT.size)
         self._boot = zlib.crc32(Path(_BOOT_ID).read_bytes())
         self._own = LocalLimiter(limit, lambda: clock_ns() / 1e9)
         """The grants of this process; all that is known while the file cannot be used."""
         self._failing = False
-        self.failures = 0
-        """Attempts for which the file could not be used."""
+        self._busy_since: int | None = None
 
     def acquire(self) -> float:
         try:
-            wait = self._acquire_shared()
+            with self.file.locked() as fd:
+                wait = self._acquire(fd)
+        except Busy:
+            now = self._clock_ns()
+            self._busy_since = self._busy_since or now
+            if now - self._busy_since < STOPPED_SECONDS * 1e9:
+                return BUSY_SECONDS
+            return self._alone("it is locked all the time")
         except OSError as error:
-            self.failures += 1
-            if not self._failing:
-                logger.error(
-                    "connection attempts are counted by each process alone: %s: %s", self._path, error.strerror
-                )
-            self._failing = True
-            return self._own.acquire()
-        self._failing = False
+            return self._alone(error.strerror or str(error))
+        self._failing, self._busy_since = False, None
         if not wait:
             self._own.acquire()
         return wait
 
-    def _acquire_shared(self) -> float:
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return self._acquire(fd)
-        except BlockingIOError:
-            return BUSY_SECONDS
-        finally:
-            os.close(fd)
+    def _alone(self, reason: str) -> float:
+        self.file.failures += 1
+        if not self._failing:
+            logger.error("%s: each process counts for itself against the venue's limit: %s", self.file.path, reason)
+        self._failing = True
+        return self._own.acquire()
 
     def _acquire(self, fd: int) -> float:
         now = self._clock_ns()
@@ -133,11 +135,10 @@ class SharedLimiter:
         """The number of the next grant, after a check of the file."""
         header = os.pread(fd, _HEADER.size, 0).ljust(_HEADER.size, b"\0")
         magic, boot, number = _HEADER.unpack(header)
+        if magic >> 32 != MAGIC and any(header):
+            raise Damaged("no file of attempts")
         if magic != MAGIC << 32 | self._limit.attempts:
-            os.ftruncate(fd, 0)  # new, or of a version with another limit
-            number, boot = 0, self._boot
-        if os.fstat(fd).st_size < self._size:
-            os.posix_fallocate(fd, 0, self._size)
+            number, boot = 0, self._boot  # new, or of a version with another limit
         if boot != self._boot:
             self._carry_over(fd, number, now)
         return int(number)

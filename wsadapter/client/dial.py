@@ -105,7 +105,7 @@ async def dial(
 
 class Dialer:
     """``attempts`` grants every dial; ``stop`` ends them. ``dials`` and ``delayed`` (those that had to wait for the
-    venue's limit) only grow."""
+    venue's limit) only grow. ``requests`` grants every request of its sockets, where the venue counts those of all."""
 
     def __init__(
         self,
@@ -117,11 +117,13 @@ class Dialer:
     ) -> None:
         self.dials = self.delayed = 0
         self.config = config
+        self.requests: ConnectLimiter | None = None
         self._name, self._tls, self._attempts, self._stop = plan.connection, tls, attempts, stop
         self._url, self._headers = plan.url, plan.headers
 
     async def live(self, session: Session) -> Lost:
         """A socket for ``session``, from its dial to its end."""
+        session.granted = self.requests
         try:
             transport = await self._dial(session)
         except DialFailed as error:

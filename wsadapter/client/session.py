@@ -19,6 +19,7 @@ from msgspec import Struct
 from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from wsadapter.client.config import ConnectionConfig
+from wsadapter.client.connect_limit import ConnectLimiter
 from wsadapter.client.protocol import Action, Fragments, Keepalive, Violation
 from wsadapter.client.reader import TEXT, Handlers, ReceiveCount, frame_reader
 from wsadapter.exchanges.venue import Bad, Exchange, Reply
@@ -93,6 +94,8 @@ class Session(WSListener):
         super().__init__()
         self.lost: Lost | None = None
         """Set by whatever ends the session first; None while it lives or when TCP just ended."""
+        self.granted: ConnectLimiter | None = None
+        """Who grants requests, beside the pace of this socket."""
         self._exchange, self._config, self._tally = exchange, config, tally
         self._reader = frame_reader(exchange.receive, self._on_unusual, on_read_end, tally)
         self.on_ws_frame = self._reader  # type: ignore[method-assign]  # called by picows for every frame
@@ -247,13 +250,19 @@ class Session(WSListener):
     def _send_next(self) -> None:
         if self._transport is None or self.lost is not None:
             return
+        ack_timeout = self._config.ack_timeout or self._exchange.ack_timeout
+        if self.granted is not None and (wait := self.granted.acquire()):
+            self._timers.set("pace", wait, self._send_next)
+            if "ack" in self._timers:
+                self._timers.set("ack", wait + ack_timeout, self._ack_timed_out)
+            return
         self._last_sent = _monotonic()
         item = self._requests.popleft()
         self._transport.send(TEXT, self._dated(item.payload))
         if self._requests:
             self._timers.set("pace", self._exchange.message_interval, self._send_next)
         if item.is_request:
-            self._timers.set("ack", self._config.ack_timeout or self._exchange.ack_timeout, self._ack_timed_out)
+            self._timers.set("ack", ack_timeout, self._ack_timed_out)
 
     def _ack_timed_out(self) -> None:
         self._end("ack", "a subscription got no answer", WSCloseCode.OK)

@@ -361,7 +361,8 @@ class Coinbase(VenueSession):
             "wss://ws-feed-public.sandbox.exchange.coinbase.com",
             {"exchange": "/"},
         ),
-        limits=Limits(streams=200, message_interval=0.05, attempts=AttemptLimit(20, 10.0)),
+        limits=Limits(streams=200, message_interval=0.05, attempts=AttemptLimit(20, 10.0),
+                      messages=AttemptLimit(100, 1.0)),
         requests=Requests(request, most=50, octets=2000, data_acks=True, group=channel_of, ends=False),
         framing=ByKey(Message, message_key, elements=lambda e: None, spelled=Spelled("{type}:{product_id}"),
                       usually=lambda name: name.replace("matches:", "match:"), alone=True),
@@ -387,8 +388,9 @@ class CoinbaseAdvanced(Coinbase, beside=True):
     venue = Venue(
         word="coinbase",
         hosts=Hosts("wss://advanced-trade-ws.coinbase.com", "", {"advanced": "/"}, shared={"advanced": "/advanced"}),
-        # thirty books on a connection were taken, a 31st refused; eight messages a second
-        limits=Limits(streams=30, message_interval=0.15, attempts=AttemptLimit(20, 10.0)),
+        # thirty books on a connection were taken, a 31st refused
+        limits=Limits(streams=30, message_interval=0.15, attempts=AttemptLimit(20, 10.0),
+                      messages=AttemptLimit(8, 1.0)),
         requests=Requests(advanced_request, most=30, octets=2000, data_acks=True, group=channel_of, ends=False),
         framing=ByKey(
             Envelope,

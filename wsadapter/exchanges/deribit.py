@@ -384,7 +384,9 @@ class Deribit(VenueSession):
         hosts=Hosts("wss://www.deribit.com", "wss://test.deribit.com", {"public": "/ws/api/v2"}),
         # 32 connections of an address, HTTP included; a subscription costs 3,000 of 30,000 credits that refill at
         # 10,000 a second
-        limits=Limits(streams=500, message_interval=0.35, attempts=AttemptLimit(16, 60.0)),
+        limits=Limits(
+            streams=500, message_interval=0.35, attempts=AttemptLimit(16, 60.0), messages=AttemptLimit(10, 3.0)
+        ),
         requests=Requests(request, most=200, octets=16_384),
         framing=ByKey(
             Envelope, key, spoken=spoken, elements=attrgetter("params.data"), spelled=Spelled("{params.channel}")

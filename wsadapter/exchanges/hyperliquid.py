@@ -330,7 +330,9 @@ class Hyperliquid(VenueSession):
         word="hyperliquid",
         hosts=Hosts("wss://api.hyperliquid.xyz", "wss://api.hyperliquid-testnet.xyz", {"info": "/ws"}),
         # 2000 messages a minute of an address, 30 new connections, 1000 subscriptions over all of them
-        limits=Limits(streams=1000, message_interval=0.05, attempts=AttemptLimit(30, 60.0)),
+        limits=Limits(
+            streams=1000, message_interval=0.05, attempts=AttemptLimit(30, 60.0), messages=AttemptLimit(2000, 60.0)
+        ),
         requests=Requests(request, most=1, octets=1024, in_flight=50, may_close=True),
         framing=ByKey(
             Envelope,

@@ -68,6 +68,7 @@ class VenueSession:
     ping_every: float
     dated: bytes
     attempt_limit: AttemptLimit
+    message_limit: AttemptLimit | None
     others: ClassVar[tuple[type["VenueSession"], ...]] = ()
     """Connections of the same exchange that speak another protocol: its subclasses declared with ``beside=True``. Which
     one a plan is for says its root."""
@@ -81,6 +82,7 @@ class VenueSession:
         limits, heartbeat = cls.venue.limits, cls.venue.heartbeat
         cls.message_interval, cls.ack_timeout = limits.message_interval, limits.ack_timeout
         cls.max_streams, cls.max_life, cls.attempt_limit = limits.streams, limits.max_life, limits.attempts
+        cls.message_limit = limits.messages
         cls.ping_every = heartbeat.every if heartbeat else 0.0
         cls.dated = cls.venue.requests.dated
         cls.conversions = {

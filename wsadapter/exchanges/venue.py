@@ -72,7 +72,8 @@ class Cadence(Struct, frozen=True):
 
 
 class AttemptLimit(Struct, frozen=True):
-    """At most so many attempts to connect in any so many seconds, from one address to one host of the venue."""
+    """At most so many attempts to connect in any so many seconds, from one address to one host of the venue; or
+    requests, on whichever of its sockets."""
 
     attempts: int
     seconds: float
@@ -147,6 +148,8 @@ class Exchange(Protocol):
     max_streams: int
     """Most subscriptions on one connection."""
     attempt_limit: AttemptLimit
+    message_limit: AttemptLimit | None
+    """Of requests on all sockets together, where the venue counts them by address; None: it does not."""
     max_life: float
     """Seconds after which the venue cuts a connection, 0 = never."""
     ping_every: float
@@ -344,7 +347,8 @@ class Hosts(Struct, frozen=True):
 
 class Limits(Struct, frozen=True):
     """What the venue allows, and how long we wait; seconds. ``max_life`` 0: connections are not cut. ``octets``: of all
-    the names that one connection asks for, see `wsadapter.exchanges.protocol.cut`."""
+    the names that one connection asks for, see `wsadapter.exchanges.protocol.cut`. ``messages``: of all connections
+    from one address, where it counts those (``message_interval`` is one connection's pace)."""
 
     streams: int
     message_interval: float
@@ -352,6 +356,7 @@ class Limits(Struct, frozen=True):
     ack_timeout: float = 10.0
     max_life: float = 0.0
     octets: int = 1 << 30
+    messages: AttemptLimit | None = None
 
 
 class Heartbeat(Struct, frozen=True):

@@ -64,6 +64,11 @@ class Budget:
         self._spendable = weights.units * (1 - RESERVE)
 
     @property
+    def spendable(self) -> Limit:
+        """What of that is ours to use."""
+        return Limit(int(self._spendable), self._weights.seconds)
+
+    @property
     def limit(self) -> int:
         """Weight that the host allows."""
         return self._weights.units

@@ -2,8 +2,10 @@
 
     request -> `RestHost.wait` says 0 -> `RestHost.send` -> a future of `Result`; ``notify`` is called from its thread
 
-One request at a time means one per symbol, too, and that the budget is never touched by two threads: the caller's
-while nothing is under way, the sender's meanwhile. Owns the connection, the budget and the file of bans.
+What it sends it takes of the host's shared budget first (`wsadapter.rest.shared_budget`): all instances of a host have
+one address, and the venue counts that. One request at a time means one per symbol, too, and that the budget is never
+touched by two threads: the caller's while nothing is under way, the sender's meanwhile. Owns the connection, the budget
+and the file of bans.
 
 A ban outlives the process: one small file per host in the state directory, in wall-clock time, mode 0600, replaced
 whole. A file that cannot be read is set aside, and no entry is believed for longer than the longest ban, so that a
@@ -13,10 +15,13 @@ this process.
 
 import hashlib
 import random
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -25,8 +30,9 @@ from wsadapter.exchanges.rest_api import ErrorKind, Refusal, Request, RestExchan
 from wsadapter.executor import DaemonExecutor
 from wsadapter.files import StateDirectory
 from wsadapter.log import Repeated, get_logger
-from wsadapter.rest.budget import BAN, Budget, Outcome
+from wsadapter.rest.budget import BAN, RESERVE, Budget, Outcome
 from wsadapter.rest.client import RestClient, RestResponse, Unreachable
+from wsadapter.rest.shared_budget import SharedBudget, Take
 
 WORTH_KEEPING: Final = 5.0
 """Seconds of a pause that a restart must not cut short."""
@@ -65,15 +71,22 @@ class RequestCounts(Struct):
 
 
 class RestHost:
-    """See the module docstring. ``exchange`` knows the limits, ``base`` is scheme and host."""
+    """See the module docstring. ``exchange`` knows the limits, ``base`` is scheme and host, ``shared`` the directory of
+    what all instances share."""
 
-    def __init__(self, exchange: RestExchange, base: str, state: StateDirectory, notify: Callable[[], None]) -> None:
+    def __init__(
+        self, exchange: RestExchange, base: str, state: StateDirectory, shared: Path, notify: Callable[[], None]
+    ) -> None:
         self._bans = Bans(state, base)
         self._base = base
         headers = {**exchange.headers, **(exchange.testnet_headers if base == exchange.base(True) else {})}
         self._client = RestClient(base, exchange.weight_header, exchange.reset_header, headers)
         self._exchange = exchange
         self.budget = Budget(exchange.weights, exchange.pools, exchange.banned, random.random)
+        self._pools = sorted(exchange.pools)
+        name = re.sub(r"[^A-Za-z0-9.-]", "_", urlsplit(base).netloc)
+        self.shared = SharedBudget(shared / "rest" / name, 1 + len(self._pools))
+        self._held_until = float("-inf")
         self._threads = DaemonExecutor(1, "rest")
         self._notify = notify
         self._under_way: Future[Result] | None = None
@@ -92,16 +105,32 @@ class RestHost:
         `Budget.wait`."""
         if self._under_way is not None and not self._under_way.done():
             return float("inf")
-        return self.budget.wait(request, time.monotonic(), reserve)
+        now = time.monotonic()
+        return max(self._held_until - now, self.budget.wait(request, now, reserve))
 
     def send(self, request: Request) -> Future[Result]:
-        """Only when `wait` says 0."""
+        """Only when `wait` says 0. `Outcome.AGAIN` at once where other instances have used up what the host allows."""
+        if held := self.shared.take(self._takes(request)):
+            self._held_until = time.monotonic() + held
+            refused: Future[Result] = Future()
+            refused.set_result(Result(Outcome.AGAIN, reason="the address has used up what the host allows"))
+            self._notify()
+            return refused
         self.budget.sent(request, time.monotonic())
         self.counts.requests += 1
         future = self._threads.call(lambda: self._perform(request))
         future.add_done_callback(lambda _: self._notify())
         self._under_way = future
         return future
+
+    def _takes(self, request: Request) -> list[Take]:
+        spendable = self.budget.spendable
+        takes = [Take(0, request.weight, spendable.units, spendable.seconds)] if request.weight else []
+        if request.pool:
+            pool = self._exchange.pools[request.pool]
+            number = 1 + self._pools.index(request.pool)
+            takes.append(Take(number, 1, pool.units * (1 - RESERVE), pool.seconds))
+        return takes
 
     @property
     def used(self) -> int:

@@ -284,4 +284,4 @@ def test_a_full_disk_keeps_the_log(state: StateDirectory, monkeypatch: pytest.Mo
         site.open.keep(site.log, float(now))
         state.flush()
     assert site.log.kept == {}
-    assert state.failures()["state_write_failures_total"] > 0
+    assert state.new_failures()["state_write_failures_total"] > 0

@@ -19,6 +19,7 @@ from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.errors import SegmentError
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.host_files import host_directory
 from wsadapter.roles.ingest.gauges import Gauges
 from wsadapter.roles.ingest.ring_publisher import RingPublisher
 from wsadapter.roles.orders import IngestOrder
@@ -46,14 +47,16 @@ class Ingest:
     def __init__(self, child: Child, publisher: RingPublisher) -> None:
         order = child.order(IngestOrder)
         plan, config = order.plan, ConnectionConfig.of_plan(order.plan, order.socket)
-        attempts = SharedLimiter(
-            child.args.config.service.state_dir, urlsplit(plan.url).netloc, load(plan.exchange).attempt_limit
-        )
+        shared, venue = host_directory(child.args.config.service.state_dir), urlsplit(plan.url).netloc
+        limits = [SharedLimiter(shared, venue, load(plan.exchange).attempt_limit)]
         last_event_ns = child.page["last_receive_ns"]  # of this or any earlier process: the supervisor sees to that
-        self.client = Client(config, publisher, plan, attempts, last_event_ns)
+        self.client = Client(config, publisher, plan, limits[0], last_event_ns)
         (connection,) = self.client.connections
+        if (limit := connection.exchange.message_limit) is not None:
+            limits.append(SharedLimiter(shared, f"{venue}-messages", limit))
+            connection.dialer.requests = limits[1]
         connection.tally, publisher.mark = publisher.tally, connection.mark
-        self.gauges = Gauges(child.page, connection, attempts)
+        self.gauges = Gauges(child.page, connection, limits)
         self._child, self._publisher, self._connection = child, publisher, connection
         self._ordered: Ordered | None = None
         """Not done yet."""

@@ -3,6 +3,7 @@
 The page's writer is the ingest process; `Gauges` copies into it at the pace of the role's tick.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from wsadapter.client.connect_limit import SharedLimiter
@@ -18,11 +19,12 @@ class Gauges:
     """Copies what the connection counts into the page. Its counters begin at zero with each process, the page's count
     on; a kill forgets at most one tick of them. (What must balance is not here: `wsadapter.shm.ring_counters`.)"""
 
-    def __init__(self, page: StatsPage, connection: Connection, attempts: SharedLimiter) -> None:
-        self._connection, self._attempts = connection, attempts
+    def __init__(self, page: StatsPage, connection: Connection, limits: Sequence[SharedLimiter]) -> None:
+        self._connection, self._limits = connection, limits
         self.move(page)
         counted = ("bytes_total", "error_count", "reconnect_count", "connection_attempts_total",
-                   "connection_attempts_delayed_total", "state_write_failures_total")  # fmt: skip
+                   "connection_attempts_delayed_total", "state_write_failures_total",
+                   "state_files_damaged_total")  # fmt: skip
         self._shown: dict[str, int] = {}
         self._same = 0
         self._before = {name: page[name] for name in counted}
@@ -54,7 +56,8 @@ class Gauges:
             "reconnect_count": connection.losses,
             "connection_attempts_total": connection.dialer.dials,
             "connection_attempts_delayed_total": connection.dialer.delayed,
-            "state_write_failures_total": self._attempts.failures,
+            "state_write_failures_total": sum(limit.file.failures for limit in self._limits),
+            "state_files_damaged_total": sum(limit.file.damaged for limit in self._limits),
         }
         self._same = self._same + 1 if now == self._shown else 0
         self._shown = now

@@ -11,6 +11,7 @@ looked into. Owns the write side of its ring, its consumer group, the hosts and 
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import Message
@@ -22,6 +23,7 @@ from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import RestExchange, Series
 from wsadapter.files import StateDirectory
+from wsadapter.host_files import host_directory
 from wsadapter.kafka.backfill import PREFIX
 from wsadapter.kafka.errors import refusal
 from wsadapter.log import get_logger
@@ -67,6 +69,7 @@ class Repairer:
         self._child, self._page, self._bell = child, child.page, bell
         self._kafka = config.kafka
         self._state = StateDirectory(config.service.state_dir)
+        self._shared = host_directory(config.service.state_dir)
         self._publisher = RepairPublisher(child.args.ring, child.page)
         self._queues: dict[str, HostQueue] = {}
         self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
@@ -102,7 +105,8 @@ class Repairer:
 
     def _queue_of(self, rest: RestExchange, host: str) -> HostQueue:
         if host not in self._queues:
-            self._queues[host] = HostQueue(RestHost(rest, host, self._state, lambda: doorbell.ring(self._bell)))
+            ring = partial(doorbell.ring, self._bell)
+            self._queues[host] = HostQueue(RestHost(rest, host, self._state, self._shared, ring))
         return self._queues[host]
 
     def run(self) -> int:
@@ -242,7 +246,9 @@ class Repairer:
         page["broker_refusal"] = max(source.refused.values(), default=0)
         page["gaps_open"] = len(source.open)
         self._state.retry()
-        for name, count in self._state.failures().items():
+        failures = [self._state.new_failures()]
+        failures += (queue.host.shared.file.new_failures() for queue in self._queues.values())
+        for name, count in (each for some in failures for each in some.items()):
             page[name] += count
         for host, queue in self._queues.items():
             queue.publish_stats(page, f'{{host="{host_label(host)}"}}')

@@ -35,6 +35,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
 
 MIX: Final = "/api/v2/mix/market/"
@@ -208,6 +209,14 @@ PAIRS: Final = Listing(
 )  # fmt: skip
 
 
+def tickers(path: str, **query: str) -> Tickers:
+    """{"symbol":"BTCUSDT","lastPr":"84017.5","baseVolume":"72811.2","quoteVolume":"6132487264.7","ts":"..."}"""
+    return Tickers(
+        Request(path, tuple(query.items()), pool=POOL), lambda body: rows_of(body)[0], symbol="symbol",
+        price="lastPr", volume="quoteVolume",
+    )  # fmt: skip
+
+
 class BitgetTables(RestTables):
     """What is the same for both markets."""
 
@@ -229,6 +238,9 @@ class BitgetRest(BitgetTables):
         "funding_rate": partial(fundings_by_page, SETTLED),
     }
     listings = (CONTRACTS,)
+    trading = frozenset(("normal",))
+    halted = frozenset(("maintain", "limit_open", "restrictedAPI"))
+    tickers = (tickers(MIX + "tickers", **FUTURES),)
 
 
 class BitgetSpotRest(BitgetTables):
@@ -239,3 +251,6 @@ class BitgetSpotRest(BitgetTables):
         "kline": partial(candles, klines("bitget_spot", SPOT + "market/candles", SYMBOL, SPOT_CODES)),
     }
     listings = (PAIRS,)
+    trading = frozenset(("online",))
+    halted = frozenset(("gray", "halt"))
+    tickers = (tickers(SPOT + "market/tickers"),)

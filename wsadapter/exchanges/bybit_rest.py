@@ -38,6 +38,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Filling, Frontage, Hole, Limit, Request
+from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
 
 PATH: Final = "/v5/market/"
@@ -302,6 +303,14 @@ PAIRS: Final = Listing(
 )  # fmt: skip
 
 
+def tickers(market: Market) -> Tickers:
+    """{"symbol":"BTCUSDT","lastPrice":"84017.50","turnover24h":"6132487264.7212","volume24h":"72811.2290",...}"""
+    return Tickers(
+        Request(PATH + "tickers", tuple(market.all.items())), lambda body: rows_of(body)[0], symbol="symbol",
+        price="lastPrice", volume="turnover24h", in_base=not market.turnover,
+    )  # fmt: skip
+
+
 def repairs_of(market: Market) -> dict[str, Callable[[Hole], Filling]]:
     """What all markets keep."""
     return {
@@ -328,6 +337,7 @@ class BybitRest(RestTables):
         frontages=(Frontage(403, b"access too frequent", 600.0),),
     )
     intervals = frozenset(CODES)
+    trading = frozenset(("Trading",))
 
 
 class BybitLinearRest(BybitRest):
@@ -336,6 +346,7 @@ class BybitLinearRest(BybitRest):
     repairs = repairs_of(LINEAR) | {"funding_rate": partial(fundings, settled_rates(LINEAR))}
     interest = open_interest(LINEAR)
     listings = (contracts(LINEAR, "baseCoin"),)
+    tickers = (tickers(LINEAR),)
 
 
 class BybitInverseRest(BybitRest):
@@ -344,6 +355,7 @@ class BybitInverseRest(BybitRest):
     repairs = repairs_of(INVERSE) | {"funding_rate": partial(fundings, settled_rates(INVERSE))}
     interest = open_interest(INVERSE)
     listings = (contracts(INVERSE, "quoteCoin"),)
+    tickers = (tickers(INVERSE),)
 
 
 class BybitSpotRest(BybitRest):
@@ -351,3 +363,4 @@ class BybitSpotRest(BybitRest):
 
     repairs = repairs_of(SPOT)
     listings = (PAIRS,)
+    tickers = (tickers(SPOT),)

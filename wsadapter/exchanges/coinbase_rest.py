@@ -134,3 +134,5 @@ class CoinbaseRest(RestTables):
     repairs = {"trade": partial(trades_back, TRADES, None), "kline": partial(candles, CANDLES)}
     intervals = frozenset(INTERVALS)
     listings = (PRODUCTS,)
+    trading = frozenset(("online",))
+    halted = frozenset(("offline",))

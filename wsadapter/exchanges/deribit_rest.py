@@ -257,6 +257,8 @@ class DeribitRest(RestTables):
     intervals = frozenset(CODES)
     interest = TICKER
     listings = (INSTRUMENTS,)
+    trading = frozenset(("open",))
+    halted = frozenset(("inactive", "locked", "halted", "settlement"))
 
     def levels(self, name: str) -> int:
         found = top_levels(name)

@@ -43,6 +43,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request
+from wsadapter.exchanges.turnover import Tickers
 
 EXCHANGE: Final = "gate"
 PATH: Final = "/api/v4/futures/usdt/"
@@ -210,6 +211,11 @@ CONTRACTS: Final = Listing(
         absent=("contract_type", "min_notional", "delivery_time_ns"),
     ),
 )  # fmt: skip
+# [{"contract":"BTC_USDT","last":"85462.5","volume_24h_quote":"6141524125","volume_24h_base":"71862",...}]
+TICKERS: Final = Tickers(
+    Request(PATH + "tickers", pool="tickers"), lambda body: rows_of(body)[0], symbol="contract", price="last",
+    volume="volume_24h_quote",
+)  # fmt: skip
 
 
 class GateRest(RestTables):
@@ -221,7 +227,8 @@ class GateRest(RestTables):
     weights = Limit(1000, 10.0)
     """The sum of the pools: the venue counts by endpoint."""
     pools: Mapping[str, Limit] = {
-        page: Limit(200, 10.0) for page in ("trades", "candlesticks", "funding_rate", "order_book", "contracts")
+        page: Limit(200, 10.0)
+        for page in ("trades", "candlesticks", "funding_rate", "order_book", "contracts", "tickers")
     }
     variants: Mapping[str, Any] = {"aggregated": False}
     errors = Errors(
@@ -235,3 +242,6 @@ class GateRest(RestTables):
     }
     intervals = frozenset(CODES)
     listings = (CONTRACTS,)
+    trading = frozenset(("trading",))
+    halted = frozenset(("delisting", "circuit_breaker"))
+    tickers = (TICKERS,)

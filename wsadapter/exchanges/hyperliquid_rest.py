@@ -12,7 +12,7 @@ Not verified: the order of the newest trades (they are put in order here), how m
 what happens above the weight.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -36,6 +36,7 @@ from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import Id, Text, Time, computed, constant, ms, signed_or_none
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.turnover import Tickers
 
 EXCHANGE: Final = "hyperliquid"
 PATH: Final = "/info"
@@ -104,6 +105,8 @@ _rows: Final = Decoder(Rows).decode
 _time: Final = Decoder(TimeWire).decode
 _perpetuals: Final = Decoder(PerpetualMeta).decode
 _spot: Final = Decoder(SpotMeta).decode
+_perpetual: Final = Decoder(PerpetualRow).decode
+_contexts: Final = Decoder(tuple[Raw, Annotated[list[dict[str, Raw]], Meta(max_length=MAX_ROWS)]]).decode
 
 
 def error(status: int, body: bytes) -> tuple[int, str] | None:
@@ -132,6 +135,19 @@ def spot_rows(body: bytes) -> list[Raw]:
     tokens = {token.index: token for token in meta.tokens}
     pairs = ((pair.name, [tokens.get(index) for index in pair.tokens]) for pair in meta.universe)
     return [Raw(encode({"name": name, "base": base, "quote": quote})) for name, (base, quote) in pairs]
+
+
+def perpetual_tickers(body: bytes) -> list[Raw]:
+    """[{"universe":[{"name":"BTC",...}]},[{"dayNtlVlm":"1426126295.17","markPx":"85462.0",...}]], in one order"""
+    meta, contexts = _contexts(body)
+    return [Raw(encode({**each, "coin": perpetual.name})) for perpetual, each in zip(
+        map(_perpetual, _perpetuals(meta).universe), contexts, strict=True
+    )]  # fmt: skip
+
+
+def pair_tickers(body: bytes) -> list[Raw]:
+    """[{...},[{"dayNtlVlm":"8906.0","markPx":"0.14","coin":"PURR/USDC",...}]]"""
+    return [Raw(encode(each)) for each in _contexts(body)[1]]
 
 
 def step(decimals: int) -> str:
@@ -200,6 +216,12 @@ PAIRS: Final = Listing(
 )  # fmt: skip
 
 
+def contexts(kind: str, rows: Callable[[bytes], list[Raw]]) -> Tickers:
+    return Tickers(
+        Request(PATH, weight=20, body=info(kind)), rows, symbol="coin", volume="dayNtlVlm", price="markPx"
+    )  # fmt: skip
+
+
 class HyperliquidRest(RestTables):
     """Hyperliquid."""
 
@@ -216,6 +238,11 @@ class HyperliquidRest(RestTables):
     }
     intervals = frozenset(CODES)
     listings = (PERPETUALS, PAIRS)
+    trading = frozenset(("listed",))
+    tickers = (
+        contexts("metaAndAssetCtxs", perpetual_tickers),
+        contexts("spotMetaAndAssetCtxs", pair_tickers),
+    )
 
     def levels(self, name: str) -> int:
         return FAST_LEVELS if name.startswith("l2BookFast:") else LEVELS

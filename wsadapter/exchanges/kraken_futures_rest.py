@@ -34,6 +34,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
 
 EXCHANGE: Final = "kraken_futures"
@@ -56,6 +57,7 @@ class Body(Struct, gc=False):
     rates: list[Raw] | None = None
     instruments: list[Raw] | None = None
     candles: list[Raw] | None = None
+    tickers: list[Raw] | None = None
     elements: list["Element"] | None = None
     continuationToken: str | None = None
 
@@ -205,6 +207,11 @@ CONTRACTS: Final = Listing(
     ),
     wanted=lambda d: d.type in (LINEAR, "futures_inverse"),
 )  # fmt: skip
+# {"result":"success","tickers":[{"symbol":"PF_XBTUSD","last":85463,"vol24h":1873.2,"volumeQuote":160092345.5,...}]}
+TICKERS: Final = Tickers(
+    Request("/derivatives/api/v3/tickers"), lambda body: listed(answer(body).tickers)[0], symbol="symbol",
+    price="last", volume="volumeQuote",
+)  # fmt: skip
 
 
 class KrakenFuturesRest(RestTables):
@@ -227,3 +234,6 @@ class KrakenFuturesRest(RestTables):
     }
     intervals = frozenset(CODES)
     listings = (CONTRACTS,)
+    trading = frozenset(("tradeable",))
+    halted = frozenset(("suspended",))
+    tickers = (TICKERS,)

@@ -186,3 +186,5 @@ class KrakenRest(RestTables):
     repairs = {"trade": partial(trades_onward, TRADES), "kline": partial(candles, KLINES)}
     intervals = frozenset(CODES)
     listings = (PAIRS,)
+    trading = frozenset(("online",))
+    halted = frozenset(("cancel_only", "post_only", "limit_only", "reduce_only", "maintenance"))

@@ -38,6 +38,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.okx import CODES, FEW_LEVELS, LEVELS, SIDES, BookWire, KlineWire
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
 
 EXCHANGE: Final = "okx"
@@ -202,6 +203,13 @@ LISTINGS: Final = tuple(
             lambda body: rows_of(body)[0], FIELDS)
     for each in MARKETS
 )  # fmt: skip
+TICKERS: Final = tuple(
+    # {"instType":"SWAP","instId":"WIF-USDT-SWAP","last":"0.3486","volCcy24h":"53208289","vol24h":"53208289",...}:
+    # coins, but of spot the quote currency
+    Tickers(Request(MARKET + "tickers", (("instType", each),), pool="tickers"), lambda body: rows_of(body)[0],
+            symbol="instId", price="last", volume="volCcy24h", in_base=each != "SPOT")
+    for each in MARKETS
+)  # fmt: skip
 
 
 class OkxRest(RestTables):
@@ -210,11 +218,11 @@ class OkxRest(RestTables):
     live = "https://openapi.okx.com"
     testnet = "https://www.okx.com"
     testnet_headers = {"x-simulated-trading": "1"}
-    weights = Limit(110, 2.0)
+    weights = Limit(130, 2.0)
     """The sum of the pools; the venue names none for the host."""
     pools = {
         "candles": Limit(20, 2.0), "trades": Limit(20, 2.0), "funding": Limit(10, 2.0), "books": Limit(40, 2.0),
-        "instruments": Limit(20, 2.0),
+        "instruments": Limit(20, 2.0), "tickers": Limit(20, 2.0),
     }  # fmt: skip
     variants = {"aggregated": True}
     errors = Errors(error, limited=frozenset(("50011",)), again=frozenset(("50001", "50004", "50013", "50026")))
@@ -227,6 +235,9 @@ class OkxRest(RestTables):
     }
     intervals = frozenset(CODES)
     listings = LISTINGS
+    trading = frozenset(("live",))
+    halted = frozenset(("suspend", "rebase", "post_only"))
+    tickers = TICKERS
 
     def levels(self, name: str) -> int:
         return FEW_LEVELS if name.startswith("books5:") else 0

@@ -36,9 +36,11 @@ from wsadapter.exchanges.rest_api import (
     Rows,
     Series,
     Traded,
+    Turnover,
     checked,
 )
 from wsadapter.exchanges.second_look import FAILURES
+from wsadapter.exchanges.turnover import Tickers, turnovers
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.text import printable
 
@@ -205,6 +207,14 @@ class RestTables:
     interest: Page | None = None
     listings: tuple[Listing, ...]
     """Everything that the venue trades."""
+    trading: frozenset[str] = frozenset()
+    halted: frozenset[str] = frozenset()
+    tickers: tuple[Tickers, ...] = ()
+    """What all of it turned over."""
+
+    @property
+    def ranks(self) -> bool:
+        return bool(self.tickers)
 
     def base(self, testnet: bool) -> str:
         return self.testnet if testnet else self.live
@@ -246,3 +256,6 @@ class RestTables:
 
     def instruments(self) -> Generator[Fetch, Any, Traded]:
         return everything(self.listings)
+
+    def turnovers(self) -> Generator[Fetch, Any, dict[str, Turnover]]:
+        return turnovers(self.tickers)

@@ -11,6 +11,7 @@ of requests whatever the venue answers.
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, Protocol, TypeVar
 
@@ -248,6 +249,13 @@ class Traded(Struct):
     weights: Limit | None
 
 
+class Turnover(Struct, frozen=True):
+    """Of a symbol within 24 hours, in its quote currency, and its last price."""
+
+    quote_volume: Decimal
+    last: Decimal
+
+
 class RestExchange(Protocol):
     """The REST side of one venue. One instance serves a host; it holds no state of requests."""
 
@@ -271,6 +279,15 @@ class RestExchange(Protocol):
     polled: frozenset[str]
     """Stream words that are asked for over REST because no stream has them."""
 
+    trading: frozenset[str]
+    """Words of `Instrument.status` that mean: it is traded. Empty: whatever the words are."""
+    halted: frozenset[str]
+    """Words that mean: not for the moment. What was traded before is not gone."""
+
+    @property
+    def ranks(self) -> bool:
+        """Whether `turnovers` has anything to ask."""
+
     def base(self, testnet: bool) -> str:
         """Where it lives, unless the configuration says otherwise: scheme and host."""
 
@@ -290,3 +307,6 @@ class RestExchange(Protocol):
 
     def instruments(self) -> Generator[Fetch, Any, Traded]:
         """Asks for everything that the venue trades. Entries that cannot be read are left out."""
+
+    def turnovers(self) -> Generator[Fetch, Any, dict[str, Turnover]]:
+        """Asks what each symbol turned over. Entries that cannot be read are left out."""

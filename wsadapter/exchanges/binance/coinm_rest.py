@@ -19,6 +19,7 @@ from wsadapter.exchanges.binance.rest import (
     interest_page,
     listing,
     rows_of,
+    tickers,
     trade_pages,
 )
 from wsadapter.exchanges.history import book, candles, fundings, trades
@@ -41,6 +42,7 @@ SYMBOLS: Final = listing(
     EXCHANGE, "/dapi/v1/exchangeInfo", wire.InverseRow, status="contractStatus", contract_size=number("contractSize"),
     contract_currency="quoteAsset", min_notional=constant(None),
 )  # fmt: skip
+TICKERS: Final = tickers("/dapi/v1/ticker/24hr", 40, volume="baseVolume", in_base=True)
 
 
 class BinanceCoinMRest(BinanceRest):
@@ -56,3 +58,4 @@ class BinanceCoinMRest(BinanceRest):
     polled = frozenset(("open_interest",))
     interest = OPEN_INTEREST
     listings = (SYMBOLS,)
+    tickers = (TICKERS,)

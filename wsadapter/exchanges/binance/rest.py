@@ -33,6 +33,7 @@ from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request
 from wsadapter.exchanges.second_look import FAILURES
+from wsadapter.exchanges.turnover import Tickers
 
 SYMBOL: Final = {"symbol": "{symbol}"}
 RANGE: Final = {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}
@@ -201,6 +202,11 @@ def listing(exchange: str, path: str, wire: type[Struct], **fields: Any) -> List
     )  # fmt: skip
 
 
+def tickers(path: str, weight: int, **fields: Any) -> Tickers:
+    """[{"symbol":"BTCUSDT","lastPrice":"85462.50","volume":"182301.112","quoteVolume":"15570123456.78",...}]"""
+    return Tickers(Request(path, weight=weight), _list, symbol="symbol", price="lastPrice", **fields)
+
+
 class BinanceRest(RestTables):
     """See `wsadapter.exchanges.rest_api.RestExchange`."""
 
@@ -215,6 +221,8 @@ class BinanceRest(RestTables):
         again=frozenset((-1000, -1001, -1004, -1006, -1007, -1008, -1016)),
     )
     intervals = frozenset(MINUTES)
+    trading = frozenset(("TRADING",))
+    halted = frozenset(("HALT", "END_OF_DAY", "CANCEL_ONLY", "AUCTION_MATCH", "POST_TRADING"))
 
     def levels(self, name: str) -> int:
         return top_levels(name)

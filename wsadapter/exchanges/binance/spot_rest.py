@@ -22,6 +22,7 @@ from wsadapter.exchanges.binance.rest import (
     candle,
     listing,
     rows_of,
+    tickers,
     trade_pages,
     whole,
 )
@@ -118,6 +119,7 @@ DEPTH: Final = Page(
 SYMBOLS: Final = listing(
     EXCHANGE, "/api/v3/exchangeInfo", wire.LinearRow, **{**LINEAR, "min_notional": bound("NOTIONAL", "minNotional")}
 )
+TICKERS: Final = tickers("/api/v3/ticker/24hr", 80, volume="quoteVolume")
 
 
 class BinanceSpotRest(BinanceRest):
@@ -134,3 +136,4 @@ class BinanceSpotRest(BinanceRest):
         "depth": partial(book, DEPTH),
     }
     listings = (SYMBOLS,)
+    tickers = (TICKERS,)

@@ -16,6 +16,7 @@ from wsadapter.exchanges.binance.rest import (
     interest_page,
     listing,
     rows_of,
+    tickers,
     trade_pages,
 )
 from wsadapter.exchanges.history import book, candles, fundings, trades
@@ -36,6 +37,7 @@ FUNDINGS: Final = funding_page(EXCHANGE, "/fapi/v1/fundingRate", weight=0, pool=
 DEPTH: Final = book_page(EXCHANGE, "/fapi/v1/depth")
 OPEN_INTEREST: Final = interest_page(EXCHANGE, "/fapi/v1/openInterest")
 SYMBOLS: Final = listing(EXCHANGE, "/fapi/v1/exchangeInfo", wire.LinearRow, **LINEAR)
+TICKERS: Final = tickers("/fapi/v1/ticker/24hr", 40, volume="quoteVolume")
 
 
 class BinanceFuturesRest(BinanceRest):
@@ -52,3 +54,4 @@ class BinanceFuturesRest(BinanceRest):
     polled = frozenset(("open_interest",))
     interest = OPEN_INTEREST
     listings = (SYMBOLS,)
+    tickers = (TICKERS,)

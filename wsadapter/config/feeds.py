@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from wsadapter.config import environment, venues
+from wsadapter.config import environment, symbol_rules, venues
 from wsadapter.config import types as t
 from wsadapter.config.convert import Errors, build, join, table, unknown_keys
 from wsadapter.config.environment import Environment
@@ -91,10 +91,12 @@ def _feed(
     """One feed with the rules between its fields; ``names`` is what the operator calls them."""
     exchange, symbols = raw.get("exchange"), raw.get("symbols")
     if venues.in_upper_case(exchange) and isinstance(symbols, list | tuple):
-        raw = {**raw, "symbols": [s.upper() if isinstance(s, str) else s for s in symbols]}
+        raw = {**raw, "symbols": [symbol_rules.in_upper_case(s) if isinstance(s, str) else s for s in symbols]}
     if "name" not in raw:
         raw = {**raw, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
     feed = build(Feed, raw, names.__getitem__, errors)
+    for message in symbol_rules.contradictions(feed.symbols) if feed is not None else ():
+        errors.add(names["symbols"], message)
     if isinstance(exchange, str) and re.fullmatch(t.EXCHANGE, exchange) and exchange not in implemented:
         is_later = exchange in venues.EXCHANGES
         what = "is not implemented yet, only" if is_later else "is an unknown exchange, must be one of"

@@ -51,7 +51,8 @@ class SocketConfig(Struct, frozen=True, kw_only=True):
 
 
 class Feed(SocketConfig, frozen=True):
-    """What to record of one exchange. ``depth_levels`` 0 = diffs."""
+    """What to record of one exchange. ``symbols``: names, or rules (`wsadapter.config.symbol_rules`) over a listing,
+    asked for each ``listing_refresh`` seconds. ``depth_levels`` 0 = diffs."""
 
     name: t.FeedName
     exchange: t.Exchange
@@ -64,6 +65,7 @@ class Feed(SocketConfig, frozen=True):
     testnet: bool = False
     ws_url: t.WebSocketUrl = ""
     rest_url: t.RestUrl = ""
+    listing_refresh: Annotated[t.Duration, Meta(ge=1, le=86_400)] = 600.0
 
 
 class RingConfig(Struct, frozen=True):

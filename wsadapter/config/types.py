@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta, Struct
 
+from wsadapter.config import symbol_rules
 from wsadapter.text import shown as shown
 from wsadapter.times import UNITS as UNITS
 from wsadapter.times import duration as duration
@@ -103,7 +104,7 @@ def _symbol(value: str) -> str:
         raise ValueError(f"{shown(value)} holds white space or control characters")
     if any(c in value for c in "\"'\\,"):
         raise ValueError(f"{shown(value)} holds a quote, a backslash or a comma")
-    return value
+    return symbol_rules.checked(value)
 
 
 def _depth_levels(value: int) -> int:
@@ -259,6 +260,7 @@ Exchange = Annotated[str, _checked(_matching(EXCHANGE, "must be a word of a-z, d
 Stream = Annotated[str, _checked(_one_of(STREAMS, "stream"))]
 Interval = Annotated[str, _checked(_one_of(INTERVALS, "interval"))]
 Symbol = Annotated[str, _checked(_symbol)]
+"""Or a rule, see `wsadapter.config.symbol_rules`."""
 DepthLevels = Annotated[int, _checked(_depth_levels)]
 DepthSpeed = Annotated[str, _checked(_matching(r"[A-Za-z0-9_.-]{0,16}", "letters, digits, . _ - only"))]
 FeedName = Annotated[str, _checked(_feed_name)]

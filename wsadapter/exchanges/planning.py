@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from wsadapter.config.symbol_rules import is_rule
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
 from wsadapter.exchanges.protocol import cut
@@ -24,7 +25,7 @@ def plans(venues: Sequence[Venue], feed: FeedSettings) -> list[ConnectionPlan]:
     if "kline" in feed.streams:
         known = " ".join(codes)
         errors += [("intervals", f"unknown interval {c!r}, only: {known}") for c in feed.intervals if c not in codes]
-    if not feed.symbols or any(not s or not first.foreign.isdisjoint(s) for s in feed.symbols):
+    if not feed.symbols or any(not s or is_rule(s) or not first.foreign.isdisjoint(s) for s in feed.symbols):
         errors.append(("symbols", "name each symbol: there is no wildcard"))
     if "kline" in feed.streams and not feed.intervals:
         errors.append(("intervals", "none, and kline needs one"))

@@ -25,6 +25,7 @@ from wsadapter.embedded.exchange import DEMO_FEED
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.gaps import RepairState
 from wsadapter.kafka.backfill import STREAMS, BackfillRequest, BackfillWatch, every_series
+from wsadapter.listings.feeds import resolved
 from wsadapter.times import iso
 
 POLL_SECONDS: Final = 0.2
@@ -59,7 +60,7 @@ def backfill(
     symbols: tuple[str, ...], streams: tuple[str, ...], intervals: tuple[str, ...], as_json: bool,
 ) -> int:  # fmt: skip
     """Have a range of time fetched over REST by the running instance, within its budget."""
-    config = options.load(config_path or group_path, demo=True)
+    config = resolved(options.load(config_path or group_path, demo=True)).config
     requests = requests_of(config, exchange, feed, symbols, streams, intervals, since, until)
     others = known_names.traded(config, {request.exchange for request in requests})
     for symbol in symbols:

@@ -12,8 +12,10 @@ from typing import Final
 import click
 
 from wsadapter.cli import options
+from wsadapter.cli.rules import rules_shown
 from wsadapter.config import types as config_types
 from wsadapter.config.model import Config
+from wsadapter.config.symbol_rules import parsed
 from wsadapter.errors import ExitCode, SchemaMismatch, ServiceUnavailable
 from wsadapter.roles.supervisor.topology import assemble
 from wsadapter.shm import segment as shm
@@ -40,6 +42,7 @@ def check(context: click.Context, config_path: str | None, embedded: bool) -> in
     )
     checks: tuple[tuple[str, Callable[[Config], str]], ...] = (
         ("configuration", lambda c: f"{len(assemble(c).plans)} connections"),
+        *((("listing", _listing),) if any(parsed(feed.symbols).any for feed in config.feed) else ()),
         *services,
         ("monitor", _monitor_port),
         ("state directory", _state_dir),
@@ -129,6 +132,11 @@ def _state_dir(config: Config) -> str:
         raise ServiceUnavailable(f"{path}: {free // 1024} KiB are free on its disk, nothing could be kept there")
     what = "is writable" if nearest == path else "can be made"
     return f"{path} {what}, {free // MIB} MiB free"
+
+
+def _listing(config: Config) -> str:
+    """What is not kept yet is no failure: a run asks for it."""
+    return "; ".join(rules_shown(assemble(config).resolved))
 
 
 def _ring_memory(config: Config) -> str:

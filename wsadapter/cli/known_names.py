@@ -20,6 +20,7 @@ from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS
 from wsadapter.exchanges import REGISTRY, load
+from wsadapter.listings.feeds import resolved
 from wsadapter.text import shown
 
 if TYPE_CHECKING:
@@ -52,8 +53,9 @@ def refuse_unknown(config: Config, exchange: str, symbol: str, others: Others = 
 
 
 def configured(config: Config, exchange: str = "") -> set[str]:
-    """Symbols of the feeds; of a configuration without one those that a demo records."""
-    feeds: Iterable[Feed] = config.feed or (one.feed for one in STAND_INS.values())
+    """Symbols of the feeds, with those that their rules stand for; of a configuration without one those that a demo
+    records."""
+    feeds: Iterable[Feed] = resolved(config).config.feed if config.feed else (one.feed for one in STAND_INS.values())
     named = [feed for feed in feeds if exchange in ("", feed.exchange)]
     return {symbol for feed in named for plan in load(feed.exchange).plan(feed) for symbol in plan.symbols} | {
         symbol for feed in named for symbol in feed.symbols

@@ -13,6 +13,7 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 
 from wsadapter.cli import monitor_client, options
 from wsadapter.cli.placement import Measured, Placed, Used, measured, placed
+from wsadapter.cli.rules import ResolvedFeed, resolved_feeds
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode
 from wsadapter.metrics import STREAM_WORDS
@@ -37,7 +38,8 @@ def plan(
     """Show where each stream of the configuration goes, and why."""
     options.one_of("--stream", stream, (*STREAM_WORDS, "raw_trade"))
     config = options.load(config_path or group_path, demo=False)
-    connections = placed(assemble(config))
+    assembly = assemble(config)
+    connections = placed(assembly)
     found = _measured(config) if live else {}
     shown = [
         structs.replace(each, streams=streams, measured=found.get(each.connection))
@@ -52,6 +54,9 @@ def plan(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
         return ExitCode.OK
+    for feed in resolved_feeds(assembly.resolved):
+        for line in _resolved(feed):
+            click.echo(line)
     for one in shown:
         for line in lines(one):
             click.echo(line)
@@ -87,6 +92,23 @@ def lines(one: Placed) -> Iterator[str]:
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield from _row(row, widths)
+    yield ""
+
+
+def _resolved(feed: ResolvedFeed) -> Iterator[str]:
+    yield f"feed {feed.feed}"
+    yield from _wrapped("exchange", feed.exchange)
+    yield from _wrapped("rules", " ".join(feed.rules))
+    if feed.waits:
+        yield from _wrapped("waits", feed.waits)
+    else:
+        yield from _wrapped("listing", f"of {feed.listing} UTC, {feed.listing_age_seconds} s old")
+    for rule in dict.fromkeys(feed.symbols.values()):
+        symbols = [symbol for symbol, brought_in_by in feed.symbols.items() if brought_in_by == rule]
+        yield from _wrapped("resolved", f"{rule}: {len(symbols)} symbols: {' '.join(symbols)}")
+    for reason in dict.fromkeys(feed.left_out.values()):
+        symbols = [symbol for symbol, why in feed.left_out.items() if why == reason]
+        yield from _wrapped("left out", f"{len(symbols)} symbols, the first one {symbols[0]}: {reason}")
     yield ""
 
 

@@ -5,6 +5,7 @@ import os
 import click
 
 from wsadapter.cli import options
+from wsadapter.cli.rules import rules_shown
 from wsadapter.config.warnings import warnings
 from wsadapter.errors import ExitCode
 from wsadapter.roles.supervisor.topology import assemble
@@ -19,9 +20,12 @@ HEADS = ("connection", "exchange", "symbols", "subscriptions", "url")
 def validate(group_path: str | None, config_path: str | None, verbose: bool) -> int:
     """Check the configuration and print the planned connections."""
     config = options.load(config_path or group_path, demo=False)
-    connections = assemble(config).plans
+    assembly = assemble(config)
+    connections = assembly.plans
     for warning in warnings(config, os.environ):
         click.echo(f"warning: {warning}", err=True)
+    for line in rules_shown(assembly.resolved):
+        click.echo(line, err=True)
     rows = [
         (plan.connection, plan.exchange, str(len(plan.symbols)), str(len(plan.subscriptions)), plan.url)
         for plan in connections

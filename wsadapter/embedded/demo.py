@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from wsadapter import metrics
 from wsadapter.config.model import Config, Feed, ProcessConfig
+from wsadapter.config.symbol_rules import is_rule
 from wsadapter.embedded.exchange import DEFAULT, DEMO, STAND_INS
 from wsadapter.embedded.ports import LOOPBACK, free_port
 from wsadapter.errors import ConfigError
@@ -114,10 +115,8 @@ class StandIns(Struct, frozen=True, dict=True):
             exchange=exchange,
             ws_port=ws_port,
             rest_port=rest_port,
-            symbols=tuple(
-                sorted({symbol for feed in config.feed if feed.exchange == exchange for symbol in feed.symbols})
-            ),
-            connections=connections,
+            symbols=_symbols(config, exchange),
+            connections=connections if self.replay else 1,
             replay=self.replay,
             speed=self.speed,
         )
@@ -129,6 +128,13 @@ class StandIns(Struct, frozen=True, dict=True):
             options = msgspec.structs.replace(options, rate=USUAL_RATE / max(venues, 2))
         name = "exchange" if exchange == next(iter(STAND_INS)) else f"exchange-{exchange}"
         return _child("exchange", metrics.EXCHANGE, 60.0, (config.service,), options, name)
+
+
+def _symbols(config: Config, exchange: str) -> tuple[str, ...]:
+    """Those that feeds name; where one has rules, over those of the demo."""
+    wanted = {symbol for feed in config.feed if feed.exchange == exchange for symbol in feed.symbols}
+    named = {symbol for symbol in wanted if not is_rule(symbol)}
+    return tuple(sorted(named if named == wanted else named | set(STAND_INS[exchange].feed.symbols)))
 
 
 def _child(

@@ -133,6 +133,11 @@ class RestHost:
         return takes
 
     @property
+    def base(self) -> str:
+        """Scheme and host."""
+        return self._base
+
+    @property
     def used(self) -> int:
         """Weight of the current minute."""
         return self.budget.used(time.monotonic())

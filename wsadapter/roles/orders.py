@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from wsadapter.config.model import SocketConfig
 from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.listings.feeds import ListingSource, WaitingFeed
 
 
 class IngestOrder(Struct, frozen=True):
@@ -51,9 +52,12 @@ class Poll(Struct, frozen=True):
 
 
 class RepairerOrder(Struct, frozen=True):
+    """``listings``: those that are kept, as the symbols of feeds go by them."""
+
     assignments: tuple[Assignment, ...] = ()
     polls: tuple[Poll, ...] = ()
     histories: tuple[HistorySource, ...] = ()
+    listings: tuple[ListingSource, ...] = ()
 
 
 class WatchedChild(Struct, frozen=True):
@@ -73,8 +77,9 @@ class WatchedRing(Struct, frozen=True):
 
 
 class MonitorOrder(Struct, frozen=True):
-    """Which stats pages and rings to read."""
+    """Which stats pages and rings to read. ``waiting``: feeds without a listing for their rules."""
 
     supervisor_pid: int = 0
     children: tuple[WatchedChild, ...] = ()
     rings: tuple[WatchedRing, ...] = ()
+    waiting: tuple[WaitingFeed, ...] = ()

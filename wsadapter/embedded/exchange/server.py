@@ -212,6 +212,14 @@ class LoopbackVenue:
         """The next subscription of a stream is acknowledged, and nothing comes."""
         self._audience.mute(stream)
 
+    def list_symbol(self, symbol: str) -> None:
+        """The venue trades it from now on."""
+        self.floor.list_symbol(symbol)
+
+    def delist_symbol(self, symbol: str) -> None:
+        """The venue trades it no more."""
+        self.floor.delist_symbol(symbol)
+
     def notify(self) -> int:
         """Tell every connection that it will be closed, as the venue does. How many there were."""
         if (notice := self.dialect.manners.notice) is None:

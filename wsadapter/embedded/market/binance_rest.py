@@ -155,8 +155,6 @@ class Rest:
         return {"symbol": market.symbol, "openInterest": interest, "time": now_ms}
 
     def _exchange_info(self) -> dict[str, Any]:
-        for symbol in self._floor.symbols:
-            self._floor.open(symbol)
         return {
             "timezone": "UTC",
             "serverTime": self._now_ms(),
@@ -171,7 +169,7 @@ class Rest:
             ],
             "exchangeFilters": [],
             "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [shapes.symbol_info(market.instrument) for market in self._floor.markets.values()],
+            "symbols": [shapes.symbol_info(market.instrument) for market in self._floor.listed()],
         }
 
 

@@ -4,7 +4,7 @@ Sans-I/O like `Market`; owns the markets and how fast each trades, so that about
 whatever is subscribed (streams of a fixed pace come at theirs).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from wsadapter.embedded.market.clock import MarketState
@@ -27,12 +27,29 @@ class Markets:
         self._rate, self._seed, self._ledger, self._now_ms = rate, seed, ledger, now_ms
         self._whole: dict[str, WholeStream] = {}
         self._changed = False
+        self._delisted: set[str] = set()
 
     blasting = False
 
     @property
     def numbered(self) -> Iterable[Market]:
         return self.markets.values()
+
+    def list_symbol(self, symbol: str) -> None:
+        """It is traded from now on."""
+        self._delisted.discard(symbol)
+        self.symbols = tuple(dict.fromkeys((*self.symbols, symbol)))
+        self.open(symbol)
+
+    def delist_symbol(self, symbol: str) -> None:
+        """It is traded no more: no list names it, its streams say nothing; its history stays."""
+        self._delisted.add(symbol)
+        self.symbols = tuple(each for each in self.symbols if each != symbol)
+
+    def listed(self) -> Iterator[Market]:
+        """All that are traded, opened if they have to be."""
+        for symbol in sorted({*self.symbols, *self.markets} - self._delisted):
+            yield self.open(symbol)
 
     def find(self, symbol: str) -> Market | None:
         """The symbol's market if it exists, opened if it has to be."""
@@ -73,7 +90,8 @@ class Markets:
             self._allot()
         pushes: list[Push] = []
         for market in self.markets.values():
-            pushes += market.advance(now_ms)
+            moved = market.advance(now_ms)
+            pushes += moved if market.symbol not in self._delisted else ()
         for whole in self._whole.values():
             pushes += whole.moved(self.markets.values(), now_ms)
         return pushes

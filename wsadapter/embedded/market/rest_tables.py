@@ -95,7 +95,7 @@ class Desk:
 
     def markets(self) -> list[Market]:
         """All that there are."""
-        return [self.floor.open(symbol) for symbol in sorted({*self.floor.symbols, *self.floor.markets})]
+        return [*self.floor.listed()]
 
     def number(self, name: str) -> int | None:
         value = self.query.get(name, "")

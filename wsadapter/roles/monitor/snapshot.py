@@ -16,6 +16,7 @@ from msgspec.structs import force_setattr
 from wsadapter import metrics
 from wsadapter.config.model import Config
 from wsadapter.errors import SegmentError
+from wsadapter.listings.feeds import WaitingFeed
 from wsadapter.metrics import Layout
 from wsadapter.roles.monitor import rings
 from wsadapter.roles.monitor.rings import RingProgress, RingReading
@@ -80,6 +81,8 @@ class Snapshot(Struct, frozen=True):
     rings: tuple[RingReading, ...]
     stalled: Mapping[str, int] = {}
     """Name of a ring that is written to and not read -> for how many ns (`wsadapter.roles.monitor.rings`)."""
+    waiting: tuple[WaitingFeed, ...] = ()
+    """Feeds whose rules have no listing."""
 
     @property
     def processes(self) -> tuple[Reading, ...]:
@@ -119,6 +122,7 @@ def read(config: Config, watched: MonitorOrder, progress: RingProgress | None = 
         children=tuple(_read(member) for member in watched.children if member.role != "supervisor"),
         rings=readings,
         stalled=progress.observe(readings, monotonic_ns) if progress else {},
+        waiting=watched.waiting,
     )
 
 

@@ -82,6 +82,7 @@ def not_ready(snapshot: Snapshot) -> list[str]:
             reasons.append(f"{child.name}: {state}")
         elif silent > SILENT_SECONDS:
             reasons.append(f"{child.name}: no heartbeat for {silent:.0f} s")
+    reasons += [f"feed {each.feed} waits: {each.reason}" for each in snapshot.waiting]
     for child in snapshot.of("ingest"):
         if not child.get("connection_up"):
             reasons.append(f"{child.name}: not connected")

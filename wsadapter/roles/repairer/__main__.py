@@ -9,10 +9,9 @@ from wsadapter.supervision.child import Child, run_child
 
 
 def main(child: Child) -> int:
-    order = child.order(RepairerOrder)
     bell = doorbell.create()
     try:
-        return Repairer(child, order.assignments, order.polls, order.histories, bell).run()
+        return Repairer(child, child.order(RepairerOrder), bell).run()
     finally:
         os.close(bell)
 

@@ -8,7 +8,7 @@ venue are kept.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Final
 
@@ -16,7 +16,15 @@ import msgspec
 
 from wsadapter.backoff import Backoff
 from wsadapter.config.model import ClickHouseConfig
-from wsadapter.exchanges.rest_api import Instrument, Limit, RequestRefused, RestError, RestExchange, canonical_name
+from wsadapter.exchanges.rest_api import (
+    Instrument,
+    Limit,
+    RequestRefused,
+    RestError,
+    RestExchange,
+    Turnover,
+    canonical_name,
+)
 from wsadapter.executor import DaemonExecutor
 from wsadapter.log import Repeated, get_logger
 from wsadapter.roles.repairer.host_queue import Job, Pause, Steps
@@ -30,19 +38,29 @@ log = get_logger()
 
 
 class InstrumentPoll(Job):
-    """``result``: what the last answer said, until somebody takes it from here. ``allow`` is told what the host allows,
-    while nothing is under way to it."""
+    """``result``: what the last answer said, until somebody takes it from here, and ``turnovers`` with it if it is to
+    be ``ranked``. ``allow`` is told what the host allows, while nothing is under way to it. ``every``: seconds."""
 
     punctual = True
 
-    def __init__(self, exchange: str, rest: RestExchange, allow: Callable[[Limit], None]) -> None:
+    def __init__(
+        self,
+        exchange: str,
+        rest: RestExchange,
+        allow: Callable[[Limit], None],
+        every: float = EVERY_SECONDS,
+        ranked: bool = False,
+    ) -> None:
         super().__init__()
+        self._every, self._ranked = every, ranked
         self._allow = allow
         self.lane = f"instruments:{exchange}"
         self.exchange = exchange
         self.errors = 0
-        self.result: list[Instrument] = []
+        self.result: list[Instrument] | None = None
+        self.turnovers: dict[str, Turnover] = {}
         self._rest = rest
+        self._repeated = Repeated()
 
     def run(self) -> Steps:
         failures = 0
@@ -51,19 +69,25 @@ class InstrumentPoll(Job):
             now = yield Pause(until)
             try:
                 traded = yield from self._rest.instruments()
-            except RequestRefused:
-                self.errors += 1
-                until = now + EVERY_SECONDS
-            except RestError:
-                self.errors += 1
-                until = now + AGAIN.bound(failures)
+                turnovers = (yield from self._rest.turnovers()) if self._ranked else {}
+            except RequestRefused as error:
+                self._failed(error)
+                until = now + self._every
+            except RestError as error:
+                self._failed(error)
+                until = now + min(AGAIN.bound(failures), self._every)
                 failures += 1
             else:
                 failures = 0
-                until = now + EVERY_SECONDS
-                self.result = traded.instruments
+                until = now + self._every
+                self.result, self.turnovers = traded.instruments, turnovers
                 if traded.weights is not None:
                     self._allow(traded.weights)
+
+    def _failed(self, error: RestError) -> None:
+        self.errors += 1
+        if (kept_back := self._repeated(type(error).__name__)) is not None:
+            log.warning("listing not fetched", exchange=self.exchange, reason=str(error), repeated=kept_back)
 
 
 class InstrumentTable:
@@ -73,14 +97,16 @@ class InstrumentTable:
         self.rows = self.failures = 0
         self._settings = settings
         self._threads = DaemonExecutor(1, "instruments")
-        self._waiting: dict[str, list[Instrument]] = {}
-        self._under_way: tuple[str, list[Instrument], Future[None]] | None = None
+        self._waiting: dict[str, dict[str, Instrument]] = {}
+        self._under_way: tuple[str, dict[str, Instrument], Future[None]] | None = None
         self._not_before = 0.0
         self._failed = 0
         self._repeated = Repeated()
 
-    def put(self, exchange: str, rows: list[Instrument]) -> None:
-        self._waiting[exchange] = rows
+    def put(self, exchange: str, rows: Iterable[Instrument]) -> None:
+        """A newer row of a symbol takes the place of one that waits; of symbols that are not in it the old ones stay:
+        one that is listed no more has its last row once."""
+        self._waiting.setdefault(exchange, {}).update({row.symbol: row for row in rows})
 
     def step(self, now: float) -> None:
         """Look what became of the insert under way; begin the next one. Never waits, never raises."""
@@ -92,10 +118,10 @@ class InstrumentTable:
             self._over(exchange, rows, future.exception(), now)
         if self._waiting and now >= self._not_before:
             exchange, rows = self._waiting.popitem()
-            text = lines(rows)
+            text = lines(rows.values())
             self._under_way = exchange, rows, self._threads.call(lambda: _insert(self._settings, text))
 
-    def _over(self, exchange: str, rows: list[Instrument], error: BaseException | None, now: float) -> None:
+    def _over(self, exchange: str, rows: dict[str, Instrument], error: BaseException | None, now: float) -> None:
         if error is None:
             self.rows += len(rows)
             self._failed = 0
@@ -103,12 +129,12 @@ class InstrumentTable:
         self.failures += 1
         self._not_before = now + AGAIN.minimum + AGAIN.delay(self._failed, random.random)
         self._failed += 1
-        self._waiting.setdefault(exchange, rows)  # newer ones may have come meanwhile
+        self._waiting[exchange] = rows | self._waiting.get(exchange, {})  # newer ones may have come meanwhile
         if (kept_back := self._repeated(type(error).__name__)) is not None:
             log.info("instruments wait for ClickHouse", reason=str(error)[:300], repeated=kept_back)
 
 
-def lines(rows: Sequence[Instrument]) -> bytes:
+def lines(rows: Iterable[Instrument]) -> bytes:
     """The rows as JSON lines for the table."""
     return b"\n".join(map(msgspec.json.encode, map(_row, rows)))
 

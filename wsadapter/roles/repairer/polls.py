@@ -5,20 +5,24 @@ import time
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Gap
 from wsadapter.exchanges.rest_api import Limit, RestExchange
+from wsadapter.listings.feeds import ListingSource
 from wsadapter.metrics import polled
 from wsadapter.roles.open_gaps import polled_gap
 from wsadapter.roles.orders import Poll
 from wsadapter.roles.repairer.host_queue import HostQueue
-from wsadapter.roles.repairer.instruments import InstrumentPoll, InstrumentTable
+from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable
+from wsadapter.roles.repairer.listings import ListingFiles
 from wsadapter.roles.repairer.open_interest import OpenInterestPoll
 from wsadapter.shm.stats_page import StatsPage
 
 
 class Polls:
-    def __init__(self, page: StatsPage, clickhouse: ClickHouseConfig) -> None:
-        self._page = page
+    """``kept``: the listings that the rules of feeds go by."""
+
+    def __init__(self, page: StatsPage, clickhouse: ClickHouseConfig, kept: ListingFiles) -> None:
+        self._page, self._kept = page, kept
         self._interests: list[tuple[HostQueue, OpenInterestPoll]] = []
-        self._instruments: list[InstrumentPoll] = []
+        self._instruments: list[tuple[HostQueue, InstrumentPoll, bool]] = []
         self._table = InstrumentTable(clickhouse)
 
     def interest(self, poll: Poll, queue: HostQueue, rest: RestExchange) -> None:
@@ -28,10 +32,17 @@ class Polls:
         lasting = {symbol: polled_gap(cells, poll.exchange, symbol) for symbol in poll.symbols}
         interest = OpenInterestPoll(poll.exchange, received, rest, time.monotonic(), lasting)
         self._interests.append((queue, interest))
-        queue.add(interest)
 
-    def instruments(self, exchange: str, queue: HostQueue, rest: RestExchange) -> None:
-        """Of one venue. What its host says that it allows, all that goes to the host is held to."""
+    def begin_interests(self) -> None:
+        """Where events go is there."""
+        for queue, interest in self._interests:
+            queue.add(interest)
+
+    def instruments(
+        self, exchange: str, queue: HostQueue, rest: RestExchange, source: ListingSource | None, in_table: bool = True
+    ) -> None:
+        """Of one venue. What its host says that it allows, all that goes to the host is held to. ``source``: where
+        rules go by its listing. ``in_table``: the rows are those of the venue, and not of another host of it."""
 
         def allow(weights: Limit) -> None:
             queue.host.budget.allow(weights)
@@ -39,8 +50,11 @@ class Polls:
                 if at is queue:
                     interest.allow(weights)
 
-        self._instruments.append(InstrumentPoll(exchange, rest, allow))
-        queue.add(self._instruments[-1])
+        poll = InstrumentPoll(exchange, rest, allow)
+        if source is not None:
+            poll = InstrumentPoll(exchange, rest, allow, min(source.seconds, EVERY_SECONDS), source.ranked)
+        self._instruments.append((queue, poll, in_table))
+        queue.add(poll)
 
     def new_silences(self, now_ns: int) -> list[Gap]:
         """Silences to be published. Only when all that was published before is acknowledged: a name is given then."""
@@ -53,12 +67,14 @@ class Polls:
     def step(self, now: float, now_ns: int) -> None:
         """Hand on new instruments, write the figures of the polls."""
         page, table = self._page, self._table
-        for listing in self._instruments:
-            if listing.result:
-                table.put(listing.exchange, listing.result)
-                listing.result = []
-            page["instrument_failures_total"] += listing.errors
-            listing.errors = 0
+        for queue, poll, in_table in self._instruments:
+            if poll.result is not None:
+                rows, poll.result = poll.result, None
+                gone = self._kept.put(poll.exchange, queue.host.base, rows, poll.turnovers, now_ns)
+                if in_table and (rows := [*rows, *gone]):
+                    table.put(poll.exchange, rows)
+            page["instrument_failures_total"] += poll.errors
+            poll.errors = 0
         table.step(now)
         page["instrument_rows_total"] += table.rows
         page["instrument_failures_total"] += table.failures

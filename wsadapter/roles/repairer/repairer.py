@@ -10,7 +10,7 @@ looked into. Owns the write side of its ring, its consumer group, the hosts and 
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -26,11 +26,12 @@ from wsadapter.files import StateDirectory
 from wsadapter.host_files import host_directory
 from wsadapter.kafka.backfill import PREFIX
 from wsadapter.kafka.errors import refusal
+from wsadapter.listings.feeds import ListingSource
 from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
-from wsadapter.roles.orders import Assignment, HistorySource, Poll
+from wsadapter.roles.orders import Poll, RepairerOrder
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.candle_ends import CandleEnd
@@ -38,6 +39,7 @@ from wsadapter.roles.repairer.gap_log import GapLog
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
 from wsadapter.roles.repairer.gap_repair import GapRepair, Published, Searches, series_of
 from wsadapter.roles.repairer.host_queue import HostQueue
+from wsadapter.roles.repairer.listings import ListingFiles
 from wsadapter.roles.repairer.open_candles import OpenCandles, ended_by_others
 from wsadapter.roles.repairer.polls import Polls
 from wsadapter.roles.repairer.publisher import RepairPublisher
@@ -59,9 +61,7 @@ class Repairer:
     def __init__(
         self,
         child: Child,
-        assignments: Sequence[Assignment],
-        polls: Iterable[Poll],
-        histories: Iterable[HistorySource],
+        order: RepairerOrder,
         bell: int,
     ) -> None:
         assert child.args.ring is not None, "the supervisor gives the repairer a ring"
@@ -74,29 +74,44 @@ class Repairer:
         self._queues: dict[str, HostQueue] = {}
         self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
         self._by_exchange: dict[str, tuple[HostQueue, RestExchange]] = {}
-        for each in assignments:
+        for each in order.assignments:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
             queue = self._queue_of(rest, each.host)
             self._carried[each.plan.connection] = queue, rest, rest.series(each.plan)
             self._by_exchange.setdefault(each.plan.exchange, (queue, rest))
         self._feeds: dict[str, tuple[HostQueue, RestExchange]] = {}
-        for history in histories:
+        for history in order.histories:
             if (rest := load_rest(history.exchange)) is not None:
                 entry = self._feeds[history.feed] = self._queue_of(rest, history.host), rest
                 self._by_exchange.setdefault(history.exchange, entry)
-        self._polls = Polls(child.page, config.clickhouse)
-        for poll in polls:
+        kept = ListingFiles(self._state, child.page, order.listings)
+        self._polls = Polls(child.page, config.clickhouse, kept)
+        for poll in order.polls:
             self._polls.interest(poll, *self._by_host(poll))
-        for exchange, (queue, rest) in self._by_exchange.items():
-            self._polls.instruments(exchange, queue, rest)
+        self._poll_instruments(order.listings)
         self._chain = CandleChain()
-        series = ended_by_others(each.plan for each in assignments)
+        series = ended_by_others(each.plan for each in order.assignments)
         self._open_candles = OpenCandles(child.page, self._state, series, self._by_exchange)
         self._searches = Searches()
         self._published = Published()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
+
+    def _poll_instruments(self, listings: Iterable[ListingSource]) -> None:
+        """Once a venue, and of each other host whose listing is needed."""
+        sources: dict[tuple[str, HostQueue], ListingSource] = {}
+        for source in listings:
+            if (rest := load_rest(source.exchange)) is not None:
+                queue = self._queue_of(rest, source.host)
+                sources[source.exchange, queue] = source
+                self._by_exchange.setdefault(source.exchange, (queue, rest))
+        for exchange, (queue, rest) in self._by_exchange.items():
+            self._polls.instruments(exchange, queue, rest, sources.pop((exchange, queue), None))
+        for (exchange, queue), source in sources.items():
+            rest = load_rest(exchange)
+            assert rest is not None, "it has a queue"
+            self._polls.instruments(exchange, queue, rest, source, in_table=False)
 
     def _by_host(self, poll: Poll) -> tuple[HostQueue, RestExchange]:
         rest = load_rest(poll.exchange)
@@ -139,6 +154,7 @@ class Repairer:
         reason = ""
         while not self._child.stopping:
             self._child.beat()
+            self._list()
             if not self._publisher.drained:
                 self._child.wait([], BUSY_SECONDS)
                 continue
@@ -150,11 +166,18 @@ class Repairer:
                     reason = str(error)
                     say = log.info if self._child.is_new("kafka") else log.warning
                     say("the gap topic cannot be read yet", reason=reason)
-                self._child.wait([], IDLE_SECONDS)
+                self._child.wait([self._bell], IDLE_SECONDS)
                 continue
+            self._polls.begin_interests()
             self._child.ready()
             return source
         return None
+
+    def _list(self) -> None:
+        """What needs no log: the listings, which feeds may be waiting for."""
+        doorbell.clear(self._bell)
+        self._step_queues()
+        self._polls.step(time.monotonic(), time.time_ns())
 
     def _busy(self) -> bool:
         """Whether something may be done before a message comes."""

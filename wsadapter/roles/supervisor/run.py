@@ -25,7 +25,8 @@ from wsadapter.config.warnings import warnings
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.files import StateDirectory
-from wsadapter.roles.supervisor import replayed, topology
+from wsadapter.listings import feeds
+from wsadapter.roles.supervisor import listed, replayed, topology
 from wsadapter.roles.supervisor.announced import Announced
 from wsadapter.roles.supervisor.changes import changes
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
@@ -68,7 +69,12 @@ class Run(Application):
         self._reporter = reporter
         self._observe_at = 0.0
         self.announced = Announced()
-        self._assembly = self._assembled(options.config)
+        self.ask: Callable[[Config], None] = lambda config: None
+        """To go on with a configuration: as with one that was read, but soon."""
+        self._listings: int | None = None
+        """Of the repairer's listings, as many as were seen."""
+        self._written = options.config
+        self._assembly = self._assembled(options.config, None)
         service = self.config.service
         self.rings = Rings(
             service.instance,
@@ -80,22 +86,27 @@ class Run(Application):
         self.specs = self._open(self._assembly)
         self.states = ConnectionStates(instance.state, self.rings.survived, self.rings.progress)
         self.states.disown(self._assembly.rings)
+        self._symbols = instance.state.file(feeds.SYMBOLS_FILE, feeds.Symbols, {})
+        self._say_symbols(feeds.kept_symbols(instance.state.path))
 
     @property
     def config(self) -> Config:
         return self._assembly.config
 
-    def _assembled(self, config: Config) -> Assembly:
-        """With what the stand-ins add to a configuration."""
+    def _assembled(self, config: Config, before: feeds.Symbols | None) -> Assembly:
+        """With what the stand-ins add to a configuration, and the symbols that its rules stand for. ``before``: what
+        they stood for, None: as it was kept."""
         stand_ins = self._options.stand_ins
-        return topology.assemble(stand_ins.adapt(replayed.with_feeds(config, stand_ins)))
+        return topology.assemble(stand_ins.adapt(replayed.with_feeds(config, stand_ins)), before)
 
     def _open(self, assembly: Assembly) -> Children:
         """The rings of the assembly, and its children. When it fails everything is as before."""
         stand_ins = self._options.stand_ins
         with self.rings.undone_on_error():
             self.rings.open(assembly.rings, assembly.redundant)
-            extra = stand_ins.children(assembly.config, (plan.exchange for plan in assembly.plans))
+            exchanges = [plan.exchange for plan in assembly.plans]
+            exchanges += [each.exchange for each in assembly.resolved.waiting]
+            extra = stand_ins.children(assembly.declared, exchanges)
             specs = self.announced.connect(topology.specs(assembly, self.rings, extra, os.getpid()))
             topology.require_one_reader(self.rings, specs)
         return specs
@@ -104,16 +115,39 @@ class Run(Application):
         return self.apply(self._options.reload())
 
     def apply(self, config: Config) -> tuple[Config, Children] | None:
-        assembly = self._assembled(config)
+        before = self._assembly.resolved.symbols
+        assembly = self._assembled(config, before)
         _require_reloadable(self.config, assembly.config)
-        if assembly.config == self.config:
+        if not self._differs(assembly):
+            self._written, self._assembly = config, assembly  # other words for the same symbols
             log.get_logger().info("reload: unchanged")
             return None
         specs = self._open(assembly)
         changed = changes(self.specs, specs)
         log.get_logger().info(f"reload: {'; '.join(changed) or 'no process is concerned'}; nothing else changed")
-        self._assembly, self.specs = assembly, specs  # last: what failed before is tried again by the next reload
+        # last: what failed before is tried again by the next reload
+        self._written, self._assembly, self.specs = config, assembly, specs
+        self._say_symbols(before)
         return assembly.config, specs
+
+    def _differs(self, assembly: Assembly) -> bool:
+        now, then = assembly.resolved, self._assembly.resolved
+        return (now.config, now.waiting, now.sources) != (then.config, then.waiting, then.sources)
+
+    def _say_symbols(self, before: feeds.Symbols) -> None:
+        """What the rules stand for now; kept for the next start."""
+        if self._assembly.resolved.ruled:
+            listed.say(self._assembly.resolved, before, time.time_ns())
+            self._symbols.write(self._assembly.resolved.symbols)
+
+    def _see_listings(self, pages: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
+        """Where the repairer has kept another listing: whether the rules stand for other symbols now."""
+        counts = [page["listings_total"] for spec, page in pages if spec.role == "repairer"]
+        if not counts or counts[0] == self._listings:
+            return
+        self._listings = counts[0]
+        if self._differs(self._assembled(self._written, self._assembly.resolved.symbols)):
+            self.ask(self._written)
 
     def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
         with _not_fatal("a child is started without what is known of its connection", spec):
@@ -128,6 +162,10 @@ class Run(Application):
             self.states.retire(spec, page, for_good)
 
     def on_beat(self, pages: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
+        pages = list(pages)
+        if self._assembly.resolved.sources:
+            with _not_fatal("what a listing changes is not known"):
+                self._see_listings(pages)
         if (now := time.monotonic()) >= self._observe_at:
             self._observe_at = now + SAVE_SECONDS
             with _not_fatal("how far the connections are is not kept"):
@@ -216,6 +254,7 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     keep_name(instance.state, used)
     current = Run(msgspec.structs.replace(options, config=options.reload()), instance, reporter)
     supervisor = Supervisor(current.config, current.specs, instance, current, run_for=options.duration)
+    current.ask = supervisor.apply
     if reporter is not None:
         reporter.start(current)
     code = supervisor.run()

@@ -15,9 +15,11 @@ from msgspec import Struct
 
 from wsadapter import metrics
 from wsadapter.config.model import Config, Feed, SocketConfig
+from wsadapter.config.symbol_rules import parsed
 from wsadapter.errors import ConfigError, SegmentError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.listings.feeds import ResolvedConfig, Symbols, resolved, rest_host
 from wsadapter.roles.orders import (
     Assignment,
     HistorySource,
@@ -50,10 +52,16 @@ class FeedConnection(Struct, frozen=True):
 
 
 class Assembly(Struct, frozen=True):
-    """What an instance consists of, before anything of it is created."""
+    """What an instance consists of, before anything of it is created. ``declared``: the configuration as it was
+    written, ``config``: with the symbols that its rules stand for, without the feeds that wait for a listing."""
 
-    config: Config
+    declared: Config
+    resolved: ResolvedConfig
     connections: tuple[FeedConnection, ...]
+
+    @property
+    def config(self) -> Config:
+        return self.resolved.config
 
     @property
     def plans(self) -> list[ConnectionPlan]:
@@ -76,12 +84,19 @@ class Assembly(Struct, frozen=True):
         }
 
 
-def assemble(config: Config) -> Assembly:
+def assemble(declared: Config, before: Symbols | None = None) -> Assembly:
     """Every connection of every feed, the redundant ones behind each other; `ConfigError` with everything that a venue
-    does not offer."""
+    does not offer. ``before``: see `resolved`."""
     connections: list[FeedConnection] = []
     errors: list[tuple[str, str]] = []
-    for index, feed in enumerate(config.feed):
+    try:
+        resolution = resolved(declared, before)
+    except ConfigError as error:
+        resolution, errors = ResolvedConfig(declared), [*error.errors]
+    symbols = {feed.name: feed for feed in resolution.config.feed}
+    for index, written in enumerate(declared.feed):
+        if (feed := symbols.get(written.name)) is None or (errors and parsed(feed.symbols).any):
+            continue
         try:
             connections += [
                 FeedConnection(feed, msgspec.structs.replace(plan, connection=name_of(plan.connection, number)))
@@ -92,7 +107,7 @@ def assemble(config: Config) -> Assembly:
             errors += [(path if path.startswith("feed[") else f"feed[{index}].{path}", m) for path, m in error.errors]
     if errors:
         raise ConfigError(errors)
-    return Assembly(config, tuple(connections))
+    return Assembly(declared, resolution, tuple(connections))
 
 
 def specs(
@@ -107,7 +122,7 @@ def specs(
         *(_serializer(config, rings, number) for number in range(config.process_of("serializer").count)),
         *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
     )
-    return (*children, _monitor(config, rings, children, supervisor_pid))
+    return (*children, _monitor(assembly, rings, children, supervisor_pid))
 
 
 def require_one_reader(rings: Rings, children: Iterable[ChildSpec]) -> None:
@@ -147,11 +162,12 @@ def _socket(feed: Feed) -> SocketConfig:
 def _repairer(assembly: Assembly, rings: Rings) -> ChildSpec:
     config = assembly.config
     order = RepairerOrder(
-        tuple(Assignment(each.plan, host) for each in assembly.connections if (host := _rest_host(each.feed))),
+        tuple(Assignment(each.plan, host) for each in assembly.connections if (host := rest_host(each.feed))),
         _polls(config),
-        tuple(HistorySource(feed.name, feed.exchange, host) for feed in config.feed if (host := _rest_host(feed))),
+        tuple(HistorySource(feed.name, feed.exchange, host) for feed in config.feed if (host := rest_host(feed))),
+        assembly.resolved.sources,
     )
-    bases = (*(each.host for each in order.assignments), *(each.host for each in order.histories))
+    bases = [each.host for part in (order.assignments, order.histories, order.listings) for each in part]
     hosts = dict.fromkeys(metrics.host_label(base) for base in bases)
     symbols = [(poll.exchange, symbol) for poll in order.polls for symbol in poll.symbols]
     return ChildSpec(
@@ -175,20 +191,11 @@ def _polls(config: Config) -> tuple[Poll, ...]:
     for feed in config.feed:
         rest = load_rest(feed.exchange)
         is_polled = rest is not None and "open_interest" in rest.polled
-        if is_polled and "open_interest" in feed.streams and (host := _rest_host(feed)):
+        if is_polled and "open_interest" in feed.streams and (host := rest_host(feed)):
             fresh = [symbol for symbol in feed.symbols if (feed.exchange, symbol) not in assigned]
             assigned |= {(feed.exchange, symbol) for symbol in fresh}
             symbols.setdefault((feed.exchange, host), {}).update(dict.fromkeys(fresh))
     return tuple(Poll(exchange, host, tuple(of)) for (exchange, host), of in symbols.items() if of)
-
-
-def _rest_host(feed: Feed) -> str:
-    """Where the feed's history is asked for; empty where its venue has no REST side, or where the streams come from an
-    address of the operator's own and its REST is not known: the live venue has another history."""
-    rest = load_rest(feed.exchange)
-    if rest is None or (feed.ws_url and not feed.rest_url):
-        return ""
-    return feed.rest_url or rest.base(feed.testnet)
 
 
 def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:
@@ -218,7 +225,8 @@ def _consumer(config: Config, number: int) -> ChildSpec:
     )
 
 
-def _monitor(config: Config, rings: Rings, children: Iterable[ChildSpec], supervisor_pid: int) -> ChildSpec:
+def _monitor(assembly: Assembly, rings: Rings, children: Iterable[ChildSpec], supervisor_pid: int) -> ChildSpec:
+    config = assembly.config
     members = [
         *((child.role, child.name, _exchange(child)) for child in children),
         ("supervisor", "supervisor", ""),
@@ -240,6 +248,7 @@ def _monitor(config: Config, rings: Rings, children: Iterable[ChildSpec], superv
                 for role, name, exchange in members
             ),
             tuple(WatchedRing(connection, name) for connection, name in rings.names()),
+            assembly.resolved.waiting,
         ),
         fingerprint=_fingerprint(config),
     )

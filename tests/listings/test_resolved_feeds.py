@@ -1,0 +1,154 @@
+"""Rules of a configuration: what is refused at once, what waits, what the kept listing makes of them."""
+
+import json
+import time
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cli.command import run
+from listings.test_kept_listing import HOST, instrument
+
+from wsadapter.config.model import Config, Feed, ProcessConfig, ServiceConfig
+from wsadapter.errors import ConfigError
+from wsadapter.exchanges import load
+from wsadapter.listings import feeds, kept
+from wsadapter.listings.feeds import FeedSymbols, ListingSource, WaitingFeed, resolved
+from wsadapter.listings.kept import KeptListing
+from wsadapter.roles.supervisor.topology import assemble
+
+CHINESE = "币安人生USDT"
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XYZUSDT", CHINESE)
+
+
+def config(state: Path, *feeds: Feed, repairer: int = 1) -> Config:
+    process = {"repairer": ProcessConfig(count=repairer)}
+    return Config(ServiceConfig(instance="unit", state_dir=str(state)), feeds, process=process)
+
+
+def feed(*symbols: str, **changes: Any) -> Feed:
+    return Feed(**{"name": "um", "exchange": "binance", "symbols": symbols, "streams": ("trade",), **changes})
+
+
+def keep(state: Path, *symbols: str, exchange: str = "binance", host: str = HOST) -> None:
+    volumes = {symbol: Decimal(100 - place) for place, symbol in enumerate(symbols)}
+    listing = KeptListing(host, time.time_ns(), tuple(map(instrument, symbols)), volumes)
+    (state / kept.file_name(exchange, host)).write_bytes(msgspec.json.encode(listing))
+
+
+def test_a_configuration_without_rules_is_itself(tmp_path: Path) -> None:
+    plain = config(tmp_path, feed("BTCUSDT"))
+    assert resolved(plain).config is plain
+
+
+def test_a_feed_without_a_listing_waits_and_the_others_run(tmp_path: Path) -> None:
+    assembly = assemble(config(tmp_path, feed("*USDT", name="ruled"), feed("BTCUSDT", name="plain")))
+    assert [each.feed.name for each in assembly.connections] == ["plain"]
+    reason = f"no listing of binance yet, asked for at {HOST}"
+    assert assembly.resolved.waiting == (WaitingFeed("ruled", "binance", reason),)
+    assert assembly.resolved.sources == (ListingSource("binance", HOST, 600.0, False),)
+
+
+def test_the_kept_listing_says_which_symbols(tmp_path: Path) -> None:
+    keep(tmp_path, *SYMBOLS)
+    assembly = assemble(config(tmp_path, feed("NAMEDUSDT", "top:2", "?YZ*", "!XYZUSDT"), feed("*", "!?TC*", name="b")))
+    by_name = {each.name: each.symbols for each in assembly.config.feed}
+    assert by_name["um"] == ("NAMEDUSDT", "BTCUSDT", "ETHUSDT")
+    assert set(by_name["b"]) == {*SYMBOLS} - {"BTCUSDT"}
+    assert [each.name for plan in assembly.plans for each in plan.subscriptions if "币" in each.name]
+    assert assembly.resolved.sources == (ListingSource("binance", HOST, 600.0, True),), "once for both"
+    assert assembly.declared.feed[0].symbols == ("NAMEDUSDT", "top:2", "?YZ*", "!XYZUSDT")
+
+
+def test_what_they_stood_for_before_goes_in(tmp_path: Path) -> None:
+    keep(tmp_path, *SYMBOLS)
+    wanted = config(tmp_path, feed("top:1"))
+    before = {"um": FeedSymbols(("top:1",), ("ETHUSDT",))}
+    assert resolved(wanted, before).config.feed[0].symbols == ("ETHUSDT",), "rank 2 is within the margin"
+    (tmp_path / feeds.SYMBOLS_FILE).write_bytes(msgspec.json.encode(before))
+    assert resolved(wanted).symbols == before, "as the supervisor kept it"
+    (tmp_path / feeds.SYMBOLS_FILE).write_bytes(b"no")
+    assert resolved(wanted).config.feed[0].symbols == ("BTCUSDT",)
+
+
+def test_a_feed_that_runs_is_never_left_without_a_symbol(tmp_path: Path) -> None:
+    keep(tmp_path, *SYMBOLS)
+    nothing = config(tmp_path, feed("GONE*"))
+    before = {"um": FeedSymbols(("GONE*",), ("GONEUSDT",))}
+    assert resolved(nothing, before).config.feed[0].symbols == ("GONEUSDT",)
+    other_rules = {"um": FeedSymbols(("*",), SYMBOLS)}
+    (waits,) = resolved(nothing, other_rules).waiting
+    assert waits.reason == "its rules fit no symbol that binance trades"
+
+
+def test_a_symbol_that_the_venue_does_not_offer_is_left_out(tmp_path: Path) -> None:
+    host = "https://openapi.okx.com"
+    listed = [
+        msgspec.structs.replace(instrument(symbol, "live"), exchange="okx")
+        for symbol in ("BTC-USDT", "BTC-USDT-SWAP", "ETH-USDT-SWAP")
+    ]
+    (tmp_path / kept.file_name("okx", host)).write_bytes(msgspec.json.encode(KeptListing(host, 1, tuple(listed))))
+    wanted = feed("*", exchange="okx", streams=("trade", "funding_rate"))
+    (one,) = resolved(config(tmp_path, wanted)).ruled
+    assert one.selection is not None
+    assert [*one.selection.symbols] == ["BTC-USDT-SWAP", "ETH-USDT-SWAP"]
+    assert one.selection.unoffered == {"BTC-USDT": "funding_rate is not offered for BTC-USDT"}
+    (waits,) = resolved(config(tmp_path, feed("*-USDT", exchange="okx", streams=("funding_rate",)))).waiting
+    assert waits.reason == "no symbol of okx fits; BTC-USDT: funding_rate is not offered for BTC-USDT"
+
+
+LISTING_NEEDED = "rules need a listing, which"
+
+
+@pytest.mark.parametrize(
+    ("one", "repairer", "path", "says"),
+    [
+        (feed("*", ws_url="ws://127.0.0.1:1"), 1, "symbols",
+         f"{LISTING_NEEDED} comes by REST: set rest_url beside ws_url"),
+        (feed("*"), 0, "symbols", f"{LISTING_NEEDED} the repairer asks for: process.repairer.count is 0"),
+        (feed("top:5", exchange="kraken"), 1, "symbols",
+         "top: goes by turnover, and no list of kraken says that of all symbols"),
+        (feed("*", streams=("kline",), intervals=("7m",)), 1, "intervals", "unknown interval '7m', only: 1m"),
+    ],
+)  # fmt: skip
+def test_what_no_listing_would_mend_is_refused(tmp_path: Path, one: Feed, repairer: int, path: str, says: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        assemble(config(tmp_path, feed("BTCUSDT", name="first"), one, repairer=repairer))
+    ((where, message),) = refused.value.errors
+    assert (where, message[: len(says)]) == (f"feed[1].{path}", says)
+
+
+def test_a_client_names_each_symbol() -> None:
+    with pytest.raises(ConfigError, match="name each symbol"):
+        load("hyperliquid").plan(feed("top:5", exchange="hyperliquid"))
+
+
+FILE = """[service]
+instance = "unit"
+state_dir = "{state}"
+[[feed]]
+exchange = "binance"
+symbols = ["*USDT", "top:2", "!SOL*"]
+streams = ["trade"]
+"""
+
+
+def test_the_commands_say_what_they_stand_for(tmp_path: Path) -> None:
+    file = tmp_path / "wsadapter.toml"
+    file.write_text(FILE.format(state=tmp_path))
+    waits = f"feed binance: *USDT top:2 !SOL*: no listing of binance yet, asked for at {HOST}"
+    assert waits in run(tmp_path, "validate", "--config", str(file)).stderr
+    assert "waits       no listing of binance yet" in run(tmp_path, "plan", "--config", str(file)).stdout
+    assert waits in run(tmp_path, "check", "--config", str(file)).stdout
+
+    keep(tmp_path, *SYMBOLS)
+    shown = run(tmp_path, "plan", "--config", str(file))
+    assert "resolved    *USDT: 4 symbols: BTCUSDT ETHUSDT XYZUSDT 币安人生USDT" in shown.stdout, shown.stderr
+    planned = json.loads(run(tmp_path, "plan", "--json", "--config", str(file)).stdout)
+    assert {stream["symbol"] for each in planned for stream in each["streams"]} == {*SYMBOLS} - {"SOLUSDT"}
+    assert "4 symbols, listing of" in run(tmp_path, "validate", "--config", str(file)).stderr
+    file.write_text(FILE.format(state=tmp_path).replace("top:2", "top:two"))
+    refused = run(tmp_path, "validate", "--config", str(file))
+    assert (refused.returncode, "feed[0].symbols[1]: must be top:N" in refused.stderr) == (78, True)

@@ -1,0 +1,193 @@
+"""The one place that says which symbols a configuration stands for: rules in, symbols out, by the kept listings.
+
+A feed whose venue has no listing kept yet waits: it is left out until there is one, the others run. What a feed stood
+for before (``symbols.json``, the supervisor's) goes in too, so that ranks may flap. Reads files, changes none.
+"""
+
+import os
+from typing import Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from wsadapter.config.model import Config, Feed
+from wsadapter.config.symbol_rules import Rules, parsed
+from wsadapter.errors import ConfigError
+from wsadapter.exchanges import load, load_rest
+from wsadapter.files import MAX_BYTES
+from wsadapter.listings import kept
+from wsadapter.listings.kept import KeptListing
+from wsadapter.listings.selection import STAYS, Market, Selection, select
+
+SYMBOLS_FILE: Final = "symbols.json"
+
+
+class FeedSymbols(Struct, frozen=True):
+    """What the rules of a feed stood for."""
+
+    rules: tuple[str, ...] = ()
+    symbols: tuple[str, ...] = ()
+
+
+Symbols = dict[str, FeedSymbols]
+"""By the feed's name."""
+_symbols: Final = msgspec.json.Decoder(Symbols).decode
+
+
+class ListingSource(Struct, frozen=True):
+    """Whose listing is needed, and how often (seconds). ``ranked``: with turnovers."""
+
+    exchange: str
+    host: str
+    seconds: float
+    ranked: bool
+
+
+class WaitingFeed(Struct, frozen=True):
+    feed: str
+    exchange: str
+    reason: str
+
+
+class RuledFeed(Struct, frozen=True):
+    """A feed with rules. ``listing``: None where none is kept yet; ``selection``: None where the feed waits."""
+
+    feed: Feed
+    listing: KeptListing | None
+    selection: Selection | None
+
+
+class ResolvedConfig(Struct, frozen=True):
+    """``config``: every feed with the symbols that it stands for; those that wait are not in it."""
+
+    config: Config
+    ruled: tuple[RuledFeed, ...] = ()
+    waiting: tuple[WaitingFeed, ...] = ()
+    sources: tuple[ListingSource, ...] = ()
+
+    @property
+    def symbols(self) -> Symbols:
+        return {
+            each.feed.name: FeedSymbols(each.feed.symbols, tuple(each.selection.symbols))
+            for each in self.ruled
+            if each.selection is not None
+        }
+
+
+def rest_host(feed: Feed) -> str:
+    """Where what a feed needs over REST is asked for; empty where its venue has no REST side, or where the streams come
+    from an address of the operator's own and its REST is not known: the live venue has another history."""
+    rest = load_rest(feed.exchange)
+    if rest is None or (feed.ws_url and not feed.rest_url):
+        return ""
+    return feed.rest_url or rest.base(feed.testnet)
+
+
+def resolved(config: Config, before: Symbols | None = None) -> ResolvedConfig:
+    """``before``: what the rules stood for; None: as the supervisor has kept it. `ConfigError` for rules that cannot be
+    resolved at all."""
+    if not any(parsed(feed.symbols).any for feed in config.feed):
+        return ResolvedConfig(config)
+    before = kept_symbols(config.service.state_dir) if before is None else before
+    feeds: list[Feed] = []
+    ruled: list[RuledFeed] = []
+    waiting: list[WaitingFeed] = []
+    sources: dict[tuple[str, str], ListingSource] = {}
+    errors: list[tuple[str, str]] = []
+    for index, feed in enumerate(config.feed):
+        rules = parsed(feed.symbols)
+        if not rules.any:
+            feeds.append(feed)
+            continue
+        if refused := _refused(config, feed, rules):
+            errors += [(f"feed[{index}].{path}", message) for path, message in refused]
+            continue
+        host = rest_host(feed)
+        _need(sources, ListingSource(feed.exchange, host, feed.listing_refresh, bool(rules.tops)))
+        listing = kept.read(config.service.state_dir, feed.exchange, host)
+        one, reason = _resolved(feed, rules, listing, host, before.get(feed.name, FeedSymbols()))
+        ruled.append(one)
+        if one.selection is None:
+            waiting.append(WaitingFeed(feed.name, feed.exchange, reason))
+        else:
+            feeds.append(structs.replace(feed, symbols=tuple(one.selection.symbols)))
+    if errors:
+        raise ConfigError(errors)
+    return ResolvedConfig(
+        structs.replace(config, feed=tuple(feeds)), tuple(ruled), tuple(waiting), tuple(sources.values())
+    )  # fmt: skip
+
+
+def kept_symbols(state_dir: str) -> Symbols:
+    """Empty where nothing is kept, or it cannot be read."""
+    try:
+        fd = os.open(os.path.join(state_dir, SYMBOLS_FILE), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        with open(fd, "rb") as file:
+            return _symbols(file.read(MAX_BYTES))
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
+        return {}
+
+
+def _refused(config: Config, feed: Feed, rules: Rules) -> list[tuple[str, str]]:
+    """What no listing would mend."""
+    errors = []
+    try:
+        load(feed.exchange).plan(structs.replace(feed, symbols=rules.named))
+    except ConfigError as error:
+        errors += [(path, message) for path, message in error.errors if rules.named or path != "symbols"]
+    rest = load_rest(feed.exchange)
+    if rest is None:
+        errors.append(("symbols", f"{feed.exchange} has no listing: name each symbol"))
+    elif not rest_host(feed):
+        errors.append(("symbols", "rules need a listing, which comes by REST: set rest_url beside ws_url"))
+    elif rules.tops and not rest.ranks:
+        errors.append(("symbols", f"top: goes by turnover, and no list of {feed.exchange} says that of all symbols"))
+    if not config.process_of("repairer").count:
+        errors.append(("symbols", "rules need a listing, which the repairer asks for: process.repairer.count is 0"))
+    return errors
+
+
+def _need(sources: dict[tuple[str, str], ListingSource], one: ListingSource) -> None:
+    """As often as any feed wants it."""
+    if (other := sources.get((one.exchange, one.host))) is not None:
+        seconds, ranked = min(one.seconds, other.seconds), one.ranked or other.ranked
+        one = structs.replace(one, seconds=seconds, ranked=ranked)
+    sources[one.exchange, one.host] = one
+
+
+def _resolved(
+    feed: Feed, rules: Rules, listing: KeptListing | None, host: str, before: FeedSymbols
+) -> tuple[RuledFeed, str]:
+    """And why it waits, where it does."""
+    if listing is None:
+        return RuledFeed(feed, None, None), f"no listing of {feed.exchange} yet, asked for at {host}"
+    if rules.tops and not listing.volumes:
+        return RuledFeed(feed, listing, None), f"no turnovers of {feed.exchange} yet, asked for at {host}"
+    market = market_of(feed.exchange, listing)
+    selection = select(rules, market, before.symbols, lambda symbol: _refusal(feed, symbol))
+    if selection.symbols:
+        return RuledFeed(feed, listing, selection), ""
+    if before.symbols and before.rules == feed.symbols:  # a feed that runs is never left without any
+        return RuledFeed(feed, listing, Selection(dict.fromkeys(before.symbols, STAYS), selection.unoffered)), ""
+    if selection.unoffered:
+        symbol, reason = next(iter(selection.unoffered.items()))
+        return RuledFeed(feed, listing, None), f"no symbol of {feed.exchange} fits; {symbol}: {reason}"
+    return RuledFeed(feed, listing, None), f"its rules fit no symbol that {feed.exchange} trades"
+
+
+def market_of(exchange: str, listing: KeptListing) -> Market:
+    rest = load_rest(exchange)
+    trading, halted = (rest.trading, rest.halted) if rest is not None else (frozenset[str](), frozenset[str]())
+    return Market(
+        [each.symbol for each in listing.instruments if kept.is_trading(each, trading)],
+        [each.symbol for each in listing.instruments if each.status in halted],
+        listing.volumes,
+    )
+
+
+def _refusal(feed: Feed, symbol: str) -> str:
+    try:
+        load(feed.exchange).plan(structs.replace(feed, symbols=(symbol,)))
+    except ConfigError as error:
+        return error.errors[0][1]
+    return ""

@@ -43,7 +43,7 @@ BY_SIZE: Final = 0
 
 
 class Op(IntEnum):
-    """As in `native/scanner.c`."""
+    """As in `native/scanner.h`."""
 
     CONSTANT = 0
     GIVEN = 1

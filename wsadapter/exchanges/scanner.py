@@ -53,6 +53,8 @@ from wsadapter.exchanges.venue import (
 MOST: Final = 2**62
 MOST_PARTS: Final = 8
 """Of a name."""
+MOST_FIELDS: Final = 64
+"""Of a Struct."""
 KNOWN: Final[Mapping[str, str]] = {
     "ByKey": "envelope key element spoken sequence elements notices bare spelled usually inside alone",
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
@@ -66,7 +68,7 @@ KNOWN: Final[Mapping[str, str]] = {
 }  # fmt: skip
 """All that tables can say; of what is not said here C would know nothing."""
 Told = tuple[Any, ...]
-"""As `native/scanner.c` reads it."""
+"""As `native/scanner_tables.c` reads it."""
 # as there
 TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TAG = range(8)
 REQUIRED, NULLABLE, LAX = 1, 2, 4
@@ -155,11 +157,12 @@ class _Tables:
         parts = tuple(
             (text.encode(), self._envelope.of(path) if path else -1) for text, path in _spelled(framing).parts
         )
+        alone = _Alone(envelope, [path for _, path in _spelled(framing).parts]) if framing.alone else None
         tables: list[Told] = []
         streams: list[Told] = []
         for channel in {id(channel): channel for _, channel in self._streams.values()}.values():
             try:
-                table = _Table(channel, self._session, self._envelope, self._framing, self._marks)
+                table = _Table(channel, self._session, self._envelope, self._framing, self._marks, alone)
             except Unusual:
                 continue
             for name, (subscription, own) in self._streams.items():
@@ -172,15 +175,46 @@ class _Tables:
             tables.append(table.told)
         if not streams:
             raise Unusual("no stream")
-        return envelope, tuple(self._envelope.kinds), parts, tuple(tables), tuple(streams), int(self._framing.alone)
+        read = 0 if alone is None else 2 if alone.is_whole else 1
+        return envelope, tuple(self._envelope.kinds), parts, tuple(tables), tuple(streams), read
+
+
+class _Alone:
+    """Of messages that are their element. ``is_whole``: their elements have the envelope's fields, too, so that of the
+    envelope only those are read that name the stream."""
+
+    def __init__(self, envelope: Told, names: list[str]) -> None:
+        is_list, self._fields = envelope
+        self._names = {name.encode() for name in names}
+        self.is_whole = not is_list
+
+    def shape(self, element: Told) -> Told:
+        is_list, fields = element
+        own = {field[0]: field for field in fields}
+        others = [field for field in self._fields if field[0] not in own]
+        alike = all(
+            field in others or field[0] in self._names or _takes(field) == _takes(own[field[0]])
+            for field in self._fields
+        )
+        if is_list or not alike or len(fields) + len(others) > MOST_FIELDS:
+            self.is_whole = False
+            return element
+        return is_list, (*fields, *others)
+
+
+def _takes(field: Told) -> Told:
+    """What values, of which it may be none."""
+    _, type_, flags, _, *which = field
+    return type_, flags, *which
 
 
 class _Table:
     """A channel, as it is told, and its streams."""
 
     def __init__(
-        self, channel: Channel, session: VenueSession, envelope: _Slots, framing: Any, marks: Marks | None
-    ) -> None:
+        self, channel: Channel, session: VenueSession, envelope: _Slots, framing: Any, marks: Marks | None,
+        alone: _Alone | None,
+    ) -> None:  # fmt: skip
         if channel.within is not None or channel.symbol:
             raise Unusual("elements of many symbols")
         self._channel, self._session, self._envelope, self._marks = channel, session, envelope, marks
@@ -192,6 +226,8 @@ class _Table:
             for step in one.fields.values():
                 spellings |= _spellings(step)
         shape = _shape(channel.wire, self._row, spellings, channel.lax)
+        if alone is not None:
+            shape = alone.shape(shape)
         self.named = self._name_parts(framing)
         """Of the name that an element's fields make, where they do."""
         emits = tuple(

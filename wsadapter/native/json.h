@@ -123,8 +123,10 @@ read_number(const char **at, const char *end, Value *value)
     return 0;
 }
 
-/* Whatever value comes next. Not inlined into itself: nested ones are rare. */
-static int
+static int read_nested(const char **at, const char *end, Value *value, int nested);
+
+/* Whatever value comes next. */
+static inline int
 read_value(const char **at, const char *end, Value *value, int nested)
 {
     const char *now = skip_space(*at, end);
@@ -142,30 +144,9 @@ read_value(const char **at, const char *end, Value *value, int nested)
         *at = now + 1;
         return 0;
     case '[':
-    case '{': {
-        char close = *now == '[' ? ']' : '}';
-        const char *opened = now++;
-        Value inner;
-        if (nested >= MAX_NESTED)
-            return -1;
-        if (!take(&now, end, close))
-            for (;;) {
-                if (close == '}' && (!take(&now, end, '"') || (now = after_string(now, end)) == NULL || !take(&now, end, '"') ||
-                                     !take(&now, end, ':')))
-                    return -1;
-                if (read_value(&now, end, &inner, nested + 1) < 0)
-                    return -1;
-                if (take(&now, end, close))
-                    break;
-                if (!take(&now, end, ','))
-                    return -1;
-            }
-        value->kind = NESTED_VALUE;
-        value->at = opened;
-        value->length = now - opened;
+    case '{':
         *at = now;
-        return 0;
-    }
+        return read_nested(at, end, value, nested);
     case 't':
     case 'f':
     case 'n':
@@ -179,6 +160,34 @@ read_value(const char **at, const char *end, Value *value, int nested)
         *at = now;
         return read_number(at, end, value);
     }
+}
+
+/* `*at` is at a bracket. Not inlined: it is rare. */
+static int
+read_nested(const char **at, const char *end, Value *value, int nested)
+{
+    const char *opened = *at, *now = opened + 1;
+    char close = *opened == '[' ? ']' : '}';
+    Value inner;
+    if (nested >= MAX_NESTED)
+        return -1;
+    if (!take(&now, end, close))
+        for (;;) {
+            if (close == '}' && (!take(&now, end, '"') || (now = after_string(now, end)) == NULL || !take(&now, end, '"') ||
+                                 !take(&now, end, ':')))
+                return -1;
+            if (read_value(&now, end, &inner, nested + 1) < 0)
+                return -1;
+            if (take(&now, end, close))
+                break;
+            if (!take(&now, end, ','))
+                return -1;
+        }
+    value->kind = NESTED_VALUE;
+    value->at = opened;
+    value->length = now - opened;
+    *at = now;
+    return 0;
 }
 
 enum { LONGEST_DECIMAL = 127 };

@@ -123,8 +123,8 @@ _METRICS: Final = (
            dict.fromkeys(_ANY_CHILD, Cells(name="state"))),
     Metric("child_start_time_seconds", "When the process started, seconds since the epoch.",
            dict.fromkeys(_ANY_CHILD, Cells(name="started_ns"))),
-    Metric("child_rss_bytes", "Resident memory of the process, shared memory included."),
-    Metric("child_shared_bytes", "Of it the rings and pages, which every process that touched them counts."),
+    Metric("child_rss_bytes", "Resident memory of the process's own (RssAnon): rings and pages are apart."),
+    Metric("child_shared_bytes", "Rings and pages that the process has touched: one memory, in each of them."),
     Metric("child_cpu_seconds_total", "CPU time of the process."),
     # the supervisor: its page is created in `wsadapter.supervision.counters`
     Metric("reloads_total", "Reloads of the configuration that were applied.", _at("supervisor")),

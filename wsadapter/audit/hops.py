@@ -105,3 +105,25 @@ COUNTING_ROLES: Final = tuple(sorted(frozenset[str]().union(*(hop.roles for hop 
 """Whose pages an account needs."""
 PIPELINE: Final = Hop("ring -> tables", KAFKA.enters, TABLES.leaves, (*KAFKA.aside, "spool_lost", *TABLES.aside))
 """The whole way of a record: what came into a ring, and all that can become of it."""
+
+
+def flow(totals: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What became of each stream's events so far, in columns of which each counts the same events: what is repaired or
+    polled is in the later ones, so in the first, too. A row counts when it is inserted, and no more when the server
+    says that it was rejected. An open candle is in Kafka; its table keeps closed ones."""
+    names = ("repaired", "delivered", "accepted_rows", "unsettled_rows", "filtered_rows", "rejected_rows", "dropped")
+    counted = {name: totals.get(name, {}) for name in names}
+    streams = {stream for name in ("events", "repair_records", *names) for stream in totals.get(name, {})}
+    return [
+        {
+            "stream": stream,
+            "events": KAFKA.sides(stream, totals)[0],
+            "repaired": counted["repaired"].get(stream, 0),
+            "in_kafka": counted["delivered"].get(stream, 0),
+            "rows": counted["accepted_rows"].get(stream, 0) + counted["unsettled_rows"].get(stream, 0),
+            "open_candles": counted["filtered_rows"].get(stream, 0),
+            "rejected": counted["rejected_rows"].get(stream, 0),
+            "dropped": counted["dropped"].get(stream, 0),
+        }
+        for stream in sorted(streams)
+    ]

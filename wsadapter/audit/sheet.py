@@ -7,7 +7,7 @@ last each row is a record, name by value, over as many lines as it needs. Anywhe
 from collections.abc import Callable, Collection, Iterator
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -39,6 +39,14 @@ def add_row(table: Table, *cells: str | float | Text | None) -> None:
     table.add_row(*(text if isinstance(text, Text) else Text(text) for text in texts))
 
 
+def fitted(console: Console, table: Table) -> RenderableType:
+    """The table as far as the terminal has room for it; else a record a row."""
+    for lean in _leaner(table):
+        if _width(console, lean) <= console.width:
+            return lean
+    return Group(*records(table, console.width))
+
+
 def print_whole(console: Console, table: Table) -> None:
     if not console.is_terminal:
         width = console.width
@@ -46,12 +54,7 @@ def print_whole(console: Console, table: Table) -> None:
         console.print(table, crop=False)
         console.width = width
         return
-    for lean in _leaner(table):
-        if _width(console, lean) <= console.width:
-            console.print(lean)
-            return
-    for record in records(table, console.width):
-        console.print(record)
+    console.print(fitted(console, table))
 
 
 def _width(console: Console, table: Table) -> int:

@@ -30,6 +30,6 @@ def fetch(url: str) -> Status:
     except (OSError, ValueError) as error:  # URLError is an OSError, JSONDecodeError a ValueError
         reason = getattr(error, "reason", None) or error
         raise ServiceUnavailable(f"no monitor answers at {url} (is it running?): {reason}") from None
-    if not isinstance(status, dict) or "children" not in status or "totals" not in status:
-        raise ServiceUnavailable(f"what answers at {url} is no monitor of wsadapter")
+    if not isinstance(status, dict) or not {"children", "totals", "flow"} <= status.keys():
+        raise ServiceUnavailable(f"what answers at {url} is no monitor of this version of wsadapter")
     return status

@@ -1,6 +1,7 @@
 """The live table: /status once a second, as tables on a terminal and as one line each time anywhere else.
 
 Only reads; a monitor that is being restarted is waited for. Everything that comes from outside is shown as plain text.
+Times are UTC, as in the log. Where a terminal has too few lines, what is as it should be is summed up.
 """
 
 import os
@@ -17,16 +18,20 @@ from rich.table import Table
 from rich.text import Text
 
 from wsadapter.audit.conservation import Status
-from wsadapter.audit.sheet import add_row, plain_table
+from wsadapter.audit.sheet import add_row, fitted, plain_table
 from wsadapter.cli import monitor_client, options
 from wsadapter.errors import ExitCode, ServiceUnavailable
+from wsadapter.times import span
 
 INTERVAL_SECONDS: Final = 1.0
 LINE_INTERVAL_SECONDS: Final = 5.0
 """Between two lines where there is no terminal."""
-_COUNTS: Final = ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
-_FLOW: Final = ("connection", "state", "frames", "age", "ring", "reconnects", "bad", "gaps")
-_WORDS: Final = ("stream", "connection", "process", "state", "about")
+MIB: Final = 1_048_576
+MAX_REASONS: Final = 10
+MAX_LINE_REASONS: Final = 3
+MARGIN_LINES: Final = 3
+"""Of a terminal, besides the tables."""
+_WORDS: Final = ("stream", "connection", "process", "state", "about", "placed")
 _GOOD: Final = ("running", "live", "acked", "up")
 _BAD: Final = ("down", "refused", "paused")
 
@@ -49,26 +54,31 @@ def watch(
     """Show /status of ``url`` until ``wait(seconds)`` returns True (e.g. `threading.Event.wait`). A monitor that does
     not answer (yet, or any more) is waited for."""
     console = console or Console(file=sys.stdout, highlight=False)
-    (_tables if console.is_terminal else _lines)(url, wait, interval, console)
-
-
-def _tables(url: str, wait: Callable[[float], bool], interval: float | None, console: Console) -> None:
-    before: Status = {}
+    if not console.is_terminal:
+        _lines(url, wait, interval, console)
+        return
     with Live(Text("waiting for the monitor"), console=console, auto_refresh=False) as live:
-        while True:
-            if status := _try_fetch(url):
-                live.update(view(status, before), refresh=True)
-                before = status
-            elif before:
-                live.update(Group(Text(f"no answer from {url}", "bold red"), view(before, None)), refresh=True)
-            if wait(interval or INTERVAL_SECONDS):
-                return
+        tables(url, wait, interval, live)
+
+
+def tables(url: str, wait: Callable[[float], bool], interval: float | None, live: Live) -> None:
+    """On a display that is there already."""
+    before: Status = {}
+    while True:
+        if status := try_fetch(url):
+            live.update(view(status, before, live.console), refresh=True)
+            before = status
+        elif before:
+            away = Text(f"no answer from {url}", "bold red")
+            live.update(Group(away, view(before, None, live.console)), refresh=True)
+        if wait(interval or INTERVAL_SECONDS):
+            return
 
 
 def _lines(url: str, wait: Callable[[float], bool], interval: float | None, console: Console) -> None:
     before: Status = {}
     while True:
-        status = _try_fetch(url)
+        status = try_fetch(url)
         if status or before:  # before the first answer there is nothing to tell
             console.print(Text(line(status, before) if status else f"no answer from {url}"), soft_wrap=True)
         before = status or before
@@ -76,7 +86,7 @@ def _lines(url: str, wait: Callable[[float], bool], interval: float | None, cons
             return
 
 
-def _try_fetch(url: str) -> Status:
+def try_fetch(url: str) -> Status:
     """Empty when nothing answers."""
     try:
         return monitor_client.fetch(url)
@@ -86,62 +96,99 @@ def _try_fetch(url: str) -> Status:
 
 def line(status: Status, before: Status | None) -> str:
     """The whole pipeline in one line."""
-    totals = status["totals"]
+    totals, flow = status["totals"], status["flow"]
     fills = [ring["fill"] for ring in status["rings"]]
-    events, rows = sum(totals["events"].values()), sum(totals["accepted_rows"].values())
     parts = [
-        time.strftime("%H:%M:%S", time.localtime(status["time"])),
+        f"{_clock(status)} UTC",
         "ready" if status["ready"] else "not ready",
-        f"events {events:,}",
-        f"{_rate(status, before, lambda s: sum(s['totals']['events'].values())) or 0:,.0f}/s",
+        f"events {_sum(flow, 'events'):,}",
+        f"{_rate(status, before, lambda s: _sum(s['flow'], 'events')) or 0:,.0f}/s",
         f"ring {max(fills, default=0.0):.1%}",
-        f"in Kafka {sum(totals['delivered'].values()):,}",
+        f"in Kafka {_sum(flow, 'in_kafka'):,}",
         "lag unknown" if totals["lag"] is None else f"lag {totals['lag']:,}",
-        f"rows {rows:,}",
-        f"rejected {sum(totals['rejected_rows'].values()):,}",
-        f"dropped {sum(totals['dropped'].values()):,}",
+        f"rows {_sum(flow, 'rows'):,}",
+        f"rejected {_sum(flow, 'rejected'):,}",
+        f"dropped {_sum(flow, 'dropped'):,}",
         f"gaps {sum(totals['gaps'].values()):,}",
+        *_spool(status),
     ]
-    if status["reasons"]:
-        parts.append(f"({'; '.join(status['reasons'][:3])})")
+    if reasons := status["reasons"]:
+        more = f"; and {len(reasons) - MAX_LINE_REASONS} more" if len(reasons) > MAX_LINE_REASONS else ""
+        parts.append(f"({'; '.join(reasons[:MAX_LINE_REASONS])}{more})")
     return "  ".join(parts)
 
 
-def view(status: Status, before: Status | None) -> RenderableType:
+def _sum(flow: list[dict[str, Any]], column: str) -> int:
+    return sum(int(row[column]) for row in flow)
+
+
+def view(status: Status, before: Status | None, console: Console) -> RenderableType:
     """The tables of one moment; rates are over the time since ``before``, and left out when there is none."""
+    parts = [*_head(status), fitted(console, _streams(status, before))]
+    connections, children = _connections(status, before), _children(status)
+    room = console.height - MARGIN_LINES - len(parts) - len(status["flow"]) if console.is_terminal else sys.maxsize
+    if len(status["connections"]) + len(status["children"]) <= room:
+        return Group(*parts, fitted(console, connections), fitted(console, children))
+    odd = [child for child in status["children"] if child["state"] != "running"]
+    return Group(
+        *parts, *_summed_up(status), *([fitted(console, _children(status | {"children": odd}))] if odd else [])
+    )
+
+
+def _head(status: Status) -> list[Text]:
+    """In words: is it ready, since when not and why, and how long the spool lasts."""
     head = Text("ready" if status["ready"] else "not ready", "bold green" if status["ready"] else "bold red")
-    supervisor = status["supervisor"]
-    uptime = supervisor.get("uptime_seconds")
-    head.append(f"  instance {status['instance']}  version {status['version']}", "not bold default")
-    head.append(f"  up {uptime:.0f} s" if uptime is not None else "", "not bold default")
-    reasons = [Text(f"  {reason}", "red") for reason in status["reasons"][:10]]
-    return Group(head, *reasons, *filter(None, (_streams(status, before), _flow(status, before), _children(status))))
+    if since := status.get("not_ready_since"):
+        head.append(f" for {_span(status['time'] - since)}")
+    uptime = status["supervisor"].get("uptime_seconds")
+    about = [f"{_clock(status)} UTC", f"instance {status['instance']}", f"version {status['version']}"]
+    about += [f"up {_span(uptime)}"] if uptime is not None else []
+    head.append("  " + "  ".join(about), "not bold default")
+    reasons = [Text(f"  {reason}", "red") for reason in status["reasons"][:MAX_REASONS]]
+    if (more := len(status["reasons"]) - MAX_REASONS) > 0:
+        reasons.append(Text(f"  and {more} more", "red"))
+    return [head, *reasons, *(Text(f"  {text}", "yellow") for text in _spool(status))]
+
+
+def _spool(status: Status) -> list[str]:
+    spool = status["spool"]
+    if not spool["records"]:
+        return []
+    lasts = spool["seconds_left"]
+    left = "" if lasts is None else f", full in {_span(lasts)} at this rate"
+    return [
+        f"spool {spool['records']:,} records, {spool['bytes'] / MIB:,.1f} of {spool['max_bytes'] / MIB:,.0f} MiB{left}"
+    ]
+
+
+def _clock(status: Status) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(status["time"]))
 
 
 def _streams(status: Status, before: Status | None) -> Table:
-    totals = status["totals"]
     rates = () if before is None else ("events/s",)
-    table = plain_table("stream", *rates, "events", "in Kafka", "rows", "rejected", "dropped", words=_WORDS)
-    for name in sorted({*totals["events"], *totals["polled"], *totals["accepted_rows"], *totals["sent"]}):
-        counts = [
-            totals[key].get(name, 0) for key in ("events", "delivered", "accepted_rows", "rejected_rows", "dropped")
-        ]
-        counts[0] += totals["polled"].get(name, 0)
-        rate = _rate(status, before, lambda s, name=name: _events(s, name))  # type: ignore[misc]
-        add_row(table, name, *((rate,) if rates else ()), *counts)
+    table = plain_table(
+        "stream", *rates, "events", "in Kafka", "rows", "open candles", "rejected", "dropped", words=_WORDS
+    )
+    for row in status["flow"]:
+        rate = _rate(status, before, lambda s, name=row["stream"]: _events(s, name))  # type: ignore[misc]
+        add_row(
+            table, row["stream"], *((rate,) if rates else ()), row["events"], row["in_kafka"], row["rows"],
+            row["open_candles"] or "", row["rejected"], row["dropped"],
+        )  # fmt: skip
     return table
 
 
 def _events(sample: Status, name: str) -> int:
-    """Received or polled."""
-    totals = sample["totals"]
-    return int(totals["events"].get(name, 0) + totals["polled"].get(name, 0))
+    return sum(int(row["events"]) for row in sample["flow"] if row["stream"] == name)
 
 
-def _flow(status: Status, before: Status | None) -> Table:
+def _connections(status: Status, before: Status | None) -> Table:
     rings = {ring["connection"]: ring for ring in status["rings"]}
     rates = () if before is None else ("frames/s",)
-    table = plain_table(*_FLOW[:2], *rates, *_FLOW[2:], words=_WORDS)
+    table = plain_table(
+        "connection", "state", *rates, "frames", "age", "ring", "reconnects", "bad", "gaps", words=_WORDS
+    )
     for connection in status["connections"]:
         name = connection["connection"]
         ring = rings.get(name, {"fill": 0.0})
@@ -157,17 +204,35 @@ def _flow(status: Status, before: Status | None) -> Table:
 
 def _children(status: Status) -> Table:
     table = plain_table(
-        "process", "state", "restarts", "pid", "memory", "placed", "about", words=_WORDS, wraps=["about"]
+        "process", "state", "restarts", "pid", "memory", "rings", "placed", "about", words=_WORDS, wraps=["about"]
     )
     about = _about(status)
     for child in status["children"]:
-        # without the rings: they are one memory, whoever has touched them
-        memory = None if child["rss_bytes"] is None else child["rss_bytes"] - child["shared_bytes"]
         add_row(
             table, child["name"], _word(child["state"]), child["restarts"], str(child["pid"] or ""),
-            "" if memory is None else f"{memory / 1048576:.0f} MiB", _placed(child), about.get(child["name"], ""),
+            _mib(child["private_bytes"]), _mib(child["shared_bytes"] or None), _placed(child),
+            child["stage"] or about.get(child["name"], ""),
         )  # fmt: skip
     return table
+
+
+def _summed_up(status: Status) -> list[Text]:
+    """Connections and processes where there is no room for a line each."""
+    connections, children = status["connections"], status["children"]
+    up = sum(connection["up"] for connection in connections)
+    running = sum(child["state"] == "running" for child in children)
+    memory = sum(child["private_bytes"] or 0 for child in children)
+    rings = sum(ring["used_bytes"] for ring in status["rings"])
+    about = _about(status)
+    return [
+        Text(f"connections {up} of {len(connections)} up, rings hold {rings / MIB:.1f} MiB"),
+        Text(f"processes {running} of {len(children)} running, memory {memory / MIB:,.0f} MiB of their own"),
+        *(Text(f"{name}: {text}") for name, text in about.items()),
+    ]
+
+
+def _mib(octets: int | None) -> str:
+    return "" if octets is None else f"{octets / MIB:.0f} MiB"
 
 
 def _placed(child: Status) -> str:
@@ -177,7 +242,7 @@ def _placed(child: Status) -> str:
         return ""
     parts = [f"cpu {','.join(map(str, cpus))}"] if len(cpus) < (os.cpu_count() or 1) else []
     parts += [f"nice {child['nice']}"] if child["nice"] else []
-    parts += [f"locked {child['locked_bytes'] / 1048576:.0f} MiB"] if child["locked_bytes"] else []
+    parts += [f"locked {child['locked_bytes'] / MIB:.0f} MiB"] if child["locked_bytes"] else []
     return " ".join(parts)
 
 
@@ -187,7 +252,7 @@ def _about(status: Status) -> dict[str, str]:
     for serializer in status["serializers"]:
         parts = [f"Kafka {_up(serializer['broker_up'])}", f"outstanding {serializer['outstanding']:,}"]
         if records := serializer["spool_records"]:
-            parts.append(f"spool {records:,} records, {serializer['spool_bytes'] / 1048576:.1f} MiB")
+            parts.append(f"spool {records:,} records, {serializer['spool_bytes'] / MIB:.1f} MiB")
         about[serializer["name"]] = ", ".join(parts)
     for consumer in status["consumers"]:
         parts = [f"Kafka {_up(consumer['broker_up'])}", f"ClickHouse {_up(consumer['clickhouse_up'])}"]
@@ -196,6 +261,10 @@ def _about(status: Status) -> dict[str, str]:
         parts += [f"paused {' '.join(consumer['paused'])}"] if consumer["paused"] else []
         about[consumer["name"]] = ", ".join(parts)
     return about
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else span(int(seconds * 1e9))
 
 
 def _word(state: str) -> Text:

@@ -33,7 +33,11 @@ def value(cell: str) -> int:
 
 def reading(role: str, name: str, cells: tuple[str, ...]) -> Reading:
     return Reading(
-        role, name, {cell: value(cell) for cell in cells}, ProcessUse(1 << 20, 1.5, (0,), 0, 0), _exchange(role)
+        role,
+        name,
+        {cell: value(cell) for cell in cells},
+        ProcessUse(1 << 20, 1.5, (0,), 0, 0, 0, 1 << 20),
+        _exchange(role),
     )
 
 

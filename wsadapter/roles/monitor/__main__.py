@@ -19,6 +19,7 @@ from wsadapter import log
 from wsadapter.config import types as config_types
 from wsadapter.errors import ExitCode
 from wsadapter.roles.monitor import exposition, rings, snapshot, status
+from wsadapter.roles.monitor.history import History
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
 from wsadapter.roles.monitor.rings import RingProgress
 from wsadapter.roles.monitor.snapshot import Snapshot
@@ -26,6 +27,8 @@ from wsadapter.roles.orders import MonitorOrder
 from wsadapter.supervision.child import Child, ChildState, run_child
 
 BEAT_SECONDS: Final = 1.0
+OBSERVE_SECONDS: Final = 5.0
+"""Between two looks that nobody asked for: somebody will ask since when it is not ready."""
 LISTEN_AGAIN_SECONDS: Final = 2.0
 SAY_AGAIN_SECONDS: Final = 60.0
 JSON: Final = "application/json"
@@ -40,13 +43,15 @@ PAGE_POLICY: Final = (
 )
 
 
-def routes(read: Callable[[], Snapshot]) -> dict[str, Route]:
+def routes(read: Callable[[], Snapshot], history: History) -> dict[str, Route]:
     render = exposition.exposition(read)
     page = resources.files("wsadapter.roles.monitor").joinpath("status.html").read_bytes()
     html = Response(HTTPStatus.OK, "text/html; charset=utf-8", page, (("Content-Security-Policy", PAGE_POLICY),))
 
     def ready() -> Response:
-        reasons = status.not_ready(read())
+        found = read()
+        reasons = status.not_ready(found)
+        history.observe(found, reasons)
         code = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
         return Response(code, JSON, msgspec.json.encode({"ready": not reasons, "reasons": reasons}))
 
@@ -57,7 +62,7 @@ def routes(read: Callable[[], Snapshot]) -> dict[str, Route]:
         "/healthz": lambda: text(HTTPStatus.OK, "ok"),
         "/favicon.ico": lambda: Response(HTTPStatus.OK, "image/svg+xml", ICON),
         "/readyz": ready,
-        "/status": lambda: Response(HTTPStatus.OK, JSON, msgspec.json.encode(status.status(read()))),
+        "/status": lambda: Response(HTTPStatus.OK, JSON, msgspec.json.encode(status.status(read(), history))),
     }
 
 
@@ -99,8 +104,12 @@ class Listener:
 async def serve(child: Child) -> None:
     config = child.args.config
     watched = child.order(MonitorOrder)
-    progress = RingProgress()
-    server = HttpServer(routes(lambda: snapshot.read(config, watched, progress)))
+    progress, history = RingProgress(), History()
+
+    def read() -> Snapshot:
+        return snapshot.read(config, watched, progress)
+
+    server = HttpServer(routes(read, history))
     listener = Listener(server, child)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -110,10 +119,15 @@ async def serve(child: Child) -> None:
             stopped.set()
 
     loop.add_reader(child.stop_fd, on_stop)
+    observe_at = 0.0
     while not stopped.is_set():
         await listener.listen()
         child.beat()
         progress.observe(rings.read(watched.rings), time.monotonic_ns())
+        if time.monotonic() >= observe_at:
+            observe_at = time.monotonic() + OBSERVE_SECONDS
+            found = read()
+            history.observe(found, status.not_ready(found))
         child.page["requests_total"] = server.requests
         try:
             async with asyncio.timeout(BEAT_SECONDS):

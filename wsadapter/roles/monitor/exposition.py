@@ -95,7 +95,7 @@ _SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
     "build_info": _build,
     "ready": lambda s: iter([({}, int(not not_ready(s)))]),
     "child_heartbeat_age_seconds": _heartbeat_ages,
-    "child_rss_bytes": lambda s: ((_process(r), r.use.rss_bytes) for r in s.processes if r.use is not None),
+    "child_rss_bytes": lambda s: ((_process(r), r.use.private_bytes) for r in s.processes if r.use is not None),
     "child_shared_bytes": lambda s: ((_process(r), r.use.shared_bytes) for r in s.processes if r.use is not None),
     "child_cpu_seconds_total": lambda s: ((_process(r), r.use.cpu_seconds) for r in s.processes if r.use is not None),
     "free_bytes": _free,

@@ -39,6 +39,8 @@ class ProcessUse(Struct, frozen=True):
     nice: int
     locked_bytes: int
     shared_bytes: int = 0
+    private_bytes: int = 0
+    """Its own: neither shared memory nor the files of programs and libraries (RssAnon)."""
 
 
 class Reading(Struct, frozen=True):
@@ -142,11 +144,11 @@ def process_use(pid: int) -> ProcessUse | None:
             fields = file.read().rpartition(b")")[2].split()
         with open(f"/proc/{pid}/status", "rb") as file:
             words = dict(line.split(b":", 1) for line in file)
-        resident, locked, shared = (
-            int(words.get(name, b"0").split()[0]) * 1024 for name in (b"VmRSS", b"VmLck", b"RssShmem")
+        resident, locked, shared, private = (
+            int(words.get(name, b"0").split()[0]) * 1024 for name in (b"VmRSS", b"VmLck", b"RssShmem", b"RssAnon")
         )
         cpus, seconds = tuple(sorted(os.sched_getaffinity(pid))), (int(fields[11]) + int(fields[12])) / _TICKS
-        return ProcessUse(resident, seconds, cpus, int(fields[16]), locked, shared)
+        return ProcessUse(resident, seconds, cpus, int(fields[16]), locked, shared, private)
     except (OSError, IndexError, ValueError):
         return None
 

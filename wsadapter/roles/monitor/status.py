@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from wsadapter import __version__
 from wsadapter.audit import hops
+from wsadapter.metrics import SERVICE_STAGES
+from wsadapter.roles.monitor.history import History, spooled_bytes
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive
 from wsadapter.times import SECOND, short
 
@@ -27,14 +29,24 @@ MAX_NAMED: Final = 5
 """Streams named in one reason."""
 
 
-def status(snapshot: Snapshot) -> dict[str, Any]:
+def status(snapshot: Snapshot, history: History | None = None) -> dict[str, Any]:
     reasons = not_ready(snapshot)
+    history = history or History()
+    history.observe(snapshot, reasons)
+    totals = _totals(snapshot)
     return {
         "version": __version__,
         "instance": snapshot.config.service.instance,
         "time": snapshot.wall_ns / 1e9,
         "ready": not reasons,
+        "not_ready_since": history.not_ready_since_ns / 1e9 if reasons else None,
         "reasons": reasons,
+        "spool": {
+            "records": sum(reading.get("spool_records") for reading in snapshot.of("serializer")),
+            "bytes": spooled_bytes(snapshot),
+            "max_bytes": snapshot.config.spool.max_bytes,
+            "seconds_left": history.seconds_left(snapshot),
+        },
         "supervisor": _supervisor(snapshot),
         "children": [_child(snapshot, reading) for reading in (_own(snapshot), *snapshot.children)],
         "connections": [_connection(snapshot, reading) for reading in snapshot.of("ingest")],
@@ -59,7 +71,8 @@ def status(snapshot: Snapshot) -> dict[str, Any]:
         "serializers": [_serializer(reading) for reading in snapshot.of("serializer")],
         "consumers": [_consumer(snapshot, reading) for reading in snapshot.of("consumer")],
         "repairers": [_repairer(reading) for reading in snapshot.of("repairer")],
-        "totals": _totals(snapshot),
+        "flow": hops.flow(totals),
+        "totals": totals,
     }
 
 
@@ -79,7 +92,7 @@ def not_ready(snapshot: Snapshot) -> list[str]:
         state = state_of(snapshot, child)
         silent = _silent_seconds(snapshot, child) or 0.0
         if state != "running":
-            reasons.append(f"{child.name}: {state}")
+            reasons.append(f"{child.name}: {_stage(child) or state}")
         elif silent > SILENT_SECONDS:
             reasons.append(f"{child.name}: no heartbeat for {silent:.0f} s")
     reasons += [f"feed {each.feed} waits: {each.reason}" for each in snapshot.waiting]
@@ -186,16 +199,25 @@ def _child(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
         "name": reading.name,
         "pid": snapshot.supervisor_pid or reading.get("pid") if supervisor else reading.get("pid"),
         "state": _supervisor_state(snapshot, reading) if supervisor else state_of(snapshot, reading),
+        "stage": _stage(reading),
         "restarts": 0 if supervisor else snapshot.restarts(reading),
         "heartbeat_age_seconds": _silent_seconds(snapshot, reading),
         **_use(reading.use),
     }
 
 
+def _stage(reading: Reading) -> str:
+    """What an embedded service does before it serves; empty when it does not say."""
+    number, percent = reading.get("stage"), reading.get("stage_percent")
+    stage = SERVICE_STAGES[number] if 0 <= number < len(SERVICE_STAGES) else ""
+    return f"{stage}, {percent} %" if stage and percent else stage
+
+
 def _use(use: ProcessUse | None) -> dict[str, Any]:
     """All absent where there is no process."""
     return {
         "rss_bytes": use.rss_bytes if use else None,
+        "private_bytes": use.private_bytes if use else None,
         "shared_bytes": use.shared_bytes if use else None,
         "cpu_seconds": use.cpu_seconds if use else None,
         "cpus": list(use.cpus) if use else None,

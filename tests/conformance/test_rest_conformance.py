@@ -11,14 +11,18 @@ from exchanges.driving import drive
 from messages import message_of
 from roles.repairer.driven import Driven
 
+from wsadapter.config.symbol_rules import Rules, Top
 from wsadapter.embedded.exchange.rest_server import parameters
 from wsadapter.embedded.market.rest_tables import DeclaredRest, Refused
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.intervals import length_ms
-from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Fetch, Hole, Request, RestExchange
+from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Fetch, Hole, Request, RestExchange, Turnover
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.listings.feeds import market_of
+from wsadapter.listings.kept import KeptListing, following, refused
+from wsadapter.listings.selection import select
 from wsadapter.roles.repairer.candle_ends import GRACE_NS, CandleEnd, CandleEnds
 from wsadapter.roles.repairer.open_candles import ended_by_others
 
@@ -242,6 +246,24 @@ def test_too_many_requests_are_told_apart(pair: Pair) -> None:
     assert limited or last.status in {429, 418, *rest_of(pair).banned}
 
 
+def test_everything_listed_can_be_selected_by_rules(pair: Pair) -> None:
+    """Its words for what is traded are known, and turnovers rank it, where a list says them."""
+    rest, traded = rest_of(pair), symbols(pair)
+    pair.open().run(3.0)
+    everything, _ = drive(rest.instruments(), answer(pair), pair.now_ms * MS)  # type: ignore[arg-type]
+    turnovers: dict[str, Turnover] = {}
+    if rest.ranks:
+        turnovers, _ = drive(rest.turnovers(), answer(pair), pair.now_ms * MS)  # type: ignore[arg-type, assignment]
+        assert all(turnovers[symbol].quote_volume > 0 and turnovers[symbol].last > 0 for symbol in traded)
+    listing = following(KeptListing(), "host", everything.instruments, turnovers, 1)  # type: ignore[attr-defined]
+    assert refused(KeptListing(), listing, rest.trading) == ""
+    market = market_of(pair.exchange, listing)
+    assert {*select(Rules(globs=("*",)), market, (), lambda symbol: "").symbols} >= {*traded}
+    if rest.ranks:
+        (first,) = select(Rules(tops=(Top(1),)), market, (), lambda symbol: "").symbols
+        assert listing.volumes[first] == max(listing.volumes.values()) > 0
+
+
 def _listing(pair: Pair) -> Request:
     fetch: Fetch = next(rest_of(pair).instruments())
     return fetch.request
@@ -271,3 +293,8 @@ def test_answers_that_say_nothing_are_bad_and_nothing_else(pair: Pair, body: byt
             except BadAnswer:
                 continue
             assert events == []
+    try:
+        found, _ = drive(rest_of(pair).turnovers(), lambda request: body, now_ns)  # type: ignore[arg-type]
+    except BadAnswer:
+        return
+    assert found == {}  # type: ignore[comparison-overlap]

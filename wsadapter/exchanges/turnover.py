@@ -8,12 +8,15 @@ read is left out; an answer of which none can be read is bad as a whole.
 
 from collections.abc import Callable, Generator, Iterable
 from decimal import Decimal, InvalidOperation
+from typing import Final
 
 from msgspec import Raw, Struct, defstruct
 from msgspec.json import Decoder
 
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Request, Turnover, checked
 from wsadapter.exchanges.second_look import FAILURES
+
+_string: Final = Decoder(str).decode
 
 
 class Tickers:
@@ -53,7 +56,8 @@ class Tickers:
 
 
 def _text(said: Raw) -> str:
-    return Decoder(str).decode(said) if bytes(said[:1]) == b'"' else bytes(said).decode()
+    octets = bytes(said)
+    return _string(octets) if octets[:1] == b'"' else octets.decode()
 
 
 def turnovers(tickers: Iterable[Tickers]) -> Generator[Fetch, dict[str, Turnover], dict[str, Turnover]]:

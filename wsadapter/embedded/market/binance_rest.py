@@ -48,6 +48,7 @@ class Rest:
             "fundingRate": self._funding_rate,
             "premiumIndex": self._premium_index,
             "openInterest": self._open_interest,
+            "ticker/24hr": self._days,
         }
 
     def answer(self, path: str, query: Query) -> RestReply:
@@ -154,6 +155,9 @@ class Rest:
         interest = market.instrument.quantity_text(market.open_interest())
         return {"symbol": market.symbol, "openInterest": interest, "time": now_ms}
 
+    def _days(self, query: Query) -> list[dict[str, Any]]:
+        return [shapes.day(market.instrument, market.candles.day()) for market in self._floor.listed()]
+
     def _exchange_info(self) -> dict[str, Any]:
         return {
             "timezone": "UTC",
@@ -179,6 +183,8 @@ def _weight(name: str, query: Query) -> int:
         return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1000 else 10
     if name == "depth":
         return 2 if limit <= 50 else 5 if limit <= 100 else 10 if limit <= 500 else 20
+    if name == "ticker/24hr":
+        return 40
     return 20 if name == "aggTrades" else 10 if name == "premiumIndex" and not query.get("symbol") else 1
 
 

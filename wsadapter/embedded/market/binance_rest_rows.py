@@ -77,3 +77,12 @@ def symbol_info(i: MarketInstrument) -> dict[str, Any]:
         "orderTypes": ["LIMIT", "MARKET"],
         "timeInForce": ["GTC", "IOC", "FOK"],
     }
+
+
+def day(i: MarketInstrument, day: Candle) -> dict[str, Any]:
+    """An element of the statistics of 24 hours."""
+    return {
+        "symbol": i.symbol, "lastPrice": i.price_text(day.close), "openPrice": i.price_text(day.open),
+        "highPrice": i.price_text(day.high), "lowPrice": i.price_text(day.low),
+        "volume": i.quantity_text(day.volume), "quoteVolume": i.quote_text(day.quote), "count": day.trades,
+    }  # fmt: skip

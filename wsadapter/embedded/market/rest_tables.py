@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from wsadapter.embedded.market.candles import Candle
 from wsadapter.embedded.market.channels import Print, recent_prints
+from wsadapter.embedded.market.instruments import MarketInstrument
 from wsadapter.embedded.market.market import FUNDING_MS, Market
 from wsadapter.embedded.market.markets import Markets
 from wsadapter.embedded.market.rest import Query, RestReply
@@ -96,6 +97,10 @@ class Desk:
     def markets(self) -> list[Market]:
         """All that there are."""
         return [*self.floor.listed()]
+
+    def days(self) -> Iterator[tuple[MarketInstrument, Candle]]:
+        """The last 24 hours of each."""
+        return ((market.instrument, market.candles.day()) for market in self.markets())
 
     def number(self, name: str) -> int | None:
         value = self.query.get(name, "")

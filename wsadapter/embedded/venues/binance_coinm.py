@@ -198,6 +198,17 @@ def exchange_info(desk: Desk) -> dict[str, Any]:
     return traded(desk, symbols, WEIGHTS)
 
 
+def days(desk: Desk) -> list[dict[str, Any]]:
+    """``volume`` counts contracts, ``baseVolume`` coins; there is no other."""
+    return [
+        {
+            "symbol": i.symbol, "pair": i.pair, "lastPrice": i.price_text(day.close), "volume":
+            i.quantity_text(day.volume), "baseVolume": coins(i, day.volume, day.close), "count": day.trades,
+        }
+        for i, day in desk.days()
+    ]  # fmt: skip
+
+
 REST: Final = RestPaths(
     paths={
         "/dapi/v1/time": lambda desk: {"serverTime": desk.now_ms},
@@ -207,6 +218,7 @@ REST: Final = RestPaths(
         "/dapi/v1/fundingRate": funding_rate,
         "/dapi/v1/openInterest": open_interest,
         "/dapi/v1/exchangeInfo": exchange_info,
+        "/dapi/v1/ticker/24hr": days,
     },
     error=error,
     requests=1000,

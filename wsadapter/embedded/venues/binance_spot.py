@@ -16,6 +16,7 @@ from wsadapter.embedded.exchange.dialect import Dialect
 from wsadapter.embedded.exchange.recording import recogniser
 from wsadapter.embedded.exchange.replay import Recorded
 from wsadapter.embedded.exchange.requests import Target
+from wsadapter.embedded.market.binance_rest_rows import day
 from wsadapter.embedded.market.candles import Candle, close_ms
 from wsadapter.embedded.market.channels import (
     BestPrices,
@@ -185,6 +186,7 @@ REST: Final = RestPaths(
         "/api/v3/historicalTrades": historical_trades,
         "/api/v3/depth": lambda desk: levels(desk, 100, 5000),
         "/api/v3/exchangeInfo": exchange_info,
+        "/api/v3/ticker/24hr": lambda desk: [day(*each) for each in desk.days()],
     },
     error=error,
     requests=1000,

@@ -100,6 +100,21 @@ def contract(i: MarketInstrument) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def days(desk: Desk) -> list[dict[str, Any]]:
+    return [
+        {
+            "symbol": i.symbol, "lastPr": i.price_text(day.close), "open": i.price_text(day.open), "baseVolume":
+            i.quantity_text(day.volume), "quoteVolume": i.quote_text(day.quote), "ts": str(desk.now_ms),
+        }
+        for i, day in desk.days()
+    ]  # fmt: skip
+
+
+def mix_days(desk: Desk) -> list[dict[str, Any]]:
+    product(desk)
+    return days(desk)
+
+
 def pairs(desk: Desk) -> list[dict[str, Any]]:
     return [pair(market.instrument) for market in desk.markets()]
 
@@ -141,6 +156,7 @@ MIX: Final = answers(
         "/api/v2/mix/market/fills-history": mix_fills,
         "/api/v2/mix/market/history-fund-rate": settled_rates,
         "/api/v2/mix/market/contracts": contracts,
+        "/api/v2/mix/market/tickers": mix_days,
     }
 )
 SPOT: Final = answers(
@@ -148,5 +164,6 @@ SPOT: Final = answers(
         "/api/v2/spot/market/candles": spot_candles,
         "/api/v2/spot/market/fills-history": spot_fills,
         "/api/v2/spot/public/symbols": pairs,
+        "/api/v2/spot/market/tickers": days,
     }
 )

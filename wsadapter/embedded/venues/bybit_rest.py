@@ -127,6 +127,18 @@ def instruments_info(c: Category, desk: Desk) -> dict[str, Any]:
     return listed(c, desk, rows) if c.is_spot else paged(c, desk, rows, desk.limit(500, 1000))
 
 
+def tickers(c: Category, desk: Desk) -> dict[str, Any]:
+    rows = [
+        {
+            "symbol": i.symbol, "lastPrice": i.price_text(day.close), "prevPrice24h": i.price_text(day.open),
+            "highPrice24h": i.price_text(day.high), "lowPrice24h": i.price_text(day.low),
+            "volume24h": i.quantity_text(day.volume), "turnover24h": i.quote_text(day.quote),
+        }
+        for i, day in desk.days()
+    ]  # fmt: skip
+    return listed(c, desk, rows)
+
+
 def paged(c: Category, desk: Desk, rows: list[dict[str, Any]], limit: int, **more: Any) -> dict[str, Any]:
     """With the cursor of the next page, empty after the last one."""
     word, _, begin = unquote(desk.text("cursor", "from=0")).partition("=")
@@ -199,6 +211,7 @@ def error(refused: Refused, now_ms: int) -> RestReply:
 
 COMMON_PATHS: Final = {
     "kline": klines, "recent-trade": recent_trade, "orderbook": book, "instruments-info": instruments_info,
+    "tickers": tickers,
 }  # fmt: skip
 CONTRACT_PATHS: Final = {"funding/history": funding_history, "open-interest": open_interest}
 

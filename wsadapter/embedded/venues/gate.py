@@ -237,6 +237,16 @@ def order_book(desk: Desk) -> dict[str, Any]:
     }
 
 
+def days(desk: Desk) -> list[Any]:
+    return [
+        {
+            "contract": i.symbol, "last": i.price_text(day.close), "volume_24h": i.quantity_text(day.volume),
+            "volume_24h_base": text(day.volume, i.quantity_digits + 2), "volume_24h_quote": i.quote_text(day.quote),
+        }
+        for i, day in desk.days()
+    ]  # fmt: skip
+
+
 def contracts(desk: Desk) -> list[Any]:
     return [contract(market.instrument) for market in desk.markets()]
 
@@ -268,6 +278,7 @@ REST: Final = RestPaths(
         FUTURES + "funding_rate": funding_rate,
         FUTURES + "order_book": order_book,
         FUTURES + "contracts": contracts,
+        FUTURES + "tickers": days,
     },
     error=error,
     requests=200,

@@ -214,9 +214,24 @@ def spot_meta(desk: Desk) -> dict[str, Any]:
     return {"tokens": [usdc], "universe": []}
 
 
+def meta_and_contexts(desk: Desk) -> list[Any]:
+    """The contexts are in the order of the universe."""
+    contexts = [
+        {"dayNtlVlm": i.quote_text(day.quote), "dayBaseVlm": i.quantity_text(day.volume), "markPx":
+         i.price_text(day.close), "prevDayPx": i.price_text(day.open)}
+        for i, day in desk.days()
+    ]  # fmt: skip
+    return [meta(desk), contexts]
+
+
+def spot_meta_and_contexts(desk: Desk) -> list[Any]:
+    return [spot_meta(desk), []]
+
+
 ASKED: Final = {
     "candleSnapshot": candle_snapshot, "recentTrades": recent_trades, "fundingHistory": funding_history,
     "l2Book": l2_book, "meta": meta, "spotMeta": spot_meta,
+    "metaAndAssetCtxs": meta_and_contexts, "spotMetaAndAssetCtxs": spot_meta_and_contexts,
 }  # fmt: skip
 
 

@@ -210,6 +210,18 @@ def contracts(desk: Desk) -> dict[str, Any]:
     return {"instruments": [contract(market.instrument) for market in desk.markets()]}
 
 
+def days(desk: Desk) -> dict[str, Any]:
+    """All are numbers."""
+    rows = [
+        {
+            "symbol": i.symbol, "last": raw(i.price_text(day.close)), "vol24h": raw(i.quantity_text(day.volume)),
+            "volumeQuote": raw(i.quote_text(day.quote)), "suspended": False,
+        }
+        for i, day in desk.days()
+    ]  # fmt: skip
+    return {"tickers": rows}
+
+
 def contract(i: MarketInstrument) -> dict[str, Any]:
     kind, _, pair = i.symbol.partition("_")
     return {
@@ -241,6 +253,7 @@ REST: Final = RestPaths(
         "/api/history/v3/market/{symbol}/executions": executions,
         "/derivatives/api/v4/historicalfundingrates": rates,
         "/derivatives/api/v3/instruments": contracts,
+        "/derivatives/api/v3/tickers": days,
     },
     body=body,
     error=error,

@@ -284,6 +284,19 @@ def instruments(desk: Desk) -> list[Any]:
     return [instrument(one.instrument) for one in desk.markets() if kind(one.symbol) == wanted]
 
 
+def days(desk: Desk) -> list[Any]:
+    """Of derivatives the volume counts coins, of spot the quote currency."""
+    wanted = desk.text("instType")
+    return [
+        {
+            "instType": wanted, "instId": i.symbol, "last": i.price_text(day.close), "open24h": i.price_text(day.open),
+            "volCcy24h": i.quote_text(day.quote) if wanted == "SPOT" else base_text(i, day.volume),
+            "vol24h": i.quantity_text(day.volume), "ts": str(desk.now_ms),
+        }
+        for i, day in desk.days() if kind(i.symbol) == wanted
+    ]  # fmt: skip
+
+
 def instrument(i: MarketInstrument) -> dict[str, Any]:
     base, quote = i.symbol.split("-")[:2]
     is_spot, step = kind(i.symbol) == "SPOT", i.quantity_text(1)
@@ -318,6 +331,7 @@ REST: Final = RestPaths(
         "/api/v5/market/books": rest_book,
         "/api/v5/public/funding-rate-history": funding_history,
         "/api/v5/public/instruments": instruments,
+        "/api/v5/market/tickers": days,
     },
     body=lambda result, now_ms: {"code": "0", "msg": "", "data": result},
     error=error,

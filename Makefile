@@ -6,7 +6,7 @@ PB := wsadapter/pb
 # children start faster from bytecode, whatever the shell says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast chaos sanitize setup lint fmt bench proto constraints clean
+.PHONY: run test test-fast chaos sanitize setup lint fmt bench proto constraints wheel pip-audit sbom clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
@@ -56,10 +56,33 @@ proto: setup ## regenerate wsadapter/pb from proto/
 	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=$(PB) --mypy_out=$(PB) proto/wsadapter/v1/market.proto
 	mv $(PB)/wsadapter/v1/market_pb2.py* $(PB)/ && rmdir -p $(PB)/wsadapter/v1 2>/dev/null || true
 
-constraints: setup ## pin every dependency again, with hashes
+constraints: setup ## pin every dependency again, with hashes: of a clone, and (deploy/) of an installation
 	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
-	  --no-header --no-annotate --extra embedded --extra dev -o constraints.txt pyproject.toml
+	$(BIN)/pip-compile $(COMPILE) --extra embedded --extra dev -o constraints.txt pyproject.toml
+	$(BIN)/pip-compile $(COMPILE) -c constraints.txt -o deploy/constraints.txt pyproject.toml
+
+COMPILE := --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header \
+  --no-annotate
+
+wheel: setup ## dist/: the wheel, and the hashed constraints of what it needs
+	rm -rf dist build/lib*
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
+	cp deploy/constraints.txt dist/
+
+TOOLS := build/tools/bin
+build/tools/bin/pip-audit:
+	$(PYTHON) -m venv build/tools
+	$(TOOLS)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0
+
+pip-audit: build/tools/bin/pip-audit ## known vulnerabilities of what an installation has; asks pypi.org
+	@$(TOOLS)/pip-audit --strict --require-hashes --disable-pip -r deploy/constraints.txt || { \
+	  echo "Not clean, or not checked: 'could not be audited' and time-outs mean that the database (pypi.org) is out of" \
+	    "reach from here, and nothing is known."; exit 1; }
+
+sbom: build/tools/bin/pip-audit ## dist/wsadapter.cdx.json: what an installation consists of, CycloneDX; asks nobody
+	mkdir -p dist
+	$(TOOLS)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-format JSON \
+	  -o dist/wsadapter.cdx.json deploy/constraints.txt
 
 clean:
-	rm -rf .venv build *.egg-info wsadapter/native/*.so
+	rm -rf .venv build dist *.egg-info wsadapter/native/*.so

@@ -45,7 +45,7 @@ Pause = Callable[[float], object]
 @options.UNTIL
 @options.EXCHANGE
 @options.SYMBOL
-@click.option("--stream", default="", help="Only this stream word.")
+@options.STREAM
 @options.JSON
 @click.option("--live", is_flag=True, help="A running instance must be there to have its counters checked.")
 @click.pass_obj

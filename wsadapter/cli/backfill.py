@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from wsadapter.cli import known_names, monitor_client, options
+from wsadapter.cli import completion, known_names, monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.config.model import Config, Feed
 from wsadapter.config.types import INTERVALS
@@ -47,12 +47,19 @@ Show = Callable[[BackfillWatch], None]
 @options.SINCE
 @options.UNTIL_NOW
 @options.EXCHANGE
-@click.option("--feed", default="", help="Only this feed of the configuration.")
+@click.option("--feed", default="", help="Only this feed of the configuration.", shell_complete=completion.feeds)
 @click.option(
-    "--symbol", "symbols", multiple=True, help="In the venue's text; several times for several. Else the feed's."
-)
-@click.option("--stream", "streams", multiple=True, help="kline, trade or funding_rate; else those of the feed.")
-@click.option("--interval", "intervals", multiple=True, help="Of kline; else those of the feed.")
+    "--symbol", "symbols", multiple=True, help="In the venue's text; several times for several. Else the feed's.",
+    shell_complete=completion.symbols,
+)  # fmt: skip
+@click.option(
+    "--stream", "streams", multiple=True, help="kline, trade or funding_rate; else those of the feed.",
+    shell_complete=completion.streams,
+)  # fmt: skip
+@click.option(
+    "--interval", "intervals", multiple=True, help="Of kline; else those of the feed.",
+    shell_complete=completion.intervals,
+)  # fmt: skip
 @options.JSON
 @click.pass_obj
 def backfill(

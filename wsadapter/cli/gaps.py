@@ -40,7 +40,7 @@ _HEADS: Final = (
 @options.UNTIL
 @options.EXCHANGE
 @options.SYMBOL
-@click.option("--stream", default="", help="Only this stream word.")
+@options.STREAM
 @click.option("--cause", default="", help="Only this cause.")
 @options.JSON
 @click.pass_obj

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Final, NoReturn, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from wsadapter import __version__
 from wsadapter.cli import options
@@ -64,6 +65,12 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         return cast(click.Command, getattr(import_module(f"wsadapter.cli.{COMMANDS[name][0]}"), name.replace("-", "_")))
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Nothing is imported for it."""
+        names = [name for name in self.list_commands(context) if name.startswith(incomplete)]
+        found = [CompletionItem(name, help=COMMANDS[name][1]) for name in names]
+        return found + click.Command.shell_complete(self, context, incomplete)
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         width = formatter.width - 6 - max(map(len, COMMANDS))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from wsadapter.cli import completion
 from wsadapter.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,8 +48,11 @@ CONFIG = click.option("--config", "config_path", metavar="FILE", help="Configura
 SINCE = click.option(
     "--since", callback=_point_in_time, metavar="DURATION|TIME", help="From then on, e.g. 2h, 7d, 2026-11-22."
 )
-EXCHANGE = click.option("--exchange", default="", help="Only this exchange.")
-SYMBOL = click.option("--symbol", default="", help="Only this symbol, in the venue's text.")
+EXCHANGE = click.option("--exchange", default="", help="Only this exchange.", shell_complete=completion.exchanges)
+SYMBOL = click.option(
+    "--symbol", default="", help="Only this symbol, in the venue's text.", shell_complete=completion.symbols
+)
+STREAM = click.option("--stream", default="", help="Only this stream word.", shell_complete=completion.streams)
 EMBEDDED = click.option("--embedded", is_flag=True, help="Also run a local Kafka and a local ClickHouse engine.")
 UNTIL = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then, exclusive.")
 UNTIL_NOW = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then; now if left out.")

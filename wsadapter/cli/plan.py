@@ -28,7 +28,7 @@ LIVE_SECONDS = 2.0
 @options.CONFIG
 @options.EXCHANGE
 @options.SYMBOL
-@click.option("--stream", default="", help="Only this stream word.")
+@options.STREAM
 @click.option("--live", is_flag=True, help="Also what the running instance measures, over two seconds.")
 @options.JSON
 @click.pass_obj

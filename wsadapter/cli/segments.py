@@ -7,7 +7,7 @@ import msgspec
 from rich.console import Console
 
 from wsadapter.audit.sheet import add_row, plain_table, print_whole
-from wsadapter.cli import options
+from wsadapter.cli import completion, options
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.roles.supervisor import segments as shared
 from wsadapter.roles.supervisor.segments import FoundSegment
@@ -46,7 +46,7 @@ def list_(as_json: bool) -> int:
 
 
 @segments.command()
-@click.argument("names", nargs=-1, metavar="[SEGMENT]...")
+@click.argument("names", nargs=-1, metavar="[SEGMENT]...", shell_complete=completion.segments)
 @click.option("--instance", default="", help="All segments of this instance.")
 @click.option("--orphans", is_flag=True, help="All that nobody uses and that hold nothing unread.")
 @click.option("--discard-unread", is_flag=True, help="Also those that hold unread records, which are lost then.")

@@ -15,7 +15,7 @@ import click
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 from google.protobuf.message import DecodeError, Message
 
-from wsadapter.cli import known_names, options
+from wsadapter.cli import completion, known_names, options
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM
@@ -29,7 +29,7 @@ POLL_SECONDS = 0.5
 
 @click.command()
 @options.CONFIG
-@click.argument("topic")
+@click.argument("topic", shell_complete=completion.topics)
 @options.EXCHANGE
 @options.SYMBOL
 @click.option("--from-beginning", "beginning", is_flag=True, help="From the first message, not only new ones.")

@@ -1,0 +1,131 @@
+"""docs/install.md and docs/upgrade.md: their commands exist with these options, their configuration is one, and what an
+installation needs is pinned, complete and small."""
+
+import re
+import shlex
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import click
+import pytest
+
+from wsadapter.cli import main as cli
+from wsadapter.config import load as configuration
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = ("install.md", "upgrade.md")
+PROGRAM = "wsadapter-supervisor"
+MAX_BYTES = 120_000_000
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+
+
+def commands(page: str) -> list[list[str]]:
+    """The words of each line of each block, without comments and redirections."""
+    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
+    return [shlex.split(line.split(" #")[0].split(" > ")[0]) for line in lines]
+
+
+OURS = [(page, words) for page in PAGES for words in commands(page) if Path(words[0]).name == PROGRAM]
+
+
+def test_there_are_commands() -> None:
+    assert len(OURS) >= 15
+
+
+@pytest.mark.parametrize(("page", "words"), OURS, ids=[" ".join(words[1:]) for _, words in OURS])
+def test_each_command_of_ours_is_one(page: str, words: list[str]) -> None:
+    """As the program itself reads it, down to the last subcommand, without running it."""
+    command: click.Command = cli.command
+    arguments = words[1:]
+    while isinstance(command, click.Group):
+        context = command.make_context(command.name, arguments)
+        name, found, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None, name
+        command = found
+    command.make_context(command.name, arguments)
+
+
+def test_each_make_target_is_there() -> None:
+    targets = set(re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text()))
+    wanted = {words[1] for page in PAGES for words in commands(page) if words[0] == "make"}
+    assert wanted == {"wheel", "sbom", "pip-audit"}
+    assert wanted <= targets
+
+
+def test_the_configurations_are_taken(tmp_path: Path) -> None:
+    files = [*blocks("install.md", "toml"), (ROOT / "deploy/compose/wsadapter.toml").read_text()]
+    assert len(files) == 2
+    for number, text in enumerate(files):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text)
+        config = configuration.load(str(path), {"STATE_DIRECTORY": str(tmp_path)}, dotenv=None)
+        assert config.feed[0].exchange == "binance"
+
+
+def pins(path: str) -> dict[str, str]:
+    """Distribution -> all that is said of it."""
+    text = (ROOT / path).read_text()
+    found = re.findall(r"(?m)^([a-z0-9-]+)==(\S+ \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text)
+    assert len(found) == len(re.findall(r"(?m)^\S+==", text)), "each one has hashes"
+    return dict(found)
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def closure(names: list[str]) -> set[str]:
+    """With all that they need on this machine, as it is installed here."""
+    found: set[str] = set()
+    while names:
+        name = names.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for text in metadata.requires(name) or ():
+            requirement, _, marker = text.partition(";")
+            if "extra" in marker or "platform" in marker or "python_version" in marker:
+                continue
+            match = re.match(r"[A-Za-z0-9._-]+", requirement)
+            assert match is not None
+            names.append(normal(match[0]))
+    return found
+
+
+def test_an_installation_is_pinned_as_a_clone_is_and_complete_and_small() -> None:
+    clone, installation = pins("constraints.txt"), pins("deploy/constraints.txt")
+    assert {name: clone.get(name) for name in installation} == installation
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    direct = [normal(re.split(r"[<>=!~ \[;]", text)[0]) for text in project["dependencies"]]
+    needed = closure(direct)
+    assert needed <= installation.keys(), "make constraints"
+    assert not {"chdb", "pytest", "mypy", "supervisor"} & installation.keys()
+    files = [file for name in needed for file in metadata.files(name) or ()]
+    total = sum(path.stat().st_size for file in files if (path := Path(str(file.locate()))).is_file())
+    assert total < MAX_BYTES - 30_000_000, "pip, setuptools and the package itself take some 30 MB"
+
+
+def test_the_container_is_made_from_what_is_here() -> None:
+    """Docker itself is not asked: the paths that its files name are there, and compose gives settings that exist."""
+    dockerfile = (ROOT / "deploy/Dockerfile").read_text()
+    for source in re.findall(r"(?m)^COPY (?!--from)(\S+) ", dockerfile):
+        assert (ROOT / source).exists(), source
+    setuptools = re.search(r"sed -n '(.*?)' constraints\.txt", dockerfile)
+    assert setuptools is not None
+    assert setuptools[1] == r"/^setuptools==/,/[^\\]$/p"
+    compose = (ROOT / "deploy/compose.yaml").read_text()
+    mounted = re.findall(r'"\./(compose/\S+?):', compose)
+    assert len(mounted) == 3
+    for path in mounted:
+        assert (ROOT / "deploy" / path).is_file()
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "CLICKHOUSE_URL", "CLICKHOUSE_USER", "CLICKHOUSE_PASSWORD"):
+        value = re.search(rf'(?m)^      {name}: "(.*)"$', compose)
+        assert value is not None
+        environ = {name: re.sub(r"\$\{.*\}", "secret", value[1]), "WEBSOCKET_SYMBOLS": "BTCUSDT"}
+        configuration.load(None, {**environ, "STATE_DIRECTORY": "/tmp"}, dotenv=None)
+    published = re.findall(r'- "([\d.]+):\d+:\d+"', compose)
+    assert set(published) == {"127.0.0.1"}, "what has no password is not for the network"

@@ -12,7 +12,7 @@ SOURCES = [path for name in ("wsadapter", "bench", "tests") for path in sorted((
 FILE = re.compile(r"`(?:\./)?([\w./-]+\.(?:py|c|h|md|svg|html|proto|toml))(?:::\w+)?`")
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 DOTTED = re.compile(r"`(wsadapter(?:\.\w+)+)`?")
-ELSEWHERE = {"wsadapter.toml", "../shared/peers/frames.py"}
+ELSEWHERE = {"wsadapter.toml", "/etc/wsadapter/wsadapter.toml", "../shared/peers/frames.py"}
 """Written by the user, and beside the checkout."""
 NOT_OURS = {"wsadapter.toml", "wsadapter.service", "wsadapter.v1", "wsadapter.native._native"}
 """Dotted, and no module of Python."""

@@ -10,7 +10,7 @@ from client.loopback_ws import CLOSE, TEXT, Loopback, Peer, behave, frame, run, 
 from client.recording import Recording, config
 
 from wsadapter.backoff import STABLE_SECONDS, Backoff, Retries
-from wsadapter.client.client import Client, GivenUp, SubscriptionState
+from wsadapter.client.client import Client, ConnectionConfig, GivenUp, SubscriptionState
 from wsadapter.client.connect_limit import LocalLimiter
 from wsadapter.client.session import BANNED_SECONDS, Lost
 from wsadapter.events import Gap, Trade
@@ -323,6 +323,37 @@ def test_a_connection_that_delivers_is_no_failure() -> None:
             await until(lambda: len(handler.lost) >= 5)
             await client.stop()
             await task
+
+    run(body())
+
+
+def test_a_request_that_nothing_answers_for_is_not_waited_for() -> None:
+    """Heartbeats are asked for last, when all streams have their answers already."""
+    beats = [0]
+
+    async def scripted(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            if request["channel"] == "heartbeats":
+                beats[0] += 1
+                return
+            standing = {"channel": "subscriptions", "timestamp": "", "sequence_num": 0,
+                        "events": [{"subscriptions": {"level2": request["product_ids"]}}]}  # fmt: skip
+            peer.send(frame(TEXT, json.dumps(standing).encode()))
+
+        await peer.serve(answer)
+
+    async def body() -> None:
+        handler = Recording()
+        async with Loopback(scripted, scripted) as venue:
+            settings = ConnectionConfig(["BTC-USD"], "coinbase", ["depth"], ws_url=venue.url, ack_timeout=0.2)
+            client = Client(settings, handler)
+            await client.connect()
+            await until(lambda: beats[0])
+            await asyncio.sleep(0.5)
+            await client.stop()
+        assert handler.lost == ["stopped"]
 
     run(body())
 

@@ -164,6 +164,54 @@ def test_a_venue_that_announces_its_cut_is_left_before(monkeypatch: pytest.Monke
     run(body())
 
 
+def test_a_cut_that_was_announced_is_a_gap_of_that_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The venue is gone before another connection stands; the cut after it was not announced."""
+    quick(monkeypatch, SETTLE_SECONDS=0.1)
+
+    def cut(*said: bytes) -> Any:
+        async def script(peer: Peer) -> None:
+            await peer.upgrade()
+            ends = asyncio.Event()
+
+            def answer(request: dict[str, Any]) -> None:
+                peer.ack(request)
+                peer.send(trade(1), *said)
+                ends.set()
+
+            serving = asyncio.create_task(peer.serve(answer=answer))
+            await ends.wait()
+            await asyncio.sleep(0.05)
+            serving.cancel()
+
+        return script
+
+    async def away(peer: Peer) -> None:
+        await peer.request_head()
+        peer.respond("503 Service Unavailable")
+
+    class WithGaps(Recording):
+        def __init__(self) -> None:
+            super().__init__()
+            self.causes: list[str] = []
+
+        def on_gap(self, event: Gap) -> None:
+            if event.ended_ns is None:
+                self.causes.append(event.cause)
+
+    async def body() -> None:
+        handler = WithGaps()
+        announced = frame(TEXT, b'{"e":"serverShutdown","E":1770123456789}')
+        async with Loopback(cut(announced), away, cut(), cut()) as venue:
+            client = Client(config(venue), handler)
+            task = asyncio.create_task(client.start())
+            await until(lambda: len(handler.causes) >= 3)
+            await client.stop()
+            await task
+        assert handler.causes[:3] == ["connect", "notice", "disconnect"]
+
+    run(body())
+
+
 def test_a_handler_that_raises_in_a_read_of_the_next_socket_ends_the_client(monkeypatch: pytest.MonkeyPatch) -> None:
     quick(monkeypatch)
 

@@ -16,7 +16,7 @@ from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Depth, Event, FundingRate, Gap, Kline, Liquidation, Side, Trade
 from wsadapter.events.records import encode
 from wsadapter.exchanges.deribit import Deribit
-from wsadapter.exchanges.venue import Acked, Bad, Item, Refused, Reply, Subscription
+from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, Item, Refused, Reply, Subscription
 
 PERPETUAL = "BTC-PERPETUAL"
 WORDS = ("kline", "ticker", "depth", "trade", "mark_price", "funding_rate", "open_interest", "book_ticker",
@@ -35,7 +35,7 @@ def session(*symbols: str, streams: Iterable[str] = WORDS, levels: int = 0, **mo
 def opened(*symbols: str, streams: Iterable[str] = WORDS, levels: int = 0) -> Deribit:
     """Every channel taken."""
     made = session(*symbols, streams=streams, levels=levels)
-    _, *requests = made.open()
+    _, *requests, _ = made.open()
     for payload in requests:
         asked = json.loads(payload)
         items = made.receive(answer(asked["id"], sorted(asked["params"]["channels"])), AT)
@@ -303,11 +303,17 @@ def test_a_testnet() -> None:
 
 def test_heartbeats_are_asked_for_first_and_what_they_ask_is_answered() -> None:
     made = session()
-    first, second = made.open()
+    first, second, third = made.open()
     assert json.loads(first) == {
         "jsonrpc": "2.0", "id": "heartbeat", "method": "public/set_heartbeat", "params": {"interval": 30},
     }  # fmt: skip
     assert json.loads(second)["method"] == "public/subscribe"
+    assert json.loads(third) == {
+        "jsonrpc": "2.0", "id": "platform_state", "method": "public/subscribe",
+        "params": {"channels": ["platform_state"]},
+    }  # fmt: skip
+    assert made.aside >= {first, third}
+    assert second not in made.aside
     assert made.receive(answer("heartbeat", "ok"), AT) == []
     assert made.receive(b'{"params":{"type":"heartbeat"},"method":"heartbeat","jsonrpc":"2.0"}', AT) == []
     (reply,) = made.receive(b'{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}', AT)
@@ -315,6 +321,23 @@ def test_heartbeats_are_asked_for_first_and_what_they_ask_is_answered() -> None:
     assert json.loads(reply.payload) == {"jsonrpc": "2.0", "id": "test", "method": "public/test", "params": {}}
     assert made.receive(answer("test", {"version": "1.2.26"}), AT) == []
     assert made.ping() == reply.payload
+
+
+def test_maintenance_is_a_notice_and_locked_indices_are_none() -> None:
+    made = opened(streams=("trade",))
+
+    def state(data: str) -> bytes:
+        return (
+            b'{"jsonrpc":"2.0","method":"subscription","params":{"channel":"platform_state","data":%s}}' % data.encode()
+        )
+
+    assert made.receive(answer("platform_state", ["platform_state"]), AT) == []
+    assert made.receive(state('{"locked":false,"price_index":"alt_usdc","reasons":[]}'), AT) == []
+    assert made.receive(state('{"price_index":"sol_usdc","locked":true}'), AT) == []
+    assert made.receive(state('{"maintenance":false}'), AT) == []
+    assert made.receive(state('{"maintenance":true}'), AT) == [ClosesSoon("maintenance")]
+    for broken in ('{"maintenance":1}', "[]", "null"):
+        assert types(made.receive(state(broken), AT)) == ["Bad"]
 
 
 def test_what_is_not_in_the_list_is_refused() -> None:
@@ -346,7 +369,7 @@ def test_a_request_that_is_refused_whole_is_asked_again_in_halves() -> None:
 
 def test_a_request_too_many_is_made_once_more() -> None:
     made = session("A", "B", streams=("trade",))
-    _, first = made.open()
+    _, first, _ = made.open()
     too_many = b'{"jsonrpc":"2.0","id":%d,"error":{"code":10028,"message":"too_many_requests","data":null}}'
     (again,) = made.receive(too_many % 1, AT)
     assert isinstance(again, Reply)

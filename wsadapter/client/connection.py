@@ -205,7 +205,8 @@ class Connection:
                 self._watch.end()
             reason = "stopped" if planned and self._stop.is_set() else lost.reason
             if reason != "stopped":
-                self._begin_gap(GapCause.DISCONNECT, max(self.exchange.last_receive_ns.values(), default=0))
+                cause = GapCause.NOTICE if self.current.is_announced else GapCause.DISCONNECT
+                self._begin_gap(cause, max(self.exchange.last_receive_ns.values(), default=0))
             self._hooks.on_disconnected(reason, clock.now_ns())
 
     async def _pause(self, lost: Lost) -> None:
@@ -263,7 +264,7 @@ class Connection:
                 Acked: lambda item: self._on_answer(socket, item.names, SubscriptionState.ACKED),
                 Refused: lambda item: self._on_refused(socket, item),
                 Bad: if_current(self._on_bad),
-                ClosesSoon: if_current(lambda item: self._rotate(item.detail)),
+                ClosesSoon: if_current(self._on_notice),
             }
         )
 
@@ -289,6 +290,10 @@ class Connection:
             handle(gap)
 
     # Rotation.
+
+    def _on_notice(self, item: ClosesSoon) -> None:
+        self.current.is_announced |= item.announced
+        self._rotate(item.detail)
 
     def _rotate(self, why: str, dead: Collection[str] = (), trial: bool = False) -> None:
         """Begin to make the next socket, as planned or for ``dead`` streams; this one delivers on."""

@@ -40,6 +40,8 @@ class LiveSocket:
         self.began = time.monotonic()
         self.timers = Timers()
         """Of the connection, for this socket; they end with it."""
+        self.is_announced = False
+        """The venue has said that it will close it."""
         self.answered = False
         """Every subscription had its answer."""
         self._on_open = on_open
@@ -50,7 +52,7 @@ class LiveSocket:
 
     def request(self, payloads: Iterable[bytes]) -> None:
         for payload in payloads:
-            self.session.request(payload)
+            self.session.request(payload, is_answered=payload not in self.exchange.aside)
 
     def answer(self, names: Iterable[str], state: SubscriptionState) -> bool:
         """The venue's answer to these subscriptions; whether every request has one now."""

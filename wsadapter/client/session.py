@@ -142,9 +142,9 @@ class Session(WSListener):
         """Item type -> who handles it, from now on; types without an entry are dropped."""
         self._reader.dispatch = {**dispatch, Reply: self._reply}
 
-    def request(self, payload: bytes) -> None:
-        """Send a request, paced; `all_answered` must follow within the ack timeout of the last one."""
-        self._reply(Reply(payload))
+    def request(self, payload: bytes, is_answered: bool = True) -> None:
+        """Send a request, paced; after one that ``is_answered``, `all_answered` must follow within the ack timeout."""
+        self._reply(Reply(payload, is_answered))
 
     def _reply(self, item: Reply) -> None:
         self._requests.append(item)

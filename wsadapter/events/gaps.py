@@ -36,6 +36,8 @@ class GapCause(StrEnum):
     """Nothing is missing: the venue gave these numbers of single trades to no trade. Always ``repaired``."""
     CHECKSUM = "checksum"
     """A book is not what the venue's checksum says: a change was lost, or is wrong."""
+    NOTICE = "notice"
+    """The connection was lost after the venue had announced that, before another one could take over."""
 
 
 class RepairState(StrEnum):

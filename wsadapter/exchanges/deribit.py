@@ -12,10 +12,12 @@ Amounts are the venue's: US dollars for inverse perpetuals and futures, the base
 interest. Funding goes on all the time: its rate is that of the moment and has no next time. A liquidation is a trade
 that says so; where both sides were liquidated there are two. Trades of a combo are told on the combo's channel and on
 each leg's. Channels ``raw`` want a login, which this has not; messages of theirs, in recordings, are read all the same.
+The platform's state is asked for on every socket: when its maintenance begins, another connection is made.
 
 Not verified: that unsubscribing and subscribing brings a snapshot (documented), that a candle of a day opens at 00:00
-UTC, what ``MT`` of a liquidation means beyond its documentation, how long the list of a request may be. A combo's price
-may be negative, which no price of ours is: such an event is lost, and counted.
+UTC, what ``MT`` of a liquidation means beyond its documentation, how long the list of a request may be, how long before
+the end of a connection the venue tells of maintenance. A combo's price may be negative, which no price of ours is: such
+an event is lost, and counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,6 +73,7 @@ from wsadapter.exchanges.venue import (
     Cadence,
     Candles,
     Channel,
+    ClosesSoon,
     FeedSettings,
     Follows,
     Heartbeat,
@@ -202,6 +205,12 @@ class ErrorWire(Struct, gc=False):
     data: Raw = Raw()
 
 
+class StateWire(Struct, gc=False):
+    """{"locked":false,"price_index":"alt_usdc","reasons":[]}, or {"maintenance":true} when that begins."""
+
+    maintenance: bool = False
+
+
 class AnswerWire(Struct, gc=False):
     """{"jsonrpc":"2.0","id":1,"result":["trades.BTC-PERPETUAL.100ms"],"usIn":...,"usOut":...,"testnet":false}, or a
     heartbeat {"params":{"type":"test_request"},"method":"heartbeat","jsonrpc":"2.0"}; an error may be without an id."""
@@ -214,6 +223,7 @@ class AnswerWire(Struct, gc=False):
 
 
 _answer: Final = Decoder(AnswerWire).decode
+_state: Final = Decoder(StateWire).decode
 _names: Final = Decoder(tuple[str, ...]).decode
 
 
@@ -354,6 +364,7 @@ def rpc(identity: int | str, method: str, **params: object) -> bytes:
 
 
 TOO_MANY_REQUESTS: Final = 10028
+PLATFORM: Final = "platform_state"
 HEARTBEAT, TEST = "heartbeat", "test"
 """What our requests that ask for no stream are called."""
 
@@ -362,12 +373,14 @@ def request(begin: bool, wanted: tuple[str, ...], identity: int) -> bytes:
     return rpc(identity, "subscribe" if begin else "unsubscribe", channels=wanted)
 
 
-def control(payload: bytes) -> Sequence[Answer | Reply] | None:
+def control(payload: bytes) -> Sequence[Answer | ClosesSoon | Reply] | None:
     """An error without an id of ours is the oldest request's."""
     answer = _answer(payload)
     if answer.method == "heartbeat":
         return [Reply(rpc(TEST, "test"), is_request=False)] if answer.params.type == "test_request" else []
-    if text(answer.id) in (HEARTBEAT, TEST):
+    if answer.params.channel == PLATFORM:
+        return [ClosesSoon("maintenance")] if _state(answer.params.data).maintenance else []
+    if text(answer.id) in (HEARTBEAT, TEST, PLATFORM):
         return None if answer.error else []
     identity, error = integer(answer.id), answer.error
     if error is not None:
@@ -389,7 +402,12 @@ class Deribit(VenueSession):
         ),
         requests=Requests(request, most=200, octets=16_384),
         framing=ByKey(
-            Envelope, key, spoken=spoken, elements=attrgetter("params.data"), spelled=Spelled("{params.channel}")
+            Envelope,
+            key,
+            spoken=spoken,
+            elements=attrgetter("params.data"),
+            spelled=Spelled("{params.channel}"),
+            notices=frozenset((PLATFORM,)),
         ),
         channels=CHANNELS,
         control=control,
@@ -397,4 +415,5 @@ class Deribit(VenueSession):
         check=check,
         names=names,
         heartbeat=Heartbeat(rpc(TEST, "test"), begin=rpc(HEARTBEAT, "set_heartbeat", interval=30)),
+        notices=rpc(PLATFORM, "subscribe", channels=[PLATFORM]),
     )

@@ -136,7 +136,7 @@ class Outstanding:
         most = self._requests.on_socket
         if most and not self._is_told and self._on_socket >= most * PART_OF_REQUESTS:
             self._is_told = True
-            items.append(ClosesSoon(f"{self._on_socket} of {most} requests"))
+            items.append(ClosesSoon(f"{self._on_socket} of {most} requests", announced=False))
         return items
 
     def _concerned(self, answer: Answer) -> list[tuple[_Sent, tuple[str, ...]]]:

@@ -66,6 +66,7 @@ class VenueSession:
     max_streams: int
     max_life: float
     ping_every: float
+    aside: frozenset[bytes]
     dated: bytes
     attempt_limit: AttemptLimit
     message_limit: AttemptLimit | None
@@ -85,6 +86,7 @@ class VenueSession:
         cls.message_limit = limits.messages
         cls.ping_every = heartbeat.every if heartbeat else 0.0
         cls.dated = cls.venue.requests.dated
+        cls.aside = frozenset((cls.venue.notices, heartbeat.begin if heartbeat else b""))
         cls.conversions = {
             id(one): compiled(cls.venue.word, channel.wire, one)
             for channel in cls.venue.channels
@@ -158,6 +160,8 @@ class VenueSession:
         heartbeat = self.venue.heartbeat
         beat = [heartbeat.begin] if heartbeat is not None and heartbeat.begin else []
         asked = self.requests.begin(self.last_receive_ns)
+        if self.venue.notices:
+            asked.append(self.venue.notices)
         return [*asked, *beat] if heartbeat is not None and heartbeat.last else [*beat, *asked]
 
     def follow(self, before: Self) -> None:

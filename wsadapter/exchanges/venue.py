@@ -116,9 +116,11 @@ class Bad(Struct, frozen=True):
 
 
 class ClosesSoon(Struct, frozen=True):
-    """The venue has announced that it will close this socket: time for another one."""
+    """The venue has announced that it will close this socket (``announced``), or it will be of no use for much longer:
+    time for another one."""
 
     detail: str
+    announced: bool = True
 
 
 class Reply(Struct, frozen=True):
@@ -154,6 +156,8 @@ class Exchange(Protocol):
     """Seconds after which the venue cuts a connection, 0 = never."""
     ping_every: float
     """Seconds between two application level pings, whatever else is sent; 0: only where nothing came for a while."""
+    aside: frozenset[bytes]
+    """Requests of `open` that no `Acked` or `Refused` follows."""
     dated: bytes
     """What in requests and pings ends with a digit in whose place their sender writes the time, in seconds; empty: not
     dated."""
@@ -443,3 +447,6 @@ class Venue(Struct, frozen=True):
     polled: frozenset[str] = frozenset()
     """Words that its REST side feeds."""
     heartbeat: Heartbeat | None = None
+    notices: bytes = b""
+    """What asks the venue for notices, where it gives none unasked: the last request of every socket, whose answer is
+    for ``control`` to pass over."""

@@ -183,6 +183,8 @@ def read(document: Any, connection_id: str) -> Ask | Say:
     if method not in ("public/subscribe", "public/unsubscribe"):
         return refused(identity, -32601, "Method not found")
     channels = params.get("channels")
+    if channels == ["platform_state"]:
+        return Say([told(identity, result=channels)])
     if not isinstance(channels, list) or not all(isinstance(channel, str) for channel in channels):
         return refused(identity, -32602, "Invalid params", reason="value must be a list", param="channels")
     if any(channel.endswith(".raw") for channel in channels):
@@ -202,6 +204,9 @@ REQUESTS: Final = Requests(
     malformed=lambda connection_id: refused(None, 11050, "bad_request", reason="invalid json"),
     unknown=Unknown.ALONE,
     most=500,
+)
+MAINTENANCE: Final = (
+    '{"jsonrpc":"2.0","method":"subscription","params":{"channel":"platform_state","data":{"maintenance":true}}}'
 )
 TEST_REQUEST: Final = '{"jsonrpc":"2.0","method":"heartbeat","params":{"type":"test_request"}}'
 
@@ -313,6 +318,6 @@ PUBLIC_DATA: Final[Dialect] = declared(
     requests=REQUESTS,
     rest=REST,
     limits=VenueLimits(ping_interval=0, silence=0, life=0, messages=0),
-    manners=Manners(heartbeat=lambda now_ms: TEST_REQUEST),
+    manners=Manners(heartbeat=lambda now_ms: TEST_REQUEST, notice=lambda now_ms: MAINTENANCE),
     stream_of=stream_of,
 )

@@ -189,3 +189,28 @@ def test_a_silence_that_ends_on_the_second_socket_is_one_gap_with_its_ids() -> N
     assert (gap.cause, gap.started_ns, gap.ended_ns, gap.version) == ("stale", begun.started_ns, NS + 4, 2)
     assert (gap.first_missing, gap.last_missing, gap.missing_count) == (2, 3, 2)
     assert bench.exchange.close(NS + 5) == [], "and it is over"
+
+
+def snapshot(number: int) -> Event:
+    delta = event("diff", "BTCUSDT", number)
+    return msgspec.structs.replace(
+        delta, update_type=UpdateType.SNAPSHOT, level_limit=1000, previous_update_id=None, first_update_id=None
+    )
+
+
+def test_a_book_that_begins_with_a_snapshot_on_each_socket_waits_for_none_on_the_first() -> None:
+    """What the first socket's changes have passed tells nothing new, and would set the book back."""
+    bench = Bench()
+    bench.overlap.second(snapshot(3))
+    bench.overlap.second(event("diff", "BTCUSDT", 4))
+    assert bench.overlap.unproven
+    bench.overlap.first(event("diff", "BTCUSDT", 3))
+    bench.overlap.first(event("diff", "BTCUSDT", 4))
+    assert not bench.overlap.unproven
+    bench.overlap.second(event("diff", "BTCUSDT", 5))
+    bench.overlap.hand_over()
+    later = snapshot(2)  # asked for anew
+    bench.overlap.second(later)
+
+    assert bench.out == [*(event("diff", "BTCUSDT", number) for number in (3, 4, 5)), later]
+    assert bench.copies == {"depth": 2}

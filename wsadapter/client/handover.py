@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
-from wsadapter.events import Event, Gap, StreamType
+from wsadapter.events import Depth, Event, Gap, StreamType, UpdateType
 from wsadapter.events.sequence import Sequenced, SequenceKey, place
 
 MOST_HELD: Final = 20_000
@@ -58,6 +58,8 @@ class Handover:
         """Series of the second socket -> whether the first has brought one of its events, too, or is not to."""
         self._to_check: set[SequenceKey] = set()
         """Series whose next event must continue what the first socket brought."""
+        self._changes: dict[str, int] = {}
+        """Symbol -> number of the last change of its book that the first socket brought."""
         self._first_ended = False
         self.overflowed = False
 
@@ -70,6 +72,8 @@ class Handover:
             else:
                 self._delivered.add((sequenced.key, sequenced.identity))
             self._at_ns[sequenced.key] = event.receive_time_ns
+            if type(event) is Depth and event.update_type is UpdateType.DELTA:
+                self._changes[event.symbol] = max(sequenced.number, self._changes.get(event.symbol, 0))
         self._publish(event)
 
     def second(self, event: Event) -> None:
@@ -81,7 +85,7 @@ class Handover:
             return
         if sequenced.key not in self._marks and (reached := self._reached(event)) is not None:
             self._marks[sequenced.key], self._at_ns[sequenced.key] = reached
-        if self._is_copy(sequenced):
+        if self._is_copy(sequenced, event):
             self._copies[event.stream_type.value] += 1
         elif self._first_ended:
             self._continue(sequenced, event)
@@ -106,12 +110,13 @@ class Handover:
 
     def hand_over(self) -> None:
         """The first socket has ended: deliver what only the second has brought."""
+        self._compact()
         self._first_ended, self._to_check = True, set(self._met)
         held, self._held = self._held, deque()
         marked: dict[SequenceKey, int] = {}
         """They were decoded before the gaps that end here were known."""
         for sequenced, event in held:
-            if self._is_copy(sequenced):
+            if self._is_copy(sequenced, event):
                 self._copies[event.stream_type.value] += 1
             else:
                 self._to_check.add(sequenced.key)
@@ -125,7 +130,12 @@ class Handover:
             self._copies[event.stream_type.value] += 1
         self._held.clear()
 
-    def _is_copy(self, sequenced: Sequenced) -> bool:
+    def _is_copy(self, sequenced: Sequenced, event: Event) -> bool:
+        is_begin = type(event) is Depth and event.update_type is UpdateType.SNAPSHOT and not self._first_ended
+        # a book begins with a snapshot on each socket: the first one's has taken all that is in this one
+        if is_begin and sequenced.number <= self._changes.get(event.symbol, 0):
+            self._met[sequenced.key] = True
+            return True
         if sequenced.identity is not None:
             if (sequenced.key, sequenced.identity) not in self._delivered:
                 return False
@@ -156,7 +166,7 @@ class Handover:
 
     def _trim(self) -> None:
         """Let go of what the first socket has brought meanwhile."""
-        while self._held and self._is_copy(self._held[0][0]):
+        while self._held and self._is_copy(*self._held[0]):
             self._copies[self._held.popleft()[1].stream_type.value] += 1
         if len(self._held) > MOST_HELD and not self.overflowed:
             self._compact()
@@ -165,7 +175,7 @@ class Handover:
     def _compact(self) -> None:
         kept: deque[tuple[Sequenced, Event]] = deque()
         for sequenced, event in self._held:
-            if self._is_copy(sequenced):
+            if self._is_copy(sequenced, event):
                 self._copies[event.stream_type.value] += 1
             else:
                 kept.append((sequenced, event))

@@ -231,8 +231,8 @@ class ChildSet:
 
     def lost_pages(self) -> list[str]:
         """Stats pages whose names were removed from outside."""
-        self._see_orders()
-        return [page.name for page in (self.counters.page, *(child.page for child in self.all())) if not page.is_named]
+        own = [self.counters.page.name] if not self.counters.page.is_named else []
+        return [*own, *(child.page.name for child in self.all() if child.page_is_lost)]
 
     def renew(self, lost: Set[str]) -> None:
         """These segments have no name any more. Whoever uses one is stopped, in order, and started again with new ones;

@@ -202,6 +202,12 @@ class ChildProcess:
 
     # Another order while it runs.
 
+    @property
+    def page_is_lost(self) -> bool:
+        """Nothing of this child has its page's name. It may put the next one there at any moment."""
+        name = self.page.name
+        return not (self.page.is_named or (self._next_page is not None and self._next_page.is_at(name)))
+
     def becomes(self, spec: ChildSpec) -> bool:
         """Whether an order is all that makes it this child."""
         now = self.spec

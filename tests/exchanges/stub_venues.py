@@ -27,7 +27,6 @@ from wsadapter.exchanges.mapping import (
     emit,
     iso,
     iso_ns,
-    levels,
     mapped,
     ms,
     number,
@@ -35,6 +34,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

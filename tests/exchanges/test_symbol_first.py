@@ -10,20 +10,9 @@ from msgspec import Raw, Struct
 from wsadapter.config.model import Feed
 from wsadapter.events import Depth, Event, Gap, UpdateType
 from wsadapter.exchanges.by_key import ByKey
-from wsadapter.exchanges.mapping import (
-    MOST,
-    Id,
-    TimeOrMicros,
-    applied,
-    book,
-    computed,
-    constant,
-    emit,
-    ms_or_us,
-    named,
-    ns,
-)
+from wsadapter.exchanges.mapping import MOST, Id, TimeOrMicros, applied, computed, constant, emit, ms_or_us, named, ns
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import book
 from wsadapter.exchanges.venue import Answer, Bad, Channel, ClosesSoon, Follows, Hosts, Item, Requests, Venue
 
 

@@ -27,7 +27,6 @@ from wsadapter.exchanges.mapping import (
     Text,
     Time,
     Word,
-    book,
     closes,
     constant,
     decimal,
@@ -40,8 +39,8 @@ from wsadapter.exchanges.mapping import (
     ms_text,
     number_of,
     subscribed,
-    top,
 )
+from wsadapter.exchanges.sides import book, top
 
 
 class TradeWire(Struct, gc=False):

@@ -41,7 +41,6 @@ from wsadapter.exchanges.mapping import (
     Time,
     added,
     applied,
-    book,
     constant,
     decimal,
     decimal_or_none,
@@ -53,10 +52,10 @@ from wsadapter.exchanges.mapping import (
     ms_text,
     signed_or_none,
     subscribed,
-    top,
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import book, top
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -35,9 +35,9 @@ from wsadapter.exchanges.mapping import (
     signed_or_none,
     subscribed,
 )
-from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Filling, Frontage, Hole, Limit, Request
+from wsadapter.exchanges.sides import book as columns
 from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
 

@@ -41,11 +41,11 @@ from wsadapter.exchanges.mapping import (
     mapped,
     seconds,
     subscribed,
-    text_levels,
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import text_levels
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

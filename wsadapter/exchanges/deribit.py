@@ -53,7 +53,6 @@ from wsadapter.exchanges.mapping import (
     constant,
     either,
     emit,
-    levels,
     mapped,
     ms,
     named,
@@ -67,6 +66,7 @@ from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.second_look import number as integer
 from wsadapter.exchanges.second_look import text
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -36,7 +36,6 @@ from wsadapter.exchanges.mapping import (
     Time,
     computed,
     constant,
-    levels,
     ms,
     number,
     number_or_none,
@@ -46,6 +45,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
 from wsadapter.exchanges.second_look import present
+from wsadapter.exchanges.sides import levels
 from wsadapter.text import printable
 
 EXCHANGE: Final = "deribit"

@@ -54,7 +54,6 @@ from wsadapter.exchanges.mapping import (
     either,
     emit,
     envelope_ms,
-    levels,
     magnitude,
     ms,
     ms_if,
@@ -67,6 +66,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

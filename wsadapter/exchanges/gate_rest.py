@@ -32,7 +32,6 @@ from wsadapter.exchanges.mapping import (
     constant,
     decimal,
     decimal_or_none,
-    levels,
     magnitude,
     number,
     number_or_none,
@@ -43,6 +42,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request
+from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.turnover import Tickers
 
 EXCHANGE: Final = "gate"

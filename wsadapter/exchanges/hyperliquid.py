@@ -43,7 +43,6 @@ from wsadapter.exchanges.mapping import (
     decimal,
     decimal_or_none,
     emit,
-    levels,
     mapped,
     ms,
     number_inside,
@@ -52,6 +51,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -33,7 +33,6 @@ from wsadapter.exchanges.mapping import (
     either,
     emit,
     iso,
-    levels,
     mapped,
     number,
     number_or_none,
@@ -43,6 +42,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -51,7 +51,6 @@ from wsadapter.exchanges.mapping import (
     decimal,
     either,
     emit,
-    level_or_levels,
     mapped,
     ms,
     number,
@@ -62,6 +61,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import level_or_levels
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -77,17 +77,6 @@ class Op(IntEnum):
     SIGN = 29
 
 
-class Spelling(Struct, frozen=True):
-    """How a side of a book spells its levels: lists with price and quantity at these places, or objects with these
-    names. ``places``: of a list, exactly so many; 0: any number. ``numbers``: as JSON numbers or texts of such, else
-    plain decimals as text."""
-
-    price: str | int
-    quantity: str | int
-    places: int
-    numbers: bool
-
-
 class Direct(Struct, frozen=True):
     """What a given field is made of, for who makes events of messages without a wire Struct between
     (`wsadapter.exchanges.scanner`). ``path``: in the element, with ``@`` before it in the envelope; ``factor``: of a
@@ -199,7 +188,7 @@ def mapped(path: str, table: Mapping[Any, Any]) -> Step:
     """The venue's word in ours; a word that is not in the table makes the event undecodable."""
     return Step(
         Op.GIVEN,
-        value=_Words(table),
+        value=Words(table),
         expression=f"{{value}}[{_reach(path)}]",
         direct=Direct(Op.MAPPED, path, table=table),
     )
@@ -352,30 +341,6 @@ def number_of(path: str, signed: bool = False) -> Step:
     )  # fmt: skip
 
 
-def level_or_levels(
-    bids: str, asks: str, side: str, is_asks: Mapping[str, bool], price: str, quantity: str
-) -> dict[str, Step]:
-    """The four columns of a book that comes whole, as in `levels`, or as one level, whose fields are called alike:
-    ``side`` is then not empty, and one of the words of ``is_asks``."""
-    return {
-        name: either(side, "", step, _one_level(side, is_asks, name.startswith("ask"),
-                                                quantity if name.endswith("quantity") else price))
-        for name, step in levels(bids, asks, price, quantity).items()
-    }  # fmt: skip
-
-
-def _one_level(side: str, is_asks: Mapping[str, bool], wanted: bool, path: str) -> Step:
-    words = _Words(is_asks)
-
-    def one(word: str, number: Raw) -> list[str]:
-        return [plain_number(number)] if words[word] is wanted else []
-
-    return Step(
-        Op.GIVEN, value=one, expression=f"{{value}}(d.{side}, d.{path})",
-        direct=Direct(Op.ONE, side, int(wanted), table=(is_asks, path)),
-    )  # fmt: skip
-
-
 def added(path: str, distance: int) -> Step:
     """A number so far from the field's."""
     return Step(Op.GIVEN, expression=f"({_reach(path)} + {distance})", direct=Direct(Op.ADDED, path, distance))
@@ -477,71 +442,6 @@ def says(value: Any) -> bool:
     return bytes(value) not in (b"", b"null") if type(value) is Raw else bool(value)
 
 
-def book(bids: str, asks: str) -> dict[str, Step]:
-    """The four columns of a book whose sides are ``[["61800.20","2.909"],...]``, `Raw` in the wire Struct."""
-    columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
-    setup = f"columns = split_book(d.{bids}, d.{asks})"
-    usual = Spelling(0, 1, 2, False)
-    return {
-        name: Step(
-            Op.GIVEN, expression=f"columns[{i}]", setup=setup,
-            direct=Direct(Op.COLUMN, (bids, asks)[i // 2], table=usual, place=i % 2),
-        )
-        for i, name in enumerate(columns)
-    }  # fmt: skip
-
-
-def levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
-    """The four columns of a book whose levels are spelled in another way: lists of Structs with fields of these names,
-    or of lists with these places; prices and quantities are `Raw` numbers."""
-    columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
-    sides = (bids, price), (bids, quantity), (asks, price), (asks, quantity)
-    read = {name: f"one.{name}" if isinstance(name, str) else f"one[{name}]" for name in (price, quantity)}
-    spelling = Spelling(price, quantity, 0, True)
-    return {
-        column: Step(
-            Op.GIVEN, value=plain_number, expression=f"[{{value}}({read[name]}) for one in d.{side}]",
-            direct=Direct(Op.COLUMN, side, table=spelling, place=int(name == quantity)),
-        )
-        for column, (side, name) in zip(columns, sides, strict=True)
-    }  # fmt: skip
-
-
-def text_levels(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
-    """The same where prices and quantities are text, `str` in the wire Struct; those of a side are checked at once."""
-    columns = "bid_price", "bid_quantity", "ask_price", "ask_quantity"
-    sides = (bids, price), (bids, quantity), (asks, price), (asks, quantity)
-    read = {name: f"one.{name}" if isinstance(name, str) else f"one[{name}]" for name in (price, quantity)}
-    return {
-        column: Step(
-            Op.GIVEN, value=_all_plain, expression=f"{{value}}([{read[name]} for one in d.{side}])"
-        )
-        for column, (side, name) in zip(columns, sides, strict=True)
-    }  # fmt: skip
-
-
-def _all_plain(texts: list[str]) -> list[str]:
-    if texts and not are_plain(*texts):
-        raise NotPlain("level")
-    return texts
-
-
-def top(bids: str, asks: str, price: str | int, quantity: str | int) -> dict[str, Step]:
-    """The four fields of a best bid and ask, of sides as in `levels`; None where a side is empty."""
-    sides = (bids, "bid_price", price), (bids, "bid_quantity", quantity), (asks, "ask_price", price), (
-        asks, "ask_quantity", quantity,
-    )  # fmt: skip
-    read = {name: f".{name}" if isinstance(name, str) else f"[{name}]" for name in (price, quantity)}
-    spelling = Spelling(price, quantity, 0, True)
-    return {
-        field: Step(
-            Op.GIVEN, value=plain_number, expression=f"({{value}}(d.{side}[0]{read[name]}) if d.{side} else None)",
-            direct=Direct(Op.TOP, side, table=spelling, place=int(name == quantity)),
-        )
-        for side, field, name in sides
-    }  # fmt: skip
-
-
 class Emit(Struct, frozen=True):
     """One event that an element becomes.
 
@@ -618,7 +518,7 @@ def iso_ns(text: str) -> int:
     return seconds * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
 
 
-class _Words(dict[Any, Any]):
+class Words(dict[Any, Any]):
     """A venue's words in ours."""
 
     def __missing__(self, word: Any) -> Any:

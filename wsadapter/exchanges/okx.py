@@ -51,16 +51,15 @@ from wsadapter.exchanges.mapping import (
     either,
     emit,
     first_of,
-    levels,
     mapped,
     ms,
     number_of,
     signed_or_none,
     subscribed,
-    top,
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import levels, top
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

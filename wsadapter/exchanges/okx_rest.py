@@ -27,7 +27,6 @@ from wsadapter.exchanges.mapping import (
     constant,
     decimal,
     decimal_or_none,
-    levels,
     mapped,
     ms,
     ms_text,
@@ -38,6 +37,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.okx import CODES, FEW_LEVELS, LEVELS, SIDES, BookWire, KlineWire
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
 

@@ -13,30 +13,21 @@ from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
-from msgspec import Raw, Struct, inspect
+from msgspec import Struct
 
 from wsadapter import native
 from wsadapter.events import Depth, Kline, Liquidation, UpdateType
 from wsadapter.exchanges.checked_book import CheckedBook, DigitsChecksum
 from wsadapter.exchanges.continuity import SeriesState
 from wsadapter.exchanges.conversion import all_steps
-from wsadapter.exchanges.mapping import (
-    GIVEN,
-    MS,
-    Direct,
-    Emit,
-    Offers,
-    Op,
-    RefusedWord,
-    Spelling,
-    Step,
-    Word,
-    subscribed,
-)
+from wsadapter.exchanges.mapping import GIVEN, MS, Direct, Emit, Offers, Op, RefusedWord, Step, Word, subscribed
 from wsadapter.exchanges.naming import Spelled
+from wsadapter.exchanges.numbering import MOST_KNOWN
 from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.planning import stream_type
-from wsadapter.exchanges.session import MOST_KNOWN, VenueSession
+from wsadapter.exchanges.scanner_shapes import RAW, TEXT, Alone, Slots, Told, Unusual, shape_of
+from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import Spelling
 from wsadapter.exchanges.venue import (
     Candles,
     Channel,
@@ -50,11 +41,8 @@ from wsadapter.exchanges.venue import (
     Unnumbered,
 )
 
-MOST: Final = 2**62
 MOST_PARTS: Final = 8
 """Of a name."""
-MOST_FIELDS: Final = 64
-"""Of a Struct."""
 KNOWN: Final[Mapping[str, str]] = {
     "ByKey": "envelope key element spoken sequence elements notices bare spelled usually inside alone",
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
@@ -67,17 +55,7 @@ KNOWN: Final[Mapping[str, str]] = {
     "Rises": "number",
 }  # fmt: skip
 """All that tables can say; of what is not said here C would know nothing."""
-Told = tuple[Any, ...]
-"""As `native/scanner_tables.c` reads it."""
-# as there
-TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TAG = range(8)
-REQUIRED, NULLABLE, LAX = 1, 2, 4
-NO_VALUE, NULL_VALUE, EMPTY_VALUE, STRING_VALUE, WHOLE_VALUE, _, TRUE_VALUE, FALSE_VALUE, _, SIDE_VALUE = range(10)
 ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE, CHECKED = range(8)
-
-
-class Unusual(Exception):
-    """It cannot be told."""
 
 
 class Marks(Struct, frozen=True):
@@ -113,32 +91,6 @@ def scanner(
     return made
 
 
-class _Slots:
-    """Where the values of a Struct's fields lie, by path. ``first``: those before are another Struct's."""
-
-    def __init__(self, first: int) -> None:
-        self.first = first
-        self.places: dict[str, int] = {}
-        self.types: dict[str, int] = {}
-        self.kinds: list[Told] = []
-        """As they are before anything is read."""
-
-    def add(self, path: str, before: Told, type_: int) -> int:
-        self.places[path] = self.first + len(self.kinds)
-        self.types[path] = type_
-        self.kinds.append(before)
-        return self.places[path]
-
-    def first_of(self, paths: tuple[str, ...]) -> int:
-        """Of the first one that there is."""
-        return self.of(next((path for path in paths if path in self.places), ""))
-
-    def of(self, path: str) -> int:
-        if path not in self.places:
-            raise Unusual(path)
-        return self.places[path]
-
-
 class _Tables:
     """What is told of one session. ``data`` is the envelope's field with the elements."""
 
@@ -147,17 +99,17 @@ class _Tables:
         marks: Marks | None,
     ) -> None:  # fmt: skip
         self._framing, self._session, self._streams, self._marks = framing, session, streams, marks
-        self._envelope = _Slots(0)
+        self._envelope = Slots(0)
         self._parts: list[Told] = []
 
     def told(self) -> Told:
         framing = self._framing
         data = "" if framing.alone else _path(framing.elements)
-        envelope = _shape(framing.envelope, self._envelope, {}, False, data=data)
+        envelope = shape_of(framing.envelope, self._envelope, {}, False, data=data)
         parts = tuple(
             (text.encode(), self._envelope.of(path) if path else -1) for text, path in _spelled(framing).parts
         )
-        alone = _Alone(envelope, [path for _, path in _spelled(framing).parts]) if framing.alone else None
+        alone = Alone(envelope, [path for _, path in _spelled(framing).parts]) if framing.alone else None
         tables: list[Told] = []
         streams: list[Told] = []
         for channel in {id(channel): channel for _, channel in self._streams.values()}.values():
@@ -179,53 +131,24 @@ class _Tables:
         return envelope, tuple(self._envelope.kinds), parts, tuple(tables), tuple(streams), read
 
 
-class _Alone:
-    """Of messages that are their element. ``is_whole``: their elements have the envelope's fields, too, so that of the
-    envelope only those are read that name the stream."""
-
-    def __init__(self, envelope: Told, names: list[str]) -> None:
-        is_list, self._fields = envelope
-        self._names = {name.encode() for name in names}
-        self.is_whole = not is_list
-
-    def shape(self, element: Told) -> Told:
-        is_list, fields = element
-        own = {field[0]: field for field in fields}
-        others = [field for field in self._fields if field[0] not in own]
-        alike = all(
-            field in others or field[0] in self._names or _takes(field) == _takes(own[field[0]])
-            for field in self._fields
-        )
-        if is_list or not alike or len(fields) + len(others) > MOST_FIELDS:
-            self.is_whole = False
-            return element
-        return is_list, (*fields, *others)
-
-
-def _takes(field: Told) -> Told:
-    """What values, of which it may be none."""
-    _, type_, flags, _, *which = field
-    return type_, flags, *which
-
-
 class _Table:
     """A channel, as it is told, and its streams."""
 
     def __init__(
-        self, channel: Channel, session: VenueSession, envelope: _Slots, framing: Any, marks: Marks | None,
-        alone: _Alone | None,
+        self, channel: Channel, session: VenueSession, envelope: Slots, framing: Any, marks: Marks | None,
+        alone: Alone | None,
     ) -> None:  # fmt: skip
         if channel.within is not None or channel.symbol:
             raise Unusual("elements of many symbols")
         self._channel, self._session, self._envelope, self._marks = channel, session, envelope, marks
-        self._row = _Slots(len(envelope.kinds))
+        self._row = Slots(len(envelope.kinds))
         self._said: list[Callable[[Any, Any], Any]] = []
         self._emits = channel.emits
         spellings: dict[str, Spelling] = {}
         for one in channel.emits:
             for step in one.fields.values():
                 spellings |= _spellings(step)
-        shape = _shape(channel.wire, self._row, spellings, channel.lax)
+        shape = shape_of(channel.wire, self._row, spellings, channel.lax)
         if alone is not None:
             shape = alone.shape(shape)
         self.named = self._name_parts(framing)
@@ -494,95 +417,6 @@ def _word(word: object) -> object:
 
 def _mask(slots: Iterable[int]) -> int:
     return sum({1 << slot for slot in slots})
-
-
-def _shape(
-    struct: type[Struct], slots: _Slots, spellings: Mapping[str, Spelling], lax: bool, prefix: str = "", data: str = ""
-) -> Told:
-    """What values the Struct takes; gives each field its slot."""
-    info = inspect.type_info(struct)
-    if not isinstance(info, inspect.StructType) or hasattr(struct, "__post_init__"):
-        raise Unusual(struct.__name__)
-    if info.forbid_unknown_fields or not isinstance(info.tag, str | None):
-        raise Unusual(struct.__name__)
-    fields: list[Told] = []
-    if info.tag is not None:
-        fields.append((str(info.tag_field).encode(), TAG, REQUIRED, 0, 0, 0, info.tag.encode()))
-    for field in info.fields:
-        path = prefix + field.name
-        absent = _absent(field.default)
-        flags = (REQUIRED if absent[0] == NO_VALUE else 0) | (LAX if lax else 0)
-        kind = field.type
-        if isinstance(kind, inspect.UnionType) and len(kind.types) == 2 and kind.includes_none:
-            kind = next(each for each in kind.types if not isinstance(each, inspect.NoneType))
-            flags |= NULLABLE
-        low, high, inner = -MOST, MOST, None
-        if path == data:
-            type_ = DATA
-        elif path in spellings:
-            type_, inner = LEVELS, _spelling(kind, spellings[path])
-            if isinstance(kind, inspect.ListType):
-                low, high = kind.min_length or 0, MOST if kind.max_length is None else kind.max_length
-            if field.default_factory is list:
-                absent, flags = (SIDE_VALUE, 0, b""), flags & ~REQUIRED
-        elif isinstance(kind, inspect.StructType):
-            type_, inner = INNER, _shape(kind.cls, slots, spellings, lax, f"{path}.", data)
-        elif isinstance(kind, inspect.StrType) and kind.pattern is None:
-            type_, low, high = TEXT, kind.min_length or 0, MOST if kind.max_length is None else kind.max_length
-        elif isinstance(kind, inspect.LiteralType) and all(isinstance(each, str) for each in kind.values):
-            type_, low, high, inner = TEXT, 0, MOST, tuple(str(each).encode() for each in kind.values)
-        elif isinstance(kind, inspect.IntType) and (kind.gt, kind.lt, kind.multiple_of) == (None, None, None):
-            type_, low, high = INTEGER, -MOST if kind.ge is None else kind.ge, MOST if kind.le is None else kind.le
-        elif isinstance(kind, inspect.BoolType):
-            type_ = FLAG
-        elif isinstance(kind, inspect.RawType):
-            type_ = RAW
-        else:
-            raise Unusual(f"{struct.__name__}.{field.name}")
-        slot = 0 if type_ in (DATA, INNER) else slots.add(path, absent, type_)
-        fields.append((field.encode_name.encode(), type_, flags, slot, low, high, inner))
-    return int(info.array_like), tuple(fields)
-
-
-def _absent(default: object) -> Told:
-    """What an absent field is: kind, number, text; `NO_VALUE`: nothing for C."""
-    match default:
-        case bool():
-            return (TRUE_VALUE if default else FALSE_VALUE), 0, b""
-        case int():
-            return WHOLE_VALUE, default, str(default).encode()
-        case None:
-            return NULL_VALUE, 0, b""
-        case "":
-            return STRING_VALUE, 0, b""
-        case Raw() if not bytes(default):
-            return EMPTY_VALUE, 0, b""
-    return NO_VALUE, 0, b""
-
-
-def _spelling(kind: inspect.Type, spelling: Spelling) -> Told:
-    """How a side is spelled, as long as its wire type has no more to say of it."""
-    price, quantity, places = spelling.price, spelling.quantity, spelling.places
-    if isinstance(kind, inspect.ListType):
-        level = kind.item_type
-        if isinstance(level, inspect.StructType):
-            fields = {field.encode_name: field for field in level.fields}
-            if fields.keys() != {price, quantity} or level.array_like:
-                raise Unusual("levels that say more")
-            kinds = [field.type for field in fields.values() if field.required]
-        elif isinstance(level, inspect.ListType):
-            kinds = [level.item_type, level.item_type]
-        elif isinstance(level, inspect.TupleType):
-            kinds, places = [*level.item_types[:2]], len(level.item_types)
-        else:
-            raise Unusual("levels")
-        if len(kinds) != 2 or not all(isinstance(each, inspect.RawType) for each in kinds):
-            raise Unusual("levels that are no numbers")
-    elif not isinstance(kind, inspect.RawType) or spelling.numbers:
-        raise Unusual("a side")
-    if isinstance(price, int) and isinstance(quantity, int):
-        return price, quantity, places, int(spelling.numbers), b"", b""
-    return 0, 0, 0, int(spelling.numbers), str(price).encode(), str(quantity).encode()
 
 
 _native: Final = native.extension

@@ -17,6 +17,7 @@ from wsadapter.exchanges.books import UNBEGUN, accept_checked, accept_renewed
 from wsadapter.exchanges.continuity import MS, Sequences, SeriesState
 from wsadapter.exchanges.conversion import Convert, Given, compiled
 from wsadapter.exchanges.mapping import Emit, says
+from wsadapter.exchanges.numbering import accept_new, accept_unknown, steps_of
 from wsadapter.exchanges.ordinals import Count, Ordinals, is_counted
 from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.planning import plans, stream_type
@@ -38,7 +39,6 @@ from wsadapter.exchanges.venue import (
     Numbering,
     Receive,
     Repeats,
-    Rises,
     Subscription,
     Unnumbered,
     Venue,
@@ -46,11 +46,7 @@ from wsadapter.exchanges.venue import (
 from wsadapter.text import sample
 
 MAX_CACHED_NAMES: Final = 4096
-MOST_KNOWN: Final = 200
-"""Of a stream that tells its newest ones again."""
 
-StepSeries = Callable[[Any, Any, SeriesState, int], Gap | None]
-"""(element, event, series, receive time) -> the gap before the event."""
 Accept = Callable[[Any, Any, Subscription | None, str, str, int], list[Item]]
 """(element, envelope, subscription, stream's name, symbol, receive time) -> items; raises one of `FAILURES` for an
 element that gives no event."""
@@ -250,51 +246,10 @@ class VenueSession:
         accepts = [_accept_some(one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
         accept = accepts[0] if len(accepts) == 1 else self._accept_wanted(channel, accepts)
         if isinstance(channel.numbering, Follows) and channel.numbering.repeats is not None:
-            return self._accept_new(channel.numbering, accept, self.series(channel.emits[0]))
+            return accept_new(self.known, channel.numbering, accept, self.series(channel.emits[0]))
         if isinstance(channel.numbering, Repeats):
-            return self._accept_unknown(channel.numbering, accept)
+            return accept_unknown(self.known, channel.numbering, accept)
         return accept
-
-    def _accept_new(self, numbering: Follows, accept: Accept, by_symbol: dict[str, SeriesState]) -> Accept:
-        """Without those that a message repeats, whichever socket told them; their numbers count."""
-        number, repeats, known = attrgetter(numbering.number), numbering.repeats, self.known
-        identity = attrgetter(numbering.identity or numbering.number)
-        assert repeats is not None
-
-        def accept_new(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            of_stream, one = known.setdefault(stream, {}), identity(d)
-            if repeats(e):
-                series, value = by_symbol[symbol], number(d)
-                if value < series.next:
-                    return []
-                if one in of_stream:
-                    series.next, series.at_ns = value + 1, received
-                    return []
-            items = accept(d, e, sub, stream, symbol, received)
-            of_stream[one] = None
-            if len(of_stream) > MOST_KNOWN:
-                del of_stream[next(iter(of_stream))]
-            return items
-
-        return accept_new
-
-    def _accept_unknown(self, numbering: Repeats, accept: Accept) -> Accept:
-        """Without those that are known already, whichever socket told them."""
-        identity, most, known = attrgetter(numbering.identity), numbering.most, self.known
-
-        def accept_unknown(
-            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
-        ) -> list[Item]:
-            of_stream, one = known.setdefault(stream, {}), identity(d)
-            if one in of_stream:
-                return []
-            items = accept(d, e, sub, stream, symbol, received)
-            of_stream[one] = None
-            if len(of_stream) > most:
-                del of_stream[next(iter(of_stream))]
-            return items
-
-        return accept_unknown
 
     def _accept_wanted(self, channel: Channel, accepts: list[Accept]) -> Accept:
         """Several events of one element, as far as they were asked for."""
@@ -377,7 +332,7 @@ class VenueSession:
             return accept_checked(self, channel, convert, given, by_symbol)
         if one.once:
             return self._accept_once(one, convert, given, by_symbol)
-        step, connection, sequences = self._step(numbering), self.connection, self.sequences
+        step, connection, sequences = steps_of(self.sequences, numbering), self.connection, self.sequences
         refuse, is_named = one.refuse, channel.named is not None
         number = attrgetter(numbering.number) if isinstance(numbering, Follows) else None
 
@@ -518,68 +473,6 @@ class VenueSession:
             return items
 
         return accept
-
-    def _step(self, numbering: Numbering) -> StepSeries | None:
-        sequences = self.sequences
-        if isinstance(numbering, Candles) and not numbering.sparse:
-
-            def candle(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
-                if not event.closed and event.interval in series.grid:
-                    return None
-                opened, closes = event.open_time_ns // MS, event.close_time_ns // MS
-                return sequences.candle(series, event.interval, opened, closes, event.closed, received)
-
-            return candle
-        if isinstance(numbering, Rises):
-            number = attrgetter(numbering.number)
-
-            def rising(d: Any, event: Any, series: SeriesState, received: int) -> None:
-                value = number(d)
-                if value is None:
-                    return
-                if value > series.next:
-                    series.next = value
-                else:
-                    sequences.not_newer(series, value)
-
-            return rising
-        if not isinstance(numbering, Follows):
-            return None
-        number = attrgetter(numbering.number)
-        if numbering.count:
-            count = attrgetter(numbering.count)
-
-            def counted(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
-                value = number(d)
-                first = value - count(d) + 1
-                if first == series.next:
-                    series.next, series.at_ns = value + 1, received
-                    return None
-                return sequences.jumped(series, value, received, first)
-
-            return counted
-        if not (numbering.previous or numbering.first):
-
-            def contiguous(d: Any, event: Any, series: SeriesState, received: int) -> Gap | None:
-                value = number(d)
-                if value == series.next:
-                    series.next, series.at_ns = value + 1, received
-                    return None
-                return sequences.jumped(series, value, received)
-
-            return contiguous
-        previous, back = attrgetter(numbering.previous or numbering.first), 0 if numbering.previous else 1
-
-        def chained(d: Any, book: Any, series: SeriesState, received: int) -> Gap | None:
-            if book.level_limit:
-                return None
-            before = previous(d) - back
-            if before == series.next:
-                series.next, series.at_ns = book.last_update_id, received
-                return None
-            return sequences.unchained(series, book.first_update_id, book.last_update_id, before, received)
-
-        return chained
 
 
 def _accept_some(one: Emit, accept: Accept) -> Accept:

@@ -28,7 +28,6 @@ from wsadapter.exchanges.by_tag import ByTag
 from wsadapter.exchanges.mapping import (
     RefusedWord,
     Step,
-    book,
     constant,
     count,
     decimal,
@@ -41,6 +40,7 @@ from wsadapter.exchanges.mapping import (
     or_none,
     signed_or_none,
 )
+from wsadapter.exchanges.sides import book
 from wsadapter.exchanges.venue import Cadence, Candles, Channel, FeedSettings, Follows, Limits, Rises
 
 SIDES: Final[Mapping[str, Side]] = {"BUY": Side.BUY, "SELL": Side.SELL}

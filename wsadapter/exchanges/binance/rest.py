@@ -29,10 +29,10 @@ from wsadapter.exchanges.mapping import (
     signed_or_none,
     subscribed,
 )
-from wsadapter.exchanges.mapping import book as columns
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request
 from wsadapter.exchanges.second_look import FAILURES
+from wsadapter.exchanges.sides import book as columns
 from wsadapter.exchanges.turnover import Tickers
 
 SYMBOL: Final = {"symbol": "{symbol}"}

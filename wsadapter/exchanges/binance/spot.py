@@ -30,7 +30,6 @@ from wsadapter.exchanges.mapping import (
     TimeOrMicros,
     added,
     applied,
-    book,
     constant,
     decimal,
     emit,
@@ -41,6 +40,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.sides import book
 from wsadapter.exchanges.venue import (
     Answer,
     Candles,

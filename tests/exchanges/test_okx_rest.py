@@ -11,7 +11,7 @@ from wsadapter.config.model import Feed
 from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Trade, UpdateType
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.okx import Okx
-from wsadapter.exchanges.okx_rest import BOOKS, FUNDINGS, KLINES, LISTINGS, RAW_TRADES, TRADES, OkxRest
+from wsadapter.exchanges.okx_rest import BOOKS, FUNDINGS, KLINES, LISTINGS, RAW_TRADES, TRADES, OkxRest, listing
 from wsadapter.exchanges.pages import PageRequest
 from wsadapter.exchanges.rest_api import (
     BadAnswer,
@@ -20,6 +20,7 @@ from wsadapter.exchanges.rest_api import (
     Hole,
     Instrument,
     Request,
+    RequestRefused,
     Series,
     canonical_name,
 )
@@ -282,13 +283,12 @@ def test_rows_out_of_order_or_of_another_symbol_are_bad() -> None:
 
 def listed(kind: str) -> dict[str, Instrument]:
     """Of the example body of this kind."""
-    place = [each.request.query[0][1] for each in LISTINGS].index(kind)
     found: dict[str, Instrument] = {}
     for line in frames("okx/nautilus_rest_fixtures.jsonl").read_bytes().splitlines():
         document = json.loads(line)
         rows = document.get("data", []) if isinstance(document, dict) else []
         if rows and isinstance(rows[0], dict) and rows[0].get("instType") == kind and "lotSz" in rows[0]:
-            found |= {each.symbol: each for each in LISTINGS[place].parse(line, NOW_NS).instruments}
+            found |= {each.symbol: each for each in listing(kind).parse(line, NOW_NS).instruments}
             assert len(found) == len(rows)
     return found
 
@@ -331,17 +331,58 @@ def test_what_is_announced_is_listed_with_what_is_known() -> None:
     assert (found.base_asset, found.contract_size, found.tick_size) == ("NEW", None, None)
 
 
-def test_each_kind_is_asked_for() -> None:
-    asked: list[str] = []
+def test_each_kind_is_asked_for_and_options_by_their_underlyings() -> None:
+    asked: list[tuple[str, str]] = []
 
     def reply(request: Request) -> bytes:
-        asked.append(dict(request.query)["instType"])
-        return answer({"instType": asked[-1], "instId": f"A-B-{len(asked)}", "state": "live"})
+        query = dict(request.query)
+        asked.append((query["instType"], query.get("uly", "")))
+        if request.path.endswith("underlying"):
+            return answer(["BTC-USD", "ETH-USD"])
+        return answer({"instType": asked[-1][0], "instId": f"A-B-{len(asked)}", "state": "live"})
 
     traded, _ = drive(REST.instruments(), reply, NOW_NS)  # type: ignore[arg-type]
 
-    assert asked == ["SWAP", "FUTURES", "SPOT"]
-    assert [each.symbol for each in traded.instruments] == ["A-B-1", "A-B-2", "A-B-3"]  # type: ignore[attr-defined]
+    assert asked == [
+        ("SWAP", ""), ("FUTURES", ""), ("SPOT", ""), ("OPTION", ""), ("OPTION", "BTC-USD"), ("OPTION", "ETH-USD"),
+    ]  # fmt: skip
+    assert [each.symbol for each in traded.instruments] == [f"A-B-{n}" for n in (1, 2, 3, 5, 6)]  # type: ignore[attr-defined]
+
+
+def test_where_options_are_refused_the_others_are_listed() -> None:
+    steps, reply = REST.instruments(), answer({"instType": "SWAP", "instId": "A-B-SWAP", "state": "live"})
+    fetch = next(steps)
+    for _ in range(3):
+        assert not fetch.request.path.endswith("underlying")
+        fetch = steps.send(fetch.parse(reply, NOW_NS))
+    with pytest.raises(StopIteration) as end:
+        steps.throw(RequestRefused("51000"))
+    assert len(end.value.value.instruments) == 3
+    for body in (b"[]", answer("BTC-USD"), answer([1]), b'{"code":"1","msg":""}'):
+        with pytest.raises(BadAnswer):
+            fetch.parse(body, NOW_NS)
+
+
+def test_a_recorded_option_is_named_over_all_venues() -> None:
+    option = listed("OPTION")["BTC-USD-241217-92000-C"]
+
+    assert (canonical_name(option), option.kind, option.step_size) == ("BTC/USD:BTC-241217-92000-C", "option", "1")
+
+
+def test_an_option_is_named_over_all_venues() -> None:
+    row = {
+        "instType": "OPTION", "instId": "BTC-USD-261225-100000-C", "uly": "BTC-USD", "instFamily": "BTC-USD",
+        "settleCcy": "BTC", "ctVal": "1", "ctMult": "0.01", "ctValCcy": "BTC", "optType": "C", "stk": "100000",
+        "listTime": "1727424000000", "expTime": "1798185600000", "tickSz": "0.0001", "lotSz": "1", "minSz": "1",
+        "state": "live",
+    }  # fmt: skip
+    (option,) = LISTINGS[0].parse(answer(row), NOW_NS).instruments
+
+    assert canonical_name(option) == "BTC/USD:BTC-261225-100000-C"
+    assert (option.kind, option.base_asset, option.quote_asset, option.margin_asset) == ("option", "BTC", "USD", "BTC")
+    assert (option.contract_size, option.multiplier, option.contract_currency) == ("1", "0.01", "BTC")
+    (announced,) = LISTINGS[0].parse(answer(row | {"expTime": "", "stk": ""}), NOW_NS).instruments
+    assert canonical_name(announced) == ""
 
 
 def test_the_series_of_a_connection() -> None:

@@ -3,11 +3,14 @@
 Errors are a ``code`` other than "0", most of them with HTTP 200. Lists are newest first and end before a time or an id
 (``after``); older rows make a page full. Trades are single ones, of three months: those that fill a hole of aggregated
 ones are such of one trade each. A settled rate is ``realizedRate``; ``fundingRate`` was the prediction. The book has no
-predecessor and joins no stream. The demo is the same API with a header, at the older of the two hosts.
+predecessor and joins no stream. The demo is the same API with a header, at the older of the two hosts. Options are
+listed by their underlying: which there are is asked for first.
 
 Not verified: whether a page of candles may hold more than 100 rows; headers that say what is used of a limit.
 """
 
+from collections.abc import Generator
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final
 
@@ -16,7 +19,7 @@ from msgspec.json import Decoder
 
 from wsadapter.events import Depth, FundingRate, Kline, Trade, UpdateType
 from wsadapter.exchanges.history import book, candles, fundings, trades_back
-from wsadapter.exchanges.listing import Listing, instrument
+from wsadapter.exchanges.listing import Listing, everything, instrument
 from wsadapter.exchanges.mapping import (
     Id,
     Text,
@@ -36,7 +39,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.okx import CODES, FEW_LEVELS, LEVELS, SIDES, BookWire, KlineWire
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.rest_api import BadAnswer, Errors, Fetch, Limit, Request, RequestRefused, Traded, checked
 from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
@@ -46,6 +49,8 @@ MARKET: Final = "/api/v5/market/"
 PUBLIC: Final = "/api/v5/public/"
 MAX_ROWS: Final = 20_000
 MARKETS: Final = {"SWAP": "perpetual", "FUTURES": "future", "SPOT": "spot"}
+OPTION: Final = "OPTION"
+MOST_UNDERLYINGS: Final = 100
 WINDOW_MS: Final = 99 * 3_600_000
 """Of rates that are settled once an hour at most, a page."""
 
@@ -99,11 +104,14 @@ class InstrumentRow(Struct, gc=False):
     lotSz: Text = ""
     minSz: Text = ""
     maxLmtSz: Text = ""
+    stk: Text = ""
+    optType: Text = ""
     listTime: Text = ""
     expTime: Text = ""
 
 
 _body: Final = Decoder(AnswerBody).decode
+_texts: Final = Decoder(list[Text]).decode
 
 
 def error(status: int, body: bytes) -> tuple[str, str] | None:
@@ -125,6 +133,15 @@ def asset(place: int, own: str) -> Any:
         return getattr(d, own) or (d.instFamily or d.instId).split("-")[place]
 
     return computed(read)
+
+
+def option_name(d: InstrumentRow, e: object) -> str:
+    """``BTC/USD:BTC-261225-100000-C``"""
+    if d.instType != OPTION or not (d.expTime and d.stk and d.settleCcy):
+        return ""
+    base, quote = d.instFamily.split("-")[:2]
+    day = datetime.fromtimestamp(int(d.expTime) // 1000, UTC)
+    return f"{base}/{quote}:{d.settleCcy}-{day:%y%m%d}-{d.stk}-{d.optType}"
 
 
 def contract_size(d: InstrumentRow, e: object) -> str | None:
@@ -195,14 +212,26 @@ FIELDS: Final = instrument(
     quote_asset=asset(1, "quoteCcy"), margin_asset=or_none("settleCcy"), contract_size=computed(contract_size),
     contract_currency=computed(contract_currency), tick_size=or_none("tickSz"), step_size=or_none("lotSz"),
     min_quantity=or_none("minSz"), max_quantity=or_none("maxLmtSz"), onboard_time_ns=ms_text("listTime"),
-    delivery_time_ns=ms_text("expTime"), kind=mapped("instType", MARKETS), multiplier=or_none("ctMult"),
-    absent=("min_notional",),
+    delivery_time_ns=ms_text("expTime"), kind=mapped("instType", {**MARKETS, OPTION: "option"}),
+    multiplier=or_none("ctMult"), canonical=computed(option_name), absent=("min_notional",),
 )  # fmt: skip
-LISTINGS: Final = tuple(
-    Listing(EXCHANGE, Request(PUBLIC + "instruments", (("instType", each),), pool="instruments"), InstrumentRow,
-            lambda body: rows_of(body)[0], FIELDS)
-    for each in MARKETS
-)  # fmt: skip
+
+
+def listing(kind: str, **more: str) -> Listing:
+    query = (("instType", kind), *more.items())
+    return Listing(EXCHANGE, Request(PUBLIC + "instruments", query, pool="instruments"), InstrumentRow,
+                   lambda body: rows_of(body)[0], FIELDS)  # fmt: skip
+
+
+LISTINGS: Final = tuple(map(listing, MARKETS))
+UNDERLYINGS: Final = Request(PUBLIC + "underlying", (("instType", OPTION),), pool="instruments")
+
+
+def underlyings(body: bytes) -> list[str]:
+    """{"code":"0","msg":"","data":[["BTC-USD","ETH-USD"]]}"""
+    return [each for row in rows_of(body)[0] for each in _texts(row)][:MOST_UNDERLYINGS]
+
+
 TICKERS: Final = tuple(
     # {"instType":"SWAP","instId":"WIF-USDT-SWAP","last":"0.3486","volCcy24h":"53208289","vol24h":"53208289",...}:
     # coins, but of spot the quote currency
@@ -238,6 +267,16 @@ class OkxRest(RestTables):
     trading = frozenset(("live",))
     halted = frozenset(("suspend", "rebase", "post_only"))
     tickers = TICKERS
+
+    def instruments(self) -> Generator[Fetch, Any, Traded]:
+        traded = yield from super().instruments()
+        try:
+            found = yield Fetch(UNDERLYINGS, lambda body, received_ns: checked(underlyings, body))
+        except RequestRefused:
+            return traded  # the venue has none here
+        options = yield from everything(listing(OPTION, uly=each) for each in found)
+        traded.instruments += options.instruments
+        return traded
 
     def levels(self, name: str) -> int:
         return FEW_LEVELS if name.startswith("books5:") else 0

@@ -284,6 +284,12 @@ def instruments(desk: Desk) -> list[Any]:
     return [instrument(one.instrument) for one in desk.markets() if kind(one.symbol) == wanted]
 
 
+def underlyings(desk: Desk) -> list[list[str]]:
+    """Of options there are none."""
+    wanted = desk.text("instType")
+    return [sorted({family(one.symbol) for one in desk.markets() if kind(one.symbol) == wanted})]
+
+
 def days(desk: Desk) -> list[Any]:
     """Of derivatives the volume counts coins, of spot the quote currency."""
     wanted = desk.text("instType")
@@ -331,6 +337,7 @@ REST: Final = RestPaths(
         "/api/v5/market/books": rest_book,
         "/api/v5/public/funding-rate-history": funding_history,
         "/api/v5/public/instruments": instruments,
+        "/api/v5/public/underlying": underlyings,
         "/api/v5/market/tickers": days,
     },
     body=lambda result, now_ms: {"code": "0", "msg": "", "data": result},

@@ -133,7 +133,7 @@ def test_rates_are_per_second_and_never_negative(watched: Road) -> None:
 def test_names_are_never_markup(watched: Road) -> None:
     found = monitor_client.fetch(f"http://127.0.0.1:{watched.port}")
     found["connections"][0]["connection"] = "[bold]x[/bold]"
-    found["reasons"] = ["[red]reason[/red]"]
+    found |= {"ready": False, "reasons": ["[red]reason[/red]"]}
     output = io.StringIO()
     console = Console(file=output, width=200)
     console.print(top.view(found, None, console))

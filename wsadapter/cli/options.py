@@ -14,6 +14,7 @@ from wsadapter.cli import completion
 from wsadapter.errors import ConfigError
 
 if TYPE_CHECKING:
+    from wsadapter.config.load import Loaded
     from wsadapter.config.model import Config
 
 PROGRAM: Final = "wsadapter-supervisor"
@@ -71,11 +72,16 @@ def in_order(since_ns: int | None, until_ns: int | None) -> None:
 
 def load(path: str | None, demo: bool) -> "Config":
     """The checked configuration; ``demo``: a missing feed is no error."""
+    return load_with_origins(path, demo).config
+
+
+def load_with_origins(path: str | None, demo: bool) -> "Loaded":
+    """The same, and where its values came from."""
     from wsadapter.config import load as configuration
     from wsadapter.exchanges import REGISTRY
 
     try:
-        return configuration.load(path, os.environ, demo=demo, implemented=tuple(REGISTRY))
+        return configuration.load_with_origins(path, os.environ, demo=demo, implemented=tuple(REGISTRY))
     except ConfigError:
         if path is not None:
             click.echo(f"{PROGRAM}: in {path!a}:", err=True)

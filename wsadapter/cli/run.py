@@ -9,6 +9,7 @@ from msgspec import structs
 from wsadapter.cli import options
 from wsadapter.cli.service_manager import held_when_failed
 from wsadapter.config import load as configuration
+from wsadapter.config.load import Loaded
 from wsadapter.config.model import Config
 from wsadapter.config.types import address, loopback
 from wsadapter.embedded.demo import StandIns
@@ -45,29 +46,34 @@ def run(config_path: str | None, stand_ins: StandIns, duration: float | None = N
     if not configuration.enabled(os.environ):
         click.echo("WEBSOCKET_ENABLED=false: nothing to do", err=True)
         return ExitCode.OK
-    config = _adjusted(options.load(config_path, stand_ins.demo), stand_ins)
+    config = _adjusted(options.load_with_origins(config_path, stand_ins.demo), stand_ins)
     if stand_ins.embedded:
         _require_loopback(config)
-    reporter = None
-    if stand_ins.demo:
-        from wsadapter.cli.reporter import Reporter  # only a run that shows something pays for what it imports
-
-        reporter = Reporter()
 
     def reload() -> Config:
         words = tuple(REGISTRY)
-        loaded = configuration.load(config_path, os.environ, demo=stand_ins.demo, implemented=words)
+        loaded = configuration.load_with_origins(config_path, os.environ, demo=stand_ins.demo, implemented=words)
         return _adjusted(loaded, stand_ins)
 
+    run_options = composition.RunOptions(config, reload, stand_ins, duration)
     with held_when_failed(os.environ):
-        return composition.run(composition.RunOptions(config, reload, stand_ins, duration), reporter)
+        if not stand_ins.demo:
+            return composition.run(run_options, None)
+        from wsadapter.cli.reporter import Reporter  # only a run that shows something pays for what it imports
+
+        with Reporter(config.service.log_format) as reporter:
+            return composition.run(run_options, reporter)
 
 
-def _adjusted(config: Config, stand_ins: StandIns) -> Config:
-    """The embedded engine's tables are nobody else's: a new version takes them along."""
-    if not stand_ins.embedded:
-        return config
-    return structs.replace(config, clickhouse=structs.replace(config.clickhouse, migrate=True))
+def _adjusted(loaded: Loaded, stand_ins: StandIns) -> Config:
+    """The embedded engine's tables are nobody else's: a new version takes them along. Who watches a demo wants no more
+    of the log than warnings, if the configuration does not say otherwise."""
+    config = loaded.config
+    if stand_ins.embedded:
+        config = structs.replace(config, clickhouse=structs.replace(config.clickhouse, migrate=True))
+    if stand_ins.demo and "service.log_level" not in loaded.origins:
+        config = structs.replace(config, service=structs.replace(config.service, log_level="warning"))
+    return config
 
 
 def _require_loopback(config: Config) -> None:

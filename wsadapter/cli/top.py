@@ -26,6 +26,7 @@ from wsadapter.times import span
 INTERVAL_SECONDS: Final = 1.0
 LINE_INTERVAL_SECONDS: Final = 5.0
 """Between two lines where there is no terminal."""
+READY, NOT_READY, STOPPING = "ready", "not ready", "stopping"
 MIB: Final = 1_048_576
 MAX_REASONS: Final = 10
 MAX_LINE_REASONS: Final = 3
@@ -97,10 +98,11 @@ def try_fetch(url: str) -> Status:
 def line(status: Status, before: Status | None) -> str:
     """The whole pipeline in one line."""
     totals, flow = status["totals"], status["flow"]
+    word, _ = _readiness(status)
     fills = [ring["fill"] for ring in status["rings"]]
     parts = [
         f"{_clock(status)} UTC",
-        "ready" if status["ready"] else "not ready",
+        word,
         f"events {_sum(flow, 'events'):,}",
         f"{_rate(status, before, lambda s: _sum(s['flow'], 'events')) or 0:,.0f}/s",
         f"ring {max(fills, default=0.0):.1%}",
@@ -112,7 +114,8 @@ def line(status: Status, before: Status | None) -> str:
         f"gaps {sum(totals['gaps'].values()):,}",
         *_spool(status),
     ]
-    if reasons := status["reasons"]:
+    if word == NOT_READY:
+        reasons = status["reasons"]
         more = f"; and {len(reasons) - MAX_LINE_REASONS} more" if len(reasons) > MAX_LINE_REASONS else ""
         parts.append(f"({'; '.join(reasons[:MAX_LINE_REASONS])}{more})")
     return "  ".join(parts)
@@ -129,7 +132,8 @@ def view(status: Status, before: Status | None, console: Console) -> RenderableT
     room = console.height - MARGIN_LINES - len(parts) - len(status["flow"]) if console.is_terminal else sys.maxsize
     if len(status["connections"]) + len(status["children"]) <= room:
         return Group(*parts, fitted(console, connections), fitted(console, children))
-    odd = [child for child in status["children"] if child["state"] != "running"]
+    is_stopping = _readiness(status)[0] == STOPPING
+    odd = [child for child in status["children"] if child["state"] != "running" and not is_stopping]
     return Group(
         *parts, *_summed_up(status), *([fitted(console, _children(status | {"children": odd}))] if odd else [])
     )
@@ -137,17 +141,26 @@ def view(status: Status, before: Status | None, console: Console) -> RenderableT
 
 def _head(status: Status) -> list[Text]:
     """In words: is it ready, since when not and why, and how long the spool lasts."""
-    head = Text("ready" if status["ready"] else "not ready", "bold green" if status["ready"] else "bold red")
-    if since := status.get("not_ready_since"):
+    word, style = _readiness(status)
+    head = Text(word, style)
+    if word == NOT_READY and (since := status["not_ready_since"]):
         head.append(f" for {_span(status['time'] - since)}")
     uptime = status["supervisor"].get("uptime_seconds")
     about = [f"{_clock(status)} UTC", f"instance {status['instance']}", f"version {status['version']}"]
     about += [f"up {_span(uptime)}"] if uptime is not None else []
     head.append("  " + "  ".join(about), "not bold default")
-    reasons = [Text(f"  {reason}", "red") for reason in status["reasons"][:MAX_REASONS]]
-    if (more := len(status["reasons"]) - MAX_REASONS) > 0:
+    named = status["reasons"] if word == NOT_READY else []
+    reasons = [Text(f"  {reason}", "red") for reason in named[:MAX_REASONS]]
+    if (more := len(named) - MAX_REASONS) > 0:
         reasons.append(Text(f"  and {more} more", "red"))
     return [head, *reasons, *(Text(f"  {text}", "yellow") for text in _spool(status))]
+
+
+def _readiness(status: Status) -> tuple[str, str]:
+    """In a word, and its style. What ends in order is not ready for no other reason."""
+    if any(child["role"] == "supervisor" and child["state"] == STOPPING for child in status["children"]):
+        return STOPPING, "bold yellow"
+    return (READY, "bold green") if status["ready"] else (NOT_READY, "bold red")
 
 
 def _spool(status: Status) -> list[str]:

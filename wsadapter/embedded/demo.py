@@ -50,7 +50,6 @@ class StandIns(Struct, frozen=True, dict=True):
             return config
         return msgspec.structs.replace(
             config,
-            service=msgspec.structs.replace(config.service, log_format="console", log_level="warning"),
             process=config.process | ({} if self._has_history else {"repairer": ProcessConfig(count=0)}),
             feed=tuple(self._redirected(feed) for feed in config.feed or self._default_feeds()),
         )

@@ -241,10 +241,7 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     person watches."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor handles it: too early is no reason to die
     config = options.config
-    log_format, log_level = (
-        ("console", "warning") if reporter else (config.service.log_format, config.service.log_level)
-    )
-    log.setup(log_format, log_level, role="supervisor", name="supervisor")
+    log.setup(config.service.log_format, config.service.log_level, role="supervisor", name="supervisor")
     for warning in warnings(config, os.environ):
         log.get_logger().warning(warning)
     topology.assemble(config)  # a feed that its venue does not offer is refused before anything is touched

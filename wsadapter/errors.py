@@ -7,6 +7,7 @@ needs the service. Any other error ends the process and the supervisor starts it
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Final
 
 
 class ExitCode(IntEnum):
@@ -72,10 +73,49 @@ class StaleBuild(WsadapterError, ImportError):
         super().__init__(f"{what}: build it again with `make setup`, or set WSADAPTER_PURE=1 to run without it")
 
 
+class Reason(IntEnum):
+    """Why a service does not do what it is asked, as far as is known. The number stands in cells of stats pages."""
+
+    UNKNOWN = 0
+    REFUSED = 1
+    NAME = 2
+    TLS = 3
+    AUTHENTICATION = 4
+    AUTHORIZATION = 5
+    MISSING = 6
+    SLOW = 7
+    NOT_ASKED = 8
+    """Something else is waited for first."""
+
+    def sentence(self, service: str, detail: str = "") -> str:
+        """What is said of it wherever it is said: `check`, log, /readyz, `status`."""
+        text = service + _SENTENCES[self]
+        return f"{text}: {detail}" if detail and self not in _SAYING_ALL else text
+
+
+_SENTENCES: Final = {
+    Reason.UNKNOWN: " does not answer",
+    Reason.REFUSED: " does not answer: connection refused",
+    Reason.NAME: " does not answer: name not known",
+    Reason.TLS: ": TLS failed",
+    Reason.AUTHENTICATION: " refuses: authentication failed",
+    Reason.AUTHORIZATION: " refuses: not authorized",
+    Reason.MISSING: ": not there",
+    Reason.SLOW: " does not answer in time",
+    Reason.NOT_ASKED: " is not asked yet",
+}
+_SAYING_ALL: Final = (Reason.REFUSED, Reason.NAME, Reason.NOT_ASKED)
+"""A detail only says the same again."""
+
+
 class ServiceUnavailable(WsadapterError):
-    """Kafka, ClickHouse or an embedded part is not there."""
+    """Kafka, ClickHouse or an embedded part is not there; ``reason``: the kind of cause, where it is known."""
 
     exit_code = ExitCode.UNAVAILABLE
+
+    def __init__(self, text: str, reason: Reason = Reason.UNKNOWN) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class SegmentError(WsadapterError):

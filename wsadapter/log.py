@@ -30,6 +30,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 QUEUE_RECORDS: Final = 2_000
 VALUE_CHARACTERS: Final = 4_000
 FLUSH_SECONDS: Final = 1.0
+OUTAGE_SECONDS: Final = 300.0
+"""A service that is away is said again so often, at least."""
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """Of syslog."""
@@ -225,23 +227,31 @@ class Repeated:
     """A limit for messages that would repeat: one per key and interval, and how many were kept back.
 
     ``count = repeated(key)`` is None when the message is not to be logged, else the number kept back since the last.
-    Bounded: when there are too many keys the oldest is forgotten.
+    With ``most`` the interval doubles up to it while a message goes on, for what may last for hours. Bounded: when
+    there are too many keys the oldest is forgotten.
     """
 
-    def __init__(self, interval: float = 10.0, clock: Callable[[], float] = time.monotonic, keys: int = 1_000) -> None:
-        self._interval = interval
+    def __init__(
+        self,
+        interval: float = 10.0,
+        clock: Callable[[], float] = time.monotonic,
+        keys: int = 1_000,
+        most: float = 0.0,
+    ) -> None:
+        self._interval, self._most = interval, max(interval, most)
         self._clock = clock
         self._keys = keys
-        self._seen: dict[Hashable, tuple[float, int]] = {}
+        self._seen: dict[Hashable, tuple[float, int, float]] = {}
 
     def __call__(self, key: Hashable) -> int | None:
         now = self._clock()
-        last, kept_back = self._seen.get(key, (float("-inf"), 0))
-        if now - last < self._interval:
-            self._seen[key] = (last, kept_back + 1)
+        last, kept_back, interval = self._seen.get(key, (float("-inf"), 0, self._interval))
+        if now - last < interval:
+            self._seen[key] = (last, kept_back + 1, interval)
             return None
+        interval = min(self._most, interval * 2) if kept_back else self._interval
         self._seen.pop(key, None)
         while len(self._seen) >= self._keys:
             del self._seen[next(iter(self._seen))]
-        self._seen[key] = (now, 0)
+        self._seen[key] = (now, 0, interval)
         return kept_back

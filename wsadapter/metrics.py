@@ -298,10 +298,14 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
         *(Cells(name=f"gap_{word}") for word in ("epoch", "position", "started_ns", "version", "cause")),
         *(Cells((_SUBSCRIPTION,), name=f"gap_{word}") for word in ("epoch", "position", "started_ns")),
     ),
-    # broker_refusal: Kafka's error code for which it takes no records now (0: none); spool_next: records that went to
+    # broker_refusal: Kafka's error code for which it takes no records now (0: none); broker_reason and
+    # clickhouse_reason: a `wsadapter.errors.Reason`, while the service is not up; spool_next: records that went to
     # this spool, as counted; partitions: by which it produces (`wsadapter.roles.serializer.partitioning`)
     "serializer": (
-        *(Cells(name=name) for name in ("broker_refusal", "single_messages", "batch_bytes", "spool_next")),
+        *(
+            Cells(name=name)
+            for name in ("broker_refusal", "broker_reason", "single_messages", "batch_bytes", "spool_next")
+        ),
         *(Cells(name=name) for name in redo_log.fields(RINGS_AT_ONCE)),
         Cells((_TOPIC,), name="partitions"),
     ),
@@ -310,6 +314,7 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
         # ends behind the lag were learned, of the stream's partitions the longest ago (0: it has none)
         Cells(name="commit_failed_since_ns"),
         Cells(name="broker_refusal"),  # Kafka's error code of what it does not let us do (0: nothing)
+        *(Cells(name=name) for name in ("broker_reason", "clickhouse_reason")),
         Cells((_STREAM,), name="lag_measured_ns"),
         *(Cells(name=name) for name in redo_log.FIELDS),
         # where the last counted batch ended, from where on how many rows are not settled
@@ -318,6 +323,7 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
     ),
     "repairer": (
         Cells(name="broker_refusal"),  # Kafka's error code for which the gap topic is not read (0: none)
+        Cells(name="broker_reason"),
         *(Cells((_POLL,), name=name, published=True) for name in SILENCES),
     ),
     "service": tuple(Cells(name=name) for name in ("stage", "stage_percent")),  # of `SERVICE_STAGES`, and how far

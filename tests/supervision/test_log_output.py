@@ -169,6 +169,23 @@ def test_no_text_makes_a_second_line(event: str, value: str) -> None:
         assert line.isprintable() or all(ord(character) >= 0xA0 for character in line if not character.isprintable())
 
 
+def test_what_goes_on_is_said_less_and_less_often() -> None:
+    now = [0.0]
+    repeated = log.Repeated(10.0, clock=lambda: now[0], most=40.0)
+    said = []
+    for second in range(200):
+        now[0] = float(second)
+        if repeated("away") is not None:
+            said.append(second)
+    assert said == [0, 10, 30, 70, 110, 150, 190]
+    now[0] = 1000.0
+    assert [repeated("away"), repeated("away")] == [9, None]
+    now[0] = 2000.0
+    repeated("away")
+    now[0] = 2100.0
+    assert repeated("away") == 0, "it was over in between"
+
+
 def test_repeats_are_limited_and_counted() -> None:
     now = [0.0]
     repeated = log.Repeated(10.0, clock=lambda: now[0], keys=2)

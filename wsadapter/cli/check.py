@@ -16,7 +16,7 @@ from wsadapter.cli.rules import rules_shown
 from wsadapter.config import types as config_types
 from wsadapter.config.model import Config
 from wsadapter.config.symbol_rules import parsed
-from wsadapter.errors import ExitCode, SchemaMismatch, ServiceUnavailable
+from wsadapter.errors import ExitCode, Reason, SchemaMismatch, ServiceUnavailable
 from wsadapter.roles.supervisor.topology import assemble
 from wsadapter.shm import segment as shm
 
@@ -24,6 +24,13 @@ MIB = 1024 * 1024
 TIMEOUT_SECONDS = 5.0
 MIN_FREE_BYTES: Final = MIB
 """Of the state directory: for its small files. What the spool needs beside it is the operator's to know."""
+
+
+_REASONS: Final = {
+    ConnectionRefusedError: Reason.REFUSED,
+    socket.gaierror: Reason.NAME,
+    TimeoutError: Reason.SLOW,
+}
 
 
 @click.command()
@@ -60,30 +67,23 @@ def check(context: click.Context, config_path: str | None, embedded: bool) -> in
 
 def _broker(config: Config) -> str:
     _connect(config.kafka.bootstrap_servers)
-    from confluent_kafka import KafkaException
-    from confluent_kafka.admin import AdminClient
+    from wsadapter.kafka import reachability
 
-    from wsadapter.kafka.settings import admin_config
-
-    try:
-        cluster = AdminClient(admin_config(config.kafka)).list_topics(timeout=TIMEOUT_SECONDS)
-    except KafkaException as error:
-        raise ServiceUnavailable(f"{config.kafka.bootstrap_servers} does not answer: {error.args[0].str()}") from None
-    if (brokers := len(cluster.brokers)) < config.kafka.replication_factor:
-        raise ServiceUnavailable(f"{brokers} brokers, kafka.replication_factor wants {config.kafka.replication_factor}")
+    brokers = reachability.ask(config.kafka, TIMEOUT_SECONDS)
     return f"{config.kafka.bootstrap_servers}, {brokers} brokers"
 
 
 def _connect(servers: str) -> None:
     """One of them takes a connection: librdkafka would hide a refusal behind its own time limit."""
-    reasons = []
+    failures = []
     for server in servers.split(","):
         try:
             socket.create_connection(config_types.address(server), TIMEOUT_SECONDS).close()
             return
         except OSError as error:
-            reasons.append(f"{server}: {error.strerror or error}")
-    raise ServiceUnavailable(", ".join(reasons))
+            reason = _REASONS.get(type(error), Reason.UNKNOWN)
+            failures.append(ServiceUnavailable(reason.sentence(server, error.strerror or str(error)), reason))
+    raise ServiceUnavailable("; ".join(map(str, failures)), failures[0].reason)
 
 
 def _clickhouse(config: Config) -> str:

@@ -12,13 +12,15 @@ from itertools import islice
 from typing import Any
 
 import click
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, TopicPartition
 from google.protobuf.message import DecodeError, Message
 
 from wsadapter.cli import completion, known_names, options
-from wsadapter.config.model import Config
-from wsadapter.errors import ExitCode, ServiceUnavailable
+from wsadapter.config.model import Config, KafkaConfig
+from wsadapter.errors import ExitCode, Reason, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM
+from wsadapter.kafka.admin import Admin
+from wsadapter.kafka.errors import reason_of
 from wsadapter.kafka.settings import consumer_config
 from wsadapter.pb import market_pb2
 
@@ -50,7 +52,7 @@ def tap(
     message = getattr(market_pb2, spec.message) if spec is not None else None
     consumer = Consumer(_settings(config))
     try:
-        partitions = _partitions(consumer, topic, config.kafka.bootstrap_servers)
+        partitions = _partitions(config.kafka, topic)
         start = OFFSET_BEGINNING if beginning else OFFSET_END
         consumer.assign([TopicPartition(topic, partition, start) for partition in partitions])
         wanted = (one for one in _records(consumer, len(partitions), follow) if _is_about(one, exchange, symbol))
@@ -76,13 +78,12 @@ def _settings(config: Config) -> dict[str, Any]:
     return {**settings, "group.id": "wsadapter-tap", "auto.offset.reset": "earliest", "enable.partition.eof": True}
 
 
-def _partitions(consumer: Consumer, topic: str, servers: str) -> list[int]:
-    try:
-        metadata = consumer.list_topics(topic, timeout=TIMEOUT_SECONDS).topics[topic]
-    except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka at {servers} does not answer: {error.args[0].str()}") from None
+def _partitions(kafka: KafkaConfig, topic: str) -> list[int]:
+    metadata = Admin(kafka).topics(TIMEOUT_SECONDS).topics.get(topic)
+    if metadata is None:
+        raise ServiceUnavailable(f"topic {topic}: not there, or not for us to see", Reason.MISSING)
     if metadata.error is not None:
-        raise ServiceUnavailable(f"topic {topic}: {metadata.error.str()}")
+        raise ServiceUnavailable(f"topic {topic}: {metadata.error.str()}", reason_of(metadata.error))
     return sorted(metadata.partitions)
 
 

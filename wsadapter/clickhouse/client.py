@@ -17,7 +17,7 @@ from clickhouse_connect.driver.httputil import default_pool_manager, get_pool_ma
 from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
-from wsadapter.clickhouse.errors import error_code
+from wsadapter.clickhouse.errors import error_code, reason_of
 from wsadapter.config import secrets
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
@@ -95,7 +95,8 @@ def _pool(ca: str, certificate: str, key: str, _digest: str) -> Any:
 
 
 def unavailable(settings: ClickHouseConfig, error: Exception) -> ServiceUnavailable:
-    return ServiceUnavailable(f"ClickHouse at {settings.url}: {first_line(error)}")
+    reason = reason_of(error)
+    return ServiceUnavailable(reason.sentence(f"ClickHouse at {settings.url}", first_line(error)), reason)
 
 
 def version_number(text: str) -> tuple[int, ...]:

@@ -1,10 +1,16 @@
 """ClickHouse's errors, told apart by what is to be done about a batch whose insert failed. The one place for it."""
 
 import re
+import ssl
+from collections.abc import Iterator
 from enum import Enum
 from typing import Final
 
+import urllib3.exceptions
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from urllib3.exceptions import NameResolutionError, SSLError
+
+from wsadapter.errors import Reason
 
 
 class ErrorClass(Enum):
@@ -76,7 +82,46 @@ _RETRY: Final = {
 _TOO_MANY_PARTS: Final = 252
 _MEMORY: Final = 241
 _TOO_LARGE: Final = re.compile(r"\b(?:HTTP status|response code) 413\b")
+_HTTP: Final = re.compile(r"\b(?:HTTP status|response code) (\d{3})\b")
 _CODE: Final = re.compile(r"(?:\bCode|exception, code): (\d+)")
+
+
+_REASONS: Final = {
+    **dict.fromkeys((192, 193, 194, 195, 516), Reason.AUTHENTICATION),
+    497: Reason.AUTHORIZATION,
+    **dict.fromkeys((60, 81), Reason.MISSING),
+    **dict.fromkeys((159, 209), Reason.SLOW),
+}
+_NETWORK: Final = (
+    # the most telling first: each may be the cause of the next
+    (NameResolutionError, Reason.NAME),
+    ((SSLError, ssl.SSLError), Reason.TLS),
+    (ConnectionRefusedError, Reason.REFUSED),
+    ((TimeoutError, urllib3.exceptions.TimeoutError), Reason.SLOW),
+)
+
+
+def reason_of(error: BaseException) -> Reason:
+    """The kind of cause of a request that failed."""
+    code = error_code(error)
+    if code is not None:
+        return _REASONS.get(code, Reason.UNKNOWN)
+    causes = list(_causes(error))
+    for kinds, reason in _NETWORK:
+        if any(isinstance(cause, kinds) for cause in causes):
+            return reason
+    match = _HTTP.search(str(error))
+    return {"401": Reason.AUTHENTICATION, "403": Reason.AUTHORIZATION}.get(match[1] if match else "", Reason.UNKNOWN)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came of; urllib3 keeps that in ``reason``, too."""
+    for _ in range(10):
+        if error is None:
+            return
+        yield error
+        inner = getattr(error, "reason", None)
+        error = inner if isinstance(inner, BaseException) else error.__cause__ or error.__context__
 
 
 def error_code(error: BaseException) -> int | None:

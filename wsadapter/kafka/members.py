@@ -7,12 +7,11 @@ import re
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
 
 from wsadapter.config.model import KafkaConfig
-from wsadapter.errors import ServiceUnavailable
-from wsadapter.kafka.errors import AUTHORIZATION, error_text
-from wsadapter.kafka.settings import admin_config, group_id
+from wsadapter.kafka.admin import Admin
+from wsadapter.kafka.errors import AUTHORIZATION
+from wsadapter.kafka.settings import group_id
 
 _UNKNOWN: Final = (*AUTHORIZATION, KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
 """The broker does not say who is in the group, or not to us."""
@@ -28,13 +27,13 @@ def foreign_members(kafka: KafkaConfig, instance: str, timeout: float) -> list[s
     tell. `ServiceUnavailable` when it does not answer."""
     group = group_id(kafka)
     ours = re.compile(re.escape(instance_id(instance, "consumer-")) + r"\d+")
-    admin = AdminClient(admin_config(kafka))
+    admin = Admin(kafka)
     try:
         described: Any = admin.describe_consumer_groups([group], request_timeout=timeout)[group].result(timeout)
     except (KafkaException, TimeoutError) as error:
         if isinstance(error, KafkaException) and error.args[0].code() in _UNKNOWN:
             return []
-        raise ServiceUnavailable(f"members of group {group} are not known: {error_text(error)}") from None
+        raise admin.unavailable(f"members of group {group} are not known", error) from None
     return [
         f"{member.group_instance_id or member.client_id} at {member.host.lstrip('/')}"
         for member in described.members

@@ -66,7 +66,8 @@ LIBRDKAFKA: Final = logging.getLogger("wsadapter.librdkafka")
 
 class RateLimit(logging.Filter):
     """librdkafka logs a broker that is down twenty times a second: one record per facility and interval passes, none
-    while ``is_awaited`` says that the broker is still being started."""
+    while ``is_awaited`` says that the broker is still being started. What it tells to ``error_cb`` as well is said by
+    whoever has the client, and not again."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -74,14 +75,15 @@ class RateLimit(logging.Filter):
         self.is_awaited: Callable[[], bool] = lambda: False
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if EXPERIMENTAL in record.getMessage():
-            return False  # an option that the serializer's producer means to use
-        if self.is_awaited():
+        facility = record.getMessage().partition(" ")[0]
+        if facility in TOLD or EXPERIMENTAL in record.getMessage() or self.is_awaited():
             return False
-        return self._repeated(record.getMessage().partition(" ")[0]) is not None
+        return self._repeated(facility) is not None
 
 
+TOLD: Final = ("FAIL", "ERROR", "GETPID")
 EXPERIMENTAL: Final = "enable.gapless.guarantee is experimental"
+"""An option that the serializer's producer means to use."""
 LIMIT: Final = RateLimit()
 LIBRDKAFKA.addFilter(LIMIT)
 

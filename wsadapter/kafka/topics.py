@@ -9,14 +9,15 @@ from collections.abc import Collection
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
+from confluent_kafka.admin import ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
 from confluent_kafka.cimpl import NewTopic
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import DEAD_LETTER, SPECS, StreamSpec
+from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.errors import error_text
-from wsadapter.kafka.settings import admin_config, lookup_config, unsubscribed_config
+from wsadapter.kafka.settings import lookup_config, unsubscribed_config
 
 _BOUNDS: Final = (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
 _MOCK_CLUSTER: Final = "mockCluster"
@@ -49,17 +50,17 @@ def partitions_of(kafka: KafkaConfig, name: str) -> int:
 
 def ensure_topics(kafka: KafkaConfig, timeout: float) -> None:
     """Create what is missing of the registry's topics and the dead letters; `ServiceUnavailable` when that fails."""
-    admin = AdminClient(admin_config(kafka))
+    admin = Admin(kafka)
     names = [topic_name(kafka, name) for name in (*(spec.name for spec in SPECS), DEAD_LETTER)]
+    cluster = admin.topics(timeout)
     try:
-        cluster = admin.list_topics(timeout=timeout)
         if str(cluster.cluster_id).startswith(_MOCK_CLUSTER):
             # librdkafka's mock broker has no CreateTopics; it makes what is asked for by name
             for name in names:
                 admin.list_topics(name, timeout=timeout)
             return
     except KafkaException as error:
-        raise ServiceUnavailable(f"Kafka at {kafka.bootstrap_servers} does not answer: {error_text(error)}") from None
+        raise admin.unavailable("", error) from None
     retention = {"retention.ms": str(int(kafka.retention_hours * 3_600_000)), "cleanup.policy": "delete"}
     missing = [
         NewTopic(name, partitions_of(kafka, name), kafka.replication_factor, config=retention)
@@ -73,7 +74,7 @@ def ensure_topics(kafka: KafkaConfig, timeout: float) -> None:
             created.result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:  # another process was quicker
-                raise ServiceUnavailable(f"topic {name} cannot be created: {error_text(error)}") from None
+                raise admin.unavailable(f"topic {name} cannot be created", error) from None
 
 
 def message_limit(kafka: KafkaConfig, timeout: float) -> int | None:
@@ -81,7 +82,7 @@ def message_limit(kafka: KafkaConfig, timeout: float) -> int | None:
     say, or not to us."""
     names = [topic_name(kafka, name) for name in (*(spec.name for spec in SPECS), DEAD_LETTER)]
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
-    admin = AdminClient(admin_config(kafka))  # lives until the answers are there: its end fails them
+    admin = Admin(kafka)  # lives until the answers are there: its end fails them
     answers = admin.describe_configs(resources, request_timeout=timeout)
     try:
         return min(int(answer.result()["max.message.bytes"].value) for answer in answers.values())
@@ -92,22 +93,16 @@ def message_limit(kafka: KafkaConfig, timeout: float) -> int | None:
 def partition_counts(kafka: KafkaConfig, timeout: float) -> dict[str, int]:
     """How many partitions each topic has now. By a client of its own: `list_topics` of a consumer inside one of its
     callbacks ends the process at its next callback (an assertion in confluent-kafka 2.16)."""
-    try:
-        topics = AdminClient(admin_config(kafka)).list_topics(timeout=timeout).topics
-    except KafkaException as error:
-        raise ServiceUnavailable(f"topics are not known: {error_text(error)}") from None
+    topics = Admin(kafka).topics(timeout).topics
     return {name: len(metadata.partitions) for name, metadata in topics.items()}
 
 
 def topic_states(
-    kafka: KafkaConfig, names: Collection[str], timeout: float, admin: AdminClient | None = None
+    kafka: KafkaConfig, names: Collection[str], timeout: float, admin: Admin | None = None
 ) -> dict[str, TopicState]:
     """These topics as the broker has them now; what it does not know, or not yet, is not in the answer."""
-    admin = admin or AdminClient(admin_config(kafka))
-    try:
-        cluster = admin.list_topics(timeout=timeout)
-    except KafkaException as error:
-        raise ServiceUnavailable(f"topics are not known: {error_text(error)}") from None
+    admin = admin or Admin(kafka)
+    cluster = admin.topics(timeout)
     known = [name for name in names if name in cluster.topics and cluster.topics[name].partitions]
     ids: dict[str, str] = {}
     if known and not str(cluster.cluster_id).startswith(_MOCK_CLUSTER):  # it does not answer the question
@@ -117,19 +112,19 @@ def topic_states(
             except (KafkaException, TimeoutError) as error:
                 if isinstance(error, KafkaException) and error.args[0].code() > 0:
                     continue  # the broker answered: it has just been deleted, or is none of our business
-                raise ServiceUnavailable(f"id of topic {name} is not known: {error_text(error)}") from None
+                raise admin.unavailable(f"id of topic {name} is not known", error) from None
             ids[name] = "" if topic_id == _NO_ID else topic_id
     return {name: TopicState(len(cluster.topics[name].partitions), ids.get(name, "")) for name in known}
 
 
 def offset_at(kafka: KafkaConfig, key: tuple[str, int], at_ms: int, timeout: float) -> int | None:
     """The first offset of a record of this time (ms since the epoch) or later; None: there is none."""
-    admin, partition = AdminClient(admin_config(kafka)), TopicPartition(*key)
+    admin, partition = Admin(kafka), TopicPartition(*key)
     spec = OffsetSpec.for_timestamp(at_ms)
     try:
         offset = admin.list_offsets({partition: spec}, request_timeout=timeout)[partition].result(timeout).offset
     except (KafkaException, TimeoutError) as error:
-        raise ServiceUnavailable(f"offsets are not known: {error_text(error)}") from None
+        raise admin.unavailable("offsets are not known", error) from None
     return offset if offset >= 0 else None
 
 
@@ -145,11 +140,11 @@ def record_at(kafka: KafkaConfig, key: tuple[str, int], offset: int, timeout: fl
 
 
 def log_bounds(
-    kafka: KafkaConfig, partitions: Collection[tuple[str, int]], timeout: float, admin: AdminClient | None = None
+    kafka: KafkaConfig, partitions: Collection[tuple[str, int]], timeout: float, admin: Admin | None = None
 ) -> dict[tuple[str, int], Bounds]:
     """Where the logs begin and end now: (first offset, next offset). Two requests for all of them, on connections of
     their own: on a consumer's connection each would wait for a fetch that waits for messages."""
-    admin = admin or AdminClient(admin_config(kafka))
+    admin = admin or Admin(kafka)
     names = [TopicPartition(*partition) for partition in partitions]
     offsets = []
     for spec in _BOUNDS if names else ():
@@ -157,7 +152,7 @@ def log_bounds(
         try:
             offsets.append({(p.topic, p.partition): future.result(timeout).offset for p, future in futures.items()})
         except (KafkaException, TimeoutError) as error:
-            raise ServiceUnavailable(f"offsets are not known: {error_text(error)}") from None
+            raise admin.unavailable("offsets are not known", error) from None
     return {partition: (offsets[0][partition], offsets[1][partition]) for partition in partitions}
 
 

@@ -86,10 +86,11 @@ class Road:
         for name in SUBSCRIPTIONS:
             ingest[f'stream_state{{stream="{name}"}}'] = 1
         self.pages["serializer-0"]["broker_up"] = 1
-        self.pages["serializer-0"]["broker_refusal"] = 0
+        self.pages["serializer-0"]["broker_refusal"] = self.pages["serializer-0"]["broker_reason"] = 0
         self.pages["consumer-0"]["broker_up"] = 1
         self.pages["consumer-0"]["clickhouse_up"] = 1
         self.pages["consumer-0"]["broker_refusal"] = 0
+        self.pages["consumer-0"]["broker_reason"] = self.pages["consumer-0"]["clickhouse_reason"] = 0
 
     def order(self) -> MonitorOrder:
         children = tuple(

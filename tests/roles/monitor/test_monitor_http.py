@@ -23,6 +23,7 @@ from roles.monitor.monitor_process import (
     start,
 )
 
+from wsadapter.errors import Reason
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -79,6 +80,19 @@ def test_not_ready_says_why(watched: Road, page: str, field: str, value: int, ex
 
     (reason,) = reasons(watched)
     assert reason.startswith(expected)
+
+
+def test_the_kind_of_cause_is_said_and_what_was_not_asked_is_not_blamed(watched: Road) -> None:
+    """A consumer asks Kafka when ClickHouse has answered."""
+    watched.pages["consumer-0"]["clickhouse_up"] = watched.pages["consumer-0"]["broker_up"] = 0
+    watched.pages["consumer-0"]["clickhouse_reason"] = Reason.AUTHENTICATION
+    watched.pages["consumer-0"]["broker_reason"] = Reason.NOT_ASKED
+    assert reasons(watched) == ["consumer-0: ClickHouse refuses: authentication failed"]
+
+    watched.everything_up()
+    watched.pages["serializer-0"]["broker_up"] = 0
+    watched.pages["serializer-0"]["broker_reason"] = Reason.NAME
+    assert reasons(watched) == ["serializer-0: Kafka does not answer: name not known"]
 
 
 def test_a_child_that_is_down_counts_as_down_whatever_its_page_says(watched: Road) -> None:

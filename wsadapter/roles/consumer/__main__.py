@@ -13,12 +13,12 @@ from wsadapter.clickhouse.catalog import create_or_verify, is_earlier
 from wsadapter.clickhouse.client import connect, unavailable
 from wsadapter.clickhouse.migration import migrate
 from wsadapter.config.model import Config
-from wsadapter.errors import ConfigError, SchemaMismatch, ServiceUnavailable
+from wsadapter.errors import ConfigError, Reason, SchemaMismatch, ServiceUnavailable
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.members import foreign_members
 from wsadapter.kafka.settings import consumer_config, group_id
 from wsadapter.kafka.topics import ensure_topics
-from wsadapter.log import Repeated, get_logger
+from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
 from wsadapter.roles.consumer.consumer import POLL_SECONDS, Consumer
 from wsadapter.roles.consumer.group import CHUNK
 from wsadapter.roles.consumer.insert_pool import FAILURES
@@ -37,7 +37,9 @@ log = get_logger()
 
 def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], service: str) -> T | None:
     """The result of ``work``, tried again while the service is away, the heart beating; None when a stop came."""
-    repeated = Repeated()
+    cell = "clickhouse_reason" if service == "ClickHouse" else "broker_reason"
+    child.page[cell] = Reason.UNKNOWN
+    repeated = Repeated(most=OUTAGE_SECONDS)
     child.await_service(service.lower())
     while not child.stopping:
         future = threads.call(work)
@@ -47,8 +49,9 @@ def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], serv
             return future.result()
         except (ServiceUnavailable, OSError) as error:
             child.set_state(ChildState.WAITING)
-            if repeated(service) is not None:
-                log.warning(f"waiting for {service}", reason=str(error))
+            child.page[cell] = reason = getattr(error, "reason", Reason.UNKNOWN)
+            if (kept_back := repeated(reason)) is not None:
+                log.warning(f"waiting for {service}", reason=str(error), repeated=kept_back)
             child.wait([], 0.5)
     return None
 
@@ -100,6 +103,7 @@ def main(child: Child) -> int:
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     config = child.args.config
     threads = DaemonExecutor(1, "start")
+    child.page["broker_reason"] = Reason.NOT_ASKED
     client = patiently(child, threads, lambda: prepare(config, child.args.name.endswith("-0")), "ClickHouse")
     if client is None:
         return 0

@@ -23,10 +23,10 @@ from msgspec import Struct
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.errors import AUTHORIZATION, error_text, is_fatal
-from wsadapter.kafka.settings import consumer_config
+from wsadapter.kafka.errors import AUTHORIZATION, Heard, error_text, is_fatal
+from wsadapter.kafka.settings import LIBRDKAFKA, consumer_config
 from wsadapter.kafka.topics import TopicState, log_bounds, topic_states
-from wsadapter.log import Repeated, get_logger
+from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
 from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.commits import Commits, Key
 
@@ -83,13 +83,16 @@ class GroupMember:
         """What the broker does not let us read, with its error code; partition -1: the topic, no topic: the group."""
         self._kafka, self._new_partition = kafka, new_partition
         self._on_leave, self._keep_waiting = on_leave, keep_waiting
+        self.heard = Heard(LIBRDKAFKA)
+        """Why the broker does not answer."""
         self._paused: set[Key] = set()
         self._fatal: KafkaError | None = None
-        self._repeated = Repeated()
+        self._repeated = Repeated(most=OUTAGE_SECONDS)
         self._consumer = Consumer(
             {
                 **consumer_config(kafka, instance_id),
                 "error_cb": self._on_error,
+                "logger": self.heard,
                 "on_commit": self._on_commit,
                 "stats_cb": self._on_statistics,
                 "statistics.interval.ms": STATISTICS_MS,
@@ -187,7 +190,7 @@ class GroupMember:
                 if isinstance(error, KafkaException) and is_fatal(error.args[0]):
                     self._fatal = error.args[0]
                     return
-                self._log("committed offsets not known yet", error_text(error))
+                self._log("committed offsets not known yet", error)
                 continue
             break
         else:
@@ -269,18 +272,22 @@ class GroupMember:
             self._fatal = error
         self.commit_refusal = error.code()
         self.commits.failed(time.monotonic())
-        self._log("offset commit failed, inserts wait for it", error_text(error))
+        self._log("offset commit failed, inserts wait for it", error)
 
     def _on_error(self, error: KafkaError) -> None:
         if is_fatal(error):
             self._fatal = error
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.broker_up = False
-        self._log("Kafka client error", error_text(error))
+            return  # each said why
+        self.heard.note(error)
+        self._log("Kafka client error", error)
 
     def _on_statistics(self, text: str) -> None:
         brokers = msgspec.json.decode(text, type=_Statistics).brokers
         self.broker_up = any(broker.state == "UP" for broker in brokers.values())
+        if self.broker_up:
+            self.heard.clear()
 
     def _is_error(self, message: Message) -> bool:
         if (error := message.error()) is None:
@@ -300,15 +307,18 @@ class GroupMember:
             self.topics_missing = True
         elif code in AUTHORIZATION:
             self.refused[topic or "", -1 if number is None else number] = code
-        self._log("fetch error", error_text(error))
+        self._log("fetch error", error)
 
     def _check_alive(self) -> None:
         if self._fatal is not None:
             raise GroupFailed(f"the consumer group member failed: {error_text(self._fatal)}")
 
-    def _log(self, event: str, reason: str) -> None:
-        if (kept_back := self._repeated((event, reason))) is not None:
-            log.warning(event, reason=reason, repeated=kept_back)
+    def _log(self, event: str, error: KafkaError | Exception) -> None:
+        """One line a kind of cause: the text of an error has addresses and milliseconds in it."""
+        cause = error.args[0] if isinstance(error, KafkaException) else error
+        kind = cause.code() if isinstance(cause, KafkaError) else getattr(cause, "reason", type(cause))
+        if (kept_back := self._repeated((event, kind))) is not None:
+            log.warning(event, reason=error_text(error), repeated=kept_back)
 
 
 def _offsets(partitions: Mapping[Key, Partition]) -> list[TopicPartition]:

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import Message
-from confluent_kafka.admin import AdminClient
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
@@ -25,7 +24,7 @@ from wsadapter.config.model import Config
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.settings import admin_config
+from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.topics import (
     TopicState,
     ensure_topics,
@@ -35,7 +34,7 @@ from wsadapter.kafka.topics import (
     topic,
     topic_states,
 )
-from wsadapter.log import Repeated, get_logger
+from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.accounting import Accounting, Unsettled
 from wsadapter.roles.consumer.batches import Partition
@@ -105,14 +104,14 @@ class Housekeeping:
         self._next_step = 0.0
         self._rebalances = 0
         self._kafka_thread = DaemonExecutor(1, "kafka")
-        self._admin: AdminClient | None = None
+        self._admin: Admin | None = None
         self._streams = {topic(self._config.kafka, spec): spec.name for spec in SPECS}
         self._is_first = child.args.name.endswith("-0")
         self._log_ends = LogEnds(time.monotonic(), {}, {})
         self._log_ends_call: Future[LogEnds] | None = None
         self._next_log_ends = 0.0
         self._stale_replays: dict[Key, float] = {}
-        self._repeated = Repeated()
+        self._repeated = Repeated(most=OUTAGE_SECONDS)
 
     def step(self, now: float) -> None:
         """To be called in every cycle; does something about once a second."""
@@ -172,6 +171,7 @@ class Housekeeping:
         } | self.blocked.keys()
         self._accounting.publish(lag, alarms)
         page["broker_up"] = int(group.broker_up)
+        page["broker_reason"] = group.heard.reason
         page["rebalances_total"] = group.rebalances
         refused = any(t.failure is InsertFailure.REFUSED and t.attempts >= PATIENCE for t in self._pool.tasks)
         working = group.rebalances and page["broker_up"] and page["clickhouse_up"] and not refused
@@ -195,13 +195,13 @@ class Housekeeping:
                 if state is not None and partition.progress.is_other_topic(state.topic_id):
                     self._group.out_of_range.add(key)
         elif isinstance(error, ServiceUnavailable):
-            self._log("the lag is not known", str(error))
+            self._log("the lag is not known", error)
         else:
             raise error
 
     def _query_log_ends(self) -> LogEnds:
         kafka, at = self._config.kafka, time.monotonic()
-        self._admin = self._admin or AdminClient(admin_config(kafka))
+        self._admin = self._admin or Admin(kafka)
         topics = topic_states(kafka, self._streams, ANSWER_SECONDS, self._admin)
         keys = [(name, number) for name, state in topics.items() for number in range(state.partitions)]
         return LogEnds(at, log_bounds(kafka, keys, ANSWER_SECONDS, self._admin), topics)
@@ -235,7 +235,7 @@ class Housekeeping:
             resume = self._resume_point(key, partition)
             self._dead_letters.gap(partition.spec, self._lost_range(key, partition, resume))
         except ServiceUnavailable as error:
-            self._log("offset out of range, where to go on is not known yet", str(error))
+            self._log("offset out of range, where to go on is not known yet", error)
             return
         log.error(
             "offset out of range, messages are gone from Kafka",
@@ -288,8 +288,10 @@ class Housekeeping:
         if error is None:
             self._on_health(health.result())
         elif isinstance(error, FAILURES):
+            away = unavailable(self._config.clickhouse, error)
             self._child.page["clickhouse_up"] = 0
-            self._log("ClickHouse does not answer", str(unavailable(self._config.clickhouse, error)))
+            self._child.page["clickhouse_reason"] = away.reason
+            self._log("waiting for ClickHouse", away)
         else:
             raise error
 
@@ -331,9 +333,9 @@ class Housekeeping:
                 repeated=kept_back,
             )
 
-    def _log(self, event: str, reason: str) -> None:
-        if (kept_back := self._repeated(event)) is not None:
-            log.warning(event, reason=reason, repeated=kept_back)
+    def _log(self, event: str, error: ServiceUnavailable) -> None:
+        if (kept_back := self._repeated((event, error.reason))) is not None:
+            log.warning(event, reason=str(error), repeated=kept_back)
 
 
 def _received_ns(spec: StreamSpec, record: Message) -> int:

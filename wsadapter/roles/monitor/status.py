@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from wsadapter import __version__
 from wsadapter.audit import hops
+from wsadapter.errors import Reason
 from wsadapter.metrics import SERVICE_STAGES
 from wsadapter.roles.monitor.history import History, spooled_bytes
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive
@@ -103,10 +104,12 @@ def not_ready(snapshot: Snapshot) -> list[str]:
             reasons += _subscriptions(child)
         if (since := child.get("order_since_ns")) and (waited_ns := snapshot.monotonic_ns - since) > ORDER_NS:
             reasons.append(f"{child.name}: has not taken its new subscriptions for {_since(snapshot, waited_ns)}")
-    for cell, service in (("broker_up", "Kafka"), ("clickhouse_up", "ClickHouse")):
+    for name, service in (("broker", "Kafka"), ("clickhouse", "ClickHouse")):
         for child in snapshot.children:
-            if child.cells.get(cell) == 0 and not (cell == "broker_up" and child.get("broker_refusal")):
-                reasons.append(f"{child.name}: {service} does not answer")
+            reason = Reason(child.get(f"{name}_reason"))
+            is_away = child.cells.get(f"{name}_up") == 0 and reason is not Reason.NOT_ASKED
+            if is_away and not (name == "broker" and child.get("broker_refusal")):
+                reasons.append(f"{child.name}: {reason.sentence(service)}")
     for child in snapshot.children:
         if code := child.get("broker_refusal"):
             from wsadapter.kafka.errors import code_text  # a monitor needs Kafka's client for nothing else

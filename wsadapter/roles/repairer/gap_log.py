@@ -22,11 +22,11 @@ from wsadapter.events import Gap
 from wsadapter.events.gaps import RepairState
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.executor import DaemonExecutor
-from wsadapter.kafka.errors import error_text, is_fatal, refusal
+from wsadapter.kafka.errors import Heard, error_text, is_fatal, reason_of, refusal
 from wsadapter.kafka.messages import Identity, gap_record
-from wsadapter.kafka.settings import repairer_config
+from wsadapter.kafka.settings import LIBRDKAFKA, repairer_config
 from wsadapter.kafka.topics import partition_counts, topic
-from wsadapter.log import Repeated, get_logger
+from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
 
 MOST_GAPS: Final = 10_000
 CHUNK: Final = 2_000
@@ -69,6 +69,7 @@ class GapLog:
         self.open: dict[str, LoggedGap] = {}
         self.refused: dict[Key, int] = {}
         self.broker_up = True
+        self.heard = Heard(LIBRDKAFKA)
         self._gaps, self._klines = (topic(kafka, BY_STREAM[word]) for word in ("gap", "kline"))
         # asked first: a client of a broker that is away complains without an end
         counts = partition_counts(kafka, ANSWER_SECONDS)
@@ -78,6 +79,7 @@ class GapLog:
             {
                 **repairer_config(kafka),
                 "error_cb": self._on_error,
+                "logger": self.heard,
                 "stats_cb": self._on_statistics,
                 "statistics.interval.ms": STATISTICS_MS,
             }
@@ -90,13 +92,15 @@ class GapLog:
         self._committed_at = float("-inf")
         self._held = False
         self._fatal: KafkaError | None = None
-        self._repeated = Repeated()
+        self._repeated = Repeated(most=OUTAGE_SECONDS)
         self._fresh: dict[str, None] = {}
         try:
             self._assign(counts)
         except KafkaException as error:
             self._consumer.close()
-            raise ServiceUnavailable(f"Kafka at {kafka.bootstrap_servers}: {error.args[0].str()}") from None
+            raise ServiceUnavailable(
+                f"Kafka at {kafka.bootstrap_servers}: {error.args[0].str()}", reason_of(error.args[0])
+            ) from None
 
     @property
     def caught_up(self) -> bool:
@@ -213,11 +217,15 @@ class GapLog:
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             self.broker_up = False
+            return  # each said why
+        self.heard.note(error)
         self._note(error)
 
     def _on_statistics(self, text: str) -> None:
         brokers = msgspec.json.decode(text, type=Statistics).brokers
         self.broker_up = any(broker.state == "UP" for broker in brokers.values())
+        if self.broker_up:
+            self.heard.clear()
 
     def _note(self, error: KafkaError) -> None:
         """An error of the client, by whichever way it came."""

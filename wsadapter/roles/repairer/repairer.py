@@ -151,7 +151,7 @@ class Repairer:
         what is done."""
         self._child.set_state(ChildState.WAITING)
         self._child.await_service("kafka")
-        reason = ""
+        reason = None
         while not self._child.stopping:
             self._child.beat()
             self._list()
@@ -162,10 +162,11 @@ class Repairer:
                 source = GapLog(self._kafka)
             except ServiceUnavailable as error:
                 self._page["broker_refusal"] = refusal(error.__context__)
-                if str(error) != reason:
-                    reason = str(error)
+                self._page["broker_reason"] = error.reason
+                if error.reason != reason:
+                    reason = error.reason
                     say = log.info if self._child.is_new("kafka") else log.warning
-                    say("the gap topic cannot be read yet", reason=reason)
+                    say("the gap topic cannot be read yet", reason=str(error))
                 self._child.wait([self._bell], IDLE_SECONDS)
                 continue
             self._polls.begin_interests()
@@ -266,6 +267,7 @@ class Repairer:
     def _publish_stats(self, source: GapLog) -> None:
         page = self._page
         page["broker_up"] = int(source.broker_up)
+        page["broker_reason"] = source.heard.reason
         page["broker_refusal"] = max(source.refused.values(), default=0)
         page["gaps_open"] = len(source.open)
         self._state.retry()

@@ -16,8 +16,8 @@ Two kinds of refusal:
   say): an outage. The reason stays in the cell ``broker_refusal`` until a message is acknowledged, and `is_ready` says
   when it is tried again, after a pause that doubles from `PAUSES`. Nothing becomes a dead letter by it.
 
-Owns the client and its queue, and on the page ``broker_up``, ``broker_refusal``, ``single_messages`` and
-``batch_bytes``.
+Owns the client and its queue, and on the page ``broker_up``, ``broker_reason``, ``broker_refusal``,
+``single_messages`` and ``batch_bytes``.
 """
 
 import time
@@ -28,11 +28,11 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from wsadapter.backoff import Backoff
 from wsadapter.config.model import Config
-from wsadapter.errors import WsadapterError
+from wsadapter.errors import Reason, WsadapterError
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
-from wsadapter.kafka.errors import code_text, is_fatal
-from wsadapter.kafka.settings import producer_config
-from wsadapter.log import get_logger
+from wsadapter.kafka.errors import Heard, code_text, is_fatal
+from wsadapter.kafka.settings import LIBRDKAFKA, producer_config
+from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
 from wsadapter.shm.stats_page import StatsPage
 
 QUEUE: Final = {
@@ -58,7 +58,7 @@ CLOSING: Final = (KafkaError._GAPLESS_GUARANTEE, KafkaError._FATAL, KafkaError._
 """Of messages that failed with another one: no reason of their own."""
 REPORT_SECONDS: Final = 2.0
 """Within so long after its end a client has reported which messages were refused and why."""
-AUTHENTICATION: Final = (KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED)
+AWAY: Final = (Reason.REFUSED, Reason.NAME, Reason.TLS, Reason.AUTHENTICATION)
 
 log = get_logger()
 
@@ -76,6 +76,8 @@ class KafkaProducer:
 
     def __init__(self, config: Config, page: StatsPage) -> None:
         self._cells, self._page = page.cells, page
+        self._heard, self._repeated = Heard(LIBRDKAFKA), Repeated(most=OUTAGE_SECONDS)
+        self._broker_reason = page.index("broker_reason")
         self._broker_up, self._broker_refusal = page.index("broker_up"), page.index("broker_refusal")
         self.dead: Counter[tuple[str, str]] = Counter()
         """(reason, topic) of letters that are not counted yet."""
@@ -85,7 +87,7 @@ class KafkaProducer:
         self._refusals = 0
         """In a row, since something was acknowledged."""
         self._retry_at = 0.0
-        self._settings = producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error}
+        self._settings = producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error, "logger": self._heard}
         self._single_until = time.monotonic() + SINGLE_SECONDS if page["single_messages"] else 0.0
         self.producer = self._open()
 
@@ -120,12 +122,15 @@ class KafkaProducer:
             log.info("messages are sent in batches again", bytes=self._batch_bytes())
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._RESOLVE):
-            self._cells[self._broker_up] = 0
-        if error.code() in AUTHENTICATION:
-            self._cells[self._broker_refusal] = error.code()
         if error.fatal():
             self._fatal = error
+            return
+        self._heard.note(error)
+        self._cells[self._broker_reason] = reason = self._heard.reason
+        if reason in AWAY or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
+            self._cells[self._broker_up] = 0
+            if reason and (kept_back := self._repeated(reason)) is not None:
+                log.warning("waiting for Kafka", reason=self._heard.sentence("Kafka"), repeated=kept_back)
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
@@ -179,6 +184,8 @@ class KafkaProducer:
         if queued:
             return False
         self._cells[self._broker_up] = 1
+        if self._heard.reason:
+            self._heard.clear()
         failed, self._failed = self._failed, []
         for error, message in failed:
             topic = str(message.topic())
@@ -244,6 +251,8 @@ class KafkaProducer:
 
     def away(self) -> None:
         """It has not answered for too long."""
+        if self._cells[self._broker_up]:
+            self._cells[self._broker_reason] = Reason.SLOW
         self._cells[self._broker_up] = 0
 
     def abandon(self) -> None:

@@ -1,0 +1,128 @@
+"""A real Kafka with TLS and SASL: whatever keeps a client out is said in words, in `check`, by a role's start, once."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from cli.command import run
+from eventually import eventually
+from secured_kafka import SecuredKafka, authority, secured_kafka
+
+from wsadapter.config.model import Config, KafkaConfig, ServiceConfig
+from wsadapter.config.types import Secret
+from wsadapter.embedded.ports import free_port
+from wsadapter.errors import ExitCode, Reason, ServiceUnavailable
+from wsadapter.kafka import reachability
+from wsadapter.kafka.topics import ensure_topics, partition_counts, unread
+from wsadapter.metrics import SERIALIZER
+from wsadapter.roles.serializer.producer import KafkaProducer
+from wsadapter.shm.segment import Segment
+from wsadapter.shm.stats_page import StatsPage
+
+SECONDS = 5.0
+
+
+@pytest.fixture(scope="module")
+def broker(installed_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredKafka]:
+    with secured_kafka(tmp_path_factory.mktemp("secured")) as started:
+        yield started
+
+
+def login(servers: str, password: str = "right", user: str = "admin", ssl_ca: str = "") -> KafkaConfig:
+    return KafkaConfig(
+        bootstrap_servers=servers, security_protocol="SASL_SSL" if ssl_ca else "SASL_PLAINTEXT", sasl_mechanism="PLAIN",
+        sasl_username=user, sasl_password=Secret(password), ssl_ca=ssl_ca,
+    )  # fmt: skip
+
+
+def said(kafka: KafkaConfig) -> ServiceUnavailable:
+    with pytest.raises(ServiceUnavailable) as error:
+        reachability.ask(kafka, SECONDS)
+    return error.value
+
+
+def test_who_may_is_let_in(broker: SecuredKafka) -> None:
+    for kafka in (login(broker.sasl_plaintext), login(broker.sasl_ssl, ssl_ca=str(broker.ca))):
+        assert reachability.ask(kafka, SECONDS) == 1
+        ensure_topics(kafka, SECONDS)
+        assert reachability.ask(kafka, SECONDS) == 1, "with topics that are there"
+    eventually(lambda: counted(login(broker.sasl_plaintext)) == {0}, 30, "the new partitions have leaders")
+
+
+def counted(kafka: KafkaConfig) -> set[int]:
+    with suppress(ServiceUnavailable):
+        return set(unread(kafka, SECONDS).values())
+    return set()
+
+
+def test_each_cause_has_its_word(broker: SecuredKafka, tmp_path: Path) -> None:
+    other_ca, _ = authority(tmp_path, "other")
+    port = broker.sasl_ssl.partition(":")[2]
+    cases = {
+        Reason.AUTHENTICATION: (login(broker.sasl_plaintext, "wrong-0815"), "Invalid username or password"),
+        Reason.TLS: (login(broker.sasl_ssl, ssl_ca=str(other_ca)), "unable to get local issuer certificate"),
+        Reason.REFUSED: (login(f"127.0.0.1:{free_port()}"), "connection refused"),
+        Reason.NAME: (login("nosuch.invalid:9092"), "name not known"),
+        Reason.AUTHORIZATION: (login(broker.sasl_plaintext, "right-too", "stranger"), "not authorized"),
+    }
+    for reason, (kafka, words) in cases.items():
+        error = said(kafka)
+        assert (error.reason, words in str(error)) == (reason, True), str(error)
+        assert "after" not in str(error), "one cause is one text"
+        assert "wrong-0815" not in str(error)
+
+    wrong_name = said(login(f"127.0.0.1:{port}", ssl_ca=str(broker.ca)))
+    assert (wrong_name.reason, "mismatch" in str(wrong_name)) == (Reason.TLS, True), str(wrong_name)
+
+
+@pytest.mark.parametrize("listener", ["sasl_plaintext", "sasl_ssl"])
+def test_no_security_at_all(broker: SecuredKafka, listener: str) -> None:
+    error = said(KafkaConfig(bootstrap_servers=getattr(broker, listener)))
+    assert error.reason is (Reason.TLS if listener == "sasl_ssl" else Reason.AUTHENTICATION), str(error)
+    assert "kafka.security_protocol" in str(error)
+
+
+def test_a_role_that_starts_says_it(broker: SecuredKafka) -> None:
+    with pytest.raises(ServiceUnavailable, match="refuses: authentication failed: Invalid username") as error:
+        partition_counts(login(broker.sasl_plaintext, "wrong"), SECONDS)
+    assert error.value.reason is Reason.AUTHENTICATION
+
+
+def test_the_producer_says_it_once(broker: SecuredKafka, capsys: pytest.CaptureFixture[str]) -> None:
+    page = StatsPage.create(f"wsadapter-why-{free_port()}", SERIALIZER)
+    try:
+        config = Config(ServiceConfig("i", "/nonexistent"), kafka=login(broker.sasl_plaintext, "wrong"))
+        producer = KafkaProducer(config, page)
+        producer.send("websocket.trade", [{"key": b"k", "value": b"v"}], 0)
+        failures: list[int] = []
+
+        def refused_often() -> bool:
+            producer.flush(0.1)
+            failures.append(page["broker_reason"])
+            return failures.count(Reason.AUTHENTICATION) > 20
+
+        eventually(refused_often, 30, "it is told again and again")
+        assert page["broker_up"] == 0
+        producer.abandon()
+    finally:
+        page.release()
+        Segment.unlink(page.name)
+    assert capsys.readouterr().out.count("Invalid username or password") == 1
+
+
+def test_check_says_it(broker: SecuredKafka, tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(
+        f'[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n[kafka]\nbootstrap_servers = "{broker.sasl_ssl}"\n'
+        f'ssl_ca = "{broker.ca}"\nsecurity_protocol = "SASL_SSL"\nsasl_mechanism = "PLAIN"\nsasl_username = "admin"\n'
+        f'[monitor]\nlisten = "127.0.0.1:{free_port()}"\n'
+    )
+    wrong = run(tmp_path, "check", "--config", "c.toml", KAFKA_SASL_PASSWORD="wrong-0815")
+    right = run(tmp_path, "check", "--config", "c.toml", KAFKA_SASL_PASSWORD="right")
+
+    assert "ok    Kafka: " in right.stdout, right.stdout
+    assert wrong.returncode == ExitCode.UNAVAILABLE
+    (line,) = [line for line in wrong.stdout.splitlines() if "Kafka: " in line]
+    assert line.startswith("FAIL")
+    assert line.endswith("authentication failed: Invalid username or password")
+    assert "wrong-0815" not in wrong.stdout + wrong.stderr

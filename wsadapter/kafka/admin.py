@@ -1,0 +1,37 @@
+"""A client for questions to the brokers, which can say why it got no answer.
+
+librdkafka tells the cause to ``error_cb`` and the log, which only `poll` serves, and to the question itself nothing but
+"transport failure".
+"""
+
+from typing import Any
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from wsadapter.config.model import KafkaConfig
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.kafka.errors import Heard
+from wsadapter.kafka.settings import LIBRDKAFKA, admin_config
+
+
+class Admin(AdminClient):
+    """``heard``: what it was told."""
+
+    def __init__(self, kafka: KafkaConfig) -> None:
+        self.heard = Heard(LIBRDKAFKA)
+        self._servers = kafka.bootstrap_servers
+        settings: dict[str, Any] = {**admin_config(kafka), "error_cb": self.heard.note, "logger": self.heard}
+        super().__init__(settings)
+
+    def topics(self, timeout: float) -> Any:
+        """The cluster as it is now; `ServiceUnavailable` says why it is not known."""
+        try:
+            return self.list_topics(timeout=timeout)
+        except KafkaException as error:
+            raise self.unavailable("", error) from None
+
+    def unavailable(self, what: str, error: Exception) -> ServiceUnavailable:
+        """``what`` failed with ``error``, for the reason that was heard; empty: the broker did not answer at all."""
+        self.poll(0)
+        return self.heard.unavailable(self._servers, what, error)

@@ -31,7 +31,7 @@ from wsadapter.config.model import Config
 from wsadapter.errors import Reason, WsadapterError
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
 from wsadapter.kafka.errors import Heard, code_text, is_fatal
-from wsadapter.kafka.settings import LIBRDKAFKA, producer_config
+from wsadapter.kafka.settings import LIBRDKAFKA, LIMIT, producer_config
 from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
 from wsadapter.shm.stats_page import StatsPage
 
@@ -129,7 +129,8 @@ class KafkaProducer:
         self._cells[self._broker_reason] = reason = self._heard.reason
         if reason in AWAY or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
             self._cells[self._broker_up] = 0
-            if reason and (kept_back := self._repeated(reason)) is not None:
+            # a stand-in of ours that is still being started is no news
+            if reason and not LIMIT.is_awaited() and (kept_back := self._repeated(reason)) is not None:
                 log.warning("waiting for Kafka", reason=self._heard.sentence("Kafka"), repeated=kept_back)
 
     def _on_failure(self, error: KafkaError | None, message: Message) -> None:

@@ -22,7 +22,7 @@ START = 1_790_000_040 * SECOND
 """A whole minute of 2026-09-21."""
 CONNECTION = "binance-market-0"
 
-TABLES = ("trade", "depth", "kline", "ticker", "gap", "rejected")
+TABLES = ("trade", "depth", "kline", "ticker", "gap", "coverage", "rejected")
 
 Row = dict[str, Any]
 _numbers = itertools.count()
@@ -75,6 +75,14 @@ def gap(started_ns: int, ended_ns: int | None, **more: Any) -> Row:
     }  # fmt: skip
 
 
+def coverage(from_ns: int, to_ns: int, stream: str = "trade", **more: Any) -> Row:
+    return {
+        "exchange": "binance", "symbol": "BTCUSDT", "stream": stream, "interval": "", "connection": CONNECTION,
+        "from": when(from_ns), "to": when(to_ns), "time": when(to_ns), "receive_time": when(to_ns), "version": to_ns,
+        **more,
+    }  # fmt: skip
+
+
 class AuditBench:
     def __init__(self, url: str, directory: Path) -> None:
         self.settings = ClickHouseConfig(url=url, database=f"a{os.getpid()}b{next(_numbers)}")
@@ -86,11 +94,12 @@ class AuditBench:
             probe.bind(("127.0.0.1", 0))
             nobody = probe.getsockname()[1]
         self.config = directory / "wsadapter.toml"
-        self.config.write_text(
+        self._without_feed = (
             f'[service]\nstate_dir = "{directory}/state"\n[monitor]\nlisten = "127.0.0.1:{nobody}"\n'
             f'[kafka]\nbootstrap_servers = "127.0.0.1:{nobody}"\n'
             f'[clickhouse]\nurl = "{url}"\ndatabase = "{self.settings.database}"\n'
         )
+        self.config.write_text(self._without_feed)
 
     def insert(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         body = "\n".join(json.dumps(row) for row in rows).encode()
@@ -100,12 +109,18 @@ class AuditBench:
         self.client.raw_insert(None, insert_block=head + body, settings=token)  # type: ignore[arg-type]  # no table
 
     def clear(self) -> None:
+        self.config.write_text(self._without_feed)
         for table in TABLES:
             self.client.command(f"TRUNCATE TABLE {self.settings.database}.{table}")
 
     def run(self, *arguments: str) -> Result:
         """The command line in this process; the result's ``exit_code`` is the command's."""
         return run(*arguments, "--config", str(self.config))
+
+    def record(self, **feed: Any) -> None:
+        """From now on the configuration asks for this."""
+        text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in feed.items())
+        self.config.write_text(f'{self._without_feed}[[feed]]\nname = "f"\nexchange = "binance"\n{text}')
 
     def audit(self, *arguments: str) -> tuple[int, dict[str, Any]]:
         done = self.run("audit", "--json", *arguments)

@@ -8,7 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit.audit_bench import MINUTE, SECOND, START, AuditBench, Row, candle, depth, gap, minute, run, trade, when
+from audit.audit_bench import (
+    MINUTE,
+    SECOND,
+    START,
+    AuditBench,
+    Row,
+    candle,
+    coverage,
+    depth,
+    gap,
+    minute,
+    run,
+    trade,
+    when,
+)
 
 from wsadapter.audit import queries as audit_queries
 from wsadapter.audit import tables as audit
@@ -378,18 +392,23 @@ def test_a_gap_of_a_connection_says_it_of_each_stream(bench: AuditBench) -> None
         assert bench.audit(*filters)[1]["holes"][0]["repaired_but_missing"] == whole["gap_id"]
 
 
-def complete_by_the_doc(bench: AuditBench, stream: str = "trade", more: str = "") -> bool:
-    """What the query of the documentation says."""
+def complete_by_the_doc(bench: AuditBench, stream: str = "trade", interval: str = "") -> bool:
     text = (Path(__file__).parents[2] / "docs" / "repair.md").read_text()
-    sql = text.partition("```sql\n")[2].partition("```")[0].replace("market.gap", f"{bench.settings.database}.gap")
-    (row,) = bench.client.query(sql.replace("'trade'", f"'{stream}'{more}")).result_rows
-    return bool(row[0])
+    query = text.partition("```sql\n")[2].partition("```")[0]
+    query = query.replace("market.", f"{bench.settings.database}.").replace("'trade'", f"'{stream}'")
+    answer: Any = bench.client.raw_query(query, fmt="JSONEachRow")
+    rows = [json.loads(line) for line in bytes(answer).splitlines()]
+    (verdict,) = (row["verdict"] for row in rows if row["interval"] == interval)
+    return bool(verdict == "complete")
 
 
 def test_the_query_of_the_documentation(bench: AuditBench) -> None:
     now = time.time_ns()
     lately = now - 600 * SECOND, now - 590 * SECOND
     about: Row = {"stream": "trade", "symbol": "BTCUSDT"}
+    assert not complete_by_the_doc(bench), "nothing was recorded"
+    series = ({"stream": "trade"}, {"stream": "ticker"}, *({"stream": "kline", "interval": i} for i in ("1m", "1h")))
+    bench.insert("coverage", [coverage(now - 7200 * SECOND, now, **each) for each in series])
     assert complete_by_the_doc(bench)
 
     whole = gap(*lately)
@@ -411,8 +430,8 @@ def test_the_query_of_the_documentation(bench: AuditBench) -> None:
     )
     assert complete_by_the_doc(bench)
     assert not complete_by_the_doc(bench, "ticker")
-    assert not complete_by_the_doc(bench, "kline")
-    assert complete_by_the_doc(bench, "kline", " AND interval IN ('', '1m')")
+    assert not complete_by_the_doc(bench, "kline", "1h")
+    assert complete_by_the_doc(bench, "kline", "1m")
 
     for row in (
         gap(now - 60 * SECOND, None, cause="stale", **about),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from road_site import Site
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
+from wsadapter.times import iso
 
 pytestmark = pytest.mark.integration
 FEED = """
@@ -151,8 +153,10 @@ def test_a_cut_is_repaired(make: Make, venue: VenueThread) -> None:
     assert repairer["hosts"][0]["requests"] > 0
     metrics = site.get("/metrics")[1]
     assert 'wsadapter_repaired_total{name="repairer",role="repairer",stream="trade"}' in metrics
+    until = iso(time.time_ns())
+    assert until is not None
     assert site.stop() == 0, site.said()
-    audit = json.loads(site.command("audit", "--json").stdout)
+    audit = json.loads(site.command("audit", "--json", "--until", until).stdout)
     assert (audit["verdict"], audit["holes"]) == ("complete", [])
 
 

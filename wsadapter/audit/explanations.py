@@ -55,6 +55,8 @@ class SeriesHole(Struct, frozen=True):
     missing: int | None
     connections: frozenset[str]
     """That delivered its neighbours; empty: not known."""
+    is_silence: bool = False
+    """No numbers show it: nothing was recorded (`wsadapter.audit.presence`)."""
 
 
 class Explained(Struct, frozen=True):

@@ -21,6 +21,7 @@ MAX_HOLES: Final = 10_000
 """Per stream. With more, the audit says that there are more, and fails."""
 MAX_SERIES: Final = 50_000
 MAX_GAPS: Final = 100_000
+MAX_COVERAGE: Final = 500_000
 MAX_REJECTED: Final = 100_000
 BLOCK: Final = 65_536
 """Trade numbers of one block; of a book, an hour is one."""
@@ -196,6 +197,36 @@ def gaps(database: str, scope: Scope, first_ns: int, last_ns: int) -> Query:
     # of all streams: whether a gap has rows about single ones says which it is about
     _narrow(where, parameters, scope, ("exchange", "symbol"))
     return Query(_gap_rows(database, where) + f"LIMIT {MAX_GAPS}", parameters)
+
+
+def gaps_within(database: str, scope: Scope, first_ns: int, last_ns: int) -> Query:
+    """Gap rows that lasted into that time, whatever became of them."""
+    where = ["started <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')", "cause != 'filler'",
+             "ifNull(ended >= fromUnixTimestamp64Nano({first:Int64}, 'UTC'), true)"]  # fmt: skip
+    parameters: Parameters = {"first": first_ns, "last": last_ns}
+    _narrow(where, parameters, scope)
+    return Query(_gap_rows(database, where) + f"LIMIT {MAX_GAPS}", parameters)
+
+
+def coverage(database: str, scope: Scope, last_ns: int) -> Query:
+    """When what was covered until ``last_ns``: what is within the range, and of each series the newest."""
+    where, parameters = ["`from` <= fromUnixTimestamp64Nano({last:Int64}, 'UTC')"], Parameters(last=last_ns)
+    for name in _NARROWED:
+        if value := getattr(scope, name):
+            where.append(f"{name} = {{{name}:String}}")
+            parameters[name] = value
+    within = "true"
+    if scope.since_ns is not None:
+        within, parameters["since"] = "to_ns >= {since:Int64} OR to_ns = newest_ns", scope.since_ns
+    return Query(
+        "SELECT * FROM (SELECT exchange, stream, symbol, interval, connection, "
+        "toUnixTimestamp64Nano(`from`) AS from_ns, toUnixTimestamp64Nano(`to`) AS to_ns, "
+        "min(from_ns) OVER series AS first_ns, max(to_ns) OVER series AS newest_ns "
+        f"FROM {_table(database, 'coverage')} FINAL WHERE {' AND '.join(where)} "
+        f"WINDOW series AS (PARTITION BY exchange, stream, symbol, interval)) WHERE {within} "
+        f"ORDER BY exchange, stream, symbol, interval, from_ns LIMIT {MAX_COVERAGE}",
+        parameters,
+    )
 
 
 def gap_list(database: str, scope: Scope, cause: str, limit: int) -> Query:

@@ -72,6 +72,20 @@ class Neighbours(Struct, frozen=True):
     length_ns: int = 0
 
 
+class CoverageRow(Struct, frozen=True):
+    """A series on all its connections: a time in which it was covered. ``first_ns``: since when there is coverage of it
+    at all."""
+
+    exchange: str
+    stream: str
+    symbol: str
+    interval: str
+    connection: str
+    from_ns: int
+    to_ns: int
+    first_ns: int
+
+
 class Rejected(Struct, frozen=True):
     exchange: str
     symbol: str

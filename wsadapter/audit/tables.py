@@ -14,9 +14,20 @@ from typing import Final
 from msgspec import Struct, structs
 
 from wsadapter.audit import queries
+from wsadapter.audit.configured import Configured, SeriesKey
 from wsadapter.audit.explanations import Explained, Explanations, SeriesHole, hole
+from wsadapter.audit.presence import Presence, Range, presence
 from wsadapter.audit.queries import CHECKS, MAX_HOLES, MAX_SERIES
-from wsadapter.audit.rows import GapRow, Neighbours, Rejected, Scope, SeriesCount, Silence
+from wsadapter.audit.rows import (
+    STREAMS,
+    CoverageRow,
+    GapRow,
+    Neighbours,
+    Rejected,
+    Scope,
+    SeriesCount,
+    Silence,
+)
 from wsadapter.audit.tail import Tail
 from wsadapter.clickhouse.client import Ask, decode_rows
 from wsadapter.errors import WsadapterError
@@ -31,7 +42,11 @@ DEAD_LETTERS: Final = "dead letters"
 STUCK: Final = "stuck"
 EMPTY: Final = "empty"
 """Nothing was recorded."""
-FAILED: Final = (UNEXPLAINED, DEAD_LETTERS, STUCK, EMPTY)
+MISSING: Final = "missing"
+"""It is configured, and nothing of it was recorded."""
+QUIET: Final = "quiet"
+"""It was recorded all the time, and the venue sent nothing."""
+FAILED: Final = (UNEXPLAINED, DEAD_LETTERS, STUCK, EMPTY, MISSING)
 """Verdicts of what nobody can call complete."""
 
 
@@ -57,6 +72,8 @@ class AuditedSeries(Struct, frozen=True):
     silence_ns: int | None
     dead_letters: int = 0
     stuck: int = 0
+    without_rows: str = ""
+    """`MISSING` or `QUIET`."""
 
     @property
     def duplicates(self) -> int:
@@ -64,12 +81,12 @@ class AuditedSeries(Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
-        if self.unexplained:
-            return UNEXPLAINED
+        if self.unexplained or self.without_rows == MISSING:
+            return self.without_rows or UNEXPLAINED
         if self.dead_letters or self.stuck:
             return DEAD_LETTERS if self.dead_letters else STUCK
         if not self.check:
-            return COUNTED
+            return self.without_rows or (EXPLAINED if self.holes else COUNTED)
         return EXPLAINED if self.holes else COMPLETE
 
 
@@ -89,7 +106,8 @@ class Report(Struct, frozen=True):
     def is_fresh(self, at_ns: int) -> bool:
         """Whether what is unexplained may explain itself: a hole that ended since then, whose gap row may still be on
         its way; or one that is said to be repaired, whose rows may be."""
-        return any(one.claimed or (not one.by and one.hole.ended_ns >= at_ns) for one in self.holes)
+        shown = [one for one in self.holes if not one.hole.is_silence]
+        return any(one.claimed or (not one.by and one.hole.ended_ns >= at_ns) for one in shown)
 
     @property
     def verdict(self) -> str:
@@ -97,7 +115,9 @@ class Report(Struct, frozen=True):
             return UNEXPLAINED
         if self.tail is not None and (self.tail.dead_letters or self.tail.stuck):
             return DEAD_LETTERS if self.tail.dead_letters else STUCK
-        if not self.series:
+        if any(one.verdict == MISSING for one in self.series):
+            return MISSING
+        if not any(one.rows for one in self.series):
             return EMPTY
         return EXPLAINED if self.holes else COMPLETE
 
@@ -116,10 +136,15 @@ class TooMuch(WsadapterError):
     """More series than one audit looks at."""
 
 
-def audit(ask: Ask, database: str, scope: Scope, retention_ns: int) -> Report:
+def audit(ask: Ask, database: str, scope: Scope, retention_ns: int, wanted: Sequence[Configured] = ()) -> Report:
+    """``wanted``: the series that the configuration asks for; without rows they are no less audited."""
     by_stream = {stream: _holes(ask, database, stream, scope) for stream in scope.streams if stream in CHECKS}
     explained = _explain(ask, database, scope, by_stream, retention_ns)
     series = [one for stream in scope.streams for one in _series(ask, database, stream, scope, explained)]
+    if wanted:
+        found = _presence(ask, database, scope, wanted, series)
+        explained = [*explained, *found.holes]
+        series = _with_presence(series, found)
     return Report(
         tuple(series),
         tuple(sorted(explained, key=lambda one: (bool(one.by), one.hole.started_ns))),
@@ -149,6 +174,51 @@ def _explain(
             answer = explanations.explain(holes, decode_rows(ask(query), Rejected))
         explained += answer
     return explained
+
+
+def _presence(
+    ask: Ask, database: str, scope: Scope, wanted: Sequence[Configured], series: Sequence[AuditedSeries]
+) -> Presence:
+    end_ns = scope.now_ns if scope.until_ns is None else min(scope.until_ns, scope.now_ns)
+    rows: dict[SeriesKey, tuple[int, int]] = {}
+    for one in series:
+        first_ns, last_ns = rows.get(_place(one), (one.first_ns, one.last_ns))
+        rows[_place(one)] = min(first_ns, one.first_ns), max(last_ns, one.last_ns)
+    covered = decode_rows(ask(queries.coverage(database, scope, end_ns)), CoverageRow)
+    since_ns = scope.since_ns
+    first_ns = min((*(row.from_ns for row in covered), *(first for first, _ in rows.values())), default=end_ns)
+    if not (rows or covered):
+        return Presence(missing=tuple(one.key for one in wanted))
+    gaps = decode_rows(ask(queries.gaps_within(database, scope, since_ns or first_ns, end_ns)), GapRow)
+    return presence(wanted, rows, covered, gaps, Range(since_ns, end_ns, scope.now_ns))
+
+
+def _place(one: AuditedSeries) -> SeriesKey:
+    return one.exchange, one.stream, one.symbol, one.kind if one.stream == "kline" else ""
+
+
+def _with_presence(series: Sequence[AuditedSeries], found: Presence) -> list[AuditedSeries]:
+    """Of several kinds of one stream (books of a depth, diffs) the newest one has the holes of all."""
+    newest = {_place(one): one for one in sorted(series, key=lambda one: one.last_ns)}
+    holes: dict[SeriesKey, list[Explained]] = {}
+    for each in found.holes:
+        hole = each.hole
+        holes.setdefault((hole.exchange, hole.stream, hole.symbol, hole.kind), []).append(each)
+    result = []
+    for one in series:
+        own = holes.get(_place(one), []) if newest[_place(one)] is one else []
+        result.append(
+            structs.replace(
+                one, holes=one.holes + len(own), unexplained=one.unexplained + sum(not each.by for each in own)
+            )
+        )
+    for keys, word in ((found.missing, MISSING), (found.quiet, QUIET)):
+        for exchange, stream, symbol, interval in keys:
+            result.append(
+                AuditedSeries(exchange, stream, symbol, interval, 0, 0, 0, 0, "", None, 0, 0, None, without_rows=word)
+            )
+    order = {stream: number for number, stream in enumerate(STREAMS)}
+    return sorted(result, key=lambda one: (order[one.stream], one.exchange, one.symbol, one.kind))
 
 
 def _series(ask: Ask, database: str, stream: str, scope: Scope, explained: Sequence[Explained]) -> list[AuditedSeries]:

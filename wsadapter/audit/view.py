@@ -18,6 +18,8 @@ from wsadapter.audit.tables import (
     EMPTY,
     EXPLAINED,
     FAILED,
+    MISSING,
+    QUIET,
     STUCK,
     AuditedSeries,
     Report,
@@ -35,6 +37,7 @@ _WORDS: Final = ("exchange", "stream", "symbol", "of", "from", "to", "explained 
 _COLORS: Final = {
     COMPLETE: "green", BALANCED: "green", COUNTED: "", EXPLAINED: "yellow", UNEXPLAINED: "bold red",
     DEAD_LETTERS: "bold red", STUCK: "bold red", EMPTY: "bold red",
+    MISSING: "bold red", QUIET: "green",
 }  # fmt: skip
 
 
@@ -53,14 +56,15 @@ def _print_series(console: Console, series: Sequence[AuditedSeries]) -> None:
         "exchange", "stream", "symbol", "of", "rows", "FINAL", "repeats", "from", "to", "missing", "holes",
         "unexplained", "silence", "verdict", words=_WORDS,
     )  # fmt: skip
-    rank = {UNEXPLAINED: 0, DEAD_LETTERS: 1, STUCK: 1, EXPLAINED: 2}
+    rank = {UNEXPLAINED: 0, MISSING: 0, DEAD_LETTERS: 1, STUCK: 1, EXPLAINED: 2}
     ordered = sorted(series, key=lambda one: rank.get(one.verdict, 3))
     for one in ordered[:MAX_SHOWN]:
         missing = "" if not one.check else "?" if one.missing is None else f"{one.missing:,}"
         add_row(
             table, one.exchange, one.stream, one.symbol, one.kind, one.rows, one.rows_final, one.duplicates,
-            short(one.first_ns), short(one.last_ns), missing, one.holes if one.check else "",
-            one.unexplained if one.check else "", "" if one.silence_ns is None else span(one.silence_ns),
+            short(one.first_ns or None), short(one.last_ns or None), missing,
+            one.holes if one.check or one.holes else "", one.unexplained if one.check or one.holes else "",
+            "" if one.silence_ns is None else span(one.silence_ns),
             _word(one.verdict),
         )  # fmt: skip
     print_whole(console, table)
@@ -90,6 +94,8 @@ def _print_holes(console: Console, holes: Sequence[Explained]) -> None:
 
 def _bounds(one: Explained) -> tuple[str, str]:
     hole = one.hole
+    if hole.is_silence:
+        return "", ""
     if hole.stream == "kline":
         return short(hole.first_missing), short(hole.last_missing)
     return str(hole.first_missing), str(hole.last_missing)
@@ -131,12 +137,14 @@ def _rest_of(hop: str, balanced: Sequence[Balance]) -> Balance | None:
 
 
 def _conclusion(scope: Scope, report: Report, live: Live | None) -> str:
-    if not report.series:
-        text = "no rows in this range"
+    missing = [one for one in report.series if one.verdict == MISSING]
+    if not any(one.rows for one in report.series):
+        text = "no rows in this range" + (f" of {len(missing):,} series that are configured" if missing else "")
     else:
         checked = [one for one in report.series if one.check]
         text = f"{len(report.series):,} series ({len(checked):,} checked), {len(report.holes):,} holes, "
         text += f"{report.unexplained:,} unexplained"
+        text += f", {len(missing):,} that are configured have no rows" if missing else ""
     tail = report.tail or Tail({}, {})
     for words, counts in (("in the dead letter topic", tail.dead_letters), ("stuck before the tables", tail.stuck)):
         if counts:
@@ -172,7 +180,7 @@ def _series_json(one: AuditedSeries) -> dict[str, Any]:
         "exchange": one.exchange, "stream": one.stream, "symbol": one.symbol,
         "interval": one.kind if kline else "", "kind": "" if kline else one.kind,
         "rows": one.rows, "rows_final": one.rows_final, "duplicates": one.duplicates,
-        "first": iso(one.first_ns), "last": iso(one.last_ns), "check": one.check or None,
+        "first": iso(one.first_ns or None), "last": iso(one.last_ns or None), "check": one.check or None,
         "missing": one.missing, "holes": one.holes, "unexplained": one.unexplained,
         "largest_silence_seconds": None if one.silence_ns is None else one.silence_ns / SECOND,
         "dead_letters": one.dead_letters, "stuck": one.stuck, "verdict": one.verdict,
@@ -183,6 +191,8 @@ def _hole_json(one: Explained) -> dict[str, Any]:
     hole = one.hole
     kline = hole.stream == "kline"
     ids = (iso(hole.first_missing), iso(hole.last_missing)) if kline else (hole.first_missing, hole.last_missing)
+    if hole.is_silence:
+        ids = (None, None)
     return {
         "exchange": hole.exchange, "stream": hole.stream, "symbol": hole.symbol,
         "interval": hole.kind if kline else "", "kind": "" if kline else hole.kind,

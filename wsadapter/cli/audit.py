@@ -16,6 +16,7 @@ import click
 from rich.console import Console
 
 from wsadapter.audit import conservation, tables, tail, view
+from wsadapter.audit.configured import configured
 from wsadapter.audit.conservation import UNEXPLAINED, Live, Status
 from wsadapter.audit.rows import HOUR_NS, STREAMS, Scope
 from wsadapter.audit.tables import FAILED, Report
@@ -24,6 +25,7 @@ from wsadapter.cli.status import PIPE_WIDTH
 from wsadapter.clickhouse.client import asker
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, ServiceUnavailable
+from wsadapter.listings.feeds import resolved
 from wsadapter.times import SECOND
 
 FRESH_NS: Final = 12 * SECOND
@@ -80,12 +82,13 @@ def _report(config: Config, scope: Scope, pause: Pause) -> Report:
     """Ask again while what is unexplained is so fresh that rows about it may not be in the tables yet."""
     ask = asker(config.clickhouse)
     retention_ns = round(config.kafka.retention_hours * HOUR_NS)
-    report = tables.audit(ask, config.clickhouse.database, scope, retention_ns)
+    wanted = configured(resolved(config).config.feed, scope)
+    report = tables.audit(ask, config.clickhouse.database, scope, retention_ns, wanted)
     for _ in range(FRESH_RETRIES):
         if not report.is_fresh(time.time_ns() - FRESH_NS):
             break
         pause(FRESH_NS / FRESH_RETRIES / SECOND)
-        report = tables.audit(ask, config.clickhouse.database, scope, retention_ns)
+        report = tables.audit(ask, config.clickhouse.database, scope, retention_ns, wanted)
     return report
 
 

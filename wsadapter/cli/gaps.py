@@ -63,8 +63,8 @@ def _gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
     answered = msgspec.json.Decoder(GapRow, strict=False).decode_lines(answer)
     found = holes(answered)
     if len(found) > MAX_SHOWN or len(answered) == MAX_GAPS:
-        click.echo(f"more than {min(MAX_SHOWN, len(found) - 1)} gaps: only the newest are shown", err=True)
-        found = found[: min(MAX_SHOWN, len(found) - 1)]  # the rows of the last one may be cut off
+        found = found[: min(MAX_SHOWN, max(1, len(found) - 1))]  # the rows of the last one may be cut off
+        click.echo(f"more than {len(found)} gaps: only the newest are shown", err=True)
     found.reverse()
     narrowed = bool(scope.stream or scope.symbol)
     if as_json:

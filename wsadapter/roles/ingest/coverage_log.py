@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from wsadapter.client.subscriptions import SubscriptionState
 from wsadapter.events import Coverage, Gap, Source
-from wsadapter.exchanges.venue import ConnectionPlan, Subscription
+from wsadapter.exchanges.planning import Carried, carried
+from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.times import SECOND
 
 EVERY_SECONDS: Final = 10.0
@@ -26,8 +27,6 @@ MOST_ROWS: Final = 256
 DAY_NS: Final = 86_400 * SECOND
 COVERED: Final = (SubscriptionState.ACKED, SubscriptionState.LIVE)
 
-Series = tuple[str, str, str]
-"""Symbol, stream word and interval."""
 States = Mapping[str, tuple[SubscriptionState, int]]
 """Subscription -> its state, and when its last frame came (ns)."""
 
@@ -46,7 +45,7 @@ class CoverageLog:
     def __init__(self, write: Callable[[Coverage], bool]) -> None:
         self._write = write
         self._plan: ConnectionPlan | None = None
-        self._series: dict[str, tuple[Series, ...]] = {}
+        self._series: dict[str, tuple[Carried, ...]] = {}
         self._covered: dict[str, _Covered] = {}
         self._since_ns: int | None = None
         """When every subscription was acknowledged; None while the connection has a gap."""
@@ -115,7 +114,7 @@ class CoverageLog:
 
     def _follow(self, plan: ConnectionPlan, alive_ns: int, now_ns: int) -> None:
         """Other subscriptions are the connection's now: what it does not have any more ends."""
-        series = {one.name: series_of(one, plan) for one in plan.subscriptions}
+        series = {one.name: carried(one, plan) for one in plan.subscriptions}
         for name in [name for name in self._covered if series.get(name) != self._series[name]]:
             self._say(name, self._covered.pop(name).from_ns, alive_ns, now_ns)
         self._begun &= self._covered.keys()
@@ -133,12 +132,3 @@ class CoverageLog:
             )
             for symbol, stream, interval in self._series[name]
         )  # fmt: skip
-
-
-def series_of(subscription: Subscription, plan: ConnectionPlan) -> tuple[Series, ...]:
-    """What a subscription brings; one without a symbol brings those of the feed."""
-    symbols = (subscription.symbol,) if subscription.symbol else plan.symbols
-    words = dict.fromkeys(
-        "trade" if word == "raw_trade" else word for word in subscription.feeds or (subscription.stream.value,)
-    )
-    return tuple((symbol, word, subscription.interval) for symbol in symbols for word in words)

@@ -1,6 +1,5 @@
 """Rules of a configuration: what is refused at once, what waits, what the kept listing makes of them."""
 
-import json
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -8,9 +7,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from cli.command import run
 from listings.test_kept_listing import HOST, instrument
 
+from wsadapter.cli.main import run_command
 from wsadapter.config.model import Config, Feed, ProcessConfig, ServiceConfig
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load
@@ -135,20 +134,25 @@ streams = ["trade"]
 """
 
 
-def test_the_commands_say_what_they_stand_for(tmp_path: Path) -> None:
+def test_the_commands_say_what_they_stand_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "wsadapter.toml"
     file.write_text(FILE.format(state=tmp_path))
+
+    def said(*arguments: str) -> tuple[int, str]:
+        code = run_command([*arguments, "--config", str(file)])
+        return code, "".join(capsys.readouterr())
+
     waits = f"feed binance: *USDT top:2 !SOL*: no listing of binance yet, asked for at {HOST}"
-    assert waits in run(tmp_path, "validate", "--config", str(file)).stderr
-    assert "waits       no listing of binance yet" in run(tmp_path, "plan", "--config", str(file)).stdout
-    assert waits in run(tmp_path, "check", "--config", str(file)).stdout
+    assert waits in said("validate")[1]
+    assert "waits       no listing of binance yet" in said("plan")[1]
+    assert waits in said("check")[1]
 
     keep(tmp_path, *SYMBOLS)
-    shown = run(tmp_path, "plan", "--config", str(file))
-    assert "resolved    *USDT: 4 symbols: BTCUSDT ETHUSDT XYZUSDT 币安人生USDT" in shown.stdout, shown.stderr
-    planned = json.loads(run(tmp_path, "plan", "--json", "--config", str(file)).stdout)
-    assert {stream["symbol"] for each in planned for stream in each["streams"]} == {*SYMBOLS} - {"SOLUSDT"}
-    assert "4 symbols, listing of" in run(tmp_path, "validate", "--config", str(file)).stderr
+    assert "resolved    *USDT: 4 symbols: BTCUSDT ETHUSDT XYZUSDT 币安人生USDT" in said("plan")[1]
+    planned = said("plan", "--json")[1]
+    assert {f'"symbol": "{symbol}"' in planned for symbol in {*SYMBOLS} - {"SOLUSDT"}} == {True}
+    assert '"symbol": "SOLUSDT"' not in planned
+    assert "4 symbols, listing of" in said("validate")[1]
     file.write_text(FILE.format(state=tmp_path).replace("top:2", "top:two"))
-    refused = run(tmp_path, "validate", "--config", str(file))
-    assert (refused.returncode, "feed[0].symbols[1]: must be top:N" in refused.stderr) == (78, True)
+    code, refused = said("validate")
+    assert (code, "feed[0].symbols[1]: must be top:N" in refused) == (78, True)

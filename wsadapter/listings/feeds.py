@@ -164,7 +164,9 @@ def _resolved(
     if rules.tops and not listing.volumes:
         return RuledFeed(feed, listing, None), f"no turnovers of {feed.exchange} yet, asked for at {host}"
     market = market_of(feed.exchange, listing)
-    selection = select(rules, market, before.symbols, lambda symbol: _refusal(feed, symbol))
+    offers_all = not _refusal(feed, (*market.trading, *market.halted))  # a thousand times faster than one by one
+    refusal = _nothing if offers_all else lambda symbol: _refusal(feed, (symbol,))
+    selection = select(rules, market, before.symbols, refusal)
     if selection.symbols:
         return RuledFeed(feed, listing, selection), ""
     if before.symbols and before.rules == feed.symbols:  # a feed that runs is never left without any
@@ -185,9 +187,14 @@ def market_of(exchange: str, listing: KeptListing) -> Market:
     )
 
 
-def _refusal(feed: Feed, symbol: str) -> str:
+def _nothing(symbol: str) -> str:
+    return ""
+
+
+def _refusal(feed: Feed, symbols: tuple[str, ...]) -> str:
+    """Why the venue does not offer the feed's streams for them; empty where it does."""
     try:
-        load(feed.exchange).plan(structs.replace(feed, symbols=(symbol,)))
+        load(feed.exchange).plan(structs.replace(feed, symbols=symbols))
     except ConfigError as error:
         return error.errors[0][1]
     return ""

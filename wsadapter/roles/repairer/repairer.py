@@ -154,9 +154,8 @@ class Repairer:
         reason = None
         while not self._child.stopping:
             self._child.beat()
-            self._list()
-            if not self._publisher.drained:
-                self._child.wait([], BUSY_SECONDS)
+            if self._list() or not self._publisher.drained:
+                self._child.wait([self._bell], BUSY_SECONDS)
                 continue
             try:
                 source = GapLog(self._kafka)
@@ -174,11 +173,12 @@ class Repairer:
             return source
         return None
 
-    def _list(self) -> None:
-        """What needs no log: the listings, which feeds may be waiting for."""
+    def _list(self) -> bool:
+        """What needs no log: the listings, which feeds may be waiting for. Whether one is under way."""
         doorbell.clear(self._bell)
         self._step_queues()
-        self._polls.step(time.monotonic(), time.time_ns())
+        self._polls.step(now := time.monotonic(), time.time_ns())
+        return any(queue.requesting or queue.wait(now) <= 0 for queue in self._queues.values())
 
     def _busy(self) -> bool:
         """Whether something may be done before a message comes."""

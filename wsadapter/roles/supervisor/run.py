@@ -118,7 +118,7 @@ class Run(Application):
         before = self._assembly.resolved.symbols
         assembly = self._assembled(config, before)
         _require_reloadable(self.config, assembly.config)
-        if not self._differs(assembly):
+        if not self._differs(assembly.resolved):
             self._written, self._assembly = config, assembly  # other words for the same symbols
             log.get_logger().info("reload: unchanged")
             return None
@@ -130,8 +130,8 @@ class Run(Application):
         self._say_symbols(before)
         return assembly.config, specs
 
-    def _differs(self, assembly: Assembly) -> bool:
-        now, then = assembly.resolved, self._assembly.resolved
+    def _differs(self, now: feeds.ResolvedConfig) -> bool:
+        then = self._assembly.resolved
         return (now.config, now.waiting, now.sources) != (then.config, then.waiting, then.sources)
 
     def _say_symbols(self, before: feeds.Symbols) -> None:
@@ -146,7 +146,7 @@ class Run(Application):
         if not counts or counts[0] == self._listings:
             return
         self._listings = counts[0]
-        if self._differs(self._assembled(self._written, self._assembly.resolved.symbols)):
+        if self._differs(feeds.resolved(self._assembly.declared, self._assembly.resolved.symbols)):
             self.ask(self._written)
 
     def on_page(self, spec: ChildSpec, page: StatsPage) -> None:

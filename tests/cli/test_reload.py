@@ -1,5 +1,8 @@
 """`reload`: refused before it is sent, refused by the supervisor, done, or nobody there; the exit code says which."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,3 +62,15 @@ def test_nobody_is_there(site: Site) -> None:
     done = run(site.path, "--config", "c.toml", "reload")
     assert done.returncode == ExitCode.UNAVAILABLE
     assert f"no supervisor runs on {site.state_dir}" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as root only")
+def test_from_another_user_namespace(site: Site) -> None:
+    """As ExecReload= of a unit with PrivateUsers= is: it may not look at the supervisor's descriptors."""
+    site.start({"name": "ingest-a"})
+    site.wait("supervisor", "ready")
+    command = ["unshare", "--user", "--map-root-user", sys.executable, "-m", "wsadapter.cli.main", "--config", "c.toml"]
+    done = subprocess.run([*command, "reload"], capture_output=True, text=True, cwd=site.path)
+    if "unshare:" in done.stderr:
+        pytest.skip(done.stderr)
+    assert (done.returncode, done.stderr) == (ExitCode.OK, "reloaded; the log says what changed\n")

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,53 @@ def test_what_a_process_uses_is_live_and_stays(tmp_path: Path, instance: str) ->
         assert f"refused: {name} is in use by pid {user.pid}" in done.stderr
         assert Segment.exists(name)
         assert Segment.exists(f"wsadapter-{instance}-stats-x"), "all or nothing"
+    finally:
+        user.communicate(b"\n")
+
+
+def test_an_instance_that_beats_is_live_though_its_processes_cannot_be_seen(tmp_path: Path, instance: str) -> None:
+    """Of another container, or of a hardened unit."""
+    name = f"wsadapter-{instance}-a"
+    make_ring(name, 0)
+    page = StatsPage.create(f"wsadapter-{instance}-stats-supervisor", ("heartbeat_ns",))
+    page["heartbeat_ns"] = time.monotonic_ns()
+    page.release()
+
+    assert {one["state"] for one in listed(tmp_path, instance).values()} == {"live"}
+    done = run(tmp_path, "segments", "remove", name)
+    assert done.returncode == ExitCode.ALREADY_RUNNING
+    assert Segment.exists(name)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as root only")
+def test_root_sees_what_is_unread_in_another_users_ring(tmp_path: Path, instance: str) -> None:
+    name = f"wsadapter-{instance}-a"
+    make_ring(name, 5)
+    StatsPage.create(f"wsadapter-{instance}-stats-a", ("heartbeat_ns",)).release()
+    for segment in listing(f"wsadapter-{instance}-"):
+        os.chown(f"/dev/shm/{segment}", 65_534, 65_534)
+
+    found = listed(tmp_path, instance)["a"]
+    assert (found["unread"], found["state"], found["owner"]) == (5, "kept", "nobody")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as root only")
+def test_a_user_who_cannot_look_at_a_process_of_his_is_told_so(tmp_path: Path, instance: str) -> None:
+    """As that of a unit with PrivateUsers=: the same user in a user namespace of his own."""
+    name = f"wsadapter-{instance}-a"
+    make_ring(name, 0)
+    script = f"from wsadapter.shm.segment import Segment; s = Segment.attach('{name}'); print(1, flush=True); input()"
+    user = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert user.stdout is not None
+        user.stdout.readline()
+        command = ["unshare", "--user", "--map-root-user", sys.executable, "-m", "wsadapter.cli.main", "segments"]
+        done = subprocess.run([*command, "remove", name], capture_output=True, text=True, cwd=tmp_path)
+        if "unshare:" in done.stderr:
+            pytest.skip(done.stderr)
+        assert done.returncode == ExitCode.ALREADY_RUNNING, done.stderr
+        assert f"refused: {name} is perhaps in use" in done.stderr
+        assert Segment.exists(name)
     finally:
         user.communicate(b"\n")
 

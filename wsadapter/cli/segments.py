@@ -25,8 +25,9 @@ def segments() -> None:
 def list_(as_json: bool) -> int:
     """Each segment: whose, how large, what is unread in it, who uses it.
 
-    live: a process has it. kept: nobody has it, and the next start of its instance delivers what is unread in it.
-    orphan: nobody has it, and nothing is unread. unknown: another user's, whose processes cannot be seen.
+    live: a process has it, or its instance beats. kept: nobody has it, and the next start of its instance delivers what
+    is unread in it. orphan: nobody has it, and nothing is unread. unknown: processes of its owner cannot be looked at
+    (root can).
     """
     found = shared.survey()
     if as_json:
@@ -60,7 +61,10 @@ def remove(names: tuple[str, ...], instance: str, orphans: bool, discard_unread:
         raise click.UsageError("give SEGMENT names, or --instance, or --orphans")
     found = shared.survey()
     chosen = _chosen(found, names, instance, orphans)
-    for state, why in (("live", "in use"), ("unknown", "another user's")):
+    for state, why in (
+        ("live", "in use"),
+        ("unknown", "perhaps in use (its owner's processes cannot be looked at: ask as root)"),
+    ):
         if refused := [one for one in chosen if one.state == state]:
             for one in refused:
                 users = f" by pid {' '.join(map(str, one.pids))}" if one.pids else ""

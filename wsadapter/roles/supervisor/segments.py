@@ -1,17 +1,20 @@
 """All shared memory of this program on this machine: whose it is, who uses it, what is unread in it.
 
-A segment is **live** when a process has it mapped; the kernel says so of each process (proc_pid_maps(5)). One that
-nobody maps and that has unread records is **kept**: the next start of its instance delivers them. Stats pages and
-watermarks are kept where a ring of their instance is. Anything else that nobody maps is an **orphan**: of a state
-directory that was deleted, of a run that was killed and never started again. Processes of other users that may not be
-looked at, and of other containers that share /dev/shm, cannot be seen: another user's segment is **unknown**.
+A segment is **live** when a process has it mapped, which the kernel says of each process (proc_pid_maps(5)), or when a
+stats page of its instance has a fresh heartbeat: of another container, or of a unit with PrivateUsers=, that is all one
+can see. One that nobody uses and that has unread records is **kept**: the next start of its instance delivers them.
+Stats pages and watermarks are kept where a ring of their instance is. Anything else that nobody uses is an **orphan**:
+of a state directory that was deleted, of a run that was killed and never started again. Where processes of its owner
+may not be looked at it is **unknown**.
 """
 
+import contextlib
 import os
 import pwd
 import re
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 import msgspec
@@ -21,8 +24,11 @@ from wsadapter.errors import SegmentError
 from wsadapter.roles.supervisor.rings import ASIDE, DAMAGED, OTHER_LAYOUT, inspect
 from wsadapter.shm.ring import OtherLayout
 from wsadapter.shm.segment import DIRECTORY, Segment, listing
+from wsadapter.shm.stats_page import StatsPage
 
 PREFIX: Final = "wsadapter-"
+ALIVE_NS: Final = 120 * 10**9
+"""A process beats at least once a second; a stopped machine or a frozen container is given time."""
 _STATS: Final = "-stats-"
 _MARKS: Final = "-marks-"
 _MAPPED: Final = re.compile(rf"{DIRECTORY}/({PREFIX}[^\s]+)$", re.MULTILINE)
@@ -49,9 +55,11 @@ class FoundSegment(Struct, frozen=True):
 def survey() -> list[FoundSegment]:
     """Every segment, instance by instance."""
     names = listing(PREFIX)
-    instances = {name.removeprefix(PREFIX).rpartition(_STATS)[0] for name in names if _STATS in name}
-    pids = users()
-    found = [one for name in names if (one := _look_at(name, instances, pids)) is not None]
+    stats = [name for name in names if _STATS in name]
+    instances = {name.removeprefix(PREFIX).rpartition(_STATS)[0] for name in stats}
+    beating = {name.removeprefix(PREFIX).rpartition(_STATS)[0] for name in stats if _beats(name)}
+    seen = Users()
+    found = [one for name in names if (one := _look_at(name, instances, beating, seen)) is not None]
     kept = {one.instance for one in found if one.state == "kept"}
     return [
         msgspec.structs.replace(one, state="kept") if one.state == "orphan" and one.instance in kept else one
@@ -59,21 +67,65 @@ def survey() -> list[FoundSegment]:
     ]
 
 
-def users() -> Mapping[str, tuple[int, ...]]:
-    """Segment -> the processes that have it mapped under this name."""
-    found: defaultdict[str, list[int]] = defaultdict(list)
-    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
-        try:
-            with open(f"/proc/{pid}/maps", encoding="utf-8", errors="replace") as file:
-                maps = file.read()
-        except OSError:
-            continue
-        for name in set(_MAPPED.findall(maps)):
-            found[name].append(pid)
-    return {name: tuple(sorted(pids)) for name, pids in found.items()}
+class Users:
+    """``pids``: segment -> the processes that have it mapped under this name. ``hidden``: the users of our processes
+    that may not be looked at."""
+
+    def __init__(self) -> None:
+        found: defaultdict[str, list[int]] = defaultdict(list)
+        self.hidden: set[int] = set()
+        for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
+            try:
+                maps = _read(pid, "maps")
+            except PermissionError:
+                with contextlib.suppress(OSError):
+                    if "wsadapter" in _read(pid, "cmdline"):
+                        self.hidden.add(os.stat(f"/proc/{pid}").st_uid)
+            except OSError:
+                continue
+            else:
+                for name in set(_MAPPED.findall(maps)):
+                    found[name].append(pid)
+        self.pids = {name: tuple(sorted(pids)) for name, pids in found.items()}
 
 
-def _look_at(name: str, instances: Iterable[str], pids: Mapping[str, tuple[int, ...]]) -> FoundSegment | None:
+def _read(pid: int, name: str) -> str:
+    with open(f"/proc/{pid}/{name}", encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+@contextlib.contextmanager
+def _as_owner(name: str) -> Iterator[None]:
+    """A segment is attached by its owner alone; root may be each of them."""
+    uid = os.geteuid()
+    try:
+        owner = os.stat(f"{DIRECTORY}/{name}", follow_symlinks=False).st_uid
+    except FileNotFoundError:
+        owner = uid
+    if uid != 0 or owner == 0:
+        yield
+        return
+    os.seteuid(owner)
+    try:
+        yield
+    finally:
+        os.seteuid(uid)
+
+
+def _beats(name: str) -> bool:
+    """Whether the page's process was alive a moment ago: the clock is the machine's, whoever it is."""
+    try:
+        with _as_owner(name):
+            page = StatsPage.attach(name)
+    except (SegmentError, OSError):
+        return False
+    try:
+        return "heartbeat_ns" in page and abs(time.monotonic_ns() - page["heartbeat_ns"]) < ALIVE_NS
+    finally:
+        page.release()
+
+
+def _look_at(name: str, instances: Iterable[str], beating: Collection[str], seen: Users) -> FoundSegment | None:
     """None when it went meanwhile."""
     try:
         status = os.stat(f"{DIRECTORY}/{name}", follow_symlinks=False)
@@ -81,21 +133,22 @@ def _look_at(name: str, instances: Iterable[str], pids: Mapping[str, tuple[int, 
         return None
     kind = "stats" if _STATS in name else "marks" if _MARKS in name else "ring"
     unread, note = _unread(name) if kind == "ring" else (0, "")
-    if name in pids:
+    instance = _instance(name, kind, instances)
+    if name in seen.pids or instance in beating:
         state = "live"
-    elif status.st_uid != os.geteuid() and os.geteuid() != 0:
+    elif status.st_uid in seen.hidden or os.geteuid() not in (0, status.st_uid):
         state = "unknown"
     else:
         state = "kept" if unread != 0 else "orphan"
     return FoundSegment(
-        name, kind, _instance(name, kind, instances), _owner(status.st_uid), status.st_size, state, unread,
-        pids.get(name, ()), note,
+        name, kind, instance, _owner(status.st_uid), status.st_size, state, unread, seen.pids.get(name, ()), note,
     )  # fmt: skip
 
 
 def _unread(name: str) -> tuple[int | None, str]:
     try:
-        existing = inspect(name)
+        with _as_owner(name):
+            existing = inspect(name)
     except OtherLayout as error:
         return None if error.unread_bytes else 0, f"layout version {error.version}, {error.unread_bytes:,} bytes unread"
     except SegmentError as error:
@@ -134,7 +187,7 @@ def lost_with(segment: FoundSegment) -> str:
 
 def remove(segment: FoundSegment) -> None:
     """Take its name away; `SegmentError` when a process uses it by now."""
-    if pids := users().get(segment.name):
+    if pids := Users().pids.get(segment.name):
         raise SegmentError(f"segment {segment.name} is in use by {_listed(pids)}")
     Segment.unlink(segment.name)
 

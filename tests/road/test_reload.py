@@ -126,3 +126,19 @@ def test_five_venues_lose_and_double_nothing_on_what_stays(site: Reloaded, pushe
         print({exchange: sum(made.venue.sent.values()) for exchange, made in venues.items()})
     gaps = query(site.clickhouse, f"SELECT cause, stream, symbol FROM {site.database}.gap WHERE cause != 'connect'")
     assert gaps == []
+
+
+def test_redundant_connections_are_exchanged_too(site: Reloaded, pushed: Pushed) -> None:
+    with venue("binance") as made:
+
+        def feeds(*symbols: str) -> str:
+            return feed("binance", made, symbols, "redundancy = 2\n")
+
+        site.feeds(feeds("BTCUSDT", "ETHUSDT"))
+        site.start().ready()
+        site.reload(feeds("BTCUSDT", "ETHUSDT", "SOLUSDT"), 4)
+        site.reload(feeds("BTCUSDT", "SOLUSDT"), 4)
+        made.call(lambda one: setattr(one, "paused", True))
+        eventually(lambda: not wrong(site, pushed, ("binance",)), 60, lambda: f"{wrong(site, pushed, ('binance',))}")
+        assert site.stop() == 0, site.said()
+    assert query(site.clickhouse, f"SELECT cause, symbol FROM {site.database}.gap WHERE cause != 'connect'") == []

@@ -29,6 +29,11 @@ TOTALS: Final = (*dict.fromkeys(name for name, _ in _TOTAL_OF.values()), "dead_l
 """The totals of /status and of the account of a run, by name."""
 
 
+def is_summed(role: str, cell: str) -> bool:
+    """Whether a cell of the role's pages is part of a sum."""
+    return (role, cell.partition("{")[0]) in _TOTAL_OF
+
+
 def totals(pages: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Any]:
     """`TOTALS` of these pages (role and cells): an int, or a dict by label with only what occurred."""
     sums: dict[str, Any] = {name: {} if by else 0 for name, by in _TOTAL_OF.values()}

@@ -9,7 +9,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Self
 
 from rich.console import Console
@@ -59,7 +60,7 @@ class Reporter:
     def start(self, run: Run) -> None:
         self._run = run
         self._started_ns = time.time_ns()
-        self._before = {role: run.counters(role) for role in COUNTING_ROLES}
+        self._before = {role: _sums(run.counters(role)) for role in COUNTING_ROLES}
         self._startup = Startup([spec.role for spec in run.specs])
         self._watcher.start()
 
@@ -77,7 +78,7 @@ class Reporter:
 
     def _await_rows(self, show: Callable[[], object]) -> None:
         """Look at the pages and show what is new, until there is a row or the table says more."""
-        before = _rows(self._before["consumer"])
+        before = _rows([self._before["consumer"]])
         while not self._startup.is_over:
             with contextlib.suppress(SegmentError):  # a child is being replaced, or the run ends
                 pages = {role: self._run.counters(role) for role in ROLES}
@@ -95,10 +96,7 @@ class Reporter:
         """Print what became of every event; called when the pipeline is drained and ClickHouse is still there."""
         self._over.set()
         self._watcher.join(max(0.0, min(2.0, deadline - time.monotonic())))
-        since = {
-            role: [_minus(now, then) for now, then in zip(self._run.counters(role), before, strict=True)]
-            for role, before in self._before.items()
-        }
+        since = {role: [_minus(_sums(self._run.counters(role)), before)] for role, before in self._before.items()}
         try:
             summary = account.collect(
                 self._run.config.clickhouse,
@@ -124,6 +122,14 @@ class Reporter:
             return topics.unread(self._run.config.kafka, KAFKA_SECONDS)
         except ServiceUnavailable:
             return None
+
+
+def _sums(pages: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """Cell -> what all of them have in it: a reload may change how many there are."""
+    sums: Counter[str] = Counter()
+    for page in pages:
+        sums.update(page)
+    return sums
 
 
 def _minus(now: Mapping[str, int], before: Mapping[str, int]) -> dict[str, int]:

@@ -77,9 +77,11 @@ class WatchedRing(Struct, frozen=True):
 
 
 class MonitorOrder(Struct, frozen=True):
-    """Which stats pages and rings to read. ``waiting``: feeds without a listing for their rules."""
+    """Which stats pages and rings to read. ``waiting``: feeds without a listing for their rules. ``retired``: where the
+    counts are of processes that a reload has taken away, if it has."""
 
     supervisor_pid: int = 0
     children: tuple[WatchedChild, ...] = ()
     rings: tuple[WatchedRing, ...] = ()
     waiting: tuple[WaitingFeed, ...] = ()
+    retired: tuple[WatchedChild, ...] = ()

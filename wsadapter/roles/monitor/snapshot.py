@@ -81,6 +81,8 @@ class Snapshot(Struct, frozen=True):
     supervisor: Reading
     children: tuple[Reading, ...]
     rings: tuple[RingReading, ...]
+    retired: tuple[Reading, ...] = ()
+    """Sums of the processes of a role that a reload has taken away."""
     stalled: Mapping[str, int] = {}
     """Name of a ring that is written to and not read -> for how many ns (`wsadapter.roles.monitor.rings`)."""
     waiting: tuple[WaitingFeed, ...] = ()
@@ -123,6 +125,7 @@ def read(config: Config, watched: MonitorOrder, progress: RingProgress | None = 
         supervisor=_read(supervisor),
         children=tuple(_read(member) for member in watched.children if member.role != "supervisor"),
         rings=readings,
+        retired=tuple(gone for member in watched.retired if (gone := _read(member)).cells),
         stalled=progress.observe(readings, monotonic_ns) if progress else {},
         waiting=watched.waiting,
     )

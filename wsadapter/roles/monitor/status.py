@@ -78,7 +78,7 @@ def status(snapshot: Snapshot, history: History | None = None) -> dict[str, Any]
 
 
 def _totals(snapshot: Snapshot) -> dict[str, Any]:
-    totals = hops.totals((reading.role, reading.cells) for reading in snapshot.children)
+    totals = hops.totals((reading.role, reading.cells) for reading in (*snapshot.children, *snapshot.retired))
     if any(snapshot.lag_unknown(reading) for reading in snapshot.of("consumer")):
         totals["lag"] = None
     return totals

@@ -30,6 +30,7 @@ from wsadapter.roles.supervisor import listed, replayed, topology
 from wsadapter.roles.supervisor.announced import Announced
 from wsadapter.roles.supervisor.changes import changes
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
+from wsadapter.roles.supervisor.retired import RetiredCounters
 from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.roles.supervisor.topology import Assembly
 from wsadapter.shm.stats_page import StatsPage
@@ -76,6 +77,7 @@ class Run(Application):
         self._written = options.config
         self._assembly = self._assembled(options.config, None)
         service = self.config.service
+        self.retired = RetiredCounters(service.instance)
         self.rings = Rings(
             service.instance,
             self.config.ring.capacity_bytes,
@@ -160,6 +162,8 @@ class Run(Application):
     def on_leave(self, spec: ChildSpec, page: StatsPage, for_good: bool) -> None:
         with _not_fatal("what a child left is not kept", spec):
             self.states.retire(spec, page, for_good)
+            if for_good:
+                self.retired.add(spec.role, page)
 
     def on_beat(self, pages: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
         pages = list(pages)
@@ -203,11 +207,11 @@ class Run(Application):
 
     def keeps_page(self, name: str) -> bool:
         """Those of the pipeline are kept or dropped together, or the next run's would not balance."""
-        return self._unfinished and any(spec.name == name and spec.role in COUNTING_ROLES for spec in self.specs)
+        return self.is_unfinished and any(spec.name == name and spec.role in COUNTING_ROLES for spec in self.specs)
 
     def counters(self, role: str) -> list[dict[str, int]]:
-        """The stats pages of a role's children, as they are now."""
-        pages = []
+        """The stats pages of a role's children, as they are now, and the sums of those that a reload has taken away."""
+        pages = [gone] if (gone := self.retired.read(role)) else []
         for spec in self.specs:
             if spec.role == role:
                 page = StatsPage.attach(page_name(self.config.service.instance, spec.name))
@@ -216,7 +220,7 @@ class Run(Application):
         return pages
 
     @cached_property
-    def _unfinished(self) -> bool:
+    def is_unfinished(self) -> bool:
         """Not everything that was counted into a ring has come out at the other end: something is kept in a ring, on
         the spool or in Kafka for the next start."""
         sums = totals((role, page) for role in COUNTING_ROLES for page in self.counters(role))
@@ -257,6 +261,7 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     code = supervisor.run()
     current.states.close()
     current.rings.close()
+    current.retired.close(keep=current.is_unfinished)
     current.announced.close()
     instance.release()
     return ExitCode.LOSS if code == ExitCode.OK and reporter is not None and reporter.lost else code

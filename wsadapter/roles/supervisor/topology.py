@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter import metrics
+from wsadapter.audit.hops import COUNTING_ROLES
 from wsadapter.config.model import Config, Feed, SocketConfig
 from wsadapter.config.symbol_rules import parsed
 from wsadapter.errors import ConfigError, SegmentError
@@ -31,6 +32,7 @@ from wsadapter.roles.orders import (
     WatchedChild,
     WatchedRing,
 )
+from wsadapter.roles.supervisor.retired import NAME, retired_page
 from wsadapter.roles.supervisor.rings import Rings, member, name_of
 from wsadapter.supervision.process import ChildSpec, page_name
 
@@ -249,6 +251,7 @@ def _monitor(assembly: Assembly, rings: Rings, children: Iterable[ChildSpec], su
             ),
             tuple(WatchedRing(connection, name) for connection, name in rings.names()),
             assembly.resolved.waiting,
+            tuple(WatchedChild(role, NAME, retired_page(config.service.instance, role)) for role in COUNTING_ROLES),
         ),
         fingerprint=_fingerprint(config),
     )

@@ -386,6 +386,15 @@ def test_a_request_too_many_is_made_once_more() -> None:
 # ------------------------------------------------------------------------------------------------------- sequences
 
 
+def test_whole_books_and_changes_of_one_symbol_have_numbers_of_their_own() -> None:
+    made = opened()
+    top = f'{{"timestamp":1790133841369,"change_id":12,"instrument_name":"{PERPETUAL}","bids":[],"asks":[]}}'
+    items = made.receive(change(7, None, "snapshot", '[["new",63325,7730]]'), AT)
+    items += made.receive(message(f"book.{PERPETUAL}.none.10.100ms", top), AT + 1)
+    items += made.receive(change(19, 7), AT + 2)
+    assert types(items) == ["Depth"] * 3
+
+
 def test_each_change_names_the_one_before_and_a_broken_book_is_asked_for_anew() -> None:
     made = opened()
     assert types(made.receive(change(5, 4), AT)) == ["Bad"], "a change of a book that nobody has"

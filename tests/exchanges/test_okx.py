@@ -337,6 +337,21 @@ def test_a_book_goes_on_while_each_change_names_the_one_before() -> None:
     assert types(made.receive(book(15, 10), AT)) == ["Depth"]
 
 
+def test_books_and_books5_of_one_symbol_have_numbers_of_their_own() -> None:
+    """As in a recording that holds both; their numbers are of one counter, and each stream leaves out others."""
+    made = public(SWAP, streams=("depth",), levels=0)
+    whole = {"asks": [], "bids": [], "ts": "1790394877300", "checksum": 0, "instId": SWAP}
+    items = [*made.receive(book(10, -1, "snapshot"), 1)]
+    for previous, number in ((10, 15), (15, 21), (21, 30)):
+        items += made.receive(frame("books5", whole | {"seqId": number - 2}), number)
+        items += made.receive(book(number, previous), number)
+    assert types(items) == ["Depth"] * 7
+    assert made.out_of_order["depth"] == 0
+    assert "Reply" in types(made.receive(book(50, 40), 50)), "a break of its own is still one"
+    made.receive(frame("books5", whole | {"seqId": 19}), 51)
+    assert made.out_of_order["depth"] == 1
+
+
 def test_a_reset_after_maintenance_is_no_gap() -> None:
     made = public()
     made.receive(book(10, -1, "snapshot"), AT)

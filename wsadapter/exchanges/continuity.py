@@ -78,11 +78,15 @@ class Sequences:
         self.klines, self.tickers = self._series("kline"), self._series("ticker")
         self.mark_prices, self.funding_rates = self._series("mark_price"), self._series("funding_rate")
         self.liquidations, self.open_interests = self._series("liquidation"), self._series("open_interest")
+        self.whole_books = self._series("depth")
 
-    def of(self, event: type[Event], aggregated: bool) -> dict[str, SeriesState]:
-        """The series of this type of event, by symbol."""
+    def of(self, event: type[Event], aggregated: bool, whole: bool) -> dict[str, SeriesState]:
+        """The series of this type of event, by symbol. ``whole``: of books that come whole each time, whose numbers
+        leave out what changes of the same book have."""
         if event is Trade:
             return self.agg_trades if aggregated else self.raw_trades
+        if whole:
+            return self.whole_books
         return self._of[event.stream_type.value][0]
 
     def reset(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Self, cast
 
 from msgspec import Raw, structs
 
-from wsadapter.events import Event, Gap, Kline, Liquidation, MarketEvent
+from wsadapter.events import Depth, Event, Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.books import UNBEGUN, accept_checked, accept_renewed
 from wsadapter.exchanges.continuity import MS, Sequences, SeriesState
@@ -39,6 +39,7 @@ from wsadapter.exchanges.venue import (
     Numbering,
     Receive,
     Repeats,
+    Rises,
     Subscription,
     Unnumbered,
     Venue,
@@ -71,6 +72,8 @@ class VenueSession:
     one a plan is for says its root."""
     conversions: ClassVar[dict[int, tuple[Convert, Given | None]]]
     """By the id of the `Emit`."""
+    whole_books: ClassVar[frozenset[int]]
+    """The ids of those of books that come whole each time, with numbers that only rise."""
 
     def __init_subclass__(cls, beside: bool = False) -> None:
         parent, cls.others = cls.__base__, ()
@@ -88,6 +91,14 @@ class VenueSession:
             for channel in cls.venue.channels
             for one in channel.emits
         }
+
+        cls.whole_books = frozenset(
+            id(one)
+            for channel in cls.venue.channels
+            if isinstance(channel.numbering, Rises)
+            for one in channel.emits
+            if one.event is Depth
+        )
 
     def __new__(cls, plan: ConnectionPlan) -> Self:
         speaks = next((each for each in cls.others if plan.root in each.venue.hosts.paths), cls)
@@ -298,7 +309,9 @@ class VenueSession:
     def series(self, one: Emit) -> dict[str, SeriesState]:
         """The series of its events, by symbol."""
         aggregated = one.fields.get("aggregated")
-        return self.sequences.of(one.event, getattr(aggregated, "value", None) is True)
+        return self.sequences.of(
+            one.event, getattr(aggregated, "value", None) is True, whole=id(one) in self.whole_books
+        )
 
     def counting(self, one: Emit) -> Count | None:
         """What gives its events their ordinals; None where they have ids. Whoever makes events without `accept` calls

@@ -15,12 +15,14 @@ from conformance.test_conformance import EXCHANGES
 
 from wsadapter.client.connect_limit import MARGIN_SECONDS, LocalLimiter
 from wsadapter.config.model import Feed
+from wsadapter.config.symbol_rules import Rules
 from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.embedded.exchange.connection import NUMBER
 from wsadapter.embedded.exchange.dialect import Dialect
 from wsadapter.embedded.exchange.dialects import dialect
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.venue import Acked, ConnectionPlan, Refused, Reply
+from wsadapter.listings.selection import Market, select
 
 SYMBOLS = 300
 STREAMS = 5
@@ -87,20 +89,28 @@ def most_within(times: Sequence[float], seconds: float) -> int:
     return max((sum(1 for at in times if begin <= at < begin + seconds - 1e-9) for begin in times), default=0)
 
 
-def sockets_of(exchange: str) -> list[Socket]:
+def sockets_of(exchange: str, relisted: int) -> list[Socket]:
+    """``relisted``: of so many symbols that a rule stood for others came into their place."""
     feed, rest = STAND_INS[exchange].feed, load_rest(exchange)
-    coins = ["".join(letters) for letters in product(ascii_uppercase[10:20], repeat=3)][:SYMBOLS]
-    symbols = tuple(re.sub("BTC|XBT", coin, feed.symbols[0]) for coin in coins)
-    assert len(set(symbols)) == SYMBOLS
+    coins = ["".join(letters) for letters in product(ascii_uppercase[10:20], repeat=3)][: SYMBOLS + relisted]
+    listed = [re.sub("BTC|XBT", coin, feed.symbols[0]) for coin in coins]
+    assert len(set(listed)) == SYMBOLS + relisted
+    first = select(Rules(globs=("*",)), Market(listed[:SYMBOLS]), (), lambda symbol: "").symbols
+    second = select(Rules(globs=("*",)), Market(listed[relisted:]), tuple(first), lambda symbol: "").symbols
     polled = rest.polled if rest else frozenset()
     streams = tuple(word for word in feed.streams if word not in polled)[:STREAMS]
-    many: Feed = msgspec.structs.replace(feed, ws_url="ws://venue", symbols=symbols, streams=streams)
-    return [Socket(plan, dialect(exchange)) for plan in load(exchange).plan(many)]
+    before, now = (
+        msgspec.structs.replace(feed, ws_url="ws://venue", symbols=tuple(symbols), streams=streams)
+        for symbols in (first, second)
+    )
+    placement = {plan.connection: [each.name for each in plan.subscriptions] for plan in load(exchange).plan(before)}
+    return [Socket(plan, dialect(exchange)) for plan in load(exchange).plan(now, placement)]
 
 
+@pytest.mark.parametrize("relisted", [0, 40])
 @pytest.mark.parametrize("exchange", EXCHANGES)
-def test_a_large_feed_starts_within_the_limits(exchange: str) -> None:
-    sockets, limits = sockets_of(exchange), dialect(exchange).limits
+def test_a_large_feed_starts_within_the_limits(exchange: str, relisted: int) -> None:
+    sockets, limits = sockets_of(exchange, relisted), dialect(exchange).limits
     took = started(sockets)
 
     assert took < SECONDS

@@ -1,11 +1,12 @@
 """The connections that a feed needs: which streams of a venue, under which names, on which socket. Pure."""
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 from wsadapter.config.symbol_rules import is_rule
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
-from wsadapter.exchanges.protocol import cut
+from wsadapter.exchanges.placing import Placement, place
 from wsadapter.exchanges.venue import Candles, Channel, ConnectionPlan, FeedSettings, Subscription, Venue
 
 Carried = tuple[str, str, str]
@@ -24,9 +25,12 @@ def stream_type(word: str) -> StreamType:
     return StreamType.TRADE if word == "raw_trade" else StreamType(word)
 
 
-def plans(venues: Sequence[Venue], feed: FeedSettings) -> list[ConnectionPlan]:
+def plans(
+    venues: Sequence[Venue], feed: FeedSettings, before: Placement = MappingProxyType({})
+) -> list[ConnectionPlan]:
     """Connections of one root each, none with more streams than the venue allows; raises `ConfigError`. ``venues``: of
-    one exchange, where its connections speak several protocols; the first says how symbols are written."""
+    one exchange, where its connections speak several protocols; the first says how symbols are written. ``before``:
+    where streams are: those that stay stay there."""
     first, channels = venues[0], [channel for venue in venues for channel in venue.channels]
     polled = frozenset[str]().union(*(venue.polled for venue in venues))
     offered = {word for channel in channels for word in channel.words} | polled
@@ -48,10 +52,10 @@ def plans(venues: Sequence[Venue], feed: FeedSettings) -> list[ConnectionPlan]:
     ]
     if errors := errors + [error for venue in venues for error in venue.check(feed)]:
         raise ConfigError(errors)
-    return [plan for venue in venues for plan in _plans(venue, feed, symbols)]
+    return [plan for venue in venues for plan in _plans(venue, feed, symbols, before)]
 
 
-def _plans(venue: Venue, feed: FeedSettings, symbols: tuple[str, ...]) -> list[ConnectionPlan]:
+def _plans(venue: Venue, feed: FeedSettings, symbols: tuple[str, ...], before: Placement) -> list[ConnectionPlan]:
     hosts, limits = venue.hosts, venue.limits
     base = (feed.ws_url or (hosts.testnet if feed.testnet else hosts.live)).rstrip("/")
     result = []
@@ -59,13 +63,21 @@ def _plans(venue: Venue, feed: FeedSettings, symbols: tuple[str, ...]) -> list[C
         where = hosts.shared.get(root, path) if feed.ws_url else path
         # a stream of the whole market is one, whatever symbols want it
         by_name = {each.name: each for symbol in symbols for each in _subscriptions(venue, feed, root, symbol)}
-        for index, names in enumerate(cut(by_name, limits.streams, limits.octets)):
+        was = _numbered(before, f"{feed.name}-{root}-")
+        about_each = {name: each.symbol or symbols[0] for name, each in by_name.items()}
+        for index, names in place(about_each, was, limits.streams, limits.octets).items():
             name, some = f"{feed.name}-{root}-{index}", tuple(by_name[each] for each in names)
             about = {each.symbol for each in some}
             # of a stream of the whole market all that the feed has, else those that come over this connection
             own = symbols if "" in about else tuple(symbol for symbol in symbols if symbol in about)
             result.append(ConnectionPlan(name, feed.exchange, f"{base}{where}", some, own, root, hosts.headers))
     return result
+
+
+def _numbered(before: Placement, prefix: str) -> dict[int, Sequence[str]]:
+    """Of one class of connections."""
+    numbers = {name: name.removeprefix(prefix) for name in before if name.startswith(prefix)}
+    return {int(number): before[name] for name, number in numbers.items() if number.isdecimal()}
 
 
 def _subscriptions(venue: Venue, feed: FeedSettings, root: str, symbol: str) -> list[Subscription]:

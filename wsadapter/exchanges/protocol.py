@@ -28,13 +28,18 @@ def batches(requests: Requests, names: Iterable[str]) -> list[tuple[str, ...]]:
     return [batch for group in groups.values() for batch in cut(group, requests.most, requests.octets)]
 
 
+def octets_of(name: str) -> int:
+    """In a list: with quotes and a comma."""
+    return len(name.encode()) + 3
+
+
 def cut(names: Iterable[str], most: int, most_octets: int) -> list[tuple[str, ...]]:
     """Lists of so many names, and of so many octets with their quotes and commas, at most."""
     result: list[tuple[str, ...]] = []
     batch: list[str] = []
     size = 0
     for name in names:
-        octets = len(name.encode()) + 3
+        octets = octets_of(name)
         if batch and (len(batch) == most or size + octets > most_octets):
             result.append(tuple(batch))
             batch, size = [], 0

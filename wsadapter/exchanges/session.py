@@ -7,6 +7,7 @@ an element becomes is decided here: convert it, step its series, put the gap tha
 
 from collections.abc import Callable
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, ClassVar, Final, Self, cast
 
 from msgspec import Raw, structs
@@ -20,6 +21,7 @@ from wsadapter.exchanges.mapping import Emit, says
 from wsadapter.exchanges.numbering import accept_new, accept_unknown, steps_of
 from wsadapter.exchanges.ordinals import Count, Ordinals, is_counted
 from wsadapter.exchanges.outages import Outages
+from wsadapter.exchanges.placing import Placement
 from wsadapter.exchanges.planning import plans, stream_type
 from wsadapter.exchanges.protocol import Outstanding
 from wsadapter.exchanges.second_look import FAILURES, failure
@@ -133,8 +135,8 @@ class VenueSession:
         self.receive: Receive = self.venue.framing.receiver(self)
 
     @classmethod
-    def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
-        return plans([cls.venue, *(other.venue for other in cls.others)], feed)
+    def plan(cls, feed: FeedSettings, before: Placement = MappingProxyType({})) -> list[ConnectionPlan]:
+        return plans([cls.venue, *(other.venue for other in cls.others)], feed, before)
 
     @property
     def last_gap_ns(self) -> int | None:

@@ -174,8 +174,9 @@ class Exchange(Protocol):
     def __init__(self, plan: ConnectionPlan) -> None: ...
 
     @classmethod
-    def plan(cls, feed: FeedSettings) -> list[ConnectionPlan]:
-        """The connections that a feed needs; raises `ConfigError` for what the venue does not offer."""
+    def plan(cls, feed: FeedSettings, before: Mapping[str, Sequence[str]] = ...) -> list[ConnectionPlan]:
+        """The connections that a feed needs; raises `ConfigError` for what the venue does not offer. ``before``:
+        connection -> names of its subscriptions, where there are some: those that stay should stay where they are."""
 
     def open(self) -> list[bytes]:
         """A new socket is up: forget the old one's state, return the requests that bring the desired state."""

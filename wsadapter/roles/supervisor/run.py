@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import cached_property
+from types import MappingProxyType
 from typing import Final, Protocol
 
 import msgspec
@@ -24,6 +25,7 @@ from wsadapter.config.types import address
 from wsadapter.config.warnings import warnings
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
+from wsadapter.exchanges.placing import Placement
 from wsadapter.files import StateDirectory
 from wsadapter.listings import feeds
 from wsadapter.roles.supervisor import listed, replayed, topology
@@ -95,11 +97,13 @@ class Run(Application):
     def config(self) -> Config:
         return self._assembly.config
 
-    def _assembled(self, config: Config, before: feeds.Symbols | None) -> Assembly:
+    def _assembled(
+        self, config: Config, before: feeds.Symbols | None, placed: Placement = MappingProxyType({})
+    ) -> Assembly:
         """With what the stand-ins add to a configuration, and the symbols that its rules stand for. ``before``: what
-        they stood for, None: as it was kept."""
+        they stood for, None: as it was kept. ``placed``: where the streams are."""
         stand_ins = self._options.stand_ins
-        return topology.assemble(stand_ins.adapt(replayed.with_feeds(config, stand_ins)), before)
+        return topology.assemble(stand_ins.adapt(replayed.with_feeds(config, stand_ins)), before, placed)
 
     def _open(self, assembly: Assembly) -> Children:
         """The rings of the assembly, and its children. When it fails everything is as before."""
@@ -118,7 +122,7 @@ class Run(Application):
 
     def apply(self, config: Config) -> tuple[Config, Children] | None:
         before = self._assembly.resolved.symbols
-        assembly = self._assembled(config, before)
+        assembly = self._assembled(config, before, self._assembly.placement)
         _require_reloadable(self.config, assembly.config)
         if not self._differs(assembly.resolved):
             self._written, self._assembly = config, assembly  # other words for the same symbols

@@ -8,6 +8,7 @@ changed.
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ from wsadapter.config.model import Config, Feed, SocketConfig
 from wsadapter.config.symbol_rules import parsed
 from wsadapter.errors import ConfigError, SegmentError
 from wsadapter.exchanges import load, load_rest
+from wsadapter.exchanges.placing import Placement
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.listings.feeds import ResolvedConfig, Symbols, resolved, rest_host
 from wsadapter.roles.orders import (
@@ -70,6 +72,10 @@ class Assembly(Struct, frozen=True):
         return [connection.plan for connection in self.connections]
 
     @property
+    def placement(self) -> Placement:
+        return {plan.connection: [each.name for each in plan.subscriptions] for plan in self.plans}
+
+    @property
     def rings(self) -> list[str]:
         """The connections that have a ring: every one of a venue, and the repairer's."""
         repairer = self.config.process_of("repairer").count
@@ -86,9 +92,9 @@ class Assembly(Struct, frozen=True):
         }
 
 
-def assemble(declared: Config, before: Symbols | None = None) -> Assembly:
+def assemble(declared: Config, before: Symbols | None = None, placed: Placement = MappingProxyType({})) -> Assembly:
     """Every connection of every feed, the redundant ones behind each other; `ConfigError` with everything that a venue
-    does not offer. ``before``: see `resolved`."""
+    does not offer. ``before``: see `resolved`. ``placed``: where the streams are now; those that stay stay there."""
     connections: list[FeedConnection] = []
     errors: list[tuple[str, str]] = []
     try:
@@ -102,7 +108,7 @@ def assemble(declared: Config, before: Symbols | None = None) -> Assembly:
         try:
             connections += [
                 FeedConnection(feed, msgspec.structs.replace(plan, connection=name_of(plan.connection, number)))
-                for plan in load(feed.exchange).plan(feed)
+                for plan in load(feed.exchange).plan(feed, placed)
                 for number in range(feed.redundancy)
             ]
         except ConfigError as error:

@@ -265,3 +265,31 @@ def test_prices_have_the_digits_of_the_tick() -> None:
     tape.run(5)
     shown = [t["p"] for t in tape.pushed["aggTrade"]] + [t["b"] for t in tape.pushed["bookTicker"]]
     assert {(len(p.partition(".")[2]), p[-1]) for p in shown} == {(2, "0")}
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_minute_that_nobody_saw_comes_with_its_candles_first_subscription_and_once(seed: int) -> None:
+    tape = Tape("BTCUSDT", [], seed)
+    market, minute = tape.market, open_ms("1m", START_MS)
+    market.remember_minute()
+    before = list(market.deals)
+    for stream in ("aggTrade", "kline_1m", "kline_3m"):
+        found = offered(f"btcusdt@{stream}")
+        assert found
+        market.subscribe(found)
+    tape.run(5)
+    first, *later = [frame["k"] for frame in tape.pushed["kline_1m"]]
+
+    assert (first["t"], first["T"], first["x"]) == (minute - 60_000, minute - 1, True)
+    assert before
+    assert all(first["t"] <= deal.time_ms <= first["T"] for deal in before)
+    assert (first["f"], first["L"]) == (before[0].first_id, before[-1].last_id)
+    assert later
+    assert all((k["t"], k["x"]) == (minute, False) for k in later)
+    assert all(trade["T"] >= START_MS for trade in tape.pushed["aggTrade"]), "what is past is not told again"
+    market.unsubscribe("btcusdt@kline_1m")
+    again = offered("btcusdt@kline_1m")
+    assert again
+    market.subscribe(again)
+    tape.run(1)
+    assert len([frame for frame in tape.pushed["kline_1m"] if frame["k"]["x"]]) == 1

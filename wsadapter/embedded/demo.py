@@ -125,6 +125,9 @@ class StandIns(Struct, frozen=True, dict=True):
             options = msgspec.structs.replace(options, rate=min(self.rate, MARKET_RATE) / venues)
         else:
             options = msgspec.structs.replace(options, rate=USUAL_RATE / max(venues, 2))
+        if options.mode == "market" and not self.replay:
+            # its time is ours, and yet a candle closes before anybody has lost patience
+            options = msgspec.structs.replace(options, minute_ends_in=0.0, remembers=True)
         name = "exchange" if exchange == next(iter(STAND_INS)) else f"exchange-{exchange}"
         return _child("exchange", metrics.EXCHANGE, 60.0, (config.service,), options, name)
 

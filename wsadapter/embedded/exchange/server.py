@@ -50,6 +50,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     """Ports 0 = any free one. ``rate``: frames a second over all symbols; in a blast 0 = as many as are read.
     ``symbols``: those that exist before anybody asks; none: the dialect's.
     ``minute_ends_in``: seconds from the first subscription to the end of a minute of market time (0: as it comes).
+    ``remembers``: there was a minute before the first one, whose candles come with their first subscription.
     ``connections``: how many a replay waits for, ``quiet``: and for how many seconds nothing may change then.
     ``limits``: other rules than the dialect's own."""
 
@@ -61,6 +62,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 0
     symbols: tuple[str, ...] = ()
     minute_ends_in: float = 8.0
+    remembers: bool = False
     replay: str = ""
     speed: str = "max"
     repeat: int = 1
@@ -101,6 +103,8 @@ class LoopbackVenue:
         self.clock = MarketClock(self._ledger.market_ms)
         symbols = options.symbols or self.dialect.symbols or STAND_INS[options.exchange].feed.symbols
         self.floor = Markets(symbols, options.rate, options.seed, self._ledger, self.clock.now_ms)
+        # a venue that goes on has said what it knew
+        self.floor.remembers = options.remembers and not self._ledger.market_ms
         self._source: PushSource = self.floor
         if options.mode == "blast":
             if self.dialect.load_feed is None:

@@ -12,11 +12,13 @@ from typing import Final
 from zlib import crc32
 
 from wsadapter.embedded.market.book import Book
-from wsadapter.embedded.market.candles import Candle, Candles
+from wsadapter.embedded.market.candles import Candle, Candles, open_ms
 from wsadapter.embedded.market.instruments import MarketInstrument, text
 from wsadapter.embedded.market.streams import AggregateTrade, Liquidated, Mark, MarketStream, Offered, Push
 
 DEALS_KEPT: Final = 20_000
+HISTORY_STEPS, HISTORY_MS = 60, 5_000
+"""How a market trades before anybody looks, and for how long."""
 FUNDING_MS: Final = 8 * 3_600_000
 RATE_MS: Final = 10_000
 """How long a funding rate stays what it is."""
@@ -56,12 +58,33 @@ class Market:
         self.streams: dict[str, MarketStream] = {}
         self._next_liquidation_ms = now_ms + 1500
         self._credit = 0.0
+        self._unseen: dict[str, Candle] = {}
+        """Interval -> candle that closed before anybody could see it."""
+        self._late: list[Push] = []
         self._out: list[Push] = []
         self._until_ms = now_ms
 
+    def remember_minute(self) -> None:
+        """Trade through the end of the minute before now, which nobody has seen: who subscribes to candles first gets
+        that minute's last state at once, as if it had just closed. To be called before anything else."""
+        opened = open_ms("1m", self.now_ms)
+        self.candles = Candles(opened - 1, self.instrument.price)
+        for step in range(HISTORY_STEPS):
+            at = opened - HISTORY_MS + HISTORY_MS * step // HISTORY_STEPS
+            self._step(at, at)
+        self.candles.roll(self.now_ms, lambda interval, candle: self._unseen.update({interval: candle}))
+
     def subscribe(self, offered: Offered) -> None:
         if offered.name not in self.streams:
-            self.streams[offered.name] = offered.make(offered, self)
+            stream = self.streams[offered.name] = offered.make(offered, self)
+            if stream.snapshot(self.now_ms) is None:  # one that begins with what there was needs nothing late
+                self._tell_unseen(stream)
+
+    def _tell_unseen(self, stream: MarketStream) -> None:
+        for interval, candle in tuple(self._unseen.items()):
+            if pushes := list(stream.candle_closed(interval, candle, self.now_ms)):
+                self._late += pushes
+                del self._unseen[interval]
 
     def unsubscribe(self, name: str) -> None:
         stream = self.streams.pop(name, None)
@@ -78,7 +101,7 @@ class Market:
 
     def advance(self, now_ms: int) -> list[Push]:
         """Trade until ``now_ms``; what is to be pushed, oldest first."""
-        self._out, self._until_ms = [], now_ms
+        self._out, self._late, self._until_ms = self._late, [], now_ms
         seconds = min((now_ms - self.now_ms) / 1000, CATCH_UP)
         self._credit += self.steps_per_second * seconds * self._rng.uniform(0.5, 1.5)
         steps, before = int(self._credit), self.now_ms

@@ -30,6 +30,8 @@ class Markets:
         self._delisted: set[str] = set()
 
     blasting = False
+    remembers = False
+    """Markets that open have traded before (`Market.remember_minute`)."""
 
     @property
     def numbered(self) -> Iterable[Market]:
@@ -59,6 +61,8 @@ class Markets:
         if symbol not in self.markets:
             now_ms = self._now_ms()
             market = Market(instrument(symbol), self._seed, now_ms, self._ledger.first_ids(symbol))
+            if self.remembers:
+                market.remember_minute()
             self.markets[symbol] = market
         return self.markets[symbol]
 

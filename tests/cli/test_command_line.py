@@ -65,7 +65,7 @@ def test_help_names_the_subcommands_there_are(tmp_path: Path) -> None:
     listed = run(tmp_path, "--help").stdout.partition("Commands:\n")[2]
 
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
-        "audit", "backfill", "check", "ddl", "demo-exchange", "gaps", "generate", "plan", "reload", "replay",
+        "audit", "backfill", "check", "config", "ddl", "demo-exchange", "gaps", "generate", "plan", "reload", "replay",
         "segments", "status", "tap", "top", "validate",
     ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 Each check is one line of output, ``ok`` or ``FAIL`` and why. Exit 69 when any of them failed.
 """
 
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Final
 
 import click
 
-from wsadapter.cli import options
+from wsadapter.cli import monitor_client, options
 from wsadapter.cli.rules import rules_shown
 from wsadapter.config import types as config_types
 from wsadapter.config.model import Config
@@ -36,8 +37,9 @@ _REASONS: Final = {
 @click.command()
 @options.CONFIG
 @options.EMBEDDED
+@options.JSON
 @click.pass_context
-def check(context: click.Context, config_path: str | None, embedded: bool) -> int:
+def check(context: click.Context, config_path: str | None, embedded: bool, as_json: bool) -> int:
     """Check that Kafka, ClickHouse, ports, state directory and ring memory are there."""
     config = options.load(config_path or context.obj, demo=False)
     embedded = embedded or context.meta.get("embedded", False)
@@ -55,14 +57,18 @@ def check(context: click.Context, config_path: str | None, embedded: bool) -> in
         ("state directory", _state_dir),
         ("ring memory", _ring_memory),
     )
-    failed = 0
+    outcomes = []
     for name, run in checks:
         try:
-            click.echo(f"ok    {name}: {run(config)}")
+            outcomes.append({"check": name, "ok": True, "text": run(config)})
         except ServiceUnavailable as error:
-            failed += 1
-            click.echo(f"FAIL  {name}: {error}")
-    return ExitCode.UNAVAILABLE if failed else ExitCode.OK
+            outcomes.append({"check": name, "ok": False, "text": str(error), "reason": error.reason.name.lower()})
+        if not as_json:  # one by one: each may take seconds
+            click.echo(f"{'ok   ' if outcomes[-1]['ok'] else 'FAIL '} {name}: {outcomes[-1]['text']}")
+    is_ok = all(outcome["ok"] for outcome in outcomes)
+    if as_json:
+        click.echo(json.dumps({"ok": is_ok, "checks": outcomes}))
+    return ExitCode.OK if is_ok else ExitCode.UNAVAILABLE
 
 
 def _broker(config: Config) -> str:
@@ -98,7 +104,18 @@ def _clickhouse(config: Config) -> str:
 
 
 def _monitor_port(config: Config) -> str:
-    return _free(config.monitor.listen)
+    """Free, or ours: a running instance of this configuration serves it."""
+    try:
+        return _free(config.monitor.listen)
+    except ServiceUnavailable:
+        url = monitor_client.address(config)
+        try:
+            serving = monitor_client.fetch(url).get("instance")
+        except ServiceUnavailable:
+            serving = None
+        if serving != config.service.instance:
+            raise
+        return f"{config.monitor.listen} is served by this instance, which is running"
 
 
 def _port_free_for_kafka(config: Config) -> str:

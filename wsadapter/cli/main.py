@@ -21,6 +21,7 @@ from wsadapter.errors import ConfigError, ExitCode, WsadapterError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "validate": ("validate", "Check the configuration and print the planned connections."),
+    "config": ("config", "Show the effective configuration, and where each value came from."),
     "plan": ("plan", "Show where each stream of the configuration goes, and why."),
     "check": ("check", "Check that Kafka, ClickHouse, ports, state directory and ring memory are there."),
     "status": ("status", "Show what a running instance says of itself: exit 0 ready, 1 not ready, 2 no answer."),
@@ -97,8 +98,8 @@ def command(
 ) -> int:  # fmt: skip
     """Record market data: WebSocket to Kafka to ClickHouse. Without a subcommand: run until a signal.
 
-    Configuration: command line over environment (WEBSOCKET_*, KAFKA_BOOTSTRAP_SERVERS, CLICKHOUSE_URL, also from .env)
-    over the file over defaults.
+    Configuration: command line over environment (WEBSOCKET_*, KAFKA_*, CLICKHOUSE_*, also from .env) over the file over
+    defaults; `config show` says which it was.
     """
     context.obj = config_path
     if context.invoked_subcommand is None:

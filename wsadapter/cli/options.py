@@ -70,12 +70,12 @@ def in_order(since_ns: int | None, until_ns: int | None) -> None:
         raise click.UsageError("--since must be before --until")
 
 
-def load(path: str | None, demo: bool) -> "Config":
-    """The checked configuration; ``demo``: a missing feed is no error."""
-    return load_with_origins(path, demo).config
+def load(path: str | None, demo: bool, quiet: bool = False) -> "Config":
+    """The checked configuration; ``demo``: a missing feed is no error. ``quiet``: the file is not named."""
+    return load_with_origins(path, demo, quiet).config
 
 
-def load_with_origins(path: str | None, demo: bool) -> "Loaded":
+def load_with_origins(path: str | None, demo: bool, quiet: bool = False) -> "Loaded":
     """The same, and where its values came from."""
     from wsadapter.config import load as configuration
     from wsadapter.exchanges import REGISTRY
@@ -83,6 +83,6 @@ def load_with_origins(path: str | None, demo: bool) -> "Loaded":
     try:
         return configuration.load_with_origins(path, os.environ, demo=demo, implemented=tuple(REGISTRY))
     except ConfigError:
-        if path is not None:
+        if path is not None and not quiet:
             click.echo(f"{PROGRAM}: in {path!a}:", err=True)
         raise

@@ -360,6 +360,43 @@ def test_an_outage_goes_to_the_spool_and_comes_back_once(directory: Path) -> Non
     assert max(Counter(world.broker.log).values()) == 1, "what was in flight is not replayed while we live"
 
 
+def test_a_broker_that_is_slow_again_and_again_is_told_of_once_a_minute(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(words: str) -> int:
+        return capsys.readouterr().out.count(words)
+
+    world = World(directory)
+    for _ in range(20):  # for a second every other one, 50 seconds of them
+        world.broker.up = False
+        world.run(1.5, rate=20)
+        world.broker.up = True
+        assert world.run(1.0, rate=20)[-1] is DIRECT
+    out = capsys.readouterr().out
+    assert out.count("records go to the spool") == 1
+    assert out.count("the spool is replayed") == 1
+    assert out.count("the spool is empty") == 1
+
+    world.broker.up = False
+    world.run(4.0, rate=20)
+    assert said("records go to the spool") == 0
+    world.run(4.0, rate=20)
+    out = capsys.readouterr().out
+    assert out.count("records go to the spool") == 1, "one that lasts is told of, whatever was before"
+    assert "short_outages_before=19" in out
+    world.broker.up = True
+    world.run(2.0, rate=20)
+    assert said("the spool is empty") == 1
+
+    world.run(60.0, rate=20)
+    world.broker.up = False
+    world.run(1.5, rate=20)
+    assert said("records go to the spool") == 1, "a minute later it is news again"
+    world.broker.up = True
+    world.run(2.0)
+    world.check()
+
+
 def test_a_small_ring_is_spooled_early(directory: Path) -> None:
     world = World(directory, capacity=64 * 100)
     world.run(1, rate=200)

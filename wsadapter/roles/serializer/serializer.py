@@ -34,12 +34,12 @@ from wsadapter.events.streams import SPECS
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.settings import LINGER_MS
 from wsadapter.kafka.topics import ensure_topics, message_limit, partition_counts, topic_name
-from wsadapter.log import get_logger
+from wsadapter.log import Repeated, get_logger
 from wsadapter.metrics import RINGS_AT_ONCE
 from wsadapter.roles.serializer.delivery import Delivery, Reader
 from wsadapter.roles.serializer.producer import DeliveryFailed, KafkaProducer
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
-from wsadapter.roles.serializer.spooling import Mode, Spooling
+from wsadapter.roles.serializer.spooling import SAY_AGAIN, Mode, Spooling
 from wsadapter.supervision.child import Child
 
 BATCH_RECORDS: Final = 8_192
@@ -206,12 +206,13 @@ class Serializer:
     def _create_topics(self) -> int | None:
         """Returns when the topics are there, with what they accept at most; the broker may be away as long as it likes.
         In a thread of its own."""
-        pause = threading.Event()
+        pause, said = threading.Event(), Repeated(SAY_AGAIN)
         while True:
             try:
                 ensure_topics(self._kafka, 2.0)
                 self._counts = partition_counts(self._kafka, 2.0)
                 return message_limit(self._kafka, 2.0)
             except ServiceUnavailable as error:
-                log.warning("no broker yet, ring and spool hold what comes", error=str(error))
+                if (repeated := said("no broker")) is not None:
+                    log.warning("no broker yet, ring and spool hold what comes", error=str(error), repeated=repeated)
                 pause.wait(1.0)

@@ -58,6 +58,11 @@ SHORT_REPLAY_RECORDS: Final = 2048
 TRIAL_RECORDS: Final = 256
 """The first after a refusal: if it is refused again, little has reached the topics that are not concerned."""
 
+SAY_AGAIN: Final = 60.0
+"""Seconds between two outages that are told of while the broker is slow and fast in turns."""
+SHORT: Final = 5.0
+"""An outage that was not told of at its beginning is, when it has lasted so long."""
+
 log = get_logger()
 
 
@@ -99,6 +104,11 @@ class Spooling:
         """It came from the spool."""
         self._since: float | None = clock()
         """Since when we wait, for an acknowledgement or for the broker to be there at all."""
+        self._entered, self._told_at = clock(), float("-inf")
+        self._is_told = True
+        """Whoever reads the log knows of this outage; of one that follows another closely only when it lasts."""
+        self._untold = 0
+        """Outages since the last one that was told of."""
         self._produced: dict[int, int] = {}
         """Epoch -> up to where the ring was produced when spooling began: acknowledged before a replay begins."""
         for reader in readers:
@@ -198,13 +208,27 @@ class Spooling:
         return any(reader.capacity * part < reader.used() <= reader.capacity for reader in self._readers)
 
     def _enter(self, mode: Mode) -> None:
+        now = self._clock()
         if mode is self.mode:
+            if mode is Mode.SPOOLING and not self._is_told and now - self._entered > SHORT:
+                self._tell()
             return
-        self.mode = mode
+        if self.mode is Mode.SPOOLING and not self._is_told:
+            self._untold += 1
+        self.mode, self._entered = mode, now
         size, records = self._spools.size, self._spools.records
         if mode is Mode.SPOOLING:
-            log.warning("broker does not acknowledge, records go to the spool", records=records, bytes=size)
-        elif mode is Mode.REPLAYING:
+            self._is_told = False
+            if now - self._told_at >= SAY_AGAIN:
+                self._tell()
+        elif self._is_told and mode is Mode.REPLAYING:
             log.info("the spool is replayed", records=records, bytes=size)
-        elif self._is_used:
+        elif self._is_told and self._is_used:
             log.info("the spool is empty, records go straight to the broker")
+
+    def _tell(self) -> None:
+        log.warning(
+            "broker does not acknowledge, records go to the spool",
+            records=self._spools.records, bytes=self._spools.size, short_outages_before=self._untold,
+        )  # fmt: skip
+        self._is_told, self._told_at, self._untold = True, self._clock(), 0

@@ -1,13 +1,15 @@
 """What /status and /readyz say: a `Snapshot` in the words of an operator."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from wsadapter import __version__
 from wsadapter.audit import hops
 from wsadapter.errors import Reason
 from wsadapter.metrics import SERVICE_STAGES
+from wsadapter.roles.monitor import reasons
 from wsadapter.roles.monitor.history import History, spooled_bytes
+from wsadapter.roles.monitor.reasons import Cause
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive
 from wsadapter.times import SECOND, short
 
@@ -31,17 +33,17 @@ MAX_NAMED: Final = 5
 
 
 def status(snapshot: Snapshot, history: History | None = None) -> dict[str, Any]:
-    reasons = not_ready(snapshot)
+    causes = not_ready(snapshot)
     history = history or History()
-    history.observe(snapshot, reasons)
+    history.observe(snapshot, causes)
     totals = _totals(snapshot)
     return {
         "version": __version__,
         "instance": snapshot.config.service.instance,
         "time": snapshot.wall_ns / 1e9,
-        "ready": not reasons,
-        "not_ready_since": history.not_ready_since_ns / 1e9 if reasons else None,
-        "reasons": reasons,
+        "ready": not causes,
+        "not_ready_since": history.not_ready_since_ns / 1e9 if causes else None,
+        "reasons": causes,
         "spool": {
             "records": sum(reading.get("spool_records") for reading in snapshot.of("serializer")),
             "bytes": spooled_bytes(snapshot),
@@ -85,66 +87,72 @@ def _totals(snapshot: Snapshot) -> dict[str, Any]:
 
 
 def not_ready(snapshot: Snapshot) -> list[str]:
-    """Why the pipeline does not work from end to end; empty when it does."""
-    reasons = []
+    """Why the pipeline does not work from end to end, a line a cause; empty when it does."""
+    return reasons.lines(_causes(snapshot))[:MAX_REASONS]
+
+
+def _causes(snapshot: Snapshot) -> Iterator[Cause]:
     if snapshot.supervisor_pid and not alive(snapshot.supervisor_pid):
-        reasons.append(f"supervisor: process {snapshot.supervisor_pid} is gone")
+        yield Cause("supervisor", f"process {snapshot.supervisor_pid} is gone")
     for child in snapshot.children:
         state = state_of(snapshot, child)
         silent = _silent_seconds(snapshot, child) or 0.0
         if state != "running":
-            reasons.append(f"{child.name}: {_stage(child) or state}")
+            yield Cause(child.name, _stage(child) or state, child.role, is_waiting=state == "waiting")
         elif silent > SILENT_SECONDS:
-            reasons.append(f"{child.name}: no heartbeat for {silent:.0f} s")
-    reasons += [f"feed {each.feed} waits: {each.reason}" for each in snapshot.waiting]
+            yield Cause(child.name, f"no heartbeat for {silent:.0f} s", child.role)
+        elif child.cells.get("service_up") == 0:
+            # a stand-in that has a cell for it; state running alone says only that its process is up
+            yield Cause(child.name, "service does not answer", child.role)
+    for each in snapshot.waiting:
+        yield Cause(f"feed {each.feed} waits", each.reason)
     for child in snapshot.of("ingest"):
         if not child.get("connection_up"):
-            reasons.append(f"{child.name}: not connected")
+            if state_of(snapshot, child) == "running":
+                yield Cause(child.name, "not connected", child.role)
         else:
-            reasons += _subscriptions(child)
+            yield from _subscriptions(child)
         if (since := child.get("order_since_ns")) and (waited_ns := snapshot.monotonic_ns - since) > ORDER_NS:
-            reasons.append(f"{child.name}: has not taken its new subscriptions for {_since(snapshot, waited_ns)}")
+            yield Cause(child.name, f"has not taken its new subscriptions for {_since(snapshot, waited_ns)}")
+    yield from _services(snapshot)
+    yield from _stalled_rings(snapshot)
+    for child in snapshot.of("consumer"):
+        yield from _consumer_stalls(snapshot, child)
+
+
+def _services(snapshot: Snapshot) -> Iterator[Cause]:
+    """What clients say of Kafka and ClickHouse."""
     for name, service in (("broker", "Kafka"), ("clickhouse", "ClickHouse")):
         for child in snapshot.children:
-            reason = Reason(child.get(f"{name}_reason"))
-            is_away = child.cells.get(f"{name}_up") == 0 and reason is not Reason.NOT_ASKED
-            if is_away and not (name == "broker" and child.get("broker_refusal")):
-                reasons.append(f"{child.name}: {reason.sentence(service)}")
+            if child.cells.get(f"{name}_up") != 0 or (name == "broker" and child.get("broker_refusal")):
+                continue
+            if (reason := Reason(child.get(f"{name}_reason"))) is not Reason.NOT_ASKED:
+                yield Cause(child.name, reason.sentence(service), child.role, service.lower())
     for child in snapshot.children:
         if code := child.get("broker_refusal"):
             from wsadapter.kafka.errors import code_text  # a monitor needs Kafka's client for nothing else
 
-            reasons.append(f"{child.name}: Kafka refuses: {code_text(code)}")
-    for child in snapshot.children:
-        # a stand-in that has a cell for it; state running alone says only that its process is up
-        if child.cells.get("service_up") == 0:
-            reasons.append(f"{child.name}: service does not answer")
-    reasons += _stalled_rings(snapshot)
-    for child in snapshot.of("consumer"):
-        reasons += _consumer_stalls(snapshot, child)
-    return reasons[:MAX_REASONS]
+            yield Cause(child.name, f"Kafka refuses: {code_text(code)}", child.role)
 
 
-def _stalled_rings(snapshot: Snapshot) -> list[str]:
+def _stalled_rings(snapshot: Snapshot) -> list[Cause]:
     is_replaying = any(child.get("spool_records") for child in snapshot.of("serializer"))
     return [
-        f"ring {ring.connection}: {ring.used:,} bytes wait, none was read for {_since(snapshot, elapsed_ns)}"
+        Cause(f"ring {ring.connection}", f"{ring.used:,} bytes wait, none was read for {_since(snapshot, elapsed_ns)}")
         for ring in snapshot.rings
         if (elapsed_ns := snapshot.stalled.get(ring.name, 0)) > STALLED_NS
         and not (is_replaying and ring.used <= ring.capacity * REPLAY_FILL)
     ]
 
 
-def _consumer_stalls(snapshot: Snapshot, child: Reading) -> list[str]:
-    reasons = []
+def _consumer_stalls(snapshot: Snapshot, child: Reading) -> Iterator[Cause]:
     failed_ns = child.get("commit_failed_since_ns")
     if failed_ns and (elapsed_ns := snapshot.monotonic_ns - failed_ns) > COMMIT_FAILED_NS:
-        reasons.append(f"{child.name}: offset commits fail for {_since(snapshot, elapsed_ns)}, nothing is inserted")
+        yield Cause(child.name, f"offset commits fail for {_since(snapshot, elapsed_ns)}, nothing is inserted")
     if unknown := snapshot.lag_unknown(child):
         oldest_ns = min(child.by("lag_measured_ns")[stream] for stream in unknown)
         since = _since(snapshot, snapshot.monotonic_ns - oldest_ns)
-        reasons.append(f"{child.name}: lag of {', '.join(unknown)} not measured for {since}")
-    return reasons
+        yield Cause(child.name, f"lag of {', '.join(unknown)} not measured for {since}")
 
 
 def _since(snapshot: Snapshot, elapsed_ns: int) -> str:
@@ -168,14 +176,12 @@ def _silent_seconds(snapshot: Snapshot, reading: Reading) -> float | None:
     return max(0, snapshot.monotonic_ns - beat) / 1e9 if beat else None
 
 
-def _subscriptions(child: Reading) -> list[str]:
-    reasons = []
+def _subscriptions(child: Reading) -> Iterator[Cause]:
     for state, says in ((0, "not acked"), (4, "refused")):
         names = [name for name, value in child.by("stream_state").items() if value == state]
         if names:
             more = f" and {len(names) - MAX_NAMED} more" if len(names) > MAX_NAMED else ""
-            reasons.append(f"{child.name}: {says}: {', '.join(names[:MAX_NAMED])}{more}")
-    return reasons
+            yield Cause(child.name, f"{says}: {', '.join(names[:MAX_NAMED])}{more}")
 
 
 def _supervisor(snapshot: Snapshot) -> dict[str, Any]:

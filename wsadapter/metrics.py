@@ -235,6 +235,8 @@ _METRICS: Final = (
     Metric("candle_checks_total", "Neighbouring candles whose trade ids do not chain, compared with what REST says.",
            _at("repairer")),
     Metric("candles_differing_total", "Candles of the stream that REST contradicted and replaced.", _at("repairer")),
+    Metric("candles_replaced_total", "Closed candles that are in Kafka twice, as the stream told them and from REST.",
+           {"repairer": _counted("replaced_candles")}),
     Metric("candle_checks_dropped_total", "Checks of candles left out because too many were waiting.", _at("repairer")),
     Metric("candles_confirmed_total", "Candles that nothing had closed after their end, closed by what REST says.",
            _at("repairer")),

@@ -23,6 +23,16 @@ def test_what_is_asked_for_nobody_sent() -> None:
     assert Summary(accounts, {}, 0, 0, 0, 0, 1.0).lost == 0
 
 
+def test_a_candle_that_rest_gave_another_row_for_is_neither_lost_nor_twice() -> None:
+    """Before its rows are merged and after; one that is really lost is still seen."""
+    for rows in (21, 20):
+        account = Account("kline", None, 23, 2, 0, 0, 0, 2, 0, rows, 20, 0, replaced=1)
+        assert (account.lost, account.duplicates) == (0, 0)
+    account = Account("kline", None, 24, 2, 0, 0, 0, 2, 0, 22, 20, 0, replaced=1)
+    assert (account.lost, account.duplicates) == (1, 1)
+    assert Account("kline", None, 22, 2, 0, 0, 0, 2, 0, 20, 20, 0, replaced=1).lost == 0, "its other row is of before"
+
+
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_no_column_is_cut_on_a_narrow_terminal(width: int) -> None:
     account = Account("open_interest", 10_000_000, 9_000_000, 1, 2, 3, 4, 5, 6, 8_000_000, 7_000_000, 9)

@@ -47,6 +47,8 @@ class Account(Struct, frozen=True):
     rows_final: int
     waiting: int
     """In a ring, or in a Kafka that could not be read to its end: kept for the next start."""
+    replaced: int = 0
+    """Closed candles of the stream of which REST gave another row, which counts."""
 
     @property
     def missed(self) -> int:
@@ -58,11 +60,12 @@ class Account(Struct, frozen=True):
     def lost(self) -> int:
         """Reached a ring, and is neither in the tables nor on its way."""
         missing = self.published - self.rows_final - self.open_candles - self.rejected - self.twins
-        return missing - min(self.waiting, max(0, missing))
+        return missing - min(self.waiting + self.replaced, max(0, missing))
 
     @property
     def duplicates(self) -> int:
-        return self.rows - self.rows_final
+        extra = self.rows - self.rows_final
+        return extra - min(self.replaced, max(0, extra))
 
 
 class Summary(Struct, frozen=True):
@@ -170,6 +173,7 @@ def collect(
                     if in_kafka is None
                     else in_rings.get(spec.name, 0) + in_kafka.get(spec.name, 0)
                 ),
+                replaced=totals["replaced_candles"] if spec.name == "kline" else 0,
             )
         )
     gaps = by_value(

@@ -24,13 +24,14 @@ from wsadapter.shm.stats_page import StatsPage
 S = 1_000_000_000
 MINUTE = 60 * S
 MS = 1_000_000
+WEBSOCKET = market_pb2.SOURCE_WEBSOCKET
 SERIES = ("deribit", "A", "1m")
 
 
 def said(minute: int, closed: bool = False, symbol: str = "A", interval: str = "1m") -> Any:
     """As it stands in the log."""
     return market_pb2.Kline(
-        exchange="deribit", symbol=symbol, interval=interval, open_time_ns=minute * MINUTE,
+        exchange="deribit", source=WEBSOCKET, symbol=symbol, interval=interval, open_time_ns=minute * MINUTE,
         close_time_ns=(minute + 1) * MINUTE - MS, closed=closed,
     )  # fmt: skip
 
@@ -159,7 +160,9 @@ class Site:
     def __init__(self, state: StateDirectory, rest: Rest) -> None:
         self.host, self.rest, self.log = Host(), rest, Log()
         self.queue = HostQueue(cast(RestHost, self.host))
-        self.page: dict[str, int] = {"candles_confirmed_total": 0, "candles_unconfirmed_total": 0}
+        self.page: dict[str, int] = dict.fromkeys(
+            ("candles_confirmed_total", "candles_unconfirmed_total", "candles_replaced_total"), 0
+        )
         rests = {"deribit": (self.queue, cast(RestExchange, rest))}
         self.open = OpenCandles(cast(StatsPage, self.page), state, [SERIES], rests)
         self.published: list[Kline] = []
@@ -182,7 +185,8 @@ class Site:
 
     @property
     def counts(self) -> tuple[int, int]:
-        self.open.step(self.now + 1.0)
+        self.now += 1.0
+        self.open.step(self.now)
         return self.page["candles_confirmed_total"], self.page["candles_unconfirmed_total"]
 
 
@@ -202,6 +206,23 @@ def test_of_a_quiet_symbol_the_row_of_the_venue_is_published_as_the_end(state: S
     assert (hole.first, hole.last, hole.interval) == (MINUTE, MINUTE, "1m")
     assert site.at(9 * MINUTE) == []
     assert (site.host.asked, site.counts) == (1, (1, 0))
+
+
+def test_what_the_stream_closes_after_all_is_counted_as_there_twice(state: StateDirectory) -> None:
+    site = Site(state, Rest(1))
+    site.open.add(said(1))
+    site.at(3 * MINUTE)
+    from_rest = said(1, closed=True)
+    from_rest.source = market_pb2.SOURCE_REST  # as it comes back through the log
+    site.open.add(from_rest)
+    assert site.counts == (1, 0)
+    assert site.page["candles_replaced_total"] == 0
+    for _ in range(2):
+        site.open.add(said(1, closed=True))
+    site.open.add(said(2))
+    site.open.add(said(2, closed=True))
+    assert site.counts == (1, 0)
+    assert site.page["candles_replaced_total"] == 1
 
 
 def test_a_successor_before_its_turn_saves_the_request(state: StateDirectory) -> None:

@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from wsadapter.events import Kline
 from wsadapter.exchanges.rest_api import BadAnswer, Hole, RestExchange
+from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.host_queue import RepairJob, Steps
 
 GRACE_NS: Final = 10_000_000_000
@@ -41,14 +42,17 @@ Series = tuple[str, str, str]
 
 class CandleEnds:
     """The open candles of these ``series`` (exchange, symbol, interval). ``given_up``: how many were never closed,
-    ``changed``: since this was set to False, there are others than before."""
+    ``closed_again``: how many the stream closed after REST had, ``changed``: since this was set to False, there are
+    others than before."""
 
     def __init__(self, series: Iterable[Series]) -> None:
         self._open: dict[Series, dict[int, OpenCandle]] = {one: {} for one in series}
         self._closed: dict[Series, int] = {}
         """Open time of the newest closed one: what is told again of it or of older ones opens nothing."""
+        self._confirmed: dict[Series, int] = {}
+        """Open time of the newest one that REST closed, until the stream does."""
         self._asked: set[OpenCandle] = set()
-        self.given_up = 0
+        self.given_up = self.closed_again = 0
         self.changed = False
 
     def add(self, candle: Any) -> None:
@@ -58,6 +62,9 @@ class CandleEnds:
             return
         opened: int = candle.open_time_ns
         if candle.closed:
+            if self._confirmed.get(series) == opened and candle.source == market_pb2.SOURCE_WEBSOCKET:
+                del self._confirmed[series]
+                self.closed_again += 1
             self._closed[series] = max(opened, self._closed.get(series, opened))
             self._forget(candles, opened)
         elif opened not in candles and opened > self._closed.get(series, -1):
@@ -95,12 +102,18 @@ class CandleEnds:
 
     def confirmed(self, candle: OpenCandle) -> None:
         """Its closed row is published."""
+        series = candle.exchange, candle.symbol, candle.interval
+        self._confirmed[series] = max(candle.open_time_ns, self._confirmed.get(series, 0))
+        self.withdraw(candle)
+
+    def withdraw(self, candle: OpenCandle) -> None:
+        """Nothing is to be done about it."""
         self._forget(self._open[candle.exchange, candle.symbol, candle.interval], candle.open_time_ns)
 
     def give_up(self, candle: OpenCandle) -> None:
         """The venue does not confirm it: it stays open, unless its successor comes."""
         self.given_up += 1
-        self.confirmed(candle)
+        self.withdraw(candle)
 
     def all(self) -> list[OpenCandle]:
         return [candle for candles in self._open.values() for candle in candles.values()]

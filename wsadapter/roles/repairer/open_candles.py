@@ -70,7 +70,8 @@ class OpenCandles:
                 if not queue.add(CandleEnd(candle, self._ends, rest, queue.host.venue_ns)):
                     self._ends.later(candle)
         self._page["candles_unconfirmed_total"] += self._ends.given_up
-        self._ends.given_up = 0
+        self._page["candles_replaced_total"] += self._ends.closed_again
+        self._ends.given_up = self._ends.closed_again = 0
 
     def finished(self, job: CandleEnd) -> None:
         self._page["candles_confirmed_total"] += job.confirmed

@@ -234,6 +234,7 @@ class Repairer:
                 elif isinstance(job, CandleCheck):
                     self._page["candle_checks_total"] += 1
                     self._page["candles_differing_total"] += job.differing
+                    self._page["candles_replaced_total"] += job.differing
                 elif isinstance(job, CandleEnd):
                     self._open_candles.finished(job)
             queue.finished.clear()

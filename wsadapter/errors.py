@@ -87,6 +87,11 @@ class Reason(IntEnum):
     NOT_ASKED = 8
     """Something else is waited for first."""
 
+    @classmethod
+    def _missing_(cls, value: object) -> "Reason":
+        """What the page of another version says."""
+        return cls.UNKNOWN
+
     def sentence(self, service: str, detail: str = "") -> str:
         """What is said of it wherever it is said: `check`, log, /readyz, `status`."""
         text = service + _SENTENCES[self]

@@ -1,6 +1,7 @@
 """`plan`: which stream of which symbol goes over which connection, process, ring, serializer and partition, and why.
 
-Starts nothing, and asks nobody but, with ``--live``, the running instance's monitor. See `wsadapter.cli.placement`.
+Starts nothing, and asks nobody but, with ``--live``, the running instance's monitor, and where symbols are rules the
+venues what they list. See `wsadapter.cli.placement`.
 """
 
 import time
@@ -13,15 +14,16 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 
 from wsadapter.cli import monitor_client, options
 from wsadapter.cli.placement import Measured, Placed, Used, measured, placed
-from wsadapter.cli.rules import ResolvedFeed, resolved_feeds
+from wsadapter.cli.rules import ResolvedFeed, listed_now, resolved_feeds
 from wsadapter.config.model import Config
-from wsadapter.errors import ExitCode
+from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.metrics import STREAM_WORDS
-from wsadapter.roles.supervisor.topology import assemble
+from wsadapter.roles.supervisor.topology import Assembly, assemble
 
 WIDTH = 80
 INDENT = 14
 LIVE_SECONDS = 2.0
+LIVE = "Also what the running instance measures, over two seconds; rules by what the venue lists now."
 
 
 @click.command()
@@ -29,7 +31,7 @@ LIVE_SECONDS = 2.0
 @options.EXCHANGE
 @options.SYMBOL
 @options.STREAM
-@click.option("--live", is_flag=True, help="Also what the running instance measures, over two seconds.")
+@click.option("--live", is_flag=True, help=LIVE)
 @options.JSON
 @click.pass_obj
 def plan(
@@ -39,8 +41,10 @@ def plan(
     options.one_of("--stream", stream, (*STREAM_WORDS, "raw_trade"))
     config = options.load(config_path or group_path, demo=False)
     assembly = assemble(config)
+    found = _measured(config, assembly) if live else {}
+    if live and assembly.resolved.sources:
+        assembly = assemble(config, listings=listed_now(config, assembly.resolved.sources))
     connections = placed(assembly)
-    found = _measured(config) if live else {}
     shown = [
         structs.replace(each, streams=streams, measured=found.get(each.connection))
         for each in connections
@@ -65,9 +69,15 @@ def plan(
     return ExitCode.OK
 
 
-def _measured(config: Config) -> dict[str, Measured]:
+def _measured(config: Config, assembly: Assembly) -> dict[str, Measured]:
     url = monitor_client.address(config)
-    before = monitor_client.fetch(url)
+    try:
+        before = monitor_client.fetch(url)
+    except ServiceUnavailable as error:
+        if not assembly.resolved.sources:
+            raise
+        click.echo(f"not measured: {error}", err=True)  # the venues can be asked all the same
+        return {}
     time.sleep(LIVE_SECONDS)
     return measured(before, monitor_client.fetch(url))
 

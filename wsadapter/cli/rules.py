@@ -1,12 +1,19 @@
 """What the rules of feeds stand for, in words: for `validate`, `plan` and `check`."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.listings.feeds import ResolvedConfig
+from wsadapter import log
+from wsadapter.config.model import Config
+from wsadapter.errors import ServiceUnavailable
+from wsadapter.listings.feeds import ListingSource, ResolvedConfig
+from wsadapter.listings.kept import KeptListing, following, read, refused
 from wsadapter.times import SECOND, short
+
+ASK_SECONDS: Final = 30.0
 
 
 class ResolvedFeed(Struct, frozen=True):
@@ -21,6 +28,32 @@ class ResolvedFeed(Struct, frozen=True):
     symbols: dict[str, str]
     waits: str = ""
     left_out: dict[str, str] = {}
+
+
+def listed_now(config: Config, sources: Iterable[ListingSource]) -> dict[tuple[str, str], KeptListing]:
+    """What the venues list, asked of them within the budget of this address. `ServiceUnavailable` where one does not
+    answer. Keeps nothing."""
+    from wsadapter.exchanges import load_rest
+    from wsadapter.files import StateDirectory
+    from wsadapter.host_files import host_directory
+    from wsadapter.rest.ask import ask
+    from wsadapter.rest.host import RestHost
+
+    log.setup("console", "warning", role="plan", name="plan")  # standard output is for the data
+    found = {}
+    state = StateDirectory(config.service.state_dir)
+    for source in sources:
+        rest = load_rest(source.exchange)
+        assert rest is not None, "a source has one"
+        host = RestHost(rest, source.host, state, host_directory(config.service.state_dir), lambda: None)
+        traded = ask(host, rest.instruments(), ASK_SECONDS)
+        turnovers = ask(host, rest.turnovers(), ASK_SECONDS) if source.ranked else {}
+        before = read(config.service.state_dir, source.exchange, source.host) or KeptListing()
+        listing = following(before, source.host, traded.instruments, turnovers, time.time_ns())
+        if reason := refused(before, listing, rest.trading):
+            raise ServiceUnavailable(f"{source.host}: its listing would be refused: {reason}")
+        found[source.exchange, source.host] = listing
+    return found
 
 
 def resolved_feeds(resolved: ResolvedConfig) -> list[ResolvedFeed]:

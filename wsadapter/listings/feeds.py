@@ -5,6 +5,8 @@ for before (``symbols.json``, the supervisor's) goes in too, so that ranks may f
 """
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -83,9 +85,15 @@ def rest_host(feed: Feed) -> str:
     return feed.rest_url or rest.base(feed.testnet)
 
 
-def resolved(config: Config, before: Symbols | None = None) -> ResolvedConfig:
-    """``before``: what the rules stood for; None: as the supervisor has kept it. `ConfigError` for rules that cannot be
-    resolved at all."""
+Listings = Mapping[tuple[str, str], KeptListing]
+"""By exchange and host."""
+
+
+def resolved(
+    config: Config, before: Symbols | None = None, listings: Listings = MappingProxyType({})
+) -> ResolvedConfig:
+    """``before``: what the rules stood for; None: as the supervisor has kept it. ``listings``: in place of kept ones.
+    `ConfigError` for rules that cannot be resolved at all."""
     if not any(parsed(feed.symbols).any for feed in config.feed):
         return ResolvedConfig(config)
     before = kept_symbols(config.service.state_dir) if before is None else before
@@ -104,7 +112,7 @@ def resolved(config: Config, before: Symbols | None = None) -> ResolvedConfig:
             continue
         host = rest_host(feed)
         _need(sources, ListingSource(feed.exchange, host, feed.listing_refresh, bool(rules.tops)))
-        listing = kept.read(config.service.state_dir, feed.exchange, host)
+        listing = listings.get((feed.exchange, host)) or kept.read(config.service.state_dir, feed.exchange, host)
         one, reason = _resolved(feed, rules, listing, host, before.get(feed.name, FeedSymbols()))
         ruled.append(one)
         if one.selection is None:

@@ -22,7 +22,7 @@ from wsadapter.errors import ConfigError, SegmentError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.placing import Placement
 from wsadapter.exchanges.venue import ConnectionPlan
-from wsadapter.listings.feeds import ResolvedConfig, Symbols, resolved, rest_host
+from wsadapter.listings.feeds import Listings, ResolvedConfig, Symbols, resolved, rest_host
 from wsadapter.roles.orders import (
     Assignment,
     HistorySource,
@@ -92,13 +92,19 @@ class Assembly(Struct, frozen=True):
         }
 
 
-def assemble(declared: Config, before: Symbols | None = None, placed: Placement = MappingProxyType({})) -> Assembly:
+def assemble(
+    declared: Config,
+    before: Symbols | None = None,
+    placed: Placement = MappingProxyType({}),
+    listings: Listings = MappingProxyType({}),
+) -> Assembly:
     """Every connection of every feed, the redundant ones behind each other; `ConfigError` with everything that a venue
-    does not offer. ``before``: see `resolved`. ``placed``: where the streams are now; those that stay stay there."""
+    does not offer. ``before`` and ``listings``: see `resolved`. ``placed``: where the streams are now; those that stay
+    stay there."""
     connections: list[FeedConnection] = []
     errors: list[tuple[str, str]] = []
     try:
-        resolution = resolved(declared, before)
+        resolution = resolved(declared, before, listings)
     except ConfigError as error:
         resolution, errors = ResolvedConfig(declared), [*error.errors]
     symbols = {feed.name: feed for feed in resolution.config.feed}

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 import pytest
 from eventually import eventually
 from msgspec import Raw, structs
@@ -23,6 +24,7 @@ from wsadapter.metrics import CHILD
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import Awaited, Child, ChildArgs, ChildState, StopOrder, arguments_fd
+from wsadapter.supervision.title import title
 
 HERE = Path(__file__).resolve().parent
 
@@ -219,6 +221,22 @@ def test_impossible_place_is_said_and_borne(tmp_path: Path, page: StatsPage) -> 
         child.process.terminate()
         assert child.process.wait(60) == 0
         assert json.loads(child.stderr().splitlines()[0])["setting"] == "cpu"
+
+
+def test_two_processes_of_a_role_are_told_apart_by_their_titles(tmp_path: Path, page: StatsPage) -> None:
+    with started(tmp_path, page) as child:
+        child.wait_for(ChildState.RUNNING)
+        shown = psutil.Process(child.process.pid)
+
+        assert "".join(shown.cmdline()) == "wsadapter: ingest ingest-a"
+        assert Path(f"/proc/{child.process.pid}/comm").read_text() == "ingest-a\n"
+
+
+@pytest.mark.parametrize(
+    ("role", "name", "says"), [("monitor", "monitor", "wsadapter: monitor"), ("ingest", "b-0", "wsadapter: ingest b-0")]
+)
+def test_title(role: str, name: str, says: str) -> None:
+    assert title(role, name) == says
 
 
 def test_a_module_started_by_hand_says_who_starts_it() -> None:

@@ -37,6 +37,7 @@ from wsadapter.errors import ConfigError, ExitCode, SchemaMismatch, WsadapterErr
 from wsadapter.shm import redo_log
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
+from wsadapter.supervision.title import set_title
 
 LIFELINE: Final = 0
 ORPHAN_SECONDS: Final = 8.0
@@ -142,6 +143,7 @@ class Child:
     def start(cls) -> "Child":
         """Become the child that the arguments describe."""
         args = _read_arguments()
+        set_title(args.role, args.name)
         log.setup(args.config.service.log_format, args.config.service.log_level, role=args.role, name=args.name)
         faulthandler.enable()
         faulthandler.register(signal.SIGUSR1, all_threads=True)

@@ -90,6 +90,16 @@ def supervisord(prefix: str, config: str, user: str, here: bool) -> int:
     return ExitCode.OK
 
 
+@generate.command()
+@click.option("--markdown", is_flag=True, help="The reference of all keys instead: docs/configuration.md.")
+def config(markdown: bool) -> int:
+    """Print a commented configuration file: every key with its default."""
+    from wsadapter.config import reference
+
+    click.echo(reference.page() if markdown else reference.example(), nl=False)
+    return ExitCode.OK
+
+
 @generate.command("clickhouse-grants")
 @options.CONFIG
 @click.option("--user", default="", metavar="NAME", help="Who records.  [default: clickhouse.user, or wsadapter]")

@@ -175,13 +175,17 @@ class Pair:
 
     def __init__(
         self, exchange: str, symbols: tuple[str, ...] = (), streams: tuple[str, ...] = (), changes: bool = False,
-        rate: float = RATE,
+        rate: float = RATE, intervals: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.exchange, self.now_ms = exchange, START_MS
         self.dialect, self.rest = dialect(exchange), load_rest(exchange)
         feed = STAND_INS[exchange].feed
         self.feed: Feed = msgspec.structs.replace(
-            feed, ws_url="ws://venue", symbols=symbols or feed.symbols[:2], streams=streams or feed.streams
+            feed,
+            ws_url="ws://venue",
+            symbols=symbols or feed.symbols[:2],
+            streams=streams or feed.streams,
+            intervals=intervals or feed.intervals,
         )
         self.floor = Markets(self.feed.symbols, rate, 7, MarketState(), lambda: self.now_ms)
         self.counts = VenueCounts()

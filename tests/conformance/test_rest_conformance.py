@@ -13,6 +13,7 @@ from roles.repairer.driven import Driven
 
 from wsadapter.config.symbol_rules import Rules, Top
 from wsadapter.embedded.exchange.rest_server import parameters
+from wsadapter.embedded.market.candles import open_ms
 from wsadapter.embedded.market.rest_tables import DeclaredRest, Refused
 from wsadapter.events import Depth, FundingRate, Kline, Source, Trade
 from wsadapter.events.streams import BY_STREAM
@@ -153,6 +154,31 @@ def test_a_candle_whose_successor_does_not_come_is_closed_by_its_row(pair: Pair)
         assert row.source is Source.REST
         assert job.confirmed
     assert ends.due(pair.exchange, pair.now_ms * MS) == []
+
+
+def test_long_candles_open_where_those_of_rest_do(pair: Pair) -> None:
+    """Days at midnight of UTC, weeks on Mondays: else the row of another time would be asked for. A week of few trades
+    passes."""
+    session = load(pair.exchange)
+    assert issubclass(session, VenueSession)
+    channels = [channel for each in (session, *session.others) for channel in each.venue.channels]
+    codes = {code: length_ms(code) for channel in channels for code in channel.intervals or ()}
+    intervals = tuple(code for code, ms in codes.items() if HOUR_MS <= ms <= 7 * 24 * HOUR_MS)
+    if not intervals:
+        pytest.skip("it has but short ones")
+    pair = Pair(pair.exchange, symbols(pair)[:1], ("kline",), rate=0.05, intervals=intervals).open()
+    while {e.interval for e in pair.events if isinstance(e, Kline)} != set(intervals):
+        pair.run(60.0, step_ms=10_000)
+    told = {(e.interval, e.open_time_ns): e for e in pair.events if isinstance(e, Kline)}
+    for line in pair.lines:
+        line.changed = lambda said: []
+    pair.run(max(e.close_time_ns for e in told.values()) / 1e9 - pair.now_ms / 1000 + 60.0, step_ms=1_800_000)
+    for (interval, opened), streamed in told.items():
+        assert streamed.close_time_ns + MS - opened == codes[interval] * MS
+        assert opened // MS == open_ms(interval, opened // MS)
+        hole = Hole("kline", streamed.symbol, opened, streamed.close_time_ns, opened, opened, interval)
+        (row,) = filled(pair, hole)
+        assert (row.open_time_ns, row.close_time_ns, row.closed) == (opened, streamed.close_time_ns, True)
 
 
 def test_every_interval_of_the_stream_is_kept_over_rest(pair: Pair) -> None:

@@ -50,6 +50,19 @@ def test_what_came_of_it_is_said(site: Site) -> None:
     assert supervisor.poll() is None
 
 
+def test_where_the_state_directory_takes_no_file_the_counters_say_it(site: Site) -> None:
+    config = (site.path / "c.toml").read_text()
+    (site.path / "c.toml").write_text(config.replace("[service]", f'[service]\ninstance = "{site.instance}"'))
+    (site.state_dir / "reload.json.new").mkdir(parents=True)  # what is written first cannot be
+    site.start({"name": "ingest-a"})
+    site.wait("supervisor", "ready")
+    assert run(site.path, "--config", "c.toml", "reload").returncode == ExitCode.OK
+    (site.path / "scenario.json.bad").touch()
+    done = run(site.path, "--config", "c.toml", "reload")
+    assert done.returncode == ExitCode.CONFIG
+    assert "its log says why" in done.stderr
+
+
 def test_nobody_is_there(site: Site) -> None:
     done = run(site.path, "--config", "c.toml", "reload")
     assert done.returncode == ExitCode.UNAVAILABLE

@@ -17,6 +17,7 @@ from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
 from wsadapter.roles.consumer.insert_pool import (
     MEMORY_ATTEMPTS,
+    PATIENT_ATTEMPTS,
     PAUSE_SECONDS,
     RETRY,
     InsertFailure,
@@ -228,6 +229,29 @@ def test_a_batch_that_costs_too_much_memory_is_given_back_to_be_halved(bench: Be
     assert bench.server.rows == Counter(trade(n) for n in range(4))
     assert partition.open is not None
     assert partition.open.first == 4
+
+
+def test_what_may_be_in_is_repeated_as_a_whole_for_long(bench: Bench) -> None:
+    """Its answer was lost, then the server is short of memory: halves would have tokens of their own, and come twice."""
+    answers: list[Exception] = [OSError("connection reset"), *[DatabaseError("memory", code=241)] * 20]
+    bench.server.refuses = lambda rows: answers.pop(0) if answers else None
+    bench.send([trade(n) for n in range(9)])
+    for _ in range(20):
+        assert bench.pool.oversized() == []
+        bench.attempt()
+        bench.now += RETRY.maximum
+    bench.until_inserted()
+    assert bench.server.rows == Counter(trade(n) for n in range(9))
+    assert len(set(bench.server.tokens)) == 1
+
+    # but not for ever
+    answers.append(OSError("connection reset"))
+    bench.server.refuses = lambda rows: answers.pop(0) if answers else DatabaseError("memory", code=241)
+    bench.send([trade(n) for n in range(20, 29)])
+    for _ in range(PATIENT_ATTEMPTS):
+        bench.attempt()
+        bench.now += RETRY.maximum
+    assert len(bench.pool.oversized()) == 1
 
 
 def test_a_request_that_a_proxy_calls_too_large_is_halved_at_once(bench: Bench) -> None:

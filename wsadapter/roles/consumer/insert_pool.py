@@ -39,6 +39,9 @@ PAUSE_SECONDS: Final = 10.0
 """A table that needs the operator is tried again this often."""
 MEMORY_ATTEMPTS: Final = 3
 """Refusals for want of memory until the batch is called too large: the server may be short of it for a moment."""
+PATIENT_ATTEMPTS: Final = 60
+"""The same where an attempt before had no answer: it may be in, then the server had the memory for it, and only a
+repeat under its own token adds no row. Some ten minutes."""
 FAILURES: Final = (*REQUEST_ERRORS, ServiceUnavailable, SchemaMismatch)
 """What an attempt can end with; anything else is a defect of ours and ends the process."""
 
@@ -74,6 +77,8 @@ class InsertTask:
         self.retry_at = 0.0
         self.failure: InsertFailure | None = None
         self.is_too_large = False
+        self.is_unanswered = False
+        """An attempt had no answer: what it sent may be in."""
         self.reason = ""
         self.code: int | None = None
         # counted for the caller
@@ -150,9 +155,11 @@ class InsertPool:
         task.attempts += 1
         task.code = error_code(error)
         task.reason = first_line(error)
+        task.is_unanswered |= task.code is None
         kind = ErrorClass.PAUSE if isinstance(error, SchemaMismatch) else classify(error)
         if kind in (ErrorClass.MEMORY, ErrorClass.TOO_LARGE):
-            enough = kind is ErrorClass.TOO_LARGE or task.attempts >= MEMORY_ATTEMPTS
+            most = PATIENT_ATTEMPTS if task.is_unanswered else MEMORY_ATTEMPTS
+            enough = kind is ErrorClass.TOO_LARGE or task.attempts >= most
             task.is_too_large = enough and task.batch.rows > 1 and not task.tokens
         if kind in (ErrorClass.PAUSE, ErrorClass.BISECT, ErrorClass.SPLIT):
             task.failure, task.retry_at = InsertFailure.ALARM, now + PAUSE_SECONDS

@@ -171,7 +171,8 @@ def main() -> None:
         try:
             settings = ClickHouseConfig(url=services.url, database="bench_codecs")
             client = connect(settings)
-            client.command(f"DROP DATABASE IF EXISTS {settings.database} SYNC")
+            for each in (f"{settings.database}_inner", settings.database):
+                client.command(f"DROP DATABASE IF EXISTS {each} SYNC")
             clickhouse.create_or_verify(client, settings)
             fill(client, settings, options.minutes)
             scales = Scales(client, settings)
@@ -180,7 +181,8 @@ def main() -> None:
                 ((rows,),) = scales.query(f"SELECT toInt32(count()) FROM {settings.database}.{table.name}")
                 if rows >= FEWEST:
                     show(table, rows, compare(scales, table))
-            client.command(f"DROP DATABASE {settings.database} SYNC")
+            for each in (f"{settings.database}_inner", settings.database):
+                client.command(f"DROP DATABASE IF EXISTS {each} SYNC")
         finally:
             services.close()
 

@@ -128,7 +128,8 @@ class AuditBench:
         return done.exit_code, json.loads(done.stdout)
 
     def close(self) -> None:
-        self.client.command(f"DROP DATABASE {self.settings.database}")
+        for database in (f"{self.settings.database}_inner", self.settings.database):
+            self.client.command(f"DROP DATABASE {database}")
         self.client.close()
 
 

@@ -73,5 +73,6 @@ class TableBench:
         return int(self.sql(f"SELECT toInt64(count()) FROM {{db}}.{table}")[0][0])
 
     def close(self) -> None:
-        self.client.command(f"DROP DATABASE IF EXISTS {self.settings.database}")
+        for database in (f"{self.settings.database}_inner", self.settings.database):
+            self.client.command(f"DROP DATABASE IF EXISTS {database}")
         self.client.close()

@@ -8,7 +8,8 @@ from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import IDENTIFIER, literal, quoted
 from wsadapter.clickhouse.units import BASE_COLUMNS
 from wsadapter.config.model import ClickHouseConfig
-from wsadapter.events.streams import BY_STREAM, SPECS
+from wsadapter.events.descriptions import FIELDS, OTHERWISE, STREAMS
+from wsadapter.events.streams import BY_STREAM, SPECS, columns
 
 SETTINGS = ClickHouseConfig()
 EXPECTED = {
@@ -78,10 +79,29 @@ def test_every_table_with_rows_remembers_insert_tokens() -> None:
 def test_all_fixed_tables_are_there() -> None:
     fixed = (
         "kline ticker depth trade funding_rate mark_price liquidation book_ticker open_interest gap rejected "
-        "instrument schema_version"
+        "instrument schema_version coverage complete"
     )
 
     assert set(fixed.split()) <= schema.names(SETTINGS)
+
+
+def test_what_rows_go_through_is_in_a_database_of_its_own() -> None:
+    for name, text in schema.statements(SETTINGS).items():
+        is_inner = name.endswith(("_in", "_mv"))
+        assert text.split("`")[1] == ("market_inner" if is_inner else "market"), name
+    long = ClickHouseConfig(database="d" * 64)
+    assert f"`{'d' * 64}_inner`.`trade_in`" in schema.ddl(long)
+
+
+def test_every_table_and_column_has_a_comment() -> None:
+    for table in schema.tables(SETTINGS):
+        if table.engine != "Null":
+            assert table.about, table.name
+            assert {name for name, _, _ in table.columns} == table.texts.keys(), table.name
+    assert all(len(text) < 120 and "\n" not in text for text in (*FIELDS.values(), *OTHERWISE.values()))
+    used = {name for spec in SPECS for name in (*(c.name for c in columns(spec.event)), "epoch", "position", "time")}
+    assert used | {"version"} == FIELDS.keys(), "none of them is of a field that is gone"
+    assert {name for name, _ in OTHERWISE} <= STREAMS.keys() == {spec.name for spec in SPECS}
 
 
 def test_no_ttl_unless_configured() -> None:
@@ -107,9 +127,10 @@ def test_a_changed_view_has_another_fingerprint() -> None:
 
 
 def test_the_script_is_all_statements_in_order() -> None:
-    assert schema.ddl(SETTINGS).split(";\n\n")[:-1] == list(schema.statements(SETTINGS).values())
-    names = [*schema.statements(SETTINGS)][1:]
-    assert names == [s.split("`")[3] for s in schema.ddl(SETTINGS).split(";\n\n")[1:-1]]
+    databases = schema.databases(SETTINGS)
+    assert schema.ddl(SETTINGS).split(";\n\n")[:-1] == [*databases, *schema.statements(SETTINGS).values()]
+    names = [*schema.statements(SETTINGS)]
+    assert names == [s.split("`")[3] for s in schema.ddl(SETTINGS).split(";\n\n")[2:-1]]
     assert names.index("trade_mv") > max(names.index("trade"), names.index("trade_in"))
     assert len(names) == len(set(names)) == 4 * len(SPECS) + 3 + len(BASE_COLUMNS) + 1
 
@@ -124,7 +145,7 @@ def test_only_plain_words_become_identifiers(text: str) -> None:
             quoted(text)
 
 
-@pytest.mark.parametrize("text", ["a`b", "a;b", "a.b", "a\nb", "a\0b", "", "1a", "a" * 65, "ä", "a\n"])
+@pytest.mark.parametrize("text", ["a`b", "a;b", "a.b", "a\nb", "a\0b", "", "1a", "a" * 81, "ä", "a\n"])
 def test_what_could_break_out_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="identifier"):
         quoted(text)

@@ -24,7 +24,7 @@ from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
 from wsadapter.clickhouse.versions import COMMAND, VERSION, VERSIONS, bare, is_former_key
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch
-from wsadapter.events.streams import SPECS
+from wsadapter.events.streams import SPECS, StreamSpec
 
 
 class ExistingTable(NamedTuple):
@@ -36,6 +36,8 @@ class ExistingTable(NamedTuple):
     engine_full: str
     comment: str
     columns: Mapping[str, str]
+    texts: Mapping[str, str]
+    """The comments of its columns."""
 
 
 def create_or_verify(client: Client, settings: ClickHouseConfig) -> list[str]:
@@ -84,6 +86,8 @@ def complete(client: Client, settings: ClickHouseConfig) -> None:
     for view in outdated.values():
         for statement in view.replacing(settings.database):
             client.command(statement, use_database=False)
+    for statement in schema.databases(settings):
+        client.command(statement, use_database=False)
     for name, statement in schema.statements(settings).items():
         if name not in existing:
             client.command(statement, use_database=False)
@@ -130,7 +134,7 @@ class Verifier:
         answers = _ask(self._client, self._settings)
         if answers == self._right:
             return {}
-        existing = _read(answers)
+        existing = _read(answers, self._settings.database)
         mismatches = dict(self._expected.mismatches(existing, missing=True)) | self._expected.unfinished(existing)
         self._right = None if mismatches else answers
         return {spec.name: text for spec in SPECS for part in schema.parts(spec) if (text := mismatches.get(part))}
@@ -166,23 +170,43 @@ Answers = tuple[bytes, bytes]
 
 
 def catalog(client: Client, settings: ClickHouseConfig) -> dict[str, ExistingTable]:
-    """What the database holds now."""
-    return _read(_ask(client, settings))
+    """What the two databases hold now, by name. What an earlier version had in another one of them has that before its
+    name (`former`)."""
+    return _read(_ask(client, settings), settings.database)
+
+
+def former(database: str, spec: StreamSpec, existing: Mapping[str, ExistingTable]) -> list[str]:
+    """What rows of a stream went through when that was beside the tables; views first."""
+    return [name for name in schema.inner_parts(spec) if f"{database}.{name}" in existing]
 
 
 def _ask(client: Client, settings: ClickHouseConfig) -> Answers:
-    database = literal(settings.database)
-    columns = f"SELECT table, name, type FROM system.columns WHERE database = {database}"
-    texts = "name, engine, sorting_key, partition_key, engine_full, comment"
-    return _query(client, columns), _query(client, f"SELECT {texts} FROM system.tables WHERE database = {database}")
+    names = ", ".join(literal(name) for name in (settings.database, schema.inner(settings.database)))
+    where = f"WHERE database IN ({names}) ORDER BY ALL"
+    texts = "database, name, engine, sorting_key, partition_key, engine_full, comment"
+    return (
+        _query(client, f"SELECT database, table, name, type, comment FROM system.columns {where}"),
+        _query(client, f"SELECT {texts} FROM system.tables {where}"),
+    )
 
 
-def _read(answers: Answers) -> dict[str, ExistingTable]:
+def _read(answers: Answers, outer: str) -> dict[str, ExistingTable]:
+    def key(database: str, name: str) -> str:
+        belongs = schema.inner(outer) if name in schema.INNER_NAMES else outer
+        return name if database == belongs else f"{database}.{name}"
+
     columns: dict[str, dict[str, str]] = {}
-    for table, name, kind in _rows(answers[0]):
-        columns.setdefault(table, {})[name] = bare(kind)
-    rows = _rows(answers[1])
-    return {name: ExistingTable(e, s, p, full, c, columns.get(name, {})) for name, e, s, p, full, c in rows}
+    texts: dict[str, dict[str, str]] = {}
+    for database, table, name, kind, text in _rows(answers[0]):
+        columns.setdefault(key(database, table), {})[name] = bare(kind)
+        texts.setdefault(key(database, table), {})[name] = text
+    found = {}
+    for database, name, engine, sorted_by, parted_by, full, comment in _rows(answers[1]):
+        place = key(database, name)
+        found[place] = ExistingTable(
+            engine, sorted_by, parted_by, full, comment, columns.get(place, {}), texts.get(place, {})
+        )
+    return found
 
 
 class Expected:
@@ -196,14 +220,14 @@ class Expected:
     def mismatches(self, existing: Mapping[str, ExistingTable], missing: bool) -> Iterable[tuple[str, str]]:
         """(table or view, in words) for every difference from what exists; absent parts only if ``missing``."""
         for table in self._tables:
-            name = f"{self._database}.{table.name}"
+            name = schema.placed(self._database, table.name).replace("`", "")
             if table_now := existing.get(table.name):
                 for text in _table_mismatches(name, table, table_now):
                     yield table.name, text
             elif missing:
                 yield table.name, f"table {name} is missing"
         for view in self._views:
-            name = f"{self._database}.{view.name}"
+            name = schema.placed(self._database, view.name).replace("`", "")
             if view_now := existing.get(view.name):
                 if view_now.engine != "MaterializedView" or view_now.comment != view.fingerprint:
                     yield (
@@ -219,7 +243,7 @@ class Expected:
         return {
             spec.name: f"table {self._database}.{spec.name} is being migrated: `{COMMAND}` finishes it"
             for spec in SPECS
-            if schema.gate_name(spec) in existing
+            if schema.gate_name(spec) in existing or former(self._database, spec, existing)
         }
 
     def is_former(self, existing: Mapping[str, ExistingTable]) -> bool:

@@ -20,7 +20,8 @@ EVENT_TIME: Final = (
 """Column ``time``: the best known time of the event, never NULL."""
 FINGERPRINT: Final = "wsadapter "
 """What the comment of a view of ours begins with."""
-IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,79}")
+"""A database's name has 64 characters at most, and the inner one's is longer."""
 
 
 def quoted(identifier: str) -> str:

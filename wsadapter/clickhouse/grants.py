@@ -18,7 +18,14 @@ RECORDER: Final = (
     "SELECT",
     "INSERT",
 )
-MIGRATION: Final = ("DROP TABLE", "DROP VIEW", "ALTER ADD COLUMN", "ALTER DELETE", "ALTER MODIFY COMMENT")
+MIGRATION: Final = (
+    "DROP TABLE",
+    "DROP VIEW",
+    "ALTER ADD COLUMN",
+    "ALTER DELETE",
+    "ALTER MODIFY COMMENT",
+    "ALTER COMMENT COLUMN",
+)
 """Beside those of the recorder; ALTER DELETE is what dropping a partition is called."""
 SYSTEM_TABLES: Final = ("columns", "databases", "parts", "processes", "settings", "tables")
 """What is asked of the server itself; each user may, unless access_control_improvements wants a grant for it."""

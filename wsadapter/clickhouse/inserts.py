@@ -14,8 +14,8 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
-from wsadapter.clickhouse.conversion import literal, quoted
-from wsadapter.clickhouse.schema import inbox_name
+from wsadapter.clickhouse.conversion import literal
+from wsadapter.clickhouse.schema import inbox_name, placed
 from wsadapter.events.streams import StreamSpec
 from wsadapter.pb import market_pb2
 
@@ -67,7 +67,7 @@ def message_schema(spec: StreamSpec) -> str:
 
 def statement(database: str, spec: StreamSpec) -> bytes:
     """What an insert's body begins with."""
-    table = f"{quoted(database)}.{quoted(inbox_name(spec))}"
+    table = placed(database, inbox_name(spec))
     settings = {
         **_SETTINGS,
         "format_schema": literal(message_schema(spec)),

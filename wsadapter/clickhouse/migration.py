@@ -5,13 +5,14 @@ partition by partition; each is compared (its keys, and which version of each wi
 step; the old one stays as ``<table>_v<version>`` until somebody says ``--drop-old``. What an operator added (columns,
 TTL, a Replicated engine, settings) goes along. Other tables get the columns that they lack, in place.
 
-Meanwhile nothing is inserted into the tables that are copied: a view of their own on ``<table>_in`` refuses each insert
-as a whole, before anything else is touched. A consumer that runs keeps its batches, alarms, and one of this version
-does not start. Its view goes last, when the present views are there.
+Meanwhile nothing is inserted: a view of their own on each ``<table>_in`` that is changed refuses each insert as a
+whole, before anything else is touched. A consumer that runs keeps its batches, alarms, and one of this version does not
+start. That view goes last, when the present views are there; where ``<table>_in`` itself is another one now (it was
+beside the tables once), with that: a consumer of the earlier version has nowhere to insert from then on.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from clickhouse_connect.driver.client import Client
@@ -20,7 +21,7 @@ from wsadapter.clickhouse import catalog, schema
 from wsadapter.clickhouse.catalog import ExistingTable
 from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
 from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
-from wsadapter.clickhouse.versions import VERSION, filled, is_former_key
+from wsadapter.clickhouse.versions import VERSION, before_key, filled, is_former_key
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
@@ -59,11 +60,15 @@ class _Migration:
         rebuilt = [spec for spec in SPECS if self._is_rebuilt(spec, existing)]
         if rebuilt:
             self._refuse_database_without_exchange()
+        self._retire(existing)
         for spec in rebuilt:
-            self._rebuild(spec, before or VERSION - 1)
+            self._rebuild(spec)
+        if rebuilt:
+            existing = self._catalog()
         for table in schema.tables(self._settings):
             if table.name in existing:
                 self._add_columns(table, existing[table.name])
+                self._comment(table, existing[table.name])
         catalog.complete(self._client, self._settings)
         for spec in rebuilt:
             self._do(f"DROP VIEW IF EXISTS {self._name(schema.gate_name(spec))}")
@@ -79,6 +84,12 @@ class _Migration:
             text
             for name, text in catalog.Expected(self._settings).mismatches(existing, missing=False)
             if not self._is_ours_to_change(name, text, existing)
+        ]
+        wrong += [
+            f"view {self._database}.{name} was made by hand (its comment is {view.comment!r})"
+            for spec in SPECS
+            for name in schema.inner_parts(spec)[1:3]
+            if (view := existing.get(f"{self._database}.{name}")) and not view.comment.startswith(FINGERPRINT)
         ]
         if wrong:
             raise SchemaMismatch("\n".join(("these differences are of no earlier version:", *wrong)))
@@ -105,7 +116,31 @@ class _Migration:
 
     # -- one table
 
-    def _rebuild(self, spec: StreamSpec, version: int) -> None:
+    def _retire(self, existing: Mapping[str, ExistingTable]) -> None:
+        """What rows went through beside the tables: from here on every insert is refused, and those that had begun are
+        through before it goes."""
+        former = {spec: names for spec in SPECS if (names := catalog.former(self._database, spec, existing))}
+        for spec, names in former.items():
+            if schema.inbox_name(spec) in names and schema.gate_name(spec) not in names:
+                self._do(schema.gate_sql(spec, self._database, former=True))
+        for spec in former:
+            self._wait(f"INSERT INTO {quoted(self._database)}.{quoted(schema.inbox_name(spec))}")
+        for spec, names in former.items():
+            gate = schema.gate_name(spec)
+            for name in (*(name for name in names if name != gate), gate):
+                kind = "TABLE" if name == schema.inbox_name(spec) else "VIEW"
+                self._do(f"DROP {kind} IF EXISTS {quoted(self._database)}.{quoted(name)} SYNC")
+
+    def _comment(self, table: schema.Table, existing: ExistingTable) -> None:
+        """Its comment and its columns', where they have none or another one of ours."""
+        if table.about and existing.comment != table.about:
+            self._do(f"ALTER TABLE {self._name(table.name)} MODIFY COMMENT {literal(table.about)}")
+        lacking = [name for name, text in table.texts.items() if existing.texts.get(name, text) != text]
+        if lacking:
+            parts = ", ".join(f"COMMENT COLUMN {quoted(name)} {literal(table.texts[name])}" for name in lacking)
+            self._do(f"ALTER TABLE {self._name(table.name)} {parts}")
+
+    def _rebuild(self, spec: StreamSpec) -> None:
         self._close(spec)
         table = next(t for t in schema.tables(self._settings) if t.name == spec.name)
         old = self._catalog().get(spec.name)
@@ -114,7 +149,7 @@ class _Migration:
             self._copy(table, self._catalog()[spec.name])
             self._do(f"EXCHANGE TABLES {self._name(spec.name)} AND {self._name(_beside(spec))}")
         if _beside(spec) in self._catalog():
-            kept = f"{spec.name}_v{version}"
+            kept = f"{spec.name}_v{before_key(spec.name)}"
             self._do(f"RENAME TABLE {self._name(_beside(spec))} TO {self._name(kept)}")
             self._tell(f"table {self._name(spec.name)}: done, the old one is {kept}")
 
@@ -125,7 +160,8 @@ class _Migration:
         if inbox in existing:
             self._do(schema.gate_sql(spec, self._database))
         for view in (f"{spec.name}_mv", f"{spec.name}_rejected_mv"):
-            self._do(f"DROP VIEW IF EXISTS {self._name(view)}")
+            if view in existing:
+                self._do(f"DROP VIEW IF EXISTS {self._name(view)}")
         self._wait(f"INSERT INTO {self._name(inbox)}")
 
     def _copy(self, table: schema.Table, old: ExistingTable) -> None:
@@ -178,9 +214,8 @@ class _Migration:
         for name, kind, codec in table.columns:
             if name not in existing.columns:
                 place = f" AFTER {quoted(previous)}" if previous else " FIRST"
-                written = f" CODEC({codec})" if codec else ""
-                column = f"{quoted(name)} {kind}{written}{place}"
-                self._do(f"ALTER TABLE {self._name(table.name)} ADD COLUMN IF NOT EXISTS {column}")
+                column = table.column(name, kind, codec)
+                self._do(f"ALTER TABLE {self._name(table.name)} ADD COLUMN IF NOT EXISTS {column}{place}")
             previous = name
 
     def _old_tables(self, drop: bool) -> None:
@@ -193,7 +228,7 @@ class _Migration:
     # -- the server
 
     def _name(self, table: str) -> str:
-        return f"{quoted(self._database)}.{quoted(table)}"
+        return schema.placed(self._database, table)
 
     def _catalog(self) -> dict[str, ExistingTable]:
         return catalog.catalog(self._client, self._settings)

@@ -4,8 +4,12 @@ Per stream: the table ``<name>`` (ReplacingMergeTree), the Null table ``<name>_i
 (the Protobuf format fills them as they are), and two materialized views on it. ``<name>_mv`` takes the rows whose every
 value can be kept exactly and converts them; ``<name>_rejected_mv`` takes the others and keeps their text, with the
 reason, in table ``rejected``. A row goes through exactly one of the two; of an open candle, neither, unless configured.
+
+What is meant to be read is in the database itself, what rows go through (``_in``, ``_mv``) in ``<database>_inner``. No
+two of them have one name. Every table and column has a comment (`wsadapter.events.descriptions`).
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -27,6 +31,7 @@ from wsadapter.clickhouse.conversion import (
 )
 from wsadapter.clickhouse.units import BASE_COLUMNS, QueryView, base_view
 from wsadapter.config.model import ClickHouseConfig
+from wsadapter.events.descriptions import of_field, of_stream
 from wsadapter.events.streams import BY_STREAM, SPECS, StreamSpec
 
 DEDUPLICATION_WINDOW: Final = 10_000
@@ -40,7 +45,8 @@ _STEP: Final = "Nullable(Decimal(38,12))"
 
 
 class Table(Struct, frozen=True):
-    """A table as it must be. ``columns``: (name, type, codec)."""
+    """A table as it must be. ``columns``: (name, type, codec). ``about``, ``texts``: its comment and those of its
+    columns, by name."""
 
     name: str
     columns: tuple[tuple[str, str, str], ...]
@@ -48,10 +54,12 @@ class Table(Struct, frozen=True):
     order_by: tuple[str, ...] = ()
     partition_by: str = ""
     ttl: str = ""
+    about: str = ""
+    texts: Mapping[str, str] = {}
 
     def sql(self, database: str) -> str:
-        body = ",\n".join(f"    {quoted(n)} {t}{f' CODEC({codec})' if codec else ''}" for n, t, codec in self.columns)
-        lines = [f"CREATE TABLE IF NOT EXISTS {quoted(database)}.{quoted(self.name)}\n(\n{body}\n)"]
+        body = ",\n".join(f"    {self.column(*column)}" for column in self.columns)
+        lines = [f"CREATE TABLE IF NOT EXISTS {placed(database, self.name)}\n(\n{body}\n)"]
         lines.append(f"ENGINE = {self.engine}")
         if self.partition_by:
             lines.append(f"PARTITION BY {self.partition_by}")
@@ -61,7 +69,13 @@ class Table(Struct, frozen=True):
             lines.append(f"TTL {self.ttl}")
         if self.order_by:
             lines.append(f"SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}")
+        if self.about:
+            lines.append(f"COMMENT {literal(self.about)}")
         return "\n".join(lines)
+
+    def column(self, name: str, kind: str, codec: str) -> str:
+        text = f" COMMENT {literal(self.texts[name])}" if name in self.texts else ""
+        return f"{quoted(name)} {kind}{text}{f' CODEC({codec})' if codec else ''}"
 
 
 class View(Struct, frozen=True):
@@ -77,15 +91,14 @@ class View(Struct, frozen=True):
         return fingerprint(self.select)
 
     def sql(self, database: str) -> str:
-        prefix = quoted(database)
         return (
-            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {prefix}.{quoted(self.name)} TO {prefix}.{quoted(self.target)}\n"
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {placed(database, self.name)} TO {placed(database, self.target)}\n"
             f"AS {self.select}\nCOMMENT {literal(self.fingerprint)}"
         )
 
     def replacing(self, database: str) -> tuple[str, str]:
         """Statements that make one that is there into this, the text first."""
-        alter = f"ALTER TABLE {quoted(database)}.{quoted(self.name)} MODIFY"
+        alter = f"ALTER TABLE {placed(database, self.name)} MODIFY"
         return f"{alter} QUERY {self.select}", f"{alter} COMMENT {literal(self.fingerprint)}"
 
 
@@ -106,6 +119,8 @@ def event_table(spec: StreamSpec, ttl_days: int | None) -> Table:
         tuple(_key(part) for part in ("exchange", "symbol", *spec.order_by)),
         f"toYYYYMM({quoted(spec.partition_time)})",
         _ttl(spec.partition_time, ttl_days),
+        of_stream(spec),
+        {name: of_field(spec.name, name) for name, _, _ in own},
     )
 
 
@@ -132,6 +147,14 @@ def rejected_table(ttl_days: int | None) -> Table:
         "ReplacingMergeTree",
         (*(quoted(name) for name in ("stream", "exchange", "symbol", "receive_time")), "sipHash64(record)"),
         ttl=_ttl("receive_time", ttl_days),
+        about="rows that no table can keep exactly, as text",
+        texts={
+            **{name: of_field("", name) for name in ("time", *named[1:], "epoch", "position", "receive_time")},
+            "stream": "stream word: where it belongs",
+            "reason": "the first field that cannot be kept, and the start of its text",
+            "record": "all of it, as JSON",
+            "batch": "topic, partition, offsets and hash of the insert that brought it",
+        },
     )
 
 
@@ -157,13 +180,35 @@ def instrument_table(ttl_days: int | None) -> Table:
         "ReplacingMergeTree(version)",
         ("`exchange`", "`symbol`"),
         ttl=_ttl("time", ttl_days),
+        about="what a symbol is: the units of its quantities, its steps, whether it trades; newest row with FINAL",
+        texts={
+            "exchange": "the venue",
+            "symbol": "in the venue's own text",
+            "status": "whether it trades, in the venue's word",
+            "base_currency": "what is bought",
+            "quote_currency": "what prices are in",
+            "settle_currency": "what is paid in the end",
+            "contract_size": "units of contract_currency in one of what quantities count",
+            "contract_currency": "what contract_size is in",
+            "tick_size": "step of prices",
+            "step_size": "step of quantities",
+            "canonical": "one name over all venues: BTC/USDT:USDT",
+            "kind": "spot, perpetual, future or option",
+            "multiplier": "what contract_size is multiplied by, where the venue has two numbers for it",
+            "funding_interval": "seconds",
+            "open_interest_sides": "1: open contracts counted once, 2: longs and shorts",
+            "time": "when the venue said so",
+            "version": of_field("", "version"),
+        },
     )
 
 
 def version_table() -> Table:
     """Which versions of the tables there were, see `wsadapter.clickhouse.versions`."""
     columns = ("version", "UInt32", "ZSTD(1)"), ("applied", _TIME, "ZSTD(1)"), ("what", "String", "ZSTD(1)")
-    return Table(SCHEMA_VERSION, columns, "ReplacingMergeTree", ("`version`", "`what`"))
+    texts = {"version": "of the tables", "applied": "when they became so", "what": "what it changed"}
+    about = "versions of these tables, the highest is theirs"
+    return Table(SCHEMA_VERSION, columns, "ReplacingMergeTree", ("`version`", "`what`"), about=about, texts=texts)
 
 
 def accept_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
@@ -226,19 +271,24 @@ def parts(spec: StreamSpec) -> tuple[str, ...]:
 
 def names(settings: ClickHouseConfig) -> set[str]:
     """Of all tables and views."""
-    return {name for name in statements(settings) if name}
+    return {*statements(settings)}
 
 
 def statements(settings: ClickHouseConfig) -> dict[str, str]:
-    """What makes each table and view, in order, the database (named "") first; each leaves alone what is there."""
+    """What makes each table and view, in order; each leaves alone what is there."""
     database = settings.database
     made: tuple[Table | View | QueryView, ...] = (*tables(settings), *views(settings), *query_views(database))
-    return {"": f"CREATE DATABASE IF NOT EXISTS {quoted(database)}"} | {one.name: one.sql(database) for one in made}
+    return {one.name: one.sql(database) for one in made}
+
+
+def databases(settings: ClickHouseConfig) -> list[str]:
+    """What makes the two of them; before anything else."""
+    return [f"CREATE DATABASE IF NOT EXISTS {quoted(name)}" for name in (settings.database, inner(settings.database))]
 
 
 def ddl(settings: ClickHouseConfig) -> str:
     """The statements as a script, for the ``ddl`` subcommand."""
-    return "".join(statement + ";\n\n" for statement in statements(settings).values())
+    return "".join(statement + ";\n\n" for statement in (*databases(settings), *statements(settings).values()))
 
 
 def gate_name(spec: StreamSpec) -> str:
@@ -246,14 +296,31 @@ def gate_name(spec: StreamSpec) -> str:
     return f"{spec.name}_migration_mv"
 
 
-def gate_sql(spec: StreamSpec, database: str) -> str:
+def gate_sql(spec: StreamSpec, database: str, former: bool = False) -> str:
+    """``former``: of a version that had it beside the tables."""
     # not a constant: that would be thrown when the view is made
     refused = f"throwIf(NOT ignore(raw.`receive_time_ns`), {literal(f'{spec.name} is being migrated')})"
+    where = quoted(database) if former else quoted(inner(database))
     return (
-        f"CREATE MATERIALIZED VIEW IF NOT EXISTS {quoted(database)}.{quoted(gate_name(spec))} "
+        f"CREATE MATERIALIZED VIEW IF NOT EXISTS {where}.{quoted(gate_name(spec))} "
         f"TO {quoted(database)}.{quoted(REJECTED)}\nAS SELECT toString({refused}) AS `reason` "
-        f"FROM {quoted(database)}.{quoted(inbox_name(spec))} AS raw"
+        f"FROM {where}.{quoted(inbox_name(spec))} AS raw"
     )
+
+
+def inner(database: str) -> str:
+    """Where the tables and views are that rows go through."""
+    return f"{database}_inner"
+
+
+def inner_parts(spec: StreamSpec) -> tuple[str, ...]:
+    """What of a stream is there: views first, as they are dropped."""
+    return gate_name(spec), f"{spec.name}_mv", f"{spec.name}_rejected_mv", inbox_name(spec)
+
+
+def placed(database: str, name: str) -> str:
+    """A table or view of ours, with the database that it is in."""
+    return f"{quoted(inner(database) if name in INNER_NAMES else database)}.{quoted(name)}"
 
 
 def inbox_name(spec: StreamSpec) -> str:
@@ -266,9 +333,12 @@ def _closed(spec: StreamSpec, open_candles: bool) -> list[str]:
 
 
 def _from(spec: StreamSpec, database: str) -> str:
-    return f"\nFROM {quoted(database)}.{quoted(inbox_name(spec))} AS raw\nWHERE "
+    return f"\nFROM {placed(database, inbox_name(spec))} AS raw\nWHERE "
 
 
 def _key(part: str) -> str:
     """A part of the sorting key: a column in backticks, an expression as it is."""
     return quoted(part) if IDENTIFIER.fullmatch(part) else part
+
+
+INNER_NAMES: Final = frozenset(name for spec in SPECS for name in inner_parts(spec))

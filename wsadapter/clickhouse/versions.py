@@ -36,8 +36,14 @@ VERSIONS: Final = (
         # the history of rates is all that came over REST
         filled={"funding_rate": {"settled": "source = 'REST'"}},
     ),
+    Version(3, "what rows go through (_in, _mv) in a database of its own, table coverage, comments"),
 )
 VERSION: Final = VERSIONS[-1].number
+
+
+def before_key(table: str) -> int:
+    """The last version in which a table had a former key."""
+    return max(version.number for version in VERSIONS if table in version.keys) - 1
 
 
 def is_former_key(table: str, sorting_key: str) -> bool:

@@ -285,7 +285,7 @@ def test_what_comes_while_a_table_is_migrated_is_kept_until_it_is_through(rig: R
     rig.send("trade", trades(0, 100))
     rig.wait_rows("trade", 100)
     eventually(lambda: rig.page['paused{stream="ticker"}'] > 0, 60)
-    rig.command(f"DROP VIEW {{db}}.{schema.gate_name(spec)}")
+    rig.command(f"DROP VIEW {{db}}_inner.{schema.gate_name(spec)}")
     eventually(lambda: rig.count("ticker", final=True) == len(TICKERS), 60)
 
     assert rig.process.stop() == 0
@@ -295,7 +295,7 @@ def test_a_schema_that_differs_later_pauses_its_table_only_until_it_is_repaired(
     rig.process.start()
     rig.send("trade", trades(0, 10))
     rig.wait_rows("trade", 10)
-    rig.command("RENAME TABLE {db}.trade_in TO {db}.trade_away")
+    rig.command("RENAME TABLE {db}_inner.trade_in TO {db}_inner.trade_away")
     rig.send("trade", trades(10, 20))
     eventually(lambda: rig.page['paused{stream="trade"}'] == 1, 30)
     assert rig.page["state"] == ChildState.PAUSED
@@ -303,7 +303,7 @@ def test_a_schema_that_differs_later_pauses_its_table_only_until_it_is_repaired(
     rig.wait_rows("ticker", len(TICKERS))
     assert rig.count("trade") == 10
 
-    rig.command("RENAME TABLE {db}.trade_away TO {db}.trade_in")
+    rig.command("RENAME TABLE {db}_inner.trade_away TO {db}_inner.trade_in")
     rig.wait_rows("trade", 20, 60)
     eventually(lambda: rig.page["state"] == ChildState.RUNNING, 30)
     assert rig.page['paused{stream="trade"}'] == 0
@@ -335,7 +335,7 @@ def test_too_many_parts_is_waited_for(rig: Rig) -> None:
 def test_a_view_that_somebody_dropped_is_noticed(rig: Rig) -> None:
     """Inserts go on without an error then; the rows would be nowhere."""
     rig.process.start()
-    rig.command("DROP VIEW {db}.trade_mv")
+    rig.command("DROP VIEW {db}_inner.trade_mv")
     eventually(lambda: rig.page['paused{stream="trade"}'] == 1, 30)
 
     assert rig.page["state"] == ChildState.PAUSED

@@ -232,7 +232,7 @@ def test_a_batch_that_costs_too_much_memory_is_given_back_to_be_halved(bench: Be
 
 
 def test_what_may_be_in_is_repeated_as_a_whole_for_long(bench: Bench) -> None:
-    """Its answer was lost, then the server is short of memory: halves would have tokens of their own, and come twice."""
+    """Its answer was lost, then memory is short: halves would have tokens of their own, and their rows come twice."""
     answers: list[Exception] = [OSError("connection reset"), *[DatabaseError("memory", code=241)] * 20]
     bench.server.refuses = lambda rows: answers.pop(0) if answers else None
     bench.send([trade(n) for n in range(9)])

@@ -57,7 +57,7 @@ def test_a_table_that_waits_fills_its_share_and_the_others_go_on(backlog: Rig, p
     process = backlog.another("consumer-1", "roles.consumer.measured_consumer").start()
     try:
         backlog.wait_rows("trade", PARTITIONS * COUNT, 120)
-        backlog.command("DROP VIEW {db}.trade_rejected_mv")
+        backlog.command("DROP VIEW {db}_inner.trade_rejected_mv")
         eventually(lambda: process.page['paused{stream="trade"}'] == 1, 30, "the alarm")
         backlog.send("trade", [message(trade(n), 2, n) for n in range(COUNT)])
         book = next(event for event in full() if isinstance(event, BookTicker))

@@ -48,6 +48,8 @@ class Used(Struct, frozen=True):
     attempts: int
     attempt_seconds: float
     life_seconds: float
+    messages: int | None = None
+    message_seconds: float | None = None
 
 
 class Measured(Struct, frozen=True):
@@ -163,6 +165,8 @@ def _used(plan: ConnectionPlan) -> Used:
         attempts=exchange.attempt_limit.attempts,
         attempt_seconds=exchange.attempt_limit.seconds,
         life_seconds=exchange.max_life,
+        messages=None if exchange.message_limit is None else exchange.message_limit.attempts,
+        message_seconds=None if exchange.message_limit is None else exchange.message_limit.seconds,
     )
 
 

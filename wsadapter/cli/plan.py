@@ -134,10 +134,13 @@ def _row(row: tuple[str, ...], widths: list[int]) -> Iterator[str]:
 
 def _used(used: Used) -> dict[str, str]:
     most = "" if used.most_octets is None else f" of {used.most_octets}"
+    together = ""
+    if used.messages is not None:
+        together = f"; {used.messages} in {used.message_seconds:g} s from this address at most"
     return {
         "streams": f"{used.streams} of {used.most_streams}",
         "names": f"{used.octets} octets{most}",
-        "requests": f"{used.requests}, the last one after {used.request_seconds:g} s",
+        "requests": f"{used.requests}, the last one after {used.request_seconds:g} s{together}",
         "attempts": f"{used.attempts} in {used.attempt_seconds:g} s from this address at most",
         "life": f"{used.life_seconds:g} s at most" if used.life_seconds else "as long as it holds",
     }

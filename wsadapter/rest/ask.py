@@ -9,7 +9,7 @@ from collections.abc import Generator
 from typing import Any, Final, TypeVar
 
 from wsadapter.errors import ServiceUnavailable
-from wsadapter.exchanges.rest_api import Fetch, RestError
+from wsadapter.exchanges.rest_api import Fetch, RequestRefused, RestError
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
 
@@ -21,15 +21,23 @@ LOOK_SECONDS: Final = 0.2
 
 
 def ask(host: RestHost, steps: Generator[Fetch, Any, T], seconds: float) -> T:
-    """What ``steps`` return, each of their requests answered."""
+    """What ``steps`` return, each of their requests answered. What the API refuses is thrown into them: they may go on
+    without."""
     deadline, answer = time.monotonic() + seconds, None
+    refused: RequestRefused | None = None
     while True:
         try:
-            fetch = steps.send(answer)
+            fetch = steps.send(answer) if refused is None else steps.throw(refused)
         except StopIteration as end:
             found: T = end.value
             return found
+        except RequestRefused as error:
+            raise ServiceUnavailable(f"{host.base} does not say what is traded: {error}") from None
         result = _sent(host, fetch, deadline)
+        answer, refused = None, None
+        if result.outcome is Outcome.REFUSED:
+            refused = RequestRefused(result.reason)
+            continue
         try:
             answer = fetch.parse(result.body, result.received_ns)
         except RestError as error:
@@ -46,7 +54,7 @@ def _sent(host: RestHost, fetch: Fetch, deadline: float) -> Result:
             result = host.send(fetch.request).result(deadline - now)
         except TimeoutError:
             break
-        if result.outcome is Outcome.OK:
+        if result.outcome in (Outcome.OK, Outcome.REFUSED):
             return result
         reason = result.reason or result.outcome.value
         if result.outcome is not Outcome.AGAIN or host.counts.requests - before >= ATTEMPTS:

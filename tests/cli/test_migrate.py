@@ -38,7 +38,7 @@ def test_an_embedded_database_is_brought_forward(
         create_or_verify(client, settings)
     assert caught.value.exit_code == ExitCode.CONFIG
     client.close()
-    state = server.process._args.config.service.state_dir
+    state = server._args.config.service.state_dir
     (tmp_path / "c.toml").write_text(f'[service]\nstate_dir = "{state}"\n[clickhouse]\nurl = "{server.url}"\n')
     arguments = ("--config", "c.toml", "ddl", "--migrate", "--embedded")
     busy = run(tmp_path, *arguments)

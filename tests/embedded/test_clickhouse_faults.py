@@ -33,7 +33,7 @@ def test_kill_during_inserts_loses_nothing_answered_and_a_replay_adds_nothing(
     batch = next(batches)
     for kill in range(KILLS):
         # kill it in the middle of a stream of inserts, each time a little later
-        timer = threading.Timer(0.15 + 0.05 * (kill % 8), os.kill, (server.process.pid, signal.SIGKILL))
+        timer = threading.Timer(0.15 + 0.05 * (kill % 8), os.kill, (server.pid, signal.SIGKILL))
         client = connect(server.url, "road")
         timer.start()
         try:
@@ -65,7 +65,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_directory(tmp_path: 
         (tmp_path / "second").mkdir()
         (tmp_path / "second" / "clickhouse").symlink_to(tmp_path / "first" / "clickhouse")
         second = ClickHouseServer(tmp_path / "second")
-        with pytest.raises(ServiceUnavailable, match=f"in use by process {first.process.pid}"):
+        with pytest.raises(ServiceUnavailable, match=f"in use by process {first.pid}"):
             second.start()
         second.close()
         assert connect(first.url).command("SELECT 1") == 1
@@ -164,9 +164,9 @@ def test_rude_clients_cost_the_others_nothing(own_clickhouse: Callable[[], Click
             return bool(response.read() == b"1\n")
 
     eventually(answers)
-    assert server.process.running
-    assert server.process.page["service_up"] == 1
-    eventually(lambda: server.process.page["queries_total"] > 0)
+    assert server.running
+    assert server.page["service_up"] == 1
+    eventually(lambda: server.page["queries_total"] > 0)
 
 
 def test_an_idle_engine_has_no_log_tables_and_beats(own_clickhouse: Callable[[], ClickHouseServer]) -> None:
@@ -174,5 +174,5 @@ def test_an_idle_engine_has_no_log_tables_and_beats(own_clickhouse: Callable[[],
     client = connect(server.url)
     query = "SELECT count() FROM system.tables WHERE database = 'system' AND engine LIKE '%MergeTree'"
     assert client.command(query) == 0, "a log table would be written all the time"
-    beat = server.process.page["heartbeat_ns"]
-    eventually(lambda: server.process.page["heartbeat_ns"] > beat)
+    beat = server.page["heartbeat_ns"]
+    eventually(lambda: server.page["heartbeat_ns"] > beat)

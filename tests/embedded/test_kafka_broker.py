@@ -53,7 +53,7 @@ def read(bootstrap: str, topic: str) -> list[bytes]:
 
 
 def jvm_of(server: KafkaServer) -> psutil.Process:
-    (jvm,) = psutil.Process(server.process.pid).children()
+    (jvm,) = psutil.Process(server.pid).children()
     return jvm
 
 
@@ -81,7 +81,7 @@ def server(java: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kaf
 
 @pytest.fixture
 def broker(server: KafkaServer) -> KafkaServer:
-    return server if server.process.running else server.start()
+    return server if server.running else server.start()
 
 
 def test_acked_messages_offsets_and_metadata_survive_kill_and_stop(broker: KafkaServer) -> None:
@@ -107,7 +107,7 @@ def test_acked_messages_offsets_and_metadata_survive_kill_and_stop(broker: Kafka
 
 def test_a_hung_jvm_shows_as_down(broker: KafkaServer) -> None:
     jvm = jvm_of(broker)
-    page = broker.process.page
+    page = broker.page
     jvm.send_signal(signal.SIGSTOP)
     eventually(lambda: page["service_up"] == 0)
     beat = page["heartbeat_ns"]
@@ -117,16 +117,16 @@ def test_a_hung_jvm_shows_as_down(broker: KafkaServer) -> None:
 
 
 def test_a_dead_jvm_ends_the_wrapper_with_an_error(broker: KafkaServer) -> None:
-    wrapper = psutil.Process(broker.process.pid)
+    wrapper = psutil.Process(broker.pid)
     jvm_of(broker).kill()
     assert wrapper.wait(60) not in (0, None)
 
 
 def test_the_jvm_dies_when_the_supervisor_is_gone(broker: KafkaServer) -> None:
-    wrapper, jvm = psutil.Process(broker.process.pid), jvm_of(broker)
+    wrapper, jvm = psutil.Process(broker.pid), jvm_of(broker)
     # the lifeline ends as it does when the supervisor is killed
-    assert broker.process.lifeline is not None
-    broker.process.lifeline.close()
+    assert broker.lifeline is not None
+    broker.lifeline.close()
     assert psutil.wait_procs([wrapper, jvm], timeout=12)[1] == []
 
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self, TypeVar
+from typing import IO, Any, ClassVar, Final, Self, TypeVar
 
 from wsadapter.config.model import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
 from wsadapter.embedded.exchange.server import LoopbackVenue
@@ -30,8 +30,6 @@ from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildArgs, ChildState, arguments_fd
 
-START_SECONDS: Final = 600.0
-"""The first start of Kafka on a machine fetches it."""
 STOP_SECONDS: Final = 30.0
 DRAIN_SECONDS: Final = 20.0
 
@@ -41,6 +39,8 @@ T = TypeVar("T")
 
 class ServiceProcess:
     """One embedded service as a child of this process."""
+
+    start_seconds: ClassVar[float]
 
     def __init__(self, role: str, config: Config) -> None:
         self._role = role
@@ -70,7 +70,7 @@ class ServiceProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self, timeout: float = START_SECONDS) -> None:
+    def start(self, timeout: float = 0) -> Self:
         """Start and wait until it serves; `ServiceUnavailable` with its own reason when it does not."""
         self.page["state"] = ChildState.STARTING
         os.ftruncate(self._last_words, 0)
@@ -81,7 +81,8 @@ class ServiceProcess:
             pass_fds=(self._notify, self._last_words, arguments),
         )
         os.close(arguments)
-        self._wait_running(time.monotonic() + timeout)
+        self._wait_running(time.monotonic() + (timeout or self.start_seconds))
+        return self
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
@@ -98,6 +99,12 @@ class ServiceProcess:
         Segment.unlink(self._args.page)
         os.close(self._notify)
         os.close(self._last_words)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def _wait_running(self, deadline: float) -> None:
         ended = os.pidfd_open(self.pid)
@@ -136,69 +143,31 @@ class ServiceProcess:
                 process.stdin.close()
 
 
-class KafkaServer:
-    """A broker over ``directory`` at `bootstrap`."""
+class KafkaServer(ServiceProcess):
+    """A broker over ``directory`` at `bootstrap`. `kill` ends the wrapper; the JVM dies with it."""
+
+    start_seconds = 600.0
+    """The first start on a machine fetches it."""
 
     def __init__(self, directory: Path, port: int | None = None) -> None:
         self.directory = directory
         self.bootstrap = f"{LOOPBACK}:{port or free_port()}"
-        config = Config(
-            _service(directory, "kafka", DRAIN_SECONDS), kafka=KafkaConfig(bootstrap_servers=self.bootstrap)
-        )
-        self.process = ServiceProcess("kafka", config)
-
-    def start(self, timeout: float = START_SECONDS) -> Self:
-        self.process.start(timeout)
-        return self
-
-    def stop(self) -> int:
-        return self.process.stop()
-
-    def kill(self) -> None:
-        """SIGKILL of the wrapper; the JVM dies with it."""
-        self.process.kill()
-
-    def close(self) -> None:
-        self.process.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        service, kafka = _service(directory, "kafka", DRAIN_SECONDS), KafkaConfig(bootstrap_servers=self.bootstrap)
+        super().__init__("kafka", Config(service, kafka=kafka))
 
 
-class ClickHouseServer:
+class ClickHouseServer(ServiceProcess):
     """A ClickHouse engine over ``directory`` at `url`."""
+
+    start_seconds = 60.0
 
     def __init__(
         self, directory: Path, port: int | None = None, drain_seconds: float = DRAIN_SECONDS, **settings: Any
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://{LOOPBACK}:{self.port}"
-        config = Config(
-            _service(directory, "clickhouse", drain_seconds), clickhouse=ClickHouseConfig(url=self.url, **settings)
-        )
-        self.process = ServiceProcess("clickhouse", config)
-
-    def start(self, timeout: float = 60.0) -> Self:
-        self.process.start(timeout)
-        return self
-
-    def stop(self) -> int:
-        return self.process.stop()
-
-    def kill(self) -> None:
-        self.process.kill()
-
-    def close(self) -> None:
-        self.process.close()
-
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.close()
+        service = _service(directory, "clickhouse", drain_seconds)
+        super().__init__("clickhouse", Config(service, clickhouse=ClickHouseConfig(url=self.url, **settings)))
 
 
 class VenueThread:

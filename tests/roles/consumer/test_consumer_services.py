@@ -114,7 +114,7 @@ def test_a_frozen_clickhouse_stops_neither_the_heart_nor_the_end(
     rig.process.start()
     rig.send("trade", trades(0, 500))
     eventually(lambda: rig.committed("trade")[0][0] == 500, 30)
-    os.kill(server.process.pid, signal.SIGSTOP)
+    os.kill(server.pid, signal.SIGSTOP)
     try:
         rig.send("trade", trades(500, 900))
         eventually(lambda: rig.committed("trade")[0][1].split(":")[2], 30, "an insert is intended")
@@ -122,7 +122,7 @@ def test_a_frozen_clickhouse_stops_neither_the_heart_nor_the_end(
         eventually(lambda: rig.page["heartbeat_ns"] > beat + 2_000_000_000, 20, "the heart beats while an insert hangs")
         assert rig.process.stop() == 0
     finally:
-        os.kill(server.process.pid, signal.SIGCONT)
+        os.kill(server.pid, signal.SIGCONT)
     rig.process.start()
     assert rig.process.stop() == 0
     # the insert that hung may have been carried out when the engine went on: it and its replay have one token

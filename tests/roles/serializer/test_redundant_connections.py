@@ -86,7 +86,7 @@ class Site:
         eventually(lambda: self.published() >= target, 60, f"{count} more events")
 
     def freeze(self, stop: bool) -> None:
-        for process in psutil.Process(self.broker.process.pid).children(recursive=True):
+        for process in psutil.Process(self.broker.pid).children(recursive=True):
             process.send_signal(signal.SIGSTOP if stop else signal.SIGCONT)
 
     def settle(self) -> None:

@@ -92,11 +92,11 @@ class Rig:
 
     def freeze(self) -> None:
         """The broker neither answers nor goes away."""
-        for process in psutil.Process(self.broker.process.pid).children(recursive=True):
+        for process in psutil.Process(self.broker.pid).children(recursive=True):
             process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for process in psutil.Process(self.broker.process.pid).children(recursive=True):
+        for process in psutil.Process(self.broker.pid).children(recursive=True):
             process.send_signal(signal.SIGCONT)
 
     def drained(self) -> bool:

@@ -93,17 +93,27 @@ def bare_type(values: Sequence[Any]) -> Any:
     return made | None if len(present) < len(values) and made is not type(None) else made
 
 
+def in_sequence(number: Any, messages: Sequence[bytes]) -> Sequence[bytes]:
+    """Of a venue that numbers all messages of a connection: as if they were all. ``number`` reads it."""
+    if number is None:
+        return messages
+    key = str(number.__reduce__()[1][0])
+    return [re.sub(rf'"{key}":\d+'.encode(), f'"{key}":{at}'.encode(), each) for at, each in enumerate(messages, 1000)]
+
+
 def costs(one: Recorded, rounds: int) -> tuple[float, float]:
     """us a message: bare, and to events."""
     venue: Any = load(one.venue)(one.plan)
-    bare = msgspec.json.Decoder(bare_type([json.loads(each) for each in one.messages])).decode
-    views = [memoryview(each) for each in one.messages]
+    told = in_sequence(venue.venue.framing.sequence, [*one.answers, *one.messages])
+    answers, messages = told[: len(one.answers)], told[len(one.answers) :]
+    bare = msgspec.json.Decoder(bare_type([json.loads(each) for each in messages])).decode
+    views = [memoryview(each) for each in messages]
     counted = views[FIRST:]
     best = [float("inf"), float("inf")]
     for _ in range(rounds):
         venue.open()
         venue.known.clear()  # else all of it would be told again
-        for each in itertools.chain(one.answers, views[:FIRST]):
+        for each in itertools.chain(answers, views[:FIRST]):
             venue.receive(each, 1)
         best[0] = min(best[0], _us(bare, counted))
         best[1] = min(best[1], _us(venue.receive, counted, 1))

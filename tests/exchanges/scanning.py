@@ -27,7 +27,7 @@ def state(made: VenueSession) -> list[Any]:
              for key, book in made.states.items() if isinstance(book, CheckedBook)}  # fmt: skip
     return [
         books, series, made.last_receive_ns, made.outages.pending, made.requests.unheard, times, states, s.out_of_order,
-        made.message_number, made.known, made.published,
+        made.messages.last, made.known, made.published,
     ]  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The scanner in C and the session say the same of every message, and leave the same behind: of each venue's stand-in,
 whole and damaged, in order and not."""
 
+import json
 import os
 import random
 
@@ -10,7 +11,9 @@ from exchanges.fuzzing import mutated
 from exchanges.scanning import built, state, twins
 
 from wsadapter.embedded.exchange import STAND_INS
+from wsadapter.events import Depth
 from wsadapter.exchanges import scanner
+from wsadapter.exchanges.books import MOST_LEVELS
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import Emit
 from wsadapter.exchanges.venue import Candles, Channel, Follows, Latest, Repeats, Rises
@@ -18,7 +21,7 @@ from wsadapter.exchanges.venue import Candles, Channel, Follows, Latest, Repeats
 VENUES = sorted(STAND_INS)
 DIRECT = {
     "binance", "binance_coinm", "binance_spot", "bitget", "bitget_spot", "bybit", "bybit_inverse", "bybit_spot",
-    "deribit", "gate", "hyperliquid", "kraken", "kraken_futures", "okx",
+    "coinbase",    "deribit", "gate", "hyperliquid", "kraken", "kraken_futures", "okx",
 }  # fmt: skip
 """Of these the usual message goes through C."""
 SECONDS = float(os.environ.get("WSADAPTER_FUZZ_SECONDS", "4"))
@@ -55,6 +58,33 @@ def test_both_ways_are_one(exchange: str, seed: int, monkeypatch: pytest.MonkeyP
                 assert fast.silent(name, 1, at_ns) == slow.silent(name, 1, at_ns)
         if seed == 0 and exchange in DIRECT and len(line.texts) > 50:
             assert len(slowly) < len(line.texts) / 3, "hardly anything went through C"
+
+
+@built
+@pytest.mark.parametrize(("levels", "parts"), [(MOST_LEVELS, 1), (MOST_LEVELS + 1, 2)])
+def test_a_change_of_very_many_levels_is_parted(levels: int, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a book that nothing but the connection's numbers proves."""
+    pair = Pair("coinbase", streams=("depth",)).open().run(1.0)
+    (line,) = pair.lines
+    slowly: list[bytes] = []
+    fast, slow = twins(line.plan, monkeypatch, slowly)
+    for text in line.texts:
+        assert fast.receive(text, 1) == slow.receive(text, 1)
+    book = json.loads(line.texts[-1])
+    (event,) = book["events"]
+    level = {"side": "offer", "event_time": book["timestamp"], "price_level": "1.5", "new_quantity": "0"}
+    event |= {"type": "update", "updates": [level] * levels}
+    book["sequence_num"] = fast.messages.last + 1
+    payload = json.dumps(book).encode()
+    del slowly[:]
+
+    made = fast.receive(payload, 1)
+    assert made == slow.receive(payload, 1)
+    assert state(fast) == state(slow)
+    assert [type(each) for each in made] == [Depth] * parts
+    assert len(slowly) == parts - 1
+    assert fast.receive(payload, 1) == slow.receive(payload, 1), "a number that comes again"
+    assert len(slowly) == parts
 
 
 @built

@@ -42,7 +42,7 @@ class ByKey(Struct, frozen=True):
     For C, of usual messages, where these are functions: ``spelled`` is the name that ``key`` makes, or the stream's
     whole name, or what ``usually`` makes of it; ``inside`` what ``element`` reads: what a channel's name has in braces
     (``*``: all behind the first one) -> the element's field, or that of other elements; ``alone``: ``elements`` says
-    None."""
+    None; ``usual_elements``: the field of the envelope that it reads."""
 
     envelope: type[Struct]
     key: Callable[[Any], str]
@@ -56,6 +56,7 @@ class ByKey(Struct, frozen=True):
     usually: Callable[[str], str] = str
     inside: Mapping[str, tuple[str, ...]] = {}
     alone: bool = False
+    usual_elements: str = ""
 
     def receiver(self, session: Any) -> Receive:
         made = KeyReceiver(self, session)
@@ -166,7 +167,7 @@ class KeyReceiver:
             envelope: Any = self._envelope(payload)
             name = self._key(envelope)
             if self._sequence is not None and (number := self._sequence(envelope)) is not None:
-                before, self._session.message_number = self._session.message_number, number
+                before, self._session.messages.last = self._session.messages.last, number
                 if before is not None and number != before + 1:
                     return [*self._missed(receive_time_ns), *self._receive(payload, envelope, name, receive_time_ns)]
         except FAILURES as error:

@@ -19,7 +19,8 @@ documentation has them).
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from operator import attrgetter
+from typing import Any, Final, Literal
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
@@ -45,7 +46,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.session import VenueSession
-from wsadapter.exchanges.sides import text_levels
+from wsadapter.exchanges.sides import mixed_levels, text_levels
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,
@@ -137,9 +138,9 @@ class Envelope(Struct, gc=False):
 
 
 class LevelWire(Struct, gc=False):
-    side: Text
-    price_level: Text
-    new_quantity: Text
+    side: Literal["bid", "offer"]
+    price_level: str
+    new_quantity: str
 
 
 class BookWire(Struct, gc=False):
@@ -150,14 +151,6 @@ class BookWire(Struct, gc=False):
     type: Text
     product_id: Text
     updates: list[LevelWire]
-    bids: list[LevelWire] = []
-    asks: list[LevelWire] = []
-
-    def __post_init__(self) -> None:
-        self.bids, self.asks = [], []
-        of = {"bid": self.bids, "offer": self.asks}
-        for level in self.updates:
-            of[level.side].append(level)
 
 
 class CandleWire(Struct, gc=False):
@@ -232,10 +225,6 @@ def batch_time(d: BatchWire, e: Message) -> int | None:
     return None if d.time in (None, NO_TIME) else iso_ns(d.time)
 
 
-def book_kind(d: BookWire, e: Envelope) -> UpdateType:
-    return {"snapshot": UpdateType.SNAPSHOT, "update": UpdateType.DELTA}[d.type]
-
-
 def elements(e: Envelope) -> Raw:
     """Books are the events themselves; candles are inside of them, and what comes first says the oldest."""
     if e.channel != "candles":
@@ -276,11 +265,12 @@ BATCH: Final = emit(
     columns=text_levels("bids", "asks", 0, 1), absent=NO_IDS,
 )  # fmt: skip
 BOOK: Final = emit(
-    Depth, event_time_ns=computed(lambda d, e: iso_ns(e.timestamp)), update_type=computed(book_kind),
-    level_limit=constant(0), columns=text_levels("bids", "asks", "price_level", "new_quantity"), absent=NO_IDS,
+    Depth, event_time_ns=iso("@timestamp"),
+    update_type=mapped("type", {"snapshot": UpdateType.SNAPSHOT, "update": UpdateType.DELTA}), level_limit=constant(0),
+    columns=mixed_levels("updates", "side", ("bid", "offer"), "price_level", "new_quantity"), absent=NO_IDS,
 )  # fmt: skip
 KLINE: Final = emit(
-    Kline, event_time_ns=computed(lambda d, e: iso_ns(e.timestamp)), interval=subscribed("interval"),
+    Kline, event_time_ns=iso("@timestamp"), interval=subscribed("interval"),
     open_time_ns=seconds("start"), close_time_ns=closes("start", 1000), open=decimal("open"), high=decimal("high"),
     low=decimal("low"), close=decimal("close"), volume=decimal("volume"), closed=constant(False),
     absent=("transaction_time_ns", "quote_volume", "trade_count", "taker_buy_volume", "taker_buy_quote_volume",
@@ -397,8 +387,11 @@ class CoinbaseAdvanced(Coinbase, beside=True):
             lambda e: f"{e.channel}:" if e.channel in ("l2_data", "candles") else "",
             lambda e, d: f"{e.channel}:{d.product_id}",
             lambda name: name.replace("level2:", "l2_data:"),
-            sequence=lambda e: e.sequence_num,
+            sequence=attrgetter("sequence_num"),
             elements=elements,
+            spelled=Spelled("{channel}:"),
+            inside={"symbol": ("product_id",)},
+            usual_elements="events",
         ),
         channels=(
             Channel(("depth",), "level2:{symbol}", BookWire, (BOOK,), Checked(), root="advanced", many=True,

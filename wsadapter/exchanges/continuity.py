@@ -64,6 +64,15 @@ class SeriesState:
         self.waiting = False
 
 
+class MessageCount:
+    """The number of a socket's last message, where the venue numbers all of them; None: there was none."""
+
+    __slots__ = ("last",)
+
+    def __init__(self) -> None:
+        self.last: int | None = None
+
+
 class Sequences:
     """The series of a connection: a dict of symbols for every numbering, filled for ``symbols``."""
 

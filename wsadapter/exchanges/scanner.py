@@ -18,7 +18,7 @@ from msgspec import Struct
 from wsadapter import native
 from wsadapter.events import Depth, Kline, Liquidation, UpdateType
 from wsadapter.exchanges.checked_book import CheckedBook, DigitsChecksum
-from wsadapter.exchanges.continuity import SeriesState
+from wsadapter.exchanges.continuity import MessageCount, SeriesState
 from wsadapter.exchanges.conversion import all_steps
 from wsadapter.exchanges.mapping import GIVEN, MS, Direct, Emit, Offers, Op, RefusedWord, Step, Word, subscribed
 from wsadapter.exchanges.naming import Spelled
@@ -44,7 +44,8 @@ from wsadapter.exchanges.venue import (
 MOST_PARTS: Final = 8
 """Of a name."""
 KNOWN: Final[Mapping[str, str]] = {
-    "ByKey": "envelope key element spoken sequence elements notices bare spelled usually inside alone",
+    "ByKey": "envelope key element spoken sequence elements notices bare spelled usually inside alone "
+             "usual_elements",
     "Channel": "words name wire emits numbering root many latest intervals named lax wanted offered symbol within "
                "newest_first",
     "Emit": "event fields on_change once needs refuse when",
@@ -74,7 +75,7 @@ def scanner(
 ) -> Receive:  # fmt: skip
     """What receives a message; ``framing``: a `wsadapter.exchanges.by_key.ByKey`, ``streams``: by what their data
     name. `otherwise` itself where there is nothing for C to do."""
-    if _native is None or framing.sequence is not None:
+    if _native is None:
         return otherwise
     try:
         tables = _Tables(framing, session, streams, marks).told()
@@ -87,6 +88,7 @@ def scanner(
         tables, otherwise, session.connection, session.last_receive_ns, session.outages, session.requests.unheard,
         session.states, series, *members, candle, candle.open_time_ns,
         vars(Outages)["pending"], CheckedBook, *(vars(CheckedBook)[name] for name in ("bids", "asks", "levels")),
+        session.messages, vars(MessageCount)["last"],
     )  # fmt: skip
     return made
 
@@ -104,7 +106,7 @@ class _Tables:
 
     def told(self) -> Told:
         framing = self._framing
-        data = "" if framing.alone else _path(framing.elements)
+        data = "" if framing.alone else framing.usual_elements or _path(framing.elements)
         envelope = shape_of(framing.envelope, self._envelope, {}, False, data=data)
         parts = tuple(
             (text.encode(), self._envelope.of(path) if path else -1) for text, path in _spelled(framing).parts
@@ -127,8 +129,9 @@ class _Tables:
             tables.append(table.told)
         if not streams:
             raise Unusual("no stream")
+        numbered = -1 if framing.sequence is None else self._envelope.of(_path(framing.sequence))
         read = 0 if alone is None else 2 if alone.is_whole else 1
-        return envelope, tuple(self._envelope.kinds), parts, tuple(tables), tuple(streams), read
+        return envelope, tuple(self._envelope.kinds), parts, tuple(tables), tuple(streams), read, numbered
 
 
 class _Table:
@@ -245,6 +248,8 @@ class _Table:
             case Checked(compute=DigitsChecksum(best=best), checksum=read) if read is not None:
                 rule, kind, columns = CHECKED, names.index("update_type"), names.index("bid_price")
                 checksum = self._row.of(_path(read))
+            case Checked(checksum=None):
+                rule, kind, columns = CHECKED, names.index("update_type"), names.index("bid_price")
             case _:
                 raise Unusual("another rule")
         slots = self._row
@@ -402,7 +407,7 @@ def _spellings(step: Step | str | None) -> dict[str, Spelling]:
     if not isinstance(step, Step) or step.direct is None:
         return {}
     direct = step.direct
-    own = {direct.path: direct.table} if isinstance(direct.table, Spelling) else {}
+    own = {direct.path.partition(":")[0]: direct.table} if isinstance(direct.table, Spelling) else {}
     return {**own, **_spellings(direct.then), **_spellings(direct.otherwise)}
 
 

@@ -92,7 +92,10 @@ def shape_of(
             type_ = RAW
         else:
             raise Unusual(f"{struct.__name__}.{field.name}")
-        slot = 0 if type_ in (DATA, INNER) else slots.add(path, absent, type_)
+        if path in spellings and spellings[path].side:
+            slot, _ = (slots.add(f"{path}:{word}", absent, type_) for word in spellings[path].words)
+        else:
+            slot = 0 if type_ in (DATA, INNER) else slots.add(path, absent, type_)
         fields.append((field.encode_name.encode(), type_, flags, slot, low, high, inner))
     return int(info.array_like), tuple(fields)
 
@@ -120,22 +123,29 @@ def _spelling(kind: inspect.Type, spelling: Spelling) -> Told:
         level = kind.item_type
         if isinstance(level, inspect.StructType):
             fields = {field.encode_name: field for field in level.fields}
-            if fields.keys() != {price, quantity} or level.array_like:
+            side = {spelling.side} if spelling.side else set()
+            if fields.keys() != {price, quantity, *side} or level.array_like:
                 raise Unusual("levels that say more")
-            kinds = [field.type for field in fields.values() if field.required]
+            if spelling.side and fields[spelling.side].type != inspect.LiteralType(tuple(sorted(spelling.words))):
+                raise Unusual("other words for a side")
+            kinds = [field.type for name, field in fields.items() if field.required and name != spelling.side]
         elif isinstance(level, inspect.ListType):
             kinds = [level.item_type, level.item_type]
         elif isinstance(level, inspect.TupleType):
             kinds, places = [*level.item_types[:2]], len(level.item_types)
         else:
             raise Unusual("levels")
-        if len(kinds) != 2 or not all(isinstance(each, inspect.RawType) for each in kinds):
+        text = inspect.StrType()
+        if len(kinds) != 2 or not all(
+            isinstance(each, inspect.RawType) if spelling.numbers else each == text for each in kinds
+        ):
             raise Unusual("levels that are no numbers")
     elif not isinstance(kind, inspect.RawType) or spelling.numbers:
         raise Unusual("a side")
+    words = tuple(word.encode() for word in (spelling.side, *spelling.words))
     if isinstance(price, int) and isinstance(quantity, int):
-        return price, quantity, places, int(spelling.numbers), b"", b""
-    return 0, 0, 0, int(spelling.numbers), str(price).encode(), str(quantity).encode()
+        return price, quantity, places, int(spelling.numbers), b"", b"", *words
+    return 0, 0, 0, int(spelling.numbers), str(price).encode(), str(quantity).encode(), *words
 
 
 class Alone:

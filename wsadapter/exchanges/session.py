@@ -15,7 +15,7 @@ from msgspec import Raw, structs
 from wsadapter.events import Depth, Event, Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.books import UNBEGUN, accept_checked, accept_renewed
-from wsadapter.exchanges.continuity import MS, Sequences, SeriesState
+from wsadapter.exchanges.continuity import MS, MessageCount, Sequences, SeriesState
 from wsadapter.exchanges.conversion import Convert, Given, compiled
 from wsadapter.exchanges.mapping import Emit, says
 from wsadapter.exchanges.numbering import accept_new, accept_unknown, steps_of
@@ -127,8 +127,7 @@ class VenueSession:
         self.kinds: dict[str, tuple[Any, ...] | None] = {}
         self.known: dict[str, dict[Any, None]] = {}
         """Stream -> what it told last, oldest first, where the venue repeats itself; outlasts the socket."""
-        self.message_number: int | None = None
-        """Of the socket's last message, where the venue numbers all of them."""
+        self.messages = MessageCount()
         self._last_gap_ns: int | None = None
         self._before: Self | None = None
         """The session that this one follows, until `open`."""
@@ -153,7 +152,7 @@ class VenueSession:
         for ordinals in self.ordinals.values():
             ordinals.reset()
         self.states.clear()
-        self.message_number = None
+        self.messages.last = None
         self.sequences.reset()
         self.outages.reset()
         self.requests.reset()

@@ -11,12 +11,14 @@ from wsadapter.exchanges.mapping import Direct, Op, Step, Words, either
 class Spelling(Struct, frozen=True):
     """How a side of a book spells its levels: lists with price and quantity at these places, or objects with these
     names. ``places``: of a list, exactly so many; 0: any number. ``numbers``: as JSON numbers or texts of such, else
-    plain decimals as text."""
+    plain decimals as text. ``side``: of a list with both sides, the field that says which, by one of two ``words``."""
 
     price: str | int
     quantity: str | int
     places: int
     numbers: bool
+    side: str = ""
+    words: tuple[str, str] = ("", "")
 
 
 def book(bids: str, asks: str) -> dict[str, Step]:
@@ -59,6 +61,21 @@ def text_levels(bids: str, asks: str, price: str | int, quantity: str | int) -> 
             Op.GIVEN, value=_all_plain, expression=f"{{value}}([{read[name]} for one in d.{side}])"
         )
         for column, (side, name) in zip(columns, sides, strict=True)
+    }  # fmt: skip
+
+
+def mixed_levels(path: str, side: str, words: tuple[str, str], price: str, quantity: str) -> dict[str, Step]:
+    """The same where the levels of both sides are in one list, each with the word of its side: a bid's, an ask's. That
+    there is no other word says the wire type."""
+    spelling = Spelling(price, quantity, 0, False, side, words)
+    return {
+        f"{name}_{column}": Step(
+            Op.GIVEN, value=_all_plain,
+            expression=f"{{value}}([one.{field} for one in d.{path} if one.{side} == {word!r}])",
+            direct=Direct(Op.COLUMN, f"{path}:{word}", table=spelling, place=int(field == quantity)),
+        )
+        for name, word in zip(("bid", "ask"), words, strict=True)
+        for column, field in (("price", price), ("quantity", quantity))
     }  # fmt: skip
 
 

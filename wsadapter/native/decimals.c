@@ -181,7 +181,7 @@ split_side(PyObject *raw, PyObject **made)
         return -1;
     const char *at = view.buf, *end = at + view.len;
     sides.size = 0;
-    Py_ssize_t count = read_side(&at, end, &usual, &sides);
+    Py_ssize_t count = read_side(&at, end, &usual, &sides, 0);
     int whole = skip_space(at, end) == end;
     PyBuffer_Release(&view);
     if (count == -2) {

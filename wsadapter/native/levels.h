@@ -51,12 +51,24 @@ typedef struct {
 
 /* How a venue spells a level: a list with price and quantity at these places, or an object with these names. `places`:
  * of a list, exactly so many; 0: any number. `numbers`: they are JSON numbers, or texts of such; else plain decimals as
- * text. */
+ * text. `side`: of an object whose field of this name has one of two words; the levels of each are a side. */
+typedef struct {
+    const char *text;
+    Py_ssize_t length;
+} Word;
+
 typedef struct {
     int price_at, quantity_at, places, numbers;
     char price[16], quantity[16];
     int price_length, quantity_length; /* 0: a list */
+    Word side, words[2];
 } Spelling;
+
+static inline int
+is_word(const Word *word, const char *text, Py_ssize_t length)
+{
+    return word->length == length && memcmp(word->text, text, length) == 0;
+}
 
 /* Sixteen octets are two moves; so many are there to be written over, see read_side. */
 static inline void
@@ -150,10 +162,13 @@ put_list(Sides *sides, const char **at, const char *end, const Spelling *spellin
     return prices[1] != NULL && (spelling->places == 0 || place + 1 == spelling->places) ? 0 : -1;
 }
 
+/* 1 = of the other side than `wanted`, and not kept. */
 static inline int
-put_object(Sides *sides, const char **at, const char *end, const Spelling *spelling)
+put_object(Sides *sides, const char **at, const char *end, const Spelling *spelling, int wanted)
 {
     const char *begun[2] = {NULL, NULL}, *key;
+    size_t before = sides->size;
+    int side = -1;
     for (;;) {
         Value other;
         if (!take(at, end, '"'))
@@ -175,16 +190,30 @@ put_object(Sides *sides, const char **at, const char *end, const Spelling *spell
         }
         else if (read_value(at, end, &other, 0) < 0)
             return -1;
-        if (take(at, end, '}'))
-            return begun[1] != NULL ? 0 : -1;
+        else if (spelling->side.length && is_word(&spelling->side, key, length)) {
+            if (side >= 0 || other.kind != STRING_VALUE)
+                return -1;
+            side = is_word(&spelling->words[0], other.at, other.length)   ? 0
+                   : is_word(&spelling->words[1], other.at, other.length) ? 1
+                                                                          : -1;
+        }
+        if (take(at, end, '}')) {
+            if (begun[1] == NULL || (spelling->side.length && side < 0))
+                return -1;
+            if (!spelling->side.length || side == wanted)
+                return 0;
+            sides->size = before;
+            return 1;
+        }
         if (!take(at, end, ','))
             return -1;
     }
 }
 
-/* How many levels the side at `*at` has, put into `sides`; -1 where it is not usual, -2 without memory. */
+/* How many levels the side at `*at` has, put into `sides`; -1 where it is not usual, -2 without memory. `wanted`: where
+ * both sides are in a list, whether it is the second one. */
 static inline Py_ssize_t
-read_side(const char **at, const char *end, const Spelling *spelling, Sides *sides)
+read_side(const char **at, const char *end, const Spelling *spelling, Sides *sides, int wanted)
 {
     Py_ssize_t count = 0;
     size_t most = sides->size + (size_t)(end - *at) + 32; /* what is kept is shorter than what it was made of */
@@ -203,11 +232,11 @@ read_side(const char **at, const char *end, const Spelling *spelling, Sides *sid
     for (;;) {
         int read = usual && put_usual(sides, at, end) == 0 ? 0
                    : spelling->price_length
-                       ? (take(at, end, '{') ? put_object(sides, at, end, spelling) : -1)
+                       ? (take(at, end, '{') ? put_object(sides, at, end, spelling, wanted) : -1)
                        : (take(at, end, '[') ? put_list(sides, at, end, spelling) : -1);
         if (read < 0)
             return -1;
-        count++;
+        count += read == 0;
         if (take(at, end, ']'))
             return count;
         if (!take(at, end, ','))

@@ -154,6 +154,26 @@ waits(Scanner *self)
     return is;
 }
 
+/* Whether the message is the next one of a connection that numbers them. */
+static int
+is_next(Scanner *self)
+{
+    PyObject *last = *slot_of(self->message, self->last);
+    int overflow;
+    return last != NULL && PyLong_CheckExact(last) && self->values[self->numbered].kind == WHOLE_VALUE &&
+           PyLong_AsLongLongAndOverflow(last, &overflow) == self->values[self->numbered].number - 1 && !overflow;
+}
+
+static int
+count_message(Scanner *self)
+{
+    PyObject *number = PyLong_FromLongLong(self->values[self->numbered].number);
+    if (number == NULL)
+        return -1;
+    Py_XSETREF(*slot_of(self->message, self->last), number);
+    return 0;
+}
+
 static int
 move_series(Scanner *self, const Position *positions, PyObject *received)
 {
@@ -184,7 +204,7 @@ make_items(Scanner *self, PyObject *received)
     Position positions[MAX_EMITS] = {{0}};
     Making making = {.stream = self->stream, .envelope = self->values, .sides = {-1, -1}};
     PyObject *items, *state = NULL, *made[MAX_FIELDS] = {NULL};
-    if (waits(self) != 0)
+    if (waits(self) != 0 || (self->numbered >= 0 && !is_next(self)))
         return NULL;
     if (table->changing >= 0 &&
         ((state = PyDict_GetItemWithError(self->states, self->stream->key)) == NULL || Py_TYPE(state) != table->wire))
@@ -197,6 +217,8 @@ make_items(Scanner *self, PyObject *received)
                              : make_changed(self, &making, items, positions, state, made);
     if (done == 0)
         done = PyDict_SetItem(self->received, self->stream->name, received);
+    if (done == 0 && self->numbered >= 0)
+        done = count_message(self);
     if (done == 0)
         done = move_series(self, positions, received);
     if (done == 0)
@@ -277,11 +299,11 @@ scanner_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject 
 static PyObject *
 scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *book, *member[10];
-    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOO!OOO!OOO", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
+    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *book, *message, *member[11];
+    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOO!OOO!OOOOO", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
                           &received, &outages, &PySet_Type, &unheard, &PyDict_Type, &states, &PyType_Type, &series,
                           &member[0], &member[1], &member[2], &member[3], &member[4], &PyType_Type, &candle, &member[5],
-                          &member[6], &PyType_Type, &book, &member[7], &member[8], &member[9]))
+                          &member[6], &PyType_Type, &book, &member[7], &member[8], &member[9], &message, &member[10]))
         return NULL;
     Scanner *self = (Scanner *)type->tp_alloc(type, 0);
     if (self == NULL)
@@ -297,11 +319,12 @@ scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->series = (PyTypeObject *)Py_NewRef(series);
     self->candle = (PyTypeObject *)Py_NewRef(candle);
     self->book = (PyTypeObject *)Py_NewRef(book);
-    Py_ssize_t *const offsets[10] = {&self->next,    &self->at_ns,  &self->gap_ns, &self->grid,
+    self->message = Py_NewRef(message);
+    Py_ssize_t *const offsets[11] = {&self->next,    &self->at_ns,  &self->gap_ns, &self->grid,
                                      &self->waiting, &self->opened, &self->pending, &self->bids,
-                                      &self->asks,    &self->levels};
+                                      &self->asks,    &self->levels, &self->last};
     int whole = 1;
-    for (int i = 0; i < 10; i++)
+    for (int i = 0; i < 11; i++)
         whole = whole && (*offsets[i] = offset_of(member[i])) >= 0;
     if (!whole || read_tables(self) < 0) {
         Py_DECREF(self);
@@ -345,6 +368,7 @@ scanner_dealloc(Scanner *self)
     Py_XDECREF(self->series);
     Py_XDECREF(self->candle);
     Py_XDECREF(self->book);
+    Py_XDECREF(self->message);
     for (int i = 0; i < self->owned_count; i++)
         PyMem_Free(self->owned[i]);
     PyMem_Free(self->owned);
@@ -364,7 +388,7 @@ static PyTypeObject Scanner_Type = {
     .tp_vectorcall_offset = offsetof(Scanner, vectorcall),
     .tp_call = PyVectorcall_Call,
     .tp_doc = "Scanner(tables, otherwise, connection, received, outages, unheard, states, series type, its members, candle "
-              "type, its member, member of the outages, book type, its members).",
+              "type, its member, member of the outages, book type, its members, number of the last message, its member).",
     .tp_new = scanner_new,
 };
 

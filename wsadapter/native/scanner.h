@@ -122,6 +122,9 @@ typedef struct {
     Shape *envelope;
     Value *before; /* of the envelope */
     int slots, parts, count, mask, alone; /* alone: a message is its element; 2: that has the envelope's fields, too */
+    int numbered;      /* slot of the number that each message of the connection has; -1: none has */
+    PyObject *message; /* whose member `last` is that of the last one */
+    Py_ssize_t last;
     Part part[MAX_PARTS];
     uint64_t naming; /* the envelope's fields that make the stream's name, where nothing else of it is wanted */
     Stream *streams;

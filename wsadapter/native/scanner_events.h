@@ -38,21 +38,23 @@ change_side(PyObject *side, PyObject *prices, PyObject *quantities, Py_ssize_t l
     return 0;
 }
 
+enum { MOST_LEVELS = 5000 }; /* as in wsadapter/exchanges/books.py: a book of more is parted */
+
 /* Whether a change of a book that has begun leads to its checksum. One that does not has changed the book all the same:
  * who looks at it again changes it into the same. */
 static int
 proves(Scanner *self, const Emit *emit, PyObject *series, const Making *making, PyObject *const *values)
 {
-    PyObject *book = PyDict_GetItemWithError(self->states, making->stream->key);
+    PyObject *book = PyDict_GetItemWithError(self->states, making->stream->key), *const *columns = values + emit->columns;
     if (book == NULL || Py_TYPE(book) != self->book || *slot_of(series, self->waiting) != Py_False ||
         values[emit->kind] != emit->delta || self->elements != 1)
         return 0;
     if (emit->best == 0)
-        return 1;
+        return Py_IS_TYPE(columns[0], &Levels_Type) && ((const Levels *)columns[0])->count <= MOST_LEVELS &&
+               Py_IS_TYPE(columns[2], &Levels_Type) && ((const Levels *)columns[2])->count <= MOST_LEVELS;
     const Value *checksum = value_at(self, making, emit->checksum);
     PyObject *bids = *slot_of(book, self->bids), *asks = *slot_of(book, self->asks);
     Py_ssize_t levels = PyLong_AsSsize_t(*slot_of(book, self->levels));
-    PyObject *const *columns = values + emit->columns;
     if (levels < 0 || (checksum->kind != WHOLE_VALUE && checksum->kind != NULL_VALUE) ||
         change_side(bids, columns[0], columns[1], levels) < 0 || change_side(asks, columns[2], columns[3], levels) < 0)
         return 0;

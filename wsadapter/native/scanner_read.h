@@ -124,10 +124,10 @@ read_integer(const Field *field, Value *value)
 }
 
 static int
-read_levels(Scanner *self, const char **at, const char *end, const Field *field, Value *value)
+read_levels(Scanner *self, const char **at, const char *end, const Field *field, Value *value, int wanted)
 {
     size_t start = self->sides.size;
-    Py_ssize_t count = read_side(at, end, &field->spelling, &self->sides);
+    Py_ssize_t count = read_side(at, end, &field->spelling, &self->sides, wanted);
     value->kind = SIDE_VALUE;
     value->length = count;
     value->start = (Py_ssize_t)start;
@@ -157,7 +157,13 @@ read_field(Scanner *self, const char **at, const char *end, const Field *field, 
         return read_value(at, end, &tag, 0) == 0 && tag.kind == STRING_VALUE && is_text(&tag, field->tag) ? 0 : -1;
     }
     case LEVELS:
-        return read_levels(self, at, end, field, &self->values[base + field->slot]);
+        if (field->spelling.side.length) { /* both sides, each in a slot of its own */
+            const char *again = *at;
+            if (read_levels(self, &again, end, field, &self->values[base + field->slot], 0) < 0)
+                return -1;
+            return read_levels(self, at, end, field, &self->values[base + field->slot + 1], 1);
+        }
+        return read_levels(self, at, end, field, &self->values[base + field->slot], 0);
     }
     Value *value = &self->values[base + field->slot];
     if (read_value(at, end, value, 0) < 0)

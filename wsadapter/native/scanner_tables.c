@@ -30,8 +30,10 @@ read_spelling(PyObject *told, Spelling *spelling)
 {
     const char *price, *quantity;
     Py_ssize_t price_length, quantity_length;
-    if (!PyArg_ParseTuple(told, "iiiiy#y#", &spelling->price_at, &spelling->quantity_at, &spelling->places,
-                          &spelling->numbers, &price, &price_length, &quantity, &quantity_length))
+    if (!PyArg_ParseTuple(told, "iiiiy#y#y#y#y#", &spelling->price_at, &spelling->quantity_at, &spelling->places,
+                          &spelling->numbers, &price, &price_length, &quantity, &quantity_length, &spelling->side.text,
+                          &spelling->side.length, &spelling->words[0].text, &spelling->words[0].length,
+                          &spelling->words[1].text, &spelling->words[1].length))
         return -1;
     if (price_length > (Py_ssize_t)sizeof spelling->price || quantity_length > (Py_ssize_t)sizeof spelling->quantity)
         return wrong("too long a name of a price or quantity");
@@ -76,6 +78,10 @@ read_shape(Scanner *self, PyObject *told, int slots)
         field->tag = more;
         if (field->type == LEVELS && read_spelling(more, &field->spelling) < 0)
             return NULL;
+        if (field->type == LEVELS && field->spelling.side.length && field->slot + 1 >= slots) {
+            wrong("no place for the other side");
+            return NULL;
+        }
     }
     return shape;
 }
@@ -187,7 +193,7 @@ read_emit(Scanner *self, PyObject *told, int slots, int own, Emit *emit)
             return wrong("no such number");
     if (emit->rule < 0 || emit->rule >= RULES || count > MAX_STEPS ||
         (emit->rule >= NEXT && emit->rule <= RENEWED && emit->number < 0) || ((emit->rule == RENEWED || emit->rule == CHECKED) && emit->kind < 0) ||
-        (emit->rule == CHECKED && (emit->checksum >= slots || emit->checksum < 0 || emit->best < 0 || emit->columns < 0 ||
+        (emit->rule == CHECKED && (emit->checksum >= slots || (emit->best && emit->checksum < 0) || emit->best < 0 || emit->columns < 0 ||
                                    emit->columns + 4 > count)) ||
         (emit->rule == OPEN_CANDLE && (emit->closed < 0 || emit->interval < 0)))
         return wrong("no such rule, or too many steps");
@@ -331,11 +337,13 @@ int
 read_tables(Scanner *self)
 {
     PyObject *shape, *kinds, *parts, *told, *streams;
-    if (!PyArg_ParseTuple(self->tables, "OO!O!O!O!i", &shape, &PyTuple_Type, &kinds, &PyTuple_Type, &parts,
-                          &PyTuple_Type, &told, &PyTuple_Type, &streams, &self->alone))
+    if (!PyArg_ParseTuple(self->tables, "OO!O!O!O!ii", &shape, &PyTuple_Type, &kinds, &PyTuple_Type, &parts,
+                          &PyTuple_Type, &told, &PyTuple_Type, &streams, &self->alone, &self->numbered))
         return -1;
     int count = (int)PyTuple_GET_SIZE(told), widest = 0;
     self->slots = (int)PyTuple_GET_SIZE(kinds);
+    if (self->numbered >= self->slots)
+        return wrong("no such number of a message");
     Table *tables = owned(self, (size_t)count, sizeof(Table));
     if (tables == NULL || (self->envelope = read_shape(self, shape, self->slots)) == NULL ||
         (self->before = read_row(self, kinds)) == NULL)

@@ -30,8 +30,8 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 QUEUE_RECORDS: Final = 2_000
 VALUE_CHARACTERS: Final = 4_000
 FLUSH_SECONDS: Final = 1.0
-OUTAGE_SECONDS: Final = 300.0
-"""A service that is away is said again so often, at least."""
+OUTAGE: Final = (60.0, 300.0)
+"""How often a service that is away is said again: at first, and at least."""
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 PRIORITIES: Final = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 """Of syslog."""
@@ -234,9 +234,9 @@ class Repeated:
     def __init__(
         self,
         interval: float = 10.0,
+        most: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         keys: int = 1_000,
-        most: float = 0.0,
     ) -> None:
         self._interval, self._most = interval, max(interval, most)
         self._clock = clock

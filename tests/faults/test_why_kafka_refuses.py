@@ -20,7 +20,9 @@ from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 
-SECONDS = 5.0
+SECONDS = 30.0
+"""Of patience with a broker that answers; one that refuses is not waited for."""
+AWAY_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +38,9 @@ def login(servers: str, password: str = "right", user: str = "admin", ssl_ca: st
     )  # fmt: skip
 
 
-def said(kafka: KafkaConfig) -> ServiceUnavailable:
+def said(kafka: KafkaConfig, seconds: float = SECONDS) -> ServiceUnavailable:
     with pytest.raises(ServiceUnavailable) as error:
-        reachability.ask(kafka, SECONDS)
+        reachability.ask(kafka, seconds)
     return error.value
 
 
@@ -67,7 +69,7 @@ def test_each_cause_has_its_word(broker: SecuredKafka, tmp_path: Path) -> None:
         Reason.AUTHORIZATION: (login(broker.sasl_plaintext, "right-too", "stranger"), "not authorized"),
     }
     for reason, (kafka, words) in cases.items():
-        error = said(kafka)
+        error = said(kafka, AWAY_SECONDS if reason in (Reason.REFUSED, Reason.NAME) else SECONDS)
         assert (error.reason, words in str(error)) == (reason, True), str(error)
         assert "after" not in str(error), "one cause is one text"
         assert "wrong-0815" not in str(error)
@@ -85,7 +87,7 @@ def test_no_security_at_all(broker: SecuredKafka, listener: str) -> None:
 
 def test_a_role_that_starts_says_it(broker: SecuredKafka) -> None:
     with pytest.raises(ServiceUnavailable, match="refuses: authentication failed: Invalid username") as error:
-        partition_counts(login(broker.sasl_plaintext, "wrong"), SECONDS)
+        partition_counts(login(broker.sasl_plaintext, "wrong"), 5.0)
     assert error.value.reason is Reason.AUTHENTICATION
 
 
@@ -104,6 +106,8 @@ def test_the_producer_says_it_once(broker: SecuredKafka, capsys: pytest.CaptureF
 
         eventually(refused_often, 30, "it is told again and again")
         assert page["broker_up"] == 0
+        producer.away(Reason.NAME)
+        assert page["broker_reason"] == Reason.NAME, "what the client that makes the topics was told"
         producer.abandon()
     finally:
         page.release()

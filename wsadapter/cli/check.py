@@ -75,7 +75,7 @@ def _broker(config: Config) -> str:
     _connect(config.kafka.bootstrap_servers)
     from wsadapter.kafka import reachability
 
-    brokers = reachability.ask(config.kafka, TIMEOUT_SECONDS)
+    brokers = reachability.ask(config.kafka, 2 * TIMEOUT_SECONDS)
     return f"{config.kafka.bootstrap_servers}, {brokers} brokers"
 
 

@@ -85,7 +85,7 @@ def reason_in(text: str) -> Reason:
 
 def detail_of(text: str) -> str:
     """The words of librdkafka or the broker, without what differs from one attempt to the next."""
-    return _NOISE.sub("", text).strip()
+    return _NOISE.sub("", text).strip(" :")
 
 
 class Heard:

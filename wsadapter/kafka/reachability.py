@@ -28,7 +28,9 @@ from wsadapter.kafka.settings import LIBRDKAFKA, admin_config, consumer_config, 
 from wsadapter.kafka.topics import partitions_of, topic_name
 
 STEP_SECONDS: Final = 1.0
-"""A cause that is known by then need not be waited for: another broker would have answered."""
+CERTAIN: Final = (Reason.TLS, Reason.AUTHENTICATION, Reason.AUTHORIZATION)
+"""A cause that is known after a step and will not pass: another broker would have answered. (Of an address that refuses
+a connection there may be another, such as 127.0.0.1 behind ::1.)"""
 HANDSHAKE_SECONDS: Final = 3.0
 NEEDED: Final = (AclOperation.READ, AclOperation.WRITE)
 
@@ -114,7 +116,7 @@ def _metadata(make: Callable[..., Any], settings: dict[str, Any], kafka: KafkaCo
                 return client.list_topics(timeout=min(STEP_SECONDS, timeout))
             except KafkaException as error:
                 client.poll(0)  # serves what it heard
-                if heard.reason is not Reason.UNKNOWN or time.monotonic() >= until:
+                if heard.reason in CERTAIN or time.monotonic() >= until:
                     raise heard.unavailable(kafka.bootstrap_servers, "", error) from None
     finally:
         if make is Consumer:

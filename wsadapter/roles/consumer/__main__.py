@@ -18,7 +18,7 @@ from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.members import foreign_members
 from wsadapter.kafka.settings import consumer_config, group_id
 from wsadapter.kafka.topics import ensure_topics
-from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
+from wsadapter.log import OUTAGE, Repeated, get_logger
 from wsadapter.roles.consumer.consumer import POLL_SECONDS, Consumer
 from wsadapter.roles.consumer.group import CHUNK
 from wsadapter.roles.consumer.insert_pool import FAILURES
@@ -39,7 +39,7 @@ def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], serv
     """The result of ``work``, tried again while the service is away, the heart beating; None when a stop came."""
     cell = "clickhouse_reason" if service == "ClickHouse" else "broker_reason"
     child.page[cell] = Reason.UNKNOWN
-    repeated = Repeated(most=OUTAGE_SECONDS)
+    repeated = Repeated(*OUTAGE)
     child.await_service(service.lower())
     while not child.stopping:
         future = threads.call(work)

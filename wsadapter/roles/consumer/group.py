@@ -26,7 +26,7 @@ from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.errors import AUTHORIZATION, Heard, error_text, is_fatal
 from wsadapter.kafka.settings import LIBRDKAFKA, consumer_config
 from wsadapter.kafka.topics import TopicState, log_bounds, topic_states
-from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
+from wsadapter.log import OUTAGE, Repeated, get_logger
 from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.commits import Commits, Key
 
@@ -87,7 +87,7 @@ class GroupMember:
         """Why the broker does not answer."""
         self._paused: set[Key] = set()
         self._fatal: KafkaError | None = None
-        self._repeated = Repeated(most=OUTAGE_SECONDS)
+        self._repeated = Repeated(*OUTAGE)
         self._consumer = Consumer(
             {
                 **consumer_config(kafka, instance_id),

@@ -34,7 +34,7 @@ from wsadapter.kafka.topics import (
     topic,
     topic_states,
 )
-from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
+from wsadapter.log import OUTAGE, Repeated, get_logger
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.accounting import Accounting, Unsettled
 from wsadapter.roles.consumer.batches import Partition
@@ -111,7 +111,7 @@ class Housekeeping:
         self._log_ends_call: Future[LogEnds] | None = None
         self._next_log_ends = 0.0
         self._stale_replays: dict[Key, float] = {}
-        self._repeated = Repeated(most=OUTAGE_SECONDS)
+        self._repeated = Repeated(*OUTAGE)
 
     def step(self, now: float) -> None:
         """To be called in every cycle; does something about once a second."""

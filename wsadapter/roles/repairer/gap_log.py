@@ -26,7 +26,7 @@ from wsadapter.kafka.errors import Heard, error_text, is_fatal, reason_of, refus
 from wsadapter.kafka.messages import Identity, gap_record
 from wsadapter.kafka.settings import LIBRDKAFKA, repairer_config
 from wsadapter.kafka.topics import partition_counts, topic
-from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
+from wsadapter.log import OUTAGE, Repeated, get_logger
 
 MOST_GAPS: Final = 10_000
 CHUNK: Final = 2_000
@@ -92,7 +92,7 @@ class GapLog:
         self._committed_at = float("-inf")
         self._held = False
         self._fatal: KafkaError | None = None
-        self._repeated = Repeated(most=OUTAGE_SECONDS)
+        self._repeated = Repeated(*OUTAGE)
         self._fresh: dict[str, None] = {}
         try:
             self._assign(counts)

@@ -32,7 +32,7 @@ from wsadapter.errors import Reason, WsadapterError
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
 from wsadapter.kafka.errors import Heard, code_text, is_fatal
 from wsadapter.kafka.settings import LIBRDKAFKA, LIMIT, producer_config
-from wsadapter.log import OUTAGE_SECONDS, Repeated, get_logger
+from wsadapter.log import OUTAGE, Repeated, get_logger
 from wsadapter.shm.stats_page import StatsPage
 
 QUEUE: Final = {
@@ -76,7 +76,7 @@ class KafkaProducer:
 
     def __init__(self, config: Config, page: StatsPage) -> None:
         self._cells, self._page = page.cells, page
-        self._heard, self._repeated = Heard(LIBRDKAFKA), Repeated(most=OUTAGE_SECONDS)
+        self._heard, self._repeated = Heard(LIBRDKAFKA), Repeated(*OUTAGE)
         self._broker_reason = page.index("broker_reason")
         self._broker_up, self._broker_refusal = page.index("broker_up"), page.index("broker_refusal")
         self.dead: Counter[tuple[str, str]] = Counter()
@@ -250,9 +250,11 @@ class KafkaProducer:
                 return
             self._cells[self._broker_up] = 1
 
-    def away(self) -> None:
-        """It has not answered for too long."""
-        if self._cells[self._broker_up]:
+    def away(self, reason: Reason = Reason.UNKNOWN) -> None:
+        """It has not answered for too long; ``reason``: what another client of ours was told."""
+        if reason:
+            self._cells[self._broker_reason] = reason
+        elif self._cells[self._broker_up]:
             self._cells[self._broker_reason] = Reason.SLOW
         self._cells[self._broker_up] = 0
 

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Final
 
-from wsadapter.errors import ServiceUnavailable
+from wsadapter.errors import Reason, ServiceUnavailable
 from wsadapter.events.streams import SPECS
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.settings import LINGER_MS
@@ -74,6 +74,8 @@ class Serializer:
         self._linger = min(LONGEST_LINGER, float(kafka.producer.get("linger.ms", LINGER_MS)) / 1000)
         self._executor = DaemonExecutor(1, "topics")
         self._was_awaited = child.is_awaited("kafka")
+        self._reason = Reason.UNKNOWN
+        """Why the topics are not there yet."""
         """The broker is one that is started with us; until it has acknowledged something."""
         self._topics_created: Future[int | None] | None = None
         self._is_held_back = self._is_fitted = False
@@ -100,7 +102,7 @@ class Serializer:
             return moved
         moved = self.spooling.step(SPOOL_WAIT, self.is_ready())
         if self.spooling.mode is Mode.SPOOLING:
-            self._producer.away()
+            self._producer.away(self._reason)
         self._count_spool()
         return moved
 
@@ -211,8 +213,10 @@ class Serializer:
             try:
                 ensure_topics(self._kafka, 2.0)
                 self._counts = partition_counts(self._kafka, 2.0)
+                self._reason = Reason.UNKNOWN
                 return message_limit(self._kafka, 2.0)
             except ServiceUnavailable as error:
-                if (repeated := said("no broker")) is not None:
+                self._reason = error.reason
+                if (repeated := said(error.reason)) is not None:
                     log.warning("no broker yet, ring and spool hold what comes", error=str(error), repeated=repeated)
                 pause.wait(1.0)

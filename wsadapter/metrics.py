@@ -121,7 +121,7 @@ _METRICS: Final = (
     Metric("child_heartbeat_age_seconds", "Time since the last heartbeat of the process."),
     Metric("child_state", "0 starting, 1 waiting for a service, 2 running, 3 stopping, 4 paused (needs the operator).",
            dict.fromkeys(_ANY_CHILD, Cells(name="state"))),
-    Metric("child_start_time_seconds", "When the process started, seconds since the epoch.",
+    Metric("child_start_time_seconds", "When the process started.",
            dict.fromkeys(_ANY_CHILD, Cells(name="started_ns"))),
     Metric("child_rss_bytes", "Resident memory of the process's own (RssAnon): rings and pages are apart."),
     Metric("child_shared_bytes", "Rings and pages that the process has touched: one memory, in each of them."),
@@ -130,6 +130,10 @@ _METRICS: Final = (
     Metric("reloads_total", "Reloads of the configuration that were applied.", _at("supervisor")),
     Metric("reload_failures_total", "Reloads that were refused or failed: the configuration before them stays.",
            _at("supervisor")),
+    Metric("config_last_reload_successful", "1 while the last reload, or the start, was not refused.",
+           _at("supervisor")),
+    Metric("config_last_reload_success_timestamp_seconds", "When the configuration in force was read.",
+           {"supervisor": Cells(name="config_last_reload_success_ns")}),
     Metric("state_write_failures_total",
            "Writes to the state directory and uses of the host's limits that the system refused.",
            {"supervisor": Cells(), "ingest": Cells(), "repairer": Cells()}),
@@ -146,10 +150,13 @@ _METRICS: Final = (
     # ingest: a connection
     Metric("bytes_total", "WebSocket payload bytes received.", {"ingest": _counted("bytes")}),
     Metric("connection_up", "1 while the WebSocket connection is up.", _at("ingest")),
-    Metric("connected_since_seconds", "When the connection was made, seconds since the epoch; 0 while it is down.",
+    Metric("connected_since_timestamp_seconds", "When the connection was made; 0 while it is down.",
            {"ingest": Cells(name="connected_since_ns")}),
-    Metric("error_count", "Errors of the connection.", _at("ingest")),
-    Metric("reconnect_count", "Connections made after the first one.", _at("ingest")),
+    Metric("connection_errors_total",
+           "Connections lost and attempts failed, frames without an event and refused subscriptions.",
+           {"ingest": Cells(name="error_count")}),
+    Metric("connection_losses_total", "Connections lost and attempts failed.",
+           {"ingest": Cells(name="reconnect_count")}),
     Metric("connection_attempts_total", "Attempts to connect, for whatever reason.", _at("ingest")),
     Metric("connection_attempts_delayed_total", "Attempts to connect that waited for the venue's limit.",
            _at("ingest")),
@@ -160,7 +167,7 @@ _METRICS: Final = (
            {"ingest": _counted("too_large", published=True)}),
     Metric("unencodable_total", "Events with a number or a text that no record can hold.",
            {"ingest": _counted("unencodable", published=True), "repairer": Cells(published=True)}),
-    Metric("last_receive_seconds", "When the last frame came, seconds since the epoch.",
+    Metric("last_receive_timestamp_seconds", "When the last frame came.",
            {"ingest": Cells(name="last_receive_ns", published=True)}),
     Metric("open_candles_total", "Candles received that are not closed.",
            {"ingest": _counted("open_candles", published=True)}),
@@ -185,7 +192,7 @@ _METRICS: Final = (
            {"ingest": _counted("copies", _STREAM), "serializer": _counted("twins", _STREAM)}),
     Metric("stream_state", "0 requested, 1 acked, 2 live, 3 stale, 4 refused.",
            {"ingest": Cells((_SUBSCRIPTION,)), "repairer": Cells((_POLL,))}),
-    Metric("stream_last_seconds", "When the stream's last frame came, seconds since the epoch.",
+    Metric("stream_last_timestamp_seconds", "When the subscription's last frame came.",
            {"ingest": Cells((_SUBSCRIPTION,), name="stream_last_ns"),
             "repairer": Cells((_POLL,), name="stream_last_ns")}),
     # serializer
@@ -381,11 +388,12 @@ def host_label(base: str) -> str:
 
 def polled(name: str, exchange: str, symbol: str = "") -> str:
     """A cell about what is polled, of one symbol or of all."""
-    stream = _polled_stream(symbol) if symbol else "open_interest"
+    stream = polled_stream(symbol) if symbol else "open_interest"
     return f'{name}{{stream="{stream}",exchange="{exchange}"}}'
 
 
-def _polled_stream(symbol: str) -> str:
+def polled_stream(symbol: str) -> str:
+    """How cells name what is polled of a symbol."""
     return f"{symbol.lower()}@openInterest"
 
 
@@ -406,7 +414,7 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
     return _page(
         "repairer",
         hosts=((host,) for host in hosts),
-        polls=((_polled_stream(symbol), exchange) for exchange, symbol in pairs),
+        polls=((polled_stream(symbol), exchange) for exchange, symbol in pairs),
         polled_exchanges=((exchange,) for exchange in dict.fromkeys(exchange for exchange, _ in pairs)),
     )
 

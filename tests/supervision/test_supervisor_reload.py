@@ -36,6 +36,7 @@ def test_bad_configuration_changes_nothing(site: Site) -> None:
     supervisor.send_signal(signal.SIGHUP)
 
     eventually(lambda: "feed[0].name: is bad" in site.log())
+    eventually(lambda: site.page("supervisor")["config_last_reload_successful"] == 0)
     supervisor.terminate()
     assert supervisor.wait(60) == 0
     assert len([event for _, event, _ in site.events() if event == "started"]) == 3
@@ -54,6 +55,7 @@ def test_no_exception_out_of_a_reload_ends_the_supervisor(site: Site) -> None:
     site.wait("ingest-c", "running")
     page = eventually(lambda: page if (page := site.page("supervisor"))["reloads_total"] else {})
     assert (page["reloads_total"], page["reload_failures_total"]) == (1, 1)
+    assert page["config_last_reload_successful"] == 1
     supervisor.terminate()
     assert supervisor.wait(60) == 0
     assert len([event for _, event, _ in site.events() if event == "started"]) == 4

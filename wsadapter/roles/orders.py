@@ -60,6 +60,15 @@ class RepairerOrder(Struct, frozen=True):
     listings: tuple[ListingSource, ...] = ()
 
 
+class WatchedStream(Struct, frozen=True):
+    """What a subscription, or the polling of a symbol, is about. ``name``: as the cells of the page call it."""
+
+    name: str
+    stream: str
+    symbol: str
+    exchange: str
+
+
 class WatchedChild(Struct, frozen=True):
     """A process of this instance and the name of its stats page. ``exchange``: of a connection."""
 
@@ -67,6 +76,7 @@ class WatchedChild(Struct, frozen=True):
     name: str
     page: str
     exchange: str = ""
+    streams: tuple[WatchedStream, ...] = ()
 
 
 class WatchedRing(Struct, frozen=True):

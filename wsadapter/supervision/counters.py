@@ -29,6 +29,8 @@ def fields(specs: Iterable[ChildSpec]) -> tuple[str, ...]:
         "started_ns",
         "reloads_total",
         "reload_failures_total",
+        "config_last_reload_successful",
+        "config_last_reload_success_ns",
         "state_write_failures_total",
         "state_files_damaged_total",
         "rings_damaged_total",
@@ -55,6 +57,7 @@ class SupervisorPage:
         self.page = open_page(self._name, fields(specs))
         self.page["pid"] = os.getpid()
         self.page["started_ns"] = time.time_ns()
+        self.reloaded()
 
     def replace(self, specs: Iterable[ChildSpec]) -> None:
         """A page for another set of children. Where there is no memory for it the old one stays, and children that
@@ -90,6 +93,15 @@ class SupervisorPage:
                 return
             self.page.release()
             self.page = StatsPage.attach(self._name, writable=True)
+
+    def reloaded(self) -> None:
+        """The configuration that is in force was read now."""
+        self.page["config_last_reload_successful"] = 1
+        self.page["config_last_reload_success_ns"] = time.time_ns()
+
+    def reload_failed(self) -> None:
+        self.page["config_last_reload_successful"] = 0
+        self.page["reload_failures_total"] += 1
 
     def up(self, spec: ChildSpec, up: bool) -> None:
         if (cell := up_cell(spec)) in self.page:

@@ -283,22 +283,23 @@ class Supervisor:
         read, self._reload_requested = self._reload_requested, False
         if self._ready:
             self._notifier.reloading()
-        page = self._children.counters.page
+        counters = self._children.counters
         try:
             changed = self._application.reload() if read or given is None else self._application.apply(given)
             if changed is not None:
                 self._children.replace(*changed)
                 self._config = changed[0]
             self._note_reload("")
-            page["reloads_total"] += 1
+            counters.page["reloads_total"] += 1
+            counters.reloaded()
         except WsadapterError as error:
             log.get_logger().error("reload refused, the old configuration stays", reason=str(error))
             self._note_reload(str(error))
-            page["reload_failures_total"] += 1
+            counters.reload_failed()
         except Exception as error:  # whatever it is: it must not end the recording
             log.get_logger().exception("reload failed, the old configuration stays")
             self._note_reload(f"{type(error).__name__}: {error}")
-            page["reload_failures_total"] += 1
+            counters.reload_failed()
         self._reload_at = time.monotonic() + RELOAD_SECONDS
         if self._ready:
             self._notifier.ready()

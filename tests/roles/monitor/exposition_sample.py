@@ -9,6 +9,7 @@ from wsadapter.config.model import Config, Feed, ServiceConfig
 from wsadapter.roles.monitor.exposition import exposition
 from wsadapter.roles.monitor.rings import RingReading
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot
+from wsadapter.roles.orders import WatchedStream
 from wsadapter.supervision.counters import fields
 from wsadapter.supervision.process import ChildSpec
 
@@ -21,6 +22,11 @@ ROLES = (
     ("exchange", "exchange", metrics.EXCHANGE),
     ("kafka", "kafka", metrics.SERVICE),
     ("monitor", "monitor", metrics.MONITOR),
+)
+STREAMS = (
+    WatchedStream("btcusdt@aggTrade", "trade", "BTCUSDT", "binance"),
+    WatchedStream("btcusdt@kline_1m", "kline", "BTCUSDT", "binance"),
+    WatchedStream("btcusdt@openInterest", "open_interest", "BTCUSDT", "binance"),
 )
 
 _SPECS = tuple(ChildSpec(name, role, f"wsadapter.roles.{role}", cells, 0) for role, name, cells in ROLES)
@@ -38,6 +44,7 @@ def reading(role: str, name: str, cells: tuple[str, ...]) -> Reading:
         {cell: value(cell) for cell in cells},
         ProcessUse(1 << 20, 1.5, (0,), 0, 0, 0, 1 << 20),
         _exchange(role),
+        {(one.name, one.exchange): one for one in STREAMS},
     )
 
 

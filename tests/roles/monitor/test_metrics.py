@@ -1,5 +1,7 @@
 """The exposition: every fixed name is there, with its labels, and parses as Prometheus does."""
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,7 +68,7 @@ def test_values_and_labels_of_a_connection(made: Road) -> None:
     (trade,) = (s for s in found["wsadapter_events"].samples if s.labels["stream"] == "trade")
     assert trade.labels == {"exchange": "binance", "connection": CONNECTION, "stream": "trade"}
     assert trade.value == 2**40
-    assert found["wsadapter_last_receive_seconds"].samples[0].value == 1_700_000_000.5
+    assert found["wsadapter_last_receive_timestamp_seconds"].samples[0].value == 1_700_000_000.5
 
 
 def test_histograms(made: Road) -> None:
@@ -143,3 +145,27 @@ def test_names_labels_and_values_are_as_ever() -> None:
 
     missing = next((line for line in before if line not in now), None)
     assert missing is None
+
+
+def test_a_subscription_is_told_by_stream_symbol_and_its_name() -> None:
+    lines = [line for line in exposition_sample.text().splitlines() if line.startswith("wsadapter_stream_state{")]
+    labels = [dict(sample.labels) for f in text_string_to_metric_families("\n".join(lines)) for sample in f.samples]
+
+    assert {"subscription": "btcusdt@aggTrade", "stream": "trade", "symbol": "BTCUSDT"}.items() <= labels[0].items()
+    assert {"stream": "open_interest", "symbol": "BTCUSDT", "exchange": "binance"}.items() <= labels[2].items()
+
+
+def test_a_label_means_the_same_wherever_it_is() -> None:
+    families = text_string_to_metric_families(exposition_sample.text())
+    streams = {s.labels["stream"] for family in families for s in family.samples if "stream" in s.labels}
+
+    assert streams <= set(metrics.STREAM_WORDS)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not there (Debian: package prometheus)")
+def test_promtool_has_nothing_to_say() -> None:
+    check = subprocess.run(
+        ["promtool", "check", "metrics"], input=exposition_sample.text(), capture_output=True, text=True, check=False
+    )
+
+    assert (check.returncode, check.stderr) == (0, "")

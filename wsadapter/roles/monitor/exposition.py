@@ -70,7 +70,7 @@ def _build(snapshot: Snapshot) -> Samples:
             "version": __version__,
             "python": platform.python_version(),
             "native": "no" if native.extension is None else "yes",
-            "instance": snapshot.config.service.instance,
+            "service_instance": snapshot.config.service.instance,
         },
         1,
     )
@@ -104,6 +104,9 @@ _SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
 }
 """What no page has: the monitor sees it itself."""
 
+_OF_STREAMS: Final = ("stream_state", "stream_last_timestamp_seconds")
+"""Whose cells name a subscription, as the venue does."""
+
 
 def _process(reading: Reading) -> dict[str, str]:
     return {"role": reading.role, "name": reading.name}
@@ -115,6 +118,14 @@ def _labels(metric: Metric, reading: Reading) -> Labels:
     return _process(reading)
 
 
+def _of_stream(own: Labels, reading: Reading) -> Labels:
+    """The labels of a cell of one subscription: its name at the venue, and what it is about."""
+    exchange = own.get("exchange", reading.exchange)
+    known = reading.streams.get((own["stream"], exchange))
+    about = {"stream": known.stream, "symbol": known.symbol} if known else {"stream": "", "symbol": ""}
+    return {**own, "subscription": own["stream"], **about}
+
+
 def _add_cells(family: Family, metric: Metric, snapshot: Snapshot) -> None:
     names = metric.cell_names
     for reading in snapshot.processes:
@@ -122,6 +133,8 @@ def _add_cells(family: Family, metric: Metric, snapshot: Snapshot) -> None:
         for name in names & reading.layout.keys():
             labels, scale = _labels(metric, reading), 1e9 if name.endswith("_ns") else 1
             for own, cell in reading.layout[name]:
+                if metric.name in _OF_STREAMS:
+                    own = _of_stream(own, reading)
                 value = math.nan if own.get("stream") in unknown else reading.cells[cell] / scale
                 # the supervisor's cells are about its children, who are named in the cell's own labels
                 family.add_sample(PREFIX + metric.name, {**labels, **own}, value)

@@ -20,7 +20,7 @@ from wsadapter.listings.feeds import WaitingFeed
 from wsadapter.metrics import Layout
 from wsadapter.roles.monitor import rings
 from wsadapter.roles.monitor.rings import RingProgress, RingReading
-from wsadapter.roles.orders import MonitorOrder, WatchedChild
+from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedStream
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.times import SECOND
 
@@ -44,13 +44,15 @@ class ProcessUse(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """One page; ``cells`` is empty when it could not be read. ``exchange``: of a connection."""
+    """One page; ``cells`` is empty when it could not be read. ``exchange``: of a connection. ``streams``: what its
+    cells that name a stream are about, by that name and the exchange."""
 
     role: str
     name: str
     cells: Mapping[str, int]
     use: ProcessUse | None = None
     exchange: str = ""
+    streams: Mapping[tuple[str, str], WatchedStream] = {}
     layout: Layout = {}
     """The cells by name; follows from ``cells``."""
 
@@ -157,6 +159,7 @@ def process_use(pid: int) -> ProcessUse | None:
 
 
 def _read(member: WatchedChild) -> Reading:
+    streams = {(one.name, one.exchange): one for one in member.streams}
     try:
         page = StatsPage.attach(member.page)
     except SegmentError:
@@ -166,4 +169,5 @@ def _read(member: WatchedChild) -> Reading:
     finally:
         page.release()
     pid = cells.get("pid", 0)
-    return Reading(member.role, member.name, cells, process_use(pid) if pid else None, member.exchange)
+    use = process_use(pid) if pid else None
+    return Reading(member.role, member.name, cells, use, member.exchange, streams)

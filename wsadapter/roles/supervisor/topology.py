@@ -33,6 +33,7 @@ from wsadapter.roles.orders import (
     SerializerOrder,
     WatchedChild,
     WatchedRing,
+    WatchedStream,
 )
 from wsadapter.roles.supervisor.retired import NAME, retired_page
 from wsadapter.roles.supervisor.rings import Rings, member, name_of
@@ -242,9 +243,9 @@ def _consumer(config: Config, number: int) -> ChildSpec:
 def _monitor(assembly: Assembly, rings: Rings, children: Iterable[ChildSpec], supervisor_pid: int) -> ChildSpec:
     config = assembly.config
     members = [
-        *((child.role, child.name, _exchange(child)) for child in children),
-        ("supervisor", "supervisor", ""),
-        ("monitor", "monitor", ""),
+        *((child.role, child.name, _exchange(child), _streams(child)) for child in children),
+        ("supervisor", "supervisor", "", ()),
+        ("monitor", "monitor", "", ()),
     ]
     return ChildSpec(
         name="monitor",
@@ -258,8 +259,8 @@ def _monitor(assembly: Assembly, rings: Rings, children: Iterable[ChildSpec], su
         order=MonitorOrder(
             supervisor_pid,
             tuple(
-                WatchedChild(role, name, page_name(config.service.instance, name), exchange)
-                for role, name, exchange in members
+                WatchedChild(role, name, page_name(config.service.instance, name), exchange, streams)
+                for role, name, exchange, streams in members
             ),
             tuple(WatchedRing(connection, name) for connection, name in rings.names()),
             assembly.resolved.waiting,
@@ -267,6 +268,23 @@ def _monitor(assembly: Assembly, rings: Rings, children: Iterable[ChildSpec], su
         ),
         fingerprint=_fingerprint(config),
     )
+
+
+def _streams(child: ChildSpec) -> tuple[WatchedStream, ...]:
+    """What the cells of a connection's or the repairer's page that name a stream are about."""
+    order = child.order
+    if isinstance(order, IngestOrder):
+        return tuple(
+            WatchedStream(one.name, one.stream.value, one.symbol, order.plan.exchange)
+            for one in order.plan.subscriptions
+        )
+    if isinstance(order, RepairerOrder):
+        return tuple(
+            WatchedStream(metrics.polled_stream(symbol), "open_interest", symbol, poll.exchange)
+            for poll in order.polls
+            for symbol in poll.symbols
+        )
+    return ()
 
 
 def _exchange(child: ChildSpec) -> str:

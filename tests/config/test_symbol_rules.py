@@ -4,7 +4,7 @@ import fnmatch
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsadapter.config.load import load
@@ -16,6 +16,7 @@ TEXTS = st.text(st.sampled_from("ABU1-_/.:币[]*?"), min_size=1, max_size=8)
 SYMBOLS = st.text(st.sampled_from("ABU1-_/.:币[]"), max_size=10)
 
 
+@settings(deadline=None)
 @given(TEXTS, SYMBOLS)
 def test_a_glob_is_what_a_shell_calls_one(glob: str, symbol: str) -> None:
     """But for brackets, which are themselves."""
@@ -23,6 +24,7 @@ def test_a_glob_is_what_a_shell_calls_one(glob: str, symbol: str) -> None:
     assert matcher(glob)(symbol) == fnmatch.fnmatchcase(symbol, literal)
 
 
+@settings(deadline=None)
 @given(st.lists(TEXTS, max_size=6))
 def test_every_text_is_in_one_part(texts: list[str]) -> None:
     rules = parsed(texts)

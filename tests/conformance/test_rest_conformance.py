@@ -23,7 +23,7 @@ from wsadapter.exchanges.rest_api import BadAnswer, ErrorKind, Fetch, Hole, Requ
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.listings.feeds import market_of
 from wsadapter.listings.kept import KeptListing, following, refused
-from wsadapter.listings.selection import select
+from wsadapter.listings.selection import Before, select
 from wsadapter.roles.repairer.candle_ends import GRACE_NS, CandleEnd, CandleEnds
 from wsadapter.roles.repairer.open_candles import ended_by_others
 
@@ -284,9 +284,9 @@ def test_everything_listed_can_be_selected_by_rules(pair: Pair) -> None:
     listing = following(KeptListing(), "host", everything.instruments, turnovers, 1)  # type: ignore[attr-defined]
     assert refused(KeptListing(), listing, rest.trading) == ""
     market = market_of(pair.exchange, listing)
-    assert {*select(Rules(globs=("*",)), market, (), lambda symbol: "").symbols} >= {*traded}
+    assert {*select(Rules(globs=("*",)), market, Before(), lambda symbol: "").symbols} >= {*traded}
     if rest.ranks:
-        (first,) = select(Rules(tops=(Top(1),)), market, (), lambda symbol: "").symbols
+        (first,) = select(Rules(tops=(Top(1),)), market, Before(), lambda symbol: "").symbols
         assert listing.volumes[first] == max(listing.volumes.values()) > 0
 
 

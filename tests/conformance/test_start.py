@@ -22,7 +22,7 @@ from wsadapter.embedded.exchange.dialect import Dialect
 from wsadapter.embedded.exchange.dialects import dialect
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.venue import Acked, ConnectionPlan, Refused, Reply
-from wsadapter.listings.selection import Market, select
+from wsadapter.listings.selection import Before, Market, select
 
 SYMBOLS = 300
 STREAMS = 5
@@ -95,8 +95,8 @@ def sockets_of(exchange: str, relisted: int) -> list[Socket]:
     coins = ["".join(letters) for letters in product(ascii_uppercase[10:20], repeat=3)][: SYMBOLS + relisted]
     listed = [re.sub("BTC|XBT", coin, feed.symbols[0]) for coin in coins]
     assert len(set(listed)) == SYMBOLS + relisted
-    first = select(Rules(globs=("*",)), Market(listed[:SYMBOLS]), (), lambda symbol: "").symbols
-    second = select(Rules(globs=("*",)), Market(listed[relisted:]), tuple(first), lambda symbol: "").symbols
+    first = select(Rules(globs=("*",)), Market(listed[:SYMBOLS]), Before(), lambda symbol: "").symbols
+    second = select(Rules(globs=("*",)), Market(listed[relisted:]), Before(tuple(first)), lambda symbol: "").symbols
     polled = rest.polled if rest else frozenset()
     streams = tuple(word for word in feed.streams if word not in polled)[:STREAMS]
     before, now = (

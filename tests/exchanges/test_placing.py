@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsadapter.config.model import Feed
@@ -15,6 +15,7 @@ names = st.sets(st.tuples(st.integers(0, 30), st.sampled_from(("t", "depth"))), 
 )
 
 
+@settings(deadline=None)
 @given(st.lists(names, min_size=2, max_size=6), st.integers(2, 9), st.integers(24, 90))
 def test_limits_hold_and_nothing_is_moved(steps: list[dict[str, str]], most: int, octets: int) -> None:
     carried: Mapping[int, Sequence[str]] = {}

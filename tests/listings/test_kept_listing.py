@@ -56,7 +56,11 @@ def test_the_first_one_is_taken_unless_nothing_is_traded() -> None:
 
 def test_what_is_listed_no_more_has_a_row_that_says_so_until_it_is_back() -> None:
     before = listing("AUSDT", "BUSDT")
-    after = kept.following(before, HOST, [instrument("AUSDT")], {}, 7)
+    once = kept.following(before, HOST, [instrument("AUSDT")], {}, 6)
+    assert (once.missing, once.gone) == ((instrument("BUSDT"),), ()), "an error of the venue, perhaps"
+    assert kept.following(once, HOST, before.instruments, {}, 7) == structs.replace(before, fetched_ns=7)
+    after = kept.following(once, HOST, [instrument("AUSDT")], {}, 7)
+    assert after.missing == ()
     assert after.gone == (structs.replace(instrument("BUSDT"), status="delisted", receive_time_ns=7),)
     later = kept.following(after, HOST, [instrument("AUSDT")], {}, 8)
     assert later.gone == after.gone, "said again, as it was: somebody may have been killed before"

@@ -64,7 +64,7 @@ def test_the_kept_listing_says_which_symbols(tmp_path: Path) -> None:
 def test_what_they_stood_for_before_goes_in(tmp_path: Path) -> None:
     keep(tmp_path, *SYMBOLS)
     wanted = config(tmp_path, feed("top:1"))
-    before = {"um": FeedSymbols(("top:1",), ("ETHUSDT",))}
+    before = {"um": FeedSymbols(("top:1",), ("ETHUSDT",), {"top:1": ("ETHUSDT",)})}
     assert resolved(wanted, before).config.feed[0].symbols == ("ETHUSDT",), "rank 2 is within the margin"
     (tmp_path / feeds.SYMBOLS_FILE).write_bytes(msgspec.json.encode(before))
     assert resolved(wanted).symbols == before, "as the supervisor kept it"
@@ -80,6 +80,13 @@ def test_a_feed_that_runs_is_never_left_without_a_symbol(tmp_path: Path) -> None
     other_rules = {"um": FeedSymbols(("*",), SYMBOLS)}
     (waits,) = resolved(nothing, other_rules).waiting
     assert waits.reason == "its rules fit no symbol that binance trades"
+
+
+def test_a_symbol_that_one_listing_does_not_have_stays(tmp_path: Path) -> None:
+    listing = KeptListing(HOST, 1, (instrument("AUSDT"),), missing=(instrument("BUSDT"), instrument("CUSDT")))
+    (tmp_path / kept.file_name("binance", HOST)).write_bytes(msgspec.json.encode(listing))
+    before = {"um": FeedSymbols(("*",), ("BUSDT",))}
+    assert resolved(config(tmp_path, feed("*")), before).config.feed[0].symbols == ("BUSDT", "AUSDT")
 
 
 def test_a_symbol_that_the_venue_does_not_offer_is_left_out(tmp_path: Path) -> None:

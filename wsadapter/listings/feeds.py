@@ -19,7 +19,7 @@ from wsadapter.exchanges import load, load_rest
 from wsadapter.files import MAX_BYTES
 from wsadapter.listings import kept
 from wsadapter.listings.kept import KeptListing
-from wsadapter.listings.selection import STAYS, Market, Selection, select
+from wsadapter.listings.selection import STAYS, Before, Market, Selection, select
 
 SYMBOLS_FILE: Final = "symbols.json"
 
@@ -29,6 +29,7 @@ class FeedSymbols(Struct, frozen=True):
 
     rules: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
+    ranked: dict[str, tuple[str, ...]] = {}
 
 
 Symbols = dict[str, FeedSymbols]
@@ -70,7 +71,7 @@ class ResolvedConfig(Struct, frozen=True):
     @property
     def symbols(self) -> Symbols:
         return {
-            each.feed.name: FeedSymbols(each.feed.symbols, tuple(each.selection.symbols))
+            each.feed.name: FeedSymbols(each.feed.symbols, tuple(each.selection.symbols), each.selection.ranked)
             for each in self.ruled
             if each.selection is not None
         }
@@ -174,7 +175,7 @@ def _resolved(
     market = market_of(feed.exchange, listing)
     offers_all = not _refusal(feed, (*market.trading, *market.halted))  # a thousand times faster than one by one
     refusal = _nothing if offers_all else lambda symbol: _refusal(feed, (symbol,))
-    selection = select(rules, market, before.symbols, refusal)
+    selection = select(rules, market, Before(before.symbols, before.ranked), refusal)
     if selection.symbols:
         return RuledFeed(feed, listing, selection), ""
     if before.symbols and before.rules == feed.symbols:  # a feed that runs is never left without any
@@ -190,7 +191,8 @@ def market_of(exchange: str, listing: KeptListing) -> Market:
     trading, halted = (rest.trading, rest.halted) if rest is not None else (frozenset[str](), frozenset[str]())
     return Market(
         [each.symbol for each in listing.instruments if kept.is_trading(each, trading)],
-        [each.symbol for each in listing.instruments if each.status in halted],
+        [each.symbol for each in listing.instruments if each.status in halted]
+        + [each.symbol for each in listing.missing],
         listing.volumes,
     )
 

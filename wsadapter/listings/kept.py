@@ -2,7 +2,8 @@
 over when it was asked last.
 
 The repairer writes it, whole or not at all; the supervisor and the commands read it. Guarantee: a listing that is empty
-or has shrunk by more than half never takes the place of one (`refused`): a venue's error must not end every stream.
+or has shrunk by more than half never takes the place of one (`refused`), and a symbol is gone when two listings in a
+row do not have it: a venue's error must not end streams.
 """
 
 import hashlib
@@ -26,13 +27,15 @@ DOLLARS: Final = ("USDT", "USDC", "USD", "FDUSD", "BUSD", "TUSD", "USD1", "USDE"
 
 
 class KeptListing(Struct, frozen=True):
-    """``volumes``: symbol -> turnover of 24 hours in dollars; none where it was not asked for. ``gone``:
-    what was listed once, with the row that says so, the newest last."""
+    """``volumes``: symbol -> turnover of 24 hours in dollars; none where it was not asked for.
+    ``missing``: what the listing before had. ``gone``: what was listed once, with the row that says so, the newest
+    last."""
 
     host: str = ""
     fetched_ns: int = 0
     instruments: tuple[Instrument, ...] = ()
     volumes: dict[str, Decimal] = {}
+    missing: tuple[Instrument, ...] = ()
     gone: tuple[Instrument, ...] = ()
 
 
@@ -63,13 +66,14 @@ def following(
     """The listing after ``before``."""
     listed = tuple({each.symbol: each for each in instruments}.values())
     symbols = {each.symbol for each in listed}
+    missing = tuple(each for each in before.instruments if each.symbol not in symbols)
     left = [
         structs.replace(each, status=GONE, receive_time_ns=now_ns)
-        for each in before.instruments
+        for each in before.missing
         if each.symbol not in symbols
     ]
     gone = [each for each in before.gone if each.symbol not in symbols] + left
-    return KeptListing(host, now_ns, listed, in_dollars(listed, turnovers), tuple(gone[-MOST_GONE:]))
+    return KeptListing(host, now_ns, listed, in_dollars(listed, turnovers), missing, tuple(gone[-MOST_GONE:]))
 
 
 def refused(before: KeptListing, after: KeptListing, trading: Collection[str]) -> str:

@@ -5,13 +5,13 @@ was there. ``top:N`` has exactly N symbols where so many are traded, and ranks t
 is there stays while its rank is within N + `margin`, one that is not must reach N - `margin` to displace it.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.config.symbol_rules import TOP, Rules, Top, matcher
+from wsadapter.config.symbol_rules import TOP, Rules, matcher
 
 NAMED: Final = "named"
 STAYS: Final = "as before: the rules fit nothing"
@@ -27,10 +27,18 @@ class Market(Struct, frozen=True):
 
 class Selection(Struct, frozen=True):
     """``symbols``: what the rules stand for, each with the rule that brought it in. ``unoffered``: what they would
-    stand for too, and why the venue does not offer it for the feed."""
+    stand for too, and why the venue does not offer it for the feed. ``ranked``: ``top:`` rule -> its symbols."""
 
     symbols: dict[str, str]
     unoffered: dict[str, str] = {}
+    ranked: dict[str, tuple[str, ...]] = {}
+
+
+class Before(Struct, frozen=True):
+    """What the rules stood for: all symbols in their order, and those of each ``top:``."""
+
+    symbols: tuple[str, ...] = ()
+    ranked: Mapping[str, Sequence[str]] = {}
 
 
 def margin(count: int) -> int:
@@ -38,19 +46,20 @@ def margin(count: int) -> int:
     return max(1, count // 5)
 
 
-def select(rules: Rules, market: Market, before: Sequence[str], refusal: Callable[[str], str]) -> Selection:
-    """``before``: what they stood for; its order is kept, new symbols follow. ``refusal``: why the venue does not offer
-    the feed's streams for a symbol, empty where it does."""
-    was = frozenset(before)
+def select(rules: Rules, market: Market, before: Before, refusal: Callable[[str], str]) -> Selection:
+    """``before``: its order is kept, new symbols follow. ``refusal``: why the venue does not offer the feed's streams
+    for a symbol, empty where it does."""
     excluded = [matcher(glob) for glob in rules.excludes]
-    standing = {*market.trading, *(symbol for symbol in market.halted if symbol in was)}
-    candidates = sorted(symbol for symbol in standing if not any(matches(symbol) for matches in excluded))
     why = dict.fromkeys(rules.named, NAMED)
     unoffered: dict[str, str] = {}
+    ranked: dict[str, tuple[str, ...]] = {}
 
-    def offered(symbols: Iterable[str]) -> list[str]:
-        found = []
-        for symbol in symbols:
+    def candidates(glob: str, was: Collection[str]) -> list[str]:
+        """``was``: those that stay though they are halted."""
+        matches, found = matcher(glob), []
+        for symbol in sorted({*market.trading, *(symbol for symbol in market.halted if symbol in was)}):
+            if not matches(symbol) or any(leaves_out(symbol) for leaves_out in excluded):
+                continue
             if symbol not in why and symbol not in unoffered and (reason := refusal(symbol)):
                 unoffered[symbol] = reason
             if symbol not in unoffered:
@@ -58,18 +67,22 @@ def select(rules: Rules, market: Market, before: Sequence[str], refusal: Callabl
         return found
 
     for glob in rules.globs:
-        for symbol in offered(filter(matcher(glob), candidates)):
+        for symbol in candidates(glob, frozenset(before.symbols)):
             why.setdefault(symbol, glob)
     for top in rules.tops:
         rule = f"{TOP}{top.count}" + (f":{top.glob}" if top.glob != "*" else "")
-        for symbol in _top(top, offered(filter(matcher(top.glob), candidates)), market.volumes, was):
+        was = frozenset(before.ranked.get(rule, ()))
+        ranked[rule] = _top(top.count, candidates(top.glob, was), market.volumes, was)
+        for symbol in ranked[rule]:
             why.setdefault(symbol, rule)
-    order = [*rules.named, *(symbol for symbol in before if symbol in why), *why]
-    return Selection({symbol: why[symbol] for symbol in dict.fromkeys(order)}, unoffered)
+    order = [*rules.named, *(symbol for symbol in before.symbols if symbol in why), *why]
+    return Selection({symbol: why[symbol] for symbol in dict.fromkeys(order)}, unoffered, ranked)
 
 
-def _top(top: Top, symbols: Sequence[str], volumes: Mapping[str, Decimal], before: Collection[str]) -> list[str]:
+def _top(
+    count: int, symbols: Sequence[str], volumes: Mapping[str, Decimal], before: Collection[str]
+) -> tuple[str, ...]:
     ranked = sorted(symbols, key=lambda symbol: (-volumes.get(symbol, Decimal(0)), symbol))
-    first, stay = top.count - margin(top.count), top.count + margin(top.count)
+    first, stay = count - margin(count), count + margin(count)
     chosen = [*ranked[:first], *(symbol for symbol in ranked[first:stay] if symbol in before), *ranked]
-    return list(dict.fromkeys(chosen))[: top.count]
+    return tuple(dict.fromkeys(chosen))[:count]

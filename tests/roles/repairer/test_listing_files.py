@@ -38,10 +38,11 @@ class Rig:
 def test_a_listing_is_kept_and_counted(tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     assert (rig.put(TEN), rig.page["listings_total"], len(rig.symbols)) == ([], 1, 10)
-    assert rig.put(TEN[1:], 2) == ["S0USDT"], "its last row"
+    assert rig.put(TEN[1:], 2) == []
+    assert rig.put(TEN[1:], 3) == ["S0USDT"], "its last row"
     again = Rig(tmp_path)
-    assert again.put(TEN[1:], 3) == ["S0USDT"], "of a process that was killed"
-    assert again.put(TEN, 4) == []
+    assert again.put(TEN[1:], 4) == ["S0USDT"], "of a process that was killed"
+    assert again.put(TEN, 5) == []
 
 
 @pytest.mark.parametrize("rows", [[], TEN[:4], [instrument("S0USDT", "BREAK")]])
@@ -50,8 +51,9 @@ def test_one_that_has_shrunk_is_refused_and_the_old_one_stays(tmp_path: Path, ro
     rig = Rig(tmp_path)
     assert rig.put(rows, 2) == []
     assert (rig.page["listings_refused_total"], rig.page["listings_total"], len(rig.symbols)) == (1, 0, 10)
-    assert rig.put(TEN[:6], 3) == ["S6USDT", "S7USDT", "S8USDT", "S9USDT"]
-    assert rig.page["listings_total"] == 1
+    assert rig.put(TEN[:6], 3) == []
+    assert rig.put(TEN[:6], 4) == ["S6USDT", "S7USDT", "S8USDT", "S9USDT"]
+    assert rig.page["listings_total"] == 2
 
 
 def test_a_disk_that_takes_nothing_changes_nothing(tmp_path: Path) -> None:

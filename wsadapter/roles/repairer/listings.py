@@ -62,7 +62,7 @@ class ListingFiles:
         was, now = ({each.symbol for each in listing.instruments} for listing in (before, after))
         if was != now:
             log.info(
-                "listing changed", exchange=exchange, symbols=len(now), listed=len(now - was), delisted=len(was - now)
+                "listing changed", exchange=exchange, symbols=len(now), come=len(now - was), missing=len(was - now)
             )  # fmt: skip
 
     def _forget_others(self) -> None:

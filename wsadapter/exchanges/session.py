@@ -13,10 +13,11 @@ from typing import Any, ClassVar, Final, Self, cast
 from msgspec import Raw, structs
 
 from wsadapter.events import Depth, Event, Gap, Kline, Liquidation, MarketEvent
-from wsadapter.events.decimals import NotPlain, are_plain
-from wsadapter.exchanges.books import UNBEGUN, accept_checked, accept_renewed
+from wsadapter.events.decimals import NotPlain
+from wsadapter.exchanges.books import accept_checked, accept_renewed
 from wsadapter.exchanges.continuity import MS, MessageCount, Sequences, SeriesState
 from wsadapter.exchanges.conversion import Convert, Given, compiled
+from wsadapter.exchanges.latest import accept_latest
 from wsadapter.exchanges.mapping import Emit, says
 from wsadapter.exchanges.numbering import accept_new, accept_unknown, steps_of
 from wsadapter.exchanges.ordinals import Count, Ordinals, is_counted
@@ -252,7 +253,7 @@ class VenueSession:
         accepts = [self._accept(channel, each, channel.numbering if each is channel.emits[0] else Unnumbered())
                    for each in channel.emits]  # fmt: skip
         if channel.latest is not None:
-            return self._accept_latest(channel, accepts)
+            return accept_latest(self, channel, accepts)
         if isinstance(channel.numbering, Candles) and channel.numbering.by_successor:
             accepts[0] = self._accept_successor(channel, accepts[0])
         accepts = [_accept_some(one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
@@ -265,7 +266,7 @@ class VenueSession:
 
     def _accept_wanted(self, channel: Channel, accepts: list[Accept]) -> Accept:
         """Several events of one element, as far as they were asked for."""
-        of_words = [(stream_type_of(one), accept) for one, accept in zip(channel.emits, accepts, strict=True)]
+        of_words = [(one.event.stream_type.value, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
 
         def accept_all(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
             items: list[Item] = []
@@ -445,49 +446,6 @@ class VenueSession:
         """What was told last may not be the last state: the next candle does not close it, unless it is told again."""
         self.states.pop((channel.name, f"{subscription.symbol} {subscription.interval}"), None)
 
-    def _accept_latest(self, channel: Channel, accepts: list[Accept]) -> Accept:
-        """Elements that hold what changed. A value that is no number changes nothing, an event that cannot be made
-        costs only itself."""
-        latest, fields = channel.latest, sorted(frozenset[str]().union(*(one.on_change for one in channel.emits)))
-        assert latest is not None
-        kind = attrgetter(latest.kind)
-        read = attrgetter(*fields) if len(fields) > 1 else lambda d: (getattr(d, fields[0]),)
-        emits = [(stream_type_of(one), one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
-
-        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            key = channel.name, symbol
-            items: list[Item] = []
-            changed = {name: value for name, value in zip(fields, read(d), strict=True) if value is not None}
-            if not (are_plain(*changed.values()) or _are_numbers(*changed.values())):
-                for name in [name for name, value in changed.items() if not _are_numbers(value)]:
-                    del changed[name]
-                    setattr(d, name, None)
-                    items.append(Bad("decimal", name))
-                    for word, one, _ in emits:
-                        if name in one.on_change:
-                            self.outages.failed(word, symbol, stream, received)
-            if kind(e) == latest.snapshot:
-                state = self.states[key] = d
-            elif (state := self.states.get(key)) is None:
-                return [*items, UNBEGUN]
-            else:
-                for name, value in changed.items():
-                    setattr(state, name, value)
-            wanted = sub.feeds if sub else ()
-            for word, one, accept_one in emits:
-                if wanted and word not in wanted:
-                    continue
-                if one.on_change.isdisjoint(changed) or not all(says(getattr(state, name)) for name in one.needs):
-                    continue
-                try:
-                    items += accept_one(state, e, sub, stream, symbol, received)
-                except FAILURES as error:
-                    self.outages.failed(word, symbol, stream, received)
-                    items.append(Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error))
-            return items
-
-        return accept
-
 
 def _accept_some(one: Emit, accept: Accept) -> Accept:
     """Only the elements that are this event's."""
@@ -503,11 +461,6 @@ def _accept_some(one: Emit, accept: Accept) -> Accept:
     return accept_some
 
 
-def _are_numbers(*texts: str) -> bool:
-    """Decimals of either sign, or empty."""
-    return all(are_plain(text.removeprefix("-") or "0") for text in texts)
-
-
 def numbered_apart(items: list[Item]) -> list[Item]:
     """Of one message: a liquidation that equals an earlier one gets the next ordinal."""
     seen: dict[tuple[object, ...], int] = {}
@@ -517,10 +470,6 @@ def numbered_apart(items: list[Item]) -> list[Item]:
             item.ordinal = seen.get(key, 0)
             seen[key] = item.ordinal + 1
     return items
-
-
-def stream_type_of(one: Emit) -> str:
-    return one.event.stream_type.value
 
 
 def heard(session: VenueSession, name: str) -> list[Item]:

@@ -203,7 +203,7 @@ make_items(Scanner *self, PyObject *received)
     const Table *table = self->stream->table;
     Position positions[MAX_EMITS] = {{0}};
     Making making = {.stream = self->stream, .envelope = self->values, .sides = {-1, -1}};
-    PyObject *items, *state = NULL, *made[MAX_FIELDS] = {NULL};
+    PyObject *items, *state = NULL, *made[MAX_FIELDS];
     if (waits(self) != 0 || (self->numbered >= 0 && !is_next(self)))
         return NULL;
     if (table->changing >= 0 &&
@@ -211,6 +211,8 @@ make_items(Scanner *self, PyObject *received)
         return NULL;
     if ((items = PyList_New(0)) == NULL)
         return NULL;
+    if (state != NULL)
+        memset(made, 0, (size_t)table->slots * sizeof *made);
     making.given[0] = received;
     making.given[1] = self->connection;
     int done = state == NULL ? make_all(self, &making, items, positions)

@@ -60,6 +60,13 @@ def test_a_gap_of_trades_may_be_about_raw_ones() -> None:
     assert [s.stream for s in series_of(gap("trade", "BTCUSDT"), carried()["public"])] == ["raw_trade"]
 
 
+def test_raw_trades_of_a_symbol_that_a_reload_has_taken_out_are_not_taken_for_aggregated_ones() -> None:
+    assert [s.stream for s in series_of(gap("trade", "XRPUSDT"), carried()["public"])] == ["raw_trade"]
+    assert [s.stream for s in series_of(gap("trade", "XRPUSDT"), carried()["market"])] == ["trade"]
+    both = [*carried()["market"], *carried()["public"]]
+    assert [s.stream for s in series_of(gap("trade", "XRPUSDT"), both)] == ["raw_trade", "trade"]
+
+
 def test_a_gap_is_said_again() -> None:
     before = gap("trade", "BTCUSDT")
     after = with_state(before, "partial")

@@ -90,6 +90,16 @@ def test_a_connection_takes_1024_streams() -> None:
     assert plans["binance-market-1"].symbols == symbols[1024:]
 
 
+def test_another_order_of_symbols_changes_no_connection() -> None:
+    symbols = tuple(f"S{n}USDT" for n in range(1500))
+    before = plan(feed(symbols=symbols, streams=("trade",)))
+    where = {name: names(each) for name, each in before.items()}
+
+    assert before["binance-market-0"].symbols == symbols[:1024]
+    found = BinanceFutures.plan(feed(symbols=symbols[::-1], streams=("trade",)), where)
+    assert {each.connection: each for each in found} == before
+
+
 def test_addresses() -> None:
     assert next(iter(plan(feed(testnet=True)).values())).url == "wss://demo-fstream.binance.com/public/stream"
     assert next(iter(plan(feed(ws_url="ws://127.0.0.1:81/")).values())).url == "ws://127.0.0.1:81/public/stream"

@@ -67,9 +67,11 @@ def _plans(venue: Venue, feed: FeedSettings, symbols: tuple[str, ...], before: P
         about_each = {name: each.symbol or symbols[0] for name, each in by_name.items()}
         for index, names in place(about_each, was, limits.streams, limits.octets).items():
             name, some = f"{feed.name}-{root}-{index}", tuple(by_name[each] for each in names)
-            about = {each.symbol for each in some}
+            # in the order of its streams: another one in the file is no change
+            about = dict.fromkeys(each.symbol for each in some if each.symbol)
             # of a stream of the whole market all that the feed has, else those that come over this connection
-            own = symbols if "" in about else tuple(symbol for symbol in symbols if symbol in about)
+            of_all = any(not each.symbol for each in some)
+            own = tuple(dict.fromkeys((*about, *(symbols if of_all else ()))))
             result.append(ConnectionPlan(name, feed.exchange, f"{base}{where}", some, own, root, hosts.headers))
     return result
 

@@ -1,5 +1,7 @@
 """The reference of the configuration: every key has its words, the page is what is printed, the example is a file."""
 
+import re
+import tomllib
 from pathlib import Path
 
 from cli.command import run
@@ -47,6 +49,20 @@ def test_what_is_commented_out_is_taken_too(tmp_path: Path) -> None:
     assert (own.config.kafka, own.config.clickhouse, own.config.restart) == (
         default.kafka, default.clickhouse, default.restart,
     )  # fmt: skip
+
+
+def test_the_pages_say_keys_that_there_are() -> None:
+    """Of tls-and-sasl.md and install.md: each TOML block."""
+    blocks = [
+        block
+        for name in ("tls-and-sasl.md", "install.md")
+        for block in re.findall(r"```toml\n(.*?)```", (PAGE.parent / name).read_text(), re.DOTALL)
+    ]
+    assert len(blocks) >= 3
+    for block in blocks:
+        for section, content in tomllib.loads(block).items():
+            for table in content if isinstance(content, list) else [content]:
+                assert {f"{section}.{key}" for key in table} <= reference.KEYS.keys()
 
 
 def _is_setting(line: str) -> bool:

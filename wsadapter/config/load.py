@@ -8,7 +8,6 @@ where each value came from.
 """
 
 import os
-import ssl
 from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
@@ -16,16 +15,19 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from wsadapter.config import environment, instance, kafka_security, librdkafka, secrets, venues
+from wsadapter.config import clickhouse_security, environment, instance, kafka_security, librdkafka, secrets, venues
 from wsadapter.config.convert import Errors, build, join, settable, table, unknown_keys
 from wsadapter.config.document import read_file
 from wsadapter.config.feeds import feeds
-from wsadapter.config.model import COUNTED_ROLES, ROLES, SWITCHED_ROLES, TABLES, ClickHouseConfig, RestartConfig
-from wsadapter.config.model import Config as Config
-from wsadapter.config.model import Feed as Feed
-from wsadapter.config.model import KafkaConfig as KafkaConfig
-from wsadapter.config.model import ProcessConfig as ProcessConfig
-from wsadapter.config.model import ServiceConfig as ServiceConfig
+from wsadapter.config.model import (
+    COUNTED_ROLES,
+    ROLES,
+    SWITCHED_ROLES,
+    TABLES,
+    Config,
+    ProcessConfig,
+    RestartConfig,
+)
 from wsadapter.errors import ConfigError
 
 FILE, LINE, DEFAULT = "file", "command line", "default"
@@ -90,7 +92,7 @@ def load_with_origins(
         librdkafka.ask(kafka, len(errors) == before, errors)
         values["kafka"] = msgspec.structs.replace(kafka, secrets_digest=secrets.digest(_files(kafka)))
     if (clickhouse := values["clickhouse"]) is not None:
-        _check_clickhouse(clickhouse, errors)
+        clickhouse_security.check(clickhouse, errors)
         values["clickhouse"] = msgspec.structs.replace(clickhouse, secrets_digest=secrets.digest(_files(clickhouse)))
     values["feed"] = feeds(document, env, implemented, errors, origins)
     values["process"] = _processes(document, errors)
@@ -177,34 +179,6 @@ def _section(
     if name == "clickhouse" and isinstance(days := raw.get("ttl_days"), dict):
         unknown_keys(days, TABLES, "clickhouse.ttl_days", errors)
     return section
-
-
-def _check_clickhouse(clickhouse: ClickHouseConfig, errors: Errors) -> None:
-    """The TLS files: used, complete and readable as what they are."""
-    named = [key for key in ("ca", "certificate", "key") if getattr(clickhouse, key)]
-    if clickhouse.url.startswith("http://"):
-        for key in named:
-            errors.add(f"clickhouse.{key}", "not used with http://: clickhouse.url must begin with https://")
-    for key, other in (("certificate", "key"), ("key", "certificate")):
-        if other in named and key not in named:
-            errors.add(f"clickhouse.{key}", f"missing: clickhouse.{other} wants it")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if "ca" in named:
-        try:
-            context.load_verify_locations(clickhouse.ca)
-        except OSError:  # ssl.SSLError is one
-            errors.add("clickhouse.ca", "no certificate in PEM form in it")
-    if "certificate" in named and "key" in named:
-        try:
-            context.load_cert_chain(clickhouse.certificate, clickhouse.key, password=_no_passphrase)
-        except ValueError as error:
-            errors.add("clickhouse.key", str(error))
-        except OSError as error:
-            errors.add("clickhouse.certificate", f"not a pair with clickhouse.key: {getattr(error, 'reason', error)}")
-
-
-def _no_passphrase() -> str:
-    raise ValueError("has a passphrase, which cannot be given: write the key without one, readable by this user only")
 
 
 def _processes(document: Mapping[str, Any], errors: Errors) -> dict[str, ProcessConfig]:

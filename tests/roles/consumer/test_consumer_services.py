@@ -17,6 +17,7 @@ from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.client import connect
 from wsadapter.clickhouse.migration import migrate
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
+from wsadapter.errors import Reason
 from wsadapter.events import Ticker
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.supervision.child import ChildState
@@ -54,6 +55,8 @@ def test_clickhouse_away_at_the_start_is_waited_for(with_own_engine: tuple[Rig, 
     rig.process.start(until=ChildState.WAITING)
     beat = rig.page["heartbeat_ns"]
     eventually(lambda: rig.page["heartbeat_ns"] > beat + 2_000_000_000, 20, "the heart beats while it waits")
+    assert rig.page["clickhouse_reason"] == Reason.REFUSED
+    assert rig.page["broker_reason"] == Reason.NOT_ASKED, "Kafka is not to blame"
     server.start()
     eventually(lambda: rig.page["state"] == ChildState.RUNNING, 30)
 

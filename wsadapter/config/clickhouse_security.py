@@ -1,0 +1,33 @@
+"""The rules of the TLS files of [clickhouse]: used, complete, and readable as what they are."""
+
+import ssl
+
+from wsadapter.config.convert import Errors
+from wsadapter.config.model import ClickHouseConfig
+
+
+def check(clickhouse: ClickHouseConfig, errors: Errors) -> None:
+    named = [key for key in ("ca", "certificate", "key") if getattr(clickhouse, key)]
+    if clickhouse.url.startswith("http://"):
+        for key in named:
+            errors.add(f"clickhouse.{key}", "not used with http://: clickhouse.url must begin with https://")
+    for key, other in (("certificate", "key"), ("key", "certificate")):
+        if other in named and key not in named:
+            errors.add(f"clickhouse.{key}", f"missing: clickhouse.{other} wants it")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if "ca" in named:
+        try:
+            context.load_verify_locations(clickhouse.ca)
+        except OSError:  # ssl.SSLError is one
+            errors.add("clickhouse.ca", "no certificate in PEM form in it")
+    if "certificate" in named and "key" in named:
+        try:
+            context.load_cert_chain(clickhouse.certificate, clickhouse.key, password=_no_passphrase)
+        except ValueError as error:
+            errors.add("clickhouse.key", str(error))
+        except OSError as error:
+            errors.add("clickhouse.certificate", f"not a pair with clickhouse.key: {getattr(error, 'reason', error)}")
+
+
+def _no_passphrase() -> str:
+    raise ValueError("has a passphrase, which cannot be given: write the key without one, readable by this user only")

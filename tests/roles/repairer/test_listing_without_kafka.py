@@ -28,6 +28,7 @@ def test_a_listing_is_kept_without_kafka(tmp_path: Path) -> None:
             f'[[feed]]\nexchange = "binance"\nsymbols = ["top:1"]\nlisting_refresh = "1s"\n'
             f'ws_url = "{venue.venue.url}"\nrest_url = "{host}"\n'
             f'[kafka]\nbootstrap_servers = "127.0.0.1:{free_port()}"\n'
+            f'[clickhouse]\nurl = "http://127.0.0.1:{free_port()}"\n'
         )
         config = configuration.load(str(path), {}, dotenv=None)
         waiting = resolved(config)

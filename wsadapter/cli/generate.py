@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from typing import Final
 
 import click
+import msgspec
 
 from wsadapter.cli import options
 from wsadapter.errors import ExitCode
@@ -36,7 +37,7 @@ def shipped(name: str, **values: str) -> str:
 
 @click.group()
 def generate() -> None:
-    """Print the files of an installation: units, users, grants."""
+    """Print the files of an installation: units, users, grants, what watches it."""
 
 
 @generate.command()
@@ -117,4 +118,29 @@ def clickhouse_grants(group_path: str | None, config_path: str | None, user: str
         click.echo(grants(config.clickhouse.database, user, reader), nl=False)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    return ExitCode.OK
+
+
+@generate.command()
+def alerts() -> int:
+    """Print alert rules for Prometheus; docs/runbook.md has a section for each."""
+    click.echo(shipped("alerts.yaml"), nl=False)
+    return ExitCode.OK
+
+
+@generate.command()
+def grafana() -> int:
+    """Print the Grafana dashboard, made from the metrics that there are."""
+    from wsadapter.cli.dashboard import dashboard
+
+    click.echo(msgspec.json.format(msgspec.json.encode(dashboard()), indent=1).decode())
+    return ExitCode.OK
+
+
+@generate.command()
+def metrics() -> int:
+    """Print the reference of the metrics (docs/metrics.md)."""
+    from wsadapter.cli.metrics_reference import reference
+
+    click.echo(reference(), nl=False)
     return ExitCode.OK

@@ -28,7 +28,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "top": ("top", "Watch a running instance: a live table, or lines when this is no terminal."),
     "tap": ("tap", "Print the messages of a topic (e.g. trade or websocket.trade), one JSON line each."),
     "ddl": ("ddl", "Print the SQL of all tables and views, or bring a database to it."),
-    "generate": ("generate", "Print the files of an installation: units, users, grants."),
+    "generate": ("generate", "Print the files of an installation: units, users, grants, what watches it."),
     "gaps": (
         "gaps",
         "List the gaps that were recorded, those about every symbol or stream (*) included.",

@@ -32,6 +32,24 @@ def trades(site: Site) -> int:
     return int(query(site.clickhouse, "SELECT count() FROM market.trade")[0][0])
 
 
+def assert_covered_but_for_the_gap(site: Site) -> None:
+    """What was killed has said no more than it had received, and its successor begins where the gap ends."""
+    of_it = f"connection = '{KILLED}'"
+    times = "toUnixTimestamp64Nano(started), toUnixTimestamp64Nano(ended)"
+    lost = f"SELECT {times} FROM market.gap FINAL WHERE cause = 'restart' AND stream = '' AND {of_it}"
+    ((started, ended),) = ([int(at) for at in row] for row in query(site.clickhouse, lost))
+    spans = (
+        f"SELECT toUnixTimestamp64Nano(`from`), toUnixTimestamp64Nano(`to`) FROM market.coverage FINAL WHERE {of_it}"
+    )
+
+    def covered() -> list[tuple[int, int]]:
+        return [(int(since), int(until)) for since, until in query(site.clickhouse, spans)]
+
+    eventually(lambda: {since > started for since, _ in covered()} == {False, True}, 60, "its successor's rows")
+    for since, until in covered():
+        assert until <= started + 2 * 10**9 if since < started else since == ended
+
+
 def test_a_killed_ingest_is_explained_while_the_road_runs(site: Site) -> None:
     site.start("--demo").ready()
     eventually(lambda: trades(site) > 100, 30, "trades")
@@ -62,6 +80,8 @@ def test_a_killed_ingest_is_explained_while_the_road_runs(site: Site) -> None:
     )
     assert {row[0] for row in covered} >= {"trade", "kline", "ticker", "depth"}
     assert {tuple(row[2:]) for row in covered} == {("1", "1")}
+
+    assert_covered_but_for_the_gap(site)
 
     gaps = json.loads(run(site, "gaps", "--json", "--since", "1h").stdout)
     assert {gap["gap_id"] for gap in gaps} >= {hole["explained_by"]["gap_id"] for hole in found["holes"]}

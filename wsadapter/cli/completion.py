@@ -51,7 +51,7 @@ def feeds(context: click.Context, parameter: click.Parameter, incomplete: str) -
 def streams(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from wsadapter.events.streams import SPECS
 
-    return _begins([spec.name for spec in SPECS if spec.name != "gap"], incomplete)
+    return _begins([spec.name for spec in SPECS if not spec.ours], incomplete)
 
 
 def topics(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

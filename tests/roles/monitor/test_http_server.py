@@ -64,7 +64,9 @@ def test_idle_connections_neither_stay_nor_keep_others_out() -> None:
 
 def test_a_thousand_slow_clients_leave_a_probe_its_answer() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    if 0 <= hard < 2048:
+        pytest.skip(f"both ends of a thousand sockets need more than {hard} descriptors")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4096) if hard < 0 else min(max(soft, 4096), hard), hard))
 
     async def client(server: HttpServer, port: int) -> None:
         slow = [await asyncio.open_connection("127.0.0.1", port) for _ in range(1000)]

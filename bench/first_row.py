@@ -66,8 +66,11 @@ def _moments(began: float, process: "subprocess.Popen[bytes]", monitor: str, cli
             for role, moment in (("exchange", "venue"), ("clickhouse", "ClickHouse"), ("kafka", "Kafka")):
                 note(moment, role in running)
             totals = status["totals"]
-            for name, moment in (("events", "ring"), ("delivered", "delivered"), ("accepted_rows", "rows shown")):
+            for name, moment in (("events", "ring"), ("delivered", "delivered")):
                 note(moment, any(totals[name].values()))
+            # earlier versions show what the server has confirmed
+            shown = [row["rows"] for row in status.get("flow", ()) if not row["ours"]]
+            note("rows shown", sum(shown or totals["accepted_rows"].values()))
         if "row" not in seen:
             note("row", int(_get(f"{clickhouse}/?query=SELECT+count()+FROM+market.trade") or 0))
         time.sleep(STEP_SECONDS)

@@ -180,6 +180,8 @@ def test_columns_of_one_line_count_the_same_events(watched: Road) -> None:
     }  # fmt: skip
     flow = {row["stream"]: row for row in hops.flow(totals)}
 
+    assert list(flow) == ["kline", "open_interest", "trade", "gap"], "the recorder's own behind the venues'"
+    assert [row["ours"] for row in flow.values()] == [False, False, False, True]
     assert flow["trade"] | {"events": 107, "in_kafka": 107, "rows": 107, "repaired": 7} == flow["trade"]
     assert flow["open_interest"] | {"events": 3, "in_kafka": 3, "rows": 3} == flow["open_interest"]
     assert flow["kline"] | {"events": 50, "rows": 2, "open_candles": 48} == flow["kline"]

@@ -115,13 +115,15 @@ PIPELINE: Final = Hop("ring -> tables", KAFKA.enters, TABLES.leaves, (*KAFKA.asi
 def flow(totals: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What became of each stream's events so far, in columns of which each counts the same events: what is repaired or
     polled is in the later ones, so in the first, too. A row counts when it is inserted, and no more when the server
-    says that it was rejected. An open candle is in Kafka; its table keeps closed ones."""
+    says that it was rejected. An open candle is in Kafka; its table keeps closed ones. ``ours``: the recorder's own
+    (gaps, coverage), behind the others."""
     names = ("repaired", "delivered", "accepted_rows", "unsettled_rows", "filtered_rows", "rejected_rows", "dropped")
     counted = {name: totals.get(name, {}) for name in names}
     streams = {stream for name in ("events", "repair_records", *names) for stream in totals.get(name, {})}
     return [
         {
             "stream": stream,
+            "ours": stream in OURS,
             "events": KAFKA.sides(stream, totals)[0],
             "repaired": counted["repaired"].get(stream, 0),
             "in_kafka": counted["delivered"].get(stream, 0),
@@ -130,5 +132,5 @@ def flow(totals: Mapping[str, Any]) -> list[dict[str, Any]]:
             "rejected": counted["rejected_rows"].get(stream, 0),
             "dropped": counted["dropped"].get(stream, 0),
         }
-        for stream in sorted(streams)
+        for stream in sorted(streams, key=lambda stream: (stream in OURS, stream))
     ]

@@ -122,7 +122,8 @@ def line(status: Status, before: Status | None) -> str:
 
 
 def _sum(flow: list[dict[str, Any]], column: str) -> int:
-    return sum(int(row[column]) for row in flow)
+    """Of the venues' events: what the recorder says of its recording is no event."""
+    return sum(int(row[column]) for row in flow if not row["ours"])
 
 
 def view(status: Status, before: Status | None, console: Console) -> RenderableType:

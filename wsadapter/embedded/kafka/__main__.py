@@ -26,7 +26,7 @@ LOCK_SECONDS: Final = 15.0
 START_SECONDS: Final = 90.0
 PROBE_SECONDS: Final = 0.05
 SETTLE_SECONDS: Final = 3.0
-"""A broker that answers is waited for so long until groups and producers are served, too."""
+"""A broker that answers is asked for so long until groups and producers are served, too."""
 STOP_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 30.0
@@ -59,6 +59,7 @@ def main(child: Child) -> int:
         _tell(child, "")
         child.ready()
         log.get_logger().info("Kafka is up", address=f"{host}:{port}", jvm=program.pid)
+        _settle(child, broker, program)
         training = ArchiveTraining(installation, java)
         _watch(child, broker, program, training)
         training.give_up(child)
@@ -100,11 +101,15 @@ def _wait_ready(child: Child, broker: KafkaBroker, program: Program) -> bool:
             return False
         if time.monotonic() > deadline:
             raise ServiceUnavailable(f"Kafka does not answer {START_SECONDS:.0f} s after its start")
+    return not child.stopping
+
+
+def _settle(child: Child, broker: KafkaBroker, program: Program) -> None:
+    """Ask for what a new broker makes when it is asked for the first time, beside the topics that its clients make."""
     settled_by = time.monotonic() + SETTLE_SECONDS
-    while not broker.is_settled() and time.monotonic() < settled_by:
+    while not broker.is_settled() and time.monotonic() < settled_by and not child.stopping:
         child.beat()
         child.wait([program.fd], PROBE_SECONDS)
-    return not child.stopping
 
 
 def _watch(child: Child, broker: KafkaBroker, program: Program, training: ArchiveTraining) -> None:

@@ -138,7 +138,11 @@ def _services(snapshot: Snapshot) -> Iterator[Cause]:
 def _stalled_rings(snapshot: Snapshot) -> list[Cause]:
     is_replaying = any(child.get("spool_records") for child in snapshot.of("serializer"))
     return [
-        Cause(f"ring {ring.connection}", f"{ring.used:,} bytes wait, none was read for {_since(snapshot, elapsed_ns)}")
+        Cause(
+            f"ring {ring.connection}",
+            f"{ring.used:,} bytes wait, none was read for {_since(snapshot, elapsed_ns)}",
+            service="kafka",  # for which its serializer waits
+        )
         for ring in snapshot.rings
         if (elapsed_ns := snapshot.stalled.get(ring.name, 0)) > STALLED_NS
         and not (is_replaying and ring.used <= ring.capacity * REPLAY_FILL)

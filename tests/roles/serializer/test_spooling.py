@@ -335,6 +335,18 @@ def test_for_a_broker_that_is_still_being_started_records_wait_in_a_ring_that_ha
     world.check()
 
 
+def test_what_a_new_broker_was_sent_may_take_its_time(directory: Path) -> None:
+    world = World(directory, capacity=64 * 1000)
+    world.is_awaited = True
+    world.run(0.5)
+    world.broker.up = False
+    assert world.run(4, rate=100) == [DIRECT]
+    assert world.run(4, rate=100)[-1] is SPOOLING, "half full"
+    world.is_awaited = False
+    world.settle()
+    world.check()
+
+
 def test_a_broker_that_is_late_is_one_that_is_away(directory: Path) -> None:
     world = World(directory)
     world.is_awaited, world.broker.up = True, False

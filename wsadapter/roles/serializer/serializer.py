@@ -45,6 +45,8 @@ from wsadapter.supervision.child import Child
 BATCH_RECORDS: Final = 8_192
 """Records of one ring in one cycle."""
 BATCH_BYTES: Final = 64 << 20
+FIRST_RECORDS: Final = 256
+"""The first of a ring for a broker that has just been started: all that has gathered would keep it busy for long."""
 FEW_RECORDS: Final = 16
 """Bytes of all rings in one cycle; of the rings behind those that have filled it a few records. With what one ring may
 add beyond it the batch is smaller than the client's queue."""
@@ -115,11 +117,12 @@ class Serializer:
         delivery = self._delivery
         linger = 0.0 if self._child.stopping else self._linger
         room = BATCH_BYTES
+        most = FIRST_RECORDS if self._was_awaited else BATCH_RECORDS
         for reader in readers:
             before = reader.position
-            if records := delivery.poll(reader, BATCH_RECORDS if room > 0 else FEW_RECORDS):
+            if records := delivery.poll(reader, most if room > 0 else FEW_RECORDS):
                 delivery.build(reader.epoch, records)
-                if len(records) == BATCH_RECORDS or room <= 0:
+                if len(records) == most or room <= 0:
                     linger = 0.0
             room -= reader.position - before
         moved = [reader for reader in readers if reader.position != reader.head]
@@ -139,11 +142,12 @@ class Serializer:
                 self._producer.abandon()
                 return False
         delivery.commit_rings(moved)
+        self._was_awaited = False
         return True
 
     def _is_new(self) -> bool:
         """The broker is one that is started with us and has not acknowledged anything yet, nor is it late."""
-        self._was_awaited = self._was_awaited and not self._child.page["broker_up"] and self._child.is_new("kafka")
+        self._was_awaited = self._was_awaited and self._child.is_new("kafka")
         return self._was_awaited
 
     def is_ready(self) -> bool:

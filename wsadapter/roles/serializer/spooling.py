@@ -92,7 +92,7 @@ class Spooling:
         is_awaited: Callable[[], bool] = lambda: False,
     ) -> None:
         """``is_awaited``: the broker is still being started by whoever started us. Records wait in their rings for it,
-        as long as these are not half full."""
+        as long as these are not half full, and what was sent may take its time."""
         self.mode = Mode.SPOOLING if spools.records else Mode.REPLAYING
         self._spools, self._readers, self._delivery, self._clock = spools, readers, delivery, clock
         self._is_awaited = is_awaited
@@ -117,6 +117,8 @@ class Spooling:
     def overdue(self, since: float) -> bool:
         """For who waits for acknowledgements in DIRECT, the oldest of them since ``since``. True: it is to stop waiting
         and leave its queue alone; the rings are ours until the mode is DIRECT again."""
+        if self._is_awaited() and not self._fuller(HALF):
+            return False
         if next_mode(self.mode, self._clock() - since, self._fuller(PRESSED), True) is not Mode.SPOOLING:
             return False
         for reader in self._readers:

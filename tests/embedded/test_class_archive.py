@@ -30,7 +30,7 @@ with socket.create_server(("127.0.0.1", port)) as server:
         connection, _ = server.accept()
         with connection:
             if connection.recv(4096):
-                connection.sendall(b"\\0\\0\\0\\0" + b"\\0\\0\\0\\1" + b"\\0\\0")
+                connection.sendall(b"\\0\\0\\0\\6" + b"\\0\\0\\0\\1" + b"\\0\\0")
 """
 
 

@@ -162,8 +162,8 @@ put_list(Sides *sides, const char **at, const char *end, const Spelling *spellin
     return prices[1] != NULL && (spelling->places == 0 || place + 1 == spelling->places) ? 0 : -1;
 }
 
-/* 1 = of the other side than `wanted`, and not kept. */
-static inline int
+/* 1 = of the other side than `wanted`, and not kept. Not inlined: it would slow down the usual spelling. */
+static __attribute__((noinline)) int
 put_object(Sides *sides, const char **at, const char *end, const Spelling *spelling, int wanted)
 {
     const char *begun[2] = {NULL, NULL}, *key;

@@ -157,13 +157,14 @@ read_field(Scanner *self, const char **at, const char *end, const Field *field, 
         return read_value(at, end, &tag, 0) == 0 && tag.kind == STRING_VALUE && is_text(&tag, field->tag) ? 0 : -1;
     }
     case LEVELS:
-        if (field->spelling.side.length) { /* both sides, each in a slot of its own */
-            const char *again = *at;
-            if (read_levels(self, &again, end, field, &self->values[base + field->slot], 0) < 0)
+        for (int side = 0, sides = field->spelling.side.length ? 2 : 1; side < sides; side++) {
+            const char *again = *at; /* where both are in one list it is read for each */
+            if (read_levels(self, &again, end, field, &self->values[base + field->slot + side], side) < 0)
                 return -1;
-            return read_levels(self, at, end, field, &self->values[base + field->slot + 1], 1);
+            if (side + 1 == sides)
+                *at = again;
         }
-        return read_levels(self, at, end, field, &self->values[base + field->slot], 0);
+        return 0;
     }
     Value *value = &self->values[base + field->slot];
     if (read_value(at, end, value, 0) < 0)

@@ -21,10 +21,13 @@ class Admin:
         self.answers = answers
         self.cluster_id = "a"
 
-    def list_topics(self, timeout: float) -> Any:
+    def topics(self, timeout: float) -> Any:
         partitions = dict.fromkeys(range(3))
         topics = {name: SimpleNamespace(partitions=partitions) for name in self.answers}
         return SimpleNamespace(cluster_id=self.cluster_id, topics=topics)
+
+    def unavailable(self, what: str, error: Exception) -> ServiceUnavailable:
+        return ServiceUnavailable(f"{what}: {error}")
 
     def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Future[Any]]:
         assert not self.cluster_id.startswith("mock"), "it would not answer"

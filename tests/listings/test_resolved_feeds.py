@@ -50,6 +50,20 @@ def test_a_feed_without_a_listing_waits_and_the_others_run(tmp_path: Path) -> No
     assert assembly.resolved.sources == (ListingSource("binance", HOST, 600.0, False),)
 
 
+def test_without_a_listing_named_symbols_run_and_what_ran_with_the_same_rules(tmp_path: Path) -> None:
+    wanted = config(tmp_path, feed("BTCUSDT", "top:50"))
+    first = resolved(wanted, {})
+    assert [each.symbols for each in first.config.feed] == [("BTCUSDT",)]
+    assert [each.feed for each in first.waiting] == ["um"]
+
+    before = {"um": FeedSymbols(("BTCUSDT", "top:50"), ("BTCUSDT", "ETHUSDT"), {"top:50": ("ETHUSDT",)})}
+    again = resolved(wanted, before)
+    assert [each.symbols for each in again.config.feed] == [("BTCUSDT", "ETHUSDT")]
+    assert (again.waiting, again.symbols) == ((), before)
+    other = {"um": FeedSymbols(("BTCUSDT", "top:5"), ("BTCUSDT", "ETHUSDT"))}
+    assert [each.symbols for each in resolved(wanted, other).config.feed] == [("BTCUSDT",)]
+
+
 def test_the_kept_listing_says_which_symbols(tmp_path: Path) -> None:
     keep(tmp_path, *SYMBOLS)
     assembly = assemble(config(tmp_path, feed("NAMEDUSDT", "top:2", "?YZ*", "!XYZUSDT"), feed("*", "!?TC*", name="b")))

@@ -111,8 +111,10 @@ def _resolved(feed: ResolvedFeed) -> Iterator[str]:
     yield from _wrapped("rules", " ".join(feed.rules))
     if feed.waits:
         yield from _wrapped("waits", feed.waits)
-    else:
+    elif feed.listing:
         yield from _wrapped("listing", f"of {feed.listing} UTC, {feed.listing_age_seconds} s old")
+    else:
+        yield from _wrapped("listing", "none kept: the symbols are those of before")
     for rule in dict.fromkeys(feed.symbols.values()):
         symbols = [symbol for symbol, brought_in_by in feed.symbols.items() if brought_in_by == rule]
         yield from _wrapped("resolved", f"{rule}: {len(symbols)} symbols: {' '.join(symbols)}")

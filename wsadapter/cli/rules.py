@@ -80,4 +80,5 @@ def rules_shown(resolved: ResolvedConfig) -> Iterator[str]:
             yield f"feed {each.feed}: {rules}: {each.waits}"
         else:
             out = f", {len(each.left_out)} left out" if each.left_out else ""
-            yield f"feed {each.feed}: {rules}: {len(each.symbols)} symbols{out}, listing of {each.listing} UTC"
+            listing = f"listing of {each.listing} UTC" if each.listing else "no listing kept: as before"
+            yield f"feed {each.feed}: {rules}: {len(each.symbols)} symbols{out}, {listing}"

@@ -1,7 +1,8 @@
 """The one place that says which symbols a configuration stands for: rules in, symbols out, by the kept listings.
 
-A feed whose venue has no listing kept yet waits: it is left out until there is one, the others run. What a feed stood
-for before (``symbols.json``, the supervisor's) goes in too, so that ranks may flap. Reads files, changes none.
+A feed whose venue has no listing kept yet waits: only the symbols that it names run until there is one, and the other
+feeds. What a feed stood for before (``symbols.json``, the supervisor's) goes in too, so that ranks may flap; with the
+same rules it does without a listing. Reads files, changes none.
 """
 
 import os
@@ -118,6 +119,7 @@ def resolved(
         ruled.append(one)
         if one.selection is None:
             waiting.append(WaitingFeed(feed.name, feed.exchange, reason))
+            feeds += [structs.replace(feed, symbols=rules.named)] if rules.named else []
         else:
             feeds.append(structs.replace(feed, symbols=tuple(one.selection.symbols)))
     if errors:
@@ -168,18 +170,21 @@ def _resolved(
     feed: Feed, rules: Rules, listing: KeptListing | None, host: str, before: FeedSymbols
 ) -> tuple[RuledFeed, str]:
     """And why it waits, where it does."""
+    stays = None  # a feed that ran with these rules is never left without a symbol
+    if before.symbols and before.rules == feed.symbols:
+        stays = Selection(dict.fromkeys(before.symbols, STAYS), {}, before.ranked)
     if listing is None:
-        return RuledFeed(feed, None, None), f"no listing of {feed.exchange} yet, asked for at {host}"
+        return RuledFeed(feed, None, stays), f"no listing of {feed.exchange} yet, asked for at {host}"
     if rules.tops and not listing.volumes:
-        return RuledFeed(feed, listing, None), f"no turnovers of {feed.exchange} yet, asked for at {host}"
+        return RuledFeed(feed, listing, stays), f"no turnovers of {feed.exchange} yet, asked for at {host}"
     market = market_of(feed.exchange, listing)
     offers_all = not _refusal(feed, (*market.trading, *market.halted))  # a thousand times faster than one by one
     refusal = _nothing if offers_all else lambda symbol: _refusal(feed, (symbol,))
     selection = select(rules, market, Before(before.symbols, before.ranked), refusal)
     if selection.symbols:
         return RuledFeed(feed, listing, selection), ""
-    if before.symbols and before.rules == feed.symbols:  # a feed that runs is never left without any
-        return RuledFeed(feed, listing, Selection(dict.fromkeys(before.symbols, STAYS), selection.unoffered)), ""
+    if stays is not None:
+        return RuledFeed(feed, listing, stays), ""
     if selection.unoffered:
         symbol, reason = next(iter(selection.unoffered.items()))
         return RuledFeed(feed, listing, None), f"no symbol of {feed.exchange} fits; {symbol}: {reason}"

@@ -14,7 +14,7 @@ from msgspec import Struct
 from wsadapter.config.symbol_rules import TOP, Rules, matcher
 
 NAMED: Final = "named"
-STAYS: Final = "as before: the rules fit nothing"
+STAYS: Final = "as before"
 
 
 class Market(Struct, frozen=True):

@@ -18,6 +18,8 @@ def say(resolved: ResolvedConfig, before: Mapping[str, FeedSymbols], now_ns: int
     for waiting in resolved.waiting:
         log.warning("feed waits for its listing", feed=waiting.feed, reason=waiting.reason)
     for each in resolved.ruled:
+        if each.selection is not None and each.listing is None:
+            log.warning("no listing is kept, the symbols are those of before", feed=each.feed.name)
         if each.selection is None or each.listing is None:
             continue
         feed, symbols, was = each.feed, each.selection.symbols, before.get(each.feed.name, FeedSymbols()).symbols

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from itertools import pairwise
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import NS, full, trade
@@ -36,14 +37,14 @@ def event(kind: str, symbol: str, number: int) -> Event:
 
 
 class Bench:
-    def __init__(self, mute: Collection[Subject] = ()) -> None:
+    def __init__(self, mute: Collection[Subject] = (), added: Collection[Subject] = ()) -> None:
         self.out: list[Event] = []
         self.copies: Counter[str] = Counter()
         plan = ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", TRADES_OF_BTC, SYMBOLS)
         self.exchange = load("binance")(plan)
         kinds = {type(event(kind, "BTCUSDT", 1)) for kind in KINDS} | {Gap}
         deliver = dict.fromkeys(kinds, self.out.append)
-        self.overlap = Handover(deliver, lambda _: None, self.exchange.joined, self.copies, mute)
+        self.overlap = Handover(deliver, lambda _: None, self.exchange.joined, self.copies, mute, added)
 
     @property
     def gaps(self) -> list[Gap]:
@@ -214,3 +215,17 @@ def test_a_book_that_begins_with_a_snapshot_on_each_socket_waits_for_none_on_the
 
     assert bench.out == [*(event("diff", "BTCUSDT", number) for number in (3, 4, 5)), later]
     assert bench.copies == {"depth": 2}
+
+
+def test_what_only_the_second_socket_has_is_held_whole_until_it_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is no sign that the first one lags; of a stream that both have it is."""
+    monkeypatch.setattr("wsadapter.client.handover.MOST_HELD", 20)
+    bench = Bench(added={(StreamType.TRADE, "ETHUSDT", "")})
+    other = Bench()
+    for number in range(1, 31):
+        bench.overlap.second(event("trade", "ETHUSDT", number))
+        other.overlap.second(event("trade", "ETHUSDT", number))
+    assert (bench.overlap.overflowed, other.overlap.overflowed) == (False, True)
+    assert not bench.overlap.unproven
+    bench.overlap.hand_over()
+    assert bench.out == [event("trade", "ETHUSDT", number) for number in range(1, 31)]

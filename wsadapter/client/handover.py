@@ -5,8 +5,9 @@ is held; when the first has ended, what is still held is delivered, then the sec
 the first had brought. So every event is delivered once, in the order of its series, and no series has a hole where the
 two overlap. Where a numbered series does not continue, or a silence ends, a `Gap` is published in its place.
 
-Pure: told events, it delivers them. Bounded: more than `MOST_HELD` events held means that the first socket lags too
-far behind, or that many series are mute on it: then `overflowed`, and the first socket must end, or the second.
+Pure: told events, it delivers them. Bounded: more than `MOST_HELD` events held (`MORE_HELD`) means that the first
+socket lags too far behind, or that many series are mute on it: then `overflowed`, and the first socket must end, or the
+second.
 """
 
 from collections import Counter, deque
@@ -17,6 +18,8 @@ from wsadapter.events import Depth, Event, Gap, StreamType, UpdateType
 from wsadapter.events.sequence import Sequenced, SequenceKey, place
 
 MOST_HELD: Final = 20_000
+MORE_HELD: Final = 100_000
+"""Where the second socket has streams that the first has not: all of theirs is held."""
 
 Deliver = Mapping[type[Event], Callable[[Event], object]]
 Subject = tuple[StreamType, str, str]
@@ -168,9 +171,10 @@ class Handover:
         """Let go of what the first socket has brought meanwhile."""
         while self._held and self._is_copy(*self._held[0]):
             self._copies[self._held.popleft()[1].stream_type.value] += 1
-        if len(self._held) > MOST_HELD and not self.overflowed:
+        most = MORE_HELD if self._added else MOST_HELD
+        if len(self._held) > most and not self.overflowed:
             self._compact()
-            self.overflowed = len(self._held) > MOST_HELD
+            self.overflowed = len(self._held) > most
 
     def _compact(self) -> None:
         kept: deque[tuple[Sequenced, Event]] = deque()

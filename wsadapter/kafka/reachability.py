@@ -76,25 +76,36 @@ def _explained(kafka: KafkaConfig, failure: ServiceUnavailable) -> ServiceUnavai
                 return ServiceUnavailable(Reason.TLS.sentence(f"Kafka at {server}", detail), Reason.TLS)
     elif failure.reason is Reason.AUTHENTICATION and not has_tls:
         for server in kafka.bootstrap_servers.split(","):
-            if _handshake(server, None, is_checked=False) == "":
+            if _speaks_tls(server):
                 detail = "the listener speaks TLS: kafka.security_protocol must be SSL or SASL_SSL"
                 return ServiceUnavailable(Reason.TLS.sentence(f"Kafka at {server}", detail), Reason.TLS)
     return failure
 
 
-def _handshake(server: str, ca: str | None, is_checked: bool = True) -> str | None:
-    """Why TLS with this server fails, empty: it does not; None: it is no matter of TLS."""
+def _speaks_tls(server: str) -> bool:
+    """Whether it shows a certificate, be it a good one or not."""
+    host, port = address(server)
+    try:
+        with socket.create_connection((host, port), HANDSHAKE_SECONDS) as connection:
+            ssl.create_default_context().wrap_socket(connection, server_hostname=host).close()
+    except ssl.SSLCertVerificationError:
+        return True
+    except OSError:  # ssl.SSLError is one
+        return False
+    return True
+
+
+def _handshake(server: str, ca: str | None) -> str | None:
+    """Why TLS with this server fails; empty: it does not; None: it is no matter of TLS."""
     host, port = address(server)
     context = ssl.create_default_context(cafile=ca)
-    if not is_checked:
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     try:
         with socket.create_connection((host, port), HANDSHAKE_SECONDS) as connection:
             context.wrap_socket(connection, server_hostname=host).close()
     except ssl.SSLCertVerificationError as error:
         return f"{error.verify_message} (kafka.ssl_ca: {ca or 'that of the system'})"
     except ssl.SSLError as error:
-        return None if not is_checked else error.reason or str(error)
+        return error.reason or str(error)
     except OSError:
         return None
     return ""

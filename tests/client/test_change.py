@@ -169,6 +169,34 @@ def test_a_gap_of_a_stream_that_goes_ends_with_it(monkeypatch: pytest.MonkeyPatc
     run(body())
 
 
+def test_a_stream_that_comes_back_has_a_gap_from_its_last_event_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    quick(monkeypatch, SETTLE_SECONDS=0.1)
+
+    async def body() -> None:
+        handler = WithGaps()
+        async with LoopbackVenue(Options(rate=200)) as venue:
+            both = ConnectionConfig(["BTCUSDT", "ETHUSDT"], streams=["trade"], ws_url=venue.url)
+            client = Client(both, handler)
+            await client.connect()
+            await until(lambda: all(client.connections[0].exchange.last_receive_ns.values()))
+            for symbols in (("BTCUSDT",), ("BTCUSDT", "ETHUSDT")):
+                told(client, structs.replace(both, symbols=list(symbols)))
+                await until(partial(taken_over, client, symbols))
+            count = len(handler.seen)
+            await until(partial(more, handler.seen, count + 50))
+            await client.stop()
+        (gap,) = (one for one in handler.gaps if one.cause != GapCause.CONNECT)
+        assert (gap.stream, gap.symbol, gap.version) == ("trade", "ETHUSDT", 1)
+        assert gap.ended_ns is not None
+        times = [event.receive_time_ns for event in handler.seen if event.symbol == "ETHUSDT"]
+        before = [at for at in times if at <= gap.started_ns]
+        assert before[-1] == gap.started_ns
+        assert len(before) < len(times)
+        assert any(at >= gap.ended_ns for at in times)
+
+    run(body())
+
+
 def test_what_cannot_be_subscribed_leaves_the_old_socket_alone_and_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -34,7 +34,7 @@ from wsadapter.client.rotation import CHECK_SECONDS as NEXT_CHECK_SECONDS
 from wsadapter.client.session import Lost
 from wsadapter.client.stream_watch import CHECK_SECONDS, StreamWatch, some
 from wsadapter.client.subscriptions import SubscriptionState
-from wsadapter.client.terms import Terms, added
+from wsadapter.client.terms import LeftStreams, Terms, added
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.events.gaps import GapCause, begin, ended
@@ -78,6 +78,7 @@ class Connection:
         self.subscribed = asyncio.Event()
         """Set while every subscription of the socket has its answer."""
         self._terms = self._wanted = Terms(plan, config)
+        self._left = LeftStreams()
         self._tries = 0
         """Sockets in a row that were to bring what is wanted, and were given up."""
         self._hooks, self._dice = hooks, dice
@@ -238,16 +239,18 @@ class Connection:
         ends = before.leave(exchange, clock.now_ns())
         exchange.replace(before)
         self._watch.watch(exchange)
-        self._take(wanted, ends)
+        self._take(wanted, ends, before.last_receive_ns)
         return exchange
 
-    def _take(self, terms: Terms, ends: Iterable[Gap]) -> None:
-        """From now on they are the connection's. ``ends``: of the gaps of streams that it does not have any more."""
+    def _take(self, terms: Terms, ends: Iterable[Gap], received: Mapping[str, int]) -> None:
+        """From now on they are the connection's. ``ends``: of the gaps of streams that it does not have any more.
+        ``received``: until when each stream was."""
+        returned = self._left.exchanged(self.plan, terms.plan, received, clock.now_ns())
         if terms.config != self._config:
             self.dialer.config = terms.config
             self._retries = _retries(terms.config, self._dice)
         self._terms, self._tries = terms, 0
-        for gap in ends:
+        for gap in (*ends, *returned):
             self._deliver(gap)
         self._hooks.on_read_end()
         logger.info("%s: has its new subscriptions and settings", self.plan.connection)
@@ -366,7 +369,7 @@ class Connection:
         self.exchange.succeed(before)
         self._watch.succeed(self.exchange, seamless)
         if next_one.terms != self._terms:
-            self._take(next_one.terms, ends)
+            self._take(next_one.terms, ends, before.last_receive_ns)
         handover.hand_over()
         next_one.timers.set("copies", AFTER_SECONDS, self._forget_copies)
         if not seamless:

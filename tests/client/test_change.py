@@ -14,8 +14,9 @@ from msgspec import structs
 from pushed import Pushed, watch
 
 from wsadapter.client.client import Client, ConnectionConfig
+from wsadapter.client.terms import added
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
-from wsadapter.events import Depth, Event, Gap
+from wsadapter.events import Depth, Event, Gap, StreamType
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges import load
 
@@ -95,6 +96,18 @@ def _counted(handler: Everything, symbol: str) -> Counter[str]:
     got = Counter(event.stream_type.value for event in handler.seen if event.symbol == symbol)
     del got["funding_rate"]  # once after each connect
     return got
+
+
+def test_whatever_comes_of_a_new_symbol_is_of_the_next_socket_alone() -> None:
+    """Mark prices bring funding rates along, asked for or not."""
+    few = ConnectionConfig(["BTCUSDT"], streams=["mark_price", "kline"])
+    (before,), (after,) = (
+        load("binance").plan(each.feed()) for each in (few, structs.replace(few, symbols=["BTCUSDT", "ETHUSDT"]))
+    )
+    found = added(before, after)
+    assert {(StreamType.FUNDING_RATE, "ETHUSDT", ""), (StreamType.KLINE, "ETHUSDT", "1m")} <= set(found)
+    assert {symbol for _, symbol, _ in found} == {"ETHUSDT"}
+    assert not added(after, before)
 
 
 def test_another_series_of_the_same_stream_and_symbol_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.handover import Subject
-from wsadapter.events import Gap
+from wsadapter.events import Gap, StreamType
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
@@ -26,7 +26,8 @@ def added(before: ConnectionPlan, after: ConnectionPlan) -> Collection[Subject]:
     """What events may be of that a socket of ``before`` does not bring: those of subscriptions that only ``after`` has,
     and in streams of the whole market those of symbols that only it has."""
     known, fresh = frozenset(before.subscriptions), frozenset(after.symbols) - frozenset(before.symbols)
-    subjects: set[Subject] = set()
+    # whatever comes of a symbol that is new: a stream may bring more than was asked for
+    subjects: set[Subject] = {(word, symbol, "") for word in StreamType for symbol in fresh}
     for each in after.subscriptions:
         if each not in known:
             subjects |= _subjects(each, (each.symbol,) if each.symbol else after.symbols)

@@ -105,7 +105,7 @@ def test_struct_message_and_tables_agree(spec: StreamSpec) -> None:
 
 
 class _OneMore(Trade, array_like=True, gc=False):
-    liquidity: str | None
+    update_id: int | None
 
 
 class _OtherOrder(Event, array_like=True, gc=False):

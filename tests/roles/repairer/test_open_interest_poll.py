@@ -81,6 +81,15 @@ def test_each_answer_says_since_when_it_is_covered() -> None:
     assert {(row.symbol, row.stream, row.connection) for row in driven.coverage} == {("A", "open_interest", "repair")}
 
 
+@pytest.mark.parametrize(("silent", "since"), [(14, -14), (31, 0)])
+def test_what_an_earlier_process_asked_for_in_time_is_covered(silent: int, since: int) -> None:
+    driven = Driven(poll("A", received=START - silent * S))
+    assert symbol_asked(driven, 0.0) == "A"
+    driven.answer(answer("A", 0), START)
+
+    assert [(row.from_ns, row.to_ns) for row in driven.coverage] == [(START + since * S, START)]
+
+
 def test_what_was_missed_is_not_caught_up() -> None:
     made = poll("A")
     driven = Driven(made)

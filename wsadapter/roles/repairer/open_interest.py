@@ -48,7 +48,7 @@ class PolledSymbol(Struct):
     own: bool = False
     """The last answer came to this process."""
     covered_ns: int = 0
-    """Since when this process has it without a silence, 0 = it has no answer yet."""
+    """Since when it is had without a silence, as far as this process knows; 0 = it has no answer yet."""
 
 
 def cadence(symbols: int, weights: Limit, weight: int) -> float:
@@ -119,9 +119,10 @@ class OpenInterestPoll(Job):
         if silence is not None:
             events.append(end_silence(silence, received_ns))
             entry.gap_ns, entry.silence = received_ns, None
-            entry.covered_ns = 0
-        if not entry.covered_ns:
             entry.covered_ns = received_ns
+        elif not entry.covered_ns:
+            # asked for as often as ever, though by another process before
+            entry.covered_ns = entry.received_ns or received_ns
         elif entry.received_ns // DAY_NS != received_ns // DAY_NS:
             entry.covered_ns = entry.received_ns
         entry.received_ns, entry.state, entry.own = received_ns, LIVE, True

@@ -18,7 +18,7 @@ from msgspec import Raw
 
 from wsadapter import metrics
 from wsadapter.config.model import Config, Feed, MonitorConfig, ServiceConfig
-from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing
+from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing, WatchedStream
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -55,7 +55,8 @@ def free_port() -> int:
 class Road:
     """The pages of a whole instance; everything is up unless a test says otherwise."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, subscriptions: Sequence[str] = SUBSCRIPTIONS) -> None:
+        self.subscriptions = subscriptions
         self.instance = f"t{os.getpid()}x{time.monotonic_ns() % 10**9}"
         self.port = free_port()
         self.config = Config(
@@ -63,7 +64,10 @@ class Road:
             feed=(Feed("binance", "binance", ("BTCUSDT",)),),
             monitor=MonitorConfig(f"127.0.0.1:{self.port}"),
         )
-        self.pages = {name: self._page(name, fields) for _, name, fields in CHILDREN}
+        self.pages = {
+            name: self._page(name, metrics.ingest(subscriptions) if role == "ingest" else fields)
+            for role, name, fields in CHILDREN
+        }
         self.supervisor = self._page("supervisor", SUPERVISOR)
         self.ring = f"wsadapter-{self.instance}-{CONNECTION}"
         ring.create(self.ring, 65_536, 7)
@@ -83,7 +87,7 @@ class Road:
             self.pages[name]["heartbeat_ns"] = time.monotonic_ns()
         ingest = self.pages[CONNECTION]
         ingest["connection_up"] = 1
-        for name in SUBSCRIPTIONS:
+        for name in self.subscriptions:
             ingest[f'stream_state{{stream="{name}"}}'] = 1
         self.pages["serializer-0"]["broker_up"] = 1
         self.pages["serializer-0"]["broker_refusal"] = self.pages["serializer-0"]["broker_reason"] = 0
@@ -94,7 +98,9 @@ class Road:
 
     def order(self) -> MonitorOrder:
         children = tuple(
-            WatchedChild(role, name, self.page_name(name), "binance" if role == "ingest" else "")
+            WatchedChild(role, name, self.page_name(name), "binance", tuple(map(_about, self.subscriptions)))
+            if role == "ingest"
+            else WatchedChild(role, name, self.page_name(name))
             for role, name, _ in CHILDREN
         )
         return MonitorOrder(os.getpid(), children, (WatchedRing(CONNECTION, self.ring),))
@@ -110,9 +116,14 @@ class Road:
         Segment.unlink(self.ring)
 
 
+def _about(subscription: str) -> WatchedStream:
+    symbol, _, channel = subscription.partition("@")
+    return WatchedStream(subscription, channel, symbol.upper(), "binance")
+
+
 @contextmanager
-def road(state_dir: Path) -> Iterator[Road]:
-    made = Road(state_dir)
+def road(state_dir: Path, subscriptions: Sequence[str] = SUBSCRIPTIONS) -> Iterator[Road]:
+    made = Road(state_dir, subscriptions)
     try:
         yield made
     finally:

@@ -156,9 +156,17 @@ def test_status_page_brings_everything_along(watched: Road) -> None:
     assert status == 200
     assert headers["Content-Type"].startswith("text/html")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert re.findall(r"https?://|\bsrc=|\bhref=|@import|innerHTML", page) == []
-    # every key that the page asks /status for is there
-    answer = get_json(watched.port, "/status")[1]
+    assert set(re.findall(r'\b(?:src|href)="([a-z]\S*)"', page)) <= {
+        "favicon.ico", "status.css", "status.js", "status", "readyz", "metrics", "livez",
+    }  # fmt: skip
+    for asset, content_type in (("/status.css", "text/css"), ("/status.js", "text/javascript")):
+        status, headers, body = get(watched.port, asset)
+        assert (status, headers["Content-Type"].partition(";")[0]) == (200, content_type)
+        page += body.decode()
+    assert re.findall(r"https?://|@import|url\(|innerHTML|unsafe", page + headers["Content-Security-Policy"]) == []
+    # every key that the page asks for is there, and what /status/now has besides its streams /status has, too
+    answer = get_json(watched.port, "/status/now")[1]
+    assert answer.keys() - get_json(watched.port, "/status")[1].keys() == {"layout", "states", "ages"}
     assert set(re.findall(r"\bs\.([a-z_]+)", page)) <= answer.keys()
     assert set(re.findall(r"\bt\.([a-z_]+)", page)) <= answer["totals"].keys()
 

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from importlib import resources
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from wsadapter import log
 from wsadapter.config import types as config_types
 from wsadapter.errors import ExitCode
-from wsadapter.roles.monitor import exposition, rings, snapshot, status
+from wsadapter.roles.monitor import exposition, page, rings, snapshot, status
 from wsadapter.roles.monitor.history import History
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
 from wsadapter.roles.monitor.rings import RingProgress
@@ -38,15 +38,22 @@ ICON: Final = (
 )
 PAGE_POLICY: Final = (
     # the page brings everything along and talks to its own origin only
-    "default-src 'none'; connect-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "default-src 'none'; connect-src 'self'; style-src 'self'; script-src 'self'; img-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+ASSETS: Final = {
+    "/": ("status.html", "text/html; charset=utf-8"),
+    "/status.css": ("status.css", "text/css; charset=utf-8"),
+    "/status.js": ("status.js", "text/javascript; charset=utf-8"),
+}
+"""The status page."""
 
 
 def routes(read: Callable[[], Snapshot], history: History) -> dict[str, Route]:
     render = exposition.exposition(read)
-    page = resources.files("wsadapter.roles.monitor").joinpath("status.html").read_bytes()
-    html = Response(HTTPStatus.OK, "text/html; charset=utf-8", page, (("Content-Security-Policy", PAGE_POLICY),))
+
+    def answer(content: Callable[[], Any]) -> Route:
+        return lambda: Response(HTTPStatus.OK, JSON, msgspec.json.encode(content()))
 
     def ready() -> Response:
         found = read()
@@ -56,14 +63,22 @@ def routes(read: Callable[[], Snapshot], history: History) -> dict[str, Route]:
         return Response(code, JSON, msgspec.json.encode({"ready": not reasons, "reasons": reasons}))
 
     return {
-        "/": lambda: html,
+        **{path: _asset(name, content_type) for path, (name, content_type) in ASSETS.items()},
         "/metrics": lambda: Response(HTTPStatus.OK, exposition.CONTENT_TYPE, render()),
         "/livez": lambda: text(HTTPStatus.OK, "ok"),
         "/healthz": lambda: text(HTTPStatus.OK, "ok"),
         "/favicon.ico": lambda: Response(HTTPStatus.OK, "image/svg+xml", ICON),
         "/readyz": ready,
-        "/status": lambda: Response(HTTPStatus.OK, JSON, msgspec.json.encode(status.status(read(), history))),
+        "/status": answer(lambda: status.status(read(), history)),
+        "/status/now": answer(lambda: page.now(read(), history)),
+        "/status/rows": answer(lambda: page.rows(read())),
     }
+
+
+def _asset(name: str, content_type: str) -> Route:
+    body = resources.files("wsadapter.roles.monitor").joinpath(name).read_bytes()
+    response = Response(HTTPStatus.OK, content_type, body, (("Content-Security-Policy", PAGE_POLICY),))
+    return lambda: response
 
 
 class Listener:

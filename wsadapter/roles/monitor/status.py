@@ -9,6 +9,7 @@ from wsadapter.errors import Reason
 from wsadapter.metrics import SERVICE_STAGES
 from wsadapter.roles.monitor import reasons
 from wsadapter.roles.monitor.history import History, spooled_bytes
+from wsadapter.roles.monitor.open_gaps import open_gaps
 from wsadapter.roles.monitor.reasons import Cause
 from wsadapter.roles.monitor.snapshot import ProcessUse, Reading, Snapshot, alive
 from wsadapter.times import SECOND, short
@@ -33,6 +34,22 @@ MAX_NAMED: Final = 5
 
 
 def status(snapshot: Snapshot, history: History | None = None) -> dict[str, Any]:
+    """All of /status."""
+    return {**summary(snapshot, history), "streams": streams(snapshot)}
+
+
+def streams(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """Every subscription, and what is polled."""
+    return [
+        stream
+        for role in ("ingest", "repairer")
+        for reading in snapshot.of(role)
+        for stream in _streams(snapshot, reading)
+    ]
+
+
+def summary(snapshot: Snapshot, history: History | None = None) -> dict[str, Any]:
+    """/status without what grows with the symbols."""
     causes = not_ready(snapshot)
     history = history or History()
     history.observe(snapshot, causes)
@@ -43,7 +60,11 @@ def status(snapshot: Snapshot, history: History | None = None) -> dict[str, Any]
         "time": snapshot.wall_ns / 1e9,
         "ready": not causes,
         "not_ready_since": history.not_ready_since_ns / 1e9 if causes else None,
+        "ready_since": None if causes else history.ready_since_ns / 1e9,
         "reasons": causes,
+        "lag_seconds": history.lag_seconds(snapshot),
+        "open_gaps": open_gaps(snapshot),
+        "errors": history.errors.newest_first(),
         "spool": {
             "records": sum(reading.get("spool_records") for reading in snapshot.of("serializer")),
             "bytes": spooled_bytes(snapshot),
@@ -53,12 +74,6 @@ def status(snapshot: Snapshot, history: History | None = None) -> dict[str, Any]
         "supervisor": _supervisor(snapshot),
         "children": [_child(snapshot, reading) for reading in (_own(snapshot), *snapshot.children)],
         "connections": [_connection(snapshot, reading) for reading in snapshot.of("ingest")],
-        "streams": [
-            stream
-            for role in ("ingest", "repairer")
-            for reading in snapshot.of(role)
-            for stream in _streams(snapshot, reading)
-        ],
         "rings": [
             {
                 "connection": ring.connection,
@@ -255,7 +270,7 @@ def _connection(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
         "exchange": reading.exchange,
         "up": up,
         "connected_since": since / 1e9 if up and since else None,
-        "last_receive_age_seconds": _age(snapshot, reading.get("last_receive_ns")),
+        "last_receive_age_seconds": age_of(snapshot, reading.get("last_receive_ns")),
         "frames": reading.get("frames_total"),
         "bytes": reading.get("bytes_total"),
         "events": reading.total("events_total"),
@@ -278,7 +293,7 @@ def _streams(snapshot: Snapshot, reading: Reading) -> list[dict[str, Any]]:
             "exchange": own.get("exchange", reading.exchange),
             "stream": own["stream"],
             "state": _state(STREAM_STATES, reading.cells[cell]),
-            "age_seconds": _age(snapshot, last.get((own["stream"], own.get("exchange")), 0)),
+            "age_seconds": age_of(snapshot, last.get((own["stream"], own.get("exchange")), 0)),
         }
         for own, cell in reading.layout.get("stream_state", ())
     ]
@@ -354,6 +369,6 @@ def _nonzero(values: dict[str, int]) -> dict[str, int]:
     return {name: value for name, value in values.items() if value}
 
 
-def _age(snapshot: Snapshot, at_ns: int) -> float | None:
+def age_of(snapshot: Snapshot, at_ns: int) -> float | None:
     """None = never. Both are wall clock; a step of it must not give a negative age."""
     return max(0, snapshot.wall_ns - at_ns) / 1e9 if at_ns else None

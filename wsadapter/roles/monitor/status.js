@@ -82,7 +82,7 @@ function patchTable(id, caption, heads, rows) {
     });
   }
   for (const [key, line] of known) if (!keep.has(key)) { line.remove(); known.delete(key); }
-  if (rows.length) rows[0][1].forEach((cell, i) => setClass(grid.tHead.rows[0].children[i], cell.css === "n" ? "n" : ""));
+  rows[0]?.[1].forEach((cell, i) => setClass(grid.tHead.rows[0].children[i], cell.css === "n" ? "n" : ""));
   if (isHeld(body)) return;
   rows.forEach(([key], i) => {
     const line = known.get(key);
@@ -188,7 +188,8 @@ function pipeline(s) {
 function gapsAndErrors(s) {
   const open = s.open_gaps;
   const some = (all, name) => all > NEWEST ? `${count(all)}, the ${NEWEST} ${name} are shown` : all ? "" : "none";
-  setText(byId("gaps-note"), some(open.count, "longest") + (open.to_repair ? `; ${plural(open.to_repair, "gap")} ended, being repaired` : ""));
+  setText(byId("gaps-note"), some(open.count, "longest")
+    + (open.to_repair ? `; ${plural(open.to_repair, "gap")} ended, being repaired` : ""));
   patchTable("gaps", "Gaps that last now, the longest first", ["connection", "about", "cause", "since", "for"],
     open.gaps.slice(0, NEWEST).map(g => [g.connection + " " + g.subscription + " " + g.exchange, [g.connection,
       g.subscription ? [g.symbol, g.stream].filter(x => x).join(" ") || g.subscription : "the whole connection", g.cause,
@@ -224,7 +225,8 @@ function connections(s) {
   patchTable("connections", "Connections, problems first",
     ["connection", "state", "frames/s", "frames", "last frame", "ring", "reconnects", "bad", "gaps", "dropped"],
     s.connections.map(c => [c, c.up ? "up" : "down", rate("frames " + c.connection, c.frames, s.time)])
-      .filter(([c, word]) => wanted(c.connection + " " + c.exchange + " " + word, tone(word)) || matching.has(c.connection))
+      .filter(([c, word]) => matching.has(c.connection)
+        || wanted(c.connection + " " + c.exchange + " " + word, tone(word)))
       .map(([c, word, frames]) => [c.connection, [c.connection, state(word), num(frames), num(c.frames),
         num(c.last_receive_age_seconds, span), num(fill.get(c.connection) ?? 0, percent), num(c.reconnects),
         num(c.decode_errors), num(c.gaps), num(c.dropped)], tone(word)]));

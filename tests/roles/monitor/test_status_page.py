@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,8 @@ CHANNELS = (
 )
 SUBSCRIPTIONS = [f"{symbol}@{channel}" for symbol in SYMBOLS for channel in CHANNELS]
 MAX_BYTES_A_SECOND = 20_000
+HOUR_EVERY = 10
+"""Updates between two that ask for the last hour."""
 needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium and chromedriver are not installed")
 
 
@@ -69,8 +72,8 @@ def shows(page: Browser, selector: str, text: str) -> None:
 def test_200_symbols_cost_little_a_second(watched: Road) -> None:
     """What one update of the page costs on the wire, headers included, as a browser asks for it."""
     calm(watched)
-    wire = 0
-    for path in ("/status/now", "/status/rows"):
+    wire = 0.0
+    for path in ("/status/now", "/status/hour", "/status/subscriptions"):
         connection = http.client.HTTPConnection("127.0.0.1", watched.port, timeout=30)
         connection.request("GET", path, headers={"Accept-Encoding": "gzip, deflate, br"})
         answer = connection.getresponse()
@@ -81,9 +84,12 @@ def test_200_symbols_cost_little_a_second(watched: Road) -> None:
         if path == "/status/now":
             wire, states, layout = size, content["states"], content["layout"]
             assert "streams" not in content
+        elif path == "/status/hour":
+            wire += size / HOUR_EVERY
+            assert len(content["symbols"]) == len(SYMBOLS)
         else:
             assert content["layout"] == layout
-            assert [row[2] for row in content["rows"]] == SUBSCRIPTIONS
+            assert [row[2] for row in content["subscriptions"]] == SUBSCRIPTIONS
     assert states == "2" * len(SUBSCRIPTIONS)
     assert wire < MAX_BYTES_A_SECOND / 2
 
@@ -91,7 +97,7 @@ def test_200_symbols_cost_little_a_second(watched: Road) -> None:
 @needs_browser
 def test_the_verdict_since_when_and_the_problems_come_first(watched: Road, page: Browser) -> None:
     order = page.run("return [...document.querySelectorAll('main h2, main summary')].map(x => x.innerText)")
-    assert order[:4] == ["Problems", "Pipeline", "Open gaps", "Last errors"]
+    assert order[:5] == ["Problems", "Pipeline", "Open gaps", "Last errors", "Last hour"]
     assert page.text("#no-problem") == "none"
     assert "1 of 1 connections up" in page.text("#pipeline")
 
@@ -121,6 +127,28 @@ def test_one_bad_stream_of_1600_is_the_first_row_and_the_filter_finds_any(watche
     page.keys("sym042 kline")
     shows(page, "#subscriptions-note", "1 of 1,600")
     assert page.text("#subscriptions tbody tr").startswith("sym042usdt@kline_1m")
+
+
+@needs_browser
+def test_the_strip_of_the_last_hour_says_in_words_what_it_shows(watched: Road, page: Browser) -> None:
+    watched.pages[CONNECTION][f'stream_state{{stream="{SUBSCRIPTIONS[8 * 17]}"}}'] = 3
+    page.run("document.getElementById('filter').focus()")
+    page.keys("sym017")
+    bar = "document.querySelector('#hour tbody tr [role=img]')"
+
+    def is_seen() -> bool:
+        page.run("turn = 0")  # asks at the next update, not in ten seconds
+        return page.run(f"return {bar}?.dataset.strip.match(/[23]/) != null") is True
+
+    eventually(is_seen, 60, "the silent stream is a minute that is not whole")
+    assert page.text("#hour tbody tr").startswith("SYM017USDT")
+    label = page.run(f"return {bar}.ariaLabel")
+    assert re.fullmatch(
+        r"binance SYM017USDT: \d+ minutes? recorded, \d+ in part, \d+ not recorded, \d+ not seen", label
+    )
+    assert "200 symbols" in page.text("#hour-note")
+    assert "gradient" in page.run("return document.querySelector('#hour tbody tr [role=img]').style.background")
+    assert page.complaints() == []
 
 
 @needs_browser

@@ -21,6 +21,7 @@ from wsadapter.errors import ExitCode
 from wsadapter.roles.monitor import exposition, page, rings, snapshot, status
 from wsadapter.roles.monitor.history import History
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
+from wsadapter.roles.monitor.last_hour import LastHour
 from wsadapter.roles.monitor.rings import RingProgress
 from wsadapter.roles.monitor.snapshot import Snapshot
 from wsadapter.roles.orders import MonitorOrder
@@ -49,7 +50,7 @@ ASSETS: Final = {
 """The status page."""
 
 
-def routes(read: Callable[[], Snapshot], history: History) -> dict[str, Route]:
+def routes(read: Callable[[], Snapshot], history: History, last_hour: LastHour) -> dict[str, Route]:
     render = exposition.exposition(read)
 
     def answer(content: Callable[[], Any]) -> Route:
@@ -71,7 +72,8 @@ def routes(read: Callable[[], Snapshot], history: History) -> dict[str, Route]:
         "/readyz": ready,
         "/status": answer(lambda: status.status(read(), history)),
         "/status/now": answer(lambda: page.now(read(), history)),
-        "/status/rows": answer(lambda: page.rows(read())),
+        "/status/subscriptions": answer(lambda: page.subscriptions(read())),
+        "/status/hour": answer(last_hour.told),
     }
 
 
@@ -119,12 +121,12 @@ class Listener:
 async def serve(child: Child) -> None:
     config = child.args.config
     watched = child.order(MonitorOrder)
-    progress, history = RingProgress(), History()
+    progress, history, last_hour = RingProgress(), History(), LastHour()
 
     def read() -> Snapshot:
         return snapshot.read(config, watched, progress)
 
-    server = HttpServer(routes(read, history))
+    server = HttpServer(routes(read, history, last_hour))
     listener = Listener(server, child)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
@@ -143,6 +145,7 @@ async def serve(child: Child) -> None:
             observe_at = time.monotonic() + OBSERVE_SECONDS
             found = read()
             history.observe(found, status.not_ready(found))
+            last_hour.observe(found)
         child.page["requests_total"] = server.requests
         try:
             async with asyncio.timeout(BEAT_SECONDS):

@@ -2,7 +2,8 @@
 
 * /status/now, once a second: /status without its streams; of each subscription its state alone, a digit each, and its
   age where that is unusual. ``layout`` names the list that the digits belong to.
-* /status/rows, when ``layout`` is another one than before: that list.
+* /status/subscriptions, when ``layout`` is another one than before: that list.
+* /status/hour, a few times a minute: `wsadapter.roles.monitor.last_hour`.
 
 No state for any client; equal snapshots give equal answers.
 """
@@ -24,7 +25,7 @@ USUAL_AGE_SECONDS: Final = 10.0
 
 def now(snapshot: Snapshot, history: History) -> dict[str, Any]:
     states, ages = [], {}
-    for row, (reading, _, cell) in enumerate(_subscriptions(snapshot)):
+    for row, (reading, _, cell) in enumerate(_cells(snapshot)):
         value = reading.cells[cell]
         states.append(str(value) if 0 <= value < len(STREAM_STATES) else "?")
         at_ns = reading.cells.get(cell.replace("stream_state", "stream_last_ns", 1), 0)
@@ -33,23 +34,23 @@ def now(snapshot: Snapshot, history: History) -> dict[str, Any]:
             ages[str(row)] = None if age is None else round(age)
     return {
         **summary(snapshot, history),
-        "layout": rows(snapshot)["layout"],
+        "layout": subscriptions(snapshot)["layout"],
         "states": "".join(states),
         "ages": ages,
     }
 
 
-def rows(snapshot: Snapshot) -> dict[str, Any]:
+def subscriptions(snapshot: Snapshot) -> dict[str, Any]:
     """Connection, exchange, subscription, stream and symbol of each digit of ``states``."""
     found = []
-    for reading, labels, _ in _subscriptions(snapshot):
+    for reading, labels, _ in _cells(snapshot):
         exchange, name = labels.get("exchange", reading.exchange), labels["stream"]
         about = reading.streams.get((name, exchange))
         found.append([reading.name, exchange, name, about.stream if about else "", about.symbol if about else ""])
-    return {"layout": blake2b(msgspec.json.encode(found), digest_size=8).hexdigest(), "rows": found}
+    return {"layout": blake2b(msgspec.json.encode(found), digest_size=8).hexdigest(), "subscriptions": found}
 
 
-def _subscriptions(snapshot: Snapshot) -> Iterator[tuple[Reading, Labels, str]]:
+def _cells(snapshot: Snapshot) -> Iterator[tuple[Reading, Labels, str]]:
     for role in ("ingest", "repairer"):
         for reading in snapshot.of(role):
             for labels, cell in reading.layout.get("stream_state", ()):

@@ -25,8 +25,10 @@ const rank = { bad: 0, mid: 1, good: 2 };
 const state = word => ({ text: word, css: tone(word) });
 const num = (n, show = count) => ({ text: n == null && show === count ? "" : show(n), css: "n" });
 const NEWEST = 10;  // gaps and errors that are shown; /status has more
+const SYMBOLS = 20;  // whose last hour is shown
 const STEP = 100;  // subscriptions that are drawn at once: a browser stays quick with thousands behind them
-let shown = STEP, subscriptions = { layout: "", rows: [] }, last = null;
+let shown = STEP, subscriptions = { layout: "", subscriptions: [] }, last = null;
+let hour = { until: 0, symbols: [] }, turn = 0;
 
 function setText(element, text) { if (element.textContent !== text) element.textContent = text; }
 function setClass(element, css) { if (element.className !== css) element.className = css; }
@@ -49,7 +51,17 @@ function isHeld(element) {
     || (selection && !selection.isCollapsed && selection.containsNode(element, true));
 }
 
-/** rows: [key, cells, tone]; a cell is a text or {text, css}. Problems first. */
+const FILL = ["unknown", "good", "bad"];  // of a minute: not seen, recorded, not recorded; all else is in part
+function patchStrip(box, { strip, label }) {
+  const bar = box.firstChild ?? box.appendChild(document.createElement("div"));
+  if (bar.dataset.strip === strip && bar.ariaLabel === label) return;
+  bar.dataset.strip = strip; bar.role = "img"; bar.ariaLabel = bar.title = label;
+  const stops = [...strip].map((digit, i) => `var(--${FILL[digit] ?? "mid"}-fill) ${100 * i / strip.length}% `
+    + `${100 * (i + 1) / strip.length}%`);
+  bar.style.background = `linear-gradient(to right, ${stops.join(", ")})`;
+}
+
+/** rows: [key, cells, tone]; a cell is a text, {text, css} or {strip, label}. Problems first. */
 function patchTable(id, caption, heads, rows) {
   const grid = byId(id);
   if (!grid.caption) {
@@ -77,7 +89,8 @@ function patchTable(id, caption, heads, rows) {
       known.set(key, line); body.append(line);
     }
     cells.forEach((cell, i) => {
-      setText(line.children[i], String(cell.text ?? cell));
+      if (cell.strip) patchStrip(line.children[i], cell);
+      else setText(line.children[i], String(cell.text ?? cell));
       setClass(line.children[i], cell.css ?? "");
     });
   }
@@ -192,20 +205,44 @@ function gapsAndErrors(s) {
     + (open.to_repair ? `; ${plural(open.to_repair, "gap")} ended, being repaired` : ""));
   patchTable("gaps", "Gaps that last now, the longest first", ["connection", "about", "cause", "since", "for"],
     open.gaps.slice(0, NEWEST).map(g => [g.connection + " " + g.subscription + " " + g.exchange, [g.connection,
-      g.subscription ? [g.symbol, g.stream].filter(x => x).join(" ") || g.subscription : "the whole connection", g.cause,
-      when(g.since, s.time), num(s.time - g.since, span)], "bad"]));
+      g.subscription ? [g.symbol, g.stream].filter(x => x).join(" ") || g.subscription : "the whole connection",
+      g.cause, when(g.since, s.time), num(s.time - g.since, span)], "bad"]));
   setText(byId("errors-note"), s.errors.length ? some(s.errors.length, "newest") : "none since the monitor started");
   patchTable("errors", "Last errors, the newest first", ["last", "process", "what", "which", "how many"],
     s.errors.slice(0, NEWEST).map(e => [e.name + " " + e.metric + " " + e.labels,
       [when(e.time, s.time), e.name, e.what, e.labels, num(e.count)], "mid"]));
 }
 
+/** Whether the filter lets something through that is called so and is so well. */
+function filter() {
+  const words = byId("filter").value.toLowerCase().split(/\s+/).filter(x => x), only = byId("only-problems").checked;
+  return (text, css) => words.every(word => text.toLowerCase().includes(word)) && !(only && css === "good");
+}
+
+function lastHour() {
+  const wanted = filter(), rows = hour.symbols.map(([exchange, symbol, strip]) => {
+    const digits = [...strip], of = digit => digits.filter(x => x === digit).length;
+    const recorded = of("1"), out = of("2"), unseen = of("0"), part = digits.length - recorded - out - unseen;
+    const css = out ? "bad" : part ? "mid" : "good", name = symbol || "all symbols";
+    const label = `${exchange} ${name}: ${plural(recorded, "minute")} recorded, ${part} in part, ${out} not recorded, `
+      + `${unseen} not seen`;
+    return [exchange + " " + symbol, [name, exchange, { strip, label, css: "strip" }, num(recorded), num(part),
+      num(out), num(unseen)], css, -out, -part];
+  });
+  const matches = rows.filter(([key, , css]) => wanted(key, css));
+  matches.sort((a, b) => a[3] - b[3] || a[4] - b[4]);
+  const worse = matches.filter(row => row[2] !== "good").length, visible = matches.slice(0, SYMBOLS);
+  setText(byId("hour-note"), `${plural(rows.length, "symbol")}, ${worse ? count(worse) + " not whole" : "all whole"}`
+    + (hour.until ? `, until ${clock(hour.until).slice(0, 5)} UTC` : "")
+    + (matches.length > visible.length ? `; the first ${visible.length} are shown, the filter finds the others` : ""));
+  patchTable("hour", "The last 60 minutes of each symbol, problems first",
+    ["symbol", "exchange", "last 60 minutes", "recorded", "in part", "not", "not seen"], visible);
+}
+
 function connections(s) {
-  const words = byId("filter").value.toLowerCase().split(/\s+/).filter(x => x);
-  const only = byId("only-problems").checked;
-  const wanted = (text, css) => words.every(word => text.toLowerCase().includes(word)) && !(only && css === "good");
+  const wanted = filter();
   const fill = new Map(s.rings.map(r => [r.connection, r.fill]));
-  const rows = subscriptions.layout === s.layout ? subscriptions.rows : [], matches = [], matching = new Set();
+  const rows = subscriptions.layout === s.layout ? subscriptions.subscriptions : [], matches = [], matching = new Set();
   rows.forEach(([connection, exchange, name, stream, symbol], i) => {
     const word = STATES[s.states[i]] ?? "state " + s.states[i], css = tone(word);
     if (!wanted([connection, exchange, name, stream, symbol, word].join(" "), css)) return;
@@ -264,7 +301,7 @@ function details(s) {
 
 function show(s) {
   last = s;
-  verdict(s); problems(s); pipeline(s); gapsAndErrors(s); connections(s); details(s);
+  verdict(s); problems(s); pipeline(s); gapsAndErrors(s); lastHour(); connections(s); details(s);
   turnRates(s.time);
 }
 
@@ -277,7 +314,8 @@ async function ask(path) {
 async function poll() {
   try {
     const s = await ask("status/now");
-    if (s.layout !== subscriptions.layout) subscriptions = await ask("status/rows");
+    if (turn++ % 10 === 0) hour = await ask("status/hour");
+    if (s.layout !== subscriptions.layout) subscriptions = await ask("status/subscriptions");
     show(s);
   } catch (error) {
     setText(byId("verdict"), `no answer from the monitor (${error.message})`
@@ -288,7 +326,7 @@ async function poll() {
   setTimeout(poll, 1000);
 }
 
-function refilter() { if (last) connections(last); }
+function refilter() { if (last) { lastHour(); connections(last); } }
 byId("filter").addEventListener("input", () => { shown = STEP; refilter(); });
 byId("only-problems").addEventListener("change", () => { shown = STEP; refilter(); });
 byId("more").addEventListener("click", () => { shown += STEP; refilter(); });

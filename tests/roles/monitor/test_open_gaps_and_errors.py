@@ -91,6 +91,15 @@ def test_a_page_that_was_made_anew_counts_from_0_and_the_newest_comes_first(tmp_
     ]
 
 
+def test_a_child_that_was_started_again_is_named_once(tmp_path: Path) -> None:
+    errors = RecentErrors()
+    for count in (0, 1):
+        cells = {'child_restarts_total{role="kafka",name="kafka",reason="hung"}': count}
+        errors.observe(look(tmp_path, Reading("supervisor", "supervisor", cells), second=count))
+    (error,) = errors.newest_first()
+    assert (error["labels"], error["count"]) == ("kafka, hung", 1)
+
+
 def test_no_more_errors_are_kept_than_that(tmp_path: Path) -> None:
     errors = RecentErrors()
     for number in range(3 * MAX_ERRORS):
@@ -118,6 +127,9 @@ def test_since_when_it_is_ready_and_how_long_the_lag_takes(tmp_path: Path) -> No
     assert (history.ready_since_ns, history.not_ready_since_ns) == (1_007 * SECOND, 0)
     assert history.lag_seconds(now) == 2.5
     assert history.lag_seconds(look(tmp_path, consumer(1_900, 0), second=20)) == 0
+    for service in ("broker_up", "clickhouse_up"):
+        cut = Reading("consumer", "consumer-0", {**consumer(1_900, 250).cells, service: 0})
+        assert history.lag_seconds(look(tmp_path, cut, second=20)) is None
 
     for second in range(20, 60):
         now = look(tmp_path, consumer(1_900, 250 + second), second=second)

@@ -62,13 +62,14 @@ class History:
 
     def lag_seconds(self, snapshot: Snapshot) -> float | None:
         """How long the consumers need for what is not committed, as fast as they are now; None when it is not known,
-        or nothing is consumed although something waits."""
+        or nothing is consumed although something waits, as when Kafka or ClickHouse does not answer."""
         consumers = snapshot.of("consumer")
-        if not consumers or any(snapshot.lag_unknown(reading) for reading in consumers):
-            return None
+        for reading in consumers:
+            if snapshot.lag_unknown(reading) or 0 in (reading.get("broker_up", 1), reading.get("clickhouse_up", 1)):
+                return None
         lag = sum(reading.total("consumer_lag") for reading in consumers)
         if not lag:
-            return 0.0
+            return 0.0 if consumers else None
         begin, consumed = self._consumed[0] if self._consumed else (snapshot.monotonic_ns, 0)
         elapsed, taken = snapshot.monotonic_ns - begin, _consumed(snapshot) - consumed
         return lag * elapsed / taken / SECOND if elapsed >= LEAST_NS and taken > 0 else None

@@ -78,6 +78,6 @@ def _counts(snapshot: Snapshot) -> Iterator[tuple[_Key, int]]:
             if (metric := _METRIC_OF.get(cell_name)) is None:
                 continue
             for labels, cell in cells:
-                key = (reading.name, metric, ", ".join(value for value in labels.values() if value))
+                key = (reading.name, metric, ", ".join(dict.fromkeys(value for value in labels.values() if value)))
                 sums[key] = sums.get(key, 0) + reading.cells[cell]
     yield from sums.items()

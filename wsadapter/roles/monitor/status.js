@@ -25,6 +25,7 @@ const rank = { bad: 0, mid: 1, good: 2 };
 const state = word => ({ text: word, css: tone(word) });
 const num = (n, show = count) => ({ text: n == null && show === count ? "" : show(n), css: "n" });
 const NEWEST = 10;  // gaps and errors that are shown; /status has more
+const LATE_SECONDS = 60;  // behind which tables are a problem, although all is well with who fills them
 const SYMBOLS = 20;  // whose last hour is shown
 const STEP = 100;  // subscriptions that are drawn at once: a browser stays quick with thousands behind them
 let shown = STEP, subscriptions = { layout: "", subscriptions: [] }, last = null;
@@ -153,6 +154,7 @@ function problems(s) {
     (s.spool.seconds_left == null ? "" : `: full in ${span(s.spool.seconds_left)} at this rate`));
   if (s.open_gaps.count) found.push(`${plural(s.open_gaps.count, "gap")} open, the longest since ` +
     `${when(s.open_gaps.gaps[0].since, s.time)} UTC`);
+  if (s.lag_seconds > LATE_SECONDS) found.push(`tables are ${span(s.lag_seconds)} behind Kafka`);
   const dropped = sum(s.flow, f => f.dropped), rejected = sum(s.flow, f => f.rejected);
   if (dropped) found.push(`${plural(dropped, "event")} dropped since the start: rings were full`);
   if (rejected) found.push(`${plural(rejected, "row")} rejected by ClickHouse since the start: table rejected`);
@@ -189,12 +191,13 @@ function pipeline(s) {
     ["Kafka", kafkaUp ? "good" : "bad", perSecond(flow("in_kafka")) || "...", [
       "events delivered", { text: kafkaUp ? "up" : "does not answer", css: kafkaUp ? "" : "bad" },
       `${count(sum(s.serializers, p => p.outstanding))} outstanding`]],
-    ["ClickHouse", tablesUp && !paused.length ? "good" : "bad", perSecond(flow("rows")) || "...", [
+    ["ClickHouse", !tablesUp || paused.length ? "bad" : lag !== 0 && !(s.lag_seconds < LATE_SECONDS) ? "mid" : "good",
+      perSecond(flow("rows")) || "...", [
       "rows", { text: paused.length ? "paused: " + paused.join(" ") : tablesUp ? "up" : "does not answer",
         css: tablesUp && !paused.length ? "" : "bad" },
       lag == null ? { text: "lag unknown", css: "mid" } : s.lag_seconds == null
         ? { text: `${plural(lag, "message")} behind, none is consumed`, css: "mid" }
-        : `${s.lag_seconds.toFixed(1)} s behind (${plural(lag, "message")})`]],
+        : `${span(s.lag_seconds)} behind (${plural(lag, "message")})`]],
   ]);
 }
 

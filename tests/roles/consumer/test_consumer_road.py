@@ -7,10 +7,11 @@ import pytest
 from eventually import eventually
 from msgspec import structs
 from roles.consumer.consumer_rig import Rig, message
-from samples import full, sparse, trade
+from samples import NS, full, sparse, trade
 
 from wsadapter.audit import tail
 from wsadapter.audit.rows import Scope
+from wsadapter.events import Coverage, Event, Source
 from wsadapter.events.streams import SPECS
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import CommitMetadata
@@ -20,8 +21,16 @@ KEPT = {"kline": 1}
 """Of two candles one is open."""
 
 
+def covered() -> list[Event]:
+    """Of candles and of trades."""
+    return [
+        Coverage("binance", "BTCUSDT", None, None, NS + 9, Source.WEBSOCKET, "a", None, stream, interval, NS, NS + 9)
+        for stream, interval in (("kline", "1m"), ("trade", ""))
+    ]
+
+
 def test_every_stream_reaches_its_table(rig: Rig) -> None:
-    rig.events(full() + sparse())
+    rig.events(full() + sparse() + covered())
     rig.process.start()
     for spec in SPECS:
         rig.wait_rows(spec.name, KEPT.get(spec.name, 2))

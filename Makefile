@@ -74,9 +74,9 @@ build/tools/bin/pip-audit:
 	$(PYTHON) -m venv build/tools
 	$(TOOLS)/pip install --quiet --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0
 
-pip-audit: build/tools/bin/pip-audit ## known vulnerabilities of what an installation has; asks pypi.org
+pip-audit: build/tools/bin/pip-audit ## known vulnerabilities of what an installation has; asks its database on the network
 	@$(TOOLS)/pip-audit --strict --require-hashes --disable-pip -r deploy/constraints.txt || { \
-	  echo "Not clean, or not checked: 'could not be audited' and time-outs mean that the database (pypi.org) is out of" \
+	  echo "Not clean, or not checked: 'could not be audited' and time-outs mean that its database is out of" \
 	    "reach from here, and nothing is known."; exit 1; }
 
 sbom: build/tools/bin/pip-audit ## dist/wsadapter.cdx.json: what an installation consists of, CycloneDX; asks nobody

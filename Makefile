@@ -6,7 +6,7 @@ PB := wsadapter/pb
 # children start faster from bytecode, whatever the shell says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast chaos sanitize setup lint fmt bench proto constraints wheel pip-audit sbom clean
+.PHONY: run test test-fast chaos sanitize setup lint fmt docs bench proto constraints wheel pip-audit sbom clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
@@ -49,6 +49,9 @@ fmt: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: setup ## build/site: the pages of docs/ as a site that asks no other host; a warning (a link, an anchor) fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 bench: setup
 	$(BIN)/python -m bench $(if $(QUICK),--quick)
 
@@ -58,7 +61,7 @@ proto: setup ## regenerate wsadapter/pb from proto/
 
 constraints: setup ## pin every dependency again, with hashes: of a clone, and (deploy/) of an installation
 	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile $(COMPILE) --extra embedded --extra dev -o constraints.txt pyproject.toml
+	$(BIN)/pip-compile $(COMPILE) --extra embedded --extra dev --extra docs -o constraints.txt pyproject.toml
 	$(BIN)/pip-compile $(COMPILE) -c constraints.txt -o deploy/constraints.txt pyproject.toml
 
 COMPILE := --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links --no-header \

@@ -6,7 +6,7 @@ PB := wsadapter/pb
 # children start faster from bytecode, whatever the shell says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast chaos sanitize setup lint fmt docs bench proto constraints wheel pip-audit sbom clean
+.PHONY: run test test-fast chaos sanitize setup lint fmt docs bench proto reference constraints wheel pip-audit sbom clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
@@ -58,6 +58,9 @@ bench: setup
 proto: setup ## regenerate wsadapter/pb from proto/
 	PATH=$(BIN):$$PATH $(BIN)/python -m grpc_tools.protoc -I proto --python_out=$(PB) --mypy_out=$(PB) proto/wsadapter/v1/market.proto
 	mv $(PB)/wsadapter/v1/market_pb2.py* $(PB)/ && rmdir -p $(PB)/wsadapter/v1 2>/dev/null || true
+
+reference: setup ## write the pages of docs/ that are made from the code
+	PYTHONPATH=tests $(BIN)/python -m documents.reference
 
 constraints: setup ## pin every dependency again, with hashes: of a clone, and (deploy/) of an installation
 	$(BIN)/pip install --quiet pip-tools

@@ -5,7 +5,7 @@
 needs the service. Any other error ends the process and the supervisor starts it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final
 
@@ -16,16 +16,24 @@ class ExitCode(IntEnum):
     OK = 0
     USAGE = 64
     UNAVAILABLE = 69
-    """A needed service is not there."""
     INTERNAL = 70
     CHILDREN = 71
-    """Children would not stay up."""
     ALREADY_RUNNING = 73
-    """Another supervisor has the state directory (EX_CANTCREAT)."""
     LOSS = 75
-    """Stopped with loss, or the drain deadline was hit."""
     CONFIG = 78
-    """Configuration, a schema mismatch at start included."""
+
+
+MEANINGS: Final[Mapping[ExitCode, str]] = {
+    ExitCode.OK: "clean; a stop that drained all",
+    ExitCode.USAGE: "the command line is wrong",
+    ExitCode.UNAVAILABLE: "a service that is needed is not there",
+    ExitCode.INTERNAL: "an error of ours; the log has it",
+    ExitCode.CHILDREN: "child processes would not stay up",
+    ExitCode.ALREADY_RUNNING: "another supervisor has the state directory, or a process the shared memory",
+    ExitCode.LOSS: "stopped with loss or at the deadline of the drain; something is missing, or was not done",
+    ExitCode.CONFIG: "the configuration, or tables that do not match it",
+}
+"""What an operator reads of each."""
 
 
 class WsadapterError(Exception):

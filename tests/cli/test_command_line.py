@@ -62,12 +62,13 @@ def test_help(tmp_path: Path, arguments: tuple[str, ...]) -> None:
 
 
 def test_help_names_the_subcommands_there_are(tmp_path: Path) -> None:
-    listed = run(tmp_path, "--help").stdout.partition("Commands:\n")[2]
+    listed, _, codes = run(tmp_path, "--help").stdout.partition("Commands:\n")[2].partition("Exit codes:\n")
 
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
         "audit", "backfill", "check", "config", "ddl", "demo-exchange", "gaps", "generate", "plan", "reload", "replay",
         "segments", "status", "tap", "top", "validate",
     ]  # fmt: skip
+    assert {int(line.split()[0]) for line in codes.splitlines() if line[2:3].isdigit()} == set(ExitCode)
 
 
 def test_the_command_itself_imports_little() -> None:

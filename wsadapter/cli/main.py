@@ -17,7 +17,7 @@ from click.shell_completion import CompletionItem
 from wsadapter import __version__
 from wsadapter.cli import options
 from wsadapter.cli.options import PROGRAM
-from wsadapter.errors import ConfigError, ExitCode, WsadapterError
+from wsadapter.errors import MEANINGS, ConfigError, ExitCode, WsadapterError
 
 COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     "validate": ("validate", "Check the configuration and print the planned connections."),
@@ -82,6 +82,10 @@ class LazyGroup(click.Group):
                     for name in self.list_commands(context)
                 ]
             )
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(int(code)), text) for code, text in MEANINGS.items()])
 
 
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})

@@ -52,6 +52,14 @@ GIVE_UP_SECONDS: Final = 0.8
 REMOVED: Final = "RemoveIPC of systemd when the user's last session ended, or a cleaner of temporary files"
 KEEP: Final = "RemoveIPC=no in logind.conf or a system user; no cleaning of /dev/shm/wsadapter-*"
 STOP_SIGNALS: Final = frozenset({signal.SIGTERM, signal.SIGINT})
+STACKS: Final = signal.SIGUSR1
+SIGNALS: Final[Mapping[signal.Signals, str]] = {
+    signal.SIGTERM: "Drain within service.drain_seconds, from the sources down, and end. A second one ends now.",
+    signal.SIGINT: "As SIGTERM.",
+    signal.SIGHUP: "Read the configuration again and apply what changed; a refused one changes nothing.",
+    STACKS: "Write the stack of every thread to standard error, and go on. The children know this one, too.",
+}
+"""What the supervisor does at each, in an operator's words."""
 
 
 Children = tuple[ChildSpec, ...]
@@ -150,8 +158,8 @@ class Supervisor:
     def run(self) -> int:
         """Run until told to stop; the exit code. For the main thread only: the kernel tells children of the death of
         the thread that started them."""
-        faulthandler.register(signal.SIGUSR1, all_threads=True)
-        with Signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)) as signals:
+        faulthandler.register(STACKS, all_threads=True)
+        with Signals(tuple(number for number in SIGNALS if number != STACKS)) as signals:
             self._selector.register(signals, selectors.EVENT_READ, lambda: self._on_signals(signals.poll()))
             self._selector.register(self._wake, selectors.EVENT_READ, lambda: doorbell.clear(self._wake))
             self._begun = self._resumed = time.monotonic()

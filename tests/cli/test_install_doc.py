@@ -1,63 +1,21 @@
-"""docs/install.md and docs/upgrade.md: their commands exist with these options, their configuration is one, and what an
-installation needs is pinned, complete and small."""
+"""docs/install.md: its configuration is one, and what an installation needs is pinned, complete and small."""
 
 import re
-import shlex
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
-import click
-import pytest
+from documents import pages
 
-from wsadapter.cli import main as cli
 from wsadapter.config import load as configuration
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = ("install.md", "upgrade.md")
-PROGRAM = "wsadapter-supervisor"
 MAX_BYTES = 120_000_000
 
 
-def blocks(page: str, language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
-
-
-def commands(page: str) -> list[list[str]]:
-    """The words of each line of each block, without comments and redirections."""
-    lines = [line for block in blocks(page, "sh") for line in block.splitlines()]
-    return [shlex.split(line.split(" #")[0].split(" > ")[0]) for line in lines]
-
-
-OURS = [(page, words) for page in PAGES for words in commands(page) if Path(words[0]).name == PROGRAM]
-
-
-def test_there_are_commands() -> None:
-    assert len(OURS) >= 15
-
-
-@pytest.mark.parametrize(("page", "words"), OURS, ids=[" ".join(words[1:]) for _, words in OURS])
-def test_each_command_of_ours_is_one(page: str, words: list[str]) -> None:
-    """As the program itself reads it, down to the last subcommand, without running it."""
-    command: click.Command = cli.command
-    arguments = words[1:]
-    while isinstance(command, click.Group):
-        context = command.make_context(command.name, arguments)
-        name, found, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
-        assert found is not None, name
-        command = found
-    command.make_context(command.name, arguments)
-
-
-def test_each_make_target_is_there() -> None:
-    targets = set(re.findall(r"(?m)^([\w-]+):", (ROOT / "Makefile").read_text()))
-    wanted = {words[1] for page in PAGES for words in commands(page) if words[0] == "make"}
-    assert wanted == {"wheel", "sbom", "pip-audit"}
-    assert wanted <= targets
-
-
 def test_the_configurations_are_taken(tmp_path: Path) -> None:
-    files = [*blocks("install.md", "toml"), (ROOT / "deploy/compose/wsadapter.toml").read_text()]
+    written = [block.text for block in pages.blocks(pages.DOCS / "install.md") if block.language == "toml"]
+    files = [*written, (ROOT / "deploy/compose/wsadapter.toml").read_text()]
     assert len(files) == 2
     for number, text in enumerate(files):
         path = tmp_path / f"{number}.toml"

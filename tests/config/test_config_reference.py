@@ -1,10 +1,10 @@
 """The reference of the configuration: every key has its words, the page is what is printed, the example is a file."""
 
-import re
 import tomllib
 from pathlib import Path
 
 from cli.command import run
+from documents import pages
 
 from wsadapter.config import reference
 from wsadapter.config.load import load_with_origins
@@ -52,16 +52,14 @@ def test_what_is_commented_out_is_taken_too(tmp_path: Path) -> None:
 
 
 def test_the_pages_say_keys_that_there_are() -> None:
-    """Of tls-and-sasl.md and install.md: each TOML block."""
-    blocks = [
-        block
-        for name in ("tls-and-sasl.md", "install.md")
-        for block in re.findall(r"```toml\n(.*?)```", (PAGE.parent / name).read_text(), re.DOTALL)
-    ]
-    assert len(blocks) >= 3
-    for block in blocks:
-        for section, content in tomllib.loads(block).items():
-            for table in content if isinstance(content, list) else [content]:
+    """Each TOML block of each page, but for one of somebody's pyproject.toml."""
+    blocks = [block for page in pages.PAGES for block in pages.blocks(page) if block.language == "toml"]
+    contents = [content for block in blocks if "project" not in (content := tomllib.loads(block.text))]
+
+    assert len(contents) >= 4
+    for content in contents:
+        for section, given in content.items():
+            for table in given if isinstance(given, list) else [given]:
                 assert {f"{section}.{key}" for key in table} <= reference.KEYS.keys()
 
 

@@ -16,6 +16,7 @@ from wsadapter.errors import ConfigError, WsadapterError
 from wsadapter.metrics import CHILD
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
+from wsadapter.supervision.spawn import ForkServer
 from wsadapter.supervision.supervisor import Application, Children, Supervisor
 
 
@@ -42,6 +43,7 @@ class Scenario(Struct, frozen=True):
     loss: bool = False
     old_children_seconds: float = 15.0
     run_for: float | None = None
+    forked: bool = True
 
 
 def specs(scenario: Scenario) -> Children:
@@ -116,7 +118,11 @@ def main(path: str) -> int:
         return int(error.exit_code)
     fake = Fake(path, scenario)
     fake.note("claimed")
-    return Supervisor(config, specs(scenario), instance, fake, run_for=scenario.run_for).run()
+    with contextlib.closing(ForkServer(())) as fork_server:
+        return Supervisor(
+            config, specs(scenario), instance, fake, run_for=scenario.run_for,
+            fork_server=fork_server if scenario.forked else None,
+        ).run()  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -158,5 +158,6 @@ def _child(
         start_deadline=start_deadline,
         heartbeat_deadline=30.0,
         order=order,
+        forked=role == "exchange",
         fingerprint=hashlib.sha1(msgspec.json.encode(reads)).hexdigest(),
     )

@@ -14,13 +14,14 @@ from wsadapter.backoff import Backoff
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision import restart
+from wsadapter.supervision import restart, spawn
 from wsadapter.supervision.child import ChildState
 from wsadapter.supervision.counters import SupervisorPage
 from wsadapter.supervision.drain import Drain, Stage, group
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildProcess, ChildSpec, ExitStatus, RestartKind
 from wsadapter.supervision.restart import ChildRun, RestartPolicy
+from wsadapter.supervision.spawn import ForkServer
 
 RENEW_SECONDS: Final = 5.0
 """For children to stop whose shared memory is made anew."""
@@ -57,6 +58,7 @@ class ChildSet:
         notify_fd: int,
         random: Callable[[], float],
         observer: PageObserver | None = None,
+        fork_server: ForkServer | None = None,
     ) -> None:
         self._config = config
         self._instance = instance
@@ -64,6 +66,7 @@ class ChildSet:
         self._notify_fd = notify_fd
         self._random = random
         self._observer = observer or PageObserver()
+        self._fork_server = fork_server
         self._children = {spec.name: self._child(spec) for spec in specs}
         self._initial = frozenset(self._children)
         self._leaving: dict[str, ChildProcess] = {}
@@ -105,6 +108,9 @@ class ChildSet:
 
     def step(self, now: float, resumed: float) -> None:
         """Start what is to be started, kill what hangs, publish who is up."""
+        if self._fork_server is not None:
+            self._fork_server.start()
+            spawn.collect({self._fork_server.pid, *(child.pid for child in self.all())})
         self._see_orders()
         if not self.stopping and now >= self._tell_at:
             self._tell()
@@ -159,7 +165,7 @@ class ChildSet:
 
     def _start(self, child: ChildProcess) -> None:
         try:
-            child.start(self._config, self._instance.lock_fd, self._notify_fd)
+            child.start(self._config, self._instance.lock_fd, self._notify_fd, self._fork_server)
         except OSError as error:
             now = time.monotonic()
             text = f"could not be started: {os.strerror(error.errno or 0)}"

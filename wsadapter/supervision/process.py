@@ -11,8 +11,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from enum import StrEnum
@@ -22,13 +20,12 @@ import msgspec
 from msgspec import Raw, Struct
 
 from wsadapter import log
-from wsadapter.config import environment
 from wsadapter.config.model import Config
 from wsadapter.errors import ExitCode, SegmentError
 from wsadapter.shm import redo_log
 from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
-from wsadapter.supervision import live_order, sdnotify
+from wsadapter.supervision import live_order, spawn
 from wsadapter.supervision.child import (
     LAST_WORDS_BYTES,
     Awaited,
@@ -40,6 +37,7 @@ from wsadapter.supervision.child import (
 )
 from wsadapter.supervision.instance import ChildRecord, start_ticks
 from wsadapter.supervision.restart import RunHistory
+from wsadapter.supervision.spawn import ForkServer, Spawned
 
 DUMP_SECONDS: Final = 0.5
 """Between the request for a stack dump and SIGKILL."""
@@ -56,9 +54,6 @@ class RestartKind(StrEnum):
     """Always started again."""
     TRANSIENT = "transient"
     """Not after exit 0: its work is done."""
-
-
-_NOT_INHERITED: Final = (*sdnotify.ENVIRONMENT, *environment.SECRETS)
 
 
 class ChildSpec(Struct, frozen=True):
@@ -95,6 +90,8 @@ class ChildSpec(Struct, frozen=True):
     """What the role is to do; the child reads it by `Child.order`."""
     takes_orders: bool = False
     """It is given another order, and a page for that, while it runs (`wsadapter.supervision.live_order`)."""
+    forked: bool = True
+    """Where there is a fork server: not for what shares few imports with others and is not to wait for them."""
     fingerprint: str = ""
     """Of what the child reads in the configuration; a change of it is a change of the child."""
 
@@ -105,7 +102,7 @@ class ExitStatus(Struct, frozen=True):
     reason: str
     text: str
     code: int
-    """As `subprocess` gives it: negative = signal."""
+    """Negative: a signal."""
 
 
 class ChildProcess:
@@ -123,7 +120,7 @@ class ChildProcess:
         """Set when it has been told to stop."""
         self.started = 0.0
         self.pidfd = -1
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Spawned | None = None
         self._ticks = 0
         self._last_words = -1
         self.wanted: ChildSpec | None = None
@@ -153,7 +150,7 @@ class ChildProcess:
     def up(self) -> bool:
         return self.alive and self.state in UP
 
-    def start(self, config: Config, instance_fd: int, notify_fd: int) -> None:
+    def start(self, config: Config, instance_fd: int, notify_fd: int, fork_server: ForkServer | None = None) -> None:
         """Start it now. OSError when the system refuses (EAGAIN at the task limit)."""
         self.restart_at = None
         self.started = time.monotonic()
@@ -177,7 +174,7 @@ class ChildProcess:
             try:
                 arguments = arguments_fd(args)
                 opened.callback(os.close, arguments)
-                self._spawn(arguments, tuple({*fds, orders_fd} - {-1}))
+                self._spawn(arguments, tuple({*fds, orders_fd} - {-1}), fork_server)
             except OSError:
                 self._close_orders()
                 os.close(self._last_words)
@@ -269,22 +266,16 @@ class ChildProcess:
             self._orders.close()
             self._orders = None
 
-    def _spawn(self, arguments: int, fds: Sequence[int]) -> None:
-        process = subprocess.Popen(
-            # -P: a file in the working directory must not be taken for a module
-            [sys.executable, "-P", "-m", self.spec.module, str(arguments)],
-            bufsize=0,
-            stdin=subprocess.PIPE,
-            stdout=2,  # standard output is for the command's data
-            pass_fds=(*fds, arguments),
-            start_new_session=True,
-            umask=0o077,
-            env={name: value for name, value in os.environ.items() if name not in _NOT_INHERITED},
-        )
+    def _spawn(self, arguments: int, fds: Sequence[int], fork_server: ForkServer | None) -> None:
+        process = None
+        if fork_server is not None and self.spec.forked:
+            process = fork_server.fork(self.spec.module, arguments, fds)
+        if process is None:
+            process = spawn.execute(self.spec.module, arguments, fds)
         try:
             self.pidfd = os.pidfd_open(process.pid)
         except OSError:
-            process.kill()
+            os.kill(process.pid, signal.SIGKILL)
             process.wait()
             raise
         self._process = process
@@ -297,12 +288,12 @@ class ChildProcess:
         """Tell it to be gone by this monotonic time; it is told a moment less, so that it can obey in time."""
         self.stop_by = stop_by
         self.restart_at = None
-        if self._process is None or self._process.stdin is None:
+        if self._process is None:
             return
         margin = min(0.5, 0.1 * max(0.0, stop_by - time.monotonic()))
         try:
             # the line raises SIGTERM in the child; one that is still importing finds it when it is ready to
-            self._process.stdin.write(msgspec.json.encode(StopOrder(stop_by - margin)) + b"\n")
+            self._process.write(msgspec.json.encode(StopOrder(stop_by - margin)) + b"\n")
         except BrokenPipeError:
             self._signal(signal.SIGTERM)
 
@@ -351,8 +342,6 @@ class ChildProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         code = process.wait()
-        if process.stdin is not None:
-            process.stdin.close()
         words = os.pread(self._last_words, LAST_WORDS_BYTES, 0).decode(errors="replace")
         os.close(self._last_words)
         os.close(self.pidfd)

@@ -37,6 +37,7 @@ from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
 from wsadapter.supervision.sdnotify import Notifier
 from wsadapter.supervision.signals import Signals
+from wsadapter.supervision.spawn import ForkServer
 
 BEAT_SECONDS: Final = 1.0
 STALL_SECONDS: Final = 2.0
@@ -118,8 +119,10 @@ class Supervisor:
         environ: Mapping[str, str] = os.environ,
         run_for: float | None = None,
         rng: Callable[[], float] = random.random,
+        fork_server: ForkServer | None = None,
     ) -> None:
-        """``run_for``: stop that many seconds after everything is ready."""
+        """``run_for``: stop that many seconds after everything is ready. ``fork_server``: where children come from; the
+        caller closes it."""
         self._config = config
         self._instance = instance
         self._application = application
@@ -130,7 +133,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._wake = doorbell.create()
         """Rung by children whose state changed, by `stop` and by the thread of on_drained."""
-        self._children = ChildSet(config, specs, instance, self._selector, self._wake, rng, application)
+        self._children = ChildSet(config, specs, instance, self._selector, self._wake, rng, application, fork_server)
         self._drain: Drain | None = None
         self._ready = False
         self._stop_requested = False

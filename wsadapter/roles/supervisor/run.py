@@ -38,9 +38,13 @@ from wsadapter.roles.supervisor.topology import Assembly
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec, page_name
+from wsadapter.supervision.spawn import ForkServer
 from wsadapter.supervision.supervisor import Application, Children, Supervisor
 
 REPLAY_CHECK_SECONDS: Final = 0.2
+FORKED: Final = ("wsadapter.roles.ingest", "wsadapter.roles.serializer", "wsadapter.embedded.exchange")
+"""Whose imports the fork server has: those of which there are many or whose restart is waited for. Each further one
+would be in the memory of all."""
 
 
 class RunOptions(Struct, frozen=True):
@@ -255,10 +259,20 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     topology.assemble(config)  # a feed that its venue does not offer is refused before anything is touched
     used = Instance.was_claimed(config.service.state_dir)
     instance = Instance.claim(config.service.state_dir, config.service.drain_seconds)
-    _require_free(options.stand_ins.addresses(config))
+    with contextlib.closing(ForkServer(FORKED)) as fork_server:
+        fork_server.start()  # it imports while the rest is made ready here
+        return _supervise(options, instance, reporter, used, fork_server)
+
+
+def _supervise(
+    options: RunOptions, instance: Instance, reporter: RunReporter | None, used: bool, fork_server: ForkServer
+) -> int:
+    _require_free(options.stand_ins.addresses(options.config))
     keep_name(instance.state, used)
     current = Run(msgspec.structs.replace(options, config=options.reload()), instance, reporter)
-    supervisor = Supervisor(current.config, current.specs, instance, current, run_for=options.duration)
+    supervisor = Supervisor(
+        current.config, current.specs, instance, current, run_for=options.duration, fork_server=fork_server
+    )
     current.ask = supervisor.apply
     if reporter is not None:
         reporter.start(current)

@@ -32,7 +32,7 @@ def complete(directory: Path, *words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("re",), ["reload", "replay"]),
+        (("re",), ["record", "reload", "replay"]),
         (("segments", ""), ["list", "remove"]),
         (("--config", "c.toml", "audit", "--stream", "mark"), ["mark_price"]),
         (("--config", "c.toml", "audit", "--symbol", "B"), ["BNBUSDT", "BTC/USD", "BTCUSDT"]),

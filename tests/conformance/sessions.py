@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import structs
 
 from wsadapter.config.model import Feed
-from wsadapter.embedded.exchange.replay import open_lines
+from wsadapter.embedded.exchange.replay import lines_of
 from wsadapter.events import Gap, MarketEvent
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, ConnectionPlan, Refused, Reply
@@ -20,7 +20,7 @@ def in_one_session(feed: Feed, path: Path) -> list[MarketEvent]:
     for some in plans.values():
         session = venue(structs.replace(some[0], subscriptions=tuple(s for one in some for s in one.subscriptions)))
         session.open()
-        with open_lines(path) as lines:
+        with lines_of(path) as lines:
             for number, line in enumerate(filter(None, map(bytes.strip, lines)), 1):
                 items = session.receive(line, number)
                 events += (i for i in items if not isinstance(i, (Acked, Refused, Bad, ClosesSoon, Reply, Gap)))

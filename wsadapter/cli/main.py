@@ -46,6 +46,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "segments",
         "List the shared memory of all instances on this machine, or remove what no process uses.",
     ),
+    "record": ("record", "Write the raw frames of a venue to a file that `replay` takes back."),
     "replay": (
         "run",
         "Play a recorded frame file through the loopback venue and the whole pipeline, then exit.",

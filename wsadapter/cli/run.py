@@ -1,6 +1,8 @@
 """A run, which is what the program does without a subcommand, and `replay`."""
 
 import os
+import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -14,9 +16,16 @@ from wsadapter.config.model import Config
 from wsadapter.config.types import address, loopback
 from wsadapter.embedded.demo import StandIns
 from wsadapter.embedded.exchange import DEFAULT, STAND_INS
-from wsadapter.errors import ConfigError, ExitCode
+from wsadapter.errors import ConfigError, ExitCode, WsadapterError
 from wsadapter.exchanges import REGISTRY
+from wsadapter.recordings import Recording, is_recording
 from wsadapter.roles.supervisor import run as composition
+
+
+def _speed(context: click.Context, parameter: click.Parameter, text: str) -> str:
+    if text not in ("max", "recorded") and not re.fullmatch(r"(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,3})?x?", text):
+        raise click.BadParameter("max, recorded, or a factor like 10x")
+    return text
 
 
 @click.command()
@@ -24,21 +33,33 @@ from wsadapter.roles.supervisor import run as composition
 @options.EMBEDDED
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, resolve_path=True))
 @click.option(
-    "--exchange",
-    type=click.Choice(list(STAND_INS)),
-    default=DEFAULT,
-    show_default=True,
-    metavar="NAME",
-    help="Whose frames they are.",
-)
-@click.option("--speed", type=click.Choice(["max", "recorded"]), default="max", show_default=True)
+    "--exchange", type=click.Choice(list(STAND_INS)), metavar="NAME",
+    help=f"Whose frames they are, where the file does not say it itself; {DEFAULT} if left out.",
+)  # fmt: skip
+@click.option(
+    "--speed", callback=_speed, default="max", show_default=True, metavar="max|recorded|1x|10x",
+    help="As fast as it is taken, as it was received, or so many times as fast.",
+)  # fmt: skip
 @click.pass_context
 def replay(
-    context: click.Context, config_path: str | None, embedded: bool, file: str, exchange: str, speed: str
+    context: click.Context, config_path: str | None, embedded: bool, file: str, exchange: str | None, speed: str
 ) -> int:
     """Play a recorded frame file through the loopback venue and the whole pipeline, then exit."""
     embedded = embedded or context.meta.get("embedded", False)
+    exchange = _exchange_of(Path(file), exchange)
     return run(config_path or context.obj, StandIns(embedded, demo=True, replay=file, exchange=exchange, speed=speed))
+
+
+def _exchange_of(file: Path, named: str | None) -> str:
+    """A recording says whose it is."""
+    if not is_recording(file):
+        return named or DEFAULT
+    exchange = Recording(file).header.exchange
+    if named not in (None, exchange):
+        raise click.UsageError(f"--exchange {named}: {file} is a recording of {exchange}")
+    if exchange not in STAND_INS:
+        raise WsadapterError(f"{file}: no stand-in speaks like {exchange!r}, only: {' '.join(STAND_INS)}")
+    return exchange
 
 
 def run(config_path: str | None, stand_ins: StandIns, duration: float | None = None) -> int:

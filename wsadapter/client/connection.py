@@ -34,6 +34,7 @@ from wsadapter.client.rotation import CHECK_SECONDS as NEXT_CHECK_SECONDS
 from wsadapter.client.session import Lost
 from wsadapter.client.stream_watch import CHECK_SECONDS, StreamWatch, some
 from wsadapter.client.subscriptions import SubscriptionState
+from wsadapter.client.tap import Tap
 from wsadapter.client.terms import LeftStreams, Terms, added
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Gap
@@ -71,6 +72,8 @@ class Connection:
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.tally = ReceiveCount()
+        self.tap: Tap | None = None
+        """Of the messages of each socket that is made from now on."""
         self.decode_errors: Counter[str] = Counter()
         self.reconnects: Counter[str] = Counter()
         self.copies: Counter[str] = Counter()
@@ -228,7 +231,7 @@ class Connection:
             pass
 
     def _new(self, kind: type[S], exchange: Exchange, config: ConnectionConfig | None = None) -> S:
-        return kind(exchange, config or self._config, self.tally, self._on_open, self._hooks.on_read_end)
+        return kind(exchange, config or self._config, self.tally, self._on_open, self._hooks.on_read_end, self.tap)
 
     def _exchange_of_new_socket(self) -> Exchange:
         """Where none goes on: with the subscriptions that are wanted now."""

@@ -15,6 +15,7 @@ from wsadapter.client.reader import ReceiveCount
 from wsadapter.client.rotation import Rotation
 from wsadapter.client.session import Lost, Session, Timers
 from wsadapter.client.subscriptions import SubscriptionState, SubscriptionStates
+from wsadapter.client.tap import Tap
 from wsadapter.client.terms import Terms
 from wsadapter.exchanges.venue import Exchange
 
@@ -32,6 +33,7 @@ class LiveSocket:
         tally: ReceiveCount,
         on_open: Callable[["LiveSocket"], object],
         on_read_end: Callable[[], object],
+        tap: Tap | None = None,
     ) -> None:
         self.exchange = exchange
         self.subscriptions = SubscriptionStates(exchange.last_receive_ns)
@@ -45,7 +47,7 @@ class LiveSocket:
         self.answered = False
         """Every subscription had its answer."""
         self._on_open = on_open
-        self.session = Session(exchange, config, tally, self._open, on_read_end)
+        self.session = Session(exchange, config, tally, self._open, on_read_end, tap)
 
     def dial(self, dialer: Dialer) -> None:
         self.ended = asyncio.ensure_future(dialer.live(self.session))

@@ -22,6 +22,7 @@ from wsadapter.client.config import ConnectionConfig
 from wsadapter.client.connect_limit import ConnectLimiter
 from wsadapter.client.protocol import Action, Fragments, Keepalive, Violation
 from wsadapter.client.reader import TEXT, Handlers, ReceiveCount, frame_reader
+from wsadapter.client.tap import Tap
 from wsadapter.exchanges.venue import Bad, Exchange, Reply
 from wsadapter.text import printable
 
@@ -90,6 +91,7 @@ class Session(WSListener):
         tally: ReceiveCount,
         on_open: Callable[[], object],
         on_read_end: Callable[[], object],
+        tap: Tap | None = None,
     ) -> None:
         super().__init__()
         self.lost: Lost | None = None
@@ -97,7 +99,8 @@ class Session(WSListener):
         self.granted: ConnectLimiter | None = None
         """Who grants requests, beside the pace of this socket."""
         self._exchange, self._config, self._tally = exchange, config, tally
-        self._reader = frame_reader(exchange.receive, self._on_unusual, on_read_end, tally)
+        self._receive = exchange.receive if tap is None else tap(exchange.receive)
+        self._reader = frame_reader(self._receive, self._on_unusual, on_read_end, tally)
         self.on_ws_frame = self._reader  # type: ignore[method-assign]  # called by picows for every frame
         self.redirect({})
         self._on_open = on_open
@@ -197,7 +200,7 @@ class Session(WSListener):
     def _deliver(self, message: bytes, is_text: bool) -> None:
         self._tally.count(len(message))
         bad = [Bad("binary", f"{len(message)} bytes")]
-        self._reader.deliver(self._exchange.receive(message, self._reader.received_ns) if is_text else bad)
+        self._reader.deliver(self._receive(message, self._reader.received_ns) if is_text else bad)
 
     def _server_closed(self, transport: WSTransport, frame: WSFrame) -> None:
         self._reader.closed = True

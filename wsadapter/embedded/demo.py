@@ -35,7 +35,8 @@ DOWNLOAD_SECONDS: Final = 600.0
 
 class StandIns(Struct, frozen=True, dict=True):
     """``embedded``: Kafka and ClickHouse. ``demo``: the venues, at ``rate`` frames a second together (None: about
-    `USUAL_RATE`), or ``exchange``'s playing the frame file ``replay`` at ``speed`` ``"max"`` or ``"recorded"``."""
+    `USUAL_RATE`), or ``exchange``'s playing the frame file ``replay`` at ``speed``: ``"max"``, ``"recorded"``,
+    ``"10x"``."""
 
     embedded: bool = False
     demo: bool = False

@@ -1,7 +1,9 @@
 """Recorded frame files through the venue: every frame verbatim, once, to a connection of the class that carries it.
 
-`FrameFile` reads ``.jsonl`` or ``.jsonl.gz`` (one frame per line) lazily and says of each frame what it is; lines that
-never were a frame of a push connection (a REST answer, a client's request, nothing) are skipped and counted.
+`FrameFile` reads a recording (`wsadapter.recordings`), or lines of one frame each, plain, gzip or zstd, lazily, and
+says of each frame what it is; lines that never were a frame of a push connection (a REST answer, a client's request,
+nothing) are skipped and counted. Where a connection had two sockets, while one took over from the other, a recording
+has all of that twice: of the next socket only what came behind the last frame of the one before is played.
 `Replay` hands the frames out in file order: it waits for the expected connections, respects back-pressure, waits for a
 class whose connection went away, and never sends a frame twice.
 """
@@ -10,7 +12,8 @@ import asyncio
 import gzip
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any, Final, cast
@@ -19,6 +22,7 @@ from msgspec import Struct
 
 from wsadapter.embedded.exchange.connection import VenueConnection
 from wsadapter.embedded.market.streams import Push
+from wsadapter.recordings import NOTE, Recording, compressed_lines, is_compressed, is_recording
 
 CHUNK: Final = 64 * 1024
 """Bytes written before the loop gets its turn."""
@@ -44,43 +48,68 @@ class FrameFile:
     def __init__(self, path: Path, recognised: Recogniser) -> None:
         self._path, self._recognised = path, recognised
         self.skipped = 0
-        open_lines(path).close()  # a wrong name is an error now, not when the first client comes
+        # a wrong name is an error now, not when the first client comes
+        self._recording = Recording(path) if is_recording(path) else None
+
+    @property
+    def damage(self) -> str:
+        """Why the last reading ended before the file's end; empty: it did not."""
+        return self._recording.damage if self._recording is not None else ""
 
     def __iter__(self) -> Iterator[Recorded]:
         self.skipped = 0
+        for payload, at_ns in self._lines() if self._recording is None else self._frames(self._recording):
+            recorded = self._recognised(payload, at_ns)
+            if recorded is None:
+                self.skipped += 1
+            else:
+                yield recorded
+
+    def _lines(self) -> Iterator[tuple[bytes, int]]:
         times = self._times()
-        with open_lines(self._path) as lines:
+        with lines_of(self._path) as lines:
             for line in lines:
-                payload = line.strip()
-                if not payload:
-                    continue
-                at_ns = next(times, 0)
-                recorded = self._recognised(payload, at_ns)
-                if recorded is None:
-                    self.skipped += 1
-                else:
-                    yield recorded
+                if payload := line.strip():
+                    yield payload, next(times, 0)
+
+    def _frames(self, recording: Recording) -> Iterator[tuple[bytes, int]]:
+        ends = {frame.socket: frame.at_ns for frame in recording}  # the last one of each socket
+        for frame in recording:
+            connection, _, number = frame.socket.partition(".")
+            if frame.socket == NOTE:
+                continue
+            before = f"{connection}.{int(number) - 1}" if number.isdigit() else ""
+            if frame.at_ns <= ends.get(before, 0):
+                self.skipped += 1
+            else:
+                yield frame.payload, frame.at_ns
 
     def _times(self) -> Iterator[int]:
         stem = self._path.name.removesuffix(".gz").removesuffix(".jsonl")
         for name in (f"{stem}.recv.txt.gz", f"{stem}.recv.txt"):
             beside = self._path.with_name(name)
             if beside.exists():
-                with open_lines(beside) as lines:
+                with lines_of(beside) as lines:
                     yield from (_nanoseconds(line.strip()) for line in lines if line.strip())
 
 
 def symbols(path: Path, symbols_in: Callable[[bytes], Sequence[bytes]]) -> tuple[str, ...]:
     """The symbols that a frame file names, the most frequent first. ``symbols_in``: the dialect's, those of a line."""
     counts: Counter[bytes] = Counter()
-    with open_lines(path) as lines:
+    with lines_of(path) as lines:
         for line in lines:
             counts.update(symbols_in(line))
     return tuple(symbol.decode(errors="replace") for symbol, _ in counts.most_common())
 
 
-def open_lines(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+@contextmanager
+def lines_of(path: Path) -> Iterator[Iterable[bytes]]:
+    """The lines of a file, compressed or not."""
+    if is_compressed(path):
+        yield compressed_lines(path)
+        return
+    with cast(IO[bytes], gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb") as lines:
+        yield lines
 
 
 def _nanoseconds(stamp: bytes) -> int:
@@ -117,18 +146,24 @@ class ReplayClients:
 
 
 class Replay:
-    """``speed``: ``max``, ``recorded``, or a number (times the recorded pace). ``count``: connections to wait for."""
+    """``speed``: ``max``, ``recorded``, or so many times the recorded pace (``10x``). ``count``: connections to wait
+    for."""
 
     def __init__(
         self, file: FrameFile, clients: ReplayClients, speed: str = "max", count: int = 1, repeat: int = 1
     ) -> None:
         self.done = asyncio.Event()
         self._file, self._clients, self._count, self._repeat = file, clients, count, repeat
-        self._pace = 0.0 if speed == "max" else 1.0 if speed == "recorded" else float(speed)
+        self._pace = 0.0 if speed == "max" else 1.0 if speed == "recorded" else float(speed.removesuffix("x"))
         self._classes: set[str] = set()
         self._chosen: dict[tuple[str, str], VenueConnection] = {}
         self._version = -1
         self._written = 0
+
+    @property
+    def damage(self) -> str:
+        """Of the file, where it was not read to its end."""
+        return self._file.damage
 
     async def run(self) -> None:
         await self._clients.quiet(self._count)

@@ -23,6 +23,7 @@ from picows import (
     ws_create_server,
 )
 
+from wsadapter import log
 from wsadapter.embedded.exchange import DEFAULT, STAND_INS
 from wsadapter.embedded.exchange.connection import VenueConnection, VenueLimits
 from wsadapter.embedded.exchange.counts import VenueCounts
@@ -274,6 +275,8 @@ class LoopbackVenue:
     async def _play(self) -> None:
         assert self.replay is not None
         await self.replay.run()
+        if damage := self.replay.damage:
+            log.get_logger().warning("the recording was played as far as it can be read", reason=damage)
         self.counts.set("replay_done", 1)
 
     async def _keep_time(self) -> None:

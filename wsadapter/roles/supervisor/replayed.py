@@ -10,6 +10,7 @@ from wsadapter.config.types import INTERVALS
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load
+from wsadapter.recordings import Header, Recording, is_recording
 
 MOST_SYMBOLS: Final = 500
 MOST_WITH_ALL_INTERVALS: Final = 20
@@ -28,6 +29,8 @@ def feeds(exchange: str, file: Path) -> tuple[Feed, ...]:
     from wsadapter.embedded.exchange.dialects import dialect  # only a replay pays for what it imports
     from wsadapter.embedded.exchange.replay import symbols
 
+    if is_recording(file) and (recorded := _recorded(Recording(file).header)) is not None:
+        return (recorded,)
     spoken, base = dialect(exchange), STAND_INS[exchange].feed
     by_words: dict[tuple[str, ...], list[str]] = {}
     for symbol in symbols(file, spoken.symbols_in)[:MOST_SYMBOLS]:
@@ -45,6 +48,16 @@ def feeds(exchange: str, file: Path) -> tuple[Feed, ...]:
         )  # fmt: skip
         made.append(_with_intervals(feed))
     return tuple(made)
+
+
+def _recorded(header: Header) -> Feed | None:
+    """What the file says that was asked for; None where it does not say it."""
+    if not (header.symbols and header.streams):
+        return None
+    return Feed(
+        name=header.exchange, exchange=header.exchange, symbols=header.symbols, streams=header.streams,
+        intervals=header.intervals or ("1m",), depth_levels=header.depth_levels, depth_speed=header.depth_speed,
+    )  # fmt: skip
 
 
 def _names(base: Feed, symbol: str, word: str) -> list[str] | None:

@@ -27,7 +27,9 @@ def test_the_configurations_are_taken(tmp_path: Path) -> None:
 def pins(path: str) -> dict[str, str]:
     """Distribution -> all that is said of it."""
     text = (ROOT / path).read_text()
-    found = re.findall(r"(?m)^([a-z0-9-]+)==(\S+ \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text)
+    found = re.findall(
+        r"(?m)^([a-z0-9-]+)==(\S+(?: ; [^\\\n]+)? \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", text
+    )
     assert len(found) == len(re.findall(r"(?m)^\S+==", text)), "each one has hashes"
     return dict(found)
 

@@ -19,9 +19,8 @@ from rich.text import Text
 
 from wsadapter.audit.conservation import Status
 from wsadapter.audit.sheet import add_row, fitted, plain_table
-from wsadapter.cli import monitor_client, options
+from wsadapter.cli import condition, monitor_client, options
 from wsadapter.errors import ExitCode, ServiceUnavailable
-from wsadapter.times import span
 
 INTERVAL_SECONDS: Final = 1.0
 LINE_INTERVAL_SECONDS: Final = 5.0
@@ -107,12 +106,13 @@ def line(status: Status, before: Status | None) -> str:
         f"{_rate(status, before, lambda s: _sum(s['flow'], 'events')) or 0:,.0f}/s",
         f"ring {max(fills, default=0.0):.1%}",
         f"in Kafka {_sum(flow, 'in_kafka'):,}",
-        "lag unknown" if totals["lag"] is None else f"lag {totals['lag']:,}",
+        condition.lag(status),
         f"rows {_sum(flow, 'rows'):,}",
         f"rejected {_sum(flow, 'rejected'):,}",
         f"dropped {_sum(flow, 'dropped'):,}",
         f"gaps {sum(totals['gaps'].values()):,}",
-        *_spool(status),
+        *([f"open gaps {count:,}"] if (count := status["open_gaps"]["count"]) else []),
+        *condition.spool(status),
     ]
     if word == NOT_READY:
         reasons = status["reasons"]
@@ -127,8 +127,9 @@ def _sum(flow: list[dict[str, Any]], column: str) -> int:
 
 
 def view(status: Status, before: Status | None, console: Console) -> RenderableType:
-    """The tables of one moment; rates are over the time since ``before``, and left out when there is none."""
-    parts = [*_head(status), fitted(console, _streams(status, before))]
+    """What is wrong first, then the tables of one moment; rates are over the time since ``before``, and left out when
+    there is none."""
+    parts = [*_head(status), fitted(console, _streams(status, before)), *_latency(status)]
     connections, children = _connections(status, before), _children(status)
     room = console.height - MARGIN_LINES - len(parts) - len(status["flow"]) if console.is_terminal else sys.maxsize
     if len(status["connections"]) + len(status["children"]) <= room:
@@ -141,20 +142,26 @@ def view(status: Status, before: Status | None, console: Console) -> RenderableT
 
 
 def _head(status: Status) -> list[Text]:
-    """In words: is it ready, since when not and why, and how long the spool lasts."""
+    """In words: is it ready, since when not and why, how far it is behind, how long the spool lasts, which gaps last,
+    and the last errors."""
     word, style = _readiness(status)
     head = Text(word, style)
     if word == NOT_READY and (since := status["not_ready_since"]):
-        head.append(f" for {_span(status['time'] - since)}")
+        head.append(f" for {condition.span(status['time'] - since)}")
     uptime = status["supervisor"].get("uptime_seconds")
     about = [f"{_clock(status)} UTC", f"instance {status['instance']}", f"version {status['version']}"]
-    about += [f"up {_span(uptime)}"] if uptime is not None else []
+    about += [f"up {condition.span(uptime)}"] if uptime is not None else []
     head.append("  " + "  ".join(about), "not bold default")
-    named = status["reasons"] if word == NOT_READY else []
+    named = [*(status["reasons"] if word == NOT_READY else []), *condition.problems(status)]
     reasons = [Text(f"  {reason}", "red") for reason in named[:MAX_REASONS]]
     if (more := len(named) - MAX_REASONS) > 0:
         reasons.append(Text(f"  and {more} more", "red"))
-    return [head, *reasons, *(Text(f"  {text}", "yellow") for text in _spool(status))]
+    told = [*condition.spool(status), *condition.open_gaps(status), *condition.errors(status)]
+    return [head, *reasons, Text(f"  {condition.lag(status)}"), *(Text(f"  {text}", "yellow") for text in told)]
+
+
+def _latency(status: Status) -> list[Text]:
+    return [Text(text) for text in condition.latency(status)]
 
 
 def _readiness(status: Status) -> tuple[str, str]:
@@ -162,17 +169,6 @@ def _readiness(status: Status) -> tuple[str, str]:
     if any(child["role"] == "supervisor" and child["state"] == STOPPING for child in status["children"]):
         return STOPPING, "bold yellow"
     return (READY, "bold green") if status["ready"] else (NOT_READY, "bold red")
-
-
-def _spool(status: Status) -> list[str]:
-    spool = status["spool"]
-    if not spool["records"]:
-        return []
-    lasts = spool["seconds_left"]
-    left = "" if lasts is None else f", full in {_span(lasts)} at this rate"
-    return [
-        f"spool {spool['records']:,} records, {spool['bytes'] / MIB:,.1f} of {spool['max_bytes'] / MIB:,.0f} MiB{left}"
-    ]
 
 
 def _clock(status: Status) -> str:
@@ -275,10 +271,6 @@ def _about(status: Status) -> dict[str, str]:
         parts += [f"paused {' '.join(consumer['paused'])}"] if consumer["paused"] else []
         about[consumer["name"]] = ", ".join(parts)
     return about
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else span(int(seconds * 1e9))
 
 
 def _word(state: str) -> Text:

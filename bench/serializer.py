@@ -27,7 +27,7 @@ class SerializerAlone(Role):
     def __init__(self, directory: Path, kafka: KafkaConfig, source: Ring) -> None:
         super().__init__(
             "wsadapter.roles.serializer", config("serializer", directory, kafka),
-            stats_fields.SERIALIZER, directory,
+            stats_fields.serializer(("binance",)), directory,
             rings=(source.ref,),
         )  # fmt: skip
 

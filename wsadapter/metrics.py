@@ -45,6 +45,15 @@ SERIALIZER_REASONS: Final = ("too_large", "encode", "rejected")
 CONSUMER_REASONS: Final = ("parse", "foreign", "other")
 UNKNOWN: Final = "unknown"
 """Instead of the topic, of a ring record of no kind of ours."""
+MEASURED_WORDS: Final = tuple(word for word in STREAM_WORDS if word not in ("open_interest", "gap", "coverage"))
+"""Streams whose events a venue sends: how late they are can be measured."""
+RECEIVED, DELIVERED, INSERTED = HOPS = ("venue_to_receive", "receive_to_delivered", "delivered_to_inserted")
+"""Of an event's way, whose times `latency_seconds` has."""
+LATENCIES: Final = (
+    "0.001", "0.0025", "0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1", "2.5", "5", "10", "30", "60", "300",
+    "+Inf",
+)  # fmt: skip
+"""Bounds of `latency_seconds`: from a loopback to a Kafka that was away."""
 RINGS_AT_ONCE: Final = 128
 """A serializer moves the heads of so many rings as one with what it counts."""
 
@@ -78,13 +87,18 @@ class Cells(Struct, frozen=True):
 
 class Metric(Struct, frozen=True):
     """One metric as it is exposed, without the prefix ``wsadapter_``. ``pages``: role -> its cells; empty: the monitor
-    sees it itself. ``always``: as 0 when no page has the cell, for a dashboard's alert needs the series."""
+    sees it itself. ``bounds``: of a histogram. ``always``: as 0 when no page has the cell, for a dashboard's alert
+    needs the series."""
 
     name: str
     help: str
     pages: Mapping[str, Cells] = {}
-    histogram: bool = False
+    bounds: tuple[str, ...] = ()
     always: bool = False
+
+    @property
+    def histogram(self) -> bool:
+        return bool(self.bounds)
 
     @property
     def kind(self) -> str:
@@ -101,6 +115,9 @@ _TOPIC: Final = _axis("topic", TOPIC_WORDS)
 _SUBSCRIPTION: Final = Axis(("stream",), given="subscriptions")
 _POLL: Final = Axis(("stream", "exchange"), given="polls")
 _HOST: Final = Axis(("host",), given="hosts")
+_RECORDED: Final = Axis(("exchange",), given="exchanges")
+_CLOCK: Final = Axis(("exchange",), given="clocks")
+_MEASURED: Final = _axis("stream", MEASURED_WORDS)
 _CHILD: Final = Axis(("role", "name"), given="children")
 _ANY_CHILD: Final = ("supervisor", "ingest", "serializer", "consumer", "repairer", "monitor", "exchange", "service")
 
@@ -197,7 +214,12 @@ _METRICS: Final = (
             "repairer": Cells((_POLL,), name="stream_last_ns")}),
     # serializer
     Metric("delivery_seconds", "Time from produce until the whole batch was acknowledged (at least linger.ms).",
-           _at("serializer"), histogram=True),
+           _at("serializer"), bounds=SECONDS),
+    Metric("latency_seconds",
+           "How late events are, of samples: the venue's time to receipt (with the offset of its clock in it, never "
+           "negative), receipt to Kafka's acknowledgement, and Kafka's time to the end of the insert (all venues).",
+           {"serializer": Cells((_RECORDED, _MEASURED, _axis("hop", (RECEIVED, DELIVERED)))),
+            "consumer": Cells((_MEASURED, _axis("hop", (INSERTED,))))}, bounds=LATENCIES),
     Metric("broker_up", "1 while the Kafka broker answers this process.",
            {"serializer": Cells(), "consumer": Cells(), "repairer": Cells()}),
     Metric("outstanding", "Messages produced and not yet acknowledged.", _at("serializer")),
@@ -218,7 +240,7 @@ _METRICS: Final = (
             "consumer": Cells((_axis("reason", CONSUMER_REASONS), _axis("topic", STREAM_WORDS)),
                               total="not_inserted", by="topic")}),
     # consumer
-    Metric("insert_seconds", "Time of one insert.", _at("consumer"), histogram=True),
+    Metric("insert_seconds", "Time of one insert.", _at("consumer"), bounds=SECONDS),
     Metric("clickhouse_up", "1 while ClickHouse answers this process.", _at("consumer")),
     Metric("rebalances_total", "Changes of the partitions assigned to this consumer.", _at("consumer")),
     Metric("inserts_total", "Inserts done.", _at("consumer")),
@@ -275,6 +297,11 @@ _METRICS: Final = (
            _at("repairer", _HOST)),
     Metric("rest_paused_seconds", "How long no request is sent to the host yet.", _at("repairer", _HOST)),
     Metric("rest_queue", "Jobs that wait for the host.", _at("repairer", _HOST)),
+    Metric("venue_clock_offset_seconds",
+           "By how much the venue's clock is ahead of ours, as its API says the time; NaN where it does not.",
+           {"repairer": Cells((_CLOCK,), name="venue_clock_offset_ns")}),
+    Metric("venue_clock_error_seconds", "By how much that may be wrong: half of the shortest round trip; NaN as above.",
+           {"repairer": Cells((_CLOCK,), name="venue_clock_error_ns")}),
     # the stand-ins, and the monitor
     Metric("frames_sent_total", "Frames that the loopback venue sent.", {"exchange": _counted("frames_sent")}),
     Metric("clients", "Connections that the loopback venue serves.", _at("exchange")),
@@ -345,20 +372,20 @@ def _page(role: str, **given: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     values = {name: tuple(each) for name, each in given.items()}
     plain: list[str] = []
     published: list[str] = []
-    for name, cells, is_histogram in _rows(role):
-        texts = histogram(name) if is_histogram else _texts(name, cells.axes, values)
+    for name, cells, bounds in _rows(role):
+        texts = histogram(name, bounds, cells.axes, values) if bounds else _texts(name, cells.axes, values)
         (published if cells.published else plain).extend(texts)
     plain = [cell for cell in plain if cell not in CHILD]
     return (*CHILD, *plain, *(ring_counters.fields(published) if published else ()))
 
 
-def _rows(role: str) -> Iterator[tuple[str, Cells, bool]]:
-    """Name of the cells, what they are, and whether they are a histogram's."""
+def _rows(role: str) -> Iterator[tuple[str, Cells, tuple[str, ...]]]:
+    """Name of the cells, what they are, and a histogram's bounds."""
     for metric in _METRICS:
         if (cells := metric.pages.get(role)) is not None:
-            yield cells.name or metric.name, cells, metric.histogram
+            yield cells.name or metric.name, cells, metric.bounds
     for cells in STATE.get(role, ()):
-        yield cells.name, cells, False
+        yield cells.name, cells, ()
 
 
 def _texts(name: str, axes: Iterable[Axis], given: Mapping[str, tuple[tuple[str, ...], ...]]) -> Iterator[str]:
@@ -370,10 +397,21 @@ def _texts(name: str, axes: Iterable[Axis], given: Mapping[str, tuple[tuple[str,
         yield f"{name}{{{inner}}}" if inner else name
 
 
-def histogram(name: str) -> tuple[str, ...]:
+def histogram(
+    name: str,
+    bounds: Iterable[str] = SECONDS,
+    axes: tuple[Axis, ...] = (),
+    given: Mapping[str, tuple[tuple[str, ...], ...]] = MappingProxyType({}),
+) -> tuple[str, ...]:
     """Cells of a histogram: cumulative buckets, the sum in ns, the count."""
-    buckets = _texts(f"{name}_bucket", (_axis("le", SECONDS),), MappingProxyType({}))
-    return (*buckets, f"{name}_sum_ns", f"{name}_count")
+    buckets = _texts(f"{name}_bucket", (*axes, _axis("le", bounds)), given)
+    return (*buckets, *_texts(f"{name}_sum_ns", axes, given), *_texts(f"{name}_count", axes, given))
+
+
+def latency_labels(stream: str, hop: str, exchange: str = "") -> str:
+    """Of the cells of `latency_seconds`; ``exchange``: not of the last hop."""
+    labels = f'stream="{stream}",hop="{hop}"'
+    return f'exchange="{exchange}",{labels}' if exchange else labels
 
 
 def dead_letters(reason: str, topic: str) -> str:
@@ -406,8 +444,11 @@ def consumer(partitions: int) -> tuple[str, ...]:
     return _page("consumer", partitions=((str(number),) for number in range(partitions)))
 
 
-def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tuple[str, ...]:
-    """``hosts``: whom it asks, as named in labels; ``polls``: exchange and symbol whose open interest it asks for.
+def repairer(
+    hosts: Iterable[str], polls: Iterable[tuple[str, str]] = (), clocks: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """``hosts``: whom it asks, as named in labels; ``polls``: exchange and symbol whose open interest it asks for;
+    ``clocks``: exchanges that have a host.
     ``records_total``: all that it wrote to its ring, ``polled_total`` what of it was polled, ``gaps_total`` the holes
     of that."""
     pairs = tuple(polls)
@@ -415,11 +456,18 @@ def repairer(hosts: Iterable[str], polls: Iterable[tuple[str, str]] = ()) -> tup
         "repairer",
         hosts=((host,) for host in hosts),
         polls=((polled_stream(symbol), exchange) for exchange, symbol in pairs),
+        clocks=((exchange,) for exchange in dict.fromkeys(clocks)),
         polled_exchanges=((exchange,) for exchange in dict.fromkeys(exchange for exchange, _ in pairs)),
     )
 
 
-SERIALIZER: Final = _page("serializer")
+def serializer(exchanges: Iterable[str]) -> tuple[str, ...]:
+    """``exchanges``: those that are recorded."""
+    return _page("serializer", exchanges=((name,) for name in dict.fromkeys(exchanges)))
+
+
+SERIALIZER: Final = serializer(())
+"""Where nothing is said of venues."""
 MONITOR: Final = _page("monitor")
 EXCHANGE: Final = _page("exchange")
 SERVICE: Final = _page("service")

@@ -324,3 +324,11 @@ def test_answers_that_say_nothing_are_bad_and_nothing_else(pair: Pair, body: byt
     except BadAnswer:
         return
     assert found == {}  # type: ignore[comparison-overlap]
+
+
+def test_the_time_of_the_venue_is_read(pair: Pair) -> None:
+    asks = rest_of(pair).server_time
+    if asks is None:
+        pytest.skip("its API says no time, or whole seconds")
+
+    assert asks.read(answer(pair)(asks.request)) == pair.now_ms * MS

@@ -14,6 +14,13 @@ HEIGHT: Final = 8
 RATE: Final = "$__rate_interval"
 DATASOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
 
+
+def _late(hop: str, by: str) -> str:
+    """The 99th percentile of a hop."""
+    buckets = f'rate(wsadapter_latency_seconds_bucket{{hop="{hop}"}}[{RATE}])'
+    return f"histogram_quantile(0.99, sum by (le, {by}) ({buckets}))"
+
+
 OVERVIEW: Final = (
     ("Ready", "min(wsadapter_ready)", "", "stat"),
     ("Connections down", "count(wsadapter_connection_up == 0) or vector(0)", "", "stat"),
@@ -25,6 +32,10 @@ OVERVIEW: Final = (
     ("Behind Kafka, messages", "sum by (stream) (wsadapter_consumer_lag)", "{{stream}}", ""),
     ("Rings, fill", "wsadapter_ring_used_bytes / wsadapter_ring_capacity_bytes", "{{connection}}", "percentunit"),
     ("Spool, bytes", "sum by (name) (wsadapter_spool_bytes)", "{{name}}", "bytes"),
+    ("Late, venue to receipt, p99", _late("venue_to_receive", "exchange"), "{{exchange}}", "s"),
+    ("Late, receipt to Kafka, p99", _late("receive_to_delivered", "exchange"), "{{exchange}}", "s"),
+    ("Late, Kafka to ClickHouse, p99", _late("delivered_to_inserted", "stream"), "{{stream}}", "s"),
+    ("Clock of the venue, ahead by", "wsadapter_venue_clock_offset_seconds", "{{exchange}}", "s"),
     ("Gaps, by cause", f"sum by (cause) (increase(wsadapter_gaps_total[{RATE}]))", "{{cause}}", ""),
     ("Found a ring full", f"sum by (stream) (rate(wsadapter_ring_dropped_total[{RATE}]))", "{{stream}}", ""),
 )  # fmt: skip
@@ -79,8 +90,12 @@ def _panel(metric: Metric) -> dict[str, Any]:
     name = f"wsadapter_{metric.name}"
     unit = "bytes" if metric.name.endswith("_bytes") else "s" if metric.name.endswith("_seconds") else ""
     if metric.histogram:
-        quantile = "histogram_quantile({}, sum by (le, name) (rate({}_bucket[{}])))"
-        queries = [(quantile.format(part, name, RATE), f"{{{{name}}}} {part}") for part in (0.5, 0.99)]
+        labels = [
+            *dict.fromkeys(each for cells in metric.pages.values() for axis in cells.axes for each in axis.labels)
+        ]
+        by, legend = ", ".join(labels or ["name"]), " ".join(f"{{{{{label}}}}}" for label in labels or ["name"])
+        quantile = "histogram_quantile({}, sum by (le, {}) (rate({}_bucket[{}])))"
+        queries = [(quantile.format(part, by, name, RATE), f"{legend} {part}") for part in (0.5, 0.99)]
         return _made(metric.name, metric.help, queries, unit=unit)
     if metric.kind == "counter":
         return _made(metric.name, metric.help, [(f"rate({name}[{RATE}])", "__auto")])

@@ -34,7 +34,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
 
@@ -222,6 +222,7 @@ class BitgetTables(RestTables):
 
     live = testnet = "https://api.bitget.com"
     testnet_headers: Mapping[str, str] = {"paptrading": "1"}
+    server_time: ServerTime | None = ServerTime("/api/v2/public/time", "serverTime")
     weights = Limit(6000, 60.0)
     pools: Mapping[str, Limit] = {POOL: Limit(20, 1.0)}
     variants: Mapping[str, Any] = {"aggregated": False}

@@ -36,7 +36,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Filling, Frontage, Hole, Limit, Request
+from wsadapter.exchanges.rest_api import BadAnswer, Errors, Filling, Frontage, Hole, Limit, Request, ServerTime
 from wsadapter.exchanges.sides import book as columns
 from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
@@ -325,6 +325,7 @@ class BybitRest(RestTables):
 
     live = "https://api.bybit.com"
     testnet = "https://api-testnet.bybit.com"
+    server_time: ServerTime | None = ServerTime(PATH + "time", "timeNano")
     weights = Limit(600, 5.0)
     reset_header = "x-bapi-limit-reset-timestamp"
     banned = frozenset((403,))

@@ -33,7 +33,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import Errors, Limit, Request
+from wsadapter.exchanges.rest_api import Errors, Limit, Request, ServerTime
 
 EXCHANGE: Final = "coinbase"
 MAX_ROWS: Final = 20_000
@@ -128,6 +128,7 @@ class CoinbaseRest(RestTables):
 
     live = "https://api.exchange.coinbase.com"
     testnet = "https://api-public.sandbox.exchange.coinbase.com"
+    server_time: ServerTime | None = ServerTime("/time", "epoch")
     weights = Limit(10, 1.0)
     variants: Mapping[str, Any] = {"aggregated": False}
     errors = Errors(error, limited=frozenset((429,)), again=frozenset((500, 502, 503, 504)))

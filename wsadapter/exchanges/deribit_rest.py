@@ -43,7 +43,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.second_look import present
 from wsadapter.exchanges.sides import levels
 from wsadapter.text import printable
@@ -238,6 +238,7 @@ class DeribitRest(RestTables):
 
     live = "https://www.deribit.com"
     testnet = "https://test.deribit.com"
+    server_time: ServerTime | None = ServerTime("/api/v2/public/get_time", "result")
     weights = Limit(100, 10.0)
     """500 of 50,000 credits a request, of which 10,000 come back each second: half of it. Connections of HTTP count
     among the 32 of an address."""

@@ -41,7 +41,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import Errors, Limit, Request
+from wsadapter.exchanges.rest_api import Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.turnover import Tickers
 
@@ -224,6 +224,7 @@ class GateRest(RestTables):
     live = "https://api.gateio.ws"
     testnet = "https://api-testnet.gateapi.io"
     headers: Mapping[str, str] = HEADERS
+    server_time: ServerTime | None = ServerTime("/api/v4/spot/time", "server_time")
     weights = Limit(1000, 10.0)
     """The sum of the pools: the venue counts by endpoint."""
     pools: Mapping[str, Limit] = {

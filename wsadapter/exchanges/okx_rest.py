@@ -39,7 +39,17 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.okx import CODES, FEW_LEVELS, LEVELS, SIDES, BookWire, KlineWire
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Fetch, Limit, Request, RequestRefused, Traded, checked
+from wsadapter.exchanges.rest_api import (
+    BadAnswer,
+    Errors,
+    Fetch,
+    Limit,
+    Request,
+    RequestRefused,
+    ServerTime,
+    Traded,
+    checked,
+)
 from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
@@ -247,6 +257,7 @@ class OkxRest(RestTables):
     live = "https://openapi.okx.com"
     testnet = "https://www.okx.com"
     testnet_headers = {"x-simulated-trading": "1"}
+    server_time: ServerTime | None = ServerTime("/api/v5/public/time", "ts")
     weights = Limit(130, 2.0)
     """The sum of the pools; the venue names none for the host."""
     pools = {

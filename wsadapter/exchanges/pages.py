@@ -35,6 +35,7 @@ from wsadapter.exchanges.rest_api import (
     Request,
     Rows,
     Series,
+    ServerTime,
     Traded,
     Turnover,
     checked,
@@ -196,6 +197,7 @@ class RestTables:
     reset_header: str = ""
     headers: Mapping[str, str] = {}
     testnet_headers: Mapping[str, str] = {}
+    server_time: ServerTime | None = None
     pools: Mapping[str, Limit] = {}
     banned: frozenset[int] = frozenset()
     variants: Mapping[str, Any] = {}

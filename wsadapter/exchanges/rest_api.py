@@ -9,6 +9,7 @@ Guarantee: answers are hostile input. `BadAnswer` is all that parsing raises, an
 of requests whatever the venue answers.
 """
 
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -71,6 +72,27 @@ class Limit(Struct, frozen=True):
 
     units: int
     seconds: float
+
+
+class ServerTime(Struct, frozen=True):
+    """Where the API says what time it is: ``key`` names the number in the answer, seconds with decimals, ms, us or
+    ns."""
+
+    path: str
+    key: str
+
+    @property
+    def request(self) -> Request:
+        return Request(self.path)
+
+    def read(self, body: bytes) -> int:
+        """In ns; raises `BadAnswer`."""
+        number = rb"(\d{10}\.\d{1,9}|\d{13}(?:\d{3}){0,2})(?![\d.])"
+        found = re.search(rb'"%b"\s*:\s*"?%b' % (self.key.encode(), number), body[:4096])
+        if found is None:
+            raise BadAnswer(f"no time: {printable(body[:100].decode(errors='replace'))}")
+        digits = found[1].replace(b".", b"")
+        return int(digits.ljust(19, b"0"))
 
 
 class ErrorKind(StrEnum):
@@ -273,6 +295,8 @@ class RestExchange(Protocol):
     """Of every request, beside our own."""
     testnet_headers: Mapping[str, str]
     """Of every request to the testnet, beside those."""
+    server_time: ServerTime | None
+    """None where the API does not say it, or in whole seconds."""
 
     variants: Mapping[str, Any]
     """Fields that tell the series of a stream apart -> their values in what `repair` gives (``aggregated``)."""

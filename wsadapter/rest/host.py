@@ -92,6 +92,8 @@ class RestHost:
         self._under_way: Future[Result] | None = None
         self._repeated = Repeated()
         self.counts = RequestCounts()
+        self.trip_ns = 0
+        """Of the last answer: from its request to its last byte."""
         self._ahead_ns = 0
         """So far our clock is ahead of the host's, as its last answer showed."""
         if (seconds := self._bans.remaining(time.time())) > 0:
@@ -152,6 +154,7 @@ class RestHost:
         return time.time_ns() - self._ahead_ns
 
     def _perform(self, request: Request) -> Result:
+        asked_ns = time.monotonic_ns()
         try:
             answer = self._client.ask(request)
         except Unreachable as error:
@@ -159,6 +162,7 @@ class RestHost:
             self._log("no answer", str(error))
             return Result(self.budget.failed(time.monotonic()))
         now = time.monotonic()
+        self.trip_ns = time.monotonic_ns() - asked_ns
         self._ahead_ns = answer.received_ns - round(answer.host_clock * 1e9)
         refusal = self._exchange.refusal(answer.status, answer.body)
         wait = _announced_wait(answer, refusal)

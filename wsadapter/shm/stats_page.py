@@ -29,7 +29,6 @@ MAGIC = 0x57534150  # "WSAP"
 
 SECONDS: Final = ("0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "0.5", "1", "5", "+Inf")
 """Histogram bounds, as exposed."""
-SECONDS_NS: Final = tuple(int(float(le) * 1e9) for le in SECONDS[:-1])
 
 _HEADER = struct.Struct("<QQQQ")  # read and written only while nobody writes it: cursors need cast('Q'), this does not
 _ALIGN = 128
@@ -107,18 +106,21 @@ class StatsPage:
 
 
 class Histogram:
-    """Times, counted in the cells that `wsadapter.metrics.histogram` names, by the page's one writer."""
+    """Times, counted in the cells that `wsadapter.metrics.histogram` names, by the page's one writer. ``labels``: as
+    ``a="v",b="w"``."""
 
-    def __init__(self, page: StatsPage, name: str) -> None:
+    def __init__(self, page: StatsPage, name: str, labels: str = "", bounds: tuple[str, ...] = SECONDS) -> None:
         self._cells = page.cells
-        self._buckets = tuple(page.index(f'{name}_bucket{{le="{le}"}}') for le in SECONDS)
-        self._sum = page.index(f"{name}_sum_ns")
-        self._count = page.index(f"{name}_count")
+        self._bounds_ns = tuple(int(float(le) * 1e9) for le in bounds[:-1])
+        before, own = (f"{labels},", f"{{{labels}}}") if labels else ("", "")
+        self._buckets = tuple(page.index(f'{name}_bucket{{{before}le="{le}"}}') for le in bounds)
+        self._sum = page.index(f"{name}_sum_ns{own}")
+        self._count = page.index(f"{name}_count{own}")
 
     def observe(self, elapsed_ns: int, times: int = 1) -> None:
         """``times`` observations of ``elapsed_ns``; buckets are cumulative, as they are exposed."""
         cells = self._cells
-        for index in self._buckets[bisect_left(SECONDS_NS, elapsed_ns) :]:
+        for index in self._buckets[bisect_left(self._bounds_ns, elapsed_ns) :]:
             cells[index] += times
         cells[self._sum] += elapsed_ns * times
         cells[self._count] += times

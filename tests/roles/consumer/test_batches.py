@@ -292,6 +292,18 @@ def state(made: Partition) -> Any:
     return made.next_offset, made.replay_to, made.commit(), [b and {**vars(b), "body": bytes(b.body)} for b in batches]
 
 
+def test_a_batch_knows_when_its_first_message_came_to_kafka() -> None:
+    made = partition(0, CommitMetadata(4))
+    made.extend(range(20), [value(1, n) for n in range(20)], 1.0, at_ms=130, first_ms=110)
+    made.extend(range(20, 22), [value(1, n) for n in range(20, 22)], 1.0, at_ms=150, first_ms=140)
+    batch = made.cut_open()
+    made.extend([22], [value(1, 22)], 2.0, at_ms=200, first_ms=200)
+
+    assert (batch.first_ms, batch.at_ms) == (110, 150)
+    assert made.open is not None
+    assert made.open.first_ms == 200
+
+
 @given(logs | rising, st.integers(FEW, 60), st.none() | st.integers(0, 90), st.integers(0, 5))
 @example(
     [(1, value(1, n)) for n in range(40)] + [(1, value(1, 39))] + [(1, value(1, n)) for n in range(40, 80)], 40, None, 0

@@ -16,9 +16,9 @@ from wsadapter.supervision.process import ChildSpec
 MACHINE = ("wsadapter_build_info{", "wsadapter_free_bytes{")
 ROLES = (
     ("ingest", "binance-market-0", metrics.ingest(("btcusdt@aggTrade", "btcusdt@kline_1m"))),
-    ("serializer", "serializer-0", metrics.SERIALIZER),
+    ("serializer", "serializer-0", metrics.serializer(["binance"])),
     ("consumer", "consumer-0", metrics.consumer(2)),
-    ("repairer", "repairer", metrics.repairer(("fapi.binance.com",), (("binance", "BTCUSDT"),))),
+    ("repairer", "repairer", metrics.repairer(("fapi.binance.com",), (("binance", "BTCUSDT"),), ("binance",))),
     ("exchange", "exchange", metrics.EXCHANGE),
     ("kafka", "kafka", metrics.SERVICE),
     ("monitor", "monitor", metrics.MONITOR),

@@ -29,7 +29,7 @@ SUBSCRIPTIONS = ("btcusdt@aggTrade", "btcusdt@kline_1m")
 CONNECTION = "binance-market-0"
 CHILDREN = (
     ("ingest", CONNECTION, metrics.ingest(SUBSCRIPTIONS)),
-    ("serializer", "serializer-0", metrics.SERIALIZER),
+    ("serializer", "serializer-0", metrics.serializer(["binance"])),
     ("consumer", "consumer-0", metrics.consumer(4)),
     ("monitor", "monitor", metrics.MONITOR),
     ("exchange", "exchange", metrics.EXCHANGE),

@@ -13,7 +13,8 @@ from browser import CHROMIUM, Browser, browser
 from eventually import eventually
 from roles.monitor.monitor_process import CONNECTION, Road, monitor, road
 
-from wsadapter.metrics import GAP_CAUSES
+from wsadapter.metrics import GAP_CAUSES, LATENCIES, RECEIVED, latency_labels
+from wsadapter.shm.stats_page import Histogram
 
 SYMBOLS = [f"sym{number:03d}usdt" for number in range(200)]
 CHANNELS = (
@@ -104,7 +105,7 @@ def test_200_symbols_cost_little_a_second(watched: Road) -> None:
 @needs_browser
 def test_the_verdict_since_when_and_the_problems_come_first(watched: Road, page: Browser) -> None:
     order = page.run("return [...document.querySelectorAll('main h2, main summary')].map(x => x.innerText)")
-    assert order[:5] == ["Problems", "Pipeline", "Open gaps", "Last errors", "Last hour"]
+    assert order[:6] == ["Problems", "Pipeline", "Open gaps", "Last errors", "Latency", "Last hour"]
     assert page.text("#no-problem") == "none"
     assert "1 of 1 connections up" in page.text("#pipeline")
 
@@ -120,6 +121,16 @@ def test_the_verdict_since_when_and_the_problems_come_first(watched: Road, page:
     shows(page, "#gaps", "the whole connection\tdisconnect")
     shows(page, "#errors", "Frames or events that the decoder refused")
     shows(page, "#pipeline", "0 of 1 connections up")
+    assert page.complaints() == []
+
+
+@needs_browser
+def test_how_late_events_are(watched: Road, page: Browser) -> None:
+    serializer = watched.pages["serializer-0"]
+    labels = latency_labels("trade", RECEIVED, "binance")
+    Histogram(serializer, "latency_seconds", labels, LATENCIES).observe(3_000_000, 1_000_000)
+
+    shows(page, "#latency", "venue to receipt\tbinance\t3.8 ms\t5.0 ms\tnot known")
     assert page.complaints() == []
 
 

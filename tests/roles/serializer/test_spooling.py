@@ -81,6 +81,8 @@ class Ring:
 class Page:
     """A stats page whose writer may be killed before any store."""
 
+    fields = metrics.SERIALIZER
+
     def __init__(self) -> None:
         self.hazard: Callable[[], None] = calm
         self._index = {field: number for number, field in enumerate(metrics.SERIALIZER)}

@@ -66,7 +66,9 @@ def test_where_history_is_asked_for(tmp_path: Path, extra: str, host: str | None
     assert spec.ring is not None
     assert (spec.name, spec.ring.connection, spec.ring.name) == ("repairer", "repair", "ring-repair")
     assert {each.host for each in order(spec).assignments} == ({host} if host else set())
-    assert spec.page_fields == stats_fields.repairer([stats_fields.host_label(host)] if host else [])
+    assert spec.page_fields == stats_fields.repairer(
+        *(([stats_fields.host_label(host)], (), ["binance"]) if host else ([],))
+    )
     assert topology.INGEST < spec.stop_group < topology.SERIALIZER
     warned = [line for line in warnings(config, {}, None) if "rest_url" in line]
     assert bool(warned) == (host is None)
@@ -82,7 +84,7 @@ def test_open_interest_is_asked_for_once(tmp_path: Path) -> None:
     asked = [(each.host, *each.symbols) for each in order(spec).polls]
     assert asked == [("https://fapi.binance.com", "BTCUSDT", "ETHUSDT")]
     polled = [("binance", "BTCUSDT"), ("binance", "ETHUSDT")]
-    assert spec.page_fields == stats_fields.repairer(["fapi.binance.com"], polled)
+    assert spec.page_fields == stats_fields.repairer(["fapi.binance.com"], polled, ["binance"])
     assert not [line for line in warnings(config, {}, None) if "open_interest" in line]
 
 

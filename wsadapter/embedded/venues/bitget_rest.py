@@ -141,7 +141,7 @@ def error(refused: Refused, now_ms: int) -> RestReply:
 
 def answers(paths: dict[str, Any]) -> RestPaths:
     return RestPaths(
-        paths=paths,
+        paths={"/api/v2/public/time": lambda desk: {"serverTime": str(desk.now_ms)}, **paths},
         body=body,
         error=error,
         requests=REQUESTS_A_SECOND,

@@ -246,7 +246,12 @@ def error(found: Refused, now_ms: int) -> RestReply:
 
 
 REST: Final = RestPaths(
-    paths={"/products/{symbol}/trades": trades, "/products/{symbol}/candles": history, "/products": products},
+    paths={
+        "/time": lambda desk: {"iso": when(desk.now_ms, 3), "epoch": desk.now_ms / 1000},
+        "/products/{symbol}/trades": trades,
+        "/products/{symbol}/candles": history,
+        "/products": products,
+    },
     error=error,
     requests=15,
     window_ms=1_000,

@@ -273,6 +273,7 @@ def error(refused: Refused, now_ms: int) -> RestReply:
 FUTURES: Final = "/api/v4/futures/usdt/"
 REST: Final = RestPaths(
     paths={
+        "/api/v4/spot/time": lambda desk: {"server_time": desk.now_ms},
         FUTURES + "trades": rest_trades,
         FUTURES + "candlesticks": candlesticks,
         FUTURES + "funding_rate": funding_rate,

@@ -25,6 +25,7 @@ from wsadapter.exchanges.binance.rest import (
 from wsadapter.exchanges.history import book, candles, fundings, trades
 from wsadapter.exchanges.mapping import constant, ms, number
 from wsadapter.exchanges.pages import Page
+from wsadapter.exchanges.rest_api import ServerTime
 
 EXCHANGE: Final = "binance_coinm"
 DAY_MS: Final = 86_400_000
@@ -49,6 +50,7 @@ class BinanceCoinMRest(BinanceRest):
     """Binance COIN-M futures."""
 
     live, testnet = "https://dapi.binance.com", "https://testnet.binancefuture.com"
+    server_time: ServerTime | None = ServerTime("/dapi/v1/time", "serverTime")
     repairs = {
         "trade": partial(trades, TRADES_FROM, TRADES_BETWEEN),
         "kline": partial(candles, KLINES),

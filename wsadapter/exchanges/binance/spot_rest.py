@@ -30,7 +30,7 @@ from wsadapter.exchanges.binance.spot import closes
 from wsadapter.exchanges.history import book, candles, trades
 from wsadapter.exchanges.mapping import Id, Text, TimeOrMicros, as_text, constant, decimal, ms_or_us, subscribed
 from wsadapter.exchanges.pages import Page, row
-from wsadapter.exchanges.rest_api import Filling, Hole, Limit
+from wsadapter.exchanges.rest_api import Filling, Hole, Limit, ServerTime
 from wsadapter.exchanges.sides import book as columns
 
 EXCHANGE: Final = "binance_spot"
@@ -127,6 +127,7 @@ class BinanceSpotRest(BinanceRest):
 
     live, testnet = "https://api.binance.com", "https://testnet.binance.vision"
     headers: Mapping[str, str] = {"X-MBX-TIME-UNIT": "MICROSECOND"}
+    server_time: ServerTime | None = ServerTime("/api/v3/time", "serverTime")
     weights = Limit(6000, 60.0)
     intervals = frozenset(("1s", *BinanceRest.intervals))
     repairs = {

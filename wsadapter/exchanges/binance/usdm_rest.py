@@ -22,7 +22,7 @@ from wsadapter.exchanges.binance.rest import (
 from wsadapter.exchanges.history import book, candles, fundings, trades
 from wsadapter.exchanges.mapping import ms
 from wsadapter.exchanges.pages import Page
-from wsadapter.exchanges.rest_api import Limit
+from wsadapter.exchanges.rest_api import Limit, ServerTime
 
 EXCHANGE: Final = "binance"
 FUNDING_POOL: Final = "funding"
@@ -44,6 +44,7 @@ class BinanceFuturesRest(BinanceRest):
     """Binance USD-M futures."""
 
     live, testnet = "https://fapi.binance.com", "https://demo-fapi.binance.com"
+    server_time: ServerTime | None = ServerTime("/fapi/v1/time", "serverTime")
     pools: Mapping[str, Limit] = {FUNDING_POOL: Limit(500, 300.0)}
     repairs = {
         "trade": partial(trades, TRADES_FROM, TRADES_BETWEEN),

@@ -10,6 +10,7 @@ yet, and its rows, until `resolve` has the answer; they outlive the process too.
 """
 
 import contextlib
+import time
 from collections.abc import Mapping, Set
 from typing import Final
 
@@ -18,7 +19,7 @@ from msgspec import Struct
 
 from wsadapter.errors import SegmentError
 from wsadapter.events.streams import SPECS
-from wsadapter.metrics import dead_letters
+from wsadapter.metrics import INSERTED, LATENCIES, MEASURED_WORDS, dead_letters, latency_labels
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, Partition
 from wsadapter.roles.consumer.commits import Key
@@ -46,6 +47,10 @@ class Accounting:
     def __init__(self, page: StatsPage, topics: Mapping[str, str], others: tuple[str, ...] = ()) -> None:
         self._page, self._others = page, others
         self._insert = Histogram(page, "insert_seconds")
+        self._latency = {
+            word: Histogram(page, "latency_seconds", latency_labels(word, INSERTED), LATENCIES)
+            for word in MEASURED_WORDS
+        }
         self._redo_log = RedoLog(page)
         self._redo_log.end()
         self._counted: dict[Key, int] = {}
@@ -84,6 +89,9 @@ class Accounting:
         partition, page, name = task.partition, self._page, task.partition.spec.name
         for elapsed in task.elapsed_ns:
             self._insert.observe(elapsed)
+        if task.batch.first_ms and (latency := self._latency.get(name)) is not None:
+            # of the message that waited for longest; a batch that is replayed waited since before the restart
+            latency.observe(max(0, time.time_ns() - task.batch.first_ms * 1_000_000))
         increments = {"inserts_total": len(task.elapsed_ns)}
         for reason in task.dead:
             cell = dead_letters(reason, name)

@@ -208,6 +208,8 @@ class Batch:
         """As of ``last``; set when the batch is cut."""
         self.at_ms = 0
         """Kafka's time of its last message, or of one a little before; set when the batch is cut."""
+        self.first_ms = 0
+        """Kafka's time of its first message; 0: not known."""
 
     @property
     def rows(self) -> int:
@@ -301,13 +303,17 @@ class Partition:
     def idle(self) -> bool:
         return not self.batches
 
-    def extend(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float, at_ms: int = 0) -> None:
-        """`add` for each message of a run; together where there is nothing to decide. ``at_ms``: Kafka's time of the
-        last one."""
+    def extend(
+        self, offsets: Sequence[int], values: Sequence[bytes | None], now: float, at_ms: int = 0, first_ms: int = 0
+    ) -> None:
+        """`add` for each message of a run; together where there is nothing to decide. ``at_ms`` and ``first_ms``:
+        Kafka's time of the last one and of the first one."""
         if len(offsets) < FEW or not self._extend_rows(offsets, values, now):
             for offset, value in zip(offsets, values, strict=True):
                 self.add(offset, value, now)
         self._at_ms = at_ms or self._at_ms
+        if (batch := self.open) is not None and not batch.first_ms:
+            batch.first_ms = first_ms
 
     def _extend_rows(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> bool:
         """Take all of them, if each is new, in order, and a row that begins with its ring identity; else none."""

@@ -116,8 +116,9 @@ class GroupMember:
             partition = self.partitions.get(key)  # type: ignore[arg-type]
             if partition is not None and key not in self.out_of_range:  # else revoked meanwhile, or of another log
                 same = messages[begin:end]
-                at_ms = same[-1].timestamp()[1]
-                partition.extend(list(map(Message.offset, same)), list(map(Message.value, same)), now, at_ms)  # type: ignore[arg-type]
+                first_ms, at_ms = same[0].timestamp()[1], same[-1].timestamp()[1]
+                offsets, values = list(map(Message.offset, same)), list(map(Message.value, same))
+                partition.extend(offsets, values, now, at_ms, first_ms)  # type: ignore[arg-type]
                 if self.refused:
                     self.refused.pop(key, None)  # type: ignore[arg-type]
             begin = end

@@ -108,6 +108,13 @@ _OF_STREAMS: Final = ("stream_state", "stream_last_timestamp_seconds")
 """Whose cells name a subscription, as the venue does."""
 
 
+_OF_CLOCKS: Final = ("venue_clock_offset_seconds", "venue_clock_error_seconds")
+
+
+def _is_clock_known(reading: Reading, own: Labels) -> bool:
+    return reading.get(f'venue_clock_error_ns{{exchange="{own["exchange"]}"}}') > 0
+
+
 def _process(reading: Reading) -> dict[str, str]:
     return {"role": reading.role, "name": reading.name}
 
@@ -135,16 +142,26 @@ def _add_cells(family: Family, metric: Metric, snapshot: Snapshot) -> None:
             for own, cell in reading.layout[name]:
                 if metric.name in _OF_STREAMS:
                     own = _of_stream(own, reading)
-                value = math.nan if own.get("stream") in unknown else reading.cells[cell] / scale
+                is_known = own.get("stream") not in unknown
+                if metric.name in _OF_CLOCKS:
+                    is_known = _is_clock_known(reading, own)
+                value = reading.cells[cell] / scale if is_known else math.nan
                 # the supervisor's cells are about its children, who are named in the cell's own labels
                 family.add_sample(PREFIX + metric.name, {**labels, **own}, value)
 
 
 def _add_histogram(family: Family, name: str, snapshot: Snapshot) -> None:
+    """Of those that are told apart by labels the ones in which something was counted: there are many."""
     for reading in snapshot.processes:
         labels = _process(reading)
-        if buckets := reading.layout.get(f"{name}_bucket", ()):
-            for own, cell in buckets:
+        counts = [(own, reading.cells[cell]) for own, cell in reading.layout.get(f"{name}_count", ())]
+        counted = {tuple(own.values()) for own, count in counts if count or not own}
+        for own, cell in reading.layout.get(f"{name}_bucket", ()):
+            if tuple(value for label, value in own.items() if label != "le") in counted:
                 family.add_sample(f"{PREFIX}{name}_bucket", {**labels, **own}, reading.cells[cell])
-            family.add_sample(f"{PREFIX}{name}_count", labels, reading.get(f"{name}_count"))
-            family.add_sample(f"{PREFIX}{name}_sum", labels, reading.get(f"{name}_sum_ns") / 1e9)
+        for own, count in counts:
+            if tuple(own.values()) in counted:
+                family.add_sample(f"{PREFIX}{name}_count", {**labels, **own}, count)
+        for own, cell in reading.layout.get(f"{name}_sum_ns", ()):
+            if tuple(own.values()) in counted:
+                family.add_sample(f"{PREFIX}{name}_sum", {**labels, **own}, reading.cells[cell] / 1e9)

@@ -1,14 +1,15 @@
 """What one look at the pages does not show: since when the pipeline is ready or not, how fast the spool grows, how far
-the tables are behind in seconds, which errors were the last.
+the tables are behind in seconds, how late events are, which errors were the last.
 
 Told at every look and every few seconds in between. Bounded: two times, the spool's size and what was consumed over
-`WINDOW_NS`, and the last errors.
+`WINDOW_NS`, latencies of a minute, and the last errors.
 """
 
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
+from wsadapter.roles.monitor.latency import RecentLatency
 from wsadapter.roles.monitor.recent_errors import RecentErrors
 from wsadapter.roles.monitor.snapshot import Snapshot
 from wsadapter.times import SECOND
@@ -29,6 +30,7 @@ class History:
         self.ready_since_ns = 0
         """Wall clock; 0: it is not ready. Not before the first look."""
         self.errors = RecentErrors()
+        self.latency = RecentLatency()
         self._sizes: deque[tuple[int, int]] = deque()
         """Monotonic time, bytes on the spool."""
         self._consumed: deque[tuple[int, int]] = deque()
@@ -42,6 +44,7 @@ class History:
             self.ready_since_ns = 0
             self.not_ready_since_ns = self.not_ready_since_ns or snapshot.wall_ns
         self.errors.observe(snapshot)
+        self.latency.observe(snapshot)
         self._observe_consumed(snapshot)
         now, size = snapshot.monotonic_ns, spooled_bytes(snapshot)
         if not size:

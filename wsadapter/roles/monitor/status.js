@@ -201,6 +201,20 @@ function pipeline(s) {
   ]);
 }
 
+const HOPS = { venue_to_receive: "venue to receipt", receive_to_delivered: "receipt to Kafka",
+  delivered_to_inserted: "Kafka to ClickHouse" };
+const late = x => x == null ? "over 5 min" : x < 1 ? `${(x * 1000).toFixed(x < .01 ? 1 : 0)} ms` : span(x);
+
+function latency(s) {
+  setText(byId("latency-note"), s.latency.length ? "of samples of the last minute" : "no event was measured yet");
+  patchTable("latency", "How late events are, hop by hop", ["hop", "exchange", "median", "99 %", "clock of the venue"],
+    s.latency.map(l => [l.hop + " " + l.exchange, [HOPS[l.hop] ?? l.hop, l.exchange || "all",
+      num(l.p50_seconds, late), num(l.p99_seconds, late), l.hop !== "venue_to_receive" ? ""
+        : l.clock_error_seconds == null ? { text: "not known", css: "dim" }
+        : `${l.clock_offset_seconds < 0 ? "behind" : "ahead"} by ${late(Math.abs(l.clock_offset_seconds))}, `
+          + `\u00b1 ${late(l.clock_error_seconds)}`], "good"]));
+}
+
 function gapsAndErrors(s) {
   const open = s.open_gaps;
   const some = (all, name) => all > NEWEST ? `${count(all)}, the ${NEWEST} ${name} are shown` : all ? "" : "none";
@@ -304,7 +318,7 @@ function details(s) {
 
 function show(s) {
   last = s;
-  verdict(s); problems(s); pipeline(s); gapsAndErrors(s); lastHour(); connections(s); details(s);
+  verdict(s); problems(s); pipeline(s); latency(s); gapsAndErrors(s); lastHour(); connections(s); details(s);
   turnRates(s.time);
 }
 

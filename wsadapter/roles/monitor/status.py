@@ -65,6 +65,7 @@ def summary(snapshot: Snapshot, history: History | None = None) -> dict[str, Any
         "lag_seconds": history.lag_seconds(snapshot),
         "open_gaps": open_gaps(snapshot),
         "errors": history.errors.newest_first(),
+        "latency": history.latency.told(snapshot),
         "spool": {
             "records": sum(reading.get("spool_records") for reading in snapshot.of("serializer")),
             "bytes": spooled_bytes(snapshot),

@@ -1,4 +1,6 @@
-"""What the repairer asks for again and again beside repairs: open interest, instruments. Owns its part of the page."""
+"""What the repairer asks for again and again beside repairs: open interest, instruments, the time.
+
+Owns its part of the page."""
 
 import time
 
@@ -13,6 +15,7 @@ from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable
 from wsadapter.roles.repairer.listings import ListingFiles
 from wsadapter.roles.repairer.open_interest import OpenInterestPoll
+from wsadapter.roles.repairer.venue_clock import ClockPoll
 from wsadapter.shm.stats_page import StatsPage
 
 
@@ -23,6 +26,7 @@ class Polls:
         self._page, self._kept = page, kept
         self._interests: list[tuple[HostQueue, OpenInterestPoll]] = []
         self._instruments: list[tuple[HostQueue, InstrumentPoll, bool]] = []
+        self._clocks: list[ClockPoll] = []
         self._table = InstrumentTable(clickhouse)
 
     def interest(self, poll: Poll, queue: HostQueue, rest: RestExchange) -> None:
@@ -32,6 +36,14 @@ class Polls:
         lasting = {symbol: polled_gap(cells, poll.exchange, symbol) for symbol in poll.symbols}
         interest = OpenInterestPoll(poll.exchange, received, rest, time.monotonic(), lasting)
         self._interests.append((queue, interest))
+
+    def clock(self, exchange: str, queue: HostQueue, rest: RestExchange) -> None:
+        """What time it is at a venue."""
+        if rest.server_time is None or f'venue_clock_error_ns{{exchange="{exchange}"}}' not in self._page:
+            return
+        poll = ClockPoll(exchange, rest.server_time, lambda: queue.host.trip_ns, time.monotonic())
+        self._clocks.append(poll)
+        queue.add(poll)
 
     def begin_interests(self) -> None:
         """Where events go is there."""
@@ -79,6 +91,8 @@ class Polls:
         page["instrument_rows_total"] += table.rows
         page["instrument_failures_total"] += table.failures
         table.rows = table.failures = 0
+        for clock in self._clocks:
+            clock.publish(page, now)
         for _, interest in self._interests:
             interest.check(now_ns)
             page["poll_errors_total"] += interest.errors

@@ -108,6 +108,7 @@ class Repairer:
                 self._by_exchange.setdefault(source.exchange, (queue, rest))
         for exchange, (queue, rest) in self._by_exchange.items():
             self._polls.instruments(exchange, queue, rest, sources.pop((exchange, queue), None))
+            self._polls.clock(exchange, queue, rest)
         for (exchange, queue), source in sources.items():
             rest = load_rest(exchange)
             assert rest is not None, "it has a queue"

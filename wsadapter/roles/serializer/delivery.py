@@ -40,6 +40,7 @@ from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
 from wsadapter.kafka.topics import topic_name
 from wsadapter.log import get_logger
 from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
+from wsadapter.roles.serializer.latency import LatencySamples
 from wsadapter.roles.serializer.partitioning import Partitioning
 from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.roles.serializer.redundant_reader import RedundantReader
@@ -99,6 +100,7 @@ class Delivery:
         self._outstanding = page.index("outstanding")
         self._lost, self._lost_before = page.index("spool_lost_total"), 0
         self._seconds = Histogram(page, "delivery_seconds")
+        self._latency = LatencySamples(page)
         self._queued: dict[int, int] = {}
         """Kind -> messages in the client's queue."""
         self._polled: defaultdict[int, int] = defaultdict(int)
@@ -191,6 +193,7 @@ class Delivery:
 
     def build(self, epoch: int, records: list[Record]) -> None:
         """Append the records' messages to the batches of their kinds, in order."""
+        sampled = self._latency.begin(epoch, self._batches)
         for record in messages(records, epoch, self._plain):
             position, kind, payload = record
             try:
@@ -201,6 +204,8 @@ class Delivery:
                 self._polled[kind if kind in self._topics else 0] += 1
                 continue
             self._batches[kind].append({"key": key_of(payload), "value": value})
+        if sampled is not None:
+            self._latency.end(sampled, self._batches)
 
     def produce(self) -> int:
         """Queue what was built; how many messages."""
@@ -235,6 +240,7 @@ class Delivery:
         if count := sum(self._queued.values()):
             self._seconds.observe(time.monotonic_ns() - self._begun_at, count)
             self._producer.acknowledged()
+            self._latency.arrived(time.time_ns())
         self._queued.clear()
         self._cells[self._outstanding] = 0
         return True
@@ -250,6 +256,7 @@ class Delivery:
             batch.clear()
         self._polled.clear()
         self._queued.clear()
+        self._latency.forget()
         self._cells[self._outstanding] = 0
         self.partitioning.wait()
 

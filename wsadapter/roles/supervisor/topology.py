@@ -189,7 +189,7 @@ def _repairer(assembly: Assembly, rings: Rings) -> ChildSpec:
         name="repairer",
         role="repairer",
         module="wsadapter.roles.repairer",
-        page_fields=metrics.repairer(hosts, symbols),
+        page_fields=metrics.repairer(hosts, symbols, (each.exchange for each in order.histories)),
         stop_group=REPAIRER,
         essential=False,
         heartbeat_deadline=60.0,  # it asks Kafka for offsets, which can be slow
@@ -218,7 +218,7 @@ def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:
         name=f"serializer-{number}",
         role="serializer",
         module="wsadapter.roles.serializer",
-        page_fields=metrics.SERIALIZER,
+        page_fields=metrics.serializer(feed.exchange for feed in config.feed),
         stop_group=SERIALIZER,
         drains=True,
         rings=rings.of_serializer(number),

@@ -26,7 +26,8 @@ def message(event: Event, epoch: int, position: int) -> bytes:
 
 class TableBench:
     def __init__(self, url: str, **settings: Any) -> None:
-        self.settings = ClickHouseConfig(url=url, database=f"t{os.getpid()}b{next(_numbers)}", **settings)
+        settings.setdefault("database", f"t{os.getpid()}b{next(_numbers)}")
+        self.settings = ClickHouseConfig(url=url, **settings)
         self.client = connect(self.settings)
         self._inserts = itertools.count()
         self._tests = 0

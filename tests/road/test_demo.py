@@ -7,6 +7,7 @@ import pytest
 from eventually import eventually
 from oracle import http_get, query, unique
 from road_site import Site
+from stored.quant_script import quant_script
 
 from wsadapter.embedded.exchange import DEMO
 
@@ -24,7 +25,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.close()
 
 
-def test_the_demo_balances(site: Site) -> None:
+def test_the_demo_balances(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     site.start("--demo", "--for", "25s").ready()
     eventually(
         lambda: all(int(query(site.clickhouse, f"SELECT count() FROM market.{t}")[0][0]) for t in TABLES), 40, "rows"
@@ -33,6 +34,8 @@ def test_the_demo_balances(site: Site) -> None:
     eventually(lambda: {row[0] for row in query(site.clickhouse, venues)} == set(DEMO), 20, "every venue of the demo")
     assert http_get(site.clickhouse, {"query": "SELECT 40 + 2"}).strip() == "42"
     assert all(final for _, final in unique(site.clickhouse).values() if final) is True
+    exec(quant_script(site.clickhouse), {})
+    assert "correlation" in capsys.readouterr().out
 
     assert site.wait(90) == 0, site.said()
     assert "lost 0  duplicates 0" in site.said()

@@ -1,0 +1,64 @@
+"""Where something is missing (`wsadapter.stored.holes`) and whether something is (view ``complete``) are one answer."""
+
+import random
+
+import pytest
+from clickhouse.table_bench import TableBench
+from stored.recordings import MINUTE, NOON, SECOND, coverage, gap, record
+
+from wsadapter.events import Event
+from wsadapter.stored import Span, Stored
+from wsadapter.stored.holes import marked
+
+SYMBOLS = 40
+
+
+@pytest.mark.integration
+def test_no_missing_span_is_complete_and_any_is_not(bench: TableBench, stored: Stored) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    symbols = [f"S{number}" for number in range(SYMBOLS)]
+    events: list[Event] = []
+    for symbol in symbols:
+        at = NOON - rng.choice((0, MINUTE))
+        while at < NOON + 10 * MINUTE:
+            length = rng.choice((MINUTE, 3 * MINUTE, 10 * MINUTE))
+            events.append(coverage("trade", at, at + length, symbol=symbol))
+            at += length
+            if rng.random() < 0.5:
+                lost = rng.choice((SECOND, MINUTE))
+                states = ("repaired", "repaired", "partial", "unrepairable", "open")
+                if rng.random() < 0.8:
+                    made = gap(
+                        at,
+                        at + lost,
+                        rng.choice(states),
+                        rng.choice(("trade", "trade", "")),
+                        f"1:{len(events)}",
+                        symbol=symbol,
+                    )
+                    events.append(made)
+                at += lost + rng.choice((0, 0, SECOND))
+    record(bench, events)
+
+    said = bench.sql(
+        "SELECT symbol, verdict FROM {db}.complete(exchange='binance', symbol='', stream='trade', "
+        f"from=fromUnixTimestamp64Nano({NOON}, 'UTC'), to=fromUnixTimestamp64Nano({NOON + 10 * MINUTE}, 'UTC'))"
+    )
+    verdicts: dict[str, str] = dict(said)
+    asked = {symbol: stored.completeness("binance", symbol, "trade", NOON, NOON + 10 * MINUTE) for symbol in symbols}
+
+    assert {symbol: one.verdict for symbol, one in asked.items()} == verdicts
+    assert len(set(verdicts.values())) > 1, "both kinds were there"
+
+
+def test_a_row_is_marked_when_something_is_missing_since_the_one_before() -> None:
+    holes = [Span(10, 20, "disconnect", "partial"), Span(42, 44, "sequence", "partial"), Span(43, 50, "stale", "open")]
+
+    assert marked([5, 9, 21, 22], holes, 0) == [False, False, True, False]
+    assert marked([10, 20, 21], holes, 0) == [False, True, False], "the last one before a hole is none after it"
+    assert marked([21, 15, 41, 60, 61], holes, 0) == [True, False, False, True, False], "an older row after a newer one"
+    assert marked([30, 31], holes, 5) == [True, False], "nothing was before it, and the hole is in the range"
+    assert marked([30, 45, 46, 55], holes, 25) == [False, True, True, True], "rows of another connection inside a hole"
+    assert marked([], holes, 0) == []

@@ -1,0 +1,123 @@
+"""Of which times something of a series is missing, from what tables ``coverage`` and ``gap`` say of it.
+
+Pure. The view ``complete`` (`wsadapter.clickhouse.completeness`) says whether, this says where, by the same rules: a
+test holds the two together. Times are ours, of receiving, in ns.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
+from typing import Final
+
+from msgspec import Struct
+
+from wsadapter.clickhouse.completeness import ALIVE_SECONDS, COMPLETE, SAID_SECONDS
+
+SECOND: Final = 10**9
+UNRECORDED: Final = "unrecorded"
+"""The cause of a span in which nobody was there, and of which no gap is known."""
+REPAIRED: Final = "repaired"
+
+
+class Covered(Struct, frozen=True):
+    """A row of table ``coverage``, cut to nothing."""
+
+    connection: str
+    interval: str
+    from_ns: int
+    to_ns: int
+
+
+class GapRow(Struct, frozen=True):
+    """A row of table ``gap`` that may be about the series; empty fields mean all."""
+
+    gap_id: str
+    symbol: str
+    stream: str
+    interval: str
+    connection: str
+    cause: str
+    repair_state: str
+    started_ns: int
+    ended_ns: int | None
+
+
+class Span(Struct, frozen=True, order=True):
+    """From ``start_ns`` to ``end_ns`` something is missing, or was until it was fetched again (``state`` repaired).
+    ``cause``: of the gap, or ``unrecorded``: nobody was there, and no gap says so. ``lasts``: it has no end yet."""
+
+    start_ns: int
+    end_ns: int
+    cause: str
+    state: str
+    gap_id: str = ""
+    lasts: bool = False
+
+    @property
+    def missing(self) -> bool:
+        return self.state != REPAIRED
+
+    @property
+    def seconds(self) -> float:
+        return (self.end_ns - self.start_ns) / SECOND
+
+
+class Completeness(Struct, frozen=True):
+    """Of a series in a range of time. ``gaps``: in order of their begin, repaired ones too, not cut to the range."""
+
+    gaps: tuple[Span, ...]
+    recorded: bool
+    """Whether any of it was."""
+
+    @property
+    def missing(self) -> tuple[Span, ...]:
+        return tuple(span for span in self.gaps if span.missing)
+
+    @property
+    def verdict(self) -> str:
+        """``complete``, ``incomplete``, or ``missing``: nothing of it was recorded."""
+        if not self.recorded:
+            return "missing"
+        return "incomplete" if self.missing else COMPLETE
+
+
+def completeness(
+    covered: Sequence[Covered], gaps: Iterable[GapRow], begin_ns: int, end_ns: int, now_ns: int
+) -> Completeness:
+    end_ns = min(end_ns, now_ns)
+    connections = {each.connection for each in covered}
+    found, known, recorded = [], [], False
+    for each in covered:
+        lasts = now_ns if each.to_ns > now_ns - ALIVE_SECONDS * SECOND else each.to_ns
+        known.append((each.from_ns, lasts))
+        recorded |= each.from_ns < end_ns and lasts > begin_ns
+    for gap in gaps:
+        if gap.symbol == "" and gap.connection and connections and gap.connection not in connections:
+            continue
+        ended = now_ns if gap.ended_ns is None else gap.ended_ns
+        # a process that was killed has said its coverage up to so long before its gap
+        known.append((gap.started_ns - SAID_SECONDS * SECOND, ended))
+        found.append(Span(gap.started_ns, ended, gap.cause, gap.repair_state, gap.gap_id, lasts=gap.ended_ns is None))
+    at = begin_ns
+    for start, stop in sorted(known):
+        if stop <= at or start >= end_ns:
+            continue
+        if start > at:
+            found.append(Span(at, start, UNRECORDED, "unrepairable"))
+        at = stop
+    if at < end_ns:
+        found.append(Span(at, end_ns, UNRECORDED, "unrepairable"))
+    return Completeness(tuple(sorted(found)), recorded)
+
+
+def marked(moments: Sequence[int], missing: Iterable[Span], begin_ns: int) -> list[bool]:
+    """For each row, by its moment, in the rows' order: whether something is missing between the row before it and it;
+    of the first one, since ``begin_ns``."""
+    flags = [False] * len(moments)
+    reached = list(accumulate(moments, max))
+    for span in missing:
+        first, last = bisect_right(reached, span.start_ns), bisect_left(reached, span.end_ns)
+        for index in range(first, min(last + 1, len(flags))):
+            before = max(begin_ns, reached[index - 1]) if index else begin_ns
+            flags[index] |= moments[index] > span.start_ns and span.end_ns > before
+    return flags

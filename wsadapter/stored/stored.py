@@ -1,0 +1,233 @@
+"""Asks ClickHouse for what was recorded of one series in a range of time.
+
+Guarantees: each row once; times are UTC, the range is ``start <= time < end``; what is missing is in the answer
+(`Rows.gaps`, ``after_gap``, `Rows.complete`), never left for the caller to guess. One `Stored` is one connection's
+worth of queries and may be used by several threads. Nothing is written.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from io import BytesIO
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+from clickhouse_connect.driver.client import Client
+
+from wsadapter.clickhouse.client import REQUEST_ERRORS, Ask, Parameters, Query, asker, connect, decode_rows, unavailable
+from wsadapter.config.model import ClickHouseConfig
+from wsadapter.config.types import Secret
+from wsadapter.errors import WsadapterError
+from wsadapter.events.streams import BY_STREAM, OURS, StreamSpec
+from wsadapter.exchanges import load_rest
+from wsadapter.stored import queries
+from wsadapter.stored.holes import Completeness, Covered, GapRow, completeness
+from wsadapter.stored.rows import MOMENT, Rows, library
+from wsadapter.times import moment
+
+When = int | str | datetime
+"""Nanoseconds since the epoch; a text as in `wsadapter.times.moment` (``2026-11-22T10:00:00Z``, ``2h`` ago); a time,
+UTC where it has no zone."""
+SECOND: Final = 10**9
+
+
+class BadQuestion(WsadapterError, ValueError):
+    """What is asked cannot be: an unknown stream or column, a range that ends before it begins."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """A series that was recorded, from its first to its last moment; what is missing between says `Stored.gaps`."""
+
+    exchange: str
+    symbol: str
+    stream: str
+    interval: str
+    from_ns: int
+    to_ns: int
+
+
+class Stored:
+    """``Stored("http://clickhouse:8123", user="reader", password="...")``, or `of` a recorder's configuration."""
+
+    def __init__(
+        self, url: str = "http://127.0.0.1:8123", *, database: str = "market", user: str = "default",
+        password: str = "", ca: str = "", certificate: str = "", key: str = "",
+    ) -> None:  # fmt: skip
+        self._settings = ClickHouseConfig(
+            url=url, database=database, user=user, password=Secret(password), ca=ca, certificate=certificate, key=key
+        )
+
+    @classmethod
+    def of(cls, settings: ClickHouseConfig) -> Self:
+        """As table ``[clickhouse]`` of a configuration says."""
+        stored = cls()
+        stored._settings = settings
+        return stored
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        if "_client" in self.__dict__:
+            self._client.close()
+            del self.__dict__["_client"]
+
+    def candles(
+        self, exchange: str, symbol: str, start: When, end: When | None = None, *, interval: str = "1m", **options: Any
+    ) -> Rows:
+        """Candles that open in the range. Further options of all of these are those of `rows`."""
+        return self.rows("kline", exchange, symbol, start, end, where={"interval": interval}, **options)
+
+    def trades(
+        self, exchange: str, symbol: str, start: When, end: When | None = None, *, raw: bool = False, **options: Any
+    ) -> Rows:
+        """As the venue's stream has them, aggregated where it is; ``raw``: each single one, of those that have both."""
+        kind = False if raw else _kind_of_trades(exchange)
+        where = {} if kind is None else {"aggregated": kind}
+        return self.rows("trade", exchange, symbol, start, end, where=where, **options)
+
+    def quotes(self, exchange: str, symbol: str, start: When, end: When | None = None, **options: Any) -> Rows:
+        """Best bid and ask, each time they changed."""
+        return self.rows("book_ticker", exchange, symbol, start, end, **options)
+
+    def tickers(self, exchange: str, symbol: str, start: When, end: When | None = None, **options: Any) -> Rows:
+        return self.rows("ticker", exchange, symbol, start, end, **options)
+
+    def mark_prices(self, exchange: str, symbol: str, start: When, end: When | None = None, **options: Any) -> Rows:
+        return self.rows("mark_price", exchange, symbol, start, end, **options)
+
+    def open_interest(self, exchange: str, symbol: str, start: When, end: When | None = None, **options: Any) -> Rows:
+        return self.rows("open_interest", exchange, symbol, start, end, **options)
+
+    def liquidations(self, exchange: str, symbol: str, start: When, end: When | None = None, **options: Any) -> Rows:
+        return self.rows("liquidation", exchange, symbol, start, end, **options)
+
+    def funding(
+        self, exchange: str, symbol: str, start: When, end: When | None = None, *, settled: bool = True, **options: Any
+    ) -> Rows:
+        """Rates that were paid, at the time they were; ``settled`` False: what the venue expected, as it changed."""
+        return self.rows("funding_rate", exchange, symbol, start, end, where={"settled": settled}, **options)
+
+    def rows(
+        self,
+        stream: str,
+        exchange: str,
+        symbol: str,
+        start: When,
+        end: When | None = None,
+        *,
+        where: Mapping[str, str | bool] | None = None,
+        columns: Sequence[str] | None = None,
+        exact: bool = False,
+        limit: int | None = None,
+    ) -> Rows:
+        """Any stream. ``exact``: decimals as the venue said them, instead of the nearest floats (pandas makes a Python
+        object of each: 20 times slower). ``columns``: only these. ``limit``: the first so many rows, `Rows.truncated`
+        where there are more."""
+        spec = _spec(stream)
+        names, wanted = queries.column_names(spec), tuple(columns or queries.default_columns(spec))
+        if unknown := [name for name in (*wanted, *(where or {})) if name not in names]:
+            raise BadQuestion(f"table {stream} has no column {', '.join(unknown)}: {' '.join(sorted(names))}")
+        if limit is not None and limit < 1:
+            raise BadQuestion("limit: must be 1 or more")
+        start_ns, end_ns = self._range(start, end)
+        parameters = _parameters(exchange, symbol, stream, start_ns, end_ns)
+        more = None if limit is None else limit + 1
+        query = queries.series_rows(
+            spec, self._settings.database, wanted, where or {}, parameters, exact=exact, limit=more
+        )
+        table = self._arrow(query)
+        truncated = limit is not None and table.num_rows > limit
+        if truncated:
+            moments = table.column(MOMENT)
+            end_ns = max(start_ns + 1, min(end_ns, int(moments[limit].as_py())))
+            table = table.slice(0, limit)
+        interval = str((where or {}).get("interval", ""))
+        known = self.completeness(exchange, symbol, stream, start_ns, end_ns, interval=interval)
+        return Rows(table, start_ns, end_ns, known, truncated)
+
+    def completeness(
+        self, exchange: str, symbol: str, stream: str, start: When, end: When | None = None, *, interval: str = ""
+    ) -> Completeness:
+        """What is missing of a series in the range, or was until it was fetched again, and the verdict on it. For
+        candles with their ``interval``."""
+        _spec(stream)
+        start_ns, end_ns = self._range(start, end)
+        parameters = _parameters(exchange, symbol, stream, start_ns, end_ns)
+        database = self._settings.database
+        covered = decode_rows(self._ask(queries.coverage(database, parameters)), Covered)
+        rows = decode_rows(self._ask(queries.gap_rows(database, parameters)), GapRow)
+        if interval:
+            covered = [each for each in covered if each.interval == interval]
+            rows = [each for each in rows if each.interval in ("", interval)]
+        return completeness(covered, rows, start_ns, end_ns, time.time_ns())
+
+    def recorded(self, exchange: str = "", symbol: str = "") -> list[Recorded]:
+        """Which series there are; empty: of all venues, of all symbols."""
+        parameters: Parameters = {"exchange": exchange, "symbol": symbol}
+        return decode_rows(self._ask(queries.recorded(self._settings.database, parameters)), Recorded)
+
+    @cached_property
+    def _client(self) -> Client:
+        return connect(self._settings)
+
+    def _arrow(self, query: Query) -> Any:
+        ipc = library("pyarrow.ipc")
+        try:
+            answer = self._client.raw_query(
+                f"{query.sql} FORMAT ArrowStream", parameters=query.parameters, use_database=False
+            )
+        except REQUEST_ERRORS as error:
+            raise unavailable(self._settings, error) from None
+        return ipc.open_stream(BytesIO(bytes(answer))).read_all()
+
+    @cached_property
+    def _ask(self) -> Ask:
+        return asker(self._settings)
+
+    @staticmethod
+    def _range(start: When, end: When | None) -> tuple[int, int]:
+        now_ns = time.time_ns()
+        start_ns, end_ns = nanoseconds(start, now_ns), now_ns if end is None else nanoseconds(end, now_ns)
+        if start_ns >= end_ns:
+            raise BadQuestion("the range ends before it begins")
+        return start_ns, end_ns
+
+
+def nanoseconds(when: When, now_ns: int) -> int:
+    """`BadQuestion` for a text that is no time."""
+    if isinstance(when, int):
+        return when
+    if isinstance(when, str):
+        try:
+            return moment(when, now_ns)
+        except ValueError as error:
+            raise BadQuestion(str(error)) from None
+    if (value := getattr(when, "value", None)) is not None:  # pandas has nanoseconds
+        return int(value)
+    at = when if when.tzinfo else when.replace(tzinfo=UTC)
+    since = at - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * SECOND + since.microseconds * 1000
+
+
+def _spec(stream: str) -> StreamSpec:
+    if stream not in BY_STREAM or stream in OURS:
+        raise BadQuestion(f"no stream {stream!a}: {' '.join(name for name in BY_STREAM if name not in OURS)}")
+    return BY_STREAM[stream]
+
+
+def _kind_of_trades(exchange: str) -> bool | None:
+    """Whether the trades of a venue's stream are aggregated; None where we do not know the venue."""
+    rest = load_rest(exchange)
+    return None if rest is None else rest.variants.get("aggregated")
+
+
+def _parameters(exchange: str, symbol: str, stream: str, start_ns: int, end_ns: int) -> Parameters:
+    return {"exchange": exchange, "symbol": symbol, "stream": stream, "start": start_ns, "end": end_ns}

@@ -2,7 +2,7 @@
 
 Listeners: PLAINTEXT (for the test itself), SASL_PLAINTEXT and SASL_SSL with the users of `USERS`. The certificate is
 for the name localhost, not for the address 127.0.0.1, where it is to be had, too. ``admin`` may do everything,
-``stranger`` nothing.
+``stranger`` nothing, ``recorder`` what a test grants.
 """
 
 import os
@@ -18,7 +18,7 @@ from wsadapter.embedded.kafka.broker import LOGGING, PROPERTIES, KafkaBroker
 from wsadapter.embedded.kafka.install import Installation, find_java
 from wsadapter.embedded.ports import LOOPBACK, free_port
 
-USERS: Final = {"admin": "right", "stranger": "right-too"}
+USERS: Final = {"admin": "right", "stranger": "right-too", "recorder": "right-three"}
 START_SECONDS: Final = 120.0
 
 

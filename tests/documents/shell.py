@@ -23,6 +23,7 @@ ELSEWHERE: Final = {
     "supervisorctl": "as supervisord",
     "python3": "makes /opt/wsadapter",
     "pip": "installs into /opt/wsadapter from a registry",
+    "kill": "wants a process id",
     "ln": "in /usr/local/bin",
     "mv": "in /opt",
     "rm": "in /opt and /etc",

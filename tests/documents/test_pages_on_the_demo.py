@@ -54,8 +54,9 @@ def site(installed_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
         eventually(lambda: made.counter("accepted_rows_total") > 500, 60, "rows in the tables")
         yield made
     finally:
-        made.process.terminate()  # and again: nothing is to be drained
-        made.close()
+        made.process.terminate()
+        eventually(lambda: "stopping" in made.said(), 60, made.said)
+        made.close()  # a second signal: nothing is to be drained
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,7 @@ def here(text: str, site: Site) -> str:
 def test_every_line_that_looks_does_what_the_page_says(site: Site, path: str) -> None:
     """With exit 0: nothing of the demo is missing, and all is there. Four at a time, as most of them wait."""
     environ = {**os.environ, "PATH": path, "COLUMNS": "200"}
+    (site.directory / "query.sql").write_text("SELECT 'a query that the reader saved'")
 
     def run(text: str) -> tuple[str, int, str]:
         # a demo needs no [[feed]]; what plans one for a run without --demo does

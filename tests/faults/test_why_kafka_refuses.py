@@ -1,11 +1,15 @@
 """A real Kafka with TLS and SASL: whatever keeps a client out is said in words, in `check`, by a role's start, once."""
 
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import confluent_kafka.admin as acl_module
 import pytest
 from cli.command import run
+from documents import pages
 from eventually import eventually
 from secured_kafka import SecuredKafka, authority, secured_kafka
 
@@ -14,12 +18,14 @@ from wsadapter.config.types import Secret
 from wsadapter.embedded.ports import free_port
 from wsadapter.errors import ExitCode, Reason, ServiceUnavailable
 from wsadapter.kafka import reachability
-from wsadapter.kafka.topics import ensure_topics, partition_counts, unread
+from wsadapter.kafka.topics import ensure_topics, message_limit, partition_counts, unread
 from wsadapter.metrics import SERIALIZER
 from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 
+acl: Any = acl_module
+"""Its types are not in its __all__."""
 SECONDS = 30.0
 """Of patience with a broker that answers; one that refuses is not waited for."""
 AWAY_SECONDS = 2.0
@@ -76,6 +82,43 @@ def test_each_cause_has_its_word(broker: SecuredKafka, tmp_path: Path) -> None:
 
     wrong_name = said(login(f"127.0.0.1:{port}", ssl_ca=str(broker.ca)))
     assert (wrong_name.reason, "mismatch" in str(wrong_name)) == (Reason.TLS, True), str(wrong_name)
+
+
+def test_the_rights_on_the_page_are_those_that_are_needed(broker: SecuredKafka) -> None:
+    """docs/existing-kafka.md: with them a recorder is let in, without one of them it is told which."""
+    page = (pages.DOCS / "existing-kafka.md").read_text()
+    table = re.findall(r"^\| (topics|groups|cluster)\b.*? \| ([\w, ]+) \|", page, re.MULTILINE)
+    kinds = {
+        "topics": (acl.ResourceType.TOPIC, "websocket.", acl.ResourcePatternType.PREFIXED),
+        "groups": (acl.ResourceType.GROUP, "wsadapter", acl.ResourcePatternType.PREFIXED),
+        "cluster": (acl.ResourceType.BROKER, "kafka-cluster", acl.ResourcePatternType.LITERAL),
+    }
+    rights = {(resource, right) for resource, rights in table for right in rights.split(", ")}
+    assert {resource for resource, _ in rights} == kinds.keys()
+    recorder = login(broker.sasl_plaintext, "right-three", "recorder")
+    ensure_topics(login(broker.sasl_plaintext), SECONDS)
+    admin = acl.AdminClient({"bootstrap.servers": broker.plaintext})
+
+    def grant(resource: str, right: str) -> None:
+        operation = acl.AclOperation[re.sub(r"(?<=[a-z])(?=[A-Z])", "_", right).upper()]
+        binding = acl.AclBinding(*kinds[resource], "User:recorder", "*", operation, acl.AclPermissionType.ALLOW)
+        (created,) = admin.create_acls([binding]).values()
+        created.result(SECONDS)
+
+    for resource, right in rights - {("topics", "Write")}:
+        grant(resource, right)
+    eventually(lambda: missing_rights(recorder).startswith("write topic"), 30, lambda: missing_rights(recorder))
+    grant("topics", "Write")
+    eventually(lambda: not missing_rights(recorder), 30, lambda: missing_rights(recorder))
+    assert message_limit(recorder, SECONDS), "DescribeConfigs"
+
+
+def missing_rights(kafka: KafkaConfig) -> str:
+    try:
+        reachability.ask(kafka, SECONDS)
+    except ServiceUnavailable as error:
+        return str(error).partition("not authorized: ")[2]
+    return ""
 
 
 @pytest.mark.parametrize("listener", ["sasl_plaintext", "sasl_ssl"])

@@ -169,6 +169,10 @@ _METRICS: Final = (
     Metric("connection_up", "1 while the WebSocket connection is up.", _at("ingest")),
     Metric("connected_since_timestamp_seconds", "When the connection was made; 0 while it is down.",
            {"ingest": Cells(name="connected_since_ns")}),
+    Metric("certificate_expiry_timestamp_seconds",
+           "Until when a certificate is valid: the venue's, as the connection was shown it, and those in the files of "
+           "the configuration; of authorities the first one that ends.",
+           {"ingest": Cells((_axis("of", ("venue",)),), name="certificate_expiry_ns")}),
     Metric("connection_errors_total",
            "Connections lost and attempts failed, frames without an event and refused subscriptions.",
            {"ingest": Cells(name="error_count")}),

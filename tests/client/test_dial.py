@@ -261,6 +261,9 @@ def test_a_trusted_certificate_works_and_only_for_its_host(
         async with Loopback(feed, tls=server_tls(certificate)) as venue:
             client = Client(config(venue), handler)
             await client.connect()
+            (connection,) = client.connections
+            days = (connection.dialer.certificate_expiry_ns / 1e9 - time.time()) / 86_400
+            assert 1.9 < days <= 2.0
             await client.stop()
             with pytest.raises(DialFailed, match=r"tls.*IP address mismatch"):
                 await dial(f"wss://127.0.0.1:{venue.port}/", within(), WSListener(), tls_context())

@@ -99,6 +99,8 @@ def _panel(metric: Metric) -> dict[str, Any]:
         return _made(metric.name, metric.help, queries, unit=unit)
     if metric.kind == "counter":
         return _made(metric.name, metric.help, [(f"rate({name}[{RATE}])", "__auto")])
+    if metric.name.endswith("_expiry_timestamp_seconds"):
+        return _made(metric.name, metric.help, [(f"{name} - time()", "__auto")], unit="s")
     if metric.name.endswith("_timestamp_seconds"):
         return _made(metric.name, metric.help, [(f"time() - ({name} > 0)", "__auto")], unit="s")
     return _made(metric.name, metric.help, [(name, "__auto")], unit=unit)

@@ -116,6 +116,8 @@ class Dialer:
         stop: asyncio.Event,
     ) -> None:
         self.dials = self.delayed = 0
+        self.certificate_expiry_ns = 0
+        """Of the certificate that the venue showed last; 0 without TLS."""
         self.config = config
         self.requests: ConnectLimiter | None = None
         self._name, self._tls, self._attempts, self._stop = plan.connection, tls, attempts, stop
@@ -160,7 +162,15 @@ class Dialer:
                 logger.warning("%s: connecting waits %.1f s for the venue's limit of attempts", self._name, wait)
             await asyncio.sleep(wait)
         self.dials += 1
-        return await dial(self._url, self.config, session, self._tls, self._headers)
+        transport = await dial(self._url, self.config, session, self._tls, self._headers)
+        self.certificate_expiry_ns = _certificate_expiry_ns(transport)
+        return transport
+
+
+def _certificate_expiry_ns(transport: WSTransport) -> int:
+    """Of the other side's, verified; 0 where there is none."""
+    shown = transport.underlying_transport.get_extra_info("peercert") or {}
+    return ssl.cert_time_to_seconds(shown["notAfter"]) * 10**9 if "notAfter" in shown else 0
 
 
 def _broken(error: WSProtocolError) -> Lost:

@@ -15,7 +15,7 @@ from samples import full
 from wsadapter.events import Liquidation, Trade
 from wsadapter.events.sequence import place
 from wsadapter.roles.serializer import arbitration
-from wsadapter.roles.serializer.coverage import LAG_NS
+from wsadapter.roles.serializer.ring_history import LAG_NS
 
 MakeBench = Callable[[int], Bench]
 

@@ -70,6 +70,7 @@ class Gauges:
             cells[self._copies[word]] = self._copies_before[word] + count
         for word, index in self._behind.items():
             cells[index] = self._behind_before[word] + connection.exchange.out_of_order[word]
+        page['certificate_expiry_ns{of="venue"}'] = connection.dialer.certificate_expiry_ns
         page["connection_up"] = int(connection.connected_ns != 0)
         page["connected_since_ns"] = connection.connected_ns
         states = connection.subscriptions()

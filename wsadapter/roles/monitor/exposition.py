@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from wsadapter import __version__, native
 from wsadapter.metrics import METRICS, Metric
+from wsadapter.roles.monitor.certificates import expiries
 from wsadapter.roles.monitor.snapshot import Reading, Snapshot
 from wsadapter.roles.monitor.status import not_ready
 
@@ -51,13 +52,13 @@ def families(snapshot: Snapshot) -> Iterator[Family]:
     """Those that have a sample."""
     for metric in METRICS.values():
         family = Family(PREFIX + metric.name.removesuffix("_total"), metric.help, metric.kind)
+        if metric.histogram:
+            _add_histogram(family, metric.name, snapshot)
+        elif metric.pages:
+            _add_cells(family, metric, snapshot)
         if metric.name in _SEEN:
             for labels, value in _SEEN[metric.name](snapshot):
                 family.add_sample(PREFIX + metric.name, dict(labels), value)
-        elif metric.histogram:
-            _add_histogram(family, metric.name, snapshot)
-        else:
-            _add_cells(family, metric, snapshot)
         if metric.always and not family.samples:
             family.add_sample(PREFIX + metric.name, {}, 0)
         if family.samples:
@@ -93,6 +94,9 @@ def _free(snapshot: Snapshot) -> Samples:
 
 _SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
     "build_info": _build,
+    "certificate_expiry_timestamp_seconds": lambda s: (
+        ({"of": name}, ends) for name, ends in expiries(s.config, s.wall_ns / 1e9)
+    ),
     "ready": lambda s: iter([({}, int(not not_ready(s)))]),
     "child_heartbeat_age_seconds": _heartbeat_ages,
     "child_rss_bytes": lambda s: ((_process(r), r.use.private_bytes) for r in s.processes if r.use is not None),
@@ -102,12 +106,14 @@ _SEEN: Final[Mapping[str, Callable[[Snapshot], Samples]]] = {
     "ring_used_bytes": lambda s: (({"connection": r.connection}, r.used) for r in s.rings if r.capacity),
     "ring_capacity_bytes": lambda s: (({"connection": r.connection}, r.capacity) for r in s.rings if r.capacity),
 }
-"""What no page has: the monitor sees it itself."""
+"""What the monitor sees itself."""
 
 _OF_STREAMS: Final = ("stream_state", "stream_last_timestamp_seconds")
 """Whose cells name a subscription, as the venue does."""
 
 
+_WHERE_KNOWN: Final = ("certificate_expiry_timestamp_seconds",)
+"""A cell of 0 says nothing: without TLS there is no certificate."""
 _OF_CLOCKS: Final = ("venue_clock_offset_seconds", "venue_clock_error_seconds")
 
 
@@ -146,6 +152,8 @@ def _add_cells(family: Family, metric: Metric, snapshot: Snapshot) -> None:
                 if metric.name in _OF_CLOCKS:
                     is_known = _is_clock_known(reading, own)
                 value = reading.cells[cell] / scale if is_known else math.nan
+                if not value and metric.name in _WHERE_KNOWN:
+                    continue
                 # the supervisor's cells are about its children, who are named in the cell's own labels
                 family.add_sample(PREFIX + metric.name, {**labels, **own}, value)
 

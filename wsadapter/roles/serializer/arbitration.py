@@ -14,7 +14,7 @@ shown an event that was published, so it missed nothing in between. Else the rin
 missed, its event becomes a copy, and the link is there. So a ring that comes back from a hole does not outrun one that
 has what is in the hole, and reading one ring before the other loses nothing.
 
-A hold ends when nothing is to be waited for (`wsadapter.roles.serializer.coverage`). Then the event passes; on a
+A hold ends when nothing is to be waited for (`wsadapter.roles.serializer.ring_history`). Then the event passes; on a
 chained line that is a jump, and a `Gap` is due unless the ring has published one. What lies between is remembered as
 not published: a ring that brings it late, in the order of its numbers, still passes, and so do the older events that
 another ring has from before the first one of a line. An event that names ``high`` as its predecessor and has a lower

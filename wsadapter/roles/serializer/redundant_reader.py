@@ -39,7 +39,7 @@ from wsadapter.log import get_logger
 from wsadapter.metrics import STREAM_WORDS
 from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.arbitration import Arbitration, Jump, Precedence, State
-from wsadapter.roles.serializer.coverage import PATIENCE_NS, Coverage, MissedSpan, covered
+from wsadapter.roles.serializer.ring_history import PATIENCE_NS, MissedSpan, RingHistory, covered
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -61,7 +61,7 @@ class RedundantReader:
         self._group, self._number, self._reader = group, number, reader
         self.epoch, self.capacity = reader.epoch, reader.capacity
         self._order = len(group.readers)
-        self.coverage = Coverage(self._order, lambda: reader.tail == reader.position)
+        self.history = RingHistory(self._order, lambda: reader.tail == reader.position)
         self.judged = reader.head
         """Records below this position have their verdict."""
         self.resume = group.page.kept.get((JUDGED, self.epoch), State())[-1]
@@ -169,7 +169,7 @@ class RedundantReader:
         """Past what is no record and all behind it; there is nothing to be judged."""
         skipped = self._reader.skip_damage()
         self.judged = self._reader.position
-        self._held = self.coverage.held_ns = None
+        self._held = self.history.held_ns = None
         return skipped
 
     def commit(self, position: int) -> None:
@@ -234,10 +234,10 @@ class RedundantReader:
             place = read(message) if read is not None else None
             judged = place is None or self._judge_event(record, message, place)
         if judged:
-            self.coverage.saw(message.receive_time_ns)
-            self._held = self.coverage.held_ns = None
+            self.history.saw(message.receive_time_ns)
+            self._held = self.history.held_ns = None
         elif self._held is None or self._held[0] != position:
-            self._held, self.coverage.held_ns = (position, self._group.monotonic_ns()), message.receive_time_ns
+            self._held, self.history.held_ns = (position, self._group.monotonic_ns()), message.receive_time_ns
         return judged
 
     def _judge_event(self, record: Record, message: Any, place: Sequenced) -> bool:
@@ -280,7 +280,7 @@ class RedundantReader:
                 return False
             elif gap.HasField("first_missing") and gap.HasField("last_missing"):
                 self._own_missing[gap.stream, gap.symbol] = gap.first_missing, gap.last_missing
-        self.coverage.note(gap, ended_ns)
+        self.history.note(gap, ended_ns)
         return True
 
     def _covers(self, gap: Any, hole: MissedSpan) -> bool:
@@ -302,8 +302,8 @@ class RedundantReader:
             patient = patient or self._group.monotonic_ns() - held[1] >= PATIENCE_NS
         return all(other.is_past(received_ns, self._order, patient) for other in self._others())
 
-    def _others(self) -> Sequence[Coverage]:
-        return [reader.coverage for reader in self._group.readers if reader is not self]
+    def _others(self) -> Sequence[RingHistory]:
+        return [reader.history for reader in self._group.readers if reader is not self]
 
 
 def _rewritten(record: Record, message: Any) -> Record:

@@ -38,7 +38,7 @@ class MissedSpan:
         return about and begins_before and (self.ended_ns is None or self.ended_ns >= other.started_ns)
 
 
-class Coverage:
+class RingHistory:
     """One ring. ``order``: its place among them; ``is_empty``: whether all of it has been read."""
 
     def __init__(self, order: int, is_empty: Callable[[], bool]) -> None:
@@ -91,5 +91,5 @@ class Coverage:
         return any(mine.meets(hole) for mine in self._holes)
 
 
-def covered(hole: MissedSpan, others: Sequence[Coverage]) -> bool:
+def covered(hole: MissedSpan, others: Sequence[RingHistory]) -> bool:
     return any(other.covers(hole) for other in others)

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import IDENTIFIER, literal, quoted
-from wsadapter.clickhouse.units import BASE_COLUMNS
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events.descriptions import FIELDS, OTHERWISE, STREAMS
 from wsadapter.events.streams import BY_STREAM, SPECS, columns
@@ -79,7 +78,8 @@ def test_every_table_with_rows_remembers_insert_tokens() -> None:
 def test_all_fixed_tables_are_there() -> None:
     fixed = (
         "kline ticker depth trade funding_rate mark_price liquidation book_ticker open_interest gap rejected "
-        "instrument schema_version coverage complete"
+        "instrument schema_version coverage complete ohlcv funding_settled funding_predicted latency "
+        "trade_base trade_f64"
     )
 
     assert set(fixed.split()) <= schema.names(SETTINGS)
@@ -132,7 +132,7 @@ def test_the_script_is_all_statements_in_order() -> None:
     names = [*schema.statements(SETTINGS)]
     assert names == [s.split("`")[3] for s in schema.ddl(SETTINGS).split(";\n\n")[2:-1]]
     assert names.index("trade_mv") > max(names.index("trade"), names.index("trade_in"))
-    assert len(names) == len(set(names)) == 4 * len(SPECS) + 3 + len(BASE_COLUMNS) + 1
+    assert len(names) == len(set(names)) == 4 * len(SPECS) + 3 + len(schema.query_views("market"))
 
 
 @settings(deadline=None)

@@ -127,4 +127,4 @@ def test_a_view_with_another_text_is_replaced_and_a_strangers_is_left_alone(empt
 
 def test_the_script_has_them(bench: TableBench) -> None:
     made: Callable[[str], bool] = schema.ddl(ClickHouseConfig()).__contains__
-    assert all(made(f"CREATE VIEW IF NOT EXISTS `market`.`{word}_base`") for word in BASE_COLUMNS)
+    assert all(made(f"CREATE VIEW IF NOT EXISTS `market`.`{word}_base`\n(") for word in BASE_COLUMNS)

@@ -142,8 +142,13 @@ def tables() -> str:
         rows = ((code(name), code(kind), one.texts.get(name, "")) for name, kind, _ in one.columns)
         about = descriptions.of_stream(streams[one.name]) if one.name in streams else one.about
         sections.append(f"## {one.name}\n\n{_sentence(about)} {key}\n{table(('column', 'type', 'what it is'), rows)}")
-    views = ((code(view.name), view.about) for view in schema.query_views(settings.database))
+    asked = schema.query_views(settings.database)
+    views = ((code(view.name), view.about) for view in asked)
     sections.append(f"## Views\n\n{table(('view', 'what it is'), views)}")
+    for view in (view for view in asked if view.parameters):
+        rows = ((code(column.name), code(column.type), column.about) for column in view.columns)
+        called = f"`SELECT * FROM {view.name}({view.parameters})`"
+        sections.append(f"### {view.name}\n\n{called}\n\n{table(('column', 'type', 'what it is'), rows)}")
     return "\n".join(sections)
 
 

@@ -15,16 +15,31 @@ the last event that it delivered: between the two nothing is missing. What lies 
 from typing import Final
 
 from wsadapter.clickhouse.conversion import quoted
-from wsadapter.clickhouse.units import QueryView
+from wsadapter.clickhouse.query_view import QueryView, ViewColumn
 
 COMPLETE: Final = "complete"
 ALIVE_SECONDS: Final = 45
 """A heartbeat, and the time that a row takes to the table."""
 SAID_SECONDS: Final = 20
 _SECOND: Final = 1_000_000_000
-_ABOUT: Final = (
-    "takes every column of the arguments exchange, symbol, stream (empty: all), from, to: SELECT * FROM "
-    "complete(exchange='binance', symbol='BTCUSDT', stream='trade', from='2026-01-01', to='2026-01-02')"
+PARAMETERS: Final = "exchange='binance', symbol='BTCUSDT', stream='trade', from='2026-01-01', to='2026-01-02'"
+_ABOUT: Final = "is a series complete in a range of time? One row a series; an empty argument means all of them"
+COLUMNS: Final = tuple(
+    ViewColumn(name, name, kind, about)
+    for name, kind, about in (
+        ("exchange", "String", "the venue"),
+        ("symbol", "String", "in the venue's own text"),
+        ("stream", "String", "stream word"),
+        ("interval", "String", "of candles"),
+        ("connections", "Array(String)", "which recorded it"),
+        ("covered_seconds", "Float64", "how long it was recorded"),
+        ("unrecorded_seconds", "Float64", "how long neither a recording nor a gap accounts for"),
+        ("open", "UInt64", "gaps that are to be repaired"),
+        ("partial", "UInt64", "gaps of which the venue gave some"),
+        ("unrepairable", "UInt64", "gaps of which it gave nothing"),
+        ("repaired", "UInt64", "gaps without which it is complete"),
+        ("verdict", "String", "complete, incomplete or missing"),
+    )
 )
 
 
@@ -92,4 +107,4 @@ def complete_view(database: str) -> QueryView:
         f"connections, spans)) AS found FROM ({series}))))))\n"
         "ORDER BY exchange, symbol, stream, interval"
     )
-    return QueryView(COMPLETE, select, _ABOUT)
+    return QueryView(COMPLETE, select, _ABOUT, COLUMNS, PARAMETERS)

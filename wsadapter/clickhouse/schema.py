@@ -29,7 +29,12 @@ from wsadapter.clickhouse.conversion import (
     stored_type,
     table_columns,
 )
-from wsadapter.clickhouse.units import BASE_COLUMNS, QueryView, base_view
+from wsadapter.clickhouse.floats import float_view
+from wsadapter.clickhouse.funding import funding_views
+from wsadapter.clickhouse.latency import latency_view
+from wsadapter.clickhouse.ohlcv import ohlcv_view
+from wsadapter.clickhouse.query_view import QueryView
+from wsadapter.clickhouse.units import BASE_COLUMNS, base_view, of_instrument_sides
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events.descriptions import of_field, of_stream
 from wsadapter.events.streams import BY_STREAM, SPECS, StreamSpec
@@ -196,7 +201,7 @@ def instrument_table(ttl_days: int | None) -> Table:
             "kind": "spot, perpetual, future or option",
             "multiplier": "what contract_size is multiplied by, where the venue has two numbers for it",
             "funding_interval": "seconds",
-            "open_interest_sides": "1: open contracts counted once, 2: longs and shorts",
+            "open_interest_sides": of_instrument_sides(),
             "time": "when the venue said so",
             "version": of_field("", "version"),
         },
@@ -250,7 +255,9 @@ def reject_view(spec: StreamSpec, database: str, open_candles: bool) -> View:
 def query_views(database: str) -> tuple[QueryView, ...]:
     """Those that are asked, and that nothing is written through."""
     base = (base_view(BY_STREAM[name], database, columns) for name, columns in BASE_COLUMNS.items())
-    return (*base, complete_view(database))
+    floats = (float_view(spec, database) for spec in SPECS if not spec.ours)
+    latency = latency_view(database, [spec.name for spec in SPECS if not spec.ours])
+    return (*base, *floats, ohlcv_view(database), *funding_views(database), latency, complete_view(database))
 
 
 def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:

@@ -216,6 +216,11 @@ _METRICS: Final = (
     Metric("stream_last_timestamp_seconds", "When the subscription's last frame came.",
            {"ingest": Cells((_SUBSCRIPTION,), name="stream_last_ns"),
             "repairer": Cells((_POLL,), name="stream_last_ns")}),
+    Metric("recorded_frames_total", "Raw frames written to recordings.", _at("ingest")),
+    Metric("recorded_bytes_total", "Bytes of recordings written.", _at("ingest")),
+    Metric("recording_missing_total",
+           "Raw frames that should be in a recording and are not: the disk was slow, full or away.", _at("ingest")),
+    Metric("recording_failures_total", "Writes of recordings that the disk refused.", _at("ingest")),
     # serializer
     Metric("delivery_seconds", "Time from produce until the whole batch was acknowledged (at least linger.ms).",
            _at("serializer"), bounds=SECONDS),

@@ -74,6 +74,17 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert config.spool.path == str(tmp_path / "st" / "spool")
 
 
+def test_a_recording_is_of_feeds_that_there_are(tmp_path: Path) -> None:
+    text = f'{FEED}[record]\nmode = "all"\nfeeds = ["nobody"]\n'
+    with pytest.raises(ConfigError) as refused:
+        load(write(tmp_path, text), {}, dotenv=None)
+    assert refused.value.errors == (("record.feeds", "no feed is named 'nobody', only: binance"),)
+
+    record = load(write(tmp_path, text.replace("nobody", "binance")), {}, dotenv=None).record
+    assert (record.is_of("binance"), record.is_of("another")) == (True, False)
+    assert record.path.endswith("/recordings")
+
+
 def test_it_travels_as_json_and_holds_no_secret(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cret")
     text = f"""{FEED}

@@ -170,6 +170,14 @@ class Connection:
             self._begin()
         self._rotate_if_wanted()
 
+    def renew(self, why: str) -> None:
+        """Another socket takes over, without a hole; where none is up, the next one is new anyway."""
+        if self.next is not None:
+            self._put_off(self.next, why)
+            self._begin()
+        if self.subscribed.is_set():
+            self._rotate(why)
+
     def has(self, plan: ConnectionPlan, config: ConnectionConfig) -> bool:
         """Whether this is what it keeps now."""
         return self._terms == Terms(plan, config)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from wsadapter.exchanges.venue import Item, Receive
-from wsadapter.recordings import Frame
+from wsadapter.recordings import Kept
 
 Tap = Callable[[Receive], Receive]
 """What receives the messages of a new socket, in the place of what decodes them."""
@@ -27,7 +27,7 @@ class FrameTap:
     def __init__(self, max_bytes: int) -> None:
         self.taken = self.dropped = 0
         self._max_bytes = self._room = self._room_then = max_bytes
-        self._frames: list[Frame] = []
+        self._frames: list[Kept] = []
         self._sockets: Counter[str] = Counter()
         self._given = self._released = 0
         """Bytes handed out, and those of them that are held no longer."""
@@ -46,17 +46,17 @@ class FrameTap:
     def _received(self, receive: Receive, socket: str) -> Receive:
 
         def received(payload: bytes | memoryview, at_ns: int) -> list[Item]:
-            size = len(payload) + OVERHEAD
-            if size > self._room:
+            self._room -= len(payload) + OVERHEAD
+            if self._room < 0:
+                self._room += len(payload) + OVERHEAD
                 self.dropped += 1
             else:
-                self._room -= size
-                self._frames.append(Frame(at_ns, socket, bytes(payload)))
+                self._frames.append((at_ns, socket, bytes(payload)))
             return receive(payload, at_ns)
 
         return received
 
-    def take(self) -> tuple[list[Frame], int]:
+    def take(self) -> tuple[list[Kept], int]:
         """What was kept since the last time, and its bytes, to be released."""
         frames, held = self._frames, self._room_then - self._room
         self._frames = []

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from wsadapter.config import clickhouse_security, environment, instance, kafka_security, librdkafka, secrets, venues
+from wsadapter.config import types as t
 from wsadapter.config.convert import Errors, build, join, settable, table, unknown_keys
 from wsadapter.config.document import read_file
 from wsadapter.config.feeds import feeds
@@ -25,7 +26,9 @@ from wsadapter.config.model import (
     SWITCHED_ROLES,
     TABLES,
     Config,
+    Feed,
     ProcessConfig,
+    RecordConfig,
     RestartConfig,
 )
 from wsadapter.errors import ConfigError
@@ -96,18 +99,29 @@ def load_with_origins(
         values["clickhouse"] = msgspec.structs.replace(clickhouse, secrets_digest=secrets.digest(_files(clickhouse)))
     values["feed"] = feeds(document, env, implemented, errors, origins)
     values["process"] = _processes(document, errors)
+    _check_recorded(values["record"], values["feed"], errors)
     if not values["feed"] and not errors and not demo:
         errors.add("feed", "none: give the file a [[feed]], or set WEBSOCKET_SYMBOLS (or run with --demo)")
     if errors:
         raise ConfigError(errors.all())
     config = Config(**values)
-    spool = config.spool.path or os.path.join(config.service.state_dir, "spool")
-    return Loaded(msgspec.structs.replace(config, spool=msgspec.structs.replace(config.spool, path=spool)), origins)
+    replace, state_dir = msgspec.structs.replace, config.service.state_dir
+    spool = replace(config.spool, path=config.spool.path or os.path.join(state_dir, "spool"))
+    record = replace(config.record, path=config.record.path or os.path.join(state_dir, "recordings"))
+    return Loaded(replace(config, spool=spool, record=record), origins)
 
 
 def enabled(environ: Mapping[str, str], dotenv: str | None = ".env") -> bool:
     """False when WEBSOCKET_ENABLED says so: then nothing is to be started, whatever else is configured."""
     return environment.read(environ, dotenv, Errors()).enabled
+
+
+def _check_recorded(record: RecordConfig | None, feeds: Collection[Feed], errors: Errors) -> None:
+    """The feeds that are named are there (where feeds are in error, nothing is known)."""
+    names = {feed.name for feed in feeds}
+    for name in record.feeds if record is not None and names else ():
+        if name not in names:
+            errors.add("record.feeds", f"no feed is named {t.shown(name)}, only: {t.words(tuple(sorted(names)))}")
 
 
 def _leaves(document: Any, path: str = "") -> list[str]:

@@ -144,6 +144,23 @@ class ProcessConfig(Struct, frozen=True):
     lock_memory: bool = False
 
 
+class RecordConfig(Struct, frozen=True):
+    """The flight recorder: raw frames beside the pipeline. ``path`` defaults to ``recordings`` in the state directory;
+    ``feeds``: names, none = all. Bytes and seconds."""
+
+    mode: t.RecordMode = "off"
+    path: t.FilePath = ""
+    feeds: tuple[t.FeedName, ...] = ()
+    max_bytes: Annotated[int, Meta(ge=MIB, le=MIB * MIB)] = KIB * MIB
+    max_age: Annotated[t.Duration, Meta(ge=1, le=3660 * 86_400)] = 7 * 86_400.0
+    before: Annotated[t.Duration, Meta(ge=1, le=3600)] = 30.0
+    after: Annotated[t.Duration, Meta(ge=1, le=3600)] = 10.0
+    buffer_bytes: Annotated[int, Meta(ge=MIB, le=KIB * MIB)] = 16 * MIB
+
+    def is_of(self, feed: str) -> bool:
+        return self.mode != "off" and (not self.feeds or feed in self.feeds)
+
+
 class Config(Struct, frozen=True):
     service: ServiceConfig
     feed: tuple[Feed, ...] = ()
@@ -153,6 +170,7 @@ class Config(Struct, frozen=True):
     clickhouse: ClickHouseConfig = ClickHouseConfig()
     monitor: MonitorConfig = MonitorConfig()
     restart: RestartConfig = RestartConfig()
+    record: RecordConfig = RecordConfig()
     process: dict[str, ProcessConfig] = {}
 
     def process_of(self, role: str) -> ProcessConfig:

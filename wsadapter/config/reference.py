@@ -27,6 +27,7 @@ SECTIONS: Final[Mapping[str, str]] = {
     "clickhouse": "The tables, and how rows are brought there.",
     "monitor": "HTTP: /metrics /livez /readyz /status and the status page.",
     "restart": "When a child process that ended is started again.",
+    "record": "The flight recorder: raw frames in files beside the pipeline, for `replay` (recording.md).",
     "process.<role>": "How the processes of a role run: ingest, serializer, consumer, repairer, monitor, and with "
     "--embedded kafka, clickhouse, exchange.",
 }
@@ -96,6 +97,14 @@ KEYS: Final[Mapping[str, str]] = {
     "restart.backoff_max": "up to this.",
     "restart.intensity": "More restarts of one child than this",
     "restart.period": "within so long are a crash loop.",
+    "record.mode": "off; all: every frame; around: those around a gap or a frame that cannot be decoded.",
+    "record.path": "Default: the directory recordings in state_dir.",
+    "record.feeds": "Names of the feeds whose frames are kept; none: of all.",
+    "record.max_bytes": "Of all recordings together; the oldest go first. Each connection's current file comes on top.",
+    "record.max_age": "Recordings older than this go, too.",
+    "record.before": "With around: how much is kept in memory, to be written when something happens,",
+    "record.after": "and how long everything is written from then on.",
+    "record.buffer_bytes": "Memory of each connection for frames that are kept, or that the disk has not taken yet.",
     "process.<role>.count": "How many processes. Only serializer and consumer have a count; repairer: 0 is off.",
     "process.<role>.cpu": "CPUs that they may run on. Default: any.",
     "process.<role>.nice": "Niceness.",

@@ -6,9 +6,17 @@ untouched at a reload.
 
 from msgspec import Struct
 
-from wsadapter.config.model import SocketConfig
+from wsadapter.config.model import RecordConfig, SocketConfig
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.listings.feeds import ListingSource, WaitingFeed
+from wsadapter.recordings import Header
+
+
+class RecordOrder(Struct, frozen=True):
+    """Keep raw frames, too. ``header``: what recordings say of themselves."""
+
+    settings: RecordConfig
+    header: Header
 
 
 class IngestOrder(Struct, frozen=True):
@@ -17,6 +25,7 @@ class IngestOrder(Struct, frozen=True):
 
     socket: SocketConfig
     plan: ConnectionPlan
+    record: RecordOrder | None = None
 
 
 class SerializerOrder(Struct, frozen=True):

@@ -20,9 +20,11 @@ from wsadapter.errors import SegmentError
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.host_files import host_directory
+from wsadapter.roles.ingest.flight_recorder import FlightRecorder
 from wsadapter.roles.ingest.gauges import Gauges
+from wsadapter.roles.ingest.recording_files import RecordedCount
 from wsadapter.roles.ingest.ring_publisher import RingPublisher
-from wsadapter.roles.orders import IngestOrder
+from wsadapter.roles.orders import IngestOrder, RecordOrder
 from wsadapter.shm.ring import RingWriter
 from wsadapter.supervision import live_order
 from wsadapter.supervision.child import Child, ChildArgs, run_child
@@ -56,10 +58,23 @@ class Ingest:
             limits.append(SharedLimiter(shared, f"{venue}-messages", limit))
             connection.dialer.requests = limits[1]
         connection.tally, publisher.mark = publisher.tally, connection.mark
-        self.gauges = Gauges(child.page, connection, limits)
         self._child, self._publisher, self._connection = child, publisher, connection
+        self._recorded = RecordedCount()
+        self._recorder: FlightRecorder | None = None
+        self._record_order: RecordOrder | None = None
+        self._record(order.record)
+        self.gauges = Gauges(child.page, connection, limits, self._recorded)
         self._ordered: Ordered | None = None
         """Not done yet."""
+
+    def _record(self, order: RecordOrder | None) -> None:
+        """Have raw frames kept so from the next socket on."""
+        if self._recorder is not None:
+            self._recorder.end()
+        self._record_order = order
+        self._recorder = None if order is None else FlightRecorder(order.settings, order.header, self._recorded)
+        self._connection.tap = None if self._recorder is None else self._recorder.tap
+        self._publisher.happened = _ignored if self._recorder is None else self._recorder.happened
 
     def tick(self) -> float:
         """Seconds until the next one."""
@@ -71,6 +86,8 @@ class Ingest:
         ):
             self._publisher.on_read_end()
         self._take_order()
+        if self._recorder is not None:
+            self._recorder.tick(now_ns)
         self.gauges.refresh()
         return QUIET_TICK if self.gauges.quiet and self._ordered is None else TICK
 
@@ -82,6 +99,8 @@ class Ingest:
         now_ns = clock.now_ns()
         self._publisher.recover(now_ns)
         self._publisher.coverage.end(max([alive_ns, *connection.exchange.last_receive_ns.values()]), now_ns)
+        if self._recorder is not None:
+            self._recorder.stop()
 
     def on_order(self) -> None:
         """The supervisor wants other subscriptions or settings."""
@@ -90,7 +109,12 @@ class Ingest:
         self._child.page["order_since_ns"] = time.monotonic_ns()
         order = msgspec.json.decode(args.order, type=IngestOrder)
         self._ordered = ordered = Ordered(args, order.plan, ConnectionConfig.of_plan(order.plan, order.socket))
+        is_recorded_so = order.record == self._record_order
+        if not is_recorded_so:
+            self._record(order.record)
         self._connection.change(ordered.plan, ordered.config)
+        if not is_recorded_so:
+            self._connection.renew("frames are to be recorded in another way")
         self._take_order()
 
     @cached_property
@@ -112,6 +136,10 @@ class Ingest:
         self._publisher.move(page, ordered.plan)
         self.gauges.move(page)
         self._child.free()
+
+
+def _ignored(reason: str, at_ns: int) -> None:
+    """Nobody keeps what is around a gap."""
 
 
 async def record(child: Child, publisher: RingPublisher) -> None:

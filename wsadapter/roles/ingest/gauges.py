@@ -10,6 +10,7 @@ from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.client.connection import Connection
 from wsadapter.client.subscriptions import SubscriptionState
 from wsadapter.metrics import NUMBERED_WORDS, RECONNECT_REASONS, STREAM_WORDS
+from wsadapter.roles.ingest.recording_files import RecordedCount
 from wsadapter.shm.stats_page import StatsPage
 
 QUIET: Final = 4
@@ -19,12 +20,15 @@ class Gauges:
     """Copies what the connection counts into the page. Its counters begin at zero with each process, the page's count
     on; a kill forgets at most one tick of them. (What must balance is not here: `wsadapter.shm.ring_counters`.)"""
 
-    def __init__(self, page: StatsPage, connection: Connection, limits: Sequence[SharedLimiter]) -> None:
-        self._connection, self._limits = connection, limits
+    def __init__(
+        self, page: StatsPage, connection: Connection, limits: Sequence[SharedLimiter], recorded: RecordedCount
+    ) -> None:
+        self._connection, self._limits, self._recorded = connection, limits, recorded
         self.move(page)
         counted = ("bytes_total", "error_count", "reconnect_count", "connection_attempts_total",
                    "connection_attempts_delayed_total", "state_write_failures_total",
-                   "state_files_damaged_total")  # fmt: skip
+                   "state_files_damaged_total", "recorded_frames_total", "recorded_bytes_total",
+                   "recording_missing_total", "recording_failures_total")  # fmt: skip
         self._shown: dict[str, int] = {}
         self._same = 0
         self._before = {name: page[name] for name in counted}
@@ -58,6 +62,10 @@ class Gauges:
             "connection_attempts_delayed_total": connection.dialer.delayed,
             "state_write_failures_total": sum(limit.file.failures for limit in self._limits),
             "state_files_damaged_total": sum(limit.file.damaged for limit in self._limits),
+            "recorded_frames_total": self._recorded.frames,
+            "recorded_bytes_total": self._recorded.octets,
+            "recording_missing_total": self._recorded.missing,
+            "recording_failures_total": self._recorded.failures,
         }
         self._same = self._same + 1 if now == self._shown else 0
         self._shown = now

@@ -11,6 +11,7 @@ Owns the write side of its ring and its stats page. No venue and no Kafka is kno
 from collections.abc import Callable
 from typing import Final
 
+from wsadapter.client.clock import clock
 from wsadapter.client.handler import METHODS
 from wsadapter.client.reader import ReceiveCount
 from wsadapter.errors import RecordTooLarge
@@ -31,6 +32,9 @@ from wsadapter.shm.stats_page import StatsPage
 
 ROOM: Final = 16
 """After the ring was full, writing resumes when a sixteenth of it is free: one hole instead of a thousand."""
+
+EXPECTED: Final = frozenset({GapCause.CONNECT, GapCause.RESTART, GapCause.FILLER, GapCause.RING_FULL})
+"""Causes that say nothing of the venue's frames."""
 
 log = get_logger()
 
@@ -73,6 +77,8 @@ class RingPublisher:
         """The same of all events; 0 = there is none."""
         self.mark: Callable[[str, str, int], object] = lambda stream, symbol, at_ns: None
         """`Connection.mark`: the events to come know of a gap that was noticed here."""
+        self.happened: Callable[[str, int], object] = lambda reason, at_ns: None
+        """Told of each gap that shows a fault, and of each frame that gave no event."""
         self.coverage = CoverageLog(self._try_coverage)
         self._repeated = Repeated()
         self._lasting = StreamGaps(page, writer.epoch, plan)
@@ -157,6 +163,8 @@ class RingPublisher:
 
     def _on_gap(self, gap: Gap) -> None:
         """A gap in its place among the events. When the ring is full it is kept, not dropped."""
+        if gap.cause not in EXPECTED:
+            self.happened(f"gap {gap.cause} {gap.stream} {gap.symbol}".rstrip(), gap.receive_time_ns)
         if of_connection(gap):
             self._on_connection_gap(gap)
         elif self._dropped or not self._try_gap(gap):
@@ -170,6 +178,8 @@ class RingPublisher:
         if kind == "refused":
             return
         self._counts[self._errors.get(kind, self._errors["other"])] += 1
+        if kind != "foreign_symbol":
+            self.happened(f"{kind}: {detail}", clock.now_ns())
 
     def _drop(self, event: Event) -> None:
         self._dropped.add(event)

@@ -23,12 +23,14 @@ from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.placing import Placement
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.listings.feeds import Listings, ResolvedConfig, Symbols, resolved, rest_host
+from wsadapter.recordings import Header
 from wsadapter.roles.orders import (
     Assignment,
     HistorySource,
     IngestOrder,
     MonitorOrder,
     Poll,
+    RecordOrder,
     RepairerOrder,
     SerializerOrder,
     WatchedChild,
@@ -159,13 +161,28 @@ def _ingest(config: Config, connection: FeedConnection, rings: Rings) -> ChildSp
         stop_group=INGEST,
         needs_secrets=False,
         ring=rings.refs[plan.connection],
-        order=IngestOrder(_socket(feed), plan),
+        order=IngestOrder(_socket(feed), plan, _recorded(config, feed, plan)),
         takes_orders=True,
         # another address is another market: what it sends continues nothing
         fingerprint=_fingerprint(
             config.service, config.process_of("ingest"), plan.exchange, plan.url, plan.root, plan.headers, feed.testnet
         ),
     )
+
+
+def _recorded(config: Config, feed: Feed, plan: ConnectionPlan) -> RecordOrder | None:
+    """With what it takes to ask for the same again."""
+    if not config.record.is_of(feed.name):
+        return None
+    words = {word for each in plan.subscriptions for word in (each.feeds or (each.stream.value,))}
+    symbols = {each.symbol for each in plan.subscriptions}
+    header = Header(
+        exchange=feed.exchange, connection=plan.connection, url=plan.url,
+        symbols=plan.symbols if "" in symbols else tuple(one for one in plan.symbols if one in symbols),
+        streams=tuple(word for word in feed.streams if word in words), intervals=feed.intervals,
+        depth_levels=feed.depth_levels, depth_speed=feed.depth_speed,
+    )  # fmt: skip
+    return RecordOrder(config.record, header)
 
 
 def _socket(feed: Feed) -> SocketConfig:

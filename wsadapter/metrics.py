@@ -340,6 +340,8 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
     "ingest": (
         # monotonic: since when another order waits to be done (0: none does)
         Cells(name="order_since_ns"),
+        # 1: a reload brings the connection, or begins it anew; until its process has seen it
+        Cells(name="by_reload"),
         *(Cells(name=f"gap_{word}") for word in ("epoch", "position", "started_ns", "version", "cause")),
         *(Cells((_SUBSCRIPTION,), name=f"gap_{word}") for word in ("epoch", "position", "started_ns")),
     ),

@@ -14,6 +14,7 @@ from wsadapter.client.client import Client, ConnectionConfig, GivenUp, Subscript
 from wsadapter.client.connect_limit import LocalLimiter
 from wsadapter.client.session import BANNED_SECONDS, Lost
 from wsadapter.events import Gap, Trade
+from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.venue import AttemptLimit
 
 
@@ -108,15 +109,16 @@ def test_a_handler_is_told_of_every_time_without_a_connection_in_its_place() -> 
     run(body())
 
 
-def test_the_time_since_an_earlier_process_is_a_gap_too() -> None:
+@pytest.mark.parametrize("cause", [GapCause.RESTART, GapCause.RELOAD])
+def test_the_time_since_an_earlier_process_is_a_gap_too(cause: GapCause) -> None:
     async def body() -> None:
         handler = InOrder()
         async with Loopback() as venue:
-            client = Client(config(venue), handler, last_event_ns=77)
+            client = Client(config(venue), handler, last_event_ns=77, missed_by=cause)
             await client.connect()
             await client.stop()
         begun, over = handler.gaps
-        assert (begun.cause, begun.started_ns, begun.ended_ns) == ("restart", 77, None)
+        assert (begun.cause, begun.started_ns, begun.ended_ns) == (cause, 77, None)
         assert (over.started_ns, over.ended_ns) == (77, over.receive_time_ns)
 
     run(body())

@@ -48,7 +48,7 @@ def test_the_metrics_name_every_cause_and_every_outcome() -> None:
     # stats pages keep a cause by its place
     assert GAP_CAUSES == (
         "connect", "disconnect", "sequence", "ring_full", "decode", "stale", "restart", "kafka_retention",
-        "filler", "checksum", "notice",
+        "filler", "checksum", "notice", "reload",
     )  # fmt: skip
     assert REPAIR_STATES == ("repaired", "partial", "unrepairable")
     assert "Causes: " + " ".join(GAP_CAUSES) in (Gap.__doc__ or "")

@@ -154,7 +154,7 @@ def holes(site: Site, symbol: str) -> list[list[str]]:
         FROM {site.database}.trade FINAL WHERE symbol = '{symbol}'
         WINDOW w AS (ORDER BY trade_number ROWS BETWEEN 1 PRECEDING AND CURRENT ROW)),
         g AS (SELECT toFloat64(started) AS s, toFloat64(ifNull(ended, now64(9))) AS e
-        FROM {site.database}.gap FINAL WHERE cause IN ('restart', 'disconnect', 'connect'))
+        FROM {site.database}.gap FINAL WHERE cause IN ('restart', 'reload', 'disconnect', 'connect'))
         SELECT connection, at0, at FROM t WHERE n0 > 0 AND n > n0 + 1
         AND NOT arrayExists(x -> x.1 <= at0 + 1 AND x.2 >= at - 1, (SELECT groupArray((s, e)) FROM g))""",
     )
@@ -221,7 +221,10 @@ def test_killed_in_the_middle_of_a_reload_either_configuration_is_there_and_ever
         assert holes(site, symbol) == [], (symbol, gaps)
     found = query(
         site.clickhouse,
-        f"SELECT DISTINCT connection FROM {site.database}.gap FINAL WHERE cause = 'restart' AND ended IS NOT NULL",
+        f"SELECT DISTINCT connection FROM {site.database}.gap FINAL "
+        "WHERE cause IN ('restart', 'reload') AND ended IS NOT NULL",
     )
     assert {"binance-market-0", "renamed-market-0", "renamed-public-0"} <= {connection for (connection,) in found}
+    causes = {cause for connection, cause, *_ in gaps if connection.startswith("renamed")}
+    assert causes == {"reload"}, gaps
     assert query(site.clickhouse, f"SELECT count() FROM {site.database}.gap FINAL WHERE ended IS NULL") == [["0"]]

@@ -19,6 +19,7 @@ from wsadapter.client.dial import tls_context
 from wsadapter.client.handler import BoundHandler, EventHandler
 from wsadapter.client.subscriptions import SubscriptionState
 from wsadapter.errors import ConfigError
+from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import ConnectionPlan
 
@@ -49,7 +50,7 @@ class Client:
     """Create it inside a running event loop or outside; use it from one loop only. ``plan``: this connection only, in
     place of all that the config needs. ``attempts``: who grants its dials; without it, it keeps to the venue's limit by
     itself. ``last_event_ns``: receive time of the last event that an earlier process had, 0 = there was none: the first
-    gap is then the time since (`restart`), else that of the first dial (`connect`)."""
+    gap is then the time since (of cause ``missed_by``), else that of the first dial (`connect`)."""
 
     def __init__(
         self,
@@ -58,6 +59,7 @@ class Client:
         plan: ConnectionPlan | None = None,
         attempts: ConnectLimiter | None = None,
         last_event_ns: int = 0,
+        missed_by: GapCause = GapCause.RESTART,
     ) -> None:
         hooks = BoundHandler(handler)
         feed = config.feed()
@@ -67,7 +69,9 @@ class Client:
         # reading the certificate store takes a third of a second
         tls = tls_context() if any(each.url.startswith("wss:") for each in plans) else None
         granting = attempts or LocalLimiter(load(config.exchange).attempt_limit)
-        self.connections = tuple(Connection(each, config, hooks, tls, granting, last_event_ns) for each in plans)
+        self.connections = tuple(
+            Connection(each, config, hooks, tls, granting, last_event_ns, missed_by) for each in plans
+        )
         requests: dict[str, LocalLimiter] = {}
         for connection in self.connections:
             if (limit := connection.exchange.message_limit) is not None:

@@ -69,6 +69,7 @@ class Connection:
         tls: ssl.SSLContext | None,
         attempts: ConnectLimiter,
         last_event_ns: int = 0,
+        missed_by: GapCause = GapCause.RESTART,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self.tally = ReceiveCount()
@@ -92,7 +93,7 @@ class Connection:
         self.next: NextSocket | None = None
         """The one that is to take over, while the current one still delivers."""
         self._repeated = Repeated()
-        self._last_event_ns = last_event_ns
+        self._last_event_ns, self._missed_by = last_event_ns, missed_by
         self._gap: Gap | None = None
         """Of the whole connection, while it lasts."""
         self._watch = StreamWatch(plan.connection, self.exchange, hooks)
@@ -140,7 +141,7 @@ class Connection:
     async def run(self) -> None:
         """Until `stop`; raises `GivenUp`, or what the handler raised."""
         before_ns = self._last_event_ns
-        self._begin_gap(GapCause.RESTART if before_ns else GapCause.CONNECT, before_ns)
+        self._begin_gap(self._missed_by if before_ns else GapCause.CONNECT, before_ns)
         try:
             while self.next is not None or not self._stop.is_set():
                 lost = await self._live()

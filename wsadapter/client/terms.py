@@ -54,7 +54,7 @@ class LeftStreams:
                 if each not in had and each in self._since_ns]  # fmt: skip
         return [
             begin(
-                GapCause.RESTART, since_ns, now_ns, exchange=after.exchange, connection=after.connection,
+                GapCause.RELOAD, since_ns, now_ns, exchange=after.exchange, connection=after.connection,
                 stream=word.value, symbol=each.symbol, interval=each.interval, ended_ns=now_ns,
             )
             for each, since_ns in back for word in sorted({each.stream, *map(stream_type, each.feeds)})

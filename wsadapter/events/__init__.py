@@ -237,7 +237,7 @@ class Gap(Event, array_like=True, gc=False):
     ``gap_id`` is ``epoch:position`` of its first ring record; it is empty in that first record, whose identity gives
     it. ``ended_ns`` is absent while the gap lasts. The same gap_id is published again, with the next ``version``, when
     its state changes; once one of all streams is worked off, rows of single streams with its gap_id say how they are.
-    Causes: connect disconnect sequence ring_full decode stale restart kafka_retention filler checksum notice.
+    Causes: connect disconnect sequence ring_full decode stale restart kafka_retention filler checksum notice reload.
     ``repair_state``: open repaired partial unrepairable.
     """
 

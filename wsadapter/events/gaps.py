@@ -38,6 +38,8 @@ class GapCause(StrEnum):
     """A book is not what the venue's checksum says: a change was lost, or is wrong."""
     NOTICE = "notice"
     """The connection was lost after the venue had announced that, before another one could take over."""
+    RELOAD = "reload"
+    """A reload had taken the stream away, or started its connection anew, until a reload brought it back."""
 
 
 class RepairState(StrEnum):

@@ -36,11 +36,20 @@ class SerializerOrder(Struct, frozen=True):
     generation: int = 0
 
 
+class LeftStream(Struct, frozen=True):
+    """A stream word that a reload took from a connection, and when (ns)."""
+
+    stream: str
+    at_ns: int
+
+
 class Assignment(Struct, frozen=True):
-    """A connection whose gaps are repaired, and the REST host that has its history."""
+    """A connection whose gaps are repaired, and the REST host that has its history. ``left``: what it does not carry
+    any more, of which its earlier gaps are, too."""
 
     plan: ConnectionPlan
     host: str
+    left: tuple[LeftStream, ...] = ()
 
 
 class HistorySource(Struct, frozen=True):

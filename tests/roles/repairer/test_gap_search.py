@@ -51,7 +51,7 @@ class Case:
 
     def repair(
         self, started_ms: int, ended_ms: int, cause: str = "disconnect", rest: RestExchange | None = None,
-        series: tuple[Series, ...] = (TRADES,),
+        series: tuple[Series, ...] = (TRADES,), left: tuple[str, ...] = (),
     ) -> tuple[list[int], str]:  # fmt: skip
         """What is published, and the gap's state."""
         gap = Gap(
@@ -60,7 +60,7 @@ class Case:
         )  # fmt: skip
         job = GapRepair(
             gap, rest or BinanceFuturesRest(), series, KafkaConfig(), 0.0, (EPOCH, self._end),
-            published=self._published,
+            published=self._published, left=left,
         )  # fmt: skip
         driven = Driven(job)
         for turn in range(100_000):
@@ -69,7 +69,7 @@ class Case:
             if driven.is_done:
                 break
         assert driven.is_done
-        self.job = job
+        self.job, self.rows = job, [event for event in driven.events if isinstance(event, Gap)]
         return [event.trade_number or 0 for event in driven.events if isinstance(event, Trade)], job.outcome
 
     def answer(self, request: Request) -> bytes:
@@ -104,6 +104,20 @@ def test_a_clock_that_was_set_before_the_gap_changes_nothing(log: FakeLog, ahead
     case.record(range(1_330, 1_390))
     assert case.repair(START, START + 30_000) == ([*range(1_300, 1_330)], "repaired")
     assert [query["fromId"] for query in case.asked] == ["1300"]
+
+
+def test_a_stream_that_a_reload_took_while_the_gap_waited_is_not_called_whole(log: FakeLog) -> None:
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_300))
+    case.begin()
+    case.end()
+    case.record(range(1_330, 1_390))
+    published, state = case.repair(START, START + 30_000, left=("ticker", "trade"))
+    assert published == [*range(1_300, 1_330)]
+    assert state == "partial"
+    assert [(row.stream, row.symbol, row.repair_state) for row in case.rows] == [
+        ("trade", "", "repaired"), ("ticker", "", "unrepairable"), ("", "", "partial"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("ahead_s", [5, 120, 1_800])

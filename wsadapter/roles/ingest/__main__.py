@@ -17,6 +17,7 @@ from wsadapter.client.client import Client, ConnectionConfig
 from wsadapter.client.clock import clock
 from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.errors import SegmentError
+from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.host_files import host_directory
@@ -52,7 +53,9 @@ class Ingest:
         shared, venue = host_directory(child.args.config.service.state_dir), urlsplit(plan.url).netloc
         limits = [SharedLimiter(shared, venue, load(plan.exchange).attempt_limit)]
         last_event_ns = child.page["last_receive_ns"]  # of this or any earlier process: the supervisor sees to that
-        self.client = Client(config, publisher, plan, limits[0], last_event_ns)
+        missed_by = GapCause.RELOAD if child.page["by_reload"] else GapCause.RESTART
+        child.page["by_reload"] = 0  # a later process of this child is a restart
+        self.client = Client(config, publisher, plan, limits[0], last_event_ns, missed_by)
         (connection,) = self.client.connections
         if (limit := connection.exchange.message_limit) is not None:
             limits.append(SharedLimiter(shared, f"{venue}-messages", limit))

@@ -81,7 +81,9 @@ class Other(Struct):
 
 
 class GapRepair(RepairJob):
-    """One gap, and the ``series`` that it is about. ``end``: the ring identity of the record that ends it."""
+    """One gap, and the ``series`` that it is about. ``end``: the ring identity of the record that ends it. ``left``:
+    streams that the connection carried then and that a reload has taken since: of those that the log shows nothing of
+    nobody can say what was missing, and they are not repaired."""
 
     def __init__(
         self,
@@ -93,6 +95,7 @@ class GapRepair(RepairJob):
         end: Identity | None = None,
         searches: Searches | None = None,
         published: Published | None = None,
+        left: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.gap = gap
@@ -100,6 +103,7 @@ class GapRepair(RepairJob):
         self.not_before = now + SETTLE_SECONDS
         self.outcomes: Outcomes = []
         self._rest, self._series, self._kafka = rest, series, kafka
+        self._left = () if gap.stream else left
         self._patient_until = now + PATIENCE_SECONDS
         self._order = LogOrder(gap, end)
         self._searches = searches or Searches()
@@ -130,6 +134,10 @@ class GapRepair(RepairJob):
         for series in (*self._series, *self._former()):
             filled = yield from self._fill_series(series, ranges.get(_key(series)))
             outcomes.append((series, filled))
+        said = {"trade" if series.stream == "raw_trade" else series.stream for series, _ in outcomes}
+        outcomes += [
+            (Series(word, self.gap.symbol), Filled(RepairState.UNREPAIRABLE)) for word in self._left if word not in said
+        ]
         self.outcomes = outcomes
         yield [*streams_of(self.gap, outcomes), with_outcome(self.gap, outcomes)]
 

@@ -31,7 +31,7 @@ from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
-from wsadapter.roles.orders import Poll, RepairerOrder
+from wsadapter.roles.orders import LeftStream, Poll, RepairerOrder
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.candle_ends import CandleEnd
@@ -73,12 +73,14 @@ class Repairer:
         self._publisher = RepairPublisher(child.args.ring, child.page)
         self._queues: dict[str, HostQueue] = {}
         self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
+        self._left: dict[str, tuple[LeftStream, ...]] = {}
         self._by_exchange: dict[str, tuple[HostQueue, RestExchange]] = {}
         for each in order.assignments:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
             queue = self._queue_of(rest, each.host)
             self._carried[each.plan.connection] = queue, rest, rest.series(each.plan)
+            self._left[each.plan.connection] = each.left
             self._by_exchange.setdefault(each.plan.exchange, (queue, rest))
         self._feeds: dict[str, tuple[HostQueue, RestExchange]] = {}
         for history in order.histories:
@@ -210,7 +212,8 @@ class Repairer:
                 self._give_up(gap)
                 continue
             now = time.monotonic()
-            queue.add(GapRepair(gap, rest, series, self._kafka, now, logged.end, self._searches, self._published))
+            left = [each.stream for each in self._left[gap.connection] if gap.started_ns < each.at_ns]
+            queue.add(GapRepair(gap, rest, series, self._kafka, now, logged.end, self._searches, self._published, left))
 
     def _accept_backfill(self, gap: Gap) -> None:
         rests = {feed: rest for feed, (_, rest) in self._feeds.items()}

@@ -28,10 +28,11 @@ from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.exchanges.placing import Placement
 from wsadapter.files import StateDirectory
 from wsadapter.listings import feeds
-from wsadapter.roles.supervisor import listed, replayed, topology
+from wsadapter.roles.supervisor import left_streams, listed, replayed, topology
 from wsadapter.roles.supervisor.announced import Announced
 from wsadapter.roles.supervisor.changes import changes
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
+from wsadapter.roles.supervisor.left_streams import Left
 from wsadapter.roles.supervisor.retired import RetiredCounters
 from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.roles.supervisor.topology import Assembly
@@ -78,6 +79,9 @@ class Run(Application):
         self.announced = Announced()
         self.ask: Callable[[Config], None] = lambda config: None
         """To go on with a configuration: as with one that was read, but soon."""
+        self._left: Left = MappingProxyType({})
+        self._brought: set[str] = set()
+        """Children that the last reload brings, or begins anew, and that have no page yet."""
         self._listings: int | None = None
         """Of the repairer's listings, as many as were seen."""
         self._written = options.config
@@ -109,7 +113,7 @@ class Run(Application):
         stand_ins = self._options.stand_ins
         return topology.assemble(stand_ins.adapt(replayed.with_feeds(config, stand_ins)), before, placed)
 
-    def _open(self, assembly: Assembly) -> Children:
+    def _open(self, assembly: Assembly, left: Left = MappingProxyType({})) -> Children:
         """The rings of the assembly, and its children. When it fails everything is as before."""
         stand_ins = self._options.stand_ins
         with self.rings.undone_on_error():
@@ -117,7 +121,8 @@ class Run(Application):
             exchanges = [plan.exchange for plan in assembly.plans]
             exchanges += [each.exchange for each in assembly.resolved.waiting]
             extra = stand_ins.children(assembly.declared, exchanges)
-            specs = self.announced.connect(topology.specs(assembly, self.rings, extra, os.getpid()))
+            made = topology.specs(assembly, self.rings, extra, os.getpid(), left)
+            specs = self.announced.connect(made)
             topology.require_one_reader(self.rings, specs)
         return specs
 
@@ -132,11 +137,15 @@ class Run(Application):
             self._written, self._assembly = config, assembly  # other words for the same symbols
             log.get_logger().info("reload: unchanged")
             return None
-        specs = self._open(assembly)
+        then, now = ({plan.connection: plan for plan in each.plans} for each in (self._assembly, assembly))
+        left = left_streams.after(self._left, then, now, time.time_ns())
+        specs = self._open(assembly, left)
         changed = changes(self.specs, specs)
         log.get_logger().info(f"reload: {'; '.join(changed) or 'no process is concerned'}; nothing else changed")
+        known = {spec.name: spec.fingerprint for spec in self.specs}
+        self._brought = {spec.name for spec in specs if known.get(spec.name) != spec.fingerprint}
         # last: what failed before is tried again by the next reload
-        self._written, self._assembly, self.specs = config, assembly, specs
+        self._written, self._assembly, self.specs, self._left = config, assembly, specs, left
         self._say_symbols(before)
         return assembly.config, specs
 
@@ -162,6 +171,9 @@ class Run(Application):
     def on_page(self, spec: ChildSpec, page: StatsPage) -> None:
         with _not_fatal("a child is started without what is known of its connection", spec):
             self.states.prepare(spec, page)
+        if spec.role == "ingest":
+            page["by_reload"] = int(spec.name in self._brought)
+        self._brought.discard(spec.name)
 
     def on_order_done(self, spec: ChildSpec, page: StatsPage) -> None:
         with _not_fatal("what a connection has now is not kept", spec):

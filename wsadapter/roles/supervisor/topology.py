@@ -37,6 +37,7 @@ from wsadapter.roles.orders import (
     WatchedRing,
     WatchedStream,
 )
+from wsadapter.roles.supervisor.left_streams import Left
 from wsadapter.roles.supervisor.retired import NAME, retired_page
 from wsadapter.roles.supervisor.rings import Rings, member, name_of
 from wsadapter.supervision.process import ChildSpec, page_name
@@ -128,14 +129,18 @@ def assemble(
 
 
 def specs(
-    assembly: Assembly, rings: Rings, stand_ins: Iterable[ChildSpec], supervisor_pid: int
+    assembly: Assembly,
+    rings: Rings,
+    stand_ins: Iterable[ChildSpec],
+    supervisor_pid: int,
+    left: Left = MappingProxyType({}),
 ) -> tuple[ChildSpec, ...]:
-    """All children of a run."""
+    """All children of a run. ``left``: what connections carried before this reload or an earlier one."""
     config = assembly.config
     children = (
         *stand_ins,
         *(_ingest(config, each, rings) for each in assembly.connections),
-        *(_repairer(assembly, rings) for _ in range(config.process_of("repairer").count)),
+        *(_repairer(assembly, rings, left) for _ in range(config.process_of("repairer").count)),
         *(_serializer(config, rings, number) for number in range(config.process_of("serializer").count)),
         *(_consumer(config, number) for number in range(config.process_of("consumer").count)),
     )
@@ -191,10 +196,14 @@ def _socket(feed: Feed) -> SocketConfig:
     return SocketConfig(**{name: getattr(feed, name) for name in SocketConfig.__struct_fields__})
 
 
-def _repairer(assembly: Assembly, rings: Rings) -> ChildSpec:
+def _repairer(assembly: Assembly, rings: Rings, left: Left) -> ChildSpec:
     config = assembly.config
     order = RepairerOrder(
-        tuple(Assignment(each.plan, host) for each in assembly.connections if (host := rest_host(each.feed))),
+        tuple(
+            Assignment(each.plan, host, left.get(each.plan.connection, ()))
+            for each in assembly.connections
+            if (host := rest_host(each.feed))
+        ),
         _polls(config),
         tuple(HistorySource(feed.name, feed.exchange, host) for feed in config.feed if (host := rest_host(feed))),
         assembly.resolved.sources,

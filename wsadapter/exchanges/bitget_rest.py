@@ -34,7 +34,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request, ServerTime
+from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.turnover import Tickers
 from wsadapter.text import printable
 
@@ -226,6 +226,7 @@ class BitgetTables(RestTables):
     weights = Limit(6000, 60.0)
     pools: Mapping[str, Limit] = {POOL: Limit(20, 1.0)}
     variants: Mapping[str, Any] = {"aggregated": False}
+    book_rule = BookRule(whole=frozenset((5, 50)))
     errors = Errors(error, limited=frozenset(("429", "30006")), again=frozenset(("40010", "40015", "40725", "45001")))
     intervals = frozenset((*CODES, *UTC_CODES))
 

@@ -43,7 +43,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request, ServerTime
+from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.second_look import present
 from wsadapter.exchanges.sides import levels
 from wsadapter.text import printable
@@ -244,6 +244,7 @@ class DeribitRest(RestTables):
     among the 32 of an address."""
     pools: Mapping[str, Limit] = {"instruments": Limit(1, 2.0)}
     variants = {"aggregated": False}
+    book_rule = BookRule(whole=frozenset((1, 10, 20)), joins=True)
     errors = Errors(
         error,
         limited=frozenset((10028, 10066)),

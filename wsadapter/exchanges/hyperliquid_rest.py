@@ -35,7 +35,7 @@ from wsadapter.exchanges.hyperliquid import (
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import Id, Text, Time, computed, constant, ms, signed_or_none
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Limit, Request
 from wsadapter.exchanges.turnover import Tickers
 
 EXCHANGE: Final = "hyperliquid"
@@ -243,6 +243,8 @@ class HyperliquidRest(RestTables):
         contexts("metaAndAssetCtxs", perpetual_tickers),
         contexts("spotMetaAndAssetCtxs", pair_tickers),
     )
+
+    book_rule = BookRule(whole=frozenset((FAST_LEVELS, LEVELS)))
 
     def levels(self, name: str) -> int:
         return FAST_LEVELS if name.startswith("l2BookFast:") else LEVELS

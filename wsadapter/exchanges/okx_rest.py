@@ -41,6 +41,7 @@ from wsadapter.exchanges.okx import CODES, FEW_LEVELS, LEVELS, SIDES, BookWire, 
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import (
     BadAnswer,
+    BookRule,
     Errors,
     Fetch,
     Limit,
@@ -265,6 +266,7 @@ class OkxRest(RestTables):
         "instruments": Limit(20, 2.0), "tickers": Limit(20, 2.0),
     }  # fmt: skip
     variants = {"aggregated": True}
+    book_rule = BookRule(whole=frozenset((FEW_LEVELS,)))
     errors = Errors(error, limited=frozenset(("50011",)), again=frozenset(("50001", "50004", "50013", "50026")))
     repairs = {
         "trade": partial(trades_back, *TRADES),

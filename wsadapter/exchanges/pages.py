@@ -26,6 +26,7 @@ from wsadapter.exchanges.mapping import MOST, MS, Emit, constant, emit
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,
+    BookRule,
     Errors,
     Fetch,
     Filling,
@@ -202,6 +203,7 @@ class RestTables:
     banned: frozenset[int] = frozenset()
     variants: Mapping[str, Any] = {}
     polled: frozenset[str] = frozenset()
+    book_rule: BookRule = BookRule()
     errors: Errors
     repairs: Repairs
     intervals: frozenset[str]

@@ -278,6 +278,15 @@ class Turnover(Struct, frozen=True):
     last: Decimal
 
 
+class BookRule(Struct, frozen=True):
+    """How a book is made of what is recorded. ``whole``: levels of the streams whose books come whole each time;
+    changes go on from none of those. ``joins``: a book that is asked for has a number of the changes' own sequence, so
+    that they go on from it."""
+
+    whole: frozenset[int] = frozenset()
+    joins: bool = False
+
+
 class RestExchange(Protocol):
     """The REST side of one venue. One instance serves a host; it holds no state of requests."""
 
@@ -302,6 +311,7 @@ class RestExchange(Protocol):
     """Fields that tell the series of a stream apart -> their values in what `repair` gives (``aggregated``)."""
     polled: frozenset[str]
     """Stream words that are asked for over REST because no stream has them."""
+    book_rule: BookRule
 
     trading: frozenset[str]
     """Words of `Instrument.status` that mean: it is traded. Empty: whatever the words are."""

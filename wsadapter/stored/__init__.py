@@ -5,8 +5,9 @@ A row is there once, whatever the tables hold of it, and no answer is called com
 docs/reading-clickhouse.md).
 """
 
+from wsadapter.stored.book import Book, Level
 from wsadapter.stored.holes import Completeness, Span
 from wsadapter.stored.rows import Rows
 from wsadapter.stored.stored import Stored
 
-__all__ = ["Completeness", "Rows", "Span", "Stored"]
+__all__ = ["Book", "Completeness", "Level", "Rows", "Span", "Stored"]

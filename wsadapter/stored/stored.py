@@ -6,9 +6,9 @@ worth of queries and may be used by several threads. Nothing is written.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Final, Self
@@ -22,7 +22,10 @@ from wsadapter.config.types import Secret
 from wsadapter.errors import WsadapterError
 from wsadapter.events.streams import BY_STREAM, OURS, StreamSpec
 from wsadapter.exchanges import load_rest
+from wsadapter.exchanges.rest_api import BookRule
 from wsadapter.stored import queries
+from wsadapter.stored.book import Book
+from wsadapter.stored.books import Books
 from wsadapter.stored.holes import Completeness, Covered, GapRow, completeness
 from wsadapter.stored.rows import MOMENT, Rows, library
 from wsadapter.times import moment
@@ -168,6 +171,25 @@ class Stored:
             covered = [each for each in covered if each.interval == interval]
             rows = [each for each in rows if each.interval in ("", interval)]
         return completeness(covered, rows, start_ns, end_ns, time.time_ns())
+
+    def book_at(self, exchange: str, symbol: str, at: When, levels: int | None = None) -> Book:
+        """The book after its last change that is not later; ``levels`` of each side, None: all that is known. Look at
+        `Book.complete` before you use it."""
+        return self._books(exchange, symbol, levels).at(nanoseconds(at, time.time_ns()))
+
+    def books(
+        self, exchange: str, symbol: str, start: When, end: When | None = None, levels: int | None = 20
+    ) -> Iterator[Book]:
+        """The book at the start, then after each change up to the end. Read in parts as the iterator goes on."""
+        return self._books(exchange, symbol, levels).between(*self._range(start, end))
+
+    def _books(self, exchange: str, symbol: str, levels: int | None) -> Books:
+        if levels is not None and levels < 1:
+            raise BadQuestion("levels: must be 1 or more")
+        rest = load_rest(exchange)
+        rule = BookRule() if rest is None else rest.book_rule
+        known = partial(self.completeness, exchange, symbol, "depth")
+        return Books(self._ask, self._settings.database, exchange, symbol, rule, known, levels)
 
     def recorded(self, exchange: str = "", symbol: str = "") -> list[Recorded]:
         """Which series there are; empty: of all venues, of all symbols."""

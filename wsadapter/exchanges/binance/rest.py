@@ -30,7 +30,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import Errors, Limit, Request
+from wsadapter.exchanges.rest_api import BookRule, Errors, Limit, Request
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.sides import book as columns
 from wsadapter.exchanges.turnover import Tickers
@@ -214,6 +214,7 @@ class BinanceRest(RestTables):
     weight_header = "x-mbx-used-weight-1m"
     banned = frozenset((418,))
     variants: Mapping[str, Any] = {"aggregated": True}
+    book_rule = BookRule(whole=frozenset((5, 10, 20)), joins=True)
     errors = Errors(
         error,
         limited=frozenset((-1003, -1015)),

@@ -1,11 +1,13 @@
 """The role alone, beside a real broker and the loopback venue: the test is its serializer."""
 
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 from confluent_kafka import Producer
@@ -18,7 +20,7 @@ from wsadapter.config import load as configuration
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.market import binance_rest as embedded_rest
 from wsadapter.embedded.servers import VenueThread
-from wsadapter.events import Event, Gap, Kline, Source, Trade
+from wsadapter.events import Event, FundingRate, Gap, Kline, Source, Trade
 from wsadapter.events.records import message_of
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.kafka.topics import ensure_topics
@@ -281,3 +283,19 @@ def test_a_candle_that_nothing_closes_is_fetched_whatever_is_killed(kafka: str, 
             assert candle.open != "1"
         finally:
             bench.close()
+
+
+def test_settled_funding_comes_without_a_gap(kafka: str, venue: VenueThread, tmp_path: Path) -> None:
+    bench = Bench(kafka, venue, tmp_path, streams='"mark_price", "funding_rate"')
+    try:
+        bench.role.start()
+        rates = [event for event in bench.until(FundingRate, 3) if isinstance(event, FundingRate)]
+    finally:
+        bench.close()
+    with urlopen(f"{venue.venue.rest_url}/fapi/v1/fundingRate?symbol=BTCUSDT&limit=3") as answer:
+        settled = json.load(answer)
+
+    assert [(rate.transaction_time_ns, rate.funding_rate) for rate in rates] == [
+        (each["fundingTime"] * MS, each["fundingRate"]) for each in settled
+    ]
+    assert all(rate.settled and rate.source is Source.REST for rate in rates)

@@ -105,8 +105,10 @@ class RepairJob(Job):
         return events
 
 
-def changed(filling: Filling, change: Callable[[list[Any]], list[Any]]) -> Filling:
-    """The same steps, the events of each as ``change`` makes them."""
+def changed(
+    filling: Filling, change: Callable[[list[Any]], list[Any]], look: Callable[[Rows], object] = lambda rows: None
+) -> Filling:
+    """The same steps, the events of each as ``change`` makes them; ``look`` sees each answer."""
     answer: Any = None
     error: RestError | None = None
     while True:
@@ -121,6 +123,8 @@ def changed(filling: Filling, change: Callable[[list[Any]], list[Any]]) -> Filli
                 answer = yield step
             except RestError as thrown:
                 error = thrown
+            else:
+                look(answer)
         else:
             yield change([*step])
 

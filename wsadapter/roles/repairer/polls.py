@@ -1,12 +1,13 @@
-"""What the repairer asks for again and again beside repairs: open interest, instruments, the time.
+"""What the repairer asks for again and again beside repairs: open interest, settled funding, instruments, the time.
 
 Owns its part of the page."""
 
 import time
+from collections.abc import Iterable
 
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Gap
-from wsadapter.exchanges.rest_api import Limit, RestExchange
+from wsadapter.exchanges.rest_api import Hole, Limit, RestExchange
 from wsadapter.listings.feeds import ListingSource
 from wsadapter.metrics import polled
 from wsadapter.roles.open_gaps import polled_gap
@@ -15,6 +16,8 @@ from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable
 from wsadapter.roles.repairer.listings import ListingFiles
 from wsadapter.roles.repairer.open_interest import OpenInterestPoll
+from wsadapter.roles.repairer.settled_funding import STREAM as FUNDING
+from wsadapter.roles.repairer.settled_funding import FundingFile, FundingPoll
 from wsadapter.roles.repairer.venue_clock import ClockPoll
 from wsadapter.shm.stats_page import StatsPage
 
@@ -27,6 +30,7 @@ class Polls:
         self._interests: list[tuple[HostQueue, OpenInterestPoll]] = []
         self._instruments: list[tuple[HostQueue, InstrumentPoll, bool]] = []
         self._clocks: list[ClockPoll] = []
+        self._fundings: list[tuple[HostQueue, FundingPoll]] = []
         self._table = InstrumentTable(clickhouse)
 
     def interest(self, poll: Poll, queue: HostQueue, rest: RestExchange) -> None:
@@ -45,10 +49,19 @@ class Polls:
         self._clocks.append(poll)
         queue.add(poll)
 
-    def begin_interests(self) -> None:
+    def funding(
+        self, exchange: str, symbols: Iterable[str], queue: HostQueue, rest: RestExchange, file: FundingFile
+    ) -> None:
+        """What is settled of symbols of one host, where the venue has a history of it."""
+        asked = [symbol for symbol in symbols if rest.repair(Hole(FUNDING, symbol, 0, 0)) is not None]
+        if asked:
+            now = time.monotonic()
+            self._fundings.append((queue, FundingPoll(exchange, asked, rest, file, queue.host.venue_ns, now)))
+
+    def begin(self) -> None:
         """Where events go is there."""
-        for queue, interest in self._interests:
-            queue.add(interest)
+        for queue, poll in (*self._interests, *self._fundings):
+            queue.add(poll)
 
     def instruments(
         self, exchange: str, queue: HostQueue, rest: RestExchange, source: ListingSource | None, in_table: bool = True
@@ -93,6 +106,9 @@ class Polls:
         table.rows = table.failures = 0
         for clock in self._clocks:
             clock.publish(page, now)
+        for _, funding in self._fundings:
+            page["poll_errors_total"] += funding.errors
+            funding.errors = 0
         for _, interest in self._interests:
             interest.check(now_ns)
             page["poll_errors_total"] += interest.errors

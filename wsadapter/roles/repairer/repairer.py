@@ -31,7 +31,7 @@ from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
-from wsadapter.roles.orders import LeftStream, Poll, RepairerOrder
+from wsadapter.roles.orders import Assignment, LeftStream, Poll, RepairerOrder
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.candle_ends import CandleEnd
@@ -43,6 +43,8 @@ from wsadapter.roles.repairer.listings import ListingFiles
 from wsadapter.roles.repairer.open_candles import OpenCandles, ended_by_others
 from wsadapter.roles.repairer.polls import Polls
 from wsadapter.roles.repairer.publisher import RepairPublisher
+from wsadapter.roles.repairer.settled_funding import STREAM as FUNDING
+from wsadapter.roles.repairer.settled_funding import FundingFile
 from wsadapter.shm import doorbell
 from wsadapter.supervision.child import Child, ChildState
 
@@ -91,6 +93,7 @@ class Repairer:
         self._polls = Polls(child.page, config.clickhouse, kept)
         for poll in order.polls:
             self._polls.interest(poll, *self._by_host(poll))
+        self._poll_funding(order.assignments)
         self._poll_instruments(order.listings)
         self._chain = CandleChain()
         series = ended_by_others(each.plan for each in order.assignments)
@@ -99,6 +102,18 @@ class Repairer:
         self._published = Published()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
+
+    def _poll_funding(self, assignments: Iterable[Assignment]) -> None:
+        """Each symbol once, however many connections carry it; of several hosts of a venue the first."""
+        symbols: dict[str, dict[str, None]] = {}
+        for plan, host in ((each.plan, each.host) for each in assignments):
+            queue, rest = self._by_exchange.get(plan.exchange, (None, None))
+            if queue is not None and rest is not None and queue is self._queues.get(host):
+                names = (each.symbol for each in rest.series(plan) if each.stream == FUNDING)
+                symbols.setdefault(plan.exchange, {}).update(dict.fromkeys(names))
+        file = FundingFile(self._state)
+        for exchange, some in symbols.items():
+            self._polls.funding(exchange, some, *self._by_exchange[exchange], file)
 
     def _poll_instruments(self, listings: Iterable[ListingSource]) -> None:
         """Once a venue, and of each other host whose listing is needed."""
@@ -171,7 +186,7 @@ class Repairer:
                     say("the gap topic cannot be read yet", reason=str(error))
                 self._child.wait([self._bell], IDLE_SECONDS)
                 continue
-            self._polls.begin_interests()
+            self._polls.begin()
             self._child.ready()
             return source
         return None

@@ -1,0 +1,147 @@
+"""Settled funding is recorded in normal running: asked for after each full hour, each rate once, none forgotten."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+import pytest
+from roles.repairer.driven import Driven
+
+from wsadapter.events import FundingRate
+from wsadapter.exchanges import REGISTRY, load_rest
+from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
+from wsadapter.exchanges.kraken_futures_rest import KrakenFuturesRest
+from wsadapter.exchanges.rest_api import Hole
+from wsadapter.files import StateDirectory
+from wsadapter.roles.repairer.settled_funding import (
+    GRACE_SECONDS,
+    HOUR,
+    LONG_HOURS,
+    RETRY_SECONDS,
+    STREAM,
+    FundingFile,
+    FundingPoll,
+)
+
+S = 1_000_000_000
+HOUR_NS = round(HOUR) * S
+NOON = 500_004 * HOUR_NS
+"""A full hour of the venue, at second 0 of ours."""
+
+
+class Venue:
+    """Its clock goes with ours, ``ahead`` seconds before it; every eighth hour a rate is settled, 3 ms late."""
+
+    def __init__(self, ahead: float = 0.0) -> None:
+        self.now, self.ahead = 0.0, ahead
+
+    def ns(self) -> int:
+        return NOON + round((self.now + self.ahead) * S)
+
+    def settled(self, query: Iterable[tuple[str, str]]) -> bytes:
+        asked = dict(query)
+        begin, end = int(asked["startTime"]), int(asked["endTime"])
+        times = [hour * HOUR_NS // 1_000_000 + 3 for hour in range(499_000, 501_000) if hour % 8 == 0]
+        return msgspec.json.encode(
+            [
+                {"symbol": asked["symbol"], "fundingTime": at, "fundingRate": f"0.000{at % 97:02}", "markPrice": "7"}
+                for at in times
+                if begin <= at <= end and at * 1_000_000 <= self.ns()
+            ]
+        )
+
+
+class Bench:
+    def __init__(self, directory: Path, *symbols: str, ahead: float = 0.0) -> None:
+        self.venue, self.state = Venue(ahead), StateDirectory(directory)
+        rest = BinanceFuturesRest()
+        file = FundingFile(self.state)
+        self.poll = FundingPoll("binance", symbols, rest, file, self.venue.ns, self.venue.now)
+        self.job = Driven(self.poll)
+
+    def run(self, seconds: float) -> list[float]:
+        """When it asked, until then."""
+        asked = []
+        while self.job.not_before <= seconds:
+            self.venue.now = max(self.venue.now, self.job.not_before)
+            request = self.job.at(self.venue.now)
+            assert request is not None
+            asked.append(self.venue.now)
+            self.job.answer(self.venue.settled(request.query), self.venue.ns())
+        self.venue.now = seconds
+        return asked
+
+    def hours(self, symbol: str = "BTCUSDT") -> list[int]:
+        """When what it gave was settled, from noon on."""
+        rates = [event for event in self.job.events if isinstance(event, FundingRate) and event.symbol == symbol]
+        assert all(rate.settled and rate.funding_rate.startswith("0.000") for rate in rates)
+        return [((rate.transaction_time_ns or 0) - NOON) // HOUR_NS for rate in rates]
+
+
+def test_a_new_symbol_has_the_last_day_and_then_each_rate_once(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "BTCUSDT")
+    asked = bench.run(24 * HOUR)
+
+    assert bench.hours() == [-20, -12, -4, 4, 12, 20]
+    assert len(asked) == 24, "now and after each full hour"
+    assert {at % HOUR for at in asked[1:]} == {GRACE_SECONDS}
+    assert bench.poll.errors == 0
+
+
+def test_the_hours_are_the_venues(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "BTCUSDT", ahead=47.0)
+
+    assert [at % HOUR for at in bench.run(3 * HOUR)[1:]] == pytest.approx([GRACE_SECONDS - 47] * 2)
+
+
+def test_who_follows_goes_on_where_the_one_before_was(tmp_path: Path) -> None:
+    """However long nobody was there."""
+    first = Bench(tmp_path, "BTCUSDT")
+    first.run(HOUR)
+    first.state.flush()
+    second = Bench(tmp_path, "BTCUSDT")
+    second.venue.now = 80 * HOUR
+    second.run(80 * HOUR)
+
+    assert [*first.hours(), *second.hours()] == [*range(-20, 80, 8)]
+
+
+def test_every_symbol_has_its_own(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "BTCUSDT", "ETHUSDT")
+    bench.run(8 * HOUR)
+
+    assert bench.hours("BTCUSDT") == bench.hours("ETHUSDT") == [-20, -12, -4, 4]
+
+
+def test_what_is_not_answered_is_asked_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "BTCUSDT")
+    assert bench.job.at(0.0) is not None
+    bench.job.answer(b"<html>", bench.venue.ns())
+    assert (bench.poll.errors, bench.job.not_before) == (1, RETRY_SECONDS)
+    assert bench.job.at(RETRY_SECONDS) is not None
+    bench.job.refuse()
+    assert bench.poll.errors == 2
+    bench.run(2 * HOUR)
+
+    assert bench.hours() == [-20, -12, -4]
+
+
+def test_a_whole_history_is_asked_for_less_often(tmp_path: Path) -> None:
+    venue, file = Venue(), FundingFile(StateDirectory(tmp_path))
+    poll = FundingPoll("kraken_futures", ["PF_XBTUSD"], KrakenFuturesRest(), file, venue.ns, 0.0)
+    job = Driven(poll)
+    assert job.at(0.0) is not None
+    times = [f"2026-{1 + day // 28:02}-{1 + day % 28:02}T{hour:02}:00:00Z" for day in range(100) for hour in range(24)]
+    rates = [{"timestamp": at, "fundingRate": 1.5, "relativeFundingRate": 1e-05} for at in times]
+    job.answer(msgspec.json.encode({"result": "success", "serverTime": "2026-11-27T00:00:00Z", "rates": rates}), NOON)
+
+    assert poll.errors == 0
+    assert job.not_before == LONG_HOURS * HOUR + GRACE_SECONDS
+
+
+def test_every_venue_that_has_a_history_is_asked() -> None:
+    rests = {name: rest for name in REGISTRY if (rest := load_rest(name)) is not None}
+    has = {name for name, rest in rests.items() if rest.repair(Hole(STREAM, "X", 0, 0)) is not None}
+    assert has == {
+        "binance", "binance_coinm", "bybit", "bybit_inverse", "okx", "kraken_futures", "gate", "bitget", "hyperliquid",
+    }  # fmt: skip

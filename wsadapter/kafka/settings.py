@@ -48,6 +48,14 @@ _CONSUMER_DEFAULTS: Final = {
     # partitions that are added while we run are read so soon, not after librdkafka's default of five minutes
     "topic.metadata.refresh.interval.ms": 10_000,
 }
+_READER_DEFAULTS: Final = {
+    # an event is handed on when it is there
+    "fetch.wait.max.ms": 100,
+    "queued.max.messages.kbytes": 16_384,
+    "queued.min.messages": 20_000,
+    "fetch.max.bytes": 4_194_304,
+    "fetch.message.max.bytes": 1_048_576,
+}
 _CONSUMER: Final = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -129,6 +137,12 @@ def lookup_config(kafka: KafkaConfig) -> dict[str, Any]:
     """Settings of a consumer that reads a range of a log and commits nothing."""
     own = {"group.id": f"{group_id(kafka)}-lookup", "auto.offset.reset": "earliest", "fetch.wait.max.ms": 10}
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
+
+
+def reader_config(kafka: KafkaConfig) -> dict[str, Any]:
+    """Settings of `wsadapter.reader`: it assigns itself, commits nothing, and is told of the end of a partition."""
+    own = {"group.id": f"{group_id(kafka)}-reader", "enable.partition.eof": True}
+    return {**_CONSUMER_DEFAULTS, **_READER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 
 def unsubscribed_config(kafka: KafkaConfig) -> dict[str, Any]:

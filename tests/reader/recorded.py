@@ -29,7 +29,9 @@ class Recorder:
         admin = AdminClient({"bootstrap.servers": servers})
         for made in admin.create_topics(topics).values():
             made.result(30)
-        self._producer = Producer({"bootstrap.servers": servers, "linger.ms": 0, "partitioner": "murmur2_random"})
+        self._producer = Producer(
+            {"bootstrap.servers": servers, "linger.ms": 0, "partitioner": "murmur2_random", "enable.idempotence": True}
+        )
         self.epoch, self.position = NS, 0
 
     def arguments(self, **others: Any) -> dict[str, Any]:

@@ -87,7 +87,7 @@ pip-audit: build/tools/bin/pip-audit ## known vulnerabilities of what an install
 
 sbom: build/tools/bin/pip-audit ## dist/wsadapter.cdx.json: what an installation consists of, CycloneDX; asks nobody
 	mkdir -p dist
-	$(TOOLS)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-format JSON \
+	PYTHONWARNINGS=ignore $(TOOLS)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --output-format JSON \
 	  -o dist/wsadapter.cdx.json deploy/constraints.txt
 
 clean:

@@ -76,6 +76,9 @@ def command(page: Path, number: int, text: str) -> Line:
     words = shlex.split(text)
     while re.fullmatch(r"\w+=.*", words[0]):
         words.pop(0)
+    if words[0] == "runuser":
+        text = text.partition(" -- ")[2]
+        words = words[words.index("--") + 1 :]
     return Line(page, number, text, words)
 
 

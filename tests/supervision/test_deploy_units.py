@@ -92,6 +92,7 @@ def test_users_and_directories_are_made(tmp_path: Path, tool: str, file: str) ->
     assert user.split(":")[5] == "/var/lib/wsadapter"
     if tool == "tmpfiles":
         assert (tmp_path / "etc/wsadapter").stat().st_mode & 0o777 == 0o750
+        assert (tmp_path / "var/lib/wsadapter").stat().st_mode & 0o777 == 0o700
         assert (tmp_path / "run/wsadapter").stat().st_mode & 0o777 == 0o700
 
 

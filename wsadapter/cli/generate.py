@@ -65,7 +65,8 @@ def sysusers(user: str) -> int:
 @USER
 def tmpfiles(config: str, user: str) -> int:
     """Print a file for tmpfiles.d: directories, and that no cleaner takes the rings."""
-    click.echo(shipped("tmpfiles.conf", etc=str(PurePosixPath(config).parent), run=RUN, log=LOG, user=user), nl=False)
+    directories = {"etc": str(PurePosixPath(config).parent), "state": STATE, "run": RUN, "log": LOG}
+    click.echo(shipped("tmpfiles.conf", user=user, **directories), nl=False)
     return ExitCode.OK
 
 

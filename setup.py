@@ -15,6 +15,7 @@ setup(
             sources=sorted(map(str, NATIVE.glob("*.c"))),
             depends=sorted(map(str, NATIVE.glob("*.h"))),
             define_macros=[("WSADAPTER_FINGERPRINT", f'"{FINGERPRINT}"')],
+            libraries=["dl"],
             extra_compile_args=["-O2", "-fvisibility=hidden"],
             optional=True,  # without a C compiler the twins in Python do the work
         )

@@ -179,7 +179,7 @@ class Role(Program):
         rings: Sequence[RingRef] = (),
         order: Struct | None = None,
     ) -> None:
-        role = module.rpartition(".")[2].removeprefix("unchecked_")
+        role = module.rpartition(".")[2].removeprefix("unchecked_").removeprefix("confluent_")
         page = f"wsadapter-{config.service.instance}-stats-{role}"
         self.page = StatsPage.create(page, tuple(fields))
         instance = config.service.instance

@@ -19,14 +19,16 @@ from wsadapter import metrics as stats_fields
 from wsadapter.config.model import KafkaConfig
 
 RING: Final = 256 << 20
+DIRECT: Final = "wsadapter.roles.serializer"
+CONFLUENT: Final = "bench.confluent_serializer"
 PACE: Final = 5000
 AVERAGE_BYTES: Final = 300
 
 
 class SerializerAlone(Role):
-    def __init__(self, directory: Path, kafka: KafkaConfig, source: Ring) -> None:
+    def __init__(self, directory: Path, kafka: KafkaConfig, source: Ring, module: str = DIRECT) -> None:
         super().__init__(
-            "wsadapter.roles.serializer", config("serializer", directory, kafka),
+            module, config("serializer", directory, kafka),
             stats_fields.serializer(("binance",)), directory,
             rings=(source.ref,),
         )  # fmt: skip
@@ -57,8 +59,8 @@ class FullRing(Ring):
         super().__init__(RING)
         self.events = fill(directory, self, count)
 
-    def deliver(self, directory: Path, kafka: KafkaConfig) -> dict[str, Any]:
-        with closing(SerializerAlone(directory, kafka, self)) as serializer:
+    def deliver(self, directory: Path, kafka: KafkaConfig, module: str = DIRECT) -> dict[str, Any]:
+        with closing(SerializerAlone(directory, kafka, self, module)) as serializer:
             return serializer.measure(self.events, 60)
 
 

@@ -31,7 +31,9 @@ class RoleProcess:
         ring: RingRef | None = None,
         order: Struct | Mapping[str, Any] | None = None,
         name: str = "",
+        environ: Mapping[str, str] | None = None,
     ) -> None:
+        self._environ = os.environ | (environ or {})
         name = name or f"{role}-0"
         self._module = module
         page = f"wsadapter-{config.service.instance}-stats-{name}"
@@ -59,6 +61,7 @@ class RoleProcess:
             stdin=subprocess.PIPE,
             pass_fds=[*self._fds, arguments],
             close_fds=True,
+            env=self._environ,
         )
         os.close(arguments)
         if until is not None:

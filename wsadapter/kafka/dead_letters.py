@@ -32,7 +32,7 @@ def produce_dead_letter(
     letter_topic: str,
     key: bytes,
     value: bytes,
-    on_delivery: OnDelivery,
+    on_delivery: OnDelivery | None = None,
     *,
     reason: str,
     detail: str,
@@ -40,13 +40,14 @@ def produce_dead_letter(
     limit: int,
     **place: int,
 ) -> None:
-    """Queue one; ``limit``: bytes of the value at most. ``place``: further headers. `KafkaException` when the client
-    takes nothing at all."""
+    """Queue one; ``limit``: bytes of the value at most. ``place``: further headers. ``on_delivery``: where it is
+    not the client's own. `KafkaException` when the client takes nothing at all."""
     headers = {"reason": reason, "detail": detail[:DETAIL_LENGTH], "topic": topic, "bytes": len(value), **place}
     encoded = [(name, str(content).encode(errors="replace")) for name, content in headers.items()]
+    told = {} if on_delivery is None else {"on_delivery": on_delivery}
     for size in (limit, *SMALLER):
         try:
-            producer.produce(letter_topic, value[:size], key, headers=encoded, on_delivery=on_delivery)
+            producer.produce(letter_topic, value[:size], key, headers=encoded, **told)
         except KafkaException as error:
             if size and error.args[0].code() in PERMANENT:
                 continue

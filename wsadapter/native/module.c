@@ -18,7 +18,8 @@ PyInit__native(void)
     if (module == NULL)
         return NULL;
     if (add_book(module) < 0 || add_decimals(module) < 0 || add_decoder(module) < 0 || add_reader(module) < 0 ||
-        add_records(module) < 0 || add_ring(module) < 0 || add_publisher(module) < 0 || add_scanner(module) < 0 ||
+        add_records(module) < 0 || add_ring(module) < 0 || add_producer(module) < 0 || add_publisher(module) < 0 ||
+        add_scanner(module) < 0 ||
         PyModule_AddStringConstant(module, "FINGERPRINT", WSADAPTER_FINGERPRINT) < 0) {
         Py_DECREF(module);
         return NULL;

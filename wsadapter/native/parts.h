@@ -6,6 +6,7 @@
 int add_book(PyObject *module);
 int add_decimals(PyObject *module);
 int add_decoder(PyObject *module);
+int add_producer(PyObject *module);
 int add_publisher(PyObject *module);
 int add_reader(PyObject *module);
 int add_records(PyObject *module);

@@ -46,6 +46,7 @@ import mmap
 import platform
 import struct
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from wsadapter import native
@@ -67,6 +68,7 @@ _ABOVE = 256 << 32  # no header is as large
 _HEADER = struct.Struct("<QQQ")
 
 Scanned = tuple[int, int, int, int]
+Scan = Callable[[mmap.mmap, int, int, int, int], Scanned]
 
 
 class OtherLayout(SegmentError):
@@ -266,7 +268,18 @@ class RingReader:
         """Up to ``limit`` records after the cursor: (position, kind, payload). Fewer means that the ring was empty
         after them. Moves the cursor, not head. Damage is raised once the good records before it have been returned."""
         records: list[tuple[int, int, bytes]] = []
-        last = DATA + self.capacity
+
+        def copy(mapping: mmap.mmap, at: int, stop: int, most: int, lap: int) -> Scanned:
+            return _scan(mapping, at, stop, most, lap, records)
+
+        self.walk(limit, copy)
+        return records
+
+    def walk(self, limit: int, scan: Scan) -> int:
+        """The same for who does something else with records than to copy them: ``scan`` is given (mapping, at, stop,
+        limit, lap), the places between which they lie, and returns (place, end, header, limit) where it stopped. How
+        many there were."""
+        most, last = limit, DATA + self.capacity
         position, tail = self.position, self._tail
         while limit > 0:
             if position == tail and position == (tail := self._load_tail(position)):
@@ -274,18 +287,18 @@ class RingReader:
             at = (position & (self.capacity - 1)) + DATA
             lap = position - at
             stop = min(tail - lap, last)
-            at, end, header, limit = _scan(self._map, at, stop, limit, lap, records)
+            at, end, header, limit = scan(self._map, at, stop, limit, lap)
             position = at + lap
             if at < end:  # stopped by what is no record: padding up to the end of the ring, or damage
                 if header > _LENGTH or not end == stop == last:
-                    if records:
+                    if limit < most:
                         break
                     raise SegmentError(
                         f"ring {self._segment.name}: damaged record at position {position} (header {header:#x})"
                     )
                 position = end + lap
         self.position = position
-        return records
+        return most - limit
 
     def _load_tail(self, position: int) -> int:
         # SYNC tail: pairs with the store in RingWriter.publish; all records below it are complete.

@@ -11,7 +11,7 @@ from samples import NS, trade
 
 from wsadapter import metrics
 from wsadapter.config.model import KafkaConfig
-from wsadapter.events.records import encode
+from wsadapter.events.records import Record, encode, messages_in_python
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.delivery import Delivery, Reader
@@ -19,7 +19,7 @@ from wsadapter.roles.serializer.redundant_reader import attach
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spooling import Spooling
 from wsadapter.shm import ring, watermarks
-from wsadapter.shm.ring import DATA, RingWriter
+from wsadapter.shm.ring import DATA, RingWriter, scan_in_python
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import RingRef
@@ -36,7 +36,7 @@ class Broker:
         self.dead: Counter[tuple[str, str]] = Counter()
         self.numbers: list[int] = []
         self.gaps: list[Any] = []
-        self.is_refused = False
+        self.is_refused = self.is_direct = False
 
     def send(self, topic: str, messages: Sequence[dict[str, Any]], partition: int) -> None:
         if topic.endswith("gap"):
@@ -51,10 +51,42 @@ class Broker:
         """Nothing was refused."""
 
 
+class DirectBroker(Broker):
+    """The same for records, in the place of the client in C."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_direct = True
+        self.direct = self
+        self.taken: dict[int, int] = {}
+
+    def put(self, records: list[Record], epoch: int, counts: Any) -> list[Record]:
+        built: list[dict[str, Any]] = []
+        left = messages_in_python(records, epoch, {KIND: built})
+        self.taken[KIND] = self.taken.get(KIND, 0) + len(built)
+        self.send("trade", built, 0)
+        return left
+
+    def put_ring(
+        self, mapping: Any, at: int, stop: int, limit: int, lap: int, epoch: int, counts: Any, left: list[Record]
+    ) -> tuple[int, int, int, int, Record | None]:
+        records: list[Record] = []
+        where = scan_in_python(mapping, at, stop, limit, lap, records)
+        left += self.put(records, epoch, counts)
+        return (*where, records[-1] if records else None)
+
+    def take_counts(self) -> dict[int, int]:
+        taken, self.taken = self.taken, {}
+        return taken
+
+    def pass_refused(self) -> None:
+        """Nothing was refused."""
+
+
 class Serializer:
     """Two rings, the first of them to be damaged; redundant ones have the same lines."""
 
-    def __init__(self, directory: Path, redundant: bool) -> None:
+    def __init__(self, directory: Path, redundant: bool, broker: Broker) -> None:
         marks = f"{NAME}-marks" if redundant else ""
         if redundant:
             watermarks.prepare(marks, 20)
@@ -63,7 +95,7 @@ class Serializer:
             ring.create(ref.name, 1 << 16, ref.epoch)
         self.writers = [RingWriter.attach(ref.name) for ref in self.refs]
         self.page = StatsPage.create(f"{NAME}-page", metrics.SERIALIZER)
-        self.broker, self.spools = Broker(), SpoolGenerations(str(directory), 1, "serializer-0", 1 << 20, True)
+        self.broker, self.spools = broker, SpoolGenerations(str(directory), 1, "serializer-0", 1 << 20, True)
 
     def start(self) -> None:
         self.readers: list[Reader] = attach(self.refs, self.page)
@@ -78,7 +110,7 @@ class Serializer:
     def cycles(self) -> None:
         for _ in range(3):
             for reader in self.readers:
-                self.delivery.build(reader.epoch, self.delivery.poll(reader, 100))
+                self.delivery.take(reader, 100)
             self.delivery.produce()
             assert self.delivery.arrived(0.0)
             self.delivery.commit_rings(self.readers)
@@ -97,9 +129,15 @@ class Serializer:
             Segment.unlink(name)
 
 
+@pytest.fixture(params=[Broker, DirectBroker], ids=["messages", "direct"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    made: Broker = request.param()
+    return made
+
+
 @pytest.fixture(params=[False, True], ids=["alone", "redundant"])
-def serializer(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Serializer]:
-    made = Serializer(tmp_path / "spool", request.param)
+def serializer(tmp_path: Path, broker: Broker, request: pytest.FixtureRequest) -> Iterator[Serializer]:
+    made = Serializer(tmp_path / "spool", request.param, broker)
     yield made
     made.close()
 

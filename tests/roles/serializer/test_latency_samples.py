@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from wsadapter import metrics
-from wsadapter.events.streams import BY_STREAM, SPECS
+from wsadapter.events.streams import BY_STREAM
 from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer import latency
 from wsadapter.roles.serializer.latency import LatencySamples
@@ -44,13 +44,9 @@ def trade(
     return {"key": b"k", "value": message.SerializeToString()}
 
 
-def delivered(samples: LatencySamples, messages: list[dict[str, Any]], queued: int = 0) -> None:
-    batches: dict[int, list[dict[str, Any]]] = {spec.kind: [] for spec in SPECS}
-    batches[TRADE] += messages[:queued]
-    before = samples.begin(7, batches)
-    assert before is not None
-    batches[TRADE] += messages[queued:]
-    samples.end(before, batches)
+def delivered(samples: LatencySamples, oldest: dict[str, Any]) -> None:
+    assert samples.is_due(7)
+    samples.remember([(TRADE, oldest["value"])])
     samples.arrived(NOW)
 
 
@@ -64,8 +60,7 @@ def bucket(page: StatsPage, hop: str, le: str) -> int:
 
 def test_the_oldest_of_a_batch_counts_by_hop(page: StatsPage) -> None:
     samples = LatencySamples(page)
-    oldest = trade(NOW - 40 * MS, NOW - 43 * MS)
-    delivered(samples, [trade(NOW, NOW), oldest, trade(NOW - MS, NOW - MS)], queued=1)
+    delivered(samples, trade(NOW - 40 * MS, NOW - 43 * MS))
 
     assert (count(page, metrics.RECEIVED), count(page, metrics.DELIVERED)) == (1, 1)
     assert (bucket(page, metrics.RECEIVED, "0.0025"), bucket(page, metrics.RECEIVED, "0.005")) == (0, 1)
@@ -75,8 +70,8 @@ def test_the_oldest_of_a_batch_counts_by_hop(page: StatsPage) -> None:
 
 def test_a_venue_whose_clock_is_ahead_counts_as_zero_and_one_without_a_time_not_at_all(page: StatsPage) -> None:
     samples = LatencySamples(page)
-    delivered(samples, [trade(NOW - 40 * MS, NOW)])
-    delivered(samples, [trade(NOW - 40 * MS, None)])
+    delivered(samples, trade(NOW - 40 * MS, NOW))
+    delivered(samples, trade(NOW - 40 * MS, None))
 
     assert (count(page, metrics.RECEIVED), count(page, metrics.DELIVERED)) == (1, 2)
     assert bucket(page, metrics.RECEIVED, "0.001") == 1
@@ -84,20 +79,17 @@ def test_a_venue_whose_clock_is_ahead_counts_as_zero_and_one_without_a_time_not_
 
 def test_what_is_no_measure_is_left_out(page: StatsPage) -> None:
     samples = LatencySamples(page)
-    delivered(samples, [trade(NOW, NOW, source=market_pb2.SOURCE_REST)])  # fetched over REST
-    delivered(samples, [trade(NOW, NOW, exchange="okx")])  # no cells of it
-    delivered(samples, [{"key": b"k", "value": b"\xff\xff"}])
+    delivered(samples, trade(NOW, NOW, source=market_pb2.SOURCE_REST))  # fetched over REST
+    delivered(samples, trade(NOW, NOW, exchange="okx"))  # no cells of it
+    delivered(samples, {"key": b"k", "value": b"\xff\xff"})
 
     assert count(page, metrics.DELIVERED) == 0
 
 
 def test_what_is_sent_again_is_not_counted_before(page: StatsPage) -> None:
     samples = LatencySamples(page)
-    batches: dict[int, list[dict[str, Any]]] = {spec.kind: [] for spec in SPECS}
-    before = samples.begin(7, batches)
-    assert before is not None
-    batches[TRADE].append(trade(NOW, NOW))
-    samples.end(before, batches)
+    assert samples.is_due(7)
+    samples.remember([(TRADE, trade(NOW, NOW)["value"])])
     samples.forget()
     samples.arrived(NOW)
 
@@ -107,8 +99,7 @@ def test_what_is_sent_again_is_not_counted_before(page: StatsPage) -> None:
 def test_a_ring_is_looked_at_now_and_then(page: StatsPage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency, "EVERY_SECONDS", 3600.0)
     samples = LatencySamples(page)
-    batches: dict[int, list[dict[str, Any]]] = {spec.kind: [] for spec in SPECS}
 
-    assert samples.begin(7, batches) is not None
-    assert samples.begin(7, batches) is None
-    assert samples.begin(8, batches) is not None
+    assert samples.is_due(7)
+    assert not samples.is_due(7)
+    assert samples.is_due(8)

@@ -73,7 +73,7 @@ class Broker:
         """(partition, epoch, position)"""
         self.queue: list[tuple[int, int, int]] = []
         self.dead: Counter[tuple[str, str]] = Counter()
-        self.is_refused = False
+        self.is_refused = self.is_direct = False
         self.renewed = 0
 
     def send(self, topic: str, messages: Sequence[dict[str, Any]], partition: int) -> None:

@@ -49,15 +49,14 @@ class Client:
         self.late: list[tuple[int, Message]] = []
         self.end: KafkaError | None = None
         self.full = self.purged = False
-        self.on_delivery: Callable[[KafkaError, Message], None] | None = None
+        self.on_delivery: Callable[[KafkaError, Message], None] = settings["on_delivery"]
         self.letters: list[bytes] = []
         self.made.append(self)
 
-    def produce_batch(self, topic: str, messages: list[dict[str, Any]], partition: int, on_delivery: Any) -> int:
-        self.on_delivery = on_delivery
+    def produce_batch(self, topic: str, messages: list[dict[str, Any]], partition: int) -> int:
         return len(messages)
 
-    def produce(self, topic: str, value: bytes, key: bytes, headers: Any, on_delivery: Any) -> None:
+    def produce(self, topic: str, value: bytes, key: bytes, headers: Any) -> None:
         if self.full:
             raise KafkaException(KafkaError(KafkaError._QUEUE_FULL))
         self.letters.append(value)
@@ -78,7 +77,6 @@ class Client:
     def _report(self, reports: list[tuple[int, Message]]) -> None:
         while reports:
             code, message = reports.pop(0)
-            assert self.on_delivery is not None
             self.on_delivery(KafkaError(code), message)
 
 
@@ -107,6 +105,7 @@ def producer(page: StatsPage, clock: list[float], tmp_path: Path, monkeypatch: p
     path = tmp_path / "config.toml"
     path.write_text('[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n')
     Client.made.clear()
+    monkeypatch.setattr(module, "AVAILABLE", False)
     monkeypatch.setattr(module, "Producer", Client)
     return KafkaProducer(configuration.load(str(path), {}), page)
 

@@ -135,7 +135,7 @@ class Client:
         self.world, self.broker = world, world.broker
         self.queue: list[tuple[int, int]] = []
         self.dead: Counter[tuple[str, str]] = Counter()
-        self.is_refused = False
+        self.is_refused = self.is_direct = False
 
     def send(self, topic: str, messages: Sequence[dict[str, Any]], partition: int) -> None:
         for number, message in enumerate(messages):

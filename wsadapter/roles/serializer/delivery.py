@@ -23,11 +23,10 @@ Owns the producer's use, and on the page all that is counted here.
 import contextlib
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final
 
 from google.protobuf.message import DecodeError
 from msgspec import Struct
@@ -35,14 +34,15 @@ from msgspec import Struct
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import SegmentError
 from wsadapter.events.gaps import GapCause, begin
-from wsadapter.events.records import Record, encode, key_of, message_of, messages
-from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
+from wsadapter.events.records import Record, encode, key_of, message_of
+from wsadapter.events.streams import SPECS
 from wsadapter.kafka.topics import topic_name
 from wsadapter.log import get_logger
 from wsadapter.metrics import SERIALIZER_REASONS, UNKNOWN, dead_letters
 from wsadapter.roles.serializer.latency import LatencySamples
+from wsadapter.roles.serializer.message_queue import BatchQueue, DirectQueue, MessageQueue
 from wsadapter.roles.serializer.partitioning import Partitioning
-from wsadapter.roles.serializer.producer import KafkaProducer
+from wsadapter.roles.serializer.producer import GAP, KafkaProducer
 from wsadapter.roles.serializer.redundant_reader import RedundantReader
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import Record as SpoolRecord
@@ -50,13 +50,7 @@ from wsadapter.shm.redo_log import RedoLog
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.stats_page import Histogram, StatsPage
 
-GAP: Final = BY_STREAM["gap"].kind
-"""A gap's name is the identity of its first record, which its writer did not know."""
 Reader = RingReader | RedundantReader
-Batches = dict[int, list[dict[str, Any]]]
-"""Kind -> messages for `Producer.produce_batch`."""
-
-
 log = get_logger()
 
 
@@ -101,27 +95,27 @@ class Delivery:
         self._lost, self._lost_before = page.index("spool_lost_total"), 0
         self._seconds = Histogram(page, "delivery_seconds")
         self._latency = LatencySamples(page)
-        self._queued: dict[int, int] = {}
+        self._queued: defaultdict[int, int] = defaultdict(int)
         """Kind -> messages in the client's queue."""
         self._polled: defaultdict[int, int] = defaultdict(int)
         """Kind -> records that are done with when what is queued has arrived, dead letters included."""
-        self._batches: Batches = {kind: [] for kind in BY_KIND}
-        self._plain = {kind: batch for kind, batch in self._batches.items() if kind != GAP}
-        self._lines = [
-            (s.kind, self._batches[s.kind], self._topics[s.kind], page.index(f'produced_total{{topic="{s.name}"}}'))
-            for s in SPECS
-        ]
-        """What `produce` needs of each kind."""
+        self._produced = {spec.kind: page.index(f'produced_total{{topic="{spec.name}"}}') for spec in SPECS}
         self._last: dict[int, Record] = {}
         """Epoch -> the last record that was polled."""
         self._damages: dict[int, RingDamage] = {}
         """Epoch -> damage that was passed and whose gap is not committed yet."""
         self._unreadable: set[int] = set()
         """Epochs of rings that are left alone."""
-        self._begun_at = 0
+        self._read_at = self._begun_at = 0
+        """When we began to read what came last, and the first of what is queued (monotonic, ns); 0: nothing is."""
         self.queued_at = 0.0
         """When `produce` last ended (monotonic)."""
         self.partitioning = Partitioning(page, readers)
+        self._queue: MessageQueue = (
+            DirectQueue(producer, self.partitioning, self._topics, self._on_queued)
+            if producer.is_direct
+            else BatchQueue(producer, self.partitioning, self._topics, GAP, self._on_queued)
+        )
         self._redo_log = RedoLog(page)
         self._redo()
 
@@ -191,10 +185,50 @@ class Delivery:
             return [*records[:number], (position, GAP, encode(gap)), *records[number:]]
         return records
 
+    def take(self, reader: Reader, limit: int) -> int:
+        """Up to ``limit`` records of a ring, polled and built; how many. Damage: as in `poll`."""
+        if not isinstance(reader, RingReader) or reader.epoch in self._damages:
+            return self._poll_and_build(reader, limit)
+        self._read_at = time.monotonic_ns()
+        try:
+            with self._sampled(reader.epoch):
+                added = self._queue.add_ring(reader, limit)
+        except SegmentError as error:
+            self._pass_damage(reader, error)
+            return 0
+        if added is None:
+            return self._poll_and_build(reader, limit)
+        count, last, left = added
+        if last is not None:
+            self._last[reader.epoch] = last
+        self._build_each(reader.epoch, left)
+        return count
+
+    def _poll_and_build(self, reader: Reader, limit: int) -> int:
+        if records := self.poll(reader, limit):
+            self.build(reader.epoch, records)
+        return len(records)
+
     def build(self, epoch: int, records: list[Record]) -> None:
-        """Append the records' messages to the batches of their kinds, in order."""
-        sampled = self._latency.begin(epoch, self._batches)
-        for record in messages(records, epoch, self._plain):
+        """Make the records' messages and put them into the queue, in order."""
+        self._read_at = time.monotonic_ns()
+        with self._sampled(epoch):
+            left = self._queue.add(epoch, records)
+        self._build_each(epoch, left)
+
+    @contextlib.contextmanager
+    def _sampled(self, epoch: int) -> Iterator[None]:
+        """What is queued meanwhile, where it is this ring's turn."""
+        if not self._latency.is_due(epoch):
+            yield
+            return
+        self._queue.sample()
+        yield
+        self._latency.remember(self._queue.take_samples())
+
+    def _build_each(self, epoch: int, records: list[Record]) -> None:
+        """Gaps, which learn their names here, and what cannot be a message."""
+        for record in records:
             position, kind, payload = record
             try:
                 value = message_of(record, epoch).SerializeToString()
@@ -203,26 +237,22 @@ class Delivery:
                 self._producer.dead_letter("encode", self._topics.get(kind, UNKNOWN), origin, payload, repr(error))
                 self._polled[kind if kind in self._topics else 0] += 1
                 continue
-            self._batches[kind].append({"key": key_of(payload), "value": value})
-        if sampled is not None:
-            self._latency.end(sampled, self._batches)
+            self._queue.add_message(kind, key_of(payload), value)
 
     def produce(self) -> int:
         """Queue what was built; how many messages."""
-        self._begun_at = time.monotonic_ns()
-        for kind, batch, topic, produced in self._lines:
-            if batch:
-                for partition, part in self.partitioning.split(kind, batch):
-                    self._producer.send(topic, part, partition)
-                count = len(batch)
-                self._cells[produced] += count
-                self._queued[kind] = count
-                self._polled[kind] += count
-                batch.clear()
+        self._read_at = time.monotonic_ns()
+        self._queue.produce()
         self.queued_at = time.monotonic()
         count = sum(self._queued.values())
         self._cells[self._outstanding] = count
         return count
+
+    def _on_queued(self, kind: int, count: int) -> None:
+        self._begun_at = self._begun_at or self._read_at
+        self._cells[self._produced[kind]] += count
+        self._queued[kind] += count
+        self._polled[kind] += count
 
     def send(self, records: Sequence[SpoolRecord], skipped: Sequence[SpoolRecord] = ()) -> None:
         """Build and queue records from the spool, behind nothing; those that are ``skipped`` have arrived already."""
@@ -242,6 +272,7 @@ class Delivery:
             self._producer.acknowledged()
             self._latency.arrived(time.time_ns())
         self._queued.clear()
+        self._begun_at = 0
         self._cells[self._outstanding] = 0
         return True
 
@@ -252,11 +283,11 @@ class Delivery:
 
     def forget(self) -> None:
         """The client was replaced: nothing is queued, and what was polled is polled again."""
-        for batch in self._batches.values():
-            batch.clear()
+        self._queue.clear()
         self._polled.clear()
         self._queued.clear()
         self._latency.forget()
+        self._begun_at = 0
         self._cells[self._outstanding] = 0
         self.partitioning.wait()
 

@@ -9,7 +9,7 @@ make a time negative: that counts as 0, and the offset of the clocks (``venue_cl
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
@@ -23,9 +23,6 @@ from wsadapter.shm.stats_page import Histogram, StatsPage
 EVERY_SECONDS: Final = 0.1
 MOST_WAITING: Final = 1024
 """Samples that wait for their acknowledgement; of a broker that is away they are forgotten."""
-
-Batches = Mapping[int, Sequence[Mapping[str, Any]]]
-"""Kind -> messages, each with its ``value``."""
 
 
 class Sample(Struct, frozen=True):
@@ -48,18 +45,18 @@ class LatencySamples:
         """Epoch of a ring -> when it is looked at next."""
         self._waiting: list[Sample] = []
 
-    def begin(self, epoch: int, batches: Batches) -> dict[int, int] | None:
-        """Before records of this ring are put in the batches: what `end` needs, None where it is not their turn."""
+    def is_due(self, epoch: int) -> bool:
+        """Whether it is this ring's turn: if so, the next one is later."""
         if not self._histograms or (now := time.monotonic()) < self._due.get(epoch, 0.0):
-            return None
+            return False
         self._due[epoch] = now + EVERY_SECONDS
-        return {kind: len(batches[kind]) for kind in self._words}
+        return True
 
-    def end(self, before: Mapping[int, int], batches: Batches) -> None:
-        """They are there."""
-        for kind, count in before.items():
-            if len(batch := batches[kind]) > count and len(self._waiting) < MOST_WAITING:
-                self._waiting.append(Sample(kind, batch[count]["value"]))
+    def remember(self, samples: Iterable[tuple[int, bytes]]) -> None:
+        """The oldest messages of its batch: (kind, value)."""
+        for kind, value in samples:
+            if kind in self._words and len(self._waiting) < MOST_WAITING:
+                self._waiting.append(Sample(kind, value))
 
     def arrived(self, now_ns: int) -> None:
         """All that was remembered is acknowledged."""

@@ -10,6 +10,7 @@ counts at once.
 Owns the cells ``partitions``.
 """
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
@@ -44,6 +45,10 @@ class Partitioning:
     def __init__(self, page: StatsPage, readers: Sequence[Reader]) -> None:
         self._cells, self._readers = page.cells, readers
         self._counts = {spec.kind: page.index(f'partitions{{topic="{spec.name}"}}') for spec in SPECS}
+        self.counts = array(
+            "q", [self._cells[self._counts[kind]] if kind in self._counts else 0 for kind in range(256)]
+        )
+        """Kind -> partitions of its topic; 0: not known."""
         self._names = {spec.kind: spec.name for spec in SPECS}
         self._parts: dict[int, list[Messages]] = {spec.kind: [] for spec in SPECS}
         """Kind -> messages of each partition."""
@@ -83,7 +88,7 @@ class Partitioning:
     def split(self, kind: int, messages: Messages) -> Iterator[tuple[int, Messages]]:
         """(partition, its messages in order) of each partition that has some, one after the other; `BY_CLIENT` where
         the count is not known."""
-        count = self._cells[self._counts[kind]]
+        count = self.counts[kind]
         if count < 2:
             yield count - 1, messages
             return
@@ -104,10 +109,15 @@ class Partitioning:
                 yield number, part
                 part.clear()
 
+    def partition(self, kind: int, key: bytes) -> int:
+        """Of one message."""
+        count = self.counts[kind]
+        return count - 1 if count < 2 else partition_of(key, count)
+
     def _use(self, kind: int, count: int) -> None:
         if used := self._cells[self._counts[kind]]:
             log.info("number of partitions has changed", topic=self._names[kind], before=used, now=count)
-        self._cells[self._counts[kind]] = count
+        self._cells[self._counts[kind]] = self.counts[kind] = count
 
 
 def partition_of(key: bytes, count: int) -> int:

@@ -16,6 +16,8 @@ Two kinds of refusal:
   say): an outage. The reason stays in the cell ``broker_refusal`` until a message is acknowledged, and `is_ready` says
   when it is tried again, after a pause that doubles from `PAUSES`. Nothing becomes a dead letter by it.
 
+The client is a `RecordProducer` where there is one, else confluent-kafka's: all of this holds for both.
+
 Owns the client and its queue, and on the page ``broker_up``, ``broker_reason``, ``broker_refusal``,
 ``single_messages`` and ``batch_bytes``.
 """
@@ -29,12 +31,17 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from wsadapter.backoff import Backoff
 from wsadapter.config.model import Config
 from wsadapter.errors import Reason, WsadapterError
+from wsadapter.events.streams import BY_STREAM, SPECS
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
 from wsadapter.kafka.errors import Heard, code_text, is_fatal
+from wsadapter.kafka.record_producer import AVAILABLE, FailedMessage, RecordProducer
 from wsadapter.kafka.settings import LIBRDKAFKA, LIMIT, producer_config
+from wsadapter.kafka.topics import topic_name
 from wsadapter.log import OUTAGE, Repeated, get_logger
 from wsadapter.shm.stats_page import StatsPage
 
+GAP: Final = BY_STREAM["gap"].kind
+"""A gap's name is the identity of its first record, which its writer did not know."""
 QUEUE: Final = {
     # Never full: a cycle starts with an empty queue. A full queue in mid-batch could reorder a partition.
     "queue.buffering.max.messages": 2_000_000,
@@ -81,21 +88,39 @@ class KafkaProducer:
         self._broker_up, self._broker_refusal = page.index("broker_up"), page.index("broker_refusal")
         self.dead: Counter[tuple[str, str]] = Counter()
         """(reason, topic) of letters that are not counted yet."""
-        self._failed: list[tuple[KafkaError, Message]] = []
+        self._failed: list[tuple[KafkaError, Message | FailedMessage]] = []
         self._dead_letter_topic = dead_letter_topic(config.kafka)
         self._fatal: KafkaError | None = None
         self._refusals = 0
         """In a row, since something was acknowledged."""
         self._retry_at = 0.0
-        self._settings = producer_config(config.kafka) | QUEUE | {"error_cb": self._on_error, "logger": self._heard}
+        self._topics = {spec.kind: topic_name(config.kafka, spec.name) for spec in SPECS if spec.kind != GAP}
+        """Of the records that are messages as they are."""
+        self._settings = producer_config(config.kafka) | QUEUE | {
+            "error_cb": self._on_error, "logger": self._heard, "on_delivery": self._on_failure,
+        }  # fmt: skip
         self._single_until = time.monotonic() + SINGLE_SECONDS if page["single_messages"] else 0.0
         self.producer = self._open()
 
-    def _open(self) -> Producer:
+    def _open(self) -> Producer | RecordProducer:
         if self._single_until:
             log.warning("the broker refused a batch: each message is sent alone now", seconds=SINGLE_SECONDS)
-            return Producer(self._settings | {"batch.num.messages": 1})
-        return Producer(self._settings | {"batch.size": self._batch_bytes(), "enable.gapless.guarantee": True})
+            return self._client({"batch.num.messages": 1})
+        return self._client({"batch.size": self._batch_bytes(), "enable.gapless.guarantee": True})
+
+    def _client(self, more: dict[str, Any]) -> Producer | RecordProducer:
+        return RecordProducer(self._settings | more, self._topics) if AVAILABLE else Producer(self._settings | more)
+
+    @property
+    def is_direct(self) -> bool:
+        return isinstance(self.producer, RecordProducer)
+
+    @property
+    def direct(self) -> RecordProducer:
+        """The client, for records; what it does not take is for `pass_refused`."""
+        if not isinstance(self.producer, RecordProducer):
+            raise TypeError("confluent-kafka takes no records")
+        return self.producer
 
     def _batch_bytes(self) -> int:
         configured = int(self._settings.get("batch.size", DEFAULT_BATCH_BYTES))
@@ -133,7 +158,7 @@ class KafkaProducer:
             if reason and not LIMIT.is_awaited() and (kept_back := self._repeated(reason)) is not None:
                 log.warning("waiting for Kafka", reason=self._heard.sentence("Kafka"), repeated=kept_back)
 
-    def _on_failure(self, error: KafkaError | None, message: Message) -> None:
+    def _on_failure(self, error: KafkaError | None, message: Message | FailedMessage) -> None:
         if error is not None:
             self._failed.append((error, message))
 
@@ -150,7 +175,7 @@ class KafkaProducer:
     def send(self, topic: str, messages: list[dict[str, Any]], partition: int) -> None:
         """Queue the messages of one topic and partition (-1: by their keys), in order; one that is too large becomes a
         dead letter. `DeliveryFailed`."""
-        if self.producer.produce_batch(topic, messages, partition, on_delivery=self._on_failure) == len(messages):
+        if self.producer.produce_batch(topic, messages, partition) == len(messages):
             return
         for message in messages:
             error = message.get("_error")
@@ -160,13 +185,21 @@ class KafkaProducer:
                 raise self._replace(error, topic)
             self.dead_letter("too_large", topic, message["key"], message["value"], str(error))
 
+    def pass_refused(self) -> None:
+        """What `direct` did not take: dead letters where it is too large. `DeliveryFailed`."""
+        for refused in self.direct.take_refused():
+            topic = self._topics[refused.kind]
+            if refused.error.code() not in PERMANENT:
+                raise self._replace(refused.error, topic)
+            self.dead_letter("too_large", topic, refused.key, refused.value, str(refused.error))
+
     def dead_letter(self, reason: str, topic: str, key: bytes, value: bytes, detail: str) -> None:
         """Put what can never succeed where a person finds it; long values are cut. `DeliveryFailed`."""
         self.dead[reason, topic] += 1
         log.warning("dead letter", reason=reason, topic=topic, key=key.decode(errors="replace"), detail=detail)
         try:
             produce_dead_letter(
-                self.producer, self._dead_letter_topic, key, value, self._on_failure,
+                self.producer, self._dead_letter_topic, key, value,
                 reason=reason, detail=detail, topic=topic, limit=DEAD_LETTER_BYTES,
             )  # fmt: skip
         except KafkaException as error:
@@ -196,9 +229,7 @@ class KafkaProducer:
             if topic == self._dead_letter_topic:  # less of it is a letter too
                 size = next(size for size in (DEAD_LETTER_BYTES, *SMALLER) if size < len(value))
                 try:
-                    self.producer.produce(
-                        topic, value[:size], key, headers=message.headers(), on_delivery=self._on_failure
-                    )
+                    self.producer.produce(topic, value[:size], key, headers=list(message.headers() or []))  # type: ignore[arg-type]
                 except KafkaException as refused:
                     raise self._replace(refused.args[0], topic) from None
             else:

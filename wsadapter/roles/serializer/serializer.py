@@ -120,10 +120,8 @@ class Serializer:
         most = FIRST_RECORDS if self._was_awaited else BATCH_RECORDS
         for reader in readers:
             before = reader.position
-            if records := delivery.poll(reader, most if room > 0 else FEW_RECORDS):
-                delivery.build(reader.epoch, records)
-                if len(records) == most or room <= 0:
-                    linger = 0.0
+            if (count := delivery.take(reader, most if room > 0 else FEW_RECORDS)) and (count == most or room <= 0):
+                linger = 0.0
             room -= reader.position - before
         moved = [reader for reader in readers if reader.position != reader.head]
         if not delivery.produce() and not len(self._producer.producer):

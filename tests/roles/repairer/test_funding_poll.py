@@ -1,7 +1,9 @@
 """Settled funding is recorded in normal running: asked for after each full hour, each rate once, none forgotten."""
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from pathlib import Path
+from typing import cast
 
 import msgspec
 import pytest
@@ -10,9 +12,14 @@ from roles.repairer.driven import Driven
 from wsadapter.events import FundingRate
 from wsadapter.exchanges import REGISTRY, load_rest
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
+from wsadapter.exchanges.bybit_rest import BybitInverseRest, BybitLinearRest
 from wsadapter.exchanges.kraken_futures_rest import KrakenFuturesRest
-from wsadapter.exchanges.rest_api import Hole
+from wsadapter.exchanges.rest_api import Hole, Request
 from wsadapter.files import StateDirectory
+from wsadapter.rest.budget import Outcome
+from wsadapter.rest.host import RestHost, Result
+from wsadapter.roles.repairer.host_queue import HostQueue
+from wsadapter.roles.repairer.open_interest import OpenInterestPoll
 from wsadapter.roles.repairer.settled_funding import (
     GRACE_SECONDS,
     HOUR,
@@ -145,3 +152,35 @@ def test_every_venue_that_has_a_history_is_asked() -> None:
     assert has == {
         "binance", "binance_coinm", "bybit", "bybit_inverse", "okx", "kraken_futures", "gate", "bitget", "hyperliquid",
     }  # fmt: skip
+
+
+def test_venues_of_one_host_do_not_wait_for_one_another(tmp_path: Path) -> None:
+    """And one that has nothing to ask is no job that waits: the queue is empty."""
+    asked: list[str] = []
+
+    class Host:
+        def wait(self, request: Request, reserve: float = 0.0) -> float:
+            return 0.0
+
+        def send(self, request: Request) -> "Future[Result]":
+            asked.append(dict(request.query)["symbol"])
+            future: Future[Result] = Future()
+            future.set_result(Result(Outcome.OK, b'{"retCode":0,"result":{"list":[]},"time":1}', NOON))
+            return future
+
+    queue, file, venue = HostQueue(cast("RestHost", Host())), FundingFile(StateDirectory(tmp_path)), Venue()
+    for exchange, rest, symbol in (
+        ("bybit", BybitLinearRest(), "BTCUSDT"),
+        ("bybit_inverse", BybitInverseRest(), "BTCUSD"),
+    ):
+        queue.add(FundingPoll(exchange, [symbol], rest, file, venue.ns, 0.0))
+    for _ in range(20):
+        queue.step(1.0)
+
+    assert sorted(asked) == ["BTCUSD", "BTCUSDT"]
+    assert len(queue) == 0
+
+
+def test_open_interest_of_two_venues_of_one_host_is_asked_for() -> None:
+    polls = [OpenInterestPoll(name, {"X": 0}, BinanceFuturesRest(), 0.0) for name in ("binance", "binance_coinm")]
+    assert len({poll.lane for poll in polls}) == 2

@@ -59,6 +59,9 @@ class Job(ABC):
     punctual: bool = False
     """Goes before all others when it is time: never for long, and seldom."""
 
+    endless: bool = False
+    """Most of the time it has nothing to ask: it is no job that waits for the host."""
+
     def __init__(self) -> None:
         self.not_before = 0.0
         self.fetch: Fetch | None = None
@@ -148,7 +151,8 @@ class HostQueue:
         self._repeated = Repeated()
 
     def __len__(self) -> int:
-        return len(self._urgent) + len(self._others) + (self._job is not None)
+        waiting = sum(not job.endless for job in self._others)
+        return len(self._urgent) + waiting + (self._job is not None)
 
     @property
     def requesting(self) -> bool:

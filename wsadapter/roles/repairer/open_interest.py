@@ -60,7 +60,6 @@ class OpenInterestPoll(Job):
     """``received``: symbol -> when it was last answered, perhaps to an earlier process (ns; 0: never). ``lasting``:
     symbol -> the silence that such a process said last."""
 
-    lane = "open_interest"
     punctual = True
 
     def __init__(
@@ -72,6 +71,7 @@ class OpenInterestPoll(Job):
         lasting: Mapping[str, Gap | None] = MappingProxyType({}),
     ) -> None:
         super().__init__()
+        self.lane = f"open_interest:{exchange}"
         self.exchange = exchange
         self.symbols = {symbol: PolledSymbol(at_ns, silence=lasting.get(symbol)) for symbol, at_ns in received.items()}
         self._began_ns: int | None = None

@@ -69,14 +69,15 @@ class _Found(Struct):
 class FundingPoll(Job):
     """``venue_ns``: the venue's clock. ``errors``: since they were last taken from here."""
 
-    lane = "settled_funding"
     urgent = False
+    endless = True
 
     def __init__(
         self, exchange: str, symbols: Iterable[str], rest: RestExchange, file: FundingFile,
         venue_ns: Callable[[], int], now: float,
     ) -> None:  # fmt: skip
         super().__init__()
+        self.lane = f"settled_funding:{exchange}"
         self.errors = 0
         self._exchange, self._rest, self._file, self._venue_ns = exchange, rest, file, venue_ns
         self._due = [(now, symbol) for symbol in symbols]

@@ -168,3 +168,21 @@ def test_the_command(tmp_path: Path) -> None:
     assert "ticker  websocket.ticker/" in done.stdout
     assert "aggTrade" not in done.stdout
     assert run(tmp_path, "plan", "--config", "w.toml", "--stream", "nothing").returncode == ExitCode.USAGE
+
+
+def test_of_several_instances_each_says_what_is_recorded_where(tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(
+        '[service]\nshard = "1/3"\n[[feed]]\nexchange = "binance"\nstreams = ["trade"]\n'
+        'symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]\n'
+    )
+    done = run(tmp_path, "plan", "--config", str(path))
+    assert done.returncode == ExitCode.OK
+    assert done.stdout.splitlines()[:6] == [
+        "shard 1 of 3",
+        "  binance     1/3, here: BTCUSDT",
+        "  binance     2/3: SOLUSDT",
+        "  binance     3/3: ETHUSDT XRPUSDT",
+        "",
+        "binance-s1-market-0",
+    ]

@@ -16,6 +16,7 @@ from wsadapter.cli import monitor_client, options
 from wsadapter.cli.placement import Measured, Placed, Used, measured, placed
 from wsadapter.cli.rules import ResolvedFeed, listed_now, resolved_feeds
 from wsadapter.config.model import Config
+from wsadapter.config.shards import Shard, owner
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.metrics import STREAM_WORDS
 from wsadapter.roles.supervisor.topology import Assembly, assemble
@@ -61,6 +62,8 @@ def plan(
     for feed in resolved_feeds(assembly.resolved):
         for line in _resolved(feed):
             click.echo(line)
+    for line in _shares(assembly):
+        click.echo(line)
     for one in shown:
         for line in lines(one):
             click.echo(line)
@@ -121,6 +124,20 @@ def _resolved(feed: ResolvedFeed) -> Iterator[str]:
     for reason in dict.fromkeys(feed.left_out.values()):
         symbols = [symbol for symbol, why in feed.left_out.items() if why == reason]
         yield from _wrapped("left out", f"{len(symbols)} symbols, the first one {symbols[0]}: {reason}")
+    yield ""
+
+
+def _shares(assembly: Assembly) -> Iterator[str]:
+    """Which instance records what, where there are several."""
+    own = Shard.parse(assembly.declared.service.shard)
+    if own is None:
+        return
+    yield f"shard {own.number} of {own.count}"
+    for feed in assembly.whole.feed:
+        for number in range(1, own.count + 1):
+            symbols = [each for each in feed.symbols if owner(feed.exchange, each, own.count) == number]
+            here = ", here" if number == own.number else ""
+            yield from _wrapped(feed.name, f"{number}/{own.count}{here}: {' '.join(symbols) or 'no symbol'}")
     yield ""
 
 

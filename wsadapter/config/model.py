@@ -27,14 +27,14 @@ TABLES: Final = (*(s for s in t.STREAMS if s != "raw_trade"), "gap", "coverage",
 class ServiceConfig(Struct, frozen=True):
     """``instance`` names the shared memory and the members of the consumer group; by default it is kept in the state
     directory (`wsadapter.config.instance`). ``log_format``: auto is text on a terminal and in systemd's journal, JSON
-    elsewhere. ``shard`` is a free label."""
+    elsewhere. ``shard``: which part of the symbols is recorded here (`wsadapter.config.shards`)."""
 
     instance: t.Instance
     state_dir: t.Directory
     log_format: t.LogFormat = "auto"
     log_level: t.LogLevel = "info"
     drain_seconds: Annotated[t.Duration, Meta(ge=1, le=3600)] = 20.0
-    shard: t.Shard = ""
+    shard: t.ShardText = ""
 
 
 class SocketConfig(Struct, frozen=True, kw_only=True):

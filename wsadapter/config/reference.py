@@ -38,7 +38,7 @@ KEYS: Final[Mapping[str, str]] = {
     "service.log_format": "auto (text on a terminal and in systemd's journal, JSON elsewhere), json or console.",
     "service.log_level": "debug, info, warning, error or critical.",
     "service.drain_seconds": "How long a stop may take to bring what is under way to its end.",
-    "service.shard": "A free label.",
+    "service.shard": "`i/n`: the i-th of n instances that share the symbols of one configuration.",
     "feed.name": "Names the connections. Default: the exchange.",
     "feed.exchange": f"One of: {words(EXCHANGES)}.",
     "feed.symbols": "In the venue's own text, or rules over its listing: globs, top:N, !excluded.",

@@ -16,6 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec import Meta, Struct
 
 from wsadapter.config import symbol_rules
+from wsadapter.config.shards import Shard
 from wsadapter.text import shown as shown
 from wsadapter.times import UNITS as UNITS
 from wsadapter.times import duration as duration
@@ -237,6 +238,11 @@ def _feed_name(value: str) -> str:
     return value
 
 
+def _shard(value: str) -> str:
+    Shard.parse(value)
+    return value
+
+
 def _cpu(value: int) -> int:
     count = os.cpu_count() or 1
     if not 0 <= value < count:
@@ -265,7 +271,7 @@ DepthLevels = Annotated[int, _checked(_depth_levels)]
 DepthSpeed = Annotated[str, _checked(_matching(r"[A-Za-z0-9_.-]{0,16}", "letters, digits, . _ - only"))]
 FeedName = Annotated[str, _checked(_feed_name)]
 Instance = Annotated[str, _checked(_matching(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", "1 to 32 of A-Z a-z 0-9 _ -"))]
-Shard = Annotated[str, _checked(_matching(r"[A-Za-z0-9_/.-]{0,64}", "letters, digits, / . _ - only"))]
+ShardText = Annotated[str, _checked(_shard)]
 LogFormat = Annotated[str, _checked(_one_of(("auto", "json", "console"), "format"))]
 RecordMode = Annotated[str, _checked(_one_of(("off", "all", "around"), "mode"))]
 LogLevel = Annotated[str, _checked(_log_level)]

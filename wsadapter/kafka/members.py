@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from wsadapter.config.model import KafkaConfig
+from wsadapter.config.model import KafkaConfig, ServiceConfig
+from wsadapter.config.shards import Shard
 from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.errors import AUTHORIZATION
 from wsadapter.kafka.settings import group_id
@@ -17,16 +18,17 @@ _UNKNOWN: Final = (*AUTHORIZATION, KafkaError.UNSUPPORTED_VERSION, KafkaError._U
 """The broker does not say who is in the group, or not to us."""
 
 
-def instance_id(instance: str, child: str) -> str:
+def instance_id(service: ServiceConfig, child: str) -> str:
     """``group.instance.id`` of a consumer process."""
-    return f"{instance}-{child}"
+    shard = Shard.parse(service.shard)
+    return f"{service.instance}-{child}" if shard is None else f"{service.instance}-s{shard.number}-{child}"
 
 
-def foreign_members(kafka: KafkaConfig, instance: str, timeout: float) -> list[str]:
-    """The members of the group that are no consumers of ``instance``, as text; empty also where the broker does not
-    tell. `ServiceUnavailable` when it does not answer."""
+def foreign_members(kafka: KafkaConfig, service: ServiceConfig, timeout: float) -> list[str]:
+    """The members of the group that are no consumers of this instance, nor of another shard of the same configuration,
+    as text; empty also where the broker does not tell. `ServiceUnavailable` when it does not answer."""
     group = group_id(kafka)
-    ours = re.compile(re.escape(instance_id(instance, "consumer-")) + r"\d+")
+    ours = re.compile(_ours(service))
     admin = Admin(kafka)
     try:
         described: Any = admin.describe_consumer_groups([group], request_timeout=timeout)[group].result(timeout)
@@ -39,3 +41,10 @@ def foreign_members(kafka: KafkaConfig, instance: str, timeout: float) -> list[s
         for member in described.members
         if not ours.fullmatch(member.group_instance_id or "")
     ]
+
+
+def _ours(service: ServiceConfig) -> str:
+    """The names that members may have."""
+    own = re.escape(instance_id(service, "consumer-")) + r"\d+"
+    shard = Shard.parse(service.shard)
+    return own if shard is None else rf"{own}|.+-s(?!{shard.number}-)\d+-consumer-\d+"

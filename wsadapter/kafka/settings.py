@@ -127,9 +127,10 @@ def consumer_config(kafka: KafkaConfig, instance_id: str) -> dict[str, Any]:
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 
-def repairer_config(kafka: KafkaConfig) -> dict[str, Any]:
-    """Settings of the repairer, the only member of its group: it assigns itself; expired offsets begin again."""
-    own = {"group.id": f"{group_id(kafka)}-repair", "auto.offset.reset": "earliest"}
+def repairer_config(kafka: KafkaConfig, shard: int = 0) -> dict[str, Any]:
+    """Settings of the repairer, the only member of its group: it assigns itself; expired offsets begin again.
+    ``shard``: its instance's number, 0 where it is the only one."""
+    own = {"group.id": f"{group_id(kafka)}-repair{f'-s{shard}' if shard else ''}", "auto.offset.reset": "earliest"}
     return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 

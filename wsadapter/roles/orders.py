@@ -7,6 +7,7 @@ untouched at a reload.
 from msgspec import Struct
 
 from wsadapter.config.model import RecordConfig, SocketConfig
+from wsadapter.config.shards import Shard
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.listings.feeds import ListingSource, WaitingFeed
 from wsadapter.recordings import Header
@@ -70,12 +71,13 @@ class Poll(Struct, frozen=True):
 
 
 class RepairerOrder(Struct, frozen=True):
-    """``listings``: those that are kept, as the symbols of feeds go by them."""
+    """``listings``: those that are kept, as the symbols of feeds go by them. ``shard``: whose gaps are repaired."""
 
     assignments: tuple[Assignment, ...] = ()
     polls: tuple[Poll, ...] = ()
     histories: tuple[HistorySource, ...] = ()
     listings: tuple[ListingSource, ...] = ()
+    shard: Shard | None = None
 
 
 class WatchedStream(Struct, frozen=True):

@@ -77,7 +77,7 @@ def test_a_fenced_consumer_ends_and_its_successor_goes_on(rig: Rig) -> None:
     rig.send("trade", trades(0, 100))
     rig.process.start()
     rig.wait_rows("trade", 100)
-    other = Consumer(consumer_config(rig.config.kafka, instance_id(rig.config.service.instance, "consumer-0")))
+    other = Consumer(consumer_config(rig.config.kafka, instance_id(rig.config.service, "consumer-0")))
     other.subscribe([rig.topic("trade")])
 
     def fenced() -> bool:

@@ -81,9 +81,7 @@ def refuse_foreign_members(child: Child, threads: DaemonExecutor, config: Config
     session = float(consumer_config(kafka, "")["session.timeout.ms"]) / 1000
     refuse_at = time.monotonic() + session + MEMBER_MARGIN_SECONDS
     repeated = Repeated()
-    while others := patiently(
-        child, threads, lambda: foreign_members(kafka, config.service.instance, ANSWER_SECONDS), "Kafka"
-    ):
+    while others := patiently(child, threads, lambda: foreign_members(kafka, config.service, ANSWER_SECONDS), "Kafka"):
         text = (
             f"consumer group {group_id(kafka)} at {kafka.bootstrap_servers} has members of another installation "
             f"({', '.join(others)}): each of the two would get a part of the other's data. Give one of them another "

@@ -72,7 +72,7 @@ class Consumer:
         topics = {spec.name: name for name, spec in self._specs.items()}
         self._accounting = Accounting(child.page, topics, tuple(name for name in members if name != child.args.page))
         self._pool = InsertPool(Inserter(client), dead_letters, self._heads, self._verify_stream)
-        identity = instance_id(child.args.instance, child.args.name)
+        identity = instance_id(config.service, child.args.name)
         self._group = GroupMember(
             config.kafka, identity, self._specs, self._new_partition, self._on_leave, self._keep_waiting
         )

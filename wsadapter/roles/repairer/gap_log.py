@@ -65,7 +65,7 @@ class GapLog:
     """``open``: gap_id -> gaps to be repaired, oldest first. ``refused``: partition -> Kafka's error code for which it
     is not read. Making one raises `ServiceUnavailable` while Kafka does not answer."""
 
-    def __init__(self, kafka: KafkaConfig) -> None:
+    def __init__(self, kafka: KafkaConfig, shard: int = 0) -> None:
         self.open: dict[str, LoggedGap] = {}
         self.refused: dict[Key, int] = {}
         self.broker_up = True
@@ -77,7 +77,7 @@ class GapLog:
             raise ServiceUnavailable(f"no topic {self._gaps} yet")
         self._consumer = Consumer(
             {
-                **repairer_config(kafka),
+                **repairer_config(kafka, shard),
                 "error_cb": self._on_error,
                 "logger": self.heard,
                 "stats_cb": self._on_statistics,

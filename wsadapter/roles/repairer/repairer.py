@@ -70,19 +70,23 @@ class Repairer:
         config = child.args.config
         self._child, self._page, self._bell = child, child.page, bell
         self._kafka = config.kafka
+        self._shard = order.shard
         self._state = StateDirectory(config.service.state_dir)
         self._shared = host_directory(config.service.state_dir)
         self._publisher = RepairPublisher(child.args.ring, child.page)
         self._queues: dict[str, HostQueue] = {}
         self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
         self._left: dict[str, tuple[LeftStream, ...]] = {}
+        self._series: dict[str, list[Series]] = {}
+        """Of all connections of an exchange."""
         self._by_exchange: dict[str, tuple[HostQueue, RestExchange]] = {}
         for each in order.assignments:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
             queue = self._queue_of(rest, each.host)
-            self._carried[each.plan.connection] = queue, rest, rest.series(each.plan)
             self._left[each.plan.connection] = each.left
+            self._carried[each.plan.connection] = queue, rest, (own := rest.series(each.plan))
+            self._series.setdefault(each.plan.exchange, []).extend(own)
             self._by_exchange.setdefault(each.plan.exchange, (queue, rest))
         self._feeds: dict[str, tuple[HostQueue, RestExchange]] = {}
         for history in order.histories:
@@ -176,7 +180,7 @@ class Repairer:
                 self._child.wait([self._bell], BUSY_SECONDS)
                 continue
             try:
-                source = GapLog(self._kafka)
+                source = GapLog(self._kafka, self._shard.number if self._shard else 0)
             except ServiceUnavailable as error:
                 self._page["broker_refusal"] = refusal(error.__context__)
                 self._page["broker_reason"] = error.reason
@@ -219,16 +223,32 @@ class Repairer:
             return
         for logged in source.fresh():
             gap = logged.gap
+            if not self._is_ours(gap):
+                continue  # it stays in the log until its own instance has said what became of it
             if gap.connection.startswith(PREFIX):
                 self._accept_backfill(gap)
                 continue
-            queue, rest, carried = self._carried.get(gap.connection, (None, None, []))
-            if queue is None or rest is None or not (series := series_of(gap, carried)):
+            queue, rest, series = self._carrier(gap)
+            if queue is None or rest is None or not series:
                 self._give_up(gap)
                 continue
             now = time.monotonic()
-            left = [each.stream for each in self._left[gap.connection] if gap.started_ns < each.at_ns]
+            left = [each.stream for each in self._left.get(gap.connection, ()) if gap.started_ns < each.at_ns]
             queue.add(GapRepair(gap, rest, series, self._kafka, now, logged.end, self._searches, self._published, left))
+
+    def _is_ours(self, gap: Gap) -> bool:
+        if self._shard is None:
+            return True
+        return self._shard.owns(gap.exchange, gap.symbol) if gap.symbol else self._shard.owns_connection(gap.connection)
+
+    def _carrier(self, gap: Gap) -> tuple[HostQueue | None, RestExchange | None, list[Series]]:
+        """Who is asked, and for what: as its connection has it, or, of a symbol that another instance had then, the
+        connection that has it now."""
+        queue, rest, carried = self._carried.get(gap.connection, (None, None, []))
+        if queue is None and self._shard is not None and gap.symbol:
+            queue, rest = self._by_exchange.get(gap.exchange, (None, None))
+            carried = self._series.get(gap.exchange, [])
+        return queue, rest, series_of(gap, carried)
 
     def _accept_backfill(self, gap: Gap) -> None:
         rests = {feed: rest for feed, (_, rest) in self._feeds.items()}
@@ -278,6 +298,8 @@ class Repairer:
             except DecodeError:
                 continue
             if candle.exchange not in self._by_exchange:
+                continue
+            if self._shard is not None and not self._shard.owns(candle.exchange, candle.symbol):
                 continue
             self._open_candles.add(candle)
             if candle.closed and (suspects := self._chain.add(candle)) is not None:

@@ -21,6 +21,7 @@ from wsadapter import log
 from wsadapter.audit.hops import COUNTING_ROLES, PIPELINE, totals
 from wsadapter.config import instance as names
 from wsadapter.config.model import Config
+from wsadapter.config.shards import Shard
 from wsadapter.config.types import address
 from wsadapter.config.warnings import warnings
 from wsadapter.embedded.demo import StandIns
@@ -321,7 +322,13 @@ def _require_reloadable(before: Config, after: Config) -> None:
         (f"{section}.{field}", getattr(getattr(before, section), field), getattr(getattr(after, section), field))
         for section in ("service", "ring", "monitor")
         for field in getattr(before, section).__struct_fields__
+        if (section, field) != ("service", "shard")
     ]
+    # of how many it is one may change: symbols come and go by that
+    old_number, new_number = (
+        shard and shard.number for shard in (Shard.parse(each.service.shard) for each in (before, after))
+    )
+    fixed.append(("service.shard", old_number, new_number))
     # a serializer has its doorbell and its spool, which no other one reads in this run
     old_count, new_count = (config.process_of("serializer").count for config in (before, after))
     fixed += [

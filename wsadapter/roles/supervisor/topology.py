@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from wsadapter import metrics
 from wsadapter.audit.hops import COUNTING_ROLES
-from wsadapter.config.model import Config, Feed, SocketConfig
+from wsadapter.config.model import Config, Feed, ServiceConfig, SocketConfig
+from wsadapter.config.shards import Shard
 from wsadapter.config.symbol_rules import parsed
 from wsadapter.errors import ConfigError, SegmentError
 from wsadapter.exchanges import load, load_rest
@@ -61,9 +62,11 @@ class FeedConnection(Struct, frozen=True):
 
 class Assembly(Struct, frozen=True):
     """What an instance consists of, before anything of it is created. ``declared``: the configuration as it was
-    written, ``config``: with the symbols that its rules stand for, without the feeds that wait for a listing."""
+    written, ``whole``: with the symbols that its rules stand for, without the feeds that wait for a listing;
+    ``config``: what this instance records of that, where it is one of several."""
 
     declared: Config
+    whole: Config
     resolved: ResolvedConfig
     connections: tuple[FeedConnection, ...]
 
@@ -111,6 +114,10 @@ def assemble(
         resolution = resolved(declared, before, listings)
     except ConfigError as error:
         resolution, errors = ResolvedConfig(declared), [*error.errors]
+    shard = Shard.parse(declared.service.shard)
+    whole = resolution.config
+    if shard is not None:
+        resolution = msgspec.structs.replace(resolution, config=_own_share(whole, shard))
     symbols = {feed.name: feed for feed in resolution.config.feed}
     for index, written in enumerate(declared.feed):
         if (feed := symbols.get(written.name)) is None or (errors and parsed(feed.symbols).any):
@@ -118,14 +125,25 @@ def assemble(
         try:
             connections += [
                 FeedConnection(feed, msgspec.structs.replace(plan, connection=name_of(plan.connection, number)))
-                for plan in load(feed.exchange).plan(feed, placed)
+                for plan in load(feed.exchange).plan(_named(feed, shard), placed)
                 for number in range(feed.redundancy)
             ]
         except ConfigError as error:
             errors += [(path if path.startswith("feed[") else f"feed[{index}].{path}", m) for path, m in error.errors]
     if errors:
         raise ConfigError(errors)
-    return Assembly(declared, resolution, tuple(connections))
+    return Assembly(declared, whole, resolution, tuple(connections))
+
+
+def _own_share(config: Config, shard: Shard) -> Config:
+    """What this instance records of it: each feed with its own symbols; those without any are not there."""
+    own = [(feed, tuple(each for each in feed.symbols if shard.owns(feed.exchange, each))) for feed in config.feed]
+    feeds = tuple(msgspec.structs.replace(feed, symbols=symbols) for feed, symbols in own if symbols)
+    return msgspec.structs.replace(config, feed=feeds)
+
+
+def _named(feed: Feed, shard: Shard | None) -> Feed:
+    return feed if shard is None else msgspec.structs.replace(feed, name=shard.feed(feed.name))
 
 
 def specs(
@@ -170,7 +188,13 @@ def _ingest(config: Config, connection: FeedConnection, rings: Rings) -> ChildSp
         takes_orders=True,
         # another address is another market: what it sends continues nothing
         fingerprint=_fingerprint(
-            config.service, config.process_of("ingest"), plan.exchange, plan.url, plan.root, plan.headers, feed.testnet
+            _service(config),
+            config.process_of("ingest"),
+            plan.exchange,
+            plan.url,
+            plan.root,
+            plan.headers,
+            feed.testnet,
         ),
     )
 
@@ -207,6 +231,7 @@ def _repairer(assembly: Assembly, rings: Rings, left: Left) -> ChildSpec:
         _polls(config),
         tuple(HistorySource(feed.name, feed.exchange, host) for feed in config.feed if (host := rest_host(feed))),
         assembly.resolved.sources,
+        Shard.parse(config.service.shard),
     )
     bases = [each.host for part in (order.assignments, order.histories, order.listings) for each in part]
     hosts = dict.fromkeys(metrics.host_label(base) for base in bases)
@@ -221,7 +246,7 @@ def _repairer(assembly: Assembly, rings: Rings, left: Left) -> ChildSpec:
         heartbeat_deadline=60.0,  # it asks Kafka for offsets, which can be slow
         ring=rings.refs[REPAIR],
         order=order,
-        fingerprint=_fingerprint(config.service, config.kafka, config.process_of("repairer")),
+        fingerprint=_fingerprint(_service(config), config.kafka, config.process_of("repairer")),
     )
 
 
@@ -249,7 +274,7 @@ def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:
         drains=True,
         rings=rings.of_serializer(number),
         order=SerializerOrder(number, rings.generation),
-        fingerprint=_fingerprint(config.service, config.kafka, config.spool, config.process_of("serializer")),
+        fingerprint=_fingerprint(_service(config), config.kafka, config.spool, config.process_of("serializer")),
     )
 
 
@@ -262,7 +287,7 @@ def _consumer(config: Config, number: int) -> ChildSpec:
         stop_group=CONSUMER,
         drains=True,
         heartbeat_deadline=60.0,  # one slow insert holds its loop
-        fingerprint=_fingerprint(config.service, config.kafka, config.clickhouse, config.process_of("consumer")),
+        fingerprint=_fingerprint(_service(config), config.kafka, config.clickhouse, config.process_of("consumer")),
     )
 
 
@@ -316,6 +341,11 @@ def _streams(child: ChildSpec) -> tuple[WatchedStream, ...]:
 def _exchange(child: ChildSpec) -> str:
     """Of the connection that the child keeps; empty for any other."""
     return child.order.plan.exchange if isinstance(child.order, IngestOrder) else ""
+
+
+def _service(config: Config) -> ServiceConfig:
+    """As the children read it: which symbols are whose they are told in their orders."""
+    return msgspec.structs.replace(config.service, shard="")
 
 
 def _fingerprint(*parts: object) -> str:

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 from clickhouse.table_bench import TableBench, message
+from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import DatabaseError
 from msgspec import structs
 from samples import NS, full, trade
@@ -38,6 +39,24 @@ def test_everything_is_made_once_and_left_alone_then(empty: TableBench) -> None:
 def test_what_a_crash_left_half_made_is_completed(empty: TableBench) -> None:
     for statement in [*schema.databases(empty.settings), *schema.statements(empty.settings).values()][:9]:
         empty.command(statement)
+    empty.create()
+
+    assert existing(empty) == schema.names(empty.settings)
+
+
+def test_what_another_instance_makes_meanwhile_is_no_mismatch(
+    empty: TableBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, asked = clickhouse._query, []
+
+    def asking(client: Client, query: str) -> bytes:
+        answer = ask(client, query)
+        asked.append(query)
+        if len(asked) == 1:  # between the two looks at the catalog
+            empty.create()
+        return answer
+
+    monkeypatch.setattr(clickhouse, "_query", asking)
     empty.create()
 
     assert existing(empty) == schema.names(empty.settings)

@@ -89,12 +89,11 @@ def holes(host: Host) -> list[list[str]]:
 
 def recorders(host: Host) -> dict[str, set[str]]:
     """Symbol -> the shards whose connections received it."""
-    rows = ask(
-        host,
-        "SELECT symbol, groupUniqArray(extract(connection, '-s(\\\\d)-')) FROM DB.trade "
-        "WHERE source = 'WEBSOCKET' GROUP BY symbol",
-    )
-    return {symbol: set(shards) for symbol, shards in rows}
+    sql = "SELECT DISTINCT symbol, extract(connection, '-s([0-9]+)-') FROM DB.trade WHERE source = 'WEBSOCKET'"
+    found: dict[str, set[str]] = {}
+    for symbol, number in ask(host, sql):
+        found.setdefault(symbol, set()).add(number)
+    return found
 
 
 def test_each_symbol_is_recorded_once_and_a_dead_hosts_symbols_go_on_elsewhere(
@@ -107,7 +106,6 @@ def test_each_symbol_is_recorded_once_and_a_dead_hosts_symbols_go_on_elsewhere(
         host.ready()
     grows(first)
     assert recorders(first) == {symbol: {str(owner("binance", symbol, 3))} for symbol in SYMBOLS}
-    assert sum(int(host.counter("consumer_partitions")) for host in hosts) > 0 or True
 
     # another machine with the same configuration, and nothing of the state of the one that burnt
     third.power_off()

@@ -184,10 +184,9 @@ def _ask(client: Client, settings: ClickHouseConfig) -> Answers:
     names = ", ".join(literal(name) for name in (settings.database, schema.inner(settings.database)))
     where = f"WHERE database IN ({names}) ORDER BY ALL"
     texts = "database, name, engine, sorting_key, partition_key, engine_full, comment"
-    return (
-        _query(client, f"SELECT database, table, name, type, comment FROM system.columns {where}"),
-        _query(client, f"SELECT {texts} FROM system.tables {where}"),
-    )
+    # first: what another instance creates in between would be a table without columns
+    tables = _query(client, f"SELECT {texts} FROM system.tables {where}")
+    return _query(client, f"SELECT database, table, name, type, comment FROM system.columns {where}"), tables
 
 
 def _read(answers: Answers, outer: str) -> dict[str, ExistingTable]:

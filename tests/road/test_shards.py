@@ -2,8 +2,10 @@
 them is replaced by another host and when the others take its symbols over."""
 
 import itertools
+import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from road_site import Site
 from wsadapter.config.shards import owner
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
+from wsadapter.times import iso
 
 pytestmark = pytest.mark.integration
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT", "DOGEUSDT")
@@ -116,13 +119,18 @@ def test_each_symbol_is_recorded_once_and_a_dead_hosts_symbols_go_on_elsewhere(
     eventually(lambda: not holes(first), 60, lambda: f"holes: {holes(first)}")
 
     # nobody comes for this one: the others take its symbols over
+    since = str(iso(time.time_ns() - 5_000_000_000))
     replacement.power_off()
-    for host in (first, second):
-        host.reload(f"{'1' if host is first else '2'}/2")
+    for number, host in enumerate((first, second), 1):
+        host.reload(f"{number}/2")
     grows(first)
-    eventually(lambda: not holes(first), 60, lambda: f"holes: {holes(first)}")
     assert recorders(first)["ETHUSDT"] == {"1", "3"}
     assert recorders(first)["DOGEUSDT"] == {"2", "3"}
+    # in between nobody recorded them; whichever host is asked, each fetches its own
+    done = first.command("backfill", "--since", since, "--stream", "trade", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert {one["symbol"]: one["state"] for one in json.loads(done.stdout)} == dict.fromkeys(SYMBOLS, "repaired")
+    eventually(lambda: not holes(first), 60, lambda: f"holes: {holes(first)}")
 
     venue.call(lambda one: setattr(one, "paused", True))
     assert [first.stop(), second.stop()] == [0, 0], (first.said(), second.said())

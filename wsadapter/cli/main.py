@@ -46,6 +46,7 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "segments",
         "List the shared memory of all instances on this machine, or remove what no process uses.",
     ),
+    "mcp": ("mcp", "Serve what was recorded to an agent: an MCP server, which only reads."),
     "record": ("record", "Write the raw frames of a venue to a file that `replay` takes back."),
     "replay": (
         "run",

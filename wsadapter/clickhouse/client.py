@@ -36,6 +36,8 @@ UNKNOWN_TABLE_OR_DATABASE: Final = (60, 81)
 TOO_EXPENSIVE: Final = (159, 209, 241)
 """Time-outs, no memory."""
 
+READ_ONLY: Final = "2"
+"""Queries alone, which may say how they are to be read (SETTINGS); 1 would refuse that, too."""
 Parameters = dict[str, int | str]
 
 
@@ -48,8 +50,9 @@ Ask = Callable[[Query], bytes]
 """Runs a query; returns its rows as JSON lines."""
 
 
-def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS) -> Client:
-    """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old."""
+def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS, read_only: bool = False) -> Client:
+    """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old.
+    ``read_only``: the server refuses whatever would write."""
     url = urlsplit(settings.url)
     secure = url.scheme == "https"
     password = secrets.password(settings.password, settings.password_file, "clickhouse.password_file")
@@ -82,6 +85,8 @@ def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS) 
         client.close()
         wanted = ".".join(map(str, MINIMUM_VERSION))
         raise SchemaMismatch(f"ClickHouse at {settings.url} is version {version!a}; {wanted} or newer is needed")
+    if read_only and (found := client.server_settings.get("readonly")) is not None and found.value == "0":
+        client.set_client_setting("readonly", READ_ONLY)
     return client
 
 
@@ -105,9 +110,9 @@ def version_number(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in number[0].split(".")) if number else ()
 
 
-def asker(settings: ClickHouseConfig) -> Ask:
+def asker(settings: ClickHouseConfig, read_only: bool = False) -> Ask:
     """`ServiceUnavailable` when there is no server, or no tables yet."""
-    return functools.partial(_ask, settings, connect(settings))
+    return functools.partial(_ask, settings, connect(settings, read_only=read_only))
 
 
 def decode_rows(answer: bytes, kind: type[T]) -> list[T]:

@@ -92,7 +92,7 @@ class Stored:
         self, exchange: str, symbol: str, start: When, end: When | None = None, *, raw: bool = False, **options: Any
     ) -> Rows:
         """As the venue's stream has them, aggregated where it is; ``raw``: each single one, of those that have both."""
-        kind = False if raw else _kind_of_trades(exchange)
+        kind = False if raw else kind_of_trades(exchange)
         where = {} if kind is None else {"aggregated": kind}
         return self.rows("trade", exchange, symbol, start, end, where=where, **options)
 
@@ -198,7 +198,7 @@ class Stored:
 
     @cached_property
     def _client(self) -> Client:
-        return connect(self._settings)
+        return connect(self._settings, read_only=True)
 
     def _arrow(self, query: Query) -> Any:
         ipc = library("pyarrow.ipc")
@@ -212,7 +212,7 @@ class Stored:
 
     @cached_property
     def _ask(self) -> Ask:
-        return asker(self._settings)
+        return asker(self._settings, read_only=True)
 
     @staticmethod
     def _range(start: When, end: When | None) -> tuple[int, int]:
@@ -245,7 +245,7 @@ def _spec(stream: str) -> StreamSpec:
     return BY_STREAM[stream]
 
 
-def _kind_of_trades(exchange: str) -> bool | None:
+def kind_of_trades(exchange: str) -> bool | None:
     """Whether the trades of a venue's stream are aggregated; None where we do not know the venue."""
     rest = load_rest(exchange)
     return None if rest is None else rest.variants.get("aggregated")

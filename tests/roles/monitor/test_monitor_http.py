@@ -156,13 +156,16 @@ def test_status_page_brings_everything_along(watched: Road) -> None:
     assert status == 200
     assert headers["Content-Type"].startswith("text/html")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
-    assert set(re.findall(r'\b(?:src|href)="([a-z]\S*)"', page)) <= {
+    links = set(re.findall(r'\b(?:src|href)="([a-z]\S*)"', page))
+    assert {link for link in links if not link.startswith("docs/")} <= {
         "favicon.ico", "status.css", "status.js", "status", "readyz", "metrics", "livez",
     }  # fmt: skip
     for asset, content_type in (("/status.css", "text/css"), ("/status.js", "text/javascript")):
         status, headers, body = get(watched.port, asset)
         assert (status, headers["Content-Type"].partition(";")[0]) == (200, content_type)
         page += body.decode()
+    assert get(watched.port, "/docs/runbook.md")[0] == 200
+    assert get(watched.port, "/docs/../pyproject.toml")[0] == 404
     assert re.findall(r"https?://|@import|url\(|innerHTML|unsafe", page + headers["Content-Security-Policy"]) == []
     # every key that the page asks for is there, and what /status/now has besides its streams /status has, too
     answer = get_json(watched.port, "/status/now")[1]

@@ -1,4 +1,4 @@
-"""The monitor role: /metrics /livez /readyz /status and the status page over HTTP, from the stats pages alone.
+"""The monitor role: /metrics /livez /readyz /status and the status page over HTTP, from the stats pages alone; /docs/.
 
 It asks no other process anything and can take nothing down with it: it maps pages read-only, and its server is
 bounded. Listens where `monitor.listen` says, loopback by default. An address that cannot be had (another process has
@@ -18,7 +18,7 @@ import msgspec
 from wsadapter import log
 from wsadapter.config import types as config_types
 from wsadapter.errors import ExitCode
-from wsadapter.roles.monitor import exposition, page, rings, snapshot, status
+from wsadapter.roles.monitor import documents, exposition, page, rings, snapshot, status
 from wsadapter.roles.monitor.history import History
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
 from wsadapter.roles.monitor.last_hour import LastHour
@@ -65,6 +65,7 @@ def routes(read: Callable[[], Snapshot], history: History, last_hour: LastHour) 
 
     return {
         **{path: _asset(name, content_type) for path, (name, content_type) in ASSETS.items()},
+        **{f"/docs/{name}": _document(*made) for name, made in documents.documents(documents.directory()).items()},
         "/metrics": lambda: Response(HTTPStatus.OK, exposition.CONTENT_TYPE, render()),
         "/livez": lambda: text(HTTPStatus.OK, "ok"),
         "/healthz": lambda: text(HTTPStatus.OK, "ok"),
@@ -81,6 +82,10 @@ def _asset(name: str, content_type: str) -> Route:
     body = resources.files("wsadapter.roles.monitor").joinpath(name).read_bytes()
     response = Response(HTTPStatus.OK, content_type, body, (("Content-Security-Policy", PAGE_POLICY),))
     return lambda: response
+
+
+def _document(content_type: str, body: Callable[[], bytes]) -> Route:
+    return lambda: Response(HTTPStatus.OK, content_type, body(), (("Content-Security-Policy", PAGE_POLICY),))
 
 
 class Listener:

@@ -12,6 +12,7 @@ from roles.repairer.driven import Driven
 from wsadapter.events import FundingRate
 from wsadapter.exchanges import REGISTRY, load_rest
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
+from wsadapter.exchanges.bitget_rest import BitgetRest
 from wsadapter.exchanges.bybit_rest import BybitInverseRest, BybitLinearRest
 from wsadapter.exchanges.kraken_futures_rest import KrakenFuturesRest
 from wsadapter.exchanges.rest_api import Hole, Request
@@ -152,6 +153,36 @@ def test_every_venue_that_has_a_history_is_asked() -> None:
     assert has == {
         "binance", "binance_coinm", "bybit", "bybit_inverse", "okx", "kraken_futures", "gate", "bitget", "hyperliquid",
     }  # fmt: skip
+
+
+def test_pages_that_begin_with_the_newest_lose_nothing(tmp_path: Path) -> None:
+    venue, file = Venue(), FundingFile(StateDirectory(tmp_path))
+    hours = 150
+    file.put("bitget", "BTCUSDT", NOON - hours * HOUR_NS)
+    job = Driven(FundingPoll("bitget", ["BTCUSDT"], BitgetRest(), file, venue.ns, 0.0))
+    while (request := job.at(0.0)) is not None:
+        page = int(dict(request.query)["pageNo"])
+        times = [NOON // 1_000_000 - hour * 3_600_000 for hour in range(100 * (page - 1), 100 * page)]
+        rows = [{"symbol": "BTCUSDT", "fundingRate": "0.0001", "fundingTime": str(at)} for at in times]
+        job.answer(
+            msgspec.json.encode({"code": "00000", "msg": "", "requestTime": NOON // 1_000_000, "data": rows}), NOON
+        )
+
+    rates = [event for event in job.events if isinstance(event, FundingRate)]
+    assert sorted((NOON - (rate.transaction_time_ns or 0)) // HOUR_NS for rate in rates) == [*range(hours)]
+    assert file.known_ns("bitget", "BTCUSDT") == NOON
+
+
+def test_what_cannot_be_read_is_asked_for_again_with_all_around_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "BTCUSDT")
+    request = bench.job.at(0.0)
+    assert request is not None
+    rows = msgspec.json.decode(bench.venue.settled(request.query))
+    bench.job.answer(msgspec.json.encode([rows[0], rows[1] | {"fundingRate": "?"}, rows[2]]), bench.venue.ns())
+    assert bench.poll.errors == 1
+    bench.run(HOUR + GRACE_SECONDS)
+
+    assert bench.hours() == [-20, -4, -20, -12, -4]
 
 
 def test_venues_of_one_host_do_not_wait_for_one_another(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ HOUR: Final = 3600.0
 GRACE_SECONDS: Final = 60.0
 """So long after the hour venues have it in their history."""
 FIRST_NS: Final = 24 * 3600 * 10**9
+GIVEN_UP_NS: Final = 7 * FIRST_NS
+"""What cannot be read for so long is asked for no more."""
 LONG_HOURS: Final = 8
 LONG_ROWS: Final = 2_000
 """More than these in an answer are a history that nobody asked for."""
@@ -51,15 +53,17 @@ class FundingFile:
 
 
 class _Found(Struct):
-    """What the history of a symbol has that was not known: ``newest_ns`` is known, the longest answer had ``rows``."""
+    """What the history of a symbol has after ``since_ns``, pages in whatever order: ``newest_ns`` is known then, the
+    longest answer had ``rows``."""
 
+    since_ns: int
     newest_ns: int
     rows: int = 0
 
     def new(self, events: list[FundingRate]) -> list[FundingRate]:
-        known_ns = self.newest_ns
-        found = [each for each in events if (each.transaction_time_ns or 0) > known_ns]
-        self.newest_ns = max((each.transaction_time_ns or 0 for each in found), default=known_ns)
+        found = [each for each in events if (each.transaction_time_ns or 0) > self.since_ns]
+        newest_ns = max((each.transaction_time_ns or 0 for each in found), default=0)
+        self.newest_ns = max(self.newest_ns, newest_ns)
         return found
 
     def look(self, answer: Rows) -> None:
@@ -88,8 +92,9 @@ class FundingPoll(Job):
             now = yield Pause(self._due[0][0])
             symbol, until_ns = self._due[0][1], self._venue_ns()
             known_ns = self._file.known_ns(self._exchange, symbol)
-            found = _Found(until_ns - FIRST_NS if known_ns is None else known_ns)
-            filling = self._rest.repair(Hole(STREAM, symbol, found.newest_ns + 1, until_ns))
+            since_ns = until_ns - FIRST_NS if known_ns is None else known_ns
+            found = _Found(since_ns, since_ns)
+            filling = self._rest.repair(Hole(STREAM, symbol, since_ns + 1, until_ns))
             assert filling is not None, "asked for only where the venue has it"
             try:
                 filled = yield from changed(filling, found.new, found.look)
@@ -99,11 +104,12 @@ class FundingPoll(Job):
                 continue
             if filled.state == RepairState.REPAIRED:
                 # of one that has none not all of its time again and again
-                found.newest_ns = max(found.newest_ns, until_ns - FIRST_NS)
-            else:
+                newest_ns = max(found.newest_ns, until_ns - FIRST_NS)
+            else:  # all of it again, though some of it was read
                 self.errors += 1
-            if found.newest_ns != known_ns:
-                self._file.put(self._exchange, symbol, found.newest_ns)
+                newest_ns = max(since_ns, until_ns - GIVEN_UP_NS)
+            if newest_ns != known_ns:
+                self._file.put(self._exchange, symbol, newest_ns)
             self._next(now + self._until_hour(LONG_HOURS if found.rows > LONG_ROWS else 1))
 
     def _next(self, due: float) -> None:

@@ -110,9 +110,9 @@ def version_number(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in number[0].split(".")) if number else ()
 
 
-def asker(settings: ClickHouseConfig, read_only: bool = False) -> Ask:
+def asker(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS, read_only: bool = False) -> Ask:
     """`ServiceUnavailable` when there is no server, or no tables yet."""
-    return functools.partial(_ask, settings, connect(settings, read_only=read_only))
+    return functools.partial(_ask, settings, connect(settings, answer_seconds, read_only))
 
 
 def decode_rows(answer: bytes, kind: type[T]) -> list[T]:

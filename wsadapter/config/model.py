@@ -4,6 +4,7 @@ What one value must be is its type (`wsadapter.config.types`); rules between val
 (`wsadapter.config.load`). Nothing here reads a file or the environment.
 """
 
+from collections.abc import Collection
 from typing import Annotated, Final
 
 from msgspec import Meta, Struct, structs
@@ -176,7 +177,11 @@ class Config(Struct, frozen=True):
     def process_of(self, role: str) -> ProcessConfig:
         return self.process.get(role, ProcessConfig())
 
-    def without_secrets(self) -> "Config":
-        """For a process that reaches neither Kafka nor ClickHouse."""
-        kafka = structs.replace(self.kafka, sasl_password=t.Secret())
-        return structs.replace(self, kafka=kafka, clickhouse=structs.replace(self.clickhouse, password=t.Secret()))
+    def with_secrets_of(self, services: Collection[str]) -> "Config":
+        """For a process that reaches these services (kafka, clickhouse) and no other."""
+        kafka, clickhouse = self.kafka, self.clickhouse
+        if "kafka" not in services:
+            kafka = structs.replace(kafka, sasl_password=t.Secret())
+        if "clickhouse" not in services:
+            clickhouse = structs.replace(clickhouse, password=t.Secret())
+        return structs.replace(self, kafka=kafka, clickhouse=clickhouse)

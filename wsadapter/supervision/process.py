@@ -73,8 +73,8 @@ class ChildSpec(Struct, frozen=True):
     """Has work left when it is down at a stop: it is started once more, to finish it."""
     essential: bool = True
     """Counts when it is decided that nothing stays up."""
-    needs_secrets: bool = True
-    """Its configuration has the passwords that the environment gave."""
+    secrets: tuple[str, ...] = ("kafka", "clickhouse")
+    """Services whose passwords, where the environment gave them, its configuration has."""
     start_deadline: float = 30.0
     """Oldest heartbeat of a child that is still starting, seconds."""
     heartbeat_deadline: float = 10.0
@@ -185,7 +185,7 @@ class ChildProcess:
             role=spec.role,
             name=spec.name,
             instance=config.service.instance,
-            config=config if spec.needs_secrets else config.without_secrets(),
+            config=config.with_secrets_of(spec.secrets),
             page=page,
             ring=spec.ring,
             rings=spec.rings,

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import resource
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
@@ -46,6 +46,31 @@ async def ask(port: int, request: bytes) -> bytes:
         return b""
     finally:
         writer.close()
+
+
+def test_a_question_gets_its_parameters_and_holds_up_no_probe() -> None:
+    async def body() -> None:
+        asked, go_on = [], asyncio.Event()
+
+        async def question(query: Mapping[str, str]) -> Response:
+            asked.append(query)
+            await go_on.wait()
+            return Response(200, PLAIN, b"answer")
+
+        server = HttpServer(ROUTES, 4, 60.0, questions={"/ask": question})
+        await server.start("127.0.0.1", 0)
+        waiting = asyncio.ensure_future(ask(server.port, REQUEST.replace(b"/", b"/ask?a=b%20c&d=", 1)))
+        while not asked:
+            await asyncio.sleep(0)
+        assert b" 200 " in await ask(server.port, PROBE)
+        go_on.set()
+        assert (await waiting).endswith(b"answer")
+        assert asked == [{"a": "b c"}]
+        too_many = b"/ask?" + b"&".join(b"a=b" for _ in range(100))
+        assert b" 400 " in await ask(server.port, REQUEST.replace(b"/", too_many, 1))
+        await server.stop()
+
+    asyncio.run(body())
 
 
 def test_idle_connections_neither_stay_nor_keep_others_out() -> None:

@@ -158,7 +158,7 @@ def test_status_page_brings_everything_along(watched: Road) -> None:
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     links = set(re.findall(r'\b(?:src|href)="([a-z]\S*)"', page))
     assert {link for link in links if not link.startswith("docs/")} <= {
-        "favicon.ico", "status.css", "status.js", "status", "readyz", "metrics", "livez",
+        "favicon.ico", "status.css", "status.js", "stored", "status", "readyz", "metrics", "livez",
     }  # fmt: skip
     for asset, content_type in (("/status.css", "text/css"), ("/status.js", "text/javascript")):
         status, headers, body = get(watched.port, asset)

@@ -1,8 +1,9 @@
 """The monitor role: /metrics /livez /readyz /status and the status page over HTTP, from the stats pages alone; /docs/.
 
 It asks no other process anything and can take nothing down with it: it maps pages read-only, and its server is
-bounded. Listens where `monitor.listen` says, loopback by default. An address that cannot be had (another process has
-it, its interface is not up) is said, counted and tried again until it can: WAITING, and nothing else waits for it.
+bounded. Only the page of stored candles has it ask ClickHouse (`wsadapter.roles.monitor.stored_charts`). Listens where
+`monitor.listen` says, loopback by default. An address that cannot be had (another process has it, its interface is not
+up) is said, counted and tried again until it can: WAITING, and nothing else waits for it.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, tex
 from wsadapter.roles.monitor.last_hour import LastHour
 from wsadapter.roles.monitor.rings import RingProgress
 from wsadapter.roles.monitor.snapshot import Snapshot
+from wsadapter.roles.monitor.stored_charts import StoredCharts
 from wsadapter.roles.orders import MonitorOrder
 from wsadapter.supervision.child import Child, ChildState, run_child
 
@@ -46,8 +48,12 @@ ASSETS: Final = {
     "/": ("status.html", "text/html; charset=utf-8"),
     "/status.css": ("status.css", "text/css; charset=utf-8"),
     "/status.js": ("status.js", "text/javascript; charset=utf-8"),
+    "/stored": ("stored.html", "text/html; charset=utf-8"),
+    "/stored.js": ("stored.js", "text/javascript; charset=utf-8"),
+    "/uPlot.js": ("vendored/uPlot-1.6.32.iife.min.js", "text/javascript; charset=utf-8"),
+    "/uPlot.css": ("vendored/uPlot-1.6.32.min.css", "text/css; charset=utf-8"),
 }
-"""The status page."""
+"""The status page, and the page of stored candles."""
 
 
 def routes(read: Callable[[], Snapshot], history: History, last_hour: LastHour) -> dict[str, Route]:
@@ -131,7 +137,7 @@ async def serve(child: Child) -> None:
     def read() -> Snapshot:
         return snapshot.read(config, watched, progress)
 
-    server = HttpServer(routes(read, history, last_hour))
+    server = HttpServer(routes(read, history, last_hour), questions=StoredCharts(config.clickhouse).questions())
     listener = Listener(server, child)
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()

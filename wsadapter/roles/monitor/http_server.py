@@ -15,7 +15,9 @@ import gzip
 import ipaddress
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Final
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
@@ -35,6 +37,9 @@ class Response(Struct, frozen=True):
 
 
 Route = Callable[[], Response]
+Question = Callable[[Mapping[str, str]], Awaitable[Response]]
+"""What answers a path that is asked with parameters, and may take its time."""
+MOST_PARAMETERS: Final = 16
 
 
 class Request(Struct, frozen=True):
@@ -43,6 +48,7 @@ class Request(Struct, frozen=True):
     headers: Mapping[str, str]
     """Names in lower case."""
     keep_alive: bool
+    query: Mapping[str, str] = {}
 
 
 class Connection(Struct):
@@ -51,8 +57,8 @@ class Connection(Struct):
 
 
 class HttpServer:
-    """``routes``: path -> what answers it, called on the loop and expected to take milliseconds. ``vital``: paths that
-    are answered above ``max_connections``."""
+    """``routes``: path -> what answers it, called on the loop and expected to take milliseconds; ``questions``: what is
+    waited for, as long as for a slow client. ``vital``: paths that are answered above ``max_connections``."""
 
     def __init__(
         self,
@@ -60,8 +66,9 @@ class HttpServer:
         max_connections: int = 32,
         timeout: float = 5.0,
         vital: Collection[str] = ("/livez", "/healthz"),
+        questions: Mapping[str, Question] = MappingProxyType({}),
     ) -> None:
-        self._routes, self._vital = routes, vital
+        self._routes, self._questions, self._vital = routes, questions, vital
         self._max_connections = max_connections
         self._timeout = timeout
         self._open: dict[asyncio.StreamWriter, Connection] = {}
@@ -142,9 +149,14 @@ class HttpServer:
         refusal = self._refusal(request)
         if refusal is None:
             self.requests += 1
-        response = refusal or self._routes[request.path]()
+        response = refusal or await self._response(request)
         await _send(writer, response, request)
         return request.keep_alive
+
+    async def _response(self, request: Request) -> Response:
+        if (question := self._questions.get(request.path)) is not None:
+            return await question(request.query)
+        return self._routes[request.path]()
 
     def _refusal(self, request: Request) -> Response | None:
         if request.path not in self._vital:
@@ -155,7 +167,7 @@ class HttpServer:
             if foreign := self._foreign(request):
                 self.refused += 1
                 return text(HTTPStatus.FORBIDDEN, foreign)
-        if request.path not in self._routes:
+        if request.path not in self._routes and request.path not in self._questions:
             return text(HTTPStatus.NOT_FOUND, "not found")
         if request.method not in ("GET", "HEAD"):
             refusal = text(HTTPStatus.METHOD_NOT_ALLOWED, "GET only")
@@ -196,7 +208,12 @@ def _parse(head: bytes) -> Request | None:
     # what follows a body that we do not read is no request
     has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
     closes = "close" in headers.get("connection", "").lower()
-    return Request(method, target.partition("?")[0], headers, version == "HTTP/1.1" and not closes and not has_body)
+    path, _, query = target.partition("?")
+    try:
+        parameters = dict(parse_qsl(query, max_num_fields=MOST_PARAMETERS))
+    except ValueError:  # too many
+        return None
+    return Request(method, path, headers, version == "HTTP/1.1" and not closes and not has_body, parameters)
 
 
 def _without_port(host: str) -> str:

@@ -182,7 +182,7 @@ def _ingest(config: Config, connection: FeedConnection, rings: Rings) -> ChildSp
         module="wsadapter.roles.ingest",
         page_fields=metrics.ingest(s.name for s in plan.subscriptions),
         stop_group=INGEST,
-        needs_secrets=False,
+        secrets=(),
         ring=rings.refs[plan.connection],
         order=IngestOrder(_socket(feed), plan, _recorded(config, feed, plan)),
         takes_orders=True,
@@ -305,7 +305,7 @@ def _monitor(assembly: Assembly, rings: Rings, children: Iterable[ChildSpec], su
         page_fields=metrics.MONITOR,
         stop_group=MONITOR,
         essential=False,
-        needs_secrets=False,
+        secrets=("clickhouse",),  # for the page of stored candles
         watches=True,
         order=MonitorOrder(
             supervisor_pid,

@@ -1,6 +1,6 @@
 """The broker is killed under 5,000 frames a second and comes back: all of it is delivered, in bounded memory.
 
-Eight seconds in the normal run; ``WSADAPTER_OUTAGE=600`` makes it ten minutes (what docs/operations.md quotes)."""
+Eight seconds in the normal run; ``WSADAPTER_OUTAGE=600`` makes it ten minutes (what docs/performance.md quotes)."""
 
 import os
 import time

@@ -10,6 +10,8 @@ from road_site import Site
 from stored.quant_script import quant_script
 
 from wsadapter.embedded.exchange import DEMO
+from wsadapter.exchanges import load_rest
+from wsadapter.exchanges.rest_api import Hole
 
 pytestmark = pytest.mark.integration
 TABLES = (
@@ -32,6 +34,9 @@ def test_the_demo_balances(site: Site, capsys: pytest.CaptureFixture[str]) -> No
     )
     venues = "SELECT DISTINCT exchange FROM market.trade"
     eventually(lambda: {row[0] for row in query(site.clickhouse, venues)} == set(DEMO), 20, "every venue of the demo")
+    settled = "SELECT DISTINCT exchange FROM market.funding_settled"
+    pays = {word for word in DEMO if (rest := load_rest(word)) and rest.repair(Hole("funding_rate", "X", 0, 0))}
+    eventually(lambda: {row[0] for row in query(site.clickhouse, settled)} == pays != set(), 40, "settled funding")
     assert http_get(site.clickhouse, {"query": "SELECT 40 + 2"}).strip() == "42"
     assert all(final for _, final in unique(site.clickhouse).values() if final) is True
     exec(quant_script(site.clickhouse), {})

@@ -1,7 +1,9 @@
-"""Open interest, asked for over REST: rows, counters that balance, and a gap row for the time without an answer."""
+"""What is asked for over REST all the time: open interest, with rows, counters that balance, and a gap row for the time
+without an answer; and whole books beside their changes, which the books made of those agree with."""
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from road_site import Site
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
+from wsadapter.stored import Stored
 
 pytestmark = pytest.mark.integration
 FEED = """
@@ -19,7 +22,9 @@ FEED = """
 name = "fut"
 exchange = "binance"
 symbols = ["BTCUSDT", "ETHUSDT"]
-streams = ["trade", "open_interest"]
+streams = ["trade", "open_interest", "depth"]
+depth_levels = 0
+snapshot_interval = 1
 ws_url = "{ws}"
 rest_url = "{rest}"
 """
@@ -39,6 +44,24 @@ def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Ite
     made.close()
 
 
+def books_agree(site: Site, snapshots: list[list[str]]) -> None:
+    """Those that are made of changes with the snapshots of the same numbers."""
+    told = {int(number): tuple(best) for number, *best in snapshots}
+    with Stored(site.clickhouse, database=site.database) as stored:
+        books = [
+            *stored.books("binance", "ETHUSDT", time.time_ns() - 300 * 10**9, time.time_ns() + 300 * 10**9, levels=5)
+        ]
+        last = stored.book_at("binance", "ETHUSDT", books[-1].time_ns)
+    made = [book for book in books if book.complete and book.last_update_id in told and book.base_ns != book.changed_ns]
+    assert made, "numbers that changes and a snapshot have"
+    assert {
+        (str(book.bids[0].price), str(book.asks[0].quantity)) == told[book.last_update_id or 0] for book in made
+    } == {True}
+    complete = [book.complete for book in books]
+    assert all(complete[complete.index(True) :]), "from the first snapshot on"
+    assert last.complete
+
+
 def test_it_is_recorded_and_a_silence_is_a_gap(site: Site, venue: VenueThread) -> None:
     site.start().ready()
 
@@ -53,6 +76,10 @@ def test_it_is_recorded_and_a_silence_is_a_gap(site: Site, venue: VenueThread) -
     assert (states["ethusdt@openInterest"]["state"], states["ethusdt@openInterest"]["exchange"]) == ("live", "binance")
     exposed = 'wsadapter_events_total{exchange="binance",name="repairer",role="repairer",stream="open_interest"}'
     assert exposed in site.get("/metrics")[1]
+
+    snapshots = "update_type = 'SNAPSHOT' AND symbol = 'ETHUSDT'"
+    eventually(lambda: int(rows("count()", "depth", snapshots)[0][0]) >= 4, 60, "the first book and those after it")
+    books_agree(site, rows("last_update_id, toString(bid_price[1]), toString(ask_quantity[1])", "depth", snapshots))
 
     venue.call(lambda made: made.refuse(418, {"Retry-After": "60"}, on="rest"))
     columns, polled = "symbol, cause, repair_state, isNull(ended)", "stream = 'open_interest'"

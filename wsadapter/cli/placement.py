@@ -16,9 +16,11 @@ from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.protocol import batches
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.roles.orders import Snapshots
+from wsadapter.roles.repairer.book_snapshots import cadence, weight_of
 from wsadapter.roles.serializer.partitioning import partition_of
 from wsadapter.roles.supervisor.rings import member
-from wsadapter.roles.supervisor.topology import REPAIR, Assembly, FeedConnection
+from wsadapter.roles.supervisor.topology import REPAIR, Assembly, FeedConnection, snapshots_of
 
 UNLIMITED: Final = 1 << 30
 
@@ -82,8 +84,13 @@ def placed(assembly: Assembly) -> list[Placed]:
     """Every connection in the order of its rings, and the repairer where it asks for what no stream brings."""
     config, serializers = assembly.config, serializers_of(assembly)
     result = [_connection(assembly, each, serializers) for each in assembly.connections]
-    if REPAIR in serializers and (polled := [*dict.fromkeys(_polled(config))]):
-        why = ["no stream of it: asked for over REST, within its budget", *_ways(assembly, REPAIR)]
+    polled, snapshots = [*dict.fromkeys(_polled(config))], snapshots_of(config)
+    if REPAIR in serializers and (polled or snapshots):
+        why = ["no stream of it: asked for over REST, within its budget"] if polled else []
+        why += [*(_cost(each) for each in snapshots), *_ways(assembly, REPAIR)]
+        polled += [
+            _stream(config, each.exchange, symbol, "depth", "", "") for each in snapshots for symbol in each.symbols
+        ]
         result.append(
             Placed(
                 REPAIR, "", "", "", "repairer", _ring(config, REPAIR), serializers[REPAIR], None, why, polled,
@@ -142,6 +149,19 @@ def _polled(config: Config) -> Iterator[Stream]:
         for word in feed.streams if rest else ():
             if rest and word in rest.polled:
                 yield from (_stream(config, feed.exchange, symbol, word, "", "") for symbol in feed.symbols)
+
+
+def _cost(each: Snapshots) -> str:
+    rest = load_rest(each.exchange)
+    assert rest is not None, "it gives books"
+    weight, count = weight_of(rest), len(each.symbols)
+    seconds = cadence(each.every, count, rest.weights, weight)
+    used = count * weight / seconds * rest.weights.seconds
+    slower = f", for so many symbols not each {each.every:g} s" if seconds > each.every else ""
+    return (
+        f"whole books of {count} symbols of {each.exchange}, each one every {seconds:g} s{slower}: weight {used:g} of "
+        f"{rest.weights.units} in {rest.weights.seconds:g} s"
+    )
 
 
 def _ring(config: Config, connection: str) -> str:

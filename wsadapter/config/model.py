@@ -53,7 +53,8 @@ class SocketConfig(Struct, frozen=True, kw_only=True):
 
 class Feed(SocketConfig, frozen=True):
     """What to record of one exchange. ``symbols``: names, or rules (`wsadapter.config.symbol_rules`) over a listing,
-    asked for each ``listing_refresh`` seconds. ``depth_levels`` 0 = diffs."""
+    asked for each ``listing_refresh`` seconds. ``depth_levels`` 0 = diffs; then a whole book is asked for each
+    ``snapshot_interval`` seconds (0: never), where the venue's joins the diffs."""
 
     name: t.FeedName
     exchange: t.Exchange
@@ -62,6 +63,7 @@ class Feed(SocketConfig, frozen=True):
     intervals: tuple[t.Interval, ...] = ("1m",)
     depth_levels: t.DepthLevels = 20
     depth_speed: t.DepthSpeed = "100ms"
+    snapshot_interval: Annotated[t.Duration, Meta(ge=0, le=86_400)] = 300.0
     redundancy: Annotated[int, Meta(ge=1, le=4)] = 1
     testnet: bool = False
     ws_url: t.WebSocketUrl = ""

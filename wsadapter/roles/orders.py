@@ -70,6 +70,15 @@ class Poll(Struct, frozen=True):
     symbols: tuple[str, ...]
 
 
+class Snapshots(Struct, frozen=True):
+    """Symbols whose whole books a REST host is asked for each ``every`` seconds, beside their changes."""
+
+    exchange: str
+    host: str
+    every: float
+    symbols: tuple[str, ...]
+
+
 class RepairerOrder(Struct, frozen=True):
     """``listings``: those that are kept, as the symbols of feeds go by them. ``shard``: whose gaps are repaired."""
 
@@ -78,6 +87,7 @@ class RepairerOrder(Struct, frozen=True):
     histories: tuple[HistorySource, ...] = ()
     listings: tuple[ListingSource, ...] = ()
     shard: Shard | None = None
+    snapshots: tuple[Snapshots, ...] = ()
 
 
 class WatchedStream(Struct, frozen=True):

@@ -1,4 +1,5 @@
-"""What the repairer asks for again and again beside repairs: open interest, settled funding, instruments, the time.
+"""What the repairer asks for again and again beside repairs: open interest, settled funding, books, instruments, the
+time.
 
 Owns its part of the page."""
 
@@ -11,7 +12,8 @@ from wsadapter.exchanges.rest_api import Hole, Limit, RestExchange
 from wsadapter.listings.feeds import ListingSource
 from wsadapter.metrics import polled
 from wsadapter.roles.open_gaps import polled_gap
-from wsadapter.roles.orders import Poll
+from wsadapter.roles.orders import Poll, Snapshots
+from wsadapter.roles.repairer.book_snapshots import BookPoll
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable
 from wsadapter.roles.repairer.listings import ListingFiles
@@ -31,6 +33,7 @@ class Polls:
         self._instruments: list[tuple[HostQueue, InstrumentPoll, bool]] = []
         self._clocks: list[ClockPoll] = []
         self._fundings: list[tuple[HostQueue, FundingPoll]] = []
+        self._books: list[tuple[HostQueue, BookPoll]] = []
         self._table = InstrumentTable(clickhouse)
 
     def interest(self, poll: Poll, queue: HostQueue, rest: RestExchange) -> None:
@@ -58,9 +61,14 @@ class Polls:
             now = time.monotonic()
             self._fundings.append((queue, FundingPoll(exchange, asked, rest, file, queue.host.venue_ns, now)))
 
+    def books(self, snapshots: Snapshots, queue: HostQueue, rest: RestExchange) -> None:
+        """Whole ones of symbols of one host."""
+        poll = BookPoll(snapshots.exchange, snapshots.symbols, snapshots.every, rest, time.monotonic())
+        self._books.append((queue, poll))
+
     def begin(self) -> None:
         """Where events go is there."""
-        for queue, poll in (*self._interests, *self._fundings):
+        for queue, poll in (*self._interests, *self._fundings, *self._books):
             queue.add(poll)
 
     def instruments(
@@ -74,6 +82,9 @@ class Polls:
             for at, interest in self._interests:
                 if at is queue:
                     interest.allow(weights)
+            for at, books in self._books:
+                if at is queue:
+                    books.allow(weights)
 
         poll = InstrumentPoll(exchange, rest, allow)
         if source is not None:
@@ -109,6 +120,10 @@ class Polls:
         for _, funding in self._fundings:
             page["poll_errors_total"] += funding.errors
             funding.errors = 0
+        for _, books in self._books:
+            page["book_snapshots_total"] += books.taken
+            page["book_snapshot_failures_total"] += books.failures
+            books.taken = books.failures = 0
         for _, interest in self._interests:
             interest.check(now_ns)
             page["poll_errors_total"] += interest.errors

@@ -31,7 +31,7 @@ from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
-from wsadapter.roles.orders import Assignment, LeftStream, Poll, RepairerOrder
+from wsadapter.roles.orders import Assignment, LeftStream, Poll, RepairerOrder, Snapshots
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.candle_ends import CandleEnd
@@ -98,6 +98,8 @@ class Repairer:
         for poll in order.polls:
             self._polls.interest(poll, *self._by_host(poll))
         self._poll_funding(order.assignments)
+        for snapshots in order.snapshots:
+            self._polls.books(snapshots, *self._by_host(snapshots))
         self._poll_instruments(order.listings)
         self._chain = CandleChain()
         series = ended_by_others(each.plan for each in order.assignments)
@@ -135,7 +137,7 @@ class Repairer:
             assert rest is not None, "it has a queue"
             self._polls.instruments(exchange, queue, rest, source, in_table=False)
 
-    def _by_host(self, poll: Poll) -> tuple[HostQueue, RestExchange]:
+    def _by_host(self, poll: Poll | Snapshots) -> tuple[HostQueue, RestExchange]:
         rest = load_rest(poll.exchange)
         assert rest is not None, "the supervisor gives only polls that its venue answers"
         return self._queue_of(rest, poll.host), rest

@@ -34,6 +34,7 @@ from wsadapter.roles.orders import (
     RecordOrder,
     RepairerOrder,
     SerializerOrder,
+    Snapshots,
     WatchedChild,
     WatchedRing,
     WatchedStream,
@@ -232,6 +233,7 @@ def _repairer(assembly: Assembly, rings: Rings, left: Left) -> ChildSpec:
         tuple(HistorySource(feed.name, feed.exchange, host) for feed in config.feed if (host := rest_host(feed))),
         assembly.resolved.sources,
         Shard.parse(config.service.shard),
+        snapshots_of(config),
     )
     bases = [each.host for part in (order.assignments, order.histories, order.listings) for each in part]
     hosts = dict.fromkeys(metrics.host_label(base) for base in bases)
@@ -262,6 +264,21 @@ def _polls(config: Config) -> tuple[Poll, ...]:
             assigned |= {(feed.exchange, symbol) for symbol in fresh}
             symbols.setdefault((feed.exchange, host), {}).update(dict.fromkeys(fresh))
     return tuple(Poll(exchange, host, tuple(of)) for (exchange, host), of in symbols.items() if of)
+
+
+def snapshots_of(config: Config) -> tuple[Snapshots, ...]:
+    """Whom the repairer asks for whole books, and how often. A symbol of several feeds is asked for once."""
+    symbols: dict[tuple[str, str, float], list[str]] = {}
+    assigned: set[tuple[str, str, str]] = set()
+    feeds = [feed for feed in config.feed if "depth" in feed.streams and not feed.depth_levels]
+    for feed in sorted(feeds, key=lambda feed: feed.snapshot_interval):
+        rest, host, every = load_rest(feed.exchange), rest_host(feed), feed.snapshot_interval
+        if rest is None or not rest.book_rule.joins or not host or not every:
+            continue
+        fresh = [symbol for symbol in feed.symbols if (feed.exchange, host, symbol) not in assigned]
+        assigned |= {(feed.exchange, host, symbol) for symbol in fresh}
+        symbols.setdefault((feed.exchange, host, every), []).extend(fresh)
+    return tuple(Snapshots(*key, tuple(of)) for key, of in symbols.items() if of)
 
 
 def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:

@@ -12,9 +12,21 @@ Figures = Mapping[str, Any]
 BASE: Final = "picows-proto-kafka"
 SLOW_PEERS: Final = {"websockets-json-kafka": (1 / 2, 1 / 3), "cryptofeed-kafka": (1 / 20, 1 / 30)}
 LINGERS: Final = {1: (1.5, 1.2), 5: (1.25, 1.0)}
-LATENCY: Final = {"p50": (3, 2), "p99": (15, 8)}
+LATENCY: Final = {"p50": (2, 1.5), "p99": (10, 6)}
 """ms, at linger 1."""
+RUST: Final = "rust-kafka"
+"""A single process from the best crates: the same frames, checks, messages and settings."""
+LIMIT: Final = "limit-kafka"
+"""What socket, one scan of the bytes and the log's own framing cost."""
+RUST_LINGERS: Final = {1: (1.2, 1.0), 5: (1.2, 0.7)}
 RSS_ANON: Final = {"ingest": 40, "serializer": 60, "consumer": 120, "supervisor": 40, "monitor": 50}
+
+
+def beside(what: str, ours: Runs, theirs: Runs | None, figure: str, target: float | None = None,
+           stretch: float | None = None, *, more: bool = False) -> Row:  # fmt: skip
+    """As `compared`, with a yardstick that may not be there, or have failed in a round."""
+    theirs = theirs or []
+    return compared(what, ours[: len(theirs)], theirs, figure, target, stretch, more=more)
 
 
 def of_micro(found: Figures) -> list[Row]:
@@ -34,6 +46,8 @@ def of_ingest(found: Figures) -> list[Row]:
         compared("ingest, blast: CPU/event against picows-msgspec", found["ours"], base, "cpu_us", 1.7, 1.3),
         compared("  the same without decimal checks", unchecked, base if unchecked else [], "cpu_us"),
         compared("ingest at 5,000/s: CPU/event", found["paced"], found["paced theirs"], "cpu_us", 1.25, 1.1),
+        beside("ingest, blast: CPU/event against rust (proto)", found["ours"], found.get("rust"), "cpu_us", 1, 0.5),
+        beside("ingest at 5,000/s: CPU/event against limit", found["paced"], found.get("limit-scan"), "cpu_us", 2, 1.5),
     ]
 
 
@@ -46,11 +60,19 @@ def of_road(found: Figures) -> list[Row]:
     for name, bounds in SLOW_PEERS.items():
         theirs = found.get(name, [])
         made.append(compared(f"  CPU/event against {name}", ours[: len(theirs)], theirs, "cpu_us", *bounds))
+    rust, limit = found.get(RUST), found.get(LIMIT)
+    made += [
+        beside("whole road, blast: CPU/event against rust", ours, rust, "cpu_us", 1.0, 0.6),
+        beside("whole road, blast: events/s against rust", ours, rust, "per_s", 1.3, 2, more=True),
+        beside("  CPU/event against limit (scan, own requests)", ours, limit, "cpu_us"),
+    ]
     for linger, bounds in LINGERS.items():
         mine, theirs = found.get(f"2000/s linger {linger}", []), found.get(f"{BASE} 2000/s linger {linger}", [])
         if mine:
             what = f"whole road at 2,000/s, linger {linger} ms: CPU/event"
             made.append(compared(what, mine, theirs, "cpu_us", *bounds))
+            rust = found.get(f"{RUST} 2000/s linger {linger}")
+            made.append(beside("  CPU/event against rust", mine, rust, "cpu_us", *RUST_LINGERS[linger]))
             made += [_latency(linger, name, mine, theirs) for name in LATENCY]
     return made
 
@@ -64,7 +86,11 @@ def _latency(linger: int, name: str, mine: Runs, theirs: Runs) -> Row:
 
 def of_serializer(found: Figures) -> list[Row]:
     bare = f"bare producer, blast: {found['bare']['cpu_us']:.2f} us"
-    return [Row("serializer at 5,000/s: CPU/event", found["paced"]["cpu_us"], "us", shown=bare)]
+    return [
+        Row("serializer at 5,000/s: CPU/event", found["paced"]["cpu_us"], "us", shown=bare),
+        beside("serializer, full ring: CPU/event against confluent-kafka's client", found.get("direct", []),
+               found.get("confluent"), "cpu_us", 0.6),
+    ]  # fmt: skip
 
 
 def of_consumer(found: Figures) -> list[Row]:
@@ -80,9 +106,9 @@ def of_consumer(found: Figures) -> list[Row]:
 
 def of_site(found: Figures) -> list[Row]:
     each = ", ".join(f"{name} {share:.2f}" for name, share in found["idle"]["each"].items())
-    made = [Row("idle, connected, all processes", found["idle"]["percent"], "%", 1, 0.3, shown=each)]
+    made = [Row("idle, connected, all processes", found["idle"]["percent"], "%", 0.3, 0.1, shown=each)]
     for role, took in found["restart_median_s"].items():
-        made.append(Row(f"{role} killed to its first new data", took, "s", 1.5, 0.8))
+        made.append(Row(f"{role} killed to its first new data", took, "s", 0.6, 0.4))
     for role, bound in RSS_ANON.items():
         rss = f"RSS {found['rss_mb'][role]:.0f} MB"
         made.append(Row(f"RssAnon of {role}, peak", found["rss_anon_mb"][role], "MB", bound, shown=rss))
@@ -95,6 +121,9 @@ def of_connections(found: Figures) -> list[Row]:
         what = f"{point['connections']} connections, {connections.RATE:,}/s together: CPU/event"
         shown = f"ingests {point['roles']['ingest']:.1f} us, {point['total_anon_mb']:.0f} MB of their own"
         made.append(Row(what, point["cpu_us"], "us", shown=shown))
+    by_count = {point["connections"]: point["cpu_us"] for point in found["points"]}
+    if {1, 16} <= by_count.keys():
+        made.append(Row("16 connections : 1 connection, CPU/event", by_count[16] / by_count[1], "x", 1.3, 1.1))
     return made
 
 

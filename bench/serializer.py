@@ -64,6 +64,17 @@ class FullRing(Ring):
             return serializer.measure(self.events, 60)
 
 
+def full_ring(directory: Path, services: Services, count: int, module: str) -> dict[str, Any]:
+    """A full ring by one of the two clients of librdkafka."""
+    prefix = services.prefix()
+    kafka = services.topics(prefix)
+    try:
+        with closing(FullRing(directory, count)) as full:
+            return full.deliver(directory, kafka, module)
+    finally:
+        services.drop_topics(f"{prefix}.")
+
+
 def paced(directory: Path, services: Services, count: int) -> dict[str, Any]:
     """An ingest beside it hands over single frames as they come."""
     prefix = services.prefix()

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from bench import connections, consumer, ingest, micro, road, rows, serializer, site
+from bench import connections, consumer, crates, ingest, micro, road, rows, serializer, site
 from bench.processes import BenchFailed
 from bench.report import Row
-from bench.rows import BASE, SLOW_PEERS, Runs
+from bench.rows import BASE, LIMIT, RUST, SLOW_PEERS, Runs
 from bench.services import Services
-from bench.yardsticks import Yardsticks
+from bench.yardsticks import CLIENTS, Yardsticks
 from wsadapter.errors import WsadapterError
 
 SECTIONS: Final = ("micro", "ingest", "road", "serializer", "consumer", "site", "connections")
@@ -82,6 +82,23 @@ class Suite:
             return False
         return True
 
+    def _rust(self, *names: str) -> list[str]:
+        """Those of these yardsticks in Rust that run here, built; a quick run has no time for a build."""
+        found = []
+        for name in names:
+            crate = CLIENTS[name].crate
+            if (self.size.quick and not crates.program(crate).exists()) or not self._can(name):
+                continue
+            if not crates.program(crate).exists():
+                self._say(f"cargo builds {crate}, once: some minutes ...")
+            try:
+                crates.build(crate)
+            except BenchFailed as error:
+                self.notes.append(str(error))
+                continue
+            found.append(name)
+        return found
+
     def _late(self, what: str) -> bool:
         """Whether a quick run has no time left for it: a minute is what was promised."""
         late = self.size.quick and time.monotonic() - self._began > QUICK_SECONDS
@@ -110,7 +127,12 @@ class Suite:
         theirs = partial(self._yardsticks.run, "picows-msgspec", directory, pin=True)
         ours = partial(ingest.run_alone, directory)
         can = self._can("picows-msgspec")
+        rust, limit = (self._rust(name) for name in ("rust", "limit-scan"))
+        found.update({name: [] for name in (*rust, *limit)})
         for _ in range(size.rounds):
+            for name in rust:
+                run = partial(self._yardsticks.run, name, directory, size.blast, 0, pin=True)
+                self._beside(found[name], name, run)
             if can:
                 found["picows-msgspec"].append(self._one("picows-msgspec, blast", partial(theirs, size.blast, 0)))
             found["ours"].append(self._one("ingest, blast", partial(ours, size.blast, 0)))
@@ -118,6 +140,9 @@ class Suite:
                 run = partial(ours, size.blast, 0, module="bench.unchecked_ingest")
                 found["unchecked"].append(self._one("ingest without decimal checks, blast", run))
         for _ in range(min(2, size.rounds)):
+            for name in limit:
+                run = partial(self._yardsticks.run, name, directory, paced, 5000, pin=True)
+                self._beside(found[name], f"{name}, 5,000/s", run)
             if can:
                 found["paced theirs"].append(self._one("picows-msgspec, 5,000/s", partial(theirs, paced, 5000)))
             found["paced"].append(self._one("ingest, 5,000/s", partial(ours, paced, 5000)))
@@ -151,11 +176,12 @@ class Suite:
     def _blast(self, product: road.Road, found: dict[str, Any]) -> None:
         size = self.size
         counts = {BASE: size.blast, "websockets-json-kafka": size.peer_blast, "cryptofeed-kafka": size.peer_blast // 6}
-        peers = [name for name in (BASE, *SLOW_PEERS) if self._can(name)]
+        peers = [name for name in (BASE, *SLOW_PEERS) if self._can(name)] + self._rust(RUST, LIMIT)
+        counts |= {RUST: size.blast, LIMIT: size.blast}
         found.update({name: [] for name in ("ours", *peers)})
         for number in range(size.rounds):
             for name in peers:
-                if name == BASE or number < 2:
+                if name not in SLOW_PEERS or number < 2:
                     run = partial(self._yardstick, name, counts[name])
                     self._beside(found[name], name, run)
             found["ours"].append(self._one("whole road, blast", partial(product.run, size.blast)))
@@ -173,7 +199,12 @@ class Suite:
         count = int(2000 * self.size.seconds)
         ours: Runs = found.setdefault(f"2000/s linger {linger}", [])
         theirs: Runs = found.setdefault(f"{BASE} 2000/s linger {linger}", [])
+        rust = self._rust(RUST)
+        found.update({f"{name} 2000/s linger {linger}": [] for name in rust})
         for _ in range(min(2, self.size.rounds)):
+            for name in rust:
+                run = partial(self._yardstick, name, count, rate=2000.0, linger=linger, latency=True)
+                self._beside(found[f"{name} 2000/s linger {linger}"], f"{name}, 2,000/s, linger {linger} ms", run)
             if self._can(BASE):
                 run = partial(self._yardstick, BASE, count, rate=2000.0, linger=linger, latency=True)
                 theirs.append(self._one(f"{BASE}, 2,000/s, linger {linger} ms", run))
@@ -188,7 +219,12 @@ class Suite:
         self.figures["serializer"] = {
             "paced": self._one("serializer, 5,000/s", partial(serializer.paced, *common, int(5000 * size.seconds))),
             "bare": self._one("bare producer", partial(serializer.bare, *common, size.blast)),
-        }
+            "direct": [], "confluent": [],
+        }  # fmt: skip
+        for _ in range(size.rounds):
+            for name, module in (("confluent", serializer.CONFLUENT), ("direct", serializer.DIRECT)):
+                run = partial(serializer.full_ring, *common, size.blast, module)
+                self.figures["serializer"][name].append(self._one(f"serializer, full ring, {name}", run))
 
     def _consumer(self) -> None:
         """The serializer's own benchmark fills the topics."""

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from bench import figures, hops, results
+from bench import crates, figures, frames, hops, results
 from bench.plot import Bar, bars, lines, nice
+from bench.processes import BenchFailed
 from bench.report import MISSED, OPEN, REACHED, STRETCHED, Row, compared, markdown, show
 from bench.rows import of_road
+from bench.yardsticks import Yardsticks
 
 FAST = {"cpu_us": 10.0, "per_s": 90_000.0, "roles": {"ingest": 4.0, "serializer": 5.0, "monitor": 1.0}}
 SLOW = {"cpu_us": 20.0, "per_s": 45_000.0, "latency_ms": {"p50": 2.0, "p99": 9.0, "max": 30.0}}
@@ -50,7 +53,51 @@ def test_road_rows_carry_targets() -> None:
     slow = [{**SLOW, "latency_ms": {"p50": 2.5, "p99": 20.0, "max": 30.0}}]
     made = of_road({"ours": [FAST], "picows-proto-kafka": [SLOW], "2000/s linger 1": slow})
     verdicts = [row.verdict for row in made]
-    assert verdicts == [STRETCHED, STRETCHED, OPEN, OPEN, OPEN, REACHED, MISSED]
+    assert verdicts == [STRETCHED, STRETCHED, *5 * [OPEN], OPEN, OPEN, MISSED, MISSED]
+
+
+def test_rows_against_rust_carry_the_targets() -> None:
+    rust = [{"cpu_us": 8.0, "per_s": 60_000.0}]
+    found = {
+        "ours": [FAST],
+        "rust-kafka": rust,
+        "2000/s linger 5": [SLOW],
+        "rust-kafka 2000/s linger 5": [{"cpu_us": 18.0}],
+    }
+    verdicts = {row.what: (row.verdict, row.target, row.stretch) for row in of_road(found)}
+    assert verdicts["whole road, blast: CPU/event against rust"] == (MISSED, 1.0, 0.6)
+    assert verdicts["whole road, blast: events/s against rust"] == (REACHED, 1.3, 2)
+    assert verdicts["  CPU/event against rust"] == (REACHED, 1.2, 0.7)
+    assert verdicts["  CPU/event against limit (scan, own requests)"][0] == OPEN
+
+
+def test_a_yardstick_in_rust_is_left_out_by_name_where_it_can_be_neither_run_nor_built(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crates, "BUILT", tmp_path)
+    monkeypatch.setattr(frames, "peers", lambda: None)
+    assert "its source" in Yardsticks(None).missing("rust-kafka")
+    (tmp_path / "clients" / "limit").mkdir(parents=True)
+    (tmp_path / "clients" / "limit" / "Cargo.toml").write_text("")
+    monkeypatch.setattr(frames, "peers", lambda: tmp_path)
+    monkeypatch.setenv("PATH", "")
+    assert Yardsticks(None).missing("limit-scan") == "limit: needs cargo"
+    crates.program("limit").parent.mkdir(parents=True)
+    crates.program("limit").touch()
+    assert Yardsticks(None).missing("limit-scan") == ""
+
+
+def test_a_crate_that_cannot_be_built_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cargo = tmp_path / "bin" / "cargo"
+    cargo.parent.mkdir()
+    cargo.write_text("#!/bin/sh\necho compiling >&2\necho 'error: no such thing' >&2\nexit 101\n")
+    cargo.chmod(0o755)
+    (tmp_path / "clients" / "rust").mkdir(parents=True)
+    monkeypatch.setattr(crates, "BUILT", tmp_path / "built")
+    monkeypatch.setattr(frames, "peers", lambda: tmp_path)
+    monkeypatch.setenv("PATH", f"{cargo.parent}:{os.environ['PATH']}")
+    with pytest.raises(BenchFailed, match="rust: cargo cannot build it: error: no such thing"):
+        crates.build("rust")
 
 
 def test_table_and_notes() -> None:

@@ -222,6 +222,19 @@ def test_what_is_too_large_is_refused_alone(broker: Broker, direct: bool) -> Non
     assert sum(map(len, broker.log([topics[TRADE]]).values())) == 297
 
 
+def test_records_of_any_size_keep_their_bytes(broker: Broker) -> None:
+    """Larger than what the client puts together at once, between small ones."""
+    topics = topics_of(f"t{next(_numbers)}")
+    sender = Sender(client_of(broker.settings, topics, True), 1)
+    sizes = [1, 262_144, 5, 262_125, 262_126, 262_127, 700_000, 2, 300_000]
+    payloads = [b"\x01k" + bytes([n]) * size for n, size in enumerate(sizes)]
+    queue_of(sender, topics, True).add(EPOCH, [(8 * n, TRADE, payload) for n, payload in enumerate(payloads)])
+    eventually(lambda: sender.producer.flush(0.5) == 0, 30)
+    assert sender.refused == []
+    sent = [value[18:] for _, value in broker.log([topics[TRADE]])["trade", 0]]
+    assert sent == [payload[2:] for payload in payloads]
+
+
 def failing(make: Callable[[dict[str, Any]], Any]) -> tuple[list[Any], list[Any], list[Any]]:
     """What a client tells whose broker is away and whose queue is purged."""
     reports: list[Any] = []

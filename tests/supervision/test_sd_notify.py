@@ -116,13 +116,28 @@ def test_service_that_is_away_does_not_keep_the_rest_from_being_ready(
 ) -> None:
     manager = listen(str(tmp_path / "notify"))
     site.write(
-        {"name": "ingest-a", "start_deadline": 2.0},
-        {"name": "serializer-0", "options": {"wait_for_service": True}, "start_deadline": 2.0},
+        {"name": "ingest-a", "start_deadline": 600.0},
+        {"name": "serializer-0", "options": {"wait_for_service": True}, "start_deadline": 600.0},
     )
     site.start_again({"NOTIFY_SOCKET": str(tmp_path / "notify")})
 
-    eventually(lambda: "READY=1" in manager.read(), 20)
+    eventually(lambda: "READY=1" in manager.read(), 60, "long before its deadline: what records runs")
     assert "STATUS=1 of 2 children running, waiting for serializer-0" in manager.messages
+
+
+def test_what_records_and_is_not_there_yet_is_waited_for(
+    site: Site, tmp_path: Path, listen: Callable[[str], Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = listen(str(tmp_path / "notify"))
+    site.write(
+        {"name": "ingest-a", "options": {"never_ready": True}, "start_deadline": 8.0},
+        {"name": "serializer-0", "options": {"wait_for_service": True}, "start_deadline": 8.0},
+    )
+    begun = time.monotonic()
+    site.start_again({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+
+    eventually(lambda: "READY=1" in manager.read(), 60)
+    assert time.monotonic() - begun >= 8.0
 
 
 def test_the_status_line_says_what_came_of_a_reload(

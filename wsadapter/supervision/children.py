@@ -99,6 +99,11 @@ class ChildSet:
     def missing(self) -> list[str]:
         return [*(child.spec.name for child in self._children.values() if not child.up), *self._absent]
 
+    def starting(self) -> bool:
+        """Whether one neither runs nor waits for a service that it is a client of."""
+        waits = (child.alive and child.state is ChildState.WAITING for child in self._children.values() if not child.up)
+        return bool(self._absent) or not all(waits)
+
     def __len__(self) -> int:
         return len(self._children) + len(self._absent)
 

@@ -44,6 +44,8 @@ STALL_SECONDS: Final = 2.0
 """A step this late means that we were frozen: children get their whole heartbeat deadline again."""
 RENEW_SECONDS: Final = 10.0
 """Least time between two times that shared memory is made anew."""
+SERVICE_SECONDS: Final = 5.0
+"""After the start the service manager is told that it is done, where children only wait for Kafka or ClickHouse."""
 RELOAD_SECONDS: Final = 1.0
 """Least time between two reloads."""
 REFUSED_SECONDS: Final = 2.0
@@ -136,6 +138,8 @@ class Supervisor:
         self._children = ChildSet(config, specs, instance, self._selector, self._wake, rng, application, fork_server)
         self._drain: Drain | None = None
         self._ready = False
+        self._told_ready = False
+        """The service manager knows; `_ready` may come later."""
         self._stop_requested = False
         self._stop_at = float("inf")
         self._reload_requested = False
@@ -229,10 +233,15 @@ class Supervisor:
         total, missing = len(self._children), self._children.missing()
         waits = f", waiting for {' '.join(missing)}" if missing else ""
         self._notifier.status(f"{total - len(missing)} of {total} children running{waits}{self._last_reload}")
-        if not self._ready and (not missing or now >= self._begun + self._patience):
+        is_late = now >= self._begun + self._patience
+        # what only waits for a service outside keeps nothing from being recorded
+        records = now >= self._begun + SERVICE_SECONDS and not self._children.starting()
+        if not self._told_ready and (not missing or is_late or records):
+            self._told_ready = True
+            self._notifier.ready()
+        if not self._ready and (not missing or is_late):
             self._ready = True
             log.get_logger().info("ready", children=total, missing=missing)
-            self._notifier.ready()
             self._application.on_ready(self.stop)
             if self._run_for is not None:
                 self._stop_at = now + self._run_for
@@ -292,7 +301,7 @@ class Supervisor:
         """What is to be read anew is newer than what was to be applied."""
         given, self._to_apply = self._to_apply, None
         read, self._reload_requested = self._reload_requested, False
-        if self._ready:
+        if self._told_ready:
             self._notifier.reloading()
         counters = self._children.counters
         try:
@@ -312,7 +321,7 @@ class Supervisor:
             self._note_reload(f"{type(error).__name__}: {error}")
             counters.reload_failed()
         self._reload_at = time.monotonic() + RELOAD_SECONDS
-        if self._ready:
+        if self._told_ready:
             self._notifier.ready()
 
     def _note_reload(self, refused: str) -> None:

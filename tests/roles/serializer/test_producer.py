@@ -183,3 +183,14 @@ def test_a_letter_that_cannot_be_queued_is_an_outage(producer: KafkaProducer, pa
         producer.dead_letter("encode", "trade", b"key", b"value", "broken")
     assert page["broker_refusal"] == KafkaError._QUEUE_FULL
     assert not producer.dead, "it is judged again"
+
+
+def test_why_nothing_is_acknowledged_is_said_in_words(producer: KafkaProducer, page: StatsPage) -> None:
+    assert producer.trouble == "Kafka does not answer in time"
+    producer._on_error(
+        KafkaError(KafkaError._TRANSPORT, "127.0.0.1:9: Connect to ipv4#127.0.0.1:9 failed: Connection refused")
+    )
+    assert producer.trouble == "Kafka does not answer: connection refused"
+    page["broker_refusal"] = KafkaError.TOPIC_AUTHORIZATION_FAILED
+    assert producer.trouble.startswith("Kafka refuses: ")
+    assert "TOPIC_AUTHORIZATION_FAILED" in producer.trouble

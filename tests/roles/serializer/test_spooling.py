@@ -136,6 +136,7 @@ class Client:
         self.queue: list[tuple[int, int]] = []
         self.dead: Counter[tuple[str, str]] = Counter()
         self.is_refused = self.is_direct = False
+        self.trouble = "Kafka does not answer in time"
 
     def send(self, topic: str, messages: Sequence[dict[str, Any]], partition: int) -> None:
         for number, message in enumerate(messages):

@@ -281,6 +281,11 @@ class Delivery:
         """The broker refused what was sent last."""
         return self._producer.is_refused
 
+    @property
+    def trouble(self) -> str:
+        """Why the broker does not acknowledge, in words."""
+        return self._producer.trouble
+
     def forget(self) -> None:
         """The client was replaced: nothing is queued, and what was polled is polled again."""
         self._queue.clear()

@@ -281,6 +281,15 @@ class KafkaProducer:
                 return
             self._cells[self._broker_up] = 1
 
+    @property
+    def trouble(self) -> str:
+        """Why nothing is acknowledged, in words, as far as it was said."""
+        if code := self._cells[self._broker_refusal]:
+            return f"Kafka refuses: {code_text(code)}"
+        if self._heard.reason:
+            return self._heard.sentence("Kafka")
+        return Reason(self._cells[self._broker_reason] or Reason.SLOW).sentence("Kafka")
+
     def away(self, reason: Reason = Reason.UNKNOWN) -> None:
         """It has not answered for too long; ``reason``: what another client of ours was told."""
         if reason:

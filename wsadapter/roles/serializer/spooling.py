@@ -230,7 +230,7 @@ class Spooling:
 
     def _tell(self) -> None:
         log.warning(
-            "broker does not acknowledge, records go to the spool",
+            "broker does not acknowledge, records go to the spool", reason=self._delivery.trouble,
             records=self._spools.records, bytes=self._spools.size, short_outages_before=self._untold,
         )  # fmt: skip
         self._is_told, self._told_at, self._untold = True, self._clock(), 0

@@ -50,8 +50,8 @@ def site(installed_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
     made = Site(tmp_path_factory.mktemp("demo"))
     made.config.write_text(made.config.read_text().replace('topic_prefix = "market."\n', ""))
     try:
-        made.start("--demo").ready()
-        eventually(lambda: made.counter("accepted_rows_total") > 500, 60, "rows in the tables")
+        made.start("--demo", "--rate", "100").ready()
+        eventually(lambda: made.counter("accepted_rows_total") > 100, 120, "rows in the tables")
         yield made
     finally:
         made.process.terminate()
@@ -83,7 +83,7 @@ def test_every_line_that_looks_does_what_the_page_says(site: Site, path: str) ->
         own = {"WEBSOCKET_SYMBOLS": "BTCUSDT"} if re.search("validate|plan|check|config show", text) else {}
         done = subprocess.run(
             ["bash", "-euc", here(text, site)], cwd=site.directory, env=environ | own, capture_output=True, text=True,
-            timeout=120, check=False,
+            timeout=300, check=False,
         )  # fmt: skip
         return LINES[text], done.returncode, done.stdout[-300:] + done.stderr[-300:]
 

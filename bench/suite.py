@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from bench import connections, consumer, crates, ingest, micro, road, rows, serializer, site
+from bench import connections, consumer, crates, ingest, micro, road, rows, serializer, site, stored
 from bench.processes import BenchFailed
 from bench.report import Row
 from bench.rows import BASE, LIMIT, RUST, SLOW_PEERS, Runs
@@ -20,11 +20,11 @@ from bench.services import Services
 from bench.yardsticks import CLIENTS, Yardsticks
 from wsadapter.errors import WsadapterError
 
-SECTIONS: Final = ("micro", "ingest", "road", "serializer", "consumer", "site", "connections")
+SECTIONS: Final = ("micro", "ingest", "stored", "road", "serializer", "consumer", "site", "connections")
 QUICK_SECTIONS: Final = ("micro", "ingest", "road", "consumer")
 """A quick run has idle, restarts and memory in its one start of the whole road."""
 QUICK_SECONDS: Final = 45.0
-NEED_KAFKA: Final = frozenset(SECTIONS[2:])
+NEED_KAFKA: Final = frozenset(SECTIONS[3:])
 
 
 class Size(Struct, frozen=True):
@@ -60,7 +60,7 @@ class Suite:
     def run(self, section: str) -> None:
         sections: dict[str, Callable[[], None]] = {
             "micro": self._micro, "ingest": self._ingest, "road": self._road, "serializer": self._serializer,
-            "consumer": self._consumer, "site": self._site, "connections": self._connections,
+            "consumer": self._consumer, "site": self._site, "connections": self._connections, "stored": self._stored,
         }  # fmt: skip
         try:
             sections[section]()
@@ -118,6 +118,10 @@ class Suite:
     def _micro(self) -> None:
         self._say("micro ...")
         self.figures["micro"] = micro.measure(self.size.quick)
+
+    def _stored(self) -> None:
+        self._say("reading what was recorded ...")
+        self.figures["stored"] = stored.measure(self._services.url, self.size.rounds + 2)
 
     def _ingest(self) -> None:
         size, directory, paced = self.size, self._directory, int(5000 * self.size.seconds)

@@ -65,8 +65,8 @@ def test_help_names_the_subcommands_there_are(tmp_path: Path) -> None:
     listed, _, codes = run(tmp_path, "--help").stdout.partition("Commands:\n")[2].partition("Exit codes:\n")
 
     assert [line.split()[0] for line in listed.splitlines() if line.startswith("  ") and line[2] != " "] == [
-        "audit", "backfill", "check", "config", "ddl", "demo-exchange", "gaps", "generate", "mcp", "plan", "record",
-        "reload", "replay", "segments", "status", "tap", "top", "validate",
+        "audit", "backfill", "check", "config", "ddl", "demo-exchange", "export", "gaps", "generate", "import", "mcp",
+        "plan", "record", "reload", "replay", "segments", "status", "tap", "top", "validate",
     ]  # fmt: skip
     assert {int(line.split()[0]) for line in codes.splitlines() if line[2:3].isdigit()} == set(ExitCode)
 

@@ -39,10 +39,11 @@ _KINDS: Final[Mapping[str, str]] = {
 }
 """What tells the series of one symbol apart."""
 _ORIGIN: Final = (
-    "toUnixTimestamp64Nano(time) AS ns, if(source = 'REST', ns, toUnixTimestamp64Nano(receive_time)) AS at, "
-    "if(source = 'REST', '', toString(connection)) AS came_from"
+    "toUnixTimestamp64Nano(time) AS ns, source IN ('REST', 'ARCHIVE') AS late, "
+    "if(late, ns, toUnixTimestamp64Nano(receive_time)) AS at, if(late, '', toString(connection)) AS came_from"
 )
-"""When it was, when it came in, on which connection. What came by REST came later: the venue's time stands in."""
+"""When it was, when it came in, on which connection. What came by REST or from a file came later: the venue's
+time stands in."""
 
 
 def counts(database: str, spec: StreamSpec, scope: Scope) -> Query:

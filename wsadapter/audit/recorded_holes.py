@@ -35,5 +35,5 @@ def holes(rows: Iterable[GapRow]) -> list[RecordedHole]:
 
 
 def _hole(rows: Sequence[GapRow]) -> RecordedHole:
-    whole = next((row for row in rows if not row.stream), rows[0])
+    whole = min(rows, key=lambda row: (bool(row.stream), bool(row.symbol), bool(row.interval)))
     return RecordedHole(whole, tuple(row for row in rows if row is not whole))

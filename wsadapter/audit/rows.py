@@ -56,7 +56,8 @@ class Silence(Struct, frozen=True):
 class Neighbours(Struct, frozen=True):
     """Two rows that follow each other and do not meet. ``before``: what the first is (number, last update id, end of a
     candle); ``after``: what the second must follow (the number or id before it, its own beginning for a candle).
-    ``length_ns``: of the candle before. The ``*_from`` are connections, empty for what came by REST."""
+    ``length_ns``: of the candle before. The ``*_from`` are connections, empty for what came by REST or from a
+    file."""
 
     exchange: str
     symbol: str

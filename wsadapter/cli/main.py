@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from keyword import iskeyword
 from typing import Final, NoReturn, cast
 
 import click
@@ -41,6 +42,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
         "backfill",
         "Have a range of time fetched over REST by the running instance, within its budget.",
     ),
+    "export": ("export", "Export what was recorded: Parquet files by day, each with a manifest of what is missing."),
+    "import": ("import_files", "Import the files that a venue publishes of past days: candles, trades, best prices."),
     "reload": ("reload", "Have the running instance read its configuration again, and say what came of it."),
     "segments": (
         "segments",
@@ -54,8 +57,8 @@ COMMANDS: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "demo-exchange": ("demo_exchange", "Serve a loopback venue to a client of your own until Ctrl-C."),
 }
-"""Subcommand -> the module in this package that has a `click.Command` of this name (``_`` for ``-``), and its line in
-``--help``."""
+"""Subcommand -> the module in this package that has a `click.Command` of this name (``_`` for ``-``; its own name,
+where that is a word of Python), and its line in ``--help``."""
 
 
 class LazyGroup(click.Group):
@@ -67,7 +70,9 @@ class LazyGroup(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        return cast(click.Command, getattr(import_module(f"wsadapter.cli.{COMMANDS[name][0]}"), name.replace("-", "_")))
+        module = COMMANDS[name][0]
+        word = module if iskeyword(name) else name.replace("-", "_")
+        return cast(click.Command, getattr(import_module(f"wsadapter.cli.{module}"), word))
 
     def shell_complete(self, context: click.Context, incomplete: str) -> list[CompletionItem]:
         """Nothing is imported for it."""

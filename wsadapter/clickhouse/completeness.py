@@ -96,7 +96,7 @@ def complete_view(database: str) -> QueryView:
         "multiIf(covered = 0, 'missing', "
         f"unrecorded_seconds > 0 OR open + partial + unrepairable > 0, 'incomplete', '{COMPLETE}') AS verdict\n"
         f"FROM (SELECT *, {length('spans')} AS covered, {length(accounted)} AS known "
-        f"FROM (SELECT *, arrayFilter(g -> {about}, ({gaps})) AS gaps "
+        f"FROM (SELECT *, {_narrowest(f'arrayFilter(g -> {about}, ({gaps}))')} AS gaps "
         # where nothing was covered, a row that says so
         "FROM (SELECT if(one.1 = '', {exchange:String}, toString(one.1)) AS exchange, "
         "if(one.2 = '', {symbol:String}, toString(one.2)) AS symbol, "
@@ -108,3 +108,11 @@ def complete_view(database: str) -> QueryView:
         "ORDER BY exchange, symbol, stream, interval"
     )
     return QueryView(COMPLETE, select, _ABOUT, COLUMNS, PARAMETERS)
+
+
+def _narrowest(gaps: str) -> str:
+    """Of several rows of one gap the one that says most about the series."""
+    named = "(g.1, g.7, (g.2 != '') + (g.3 != '') + (g.4 != ''))"
+    following = "arrayResize(arrayPopFront(sorted), length(sorted))"
+    last = "(g, h) -> (g.1, g.7) != (h.1, h.7)"
+    return f"arrayFilter({last}, arraySort(g -> {named}, {gaps}) AS sorted, {following})"

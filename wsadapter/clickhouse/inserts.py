@@ -9,13 +9,16 @@ the request it would be escaped for the URL letter by letter, 0.4 ms each time.
 """
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import msgspec
 from clickhouse_connect.driver.client import Client
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
-from wsadapter.clickhouse.conversion import literal
+from wsadapter.clickhouse.conversion import literal, quoted
 from wsadapter.clickhouse.schema import inbox_name, placed
+from wsadapter.events import Event
 from wsadapter.events.streams import StreamSpec
 from wsadapter.pb import market_pb2
 
@@ -25,7 +28,6 @@ months of a batch beforehand, every message of every batch would have to be deco
 years brings about. Halves of a range in time order span half as many."""
 
 _SETTINGS: Final = {
-    "format_schema_source": "'string'",
     # the token is per block: one insert must stay one block, parsed and pushed at once
     "input_format_parallel_parsing": 0,
     "async_insert": 0,
@@ -70,11 +72,27 @@ def statement(database: str, spec: StreamSpec) -> bytes:
     table = placed(database, inbox_name(spec))
     settings = {
         **_SETTINGS,
+        "format_schema_source": "'string'",
         "format_schema": literal(message_schema(spec)),
         "format_schema_message_name": literal(spec.message),
     }
-    written = ", ".join(f"{name} = {value}" for name, value in settings.items())
-    return f"INSERT INTO {table} SETTINGS {written} FORMAT Protobuf\n".encode()
+    return f"INSERT INTO {table} SETTINGS {_written(settings)} FORMAT Protobuf\n".encode()
+
+
+def text_statement(database: str, spec: StreamSpec, fields: Sequence[str], form: str) -> bytes:
+    """The same for rows that are text of a ClickHouse format, in these fields of the message; others are absent."""
+    table, names = placed(database, inbox_name(spec)), ", ".join(map(quoted, fields))
+    return f"INSERT INTO {table} ({names}) SETTINGS {_written(_SETTINGS)} FORMAT {form}\n".encode()
+
+
+def event_rows(database: str, spec: StreamSpec, events: Sequence[Event]) -> tuple[bytes, bytes]:
+    """Statement and rows of a few events that come from no ring."""
+    rows = b"\n".join(msgspec.json.encode(msgspec.structs.asdict(event)) for event in events)
+    return text_statement(database, spec, spec.event.__struct_fields__, "JSONEachRow"), rows
+
+
+def _written(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in settings.items())
 
 
 def token(topic: str, partition: int, first: int, last: int, messages: bytes | bytearray | memoryview) -> str:

@@ -32,6 +32,8 @@ from wsadapter.events import (
 )
 
 RECEIVED: Final = "toUnixTimestamp64Nano(receive_time)"
+NEWEST: Final = f"if(source = 'ARCHIVE', intDiv({RECEIVED}, 2), {RECEIVED})"
+"""The row that was received last counts; one of a file never instead of one that was received when it happened."""
 
 
 class Column(Struct, frozen=True):
@@ -140,7 +142,7 @@ class StreamSpec(Struct, frozen=True):
     event: type[Event]
     order_by: tuple[str, ...]
     partition_time: str = "time"
-    version: str = RECEIVED
+    version: str = NEWEST
     quiet: bool = False
     ours: bool = False
     sequence: tuple[SequenceRule, ...] = ()

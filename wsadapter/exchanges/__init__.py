@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from typing import Final, cast
 
 from wsadapter.errors import ConfigError
+from wsadapter.exchanges.archives import Archive
 from wsadapter.exchanges.rest_api import RestExchange
 from wsadapter.exchanges.venue import Exchange
 
@@ -46,6 +47,12 @@ def load_rest(exchange: str) -> RestExchange | None:
     """The REST side of a venue; None where there is none."""
     rest = load(exchange).rest if exchange in REGISTRY else ""
     return cast(type[RestExchange], _named(rest))() if rest else None
+
+
+def load_archive(exchange: str) -> Archive | None:
+    """The files that a venue publishes of past days; None where none are known."""
+    archives = getattr(load(exchange), "archives", "")
+    return cast(Archive, _named(archives)) if archives else None
 
 
 def _named(path: str) -> object:

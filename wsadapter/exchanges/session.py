@@ -61,6 +61,8 @@ class VenueSession:
 
     venue: ClassVar[Venue]
     rest: ClassVar[str] = ""
+    archives: ClassVar[str] = ""
+    """``module:NAME`` of the files that it publishes, see `wsadapter.exchanges.archives`; empty: none that is known."""
     message_interval: float
     ack_timeout: float
     max_streams: int

@@ -20,6 +20,7 @@ class BinanceCoinM(VenueSession):
     """Binance COIN-M futures."""
 
     rest = "wsadapter.exchanges.binance.coinm_rest:BinanceCoinMRest"
+    archives = "wsadapter.exchanges.binance.archives:COIN_M"
     venue = Venue(
         word="binance_coinm",
         hosts=Hosts("wss://dstream.binance.com", "wss://dstream.binancefuture.com", {"all": "/stream"}),

@@ -282,6 +282,7 @@ class BinanceSpot(VenueSession):
     """Binance spot."""
 
     rest = "wsadapter.exchanges.binance.spot_rest:BinanceSpotRest"
+    archives = "wsadapter.exchanges.binance.archives:SPOT"
     venue = Venue(
         word="binance_spot",
         hosts=Hosts(

@@ -14,6 +14,7 @@ class BinanceFutures(VenueSession):
     """Binance USD-M futures."""
 
     rest = "wsadapter.exchanges.binance.usdm_rest:BinanceFuturesRest"
+    archives = "wsadapter.exchanges.binance.archives:USD_M"
     venue = Venue(
         word="binance",
         hosts=Hosts(

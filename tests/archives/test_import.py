@@ -1,0 +1,421 @@
+"""Files of a venue, made by the stand-in in the published format, imported on the real engine: one row of each event,
+twice or beside what was recorded live; a day that is complete for `audit` and ``complete(...)``; whatever is not as it
+should be is said with its place."""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from audit.audit_bench import AuditBench, coverage, gap, when
+from messages import message_of
+
+from wsadapter.cli import audit as audit_command
+from wsadapter.clickhouse.inserts import Inserter, statement
+from wsadapter.config.model import Feed
+from wsadapter.embedded.market.binance_archive import write_day
+from wsadapter.errors import ExitCode
+from wsadapter.events import Event
+from wsadapter.events.streams import BY_EVENT
+from wsadapter.exchanges import load
+from wsadapter.kafka.messages import varint
+
+pytestmark = pytest.mark.integration
+SECOND = 10**9
+DAY = "2026-03-10"
+START = 1_773_100_800 * SECOND
+END = START + 86_400 * SECOND
+FROM, TO = f"{DAY}T00:00:00Z", "2026-03-11T00:00:00Z"
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a day of a quiet market, of futures and of spot."""
+    directory = tmp_path_factory.mktemp("files")
+    for exchange in ("binance", "binance_spot"):
+        write_day(directory / exchange, exchange, "BTCUSDT", DAY, steps=1.5)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def imported(clickhouse: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[AuditBench]:
+    bench = AuditBench(clickhouse, tmp_path_factory.mktemp("import"))
+    yield bench
+    bench.close()
+
+
+@pytest.fixture
+def bench(imported: AuditBench, monkeypatch: pytest.MonkeyPatch) -> AuditBench:
+    monkeypatch.setattr(audit_command, "FRESH_NS", 0)
+    imported.clear()
+    imported.client.command(f"TRUNCATE TABLE {imported.settings.database}.book_ticker")
+    return imported
+
+
+def content(path: Path) -> list[list[str]]:
+    """The rows of a file."""
+    with zipfile.ZipFile(path) as file:
+        lines = file.read(file.namelist()[0]).decode().splitlines()
+    return [line.split(",") for line in lines if line[0].isdigit()]
+
+
+def sql(bench: AuditBench, query: str) -> list[Any]:
+    text = query.replace("{db}", bench.settings.database)
+    answer: Any = bench.client.raw_query(f"{text} FORMAT JSONCompactEachRow")
+    return [json.loads(line) for line in bytes(answer).splitlines()]
+
+
+def bring_in(bench: AuditBench, *arguments: str | Path, exchange: str = "binance") -> tuple[int, dict[str, Any], str]:
+    """Exit code, account and what was said."""
+    done = bench.run("import", "--json", "--exchange", exchange, *map(str, arguments))
+    return done.exit_code, json.loads(done.stdout) if done.stdout else {}, done.stderr
+
+
+def verdicts(bench: AuditBench, exchange: str = "binance") -> dict[str, str]:
+    rows = sql(
+        bench,
+        "SELECT stream, verdict FROM {db}.complete("
+        f"exchange='{exchange}', symbol='BTCUSDT', stream='', from='{DAY}', to='2026-03-11')",
+    )
+    return dict(rows)
+
+
+def test_a_day_is_complete_and_a_second_import_adds_nothing(bench: AuditBench, files: Path) -> None:
+    directory = files / "binance"
+    code, account, _ = bring_in(bench, directory)
+
+    assert code == ExitCode.OK
+    assert {one["state"] for one in account["files"]} == {"imported"}
+    for word, stream, where in (
+        ("1m", "kline", "true"), ("aggTrades", "trade", "aggregated"), ("trades", "trade", "NOT aggregated"),
+        ("bookTicker", "book_ticker", "true"),
+    ):  # fmt: skip
+        rows = len(content(directory / f"BTCUSDT-{word}-{DAY}.zip"))
+        assert sql(bench, f"SELECT toInt64(count()) FROM {{db}}.{stream} WHERE {where}") == [[rows]], word
+    bench.record(symbols=["BTCUSDT"], streams=["kline", "trade", "book_ticker"], intervals=["1m"])
+    audited, report = bench.audit("--since", FROM, "--until", TO)
+    assert (audited, report["verdict"]) == (ExitCode.OK, "complete"), report
+    assert verdicts(bench) == dict.fromkeys(("kline", "trade", "raw_trade", "book_ticker"), "complete")
+
+    before = sql(bench, "SELECT toInt64(count()) FROM {db}.trade")
+    code, account, _ = bring_in(bench, directory)
+    assert code == ExitCode.OK
+    assert {one["state"] for one in account["files"]} == {"already there"}
+    code, account, _ = bring_in(bench, directory, "--again")
+    assert code == ExitCode.OK
+    assert sql(bench, "SELECT toInt64(count()) FROM {db}.trade") == before
+
+
+def test_values_and_times_are_the_files(bench: AuditBench, files: Path) -> None:
+    for exchange, unit in (("binance", 10**6), ("binance_spot", 10**3)):
+        assert bring_in(bench, files / exchange, exchange=exchange)[0] == ExitCode.OK
+        rows = sql(
+            bench,
+            "SELECT trade_id, toString(price), toString(quantity), toString(first_trade_id), toString(last_trade_id), "
+            f"toString(toUnixTimestamp64Nano(time)), buyer_is_maker FROM {{db}}.trade WHERE exchange = '{exchange}' "
+            "AND aggregated AND source = 'ARCHIVE' AND event_time IS NULL ORDER BY trade_number",
+        )
+        expected = [
+            [a, p.rstrip("0").rstrip("."), q.rstrip("0").rstrip("."), f, last, str(int(at) * unit), m.lower() == "true"]
+            for a, p, q, f, last, at, m, *_ in content(files / exchange / f"BTCUSDT-aggTrades-{DAY}.zip")
+        ]
+        assert rows == expected
+        candles = sql(
+            bench,
+            "SELECT toString(toUnixTimestamp64Nano(open_time)), toString(toUnixTimestamp64Nano(close_time)), "
+            "toString(quote_volume), toString(trade_count), closed, interval FROM {db}.kline "
+            f"WHERE exchange = '{exchange}' ORDER BY open_time",
+        )
+        assert candles == [
+            [
+                str(int(row[0]) * unit), str(int(row[6]) * unit // 10**6 * 10**6), row[7].rstrip("0").rstrip("."),
+                row[8], True, "1m",
+            ]
+            for row in content(files / exchange / f"BTCUSDT-1m-{DAY}.zip")
+        ]  # fmt: skip
+
+
+class Decoder:
+    """What the venue's own makes of frames that say the same as lines of a file."""
+
+    def __init__(self, exchange: str, stream: str) -> None:
+        feed = Feed(name="f", exchange=exchange, symbols=("BTCUSDT",), intervals=("1m",), streams=(stream,))
+        self._session = load(exchange)(load(exchange).plan(feed)[0])
+
+    def __call__(self, name: str, frame: dict[str, Any], received_ns: int) -> list[Event]:
+        message = json.dumps({"stream": f"btcusdt@{name}", "data": frame}).encode()
+        return [item for item in self._session.receive(message, received_ns) if isinstance(item, Event)]
+
+
+def live(bench: AuditBench, events: list[Event]) -> None:
+    spec = BY_EVENT[type(events[0])]
+    make = message_of(spec)
+    bodies = [bytes(make(event, 1, number).SerializeToString()) for number, event in enumerate(events)]
+    body = b"".join(varint(len(each)) + each for each in bodies)
+    token = f"live-{bench.settings.database}-{hashlib.sha1(body).hexdigest()}"
+    Inserter(bench.client).insert(statement(bench.settings.database, spec) + body, len(bodies), token)
+
+
+@pytest.mark.parametrize("exchange", ["binance", "binance_spot"])
+def test_a_row_has_the_key_of_the_one_that_was_recorded_live(bench: AuditBench, files: Path, exchange: str) -> None:
+    directory = files / exchange
+    micro = 1000 if exchange == "binance_spot" else 1
+    trade, kline, best = (Decoder(exchange, word) for word in ("trade", "kline", "book_ticker"))
+    trades, events = content(directory / f"BTCUSDT-aggTrades-{DAY}.zip"), []
+    for a, p, q, f, last, at, m, *_ in trades:
+        frame = {
+            "e": "aggTrade", "E": int(at) + 2 * micro, "s": "BTCUSDT", "a": int(a), "p": p, "q": q, "f": int(f),
+            "l": int(last), "T": int(at), "m": m.lower() == "true", "M": True,
+        }  # fmt: skip
+        received = int(at) * (10**6 // micro) + 5_000_000
+        events += trade("aggTrade", frame, received)
+    candles = []
+    for row in content(directory / f"BTCUSDT-1m-{DAY}.zip"):
+        k = {
+            "t": int(row[0]), "T": int(row[6]), "s": "BTCUSDT", "i": "1m", "f": 1, "L": 2, "o": row[1], "h": row[2],
+            "l": row[3], "c": row[4], "v": row[5], "q": row[7], "n": int(row[8]), "V": row[9], "Q": row[10], "x": True,
+        }  # fmt: skip
+        frame = {"e": "kline", "E": int(row[6]) + micro, "s": "BTCUSDT", "k": k}
+        candles += kline("kline_1m", frame, START)
+    live(bench, events)
+    live(bench, candles)
+    bests = []
+    if exchange == "binance":
+        for u, b, bq, a, aq, at, e in content(directory / f"BTCUSDT-bookTicker-{DAY}.zip"):
+            frame = {
+                "e": "bookTicker", "u": int(u), "s": "BTCUSDT", "b": b, "B": bq, "a": a, "A": aq, "T": int(at),
+                "E": int(e),
+            }  # fmt: skip
+            bests += best("bookTicker", frame, START)
+        live(bench, bests)
+
+    assert (len(events), len(candles)) == (len(trades), 1440)
+    assert bring_in(bench, directory, exchange=exchange)[0] == ExitCode.OK
+
+    assert sql(
+        bench,
+        "SELECT toInt64(count()), groupUniqArray(toString(source)), toInt64(countIf(event_time IS NULL)) "
+        "FROM {db}.trade FINAL WHERE aggregated",
+    ) == [[len(trades), ["WEBSOCKET"], 0]], "the one that says when it was received counts"
+    assert sql(bench, "SELECT toInt64(count()), groupUniqArray(toString(source)) FROM {db}.kline FINAL") == [
+        [1440, ["ARCHIVE"]]
+    ]
+    assert sql(bench, "SELECT toInt64(count()) FROM {db}.book_ticker FINAL") == [[len(bests)]]
+
+
+def test_an_import_that_was_interrupted_goes_on(
+    bench: AuditBench, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip"
+    monkeypatch.setattr("wsadapter.archives.importing.pieces", small_pieces)
+    insert, done = Inserter.insert, []
+
+    def twice_then_gone(self: Inserter, body: bytes, rows: int, token: str) -> int:
+        done.append(token)
+        insert(self, body, rows, token)
+        if len(done) == 2:
+            raise ConnectionResetError("the network is gone")
+        return rows
+
+    monkeypatch.setattr(Inserter, "insert", twice_then_gone)
+    code, _, said = bring_in(bench, path)
+    assert (code, "the network is gone" in said) == (ExitCode.UNAVAILABLE, True), said
+    monkeypatch.setattr(Inserter, "insert", insert)
+
+    assert bring_in(bench, path)[0] == ExitCode.OK
+    rows = len(content(path))
+    assert sql(bench, "SELECT toInt64(count()), toInt64(uniqExact(trade_id)) FROM {db}.trade") == [[rows, rows]]
+    assert verdicts(bench)["trade"] == "complete"
+
+
+def small_pieces(path: Path) -> Any:
+    from wsadapter.archives.files import pieces
+
+    return pieces(path, 4096)
+
+
+def changed(files: Path, tmp_path: Path, change: Any, word: str = "aggTrades", checksum: bool = False) -> Path:
+    """A file with other lines."""
+    source = files / "binance" / f"BTCUSDT-{word}-{DAY}.zip"
+    with zipfile.ZipFile(source) as file:
+        lines = file.read(file.namelist()[0]).decode().splitlines()
+    path = tmp_path / source.name
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr(source.stem + ".csv", "\n".join(change(lines)) + "\n")
+    if checksum:
+        path.with_name(path.name + ".CHECKSUM").write_text(source.with_name(source.name + ".CHECKSUM").read_text())
+    return path
+
+
+def test_a_line_that_is_no_row_is_said_with_its_place(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    def spoil(lines: list[str]) -> list[str]:
+        return [*lines[:5], lines[5].replace(".", "e"), *lines[6:]]
+
+    path = changed(files, tmp_path, spoil)
+
+    code, account, said = bring_in(bench, path)
+
+    assert code == ExitCode.LOSS
+    assert f"{path}:6: price: " in said
+    (one,) = account["files"]
+    assert (one["refused"], one["holes"], one["rows"]) == (1, 1, len(content(path)) - 1)
+    assert one["refused_lines"][0]["line"] == 6
+    assert verdicts(bench) == {"": "missing"}, "nothing says that its day is there"
+
+
+def test_a_hole_in_a_file_is_no_part_of_what_it_covers(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    path = changed(files, tmp_path, lambda lines: [*lines[:101], *lines[161:1000], *lines[1010:]], "1m")
+
+    code, account, said = bring_in(bench, path)
+
+    assert (code, account["files"][0]["holes"]) == (ExitCode.LOSS, 2)
+    assert "no rows between 2026-03-10 01:40:00.000 and 2026-03-10 02:40:00.000" in said
+    assert verdicts(bench)["kline"] == "incomplete"
+    assert sql(
+        bench,
+        "SELECT round(unrecorded_seconds) FROM {db}.complete(exchange='binance', symbol='BTCUSDT', stream='kline', "
+        f"from='{DAY}', to='2026-03-11')",
+    ) == [[70 * 60]]
+
+
+def test_a_day_that_ends_too_early_is_not_complete(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    code, _, said = bring_in(bench, changed(files, tmp_path, lambda lines: lines[:1381], "1m"))
+
+    assert (code, "no rows between 2026-03-10 23:00:00.000 and 2026-03-11 00:00:00.000" in said) == (
+        ExitCode.LOSS,
+        True,
+    )
+    assert verdicts(bench)["kline"] == "incomplete"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-1000]), "cannot be read: File is not a zip file"),
+        (lambda path: path.write_bytes(b""), "cannot be read"),
+        (
+            lambda path: path.with_name(path.name + ".CHECKSUM").write_text(f"{'0' * 64}  {path.name}\n"),
+            f"BTCUSDT-aggTrades-{DAY}.zip.CHECKSUM says 0000",
+        ),
+    ],
+)
+def test_a_file_that_is_not_whole_is_not_imported(
+    bench: AuditBench, files: Path, tmp_path: Path, spoil: Any, reason: str
+) -> None:
+    path = changed(files, tmp_path, lambda lines: lines)
+    spoil(path)
+
+    code, account, said = bring_in(bench, path)
+
+    assert code == ExitCode.LOSS
+    assert (account["files"][0]["state"], account["files"][0]["rows"]) == ("failed", 0)
+    assert reason in said
+    assert sql(bench, "SELECT toInt64(count()) FROM {db}.trade") == [[0]]
+
+
+def test_columns_in_another_order_are_not_guessed(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    path = changed(files, tmp_path, lambda lines: ["agg_trade_id,quantity,price" + lines[0][29:], *lines[1:]])
+
+    code, _, said = bring_in(bench, path)
+
+    assert (code, "its header is agg_trade_id,quantity,price" in said) == (ExitCode.LOSS, True), said
+
+
+def test_gaps_that_a_file_fills_are_repaired_and_others_stay(bench: AuditBench, files: Path) -> None:
+    hour = START + 3600 * SECOND
+    bench.insert("coverage", [coverage(START, hour), coverage(hour + 60 * SECOND, END)])
+    bench.insert(
+        "gap",
+        [
+            gap(hour, hour + 60 * SECOND, repair_state="partial", gap_id="1:1"),
+            gap(hour, hour + 60 * SECOND, stream="trade", repair_state="partial", gap_id="1:1"),
+            gap(hour, hour + 60 * SECOND, stream="ticker", repair_state="unrepairable", gap_id="1:1"),
+            gap(hour, hour + SECOND, symbol="BTCUSDT", stream="trade", repair_state="unrepairable", gap_id="1:2"),
+            gap(START - 60 * SECOND, START + SECOND, symbol="BTCUSDT", stream="trade", gap_id="1:3",
+                repair_state="unrepairable"),
+            gap(hour, hour + SECOND, connection="another", repair_state="partial", gap_id="1:4"),
+        ],
+    )  # fmt: skip
+    assert verdicts(bench)["trade"] == "incomplete"
+
+    code, account, _ = bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")
+
+    assert (code, account["series"][0]["gaps_repaired"]) == (ExitCode.OK, 2)
+    states = sql(
+        bench, "SELECT gap_id, symbol, stream, repair_state FROM {db}.gap FINAL ORDER BY gap_id, symbol, stream"
+    )
+    assert states == [
+        ["1:1", "", "", "partial"], ["1:1", "", "ticker", "unrepairable"], ["1:1", "", "trade", "partial"],
+        ["1:1", "BTCUSDT", "trade", "repaired"], ["1:2", "BTCUSDT", "trade", "repaired"],
+        ["1:3", "BTCUSDT", "trade", "unrepairable"], ["1:4", "", "", "partial"],
+    ]  # fmt: skip
+    counted = sql(
+        bench,
+        "SELECT toInt64(partial), toInt64(unrepairable), toInt64(repaired) FROM {db}.complete(exchange='binance', "
+        f"symbol='BTCUSDT', stream='trade', from='{DAY}', to='2026-03-11')",
+    )
+    assert counted == [[0, 1, 2]], "the gap that began before the day is not filled"
+    done = bench.run("gaps", "--json", "--symbol", "BTCUSDT", "--stream", "trade")
+    assert {one["gap_id"]: one["repair_state"] for one in json.loads(done.stdout)} == {
+        "1:1": "partial", "1:2": "repaired", "1:3": "unrepairable", "1:4": "partial",
+    }  # fmt: skip
+    assert bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")[1]["series"][0]["gaps_repaired"] == 0
+
+
+def test_a_gap_of_both_kinds_of_trades_is_not_filled_by_one(bench: AuditBench, files: Path) -> None:
+    hour = START + 3600 * SECOND
+    bench.insert("gap", [gap(hour, hour + SECOND, symbol="BTCUSDT", stream="trade", repair_state="partial")])
+    raw = {
+        "exchange": "binance", "symbol": "BTCUSDT", "source": "WEBSOCKET", "aggregated": False, "trade_id": "1",
+        "trade_number": 1, "price": 1, "quantity": 1, "time": when(hour), "receive_time": when(hour), "version": 1,
+    }  # fmt: skip
+    bench.insert("trade", [raw])
+
+    _, account, _ = bring_in(bench, files / "binance" / f"BTCUSDT-aggTrades-{DAY}.zip")
+
+    assert account["series"][0]["gaps_repaired"] == 0
+
+
+def test_a_wrong_command_line_imports_nothing(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("1,2\n")
+    path = files / "binance" / f"BTCUSDT-1m-{DAY}.zip"
+    for arguments, said in (
+        ((path, "nosuch.zip"), "nosuch.zip' is not there"),
+        ((path, tmp_path / "mine.csv"), "say --symbol, --stream"),
+        ((tmp_path,), "no files of binance there"),
+        ((path, "--stream", "trade"), "'BTCUSDT-1m-2026-03-10.zip': its name says something else"),
+        ((path, "--stream", "depth"), "--stream must be one of"),
+    ):  # fmt: skip
+        done = bench.run("import", "--exchange", "binance", *map(str, arguments))
+        assert (done.exit_code, said in done.stderr) == (ExitCode.USAGE, True), done.stderr
+    done = bench.run("import", "--exchange", "kraken", str(path))
+    assert (done.exit_code, "its files are not known" in done.stderr) == (ExitCode.USAGE, True)
+    assert sql(bench, "SELECT toInt64(count()) FROM {db}.kline") == [[0]]
+
+
+def test_a_file_of_another_name_is_imported_as_the_options_say(bench: AuditBench, files: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    with zipfile.ZipFile(files / "binance" / f"BTCUSDT-1m-{DAY}.zip") as file:
+        path.write_bytes(file.read(file.namelist()[0]))
+
+    code, account, _ = bring_in(
+        bench, path, "--symbol", "BTCUSDT", "--stream", "kline", "--interval", "1m",
+    )  # fmt: skip
+
+    assert (code, account["files"][0]["rows"]) == (ExitCode.OK, 1440)
+    assert verdicts(bench)["kline"] == "complete"
+
+
+def test_the_account_fits_a_terminal(bench: AuditBench, files: Path) -> None:
+    done = bench.run("import", "--exchange", "binance", str(files / "binance"))
+
+    assert done.exit_code == ExitCode.OK
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[:2] for line in lines[1:]] == [
+        ["BTCUSDT", "kline"], ["BTCUSDT", "trade"], ["BTCUSDT", "book_ticker"], ["BTCUSDT", "raw_trade"],
+    ]  # fmt: skip
+    assert f"file 1 of 4 BTCUSDT-1m-{DAY}.zip: 1,440 rows" in done.stderr

@@ -1,0 +1,82 @@
+"""Gaps that imported files fill become ``repaired``, as those do that were fetched over REST.
+
+A gap of a series is filled when files cover all of its time, however many these are. Its next record says so: the same
+``gap_id``, named for this series alone, so that what it is for other symbols and streams of its connection stays. Of a
+gap that lasts, and of one of a connection that did not carry the series, nothing is said. It is the last word: a
+repairer that is still at work on the gap does not take it back.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
+
+from wsadapter.archives.importing import CONNECTION, Task
+from wsadapter.archives.series import GapRecord, SeriesTables, concerns, merged
+from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
+from wsadapter.clickhouse.inserts import Inserter, event_rows
+from wsadapter.config.model import ClickHouseConfig
+from wsadapter.events import Gap, Source
+from wsadapter.events.gaps import RepairState
+from wsadapter.events.streams import BY_STREAM
+
+LAST_WORD: Final = 1 << 20
+"""Added to a gap's version: its records by other hands are fewer."""
+NEIGHBOURHOOD_NS: Final = 86_400 * 10**9
+
+
+def fill(client: Client, settings: ClickHouseConfig, task: Task) -> int:
+    """Of the series of a file; returns how many gaps are repaired now that were not."""
+    try:
+        tables = SeriesTables(client, settings.database, task.series)
+        filled = _filled(tables)
+        if not filled or _has_others(tables, task, filled):
+            return 0
+        events = [_repaired(task, record) for record in filled]
+        head, body = event_rows(settings.database, BY_STREAM["gap"], events)
+        digest = hashlib.sha256(body).hexdigest()[:16]
+        Inserter(client).insert(head + body, len(events), f"{CONNECTION}gap:{digest}")
+    except REQUEST_ERRORS as error:
+        raise unavailable(settings, error) from None
+    return len(filled)
+
+
+def _filled(tables: SeriesTables) -> list[GapRecord]:
+    """Of each gap that files cover, what is said of this series, unless that is the right thing already."""
+    covered = tables.covered()
+    spans = merged([(one.from_ns, one.to_ns) for one in covered if one.connection.startswith(CONNECTION)])
+    carried = {one.connection for one in covered if not one.connection.startswith(CONNECTION)}
+    return [
+        record
+        for record in (tables.gaps(spans[0][0], spans[-1][1]) if spans else ())
+        if record.repair_state != RepairState.REPAIRED
+        and concerns(record, carried)
+        and record.ended_ns is not None
+        and any(first <= record.started_ns and record.ended_ns <= last for first, last in spans)
+    ]
+
+
+def _has_others(tables: SeriesTables, task: Task, filled: Sequence[GapRecord]) -> bool:
+    """Whether beside trades of the file's kind the other kind was recorded then, which it does not have."""
+    constant = task.form.constants.get("aggregated")
+    if constant is None:
+        return False
+    answer = tables.ask(
+        f"SELECT 1 FROM {tables.database}.trade WHERE exchange = {{exchange:String}} AND symbol = {{symbol:String}} "
+        "AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') "
+        "AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC') "
+        f"AND toUInt8(aggregated) != {constant} AND source != 'ARCHIVE' LIMIT 1",
+        first=min(each.started_ns for each in filled) - NEIGHBOURHOOD_NS,
+        last=max(each.ended_ns or 0 for each in filled) + NEIGHBOURHOOD_NS,
+    )
+    return bool(answer.strip())
+
+
+def _repaired(task: Task, record: GapRecord) -> Gap:
+    exchange, symbol, stream, interval = task.series
+    return Gap(
+        exchange, symbol, None, None, record.receive_ns, Source.ARCHIVE, record.connection, None,
+        record.gap_id, record.version + LAST_WORD, stream, interval, record.cause, record.started_ns,
+        record.ended_ns, None, None, None, RepairState.REPAIRED.value,
+    )  # fmt: skip

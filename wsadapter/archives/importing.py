@@ -1,0 +1,221 @@
+"""One file of a venue -> rows of its stream, with source ARCHIVE, and coverage of its day.
+
+The rows take the way of live ones: the inbox of the stream in ClickHouse, its views, its table; not Kafka. They have
+the sorting key of the rows that were recorded live, and where there is such a row it is the one that counts (it says
+when it was received); of candles the published one counts.
+
+Guarantees: a file is cut at the same places each time, and each piece has an insert token of the file's hash and its
+number, so an import that was interrupted may be made again; coverage is written last and at once, so a file that has
+some is wholly there and is not imported again. Nothing is dropped in silence: a line that is no row is refused with its
+number and reason, and a file with such lines covers nothing; numbers that skip, and candles that are not there, are
+holes, which coverage leaves out.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from clickhouse_connect.driver.client import Client
+from msgspec import Struct, field
+
+from wsadapter.archives.files import BadFile, Piece, digest, pieces
+from wsadapter.archives.series import Series, Span
+from wsadapter.clickhouse.client import REQUEST_ERRORS, Parameters, unavailable
+from wsadapter.clickhouse.conversion import quoted
+from wsadapter.clickhouse.inserts import Inserter, event_rows, text_statement
+from wsadapter.config.model import ClickHouseConfig
+from wsadapter.events import Coverage, Source
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.exchanges.archives import ArchiveFormat, Lines, Refused, Row, follows, rows_between
+from wsadapter.exchanges.intervals import length_ms
+
+CONNECTION: Final = "archive:"
+"""What the connection of an imported row begins with; file name and hash follow."""
+MAX_TOLD: Final = 1000
+"""Refused lines and holes of a file that are kept; all are counted."""
+MS: Final = 1_000_000
+
+Advance = Callable[[int, int], None]
+"""Told of rows and of bytes of the file, as they are done."""
+
+
+class Task(Struct, frozen=True):
+    """A file, and what it is of. ``named``: from when to when its name says; None where it does not."""
+
+    path: Path
+    exchange: str
+    form: ArchiveFormat
+    symbol: str
+    interval: str = ""
+    named: Span | None = None
+
+    @property
+    def series(self) -> Series:
+        """What it covers."""
+        form = self.form
+        return Series(self.exchange, self.symbol, form.spec.name if form.covers else form.stream, self.interval)
+
+
+class Outcome(Struct):
+    """What became of a file. ``reason``: why none of it was imported. ``holes``: from the row before to the one
+    after."""
+
+    rows: int = 0
+    refused_count: int = 0
+    refused: list[Refused] = field(default_factory=list)
+    hole_count: int = 0
+    holes: list[Span] = field(default_factory=list)
+    already: bool = False
+    reason: str = ""
+
+    @property
+    def whole(self) -> bool:
+        return not (self.reason or self.refused_count or self.hole_count)
+
+
+class Importer:
+    """Of one database; uses its client alone."""
+
+    def __init__(self, client: Client, settings: ClickHouseConfig) -> None:
+        self._client, self._settings = client, settings
+        self._inserter = Inserter(client)
+
+    def run(self, task: Task, advance: Advance, again: bool = False) -> Outcome:
+        """``again``: also what is there already. `ServiceUnavailable` where ClickHouse fails."""
+        outcome = Outcome()
+        try:
+            connection = f"{CONNECTION}{task.path.name}:{digest(task.path)[:16]}"
+            if not again and self._is_there(task, connection):
+                outcome.already = True
+            else:
+                self._import(task, connection, outcome, advance)
+        except BadFile as error:
+            outcome.reason = str(error)
+        except REQUEST_ERRORS as error:
+            raise unavailable(self._settings, error) from None
+        return outcome
+
+    def _import(self, task: Task, connection: str, outcome: Outcome, advance: Advance) -> None:
+        now_ns = time.time_ns()
+        constants = {
+            "exchange": task.exchange, "symbol": task.symbol, "receive_time_ns": str(now_ns),
+            "source": str(Source.ARCHIVE.value), "connection": connection,
+        }  # fmt: skip
+        if task.form.candles:
+            constants["interval"] = task.interval
+        lines = Lines(task.form, constants)
+        head = text_statement(self._settings.database, task.form.spec, lines.fields, "CSV")
+        check = _Check(task, lines, outcome)
+        for number, piece in enumerate(_without_header(lines, pieces(task.path))):
+            body, rows, refused = lines.convert(piece.lines, piece.first_line)
+            outcome.refused_count += len(refused)
+            outcome.refused += refused[: MAX_TOLD - len(outcome.refused)]
+            if rows:
+                token = ":".join((*task.series, task.form.word, connection, str(number)))
+                self._inserter.insert(head + body, rows, token)
+                check.step(piece, rows)
+            outcome.rows += rows
+            advance(rows, piece.at)
+        if not outcome.rows and not outcome.refused_count:
+            raise BadFile("no rows in it")
+        covered = check.covered()
+        if covered:
+            self._insert_coverage(task, connection, covered, now_ns)
+
+    def _is_there(self, task: Task, connection: str) -> bool:
+        """Files that cover nothing leave no trace, and are imported again."""
+        names = task.series._asdict()
+        where = " AND ".join(f"{name} = {{{name}:String}}" for name in (*names, "connection"))
+        parameters: Parameters = {**names, "connection": connection}
+        query = f"SELECT count() FROM {quoted(self._settings.database)}.coverage WHERE {where} FORMAT TabSeparated"
+        return bytes(self._client.raw_query(query, parameters=parameters, use_database=False)).strip() != b"0"
+
+    def _insert_coverage(self, task: Task, connection: str, spans: list[Span], now_ns: int) -> None:
+        exchange, symbol, stream, interval = task.series
+        events = [
+            Coverage(exchange, symbol, None, None, now_ns, Source.ARCHIVE, connection, None, stream, interval, *span)
+            for span in spans
+        ]
+        spec = BY_STREAM["coverage"]
+        head, body = event_rows(self._settings.database, spec, events)
+        self._inserter.insert(head + body, len(events), f"{connection}:{':'.join(task.series)}:{now_ns}")
+
+
+def _without_header(lines: Lines, read: Iterator[Piece]) -> Iterator[Piece]:
+    for piece in read:
+        if piece.first_line == 1 and lines.is_header(piece.lines[:1]):
+            header, _, rest = piece.lines.partition(b"\n")
+            if error := lines.header_error(header):
+                raise BadFile(error)
+            if rest:
+                yield Piece(rest, 2, piece.at)
+        else:
+            yield piece
+
+
+class _Check:
+    """Whether rows follow one another, piece by piece."""
+
+    def __init__(self, task: Task, lines: Lines, outcome: Outcome) -> None:
+        self._task, self._lines, self._outcome = task, lines, outcome
+        self._follows = follows(task.form)
+        self._first: Row | None = None
+        self._last: Row | None = None
+
+    def step(self, piece: Piece, rows: int) -> None:
+        first, last = self._edges(piece)
+        self._first = self._first or first
+        if self._follows is not None:
+            joined = self._last is None or self._follows(self._last, first)
+            if not joined or rows_between(self._task.form, self._task.interval, first, last) != rows:
+                self._look(self._follows, piece)
+        self._last = last
+
+    def _edges(self, piece: Piece) -> tuple[Row, Row]:
+        """Its first and last row."""
+        ends = piece.lines[: piece.lines.index(b"\n") + 1], piece.lines[piece.lines.rfind(b"\n", 0, -1) + 1 :]
+        rows = [row for line in ends for row in self._lines.rows(line)]
+        if len(rows) < 2:  # refused ones are there
+            every = list(self._lines.rows(piece.lines))
+            return every[0], every[-1]
+        return rows[0], rows[1]
+
+    def _look(self, follows: Callable[[Row, Row], bool], piece: Piece) -> None:
+        before = self._last
+        for row in self._lines.rows(piece.lines):
+            if before is not None and not follows(before, row):
+                self._hole(before.end_ns, row.time_ns)
+            before = row
+
+    def _hole(self, from_ns: int, to_ns: int) -> None:
+        self._outcome.hole_count += 1
+        if len(self._outcome.holes) < MAX_TOLD:
+            self._outcome.holes.append((from_ns, to_ns))
+
+    def covered(self) -> list[Span]:
+        """What the file is known to be complete of. Where its rows are not of the time of its name, that is theirs."""
+        first, last, task, outcome = self._first, self._last, self._task, self._outcome
+        if first is None or last is None:
+            return []
+        from_ns, to_ns = first.time_ns, last.end_ns
+        if task.named is not None and task.named[0] <= from_ns and last.time_ns < task.named[1]:
+            from_ns, to_ns = self._edges_of(*task.named, first, last)
+        if outcome.refused_count or outcome.hole_count > MAX_TOLD:
+            return []
+        spans, at = [], from_ns
+        for before_ns, after_ns in sorted(outcome.holes):
+            if before_ns > at:
+                spans.append((at, before_ns))
+            at = max(at, after_ns)
+        return [*spans, (at, to_ns)] if to_ns > at else spans
+
+    def _edges_of(self, from_ns: int, to_ns: int, first: Row, last: Row) -> Span:
+        """Candles say where they begin and end: what is missing at the edges is a hole, too."""
+        if self._task.form.candles:
+            length_ns = length_ms(self._task.interval) * MS
+            if first.time_ns - from_ns >= length_ns:
+                self._hole(from_ns, first.time_ns)
+            if to_ns - last.end_ns >= length_ns:
+                self._hole(last.end_ns, to_ns)
+        return from_ns, to_ns

@@ -1,7 +1,7 @@
 """Which events of the partitions are given, in which order, and where gaps stand among them. Pure: no Kafka, no clock.
 
-`Ordering` is given the gaps (`gap`) and, partition by partition, the messages (`take`), and makes of them one run of
-events. What it guarantees:
+`Ordering` is given the gaps (`gap`) and the messages of each partition, and makes of them one run of events
+(`advance`). What it guarantees:
 
 * Events of a symbol and stream come in the order of their partition, each record once (`wsadapter.reader.decoding`).
 * **A gap stands before the first event behind it.** Two things tell which that is. An event names its last gap
@@ -161,8 +161,9 @@ class Ordering:
             self._by_epoch.setdefault(epoch, deque()).append(pending)
             for stream in self._streams_of(gap):
                 self._stops[stream].setdefault(epoch, position)
+        out = self._release(self._pending[0]) if len(self._pending) > PENDING_MOST else []
         self._trim()
-        return self._release(self._pending[0]) if len(self._pending) > PENDING_MOST else []
+        return out
 
     def settled(self) -> list[Event]:
         """The gaps before which nothing more comes."""
@@ -227,6 +228,20 @@ class Ordering:
             self.floor_ns = max(self.floor_ns, oldest + 1)
 
     # Events.
+
+    def advance(self, now: float) -> list[Event]:
+        """Whatever is to be given now (monotonic): events of all partitions, and gaps."""
+        out: list[Event] = []
+        waiting = [partition for partition in self.partitions.values() if partition.messages]
+        while waiting:
+            found: list[Event] = []
+            for partition in waiting:
+                found += self.take(partition, now)
+            found += self.settled()
+            out += found
+            # one that waits for another partition may go on now
+            waiting = [partition for partition in waiting if found and partition.messages]
+        return out + self.settled()
 
     def take(self, partition: Partition, now: float) -> list[Event]:
         """The events of what the partition has fetched, up to the first one that has to wait (``now``: monotonic)."""

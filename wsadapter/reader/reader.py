@@ -327,13 +327,14 @@ class Reader:
         """One look into the log."""
         assert self._log is not None
         out, self._first = self._first, []
-        touched = {key: partition for key, partition in self._partitions.items() if partition.messages}
+        touched = {key for key, partition in self._partitions.items() if partition.messages}
         gaps: list[Any] = []
         for key, messages in runs(self._log, self._log.poll(0 if out else WAIT_SECONDS)):
             if key[0] == GAP:
                 gaps += messages
                 continue
-            partition = touched[key] = self._partitions[key]
+            touched.add(key)
+            partition = self._partitions[key]
             partition.is_read = False
             partition.offset, partition.at_ms = messages[-1].offset() + 1, messages[-1].timestamp()[1]
             self._at_ms = max(self._at_ms, partition.at_ms)
@@ -344,16 +345,9 @@ class Reader:
             if key[0] != GAP:
                 self._partitions[key].is_read = True
         now = time.monotonic()
-        while touched:
-            found: list[Event] = []
-            for key, partition in touched.items():
-                found += self._ordering.take(partition, now)
-                self._keep(*key)
-            found += self._ordering.settled()
-            out += found
-            # one that waits for another may go on now
-            touched = {key: partition for key, partition in touched.items() if found and partition.messages}
-        out += self._ordering.settled()
+        out += self._ordering.advance(now)
+        for key in touched:
+            self._keep(*key)
         if self._log.lost:
             out += self._skip_lost()
         self._hold()

@@ -6,7 +6,7 @@ PB := wsadapter/pb
 # children start faster from bytecode, whatever the shell says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast chaos sanitize setup lint fmt docs bench proto reference constraints wheel pip-audit sbom clean
+.PHONY: run test test-fast chaos sanitize setup lint fmt docs bench proto reference constraints wheel pip-audit sbom messages clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
@@ -75,6 +75,10 @@ wheel: setup ## dist/: the wheel, and the hashed constraints of what it needs
 	rm -rf dist build/lib*
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist .
 	cp deploy/constraints.txt dist/
+
+messages: setup ## dist/: the wheel of the Kafka messages alone, wsadapter-messages (needs protobuf, nothing else)
+	rm -rf proto/build
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation -w dist ./proto
 
 TOOLS := build/tools/bin
 build/tools/bin/pip-audit:

@@ -171,3 +171,29 @@ def test_a_word_of_a_later_version_stays_a_number() -> None:
     for make in (in_python, lambda spec: decoding.decoder(spec.name)):
         _, out, _ = everything(make(BY_STREAM["trade"]), [value])
         assert out[0].source == 9
+
+
+class Fetched:
+    """As confluent-kafka's messages."""
+
+    def __init__(self, topic: str, partition: int, key: bytes | None, value: bytes, error: object = None) -> None:
+        self.topic, self.partition, self.key = lambda: topic, lambda: partition, lambda: key
+        self.value, self.error = lambda: value, lambda: error
+
+
+@pytest.mark.parametrize("split", [decoding.split_in_python, decoding.split], ids=["python", "as built"])
+def test_messages_become_runs_of_a_partition(split: decoding.Split) -> None:
+    def fetched(topic: str, partition: int, key: bytes | None, error: object = None) -> Fetched:
+        return Fetched(topic, partition, key, f"{topic}{partition}{key!r}".encode(), error)
+
+    a, b, c = fetched("t", 0, b"a"), fetched("t", 0, b"b"), fetched("t", 0, None)
+    end, other, last = fetched("t", 0, b"a", "EOF"), fetched("u", 0, b"b"), fetched("u", 1, b"a")
+    assert split([], None) == ([], [])
+    runs, failed = split([a, b, end, c, other, last, a], None)
+    assert failed == [end]
+    assert [run[:2] for run in runs] == [["t", 0], ["u", 0], ["u", 1], ["t", 0]]
+    assert runs[0] == ["t", 0, [a, b, c], [a.value(), b.value(), c.value()], c]
+    runs, _ = split([a, b, other, last], {b"a": True, b"b": False})
+    assert runs == [["t", 0, [a], [a.value()], b], ["u", 0, [], [], other], ["u", 1, [last], [last.value()], last]]
+    with pytest.raises(KeyError):
+        split([c], {})

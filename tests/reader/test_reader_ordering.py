@@ -92,7 +92,7 @@ def read(ring: Ring, rng: random.Random, scope: Scope = Scope()) -> list[Event]:
             partition = order.partitions[key]
             if portion:
                 partition.offset, partition.at_ms = portion[-1].offset() + 1, portion[-1].timestamp()[1]
-                partition.messages += [one for one in portion if scope.has_key(one.key())]
+                put(partition, *(one for one in portion if scope.has_key(one.key())))
             partition.is_read = not unread[key] and rng.random() < 0.5
         out += order.advance(now)
         now += 0.01
@@ -101,6 +101,11 @@ def read(ring: Ring, rng: random.Random, scope: Scope = Scope()) -> list[Event]:
     out += order.advance(now)
     assert order.first_gaps() == ({}, ())
     return out
+
+
+def put(partition: Partition, *messages: Message) -> None:
+    partition.messages += messages
+    partition.values += [message.value() for message in messages]
 
 
 def identity(event: Event) -> int:
@@ -156,9 +161,11 @@ def test_a_connections_gap_waits_for_what_other_partitions_have_before_it() -> N
     order = Ordering(Scope(), ["trade", "book_ticker"], 0)
     trades, quotes = ready(order, ("trade", 0), ("book_ticker", 0))
     assert order.gap(Message(gap(NS + 3, "", ""), 3, 0, 0, 30)) == []
-    trades.messages, trades.at_ms = [Message(trade(1), 1, 0, 0, 10), Message(trade(4, gap_ns=NS + 3), 4, 0, 1, 40)], 40
+    put(trades, Message(trade(1), 1, 0, 0, 10), Message(trade(4, gap_ns=NS + 3), 4, 0, 1, 40))
+    trades.at_ms = 40
     assert [identity(event) for event in order.advance(0)] == [1]
-    quotes.messages, quotes.at_ms = [Message(quote(2), 2, 0, 0, 20)], 20
+    put(quotes, Message(quote(2), 2, 0, 0, 20))
+    quotes.at_ms = 20
     assert [identity(event) for event in order.advance(0)] == [2]
     quotes.is_read = True
     assert [identity(event) for event in order.advance(0)] == [3, 4]
@@ -167,7 +174,7 @@ def test_a_connections_gap_waits_for_what_other_partitions_have_before_it() -> N
 def test_a_gap_is_waited_for_and_no_longer_than_that() -> None:
     order = Ordering(Scope(), ["trade"], NS)
     (trades,) = ready(order, ("trade", 0))
-    trades.messages = [Message(trade(4, gap_ns=NS - 9), 4, 0, 0, 10), Message(trade(5, gap_ns=NS + 5), 5, 0, 1, 10)]
+    put(trades, Message(trade(4, gap_ns=NS - 9), 4, 0, 0, 10), Message(trade(5, gap_ns=NS + 5), 5, 0, 1, 10))
     assert [identity(event) for event in order.advance(0)] == [4], "what is older than what was read is not waited for"
     assert order.advance(GAP_SECONDS - 1) == []
     assert trades.next_offset == 1
@@ -175,7 +182,7 @@ def test_a_gap_is_waited_for_and_no_longer_than_that() -> None:
     assert isinstance(told[0], Gap)
     assert (told[0].cause, told[0].symbol, told[0].ended_ns) == ("unknown", "BTCUSDT", NS + 5)
     assert [identity(event) for event in told] == [5, 5]
-    trades.messages = [Message(trade(6, gap_ns=NS + 5), 6, 0, 2, 10)]
+    put(trades, Message(trade(6, gap_ns=NS + 5), 6, 0, 2, 10))
     assert [identity(event) for event in order.advance(GAP_SECONDS)] == [6], "told once"
 
 

@@ -7,7 +7,7 @@ its position is not above that of its epoch's last one in this partition (`wsada
 why that loses nothing).
 
 In C where the extension is built; the twin in Python parses with protobuf, and both make the same events and stop at
-the same message. Owns nothing.
+the same message, but for what no encoder writes: there C stops, too. Owns nothing.
 """
 
 import struct
@@ -143,3 +143,33 @@ def _what(column: Column) -> int:
 def decoder(stream: str) -> Decode:
     spec = BY_STREAM[stream]
     return in_python(spec) if native.extension is None else _in_c(spec)
+
+
+Run = list[Any]
+"""Messages of one partition that stand together: topic, partition, those that are wanted, their values, the last one
+of all."""
+
+
+def split_in_python(messages: list[Any], wanted: Mapping[bytes | None, bool] | None) -> tuple[list[Run], list[Any]]:
+    """The twin of `split` in C."""
+    runs: list[Run] = []
+    failed: list[Any] = []
+    for message in messages:
+        if message.error() is not None:
+            failed.append(message)
+            continue
+        topic, partition = message.topic(), message.partition()
+        if not runs or runs[-1][:2] != [topic, partition]:
+            runs.append([topic, partition, [], [], None])
+        run = runs[-1]
+        run[4] = message
+        if wanted is None or wanted[message.key()]:
+            run[2].append(message)
+            run[3].append(message.value())
+    return runs, failed
+
+
+Split = Callable[[list[Any], Mapping[bytes | None, bool] | None], tuple[list[Run], list[Any]]]
+split: Final[Split] = split_in_python if native.extension is None else native.extension.split
+"""``split(messages, wanted)``: messages of confluent-kafka as runs, and those that are errors. ``wanted``: of which
+keys (None: all)."""

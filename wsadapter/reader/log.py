@@ -21,6 +21,7 @@ from wsadapter.kafka.errors import Heard, detail_of, is_fatal, reason_of
 from wsadapter.kafka.settings import LIBRDKAFKA, reader_config
 from wsadapter.kafka.topics import Bounds, TopicState, log_bounds, partition_counts, topic_name, topic_states
 from wsadapter.log import get_logger
+from wsadapter.reader.decoding import Run, split
 
 OPEN_SECONDS: Final = 15.0
 ANSWER_SECONDS: Final = 5.0
@@ -121,25 +122,19 @@ class Log:
     def resume(self, key: Key) -> None:
         self._consumer.resume([TopicPartition(self._topics[key[0]], key[1])])
 
-    def poll(self, timeout: float) -> list[Any]:
-        """What is there, waiting so long for the first of it."""
+    def poll(self, timeout: float, wanted: Mapping[bytes | None, bool] | None = None) -> list[tuple[Key, Run]]:
+        """What is there, waiting so long for the first of it. ``wanted``: of which keys."""
         self.ends = []
         first = self._consumer.poll(timeout)
         if first is None:
             self._check_broker()
             return []
-        messages = [first, *self._consumer.consume(CHUNK, 0)]
-        if any(map(_error, messages)):
-            for message in messages:
-                if (error := message.error()) is not None:
-                    self._on_message_error(error, message)
-            messages = [message for message in messages if message.error() is None]
-        if messages or self.ends:
+        runs, failed = split([first, *self._consumer.consume(CHUNK, 0)], wanted)
+        for message in failed:
+            self._on_message_error(message.error(), message)
+        if runs or self.ends:
             self._on_answer()
-        return messages
-
-    def key_of(self, topic: str, partition: int) -> Key:
-        return self._streams[topic], partition
+        return [((self._streams[run[0]], run[1]), run) for run in runs]
 
     # Errors.
 
@@ -189,7 +184,3 @@ class Log:
         about = f", topic {topic}" if topic else ""
         service = f"Kafka at {self._kafka.bootstrap_servers}{about}"
         raise ServiceUnavailable(reason.sentence(service, detail_of(detail)), reason)
-
-
-def _error(message: Any) -> Any:
-    return message.error()

@@ -67,11 +67,13 @@ class Scope(Struct, frozen=True):
         )
 
     def has_key(self, key: bytes | None) -> bool:
-        """Of an event's message, ``exchange:symbol``; one without a key is looked at."""
+        """Of a message, ``exchange:symbol``; a gap about all symbols has an empty one. None is looked at."""
         if key is None:
             return True
         exchange, _, symbol = key.decode("utf-8", "replace").partition(":")
-        return (not self.exchanges or exchange in self.exchanges) and (not self.symbols or symbol in self.symbols)
+        return (not self.exchanges or exchange in self.exchanges) and (
+            not self.symbols or symbol in self.symbols or not symbol
+        )
 
 
 class Partition:
@@ -82,6 +84,8 @@ class Partition:
         self.stream, self.number, self.offset = stream, number, offset
         self.marks: Marks = dict(marks)
         self.messages: list[Message] = []
+        self.values: list[bytes | None] = []
+        """Of these."""
         self.at_ms = 0
         self.is_read = False
         self.held_since: float | None = None
@@ -245,7 +249,7 @@ class Ordering:
 
     def take(self, partition: Partition, now: float) -> list[Event]:
         """The events of what the partition has fetched, up to the first one that has to wait (``now``: monotonic)."""
-        values = [message.value() for message in partition.messages]
+        values = partition.values
         decode, stops = self._decoders[partition.stream], self._stops[partition.stream]
         out: list[Event] = []
         index = 0
@@ -256,7 +260,7 @@ class Ordering:
             if index == len(values) or not self._take_one(partition, partition.messages[index], now, out):
                 break
             index += 1
-        del partition.messages[:index]
+        del partition.messages[:index], values[:index]
         forget(partition.marks)
         return out
 

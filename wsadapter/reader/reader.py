@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from difflib import get_close_matches
-from itertools import groupby
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
@@ -122,7 +121,8 @@ class Reader:
         """Partition of topic `gap` -> behind what was read."""
         self._gaps_from: dict[int, int] = {}
         self._given: frozenset[tuple[int, int]] = frozenset()
-        self._wanted_keys: dict[bytes | None, bool] = {}
+        has_all = not (self._scope.exchanges or self._scope.symbols)
+        self._wanted = None if has_all else Wanted(self._scope)
         self._paused: set[Key] = set()
         self._ends: dict[Key, int] | None = None
         """Without ``follow``: where each partition ends."""
@@ -185,8 +185,12 @@ class Reader:
     ) -> None:
         await self.aclose()
 
+    def stop(self) -> None:
+        """The iteration ends behind what is being read now. From any thread, and from a signal handler."""
+        self._is_done = True
+
     def close(self) -> None:
-        """Not while another thread reads."""
+        """Not while another thread reads: `stop` it first."""
         if self._thread is not None:
             self._thread.shutdown()
             self._thread = None
@@ -316,8 +320,10 @@ class Reader:
         log.assign(offsets)
         unread = {key for key in offsets if offsets[key] < ends[key]}
         while unread:
-            for message in log.poll(WAIT_SECONDS):
-                self._first += self._take_gap(message)
+            for (_, number), (_, _, messages, _, last) in log.poll(WAIT_SECONDS):
+                self._gap_offsets[number] = last.offset() + 1
+                for message in messages:
+                    self._first += self._take_gap(message)
             unread -= set(log.ends)
             unread = {key for key in unread if self._gap_offsets[key[1]] < ends[key]}
 
@@ -329,16 +335,18 @@ class Reader:
         out, self._first = self._first, []
         touched = {key for key, partition in self._partitions.items() if partition.messages}
         gaps: list[Any] = []
-        for key, messages in runs(self._log, self._log.poll(0 if out else WAIT_SECONDS)):
+        for key, (_, _, messages, values, last) in self._log.poll(0 if out else WAIT_SECONDS, self._wanted):
             if key[0] == GAP:
                 gaps += messages
+                self._gap_offsets[key[1]] = last.offset() + 1
                 continue
             touched.add(key)
             partition = self._partitions[key]
             partition.is_read = False
-            partition.offset, partition.at_ms = messages[-1].offset() + 1, messages[-1].timestamp()[1]
+            partition.offset, partition.at_ms = last.offset() + 1, last.timestamp()[1]
             self._at_ms = max(self._at_ms, partition.at_ms)
-            partition.messages += self._wanted(messages)
+            partition.messages += messages
+            partition.values += values
         for message in gaps:  # first: events may wait for them
             out += self._take_gap(message)
         for key in self._log.ends:
@@ -358,26 +366,8 @@ class Reader:
             self._add_partitions()
         return out
 
-    def _wanted(self, messages: list[Any]) -> list[Any]:
-        """Those of our venues and symbols, by their key."""
-        if not (self._scope.exchanges or self._scope.symbols):
-            return messages
-        known, has_key = self._wanted_keys, self._scope.has_key
-        wanted = []
-        for message in messages:
-            key = message.key()
-            is_wanted = known.get(key)
-            if is_wanted is None:
-                if len(known) >= KEYS_MOST:
-                    known.clear()
-                is_wanted = known[key] = has_key(key)
-            if is_wanted:
-                wanted.append(message)
-        return wanted
-
     def _take_gap(self, message: Any) -> list[Event]:
         number, offset = message.partition(), message.offset()
-        self._gap_offsets[number] = offset + 1
         is_given = offset < self._gaps_from.get(number, 0) or (number, offset) in self._given
         return self._ordering.gap(message, is_given)
 
@@ -470,14 +460,18 @@ class Batches:
             self._reader._position = batch.position
 
 
-def runs(log: Log, messages: list[Any]) -> Iterator[tuple[Key, list[Any]]]:
-    """Messages of one partition that stand together."""
-    for (topic, number), group in groupby(messages, key=_place):
-        yield log.key_of(topic, number), list(group)
+class Wanted(dict[bytes | None, bool]):
+    """Of which keys messages are wanted: those of our venues and symbols, and gaps about all symbols."""
 
+    def __init__(self, scope: Scope) -> None:
+        super().__init__()
+        self._scope = scope
 
-def _place(message: Any) -> tuple[str, int]:
-    return message.topic(), message.partition()
+    def __missing__(self, key: bytes | None) -> bool:
+        if len(self) >= KEYS_MOST:
+            self.clear()
+        wanted = self[key] = self._scope.has_key(key)
+        return wanted
 
 
 def _listed(words: Words) -> list[str]:

@@ -115,6 +115,20 @@ def of_site(found: Figures) -> list[Row]:
     return made
 
 
+def of_reading(found: Figures) -> list[Row]:
+    """CPU is of the thread that reads. Events a second depend on what else the machine does: shown, no target."""
+    ours = found["ours"]
+    cpu, rate = median(run["cpu_us"] for run in ours), median(run["per_s"] for run in ours)
+    made = [Row("reader: CPU/event of the reading thread", cpu, "us", shown=f"{rate:,.0f} events/s")]
+    words = {"consume": "protobuf, consume()", "poll": "protobuf, poll()", "typed": "typed events, consume()"}
+    for name, what in words.items():
+        ratio = median(theirs["cpu_us"] / mine["cpu_us"] for mine, theirs in zip(ours, found[name], strict=True))
+        cpu, rate = median(run["cpu_us"] for run in found[name]), median(run["per_s"] for run in found[name])
+        shown = f"{cpu:.2f} us, {rate:,.0f} events/s by hand"
+        made.append(Row(f"  CPU/event, by hand ({what}) : reader", ratio, "x", 3, more=True, shown=shown))
+    return made
+
+
 def of_connections(found: Figures) -> list[Row]:
     made = []
     for point in found["points"]:
@@ -138,5 +152,5 @@ def of_stored(found: Figures) -> list[Row]:
 
 OF: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "micro": of_micro, "ingest": of_ingest, "road": of_road, "serializer": of_serializer, "consumer": of_consumer,
-    "site": of_site, "connections": of_connections, "stored": of_stored,
+    "site": of_site, "connections": of_connections, "stored": of_stored, "reading": of_reading,
 }  # fmt: skip

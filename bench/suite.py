@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from bench import connections, consumer, crates, ingest, micro, road, rows, serializer, site, stored
+from bench import connections, consumer, crates, ingest, micro, reading, road, rows, serializer, site, stored
 from bench.processes import BenchFailed
 from bench.report import Row
 from bench.rows import BASE, LIMIT, RUST, SLOW_PEERS, Runs
@@ -20,7 +20,7 @@ from bench.services import Services
 from bench.yardsticks import CLIENTS, Yardsticks
 from wsadapter.errors import WsadapterError
 
-SECTIONS: Final = ("micro", "ingest", "stored", "road", "serializer", "consumer", "site", "connections")
+SECTIONS: Final = ("micro", "ingest", "stored", "road", "serializer", "consumer", "site", "connections", "reading")
 QUICK_SECTIONS: Final = ("micro", "ingest", "road", "consumer")
 """A quick run has idle, restarts and memory in its one start of the whole road."""
 QUICK_SECONDS: Final = 45.0
@@ -61,6 +61,7 @@ class Suite:
         sections: dict[str, Callable[[], None]] = {
             "micro": self._micro, "ingest": self._ingest, "road": self._road, "serializer": self._serializer,
             "consumer": self._consumer, "site": self._site, "connections": self._connections, "stored": self._stored,
+            "reading": self._reading,
         }  # fmt: skip
         try:
             sections[section]()
@@ -269,3 +270,12 @@ class Suite:
         for count in self.size.counts:
             run = partial(connections.measure, self._directory, self._services, count, self.size.seconds)
             points.append(self._one(f"{count} connections, 4,000/s together", run))
+
+    def _reading(self) -> None:
+        count = self.size.backlog
+        kafka = reading.prepared(self._services, count)
+        found: dict[str, Runs] = {name: [] for name in reading.LOOPS}
+        self.figures["reading"] = found
+        for _ in range(self.size.rounds):
+            for name, loop in reading.LOOPS.items():
+                found[name].append(self._one(f"reading trades from Kafka, {name}", partial(loop, kafka, count)))

@@ -101,3 +101,23 @@ def test_every_query_is_answered(site: Site, block: pages.Block) -> None:
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
+
+
+PROGRAMS = [block for block in pages.blocks(pages.DOCS / "reading-kafka.md") if "Reader(" in block.text]
+
+
+@pytest.mark.parametrize("block", PROGRAMS, ids=lambda block: f"{pages.name(block.page)}:{block.line}")
+def test_every_program_that_reads_kafka_reads_it(site: Site, block: pages.Block) -> None:
+    """It runs until it has printed something; one that ends by itself prints something and ends with 0."""
+    text = block.text.replace('"127.0.0.1:9092"', f'"{site.kafka}", topic_prefix="{site.database}."')
+    assert text != block.text
+    program = subprocess.Popen([sys.executable, "-c", text], cwd=site.directory, stdout=subprocess.PIPE, text=True)
+    assert program.stdout is not None
+    try:
+        assert program.stdout.readline().strip(), f"ended with {program.wait()} and said nothing"
+        if "follow=False" in text:
+            assert program.wait(60) == 0
+    finally:
+        program.kill()
+        program.wait()
+        program.stdout.close()

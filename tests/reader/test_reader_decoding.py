@@ -177,8 +177,22 @@ class Fetched:
     """As confluent-kafka's messages."""
 
     def __init__(self, topic: str, partition: int, key: bytes | None, value: bytes, error: object = None) -> None:
-        self.topic, self.partition, self.key = lambda: topic, lambda: partition, lambda: key
-        self.value, self.error = lambda: value, lambda: error
+        self._all = topic, partition, key, value, error
+
+    def topic(self) -> str:
+        return self._all[0]
+
+    def partition(self) -> int:
+        return self._all[1]
+
+    def key(self) -> bytes | None:
+        return self._all[2]
+
+    def value(self) -> bytes:
+        return self._all[3]
+
+    def error(self) -> object:
+        return self._all[4]
 
 
 @pytest.mark.parametrize("split", [decoding.split_in_python, decoding.split], ids=["python", "as built"])

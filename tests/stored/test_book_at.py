@@ -1,6 +1,7 @@
 """The book of any moment, on the real engine, against a market that knows it: right, or said to be incomplete."""
 
 import random
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -225,3 +226,27 @@ def test_without_a_snapshot_there_is_no_book(bench: TableBench, stored: Stored, 
     assert not any(one.complete for one in stored.books("okx", "BTCUSDT", NOON, market.now_ns))
     with pytest.raises(BadQuestion, match="levels"):
         stored.book_at("okx", "BTCUSDT", 1, levels=0)
+
+
+def test_books_as_a_table(bench: TableBench, stored: Stored, rng: random.Random) -> None:
+    market = Market(rng, "okx", NOON, 40)
+    events, books = recorded(market, 40, (0,), lambda m: m.snapshot(40))
+    record(bench, [*events, covered("okx", NOON + 2 * SECOND)])
+    asked: Any = ("okx", "BTCUSDT", NOON, NOON + 3 * SECOND)
+
+    each = stored.book_table(*asked, levels=3)
+    seconds = stored.book_table(*asked, levels=3, every="500ms", exact=True)
+
+    assert len(each) == 30
+    assert seconds.arrow["time"].cast("int64").to_pylist() == [NOON + n * SECOND // 2 for n in range(6)]
+    at = NOON + 2 * SECOND
+    for rows, number in ((each, float), (seconds, Decimal)):
+        (row,) = (one for one in rows.arrow.to_pylist() if one["time"].value == at)
+        bids, asks = books[at]
+        assert row["bid_price"] == [number(price) for price, _ in bids[:3]]
+        assert row["ask_quantity"] == [number(quantity) for _, quantity in asks[:3]]
+    assert all(each.arrow["complete"].to_pylist()), "proved by their numbers"
+    assert (each.complete, each.missing[0].cause) == (False, "unrecorded"), "though nobody says that he was there"
+    assert [*each.pandas()["last_update_id"]] == each.polars()["last_update_id"].to_list()
+    with pytest.raises(BadQuestion, match="every"):
+        stored.book_table(*asked, every="often")

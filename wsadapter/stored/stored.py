@@ -25,10 +25,11 @@ from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import BookRule
 from wsadapter.stored import queries
 from wsadapter.stored.book import Book
+from wsadapter.stored.book_table import sampled, table
 from wsadapter.stored.books import Books
 from wsadapter.stored.holes import Completeness, Covered, GapRow, completeness
 from wsadapter.stored.rows import MOMENT, Rows, library
-from wsadapter.times import moment
+from wsadapter.times import duration, moment
 
 When = int | str | datetime
 """Nanoseconds since the epoch; a text as in `wsadapter.times.moment` (``2026-11-22T10:00:00Z``, ``2h`` ago); a time,
@@ -182,6 +183,27 @@ class Stored:
     ) -> Iterator[Book]:
         """The book at the start, then after each change up to the end. Read in parts as the iterator goes on."""
         return self._books(exchange, symbol, levels).between(*self._range(start, end))
+
+    def book_table(
+        self, exchange: str, symbol: str, start: When, end: When | None = None, *, levels: int = 20,
+        every: float | str | None = None, exact: bool = False,
+    ) -> Rows:  # fmt: skip
+        """`books` as rows; ``every`` so many seconds (or ``"100ms"``) the book as it was then, else each change. Column
+        ``complete`` says of each whether it is the venue's."""
+        start_ns, end_ns = self._range(start, end)
+        found = self._books(exchange, symbol, levels).between(start_ns, end_ns)
+        if every is None:
+            rows: Iterator[tuple[int, Book]] = ((book.time_ns, book) for book in found)
+        else:
+            try:
+                every_ns = round(duration(every) * SECOND)
+            except ValueError as error:
+                raise BadQuestion(f"every: {error}") from None
+            if every_ns < 1:
+                raise BadQuestion("every: must be longer than nothing")
+            rows = sampled(found, start_ns, end_ns, every_ns)
+        known = self.completeness(exchange, symbol, "depth", start_ns, end_ns)
+        return Rows(table(rows, exact), start_ns, end_ns, known, truncated=False)
 
     def _books(self, exchange: str, symbol: str, levels: int | None) -> Books:
         if levels is not None and levels < 1:

@@ -34,6 +34,7 @@ DECODE_ERROR_KINDS: Final = (
     "json", "utf8", "depth", "type", "decimal", "range", "unknown_event", "foreign_symbol", "binary", "oversize",
     "other",
 )  # fmt: skip
+DRIFT_KINDS: Final = ("field", "event", "pace")
 RECONNECT_REASONS: Final = (
     "dns", "connect", "tls", "handshake", "http_403", "http_418", "http_429", "http_5xx", "http_other", "closed",
     "reset", "idle", "protocol", "ack", "stale", "oversize", "rotation", "other",
@@ -221,6 +222,9 @@ _METRICS: Final = (
     Metric("recording_missing_total",
            "Raw frames that should be in a recording and are not: the disk was slow, full or away.", _at("ingest")),
     Metric("recording_failures_total", "Writes of recordings that the disk refused.", _at("ingest")),
+    Metric("drift_total",
+           "What a venue sends that this version does not know, each once: fields, types of events; and other paces.",
+           _at("ingest", _axis("kind", DRIFT_KINDS))),
     # serializer
     Metric("delivery_seconds", "Time from produce until the whole batch was acknowledged (at least linger.ms).",
            _at("serializer"), bounds=SECONDS),

@@ -12,7 +12,7 @@ clock.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -23,7 +23,7 @@ from wsadapter.client.connect_limit import ConnectLimiter
 from wsadapter.client.protocol import Action, Fragments, Keepalive, Violation
 from wsadapter.client.reader import TEXT, Handlers, ReceiveCount, frame_reader
 from wsadapter.client.tap import Tap
-from wsadapter.exchanges.venue import Bad, Exchange, Reply
+from wsadapter.exchanges.venue import Bad, Exchange, Item, Reply
 from wsadapter.text import printable
 
 CLOSE_SECONDS: Final = 2.0
@@ -33,6 +33,9 @@ LINGER_SECONDS: Final = 0.05
 BANNED_SECONDS: Final = 120.0
 """Pause after 403 and 418 that do not say how long: the venue's shortest ban."""
 CLOSE_CODES: Final = {"protocol": WSCloseCode.PROTOCOL_ERROR, "oversize": WSCloseCode.MESSAGE_TOO_BIG}
+
+Inspect = Callable[[bytes, Sequence[Item]], object]
+"""(message, what it gave)."""
 
 _monotonic = time.monotonic
 
@@ -106,11 +109,19 @@ class Session(WSListener):
         self._on_open = on_open
         self._transport: WSTransport | None = None
         self._fragments = Fragments(config.max_message_size)
+        self._inspected = 0
+        """Messages that are still to be shown to ``_look``; meanwhile each goes the way of unusual ones."""
+        self._look: Inspect = lambda message, items: None
         self._keepalive = Keepalive(config.ping_interval, config.pong_timeout)
         self._requests: deque[Reply] = deque()
         self._last_sent = float("-inf")
         self._paused = False
         self._timers = Timers()
+
+    def inspect(self, messages: int, look: Inspect) -> None:
+        """Show the next so many messages, with what became of them, to ``look``."""
+        self._inspected, self._look = messages, look
+        self._reader.fragmented = self._fragments.unfinished or messages > 0
 
     # Called by picows.
 
@@ -179,7 +190,7 @@ class Session(WSListener):
             self._unusual(transport, frame)
         except Violation as error:
             self._end(error.reason, error.detail, CLOSE_CODES[error.reason])
-        self._reader.fragmented = self._fragments.unfinished
+        self._reader.fragmented = self._fragments.unfinished or self._inspected > 0
 
     def _unusual(self, transport: WSTransport, frame: WSFrame) -> None:
         kind, whole = frame.msg_type, None
@@ -199,8 +210,12 @@ class Session(WSListener):
 
     def _deliver(self, message: bytes, is_text: bool) -> None:
         self._tally.count(len(message))
-        bad = [Bad("binary", f"{len(message)} bytes")]
-        self._reader.deliver(self._receive(message, self._reader.received_ns) if is_text else bad)
+        bad: list[Item] = [Bad("binary", f"{len(message)} bytes")]
+        items = self._receive(message, self._reader.received_ns) if is_text else bad
+        if self._inspected > 0:
+            self._inspected -= 1
+            self._look(message, items)
+        self._reader.deliver(items)
 
     def _server_closed(self, transport: WSTransport, frame: WSFrame) -> None:
         self._reader.closed = True

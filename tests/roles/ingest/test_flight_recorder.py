@@ -181,3 +181,30 @@ def test_a_reload_turns_it_on_and_off_without_a_hole(start: Start) -> None:
     assert (len(list(recording)) > 20, recording.damage) == (True, "")
     assert all(ingest.role.page[f'gaps_total{{cause="{cause}"}}'] == 0 for cause in ("disconnect", "sequence"))
     shutil.rmtree(ingest.recordings)
+
+
+def test_a_field_that_the_venue_has_added_is_found_by_a_running_process(start: Start, venue: VenueThread) -> None:
+    ingest = start('mode = "off"')
+    page = ingest.role.page
+    cell = 'drift_total{kind="field"}'
+    eventually(lambda: page["frames_total"] > 20, 30)
+    told = (
+        '{"arg":{"channel":"trades","instId":"BTC-USDT-SWAP"},"data":[{"instId":"BTC-USDT-SWAP","tradeId":"%d","px":"1",'
+        '"sz":"1","side":"buy","ts":"1790771371858","count":"1","zzNew":"1"}]}'
+    )
+    numbers = itertools.count(10**9)
+
+    def found() -> bool:
+        """One message in so many is looked at."""
+
+        def burst(one: LoopbackVenue) -> None:
+            for _ in range(200):
+                one.say(told % next(numbers))
+
+        venue.call(burst)
+        return page[cell] == 1
+
+    eventually(found, 60)
+    (kept,) = (ingest.directory / "state" / "drift").iterdir()
+    assert kept.name == "okx-field-trade_zzNew.txt"
+    assert ingest.role.stop() == 0

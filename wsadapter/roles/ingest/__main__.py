@@ -5,6 +5,7 @@ import gc
 import socket
 import time
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -19,8 +20,10 @@ from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.errors import SegmentError
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges import load
+from wsadapter.exchanges.drift import known_of
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.host_files import host_directory
+from wsadapter.roles.ingest.drift import Drift, Paces
 from wsadapter.roles.ingest.flight_recorder import FlightRecorder
 from wsadapter.roles.ingest.gauges import Gauges
 from wsadapter.roles.ingest.recording_files import RecordedCount
@@ -66,7 +69,11 @@ class Ingest:
         self._recorder: FlightRecorder | None = None
         self._record_order: RecordOrder | None = None
         self._record(order.record)
-        self.gauges = Gauges(child.page, connection, limits, self._recorded)
+        directory = Path(child.args.config.service.state_dir, "drift")
+        self._drift = Drift(plan.exchange, known_of(load(plan.exchange)), directory)
+        self._paces = Paces(plan.subscriptions, connection.exchange.cadences)
+        publisher.unknown_event = self._drift.unknown_event
+        self.gauges = Gauges(child.page, connection, limits, self._recorded, self._drift.counts)
         self._ordered: Ordered | None = None
         """Not done yet."""
 
@@ -91,8 +98,19 @@ class Ingest:
         self._take_order()
         if self._recorder is not None:
             self._recorder.tick(now_ns)
+        self._look_for_drift()
         self.gauges.refresh()
         return QUIET_TICK if self.gauges.quiet and self._ordered is None else TICK
+
+    def _look_for_drift(self) -> None:
+        connection, now = self._connection, time.monotonic()
+        if share := self._drift.share(connection.tally.messages, now):
+            connection.current.session.inspect(share, self._drift.look)
+        if not (connection.connected_ns and connection.subscribed.is_set()):
+            self._paces.broken()
+            return
+        for word, before, after in self._paces.look(connection.exchange.last_receive_ns, now):
+            self._drift.pace(word, before, after)
 
     async def stop(self) -> None:
         """What the venue has sent already is recorded, and covered to its end."""
@@ -137,6 +155,7 @@ class Ingest:
             return
         page["order_since_ns"] = 0
         self._publisher.move(page, ordered.plan)
+        self._paces = Paces(ordered.plan.subscriptions, self._connection.exchange.cadences)
         self.gauges.move(page)
         self._child.free()
 

@@ -3,13 +3,13 @@
 The page's writer is the ingest process; `Gauges` copies into it at the pace of the role's tick.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from wsadapter.client.connect_limit import SharedLimiter
 from wsadapter.client.connection import Connection
 from wsadapter.client.subscriptions import SubscriptionState
-from wsadapter.metrics import NUMBERED_WORDS, RECONNECT_REASONS, STREAM_WORDS
+from wsadapter.metrics import DRIFT_KINDS, NUMBERED_WORDS, RECONNECT_REASONS, STREAM_WORDS
 from wsadapter.roles.ingest.recording_files import RecordedCount
 from wsadapter.shm.stats_page import StatsPage
 
@@ -21,9 +21,14 @@ class Gauges:
     on; a kill forgets at most one tick of them. (What must balance is not here: `wsadapter.shm.ring_counters`.)"""
 
     def __init__(
-        self, page: StatsPage, connection: Connection, limits: Sequence[SharedLimiter], recorded: RecordedCount
+        self,
+        page: StatsPage,
+        connection: Connection,
+        limits: Sequence[SharedLimiter],
+        recorded: RecordedCount,
+        drift: Mapping[str, int],
     ) -> None:
-        self._connection, self._limits, self._recorded = connection, limits, recorded
+        self._connection, self._limits, self._recorded, self._drift = connection, limits, recorded, drift
         self.move(page)
         counted = ("bytes_total", "error_count", "reconnect_count", "connection_attempts_total",
                    "connection_attempts_delayed_total", "state_write_failures_total",
@@ -34,6 +39,7 @@ class Gauges:
         self._before = {name: page[name] for name in counted}
         self._behind_before = {word: self._cells[index] for word, index in self._behind.items()}
         self._copies_before = {word: self._cells[index] for word, index in self._copies.items()}
+        self._drift_before = {kind: self._cells[index] for kind, index in self._drifted.items()}
         self._reasons_before = {reason: self._cells[index] for reason, index in self._reasons.items()}
 
     def move(self, page: StatsPage) -> None:
@@ -44,6 +50,7 @@ class Gauges:
             for name in self._connection.exchange.last_receive_ns
         ]
         self._reasons = {r: page.index(f'reconnects_total{{reason="{r}"}}') for r in RECONNECT_REASONS}
+        self._drifted = {kind: page.index(f'drift_total{{kind="{kind}"}}') for kind in DRIFT_KINDS}
         self._behind = {w: page.index(f'out_of_order_total{{stream="{w}"}}') for w in NUMBERED_WORDS}
         self._copies = {word: page.index(f'copies_total{{stream="{word}"}}') for word in STREAM_WORDS}
 
@@ -74,6 +81,8 @@ class Gauges:
         for reason, index in self._reasons.items():
             if count := connection.reconnects[reason]:
                 cells[index] = self._reasons_before[reason] + count
+        for kind, count in self._drift.items():
+            cells[self._drifted[kind]] = self._drift_before[kind] + count
         for word, count in connection.copies.items():
             cells[self._copies[word]] = self._copies_before[word] + count
         for word, index in self._behind.items():

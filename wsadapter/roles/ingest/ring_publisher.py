@@ -79,6 +79,8 @@ class RingPublisher:
         """`Connection.mark`: the events to come know of a gap that was noticed here."""
         self.happened: Callable[[str, int], object] = lambda reason, at_ns: None
         """Told of each gap that shows a fault, and of each frame that gave no event."""
+        self.unknown_event: Callable[[str], object] = lambda detail: None
+        """Told of each message of a type that the decoder does not know."""
         self.coverage = CoverageLog(self._try_coverage)
         self._repeated = Repeated()
         self._lasting = StreamGaps(page, writer.epoch, plan)
@@ -178,6 +180,8 @@ class RingPublisher:
         if kind == "refused":
             return
         self._counts[self._errors.get(kind, self._errors["other"])] += 1
+        if kind == "unknown_event":
+            self.unknown_event(detail)
         if kind != "foreign_symbol":
             self.happened(f"{kind}: {detail}", clock.now_ns())
 

@@ -21,7 +21,7 @@ FAILURES: Final = (
     "dead_letters_total", "insert_retries_total", "rejected_rows_total", "candles_unconfirmed_total",
     "poll_errors_total", "instrument_failures_total", "listings_refused_total", "rest_limited_total",
     "rest_banned_total", "rest_failed_total", "rest_refused_total", "rest_bad_answers_total", "rest_bad_rows_total",
-    "listen_failures_total", "recording_missing_total", "recording_failures_total",
+    "listen_failures_total", "recording_missing_total", "drift_total", "recording_failures_total",
 )  # fmt: skip
 """The metrics that count what ought not to happen."""
 _METRIC_OF: Final[Mapping[str, str]] = {cell: name for name in FAILURES for cell in METRICS[name].cell_names}

@@ -1,6 +1,7 @@
 """The pages of docs/ that the monitor serves, with their anchors: no link there or on the status page is dead."""
 
 import re
+import sys
 from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urljoin
@@ -8,6 +9,7 @@ from urllib.parse import urljoin
 import pytest
 from documents import pages
 
+import wsadapter
 from wsadapter.roles.monitor import __main__ as monitor
 from wsadapter.roles.monitor import documents
 from wsadapter.roles.monitor.history import History
@@ -63,6 +65,16 @@ def test_what_a_page_says_is_text(tmp_path: Path) -> None:
     assert "<script" not in body
     assert 'href="javascript' not in body
     assert "<title>&lt;b&gt;A&lt;/b&gt; &amp; b</title>" in body
+
+
+def test_an_installation_has_them_below_its_prefix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wsadapter, "__file__", str(tmp_path / "lib/wsadapter/__init__.py"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert documents.directory() is None
+
+    (tmp_path / "share/doc/wsadapter").mkdir(parents=True)
+    (tmp_path / "share/doc/wsadapter/index.md").write_text("# Here\n")
+    assert documents.directory() == tmp_path / "share/doc/wsadapter"
 
 
 def test_where_none_was_installed_it_says_so() -> None:

@@ -7,6 +7,7 @@ from typing import cast
 
 import msgspec
 import pytest
+from msgspec import structs
 from roles.repairer.driven import Driven
 
 from wsadapter.events import FundingRate
@@ -19,6 +20,7 @@ from wsadapter.exchanges.rest_api import Hole, Request
 from wsadapter.files import StateDirectory
 from wsadapter.rest.budget import Outcome
 from wsadapter.rest.host import RestHost, Result
+from wsadapter.roles.repairer.gap_repair import Published
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.open_interest import OpenInterestPoll
 from wsadapter.roles.repairer.settled_funding import (
@@ -64,7 +66,8 @@ class Bench:
         self.venue, self.state = Venue(ahead), StateDirectory(directory)
         rest = BinanceFuturesRest()
         file = FundingFile(self.state)
-        self.poll = FundingPoll("binance", symbols, rest, file, self.venue.ns, self.venue.now)
+        self.published = Published()
+        self.poll = FundingPoll("binance", symbols, rest, file, self.venue.ns, self.venue.now, self.published)
         self.job = Driven(self.poll)
 
     def run(self, seconds: float) -> list[float]:
@@ -183,6 +186,17 @@ def test_what_cannot_be_read_is_asked_for_again_with_all_around_it(tmp_path: Pat
     bench.run(HOUR + GRACE_SECONDS)
 
     assert bench.hours() == [-20, -4, -20, -12, -4]
+
+
+def test_what_a_repair_has_published_is_not_published_again(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, "BTCUSDT")
+    bench.run(HOUR)
+    (*_, last) = [event for event in bench.job.events if isinstance(event, FundingRate)]
+    settled_ns = (last.transaction_time_ns or 0) + 8 * HOUR_NS
+    bench.published.of("binance", STREAM, "BTCUSDT", "").add(structs.replace(last, transaction_time_ns=settled_ns))
+    bench.run(13 * HOUR)
+
+    assert bench.hours() == [-20, -12, -4, 12], "not that of the fourth hour"
 
 
 def test_venues_of_one_host_do_not_wait_for_one_another(tmp_path: Path) -> None:

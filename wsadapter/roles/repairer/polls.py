@@ -14,6 +14,7 @@ from wsadapter.metrics import polled
 from wsadapter.roles.open_gaps import polled_gap
 from wsadapter.roles.orders import Poll, Snapshots
 from wsadapter.roles.repairer.book_snapshots import BookPoll
+from wsadapter.roles.repairer.gap_repair import Published
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable
 from wsadapter.roles.repairer.listings import ListingFiles
@@ -53,13 +54,14 @@ class Polls:
         queue.add(poll)
 
     def funding(
-        self, exchange: str, symbols: Iterable[str], queue: HostQueue, rest: RestExchange, file: FundingFile
-    ) -> None:
+        self, exchange: str, symbols: Iterable[str], queue: HostQueue, rest: RestExchange, file: FundingFile,
+        published: Published,
+    ) -> None:  # fmt: skip
         """What is settled of symbols of one host, where the venue has a history of it."""
         asked = [symbol for symbol in symbols if rest.repair(Hole(FUNDING, symbol, 0, 0)) is not None]
         if asked:
-            now = time.monotonic()
-            self._fundings.append((queue, FundingPoll(exchange, asked, rest, file, queue.host.venue_ns, now)))
+            clock, now = queue.host.venue_ns, time.monotonic()
+            self._fundings.append((queue, FundingPoll(exchange, asked, rest, file, clock, now, published)))
 
     def books(self, snapshots: Snapshots, queue: HostQueue, rest: RestExchange) -> None:
         """Whole ones of symbols of one host."""

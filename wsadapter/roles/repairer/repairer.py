@@ -97,6 +97,7 @@ class Repairer:
         self._polls = Polls(child.page, config.clickhouse, kept)
         for poll in order.polls:
             self._polls.interest(poll, *self._by_host(poll))
+        self._published = Published()
         self._poll_funding(order.assignments)
         for snapshots in order.snapshots:
             self._polls.books(snapshots, *self._by_host(snapshots))
@@ -105,7 +106,6 @@ class Repairer:
         series = ended_by_others(each.plan for each in order.assignments)
         self._open_candles = OpenCandles(child.page, self._state, series, self._by_exchange)
         self._searches = Searches()
-        self._published = Published()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
 
@@ -119,7 +119,7 @@ class Repairer:
                 symbols.setdefault(plan.exchange, {}).update(dict.fromkeys(names))
         file = FundingFile(self._state)
         for exchange, some in symbols.items():
-            self._polls.funding(exchange, some, *self._by_exchange[exchange], file)
+            self._polls.funding(exchange, some, *self._by_exchange[exchange], file, self._published)
 
     def _poll_instruments(self, listings: Iterable[ListingSource]) -> None:
         """Once a venue, and of each other host whose listing is needed."""

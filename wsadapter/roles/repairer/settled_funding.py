@@ -6,7 +6,7 @@ with one venue each hour, with another each eighth, and it may change: so what w
 asked for `GRACE_SECONDS` after each full hour of the venue's clock. Where an answer is the whole history of a symbol,
 that is done each `LONG_HOURS` hours. Up to when a symbol's rates are known is kept in a file (`FundingFile`): a
 repairer that follows another one goes on there, however long nobody was there; of a symbol that is new the last day is
-asked for. A gap's repair may have fetched the same rate: a table keeps one row of both.
+asked for. What a gap's repair has fetched meanwhile (`Published`) is not published twice.
 
 It waits behind repairs and lets others pass after each answer: one request for each symbol and hour.
 """
@@ -21,7 +21,9 @@ from wsadapter.events import FundingRate
 from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.rest_api import Hole, RestError, RestExchange, Rows
 from wsadapter.files import StateDirectory
+from wsadapter.roles.repairer.gap_repair import Published
 from wsadapter.roles.repairer.host_queue import Job, Pause, Steps, changed
+from wsadapter.roles.repairer.missing_range import Present
 
 STREAM: Final = "funding_rate"
 FILE: Final = "settled-funding.json"
@@ -54,17 +56,18 @@ class FundingFile:
 
 class _Found(Struct):
     """What the history of a symbol has after ``since_ns``, pages in whatever order: ``newest_ns`` is known then, the
-    longest answer had ``rows``."""
+    longest answer had ``rows``. ``present``: what repairs have published of it."""
 
     since_ns: int
     newest_ns: int
+    present: Present
     rows: int = 0
 
     def new(self, events: list[FundingRate]) -> list[FundingRate]:
         found = [each for each in events if (each.transaction_time_ns or 0) > self.since_ns]
         newest_ns = max((each.transaction_time_ns or 0 for each in found), default=0)
         self.newest_ns = max(self.newest_ns, newest_ns)
-        return found
+        return [each for each in found if each not in self.present]
 
     def look(self, answer: Rows) -> None:
         self.rows = max(self.rows, answer.rows)
@@ -78,12 +81,13 @@ class FundingPoll(Job):
 
     def __init__(
         self, exchange: str, symbols: Iterable[str], rest: RestExchange, file: FundingFile,
-        venue_ns: Callable[[], int], now: float,
+        venue_ns: Callable[[], int], now: float, published: Published | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.lane = f"settled_funding:{exchange}"
         self.errors = 0
         self._exchange, self._rest, self._file, self._venue_ns = exchange, rest, file, venue_ns
+        self._published = Published() if published is None else published
         self._due = [(now, symbol) for symbol in symbols]
         heapq.heapify(self._due)
 
@@ -93,7 +97,7 @@ class FundingPoll(Job):
             symbol, until_ns = self._due[0][1], self._venue_ns()
             known_ns = self._file.known_ns(self._exchange, symbol)
             since_ns = until_ns - FIRST_NS if known_ns is None else known_ns
-            found = _Found(since_ns, since_ns)
+            found = _Found(since_ns, since_ns, self._published.of(self._exchange, STREAM, symbol, ""))
             filling = self._rest.repair(Hole(STREAM, symbol, since_ns + 1, until_ns))
             assert filling is not None, "asked for only where the venue has it"
             try:

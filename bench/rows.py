@@ -150,7 +150,21 @@ def of_stored(found: Figures) -> list[Row]:
     ]
 
 
+def of_archives(found: Figures) -> list[Row]:
+    """Of one core: this process and the server together."""
+    return [
+        Row(
+            what, found[word], "rows/s", 200_000, more=True, shown=f"a second import adds {found[f'{word}_again']} rows"
+        )
+        for what, word in (
+            ("import a month of minute candles, of one core", "candles"),
+            ("import a day of aggregated trades, of one core", "trades"),
+        )
+    ]
+
+
 OF: Final[Mapping[str, Callable[[Figures], list[Row]]]] = {
     "micro": of_micro, "ingest": of_ingest, "road": of_road, "serializer": of_serializer, "consumer": of_consumer,
     "site": of_site, "connections": of_connections, "stored": of_stored, "reading": of_reading,
+    "archives": of_archives,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from bench import connections, consumer, crates, ingest, micro, reading, road, rows, serializer, site, stored
+from bench import archives, connections, consumer, crates, ingest, micro, reading, road, rows, serializer, site, stored
 from bench.processes import BenchFailed
 from bench.report import Row
 from bench.rows import BASE, LIMIT, RUST, SLOW_PEERS, Runs
@@ -20,11 +20,13 @@ from bench.services import Services
 from bench.yardsticks import CLIENTS, Yardsticks
 from wsadapter.errors import WsadapterError
 
-SECTIONS: Final = ("micro", "ingest", "stored", "road", "serializer", "consumer", "site", "connections", "reading")
+SECTIONS: Final = (
+    "micro", "ingest", "stored", "archives", "road", "serializer", "consumer", "site", "connections", "reading",
+)  # fmt: skip
 QUICK_SECTIONS: Final = ("micro", "ingest", "road", "consumer")
 """A quick run has idle, restarts and memory in its one start of the whole road."""
 QUICK_SECONDS: Final = 45.0
-NEED_KAFKA: Final = frozenset(SECTIONS[3:])
+NEED_KAFKA: Final = frozenset(SECTIONS[4:])
 
 
 class Size(Struct, frozen=True):
@@ -61,7 +63,7 @@ class Suite:
         sections: dict[str, Callable[[], None]] = {
             "micro": self._micro, "ingest": self._ingest, "road": self._road, "serializer": self._serializer,
             "consumer": self._consumer, "site": self._site, "connections": self._connections, "stored": self._stored,
-            "reading": self._reading,
+            "reading": self._reading, "archives": self._archives,
         }  # fmt: skip
         try:
             sections[section]()
@@ -123,6 +125,10 @@ class Suite:
     def _stored(self) -> None:
         self._say("reading what was recorded ...")
         self.figures["stored"] = stored.measure(self._services.url, self.size.rounds + 2)
+
+    def _archives(self) -> None:
+        self._say("importing what a venue publishes ...")
+        self.figures["archives"] = archives.measure(self._services.url, self.size.rounds + 2)
 
     def _ingest(self) -> None:
         size, directory, paced = self.size, self._directory, int(5000 * self.size.seconds)

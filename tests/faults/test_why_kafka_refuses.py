@@ -20,6 +20,7 @@ from wsadapter.errors import ExitCode, Reason, ServiceUnavailable
 from wsadapter.kafka import reachability
 from wsadapter.kafka.topics import ensure_topics, message_limit, partition_counts, unread
 from wsadapter.metrics import SERIALIZER
+from wsadapter.reader import Reader
 from wsadapter.roles.serializer.producer import KafkaProducer
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -82,6 +83,27 @@ def test_each_cause_has_its_word(broker: SecuredKafka, tmp_path: Path) -> None:
 
     wrong_name = said(login(f"127.0.0.1:{port}", ssl_ca=str(broker.ca)))
     assert (wrong_name.reason, "mismatch" in str(wrong_name)) == (Reason.TLS, True), str(wrong_name)
+
+
+def test_a_reader_of_the_topics_says_it(broker: SecuredKafka, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(servers: str, password: str = "right", user: str = "admin", ca: object = "") -> Reason:
+        monkeypatch.setenv("KAFKA_SASL_PASSWORD", password)
+        reader = Reader(
+            servers, streams=["trade"], start="earliest", follow=False, security_protocol="SASL_SSL" if ca else
+            "SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_username=user, ssl_ca=str(ca),
+        )  # fmt: skip
+        try:
+            with reader:
+                assert list(reader) == []
+        except ServiceUnavailable as error:
+            return error.reason
+        return Reason.UNKNOWN
+
+    ensure_topics(login(broker.sasl_plaintext), SECONDS)
+    assert read(broker.sasl_plaintext) is Reason.UNKNOWN, "it may read"
+    assert read(broker.sasl_ssl, ca=broker.ca) is Reason.UNKNOWN
+    assert read(broker.sasl_plaintext, "wrong-0815") is Reason.AUTHENTICATION
+    assert read(broker.sasl_plaintext, "right-too", "stranger") in (Reason.MISSING, Reason.AUTHORIZATION)
 
 
 def test_the_rights_on_the_page_are_those_that_are_needed(broker: SecuredKafka) -> None:

@@ -174,3 +174,14 @@ def test_a_recording_of_another_venue(site: Site, exchange: str, name: str) -> N
     assert "lost 0  duplicates 0" in site.said()
     tables = unique(site.clickhouse, site.database)
     assert {table: final for table, (_, final) in tables.items() if final and table != "gap"} == made
+
+
+def test_what_a_file_tells_again_is_no_loss(site: Site, tmp_path: Path) -> None:
+    """Samples are put together of parts that have the same events; a table has each once, and the account says so."""
+    path = tmp_path / "frames.jsonl"
+    text = frames("binance_usdm/trade_cmp.jsonl").read_text() + frames("binance_usdm/docs_examples.jsonl").read_text()
+    path.write_text(f"{text}\n{text}")
+    site.start("replay", str(path))
+    assert site.wait(180) == 0, site.said()
+    assert "lost 0  duplicates 0" in site.said()
+    assert "copies" in site.said()

@@ -40,7 +40,8 @@ class Account(Struct, frozen=True):
     copies: int
     """Came by two sockets of one connection, while one took over from the other."""
     twins: int
-    """Came by redundant connections, and had been published already; of candles the closed ones."""
+    """Came by redundant connections, and had been published already; of candles the closed ones. Of a recorded file:
+    told again in it, and one row."""
     open_candles: int
     rejected: int
     rows: int
@@ -138,6 +139,7 @@ def collect(
         f"SELECT stream AS value, count() AS count FROM {database}.rejected FINAL WHERE {since} GROUP BY stream"
     )
     open_copies = sum(page.get("open_candle_copies_total", 0) for page in counted["serializer"])
+    is_replayed = any(page.get("replay_done") for page in counted["exchange"])
     accounts = []
     for spec in SPECS:
         if spec.ours:
@@ -148,7 +150,8 @@ def collect(
 
         rows, rows_final = counts[spec.name]
         # copies of events without a number may get as far as the table, and are one row there
-        merged = bool(totals["twins"]) and NUMBERINGS[spec.name].only_by_id
+        # and so are events that a recorded file tells again
+        merged = is_replayed or (bool(totals["twins"]) and NUMBERINGS[spec.name].only_by_id)
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         polled = count("polled")
         is_counted = bool(counted["exchange"] and any(totals["sent"].values())) and not (polled and not count("sent"))

@@ -37,9 +37,9 @@ def status(**changes: Any) -> dict[str, Any]:
     return found | changes
 
 
-def test_lag_is_in_seconds_and_says_when_nobody_works_it_off() -> None:
+def test_lag_is_in_seconds_where_it_is_worked_off() -> None:
     assert condition.lag(status()) == "lag 1.5 s (120)"
-    assert condition.lag(status(lag_seconds=None)) == "lag 120 messages, none is consumed"
+    assert condition.lag(status(lag_seconds=None)) == "lag 120 messages, not known in seconds"
     assert condition.lag(status(totals={"lag": None}, lag_seconds=None)) == "lag unknown"
 
 

@@ -36,7 +36,7 @@ def lag(status: Status) -> str:
     if messages is None:
         return "lag unknown"
     if seconds is None:
-        return f"lag {messages:,} messages, none is consumed" if messages else "lag 0"
+        return f"lag {messages:,} messages, not known in seconds" if messages else "lag 0"
     return f"lag {span(seconds)} ({messages:,})"
 
 

@@ -13,6 +13,7 @@ from wsadapter.audit import tail
 from wsadapter.audit.rows import Scope
 from wsadapter.events import Coverage, Event, Source
 from wsadapter.events.streams import SPECS
+from wsadapter.metrics import INSERTED, MEASURED_WORDS, latency_labels
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import CommitMetadata
 
@@ -42,6 +43,8 @@ def test_every_stream_reaches_its_table(rig: Rig) -> None:
         assert rig.page[f'consumed_total{{stream="{spec.name}"}}'] == 2
         assert rig.page[f'accepted_rows_total{{stream="{spec.name}"}}'] == kept
         assert rig.page[f'consumer_lag{{stream="{spec.name}"}}'] == 0
+    for word in MEASURED_WORDS:
+        assert rig.page[f"latency_seconds_count{{{latency_labels(word, INSERTED)}}}"] >= 1, word
 
 
 def test_a_stop_inserts_all_that_was_in_kafka_and_commits_it(rig: Rig) -> None:

@@ -77,6 +77,12 @@ function draw(u) {
   ctx.restore();
 }
 
+/** The time of day, and the day where it is another one than before. */
+function label(at, i, ats) {
+  const text = shown(at), day = text.slice(0, 10), isNew = !i || shown(ats[i - 1]).slice(0, 10) !== day;
+  return found.seconds < 86400 ? text.slice(11, 16) + (isNew ? "\n" + day : "") : text.slice(5, 10);
+}
+
 function told(i) {
   if (i == null || !found.candles[i]) return;
   const [at, open, high, low, close, volume] = found.candles[i];
@@ -98,7 +104,7 @@ function plot() {
       const lows = Math.min(...columns[3]), highs = Math.max(...columns[2]), room = (highs - lows) * .05 || 1;
       return columns[0].length ? [lows - room, highs + room] : [0, 1];
     } } },
-    axes: [axis, { ...axis, size: 80 }], series: [{}, price, price, price, price],
+    axes: [{ ...axis, values: (u, ats) => ats.map(label) }, { ...axis, size: 80 }], series: [{}, price, price, price, price],
     hooks: { drawClear: [shade], draw: [draw], setCursor: [u => told(u.cursor.idx)] },
   }, columns, box);
   chart.over.addEventListener("click", () => {

@@ -86,11 +86,11 @@ def test_each_cause_has_its_word(broker: SecuredKafka, tmp_path: Path) -> None:
 
 
 def test_a_reader_of_the_topics_says_it(broker: SecuredKafka, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(servers: str, password: str = "right", user: str = "admin", ca: object = "") -> Reason:
+    def read(servers: str, password: str = "right", user: str = "admin") -> Reason:
         monkeypatch.setenv("KAFKA_SASL_PASSWORD", password)
         reader = Reader(
-            servers, streams=["trade"], start="earliest", follow=False, security_protocol="SASL_SSL" if ca else
-            "SASL_PLAINTEXT", sasl_mechanism="PLAIN", sasl_username=user, ssl_ca=str(ca),
+            servers, streams=["trade"], start="earliest", follow=False, security_protocol="SASL_PLAINTEXT",
+            sasl_mechanism="PLAIN", sasl_username=user,
         )  # fmt: skip
         try:
             with reader:
@@ -101,7 +101,15 @@ def test_a_reader_of_the_topics_says_it(broker: SecuredKafka, monkeypatch: pytes
 
     ensure_topics(login(broker.sasl_plaintext), SECONDS)
     assert read(broker.sasl_plaintext) is Reason.UNKNOWN, "it may read"
-    assert read(broker.sasl_ssl, ca=broker.ca) is Reason.UNKNOWN
+    admin = acl.AdminClient({"bootstrap.servers": broker.plaintext})
+    whose = acl.ResourceType.TOPIC, "websocket.", acl.ResourcePatternType.PREFIXED, "User:recorder", "*"
+    rights = [
+        acl.AclBinding(*whose, acl.AclOperation[right], acl.AclPermissionType.ALLOW) for right in ("READ", "DESCRIBE")
+    ]
+    for created in admin.create_acls(rights).values():
+        created.result(SECONDS)
+    recorder = "right-three", "recorder"
+    eventually(lambda: read(broker.sasl_plaintext, *recorder) is Reason.UNKNOWN, 30, "topics are enough, no group")
     assert read(broker.sasl_plaintext, "wrong-0815") is Reason.AUTHENTICATION
     assert read(broker.sasl_plaintext, "right-too", "stranger") in (Reason.MISSING, Reason.AUTHORIZATION)
 

@@ -142,6 +142,8 @@ class Log:
         topic, partition = message.topic(), message.partition()
         if error.code() == KafkaError._PARTITION_EOF:
             self.ends.append((self._streams[topic], partition))
+        elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            pass  # librdkafka looks for the coordinator of a group; we use none
         elif error.code() in _GONE:
             self.lost.append((self._streams[topic], partition))
         elif not is_fatal(error) and (error.code() in _AWAY or error.retriable()):
@@ -151,6 +153,8 @@ class Log:
 
     def _on_error(self, error: KafkaError) -> None:
         """What librdkafka says of its connections: one of several brokers may be away without harm."""
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            return
         self._heard.note(error)
         if error.code() == KafkaError._ALL_BROKERS_DOWN and self._away_since is None:
             self._away_since = time.monotonic()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from clickhouse.table_bench import TableBench
+from msgspec import structs
 from samples import full, sparse
 from stored.recordings import MINUTE, NOON, SECOND, candle, coverage, gap, record, trade
 
@@ -160,6 +161,22 @@ def test_a_limit_says_that_there_is_more_and_asks_only_of_what_it_gave(bench: Ta
 
     assert (len(first), first.truncated, first.complete) == (3, True, True)
     assert (len(rest), rest.truncated, rest.complete) == (5, False, False)
+
+
+def test_pages_lose_no_row_that_came_late(bench: TableBench, stored: Stored) -> None:
+    """They go by the venue's time, in whose order rows are: not by when they came."""
+    late = [structs.replace(trade(n, NOON + n * SECOND), receive_time_ns=NOON + (n + 7) * SECOND) for n in range(1, 9)]
+    record(bench, [*late, coverage("trade", NOON, NOON + 30 * SECOND)])
+
+    seen: list[str] = []
+    begin = NOON
+    while True:
+        page = stored.trades("binance", "BTCUSDT", begin, NOON + MINUTE, limit=3)
+        seen += page.arrow.column("trade_id").to_pylist()
+        if not page.truncated:
+            break
+        begin = page.end_ns
+    assert seen == [str(n) for n in range(1, 9)]
 
 
 @pytest.mark.parametrize("spec", [spec for spec in SPECS if not spec.ours], ids=lambda spec: spec.name)

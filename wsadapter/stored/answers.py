@@ -48,20 +48,19 @@ class Answers:
         wanted = tuple(dict.fromkeys((at, *columns)))
         while True:
             found = self._stored.rows(
-                stream, exchange, symbol, start_ns, end_ns, where=where, columns=wanted, exact=True, limit=limit + 1
+                stream, exchange, symbol, start_ns, end_ns, where=where, columns=wanted, exact=True, limit=limit
             )
             values = _values(found)
-            times = [row[0] for row in values]
-            kept, until_ns = _page(times, limit, end_ns)
-            size = len(json.dumps(values[:kept]))
-            if size <= MOST_BYTES or kept <= 1 or times[0] == times[kept - 1]:
+            size = len(json.dumps(values))
+            if size <= MOST_BYTES or len(values) <= 1 or values[0][0] == values[-1][0]:
                 break
-            limit = max(1, kept * MOST_BYTES // (size + size // 8))
+            limit = max(1, len(values) * MOST_BYTES // (size + size // 8))
+        until_ns = found.end_ns
         interval = str(where.get("interval", ""))
         known = self._stored.completeness(exchange, symbol, stream, start_ns, until_ns, interval=interval)
         answer = self._head(stream, exchange, symbol, start_ns, until_ns, known)
         answer["columns"] = found.arrow.column_names
-        answer["rows"] = [[_text(row[0]), *row[1:]] for row in values[:kept]]
+        answer["rows"] = [[_text(row[0]), *row[1:]] for row in values]
         answer["more"] = None if until_ns == end_ns else {"start": _text(until_ns), "end": _text(end_ns)}
         return answer
 
@@ -150,19 +149,6 @@ class Answers:
 def _range(start: When, end: When | None) -> tuple[int, int]:
     now_ns = time.time_ns()
     return nanoseconds(start, now_ns), now_ns if end is None else nanoseconds(end, now_ns)
-
-
-def _page(times: Sequence[int], limit: int, end_ns: int) -> tuple[int, int]:
-    """(how many rows are of this page, the time at which the next one begins)."""
-    if len(times) <= limit:
-        return len(times), end_ns
-    following = times[limit]
-    kept = limit
-    while kept and times[kept - 1] == following:
-        kept -= 1
-    if not kept:
-        raise BadQuestion(f"more than {limit} rows are of one moment, {_text(following)}: ask with a higher limit")
-    return kept, following
 
 
 def _values(rows: Rows) -> list[list[Any]]:

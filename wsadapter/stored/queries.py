@@ -12,7 +12,7 @@ from typing import Final
 from wsadapter.clickhouse.client import Parameters, Query
 from wsadapter.clickhouse.conversion import quoted, table_columns
 from wsadapter.events.streams import IDENTITY, Column, StreamSpec
-from wsadapter.stored.rows import MOMENT
+from wsadapter.stored.rows import MOMENT, ORDERED_BY
 
 SETTINGS: Final = "do_not_merge_across_partitions_select_final = 1"
 ARROW: Final = "output_format_arrow_string_as_string = 1, output_format_arrow_low_cardinality_as_dictionary = 0"
@@ -50,6 +50,8 @@ def series_rows(
     # what was fetched again came when it happened, as far as holes go
     at = "time" if spec.partition_time == "time" else spec.partition_time
     values.append(f"toUnixTimestamp64Nano(if(t.source = 'WEBSOCKET', t.receive_time, t.{at})) AS {quoted(MOMENT)}")
+    if limit is not None:
+        values.append(f"toUnixTimestamp64Nano(t.{at}) AS {quoted(ORDERED_BY)}")
     conditions = [
         "t.exchange = {exchange:String}",
         "t.symbol = {symbol:String}",

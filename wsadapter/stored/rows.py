@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import pyarrow
 
 AFTER_GAP: Final = "after_gap"
+ORDERED_BY: Final = "_at"
+"""Column of what rows are in the order of, of a query with a limit."""
 MOMENT: Final = "_moment"
 """When a row came: what `Span`s are compared with. Not in the answer."""
 NANOSECOND: Final = "ns"

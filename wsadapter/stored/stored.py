@@ -28,8 +28,8 @@ from wsadapter.stored.book import Book
 from wsadapter.stored.book_table import sampled, table
 from wsadapter.stored.books import Books
 from wsadapter.stored.holes import Completeness, Covered, GapRow, completeness
-from wsadapter.stored.rows import MOMENT, Rows, library
-from wsadapter.times import duration, moment
+from wsadapter.stored.rows import ORDERED_BY, Rows, library
+from wsadapter.times import duration, iso, moment
 
 When = int | str | datetime
 """Nanoseconds since the epoch; a text as in `wsadapter.times.moment` (``2026-11-22T10:00:00Z``, ``2h`` ago); a time,
@@ -133,8 +133,8 @@ class Stored:
         limit: int | None = None,
     ) -> Rows:
         """Any stream. ``exact``: decimals as the venue said them, instead of the nearest floats (pandas makes a Python
-        object of each: 20 times slower). ``columns``: only these. ``limit``: the first so many rows, `Rows.truncated`
-        where there are more."""
+        object of each: 20 times slower). ``columns``: only these. ``limit``: the first rows, so many at most and
+        never a part of those of one moment; `Rows.truncated` where there are more, from `Rows.end_ns` on."""
         spec = _spec(stream)
         names, wanted = queries.column_names(spec), tuple(columns or queries.default_columns(spec))
         if unknown := [name for name in (*wanted, *(where or {})) if name not in names]:
@@ -149,10 +149,11 @@ class Stored:
         )
         table = self._arrow(query)
         truncated = limit is not None and table.num_rows > limit
-        if truncated:
-            moments = table.column(MOMENT)
-            end_ns = max(start_ns + 1, min(end_ns, int(moments[limit].as_py())))
-            table = table.slice(0, limit)
+        if limit is not None:
+            if truncated:
+                kept, end_ns = _page(table.column(ORDERED_BY), limit)
+                table = table.slice(0, kept)
+            table = table.drop_columns([ORDERED_BY])
         interval = str((where or {}).get("interval", ""))
         known = self.completeness(exchange, symbol, stream, start_ns, end_ns, interval=interval)
         return Rows(table, start_ns, end_ns, known, truncated)
@@ -243,6 +244,18 @@ class Stored:
         if start_ns >= end_ns:
             raise BadQuestion("the range ends before it begins")
         return start_ns, end_ns
+
+
+def _page(times: Any, limit: int) -> tuple[int, int]:
+    """(how many rows are of this page, the time at which the next one begins). ``times``: of more than ``limit`` rows.
+    Those of one moment are not parted."""
+    following = times[limit].as_py()
+    kept = limit
+    while kept and times[kept - 1].as_py() == following:
+        kept -= 1
+    if not kept:
+        raise BadQuestion(f"more than {limit} rows are of one moment, {iso(following)}: ask with a higher limit")
+    return kept, following
 
 
 def nanoseconds(when: When, now_ns: int) -> int:

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-if "wsadapter.roles.consumer" in sys.orig_argv:
+if {"wsadapter.roles.consumer", "wsadapter.supervision.fork_server"} & set(sys.orig_argv):
     from wsadapter.clickhouse.inserts import Inserter
 
     moment, counter = os.environ["WSADAPTER_DIE"], Path(os.environ["WSADAPTER_DIE_FILE"])

@@ -2,7 +2,7 @@
 
 import sys
 
-if "wsadapter.roles.consumer" in sys.orig_argv:
+if {"wsadapter.roles.consumer", "wsadapter.supervision.fork_server"} & set(sys.orig_argv):
     from wsadapter.clickhouse import inserts
 
     inserts.token = lambda *_, **__: "the same"

@@ -2,7 +2,7 @@
 
 import sys
 
-if "wsadapter.roles.serializer" in sys.orig_argv:
+if {"wsadapter.roles.serializer", "wsadapter.supervision.fork_server"} & set(sys.orig_argv):
     import confluent_kafka
 
     from wsadapter.kafka import record_producer

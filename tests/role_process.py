@@ -33,7 +33,7 @@ class RoleProcess:
         name: str = "",
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self._environ = os.environ | (environ or {})
+        self._environ = environ or {}
         name = name or f"{role}-0"
         self._module = module
         page = f"wsadapter-{config.service.instance}-stats-{name}"
@@ -61,7 +61,7 @@ class RoleProcess:
             stdin=subprocess.PIPE,
             pass_fds=[*self._fds, arguments],
             close_fds=True,
-            env=self._environ,
+            env={**os.environ, **self._environ},
         )
         os.close(arguments)
         if until is not None:

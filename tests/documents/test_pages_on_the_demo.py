@@ -54,9 +54,7 @@ def site(installed_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
         eventually(lambda: made.counter("accepted_rows_total") > 100, 120, "rows in the tables")
         yield made
     finally:
-        made.process.terminate()
-        eventually(lambda: "stopping" in made.said(), 60, made.said)
-        made.close()  # a second signal: nothing is to be drained
+        made.close()
 
 
 @pytest.fixture(scope="module")

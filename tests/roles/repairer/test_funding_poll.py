@@ -65,7 +65,7 @@ class Bench:
     def __init__(self, directory: Path, *symbols: str, ahead: float = 0.0) -> None:
         self.venue, self.state = Venue(ahead), StateDirectory(directory)
         rest = BinanceFuturesRest()
-        file = FundingFile(self.state)
+        file = self.file = FundingFile(self.state)
         self.published = Published()
         self.poll = FundingPoll("binance", symbols, rest, file, self.venue.ns, self.venue.now, self.published)
         self.job = Driven(self.poll)
@@ -109,12 +109,23 @@ def test_who_follows_goes_on_where_the_one_before_was(tmp_path: Path) -> None:
     """However long nobody was there."""
     first = Bench(tmp_path, "BTCUSDT")
     first.run(HOUR)
+    first.file.save()
     first.state.flush()
     second = Bench(tmp_path, "BTCUSDT")
     second.venue.now = 80 * HOUR
     second.run(80 * HOUR)
 
     assert [*first.hours(), *second.hours()] == [*range(-20, 80, 8)]
+
+
+def test_what_is_not_in_kafka_yet_is_asked_for_again_by_who_follows(tmp_path: Path) -> None:
+    first = Bench(tmp_path, "BTCUSDT")
+    first.run(HOUR)
+    first.state.flush()  # and not saved
+    second = Bench(tmp_path, "BTCUSDT")
+    second.run(HOUR)
+
+    assert second.hours() == first.hours() != []
 
 
 def test_every_symbol_has_its_own(tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ class Repairer:
         for poll in order.polls:
             self._polls.interest(poll, *self._by_host(poll))
         self._published = Published()
+        self._funding = FundingFile(self._state)
         self._poll_funding(order.assignments)
         for snapshots in order.snapshots:
             self._polls.books(snapshots, *self._by_host(snapshots))
@@ -117,9 +118,8 @@ class Repairer:
             if queue is not None and rest is not None and queue is self._queues.get(host):
                 names = (each.symbol for each in rest.series(plan) if each.stream == FUNDING)
                 symbols.setdefault(plan.exchange, {}).update(dict.fromkeys(names))
-        file = FundingFile(self._state)
         for exchange, some in symbols.items():
-            self._polls.funding(exchange, some, *self._by_exchange[exchange], file, self._published)
+            self._polls.funding(exchange, some, *self._by_exchange[exchange], self._funding, self._published)
 
     def _poll_instruments(self, listings: Iterable[ListingSource]) -> None:
         """Once a venue, and of each other host whose listing is needed."""
@@ -163,6 +163,7 @@ class Repairer:
             self._open_candles.keep(source, time.monotonic())
             self._polls.step(time.monotonic(), time.time_ns())
             if self._publisher.drained:
+                self._funding.save()
                 self._publisher.put(self._polls.new_silences(time.time_ns()))
             self._publish_stats(source)
             if busy or requesting:
@@ -328,6 +329,8 @@ class Repairer:
         if not self._publisher.kept:
             self._publisher.put(self._polls.end_silences(time.time_ns()))
         self._publisher.flush()
+        if not self._publisher.kept:
+            self._funding.save()
         for queue in self._queues.values():
             queue.close()
         if source is not None:

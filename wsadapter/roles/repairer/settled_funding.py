@@ -40,18 +40,25 @@ RETRY_SECONDS: Final = 300.0
 
 
 class FundingFile:
-    """Venue and symbol -> up to when the settled rates are known (ns, by the venue)."""
+    """Venue and symbol -> up to when the settled rates are known (ns, by the venue). `save` it when what was published
+    is in Kafka: whoever follows asks for what is not in the file."""
 
     def __init__(self, state: StateDirectory) -> None:
         self._file = state.file(FILE, dict[str, int], {})
         self._known = self._file.read()
+        self._is_saved = True
 
     def known_ns(self, exchange: str, symbol: str) -> int | None:
         return self._known.get(f"{exchange}:{symbol}")
 
     def put(self, exchange: str, symbol: str, known_ns: int) -> None:
         self._known[f"{exchange}:{symbol}"] = known_ns
-        self._file.write_soon(self._known)
+        self._is_saved = False
+
+    def save(self) -> None:
+        if not self._is_saved:
+            self._file.write_soon(self._known)
+            self._is_saved = True
 
 
 class _Found(Struct):
@@ -62,12 +69,15 @@ class _Found(Struct):
     newest_ns: int
     present: Present
     rows: int = 0
+    events: list[FundingRate] = []
 
-    def new(self, events: list[FundingRate]) -> list[FundingRate]:
+    def collect(self, events: list[FundingRate]) -> list[FundingRate]:
+        """Published when all of them are known: a repairer that is stopped in between has published none."""
         found = [each for each in events if (each.transaction_time_ns or 0) > self.since_ns]
         newest_ns = max((each.transaction_time_ns or 0 for each in found), default=0)
         self.newest_ns = max(self.newest_ns, newest_ns)
-        return [each for each in found if each not in self.present]
+        self.events += [each for each in found if each not in self.present]
+        return []
 
     def look(self, answer: Rows) -> None:
         self.rows = max(self.rows, answer.rows)
@@ -101,7 +111,7 @@ class FundingPoll(Job):
             filling = self._rest.repair(Hole(STREAM, symbol, since_ns + 1, until_ns))
             assert filling is not None, "asked for only where the venue has it"
             try:
-                filled = yield from changed(filling, found.new, found.look)
+                filled = yield from changed(filling, found.collect, found.look)
             except RestError:
                 self.errors += 1
                 self._next(now + RETRY_SECONDS)
@@ -114,6 +124,8 @@ class FundingPoll(Job):
                 newest_ns = max(since_ns, until_ns - GIVEN_UP_NS)
             if newest_ns != known_ns:
                 self._file.put(self._exchange, symbol, newest_ns)
+            if found.events:
+                yield found.events
             self._next(now + self._until_hour(LONG_HOURS if found.rows > LONG_ROWS else 1))
 
     def _next(self, due: float) -> None:

@@ -74,6 +74,9 @@ def test_either_ingest_and_the_serializer_killed_lose_and_double_nothing(site: S
         rows = stored(engine.url)
         lost = sorted(identity for identity in rings.seen - rows.keys() if identity[0] != "trade")
         twice = sorted((identity, count) for identity, count in rows.items() if count > 1)
+        replaced = [identity for identity in rings.seen - rows.keys() if identity[0] == "trade"]
+        ((fetched,),) = query(engine.url, "SELECT count() FROM market.trade FINAL WHERE source = 'REST'")
+        assert max(len(replaced), account["trade"]) <= int(fetched), "each is the row of a trade that was fetched"
         assert not lost, f"{len(lost)} of {len(rings.seen)} lost, first {lost[:3]}"
         assert not twice, f"{len(twice)} twice, first {twice[:3]}"
         assert set(holes(engine.url).values()) == {0}, "the other connection was always there"

@@ -2,9 +2,11 @@
 directories. `kafka` and `clickhouse` are shared by the whole session: use topics and databases of your own names. A
 test that kills or stops a service makes its own with `own_kafka` or `own_clickhouse`."""
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +15,7 @@ from wsadapter.embedded.kafka.install import Installation, missing
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 
 ROAD = Path(__file__).parent / "road"
+PR_SET_CHILD_SUBREAPER: Final = 36
 
 # how long an example takes is a property of the machine and of what else it does
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,6 +33,14 @@ def host_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("WSADAPTER_HOST_DIR", str(tmp_path_factory.mktemp("host")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def orphans_go_to_init() -> Iterator[None]:
+    """What a fork server made of this process ends with the test: the orphans of a later one would stay here, as
+    zombies that nobody collects."""
+    yield
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 
 
 @pytest.fixture(scope="session")

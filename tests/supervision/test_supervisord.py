@@ -85,6 +85,11 @@ class Supervisord:
             return (self.path / "deploy" / "run" / name).read_text()
         return ""
 
+    def said(self) -> str:
+        """For a failure: how it stands, and the ends of both logs."""
+        logs = (self.log(name)[-4000:] for name in ("supervisord.log", "wsadapter.log"))
+        return "\n".join((self.control("status").stdout, *logs))
+
     def close(self) -> None:
         for process in self.processes:
             if process.poll() is None:
@@ -148,6 +153,8 @@ def test_a_new_supervisord_replaces_what_a_killed_one_left_when_it_is_told_to_en
     eventually(lambda: remedy in site.log("wsadapter.log"), 60, "the remedy is said")
     assert psutil.pid_exists(old)
     os.kill(old, signal.SIGTERM)
-    new = eventually(lambda: (pid := site.running()) and pid != old and not psutil.pid_exists(old) and pid, 60)
+    new = eventually(
+        lambda: (pid := site.running()) and pid != old and not psutil.pid_exists(old) and pid, 60, site.said
+    )
     assert new != old
     eventually(lambda: "exited: wsadapter (exit status 73; not expected)" in site.log("supervisord.log"))

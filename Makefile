@@ -6,7 +6,7 @@ PB := wsadapter/pb
 # children start faster from bytecode, whatever the shell says
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test test-fast chaos sanitize setup lint fmt docs bench proto reference constraints wheel pip-audit sbom messages clean
+.PHONY: run test test-fast chaos soak sanitize setup lint fmt docs bench proto reference constraints wheel pip-audit sbom messages clean
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
@@ -21,6 +21,11 @@ test-fast: setup ## the unit part, under a minute: starts no Kafka, no ClickHous
 chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one, DEEDS=reload for some (a pattern)
 	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_KILLS=$(or $(KILLS),0) WSADAPTER_SEED=$(or $(SEED),0) WSADAPTER_DEEDS='$(DEEDS)' \
 	  $(BIN)/pytest -q -s tests/chaos
+
+soak: setup ## the road for hours, and what grows: make soak FOR=7200 (seconds), RATE=2000 (frames a second), SEED=1; build/soak has table, CSV, plot
+	mkdir -p build/soak
+	WSADAPTER_SOAK=$(or $(FOR),7200) WSADAPTER_RATE=$(or $(RATE),2000) WSADAPTER_SEED=$(or $(SEED),0) WSADAPTER_DEEDS='$(DEEDS)' \
+	  $(BIN)/pytest -q -s --basetemp build/soak/run tests/chaos/test_soak.py
 
 sanitize: setup ## the C extension under AddressSanitizer and UBSan, with what is fed to it in the tests (needs gcc and its libraries)
 	rm -rf build/sanitized

@@ -6,7 +6,7 @@ A life is one process from its start to its end: a child that is started again b
 import csv
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -77,17 +77,15 @@ class Sampler:
         frames = int(self._site.counter("frames_total"))
         self.around.append(Surroundings(second, segments, spool, frames, os.getloadavg()[0]))
 
-    def write(self, path: Path) -> None:
-        """As CSV: a line each process and time, and one with the role ``-`` for the instance as a whole."""
-        names = [
-            *structs.asdict(self.samples[0]),
-            *(name for name in structs.asdict(self.around[0]) if name != "second"),
-        ]
-        with path.open("w", newline="") as file:
-            rows = csv.DictWriter(file, names)
-            rows.writeheader()
-            rows.writerows(structs.asdict(one) for one in self.samples)
-            rows.writerows({**structs.asdict(one), "role": "-"} for one in self.around)
+
+def write_csv(path: Path, samples: Sequence[Sample], around: Sequence[Surroundings]) -> None:
+    """A line each process and time, and one with the role ``-`` for the instance as a whole."""
+    whole = [{**structs.asdict(one), "role": "-"} for one in around]
+    with path.open("w", newline="") as file:
+        rows = csv.DictWriter(file, dict.fromkeys([*Sample.__struct_fields__, *Surroundings.__struct_fields__]))
+        rows.writeheader()
+        rows.writerows(structs.asdict(one) for one in samples)
+        rows.writerows(whole)
 
 
 def descendants(pid: int) -> list[int]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from chaos import soak_report
 from chaos.nemesis import Nemesis
-from chaos.soak_samples import Sampler
+from chaos.soak_samples import Sampler, write_csv
 from eventually import eventually
 from oracle import query
 from road.test_feed import FEED
@@ -156,7 +156,7 @@ def test_nothing_grows(site: Site, venue: VenueThread, broker: KafkaServer, engi
 def write(sampler: Sampler) -> list[soak_report.Row]:
     """What there is by now: a soak that is ended early has told that much."""
     REPORT.mkdir(parents=True, exist_ok=True)
-    sampler.write(REPORT / "samples.csv")
+    write_csv(REPORT / "samples.csv", sampler.samples, sampler.around)
     (REPORT / "memory.svg").write_text(soak_report.plot(sampler.samples))
     found = soak_report.rows(sampler.samples, SECONDS)
     (REPORT / "table.txt").write_text(soak_report.table(found) + "\n")

@@ -14,12 +14,14 @@ from typing import Final, NamedTuple
 
 from eventually import eventually
 
-from wsadapter.embedded.kafka.broker import LOGGING, PROPERTIES, KafkaBroker
+from wsadapter.embedded.kafka.broker import LOGGING, KafkaBroker
+from wsadapter.embedded.kafka.cluster import BrokerOrder
 from wsadapter.embedded.kafka.install import Installation, find_java
-from wsadapter.embedded.ports import LOOPBACK, free_port
+from wsadapter.embedded.ports import LOOPBACK, free_ports
 
 USERS: Final = {"admin": "right", "stranger": "right-too", "recorder": "right-three"}
 START_SECONDS: Final = 120.0
+CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
 
 
 class SecuredKafka(NamedTuple):
@@ -54,40 +56,34 @@ def secured_kafka(directory: Path) -> Iterator[SecuredKafka]:
     certificate, key = signed(directory, "broker", "DNS:localhost", ca)
     store = directory / "broker.pem"
     store.write_text(key.read_text() + certificate.read_text())
-    plain, sasl, tls, controller = (free_port() for _ in range(4))
+    plain, sasl, tls, controller = free_ports(4)
     installation, java = Installation(os.environ), find_java(os.environ) or ""
-    broker = KafkaBroker(installation, java, directory, LOOPBACK, plain)
     names = {"PLAINTEXT": plain, "SASL_PLAINTEXT": sasl, "SASL_SSL": tls}
     listeners = ",".join(f"{name}://{LOOPBACK}:{port}" for name, port in names.items())
     users = " ".join(f'user_{user}="{password}"' for user, password in USERS.items())
-    lines = [
-        line
-        for line in PROPERTIES.format(
-            host=LOOPBACK, port=plain, controller=controller, data=directory / "data"
-        ).splitlines()
-        if not line.startswith(("listeners=", "advertised.listeners=", "listener.security.protocol.map="))
-    ]
-    lines += [
-        f"listeners={listeners},CONTROLLER://{LOOPBACK}:{controller}",
-        f"advertised.listeners={listeners.replace(f'SASL_SSL://{LOOPBACK}', 'SASL_SSL://localhost')}",
-        "listener.security.protocol.map=CONTROLLER:PLAINTEXT," + ",".join(f"{name}:{name}" for name in names),
-        "inter.broker.listener.name=PLAINTEXT",
-        "sasl.enabled.mechanisms=PLAIN",
-        "ssl.keystore.type=PEM",
-        f"ssl.keystore.location={store}",
-        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users=User:ANONYMOUS;User:admin",
-        *(
-            f"listener.name.{name}.plain.sasl.jaas.config="
-            f"org.apache.kafka.common.security.plain.PlainLoginModule required {users};"
+    settings = {
+        "listeners": f"{listeners},CONTROLLER://{LOOPBACK}:{controller}",
+        "advertised.listeners": listeners.replace(f"SASL_SSL://{LOOPBACK}", "SASL_SSL://localhost"),
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT," + ",".join(f"{name}:{name}" for name in names),
+        "inter.broker.listener.name": "PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "ssl.keystore.type": "PEM",
+        "ssl.keystore.location": str(store),
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS;User:admin",
+        **{
+            f"listener.name.{name}.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule "
+            f"required {users};"
             for name in ("sasl_plaintext", "sasl_ssl")
-        ),
-    ]
-    (directory / "server.properties").write_text("\n".join(lines) + "\n")
+        },
+    }
+    order = BrokerOrder(1, (f"{LOOPBACK}:{plain}",), (controller,), CLUSTER_ID, settings)
+    broker = KafkaBroker(installation, java, directory, LOOPBACK, plain, order)
+    (directory / "server.properties").write_text(broker.properties())
     (directory / "log4j2.properties").write_text(LOGGING)
     properties = str(directory / "server.properties")
     command = [broker._java_argv(*arguments) for arguments in (
-        ("kafka.tools.StorageTool", "format", "--cluster-id=MkU3OEVBNTcwNTJENDM2Qg", f"--config={properties}"),
+        ("kafka.tools.StorageTool", "format", f"--cluster-id={CLUSTER_ID}", f"--config={properties}"),
         ("kafka.Kafka", properties),
     )]  # fmt: skip
     subprocess.run(command[0], cwd=installation.directory, check=True, capture_output=True, timeout=START_SECONDS)

@@ -12,6 +12,7 @@ from roles.monitor.monitor_process import free_port
 
 from wsadapter.cli import check
 from wsadapter.config.model import Config, ServiceConfig
+from wsadapter.embedded.ports import free_ports
 from wsadapter.errors import ExitCode, ServiceUnavailable
 
 
@@ -72,6 +73,20 @@ def test_embedded_wants_free_ports(tmp_path: Path) -> None:
 
     assert done.returncode == ExitCode.UNAVAILABLE
     assert lines(done.stdout)["Kafka"] == "FAIL"
+
+
+def test_each_of_several_brokers_wants_its_port(tmp_path: Path) -> None:
+    ports = free_ports(3)
+    path = config(tmp_path, ports[0], free_port(), free_port())
+    servers = ",".join(f"127.0.0.1:{port}" for port in ports)
+    arguments = ("check", "--embedded", "--brokers", "3", "--config", path)
+    done = run(tmp_path, *arguments, KAFKA_BOOTSTRAP_SERVERS=servers)
+    with socket.create_server(("127.0.0.1", ports[2])):
+        taken = run(tmp_path, *arguments, KAFKA_BOOTSTRAP_SERVERS=servers)
+
+    assert f"127.0.0.1:{ports[2]} are free" in done.stdout
+    assert done.returncode == ExitCode.OK
+    assert f"127.0.0.1:{ports[2]} is not free" in taken.stdout
 
 
 def test_rings_that_do_not_fit(tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
         ("--demo", "validate"),
         ("--for", "5s", "status"),
         ("--embedded", "ddl"),
+        ("--brokers", "3"),
+        ("--embedded", "--brokers", "2"),
+        ("--brokers", "3", "status"),
+        ("check", "--brokers", "3"),
         ("--config",),
         ("gaps", "--since", "soon"),
         ("gaps", "--cause", "nonsense"),
@@ -105,7 +109,14 @@ def test_options_of_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert cli.run_command(["--demo", "--embedded", "--for", "20s"]) == ExitCode.LOSS
     assert cli.run_command(["--config", "c.toml", "replay", "frames.jsonl"]) == ExitCode.LOSS
     assert cli.run_command(["--embedded", "replay", "frames.jsonl", "--speed", "recorded"]) == ExitCode.LOSS
-    plain, demo, replay, recorded = asked
+    assert cli.run_command(["--embedded", "--brokers", "3", "--config", "c.toml"]) == ExitCode.LOSS
+    plain, demo, replay, recorded, several = asked
+    assert several.stand_ins == StandIns(embedded=True, brokers=3)
+    assert (several.config.kafka.bootstrap_servers, several.config.kafka.replication_factor) == (
+        "127.0.0.1:9092,127.0.0.1:9093,127.0.0.1:9094",
+        3,
+    )
+    assert several.reload() == several.config
     assert (plain.stand_ins, plain.duration) == (StandIns(), None)
     assert plain.config.feed[0].symbols == ("BTCUSDT",)
     assert plain.reload() == plain.config

@@ -159,11 +159,38 @@ def test_every_subcommand_refuses_it(tmp_path: Path, arguments: tuple[str, ...])
 def test_embedded_services_are_for_this_machine(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(FEED)
 
-    done = run(tmp_path, "--config", "c.toml", "--embedded", KAFKA_BOOTSTRAP_SERVERS="k.example:9092")
+    several = "127.0.0.1:9092,127.0.0.1:9093"
+    for servers, brokers in (("k.example:9092", "1"), (several, "1"), (several, "3")):
+        done = run(tmp_path, "--config", "c.toml", "--embedded", "--brokers", brokers, KAFKA_BOOTSTRAP_SERVERS=servers)
+
+        assert done.returncode == ExitCode.CONFIG
+        assert "kafka.bootstrap_servers" in done.stderr
+        started_nothing(tmp_path)
+
+
+def test_one_embedded_broker_has_one_replica(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_text(f"{FEED}[kafka]\nreplication_factor = 2\n")
+
+    done = run(tmp_path, "--config", "c.toml", "--embedded")
 
     assert done.returncode == ExitCode.CONFIG
-    assert "kafka.bootstrap_servers" in done.stderr
+    assert "kafka.replication_factor" in done.stderr
     started_nothing(tmp_path)
+
+
+@pytest.mark.parametrize(("kept", "brokers"), [("kafka", "3"), ("kafka-2", "1")])
+def test_what_one_broker_kept_is_not_left_behind_for_three_nor_the_other_way(
+    tmp_path: Path, kept: str, brokers: str
+) -> None:
+    (tmp_path / "c.toml").write_text(FEED)
+    (tmp_path / "state" / kept / "data").mkdir(parents=True)
+    (tmp_path / "state" / kept / "data" / "meta.properties").write_text("version=1\n")
+
+    done = run(tmp_path, "--config", "c.toml", "--embedded", "--brokers", brokers)
+
+    assert done.returncode == ExitCode.CONFIG
+    assert "service.state_dir" in done.stderr
+    assert f"--brokers {'13'.replace(brokers, '')}" in done.stderr
 
 
 def started_nothing(directory: Path) -> None:

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from eventually import eventually
 
-from wsadapter.embedded.kafka.broker import IDENTITY
+from wsadapter.embedded.kafka.cluster import IDENTITY
 from wsadapter.embedded.servers import KafkaServer
 from wsadapter.errors import ServiceUnavailable
 

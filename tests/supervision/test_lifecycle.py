@@ -270,6 +270,29 @@ def test_a_service_of_the_same_supervisor_is_awaited_until_it_announces_itself_o
     os.close(bell)
 
 
+def test_of_a_service_of_several_processes_those_that_are_not_up_are_waited_for(
+    page: StatsPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bells = [os.eventfd(1), os.eventfd(0)]
+    awaits = tuple(Awaited("kafka", bell, time.monotonic() + 60.0) for bell in bells)
+    child = Child(
+        ChildArgs(role="consumer", name="a", instance="i", config=config(), page=page.name, awaits=awaits), page
+    )
+    waited: list[list[int]] = []
+
+    def wait(fds: list[int], timeout: float) -> list[int]:
+        waited.append(fds)
+        os.eventfd_write(bells[1], 1)
+        return fds
+
+    monkeypatch.setattr(child, "wait", wait)
+    child.await_service("kafka")
+
+    assert waited == [[bells[1]]], "what is up would end the wait at once, again and again"
+    for bell in bells:
+        os.close(bell)
+
+
 def test_a_stop_ends_the_wait_for_a_service(page: StatsPage) -> None:
     bell = os.eventfd(0)
     awaited = Awaited("kafka", bell, time.monotonic() + 60.0)

@@ -17,6 +17,7 @@ from wsadapter.cli.rules import rules_shown
 from wsadapter.config import types as config_types
 from wsadapter.config.model import Config
 from wsadapter.config.symbol_rules import parsed
+from wsadapter.embedded.kafka import cluster
 from wsadapter.errors import ExitCode, Reason, SchemaMismatch, ServiceUnavailable
 from wsadapter.roles.supervisor.topology import assemble
 from wsadapter.shm import segment as shm
@@ -37,12 +38,14 @@ _REASONS: Final = {
 @click.command()
 @options.CONFIG
 @options.EMBEDDED
+@options.BROKERS
 @options.JSON
 @click.pass_context
-def check(context: click.Context, config_path: str | None, embedded: bool, as_json: bool) -> int:
+def check(context: click.Context, config_path: str | None, embedded: bool, brokers: str, as_json: bool) -> int:
     """Check that Kafka, ClickHouse, ports, state directory and ring memory are there."""
-    config = options.load(config_path or context.obj, demo=False)
-    embedded = embedded or context.meta.get("embedded", False)
+    loaded = options.load_with_origins(config_path or context.obj, demo=False)
+    embedded, number = options.embedded(context, embedded, brokers)
+    config = cluster.configured(loaded, number)
     # embedded services are ours to start: their ports must be free instead
     services = (
         (("Kafka", _port_free_for_kafka), ("ClickHouse", _port_free_for_clickhouse))
@@ -119,7 +122,10 @@ def _monitor_port(config: Config) -> str:
 
 
 def _port_free_for_kafka(config: Config) -> str:
-    return _free(config.kafka.bootstrap_servers.split(",")[0])
+    """Every broker's."""
+    for server in (servers := config.kafka.bootstrap_servers.split(",")):
+        _free(server)
+    return f"{', '.join(servers)} {'is' if len(servers) == 1 else 'are'} free"
 
 
 def _port_free_for_clickhouse(config: Config) -> str:

@@ -98,14 +98,15 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @options.CONFIG
 @options.EMBEDDED
+@options.BROKERS
 @click.option("--demo", is_flag=True, help="Also run the loopback demo venue and record it.")
 @click.option("--for", "duration", callback=options.seconds, metavar="DURATION", help="Drain and exit after this time.")
 @click.option("--rate", type=click.IntRange(min=1), metavar="N", help="Frames a second of the demo venue.")
 @click.version_option(__version__, prog_name=PROGRAM)
 @click.pass_context
 def command(
-    context: click.Context, config_path: str | None, embedded: bool, demo: bool, duration: float | None,
-    rate: int | None,
+    context: click.Context, config_path: str | None, embedded: bool, brokers: str, demo: bool,
+    duration: float | None, rate: int | None,
 ) -> int:  # fmt: skip
     """Record market data: WebSocket to Kafka to ClickHouse. Without a subcommand: run until a signal.
 
@@ -119,15 +120,18 @@ def command(
         from wsadapter.cli.run import run
         from wsadapter.embedded.demo import StandIns
 
-        return run(config_path, StandIns(embedded, demo, rate=rate), duration)
+        _, number = options.embedded(context, embedded, brokers)
+        return run(config_path, StandIns(embedded, demo, rate=rate, brokers=number), duration)
     if (
         demo
         or duration is not None
         or rate is not None
-        or (embedded and context.invoked_subcommand not in ("check", "replay"))
+        or ((embedded or brokers != "1") and context.invoked_subcommand not in ("check", "replay"))
     ):
-        raise click.UsageError(f"--demo, --for, --rate and --embedded do not go with {context.invoked_subcommand}")
-    context.meta["embedded"] = embedded
+        raise click.UsageError(
+            f"--demo, --for, --rate, --embedded and --brokers do not go with {context.invoked_subcommand}"
+        )
+    context.meta["embedded"], context.meta["brokers"] = embedded, brokers
     return ExitCode.OK
 
 

@@ -55,6 +55,10 @@ SYMBOL = click.option(
 )
 STREAM = click.option("--stream", default="", help="Only this stream word.", shell_complete=completion.streams)
 EMBEDDED = click.option("--embedded", is_flag=True, help="Also run a local Kafka and a local ClickHouse engine.")
+BROKERS = click.option(
+    "--brokers", type=click.Choice(("1", "3")), default="1", show_default=True,
+    help="Brokers of the embedded Kafka. Of 3 each topic has 3 replicas, and 2 must have a record.",
+)  # fmt: skip
 UNTIL = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then, exclusive.")
 UNTIL_NOW = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then; now if left out.")
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
@@ -68,6 +72,15 @@ def one_of(option: str, word: str, known: Iterable[str]) -> None:
 def in_order(since_ns: int | None, until_ns: int | None) -> None:
     if since_ns is not None and until_ns is not None and since_ns >= until_ns:
         raise click.UsageError("--since must be before --until")
+
+
+def embedded(context: click.Context, here: bool, brokers: str) -> tuple[bool, int]:
+    """Whether, and with how many brokers: said before the subcommand or behind it."""
+    is_embedded = here or context.meta.get("embedded", False)
+    number = int(brokers if brokers != "1" else context.meta.get("brokers", "1"))
+    if number != 1 and not is_embedded:
+        raise click.UsageError("--brokers goes with --embedded")
+    return is_embedded, number
 
 
 def load(path: str | None, demo: bool, quiet: bool = False) -> "Config":

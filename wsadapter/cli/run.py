@@ -16,6 +16,7 @@ from wsadapter.config.model import Config
 from wsadapter.config.types import address, loopback
 from wsadapter.embedded.demo import StandIns
 from wsadapter.embedded.exchange import DEFAULT, STAND_INS
+from wsadapter.embedded.kafka import cluster
 from wsadapter.errors import ConfigError, ExitCode, WsadapterError
 from wsadapter.exchanges import REGISTRY
 from wsadapter.recordings import Recording, is_recording
@@ -31,6 +32,7 @@ def _speed(context: click.Context, parameter: click.Parameter, text: str) -> str
 @click.command()
 @options.CONFIG
 @options.EMBEDDED
+@options.BROKERS
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, resolve_path=True))
 @click.option(
     "--exchange", type=click.Choice(list(STAND_INS)), metavar="NAME",
@@ -42,12 +44,14 @@ def _speed(context: click.Context, parameter: click.Parameter, text: str) -> str
 )  # fmt: skip
 @click.pass_context
 def replay(
-    context: click.Context, config_path: str | None, embedded: bool, file: str, exchange: str | None, speed: str
-) -> int:
+    context: click.Context, config_path: str | None, embedded: bool, brokers: str, file: str, exchange: str | None,
+    speed: str,
+) -> int:  # fmt: skip
     """Play a recorded frame file through the loopback venue and the whole pipeline, then exit."""
-    embedded = embedded or context.meta.get("embedded", False)
+    embedded, number = options.embedded(context, embedded, brokers)
     exchange = _exchange_of(Path(file), exchange)
-    return run(config_path or context.obj, StandIns(embedded, demo=True, replay=file, exchange=exchange, speed=speed))
+    stand_ins = StandIns(embedded, demo=True, replay=file, exchange=exchange, speed=speed, brokers=number)
+    return run(config_path or context.obj, stand_ins)
 
 
 def _exchange_of(file: Path, named: str | None) -> str:
@@ -69,7 +73,7 @@ def run(config_path: str | None, stand_ins: StandIns, duration: float | None = N
         return ExitCode.OK
     config = _adjusted(options.load_with_origins(config_path, stand_ins.demo), stand_ins)
     if stand_ins.embedded:
-        _require_loopback(config)
+        _require_servable(config, stand_ins.brokers)
 
     def reload() -> Config:
         words = tuple(REGISTRY)
@@ -89,7 +93,7 @@ def run(config_path: str | None, stand_ins: StandIns, duration: float | None = N
 def _adjusted(loaded: Loaded, stand_ins: StandIns) -> Config:
     """The embedded engine's tables are nobody else's: a new version takes them along. Who watches a demo wants no more
     of the log than warnings, if the configuration does not say otherwise."""
-    config = loaded.config
+    config = cluster.configured(loaded, stand_ins.brokers)
     if stand_ins.embedded:
         config = structs.replace(config, clickhouse=structs.replace(config.clickhouse, migrate=True))
     if stand_ins.demo and "service.log_level" not in loaded.origins:
@@ -97,14 +101,18 @@ def _adjusted(loaded: Loaded, stand_ins: StandIns) -> Config:
     return config
 
 
-def _require_loopback(config: Config) -> None:
+def _require_servable(config: Config, brokers: int) -> None:
     """The embedded services are for this machine: an address elsewhere would be left without a server."""
     errors = []
     servers = config.kafka.bootstrap_servers.split(",")
-    if len(servers) > 1 or not loopback(address(servers[0])[0]):
-        errors.append(("kafka.bootstrap_servers", "--embedded serves one loopback address"))
+    if len(servers) != brokers or not all(loopback(address(server)[0]) for server in servers):
+        wanted = "one loopback address" if brokers == 1 else f"one loopback address, or {brokers}, with --brokers"
+        errors.append(("kafka.bootstrap_servers", f"--embedded serves {wanted}"))
+    if config.kafka.replication_factor > brokers:
+        errors.append(("kafka.replication_factor", f"--embedded --brokers {brokers} has no more than {brokers}"))
     url = urlsplit(config.clickhouse.url)
     if url.scheme != "http" or not loopback(url.hostname or "") or url.path:
         errors.append(("clickhouse.url", "--embedded serves http:// on a loopback address, without a path"))
     if errors:
         raise ConfigError(errors)
+    cluster.require_data_of(brokers, Path(config.service.state_dir))

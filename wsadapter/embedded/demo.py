@@ -6,8 +6,9 @@ one, a process each at ports of its own. The roles do not know the difference. O
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -18,7 +19,8 @@ from wsadapter import metrics
 from wsadapter.config.model import Config, Feed, ProcessConfig
 from wsadapter.config.symbol_rules import is_rule
 from wsadapter.embedded.exchange import DEFAULT, DEMO, STAND_INS
-from wsadapter.embedded.ports import LOOPBACK, free_port
+from wsadapter.embedded.kafka.cluster import directory_name, orders
+from wsadapter.embedded.ports import LOOPBACK, free_port, free_ports
 from wsadapter.errors import ConfigError
 from wsadapter.supervision.process import ChildSpec
 
@@ -34,9 +36,9 @@ DOWNLOAD_SECONDS: Final = 600.0
 
 
 class StandIns(Struct, frozen=True, dict=True):
-    """``embedded``: Kafka and ClickHouse. ``demo``: the venues, at ``rate`` frames a second together (None: about
-    `USUAL_RATE`), or ``exchange``'s playing the frame file ``replay`` at ``speed``: ``"max"``, ``"recorded"``,
-    ``"10x"``."""
+    """``embedded``: Kafka, of so many ``brokers``, and ClickHouse. ``demo``: the venues, at ``rate`` frames a second
+    together (None: about `USUAL_RATE`), or ``exchange``'s playing the frame file ``replay`` at ``speed``: ``"max"``,
+    ``"recorded"``, ``"10x"``."""
 
     embedded: bool = False
     demo: bool = False
@@ -44,6 +46,7 @@ class StandIns(Struct, frozen=True, dict=True):
     exchange: str = DEFAULT
     speed: str = "max"
     rate: int | None = None
+    brokers: int = 1
 
     def adapt(self, config: Config) -> Config:
         """With its loopback venue's address in every feed that has one, and feeds where there are none."""
@@ -72,20 +75,35 @@ class StandIns(Struct, frozen=True, dict=True):
         connections = Counter(exchanges)
         here = [word for word in self._ports if word in connections] if self.demo else []
         venues = (self._venue(config, word, connections[word], len(here)) for word in here)
-        services = (
-            _child("kafka", metrics.SERVICE, DOWNLOAD_SECONDS, (config.service, config.kafka)),
-            _child("clickhouse", metrics.SERVICE, 60.0, (config.service, config.clickhouse)),
-        )
-        return (*venues, *(services if self.embedded else ()))
+        if not self.embedded:
+            return (*venues,)
+        clickhouse = _child("clickhouse", metrics.SERVICE, 60.0, (config.service, config.clickhouse))
+        return (*venues, *self._kafka(config), clickhouse)
+
+    def _kafka(self, config: Config) -> Iterator[ChildSpec]:
+        reads = (config.service, config.kafka)
+        if self.brokers == 1:
+            yield _child("kafka", metrics.SERVICE, DOWNLOAD_SECONDS, reads)
+            return
+        for order in orders(config.kafka.bootstrap_servers, self._controllers, Path(config.service.state_dir)):
+            name = directory_name(order.number, order.replicas)
+            child = _child("kafka", metrics.SERVICE, DOWNLOAD_SECONDS, reads, order, name)
+            # one after the other: each hands over what it leads, which needs the others
+            yield msgspec.structs.replace(child, stop_group=STOP_GROUP + order.number)
 
     def addresses(self, config: Config) -> list[tuple[str, str]]:
         """(key of the configuration, host:port) of what the stand-ins are going to serve."""
         if not self.embedded:
             return []
         return [
-            ("kafka.bootstrap_servers", config.kafka.bootstrap_servers.partition(",")[0]),
+            *(("kafka.bootstrap_servers", server) for server in config.kafka.bootstrap_servers.split(",")),
             ("clickhouse.url", urlsplit(config.clickhouse.url).netloc),
         ]
+
+    @cached_property
+    def _controllers(self) -> tuple[int, ...]:
+        """Ports of the brokers for one another, the same over the life of the run."""
+        return free_ports(self.brokers)
 
     @cached_property
     def _ports(self) -> dict[str, tuple[int, int]]:

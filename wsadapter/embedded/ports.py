@@ -1,5 +1,6 @@
 """Loopback addresses of the embedded services: what the configuration asks for, and free ones for tests."""
 
+import contextlib
 import socket
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,6 +15,13 @@ def free_port() -> int:
     """A port nobody listens on now. Another process may take it before its user does: that user then fails loudly."""
     with socket.create_server((LOOPBACK, 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """So many, all different."""
+    with contextlib.ExitStack() as held:
+        listeners = [held.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
+        return tuple(int(listener.getsockname()[1]) for listener in listeners)
 
 
 def bootstrap_address(servers: str) -> tuple[str, int]:

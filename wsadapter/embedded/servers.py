@@ -21,9 +21,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, ClassVar, Final, Self, TypeVar
 
+import msgspec
+from msgspec import Raw, Struct, structs
+
 from wsadapter.config.model import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
 from wsadapter.embedded.exchange.server import LoopbackVenue
-from wsadapter.embedded.ports import LOOPBACK, free_port
+from wsadapter.embedded.kafka.cluster import SEVERAL, BrokerOrder, orders
+from wsadapter.embedded.ports import LOOPBACK, free_port, free_ports
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.metrics import SERVICE
 from wsadapter.shm.segment import Segment
@@ -42,7 +46,7 @@ class ServiceProcess:
 
     start_seconds: ClassVar[float]
 
-    def __init__(self, role: str, config: Config) -> None:
+    def __init__(self, role: str, config: Config, order: Struct | None = None) -> None:
         self._role = role
         instance = config.service.instance
         page = f"wsadapter-{instance}-stats-{role}"
@@ -51,8 +55,9 @@ class ServiceProcess:
         self._notify = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._last_words = os.memfd_create("last words")
         self._args = ChildArgs(
-            role, role, instance, config, page, notify_fd=self._notify, last_words_fd=self._last_words
-        )
+            role, role, instance, config, page, order=Raw(msgspec.json.encode(order)),
+            notify_fd=self._notify, last_words_fd=self._last_words,
+        )  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,6 +77,10 @@ class ServiceProcess:
 
     def start(self, timeout: float = 0) -> Self:
         """Start and wait until it serves; `ServiceUnavailable` with its own reason when it does not."""
+        return self.launch().await_running(timeout)
+
+    def launch(self) -> Self:
+        """Start, and do not wait."""
         self.page["state"] = ChildState.STARTING
         os.ftruncate(self._last_words, 0)
         arguments = arguments_fd(self._args)
@@ -81,6 +90,9 @@ class ServiceProcess:
             pass_fds=(self._notify, self._last_words, arguments),
         )
         os.close(arguments)
+        return self
+
+    def await_running(self, timeout: float = 0) -> Self:
         self._wait_running(time.monotonic() + (timeout or self.start_seconds))
         return self
 
@@ -149,11 +161,45 @@ class KafkaServer(ServiceProcess):
     start_seconds = 600.0
     """The first start on a machine fetches it."""
 
-    def __init__(self, directory: Path, port: int | None = None) -> None:
+    def __init__(self, directory: Path, port: int | None = None, order: BrokerOrder | None = None) -> None:
+        """``order``: where it is one of several (`KafkaCluster`)."""
         self.directory = directory
-        self.bootstrap = f"{LOOPBACK}:{port or free_port()}"
-        service, kafka = _service(directory, "kafka", DRAIN_SECONDS), KafkaConfig(bootstrap_servers=self.bootstrap)
-        super().__init__("kafka", Config(service, kafka=kafka))
+        self.bootstrap = order.brokers[order.number - 1] if order else f"{LOOPBACK}:{port or free_port()}"
+        service = _service(directory, f"kafka-{order.number}" if order else "kafka", DRAIN_SECONDS)
+        super().__init__("kafka", Config(service, kafka=KafkaConfig(bootstrap_servers=self.bootstrap)), order)
+
+
+class KafkaCluster:
+    """Three brokers over ``directory``, each a `KafkaServer` to be killed and started at will. ``settings``: further
+    lines of the ``server.properties`` of a broker."""
+
+    def __init__(self, directory: Path, settings: Callable[[BrokerOrder], dict[str, str]] = lambda order: {}) -> None:
+        ports = free_ports(2 * SEVERAL)
+        self.addresses = tuple(f"{LOOPBACK}:{port}" for port in ports[:SEVERAL])
+        self.bootstrap = ",".join(self.addresses)
+        self.brokers = {
+            order.number: KafkaServer(directory, order=structs.replace(order, settings=settings(order)))
+            for order in orders(self.bootstrap, ports[SEVERAL:], directory)
+        }
+        """By the number that Kafka knows them by, too."""
+
+    def start(self) -> Self:
+        """All at once: one alone is none."""
+        for broker in self.brokers.values():
+            broker.launch()
+        for broker in self.brokers.values():
+            broker.await_running()
+        return self
+
+    def close(self) -> None:
+        for broker in self.brokers.values():
+            broker.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
 
 class ClickHouseServer(ServiceProcess):

@@ -78,8 +78,8 @@ class RingRef(Struct, frozen=True):
 
 
 class Awaited(Struct, frozen=True):
-    """A service that the same supervisor starts: its eventfd ``fd`` is rung once when it is up, and stays readable.
-    From the monotonic time ``until`` on it is late."""
+    """A service that the same supervisor starts, or one process of it: its eventfd ``fd`` is rung once when it is up,
+    and stays readable. From the monotonic time ``until`` on it is late."""
 
     service: str
     fd: int
@@ -183,9 +183,9 @@ class Child:
 
     def await_service(self, service: str) -> None:
         """Wait, the heart beating, while it `is_awaited`; a stop ends that."""
-        bells = [one.fd for one in self.args.awaits if one.service == service]
         while not self.stopping and self.is_awaited(service):
             self.set_state(ChildState.WAITING)
+            bells = [one.fd for one in self.args.awaits if one.service == service and not _readable(one.fd)]
             self.wait(bells, BEAT_SECONDS)
 
     def set_state(self, state: ChildState) -> None:

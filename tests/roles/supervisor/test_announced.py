@@ -19,6 +19,16 @@ def test_clients_wait_for_the_stand_ins_that_there_are() -> None:
     announced.close()
 
 
+def test_of_several_brokers_all_are_waited_for() -> None:
+    brokers = [ChildSpec(f"kafka-{number}", "kafka", "wsadapter.kafka", (), 10) for number in (1, 2, 3)]
+    announced = Announced()
+    *children, serializer = announced.connect([*brokers, spec("serializer")])
+
+    assert [(one.service, one.fd) for one in serializer.awaits] == [("kafka", child.announces) for child in children]
+    assert len({child.announces for child in children}) == 3
+    announced.close()
+
+
 def test_without_stand_ins_nobody_waits() -> None:
     children = tuple(map(spec, ("serializer", "consumer")))
 

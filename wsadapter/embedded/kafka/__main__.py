@@ -1,8 +1,10 @@
-"""The role ``kafka``: a real single-node Apache Kafka at ``kafka.bootstrap_servers``, for `--embedded` and tests.
+"""The role ``kafka``: a real Apache Kafka at ``kafka.bootstrap_servers``, for `--embedded` and tests; alone, or one of
+three brokers (its order is a `BrokerOrder` then).
 
-This process is the JVM's parent: it fetches the jars, formats the data directory (``state_dir/kafka``), starts the JVM
-and watches it. The JVM never outlives it; when the JVM ends, so does this process, with an error. Without Java or
-Maven librdkafka's in-memory mock broker takes its place and says so (`wsadapter.embedded.kafka.mock_broker`).
+This process is the JVM's parent: it fetches the jars, formats the data directory (``state_dir/kafka``; of several
+``kafka-1`` and so on), starts the JVM and watches it. The JVM never outlives it; when the JVM ends, so does this
+process, with an error. Without Java or Maven librdkafka's in-memory mock broker takes the place of a single broker and
+says so (`wsadapter.embedded.kafka.mock_broker`); several need the real one.
 """
 
 import os
@@ -14,6 +16,7 @@ from wsadapter import log
 from wsadapter.embedded.data_directory import DataDirectory, stays
 from wsadapter.embedded.kafka.broker import KafkaBroker
 from wsadapter.embedded.kafka.class_archive import ArchiveTraining
+from wsadapter.embedded.kafka.cluster import BrokerOrder, directory_name
 from wsadapter.embedded.kafka.install import Installation, find_java, find_maven, missing
 from wsadapter.embedded.kafka.program import BEAT_SECONDS, Program
 from wsadapter.embedded.ports import bootstrap_address, listen
@@ -34,9 +37,13 @@ SILENT_SECONDS: Final = 30.0
 
 
 def main(child: Child) -> int:
-    host, port = bootstrap_address(child.args.config.kafka.bootstrap_servers)
+    order = child.order(BrokerOrder | None)  # type: ignore[arg-type]  # a union is no type
+    number, brokers = (order.number, order.brokers) if order else (1, (child.args.config.kafka.bootstrap_servers,))
+    host, port = bootstrap_address(brokers[number - 1])
     installation = Installation(os.environ)
     if reason := missing(os.environ, installation):
+        if order:
+            raise ServiceUnavailable(f"{len(brokers)} brokers need the real Kafka, which cannot run here: {reason}")
         # imported only here: the client library costs 0.3 s and 30 MB, and the real broker needs none of it
         from wsadapter.embedded.kafka import mock_broker as kafka_mock
 
@@ -44,11 +51,12 @@ def main(child: Child) -> int:
     java = find_java(os.environ) or ""
     if not _install(child, installation):
         return 0
-    directory = DataDirectory(Path(child.args.config.service.state_dir) / "kafka")
+    name = directory_name(number, len(brokers))
+    directory = DataDirectory(Path(child.args.config.service.state_dir) / name)
     if not directory.lock(child, LOCK_SECONDS):
         return 0
     listen(host, port, "Kafka").close()  # a port that is taken: said here in one line, not by the JVM in forty
-    broker = KafkaBroker(installation, java, directory.path, host, port)
+    broker = KafkaBroker(installation, java, directory.path, host, port, order)
     _tell(child, "preparing")
     if not broker.format(child):
         return 0

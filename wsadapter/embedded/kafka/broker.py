@@ -1,7 +1,8 @@
-"""One Apache Kafka broker and controller in one JVM (KRaft), on loopback, with its data in one directory.
+"""One Apache Kafka broker and controller in one JVM (KRaft), on loopback, with its data in one directory; alone, or one
+of several (`wsadapter.embedded.kafka.cluster`).
 
 Knows how to format the directory, start the JVM and ask whether the broker answers. Small on purpose: heap at most
-384 MiB, few threads, the quick compiler only, the serial collector.
+384 MiB (of several 256 each), few threads, the quick compiler only, the serial collector.
 """
 
 import base64
@@ -15,25 +16,25 @@ from pathlib import Path
 from typing import Final
 
 from wsadapter import files
+from wsadapter.embedded.kafka.cluster import IDENTITY, BrokerOrder
 from wsadapter.embedded.kafka.install import Installation
 from wsadapter.embedded.kafka.program import Program
 from wsadapter.embedded.ports import free_port
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.supervision.child import Child
 
+HEAP: Final = ("-Xms128m", "-Xmx384m")
+HEAP_OF_SEVERAL: Final = ("-Xms64m", "-Xmx256m")
 JVM: Final = (
-    "-Xms128m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
+    "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError",
     "-Xshare:auto", "-Xlog:disable", "-Xlog:all=error:stderr", "-Djava.awt.headless=true",
 )  # fmt: skip
 
 GROUP: Final = "wsadapter"
-IDENTITY: Final = "meta.properties"
-"""The ids of a data directory; the others of its files are the same in all."""
-
 PROPERTIES: Final = """\
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@{host}:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller}
 advertised.listeners=PLAINTEXT://{host}:{port}
 controller.listener.names=CONTROLLER
@@ -41,14 +42,16 @@ listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.num.partitions=1
-offsets.topic.replication.factor=1
+offsets.topic.replication.factor={replicas}
 offsets.topic.segment.bytes=16777216
 transaction.state.log.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
+transaction.state.log.replication.factor={replicas}
+transaction.state.log.min.isr={in_sync}
 share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor={replicas}
+share.coordinator.state.topic.min.isr={in_sync}
+default.replication.factor={replicas}
+min.insync.replicas={in_sync}
 group.initial.rebalance.delay.ms=0
 # a killed broker may register again when its last session is over: the default of 9 s is the whole restart
 broker.session.timeout.ms=4000
@@ -82,6 +85,15 @@ logger.quorum.level=error
 logger.apis.name=kafka.server.ControllerApis
 logger.apis.level=off
 """
+# Of several, one that is away is told of by each of the others several times a second; two make the group's topic.
+LOGGING_OF_SEVERAL: Final = """\
+logger.network.name=org.apache.kafka.clients.NetworkClient
+logger.network.level=error
+logger.fetcher.name=kafka.server.ReplicaFetcherThread
+logger.fetcher.level=error
+logger.topics.name=kafka.server.DefaultAutoTopicCreationManager
+logger.topics.level=error
+"""
 
 API_VERSIONS, FIND_COORDINATOR, INIT_PRODUCER_ID = 18, 10, 22
 _CORRELATION: Final = 1
@@ -92,7 +104,17 @@ _MOST_BYTES: Final = 65_536
 class KafkaBroker:
     """A broker over ``directory``; formatted at the first start, its cluster id kept."""
 
-    def __init__(self, installation: Installation, java: str, directory: Path, host: str, port: int) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        java: str,
+        directory: Path,
+        host: str,
+        port: int,
+        order: BrokerOrder | None = None,
+    ) -> None:
+        """``order``: where it is one of several."""
+        self._order = order or BrokerOrder(1, (f"{host}:{port}",), (free_port(),), _new_id())
         self._installation = installation
         self._java = java
         self._directory = directory
@@ -104,10 +126,8 @@ class KafkaBroker:
     def format(self, child: Child) -> bool:
         """Prepare a new data directory; False when the child is to stop first. Kafka's own tool does it once: what it
         made is kept beside the jars, and others begin with a copy under ids of their own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        settings = PROPERTIES.format(host=host, port=self.port, controller=free_port(), data=self._data)
-        self._properties.write_text(settings)
-        (self._directory / "log4j2.properties").write_text(LOGGING)
+        self._properties.write_text(self.properties())
+        (self._directory / "log4j2.properties").write_text(self.logging())
         if (self._data / IDENTITY).exists():
             return True
         if self._installation.formatted.is_dir():
@@ -115,7 +135,10 @@ class KafkaBroker:
             self._write_identity()
             return True
         argv = self._java_argv(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={_new_id()}", f"--config={self._properties}"
+            "kafka.tools.StorageTool",
+            "format",
+            f"--cluster-id={self._order.cluster_id}",
+            f"--config={self._properties}",
         )
         with open(self._directory / "format.log", "w+b") as output:
             code = Program.start(argv, cwd=self._installation.directory, output=output).watch(child)
@@ -128,10 +151,24 @@ class KafkaBroker:
         self._keep_formatted()
         return True
 
+    def properties(self) -> str:
+        """Of its ``server.properties``; what comes later counts."""
+        order = self._order
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        voters = ",".join(f"{number}@{host}:{port}" for number, port in enumerate(order.controllers, 1))
+        text = PROPERTIES.format(
+            host=host, port=self.port, controller=order.controllers[order.number - 1], data=self._data,
+            number=order.number, voters=voters, replicas=order.replicas, in_sync=order.in_sync,
+        )  # fmt: skip
+        return text + "".join(f"{name}={value}\n" for name, value in order.settings.items())
+
+    def logging(self) -> str:
+        return LOGGING if self._order.replicas == 1 else LOGGING + LOGGING_OF_SEVERAL
+
     def _write_identity(self) -> None:
         """Last, for without this file the directory counts as not formatted."""
-        text = f"version=1\ncluster.id={_new_id()}\ndirectory.id={_new_id()}\nnode.id=1\n"
-        files.replace(self._data / IDENTITY, text.encode())
+        ids = f"cluster.id={self._order.cluster_id}\ndirectory.id={_new_id()}\nnode.id={self._order.number}"
+        files.replace(self._data / IDENTITY, f"version=1\n{ids}\n".encode())
 
     def _keep_formatted(self) -> None:
         kept = self._installation.formatted
@@ -181,7 +218,8 @@ class KafkaBroker:
             jvm = (f"-XX:SharedArchiveFile={archive}",)
         logging = f"-Dlog4j2.configurationFile={self._directory / 'log4j2.properties'}"
         path = ":".join(f"lib/{jar}" for jar in jars)
-        return [self._java, *JVM, *jvm, logging, "-cp", path, main, *arguments]
+        heap = HEAP if self._order.replicas == 1 else HEAP_OF_SEVERAL
+        return [self._java, *heap, *JVM, *jvm, logging, "-cp", path, main, *arguments]
 
 
 def _new_id() -> str:

@@ -26,6 +26,7 @@ from wsadapter.listings.kept import KeptListing, following, refused
 from wsadapter.listings.selection import Before, select
 from wsadapter.roles.repairer.candle_ends import GRACE_NS, CandleEnd, CandleEnds
 from wsadapter.roles.repairer.open_candles import ended_by_others
+from wsadapter.roles.repairer.published import Published
 
 HOUR_MS = 3_600_000
 WITH_REST = [word for word in EXCHANGES if load_rest(word) is not None]
@@ -146,7 +147,7 @@ def test_a_candle_whose_successor_does_not_come_is_closed_by_its_row(pair: Pair)
     due = ends.due(pair.exchange, pair.now_ms * MS)
     assert {each.open_time_ns for each in shortest} <= {each.open_time_ns for each in due}
     for each in due:
-        job = CandleEnd(each, ends, rest_of(pair), lambda: pair.now_ms * MS)
+        job = CandleEnd(each, ends, rest_of(pair), lambda: pair.now_ms * MS, Published())
         row = confirmed(job, answer(pair), pair.now_ms * MS)
         assert (row.exchange, row.symbol, row.interval) == (each.exchange, each.symbol, each.interval)
         assert (row.open_time_ns, row.close_time_ns) == (each.open_time_ns, each.close_time_ns)

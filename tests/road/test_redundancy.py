@@ -2,7 +2,6 @@
 connections, all under load. Nothing is lost that the venue sent, and nothing is in the tables twice."""
 
 import random
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,12 +34,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     made.close()
 
 
-def lost_by_table(account: str) -> dict[str, int]:
-    """Its last column but one."""
-    rows = re.findall(r"^(\w+) +[\d,]+ .* ([\d,]+) +[\d,]+ *$", account, re.MULTILINE)
-    return {table: int(count.replace(",", "")) for table, count in rows}
-
-
 def connected(site: Site, name: str) -> bool:
     """Up, subscribed, and running again."""
     found = {one["connection"]: one for one in site.status().get("connections", [])}.get(name, {})
@@ -62,21 +55,13 @@ def test_either_ingest_and_the_serializer_killed_lose_and_double_nothing(site: S
         site.kill("serializer-0")
         eventually(lambda name=name: connected(site, name), 60, f"{name} killed, back again")  # type: ignore[misc]
         rings.wait_for(rng.randint(200, 600))
-    code = site.stop()
+    assert site.stop() == 0, site.said()
     rings.stop()
-    account = lost_by_table(site.said())
-    # A trade that was fetched while the other connection's copy was still in its ring is one row, that of the repair,
-    # and the account, which goes by records, calls the other one lost. Of trades the numbers say what is missing.
-    assert {table: count for table, count in account.items() if count and table != "trade"} == {}, site.said()
-    assert code in (0, 75 if account["trade"] else 0), site.said()
 
     with ClickHouseServer(site.state) as engine:
         rows = stored(engine.url)
-        lost = sorted(identity for identity in rings.seen - rows.keys() if identity[0] != "trade")
+        lost = sorted(rings.seen - rows.keys())
         twice = sorted((identity, count) for identity, count in rows.items() if count > 1)
-        replaced = [identity for identity in rings.seen - rows.keys() if identity[0] == "trade"]
-        ((fetched,),) = query(engine.url, "SELECT count() FROM market.trade FINAL WHERE source = 'REST'")
-        assert max(len(replaced), account["trade"]) <= int(fetched), "each is the row of a trade that was fetched"
         assert not lost, f"{len(lost)} of {len(rings.seen)} lost, first {lost[:3]}"
         assert not twice, f"{len(twice)} twice, first {twice[:3]}"
         assert set(holes(engine.url).values()) == {0}, "the other connection was always there"
@@ -96,3 +81,4 @@ def test_either_ingest_and_the_serializer_killed_lose_and_double_nothing(site: S
         liquidations = query(engine.url, "SELECT count() - uniqExact(symbol, time, side, price, quantity, ordinal) "
                                          "FROM market.liquidation FINAL")  # fmt: skip
         assert liquidations == [["0"]], "two copies of the same natural key are one under FINAL"
+    assert "lost 0" in site.said()

@@ -19,6 +19,7 @@ from wsadapter.roles.repairer import open_candles
 from wsadapter.roles.repairer.candle_ends import GRACE_NS, MOST_OF_SERIES, CandleEnd, CandleEnds, OpenCandle
 from wsadapter.roles.repairer.host_queue import BAD_ANSWERS, MOST_OTHERS, HostQueue
 from wsadapter.roles.repairer.open_candles import OpenCandles
+from wsadapter.roles.repairer.published import Published
 from wsadapter.shm.stats_page import StatsPage
 
 S = 1_000_000_000
@@ -164,7 +165,8 @@ class Site:
             ("candles_confirmed_total", "candles_unconfirmed_total", "candles_replaced_total"), 0
         )
         rests = {"deribit": (self.queue, cast(RestExchange, rest))}
-        self.open = OpenCandles(cast(StatsPage, self.page), state, [SERIES], rests)
+        self.by_repairs = Published()
+        self.open = OpenCandles(cast(StatsPage, self.page), state, [SERIES], rests, self.by_repairs)
         self.published: list[Kline] = []
         self.now = 0.0
 
@@ -206,6 +208,20 @@ def test_of_a_quiet_symbol_the_row_of_the_venue_is_published_as_the_end(state: S
     assert (hole.first, hole.last, hole.interval) == (MINUTE, MINUTE, "1m")
     assert site.at(9 * MINUTE) == []
     assert (site.host.asked, site.counts) == (1, (1, 0))
+
+
+def test_a_candle_that_a_repair_has_published_meanwhile_is_not_published_again(state: StateDirectory) -> None:
+    """The log shows it only some time later."""
+    site = Site(state, Rest(1))
+    site.open.add(said(1))
+    assert site.by_repairs.new("deribit", ("kline", "A", "1m"), [row(1)]) == [row(1)]
+    assert site.at(9 * MINUTE) == []
+    assert (site.host.asked, site.counts) == (1, (1, 0))
+
+    other = Site(state, Rest(1))
+    other.open.add(said(1))
+    assert len(other.at(9 * MINUTE)) == 1
+    assert other.by_repairs.new("deribit", ("kline", "A", "1m"), [row(1)]) == [], "a repair knows of it"
 
 
 def test_what_the_stream_closes_after_all_is_counted_as_there_twice(state: StateDirectory) -> None:
@@ -255,7 +271,8 @@ def test_an_answer_that_is_not_there_yet_is_asked_for_again(state: StateDirector
 def test_our_clock_may_be_ahead_of_the_venue(state: StateDirectory) -> None:
     """The first answer shows it: the row is of a candle that is still open there, and is not published."""
     site = Site(state, Rest(1))
-    job = CandleEnd(opened(1), ends := CandleEnds([SERIES]), cast(RestExchange, site.rest), lambda: 2 * MINUTE - 30 * S)
+    ends, rest = CandleEnds([SERIES]), cast(RestExchange, site.rest)
+    job = CandleEnd(opened(1), ends, rest, lambda: 2 * MINUTE - 30 * S, Published())
     ends.put(opened(1))
     steps = job.run()
     next(steps)
@@ -268,7 +285,8 @@ def test_our_clock_may_be_ahead_of_the_venue(state: StateDirectory) -> None:
 def test_when_the_queue_is_full_it_is_due_again(state: StateDirectory) -> None:
     site = Site(state, Rest(1))
     for _ in range(MOST_OTHERS):
-        site.queue.add(CandleEnd(opened(0), CandleEnds([SERIES]), cast(RestExchange, site.rest), site.host.venue_ns))
+        ends, rest = CandleEnds([SERIES]), cast(RestExchange, site.rest)
+        site.queue.add(CandleEnd(opened(0), ends, rest, site.host.venue_ns, Published()))
     site.open.add(said(1))
     site.host.clock_ns = 3 * MINUTE
     site.open.step(1.0)

@@ -1,5 +1,6 @@
 """What a gap lacks, from a log in memory: whatever the clock did, however far back, and ids that begin anew."""
 
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,8 +15,11 @@ from wsadapter.config.model import KafkaConfig
 from wsadapter.events import Gap, Source, Trade
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Request, RestExchange, Series
+from wsadapter.kafka.backfill import PREFIX
 from wsadapter.roles.repairer import gap_repair
-from wsadapter.roles.repairer.gap_repair import GapRepair, Published
+from wsadapter.roles.repairer.backfill import backfill_of
+from wsadapter.roles.repairer.gap_repair import GapRepair
+from wsadapter.roles.repairer.published import Published
 
 START = 1_795_000_000_000
 """When the gap began, by the venue's clock (ms), which is right."""
@@ -49,28 +53,48 @@ class Case:
     def end(self) -> None:
         self._end = self.log.place()
 
+    def gap(self, started_ms: int, ended_ms: int, cause: str = "disconnect", connection: str = CONNECTION) -> Gap:
+        return Gap(
+            "binance", "", None, None, ended_ms * MS, Source.WEBSOCKET, connection, None, f"{EPOCH}:{self._begin}", 2,
+            "", "", cause, started_ms * MS, ended_ms * MS, None, None, None, "open",
+        )  # fmt: skip
+
     def repair(
         self, started_ms: int, ended_ms: int, cause: str = "disconnect", rest: RestExchange | None = None,
         series: tuple[Series, ...] = (TRADES,), left: tuple[str, ...] = (),
     ) -> tuple[list[int], str]:  # fmt: skip
         """What is published, and the gap's state."""
-        gap = Gap(
-            "binance", "", None, None, ended_ms * MS, Source.WEBSOCKET, CONNECTION, None, f"{EPOCH}:{self._begin}", 2,
-            "", "", cause, started_ms * MS, ended_ms * MS, None, None, None, "open",
-        )  # fmt: skip
         job = GapRepair(
-            gap, rest or BinanceFuturesRest(), series, KafkaConfig(), 0.0, (EPOCH, self._end),
-            published=self._published, left=left,
+            self.gap(started_ms, ended_ms, cause), rest or BinanceFuturesRest(), series, KafkaConfig(), 0.0,
+            (EPOCH, self._end), published=self._published, left=left,
         )  # fmt: skip
         driven = Driven(job)
-        for turn in range(100_000):
-            if (request := driven.at(turn * 0.1)) is not None:
-                driven.answer(self.answer(request), (START + 3_600_000) * MS)
-            if driven.is_done:
-                break
-        assert driven.is_done
+        self.drive(driven)
         self.job, self.rows = job, [event for event in driven.events if isinstance(event, Gap)]
         return [event.trade_number or 0 for event in driven.events if isinstance(event, Trade)], job.outcome
+
+    def drive(self, *jobs: Driven) -> None:
+        """In turns to their ends: first all ask, then all are answered. What they publish is not in the log yet."""
+        for turn in range(100_000):
+            for driven, request in [(each, each.at(turn * 0.1)) for each in jobs]:
+                if request is not None:
+                    driven.answer(self.answer(request), (START + 3_600_000) * MS)
+            if all(driven.is_done for driven in jobs):
+                return
+        raise AssertionError("it never ends")
+
+    def beside(self, *gaps: Gap) -> list[list[int]]:
+        """Repaired at the same time, as their connections are others: what each publishes."""
+        rest, kafka = BinanceFuturesRest(), KafkaConfig()
+        jobs = [
+            backfill_of(gap, {"fut": rest}, kafka, 0.0, published=self._published)
+            or GapRepair(gap, rest, (TRADES,), kafka, 0.0, published=self._published)
+            for gap in gaps
+        ]
+        driven = [Driven(job) for job in jobs]
+        self.drive(*driven)
+        assert {job.outcome for job in jobs} == {"repaired"}
+        return [[event.trade_number or 0 for event in each.events if isinstance(event, Trade)] for each in driven]
 
     def answer(self, request: Request) -> bytes:
         query = dict(request.query)
@@ -165,6 +189,23 @@ def test_what_two_gaps_lack_is_published_once(log: FakeLog) -> None:
     assert case.repair(START, START + 10_000) == ([*range(1_300, 1_330)], "repaired")
     assert case.repair(START + 20_000, START + 30_000) == ([], "repaired")
     assert case.repair(START, START + 30_000, cause="kafka_retention") == ([*range(1_300, 1_330)], "repaired")
+
+
+def test_two_connections_that_lack_the_same_publish_it_once(log: FakeLog) -> None:
+    """Redundant ones at their first start, or two backfills of one time: each looks into the log before any of them
+    publishes. What the log has lost is published again, though not by two at once."""
+    case = Case(log, one_a_second(1_000, 100, START))
+    case.begin()
+    case.end()
+    case.record(range(1_030, 1_100))
+    twins = CONNECTION, f"{CONNECTION}-r2"
+    requests = [case.gap(START, START + 29_999, "connect", f"{PREFIX}fut") for _ in twins]
+    for request in requests:
+        request.stream, request.symbol = "trade", "BTCUSDT"
+    for cause in ("connect", "kafka_retention"):
+        of_both = case.beside(*[case.gap(START, START + 30_000, cause, name) for name in twins])
+        assert sorted(itertools.chain(*of_both)) == [*range(1_000, 1_030)], cause
+    assert sorted(itertools.chain(*case.beside(*requests))) == [*range(1_000, 1_030)]
 
 
 def test_a_symbol_that_has_gone_since_is_repaired_too(log: FakeLog) -> None:

@@ -18,6 +18,7 @@ from wsadapter.kafka.time_range_reader import TimeRangeReader
 from wsadapter.kafka.topics import topic
 from wsadapter.roles.repairer.gap_repair import GapRepair, Search, Searches, read_all
 from wsadapter.roles.repairer.missing_range import MissingRange
+from wsadapter.roles.repairer.published import Published
 
 MARGIN_NS: Final = 10_000_000_000
 """An event may come so much later than it is dated."""
@@ -27,10 +28,22 @@ class Backfill(GapRepair):
     """The work on one request."""
 
     def __init__(
-        self, gap: Gap, rest: RestExchange, kafka: KafkaConfig, now: float, searches: Searches | None = None
+        self,
+        gap: Gap,
+        rest: RestExchange,
+        kafka: KafkaConfig,
+        now: float,
+        searches: Searches | None = None,
+        published: Published | None = None,
     ) -> None:
-        super().__init__(gap, rest, [Series(gap.stream, gap.symbol, gap.interval)], kafka, now, None, searches)
+        series = [Series(gap.stream, gap.symbol, gap.interval)]
+        super().__init__(gap, rest, series, kafka, now, None, searches, published)
         self.not_before = now
+
+    @property
+    def publishes_again(self) -> bool:
+        """It goes by the log alone: somebody wants what is not there any more."""
+        return True
 
     def _search(self, now: float) -> Search:
         """Look what the log holds of it."""
@@ -50,8 +63,15 @@ def can_be_filled(gap: Gap) -> bool:
 
 
 def backfill_of(
-    gap: Gap, feeds: Mapping[str, RestExchange], kafka: KafkaConfig, now: float, searches: Searches | None = None
+    gap: Gap,
+    feeds: Mapping[str, RestExchange],
+    kafka: KafkaConfig,
+    now: float,
+    searches: Searches | None = None,
+    published: Published | None = None,
 ) -> Backfill | None:
     """The job of a request; None where it is none that can be met. ``feeds``: those whose history we can ask for."""
     rest = feeds.get(gap.connection.removeprefix(PREFIX))
-    return Backfill(gap, rest, kafka, now, searches) if rest is not None and can_be_filled(gap) else None
+    if rest is None or not can_be_filled(gap):
+        return None
+    return Backfill(gap, rest, kafka, now, searches, published)

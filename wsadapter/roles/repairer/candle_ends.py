@@ -21,6 +21,7 @@ from wsadapter.events import Kline
 from wsadapter.exchanges.rest_api import BadAnswer, Hole, RestExchange
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.host_queue import RepairJob, Steps
+from wsadapter.roles.repairer.published import Published
 
 GRACE_NS: Final = 10_000_000_000
 """For the successor, which is what closes a candle as a rule, and for the venue's REST side."""
@@ -125,16 +126,20 @@ class CandleEnds:
 
 
 class CandleEnd(RepairJob):
-    """Ask for one candle, unless it is closed by the time that it is its turn. ``venue_ns``: the venue's clock."""
+    """Ask for one candle, unless it is closed by the time that it is its turn. ``venue_ns``: the venue's clock. A row
+    that a repair has published meanwhile is not published again."""
 
     urgent = False
 
-    def __init__(self, candle: OpenCandle, ends: CandleEnds, rest: RestExchange, venue_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, candle: OpenCandle, ends: CandleEnds, rest: RestExchange, venue_ns: Callable[[], int],
+        published: Published,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.lane = f"{candle.exchange}:{candle.symbol}:{candle.interval}"
         self.candle = candle
         self.confirmed = False
-        self._ends, self._rest, self._venue_ns = ends, rest, venue_ns
+        self._ends, self._rest, self._venue_ns, self._beside = ends, rest, venue_ns, published
 
     def run(self) -> Steps:
         candle = self.candle
@@ -157,4 +162,5 @@ class CandleEnd(RepairJob):
         if found and self._venue_ns() <= found[0].close_time_ns:
             raise BadAnswer("a candle whose end the venue's clock has not reached")
         self.confirmed = self.confirmed or bool(found)
-        return found
+        candle = self.candle
+        return self._beside.new(candle.exchange, ("kline", candle.symbol, candle.interval), found)

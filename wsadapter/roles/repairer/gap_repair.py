@@ -34,7 +34,8 @@ from wsadapter.log import get_logger
 from wsadapter.pb import market_pb2
 from wsadapter.roles.repairer.gap_outcomes import Outcomes, streams_of, summed, with_outcome
 from wsadapter.roles.repairer.host_queue import Pause, RepairJob, Steps
-from wsadapter.roles.repairer.missing_range import LogOrder, MissingRange, Order, Present
+from wsadapter.roles.repairer.missing_range import LogOrder, MissingRange, Order
+from wsadapter.roles.repairer.published import Published
 
 SETTLE_SECONDS: Final = 2.0
 """After a gap is seen, before the log is looked into: what follows it must be there."""
@@ -58,18 +59,6 @@ class Searches(Struct):
     """Looks into the log that may be under way at a time, each with a client of its own."""
 
     free: int = MOST_SEARCHES
-
-
-class Published:
-    """What the repairs of this process have published, series by series. The log shows it only some time later, to the
-    job that begins anew and to that of the next gap, which may be about the same events: a symbol that goes with one
-    reload and comes back with another is missing in both."""
-
-    def __init__(self) -> None:
-        self._series: dict[tuple[str, ...], Present] = {}
-
-    def of(self, exchange: str, *key: str) -> Present:
-        return self._series.setdefault((exchange, *key), Present())
 
 
 class Other(Struct):
@@ -111,7 +100,8 @@ class GapRepair(RepairJob):
         self._ranges: Ranges = {}
         self._others: dict[Key, Other] = {}
         """Of series that are not in the plan."""
-        self._known = Published() if published is None else published
+        self._known = self._beside = Published() if published is None else published
+        """What this process has published, and what of it is not published again."""
         self._symbols = frozenset({gap.symbol} if gap.symbol else ())
         """Empty: all of the venue."""
         self._variants = {word: _variant(word, rest) for word in LOOKED_UP}
@@ -120,6 +110,8 @@ class GapRepair(RepairJob):
 
     def run(self) -> Steps:
         now = yield Pause(self.not_before)
+        if self.publishes_again:
+            self._beside = self._known.from_now_on()
         while not self._searches.free:
             now = yield Pause(now + TURN_SECONDS)
         self._searches.free -= 1
@@ -127,9 +119,8 @@ class GapRepair(RepairJob):
             ranges = yield from self._search(now)
         finally:
             self._searches.free += 1
-        if self.gap.cause != GapCause.KAFKA_RETENTION:  # what was published is what the log has lost
-            for key, each in ranges.items():
-                each.include(self._known.of(self.gap.exchange, *key))
+        for key, each in ranges.items():
+            each.include(self._beside.of(self.gap.exchange, *key))
         outcomes = []
         for series in (*self._series, *self._former()):
             filled = yield from self._fill_series(series, ranges.get(_key(series)))
@@ -140,6 +131,11 @@ class GapRepair(RepairJob):
         ]
         self.outcomes = outcomes
         yield [*streams_of(self.gap, outcomes), with_outcome(self.gap, outcomes)]
+
+    @property
+    def publishes_again(self) -> bool:
+        """Whether what this process has published before may be missing all the same: it is what the log has lost."""
+        return self.gap.cause == GapCause.KAFKA_RETENTION
 
     @property
     def outcome(self) -> str:
@@ -232,13 +228,13 @@ class GapRepair(RepairJob):
         return filled
 
     def _absent(self, events: list[MarketEvent], series: Series, around: MissingRange | None) -> list[MarketEvent]:
-        """Those that are not in the log; they will be."""
+        """Those that are not in the log, nor on their way there since it was looked into; they will be."""
         if around is None:
             return events
-        absent = [event for event in events if event not in around.present]
-        published = self._known.of(self.gap.exchange, *_key(series))
-        for event in absent:
-            published.add(event)
+        key = _key(series)
+        beside = self._beside.of(self.gap.exchange, *key)
+        absent = [event for event in events if event not in around.present and event not in beside]
+        self._known.note(self.gap.exchange, key, absent)
         return absent
 
     def _hole(self, series: Series, around: MissingRange | None) -> Hole | None:

@@ -14,6 +14,7 @@ from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.files import StateDirectory
 from wsadapter.roles.repairer.candle_ends import CandleEnd, CandleEnds, OpenCandle, Series
 from wsadapter.roles.repairer.host_queue import HostQueue
+from wsadapter.roles.repairer.published import Published
 from wsadapter.shm.stats_page import StatsPage
 
 FILE: Final = "open-candles.json"
@@ -45,9 +46,9 @@ def ended_by_others(plans: Iterable[ConnectionPlan]) -> list[Series]:
 class OpenCandles:
     def __init__(
         self, page: StatsPage, state: StateDirectory, series: Iterable[Series],
-        rests: Mapping[str, tuple[HostQueue, RestExchange]],
+        rests: Mapping[str, tuple[HostQueue, RestExchange]], published: Published,
     ) -> None:  # fmt: skip
-        self._page, self._rests = page, rests
+        self._page, self._rests, self._published = page, rests, published
         self._file = state.file(FILE, list[OpenCandle], [])
         self._ends = CandleEnds(dict.fromkeys(one for one in series if one[0] in rests))
         for candle in self._file.read():
@@ -67,7 +68,7 @@ class OpenCandles:
         self._looked = now
         for exchange, (queue, rest) in self._rests.items():
             for candle in self._ends.due(exchange, queue.host.venue_ns()):
-                if not queue.add(CandleEnd(candle, self._ends, rest, queue.host.venue_ns)):
+                if not queue.add(CandleEnd(candle, self._ends, rest, queue.host.venue_ns, self._published)):
                     self._ends.later(candle)
         self._page["candles_unconfirmed_total"] += self._ends.given_up
         self._page["candles_replaced_total"] += self._ends.closed_again

@@ -14,11 +14,11 @@ from wsadapter.metrics import polled
 from wsadapter.roles.open_gaps import polled_gap
 from wsadapter.roles.orders import Poll, Snapshots
 from wsadapter.roles.repairer.book_snapshots import BookPoll
-from wsadapter.roles.repairer.gap_repair import Published
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable
 from wsadapter.roles.repairer.listings import ListingFiles
 from wsadapter.roles.repairer.open_interest import OpenInterestPoll
+from wsadapter.roles.repairer.published import Published
 from wsadapter.roles.repairer.settled_funding import STREAM as FUNDING
 from wsadapter.roles.repairer.settled_funding import FundingFile, FundingPoll
 from wsadapter.roles.repairer.venue_clock import ClockPoll

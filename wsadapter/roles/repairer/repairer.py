@@ -37,11 +37,12 @@ from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.candle_ends import CandleEnd
 from wsadapter.roles.repairer.gap_log import GapLog
 from wsadapter.roles.repairer.gap_outcomes import streams_of_unknown
-from wsadapter.roles.repairer.gap_repair import GapRepair, Published, Searches, series_of
+from wsadapter.roles.repairer.gap_repair import GapRepair, Searches, series_of
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.listings import ListingFiles
 from wsadapter.roles.repairer.open_candles import OpenCandles, ended_by_others
 from wsadapter.roles.repairer.polls import Polls
+from wsadapter.roles.repairer.published import Published
 from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.roles.repairer.settled_funding import STREAM as FUNDING
 from wsadapter.roles.repairer.settled_funding import FundingFile
@@ -105,7 +106,7 @@ class Repairer:
         self._poll_instruments(order.listings)
         self._chain = CandleChain()
         series = ended_by_others(each.plan for each in order.assignments)
-        self._open_candles = OpenCandles(child.page, self._state, series, self._by_exchange)
+        self._open_candles = OpenCandles(child.page, self._state, series, self._by_exchange, self._published)
         self._searches = Searches()
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
@@ -255,7 +256,7 @@ class Repairer:
 
     def _accept_backfill(self, gap: Gap) -> None:
         rests = {feed: rest for feed, (_, rest) in self._feeds.items()}
-        job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic(), self._searches)
+        job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic(), self._searches, self._published)
         if job is None:
             self._give_up(gap)
         else:

@@ -6,7 +6,7 @@ with one venue each hour, with another each eighth, and it may change: so what w
 asked for `GRACE_SECONDS` after each full hour of the venue's clock. Where an answer is the whole history of a symbol,
 that is done each `LONG_HOURS` hours. Up to when a symbol's rates are known is kept in a file (`FundingFile`): a
 repairer that follows another one goes on there, however long nobody was there; of a symbol that is new the last day is
-asked for. What a gap's repair has fetched meanwhile (`Published`) is not published twice.
+asked for. What a gap's repair has fetched (`Published`) is not published twice.
 
 It waits behind repairs and lets others pass after each answer: one request for each symbol and hour.
 """
@@ -21,9 +21,8 @@ from wsadapter.events import FundingRate
 from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.rest_api import Hole, RestError, RestExchange, Rows
 from wsadapter.files import StateDirectory
-from wsadapter.roles.repairer.gap_repair import Published
 from wsadapter.roles.repairer.host_queue import Job, Pause, Steps, changed
-from wsadapter.roles.repairer.missing_range import Present
+from wsadapter.roles.repairer.published import Published
 
 STREAM: Final = "funding_rate"
 FILE: Final = "settled-funding.json"
@@ -63,11 +62,10 @@ class FundingFile:
 
 class _Found(Struct):
     """What the history of a symbol has after ``since_ns``, pages in whatever order: ``newest_ns`` is known then, the
-    longest answer had ``rows``. ``present``: what repairs have published of it."""
+    longest answer had ``rows``."""
 
     since_ns: int
     newest_ns: int
-    present: Present
     rows: int = 0
     events: list[FundingRate] = []
 
@@ -76,7 +74,7 @@ class _Found(Struct):
         found = [each for each in events if (each.transaction_time_ns or 0) > self.since_ns]
         newest_ns = max((each.transaction_time_ns or 0 for each in found), default=0)
         self.newest_ns = max(self.newest_ns, newest_ns)
-        self.events += [each for each in found if each not in self.present]
+        self.events += found
         return []
 
     def look(self, answer: Rows) -> None:
@@ -107,7 +105,7 @@ class FundingPoll(Job):
             symbol, until_ns = self._due[0][1], self._venue_ns()
             known_ns = self._file.known_ns(self._exchange, symbol)
             since_ns = until_ns - FIRST_NS if known_ns is None else known_ns
-            found = _Found(since_ns, since_ns, self._published.of(self._exchange, STREAM, symbol, ""))
+            found = _Found(since_ns, since_ns)
             filling = self._rest.repair(Hole(STREAM, symbol, since_ns + 1, until_ns))
             assert filling is not None, "asked for only where the venue has it"
             try:
@@ -124,8 +122,8 @@ class FundingPoll(Job):
                 newest_ns = max(since_ns, until_ns - GIVEN_UP_NS)
             if newest_ns != known_ns:
                 self._file.put(self._exchange, symbol, newest_ns)
-            if found.events:
-                yield found.events
+            if events := self._published.new(self._exchange, (STREAM, symbol, ""), found.events):
+                yield events
             self._next(now + self._until_hour(LONG_HOURS if found.rows > LONG_ROWS else 1))
 
     def _next(self, due: float) -> None:

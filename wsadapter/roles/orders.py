@@ -79,8 +79,16 @@ class Snapshots(Struct, frozen=True):
     symbols: tuple[str, ...]
 
 
+class WatchedRing(Struct, frozen=True):
+    """A connection and the segment of its ring."""
+
+    connection: str
+    name: str
+
+
 class RepairerOrder(Struct, frozen=True):
-    """``listings``: those that are kept, as the symbols of feeds go by them. ``shard``: whose gaps are repaired."""
+    """``listings``: those that are kept, as the symbols of feeds go by them. ``shard``: whose gaps are repaired.
+    ``rings`` (without its own) and the stats pages of ``serializers``: where that may be which is not in Kafka yet."""
 
     assignments: tuple[Assignment, ...] = ()
     polls: tuple[Poll, ...] = ()
@@ -88,6 +96,8 @@ class RepairerOrder(Struct, frozen=True):
     listings: tuple[ListingSource, ...] = ()
     shard: Shard | None = None
     snapshots: tuple[Snapshots, ...] = ()
+    rings: tuple[WatchedRing, ...] = ()
+    serializers: tuple[str, ...] = ()
 
 
 class WatchedStream(Struct, frozen=True):
@@ -107,13 +117,6 @@ class WatchedChild(Struct, frozen=True):
     page: str
     exchange: str = ""
     streams: tuple[WatchedStream, ...] = ()
-
-
-class WatchedRing(Struct, frozen=True):
-    """A connection and the segment of its ring."""
-
-    connection: str
-    name: str
 
 
 class MonitorOrder(Struct, frozen=True):

@@ -97,6 +97,9 @@ class Page:
     def __getitem__(self, field: str) -> int:
         return self.cells[self._index[field]]
 
+    def __setitem__(self, field: str, value: int) -> None:
+        self.cells[self._index[field]] = value
+
 
 class Cells(list[int]):
     def __init__(self, page: Page) -> None:

@@ -19,6 +19,7 @@ from wsadapter.kafka.topics import topic
 from wsadapter.roles.repairer.gap_repair import GapRepair, Search, Searches, read_all
 from wsadapter.roles.repairer.missing_range import MissingRange
 from wsadapter.roles.repairer.published import Published
+from wsadapter.roles.repairer.undelivered import Undelivered
 
 MARGIN_NS: Final = 10_000_000_000
 """An event may come so much later than it is dated."""
@@ -35,9 +36,10 @@ class Backfill(GapRepair):
         now: float,
         searches: Searches | None = None,
         published: Published | None = None,
+        undelivered: Undelivered | None = None,
     ) -> None:
         series = [Series(gap.stream, gap.symbol, gap.interval)]
-        super().__init__(gap, rest, series, kafka, now, None, searches, published)
+        super().__init__(gap, rest, series, kafka, now, None, searches, published, (), undelivered)
         self.not_before = now
 
     @property
@@ -69,9 +71,10 @@ def backfill_of(
     now: float,
     searches: Searches | None = None,
     published: Published | None = None,
+    undelivered: Undelivered | None = None,
 ) -> Backfill | None:
     """The job of a request; None where it is none that can be met. ``feeds``: those whose history we can ask for."""
     rest = feeds.get(gap.connection.removeprefix(PREFIX))
     if rest is None or not can_be_filled(gap):
         return None
-    return Backfill(gap, rest, kafka, now, searches, published)
+    return Backfill(gap, rest, kafka, now, searches, published, undelivered)

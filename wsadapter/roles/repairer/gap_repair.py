@@ -36,9 +36,10 @@ from wsadapter.roles.repairer.gap_outcomes import Outcomes, streams_of, summed, 
 from wsadapter.roles.repairer.host_queue import Pause, RepairJob, Steps
 from wsadapter.roles.repairer.missing_range import LogOrder, MissingRange, Order
 from wsadapter.roles.repairer.published import Published
+from wsadapter.roles.repairer.undelivered import Undelivered
 
 SETTLE_SECONDS: Final = 2.0
-"""After a gap is seen, before the log is looked into: what follows it must be there."""
+"""After a gap is seen, before the log is looked into: what follows it must be recorded; then until it is delivered."""
 PATIENCE_SECONDS: Final = 12.0
 """For the first record of a series after the gap; a series that is quieter is bounded by time."""
 TURN_SECONDS: Final = 0.01
@@ -85,6 +86,7 @@ class GapRepair(RepairJob):
         searches: Searches | None = None,
         published: Published | None = None,
         left: Sequence[str] = (),
+        undelivered: Undelivered | None = None,
     ) -> None:
         super().__init__()
         self.gap = gap
@@ -96,6 +98,7 @@ class GapRepair(RepairJob):
         self._patient_until = now + PATIENCE_SECONDS
         self._order = LogOrder(gap, end)
         self._searches = searches or Searches()
+        self._undelivered = undelivered or Undelivered()
         self._ended_ns = gap.started_ns if gap.ended_ns is None else gap.ended_ns
         self._ranges: Ranges = {}
         self._others: dict[Key, Other] = {}
@@ -112,6 +115,7 @@ class GapRepair(RepairJob):
         now = yield Pause(self.not_before)
         if self.publishes_again:
             self._beside = self._known.from_now_on()
+        now = yield from self._undelivered.awaited(self.gap.exchange, now)
         while not self._searches.free:
             now = yield Pause(now + TURN_SECONDS)
         self._searches.free -= 1
@@ -176,6 +180,7 @@ class GapRepair(RepairJob):
             waits = any(not a.ends and a.series.stream != "funding_rate" for a in ranges.values())
             if now < self._patient_until and waits and self._bounds is None:
                 now = yield Pause(now + SETTLE_SECONDS)
+                now = yield from self._undelivered.awaited(self.gap.exchange, now)
                 continue
             reader: OffsetRangeReader = around
             for count in EARLIER if self.gap.cause == GapCause.CONNECT else ():

@@ -46,6 +46,7 @@ from wsadapter.roles.repairer.published import Published
 from wsadapter.roles.repairer.publisher import RepairPublisher
 from wsadapter.roles.repairer.settled_funding import STREAM as FUNDING
 from wsadapter.roles.repairer.settled_funding import FundingFile
+from wsadapter.roles.repairer.undelivered import Undelivered, rings_of
 from wsadapter.shm import doorbell
 from wsadapter.supervision.child import Child, ChildState
 
@@ -108,6 +109,7 @@ class Repairer:
         series = ended_by_others(each.plan for each in order.assignments)
         self._open_candles = OpenCandles(child.page, self._state, series, self._by_exchange, self._published)
         self._searches = Searches()
+        self._undelivered = Undelivered(rings_of(order), order.serializers)
         self._done: list[str] = []
         """Gaps whose new state is published and not acknowledged yet."""
 
@@ -238,7 +240,12 @@ class Repairer:
                 continue
             now = time.monotonic()
             left = [each.stream for each in self._left.get(gap.connection, ()) if gap.started_ns < each.at_ns]
-            queue.add(GapRepair(gap, rest, series, self._kafka, now, logged.end, self._searches, self._published, left))
+            queue.add(
+                GapRepair(
+                    gap, rest, series, self._kafka, now, logged.end, self._searches, self._published, left,
+                    self._undelivered,
+                )
+            )  # fmt: skip
 
     def _is_ours(self, gap: Gap) -> bool:
         if self._shard is None:
@@ -256,7 +263,9 @@ class Repairer:
 
     def _accept_backfill(self, gap: Gap) -> None:
         rests = {feed: rest for feed, (_, rest) in self._feeds.items()}
-        job = backfill.backfill_of(gap, rests, self._kafka, time.monotonic(), self._searches, self._published)
+        job = backfill.backfill_of(
+            gap, rests, self._kafka, time.monotonic(), self._searches, self._published, self._undelivered
+        )
         if job is None:
             self._give_up(gap)
         else:

@@ -323,8 +323,10 @@ class Delivery:
         self._redo_log.end()
 
     def count_spooled(self) -> None:
-        """What was appended to the spool since it was counted."""
+        """What was appended to the spool since it was counted. Before a head moves: what a ring does not show any more,
+        ``spool_records`` shows."""
         page, appended = self._page, self._spools.appended
+        page["spool_records"] = self._spools.records
         if count := max(0, appended - page["spool_next"]):
             self._redo_log.record({page.index("spooled_total"): count}, {page.index("spool_next"): appended})
 

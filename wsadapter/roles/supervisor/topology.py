@@ -234,6 +234,11 @@ def _repairer(assembly: Assembly, rings: Rings, left: Left) -> ChildSpec:
         assembly.resolved.sources,
         Shard.parse(config.service.shard),
         snapshots_of(config),
+        tuple(WatchedRing(connection, name) for connection, name in rings.names() if connection != REPAIR),
+        tuple(
+            page_name(config.service.instance, f"serializer-{number}")
+            for number in range(config.process_of("serializer").count)
+        ),
     )
     bases = [each.host for part in (order.assignments, order.histories, order.listings) for each in part]
     hosts = dict.fromkeys(metrics.host_label(base) for base in bases)

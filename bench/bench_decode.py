@@ -3,9 +3,10 @@
     python bench/bench_decode.py [--rounds 200] [--venue okx]
 
 Prints three tables and one line of JSON. ``bare`` only decodes (texts unchecked, levels as tuples, no event): nothing
-that decodes with msgspec can be below it. ``ratio`` is what the checks and the event add. The second table compares the
-ways to check texts and to take a book apart; the first of each group is the one in use. The third is of the venues
-whose messages name their streams (`bench/keyed.py`). All candidates take turns within a round and the best round
+that decodes with msgspec can be below it. ``ratio`` is what the checks and the event add; ``published`` is with the
+event's ring record, ``record`` that record in one pass, without an event. The second table compares the ways to check
+texts and to take a book apart; the first of each group is the one in use. The third is of the venues whose messages
+name their streams (`bench/keyed.py`). All candidates take turns within a round and the best round
 counts, because the machine is shared; quote ratios.
 """
 
@@ -128,29 +129,43 @@ def word_of(name: str) -> StreamType:
 
 
 def frames_table(rounds: int) -> dict[str, float]:
+    from bench.into_ring import IntoRing
+
     names = [json.loads(frame)["stream"] for frame in FRAMES.values()]
     asked = tuple(Subscription(name, word_of(name), "BTCUSDT", "1m" if "kline" in name else "") for name in names)
     venue = BinanceFutures(ConnectionPlan("bench-0", "binance", "", asked, ("BTCUSDT",)))
-    bare, receive = bare_decoder(), venue.receive
+    bare, receive, to = bare_decoder(), venue.receive, IntoRing()
+    take = to.take
     candidates: dict[str, Candidate] = {}
     all_views = {name: [memoryview(each) for each in successive(frame)] for name, frame in FRAMES.items()}
 
     def begin() -> None:
         venue.sequences.reset()
         for first, *_ in all_views.values():
-            receive(first, 1)
+            take(receive(first, 1))
+        to.hand_on()
 
     for name, views in all_views.items():
         assert "exchange" in receive(views[0], 1)[0].__struct_fields__
-        turns = itertools.cycle(views[1:]), itertools.cycle(views[1:])
+        turns = [itertools.cycle(views[1:]) for _ in range(3)]
         candidates[f"{name} bare"] = lambda turn=turns[0]: bare(next(turn))  # type: ignore[misc]
         candidates[f"{name} receive"] = lambda turn=turns[1]: receive(next(turn), 1)  # type: ignore[misc]
+        candidates[f"{name} published"] = lambda turn=turns[2]: take(receive(next(turn), 1))  # type: ignore[misc]
     found = best_us(candidates, rounds, begin)
-    print(f"{'frame':<22} {'bytes':>6} {'bare us':>8} {'event us':>9} {'ratio':>6}")
+    to.give(receive, True)
+    at_once: dict[str, Candidate] = {
+        f"{name} record": lambda turn=turn: take(receive(next(turn), 1))  # type: ignore[misc]
+        for name, turn in ((name, itertools.cycle(views[1:])) for name, views in all_views.items())
+    }
+    found |= best_us(at_once, rounds, begin)
+    to.release()
+    print(f"{'frame':<22} {'bytes':>6} {'bare us':>8} {'event us':>9} {'ratio':>6} {'published':>10} {'record us':>10} "
+          f"{'ratio':>6}")  # fmt: skip
     for name, frame in FRAMES.items():
-        low, full = found[f"{name} bare"], found[f"{name} receive"]
-        print(f"{name:<22} {len(frame):>6} {low:>8.2f} {full:>9.2f} {full / low:>6.1f}")
-    return {f"{name} {what}": round(found[f"{name} {what}"], 3) for name in FRAMES for what in ("bare", "receive")}
+        low, event, published, record = (found[f"{name} {what}"] for what in ("bare", "receive", "published", "record"))
+        print(f"{name:<22} {len(frame):>6} {low:>8.2f} {event:>9.2f} {event / low:>6.1f} {published:>10.2f} "
+              f"{record:>10.2f} {record / low:>6.1f}")  # fmt: skip
+    return {name: round(us, 3) for name, us in found.items()}
 
 
 def ways_table(rounds: int) -> dict[str, float]:

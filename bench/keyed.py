@@ -1,7 +1,8 @@
 """What decoding costs at each venue whose messages name their streams: us a message, against bare typed decoding.
 
 Messages are those of the venue's stand-in: one stream of each kind, a market that moves. ``bare`` is msgspec with
-Structs made of these messages, all of their fields, unchecked, no event. The stand-in's side is in
+Structs made of these messages, all of their fields, unchecked, no event; ``published`` makes events and then records of
+them, ``record`` the records in one pass. The stand-in's side is in
 `tests/conformance/pair.py`.
 """
 
@@ -16,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from bench.into_ring import IntoRing
 from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.exchanges import load
 from wsadapter.exchanges.by_key import ByKey
@@ -27,6 +29,15 @@ MOST: Final = 150
 FIRST: Final = 2
 """Messages of a stream that are not counted: snapshots."""
 _SYMBOL: Final = re.compile(r"[A-Z0-9a-z_-]*(?:BTC|XBT|ETH|btc|xbt|eth)[A-Z0-9a-z_/-]*")
+
+
+class Costs(NamedTuple):
+    """us a message: bare; to events; to events and those into a ring; into a ring in one pass, where it can be."""
+
+    bare: float
+    receive: float
+    published: float
+    record: float
 
 
 class Recorded(NamedTuple):
@@ -101,23 +112,33 @@ def in_sequence(number: Any, messages: Sequence[bytes]) -> Sequence[bytes]:
     return [re.sub(rf'"{key}":\d+'.encode(), f'"{key}":{at}'.encode(), each) for at, each in enumerate(messages, 1000)]
 
 
-def costs(one: Recorded, rounds: int) -> tuple[float, float]:
-    """us a message: bare, and to events."""
+def costs(one: Recorded, rounds: int, to: IntoRing) -> Costs:
     venue: Any = load(one.venue)(one.plan)
     told = in_sequence(venue.venue.framing.sequence, [*one.answers, *one.messages])
     answers, messages = told[: len(one.answers)], told[len(one.answers) :]
     bare = msgspec.json.Decoder(bare_type([json.loads(each) for each in messages])).decode
     views = [memoryview(each) for each in messages]
-    counted = views[FIRST:]
-    best = [float("inf"), float("inf")]
-    for _ in range(rounds):
+    counted, take = views[FIRST:], to.take
+
+    def published(payload: memoryview, at_ns: int) -> None:
+        take(venue.receive(payload, at_ns))
+
+    def begun() -> None:
         venue.open()
         venue.known.clear()  # else all of it would be told again
         for each in itertools.chain(answers, views[:FIRST]):
-            venue.receive(each, 1)
+            take(venue.receive(each, 1))
+        to.hand_on()
+
+    best = [float("inf")] * 4
+    for _ in range(rounds):
         best[0] = min(best[0], _us(bare, counted))
-        best[1] = min(best[1], _us(venue.receive, counted, 1))
-    return best[0], best[1]
+        for place, call, at_once in (1, venue.receive, False), (2, published, False), (3, published, True):
+            to.give(venue.receive, at_once)
+            begun()
+            best[place] = min(best[place], _us(call, counted, 1))
+    to.give(venue.receive, False)
+    return Costs(*best)
 
 
 def _us(call: Callable[..., object], messages: Sequence[memoryview], *others: int) -> float:
@@ -135,11 +156,17 @@ def _us(call: Callable[..., object], messages: Sequence[memoryview], *others: in
 def venues_table(rounds: int, wanted: Sequence[str] = ()) -> dict[str, float]:
     classes: dict[str, Any] = {name: load(name) for name in sorted(STAND_INS)}
     names = [name for name, each in classes.items() if isinstance(each.venue.framing, ByKey)]
-    print(f"\n{'venue':<16}{'stream':<36} {'bytes':>6} {'bare us':>8} {'event us':>9} {'ratio':>6}")
+    print(f"\n{'venue':<16}{'stream':<36} {'bytes':>6} {'bare us':>8} {'event us':>9} {'ratio':>6} "
+          f"{'published':>10} {'record us':>10} {'ratio':>6}")  # fmt: skip
     found: dict[str, float] = {}
+    to = IntoRing()
     for one in recorded([name for name in names if not wanted or name in wanted]):
-        bare, full = costs(one, rounds)
+        us = costs(one, rounds, to)
         size = sum(map(len, one.messages)) / len(one.messages)
-        print(f"{one.venue:<16}{one.stream:<36} {size:>6.0f} {bare:>8.2f} {full:>9.2f} {full / bare:>6.1f}")
-        found |= {f"{one.venue} {one.stream} bare": round(bare, 3), f"{one.venue} {one.stream} receive": round(full, 3)}
+        print(
+            f"{one.venue:<16}{one.stream:<36} {size:>6.0f} {us.bare:>8.2f} {us.receive:>9.2f} "
+            f"{us.receive / us.bare:>6.1f} {us.published:>10.2f} {us.record:>10.2f} {us.record / us.bare:>6.1f}"
+        )  # fmt: skip
+        found |= {f"{one.venue} {one.stream} {what}": round(cost, 3) for what, cost in us._asdict().items()}
+    to.release()
     return found

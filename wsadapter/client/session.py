@@ -23,6 +23,7 @@ from wsadapter.client.connect_limit import ConnectLimiter
 from wsadapter.client.protocol import Action, Fragments, Keepalive, Violation
 from wsadapter.client.reader import TEXT, Handlers, ReceiveCount, frame_reader
 from wsadapter.client.tap import Tap
+from wsadapter.exchanges.scanner import give_records
 from wsadapter.exchanges.venue import Bad, Exchange, Item, Reply
 from wsadapter.text import printable
 
@@ -103,9 +104,9 @@ class Session(WSListener):
         """Who grants requests, beside the pace of this socket."""
         self._exchange, self._config, self._tally = exchange, config, tally
         self._receive = exchange.receive if tap is None else tap(exchange.receive)
+        self._dispatch: Handlers = {}
         self._reader = frame_reader(self._receive, self._on_unusual, on_read_end, tally)
         self.on_ws_frame = self._reader  # type: ignore[method-assign]  # called by picows for every frame
-        self.redirect({})
         self._on_open = on_open
         self._transport: WSTransport | None = None
         self._fragments = Fragments(config.max_message_size)
@@ -117,11 +118,13 @@ class Session(WSListener):
         self._last_sent = float("-inf")
         self._paused = False
         self._timers = Timers()
+        self.redirect({})
 
     def inspect(self, messages: int, look: Inspect) -> None:
         """Show the next so many messages, with what became of them, to ``look``."""
         self._inspected, self._look = messages, look
         self._reader.fragmented = self._fragments.unfinished or messages > 0
+        self._record()
 
     # Called by picows.
 
@@ -154,7 +157,13 @@ class Session(WSListener):
 
     def redirect(self, dispatch: Handlers) -> None:
         """Item type -> who handles it, from now on; types without an entry are dropped."""
+        self._dispatch = dispatch
         self._reader.dispatch = {**dispatch, Reply: self._reply}
+        self._record()
+
+    def _record(self) -> None:
+        """Events need not be made for who takes their records, while nobody looks at them."""
+        give_records(self._exchange.receive, {} if self._inspected > 0 else self._dispatch)
 
     def request(self, payload: bytes, is_answered: bool = True) -> None:
         """Send a request, paced; after one that ``is_answered``, `all_answered` must follow within the ack timeout."""
@@ -215,6 +224,8 @@ class Session(WSListener):
         if self._inspected > 0:
             self._inspected -= 1
             self._look(message, items)
+            if not self._inspected:
+                self._record()
         self._reader.deliver(items)
 
     def _server_closed(self, transport: WSTransport, frame: WSFrame) -> None:

@@ -4,6 +4,10 @@ A message that is spelled as usual, next in its sequence, while no hole lasts, i
 events with nothing between: no envelope, no wire Struct, no word of Python. Every other message goes to the session.
 Both ways say the same of every message and leave the same state behind; without C all goes the second way.
 
+Where the handler of a channel's events is a publisher in C (`wsadapter.roles.ingest.publisher`), not even events are
+made: `give_records` has it take their records, the same octets, and the message has no items. It is the same pass over
+the message with the same rules; what is not usual there, a full ring among it, becomes events.
+
 What C is told is made of the venue's tables: of each Struct the values that it may have, of each event what its fields
 are made of (`wsadapter.exchanges.mapping.Direct`), of each stream which number goes on. A channel of which something
 cannot be told so is left to the session.
@@ -91,6 +95,14 @@ def scanner(
         session.messages, vars(MessageCount)["last"],
     )  # fmt: skip
     return made
+
+
+def give_records(receive: Receive, handlers: Mapping[type, Callable[[Any], object]]) -> None:
+    """Have messages that `receive` gets become records where these handlers are publishers in C, and items no longer;
+    without handlers everything is an item again."""
+    made: Any = receive
+    if _native is not None and type(made) is _native.Scanner:
+        made.handlers = {**handlers}
 
 
 class _Tables:

@@ -28,7 +28,7 @@ typedef struct {
     PyObject *event;
     int count, gap, received;
     signed char places[MAX_NUMBER]; /* field number -> place in the event, -1: not known */
-    Part parts[MAX_FIELDS];
+    Part parts[MAX_COLUMNS];
     PyObject *kept[KEPT];
 } Decoder;
 
@@ -168,22 +168,22 @@ take_values(Decoder *self, const unsigned char *at, const unsigned char *end, Py
             continue;
         }
         const Part *part = &self->parts[place];
-        if (values[place] != NULL || wire != (part->what == TEXT || part->what == TEXTS ? 2 : 0))
+        if (values[place] != NULL || wire != (part->what == WIRE_TEXT || part->what == WIRE_TEXTS ? 2 : 0))
             return 0;
         switch (part->what) {
-        case TEXT:
+        case WIRE_TEXT:
             if (!take_varint(&at, end, &length) || length > (uint64_t)(end - at))
                 return 0;
             values[place] = part->few ? kept_text(self, at, (Py_ssize_t)length) : new_text(at, (Py_ssize_t)length);
             at += length;
             break;
-        case TEXTS:
+        case WIRE_TEXTS:
             values[place] = take_texts(&at, end, tag, tag_size);
             break;
         default:
             if (!take_varint(&at, end, &number))
                 return 0;
-            if (part->what == FLAG)
+            if (part->what == WIRE_FLAG)
                 values[place] = Py_NewRef(number ? Py_True : Py_False);
             else if ((part->words != NULL || part->few) && number > INT32_MAX) /* 32 bits on the wire */
                 return 0;
@@ -200,7 +200,7 @@ take_values(Decoder *self, const unsigned char *at, const unsigned char *end, Py
 static int
 make_event(Decoder *self, const unsigned char *at, const unsigned char *end, PyObject *known, PyObject **event)
 {
-    PyObject *room[MAX_FIELDS + 1] = {NULL}, **values = room + 1;
+    PyObject *room[MAX_COLUMNS + 1] = {NULL}, **values = room + 1;
     int made = take_values(self, at, end, values);
     if (!made && PyErr_Occurred()) {
         if (PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
@@ -320,19 +320,19 @@ read_part(Decoder *self, PyObject *described, int place)
     int number, what, present, few, implied;
     if (!PyArg_ParseTuple(described, "iipOpp", &number, &what, &present, &words, &few, &implied))
         return -1;
-    if (number < 3 || number >= MAX_NUMBER || what < TEXT || what > TEXTS || self->places[number] >= 0 ||
+    if (number < 3 || number >= MAX_NUMBER || what < WIRE_TEXT || what > WIRE_TEXTS || self->places[number] >= 0 ||
         !(words == Py_None || PyDict_CheckExact(words))) {
         PyErr_Format(PyExc_ValueError, "field number %d, kind %d", number, what);
         return -1;
     }
     Part *part = &self->parts[place];
     part->what = (unsigned char)what;
-    part->few = (unsigned char)(what == NUMBER ? implied : few);
+    part->few = (unsigned char)(what == WIRE_NUMBER ? implied : few);
     part->words = words == Py_None ? NULL : Py_NewRef(words);
     part->absent = present ? Py_NewRef(Py_None)
-                   : what == TEXT ? PyUnicode_New(0, 0)
-                   : what == TEXTS ? PyTuple_New(0)
-                   : what == FLAG ? Py_NewRef(Py_False)
+                   : what == WIRE_TEXT ? PyUnicode_New(0, 0)
+                   : what == WIRE_TEXTS ? PyTuple_New(0)
+                   : what == WIRE_FLAG ? Py_NewRef(Py_False)
                                   : PyLong_FromLong(0);
     self->places[number] = (signed char)place;
     return part->absent == NULL ? -1 : 0;
@@ -344,7 +344,7 @@ decoder_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     PyObject *event, *fields;
     if (!PyArg_ParseTuple(args, "O!O!", &PyType_Type, &event, &PyTuple_Type, &fields))
         return NULL;
-    if (PyTuple_GET_SIZE(fields) > MAX_FIELDS) {
+    if (PyTuple_GET_SIZE(fields) > MAX_COLUMNS) {
         PyErr_SetString(PyExc_ValueError, "too many fields");
         return NULL;
     }
@@ -372,7 +372,7 @@ static void
 decoder_dealloc(Decoder *self)
 {
     Py_XDECREF(self->event);
-    for (int i = 0; i < MAX_FIELDS; i++) {
+    for (int i = 0; i < MAX_COLUMNS; i++) {
         Py_XDECREF(self->parts[i].words);
         Py_XDECREF(self->parts[i].absent);
     }

@@ -192,13 +192,15 @@ read_nested(const char **at, const char *end, Value *value, int nested)
 
 enum { LONGEST_DECIMAL = 127 };
 
-/* A JSON number, or the text of one, as a plain decimal: see plain_number in wsadapter/events/decimals.py. What is
- * written to `plain`, LONGEST_DECIMAL characters at most; -1: it is none, or not usual. */
+/* A JSON number, or the text of one, as a plain decimal: see plain_number in wsadapter/events/decimals.py. Its length;
+ * -1: it is none, or not usual. `made`: where it is, in the text itself or in `plain`, which has room for
+ * LONGEST_DECIMAL characters. */
 static int
-plain_decimal(const char *text, Py_ssize_t octets, int is_signed, char *plain)
+plain_decimal(const char *text, Py_ssize_t octets, int is_signed, char *plain, const char **made)
 {
     const char *at = text, *end = text + octets, *mantissa = text + (octets > 0 && *text == '-');
     Value number;
+    *made = text;
     if (octets < 1 || octets > LONGEST_DECIMAL / 2)
         return -1;
     int nothing = 1, is_minus = mantissa != text;
@@ -207,10 +209,10 @@ plain_decimal(const char *text, Py_ssize_t octets, int is_signed, char *plain)
     if (is_minus && !nothing && !is_signed)
         return -1;
     if (after_plain(mantissa, end) == end && !(*mantissa == '0' && end > mantissa + 1 && mantissa[1] != '.')) {
-        const char *begin = nothing ? mantissa : text; /* minus nothing has no sign */
-        memcpy(plain, begin, (size_t)(end - begin));
-        return (int)(end - begin);
+        *made = nothing ? mantissa : text; /* minus nothing has no sign */
+        return (int)(end - *made);
     }
+    *made = plain;
     if (read_number(&at, end, &number) < 0 || at != end)
         return -1;
     char digits[LONGEST_DECIMAL];

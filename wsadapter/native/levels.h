@@ -106,13 +106,14 @@ static int
 put_number(Sides *sides, const char **at, const char *end)
 {
     Value value;
-    char plain[LONGEST_DECIMAL];
+    char scratch[LONGEST_DECIMAL];
+    const char *plain;
     if (read_value(at, end, &value, 0) < 0 || value.kind < STRING_VALUE || value.kind > NUMBER_VALUE)
         return -1;
-    int length = plain_decimal(value.at, value.length, 0, plain);
+    int length = plain_decimal(value.at, value.length, 0, scratch, &plain);
     if (length < 0 || sides->size + (size_t)length + 32 > sides->capacity)
         return -1;
-    keep(sides, plain, length, plain + sizeof plain);
+    keep(sides, plain, length, plain == scratch ? scratch + sizeof scratch : end);
     return 0;
 }
 

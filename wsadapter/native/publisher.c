@@ -7,19 +7,7 @@
 #include <structmember.h>
 
 #include "parts.h"
-#include "ring.h"
-
-typedef struct {
-    PyObject_HEAD
-    vectorcallfunc vectorcall;
-    Encoder *encoder;
-    Appender *ring;
-    PyObject *otherwise;
-    Py_buffer cells;
-    int counted, held;
-    int kinds[MAX_TYPES], counters[MAX_TYPES], flags[MAX_TYPES], flag_counters[MAX_TYPES];
-    int received_cell, decoded_cell;
-} Publisher;
+#include "publisher.h"
 
 enum { RECEIVE_TIME = 4 }; /* the field's place among those that all events have */
 
@@ -56,7 +44,7 @@ publish(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *name
         PyErr_Clear();
         return PyObject_CallOneArg(self->otherwise, event);
     }
-    if (!append_record(self->ring, self->kinds[index], encoder->bytes, (Py_ssize_t)encoder->size))
+    if (!append_record(self->ring, self->kinds[index], encoder->output.bytes, (Py_ssize_t)encoder->output.size))
         return PyObject_CallOneArg(self->otherwise, event);
     cells[self->counters[index]]++;
     cells[self->received_cell] =
@@ -171,7 +159,7 @@ static PyMemberDef publisher_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-static PyTypeObject Publisher_Type = {
+PyTypeObject Publisher_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
     .tp_name = "wsadapter.native._native.Publisher",
     .tp_basicsize = sizeof(Publisher),

@@ -11,66 +11,7 @@
 #include "parts.h"
 
 static int
-reserve(Encoder *self, size_t more)
-{
-    if (self->capacity - self->size >= more)
-        return 0;
-    size_t wanted = (self->size + more) * 2;
-    unsigned char *grown = PyMem_Realloc(self->bytes, wanted);
-    if (grown == NULL) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    self->bytes = grown;
-    self->capacity = wanted;
-    return 0;
-}
-
-static inline void
-put_varint(Encoder *self, uint64_t number)
-{
-    unsigned char *at = self->bytes + self->size;
-    while (number > 127) {
-        *at++ = (unsigned char)(number | 128);
-        number >>= 7;
-    }
-    *at++ = (unsigned char)number;
-    self->size = at - self->bytes;
-}
-
-static inline void
-put_tag(Encoder *self, const Field *field)
-{
-    self->bytes[self->size] = field->tag[0];
-    self->bytes[self->size + 1] = field->tag[1];
-    self->size += field->tag_size;
-}
-
-/* 16 bytes hold a tag and a varint. */
-static inline int
-put_text(Encoder *self, const Field *field, const char *text, Py_ssize_t length)
-{
-    if (reserve(self, (size_t)length + 16) < 0)
-        return -1;
-    put_tag(self, field);
-    put_varint(self, (uint64_t)length);
-    memcpy(self->bytes + self->size, text, length);
-    self->size += length;
-    return 0;
-}
-
-static inline const char *
-utf8_of(PyObject *value, Py_ssize_t *length)
-{
-    if (PyUnicode_CheckExact(value) && PyUnicode_IS_COMPACT_ASCII(value)) {
-        *length = PyUnicode_GET_LENGTH(value);
-        return (const char *)PyUnicode_1BYTE_DATA(value);
-    }
-    return PyUnicode_AsUTF8AndSize(value, length); /* TypeError when it is no text */
-}
-
-static int
-put_texts(Encoder *self, const Field *field, PyObject *values)
+put_texts(Output *output, const WireField *field, PyObject *values)
 {
     if (Py_IS_TYPE(values, &Levels_Type)) { /* not yet looked at, mostly: no str is made */
         const Levels *levels = (const Levels *)values;
@@ -78,7 +19,7 @@ put_texts(Encoder *self, const Field *field, PyObject *values)
         LevelsCursor cursor = levels_begin(PyBytes_AS_STRING(levels->side), levels->column);
         for (Py_ssize_t i = 0; i < levels->count; i++) {
             const char *text = levels_next(&cursor, &length);
-            if (put_text(self, field, text, length) < 0)
+            if (put_text(output, field, text, length) < 0)
                 return -1;
         }
         return 0;
@@ -89,7 +30,7 @@ put_texts(Encoder *self, const Field *field, PyObject *values)
     for (Py_ssize_t i = 0; i < PySequence_Fast_GET_SIZE(list); i++) {
         Py_ssize_t length;
         const char *text = utf8_of(PySequence_Fast_GET_ITEM(list, i), &length);
-        if (text == NULL || put_text(self, field, text, length) < 0) {
+        if (text == NULL || put_text(output, field, text, length) < 0) {
             Py_DECREF(list);
             return -1;
         }
@@ -98,8 +39,8 @@ put_texts(Encoder *self, const Field *field, PyObject *values)
     return 0;
 }
 
-static int
-put_field(Encoder *self, const Field *field, PyObject *value)
+int
+put_field(Output *output, const WireField *field, PyObject *value)
 {
     Py_ssize_t length;
     if (value == NULL) {
@@ -113,47 +54,55 @@ put_field(Encoder *self, const Field *field, PyObject *value)
         return -1;
     }
     switch (field->what) {
-    case TEXT: {
+    case WIRE_TEXT: {
         const char *text = utf8_of(value, &length);
         if (text == NULL)
             return -1;
-        return length || field->present ? put_text(self, field, text, length) : 0;
+        return length || field->present ? put_text(output, field, text, length) : 0;
     }
-    case NUMBER: {
+    case WIRE_NUMBER: {
         long long number = PyLong_Check(value) ? PyLong_AsLongLong(value) : -1;
         if (number == -1 && (PyErr_Occurred() || !PyLong_Check(value))) {
             if (!PyErr_Occurred())
                 PyErr_Format(PyExc_TypeError, "a number, not %.100s", Py_TYPE(value)->tp_name);
             return -1;
         }
-        if (number == 0 && !field->present)
-            return 0;
-        if (reserve(self, 16) < 0)
-            return -1;
-        put_tag(self, field);
-        put_varint(self, (uint64_t)number);
-        return 0;
+        return put_int64(output, field, number);
     }
-    case FLAG:
+    case WIRE_FLAG:
         if (!PyBool_Check(value)) {
             PyErr_Format(PyExc_TypeError, "a flag, not %.100s", Py_TYPE(value)->tp_name);
             return -1;
         }
-        if (value == Py_False && !field->present)
-            return 0;
-        if (reserve(self, 16) < 0)
-            return -1;
-        put_tag(self, field);
-        put_varint(self, value == Py_True);
-        return 0;
+        return put_int64(output, field, value == Py_True);
     default:
-        return put_texts(self, field, value);
+        return put_texts(output, field, value);
     }
 }
 
 /* The key, `exchange:symbol`, behind its length: the first two fields of every event. */
+int
+put_key(Output *output, const char *exchange, Py_ssize_t exchange_length, const char *symbol, Py_ssize_t symbol_length)
+{
+    Py_ssize_t length = exchange_length + 1 + symbol_length;
+    if (length > MAX_KEY) {
+        PyErr_Format(PyExc_ValueError, "a key of %zd bytes, the most is %d", length, MAX_KEY);
+        return -1;
+    }
+    if (reserve(output, (size_t)length + 1) < 0)
+        return -1;
+    unsigned char *at = output->bytes + output->size;
+    *at++ = (unsigned char)length;
+    memcpy(at, exchange, exchange_length);
+    at += exchange_length;
+    *at++ = ':';
+    memcpy(at, symbol, symbol_length);
+    output->size += length + 1;
+    return 0;
+}
+
 static int
-put_key(Encoder *self, const Layout *layout, PyObject *event)
+put_key_of(Output *output, const Layout *layout, PyObject *event)
 {
     const char *texts[2];
     Py_ssize_t lengths[2];
@@ -166,21 +115,7 @@ put_key(Encoder *self, const Layout *layout, PyObject *event)
         if ((texts[i] = utf8_of(value, &lengths[i])) == NULL)
             return -1;
     }
-    Py_ssize_t length = lengths[0] + 1 + lengths[1];
-    if (length > MAX_KEY) {
-        PyErr_Format(PyExc_ValueError, "a key of %zd bytes, the most is %d", length, MAX_KEY);
-        return -1;
-    }
-    if (reserve(self, (size_t)length + 1) < 0)
-        return -1;
-    unsigned char *at = self->bytes + self->size;
-    *at++ = (unsigned char)length;
-    memcpy(at, texts[0], lengths[0]);
-    at += lengths[0];
-    *at++ = ':';
-    memcpy(at, texts[1], lengths[1]);
-    self->size += length + 1;
-    return 0;
+    return put_key(output, texts[0], lengths[0], texts[1], lengths[1]);
 }
 
 int
@@ -196,11 +131,12 @@ layout_of(Encoder *self, PyObject *event)
 int
 put_event(Encoder *self, const Layout *layout, PyObject *event)
 {
-    self->size = 0;
-    if (put_key(self, layout, event) < 0)
+    Output *output = &self->output;
+    output->size = 0;
+    if (put_key_of(output, layout, event) < 0)
         return -1;
     for (int i = 0; i < layout->count; i++)
-        if (put_field(self, &layout->fields[i], *(PyObject **)((char *)event + layout->fields[i].offset)) < 0)
+        if (put_field(output, &layout->fields[i], *(PyObject **)((char *)event + layout->fields[i].offset)) < 0)
             return -1;
     return 0;
 }
@@ -216,7 +152,7 @@ encode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names
     int index = layout_of(self, args[0]);
     if (index < 0 || put_event(self, &self->layouts[index], args[0]) < 0)
         return NULL;
-    return PyBytes_FromStringAndSize((const char *)self->bytes, (Py_ssize_t)self->size);
+    return PyBytes_FromStringAndSize((const char *)self->output.bytes, (Py_ssize_t)self->output.size);
 }
 
 /* The place of a field in its object; -1 with an exception when it is no plain slot. */
@@ -237,17 +173,17 @@ offset_of(PyObject *descriptor, PyObject *owner)
 }
 
 static int
-read_field(PyObject *described, PyObject *owner, Field *field)
+read_field(PyObject *described, PyObject *owner, WireField *field)
 {
     PyObject *descriptor;
     int number, what, present;
     if (!PyArg_ParseTuple(described, "Oiip", &descriptor, &number, &what, &present))
         return -1;
-    if (number < 1 || number > 2047 || what < TEXT || what > TEXTS) {
+    if (number < 1 || number > 2047 || what < WIRE_TEXT || what > WIRE_TEXTS) {
         PyErr_Format(PyExc_ValueError, "field number %d, kind %d", number, what);
         return -1;
     }
-    int tag = number << 3 | (what == TEXT || what == TEXTS ? 2 : 0);
+    int tag = number << 3 | (what == WIRE_TEXT || what == WIRE_TEXTS ? 2 : 0);
     field->tag_size = tag > 127 ? 2 : 1;
     field->tag[0] = (unsigned char)(tag > 127 ? tag | 128 : tag);
     field->tag[1] = (unsigned char)(tag >> 7);
@@ -261,7 +197,7 @@ static int
 read_layout(PyObject *type, PyObject *fields, Layout *layout)
 {
     if (!PyType_Check(type) || !PyTuple_Check(fields) || PyTuple_GET_SIZE(fields) < 2 ||
-        PyTuple_GET_SIZE(fields) > MAX_FIELDS) {
+        PyTuple_GET_SIZE(fields) > MAX_COLUMNS) {
         PyErr_SetString(PyExc_TypeError, "a layout is a type and a tuple of two fields or more");
         return -1;
     }
@@ -304,7 +240,7 @@ encoder_dealloc(Encoder *self)
 {
     for (int i = 0; i < self->count; i++)
         Py_DECREF(self->layouts[i].type);
-    PyMem_Free(self->bytes);
+    PyMem_Free(self->output.bytes);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
@@ -405,8 +341,9 @@ add_records(PyObject *module)
     if (key_name == NULL || value_name == NULL || PyType_Ready(&Encoder_Type) < 0 ||
         PyModule_AddFunctions(module, methods) < 0 ||
         PyModule_AddObjectRef(module, "Encoder", (PyObject *)&Encoder_Type) < 0 ||
-        PyModule_AddIntMacro(module, TEXT) < 0 || PyModule_AddIntMacro(module, NUMBER) < 0 ||
-        PyModule_AddIntMacro(module, FLAG) < 0)
+        PyModule_AddIntConstant(module, "TEXT", WIRE_TEXT) < 0 ||
+        PyModule_AddIntConstant(module, "NUMBER", WIRE_NUMBER) < 0 ||
+        PyModule_AddIntConstant(module, "FLAG", WIRE_FLAG) < 0)
         return -1;
-    return PyModule_AddIntMacro(module, TEXTS);
+    return PyModule_AddIntConstant(module, "TEXTS", WIRE_TEXTS);
 }

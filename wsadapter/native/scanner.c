@@ -8,15 +8,15 @@
  * What every message passes is in headers, so that the compiler has its whole way before it: apart it costs 5 %.
  */
 #include "parts.h"
-#include "scanner_events.h"
 #include "scanner_read.h"
+#include "scanner_records.h"
 
 /* 1 = it is a new one, kept in `making`; 0 = the element has come before; -1 = not usual. */
 static int
 note_identity(const Table *table, Making *making, const Value *value)
 {
     PyObject *known = PyDict_GetItemWithError(table->known, making->stream->name);
-    PyObject *identity = known == NULL || !PyDict_CheckExact(known) ? NULL : same(making, value);
+    PyObject *identity = known == NULL || !PyDict_CheckExact(known) ? NULL : same_object(making, value);
     if (identity == NULL)
         return -1;
     int found = PyDict_Contains(known, identity);
@@ -138,7 +138,7 @@ make_changed(Scanner *self, Making *making, PyObject *items, Position *positions
         const Emit *emit = &table->emit[each];
         if (self->stream->series[each] == NULL || !(emit->on_change & changed) || !says_enough(emit, row, table->slots))
             continue;
-        if (append(items, make_event(self, emit, self->stream->series[each], making, &positions[each])) < 0)
+        if (give(self, each, self->stream->series[each], making, items, &positions[each]) < 0)
             return -1;
     }
     return 0;
@@ -197,8 +197,19 @@ move_series(Scanner *self, const Position *positions, PyObject *received)
     return 0;
 }
 
+/* What the message does but to give its events. */
+static int
+keep_all(Scanner *self, const Making *making, const Position *positions, PyObject *received)
+{
+    if (PyDict_SetItem(self->received, self->stream->name, received) < 0 ||
+        (self->numbered >= 0 && count_message(self) < 0) || move_series(self, positions, received) < 0)
+        return -1;
+    return keep_identities(self->stream->table, making);
+}
+
+/* `recorded`: the events' records are written, and there are no items. */
 static PyObject *
-make_items(Scanner *self, PyObject *received)
+make_items(Scanner *self, PyObject *received, int recorded)
 {
     const Table *table = self->stream->table;
     Position positions[MAX_EMITS] = {{0}};
@@ -213,21 +224,22 @@ make_items(Scanner *self, PyObject *received)
         return NULL;
     if (state != NULL)
         memset(made, 0, (size_t)table->slots * sizeof *made);
+    self->made = 0;
+    self->records.size = 0;
     making.given[0] = received;
     making.given[1] = self->connection;
-    int done = state == NULL ? make_all(self, &making, items, positions)
-                             : make_changed(self, &making, items, positions, state, made);
+    PyObject *events = recorded ? NULL : items;
+    int done = state == NULL ? make_all(self, &making, events, positions)
+                             : make_changed(self, &making, events, positions, state, made);
+    if (done == 0 && recorded && !has_room(self))
+        done = -1;
     if (done == 0)
-        done = PyDict_SetItem(self->received, self->stream->name, received);
-    if (done == 0 && self->numbered >= 0)
-        done = count_message(self);
-    if (done == 0)
-        done = move_series(self, positions, received);
-    if (done == 0)
-        done = keep_identities(table, &making);
+        done = keep_all(self, &making, positions, received);
     Py_XDECREF(making.identities);
     if (done == 0)
-        done = count_events(self->stream, items, received);
+        done = recorded ? keep_ordinals(self->stream, positions) : count_events(self->stream, items, received);
+    if (done == 0 && recorded)
+        append_records(self, received);
     for (int slot = 0; slot < (state == NULL ? 0 : table->slots); slot++)
         if (made[slot] != NULL) {
             if (done == 0)
@@ -235,24 +247,20 @@ make_items(Scanner *self, PyObject *received)
             else
                 Py_DECREF(made[slot]);
         }
-    for (int each = 0; each < table->emits; each++)
+    for (int each = 0; each < table->emits; each++) {
         Py_XDECREF(positions[each].once);
+        Py_XDECREF(positions[each].time);
+    }
     if (done < 0)
         Py_CLEAR(items);
     return items;
 }
 
-/* NULL: it is for `otherwise`, and no exception is set. */
-static PyObject *
-scan(Scanner *self, PyObject *payload, PyObject *received)
+/* Which stream the message is of, and all of its values. 0, or -1: not usual. */
+static int
+read_message(Scanner *self, const char *at, const char *end)
 {
-    Py_buffer view;
-    PyObject *items = NULL;
-    if (PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE) < 0) {
-        PyErr_Clear();
-        return NULL;
-    }
-    const char *at = view.buf, *end = at + view.len;
+    const char *begin = at;
     memcpy(self->values, self->before, (size_t)self->slots * sizeof(Value));
     self->elements = 0;
     self->sides.size = 0;
@@ -264,7 +272,7 @@ scan(Scanner *self, PyObject *payload, PyObject *received)
     if (read == 0 && self->stream == NULL) {
         read = -1;
         if (self->alone)
-            self->data = view.buf;
+            self->data = begin;
         if (self->data != NULL && (self->stream = named(self, self->part, self->parts, self->values)) != NULL)
             read = self->alone ? read_element(self, &self->data, end) : read_elements(self, &self->data, end);
         if (self->naming && read == 0 && skip_space(self->data, end) != end)
@@ -278,8 +286,34 @@ scan(Scanner *self, PyObject *payload, PyObject *received)
         else
             self->stream = stream;
     }
-    if (read == 0)
-        items = make_items(self, received);
+    return read;
+}
+
+static int
+is_published(const Scanner *self)
+{
+    const Publisher *publisher = self->publisher;
+    return self->stream->table->recorded && publisher != NULL && publisher->counted && !publisher->held;
+}
+
+/* NULL: it is for `otherwise`, and no exception is set. */
+static PyObject *
+scan(Scanner *self, PyObject *payload, PyObject *received)
+{
+    Py_buffer view;
+    PyObject *items = NULL;
+    if (PyObject_GetBuffer(payload, &view, PyBUF_SIMPLE) < 0) {
+        PyErr_Clear();
+        return NULL;
+    }
+    const char *begin = view.buf, *end = begin + view.len;
+    int read = read_message(self, begin, end), recorded = read == 0 && is_published(self);
+    if (recorded && (items = make_items(self, received, 1)) == NULL) { /* its values may have changed */
+        PyErr_Clear();
+        read = read_message(self, begin, end);
+    }
+    if (read == 0 && items == NULL)
+        items = make_items(self, received, 0);
     if (items == NULL)
         PyErr_Clear();
     PyBuffer_Release(&view);
@@ -345,6 +379,8 @@ scanner_traverse(Scanner *self, visitproc visit, void *arg)
     Py_VISIT(self->outages);
     Py_VISIT(self->unheard);
     Py_VISIT(self->states);
+    Py_VISIT(self->handlers);
+    Py_VISIT(self->publisher);
     return 0;
 }
 
@@ -353,6 +389,8 @@ static int
 scanner_clear(Scanner *self)
 {
     Py_CLEAR(self->otherwise);
+    Py_CLEAR(self->handlers);
+    Py_CLEAR(self->publisher);
     return 0;
 }
 
@@ -371,6 +409,9 @@ scanner_dealloc(Scanner *self)
     Py_XDECREF(self->candle);
     Py_XDECREF(self->book);
     Py_XDECREF(self->message);
+    Py_XDECREF(self->handlers);
+    Py_XDECREF(self->publisher);
+    PyMem_Free(self->records.bytes);
     for (int i = 0; i < self->owned_count; i++)
         PyMem_Free(self->owned[i]);
     PyMem_Free(self->owned);
@@ -378,6 +419,12 @@ scanner_dealloc(Scanner *self)
     PyMem_Free(self->sides.bytes);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
+
+static PyGetSetDef scanner_attributes[] = {
+    {"handlers", (getter)get_handlers, (setter)set_handlers,
+     "Type of event -> who takes it: a Publisher gets records, and the message has no items then.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
 
 static PyTypeObject Scanner_Type = {
     PyVarObject_HEAD_INIT(NULL, 0)
@@ -391,6 +438,7 @@ static PyTypeObject Scanner_Type = {
     .tp_call = PyVectorcall_Call,
     .tp_doc = "Scanner(tables, otherwise, connection, received, outages, unheard, states, series type, its members, candle "
               "type, its member, member of the outages, book type, its members, number of the last message, its member).",
+    .tp_getset = scanner_attributes,
     .tp_new = scanner_new,
 };
 

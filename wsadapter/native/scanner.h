@@ -10,6 +10,7 @@
 
 #include "json.h"
 #include "levels.h"
+#include "publisher.h"
 
 enum { TEXT, INTEGER, FLAG, RAW, INNER, LEVELS, DATA, TAG, TYPES };
 enum { REQUIRED = 1, NULLABLE = 2, LAX = 4 };
@@ -17,7 +18,8 @@ enum { CONSTANT, GIVEN, SAME, OR_NONE, MS, AS_TEXT, COUNT, DECIMAL, DECIMAL_OR_N
        PLAIN_NUMBER, NUMBER_OR_NONE, SIGNED_NUMBER_OR_NONE, ISO, MAPPED, EITHER, ADDED, COLUMN, APPLIED, CLOSES, FIRST,
        MS_TEXT, TOP, OFFERED, CLOSES_ISO, ONE, MAGNITUDE, SIGN, STEPS };
 enum { ANY, NEXT, COUNTED, RISING, CHAINED, RENEWED, OPEN_CANDLE, CHECKED, RULES };
-enum { MAX_FIELDS = 64, MAX_STEPS = 48, MAX_EMITS = 8, MAX_NAME = 160, MAX_PARTS = 8, MAX_SEEN = 32, MAX_ONCE = 4 };
+enum { MAX_FIELDS = 64, MAX_STEPS = 48, MAX_EMITS = 8, MAX_NAME = 160, MAX_PARTS = 8, MAX_SEEN = 32, MAX_ONCE = 4,
+       MOST_RECORDS = 256 };
 
 typedef struct Shape Shape;
 
@@ -77,6 +79,8 @@ typedef struct {
     Py_ssize_t transaction_time, event_time, update_type, ordinal; /* fields of an event that is counted */
     PyObject *expected;                                            /* its type of update; None: it has none */
     uint64_t on_change, needs, raw;                                /* by slot of the element; raw: those of `needs` that only have to be there */
+    const Layout *layout; /* of its record; index: of that among the publisher's */
+    int index, transaction_time_at, event_time_at, update_type_at, ordinal_at; /* places of an event's fields */
 } Emit;
 
 typedef struct {
@@ -102,6 +106,7 @@ typedef struct {
     int changing;                        /* envelope slot that says whether it is all; -1: no such stream */
     PyObject *everything;                /* the text that says so */
     uint64_t changes;                    /* slots of the fields that are kept */
+    int recorded;                        /* its events go to `Scanner.publisher`, and their records may be made at once */
 } Table;
 
 typedef struct {
@@ -127,6 +132,10 @@ typedef struct {
     Py_ssize_t last;
     Part part[MAX_PARTS];
     uint64_t naming; /* the envelope's fields that make the stream's name, where nothing else of it is wanted */
+    Table *table;
+    int table_count;
+    PyObject *handlers; /* type of event -> who takes it */
+    Publisher *publisher;
     Stream *streams;
     int *places; /* hash table: stream or -1 */
     PyTypeObject *series;
@@ -141,6 +150,14 @@ typedef struct {
     const char *data;
     Stream *stream;
     Sides sides;
+    char scratch[MAX_STEPS][LONGEST_DECIMAL]; /* decimals that are not as they came, of the event at hand */
+    int scratched;
+    Output records;
+    struct {
+        size_t end;
+        int index;
+    } record[MOST_RECORDS];
+    int made;
     void **owned;
     int owned_count;
 } Scanner;
@@ -168,6 +185,8 @@ typedef struct {
     PyObject *candle; /* the last one, where the next one closes it; borrowed */
     PyObject *once;   /* what the last event has, of those that come when that changes */
     int made;
+    PyObject *time; /* of the event that is counted, where its record is made; its ordinal */
+    long long ordinal;
 } Position;
 
 static inline int
@@ -217,5 +236,8 @@ hash_of(const char *text, Py_ssize_t length)
 
 /* scanner_tables.c: reads `tables`. 0, or -1 with an exception. */
 int read_tables(Scanner *self);
+/* scanner_handlers.c */
+PyObject *get_handlers(Scanner *self, void *unused);
+int set_handlers(Scanner *self, PyObject *handlers, void *unused);
 Py_ssize_t offset_of(PyObject *member);
 #endif

@@ -62,10 +62,26 @@ proves(Scanner *self, const Emit *emit, PyObject *series, const Making *making, 
            checksum->number == (long long)book_digits_crc(bids, emit->best, book_digits_crc(asks, emit->best, 0));
 }
 
-/* Whether the event is the next one of its series; moves `position`. */
+/* What an event has under a number of its fields; NULL: nothing, or what is no object yet. */
+static inline PyObject *
+held_object(const FieldValue *value)
+{
+    return value->kind == BORROWED || value->kind == OWNED ? value->object : NULL;
+}
+
+/* Whether it is neither absent nor 0. */
 static int
-goes_on(Scanner *self, const Emit *emit, PyObject *series, const Making *making, PyObject *const *values,
-        Position *position)
+says_something(const FieldValue *value)
+{
+    PyObject *object = held_object(value);
+    return object != NULL ? PyObject_IsTrue(object) != 0
+                          : value->kind == NUMERAL ? value->number != 0 : value->kind != ABSENT;
+}
+
+/* Whether the event is the next one of its series; moves `position`. `values`: as objects, of rules that need some. */
+static inline int
+goes_on(Scanner *self, const Emit *emit, PyObject *series, const Making *making, const FieldValue *fields,
+        PyObject *const *values, Position *position)
 {
     if (emit->rule == ANY)
         return 1;
@@ -76,7 +92,7 @@ goes_on(Scanner *self, const Emit *emit, PyObject *series, const Making *making,
     }
     if (emit->rule == CHECKED)
         return proves(self, emit, series, making, values);
-    if (emit->limit >= 0 && PyObject_IsTrue(values[emit->limit]) != 0)
+    if (emit->limit >= 0 && says_something(&fields[emit->limit]))
         return emit->rule == CHAINED; /* the top levels are no part of the series */
     if (!position->known && position_of(self, series, position) < 0)
         return 0;
@@ -109,8 +125,8 @@ goes_on(Scanner *self, const Emit *emit, PyObject *series, const Making *making,
         position->next = value + 1;
         break;
     case RENEWED:
-        if (*slot_of(series, self->waiting) != Py_False || values[emit->kind] != emit->delta || position->next < 0 ||
-            value == before)
+        if (*slot_of(series, self->waiting) != Py_False || held_object(&fields[emit->kind]) != emit->delta ||
+            position->next < 0 || value == before)
             return 0;
         /* fall through */
     case CHAINED:
@@ -132,22 +148,35 @@ is_latest(Scanner *self, const Emit *emit, const Making *making, PyObject *const
     return PyObject_RichCompareBool(*slot_of(before, self->opened), values[emit->opened], Py_EQ) == 1;
 }
 
+/* All fields of an event; how many there are, fewer where one is not usual. */
+static inline int
+make_fields(Scanner *self, const Emit *emit, PyObject *series, Making *making, FieldValue *fields)
+{
+    int made = 0;
+    self->scratched = 0;
+    if ((making->given[2] = *slot_of(series, self->gap_ns)) == NULL)
+        return 0;
+    while (made < emit->count && make_value(self, making, &emit->steps[made], &fields[made]) == 0)
+        made++;
+    return made;
+}
+
 static PyObject *
 make_event(Scanner *self, const Emit *emit, PyObject *series, Making *making, Position *position)
 {
-    PyObject *values[MAX_STEPS + 1], *event = NULL, *gap = *slot_of(series, self->gap_ns);
-    int made = 0;
-    if (gap == NULL)
-        return NULL;
-    making->given[2] = gap;
-    while (made < emit->count && (values[made + 1] = make_value(self, making, &emit->steps[made])) != NULL)
+    FieldValue fields[MAX_STEPS];
+    PyObject *values[MAX_STEPS + 1], *event = NULL;
+    int found = make_fields(self, emit, series, making, fields), made = 0;
+    while (made < found && (values[made + 1] = object_of(self, making, &fields[made])) != NULL)
         made++;
-    if (made == emit->count && goes_on(self, emit, series, making, values + 1, position) &&
+    if (made == emit->count && goes_on(self, emit, series, making, fields, values + 1, position) &&
         (emit->opened < 0 || is_latest(self, emit, making, values + 1)))
         event = PyObject_Vectorcall((PyObject *)emit->event, values + 1, (size_t)made | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                     NULL);
     for (int i = 1; i <= made; i++)
         Py_DECREF(values[i]);
+    for (int i = made; i < found; i++)
+        let_go(&fields[i]);
     if (emit->opened >= 0)
         position->candle = event;
     return event;
@@ -211,7 +240,7 @@ static PyObject *
 kept_value(const Making *making, const Value *value, int is_raw)
 {
     if (!is_raw)
-        return same(making, value);
+        return same_object(making, value);
     int quoted = value->kind == STRING_VALUE;
     return PyBytes_FromStringAndSize(value->at - quoted, value->length + 2 * quoted);
 }
@@ -275,25 +304,6 @@ says_enough(const Emit *emit, const Value *row, int slots)
             (row[slot].kind <= EMPTY_VALUE || (row[slot].kind == STRING_VALUE && !row[slot].length && !(emit->raw >> slot & 1))))
             return 0;
     return 1;
-}
-
-/* The event of an element, where it has one. */
-static int
-make_one(Scanner *self, int each, Making *making, const Value *row, PyObject *items, Position *position)
-{
-    const Emit *emit = &self->stream->table->emit[each];
-    PyObject *series = self->stream->series[each];
-    int slots = self->stream->table->slots;
-    if (series == NULL || !says_enough(emit, row, slots))
-        return 0;
-    int wanted = is_wanted(emit, row, slots);
-    if (wanted > 0 && emit->published != NULL)
-        wanted = has_changed(emit, making, row, position);
-    if (wanted <= 0)
-        return wanted;
-    if (emit->apart && position->made++)
-        return -1;
-    return append(items, make_event(self, emit, series, making, position));
 }
 
 enum { REMEMBERED = 128 }; /* as in wsadapter/exchanges/ordinals.py */

@@ -353,6 +353,8 @@ read_tables(Scanner *self)
             return -1;
         widest = tables[i].slots > widest ? tables[i].slots : widest;
     }
+    self->table = tables;
+    self->table_count = count;
     self->capacity = self->slots + widest;
     if ((self->values = PyMem_Calloc((size_t)self->capacity + 1, sizeof(Value))) == NULL) {
         PyErr_NoMemory();

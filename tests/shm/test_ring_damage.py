@@ -66,13 +66,28 @@ def test_cursors_that_are_none(words: memoryview, segment_name: str, tail: int, 
     attach_both(segment_name, f"head {head} and tail {tail}")
 
 
-@pytest.mark.parametrize("machine", ["aarch64", "riscv64", "i686", ""])
-def test_other_machines_are_refused(segment_name: str, monkeypatch: pytest.MonkeyPatch, machine: str) -> None:
+@pytest.mark.parametrize(
+    ("machine", "extension"),
+    [("aarch64", False), ("arm64", False), ("riscv64", True), ("i686", True), ("armv7l", True), ("", True)],
+)
+def test_other_machines_are_refused(
+    segment_name: str, monkeypatch: pytest.MonkeyPatch, machine: str, extension: bool
+) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(ring, "_native", object() if extension else None)
     with pytest.raises(SegmentError, match=rf"needs x86-64.*\({machine}\)"):
         ring.create(segment_name, CAPACITY, 1)
     assert not Segment.exists(segment_name)
     attach_both(segment_name, "needs x86-64")
+
+
+@pytest.mark.parametrize("machine", ["aarch64", "arm64", "x86_64"])
+def test_a_machine_whose_order_is_kept(segment_name: str, monkeypatch: pytest.MonkeyPatch, machine: str) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(ring, "_native", object())
+    Segment.unlink(segment_name)
+    ring.create(segment_name, CAPACITY, 1)
+    RingWriter.attach(segment_name).release()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 /* Appending to and walking a ring, in C: the fast half of wsadapter/shm/ring.py, which decides about room, laps and damage.
  *
- * Head is not touched here, and the tail by Publication only, in the order that wsadapter/shm/ring_counters.py explains.
+ * Head and tail are loaded and stored where ring.py says so (`load`, `store`); the tail by Publication, too, in the order
+ * that wsadapter/shm/ring_counters.py explains.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -139,6 +140,7 @@ publication_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObj
     self->next = 1 - self->next;
     /* SYNC tail: pairs with the loads in RingReader. Headers and payloads were stored before it. */
     __atomic_store_n((long long *)((char *)self->ring->map.buf + TAIL_PLACE), tail, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* what is shown is of a tail that is published */
     memcpy(cells + self->shown, self->counts.buf, (size_t)self->counts.len);
     if (eventfd_write(self->doorbell, 1) < 0 && errno != EAGAIN)
         return PyErr_SetFromErrno(PyExc_OSError);
@@ -294,7 +296,69 @@ scan(PyObject *self, PyObject *args)
     return Py_BuildValue("LLKL", at, end, header, limit);
 }
 
+/* The words that one process stores and the other loads: acquire and release, as wsadapter/shm/ring.py proves them. On
+ * x86-64 both are plain instructions, on aarch64 ldar and stlr. `words` is a view of aligned 8-byte words. */
+
+static uint64_t *
+word_at(PyObject *words, PyObject *place, int flags, Py_buffer *view)
+{
+    Py_ssize_t index = PyLong_AsSsize_t(place);
+    if (index == -1 && PyErr_Occurred())
+        return NULL;
+    if (PyObject_GetBuffer(words, view, flags) < 0) {
+        if (PyErr_ExceptionMatches(PyExc_BufferError))
+            PyErr_SetString(PyExc_TypeError, "cannot modify read-only memory");
+        return NULL;
+    }
+    if (index < 0 || index >= view->len / 8 || (uintptr_t)view->buf % 8) {
+        PyBuffer_Release(view);
+        PyErr_SetString(PyExc_IndexError, "no aligned word of this view");
+        return NULL;
+    }
+    return (uint64_t *)view->buf + index;
+}
+
+static PyObject *
+load(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    Py_buffer view;
+    if (count != 2) {
+        PyErr_SetString(PyExc_TypeError, "load takes words and an index");
+        return NULL;
+    }
+    uint64_t *word = word_at(args[0], args[1], PyBUF_SIMPLE, &view);
+    if (word == NULL)
+        return NULL;
+    uint64_t value = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+    PyBuffer_Release(&view);
+    return PyLong_FromUnsignedLongLong(value);
+}
+
+static PyObject *
+store(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    Py_buffer view;
+    if (count != 3) {
+        PyErr_SetString(PyExc_TypeError, "store takes words, an index and a value");
+        return NULL;
+    }
+    unsigned long long value = PyLong_AsUnsignedLongLong(args[2]);
+    if (value == (unsigned long long)-1 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_OverflowError))
+            PyErr_SetString(PyExc_ValueError, "a word is 0 to 2**64 - 1");
+        return NULL;
+    }
+    uint64_t *word = word_at(args[0], args[1], PyBUF_WRITABLE, &view);
+    if (word == NULL)
+        return NULL;
+    __atomic_store_n(word, value, __ATOMIC_RELEASE);
+    PyBuffer_Release(&view);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
+    {"load", (PyCFunction)(void (*)(void))load, METH_FASTCALL, "load(words, index): with acquire order."},
+    {"store", (PyCFunction)(void (*)(void))store, METH_FASTCALL, "store(words, index, value): with release order."},
     {"scan", scan, METH_VARARGS,
      "scan(mapping, at, stop, limit, lap, out): append (position, kind, payload) of each record to `out`; returns "
      "(place, end, header, limit) where it stopped."},

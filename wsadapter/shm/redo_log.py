@@ -10,7 +10,8 @@ again, which must bear that, and calls `end`.
 The deed is a word of the entry: what a successor does never depends on what else is on the page. An entry with a deed
 sets that word back itself, as the last of its cells. A page with other cells takes over what is pending (`carry`).
 
-Like all of a page it has one writer; x86-64 makes its stores visible in their order.
+Like all of a page it has one writer. Nobody reads it beside that one: a successor comes after a kill, which strikes
+between two stores and finds all before it made (`wsadapter.shm.ring`, the killed).
 """
 
 import itertools

@@ -1,6 +1,6 @@
 """A ring of records in shared memory: one writer process, one reader process, either may be killed at any moment.
 
-Layout (u64 words in machine order; x86-64 is little-endian):
+Layout (u64 words in machine order, which is little-endian):
 
        0  magic << 32 | layout version          256  head     the reader's line
        8  capacity (bytes, a power of two)      384  dropped  the writer's, a count
@@ -28,16 +28,34 @@ A framed record (8 + payload, rounded up to 8) is at most a quarter of the capac
 the limit at which an empty ring always fits a record whatever its offset; a quarter keeps one giant from needing
 the ring to itself.
 
-Memory model: there are no fences in Python, so this relies on x86-64 (TSO) and **refuses any other machine**:
-* An aligned 8-byte store or load is one instruction, hence whole. CPython makes it one only through an aligned
-  ``memoryview.cast('Q')``: `struct.pack_into` zero-fills first (readers saw 6-33 % zeros; a cursor read as 0 replays
-  the ring). So cursors go through the cast view, or C (`wsadapter/native/ring.c` stores a tail, with release order).
-* Stores become visible in program order, loads happen in program order, and a load is never delayed past a later store.
-  So payload before tail (writer) is seen in that order, and payload copied before head is stored (reader) is
-  copied before the writer can reuse it. memcpy's string and streaming stores are covered too: the former are
-  ordered before a later plain store, the latter end in sfence.
-* The one thing TSO reorders, a store followed by a load of another word, is not relied on: the doorbell is rung
-  unconditionally, there is no "reader sleeps" flag.
+Memory model: every access to a word that the other process stores, or reads of ours, is `load` (acquire) or `store`
+(release). They are C11 atomics where the extension is built, and plain loads and stores of an aligned word in Python,
+which is the same on x86-64 (TSO) and on no other machine: **aarch64 wants the extension, anything else is refused**.
+``tests/shm/test_ring_memory_order.py`` tries every order that a weak memory allows, and fails when one of these four is
+taken away:
+
+* **tail, stored by `RingWriter.publish` with release**: headers, payloads and padding below it were stored before it
+  in program order, and release lets none of them be seen after it. The C parts store headers and payloads as they like
+  (`append_record`), for nothing counts above tail.
+* **tail, loaded by `RingReader` with acquire**: what is copied after it cannot have been fetched before it. With the
+  store above: whoever sees a tail sees all records below it, whole.
+* **head, stored by `RingReader.commit` with release**: the copies of what lies below it were loaded before it, and
+  release keeps loads, too, from moving behind it. (A producer that has the ring's own bytes commits after they were
+  acknowledged: its thread has handed that over through a lock.)
+* **head, loaded by `RingWriter` with acquire**: what it writes into the freed space cannot be seen before the head
+  that freed it. With the store above: nobody overwrites what is still being copied.
+* **capacity, epoch, magic** never change: they were there before the segment had a name, and the kernel's lock of the
+  directory orders that. **dropped** is a count for watchers and orders nothing; it is stored whole.
+* **The killed.** A kill comes between two instructions: all stores before it in the program are made, none behind it.
+  Who reaps the process is ordered after them by the kernel, and starts the successor. So what only a successor reads
+  (the banks of `ring_counters`, `redo_log`, `watermarks`) needs the compiler's order and no barrier.
+* **The doorbell** is a system call under a lock of the kernel: what was published before it was rung is seen by who
+  cleared it after that. It is rung unconditionally, there is no "reader sleeps" flag: the one order that neither
+  machine gives, of a store before a later load of another word, is not relied on.
+
+A word is whole: an aligned 8-byte store or load is one instruction on both. In Python only through an aligned
+``memoryview.cast('Q')``: `struct.pack_into` zero-fills first (readers saw 6-33 % zeros; a cursor read as 0 replays the
+ring).
 
 `SYNC` comments mark every access to a word that the other process stores, or reads of ours.
 """
@@ -66,6 +84,8 @@ _LENGTH = 0xFFFFFFFF
 _KINDS = {kind: kind << 32 for kind in range(1, 256)}  # refuses 0 and saves the hot path a shift
 _ABOVE = 256 << 32  # no header is as large
 _HEADER = struct.Struct("<QQQ")
+X86_64, AARCH64 = ("x86_64", "AMD64"), ("aarch64", "arm64")
+"""As `platform.machine` says it."""
 
 Scanned = tuple[int, int, int, int]
 Scan = Callable[[mmap.mmap, int, int, int, int], Scanned]
@@ -84,7 +104,7 @@ class OtherLayout(SegmentError):
 
 def create(name: str, capacity: int, epoch: int) -> None:
     """Make an empty ring. It appears complete or not at all."""
-    _require_x86_64()
+    _require_ordered_memory()
     if not MIN_CAPACITY <= capacity <= MAX_CAPACITY or capacity & (capacity - 1):
         raise ValueError(
             f"ring {name}: capacity {capacity} is not a power of two from {MIN_CAPACITY} to {MAX_CAPACITY}"
@@ -147,9 +167,21 @@ def scan_in_python(
     return at, end, header, limit
 
 
+def load_in_python(words: memoryview, index: int) -> int:
+    """A word that the other process stores. A plain load: enough on x86-64."""
+    return words[index]
+
+
+def store_in_python(words: memoryview, index: int, value: int) -> None:
+    """A word that the other process loads. A plain store: enough on x86-64."""
+    words[index] = value
+
+
 _native: Any = native.extension
 Appender: Any = PureAppender if _native is None else _native.Appender
 _scan = scan_in_python if _native is None else _native.scan
+load: Callable[[memoryview, int], int] = load_in_python if _native is None else _native.load
+store: Callable[[memoryview, int, int], None] = store_in_python if _native is None else _native.store
 
 
 class RingWriter:
@@ -164,7 +196,7 @@ class RingWriter:
         self.epoch = words[_EPOCH]
         self._max_payload = max_payload(self.capacity)
         # SYNC tail: our predecessor's last publish; what it wrote above is not there.
-        tail = words[_TAIL]
+        tail = load(words, _TAIL)
         lap = (tail & -self.capacity) - DATA
         self.appender = Appender(segment.map, tail - lap, lap, self._max_payload)
         """Writes where there is known to be room: up to its ``stop``, the end of the lap or of the free space."""
@@ -194,12 +226,12 @@ class RingWriter:
     def publish(self) -> None:
         """Hand every record written so far to the reader: one store."""
         # SYNC tail: pairs with the loads in RingReader. Headers and payloads were stored before it.
-        self._words[_TAIL] = self.appender.at + self.appender.lap
+        store(self._words, _TAIL, self.appender.at + self.appender.lap)
 
     def used(self) -> int:
         """Bytes taken, unpublished records and padding included."""
         # SYNC head: only grows, so this may be too much, never too little.
-        return int(self.appender.at + self.appender.lap - self._words[_HEAD])
+        return int(self.appender.at + self.appender.lap - load(self._words, _HEAD))
 
     @property
     def dropped(self) -> int:
@@ -225,7 +257,7 @@ class RingWriter:
         capacity, appender = self.capacity, self.appender
         tail = appender.at + appender.lap
         # SYNC head: pairs with the store in RingReader.commit; below it the reader has finished copying.
-        head = self._words[_HEAD]
+        head = load(self._words, _HEAD)
         if not tail - capacity <= head <= tail:
             raise SegmentError(f"ring {self._segment.name}: head {head} does not fit tail {tail}, capacity {capacity}")
         framed = length + 15 & -8
@@ -254,7 +286,7 @@ class RingReader:
         self.capacity = words[_CAPACITY]
         self.epoch = words[_EPOCH]
         # SYNC head: our predecessor's last commit.
-        self._head = words[_HEAD]
+        self._head = load(words, _HEAD)
         self.position = self._tail = self._head
         """The cursor: end of the last polled record. Commit it when all that was polled is done."""
 
@@ -302,9 +334,9 @@ class RingReader:
 
     def _load_tail(self, position: int) -> int:
         # SYNC tail: pairs with the store in RingWriter.publish; all records below it are complete.
-        tail = self._words[_TAIL]
+        tail = load(self._words, _TAIL)
         # SYNC head: our own store, or for a watcher the reader's: it moves on, and the writer may lap who stays behind.
-        head = self._words[_HEAD]
+        head = load(self._words, _HEAD)
         if not position <= tail <= min(head, position) + self.capacity or tail & 7:
             raise SegmentError(f"ring {self._segment.name}: tail {tail} does not fit cursor {position}")
         self._tail = tail
@@ -315,14 +347,16 @@ class RingReader:
         if not self._head <= position <= self.position or position & 7:
             raise ValueError(f"ring {self._segment.name}: commit {position}, head {self._head}, cursor {self.position}")
         # SYNC head: pairs with the loads in RingWriter. The payloads below were copied out before it.
-        self._words[_HEAD] = self._head = position
+        store(self._words, _HEAD, position)
+        self._head = position
 
     def resume_at(self, position: int) -> None:
         """Commit what our predecessor had decided to commit, as its redo log says, and begin there; harmless when it
         had done so."""
         if self._head < position <= self.tail:
             # SYNC head: as in commit().
-            self._words[_HEAD] = self._head = position
+            store(self._words, _HEAD, position)
+            self._head = position
             self.rewind()
 
     def skip_damage(self) -> int:
@@ -351,12 +385,12 @@ class RingReader:
     @property
     def head(self) -> int:
         # SYNC head: our own store, or for a watcher the reader's.
-        return self._words[_HEAD]
+        return load(self._words, _HEAD)
 
     @property
     def tail(self) -> int:
         # SYNC tail: as in poll().
-        return self._words[_TAIL]
+        return load(self._words, _TAIL)
 
     @property
     def dropped(self) -> int:
@@ -375,13 +409,13 @@ class RingReader:
 
 
 def _attach(name: str, writable: bool) -> tuple[Segment, memoryview]:
-    _require_x86_64()
+    _require_ordered_memory()
     segment = Segment.attach(name, writable)
     if segment.size < DATA + MIN_CAPACITY or segment.size % 8:
         segment.close()
         raise SegmentError(f"{name} refused: {segment.size} bytes are no ring")
     words = segment.buf.cast("Q")
-    version, unread = words[_MAGIC] & 0xFFFFFFFF, words[_TAIL] - words[_HEAD]
+    version, unread = words[_MAGIC] & 0xFFFFFFFF, load(words, _TAIL) - load(words, _HEAD)
     if problem := _problem(words, segment.size):
         words.release()
         segment.close()
@@ -400,15 +434,19 @@ def _problem(words: memoryview, size: int) -> str:
     if capacity & (capacity - 1) or size != DATA + capacity:
         return f"capacity {capacity} in a segment of {size} bytes (layout version {version})"
     # SYNC head: before tail, so that a running reader cannot get ahead of the tail we saw.
-    head = words[_HEAD]
-    tail = words[_TAIL]
+    head = load(words, _HEAD)
+    tail = load(words, _TAIL)
     # A watcher of a running pair may see tail a lap or more beyond the head it read before; aligned is all it can ask.
     if head > tail or (head | tail) & 7:
         return f"head {head} and tail {tail} are no cursors"
     return ""
 
 
-def _require_x86_64() -> None:
+def _require_ordered_memory() -> None:
     machine = platform.machine()
-    if machine not in ("x86_64", "AMD64") or sys.maxsize < 2**32:
-        raise SegmentError(f"the ring needs x86-64: it has no fences for the memory model of this machine ({machine})")
+    ordered = machine in X86_64 or (machine in AARCH64 and _native is not None)
+    if not ordered or sys.maxsize < 2**32 or sys.byteorder != "little":
+        raise SegmentError(
+            f"the ring needs x86-64, or aarch64 with the C extension (docs/install.md): Python has no fences for the "
+            f"memory model of this machine ({machine})"
+        )

@@ -240,6 +240,52 @@ def test_what_is_being_replayed_is_still_intended() -> None:
     assert (offset, CommitMetadata.decode(said).intent) == (10, 19)
 
 
+def test_what_an_earlier_owner_intended_may_be_in() -> None:
+    """Killed, it could not say. What was cut here is not in before it is sent."""
+    made = partition(0, CommitMetadata(4, 1, {}, "", 0, 7))
+    assert not made.untouched
+    for number in range(4):
+        made.add(number, value(1, number), 0.0)
+    assert made.cut is not None
+    assert made.cut.may_be_in
+    made.cut.advance(BatchState.INTENDED)
+    made.cut.advance(BatchState.INSERTING)
+    made.finish()
+    assert not made.cut_open().may_be_in
+    assert CommitMetadata.decode(made.commit()[1]) == CommitMetadata(4, 3, {1: 1}, "", 0, 7)
+
+
+def test_who_leaves_in_order_says_that_nothing_is_in() -> None:
+    """Not before: the next attempt may be made at any time after a commit."""
+    made = filled(4)
+    batch = made.cut_open()
+    assert not CommitMetadata.decode(made.commit()[1]).untouched
+    _, said = made.commit(leaving=True)
+    assert CommitMetadata.decode(said).untouched
+
+    follows = partition(0, CommitMetadata.decode(said))
+    assert follows.untouched
+    for number in range(4):
+        follows.add(number, value(1, number), 0.0)
+    assert follows.cut is not None
+    assert not follows.cut.may_be_in
+
+    batch.may_be_in = True
+    assert not CommitMetadata.decode(made.commit(leaving=True)[1]).untouched
+
+
+def test_a_half_of_what_was_refused_is_not_in() -> None:
+    made = filled(4)
+    made.cut_open().advance(BatchState.INTENDED)
+    made.cut.advance(BatchState.INSERTING)  # type: ignore[union-attr]
+    made.halve()
+    assert made.untouched
+    for number in range(4):
+        made.add(number, value(1, number), 0.0)
+    assert made.cut is not None
+    assert not made.cut.may_be_in
+
+
 def test_a_jump_in_the_same_log_keeps_the_watermarks() -> None:
     made = partition(100, CommitMetadata(4, None, {1: 50}, "id"))
     made.seek(80, "id")

@@ -13,9 +13,14 @@ MARKS = st.dictionaries(U64, U64, max_size=WATERMARKS)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10_000), st.none() | st.integers(0, 2**63 - 1), MARKS, st.sampled_from(["", TOPIC_ID]))
-def test_it_comes_back_as_it_went(partitions: int, intent: int | None, marks: dict[int, int], topic_id: str) -> None:
-    progress = CommitMetadata(partitions, intent, marks, topic_id, NOW_MS if topic_id else 0)
+@given(
+    st.integers(0, 10_000), st.none() | st.integers(0, 2**63 - 1), MARKS, st.sampled_from(["", TOPIC_ID]),
+    st.integers(0, 10**9), st.booleans(),
+)  # fmt: skip
+def test_it_comes_back_as_it_went(
+    partitions: int, intent: int | None, marks: dict[int, int], topic_id: str, most_rows: int, untouched: bool
+) -> None:
+    progress = CommitMetadata(partitions, intent, marks, topic_id, NOW_MS if topic_id else 0, most_rows, untouched)
     found = CommitMetadata.decode(progress.encode())
 
     assert found == progress
@@ -25,13 +30,23 @@ def test_it_comes_back_as_it_went(partitions: int, intent: int | None, marks: di
 def test_the_largest_fits_into_a_commit() -> None:
     marks = {2**64 - 1 - n: 2**64 - 1 for n in range(WATERMARKS)}
 
-    assert len(CommitMetadata(10_000, 2**63 - 1, marks, TOPIC_ID, NOW_MS).encode()) < METADATA_LIMIT
+    assert len(CommitMetadata(10_000, 2**63 - 1, marks, TOPIC_ID, NOW_MS, 10**9, True).encode()) < METADATA_LIMIT
 
 
 def test_what_an_earlier_version_committed_is_read() -> None:
     text = "w1:4:17:AQAAAAAAAAACAAAAAAAAAA=="
 
     assert CommitMetadata.decode(text) == CommitMetadata(4, 17, {1: 2})
+
+
+def test_where_no_size_was_learned_the_version_before_reads_it() -> None:
+    known = CommitMetadata(4, 17, {1: 2}, "id", 9)
+    text = known.encode()
+    assert text == "w2:4:17:0s;:id:9"
+    assert CommitMetadata.decode(text) == known
+
+    more = CommitMetadata(4, 17, {1: 2}, "id", 9, 5, True)
+    assert more.encode() == "w3:4:17:0s;:id:9:5:1"
 
 
 def test_the_marks_of_three_hundred_rings_are_all_kept() -> None:
@@ -67,7 +82,18 @@ def test_what_others_wrote_says_nothing_and_never_fails(text: str | None) -> Non
 def test_a_cut_off_or_foreign_text_has_neither_intent_nor_watermarks() -> None:
     whole = CommitMetadata(4, 17, {1: 2}).encode()
 
-    for text in ("", None, "x", whole[3:], "w2:4:17:", "w1:4:17:AAAA", "w1:4:x:", "w1:4:17:!!!!", "w2:4:17:AB::0"):
+    for text in (
+        "",
+        None,
+        "x",
+        whole[3:],
+        "w2:4:17:",
+        "w1:4:17:AAAA",
+        "w1:4:x:",
+        "w1:4:17:!!!!",
+        "w2:4:17:AB::0",
+        "w3:4:17:0s;:id:9",
+    ):
         assert CommitMetadata.decode(text) == CommitMetadata(), text
 
 

@@ -10,6 +10,8 @@ from roles.consumer.consumer_rig import Rig, message
 from roles.consumer.faulty_proxy import faulty
 from samples import trade
 
+from wsadapter.roles.consumer.insert_pool import MEMORY_ATTEMPTS
+
 pytestmark = pytest.mark.integration
 ROWS = 3000
 MUTATIONS = Path(__file__).parents[2] / "mutations"
@@ -145,7 +147,39 @@ def test_a_server_without_memory_for_large_batches(kafka: str, clickhouse: str, 
             rig.wait_rows("trade", ROWS, 120)
 
             assert rig.process.stop() == 0
-            assert proxy.refused
+            refused = proxy.refused
+            assert refused
+            assert_each_once(rig, ROWS)
+
+            send(rig, first=ROWS // 2, count=ROWS // 4)
+            rig.process.start()  # what passed is known
+            rig.wait_rows("trade", ROWS + ROWS // 2, 60)
+            assert rig.process.stop() == 0
+            assert proxy.refused == refused
+            assert_each_once(rig, ROWS + ROWS // 2)
+        finally:
+            rig.close()
+
+
+def test_what_may_be_in_stays_whole_over_a_kill(kafka: str, clickhouse: str, tmp_path: Path) -> None:
+    """Its answer was lost and the process killed; then the server has no memory for as much for a while. Halves would
+    have tokens of their own, and all of it would be there twice."""
+    with faulty(clickhouse) as proxy:
+        rig = Rig(kafka, proxy.url, tmp_path)
+        try:
+            proxy.drop = 1_000_000
+            send(rig, count=ROWS // 2)
+            rig.process.start()
+            eventually(lambda: rig.count("trade") == ROWS, 60, "it is in, and nobody knows")
+            rig.process.kill()
+            rig.command("SYSTEM STOP MERGES {db}.trade")  # which make one row of two
+            proxy.drop, proxy.limit = 0, 60_000
+            often = rig.page["insert_retries_total"] + 2 * MEMORY_ATTEMPTS + 2
+            rig.process.start()
+            eventually(lambda: rig.page["insert_retries_total"] > often, 60, "refused so often that it would be halved")
+            proxy.limit = 0
+            eventually(lambda: rig.committed("trade")[0][0] == ROWS // 2, 60, "done")
+            assert rig.process.stop() == 0
             assert_each_once(rig, ROWS)
         finally:
             rig.close()

@@ -254,6 +254,39 @@ def test_what_may_be_in_is_repeated_as_a_whole_for_long(bench: Bench) -> None:
     assert len(bench.pool.oversized()) == 1
 
 
+def test_what_an_earlier_owner_may_have_inserted_is_repeated_as_a_whole_for_long(bench: Bench) -> None:
+    """Killed amid an insert: it is in, and memory is short when the next owner repeats it."""
+    values = [trade(n) for n in range(9)]
+    bench.server.insert(HEAD + b"".join(varint(len(v)) + v for v in values), 9, "")
+    bench.server.tokens[:] = [token("t.trade", 0, 0, 8, b"".join(varint(len(v)) + v for v in values))]
+    answers: list[Exception] = [DatabaseError("memory", code=241)] * 20
+    bench.server.refuses = lambda rows: answers.pop(0) if answers else None
+    partition = Partition(SPEC, "t.trade", 0, 0, CommitMetadata(1, 8), HEAD, identify_as(SPEC))
+    for offset, value in enumerate(values):
+        partition.add(offset, value, 0.0)
+    bench.add(partition)
+    for _ in range(20):
+        assert bench.pool.oversized() == []
+        bench.attempt()
+        bench.now += RETRY.maximum
+        assert not partition.untouched
+    bench.until_inserted()
+    assert bench.server.rows == Counter(values)
+
+
+def test_a_batch_is_untouched_when_every_attempt_was_refused(bench: Bench) -> None:
+    answers: list[Exception] = [DatabaseError("memory", code=241)]
+    bench.server.refuses = lambda rows: answers.pop(0) if answers else None
+    partition = bench.send([trade(n) for n in range(9)])
+    assert partition.untouched
+    bench.attempt()
+    assert partition.untouched
+    answers.append(OSError("connection reset"))
+    bench.now += RETRY.maximum
+    bench.attempt()
+    assert not partition.untouched
+
+
 def test_a_request_that_a_proxy_calls_too_large_is_halved_at_once(bench: Bench) -> None:
     refusal = DatabaseError("HTTP driver received HTTP status 413, server response: Request Entity Too Large")
     bench.server.refuses = lambda rows: refusal if len(rows) > 1 else None

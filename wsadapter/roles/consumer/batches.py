@@ -60,24 +60,32 @@ _U64: Final = 2**64 - 1
 _VERSION: Final = "w2"
 _EARLIER: Final = "w1"
 """Without the last two fields."""
+_LATER: Final = "w3"
+"""With two more, where they say something: whoever goes back to the version before then has all that it knows."""
 
 
 class CommitMetadata(Struct, frozen=True):
     """Metadata of an offset commit. ``intent``: last offset of the range whose insert comes next, if any.
     ``partitions``: how many the topic had (0: not known); when that changes keys move, and the watermarks say nothing
     any more. ``topic_id``: of the topic that the offset is one of; empty: not known. ``at_ms``: Kafka's time of the
-    last message below the offset (ms since the epoch; 0: not known)."""
+    last message below the offset (ms since the epoch; 0: not known). ``most_rows``: that the server took at once after
+    it had refused more (0: it has refused none). ``untouched``: nothing of the intended range is in."""
 
     partitions: int = 0
     intent: int | None = None
     watermarks: Mapping[int, int] = {}
     topic_id: str = ""
     at_ms: int = 0
+    most_rows: int = 0
+    untouched: bool = False
 
     def encode(self) -> str:
         marks = b85encode(_packed(self.watermarks.items())).decode()
         intent = "" if self.intent is None else str(self.intent)
-        return f"{_VERSION}:{self.partitions}:{intent}:{marks}:{self.topic_id}:{self.at_ms}"
+        text = f"{self.partitions}:{intent}:{marks}:{self.topic_id}:{self.at_ms}"
+        if not (self.most_rows or self.untouched):
+            return f"{_VERSION}:{text}"
+        return f"{_LATER}:{text}:{self.most_rows}:{int(self.untouched)}"
 
     @classmethod
     def decode(cls, text: str | None) -> "CommitMetadata":
@@ -87,11 +95,13 @@ class CommitMetadata(Struct, frozen=True):
             if len(parts) == 4 and parts[0] == _EARLIER:
                 marks = dict(_MARK.iter_unpack(b64decode(parts[3], validate=True)))
                 parts += ["", "0"]
-            elif len(parts) == 6 and parts[0] == _VERSION:
+            elif (len(parts), parts[0]) in ((6, _VERSION), (8, _LATER)):
                 marks = _unpacked(b85decode(parts[3]))
             else:
                 return cls()
-            return cls(int(parts[1]), int(parts[2]) if parts[2] else None, marks, parts[4], int(parts[5]))
+            most_rows, untouched = parts[6:] or ("0", "0")
+            intent = int(parts[2]) if parts[2] else None
+            return cls(int(parts[1]), intent, marks, parts[4], int(parts[5]), max(0, int(most_rows)), untouched == "1")
         except (ValueError, Base64Error, struct.error):
             return cls()
 
@@ -210,6 +220,8 @@ class Batch:
         """Kafka's time of its last message, or of one a little before; set when the batch is cut."""
         self.first_ms = 0
         """Kafka's time of its first message; 0: not known."""
+        self.may_be_in = False
+        """An attempt to insert it had no answer, or may have been made by an earlier owner."""
 
     @property
     def rows(self) -> int:
@@ -269,9 +281,11 @@ class Partition:
         self.number = number
         self.done = start
         self.next_offset = start
-        self.progress = progress
+        self.progress = replace(progress, intent=None, untouched=False)
         """As of ``done``, without intent."""
         self.replay_to = progress.intent
+        self._may_be_in = progress.intent is not None and not progress.untouched
+        """What is replayed, an earlier owner may have inserted."""
         self.batches: deque[Batch] = deque()
         self._head = head
         self._identify = identify
@@ -409,11 +423,12 @@ class Partition:
         last, self.replay_to = self.replay_to, None
         self.next_offset = max(self.next_offset, last + 1)
         self._open_batch(now, self.done)
-        self.cut_open(last)
+        self.cut_open(last).may_be_in = self._may_be_in
+        self._may_be_in = False
 
     def abandon_replay(self) -> None:
         """The intended range goes beyond the log's end: its offsets were given away anew. Go on with what is there."""
-        self.replay_to = None
+        self.replay_to, self._may_be_in = None, False
 
     def seek(self, offset: int, topic_id: str = "") -> None:
         """Go on at ``offset``: what lies before is not in the log, or was read. Unless ``topic_id`` says that the log
@@ -421,10 +436,9 @@ class Partition:
         assert self.idle
         is_same = bool(topic_id) and topic_id == self.progress.topic_id
         self.done = self.next_offset = offset
-        self.replay_to = None
-        self.progress = CommitMetadata(
-            self.progress.partitions, None, self.progress.watermarks if is_same else {}, topic_id, self.progress.at_ms
-        )
+        self.replay_to, self._may_be_in = None, False
+        watermarks = self.progress.watermarks if is_same else {}
+        self.progress = replace(self.progress, watermarks=watermarks, topic_id=topic_id)
         self._seen = dict(self.progress.watermarks)
 
     def due(self, now: float, rows: int, size: int, seconds: float) -> bool:
@@ -464,12 +478,26 @@ class Partition:
         batch = self.batches.popleft()
         batch.advance(BatchState.DONE)
         self.done = batch.last + 1
-        self.progress = replace(self.progress, intent=None, watermarks=batch.watermarks, at_ms=batch.at_ms)
+        self.progress = replace(self.progress, watermarks=batch.watermarks, at_ms=batch.at_ms)
         return batch
 
-    def commit(self) -> tuple[int, str]:
+    def allow(self, rows: int) -> None:
+        """So many the server takes at once (0: any number), also of who reads on after us."""
+        self.progress = replace(self.progress, most_rows=rows)
+
+    @property
+    def untouched(self) -> bool:
+        """Nothing of the range that is next is in, as long as nobody tries again."""
+        batch = self.cut
+        if batch is not None:
+            return batch.rows > 0 and not batch.may_be_in
+        return self.replay_to is not None and not self._may_be_in
+
+    def commit(self, leaving: bool = False) -> tuple[int, str]:
         """(offset, metadata) that is true now: all below is done, and this range is next. A replayed range still is:
-        without it another crash would cut other batches, under other tokens, of what may be in the table."""
+        without it another crash would cut other batches, under other tokens, of what may be in the table.
+        ``leaving``: nothing more is inserted."""
         batch = self.cut
         intent = batch.last if batch is not None else self.replay_to
-        return self.done, replace(self.progress, intent=intent).encode()
+        untouched = leaving and self.untouched
+        return self.done, replace(self.progress, intent=intent, untouched=untouched).encode()

@@ -180,7 +180,7 @@ class Consumer:
         """Smaller batches from here on: what the server has room for is learned from its refusals."""
         partition, name, rows = task.partition, task.partition.spec.name, task.batch.rows
         half = partition.halve()
-        self._most_rows[name] = max(1, half * 4 // 5)
+        self._allow(name, max(1, half * 4 // 5))
         log.warning(
             "batch too large for the server, its first half is inserted", stream=name, rows=rows, code=task.code
         )
@@ -192,15 +192,24 @@ class Consumer:
         self._child.page["clickhouse_up"] = 1
         most = self._most_rows.get(task.partition.spec.name)
         if most is not None and task.batch.rows >= most:  # it may have more room again: try a little more now and then
-            self._most_rows[task.partition.spec.name] = most + max(1, most // ROOM_STEP)
-            if most >= self._limits[0]:
-                del self._most_rows[task.partition.spec.name]
+            self._allow(task.partition.spec.name, 0 if most >= self._limits[0] else most + max(1, most // ROOM_STEP))
         task.partition.finish()
+
+    def _allow(self, stream: str, rows: int) -> None:
+        """So many rows of it at once from here on, also after a restart; 0: as many as are configured."""
+        self._most_rows.pop(stream, None)
+        if rows:
+            self._most_rows[stream] = rows
+        for partition in self._group.partitions.values():
+            if partition.spec.name == stream:
+                partition.allow(rows)
 
     def _new_partition(self, name: str, number: int, start: int, progress: CommitMetadata) -> Partition:
         spec = self._specs[name]
         partition = Partition(spec, name, number, start, progress, self._heads[spec.name], self._identify[spec.name])
         self._accounting.assigned(partition)
+        if 0 < progress.most_rows < self._most_rows.get(spec.name, self._limits[0]):
+            self._most_rows[spec.name] = progress.most_rows
         return partition
 
     def _keep_waiting(self) -> bool:

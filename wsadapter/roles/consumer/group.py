@@ -229,9 +229,9 @@ class GroupMember:
     def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
         states = self._states(revoked)
         self._on_leave(list(states.values()), True)
-        if self.broker_up and self.commits.uncommitted(states):
+        if self.broker_up and (self.commits.uncommitted(states) or any(p.untouched for p in states.values())):
             try:
-                consumer.commit(offsets=_offsets(states), asynchronous=False)
+                consumer.commit(offsets=_offsets(states, leaving=True), asynchronous=False)
             except KafkaException as error:
                 if is_fatal(error.args[0]):
                     self._fatal = error.args[0]
@@ -322,9 +322,9 @@ class GroupMember:
             log.warning(event, reason=error_text(error), repeated=kept_back)
 
 
-def _offsets(partitions: Mapping[Key, Partition]) -> list[TopicPartition]:
+def _offsets(partitions: Mapping[Key, Partition], leaving: bool = False) -> list[TopicPartition]:
     offsets = []
     for key, partition in partitions.items():
-        offset, metadata = partition.commit()
+        offset, metadata = partition.commit(leaving)
         offsets.append(TopicPartition(*key, offset, metadata=metadata))
     return offsets

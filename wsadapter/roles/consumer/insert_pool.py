@@ -77,8 +77,8 @@ class InsertTask:
         self.retry_at = 0.0
         self.failure: InsertFailure | None = None
         self.is_too_large = False
-        self.is_unanswered = False
-        """An attempt had no answer: what it sent may be in."""
+        self.is_unanswered = batch.may_be_in
+        """An attempt had no answer, or may have been made by an earlier owner: what it sent may be in."""
         self.reason = ""
         self.code: int | None = None
         # counted for the caller
@@ -122,6 +122,7 @@ class InsertPool:
             name = task.partition.spec.name
             if task.future is None and task.retry_at <= now and name not in busy:
                 busy.add(name)
+                task.batch.may_be_in = True
                 task.future = self._threads.call(partial(self._run, task))
 
     def collect(self, now: float) -> list[InsertTask]:
@@ -156,6 +157,7 @@ class InsertPool:
         task.code = error_code(error)
         task.reason = first_line(error)
         task.is_unanswered |= task.code is None
+        task.batch.may_be_in = task.is_unanswered or bool(task.tokens)
         kind = ErrorClass.PAUSE if isinstance(error, SchemaMismatch) else classify(error)
         if kind in (ErrorClass.MEMORY, ErrorClass.TOO_LARGE):
             most = PATIENT_ATTEMPTS if task.is_unanswered else MEMORY_ATTEMPTS

@@ -3,10 +3,10 @@
 python -m bench.confluent_serializer ARGUMENTS      as wsadapter.roles.serializer
 """
 
-from wsadapter.kafka import record_producer
+from wsadapter.kafka import native_client
 from wsadapter.roles.serializer import producer
 
-producer.AVAILABLE = record_producer.AVAILABLE = False  # type: ignore[misc, attr-defined]
+producer.AVAILABLE = native_client.AVAILABLE = False  # type: ignore[misc, attr-defined]
 
 from wsadapter.roles.serializer.__main__ import main  # noqa: E402
 from wsadapter.supervision.child import run_child  # noqa: E402

@@ -7,18 +7,19 @@ import itertools
 import os
 import random
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 from eventually import eventually
+from kafka.mock_broker import PARTITIONS, Broker
 from samples import full, sparse, trade
 
 from wsadapter import native
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, BY_STREAM, SPECS
-from wsadapter.kafka import record_producer
+from wsadapter.kafka import native_client
 from wsadapter.kafka.record_producer import RecordProducer
 from wsadapter.roles.serializer.message_queue import BatchQueue, DirectQueue, MessageQueue
 from wsadapter.roles.serializer.partitioning import partition_of
@@ -26,43 +27,11 @@ from wsadapter.shm import ring
 from wsadapter.shm.ring import RingReader, RingWriter
 from wsadapter.shm.segment import Segment
 
-pytestmark = pytest.mark.skipif(not record_producer.AVAILABLE, reason="the C extension is not built, or not wanted")
+pytestmark = pytest.mark.skipif(not native_client.AVAILABLE, reason="the C extension is not built, or not wanted")
 TRADE, GAP = BY_STREAM["trade"].kind, BY_STREAM["gap"].kind
 EPOCH = 2**63 + 7
-PARTITIONS = 4
 AWAY = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 _numbers = itertools.count()
-
-
-class Broker:
-    """A mock broker inside a producer; topics come with four partitions."""
-
-    def __init__(self) -> None:
-        self.cluster = Producer({"test.mock.num.brokers": 1, "log_level": 0})
-        (broker,) = self.cluster.list_topics(timeout=30).brokers.values()
-        self.address = f"{broker.host}:{broker.port}"
-        self.settings = {
-            "bootstrap.servers": self.address, "enable.idempotence": True, "delivery.report.only.error": True,
-            "linger.ms": 0, "partitioner": "murmur2_random",
-        }  # fmt: skip
-
-    def log(self, topics: Iterable[str]) -> dict[tuple[str, int], list[tuple[bytes, bytes]]]:
-        """(stream, partition) -> (key, value)."""
-        consumer = Consumer(
-            {"bootstrap.servers": self.address, "group.id": "check", "fetch.wait.max.ms": 10, "log_level": 0}
-        )
-        places = [TopicPartition(topic, number, 0) for topic in topics for number in range(PARTITIONS)]
-        missing = sum(consumer.get_watermark_offsets(place, timeout=20)[1] for place in places)
-        found: dict[tuple[str, int], list[tuple[bytes, bytes]]] = {}
-        consumer.assign(places)
-        while missing:
-            for message in consumer.consume(min(1000, missing), 1.0):
-                assert message.error() is None
-                place = str(message.topic()).partition(".")[2], message.partition() or 0
-                found.setdefault(place, []).append((message.key() or b"", message.value() or b""))
-                missing -= 1
-        consumer.close()
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -319,7 +288,7 @@ def test_a_module_without_librdkafka_is_no_library() -> None:
         native.extension.open_librdkafka(native.extension.__file__)
     with pytest.raises(OSError, match="No such file"):
         native.extension.open_librdkafka("/nonexistent.so")
-    assert record_producer._is_available(), "what was open stays so"
+    assert native_client.is_available(), "what was open stays so"
 
 
 def test_wrong_arguments_are_errors(broker: Broker) -> None:

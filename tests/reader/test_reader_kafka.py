@@ -9,13 +9,19 @@ from reader.recorded import NS, Recorder, gap, numbers, quote, trade
 
 from wsadapter.errors import ConfigError, Reason, ServiceUnavailable
 from wsadapter.events.gaps import GapCause
+from wsadapter.kafka import native_client, record_consumer
 from wsadapter.reader import Event, Gap, Position, Reader, Trade
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def recorder(kafka: str) -> Recorder:
+@pytest.fixture(params=["own", "confluent"])
+def recorder(kafka: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """Each way to fetch is read with: a client of our own, and confluent-kafka's."""
+    if request.param == "confluent":
+        monkeypatch.setattr(record_consumer, "AVAILABLE", False)
+    elif not native_client.AVAILABLE:
+        pytest.skip("the C extension is not built, or not wanted")
     return Recorder(kafka)
 
 

@@ -11,6 +11,7 @@ from reader.test_reader_decoding import message
 
 from wsadapter.events import Event, Gap
 from wsadapter.events.gaps import GapCause, ended
+from wsadapter.kafka.runs import MessageList
 from wsadapter.reader import ordering
 from wsadapter.reader.ordering import GAP_SECONDS, Ordering, Partition, Scope
 
@@ -94,18 +95,23 @@ def read(ring: Ring, rng: random.Random, scope: Scope = Scope()) -> list[Event]:
                 partition.offset, partition.at_ms = portion[-1].offset() + 1, portion[-1].timestamp()[1]
                 put(partition, *(one for one in portion if scope.has_key(one.key())))
             partition.is_read = not unread[key] and rng.random() < 0.5
-        out += order.advance(now)
+        out += advanced(order, now)
         now += 0.01
     for partition in order.partitions.values():
         partition.is_read = True
-    out += order.advance(now)
+    out += advanced(order, now)
     assert order.first_gaps() == ({}, ())
     return out
 
 
 def put(partition: Partition, *messages: Message) -> None:
-    partition.messages += messages
-    partition.values += [message.value() for message in messages]
+    partition.add(MessageList(messages))
+
+
+def advanced(order: Ordering, now: float) -> list[Event]:
+    out: list[Event] = []
+    order.advance(now, out)
+    return out
 
 
 def identity(event: Event) -> int:
@@ -163,27 +169,29 @@ def test_a_connections_gap_waits_for_what_other_partitions_have_before_it() -> N
     assert order.gap(Message(gap(NS + 3, "", ""), 3, 0, 0, 30)) == []
     put(trades, Message(trade(1), 1, 0, 0, 10), Message(trade(4, gap_ns=NS + 3), 4, 0, 1, 40))
     trades.at_ms = 40
-    assert [identity(event) for event in order.advance(0)] == [1]
+    assert [identity(event) for event in advanced(order, 0)] == [1]
     put(quotes, Message(quote(2), 2, 0, 0, 20))
     quotes.at_ms = 20
-    assert [identity(event) for event in order.advance(0)] == [2]
+    assert [identity(event) for event in advanced(order, 0)] == [2]
     quotes.is_read = True
-    assert [identity(event) for event in order.advance(0)] == [3, 4]
+    assert [identity(event) for event in advanced(order, 0)] == [3, 4]
 
 
 def test_a_gap_is_waited_for_and_no_longer_than_that() -> None:
     order = Ordering(Scope(), ["trade"], NS)
     (trades,) = ready(order, ("trade", 0))
     put(trades, Message(trade(4, gap_ns=NS - 9), 4, 0, 0, 10), Message(trade(5, gap_ns=NS + 5), 5, 0, 1, 10))
-    assert [identity(event) for event in order.advance(0)] == [4], "what is older than what was read is not waited for"
-    assert order.advance(GAP_SECONDS - 1) == []
+    assert [identity(event) for event in advanced(order, 0)] == [4], (
+        "what is older than what was read is not waited for"
+    )
+    assert advanced(order, GAP_SECONDS - 1) == []
     assert trades.next_offset == 1
-    told = order.advance(GAP_SECONDS)
+    told = advanced(order, GAP_SECONDS)
     assert isinstance(told[0], Gap)
     assert (told[0].cause, told[0].symbol, told[0].ended_ns) == ("unknown", "BTCUSDT", NS + 5)
     assert [identity(event) for event in told] == [5, 5]
     put(trades, Message(trade(6, gap_ns=NS + 5), 6, 0, 2, 10))
-    assert [identity(event) for event in order.advance(GAP_SECONDS)] == [6], "told once"
+    assert [identity(event) for event in advanced(order, GAP_SECONDS)] == [6], "told once"
 
 
 def test_states_of_a_gap_that_has_ended() -> None:
@@ -193,9 +201,9 @@ def test_states_of_a_gap_that_has_ended() -> None:
     began = gap(NS + 1, cause=GapCause.STALE)
     began.ended_ns = None
     assert order.gap(Message(began, 1, 0, 0, 10)) == []
-    assert [getattr(event, "version", 0) for event in order.advance(0)] == [1]
+    assert [getattr(event, "version", 0) for event in advanced(order, 0)] == [1]
     order.gap(Message(ended(began, NS + 2), 2, 0, 1, 10))
-    assert [getattr(event, "version", 0) for event in order.advance(0)] == [2]
+    assert [getattr(event, "version", 0) for event in advanced(order, 0)] == [2]
 
 
 def test_gaps_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,8 @@
 """A producer of librdkafka that takes ring records as they lie in their ring: no Python object is made of a record.
 
-It is a client of its own of the very library that confluent-kafka's module is linked with, by librdkafka's public C API
-(`wsadapter/native/producer.c`), made from the same settings. `RecordProducer` has those methods of
-`confluent_kafka.Producer` that the serializer needs, with the same meaning, and `put` and `put_ring` for records. Where
-the extension was not built, or the library is another's secret, `AVAILABLE` is false and confluent-kafka's own is used.
+It is a client of our own (`wsadapter.kafka.native_client`, `wsadapter/native/producer.c`). `RecordProducer` has those
+methods of `confluent_kafka.Producer` that the serializer needs, with the same meaning, and `put` and `put_ring` for
+records.
 
 A failed delivery is told with the message's key and value, as librdkafka kept them: nothing of a record has to be
 remembered for it.
@@ -11,24 +10,20 @@ remembered for it.
 Owns the client, its threads and its queue. One thread uses it.
 """
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from mmap import mmap
 from typing import Any, Final
 
-import confluent_kafka.cimpl
 from confluent_kafka import KafkaError, KafkaException
 from msgspec import Struct
 
 from wsadapter import native
 from wsadapter.events.records import Record
+from wsadapter.kafka.native_client import NativeClient
 
 Headers = list[tuple[str, bytes]]
-CALLBACKS: Final = ("error_cb", "logger", "on_delivery")
 BY_KEY: Final = -1
 """Instead of a partition."""
-_LEVELS: Final = (*(3 * [logging.CRITICAL]), logging.ERROR, logging.WARNING, logging.INFO, logging.INFO, logging.DEBUG)
-"""Of syslog's."""
 
 
 class FailedMessage(Struct, frozen=True):
@@ -61,21 +56,14 @@ class Refused(Struct, frozen=True):
     value: bytes
 
 
-class RecordProducer:
+class RecordProducer(NativeClient):
     """``settings``: as `confluent_kafka.Producer` takes them, callbacks included; ``topics``: kind -> topic of the
     records that `put` and `put_ring` are to send. ``counts``, there, are 256 numbers of partitions (int64), one a kind;
     0 where the client is to choose. After a refusal that is not for a record's size nothing more is taken."""
 
     def __init__(self, settings: Mapping[str, Any], topics: Mapping[int, str]) -> None:
-        told: dict[str, Any] = {name: settings.get(name) for name in CALLBACKS}
-        self._on_error: Callable[[KafkaError], None] | None = told["error_cb"]
-        self._on_delivery: Callable[[KafkaError, FailedMessage], None] | None = told["on_delivery"]
-        self._logger = told["logger"]
-        passed = {name: _text(value) for name, value in settings.items() if name not in CALLBACKS}
-        try:
-            self._client = native.extension.Producer(passed, dict(topics))
-        except ValueError as error:
-            raise KafkaException(KafkaError(*error.args)) from None
+        kinds = dict(topics)
+        super().__init__(settings, ("on_delivery",), lambda passed: native.extension.Producer(passed, kinds))
 
     def put(self, records: list[Record], epoch: int, counts: Any) -> list[Record]:
         """Queue the records of a ring, in order; returns those that are none, or whose kind has no topic here."""
@@ -147,50 +135,9 @@ class RecordProducer:
         """Forget what is queued and what is in flight; each is reported as failed."""
         self._client.purge()
 
-    def list_topics(self, timeout: float) -> None:
-        """Ask a broker; `KafkaException` when none answers."""
-        if code := self._client.metadata(timeout):
-            raise KafkaException(KafkaError(code))
-
     def __len__(self) -> int:
         return len(self._client)
 
-    def _tell(self) -> None:
-        """What librdkafka had to say meanwhile."""
-        client = self._client
-        if client.logs:
-            logs = client.logs[:]
-            client.logs.clear()
-            for level, facility, name, text in logs:
-                if self._logger is not None:
-                    self._logger.log(_LEVELS[level & 7], "%s [%s] %s", facility, name, text)
-        if client.errors:
-            errors = client.errors[:]
-            client.errors.clear()
-            for code, text, is_fatal in errors:
-                if self._on_error is not None:
-                    self._on_error(KafkaError(code, text, fatal=is_fatal))
-        if client.failed:
-            failed = client.failed[:]
-            client.failed.clear()
-            for code, text, *message in failed:
-                if self._on_delivery is not None:
-                    self._on_delivery(KafkaError(code, text), FailedMessage(*message))
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _is_available() -> bool:
-    if native.extension is None or not confluent_kafka.cimpl.__file__:
-        return False
-    try:
-        native.extension.open_librdkafka(confluent_kafka.cimpl.__file__)
-    except OSError as error:
-        logging.getLogger("wsadapter.librdkafka").info("records go through confluent-kafka: %s", error)
-        return False
-    return True
-
-
-AVAILABLE: Final = _is_available()
+    def _on_failed(self, code: int, text: str, *message: Any) -> None:
+        if (on_delivery := self._callbacks["on_delivery"]) is not None:
+            on_delivery(KafkaError(code, text), FailedMessage(*message))

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "messages.h"
 #include "parts.h"
 #include "records.h"
 
@@ -20,6 +21,7 @@ typedef struct {
     unsigned char few;   /* texts that come again and again: one object for all of them */
     PyObject *words;     /* of an enum: number -> member, or NULL */
     PyObject *absent;    /* what stands for it where it is not there */
+    PyObject *last;      /* of few texts: the one of the event before, or NULL */
 } Part;
 
 typedef struct {
@@ -64,19 +66,28 @@ new_text(const unsigned char *at, Py_ssize_t length)
     return text;
 }
 
+static inline int
+is_text(PyObject *text, const unsigned char *at, Py_ssize_t length)
+{
+    return text != NULL && PyUnicode_GET_LENGTH(text) == length && memcmp(PyUnicode_1BYTE_DATA(text), at, length) == 0;
+}
+
 /* A text that is often the same one. */
 static PyObject *
-kept_text(Decoder *self, const unsigned char *at, Py_ssize_t length)
+kept_text(Decoder *self, Part *part, const unsigned char *at, Py_ssize_t length)
 {
+    if (is_text(part->last, at, length))
+        return Py_NewRef(part->last);
     uint32_t hash = 2166136261u;
     for (Py_ssize_t i = 0; i < length; i++)
         hash = (hash ^ at[i]) * 16777619u;
     PyObject **kept = &self->kept[hash % KEPT];
-    if (*kept != NULL && PyUnicode_GET_LENGTH(*kept) == length && memcmp(PyUnicode_1BYTE_DATA(*kept), at, length) == 0)
-        return Py_NewRef(*kept);
-    PyObject *text = new_text(at, length);
-    if (text != NULL && PyUnicode_IS_COMPACT_ASCII(text))
+    PyObject *text = is_text(*kept, at, length) ? Py_NewRef(*kept) : new_text(at, length);
+    if (text == NULL || !PyUnicode_IS_COMPACT_ASCII(text))
+        return text;
+    if (text != *kept)
         Py_XSETREF(*kept, Py_NewRef(text));
+    Py_XSETREF(part->last, Py_NewRef(text));
     return text;
 }
 
@@ -167,14 +178,14 @@ take_values(Decoder *self, const unsigned char *at, const unsigned char *end, Py
                 return 0;
             continue;
         }
-        const Part *part = &self->parts[place];
+        Part *part = &self->parts[place];
         if (values[place] != NULL || wire != (part->what == WIRE_TEXT || part->what == WIRE_TEXTS ? 2 : 0))
             return 0;
         switch (part->what) {
         case WIRE_TEXT:
             if (!take_varint(&at, end, &length) || length > (uint64_t)(end - at))
                 return 0;
-            values[place] = part->few ? kept_text(self, at, (Py_ssize_t)length) : new_text(at, (Py_ssize_t)length);
+            values[place] = part->few ? kept_text(self, part, at, (Py_ssize_t)length) : new_text(at, (Py_ssize_t)length);
             at += length;
             break;
         case WIRE_TEXTS:
@@ -246,17 +257,49 @@ set_mark(PyObject *marks, PyObject *epoch, uint64_t position)
     return done;
 }
 
+static inline Py_ssize_t
+count_of(PyObject *values)
+{
+    return PyList_CheckExact(values) ? PyList_GET_SIZE(values) : ((Messages *)values)->end - ((Messages *)values)->first;
+}
+
+/* The value at `index` of a list of bytes, or of messages: 1; 0: there is none, or it is too short for an identity. */
+static inline int
+value_at(PyObject *values, Py_ssize_t index, const unsigned char **at, const unsigned char **end)
+{
+    size_t size;
+    if (PyList_CheckExact(values)) {
+        PyObject *value = PyList_GET_ITEM(values, index);
+        if (!PyBytes_CheckExact(value))
+            return 0;
+        *at = (const unsigned char *)PyBytes_AS_STRING(value);
+        size = (size_t)PyBytes_GET_SIZE(value);
+    } else {
+        const Messages *messages = (Messages *)values;
+        const rd_kafka_message_t *message = messages->items[messages->first + index];
+        if (messages->first + index + 1 < messages->end) /* another thread wrote it */
+            __builtin_prefetch(messages->items[messages->first + index + 1]->payload);
+        *at = message->payload;
+        size = message->len;
+    }
+    if (*at == NULL || size < HEAD)
+        return 0;
+    *end = *at + size;
+    return 1;
+}
+
 /* decode(values, first, marks, stops, known, out): see `Decode` in wsadapter/reader/decoding.py. */
 static PyObject *
 decode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
 {
     Decoder *self = (Decoder *)callable;
-    if (PyVectorcall_NARGS(nargsf) != 6 || names != NULL || !PyList_CheckExact(args[0]) || !PyDict_CheckExact(args[2]) ||
+    if (PyVectorcall_NARGS(nargsf) != 6 || names != NULL ||
+        !(PyList_CheckExact(args[0]) || Py_IS_TYPE(args[0], &Messages_Type)) || !PyDict_CheckExact(args[2]) ||
         !PyDict_CheckExact(args[3]) || !PyList_CheckExact(args[5])) {
-        PyErr_SetString(PyExc_TypeError, "a decoder takes a list, an index, two dicts, a container and a list");
+        PyErr_SetString(PyExc_TypeError, "a decoder takes a list or messages, an index, two dicts, a container and a list");
         return NULL;
     }
-    PyObject *list = args[0], *marks = args[2], *stops = args[3], *known = args[4], *out = args[5];
+    PyObject *values = args[0], *marks = args[2], *stops = args[3], *known = args[4], *out = args[5];
     Py_ssize_t index = PyLong_AsSsize_t(args[1]);
     if (index < 0) {
         if (!PyErr_Occurred())
@@ -266,11 +309,10 @@ decode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names
     PyObject *epoch_object = NULL;
     uint64_t epoch = 0, mark = 0, stop = 0;
     int has_mark = 0, has_stop = 0, moved = 0;
-    for (; index < PyList_GET_SIZE(list); index++) {
-        PyObject *value = PyList_GET_ITEM(list, index);
-        if (!PyBytes_CheckExact(value) || PyBytes_GET_SIZE(value) < HEAD)
+    for (; index < count_of(values); index++) {
+        const unsigned char *at, *end;
+        if (!value_at(values, index, &at, &end))
             break;
-        const unsigned char *at = (const unsigned char *)PyBytes_AS_STRING(value), *end = at + PyBytes_GET_SIZE(value);
         uint64_t its_epoch, position;
         if (at[0] != (1 << 3 | 1) || at[9] != (2 << 3 | 1))
             break;
@@ -375,6 +417,7 @@ decoder_dealloc(Decoder *self)
     for (int i = 0; i < MAX_COLUMNS; i++) {
         Py_XDECREF(self->parts[i].words);
         Py_XDECREF(self->parts[i].absent);
+        Py_XDECREF(self->parts[i].last);
     }
     for (int i = 0; i < KEPT; i++)
         Py_XDECREF(self->kept[i]);
@@ -393,115 +436,10 @@ static PyTypeObject Decoder_Type = {
     .tp_new = decoder_new,
 };
 
-static PyObject *name_error, *name_topic, *name_partition, *name_key, *name_value;
-
-static int
-append_new(PyObject *list, PyObject *value)
-{
-    int done = value == NULL ? -1 : PyList_Append(list, value);
-    Py_XDECREF(value);
-    return done;
-}
-
-/* The lists of the run that this message goes on with, or of a new one. Borrowed; 0, or -1 with an exception. */
-static int
-run_of(PyObject *runs, PyObject *message, PyObject **run)
-{
-    PyObject *topic = PyObject_CallMethodNoArgs(message, name_topic);
-    PyObject *partition = topic == NULL ? NULL : PyObject_CallMethodNoArgs(message, name_partition);
-    int done = -1, is_same = 0;
-    if (partition == NULL)
-        goto end;
-    if (*run != NULL) {
-        is_same = PyObject_RichCompareBool(PyList_GET_ITEM(*run, 1), partition, Py_EQ);
-        if (is_same > 0)
-            is_same = PyObject_RichCompareBool(PyList_GET_ITEM(*run, 0), topic, Py_EQ);
-        if (is_same < 0)
-            goto end;
-    }
-    if (!is_same) {
-        PyObject *messages = PyList_New(0), *values = PyList_New(0), *made = NULL;
-        if (messages != NULL && values != NULL && (made = PyList_New(5)) != NULL) {
-            PyList_SET_ITEM(made, 0, Py_NewRef(topic));
-            PyList_SET_ITEM(made, 1, Py_NewRef(partition));
-            PyList_SET_ITEM(made, 2, Py_NewRef(messages));
-            PyList_SET_ITEM(made, 3, Py_NewRef(values));
-            PyList_SET_ITEM(made, 4, Py_NewRef(Py_None));
-        }
-        *run = made;
-        Py_XDECREF(messages);
-        Py_XDECREF(values);
-        if (append_new(runs, made) < 0)
-            goto end;
-    }
-    done = 0;
-end:
-    Py_XDECREF(topic);
-    Py_XDECREF(partition);
-    return done;
-}
-
-/* split(messages, wanted): see `Split` in wsadapter/reader/decoding.py. */
-static PyObject *
-split(PyObject *module, PyObject *args)
-{
-    PyObject *messages, *wanted, *run = NULL;
-    if (!PyArg_ParseTuple(args, "O!O", &PyList_Type, &messages, &wanted))
-        return NULL;
-    PyObject *runs = PyList_New(0), *failed = PyList_New(0);
-    if (runs == NULL || failed == NULL)
-        goto error;
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(messages); i++) {
-        PyObject *message = PyList_GET_ITEM(messages, i);
-        PyObject *problem = PyObject_CallMethodNoArgs(message, name_error);
-        if (problem == NULL)
-            goto error;
-        Py_DECREF(problem);
-        if (problem != Py_None) {
-            if (PyList_Append(failed, message) < 0)
-                goto error;
-            continue;
-        }
-        if (run_of(runs, message, &run) < 0)
-            goto error;
-        if (PyList_SetItem(run, 4, Py_NewRef(message)) < 0)
-            goto error;
-        if (wanted != Py_None) {
-            PyObject *key = PyObject_CallMethodNoArgs(message, name_key);
-            PyObject *is_wanted = key == NULL ? NULL : PyObject_GetItem(wanted, key);
-            Py_XDECREF(key);
-            int truth = is_wanted == NULL ? -1 : PyObject_IsTrue(is_wanted);
-            Py_XDECREF(is_wanted);
-            if (truth < 0)
-                goto error;
-            if (!truth)
-                continue;
-        }
-        if (PyList_Append(PyList_GET_ITEM(run, 2), message) < 0 ||
-            append_new(PyList_GET_ITEM(run, 3), PyObject_CallMethodNoArgs(message, name_value)) < 0)
-            goto error;
-    }
-    return Py_BuildValue("NN", runs, failed);
-error:
-    Py_XDECREF(runs);
-    Py_XDECREF(failed);
-    return NULL;
-}
-
-static PyMethodDef methods[] = {
-    {"split", split, METH_VARARGS, "split(messages, wanted) -> runs of one partition, and messages that are errors."},
-    {NULL, NULL, 0, NULL},
-};
-
 int
 add_decoder(PyObject *module)
 {
-    if ((name_error = PyUnicode_InternFromString("error")) == NULL ||
-        (name_topic = PyUnicode_InternFromString("topic")) == NULL ||
-        (name_partition = PyUnicode_InternFromString("partition")) == NULL ||
-        (name_key = PyUnicode_InternFromString("key")) == NULL ||
-        (name_value = PyUnicode_InternFromString("value")) == NULL || PyType_Ready(&Decoder_Type) < 0 ||
-        PyModule_AddFunctions(module, methods) < 0)
+    if (PyType_Ready(&Decoder_Type) < 0)
         return -1;
     return PyModule_AddObjectRef(module, "Decoder", (PyObject *)&Decoder_Type);
 }

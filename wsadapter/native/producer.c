@@ -1,23 +1,16 @@
 /* A producer of librdkafka that takes ring records as they lie there: the fast half of wsadapter/kafka/record_producer.py.
  *
- * The functions are those of the library that confluent-kafka's own module is linked with (`open_librdkafka`); the client
- * is ours. Of a record only its copy in librdkafka's queue is made, no Python object: the value (the identity, then the
- * message) is put together in an arena, the key stays where it is, and what goes to one partition goes there in one call.
- *
- * What librdkafka tells its callbacks, which it does inside flush and poll only, is kept in lists for Python to see to.
+ * A client of kafka_client.c. Of a record only its copy in librdkafka's queue is made, no Python object: the value (the
+ * identity, then the message) is put together in an arena, the key stays where it is, and what goes to one partition goes
+ * there in one call.
  */
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
-#include <dlfcn.h>
+#include "kafka_client.h"
+
 #include <structmember.h>
 
-#include "librdkafka.h"
 #include "parts.h"
 
-enum { KINDS = 256, IDENTITY = 18, ARENA = 256 * 1024, LEAST_VERSION = 0x01080000, TEXT_SIZE = 512 };
-
-static Librdkafka lib;
-static int is_open;
+enum { KINDS = 256, IDENTITY = 18, ARENA = 256 * 1024 };
 
 typedef struct {
     rd_kafka_message_t *messages;
@@ -33,52 +26,14 @@ typedef struct {
 } Line;
 
 typedef struct {
-    PyObject_HEAD
-    rd_kafka_t *client;
-    PyObject *failed, *errors, *logs, *refused;
+    Client base;
+    PyObject *refused;
     PyObject *samples; /* (kind, value) of the first of each kind; NULL: nobody asks */
     Line lines[KINDS];
     char *arena;
     size_t used, room;
-    int stopped;    /* the code with which the client takes nothing more */
-    int is_closing; /* nobody hears any more */
-    int is_deaf;    /* there was no memory for what a callback had to say */
+    int stopped; /* the code with which the client takes nothing more */
 } Producer;
-
-static PyObject *
-open_librdkafka(PyObject *self, PyObject *path)
-{
-    const char *name = PyUnicode_AsUTF8(path);
-    if (name == NULL)
-        return NULL;
-    void *module = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (module == NULL)
-        return PyErr_Format(PyExc_OSError, "%s", dlerror());
-    Librdkafka found; /* a handle's dependencies are searched, too */
-#define FIND(result, name, parameters)                                                                                 \
-    if ((*(void **)&found.name = dlsym(module, "rd_kafka_" #name)) == NULL)                                            \
-        return PyErr_Format(PyExc_OSError, "no function rd_kafka_" #name);
-    LIBRDKAFKA(FIND)
-#undef FIND
-    int version = found.version();
-    if (version < LEAST_VERSION)
-        return PyErr_Format(PyExc_OSError, "librdkafka %x is too old", version);
-    lib = found;
-    is_open = 1;
-    return PyLong_FromLong(version);
-}
-
-/* -- what librdkafka tells: all of it with the interpreter's lock, which flush and poll have given up */
-
-static void
-keep(Producer *self, PyObject *list, PyObject *item)
-{
-    if (item == NULL || PyList_Append(list, item) < 0) {
-        PyErr_Clear();
-        self->is_deaf = 1;
-    }
-    Py_XDECREF(item);
-}
 
 static PyObject *
 headers_of(const rd_kafka_message_t *message)
@@ -105,47 +60,17 @@ headers_of(const rd_kafka_message_t *message)
 static void
 on_report(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
 {
-    Producer *self = opaque;
+    Client *self = opaque;
     if (!message->err || self->is_closing)
         return;
     PyGILState_STATE state = PyGILState_Ensure();
     PyObject *headers = headers_of(message);
-    keep(self, self->failed,
-         headers == NULL ? NULL
-                         : Py_BuildValue("iszy#y#N", message->err, lib.err2str(message->err),
+    client_keep(self,
+                headers == NULL ? NULL
+                                : Py_BuildValue("siszy#y#N", "failed", message->err, lib.err2str(message->err),
                                          lib.topic_name(message->rkt), (const char *)message->key,
                                          (Py_ssize_t)message->key_len, (const char *)message->payload,
                                          (Py_ssize_t)message->len, headers));
-    PyGILState_Release(state);
-}
-
-static void
-on_error(rd_kafka_t *client, int code, const char *reason, void *opaque)
-{
-    Producer *self = opaque;
-    char text[TEXT_SIZE];
-    int is_fatal = code == RD_KAFKA_ERR_FATAL;
-    if (self->is_closing)
-        return;
-    if (is_fatal) {
-        code = lib.fatal_error(client, text, sizeof text);
-        reason = text;
-    }
-    PyGILState_STATE state = PyGILState_Ensure();
-    keep(self, self->errors, Py_BuildValue("isO", code, reason, is_fatal ? Py_True : Py_False));
-    PyGILState_Release(state);
-}
-
-static void
-on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
-{
-    Producer *self = lib.opaque(client);
-    if (self->is_closing)
-        return;
-    PyGILState_STATE state = PyGILState_Ensure();
-    /* a host's or a broker's words need not be UTF-8 */
-    PyObject *words = PyUnicode_DecodeUTF8(text, (Py_ssize_t)strlen(text), "replace");
-    keep(self, self->logs, words == NULL ? NULL : Py_BuildValue("issN", level, facility, lib.name(client), words));
     PyGILState_Release(state);
 }
 
@@ -188,7 +113,7 @@ refuse(Producer *self, int kind, const rd_kafka_message_t *message)
 static int
 hand_over_line(Producer *self, int kind, Line *line)
 {
-    if (line->handle == NULL && (line->handle = lib.topic_new(self->client, line->topic, NULL)) == NULL) {
+    if (line->handle == NULL && (line->handle = lib.topic_new(self->base.client, line->topic, NULL)) == NULL) {
         PyErr_Format(PyExc_RuntimeError, "topic %s: librdkafka's error %d", line->topic, lib.last_error());
         return -1;
     }
@@ -490,10 +415,10 @@ producer_send(Producer *self, PyObject *args)
     if (PyList_GET_SIZE(pairs) && (headers = new_headers(pairs)) == NULL)
         return NULL;
     int code = headers == NULL
-                   ? lib.producev(self->client, V_TOPIC, topic, V_PARTITION, (int32_t)partition, V_FLAGS,
+                   ? lib.producev(self->base.client, V_TOPIC, topic, V_PARTITION, (int32_t)partition, V_FLAGS,
                                   (int)RD_KAFKA_MSG_F_COPY, V_KEY, key, (size_t)key_size, V_VALUE, value, (size_t)size,
                                   V_END)
-                   : lib.producev(self->client, V_TOPIC, topic, V_PARTITION, (int32_t)partition, V_FLAGS,
+                   : lib.producev(self->base.client, V_TOPIC, topic, V_PARTITION, (int32_t)partition, V_FLAGS,
                                   (int)RD_KAFKA_MSG_F_COPY, V_KEY, key, (size_t)key_size, V_VALUE, value, (size_t)size,
                                   V_HEADERS, headers, V_END);
     if (code && headers != NULL)
@@ -503,27 +428,18 @@ producer_send(Producer *self, PyObject *args)
 
 /* -- and out */
 
-static int
-milliseconds(PyObject *seconds)
-{
-    double value = PyFloat_AsDouble(seconds);
-    if (value == -1.0 && PyErr_Occurred())
-        return -1;
-    return value <= 0 ? 0 : value > 3600 ? 3600000 : (int)(value * 1000 + 0.5);
-}
-
 static PyObject *
 producer_wait(Producer *self, PyObject *seconds, int (*wait)(rd_kafka_t *, int), int wants_result)
 {
-    int result, most = milliseconds(seconds);
+    int result, most = client_milliseconds(seconds);
     if (most < 0)
         return NULL;
     Py_BEGIN_ALLOW_THREADS
-    result = wait(self->client, most);
+    result = wait(self->base.client, most);
     Py_END_ALLOW_THREADS
-    if (self->is_deaf)
+    if (self->base.is_deaf)
         return PyErr_NoMemory();
-    return PyLong_FromLong(wants_result ? result : lib.outq_len(self->client));
+    return PyLong_FromLong(wants_result ? result : lib.outq_len(self->base.client));
 }
 
 static PyObject *
@@ -542,73 +458,27 @@ static PyObject *
 producer_purge(Producer *self, PyObject *unused)
 {
     Py_BEGIN_ALLOW_THREADS
-    lib.purge(self->client, RD_KAFKA_PURGE_ALL);
+    lib.purge(self->base.client, RD_KAFKA_PURGE_ALL);
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
-}
-
-static PyObject *
-producer_metadata(Producer *self, PyObject *seconds)
-{
-    const struct rd_kafka_metadata *found = NULL;
-    int code, most = milliseconds(seconds);
-    if (most < 0)
-        return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    code = lib.metadata(self->client, 1, NULL, &found, most);
-    if (!code)
-        lib.metadata_destroy(found);
-    Py_END_ALLOW_THREADS
-    return PyLong_FromLong(code);
 }
 
 static Py_ssize_t
 producer_length(Producer *self)
 {
-    return lib.outq_len(self->client);
+    return lib.outq_len(self->base.client);
 }
 
 /* -- its life */
 
-static PyObject *
-refused_setting(rd_kafka_conf_t *conf, int code, const char *text)
-{
-    if (conf != NULL)
-        lib.conf_destroy(conf);
-    PyObject *error = Py_BuildValue("is", code, text);
-    if (error != NULL)
-        PyErr_SetObject(PyExc_ValueError, error);
-    Py_XDECREF(error);
-    return NULL;
-}
-
-static PyObject *
+static int
 open_client(Producer *self, PyObject *settings)
 {
-    PyObject *key, *value;
-    Py_ssize_t at = 0;
-    char text[TEXT_SIZE] = "";
-    rd_kafka_conf_t *conf = lib.conf_new();
-    while (PyDict_Next(settings, &at, &key, &value)) {
-        const char *name = PyUnicode_AsUTF8(key), *content = name == NULL ? NULL : PyUnicode_AsUTF8(value);
-        if (content == NULL) {
-            lib.conf_destroy(conf);
-            return NULL;
-        }
-        if (lib.conf_set(conf, name, content, text, sizeof text) != RD_KAFKA_CONF_OK)
-            return refused_setting(conf, RD_KAFKA_ERR_INVALID_ARG, text);
-    }
-    lib.conf_set_opaque(conf, self);
+    rd_kafka_conf_t *conf = client_conf(&self->base, settings);
+    if (conf == NULL)
+        return -1;
     lib.conf_set_dr_msg_cb(conf, on_report);
-    lib.conf_set_error_cb(conf, on_error);
-    lib.conf_set_log_cb(conf, on_log);
-    /* what is logged waits for flush and poll, too */
-    if (lib.conf_set(conf, "log.queue", "true", text, sizeof text) != RD_KAFKA_CONF_OK)
-        return refused_setting(conf, RD_KAFKA_ERR_INVALID_ARG, text);
-    if ((self->client = lib.new(RD_KAFKA_PRODUCER, conf, text, sizeof text)) == NULL)
-        return refused_setting(conf, lib.last_error(), text);
-    lib.set_log_queue(self->client, NULL);
-    return (PyObject *)self;
+    return client_start(&self->base, RD_KAFKA_PRODUCER, conf);
 }
 
 static int
@@ -640,22 +510,16 @@ producer_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     PyObject *settings, *topics;
     if (!PyArg_ParseTuple(args, "O!O!", &PyDict_Type, &settings, &PyDict_Type, &topics))
         return NULL;
-    if (!is_open) {
-        PyErr_SetString(PyExc_RuntimeError, "open_librdkafka first");
-        return NULL;
-    }
     Producer *self = (Producer *)type->tp_alloc(type, 0);
     if (self == NULL)
         return NULL;
-    self->failed = PyList_New(0);
-    self->errors = PyList_New(0);
-    self->logs = PyList_New(0);
+    self->base.told = PyList_New(0);
     self->refused = PyList_New(0);
     self->arena = PyMem_Malloc(self->room = ARENA);
     if (self->arena == NULL)
         PyErr_NoMemory();
-    if (self->arena == NULL || self->refused == NULL || self->logs == NULL || self->errors == NULL ||
-        self->failed == NULL || read_topics(self, topics) < 0 || open_client(self, settings) == NULL) {
+    if (self->arena == NULL || self->refused == NULL || self->base.told == NULL || read_topics(self, topics) < 0 ||
+        open_client(self, settings) < 0) {
         Py_DECREF(self);
         return NULL;
     }
@@ -665,13 +529,13 @@ producer_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 static void
 producer_dealloc(Producer *self)
 {
-    self->is_closing = 1;
+    self->base.is_closing = 1;
     Py_BEGIN_ALLOW_THREADS /* its threads may be waiting to tell something */
     for (int kind = 0; kind < KINDS; kind++)
         if (self->lines[kind].handle != NULL)
             lib.topic_destroy(self->lines[kind].handle);
-    if (self->client != NULL)
-        lib.destroy(self->client);
+    if (self->base.client != NULL)
+        lib.destroy(self->base.client);
     Py_END_ALLOW_THREADS
     for (int kind = 0; kind < KINDS; kind++) {
         Line *line = &self->lines[kind];
@@ -681,9 +545,7 @@ producer_dealloc(Producer *self)
         PyMem_Free(line->topic);
     }
     PyMem_Free(self->arena);
-    Py_XDECREF(self->failed);
-    Py_XDECREF(self->errors);
-    Py_XDECREF(self->logs);
+    Py_XDECREF(self->base.told);
     Py_XDECREF(self->refused);
     Py_XDECREF(self->samples);
     Py_TYPE(self)->tp_free((PyObject *)self);
@@ -702,14 +564,14 @@ static PyMethodDef producer_methods[] = {
     {"flush", (PyCFunction)producer_flush, METH_O, "flush(seconds): how many messages are not acknowledged."},
     {"poll", (PyCFunction)producer_poll, METH_O, "poll(seconds): how many callbacks were called."},
     {"purge", (PyCFunction)producer_purge, METH_NOARGS, "Forget what is queued and in flight."},
-    {"metadata", (PyCFunction)producer_metadata, METH_O, "metadata(seconds): an error code, 0 when a broker answered."},
+    {"metadata", (PyCFunction)client_metadata, METH_O, "metadata(seconds): an error code, 0 when a broker answered."},
     {NULL, NULL, 0, NULL},
 };
 
 static PyMemberDef producer_members[] = {
-    {"failed", T_OBJECT_EX, offsetof(Producer, failed), READONLY, "(code, text, topic, key, value, headers), to be cleared."},
-    {"errors", T_OBJECT_EX, offsetof(Producer, errors), READONLY, "(code, text, is fatal), to be cleared."},
-    {"logs", T_OBJECT_EX, offsetof(Producer, logs), READONLY, "(syslog level, facility, client, text), to be cleared."},
+    {"told", T_OBJECT_EX, offsetof(Client, told), READONLY,
+     "(\"failed\", code, text, topic, key, value, headers), (\"error\", code, text, is fatal), (\"log\", syslog level, "
+     "facility, client, text), to be cleared."},
     {"refused", T_OBJECT_EX, offsetof(Producer, refused), READONLY, "(kind, code, key, value), to be cleared."},
     {NULL, 0, 0, 0, NULL},
 };
@@ -729,16 +591,10 @@ static PyTypeObject Producer_Type = {
     .tp_new = producer_new,
 };
 
-static PyMethodDef methods[] = {
-    {"open_librdkafka", open_librdkafka, METH_O,
-     "open_librdkafka(path): use the library that this module is linked with; its version, or OSError."},
-    {NULL, NULL, 0, NULL},
-};
-
 int
 add_producer(PyObject *module)
 {
-    if (PyType_Ready(&Producer_Type) < 0 || PyModule_AddFunctions(module, methods) < 0)
+    if (PyType_Ready(&Producer_Type) < 0)
         return -1;
     return PyModule_AddObjectRef(module, "Producer", (PyObject *)&Producer_Type);
 }

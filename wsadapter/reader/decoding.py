@@ -35,12 +35,12 @@ Marks = dict[int, int]
 
 class Decode(Protocol):
     def __call__(
-        self, values: Sequence[bytes | None], first: int, marks: Marks, stops: Mapping[int, int],
-        known: Container[int], out: list[Event], /,
+        self, values: Any, first: int, marks: Marks, stops: Mapping[int, int], known: Container[int],
+        out: list[Event], /,
     ) -> int:  # fmt: skip
         """Append the events of ``values[first:]`` to ``out`` and move ``marks``; the index of the message that it
-        stopped at, or the length. ``stops``: epoch -> position from which on a gap comes first. ``known``: receive
-        times of gaps."""
+        stopped at, or the length. ``values``: a list of bytes, or what `wsadapter.kafka.runs.Messages` has of them.
+        ``stops``: epoch -> position from which on a gap comes first. ``known``: receive times of gaps."""
 
 
 class Parsed(Protocol):
@@ -143,33 +143,3 @@ def _what(column: Column) -> int:
 def decoder(stream: str) -> Decode:
     spec = BY_STREAM[stream]
     return in_python(spec) if native.extension is None else _in_c(spec)
-
-
-Run = list[Any]
-"""Messages of one partition that stand together: topic, partition, those that are wanted, their values, the last one
-of all."""
-
-
-def split_in_python(messages: list[Any], wanted: Mapping[bytes | None, bool] | None) -> tuple[list[Run], list[Any]]:
-    """The twin of `split` in C."""
-    runs: list[Run] = []
-    failed: list[Any] = []
-    for message in messages:
-        if message.error() is not None:
-            failed.append(message)
-            continue
-        topic, partition = message.topic(), message.partition()
-        if not runs or runs[-1][:2] != [topic, partition]:
-            runs.append([topic, partition, [], [], None])
-        run = runs[-1]
-        run[4] = message
-        if wanted is None or wanted[message.key()]:
-            run[2].append(message)
-            run[3].append(message.value())
-    return runs, failed
-
-
-Split = Callable[[list[Any], Mapping[bytes | None, bool] | None], tuple[list[Run], list[Any]]]
-split: Final[Split] = split_in_python if native.extension is None else native.extension.split
-"""``split(messages, wanted)``: messages of confluent-kafka as runs, and those that are errors. ``wanted``: of which
-keys (None: all)."""

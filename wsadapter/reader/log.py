@@ -12,16 +12,17 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import Reason, ServiceUnavailable
 from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.errors import Heard, detail_of, is_fatal, reason_of
+from wsadapter.kafka.record_consumer import new_consumer
+from wsadapter.kafka.runs import Run
 from wsadapter.kafka.settings import LIBRDKAFKA, reader_config
 from wsadapter.kafka.topics import Bounds, TopicState, log_bounds, partition_counts, topic_name, topic_states
 from wsadapter.log import get_logger
-from wsadapter.reader.decoding import Run, split
 
 OPEN_SECONDS: Final = 15.0
 ANSWER_SECONDS: Final = 5.0
@@ -53,7 +54,7 @@ class Log:
         self._heard = Heard(LIBRDKAFKA)
         self._away_since: float | None = None
         self._is_said, self._ask_at = False, 0.0
-        self._consumer = Consumer(reader_config(kafka) | {"error_cb": self._on_error, "logger": self._heard})
+        self._consumer = new_consumer(reader_config(kafka) | {"error_cb": self._on_error, "logger": self._heard})
         self.lost: list[Key] = []
         """Partitions whose next offset is not there any more; they are read again when they are assigned again."""
         self.ends: list[Key] = []
@@ -103,7 +104,7 @@ class Log:
             except ServiceUnavailable as error:
                 if error.reason is not Reason.UNKNOWN or time.monotonic() > until:
                     raise
-                self._consumer.poll(AGAIN_SECONDS)
+                self._consumer.take(1, AGAIN_SECONDS)
 
     # Reading.
 
@@ -125,16 +126,17 @@ class Log:
     def poll(self, timeout: float, wanted: Mapping[bytes | None, bool] | None = None) -> list[tuple[Key, Run]]:
         """What is there, waiting so long for the first of it. ``wanted``: of which keys."""
         self.ends = []
-        first = self._consumer.poll(timeout)
-        if first is None:
+        runs, failed = self._consumer.take(1, timeout, wanted)  # the first one ends the wait
+        if not (runs or failed):
             self._check_broker()
             return []
-        runs, failed = split([first, *self._consumer.consume(CHUNK, 0)], wanted)
-        for message in failed:
+        more_runs, more_failed = self._consumer.take(CHUNK, 0, wanted)
+        runs += more_runs
+        for message in (*failed, *more_failed):
             self._on_message_error(message.error(), message)
         if runs or self.ends:
             self._on_answer()
-        return [((self._streams[run[0]], run[1]), run) for run in runs]
+        return [((self._streams[run.topic], run.partition), run) for run in runs]
 
     # Errors.
 

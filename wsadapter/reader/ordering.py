@@ -22,7 +22,7 @@ a partition.
 import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Any, Final, Protocol
+from typing import Final
 
 from msgspec import Struct
 
@@ -30,6 +30,7 @@ from wsadapter import events
 from wsadapter.events import Event
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.streams import BY_STREAM
+from wsadapter.kafka.runs import Message, MessageList, Messages
 from wsadapter.reader.decoding import Decode, Marks, Parsed, decoder, parser
 from wsadapter.reader.events import Gap
 
@@ -40,16 +41,6 @@ KNOWN_MOST: Final = 200_000
 MARKS_MOST: Final = 10_000
 UNKNOWN: Final = "unknown"
 """Cause of a gap that only the event behind it names."""
-
-
-class Message(Protocol):
-    """What is used of a message of confluent-kafka."""
-
-    def key(self) -> Any: ...
-    def value(self) -> Any: ...
-    def partition(self) -> Any: ...
-    def offset(self) -> Any: ...
-    def timestamp(self) -> Any: ...
 
 
 class Scope(Struct, frozen=True):
@@ -83,12 +74,17 @@ class Partition:
     def __init__(self, stream: str, number: int, offset: int, marks: Iterable[tuple[int, int]] = ()) -> None:
         self.stream, self.number, self.offset = stream, number, offset
         self.marks: Marks = dict(marks)
-        self.messages: list[Message] = []
-        self.values: list[bytes | None] = []
-        """Of these."""
+        self.messages: Messages = MessageList()
         self.at_ms = 0
         self.is_read = False
         self.held_since: float | None = None
+
+    def add(self, messages: Messages) -> None:
+        """They are the partition's now."""
+        if self.messages:
+            self.messages.extend(messages)
+        else:
+            self.messages = messages
 
     @property
     def next_offset(self) -> int:
@@ -233,36 +229,32 @@ class Ordering:
 
     # Events.
 
-    def advance(self, now: float) -> list[Event]:
-        """Whatever is to be given now (monotonic): events of all partitions, and gaps."""
-        out: list[Event] = []
+    def advance(self, now: float, out: list[Event]) -> None:
+        """Append whatever is to be given now (monotonic): events of all partitions, and gaps."""
         waiting = [partition for partition in self.partitions.values() if partition.messages]
         while waiting:
-            found: list[Event] = []
+            before = len(out)
             for partition in waiting:
-                found += self.take(partition, now)
-            found += self.settled()
-            out += found
+                self.take(partition, now, out)
+            out += self.settled()
             # one that waits for another partition may go on now
-            waiting = [partition for partition in waiting if found and partition.messages]
-        return out + self.settled()
+            waiting = [partition for partition in waiting if len(out) > before and partition.messages]
+        out += self.settled()
 
-    def take(self, partition: Partition, now: float) -> list[Event]:
+    def take(self, partition: Partition, now: float, out: list[Event]) -> None:
         """The events of what the partition has fetched, up to the first one that has to wait (``now``: monotonic)."""
-        values = partition.values
+        messages = partition.messages
         decode, stops = self._decoders[partition.stream], self._stops[partition.stream]
-        out: list[Event] = []
         index = 0
         while True:
             first, before = index, len(out)
-            index = decode(values, first, partition.marks, stops, self._known, out)
+            index = decode(messages.values, first, partition.marks, stops, self._known, out)
             self.redelivered += index - first - (len(out) - before)
-            if index == len(values) or not self._take_one(partition, partition.messages[index], now, out):
+            if index == len(messages) or not self._take_one(partition, messages[index], now, out):
                 break
             index += 1
-        del partition.messages[:index], values[:index]
+        messages.drop(index)
         forget(partition.marks)
-        return out
 
     def _take_one(self, partition: Partition, message: Message, now: float, out: list[Event]) -> bool:
         """A message that wants a decision; False: it has to wait."""

@@ -196,6 +196,7 @@ class Reader:
             self._thread = None
         if self._log is not None:
             self._log.close()
+            self._partitions.clear()  # the client ends with the last message of it
         self._log, self._is_done = None, True
 
     async def aclose(self) -> None:
@@ -320,9 +321,9 @@ class Reader:
         log.assign(offsets)
         unread = {key for key in offsets if offsets[key] < ends[key]}
         while unread:
-            for (_, number), (_, _, messages, _, last) in log.poll(WAIT_SECONDS):
-                self._gap_offsets[number] = last.offset() + 1
-                for message in messages:
+            for (_, number), run in log.poll(WAIT_SECONDS):
+                self._gap_offsets[number] = run.last_offset + 1
+                for message in run.messages:
                     self._first += self._take_gap(message)
             unread -= set(log.ends)
             unread = {key for key in unread if self._gap_offsets[key[1]] < ends[key]}
@@ -335,25 +336,24 @@ class Reader:
         out, self._first = self._first, []
         touched = {key for key, partition in self._partitions.items() if partition.messages}
         gaps: list[Any] = []
-        for key, (_, _, messages, values, last) in self._log.poll(0 if out else WAIT_SECONDS, self._wanted):
+        for key, run in self._log.poll(0 if out else WAIT_SECONDS, self._wanted):
             if key[0] == GAP:
-                gaps += messages
-                self._gap_offsets[key[1]] = last.offset() + 1
+                gaps += run.messages
+                self._gap_offsets[key[1]] = run.last_offset + 1
                 continue
             touched.add(key)
             partition = self._partitions[key]
             partition.is_read = False
-            partition.offset, partition.at_ms = last.offset() + 1, last.timestamp()[1]
+            partition.offset, partition.at_ms = run.last_offset + 1, run.last_ms
             self._at_ms = max(self._at_ms, partition.at_ms)
-            partition.messages += messages
-            partition.values += values
+            partition.add(run.messages)
         for message in gaps:  # first: events may wait for them
             out += self._take_gap(message)
         for key in self._log.ends:
             if key[0] != GAP:
                 self._partitions[key].is_read = True
         now = time.monotonic()
-        out += self._ordering.advance(now)
+        self._ordering.advance(now, out)
         for key in touched:
             self._keep(*key)
         if self._log.lost:
@@ -374,7 +374,8 @@ class Reader:
     def _hold(self) -> None:
         """A partition that waits is not fetched any further, and is again when it goes on."""
         assert self._log is not None
-        waits = {key for key, partition in self._partitions.items() if len(partition.messages) > HELD_MOST}
+        partitions = self._partitions.items()  # a message keeps what it was fetched with in memory, wanted or not
+        waits = {key for key, partition in partitions if partition.offset - partition.next_offset > HELD_MOST}
         for key in waits - self._paused:
             self._log.pause(key)
         goes_on = {key for key in self._paused - waits if not self._partitions[key].messages}

@@ -34,7 +34,8 @@ from wsadapter.errors import Reason, WsadapterError
 from wsadapter.events.streams import BY_STREAM, SPECS
 from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
 from wsadapter.kafka.errors import Heard, code_text, is_fatal
-from wsadapter.kafka.record_producer import AVAILABLE, FailedMessage, RecordProducer
+from wsadapter.kafka.native_client import AVAILABLE
+from wsadapter.kafka.record_producer import FailedMessage, RecordProducer
 from wsadapter.kafka.settings import LIBRDKAFKA, LIMIT, producer_config
 from wsadapter.kafka.topics import topic_name
 from wsadapter.log import OUTAGE, Repeated, get_logger

@@ -39,6 +39,8 @@ _BY_TEXT: Final = (
     (re.compile("SSL handshake failed|to a SSL listener|require SSL"), Reason.TLS),
     (re.compile("timed out|timeout", re.IGNORECASE), Reason.SLOW),
 )
+_GOES_AWAY: Final = re.compile("handshake failed: Local: (?:Broker transport failure|Timed out)")
+"""A broker that goes away before it has said anything about who we are: librdkafka calls that a refusal."""
 _HANGS_UP: Final = re.compile(
     r"/bootstrap: Disconnected.*\(after \d{1,3}ms in state (?:APIVERSION_QUERY|UP)|security.protocol"
 )
@@ -74,9 +76,10 @@ def code_text(code: int) -> str:
 
 def reason_of(error: KafkaError, text: str = "") -> Reason:
     """The kind of cause; ``text``: where librdkafka only has words."""
-    if (known := _REASONS.get(error.code())) is not None:
+    words = text or error.str()
+    if (known := _REASONS.get(error.code())) is not None and not _GOES_AWAY.search(words):
         return known
-    return reason_in(text or error.str())
+    return reason_in(words)
 
 
 def reason_in(text: str) -> Reason:

@@ -2,7 +2,7 @@
 
 Listeners: PLAINTEXT (for the test itself), SASL_PLAINTEXT and SASL_SSL with the users of `USERS`. The certificate is
 for the name localhost, not for the address 127.0.0.1, where it is to be had, too. ``admin`` may do everything,
-``stranger`` nothing, ``recorder`` what a test grants.
+``stranger`` nothing, ``recorder`` and ``repairer`` what a test grants.
 """
 
 import os
@@ -19,7 +19,7 @@ from wsadapter.embedded.kafka.cluster import BrokerOrder
 from wsadapter.embedded.kafka.install import Installation, find_java
 from wsadapter.embedded.ports import LOOPBACK, free_ports
 
-USERS: Final = {"admin": "right", "stranger": "right-too", "recorder": "right-three"}
+USERS: Final = {"admin": "right", "stranger": "right-too", "recorder": "right-three", "repairer": "right-four"}
 START_SECONDS: Final = 120.0
 CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
 

@@ -18,10 +18,12 @@ from wsadapter.config.types import Secret
 from wsadapter.embedded.ports import free_port
 from wsadapter.errors import ExitCode, Reason, ServiceUnavailable
 from wsadapter.kafka import reachability
+from wsadapter.kafka.errors import AUTHORIZATION
 from wsadapter.kafka.topics import ensure_topics, message_limit, partition_counts, unread
 from wsadapter.metrics import SERIALIZER
 from wsadapter.reader import Reader
-from wsadapter.roles.serializer.producer import KafkaProducer
+from wsadapter.roles.repairer.gap_log import GapLog
+from wsadapter.roles.serializer.producer import DeliveryFailed, KafkaProducer
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 
@@ -143,6 +145,35 @@ def test_the_rights_on_the_page_are_those_that_are_needed(broker: SecuredKafka) 
     assert message_limit(recorder, SECONDS), "DescribeConfigs"
 
 
+def test_rights_that_were_taken_and_given_back_are_noticed_where_nothing_comes(broker: SecuredKafka) -> None:
+    ensure_topics(login(broker.sasl_plaintext), SECONDS)
+    admin = acl.AdminClient({"bootstrap.servers": broker.plaintext})
+    whose = acl.ResourcePatternType.LITERAL, "User:repairer", "*", acl.AclOperation.READ
+    right = acl.AclBinding(acl.ResourceType.TOPIC, "websocket.gap", *whose, acl.AclPermissionType.DENY)
+    for resource in (acl.ResourceType.TOPIC, acl.ResourceType.GROUP):
+        everything = "*", acl.ResourcePatternType.LITERAL, "User:repairer", "*", acl.AclOperation.ALL
+        admin.create_acls([given := acl.AclBinding(resource, *everything, acl.AclPermissionType.ALLOW)])[given].result()
+    repairer = login(broker.sasl_plaintext, "right-four", "repairer")
+    logs: list[GapLog] = []
+
+    def opened() -> bool:
+        with suppress(ServiceUnavailable):
+            logs.append(GapLog(repairer))
+        return bool(logs)
+
+    eventually(opened, SECONDS, "the rights are known everywhere")
+    (log,) = logs
+    try:
+        admin.create_acls([right])[right].result(SECONDS)
+        eventually(lambda: log.poll(0.1) or log.refused, SECONDS, "it is refused")
+        taken = acl.AclBindingFilter(acl.ResourceType.TOPIC, "websocket.gap", *whose, acl.AclPermissionType.DENY)
+        (deleted,) = admin.delete_acls([taken]).values()
+        assert deleted.result(SECONDS)
+        eventually(lambda: log.poll(0.1) or not log.refused, SECONDS, "it may be read, and says so")
+    finally:
+        log.close(SECONDS)
+
+
 def missing_rights(kafka: KafkaConfig) -> str:
     try:
         reachability.ask(kafka, SECONDS)
@@ -186,6 +217,26 @@ def test_the_producer_says_it_once(broker: SecuredKafka, capsys: pytest.CaptureF
         page.release()
         Segment.unlink(page.name)
     assert capsys.readouterr().out.count("Invalid username or password") == 1
+
+
+def test_a_producer_that_gets_no_id_says_why(broker: SecuredKafka) -> None:
+    """It asks for one before there is anything to send."""
+    page = StatsPage.create(f"wsadapter-why-{free_port()}", SERIALIZER)
+    try:
+        stranger = login(broker.sasl_plaintext, "right-too", "stranger")
+        producer = KafkaProducer(Config(ServiceConfig("i", "/nonexistent"), kafka=stranger), page)
+
+        def ended() -> bool:
+            with suppress(DeliveryFailed):
+                producer.send("websocket.trade", [{"key": b"k", "value": b"v"}], 0)
+            return bool(page["broker_refusal"])
+
+        eventually(ended, SECONDS, "the client takes nothing")
+        assert page["broker_refusal"] in AUTHORIZATION
+        producer.abandon()
+    finally:
+        page.release()
+        Segment.unlink(page.name)
 
 
 def test_check_says_it(broker: SecuredKafka, tmp_path: Path) -> None:

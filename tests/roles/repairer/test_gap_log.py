@@ -21,6 +21,7 @@ class Client:
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
         self.messages: list[Message] = []
+        self.sought: list[TopicPartition] = []
 
     def consume(self, limit: int, timeout: float) -> list[Message]:
         received, self.messages = self.messages, []
@@ -34,6 +35,9 @@ class Client:
 
     def assign(self, partitions: list[TopicPartition]) -> None:
         pass
+
+    def seek(self, partition: TopicPartition) -> None:
+        self.sought.append(partition)
 
     def commit(self, offsets: list[TopicPartition], asynchronous: bool) -> None:
         raise KafkaException(FATAL)
@@ -77,6 +81,20 @@ def test_a_partition_that_must_not_be_read_is_said_until_it_is_read(log: GapLog)
     assert log.refused == {(TOPIC, 0): KafkaError.TOPIC_AUTHORIZATION_FAILED}
 
     client(log).messages = [Message(topic=TOPIC, partition=0, offset=0, value=b"")]
+    log.poll(0.0)
+    assert log.refused == {}
+
+
+def test_a_quiet_partition_is_asked_again_until_it_says_that_it_may_be_read(log: GapLog) -> None:
+    denied = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    client(log).messages = [Message(topic=TOPIC, partition=0, error=denied)]
+    for _ in range(3):
+        log.poll(0.0)
+    assert [(each.topic, each.partition, each.offset) for each in client(log).sought] == [(TOPIC, 0, 0)], (
+        "not at once again"
+    )
+
+    client(log).messages = [Message(topic=TOPIC, partition=0, error=KafkaError(KafkaError._PARTITION_EOF))]
     log.poll(0.0)
     assert log.refused == {}
 

@@ -177,12 +177,49 @@ def test_an_end_without_a_reason_of_a_message_is_an_outage_too(producer: KafkaPr
     assert Client.made[-1].end is None, "a new client"
 
 
+def test_a_client_that_had_ended_before_it_was_given_anything_says_why(
+    producer: KafkaProducer, page: StatsPage, clock: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The id of an idempotent producer is asked for at once, and may be refused before there is a record."""
+    denied = KafkaError(KafkaError.CLUSTER_AUTHORIZATION_FAILED, "no id", fatal=True)
+
+    def refuse(topic: str, messages: list[dict[str, Any]], partition: int) -> int:
+        for message in messages:
+            message["_error"] = KafkaError(KafkaError._FATAL)
+        return 0
+
+    monkeypatch.setattr(Client.made[-1], "produce_batch", refuse)
+    monkeypatch.setattr(Client.made[-1], "poll", lambda seconds: Client.made[0].settings["error_cb"](denied))
+    with pytest.raises(DeliveryFailed, match="no id"):
+        producer.send("trade", [{"key": b"key", "value": b"value"}], 0)
+    assert page["broker_refusal"] == KafkaError.CLUSTER_AUTHORIZATION_FAILED
+    assert clock[0] < 1001.0, "and is not waited for"
+
+
 def test_a_letter_that_cannot_be_queued_is_an_outage(producer: KafkaProducer, page: StatsPage) -> None:
     Client.made[-1].full = True
     with pytest.raises(DeliveryFailed):
         producer.dead_letter("encode", "trade", b"key", b"value", "broken")
     assert page["broker_refusal"] == KafkaError._QUEUE_FULL
     assert not producer.dead, "it is judged again"
+
+
+@pytest.mark.parametrize(("servers", "up"), [("127.0.0.1:9", 0), ("127.0.0.1:9,127.0.0.1:10,127.0.0.1:11", 1)])
+def test_one_of_several_that_is_away_is_not_all_of_them(
+    producer: KafkaProducer, page: StatsPage, tmp_path: Path, servers: str, up: int
+) -> None:
+    path = tmp_path / "several.toml"
+    path.write_text(
+        f'[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n[kafka]\nbootstrap_servers = "{servers}"\n'
+    )
+    several = KafkaProducer(configuration.load(str(path), {}), page)
+    page["broker_up"] = 1
+    several._on_error(
+        KafkaError(KafkaError._TRANSPORT, "127.0.0.1:9: Connect to ipv4#127.0.0.1:9 failed: Connection refused")
+    )
+    assert page["broker_up"] == up
+    several._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN, "3/3 brokers are down"))
+    assert page["broker_up"] == 0
 
 
 def test_why_nothing_is_acknowledged_is_said_in_words(producer: KafkaProducer, page: StatsPage) -> None:

@@ -8,6 +8,8 @@ Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. The only me
 Gaps without an end are passed over: the record that ends one says all that the first one did.
 """
 
+import contextlib
+import time
 from collections.abc import Mapping
 from concurrent.futures import wait
 from typing import Any, Final
@@ -33,6 +35,8 @@ CHUNK: Final = 2_000
 ANSWER_SECONDS: Final = 5.0
 COMMIT_SECONDS: Final = 1.0
 STATISTICS_MS: Final = 2_000
+LOOK_AGAIN_SECONDS: Final = 5.0
+"""Between two questions whether what was refused still is: a partition to which nothing comes would never say so."""
 
 log = get_logger()
 Key = tuple[str, int]
@@ -63,7 +67,8 @@ class LoggedGap(Struct):
 
 class GapLog:
     """``open``: gap_id -> gaps to be repaired, oldest first. ``refused``: partition -> Kafka's error code for which it
-    is not read. Making one raises `ServiceUnavailable` while Kafka does not answer."""
+    is not read, until it gives a message or its end. Making one raises `ServiceUnavailable` while Kafka does not
+    answer."""
 
     def __init__(self, kafka: KafkaConfig, shard: int = 0) -> None:
         self.open: dict[str, LoggedGap] = {}
@@ -82,6 +87,7 @@ class GapLog:
                 "logger": self.heard,
                 "stats_cb": self._on_statistics,
                 "statistics.interval.ms": STATISTICS_MS,
+                "enable.partition.eof": True,
             }
         )
         self._next: dict[Key, int] = {}
@@ -91,6 +97,7 @@ class GapLog:
         self._committed: dict[Key, int] = {}
         self._committed_at = float("-inf")
         self._held = False
+        self._look_again_at = float("-inf")
         self._fatal: KafkaError | None = None
         self._repeated = Repeated(*OUTAGE)
         self._fresh: dict[str, None] = {}
@@ -110,8 +117,13 @@ class GapLog:
     def poll(self, timeout: float) -> list[Message]:
         """Read on; returns the messages of candles."""
         candles = []
+        if self.refused:
+            self._look_again(time.monotonic())
         for message in self._consumer.consume(CHUNK, timeout):
             if (error := message.error()) is not None:
+                if error.code() == KafkaError._PARTITION_EOF:
+                    self.refused.pop((str(message.topic()), message.partition() or 0), None)
+                    continue
                 self._note(error)
                 if code := refusal(error):
                     self.refused[str(message.topic()), message.partition() or 0] = code
@@ -130,6 +142,16 @@ class GapLog:
         if self._fatal is not None:
             raise GapLogFailed(f"the client of the gap topic failed: {error_text(self._fatal)}")
         return candles
+
+    def _look_again(self, now: float) -> None:
+        """Have the partitions that were refused read from where they are: each gives a message, its end, or the refusal
+        again."""
+        if now < self._look_again_at:
+            return
+        self._look_again_at = now + LOOK_AGAIN_SECONDS
+        for key in self.refused.keys() & self._next.keys():
+            with contextlib.suppress(KafkaException):  # its topic is not known again yet
+                self._consumer.seek(TopicPartition(*key, self._next[key]))
 
     def fresh(self) -> list[LoggedGap]:
         """Open gaps that were not asked for yet; only when `caught_up`."""

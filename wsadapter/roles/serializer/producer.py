@@ -79,11 +79,18 @@ class DeliveryFailed(WsadapterError):
         self.topic_missing = topic_missing
 
 
+def _says_no_cause(error: KafkaError) -> bool:
+    """The client has ended, and this is all that it says: why, it says elsewhere."""
+    return is_fatal(error) and error.code() in CLOSING
+
+
 class KafkaProducer:
     """See the module docstring; ``page``: the serializer's."""
 
     def __init__(self, config: Config, page: StatsPage) -> None:
         self._cells, self._page = page.cells, page
+        self._are_several = "," in config.kafka.bootstrap_servers
+        """Of brokers: what one connection is told does not say that Kafka is away; late acknowledgements do."""
         self._heard, self._repeated = Heard(LIBRDKAFKA), Repeated(*OUTAGE)
         self._broker_reason = page.index("broker_reason")
         self._broker_up, self._broker_refusal = page.index("broker_up"), page.index("broker_refusal")
@@ -153,11 +160,14 @@ class KafkaProducer:
             return
         self._heard.note(error)
         self._cells[self._broker_reason] = reason = self._heard.reason
+        is_one = self._are_several and error.code() != KafkaError._ALL_BROKERS_DOWN
         if reason in AWAY or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
-            self._cells[self._broker_up] = 0
+            if not is_one:
+                self._cells[self._broker_up] = 0
             # a stand-in of ours that is still being started is no news
-            if reason and not LIMIT.is_awaited() and (kept_back := self._repeated(reason)) is not None:
-                log.warning("waiting for Kafka", reason=self._heard.sentence("Kafka"), repeated=kept_back)
+            if reason and not LIMIT.is_awaited() and (kept_back := self._repeated((is_one, reason))) is not None:
+                event = "one of the brokers is away" if is_one else "waiting for Kafka"
+                log.warning(event, reason=self._heard.sentence("Kafka"), repeated=kept_back)
 
     def _on_failure(self, error: KafkaError | None, message: Message | FailedMessage) -> None:
         if error is not None:
@@ -248,8 +258,9 @@ class KafkaProducer:
         """Give up the client, which sends nothing more that could be counted on, for a new one; what to raise."""
         self.producer.purge()
         reports_by = time.monotonic() + REPORT_SECONDS
-        while not (causes := self._causes()) and is_fatal(error) and time.monotonic() < reports_by:
+        while not (causes := self._causes()) and _says_no_cause(error) and time.monotonic() < reports_by:
             self.producer.poll(0.01)  # the reports of the refused batch come behind the client's end
+            error = self._fatal or error  # a client that had ended by itself takes nothing, and says why only here
         cause, topic = causes[0] if causes else (error, topic)
         if error.code() == KafkaError._GAPLESS_GUARANTEE and cause.code() in PERMANENT:
             self._single_until = time.monotonic() + SINGLE_SECONDS

@@ -27,6 +27,8 @@ from wsadapter.supervision.child import Child, run_child
 LOCK_SECONDS: Final = 15.0
 """A killed wrapper's JVM is gone within milliseconds; what holds the directory longer is another instance."""
 START_SECONDS: Final = 90.0
+START_SECONDS_OF_SEVERAL: Final = 240.0
+"""One that waits for another, which starts beside it, is not to blame."""
 PROBE_SECONDS: Final = 0.05
 SETTLE_SECONDS: Final = 3.0
 """A broker that answers is asked for so long until groups and producers are served, too."""
@@ -62,7 +64,7 @@ def main(child: Child) -> int:
         return 0
     _tell(child, "starting")
     program = broker.start([directory.lock_fd])
-    if _wait_ready(child, broker, program):
+    if _wait_ready(child, broker, program, START_SECONDS_OF_SEVERAL if order else START_SECONDS):
         child.page["service_up"] = 1
         _tell(child, "")
         child.ready()
@@ -98,9 +100,9 @@ def _tell(child: Child, stage: str, percent: int = 0) -> None:
     child.page["stage_percent"] = percent
 
 
-def _wait_ready(child: Child, broker: KafkaBroker, program: Program) -> bool:
+def _wait_ready(child: Child, broker: KafkaBroker, program: Program, patience: float) -> bool:
     """Ask until the broker answers; False when the child is to stop first."""
-    deadline = time.monotonic() + START_SECONDS
+    deadline = time.monotonic() + patience
     while not broker.answers():
         child.beat()
         if program.fd in child.wait([program.fd], PROBE_SECONDS):
@@ -108,7 +110,7 @@ def _wait_ready(child: Child, broker: KafkaBroker, program: Program) -> bool:
         if child.stopping:
             return False
         if time.monotonic() > deadline:
-            raise ServiceUnavailable(f"Kafka does not answer {START_SECONDS:.0f} s after its start")
+            raise ServiceUnavailable(f"Kafka does not answer {patience:.0f} s after its start")
     return not child.stopping
 
 

@@ -53,9 +53,6 @@ share.coordinator.state.topic.min.isr={in_sync}
 default.replication.factor={replicas}
 min.insync.replicas={in_sync}
 group.initial.rebalance.delay.ms=0
-# a killed broker may register again when its last session is over: the default of 9 s is the whole restart
-broker.session.timeout.ms=4000
-broker.heartbeat.interval.ms=500
 metadata.max.idle.interval.ms=5000
 # what a start after kill -9 has to read again is one segment a partition at most
 log.segment.bytes=134217728
@@ -68,6 +65,12 @@ num.io.threads=2
 background.threads=2
 num.replica.fetchers=1
 num.recovery.threads.per.data.dir=1
+"""
+# A killed broker may register again when its last session is over: the default of 9 s is the whole restart. Of several
+# the others take over then, and one that is slow must not count as dead.
+ALONE: Final = """\
+broker.session.timeout.ms=4000
+broker.heartbeat.interval.ms=500
 """
 
 # Every start warns of its own controller activation, and refuses one early request of its own.
@@ -85,12 +88,15 @@ logger.quorum.level=error
 logger.apis.name=kafka.server.ControllerApis
 logger.apis.level=off
 """
-# Of several, one that is away is told of by each of the others several times a second; two make the group's topic.
+# Of several, one that is away is told of by each of the others several times a second, and each request that is refused
+# for want of replicas with a stack; two make the group's topic.
 LOGGING_OF_SEVERAL: Final = """\
 logger.network.name=org.apache.kafka.clients.NetworkClient
 logger.network.level=error
 logger.fetcher.name=kafka.server.ReplicaFetcherThread
 logger.fetcher.level=error
+logger.replicas.name=kafka.server.ReplicaManager
+logger.replicas.level=off
 logger.topics.name=kafka.server.DefaultAutoTopicCreationManager
 logger.topics.level=error
 """
@@ -160,6 +166,7 @@ class KafkaBroker:
             host=host, port=self.port, controller=order.controllers[order.number - 1], data=self._data,
             number=order.number, voters=voters, replicas=order.replicas, in_sync=order.in_sync,
         )  # fmt: skip
+        text += ALONE if order.replicas == 1 else ""
         return text + "".join(f"{name}={value}\n" for name, value in order.settings.items())
 
     def logging(self) -> str:

@@ -261,11 +261,14 @@ REST: Final = RestPaths(
 
 
 def stream_of(document: Any) -> str:
-    """All that Advanced says goes to one of its connections: it is numbered."""
+    """All that Advanced says goes to one of its connections: it is numbered. What stands of a subscription goes to one
+    of Exchange, whose words those are."""
     if document.get("channel") == "candles":
         return f"candles:{document['events'][0]['candles'][0]['product_id']}"
     if "channel" in document:
         return f"level2:{document['events'][0].get('product_id', 'BTC-USD')}"
+    if document["type"] == "subscriptions":
+        return f"matches:{document['channels'][0]['product_ids'][0]}"
     return f"{'ticker' if document['type'] == 'ticker' else 'matches'}:{document['product_id']}"
 
 

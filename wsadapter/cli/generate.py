@@ -122,6 +122,22 @@ def clickhouse_grants(group_path: str | None, config_path: str | None, user: str
     return ExitCode.OK
 
 
+@generate.command("schema-registry")
+@options.CONFIG
+@click.option(
+    "--registry", "url", default="http://127.0.0.1:8081", show_default=True, metavar="URL",
+    help="Where the schema registry listens.",
+)  # fmt: skip
+@click.pass_obj
+def schema_registry(group_path: str | None, config_path: str | None, url: str) -> int:
+    """Print a shell script that registers the message of each topic."""
+    from wsadapter.cli.schema_registry import script
+
+    config = options.load(config_path or group_path, demo=True)
+    click.echo(script(config.kafka, url), nl=False)
+    return ExitCode.OK
+
+
 @generate.command()
 def alerts() -> int:
     """Print alert rules for Prometheus; docs/runbook.md has a section for each."""

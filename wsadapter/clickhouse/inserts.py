@@ -51,11 +51,11 @@ _SCALARS: Final = {
 }
 
 
-def message_schema(spec: StreamSpec) -> str:
+def message_schema(spec: StreamSpec, package: str = "") -> str:
     """The proto text of the one message and its enums, from the compiled descriptor."""
     message = getattr(market_pb2, spec.message).DESCRIPTOR
     enums: dict[str, EnumDescriptor] = {f.enum_type.name: f.enum_type for f in message.fields if f.enum_type}
-    lines = ['syntax = "proto3";']
+    lines = ['syntax = "proto3";', *([f"package {package};"] if package else [])]
     for name, enum in enums.items():
         lines.append(f"enum {name} {{ {' '.join(f'{v.name} = {v.number};' for v in enum.values)} }}")
     fields = []

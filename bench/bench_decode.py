@@ -154,7 +154,7 @@ def frames_table(rounds: int) -> dict[str, float]:
     found = best_us(candidates, rounds, begin)
     to.give(receive, True)
     at_once: dict[str, Candidate] = {
-        f"{name} record": lambda turn=turn: take(receive(next(turn), 1))  # type: ignore[misc]
+        f"{name} record": lambda turn=turn: (items := receive(next(turn), 1)) and take(items)  # type: ignore[misc]
         for name, turn in ((name, itertools.cycle(views[1:])) for name, views in all_views.items())
     }
     found |= best_us(at_once, rounds, begin)

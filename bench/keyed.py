@@ -120,9 +120,6 @@ def costs(one: Recorded, rounds: int, to: IntoRing) -> Costs:
     views = [memoryview(each) for each in messages]
     counted, take = views[FIRST:], to.take
 
-    def published(payload: memoryview, at_ns: int) -> None:
-        take(venue.receive(payload, at_ns))
-
     def begun() -> None:
         venue.open()
         venue.known.clear()  # else all of it would be told again
@@ -133,23 +130,27 @@ def costs(one: Recorded, rounds: int, to: IntoRing) -> Costs:
     best = [float("inf")] * 4
     for _ in range(rounds):
         best[0] = min(best[0], _us(bare, counted))
-        for place, call, at_once in (1, venue.receive, False), (2, published, False), (3, published, True):
+        for place, at_once in (1, False), (2, False), (3, True):
             to.give(venue.receive, at_once)
             begun()
-            best[place] = min(best[place], _us(call, counted, 1))
+            best[place] = min(best[place], _us(venue.receive, counted, None if place == 1 else take))
     to.give(venue.receive, False)
     return Costs(*best)
 
 
-def _us(call: Callable[..., object], messages: Sequence[memoryview], *others: int) -> float:
+def _us(call: Callable[..., Any], messages: Sequence[memoryview], take: Any = ...) -> float:
+    """``take`` gets the items where there are any; None: nobody does, ``...``: it is called with the message alone."""
     began = time.perf_counter_ns()
-    if others:
-        (receive_time_ns,) = others
-        for each in messages:
-            call(each, receive_time_ns)
-    else:
+    if take is ...:
         for each in messages:
             call(each)
+    elif take is None:
+        for each in messages:
+            call(each, 1)
+    else:
+        for each in messages:
+            if items := call(each, 1):
+                take(items)
     return (time.perf_counter_ns() - began) / len(messages) / 1000
 
 

@@ -37,7 +37,9 @@ skip_space(const char *at, const char *end)
 static inline int
 take(const char **at, const char *end, char wanted)
 {
-    const char *found = skip_space(*at, end);
+    const char *found = *at;
+    if (found < end && *found != wanted)
+        found = skip_space(found, end);
     if (found >= end || *found != wanted)
         return 0;
     *at = found + 1;
@@ -129,7 +131,9 @@ static int read_nested(const char **at, const char *end, Value *value, int neste
 static inline int
 read_value(const char **at, const char *end, Value *value, int nested)
 {
-    const char *now = skip_space(*at, end);
+    const char *now = *at;
+    if (now < end && (unsigned char)*now <= ' ')
+        now = skip_space(now, end);
     if (now >= end)
         return -1;
     value->at = now;

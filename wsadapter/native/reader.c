@@ -15,7 +15,9 @@ enum { MSG_TYPE, FIN, RSV1, RSV2, RSV3, PAYLOAD_SIZE, LAST_IN_BUFFER, ATTRIBUTES
 static const char *const attribute_names[ATTRIBUTES] = {
     "msg_type", "fin", "rsv1", "rsv2", "rsv3", "payload_size", "last_in_buffer",
 };
-static PyObject *names[ATTRIBUTES], *payload_name;
+static PyObject *names[ATTRIBUTES], *octets_name, *view_name;
+
+enum { COPIED = 2048 }; /* of so few octets a copy is cheaper than a view */
 
 typedef struct {
     PyObject_HEAD
@@ -25,6 +27,7 @@ typedef struct {
     PyGetSetDef *getters[ATTRIBUTES]; /* of that type; NULL: ask the object */
     Py_buffer messages, bytes;        /* one cell each */
     Py_buffer clock;                  /* last time given, monotonic time of that: wsadapter/client/clock.py */
+    PyObject *received; /* the time of the read, as a number of Python's, made by its first message */
     long long received_ns;
     double last_read;
     char closed, fragmented;
@@ -77,6 +80,7 @@ finish_read(FrameReader *self)
     if (!self->received_ns || self->read_end == NULL)
         return 0;
     self->received_ns = 0;
+    Py_CLEAR(self->received);
     PyObject *done = PyObject_CallNoArgs(self->read_end);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
@@ -131,7 +135,8 @@ is_usual(FrameReader *self, PyObject *frame)
     return is;
 }
 
-static int
+/* How many octets the message has; -1 with an exception. */
+static long long
 count(FrameReader *self, PyObject *frame)
 {
     PyObject *size = attribute(self, frame, PAYLOAD_SIZE);
@@ -143,19 +148,21 @@ count(FrameReader *self, PyObject *frame)
         return -1;
     ++*(long long *)self->messages.buf;
     *(long long *)self->bytes.buf += octets;
-    return 0;
+    return octets;
 }
 
 static int
 read_message(FrameReader *self, PyObject *frame)
 {
-    if (count(self, frame) < 0)
+    long long octets = count(self, frame);
+    if (octets < 0 || (self->received == NULL && (self->received = PyLong_FromLongLong(self->received_ns)) == NULL))
         return -1;
-    PyObject *self_and_args[3] = {NULL, PyObject_CallMethodNoArgs(frame, payload_name), NULL}, *items = NULL;
-    if (self_and_args[1] != NULL && (self_and_args[2] = PyLong_FromLongLong(self->received_ns)) != NULL)
+    PyObject *payload = PyObject_CallMethodNoArgs(frame, octets <= COPIED ? octets_name : view_name);
+    PyObject *self_and_args[3] = {NULL, payload, Py_NewRef(self->received)}, *items = NULL;
+    if (payload != NULL)
         items = PyObject_Vectorcall(self->receive, self_and_args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-    Py_XDECREF(self_and_args[1]);
-    Py_XDECREF(self_and_args[2]);
+    Py_XDECREF(payload);
+    Py_DECREF(self_and_args[2]);
     int given = items == NULL ? -1 : give_all(self, items);
     Py_XDECREF(items);
     return given;
@@ -301,6 +308,7 @@ reader_dealloc(FrameReader *self)
 {
     PyObject_GC_UnTrack(self);
     reader_clear(self);
+    Py_XDECREF(self->received);
     Py_XDECREF(self->text);
     Py_XDECREF(self->frame);
     PyBuffer_Release(&self->messages);
@@ -352,8 +360,9 @@ add_reader(PyObject *module)
     for (int which = 0; which < ATTRIBUTES; which++)
         if ((names[which] = PyUnicode_InternFromString(attribute_names[which])) == NULL)
             return -1;
-    payload_name = PyUnicode_InternFromString("get_payload_as_memoryview");
-    if (payload_name == NULL || PyType_Ready(&FrameReader_Type) < 0)
+    octets_name = PyUnicode_InternFromString("get_payload_as_bytes");
+    view_name = PyUnicode_InternFromString("get_payload_as_memoryview");
+    if (octets_name == NULL || view_name == NULL || PyType_Ready(&FrameReader_Type) < 0)
         return -1;
     return PyModule_AddObjectRef(module, "FrameReader", (PyObject *)&FrameReader_Type);
 }

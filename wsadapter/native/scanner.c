@@ -228,8 +228,11 @@ make_items(Scanner *self, PyObject *received, int recorded)
     self->records.size = 0;
     making.given[0] = received;
     making.given[1] = self->connection;
+    making.recorded = recorded;
+    making.received = recorded ? PyLong_AsLongLong(received) : 0;
     PyObject *events = recorded ? NULL : items;
-    int done = state == NULL ? make_all(self, &making, events, positions)
+    int done = PyErr_Occurred() ? -1
+               : state == NULL ? make_all(self, &making, events, positions)
                              : make_changed(self, &making, events, positions, state, made);
     if (done == 0 && recorded && !has_room(self))
         done = -1;
@@ -239,7 +242,7 @@ make_items(Scanner *self, PyObject *received, int recorded)
     if (done == 0)
         done = recorded ? keep_ordinals(self->stream, positions) : count_events(self->stream, items, received);
     if (done == 0 && recorded)
-        append_records(self, received);
+        append_records(self, making.received);
     for (int slot = 0; slot < (state == NULL ? 0 : table->slots); slot++)
         if (made[slot] != NULL) {
             if (done == 0)
@@ -412,6 +415,7 @@ scanner_dealloc(Scanner *self)
     Py_XDECREF(self->handlers);
     Py_XDECREF(self->publisher);
     PyMem_Free(self->records.bytes);
+    forget_fixed(self);
     for (int i = 0; i < self->owned_count; i++)
         PyMem_Free(self->owned[i]);
     PyMem_Free(self->owned);

@@ -80,6 +80,7 @@ typedef struct {
     PyObject *expected;                                            /* its type of update; None: it has none */
     uint64_t on_change, needs, raw;                                /* by slot of the element; raw: those of `needs` that only have to be there */
     const Layout *layout; /* of its record; index: of that among the publisher's */
+    uint64_t fixed, consulted; /* by field: those that all events of a stream have alike, those that rules look at */
     int index, transaction_time_at, event_time_at, update_type_at, ordinal_at; /* places of an event's fields */
 } Emit;
 
@@ -109,6 +110,16 @@ typedef struct {
     int recorded;                        /* its events go to `Scanner.publisher`, and their records may be made at once */
 } Table;
 
+/* What all records of a stream have alike: the key with the fields behind it, and each other run of such fields. */
+typedef struct {
+    Output octets;
+    int runs;
+    struct {
+        int first, behind; /* fields */
+        size_t end;        /* in `octets` */
+    } run[MAX_STEPS];
+} Fixed;
+
 typedef struct {
     PyObject *name, *said, *key; /* said: what the subscription says; key: of its state */
     const char *text, *symbol;   /* text: what its messages name */
@@ -117,6 +128,7 @@ typedef struct {
     Table *table;
     PyObject *series[MAX_EMITS];  /* NULL: this event is not wanted */
     PyObject *counted[MAX_EMITS]; /* what the times of its events are kept by */
+    Fixed *fixed[MAX_EMITS];      /* NULL: not made yet */
     uint32_t hash;
 } Stream;
 
@@ -173,6 +185,8 @@ typedef struct {
     const Stream *stream;
     const Value *envelope, *row; /* row: numbered behind the envelope's slots */
     PyObject *given[3];          /* receive time, connection, time of the last gap */
+    long long received;          /* the first of them, where records are made */
+    int recorded;
     PyObject *columns[2][2];     /* of the sides in these slots */
     int sides[2];
     PyObject *identities; /* of elements that may come again */
@@ -239,5 +253,6 @@ int read_tables(Scanner *self);
 /* scanner_handlers.c */
 PyObject *get_handlers(Scanner *self, void *unused);
 int set_handlers(Scanner *self, PyObject *handlers, void *unused);
+void forget_fixed(Scanner *self);
 Py_ssize_t offset_of(PyObject *member);
 #endif

@@ -148,16 +148,19 @@ is_latest(Scanner *self, const Emit *emit, const Making *making, PyObject *const
     return PyObject_RichCompareBool(*slot_of(before, self->opened), values[emit->opened], Py_EQ) == 1;
 }
 
-/* All fields of an event; how many there are, fewer where one is not usual. */
+/* All fields of an event but those `left_out`; how many there are, fewer where one is not usual. */
 static inline int
-make_fields(Scanner *self, const Emit *emit, PyObject *series, Making *making, FieldValue *fields)
+make_fields(Scanner *self, const Emit *emit, PyObject *series, Making *making, FieldValue *fields, uint64_t left_out)
 {
     int made = 0;
     self->scratched = 0;
     if ((making->given[2] = *slot_of(series, self->gap_ns)) == NULL)
         return 0;
-    while (made < emit->count && make_value(self, making, &emit->steps[made], &fields[made]) == 0)
-        made++;
+    for (; made < emit->count; made++)
+        if (left_out >> made & 1)
+            fields[made].kind = ABSENT;
+        else if (make_value(self, making, &emit->steps[made], &fields[made]) < 0)
+            break;
     return made;
 }
 
@@ -166,7 +169,7 @@ make_event(Scanner *self, const Emit *emit, PyObject *series, Making *making, Po
 {
     FieldValue fields[MAX_STEPS];
     PyObject *values[MAX_STEPS + 1], *event = NULL;
-    int found = make_fields(self, emit, series, making, fields), made = 0;
+    int found = make_fields(self, emit, series, making, fields, 0), made = 0;
     while (made < found && (values[made + 1] = object_of(self, making, &fields[made])) != NULL)
         made++;
     if (made == emit->count && goes_on(self, emit, series, making, fields, values + 1, position) &&

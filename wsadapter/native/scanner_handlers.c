@@ -26,9 +26,45 @@ place_of(const Layout *layout, Py_ssize_t offset)
     return -1;
 }
 
+/* The fields that are the stream's, whatever the message says: none where its key is not one of them. */
+static uint64_t
+fixed_fields(const Table *table, const Emit *emit)
+{
+    uint64_t fixed = 0;
+    for (int i = 0; i < emit->count; i++) {
+        const Step *step = &emit->steps[i];
+        int is = step->op == CONSTANT || step->op == SUBSCRIBED || (step->op == GIVEN && step->place == 1) ||
+                 (step->op == SAME && table->named >= 0 && step->slot == table->named); /* compared with the stream's */
+        if (is && !(emit->count_by != NULL && i == emit->ordinal_at))
+            fixed |= 1ULL << i;
+    }
+    return (fixed & 3) == 3 ? fixed : 0;
+}
+
+static uint64_t
+consulted_fields(const Emit *emit)
+{
+    uint64_t consulted = (emit->kind < 0 ? 0 : 1ULL << emit->kind) | (emit->limit < 0 ? 0 : 1ULL << emit->limit);
+    if (emit->count_by != NULL)
+        consulted |= 1ULL << emit->transaction_time_at | 1ULL << emit->event_time_at | 1ULL << emit->update_type_at;
+    return consulted;
+}
+
+void
+forget_fixed(Scanner *self)
+{
+    for (int i = 0; i < self->count; i++)
+        for (int each = 0; each < MAX_EMITS; each++)
+            if (self->streams[i].fixed[each] != NULL) {
+                PyMem_Free(self->streams[i].fixed[each]->octets.bytes);
+                PyMem_Free(self->streams[i].fixed[each]);
+                self->streams[i].fixed[each] = NULL;
+            }
+}
+
 /* 1, 0, or -1 with an exception. */
 static int
-is_recorded(Scanner *self, Emit *emit, PyObject *handler)
+is_recorded(Scanner *self, const Table *table, Emit *emit, PyObject *handler)
 {
     if (handler == NULL || !Py_IS_TYPE(handler, &Publisher_Type) || emit->rule == OPEN_CANDLE || emit->rule == CHECKED ||
         emit->opened >= 0 || (self->publisher != NULL && (PyObject *)self->publisher != handler))
@@ -51,6 +87,8 @@ is_recorded(Scanner *self, Emit *emit, PyObject *handler)
         if (emit->transaction_time_at < 0 || emit->event_time_at < 0 || emit->ordinal_at < 0 || emit->update_type_at < 0)
             return 0;
     }
+    emit->fixed = fixed_fields(table, emit);
+    emit->consulted = consulted_fields(emit);
     if (self->publisher == NULL)
         self->publisher = (Publisher *)Py_NewRef(handler);
     return 1;
@@ -63,7 +101,7 @@ bind_table(Scanner *self, Table *table, PyObject *handlers)
     for (int each = 0; each < table->emits; each++) {
         Emit *emit = &table->emit[each];
         PyObject *handler = PyDict_GetItemWithError(handlers, (PyObject *)emit->event);
-        int is = PyErr_Occurred() ? -1 : is_recorded(self, emit, handler);
+        int is = PyErr_Occurred() ? -1 : is_recorded(self, table, emit, handler);
         for (int other = 0; is == 1 && other < each; other++) /* they would be counted together */
             is = emit->count_by == NULL || table->emit[other].event != emit->event;
         if (is != 1)
@@ -86,6 +124,7 @@ set_handlers(Scanner *self, PyObject *handlers, void *unused)
         PyErr_SetString(PyExc_TypeError, "handlers are a dict");
         return -1;
     }
+    forget_fixed(self);
     Py_CLEAR(self->publisher);
     Py_XSETREF(self->handlers, Py_NewRef(handlers));
     for (int i = 0; i < self->table_count; i++)

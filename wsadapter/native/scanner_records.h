@@ -54,17 +54,76 @@ text_in(const FieldValue *value, Py_ssize_t *length)
 }
 
 static int
-put_record(Scanner *self, const Emit *emit, const FieldValue *fields)
+put_key_of(Output *output, const FieldValue *fields)
 {
-    Output *output = &self->records;
     Py_ssize_t exchange_length, symbol_length;
     const char *exchange = text_in(&fields[0], &exchange_length), *symbol = text_in(&fields[1], &symbol_length);
-    if (exchange == NULL || symbol == NULL || self->made == MOST_RECORDS ||
-        put_key(output, exchange, exchange_length, symbol, symbol_length) < 0)
-        return -1;
-    for (int i = 0; i < emit->count; i++)
-        if (put_value(output, &emit->layout->fields[i], &fields[i]) < 0)
+    return exchange == NULL || symbol == NULL ? -1
+                                              : put_key(output, exchange, exchange_length, symbol, symbol_length);
+}
+
+static int
+make_fixed(Scanner *self, const Emit *emit, const Making *making, Fixed *fixed)
+{
+    FieldValue key[2];
+    int done = 0;
+    for (int i = 0; i < 2; i++) /* neither owns what it has */
+        if (make_value(self, making, &emit->steps[i], &key[i]) < 0)
             return -1;
+    done = put_key_of(&fixed->octets, key);
+    for (int i = 0; done == 0 && i < emit->count; i++) {
+        FieldValue value;
+        if (!(emit->fixed >> i & 1))
+            continue;
+        if (i == 0 || !(emit->fixed >> (i - 1) & 1))
+            fixed->run[fixed->runs++].first = i;
+        done = make_value(self, making, &emit->steps[i], &value);
+        if (done == 0)
+            done = put_value(&fixed->octets, &emit->layout->fields[i], &value);
+        fixed->run[fixed->runs - 1].behind = i + 1;
+        fixed->run[fixed->runs - 1].end = fixed->octets.size;
+    }
+    return done;
+}
+
+/* NULL: there is nothing of it that is usual. */
+static const Fixed *
+fixed_of(Scanner *self, int each, const Emit *emit, const Making *making)
+{
+    Fixed *fixed = self->stream->fixed[each];
+    if (fixed != NULL || (fixed = PyMem_Calloc(1, sizeof(Fixed))) == NULL)
+        return fixed;
+    if (make_fixed(self, emit, making, fixed) < 0) {
+        PyMem_Free(fixed->octets.bytes);
+        PyMem_Free(fixed);
+        return NULL;
+    }
+    return self->stream->fixed[each] = fixed;
+}
+
+/* `fixed`: NULL, or what need not be made anew. */
+static inline int
+put_record(Scanner *self, const Emit *emit, const FieldValue *fields, const Fixed *fixed)
+{
+    Output *output = &self->records;
+    size_t copied = 0;
+    if (self->made == MOST_RECORDS || (fixed == NULL && put_key_of(output, fields) < 0))
+        return -1;
+    for (int i = 0, run = 0; i < emit->count;) {
+        if (fixed != NULL && run < fixed->runs && fixed->run[run].first == i) {
+            size_t length = fixed->run[run].end - copied;
+            if (reserve(output, length) < 0)
+                return -1;
+            memcpy(output->bytes + output->size, fixed->octets.bytes + copied, length);
+            output->size += length;
+            copied += length;
+            i = fixed->run[run++].behind;
+        }
+        else if (put_value(output, &emit->layout->fields[i], &fields[i]) < 0)
+            return -1;
+        else
+            i++;
+    }
     self->record[self->made].index = emit->index;
     self->record[self->made++].end = output->size;
     return 0;
@@ -115,11 +174,14 @@ record_event(Scanner *self, int each, PyObject *series, Making *making, Position
     const Emit *emit = &self->stream->table->emit[each];
     FieldValue fields[MAX_STEPS];
     fields[0].kind = ABSENT;
-    int found = make_fields(self, emit, series, making, fields), done = -1;
+    const Fixed *fixed = emit->fixed ? fixed_of(self, each, emit, making) : NULL;
+    if (emit->fixed && fixed == NULL)
+        return -1;
+    int found = make_fields(self, emit, series, making, fields, emit->fixed & ~emit->consulted), done = -1;
     if (found == emit->count && goes_on(self, emit, series, making, fields, NULL, position) &&
         (emit->count_by == NULL ||
          number_event(emit, making->stream->counted[each], making->given[0], fields, position) == 0))
-        done = put_record(self, emit, fields);
+        done = put_record(self, emit, fields, fixed);
     for (int i = 0; i < found; i++)
         let_go(&fields[i]);
     return done;
@@ -172,7 +234,7 @@ has_room(const Scanner *self)
 
 /* What a publisher does with each event; there is room. */
 static void
-append_records(Scanner *self, PyObject *received)
+append_records(Scanner *self, long long received)
 {
     Publisher *publisher = self->publisher;
     volatile long long *cells = publisher->cells.buf;
@@ -186,6 +248,6 @@ append_records(Scanner *self, PyObject *received)
     }
     cells[publisher->decoded_cell] += self->made;
     if (self->made)
-        cells[publisher->received_cell] = PyLong_AsLongLong(received);
+        cells[publisher->received_cell] = received;
 }
 #endif

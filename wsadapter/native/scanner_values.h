@@ -328,6 +328,8 @@ make_value(Scanner *self, const Making *making, const Step *step, FieldValue *ma
     case CONSTANT:
         return borrowed(made, step->constant);
     case GIVEN:
+        if (making->recorded && step->place == 0)
+            return numeral(made, making->received);
         return borrowed(made, making->given[step->place]);
     case SUBSCRIBED:
         return borrowed(made, PyTuple_GET_ITEM(making->stream->said, step->place));

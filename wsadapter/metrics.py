@@ -27,6 +27,8 @@ CHILD: Final = ("heartbeat_ns", "state", "pid", "started_ns")
 """Every child's page begins with these."""
 
 STREAM_WORDS: Final = tuple(spec.name for spec in SPECS)
+POLLED_STREAMS: Final = ("open_interest", "funding_rate")
+"""What is asked for without having been missed."""
 TOPIC_WORDS: Final = (*STREAM_WORDS, DEAD_LETTER)
 NUMBERED_WORDS: Final = tuple(word for word in STREAM_WORDS if NUMBERINGS[word].is_numbered)
 """Streams whose events have an order of their own."""
@@ -134,7 +136,7 @@ def _at(role: str, *axes: Axis) -> dict[str, Cells]:
 # fmt: off
 _METRICS: Final = (
     # every process
-    Metric("build_info", "1; the version, and whether the C extension is in use, as labels."),
+    Metric("build_info", "1; as labels the version, whether the C extension is in use, and what sends to Kafka."),
     Metric("ready", "1 while all works from end to end, as /readyz says."),
     Metric("child_heartbeat_age_seconds", "Time since the last heartbeat of the process."),
     Metric("child_state", "0 starting, 1 waiting for a service, 2 running, 3 stopping, 4 paused (needs the operator).",
@@ -195,7 +197,7 @@ _METRICS: Final = (
            {"ingest": _counted("open_candles", published=True)}),
     Metric("events_total", "Market events written to the ring.",
            {"ingest": _counted("events", _STREAM, published=True),
-            "repairer": Cells((_axis("stream", ("open_interest",)), Axis(("exchange",), given="polled_exchanges")),
+            "repairer": Cells((_axis("stream", POLLED_STREAMS), Axis(("exchange",), given="polled_exchanges")),
                               name="polled_total", published=True, total="polled")}),
     Metric("ring_dropped_total", "Events that found the ring full.",
            {"ingest": _counted("dropped", _STREAM, published=True)}),
@@ -341,6 +343,8 @@ METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRI
 
 SILENCES: Final = ("silence_epoch", "silence_position", "silence_started_ns", "silence_cause")
 """Of a symbol that is polled: the gap that lasts, see `wsadapter.roles.open_gaps`."""
+KAFKA_CLIENTS: Final = ("native", "confluent-kafka")
+"""What sends records: our own use of librdkafka in C, or its Python client."""
 SERVICE_STAGES: Final = ("", "fetching", "preparing", "starting")
 """What an embedded service does before it serves, as its cell ``stage`` says; empty: nothing of these."""
 _PARTITION: Final = Axis(("partition",), given="partitions")
@@ -356,11 +360,19 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
     ),
     # broker_refusal: Kafka's error code for which it takes no records now (0: none); broker_reason and
     # clickhouse_reason: a `wsadapter.errors.Reason`, while the service is not up; spool_next: records that went to
-    # this spool, as counted; partitions: by which it produces (`wsadapter.roles.serializer.partitioning`)
+    # this spool, as counted; kafka_client: 1 + its place among `KAFKA_CLIENTS` (0: none yet); partitions: by which it
+    # produces (`wsadapter.roles.serializer.partitioning`)
     "serializer": (
         *(
             Cells(name=name)
-            for name in ("broker_refusal", "broker_reason", "single_messages", "batch_bytes", "spool_next")
+            for name in (
+                "broker_refusal",
+                "broker_reason",
+                "single_messages",
+                "batch_bytes",
+                "spool_next",
+                "kafka_client",
+            )
         ),
         *(Cells(name=name) for name in redo_log.fields(RINGS_AT_ONCE)),
         Cells((_TOPIC,), name="partitions"),
@@ -444,9 +456,9 @@ def host_label(base: str) -> str:
     return base.partition("://")[2] or base
 
 
-def polled(name: str, exchange: str, symbol: str = "") -> str:
+def polled(name: str, exchange: str, symbol: str = "", word: str = "open_interest") -> str:
     """A cell about what is polled, of one symbol or of all."""
-    stream = polled_stream(symbol) if symbol else "open_interest"
+    stream = polled_stream(symbol) if symbol else word
     return f'{name}{{stream="{stream}",exchange="{exchange}"}}'
 
 
@@ -468,16 +480,16 @@ def repairer(
     hosts: Iterable[str], polls: Iterable[tuple[str, str]] = (), clocks: Iterable[str] = ()
 ) -> tuple[str, ...]:
     """``hosts``: whom it asks, as named in labels; ``polls``: exchange and symbol whose open interest it asks for;
-    ``clocks``: exchanges that have a host.
+    ``clocks``: exchanges that have a host, and so may be asked for settled funding.
     ``records_total``: all that it wrote to its ring, ``polled_total`` what of it was polled, ``gaps_total`` the holes
     of that."""
-    pairs = tuple(polls)
+    pairs, exchanges = tuple(polls), tuple(dict.fromkeys(clocks))
     return _page(
         "repairer",
         hosts=((host,) for host in hosts),
         polls=((polled_stream(symbol), exchange) for exchange, symbol in pairs),
-        clocks=((exchange,) for exchange in dict.fromkeys(clocks)),
-        polled_exchanges=((exchange,) for exchange in dict.fromkeys(exchange for exchange, _ in pairs)),
+        clocks=((exchange,) for exchange in exchanges),
+        polled_exchanges=((one,) for one in dict.fromkeys((*(exchange for exchange, _ in pairs), *exchanges))),
     )
 
 

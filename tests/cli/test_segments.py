@@ -101,6 +101,19 @@ def test_an_instance_that_beats_is_live_though_its_processes_cannot_be_seen(tmp_
     assert Segment.exists(name)
 
 
+def test_what_is_kept_is_not_live_because_its_process_has_just_ended(tmp_path: Path, instance: str) -> None:
+    """Its supervisor has seen the end."""
+    make_ring(f"wsadapter-{instance}-a", 5)
+    page = StatsPage.create(f"wsadapter-{instance}-stats-a", ("heartbeat_ns", "pid"))
+    page["heartbeat_ns"] = time.monotonic_ns()
+    page["pid"] = 7
+    assert {one["state"] for one in listed(tmp_path, instance).values()} == {"live"}
+    page["pid"] = 0
+    page.release()
+
+    assert {one["state"] for one in listed(tmp_path, instance).values()} == {"kept"}
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="as root only")
 def test_root_sees_what_is_unread_in_another_users_ring(tmp_path: Path, instance: str) -> None:
     name = f"wsadapter-{instance}-a"

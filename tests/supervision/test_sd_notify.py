@@ -138,6 +138,8 @@ def test_what_records_and_is_not_there_yet_is_waited_for(
 
     eventually(lambda: "READY=1" in manager.read(), 60)
     assert time.monotonic() - begun >= 8.0
+    eventually(lambda: "not ready in time, going on" in site.log())
+    assert '"ready"' not in site.log(), "it is not called ready, and some missing, in one line"
 
 
 def test_the_status_line_says_what_came_of_a_reload(

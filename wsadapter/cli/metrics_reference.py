@@ -22,7 +22,7 @@ them are in [runbook.md](runbook.md), the dashboard comes from `wsadapter-superv
 """
 OF_STREAMS: Final = ("subscription", "stream", "symbol")
 SEEN: Final = {
-    "build_info": ("version", "python", "native", "service_instance"),
+    "build_info": ("version", "python", "native", "kafka_client", "service_instance"),
     "certificate_expiry_timestamp_seconds": ("of",),
     "free_bytes": ("of",),
     "ring_used_bytes": ("connection",),

@@ -241,7 +241,12 @@ class Supervisor:
             self._notifier.ready()
         if not self._ready and (not missing or is_late):
             self._ready = True
-            log.get_logger().info("ready", children=total, missing=missing)
+            if missing:
+                log.get_logger().warning(
+                    "not ready in time, going on", running=total - len(missing), children=total, missing=missing
+                )
+            else:
+                log.get_logger().info("ready", children=total)
             self._application.on_ready(self.stop)
             if self._run_for is not None:
                 self._stop_at = now + self._run_for

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import Metric
@@ -169,3 +170,14 @@ def test_promtool_has_nothing_to_say() -> None:
     )
 
     assert (check.returncode, check.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("cell", "said"), [(0, ""), (1, "native"), (2, "confluent-kafka")])
+def test_the_build_says_what_sends_to_kafka(cell: int, said: str) -> None:
+    """As the serializers themselves say it: the extension may be there and find no librdkafka."""
+    sample = exposition_sample.sample()
+    for reading in sample.of("serializer"):
+        cells: Any = reading.cells
+        cells["kafka_client"] = cell
+    (build,) = [one for one in exposition.families(sample) if one.name == "wsadapter_build_info"]
+    assert [found.labels["kafka_client"] for found in build.samples] == [said]

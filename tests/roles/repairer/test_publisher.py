@@ -8,7 +8,7 @@ from ring_records import event_of
 from samples import NS, full
 
 from wsadapter import metrics as stats_fields
-from wsadapter.events import Gap, OpenInterest, Trade
+from wsadapter.events import FundingRate, Gap, OpenInterest, Trade
 from wsadapter.events.gaps import GapCause
 from wsadapter.roles.open_gaps import polled_gap
 from wsadapter.roles.repairer import open_interest
@@ -24,7 +24,7 @@ from wsadapter.supervision.child import RingRef
 def made() -> Iterator[tuple[RepairPublisher, StatsPage, RingReader]]:
     name = f"wsadapter-test-publisher-{os.getpid()}"
     ring.create(name, 1 << 16, NS)
-    page = StatsPage.create(f"{name}-stats", stats_fields.repairer(["host"], [("binance", "BTCUSDT")]))
+    page = StatsPage.create(f"{name}-stats", stats_fields.repairer(["host"], [("binance", "BTCUSDT")], ["binance"]))
     bell, reader = doorbell.create(), RingReader.attach(name)
     publisher = RepairPublisher(RingRef("repair", name, NS, bell), page)
     yield publisher, page, reader
@@ -43,9 +43,11 @@ def test_each_event_is_counted_by_what_it_is(made: tuple[RepairPublisher, StatsP
     assert isinstance(own, Gap)
     assert isinstance(again, Gap)
     own.version, own.cause = 1, "stale"
-    publisher.put([events[Trade], events[OpenInterest], own, again])
+    publisher.put([events[Trade], events[FundingRate], own, again])
+    publisher.put([events[OpenInterest], events[FundingRate]], polled=True)
 
-    assert [type(event_of(kind, payload)) for _, kind, payload in reader.poll(9)] == [Trade, OpenInterest, Gap, Gap]
+    kinds = [type(event_of(kind, payload)) for _, kind, payload in reader.poll(9)]
+    assert kinds == [Trade, FundingRate, Gap, Gap, OpenInterest, FundingRate]
     counted = {
         field: count for field, count in page.read().items() if count and "_total" in field and field[:5] != "bank_"
     }
@@ -53,8 +55,11 @@ def test_each_event_is_counted_by_what_it_is(made: tuple[RepairPublisher, StatsP
         'records_total{stream="trade"}': 1,
         'records_total{stream="open_interest"}': 1,
         'records_total{stream="gap"}': 2,
+        'records_total{stream="funding_rate"}': 2,
         'repaired_total{stream="trade"}': 1,
+        'repaired_total{stream="funding_rate"}': 1,
         stats_fields.polled("polled_total", "binance"): 1,
+        'polled_total{stream="funding_rate",exchange="binance"}': 1,
         'gaps_total{cause="stale"}': 1,
     }
 

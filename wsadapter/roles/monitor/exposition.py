@@ -18,7 +18,7 @@ from prometheus_client import Metric as Family
 from prometheus_client.registry import Collector
 
 from wsadapter import __version__, native
-from wsadapter.metrics import METRICS, Metric
+from wsadapter.metrics import KAFKA_CLIENTS, METRICS, Metric
 from wsadapter.roles.monitor.certificates import expiries
 from wsadapter.roles.monitor.snapshot import Reading, Snapshot
 from wsadapter.roles.monitor.status import not_ready
@@ -66,11 +66,14 @@ def families(snapshot: Snapshot) -> Iterator[Family]:
 
 
 def _build(snapshot: Snapshot) -> Samples:
+    named = dict(enumerate(KAFKA_CLIENTS, 1))
+    clients = {named.get(reading.get("kafka_client"), "") for reading in snapshot.of("serializer")}
     yield (
         {
             "version": __version__,
             "python": platform.python_version(),
             "native": "no" if native.extension is None else "yes",
+            "kafka_client": " ".join(sorted(clients - {""})),
             "service_instance": snapshot.config.service.instance,
         },
         1,

@@ -61,6 +61,8 @@ class Job(ABC):
 
     endless: bool = False
     """Most of the time it has nothing to ask: it is no job that waits for the host."""
+    polls: bool = False
+    """What it brings was not missed: it comes by REST only."""
 
     def __init__(self) -> None:
         self.not_before = 0.0
@@ -139,6 +141,8 @@ class HostQueue:
         self.host = host
         self.finished: list[Job] = []
         self.bad_answers = self.bad_rows = self.dropped = 0
+        self.is_polled = False
+        """What the last step brought is what a job ``polls``."""
         self._punctual: deque[Job] = deque()
         self._urgent: deque[Job] = deque()
         self._others: deque[Job] = deque()
@@ -246,6 +250,7 @@ class HostQueue:
     def _advance(self, job: Job, value: Any, now: float) -> Sequence[Event]:
         """The job's next step; ``value`` is sent to it, or thrown in. The events of the step."""
         assert job.steps is not None
+        self.is_polled = job.polls
         try:
             step = job.steps.throw(value) if isinstance(value, RestError) else job.steps.send(value)
         except StopIteration:

@@ -61,6 +61,7 @@ class OpenInterestPoll(Job):
     symbol -> the silence that such a process said last."""
 
     punctual = True
+    polls = True
 
     def __init__(
         self,

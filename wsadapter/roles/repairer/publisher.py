@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from wsadapter.errors import RecordTooLarge
-from wsadapter.events import Coverage, Event, Gap, OpenInterest
+from wsadapter.events import Coverage, Event, Gap
 from wsadapter.events.records import BAD_EVENT, encode
 from wsadapter.events.streams import BY_EVENT
 from wsadapter.log import get_logger
@@ -33,17 +33,18 @@ class RepairPublisher:
         self._cells, self._index = self._counters.cells, self._counters.index
         self._records = {event: self._index(f'records_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
         self._repaired = {event: self._index(f'repaired_total{{stream="{s.name}"}}') for event, s in BY_EVENT.items()}
-        self._kept: deque[Event] = deque()
+        self._kept: deque[tuple[Event, bool]] = deque()
 
-    def put(self, events: Iterable[Event]) -> None:
-        self._kept.extend(events)
+    def put(self, events: Iterable[Event], polled: bool = False) -> None:
+        """``polled``: they were not missed."""
+        self._kept.extend((event, polled) for event in events)
         self.flush()
 
     def flush(self) -> None:
         """Write as much as there is room for."""
         written = False
         while self._kept:
-            event = self._kept[0]
+            event, is_polled = self._kept[0]
             type_ = type(event)
             try:
                 if not self._writer.try_write(BY_EVENT[type_].kind, encode(event)):
@@ -58,7 +59,8 @@ class RepairPublisher:
             if isinstance(event, Gap) and self._is_silence(event):
                 self._name(event)
             self._cells[self._records[type_]] += 1
-            if type_ is OpenInterest and (cell := polled("polled_total", event.exchange)) in self._counters:
+            word = BY_EVENT[type_].name
+            if is_polled and (cell := polled("polled_total", event.exchange, word=word)) in self._counters:
                 self._cells[self._index(cell)] += 1
             elif not isinstance(event, Gap | Coverage):
                 self._cells[self._repaired[type_]] += 1

@@ -279,7 +279,7 @@ class Repairer:
         for queue in self._queues.values():
             if not self._publisher.drained:
                 return
-            self._publisher.put(queue.step(time.monotonic()))
+            self._publisher.put(queue.step(time.monotonic()), queue.is_polled)
             for job in queue.finished:
                 if isinstance(job, GapRepair):
                     self._resolved(job.gap, job.outcome, job.counts)

@@ -86,6 +86,7 @@ class FundingPoll(Job):
 
     urgent = False
     endless = True
+    polls = True
 
     def __init__(
         self, exchange: str, symbols: Iterable[str], rest: RestExchange, file: FundingFile,

@@ -39,6 +39,7 @@ from wsadapter.kafka.record_producer import FailedMessage, RecordProducer
 from wsadapter.kafka.settings import LIBRDKAFKA, LIMIT, producer_config
 from wsadapter.kafka.topics import topic_name
 from wsadapter.log import OUTAGE, Repeated, get_logger
+from wsadapter.metrics import KAFKA_CLIENTS
 from wsadapter.shm.stats_page import StatsPage
 
 GAP: Final = BY_STREAM["gap"].kind
@@ -109,6 +110,7 @@ class KafkaProducer:
         }  # fmt: skip
         self._single_until = time.monotonic() + SINGLE_SECONDS if page["single_messages"] else 0.0
         self.producer = self._open()
+        page["kafka_client"] = 1 + KAFKA_CLIENTS.index("native" if self.is_direct else "confluent-kafka")
 
     def _open(self) -> Producer | RecordProducer:
         if self._single_until:

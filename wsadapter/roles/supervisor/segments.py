@@ -113,14 +113,16 @@ def _as_owner(name: str) -> Iterator[None]:
 
 
 def _beats(name: str) -> bool:
-    """Whether the page's process was alive a moment ago: the clock is the machine's, whoever it is."""
+    """Whether the page's process was alive a moment ago, and its supervisor has not seen its end: the clock is the
+    machine's, whoever it is."""
     try:
         with _as_owner(name):
             page = StatsPage.attach(name)
     except (SegmentError, OSError):
         return False
     try:
-        return "heartbeat_ns" in page and abs(time.monotonic_ns() - page["heartbeat_ns"]) < ALIVE_NS
+        has_ended = "pid" in page and page["pid"] == 0
+        return "heartbeat_ns" in page and not has_ended and abs(time.monotonic_ns() - page["heartbeat_ns"]) < ALIVE_NS
     finally:
         page.release()
 

@@ -26,6 +26,7 @@ from road_site import Site
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer, VenueThread
+from wsadapter.errors import ServiceUnavailable
 from wsadapter.shm.segment import listing
 
 SECONDS = float(os.environ.get("WSADAPTER_SOAK", "0"))
@@ -48,6 +49,7 @@ SYMBOLS = (
 EVERY = 60.0
 ROTATION = 600.0
 AUDIT_SECONDS = 3600.0
+STARTS = 10
 
 pytestmark = [
     pytest.mark.integration,
@@ -72,6 +74,18 @@ class Weather(Nemesis):
             return super().strike()
         finally:
             self._deeds = deeds
+
+    def _kill_broker(self) -> None:
+        """A machine that is waited for may take longer to start the broker than the broker allows itself."""
+        self._broker.kill()
+        self._pause(0.5, 6.0)
+        for attempt in range(STARTS):
+            try:
+                self._broker.start()
+                return
+            except ServiceUnavailable:
+                if attempt == STARTS - 1:
+                    raise
 
     def wait(self) -> float:
         """Seconds until the next deed."""

@@ -63,9 +63,17 @@ class Measured(Struct, frozen=True):
     states: dict[str, int]
 
 
+class Expected(Struct, frozen=True):
+    """What the capacity model expects of a connection, a second (docs/capacity.md)."""
+
+    events: float
+    bytes: float
+
+
 class Placed(Struct, frozen=True):
     """One connection. ``used``: None for the repairer's, which has a budget instead. ``why`` it is one of its own.
-    ``measured``: None where nobody was asked, or the running instance has no such connection."""
+    ``measured``: None where nobody was asked, or the running instance has no such connection. ``expected``: None for
+    the repairer's."""
 
     connection: str
     exchange: str
@@ -78,6 +86,7 @@ class Placed(Struct, frozen=True):
     why: list[str]
     streams: list[Stream]
     measured: Measured | None = None
+    expected: Expected | None = None
 
 
 def placed(assembly: Assembly) -> list[Placed]:

@@ -4,6 +4,7 @@ Starts nothing, and asks nobody but, with ``--live``, the running instance's mon
 venues what they list. See `wsadapter.cli.placement`.
 """
 
+import textwrap
 import time
 from collections.abc import Iterator
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import structs
 from rich.cells import cell_len, chop_cells, set_cell_size
 
-from wsadapter.cli import monitor_client, options
+from wsadapter.cli import capacity, monitor_client, options
 from wsadapter.cli.placement import Measured, Placed, Used, measured, placed
 from wsadapter.cli.rules import ResolvedFeed, listed_now, resolved_feeds
 from wsadapter.config.model import Config
@@ -26,6 +27,8 @@ INDENT = 14
 LIVE_SECONDS = 2.0
 LIVE = "Also what the running instance measures, over two seconds; rules by what the venue lists now."
 
+CAPACITY = "What all of it is expected to take: cores, memory, network, disks (docs/capacity.md)."
+
 
 @click.command()
 @options.CONFIG
@@ -33,10 +36,18 @@ LIVE = "Also what the running instance measures, over two seconds; rules by what
 @options.SYMBOL
 @options.STREAM
 @click.option("--live", is_flag=True, help=LIVE)
+@click.option("--capacity", "in_all", is_flag=True, help=CAPACITY)
 @options.JSON
 @click.pass_obj
 def plan(
-    group_path: str | None, config_path: str | None, exchange: str, symbol: str, stream: str, live: bool, as_json: bool
+    group_path: str | None,
+    config_path: str | None,
+    exchange: str,
+    symbol: str,
+    stream: str,
+    live: bool,
+    in_all: bool,
+    as_json: bool,
 ) -> int:
     """Show where each stream of the configuration goes, and why."""
     options.one_of("--stream", stream, (*STREAM_WORDS, "raw_trade"))
@@ -46,9 +57,14 @@ def plan(
     if live and assembly.resolved.sources:
         assembly = assemble(config, listings=listed_now(config, assembly.resolved.sources))
     connections = placed(assembly)
+    if in_all:
+        return _capacity(capacity.capacity(connections, assembly.config), assembly.config, as_json)
     shown = [
-        structs.replace(each, streams=streams, measured=found.get(each.connection))
-        for each in connections
+        structs.replace(
+            each, streams=streams, measured=found.get(each.connection),
+            expected=capacity.expected(rates) if each.exchange else None,
+        )
+        for each, rates in capacity.with_expected(connections, assembly.config)
         if exchange in ("", each.exchange)
         and (
             streams := [
@@ -69,6 +85,16 @@ def plan(
             click.echo(line)
     total = sum(len(one.streams) for one in shown)
     click.echo(f"connections: {len(shown)}, streams: {total}", err=True)
+    return ExitCode.OK
+
+
+def _capacity(found: capacity.Capacity, config: Config, as_json: bool) -> int:
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return ExitCode.OK
+    for head, text in capacity.lines(found, config):
+        for number, line in enumerate(textwrap.wrap(text, WIDTH - INDENT)):
+            click.echo(f"  {'' if number else head:<{INDENT - 2}}{line}")
     return ExitCode.OK
 
 
@@ -93,6 +119,8 @@ def lines(one: Placed) -> Iterator[str]:
     for head, text in told.items():
         if text:
             yield from _wrapped(head, text)
+    if one.expected:
+        yield from _wrapped("expected", f"{one.expected.events:g} events/s, {one.expected.bytes:g} bytes/s")
     if one.measured:
         states = ", ".join(f"{count} {state}" for state, count in sorted(one.measured.states.items()))
         yield from _wrapped("measured", f"{one.measured.frames:g} frames/s, {one.measured.bytes:g} bytes/s; {states}")

@@ -94,6 +94,8 @@ class Reason(IntEnum):
     SLOW = 7
     NOT_ASKED = 8
     """Something else is waited for first."""
+    FOREIGN = 9
+    """Of several endpoints one whose tables are not those of the others."""
 
     @classmethod
     def _missing_(cls, value: object) -> "Reason":
@@ -116,6 +118,7 @@ _SENTENCES: Final = {
     Reason.MISSING: ": not there",
     Reason.SLOW: " does not answer in time",
     Reason.NOT_ASKED: " is not asked yet",
+    Reason.FOREIGN: " is not used, it does not share the tables of the other endpoints",
 }
 _SAYING_ALL: Final = (Reason.REFUSED, Reason.NAME, Reason.NOT_ASKED)
 """A detail only says the same again."""

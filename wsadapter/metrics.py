@@ -121,6 +121,7 @@ _HOST: Final = Axis(("host",), given="hosts")
 _RECORDED: Final = Axis(("exchange",), given="exchanges")
 _CLOCK: Final = Axis(("exchange",), given="clocks")
 _MEASURED: Final = _axis("stream", MEASURED_WORDS)
+_ENDPOINT: Final = Axis(("endpoint",), given="endpoints")
 _CHILD: Final = Axis(("role", "name"), given="children")
 _ANY_CHILD: Final = ("supervisor", "ingest", "serializer", "consumer", "repairer", "monitor", "exchange", "service")
 
@@ -257,6 +258,10 @@ _METRICS: Final = (
     # consumer
     Metric("insert_seconds", "Time of one insert.", _at("consumer"), bounds=SECONDS),
     Metric("clickhouse_up", "1 while ClickHouse answers this process.", _at("consumer")),
+    Metric("clickhouse_endpoint_in_use", "1 for the one address of clickhouse.url that this process asks.",
+           _at("consumer", _ENDPOINT)),
+    Metric("clickhouse_endpoint_up", "0 for an address of clickhouse.url that failed when it was last asked, or that "
+           "does not share the tables of the others.", _at("consumer", _ENDPOINT)),
     Metric("rebalances_total", "Changes of the partitions assigned to this consumer.", _at("consumer")),
     Metric("inserts_total", "Inserts done.", _at("consumer")),
     Metric("insert_retries_total", "Inserts sent again under the same token.", _at("consumer")),
@@ -383,6 +388,7 @@ STATE: Final[Mapping[str, tuple[Cells, ...]]] = {
         Cells(name="commit_failed_since_ns"),
         Cells(name="broker_refusal"),  # Kafka's error code of what it does not let us do (0: nothing)
         *(Cells(name=name) for name in ("broker_reason", "clickhouse_reason")),
+        Cells((_ENDPOINT,), name="clickhouse_endpoint_reason"),  # a `wsadapter.errors.Reason`, while it is not up
         Cells((_STREAM,), name="lag_measured_ns"),
         *(Cells(name=name) for name in redo_log.FIELDS),
         # where the last counted batch ended, from where on how many rows are not settled
@@ -471,9 +477,13 @@ def ingest(subscriptions: Iterable[str]) -> tuple[str, ...]:
     return _page("ingest", subscriptions=((name,) for name in subscriptions))
 
 
-def consumer(partitions: int) -> tuple[str, ...]:
+def consumer(partitions: int, clickhouse_urls: Iterable[str] = ()) -> tuple[str, ...]:
     """``partitions``: most of a topic; of a partition beyond them a kill may count a batch twice."""
-    return _page("consumer", partitions=((str(number),) for number in range(partitions)))
+    return _page(
+        "consumer",
+        partitions=((str(number),) for number in range(partitions)),
+        endpoints=((host_label(url),) for url in clickhouse_urls),
+    )
 
 
 def repairer(

@@ -56,6 +56,54 @@ def test_the_state_directory_follows_from_where_we_run(environ: dict[str, str], 
     assert service.instance == hashlib.sha1(expected.encode()).hexdigest()[:8]
 
 
+TWO = "http://a:8123,http://b:8123"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ"),
+    [
+        ('[clickhouse]\nurl = ["http://a:8123/", "http://b:8123"]\n', {}),
+        ('[clickhouse]\nurl = "http://a:8123, http://b:8123"\n', {}),
+        ("", {"CLICKHOUSE_URL": "http://a:8123,http://b:8123"}),
+    ],
+)
+def test_several_endpoints_of_clickhouse_as_list_text_or_variable(
+    tmp_path: Path, text: str, environ: dict[str, str]
+) -> None:
+    config = load(write(tmp_path, FEED + text), {"HOME": str(tmp_path), **environ}, dotenv=None)
+    assert config.clickhouse.url == TWO
+    assert msgspec.json.decode(msgspec.json.encode(config), type=Config).clickhouse.url == TWO
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "says"),
+    [
+        ('["http://a:1", "ftp://b:1"]', "clickhouse.url[1]", "must begin with http:// or https://"),
+        ('"http://a:1,b:1"', "clickhouse.url[1]", "must begin with http:// or https://"),
+        ('["http://a:1", "http://u:p@b:1"]', "clickhouse.url[1]", "holds credentials"),
+        ('["http://a:1", "http://a:1/"]', "clickhouse.url[1]", "stands there twice"),
+        ('["http://a:1", 5]', "clickhouse.url[1]", "must be str, not int"),
+        ('["http://a:1", "https://b:1"]', "clickhouse.url", "some endpoints are http:// and some https://"),
+        ("[]", "clickhouse.url", "names none"),
+        ("5", "clickhouse.url", "must be text or a list"),
+        (str([f"http://a:{port}" for port in range(1, 18)]), "clickhouse.url", "at most 16 are allowed"),
+    ],
+)
+def test_each_endpoint_of_clickhouse_is_checked_under_its_key_path(
+    tmp_path: Path, value: str, path: str, says: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(write(tmp_path, f"{FEED}[clickhouse]\nurl = {value}\n"), {"HOME": str(tmp_path)}, dotenv=None)
+    ((where, text),) = caught.value.errors
+    assert (where, says in text) == (path, True)
+
+
+def test_an_endpoint_of_the_variable_is_called_by_its_name(tmp_path: Path) -> None:
+    environ = {"HOME": str(tmp_path), "CLICKHOUSE_URL": "http://a:1,b"}
+    with pytest.raises(ConfigError, match=r"CLICKHOUSE_URL\[1\]: must begin with"):
+        load(write(tmp_path, FEED), environ, dotenv=None)
+
+
 def test_two_state_directories_never_share_an_instance(tmp_path: Path) -> None:
     texts = [f'[service]\nstate_dir = "{tmp_path / name}"\n{FEED}' for name in ("a", "b")]
     instances = {load(write(tmp_path, text), {}, dotenv=None).service.instance for text in texts}

@@ -96,14 +96,25 @@ def _connect(servers: str) -> None:
 
 
 def _clickhouse(config: Config) -> str:
-    from wsadapter.clickhouse.client import connect
+    from wsadapter.clickhouse import endpoints
+    from wsadapter.clickhouse.client import ADVICE, connect
 
     try:
         client = connect(config.clickhouse, TIMEOUT_SECONDS)
     except SchemaMismatch as error:  # too old
         raise ServiceUnavailable(str(error)) from None
     client.close()
-    return f"{config.clickhouse.url}, version {client.server_version}"
+    several = endpoints.of(config.clickhouse)
+    text = f"{endpoints.in_use(config.clickhouse)}, version {client.server_version}"
+    if len(several.states) == 1:
+        return text
+    found = several.examine(client)
+    others = [each.sentence() for each in found if each.reason is not None]
+    if any(each.reason is Reason.FOREIGN for each in found):
+        raise ServiceUnavailable("; ".join((*others, ADVICE)), Reason.FOREIGN)
+    silent = "; ".join(others)
+    text += f", of {len(found)} endpoints"
+    return f"{text}; {silent}: whether it shares the tables is not known" if silent else text
 
 
 def _monitor_port(config: Config) -> str:

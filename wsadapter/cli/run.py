@@ -111,8 +111,8 @@ def _require_servable(config: Config, brokers: int) -> None:
     if config.kafka.replication_factor > brokers:
         errors.append(("kafka.replication_factor", f"--embedded --brokers {brokers} has no more than {brokers}"))
     url = urlsplit(config.clickhouse.url)
-    if url.scheme != "http" or not loopback(url.hostname or "") or url.path:
-        errors.append(("clickhouse.url", "--embedded serves http:// on a loopback address, without a path"))
+    if "," in config.clickhouse.url or url.scheme != "http" or not loopback(url.hostname or "") or url.path:
+        errors.append(("clickhouse.url", "--embedded serves one http:// on a loopback address, without a path"))
     if errors:
         raise ConfigError(errors)
     cluster.require_data_of(brokers, Path(config.service.state_dir))

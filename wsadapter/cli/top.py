@@ -265,7 +265,9 @@ def _about(status: Status) -> dict[str, str]:
             parts.append(f"spool {records:,} records, {serializer['spool_bytes'] / MIB:.1f} MiB")
         about[serializer["name"]] = ", ".join(parts)
     for consumer in status["consumers"]:
+        several = consumer["clickhouse_endpoints"]
         parts = [f"Kafka {_up(consumer['broker_up'])}", f"ClickHouse {_up(consumer['clickhouse_up'])}"]
+        parts[-1] += "".join(f" ({each['endpoint']})" for each in several if each["in_use"] and len(several) > 1)
         unknown = f" (unknown: {' '.join(consumer['lag_unknown'])})" if consumer["lag_unknown"] else ""
         parts += [f"lag {sum(consumer['lag'].values()):,}{unknown}", f"inserts {consumer['inserts']:,}"]
         parts += [f"paused {' '.join(consumer['paused'])}"] if consumer["paused"] else []

@@ -6,21 +6,21 @@ Guarantees: a server that is older than `MINIMUM_VERSION` is never used. No erro
 import functools
 import re
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 import clickhouse_connect
 import msgspec
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
-from clickhouse_connect.driver.httputil import default_pool_manager, get_pool_manager
 from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
+from wsadapter.clickhouse import endpoints
 from wsadapter.clickhouse.errors import error_code, reason_of
 from wsadapter.config import secrets
 from wsadapter.config.model import ClickHouseConfig
-from wsadapter.errors import SchemaMismatch, ServiceUnavailable
+from wsadapter.errors import Reason, SchemaMismatch, ServiceUnavailable
 from wsadapter.text import first_line
 
 T = TypeVar("T")
@@ -29,6 +29,10 @@ MINIMUM_VERSION: Final = (25, 6)
 """The first with an inline schema for the Protobuf format."""
 CONNECT_SECONDS: Final = 5
 ANSWER_SECONDS: Final = 60
+
+ADVICE: Final = (
+    "name endpoints of one server or of replicas; clickhouse.cluster makes replicated tables (clickhouse-clusters.md)"
+)
 
 REQUEST_ERRORS: Final = (ClickHouseError, HTTPError, OSError)
 """What a request can end with: an error of the server or of the network."""
@@ -53,7 +57,7 @@ Ask = Callable[[Query], bytes]
 def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS, read_only: bool = False) -> Client:
     """A client of a server that answers; `ServiceUnavailable` when it does not, `SchemaMismatch` when it is too old.
     ``read_only``: the server refuses whatever would write."""
-    url = urlsplit(settings.url)
+    url = urlsplit(endpoints.addresses(settings)[0])
     secure = url.scheme == "https"
     password = secrets.password(settings.password, settings.password_file, "clickhouse.password_file")
     try:
@@ -73,35 +77,42 @@ def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS, 
             client_cert=settings.certificate or None,
             # with a password it is the password that says who we are; the certificate opens the connection
             tls_mode="strict" if password else "mutual",
-            # given, so that no proxy of the environment is looked for
-            pool_mgr=_pool(settings.ca, settings.certificate, settings.key, settings.secrets_digest),
+            pool_mgr=endpoints.of(settings),
         )
     except REQUEST_ERRORS as error:
         raise unavailable(settings, error) from None
     except ValueError:  # its text may hold the password
-        raise ServiceUnavailable(f"ClickHouse at {settings.url}: the answer is not ClickHouse's") from None
+        raise ServiceUnavailable(
+            f"ClickHouse at {endpoints.in_use(settings)}: the answer is not ClickHouse's"
+        ) from None
     version = str(client.server_version)
     if version_number(version) < MINIMUM_VERSION:
         client.close()
         wanted = ".".join(map(str, MINIMUM_VERSION))
-        raise SchemaMismatch(f"ClickHouse at {settings.url} is version {version!a}; {wanted} or newer is needed")
+        at = endpoints.in_use(settings)
+        raise SchemaMismatch(f"ClickHouse at {at} is version {version!a}; {wanted} or newer is needed")
     if read_only and (found := client.server_settings.get("readonly")) is not None and found.value == "0":
         client.set_client_setting("readonly", READ_ONLY)
     return client
 
 
-@functools.cache
-def _pool(ca: str, certificate: str, key: str, _digest: str) -> Any:
-    """One pool for all clients of one way to the server, as the driver's default is. With a CA of the operator's own
-    no other is trusted."""
-    if not ca and not certificate:
-        return default_pool_manager()
-    return get_pool_manager(ca_cert=ca or None, client_cert=certificate or None, client_cert_key=key or None)
+def refuse_foreign(settings: ClickHouseConfig, client: Client) -> None:
+    """`SchemaMismatch` where endpoints answer that do not share the tables of the one in use: a batch that is repeated
+    there would be in both, and what one has the other would lack."""
+    several = endpoints.of(settings)
+    if len(several.states) == 1:
+        return
+    foreign = [each.sentence() for each in several.examine(client) if each.reason is Reason.FOREIGN]
+    if foreign:
+        raise SchemaMismatch("\n".join((*foreign, f"clickhouse.url: {ADVICE}")))
 
 
 def unavailable(settings: ClickHouseConfig, error: Exception) -> ServiceUnavailable:
-    reason = reason_of(error)
-    return ServiceUnavailable(reason.sentence(f"ClickHouse at {settings.url}", first_line(error)), reason)
+    """In words; where none of several endpoints answers, each by name."""
+    reason, several = reason_of(error), endpoints.of(settings).states
+    if len(several) > 1 and error_code(error) is None and all(state.reason is not None for state in several):
+        return ServiceUnavailable("; ".join(state.sentence() for state in several), several[0].reason or reason)
+    return ServiceUnavailable(reason.sentence(f"ClickHouse at {endpoints.in_use(settings)}", first_line(error)), reason)
 
 
 def version_number(text: str) -> tuple[int, ...]:
@@ -128,8 +139,8 @@ def _ask(settings: ClickHouseConfig, client: Client, query: Query) -> bytes:
         code = error_code(error)
         if code in UNKNOWN_TABLE_OR_DATABASE:
             reason = f"no tables of ours in database {settings.database}: {first_line(error)}"
-            raise ServiceUnavailable(f"ClickHouse at {settings.url}: {reason}") from None
+            raise ServiceUnavailable(f"ClickHouse at {endpoints.in_use(settings)}: {reason}") from None
         if code in TOO_EXPENSIVE:
             reason = f"the query is too expensive, narrow it with --since, --exchange, --symbol: {first_line(error)}"
-            raise ServiceUnavailable(f"ClickHouse at {settings.url}: {reason}") from None
+            raise ServiceUnavailable(f"ClickHouse at {endpoints.in_use(settings)}: {reason}") from None
         raise unavailable(settings, error) from None

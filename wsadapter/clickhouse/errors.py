@@ -133,6 +133,11 @@ def error_code(error: BaseException) -> int | None:
     return int(match[1]) if match else None
 
 
+def is_about_content(code: int) -> bool:
+    """Whether this error of an insert is about what it sent: no other server would take it either."""
+    return code in _BISECT
+
+
 def classify(error: BaseException) -> ErrorClass:
     """The one place where errors of an insert are told apart. An unknown one is `PAUSE`: the operator is alarmed, and
     the insert is tried again from time to time."""

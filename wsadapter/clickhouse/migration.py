@@ -17,7 +17,7 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from wsadapter.clickhouse import catalog, schema
+from wsadapter.clickhouse import catalog, endpoints, schema
 from wsadapter.clickhouse.catalog import ExistingTable
 from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
 from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
@@ -41,7 +41,8 @@ def migrate(client: Client, settings: ClickHouseConfig, tell: Tell, drop_old: bo
     """`SchemaMismatch` for tables that are no earlier version's, `ServiceUnavailable` where the server went away: run
     it again."""
     try:
-        _Migration(client, settings, tell).run(drop_old)
+        with endpoints.of(settings).kept():
+            _Migration(client, settings, tell).run(drop_old)
     except REQUEST_ERRORS as error:
         raise unavailable(settings, error) from None
 

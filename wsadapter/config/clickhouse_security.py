@@ -1,14 +1,23 @@
-"""The rules of the TLS files of [clickhouse]: used, complete, and readable as what they are."""
+"""The rules of [clickhouse] beyond one key: endpoints of one kind; TLS files used, complete, and readable as what they
+are."""
 
 import ssl
+from typing import Final
 
 from wsadapter.config.convert import Errors
 from wsadapter.config.model import ClickHouseConfig
 
+MAX_ENDPOINTS: Final = 16
+
 
 def check(clickhouse: ClickHouseConfig, errors: Errors) -> None:
     named = [key for key in ("ca", "certificate", "key") if getattr(clickhouse, key)]
-    if clickhouse.url.startswith("http://"):
+    urls = clickhouse.url.split(",")
+    if len(urls) > MAX_ENDPOINTS:
+        errors.add("clickhouse.url", f"names {len(urls)} endpoints, at most {MAX_ENDPOINTS} are allowed")
+    if len({url.partition("://")[0] for url in urls}) > 1:
+        errors.add("clickhouse.url", "some endpoints are http:// and some https://: the password would travel openly")
+    if all(url.startswith("http://") for url in urls):
         for key in named:
             errors.add(f"clickhouse.{key}", "not used with http://: clickhouse.url must begin with https://")
     for key, other in (("certificate", "key"), ("key", "certificate")):

@@ -103,6 +103,9 @@ def leaf(hint: Any, value: object, path: str, errors: Errors) -> Any:
             key: leaf(get_args(plain)[1], element, join(path, key), errors)
             for key, element in _bounded(table(value, path, errors), path, errors).items()
         }
+    for extra in extras:
+        if "several" in extra:
+            return _joined(extra["several"], value, path, errors)
     try:
         for extra in extras:
             value = extra["before"](value) if "before" in extra else value
@@ -127,6 +130,18 @@ def _elements(hint: Any, value: Any, path: str, errors: Errors) -> Any:
             errors.add(f"{path}[{i}]", f"{element!a} stands there twice")
         seen.add(element)
     return result
+
+
+def _joined(hint: Any, value: object, path: str, errors: Errors) -> Any:
+    """Text of one element, of several with commas between, or a list: kept as text with commas."""
+    parts = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+    if isinstance(parts, list) and len(parts) == 1:
+        return leaf(hint, parts[0], f"{path}[0]" if isinstance(value, list) else path, errors)
+    if not isinstance(parts, list) or not parts:
+        errors.add(path, "names none" if parts == [] else f"must be text or a list, not {_type_name(value)}")
+        return INVALID
+    result = _elements(hint, parts, path, errors)
+    return INVALID if INVALID in result else ",".join(result)
 
 
 def _bounded(value: Any, path: str, errors: Errors) -> Any:

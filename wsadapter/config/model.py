@@ -107,7 +107,7 @@ class KafkaConfig(Struct, frozen=True):
 
 
 class ClickHouseConfig(Struct, frozen=True):
-    url: t.HttpUrl = "http://127.0.0.1:8123"
+    url: t.HttpUrls = "http://127.0.0.1:8123"
     database: t.Identifier = "market"
     user: t.User = "default"
     password_file: t.SecretFile = ""

@@ -79,7 +79,8 @@ KEYS: Final[Mapping[str, str]] = {
     "kafka.ssl_key_password.",
     "kafka.producer": "A table, passed to librdkafka. What the delivery promise rests on is refused.",
     "kafka.consumer": "A table, passed to librdkafka. What the delivery promise rests on is refused.",
-    "clickhouse.url": "http:// or https://.",
+    "clickhouse.url": "http:// or https://. Several, as a list or with commas: the next one is asked when one does not "
+    "answer (clickhouse-clusters.md).",
     "clickhouse.database": "Created when it is missing.",
     "clickhouse.user": "Who we are.",
     "clickhouse.password_file": "File of the password; CLICKHOUSE_PASSWORD comes first. Default: the systemd "
@@ -235,6 +236,8 @@ def _default(field: Any) -> Any:
 def _kind(hint: Any) -> str:
     """The type in an operator's words, with its range."""
     plain, *metas = get_args(hint) if get_origin(hint) is Annotated else (hint,)
+    if any(isinstance(meta, Meta) and "several" in (meta.extra or {}) for meta in metas):
+        return "text or list"
     low = next((meta.ge for meta in metas if isinstance(meta, Meta) and meta.ge is not None), None)
     high = next((meta.le for meta in metas if isinstance(meta, Meta) and meta.le is not None), None)
     if get_origin(plain) is tuple:

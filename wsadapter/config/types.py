@@ -279,6 +279,8 @@ PowerOfTwo = Annotated[int, _checked(_power_of_two)]
 WebSocketUrl = Annotated[str, _checked(_venue_url("wss", "ws"))]
 RestUrl = Annotated[str, _checked(_venue_url("https", "http"))]
 HttpUrl = Annotated[str, _checked(_http_url)]
+HttpUrls = Annotated[str, Meta(extra={"several": HttpUrl})]
+"""One or several; with commas between them."""
 Listen = Annotated[str, _checked(_listen)]
 Bootstrap = Annotated[str, _checked(_bootstrap)]
 TopicPrefix = Annotated[str, _checked(_matching(r"[A-Za-z0-9._-]{0,200}", "letters, digits, . _ - only"))]

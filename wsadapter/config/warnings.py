@@ -41,9 +41,9 @@ def _of_services(config: Config) -> list[str]:
     messages = []
     if not t.loopback(t.address(config.monitor.listen)[0]):
         messages.append(f"monitor.listen: {config.monitor.listen} is reachable from other machines, without a password")
-    url = urlsplit(config.clickhouse.url)
     has_password = config.clickhouse.password or config.clickhouse.password_file
-    if has_password and url.scheme == "http" and not t.loopback(url.hostname or ""):
+    urls = map(urlsplit, config.clickhouse.url.split(","))
+    if has_password and any(url.scheme == "http" and not t.loopback(url.hostname or "") for url in urls):
         messages.append("clickhouse.url: the password travels over plain http")
     kafka, used = config.kafka, kafka_security.effective(config.kafka)
     protocol = str(used.get("security.protocol", "PLAINTEXT")).upper()

@@ -33,7 +33,7 @@ def bootstrap_address(servers: str) -> tuple[str, int]:
 def http_address(url: str) -> tuple[str, int]:
     """Where an embedded ClickHouse must listen: ``clickhouse.url`` has to be plain http on a loopback address."""
     parts = urlsplit(url)
-    if parts.scheme != "http" or parts.path not in ("", "/"):
+    if "," in url or parts.scheme != "http" or parts.path not in ("", "/"):
         raise ConfigError([("clickhouse.url", "the embedded ClickHouse speaks plain http without a path")])
     return _loopback("clickhouse.url", parts.hostname or "", parts.port or 8123)
 

@@ -54,7 +54,7 @@ class Rig:
         self._producer: Producer | None = None
 
     def another(self, name: str, module: str = "wsadapter.roles.consumer") -> RoleProcess:
-        fields = stats_fields.consumer(self.config.kafka.partitions)
+        fields = stats_fields.consumer(self.config.kafka.partitions, self.config.clickhouse.url.split(","))
         return RoleProcess(module, "consumer", self.config, fields, name=name)
 
     @property

@@ -112,7 +112,9 @@ def test_a_second_installation_with_the_same_prefix_is_refused(make_rig: Callabl
     rig = make_rig(poll_seconds=6)
     rig.process.start()
     config = replace(rig.config, service=replace(rig.config.service, instance=f"{rig.config.service.instance}-b"))
-    second = RoleProcess("wsadapter.roles.consumer", "consumer", config, metrics.consumer(2), name="consumer-0")
+    second = RoleProcess(
+        "wsadapter.roles.consumer", "consumer", config, metrics.consumer(2, [config.clickhouse.url]), name="consumer-0"
+    )
     try:
         second.start(until=ChildState.WAITING)
         eventually(lambda: second.returncode is not None, 60, "it is refused")

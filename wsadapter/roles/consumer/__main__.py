@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from clickhouse_connect.driver.client import Client
 
 from wsadapter.clickhouse.catalog import create_or_verify, is_earlier
-from wsadapter.clickhouse.client import connect, unavailable
+from wsadapter.clickhouse.client import connect, refuse_foreign, unavailable
 from wsadapter.clickhouse.migration import migrate
 from wsadapter.config.model import Config
 from wsadapter.errors import ConfigError, Reason, SchemaMismatch, ServiceUnavailable
@@ -19,6 +19,7 @@ from wsadapter.kafka.members import foreign_members
 from wsadapter.kafka.settings import consumer_config, group_id
 from wsadapter.kafka.topics import ensure_topics
 from wsadapter.log import OUTAGE, Repeated, get_logger
+from wsadapter.roles.consumer import endpoint_cells
 from wsadapter.roles.consumer.consumer import POLL_SECONDS, Consumer
 from wsadapter.roles.consumer.group import CHUNK
 from wsadapter.roles.consumer.insert_pool import FAILURES
@@ -49,6 +50,7 @@ def patiently(child: Child, threads: DaemonExecutor, work: Callable[[], T], serv
             return future.result()
         except (ServiceUnavailable, OSError) as error:
             child.set_state(ChildState.WAITING)
+            endpoint_cells.publish(child.page, child.args.config.clickhouse)
             child.page[cell] = reason = getattr(error, "reason", Reason.UNKNOWN)
             if (kept_back := repeated(reason)) is not None:
                 log.warning(f"waiting for {service}", reason=str(error), repeated=kept_back)
@@ -66,6 +68,7 @@ def prepare(config: Config, is_first: bool) -> Client:
             migrate(client, config.clickhouse, lambda text: log.warning("migration", step=text))
         if replaced := create_or_verify(client, config.clickhouse):
             log.warning("views replaced by this version's", views=replaced)
+        refuse_foreign(config.clickhouse, client)
     except FAILURES as error:
         client.close()
         if isinstance(error, SchemaMismatch):
@@ -105,6 +108,7 @@ def main(child: Child) -> int:
     client = patiently(child, threads, lambda: prepare(config, child.args.name.endswith("-0")), "ClickHouse")
     if client is None:
         return 0
+    endpoint_cells.publish(child.page, config.clickhouse)
     child.page["clickhouse_up"] = 1
     patiently(child, threads, lambda: ensure_topics(config.kafka, ANSWER_SECONDS), "Kafka")
     refuse_foreign_members(child, threads, config)

@@ -36,6 +36,7 @@ from wsadapter.kafka.topics import (
 )
 from wsadapter.log import OUTAGE, Repeated, get_logger
 from wsadapter.pb import market_pb2
+from wsadapter.roles.consumer import endpoint_cells
 from wsadapter.roles.consumer.accounting import Accounting, Unsettled
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commits import Key
@@ -171,6 +172,7 @@ class Housekeeping:
         } | self.blocked.keys()
         self._accounting.publish(lag, alarms)
         page["broker_up"] = int(group.broker_up)
+        endpoint_cells.publish(page, self._config.clickhouse)
         page["broker_reason"] = group.heard.reason
         page["rebalances_total"] = group.rebalances
         refused = any(t.failure is InsertFailure.REFUSED and t.attempts >= PATIENCE for t in self._pool.tasks)

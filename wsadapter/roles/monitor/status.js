@@ -148,8 +148,12 @@ function verdict(s) {
   document.title = (s.ready ? "" : "\u26a0 ") + word + " - wsadapter";
 }
 
+const endpoint = c => c.clickhouse_endpoints.find(e => e.in_use)?.endpoint ?? "";
+
 function problems(s) {
   const found = [...s.reasons];
+  for (const c of s.consumers.filter(c => c.clickhouse_up)) for (const e of c.clickhouse_endpoints.filter(e => !e.up))
+    found.push(`${c.name}: ${e.reason}; in use: ${endpoint(c)}`);
   if (s.spool.records) found.push(`${plural(s.spool.records, "record")} on the spool, ${bytes(s.spool.bytes)}` +
     (s.spool.seconds_left == null ? "" : `: full in ${span(s.spool.seconds_left)} at this rate`));
   if (s.open_gaps.count) found.push(`${plural(s.open_gaps.count, "gap")} open, the longest since ` +
@@ -297,9 +301,9 @@ function details(s) {
     s.serializers.map(p => [p.name, [p.name, state(p.broker_up ? "up" : "down"), num(p.outstanding),
       num(p.spool_records), num(p.spool_bytes, bytes), num(p.produced), num(p.delivered), num(p.dead_letters)],
       p.broker_up ? "good" : "bad"]));
-  patchTable("consumers", "Consumers", ["consumer", "Kafka", "ClickHouse", "inserts", "retries", "lag", "paused"],
+  patchTable("consumers", "Consumers", ["consumer", "Kafka", "ClickHouse", "endpoint", "inserts", "retries", "lag", "paused"],
     s.consumers.map(c => [c.name, [c.name, state(c.broker_up ? "up" : "down"), state(c.clickhouse_up ? "up" : "down"),
-      num(c.inserts), num(c.insert_retries),
+      endpoint(c), num(c.inserts), num(c.insert_retries),
       [pairs(c.lag), ...c.lag_unknown.map(n => n + " ?")].filter(x => x).join(", ") || "0",
       { text: c.paused.join(" "), css: "bad" }], c.broker_up && c.clickhouse_up && !c.paused.length ? "good" : "bad"]));
   patchTable("repair", "Hosts that are asked for what is missing",

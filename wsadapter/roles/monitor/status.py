@@ -142,7 +142,14 @@ def _services(snapshot: Snapshot) -> Iterator[Cause]:
         for child in snapshot.children:
             if child.cells.get(f"{name}_up") != 0 or (name == "broker" and child.get("broker_refusal")):
                 continue
-            if (reason := Reason(child.get(f"{name}_reason"))) is not Reason.NOT_ASKED:
+            reason = Reason(child.get(f"{name}_reason"))
+            failed = [] if name == "broker" else [each for each in _endpoints(child) if not each["up"]]
+            if reason is Reason.NOT_ASKED:
+                continue
+            if len(failed) > 1:  # none of several answers: each has a cause of its own
+                for each in failed:
+                    yield Cause(child.name, each["reason"], child.role, service.lower())
+            else:
                 yield Cause(child.name, reason.sentence(service), child.role, service.lower())
     for child in snapshot.children:
         if code := child.get("broker_refusal"):
@@ -324,6 +331,7 @@ def _consumer(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
         "name": reading.name,
         "broker_up": reading.get("broker_up") == 1,
         "clickhouse_up": reading.get("clickhouse_up") == 1,
+        "clickhouse_endpoints": _endpoints(reading),
         "lag": _nonzero(lag),
         "lag_unknown": unknown,
         "paused": sorted(_nonzero(reading.by("paused"))),
@@ -332,6 +340,21 @@ def _consumer(snapshot: Snapshot, reading: Reading) -> dict[str, Any]:
         "inserts": reading.get("inserts_total"),
         "insert_retries": reading.get("insert_retries_total"),
     }
+
+
+def _endpoints(reading: Reading) -> list[dict[str, Any]]:
+    """The addresses of ClickHouse as a consumer knows them. ``reason``: why one is not up."""
+    used, up = reading.by("clickhouse_endpoint_in_use"), reading.by("clickhouse_endpoint_up")
+    reasons_by = reading.by("clickhouse_endpoint_reason")
+    return [
+        {
+            "endpoint": name,
+            "in_use": bool(used[name]),
+            "up": bool(up[name]),
+            "reason": "" if up[name] else Reason(reasons_by[name]).sentence(f"ClickHouse at {name}"),
+        }
+        for name in used
+    ]
 
 
 def _repairer(reading: Reading) -> dict[str, Any]:

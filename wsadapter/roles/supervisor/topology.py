@@ -305,7 +305,7 @@ def _consumer(config: Config, number: int) -> ChildSpec:
         name=f"consumer-{number}",
         role="consumer",
         module="wsadapter.roles.consumer",
-        page_fields=metrics.consumer(config.kafka.partitions),
+        page_fields=metrics.consumer(config.kafka.partitions, config.clickhouse.url.split(",")),
         stop_group=CONSUMER,
         drains=True,
         heartbeat_deadline=60.0,  # one slow insert holds its loop

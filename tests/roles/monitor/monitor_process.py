@@ -25,12 +25,13 @@ from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildArgs, arguments_fd
 
 RUNNING = 2
+ENDPOINTS = ("http://ch-1:8123", "http://ch-2:8123")
 SUBSCRIPTIONS = ("btcusdt@aggTrade", "btcusdt@kline_1m")
 CONNECTION = "binance-market-0"
 CHILDREN = (
     ("ingest", CONNECTION, metrics.ingest(SUBSCRIPTIONS)),
     ("serializer", "serializer-0", metrics.serializer(["binance"])),
-    ("consumer", "consumer-0", metrics.consumer(4)),
+    ("consumer", "consumer-0", metrics.consumer(4, ENDPOINTS)),
     ("monitor", "monitor", metrics.MONITOR),
     ("exchange", "exchange", metrics.EXCHANGE),
 )
@@ -94,6 +95,11 @@ class Road:
         self.pages["consumer-0"]["broker_up"] = 1
         self.pages["consumer-0"]["clickhouse_up"] = 1
         self.pages["consumer-0"]["broker_refusal"] = 0
+        for number, url in enumerate(ENDPOINTS):
+            labels = f'{{endpoint="{metrics.host_label(url)}"}}'
+            self.pages["consumer-0"][f"clickhouse_endpoint_in_use{labels}"] = int(number == 0)
+            self.pages["consumer-0"][f"clickhouse_endpoint_up{labels}"] = 1
+            self.pages["consumer-0"][f"clickhouse_endpoint_reason{labels}"] = 0
         self.pages["consumer-0"]["broker_reason"] = self.pages["consumer-0"]["clickhouse_reason"] = 0
 
     def order(self) -> MonitorOrder:

@@ -95,6 +95,30 @@ def test_the_kind_of_cause_is_said_and_what_was_not_asked_is_not_blamed(watched:
     assert reasons(watched) == ["serializer-0: Kafka does not answer: name not known"]
 
 
+def test_each_endpoint_of_clickhouse_has_its_reason_where_none_answers(watched: Road) -> None:
+    """One that fails while another one is in use is no reason: it is told beside the consumer."""
+    page = watched.pages["consumer-0"]
+    page['clickhouse_endpoint_up{endpoint="ch-1:8123"}'] = 0
+    page['clickhouse_endpoint_reason{endpoint="ch-1:8123"}'] = Reason.REFUSED
+    page['clickhouse_endpoint_in_use{endpoint="ch-1:8123"}'] = 0
+    page['clickhouse_endpoint_in_use{endpoint="ch-2:8123"}'] = 1
+    assert reasons(watched) == []
+    (consumer,) = get_json(watched.port, "/status")[1]["consumers"]
+    assert consumer["clickhouse_endpoints"] == [
+        {"endpoint": "ch-1:8123", "in_use": False, "up": False,
+         "reason": "ClickHouse at ch-1:8123 does not answer: connection refused"},
+        {"endpoint": "ch-2:8123", "in_use": True, "up": True, "reason": ""},
+    ]  # fmt: skip
+
+    page["clickhouse_up"] = 0
+    page['clickhouse_endpoint_up{endpoint="ch-2:8123"}'] = 0
+    page['clickhouse_endpoint_reason{endpoint="ch-2:8123"}'] = Reason.FOREIGN
+    assert reasons(watched) == [
+        "consumer-0: ClickHouse at ch-1:8123 does not answer: connection refused",
+        "consumer-0: ClickHouse at ch-2:8123 is not used, it does not share the tables of the other endpoints",
+    ]
+
+
 def test_a_child_that_is_down_counts_as_down_whatever_its_page_says(watched: Road) -> None:
     watched.supervisor['child_up{role="serializer",name="serializer-0"}'] = 0
     watched.supervisor['child_restarts_total{role="serializer",name="serializer-0",reason="signal"}'] = 2

@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -11,9 +12,13 @@ from urllib.parse import urlsplit
 
 class HttpProxy:
     """``with HttpProxy(url) as proxy``; other code is given `url`. ``loses``: so many answers to inserts are not given
-    after the server has given them; ``status``: answered instead of asking the server."""
+    after the server has given them; ``status``: answered instead of asking the server. ``request``, ``answer``: what
+    becomes of their bodies."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(
+        self, target: str, request: Callable[[bytes], bytes] = bytes, answer: Callable[[bytes], bytes] = bytes
+    ) -> None:
+        self._request, self._answered = request, answer
         self.target, self.loses, self.status = urlsplit(target).netloc, 0, 0
         self.asked: list[str] = []
         """Method, path and query of each request."""
@@ -70,9 +75,10 @@ class HttpProxy:
             status, headers, answer = self.status, {}, b"the proxy has no server\n"
         else:
             server = http.client.HTTPConnection(self.target, timeout=30)
-            server.request(request.command, request.path, body, dict(request.headers))
+            named = {name: text for name, text in request.headers.items() if name.lower() != "content-length"}
+            server.request(request.command, request.path, self._request(body), named)
             given = server.getresponse()
-            status, headers, answer = given.status, dict(given.getheaders()), given.read()
+            status, headers, answer = given.status, dict(given.getheaders()), self._answered(given.read())
             server.close()
         if self.loses and "insert_deduplication_token" in request.path:
             self.loses -= 1

@@ -116,7 +116,7 @@ def clickhouse_grants(group_path: str | None, config_path: str | None, user: str
     # the server's own user has every right already
     user = user or (configured if configured != "default" else "wsadapter")
     try:
-        click.echo(grants(config.clickhouse.database, user, reader), nl=False)
+        click.echo(grants(config.clickhouse.database, user, reader, config.clickhouse.cluster), nl=False)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     return ExitCode.OK

@@ -14,17 +14,20 @@ value in these queries is a literal.
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from clickhouse_connect.driver.client import Client
 
 from wsadapter.clickhouse import schema
+from wsadapter.clickhouse.cluster import LOCAL
 from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
 from wsadapter.clickhouse.versions import COMMAND, VERSION, VERSIONS, bare, is_former_key
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import SchemaMismatch
 from wsadapter.events.streams import SPECS, StreamSpec
+
+TO_CLUSTER: Final = "docs/clickhouse-clusters.md says how its rows go there"
 
 
 class ExistingTable(NamedTuple):
@@ -82,7 +85,7 @@ def complete(client: Client, settings: ClickHouseConfig) -> None:
     outdated = expected.outdated(existing)
     for query in schema.query_views(settings.database):
         if query.is_outdated(existing[query.name].comment if query.name in existing else ""):
-            client.command(query.replacing(settings.database), use_database=False)
+            client.command(query.replacing(settings.database, settings.cluster), use_database=False)
     for view in outdated.values():
         for statement in view.replacing(settings.database):
             client.command(statement, use_database=False)
@@ -273,14 +276,33 @@ def _table_mismatches(name: str, table: schema.Table, existing: ExistingTable) -
         elif have != bare(kind):
             yield f"table {name}: column {column} is {have}, not {bare(kind)}"
     engine, version = table.engine.partition("(")[::2]
+    if engine == "Distributed":  # servers differ in how they write its arguments
+        version = f"{table.name}{LOCAL}"
+    if (
+        table.cluster
+        and not table.name.endswith(LOCAL)
+        and existing.engine.endswith("MergeTree")
+        and not table.order_by
+    ):
+        yield f"table {name}: is of one server ({existing.engine}), not of cluster {table.cluster}: {TO_CLUSTER}"
+        return
+    if existing.engine == "Distributed" and not table.cluster:
+        yield f"table {name}: is of a cluster ({existing.engine_full}), and clickhouse.cluster is not set"
+        return
     # a Replicated or Shared variant of the engine is an operator's choice
     if not existing.engine.endswith(engine) or (version and version not in existing.engine_full):
         yield f"table {name}: engine is {existing.engine_full or existing.engine}, not {table.engine}"
+    if engine == "Distributed":
+        return  # it has no keys of its own
     if bare(existing.sorting_key) != bare(",".join(table.order_by)):
         yield f"table {name}: sorting key is ({existing.sorting_key}), not ({', '.join(table.order_by)})"
     if bare(existing.partition_key) != bare(table.partition_by):
         yield f"table {name}: partition key is {existing.partition_key or 'none'}, not {table.partition_by or 'none'}"
+    if table.cluster and table.order_by and not existing.engine.startswith(("Replicated", "Shared")):
+        yield f"table {name}: engine is {existing.engine}, not replicated, as clickhouse.cluster wants it"
     own = existing.engine == engine and table.order_by
+    if re.search(r"\breplicated_deduplication_window(_seconds)? = 0\b", existing.engine_full):
+        yield f"table {name}: setting replicated_deduplication_window is 0, insert tokens would do nothing"
     if own and not re.search(r"non_replicated_deduplication_window = [1-9]", existing.engine_full):
         yield f"table {name}: setting non_replicated_deduplication_window is not there, insert tokens would do nothing"
 

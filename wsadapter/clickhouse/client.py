@@ -16,7 +16,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from msgspec import Struct
 from urllib3.exceptions import HTTPError
 
-from wsadapter.clickhouse import endpoints
+from wsadapter.clickhouse import cluster, endpoints
 from wsadapter.clickhouse.errors import error_code, reason_of
 from wsadapter.config import secrets
 from wsadapter.config.model import ClickHouseConfig
@@ -91,9 +91,17 @@ def connect(settings: ClickHouseConfig, answer_seconds: float = ANSWER_SECONDS, 
         wanted = ".".join(map(str, MINIMUM_VERSION))
         at = endpoints.in_use(settings)
         raise SchemaMismatch(f"ClickHouse at {at} is version {version!a}; {wanted} or newer is needed")
+    if settings.cluster and _may_set(client):
+        for name, value in cluster.SETTINGS.items():
+            client.set_client_setting(name, value)
     if read_only and (found := client.server_settings.get("readonly")) is not None and found.value == "0":
         client.set_client_setting("readonly", READ_ONLY)
     return client
+
+
+def _may_set(client: Client) -> bool:
+    found = client.server_settings.get("readonly")
+    return found is None or found.value != "1"
 
 
 def refuse_foreign(settings: ClickHouseConfig, client: Client) -> None:

@@ -20,6 +20,7 @@ from clickhouse_connect.driver.client import Client
 from wsadapter.clickhouse import catalog, endpoints, schema
 from wsadapter.clickhouse.catalog import ExistingTable
 from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
+from wsadapter.clickhouse.cluster import on
 from wsadapter.clickhouse.conversion import FINGERPRINT, literal, quoted
 from wsadapter.clickhouse.versions import VERSION, before_key, filled, is_former_key
 from wsadapter.config.model import ClickHouseConfig
@@ -135,11 +136,11 @@ class _Migration:
     def _comment(self, table: schema.Table, existing: ExistingTable) -> None:
         """Its comment and its columns', where they have none or another one of ours."""
         if table.about and existing.comment != table.about:
-            self._do(f"ALTER TABLE {self._name(table.name)} MODIFY COMMENT {literal(table.about)}")
+            self._do(f"ALTER TABLE {self._name(table.name)}{on(table.cluster)} MODIFY COMMENT {literal(table.about)}")
         lacking = [name for name, text in table.texts.items() if existing.texts.get(name, text) != text]
         if lacking:
             parts = ", ".join(f"COMMENT COLUMN {quoted(name)} {literal(table.texts[name])}" for name in lacking)
-            self._do(f"ALTER TABLE {self._name(table.name)} {parts}")
+            self._do(f"ALTER TABLE {self._name(table.name)}{on(table.cluster)} {parts}")
 
     def _rebuild(self, spec: StreamSpec) -> None:
         self._close(spec)
@@ -216,7 +217,8 @@ class _Migration:
             if name not in existing.columns:
                 place = f" AFTER {quoted(previous)}" if previous else " FIRST"
                 column = table.column(name, kind, codec)
-                self._do(f"ALTER TABLE {self._name(table.name)} ADD COLUMN IF NOT EXISTS {column}{place}")
+                on_all = on(table.cluster)
+                self._do(f"ALTER TABLE {self._name(table.name)}{on_all} ADD COLUMN IF NOT EXISTS {column}{place}")
             previous = name
 
     def _old_tables(self, drop: bool) -> None:

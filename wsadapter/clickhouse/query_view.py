@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from wsadapter.clickhouse.cluster import on
 from wsadapter.clickhouse.conversion import FINGERPRINT, fingerprint, literal, quoted
 
 
@@ -38,11 +39,11 @@ class QueryView(Struct, frozen=True):
         about = "\n".join(text for text in (self.about, called, columns.rstrip("\n")) if text)
         return f"{fingerprint(self.select + self._declared + about)}: {about}"
 
-    def sql(self, database: str) -> str:
-        return self._made(database, "CREATE VIEW IF NOT EXISTS")
+    def sql(self, database: str, cluster: str = "") -> str:
+        return self._made(database, "CREATE VIEW IF NOT EXISTS", cluster)
 
-    def replacing(self, database: str) -> str:
-        return self._made(database, "CREATE OR REPLACE VIEW")
+    def replacing(self, database: str, cluster: str = "") -> str:
+        return self._made(database, "CREATE OR REPLACE VIEW", cluster)
 
     def is_outdated(self, comment: str) -> bool:
         """Whether one of this name with this comment is ours and has another text."""
@@ -55,8 +56,8 @@ class QueryView(Struct, frozen=True):
         columns = (f"    {quoted(c.name)} {c.type} COMMENT {literal(c.about)}" for c in self.columns)
         return "\n(\n" + ",\n".join(columns) + "\n)"
 
-    def _made(self, database: str, verb: str) -> str:
-        head = f"{verb} {quoted(database)}.{quoted(self.name)}{self._declared}"
+    def _made(self, database: str, verb: str, cluster: str) -> str:
+        head = f"{verb} {quoted(database)}.{quoted(self.name)}{on(cluster)}{self._declared}"
         return f"{head}\nAS {self.select}\nCOMMENT {literal(self.comment)}"
 
 

@@ -12,8 +12,9 @@ two of them have one name. Every table and column has a comment (`wsadapter.even
 from collections.abc import Mapping
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from wsadapter.clickhouse.cluster import LOCAL, WINDOW_SECONDS, face, on, replicated
 from wsadapter.clickhouse.completeness import complete_view
 from wsadapter.clickhouse.conversion import (
     EVENT_TIME,
@@ -41,9 +42,15 @@ from wsadapter.events.streams import BY_STREAM, SPECS, StreamSpec
 
 DEDUPLICATION_WINDOW: Final = 10_000
 """Insert tokens that a table remembers (the server's default is 0: none)."""
+REPLICATED_WINDOWS: Final = {
+    "replicated_deduplication_window": DEDUPLICATION_WINDOW,
+    "replicated_deduplication_window_seconds": WINDOW_SECONDS,
+}
 REJECTED: Final = "rejected"
 INSTRUMENT: Final = "instrument"
 SCHEMA_VERSION: Final = "schema_version"
+EVERYWHERE: Final = (INSTRUMENT, SCHEMA_VERSION)
+"""Small, and joined with: on a cluster each server has all of them."""
 
 _TIME: Final = "DateTime64(9,'UTC')"
 _STEP: Final = "Nullable(Decimal(38,12))"
@@ -51,7 +58,7 @@ _STEP: Final = "Nullable(Decimal(38,12))"
 
 class Table(Struct, frozen=True):
     """A table as it must be. ``columns``: (name, type, codec). ``about``, ``texts``: its comment and those of its
-    columns, by name."""
+    columns, by name. ``cluster``: on which it is created; ``everywhere``: as a whole on each server of it."""
 
     name: str
     columns: tuple[tuple[str, str, str], ...]
@@ -61,11 +68,14 @@ class Table(Struct, frozen=True):
     ttl: str = ""
     about: str = ""
     texts: Mapping[str, str] = {}
+    cluster: str = ""
+    everywhere: bool = False
 
     def sql(self, database: str) -> str:
         body = ",\n".join(f"    {self.column(*column)}" for column in self.columns)
-        lines = [f"CREATE TABLE IF NOT EXISTS {placed(database, self.name)}\n(\n{body}\n)"]
-        lines.append(f"ENGINE = {self.engine}")
+        lines = [f"CREATE TABLE IF NOT EXISTS {placed(database, self.name)}{on(self.cluster)}\n(\n{body}\n)"]
+        is_replicated = self.cluster and self.order_by
+        lines.append(f"ENGINE = {replicated(self.engine, self.everywhere) if is_replicated else self.engine}")
         if self.partition_by:
             lines.append(f"PARTITION BY {self.partition_by}")
         if self.order_by:
@@ -73,7 +83,10 @@ class Table(Struct, frozen=True):
         if self.ttl:
             lines.append(f"TTL {self.ttl}")
         if self.order_by:
-            lines.append(f"SETTINGS non_replicated_deduplication_window = {DEDUPLICATION_WINDOW}")
+            windows = (
+                REPLICATED_WINDOWS if is_replicated else {"non_replicated_deduplication_window": DEDUPLICATION_WINDOW}
+            )
+            lines.append(f"SETTINGS {', '.join(f'{name} = {value}' for name, value in windows.items())}")
         if self.about:
             lines.append(f"COMMENT {literal(self.about)}")
         return "\n".join(lines)
@@ -89,6 +102,7 @@ class View(Struct, frozen=True):
     name: str
     target: str
     select: str
+    cluster: str = ""
 
     @property
     def fingerprint(self) -> str:
@@ -97,13 +111,14 @@ class View(Struct, frozen=True):
 
     def sql(self, database: str) -> str:
         return (
-            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {placed(database, self.name)} TO {placed(database, self.target)}\n"
+            f"CREATE MATERIALIZED VIEW IF NOT EXISTS {placed(database, self.name)}{on(self.cluster)} "
+            f"TO {placed(database, self.target)}\n"
             f"AS {self.select}\nCOMMENT {literal(self.fingerprint)}"
         )
 
     def replacing(self, database: str) -> tuple[str, str]:
         """Statements that make one that is there into this, the text first."""
-        alter = f"ALTER TABLE {placed(database, self.name)} MODIFY"
+        alter = f"ALTER TABLE {placed(database, self.name)}{on(self.cluster)} MODIFY"
         return f"{alter} QUERY {self.select}", f"{alter} COMMENT {literal(self.fingerprint)}"
 
 
@@ -263,17 +278,34 @@ def query_views(database: str) -> tuple[QueryView, ...]:
 def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:
     days = settings.ttl_days.get
     event_tables = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
-    return (*event_tables, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)), version_table())
+    made = (*event_tables, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)), version_table())
+    if not settings.cluster:
+        return made
+    return tuple(part for table in made for part in _of_cluster(table, settings))
+
+
+def _of_cluster(table: Table, settings: ClickHouseConfig) -> tuple[Table, ...]:
+    """What a table is on a cluster."""
+    if not table.order_by:
+        return (structs.replace(table, cluster=settings.cluster),)
+    if table.name in EVERYWHERE:
+        return (structs.replace(table, cluster=settings.cluster, everywhere=True),)
+    local = structs.replace(table, name=f"{table.name}{LOCAL}", cluster=settings.cluster)
+    columns = tuple((name, kind, "") for name, kind, _ in table.columns)
+    engine = face(settings.cluster, inner(settings.database), local.name)
+    return local, Table(table.name, columns, engine, about=table.about, texts=table.texts, cluster=settings.cluster)
 
 
 def views(settings: ClickHouseConfig) -> tuple[View, ...]:
     make = (accept_view, reject_view)
-    return tuple(view(spec, settings.database, settings.open_candles) for spec in SPECS for view in make)
+    made = (view(spec, settings.database, settings.open_candles) for spec in SPECS for view in make)
+    return tuple(structs.replace(view, cluster=settings.cluster) for view in made)
 
 
 def parts(spec: StreamSpec) -> tuple[str, ...]:
-    """The tables and views that an insert of this stream needs."""
-    return spec.name, inbox_name(spec), f"{spec.name}_mv", f"{spec.name}_rejected_mv", REJECTED
+    """The tables and views that an insert of this stream needs, those of a cluster among them."""
+    through = spec.name, inbox_name(spec), f"{spec.name}_mv", f"{spec.name}_rejected_mv", REJECTED
+    return (*through, f"{spec.name}{LOCAL}", f"{REJECTED}{LOCAL}")
 
 
 def names(settings: ClickHouseConfig) -> set[str]:
@@ -284,13 +316,15 @@ def names(settings: ClickHouseConfig) -> set[str]:
 def statements(settings: ClickHouseConfig) -> dict[str, str]:
     """What makes each table and view, in order; each leaves alone what is there."""
     database = settings.database
-    made: tuple[Table | View | QueryView, ...] = (*tables(settings), *views(settings), *query_views(database))
-    return {one.name: one.sql(database) for one in made}
+    made: tuple[Table | View, ...] = (*tables(settings), *views(settings))
+    asked = {view.name: view.sql(database, settings.cluster) for view in query_views(database)}
+    return {one.name: one.sql(database) for one in made} | asked
 
 
 def databases(settings: ClickHouseConfig) -> list[str]:
     """What makes the two of them; before anything else."""
-    return [f"CREATE DATABASE IF NOT EXISTS {quoted(name)}" for name in (settings.database, inner(settings.database))]
+    names = settings.database, inner(settings.database)
+    return [f"CREATE DATABASE IF NOT EXISTS {quoted(name)}{on(settings.cluster)}" for name in names]
 
 
 def ddl(settings: ClickHouseConfig) -> str:
@@ -348,4 +382,5 @@ def _key(part: str) -> str:
     return quoted(part) if IDENTIFIER.fullmatch(part) else part
 
 
-INNER_NAMES: Final = frozenset(name for spec in SPECS for name in inner_parts(spec))
+_LOCAL_NAMES: Final = tuple(f"{name}{LOCAL}" for name in (*(spec.name for spec in SPECS), REJECTED))
+INNER_NAMES: Final = frozenset((*(name for spec in SPECS for name in inner_parts(spec)), *_LOCAL_NAMES))

@@ -49,6 +49,7 @@ SECTION_VARIABLES: Final[Mapping[str, str]] = {
     "KAFKA_SSL_KEY": "kafka.ssl_key",
     "KAFKA_SSL_KEY_PASSWORD_FILE": "kafka.ssl_key_password_file",
     "CLICKHOUSE_URL": "clickhouse.url",
+    "CLICKHOUSE_CLUSTER": "clickhouse.cluster",
     "CLICKHOUSE_DATABASE": "clickhouse.database",
     "CLICKHOUSE_USER": "clickhouse.user",
     "CLICKHOUSE_PASSWORD": "clickhouse.password",

@@ -108,6 +108,7 @@ class KafkaConfig(Struct, frozen=True):
 
 class ClickHouseConfig(Struct, frozen=True):
     url: t.HttpUrls = "http://127.0.0.1:8123"
+    cluster: t.ClusterName = ""
     database: t.Identifier = "market"
     user: t.User = "default"
     password_file: t.SecretFile = ""

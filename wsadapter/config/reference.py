@@ -81,6 +81,8 @@ KEYS: Final[Mapping[str, str]] = {
     "kafka.consumer": "A table, passed to librdkafka. What the delivery promise rests on is refused.",
     "clickhouse.url": "http:// or https://. Several, as a list or with commas: the next one is asked when one does not "
     "answer (clickhouse-clusters.md).",
+    "clickhouse.cluster": "Tables are created on this cluster: replicated, with Distributed faces "
+    "(clickhouse-clusters.md).",
     "clickhouse.database": "Created when it is missing.",
     "clickhouse.user": "Who we are.",
     "clickhouse.password_file": "File of the password; CLICKHOUSE_PASSWORD comes first. Default: the systemd "

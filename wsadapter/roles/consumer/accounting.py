@@ -84,8 +84,9 @@ class Accounting:
         """A batch without a row is finished."""
         self._count(partition, batch, {})
 
-    def inserted(self, task: InsertTask, filtering: bool) -> None:
-        """A batch is finished. ``filtering``: its view may pass over rows (open candles)."""
+    def inserted(self, task: InsertTask, filtering: bool, counted: bool = True) -> None:
+        """A batch is finished. ``filtering``: its view may pass over rows (open candles); ``counted``: the server
+        counts the rows of its own tables alone."""
         partition, page, name = task.partition, self._page, task.partition.spec.name
         for elapsed in task.elapsed_ns:
             self._insert.observe(elapsed)
@@ -97,7 +98,7 @@ class Accounting:
             cell = dead_letters(reason, name)
             cell = cell if cell in page else dead_letters("other", name)
             increments[cell] = increments.get(cell, 0) + 1
-        kept_rows = _kept_rows(task) if filtering else task.sent_rows
+        kept_rows = _kept_rows(task, counted) if filtering else task.sent_rows
         increments[f'filtered_rows_total{{stream="{name}"}}'] = task.sent_rows - kept_rows
         tracked = _cell("unsettled", name, partition.number) in page
         increments[f'{"unsettled_rows" if tracked else "accepted_rows_total"}{{stream="{name}"}}'] = kept_rows
@@ -161,10 +162,11 @@ def _cell(word: str, stream: str, partition: int) -> str:
     return f'{word}{{stream="{stream}",partition="{partition}"}}'
 
 
-def _kept_rows(task: InsertTask) -> int:
+def _kept_rows(task: InsertTask, counted: bool) -> int:
     """Rows of candles that the views did not pass over. The server counts the rows of the Null table and of each view;
-    of a repeat that its token stopped it counts none of a view: then the messages are looked at."""
-    if task.sent_rows < task.written_rows <= 2 * task.sent_rows:
+    of a repeat that its token stopped it counts none of a view, and not ``counted`` where shards count, too: then the
+    messages are looked at."""
+    if counted and task.sent_rows < task.written_rows <= 2 * task.sent_rows:
         return task.written_rows - task.sent_rows
     batch, closed = task.batch, 0
     if _CLOSED not in batch.body:

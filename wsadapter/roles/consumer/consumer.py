@@ -187,8 +187,9 @@ class Consumer:
         self._group.fetch_anew()
 
     def _finish(self, task: InsertTask) -> None:
-        open_candles = self._config.clickhouse.open_candles
-        self._accounting.inserted(task, filtering=task.partition.spec.name == "kline" and not open_candles)
+        settings = self._config.clickhouse
+        filtering = task.partition.spec.name == "kline" and not settings.open_candles
+        self._accounting.inserted(task, filtering, counted=not settings.cluster)
         self._child.page["clickhouse_up"] = 1
         most = self._most_rows.get(task.partition.spec.name)
         if most is not None and task.batch.rows >= most:  # it may have more room again: try a little more now and then

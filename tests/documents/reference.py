@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import click
+import msgspec
 from documents.pages import DOCS, ROOT
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from wsadapter.cli import main as cli
 from wsadapter.cli import metrics_reference
+from wsadapter.cli.dashboard import dashboard
 from wsadapter.cli.options import PROGRAM
 from wsadapter.clickhouse import schema
 from wsadapter.clickhouse.conversion import table_columns
@@ -156,7 +158,16 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
+def provisioned_dashboard() -> str:
+    """Of the compose file's Grafana, with the uid of its data source."""
+    text = (ROOT / "deploy/compose/grafana-datasources.yml").read_text()
+    uid = re.search(r"(?m)^    uid: (\S+)$", text)
+    assert uid is not None
+    return msgspec.json.format(msgspec.json.encode(dashboard(uid[1])), indent=1).decode() + "\n"
+
+
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "../deploy/compose/grafana-dashboard.json": provisioned_dashboard,
     "commands.md": commands,
     "configuration.md": configuration.page,
     "messages.md": messages,

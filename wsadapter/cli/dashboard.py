@@ -48,8 +48,8 @@ GROUPS: Final = {
 PROCESSES: Final = "Processes, rings and disks"
 
 
-def dashboard() -> dict[str, Any]:
-    """As Grafana imports it."""
+def dashboard(datasource: str = "") -> dict[str, Any]:
+    """As Grafana imports it, where a person chooses the data source; with the uid of one, as it is provisioned."""
     panels = list(_placed(_overview(), 0))
     below = (len(OVERVIEW) + 3) // 4 * HEIGHT
     for title, metrics in _grouped().items():
@@ -58,7 +58,8 @@ def dashboard() -> dict[str, Any]:
         below += 1
     for number, panel in enumerate(panel for outer in panels for panel in (outer, *outer.get("panels", ()))):
         panel["id"] = number + 1
-    return {
+    choice = [] if datasource else [{"name": "datasource", "type": "datasource", "query": "prometheus"}]
+    made = {
         "title": "wsadapter",
         "uid": "wsadapter",
         "tags": ["wsadapter"],
@@ -66,9 +67,19 @@ def dashboard() -> dict[str, Any]:
         "timezone": "utc",
         "refresh": "10s",
         "time": {"from": "now-1h", "to": "now"},
-        "templating": {"list": [{"name": "datasource", "type": "datasource", "query": "prometheus"}]},
+        "templating": {"list": choice},
         "panels": panels,
     }
+    return _with_datasource(made, datasource) if datasource else made
+
+
+def _with_datasource(value: Any, uid: str) -> Any:
+    """The same with this one in the place of each."""
+    if value == DATASOURCE:
+        return {**DATASOURCE, "uid": uid}
+    if isinstance(value, dict):
+        return {name: _with_datasource(inner, uid) for name, inner in value.items()}
+    return [_with_datasource(inner, uid) for inner in value] if isinstance(value, list) else value
 
 
 def _overview() -> Iterator[dict[str, Any]]:

@@ -146,11 +146,12 @@ def alerts() -> int:
 
 
 @generate.command()
-def grafana() -> int:
+@click.option("--datasource", default="", metavar="UID", help="Of the data source, to be provisioned with no choice.")
+def grafana(datasource: str) -> int:
     """Print the Grafana dashboard, made from the metrics that there are."""
     from wsadapter.cli.dashboard import dashboard
 
-    click.echo(msgspec.json.format(msgspec.json.encode(dashboard()), indent=1).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(dashboard(datasource)), indent=1).decode())
     return ExitCode.OK
 
 

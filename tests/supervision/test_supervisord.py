@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -158,3 +159,25 @@ def test_a_new_supervisord_replaces_what_a_killed_one_left_when_it_is_told_to_en
     )
     assert new != old
     eventually(lambda: "exited: wsadapter (exit status 73; not expected)" in site.log("supervisord.log"))
+
+
+def test_an_upgrade_by_the_page_drains_moves_and_starts_again(site: Supervisord) -> None:
+    """docs/upgrade.md, what it says for supervisord, in this directory; the new installation is there already."""
+    (block,) = re.findall(r"```sh\n([^`]*supervisorctl[^`]*)```", (ROOT / "docs" / "upgrade.md").read_text())
+    here = block.replace("/etc/wsadapter/", f"{site.path}/").replace("/opt/wsadapter", f"{site.path}/.venv")
+    (site.path / ".venv-new").symlink_to(sys.prefix)
+    supervisord = site.start()
+    pid = eventually(site.running, 60, "the program runs")
+
+    lines = [line for line in here.splitlines() if re.search(r"/supervisorctl |^mv ", line)]
+    assert len(lines) == 3
+    stop, shut_down, move = lines
+    for line in (stop, shut_down):
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert not psutil.pid_exists(pid), "it has drained before anything is moved"
+    assert supervisord.wait(60) == 0
+    subprocess.run(["bash", "-c", move], check=True, timeout=60)
+    assert (site.path / ".venv-old").is_symlink()
+    site.start()
+    assert eventually(site.running, 60, "the program runs again") != pid

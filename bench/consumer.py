@@ -45,7 +45,8 @@ def ours(
 ) -> dict[str, Any]:
     """``prepare`` is called while the consumer starts; ``deliver`` fills the topics and says with how many messages."""
     made = settings(services, directory, kafka, "ours")
-    with closing(Role("wsadapter.roles.consumer", made, stats_fields.consumer(4), directory)) as role:
+    fields = stats_fields.consumer(4, [made.clickhouse.url])
+    with closing(Role("wsadapter.roles.consumer", made, fields, directory)) as role:
         prepare()
         role.wait_for(lambda: role.page["rebalances_total"], 60, "group joined")
         os.kill(role.pid, signal.SIGSTOP)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
-from cli.command import run
+from cli.command import call, run
 
 from wsadapter.cli import main as cli
 from wsadapter.embedded.demo import StandIns
@@ -50,16 +50,23 @@ FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
     ],
 )
 def test_usage_errors(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = run(tmp_path, *arguments, WEBSOCKET_SYMBOLS="BTCUSDT")
+    done = call(tmp_path, *arguments, WEBSOCKET_SYMBOLS="BTCUSDT")
 
     assert done.returncode == ExitCode.USAGE
     assert done.stdout == ""
     assert "Error:" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [("tap", "trade", "-n", "0"), ("tap", "--help")])
+def test_a_process_of_its_own_ends_as_told(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done, called = run(tmp_path, *arguments), call(tmp_path, *arguments)
+
+    assert (called.returncode, called.stdout, called.stderr) == (done.returncode, done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("tap", "--help"), ("--version",)])
 def test_help(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    done = run(tmp_path, *arguments)
+    done = call(tmp_path, *arguments)
 
     assert (done.returncode, done.stderr) == (ExitCode.OK, "")
     assert "wsadapter-supervisor" in done.stdout
@@ -85,7 +92,7 @@ def test_the_command_itself_imports_little() -> None:
 
 def test_disabled_is_a_clean_end_in_one_line(tmp_path: Path) -> None:
     for environ in ({"WEBSOCKET_ENABLED": "false"}, {"WEBSOCKET_ENABLED": "0", "WEBSOCKET_SYMBOLS": "BTCUSDT"}):
-        done = run(tmp_path, **environ)
+        done = call(tmp_path, **environ)
 
         assert (done.returncode, done.stdout) == (ExitCode.OK, "")
         assert len(done.stderr.splitlines()) == 1
@@ -141,7 +148,7 @@ def test_durations_of_a_run(monkeypatch: pytest.MonkeyPatch, text: str, seconds:
 
 
 def test_validate_prints_the_plan(tmp_path: Path) -> None:
-    done = run(tmp_path, "validate", "-v", WEBSOCKET_SYMBOLS="BTCUSDT", WEBSOCKET_INTERVALS="1m,1h")
+    done = call(tmp_path, "validate", "-v", WEBSOCKET_SYMBOLS="BTCUSDT", WEBSOCKET_INTERVALS="1m,1h")
     lines = done.stdout.splitlines()
 
     assert done.returncode == ExitCode.OK

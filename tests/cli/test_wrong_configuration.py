@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from cli.command import run
+from cli.command import call, run
 
 from wsadapter.config.load import load
 from wsadapter.config.venues import EXCHANGES
 from wsadapter.errors import ExitCode
 from wsadapter.exchanges import REGISTRY
+from wsadapter.roles.supervisor import run as composition
 from wsadapter.shm.segment import listing
 
 LATER = sorted(set(EXCHANGES) - REGISTRY.keys())
@@ -104,6 +105,17 @@ WRONG = [
 ]  # fmt: skip
 
 
+@pytest.fixture
+def never_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command in this process that is not refused after all starts nothing here."""
+
+    def run_after_all(*_: object) -> int:
+        raise AssertionError("not refused")
+
+    monkeypatch.setattr(composition, "run", run_after_all)
+
+
+@pytest.mark.usefixtures("never_run")
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: wrong.name.replace(" ", "-"))
 def test_wrong_configuration(tmp_path: Path, wrong: Wrong) -> None:
     content = wrong.text if isinstance(wrong.text, bytes) else wrong.text.encode()
@@ -111,7 +123,7 @@ def test_wrong_configuration(tmp_path: Path, wrong: Wrong) -> None:
     if wrong.dotenv:
         (tmp_path / ".env").write_text(wrong.dotenv)
 
-    done = run(tmp_path, "--config", "c.toml", "--embedded", **wrong.environ)
+    done = call(tmp_path, "--config", "c.toml", "--embedded", **wrong.environ)
 
     assert done.returncode == ExitCode.CONFIG, done.stderr
     lines = [line.strip() for line in done.stderr.splitlines()]
@@ -120,6 +132,18 @@ def test_wrong_configuration(tmp_path: Path, wrong: Wrong) -> None:
     assert len(lines) == 2 + len(wrong.paths), done.stderr
     assert "s3cret" not in done.stderr
     assert done.stdout == ""
+    started_nothing(tmp_path)
+
+
+def test_a_process_of_its_own_ends_as_told(tmp_path: Path) -> None:
+    wrong = WRONG[-1]
+    (tmp_path / "c.toml").write_text(str(wrong.text))
+    arguments = ("--config", "c.toml", "--embedded")
+
+    done, called = run(tmp_path, *arguments, **wrong.environ), call(tmp_path, *arguments, **wrong.environ)
+
+    assert done.returncode == ExitCode.CONFIG
+    assert (called.returncode, called.stdout, called.stderr) == (done.returncode, done.stdout, done.stderr)
     started_nothing(tmp_path)
 
 
@@ -148,20 +172,21 @@ def test_file_that_cannot_be_read(tmp_path: Path, kind: str) -> None:
 def test_every_subcommand_refuses_it(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "c.toml").write_text("[ring]\ncapacity_bytes = 3\n")
 
-    before = run(tmp_path, "--config", "c.toml", *arguments)
-    after = run(tmp_path, *arguments, "--config", "c.toml")
+    before = call(tmp_path, "--config", "c.toml", *arguments)
+    after = call(tmp_path, *arguments, "--config", "c.toml")
 
     assert (before.returncode, after.returncode) == (ExitCode.CONFIG, ExitCode.CONFIG)
     assert "ring.capacity_bytes" in before.stderr
     assert "ring.capacity_bytes" in after.stderr
 
 
+@pytest.mark.usefixtures("never_run")
 def test_embedded_services_are_for_this_machine(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(FEED)
 
     several = "127.0.0.1:9092,127.0.0.1:9093"
     for servers, brokers in (("k.example:9092", "1"), (several, "1"), (several, "3")):
-        done = run(tmp_path, "--config", "c.toml", "--embedded", "--brokers", brokers, KAFKA_BOOTSTRAP_SERVERS=servers)
+        done = call(tmp_path, "--config", "c.toml", "--embedded", "--brokers", brokers, KAFKA_BOOTSTRAP_SERVERS=servers)
 
         assert done.returncode == ExitCode.CONFIG
         assert "kafka.bootstrap_servers" in done.stderr
@@ -171,7 +196,7 @@ def test_embedded_services_are_for_this_machine(tmp_path: Path) -> None:
 def test_one_embedded_broker_has_one_replica(tmp_path: Path) -> None:
     (tmp_path / "c.toml").write_text(f"{FEED}[kafka]\nreplication_factor = 2\n")
 
-    done = run(tmp_path, "--config", "c.toml", "--embedded")
+    done = call(tmp_path, "--config", "c.toml", "--embedded")
 
     assert done.returncode == ExitCode.CONFIG
     assert "kafka.replication_factor" in done.stderr
@@ -186,7 +211,7 @@ def test_what_one_broker_kept_is_not_left_behind_for_three_nor_the_other_way(
     (tmp_path / "state" / kept / "data").mkdir(parents=True)
     (tmp_path / "state" / kept / "data" / "meta.properties").write_text("version=1\n")
 
-    done = run(tmp_path, "--config", "c.toml", "--embedded", "--brokers", brokers)
+    done = call(tmp_path, "--config", "c.toml", "--embedded", "--brokers", brokers)
 
     assert done.returncode == ExitCode.CONFIG
     assert "service.state_dir" in done.stderr

@@ -42,7 +42,7 @@ def test_hung_child_dumps_its_stack_and_is_killed(site: Site) -> None:
     site.wait("ingest-a", "running", 2)
     cell = 'child_restarts_total{role="ingest",name="ingest-a",reason="hung"}'
     assert eventually(lambda: site.page("supervisor")[cell]) >= 1
-    assert "fake_child.py" in site.log()  # the dump names the file in which it hangs
+    eventually(lambda: "fake_child.py" in site.log(), 20)  # the dump names the file in which it hangs
     assert len(site.happened("serializer-0", "started")) == 1
 
 
@@ -58,7 +58,10 @@ def test_stopped_child_is_killed_and_comes_back(site: Site) -> None:
 def test_child_that_never_gets_ready_is_killed_after_its_start_deadline(site: Site) -> None:
     site.start({"name": "ingest-a", "options": {"never_ready": True, "hang": True}, "start_deadline": 1.0})
 
-    site.wait("ingest-a", "started", 2)
+    # by what the supervisor says of it: on a loaded machine the deadline is over before the child can say anything
+    eventually(lambda: [record["event"] for record in site.records()].count("child started") >= 2, 20)
+    cell = 'child_restarts_total{role="ingest",name="ingest-a",reason="hung"}'
+    assert eventually(lambda: site.page("supervisor")[cell]) >= 1
 
 
 def test_slow_start_is_borne_up_to_its_own_deadline(site: Site) -> None:

@@ -4,6 +4,7 @@ test that kills or stops a service makes its own with `own_kafka` or `own_clickh
 
 import ctypes
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -14,7 +15,9 @@ from hypothesis import HealthCheck, settings
 from wsadapter.embedded.kafka.install import Installation, missing
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 
-ROAD = Path(__file__).parent / "road"
+TESTS: Final = Path(__file__).parent
+FIRST: Final = (TESTS / "road", TESTS / "roles")
+"""The whole pipeline, which computes; roles, of which many wait until a service that was killed is back."""
 PR_SET_CHILD_SUBREAPER: Final = 36
 
 # how long an example takes is a property of the machine and of what else it does
@@ -22,9 +25,25 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With ``-m integration`` each worker reads only the files that say the word: the others are five times as many."""
+    if config.option.markexpr != "integration" or not collection_path.match("test_*.py"):
+        return None
+    return "integration" not in collection_path.read_text() or None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The whole pipeline first: those files take longest, and what runs last should be short."""
-    items.sort(key=lambda item: ROAD not in item.path.parents)
+    """Files that take long first, since what runs last should be short; by turns what computes and what waits."""
+    for path in {item.path for item in items if item.get_closest_marker("integration")}:
+        if "integration" not in path.read_text():
+            raise pytest.UsageError(f"{path}: its tests are integration tests, and `make test` finds them by that word")
+    seen: Counter[Path | None] = Counter()
+    places: dict[Path, tuple[bool, int]] = {}
+    for path in dict.fromkeys(item.path for item in items):
+        kind = next((each for each in FIRST if each in path.parents), None)
+        places[path] = (kind is None, seen[kind])
+        seen[kind] += 1
+    items.sort(key=lambda item: places[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,4 +1,4 @@
-"""The real command in an empty directory and with nothing of our environment: in a process of its own, or in this one."""
+"""The real command in an empty directory and with nothing of our environment: in its own process, or in this one."""
 
 import contextlib
 import io

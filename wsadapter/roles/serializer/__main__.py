@@ -41,7 +41,8 @@ def main(child: Child) -> int:
             waiting = False
             child.page["broker_up"] = 1
             child.ready()
-        if stopping and (serializer.drained() or time.monotonic() > child.deadline - 1.0):
+        is_late = time.monotonic() > child.deadline - 1.0
+        if stopping and (serializer.drained() or serializer.is_locked_out or is_late):
             break
         if not moved:
             if direct and not stopping:

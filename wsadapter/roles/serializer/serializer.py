@@ -192,6 +192,14 @@ class Serializer:
         remaining = self._spools.records or len(self._producer.producer)
         return not remaining and all(reader.head == reader.tail for reader in self._readers)
 
+    @property
+    def is_locked_out(self) -> bool:
+        """The broker does not take our login, and nothing else is going to change it: whoever comes next has another
+        one, and delivers what is kept."""
+        page = self._child.page
+        refused = not page["broker_up"] and page["broker_reason"] == Reason.AUTHENTICATION
+        return refused and self.spooling.mode is Mode.SPOOLING
+
     def keep(self) -> None:
         """At the end: what could not be delivered goes to the spool, as far as it has room."""
         if self.spooling.mode is not Mode.DIRECT:

@@ -37,8 +37,8 @@ def in_kafka(site: Site, stream: str) -> list[Any]:
     """Every message of a topic, decoded."""
     topic = f"{site.database}.{stream}"
     consumer = Consumer({"bootstrap.servers": site.kafka, "group.id": "check"})
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions}
+    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
+    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=60) for p in partitions}
     consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in ends.items()])
     wanted = sum(high - low for low, high in ends.values())
     message = getattr(market_pb2, BY_STREAM[stream].message)

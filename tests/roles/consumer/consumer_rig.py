@@ -88,7 +88,7 @@ class Rig:
                 ensure_topics(self.config.kafka, 10.0)
             except (KafkaException, ServiceUnavailable):
                 return False
-            return self.topic(stream) in admin.list_topics(timeout=10).topics
+            return self.topic(stream) in admin.list_topics(timeout=60).topics
 
         eventually(there_again, 60, f"{stream} is there again")
 
@@ -143,11 +143,11 @@ class Rig:
         reader = Consumer({**settings, "group.id": "reader", "auto.offset.reset": "earliest"})
         try:
             name, found = self.topic(stream), []
-            for partition in reader.list_topics(name, timeout=10).topics[name].partitions:
-                low, high = reader.get_watermark_offsets(TopicPartition(name, partition), timeout=10)
+            for partition in reader.list_topics(name, timeout=60).topics[name].partitions:
+                low, high = reader.get_watermark_offsets(TopicPartition(name, partition), timeout=60)
                 reader.assign([TopicPartition(name, partition, low)])
                 while low < high:
-                    record = reader.poll(5)
+                    record = reader.poll(60)
                     assert record is not None, f"{name}:{partition} ends at {high}, got nothing after {low}"
                     assert record.error() is None, record.error()
                     found.append(record)
@@ -169,8 +169,8 @@ class Rig:
             {"bootstrap.servers": self.config.kafka.bootstrap_servers, "group.id": group_id(self.config.kafka)}
         )
         try:
-            numbers = reader.list_topics(name, timeout=10).topics[name].partitions
-            found = reader.committed([TopicPartition(name, n) for n in numbers], timeout=10)
+            numbers = reader.list_topics(name, timeout=60).topics[name].partitions
+            found = reader.committed([TopicPartition(name, n) for n in numbers], timeout=60)
             return {f.partition: (f.offset, f.metadata or "") for f in found}
         finally:
             reader.close()

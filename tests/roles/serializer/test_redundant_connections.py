@@ -127,8 +127,8 @@ def accepted(site: Site, word: str, message_type: Any) -> list[Any]:
     """What a consumer takes: of each partition and epoch only positions above the last."""
     topic = f"{site.config.kafka.topic_prefix}{word}"
     consumer = Consumer({"bootstrap.servers": site.broker.bootstrap, "group.id": "check"})
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions}
+    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
+    ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=60) for p in partitions}
     consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in ends.items()])
     wanted, got = sum(high - low for low, high in ends.values()), 0
     seen: dict[tuple[int, int], int] = {}

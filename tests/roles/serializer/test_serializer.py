@@ -122,7 +122,7 @@ def log(config: Config, stream: str) -> list[tuple[int, bytes, bytes]]:
     """Everything in a stream's topic now: (partition, key, value) in partition order."""
     topic = config.kafka.topic_prefix + stream
     consumer = Consumer({"bootstrap.servers": config.kafka.bootstrap_servers, "group.id": "check"})
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
     ends = {}
     for p in partitions:
         found = eventually(lambda p=p: _bounds(consumer, topic, p), 30, "a leader")  # type: ignore[misc]

@@ -114,8 +114,8 @@ class Rig:
         """What a consumer with watermarks takes is what was published, in order per symbol; how many came twice."""
         topic = f"{self.config.kafka.topic_prefix}trade"
         consumer = Consumer({"bootstrap.servers": self.broker.bootstrap, "group.id": "check"})
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10) for p in partitions}
+        partitions = consumer.list_topics(topic, timeout=60).topics[topic].partitions
+        ends = {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=60) for p in partitions}
         consumer.assign([TopicPartition(topic, p, low) for p, (low, _) in ends.items()])
         wanted, got, repeated = sum(high - low for low, high in ends.values()), 0, 0
         seen: dict[int, int] = {}

@@ -22,7 +22,8 @@ list_of(PyObject *places)
             PyErr_NoMemory();
             goto failed;
         }
-        added->metadata_size = metadata == NULL ? 0 : strlen(metadata);
+        /* its end is a part of it: confluent-kafka reads what was committed as far as that */
+        added->metadata_size = metadata == NULL ? 0 : strlen(metadata) + 1;
     }
     return list;
 failed:
@@ -37,8 +38,9 @@ new_places(const rd_kafka_topic_partition_list_t *list)
     PyObject *places = PyList_New(count);
     for (int i = 0; places != NULL && i < count; i++) {
         const rd_kafka_topic_partition_t *at = &list->elems[i];
+        size_t size = at->metadata == NULL ? 0 : strnlen(at->metadata, at->metadata_size);
         PyObject *metadata = at->metadata == NULL ? Py_NewRef(Py_None)
-                                                  : PyUnicode_DecodeUTF8(at->metadata, (Py_ssize_t)at->metadata_size,
+                                                  : PyUnicode_DecodeUTF8(at->metadata, (Py_ssize_t)size,
                                                                          "replace"); /* another tool's, perhaps */
         PyObject *place = Py_BuildValue("siLNi", at->topic, (int)at->partition, (long long)at->offset, metadata, at->err);
         if (place == NULL)

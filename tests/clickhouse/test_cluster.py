@@ -25,7 +25,7 @@ from wsadapter.events.streams import SPECS
 
 CLUSTER = "recorders"
 SETTINGS = ClickHouseConfig(cluster=CLUSTER, ttl_days={"depth": 30})
-STORED = (*(spec.name for spec in SPECS), schema.REJECTED)
+STORED = (*(spec.name for spec in SPECS), schema.REJECTED, schema.BOOK_CHECKPOINT)
 _FACE = re.compile(
     rb"(CREATE TABLE IF NOT EXISTS [^\n]*)\n\(\n.*?\n\)\n"
     rb"ENGINE = Distributed\('recorders', '(\w+)', '(\w+)', [^\n]*\)\n"

@@ -66,6 +66,8 @@ def feed(exchange: str, made: VenueThread, symbols: tuple[str, ...], more: str =
     named = ", ".join(f'"{word}"' for word in streams)
     return (
         f'[[feed]]\nexchange = "{exchange}"\nsymbols = [{listed}]\nstreams = [{named}]\ndepth_levels = 0\n'
+        # else the repairer has another list of symbols to make books of, and is started again
+        "snapshot_interval = 0\n"
         f'ws_url = "{made.venue.url}"\n{more}'
     )
 

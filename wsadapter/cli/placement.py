@@ -16,11 +16,11 @@ from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.protocol import batches
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import ConnectionPlan
-from wsadapter.roles.orders import Snapshots
+from wsadapter.roles.orders import Checkpoints, Snapshots
 from wsadapter.roles.repairer.book_snapshots import cadence, weight_of
 from wsadapter.roles.serializer.partitioning import partition_of
 from wsadapter.roles.supervisor.rings import member
-from wsadapter.roles.supervisor.topology import REPAIR, Assembly, FeedConnection, snapshots_of
+from wsadapter.roles.supervisor.topology import REPAIR, Assembly, FeedConnection, checkpoints_of, snapshots_of
 
 UNLIMITED: Final = 1 << 30
 
@@ -94,9 +94,10 @@ def placed(assembly: Assembly) -> list[Placed]:
     config, serializers = assembly.config, serializers_of(assembly)
     result = [_connection(assembly, each, serializers) for each in assembly.connections]
     polled, snapshots = [*dict.fromkeys(_polled(config))], snapshots_of(config)
-    if REPAIR in serializers and (polled or snapshots):
+    checkpoints = checkpoints_of(config)
+    if REPAIR in serializers and (polled or snapshots or checkpoints):
         why = ["no stream of it: asked for over REST, within its budget"] if polled else []
-        why += [*(_cost(each) for each in snapshots), *_ways(assembly, REPAIR)]
+        why += [*map(_cost, snapshots), *map(_made, checkpoints), *_ways(assembly, REPAIR)]
         polled += [
             _stream(config, each.exchange, symbol, "depth", "", "") for each in snapshots for symbol in each.symbols
         ]
@@ -170,6 +171,13 @@ def _cost(each: Snapshots) -> str:
     return (
         f"whole books of {count} symbols of {each.exchange}, each one every {seconds:g} s{slower}: weight {used:g} of "
         f"{rest.weights.units} in {rest.weights.seconds:g} s"
+    )
+
+
+def _made(each: Checkpoints) -> str:
+    return (
+        f"books of {len(each.symbols)} symbols of {each.exchange}, made of what was recorded each {each.every:g} s: no "
+        "request, table book_checkpoint"
     )
 
 

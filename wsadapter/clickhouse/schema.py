@@ -48,6 +48,7 @@ REPLICATED_WINDOWS: Final = {
 }
 REJECTED: Final = "rejected"
 INSTRUMENT: Final = "instrument"
+BOOK_CHECKPOINT: Final = "book_checkpoint"
 SCHEMA_VERSION: Final = "schema_version"
 EVERYWHERE: Final = (INSTRUMENT, SCHEMA_VERSION)
 """Small, and joined with: on a cluster each server has all of them."""
@@ -223,6 +224,51 @@ def instrument_table(ttl_days: int | None) -> Table:
     )
 
 
+def checkpoint_table(ttl_days: int | None) -> Table:
+    """Books that we made of what is in table ``depth``, for books of later moments to go on from; kept as long."""
+    depth = {column.name: (stored_type(column), codec(column)) for column in table_columns(BY_STREAM["depth"])}
+    number = "Nullable(Int64)", "ZSTD(1)"
+    sides = ("bid_price", "bid_quantity", "ask_price", "ask_quantity")
+    return Table(
+        BOOK_CHECKPOINT,
+        (
+            ("exchange", NAME, "ZSTD(1)"),
+            ("symbol", NAME, "ZSTD(1)"),
+            ("time", _TIME, "Delta, ZSTD(1)"),
+            ("source", NAME, "ZSTD(1)"),
+            ("level_limit", *depth["level_limit"]),
+            *((name, _TIME, "Delta, ZSTD(1)") for name in ("base_time", "base_receive_time")),
+            ("base_update_id", *number),
+            *((name, _TIME, "Delta, ZSTD(1)") for name in ("change_time", "change_receive_time")),
+            *((name, *number) for name in ("first_update_id", "last_update_id", "previous_update_id")),
+            *((name, *depth[name]) for name in sides),
+            ("version", "UInt64", "T64, ZSTD(1)"),
+        ),
+        "ReplacingMergeTree(version)",
+        ("`exchange`", "`symbol`", "`time`"),
+        "toYYYYMM(`time`)",
+        _ttl("time", ttl_days),
+        "books that the recorder made of table depth, proved when they were made; no venue said them",
+        {
+            "exchange": "the venue",
+            "symbol": "in the venue's own text",
+            "time": "the book after all changes that are not later",
+            "source": "of the snapshot that it began with",
+            "level_limit": of_field("depth", "level_limit"),
+            "base_time": "of the venue's snapshot that it began with",
+            "base_receive_time": "when that was received",
+            "base_update_id": "its number",
+            "change_time": "of the last change in it",
+            "change_receive_time": "when that was received",
+            "first_update_id": "the last change's first number",
+            "last_update_id": "the venue's number at which the book stands: changes go on from it",
+            "previous_update_id": "the number that the last change went on from",
+            **{side: of_field("depth", side) for side in sides},
+            "version": of_field("", "version"),
+        },
+    )
+
+
 def version_table() -> Table:
     """Which versions of the tables there were, see `wsadapter.clickhouse.versions`."""
     columns = ("version", "UInt32", "ZSTD(1)"), ("applied", _TIME, "ZSTD(1)"), ("what", "String", "ZSTD(1)")
@@ -278,7 +324,8 @@ def query_views(database: str) -> tuple[QueryView, ...]:
 def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:
     days = settings.ttl_days.get
     event_tables = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
-    made = (*event_tables, rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)), version_table())
+    ours = rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)), checkpoint_table(days("depth"))
+    made = (*event_tables, *ours, version_table())
     if not settings.cluster:
         return made
     return tuple(part for table in made for part in _of_cluster(table, settings))
@@ -382,5 +429,5 @@ def _key(part: str) -> str:
     return quoted(part) if IDENTIFIER.fullmatch(part) else part
 
 
-_LOCAL_NAMES: Final = tuple(f"{name}{LOCAL}" for name in (*(spec.name for spec in SPECS), REJECTED))
+_LOCAL_NAMES: Final = tuple(f"{name}{LOCAL}" for name in (*(spec.name for spec in SPECS), REJECTED, BOOK_CHECKPOINT))
 INNER_NAMES: Final = frozenset((*(name for spec in SPECS for name in inner_parts(spec)), *_LOCAL_NAMES))

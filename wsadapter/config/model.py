@@ -53,8 +53,8 @@ class SocketConfig(Struct, frozen=True, kw_only=True):
 
 class Feed(SocketConfig, frozen=True):
     """What to record of one exchange. ``symbols``: names, or rules (`wsadapter.config.symbol_rules`) over a listing,
-    asked for each ``listing_refresh`` seconds. ``depth_levels`` 0 = diffs; then a whole book is asked for each
-    ``snapshot_interval`` seconds (0: never), where the venue's joins the diffs."""
+    asked for each ``listing_refresh`` seconds. ``depth_levels`` 0 = diffs; then a whole book is kept each
+    ``snapshot_interval`` seconds (0: never): asked for where the venue's joins the diffs, else made of them."""
 
     name: t.FeedName
     exchange: t.Exchange

@@ -46,7 +46,7 @@ KEYS: Final[Mapping[str, str]] = {
     "feed.intervals": f"Of candles. Any of: {words(INTERVALS)}.",
     "feed.depth_levels": "5, 10 or 20: snapshots of so many levels; 0: diffs.",
     "feed.depth_speed": "The venue's own text for how often a book comes.",
-    "feed.snapshot_interval": "How often a whole book is asked for beside diffs, as the REST budget allows; 0: never.",
+    "feed.snapshot_interval": "How often a whole book is kept beside diffs: asked for, or made of them; 0: never.",
     "feed.redundancy": "So many connections carry the same; the first copy of an event counts.",
     "feed.testnet": "The venue's test network.",
     "feed.ws_url": "In place of the venue's address; ws:// on loopback only.",

@@ -86,6 +86,15 @@ class WatchedRing(Struct, frozen=True):
     name: str
 
 
+class Checkpoints(Struct, frozen=True):
+    """Symbols whose books are made of what was recorded each ``every`` seconds and kept: no answer of the venue's joins
+    its changes."""
+
+    exchange: str
+    every: float
+    symbols: tuple[str, ...]
+
+
 class RepairerOrder(Struct, frozen=True):
     """``listings``: those that are kept, as the symbols of feeds go by them. ``shard``: whose gaps are repaired.
     ``rings`` (without its own) and the stats pages of ``serializers``: where that may be which is not in Kafka yet."""
@@ -98,6 +107,7 @@ class RepairerOrder(Struct, frozen=True):
     snapshots: tuple[Snapshots, ...] = ()
     rings: tuple[WatchedRing, ...] = ()
     serializers: tuple[str, ...] = ()
+    checkpoints: tuple[Checkpoints, ...] = ()
 
 
 class WatchedStream(Struct, frozen=True):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from wsadapter.exchanges.checked_book import CheckedBook
 
@@ -50,6 +50,29 @@ class Row(Struct, frozen=True):
     def moment_ns(self) -> int:
         """When it came: what gaps are compared with."""
         return self.time_ns if self.source == REST else self.receive_ns
+
+
+class Checkpoint(Struct, frozen=True):
+    """A builder as it was after all changes up to a moment, to go on from as if it had been fed with them: ours, not a
+    word of the venue's. ``base``, ``newest``: the venue's snapshot that it began with and the last change, without
+    levels. Those are here, best first, as many as the venue's book has."""
+
+    at_ns: int
+    base: Row
+    newest: Row
+    bid_price: list[str]
+    bid_quantity: list[str]
+    ask_price: list[str]
+    ask_quantity: list[str]
+
+    @property
+    def time_ns(self) -> int:
+        return self.at_ns
+
+    @property
+    def moment_ns(self) -> int:
+        """Since when nothing may be missing where changes have no numbers: what is found later counts, too."""
+        return self.base.moment_ns
 
 
 class Level(NamedTuple):
@@ -118,6 +141,29 @@ class BookBuilder:
         """No change follows the snapshot that waits: it is the book."""
         if self._waiting is not None and (self._base is None or self.broken is not None):
             self._begin(self._waiting)
+
+    def checkpoint(self, at_ns: int) -> Checkpoint | None:
+        """All that is needed to go on from here; None where there is nothing to go on from but the base itself, or a
+        snapshot that was asked for: what is beyond its levels is not known."""
+        base, newest = self._base, self.newest
+        if base is None or newest is None or newest is base or self.broken is not None or base.source == REST:
+            return None
+        if newest.last_update_id != self._number:
+            return None
+        bids, asks = self._book.bids.best(ALL), self._book.asks.best(ALL)
+        return Checkpoint(
+            at_ns, _without_levels(base), _without_levels(newest), [price for price, _ in bids],
+            [quantity for _, quantity in bids], [price for price, _ in asks], [quantity for _, quantity in asks],
+        )  # fmt: skip
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """To be fed with what is later than it."""
+        self._begin(checkpoint.base)
+        self._book.change(
+            zip(checkpoint.bid_price, checkpoint.bid_quantity, strict=True),
+            zip(checkpoint.ask_price, checkpoint.ask_quantity, strict=True),
+        )
+        self.newest, self._number = checkpoint.newest, checkpoint.newest.last_update_id
 
     def levels(self, most: int | None) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
         """Bids and asks."""
@@ -191,6 +237,10 @@ class BookBuilder:
         self._begin(snapshot)
         for row in later:
             self._change(row)
+
+
+def _without_levels(row: Row) -> Row:
+    return structs.replace(row, bid_price=[], bid_quantity=[], ask_price=[], ask_quantity=[])
 
 
 def _worst(prices: Sequence[str]) -> Decimal | None:

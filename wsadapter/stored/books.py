@@ -16,7 +16,8 @@ from msgspec import Struct
 from wsadapter.clickhouse.client import Ask, Parameters, Query, decode_rows
 from wsadapter.clickhouse.conversion import quoted
 from wsadapter.exchanges.rest_api import BookRule
-from wsadapter.stored.book import ALL, REST, SNAPSHOT, Book, BookBuilder, Level, Row
+from wsadapter.stored.book import ALL, REST, SNAPSHOT, Book, BookBuilder, Checkpoint, Level, Row
+from wsadapter.stored.book_checkpoints import newest_checkpoint
 from wsadapter.stored.holes import Completeness, Span
 
 SECOND: Final = 10**9
@@ -28,6 +29,13 @@ SLACK: Final = 60 * SECOND
 """By which the time of a snapshot that was asked for may be behind that of the changes."""
 FOLLOWING: Final = 300 * SECOND
 """In which the change after a moment is looked for."""
+KEPT: Final = 26 * 3600 * SECOND
+"""In which a checkpoint is looked for."""
+HOUR: Final = 3600 * SECOND
+OLD: Final = 6 * HOUR
+"""After which a checkpoint is worth its place however little has changed."""
+MOST_CHANGED: Final = 500_000
+"""Levels that changed: more of them, and the hour with them is what is read for one checkpoint."""
 BASES: Final = 4
 """Snapshots that are tried, newest first."""
 NOTHING: Final = "no snapshot was recorded before it"
@@ -42,13 +50,18 @@ class _Newest(Struct):
     time_ns: int
 
 
+class _Changed(Struct):
+    hour: int
+    levels: int
+
+
 class Books:
     """Those of one symbol. ``most``: levels of each side that are told, None: all."""
 
     def __init__(
         self, ask: Ask, database: str, exchange: str, symbol: str, rule: BookRule, known: Known, most: int | None
     ) -> None:
-        self._ask, self._table = ask, f"{quoted(database)}.depth"
+        self._ask, self._database, self._table = ask, database, f"{quoted(database)}.depth"
         self._exchange, self._symbol, self._rule, self._known, self._most = exchange, symbol, rule, known, most
 
     def at(self, at_ns: int) -> Book:
@@ -80,15 +93,53 @@ class Books:
 
     # What is built of changes.
 
-    def _built(self, base: Row, at_ns: int) -> Book | None:
+    def checkpoint(self, until_ns: int) -> Checkpoint | None:
+        """What books of later moments may go on from, of a moment not later than ``until_ns``: None where the book is
+        not proved then, where no later change has arrived yet (what is before one has, too), and where the changes
+        since the snapshot or checkpoint before are less than the book itself and not old."""
+        following, bases = self._following(until_ns), self._bases(until_ns)
+        if following is None or not bases or self._rule.joins:
+            return None
+        base = bases[0]
+        at_ns = self._worthy(base, until_ns)
+        if at_ns is None:
+            return None
+        builder = BookBuilder()
+        for _ in self._fed(builder, base, at_ns, at_ns + 1):
+            pass
+        book = self._judged(builder, base, None, at_ns, following if at_ns == until_ns else self._following(at_ns))
+        return builder.checkpoint(at_ns) if book is not None and book.complete else None
+
+    def _worthy(self, base: Row | Checkpoint, until_ns: int) -> int | None:
+        """Up to where changes are worth a checkpoint: never more at once than `MOST_CHANGED` and an hour's."""
+        sql = (
+            "SELECT intDiv(toUnixTimestamp64Nano(time) - {since:Int64}, {hour:Int64}) AS hour, "
+            f"sum(length(bid_price) + length(ask_price)) AS levels FROM {self._table} "
+            f"WHERE {_SERIES} AND {_RANGE} AND {_CHANGES} GROUP BY hour ORDER BY hour"
+        )
+        parameters = self._parameters(base.time_ns, 0, until_ns + 1) | {"since": base.time_ns, "hour": HOUR}
+        changed = 0
+        for each in decode_rows(self._ask(Query(sql, parameters)), _Changed):
+            changed += each.levels
+            if changed >= MOST_CHANGED:
+                return min(until_ns, base.time_ns + (each.hour + 1) * HOUR)
+        is_old = until_ns - base.time_ns >= OLD
+        return until_ns if changed and (is_old or changed >= len(base.bid_price) + len(base.ask_price)) else None
+
+    def _built(self, base: Row | Checkpoint, at_ns: int) -> Book | None:
         """From this snapshot on; None where it is of a later moment than it says."""
         builder, reached = BookBuilder(), None
         for row in self._fed(builder, base, at_ns, at_ns + 1):
             if row.update_type != SNAPSHOT and row.last_update_id is not None:
                 reached = row.last_update_id
-        following = self._following(at_ns)
+        return self._judged(builder, base, reached, at_ns, self._following(at_ns))
+
+    def _judged(
+        self, builder: BookBuilder, base: Row | Checkpoint, reached: int | None, at_ns: int, following: Row | None
+    ) -> Book | None:
+        """``reached``: the number of the last change. ``following``: the change after the moment."""
         before = None if following is None else following.before
-        if builder.waits:
+        if builder.waits and isinstance(base, Row):
             number = base.last_update_id or 0
             is_ahead = reached is not None and reached < number
             if is_ahead and before is not None and before < number:
@@ -107,10 +158,14 @@ class Books:
         missing = self._missing(at_ns, at_ns + 1, [base])
         return self._told(builder, at_ns, self._unproved(builder, at_ns, missing))
 
-    def _fed(self, builder: BookBuilder, base: Row | None, start_ns: int, end_ns: int) -> Iterator[Row]:
+    def _fed(self, builder: BookBuilder, base: Row | Checkpoint | None, start_ns: int, end_ns: int) -> Iterator[Row]:
         """Each row behind ``base`` (None: behind the start), once the builder has it. Times only bound the search for
         what joins a snapshot that was asked for; one of the stream is before its changes."""
         begin_ns = start_ns if base is None else base.time_ns
+        if isinstance(base, Checkpoint):
+            builder.resume(base)
+            yield from self._added(builder, base.at_ns + 1, end_ns)
+            return
         if base is not None and base.source == REST:
             builder.add(base)
             begin_ns -= SLACK
@@ -120,7 +175,12 @@ class Books:
             builder.add(row)
             yield row
 
-    def _missing(self, start_ns: int, end_ns: int, bases: Sequence[Row]) -> tuple[Span, ...]:
+    def _added(self, builder: BookBuilder, begin_ns: int, end_ns: int) -> Iterator[Row]:
+        for row in self._changes(begin_ns, end_ns):
+            builder.add(row)
+            yield row
+
+    def _missing(self, start_ns: int, end_ns: int, bases: Sequence[Row | Checkpoint]) -> tuple[Span, ...]:
         begin_ns = min([start_ns, *(base.moment_ns for base in bases)]) - SLACK
         return self._known(begin_ns, end_ns).missing
 
@@ -187,7 +247,16 @@ class Books:
 
     # Rows.
 
-    def _bases(self, at_ns: int) -> list[Row]:
+    def _bases(self, at_ns: int) -> list[Row | Checkpoint]:
+        """What changes may go on from: the venue's snapshots, newest first, before them a checkpoint that is newer."""
+        found: list[Row | Checkpoint] = [*self._snapshots(at_ns)]
+        since_ns = max(at_ns - KEPT, found[0].time_ns) if found else at_ns - KEPT
+        kept = None if self._rule.joins else newest_checkpoint(
+            self._ask, self._database, self._exchange, self._symbol, since_ns, at_ns
+        )  # fmt: skip
+        return found if kept is None else [kept, *found]
+
+    def _snapshots(self, at_ns: int) -> list[Row]:
         """Snapshots that changes may go on from, newest first, of the kind with the most levels."""
         for seconds in LOOK_BACK:
             answer = self._ask(

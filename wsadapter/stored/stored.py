@@ -24,7 +24,7 @@ from wsadapter.events.streams import BY_STREAM, OURS, StreamSpec
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.rest_api import BookRule
 from wsadapter.stored import queries
-from wsadapter.stored.book import Book
+from wsadapter.stored.book import Book, Checkpoint
 from wsadapter.stored.book_table import sampled, table
 from wsadapter.stored.books import Books
 from wsadapter.stored.holes import Completeness, Covered, GapRow, completeness
@@ -178,6 +178,11 @@ class Stored:
         """The book after its last change that is not later; ``levels`` of each side, None: all that is known. Look at
         `Book.complete` before you use it."""
         return self._books(exchange, symbol, levels).at(nanoseconds(at, time.time_ns()))
+
+    def book_checkpoint(self, exchange: str, symbol: str, until: When) -> Checkpoint | None:
+        """What the recorder keeps so that later books need few changes: the book of a moment not later than ``until``,
+        if it is proved and worth it."""
+        return self._books(exchange, symbol, None).checkpoint(nanoseconds(until, time.time_ns()))
 
     def books(
         self, exchange: str, symbol: str, start: When, end: When | None = None, levels: int | None = 20

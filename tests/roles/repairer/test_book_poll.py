@@ -9,9 +9,9 @@ from wsadapter.cli.placement import placed
 from wsadapter.events import Depth, Source, UpdateType
 from wsadapter.exchanges.binance.usdm_rest import BinanceFuturesRest
 from wsadapter.exchanges.rest_api import Limit
-from wsadapter.roles.orders import Snapshots
+from wsadapter.roles.orders import Checkpoints, Snapshots
 from wsadapter.roles.repairer.book_snapshots import BookPoll, cadence, weight_of
-from wsadapter.roles.supervisor.topology import snapshots_of
+from wsadapter.roles.supervisor.topology import checkpoints_of, snapshots_of
 
 NOW = 1_790_000_000_000_000_000
 BODY = msgspec.json.encode(
@@ -86,6 +86,32 @@ def test_whose_books_are_asked_for() -> None:
     assert snapshots_of(config) == (
         Snapshots("binance", host, 60.0, ("ETHUSDT", "SOLUSDT")), Snapshots("binance", host, 300.0, ("BTCUSDT",)),
     ), "the shorter time of two, no books that come whole, none of venues whose answers do not join"  # fmt: skip
+
+
+def test_whose_books_are_made_of_what_was_recorded() -> None:
+    config = assembly(
+        feed("a", "okx", symbols=("BTC-USDT-SWAP", "ETH-USDT-SWAP"), streams=("depth",), depth_levels=0),
+        feed("b", "okx", symbols=("ETH-USDT-SWAP",), streams=("depth",), depth_levels=0, snapshot_interval=60.0),
+        feed("c", "okx", symbols=("SOL-USDT-SWAP",), streams=("depth",), depth_levels=5, snapshot_interval=1.0),
+        feed("d", "kraken", symbols=("BTC/USD",), streams=("depth",), depth_levels=10, snapshot_interval=60.0),
+        feed("e", "binance", streams=("depth",), depth_levels=0),
+        feed("f", "bybit", streams=("depth",), depth_levels=0, snapshot_interval=0.0),
+        feed("g", "coinbase", symbols=("BTC-USD",), streams=("trade",)),
+    ).config
+    assert checkpoints_of(config) == (
+        Checkpoints("okx", 60.0, ("ETH-USDT-SWAP",)), Checkpoints("kraken", 60.0, ("BTC/USD",)),
+        Checkpoints("okx", 300.0, ("BTC-USDT-SWAP",)),
+    ), "no books that come whole, none of venues whose answers join, none where the interval is off"  # fmt: skip
+
+
+def test_plan_says_whose_books_are_made() -> None:
+    one = feed("a", "kraken", symbols=("BTC/USD", "ETH/USD"), streams=("depth",), depth_levels=10)
+    repairer = placed(assembly(one))[-1]
+
+    assert repairer.connection == "repair"
+    assert repairer.why[0] == (
+        "books of 2 symbols of kraken, made of what was recorded each 300 s: no request, table book_checkpoint"
+    )
 
 
 def test_plan_says_what_it_costs() -> None:

@@ -1,5 +1,5 @@
 """What the repairer asks for again and again beside repairs: open interest, settled funding, books, instruments, the
-time.
+time; and the books that it makes of what was recorded.
 
 Owns its part of the page."""
 
@@ -12,7 +12,8 @@ from wsadapter.exchanges.rest_api import Hole, Limit, RestExchange
 from wsadapter.listings.feeds import ListingSource
 from wsadapter.metrics import polled
 from wsadapter.roles.open_gaps import polled_gap
-from wsadapter.roles.orders import Poll, Snapshots
+from wsadapter.roles.orders import Checkpoints, Poll, Snapshots
+from wsadapter.roles.repairer.book_checkpoints import BookCheckpoints
 from wsadapter.roles.repairer.book_snapshots import BookPoll
 from wsadapter.roles.repairer.host_queue import HostQueue
 from wsadapter.roles.repairer.instruments import EVERY_SECONDS, InstrumentPoll, InstrumentTable
@@ -28,7 +29,9 @@ from wsadapter.shm.stats_page import StatsPage
 class Polls:
     """``kept``: the listings that the rules of feeds go by."""
 
-    def __init__(self, page: StatsPage, clickhouse: ClickHouseConfig, kept: ListingFiles) -> None:
+    def __init__(
+        self, page: StatsPage, clickhouse: ClickHouseConfig, kept: ListingFiles, checkpoints: Iterable[Checkpoints] = ()
+    ) -> None:
         self._page, self._kept = page, kept
         self._interests: list[tuple[HostQueue, OpenInterestPoll]] = []
         self._instruments: list[tuple[HostQueue, InstrumentPoll, bool]] = []
@@ -36,6 +39,7 @@ class Polls:
         self._fundings: list[tuple[HostQueue, FundingPoll]] = []
         self._books: list[tuple[HostQueue, BookPoll]] = []
         self._table = InstrumentTable(clickhouse)
+        self._checkpoints = BookCheckpoints(clickhouse, checkpoints, time.monotonic())
 
     def interest(self, poll: Poll, queue: HostQueue, rest: RestExchange) -> None:
         """Symbols of one host."""
@@ -126,6 +130,11 @@ class Polls:
             page["book_snapshots_total"] += books.taken
             page["book_snapshot_failures_total"] += books.failures
             books.taken = books.failures = 0
+        made = self._checkpoints
+        made.step(now, now_ns)
+        page["book_checkpoints_total"] += made.made
+        page["book_checkpoint_failures_total"] += made.failures
+        made.made = made.failures = 0
         for _, interest in self._interests:
             interest.check(now_ns)
             page["poll_errors_total"] += interest.errors

@@ -96,7 +96,7 @@ class Repairer:
                 entry = self._feeds[history.feed] = self._queue_of(rest, history.host), rest
                 self._by_exchange.setdefault(history.exchange, entry)
         kept = ListingFiles(self._state, child.page, order.listings)
-        self._polls = Polls(child.page, config.clickhouse, kept)
+        self._polls = Polls(child.page, config.clickhouse, kept, order.checkpoints)
         for poll in order.polls:
             self._polls.interest(poll, *self._by_host(poll))
         self._published = Published()

@@ -7,7 +7,7 @@ changed.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 from typing import Final
 
@@ -22,11 +22,13 @@ from wsadapter.config.symbol_rules import parsed
 from wsadapter.errors import ConfigError, SegmentError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.exchanges.placing import Placement
+from wsadapter.exchanges.rest_api import BookRule
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.listings.feeds import Listings, ResolvedConfig, Symbols, resolved, rest_host
 from wsadapter.recordings import Header
 from wsadapter.roles.orders import (
     Assignment,
+    Checkpoints,
     HistorySource,
     IngestOrder,
     MonitorOrder,
@@ -239,6 +241,7 @@ def _repairer(assembly: Assembly, rings: Rings, left: Left) -> ChildSpec:
             page_name(config.service.instance, f"serializer-{number}")
             for number in range(config.process_of("serializer").count)
         ),
+        checkpoints_of(config),
     )
     bases = [each.host for part in (order.assignments, order.histories, order.listings) for each in part]
     hosts = dict.fromkeys(metrics.host_label(base) for base in bases)
@@ -274,16 +277,37 @@ def _polls(config: Config) -> tuple[Poll, ...]:
 def snapshots_of(config: Config) -> tuple[Snapshots, ...]:
     """Whom the repairer asks for whole books, and how often. A symbol of several feeds is asked for once."""
     symbols: dict[tuple[str, str, float], list[str]] = {}
-    assigned: set[tuple[str, str, str]] = set()
-    feeds = [feed for feed in config.feed if "depth" in feed.streams and not feed.depth_levels]
-    for feed in sorted(feeds, key=lambda feed: feed.snapshot_interval):
-        rest, host, every = load_rest(feed.exchange), rest_host(feed), feed.snapshot_interval
-        if rest is None or not rest.book_rule.joins or not host or not every:
-            continue
+    for feed, fresh in _books(feed for feed in config.feed if not feed.depth_levels and _book_rule(feed).joins):
+        if host := rest_host(feed):
+            symbols.setdefault((feed.exchange, host, feed.snapshot_interval), []).extend(fresh)
+    return tuple(Snapshots(*key, tuple(of)) for key, of in symbols.items() if of)
+
+
+def checkpoints_of(config: Config) -> tuple[Checkpoints, ...]:
+    """Whose books the repairer makes of what was recorded, and how often: of venues whose answers do not join."""
+    symbols: dict[tuple[str, float], list[str]] = {}
+    rules = [(feed, _book_rule(feed)) for feed in config.feed]
+    for feed, fresh in _books(
+        feed for feed, rule in rules if not rule.joins and feed.depth_levels not in rule.whole
+    ):  # fmt: skip
+        symbols.setdefault((feed.exchange, feed.snapshot_interval), []).extend(fresh)
+    return tuple(Checkpoints(*key, tuple(of)) for key, of in symbols.items() if of)
+
+
+def _book_rule(feed: Feed) -> BookRule:
+    rest = load_rest(feed.exchange)
+    return BookRule() if rest is None else rest.book_rule
+
+
+def _books(feeds: Iterable[Feed]) -> Iterator[tuple[Feed, list[str]]]:
+    """Those that record books, each with the symbols that none with a shorter interval has."""
+    assigned: set[tuple[str, str | None, str]] = set()
+    recorded = [feed for feed in feeds if "depth" in feed.streams and feed.snapshot_interval]
+    for feed in sorted(recorded, key=lambda feed: feed.snapshot_interval):
+        host = rest_host(feed)
         fresh = [symbol for symbol in feed.symbols if (feed.exchange, host, symbol) not in assigned]
         assigned |= {(feed.exchange, host, symbol) for symbol in fresh}
-        symbols.setdefault((feed.exchange, host, every), []).extend(fresh)
-    return tuple(Snapshots(*key, tuple(of)) for key, of in symbols.items() if of)
+        yield feed, fresh
 
 
 def _serializer(config: Config, rings: Rings, number: int) -> ChildSpec:

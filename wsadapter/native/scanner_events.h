@@ -148,29 +148,17 @@ is_latest(Scanner *self, const Emit *emit, const Making *making, PyObject *const
     return PyObject_RichCompareBool(*slot_of(before, self->opened), values[emit->opened], Py_EQ) == 1;
 }
 
-/* All fields of an event but those `left_out`; how many there are, fewer where one is not usual. */
-static inline int
-make_fields(Scanner *self, const Emit *emit, PyObject *series, Making *making, FieldValue *fields, uint64_t left_out)
-{
-    int made = 0;
-    self->scratched = 0;
-    if ((making->given[2] = *slot_of(series, self->gap_ns)) == NULL)
-        return 0;
-    for (; made < emit->count; made++)
-        if (left_out >> made & 1)
-            fields[made].kind = ABSENT;
-        else if (make_value(self, making, &emit->steps[made], &fields[made]) < 0)
-            break;
-    return made;
-}
-
 static PyObject *
 make_event(Scanner *self, const Emit *emit, PyObject *series, Making *making, Position *position)
 {
     FieldValue fields[MAX_STEPS];
     PyObject *values[MAX_STEPS + 1], *event = NULL;
-    int found = make_fields(self, emit, series, making, fields, 0), made = 0;
-    while (made < found && (values[made + 1] = object_of(self, making, &fields[made])) != NULL)
+    int made = 0;
+    self->scratched = 0;
+    if ((making->given[2] = *slot_of(series, self->gap_ns)) == NULL)
+        return NULL;
+    while (made < emit->count && make_value(self, making, &emit->steps[made], &fields[made]) == 0 &&
+           (values[made + 1] = object_of(self, making, &fields[made])) != NULL)
         made++;
     if (made == emit->count && goes_on(self, emit, series, making, fields, values + 1, position) &&
         (emit->opened < 0 || is_latest(self, emit, making, values + 1)))
@@ -178,8 +166,6 @@ make_event(Scanner *self, const Emit *emit, PyObject *series, Making *making, Po
                                     NULL);
     for (int i = 1; i <= made; i++)
         Py_DECREF(values[i]);
-    for (int i = made; i < found; i++)
-        let_go(&fields[i]);
     if (emit->opened >= 0)
         position->candle = event;
     return event;

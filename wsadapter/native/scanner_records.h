@@ -168,6 +168,22 @@ keep_ordinals(const Stream *stream, const Position *positions)
     return 0;
 }
 
+/* All fields of an event but those `left_out`; how many there are, fewer where one is not usual. */
+static inline int
+make_fields(Scanner *self, const Emit *emit, PyObject *series, Making *making, FieldValue *fields, uint64_t left_out)
+{
+    int made = 0;
+    self->scratched = 0;
+    if ((making->given[2] = *slot_of(series, self->gap_ns)) == NULL)
+        return 0;
+    for (; made < emit->count; made++)
+        if (left_out >> made & 1)
+            fields[made].kind = ABSENT;
+        else if (make_value(self, making, &emit->steps[made], &fields[made]) < 0)
+            break;
+    return made;
+}
+
 static int
 record_event(Scanner *self, int each, PyObject *series, Making *making, Position *position)
 {

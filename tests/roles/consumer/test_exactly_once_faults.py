@@ -77,13 +77,14 @@ def test_inserts_slower_than_the_group_allows(kafka: str, clickhouse: str, tmp_p
         rig = Rig(kafka, proxy.url, tmp_path, poll_seconds=6)
         try:
             rig.process.start()
-            eventually(lambda: rig.page["rebalances_total"] == 1, 30)
+            eventually(lambda: rig.page["rebalances_total"] >= 1, 30)
+            before = rig.page["rebalances_total"]
             proxy.delay = 10.0
             send(rig)
             eventually(lambda: rig.page["inserts_total"] > 0, 60, "an insert that took longer")
             proxy.delay = 0.0
             assert rig.process.stop(60) == 0
-            assert rig.page["rebalances_total"] == 1, "the heart beats and polling goes on meanwhile"
+            assert rig.page["rebalances_total"] == before, "the heart beats and polling goes on meanwhile"
             assert_each_once(rig)
         finally:
             rig.close()
@@ -96,7 +97,7 @@ def test_a_rebalance_while_inserts_are_under_way(kafka: str, clickhouse: str, tm
         second = rig.another("consumer-1")
         try:
             rig.process.start()
-            eventually(lambda: rig.page["rebalances_total"] == 1, 30)
+            eventually(lambda: rig.page["rebalances_total"] >= 1, 30)
             proxy.delay = 8.0
             send(rig)
             eventually(lambda: proxy.inserts > 0, 30, "inserts are under way")

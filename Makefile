@@ -18,9 +18,11 @@ test-fast: setup ## the unit part, under a minute: starts no Kafka, no ClickHous
 	$(BIN)/pytest -q -n 4 --dist worksteal -m "not integration" --ignore tests/cli --ignore tests/supervision \
 	  --ignore tests/bench --ignore tests/chaos
 
-chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one, DEEDS=reload for some (a pattern)
-	WSADAPTER_CHAOS=$(or $(FOR),300) WSADAPTER_KILLS=$(or $(KILLS),0) WSADAPTER_SEED=$(or $(SEED),0) WSADAPTER_DEEDS='$(DEEDS)' \
-	  $(BIN)/pytest -q -s tests/chaos
+chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one, DEEDS=reload for some (a pattern); BROKERS=3: to three brokers, each deed once or as often as FOR lasts, RATE=3000 frames a second
+	mkdir -p build
+	$(if $(BROKERS),WSADAPTER_CLUSTER=$(or $(FOR),1) WSADAPTER_RATE=$(or $(RATE),0),WSADAPTER_CHAOS=$(or $(FOR),300) \
+	  WSADAPTER_KILLS=$(or $(KILLS),0)) WSADAPTER_SEED=$(or $(SEED),0) WSADAPTER_DEEDS='$(DEEDS)' \
+	  $(BIN)/pytest -q -s --basetemp build/chaos tests/chaos
 
 soak: setup ## the road for hours, and what grows: make soak FOR=7200 (seconds), RATE=2000 (frames a second), SEED=1; build/soak has table, CSV, plot
 	mkdir -p build/soak

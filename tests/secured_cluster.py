@@ -7,7 +7,7 @@ asked in Kafka's own protocol.
 
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,9 +26,9 @@ api: Any = admin_module
 USER: Final = "recorder"
 PASSWORD: Final = "right"
 SECONDS: Final = 60.0
-REAUTHENTICATION_SECONDS: Final = 5.0
+REAUTHENTICATION_SECONDS: Final = 20.0
 """A connection lives no longer on a password that is gone."""
-REPLICA_LAG_SECONDS: Final = 6.0
+REPLICA_LAG_SECONDS: Final = 12.0
 """A replica that does not follow is in sync no longer; the default of 30 s is a long test."""
 REASSIGN, QUOTAS = 45, 49
 """Keys of Kafka's API: AlterPartitionReassignments, AlterClientQuotas."""
@@ -46,7 +46,11 @@ class SecuredCluster:
 
     def start(self) -> "SecuredCluster":
         self.cluster.start()
-        eventually(lambda: len(self._admin.list_topics(timeout=10).brokers) == SEVERAL, SECONDS, "three brokers")
+
+        def brokers() -> Any:
+            return _persist(lambda: self._admin.list_topics(timeout=20)).brokers
+
+        eventually(lambda: len(brokers()) == SEVERAL, SECONDS, "three brokers")
         self.give_password()
         self.give_rights()
         return self
@@ -58,9 +62,15 @@ class SecuredCluster:
     def brokers(self) -> dict[int, KafkaServer]:
         return self.cluster.brokers
 
+    def topics(self) -> list[str]:
+        return sorted(_persist(lambda: self._admin.list_topics(timeout=20)).topics)
+
+    def partitions(self, topic: str) -> list[int]:
+        return sorted(_persist(lambda: self._admin.list_topics(topic, timeout=20)).topics[topic].partitions)
+
     def partition(self, topic: str, number: int = 0) -> Any:
         """Its metadata: ``leader``, ``replicas``, ``isrs``."""
-        return self._admin.list_topics(topic, timeout=20).topics[topic].partitions[number]
+        return _persist(lambda: self._admin.list_topics(topic, timeout=20).topics[topic].partitions[number])
 
     def leader(self, topic: str, number: int = 0) -> int:
         return int(eventually(lambda: max(self.partition(topic, number).leader, 0), SECONDS, "a leader"))
@@ -91,11 +101,11 @@ class SecuredCluster:
         self._scram(api.UserScramCredentialDeletion(USER, api.ScramMechanism.SCRAM_SHA_256))
 
     def _scram(self, alteration: Any) -> None:
-        self._admin.alter_user_scram_credentials([alteration])[USER].result(SECONDS)
+        _persist(lambda: self._admin.alter_user_scram_credentials([alteration])[USER].result(SECONDS))
 
     def give_rights(self, operations: Iterable[str] = ("ALL",)) -> None:
-        for created in self._admin.create_acls(_rights(operations)).values():
-            created.result(SECONDS)
+        rights = _rights(operations)
+        _persist(lambda: [created.result(SECONDS) for created in self._admin.create_acls(rights).values()])
 
     def take_rights(self) -> None:
         """All of them."""
@@ -103,21 +113,19 @@ class SecuredCluster:
             api.ResourceType.ANY, None, api.ResourcePatternType.ANY, f"User:{USER}", None, api.AclOperation.ANY,
             api.AclPermissionType.ANY,
         )  # fmt: skip
-        for deleted in self._admin.delete_acls([anything]).values():
-            assert deleted.result(SECONDS)
+        _persist(lambda: [deleted.result(SECONDS) for deleted in self._admin.delete_acls([anything]).values()])
 
     def set_topic(self, topic: str, name: str, value: str) -> None:
         entry = api.ConfigEntry(name, value, incremental_operation=api.AlterConfigOpType.SET)
         resource = api.ConfigResource(api.ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-        self._admin.incremental_alter_configs([resource])[resource].result(SECONDS)
+        _persist(lambda: self._admin.incremental_alter_configs([resource])[resource].result(SECONDS))
 
     def raise_partitions(self, topic: str) -> None:
-        count = len(self._admin.list_topics(topic, timeout=20).topics[topic].partitions)
-        self._admin.create_partitions([NewPartitions(topic, count + 1)])[topic].result(SECONDS)
+        self._admin.create_partitions([NewPartitions(topic, len(self.partitions(topic)) + 1)])[topic].result(SECONDS)
 
     def recreate(self, topic: str) -> None:
         """Gone with all that is in it, and there again under the same name; whoever is quicker makes it."""
-        partitions = len(self._admin.list_topics(topic, timeout=20).topics[topic].partitions)
+        partitions = len(self.partitions(topic))
         self._admin.delete_topics([topic])[topic].result(SECONDS)
 
         def created() -> bool:
@@ -157,6 +165,21 @@ class SecuredCluster:
             connection.sendall(struct.pack(">i", len(request)) + request)
             (size,) = struct.unpack(">i", connection.recv(4, socket.MSG_WAITALL))
             return connection.recv(size, socket.MSG_WAITALL)[4:]
+
+
+def _persist(ask: Callable[[], Any]) -> Any:
+    """The answer, of a cluster that may be electing just now. To be asked twice does no harm."""
+    answers: list[Any] = []
+
+    def answered() -> bool:
+        try:
+            answers.append(ask())
+        except (KafkaException, KeyError) as error:
+            print(f"asked again: {error}", flush=True)
+        return bool(answers)
+
+    eventually(answered, 2 * SECONDS, "an answer")
+    return answers[0]
 
 
 def _settings(order: BrokerOrder, sasl: int) -> dict[str, str]:

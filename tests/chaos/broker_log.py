@@ -1,6 +1,6 @@
 """What is in Kafka, message by message, against what was in the rings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from zlib import crc32
 
 from confluent_kafka import Consumer, TopicPartition
@@ -31,9 +31,9 @@ def read(bootstrap: str, prefix: str) -> Iterator[tuple[str, int, bytes]]:
         reader.close()
 
 
-def check(bootstrap: str, prefix: str, watcher: RingWatcher) -> int:
+def check(bootstrap: str, prefix: str, watcher: RingWatcher, deleted: Set[Identity] = frozenset()) -> int:
     """I1, I2, I4: everything of the rings is in the log, undamaged, nothing else is, and a reader with a watermark per
-    ring takes all of it, so order held. How many came twice."""
+    ring takes all of it, so order held. How many came twice. ``deleted``: may have been in a topic that is gone."""
     contents, taken = watcher.contents, set[Identity]()
     seen: dict[tuple[str, int, int], int] = {}
     repeated = 0
@@ -52,6 +52,6 @@ def check(bootstrap: str, prefix: str, watcher: RingWatcher) -> int:
             continue
         seen[stream, partition, message.epoch] = message.position
         taken.add(identity)
-    missing = contents.keys() - taken
+    missing = contents.keys() - taken - deleted
     assert not missing, f"{len(missing)} of {len(contents)} never reached Kafka, first {sorted(missing)[:3]}"
     return repeated

@@ -1,8 +1,9 @@
 """What is done to three brokers under a running road, each deed from a seed, undone after a while; for how long nothing
 was acknowledged, and when all was well again.
 
-A deed is over (`recovery` counts from here) when its cause is: for what the cluster has to overcome by itself, at the
-blow. All is well when records are acknowledged again, none is on the spool and the road is ready.
+A deed is over (`recovery` counts from here) when its cause is. What the cluster has to overcome by itself, such as a
+leader that is gone, it has overcome before that, or not: how long it took is the time without an acknowledgement. All
+is well when records are acknowledged again, none is on the spool and the road is ready.
 """
 
 import random
@@ -24,6 +25,8 @@ from wsadapter.supervision.process import page_name
 
 WELL_SECONDS = 240.0
 MOST_PARTITIONS = 8
+AWAY_SECONDS = (12.0, 16.0)
+"""For how long a leader is away: longer than a broker may be silent (9 s), so that another one leads meanwhile."""
 THROTTLED = 4_000.0
 """Bytes a second to each broker: less than what comes."""
 SERIALIZER = "serializer-0"
@@ -153,6 +156,7 @@ class ClusterDeeds:
         leader = self._cluster.brokers[self._cluster.leader(self._topic)]
         leader.kill()
         self._undo = leader.start
+        self._pause(*AWAY_SECONDS)
 
     def _restart_all(self) -> None:
         for number in self.rng.sample(sorted(self._cluster.brokers), 3):
@@ -162,8 +166,7 @@ class ClusterDeeds:
             self._cluster.await_in_sync(self._prefix)
 
     def _freeze(self) -> None:
-        """For longer than a broker may be silent: the others take over what it leads, of which it knows nothing when it
-        thaws."""
+        """Others take over what it leads, of which it knows nothing when it thaws."""
         wrapper = psutil.Process(self._cluster.brokers[self._cluster.leader(self._topic)].pid)
         processes = [wrapper, *wrapper.children(recursive=True)]
         for process in processes:
@@ -174,6 +177,7 @@ class ClusterDeeds:
                 process.send_signal(signal.SIGCONT)
 
         self._undo = thaw
+        self._pause(*AWAY_SECONDS)
 
     def _two_away(self) -> None:
         """The third leads what it led, alone, and the controllers have no majority."""

@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from wsadapter.errors import Reason
-from wsadapter.kafka.errors import reason_of
+from wsadapter.kafka.errors import detail_of, reason_of
 
 SCRAM = (
     "sasl_plaintext://127.0.0.1:9092/1: SASL SCRAM-SHA-256 mechanism handshake failed: Local: {}: broker's supported "
@@ -24,3 +24,10 @@ SCRAM = (
 )  # fmt: skip
 def test_one_that_goes_away_amid_the_handshake_has_refused_nobody(code: int, text: str, reason: Reason) -> None:
     assert reason_of(KafkaError(code, text)) is reason
+
+
+def test_how_often_it_was_is_no_part_of_the_cause() -> None:
+    text = "host:9092/1: Connect to ipv4#127.0.0.1:9092 failed: Connection refused (after 0ms in state CONNECT{})"
+
+    assert detail_of(text.format(", 32 identical error(s) suppressed")) == detail_of(text.format(""))
+    assert detail_of(text.format("")).endswith("Connection refused")

@@ -47,7 +47,7 @@ _HANGS_UP: Final = re.compile(
 """A broker that wants another protocol closes the connection at the first request, without a word."""
 _NOISE: Final = re.compile(
     # which connection it was, how long it took, how often it was: what makes one cause many texts
-    r"^\S*?://\S+: |^\S+:\d+/\S+: |\s*\(after \d+ms in state [^)]*\)|error:[0-9A-F]+:SSL routines::?"
+    r"^\S*?://\S+: |^\S+:\d+/\S+: |\s*\(after \d+ms in state (?:[^()]|\(s\))*\)|error:[0-9A-F]+:SSL routines::?"
     r"|SSL handshake failed: |SASL authentication error: |Authentication failed: (?=.)|\s*\(install [^)]*\)"
 )
 

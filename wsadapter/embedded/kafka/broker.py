@@ -52,6 +52,8 @@ share.coordinator.state.topic.replication.factor={replicas}
 share.coordinator.state.topic.min.isr={in_sync}
 default.replication.factor={replicas}
 min.insync.replicas={in_sync}
+# the others may start beside it, on a machine that is busy
+initial.broker.registration.timeout.ms=240000
 group.initial.rebalance.delay.ms=0
 metadata.max.idle.interval.ms=5000
 # what a start after kill -9 has to read again is one segment a partition at most

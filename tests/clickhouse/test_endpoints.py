@@ -1,5 +1,6 @@
 """Several addresses in ``clickhouse.url``: another one is asked with the same token, and no row is twice or missing."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,9 +10,10 @@ from clickhouse_connect.driver.exceptions import Error
 from http_proxy import HttpProxy
 from samples import trade
 
+from wsadapter.cli import check
 from wsadapter.clickhouse import endpoints
 from wsadapter.clickhouse.client import Query, asker, connect, decode_rows, refuse_foreign
-from wsadapter.config.model import ClickHouseConfig
+from wsadapter.config.model import ClickHouseConfig, Config, ServiceConfig
 from wsadapter.embedded.servers import ClickHouseServer
 from wsadapter.errors import Reason, SchemaMismatch, ServiceUnavailable
 
@@ -196,3 +198,13 @@ def test_nothing_leaves_the_endpoint_while_tables_are_migrated(
     assert in_use(tables) == two[0].url
     put(tables, 1)
     assert tables.count("trade") == 10
+
+
+def test_check_says_which_endpoint_answers_and_what_is_not_known_of_another(
+    two: tuple[HttpProxy, HttpProxy], tables: TableBench
+) -> None:
+    config = Config(ServiceConfig("check", "/nowhere"), clickhouse=tables.settings)
+    assert re.fullmatch(rf"{two[0].url}, version [\d.]+, of 2 endpoints", check._clickhouse(config))
+    two[1].stop()
+    said = check._clickhouse(config)
+    assert f"ClickHouse at {two[1].url} does not answer: connection refused: whether it shares the tables" in said

@@ -1,6 +1,7 @@
 """The moments at which exactly once could break: a kill before, amid and after an insert, an answer that got lost (the
 client library sends the body again by itself), inserts slower than the group allows, a rebalance meanwhile."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,6 +133,41 @@ def test_a_topic_made_anew_while_nobody_looks(rig: Rig, make_rig: Callable[..., 
     assert rig.process.stop() == 0
     numbers = rig.sql("SELECT toInt64(count()), toInt64(uniqExact(trade_number)) FROM {db}.trade")
     assert numbers == [[2 * ROWS, 2 * ROWS]]
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_topic_that_is_deleted_with_what_nobody_has_read(
+    kafka: str, clickhouse: str, tmp_path: Path, stopped: bool
+) -> None:
+    """Kafka forgets the committed offsets with it: the new one looks like one that nobody has read yet. What the old
+    one had is missing, and a gap says so, from our last message on."""
+    with faulty(clickhouse) as proxy:
+        rig = Rig(kafka, proxy.url, tmp_path)
+        try:
+            send(rig, count=ROWS // 2)
+            rig.process.start()
+            rig.wait_rows("trade", ROWS, 60)
+            eventually(
+                lambda: {offset for offset, _ in rig.committed("trade").values()} == {ROWS // 2}, 60, "committed"
+            )
+            before_ns = time.time_ns()
+            if stopped:
+                assert rig.process.stop() == 0
+            rig.recreate("trade")
+            send(rig, first=ROWS // 2, count=ROWS // 4)
+            if stopped:
+                rig.process.start()
+            rig.wait_rows("trade", ROWS + ROWS // 2, 120)
+            rig.wait_rows("gap", 1, 120)
+
+            assert rig.process.stop() == 0
+            holes = rig.sql("SELECT stream, cause, missing_count, toUnixTimestamp64Nano(started) FROM {db}.gap")
+            assert holes
+            for stream, cause, missing, started_ns in holes:
+                assert (stream, cause, missing) == ("trade", "kafka_retention", None)
+                assert int(started_ns) < before_ns
+        finally:
+            rig.close()
 
 
 def test_a_server_without_memory_for_large_batches(kafka: str, clickhouse: str, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a member of the group makes of what the Kafka client tells it, by a client that tells what the test wants."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,11 +9,13 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.events.streams import BY_STREAM
+from wsadapter.files import StateDirectory
 from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import TopicState
 from wsadapter.roles.consumer import group
 from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.group import GroupFailed, GroupMember
+from wsadapter.roles.consumer.known_topics import KnownTopics
 
 FATAL = KafkaError(KafkaError._FATAL, "Static consumer fenced by other consumer with same group.instance.id")
 FENCED = KafkaError(KafkaError.FENCED_INSTANCE_ID)
@@ -65,7 +68,7 @@ class Client:
 
 
 @pytest.fixture
-def member(monkeypatch: pytest.MonkeyPatch) -> GroupMember:
+def member(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> GroupMember:
     """Has partition 0 of one topic, from offset 0 on."""
     monkeypatch.setattr(group, "Consumer", Client)
     monkeypatch.setattr(group, "topic_states", lambda kafka, names, timeout: {KEY[0]: TopicState(2, TOPIC_ID)})
@@ -74,7 +77,8 @@ def member(monkeypatch: pytest.MonkeyPatch) -> GroupMember:
     def partition(name: str, number: int, start: int, progress: CommitMetadata) -> Partition:
         return Partition(SPEC, name, number, start, progress, b"INSERT\n", identify_as(SPEC))
 
-    made = GroupMember(KafkaConfig(), "i-consumer-0", [KEY[0]], partition, lambda gone, in_order: None, lambda: True)
+    known = KnownTopics(StateDirectory(tmp_path), "consumer-0")
+    made = GroupMember(KafkaConfig(), "i-1", [KEY[0]], partition, lambda gone, in_order: None, lambda: True, known)
     assign(made)
     return made
 
@@ -213,3 +217,39 @@ def test_a_paused_partition_that_is_fetched_anew_is_paused_no_more(member: Group
 
     assert client(member).paused == set()
     assert client(member).assigned == [(*KEY, 7)]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_offset_that_kafka_forgot_with_its_topic_is_a_gap_first(
+    member: GroupMember, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, restarted: bool
+) -> None:
+    """It looks like a partition that nobody has read yet; what the old topic had beyond our position is missing."""
+    client(member).messages = [Message(topic=KEY[0], partition=0, offset=0, value=b"x", timestamp=(1, 9))]
+    member.poll(0.0)
+    member.partitions[KEY].add(0, b"\x09" + b"\0" * 8 + b"\x11" + b"\x01" * 8, 0.0)
+    member.partitions[KEY].done, read = 5, CommitMetadata(2, None, {}, TOPIC_ID, 9)
+    member.partitions[KEY].progress = read
+    member.remember(100.0)
+    member._known._directory.flush()
+    monkeypatch.setattr(group, "topic_states", lambda kafka, names, timeout: {KEY[0]: TopicState(2, "another")})
+    if restarted:
+        member._known = KnownTopics(StateDirectory(tmp_path), "consumer-0")
+    else:
+        client(member).on["on_revoke"](member._consumer, [TopicPartition(*KEY)])
+    for _ in range(2):  # killed before the gap is published: the same again
+        assign(member)
+
+        assert member.out_of_range == {KEY}
+        assert member.partitions[KEY].next_offset == 5
+        assert member.partitions[KEY].progress == read
+    member.seek(KEY, 0, "another")
+    client(member).on["on_revoke"](member._consumer, [TopicPartition(*KEY)])
+    assign(member)
+
+    assert member.out_of_range == set()
+    assert client(member).assigned == [(*KEY, 0)]
+
+
+def test_a_topic_of_which_nothing_was_known_is_begun_without_a_gap(member: GroupMember) -> None:
+    assert member.out_of_range == set()
+    assert client(member).assigned == [(*KEY, 0)]

@@ -21,6 +21,7 @@ from wsadapter.clickhouse.catalog import Verifier
 from wsadapter.clickhouse.inserts import Inserter, statement
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
+from wsadapter.files import StateDirectory
 from wsadapter.kafka.members import instance_id
 from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import topic
@@ -31,6 +32,7 @@ from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.roles.consumer.housekeeping import Housekeeping
 from wsadapter.roles.consumer.insert_pool import InsertPool, InsertTask
+from wsadapter.roles.consumer.known_topics import KnownTopics
 from wsadapter.supervision.child import Child
 
 POLL_SECONDS: Final = 0.1
@@ -74,8 +76,9 @@ class Consumer:
         self._pool = InsertPool(Inserter(client), dead_letters, self._heads, self._verify_stream)
         identity = instance_id(config.service, child.args.name)
         self._group = GroupMember(
-            config.kafka, identity, self._specs, self._new_partition, self._on_leave, self._keep_waiting
-        )
+            config.kafka, identity, self._specs, self._new_partition, self._on_leave, self._keep_waiting,
+            KnownTopics(StateDirectory(config.service.state_dir), child.args.name),
+        )  # fmt: skip
         self._housekeeping = Housekeeping(
             child, client, self._verifier, self._group, self._pool, self._accounting, dead_letters
         )

@@ -1,7 +1,8 @@
 """One member of the consumer group: assignment, offsets with their metadata, fetching, lag.
 
 Guarantees: a partition is read from its committed offset with its committed watermarks and intent, or from the earliest
-offset when there is none; an offset that is out of the log's range is reported in `out_of_range` and never skipped.
+offset when there is none; an offset that is out of the log's range, or was lost with a topic that was deleted, is
+reported in `out_of_range` and never skipped.
 An intent counts only when the broker has confirmed the commit that carries it; one commit is under way at a time and
 says what is true of every partition. What was revoked or lost is never committed again. A client that is finished
 (fenced by another process with our identity) ends in `GroupFailed`, by whichever way its error arrived.
@@ -29,6 +30,7 @@ from wsadapter.kafka.topics import TopicState, log_bounds, topic_states
 from wsadapter.log import OUTAGE, Repeated, get_logger
 from wsadapter.roles.consumer.batches import CommitMetadata, Partition
 from wsadapter.roles.consumer.commits import Commits, Key
+from wsadapter.roles.consumer.known_topics import KnownTopics
 
 CHUNK: Final = 2_000
 """Messages taken from librdkafka at once."""
@@ -56,7 +58,8 @@ class _Statistics(Struct):
 class GroupMember:
     """``new_partition``: (topic, partition, first offset, progress) -> the state of a partition that is assigned now.
     ``on_leave``: called with what is taken away; in good order (True) before its progress is committed.
-    ``keep_waiting``: called while the broker is waited for; False ends the waiting."""
+    ``keep_waiting``: called while the broker is waited for; False ends the waiting. ``known``: the topics read before.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class GroupMember:
         new_partition: Callable[[str, int, int, CommitMetadata], Partition],
         on_leave: Callable[[list[Partition], bool], None],
         keep_waiting: Callable[[], bool],
+        known: KnownTopics,
     ) -> None:
         self.partitions: dict[Key, Partition] = {}
         self.out_of_range: set[Key] = set()
@@ -83,6 +87,7 @@ class GroupMember:
         """What the broker does not let us read, with its error code; partition -1: the topic, no topic: the group."""
         self._kafka, self._new_partition = kafka, new_partition
         self._on_leave, self._keep_waiting = on_leave, keep_waiting
+        self._names, self._known = tuple(topics), known
         self.heard = Heard(LIBRDKAFKA)
         """Why the broker does not answer."""
         self._paused: set[Key] = set()
@@ -99,7 +104,7 @@ class GroupMember:
             }
         )
         self._consumer.subscribe(
-            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            list(self._names), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
     def poll(self, timeout: float, limit: int = CHUNK) -> int:
@@ -163,7 +168,14 @@ class GroupMember:
         """An idle partition whose offset is out of range goes on at ``offset``; the gap has been published."""
         self.partitions[key].seek(offset, topic_id)
         self.out_of_range.discard(key)
+        if not any(name == key[0] for name, _ in self.out_of_range):
+            self._known.take(key[0], topic_id)
         self.fetch_anew()
+
+    def remember(self, now: float) -> None:
+        """Which topics these are and how far they are read, for a time when Kafka does not know it any more."""
+        self._known.note(self.partitions)
+        self._known.write(now)
 
     def fetch_anew(self) -> None:
         """Fetch each partition from its next offset on, which has moved other than by reading."""
@@ -179,6 +191,7 @@ class GroupMember:
         closed = DaemonExecutor(1, "leave").call(self._consumer.close)
         if not wait([closed], seconds).done:
             log.warning("left the group without an answer from the broker")
+        self._known.close()
 
     # callbacks
 
@@ -206,13 +219,19 @@ class GroupMember:
     def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, CommitMetadata]]:
         if not assigned:
             return {}
-        self.topics |= topic_states(self._kafka, {each.topic for each in assigned}, ANSWER_SECONDS)
+        states, names = topic_states(self._kafka, self._names, ANSWER_SECONDS), {each.topic for each in assigned}
+        self._known.see(states)
+        self.topics |= {name: state for name, state in states.items() if name in names}
         starts, new = {}, []
         for position in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
             if position.error is not None:
                 raise KafkaException(position.error)
             key, state = (position.topic, position.partition), self.topics.get(position.topic, TopicState(0, ""))
             progress = CommitMetadata.decode(position.metadata)
+            if position.offset < 0 and (before := self._known.predecessor(key, state)) is not None:
+                self.out_of_range.add(key)  # Kafka has forgotten the offset with the topic
+                starts[key] = before
+                continue
             if position.offset < 0:
                 new.append(key)
                 progress = CommitMetadata().of_topic(*state)
@@ -248,8 +267,9 @@ class GroupMember:
     def _states(self, named: list[TopicPartition]) -> dict[Key, Partition]:
         return {key: self.partitions[key] for n in named if (key := (n.topic, n.partition)) in self.partitions}
 
-    def _drop(self, keys: Iterable[Key]) -> None:
-        for key in list(keys):
+    def _drop(self, states: Mapping[Key, Partition]) -> None:
+        self._known.note(states)
+        for key in list(states):
             self.partitions.pop(key, None)
             self.commits.forget(key)
             self._paused.discard(key)

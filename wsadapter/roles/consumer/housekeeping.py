@@ -123,6 +123,7 @@ class Housekeeping:
         self._rebalances = self._group.rebalances
         ends = self._group.cached_ends()
         self._check_ranges(ends, now)
+        self._group.remember(now)
         self._check_health(now)
         self._check_log_ends(now)
         self._publish(ends, now)

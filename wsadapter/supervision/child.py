@@ -320,6 +320,9 @@ def run_child(main: Callable[[Child], int]) -> NoReturn:
         log.get_logger().exception("failed", exit_code=code)
     if child is not None and reason and child.args.last_words_fd >= 0:
         os.pwrite(child.args.last_words_fd, reason.encode(errors="replace")[:LAST_WORDS_BYTES], 0)
+    for number in STOP_SIGNALS:
+        # the interpreter takes its handlers away before it ends: another stop would end it, and not with ``code``
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(code)
 
 

@@ -29,6 +29,8 @@ from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.child import ChildState
 
+MUTATIONS = Path(__file__).parents[2] / "mutations"
+
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
@@ -257,6 +259,14 @@ def test_an_address_that_another_process_has_is_waited_for(tmp_path: Path) -> No
     assert (line["level"], line["listen"]) == ("error", made.config.monitor.listen)
     assert line["reason"] == "another process has the address"
     assert process.returncode == 0
+
+
+def test_what_comes_after_its_work_does_not_change_how_it_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second signal, or a supervisor that goes: the interpreter gives its handlers back before it ends."""
+    monkeypatch.setenv("PYTHONPATH", str(MUTATIONS / "told_again"))
+    with road(tmp_path) as made, monitor(made) as process:
+        process.terminate()
+        assert process.wait(60) == 0
 
 
 def test_ends_with_its_supervisor_and_when_told(tmp_path: Path) -> None:

@@ -170,11 +170,8 @@ def test_a_topic_that_is_deleted_with_what_nobody_has_read(
             rig.close()
 
 
-def test_a_server_without_memory_for_large_batches(
-    kafka: str, clickhouse: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_without_memory_for_large_batches(kafka: str, clickhouse: str, tmp_path: Path) -> None:
     """It refuses large bodies and takes smaller ones (code 241): the range goes in in parts, also over a kill."""
-    monkeypatch.setenv("PYTHONPATH", str(MUTATIONS / "less_patient"))
     with faulty(clickhouse) as proxy:
         rig = Rig(kafka, proxy.url, tmp_path)
         try:

@@ -18,7 +18,7 @@ OUT_OF_MEMORY = (
 class FaultyProxy:
     """``drop``: so many of the next answers to an insert are swallowed, and the connection is closed, when the engine
     has done it; ``delay``: seconds that each answer to an insert waits; ``limit``: bytes of a body beyond which it
-    is refused for want of memory, ``refused`` counts these."""
+    is refused for want of memory, ``refused`` counts these. ``bodies``: bytes of each insert's body, also of these."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -29,6 +29,7 @@ class FaultyProxy:
         self.delay = 0.0
         self.limit = 0
         self.inserts = self.dropped = self.refused = 0
+        self.bodies: list[int] = []
         self._over = threading.Event()
         self._sockets: list[socket.socket] = [self._listener]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -51,7 +52,9 @@ class FaultyProxy:
         with suppress(OSError), socket.create_connection(self._target) as server, client:
             self._sockets.append(server)
             while request := _message(client):
-                if self.limit and INSERT in request and len(request.partition(b"\r\n\r\n")[2]) > self.limit:
+                if INSERT in request:
+                    self.bodies.append(len(request.partition(b"\r\n\r\n")[2]))
+                if self.limit and INSERT in request and self.bodies[-1] > self.limit:
                     self.refused += 1
                     client.sendall(OUT_OF_MEMORY)
                     continue

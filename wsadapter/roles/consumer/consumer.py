@@ -150,7 +150,14 @@ class Consumer:
         waiting = {task.partition.key for task in self._pool.tasks if task.failure is not None}
         if blocked := self._housekeeping.blocked:
             waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in blocked}
+        if self._most_rows:  # what came during an insert would make the next batch too large
+            waiting |= {key for key, p in self._group.partitions.items() if self._is_full(p)}
         self._group.pause(waiting)
+
+    def _is_full(self, partition: Partition) -> bool:
+        """Its open batch has what the server takes at once."""
+        most, batch = self._most_rows.get(partition.spec.name), partition.open
+        return most is not None and batch is not None and batch.rows >= most and partition.replay_to is None
 
     def _cut(self, now: float, draining: bool) -> None:
         rows, size, seconds = self._limits

@@ -55,7 +55,7 @@ def test_a_gap_stands_before_the_first_event_behind_it(recorder: Recorder) -> No
     recorder.position += 64
     at = recorder.position
     recorder.write(*(trade(number, gap_ns=NS + 10) for number in range(10, 15)))
-    with Reader(**recorder.arguments(streams="trade", start="earliest")) as reader:
+    with Reader(**recorder.arguments(streams="trade", start="earliest", gap_seconds=60)) as reader:
         batches = iter(reader.batches())
         first = [*next(batches).events]
         while len(first) < 4:
@@ -71,10 +71,9 @@ def test_a_gap_stands_before_the_first_event_behind_it(recorder: Recorder) -> No
     assert (rest[0].gap_id, rest[0].ended_ns) == (f"{recorder.epoch}:{at}", NS + 10)
 
 
-def test_a_gap_that_never_comes_is_told_all_the_same(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wsadapter.reader.ordering.GAP_SECONDS", 0.5)
+def test_a_gap_that_never_comes_is_told_all_the_same(recorder: Recorder) -> None:
     recorder.write(trade(1), trade(5, gap_ns=NS + 5), trade(6, gap_ns=NS + 5))
-    assert numbers(everything(recorder, streams="trade")) == [1, "unknown", 5, 6]
+    assert numbers(everything(recorder, streams="trade", gap_seconds=0.5)) == [1, "unknown", 5, 6]
     assert numbers(everything(recorder, streams="trade", gaps=False)) == [1, 5, 6]
 
 

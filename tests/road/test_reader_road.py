@@ -19,6 +19,9 @@ from wsadapter.reader import Event, Gap, Position, Reader, Source, Trade
 pytestmark = pytest.mark.integration
 SYMBOLS = ["BTCUSDT", "ETHUSDT"]
 REDUNDANT = "BTCUSDT"
+PATIENCE = 60.0
+"""A gap whose serializer was killed behind the event that names it comes with the next serializer, however long that
+takes to start here."""
 FEEDS = """
 [restart]
 backoff_min = 0.1
@@ -82,7 +85,8 @@ class Strategy(threading.Thread):
     def reader(self, position: Position | None, follow: bool = True) -> Reader:
         start = "earliest" if position is None else Position.parse(str(position))
         streams = ["trade", "depth", "book_ticker"]
-        return Reader(**self._arguments, streams=streams, start=start, follow=follow)  # type: ignore[arg-type]
+        options = {"streams": streams, "start": start, "follow": follow, "gap_seconds": PATIENCE}
+        return Reader(**self._arguments, **options)  # type: ignore[arg-type]
 
     def finish(self) -> list[Event]:
         self._is_over.set()

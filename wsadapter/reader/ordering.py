@@ -5,9 +5,9 @@
 
 * Events of a symbol and stream come in the order of their partition, each record once (`wsadapter.reader.decoding`).
 * **A gap stands before the first event behind it.** Two things tell which that is. An event names its last gap
-  (``last_gap_ns``): while that gap has not been read, the event and its partition wait for it, `GAP_SECONDS` at most;
-  then a `Gap` of cause ``unknown`` is given in its place. And gap and event of one ring have positions in it: a gap
-  that was read goes before the first event of its streams and symbols that has a later one.
+  (``last_gap_ns``): while that gap has not been read, the event and its partition wait for it, ``gap_seconds`` at
+  most; then a `Gap` of cause ``unknown`` is given in its place. And gap and event of one ring have positions in it: a
+  gap that was read goes before the first event of its streams and symbols that has a later one.
 * A gap stands behind the events before it, as far as Kafka's times tell them: one about all streams or symbols of a
   connection waits until each of its partitions has been read to the end or beyond its time, and so does any gap that no
   event follows. At the head of the log that is at once.
@@ -35,7 +35,8 @@ from wsadapter.reader.decoding import Decode, Marks, Parsed, decoder, parser
 from wsadapter.reader.events import Gap
 
 GAP_SECONDS: Final = 5.0
-"""A gap and the event behind it are sent together; its topic is another one, and may be a moment later."""
+"""A gap and the event behind it are sent together; its topic is another one, and may be a moment later. Where the
+serializer is killed between the two it is as late as the next one's first messages."""
 PENDING_MOST: Final = 10_000
 KNOWN_MOST: Final = 200_000
 MARKS_MOST: Final = 10_000
@@ -110,10 +111,18 @@ class _Pending:
 
 
 class Ordering:
-    """``streams``: of the event topics; ``floor_ns``: topic `gap` was read from this time on (0: from its begin)."""
+    """``streams``: of the event topics; ``floor_ns``: topic `gap` was read from this time on (0: from its begin);
+    ``gap_seconds``: so long an event waits for the gap that it names."""
 
-    def __init__(self, scope: Scope, streams: Iterable[str], floor_ns: int, has_gaps: bool = True) -> None:
-        self._scope, self.floor_ns, self._has_gaps = scope, floor_ns, has_gaps
+    def __init__(
+        self,
+        scope: Scope,
+        streams: Iterable[str],
+        floor_ns: int,
+        has_gaps: bool = True,
+        gap_seconds: float = GAP_SECONDS,
+    ) -> None:
+        self._scope, self.floor_ns, self._has_gaps, self._gap_seconds = scope, floor_ns, has_gaps, gap_seconds
         self.partitions: dict[tuple[str, int], Partition] = {}
         self._decoders: dict[str, Decode] = {stream: decoder(stream) for stream in streams}
         self._parsers: dict[str, Parsed] = {stream: parser(BY_STREAM[stream]) for stream in streams}
@@ -273,7 +282,7 @@ class Ordering:
         if not (is_known and all(self._is_reached(pending, partition) for pending in before)):
             if partition.held_since is None:
                 partition.held_since = now
-            if now - partition.held_since < GAP_SECONDS:
+            if now - partition.held_since < self._gap_seconds:
                 return False
         partition.held_since = None
         for pending in before:

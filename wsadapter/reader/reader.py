@@ -29,7 +29,7 @@ from wsadapter.events.streams import BY_STREAM, OURS
 from wsadapter.exchanges import REGISTRY
 from wsadapter.kafka.topics import TopicState
 from wsadapter.reader.log import BROKER_SECONDS, Key, Log
-from wsadapter.reader.ordering import Ordering, Partition, Scope, lost_range
+from wsadapter.reader.ordering import GAP_SECONDS, Ordering, Partition, Scope, lost_range
 from wsadapter.reader.position import MARKS, PartitionPosition, Position, TopicPosition
 
 WAIT_SECONDS: Final = 0.25
@@ -58,13 +58,14 @@ class Reader:
     """Events of Kafka at ``bootstrap_servers``, as an iterator (``for``, ``async for``), a context manager, or in
     `batches`.
 
-    ``exchange``, ``symbols``, ``streams``: what is wanted, each one word or several; nothing means all (symbols in the
-    venue's own words). ``start``: ``"newest"``, ``"earliest"``, a time (`datetime` with a zone; Kafka's time of the
-    message) or a `Position`. ``follow=False`` ends at what is the end of the log when reading begins. ``gaps=False``
-    leaves gaps out. ``broker_seconds``: so long a broker may be away before `ServiceUnavailable` ends it (None: for
-    ever). ``kafka``: further keys of [kafka] in the configuration, such as ``security_protocol``, ``sasl_mechanism``,
-    ``sasl_username``, ``sasl_password_file``, ``ssl_ca``, ``topic_prefix``; a password may come from
-    KAFKA_SASL_PASSWORD in the environment.
+    ``exchange``, ``symbols``, ``streams``: what is wanted, each one word or several; nothing means all (symbols in
+    the venue's own words). ``start``: ``"newest"``, ``"earliest"``, a time (`datetime` with a zone; Kafka's time of
+    the message) or a `Position`. ``follow=False`` ends at what is the end of the log when reading begins.
+    ``gaps=False`` leaves gaps out. ``gap_seconds``: so long an event waits for a gap that it names and that has not
+    come; then a `Gap` of cause ``unknown`` is given in its place. ``broker_seconds``: so long a broker may be away
+    before `ServiceUnavailable` ends it (None: for ever). ``kafka``: further keys of [kafka] in the configuration,
+    such as ``security_protocol``, ``sasl_mechanism``, ``sasl_username``, ``sasl_password_file``, ``ssl_ca``,
+    ``topic_prefix``; a password may come from KAFKA_SASL_PASSWORD in the environment.
 
     Raises `ConfigError` for what it is not given right, `ServiceUnavailable` where Kafka is not there, has no such
     topic or does not let us.
@@ -80,13 +81,14 @@ class Reader:
         start: Start = "newest",
         follow: bool = True,
         gaps: bool = True,
+        gap_seconds: float = GAP_SECONDS,
         broker_seconds: float | None = BROKER_SECONDS,
         **kafka: Any,
     ) -> None:
         settings = {f"kafka.{key}": value for key, value in {"bootstrap_servers": bootstrap_servers, **kafka}.items()}
         secret = {name: os.environ[name] for name in ("KAFKA_SASL_PASSWORD",) if name in os.environ}
         config = load(None, secret, dotenv=None, demo=True, overrides=settings)
-        self._set_up(config.kafka, exchange, symbols, streams, start, follow, gaps, broker_seconds)
+        self._set_up(config.kafka, exchange, symbols, streams, start, follow, gaps, gap_seconds, broker_seconds)
 
     @classmethod
     def from_config(
@@ -99,22 +101,23 @@ class Reader:
         start: Start = "newest",
         follow: bool = True,
         gaps: bool = True,
+        gap_seconds: float = GAP_SECONDS,
         broker_seconds: float | None = BROKER_SECONDS,
     ) -> Self:
         """With address, topics and security of a configuration file (and the environment), as the recorder has them."""
         made = cls.__new__(cls)
         config = load(path, os.environ, demo=True)
-        made._set_up(config.kafka, exchange, symbols, streams, start, follow, gaps, broker_seconds)
+        made._set_up(config.kafka, exchange, symbols, streams, start, follow, gaps, gap_seconds, broker_seconds)
         return made
 
     def _set_up(
         self, kafka: KafkaConfig, exchange: Words, symbols: Words, streams: Words, start: Start, follow: bool,
-        gaps: bool, broker_seconds: float | None,
+        gaps: bool, gap_seconds: float, broker_seconds: float | None,
     ) -> None:  # fmt: skip
         self._kafka, self._start, self._follow, self._has_gaps = kafka, _checked_start(start), follow, gaps
         self._scope = _scope(exchange, symbols, streams)
         self._streams = sorted(self._scope.streams) or list(STREAMS)
-        self._broker_seconds = broker_seconds
+        self._gap_seconds, self._broker_seconds = gap_seconds, broker_seconds
         self._log: Log | None = None
         self._partitions: dict[Key, Partition] = {}
         self._gap_offsets: dict[int, int] = {}
@@ -263,7 +266,7 @@ class Reader:
         }
         is_whole = all(bounds[key][0] == 0 for key in gap_keys)
         floor_ns = 0 if is_whole and not self._at_ms else max(0, self._at_ms - LOOKBACK_MS) * 1_000_000
-        self._ordering = Ordering(self._scope, self._streams, floor_ns, self._has_gaps)
+        self._ordering = Ordering(self._scope, self._streams, floor_ns, self._has_gaps, self._gap_seconds)
         self._partitions = {
             key: Partition(*key, starts[key], marks.get(key, ())) for key in keys if key[0] != GAP
         }  # fmt: skip

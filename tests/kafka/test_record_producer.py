@@ -249,6 +249,16 @@ def test_failures_errors_and_the_log_are_told_as_confluent_kafka_tells_them() ->
     assert (ours[1][:1], ours[2]) == (theirs[1][:1], theirs[2])
 
 
+def test_what_has_arrived_ends_a_wait(broker: Broker) -> None:
+    """Reported by the library to ours, and to nobody else: else `flush` would look again every ten milliseconds."""
+    told: list[Any] = []
+    client = RecordProducer(broker.settings | {"on_delivery": lambda *report: told.append(report)}, {})
+    client.produce("wakes", b"value", b"key")
+    assert client.poll(60), "a wait of which each callback is the end"
+    assert len(client) == 0
+    assert not told
+
+
 @pytest.mark.parametrize(
     "setting", [{"no.such": "thing"}, {"linger.ms": "soon"}, {"acks": 0, "enable.idempotence": True}]
 )

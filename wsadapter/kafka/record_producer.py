@@ -63,7 +63,10 @@ class RecordProducer(NativeClient):
 
     def __init__(self, settings: Mapping[str, Any], topics: Mapping[int, str]) -> None:
         kinds = dict(topics)
-        super().__init__(settings, ("on_delivery",), lambda passed: native.extension.Producer(passed, kinds))
+        # librdkafka reports what has arrived, too: a report wakes `flush`, which else looks again each 10 ms only. Like
+        # confluent-kafka's client, ours tells of failures alone
+        passed = {**settings, "delivery.report.only.error": False}
+        super().__init__(passed, ("on_delivery",), lambda texts: native.extension.Producer(texts, kinds))
 
     def put(self, records: list[Record], epoch: int, counts: Any) -> list[Record]:
         """Queue the records of a ring, in order; returns those that are none, or whose kind has no topic here."""

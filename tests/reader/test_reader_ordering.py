@@ -194,6 +194,23 @@ def test_a_gap_is_waited_for_and_no_longer_than_that() -> None:
     assert [identity(event) for event in advanced(order, GAP_SECONDS)] == [6], "told once"
 
 
+def test_an_event_waits_its_own_time_whatever_another_one_waited_for() -> None:
+    """The one before it went on because another partition gave the gap that it waited for."""
+    order = Ordering(Scope(), ["trade", "book_ticker"], 0)
+    quotes, trades = ready(order, ("book_ticker", 0), ("trade", 0))
+    order.gap(Message(gap(NS + 3, "", "", GapCause.DISCONNECT), 3, 0, 0, 30))
+    put(trades, Message(trade(4, gap_ns=NS + 3), 4, 0, 0, 40))
+    trades.at_ms = 40
+    assert advanced(order, 0) == [], "the other partition may have something that is before the gap"
+    put(quotes, Message(quote(5, gap_ns=NS + 3), 5, 0, 0, 50))
+    quotes.at_ms = 50
+    assert sorted(identity(event) for event in advanced(order, 0)) == [3, 4, 5]
+    put(trades, Message(trade(7, gap_ns=NS + 6), 7, 0, 1, 70))
+    assert advanced(order, GAP_SECONDS) == [], "its gap is not late yet"
+    order.gap(Message(gap(NS + 6), 6, 0, 1, 70))
+    assert [identity(event) for event in advanced(order, GAP_SECONDS)] == [6, 7]
+
+
 def test_states_of_a_gap_that_has_ended() -> None:
     order = Ordering(Scope(), ["trade"], NS)
     (trades,) = ready(order, ("trade", 0))

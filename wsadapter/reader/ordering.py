@@ -259,6 +259,8 @@ class Ordering:
             first, before = index, len(out)
             index = decode(messages.values, first, partition.marks, stops, self._known, out)
             self.redelivered += index - first - (len(out) - before)
+            if index > first:
+                partition.held_since = None  # the one that waited has gone on: another partition gave its gap
             if index == len(messages) or not self._take_one(partition, messages[index], now, out):
                 break
             index += 1

@@ -11,14 +11,17 @@ from eventually import eventually
 from msgspec import structs
 from samples import full
 
+from wsadapter.archives.lines import Lines
 from wsadapter.clickhouse import catalog, schema
 from wsadapter.clickhouse.client import connect
 from wsadapter.clickhouse.conversion import literal
+from wsadapter.clickhouse.inserts import Inserter, archive_statement
 from wsadapter.clickhouse.migration import migrate
 from wsadapter.clickhouse.versions import COMMAND, VERSION, VERSIONS, bare
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events import Depth, Trade
 from wsadapter.events.streams import BY_STREAM
+from wsadapter.exchanges.binance.archives import BOOK_TICKER
 
 pytestmark = pytest.mark.integration
 
@@ -361,3 +364,40 @@ def test_the_former_keys_are_those_of_the_first_version() -> None:
         assert f"ORDER BY ({bare(key)})" in bare(made).replace("ORDERBY", "ORDER BY ")
         present = ", ".join(p.strip("`") for p in schema.event_table(BY_STREAM[name], None).order_by)
         assert bare(present) != bare(key)
+
+
+def test_no_row_of_a_file_is_lost_while_its_table_is_migrated(empty: TableBench) -> None:
+    """Killed at any step, what was taken is there afterwards, once; from the first steps on all is refused."""
+    bench, taken, refusals = empty.create(), 0, 0
+    lines = Lines(BOOK_TICKER, {"exchange": "binance", "symbol": "BTCUSDT"})
+    head = archive_statement(bench.settings.database, BOOK_TICKER.spec, lines.fields)
+    former = tuple(f"`{part}`" if part.isidentifier() else part for part in KEYS["book_ticker"].split(", "))
+    table = structs.replace(schema.event_table(BOOK_TICKER.spec, None), order_by=former)
+    bench.command("DROP TABLE {db}.book_ticker SYNC")
+    bench.client.command(table.sql(bench.settings.database), use_database=False)
+
+    def bring_in() -> None:
+        nonlocal taken
+        line = f"{taken},8.1,3.5,8.2,4,{1700000000001 + taken},1700000000003\n"
+        body, rows, _ = lines.convert(line.encode(), 1)
+        Inserter(bench.client).insert(head + body, rows, f"{bench.settings.database}-{taken}")
+        taken += 1
+
+    bring_in()
+    for life in range(0, 1000, 6):
+        try:
+            migrate(Mortal(bench.client, life), bench.settings, lambda text: None)  # type: ignore[arg-type]
+            break
+        except Killed:
+            try:
+                bring_in()
+            except DatabaseError as error:
+                if "being migrated" not in str(error):
+                    raise
+                refusals += 1
+    assert refusals > 1
+    bring_in()
+    assert bench.sql("SELECT toInt64(count()), toInt64(uniqExact(update_id)) FROM {db}.book_ticker FINAL") == [
+        [taken, taken]
+    ], "one that was refused may be in, and counts once"
+    is_present(bench)

@@ -129,7 +129,7 @@ def tables() -> str:
     """Each table with its key and columns, then the views that are asked."""
     settings = ClickHouseConfig()
     streams = {spec.name: spec for spec in SPECS}
-    inner = {schema.inbox_name(spec) for spec in SPECS}
+    inner = {name(spec) for spec in SPECS for name in (schema.inbox_name, schema.archive_name)}
     sections = [
         f"# Tables, columns, views\n\n{MADE}\nOf database `{settings.database}` (`clickhouse.database`); "
         "`wsadapter-supervisor ddl` prints the SQL, comments in the server say the same. What "

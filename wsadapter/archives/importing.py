@@ -1,8 +1,8 @@
 """One file of a venue -> rows of its stream, with source ARCHIVE, and coverage of its day.
 
-The rows take the way of live ones: the inbox of the stream in ClickHouse, its views, its table; not Kafka. They have
-the sorting key of the rows that were recorded live, and where there is such a row it is the one that counts (it says
-when it was received); of candles the published one counts.
+The rows go to the inbox that ClickHouse has for files of the stream, and through its view into the table; not to Kafka.
+They have the sorting key of the rows that were recorded live, and where there is such a row it is the one that counts
+(it says when it was received); of candles the published one counts.
 
 Guarantees: a file is cut at the same places each time, and each piece has an insert token of the file's hash and its
 number, so an import that was interrupted may be made again; coverage is written last and at once, so a file that has
@@ -20,14 +20,15 @@ from clickhouse_connect.driver.client import Client
 from msgspec import Struct, field
 
 from wsadapter.archives.files import BadFile, Piece, digest, pieces
+from wsadapter.archives.lines import Lines, Refused
 from wsadapter.archives.series import Series, Span
 from wsadapter.clickhouse.client import REQUEST_ERRORS, Parameters, unavailable
 from wsadapter.clickhouse.conversion import quoted
-from wsadapter.clickhouse.inserts import Inserter, event_rows, text_statement
+from wsadapter.clickhouse.inserts import Inserter, archive_statement, event_rows
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Coverage, Source
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.exchanges.archives import ArchiveFormat, Lines, Refused, Row, follows, rows_between
+from wsadapter.exchanges.archives import ArchiveFormat, Row, follows, rows_between
 from wsadapter.exchanges.intervals import length_ms
 
 CONNECTION: Final = "archive:"
@@ -98,14 +99,14 @@ class Importer:
 
     def _import(self, task: Task, connection: str, outcome: Outcome, advance: Advance) -> None:
         now_ns = time.time_ns()
-        constants = {
-            "exchange": task.exchange, "symbol": task.symbol, "receive_time_ns": str(now_ns),
-            "source": str(Source.ARCHIVE.value), "connection": connection,
+        constants: dict[str, str | int | bool] = {
+            "exchange": task.exchange, "symbol": task.symbol, "receive_time_ns": now_ns,
+            "source": Source.ARCHIVE.name, "connection": connection,
         }  # fmt: skip
         if task.form.candles:
             constants["interval"] = task.interval
         lines = Lines(task.form, constants)
-        head = text_statement(self._settings.database, task.form.spec, lines.fields, "CSV")
+        head = archive_statement(self._settings.database, task.form.spec, lines.fields)
         check = _Check(task, lines, outcome)
         for number, piece in enumerate(_without_header(lines, pieces(task.path))):
             body, rows, refused = lines.convert(piece.lines, piece.first_line)

@@ -70,6 +70,11 @@ def message_type(column: Column) -> str:
     return f"Array({plain})" if column.repeated else f"Nullable({plain})" if column.nullable else plain
 
 
+def checked_type(column: Column) -> str:
+    """The same of rows that were checked on this side: decimals and enums as the table has them."""
+    return stored_type(column) if column.decimal or column.enum else message_type(column)
+
+
 def codec(column: Column) -> str:
     if column.name == "receive_time":
         return "T64, ZSTD(1)"

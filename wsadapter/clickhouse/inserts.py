@@ -17,7 +17,7 @@ from clickhouse_connect.driver.client import Client
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 
 from wsadapter.clickhouse.conversion import literal, quoted
-from wsadapter.clickhouse.schema import inbox_name, placed
+from wsadapter.clickhouse.schema import archive_name, inbox_name, placed
 from wsadapter.events import Event
 from wsadapter.events.streams import StreamSpec
 from wsadapter.pb import market_pb2
@@ -83,6 +83,12 @@ def text_statement(database: str, spec: StreamSpec, fields: Sequence[str], form:
     """The same for rows that are text of a ClickHouse format, in these fields of the message; others are absent."""
     table, names = placed(database, inbox_name(spec)), ", ".join(map(quoted, fields))
     return f"INSERT INTO {table} ({names}) SETTINGS {_written(_SETTINGS)} FORMAT {form}\n".encode()
+
+
+def archive_statement(database: str, spec: StreamSpec, fields: Sequence[str]) -> bytes:
+    """The same for rows that were checked on this side, in blocks of format Native."""
+    table, names = placed(database, archive_name(spec)), ", ".join(map(quoted, fields))
+    return f"INSERT INTO {table} ({names}) SETTINGS {_written(_SETTINGS)} FORMAT Native\n".encode()
 
 
 def event_rows(database: str, spec: StreamSpec, events: Sequence[Event]) -> tuple[bytes, bytes]:

@@ -5,10 +5,12 @@ partition by partition; each is compared (its keys, and which version of each wi
 step; the old one stays as ``<table>_v<version>`` until somebody says ``--drop-old``. What an operator added (columns,
 TTL, a Replicated engine, settings) goes along. Other tables get the columns that they lack, in place.
 
-Meanwhile nothing is inserted: a view of their own on each ``<table>_in`` that is changed refuses each insert as a
-whole, before anything else is touched. A consumer that runs keeps its batches, alarms, and one of this version does not
-start. That view goes last, when the present views are there; where ``<table>_in`` itself is another one now (it was
-beside the tables once), with that: a consumer of the earlier version has nowhere to insert from then on.
+Meanwhile nothing is inserted: a view of their own on each ``<table>_in`` that is changed (``<table>_archive_in``, too)
+refuses each insert. What comes in the moment until the other views are gone is refused and may be in all the same: when
+it is repeated it is there twice until parts are merged (FINAL). A consumer that runs keeps its batches, alarms, and one
+of this version does not start. That view goes last, when the present views are there; where ``<table>_in`` itself is
+another one now (it was beside the tables once), with that: a consumer of the earlier version has nowhere to insert from
+then on.
 """
 
 import time
@@ -73,7 +75,10 @@ class _Migration:
                 self._comment(table, existing[table.name])
         catalog.complete(self._client, self._settings)
         for spec in rebuilt:
-            self._do(f"DROP VIEW IF EXISTS {self._name(schema.gate_name(spec))}")
+            # that of the files first: while the other is there, the migration counts as unfinished
+            for gate in (schema.gate_name(spec, archive=True), schema.gate_name(spec)):
+                if gate in schema.INNER_NAMES:
+                    self._do(f"DROP VIEW IF EXISTS {self._name(gate)}")
         catalog.record_version(self._client, self._settings)
         self._tell(f"database {self._database} has schema version {VERSION}")
         self._old_tables(drop_old)
@@ -161,10 +166,13 @@ class _Migration:
         inbox = schema.inbox_name(spec)
         if inbox in existing:
             self._do(schema.gate_sql(spec, self._database))
-        for view in (f"{spec.name}_mv", f"{spec.name}_rejected_mv"):
+        if schema.archive_name(spec) in existing:
+            self._do(schema.gate_sql(spec, self._database, archive=True))
+        for view in (f"{spec.name}_mv", f"{spec.name}_rejected_mv", f"{spec.name}_archive_mv"):
             if view in existing:
                 self._do(f"DROP VIEW IF EXISTS {self._name(view)}")
-        self._wait(f"INSERT INTO {self._name(inbox)}")
+        for name in (inbox, schema.archive_name(spec)):
+            self._wait(f"INSERT INTO {self._name(name)}")
 
     def _copy(self, table: schema.Table, old: ExistingTable) -> None:
         source, target = self._name(table.name), self._name(f"{table.name}_new")

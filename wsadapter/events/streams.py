@@ -135,7 +135,7 @@ class StreamSpec(Struct, frozen=True):
     ``version`` is the SQL of the UInt64 ReplacingMergeTree version, over the table's own columns (a Gap brings its
     own). ``quiet`` streams get one Kafka partition. ``sequence``: how its events are numbered, by the
     first rule that applies (`wsadapter.events.sequence`); by none: an event is no copy, and no missing one shows.
-    ``ours``: what the recorder says of its recording, no event of a venue."""
+    ``ours``: what the recorder says of its recording, no event of a venue. ``archived``: venues publish files of it."""
 
     stream: StreamType
     kind: int
@@ -145,6 +145,7 @@ class StreamSpec(Struct, frozen=True):
     version: str = NEWEST
     quiet: bool = False
     ours: bool = False
+    archived: bool = False
     sequence: tuple[SequenceRule, ...] = ()
 
     @property
@@ -167,6 +168,7 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         Kline,
         ("interval", "open_time"),
         partition_time="open_time",
+        archived=True,
         # REST and archive over closed over open, then receive time: 61 bits of ns last beyond the year 2040
         version="bitShiftLeft(toUInt64(multiIf(source IN ('REST', 'ARCHIVE'), 2, closed, 1, 0)), 61)"
         f" + toUInt64({RECEIVED})",
@@ -204,6 +206,7 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         4,
         Trade,
         ("aggregated", "time", "trade_id"),
+        archived=True,
         sequence=(
             Contiguous("trade_number", series=(("aggregated", (True, False)),)),
             # of venues whose ids are no numbers, or which number only the single trades of an aggregated one
@@ -232,6 +235,7 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         8,
         BookTicker,
         ("time", "ifNull(update_id, 0)", "ordinal"),
+        archived=True,
         sequence=(Rising("update_id"), Dated()),
     ),
     StreamSpec(StreamType.OPEN_INTEREST, 9, OpenInterest, ("time", "ordinal"), sequence=(Dated(),)),

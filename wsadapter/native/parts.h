@@ -3,6 +3,7 @@
 #define WSADAPTER_PARTS_H
 #include <Python.h>
 
+int add_archive(PyObject *module);
 int add_book(PyObject *module);
 int add_consumer(PyObject *module);
 int add_decimals(PyObject *module);

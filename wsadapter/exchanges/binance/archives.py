@@ -15,8 +15,8 @@ from wsadapter.exchanges.binance.tables import CODES
 
 NAMES: Final = r"(?P<symbol>[^-/]+)-(?P<word>[A-Za-z0-9]+)-(?P<date>\d{4}-\d\d(?:-\d\d)?)\.(?:zip|csv|csv\.gz)"
 INTERVALS: Final = {**CODES, "1mo": "1M", "1s": "1s"}
-AGGREGATED: Final = {"aggregated": "1"}
-RAW: Final = {"aggregated": "0"}
+AGGREGATED: Final = {"aggregated": True}
+RAW: Final = {"aggregated": False}
 
 
 def _c(names: str, kind: Kind, *fields: str) -> ArchiveColumn:
@@ -38,7 +38,7 @@ def klines(quoted: bool = True) -> ArchiveFormat:
             _c("taker_buy_quote_volume taker_buy_base_volume", Kind.DECIMAL, *quote[1:]),
             _c("ignore", Kind.IGNORED),
         ),
-        {"closed": "1"}, number=0,
+        {"closed": True}, number=0,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import os
 import random
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,6 @@ from road.test_feed import FEED
 from road_site import Site
 from secured_cluster import PASSWORD, USER, SecuredCluster
 
-from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import ClickHouseServer, VenueThread
 from wsadapter.shm.segment import listing
 
@@ -51,17 +50,6 @@ def cluster(installed_kafka: None, tmp_path: Path) -> Iterator[SecuredCluster]:
         yield made.start()
     finally:
         made.close()
-
-
-@pytest.fixture
-def engine(own_clickhouse: Callable[[], ClickHouseServer]) -> ClickHouseServer:
-    return own_clickhouse().start()
-
-
-@pytest.fixture
-def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: LoopbackVenue(Options(rate=RATE, seed=SEED))) as made:
-        yield made
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ agree.
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -24,7 +24,6 @@ from road.audited import audit
 from road.test_feed import FEED
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer, VenueThread
 from wsadapter.shm.segment import listing
 
@@ -44,22 +43,6 @@ RECOVERY_SECONDS = 60.0
 DESCRIPTORS = 200
 STATE_MEGABYTES = 256
 REBOOTS = 3
-
-
-@pytest.fixture
-def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: LoopbackVenue(Options(rate=RATE, seed=SEED))) as made:
-        yield made
-
-
-@pytest.fixture
-def broker(own_kafka: Callable[[], KafkaServer]) -> KafkaServer:
-    return own_kafka().start()
-
-
-@pytest.fixture
-def engine(own_clickhouse: Callable[[], ClickHouseServer]) -> ClickHouseServer:
-    return own_clickhouse().start()
 
 
 @pytest.fixture

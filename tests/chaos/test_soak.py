@@ -12,7 +12,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,6 @@ from oracle import query
 from road.test_feed import FEED
 from road_site import Site
 
-from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer, VenueThread
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.shm.segment import listing
@@ -90,22 +89,6 @@ class Weather(Nemesis):
     def wait(self) -> float:
         """Seconds until the next deed."""
         return self.rng.uniform(20.0, 120.0)
-
-
-@pytest.fixture
-def venue() -> Iterator[VenueThread]:
-    with VenueThread(lambda: LoopbackVenue(Options(rate=RATE, seed=SEED))) as made:
-        yield made
-
-
-@pytest.fixture
-def broker(own_kafka: Callable[[], KafkaServer]) -> KafkaServer:
-    return own_kafka().start()
-
-
-@pytest.fixture
-def engine(own_clickhouse: Callable[[], ClickHouseServer]) -> ClickHouseServer:
-    return own_clickhouse().start()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import gc
 import itertools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from itertools import chain
 from typing import Any
@@ -28,13 +28,6 @@ Client = RecordConsumer | ConfluentConsumer
 BOTH = pytest.mark.parametrize("make", [RecordConsumer, ConfluentConsumer])
 AWAY = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0, "group.id": "away"}
 _numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    made = Broker()
-    yield made
-    made.cluster.flush(5)
 
 
 class Told:

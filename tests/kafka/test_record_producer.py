@@ -34,13 +34,6 @@ AWAY = {"bootstrap.servers": "127.0.0.1:1", "log_level": 0}
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    made = Broker()
-    yield made
-    made.cluster.flush(5)
-
-
 class Sender:
     """What a queue needs of the serializer's producer, and of its partitioning."""
 

@@ -36,6 +36,7 @@ class Host(Site):
         feed = (
             f'[[feed]]\nexchange = "binance"\nsymbols = [{listed}]\nstreams = ["trade"]\n'
             f'ws_url = "{venue.venue.url}"\nrest_url = "{venue.venue.rest_url}"\n'
+            '[kafka.consumer]\n"session.timeout.ms" = 12000\n'  # until a dead host's partitions are another's
         )
         super().__init__(home, kafka, clickhouse, feed, database=f"shards{os.getpid()}")
         self.whole = self.config.read_text()

@@ -77,7 +77,7 @@ class RoleProcess:
         assert self._process.stdin is not None
         self._process.stdin.close()
 
-    def stop(self, timeout: float = 30.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM; the exit code."""
         assert self._process is not None
         if self.returncode is None:

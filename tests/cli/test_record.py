@@ -24,7 +24,7 @@ PROGRAM = Path(sys.executable).with_name("wsadapter-supervisor")
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    uvloop.run(asyncio.wait_for(scenario, 60))
+    uvloop.run(asyncio.wait_for(scenario, 120))
 
 
 async def recorded(venue: LoopbackVenue, path: Path, *arguments: str) -> tuple[int, str]:
@@ -61,7 +61,7 @@ def test_a_sample_of_a_venue_comes_back_from_it(tmp_path: Path) -> None:
             public = await VenueClient.connect(f"{venue.url}/public/stream?streams=btcusdt@bookTicker")
             market = await VenueClient.connect(f"{venue.url}/market/stream?streams=btcusdt@aggTrade")
             assert venue.replay
-            await asyncio.wait_for(venue.replay.done.wait(), 30)
+            await asyncio.wait_for(venue.replay.done.wait(), 100)
             await public.goodbye()
             await market.goodbye()
             played = [text for text in public.texts + market.texts if b'"data"' in text]
@@ -142,7 +142,7 @@ def test_of_two_sockets_that_overlap_one_is_played(tmp_path: Path) -> None:
             request = {"req_id": "1", "op": "subscribe", "args": ["publicTrade.BTCUSDT"]}
             client.transport.send(WSMsgType.TEXT, json.dumps(request).encode())
             assert venue.replay
-            await asyncio.wait_for(venue.replay.done.wait(), 30)
+            await asyncio.wait_for(venue.replay.done.wait(), 100)
             await client.goodbye()
             numbers = [one["data"][0]["i"] for one in client.parsed if "topic" in one]
             assert numbers == ["1", "2", "3", "4", "5"]

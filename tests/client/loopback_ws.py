@@ -27,7 +27,7 @@ def run(body: Coroutine[Any, Any, None], loop_factory: Callable[[], asyncio.Abst
     """One test's body on a loop of its own; a hang is a failure with a stack, not a stuck run."""
 
     async def bounded() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(240):
             await body
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:

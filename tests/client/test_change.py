@@ -75,7 +75,7 @@ def test_what_stays_has_no_hole_when_symbols_come_and_go(
             told(client, settings(*of, ping_interval=1.0))
             await until(lambda: all(c.dialer.config.ping_interval == 1.0 for c in client.connections))
             venue.paused = True  # what is pushed while the client says goodbye reaches nobody
-            await until(lambda: _counted(handler, "BTCUSDT") == pushed.of("BTCUSDT"), timeout=10)
+            await until(lambda: _counted(handler, "BTCUSDT") == pushed.of("BTCUSDT"))
             await client.stop()
         assert all(c.reconnects == {"rotation": 3} for c in client.connections)
         assert handler.lost == ["stopped", "stopped"]
@@ -122,7 +122,7 @@ def test_another_series_of_the_same_stream_and_symbol_waits_for_nothing(monkeypa
             await client.connect()
             told(client, structs.replace(top, depth_levels=0))
             (connection,) = client.connections
-            await until(lambda: "btcusdt@depth@100ms" in connection.subscriptions(), timeout=15)
+            await until(lambda: "btcusdt@depth@100ms" in connection.subscriptions())
             await until(lambda: len([e for e in handler.seen if isinstance(e, Depth) and not e.level_limit]) > 5)
             await client.stop()
         assert_once_and_whole(handler.seen)

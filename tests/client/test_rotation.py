@@ -105,9 +105,9 @@ def test_rotations_beside_the_venues_cut_lose_nothing_and_double_nothing(
                 handler,
             )
             await client.connect()
-            await until(lambda: all(c.reconnects["rotation"] >= 4 for c in client.connections), timeout=25)
+            await until(lambda: all(c.reconnects["rotation"] >= 4 for c in client.connections))
             venue.paused = True  # what is pushed while the client says goodbye reaches nobody
-            await until(lambda: all(n == pushed[word] for word, n in received(handler).items()), timeout=10)
+            await until(lambda: all(n == pushed[word] for word, n in received(handler).items()))
             await client.stop()
             sent, copies = +venue.sent, sum((c.copies for c in client.connections), Counter())
         assert all(set(c.reconnects) == {"rotation"} for c in client.connections)

@@ -55,7 +55,7 @@ class Everything:
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    uvloop.run(asyncio.wait_for(scenario, 60))
+    uvloop.run(asyncio.wait_for(scenario, 120))
 
 
 def test_refused_cut_and_everything_that_was_sent_is_read_once(exchange: str, monkeypatch: pytest.MonkeyPatch) -> None:

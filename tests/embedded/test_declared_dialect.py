@@ -213,7 +213,7 @@ def test_what_is_no_request(request_bytes: bytes) -> None:
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
-    uvloop.run(asyncio.wait_for(scenario, 60))
+    uvloop.run(asyncio.wait_for(scenario, 120))
 
 
 def test_every_message_of_a_connection_has_its_number() -> None:

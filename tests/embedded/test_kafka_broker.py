@@ -127,7 +127,7 @@ def test_the_jvm_dies_when_the_supervisor_is_gone(broker: KafkaServer) -> None:
     # the lifeline ends as it does when the supervisor is killed
     assert broker.lifeline is not None
     broker.lifeline.close()
-    assert psutil.wait_procs([wrapper, jvm], timeout=12)[1] == []
+    assert psutil.wait_procs([wrapper, jvm], timeout=60)[1] == []
 
 
 def identity(directory: Path) -> dict[str, str]:
@@ -164,7 +164,7 @@ def test_without_java_the_mock_broker_takes_its_place(tmp_path: Path, monkeypatc
     with KafkaServer(tmp_path) as server:
         admin = AdminClient({"bootstrap.servers": server.bootstrap})
         assert str(admin.list_topics(timeout=60).cluster_id).startswith("mockCluster")
-        admin.list_topics("mocked", timeout=10)
+        admin.list_topics("mocked", timeout=60)
         producer = Producer({"bootstrap.servers": server.bootstrap})
         acked: list[object] = []
         producer.produce("mocked", b"x", partition=0, on_delivery=lambda error, _: acked.append(error))

@@ -141,7 +141,7 @@ def test_over_http() -> None:
             def ask() -> list[tuple[int, Any, str | None]]:
                 with urllib3.PoolManager() as pool:
                     paths = ("time", "aggTrades?symbol=BTCUSDT&limit=1000", "depth?symbol=BTCUSDT", "klines?symbol=X")
-                    replies = [pool.request("GET", f"{venue.rest_url}/fapi/v1/{path}", timeout=10) for path in paths]
+                    replies = [pool.request("GET", f"{venue.rest_url}/fapi/v1/{path}", timeout=60) for path in paths]
                     kept = pool.connection_from_url(venue.rest_url)
                     assert (kept.num_connections, kept.num_requests) == (1, 4)
                     return [(r.status, r.json(), r.headers.get("x-mbx-used-weight-1m")) for r in replies]
@@ -158,4 +158,4 @@ def test_over_http() -> None:
             )
             assert (refused.status, refused.headers["Retry-After"]) == (418, "3")
 
-    uvloop.run(asyncio.wait_for(scenario(), 60))
+    uvloop.run(asyncio.wait_for(scenario(), 120))

@@ -147,7 +147,7 @@ def test_partitions_come_and_go_and_pause(broker: Broker, make: Callable[[dict[s
     )  # fmt: skip
     assert "out of range" in failed[0].error().str()
     client.resume([TopicPartition(topic, 0)])
-    (at,) = client.offsets_for_times([TopicPartition(topic, 0, 2**62)], timeout=10)
+    (at,) = client.offsets_for_times([TopicPartition(topic, 0, 2**62)], timeout=60)
     assert (at.topic, at.partition, at.offset, at.error) == (topic, 0, -1, None)
     client.close()
 
@@ -164,7 +164,7 @@ def test_a_group_is_joined_committed_to_and_left(broker: Broker, make: Callable[
 
     def on_assign(consumer: Any, places: list[Any]) -> None:
         told.assigned += [(at.topic, at.partition) for at in places]
-        assert {at.offset for at in consumer.committed(places, timeout=10)} == {-1001}
+        assert {at.offset for at in consumer.committed(places, timeout=60)} == {-1001}
         consumer.assign([TopicPartition(at.topic, at.partition, 0) for at in places])
 
     client.subscribe(
@@ -179,14 +179,14 @@ def test_a_group_is_joined_committed_to_and_left(broker: Broker, make: Callable[
     assert b"brokers" in bytes(told.statistics[0], "utf-8") if isinstance(told.statistics[0], str) else told.statistics
     client.commit(offsets=[TopicPartition(topic, 2, 8, metadata="w3")], asynchronous=False)
     places = [TopicPartition(topic, number) for number in range(3)]
-    assert [(at.offset, at.metadata) for at in client.committed(places, timeout=10)][1:] == [
+    assert [(at.offset, at.metadata) for at in client.committed(places, timeout=60)][1:] == [
         (7, "w2:ü:" + "x" * 400), (8, "w3"),
     ]  # fmt: skip
     client.close()
     assert sorted(told.revoked) == everything
     for other in (RecordConsumer, ConfluentConsumer):  # whoever has committed it, either can read it
         again: Client = other(own)
-        kept = [(at.offset, at.metadata) for at in again.committed(places, timeout=10)]
+        kept = [(at.offset, at.metadata) for at in again.committed(places, timeout=60)]
         assert (kept[0][0], kept[1:]) == (-1001, [(7, "w2:ü:" + "x" * 400), (8, "w3")])
         again.close()
 

@@ -118,7 +118,7 @@ def control() -> Iterator[socket.socket]:
     assert msgspec.json.decode(ours.recv(4096), type=ForkReply) == ForkReply()
     yield ours
     ours.close()
-    assert process.wait(30) == 0
+    assert process.wait(60) == 0
 
 
 def request_fork(control: socket.socket, package: str, argument: str) -> tuple[int, int]:

@@ -65,7 +65,7 @@ def test_child_that_never_gets_ready_is_killed_after_its_start_deadline(site: Si
 
 
 def test_slow_start_is_borne_up_to_its_own_deadline(site: Site) -> None:
-    site.start({"name": "kafka", "options": {"slow_start": 2.0}, "heartbeat_deadline": 0.8, "start_deadline": 60.0})
+    site.start({"name": "kafka", "options": {"slow_start": 4.0}, "heartbeat_deadline": 2.0, "start_deadline": 60.0})
 
     site.wait("kafka", "running")
     assert len(site.happened("kafka", "started")) == 1
@@ -155,11 +155,11 @@ def test_arguments_larger_than_a_pipe(site: Site) -> None:
 
 
 def test_children_are_not_killed_for_a_time_in_which_all_were_frozen(site: Site) -> None:
-    supervisor = site.start({"name": "ingest-a", "heartbeat_deadline": 3.0})
+    supervisor = site.start({"name": "ingest-a", "heartbeat_deadline": 5.0})
     child = site.wait("ingest-a", "running")[0]
     for pid in (child, supervisor.pid):
         os.kill(pid, signal.SIGSTOP)
-    frozen = time.monotonic() + 5.0
+    frozen = time.monotonic() + 6.5
     eventually(lambda: time.monotonic() > frozen)
     before = site.page("supervisor")["heartbeat_ns"]
     os.kill(supervisor.pid, signal.SIGCONT)
@@ -167,5 +167,5 @@ def test_children_are_not_killed_for_a_time_in_which_all_were_frozen(site: Site)
     os.kill(child, signal.SIGCONT)
 
     beat = site.page("ingest-a")["heartbeat_ns"]
-    eventually(lambda: site.page("ingest-a")["heartbeat_ns"] > beat + 4 * 10**9)
+    eventually(lambda: site.page("ingest-a")["heartbeat_ns"] > beat + 6 * 10**9)
     assert site.happened("ingest-a", "started") == [child]

@@ -71,7 +71,7 @@ class Rig:
             self._producer = Producer({**producer_config(self.config.kafka), "queue.buffering.max.messages": 1_000_000})
         for value in values:
             self._producer.produce(self.topic(stream), value, b"k", partition)
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(60) == 0
 
     def forget_kafka(self) -> None:
         """The broker or its topics are others now: the next `send` begins anew."""
@@ -80,7 +80,7 @@ class Rig:
     def recreate(self, stream: str) -> None:
         """Delete the topic and make it again, empty; its offsets begin at 0."""
         admin = AdminClient({"bootstrap.servers": self.config.kafka.bootstrap_servers})
-        admin.delete_topics([self.topic(stream)])[self.topic(stream)].result(20)
+        admin.delete_topics([self.topic(stream)])[self.topic(stream)].result(60)
         self.forget_kafka()
 
         def there_again() -> bool:

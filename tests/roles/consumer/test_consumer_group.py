@@ -101,7 +101,7 @@ def test_partitions_that_are_added_are_read_soon(make_rig: Callable[..., Rig]) -
     rig = make_rig(partitions=1)
     rig.process.start()
     admin = AdminClient({"bootstrap.servers": rig.config.kafka.bootstrap_servers})
-    admin.create_partitions([NewPartitions(rig.topic("trade"), 3)])[rig.topic("trade")].result(10)
+    admin.create_partitions([NewPartitions(rig.topic("trade"), 3)])[rig.topic("trade")].result(60)
     rig.send("trade", trades(0, 100), partition=2)
     rig.wait_rows("trade", 100, 60)
 

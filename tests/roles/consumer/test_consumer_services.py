@@ -187,7 +187,7 @@ def test_a_cut_log_is_a_gap_and_the_rest_is_read(rig: Rig) -> None:
     rig.send("trade", trades(100, 300))
     admin = AdminClient({"bootstrap.servers": rig.config.kafka.bootstrap_servers})
     for deleted in admin.delete_records([TopicPartition(rig.topic("trade"), 0, 250)]).values():
-        deleted.result(10)
+        deleted.result(60)
     rig.process.start()
     rig.wait_rows("trade", 150)
     rig.wait_rows("gap", 1)
@@ -202,7 +202,7 @@ def test_no_committed_offset_is_the_earliest_and_no_gap(rig: Rig) -> None:
     rig.send("trade", trades(0, 100))
     admin = AdminClient({"bootstrap.servers": rig.config.kafka.bootstrap_servers})
     for deleted in admin.delete_records([TopicPartition(rig.topic("trade"), 0, 40)]).values():
-        deleted.result(10)
+        deleted.result(60)
     rig.process.start()
     rig.wait_rows("trade", 60)
 

@@ -166,7 +166,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     with suppress(BrokenPipeError):
         process.stdin.close()
     try:
-        process.wait(timeout=15)
+        process.wait(timeout=60)
     finally:
         process.kill()
         process.stderr.close()
@@ -179,7 +179,7 @@ def answers(port: int) -> bool:
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     try:
         connection.request(method, path)
         answer = connection.getresponse()

@@ -112,7 +112,7 @@ def records(events: Sequence[Event]) -> list[tuple[int, bytes]]:
 def _bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int] | None:
     """None while a new topic's partition has no leader that its broker knows of."""
     try:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=60)
     except KafkaException:
         return None
     return low, high

@@ -20,7 +20,15 @@ from wsadapter.roles.serializer.delivery import Delivery
 from wsadapter.roles.serializer.producer import DeliveryFailed
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import HEADER_BYTES
-from wsadapter.roles.serializer.spooling import PATIENCE, PRESSED_PATIENCE, REPLAY_RECORDS, Mode, Spooling, next_mode
+from wsadapter.roles.serializer.spooling import (
+    PATIENCE,
+    PRESSED_PATIENCE,
+    REPLAY_RECORDS,
+    SPOOL_RECORDS,
+    Mode,
+    Spooling,
+    next_mode,
+)
 
 DIRECT, SPOOLING, REPLAYING = Mode.DIRECT, Mode.SPOOLING, Mode.REPLAYING
 PAYLOAD = encode(trade(1))
@@ -376,6 +384,23 @@ def test_an_outage_goes_to_the_spool_and_comes_back_once(directory: Path) -> Non
     world.check()
     assert not any(ring.dropped for ring in world.rings)
     assert max(Counter(world.broker.log).values()) == 1, "what was in flight is not replayed while we live"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+def test_what_is_acknowledged_just_after_it_is_overdue_is_not_sent_again(directory: Path, steps: int) -> None:
+    """Before anything of it is on the spool, or when a part of it is."""
+    world = World(directory, rings=2, spool_bytes=16 << 20)
+    world.broker.up = False
+    for ring in world.rings:
+        ring.write(2 * SPOOL_RECORDS + 100)
+    world.process.known = True
+    while world.run(0.05)[-1] is not SPOOLING:
+        pass
+    world.run(steps * 0.05, rate=1000)
+    world.settle()
+    world.check()
+    assert max(Counter(world.broker.log).values()) == 1
+    assert bool(world.page["spooled_total"]) == bool(steps), "what did not have to go over the disk did not"
 
 
 def test_a_broker_that_is_slow_again_and_again_is_told_of_once_a_minute(

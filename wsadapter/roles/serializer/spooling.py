@@ -5,7 +5,8 @@
     REPLAYING  spool -> broker, one batch at a time; the rings wait, or go to the spool when they fill up.
 
 DIRECT becomes SPOOLING when the oldest unacknowledged record is older than a second (a quarter of one while a ring is
-nearly full: then the disk is better than a drop). A life that finds records on the spool begins as SPOOLING, for the
+nearly full: then the disk is better than a drop). What is acknowledged before any of it went to the disk counts as if it
+had been in time. A life that finds records on the spool begins as SPOOLING, for the
 broker was away when the last one ended; any other begins as REPLAYING of nothing. SPOOLING ends when the client's queue
 is empty, REPLAYING when the spool is. Nothing is purged: a purged message may have been written, and nobody would know.
 
@@ -20,8 +21,9 @@ epoch in that partition; that loses nothing as long as no record reaches a parti
 * A kill at any point leaves the log with a prefix of that sequence. The next life starts with the spool at its
   checkpoint, at or before the first record that was not acknowledged, then the rings from head: the same sequence,
   begun a little earlier. What comes twice has a position at or below the watermark; what comes first does not.
-* Records that were in the client's queue when spooling began are on the spool too. They are left out of the replay once
-  that queue has emptied; after a kill nobody knows, and they come twice.
+* Records that were in the client's queue when spooling began are on the spool too, all of them as soon as one is and as
+  far as it has room. They are left out of the replay once that queue has emptied; after a kill nobody knows, and they
+  come twice.
 * A kill between the sync and the store of head leaves records on the spool and in the ring: the next life moves head
   over them first. So every record is counted as delivered once: when head passes it (DIRECT), or when it leaves the
   spool.
@@ -111,6 +113,8 @@ class Spooling:
         """Outages since the last one that was told of."""
         self._produced: dict[int, int] = {}
         """Epoch -> up to where the ring was produced when spooling began: acknowledged before a replay begins."""
+        self._is_untouched = False
+        """What is overdue is as it was produced: cursors and counts are those of its acknowledgement."""
         for reader in readers:
             self._pass_stored(reader)
 
@@ -123,9 +127,8 @@ class Spooling:
             return False
         for reader in self._readers:
             self._produced[reader.epoch] = reader.position
-            reader.rewind()
-        self._waiting, self._since = True, since
-        self._delivery.leave_to_spool()
+        self._waiting = self._is_untouched = True
+        self._since = since
         self._enter(Mode.SPOOLING)
         return True
 
@@ -136,7 +139,7 @@ class Spooling:
             reader.rewind()
         self._spools.rewind()
         self._produced.clear()
-        self._waiting = self._replayed = False
+        self._waiting = self._replayed = self._is_untouched = False
         self._since = self._clock()
         self.mode = Mode.SPOOLING
 
@@ -148,6 +151,11 @@ class Spooling:
             if self._replayed:
                 self._replayed = False
                 self._delivery.commit_spool()
+            elif self._is_untouched:
+                self._is_untouched = False
+                self._delivery.commit_rings(self._readers)
+            else:
+                self._spool_produced()
         if not self._waiting and is_ready:
             self._since = None
         elif self._since is None or (self._is_awaited() and not self._fuller(HALF)):
@@ -166,6 +174,11 @@ class Spooling:
 
     def spool(self) -> bool:
         """Move what is in the rings to the spool, a batch of each; head follows what is durable."""
+        if self._is_untouched:
+            self._is_untouched = False
+            for reader in self._readers:
+                reader.rewind()
+            self._delivery.leave_to_spool()
         polled, room = [], SPOOL_BYTES
         for reader in self._readers:
             before = reader.position
@@ -183,6 +196,11 @@ class Spooling:
                 reader.commit(reader.position)
             remaining = max(0, remaining - len(records))
         return stored > 0
+
+    def _spool_produced(self) -> None:
+        """What has been acknowledged and is in a ring still, behind what is on the spool: the replay leaves it out."""
+        while any(reader.position < self._produced.get(reader.epoch, 0) for reader in self._readers) and self.spool():
+            pass
 
     def _replay(self) -> None:
         limit = SHORT_REPLAY_RECORDS if self._fuller(HALF / 2) else REPLAY_RECORDS

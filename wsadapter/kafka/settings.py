@@ -18,10 +18,15 @@ from wsadapter.log import Repeated
 
 GROUP: Final = "wsadapter"
 
-_RECONNECT: Final = {
+_CONNECTION: Final = {
     # a broker that returns is noticed within a second, not after librdkafka's default of ten
     "reconnect.backoff.ms": 100,
     "reconnect.backoff.max.ms": 1000,
+    # a broker that is frozen, or behind a cable that is cut, is given up after this, not after librdkafka's default of
+    # 60 s: longer than the 9 s after which the controller has others lead what it led (``broker.session.timeout.ms``),
+    # shorter than a member's session, so that it finds the new coordinator in time. What was sent and not answered is
+    # sent again under its sequence numbers: the brokers drop what they have.
+    "socket.timeout.ms": 10_000,
     "topic.metadata.propagation.max.ms": 5000,
 }
 LINGER_MS: Final = 5
@@ -30,6 +35,8 @@ _PRODUCER: Final = {
     "enable.idempotence": True,
     "acks": "all",
     "message.timeout.ms": 0,  # for ever: a record is in the ring until the broker has it
+    # a leader whose followers are slow says so before the connection counts as dead
+    "request.timeout.ms": 8_000,
     "partitioner": "murmur2_random",
 }
 _CONSUMER_DEFAULTS: Final = {
@@ -106,7 +113,7 @@ def group_id(kafka: KafkaConfig) -> str:
 def _client(kafka: KafkaConfig, passed: dict[str, Any]) -> dict[str, Any]:
     """What all clients share; ``passed`` is the configuration's pass-through table."""
     security = kafka_security.settings(kafka)
-    settings: dict[str, Any] = {**_RECONNECT, **passed, **security, "bootstrap.servers": kafka.bootstrap_servers}
+    settings: dict[str, Any] = {**_CONNECTION, **passed, **security, "bootstrap.servers": kafka.bootstrap_servers}
     settings["client.id"] = settings.get("client.id", "wsadapter")
     settings["logger"] = LIBRDKAFKA
     if password := secrets.password(kafka.sasl_password, kafka.sasl_password_file, "kafka.sasl_password_file"):

@@ -1,6 +1,7 @@
 """A real Kafka with SASL, TLS and an authorizer, for tests of what is said when one of them refuses.
 
-Listeners: PLAINTEXT (for the test itself), SASL_PLAINTEXT and SASL_SSL with the users of `USERS`. The certificate is
+Listeners: PLAINTEXT (for the test itself), SASL_PLAINTEXT and SASL_SSL with the users of `USERS`, by PLAIN or by
+SCRAM-SHA-512. The certificate is
 for the name localhost, not for the address 127.0.0.1, where it is to be had, too. ``admin`` may do everything,
 ``stranger`` nothing, ``recorder`` and ``repairer`` what a test grants.
 """
@@ -20,6 +21,7 @@ from wsadapter.embedded.kafka.install import Installation, find_java
 from wsadapter.embedded.ports import LOOPBACK, free_ports
 
 USERS: Final = {"admin": "right", "stranger": "right-too", "recorder": "right-three", "repairer": "right-four"}
+SCRAM: Final = "SCRAM-SHA-512"
 START_SECONDS: Final = 120.0
 CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
 
@@ -66,15 +68,18 @@ def secured_kafka(directory: Path) -> Iterator[SecuredKafka]:
         "advertised.listeners": listeners.replace(f"SASL_SSL://{LOOPBACK}", "SASL_SSL://localhost"),
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT," + ",".join(f"{name}:{name}" for name in names),
         "inter.broker.listener.name": "PLAINTEXT",
-        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.enabled.mechanisms": f"PLAIN,{SCRAM}",
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(store),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         "super.users": "User:ANONYMOUS;User:admin",
         **{
-            f"listener.name.{name}.plain.sasl.jaas.config": "org.apache.kafka.common.security.plain.PlainLoginModule "
-            f"required {users};"
+            f"listener.name.{name}.{mechanism}.sasl.jaas.config": f"org.apache.kafka.common.security.{module}"
             for name in ("sasl_plaintext", "sasl_ssl")
+            for mechanism, module in (
+                ("plain", f"plain.PlainLoginModule required {users};"),
+                (SCRAM.lower(), "scram.ScramLoginModule required;"),
+            )
         },
     }
     order = BrokerOrder(1, (f"{LOOPBACK}:{plain}",), (controller,), CLUSTER_ID, settings)
@@ -82,8 +87,9 @@ def secured_kafka(directory: Path) -> Iterator[SecuredKafka]:
     (directory / "server.properties").write_text(broker.properties())
     (directory / "log4j2.properties").write_text(LOGGING)
     properties = str(directory / "server.properties")
+    scram = [f"--add-scram={SCRAM}=[name={user},password={password}]" for user, password in USERS.items()]
     command = [broker._java_argv(*arguments) for arguments in (
-        ("kafka.tools.StorageTool", "format", f"--cluster-id={CLUSTER_ID}", f"--config={properties}"),
+        ("kafka.tools.StorageTool", "format", f"--cluster-id={CLUSTER_ID}", f"--config={properties}", *scram),
         ("kafka.Kafka", properties),
     )]  # fmt: skip
     subprocess.run(command[0], cwd=installation.directory, check=True, capture_output=True, timeout=START_SECONDS)

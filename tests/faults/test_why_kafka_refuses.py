@@ -11,7 +11,7 @@ import pytest
 from cli.command import run
 from documents import pages
 from eventually import eventually
-from secured_kafka import SecuredKafka, authority, secured_kafka
+from secured_kafka import SCRAM, SecuredKafka, authority, secured_kafka
 
 from wsadapter.config.model import Config, KafkaConfig, ServiceConfig
 from wsadapter.config.types import Secret
@@ -40,10 +40,18 @@ def broker(installed_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> I
         yield started
 
 
-def login(servers: str, password: str = "right", user: str = "admin", ssl_ca: str = "") -> KafkaConfig:
+@pytest.fixture(autouse=True)
+def handshake_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handshake of our own says what is wrong with a certificate, however busy the machine is."""
+    monkeypatch.setattr(reachability, "HANDSHAKE_SECONDS", SECONDS)
+
+
+def login(
+    servers: str, password: str = "right", user: str = "admin", ssl_ca: str = "", mechanism: str = "PLAIN"
+) -> KafkaConfig:
     return KafkaConfig(
-        bootstrap_servers=servers, security_protocol="SASL_SSL" if ssl_ca else "SASL_PLAINTEXT", sasl_mechanism="PLAIN",
-        sasl_username=user, sasl_password=Secret(password), ssl_ca=ssl_ca,
+        bootstrap_servers=servers, security_protocol="SASL_SSL" if ssl_ca else "SASL_PLAINTEXT",
+        sasl_mechanism=mechanism, sasl_username=user, sasl_password=Secret(password), ssl_ca=ssl_ca,
     )  # fmt: skip
 
 
@@ -254,3 +262,25 @@ def test_check_says_it(broker: SecuredKafka, tmp_path: Path) -> None:
     assert line.startswith("FAIL")
     assert line.endswith("authentication failed: Invalid username or password")
     assert "wrong-0815" not in wrong.stdout + wrong.stderr
+
+
+@pytest.mark.parametrize("listener", ["sasl_plaintext", "sasl_ssl"])
+def test_scram_lets_in_who_has_the_password(broker: SecuredKafka, listener: str) -> None:
+    ssl_ca = str(broker.ca) if listener == "sasl_ssl" else ""
+
+    def scram(password: str) -> KafkaConfig:
+        return login(getattr(broker, listener), password, ssl_ca=ssl_ca, mechanism=SCRAM)
+
+    ensure_topics(scram("right"), SECONDS)
+    assert reachability.ask(scram("right"), SECONDS) == 1
+    page = StatsPage.create(f"wsadapter-scram-{free_port()}", SERIALIZER)
+    try:
+        producer = KafkaProducer(Config(ServiceConfig("i", "/nonexistent"), kafka=scram("right")), page)
+        producer.send("websocket.kline", [{"key": b"k", "value": listener.encode()}], 0)
+        eventually(lambda: producer.flush(0.1), SECONDS, "what a producer with this login sends is acknowledged")
+    finally:
+        page.release()
+        Segment.unlink(page.name)
+    refused = said(scram("wrong-0815"))
+    assert refused.reason is Reason.AUTHENTICATION, str(refused)
+    assert "wrong-0815" not in str(refused)

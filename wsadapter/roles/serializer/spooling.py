@@ -5,10 +5,10 @@
     REPLAYING  spool -> broker, one batch at a time; the rings wait, or go to the spool when they fill up.
 
 DIRECT becomes SPOOLING when the oldest unacknowledged record is older than a second (a quarter of one while a ring is
-nearly full: then the disk is better than a drop). What is acknowledged before any of it went to the disk counts as if it
-had been in time. A life that finds records on the spool begins as SPOOLING, for the
-broker was away when the last one ended; any other begins as REPLAYING of nothing. SPOOLING ends when the client's queue
-is empty, REPLAYING when the spool is. Nothing is purged: a purged message may have been written, and nobody would know.
+nearly full: then the disk is better than a drop). What is acknowledged before any of it went to the disk counts as if
+it had been in time. A life that finds records on the spool begins as SPOOLING, for the broker was away when the last
+one ended; any other begins as REPLAYING of nothing. SPOOLING ends when the client's queue is empty, REPLAYING when the
+spool is. Nothing is purged: a purged message may have been written, and nobody would know.
 
 Why order holds, and so the consumer's watermark (it drops a position that is not above the last one it saw of that
 epoch in that partition; that loses nothing as long as no record reaches a partition before an older one of its ring):

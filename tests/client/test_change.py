@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -206,6 +206,49 @@ def test_a_stream_that_comes_back_has_a_gap_from_its_last_event_on(monkeypatch: 
         assert before[-1] == gap.started_ns
         assert len(before) < len(times)
         assert any(at >= gap.ended_ns for at in times)
+
+    run(body())
+
+
+def test_a_socket_that_lags_when_it_is_to_be_exchanged_again_doubles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reloads in a row: what the second socket still has to tell of the time of the first is known."""
+    quick(monkeypatch, SETTLE_SECONDS=0.1)
+    behind, at_once = asyncio.Event(), asyncio.Event()
+    at_once.set()
+
+    def telling(first: range, later: asyncio.Event, rest: range) -> Callable[[Peer], Awaitable[None]]:
+        async def script(peer: Peer) -> None:
+            await peer.upgrade()
+            serving = asyncio.ensure_future(peer.serve())
+            await until(lambda: peer.requests)
+            peer.send(*map(trade, first))
+            await later.wait()
+            peer.send(*map(trade, rest))
+            await serving
+
+        return script
+
+    async def body() -> None:
+        handler = Recording()
+        scripts = (
+            telling(range(1, 11), at_once, range(0)),
+            telling(range(1, 9), behind, range(9, 13)),
+            telling(range(9, 14), at_once, range(0)),
+        )
+        async with Loopback(*scripts) as venue:
+            client = Client(config(venue), handler)
+            await client.connect()
+            (connection,) = client.connections
+            await until(lambda: handler.numbers[-1:] == [10])
+            told(client, config(venue, symbols=["BTCUSDT", "ETHUSDT"]))
+            await until(lambda: connection.reconnects["rotation"] == 1)
+            told(client, config(venue, symbols=["BTCUSDT", "SOLUSDT"]))
+            await until(lambda: connection.next is not None and any(connection.next.exchange.last_receive_ns.values()))
+            behind.set()
+            await until(lambda: connection.reconnects["rotation"] == 2)
+            await until(lambda: len(handler.numbers) >= 13)
+            await client.stop()
+        assert handler.numbers == list(range(1, 14))
 
     run(body())
 

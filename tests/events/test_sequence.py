@@ -57,7 +57,10 @@ def test_each_rule_says_what_comes_before() -> None:
 def test_a_candle_is_numbered_by_its_opening_once_it_is_closed() -> None:
     candle = {"symbol": "S", "interval": "1m", "open_time_ns": 60, "event_time_ns": 99}
     assert place(sample(Kline, closed=True, **candle)) == Sequenced(("kline", "S", "1m", True), 60)
-    assert place(sample(Kline, closed=False, **candle)) == Sequenced(("kline", "S", "1m", False), 99)
+    last = place(sample(Kline, closed=False, **candle))
+    first = place(sample(Kline, closed=False, **{**candle, "open_time_ns": 120}))
+    assert last == Sequenced(("kline", "S", "1m", False), 99 << 64 | 60)
+    assert first == Sequenced(("kline", "S", "1m", False), 99 << 64 | 120), "of the next one, told in one message"
 
 
 def test_an_event_without_a_number_is_known_by_its_id() -> None:

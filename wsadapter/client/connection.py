@@ -92,6 +92,8 @@ class Connection:
         self.current = self._new(LiveSocket, load(plan.exchange)(plan))
         self.next: NextSocket | None = None
         """The one that is to take over, while the current one still delivers."""
+        self._lagging: Handover | None = None
+        """By which the current one came, while copies of what the socket before it brought may come."""
         self._repeated = Repeated()
         self._last_event_ns, self._missed_by = last_event_ns, missed_by
         self._gap: Gap | None = None
@@ -195,7 +197,8 @@ class Connection:
                 self._hand_over(self.next)
             else:
                 self.current = self._new(LiveSocket, self._exchange_of_new_socket())
-                self._deliver_to(self.current, self._hooks.events)
+                self._lagging = None
+                self._lead_to(self._hooks.events)
                 self.current.dial(self.dialer)
             lost = await self.current.ended
         finally:
@@ -283,6 +286,13 @@ class Connection:
             }
         )
 
+    def _lead_to(self, events: Events) -> None:
+        """From now on these handle what the current socket brings and the one before it has not."""
+        if self._lagging is None:
+            self._deliver_to(self.current, events)
+        else:
+            self._lagging.deliver_to(events)
+
     # The gap of the whole connection.
 
     def _begin_gap(self, cause: GapCause, started_ns: int) -> None:
@@ -326,10 +336,11 @@ class Connection:
             dead, trial = (), False  # it is to be exchanged whatever they do
         mute = {(one.stream, one.symbol, one.interval) for one in plan.subscriptions if one.name in dead}
         handover = Handover(
-            events, self.exchange.reached, next_one.exchange.joined, self.copies, mute, added(self.plan, plan)
-        )
+            events, self.exchange.reached, next_one.exchange.joined, self.copies, mute, added(self.plan, plan),
+            self._lagging,
+        )  # fmt: skip
         next_one.rotation = Rotation(self.exchange, next_one.exchange, handover, dead, trial)
-        self._deliver_to(self.current, dict.fromkeys(events, handover.first))
+        self._lead_to(dict.fromkeys(events, handover.first))
         self._deliver_to(next_one, dict.fromkeys(events, handover.second))
         next_one.dial(self.dialer)
         self.current.timers.set("next", NEXT_CHECK_SECONDS, lambda: self._check_next(next_one))
@@ -362,7 +373,7 @@ class Connection:
         self.next = None
         self.current.timers.clear("next")
         next_one.end()
-        self._deliver_to(self.current, self._hooks.events)
+        self._lead_to(self._hooks.events)
         self._watch.put_off()
 
     async def _drop_next(self) -> None:
@@ -383,6 +394,7 @@ class Connection:
         if next_one.terms != self._terms:
             self._take(next_one.terms, ends, before.last_receive_ns)
         handover.hand_over()
+        self._lagging = handover
         next_one.timers.set("copies", AFTER_SECONDS, self._forget_copies)
         if not seamless:
             self._all_subscribed()
@@ -393,9 +405,11 @@ class Connection:
             next_one.session.close()
 
     def _forget_copies(self) -> None:
-        """The socket before is long gone; while another rotation is under way that one's end does this."""
-        if self.next is None:
-            self._deliver_to(self.current, self._hooks.events)
+        """The socket before is long gone."""
+        self._lagging, events = None, self._hooks.events
+        if self.next is not None:
+            events = dict.fromkeys(events, self.next.rotation.handover.first)
+        self._lead_to(events)
 
     def _rotate_in_time(self) -> None:
         self._rotate("its time is over")

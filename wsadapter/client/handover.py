@@ -3,11 +3,12 @@
 The first socket is delivered as it comes. Of the second one copies are dropped, and what the first has not brought yet
 is held; when the first has ended, what is still held is delivered, then the second as it comes, less the copies of what
 the first had brought. So every event is delivered once, in the order of its series, and no series has a hole where the
-two overlap. Where a numbered series does not continue, or a silence ends, a `Gap` is published in its place.
+two overlap. Where a numbered series does not continue, or a silence ends, a `Gap` is published in its place. A second
+socket that lags when it is to be the first of another hand-over goes on so: what this one knows, the other one knows.
 
 Pure: told events, it delivers them. Bounded: more than `MOST_HELD` events held (`MORE_HELD`) means that the first
 socket lags too far behind, or that many series are mute on it: then `overflowed`, and the first socket must end, or the
-second.
+second. Of events without a number the last `MOST_KNOWN` are known.
 """
 
 from collections import Counter, deque
@@ -20,6 +21,7 @@ from wsadapter.events.sequence import Sequenced, SequenceKey, place
 MOST_HELD: Final = 20_000
 MORE_HELD: Final = 100_000
 """Where the second socket has streams that the first has not: all of theirs is held."""
+MOST_KNOWN: Final = 200_000
 
 Deliver = Mapping[type[Event], Callable[[Event], object]]
 Subject = tuple[StreamType, str, str]
@@ -34,10 +36,15 @@ def subject(event: Event) -> Subject:
     return event.stream_type, event.symbol, getattr(event, "interval", "")
 
 
+def _subject_of(key: SequenceKey) -> Subject:
+    return key[0], key[1], key[2] if key[0] is StreamType.KLINE else ""
+
+
 class Handover:
     """``deliver``: event type -> who handles it. ``joined`` makes the gap before the first event behind the hand-over.
     ``copies``: stream word -> events that came twice; only grows. ``mute``: the first socket is not expected to bring
-    any of these. ``added``: nor of these any of a series that it has never brought."""
+    any of these. ``added``: nor of these any of a series that it has never brought. ``before``: the hand-over by which
+    the first socket came, while that may lag behind the one before it; its `second` goes on to take what comes."""
 
     def __init__(
         self,
@@ -47,6 +54,7 @@ class Handover:
         copies: Counter[str],
         mute: Collection[Subject] = (),
         added: Collection[Subject] = (),
+        before: "Handover | None" = None,
     ) -> None:
         self._deliver, self._reached, self._joined, self._copies = deliver, reached, joined, copies
         self._mute, self._added = mute, added
@@ -54,8 +62,8 @@ class Handover:
         """Series -> number of the last event delivered."""
         self._at_ns: dict[SequenceKey, int] = {}
         """When that was received."""
-        self._delivered: set[tuple[SequenceKey, tuple[Any, ...]]] = set()
-        """Series and identity of the events without a number."""
+        self._delivered: dict[tuple[SequenceKey, tuple[Any, ...]], None] = {}
+        """Series and identity of the events without a number, oldest first."""
         self._held: deque[tuple[Sequenced, Event]] = deque()
         self._met: dict[SequenceKey, bool] = {}
         """Series of the second socket -> whether the first has brought one of its events, too, or is not to."""
@@ -65,6 +73,15 @@ class Handover:
         """Symbol -> number of the last change of its book that the first socket brought."""
         self._first_ended = False
         self.overflowed = False
+        if before is not None:
+            self._marks, self._at_ns, self._changes = before._marks, before._at_ns, before._changes
+            self._delivered = before._delivered
+            for key in [key for key in self._marks if _subject_of(key) in added]:
+                del self._marks[key]  # of one that the first socket does not have any more
+
+    def deliver_to(self, deliver: Deliver) -> None:
+        """These handle the events from now on."""
+        self._deliver = deliver
 
     def first(self, event: Event) -> None:
         """An event of the first socket."""
@@ -73,7 +90,7 @@ class Handover:
             if sequenced.identity is None:
                 self._marks[sequenced.key] = max(sequenced.number, self._marks.get(sequenced.key, 0))
             else:
-                self._delivered.add((sequenced.key, sequenced.identity))
+                self._know(sequenced)
             self._at_ns[sequenced.key] = event.receive_time_ns
             if type(event) is Depth and event.update_type is UpdateType.DELTA:
                 self._changes[event.symbol] = max(sequenced.number, self._changes.get(event.symbol, 0))
@@ -159,9 +176,15 @@ class Handover:
         if sequenced.identity is None:
             self._marks[sequenced.key] = sequenced.number
         else:
-            self._delivered.add((sequenced.key, sequenced.identity))
+            self._know(sequenced)
         self._at_ns[sequenced.key] = event.receive_time_ns
         self._publish(event)
+
+    def _know(self, sequenced: Sequenced) -> None:
+        assert sequenced.identity is not None
+        self._delivered[sequenced.key, sequenced.identity] = None
+        if len(self._delivered) > MOST_KNOWN:
+            del self._delivered[next(iter(self._delivered))]
 
     def _publish(self, event: Event) -> None:
         if (handle := self._deliver.get(type(event))) is not None:

@@ -36,7 +36,8 @@ UNKNOWN: Final[Missing] = (None, None, None)
 
 
 ORDINAL_BITS: Final = 20
-"""Of a number that is a time and an ordinal. So it may be longer than 64 bits."""
+"""Of a number that is a time and an ordinal."""
+MOST_ORDINAL: Final = 2**ORDINAL_BITS - 1
 
 
 class Sequenced(NamedTuple):
@@ -47,6 +48,11 @@ class Sequenced(NamedTuple):
     number: int
     previous: int | None = None
     identity: tuple[Any, ...] | None = None
+
+
+def dated(at_ns: int, ordinal: int) -> int:
+    """Number of an event that only has a time (`Dated`); longer than 64 bits."""
+    return at_ns << ORDINAL_BITS | min(ordinal, MOST_ORDINAL)
 
 
 Place = Callable[[Any], Sequenced | None]
@@ -127,10 +133,12 @@ def _expression(rule: SequenceRule) -> str:
         case Chained(number=number, previous=previous, first=first):
             before = f"e.{previous} or (e.{first} or 1) - 1"
             return f"{when}(n := e.{number}) and Sequenced((stream{key}), n, {before}) or None"
+        case Rising(number=number, then=then) if then:
+            return f"{when}(n := e.{number}) and Sequenced((stream{key}), n << 64 | e.{then}) or None"
         case Rising(number=number) | Timed(opens=number):
             return f"{when}(n := e.{number}) and Sequenced((stream{key}), n) or None"
         case Dated():
-            number = f"t << {ORDINAL_BITS} | min(e.ordinal, {2**ORDINAL_BITS - 1})"
+            number = f"t << {ORDINAL_BITS} | min(e.ordinal, {MOST_ORDINAL})"  # `dated`
             return (
                 f"{when}(t := e.transaction_time_ns or e.event_time_ns) and Sequenced((stream{key}), {number}) or None"
             )

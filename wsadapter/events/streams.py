@@ -97,10 +97,12 @@ class Chained(SequenceRule, frozen=True):
 
 
 class Rising(SequenceRule, frozen=True):
-    """Numbers only grow, so that a missing event does not show. ``awaited`` False: events come once after each connect,
-    at a time of their own, so another connection's copy is not to be waited for."""
+    """Numbers only grow, so that a missing event does not show. ``then``: field whose values, 64 bits at most, grow
+    among events of one number. ``awaited`` False: events come once after each connect, at a time of their own, so
+    another connection's copy is not to be waited for."""
 
     number: str
+    then: str = ""
     awaited: bool = True
 
 
@@ -172,7 +174,8 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
         # REST and archive over closed over open, then receive time: 61 bits of ns last beyond the year 2040
         version="bitShiftLeft(toUInt64(multiIf(source IN ('REST', 'ARCHIVE'), 2, closed, 1, 0)), 61)"
         f" + toUInt64({RECEIVED})",
-        # a candle closes once, whatever the time that a server puts on it; until then its updates have their time only
+        # a candle closes once, whatever the time that a server puts on it; until then its updates have their time only,
+        # and a message may tell the last of one candle and the first of the next
         sequence=(
             Timed(
                 "open_time_ns",
@@ -180,7 +183,7 @@ SPECS: Final[tuple[StreamSpec, ...]] = (
                 series=(("interval", ()), ("closed", (True,))),
                 when=("closed", True),
             ),
-            Rising("event_time_ns", series=(("interval", ()), ("closed", (False,)))),
+            Rising("event_time_ns", then="open_time_ns", series=(("interval", ()), ("closed", (False,)))),
         ),
     ),
     StreamSpec(StreamType.TICKER, 2, Ticker, ("time", "ordinal"), sequence=(Dated(),)),

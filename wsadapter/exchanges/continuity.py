@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from wsadapter.events import BookTicker, Depth, Event, Gap, MarketEvent, Trade
+from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, MarketEvent, Trade
 from wsadapter.events.gaps import UNKNOWN, GapCause, Missing, begin, filler
 from wsadapter.events.sequence import NUMBERINGS, numbering
 from wsadapter.events.streams import Contiguous
@@ -169,13 +169,19 @@ class Sequences:
         )  # fmt: skip
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
-        """Number and receive time of the last event of this one's series; None for series that are not numbered."""
+        """Number and receive time of the last event of this one's series, of closed candles a time before the next one;
+        None for series that are not numbered."""
         if type(event) is Trade:
             by_symbol, ahead = self.agg_trades if event.aggregated else self.raw_trades, 1
-        elif type(event) is Depth and not event.level_limit:
-            by_symbol, ahead = self.books, 0
+        elif type(event) is Depth:
+            whole = self.whole_books.get(event.symbol)
+            is_whole = event.level_limit and whole is not None and whole.next != NONE
+            by_symbol, ahead = self.whole_books if is_whole else self.books, 0
         elif type(event) is BookTicker:
             by_symbol, ahead = self.book_tickers, 0
+        elif type(event) is Kline and event.closed:
+            expected = self.klines[event.symbol].grid.get(event.interval) if event.symbol in self.klines else None
+            return None if expected is None else (expected[0] * MS - 1, expected[1])
         else:
             return None
         series = by_symbol.get(event.symbol)  # of another connection plan

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 from wsadapter.events import BookTicker, Depth, Event, FundingRate, MarkPrice, OpenInterest, Ticker
+from wsadapter.events.sequence import dated
 from wsadapter.exchanges.mapping import NONE, Emit
 
 REMEMBERED: Final = 128
@@ -31,6 +32,12 @@ def is_counted(one: Emit) -> bool:
     return identity is not None and one.fields.get(identity, NONE) == NONE
 
 
+def has_id(event: Event) -> bool:
+    """Of the venue, so that it needs no ordinal."""
+    field = IDS.get(type(event))
+    return field is None or bool(field and getattr(event, field))
+
+
 class Ordinals:
     """The events of one type on one connection."""
 
@@ -41,6 +48,17 @@ class Ordinals:
 
     def reset(self) -> None:
         self.times.clear()
+
+    def reached(self, event: Any) -> tuple[int, int] | None:
+        """Number, as `wsadapter.events.sequence` has it, of the last event of this one's series; None where the venue
+        says no time, or each is told once. When it was received is not kept: no hole begins there."""
+        if type(event) is FundingRate or not (event.transaction_time_ns or event.event_time_ns):
+            return None
+        times = self.times.get((event.symbol, event.update_type) if type(event) is Depth else event.symbol)
+        if not times:
+            return None
+        last_ns = max(times)
+        return dated(last_ns, times[last_ns]), 0
 
     def _count(self, event: Any) -> None:
         self._number(event.symbol, event)

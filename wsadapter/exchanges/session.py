@@ -14,13 +14,14 @@ from msgspec import Raw, structs
 
 from wsadapter.events import Depth, Event, Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain
+from wsadapter.events.sequence import place
 from wsadapter.exchanges.books import accept_checked, accept_renewed
 from wsadapter.exchanges.continuity import MS, MessageCount, Sequences, SeriesState
 from wsadapter.exchanges.conversion import Convert, Given, compiled
 from wsadapter.exchanges.latest import accept_latest
 from wsadapter.exchanges.mapping import Emit, says
 from wsadapter.exchanges.numbering import accept_new, accept_unknown, steps_of
-from wsadapter.exchanges.ordinals import Count, Ordinals, is_counted
+from wsadapter.exchanges.ordinals import Count, Ordinals, has_id, is_counted
 from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.placing import Placement
 from wsadapter.exchanges.planning import plans, stream_type
@@ -209,7 +210,22 @@ class VenueSession:
         )
 
     def reached(self, event: MarketEvent) -> tuple[int, int] | None:
-        return self.sequences.reached(event)
+        if isinstance(event, Kline):
+            return self._candle_reached(event) or self.sequences.reached(event)
+        if has_id(event):
+            return self.sequences.reached(event)
+        ordinals = self.ordinals.get(type(event))
+        return None if ordinals is None else ordinals.reached(event)
+
+    def _candle_reached(self, event: Kline) -> tuple[int, int] | None:
+        """Of candles that the next one closes."""
+        for channel in self.venue.channels:
+            told = self.states.get((channel.name, f"{event.symbol} {event.interval}"))
+            if isinstance(told, Kline) and not event.closed:
+                return (found.number, told.receive_time_ns) if (found := place(told)) else None
+            if isinstance(told, Kline):
+                return told.open_time_ns - 1, told.receive_time_ns
+        return None
 
     def joined(self, event: MarketEvent, hole: tuple[int, int] | None) -> Gap | None:
         return self.outages.joined(event, self.sequences.skipped(event, *hole) if hole else None)

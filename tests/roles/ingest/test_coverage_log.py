@@ -133,6 +133,29 @@ def test_a_full_ring_is_said_later(made: Connection) -> None:
     assert {since for _, since in made.stored()} == {0}, "from its beginning on"
 
 
+def test_an_end_that_finds_the_ring_full_is_said_later(made: Connection) -> None:
+    made.live(12)
+    made.room = False
+    made.live(37)
+    made.log.end(made.ns(36.5), made.ns(37))
+    assert set(made.stored().values()) == {11}
+    made.room = True
+    assert made.log.catch_up() == len(SERIES)
+    assert set(made.stored().values()) == {36.5}
+    assert made.log.catch_up() == 0, "once"
+
+
+def test_a_look_at_a_connection_that_says_goodbye_takes_nothing_back(made: Connection) -> None:
+    """Its socket is closed and there is no gap: it is being stopped."""
+    made.live(25)
+    for _ in range(15):
+        made.at += 1
+        assert not made.log.look(made.plan, lambda: made.states, 0, made.ns(made.at), made.at)
+    made.log.end(made.ns(25.5), made.ns(made.at))
+    assert {(since, to) for (_, since), to in made.stored().items()} == {(0, 25.5)}
+    assert not made.log.look(made.plan, lambda: made.states, 0, made.ns(made.at + 5), made.at + 5)
+
+
 def test_a_new_day_is_a_new_row(made: Connection) -> None:
     made.at = (DAY_NS - 3600 * SECOND) / SECOND - 30
     made.live(made.at + 60)

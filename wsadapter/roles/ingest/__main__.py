@@ -202,6 +202,7 @@ async def record(child: Child, publisher: RingPublisher) -> None:
     if failures:
         raise failures[0]
     publisher.recover(clock.now_ns())
+    publisher.coverage.catch_up()
     publisher.on_read_end()
     ingest.gauges.refresh()
 

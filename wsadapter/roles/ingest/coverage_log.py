@@ -7,9 +7,11 @@ says that something is missing: with the connection (from its last event on) or 
 UTC day begins a new row, so that a range of time is a few rows and a table's partitions and TTL do their work.
 
 Bounded: at most `MOST_ROWS` rows are said again at a time, so that no socket waits for them. What finds the ring full
-is said later. Pure: told the time and the states; ``write`` puts a row into the ring, or says that there is no room.
+is said later, of the ends that did the newest `MOST_ENDS`. Pure: told the time and the states; ``write`` puts a row
+into the ring, or says that there is no room.
 """
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -24,6 +26,7 @@ from wsadapter.times import SECOND
 EVERY_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 1.0
 MOST_ROWS: Final = 256
+MOST_ENDS: Final = 16_384
 DAY_NS: Final = 86_400 * SECOND
 COVERED: Final = (SubscriptionState.ACKED, SubscriptionState.LIVE)
 
@@ -51,6 +54,8 @@ class CoverageLog:
         """When every subscription was acknowledged; None while the connection has a gap."""
         self._begun: set[str] = set()
         """Subscriptions that were covered since then."""
+        self._ends: deque[Coverage] = deque(maxlen=MOST_ENDS)
+        """Last rows of what is not covered any more, while there is no room for them."""
         self._look_at = 0.0
         self._looked_ns = 0
 
@@ -68,24 +73,34 @@ class CoverageLog:
         """Everything is covered until then and no longer; whether anything was written."""
         ending, self._covered = self._covered, {}
         for name, covered in ending.items():
-            self._say(name, covered.from_ns, to_ns, now_ns)
+            self._say_end(name, covered.from_ns, to_ns, now_ns)
         return bool(ending)
 
+    def catch_up(self, most: int = MOST_ENDS) -> int:
+        """Say the ends that found no room, as far as there is; how many were written."""
+        written = 0
+        while written < most and self._ends and self._write(self._ends[0]):
+            self._ends.popleft()
+            written += 1
+        return written
+
     def look(self, plan: ConnectionPlan, states: Callable[[], States], alive_ns: int, now_ns: int, now: float) -> bool:
-        """Say what is due; whether anything was written. ``alive_ns``: the connection's last sign of life; ``now``:
-        monotonic."""
-        if self._since_ns is None or now < self._look_at:
+        """Say what is due; whether anything was written. ``alive_ns``: the connection's last sign of life, 0 while it
+        is down: then nothing grows. ``now``: monotonic."""
+        if now < self._look_at:
             return False
         self._look_at = now + LOOK_SECONDS
+        written = self.catch_up(MOST_ROWS)
+        if self._since_ns is None or not alive_ns:
+            return bool(written)
         if plan is not self._plan:
             self._follow(plan, alive_ns, now_ns)
-        written = 0
         for name, (state, received_ns) in states().items():
             covered = self._covered.get(name)
             if state not in COVERED:
                 if covered is not None:
                     del self._covered[name]
-                    self._say(name, covered.from_ns, received_ns, now_ns)
+                    self._say_end(name, covered.from_ns, received_ns, now_ns)
                     written += 1
             elif written < MOST_ROWS:
                 written += self._grow(name, covered, alive_ns, now_ns, now)
@@ -116,19 +131,26 @@ class CoverageLog:
         """Other subscriptions are the connection's now: what it does not have any more ends."""
         series = {one.name: carried(one, plan) for one in plan.subscriptions}
         for name in [name for name in self._covered if series.get(name) != self._series[name]]:
-            self._say(name, self._covered.pop(name).from_ns, alive_ns, now_ns)
+            self._say_end(name, self._covered.pop(name).from_ns, alive_ns, now_ns)
         self._begun &= self._covered.keys()
         self._plan, self._series = plan, series
 
     def _say(self, name: str, from_ns: int, to_ns: int, now_ns: int) -> bool:
+        return all(self._write(row) for row in self._rows(name, from_ns, to_ns, now_ns))
+
+    def _say_end(self, name: str, from_ns: int, to_ns: int, now_ns: int) -> None:
+        """It is not covered any more."""
+        for row in self._rows(name, from_ns, to_ns, now_ns):
+            if self._ends or not self._write(row):
+                self._ends.append(row)
+
+    def _rows(self, name: str, from_ns: int, to_ns: int, now_ns: int) -> list[Coverage]:
         plan = self._plan
         assert plan is not None, "nothing is covered before there is a plan"
-        return all(
-            self._write(
-                Coverage(
-                    plan.exchange, symbol, None, None, now_ns, Source.WEBSOCKET, plan.connection, None,
-                    stream, interval, from_ns, max(from_ns, to_ns),
-                )
+        return [
+            Coverage(
+                plan.exchange, symbol, None, None, now_ns, Source.WEBSOCKET, plan.connection, None,
+                stream, interval, from_ns, max(from_ns, to_ns),
             )
             for symbol, stream, interval in self._series[name]
-        )  # fmt: skip
+        ]  # fmt: skip

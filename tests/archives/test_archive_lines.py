@@ -13,6 +13,7 @@ from wsadapter.archives.columns import TEXTS, VALUES, ColumnLayout, columns_of, 
 from wsadapter.archives.lines import Lines, Refused
 from wsadapter.exchanges.archives import Archive, Kind
 from wsadapter.exchanges.binance.archives import COIN_M, SPOT, USD_M
+from wsadapter.exchanges.bybit_archives import DERIVATIVES
 
 EXTENSION = native.extension
 built = pytest.mark.skipif(EXTENSION is None, reason="the C extension is not built, or not wanted")
@@ -182,12 +183,13 @@ def test_a_chunk_without_rows_is_a_block_without_rows() -> None:
 LAYOUT = (
     ColumnLayout(Kind.ID, made=VALUES | TEXTS), ColumnLayout(Kind.ID_OR_NONE), ColumnLayout(Kind.DECIMAL, 12),
     ColumnLayout(Kind.DECIMAL, 18), ColumnLayout(Kind.TIME), ColumnLayout(Kind.CLOSE), ColumnLayout(Kind.FLAG),
-    ColumnLayout(Kind.FLAG, made=0), ColumnLayout(Kind.IGNORED, made=0),
+    ColumnLayout(Kind.FLAG, made=0), ColumnLayout(Kind.IGNORED, made=0), ColumnLayout(Kind.SIDE),
+    ColumnLayout(Kind.SECONDS), ColumnLayout(Kind.TEXT, made=TEXTS), ColumnLayout(Kind.REST, made=0),
 )  # fmt: skip
 DIGITS = st.text("0123456789", min_size=1, max_size=42)
 WORDS = st.one_of(
     DIGITS, st.builds("{}.{}".format, DIGITS, DIGITS), st.text("0123456789.,-eE+\r x\0", max_size=20),
-    st.sampled_from(["-1", "true", "False", "TRUE", "tRue", "1764115200000", "1764115200000123", "\u00e9", "-10"]),
+    st.sampled_from(["-1", "true", "False", "tRue", "1764115200000", "1764115200000123", "-10", "1787356800"]),
 )  # fmt: skip
 
 
@@ -202,7 +204,8 @@ def chunks(draw: st.DrawFn) -> bytes:
             str(drawn.randrange(10**18)), drawn.choice(("-1", "7")),
             f"{drawn.randrange(10**26)}.{drawn.randrange(10**12)}", f"{drawn.random():.18f}",
             f"1764115200000{unit}", f"1764115259999{unit}", drawn.choice(("true", "False")),
-            "TRUE", "anything",
+            "TRUE", "anything", drawn.choice(("Buy", "sell")), f"1787356800.{drawn.randrange(10**4)}", "48a4-0e_Z",
+            drawn.choice(("78.3", "7.8e+09,0")),
         ]  # fmt: skip
         for _ in range(draw(st.sampled_from((0, 0, 1, 2)))):
             right[drawn.randrange(len(right))] = draw(WORDS)
@@ -233,8 +236,51 @@ def test_any_decimal_comes_back(values: list[Decimal]) -> None:
 
 @built
 @pytest.mark.parametrize(
-    "layout", [b"", b"\1", b"\7\0\1", b"\3\46\1", b"\3\14\2", b"\0\0\1", b"\1\0\4", b"\1\0\1" * 33]
+    "layout", [b"", b"\1", b"\13\0\0", b"\7\0\1", b"\3\46\1", b"\3\14\2", b"\0\0\1", b"\1\0\4", b"\1\0\1" * 33]
 )
 def test_what_is_no_layout_is_refused(layout: bytes) -> None:
     with pytest.raises(ValueError, match="no layout of columns"):
         EXTENSION.csv_columns(b"1\n", layout)
+
+
+BYBIT = "timestamp,symbol,side,size,price,tickDirection,trdMatchID,grossValue,homeNotional,foreignNotional"
+
+
+@pytest.mark.parametrize("header", [BYBIT, f"{BYBIT},RPI"])
+def test_lines_of_bybit_with_and_without_their_newest_column(header: str) -> None:
+    assert lines(DERIVATIVES, "trade").header_error(f"{header}\r\n".encode()) == ""
+    more = ",0" if header.endswith("RPI") else ""
+    text = "1787356800.2296,BTCUSDT,Sell,0.001,78307.50,ZeroMinusTick,48a44029-5d1c-5b54,7.83075e+09,0.001,78.3075"
+
+    row = converted(DERIVATIVES, "trade", f"{text}{more}".encode())
+
+    assert (row["trade_id"], row["price"], row["quantity"]) == (
+        "48a44029-5d1c-5b54",
+        Decimal("78307.5"),
+        Decimal("0.001"),
+    )
+    assert (row["transaction_time_ns"], row["buyer_is_maker"], row["aggregated"]) == (1787356800229000000, True, False)
+    assert next(iter(lines(DERIVATIVES, "trade").rows(f"{text}\n".encode()))).time_ns == 1787356800229000000
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "reason"),
+    [
+        (0, "1787356800229", "timestamp: '1787356800229' is no time in seconds"), (2, "BUY", "side: 'BUY' is no side"),
+        (0, "9787356800.1", "is no time in seconds"), (3, "1e-05", "size: '1e-05' is no plain decimal"),
+        (6, "", "trdmatchid: '' is no id"), (6, "x" * 128, "is no id"),
+    ],
+)  # fmt: skip
+def test_lines_of_bybit_that_are_none(at: int, value: str, reason: str) -> None:
+    values = ["1787356800.2", "BTCUSDT", "Buy", "1", "2", "PlusTick", "id-1", "2e+08", "1", "2"]
+    values[at] = value
+
+    (refused,) = reasons(DERIVATIVES, "trade", f"{','.join(values)}\n".encode())
+
+    assert reason in refused.reason
+
+
+def test_too_few_columns_before_a_rest_are_said() -> None:
+    (refused,) = reasons(DERIVATIVES, "trade", b"1787356800.2,BTCUSDT,Buy\n")
+
+    assert refused.reason == "3 columns, and not 10"

@@ -2,10 +2,12 @@
 twice or beside what was recorded live; a day that is complete for `audit` and ``complete(...)``; whatever is not as it
 should be is said with its place."""
 
+import gzip
 import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from messages import message_of
 from wsadapter.cli import audit as audit_command
 from wsadapter.clickhouse.inserts import Inserter, statement
 from wsadapter.config.model import Feed
+from wsadapter.embedded.market import bybit_archive
 from wsadapter.embedded.market.binance_archive import write_day
 from wsadapter.errors import ExitCode
 from wsadapter.events import Event
@@ -419,3 +422,30 @@ def test_the_account_fits_a_terminal(bench: AuditBench, files: Path) -> None:
         ["BTCUSDT", "kline"], ["BTCUSDT", "trade"], ["BTCUSDT", "book_ticker"], ["BTCUSDT", "raw_trade"],
     ]  # fmt: skip
     assert f"file 1 of 4 BTCUSDT-1m-{DAY}.zip: 1,440 rows" in done.stderr
+
+
+def test_trades_of_bybit_are_those_that_were_recorded_live(bench: AuditBench, tmp_path: Path) -> None:
+    (path,) = bybit_archive.write_day(tmp_path, "bybit", "BTCUSDT", DAY, steps=0.3)
+    with gzip.open(path, "rt") as file:
+        rows = [line.split(",") for line in file.read().splitlines()[1:]]
+    feed = Feed(name="f", exchange="bybit", symbols=("BTCUSDT",), streams=("trade",))
+    session = load("bybit")(load("bybit").plan(feed)[0])
+    events: list[Event] = []
+    for seconds, symbol, side, size, price, _, name, *_ in rows[: len(rows) // 2]:
+        ms = int(Decimal(seconds) * 1000)
+        one = {"T": ms, "s": symbol, "S": side, "v": size, "p": price, "L": "PlusTick", "i": name, "BT": False}
+        frame = {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": ms + 1, "data": [one]}
+        received = session.receive(json.dumps(frame).encode(), ms * 10**6)
+        events += [item for item in received if isinstance(item, Event)]
+    assert len(events) == len(rows) // 2 > 100
+    live(bench, events)
+
+    code, account, said = bring_in(bench, path, exchange="bybit")
+
+    assert (code, account["files"][0]["rows"]) == (ExitCode.OK, len(rows)), said
+    assert sql(
+        bench,
+        "SELECT toInt64(count()), toInt64(countIf(source = 'WEBSOCKET')), toInt64(uniqExact(trade_id)) "
+        "FROM {db}.trade FINAL WHERE exchange = 'bybit'",
+    ) == [[len(rows), len(events), len(rows)]]
+    assert verdicts(bench, "bybit") == {"trade": "complete"}

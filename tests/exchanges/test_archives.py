@@ -4,6 +4,7 @@ import pytest
 
 from wsadapter.exchanges import REGISTRY, load_archive
 from wsadapter.exchanges.binance.archives import SPOT, USD_M
+from wsadapter.exchanges.bybit_archives import DERIVATIVES
 
 SECOND = 10**9
 OCTOBER = 1_790_812_800 * SECOND
@@ -38,6 +39,22 @@ def test_other_names_say_nothing(name: str) -> None:
     assert USD_M.named(name) is None
 
 
+@pytest.mark.parametrize(
+    ("name", "symbol"),
+    [
+        ("BTCUSDT2026-10-01.csv.gz", "BTCUSDT"),
+        ("BTC-14MAR262026-10-01.csv", "BTC-14MAR26"),
+        ("BTCUSDT-2026-10.csv.gz", ""),
+    ],
+)
+def test_a_name_of_bybit_has_its_day_at_the_end(name: str, symbol: str) -> None:
+    named = DERIVATIVES.named(name)
+
+    assert (named.symbol if named else "") == symbol
+    if named:
+        assert (named.word, named.interval, named.span) == ("", "", (OCTOBER, OCTOBER + 86_400 * SECOND))
+
+
 def test_spot_publishes_no_best_prices() -> None:
     assert SPOT.named("BTCUSDT-bookTicker-2026-10-01.zip") is None
 
@@ -45,7 +62,7 @@ def test_spot_publishes_no_best_prices() -> None:
 def test_every_venue_says_whether_its_files_are_known() -> None:
     known = {exchange for exchange in REGISTRY if load_archive(exchange) is not None}
 
-    assert {"binance", "binance_coinm", "binance_spot"} <= known
+    assert known == {"binance", "binance_coinm", "binance_spot", "bybit", "bybit_inverse"}
     assert "kraken" not in known
 
 

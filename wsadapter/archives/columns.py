@@ -55,6 +55,10 @@ def piece(column: ColumnLayout, digits: int) -> str:
         Kind.FLAG: "(?:[Tt]rue|[Ff]alse|TRUE|FALSE)",
         Kind.TIME: f"[0-8][0-9]{{{digits - 1}}}",
         Kind.CLOSE: f"[0-8][0-9]{{{digits - 1}}}",
+        Kind.TEXT: "[0-9A-Za-z_-]{1,127}+",
+        Kind.SIDE: "(?:[Bb]uy|[Ss]ell)",
+        Kind.SECONDS: r"[0-8][0-9]{9}(?:\.[0-9]{1,9}+)?+",
+        Kind.REST: "[^\r\n]*+",
     }.get(column.kind, "[^,\r\n]*+")
 
 
@@ -122,6 +126,20 @@ def _closes(found: Sequence[bytes], scale: int) -> bytes:
     return _times([text[:MS_DIGITS] for text in found], scale)
 
 
+def _sides(found: Sequence[bytes], scale: int) -> bytes:
+    return bytes(text in (b"Sell", b"sell") for text in found)
+
+
+def _seconds(found: Sequence[bytes], scale: int) -> bytes:
+    return _times([seconds_ms(text) for text in found], scale)
+
+
+def seconds_ms(text: bytes) -> bytes:
+    """The digits of milliseconds."""
+    whole, _, part = text.partition(b".")
+    return whole + part[:3].ljust(3, b"0")
+
+
 def _flags(found: Sequence[bytes], scale: int) -> bytes:
     return bytes(text in (b"true", b"True", b"TRUE") for text in found)
 
@@ -133,4 +151,6 @@ _VALUES: Final[dict[Kind, Callable[[Any, int], bytes]]] = {
     Kind.TIME: _times,
     Kind.CLOSE: _closes,
     Kind.FLAG: _flags,
+    Kind.SIDE: _sides,
+    Kind.SECONDS: _seconds,
 }

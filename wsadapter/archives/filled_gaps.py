@@ -66,7 +66,7 @@ def _has_others(tables: SeriesTables, task: Task, filled: Sequence[GapRecord]) -
         f"SELECT 1 FROM {tables.database}.trade WHERE exchange = {{exchange:String}} AND symbol = {{symbol:String}} "
         "AND time >= fromUnixTimestamp64Nano({first:Int64}, 'UTC') "
         "AND time <= fromUnixTimestamp64Nano({last:Int64}, 'UTC') "
-        f"AND toUInt8(aggregated) != {constant} AND source != 'ARCHIVE' LIMIT 1",
+        f"AND toUInt8(aggregated) != {int(constant)} AND source != 'ARCHIVE' LIMIT 1",
         first=min(each.started_ns for each in filled) - NEIGHBOURHOOD_NS,
         last=max(each.ended_ns or 0 for each in filled) + NEIGHBOURHOOD_NS,
     )

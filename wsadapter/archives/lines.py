@@ -18,6 +18,7 @@ from wsadapter.archives.columns import (
     columns_of,
     patterns,
     piece,
+    seconds_ms,
     split_lines,
 )
 from wsadapter.clickhouse.native_format import BlockColumn, block, repeated
@@ -32,8 +33,11 @@ _WORDS: Final = {
     Kind.TIME: "time of 13 or 16 digits, before 2255",
     Kind.CLOSE: "time of 13 or 16 digits, before 2255",
     Kind.FLAG: "true or false",
+    Kind.TEXT: "id",
+    Kind.SIDE: "side",
+    Kind.SECONDS: "time in seconds",
 }
-_TYPES: Final = {Kind.ID: "Int64", Kind.ID_OR_NONE: "Nullable(Int64)", Kind.FLAG: "Bool"}
+_TYPES: Final = {Kind.ID: "Int64", Kind.ID_OR_NONE: "Nullable(Int64)", Kind.FLAG: "Bool", Kind.SIDE: "Bool"}
 """Of what is made; where a table's column may be absent, the server converts."""
 
 
@@ -65,6 +69,11 @@ class Lines:
         )
 
     @cached_property
+    def _commas(self) -> int:
+        """At how many a line is split; -1: at all."""
+        return len(self._form.columns) - 1 if self._form.columns[-1].kind is Kind.REST else -1
+
+    @cached_property
     def header(self) -> str:
         return ",".join(column.names[0] for column in self._form.columns)
 
@@ -73,7 +82,7 @@ class Lines:
 
     def header_error(self, line: bytes) -> str:
         """Empty: it is ours."""
-        words = line.decode(errors="replace").strip().lower().split(",")
+        words = line.decode(errors="replace").strip().lower().split(",", self._commas)
         known = [column.names for column in self._form.columns]
         if len(words) == len(known) and all(word in names for word, names in zip(words, known, strict=True)):
             return ""
@@ -99,10 +108,10 @@ class Lines:
         """Of a line that `convert` takes."""
         values = line.rstrip(b"\r\n").split(b",")
         form = self._form
-        time_ns = _ns(values[form.time])
+        time_ns = _ns(values[form.time], form.columns[form.time].kind)
         if form.candles:
             close = next(place for place, column in enumerate(form.columns) if column.kind is Kind.CLOSE)
-            return Row(time_ns, time_ns, _ns(values[close]) // MS * MS + MS)
+            return Row(time_ns, time_ns, _ns(values[close], Kind.CLOSE) // MS * MS + MS)
         return Row(0 if form.number is None else int(values[form.number]), time_ns, time_ns)
 
     def rows(self, chunk: bytes) -> Iterable[Row]:
@@ -114,7 +123,7 @@ class Lines:
     def _reason(self, line: bytes) -> str:
         if not line.endswith(b"\n"):
             return "the last line has no end: the file is cut off"
-        values = line.removesuffix(b"\n").removesuffix(b"\r").split(b",")
+        values = line.removesuffix(b"\n").removesuffix(b"\r").split(b",", self._commas)
         wanted = len(self._layout)
         if len(values) != wanted:
             return f"{len(values)} columns, and not {wanted}"
@@ -126,5 +135,7 @@ class Lines:
         return "its times are of different units"
 
 
-def _ns(value: bytes) -> int:
+def _ns(value: bytes, kind: Kind) -> int:
+    if kind is Kind.SECONDS:
+        value = seconds_ms(value)
     return int(value) * (MS if len(value) == MS_DIGITS else 1000)

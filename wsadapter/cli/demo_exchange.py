@@ -10,6 +10,7 @@ import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 import click
 import uvloop
@@ -17,10 +18,11 @@ from msgspec import structs
 
 from wsadapter.embedded.exchange import DEFAULT, STAND_INS
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
-from wsadapter.embedded.market.binance_archive import EXCHANGES, write_day
+from wsadapter.embedded.market import binance_archive, bybit_archive
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.exchanges import REGISTRY, load
 
+ARCHIVES: Final = {name: made for made in (binance_archive, bybit_archive) for name in made.EXCHANGES}
 PORT = click.IntRange(0, 65_535)
 
 
@@ -58,10 +60,10 @@ def demo_exchange(
 
 
 def _write_archive(exchange: str, symbols: tuple[str, ...], archive: Path, day: datetime, seed: int) -> ExitCode:
-    if exchange not in EXCHANGES:
-        raise click.UsageError(f"--archive: {exchange} has no files here, only: {' '.join(EXCHANGES)}")
+    if exchange not in ARCHIVES:
+        raise click.UsageError(f"--archive: {exchange} has no files here, only: {' '.join(ARCHIVES)}")
     for symbol in symbols or STAND_INS[exchange].feed.symbols:
-        for path in write_day(archive, exchange, symbol, f"{day:%Y-%m-%d}", seed):
+        for path in ARCHIVES[exchange].write_day(archive, exchange, symbol, f"{day:%Y-%m-%d}", seed):
             click.echo(path)
     return ExitCode.OK
 

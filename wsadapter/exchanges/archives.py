@@ -21,8 +21,9 @@ MONTH: Final = "1M"
 
 
 class Kind(IntEnum):
-    """What a column holds. CLOSE: the last moment of a candle, of which the millisecond counts. The values are those of
-    native/archive.c."""
+    """What a column holds. CLOSE: the last moment of a candle, of which the millisecond counts; SECONDS: a time in
+    seconds with decimals, the same. SIDE: of the taker. REST: all that follows, commas included. The values are those
+    of native/archive.c."""
 
     IGNORED = 0
     ID = 1
@@ -31,6 +32,10 @@ class Kind(IntEnum):
     TIME = 4
     CLOSE = 5
     FLAG = 6
+    TEXT = 7
+    SIDE = 8
+    SECONDS = 9
+    REST = 10
 
 
 class ArchiveColumn(NamedTuple):

@@ -374,6 +374,7 @@ def market(word: str, root: str, channels: tuple[Channel, ...]) -> Venue:
 
 
 class BybitLinear(VenueSession):
+    archives = "wsadapter.exchanges.bybit_archives:DERIVATIVES"
     """Perpetuals and futures that are settled in USDT or USDC."""
 
     rest = "wsadapter.exchanges.bybit_rest:BybitLinearRest"
@@ -381,6 +382,7 @@ class BybitLinear(VenueSession):
 
 
 class BybitInverse(VenueSession):
+    archives = "wsadapter.exchanges.bybit_archives:DERIVATIVES"
     """Perpetuals and futures that are settled in their base coin, of one dollar each."""
 
     rest = "wsadapter.exchanges.bybit_rest:BybitInverseRest"

@@ -10,9 +10,9 @@
 
 #include "parts.h"
 
-enum { IGNORED, ID, ID_OR_NONE, DECIMAL, TIME, CLOSE, FLAG, KINDS };
+enum { IGNORED, ID, ID_OR_NONE, DECIMAL, TIME, CLOSE, FLAG, TEXT_ID, SIDE, SECONDS, REST, KINDS };
 enum { VALUE = 1, TEXT = 2 }; /* what is made of a column */
-enum { MAX_COLUMNS = 32, MAX_DIGITS = 38, ID_DIGITS = 18, MS_DIGITS = 13, US_DIGITS = 16 };
+enum { MAX_COLUMNS = 32, MAX_DIGITS = 38, ID_DIGITS = 18, MS_DIGITS = 13, US_DIGITS = 16, SECOND_DIGITS = 10, MAX_TEXT = 127 };
 
 typedef unsigned __int128 Wide;
 
@@ -112,6 +112,50 @@ read_time(const char **at, const char *stop, int is_close, Field *field)
     return 1;
 }
 
+static inline int
+read_side(const char **at, const char *stop, Wide *value)
+{
+    static const char *const words[] = {"Buy", "buy", "Sell", "sell"};
+    for (int i = 0; i < 4; i++) {
+        Py_ssize_t length = i < 2 ? 3 : 4;
+        if (stop - *at >= length && memcmp(*at, words[i], length) == 0) {
+            *at += length;
+            *value = i >= 2;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Ten digits of seconds and up to nine decimals, of which three count. */
+static inline int
+read_seconds(const char **at, const char *stop, Wide *value)
+{
+    uint64_t seconds, part = 0, ignored;
+    if (*at < stop && **at == '9')
+        return 0;
+    if (read_digits(at, stop, SECOND_DIGITS, &seconds) != SECOND_DIGITS)
+        return 0;
+    if (*at < stop && **at == '.') {
+        (*at)++;
+        int digits = read_digits(at, stop, 3, &part);
+        if (digits == 0)
+            return 0;
+        for (; digits < 3; digits++)
+            part *= 10;
+        read_digits(at, stop, 6, &ignored);
+    }
+    *value = seconds * 1000000000u + part * 1000000u;
+    return 1;
+}
+
+static int
+is_of_text(char letter)
+{
+    return is_digit(letter) || (letter >= 'A' && letter <= 'Z') || (letter >= 'a' && letter <= 'z') || letter == '-' ||
+           letter == '_';
+}
+
 static int
 read_field(const char **at, const char *stop, const Column *column, Field *field)
 {
@@ -144,6 +188,24 @@ read_field(const char **at, const char *stop, const Column *column, Field *field
     case FLAG:
         if (!read_flag(at, stop, &field->value))
             return 0;
+        break;
+    case TEXT_ID:
+        while (*at < stop && is_of_text(**at))
+            (*at)++;
+        if (*at == field->at || *at - field->at > MAX_TEXT)
+            return 0;
+        break;
+    case SIDE:
+        if (!read_side(at, stop, &field->value))
+            return 0;
+        break;
+    case SECONDS:
+        if (!read_seconds(at, stop, &field->value))
+            return 0;
+        break;
+    case REST:
+        while (*at < stop && **at != '\r')
+            (*at)++;
         break;
     default:
         while (*at < stop && **at != ',' && **at != '\r')
@@ -204,14 +266,16 @@ append(Column *columns, int count, const Field *fields, Py_ssize_t row)
 static int
 prepare(Column *columns, int count, const unsigned char *layout, Py_ssize_t lines, Py_ssize_t size)
 {
-    static const int widths[KINDS] = {[ID] = 8, [ID_OR_NONE] = 8, [DECIMAL] = 16, [TIME] = 8, [CLOSE] = 8, [FLAG] = 1};
+    static const int widths[KINDS] = {[ID] = 8, [ID_OR_NONE] = 8, [DECIMAL] = 16, [TIME] = 8, [CLOSE] = 8, [FLAG] = 1,
+                                       [SIDE] = 1, [SECONDS] = 8};
     for (int i = 0; i < count; i++, layout += 3) {
         Column *column = &columns[i];
         column->kind = layout[0];
         column->scale = layout[1];
         column->made = layout[2];
         if (column->kind >= KINDS || column->scale >= MAX_DIGITS || column->made > (VALUE | TEXT) ||
-            (column->kind != ID && (column->made & TEXT)) || (column->kind == IGNORED && column->made)) {
+            (column->kind != ID && column->kind != TEXT_ID && (column->made & TEXT)) ||
+            ((column->made & VALUE) && widths[column->kind] == 0)) {
             PyErr_SetString(PyExc_ValueError, "no layout of columns");
             return -1;
         }

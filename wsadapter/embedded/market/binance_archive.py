@@ -11,19 +11,16 @@ venue's, drawn from the seed: the same day is the same files.
 import hashlib
 import zipfile
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from wsadapter.embedded.market.candles import Candle, close_ms
-from wsadapter.embedded.market.instruments import instrument
+from wsadapter.embedded.market.day_of_files import market_at, play
 from wsadapter.embedded.market.market import Market
 from wsadapter.embedded.market.streams import AggregateTrade, MarketStream, Offered, Push
 
 SPOT: Final = "binance_spot"
 EXCHANGES: Final = ("binance", "binance_coinm", SPOT)
-DAY_MS: Final = 86_400_000
-STEP_MS: Final = 30_000
 HEADERS: Final = {
     "1m": "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,"
     "taker_buy_quote_volume,ignore",
@@ -91,16 +88,9 @@ class DayOfFiles(MarketStream):
 def write_day(directory: Path, exchange: str, symbol: str, date: str, seed: int = 0, steps: float = 4.0) -> list[Path]:
     """The files of a day (2026-11-26), in ``directory``; ``steps``: how busy the market was, in changes
     of its book every half minute."""
-    begin_ms = int(datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * 1000
-    # numbers go on from day to day, as those of a venue do
-    day = begin_ms // DAY_MS
-    market = Market(instrument(symbol), seed, begin_ms, (day * 10_000_000, day * 30_000_000))
-    market.steps_per_second = steps
+    market = market_at(symbol, date, seed, steps)
     files = DayOfFiles(market, exchange == SPOT)
-    market.streams[files.offered.name] = files
-    for at in range(begin_ms + STEP_MS, begin_ms + DAY_MS, STEP_MS):
-        market.advance(at)
-    market.candles.roll(begin_ms + DAY_MS, files.candle)
+    market.candles.roll(play(market, files), files.candle)
     directory.mkdir(parents=True, exist_ok=True)
     return [
         _write(directory, f"{symbol}-{word}-{date}", lines, "" if exchange == SPOT else HEADERS[word])

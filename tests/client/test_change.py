@@ -253,6 +253,53 @@ def test_a_socket_that_lags_when_it_is_to_be_exchanged_again_doubles_nothing(mon
     run(body())
 
 
+@pytest.mark.parametrize("order", ["change", "renew"])
+def test_an_order_while_the_old_socket_says_goodbye_costs_nothing(order: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one takes over, and another one follows."""
+    quick(monkeypatch, SETTLE_SECONDS=0.1)
+    clients: list[Client] = []
+
+    async def body() -> None:
+        handler, gaps = Recording(), list[Gap]()
+        setattr(handler, "on_gap", gaps.append)  # noqa: B010
+        wanted = {word: ["BTCUSDT", f"{word}USDT"] for word in ("ETH", "SOL")}
+
+        def interrupt() -> None:
+            if order == "change":
+                told(clients[0], config(venue, symbols=wanted["SOL"]))
+            else:
+                clients[0].connections[0].renew("frames are to be recorded in another way")
+
+        async def leaving(peer: Peer) -> None:
+            await peer.upgrade()
+            serving = asyncio.ensure_future(peer.serve(on_close=interrupt))
+            await until(lambda: peer.requests)
+            peer.send(trade(1), trade(2))
+            await serving
+
+        async def staying(peer: Peer) -> None:
+            await peer.upgrade()
+            serving = asyncio.ensure_future(peer.serve())
+            await until(lambda: peer.requests)
+            peer.send(trade(2), trade(3))
+            await serving
+
+        async with Loopback(leaving, staying, staying) as venue:
+            clients.append(Client(config(venue), handler))
+            await clients[0].connect()
+            (connection,) = clients[0].connections
+            await until(lambda: handler.numbers == [1, 2])
+            told(clients[0], config(venue, symbols=wanted["ETH"]))
+            await until(lambda: connection.reconnects["rotation"] == 2)
+            assert connection.plan.symbols == tuple(wanted["SOL" if order == "change" else "ETH"])
+            await clients[0].stop()
+        assert handler.numbers == [1, 2, 3]
+        assert connection.reconnects.total() == 2
+        assert {gap.cause for gap in gaps} == {GapCause.CONNECT}
+
+    run(body())
+
+
 def test_what_cannot_be_subscribed_leaves_the_old_socket_alone_and_is_tried_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -83,6 +83,8 @@ class Connection:
         """Set while every subscription of the socket has its answer."""
         self._terms = self._wanted = Terms(plan, config)
         self._left = LeftStreams()
+        self._again = ""
+        """Why another socket is to follow the one that takes over now."""
         self._tries = 0
         """Sockets in a row that were to bring what is wanted, and were given up."""
         self._hooks, self._dice = hooks, dice
@@ -168,17 +170,19 @@ class Connection:
         if wanted == self._wanted:
             return
         self._wanted, self._tries = wanted, 0
-        if self.next is not None:
+        if self.next is not None and not self._is_leaving:
             self._put_off(self.next, "other subscriptions are wanted")
             self._begin()
         self._rotate_if_wanted()
 
     def renew(self, why: str) -> None:
         """Another socket takes over, without a hole; where none is up, the next one is new anyway."""
-        if self.next is not None:
+        if self.next is not None and not self._is_leaving:
             self._put_off(self.next, why)
             self._begin()
-        if self.subscribed.is_set():
+        if self._is_leaving:
+            self._again = why
+        elif self.subscribed.is_set():
             self._rotate(why)
 
     def has(self, plan: ConnectionPlan, config: ConnectionConfig) -> bool:
@@ -197,7 +201,7 @@ class Connection:
                 self._hand_over(self.next)
             else:
                 self.current = self._new(LiveSocket, self._exchange_of_new_socket())
-                self._lagging = None
+                self._lagging, self._again = None, ""
                 self._lead_to(self._hooks.events)
                 self.current.dial(self.dialer)
             lost = await self.current.ended
@@ -403,6 +407,10 @@ class Connection:
         self._begin()
         if self._stop.is_set():
             next_one.session.close()
+        again, self._again = self._again, ""
+        if again:
+            self._rotate(again)
+        self._rotate_if_wanted()
 
     def _forget_copies(self) -> None:
         """The socket before is long gone."""
@@ -410,6 +418,11 @@ class Connection:
         if self.next is not None:
             events = dict.fromkeys(events, self.next.rotation.handover.first)
         self._lead_to(events)
+
+    @property
+    def _is_leaving(self) -> bool:
+        """The current socket is closed for the next one, which must take over: another one follows that."""
+        return self.next is not None and self.current.session.lost is not None
 
     def _rotate_in_time(self) -> None:
         self._rotate("its time is over")

@@ -249,6 +249,71 @@ def test_a_gap_that_finds_the_ring_full_is_said_later(bench: Bench, ended: bool)
     assert not bench.publisher.gap.is_open
 
 
+def named(bench: Bench, read: list[Any]) -> bool:
+    """Whether each event stands behind the gap that it names."""
+    told: set[int] = set()
+    for event in read:
+        if isinstance(event, Gap):
+            told.add(event.receive_time_ns)
+        elif event.last_gap_ns is not None and event.last_gap_ns not in told:
+            return False
+    return any(not isinstance(event, Gap) for event in read)
+
+
+def after(number: int, gap_ns: int) -> Event:
+    return msgspec.structs.replace(trade(number), last_gap_ns=gap_ns)
+
+
+def test_a_connections_gap_that_waited_for_room_has_the_time_that_events_name(bench: Bench) -> None:
+    bench.fill()
+    bench.gap_begins(GapCause.DISCONNECT, NS, NS + 1)
+    bench.gap_ends(NS + 2)
+    bench.read()
+    bench.publisher.recover(NS + 3)
+    other = msgspec.structs.replace(trade(1, "ETHUSDT"), last_gap_ns=NS + 2)  # of this one none was dropped
+    bench.publisher.publish(other)
+    bench.publisher.on_read_end()
+    assert named(bench, bench.read())
+
+
+def test_no_event_is_before_the_connections_gap_that_waits_for_room(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gap finds no room, and a moment later an event would."""
+    bench.gap_begins(GapCause.DISCONNECT, NS, NS + 1)
+    with monkeypatch.context() as full:
+        full.setattr(bench.publisher, "_write", lambda kind, payload: False)
+        bench.gap_ends(NS + 2)
+    bench.publisher.publish(after(1, NS + 2))
+    bench.publisher.on_read_end()
+    bench.publisher.recover(NS + 3)
+    bench.publisher.publish(after(2, NS + 2))
+    bench.publisher.on_read_end()
+    read = bench.read()
+    assert named(bench, read)
+    assert [(gap.cause, gap.missing_count) for gap in read if isinstance(gap, Gap) and gap.cause == "ring_full"] == [
+        ("ring_full", 1)
+    ]
+    assert not bench.publisher.gap.is_open
+
+
+def test_a_gap_that_goes_on_while_its_end_waits_for_room_keeps_its_name(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.gap_begins(GapCause.DISCONNECT, NS, NS + 1)
+    with monkeypatch.context() as full:
+        full.setattr(bench.publisher, "_write", lambda kind, payload: False)
+        bench.gap_ends(NS + 2)
+        bench.gap_begins(GapCause.DISCONNECT, NS + 3, NS + 4)
+    bench.publisher.recover(NS + 5)
+    bench.gap_ends(NS + 6)
+    read = bench.read()
+    assert len({gap.gap_id for gap in read}) == 1
+    assert [gap.ended_ns for gap in read] == [None, None, NS + 6]
+    assert [gap.version for gap in read] == sorted({gap.version for gap in read})
+    assert not bench.publisher.gap.is_open
+
+
 def test_an_event_larger_than_the_ring_takes_is_a_counted_bad_event(bench: Bench) -> None:
     depth = msgspec.structs.replace(full()[2], bid_price=["1.0"] * 10_000)
     bench.publisher.publish(depth)

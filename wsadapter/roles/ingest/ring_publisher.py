@@ -109,7 +109,7 @@ class RingPublisher:
 
     def _slow_path(self, event: Event) -> None:
         """Behind a gap that it does not know of, where there is no room for certain, or one that can be no record."""
-        if self._dropped:
+        if self._dropped or self._pending:
             self._drop(event)
             return
         type_ = type(event)
@@ -194,7 +194,7 @@ class RingPublisher:
     def recover(self, now_ns: int) -> None:
         """Once there is room again, publish the gaps of what was dropped; then events flow again. To be called now and
         then, between reads."""
-        if not self._dropped:  # what was decoded before the last call is in the ring
+        if not (self._dropped or self._pending):  # what was decoded before the last call is in the ring
             self._marked.clear()
             self._all_marked_ns = self.publish.held = 0
         if not (self._dropped or self._pending) or self._writer.used() > self._writer.capacity * (ROOM - 1) // ROOM:
@@ -211,7 +211,7 @@ class RingPublisher:
         if self._pending and not self._dropped and self._try_gap(self._pending):
             self._named(self._pending)
             self._pending = None
-        self.publish.held = int(bool(self._dropped or self._marked or self._all_marked_ns))
+        self.publish.held = int(bool(self._dropped or self._pending or self._marked or self._all_marked_ns))
         log.warning("the ring was full", dropped=dropped)
         self._publish_ends()
 
@@ -222,19 +222,21 @@ class RingPublisher:
         if gap.ended_ns is not None:  # the connection marks the events that follow
             self._marked.clear()
             self._all_marked_ns = 0
-            self.publish.held = int(bool(self._dropped))
+            self.publish.held = int(bool(self._dropped or self._pending))
         if self._pending:
-            self._pending.ended_ns = gap.ended_ns
+            # events name the gap by the time of its last record
+            self._pending.ended_ns, self._pending.receive_time_ns = gap.ended_ns, gap.receive_time_ns
         elif self.gap.adopt(gap):
             if self._dropped or not self._try_gap(gap):
                 self._pending = gap
+                self.publish.held = 1  # no event before the gap that it names
             else:
                 self._named(gap)
 
     def _named(self, gap: Gap) -> None:
         """A record of the connection's gap is in the ring; its first one gives the gap its name. Whoever is killed
         here leaves a gap that its successor ends."""
-        if gap.ended_ns is None:
+        if gap.ended_ns is None and not gap.gap_id:
             self.gap.opened_at(self._writer.last_position)
         self.on_read_end()
         if gap.ended_ns is not None:

@@ -2,8 +2,13 @@
 directories. `kafka` and `clickhouse` are shared by the whole session: use topics and databases of your own names. A
 test that kills or stops a service makes its own with `own_kafka` or `own_clickhouse`."""
 
+import asyncio
 import ctypes
+import gc
 import os
+import resource
+import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,11 +60,35 @@ def host_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def orphans_go_to_init() -> Iterator[None]:
-    """What a fork server made of this process ends with the test: the orphans of a later one would stay here, as
-    zombies that nobody collects."""
+def process_as_it_was() -> Iterator[None]:
+    """What a process has only once is after a test as it was before: else another test of the same worker, a random
+    one, fails for it."""
+    before = _of_the_process()
     yield
+    # a fork server makes its process the reaper of orphans: those of a later test would stay here, as zombies
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    after = _of_the_process()
+    changed = {what for what, _ in before.items() ^ after.items()}
+    assert {what: (before.get(what), after.get(what)) for what in changed} == {}
+
+
+def _of_the_process() -> dict[str, object]:
+    umask = os.umask(0o77)
+    os.umask(umask)
+    told = {
+        "umask": umask,
+        "directory": os.getcwd(),
+        "time zone": time.tzname,
+        "niceness": os.nice(0),
+        "processors": frozenset(os.sched_getaffinity(0)),
+        "descriptors allowed": resource.getrlimit(resource.RLIMIT_NOFILE),
+        "blocked signals": frozenset(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "running loop": asyncio.events._get_running_loop(),
+        "garbage collection": (gc.isenabled(), gc.get_threshold()),
+    }
+    told |= {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    # the alarm is that of the test's own time limit
+    return told | {one.name: signal.getsignal(one) for one in signal.Signals if one != signal.SIGALRM}
 
 
 @pytest.fixture(scope="session")

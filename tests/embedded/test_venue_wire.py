@@ -242,8 +242,8 @@ def test_a_stall_is_silent_and_counts_nothing() -> None:
             stalled = await VenueClient.connect(url)
             await stalled.until(stalled.data)
             venue.cut("stall")
-            other = await VenueClient.connect(url)
             before = venue.sent["trade"]
+            other = await VenueClient.connect(url)
             await other.until(lambda: len(other.data()) > 100)
             await other.goodbye()
             assert venue.sent["trade"] - before == len(other.data())

@@ -36,7 +36,7 @@ sanitize: setup ## the C extension under AddressSanitizer and UBSan, with what i
 	PYTHONPATH=build/sanitized/lib PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
 	  $(BIN)/pytest -q -n 0 -p no:cacheprovider -k "not memory_is_given_back" tests/native tests/shm tests/exchanges \
-	  tests/events tests/kafka tests/reader/test_reader_decoding.py
+	  tests/events tests/kafka tests/reader/test_reader_decoding.py tests/archives/test_archive_lines.py
 
 setup: .venv/.installed
 

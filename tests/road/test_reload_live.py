@@ -18,6 +18,7 @@ from road_site import Site
 from wsadapter.embedded.exchange import DEMO, STAND_INS
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import VenueThread
+from wsadapter.events.streams import BY_STREAM
 
 pytestmark = pytest.mark.integration
 
@@ -108,6 +109,26 @@ def wrong(site: Site, pushed: Pushed, exchanges: Iterable[str]) -> dict[tuple[st
     return differing
 
 
+def doubled(site: Site, differing: Iterable[tuple[str, str, str]]) -> list[list[str]]:
+    """The rows of these series that have a key in common: which records they are, and when they came."""
+    found = []
+    for exchange, symbol, word in differing:
+        table, order = f"{site.database}.{word}", ", ".join(BY_STREAM[word].order_by)
+        found += query(
+            site.clickhouse,
+            f"SELECT '{word}', exchange, symbol, connection, epoch, position, event_time, receive_time, {order} "
+            f"FROM {table} WHERE exchange = '{exchange}' AND symbol = '{symbol}' AND ({order}) IN (SELECT {order} "
+            f"FROM {table} WHERE exchange = '{exchange}' AND symbol = '{symbol}' GROUP BY {order} HAVING count() > 1) "
+            f"ORDER BY {order}, position LIMIT 20",
+        )
+    return found
+
+
+def told(site: Site, pushed: Pushed, exchanges: Iterable[str]) -> str:
+    differing = wrong(site, pushed, exchanges)
+    return f"rows, by key, pushes: {differing}; twice: {doubled(site, differing)}"
+
+
 def gaps(site: Site, until_ns: int) -> list[list[str]]:
     """What was missed while the venues sent: one that is stopped for longer than a stream may be silent is stale,
     rightly."""
@@ -140,7 +161,7 @@ def test_five_venues_lose_and_double_nothing_on_what_stays(site: Reloaded, pushe
         stopped_ns = time.time_ns()
         for made in venues.values():  # what is pushed while the connections say goodbye reaches nobody
             made.call(lambda one: setattr(one, "paused", True))
-        eventually(lambda: not wrong(site, pushed, DEMO), 60, lambda: f"rows, pushes: {wrong(site, pushed, DEMO)}")
+        eventually(lambda: not wrong(site, pushed, DEMO), 60, lambda: told(site, pushed, DEMO))
         assert site.stop() == 0, site.said()
         print({exchange: sum(made.venue.sent.values()) for exchange, made in venues.items()})
     assert gaps(site, stopped_ns) == []
@@ -174,7 +195,7 @@ def test_redundant_connections_are_exchanged_too(site: Reloaded, pushed: Pushed)
         site.reload(feeds("BTCUSDT", "SOLUSDT"), 4)
         stopped_ns = time.time_ns()
         made.call(lambda one: setattr(one, "paused", True))
-        eventually(lambda: not wrong(site, pushed, ("binance",)), 60, lambda: f"{wrong(site, pushed, ('binance',))}")
+        eventually(lambda: not wrong(site, pushed, ("binance",)), 60, lambda: told(site, pushed, ("binance",)))
         assert site.stop() == 0, site.said()
     assert gaps(site, stopped_ns) == []
 

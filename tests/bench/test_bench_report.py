@@ -160,6 +160,8 @@ def test_document_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
     found: dict[str, dict[str, Any]] = {
         "micro": {"codec_us": {"all": costs}, "ring": {"put_us": 0.4, "poll_us": 0.3}},
         "ingest": {"ours": [{"cpu_us": 7.0}, {"cpu_us": 9.0}]},
+        "consumer": {"serializer": [{"cpu_us": 1.5}], "ours": [{"cpu_us": 2.6}]},
+        "serializer": {"bare": {"cpu_us": 2.7}},
     }
     run = {**NOTE, "load": 0.1, "versions": {"picows": "2.3"}}
     assert hops.write(path, found, [Row("a row", 1.25, "x", 1.5)], run)
@@ -167,5 +169,7 @@ def test_document_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
     assert text.startswith(f"before\n{hops.BEGIN}\n2026-11-22")
     assert text.endswith(f"{hops.END}\nafter\n")
     assert "| ingest: socket, framing, session, dispatch | 1.10 |" in text
+    assert "| serializer: ring to the broker's acknowledgement | 1.50 |" in text
+    assert "| -" not in text.replace("|---", ""), "no part costs less than nothing"
     assert "old" not in text
     assert not hops.write(tmp_path / "absent.md", found, [], run)

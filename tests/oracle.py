@@ -116,13 +116,25 @@ def compare(published: set[Identity], rows: Counter[Identity]) -> tuple[list[Ide
     return lost, duplicated
 
 
+def doubled(url: str, database: str, table: str) -> int:
+    """Rows that ``FINAL`` would take away."""
+    plain, final = counts(url, database, table)
+    return plain - final
+
+
+def counts(url: str, database: str, table: str) -> tuple[int, int]:
+    """Rows as stored and as ``FINAL`` leaves them: one per key. One read, so that both are of one moment; ``count()``
+    beside ``count() FINAL`` is of two, between which rows come."""
+    where = f"database = '{database}' AND name = '{table}'"
+    ((key,),) = query(url, f"SELECT sorting_key FROM system.tables WHERE {where}")
+    ((plain, final),) = query(url, f"SELECT count(), uniqExact({key}) FROM {database}.{table}")
+    return int(plain), int(final)
+
+
 def unique(url: str, database: str = "market") -> dict[str, tuple[int, int]]:
     """Table -> (count(), count() FINAL)."""
     return {
-        spec.name: (
-            int(query(url, f"SELECT count() FROM {database}.{spec.name}")[0][0]),
-            int(query(url, f"SELECT count() FROM {database}.{spec.name} FINAL")[0][0]),
-        )
+        spec.name: counts(url, database, spec.name)
         for spec in SPECS
         if spec.name != "coverage"  # rows that grow: the newest of each counts
     }

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from eventually import eventually
-from oracle import query
+from oracle import doubled, query
 from road_site import Site
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
@@ -72,7 +72,7 @@ def test_a_range_is_fetched_once(site: Site, venue: VenueThread) -> None:
     whole = "SELECT max(trade_number) - min(trade_number) + 1 - uniqExact(trade_number) FROM DB.trade WHERE symbol = "
     eventually(lambda: (number(whole + "'ETHUSDT'"), number(whole + "'BTCUSDT'")) == (0, 0), 30, "rows of both")
     assert {one["symbol"]: one["fetched"] for one in backfilled(*both)} == {"BTCUSDT": 0, "ETHUSDT": 0}
-    assert number("SELECT (SELECT count() FROM DB.trade) - (SELECT count() FROM DB.trade FINAL)") == 0
+    assert doubled(site.clickhouse, site.database, "trade") == 0
 
     (candles,) = backfilled("--symbol", "ETHUSDT", "--stream", "kline", "--interval", "1m")
     assert candles["state"] == "repaired"

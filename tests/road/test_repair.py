@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
-from oracle import query
+from oracle import doubled, query
 from road_site import Site
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
@@ -76,8 +76,7 @@ class Tables:
 
     def doubled(self) -> int:
         """Rows that FINAL takes away."""
-        return sum(self.number(f"SELECT (SELECT count() FROM DB.{t}) - (SELECT count() FROM DB.{t} FINAL)")
-                   for t in ("trade", "kline"))  # fmt: skip
+        return sum(doubled(self._site.clickhouse, self._site.database, table) for table in ("trade", "kline"))
 
 
 def cut(venue: VenueThread, site: Site, then: Callable[[LoopbackVenue], None] = lambda made: None) -> None:

@@ -14,7 +14,7 @@
 #include "parts.h"
 #include "records.h"
 
-enum { MAX_NUMBER = 64, HEAD = 18, KEPT = 512, MOST_TEXTS = 16384 };
+enum { MAX_NUMBER = 64, HEAD = 18, KEPT = 512, MOST_TEXTS = 16384, AHEAD = 4 };
 
 typedef struct {
     unsigned char what;
@@ -211,7 +211,9 @@ take_values(Decoder *self, const unsigned char *at, const unsigned char *end, Py
 static int
 make_event(Decoder *self, const unsigned char *at, const unsigned char *end, PyObject *known, PyObject **event)
 {
-    PyObject *room[MAX_COLUMNS + 1] = {NULL}, **values = room + 1;
+    PyObject *room[MAX_COLUMNS + 1], **values = room + 1;
+    for (int i = 0; i < self->count; i++)
+        values[i] = NULL;
     int made = take_values(self, at, end, values);
     if (!made && PyErr_Occurred()) {
         if (PyErr_ExceptionMatches(PyExc_UnicodeDecodeError))
@@ -277,8 +279,14 @@ value_at(PyObject *values, Py_ssize_t index, const unsigned char **at, const uns
     } else {
         const Messages *messages = (Messages *)values;
         const rd_kafka_message_t *message = messages->items[messages->first + index];
-        if (messages->first + index + 1 < messages->end) /* another thread wrote it */
-            __builtin_prefetch(messages->items[messages->first + index + 1]->payload);
+        Py_ssize_t next = messages->first + index + AHEAD;
+        if (next + AHEAD < messages->end) /* another thread wrote it: the message first, then what it points to */
+            __builtin_prefetch(messages->items[next + AHEAD]);
+        if (next < messages->end) {
+            const char *payload = messages->items[next]->payload;
+            __builtin_prefetch(payload);
+            __builtin_prefetch(payload + 64);
+        }
         *at = message->payload;
         size = message->len;
     }

@@ -27,8 +27,8 @@ from wsadapter.log import get_logger
 OPEN_SECONDS: Final = 15.0
 ANSWER_SECONDS: Final = 5.0
 AGAIN_SECONDS: Final = 0.2
-CHUNK: Final = 5_000
-"""Messages that are taken at a time."""
+CHUNK: Final = 1_000
+"""Messages that are taken at a time: their events stay in a core's cache until they are used and freed."""
 BROKER_SECONDS: Final = 60.0
 """A broker that is away for longer ends the reader: nobody should trade on a stream that is dead."""
 ASK_SECONDS: Final = 2.0

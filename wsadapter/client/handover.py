@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from wsadapter.events import Depth, Event, Gap, StreamType, UpdateType
 from wsadapter.events.sequence import Sequenced, SequenceKey, place
+from wsadapter.oldest import forget_oldest, most_kept
 
 MOST_HELD: Final = 20_000
 MORE_HELD: Final = 100_000
@@ -183,8 +184,8 @@ class Handover:
     def _know(self, sequenced: Sequenced) -> None:
         assert sequenced.identity is not None
         self._delivered[sequenced.key, sequenced.identity] = None
-        if len(self._delivered) > MOST_KNOWN:
-            del self._delivered[next(iter(self._delivered))]
+        if len(self._delivered) > most_kept(MOST_KNOWN):
+            forget_oldest(self._delivered, MOST_KNOWN)
 
     def _publish(self, event: Event) -> None:
         if (handle := self._deliver.get(type(event))) is not None:

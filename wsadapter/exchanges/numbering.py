@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 from wsadapter.events import Gap
 from wsadapter.exchanges.continuity import MS, Sequences, SeriesState
 from wsadapter.exchanges.venue import Candles, Follows, Item, Numbering, Repeats, Rises, Subscription
+from wsadapter.oldest import forget_oldest, most_kept
 
 if TYPE_CHECKING:
     from wsadapter.exchanges.session import Accept
 
 MOST_KNOWN: Final = 200
-"""Of a stream that tells its newest ones again."""
+"""Of a stream that tells its newest ones again; some more are (`wsadapter.oldest`)."""
 StepSeries = Callable[[Any, Any, SeriesState, int], Gap | None]
 """(element, event, series, receive time) -> the gap before the event."""
 Known = dict[str, dict[Any, None]]
@@ -88,7 +89,7 @@ def steps_of(sequences: Sequences, numbering: Numbering) -> StepSeries | None:
 def accept_new(known: Known, numbering: Follows, accept: "Accept", by_symbol: dict[str, SeriesState]) -> "Accept":
     """Without those that a message repeats, whichever socket told them; their numbers count."""
     number, repeats = attrgetter(numbering.number), numbering.repeats
-    identity = attrgetter(numbering.identity or numbering.number)
+    identity, full = attrgetter(numbering.identity or numbering.number), most_kept(MOST_KNOWN)
     assert repeats is not None
 
     def accept_one(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
@@ -102,8 +103,8 @@ def accept_new(known: Known, numbering: Follows, accept: "Accept", by_symbol: di
                 return []
         items = accept(d, e, sub, stream, symbol, received)
         of_stream[one] = None
-        if len(of_stream) > MOST_KNOWN:
-            del of_stream[next(iter(of_stream))]
+        if len(of_stream) > full:
+            forget_oldest(of_stream, MOST_KNOWN)
         return items
 
     return accept_one
@@ -111,7 +112,7 @@ def accept_new(known: Known, numbering: Follows, accept: "Accept", by_symbol: di
 
 def accept_unknown(known: Known, numbering: Repeats, accept: "Accept") -> "Accept":
     """Without those that are known already, whichever socket told them."""
-    identity, most = attrgetter(numbering.identity), numbering.most
+    identity, most, full = attrgetter(numbering.identity), numbering.most, most_kept(numbering.most)
 
     def accept_one(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
         of_stream, one = known.setdefault(stream, {}), identity(d)
@@ -119,8 +120,8 @@ def accept_unknown(known: Known, numbering: Repeats, accept: "Accept") -> "Accep
             return []
         items = accept(d, e, sub, stream, symbol, received)
         of_stream[one] = None
-        if len(of_stream) > most:
-            del of_stream[next(iter(of_stream))]
+        if len(of_stream) > full:
+            forget_oldest(of_stream, most)
         return items
 
     return accept_one

@@ -33,24 +33,31 @@ note_identity(const Table *table, Making *making, const Value *value)
     return found < 0 ? -1 : found == 2;
 }
 
+/* wsadapter/oldest.py: one at a time would pass all places of those that went before. */
+static int
+forget_oldest(PyObject *known, Py_ssize_t count)
+{
+    PyObject *keys = PyDict_Keys(known);
+    Py_ssize_t gone = keys == NULL ? 0 : PyList_GET_SIZE(keys) - count;
+    int done = keys == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; done == 0 && i < gone; i++)
+        done = PyDict_DelItem(known, PyList_GET_ITEM(keys, i));
+    Py_XDECREF(keys);
+    return done;
+}
+
 static int
 keep_identities(const Table *table, const Making *making)
 {
-    PyObject *known, *oldest, *unused;
+    PyObject *known;
     if (making->identities == NULL)
         return 0;
     known = PyDict_GetItemWithError(table->known, making->stream->name);
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(making->identities); i++) {
-        Py_ssize_t at = 0;
         if (PyDict_SetItem(known, PyList_GET_ITEM(making->identities, i), Py_None) < 0)
             return -1;
-        if (PyDict_GET_SIZE(known) > table->most && PyDict_Next(known, &at, &oldest, &unused)) {
-            Py_INCREF(oldest);
-            int done = PyDict_DelItem(known, oldest);
-            Py_DECREF(oldest);
-            if (done < 0)
-                return -1;
-        }
+        if (PyDict_GET_SIZE(known) > table->most + table->most / 8 && forget_oldest(known, table->most) < 0)
+            return -1;
     }
     return 0;
 }

@@ -31,6 +31,7 @@ from wsadapter.events import Event
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.runs import Message, MessageList, Messages
+from wsadapter.oldest import forget_oldest, most_kept
 from wsadapter.reader.decoding import Decode, Marks, Parsed, decoder, parser
 from wsadapter.reader.events import Gap
 
@@ -231,10 +232,8 @@ class Ordering:
 
     def _know(self, at_ns: int) -> None:
         self._known[at_ns] = None
-        if len(self._known) > KNOWN_MOST:
-            oldest = next(iter(self._known))
-            del self._known[oldest]
-            self.floor_ns = max(self.floor_ns, oldest + 1)
+        if len(self._known) > most_kept(KNOWN_MOST):
+            self.floor_ns = max(self.floor_ns, 1 + max(forget_oldest(self._known, KNOWN_MOST)))
 
     # Events.
 

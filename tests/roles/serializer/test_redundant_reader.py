@@ -450,3 +450,23 @@ def test_ids_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [verdict(0, number) for number in range(4)] == [arbitration.Precedence.PASS] * 4
     assert verdict(1, 3) is arbitration.Precedence.COPY
     assert verdict(1, 0) is arbitration.Precedence.PASS, "forgotten: twice is better than never"
+
+
+def test_ids_are_forgotten_many_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look for the oldest one for each that comes costs more the more there are."""
+    monkeypatch.setattr(arbitration, "REMEMBERED", 80)
+    lines = arbitration.Arbitration({})
+    sample = next(one for one in full() if isinstance(one, Trade))
+    sizes = []
+    for number in range(1_000):
+        found = place(msgspec.structs.replace(sample, trade_number=None, trade_id=str(number)))
+        assert found is not None
+        assert lines.judge(0, found, 1, False)[0] is arbitration.Precedence.PASS
+        sizes.append(len(lines._published["trade"]))
+        if number % 97 == 0:
+            assert lines.judge(1, found, 1, False)[0] is arbitration.Precedence.COPY
+
+    after = sizes[80:]
+    assert min(after) == 80
+    assert max(after) == 90
+    assert sum(later < earlier for earlier, later in itertools.pairwise(sizes)) <= 1_000 / 10

@@ -22,7 +22,8 @@ number is the next one, too: the venue has begun to count anew and says so. Any 
 except minutes after the last new one: then the venue counts anew without a word, and the line begins again.
 
 Events that have only an id are in no order: the first ring that brings an id publishes it, and it is a copy when
-another one brings it. Nothing is held for them, and only the last `REMEMBERED` ids of a stream are known.
+another one brings it. Nothing is held for them, and of a stream the last `REMEMBERED` ids, or an eighth more, are
+known.
 
 Pure: no ring, no clock, no shared memory. `State` is what must survive a restart.
 """
@@ -32,12 +33,13 @@ from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
 from wsadapter.events.sequence import NUMBERINGS, Sequenced, SequenceKey
+from wsadapter.oldest import forget_oldest, most_kept
 
 RENEWED_NS: Final = 600_000_000_000
 """Copies come within seconds; a number that is not new after so long is none."""
 NOT_AWAITED: Final = frozenset(word for word, numbering in NUMBERINGS.items() if not numbering.awaited)
 REMEMBERED: Final = 1 << 16
-"""So many events of a stream without numbers are known by their ids."""
+"""So many events of a stream without numbers are known by their ids, at least."""
 
 
 class Precedence(Enum):
@@ -114,8 +116,8 @@ class Arbitration:
         the table, whose key has the identity, makes one row of the two."""
         published = self._published.setdefault(key[0], {})
         first = published.setdefault((key, identity), ring)
-        if len(published) > REMEMBERED:
-            del published[next(iter(published))]
+        if len(published) > most_kept(REMEMBERED):
+            forget_oldest(published, REMEMBERED)
         return first != ring
 
     def unlink(self, ring: int, stream: str, symbol: str) -> list[SequenceKey]:

@@ -17,6 +17,8 @@ from typing import Any
 
 from eventually import eventually
 
+from wsadapter.embedded.ports import free_port
+
 CHROMIUM = shutil.which("chromium") if shutil.which("chromedriver") else None
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
@@ -98,9 +100,7 @@ class Browser:
 
 @contextmanager
 def browser(profile: Path, width: int = 1280, height: int = 900) -> Iterator[Browser]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    port = free_port()
     driver = subprocess.Popen(
         ["chromedriver", f"--port={port}", "--silent"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -17,16 +16,10 @@ from typing import Any
 
 from eventually import eventually
 
+from wsadapter.embedded.ports import free_port
 from wsadapter.shm.segment import Segment, listing
 
 _numbers = itertools.count()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Site:

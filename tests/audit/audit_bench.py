@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from wsadapter.cli.main import run_command
 from wsadapter.clickhouse import catalog as clickhouse
 from wsadapter.clickhouse.client import connect
 from wsadapter.config.model import ClickHouseConfig
+from wsadapter.embedded.ports import free_port
 from wsadapter.times import iso
 
 SECOND = 1_000_000_000
@@ -90,9 +90,7 @@ class AuditBench:
         clickhouse.create_or_verify(self.client, self.settings)
         for table in TABLES:
             self.client.command(f"SYSTEM STOP MERGES {self.settings.database}.{table}")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            nobody = probe.getsockname()[1]
+        nobody = free_port()
         self.config = directory / "wsadapter.toml"
         self._without_feed = (
             f'[service]\nstate_dir = "{directory}/state"\n[monitor]\nlisten = "127.0.0.1:{nobody}"\n'

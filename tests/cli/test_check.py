@@ -8,11 +8,10 @@ from threading import Thread
 
 import pytest
 from cli.command import run
-from roles.monitor.monitor_process import free_port
 
 from wsadapter.cli import check
 from wsadapter.config.model import Config, ServiceConfig
-from wsadapter.embedded.ports import free_ports
+from wsadapter.embedded.ports import free_port, free_ports
 from wsadapter.errors import ExitCode, ServiceUnavailable
 
 

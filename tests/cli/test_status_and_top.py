@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from cli.command import run
 from rich.console import Console
-from roles.monitor.monitor_process import CONNECTION, Road, free_port, monitor, road
+from roles.monitor.monitor_process import CONNECTION, Road, monitor, road
 from terminal import on_terminal
 
 from wsadapter.audit import hops
 from wsadapter.cli import monitor_client, top
+from wsadapter.embedded.ports import free_port
 from wsadapter.errors import ExitCode
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wsadapter.embedded.data_directory import DataDirectory
-from wsadapter.embedded.ports import bootstrap_address, free_port, http_address, listen
+from wsadapter.embedded.ports import bootstrap_address, free_port, free_ports, http_address, listen
 from wsadapter.errors import ConfigError, ServiceUnavailable
 
 
@@ -37,6 +37,14 @@ def test_a_taken_port_is_named() -> None:
     port = free_port()
     with listen("127.0.0.1", port, "first"), pytest.raises(ServiceUnavailable, match=f"second .*:{port}"):
         listen("127.0.0.1", port, "second")
+
+
+def test_a_free_port_is_none_that_the_kernel_gives_to_a_connection() -> None:
+    """A service comes back to its port after a kill; meanwhile thousands of connections begin and end."""
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    ports = (*free_ports(50), *(free_port() for _ in range(50)))
+    assert len(set(ports)) == 100, "nor one that was given before"
+    assert max(ports) < first or first < 19_000
 
 
 def test_a_directory_is_locked_until_its_holder_is_gone(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from role_process import RoleProcess
 from venue_client import VenueClient, settled
 
 from wsadapter.config.model import Config, ServiceConfig
-from wsadapter.embedded.exchange.server import LoopbackVenue
+from wsadapter.embedded.ports import free_ports
 from wsadapter.metrics import EXCHANGE
 
 STREAMS = "btcusdt@aggTrade/btcusdt@kline_1m"
@@ -24,16 +24,10 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     uvloop.run(asyncio.wait_for(scenario, 120))
 
 
-async def free_ports() -> tuple[int, int]:
-    """Two that were free a moment ago."""
-    async with LoopbackVenue() as venue:
-        return venue.port, venue.rest_port
-
-
 class Child:
     def __init__(self, state: Path, **options: Any) -> None:
         config = Config(ServiceConfig(f"venue{os.getpid()}", str(state)))
-        self.port, rest_port = uvloop.run(free_ports())
+        self.port, rest_port = free_ports(2)
         given = {"ws_port": self.port, "rest_port": rest_port, **options}
         self.role = RoleProcess("wsadapter.embedded.exchange", "exchange", config, EXCHANGE, order=given)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from cli.command import run
-from road_site import free_port
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
+from wsadapter.embedded.ports import free_port
 from wsadapter.embedded.servers import VenueThread
 
 FILE = """[service]

@@ -1,7 +1,8 @@
 """Loopback addresses of the embedded services: what the configuration asks for, and free ones for tests."""
 
-import contextlib
+import random
 import socket
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,19 +10,47 @@ from wsadapter.config.types import loopback
 from wsadapter.errors import ConfigError, ServiceUnavailable
 
 LOOPBACK: Final = "127.0.0.1"
+KERNELS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
+LEAST: Final = 15_000
+"""Below are those of services that people run."""
+ROOM: Final = 4_000
+_random: Final = random.SystemRandom()
+_given: Final[set[int]] = set()
+"""To this process before: who asked may not listen yet."""
 
 
 def free_port() -> int:
-    """A port nobody listens on now. Another process may take it before its user does: that user then fails loudly."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port nobody listens on now, and none that the kernel gives to whoever connects somewhere: its user may come, or
+    come back after a restart, much later. Another process may take it all the same: that user then fails loudly."""
+    while (port := _candidate()) in _given or not _is_free(port):
+        pass
+    _given.add(port)
+    return port
 
 
 def free_ports(count: int) -> tuple[int, ...]:
     """So many, all different."""
-    with contextlib.ExitStack() as held:
-        listeners = [held.enter_context(socket.create_server((LOOPBACK, 0))) for _ in range(count)]
-        return tuple(int(listener.getsockname()[1]) for listener in listeners)
+    return tuple(free_port() for _ in range(count))
+
+
+def _candidate() -> int:
+    """Below those of outgoing connections; where these leave no room, what the kernel gives."""
+    try:
+        first = int(KERNELS.read_text().split()[0])
+    except (OSError, ValueError):
+        first = 0
+    if first - LEAST < ROOM or len(_given) > ROOM // 2:
+        with socket.create_server((LOOPBACK, 0)) as listener:
+            return int(listener.getsockname()[1])
+    return _random.randrange(LEAST, first)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((LOOPBACK, port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def bootstrap_address(servers: str) -> tuple[str, int]:

@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from msgspec import Raw
 
 from wsadapter import metrics
 from wsadapter.config.model import Config, Feed, MonitorConfig, ServiceConfig
+from wsadapter.embedded.ports import free_port
 from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedRing, WatchedStream
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment
@@ -44,13 +44,6 @@ SUPERVISOR = (
         for reason in ("exit", "signal")
     ),
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Road:

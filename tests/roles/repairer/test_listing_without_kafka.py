@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 from eventually import eventually
-from road_site import free_port
 from role_process import RoleProcess
 
 from wsadapter import metrics
 from wsadapter.config import load as configuration
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
+from wsadapter.embedded.ports import free_port
 from wsadapter.embedded.servers import VenueThread
 from wsadapter.listings import kept
 from wsadapter.listings.feeds import resolved

@@ -161,7 +161,7 @@ def test_a_broken_handshake(script: Script) -> None:
 
 @pytest.mark.parametrize("scheme", ["ws", "wss"])
 def test_one_deadline_over_everything(scheme: str) -> None:
-    error = failure(f"{scheme}://127.0.0.1:PORT/", says_nothing, timeout=0.6)
+    error = failure(f"{scheme}://127.0.0.1:PORT/", says_nothing, timeout=3.0)  # a loaded machine connects meanwhile
 
     assert error.reason == ("handshake" if scheme == "ws" else "connect")
     assert error.detail == "timed out"

@@ -87,12 +87,12 @@ def assert_once_and_whole(seen: Sequence[Event]) -> None:
 def test_rotations_beside_the_venues_cut_lose_nothing_and_double_nothing(
     depth_levels: int, pushed: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A day of the venue takes eight seconds; the client rotates in good time, several times."""
+    """A day of the venue takes half a minute; the client rotates in good time, several times."""
     quick(monkeypatch)
 
     async def body() -> None:
         handler = Everything()
-        async with LoopbackVenue(Options(rate=600, limits=VenueLimits(life=8.0), minute_ends_in=0)) as venue:
+        async with LoopbackVenue(Options(rate=600, limits=VenueLimits(life=30.0), minute_ends_in=0)) as venue:
             venue.clock.end_minute_in(4)  # a candle closes on the way
             client = Client(
                 ConnectionConfig(

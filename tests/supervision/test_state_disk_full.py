@@ -70,8 +70,12 @@ def test_a_full_disk_ends_neither_supervisor_nor_children(site: Site, disk: Smal
     site.wait("ingest-b", "running")
     assert len(site.happened("serializer-0", "started")) == 1
     eventually(lambda: site.page("supervisor")["state_write_failures_total"] > 0)
-    said = [record for record in site.records() if record["event"].startswith("state file not written")]
-    assert sorted(Path(record["file"]).name for record in said) == ["children.json", "reload.json"], "once each"
+
+    def said() -> list[str]:
+        records = [record for record in site.records() if record["event"].startswith("state file not written")]
+        return sorted(Path(record["file"]).name for record in records)
+
+    eventually(lambda: said() == ["children.json", "reload.json"], message=lambda: f"once each: {said()}")
 
     disk.free()
     eventually(lambda: listed(site) == {"ingest-a", "ingest-b", "serializer-0"})

@@ -47,7 +47,7 @@ def test_hung_child_dumps_its_stack_and_is_killed(site: Site) -> None:
 
 
 def test_stopped_child_is_killed_and_comes_back(site: Site) -> None:
-    site.start({"name": "ingest-a", "heartbeat_deadline": 0.6})
+    site.start({"name": "ingest-a", "heartbeat_deadline": 3.0})  # not before we stop it, on a loaded machine
     first = site.wait("ingest-a", "running")[0]
     os.kill(first, signal.SIGSTOP)
 

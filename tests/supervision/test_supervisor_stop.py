@@ -50,7 +50,7 @@ def test_child_that_ignores_the_stop_is_killed_in_time(site: Site, loss: bool, c
 
     assert supervisor.wait(60) == code
     begun, ended = (datetime.fromisoformat(site.record(event)["timestamp"]) for event in ("stopping", "stopped"))
-    assert (ended - begun).total_seconds() <= 5.0 + 5.0
+    assert (ended - begun).total_seconds() <= 5.0 + 15.0, "and not when the child would"
     assert not site.living()
     assert site.happened("serializer-0", "ended")
     assert site.record("child stopped")["how"] == "killed, it did not stop in time"

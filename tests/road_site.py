@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eventually import eventually
+from eventually import PATIENCE, eventually
 
 from wsadapter.embedded.ports import free_port
 from wsadapter.shm.segment import Segment, listing
@@ -67,13 +67,14 @@ class Site:
         assert self._process is not None
         return self._process
 
-    def wait(self, timeout: float = 120.0) -> int:
+    def wait(self, timeout: float = 90.0) -> int:
+        """Its exit code; like `eventually`, it waits longer than a quiet machine needs."""
         try:
-            return self.process.wait(timeout)
+            return self.process.wait(PATIENCE * timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {timeout} s:\n{self.said()}") from None
+            raise AssertionError(f"still running after {PATIENCE * timeout} s:\n{self.said()}") from None
 
-    def stop(self, timeout: float = 150.0) -> int:
+    def stop(self, timeout: float = 90.0) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.wait(timeout)
 
@@ -117,6 +118,15 @@ class Site:
         found: dict[str, Any] = json.loads(eventually(ask, 60, lambda: f"/status answers: {last}") or "")
         return found
 
+    def metrics(self) -> str:
+        """The text of ``/metrics``, asked until the monitor answers."""
+
+        def ask() -> str | None:
+            code, body = self.get("/metrics")
+            return body if code == 200 else None
+
+        return eventually(ask, 60, "/metrics answers") or ""
+
     def ready(self, timeout: float = 120.0) -> "Site":
         """Every child up, every subscription acked, broker and ClickHouse answering."""
 
@@ -156,7 +166,7 @@ class Site:
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a subcommand beside it."""
         command = [sys.executable, "-m", "wsadapter.cli.main", *arguments, "--config", str(self.config)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
     def rings(self) -> list[str]:
         return [ring["name"] for ring in self.status()["rings"]]

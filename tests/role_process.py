@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from eventually import eventually
+from eventually import PATIENCE, eventually
 from msgspec import Raw, Struct
 
 from wsadapter.config.model import Config
@@ -82,7 +82,7 @@ class RoleProcess:
         assert self._process is not None
         if self.returncode is None:
             self._process.terminate()
-        code = self._process.wait(timeout)
+        code = self._process.wait(PATIENCE * timeout)
         assert self._process.stdin is not None
         self._process.stdin.close()
         return code

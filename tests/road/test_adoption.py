@@ -52,7 +52,8 @@ def test_the_next_start_adopts_the_rings(site: tuple[Site, KafkaServer], whole_g
     watcher.stop()
 
     broker.start()
-    assert road.start("--demo", "--for", "3s").wait(120) == 0, road.said()
+    assert road.start("--demo", "--for", "3s").wait() == 0, road.said()
+    assert "lost 0  duplicates 0" in road.said(), "its account"
     lost, duplicated = compare(watcher.published, stored(road.clickhouse, road.database))
     assert not lost, f"{len(lost)} of {len(watcher.published)} lost, first {lost[:3]}"
     assert not duplicated, f"{len(duplicated)} stored twice, first {duplicated[:3]}"
@@ -72,6 +73,7 @@ def test_a_stop_with_the_broker_down_keeps_the_rings(site: tuple[Site, KafkaServ
 
     broker.start()
     road.config.write_text(patient)
-    assert road.start("--demo", "--for", "3s").wait(120) == 0, road.said()
+    assert road.start("--demo", "--for", "3s").wait() == 0, road.said()
+    assert "lost 0  duplicates 0" in road.said(), "its account"
     lost, duplicated = compare(watcher.published, stored(road.clickhouse, road.database))
     assert (lost, duplicated) == ([], [])

@@ -349,11 +349,11 @@ def test_a_request_that_nothing_answers_for_is_not_waited_for() -> None:
     async def body() -> None:
         handler = Recording()
         async with Loopback(scripted, scripted) as venue:
-            settings = ConnectionConfig(["BTC-USD"], "coinbase", ["depth"], ws_url=venue.url, ack_timeout=0.2)
+            settings = ConnectionConfig(["BTC-USD"], "coinbase", ["depth"], ws_url=venue.url, ack_timeout=1.0)
             client = Client(settings, handler)
             await client.connect()
             await until(lambda: beats[0])
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1.5)
             await client.stop()
         assert handler.lost == ["stopped"]
 

@@ -343,11 +343,11 @@ def test_a_stream_is_ended_and_asked_for_anew_on_the_same_socket(cadences: dict[
     async def body() -> None:
         handler = Everything()
         async with Loopback(script) as venue:
-            client = Client(config(venue, ack_timeout=0.5, ping_interval=0.1), handler)
+            client = Client(config(venue, ack_timeout=1.5, ping_interval=0.1), handler)
             (connection,) = client.connections
             await client.connect()
             await until(lambda: handler.trades)
-            await asyncio.sleep(0.6)  # the ack timeout of the new request passes
+            await asyncio.sleep(1.8)  # the ack timeout of the new request passes
             assert requests(venue.peers[0]) == [
                 ("SUBSCRIBE", [TRADES]), ("UNSUBSCRIBE", [TRADES]), ("SUBSCRIBE", [TRADES]),
             ]  # fmt: skip

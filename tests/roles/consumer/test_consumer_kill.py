@@ -10,6 +10,8 @@ from eventually import eventually
 from roles.consumer.consumer_rig import Rig, message
 from samples import trade
 
+from wsadapter.supervision.child import ChildState
+
 pytestmark = pytest.mark.integration
 
 CONSUMED = 'consumed_total{stream="trade"}'
@@ -62,7 +64,8 @@ def test_killed_at_random_under_load(make_rig: Callable[..., Rig]) -> None:
         rig.process.kill()
         rig.process.start(until=None)
     load.thread.join()
-    eventually(lambda: rig.page["state"] == 2, 30)
+    eventually(lambda: rig.page["state"] == ChildState.RUNNING, 60)
+    rig.wait_rows("trade", load.sent, 60)
 
     assert rig.process.stop() == 0
     assert load.sent >= RECORDS
@@ -85,6 +88,7 @@ def test_killed_between_insert_and_commit_again_and_again(rig: Rig) -> None:
         eventually(lambda before=before: rig.page["inserts_total"] > before or rig.count_or_zero("trade") >= 5000, 30)  # type: ignore[misc]
         rig.process.kill()
     rig.process.start()
+    rig.wait_rows("trade", 5000)
 
     assert rig.process.stop() == 0
     assert rig.count("trade") == rig.count("trade", final=True) == 5000

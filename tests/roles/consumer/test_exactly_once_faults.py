@@ -50,6 +50,7 @@ def test_killed_around_an_insert(rig: Rig, moment: str, tmp_path: Path, monkeypa
         assert rig.process.returncode == -9
     assert len(deaths.read_bytes()) == 3
     rig.process.start()
+    rig.wait_rows("trade", 2 * ROWS, 60)
 
     assert rig.process.stop() == 0
     assert_each_once(rig)

@@ -12,6 +12,7 @@ from samples import NS, full, trade
 
 from wsadapter.client.handover import Handover, Subject
 from wsadapter.events import Depth, Event, Gap, StreamType, Trade, UpdateType
+from wsadapter.events.gaps import UNKNOWN, GapCause, Missing, begin, filler
 from wsadapter.events.sequence import place
 from wsadapter.exchanges import load
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
@@ -42,9 +43,10 @@ class Bench:
         self.copies: Counter[str] = Counter()
         plan = ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", TRADES_OF_BTC, SYMBOLS)
         self.exchange = load("binance")(plan)
+        self.exchange.mark("depth", "BTCUSDT", event("diff", "BTCUSDT", 1).last_gap_ns or 0)  # as the first one's
         kinds = {type(event(kind, "BTCUSDT", 1)) for kind in KINDS} | {Gap}
         deliver = dict.fromkeys(kinds, self.out.append)
-        self.overlap = Handover(deliver, lambda _: None, self.exchange.joined, self.copies, mute, added)
+        self.overlap = Handover(deliver, lambda _: None, self.exchange, self.copies, mute, added)
 
     @property
     def gaps(self) -> list[Gap]:
@@ -229,3 +231,83 @@ def test_what_only_the_second_socket_has_is_held_whole_until_it_takes_over(monke
     assert not bench.overlap.unproven
     bench.overlap.hand_over()
     assert bench.out == [event("trade", "ETHUSDT", number) for number in range(1, 31)]
+
+
+def found(cause: GapCause, at_ns: int, *, symbol: str = "BTCUSDT", missing: Missing = UNKNOWN) -> Gap:
+    """By the second socket, before its next event."""
+    return begin(
+        cause, NS, at_ns, exchange="binance", connection="c", stream="trade", symbol=symbol, ended_ns=at_ns,
+        missing=missing,
+    )  # fmt: skip
+
+
+def named(event: Event, gap: Gap) -> Event:
+    return msgspec.structs.replace(event, last_gap_ns=gap.receive_time_ns)
+
+
+@pytest.mark.parametrize("kind", ["trade", "named trade"])
+@pytest.mark.parametrize("symbol", ["BTCUSDT", ""])
+def test_a_gap_that_only_the_second_socket_can_tell_of_stands_before_what_names_it(kind: str, symbol: str) -> None:
+    """The first one ended before it came to that place."""
+    bench = Bench()
+    bench.overlap.first(event(kind, "BTCUSDT", 1))
+    bench.overlap.second(event(kind, "BTCUSDT", 1))
+    gap = found(GapCause.DECODE, NS + 2, symbol=symbol)
+    bench.overlap.second(gap)
+    for number in (2, 3):
+        bench.overlap.second(named(event(kind, "BTCUSDT", number), gap))
+    assert gap not in bench.out
+    bench.overlap.hand_over()
+    bench.overlap.second(named(event(kind, "BTCUSDT", 4), gap))
+
+    assert bench.out.index(gap) == 1
+    assert [one.last_gap_ns for one in bench.out[2:]] == [NS + 2] * 3
+    assert bench.exchange.marked("trade", "BTCUSDT") == NS + 2
+
+
+@pytest.mark.parametrize("first_ends", [4, 5, 6])
+def test_what_the_first_socket_brought_is_missing_to_nobody(first_ends: int) -> None:
+    bench = Bench()
+    gap = found(GapCause.SEQUENCE, NS + 5, missing=(3, 4, 2))
+    bench.overlap.second(event("trade", "BTCUSDT", 2))
+    bench.overlap.second(gap)
+    for number in (5, 6, 7):
+        bench.overlap.second(named(event("trade", "BTCUSDT", number), gap))
+    for number in range(1, first_ends + 1):
+        bench.overlap.first(event("trade", "BTCUSDT", number))
+    bench.overlap.hand_over()
+
+    assert not bench.gaps
+    assert [one.trade_number for one in bench.out if isinstance(one, Trade)] == [*range(1, 8)]
+    assert {one.last_gap_ns for one in bench.out[first_ends:]} == {None}
+
+
+def test_what_the_first_socket_ended_within_is_missing_from_there_on() -> None:
+    bench = Bench()
+    gap = found(GapCause.SEQUENCE, NS + 5, missing=(3, 5, 3))
+    bench.overlap.second(event("trade", "BTCUSDT", 2))
+    bench.overlap.second(gap)
+    bench.overlap.second(named(event("trade", "BTCUSDT", 6), gap))
+    for number in (1, 2, 3):
+        bench.overlap.first(event("trade", "BTCUSDT", number))
+    bench.overlap.hand_over()
+
+    (only,) = bench.gaps
+    assert (only.first_missing, only.last_missing, only.missing_count) == (4, 5, 2)
+    assert bench.out[-2:] == [only, bench.out[-1]]
+    assert bench.out[-1].last_gap_ns == only.receive_time_ns
+
+
+def test_a_number_that_the_venue_gave_to_no_event_is_no_hole_between_two_sockets() -> None:
+    one, three = (msgspec.structs.replace(event("trade", "BTCUSDT", n), aggregated=False) for n in (1, 3))
+    for by_first in (True, False):
+        bench = Bench()
+        void = filler(2, NS, exchange="binance", connection="c", stream="trade", symbol="BTCUSDT")
+        bench.overlap.first(one)
+        if by_first:
+            bench.overlap.first(void)
+        for each in (one, void, three):
+            bench.overlap.second(each)
+        bench.overlap.hand_over()
+        assert bench.out == [one, void, three]
+        assert bench.copies == {"trade": 1}

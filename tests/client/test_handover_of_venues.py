@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from wsadapter.client.handover import Handover
 from wsadapter.embedded.exchange import STAND_INS
-from wsadapter.events import Event, FundingRate, Kline
+from wsadapter.events import Event, FundingRate, Gap, Kline
 from wsadapter.events.sequence import place
 from wsadapter.events.streams import BY_EVENT, SPECS
 from wsadapter.exchanges.venue import ConnectionPlan
@@ -86,10 +86,15 @@ class Chain:
                 else:
                     self.out.append(event)
 
+    def lose(self, socket: Socket, count: int) -> None:
+        """Messages of data only: answers come, else the socket is of no use."""
+        data = [told for told in socket.unread if told.stream][:count]
+        socket.unread = deque(told for told in socket.unread if not any(told is one for one in data))
+
     def rotate(self) -> None:
         self.next = Socket(self.pair, self.plan, self.current)
         self.handover = Handover(
-            self.events, self.current.session.reached, self.next.session.joined, self.copies, before=self.lagging
+            self.events, self.current.session.reached, self.next.session, self.copies, before=self.lagging
         )
         if self.lagging is not None:
             self.lagging.deliver_to(dict.fromkeys(EVENTS, self.handover.first))
@@ -128,6 +133,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("hand over"), st.integers(0, 1)),
 )
 """What happens, and how much of it: trading, messages that are read; the second kind of hand-over waits for longer."""
+LOSSES = st.tuples(st.sampled_from(["current loses", "next loses"]), st.integers(1, 3))
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
@@ -154,8 +160,52 @@ def test_a_state_that_two_sockets_begin_with_comes_once(exchange: str) -> None:
             play(pair, plan, lagging + again)
 
 
+@pytest.mark.parametrize("exchange", EXCHANGES)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(actions=st.lists(ACTIONS | LOSSES, min_size=10, max_size=40), changes=st.booleans())
+def test_each_event_names_a_gap_that_was_published_before(
+    exchange: str, actions: list[tuple[str, int]], changes: bool
+) -> None:
+    """Messages of either socket get lost; that of both in one place, too."""
+    pair = Pair(exchange, STAND_INS[exchange].feed.symbols[:1], changes=changes, rate=40.0)
+    plans, pair.lines = [line.plan for line in pair.lines], []
+    for plan in plans:
+        assert_names_are_true(played(pair, plan, actions)[1])
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_what_only_the_second_socket_missed_is_no_gap(exchange: str) -> None:
+    begin = [("trade", 5), ("current", 400), ("rotate", 0), ("trade", 2), ("current", 400), ("next", 400)]
+    lossy = [("trade", 3), ("next loses", 3), ("trade", 5), ("next", 400)]
+    actions = [*begin, *lossy, ("current", 400), ("hand over", 0), ("hand over", 1), ("trade", 5), ("current", 400)]
+    pair = Pair(exchange, STAND_INS[exchange].feed.symbols[:1], changes=True, rate=40.0)
+    plans, pair.lines = [line.plan for line in pair.lines], []
+    for plan in plans:
+        told, out = played(pair, plan, actions)
+        assert_names_are_true(out)
+        assert not [event for event in out if isinstance(event, Gap)], "the first one brought it"
+        assert not Counter(map(key, filter(is_told_apart, told))) - Counter(map(key, filter(is_told_apart, out)))
+
+
+def assert_names_are_true(out: list[Event]) -> None:
+    gaps: set[tuple[str, str, int]] = set()
+    for event in out:
+        if isinstance(event, Gap):
+            gaps.add((event.stream, event.symbol, event.receive_time_ns))
+        elif (named := event.last_gap_ns) is not None:
+            stream = event.stream_type.value
+            assert gaps & {(stream, event.symbol, named), (stream, "", named), ("", "", named)}, event
+
+
 def play(pair: Pair, plan: ConnectionPlan, actions: list[tuple[str, int]]) -> None:
-    """Beside one socket that has everything."""
+    told, out = played(pair, plan, actions)
+    expected, found = (Counter(map(key, filter(is_told_apart, events))) for events in (told, out))
+    assert not (lost := expected - found), f"lost: {lost}"
+    assert not (twice := [one for one, count in found.items() if count > 1]), f"twice: {twice}"
+
+
+def played(pair: Pair, plan: ConnectionPlan, actions: list[tuple[str, int]]) -> tuple[list[Event], list[Event]]:
+    """What one socket brings that has everything, and what the sockets that follow one another."""
     whole, chain, told = Socket(pair, plan), Chain(pair, plan), list[Event]()
     while not whole.subscribed:
         told += whole.next()
@@ -175,6 +225,10 @@ def play(pair: Pair, plan: ConnectionPlan, actions: list[tuple[str, int]]) -> No
             chain.read(chain.current, count)
         elif word == "next" and chain.next is not None:
             chain.read(chain.next, count)
+        elif word == "current loses":
+            chain.lose(chain.current, count)
+        elif word == "next loses" and chain.next is not None:
+            chain.lose(chain.next, count)
         elif word == "rotate" and chain.next is None and chain.current.subscribed:
             chain.rotate()
         elif word == "hand over" and chain.handover is not None and chain.next is not None and chain.next.subscribed:
@@ -188,6 +242,4 @@ def play(pair: Pair, plan: ConnectionPlan, actions: list[tuple[str, int]]) -> No
     for socket in (whole, chain.current, chain.next):
         if socket is not None:
             socket.close()
-    expected, found = (Counter(map(key, filter(is_told_apart, events))) for events in (told, chain.out))
-    assert not (lost := expected - found), f"lost: {lost}"
-    assert not (twice := [one for one, count in found.items() if count > 1]), f"twice: {twice}"
+    return told, chain.out

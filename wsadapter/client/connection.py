@@ -340,7 +340,7 @@ class Connection:
             dead, trial = (), False  # it is to be exchanged whatever they do
         mute = {(one.stream, one.symbol, one.interval) for one in plan.subscriptions if one.name in dead}
         handover = Handover(
-            events, self.exchange.reached, next_one.exchange.joined, self.copies, mute, added(self.plan, plan),
+            events, self.exchange.reached, next_one.exchange, self.copies, mute, added(self.plan, plan),
             self._lagging,
         )  # fmt: skip
         next_one.rotation = Rotation(self.exchange, next_one.exchange, handover, dead, trial)

@@ -3,8 +3,11 @@
 The first socket is delivered as it comes. Of the second one copies are dropped, and what the first has not brought yet
 is held; when the first has ended, what is still held is delivered, then the second as it comes, less the copies of what
 the first had brought. So every event is delivered once, in the order of its series, and no series has a hole where the
-two overlap. Where a numbered series does not continue, or a silence ends, a `Gap` is published in its place. A second
-socket that lags when it is to be the first of another hand-over goes on so: what this one knows, the other one knows.
+two overlap. Where a numbered series does not continue, or a silence ends, a `Gap` is published in its place. A gap that
+the second socket found itself stands before the event that showed it and shares its fate: it is published with it, and
+is none where the first socket has brought what the second one missed. What is delivered names published gaps only. A
+second socket that lags when it is to be the first of another hand-over goes on so: what this one knows, the other one
+knows.
 
 Pure: told events, it delivers them. Bounded: more than `MOST_HELD` events held (`MORE_HELD`) means that the first
 socket lags too far behind, or that many series are mute on it: then `overflowed`, and the first socket must end, or the
@@ -12,11 +15,14 @@ second. Of events without a number the last `MOST_KNOWN` are known.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from wsadapter.events import Depth, Event, Gap, StreamType, UpdateType
-from wsadapter.events.sequence import Sequenced, SequenceKey, place
+from wsadapter.events.gaps import GapCause
+from wsadapter.events.sequence import Sequenced, SequenceKey, filler_place
+from wsadapter.events.sequence import place as place_of
+from wsadapter.exchanges.venue import Exchange
 from wsadapter.oldest import forget_oldest, most_kept
 
 MOST_HELD: Final = 20_000
@@ -27,14 +33,21 @@ MOST_KNOWN: Final = 200_000
 Deliver = Mapping[type[Event], Callable[[Event], object]]
 Subject = tuple[StreamType, str, str]
 """Stream type, symbol and interval: what an event is of."""
-Joined = Callable[[Any, tuple[int, int] | None], Gap | None]
-"""`Exchange.joined`."""
 Reached = Callable[[Any], tuple[int, int] | None]
 """event -> number and receive time of the last one of its series that the first socket brought before."""
 
 
-def subject(event: Event) -> Subject:
-    return event.stream_type, event.symbol, getattr(event, "interval", "")
+def place(event: Event) -> Sequenced | None:
+    """Where it stands; a number that the venue gave to no event stands among those of events."""
+    return filler_place(event) if type(event) is Gap and event.cause == GapCause.FILLER else place_of(event)
+
+
+class _Held(NamedTuple):
+    """``found``: the gaps that its socket found before it."""
+
+    sequenced: Sequenced
+    event: Event
+    found: Sequence[Gap]
 
 
 def _subject_of(key: SequenceKey) -> Subject:
@@ -42,22 +55,23 @@ def _subject_of(key: SequenceKey) -> Subject:
 
 
 class Handover:
-    """``deliver``: event type -> who handles it. ``joined`` makes the gap before the first event behind the hand-over.
-    ``copies``: stream word -> events that came twice; only grows. ``mute``: the first socket is not expected to bring
-    any of these. ``added``: nor of these any of a series that it has never brought. ``before``: the hand-over by which
-    the first socket came, while that may lag behind the one before it; its `second` goes on to take what comes."""
+    """``deliver``: event type -> who handles it. ``successor``: the second socket's; it makes the gap before the first
+    event behind the hand-over, and knows what events name. ``copies``: stream word -> events that came twice; only
+    grows. ``mute``: the first socket is not expected to bring any of these. ``added``: nor of these any of a series
+    that it has never brought. ``before``: the hand-over by which the first socket came, while that may lag behind the
+    one before it; its `second` goes on to take what comes."""
 
     def __init__(
         self,
         deliver: Deliver,
         reached: Reached,
-        joined: Joined,
+        successor: Exchange,
         copies: Counter[str],
         mute: Collection[Subject] = (),
         added: Collection[Subject] = (),
         before: "Handover | None" = None,
     ) -> None:
-        self._deliver, self._reached, self._joined, self._copies = deliver, reached, joined, copies
+        self._deliver, self._reached, self._successor, self._copies = deliver, reached, successor, copies
         self._mute, self._added = mute, added
         self._marks: dict[SequenceKey, int] = {}
         """Series -> number of the last event delivered."""
@@ -65,7 +79,9 @@ class Handover:
         """When that was received."""
         self._delivered: dict[tuple[SequenceKey, tuple[Any, ...]], None] = {}
         """Series and identity of the events without a number, oldest first."""
-        self._held: deque[tuple[Sequenced, Event]] = deque()
+        self._held: deque[_Held] = deque()
+        self._found: list[Gap] = []
+        """By the second socket, which has not brought the event behind them yet."""
         self._met: dict[SequenceKey, bool] = {}
         """Series of the second socket -> whether the first has brought one of its events, too, or is not to."""
         self._to_check: set[SequenceKey] = set()
@@ -87,7 +103,10 @@ class Handover:
     def first(self, event: Event) -> None:
         """An event of the first socket."""
         sequenced = place(event)
-        if sequenced is not None:
+        if sequenced is not None and type(event) is Gap:
+            if self._marks.get(sequenced.key) == sequenced.previous:
+                self._marks[sequenced.key] = sequenced.number
+        elif sequenced is not None:
             if sequenced.identity is None:
                 self._marks[sequenced.key] = max(sequenced.number, self._marks.get(sequenced.key, 0))
             else:
@@ -100,27 +119,45 @@ class Handover:
     def second(self, event: Event) -> None:
         """An event of the second socket. One without number or identity comes from the first while that lives."""
         sequenced = place(event)
+        if sequenced is None and self._first_ended:
+            self._publish(event)
+            return
+        if type(event) is Gap and sequenced is None:
+            self._found.append(event)
+            self._trim()
+            return
+        found = self._found_before(event) if self._found else ()
         if sequenced is None:
-            if self._first_ended:
-                self._publish(event)
             return
         if sequenced.key not in self._marks and (reached := self._reached(event)) is not None:
             self._marks[sequenced.key], self._at_ns[sequenced.key] = reached
         if self._is_copy(sequenced, event):
-            self._copies[event.stream_type.value] += 1
+            self._count_copy(event)
         elif self._first_ended:
             self._continue(sequenced, event)
         else:
             if sequenced.key not in self._met:
-                self._met[sequenced.key] = self._is_of_second(sequenced.key, event)
-            self._held.append((sequenced, event))
+                self._met[sequenced.key] = self._is_of_second(sequenced.key)
+            self._held.append(_Held(sequenced, event, found))
             self._trim()
 
-    def _is_of_second(self, key: SequenceKey, event: Event) -> bool:
+    def _found_before(self, event: Event) -> Sequence[Gap]:
+        """What the second socket found missing before this one."""
+        stream, symbol = event.stream_type.value, event.symbol
+        found = [gap for gap in self._found if gap.stream == stream and gap.symbol == symbol]
+        if found:
+            self._found = [gap for gap in self._found if gap not in found]
+        return found
+
+    def _count_copy(self, event: Event) -> None:
+        if type(event) is not Gap:
+            self._copies[event.stream_type.value] += 1
+
+    def _is_of_second(self, key: SequenceKey) -> bool:
         """Whether the first socket need not bring this series."""
         if not (self._mute or self._added):
             return False
-        of = subject(event)
+        of = _subject_of(key)
         return of in self._mute or (of in self._added and key not in self._marks)
 
     @property
@@ -130,26 +167,29 @@ class Handover:
         return not all(self._met.values())
 
     def hand_over(self) -> None:
-        """The first socket has ended: deliver what only the second has brought."""
+        """The first socket has ended, the second one's session has succeeded its own: deliver what only the second has
+        brought."""
         self._compact()
         self._first_ended, self._to_check = True, set(self._met)
         held, self._held = self._held, deque()
-        marked: dict[SequenceKey, int] = {}
-        """They were decoded before the gaps that end here were known."""
-        for sequenced, event in held:
+        found, self._found = self._found, []
+        for gap in found:  # of no symbol, or before an event that has yet to come
+            self._publish_gap(gap)
+        for sequenced, event, before in held:
             if self._is_copy(sequenced, event):
-                self._copies[event.stream_type.value] += 1
+                self._count_copy(event)
             else:
                 self._to_check.add(sequenced.key)
-                event.last_gap_ns = max(event.last_gap_ns or 0, marked.get(sequenced.key, 0)) or None
-                self._continue(sequenced, event)
-                marked[sequenced.key] = event.last_gap_ns or 0
+                if type(event) is not Gap:  # it was decoded before what it is to name was known
+                    event.last_gap_ns = self._successor.marked(event.stream_type.value, event.symbol)
+                self._continue(sequenced, event, before)
 
     def abandon(self) -> None:
         """The second socket goes; the first one brings what is held."""
-        for _, event in self._held:
-            self._copies[event.stream_type.value] += 1
+        for held in self._held:
+            self._count_copy(held.event)
         self._held.clear()
+        self._found.clear()
 
     def _is_copy(self, sequenced: Sequenced, event: Event) -> bool:
         is_begin = type(event) is Depth and event.update_type is UpdateType.SNAPSHOT and not self._first_ended
@@ -165,21 +205,35 @@ class Handover:
         self._met[sequenced.key] = True
         return True
 
-    def _continue(self, sequenced: Sequenced, event: Event) -> None:
+    def _continue(self, sequenced: Sequenced, event: Any, found: Sequence[Gap] = ()) -> None:
         before = self._marks.get(sequenced.key)
+        is_next = before is None or sequenced.previous in (None, before)
+        if type(event) is Gap:
+            if is_next:
+                self._marks[sequenced.key], self._at_ns[sequenced.key] = sequenced.number, event.receive_time_ns
+            self._publish(event)  # else the next event shows what is missing before it
+            return
         if sequenced.key in self._to_check:
             self._to_check.remove(sequenced.key)
-            is_next = before is None or sequenced.previous in (None, before)
+            if before is not None:
+                found = [gap for gap in found if not _is_disproved(gap, sequenced, before)]
             hole = None if before is None or is_next else (before, self._at_ns[sequenced.key])
-            if (gap := self._joined(event, hole)) is not None:
-                event.last_gap_ns = gap.receive_time_ns
-                self._publish(gap)
+            if (gap := self._successor.joined(event, hole)) is not None:
+                found = (*found, gap)
+        for gap in found:
+            self._publish_gap(gap)
+            event.last_gap_ns = gap.receive_time_ns
         if sequenced.identity is None:
             self._marks[sequenced.key] = sequenced.number
         else:
             self._know(sequenced)
         self._at_ns[sequenced.key] = event.receive_time_ns
         self._publish(event)
+
+    def _publish_gap(self, gap: Gap) -> None:
+        """And what follows it names it."""
+        self._successor.mark(gap.stream, gap.symbol, gap.receive_time_ns)
+        self._publish(gap)
 
     def _know(self, sequenced: Sequenced) -> None:
         assert sequenced.identity is not None
@@ -193,18 +247,26 @@ class Handover:
 
     def _trim(self) -> None:
         """Let go of what the first socket has brought meanwhile."""
-        while self._held and self._is_copy(*self._held[0]):
-            self._copies[self._held.popleft()[1].stream_type.value] += 1
+        while self._held and self._is_copy(self._held[0].sequenced, self._held[0].event):
+            self._count_copy(self._held.popleft().event)
         most = MORE_HELD if self._added else MOST_HELD
-        if len(self._held) > most and not self.overflowed:
+        if len(self._held) + len(self._found) > most and not self.overflowed:
             self._compact()
-            self.overflowed = len(self._held) > most
+            self.overflowed = len(self._held) + len(self._found) > most
 
     def _compact(self) -> None:
-        kept: deque[tuple[Sequenced, Event]] = deque()
-        for sequenced, event in self._held:
-            if self._is_copy(sequenced, event):
-                self._copies[event.stream_type.value] += 1
+        kept: deque[_Held] = deque()
+        for held in self._held:
+            if self._is_copy(held.sequenced, held.event):
+                self._count_copy(held.event)
             else:
-                kept.append((sequenced, event))
+                kept.append(held)
         self._held = kept
+
+
+def _is_disproved(gap: Gap, following: Sequenced, before: int) -> bool:
+    """Whether it is none in a series of which the first socket has brought all up to ``before``, though the second one
+    missed a part."""
+    if gap.cause != GapCause.SEQUENCE:
+        return False
+    return following.previous is not None or (gap.last_missing is not None and gap.last_missing <= before)

@@ -108,21 +108,22 @@ class Sequences:
 
     def follow(self, before: "Sequences") -> None:
         """Another socket of the same symbols goes on beside this one."""
-        self._copy_marks(before)
+        self._take_marks(before)
 
     def succeed(self, before: "Sequences") -> None:
         """The socket of ``before`` has ended. Series that are empty here go on where they stood there; the others have
-        overlapped."""
+        overlapped. Events name the gaps that were published: those that were found here are not, yet."""
         self.out_of_order.update(before.out_of_order)
-        self._copy_marks(before)
+        self._take_marks(before)
         for series, other in self._shared(before):
             if series.next == NONE:
                 series.next, series.at_ns, series.waiting = other.next, other.at_ns, other.waiting
             series.grid = other.grid | series.grid
 
-    def _copy_marks(self, before: "Sequences") -> None:
-        for series, other in self._shared(before):
-            series.gap_ns = max(series.gap_ns or 0, other.gap_ns or 0) or None
+    def _take_marks(self, before: "Sequences") -> None:
+        for mine, theirs in zip(self._all(), before._all(), strict=True):
+            for symbol, series in mine.items():
+                series.gap_ns = theirs[symbol].gap_ns if symbol in theirs else None
 
     def _shared(self, before: "Sequences") -> Iterable[tuple[SeriesState, SeriesState]]:
         """The series that both have: one may have other symbols."""
@@ -137,6 +138,11 @@ class Sequences:
                     series.gap_ns = at_ns
             elif symbol in by_symbol:  # a socket that is to follow may be without it
                 by_symbol[symbol].gap_ns = at_ns
+
+    def marked(self, word: str, symbol: str) -> int | None:
+        """What the next event of this stream and symbol names."""
+        series = self._of[word][0].get(symbol)
+        return None if series is None else series.gap_ns
 
     def numbered(self, word: str, symbol: str) -> bool:
         """Whether the next event of a stream without holes in its ids will be compared with one from before."""
@@ -173,6 +179,8 @@ class Sequences:
         None for series that are not numbered."""
         if type(event) is Trade:
             by_symbol, ahead = self.agg_trades if event.aggregated else self.raw_trades, 1
+        elif type(event) is Gap:
+            by_symbol, ahead = self.raw_trades, 1  # a filler
         elif type(event) is Depth:
             whole = self.whole_books.get(event.symbol)
             is_whole = event.level_limit and whole is not None and whole.next != NONE

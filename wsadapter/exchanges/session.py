@@ -239,6 +239,9 @@ class VenueSession:
     def mark(self, stream: str, symbol: str, at_ns: int) -> None:
         self.sequences.mark(stream, symbol, at_ns)
 
+    def marked(self, stream: str, symbol: str) -> int | None:
+        return self.sequences.marked(stream, symbol)
+
     def close(self, at_ns: int) -> list[Gap]:
         return self.outages.close(at_ns)
 

@@ -195,6 +195,9 @@ class Exchange(Protocol):
     def mark(self, stream: str, symbol: str, at_ns: int) -> None:
         """Events of this stream word and symbol come after a gap that was noticed elsewhere; empty: those of all."""
 
+    def marked(self, stream: str, symbol: str) -> int | None:
+        """The ``last_gap_ns`` of the next event of this stream word and symbol."""
+
     def close(self, at_ns: int) -> list[Gap]:
         """No socket follows: the ends of the gaps that last."""
 
@@ -208,7 +211,8 @@ class Exchange(Protocol):
         """Told before ``heir`` succeeds or replaces this one: the ends of the gaps of streams that it does not have."""
 
     def succeed(self, before: Self) -> None:
-        """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids."""
+        """The socket of ``before`` has ended and this one goes on: take over what lasts there, gaps and ids, and what
+        events name. The gaps that were found here meanwhile are named when they are published (`mark`)."""
 
     def replace(self, before: Self) -> None:
         """Told before `open`: the socket of ``before`` has ended, and the next one is asked for other subscriptions."""

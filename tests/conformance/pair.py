@@ -61,6 +61,8 @@ class _Transport:
     def __init__(self) -> None:
         self.written: list[tuple[int, Told]] = []
         self.stream = ""
+        self.closing = False
+        """The client is gone, and the connection was not told yet."""
         self.underlying_transport = self
 
     def write(self, octets: bytes) -> None:
@@ -76,6 +78,9 @@ class _Transport:
     def set_write_buffer_limits(self, high: int) -> None: ...
     def get_write_buffer_size(self) -> int:
         return 0
+
+    def is_closing(self) -> bool:
+        return self.closing
 
     def write_eof(self) -> None: ...
     def abort(self) -> None: ...

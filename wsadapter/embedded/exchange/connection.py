@@ -142,8 +142,8 @@ class VenueConnection(WSListener):
             self._write(self._text(text.encode()))
 
     def deliver(self, frame: bytes, push: Push) -> None:
-        """Count and send; nothing of both when the client is closing or made to stall."""
-        if not self.open or self.stalled:
+        """Count and send; nothing of both when the client is closing, gone or made to stall."""
+        if not self.open or self.stalled or self._transport.is_closing():
             return
         self._counts.frame()
         for word, count in push.events:
@@ -251,7 +251,8 @@ class VenueConnection(WSListener):
         return framed(text, _TEXT)
 
     def _write(self, frame: bytes) -> None:
-        self._transport.write(frame)
+        if not self._transport.is_closing():  # else asyncio warns of each frame until it says that the client is gone
+            self._transport.write(frame)
 
 
 def framed(payload: bytes, opcode: int = _TEXT) -> bytes:

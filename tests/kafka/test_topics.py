@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from eventually import eventually
+from kafka.mock_broker import PARTITIONS, Broker
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
-from wsadapter.kafka.topics import TopicState, topic_states
+from wsadapter.kafka import topics
+from wsadapter.kafka.admin import Admin as AdminClient
+from wsadapter.kafka.topics import TopicState, log_bounds, topic_states
 
 TOPIC_ID = "kU4VZgZ0R8i83el9Jp+R0Q"
 
@@ -69,3 +73,16 @@ def test_the_mock_broker_is_not_asked_for_ids() -> None:
     admin.cluster_id = "mockCluster7"
 
     assert states(admin, "a") == {"a": TopicState(3, "")}
+
+
+def test_an_idle_client_is_asked_itself_and_no_other_one_is_made(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = KafkaConfig(broker.address)
+    broker.cluster.list_topics("asked", timeout=20)
+    admin = AdminClient(kafka)
+    eventually(lambda: (admin.poll(0), len(admin) == 0)[1])
+    monkeypatch.setattr(topics, "Admin", lambda kafka: pytest.fail("another client is made"))
+
+    assert topic_states(kafka, ["asked"], 20.0, admin) == {"asked": TopicState(PARTITIONS, "")}
+    assert log_bounds(kafka, [("asked", 0)], 20.0, admin) == {("asked", 0): (0, 0)}

@@ -24,6 +24,11 @@ class Admin(AdminClient):
         settings: dict[str, Any] = {**admin_config(kafka), "error_cb": self.heard.note, "logger": self.heard}
         super().__init__(settings)
 
+    def __bool__(self) -> bool:
+        """It is there. Its length is what its queue holds: without this a client that is idle would be false, and
+        ``admin or Admin(kafka)`` another one, with four threads and two connections of its own."""
+        return True
+
     def topics(self, timeout: float) -> Any:
         """The cluster as it is now; `ServiceUnavailable` says why it is not known."""
         try:

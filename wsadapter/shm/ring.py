@@ -402,6 +402,11 @@ class RingReader:
         tail = self.tail  # first: for a watcher both move, and head must not be the older one
         return max(0, tail - self.head)
 
+    @property
+    def is_named(self) -> bool:
+        """Whether who attaches now finds this ring."""
+        return self._segment.is_named
+
     def release(self) -> None:
         """Unmap without committing. Harmless when repeated."""
         self._words.release()

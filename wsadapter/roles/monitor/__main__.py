@@ -23,6 +23,7 @@ from wsadapter.roles.monitor import documents, exposition, page, rings, snapshot
 from wsadapter.roles.monitor.history import History
 from wsadapter.roles.monitor.http_server import HttpServer, Response, Route, text
 from wsadapter.roles.monitor.last_hour import LastHour
+from wsadapter.roles.monitor.mapped import Mapped
 from wsadapter.roles.monitor.rings import RingProgress
 from wsadapter.roles.monitor.snapshot import Snapshot
 from wsadapter.roles.monitor.stored_charts import StoredCharts
@@ -132,10 +133,10 @@ class Listener:
 async def serve(child: Child) -> None:
     config = child.args.config
     watched = child.order(MonitorOrder)
-    progress, history, last_hour = RingProgress(), History(), LastHour()
+    progress, history, last_hour, mapped = RingProgress(), History(), LastHour(), Mapped()
 
     def read() -> Snapshot:
-        return snapshot.read(config, watched, progress)
+        return snapshot.read(config, watched, progress, mapped)
 
     server = HttpServer(routes(read, history, last_hour), questions=StoredCharts(config.clickhouse).questions())
     listener = Listener(server, child)
@@ -151,12 +152,13 @@ async def serve(child: Child) -> None:
     while not stopped.is_set():
         await listener.listen()
         child.beat()
-        progress.observe(rings.read(watched.rings), time.monotonic_ns())
         if time.monotonic() >= observe_at:
             observe_at = time.monotonic() + OBSERVE_SECONDS
             found = read()
             history.observe(found, status.not_ready(found))
             last_hour.observe(found)
+        else:
+            progress.observe(rings.read(watched.rings, mapped), time.monotonic_ns())
         child.page["requests_total"] = server.requests
         try:
             async with asyncio.timeout(BEAT_SECONDS):
@@ -165,6 +167,7 @@ async def serve(child: Child) -> None:
             continue
     loop.remove_reader(child.stop_fd)
     await server.stop()
+    mapped.release()
 
 
 def main(child: Child) -> int:

@@ -2,16 +2,15 @@
 
 A ring without a reader fills up and then loses events, and nothing else shows it: each process is well by itself. So
 the monitor samples all rings at every beat and every request, and knows since when a ring's head stands still although
-its tail moves. Maps rings read-only and for one sample; owns the samples' memory alone.
+its tail moves. Owns the samples' memory alone.
 """
 
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
-from wsadapter.errors import SegmentError
+from wsadapter.roles.monitor.mapped import Mapped
 from wsadapter.roles.orders import WatchedRing
-from wsadapter.shm.ring import RingReader
 
 
 class RingReading(Struct, frozen=True):
@@ -26,21 +25,19 @@ class RingReading(Struct, frozen=True):
     head: int = 0
 
 
-def read(rings: Iterable[WatchedRing]) -> tuple[RingReading, ...]:
-    return tuple(_read(ring) for ring in rings)
+def read(rings: Iterable[WatchedRing], mapped: Mapped) -> tuple[RingReading, ...]:
+    return tuple(_read(ring, mapped) for ring in rings)
 
 
-def _read(watched: WatchedRing) -> RingReading:
-    try:
-        ring = RingReader.attach(watched.name, writable=False)
-    except SegmentError:
+def _read(watched: WatchedRing, mapped: Mapped) -> RingReading:
+    ring = mapped.ring(watched.name)
+    if ring is None:
         return RingReading(watched.connection, watched.name)
-    try:
-        tail, head = ring.tail, ring.head  # in this order: both move, and head must not be the older one
-        used = min(max(0, tail - head), ring.capacity)
-        return RingReading(watched.connection, watched.name, ring.capacity, used, ring.dropped, ring.epoch, head)
-    finally:
-        ring.release()
+    tail, head = ring.tail, ring.head  # in this order: both move, and head must not be the older one
+    if (tail | head) & 7 or head > ring.tail:  # no cursors: whoever attached it now would be refused
+        return RingReading(watched.connection, watched.name)
+    used = min(max(0, tail - head), ring.capacity)
+    return RingReading(watched.connection, watched.name, ring.capacity, used, ring.dropped, ring.epoch, head)
 
 
 class _Mark(Struct, frozen=True):

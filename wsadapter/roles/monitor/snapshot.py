@@ -1,8 +1,7 @@
 """What the monitor reads: every stats page and every ring's cursors, at one moment, and nothing else.
 
-No child is asked anything: a page outlives its writer, so a dead or hung child is seen as well as a busy one. Pages
-and rings are attached read-only for each snapshot and let go after it (tens of microseconds each), so one that was
-unlinked, replaced or is not there yet needs no bookkeeping: it is simply read, or missing, the next time.
+No child is asked anything: a page outlives its writer, so a dead or hung child is seen as well as a busy one. One that
+was unlinked, replaced or is not there yet is simply read, or missing, the next time (`wsadapter.roles.monitor.mapped`).
 """
 
 import os
@@ -15,13 +14,12 @@ from msgspec.structs import force_setattr
 
 from wsadapter import metrics
 from wsadapter.config.model import Config
-from wsadapter.errors import SegmentError
 from wsadapter.listings.feeds import WaitingFeed
 from wsadapter.metrics import Layout
 from wsadapter.roles.monitor import rings
+from wsadapter.roles.monitor.mapped import Mapped
 from wsadapter.roles.monitor.rings import RingProgress, RingReading
 from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedStream
-from wsadapter.shm.stats_page import StatsPage
 from wsadapter.times import SECOND
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -111,23 +109,31 @@ class Snapshot(Struct, frozen=True):
         return [stream for stream, at_ns in measured if at_ns and self.monotonic_ns - at_ns > LAG_KNOWN_NS]
 
 
-def read(config: Config, watched: MonitorOrder, progress: RingProgress | None = None) -> Snapshot:
-    """``progress``: what is known of the rings from earlier samples."""
+def read(
+    config: Config, watched: MonitorOrder, progress: RingProgress | None = None, mapped: Mapped | None = None
+) -> Snapshot:
+    """``progress``: what is known of the rings from earlier samples. ``mapped``: what stays mapped for the next one."""
+    if mapped is None:
+        mapped = Mapped()
+        try:
+            return read(config, watched, progress, mapped)
+        finally:
+            mapped.release()
     supervisor = next((m for m in watched.children if m.role == "supervisor"), None)
     if supervisor is None:
         page = f"wsadapter-{config.service.instance}-stats-supervisor"
         supervisor = WatchedChild("supervisor", "supervisor", page)
-    readings = rings.read(watched.rings)
+    readings = rings.read(watched.rings, mapped)
     monotonic_ns = time.monotonic_ns()
     return Snapshot(
         config=config,
         wall_ns=time.time_ns(),
         monotonic_ns=monotonic_ns,
         supervisor_pid=watched.supervisor_pid,
-        supervisor=_read(supervisor),
-        children=tuple(_read(member) for member in watched.children if member.role != "supervisor"),
+        supervisor=_read(supervisor, mapped),
+        children=tuple(_read(member, mapped) for member in watched.children if member.role != "supervisor"),
         rings=readings,
-        retired=tuple(gone for member in watched.retired if (gone := _read(member)).cells),
+        retired=tuple(gone for member in watched.retired if (gone := _read(member, mapped)).cells),
         stalled=progress.observe(readings, monotonic_ns) if progress else {},
         waiting=watched.waiting,
     )
@@ -158,16 +164,12 @@ def process_use(pid: int) -> ProcessUse | None:
         return None
 
 
-def _read(member: WatchedChild) -> Reading:
+def _read(member: WatchedChild, mapped: Mapped) -> Reading:
     streams = {(one.name, one.exchange): one for one in member.streams}
-    try:
-        page = StatsPage.attach(member.page)
-    except SegmentError:
+    page = mapped.page(member.page)
+    if page is None:
         return Reading(member.role, member.name, {}, exchange=member.exchange)
-    try:
-        cells = page.read()
-    finally:
-        page.release()
+    cells = page.read()
     pid = cells.get("pid", 0)
     use = process_use(pid) if pid else None
     return Reading(member.role, member.name, cells, use, member.exchange, streams)

@@ -3,6 +3,7 @@ same counts, the same state left behind; of each venue's stand-in, of recorded f
 whole and damaged, in order and not."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from wsadapter.embedded.exchange import STAND_INS
 from wsadapter.events import StreamType
 from wsadapter.events.streams import BY_EVENT, SPECS
 from wsadapter.exchanges import scanner
+from wsadapter.exchanges.ordinals import REMEMBERED
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 
 SECONDS = 2.0
@@ -185,5 +187,30 @@ def test_without_handlers_there_are_events_again(monkeypatch: pytest.MonkeyPatch
             expected = slow.receive(payload, 7)
             assert fast.receive(payload, 7) == ([] if given else expected)
             assert recording.read() == (as_records(expected)[0] if given else [])
+    finally:
+        recording.release()
+
+
+@built
+@pytest.mark.parametrize("exchange", ["bybit", "kraken"])
+def test_times_that_are_forgotten_cost_no_event(exchange: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of events without ids the last times are known; where they are full half of them go, in the same pass."""
+    line = next(line for line in Pair(exchange).open().run(SECONDS).lines if b"ticker" in b"".join(line.texts))
+    fast, slow = twins(line.plan, monkeypatch, [])
+    recording = Recording(fast, 1 << 22)  # at the end of a lap events are made
+    try:
+        assert fast.open() == slow.open()
+        for payload in line.texts:
+            assert recording.receive(payload, AT_NS) == as_records(slow.receive(payload, AT_NS))
+        told = [text for text in line.texts if b'"tickers.' in text or b'"channel":"ticker"' in text][-1]
+        before, count = recording.straight, 3 * REMEMBERED
+        for number in range(count):
+            if exchange == "bybit":
+                payload = re.sub(rb'"ts":\d+', b'"ts":%d' % (1_790_771_500_000 + number), told)
+            else:
+                payload = re.sub(rb"\.\d{6}Z", b".%06dZ" % (600_000 + number), told)
+            assert recording.receive(payload, AT_NS + number) == as_records(slow.receive(payload, AT_NS + number))
+            assert state(fast) == state(slow)
+        assert recording.straight == before + count
     finally:
         recording.release()

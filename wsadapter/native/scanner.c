@@ -33,19 +33,6 @@ note_identity(const Table *table, Making *making, const Value *value)
     return found < 0 ? -1 : found == 2;
 }
 
-/* wsadapter/oldest.py: one at a time would pass all places of those that went before. */
-static int
-forget_oldest(PyObject *known, Py_ssize_t count)
-{
-    PyObject *keys = PyDict_Keys(known);
-    Py_ssize_t gone = keys == NULL ? 0 : PyList_GET_SIZE(keys) - count;
-    int done = keys == NULL ? -1 : 0;
-    for (Py_ssize_t i = 0; done == 0 && i < gone; i++)
-        done = PyDict_DelItem(known, PyList_GET_ITEM(keys, i));
-    Py_XDECREF(keys);
-    return done;
-}
-
 static int
 keep_identities(const Table *table, const Making *making)
 {
@@ -219,7 +206,9 @@ static PyObject *
 make_items(Scanner *self, PyObject *received, int recorded)
 {
     const Table *table = self->stream->table;
-    Position positions[MAX_EMITS] = {{0}};
+    Position positions[MAX_EMITS];
+    for (int each = 0; each < table->emits; each++)
+        positions[each] = (Position){0};
     Making making = {.stream = self->stream, .envelope = self->values, .sides = {-1, -1}};
     PyObject *items, *state = NULL, *made[MAX_FIELDS];
     if (waits(self) != 0 || (self->numbered >= 0 && !is_next(self)))

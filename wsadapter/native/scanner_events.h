@@ -295,6 +295,21 @@ says_enough(const Emit *emit, const Value *row, int slots)
     return 1;
 }
 
+/* Keeps so many. wsadapter/oldest.py: one at a time would pass all places of those that went before. */
+static int
+forget_oldest(PyObject *known, Py_ssize_t count)
+{
+    Py_ssize_t gone = PyDict_GET_SIZE(known) - count, at = 0;
+    PyObject *oldest = PyList_New(gone), *key, *unused;
+    int done = oldest == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; done == 0 && i < gone && PyDict_Next(known, &at, &key, &unused); i++)
+        PyList_SET_ITEM(oldest, i, Py_NewRef(key));
+    for (Py_ssize_t i = 0; done == 0 && i < gone; i++)
+        done = PyDict_DelItem(known, PyList_GET_ITEM(oldest, i));
+    Py_XDECREF(oldest);
+    return done;
+}
+
 enum { REMEMBERED = 128 }; /* as in wsadapter/exchanges/ordinals.py */
 
 /* Its index among the events of its series and time: the usual case of Ordinals. */

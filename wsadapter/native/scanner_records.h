@@ -137,7 +137,7 @@ number_event(const Emit *emit, PyObject *key, PyObject *received, FieldValue *fi
     PyObject *times = PyDict_GetItemWithError(emit->times, key), *before;
     if (at->kind == ABSENT)
         at = &fields[emit->event_time_at];
-    if (times == NULL || !PyDict_CheckExact(times) || PyDict_GET_SIZE(times) >= REMEMBERED || position->time != NULL ||
+    if (times == NULL || !PyDict_CheckExact(times) || position->time != NULL ||
         (emit->expected != Py_None && held_object(&fields[emit->update_type_at]) != emit->expected))
         return -1;
     PyObject *known = at->kind == ABSENT ? received : held_object(at);
@@ -160,7 +160,11 @@ keep_ordinals(const Stream *stream, const Position *positions)
             continue;
         PyObject *times = PyDict_GetItemWithError(stream->table->emit[each].times, stream->counted[each]);
         PyObject *ordinal = PyLong_FromLongLong(positions[each].ordinal);
-        int done = times == NULL || ordinal == NULL ? -1 : PyDict_SetItem(times, positions[each].time, ordinal);
+        int done = times == NULL || ordinal == NULL ? -1 : 0;
+        if (done == 0 && positions[each].ordinal == 0 && PyDict_GET_SIZE(times) >= REMEMBERED)
+            done = forget_oldest(times, PyDict_GET_SIZE(times) - REMEMBERED / 2);
+        if (done == 0)
+            done = PyDict_SetItem(times, positions[each].time, ordinal);
         Py_XDECREF(ordinal);
         if (done < 0)
             return -1;

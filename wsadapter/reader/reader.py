@@ -12,24 +12,21 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
-from difflib import get_close_matches
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from msgspec import Struct
 
 from wsadapter.config.load import load
 from wsadapter.config.model import KafkaConfig
-from wsadapter.errors import ConfigError
 from wsadapter.events import Event
-from wsadapter.events.streams import BY_STREAM, OURS
-from wsadapter.exchanges import REGISTRY
 from wsadapter.kafka.topics import TopicState
+from wsadapter.reader.asked import GAP, STREAMS, Start, Wanted, Words, checked_scope, checked_start
 from wsadapter.reader.log import BROKER_SECONDS, Key, Log
-from wsadapter.reader.ordering import GAP_SECONDS, Ordering, Partition, Scope, lost_range
+from wsadapter.reader.ordering import GAP_SECONDS, Ordering, Partition, lost_range
 from wsadapter.reader.position import MARKS, PartitionPosition, Position, TopicPosition
 
 WAIT_SECONDS: Final = 0.25
@@ -38,13 +35,8 @@ LOOKBACK_MS: Final = 60_000
 """Gaps of so long before the start are known: events behind it name them."""
 HELD_MOST: Final = 20_000
 """A partition that waits for a gap is fetched no further than that."""
-KEYS_MOST: Final = 100_000
 COUNTS_SECONDS: Final = 30.0
 """So often it is looked whether a topic has more partitions."""
-GAP: Final = "gap"
-STREAMS: Final = tuple(stream for stream in BY_STREAM if stream not in OURS)
-Start = Literal["newest", "earliest"] | datetime | Position
-Words = str | Iterable[str]
 
 
 class Batch(Struct, frozen=True):
@@ -114,8 +106,8 @@ class Reader:
         self, kafka: KafkaConfig, exchange: Words, symbols: Words, streams: Words, start: Start, follow: bool,
         gaps: bool, gap_seconds: float, broker_seconds: float | None,
     ) -> None:  # fmt: skip
-        self._kafka, self._start, self._follow, self._has_gaps = kafka, _checked_start(start), follow, gaps
-        self._scope = _scope(exchange, symbols, streams)
+        self._kafka, self._start, self._follow, self._has_gaps = kafka, checked_start(start), follow, gaps
+        self._scope = checked_scope(exchange, symbols, streams)
         self._streams = sorted(self._scope.streams) or list(STREAMS)
         self._gap_seconds, self._broker_seconds = gap_seconds, broker_seconds
         self._log: Log | None = None
@@ -462,49 +454,3 @@ class Batches:
         while (batch := await self._reader._next_async()) is not None:
             yield batch
             self._reader._position = batch.position
-
-
-class Wanted(dict[bytes | None, bool]):
-    """Of which keys messages are wanted: those of our venues and symbols, and gaps about all symbols."""
-
-    def __init__(self, scope: Scope) -> None:
-        super().__init__()
-        self._scope = scope
-
-    def __missing__(self, key: bytes | None) -> bool:
-        if len(self) >= KEYS_MOST:
-            self.clear()
-        wanted = self[key] = self._scope.has_key(key)
-        return wanted
-
-
-def _listed(words: Words) -> list[str]:
-    return [words] if isinstance(words, str) else list(words)
-
-
-def _scope(exchange: Words, symbols: Words, streams: Words) -> Scope:
-    """Checked: what is misspelt would never come, and nobody would know."""
-    errors: list[tuple[str, str]] = []
-    for path, given, known in (("exchange", exchange, [*REGISTRY]), ("streams", streams, [*STREAMS, "coverage"])):
-        for word in _listed(given):
-            if word in known:
-                continue
-            near = get_close_matches(word, known, 1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            if word == "raw_trade":
-                hint = "raw trades are in stream trade, with aggregated = False. "
-            elif word == GAP:
-                hint = "gaps come with any stream. "
-            errors.append((path, f"unknown word {word!r}. {hint}There are: {' '.join(sorted(known))}"))
-    errors += [("symbols", "an empty symbol") for symbol in _listed(symbols) if not symbol]
-    if errors:
-        raise ConfigError(errors)
-    return Scope(frozenset(_listed(exchange)), frozenset(_listed(symbols)), frozenset(_listed(streams)))
-
-
-def _checked_start(start: Start) -> Start:
-    if isinstance(start, datetime) and start.tzinfo is None:
-        raise ConfigError([("start", "a time without a zone: datetime.now(UTC), for instance")])
-    if not isinstance(start, datetime | Position) and start not in ("newest", "earliest"):
-        raise ConfigError([("start", f'"newest", "earliest", a datetime or a Position, not {start!r}')])
-    return start

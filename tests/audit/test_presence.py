@@ -114,8 +114,8 @@ def test_what_a_feed_asks_for() -> None:
 @pytest.mark.integration
 def test_a_series_that_is_configured_and_has_no_rows(bench: AuditBench) -> None:
     bench.record(symbols=["BTCUSDT", "ETHUSDT"], streams=["trade", "kline", "liquidation"])
-    now_ns = time.time_ns()
     assert bench.audit("--since", "5m")[1]["verdict"] == "missing"
+    now_ns = time.time_ns()
     bench.insert("trade", [trade(number, now_ns - (100 - number) * SECOND) for number in range(100)])
     alive = {"to_ns": now_ns - 3 * SECOND, "from_ns": now_ns - HOUR}
     bench.insert("coverage", [coverage(stream=stream, **alive) for stream in ("trade", "liquidation")])

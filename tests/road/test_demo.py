@@ -1,4 +1,5 @@
-"""`make run FOR=...`: stand-ins and venue, a table that can be queried meanwhile, an account that balances, exit 0."""
+"""`make run`: stand-ins and venue, a table that can be queried meanwhile, an account that balances, exit 0. (FOR=:
+test_adoption. Here everything is waited for, however long that takes.)"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 
 def test_the_demo_balances(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    site.start("--demo", "--for", "25s").ready()
+    site.start("--demo").ready()
     eventually(
         lambda: all(int(query(site.clickhouse, f"SELECT count() FROM market.{t}")[0][0]) for t in TABLES), 40, "rows"
     )
@@ -42,5 +43,5 @@ def test_the_demo_balances(site: Site, capsys: pytest.CaptureFixture[str]) -> No
     exec(quant_script(site.clickhouse), {})
     assert "correlation" in capsys.readouterr().out
 
-    assert site.wait(90) == 0, site.said()
+    assert site.stop() == 0, site.said()
     assert "lost 0  duplicates 0" in site.said()

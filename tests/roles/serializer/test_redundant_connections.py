@@ -5,6 +5,7 @@ frozen. As long as one of the two stands, everything that the venue numbered is 
 import os
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -77,6 +78,14 @@ class Site:
         """Connected and subscribed, its last gap ended, and the serializer has read it to there."""
         page: StatsPage = self.ingests[number].page
         return bool(page["connection_up"] and page["gap_position"] == 0)
+
+    def looked(self) -> None:
+        """Each ingest has been round its loop since: one whose socket was cut, or that is new, has said that it is not
+        connected."""
+
+        for _ in range(2):
+            since = time.monotonic_ns()
+            eventually(lambda at=since: all(i.page["heartbeat_ns"] > at for i in self.ingests), 30, "both look")  # type: ignore[misc]
 
     def published(self) -> int:
         return sum(i.page[f'events_total{{stream="{word}"}}'] for i in self.ingests for word in ("trade", "depth"))
@@ -153,12 +162,14 @@ def disturb(site: Site, venue: VenueThread, rng: random.Random, rounds: int) -> 
             site.ingests[victim].kill()
             site.more(rng.randint(10, 150))
             site.ingests[victim].start()
+            site.looked()
         elif what == "serializer":
             site.serializer.kill()
             site.more(rng.randint(10, 150))
             site.serializer.start(until=None)
         else:
             venue.call(lambda venue, how=what: rng.choice(venue.connections).abort(reset=how == "reset"))  # type: ignore[misc]
+            site.looked()
         site.more(rng.randint(10, 100))
         eventually(lambda: all(site.up(n) for n in (0, 1)), 60, "both connections are back")
         site.more(rng.randint(20, 100))

@@ -73,12 +73,13 @@ def test_a_killed_ingest_is_explained_while_the_road_runs(site: Site) -> None:
         "consumer -> tables",
     }  # fmt: skip
 
-    covered = query(
-        site.clickhouse,
+    by_stream = (
         "SELECT stream, uniqExact(symbol), max(`to`) <= now64(9), min(`from`) > toDateTime('2000-01-01') "
-        "FROM market.coverage FINAL GROUP BY stream",
+        "FROM market.coverage FINAL GROUP BY stream"
     )
-    assert {row[0] for row in covered} >= {"trade", "kline", "ticker", "depth"}
+    every = {"trade", "kline", "ticker", "depth"}
+    eventually(lambda: {row[0] for row in query(site.clickhouse, by_stream)} >= every, 60, "coverage of each stream")
+    covered = query(site.clickhouse, by_stream)
     assert {tuple(row[2:]) for row in covered} == {("1", "1")}
 
     assert_covered_but_for_the_gap(site)

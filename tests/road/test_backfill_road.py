@@ -56,6 +56,8 @@ def test_a_range_is_fetched_once(site: Site, venue: VenueThread) -> None:
     eventually(lambda: venue.call(lambda made: len(market.candles.closed["1m"])) >= 1, 90, "a candle")
     until_ns = time.time_ns() - 2_000_000_000  # the venue may be late with what it trades now
     until = iso(until_ns)
+    # it has dealt behind the range: nothing comes into it any more
+    eventually(lambda: venue.call(lambda made: market.deals[-1].time_ms * 1_000_000 > until_ns), 30, "a later deal")
     traded = venue.call(lambda made: [since_ns <= deal.time_ms * 1_000_000 <= until_ns for deal in market.deals])
 
     def backfilled(*arguments: str) -> list[dict[str, Any]]:

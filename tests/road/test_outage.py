@@ -67,10 +67,12 @@ def test_an_outage_under_load_loses_nothing(site: Site, broker: KafkaServer) -> 
 
     broker.kill()
     until = time.monotonic() + SECONDS
-    while time.monotonic() < until:
-        memory.look()
-        time.sleep(0.5)
-    status = memory.look()
+
+    def spooled() -> dict[str, Any] | None:
+        status = memory.look()
+        return status if time.monotonic() > until and status["serializers"][0]["spool_records"] else None
+
+    status = eventually(spooled, 60 + SECONDS, "what comes meanwhile is on the spool") or {}
     (serializer,) = status["serializers"]
     dropped = sum(status["totals"]["dropped"].values())
     records, size = serializer["spool_records"], serializer["spool_bytes"]

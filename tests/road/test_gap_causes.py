@@ -121,8 +121,9 @@ def test_a_stop_while_a_connection_is_down_and_a_reboot(site: Site, venue: Venue
 
     site.start().ready()
     where = f"cause = 'restart' AND isNotNull(ended) AND toUnixTimestamp64Nano(started) >= {known_ns}"
-    begun = eventually(lambda: gaps("connection, toUnixTimestamp64Nano(started)", where), 60, "the outage is a gap")
-    assert {connection for connection, _ in begun} == set(connections)
+    each = "connection, toUnixTimestamp64Nano(started)"
+    eventually(lambda: {name for name, _ in gaps(each, where)} == set(connections), 60, "the outage is a gap of each")
+    begun = gaps(each, where)
     assert all(int(started) <= killed_ns for _, started in begun)
     assert site.stop() == 0, site.said()
 

@@ -48,6 +48,6 @@ def test_lost_trades_are_a_gap_row(site: Site, venue: VenueThread) -> None:
     eventually(lambda: ask(f"SELECT count() FROM DB.trade WHERE {around}") == [["2"]], 30, "both neighbours")
     marker = "toUnixTimestamp64Nano(assumeNotNull(last_gap))"
     assert ask(f"SELECT {marker} FROM DB.trade WHERE trade_number = {int(last) + 1}") == [[at]]
-    metrics = site.get("/metrics")[1]
+    metrics = site.metrics()
     assert 'wsadapter_gaps_total{cause="sequence",connection="fut-market-0",exchange="binance"} 1.0' in metrics
     assert site.stop() == 0, site.said()

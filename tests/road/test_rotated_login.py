@@ -49,7 +49,7 @@ def test_a_reload_reads_the_new_password_and_nothing_is_lost(site: Site, tmp_pat
     site.ready(90)  # nobody waits the 100 s of a drain for a broker that refuses the old password
     eventually(lambda: site.counter("delivered_total") > recorded, 60, "delivered")
     client = "confluent-kafka" if native.extension is None else "native"
-    assert f'kafka_client="{client}"' in site.get("/metrics")[1]
+    assert f'kafka_client="{client}"' in site.metrics()
     assert site.stop() == 0, site.said()
     ((missing,),) = query(
         site.clickhouse,

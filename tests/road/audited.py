@@ -15,5 +15,7 @@ def audit(site: Site, *arguments: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(done.stdout) if done.stdout else {}
     odd = [one for one in found.get("live", {}).get("hops", []) if one["verdict"] == "unexplained"]
     holes = [hole for hole in found.get("holes", []) if not hole["explained_by"]]
-    assert done.returncode == 0, (odd, holes[:5], done.stderr)
+    balance = json.dumps({name: part for name, part in found.items() if name != "holes"}, indent=1)[-20_000:]
+    said = f"audit exits {done.returncode}\n{balance}\nunexplained: {odd}\nholes: {holes[:5]}\n{done.stderr}"
+    assert done.returncode == 0, said
     return found

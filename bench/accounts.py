@@ -22,7 +22,8 @@ def cpu_ns(pid: int) -> int:
 
 
 class Memory(Struct, frozen=True):
-    """MB. ``anon`` is the process's own; ``shared`` are the ring pages it touched; ``rss`` is both and the files."""
+    """MB. ``anon`` is the process's own, and what it has from the one it was forked from; ``shared`` are the ring
+    pages it touched; ``rss`` is both and the files."""
 
     rss: float
     anon: float
@@ -33,6 +34,13 @@ def memory(pid: int) -> Memory:
     fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     rss, anon, shared = (int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "RssAnon", "RssShmem"))
     return Memory(round(rss, 1), round(anon, 1), round(shared, 1))
+
+
+def anon_share(pid: int) -> float:
+    """MB of a process's own, of what several forked processes have in common its share (Pss_Anon): these add up."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    fields = dict(line.split(":", 1) for line in lines)
+    return int(fields["Pss_Anon"].split()[0]) / 1024
 
 
 class Stopwatch:

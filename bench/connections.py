@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import frames
+from bench.accounts import anon_share
 from bench.product import ROAD, FeedOf
 from bench.road import Road
 from bench.services import Services
@@ -31,7 +32,7 @@ def measure(directory: Path, services: Services, count: int, seconds: float) -> 
     road = Road(directory, services, 5, feeds=deal(count), connections=count, ring_bytes=RING, name=f"conn{count}")
     with closing(road):
         found = road.run(round(RATE * seconds / SHARE), RATE)
-        roles = [road.product.role(name) for name in road.product.pages]
         anon = {role: held.anon for role, held in road.product.peak.items()}
-        total = sum(anon.get(role, 0.0) * roles.count(role) for role in ROAD)
+        # not the sum of `anon`: what all children have from the fork server would count once a child
+        total = sum(map(anon_share, road.product.pids(ROAD).values()))
         return {"connections": count, **found, "rss_anon_mb": anon, "total_anon_mb": round(total, 1)}

@@ -6,7 +6,7 @@ import sys
 import time
 
 from bench import frames, micro
-from bench.accounts import Stopwatch, cpu_ns, memory
+from bench.accounts import Stopwatch, anon_share, cpu_ns, memory
 from bench.ingest import expected_of
 from bench.reader import bound, varint
 from bench.venue import bare, prepared, stream_of
@@ -60,3 +60,24 @@ def test_cpu_and_memory_of_another_process() -> None:
     finally:
         child.kill()
         child.wait()
+
+
+FORKED = """
+import os, sys
+held = bytearray(b"x") * (32 << 20)
+if pid := os.fork():
+    print(pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_forked_process_has_in_common_with_its_parent_counts_once() -> None:
+    parent = subprocess.Popen([sys.executable, "-c", FORKED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    pids = parent.pid, int(parent.stdout.readline())
+    assert sum(memory(pid).anon for pid in pids) > 64
+    assert 32 < sum(map(anon_share, pids)) < 64
+    parent.stdin.close()  # the end of both
+    parent.wait()
+    parent.stdout.close()

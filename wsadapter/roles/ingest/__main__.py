@@ -25,6 +25,7 @@ from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.host_files import host_directory
 from wsadapter.roles.ingest.drift import Drift, Paces
 from wsadapter.roles.ingest.flight_recorder import FlightRecorder
+from wsadapter.roles.ingest.gaps import missed_since
 from wsadapter.roles.ingest.gauges import Gauges
 from wsadapter.roles.ingest.recording_files import RecordedCount
 from wsadapter.roles.ingest.ring_publisher import RingPublisher
@@ -55,7 +56,7 @@ class Ingest:
         plan, config = order.plan, ConnectionConfig.of_plan(order.plan, order.socket)
         shared, venue = host_directory(child.args.config.service.state_dir), urlsplit(plan.url).netloc
         limits = [SharedLimiter(shared, venue, load(plan.exchange).attempt_limit)]
-        last_event_ns = child.page["last_receive_ns"]  # of this or any earlier process: the supervisor sees to that
+        last_event_ns = missed_since(child.page)  # of this or any earlier process: the supervisor sees to that
         missed_by = GapCause.RELOAD if child.page["by_reload"] else GapCause.RESTART
         child.page["by_reload"] = 0  # a later process of this child is a restart
         self.client = Client(config, publisher, plan, limits[0], last_event_ns, missed_by)

@@ -20,6 +20,12 @@ from wsadapter.shm.stats_page import StatsPage
 MAX_ACCUMULATORS: Final = 4096
 
 
+def missed_since(page: StatsPage) -> int:
+    """Since when nothing is known to be received, as an earlier process left the page: its last event, else the begin
+    of its first gap; 0 = there was no process."""
+    return page["last_receive_ns"] or page["gap_started_ns"]
+
+
 class ConnectionGap:
     """The gap of a whole connection, one at a time. It may have begun in an earlier ring, of another epoch."""
 

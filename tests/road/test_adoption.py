@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import RingWatcher, compare, stored
 from road_site import Site
 
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.integration
 def site(own_kafka: Callable[[], KafkaServer], clickhouse: str, tmp_path: Path) -> Iterator[tuple[Site, KafkaServer]]:
     broker = own_kafka()
     broker.start()
-    made = Site(tmp_path, broker.bootstrap, clickhouse, database=f"adopt{os.getpid()}_{tmp_path.name[-1]}")
+    made = Site(tmp_path, broker.bootstrap, clickhouse, database=fresh("adopt"))
     yield made, broker
     made.close()
     # what a killed supervisor leaves behind is for the next start; here there is none

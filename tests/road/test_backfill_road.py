@@ -1,7 +1,6 @@
 """`backfill` beside a running instance: what was never recorded is fetched, what is there is not there twice."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import doubled, query
 from road_site import Site
 
@@ -37,7 +37,7 @@ def venue() -> Iterator[VenueThread]:
 @pytest.fixture
 def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
     feed = FEED.format(ws=venue.venue.url, rest=venue.venue.rest_url)
-    made = Site(tmp_path, kafka, clickhouse, feed, database=f"bf{os.getpid()}")
+    made = Site(tmp_path, kafka, clickhouse, feed, database=fresh("bf"))
     yield made
     made.close()
 

@@ -1,13 +1,13 @@
 """A feed of the configuration, no demo and no stand-ins: the venue's own address, a reload, a stop that drains."""
 
 import json
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from pushed import Pushed, watch
 from road_site import Site
@@ -40,7 +40,7 @@ def venue(pushed: Pushed) -> Iterator[VenueThread]:
 @pytest.fixture
 def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
     feed = FEED.format(symbols='["BTCUSDT"]', url=venue.venue.url)
-    made = Site(tmp_path, kafka, clickhouse, feed, database=f"feed{os.getpid()}_{tmp_path.name[-1]}")
+    made = Site(tmp_path, kafka, clickhouse, feed, database=fresh("feed"))
     yield made
     made.close()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from road.test_feed import FEED
 from road.test_replay import in_kafka
@@ -35,7 +36,7 @@ def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Ite
     feed = FEED.format(symbols='["BTCUSDT"]', url=venue.venue.url).replace('"book_ticker"]', '"mark_price"]')
     # without a repairer: the gaps stay as ingest told them
     extra = f"{feed}\n[ring]\ncapacity_bytes = {RING}\n[process.repairer]\ncount = 0\n"
-    made = Site(tmp_path, kafka, clickhouse, extra, database=f"causes{os.getpid()}_{tmp_path.name[-1]}")
+    made = Site(tmp_path, kafka, clickhouse, extra, database=fresh("causes"))
     yield made
     made.close()
 
@@ -137,7 +138,7 @@ def test_a_frame_that_cannot_be_decoded(kafka: str, clickhouse: str, tmp_path: P
         frames.append(json.dumps({"stream": "btcusdt@aggTrade", "data": trade}))
     path = tmp_path / "frames.jsonl"
     path.write_text("\n".join(frames) + "\n")
-    site = Site(tmp_path, kafka, clickhouse, database=f"undecoded{os.getpid()}_{tmp_path.name[-1]}")
+    site = Site(tmp_path, kafka, clickhouse, database=fresh("undecoded"))
     try:
         site.start("replay", str(path)).wait(120)
         columns = "stream, symbol, first_missing, last_missing, missing_count, repair_state"

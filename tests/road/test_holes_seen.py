@@ -1,11 +1,11 @@
 """Frames that the venue loses end as gap rows with the ids that are missing, and as the gap marker in the data."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from road.test_feed import FEED
 from road_site import Site
@@ -25,7 +25,7 @@ def venue() -> Iterator[VenueThread]:
 @pytest.fixture
 def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
     feed = FEED.format(symbols='["BTCUSDT"]', url=venue.venue.url)
-    made = Site(tmp_path, kafka, clickhouse, feed, database=f"holes{os.getpid()}_{tmp_path.name[-1]}")
+    made = Site(tmp_path, kafka, clickhouse, feed, database=fresh("holes"))
     yield made
     made.close()
 

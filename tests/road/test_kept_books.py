@@ -2,13 +2,13 @@
 on from a kept one is the one that is made of every change since the venue's snapshot."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from road_site import Site
 
@@ -44,7 +44,7 @@ def site(kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
             FEED.format(exchange=exchange, symbol=symbol, url=stack.enter_context(venue(exchange)).venue.url)
             for exchange, symbol in SYMBOLS.items()
         )
-        made = Site(tmp_path, kafka, clickhouse, feeds, database=f"kept{os.getpid()}")
+        made = Site(tmp_path, kafka, clickhouse, feeds, database=fresh("kept"))
         yield made
         made.close()
 

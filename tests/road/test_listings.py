@@ -1,12 +1,12 @@
 """A feed of rules on a real run: it waits for its first listing, takes up what is listed, drains what is delisted."""
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from road_site import Site
 
@@ -44,7 +44,7 @@ def venue() -> Iterator[VenueThread]:
 @pytest.fixture
 def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
     feeds = FEEDS.format(ws=venue.venue.url, rest=venue.venue.rest_url)
-    made = Site(tmp_path, kafka, clickhouse, feeds, database=f"rules{os.getpid()}")
+    made = Site(tmp_path, kafka, clickhouse, feeds, database=fresh("rules"))
     yield made
     made.close()
 

@@ -1,10 +1,10 @@
 """The oracle sees loss: a skipped ack and a reused token must both make the comparison fail."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from fresh import fresh
 from oracle import RingWatcher, compare, stored
 from road_site import Site
 
@@ -28,7 +28,7 @@ def broker(own_kafka: Callable[[], KafkaServer]) -> KafkaServer:
 
 @pytest.fixture
 def site(broker: KafkaServer, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path, broker.bootstrap, clickhouse, database=f"mutant{os.getpid()}_{os.path.basename(tmp_path)}")
+    made = Site(tmp_path, broker.bootstrap, clickhouse, database=fresh("mutant"))
     yield made
     made.close()
 

@@ -2,13 +2,13 @@
 without an answer; and whole books beside their changes, which the books made of those agree with."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from road_site import Site
 
@@ -40,7 +40,7 @@ def venue() -> Iterator[VenueThread]:
 @pytest.fixture
 def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
     feed = FEED.format(ws=venue.venue.url, rest=venue.venue.rest_url)
-    made = Site(tmp_path, kafka, clickhouse, feed, database=f"oi{os.getpid()}")
+    made = Site(tmp_path, kafka, clickhouse, feed, database=fresh("oi"))
     made.environ["PYTHONPATH"] = str(MUTATIONS / "quick_polls")  # as often as it takes, in a third of the time
     yield made
     made.close()

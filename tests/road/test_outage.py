@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query, unique
 from road.audited import audit
 from road_site import Site
@@ -33,7 +34,7 @@ def broker(own_kafka: Callable[[], KafkaServer]) -> KafkaServer:
 
 @pytest.fixture
 def site(broker: KafkaServer, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
-    name = f"outage{os.getpid()}_{tmp_path.name[-1]}"
+    name = fresh("outage")
     made = Site(tmp_path, broker.bootstrap, clickhouse, database=name)
     yield made
     made.close()

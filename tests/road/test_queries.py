@@ -1,7 +1,6 @@
 """docs/queries.md: every query runs on what was recorded of the loopback venue, and says what that venue says."""
 
 import json
-import os
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 from documents.pages import DOCS
 from eventually import eventually
+from fresh import fresh
 from oracle import http_get, query
 from road_site import Site
 
@@ -64,7 +64,7 @@ def recorded(kafka: str, clickhouse: str, tmp_path_factory: pytest.TempPathFacto
     with VenueThread(lambda: LoopbackVenue(options)) as venue:
         venue.call(lambda made: setattr(made.clock, "_base_ms", made.clock.now_ms() - BEHIND_MS))
         feed = FEED.format(ws=venue.venue.url, rest=venue.venue.rest_url)
-        site = Site(tmp_path_factory.mktemp("queries"), kafka, clickhouse, feed, database=f"q{os.getpid()}")
+        site = Site(tmp_path_factory.mktemp("queries"), kafka, clickhouse, feed, database=fresh("q"))
         try:
             site.start().ready()
             made = Recorded(site, venue)

@@ -3,13 +3,13 @@
 One redundant connection and one that is alone, on a real broker; kill -9 of ingest and serializer, a new supervisor.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from road_site import Site
 
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
@@ -49,7 +49,7 @@ count = 0
 def site(kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
     with VenueThread(lambda: LoopbackVenue(Options(rate=400))) as venue:
         extra = FEEDS.format(url=venue.venue.url)
-        made = Site(tmp_path, kafka, clickhouse, extra, database=f"reader{os.getpid()}_{tmp_path.name[-1]}")
+        made = Site(tmp_path, kafka, clickhouse, extra, database=fresh("reader"))
         yield made
         made.close()
 

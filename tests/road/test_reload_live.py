@@ -2,7 +2,6 @@
 twice, as the venues' own account says; and what a reload cannot do without a hole has its gap row."""
 
 import contextlib
-import itertools
 import os
 import signal
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from pushed import Pushed, watch
 from road_site import Site
@@ -22,7 +22,6 @@ from wsadapter.events.streams import BY_STREAM
 
 pytestmark = pytest.mark.integration
 
-NUMBERS = itertools.count()
 RATE = int(os.environ.get("WSADAPTER_RELOAD_RATE", "200"))
 """Frames a second of each venue. 1000 is for a machine that has nothing else to do: all are made in this process."""
 WORDS = {"trade", "depth", "ticker", "mark_price", "liquidation", "book_ticker"}
@@ -75,7 +74,7 @@ def feed(exchange: str, made: VenueThread, symbols: tuple[str, ...], more: str =
 
 @pytest.fixture
 def site(kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Reloaded]:
-    made = Reloaded(tmp_path, kafka, clickhouse, database=f"reload{os.getpid()}_{next(NUMBERS)}")
+    made = Reloaded(tmp_path, kafka, clickhouse, database=fresh("reload"))
     yield made
     made.close()
 

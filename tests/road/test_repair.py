@@ -1,13 +1,13 @@
 """What was missed while the connection was away is fetched again: exactly that, once, whatever is killed meanwhile."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import doubled, query
 from road_site import Site
 
@@ -44,7 +44,7 @@ def make(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Ite
 
     def build(streams: str) -> Site:
         feed = FEED.format(streams=streams, ws=venue.venue.url, rest=venue.venue.rest_url)
-        sites.append(Site(tmp_path, kafka, clickhouse, feed, database=f"rep{os.getpid()}_{tmp_path.name[-3:-1]}x"))
+        sites.append(Site(tmp_path, kafka, clickhouse, feed, database=fresh("rep")))
         return sites[-1]
 
     yield build

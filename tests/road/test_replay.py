@@ -1,8 +1,6 @@
 """Recorded frames through the whole road: one row an event, every price, quantity and id as the frame has it."""
 
 import gzip
-import itertools
-import os
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -14,6 +12,7 @@ from confluent_kafka import Consumer, TopicPartition
 from conformance.sessions import in_one_session
 from expected import rows
 from frames_path import frames
+from fresh import fresh
 from oracle import query, unique
 from road_site import Site
 
@@ -23,12 +22,11 @@ from wsadapter.pb import market_pb2
 from wsadapter.roles.supervisor.replayed import feeds
 
 pytestmark = pytest.mark.integration
-_numbers = itertools.count()
 
 
 @pytest.fixture
 def site(kafka: str, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path, kafka, clickhouse, database=f"replay{os.getpid()}_{next(_numbers)}")
+    made = Site(tmp_path, kafka, clickhouse, database=fresh("replay"))
     yield made
     made.close()
 

@@ -1,13 +1,13 @@
 """A password of Kafka's that was changed: it stands in its file, SIGHUP reads it, and what was recorded meanwhile is
 delivered by whichever client sends it."""
 
-import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from road_site import Site
 from secured_kafka import USERS, SecuredKafka, secured_kafka
@@ -26,7 +26,7 @@ def broker(java: None, tmp_path: Path) -> Iterator[SecuredKafka]:
 
 @pytest.fixture
 def site(broker: SecuredKafka, clickhouse: str, tmp_path: Path) -> Iterator[Site]:
-    made = Site(tmp_path, broker.sasl_plaintext, clickhouse, database=f"login{os.getpid()}")
+    made = Site(tmp_path, broker.sasl_plaintext, clickhouse, database=fresh("login"))
     login = (
         '[kafka]\nsecurity_protocol = "SASL_PLAINTEXT"\nsasl_mechanism = "PLAIN"\nsasl_username = "admin"\n'
         f'sasl_password_file = "{tmp_path}/password"\n'

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from eventually import eventually
+from fresh import fresh
 from role_process import RoleProcess
 
 from wsadapter import metrics as stats_fields
@@ -41,7 +42,7 @@ class Site:
 
     def __init__(self, directory: Path, venue: LoopbackVenue, broker: KafkaServer, root: str) -> None:
         path = directory / "config.toml"
-        self.instance = f"tw{os.getpid()}-{directory.name[-1]}"
+        self.instance = fresh("tw")
         (directory / "state").mkdir(mode=0o700)
         path.write_text(
             f'[service]\ninstance = "{self.instance}"\nstate_dir = "{directory}/state"\ndrain_seconds = 5\n'

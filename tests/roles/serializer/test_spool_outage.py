@@ -10,6 +10,7 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 from eventually import eventually
+from fresh import fresh
 from role_process import RoleProcess
 from samples import NS, trade
 
@@ -76,7 +77,7 @@ class Feed(threading.Thread):
 class Rig:
     def __init__(self, directory: Path, broker: KafkaServer, ring_bytes: int, spool_bytes: int) -> None:
         path = directory / "config.toml"
-        name = f"o{os.getpid()}-{directory.name[-1]}"
+        name = fresh("o")
         path.write_text(
             f'[service]\ninstance = "{name}"\nstate_dir = "{directory}/state"\ndrain_seconds = 3\n'
             f'[[feed]]\nname = "binance"\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'

@@ -57,7 +57,7 @@ def test_kill_during_inserts_loses_nothing_answered_and_a_replay_adds_nothing(
             f"SELECT count() FROM trade WHERE toUInt64(trade_id) BETWEEN {batch * ROWS} AND {(batch + 1) * ROWS - 1}"
         )
         if client.command(of_it) == 0:
-            # the engine's one moment (docs/operations.md), and only of the batch that had no answer: not ours to judge
+            # the engine's one moment (docs/operations.md): a consumer looks, too, and does this
             print(f"kill {kill}: batch {batch} is known and not there")
             insert(client, rows, f"t:0:{batch}:again")
         answered += 1

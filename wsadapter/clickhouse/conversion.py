@@ -54,7 +54,7 @@ def decimal_pattern(scale: int, signed: bool = True) -> str:
     return rf"^{sign}([0-9]{{1,{whole}}}(\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{1,{scale}}}0*)$"
 
 
-def _scale(column: Column) -> int:
+def scale(column: Column) -> int:
     return int(column.type.partition(",")[2].rstrip(")"))
 
 
@@ -89,7 +89,7 @@ def codec(column: Column) -> str:
     return "ZSTD(1)"
 
 
-def _enum(spec: StreamSpec, column: Column) -> type[IntEnum]:
+def enum_of(spec: StreamSpec, column: Column) -> type[IntEnum]:
     kind = get_type_hints(spec.event)[column.field]
     assert isinstance(kind, type)
     assert issubclass(kind, IntEnum)
@@ -99,13 +99,13 @@ def _enum(spec: StreamSpec, column: Column) -> type[IntEnum]:
 def converted(spec: StreamSpec, column: Column) -> str:
     raw = f"raw.{quoted(column.field)}"
     if column.enum:
-        members = list(_enum(spec, column))
+        members = list(enum_of(spec, column))
         names = ", ".join(literal(member.name) for member in members)
         return f"transform({raw}, [{', '.join(str(member.value) for member in members)}], [{names}], '')"
     if column.decimal and column.repeated:
-        return f"arrayMap(x -> toDecimal128(x, {_scale(column)}), {raw})"
+        return f"arrayMap(x -> toDecimal128(x, {scale(column)}), {raw})"
     if column.decimal:
-        return f"toDecimal128({raw}, {_scale(column)})"
+        return f"toDecimal128({raw}, {scale(column)})"
     if column.time:
         return f"fromUnixTimestamp64Nano({raw}, 'UTC')"
     if column.name == "version":
@@ -119,9 +119,9 @@ def checks(spec: StreamSpec) -> tuple[tuple[str, str], ...]:
     for column in table_columns(spec):
         raw = f"raw.{quoted(column.field)}"
         if column.enum:
-            conditions.append((column.field, f"{raw} IN ({', '.join(str(m.value) for m in _enum(spec, column))})"))
+            conditions.append((column.field, f"{raw} IN ({', '.join(str(m.value) for m in enum_of(spec, column))})"))
         elif column.decimal:
-            pattern = literal(decimal_pattern(_scale(column), column.signed))
+            pattern = literal(decimal_pattern(scale(column), column.signed))
             if column.repeated:
                 conditions.append((column.field, f"arrayAll(x -> match(x, {pattern}), {raw})"))
             elif column.nullable:

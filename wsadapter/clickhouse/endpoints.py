@@ -48,6 +48,13 @@ _QUERY: Final = re.compile(rb"\s*(?:SELECT|WITH|SHOW|EXISTS|DESC|DESCRIBE|EXPLAI
 _EXCEPTION_CODE: Final = "X-ClickHouse-Exception-Code"
 
 log = get_logger()
+_asked = threading.local()
+
+
+def unanswered() -> int:
+    """Requests of this thread that had no answer. A client repeats some by itself, here and in the driver: who sent an
+    insert learns by this that it was sent more than once."""
+    return int(getattr(_asked, "unanswered", 0))
 
 
 class Found(Struct, frozen=True):
@@ -178,9 +185,11 @@ class Endpoints:
         try:
             response: HTTPResponse = self._pool.request(method, self._moved(url, state.url), **kwargs)
         except HTTPError as error:
+            _asked.unanswered = unanswered() + 1
             self._failed(state, reason_of(error), first_line(error))
             return error
         if _is_failure(response):
+            _asked.unanswered = unanswered() + 1
             self._failed(state, Reason.UNKNOWN, f"HTTP status {response.status}")
         return response
 

@@ -49,7 +49,7 @@ class FaultyProxy:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
-        with suppress(OSError), socket.create_connection(self._target) as server, client:
+        with suppress(OSError), client, socket.create_connection(self._target) as server:
             self._sockets.append(server)
             while request := _message(client):
                 if INSERT in request:
@@ -59,7 +59,8 @@ class FaultyProxy:
                     client.sendall(OUT_OF_MEMORY)
                     continue
                 server.sendall(request)
-                answer = _message(server)
+                if not (answer := _message(server)):
+                    return  # the engine is gone
                 if INSERT in request:
                     self.inserts += 1
                     if self.drop:

@@ -11,6 +11,7 @@ from roles.consumer.consumer_rig import Rig, message
 from roles.consumer.faulty_proxy import faulty
 from samples import trade
 
+from wsadapter.embedded.servers import ClickHouseServer
 from wsadapter.roles.consumer.batches import CommitMetadata
 from wsadapter.roles.consumer.consumer import ROOM_STEP
 from wsadapter.roles.consumer.insert_pool import MEMORY_ATTEMPTS
@@ -20,9 +21,10 @@ ROWS = 3000
 MUTATIONS = Path(__file__).parents[2] / "mutations"
 
 
-def send(rig: Rig, first: int = 0, count: int = ROWS) -> None:
+def send(rig: Rig, first: int = 0, count: int = ROWS, epochs: tuple[int, int] = (5, 5)) -> None:
     for partition in (0, 1):
-        rig.send("trade", [message(trade(2 * n + partition), 5, n) for n in range(first, first + count)], partition)
+        epoch = epochs[partition]
+        rig.send("trade", [message(trade(2 * n + partition), epoch, n) for n in range(first, first + count)], partition)
 
 
 def assert_each_once(rig: Rig, rows: int = 2 * ROWS) -> None:
@@ -234,6 +236,38 @@ def test_what_may_be_in_stays_whole_over_a_kill(kafka: str, clickhouse: str, tmp
             eventually(lambda: rig.page["insert_retries_total"] > often, 60, "refused so often that it would be halved")
             proxy.limit = 0
             eventually(lambda: rig.committed("trade")[0][0] == ROWS // 2, 60, "done")
+            assert rig.process.stop() == 0
+            assert_each_once(rig, ROWS)
+        finally:
+            rig.close()
+
+
+@pytest.mark.parametrize("ours_too", [False, True])
+def test_a_server_killed_between_an_inserts_token_and_its_part(
+    kafka: str, own_clickhouse: Callable[[], ClickHouseServer], tmp_path: Path, ours_too: bool
+) -> None:
+    """What it leaves on its disk then is made by hand: the token is in its log, the part has no final name."""
+    engine = own_clickhouse().start()
+    with faulty(engine.url) as proxy:
+        rig = Rig(kafka, proxy.url, tmp_path / "state")
+        try:
+            proxy.drop = 1_000_000
+            send(rig, count=ROWS // 2, epochs=(5, 6))  # a record is told by its identity, which no other has
+            rig.process.start()
+            eventually(lambda: rig.count_or_zero("trade") == ROWS, 60, "they are in, and nobody knows")
+            ((uuid,),) = rig.sql("SELECT toString(uuid) FROM system.tables WHERE database = '{db}' AND name = 'trade'")
+            if ours_too:
+                rig.process.kill()
+            engine.kill()
+            parts = [part for part in tmp_path.glob(f"**/store/*/{uuid}/2*_*_*_*") if part.is_dir()]
+            assert parts
+            for part in parts:
+                part.rename(part.with_name(f"tmp_insert_{part.name}"))
+            proxy.drop = 0
+            engine.start()
+            if ours_too:
+                rig.process.start()
+            rig.wait_rows("trade", ROWS, 120)
             assert rig.process.stop() == 0
             assert_each_once(rig, ROWS)
         finally:

@@ -16,6 +16,8 @@ from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
 from wsadapter.roles.consumer.insert_pool import (
+    AGAIN,
+    LACKING_SECONDS,
     MEMORY_ATTEMPTS,
     PATIENT_ATTEMPTS,
     PAUSE_SECONDS,
@@ -41,7 +43,14 @@ class Server:
         self.rows: Counter[Row] = Counter()
         self.tokens: list[str] = []
         self.calls = 0
+        self.looks = 0
         self.refuses: Callable[[list[Row]], Exception | None] = lambda rows: None
+        self.dies: Callable[[str], bool] = lambda dedup_token: False
+        """It is killed when it knows the token and has not the rows."""
+
+    def lacking(self, spec: StreamSpec, messages: Iterable[bytes]) -> list[int]:
+        self.looks += 1
+        return [number for number, message in enumerate(messages) if not self.rows[message]]
 
     def insert(self, body: bytes | bytearray, rows: int, dedup_token: str) -> int:
         self.calls += 1
@@ -51,6 +60,8 @@ class Server:
             raise error
         if dedup_token not in self.tokens:
             self.tokens.append(dedup_token)
+            if self.dies(dedup_token):
+                raise OSError("connection reset")
             self.rows.update(messages)
         return 2 * rows
 
@@ -87,7 +98,9 @@ class Bench:
         self.server, self.mailbox = Server(), Mailbox()
         self.mismatch = ""
         self.verified = 0
-        self.pool = InsertPool(self.server, self.mailbox, {"trade": HEAD, "kline": HEAD}, self.verify)  # type: ignore[arg-type]  # stand-ins
+        heads = {"trade": HEAD, "kline": HEAD}
+        look = lambda spec, messages: self.server.lacking(spec, messages)  # noqa: E731
+        self.pool = InsertPool(self.server, self.mailbox, heads, self.verify, look)  # type: ignore[arg-type]  # stand-ins
         self.now = 0.0
 
     def verify(self, spec: StreamSpec) -> None:
@@ -426,3 +439,135 @@ def test_a_call_that_hangs_does_not_hold_up_the_end_of_the_process() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", script], timeout=60).returncode == 0
+
+
+def replayed(values: list[bytes]) -> Partition:
+    """After a restart of ours: the range was intended."""
+    partition = Partition(SPEC, "t.trade", 0, 0, CommitMetadata(1, len(values) - 1), HEAD, identify_as(SPEC))
+    for offset, value in enumerate(values):
+        partition.add(offset, value, 0.0)
+    return partition
+
+
+def test_a_healthy_insert_asks_nothing_more(bench: Bench) -> None:
+    for number in range(10):
+        bench.send([trade(number)], number=number)
+    bench.until_inserted()
+    assert bench.server.looks == 0
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_rows_whose_token_alone_a_killed_server_kept_are_inserted_again(bench: Bench, deaths: int) -> None:
+    """Also where the next insert of them ends the same way."""
+    bench.server.dies = lambda dedup_token: len(bench.server.tokens) <= deaths
+    values = [trade(n) for n in range(9)]
+    bench.send(values)
+    (task,) = bench.until_inserted()
+
+    assert bench.server.rows == Counter(values)
+    base = bench.server.tokens[0]
+    assert bench.server.tokens == [base, *(f"{base}:{number}" for number in range(1, deaths + 1))]
+    assert task.sent_rows == 9
+
+
+@pytest.mark.parametrize("deaths", [1, 2])
+def test_so_they_are_by_who_comes_after_us(bench: Bench, deaths: int) -> None:
+    """The server was killed, then we: the range is replayed, and each token known before is tried in turn."""
+    values = [trade(n) for n in range(9)]
+    bench.server.dies = lambda dedup_token: True
+    for _ in range(deaths):
+        bench.add(partition := replayed(values))
+        for _ in range(4):
+            bench.attempt()
+            bench.now += LACKING_SECONDS
+            if len(bench.server.tokens) == deaths:
+                break
+        bench.pool.drop([partition])
+    assert not bench.server.rows
+    bench.server.dies = lambda dedup_token: False
+    bench.add(replayed(values))
+    bench.until_inserted()
+    bench.add(replayed(values))
+    bench.until_inserted()
+    assert bench.server.rows == Counter(values)
+
+
+def test_only_what_lacks_is_inserted_again(bench: Bench) -> None:
+    """An insert is as many parts as it has months; one was in place when the server was killed."""
+    values = [trade(n) for n in range(9)]
+    bench.server.dies = lambda dedup_token: len(bench.server.tokens) == 1
+    bench.server.rows.update(values[:4])
+    bench.send(values)
+    bench.until_inserted()
+    assert bench.server.rows == Counter(values)
+
+
+def test_rows_that_come_a_moment_later_are_not_inserted_again(bench: Bench) -> None:
+    """The insert whose answer was lost goes on in a server that lives."""
+    bench.server.dies = lambda dedup_token: True
+    values = [trade(n) for n in range(9)]
+    bench.send(values)
+    bench.attempt()
+    bench.now += RETRY.maximum
+    bench.attempt()
+    assert bench.pool.tasks[0].failure is InsertFailure.REFUSED
+    bench.now += LACKING_SECONDS / 2
+    bench.attempt()
+    assert bench.server.looks == 1
+    bench.server.rows.update(values)
+    bench.until_inserted()
+    assert bench.server.rows == Counter(values)
+    assert len(bench.server.tokens) == 1
+
+
+@pytest.mark.parametrize("error", [OSError("reset"), DatabaseError("memory", code=241), DatabaseError("no", code=497)])
+def test_a_look_that_fails_is_made_again_and_nothing_is_finished(bench: Bench, error: Exception) -> None:
+    """Nor halved, whatever the reason: it may be in."""
+    failures = [error] * 80
+    look = bench.server.lacking
+
+    def failing(spec: StreamSpec, messages: Iterable[bytes]) -> list[int]:
+        if failures:
+            raise failures.pop()
+        return look(spec, messages)
+
+    bench.server.lacking = failing  # type: ignore[method-assign]
+    bench.server.dies = lambda dedup_token: len(bench.server.tokens) == 1
+    values = [trade(n) for n in range(9)]
+    bench.send(values)
+    for _ in range(80):
+        assert bench.attempt() == []
+        assert bench.pool.oversized() == []
+        bench.now += max(RETRY.maximum, PAUSE_SECONDS)
+    bench.until_inserted()
+    assert bench.server.rows == Counter(values)
+
+
+def test_what_was_sent_twice_below_us_is_looked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver and the choice of endpoints repeat an insert by themselves: it seems to be the first."""
+    unanswered = iter([0, 1, *[1] * 100])
+    monkeypatch.setattr("wsadapter.clickhouse.endpoints.unanswered", lambda: next(unanswered))
+    values = [trade(n) for n in range(9)]
+    bench.server.tokens.append(token("t.trade", 0, 0, 8, b"".join(varint(len(v)) + v for v in values)))
+    bench.send(values)
+    bench.until_inserted()
+    assert bench.server.rows == Counter(values)
+
+
+def test_of_a_batch_in_parts_the_part_that_lacks_is_inserted_again(bench: Bench) -> None:
+    values = [trade(n) for n in range(8)]
+    bad = values[5]
+    bench.server.refuses = parse_error(lambda row: row == bad)
+    bench.server.dies = lambda dedup_token: len(bench.server.tokens) == 2
+    bench.send(values)
+    bench.until_inserted()
+    assert bench.server.rows == Counter(v for v in values if v != bad)
+    assert [value for _, value, _, _ in bench.mailbox.letters] == [bad]
+
+
+def test_what_something_takes_away_again_holds_nothing_up(bench: Bench) -> None:
+    bench.server.lacking = lambda spec, messages: [*range(len([*messages]))]  # type: ignore[method-assign]
+    bench.add(replayed([trade(n) for n in range(9)]))
+    (task,) = bench.until_inserted()
+    assert len(bench.server.tokens) == 1 + AGAIN
+    assert task.sent_rows == 9

@@ -19,6 +19,7 @@ from clickhouse_connect.driver.client import Client
 
 from wsadapter.clickhouse.catalog import Verifier
 from wsadapter.clickhouse.inserts import Inserter, statement
+from wsadapter.clickhouse.presence import Presence
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.files import StateDirectory
@@ -73,7 +74,8 @@ class Consumer:
         members = (f"{group}-{number}" for number in range(config.process_of("consumer").count))
         topics = {spec.name: name for name, spec in self._specs.items()}
         self._accounting = Accounting(child.page, topics, tuple(name for name in members if name != child.args.page))
-        self._pool = InsertPool(Inserter(client), dead_letters, self._heads, self._verify_stream)
+        look = Presence(client, config.clickhouse).lacking
+        self._pool = InsertPool(Inserter(client), dead_letters, self._heads, self._verify_stream, look)
         identity = instance_id(config.service, child.args.name)
         self._group = GroupMember(
             config.kafka, identity, self._specs, self._new_partition, self._on_leave, self._keep_waiting,

@@ -3,8 +3,12 @@
 Guarantees: a batch is finished only when each of its messages is in ClickHouse or delivered to the dead-letter topic.
 A failed insert is repeated with the same bytes under the same token until then; the parts of a bisected batch have
 tokens of their own, and a part that is in is not sent again. A batch that is too large for the server is given back to
-be halved (`InsertPool.oversized`). One insert per table at a time, tables beside each other:
-a table that must wait holds up nobody else.
+be halved (`InsertPool.oversized`). One insert per table at a time, tables beside each other: a table that must wait
+holds up nobody else.
+
+After a repeat it is looked whether the rows are there: a server that was killed may know a token and not have its rows.
+What lacks twice, a while apart, is inserted under a token of its own, which is made of the bytes and counts up, so that
+it is the same one after a restart of ours.
 
 A message is only called unreadable when its table is as it must be: a damaged table would refuse them all. The threads
 touch a task from `InsertPool.start` until its future is done; then the caller reads what it counted.
@@ -19,19 +23,23 @@ from functools import partial
 from typing import Final, TypeVar
 
 from google.protobuf.message import DecodeError
+from msgspec import Struct
 
 from wsadapter.backoff import Backoff
+from wsadapter.clickhouse import endpoints
 from wsadapter.clickhouse.client import REQUEST_ERRORS
 from wsadapter.clickhouse.errors import ErrorClass, classify, error_code
 from wsadapter.clickhouse.inserts import Inserter, token
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import StreamSpec
 from wsadapter.executor import DaemonExecutor
+from wsadapter.log import get_logger
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, BatchState, Partition
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.text import first_line
 
+log = get_logger()
 T = TypeVar("T")
 THREADS: Final = 4
 RETRY: Final = Backoff(0.2, 10.0)
@@ -42,11 +50,25 @@ MEMORY_ATTEMPTS: Final = 3
 PATIENT_ATTEMPTS: Final = 60
 """The same where an attempt before had no answer: it may be in, then the server had the memory for it, and only a
 repeat under its own token adds no row. Some ten minutes."""
-FAILURES: Final = (*REQUEST_ERRORS, ServiceUnavailable, SchemaMismatch)
+LACKING_SECONDS: Final = 2.0
+"""Rows must lack for so long: an insert of which we heard no more may be about to end."""
+LOOK_ROWS: Final = 5_000
+"""Rows that are looked for at once: they are decoded, on this side."""
+AGAIN: Final = 3
+"""So often lacking rows are inserted again: what is not there then, something takes away (a TTL set by hand)."""
+
+
+class RowsLack(Exception):
+    """An insert was called done, and rows of it are nowhere."""
+
+
+FAILURES: Final = (*REQUEST_ERRORS, ServiceUnavailable, SchemaMismatch, RowsLack)
 """What an attempt can end with; anything else is a defect of ours and ends the process."""
 
 Verify = Callable[[StreamSpec], None]
 """Raises `SchemaMismatch` when the stream's table is not as it must be."""
+Look = Callable[[StreamSpec, Iterable[bytes]], Sequence[int]]
+"""Which of these messages are in no table."""
 
 
 class InsertFailure(Enum):
@@ -58,6 +80,14 @@ class InsertFailure(Enum):
     """ClickHouse answers and cannot take it now."""
     ALARM = "alarm"
     """Needs the operator."""
+
+
+class Done(Struct, frozen=True):
+    """An insert that was answered."""
+
+    token: str
+    written_rows: int
+    elapsed_ns: int
 
 
 class InsertTask:
@@ -79,6 +109,14 @@ class InsertTask:
         self.is_too_large = False
         self.is_unanswered = batch.may_be_in
         """An attempt had no answer, or may have been made by an earlier owner: what it sent may be in."""
+        self.is_repeat = batch.may_be_in
+        """What it sends next may have been sent before."""
+        self.done: Done | None = None
+        """The next insert was answered, and it is not sure that its rows are there."""
+        self.lacking: Sequence[int] = ()
+        """Rows of the next insert that were not there when it was looked last."""
+        self.again = 0
+        """How often such rows were inserted under a token of their own."""
         self.reason = ""
         self.code: int | None = None
         # counted for the caller
@@ -92,9 +130,10 @@ class InsertTask:
 
 class InsertPool:
     def __init__(
-        self, inserter: Inserter, dead_letters: DeadLetterProducer, heads: dict[str, bytes], verify: Verify
+        self, inserter: Inserter, dead_letters: DeadLetterProducer, heads: dict[str, bytes], verify: Verify, look: Look
     ) -> None:
         self._inserter = inserter
+        self._look = look
         self._dead_letters = dead_letters
         self._heads = heads
         self._verify = verify
@@ -154,15 +193,20 @@ class InsertPool:
 
     def _postpone(self, task: InsertTask, error: BaseException, now: float) -> None:
         task.attempts += 1
+        task.is_repeat = True
         task.code = error_code(error)
         task.reason = first_line(error)
         task.is_unanswered |= task.code is None
-        task.batch.may_be_in = task.is_unanswered or bool(task.tokens)
+        is_in = bool(task.tokens) or task.done is not None
+        task.batch.may_be_in = task.is_unanswered or is_in
+        if isinstance(error, RowsLack):
+            task.failure, task.retry_at = InsertFailure.REFUSED, now + LACKING_SECONDS
+            return
         kind = ErrorClass.PAUSE if isinstance(error, SchemaMismatch) else classify(error)
         if kind in (ErrorClass.MEMORY, ErrorClass.TOO_LARGE):
             most = PATIENT_ATTEMPTS if task.is_unanswered else MEMORY_ATTEMPTS
             enough = kind is ErrorClass.TOO_LARGE or task.attempts >= most
-            task.is_too_large = enough and task.batch.rows > 1 and not task.tokens
+            task.is_too_large = enough and task.batch.rows > 1 and not is_in
         if kind in (ErrorClass.PAUSE, ErrorClass.BISECT, ErrorClass.SPLIT):
             task.failure, task.retry_at = InsertFailure.ALARM, now + PAUSE_SECONDS
             return
@@ -176,18 +220,27 @@ class InsertPool:
             self._verify(task.partition.spec)
         while task.pending:
             rows = task.pending[-1]
+            unanswered = endpoints.unanswered()
             try:
-                self._insert(task, rows)
+                done = task.done = task.done or self._insert(task, rows)
             except REQUEST_ERRORS as error:
                 if not self._split(task, rows, error):
                     raise
-            else:
-                task.pending.pop()
+                continue
+            if task.is_repeat or endpoints.unanswered() != unanswered:
+                self._make_sure(task, rows)
+            task.elapsed_ns.append(done.elapsed_ns)
+            task.tokens.append(done.token)
+            task.sent_rows += len(rows)
+            task.written_rows += done.written_rows
+            task.pending.pop()
+            task.done, task.lacking, task.again = None, (), 0
         if task.letters:
             self._dead_letters.dead_letters(task.partition.topic, task.partition.number, task.letters)
             task.dead = [reason for _, _, reason, _ in task.letters]
 
-    def _insert(self, task: InsertTask, rows: Sequence[int]) -> None:
+    def _insert(self, task: InsertTask, rows: Sequence[int], again: int = 0) -> Done:
+        """``again``: which one of the inserts of lacking rows it is, from 1."""
         batch, partition = task.batch, task.partition
         if len(rows) == batch.rows:
             first, last, body = batch.first, batch.last, batch.body
@@ -195,12 +248,39 @@ class InsertPool:
             first, last = batch.offsets[rows[0]], batch.offsets[rows[-1]]
             body = bytearray(self._heads[partition.spec.name] + batch.messages(rows))
         dedup_token = token(partition.topic, partition.number, first, last, memoryview(body)[batch.head :])
+        if again:
+            dedup_token = f"{dedup_token}:{again}"
         started = time.monotonic_ns()
         written = self._inserter.insert(body, len(rows), dedup_token)
-        task.elapsed_ns.append(time.monotonic_ns() - started)
-        task.tokens.append(dedup_token)
-        task.sent_rows += len(rows)
-        task.written_rows += written
+        return Done(dedup_token, written, time.monotonic_ns() - started)
+
+    def _make_sure(self, task: InsertTask, rows: Sequence[int]) -> None:
+        """That these rows, which were called known or inserted, are there; `RowsLack` while they are not."""
+        before, task.lacking = task.lacking, ()
+        lacking = self._lacking(task, rows)
+        if not lacking:
+            return
+        where = {"topic": task.partition.topic, "partition": task.partition.number, "rows": len(lacking),
+                 "first": task.batch.offsets[lacking[0]], "last": task.batch.offsets[lacking[-1]]}  # fmt: skip
+        if lacking == before and task.again == AGAIN:
+            log.error("rows that ClickHouse takes are in no table: something removes them", **where)
+            return
+        if lacking == before:
+            self._insert(task, lacking, task.again + 1)  # without an answer: under the same token next time
+            task.again += 1
+            log.warning("rows of an insert that ClickHouse called done were in no table: inserted again", **where)
+            lacking = self._lacking(task, lacking)
+        if lacking:
+            task.lacking = lacking
+            raise RowsLack(f"{len(lacking)} of {len(rows)} rows of an insert that was called done are in no table")
+
+    def _lacking(self, task: InsertTask, rows: Sequence[int]) -> list[int]:
+        lacking: list[int] = []
+        for at in range(0, len(rows), LOOK_ROWS):
+            some = rows[at : at + LOOK_ROWS]
+            found = self._look(task.partition.spec, map(task.batch.message, some))
+            lacking += [some[number] for number in found]
+        return lacking
 
     def _split(self, task: InsertTask, rows: Sequence[int], error: Exception) -> bool:
         """Make smaller what the server refused for its content; False when the content is not the reason."""

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from eventually import eventually
+from fresh import fresh
 from oracle import query
 from road.test_feed import FEED
 from road_site import Site
@@ -22,7 +23,6 @@ BURST = int(os.environ.get("WSADAPTER_BURST", "40000"))
 RING = 64 << 10
 PATIENCE = 60 + BURST / 2000
 STREAMS = ("trade", "book_ticker")
-DATABASE = f"burst{os.getpid()}"
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(int(600 + 16 * PATIENCE))]
 
@@ -39,7 +39,7 @@ def site(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> Ite
     feed = FEED.format(symbols='["BTCUSDT", "ETHUSDT"]', url=venue.venue.url)
     # without a repairer, which could not know these trades: the gaps stay as ingest told them
     extra = f"{feed}\n[ring]\ncapacity_bytes = {RING}\n[process.repairer]\ncount = 0\n"
-    made = Site(tmp_path, kafka, clickhouse, extra, database=DATABASE)
+    made = Site(tmp_path, kafka, clickhouse, extra, database=fresh("burst"))
     yield made
     made.close()
 
@@ -76,7 +76,7 @@ def test_a_burst_into_full_rings_is_accounted_for_to_the_event(site: Site, venue
     assert site.stop(300) == 0, site.said()  # counters that do not balance would be another code
 
     def ask(sql: str) -> int:
-        return int(query(site.clickhouse, sql.replace("DB", DATABASE))[0][0])
+        return int(query(site.clickhouse, sql.replace("DB", site.database))[0][0])
 
     for stream in STREAMS:
         assert lost[stream] > 0, "the ring was never full: this test says nothing"
@@ -85,3 +85,23 @@ def test_a_burst_into_full_rings_is_accounted_for_to_the_event(site: Site, venue
         assert missing == lost[stream], f"{stream}: {lost[stream]} dropped, the gaps say {missing}"
     total, stored, missing = (sum(each.values()) for each in (told, kept, lost))
     print(f"\n{total:,} events in {seconds:.1f} s: {stored:,} stored, {missing:,} in gaps")
+
+
+def test_a_stop_with_full_rings_leaves_a_gap_row_for_all_that_was_dropped(site: Site, venue: VenueThread) -> None:
+    """Nothing comes after it that could end the holes; the serializer makes room while the ingests wait."""
+    site.start().ready()
+    serializer = int(site.children()["serializer-0"]["pid"])
+    os.kill(serializer, signal.SIGSTOP)
+    venue.call(lambda made: setattr(made, "paused", False))
+    eventually(lambda: all(site.status()["totals"]["dropped"].get(stream, 0) > 100 for stream in STREAMS), PATIENCE)
+    venue.call(lambda made: setattr(made, "paused", True))
+    site.process.send_signal(signal.SIGTERM)
+    eventually(lambda: not venue.call(lambda made: len(made.connections)), PATIENCE, "the ingests say goodbye")
+    os.kill(serializer, signal.SIGCONT)
+    assert site.wait(300) == 0, site.said()
+    for stream in STREAMS:
+        there = f"SELECT count() FROM {site.database}.{stream}"
+        full = f"{site.database}.gap FINAL WHERE cause = 'ring_full' AND stream = '{stream}'"
+        gone = f"SELECT ifNull(sum(missing_count), 0) FROM {full}"
+        ((kept,),), ((lost,),) = query(site.clickhouse, there), query(site.clickhouse, gone)
+        assert int(kept) + int(lost) == venue.venue.sent[stream], f"{stream}: {kept} stored, {lost} in gaps"

@@ -96,6 +96,11 @@ class VenueConnection(WSListener):
         self._beaten = time.monotonic()
         self._number = 0
 
+    @property
+    def takes(self) -> bool:
+        """Data arrives: it is `open`, and its client has not hung up in this turn of the loop."""
+        return self.open and not self._transport.is_closing()
+
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._transport = transport.underlying_transport
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
@@ -143,7 +148,7 @@ class VenueConnection(WSListener):
 
     def deliver(self, frame: bytes, push: Push) -> None:
         """Count and send; nothing of both when the client is closing, gone or made to stall."""
-        if not self.open or self.stalled or self._transport.is_closing():
+        if self.stalled or not self.takes:
             return
         self._counts.frame()
         for word, count in push.events:

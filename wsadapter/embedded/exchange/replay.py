@@ -132,7 +132,7 @@ class ReplayClients:
 
     def subscribed(self, route: str = "") -> list[VenueConnection]:
         """Open connections with at least one subscription, of one class or of all."""
-        return [c for c in self.connections if c.open and c.subscriptions.names and route in ("", c.route)]
+        return [c for c in self.connections if c.takes and c.subscriptions.names and route in ("", c.route)]
 
     async def quiet(self, count: int, route: str = "") -> None:
         """Until ``count`` connections have subscribed and nothing has changed for the quiet time."""
@@ -194,7 +194,7 @@ class Replay:
             self._version = self._clients.version
             self._chosen.clear()
         chosen = self._chosen.get(key)
-        while chosen is None or not chosen.open:
+        while chosen is None or not chosen.takes:
             route = recorded.route if recorded.route in self._classes else ""
             present = self._clients.subscribed(route)
             if not present:

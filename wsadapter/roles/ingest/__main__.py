@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import time
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +39,8 @@ TICK: Final = 0.25
 """Seconds between two checks of what no frame triggers: heartbeat, stream states, room for gaps."""
 QUIET_TICK: Final = 1.0
 """The same while nothing comes."""
+SETTLE_SECONDS: Final = 30.0
+"""At a stop, for room in a ring that was full; half of the time that is left at most."""
 
 
 class Ordered(Struct, frozen=True):
@@ -77,6 +80,8 @@ class Ingest:
         self.gauges = Gauges(child.page, connection, limits, self._recorded, self._drift.counts)
         self._ordered: Ordered | None = None
         """Not done yet."""
+        self._settled: asyncio.Event | None = None
+        """Somebody waits until nothing waits for room in the ring."""
 
     def _record(self, order: RecordOrder | None) -> None:
         """Have raw frames kept so from the next socket on."""
@@ -91,7 +96,9 @@ class Ingest:
         """Seconds until the next one."""
         self._child.beat()
         now_ns, connection = clock.now_ns(), self._connection
-        self._publisher.recover(now_ns)
+        self._publisher.recover(now_ns, self._settled is not None)
+        if self._settled is not None and self._publisher.settled:
+            self._settled.set()
         if self._publisher.coverage.look(
             connection.plan, connection.subscriptions, connection.alive_ns, now_ns, time.monotonic()
         ):
@@ -101,7 +108,8 @@ class Ingest:
             self._recorder.tick(now_ns)
         self._look_for_drift()
         self.gauges.refresh()
-        return QUIET_TICK if self.gauges.quiet and self._ordered is None else TICK
+        is_quiet = self.gauges.quiet and self._ordered is None and self._settled is None
+        return QUIET_TICK if is_quiet else TICK
 
     def _look_for_drift(self) -> None:
         connection, now = self._connection, time.monotonic()
@@ -123,6 +131,16 @@ class Ingest:
         self._publisher.coverage.end(max([alive_ns, *connection.exchange.last_receive_ns.values()]), now_ns)
         if self._recorder is not None:
             self._recorder.stop()
+
+    async def settle(self) -> None:
+        """Nothing comes any more. What found the ring full has its gaps there once the serializer has made room; their
+        holes would be in no row if nobody came after us."""
+        if self._publisher.settled:
+            return
+        self._settled = asyncio.Event()
+        left = max(0.0, self._child.deadline - time.monotonic())
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._settled.wait(), min(SETTLE_SECONDS, left / 2))
 
     def on_order(self) -> None:
         """The supervisor wants other subscriptions or settings."""
@@ -202,7 +220,7 @@ async def record(child: Child, publisher: RingPublisher) -> None:
         await running
     if failures:
         raise failures[0]
-    publisher.recover(clock.now_ns())
+    await ingest.settle()
     publisher.coverage.catch_up()
     publisher.on_read_end()
     ingest.gauges.refresh()

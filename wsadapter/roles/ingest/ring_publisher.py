@@ -191,13 +191,13 @@ class RingPublisher:
         self._writer.add_dropped(1)
         self._counts[self._dropped_slots[type(event)]] += 1
 
-    def recover(self, now_ns: int) -> None:
+    def recover(self, now_ns: int, is_last: bool = False) -> None:
         """Once there is room again, publish the gaps of what was dropped; then events flow again. To be called now and
-        then, between reads."""
+        then, between reads. ``is_last``: no event follows, any room will do."""
         if not (self._dropped or self._pending):  # what was decoded before the last call is in the ring
             self._marked.clear()
             self._all_marked_ns = self.publish.held = 0
-        if not (self._dropped or self._pending) or self._writer.used() > self._writer.capacity * (ROOM - 1) // ROOM:
+        if self.settled or (not is_last and self._writer.used() > self._writer.capacity * (ROOM - 1) // ROOM):
             return
         dropped = 0
         for gap in self._dropped.gaps(now_ns):

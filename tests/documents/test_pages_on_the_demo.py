@@ -54,6 +54,8 @@ def site(installed_kafka: None, tmp_path_factory: pytest.TempPathFactory) -> Ite
     try:
         made.start("--demo", "--rate", "100").ready()
         eventually(lambda: made.counter("accepted_rows_total") > 100, 120, "rows in the tables")
+        # what the pages call complete is, once each series has brought something
+        eventually(lambda: made.command("audit", "--live").returncode == 0, 120, "all of the demo is in the tables")
         yield made
     finally:
         made.close()

@@ -8,7 +8,7 @@ line are of one unit, told by their digits. C and Python take the same lines and
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from struct import pack
+from struct import pack, unpack
 from typing import Any, Final, NamedTuple
 
 from wsadapter import native
@@ -41,6 +41,21 @@ def columns_of(lines: bytes, layout: Sequence[ColumnLayout]) -> Split:
         return in_python(lines, layout)
     split: Split = native.extension.csv_columns(lines, bytes(number for column in layout for number in column))
     return split
+
+
+def in_rows(kind: Kind, made: bytes, rows: int, as_texts: bool) -> Sequence[object]:
+    """The values of one column that was made, decimals left out: numbers, times, flags; None where there is none."""
+    if as_texts:
+        texts, at = [], 0
+        for _ in range(rows):
+            texts.append(made[at + 1 : at + 1 + made[at]].decode())
+            at += 1 + made[at]
+        return texts
+    if kind in (Kind.FLAG, Kind.SIDE):
+        return [flag == 1 for flag in made]
+    absent = made[:rows] if kind is Kind.ID_OR_NONE else bytes(rows)
+    numbers = unpack(f"<{rows}q", made[len(made) - 8 * rows :])
+    return [None if none else number for number, none in zip(numbers, absent, strict=True)]
 
 
 def piece(column: ColumnLayout, digits: int) -> str:

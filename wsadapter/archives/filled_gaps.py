@@ -16,6 +16,8 @@ from wsadapter.archives.importing import CONNECTION, Task
 from wsadapter.archives.series import GapRecord, SeriesTables, concerns, merged
 from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
 from wsadapter.clickhouse.inserts import Inserter, event_rows
+from wsadapter.clickhouse.lost_inserts import insert_events
+from wsadapter.clickhouse.presence import Presence
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Gap, Source
 from wsadapter.events.gaps import RepairState
@@ -34,9 +36,11 @@ def fill(client: Client, settings: ClickHouseConfig, task: Task) -> int:
         if not filled or _has_others(tables, task, filled):
             return 0
         events = [_repaired(task, record) for record in filled]
-        head, body = event_rows(settings.database, BY_STREAM["gap"], events)
-        digest = hashlib.sha256(body).hexdigest()[:16]
-        Inserter(client).insert(head + body, len(events), f"{CONNECTION}gap:{digest}")
+        spec = BY_STREAM["gap"]
+        _, body = event_rows(settings.database, spec, events)
+        token = f"{CONNECTION}gap:{hashlib.sha256(body).hexdigest()[:16]}"
+        # an earlier import may have said the same, of which the server may know no more than the token
+        insert_events(Inserter(client), Presence(client, settings), settings, spec, events, token, is_repeat=True)
     except REQUEST_ERRORS as error:
         raise unavailable(settings, error) from None
     return len(filled)

@@ -5,14 +5,17 @@ They have the sorting key of the rows that were recorded live, and where there i
 (it says when it was received); of candles the published one counts.
 
 Guarantees: a file is cut at the same places each time, and each piece has an insert token of the file's hash and its
-number, so an import that was interrupted may be made again; coverage is written last and at once, so a file that has
+number, so an import that was interrupted may be made again. That all of its rows are there is asked for at its end, as
+a server that was killed may know a token and not have its rows (`wsadapter.clickhouse.presence`): of a piece that has
+not all, what lacks is inserted under a token of its own. Coverage is written last and at once, so a file that has
 some is wholly there and is not imported again. Nothing is dropped in silence: a line that is no row is refused with its
 number and reason, and a file with such lines covers nothing; numbers that skip, and candles that are not there, are
 holes, which coverage leaves out.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +27,9 @@ from wsadapter.archives.lines import Lines, Refused
 from wsadapter.archives.series import Series, Span
 from wsadapter.clickhouse.client import REQUEST_ERRORS, Parameters, unavailable
 from wsadapter.clickhouse.conversion import quoted
-from wsadapter.clickhouse.inserts import Inserter, archive_statement, event_rows
+from wsadapter.clickhouse.inserts import Inserter, archive_statement
+from wsadapter.clickhouse.lost_inserts import insert_events, make_sure, token_again
+from wsadapter.clickhouse.presence import Presence
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Coverage, Source
 from wsadapter.events.streams import BY_STREAM
@@ -60,19 +65,22 @@ class Task(Struct, frozen=True):
 
 class Outcome(Struct):
     """What became of a file. ``reason``: why none of it was imported. ``holes``: from the row before to the one
-    after."""
+    after. ``again_count``: rows of inserts that ClickHouse had called done and that were in no table; they were
+    inserted again. ``lacking_count``: those that are not there all the same."""
 
     rows: int = 0
     refused_count: int = 0
     refused: list[Refused] = field(default_factory=list)
     hole_count: int = 0
     holes: list[Span] = field(default_factory=list)
+    again_count: int = 0
+    lacking_count: int = 0
     already: bool = False
     reason: str = ""
 
     @property
     def whole(self) -> bool:
-        return not (self.reason or self.refused_count or self.hole_count)
+        return not (self.reason or self.refused_count or self.hole_count or self.lacking_count)
 
 
 class Importer:
@@ -80,7 +88,7 @@ class Importer:
 
     def __init__(self, client: Client, settings: ClickHouseConfig) -> None:
         self._client, self._settings = client, settings
-        self._inserter = Inserter(client)
+        self._inserter, self._presence = Inserter(client), Presence(client, settings)
 
     def run(self, task: Task, advance: Advance, again: bool = False) -> Outcome:
         """``again``: also what is there already. `ServiceUnavailable` where ClickHouse fails."""
@@ -90,14 +98,14 @@ class Importer:
             if not again and self._is_there(task, connection):
                 outcome.already = True
             else:
-                self._import(task, connection, outcome, advance)
+                self._import(task, connection, outcome, advance, again)
         except BadFile as error:
             outcome.reason = str(error)
         except REQUEST_ERRORS as error:
             raise unavailable(self._settings, error) from None
         return outcome
 
-    def _import(self, task: Task, connection: str, outcome: Outcome, advance: Advance) -> None:
+    def _import(self, task: Task, connection: str, outcome: Outcome, advance: Advance, again: bool) -> None:
         now_ns = time.time_ns()
         constants: dict[str, str | int | bool] = {
             "exchange": task.exchange, "symbol": task.symbol, "receive_time_ns": now_ns,
@@ -106,23 +114,60 @@ class Importer:
         if task.form.candles:
             constants["interval"] = task.interval
         lines = Lines(task.form, constants)
-        head = archive_statement(self._settings.database, task.form.spec, lines.fields)
         check = _Check(task, lines, outcome)
         for number, piece in enumerate(_without_header(lines, pieces(task.path))):
             body, rows, refused = lines.convert(piece.lines, piece.first_line)
             outcome.refused_count += len(refused)
             outcome.refused += refused[: MAX_TOLD - len(outcome.refused)]
             if rows:
-                token = ":".join((*task.series, task.form.word, connection, str(number)))
-                self._inserter.insert(head + body, rows, token)
+                self._insert(task, lines, body, rows, _token(task, connection, number))
                 check.step(piece, rows)
             outcome.rows += rows
             advance(rows, piece.at)
         if not outcome.rows and not outcome.refused_count:
             raise BadFile("no rows in it")
+        if outcome.rows and (again or self._has_fewer(task, connection, check.span, outcome.rows)):
+            self._make_sure(task, connection, lines, outcome)
         covered = check.covered()
         if covered:
             self._insert_coverage(task, connection, covered, now_ns)
+
+    def _insert(self, task: Task, lines: Lines, body: bytes, rows: int, token: str) -> None:
+        head = archive_statement(self._settings.database, task.form.spec, lines.fields)
+        self._inserter.insert(head + body, rows, token)
+
+    def _has_fewer(self, task: Task, connection: str, span: Span, rows: int) -> bool:
+        """Whether the table has fewer rows of this file than it has lines. It may: a better row may have taken a
+        row's place."""
+        spec = task.form.spec
+        time_column, times = quoted(spec.partition_time), "fromUnixTimestamp64Nano({{{}:Int64}}, 'UTC')".format
+        query = (
+            f"SELECT count() FROM {quoted(self._settings.database)}.{quoted(spec.name)} WHERE "
+            "exchange = {exchange:String} AND symbol = {symbol:String} AND connection = {connection:String} "
+            f"AND {time_column} >= {times('first')} AND {time_column} <= {times('last')} FORMAT TabSeparated"
+        )
+        parameters: Parameters = {
+            "exchange": task.exchange, "symbol": task.symbol, "connection": connection,
+            "first": span[0], "last": span[1],
+        }  # fmt: skip
+        return int(self._client.raw_query(query, parameters=parameters, use_database=False)) < rows
+
+    def _make_sure(self, task: Task, connection: str, lines: Lines, outcome: Outcome) -> None:
+        """That each piece is there."""
+        spec = task.form.spec
+        if not self._presence.is_asked(spec):
+            return
+        for number, piece in enumerate(_without_header(lines, pieces(task.path))):
+            messages, rows = lines.messages(piece.lines)
+
+            def insert(lacking: Sequence[int], again: int, number: int = number, rows: list[bytes] = rows) -> None:
+                body, count, _ = lines.convert(b"".join(rows[place] for place in lacking), 1)
+                self._insert(task, lines, body, count, token_again(_token(task, connection, number), again))
+
+            look = partial(self._presence.lacking_of_series, spec, messages)
+            found = make_sure(look, insert)
+            outcome.again_count += found.again
+            outcome.lacking_count += found.lacking
 
     def _is_there(self, task: Task, connection: str) -> bool:
         """Files that cover nothing leave no trace, and are imported again."""
@@ -138,9 +183,13 @@ class Importer:
             Coverage(exchange, symbol, None, None, now_ns, Source.ARCHIVE, connection, None, stream, interval, *span)
             for span in spans
         ]
-        spec = BY_STREAM["coverage"]
-        head, body = event_rows(self._settings.database, spec, events)
-        self._inserter.insert(head + body, len(events), f"{connection}:{':'.join(task.series)}:{now_ns}")
+        token = f"{connection}:{':'.join(task.series)}:{now_ns}"
+        insert_events(self._inserter, self._presence, self._settings, BY_STREAM["coverage"], events, token)
+
+
+def _token(task: Task, connection: str, number: int) -> str:
+    """Of a piece."""
+    return ":".join((*task.series, task.form.word, connection, str(number)))
 
 
 def _without_header(lines: Lines, read: Iterator[Piece]) -> Iterator[Piece]:
@@ -194,6 +243,13 @@ class _Check:
         if len(self._outcome.holes) < MAX_TOLD:
             self._outcome.holes.append((from_ns, to_ns))
 
+    @property
+    def span(self) -> Span:
+        """From its first row to its last, of a file that has some."""
+        assert self._first is not None
+        assert self._last is not None
+        return self._first.time_ns, self._last.time_ns
+
     def covered(self) -> list[Span]:
         """What the file is known to be complete of. Where its rows are not of the time of its name, that is theirs."""
         first, last, task, outcome = self._first, self._last, self._task, self._outcome
@@ -202,7 +258,7 @@ class _Check:
         from_ns, to_ns = first.time_ns, last.end_ns
         if task.named is not None and task.named[0] <= from_ns and last.time_ns < task.named[1]:
             from_ns, to_ns = self._edges_of(*task.named, first, last)
-        if outcome.refused_count or outcome.hole_count > MAX_TOLD:
+        if outcome.refused_count or outcome.lacking_count or outcome.hole_count > MAX_TOLD:
             return []
         spans, at = [], from_ns
         for before_ns, after_ns in sorted(outcome.holes):

@@ -5,7 +5,7 @@ nothing is guessed (`wsadapter.archives.columns`).
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final, NamedTuple
 
@@ -16,14 +16,17 @@ from wsadapter.archives.columns import (
     VALUES,
     ColumnLayout,
     columns_of,
+    in_rows,
     patterns,
     piece,
     seconds_ms,
     split_lines,
 )
 from wsadapter.clickhouse.native_format import BlockColumn, block, repeated
+from wsadapter.events import Source
 from wsadapter.events.streams import columns
 from wsadapter.exchanges.archives import MS, ArchiveColumn, ArchiveFormat, Kind, Row
+from wsadapter.pb import market_pb2
 from wsadapter.text import printable
 
 _WORDS: Final = {
@@ -103,6 +106,22 @@ class Lines:
     def _type(self, place: int) -> str:
         column = self._layout[place]
         return f"Decimal(38, {column.scale})" if column.kind is Kind.DECIMAL else _TYPES.get(column.kind, "Int64")
+
+    def messages(self, chunk: bytes) -> tuple[list[bytes], list[bytes]]:
+        """Of the lines that `convert` takes: each as a message that says what row it is and not when it was received,
+        without decimals; and the lines."""
+        made, rows, refused = columns_of(chunk, self._layout)
+        fields: dict[str, Sequence[object]] = {}
+        for column, (values, texts) in zip(self._form.columns, made, strict=True):
+            for field in column.fields if column.kind is not Kind.DECIMAL else ():
+                found = texts if field in self._texts else values
+                fields[field] = in_rows(column.kind, found or b"", rows, field in self._texts)
+        same = {**self._constants, "source": Source.ARCHIVE, "receive_time_ns": 0}
+        make = getattr(market_pb2, self._form.spec.message)
+        each = (dict(zip(fields, values, strict=True)) for values in zip(*fields.values(), strict=True))
+        passed = {place for place, _ in refused}
+        lines = [line for place, line in enumerate(split_lines(chunk)) if place not in passed]
+        return [make(**same, **own).SerializeToString() for own in each], lines
 
     def row(self, line: bytes) -> Row:
         """Of a line that `convert` takes."""

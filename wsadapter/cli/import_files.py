@@ -174,6 +174,10 @@ def told(task: Task, outcome: Outcome) -> Iterable[str]:
         yield f"{name}: no rows between {short(from_ns)} and {short(to_ns)}"
     if outcome.hole_count > TOLD:
         yield f"{name}: {outcome.hole_count - min(TOLD, len(outcome.holes))} more holes"
+    if outcome.again_count:
+        yield f"{name}: {outcome.again_count:,} rows that ClickHouse had called inserted were not there: inserted again"
+    if outcome.lacking_count:
+        yield f"{name}: {outcome.lacking_count:,} rows that ClickHouse takes are not there: something removes them"
 
 
 def _what(outcome: Outcome) -> str:
@@ -222,6 +226,7 @@ def _json(task: Task, outcome: Outcome) -> dict[str, Any]:
     return {
         "file": str(task.path), **task.series._asdict(), "state": _state(outcome), "rows": outcome.rows,
         "reason": outcome.reason, "refused": outcome.refused_count, "holes": outcome.hole_count,
+        "inserted_again": outcome.again_count, "lacking": outcome.lacking_count,
         "refused_lines": [{"line": one.line, "reason": one.reason} for one in outcome.refused],
         "missing": [{"from": iso(from_ns), "to": iso(to_ns)} for from_ns, to_ns in outcome.holes],
     }  # fmt: skip

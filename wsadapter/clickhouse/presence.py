@@ -13,7 +13,7 @@ in Keeper, and a replica may lag.
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, Final, TypeVar
 
@@ -22,7 +22,7 @@ from clickhouse_connect.driver.client import Client
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
-from wsadapter.clickhouse.conversion import enum_of, literal, quoted, scale, table_columns
+from wsadapter.clickhouse.conversion import NAME, enum_of, literal, quoted, scale, table_columns
 from wsadapter.clickhouse.schema import REJECTED, placed
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Source
@@ -37,6 +37,7 @@ DAY_NS: Final = 86_400 * 10**9
 SECONDS: Final = 20
 """That one may take on the server."""
 _SHARED: Final = ("Replicated", "Shared", "Distributed")
+_TEXTS: Final = ("String", NAME)
 _SETTINGS: Final[dict[str, Any]] = {"max_execution_time": SECONDS, "max_query_size": 4 << 20}
 _MAX_U64: Final = 2**64 - 1
 
@@ -71,7 +72,7 @@ class Presence:
 
     def lacking(self, spec: StreamSpec, messages: Iterable[bytes]) -> list[int]:
         """Which of these messages, that were inserted, are in no table; none where that cannot be."""
-        if self._settings.cluster or self._is_shared(spec):
+        if not self.is_asked(spec):
             return []
         rows = sorted(self._rows(spec, messages), key=lambda row: (row.series, row.time_ns, row.number))
         table = placed(self._settings.database, spec.name)
@@ -87,6 +88,32 @@ class Presence:
         refused = self._identities(rejected, is_stream, "receive_time", unfound, lambda row: row.receive_ns)
         keys = [left for of_key in keys if (left := [row for row in of_key if row.identity not in refused])]
         return sorted(row.number for of_key in self._unknown(spec, table, keys) for row in of_key)
+
+    def lacking_of_series(self, spec: StreamSpec, messages: Iterable[bytes]) -> list[int]:
+        """The same of rows of one series that follow each other and have no ring identity, as those of files: told by
+        their keys, which are asked for with one question however many there are."""
+        rows = list(self._rows(spec, messages)) if self.is_asked(spec) else []
+        if not rows:
+            return []
+        parts = [_part(spec, part) for part in spec.order_by]
+        times = [row.time_ns for row in rows]
+        (exchange, symbol), table = rows[0].series, placed(self._settings.database, spec.name)
+        by_time = quoted(spec.partition_time)
+        query = (
+            f"SELECT {', '.join(sql for sql, _ in parts)} FROM {table} "
+            f"WHERE exchange = {literal(exchange)} AND symbol = {literal(symbol)} "
+            f"AND {by_time} >= {_time(min(times))} AND {by_time} <= {_time(max(times))} "
+            f"AND version >= {max(row.version for row in rows)}"
+        )
+        known = {
+            tuple(written(value) for (_, written), value in zip(parts, values, strict=True))
+            for values in self._ask(query, tuple[str, ...])
+        }
+        return [row.number for row in rows if row.key[2:] not in known]
+
+    def is_asked(self, spec: StreamSpec) -> bool:
+        """Whether it can be that an insert's token is known and its rows are not there."""
+        return not (self._settings.cluster or self._is_shared(spec))
 
     def _is_shared(self, spec: StreamSpec) -> bool:
         """Asked each time: tables may be made anew while we run."""
@@ -190,6 +217,15 @@ def _sql(spec: StreamSpec, columns: dict[str, Column], part: str, event: Any) ->
     if isinstance(value, bool):
         return str(value).lower()
     return literal(value) if isinstance(value, str) else str(value)
+
+
+def _part(spec: StreamSpec, part: str) -> tuple[str, Callable[[str], str]]:
+    """How a part of the sorting key is asked for as text, and what `_sql` makes of its value."""
+    name = part.removeprefix("ifNull(").removesuffix(", 0)")
+    column = next((column for column in table_columns(spec) if column.name == name), None)
+    if column is None or column.time:
+        return f"toString(toUnixTimestamp64Nano({quoted(name)}))", lambda text: _time(int(text))
+    return f"toString({quoted(part) if part == name else part})", literal if column.type in _TEXTS else str
 
 
 def version(spec: StreamSpec, event: Any) -> int:

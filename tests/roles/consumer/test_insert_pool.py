@@ -10,14 +10,13 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from wsadapter.clickhouse.inserts import token
+from wsadapter.clickhouse.lost_inserts import AGAIN, LACKING_SECONDS
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM, StreamSpec
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
 from wsadapter.roles.consumer.insert_pool import (
-    AGAIN,
-    LACKING_SECONDS,
     MEMORY_ATTEMPTS,
     PATIENT_ATTEMPTS,
     PAUSE_SECONDS,

@@ -30,6 +30,7 @@ from wsadapter.clickhouse import endpoints
 from wsadapter.clickhouse.client import REQUEST_ERRORS
 from wsadapter.clickhouse.errors import ErrorClass, classify, error_code
 from wsadapter.clickhouse.inserts import Inserter, token
+from wsadapter.clickhouse.lost_inserts import AGAIN, LACKING_SECONDS, token_again
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import StreamSpec
 from wsadapter.executor import DaemonExecutor
@@ -50,12 +51,8 @@ MEMORY_ATTEMPTS: Final = 3
 PATIENT_ATTEMPTS: Final = 60
 """The same where an attempt before had no answer: it may be in, then the server had the memory for it, and only a
 repeat under its own token adds no row. Some ten minutes."""
-LACKING_SECONDS: Final = 2.0
-"""Rows must lack for so long: an insert of which we heard no more may be about to end."""
 LOOK_ROWS: Final = 5_000
 """Rows that are looked for at once: they are decoded, on this side."""
-AGAIN: Final = 3
-"""So often lacking rows are inserted again: what is not there then, something takes away (a TTL set by hand)."""
 
 
 class RowsLack(Exception):
@@ -248,8 +245,7 @@ class InsertPool:
             first, last = batch.offsets[rows[0]], batch.offsets[rows[-1]]
             body = bytearray(self._heads[partition.spec.name] + batch.messages(rows))
         dedup_token = token(partition.topic, partition.number, first, last, memoryview(body)[batch.head :])
-        if again:
-            dedup_token = f"{dedup_token}:{again}"
+        dedup_token = token_again(dedup_token, again)
         started = time.monotonic_ns()
         written = self._inserter.insert(body, len(rows), dedup_token)
         return Done(dedup_token, written, time.monotonic_ns() - started)

@@ -194,6 +194,72 @@ def test_a_silence_that_ends_on_the_second_socket_is_one_gap_with_its_ids() -> N
     assert bench.exchange.close(NS + 5) == [], "and it is over"
 
 
+@pytest.mark.parametrize("missing", [2, 5])
+def test_a_run_of_failures_that_a_held_event_ends_is_one_gap(missing: int) -> None:
+    """The first socket could not decode two messages and ended; the next event is one that the second had brought."""
+    bench = Bench()
+    before = load("binance")(ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", TRADES_OF_BTC, SYMBOLS))
+    bench.overlap.first(quick_trade(1, NS))
+    for number in (2, 3):
+        before.outages.failed("trade", "BTCUSDT", "btcusdt@trade", NS + number)  # type: ignore[attr-defined]  # a session
+    bench.overlap.second(quick_trade(2 + missing, NS + 9))
+    bench.exchange.succeed(before)
+    bench.overlap.hand_over()
+
+    _, gap, event = bench.out
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.missing_count) == (("decode", 2) if missing == 2 else ("sequence", 5))
+    assert (gap.first_missing, gap.last_missing) == (2, 1 + missing)
+    assert event.last_gap_ns == gap.receive_time_ns
+    assert bench.exchange.close(NS + 20) == [], "and it is over"
+
+
+def test_a_run_of_failures_without_numbers_ends_with_a_held_event_too() -> None:
+    bench = Bench()
+    before = load("binance")(ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", TRADES_OF_BTC, SYMBOLS))
+    bench.overlap.first(event("named trade", "BTCUSDT", 1))
+    before.outages.failed("trade", "BTCUSDT", "btcusdt@trade", NS + 2)  # type: ignore[attr-defined]  # a session
+    held = msgspec.structs.replace(event("named trade", "BTCUSDT", 3), receive_time_ns=NS + 3)
+    bench.overlap.second(held)
+    bench.exchange.succeed(before)
+    bench.overlap.hand_over()
+
+    _, gap, _ = bench.out
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.missing_count, gap.started_ns, gap.ended_ns) == ("decode", 1, NS + 2, NS + 3)
+    assert bench.exchange.close(NS + 20) == []
+
+
+@pytest.mark.parametrize("missing", [2, 5])
+def test_what_the_second_socket_could_not_decode_is_one_gap_with_the_ids_of_the_hole(missing: int) -> None:
+    bench = Bench()
+    own = begin(
+        GapCause.DECODE, NS + 2, NS + 9, exchange="binance", connection="c", stream="trade", symbol="BTCUSDT",
+        ended_ns=NS + 9, missing=(None, None, 2),
+    )  # fmt: skip
+    bench.overlap.first(quick_trade(1, NS))
+    bench.overlap.second(own)
+    bench.overlap.second(quick_trade(2 + missing, NS + 9))
+    bench.overlap.hand_over()
+
+    (gap,) = bench.gaps
+    assert (gap.cause, gap.missing_count) == (("decode", 2) if missing == 2 else ("sequence", 5))
+    assert (gap.first_missing, gap.last_missing) == (2, 1 + missing)
+    assert bench.out[-1].last_gap_ns == gap.receive_time_ns
+
+
+def test_a_run_of_failures_of_both_sockets_is_one_run() -> None:
+    """Without numbers its begin and its count are all that is known."""
+    plan = ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", TRADES_OF_BTC, SYMBOLS)
+    first, second = load("binance")(plan), load("binance")(plan)
+    for session, at_ns in ((first, NS), (second, NS + 5)):
+        session.outages.failed("trade", "BTCUSDT", "btcusdt@trade", at_ns)  # type: ignore[attr-defined]  # a session
+    second.succeed(first)
+
+    (gap,) = second.close(NS + 9)
+    assert (gap.started_ns, gap.ended_ns, gap.missing_count) == (NS, NS + 9, 2)
+
+
 def snapshot(number: int) -> Event:
     delta = event("diff", "BTCUSDT", number)
     return msgspec.structs.replace(

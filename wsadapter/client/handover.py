@@ -219,7 +219,7 @@ class Handover:
                 found = [gap for gap in found if not _is_disproved(gap, sequenced, before)]
             hole = None if before is None or is_next else (before, self._at_ns[sequenced.key])
             if (gap := self._successor.joined(event, hole)) is not None:
-                found = (*found, gap)
+                found = (*_without_its_own(found, gap), gap)
         for gap in found:
             self._publish_gap(gap)
             event.last_gap_ns = gap.receive_time_ns
@@ -270,3 +270,15 @@ def _is_disproved(gap: Gap, following: Sequenced, before: int) -> bool:
     if gap.cause != GapCause.SEQUENCE:
         return False
     return following.previous is not None or (gap.last_missing is not None and gap.last_missing <= before)
+
+
+def _without_its_own(found: Sequence[Gap], by_ids: Gap) -> Sequence[Gap]:
+    """Frames of the second socket that gave no event are in the hole that ids show: one hole, one gap. It is of their
+    cause where it is no larger than they are."""
+    own = [gap for gap in found if gap.cause == GapCause.DECODE and gap.first_missing is None]
+    if by_ids.cause != GapCause.SEQUENCE or not own:
+        return found
+    count = sum(gap.missing_count or 0 for gap in own)
+    if (by_ids.missing_count or count) <= count:
+        by_ids.cause = GapCause.DECODE.value
+    return [gap for gap in found if gap not in own]

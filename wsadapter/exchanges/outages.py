@@ -30,6 +30,11 @@ class _Run:
     def __init__(self, started_ns: int, cause: GapCause) -> None:
         self.started_ns, self.cause, self.count, self.whole = started_ns, cause, 0, False
 
+    def join(self, before: "_Run") -> None:
+        """One run of two sockets."""
+        self.started_ns, self.count = min(self.started_ns, before.started_ns), self.count + before.count
+        self.whole = self.whole or before.whole
+
 
 class Outages:
     """``received``: stream name -> receive time of its last good frame."""
@@ -56,6 +61,9 @@ class Outages:
         `ended` or `joined`."""
         self._silences.update({name: each for name, each in before._silences.items() if name in self._subscriptions})
         lasting = {key: run for key, run in before._failures.items() if self._has(key) or not before._has(key)}
+        for key, run in self._failures.items():
+            if (other := lasting.get(key)) is not None:
+                run.join(other)
         self._failures = lasting | self._failures
         self.pending = bool(self._silences or self._failures)
 
@@ -77,14 +85,22 @@ class Outages:
         )
 
     def joined(self, event: Event, by_ids: Gap | None) -> Gap | None:
-        """An event that this socket brought before it went on: the silence that it ends, else ``by_ids``."""
-        series = event.stream_type, event.symbol, getattr(event, "interval", "")
-        for name, silence in self._silences.items():
-            if (silence.gap.stream, silence.gap.symbol, silence.gap.interval) == series:
-                del self._silences[name]
-                self.pending = bool(self._silences or self._failures)
-                return self._spoke(silence, type(event) is Trade, by_ids, event.receive_time_ns)
-        return by_ids
+        """An event that this socket brought before it went on: the silence or the run of failures that it ends, which
+        ids may say better; else ``by_ids``."""
+        word, symbol, at_ns = event.stream_type.value, event.symbol, event.receive_time_ns
+        series = word, symbol, getattr(event, "interval", "")
+        name = next((name for name, each in self._silences.items() if _series(each.gap) == series), None)
+        gap = by_ids
+        if name is not None:
+            gap = self._spoke(self._silences.pop(name), type(event) is Trade, by_ids, at_ns)
+        for key in _keys(event):
+            if gap is not None and by_ids is None:
+                break  # what else lasts ends with a later event, under its own cause
+            if (run := self._failures.pop(key, None)) is not None:
+                made = self._decoded(*key, run, by_ids, at_ns)
+                gap = made[0] if made else gap
+        self.pending = bool(self._silences or self._failures)
+        return gap
 
     def failed(
         self, word: str, symbol: str, stream: str, at_ns: int, cause: GapCause = GapCause.DECODE, whole: bool = False
@@ -132,12 +148,10 @@ class Outages:
             ends.append(self._spoke(silence, type(event) is Trade, by_ids, at_ns))
             marked.add(event.stream_type)
         for word, event in events.items():
-            symbol = event.symbol
-            # of which symbol what was lost of a stream of the whole market is not known
-            for about, interval in {(symbol, getattr(event, "interval", "")), (symbol, ""), ("", "")}:
-                if (run := self._failures.pop((word.value, about, interval), None)) is not None:
+            for key in _keys(event):
+                if (run := self._failures.pop(key, None)) is not None:
                     of_ids = by_ids if by_ids is not None and by_ids.stream == word.value else None
-                    ends += self._decoded(word.value, about, interval, run, of_ids, at_ns)
+                    ends += self._decoded(*key, run, of_ids, at_ns)
                     marked.add(word)
         ends += self._with_others(stream, marked, at_ns)
         self.pending = bool(self._silences or self._failures)
@@ -172,7 +186,7 @@ class Outages:
         self.pending = False
         return ends
 
-    def _decoded(self, word: str, symbol: str, interval: str, run: _Run, by_ids: Gap | None, at_ns: int) -> list[Item]:
+    def _decoded(self, word: str, symbol: str, interval: str, run: _Run, by_ids: Gap | None, at_ns: int) -> list[Gap]:
         """The end of a run of failures, unless the ids say it better."""
         if by_ids is None:
             return [self._run_over(word, symbol, interval, run, at_ns)]
@@ -200,3 +214,13 @@ class Outages:
         )
         gap.version = begun.version + 1
         return gap
+
+
+def _series(gap: Gap) -> tuple[str, str, str]:
+    return gap.stream, gap.symbol, gap.interval
+
+
+def _keys(event: Event) -> Iterable[tuple[str, str, str]]:
+    """Of the runs that an event ends: of which symbol what was lost of a stream of the whole market is not known."""
+    word, symbol = event.stream_type.value, event.symbol
+    return dict.fromkeys(((word, symbol, getattr(event, "interval", "")), (word, symbol, ""), (word, "", "")))

@@ -11,7 +11,7 @@ from samples import NS, full, trade
 
 from wsadapter import metrics as stats_fields
 from wsadapter.events import Event, Gap, StreamType, Trade
-from wsadapter.events.gaps import GapCause, begin, ended, filler
+from wsadapter.events.gaps import UNKNOWN, GapCause, begin, ended, filler
 from wsadapter.events.records import in_python
 from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.roles.ingest import gaps
@@ -342,6 +342,120 @@ def test_what_follows_drops_of_too_many_series_comes_after_a_gap(bench: Bench, m
     trades = [event for event in events if isinstance(event, Trade)]
     # of the connection's own gap the exchange module marks what follows
     assert [event.last_gap_ns for event in trades] == [NS + 60, NS + 60, trade(1).last_gap_ns]
+
+
+def of_series(cause: GapCause, symbol: str, at_ns: int, ended: bool = True, count: int | None = None) -> Gap:
+    missing = (1, 2, count) if count else UNKNOWN
+    return begin(
+        cause, at_ns - 1, at_ns, exchange="binance", connection=PLAN.connection, stream="trade", symbol=symbol,
+        ended_ns=at_ns if ended else None, missing=missing,
+    )  # fmt: skip
+
+
+def test_gaps_of_too_many_series_are_held_as_one_that_what_follows_names(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of their stream and cause, from the first one's begin to the last one's end; and none is a dropped event."""
+    monkeypatch.setattr(gaps, "MAX_ACCUMULATORS", 1)
+    bench.fill()
+    for at_ns, symbol in ((NS + 10, "BTCUSDT"), (NS + 20, "ETHUSDT"), (NS + 30, "XRPUSDT")):
+        bench.publisher.on_gap(of_series(GapCause.SEQUENCE, symbol, at_ns, count=2))
+    bench.read()
+    bench.publisher.recover(NS + 60)
+    for symbol, found_ns in (("XRPUSDT", NS + 30), ("ETHUSDT", NS + 20)):  # decoded with the names of their own gaps
+        bench.publisher.publish(msgspec.structs.replace(trade(1, symbol), last_gap_ns=found_ns))
+    bench.publisher.on_read_end()
+    own, wide, dropped, *events = bench.read()
+
+    assert (own.cause, own.symbol, own.first_missing, own.missing_count) == ("sequence", "BTCUSDT", 1, 2)
+    assert (wide.cause, wide.stream, wide.symbol, wide.interval) == ("sequence", "trade", "", "")
+    assert (wide.started_ns, wide.ended_ns) == (NS + 19, NS + 30)
+    assert (wide.first_missing, wide.last_missing, wide.missing_count) == (None, None, 4)
+    assert (dropped.cause, dropped.stream, dropped.missing_count) == ("ring_full", "trade", 1)
+    assert {event.last_gap_ns for event in events} == {wide.receive_time_ns} == {NS + 60}
+    assert bench.writer.dropped == 1
+
+
+def test_an_event_of_another_stream_does_not_name_the_gap_of_all_symbols(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaps, "MAX_ACCUMULATORS", 1)
+    bench.fill()
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        bench.publisher.on_gap(of_series(GapCause.SEQUENCE, symbol, NS + 10))
+    bench.read()
+    bench.publisher.recover(NS + 60)
+    other = msgspec.structs.replace(full()[2], last_gap_ns=None)
+    bench.publisher.publish(other)
+    bench.publisher.on_read_end()
+    assert bench.read()[-1].last_gap_ns is None
+
+
+def test_what_the_venue_gave_to_no_event_is_in_a_gap_where_too_many_are_held(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number, and no dropped event more."""
+    monkeypatch.setattr(gaps, "MAX_ACCUMULATORS", 2)
+    kept = bench.fill()
+    for number in range(kept + 2, kept + 6):
+        bench.publisher.on_gap(
+            filler(number, NS + 9, exchange="binance", connection="c", stream="trade", symbol="BTCUSDT")
+        )
+    bench.read()
+    bench.publisher.recover(NS + 60)
+    *fillers, dropped = bench.read()
+
+    assert [one.first_missing for one in fillers] == [kept + 2, kept + 3]
+    assert (dropped.cause, dropped.stream, dropped.symbol) == ("ring_full", "trade", "BTCUSDT")
+    assert (dropped.first_missing, dropped.last_missing, dropped.missing_count) == (kept + 1, kept + 5, 1)
+
+
+def test_the_end_of_a_silent_stream_is_held_however_many_gaps_are(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaps, "MAX_ACCUMULATORS", 1)
+    silence = of_series(GapCause.STALE, "BTCUSDT", NS + 1, ended=False)
+    bench.publisher.on_gap(silence)
+    bench.fill()
+    bench.publisher.on_gap(of_series(GapCause.SEQUENCE, "ETHUSDT", NS + 10))
+    bench.publisher.on_gap(ended(silence, NS + 20))
+    begun, *_ = bench.read()
+    bench.publisher.recover(NS + 60)
+
+    (end,) = (gap for gap in bench.read() if gap.cause == "stale")
+    assert (end.gap_id, end.version, end.ended_ns) == (begun.gap_id, 2, NS + 20)
+
+
+def test_a_silence_whose_end_found_no_room_and_that_goes_on_keeps_its_name(bench: Bench) -> None:
+    silence = of_series(GapCause.STALE, "BTCUSDT", NS + 1, ended=False)
+    bench.publisher.on_gap(silence)
+    bench.fill()
+    bench.publisher.on_gap(ended(silence, NS + 20))
+    again = of_series(GapCause.STALE, "BTCUSDT", NS + 30, ended=False)
+    bench.publisher.on_gap(again)
+    read = bench.read()
+    bench.publisher.recover(NS + 60)
+    bench.publisher.on_gap(ended(again, NS + 70))
+    read += bench.read()
+
+    begun, goes_on, end = (gap for gap in read if isinstance(gap, Gap) and gap.cause == "stale")
+    assert {gap.gap_id for gap in (begun, goes_on, end)} == {begun.gap_id}
+    assert (goes_on.ended_ns, goes_on.receive_time_ns, goes_on.version) == (None, NS + 30, 1)
+    assert (end.started_ns, end.ended_ns, end.version) == (NS, NS + 70, 2)
+    assert bench.page['gaps_total{cause="stale"}'] == 1
+
+
+def test_a_gap_that_is_joined_with_one_where_nothing_is_missing_stays_open(bench: Bench) -> None:
+    bench.fill()
+    bench.publisher.on_gap(of_series(GapCause.STALE, "BTCUSDT", NS + 10, count=2))
+    quiet = of_series(GapCause.STALE, "BTCUSDT", NS + 20)
+    quiet.repair_state = "repaired"
+    bench.publisher.on_gap(quiet)
+    bench.read()
+    bench.publisher.recover(NS + 60)
+
+    gap, _ = bench.read()
+    assert (gap.repair_state, gap.missing_count, gap.started_ns, gap.ended_ns) == ("open", 2, NS + 9, NS + 20)
 
 
 def test_after_a_full_ring_events_take_the_fast_path_again(bench: Bench) -> None:

@@ -4,13 +4,15 @@ Pure: told what happened and when (ns since the epoch, UTC). `ConnectionGap` giv
 client makes, the name of its first ring record; `StreamGaps` does so for streams that fall silent. Both live in the
 ingest's stats page (`wsadapter.roles.open_gaps`), so that whoever follows ends the same gap. `DroppedEvents` has one
 accumulator per stream and symbol while the ring is full, bounded by `MAX_ACCUMULATORS`; beyond that they share one for
-the whole connection.
+the whole connection. So are the gaps that it holds; beyond that those of one stream and cause are one of all symbols.
 """
 
 from typing import Final
 
+from msgspec.structs import replace
+
 from wsadapter.events import Event, Gap
-from wsadapter.events.gaps import GapCause, Identity, begin, identity
+from wsadapter.events.gaps import GapCause, Identity, RepairState, begin, identity
 from wsadapter.events.sequence import numbering
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.metrics import GAP_CAUSES
@@ -96,8 +98,10 @@ class StreamGaps:
                 return
 
     def name(self, gap: Gap) -> None:
-        """Give an end the name and version of its gap, if the begin of that is in a ring."""
+        """Give an end the name, begin and version of its gap, if the begin of that is in a ring."""
         slot = self._slot_of(gap)
+        if slot:
+            gap.started_ns = min(gap.started_ns, self._cells[slot[2]])
         gap.gap_id = f"{self._cells[slot[0]]}:{self._cells[slot[1]] - 1}" if slot else ""
         gap.version = 2 if slot else 1
 
@@ -146,16 +150,38 @@ class DroppedEvents:
             run[4] = number if number is not None else run[4]
 
     def hold(self, gap: Gap) -> None:
-        """A gap that finds the ring full is published before the others, later."""
+        """A gap that finds the ring full is published before the others, later. An end has its name if its begin is in
+        a ring. Those of silent streams are held each by itself, however many: one for each subscription at most."""
+        if self._is_one_too_many(gap) and gap.cause == GapCause.FILLER:
+            self._extend(gap)
+            return
+        if self._is_one_too_many(gap):
+            gap = _of_all_symbols(gap)
         key = identity(gap)
         before = self._held.get(key)
-        if before is None and len(self._held) >= MAX_ACCUMULATORS:
-            self.add(gap)  # then it is one of the events that were dropped
-        else:
-            self._held[key] = gap if before is None else _joined(before, gap)
+        self._held[key] = gap if before is None else _joined(before, gap)
+
+    def _is_one_too_many(self, gap: Gap) -> bool:
+        is_new = identity(gap) not in self._held
+        return is_new and len(self._held) >= MAX_ACCUMULATORS and gap.cause != GapCause.STALE
+
+    def _extend(self, filler: Gap) -> None:
+        """What the venue gave to no event is no dropped event; but nothing else will tell what became of its number."""
+        at_ns, number = filler.receive_time_ns, filler.first_missing
+        key = filler.stream, filler.symbol
+        if key not in self._runs and len(self._runs) >= MAX_ACCUMULATORS:
+            key, number = ("", ""), None
+        run = self._runs.setdefault(key, [0, at_ns, at_ns, number, number])
+        run[2] = at_ns
+        run[3] = number if run[3] is None else run[3]
+        run[4] = number if number is not None else run[4]
 
     def gaps(self, now_ns: int) -> list[Gap]:
-        """One `Gap` per stream and symbol, behind those that were held. Call `published` for each that is in."""
+        """One `Gap` per stream and symbol, behind those that were held. Call `published` for each that is in. One of
+        all symbols is dated now: no event that follows knows of it."""
+        for gap in self._held.values():
+            if not gap.symbol:
+                gap.receive_time_ns = now_ns
         runs = [self._gap(stream, symbol, run, now_ns) for (stream, symbol), run in self._runs.items()]
         return [*self._held.values(), *runs]
 
@@ -178,10 +204,24 @@ class DroppedEvents:
         )
 
 
+def _of_all_symbols(gap: Gap) -> Gap:
+    """The same, of its stream: when is known, of which symbol is not. What lasts ends under its own name, later."""
+    ended_ns = gap.receive_time_ns if gap.ended_ns is None else gap.ended_ns
+    return replace(gap, symbol="", interval="", ended_ns=ended_ns, first_missing=None, last_missing=None)
+
+
 def _joined(first: Gap, second: Gap) -> Gap:
-    """One hole of two: what lies between them was dropped, too."""
-    first.ended_ns, first.receive_time_ns = second.ended_ns, second.receive_time_ns
-    first.repair_state = second.repair_state
+    """One hole of two: what lies between them was dropped, too. The end of a gap says what it was in the end; one whose
+    end was not published and that begins again goes on, as it stands in its ring."""
+    if first.gap_id and second.ended_ns is None:
+        first.version = 1
+    if first.ended_ns is not None and RepairState.OPEN in (first.repair_state, second.repair_state):
+        first.repair_state = RepairState.OPEN.value
+    else:
+        first.repair_state = second.repair_state
+    first.started_ns = min(first.started_ns, second.started_ns)
+    first.ended_ns = None if second.ended_ns is None else max(first.ended_ns or 0, second.ended_ns)
+    first.receive_time_ns = second.receive_time_ns
     if first.first_missing is None:
         first.first_missing = second.first_missing
     if second.last_missing is not None:

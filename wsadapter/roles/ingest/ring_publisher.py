@@ -72,7 +72,7 @@ class RingPublisher:
         self._dropped = DroppedEvents(plan.exchange, plan.connection)
         self._pending: Gap | None = None
         self._marked: dict[tuple[type[Event], str], int] = {}
-        """Type and symbol -> time of a gap that the events decoded up to now do not know of."""
+        """Type and symbol (empty: all) -> time of a gap that the events decoded up to now do not know of."""
         self._all_marked_ns = 0
         """The same of all events; 0 = there is none."""
         self.mark: Callable[[str, str, int], object] = lambda stream, symbol, at_ns: None
@@ -113,7 +113,8 @@ class RingPublisher:
             self._drop(event)
             return
         type_ = type(event)
-        gap_ns = max(self._all_marked_ns, self._marked.get((type_, event.symbol), 0))
+        marked = self._marked.get
+        gap_ns = max(self._all_marked_ns, marked((type_, event.symbol), 0), marked((type_, ""), 0))
         event.last_gap_ns = max(gap_ns, event.last_gap_ns or 0) or None
         kind, counter = self._kinds[type_]
         try:
@@ -156,7 +157,7 @@ class RingPublisher:
     def _after_gap(self, stream: str, symbol: str, at_ns: int) -> None:
         """The events that follow are marked by the connection; those that it has decoded already, here."""
         self.mark(stream, symbol, at_ns)
-        if symbol:
+        if stream:
             self._marked[(BY_STREAM[stream].event, symbol)] = at_ns
         else:
             self._marked.clear()
@@ -170,6 +171,8 @@ class RingPublisher:
         if of_connection(gap):
             self._on_connection_gap(gap)
         elif self._dropped or not self._try_gap(gap):
+            if gap.ended_ns is not None:
+                self._lasting.name(gap)
             self._dropped.hold(gap)
             self.publish.held = 1
         elif self._ended:
@@ -204,9 +207,10 @@ class RingPublisher:
             if not self._try_gap(gap):
                 break
             self._dropped.published(gap)
-            if gap.cause != GapCause.RING_FULL:
-                continue
-            dropped += gap.missing_count or 0
+            if gap.cause == GapCause.RING_FULL:
+                dropped += gap.missing_count or 0
+            elif gap.symbol:
+                continue  # what follows was marked when it was found
             self._after_gap(gap.stream, gap.symbol, now_ns)
         if self._pending and not self._dropped and self._try_gap(self._pending):
             self._named(self._pending)
@@ -265,6 +269,8 @@ class RingPublisher:
         if not self._write(kind, self._encoded(gap)):
             return False
         self._counts[counter] += 1
+        if gap.stream and gap.ended_ns is None and gap.gap_id:
+            return True  # it is in a ring, and goes on
         if gap.stream and gap.ended_ns is None:
             self._lasting.opened_at(self._writer.last_position, gap)
         elif gap.stream and gap.gap_id:

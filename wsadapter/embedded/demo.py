@@ -137,6 +137,7 @@ class StandIns(Struct, frozen=True, dict=True):
             connections=connections if self.replay else 1,
             replay=self.replay,
             speed=self.speed,
+            asked=asked_of(config, exchange) if self.replay else {},
         )
         if self._is_blast and STAND_INS[exchange].prepared:
             options = msgspec.structs.replace(options, rate=float(self.rate or 0), mode="blast")
@@ -156,6 +157,22 @@ def _symbols(config: Config, exchange: str) -> tuple[str, ...]:
     wanted = {symbol for feed in config.feed if feed.exchange == exchange for symbol in feed.symbols}
     named = {symbol for symbol in wanted if not is_rule(symbol)}
     return tuple(sorted(named if named == wanted else named | set(STAND_INS[exchange].feed.symbols)))
+
+
+def asked_of(config: Config, exchange: str) -> dict[str, tuple[str, ...]]:
+    """Symbol -> words of the tables that its feeds fill; nothing where rules choose the symbols."""
+    asked: dict[str, set[str]] = {}
+    for feed in config.feed:
+        if feed.exchange == exchange:
+            if any(map(is_rule, feed.symbols)):
+                return {}
+            for symbol in feed.symbols:
+                asked.setdefault(symbol, set()).update(map(_table, feed.streams))
+    return {symbol: tuple(sorted(words)) for symbol, words in asked.items()}
+
+
+def _table(word: str) -> str:
+    return "trade" if word == "raw_trade" else word
 
 
 def _child(

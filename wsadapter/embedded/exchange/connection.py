@@ -12,7 +12,7 @@ import struct
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 from picows import WSFrame, WSListener, WSMsgType, WSTransport
@@ -90,7 +90,8 @@ class VenueConnection(WSListener):
         self._heard = time.monotonic()
         self._pinged = time.monotonic()
         self._awaiting_pong = False
-        self._told: dict[tuple[str, str], object] = {}
+        self.told: dict[Any, Any] = {}
+        """What it was told last, of what counts only when it is new."""
         self._manners = manners or Manners()
         self._beat_every = self._manners.heartbeat_every
         self._beaten = time.monotonic()
@@ -156,9 +157,9 @@ class VenueConnection(WSListener):
         if push.numbers:
             self._counts.trades(push.stream, push.numbers, push.also)
         for word, key, value, at_first in push.on_change:
-            before = self._told.get((word, key))
+            before = self.told.get((word, key))
             if before != value:
-                self._told[word, key] = value
+                self.told[word, key] = value
                 self._counts.events(word, int(at_first or before is not None))
         self._write(self._text(push.data.encode()) if self._manners.numbered else frame)
         if not self.writable.is_set() and self._transport.get_write_buffer_size() > self._limits.backlog_bytes:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from wsadapter.embedded.exchange import recording
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.listeners import PushSource
+from wsadapter.embedded.exchange.recorded_events import Reading, Readings
 from wsadapter.embedded.exchange.recording import StreamOf
 from wsadapter.embedded.exchange.replay import Recogniser
 from wsadapter.embedded.exchange.requests import DeclaredSubscriptions, Requests, Subscriptions, Target, paths
@@ -25,7 +26,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     most streams. ``offered``: the stream of a name. ``rest``: the answers over the markets. ``limits``: the venue's
     rules of a connection. ``symbols``: those that exist before anybody asks; none: those of the demo's feed.
     ``load_feed``: where there is a blast. Of a recorded file: ``recognised``, the frame in a line, else ``stream_of``,
-    the stream of a message; ``symbols_in``: those that a line names."""
+    the stream of a message, and ``recorded``, which events it is; ``symbols_in``: those that a line names.
+    ``spelled``: how the venue writes a symbol of a stream's name, or of a configuration."""
 
     target: Callable[[str], Target | None]
     subscriptions: Callable[[Target, int], Subscriptions]
@@ -37,11 +39,15 @@ class Dialect(Struct, frozen=True, kw_only=True):
     load_feed: Callable[[Markets, float, int, MarketState, NowMs], PushSource] | None = None
     recognised: Recogniser | None = None
     stream_of: StreamOf | None = None
+    recorded: tuple[Reading, ...] = ()
+    spelled: Callable[[str], str] = str
     symbols_in: Callable[[bytes], Sequence[bytes]] = recording.symbols_in
 
     @property
     def recogniser(self) -> Recogniser:
-        return self.recognised or recording.recogniser(self.stream_of, self.offered)
+        return self.recognised or recording.recogniser(
+            self.stream_of, self.offered, Readings(self.recorded, self.spelled)
+        )
 
 
 def declared(
@@ -54,6 +60,7 @@ def declared(
     limits: VenueLimits,
     manners: Manners | None = None,
     stream_of: StreamOf | None = None,
+    recorded: tuple[Reading, ...] = (),
 ) -> Dialect:
     """``routes``: path -> class of connection; ``requests``: of all, or of each class. ``symbol``: pattern of the
     venue's symbols. See `Dialect`."""
@@ -67,4 +74,5 @@ def declared(
         limits=limits,
         manners=manners or Manners(),
         stream_of=stream_of,
+        recorded=recorded,
     )

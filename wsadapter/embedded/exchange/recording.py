@@ -1,15 +1,16 @@
 """What a line of a recorded file is, for dialects that do not say it themselves: every line is a frame.
 
-The product counts what it makes of them; of the venue only the frames are counted. Owns nothing.
+Which events it is say the dialect's tables (`recorded_events`). Owns nothing.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from wsadapter.embedded.exchange.connection import framed
+from wsadapter.embedded.exchange.recorded_events import Asked, Readings, Told
 from wsadapter.embedded.exchange.replay import Recogniser, Recorded
 from wsadapter.embedded.market.streams import Offered, Push
 
@@ -25,18 +26,44 @@ _NO_SYMBOL: Final = re.compile(rb"[0-9]*[a-zA-Z]?|SELL|BUY")
 _PART: Final = re.compile(rb"[^.:@]*[-_/][^.:@]*|^[^.:@]+(?=@)")
 
 
-def recogniser(stream_of: StreamOf | None, offered: Callable[[str], Offered | None]) -> Recogniser:
+_UNREADABLE: Final = (
+    msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError, TypeError, ValueError, AttributeError,
+)  # fmt: skip
+"""All that reading a hostile message raises."""
+
+
+class MessageEvents:
+    """Of one message of a stream of this name."""
+
+    def __init__(self, readings: Readings, name: str, message: Any) -> None:
+        self._readings, self._name, self._message = readings, name, message
+
+    def count(self, told: Told, asked: Asked, is_asked: bool) -> Mapping[str, int]:
+        try:
+            return self._readings.events(self._name, self._message, told, asked, is_asked)
+        except _UNREADABLE:
+            return {}
+
+    def is_carried(self, by: str) -> bool:
+        return self._readings.is_carried(self._name, by)
+
+
+def recogniser(
+    stream_of: StreamOf | None, offered: Callable[[str], Offered | None], readings: Readings | None = None
+) -> Recogniser:
     """With ``stream_of`` a frame goes to a connection of its stream's class, without to any."""
 
     def recognised(payload: bytes, at_ns: int = 0) -> Recorded | None:
-        name = ""
+        name, message = "", None
         if stream_of is not None:
             try:
-                name = stream_of(msgspec.json.decode(payload))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, LookupError, TypeError, AttributeError):
+                message = msgspec.json.decode(payload)
+                name = stream_of(message)
+            except _UNREADABLE:
                 name = ""  # a client must bear it, whatever it is
         stream = offered(name) if name else None
-        return Recorded(framed(payload), stream.route if stream else "", Push(name, ""), at_ns)
+        events = MessageEvents(readings, name, message) if name and readings is not None else None
+        return Recorded(framed(payload), stream.route if stream else "", Push(name, ""), at_ns, events)
 
     return recognised
 

@@ -12,15 +12,17 @@ import asyncio
 import gzip
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, Final, cast
+from types import MappingProxyType
+from typing import IO, Any, Final, Protocol, cast
 
 from msgspec import Struct
 
 from wsadapter.embedded.exchange.connection import VenueConnection
+from wsadapter.embedded.exchange.recorded_events import Asked, Told
 from wsadapter.embedded.market.streams import Push
 from wsadapter.recordings import NOTE, Recording, compressed_lines, is_compressed, is_recording
 
@@ -28,14 +30,25 @@ CHUNK: Final = 64 * 1024
 """Bytes written before the loop gets its turn."""
 
 
+class FrameEvents(Protocol):
+    """Which events a recorded frame is."""
+
+    def count(self, told: Told, asked: Asked, is_asked: bool) -> Mapping[str, int]:
+        """By stream word, for a connection that was told so much; see `Readings.events`."""
+
+    def is_carried(self, by: str) -> bool:
+        """Whether a subscription of this name brings them."""
+
+
 class Recorded(Struct, frozen=True):
-    """One line: ``frame`` as on the wire, its class (empty: any), the symbol's stream name if it has one, what it
-    counts as, and when it was received (ns; 0: not known)."""
+    """One line: ``frame`` as on the wire, its class (empty: any), the symbol's stream name if it has one, when it was
+    received (ns; 0: not known), and its events, if it may be any."""
 
     frame: bytes
     route: str
     push: Push
     at_ns: int
+    events: FrameEvents | None = None
 
 
 Recogniser = Callable[[bytes, int], Recorded | None]
@@ -147,16 +160,19 @@ class ReplayClients:
 
 class Replay:
     """``speed``: ``max``, ``recorded``, or so many times the recorded pace (``10x``). ``count``: connections to wait
-    for."""
+    for. ``asked``: what is recorded of the file; nothing else counts as sent."""
 
     def __init__(
-        self, file: FrameFile, clients: ReplayClients, speed: str = "max", count: int = 1, repeat: int = 1
-    ) -> None:
+        self, file: FrameFile, clients: ReplayClients, speed: str = "max", count: int = 1, repeat: int = 1,
+        asked: Asked = MappingProxyType({}),
+    ) -> None:  # fmt: skip
         self.done = asyncio.Event()
         self._file, self._clients, self._count, self._repeat = file, clients, count, repeat
+        self._asked = asked
         self._pace = 0.0 if speed == "max" else 1.0 if speed == "recorded" else float(speed.removesuffix("x"))
         self._classes: set[str] = set()
         self._chosen: dict[tuple[str, str], VenueConnection] = {}
+        self._carried: dict[tuple[VenueConnection, str], bool] = {}
         self._version = -1
         self._written = 0
 
@@ -171,7 +187,7 @@ class Replay:
         for _ in range(self._repeat):
             async for recorded in self._paced():
                 connection = await self._connection(recorded)
-                connection.deliver(recorded.frame, recorded.push)
+                connection.deliver(recorded.frame, self._counted(recorded, connection))
                 await self._breathe(connection, len(recorded.frame))
         for connection in list(self._clients.connections):
             await connection.flushed()
@@ -193,6 +209,7 @@ class Replay:
         if self._version != self._clients.version:
             self._version = self._clients.version
             self._chosen.clear()
+            self._carried.clear()
         chosen = self._chosen.get(key)
         while chosen is None or not chosen.takes:
             route = recorded.route if recorded.route in self._classes else ""
@@ -200,9 +217,19 @@ class Replay:
             if not present:
                 await self._clients.quiet(1, route)
                 continue
-            requested = [c for c in present if recorded.push.stream in c.subscriptions.names]
-            chosen = self._chosen[key] = (requested or _of_symbol(present, recorded.push.stream) or present)[0]
+            chosen = self._chosen[key] = _best(present, recorded)
         return chosen
+
+    def _counted(self, recorded: Recorded, connection: VenueConnection) -> Push:
+        """With the events that this connection is owed for it."""
+        push, events = recorded.push, recorded.events
+        if events is None:
+            return push
+        is_asked = self._carried.get((connection, push.stream))
+        if is_asked is None:
+            is_asked = any(map(events.is_carried, connection.subscriptions.names))
+            self._carried[connection, push.stream] = is_asked
+        return push._replace(events=tuple(events.count(connection.told, self._asked, is_asked).items()))
 
     async def _breathe(self, connection: VenueConnection, size: int) -> None:
         """Let the loop write and the reader read: nothing piles up here."""
@@ -213,15 +240,25 @@ class Replay:
             await connection.writable.wait()
 
 
-def _of_symbol(connections: list[VenueConnection], stream: str) -> list[VenueConnection]:
+def _best(connections: list[VenueConnection], recorded: Recorded) -> VenueConnection:
+    """One that has asked for the stream, or for one like it, or for another one of its symbol, or any."""
+    stream, events = recorded.push.stream, recorded.events
     symbol = stream.partition("@")[0] + "@"
-    return [c for c in connections if any(name.startswith(symbol) for name in c.subscriptions.names)]
+    asked = [one for one in connections if stream in one.subscriptions.names]
+    if not asked and events is not None:
+        asked = [one for one in connections if any(map(events.is_carried, one.subscriptions.names))]
+    return (asked or [one for one in connections if _names(one, symbol)] or connections)[0]
+
+
+def _names(connection: VenueConnection, beginning: str) -> bool:
+    return any(name.startswith(beginning) for name in connection.subscriptions.names)
 
 
 def inventory(path: Path, recognised: Recogniser) -> dict[str, Any]:
     """What is in a file: frames, events by word, skipped lines. For those who plan or check a replay."""
-    file, words, frames = FrameFile(path, recognised), Counter[str](), 0
+    file, words, frames, told = FrameFile(path, recognised), Counter[str](), 0, Told()
     for recorded in file:
         frames += 1
-        words.update(dict(recorded.push.events))
+        if recorded.events is not None:
+            words.update(recorded.events.count(told, {}, False))
     return {"frames": frames, "skipped": file.skipped, "events": words}

@@ -53,6 +53,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     ``minute_ends_in``: seconds from the first subscription to the end of a minute of market time (0: as it comes).
     ``remembers``: there was a minute before the first one, whose candles come with their first subscription.
     ``connections``: how many a replay waits for, ``quiet``: and for how many seconds nothing may change then.
+    ``asked``: symbol -> the words that are recorded of it; what else a replay sends is not counted. Empty: all is.
     ``limits``: other rules than the dialect's own."""
 
     exchange: str = DEFAULT
@@ -69,6 +70,7 @@ class Options(Struct, frozen=True, forbid_unknown_fields=True):
     repeat: int = 1
     connections: int = 1
     quiet: float = 0.5
+    asked: Mapping[str, tuple[str, ...]] = {}
     limits: VenueLimits | None = None
 
 
@@ -120,7 +122,8 @@ class LoopbackVenue:
         )
         if options.replay:
             file = FrameFile(Path(options.replay), self.dialect.recogniser)
-            self.replay = Replay(file, self.clients, options.speed, options.connections, options.repeat)
+            asked = {self.dialect.spelled(symbol): frozenset(words) for symbol, words in options.asked.items()}
+            self.replay = Replay(file, self.clients, options.speed, options.connections, options.repeat, asked)
         self._audience = Listeners(self._source, self.dialect.offered, self._end_minute)
         self._refusals: dict[str, list[UpgradeRefusal]] = {"ws": [], "rest": []}
         self._rest = self.dialect.rest(self.floor, self.clock.now_ms)

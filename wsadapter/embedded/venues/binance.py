@@ -16,4 +16,5 @@ USDM: Final = Dialect(
     load_feed=binance_load_feed.LoadFeed,
     recognised=binance_recording.recognised,
     symbols_in=binance_recording.symbols_in,
+    spelled=str.upper,
 )

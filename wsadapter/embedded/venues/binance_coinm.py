@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec import structs
 
-from wsadapter.embedded.exchange import binance_requests
+from wsadapter.embedded.exchange import binance_recording, binance_requests
 from wsadapter.embedded.exchange.dialect import Dialect
 from wsadapter.embedded.exchange.requests import Target
 from wsadapter.embedded.market import binance_frames as frames
@@ -231,4 +231,6 @@ COINM: Final = Dialect(
     subscriptions=lambda goal, most: binance_requests.SocketSubscriptions(goal.names, goal.combined, most),
     offered=offering(CHANNELS, r"[a-z0-9]{2,20}usd_(?:perp|[0-9]{6})", str.upper),
     rest=lambda floor, now_ms: DeclaredRest(REST, floor, now_ms),
+    recognised=binance_recording.recogniser(other=binance_recording.USD_M, routed=False),
+    spelled=str.upper,
 )

@@ -13,6 +13,7 @@ from msgspec import structs
 from wsadapter.embedded.exchange import binance_requests
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect
+from wsadapter.embedded.exchange.recorded_events import Reading, Readings
 from wsadapter.embedded.exchange.recording import recogniser
 from wsadapter.embedded.exchange.replay import Recorded
 from wsadapter.embedded.exchange.requests import Target
@@ -194,8 +195,35 @@ REST: Final = RestPaths(
     too_many=too_many(WEIGHTS),
 )
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+
+def recorded_stream(message: Any) -> str:
+    """Of sockets of one stream there is no envelope."""
+    if "stream" in message:
+        return str(message["stream"])
+    kind = message.get("e", "bookTicker")
+    tail = {"kline": f"kline_{message['k']['i']}" if "k" in message else "", "depthUpdate": "depth"}
+    tail |= {"24hrTicker": "ticker"}
+    return f"{message['s'].lower()}@{tail.get(kind, kind)}"
+
+
+def is_enveloped(message: Any) -> bool:
+    return "stream" in message
+
+
+WORDS: Final = {
+    "{symbol}@aggTrade": "trade", "{symbol}@trade": "trade", "{symbol}@depth{levels}": "depth",
+    "{symbol}@bookTicker": "book_ticker", "{symbol}@kline_{interval}": "kline", "{symbol}@ticker": "ticker",
+}  # fmt: skip
+RECORDED: Final = (
+    *(Reading(name=name, words=(word,), codes=CODES, of=is_enveloped, rows="data") for name, word in WORDS.items()),
+    *(Reading(name=name, words=(word,), codes=CODES) for name, word in WORDS.items()),
+)
+
+
 OFFERED: Final = offering(CHANNELS, r"\w{2,24}", str.upper)
-_frame: Final = recogniser(None, OFFERED)
+_frame: Final = recogniser(recorded_stream, OFFERED, Readings(RECORDED, str.upper))
 
 
 def recognised(payload: bytes, at_ns: int) -> Recorded | None:
@@ -209,6 +237,7 @@ SPOT: Final = Dialect(
     subscriptions=lambda goal, most: binance_requests.SocketSubscriptions(goal.names, goal.combined, most),
     offered=OFFERED,
     recognised=recognised,
+    spelled=str.upper,
     rest=lambda floor, now_ms: DeclaredRest(REST, floor, now_ms),
     limits=VenueLimits(ping_interval=20.0, pong_timeout=60.0, messages=5),
     manners=Manners(notice=notice),

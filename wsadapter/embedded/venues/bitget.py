@@ -6,7 +6,7 @@ itself; an error of version 3 has the argument in its text. The side of a liquid
 arguments in a request close the connection, and so does a client that does not ping.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ import msgspec
 
 from wsadapter.embedded.exchange.connection import VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading, one, says
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say, Unknown
 from wsadapter.embedded.market.candles import Candle
 from wsadapter.embedded.market.channels import (
@@ -229,6 +230,50 @@ def said(document: object) -> str:
     return msgspec.json.encode(document).decode()
 
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+
+def is_snapshot(message: Any, row: Any) -> bool:
+    """Before there were numbers nothing tells whether a change is missing."""
+    return message["action"] == "snapshot" or "seq" not in row
+
+
+def funding_of(row: Any) -> object:
+    due = row.get("nextFundingTime")
+    return (row["fundingRate"], due) if row.get("fundingRate") and due and due != "0" else None
+
+
+_reading: Final = partial(Reading, rows="data")
+
+
+def recorded(kind: str) -> tuple[Reading, ...]:
+    """Of both versions of the protocol."""
+    books = {f"{kind}:books": (5, 50), f"{kind.upper()}:books": (5, 15)}
+    return (
+        _reading(name=f"{kind}:publicTrade::{{symbol}}", words=("trade",), identity="i"),
+        _reading(name=f"{kind.upper()}:trade::{{symbol}}", words=("trade",), identity="tradeId"),
+        _reading(name=f"{kind}:kline:{{interval}}:{{symbol}}", words=("kline",), codes=CODES, opens="start"),
+        _reading(name=f"{kind.upper()}:candle{{interval}}::{{symbol}}", words=("kline",), codes=CODES | UTC_CODES,
+                 opens="0"),
+        *(_reading(name=f"{books}::{{symbol}}", words=("depth",), begins=is_snapshot, alive=("seq", "pseq"))
+          for books in books),
+        *(_reading(name=f"{books}1::{{symbol}}", words=("book_ticker",)) for books in books),
+        *(_reading(name=f"{books}{few}::{{symbol}}", words=("depth",)) for books, levels in books.items()
+          for few in levels),
+        *(_reading(name=f"{each}:ticker::{{symbol}}", words=states(kind),
+                   once={} if kind == "spot" else {"funding_rate": funding_of}) for each in (kind, kind.upper())),
+        _reading(name=f"{kind}:liquidation::", symbol="symbol", words=("liquidation",)),
+    )  # fmt: skip
+
+
+def states(kind: str) -> Mapping[str, Callable[[Any], int]]:
+    futures = {
+        "mark_price": says("markPrice"),
+        "open_interest": lambda row: int(bool(row.get("openInterest") or row.get("holdingAmount"))),
+    }
+    return {"ticker": one, **({} if kind == "spot" else futures)}
+
+
 def market(kind: str, rest: RestPaths) -> Dialect:
     return declared(
         routes=PATHS,
@@ -244,6 +289,7 @@ def market(kind: str, rest: RestPaths) -> Dialect:
         rest=rest,
         limits=VenueLimits(ping_interval=0, silence=130.0, life=86_400.0, messages=10),
         stream_of=stream_of,
+        recorded=recorded(kind),
     )
 
 

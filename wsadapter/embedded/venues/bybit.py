@@ -16,6 +16,7 @@ from msgspec import structs
 
 from wsadapter.embedded.exchange.connection import VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say
 from wsadapter.embedded.market.candles import Candle, close_ms
 from wsadapter.embedded.market.channels import (
@@ -243,7 +244,34 @@ REQUESTS: Final = Requests(
 SPOT_REQUESTS: Final = structs.replace(REQUESTS, replies=partial(replies, taken_says="subscribe"), most=10)
 
 
-def market(c: Category, symbol: str, channels: Sequence[Channel], requests: Requests) -> Dialect:
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+NEEDS: Final = {
+    "ticker": "lastPrice", "mark_price": "markPrice", "funding_rate": "fundingRate", "open_interest": "openInterest",
+}  # fmt: skip
+
+
+def is_snapshot(message: Any, row: Any) -> bool:
+    return bool(message["type"] == "snapshot")
+
+
+RECORDED: Final = (
+    Reading(name="publicTrade.{symbol}", rows="data", words=("trade",)),
+    Reading(name="orderbook.{levels}.{symbol}", rows="data", words=("depth",), begins=is_snapshot),
+    Reading(name="kline.{interval}.{symbol}", rows="data", words=("kline",), codes=CODES),
+    Reading(name="tickers.{symbol}", rows="data", changes=TOLD, needs=NEEDS, begins=is_snapshot),
+    Reading(name="allLiquidation.{symbol}", rows="data", words=("liquidation",)),
+)
+SPOT_RECORDED: Final = (
+    Reading(name="orderbook.1.{symbol}", rows="data", words=("book_ticker",)),
+    Reading(name="tickers.{symbol}", rows="data", words=("ticker",)),
+    *RECORDED,
+)
+
+
+def market(
+    c: Category, symbol: str, channels: Sequence[Channel], requests: Requests, recorded: tuple[Reading, ...] = RECORDED
+) -> Dialect:
     return declared(
         routes={f"/v5/public/{c.name}": ""},
         symbol=symbol,
@@ -252,9 +280,10 @@ def market(c: Category, symbol: str, channels: Sequence[Channel], requests: Requ
         rest=rest(c),
         limits=VenueLimits(ping_interval=0, silence=600.0, life=0, messages=0),
         stream_of=lambda message: str(message.get("topic", "")),
+        recorded=recorded,
     )
 
 
 LINEAR: Final = market(LINEAR_CATEGORY, r"[A-Z0-9]{2,24}(-[A-Z0-9]{1,12})?", CHANNELS, REQUESTS)
 INVERSE: Final = market(INVERSE_CATEGORY, r"[A-Z0-9]{2,20}USD([A-Z][0-9]{2})?", CHANNELS, REQUESTS)
-SPOT: Final = market(SPOT_CATEGORY, r"[A-Z0-9]{2,24}", SPOT_CHANNELS, SPOT_REQUESTS)
+SPOT: Final = market(SPOT_CATEGORY, r"[A-Z0-9]{2,24}", SPOT_CHANNELS, SPOT_REQUESTS, SPOT_RECORDED)

@@ -5,7 +5,8 @@ Each answer lists what the connection has by then. Exchange takes a request whol
 what it does not know. Advanced numbers all messages of a connection and sends heartbeats to those that ask for them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from itertools import islice
@@ -15,6 +16,7 @@ import msgspec
 
 from wsadapter.embedded.exchange.connection import NUMBER, Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say, Unknown
 from wsadapter.embedded.market.candles import Candle
 from wsadapter.embedded.market.channels import BookChange, Books, Candles, DeclaredStream, Print, States, Trades
@@ -272,6 +274,37 @@ def stream_of(document: Any) -> str:
     return f"{'ticker' if document['type'] == 'ticker' else 'matches'}:{document['product_id']}"
 
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+MOST_LEVELS: Final = 5_000
+"""Of either side of a book that is recorded as one event."""
+
+
+def is_of(*kinds: str) -> Callable[[Any], bool]:
+    return lambda message: message.get("type") in kinds
+
+
+def parts(row: Any) -> int:
+    """A book of very many levels is several events, each of which a broker takes."""
+    if "updates" in row:
+        sides = list(Counter(update["side"] for update in row["updates"]).values())
+    else:
+        sides = [len(row.get(side, ())) for side in ("bids", "asks")]
+    return -(-max(*sides, 1) // MOST_LEVELS)
+
+
+RECORDED: Final = (
+    Reading(name="matches:{symbol}", of=is_of("match", "last_match"), words=("trade",), identity="trade_id",
+            again=is_of("last_match"), number="trade_id"),
+    Reading(name="matches:{symbol}", of=is_of("snapshot", "l2update"), words={"depth": parts},
+            begins=lambda message, row: message["type"] == "snapshot"),
+    Reading(name="ticker:{symbol}", words=("ticker", "book_ticker")),
+    Reading(name="level2:{symbol}", of=lambda message: message["channel"] == "l2_data", rows="events",
+            symbol="product_id", words={"depth": parts}, begins=lambda message, row: row["type"] == "snapshot"),
+    Reading(name="candles:{symbol}", rows="events", inside="candles", words=("kline",), opens="start"),
+)  # fmt: skip
+
+
 FEEDS: Final[Dialect] = declared(
     routes={"/": EXCHANGE, "/advanced": ADVANCED},
     symbol=r"[A-Z0-9]{2,12}-[A-Z]{3,5}",
@@ -281,4 +314,5 @@ FEEDS: Final[Dialect] = declared(
     limits=VenueLimits(ping_interval=0, silence=0, life=0, messages=8),
     manners=Manners(heartbeat=heartbeat, numbered=True),
     stream_of=stream_of,
+    recorded=RECORDED,
 )

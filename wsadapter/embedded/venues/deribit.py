@@ -7,6 +7,7 @@ trade in forty is a liquidation, of the taker, the maker, or both.
 """
 
 from decimal import Decimal
+from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
@@ -15,6 +16,7 @@ import msgspec
 
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading, one, says
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say, Unknown
 from wsadapter.embedded.market.candles import Candle
 from wsadapter.embedded.market.channels import (
@@ -311,6 +313,32 @@ def stream_of(document: Any) -> str:
     return f"{channel}.{'100ms' if speed in ('raw', 'agg2') else speed}"
 
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+
+def is_snapshot(message: Any, row: Any) -> bool:
+    """Before 2020 there was no type."""
+    return bool(row.get("type") == "snapshot" if "type" in row else "prev_change_id" not in row)
+
+
+def forced(row: Any) -> int:
+    """``MT``: both sides were."""
+    return sum(letter in row.get("liquidation", "") for letter in "MT")
+
+
+_reading: Final = partial(Reading, rows="params.data")
+RECORDED: Final = (
+    _reading(name="trades.{symbol}.100ms", words={"trade": one, "liquidation": forced}),
+    _reading(name="book.{symbol}.none.{levels}.{speed}", words=("depth",)),
+    _reading(name="book.{symbol}.{speed}", words=("depth",), begins=is_snapshot),
+    _reading(name="chart.trades.{symbol}.{interval}", words=("kline",), codes=CODES, opens="tick"),
+    _reading(name="ticker.{symbol}.100ms", once={"funding_rate": lambda row: row.get("current_funding")},
+             words={"ticker": says("last_price"), "mark_price": says("mark_price"),
+                    "open_interest": says("open_interest")}),
+    _reading(name="quote.{symbol}", words=("book_ticker",)),
+)  # fmt: skip
+
+
 PUBLIC_DATA: Final[Dialect] = declared(
     routes={"/ws/api/v2": ""},
     symbol=r"[A-Z0-9_]{2,24}(-[A-Za-z0-9_]{1,24}){0,4}",
@@ -320,4 +348,5 @@ PUBLIC_DATA: Final[Dialect] = declared(
     limits=VenueLimits(ping_interval=0, silence=0, life=0, messages=0),
     manners=Manners(heartbeat=lambda now_ms: TEST_REQUEST, notice=lambda now_ms: MAINTENANCE),
     stream_of=stream_of,
+    recorded=RECORDED,
 )

@@ -5,6 +5,7 @@ taken is not documented). Sizes are text with a sign for the side, contracts of 
 levels and number what they change without holes. A wrong parameter over REST is HTTP 400 with a label.
 """
 
+from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
@@ -13,6 +14,7 @@ import msgspec
 
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading, says
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say
 from wsadapter.embedded.market.candles import Candle
 from wsadapter.embedded.market.channels import (
@@ -287,6 +289,37 @@ REST: Final = RestPaths(
     too_many=reply({"label": "TOO_MANY_REQUESTS", "message": "Request Rate Limit Exceeded"}, 429),
 )
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+
+def recorded_stream(message: Any) -> str:
+    """Of the first element."""
+    if message["event"] not in ("update", "all"):
+        return ""
+    row = message["result"]
+    row = row[0] if isinstance(row, list) else row
+    about = row.get("s") or row.get("n", "").replace("_", ":", 1) or row["contract"]
+    return f"{message['channel']}:{about}"
+
+
+def funding_of(row: Any) -> object:
+    rate, due = row.get("funding_rate"), row.get("funding_next_apply")
+    return (rate, due) if rate and due else None
+
+
+_reading: Final = partial(Reading, rows="result")
+RECORDED: Final = (
+    _reading(name="futures.trades:{symbol}", symbol="contract", words=("trade",)),
+    _reading(name="futures.obu:ob.{symbol}.{levels}", words=("depth",), begins=lambda message, row: "full" in row),
+    _reading(name="futures.order_book_update:{symbol}", words=("depth",)),
+    _reading(name=CANDLES + ":{interval}:{symbol}", words=("kline",), codes=CODES, opens="t", closed="w"),
+    _reading(name="futures.tickers:{symbol}", symbol="contract", once={"funding_rate": funding_of},
+             words={"ticker": says("last"), "mark_price": says("mark_price"), "open_interest": says("total_size")}),
+    _reading(name="futures.book_ticker:{symbol}", words=("book_ticker",)),
+    _reading(name="futures.public_liquidates:{symbol}", symbol="contract", words=("liquidation",)),
+)  # fmt: skip
+
+
 USDT: Final[Dialect] = declared(
     routes={"/v4/ws/usdt": ""},
     symbol=r"[A-Z0-9]{1,20}_USDT",
@@ -295,4 +328,6 @@ USDT: Final[Dialect] = declared(
     rest=REST,
     limits=VenueLimits(ping_interval=0, silence=30.5, life=0, messages=0),
     manners=Manners(notice=notice),
+    stream_of=recorded_stream,
+    recorded=RECORDED,
 )

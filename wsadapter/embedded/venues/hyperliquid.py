@@ -13,6 +13,7 @@ import msgspec
 
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading, at, one, says
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say, Unknown
 from wsadapter.embedded.market.candles import Candle, close_ms
 from wsadapter.embedded.market.channels import (
@@ -248,6 +249,29 @@ def error(found: Refused, now_ms: int) -> RestReply:
 
 REST: Final = RestPaths(paths={"/info": info}, error=error, requests=60, window_ms=60_000)
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+
+def recorded_stream(message: Any) -> str:
+    """Of the first element; books of both speeds come on one channel."""
+    channel, row = message["channel"], message["data"]
+    row = row[0] if isinstance(row, list) else row
+    if channel == "candle":
+        return f"candle:{row['i']}:{row['s']}"
+    return f"{'l2BookFast' if row.get('fast') else channel}:{row['coin']}"
+
+
+RECORDED: Final = (
+    Reading(name="trades:{symbol}", rows="data", symbol="coin", words=("trade",), identity="tid"),
+    *(Reading(name=f"{name}:{{symbol}}", rows="data", words=("depth",)) for name in ("l2Book", "l2BookFast")),
+    Reading(name="candle:{interval}:{symbol}", rows="data", words=("kline",), codes=CODES, opens="t"),
+    Reading(name="activeAssetCtx:{symbol}", rows="data",
+            words={"mark_price": one, "open_interest": says("ctx.openInterest")},
+            once={"funding_rate": lambda row: at(row, "ctx.funding")}),
+    Reading(name="bbo:{symbol}", rows="data", words=("book_ticker",)),
+)  # fmt: skip
+
+
 INFO: Final[Dialect] = declared(
     routes={"/ws": ""},
     symbol=r"[A-Za-z0-9]{1,12}(:[A-Za-z0-9]{1,12})?|@[0-9]{1,4}|[A-Z0-9]{1,12}/[A-Z0-9]{1,8}",
@@ -256,4 +280,6 @@ INFO: Final[Dialect] = declared(
     rest=REST,
     limits=VenueLimits(ping_interval=0, silence=60.0, life=0, messages=0, streams=1000),
     manners=Manners(hello=lambda now_ms: ["Websocket connection established."]),
+    stream_of=recorded_stream,
+    recorded=RECORDED,
 )

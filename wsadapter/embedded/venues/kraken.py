@@ -8,6 +8,7 @@ speaks once a second whatever the markets do.
 import zlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import msgspec
 
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say, Unknown
 from wsadapter.embedded.market.candles import Candle
 from wsadapter.embedded.market.channels import (
@@ -286,6 +288,24 @@ def stream_of(document: Any) -> str:
     return f"{channel}:{element['symbol']}{tail}"
 
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+
+def is_snapshot(message: Any, row: Any) -> bool:
+    return bool(message["type"] == "snapshot")
+
+
+_reading: Final = partial(Reading, rows="data", symbol="symbol")
+RECORDED: Final = (
+    _reading(name="trade:{symbol}", words=("trade",)),
+    _reading(
+        name="book:{symbol}:{levels}", words=("depth",), begins=lambda message, row: message["type"] == "snapshot"
+    ),
+    _reading(name="ticker:{symbol}:{trigger}", words=("ticker", "book_ticker")),
+    _reading(name="ohlc:{symbol}:{interval}", words=("kline",), codes=CODES, opens="interval_begin"),
+)
+
+
 SPOT: Final[Dialect] = declared(
     routes={"/v2": ""},
     symbol=r"[A-Z0-9]{2,12}/[A-Z0-9]{2,8}",
@@ -300,4 +320,5 @@ SPOT: Final[Dialect] = declared(
         notice=notice,
     ),
     stream_of=stream_of,
+    recorded=RECORDED,
 )

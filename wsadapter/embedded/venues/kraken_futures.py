@@ -8,6 +8,7 @@ forty is a liquidation.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import msgspec
 
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading, one, says
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say, Unknown
 from wsadapter.embedded.market.candles import Candle
 from wsadapter.embedded.market.channels import BookChange, Books, Candles, DeclaredStream, Print, States, Trades
@@ -268,6 +270,38 @@ def stream_of(document: Any) -> str:
     return f"{document['feed'].removesuffix('_snapshot')}:{document['product_id']}"
 
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+
+def is_snapshot(message: Any, row: Any = None) -> bool:
+    return bool(message["feed"].endswith("_snapshot"))
+
+
+def is_data(message: Any) -> bool:
+    return "event" not in message
+
+
+def funding_of(row: Any) -> object:
+    rate, due = row.get("relative_funding_rate"), row.get("next_funding_rate_time")
+    return (rate, due) if rate is not None and due else None
+
+
+_trades: Final = partial(
+    Reading, name="trade:{symbol}", identity="uid", number="seq", again=is_snapshot,
+    words={"trade": one, "liquidation": lambda row: int(row["type"] == "liquidation")},
+)  # fmt: skip
+_reading: Final = partial(Reading, of=is_data)
+RECORDED: Final = (
+    _trades(of=lambda message: "trades" in message, rows="trades"),
+    _trades(of=is_data),
+    _reading(name="book:{symbol}", words=("depth",), begins=is_snapshot),
+    _reading(name="ticker:{symbol}", once={"funding_rate": funding_of},
+             words={"ticker": says("last"), "mark_price": says("markPrice"), "open_interest": says("openInterest"),
+                    "book_ticker": lambda row: int(bool(row.get("bid") or row.get("ask")))}),
+    _reading(name="candles_trade_{interval}:{symbol}", rows="candle", words=("kline",), codes=CODES, opens="time"),
+)  # fmt: skip
+
+
 FUTURES: Final[Dialect] = declared(
     routes={"/ws/v1": ""},
     symbol=r"[PF][FI]_[A-Z0-9]{6,16}(_\d{6})?",
@@ -277,4 +311,5 @@ FUTURES: Final[Dialect] = declared(
     limits=VenueLimits(ping_interval=0, silence=60.0, life=0, messages=100),
     manners=Manners(hello=lambda now_ms: ['{"event":"info","version":1}']),
     stream_of=stream_of,
+    recorded=RECORDED,
 )

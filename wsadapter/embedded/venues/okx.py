@@ -6,6 +6,7 @@ contracts of 0.01 of the base currency. (That a bad argument costs none of the o
 """
 
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, Final
@@ -14,6 +15,7 @@ import msgspec
 
 from wsadapter.embedded.exchange.connection import Manners, VenueLimits
 from wsadapter.embedded.exchange.dialect import Dialect, declared
+from wsadapter.embedded.exchange.recorded_events import Reading
 from wsadapter.embedded.exchange.requests import Ask, Requests, Say, Unknown
 from wsadapter.embedded.market.candles import Candle
 from wsadapter.embedded.market.channels import (
@@ -347,6 +349,34 @@ REST: Final = RestPaths(
     too_many=failed("50011", "Too Many Requests", HTTPStatus.TOO_MANY_REQUESTS),
 )
 
+# -------------------------------------------------------------------------------------------------- recorded messages
+
+
+def is_snapshot(message: Any, row: Any) -> bool:
+    """Before there were numbers nothing tells whether a change is missing."""
+    return message["action"] == "snapshot" or "seqId" not in row
+
+
+def funding_of(row: Any) -> object:
+    return (row["fundingRate"], row["fundingTime"]) if row.get("fundingRate") and row.get("fundingTime") else None
+
+
+_reading: Final = partial(Reading, rows="data")
+RECORDED: Final = (
+    _reading(name="trades:{symbol}", words=("trade",)),
+    _reading(name="trades-all:{symbol}", words=("trade",)),
+    _reading(name="books:{symbol}", words=("depth",), begins=is_snapshot, alive=("seqId", "prevSeqId")),
+    _reading(name="books5:{symbol}", words=("depth",)),
+    _reading(name="candle{interval}:{symbol}", words=("kline",), codes=CODES),
+    _reading(name="tickers:{symbol}", words=("ticker",)),
+    _reading(name="bbo-tbt:{symbol}", words=("book_ticker",)),
+    _reading(name="mark-price:{symbol}", words=("mark_price",)),
+    _reading(name="funding-rate:{symbol}", once={"funding_rate": funding_of}),
+    _reading(name="open-interest:{symbol}", words=("open_interest",)),
+    _reading(name="liquidation-orders:{kind}", inside="details", symbol="instId", words=("liquidation",)),
+)
+
+
 OKX: Final[Dialect] = declared(
     routes={"/ws/v5/public": "public", "/ws/v5/business": "business"},
     symbol=rf"{FAMILY}(?:-SWAP|-\d{{6}})?",
@@ -356,4 +386,5 @@ OKX: Final[Dialect] = declared(
     limits=VenueLimits(ping_interval=0, silence=30.0, life=0, messages=0),
     manners=Manners(notice=lambda now_ms: NOTICE),
     stream_of=stream_of,
+    recorded=RECORDED,
 )

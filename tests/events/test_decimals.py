@@ -4,6 +4,7 @@ import contextlib
 import copy
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -11,7 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.events.decimals import NotPlain, are_plain, plain_in_python, split_book, split_in_python
+from wsadapter.events.decimals import (
+    NotPlain,
+    are_plain,
+    plain_in_python,
+    rounded_number,
+    split_book,
+    split_in_python,
+)
 
 PLAIN = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 NOT_PLAIN = [
@@ -161,3 +169,20 @@ def test_no_bytes_are_read_beyond_a_side(side: bytes) -> None:
         except (NotPlain, msgspec.DecodeError, UnicodeDecodeError):
             continue
         assert [[p, q] for p, q in zip(found[0], found[1], strict=True)] == json.loads(each)
+
+
+@pytest.mark.parametrize(
+    ("number", "rounded"),
+    [
+        (b"-4.739622041017375e-7", "-0.000000473962204102"), (b"0.0001", "0.0001"), (b"5e-19", "0.000000000000000000"),
+        (b"1.5e-18", "0.000000000000000002"), (b"-4e-19", "0.000000000000000000"), (b"-0.0", "0.0"), (b"3", "3"),
+        (b"0.1234567890123456785", "0.123456789012345678"),
+    ],
+)  # fmt: skip
+def test_a_computed_number_is_rounded_half_to_even(number: bytes, rounded: str) -> None:
+    assert rounded_number(number, 18) == rounded
+
+
+@given(number=st.decimals(allow_nan=False, allow_infinity=False, min_value=-1, max_value=1, places=30))
+def test_rounding_errs_by_half_of_the_last_place_at_most(number: Decimal) -> None:
+    assert abs(Decimal(rounded_number(f"{number:f}".encode(), 18)) - number) <= Decimal("5e-19")

@@ -9,7 +9,7 @@ from exchanges.driving import drive
 from frames_path import frames
 
 from wsadapter.config.model import Feed
-from wsadapter.events import Depth, Kline, MarketEvent, Source, Trade, UpdateType
+from wsadapter.events import Depth, FundingRate, Kline, MarketEvent, Source, Trade, UpdateType
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.deribit import Deribit
 from wsadapter.exchanges.deribit_rest import BY_SEQUENCE, INSTRUMENTS, KLINES, DeribitRest
@@ -155,11 +155,38 @@ def test_the_present_book_is_a_snapshot(levels: int, asked: str) -> None:
     assert (repair.state, dict(requests[0].query)["depth"]) == ("partial", asked)
 
 
-@pytest.mark.parametrize(
-    "stream", ["ticker", "mark_price", "liquidation", "book_ticker", "open_interest", "funding_rate"]
-)
+@pytest.mark.parametrize("stream", ["ticker", "mark_price", "liquidation", "book_ticker", "open_interest"])
 def test_streams_without_a_history_have_no_repair(stream: str) -> None:
     assert REST.repair(Hole(stream, PERPETUAL, 0, 1)) is None
+
+
+def test_what_a_perpetual_paid_in_each_hour_is_settled_funding() -> None:
+    hour_ms, requests = 3_600_000, list[Request]()
+    times = range(START_MS // hour_ms * hour_ms, START_MS + 100 * hour_ms, hour_ms)
+
+    def venue(request: Request) -> bytes:
+        requests.append(request)
+        first, last = (int(dict(request.query)[name]) for name in ("start_timestamp", "end_timestamp"))
+        rows = [f'{{"timestamp":{ms},"index_price":1.5,"interest_8h":5e-4,"interest_1h":-4.739622041017375e-7}}'
+                for ms in reversed(times) if first - hour_ms <= ms <= last]  # fmt: skip
+        return answer(f"[{','.join(rows)}]")
+
+    hole = Hole("funding_rate", PERPETUAL, START_MS * MS, (START_MS + 24 * hour_ms) * MS)
+    filled, events = drive(REST.repair(hole), venue, NOW_NS)
+
+    found = [event for event in events if isinstance(event, FundingRate)]
+    assert (filled.state, len(found), len(events), len(requests)) == ("repaired", 24, 24, 1)
+    assert [event.transaction_time_ns for event in found] == [
+        ms * MS for ms in times if START_MS <= ms <= START_MS + 24 * hour_ms
+    ]
+    assert {(e.funding_rate, e.settled, e.source, e.next_funding_time_ns) for e in found} == {
+        ("-0.000000473962204102", True, Source.REST, None)
+    }
+
+
+@pytest.mark.parametrize("symbol", ["BTC-25DEC26", "BTC-25DEC26-100000-C", "BTC_USDC"])
+def test_only_perpetuals_pay_funding(symbol: str) -> None:
+    assert REST.repair(Hole("funding_rate", symbol, 0, 1)) is None
 
 
 def test_series_are_the_words_that_were_asked_for() -> None:

@@ -13,6 +13,7 @@ bench/bench_decode.py compares the ways.
 
 import re
 from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from typing import Final
 
 from msgspec import DecodeError, Raw
@@ -65,6 +66,18 @@ def plain_number(raw: bytes | Raw, signed: bool = False) -> str:
         digits = digits.ljust(point, b"0")
         whole, fraction = digits[:point].lstrip(b"0") or b"0", digits[point:]
     return (minus + whole + (b"." + fraction if fraction else b"")).decode()
+
+
+def rounded_number(raw: bytes | Raw, places: int) -> str:
+    """The plain decimal of a JSON number of either sign, rounded to so many decimals, half to even, where it has more;
+    never by way of a float. For what is itself the result of a computation, and nobody's price."""
+    text = plain_number(raw, True)
+    fraction = text.partition(".")[2]
+    if len(fraction) <= places:
+        return text
+    with localcontext(prec=len(text), rounding=ROUND_HALF_EVEN):
+        found = f"{Decimal(text).quantize(Decimal(1).scaleb(-places)):f}"
+    return found.removeprefix("-") if not found.strip("-0.") else found
 
 
 def plain_in_python(*texts: str) -> bool:

@@ -1,10 +1,13 @@
-"""Deribit over REST as tables: trades, candles, books, what is traded. The methods are those of the socket, by GET.
+"""Deribit over REST as tables: trades, candles, settled funding, books, what is traded. The methods are those of the
+socket, by GET.
 
 Trades are asked for by their sequence, so that a hole is filled exactly. Candles come as columns, both ends of a range
-among them. Errors are HTTP 400 with a JSON-RPC error. The history of funding has more digits than a rate of ours (20
-and more decimals) and is of whole hours, where the stream's rate is of the moment: it is not fetched.
+among them. Errors are HTTP 400 with a JSON-RPC error. Funding of a perpetual is paid all the time; what was paid in
+each hour its history says, at the hour's end: that is what is settled here. It is a binary float in the venue's own
+text, of 20 and more decimals; a rate has 18, and is rounded to them.
 
-Not verified: how many candles one answer holds at most (1000 are asked for), and that candles without trades are there.
+Not verified: how many candles one answer holds at most (1000 are asked for), and that candles without trades are there;
+the order of the hours (they are put in order here), how many an answer holds (744; 28 days are asked for).
 """
 
 from collections.abc import Mapping
@@ -15,8 +18,8 @@ from typing import Annotated, Final
 from msgspec import Meta, Raw, Struct
 from msgspec.json import Decoder
 
-from wsadapter.events import Depth, Kline, OpenInterest, Trade, UpdateType
-from wsadapter.events.decimals import plain_number
+from wsadapter.events import Depth, FundingRate, Kline, OpenInterest, Trade, UpdateType
+from wsadapter.events.decimals import plain_number, rounded_number
 from wsadapter.exchanges.deribit import (
     CANDLE_FIELDS,
     CODES,
@@ -27,7 +30,7 @@ from wsadapter.exchanges.deribit import (
     TradeWire,
     top_levels,
 )
-from wsadapter.exchanges.history import book, candles, trades
+from wsadapter.exchanges.history import book, candles, fundings, trades
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
     MOST,
@@ -43,14 +46,17 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
-from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Limit, Request, ServerTime
+from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Filling, Hole, Limit, Request, ServerTime
 from wsadapter.exchanges.second_look import present
 from wsadapter.exchanges.sides import levels
 from wsadapter.text import printable
 
 EXCHANGE: Final = "deribit"
 PATH: Final = "/api/v2/public/"
+PERPETUAL: Final = "-PERPETUAL"
 MAX_ROWS: Final = 100_000
+RATE_DECIMALS: Final = 18
+"""Of a funding rate, in the table."""
 Column = Annotated[list[Raw], Meta(max_length=MAX_ROWS)]
 
 
@@ -88,6 +94,14 @@ class StateRow(Struct, gc=False):
 
     timestamp: Time
     open_interest: Raw
+
+
+class FundingRow(Struct, gc=False):
+    """{"timestamp":1569891600000,"index_price":8222.87,"prev_index_price":8305.72,
+    "interest_8h":-0.00009234260068476106,"interest_1h":-4.739622041017375e-7}: the hour that ends then."""
+
+    timestamp: Time
+    interest_1h: Raw
 
 
 class InstrumentRow(Struct, gc=False):
@@ -148,6 +162,11 @@ def candle_rows(body: bytes) -> tuple[list[Raw], int | None]:
     return [Raw(form % tuple(map(bytes, one))) for one in columns], time
 
 
+def funding_rows(body: bytes) -> tuple[list[Raw], int | None]:
+    result, time = result_of(body)
+    return _list(result), time
+
+
 def whole(body: bytes) -> tuple[list[Raw], int | None]:
     """A result that is one row."""
     result, time = result_of(body)
@@ -188,6 +207,12 @@ INTEREST: Final = row(
     absent=("transaction_time_ns", "open_interest_value"),
 )  # fmt: skip
 
+FUNDING: Final = row(
+    FundingRate, transaction_time_ns=ms("timestamp"), settled=constant(True),
+    funding_rate=computed(lambda d, e: rounded_number(d.interest_1h, RATE_DECIMALS)),
+    absent=("event_time_ns", "next_funding_time_ns", "mark_price"),
+)  # fmt: skip
+
 ONE: Final = {"instrument_name": "{symbol}"}
 OLDEST_FIRST: Final = {"count": "{limit}", "sorting": "asc"}
 BY_SEQUENCE: Final = Page(
@@ -206,6 +231,11 @@ KLINES: Final = Page(
     ONE | {"start_timestamp": "{first_ms}", "end_timestamp": "{last_ms}", "resolution": "{code}"}, CandleWire,
     row(Kline, closed=constant(True), **CANDLE_FIELDS), candle_rows, key="open_time_ns", wire_key="tick",
     end_key="close_time_ns", most=1000, codes=CODES, keeps_newest=True,
+)  # fmt: skip
+FUNDINGS: Final = Page(
+    EXCHANGE, PATH + "get_funding_rate_history",
+    ONE | {"start_timestamp": "{first_ms}", "end_timestamp": "{last_ms}"}, FundingRow, FUNDING, funding_rows,
+    key="transaction_time_ns", wire_key="timestamp", most=744, window_ms=28 * 86_400_000, sorts=True, whole=True,
 )  # fmt: skip
 ORDER_BOOK: Final = Page(
     EXCHANGE, PATH + "get_order_book", ONE | {"depth": "{limit}"}, TopWire, BOOK, whole, key="last_update_id",
@@ -254,6 +284,7 @@ class DeribitRest(RestTables):
     repairs = {
         "trade": partial(trades, BY_SEQUENCE, BY_TIME),
         "kline": partial(candles, KLINES),
+        "funding_rate": partial(fundings, FUNDINGS),
         "depth": partial(book, ORDER_BOOK),
     }
     intervals = frozenset(CODES)
@@ -261,6 +292,12 @@ class DeribitRest(RestTables):
     listings = (INSTRUMENTS,)
     trading = frozenset(("open",))
     halted = frozenset(("inactive", "locked", "halted", "settlement"))
+
+    def repair(self, hole: Hole) -> Filling | None:
+        """Nobody pays funding for anything but perpetuals."""
+        if hole.stream == "funding_rate" and not hole.symbol.endswith(PERPETUAL):
+            return None
+        return super().repair(hole)
 
     def levels(self, name: str) -> int:
         found = top_levels(name)

@@ -41,6 +41,7 @@ CODES: Final = {
 DEPTHS: Final = (1, 5, 10, 20, 50, 100, 1000, 10_000)
 LIQUIDATED: Final = ("", "T", "M", "MT")
 MOST_CANDLES: Final = 5000
+MOST_HOURS: Final = 744
 
 # ---------------------------------------------------------------------------------------------------------- frames
 
@@ -240,6 +241,19 @@ def chart(desk: Desk) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def funding_history(desk: Desk) -> list[dict[str, Any]]:
+    """Of each hour what was paid in it, oldest first, a float with all its digits."""
+    market = desk.market("instrument_name")
+    desk.text("start_timestamp"), desk.text("end_timestamp")
+    hours = desk.fundings(market, desk.inside("start_timestamp", "end_timestamp"), MOST_HOURS)[::-1]
+    index = raw(market.instrument.price_text(market.instrument.tick * 1000))
+    return [
+        {"timestamp": at_ms, "index_price": index, "prev_index_price": index, "interest_8h": raw(rate),
+         "interest_1h": raw(f"{Decimal(rate) / 7:.16e}")}
+        for at_ms, rate in hours
+    ]  # fmt: skip
+
+
 def order_book(desk: Desk) -> dict[str, Any]:
     market, depth = desk.market("instrument_name"), desk.limit(5, DEPTHS[-1], "depth")
     if depth not in DEPTHS:
@@ -293,6 +307,7 @@ REST: Final = RestPaths(
         PUBLIC + "get_last_trades_by_instrument": last_trades,
         PUBLIC + "get_last_trades_by_instrument_and_time": last_trades,
         PUBLIC + "get_tradingview_chart_data": chart,
+        PUBLIC + "get_funding_rate_history": funding_history,
         PUBLIC + "get_order_book": order_book,
         PUBLIC + "ticker": lambda desk: raw(state(desk.market("instrument_name"), desk.now_ms)),
         PUBLIC + "get_instruments": instruments,

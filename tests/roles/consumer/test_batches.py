@@ -12,6 +12,7 @@ from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import (
     FEW,
+    FIRST_SECONDS,
     QUIET_FACTOR,
     QUIET_ROWS,
     Batch,
@@ -37,6 +38,16 @@ def filled(count: int, now: float = 0.0) -> Partition:
     made = partition()
     for number in range(count):
         made.add(number, value(1, number), now)
+    return made
+
+
+def followed(count: int) -> Partition:
+    """Its first batch is in; so many rows are in the next one."""
+    made = filled(1)
+    made.cut_open()
+    insert(made)
+    for number in range(1, count + 1):
+        made.add(number, value(1, number), 0.0)
     return made
 
 
@@ -89,12 +100,31 @@ def test_a_batch_that_is_done_is_never_done_again() -> None:
 
 
 def test_a_busy_partition_is_cut_after_the_time_and_a_quiet_one_waits_up_to_five_times_as_long() -> None:
-    busy, quiet = filled(QUIET_ROWS), filled(QUIET_ROWS - 1)
+    busy, quiet = followed(QUIET_ROWS), followed(QUIET_ROWS - 1)
 
     assert not busy.due(0.9, NO_LIMIT, NO_LIMIT, 1.0)
     assert busy.due(1.0, NO_LIMIT, NO_LIMIT, 1.0)
     assert not quiet.due(QUIET_FACTOR - 0.1, NO_LIMIT, NO_LIMIT, 1.0)
     assert quiet.due(QUIET_FACTOR, NO_LIMIT, NO_LIMIT, 1.0)
+
+
+@pytest.mark.parametrize("rows", [1, QUIET_ROWS])
+def test_the_first_batch_of_an_assignment_does_not_wait_for_more(rows: int) -> None:
+    made = filled(rows)
+
+    assert not made.due(FIRST_SECONDS - 0.01, NO_LIMIT, NO_LIMIT, 1.0)
+    assert made.due(FIRST_SECONDS, NO_LIMIT, NO_LIMIT, 1.0)
+    assert made.due(0.05, NO_LIMIT, NO_LIMIT, 0.05)  # a shorter time is what was asked for
+
+
+def test_after_a_replay_a_batch_waits_as_usual() -> None:
+    made = partition(progress=CommitMetadata(4, intent=0))
+    made.add(0, value(1, 0), 0.0)
+    made.add(1, value(1, 1), 0.0)
+    insert(made)
+
+    assert not made.due(FIRST_SECONDS, NO_LIMIT, NO_LIMIT, 1.0)
+    assert made.due(QUIET_FACTOR, NO_LIMIT, NO_LIMIT, 1.0)
 
 
 def test_full_is_cut_at_once() -> None:

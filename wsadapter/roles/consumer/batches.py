@@ -39,6 +39,8 @@ from wsadapter.kafka.messages import PREFIXES, Identify, length_at, varint
 QUIET_ROWS: Final = 100
 """A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
 QUIET_FACTOR: Final = 5
+FIRST_SECONDS: Final = 0.1
+"""The first batch after an assignment waits no longer, however few its rows are: what it has, nobody has seen yet."""
 FEW: Final = 16
 """So few messages are taken one by one: to look at them together first costs more."""
 
@@ -205,6 +207,8 @@ class Batch:
         self.first = first
         self.last = first - 1
         self.since = now
+        self.is_first = False
+        """Of its partition, since that was assigned."""
         self.head = len(head)
         self.body = bytearray(head)
         self.offsets = array("q")
@@ -239,6 +243,8 @@ class Batch:
 
     def old_at(self, seconds: float) -> float:
         """When it has waited long enough, if no more comes."""
+        if self.is_first:
+            return self.since + min(seconds, FIRST_SECONDS)
         return self.since + (seconds if self.rows >= QUIET_ROWS else seconds * QUIET_FACTOR)
 
     def messages(self, rows: Sequence[int]) -> bytes:
@@ -291,6 +297,7 @@ class Partition:
         self._identify = identify
         self._seen = dict(progress.watermarks)
         self._at_ms = progress.at_ms
+        self._has_begun = False
 
     @property
     def key(self) -> tuple[str, int]:
@@ -371,6 +378,7 @@ class Partition:
         batch = self.open
         if batch is None:
             batch = Batch(self.next_offset if first is None else first, self._head, now)
+            batch.is_first, self._has_begun = not self._has_begun, True
             self.batches.append(batch)
         return batch
 

@@ -40,6 +40,7 @@ class Site:
         self.config.write_text(
             f'[service]\ninstance = "{self.instance}"\nstate_dir = "{self.state}"\ndrain_seconds = 100\n'
             f'[kafka]\nbootstrap_servers = "{self.kafka}"\ntopic_prefix = "{database}."\n'
+            "partitions = 4\n"  # as a real one has, not a demo's single one
             f'[clickhouse]\nurl = "{self.clickhouse}"\ndatabase = "{database}"\nbatch_seconds = 0.5\n'
             f'[monitor]\nlisten = "{self.monitor}"\n'
             f"{extra}\n"

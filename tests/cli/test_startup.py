@@ -130,3 +130,23 @@ def test_a_demo_logs_as_the_file_says_and_else_warnings(
     adapted = StandIns(embedded=True, demo=True).adapt(config)
 
     assert (adapted.service.log_level, adapted.service.log_format) == (level, log_format)
+
+
+@pytest.mark.parametrize(
+    ("kafka", "stand_ins", "partitions"),
+    [
+        ("", StandIns(embedded=True, demo=True), 1),
+        ("[kafka]\npartitions = 3", StandIns(embedded=True, demo=True), 3),
+        ("", StandIns(demo=True), 4),  # a Kafka that is not ours
+        ("", StandIns(embedded=True), 4),  # what may be kept for longer
+        ("", StandIns(embedded=True, demo=True, brokers=3), 4),
+    ],
+)
+def test_a_demo_with_its_own_broker_makes_one_partition_a_topic(
+    tmp_path: Path, kafka: str, stand_ins: StandIns, partitions: int
+) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(f"[service]\nstate_dir = '{tmp_path}'\n{kafka}\n")
+    loaded = load_with_origins(str(path), {}, dotenv=None, demo=True)
+
+    assert _adjusted(loaded, stand_ins).kafka.partitions == partitions

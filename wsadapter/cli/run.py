@@ -92,10 +92,13 @@ def run(config_path: str | None, stand_ins: StandIns, duration: float | None = N
 
 def _adjusted(loaded: Loaded, stand_ins: StandIns) -> Config:
     """The embedded engine's tables are nobody else's: a new version takes them along. Who watches a demo wants no more
-    of the log than warnings, if the configuration does not say otherwise."""
+    of the log than warnings, and its first rows soon, if the configuration does not say otherwise: each partition costs
+    its broker and its engine, on the machine of the whole pipeline, and one is plenty for what it sends."""
     config = cluster.configured(loaded, stand_ins.brokers)
     if stand_ins.embedded:
         config = structs.replace(config, clickhouse=structs.replace(config.clickhouse, migrate=True))
+    if stand_ins.demo and stand_ins.embedded and stand_ins.brokers == 1 and "kafka.partitions" not in loaded.origins:
+        config = structs.replace(config, kafka=structs.replace(config.kafka, partitions=1))
     if stand_ins.demo and "service.log_level" not in loaded.origins:
         config = structs.replace(config, service=structs.replace(config.service, log_level="warning"))
     return config

@@ -71,14 +71,15 @@ class StandIns(Struct, frozen=True, dict=True):
         return msgspec.structs.replace(feed, **urls)
 
     def children(self, config: Config, exchanges: Iterable[str]) -> tuple[ChildSpec, ...]:
-        """The stand-ins as children; ``exchanges``: that of each connection of the run."""
+        """The stand-ins as children; ``exchanges``: that of each connection of the run. Kafka comes first: it takes
+        longest, and venues are forked, which waits for the fork server."""
         connections = Counter(exchanges)
         here = [word for word in self._ports if word in connections] if self.demo else []
         venues = (self._venue(config, word, connections[word], len(here)) for word in here)
         if not self.embedded:
             return (*venues,)
         clickhouse = _child("clickhouse", metrics.SERVICE, 60.0, (config.service, config.clickhouse))
-        return (*venues, *self._kafka(config), clickhouse)
+        return (*self._kafka(config), clickhouse, *venues)
 
     def _kafka(self, config: Config) -> Iterator[ChildSpec]:
         reads = (config.service, config.kafka)

@@ -18,14 +18,20 @@ import logging
 import os
 import re
 import select
+import sys
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping, MutableMapping
 from queue import SimpleQueue
 from typing import Any, Final, cast
 
-import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, Processor
+_RICH: Final = sys.modules.setdefault("rich", cast(Any, None))
+# structlog's own renderer, which is not used here, would import rich and pygments: a fifth of what a process imports
+import structlog  # noqa: E402
+from structlog.typing import EventDict, FilteringBoundLogger, Processor  # noqa: E402
+
+if _RICH is None:
+    del sys.modules["rich"]  # for whoever wants it
 
 QUEUE_RECORDS: Final = 2_000
 VALUE_CHARACTERS: Final = 4_000

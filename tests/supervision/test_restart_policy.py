@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsadapter.backoff import Backoff
-from wsadapter.supervision.restart import ChildRun, RestartPolicy, RunHistory, after, decide, hopeless
+from wsadapter.supervision.restart import ChildRun, NextStart, RestartPolicy, RunHistory, after, decide, hopeless
 
 POLICY = RestartPolicy(Backoff(0.5, 30.0), intensity=5, period=60.0, stable=60.0)
 LATEST = 0.999999999
@@ -66,7 +66,15 @@ def test_stable_run_forgets_the_failures() -> None:
         history = after(history, ChildRun(n, n), POLICY)
     assert history.open
     history = after(history, ChildRun(100.0, 160.0), POLICY)
-    assert history == RunHistory(failures=1, exits=(160.0,))
+    assert history == RunHistory(exits=(160.0,))
+
+
+def test_what_was_stable_is_back_at_once_and_waits_when_it_fails_again() -> None:
+    history = after(RunHistory(failures=3, exits=(1.0,)), ChildRun(2.0, 62.0), POLICY)
+    assert decide(history, 62.0, POLICY, latest) == NextStart(62.0, degraded=False)
+
+    history = after(history, ChildRun(62.0, 63.0), POLICY)
+    assert round(decide(history, 63.0, POLICY, latest).at, 3) == 63.5
 
 
 def test_open_circuit_stays_open_at_its_own_slow_pace() -> None:

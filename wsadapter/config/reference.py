@@ -97,7 +97,7 @@ KEYS: Final[Mapping[str, str]] = {
     "clickhouse.migrate": "At the start tables of an earlier version are brought to this one, not refused.",
     "clickhouse.ttl_days": "A table of table = days; rows older than that are removed. Default: kept.",
     "monitor.listen": "host:port. There is no password: keep it on loopback.",
-    "restart.backoff_min": "The first wait before a child is started again; it doubles",
+    "restart.backoff_min": "The first wait before a child is started again that had not run for `period`; it doubles",
     "restart.backoff_max": "up to this.",
     "restart.intensity": "More restarts of one child than this",
     "restart.period": "within so long are a crash loop.",

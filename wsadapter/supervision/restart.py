@@ -1,6 +1,7 @@
 """When to start a child again: a pure function of (history, now, policy). No clock, no process, no dice of its own.
 
-A child that ends is started again after a backoff that grows with its failures in a row. More than `intensity` exits
+A child that ends is started again: at once when it had run for `stable` seconds, else after a backoff that grows with
+its failures in a row. More than `intensity` exits
 within `period` seconds open its circuit: from then on it is tried at the pace of `backoff.maximum`, for ever, and
 never stops the others. A run of `stable` seconds makes it a healthy child again: history forgotten, circuit closed.
 """
@@ -52,7 +53,7 @@ class NextStart(Struct, frozen=True):
 def after(history: RunHistory, run: ChildRun, policy: RestartPolicy) -> RunHistory:
     """The history with one more exit in it."""
     if run.ended - run.started >= policy.stable:
-        history = RunHistory()
+        return RunHistory(exits=(run.ended,))
     exits = (*history.exits, run.ended)[-(policy.intensity + 1) :]
     crowded = len(exits) > policy.intensity and exits[-1] - exits[0] <= policy.period
     return RunHistory(failures=history.failures + 1, exits=exits, open=history.open or crowded)
@@ -64,7 +65,7 @@ def decide(history: RunHistory, now: float, policy: RestartPolicy, random: Calla
     if history.open:
         wait = policy.backoff.maximum * (1 - DEGRADED_SPREAD * random())
     else:
-        wait = policy.backoff.delay(history.failures - 1, random)
+        wait = policy.backoff.delay(history.failures - 1, random) if history.failures else 0.0
     return NextStart(at=max(now, ended + wait), degraded=history.open)
 
 

@@ -261,6 +261,24 @@ def test_a_disk_that_takes_nothing_ends_nothing(tmp_path: Path) -> None:
     assert first.state.write_failures > 0
 
 
+def test_what_is_on_the_disk_is_not_written_again(tmp_path: Path) -> None:
+    site = Supervisor(tmp_path, A)
+    process, written = site.ingest(), tmp_path / "connections.json"
+    receive(process, NS + 1)
+    site.observe()
+    site.state.flush()
+    before = written.stat().st_ino
+    site.observe()
+    site.state.flush()
+    assert written.stat().st_ino == before
+
+    receive(process, NS + 2)
+    site.observe()
+    site.state.flush()
+    assert written.stat().st_ino != before
+    site.stop()
+
+
 @pytest.mark.parametrize("lost", [False, True], ids=["clean stop", "reboot"])
 def test_a_gap_of_the_connection_goes_on_under_its_name(tmp_path: Path, lost: bool) -> None:
     first = Supervisor(tmp_path, A)

@@ -81,6 +81,8 @@ class ConnectionStates:
         self._carriers = {each: name for name, state in self._known.items() for each in state.carries}
         """Exchange and subscription -> the connection that has, or had, it."""
         self._saving: Future[bool] | None = None
+        self._saved: dict[str, int | ConnectionState] | None = None
+        """What `_saving` writes."""
 
     def of(self, name: str) -> ConnectionState:
         """``name``: a connection, or the labels of a polled symbol's cell."""
@@ -128,9 +130,12 @@ class ConnectionStates:
                 self._observe_polls(spec.order, page)
 
     def save(self) -> None:
-        """Have it written, if the disk has taken what was written before."""
-        if self._saving is None or self._saving.done():
-            self._saving = self._file.write_soon(self._newest())
+        """Have it written, if it is not there already and the disk has taken what was written before."""
+        if self._saving is not None and not self._saving.done():
+            return
+        newest = self._newest()
+        if self._saving is None or not self._saving.result() or newest != self._saved:
+            self._saving, self._saved = self._file.write_soon(newest), newest
 
     def close(self) -> None:
         """Write it a last time."""

@@ -4,6 +4,8 @@ import io
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -235,3 +237,13 @@ def test_auto_is_text_on_a_terminal() -> None:
     finally:
         os.close(ours)
         os.close(terminal)
+
+
+def test_it_imports_nothing_to_draw_with_and_keeps_nobody_from_it() -> None:
+    code = (
+        "import sys, wsadapter.log; print(sorted({'rich', 'pygments', 'markdown_it'} & set(sys.modules)))\n"
+        "from rich.console import Console; Console().print('drawn')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\ndrawn\n"

@@ -268,6 +268,8 @@ _METRICS: Final = (
     Metric("consumed_total", "Messages read from Kafka.", {"consumer": _counted("consumed", _STREAM)}),
     Metric("redelivered_total", "Messages that were in Kafka twice and were dropped before the tables.",
            {"consumer": _counted("redelivered", _STREAM)}),
+    Metric("kafka_gaps_total", "Gap rows that consumers published of messages of this stream that are gone from Kafka: "
+           "an offset out of range, a topic made anew.", {"consumer": _counted("kafka_gaps", _STREAM)}),
     Metric("filtered_rows_total", "Rows that a view leaves out: candles that are not closed.",
            {"consumer": _counted("filtered_rows", _STREAM)}),
     Metric("unsettled_rows", "Rows inserted of which it is not known yet how many the server rejected.",

@@ -33,6 +33,14 @@ def test_a_candle_that_rest_gave_another_row_for_is_neither_lost_nor_twice() -> 
     assert Account("kline", None, 22, 2, 0, 0, 0, 2, 0, 20, 20, 0, replaced=1).lost == 0, "its other row is of before"
 
 
+def test_what_was_read_again_of_a_topic_made_anew_is_no_duplicate() -> None:
+    """One that is lost is still seen, and so are more rows than were read again."""
+    account = Account("trade", None, 20, 0, 0, 0, 0, 0, 0, 23, 20, 0, read_again=3)
+    assert (account.lost, account.duplicates) == (0, 0)
+    account = Account("trade", None, 21, 0, 0, 0, 0, 0, 0, 24, 20, 0, read_again=3)
+    assert (account.lost, account.duplicates) == (1, 1)
+
+
 @pytest.mark.parametrize("width", [40, 80, 100])
 def test_no_column_is_cut_on_a_narrow_terminal(width: int) -> None:
     account = Account("open_interest", 10_000_000, 9_000_000, 1, 2, 3, 4, 5, 6, 8_000_000, 7_000_000, 9)

@@ -138,6 +138,29 @@ def test_gaps_explain_what_the_venue_sent_meanwhile() -> None:
     assert verdicts(twice(sent=1100, gaps={"connect": 2}))[VENUE] == UNEXPLAINED
 
 
+def test_what_was_gone_from_kafka_before_it_was_read_is_in_gap_rows() -> None:
+    """A topic was deleted with it; of another stream such a gap explains nothing."""
+    for about, verdict in (({}, UNEXPLAINED), ({"depth": 1}, UNEXPLAINED), ({"trade": 1}, MISSED)):
+        samples = twice(consumed=990, accepted_rows=990)
+        for one in samples:
+            one["totals"]["kafka_gaps"] = about
+        assert verdicts(samples, stream="trade")[CONSUMER] == verdict
+
+
+def test_gap_rows_that_consumers_publish_enter_with_kafka() -> None:
+    """No serializer delivered them. One too many would hide one that is lost."""
+    for read, verdict in ((3, BALANCED), (2, UNEXPLAINED)):
+        samples = twice()
+        for one in samples:
+            totals = one["totals"]
+            totals["kafka_gaps"] = {"trade": 2, "depth": 1}
+            for name in ("consumed", "accepted_rows"):
+                totals[name]["gap"] = read
+        found = {(one.hop, one.stream): one.verdict for one in balance(samples).balances}
+        assert found[CONSUMER, "gap"] == verdict
+        assert found[CONSUMER, "trade"] == BALANCED
+
+
 def test_a_damaged_spool_is_said_as_that() -> None:
     assert verdicts(twice(events=1003, spool_lost=3))[KAFKA] == DAMAGED
     assert verdicts(twice(events=1004, spool_lost=3))[KAFKA] == UNEXPLAINED

@@ -50,6 +50,8 @@ class Account(Struct, frozen=True):
     """In a ring, or in a Kafka that could not be read to its end: kept for the next start."""
     replaced: int = 0
     """Closed candles of the stream of which REST gave another row, which counts."""
+    read_again: int = 0
+    """Of a topic that was made anew what had been read in the one before, or before that was noticed: one row each."""
 
     @property
     def missed(self) -> int:
@@ -66,7 +68,7 @@ class Account(Struct, frozen=True):
     @property
     def duplicates(self) -> int:
         extra = self.rows - self.rows_final
-        return extra - min(self.replaced, max(0, extra))
+        return extra - min(self.replaced + self.read_again, max(0, extra))
 
 
 class Summary(Struct, frozen=True):
@@ -155,6 +157,7 @@ def collect(
         not_stored = spec.name == "kline" and not clickhouse.open_candles
         polled = count("polled")
         is_counted = bool(counted["exchange"] and any(totals["sent"].values())) and not (polled and not count("sent"))
+        replaced = totals["replaced_candles"] if spec.name == "kline" else 0
         published, _, _ = hops.KAFKA.sides(spec.name, totals)
         accounts.append(
             Account(
@@ -176,7 +179,8 @@ def collect(
                     if in_kafka is None
                     else in_rings.get(spec.name, 0) + in_kafka.get(spec.name, 0)
                 ),
-                replaced=totals["replaced_candles"] if spec.name == "kline" else 0,
+                replaced=replaced,
+                read_again=max(0, rows - rows_final - replaced) if count("kafka_gaps") else 0,
             )
         )
     gaps = by_value(
@@ -207,6 +211,7 @@ def show(summary: Summary, console: Console) -> None:
         ("rejected", [a.rejected for a in shown]),
         ("missed", [a.missed for a in shown]),
         ("repaired", [a.repaired for a in shown]),
+        ("read again", [a.read_again for a in shown]),
         ("waiting", [a.waiting for a in shown]),
         ("lost", [a.lost for a in shown]),
         ("duplicates", [a.duplicates for a in shown]),

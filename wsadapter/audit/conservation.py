@@ -174,6 +174,8 @@ def _verdict(hop: Hop, stream: str, rest: int, samples: Sequence[Status], read: 
     passed_on = len(read) > 1 and max(exited + aside for _, exited, aside in read) >= read[0][0]
     if passed_on or rest <= max(_queued(hop, stream, sample) for sample in samples):
         return IN_FLIGHT
+    if hop == CONSUMER and totals.get("kafka_gaps", {}).get(stream):
+        return MISSED  # messages that Kafka had taken, and lost with their topic or by its retention
     # which streams the lost records of a spool were of, nobody knows
     return DAMAGED if hop == KAFKA and rest <= totals["spool_lost"] else UNEXPLAINED
 

@@ -9,9 +9,11 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from wsadapter.events import StreamType
 from wsadapter.events.streams import OURS
 from wsadapter.metrics import METRICS, layout
 
+_GAP: Final = StreamType.GAP.value
 _Total = tuple[str, str]
 """Name of a sum, and the label by which it is told apart; empty: one number."""
 
@@ -54,7 +56,8 @@ def totals(pages: Iterable[tuple[str, Mapping[str, int]]]) -> dict[str, Any]:
 class Hop(Struct, frozen=True):
     """One step on an event's way, in `TOTALS`: what enters it, what leaves it, and what is set aside (dropped,
     dead-lettered, rejected, filtered; never in both others). A name behind a minus is taken off. ``whole``: what it
-    counts where it does not count by stream. ``venue``: only judged when the venue is ours to ask."""
+    counts where it does not count by stream. ``venue``: only judged when the venue is ours to ask. ``makes``: gap rows
+    that enter with it, counted by the stream that they are about."""
 
     name: str
     enters: tuple[str, ...]
@@ -62,21 +65,26 @@ class Hop(Struct, frozen=True):
     aside: tuple[str, ...] = ()
     whole: str = ""
     venue: bool = False
+    makes: str = ""
 
     def sides(self, stream: str, totals: Mapping[str, Any]) -> tuple[int, int, int]:
         """Entered, left and set aside, of one stream (of all where it is ``whole``)."""
         of = "" if self.whole else stream
-        return _summed(self.enters, of, totals), _summed(self.leaves, of, totals), _summed(self.aside, of, totals)
+        entered = _summed(self.enters, of, totals) + (self._made(totals) if of == _GAP else 0)
+        return entered, _summed(self.leaves, of, totals), _summed(self.aside, of, totals)
 
     def between(self, totals: Mapping[str, Any]) -> int:
         """What entered and came to no end yet, of all streams, gaps included."""
         signs = ((self.enters, 1), (self.leaves, -1), (self.aside, -1))
-        return sum(sign * _summed(terms, None, totals) for terms, sign in signs)
+        return sum(sign * _summed(terms, None, totals) for terms, sign in signs) + self._made(totals)
+
+    def _made(self, totals: Mapping[str, Any]) -> int:
+        return sum(totals.get(self.makes, {}).values())
 
     @property
     def roles(self) -> frozenset[str]:
         """Whose pages count it."""
-        names = {term.removeprefix("-") for term in (*self.enters, *self.leaves, *self.aside)}
+        names = {term.removeprefix("-") for term in (*self.enters, *self.leaves, *self.aside, self.makes)}
         return frozenset(role for (role, _), (name, _) in _TOTAL_OF.items() if name in names)
 
 
@@ -98,7 +106,7 @@ DECODER: Final = Hop(
 )
 VENUE: Final = Hop("venue -> ring", ("sent",), ("events",), ("dropped", "copies"), venue=True)
 KAFKA: Final = Hop("ring -> Kafka", ("events", "repair_records"), ("delivered",), ("not_sent", "twins"))
-CONSUMER: Final = Hop("Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"))
+CONSUMER: Final = Hop("Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"), makes="kafka_gaps")
 TABLES: Final = Hop(
     "consumer -> tables",
     ("consumed", "-redelivered"),
@@ -108,7 +116,9 @@ TABLES: Final = Hop(
 HOPS: Final = (SOCKET, DECODER, VENUE, KAFKA, CONSUMER, TABLES)
 COUNTING_ROLES: Final = tuple(sorted(frozenset[str]().union(*(hop.roles for hop in HOPS))))
 """Whose pages an account needs."""
-PIPELINE: Final = Hop("ring -> tables", KAFKA.enters, TABLES.leaves, (*KAFKA.aside, "spool_lost", *TABLES.aside))
+PIPELINE: Final = Hop(
+    "ring -> tables", KAFKA.enters, TABLES.leaves, (*KAFKA.aside, "spool_lost", *TABLES.aside), makes=CONSUMER.makes
+)
 """The whole way of a record: what came into a ring, and all that can become of it."""
 
 

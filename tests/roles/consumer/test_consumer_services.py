@@ -252,6 +252,8 @@ def test_a_topic_made_anew_beyond_the_old_position_is_read_from_its_beginning(ri
     assert rig.count("trade", final=True) == 300
     rows = rig.sql("SELECT DISTINCT stream, cause, missing_count FROM {db}.gap")
     assert rows == [["trade", "kafka_retention", None]]
+    published = rig.page['kafka_gaps_total{stream="trade"}']
+    assert published == rig.counted(stream="gap")["consumed_total"] >= 1, "each of these rows is in the balance"
 
 
 def test_a_schema_that_differs_at_the_start_is_refused_by_name(rig: Rig) -> None:

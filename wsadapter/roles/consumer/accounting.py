@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from wsadapter.errors import SegmentError
-from wsadapter.events.streams import SPECS
+from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.metrics import INSERTED, LATENCIES, MEASURED_WORDS, dead_letters, latency_labels
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, Partition
@@ -121,6 +121,10 @@ class Accounting:
             {page.index(cell): count for cell, count in increments.items() if count},
             {page.index(cell): value for cell, value in values.items()},
         )
+
+    def gaps(self, spec: StreamSpec, count: int) -> None:
+        """Rows that this consumer published about a stream. Killed before, the same are published and read again."""
+        self._page[f'kafka_gaps_total{{stream="{spec.name}"}}'] += count
 
     def retried(self) -> None:
         self._page["insert_retries_total"] += 1

@@ -71,8 +71,9 @@ class DeadLetterProducer:
                 if not remaining:
                     return
 
-    def gap(self, spec: StreamSpec, lost: LostRange) -> None:
-        """Publish what is not in the log any more: one gap for each exchange that may have been in it."""
+    def gap(self, spec: StreamSpec, lost: LostRange) -> int:
+        """Publish what is not in the log any more: one gap for each exchange that may have been in it. Returns how
+        many."""
         now = time.time_ns()
         exchanges = lost.exchanges or ("",)
         # several are told apart in their names, and how many messages each lost nobody knows
@@ -99,6 +100,7 @@ class DeadLetterProducer:
                 key = f"{gap.exchange}:".encode()
                 producer.produce(topic(self._kafka, BY_STREAM["gap"]), value, key, on_delivery=self._on_delivery)
             self._deliver(producer)
+        return len(gaps)
 
     def _open(self) -> Producer:
         if self._producer is None:

@@ -236,10 +236,11 @@ class Housekeeping:
         expected = partition.next_offset
         try:
             resume = self._resume_point(key, partition)
-            self._dead_letters.gap(partition.spec, self._lost_range(key, partition, resume))
+            published = self._dead_letters.gap(partition.spec, self._lost_range(key, partition, resume))
         except ServiceUnavailable as error:
             self._log("offset out of range, where to go on is not known yet", error)
             return
+        self._accounting.gaps(partition.spec, published)
         log.error(
             "offset out of range, messages are gone from Kafka",
             topic=key[0],

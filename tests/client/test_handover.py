@@ -364,6 +364,66 @@ def test_what_the_first_socket_ended_within_is_missing_from_there_on() -> None:
     assert bench.out[-1].last_gap_ns == only.receive_time_ns
 
 
+def lagging(first_ends: int, missing: tuple[int, int]) -> tuple[Bench, Gap]:
+    """The second socket has come as far as 3 when the first one ends, and then misses some."""
+    bench = Bench()
+    for number in range(1, first_ends + 1):
+        bench.overlap.first(quick_trade(number, NS + number))
+    for number in (2, 3):
+        bench.overlap.second(event("trade", "BTCUSDT", number))
+    bench.overlap.hand_over()
+    first, last = missing
+    gap = found(GapCause.SEQUENCE, NS + 20, missing=(first, last, last - first + 1))
+    bench.exchange.mark("trade", "BTCUSDT", NS + 20)  # as it does that found it
+    bench.overlap.second(gap)
+    for number in range(last + 1, 13):
+        bench.overlap.second(named(event("trade", "BTCUSDT", number), gap))
+    return bench, gap
+
+
+@pytest.mark.parametrize("first_ends", [6, 9])
+def test_what_a_lagging_socket_misses_and_the_one_before_it_brought_is_repaired(first_ends: int) -> None:
+    bench, _ = lagging(first_ends, (4, 6))
+
+    (gap,) = bench.gaps
+    assert (gap.repair_state, gap.missing_count, gap.first_missing) == ("repaired", 0, None)
+    assert [one.trade_number for one in bench.out if isinstance(one, Trade)] == [*range(1, 13)]
+    assert {one.last_gap_ns for one in bench.out[first_ends + 1 :]} == {gap.receive_time_ns}
+
+
+def test_what_it_misses_beyond_that_is_one_gap() -> None:
+    bench, _ = lagging(6, (4, 8))
+
+    (gap,) = bench.gaps
+    assert (gap.repair_state, gap.first_missing, gap.last_missing, gap.missing_count) == ("open", 7, 8, 2)
+    assert (gap.started_ns, gap.ended_ns) == (NS + 6, NS + 20)
+    assert bench.out.index(gap) == 6
+    assert {one.last_gap_ns for one in bench.out[7:]} == {NS + 20}
+
+
+@pytest.mark.parametrize("aggregated", [False, True])
+def test_what_it_misses_of_one_series_is_not_measured_by_another_one(aggregated: bool) -> None:
+    """Numbers of single and of aggregated trades are others; of which a gap is, the event behind it says."""
+    bench = Bench()
+    bench.overlap.first(msgspec.structs.replace(event("trade", "BTCUSDT", 9), aggregated=True))
+    bench.overlap.first(msgspec.structs.replace(event("trade", "BTCUSDT", 3), aggregated=False))
+    bench.overlap.hand_over()
+    gap = found(GapCause.SEQUENCE, NS + 20, missing=(4, 6, 3))
+    bench.overlap.second(gap)
+    bench.overlap.second(msgspec.structs.replace(event("trade", "BTCUSDT", 7), aggregated=aggregated))
+    assert [one.repair_state for one in bench.gaps] == ["repaired" if aggregated else "open"]
+
+
+def test_a_gap_that_no_event_of_its_series_follows_is_published_as_it_was_found() -> None:
+    bench = Bench()
+    bench.overlap.first(event("trade", "BTCUSDT", 9))
+    bench.overlap.hand_over()
+    gap = found(GapCause.SEQUENCE, NS + 20, missing=(4, 6, 3))
+    bench.overlap.second(gap)
+    bench.overlap.second(event("trade", "ETHUSDT", 1))
+    assert bench.out[1:] == [gap, event("trade", "ETHUSDT", 1)]
+
+
 def test_a_number_that_the_venue_gave_to_no_event_is_no_hole_between_two_sockets() -> None:
     one, three = (msgspec.structs.replace(event("trade", "BTCUSDT", n), aggregated=False) for n in (1, 3))
     for by_first in (True, False):

@@ -18,10 +18,13 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from wsadapter.events import Depth, Event, Gap, StreamType, UpdateType
-from wsadapter.events.gaps import GapCause
-from wsadapter.events.sequence import Sequenced, SequenceKey, filler_place
+from wsadapter.events.gaps import GapCause, RepairState
+from wsadapter.events.sequence import NUMBERINGS, Sequenced, SequenceKey, filler_place
 from wsadapter.events.sequence import place as place_of
+from wsadapter.events.streams import Contiguous
 from wsadapter.exchanges.venue import Exchange
 from wsadapter.oldest import forget_oldest, most_kept
 
@@ -82,6 +85,8 @@ class Handover:
         self._held: deque[_Held] = deque()
         self._found: list[Gap] = []
         """By the second socket, which has not brought the event behind them yet."""
+        self._of_numbers: Gap | None = None
+        """By it, when the first one has ended: the next event is the one behind it."""
         self._met: dict[SequenceKey, bool] = {}
         """Series of the second socket -> whether the first has brought one of its events, too, or is not to."""
         self._to_check: set[SequenceKey] = set()
@@ -119,8 +124,14 @@ class Handover:
     def second(self, event: Event) -> None:
         """An event of the second socket. One without number or identity comes from the first while that lives."""
         sequenced = place(event)
+        if (gap := self._of_numbers) is not None:
+            self._of_numbers = None
+            self._publish(self._less_what_the_first_brought(gap, sequenced))
         if sequenced is None and self._first_ended:
-            self._publish(event)
+            if type(event) is Gap and _is_of_numbers(event):
+                self._of_numbers = event
+            else:
+                self._publish(event)
             return
         if type(event) is Gap and sequenced is None:
             self._found.append(event)
@@ -140,6 +151,27 @@ class Handover:
                 self._met[sequenced.key] = self._is_of_second(sequenced.key)
             self._held.append(_Held(sequenced, event, found))
             self._trim()
+
+    def _less_what_the_first_brought(self, gap: Gap, following: Sequenced | None) -> Gap:
+        """While the second socket lags, it may miss what the first one has brought: the numbers tell, and which series
+        these are tells the event that showed it. What comes next names the gap; so where nothing of it is missing it is
+        published all the same, and repaired."""
+        assert gap.first_missing is not None
+        assert gap.last_missing is not None
+        if following is None or (following.key[0].value, following.key[1]) != (gap.stream, gap.symbol):
+            return gap
+        mark = self._marks.get(following.key, 0)
+        if mark >= gap.last_missing:
+            return replace(
+                gap, first_missing=None, last_missing=None, missing_count=0, repair_state=RepairState.REPAIRED.value
+            )
+        self._to_check.discard(following.key)  # the gap says it
+        if mark < gap.first_missing:
+            return gap
+        return replace(
+            gap, first_missing=mark + 1, missing_count=gap.last_missing - mark,
+            started_ns=min(self._at_ns.get(following.key, gap.started_ns), gap.receive_time_ns),
+        )  # fmt: skip
 
     def _found_before(self, event: Event) -> Sequence[Gap]:
         """What the second socket found missing before this one."""
@@ -262,6 +294,12 @@ class Handover:
             else:
                 kept.append(held)
         self._held = kept
+
+
+def _is_of_numbers(gap: Gap) -> bool:
+    """Whether it names each missing number: then it stands directly before the event that showed it."""
+    is_found = gap.cause in (GapCause.SEQUENCE, GapCause.DECODE) and None not in (gap.first_missing, gap.last_missing)
+    return is_found and isinstance(NUMBERINGS[gap.stream].checked, Contiguous)
 
 
 def _is_disproved(gap: Gap, following: Sequenced, before: int) -> bool:

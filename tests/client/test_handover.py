@@ -414,6 +414,59 @@ def test_what_it_misses_of_one_series_is_not_measured_by_another_one(aggregated:
     assert [one.repair_state for one in bench.gaps] == ["repaired" if aggregated else "open"]
 
 
+@st.composite
+def unsteady(draw: st.DrawFn) -> tuple[int, list[int], int, int]:
+    """Up to where the first socket brought all; what the second one brought of it and beyond, with holes; after how
+    many of these the first one had brought its last, and had ended."""
+    last = draw(st.integers(1, 12))
+    begin_at = draw(st.integers(1, last + 3))
+    lost = draw(st.sets(st.integers(begin_at, 16), max_size=8))
+    second = [number for number in range(begin_at, 18) if number not in lost]
+    brought = draw(st.integers(0, len(second)))
+    return last, second, brought, draw(st.integers(brought, len(second)))
+
+
+@given(unsteady())
+def test_each_number_is_there_once_or_missing_in_one_open_gap(drawn: tuple[int, list[int], int, int]) -> None:
+    """And each gap that an event names was published before it."""
+    last, second, brought, ended_after = drawn
+    bench, mine = Bench(), ("trade", "BTCUSDT")
+    before = load("binance")(ConnectionPlan("c", "binance", "ws://127.0.0.1:1/public/stream", TRADES_OF_BTC, SYMBOLS))
+    expected = None
+    for place_of_it in range(len(second) + 1):
+        if place_of_it == brought:
+            for number in range(1, last + 1):
+                bench.overlap.first(quick_trade(number, NS + number))
+        if place_of_it == ended_after:
+            bench.exchange.succeed(before)
+            bench.overlap.hand_over()
+            expected = expected or last + 1
+        if place_of_it == len(second):
+            break
+        number = second[place_of_it]
+        if expected is not None and number > expected:
+            missing = expected, number - 1, number - expected
+            at_ns = NS + 100 + number
+            bench.exchange.mark(*mine, at_ns)
+            bench.overlap.second(found(GapCause.SEQUENCE, at_ns, missing=missing))
+        expected = max(number + 1, expected or 0)
+        named_ns = bench.exchange.marked(*mine)
+        bench.overlap.second(msgspec.structs.replace(quick_trade(number, NS + 100 + number), last_gap_ns=named_ns))
+    there = [one.trade_number or 0 for one in bench.out if isinstance(one, Trade)]
+    assert there == sorted(set(there))
+    open_ones = [gap for gap in bench.gaps if gap.repair_state == "open"]
+    missing_numbers = [
+        number for gap in open_ones for number in range(gap.first_missing or 0, (gap.last_missing or 0) + 1)
+    ]
+    assert sorted([*there, *missing_numbers]) == [*range(1, second[-1] + 1)]
+    told = {0}
+    for one in bench.out:
+        if isinstance(one, Gap):
+            told.add(one.receive_time_ns)
+        else:
+            assert (one.last_gap_ns or 0) in told
+
+
 def test_a_gap_that_no_event_of_its_series_follows_is_published_as_it_was_found() -> None:
     bench = Bench()
     bench.overlap.first(event("trade", "BTCUSDT", 9))

@@ -1,10 +1,12 @@
 """What is read in a database: every view is what it says, in types and words, and a database from before gets them."""
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
 from clickhouse.table_bench import TableBench, message
+from documents.pages import DOCS
 from msgspec import structs
 from samples import NS, full, sparse
 
@@ -15,6 +17,8 @@ from wsadapter.clickhouse.versions import VERSION
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import FundingRate, Kline, Source, Trade
 from wsadapter.events.streams import SPECS, StreamSpec, columns
+from wsadapter.exchanges.deribit_rest import FUNDINGS
+from wsadapter.exchanges.pages import PageRequest
 
 pytestmark = pytest.mark.integration
 VIEWS = schema.query_views("market")
@@ -98,6 +102,31 @@ def test_what_was_paid_and_what_is_expected_are_apart(bench: TableBench) -> None
     assert bench.sql("SELECT toString(funding_rate) FROM {db}.funding_predicted ORDER BY time") == [
         ["0.0001"], ["0.0002"], ["0.0003"]
     ]  # fmt: skip
+
+
+def test_what_a_perpetual_that_pays_all_the_time_paid_over_a_day(bench: TableBench) -> None:
+    """The documented query, over Deribit's hours: floats of more decimals than a rate, each rounded, summed exactly."""
+    hour_ms = 3_600_000
+    newest = int(time.time() * 1000) // hour_ms * hour_ms
+    rates = {newest - n * hour_ms: Decimal(f"{4 + n}.739622041017375e-7") for n in range(20)}
+    listed = ",".join(f'{{"timestamp":{ms},"interest_1h":{rate}}}' for ms, rate in sorted(rates.items()))
+    body = f'{{"jsonrpc":"2.0","result":[{listed}],"usOut":{newest * 1000}}}'.encode()
+    rows = FUNDINGS.parse(PageRequest("BTC-PERPETUAL", 744), body, NS)
+    bench.insert("funding_rate", [message(one, 1, n) for n, one in enumerate(rows.events)])
+
+    text = (DOCS / "queries.md").read_text().partition("## Funding paid over a day")[2]
+    asked = (
+        text.partition("```sql")[2]
+        .partition("```")[0]
+        .replace("market.", "{db}.")
+        .replace("count()", "toInt64(count())")
+    )
+    ((exchange, symbol, payments, rate, _),) = bench.sql(
+        asked.replace("sum(funding_rate)", "toString(sum(funding_rate))")
+    )
+    assert (exchange, symbol, payments) == ("deribit", "BTC-PERPETUAL", len(rates))
+    assert Decimal(rate) == sum(round(each, 18) for each in rates.values())
+    assert bench.count("rejected") == 0
 
 
 def test_latency_is_by_the_two_clocks_and_of_what_came_by_websocket(bench: TableBench) -> None:

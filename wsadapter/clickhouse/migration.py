@@ -5,12 +5,12 @@ partition by partition; each is compared (its keys, and which version of each wi
 step; the old one stays as ``<table>_v<version>`` until somebody says ``--drop-old``. What an operator added (columns,
 TTL, a Replicated engine, settings) goes along. Other tables get the columns that they lack, in place.
 
-Meanwhile nothing is inserted: a view of their own on each ``<table>_in`` that is changed (``<table>_archive_in``, too)
-refuses each insert. What comes in the moment until the other views are gone is refused and may be in all the same: when
-it is repeated it is there twice until parts are merged (FINAL). A consumer that runs keeps its batches, alarms, and one
-of this version does not start. That view goes last, when the present views are there; where ``<table>_in`` itself is
-another one now (it was beside the tables once), with that: a consumer of the earlier version has nowhere to insert from
-then on.
+Meanwhile nothing is inserted: a column that each ``<table>_in`` gets that is changed (``<table>_archive_in``, too)
+refuses each insert as a whole, and a view on it says so to whoever looks (`catalog.Expected.unfinished`). A consumer
+that runs keeps its batches, alarms, and one of this version does not start. Column and view go last, when the present
+views are there; where ``<table>_in`` itself is another one now (it was beside the tables once), with that: a consumer
+of the earlier version has nowhere to insert from then on. What was in and not committed before is there twice when it
+is repeated, until parts are merged (FINAL): the copy knows no tokens.
 """
 
 import time
@@ -76,8 +76,12 @@ class _Migration:
         catalog.complete(self._client, self._settings)
         for spec in rebuilt:
             # that of the files first: while the other is there, the migration counts as unfinished
-            for gate in (schema.gate_name(spec, archive=True), schema.gate_name(spec)):
+            for inbox, gate in (
+                (schema.archive_name(spec), schema.gate_name(spec, archive=True)),
+                (schema.inbox_name(spec), schema.gate_name(spec)),
+            ):
                 if gate in schema.INNER_NAMES:
+                    self._do(schema.opening_sql(self._name(inbox)))
                     self._do(f"DROP VIEW IF EXISTS {self._name(gate)}")
         catalog.record_version(self._client, self._settings)
         self._tell(f"database {self._database} has schema version {VERSION}")
@@ -129,14 +133,18 @@ class _Migration:
         former = {spec: names for spec in SPECS if (names := catalog.former(self._database, spec, existing))}
         for spec, names in former.items():
             if schema.inbox_name(spec) in names and schema.gate_name(spec) not in names:
+                self._do(schema.closing_sql(spec, self._former_inbox(spec)))
                 self._do(schema.gate_sql(spec, self._database, former=True))
         for spec in former:
-            self._wait(f"INSERT INTO {quoted(self._database)}.{quoted(schema.inbox_name(spec))}")
+            self._wait(f"INSERT INTO {self._former_inbox(spec)}")
         for spec, names in former.items():
             gate = schema.gate_name(spec)
             for name in (*(name for name in names if name != gate), gate):
                 kind = "TABLE" if name == schema.inbox_name(spec) else "VIEW"
                 self._do(f"DROP {kind} IF EXISTS {quoted(self._database)}.{quoted(name)} SYNC")
+
+    def _former_inbox(self, spec: StreamSpec) -> str:
+        return f"{quoted(self._database)}.{quoted(schema.inbox_name(spec))}"
 
     def _comment(self, table: schema.Table, existing: ExistingTable) -> None:
         """Its comment and its columns', where they have none or another one of ours."""
@@ -164,10 +172,10 @@ class _Migration:
         """From here on every insert is refused, and those that had begun are through."""
         existing = self._catalog()
         inbox = schema.inbox_name(spec)
-        if inbox in existing:
-            self._do(schema.gate_sql(spec, self._database))
-        if schema.archive_name(spec) in existing:
-            self._do(schema.gate_sql(spec, self._database, archive=True))
+        for name, archive in ((inbox, False), (schema.archive_name(spec), True)):
+            if name in existing:
+                self._do(schema.closing_sql(spec, self._name(name)))
+                self._do(schema.gate_sql(spec, self._database, archive=archive))
         for view in (f"{spec.name}_mv", f"{spec.name}_rejected_mv", f"{spec.name}_archive_mv"):
             if view in existing:
                 self._do(f"DROP VIEW IF EXISTS {self._name(view)}")

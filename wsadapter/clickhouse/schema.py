@@ -50,6 +50,8 @@ REPLICATED_WINDOWS: Final = {
     "replicated_deduplication_window": DEDUPLICATION_WINDOW,
     "replicated_deduplication_window_seconds": WINDOW_SECONDS,
 }
+CLOSED: Final = "migrating"
+"""The column by which a table refuses inserts, see `closing_sql`."""
 REJECTED: Final = "rejected"
 INSTRUMENT: Final = "instrument"
 BOOK_CHECKPOINT: Final = "book_checkpoint"
@@ -406,6 +408,17 @@ def ddl(settings: ClickHouseConfig) -> str:
 def gate_name(spec: StreamSpec, archive: bool = False) -> str:
     """The view that refuses inserts while a table is migrated. ``archive``: those of rows of files."""
     return f"{spec.name}_archive_migration_mv" if archive else f"{spec.name}_migration_mv"
+
+
+def closing_sql(spec: StreamSpec, inbox: str) -> str:
+    """Refuses each insert into ``inbox`` as a whole: what a column that nobody gives is by default is computed before
+    any view has the rows. A view alone is too late: another one may have put them into its table before it throws."""
+    refused = f"throwIf(NOT ignore(`receive_time_ns`), {literal(f'{spec.name} is being migrated')})"
+    return f"ALTER TABLE {inbox} ADD COLUMN IF NOT EXISTS {quoted(CLOSED)} UInt8 DEFAULT {refused}"
+
+
+def opening_sql(inbox: str) -> str:
+    return f"ALTER TABLE {inbox} DROP COLUMN IF EXISTS {quoted(CLOSED)}"
 
 
 def gate_sql(spec: StreamSpec, database: str, former: bool = False, archive: bool = False) -> str:

@@ -474,3 +474,21 @@ def test_a_polled_symbols_silence_and_last_answer_outlive_the_page(tmp_path: Pat
     assert second.children["repair"][1][metrics.polled("stream_last_ns", "binance", "BTCUSDT")] == NS + 3
     assert (end.gap_id, end.ended_ns, end.repair_state) == (begun.gap_id, NS + 50, "unrepairable")
     assert second.children["repair"][1]['records_total{stream="gap"}'] == 1
+
+
+def test_a_symbol_that_was_asked_for_and_is_answered_just_before_a_reboot_is_known(tmp_path: Path) -> None:
+    polls: Connections = {"repair": ("BTCUSDT", "ETHUSDT")}
+    first = Supervisor(tmp_path, polls)
+    cell = metrics.polled("stream_last_ns", "binance", "ETHUSDT")
+    first.observe()
+    assert not first.states.all_started
+    _, page = first.children["repair"]
+    page["started_ns"] = NS
+    page[metrics.polled("stream_last_ns", "binance", "BTCUSDT")] = NS + 2
+    first.observe()
+    assert first.states.all_started
+    page[cell] = NS + 3  # and delivered, and no look after it
+    first.crash()
+    reboot()
+
+    assert Supervisor(tmp_path, polls).children["repair"][1][cell] == NS, "since it was asked for"

@@ -1,8 +1,10 @@
 """What the next start must know of each connection, whatever becomes of shared memory until then.
 
 ``connections.json`` in the state directory: when each connection (and each symbol that is polled) last received, up to
-when all it received is delivered, to Kafka or to the spool, and which of its gaps are open. Written every
-`SAVE_SECONDS`, whole and durable; a disk that is slow or full holds nobody up. All times are those of the pages.
+when all it received is delivered, to Kafka or to the spool, and which of its gaps are open. A symbol that was never
+answered stands there with the start of who asks for it: what comes before the next look would be in no gap. Written
+every `SAVE_SECONDS`, and as soon as all have started; whole and durable; a disk that is slow or full holds nobody up.
+All times are those of the pages.
 
 What that is good for, before a child has its first process:
 
@@ -80,6 +82,8 @@ class ConnectionStates:
         """Connection -> a position of its ring, when what lies below it was received, and which gaps end below it."""
         self._carriers = {each: name for name, state in self._known.items() for each in state.carries}
         """Exchange and subscription -> the connection that has, or had, it."""
+        self.all_started = False
+        """Of each child that was observed something is known."""
         self._saving: Future[bool] | None = None
         self._saved: dict[str, int | ConnectionState] | None = None
         """What `_saving` writes."""
@@ -123,6 +127,7 @@ class ConnectionStates:
 
     def observe(self, children: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
         """See how far each connection is."""
+        self.all_started = True
         for spec, page in children:
             if isinstance(spec.order, IngestOrder):
                 self._observe_connection(spec.order.plan, page)
@@ -208,6 +213,7 @@ class ConnectionStates:
         state = self.of(name)
         state.received = cells["last_receive_ns"] or state.received
         self._observe_gaps(state, _open_gaps(cells, plan))
+        self.all_started = self.all_started and bool(state.received or state.open_gaps)
         self._observe_ring(name, cells["started_ns"])
 
     def _observe_polls(self, order: RepairerOrder, page: StatsPage) -> None:
@@ -216,7 +222,9 @@ class ConnectionStates:
         for poll in order.polls:
             for symbol in poll.symbols:
                 known = self.of(polled("", poll.exchange, symbol))
-                known.received = cells[polled("stream_last_ns", poll.exchange, symbol)]
+                answered_ns = cells[polled("stream_last_ns", poll.exchange, symbol)]
+                known.received = answered_ns or known.received or cells["started_ns"]
+                self.all_started = self.all_started and known.received > 0
                 state.received = max(state.received, known.received)
         self._observe_ring(CONNECTION, cells["started_ns"])
 

@@ -191,7 +191,7 @@ class Run(Application):
         if self._assembly.resolved.sources:
             with _not_fatal("what a listing changes is not known"):
                 self._see_listings(pages)
-        if (now := time.monotonic()) >= self._observe_at:
+        if (now := time.monotonic()) >= self._observe_at or not self.states.all_started:
             self._observe_at = now + SAVE_SECONDS
             with _not_fatal("how far the connections are is not kept"):
                 self.states.observe(pages)

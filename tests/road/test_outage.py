@@ -41,9 +41,12 @@ def site(broker: KafkaServer, clickhouse: str, tmp_path: Path) -> Iterator[Site]
 
 
 def own_memory(pid: int) -> int:
-    """Resident memory that is the process's alone."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon"))
+    """Resident memory that is the process's alone; 0 of one that has ended since the monitor looked."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon")), 0)
 
 
 class Memory:

@@ -10,9 +10,9 @@ unexport PYTHONDONTWRITEBYTECODE
 run: setup ## the whole road with stand-ins: make run, make run FOR=20s
 	$(BIN)/wsadapter-supervisor --embedded --demo $(if $(FOR),--for $(FOR)) $(if $(RATE),--rate $(RATE))
 
-test: setup ## every test: first what starts no real broker or engine, then what does and often waits for one
-	$(BIN)/pytest -n 4 --dist loadfile -m "not integration"
-	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m integration
+test: setup ## every test: first what starts no real broker or engine, then what does and often waits for one; TIMES=1 writes what each file took into tests/file_seconds.txt
+	WSADAPTER_TIMES=$(TIMES) $(BIN)/pytest -n 4 --dist loadfile -m "not integration"
+	WSADAPTER_TIMES=$(TIMES) $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m integration
 
 test-fast: setup ## the unit part, under a minute: starts no Kafka, no ClickHouse, no supervisor, no command
 	$(BIN)/pytest -q -n 4 --dist worksteal -m "not integration" --ignore tests/cli --ignore tests/supervision \

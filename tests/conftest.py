@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
+import file_order
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -37,16 +38,22 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return "integration" not in collection_path.read_text() or None
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("WSADAPTER_TIMES") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(file_order.FileTimes())
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that take long first, since what runs last should be short; by turns what computes and what waits."""
+    """The longest files first; by turns what computes and what waits, then the others, which are short."""
     for path in {item.path for item in items if item.get_closest_marker("integration")}:
         if "integration" not in path.read_text():
             raise pytest.UsageError(f"{path}: its tests are integration tests, and `make test` finds them by that word")
+    files = {item.nodeid.partition("::")[0]: item.path for item in items}
     seen: Counter[Path | None] = Counter()
     places: dict[Path, tuple[bool, int]] = {}
-    for path in dict.fromkeys(item.path for item in items):
-        kind = next((each for each in FIRST if each in path.parents), None)
-        places[path] = (kind is None, seen[kind])
+    for file in file_order.longest_first(files, file_order.read(file_order.TABLE.read_text())):
+        kind = next((each for each in FIRST if each in files[file].parents), None)
+        places[files[file]] = (kind is None, seen[kind])
         seen[kind] += 1
     items.sort(key=lambda item: places[item.path])
 

@@ -106,7 +106,7 @@ def test_a_piece_whose_token_alone_a_killed_server_kept_is_inserted_again(
 def test_so_are_a_gap_that_was_called_repaired_and_pieces_that_are_imported_again(
     own_clickhouse: Callable[[], ClickHouseServer], tmp_path: Path, files: Path
 ) -> None:
-    """`--again` looks at each piece of a file."""
+    """Pieces in the middle; and nobody has said that the file is not there."""
     engine, path = own_clickhouse().start(), files / f"BTCUSDT-aggTrades-{DAY}.zip"
     bench = AuditBench(engine.url, tmp_path)
     hour = HOUR, HOUR + 60 * 10**9

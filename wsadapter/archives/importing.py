@@ -98,14 +98,14 @@ class Importer:
             if not again and self._is_there(task, connection):
                 outcome.already = True
             else:
-                self._import(task, connection, outcome, advance, again)
+                self._import(task, connection, outcome, advance)
         except BadFile as error:
             outcome.reason = str(error)
         except REQUEST_ERRORS as error:
             raise unavailable(self._settings, error) from None
         return outcome
 
-    def _import(self, task: Task, connection: str, outcome: Outcome, advance: Advance, again: bool) -> None:
+    def _import(self, task: Task, connection: str, outcome: Outcome, advance: Advance) -> None:
         now_ns = time.time_ns()
         constants: dict[str, str | int | bool] = {
             "exchange": task.exchange, "symbol": task.symbol, "receive_time_ns": now_ns,
@@ -126,7 +126,7 @@ class Importer:
             advance(rows, piece.at)
         if not outcome.rows and not outcome.refused_count:
             raise BadFile("no rows in it")
-        if outcome.rows and (again or self._has_fewer(task, connection, check.span, outcome.rows)):
+        if outcome.rows and self._has_fewer(task, connection, check.span, outcome.rows):
             self._make_sure(task, connection, lines, outcome)
         covered = check.covered()
         if covered:

@@ -88,6 +88,11 @@ def setup(log_format: str, level: str, fd: int = 2, **context: str) -> "Sink":
     return sink
 
 
+def on_standard_error() -> None:
+    """For a command, which has no `setup`: what is logged meanwhile is not among its data."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
+
+
 def close() -> None:
     """Write what is queued, as the end of the process does by itself: for a moment after which others write."""
     for handler in logging.root.handlers:

@@ -131,6 +131,9 @@ def command(
         raise click.UsageError(
             f"--demo, --for, --rate, --embedded and --brokers do not go with {context.invoked_subcommand}"
         )
+    from wsadapter import log
+
+    log.on_standard_error()
     context.meta["embedded"], context.meta["brokers"] = embedded, brokers
     return ExitCode.OK
 

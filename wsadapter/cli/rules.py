@@ -6,7 +6,6 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter import log
 from wsadapter.config.model import Config
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.listings.feeds import ListingSource, ResolvedConfig
@@ -39,7 +38,6 @@ def listed_now(config: Config, sources: Iterable[ListingSource]) -> dict[tuple[s
     from wsadapter.rest.ask import ask
     from wsadapter.rest.host import RestHost
 
-    log.setup("console", "warning", role="plan", name="plan")  # standard output is for the data
     found = {}
     state = StateDirectory(config.service.state_dir)
     for source in sources:

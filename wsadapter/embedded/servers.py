@@ -4,7 +4,8 @@
         Producer({"bootstrap.servers": kafka.bootstrap})
 
 A server keeps its port and its data from start to start. `start` returns when the service answers. The caller's
-process is the child's supervisor: when it ends, so does the service.
+process is the child's supervisor: when it ends, so does the service. Nobody starts one again that ends by itself, so a
+broker that is stopped, or slow on a machine that has too much to do, is waited for.
 """
 
 import asyncio
@@ -26,6 +27,7 @@ from msgspec import Raw, Struct, structs
 
 from wsadapter.config.model import ClickHouseConfig, Config, KafkaConfig, ServiceConfig
 from wsadapter.embedded.exchange.server import LoopbackVenue
+from wsadapter.embedded.kafka.broker import NOT_RESTARTED
 from wsadapter.embedded.kafka.cluster import SEVERAL, BrokerOrder, orders
 from wsadapter.embedded.ports import LOOPBACK, free_port, free_ports
 from wsadapter.errors import ServiceUnavailable
@@ -88,6 +90,7 @@ class ServiceProcess:
             [sys.executable, "-m", f"wsadapter.embedded.{self._role}", str(arguments)],
             stdin=subprocess.PIPE,
             pass_fds=(self._notify, self._last_words, arguments),
+            env={**os.environ, NOT_RESTARTED: "1"},
         )
         os.close(arguments)
         return self

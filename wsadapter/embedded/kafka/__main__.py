@@ -9,12 +9,13 @@ says so (`wsadapter.embedded.kafka.mock_broker`); several need the real one.
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from wsadapter import log
 from wsadapter.embedded.data_directory import DataDirectory, stays
-from wsadapter.embedded.kafka.broker import KafkaBroker
+from wsadapter.embedded.kafka.broker import NOT_RESTARTED, KafkaBroker
 from wsadapter.embedded.kafka.class_archive import ArchiveTraining
 from wsadapter.embedded.kafka.cluster import BrokerOrder, directory_name
 from wsadapter.embedded.kafka.install import Installation, find_java, find_maven, missing
@@ -27,8 +28,9 @@ from wsadapter.supervision.child import Child, run_child
 LOCK_SECONDS: Final = 15.0
 """A killed wrapper's JVM is gone within milliseconds; what holds the directory longer is another instance."""
 START_SECONDS: Final = 90.0
-START_SECONDS_OF_SEVERAL: Final = 240.0
-"""One that waits for another, which starts beside it, is not to blame."""
+LONGER_START_SECONDS: Final = 240.0
+"""One of several, which waits for another that starts beside it, is not to blame; nor is one on a machine that has too
+much to do, where nobody would start it again."""
 PROBE_SECONDS: Final = 0.05
 SETTLE_SECONDS: Final = 3.0
 """A broker that answers is asked for so long until groups and producers are served, too."""
@@ -64,7 +66,8 @@ def main(child: Child) -> int:
         return 0
     _tell(child, "starting")
     program = broker.start([directory.lock_fd])
-    if _wait_ready(child, broker, program, START_SECONDS_OF_SEVERAL if order else START_SECONDS):
+    is_patient = order is not None or NOT_RESTARTED in os.environ
+    if _wait_ready(child, broker, program, LONGER_START_SECONDS if is_patient else START_SECONDS):
         child.page["service_up"] = 1
         _tell(child, "")
         child.ready()
@@ -137,8 +140,13 @@ def _watch(child: Child, broker: KafkaBroker, program: Program, training: Archiv
         child.page["service_up"] = int(up)
         probed = time.monotonic()
         answered = probed if up else answered
-        if probed - answered > SILENT_SECONDS:
+        if is_hung(probed - answered, os.environ):
             raise ServiceUnavailable(f"Kafka has not answered for {SILENT_SECONDS:.0f} s")
+
+
+def is_hung(silent_seconds: float, environ: Mapping[str, str]) -> bool:
+    """Whether a broker that has not answered for so long is given up."""
+    return silent_seconds > SILENT_SECONDS and NOT_RESTARTED not in environ
 
 
 if __name__ == "__main__":

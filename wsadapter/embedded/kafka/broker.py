@@ -107,6 +107,9 @@ API_VERSIONS, FIND_COORDINATOR, INIT_PRODUCER_ID = 18, 10, 22
 _CORRELATION: Final = 1
 _MOST_BYTES: Final = 65_536
 """Of an answer."""
+NOT_RESTARTED: Final = "WSADAPTER_SERVICE_IS_NOT_RESTARTED"
+"""In the environment of a service that no supervisor starts again (`wsadapter.embedded.servers`): to end because the
+broker hangs would mend nothing."""
 
 
 class KafkaBroker:

@@ -131,9 +131,6 @@ def command(
         raise click.UsageError(
             f"--demo, --for, --rate, --embedded and --brokers do not go with {context.invoked_subcommand}"
         )
-    from wsadapter import log
-
-    log.on_standard_error()
     context.meta["embedded"], context.meta["brokers"] = embedded, brokers
     return ExitCode.OK
 
@@ -172,6 +169,10 @@ def _complain(line: str) -> None:
 
 
 def main() -> NoReturn:
+    if not all(word.startswith("-") for word in sys.argv[1:]):  # not for --help, which comes at once
+        from wsadapter import log
+
+        log.on_standard_error()
     try:
         code = run_command()
         sys.stdout.flush()

@@ -64,8 +64,11 @@ def at(broker: Broker, offset: int, progress: CommitMetadata, exchanges: tuple[s
     child: Any = SimpleNamespace(args=SimpleNamespace(config=config, name="consumer-0"), page={}, beat=lambda: None)
     group: Any = SimpleNamespace(seek=lambda key, offset, topic_id: partition.seek(offset, topic_id))
     nothing: Any = None
-    keeper = Housekeeping(child, nothing, nothing, group, nothing, nothing, DeadLetterProducer(kafka))
+    accounting: Any = SimpleNamespace(gaps=lambda spec, count: counted.append((spec.name, count)))
+    keeper = Housekeeping(child, nothing, nothing, group, nothing, accounting, DeadLetterProducer(kafka))
+    counted: list[tuple[str, int]] = []
     keeper._restart(KEY, partition)
+    assert counted == [(SPEC.name, len(broker.published))]
     return partition
 
 

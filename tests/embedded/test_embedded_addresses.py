@@ -47,6 +47,20 @@ def test_a_free_port_is_none_that_the_kernel_gives_to_a_connection() -> None:
     assert max(ports) < first or first < 19_000
 
 
+def test_no_other_process_is_given_the_same_port() -> None:
+    """A broker that a test killed is away for seconds, and every process beside it asks for ports meanwhile."""
+    ask = "from wsadapter.embedded.ports import free_ports; print(*free_ports(1000), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", ask], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        theirs = {int(port) for port in other.stdout.readline().split()}
+        ours = set(free_ports(1000))
+        other.communicate("\n")
+    assert len(theirs) == len(ours) == 1000
+    assert not theirs & ours
+
+
 def test_a_directory_is_locked_until_its_holder_is_gone(tmp_path: Path) -> None:
     # the holder's child holds on: that is how a JVM keeps the directory of a killed wrapper
     hold = (

@@ -13,18 +13,19 @@ LOOPBACK: Final = "127.0.0.1"
 KERNELS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 LEAST: Final = 15_000
 """Below are those of services that people run."""
-ROOM: Final = 4_000
+BLOCK: Final = 32
 _random: Final = random.SystemRandom()
-_given: Final[set[int]] = set()
-"""To this process before: who asked may not listen yet."""
+_claims: Final[list[socket.socket]] = []
+"""An abstract Unix name a block: no other process has the block while this one lives, and the kernel gives it back."""
+_left: Final[list[int]] = []
+"""Of the blocks, what was not given yet."""
 
 
 def free_port() -> int:
-    """A port nobody listens on now, and none that the kernel gives to whoever connects somewhere: its user may come, or
-    come back after a restart, much later. Another process may take it all the same: that user then fails loudly."""
-    while (port := _candidate()) in _given or not _is_free(port):
+    """A port nobody listens on now, none that the kernel gives to whoever connects somewhere, and none that another
+    process gets here while this one lives: its user may come, or come back after a restart, much later."""
+    while not _is_free(port := _left.pop() if _left or _claim() else _of_the_kernel()):
         pass
-    _given.add(port)
     return port
 
 
@@ -33,16 +34,34 @@ def free_ports(count: int) -> tuple[int, ...]:
     return tuple(free_port() for _ in range(count))
 
 
-def _candidate() -> int:
-    """Below those of outgoing connections; where these leave no room, what the kernel gives."""
+def _claim() -> bool:
+    """One more block of ports for this process; False where none is left below those of outgoing connections."""
+    blocks = list(range(LEAST, _first_of_connections() - BLOCK + 1, BLOCK))
+    _random.shuffle(blocks)
+    for block in blocks:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0wsadapter-ports-{block}")
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        _left.extend(range(block, block + BLOCK))
+        return True
+    return False
+
+
+def _first_of_connections() -> int:
+    """0 where the kernel does not say."""
     try:
-        first = int(KERNELS.read_text().split()[0])
+        return int(KERNELS.read_text().split()[0])
     except (OSError, ValueError):
-        first = 0
-    if first - LEAST < ROOM or len(_given) > ROOM // 2:
-        with socket.create_server((LOOPBACK, 0)) as listener:
-            return int(listener.getsockname()[1])
-    return _random.randrange(LEAST, first)
+        return 0
+
+
+def _of_the_kernel() -> int:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def _is_free(port: int) -> bool:

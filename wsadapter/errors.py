@@ -96,6 +96,8 @@ class Reason(IntEnum):
     """Something else is waited for first."""
     FOREIGN = 9
     """Of several endpoints one whose tables are not those of the others."""
+    NOT_READY = 10
+    """It answers: somebody has just become responsible for it (a start, a broker that went), and will do it soon."""
 
     @classmethod
     def _missing_(cls, value: object) -> "Reason":
@@ -119,6 +121,7 @@ _SENTENCES: Final = {
     Reason.SLOW: " does not answer in time",
     Reason.NOT_ASKED: " is not asked yet",
     Reason.FOREIGN: " is not used, it does not share the tables of the other endpoints",
+    Reason.NOT_READY: " is not ready yet",
 }
 _SAYING_ALL: Final = (Reason.REFUSED, Reason.NAME, Reason.NOT_ASKED)
 """A detail only says the same again."""

@@ -19,6 +19,12 @@ AUTHORIZATION: Final = (
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
 )  # fmt: skip
 
+_SOON: Final = (
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR,
+    KafkaError.LEADER_NOT_AVAILABLE, KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.NOT_CONTROLLER,
+    KafkaError.BROKER_NOT_AVAILABLE,
+)  # fmt: skip
+
 _REASONS: Final = {
     KafkaError._RESOLVE: Reason.NAME,
     KafkaError._SSL: Reason.TLS,
@@ -32,6 +38,7 @@ _REASONS: Final = {
         (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION), Reason.MISSING
     ),
     **dict.fromkeys((KafkaError._TIMED_OUT, KafkaError.REQUEST_TIMED_OUT), Reason.SLOW),
+    **dict.fromkeys(_SOON, Reason.NOT_READY),
 }  # fmt: skip
 _BY_TEXT: Final = (
     # librdkafka has one code for whatever befalls a connection
@@ -120,10 +127,11 @@ class Heard:
         """``what`` failed with ``error``, for the reason that was heard; empty: the broker did not answer at all."""
         cause = error.args[0] if isinstance(error, KafkaException) else None
         reason = reason_of(cause) if cause is not None else Reason.SLOW
-        if self.reason is not Reason.UNKNOWN and reason in (Reason.UNKNOWN, Reason.SLOW):
+        is_answer = cause is not None and cause.code() > 0
+        if self.reason is not Reason.UNKNOWN and reason in (Reason.UNKNOWN, Reason.SLOW) and not is_answer:
             text, reason = self.sentence(f"Kafka at {servers}"), self.reason
         else:
-            text = reason.sentence(f"Kafka at {servers}", detail_of(cause.str()) if cause is not None else "")
+            text = _answer(f"Kafka at {servers}", cause, reason)
         return ServiceUnavailable(f"{what}: {text}" if what else text, reason)
 
     def clear(self) -> None:
@@ -133,3 +141,12 @@ class Heard:
     def _hear(self, reason: Reason, text: str) -> None:
         if reason is not Reason.UNKNOWN or self.reason is Reason.UNKNOWN:
             self.reason, self.detail = reason, detail_of(text)
+
+
+def _answer(service: str, cause: KafkaError | None, reason: Reason) -> str:
+    """What a question came to. An error code of the broker (above zero) is an answer, with Kafka's words for it: those
+    of librdkafka are at times the name of the request alone."""
+    if cause is None or cause.code() <= 0:
+        return reason.sentence(service, detail_of(cause.str()) if cause is not None else "")
+    words = KafkaError(cause.code()).str()
+    return f"{service} answers: {words}" if reason is Reason.UNKNOWN else reason.sentence(service, words)

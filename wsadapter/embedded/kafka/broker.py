@@ -103,7 +103,7 @@ logger.topics.name=kafka.server.DefaultAutoTopicCreationManager
 logger.topics.level=error
 """
 
-API_VERSIONS, FIND_COORDINATOR, INIT_PRODUCER_ID = 18, 10, 22
+API_VERSIONS, FIND_COORDINATOR, DESCRIBE_GROUPS, INIT_PRODUCER_ID = 18, 10, 15, 22
 _CORRELATION: Final = 1
 _MOST_BYTES: Final = 65_536
 """Of an answer."""
@@ -201,12 +201,14 @@ class KafkaBroker:
         return self._ask(API_VERSIONS, b"", timeout)[:2] == b"\0\0"
 
     def is_settled(self, timeout: float = 1.0) -> bool:
-        """Whether groups have a coordinator and producers get their ids. A new broker makes both when it is asked for
-        the first time, and refuses until then: librdkafka would come back a second later."""
+        """Whether groups have a coordinator that has read what it knows of them, and producers get their ids. A new
+        broker begins with both when it is asked for the first time, and refuses until then: librdkafka would come back
+        a second later."""
         group = struct.pack(">h", len(GROUP)) + GROUP.encode()
         found = self._ask(FIND_COORDINATOR, group, timeout)[:2] == b"\0\0"
+        read = found and self._ask(DESCRIBE_GROUPS, struct.pack(">i", 1) + group, timeout)[4:6] == b"\0\0"
         given = self._ask(INIT_PRODUCER_ID, struct.pack(">hi", -1, 60_000), timeout)[4:6] == b"\0\0"
-        return found and given
+        return read and given
 
     def _ask(self, api: int, body: bytes, timeout: float) -> bytes:
         """The answer to a request of version 0, behind its correlation id; empty when there is none."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars
 import pytest
-from audit.audit_bench import AuditBench, coverage, gap, trade
+from audit.audit_bench import AuditBench, coverage, gap, trade, when
 
 from wsadapter.archives.exporting import Exporter
 from wsadapter.embedded.market.binance_archive import write_day
@@ -98,6 +98,7 @@ def test_a_day_with_a_gap_and_one_of_which_there_is_nothing(bench: AuditBench, t
     assert [(one["gap_id"], one["cause"], one["repair_state"]) for one in first["gaps"]] == [
         ("9:1", "disconnect", "unrepairable")
     ]
+    assert (first["rejected"], second["rejected"]) == (0, 0)
     assert first["gaps"][0]["started"].startswith("2026-03-10T00:03:20")
     assert (second["verdict"], second["rows"], second["unrecorded_seconds"]) == ("missing", 0, 86_400)
     assert polars.read_parquet(tmp_path / "binance/trade/BTCUSDT/2026-03-11.parquet").height == 0
@@ -108,6 +109,20 @@ def test_a_day_with_a_gap_and_one_of_which_there_is_nothing(bench: AuditBench, t
     )  # fmt: skip
     assert max(map(len, shown.stdout.splitlines())) <= 80
     assert [line.split()[-1] for line in shown.stdout.splitlines()[1:]] == ["incomplete", "missing"]
+
+
+def test_a_day_with_a_row_that_the_table_cannot_keep_is_not_complete(bench: AuditBench, tmp_path: Path) -> None:
+    bench.insert("trade", [trade(1, START + SECOND)])
+    bench.insert(
+        "rejected",
+        [{"exchange": "binance", "symbol": "BTCUSDT", "stream": "trade", "receive_time": when(START + 2 * SECOND),
+          "reason": "price", "record": '{"source":1,"price":"0.00000000000123"}'}],
+    )  # fmt: skip
+    bench.insert("coverage", [coverage(START, START + DAY_NS)])
+
+    code, (manifest,), _ = export(bench, tmp_path, "--stream", "trade", "--to", "2026-03-11")
+
+    assert (code, manifest["verdict"], manifest["rows"], manifest["rejected"]) == (ExitCode.LOSS, "incomplete", 1, 1)
 
 
 def test_an_answer_that_ends_early_leaves_nothing(

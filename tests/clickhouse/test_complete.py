@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from clickhouse.table_bench import TableBench
 
-from wsadapter.events import Coverage, Gap, Source
+from wsadapter.events import Coverage, Gap, Kline, Source, Trade
 from wsadapter.events.gaps import GapCause, begin, ended, with_state
 
 pytestmark = pytest.mark.integration
@@ -146,3 +146,46 @@ def test_every_interval_and_every_symbol_is_a_series(bench: TableBench) -> None:
     assert [row[0] for row in asked(bench, NOON, NOON + MINUTE, stream="kline")] == ["complete"] * 2
     assert [row[0] for row in asked(bench, NOON, NOON + MINUTE, symbol="")] == ["complete", "incomplete"]
     assert len(asked(bench, NOON, NOON + MINUTE, symbol="", stream="")) == 4
+
+
+def rejected_trade(at_ns: int, source: Source = Source.WEBSOCKET, received_ns: int = 0) -> Trade:
+    """Of a coin so cheap that the table's twelve decimals do not hold its price."""
+    return Trade(
+        "binance", "BTCUSDT", at_ns, at_ns, received_ns or at_ns, source, "binance-market-0", None, "1", 1,
+        "0.00000000000123", "1", False, 1, 1, True,
+    )  # fmt: skip
+
+
+def rejected_candle(opened_ns: int, received_ns: int) -> Kline:
+    price = "0.00000000000123"
+    return Kline(
+        "binance", "BTCUSDT", None, None, received_ns, Source.REST, "repair", None, "1m", opened_ns,
+        opened_ns + MINUTE - 1_000_000, price, price, price, price, "1", None, None, None, None, True, None, None,
+    )  # fmt: skip
+
+
+def test_a_row_that_no_table_can_keep_is_missing(bench: TableBench) -> None:
+    """It was received, and it is not in the table that is asked: that is neither quiet nor complete."""
+    hour = 60 * MINUTE
+    bench.events(
+        coverage(NOON, NOON + hour), coverage(NOON, NOON + hour, stream="ticker"), rejected_trade(NOON + MINUTE),
+    )  # fmt: skip
+
+    assert bench.count("trade") == 0
+    assert [row[0] for row in asked(bench, NOON, NOON + hour)] == ["incomplete"]
+    assert [row[0] for row in asked(bench, NOON + 2 * MINUTE, NOON + hour)] == ["complete"], "what follows is there"
+    assert [row[0] for row in asked(bench, NOON, NOON + hour, stream="ticker")] == ["complete"], "another stream's"
+
+
+def test_one_that_was_fetched_is_missing_where_it_happened(bench: TableBench) -> None:
+    later = NOON + 30 * MINUTE
+    bench.events(
+        coverage(NOON, NOON + 60 * MINUTE),
+        *(coverage(NOON, NOON + 60 * MINUTE, stream="kline", interval=each) for each in ("1m", "1h")),
+        rejected_trade(NOON + MINUTE, Source.REST, later), rejected_candle(NOON + MINUTE, later),
+    )  # fmt: skip
+
+    assert [row[0] for row in asked(bench, NOON, NOON + 2 * MINUTE)] == ["incomplete"]
+    assert [row[0] for row in asked(bench, NOON, NOON + 2 * MINUTE, stream="kline")] == ["complete", "incomplete"], "1h"
+    assert [row[0] for row in asked(bench, later - MINUTE, later + MINUTE)] == ["complete"]
+    assert [row[0] for row in asked(bench, later - MINUTE, later + MINUTE, stream="kline")] == ["complete"] * 2

@@ -94,6 +94,13 @@ def gap(
     return with_state(made if ended_ns is None else ended(made, ended_ns), state)
 
 
+def rejected_trade(number: int, at_ns: int, symbol: str = "BTCUSDT") -> Trade:
+    """Of a coin so cheap that the table's twelve decimals do not hold its price."""
+    made = trade(number, at_ns, price="0.00000000000123")
+    made.symbol = symbol
+    return made
+
+
 def record(bench: TableBench, events: Iterable[Event]) -> None:
     """One insert a stream."""
     by_stream: dict[str, list[bytes]] = {}

@@ -4,7 +4,7 @@ import random
 
 import pytest
 from clickhouse.table_bench import TableBench
-from stored.recordings import MINUTE, NOON, SECOND, coverage, gap, record
+from stored.recordings import MINUTE, NOON, SECOND, coverage, gap, record, rejected_trade
 
 from wsadapter.events import Event
 from wsadapter.stored import Span, Stored
@@ -40,6 +40,8 @@ def test_no_missing_span_is_complete_and_any_is_not(bench: TableBench, stored: S
                     )
                     events.append(made)
                 at += lost + rng.choice((0, 0, SECOND))
+            if rng.random() < 0.1:
+                events.append(rejected_trade(len(events), at + rng.choice((0, SECOND)), symbol))
     record(bench, events)
 
     said = bench.sql(

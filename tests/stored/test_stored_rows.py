@@ -10,7 +10,7 @@ import pytest
 from clickhouse.table_bench import TableBench
 from msgspec import structs
 from samples import full, sparse
-from stored.recordings import MINUTE, NOON, SECOND, candle, coverage, gap, record, trade
+from stored.recordings import MINUTE, NOON, SECOND, candle, coverage, gap, record, rejected_trade, trade
 
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Kline, Source
@@ -69,6 +69,22 @@ def test_what_nobody_recorded_is_a_gap_that_has_no_row(bench: TableBench, stored
     assert rows.arrow["after_gap"].to_pylist() == [False, True]
     nothing = stored.trades("binance", "NOSUCH", NOON, NOON + MINUTE)
     assert (len(nothing), nothing.verdict, [span.cause for span in nothing.gaps]) == (0, "missing", ["unrecorded"])
+
+
+def test_rows_that_the_table_cannot_keep_are_missing(bench: TableBench, stored: Stored) -> None:
+    covered = [coverage("kline", NOON, NOON + MINUTE, "1m"), coverage("trade", NOON, NOON + MINUTE)]
+    cheap = [rejected_trade(number, NOON + number * SECOND) for number in (3, 4, 5)]
+    record(bench, [trade(1, NOON + SECOND), trade(9, NOON + 9 * SECOND), *cheap, *covered])
+
+    rows = stored.trades("binance", "BTCUSDT", NOON, NOON + MINUTE)
+
+    assert (len(rows), rows.verdict) == (2, "incomplete")
+    assert [(span.start_ns, span.end_ns, span.cause) for span in rows.missing] == [
+        (NOON + number * SECOND, NOON + number * SECOND + 1, "rejected") for number in (3, 4, 5)
+    ]
+    assert rows.arrow["after_gap"].to_pylist() == [False, True]
+    assert stored.trades("binance", "BTCUSDT", NOON + 6 * SECOND, NOON + MINUTE).complete
+    assert stored.candles("binance", "BTCUSDT", NOON, NOON + MINUTE).complete, "another stream's"
 
 
 def test_what_is_repaired_is_said_and_marks_nothing(bench: TableBench, stored: Stored) -> None:

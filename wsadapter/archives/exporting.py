@@ -62,6 +62,7 @@ class Verdict(Struct, frozen=True):
     interval: str
     covered_seconds: float
     unrecorded_seconds: float
+    rejected: int
     verdict: str
 
 
@@ -85,7 +86,8 @@ class ManifestGap(Struct, frozen=True):
 
 
 class Manifest(Struct, frozen=True):
-    """What is known of a day of a series. ``end`` is earlier than the day's where that was not over."""
+    """What is known of a day of a series. ``end`` is earlier than the day's where that was not over. ``rejected``: rows
+    that its table cannot keep, which are not in the file."""
 
     exchange: str
     symbol: str
@@ -97,6 +99,7 @@ class Manifest(Struct, frozen=True):
     verdict: str
     covered_seconds: float
     unrecorded_seconds: float
+    rejected: int
     file: str
     rows: int
     bytes: int
@@ -211,7 +214,7 @@ class Exporter:
         gaps = [one for one in tables.gaps(day_ns, end_ns) if concerns(one, carried)]
         return Manifest(
             *series, day, iso(day_ns), iso(end_ns), verdict.verdict, verdict.covered_seconds,
-            verdict.unrecorded_seconds, file, counted.rows, size, digest,
+            verdict.unrecorded_seconds, verdict.rejected, file, counted.rows, size, digest,
             iso(counted.first_ns) if counted.rows else None, iso(counted.last_ns) if counted.rows else None,
             tuple(Part(one.connection, iso(one.from_ns) or "", iso(one.to_ns) or "") for one in covered),
             tuple(
@@ -226,13 +229,14 @@ class Exporter:
 
     def _verdict(self, tables: SeriesTables, from_ns: int, to_ns: int) -> Verdict:
         answer = tables.ask(
-            f"SELECT interval, covered_seconds, unrecorded_seconds, verdict FROM {tables.database}.complete("
+            "SELECT interval, covered_seconds, unrecorded_seconds, toInt32(rejected) AS rejected, verdict "
+            f"FROM {tables.database}.complete("
             "exchange={exchange:String}, symbol={symbol:String}, stream={stream:String}, "
             "from=fromUnixTimestamp64Nano({from:Int64}, 'UTC'), to=fromUnixTimestamp64Nano({to:Int64}, 'UTC'))",
             **{"from": from_ns, "to": to_ns},
         )
         rows = [row for row in decode_rows(answer, Verdict) if row.interval == tables.series.interval]
-        return rows[0] if rows else Verdict(tables.series.interval, 0.0, (to_ns - from_ns) / 10**9, "missing")
+        return rows[0] if rows else Verdict(tables.series.interval, 0.0, (to_ns - from_ns) / 10**9, 0, "missing")
 
 
 def _where(spec: StreamSpec, all_intervals: bool = False) -> str:

@@ -1,10 +1,12 @@
 """The view ``complete(exchange, symbol, stream, from, to)``: is a series complete in a range of time?
 
 SQL alone says so. One row a series (an empty argument means all of them): how long it was covered (table ``coverage``),
-how long neither that nor a gap accounts for, and how many gaps are in it, by what became of them. ``verdict``:
+how long neither that nor a gap accounts for, how many gaps are in it, by what became of them, and how many of its rows
+are in table ``rejected``. ``verdict``:
 
-* ``complete``: covered from the range's begin to its end, but for gaps that are repaired;
-* ``incomplete``: a gap in it is open, partial or unrepairable, or for some of it nothing was recorded;
+* ``complete``: covered from the range's begin to its end, but for gaps that are repaired, and no row of it is rejected;
+* ``incomplete``: a gap in it is open, partial or unrepairable, a row is rejected, or for some of it nothing was
+  recorded;
 * ``missing``: nothing of it was recorded.
 
 A row of coverage that was said less than `ALIVE_SECONDS` ago is of a connection that lives: it counts to the end of a
@@ -16,11 +18,18 @@ from typing import Final
 
 from wsadapter.clickhouse.conversion import quoted
 from wsadapter.clickhouse.query_view import QueryView, ViewColumn
+from wsadapter.events import Source
 
 COMPLETE: Final = "complete"
 ALIVE_SECONDS: Final = 45
 """A heartbeat, and the time that a row takes to the table."""
 SAID_SECONDS: Final = 20
+REJECTED_INTERVAL: Final = "JSONExtractString(r.record, 'interval')"
+REJECTED_NS: Final = (
+    f"if(JSONExtractInt(r.record, 'source') = {int(Source.WEBSOCKET)}, toUnixTimestamp64Nano(r.receive_time), "
+    "if(r.stream = 'kline', JSONExtractInt(r.record, 'open_time_ns'), toUnixTimestamp64Nano(r.time)))"
+)
+"""Of a row ``r`` of table ``rejected``: where in a range of time it is missing. What was fetched happened earlier."""
 _SECOND: Final = 1_000_000_000
 PARAMETERS: Final = "exchange='binance', symbol='BTCUSDT', stream='trade', from='2026-01-01', to='2026-01-02'"
 _ABOUT: Final = "is a series complete in a range of time? One row a series; an empty argument means all of them"
@@ -38,26 +47,29 @@ COLUMNS: Final = tuple(
         ("partial", "UInt64", "gaps of which the venue gave some"),
         ("unrepairable", "UInt64", "gaps of which it gave nothing"),
         ("repaired", "UInt64", "gaps without which it is complete"),
+        ("rejected", "UInt64", "rows that its table cannot keep: they are in table rejected"),
         ("verdict", "String", "complete, incomplete or missing"),
     )
 )
 
 
 def complete_view(database: str) -> QueryView:
-    coverage, gap = (f"{quoted(database)}.{quoted(name)}" for name in ("coverage", "gap"))
+    coverage, gap, rejected = (f"{quoted(database)}.{quoted(name)}" for name in ("coverage", "gap", "rejected"))
     begin = "toUnixTimestamp64Nano({from:DateTime64(9,'UTC')})"
     now = "toUnixTimestamp64Nano(now64(9))"
     end = f"least(toUnixTimestamp64Nano({{to:DateTime64(9,'UTC')}}), {now})"
     began, said = (f"toUnixTimestamp64Nano(c.{quoted(name)})" for name in ("from", "to"))
     lasts = f"if({said} > {now} - {ALIVE_SECONDS * _SECOND}, {now}, {said})"
-    named = " AND ".join(
-        f"({{{name}:String}} = '' OR c.{name} = {{{name}:String}})" for name in ("exchange", "symbol", "stream")
-    )
+
+    def named(table: str) -> str:
+        names = "exchange", "symbol", "stream"
+        return " AND ".join(f"({{{name}:String}} = '' OR {table}.{name} = {{{name}:String}})" for name in names)
+
     series = (
         "SELECT c.exchange AS exchange, c.symbol AS symbol, c.stream AS stream, c.interval AS interval, "
         "groupUniqArray(toString(c.connection)) AS connections, "
         f"groupArray((greatest({began}, {begin}), least({lasts}, {end}))) AS spans "
-        f"FROM {coverage} AS c FINAL WHERE {named} AND {began} < {end} AND {lasts} > {begin} "
+        f"FROM {coverage} AS c FINAL WHERE {named('c')} AND {began} < {end} AND {lasts} > {begin} "
         "GROUP BY exchange, symbol, stream, interval"
     )
     gaps = (
@@ -70,6 +82,11 @@ def complete_view(database: str) -> QueryView:
         "AND ({symbol:String} = '' OR symbol IN ('', {symbol:String})) "
         # of a connection's gap that is worked off, the rows of its streams say more
         "AND (stream != '' OR repair_state IN ('open', 'repaired'))"
+    )
+    rejects = (
+        "SELECT groupArray((toString(r.exchange), toString(r.symbol), toString(r.stream), "
+        f"{REJECTED_INTERVAL})) FROM {rejected} AS r FINAL WHERE {named('r')} "
+        f"AND {REJECTED_NS} >= {begin} AND {REJECTED_NS} < {end}"
     )
     about = (
         "g.1 IN ('', exchange) AND g.2 IN ('', symbol) AND g.3 IN ('', stream) AND g.4 IN ('', interval) "
@@ -93,8 +110,9 @@ def complete_view(database: str) -> QueryView:
         f"SELECT exchange, symbol, stream, interval, connections, "
         f"covered / {_SECOND} AS covered_seconds, "
         f"greatest(0, {end} - {begin} - known) / {_SECOND} AS unrecorded_seconds, {counts}, "
-        "multiIf(covered = 0, 'missing', "
-        f"unrecorded_seconds > 0 OR open + partial + unrepairable > 0, 'incomplete', '{COMPLETE}') AS verdict\n"
+        f"countEqual(({rejects}), (exchange, symbol, stream, interval)) AS rejected, "
+        "multiIf(covered = 0, 'missing', unrecorded_seconds > 0 OR open + partial + unrepairable + rejected > 0, "
+        f"'incomplete', '{COMPLETE}') AS verdict\n"
         f"FROM (SELECT *, {length('spans')} AS covered, {length(accounted)} AS known "
         f"FROM (SELECT *, {_narrowest(f'arrayFilter(g -> {about}, ({gaps}))')} AS gaps "
         # where nothing was covered, a row that says so

@@ -1,4 +1,4 @@
-"""Of which times something of a series is missing, from what tables ``coverage`` and ``gap`` say of it.
+"""Of which times something of a series is missing, from what tables ``coverage``, ``gap`` and ``rejected`` say of it.
 
 Pure. The view ``complete`` (`wsadapter.clickhouse.completeness`) says whether, this says where, by the same rules: a
 test holds the two together. Times are ours, of receiving, in ns.
@@ -16,6 +16,8 @@ from wsadapter.clickhouse.completeness import ALIVE_SECONDS, COMPLETE, SAID_SECO
 SECOND: Final = 10**9
 UNRECORDED: Final = "unrecorded"
 """The cause of a span in which nobody was there, and of which no gap is known."""
+REJECTED: Final = "rejected"
+"""The cause of a span with rows that the series' table cannot keep: they are in table ``rejected``."""
 REPAIRED: Final = "repaired"
 
 
@@ -42,9 +44,18 @@ class GapRow(Struct, frozen=True):
     ended_ns: int | None
 
 
+class RejectedRows(Struct, frozen=True):
+    """Rows of table ``rejected`` that follow each other closely, from the first to the last."""
+
+    interval: str
+    first_ns: int
+    last_ns: int
+
+
 class Span(Struct, frozen=True, order=True):
     """From ``start_ns`` to ``end_ns`` something is missing, or was until it was fetched again (``state`` repaired).
-    ``cause``: of the gap, or ``unrecorded``: nobody was there, and no gap says so. ``lasts``: it has no end yet."""
+    ``cause``: of the gap, or ``unrecorded``: nobody was there, and no gap says so, or ``rejected``: the table cannot
+    keep it. ``lasts``: it has no end yet."""
 
     start_ns: int
     end_ns: int
@@ -82,11 +93,13 @@ class Completeness(Struct, frozen=True):
 
 
 def completeness(
-    covered: Sequence[Covered], gaps: Iterable[GapRow], begin_ns: int, end_ns: int, now_ns: int
-) -> Completeness:
+    covered: Sequence[Covered], gaps: Iterable[GapRow], rejected: Iterable[RejectedRows], begin_ns: int, end_ns: int,
+    now_ns: int,
+) -> Completeness:  # fmt: skip
     end_ns = min(end_ns, now_ns)
     connections = {each.connection for each in covered}
-    found, known, recorded = [], [], False
+    found = [Span(each.first_ns, each.last_ns + 1, REJECTED, "unrepairable") for each in rejected]
+    known, recorded = [], False
     for each in covered:
         lasts = now_ns if each.to_ns > now_ns - ALIVE_SECONDS * SECOND else each.to_ns
         known.append((each.from_ns, lasts))

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from wsadapter.clickhouse.client import Parameters, Query
+from wsadapter.clickhouse.completeness import REJECTED_INTERVAL, REJECTED_NS
 from wsadapter.clickhouse.conversion import quoted, table_columns
 from wsadapter.events.streams import IDENTITY, Column, StreamSpec
 from wsadapter.stored.rows import MOMENT, ORDERED_BY
 
 SETTINGS: Final = "do_not_merge_across_partitions_select_final = 1"
 ARROW: Final = "output_format_arrow_string_as_string = 1, output_format_arrow_low_cardinality_as_dictionary = 0"
+MOST_REJECTED: Final = 1_000
+"""Spans of rejected rows in an answer: those that are nearer to each other than so many parts of the range are one."""
 PLUMBING: Final = frozenset(
     (*(column.name for column in IDENTITY), "exchange", "symbol", "connection", "last_gap", "event_time",
      "transaction_time", "version")
@@ -97,6 +100,17 @@ def gap_rows(database: str, parameters: Parameters) -> Query:
         "AND (ended_ns IS NULL OR ended_ns > {start:Int64}) "
         # of a connection's gap that is worked off, the rows of its streams say more
         "AND (gap.stream != '' OR gap.repair_state IN ('open', 'repaired')) ORDER BY started_ns",
+        parameters,
+    )
+
+
+def rejected_rows(database: str, parameters: Parameters) -> Query:
+    part = f"intDiv(at_ns - {{start:Int64}}, greatest(1, intDiv({{end:Int64}} - {{start:Int64}}, {MOST_REJECTED})))"
+    return Query(
+        "SELECT interval, min(at_ns) AS first_ns, max(at_ns) AS last_ns FROM ("
+        f"SELECT {REJECTED_INTERVAL} AS interval, {REJECTED_NS} AS at_ns FROM {quoted(database)}.rejected AS r "
+        "WHERE r.exchange = {exchange:String} AND r.symbol = {symbol:String} AND r.stream = {stream:String}) "
+        f"WHERE at_ns >= {{start:Int64}} AND at_ns < {{end:Int64}} GROUP BY interval, {part} ORDER BY first_ns",
         parameters,
     )
 

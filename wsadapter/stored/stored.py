@@ -27,7 +27,7 @@ from wsadapter.stored import queries
 from wsadapter.stored.book import Book, Checkpoint
 from wsadapter.stored.book_table import sampled, table
 from wsadapter.stored.books import Books
-from wsadapter.stored.holes import Completeness, Covered, GapRow, completeness
+from wsadapter.stored.holes import Completeness, Covered, GapRow, RejectedRows, completeness
 from wsadapter.stored.rows import ORDERED_BY, Rows, library
 from wsadapter.times import duration, iso, moment
 
@@ -169,10 +169,12 @@ class Stored:
         database = self._settings.database
         covered = decode_rows(self._ask(queries.coverage(database, parameters)), Covered)
         rows = decode_rows(self._ask(queries.gap_rows(database, parameters)), GapRow)
+        rejected = decode_rows(self._ask(queries.rejected_rows(database, parameters)), RejectedRows)
         if interval:
             covered = [each for each in covered if each.interval == interval]
             rows = [each for each in rows if each.interval in ("", interval)]
-        return completeness(covered, rows, start_ns, end_ns, time.time_ns())
+            rejected = [each for each in rejected if each.interval == interval]
+        return completeness(covered, rows, rejected, start_ns, end_ns, time.time_ns())
 
     def book_at(self, exchange: str, symbol: str, at: When, levels: int | None = None) -> Book:
         """The book after its last change that is not later; ``levels`` of each side, None: all that is known. Look at

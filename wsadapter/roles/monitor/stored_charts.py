@@ -208,19 +208,20 @@ class StoredCharts:
         self, stream: str, exchange: str, symbol: str, begin_ns: int, end_ns: int, interval: str = ""
     ) -> dict[str, Any]:
         from wsadapter.stored import queries
-        from wsadapter.stored.holes import Covered, GapRow, completeness
+        from wsadapter.stored.holes import Covered, GapRow, RejectedRows, completeness
 
         given: dict[str, int | str] = {
             "exchange": exchange, "symbol": symbol, "stream": stream, "start": begin_ns, "end": end_ns,
         }  # fmt: skip
         database, settings = self._settings.database, f" SETTINGS {SETTINGS}"
-        covered_query, gaps_query = queries.coverage(database, given), queries.gap_rows(database, given)
-        covered = self._rows(covered_query.sql + settings, covered_query.parameters, Covered)
-        gaps = self._rows(gaps_query.sql + settings, gaps_query.parameters, GapRow)
+        covered = self._rows(queries.coverage(database, given).sql + settings, given, Covered)
+        gaps = self._rows(queries.gap_rows(database, given).sql + settings, given, GapRow)
+        rejected = self._rows(queries.rejected_rows(database, given).sql + settings, given, RejectedRows)
         if interval:
             covered = [each for each in covered if each.interval == interval]
             gaps = [each for each in gaps if each.interval in ("", interval)]
-        known = completeness(covered, gaps, begin_ns, end_ns, self._clock_ns())
+            rejected = [each for each in rejected if each.interval == interval]
+        known = completeness(covered, gaps, rejected, begin_ns, end_ns, self._clock_ns())
         spans = [
             {"from": span.start_ns / SECOND, "to": span.end_ns / SECOND, "cause": span.cause, "state": span.state}
             for span in known.gaps

@@ -17,7 +17,8 @@ from wsadapter.exchanges.conversion import Convert, Given
 from wsadapter.exchanges.venue import Bad, Channel, Checked, Follows, Item, Reply, Subscription
 
 if TYPE_CHECKING:
-    from wsadapter.exchanges.session import Accept, VenueSession
+    from wsadapter.exchanges.accepting import Accept
+    from wsadapter.exchanges.session import VenueSession
 
 UNBEGUN: Final = Bad("other", "change before its snapshot")
 MOST_LEVELS: Final = 5_000

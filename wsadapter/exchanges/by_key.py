@@ -14,11 +14,12 @@ from msgspec.json import Decoder
 
 from wsadapter.events import Liquidation
 from wsadapter.events.gaps import GapCause
+from wsadapter.exchanges.accepting import Accept
 from wsadapter.exchanges.books import UNBEGUN
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.scanner import scanner
 from wsadapter.exchanges.second_look import FAILURES, failure
-from wsadapter.exchanges.session import MAX_CACHED_NAMES, Accept, VenueSession, heard, numbered_apart
+from wsadapter.exchanges.session import MAX_CACHED_NAMES, VenueSession, heard, numbered_apart
 from wsadapter.exchanges.unasked import unasked
 from wsadapter.exchanges.venue import Bad, Candles, Channel, Checked, Follows, Item, Receive, Reply, Subscription
 from wsadapter.text import printable

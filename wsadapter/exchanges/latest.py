@@ -13,7 +13,8 @@ from wsadapter.exchanges.second_look import FAILURES, failure
 from wsadapter.exchanges.venue import Bad, Channel, Item, Subscription
 
 if TYPE_CHECKING:
-    from wsadapter.exchanges.session import Accept, VenueSession
+    from wsadapter.exchanges.accepting import Accept
+    from wsadapter.exchanges.session import VenueSession
 
 
 def accept_latest(session: "VenueSession", channel: Channel, accepts: list["Accept"]) -> "Accept":

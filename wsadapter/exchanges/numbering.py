@@ -13,7 +13,7 @@ from wsadapter.exchanges.venue import Candles, Follows, Item, Numbering, Repeats
 from wsadapter.oldest import forget_oldest, most_kept
 
 if TYPE_CHECKING:
-    from wsadapter.exchanges.session import Accept
+    from wsadapter.exchanges.accepting import Accept
 
 MOST_KNOWN: Final = 200
 """Of a stream that tells its newest ones again; some more are (`wsadapter.oldest`)."""

@@ -2,25 +2,19 @@
 
 A `VenueSession` holds what a socket needs (outstanding requests, the last number of each series, states of streams that
 send changes) and what outlasts one (gaps that have not ended). How messages are told apart is the venue's framing; what
-an element becomes is decided here: convert it, step its series, put the gap that it shows before it.
+an element becomes says `wsadapter.exchanges.accepting`.
 """
 
-from collections.abc import Callable
-from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Self, cast
-
-from msgspec import Raw, structs
 
 from wsadapter.events import Depth, Event, Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain
 from wsadapter.events.sequence import place
-from wsadapter.exchanges.books import accept_checked, accept_renewed
-from wsadapter.exchanges.continuity import MS, MessageCount, Sequences, SeriesState
+from wsadapter.exchanges.accepting import Accept, accept_elements
+from wsadapter.exchanges.continuity import MessageCount, Sequences, SeriesState
 from wsadapter.exchanges.conversion import Convert, Given, compiled
-from wsadapter.exchanges.latest import accept_latest
-from wsadapter.exchanges.mapping import Emit, says
-from wsadapter.exchanges.numbering import accept_new, accept_unknown, steps_of
+from wsadapter.exchanges.mapping import Emit
 from wsadapter.exchanges.ordinals import Count, Ordinals, has_id, is_counted
 from wsadapter.exchanges.outages import Outages
 from wsadapter.exchanges.placing import Placement
@@ -33,28 +27,18 @@ from wsadapter.exchanges.venue import (
     AttemptLimit,
     Bad,
     Cadence,
-    Candles,
     Channel,
-    Checked,
     ConnectionPlan,
     FeedSettings,
-    Follows,
     Item,
-    Numbering,
     Receive,
-    Repeats,
     Rises,
     Subscription,
-    Unnumbered,
     Venue,
 )
 from wsadapter.text import sample
 
 MAX_CACHED_NAMES: Final = 4096
-
-Accept = Callable[[Any, Any, Subscription | None, str, str, int], list[Item]]
-"""(element, envelope, subscription, stream's name, symbol, receive time) -> items; raises one of `FAILURES` for an
-element that gives no event."""
 
 
 class VenueSession:
@@ -271,33 +255,7 @@ class VenueSession:
 
     def accept(self, channel: Channel) -> Accept:
         """What makes items of the channel's elements."""
-        accepts = [self._accept(channel, each, channel.numbering if each is channel.emits[0] else Unnumbered())
-                   for each in channel.emits]  # fmt: skip
-        if channel.latest is not None:
-            return accept_latest(self, channel, accepts)
-        if isinstance(channel.numbering, Candles) and channel.numbering.by_successor:
-            accepts[0] = self._accept_successor(channel, accepts[0])
-        accepts = [_accept_some(one, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
-        accept = accepts[0] if len(accepts) == 1 else self._accept_wanted(channel, accepts)
-        if isinstance(channel.numbering, Follows) and channel.numbering.repeats is not None:
-            return accept_new(self.known, channel.numbering, accept, self.series(channel.emits[0]))
-        if isinstance(channel.numbering, Repeats):
-            return accept_unknown(self.known, channel.numbering, accept)
-        return accept
-
-    def _accept_wanted(self, channel: Channel, accepts: list[Accept]) -> Accept:
-        """Several events of one element, as far as they were asked for."""
-        of_words = [(one.event.stream_type.value, accept) for one, accept in zip(channel.emits, accepts, strict=True)]
-
-        def accept_all(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            items: list[Item] = []
-            wanted = sub.feeds if sub else ()
-            for word, accept in of_words:
-                if not wanted or word in wanted:
-                    items += accept(d, e, sub, stream, symbol, received)
-            return items
-
-        return accept_all
+        return accept_elements(self, channel)
 
     def try_accept(
         self, channel: Channel, accept: Accept, d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str,
@@ -341,145 +299,9 @@ class VenueSession:
         it for each, once it is sure that it is one."""
         return self.ordinals.setdefault(one.event, Ordinals(one.event)).count if is_counted(one) else None
 
-    # What an element becomes.
-
-    def _accept(self, channel: Channel, one: Emit, numbering: Numbering) -> Accept:
-        accept, count, kind = self._accept_uncounted(channel, one, numbering), self.counting(one), one.event
-        if count is None:
-            return accept
-
-        def accept_counted(
-            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
-        ) -> list[Item]:
-            items = accept(d, e, sub, stream, symbol, received)
-            for item in items:
-                if type(item) is kind:
-                    count(item)
-            return items
-
-        return accept_counted
-
-    def _accept_uncounted(self, channel: Channel, one: Emit, numbering: Numbering) -> Accept:
-        convert, given = self.conversions[id(one)]
-        by_symbol = self.series(one)
-        if isinstance(numbering, Follows) and numbering.resubscribe:
-            return accept_renewed(self, channel, convert, given, by_symbol)
-        if isinstance(numbering, Checked):
-            return accept_checked(self, channel, convert, given, by_symbol)
-        if one.once:
-            return self._accept_once(one, convert, given, by_symbol)
-        step, connection, sequences = steps_of(self.sequences, numbering), self.connection, self.sequences
-        refuse, is_named = one.refuse, channel.named is not None
-        number = attrgetter(numbering.number) if isinstance(numbering, Follows) else None
-
-        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            series = by_symbol[symbol]
-            if refuse is not None and (why := refuse(d)):
-                item: Any = Bad("other", why)
-            elif given is None:
-                item = convert(d, received, connection, series.gap_ns)
-            elif not is_named:
-                item = convert(d, received, connection, series.gap_ns, *given(d, e, sub, None))
-            elif (kind := self.kind(channel, stream)) is None:
-                return []
-            else:
-                item = convert(d, received, connection, series.gap_ns, *given(d, e, sub, kind))
-            if step is None or (gap := step(d, item, series, received)) is None:
-                return [item]
-            if type(item) is not Bad:
-                item.last_gap_ns = series.gap_ns
-            return [gap, item]
-
-        def accept_or_refuse(
-            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
-        ) -> list[Item]:
-            items = accept(d, e, sub, stream, symbol, received)
-            if type(items[-1]) is Bad and number is not None:
-                items.insert(-1, sequences.filler(by_symbol[symbol], number(d), received))
-            return items
-
-        def accept_plain(
-            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
-        ) -> list[Item]:
-            series = by_symbol[symbol]
-            event = convert(d, received, connection, series.gap_ns)
-            if step is None or (gap := step(d, event, series, received)) is None:
-                return [event]
-            event.last_gap_ns = series.gap_ns
-            return [gap, event]
-
-        if not (given or refuse):
-            return accept_plain
-        return accept_or_refuse if refuse else accept
-
-    def _accept_once(
-        self, one: Emit, convert: Convert, given: Given | None, by_symbol: dict[str, SeriesState]
-    ) -> Accept:
-        reads = [attrgetter(name) for name in one.once]
-        published = self.published.setdefault(id(one), {})
-
-        def accept(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-            found = [read(d) for read in reads]
-            # a copy: `Raw` is a view of the message
-            values = tuple(bytes(value) if type(value) is Raw else value for value in found)
-            if published.get(symbol) == values or not all(map(says, found)):
-                return []
-            extra = given(d, e, sub, None) if given else ()
-            item = convert(d, received, self.connection, by_symbol[symbol].gap_ns, *extra)
-            published[symbol] = values
-            return [item]
-
-        return accept
-
-    def _accept_successor(self, channel: Channel, accept: Accept) -> Accept:
-        """Candles that the next one closes; each comes as the venue told of it last."""
-        sequences, sparse = self.sequences, isinstance(channel.numbering, Candles) and channel.numbering.sparse
-
-        def accept_candle(
-            d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int
-        ) -> list[Item]:
-            items = accept(d, e, sub, stream, symbol, received)
-            candle = items[-1]
-            if not isinstance(candle, Kline):
-                return items
-            key = channel.name, f"{symbol} {candle.interval}"
-            before = self.states.get(key)
-            if before is not None and candle.open_time_ns < before.open_time_ns:
-                sequences.out_of_order["kline"] += 1
-                return items
-            self.states[key] = candle
-            if before is None or before.closed or candle.open_time_ns == before.open_time_ns:
-                return items
-            closed = structs.replace(before, closed=True, receive_time_ns=received, last_gap_ns=candle.last_gap_ns)
-            if sparse:
-                return [closed, *items]
-            series = sequences.klines[symbol]
-            opened, closes = closed.open_time_ns // MS, closed.close_time_ns // MS
-            gap = sequences.candle(series, closed.interval, opened, closes, True, received)
-            if gap is None:
-                return [closed, *items]
-            closed.last_gap_ns = candle.last_gap_ns = series.gap_ns
-            return [gap, closed, *items]
-
-        return accept_candle
-
     def forget_candle(self, channel: Channel, subscription: Subscription) -> None:
         """What was told last may not be the last state: the next candle does not close it, unless it is told again."""
         self.states.pop((channel.name, f"{subscription.symbol} {subscription.interval}"), None)
-
-
-def _accept_some(one: Emit, accept: Accept) -> Accept:
-    """Only the elements that are this event's."""
-    needs, when = tuple(attrgetter(name) for name in one.needs), one.when
-    if not needs and when is None:
-        return accept
-
-    def accept_some(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
-        if not all(says(need(d)) for need in needs) or not (when is None or when(d)):
-            return []
-        return accept(d, e, sub, stream, symbol, received)
-
-    return accept_some
 
 
 def numbered_apart(items: list[Item]) -> list[Item]:

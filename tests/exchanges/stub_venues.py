@@ -18,15 +18,11 @@ from wsadapter.events import Depth, Kline, StreamType, Trade, UpdateType
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.checked_book import CheckedBook
 from wsadapter.exchanges.mapping import (
-    Id,
-    IdOrNone,
-    Time,
     as_text,
     computed,
     constant,
     emit,
     iso,
-    iso_ns,
     mapped,
     ms,
     number,
@@ -35,6 +31,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import levels
+from wsadapter.exchanges.values import Id, IdOrNone, Time, iso_ns
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

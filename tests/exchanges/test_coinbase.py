@@ -16,7 +16,7 @@ from wsadapter.errors import ConfigError
 from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Ticker, Trade
 from wsadapter.exchanges import load
 from wsadapter.exchanges.coinbase import Coinbase, CoinbaseAdvanced
-from wsadapter.exchanges.mapping import iso_ns
+from wsadapter.exchanges.values import iso_ns
 from wsadapter.exchanges.venue import Acked, Bad, ConnectionPlan, Item, Refused, Reply
 
 WORDS = ("trade", "ticker", "book_ticker", "depth")

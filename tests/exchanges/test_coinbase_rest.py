@@ -11,9 +11,9 @@ from wsadapter.events import Kline, MarketEvent, Source, Trade
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.coinbase import Coinbase
 from wsadapter.exchanges.coinbase_rest import PRODUCTS, TRADES, CoinbaseRest
-from wsadapter.exchanges.mapping import iso_ns
 from wsadapter.exchanges.pages import PageRequest
 from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series
+from wsadapter.exchanges.values import iso_ns
 
 S = 1_000_000_000
 BEGIN = "2026-08-25T03:00:00Z"

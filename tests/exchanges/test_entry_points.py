@@ -14,7 +14,8 @@ from msgspec.json import decode, encode
 
 from wsadapter.events import Trade
 from wsadapter.exchanges.by_key import ByKey
-from wsadapter.exchanges.mapping import Text, Time, computed, constant, decimal, emit, mapped, ms
+from wsadapter.exchanges.mapping import computed, constant, decimal, emit, mapped, ms
+from wsadapter.exchanges.values import Text, Time
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.venue import Answer, AttemptLimit, Channel, Hosts, Limits, Requests, Venue
 

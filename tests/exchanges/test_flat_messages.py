@@ -8,8 +8,9 @@ from msgspec.json import encode
 
 from wsadapter.events import Gap, StreamType, Trade
 from wsadapter.exchanges.by_key import ByKey
-from wsadapter.exchanges.mapping import Id, as_text, constant, emit, mapped, ms, number
+from wsadapter.exchanges.mapping import as_text, constant, emit, mapped, ms, number
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.values import Id
 from wsadapter.exchanges.venue import Bad, Channel, Follows, Hosts, Item, Requests, Venue
 
 

@@ -14,7 +14,7 @@ from wsadapter.events import BookTicker, Depth, Event, Gap, Kline, Ticker, Trade
 from wsadapter.events.records import encode
 from wsadapter.exchanges import load
 from wsadapter.exchanges.kraken import Kraken
-from wsadapter.exchanges.mapping import iso_ns
+from wsadapter.exchanges.values import iso_ns
 from wsadapter.exchanges.venue import Acked, Bad, ClosesSoon, ConnectionPlan, Item, Refused, Reply
 from wsadapter.metrics import DECODE_ERROR_KINDS
 

@@ -15,9 +15,9 @@ from wsadapter.events import FundingRate, Kline, MarketEvent, Source, Trade
 from wsadapter.exchanges import load_rest
 from wsadapter.exchanges.kraken_futures import KrakenFutures
 from wsadapter.exchanges.kraken_futures_rest import CONTRACTS, EXECUTIONS, KLINES, RATES, KrakenFuturesRest
-from wsadapter.exchanges.mapping import iso_ns
 from wsadapter.exchanges.pages import PageRequest
 from wsadapter.exchanges.rest_api import BadAnswer, Filled, Hole, Request, Series, canonical_name
+from wsadapter.exchanges.values import iso_ns
 
 S = 1_000_000_000
 MS = 1_000_000

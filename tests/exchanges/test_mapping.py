@@ -11,16 +11,7 @@ from hypothesis import strategies as st
 from wsadapter.events import Liquidation, OpenInterest, Source
 from wsadapter.events.decimals import NotPlain
 from wsadapter.exchanges.conversion import conversion
-from wsadapter.exchanges.mapping import (
-    as_text,
-    constant,
-    count,
-    decimal,
-    decimal_or_none,
-    ms,
-    or_none,
-    signed_or_none,
-)
+from wsadapter.exchanges.mapping import as_text, constant, count, decimal, decimal_or_none, ms, or_none, signed_or_none
 
 
 class InnerWire(msgspec.Struct):

@@ -11,8 +11,9 @@ from wsadapter.errors import ConfigError
 from wsadapter.events import Gap, Liquidation, Side, StreamType, Trade
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.intervals import close_time_ns
-from wsadapter.exchanges.mapping import Id, Time, as_text, closes, constant, decimal, emit, mapped, ms, seconds
+from wsadapter.exchanges.mapping import as_text, closes, constant, decimal, emit, mapped, ms, seconds
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.values import Id, Time
 from wsadapter.exchanges.venue import (
     Answer,
     Bad,

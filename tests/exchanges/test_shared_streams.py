@@ -11,17 +11,9 @@ from msgspec import Raw, Struct
 from wsadapter.config.model import Feed
 from wsadapter.events import FundingRate, Gap, Liquidation, OpenInterest, Side, Trade
 from wsadapter.exchanges.by_key import ByKey
-from wsadapter.exchanges.mapping import (
-    Id,
-    as_text,
-    computed_for,
-    constant,
-    emit,
-    mapped,
-    number,
-    signed_number_or_none,
-)
+from wsadapter.exchanges.mapping import as_text, computed_for, constant, emit, mapped, number, signed_number_or_none
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.values import Id
 from wsadapter.exchanges.venue import (
     Answer,
     Channel,

@@ -20,7 +20,8 @@ from wsadapter.events.decimals import NotPlain, plain_number
 from wsadapter.events.records import encode
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.checked_book import CheckedBook
-from wsadapter.exchanges.mapping import Emit, Step, computed, iso_ns, ordered
+from wsadapter.exchanges.mapping import Emit, Step, computed, ordered
+from wsadapter.exchanges.values import iso_ns
 from wsadapter.exchanges.venue import Acked, Bad, ConnectionPlan, Item, Refused, Reply
 
 FRAMES = (Path(__file__).parent / "checked_book_frames.jsonl").read_bytes().splitlines()

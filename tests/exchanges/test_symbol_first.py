@@ -10,9 +10,10 @@ from msgspec import Raw, Struct
 from wsadapter.config.model import Feed
 from wsadapter.events import Depth, Event, Gap, UpdateType
 from wsadapter.exchanges.by_key import ByKey
-from wsadapter.exchanges.mapping import MOST, Id, TimeOrMicros, applied, computed, constant, emit, ms_or_us, named, ns
+from wsadapter.exchanges.mapping import applied, computed, constant, emit, ms_or_us, named
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import book
+from wsadapter.exchanges.values import MOST, Id, TimeOrMicros, ns
 from wsadapter.exchanges.venue import Answer, Bad, Channel, ClosesSoon, Follows, Hosts, Item, Requests, Venue
 
 

@@ -16,8 +16,9 @@ from wsadapter.exchanges.books import accept_checked, accept_renewed
 from wsadapter.exchanges.continuity import MS, SeriesState
 from wsadapter.exchanges.conversion import Convert, Given
 from wsadapter.exchanges.latest import accept_latest
-from wsadapter.exchanges.mapping import Emit, says
+from wsadapter.exchanges.mapping import Emit
 from wsadapter.exchanges.numbering import accept_new, accept_unknown, steps_of
+from wsadapter.exchanges.values import says
 from wsadapter.exchanges.venue import (
     Bad,
     Candles,

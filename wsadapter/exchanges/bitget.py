@@ -41,13 +41,11 @@ from wsadapter.exchanges.bitget_wire import (
     whole,
 )
 from wsadapter.exchanges.by_key import ByKey
-from wsadapter.exchanges.mapping import (
-    Time,
-    added,
-)
+from wsadapter.exchanges.mapping import added
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.session import VenueSession
+from wsadapter.exchanges.values import Time
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

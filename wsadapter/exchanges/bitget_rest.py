@@ -20,8 +20,6 @@ from wsadapter.exchanges.bitget_v2 import UTC_CODES, CandleRow
 from wsadapter.exchanges.history import candles, fundings_by_page, trades_between
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
-    Text,
-    Time,
     closes,
     computed,
     constant,
@@ -36,6 +34,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.turnover import Tickers
+from wsadapter.exchanges.values import Text, Time
 from wsadapter.text import printable
 
 MIX: Final = "/api/v2/mix/market/"

@@ -20,7 +20,8 @@ from wsadapter.exchanges.bitget_wire import (
     trade,
     whole,
 )
-from wsadapter.exchanges.mapping import Id, Text, Time, computed
+from wsadapter.exchanges.mapping import computed
+from wsadapter.exchanges.values import Id, Text, Time
 from wsadapter.exchanges.venue import Candles, Channel, FeedSettings, Follows, Repeats, Rises
 
 UTC_CODES: Final[Mapping[str, str]] = {

@@ -22,10 +22,7 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.mapping import (
     Emit,
-    Id,
     Step,
-    Text,
-    Time,
     Word,
     closes,
     constant,
@@ -41,6 +38,7 @@ from wsadapter.exchanges.mapping import (
     subscribed,
 )
 from wsadapter.exchanges.sides import book, top
+from wsadapter.exchanges.values import Id, Text, Time
 
 
 class TradeWire(Struct, gc=False):

@@ -35,10 +35,7 @@ from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
     NONE,
     Emit,
-    Id,
     Step,
-    Text,
-    Time,
     added,
     applied,
     constant,
@@ -56,6 +53,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import book, top
+from wsadapter.exchanges.values import Id, Text, Time
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

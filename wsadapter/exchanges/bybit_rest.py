@@ -20,10 +20,7 @@ from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
     NONE,
     Emit,
-    Id,
     Step,
-    Text,
-    Time,
     closes,
     computed,
     constant,
@@ -39,6 +36,7 @@ from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Filling, Frontage, Hole, Limit, Request, ServerTime
 from wsadapter.exchanges.sides import book as columns
 from wsadapter.exchanges.turnover import Tickers
+from wsadapter.exchanges.values import Id, Text, Time
 from wsadapter.text import printable
 
 PATH: Final = "/v5/market/"

@@ -28,8 +28,6 @@ from msgspec.json import Decoder, encode
 from wsadapter.events import BookTicker, Depth, Kline, StreamType, Ticker, Trade, UpdateType
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    Id,
-    Text,
     as_text,
     closes,
     computed,
@@ -38,7 +36,6 @@ from wsadapter.exchanges.mapping import (
     decimal_or_none,
     emit,
     iso,
-    iso_ns,
     mapped,
     seconds,
     subscribed,
@@ -47,6 +44,7 @@ from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import mixed_levels, text_levels
+from wsadapter.exchanges.values import Id, Text, iso_ns
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -19,8 +19,6 @@ from wsadapter.exchanges.coinbase import INTERVALS, SIDES
 from wsadapter.exchanges.history import candles, trades_back
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
-    Id,
-    Text,
     as_text,
     closes,
     constant,
@@ -34,6 +32,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request, ServerTime
+from wsadapter.exchanges.values import Id, Text
 
 EXCHANGE: Final = "coinbase"
 MAX_ROWS: Final = 20_000

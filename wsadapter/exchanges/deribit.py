@@ -43,10 +43,7 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    Id,
     Step,
-    Text,
-    Time,
     Word,
     added,
     closes,
@@ -67,6 +64,7 @@ from wsadapter.exchanges.second_look import number as integer
 from wsadapter.exchanges.second_look import text
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import levels
+from wsadapter.exchanges.values import Id, Text, Time
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -32,23 +32,12 @@ from wsadapter.exchanges.deribit import (
 )
 from wsadapter.exchanges.history import book, candles, fundings, trades
 from wsadapter.exchanges.listing import Listing, instrument
-from wsadapter.exchanges.mapping import (
-    MOST,
-    MS,
-    Text,
-    Time,
-    computed,
-    constant,
-    ms,
-    number,
-    number_or_none,
-    or_none,
-    subscribed,
-)
+from wsadapter.exchanges.mapping import computed, constant, ms, number, number_or_none, or_none, subscribed
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Filling, Hole, Limit, Request, ServerTime
 from wsadapter.exchanges.second_look import present
 from wsadapter.exchanges.sides import levels
+from wsadapter.exchanges.values import MOST, MS, Text, Time
 from wsadapter.text import printable
 
 EXCHANGE: Final = "deribit"

@@ -38,11 +38,6 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    MS,
-    Id,
-    Seconds,
-    Text,
-    Time,
     applied,
     as_text,
     by_sign,
@@ -67,6 +62,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import levels
+from wsadapter.exchanges.values import MS, Id, Seconds, Text, Time
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -20,10 +20,6 @@ from wsadapter.exchanges.gate import CODES, HEADERS, Level
 from wsadapter.exchanges.history import book, candles, fundings, trades_in_parts
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
-    MOST,
-    Id,
-    Seconds,
-    Text,
     applied,
     as_text,
     by_sign,
@@ -44,6 +40,7 @@ from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.turnover import Tickers
+from wsadapter.exchanges.values import MOST, Id, Seconds, Text
 
 EXCHANGE: Final = "gate"
 PATH: Final = "/api/v4/futures/usdt/"

@@ -23,9 +23,9 @@ from typing import Any, Final
 from wsadapter.events import Kline, MarketEvent, Trade
 from wsadapter.events.gaps import RepairState
 from wsadapter.exchanges.intervals import length_ms
-from wsadapter.exchanges.mapping import MOST, MS
 from wsadapter.exchanges.pages import Page
 from wsadapter.exchanges.rest_api import BadAnswer, Fetch, Filled, Filling, Hole, RequestRefused, Rows
+from wsadapter.exchanges.values import MOST, MS
 
 MOST_REQUESTS: Final = 50_000
 """Of one repair: fifty million trades."""

@@ -35,9 +35,6 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    Id,
-    Text,
-    Time,
     as_text,
     constant,
     decimal,
@@ -52,6 +49,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import levels
+from wsadapter.exchanges.values import Id, Text, Time
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -33,10 +33,11 @@ from wsadapter.exchanges.hyperliquid import (
     TradeWire,
 )
 from wsadapter.exchanges.listing import Listing, instrument
-from wsadapter.exchanges.mapping import Id, Text, Time, computed, constant, ms, signed_or_none
+from wsadapter.exchanges.mapping import computed, constant, ms, signed_or_none
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Limit, Request
 from wsadapter.exchanges.turnover import Tickers
+from wsadapter.exchanges.values import Id, Text, Time
 
 EXCHANGE: Final = "hyperliquid"
 PATH: Final = "/info"

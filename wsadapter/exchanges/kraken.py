@@ -25,8 +25,6 @@ from wsadapter.events import BookTicker, Depth, Kline, StreamType, Ticker, Trade
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.checked_book import DigitsChecksum
 from wsadapter.exchanges.mapping import (
-    Id,
-    Text,
     as_text,
     closes_iso,
     constant,
@@ -43,6 +41,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import levels
+from wsadapter.exchanges.values import Id, Text
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

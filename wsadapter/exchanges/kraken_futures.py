@@ -37,12 +37,8 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    MS,
-    Id,
     Offers,
     Step,
-    Text,
-    Time,
     Word,
     added,
     applied,
@@ -62,6 +58,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import level_or_levels
+from wsadapter.exchanges.values import MS, Id, Text, Time
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

@@ -17,8 +17,6 @@ from wsadapter.exchanges.history import candles, fundings, trades_of_time
 from wsadapter.exchanges.kraken_futures import CODES, BarWire
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
-    Text,
-    Time,
     closes,
     computed,
     constant,
@@ -28,13 +26,13 @@ from wsadapter.exchanges.mapping import (
     ms,
     number_or_none,
     or_none,
-    says,
     signed_number_or_none,
     subscribed,
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
 from wsadapter.exchanges.turnover import Tickers
+from wsadapter.exchanges.values import Text, Time, says
 from wsadapter.text import printable
 
 EXCHANGE: Final = "kraken_futures"

@@ -21,9 +21,6 @@ from wsadapter.exchanges.history import candles, trades_onward
 from wsadapter.exchanges.kraken import CODES
 from wsadapter.exchanges.listing import Listing, instrument
 from wsadapter.exchanges.mapping import (
-    MOST,
-    Id,
-    Text,
     as_text,
     closes,
     computed,
@@ -36,6 +33,7 @@ from wsadapter.exchanges.mapping import (
 )
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, Errors, Limit, Request
+from wsadapter.exchanges.values import MOST, Id, Text
 from wsadapter.text import printable
 
 EXCHANGE: Final = "kraken"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from wsadapter.events.decimals import NotPlain, are_plain
 from wsadapter.exchanges.books import UNBEGUN
-from wsadapter.exchanges.mapping import says
 from wsadapter.exchanges.second_look import FAILURES, failure
+from wsadapter.exchanges.values import says
 from wsadapter.exchanges.venue import Bad, Channel, Item, Subscription
 
 if TYPE_CHECKING:

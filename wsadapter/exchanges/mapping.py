@@ -9,34 +9,28 @@ event is named, save exchange, source and those that the call gives. Guarantees:
 is none raises `NotPlain`; what the venue leaves out or empty is None where that is allowed. Pure; knows no venue.
 """
 
-import calendar
-import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
 from enum import IntEnum
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from msgspec import NODEFAULT, Meta, Raw, Struct, structs
+from msgspec import NODEFAULT, Struct, structs
 
 from wsadapter.events import Event
-from wsadapter.events.decimals import NotPlain, are_plain, plain_number, split_book
+from wsadapter.events.decimals import plain_number, split_book
 from wsadapter.exchanges.intervals import MINUTES, close_time_ns
-
-MS: Final = 1_000_000
-"""Nanoseconds in the unit of time of most venues."""
-MOST: Final = 2**62
-"""The highest number that is one, and the last nanosecond: what is made of them by counting on, or as the distance of
-two, is a number too. A venue that sends more is broken, or hostile."""
-Id = Annotated[int, Meta(ge=0, le=MOST)]
-IdOrNone = Annotated[int, Meta(ge=-1, le=MOST)]
-"""-1 stands for none."""
-Time = Annotated[int, Meta(ge=0, le=MOST // MS)]
-"""Milliseconds."""
-Seconds = Annotated[int, Meta(ge=0, le=MOST // 1_000_000_000)]
-TimeOrMicros = Annotated[int, Meta(ge=0, le=MOST // 1_000)]
-"""Milliseconds or microseconds, see `ns`."""
-Text = Annotated[str, Meta(max_length=64)]
-
+from wsadapter.exchanges.values import (
+    MS,
+    Words,
+    close_of_iso,
+    iso_ns,
+    not_negative,
+    ns,
+    ns_of_text,
+    number_if_said,
+    signed_text,
+    where_offered,
+    without_sign,
+)
 
 BY_SIZE: Final = 0
 """Factor of a time that tells its unit by its size."""
@@ -142,13 +136,7 @@ def decimal_or_none(path: str) -> Step:
 
 def signed_or_none(path: str) -> Step:
     """The same with a minus sign allowed."""
-    return Step(Op.SIGNED_OR_NONE, path, _plain_signed, f"{{value}}({_reach(path)})")
-
-
-def _plain_signed(text: str | None) -> str | None:
-    if text and not are_plain(text.removeprefix("-")):
-        raise NotPlain("signed")
-    return text or None
+    return Step(Op.SIGNED_OR_NONE, path, signed_text, f"{{value}}({_reach(path)})")
 
 
 GIVEN: Final = ("receive_time_ns", "connection", "last_gap_ns")
@@ -202,14 +190,14 @@ def number(path: str) -> Step:
 def number_or_none(path: str) -> Step:
     """The same; null and absent (`Raw` without bytes) are None."""
     return Step(
-        Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path})", direct=Direct(Op.NUMBER_OR_NONE, path)
+        Op.GIVEN, value=number_if_said, expression=f"{{value}}(d.{path})", direct=Direct(Op.NUMBER_OR_NONE, path)
     )
 
 
 def signed_number_or_none(path: str) -> Step:
     """The same with a minus sign allowed."""
     direct = Direct(Op.SIGNED_NUMBER_OR_NONE, path)
-    return Step(Op.GIVEN, value=_number_or_none, expression=f"{{value}}(d.{path}, True)", direct=direct)
+    return Step(Op.GIVEN, value=number_if_said, expression=f"{{value}}(d.{path}, True)", direct=direct)
 
 
 def number_if(told: str, path: str) -> Step:
@@ -220,12 +208,8 @@ def number_if(told: str, path: str) -> Step:
 def magnitude(path: str) -> Step:
     """A JSON number, or the text of one, without its sign."""
     return Step(
-        Op.GIVEN, value=_magnitude, expression=f"{{value}}(d.{path})", direct=Direct(Op.MAGNITUDE, path)
+        Op.GIVEN, value=without_sign, expression=f"{{value}}(d.{path})", direct=Direct(Op.MAGNITUDE, path)
     )  # fmt: skip
-
-
-def _magnitude(raw: Raw) -> str:
-    return plain_number(raw, True).removeprefix("-")
 
 
 def by_sign(path: str, positive: object, negative: object) -> Step:
@@ -238,7 +222,7 @@ def by_sign(path: str, positive: object, negative: object) -> Step:
 
 def ms_text(path: str) -> Step:
     """Milliseconds as text become nanoseconds; None, empty, zero and what is no number at all are None."""
-    return Step(Op.GIVEN, value=_ms_text, expression=f"{{value}}(d.{path})", direct=Direct(Op.MS_TEXT, path))
+    return Step(Op.GIVEN, value=ns_of_text, expression=f"{{value}}(d.{path})", direct=Direct(Op.MS_TEXT, path))
 
 
 def us(path: str) -> Step:
@@ -254,11 +238,6 @@ def applied(function: Callable[[Any], Any], path: str) -> Step:
         expression=f"{{value}}({_reach(path)})",
         direct=Direct(Op.APPLIED, path, table=function),
     )
-
-
-def ns(time: int) -> int:
-    """Milliseconds or microseconds, told apart by their size, in nanoseconds."""
-    return time * MS if time <= MOST // MS else time * 1_000
 
 
 def ms_or_us(path: str) -> Step:
@@ -298,13 +277,9 @@ def iso(path: str) -> Step:
 def closes_iso(path: str) -> Step:
     """As `closes`, of a time that is told as `iso`."""
     return Step(
-        Op.GIVEN, value=_close_of_iso, expression=f"{{value}}(d.{path}, sub.interval)",
+        Op.GIVEN, value=close_of_iso, expression=f"{{value}}(d.{path}, sub.interval)",
         direct=Direct(Op.CLOSES_ISO, path, said=_less_one_ms),
     )  # fmt: skip
-
-
-def _close_of_iso(text: str, interval: str) -> int:
-    return close_time_ns(iso_ns(text) // MS, interval)
 
 
 def said(function: Callable[[Any], Any]) -> Step:
@@ -318,13 +293,9 @@ def said(function: Callable[[Any], Any]) -> Step:
 def offered(path: str, amount: str) -> Step:
     """A JSON number; None where ``amount``, another one, is absent, null or 0: nobody is there."""
     return Step(
-        Op.GIVEN, value=_offered, expression=f"{{value}}(d.{path}, d.{amount})",
+        Op.GIVEN, value=where_offered, expression=f"{{value}}(d.{path}, d.{amount})",
         direct=Direct(Op.OFFERED, path, table=amount),
     )  # fmt: skip
-
-
-def _offered(number: Raw, amount: Raw) -> str | None:
-    return plain_number(number) if says(amount) and plain_number(amount).strip("0.") else None
 
 
 def number_inside(struct: str, field: str) -> Step:
@@ -349,15 +320,9 @@ def added(path: str, distance: int) -> Step:
 def first_of(number: str, count: str) -> Step:
     """The first of so many numbers of which ``number`` is the last; below zero makes the event undecodable."""
     return Step(
-        Op.GIVEN, value=_not_negative, expression=f"{{value}}({_reach(number)} - {_reach(count)} + 1)",
+        Op.GIVEN, value=not_negative, expression=f"{{value}}({_reach(number)} - {_reach(count)} + 1)",
         direct=Direct(Op.FIRST, number, table=count),
     )  # fmt: skip
-
-
-def _not_negative(number: int) -> int:
-    if number < 0:
-        raise ValueError("more than there are numbers")
-    return number
 
 
 def either(path: str, text: str | None, then: object, otherwise: object) -> Step:
@@ -437,11 +402,6 @@ class Offers(Struct, frozen=True):
         return any(bytes(getattr(d, path)).strip(b"0.") not in (b"", b"null") for path in self.paths)
 
 
-def says(value: Any) -> bool:
-    """Whether a wire field is there, not null and not empty."""
-    return bytes(value) not in (b"", b"null") if type(value) is Raw else bool(value)
-
-
 class Emit(Struct, frozen=True):
     """One event that an element becomes.
 
@@ -492,34 +452,3 @@ def ordered(struct: type[Struct], fields: Mapping[str, str | Step]) -> dict[str,
 def defaults(made: type[Struct]) -> dict[str, str | Step]:
     """What no venue needs to name."""
     return {f.name: constant(f.default) for f in structs.fields(made) if f.default is not NODEFAULT}
-
-
-def _ms_text(text: str | None) -> int | None:
-    time = int(text) if text and text.isdecimal() else 0
-    return time * MS if 0 < time <= MOST // MS else None
-
-
-def _number_or_none(raw: Raw, signed: bool = False) -> str | None:
-    octets = bytes(raw)
-    return None if octets in (b"", b"null") else plain_number(octets, signed)
-
-
-_iso: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?:Z|\+00:00)", re.ASCII).fullmatch
-
-
-def iso_ns(text: str) -> int:
-    """Raises ValueError for what is no such time."""
-    match = _iso(text)
-    if match is None:
-        raise ValueError("not a time in UTC")
-    seconds = calendar.timegm(datetime.fromisoformat(match[1]).timetuple())
-    if not 0 <= seconds <= MOST // 1_000_000_000:
-        raise ValueError("a time that is not of our days")
-    return seconds * 1_000_000_000 + int((match[2] or "").ljust(9, "0"))
-
-
-class Words(dict[Any, Any]):
-    """A venue's words in ours."""
-
-    def __missing__(self, word: Any) -> Any:
-        raise ValueError("a word that is none of the venue's")

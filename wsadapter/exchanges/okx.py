@@ -37,11 +37,6 @@ from wsadapter.events import (
 )
 from wsadapter.exchanges.by_key import ByKey
 from wsadapter.exchanges.mapping import (
-    MOST,
-    Id,
-    IdOrNone,
-    Text,
-    Time,
     as_text,
     closes,
     constant,
@@ -60,6 +55,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import levels, top
+from wsadapter.exchanges.values import MOST, Id, IdOrNone, Text, Time
 from wsadapter.exchanges.venue import (
     Answer,
     AttemptLimit,

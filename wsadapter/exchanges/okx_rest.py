@@ -21,9 +21,6 @@ from wsadapter.events import Depth, FundingRate, Kline, Trade, UpdateType
 from wsadapter.exchanges.history import book, candles, fundings, trades_back
 from wsadapter.exchanges.listing import Listing, everything, instrument
 from wsadapter.exchanges.mapping import (
-    Id,
-    Text,
-    Time,
     as_text,
     closes,
     computed,
@@ -53,6 +50,7 @@ from wsadapter.exchanges.rest_api import (
 )
 from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.turnover import Tickers
+from wsadapter.exchanges.values import Id, Text, Time
 from wsadapter.text import printable
 
 EXCHANGE: Final = "okx"

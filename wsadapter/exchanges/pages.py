@@ -22,7 +22,7 @@ from msgspec.json import Decoder, encode
 from wsadapter.events import Event, OpenInterest, Source
 from wsadapter.exchanges.conversion import compiled
 from wsadapter.exchanges.listing import Listing, everything
-from wsadapter.exchanges.mapping import MOST, MS, Emit, constant, emit
+from wsadapter.exchanges.mapping import Emit, constant, emit
 from wsadapter.exchanges.rest_api import (
     CONNECTION,
     BadAnswer,
@@ -43,6 +43,7 @@ from wsadapter.exchanges.rest_api import (
 )
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.turnover import Tickers, turnovers
+from wsadapter.exchanges.values import MOST, MS
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.text import printable
 

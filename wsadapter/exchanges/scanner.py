@@ -24,7 +24,7 @@ from wsadapter.events import Depth, Kline, Liquidation, UpdateType
 from wsadapter.exchanges.checked_book import CheckedBook, DigitsChecksum
 from wsadapter.exchanges.continuity import MessageCount, SeriesState
 from wsadapter.exchanges.conversion import all_steps
-from wsadapter.exchanges.mapping import GIVEN, MS, Direct, Emit, Offers, Op, RefusedWord, Step, Word, subscribed
+from wsadapter.exchanges.mapping import GIVEN, Direct, Emit, Offers, Op, RefusedWord, Step, Word, subscribed
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.numbering import MOST_KNOWN
 from wsadapter.exchanges.outages import Outages
@@ -32,6 +32,7 @@ from wsadapter.exchanges.planning import stream_type
 from wsadapter.exchanges.scanner_shapes import RAW, TEXT, Alone, Slots, Told, Unusual, shape_of
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import Spelling
+from wsadapter.exchanges.values import MS
 from wsadapter.exchanges.venue import (
     Candles,
     Channel,

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from msgspec import Raw, Struct, inspect
 
-from wsadapter.exchanges.mapping import MOST
 from wsadapter.exchanges.sides import Spelling
+from wsadapter.exchanges.values import MOST
 
 MOST_FIELDS: Final = 64
 """Of a Struct."""

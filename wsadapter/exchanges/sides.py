@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from msgspec import Raw, Struct
 
 from wsadapter.events.decimals import NotPlain, are_plain, plain_number
-from wsadapter.exchanges.mapping import Direct, Op, Step, Words, either
+from wsadapter.exchanges.mapping import Direct, Op, Step, either
+from wsadapter.exchanges.values import Words
 
 
 class Spelling(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Raw, Struct
 
 from wsadapter.exchanges.binance.wire import Optional
-from wsadapter.exchanges.mapping import Id, IdOrNone, Text, Time
+from wsadapter.exchanges.values import Id, IdOrNone, Text, Time
 
 MOST_INSTRUMENTS: Final = 20_000
 MOST_WEIGHT: Final = 1_000_000

@@ -21,26 +21,11 @@ from wsadapter.events import BookTicker, Depth, UpdateType
 from wsadapter.exchanges.binance import tables, wire
 from wsadapter.exchanges.binance.tables import ATTEMPTS, CADENCES, CODES, DAY, REQUESTS, top_levels
 from wsadapter.exchanges.by_key import ByKey
-from wsadapter.exchanges.mapping import (
-    MS,
-    Id,
-    IdOrNone,
-    Step,
-    Text,
-    TimeOrMicros,
-    added,
-    applied,
-    constant,
-    decimal,
-    emit,
-    ms_or_us,
-    named,
-    ns,
-    subscribed,
-)
+from wsadapter.exchanges.mapping import Step, added, applied, constant, decimal, emit, ms_or_us, named, subscribed
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.session import VenueSession
 from wsadapter.exchanges.sides import book
+from wsadapter.exchanges.values import MS, Id, IdOrNone, Text, TimeOrMicros, ns
 from wsadapter.exchanges.venue import (
     Answer,
     Candles,

@@ -28,10 +28,11 @@ from wsadapter.exchanges.binance.rest import (
 )
 from wsadapter.exchanges.binance.spot import closes
 from wsadapter.exchanges.history import book, candles, trades
-from wsadapter.exchanges.mapping import Id, Text, TimeOrMicros, as_text, constant, decimal, ms_or_us, subscribed
+from wsadapter.exchanges.mapping import as_text, constant, decimal, ms_or_us, subscribed
 from wsadapter.exchanges.pages import Page, row
 from wsadapter.exchanges.rest_api import Filling, Hole, Limit, ServerTime
 from wsadapter.exchanges.sides import book as columns
+from wsadapter.exchanges.values import Id, Text, TimeOrMicros
 
 EXCHANGE: Final = "binance_spot"
 US: Final = 1_000

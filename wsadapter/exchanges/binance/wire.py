@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from msgspec import Raw, Struct
 
-from wsadapter.exchanges.mapping import Id, IdOrNone, Text, Time
+from wsadapter.exchanges.values import Id, IdOrNone, Text, Time
 
 USD_M: Final = 1
 COIN_M: Final = 2

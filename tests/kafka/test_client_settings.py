@@ -1,8 +1,8 @@
-"""What every librdkafka client of ours is told about brokers that do not answer."""
+"""What every librdkafka client of ours is told: about brokers that do not answer, and how much one is to gather."""
 
 import pytest
 
-from wsadapter.config.model import KafkaConfig
+from wsadapter.config.model import ClickHouseConfig, KafkaConfig
 from wsadapter.kafka import settings
 
 CONTROLLER_MS = 9_000
@@ -39,3 +39,12 @@ def test_another_timeout_may_be_configured() -> None:
     assert settings.producer_config(kafka)["socket.timeout.ms"] == 60_000
     assert settings.admin_config(kafka)["socket.timeout.ms"] == 60_000, "as the producer's"
     assert settings.consumer_config(kafka, "i")["socket.timeout.ms"] == 45_000
+
+
+def test_only_for_what_is_batched_does_the_broker_gather() -> None:
+    fetched = {client: make(KafkaConfig()) for client, make in CLIENTS.items()}
+
+    gathering = {client for client, used in fetched.items() if used.get("fetch.min.bytes", 1) > 1}
+    assert gathering == {"consumer"}, "the others hand on what comes when it comes"
+    assert fetched["consumer"]["fetch.wait.max.ms"] <= 100 * ClickHouseConfig().batch_seconds, "a tenth of a batch"
+    assert fetched["consumer"]["fetch.min.bytes"] < fetched["consumer"]["fetch.max.bytes"]

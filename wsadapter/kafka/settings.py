@@ -55,6 +55,12 @@ _CONSUMER_DEFAULTS: Final = {
     # partitions that are added while we run are read so soon, not after librdkafka's default of five minutes
     "topic.metadata.refresh.interval.ms": 10_000,
 }
+_GROUP_DEFAULTS: Final = {
+    # what an answer holds at least, or how long the broker gathers it: rows wait for a batch of a second anyway, and an
+    # answer to each request of the producer is one over all partitions every few milliseconds
+    "fetch.min.bytes": 65_536,
+    "fetch.wait.max.ms": 100,
+}
 _READER_DEFAULTS: Final = {
     # an event is handed on when it is there
     "fetch.wait.max.ms": 100,
@@ -131,7 +137,7 @@ def producer_config(kafka: KafkaConfig) -> dict[str, Any]:
 def consumer_config(kafka: KafkaConfig, instance_id: str) -> dict[str, Any]:
     """Settings of one member of the group: static membership, commits only by hand, bounded fetches."""
     own = {"group.id": group_id(kafka), "group.instance.id": instance_id}
-    return {**_CONSUMER_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
+    return {**_CONSUMER_DEFAULTS, **_GROUP_DEFAULTS, **_client(kafka, kafka.consumer), **_CONSUMER, **own}
 
 
 def repairer_config(kafka: KafkaConfig, shard: int = 0) -> dict[str, Any]:

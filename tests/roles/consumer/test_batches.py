@@ -10,16 +10,8 @@ from hypothesis import strategies as st
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import (
-    FEW,
-    FIRST_SECONDS,
-    QUIET_FACTOR,
-    QUIET_ROWS,
-    Batch,
-    BatchState,
-    CommitMetadata,
-    Partition,
-)
+from wsadapter.roles.consumer.batches import FEW, FIRST_SECONDS, QUIET_FACTOR, QUIET_ROWS, Batch, BatchState, Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT INTO t FORMAT Protobuf\n"

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsadapter.roles.consumer.batches import METADATA_LIMIT, WATERMARKS, CommitMetadata, newest
+from wsadapter.roles.consumer.commit_metadata import METADATA_LIMIT, WATERMARKS, CommitMetadata, newest
 
 TOPIC_ID = "kU4VZgZ0R8i83el9Jp+R0Q"
 NOW_MS = 1_795_768_438_118

@@ -4,7 +4,8 @@ import struct
 
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import identify_as
-from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import BatchState, Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.commits import IDLE_SECONDS, RETRY_SECONDS, Commits, Key
 
 A: Key = ("t", 0)

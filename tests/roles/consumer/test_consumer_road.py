@@ -16,7 +16,7 @@ from wsadapter.events import Coverage, Event, Source
 from wsadapter.events.streams import SPECS
 from wsadapter.metrics import INSERTED, MEASURED_WORDS, latency_labels
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import CommitMetadata
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 
 pytestmark = pytest.mark.integration
 KEPT = {"kline": 1}

@@ -12,7 +12,7 @@ from roles.consumer.faulty_proxy import faulty
 from samples import trade
 
 from wsadapter.embedded.servers import ClickHouseServer
-from wsadapter.roles.consumer.batches import CommitMetadata
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.consumer import ROOM_STEP
 from wsadapter.roles.consumer.insert_pool import MEMORY_ATTEMPTS
 

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from wsadapter.clickhouse.inserts import token
 from wsadapter.events.streams import BY_STREAM
-from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import BatchState, Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 
 Record = tuple[int, int]
 SPEC = BY_STREAM["trade"]

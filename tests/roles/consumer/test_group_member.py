@@ -13,7 +13,8 @@ from wsadapter.files import StateDirectory
 from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import TopicState
 from wsadapter.roles.consumer import group
-from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.group import GroupFailed, GroupMember
 from wsadapter.roles.consumer.known_topics import KnownTopics
 

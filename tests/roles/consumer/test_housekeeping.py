@@ -12,7 +12,8 @@ from wsadapter.kafka.messages import gap_of, identify_as
 from wsadapter.kafka.topics import TopicState
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer import dead_letters, housekeeping
-from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.housekeeping import TAIL_LOOKBACK_MS, Housekeeping
 

@@ -15,7 +15,8 @@ from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import BY_STREAM, StreamSpec
 from wsadapter.kafka.messages import identify_as, varint
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import BatchState, Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.insert_pool import (
     MEMORY_ATTEMPTS,
     PATIENT_ATTEMPTS,

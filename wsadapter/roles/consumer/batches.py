@@ -10,8 +10,7 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
 * A message that carries a ring identity (epoch, position) at or below the *watermark* of its epoch was here before at
   another offset: a serializer began again at its ring's head. It is dropped. Safe because each partition is written in
   ring order. Watermarks are committed with the offset that they belong to, never ahead of it.
-* The metadata of an offset commit (`CommitMetadata`) holds watermarks and intent. Another tool's text (a reset by hand)
-  holds neither: then rows may come twice, which FINAL hides, and none is lost.
+* The metadata of an offset commit (`wsadapter.roles.consumer.commit_metadata`) holds watermarks and intent.
 * A batch that is too large for the server is given up while nothing of it is in: its range is halved, always at the
   same row, and the first half is read again and intended as any other range is. So the intent says which parts there
   are, whatever the server takes at the next start.
@@ -22,10 +21,8 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
 
 import struct
 from array import array
-from base64 import b64decode, b85decode, b85encode
-from binascii import Error as Base64Error
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from operator import lt
 from typing import Final
@@ -35,6 +32,7 @@ from msgspec.structs import replace
 
 from wsadapter.events.streams import StreamSpec
 from wsadapter.kafka.messages import PREFIXES, Identify, length_at, varint
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata, newest
 
 QUIET_ROWS: Final = 100
 """A batch with fewer rows waits for more, up to QUIET_FACTOR times as long."""
@@ -48,115 +46,6 @@ _unpack = struct.Struct("<BQBQ").unpack_from  # fixed64 epoch = 1, fixed64 posit
 _unpack_head = struct.Struct("<10sQ").unpack_from  # the same: tag, epoch and tag as they stand, position
 _EPOCH_TAG: Final = 0x09
 _POSITION_TAG: Final = 0x11
-
-METADATA_LIMIT: Final = 4096
-"""Bytes that a broker takes as the metadata of one offset."""
-MARKS_BYTES: Final = 3_100
-"""Of them for watermarks, before base85. Of more epochs than fit those are remembered that moved last: usually some
-340, whose epochs are near each other. A forgotten one costs a possible duplicate row that FINAL hides, never a loss."""
-WATERMARKS: Final = 150
-"""So many fit whatever they are."""
-
-_MARK = struct.Struct("<QQ")
-_U64: Final = 2**64 - 1
-_VERSION: Final = "w2"
-_EARLIER: Final = "w1"
-"""Without the last two fields."""
-_LATER: Final = "w3"
-"""With two more, where they say something: whoever goes back to the version before then has all that it knows."""
-
-
-class CommitMetadata(Struct, frozen=True):
-    """Metadata of an offset commit. ``intent``: last offset of the range whose insert comes next, if any.
-    ``partitions``: how many the topic had (0: not known); when that changes keys move, and the watermarks say nothing
-    any more. ``topic_id``: of the topic that the offset is one of; empty: not known. ``at_ms``: Kafka's time of the
-    last message below the offset (ms since the epoch; 0: not known). ``most_rows``: that the server took at once after
-    it had refused more (0: it has refused none). ``untouched``: nothing of the intended range is in."""
-
-    partitions: int = 0
-    intent: int | None = None
-    watermarks: Mapping[int, int] = {}
-    topic_id: str = ""
-    at_ms: int = 0
-    most_rows: int = 0
-    untouched: bool = False
-
-    def encode(self) -> str:
-        marks = b85encode(_packed(self.watermarks.items())).decode()
-        intent = "" if self.intent is None else str(self.intent)
-        text = f"{self.partitions}:{intent}:{marks}:{self.topic_id}:{self.at_ms}"
-        if not (self.most_rows or self.untouched):
-            return f"{_VERSION}:{text}"
-        return f"{_LATER}:{text}:{self.most_rows}:{int(self.untouched)}"
-
-    @classmethod
-    def decode(cls, text: str | None) -> "CommitMetadata":
-        """What another tool wrote (a reset by hand leaves it empty) says nothing: no intent, no watermarks."""
-        parts = (text or "").split(":")
-        try:
-            if len(parts) == 4 and parts[0] == _EARLIER:
-                marks = dict(_MARK.iter_unpack(b64decode(parts[3], validate=True)))
-                parts += ["", "0"]
-            elif (len(parts), parts[0]) in ((6, _VERSION), (8, _LATER)):
-                marks = _unpacked(b85decode(parts[3]))
-            else:
-                return cls()
-            most_rows, untouched = parts[6:] or ("0", "0")
-            intent = int(parts[2]) if parts[2] else None
-            return cls(int(parts[1]), intent, marks, parts[4], int(parts[5]), max(0, int(most_rows)), untouched == "1")
-        except (ValueError, Base64Error, struct.error):
-            return cls()
-
-    def of_topic(self, partitions: int, topic_id: str) -> "CommitMetadata":
-        """The same for the topic as it is now. What the broker does not say (0, empty) changes nothing."""
-        moved = self.partitions and partitions and partitions != self.partitions
-        return replace(
-            self,
-            partitions=partitions or self.partitions,
-            watermarks={} if moved else self.watermarks,
-            topic_id=topic_id or self.topic_id,
-        )
-
-    def is_other_topic(self, topic_id: str) -> bool:
-        """The offset is one of a topic that was deleted: in the one that exists now it is there by chance."""
-        return bool(self.topic_id and topic_id and self.topic_id != topic_id)
-
-
-def newest(before: Mapping[int, int], after: Mapping[int, int]) -> dict[int, int]:
-    """``after``, bounded: epochs that moved go to the end, the longest unmoved ones are forgotten."""
-    still = {epoch: position for epoch, position in after.items() if before.get(epoch) == position}
-    moved = {epoch: position for epoch, position in after.items() if before.get(epoch) != position}
-    kept = [*still.items(), *moved.items()]
-    while len(kept) > WATERMARKS and len(_packed(kept)) > MARKS_BYTES:
-        kept = kept[1 + (len(kept) - WATERMARKS) // 16 :]
-    return dict(kept)
-
-
-def _packed(marks: Iterable[tuple[int, int]]) -> bytes:
-    """Epochs (each as its distance from the one before) and positions, as varints: epochs of one start are near each
-    other."""
-    octets, before = bytearray(), 0
-    for epoch, position in marks:
-        distance = epoch - before
-        octets += varint(-2 * distance - 1 if distance < 0 else 2 * distance) + varint(position)
-        before = epoch
-    return bytes(octets)
-
-
-def _unpacked(octets: bytes) -> dict[int, int]:
-    """`ValueError` where this is no result of `_packed`."""
-    marks, at, epoch = {}, 0, 0
-    try:
-        while at < len(octets):
-            distance, at = length_at(octets, at)
-            position, at = length_at(octets, at)
-            epoch += -(distance + 1 >> 1) if distance & 1 else distance >> 1
-            if not 0 <= epoch <= _U64 >= position:
-                raise ValueError("no watermark")
-            marks[epoch] = position
-    except IndexError:
-        raise ValueError("watermarks are cut off") from None
-    return marks
 
 
 class BatchState(Enum):

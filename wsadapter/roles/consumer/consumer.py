@@ -28,7 +28,8 @@ from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import topic
 from wsadapter.log import get_logger
 from wsadapter.roles.consumer.accounting import Accounting
-from wsadapter.roles.consumer.batches import BatchState, CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import BatchState, Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.roles.consumer.housekeeping import Housekeeping

@@ -28,7 +28,8 @@ from wsadapter.kafka.errors import AUTHORIZATION, Heard, error_text, is_fatal
 from wsadapter.kafka.settings import LIBRDKAFKA, consumer_config
 from wsadapter.kafka.topics import TopicState, log_bounds, topic_states
 from wsadapter.log import OUTAGE, Repeated, get_logger
-from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.commits import Commits, Key
 from wsadapter.roles.consumer.known_topics import KnownTopics
 

@@ -17,7 +17,8 @@ from msgspec import Struct
 
 from wsadapter.files import StateDirectory
 from wsadapter.kafka.topics import TopicState
-from wsadapter.roles.consumer.batches import CommitMetadata, Partition
+from wsadapter.roles.consumer.batches import Partition
+from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.commits import Key
 
 WRITE_SECONDS: Final = 10.0

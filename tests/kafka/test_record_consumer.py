@@ -3,6 +3,7 @@
 import gc
 import itertools
 import random
+import struct
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
@@ -18,6 +19,7 @@ from wsadapter.events import Event, records
 from wsadapter.events.streams import BY_EVENT, SPECS
 from wsadapter.kafka import native_client
 from wsadapter.kafka.confluent_consumer import ConfluentConsumer
+from wsadapter.kafka.framing import NO_STOP, frame, frame_in_python
 from wsadapter.kafka.record_consumer import RecordConsumer, new_consumer
 from wsadapter.kafka.runs import Run
 from wsadapter.reader.decoding import decoder, in_python
@@ -326,3 +328,35 @@ def test_messages_are_decoded_in_place_as_bytes_are(broker: Broker) -> None:
                 at += 1
             found.append((out, marks, stops))
         assert found[0] == found[1]
+
+
+def test_messages_are_framed_in_place_as_bytes_are(broker: Broker) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng, values = random.Random(seed), list[bytes | None]()
+    for number in range(600):
+        head = struct.pack("<BQBQ", 9, rng.randrange(1, 3), 17, rng.randrange(number, number + 9))
+        value = head + rng.randbytes(rng.choice((0, 109, 110, 3000)))
+        values.append(rng.choice((value,) * 40 + (value[9:], b"", None)))
+    client = RecordConsumer(settings(broker))
+    client.assign([TopicPartition(sent(broker, [(0, b"k", value) for value in values]), 0, 0)])
+    runs, _ = taken(client, len(values))
+    messages: Any = runs[0].messages
+    for run in runs[1:]:
+        messages.extend(run.messages)
+    client.close()
+    messages.drop(7)
+    found = []
+    for make, content, offsets in (
+        (frame, messages.values, messages.offsets),
+        (frame_in_python, values[7:], [*range(7, len(values))]),
+    ):
+        marks, body, at, next_offset, said = {1: 100}, bytearray(), 0, 50, list[Any]()
+        while at < len(messages):
+            at, next_offset, *more = make(content, offsets, at, next_offset, 580, marks, body)
+            said.append((at, next_offset, more))
+            at += 1
+        found.append((marks, body, said))
+    assert found[0] == found[1]
+    with pytest.raises(TypeError):
+        frame(messages.values, [*range(7, len(values))], 0, 0, NO_STOP, {}, bytearray())

@@ -25,7 +25,11 @@ class Messages(Protocol):
 
     @property
     def values(self) -> Any:
-        """What a decoder takes (`wsadapter.reader.decoding`)."""
+        """What a decoder takes (`wsadapter.reader.decoding`), and the framing (`wsadapter.kafka.framing`)."""
+
+    @property
+    def offsets(self) -> Any:
+        """What the framing takes beside them."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Message]: ...
@@ -47,6 +51,10 @@ class MessageList:
 
     def __getitem__(self, index: int) -> Message:
         return self.messages[index]
+
+    @property
+    def offsets(self) -> list[int]:
+        return [message.offset() for message in self.messages]
 
     def extend(self, other: "MessageList") -> None:
         self.messages += other.messages

@@ -10,11 +10,11 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "messages.h"
 #include "parts.h"
 #include "records.h"
+#include "values.h"
 
-enum { MAX_NUMBER = 64, HEAD = 18, KEPT = 512, MOST_TEXTS = 16384, AHEAD = 4 };
+enum { MAX_NUMBER = 64, KEPT = 512, MOST_TEXTS = 16384 };
 
 typedef struct {
     unsigned char what;
@@ -240,70 +240,14 @@ make_event(Decoder *self, const unsigned char *at, const unsigned char *end, PyO
     return made;
 }
 
-static int
-number_in(PyObject *numbers, PyObject *key, uint64_t *number)
-{
-    PyObject *found = PyDict_GetItemWithError(numbers, key);
-    if (found == NULL)
-        return PyErr_Occurred() ? -1 : 0;
-    *number = PyLong_AsUnsignedLongLong(found);
-    return PyErr_Occurred() ? -1 : 1;
-}
-
-static int
-set_mark(PyObject *marks, PyObject *epoch, uint64_t position)
-{
-    PyObject *number = PyLong_FromUnsignedLongLong(position);
-    int done = number == NULL ? -1 : PyDict_SetItem(marks, epoch, number);
-    Py_XDECREF(number);
-    return done;
-}
-
-static inline Py_ssize_t
-count_of(PyObject *values)
-{
-    return PyList_CheckExact(values) ? PyList_GET_SIZE(values) : ((Messages *)values)->end - ((Messages *)values)->first;
-}
-
-/* The value at `index` of a list of bytes, or of messages: 1; 0: there is none, or it is too short for an identity. */
-static inline int
-value_at(PyObject *values, Py_ssize_t index, const unsigned char **at, const unsigned char **end)
-{
-    size_t size;
-    if (PyList_CheckExact(values)) {
-        PyObject *value = PyList_GET_ITEM(values, index);
-        if (!PyBytes_CheckExact(value))
-            return 0;
-        *at = (const unsigned char *)PyBytes_AS_STRING(value);
-        size = (size_t)PyBytes_GET_SIZE(value);
-    } else {
-        const Messages *messages = (Messages *)values;
-        const rd_kafka_message_t *message = messages->items[messages->first + index];
-        Py_ssize_t next = messages->first + index + AHEAD;
-        if (next + AHEAD < messages->end) /* another thread wrote it: the message first, then what it points to */
-            __builtin_prefetch(messages->items[next + AHEAD]);
-        if (next < messages->end) {
-            const char *payload = messages->items[next]->payload;
-            __builtin_prefetch(payload);
-            __builtin_prefetch(payload + 64);
-        }
-        *at = message->payload;
-        size = message->len;
-    }
-    if (*at == NULL || size < HEAD)
-        return 0;
-    *end = *at + size;
-    return 1;
-}
-
 /* decode(values, first, marks, stops, known, out): see `Decode` in wsadapter/reader/decoding.py. */
 static PyObject *
 decode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names)
 {
     Decoder *self = (Decoder *)callable;
     if (PyVectorcall_NARGS(nargsf) != 6 || names != NULL ||
-        !(PyList_CheckExact(args[0]) || Py_IS_TYPE(args[0], &Messages_Type)) || !PyDict_CheckExact(args[2]) ||
-        !PyDict_CheckExact(args[3]) || !PyList_CheckExact(args[5])) {
+        !are_values(args[0]) || !PyDict_CheckExact(args[2]) || !PyDict_CheckExact(args[3]) ||
+        !PyList_CheckExact(args[5])) {
         PyErr_SetString(PyExc_TypeError, "a decoder takes a list or messages, an index, two dicts, a container and a list");
         return NULL;
     }
@@ -319,13 +263,9 @@ decode(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject *names
     int has_mark = 0, has_stop = 0, moved = 0;
     for (; index < count_of(values); index++) {
         const unsigned char *at, *end;
-        if (!value_at(values, index, &at, &end))
-            break;
         uint64_t its_epoch, position;
-        if (at[0] != (1 << 3 | 1) || at[9] != (2 << 3 | 1))
+        if (!value_at(values, index, &at, &end) || !identity_of(at, &its_epoch, &position))
             break;
-        memcpy(&its_epoch, at + 1, 8);
-        memcpy(&position, at + 10, 8);
         if (epoch_object == NULL || its_epoch != epoch) {
             if (moved && set_mark(marks, epoch_object, mark) < 0)
                 goto failed;

@@ -157,6 +157,7 @@ static PyMethodDef messages_methods[] = {
 
 static PyGetSetDef messages_getters[] = {
     {"values", (getter)messages_values, NULL, "What a decoder takes: they themselves.", NULL},
+    {"offsets", (getter)messages_values, NULL, "What the framing takes beside them: they themselves.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -20,7 +20,7 @@ PyInit__native(void)
     if (add_archive(module) < 0 || add_book(module) < 0 || add_decimals(module) < 0 || add_decoder(module) < 0 || add_reader(module) < 0 ||
         add_records(module) < 0 || add_ring(module) < 0 || add_producer(module) < 0 || add_publisher(module) < 0 ||
         add_scanner(module) < 0 || add_kafka_client(module) < 0 || add_messages(module) < 0 || add_consumer(module) < 0 ||
-        add_split(module) < 0 ||
+        add_split(module) < 0 || add_framing(module) < 0 ||
         PyModule_AddStringConstant(module, "FINGERPRINT", WSADAPTER_FINGERPRINT) < 0) {
         Py_DECREF(module);
         return NULL;

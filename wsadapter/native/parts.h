@@ -8,6 +8,7 @@ int add_book(PyObject *module);
 int add_consumer(PyObject *module);
 int add_decimals(PyObject *module);
 int add_decoder(PyObject *module);
+int add_framing(PyObject *module);
 int add_kafka_client(PyObject *module);
 int add_messages(PyObject *module);
 int add_producer(PyObject *module);

@@ -1,6 +1,7 @@
 """When a batch is cut, what is in it, and what a message is."""
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,13 +10,16 @@ from hypothesis import strategies as st
 
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import identify_as, varint
+from wsadapter.kafka.record_consumer import FetchedMessage
+from wsadapter.kafka.runs import MessageList
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer.batches import FEW, FIRST_SECONDS, QUIET_FACTOR, QUIET_ROWS, Batch, BatchState, Partition
+from wsadapter.roles.consumer.batches import FIRST_SECONDS, QUIET_FACTOR, QUIET_ROWS, Batch, BatchState, Partition
 from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 
 SPEC = BY_STREAM["trade"]
 HEAD = b"INSERT INTO t FORMAT Protobuf\n"
 NO_LIMIT = 10**9
+MANY = 16
 
 
 def partition(start: int = 0, progress: CommitMetadata | None = None) -> Partition:
@@ -354,6 +358,12 @@ rising = st.integers(1, 3).flatmap(
 )
 
 
+def run(offsets: Sequence[int], values: Sequence[bytes | None]) -> MessageList:
+    return MessageList(
+        FetchedMessage("t", 0, offset, 0, None, content) for offset, content in zip(offsets, values, strict=True)
+    )
+
+
 def state(made: Partition) -> Any:
     """All that a partition has become."""
     batches = [made.cut, made.open]
@@ -362,17 +372,17 @@ def state(made: Partition) -> Any:
 
 def test_a_batch_knows_when_its_first_message_came_to_kafka() -> None:
     made = partition(0, CommitMetadata(4))
-    made.extend(range(20), [value(1, n) for n in range(20)], 1.0, at_ms=130, first_ms=110)
-    made.extend(range(20, 22), [value(1, n) for n in range(20, 22)], 1.0, at_ms=150, first_ms=140)
+    made.extend(run(range(20), [value(1, n) for n in range(20)]), 1.0, at_ms=130, first_ms=110)
+    made.extend(run(range(20, 22), [value(1, n) for n in range(20, 22)]), 1.0, at_ms=150, first_ms=140)
     batch = made.cut_open()
-    made.extend([22], [value(1, 22)], 2.0, at_ms=200, first_ms=200)
+    made.extend(run([22], [value(1, 22)]), 2.0, at_ms=200, first_ms=200)
 
     assert (batch.first_ms, batch.at_ms) == (110, 150)
     assert made.open is not None
     assert made.open.first_ms == 200
 
 
-@given(logs | rising, st.integers(FEW, 60), st.none() | st.integers(0, 90), st.integers(0, 5))
+@given(logs | rising, st.integers(1, 60), st.none() | st.integers(0, 90), st.integers(0, 5))
 @example(
     [(1, value(1, n)) for n in range(40)] + [(1, value(1, 39))] + [(1, value(1, n)) for n in range(40, 80)], 40, None, 0
 )
@@ -387,12 +397,12 @@ def test_a_run_taken_together_is_the_same_as_its_messages_one_by_one(
     values = [content for _, content in log]
     begin = 0
     while begin < len(log):
-        run = slice(begin, begin + chunk)
-        together.extend(offsets[run], values[run], 1.0)
-        for position, content in zip(offsets[run], values[run], strict=True):
+        part = slice(begin, begin + chunk)
+        together.extend(run(offsets[part], values[part]), 1.0)
+        for position, content in zip(offsets[part], values[part], strict=True):
             one.add(position, content, 1.0)
         assert state(together) == state(one)
-        begin = max(begin + 1, run.stop - again)  # the last ones are fetched again
+        begin = max(begin + 1, part.stop - again)  # the last ones are fetched again
         for each in (one, together):
             if each.due(1.0, 30, NO_LIMIT, 5.0):
                 each.cut_open()
@@ -404,12 +414,14 @@ def test_a_run_taken_together_is_the_same_as_its_messages_one_by_one(
     [None, b"no", value(1, 3), b"\x0a" + value(1, 90)[1:], value(1, 90)[:9] + b"\x12" + value(1, 90)[10:],
      value(1, 90, b"x" * 20_000), value(2**64 - 1, 2**64 - 1)],
 )  # fmt: skip
-def test_a_run_with_one_message_that_is_not_a_plain_row_is_taken_one_by_one(spoilt: bytes | None) -> None:
+def test_a_run_with_one_message_that_is_not_a_plain_row_is_the_same_as_its_messages_one_by_one(
+    spoilt: bytes | None,
+) -> None:
     one, together = partition(), partition()
-    values: list[bytes | None] = [*(value(1, n) for n in range(FEW)), spoilt, value(1, 99)]
-    together.extend(range(len(values)), values, 0.0)
+    values: list[bytes | None] = [*(value(1, n) for n in range(MANY)), spoilt, value(1, 99)]
+    together.extend(run(range(len(values)), values), 0.0)
     for offset, content in enumerate(values):
         one.add(offset, content, 0.0)
-    assert together.cut_open().last == one.cut_open().last == FEW + 1
+    assert together.cut_open().last == one.cut_open().last == MANY + 1
     assert state(together) == state(one)
-    assert [together.cut.message(row) for row in range(FEW)] == values[:FEW]  # type: ignore[union-attr]
+    assert [together.cut.message(row) for row in range(MANY)] == values[:MANY]  # type: ignore[union-attr]

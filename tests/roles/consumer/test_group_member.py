@@ -11,6 +11,7 @@ from wsadapter.config.model import KafkaConfig
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.files import StateDirectory
 from wsadapter.kafka.messages import identify_as
+from wsadapter.kafka.runs import Run, runs_of
 from wsadapter.kafka.topics import TopicState
 from wsadapter.roles.consumer import group
 from wsadapter.roles.consumer.batches import Partition
@@ -27,7 +28,7 @@ TOPIC_ID = "kU4VZgZ0R8i83el9Jp+R0Q"
 
 
 class Client:
-    """Stands for `confluent_kafka.Consumer`. ``messages``: what the next `consume` gives; ``raises``: by call."""
+    """Stands for the Kafka client. ``messages``: what the next `take` gives; ``raises``: by call."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self.settings = settings
@@ -46,9 +47,9 @@ class Client:
     def subscribe(self, topics: list[str], **on: Callable[..., None]) -> None:
         self.on = on
 
-    def consume(self, limit: int, timeout: float) -> list[Message]:
+    def take(self, most: int, seconds: float) -> tuple[list[Run], list[Message]]:
         received, self.messages = self.messages, []
-        return received
+        return runs_of(received, None)
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         self._call("committed")
@@ -71,7 +72,7 @@ class Client:
 @pytest.fixture
 def member(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> GroupMember:
     """Has partition 0 of one topic, from offset 0 on."""
-    monkeypatch.setattr(group, "Consumer", Client)
+    monkeypatch.setattr(group, "new_consumer", Client)
     monkeypatch.setattr(group, "topic_states", lambda kafka, names, timeout: {KEY[0]: TopicState(2, TOPIC_ID)})
     monkeypatch.setattr(group, "log_bounds", lambda kafka, keys, timeout: dict.fromkeys(keys, (0, 0)))
 

@@ -19,19 +19,19 @@ Pure: no clock of its own, no Kafka, no ClickHouse. The rules of exactly once li
 * A message that is not ours is kept as a letter for the dead-letter topic; it has an offset and nothing else.
 """
 
-import struct
 from array import array
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
-from operator import lt
-from typing import Final
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from wsadapter.events.streams import StreamSpec
-from wsadapter.kafka.messages import PREFIXES, Identify, length_at, varint
+from wsadapter.kafka.framing import NO_STOP, frame
+from wsadapter.kafka.messages import Identify, length_at, varint
+from wsadapter.kafka.runs import Messages
 from wsadapter.roles.consumer.commit_metadata import CommitMetadata, newest
 
 QUIET_ROWS: Final = 100
@@ -39,13 +39,6 @@ QUIET_ROWS: Final = 100
 QUIET_FACTOR: Final = 5
 FIRST_SECONDS: Final = 0.1
 """The first batch after an assignment waits no longer, however few its rows are: what it has, nobody has seen yet."""
-FEW: Final = 16
-"""So few messages are taken one by one: to look at them together first costs more."""
-
-_unpack = struct.Struct("<BQBQ").unpack_from  # fixed64 epoch = 1, fixed64 position = 2: tag byte and value, twice
-_unpack_head = struct.Struct("<10sQ").unpack_from  # the same: tag, epoch and tag as they stand, position
-_EPOCH_TAG: Final = 0x09
-_POSITION_TAG: Final = 0x11
 
 
 class BatchState(Enum):
@@ -75,9 +68,6 @@ TRANSITIONS: Final = {
 }
 WITHOUT_ROWS: Final = TRANSITIONS | {BatchState.CUT: (BatchState.INSERTING, BatchState.DONE), BatchState.INTENDED: ()}
 """Of a batch that inserts nothing, so that nothing needs to be intended: only dead letters, or nothing at all."""
-
-
-_OPEN: Final = BatchState.OPEN
 
 
 class Letter(Struct, frozen=True):
@@ -213,93 +203,56 @@ class Partition:
     def idle(self) -> bool:
         return not self.batches
 
-    def extend(
-        self, offsets: Sequence[int], values: Sequence[bytes | None], now: float, at_ms: int = 0, first_ms: int = 0
-    ) -> None:
-        """`add` for each message of a run; together where there is nothing to decide. ``at_ms`` and ``first_ms``:
-        Kafka's time of the last one and of the first one."""
-        if len(offsets) < FEW or not self._extend_rows(offsets, values, now):
-            for offset, value in zip(offsets, values, strict=True):
-                self.add(offset, value, now)
+    def extend(self, messages: Messages, now: float, at_ms: int = 0, first_ms: int = 0) -> None:
+        """Take the next messages; those that were taken already (a fetch repeated after a pause) are ignored.
+        ``at_ms`` and ``first_ms``: Kafka's time of the last one and of the first one."""
+        values, offsets, index = messages.values, messages.offsets, 0
+        while (index := self._add_rows(values, offsets, index, now)) < len(messages):
+            message = messages[index]
+            index += self._add_other(message.offset(), message.value(), now)
         self._at_ms = at_ms or self._at_ms
         if (batch := self.open) is not None and not batch.first_ms:
             batch.first_ms = first_ms
 
-    def _extend_rows(self, offsets: Sequence[int], values: Sequence[bytes | None], now: float) -> bool:
-        """Take all of them, if each is new, in order, and a row that begins with its ring identity; else none."""
-        in_order = offsets[0] >= self.next_offset and all(map(lt, offsets, offsets[1:]))
-        if not in_order or (self.replay_to is not None and offsets[-1] >= self.replay_to):
-            return False
-        # watermarks by the ten bytes around an epoch: hardly ever another one than in the message before
-        marks: dict[bytes, int] = {}
-        current, mark = b"", -1
-        try:
-            for head, position in map(_unpack_head, values):  # type: ignore[arg-type]  # None: TypeError
-                if head != current:
-                    marks[current] = mark
-                    current = head
-                    mark = marks[head] if head in marks else self._mark(head)
-                if position <= mark:
-                    return False
-                mark = position
-            framed: list[bytes] = [b""] * (2 * len(values))
-            framed[::2] = [PREFIXES[len(value)] for value in values]  # type: ignore[arg-type]
-        except (TypeError, ValueError, struct.error, IndexError):  # no value, not ours, too short, too long
-            return False
-        framed[1::2] = values  # type: ignore[assignment]
-        marks[current] = mark
-        del marks[b""]
-        self._seen |= {int.from_bytes(head[1:9], "little"): mark for head, mark in marks.items()}
-        batch = self._open_batch(now)
-        batch.body += b"".join(framed)
-        batch.offsets.extend(offsets)
-        batch.last = offsets[-1]
-        self.next_offset = offsets[-1] + 1
-        return True
-
-    def _mark(self, head: bytes) -> int:
-        """The watermark of the epoch in the first ten bytes of a message; `ValueError` when they are something else."""
-        if head[0] != _EPOCH_TAG or head[9] != _POSITION_TAG:
-            raise ValueError("no ring identity")
-        return self._seen.get(int.from_bytes(head[1:9], "little"), -1)
-
-    def _open_batch(self, now: float, first: int | None = None) -> Batch:
-        batch = self.open
-        if batch is None:
-            batch = Batch(self.next_offset if first is None else first, self._head, now)
-            batch.is_first, self._has_begun = not self._has_begun, True
-            self.batches.append(batch)
-        return batch
-
     def add(self, offset: int, value: bytes | None, now: float) -> None:
-        """Take the next message; one that was taken already (a fetch repeated after a pause) is ignored."""
-        if offset < self.next_offset:
-            return
-        if self.replay_to is not None and offset > self.replay_to:
-            self._end_replay(now)  # the last message of the range is no longer in the log
-        if not ((batches := self.batches) and (batch := batches[-1]).state is _OPEN):
-            batch = self._open_batch(now)
-        batch.last = offset
-        self.next_offset = offset + 1
-        if value is not None and (length := len(value)) >= 18:
-            first, epoch, second, position = _unpack(value)
-            if first == _EPOCH_TAG and second == _POSITION_TAG:
-                if position > self._seen.get(epoch, -1):
-                    self._seen[epoch] = position
-                    batch.body += PREFIXES[length] if length < len(PREFIXES) else varint(length)
-                    batch.body += value
-                    batch.offsets.append(offset)
-                else:
-                    batch.redelivered += 1
-            else:
-                self._add_other(batch, offset, value)
-        else:
-            self._add_other(batch, offset, value or b"")
-        if offset == self.replay_to:
+        """The same for one message."""
+        while not self._add_rows([value], [offset], 0, now) and not self._add_other(offset, value, now):
+            pass
+
+    def _add_rows(self, values: Any, offsets: Any, index: int, now: float) -> int:
+        """Take what begins with its ring identity, from ``index`` on; where it stopped."""
+        while True:
+            batch = self.open or Batch(self.next_offset, self._head, now)
+            stop = NO_STOP if self.replay_to is None else self.replay_to + 1
+            index, after, redelivered, rows = frame(
+                values, offsets, index, self.next_offset, stop, self._seen, batch.body
+            )
+            if after == self.next_offset:
+                return index
+            if batch is not self.open:
+                self._begin(batch)
+            batch.offsets.frombytes(rows)
+            batch.redelivered += redelivered
+            self.next_offset, batch.last = after, after - 1
+            if self.replay_to is None or after <= self.replay_to:
+                return index
             self._end_replay(now)
 
-    def _add_other(self, batch: Batch, offset: int, value: bytes) -> None:
-        """A message that does not begin with its ring identity."""
+    def _add_other(self, offset: int, value: bytes | None, now: float) -> bool:
+        """Take a message that does not begin with its ring identity. False: what was intended ends before it, which may
+        be a row of the next batch."""
+        if self.replay_to is not None and offset > self.replay_to:
+            self._end_replay(now)  # the last message of the range is no longer in the log
+            return False
+        if offset >= self.next_offset:
+            batch = self._open_batch(now)
+            self.next_offset, batch.last = offset + 1, offset
+            self._identified(batch, offset, value or b"")
+            if offset == self.replay_to:
+                self._end_replay(now)
+        return True
+
+    def _identified(self, batch: Batch, offset: int, value: bytes) -> None:
         try:
             identity = self._identify(value)
         except ValueError as error:
@@ -314,6 +267,14 @@ class Partition:
             self._seen[epoch] = position
         batch.body += varint(len(value)) + value
         batch.offsets.append(offset)
+
+    def _open_batch(self, now: float, first: int | None = None) -> Batch:
+        return self.open or self._begin(Batch(self.next_offset if first is None else first, self._head, now))
+
+    def _begin(self, batch: Batch) -> Batch:
+        batch.is_first, self._has_begun = not self._has_begun, True
+        self.batches.append(batch)
+        return batch
 
     def _end_replay(self, now: float) -> None:
         assert self.replay_to is not None

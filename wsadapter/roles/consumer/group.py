@@ -12,19 +12,19 @@ the role.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import wait
-from itertools import groupby
 from typing import Final
 
 import msgspec
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable, WsadapterError
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.errors import AUTHORIZATION, Heard, error_text, is_fatal
+from wsadapter.kafka.record_consumer import Placed, new_consumer
 from wsadapter.kafka.settings import LIBRDKAFKA, consumer_config
 from wsadapter.kafka.topics import TopicState, log_bounds, topic_states
 from wsadapter.log import OUTAGE, Repeated, get_logger
@@ -94,7 +94,7 @@ class GroupMember:
         self._paused: set[Key] = set()
         self._fatal: KafkaError | None = None
         self._repeated = Repeated(*OUTAGE)
-        self._consumer = Consumer(
+        self._consumer = new_consumer(
             {
                 **consumer_config(kafka, instance_id),
                 "error_cb": self._on_error,
@@ -110,25 +110,20 @@ class GroupMember:
 
     def poll(self, timeout: float, limit: int = CHUNK) -> int:
         """Take up to ``limit`` messages into their partitions; serves every callback. Returns how many came."""
-        messages = self._consumer.consume(limit, timeout)
-        if any(map(Message.error, messages)):
-            messages = [message for message in messages if not self._is_error(message)]
+        runs, failed = self._consumer.take(limit, timeout)
+        for each in failed:
+            self._on_message_error(each.error(), each.topic(), each.partition())
         self._check_alive()
-        now = time.monotonic()
-        # once per message, all of it: a loop in Python would cost three times as much as these maps
-        begin = 0
-        for key, run in groupby(zip(map(Message.topic, messages), map(Message.partition, messages), strict=True)):
-            end = begin + len(list(run))
-            partition = self.partitions.get(key)  # type: ignore[arg-type]
+        now, count = time.monotonic(), 0
+        for topic, number, messages, _, first_ms, last_ms in runs:
+            count += len(messages)
+            key = topic, number
+            partition = self.partitions.get(key)
             if partition is not None and key not in self.out_of_range:  # else revoked meanwhile, or of another log
-                same = messages[begin:end]
-                first_ms, at_ms = same[0].timestamp()[1], same[-1].timestamp()[1]
-                offsets, values = list(map(Message.offset, same)), list(map(Message.value, same))
-                partition.extend(offsets, values, now, at_ms, first_ms)  # type: ignore[arg-type]
+                partition.extend(messages, now, last_ms, first_ms)
                 if self.refused:
-                    self.refused.pop(key, None)  # type: ignore[arg-type]
-            begin = end
-        return len(messages)
+                    self.refused.pop(key, None)
+        return count
 
     def commit(self, now: float) -> None:
         """Send the commit that is due, if any."""
@@ -196,7 +191,7 @@ class GroupMember:
 
     # callbacks
 
-    def _on_assign(self, consumer: Consumer, assigned: list[TopicPartition]) -> None:
+    def _on_assign(self, _: object, assigned: Sequence[Placed]) -> None:
         self.rebalances += 1
         while self._keep_waiting():
             try:
@@ -215,16 +210,17 @@ class GroupMember:
         for key, (offset, progress) in starts.items():
             self.partitions[key] = self._new_partition(*key, offset, progress)
             self.commits.forget(key)
-        consumer.assign([TopicPartition(*key, offset) for key, (offset, _) in starts.items()])
+        self._consumer.assign([TopicPartition(*key, offset) for key, (offset, _) in starts.items()])
 
-    def _starts(self, assigned: list[TopicPartition]) -> dict[Key, tuple[int, CommitMetadata]]:
+    def _starts(self, assigned: Sequence[Placed]) -> dict[Key, tuple[int, CommitMetadata]]:
         if not assigned:
             return {}
         states, names = topic_states(self._kafka, self._names, ANSWER_SECONDS), {each.topic for each in assigned}
         self._known.see(states)
         self.topics |= {name: state for name, state in states.items() if name in names}
         starts, new = {}, []
-        for position in self._consumer.committed(assigned, timeout=ANSWER_SECONDS):
+        places = [TopicPartition(place.topic, place.partition) for place in assigned]
+        for position in self._consumer.committed(places, timeout=ANSWER_SECONDS):
             if position.error is not None:
                 raise KafkaException(position.error)
             key, state = (position.topic, position.partition), self.topics.get(position.topic, TopicState(0, ""))
@@ -246,12 +242,12 @@ class GroupMember:
             starts[key] = first, starts[key][1]
         return starts
 
-    def _on_revoke(self, consumer: Consumer, revoked: list[TopicPartition]) -> None:
+    def _on_revoke(self, _: object, revoked: Sequence[Placed]) -> None:
         states = self._states(revoked)
         self._on_leave(list(states.values()), True)
         if self.broker_up and (self.commits.uncommitted(states) or any(p.untouched for p in states.values())):
             try:
-                consumer.commit(offsets=_offsets(states, leaving=True), asynchronous=False)
+                self._consumer.commit(offsets=_offsets(states, leaving=True), asynchronous=False)
             except KafkaException as error:
                 if is_fatal(error.args[0]):
                     self._fatal = error.args[0]
@@ -259,13 +255,13 @@ class GroupMember:
                 log.warning("offsets of revoked partitions not committed", reason=error_text(error))
         self._drop(states)
 
-    def _on_lost(self, consumer: Consumer, lost: list[TopicPartition]) -> None:
+    def _on_lost(self, _: object, lost: Sequence[Placed]) -> None:
         log.warning("partitions lost, another member may have them", partitions=len(lost))
         states = self._states(lost)
         self._on_leave(list(states.values()), False)
         self._drop(states)
 
-    def _states(self, named: list[TopicPartition]) -> dict[Key, Partition]:
+    def _states(self, named: Sequence[Placed]) -> dict[Key, Partition]:
         return {key: self.partitions[key] for n in named if (key := (n.topic, n.partition)) in self.partitions}
 
     def _drop(self, states: Mapping[Key, Partition]) -> None:
@@ -277,7 +273,7 @@ class GroupMember:
             self.out_of_range.discard(key)
             self.refused.pop(key, None)
 
-    def _on_commit(self, error: KafkaError | None, offsets: list[TopicPartition]) -> None:
+    def _on_commit(self, error: KafkaError | None, offsets: Sequence[Placed]) -> None:
         if error is not None:
             self._commit_failed(error)
             return
@@ -305,17 +301,11 @@ class GroupMember:
         self.heard.note(error)
         self._log("Kafka client error", error)
 
-    def _on_statistics(self, text: str) -> None:
+    def _on_statistics(self, text: str | bytes) -> None:
         brokers = msgspec.json.decode(text, type=_Statistics).brokers
         self.broker_up = any(broker.state == "UP" for broker in brokers.values())
         if self.broker_up:
             self.heard.clear()
-
-    def _is_error(self, message: Message) -> bool:
-        if (error := message.error()) is None:
-            return False
-        self._on_message_error(error, message.topic(), message.partition())
-        return True
 
     def _on_message_error(self, error: KafkaError, topic: str | None, number: int | None) -> None:
         code = error.code()

@@ -1,8 +1,9 @@
 """Consumer alone: full topics -> ClickHouse, beside a bare loop and beside decode + `client.insert`.
 
-All three read the same topics into a database of their own. Ours joins its group while the topics are empty and is held
-(SIGSTOP) while a serializer fills them, so that neither its start nor the join is in the figures; theirs begin at
-their first message. CPU is the consumer process's up to the last insert, over the messages; the engine's is not in it.
+All three read the same topics into a database of their own; a fourth one reads and frames them and inserts nothing.
+Ours joins its group while the topics are empty and is held (SIGSTOP) while a serializer fills them, so that neither its
+start nor the join is in the figures; theirs begin at their first message. CPU is the consumer process's up to the last
+insert, over the messages; the engine's is not in it.
 Rows/s: from the end of the first insert on, without its rows; theirs up to the last, ours up to 90 % of the rows,
 because when no more comes a batch waits on purpose, for a second, or five with a few rows. The backlog is large enough
 for seconds of work: beside them the 30 inserts (of every partition at least one, theirs are one a topic) weigh little.
@@ -88,8 +89,9 @@ def rows(clickhouse: ClickHouseConfig) -> int:
 
 
 def bare(mode: str, directory: Path, services: Services, kafka: KafkaConfig, expected: int) -> dict[str, Any]:
-    """``mode``: raw or insert, see `bench.bare_consumer`."""
+    """``mode``: raw or insert, see `bench.bare_consumer`; framing, see `bench.bare_framing`."""
     made = settings(services, directory, kafka, mode)
-    argv = [sys.executable, "-m", "bench.bare_consumer", mode, msgspec.json.encode(made).decode(), expected]
+    loop = ["bench.bare_framing"] if mode == "framing" else ["bench.bare_consumer", mode]
+    argv = [sys.executable, "-m", *loop, msgspec.json.encode(made).decode(), expected]
     with Program(argv, directory / f"bare_{mode}.log") as program:
         return program.result(180)

@@ -99,6 +99,7 @@ def of_consumer(found: Figures) -> list[Row]:
     return [
         Row("serializer, full ring: CPU/event", full, "us"),
         compared("consumer: CPU/row against consume + raw_insert", ours, found["raw"], "cpu_us", 1.5, 1.2),
+        beside("consumer: CPU/row against bare librdkafka + framing", ours, found.get("framing"), "cpu_us", 4, 3),
         compared("consumer: CPU/row against decode + insert", some, found["insert"], "cpu_us", 1 / 6, 1 / 8),
         compared("consumer: rows/s against decode + insert", some, found["insert"], "per_s", 2.5, 4, more=True),
     ]

@@ -19,6 +19,7 @@ from bench.rows import BASE, LIMIT, RUST, SLOW_PEERS, Runs
 from bench.services import Services
 from bench.yardsticks import CLIENTS, Yardsticks
 from wsadapter.errors import WsadapterError
+from wsadapter.kafka import native_client
 
 SECTIONS: Final = (
     "micro", "ingest", "stored", "archives", "road", "serializer", "consumer", "site", "connections", "reading",
@@ -239,11 +240,12 @@ class Suite:
 
     def _consumer(self) -> None:
         """The serializer's own benchmark fills the topics."""
-        found: dict[str, Runs] = {"ours": [], "raw": [], "insert": [], "serializer": []}
+        found: dict[str, Runs] = {"ours": [], "raw": [], "insert": [], "framing": [], "serializer": []}
         self.figures["consumer"] = found
         for number in range(self.size.rounds):
             slow = number < 2 and not self._late("bare consumer, insert")
-            self._consumer_round(found, ("raw", "insert") if slow else ("raw",))
+            framing = ("framing",) if native_client.AVAILABLE else ()
+            self._consumer_round(found, (*framing, "raw", *(("insert",) if slow else ())))
 
     def _consumer_round(self, found: dict[str, Runs], modes: tuple[str, ...]) -> None:
         services, directory, prefix = self._services, self._directory, self._services.prefix()

@@ -48,8 +48,13 @@ def of_text(body: bytes, wall: float) -> float | None:
 
 def host_clock(headers: Mapping[str, str], wall: float) -> float:
     """The host's time (seconds since the epoch), ours where it says none that can be."""
-    date = _date(headers.get("date", ""))
+    date = host_date(headers)
     return wall if date is None or abs(date - wall) > NEAR_SECONDS else date
+
+
+def host_date(headers: Mapping[str, str]) -> float | None:
+    """When the host made its answer, in whole seconds since the epoch; None where it does not say."""
+    return _date(headers.get("date", ""))
 
 
 def number(text: str) -> int | None:

@@ -201,6 +201,15 @@ def test_a_request_has_the_headers_of_its_venue(is_testnet: bool, tmp_path: Path
     assert b"\r\nUser-Agent: wsadapter/" in heard[0]
 
 
+@pytest.mark.parametrize(
+    ("header", "dated_ns"), [(b"Date: Sat, 28 Nov 2026 10:46:26 GMT\r\n", 1_795_862_786 * 10**9), (b"", 0)]
+)
+def test_an_answer_is_dated_by_its_host(header: bytes, dated_ns: int) -> None:
+    """However far its clock is from ours."""
+    with server(lambda c: c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + header + b"\r\n{}")) as client:
+        assert client.ask(TIME).dated_ns == dated_ns
+
+
 def test_a_redirect_is_not_followed() -> None:
     with server(
         lambda c: c.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")

@@ -148,7 +148,7 @@ class Page:
             raise BadAnswer(f"{self._name}: {reason}")
         venue_ns = received_ns - SURELY_CLOSED_NS if venue_ms is None else venue_ms * MS
         cursor = checked(self._cursor, body) if self._cursor else ""
-        return Rows(events, len(raws), venue_ns, tuple(bad), reason, cursor)
+        return Rows(events, len(raws), venue_ns, tuple(bad), reason, cursor, by_our_clock=venue_ms is None)
 
     def _in_order(self, raws: list[Raw]) -> Iterable[Raw]:
         """Oldest first."""

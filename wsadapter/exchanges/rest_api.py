@@ -176,10 +176,15 @@ class Hole(Struct, frozen=True):
     levels: int = 0
 
 
+DATE_MARGIN_NS: Final = 1_000_000_000
+"""An answer may be of a moment before it is dated."""
+
+
 class Rows(Struct):
     """What an answer says: its events, oldest first. ``bad``: rows that could not be read, each by its number or time
     (as in the event), None where not even that could be, and ``reason`` why the first could not; ``rows``: all of them.
-    ``venue_ns``: by the venue's clock; what ended before has ended. ``cursor``: what asks for the following ones."""
+    ``venue_ns``: by the venue's clock; what ended before has ended. ``by_our_clock``: it says no time in its body, so
+    that is made of ours. ``cursor``: what asks for the following ones."""
 
     events: list[Any]
     rows: int
@@ -187,6 +192,12 @@ class Rows(Struct):
     bad: tuple[int | None, ...] = ()
     reason: str = ""
     cursor: str = ""
+    by_our_clock: bool = False
+
+    def date(self, dated_ns: int) -> None:
+        """The host made it then by its own clock, which our own may be ahead of."""
+        if self.by_our_clock and dated_ns:
+            self.venue_ns = min(self.venue_ns, dated_ns - DATE_MARGIN_NS)
 
 
 class Fetch(Struct, frozen=True):

@@ -32,7 +32,8 @@ class Unreachable(WsadapterError):
 
 class RestResponse(Struct, frozen=True):
     """``used``: weight of the current minute, ``retry_after``: seconds that the headers announce; None where the host
-    does not say. ``host_clock``: its time, seconds since the epoch."""
+    does not say. ``host_clock``: its time, seconds since the epoch; ``dated_ns``: that of the answer, 0: it does
+    not say."""
 
     status: int
     body: bytes
@@ -40,6 +41,7 @@ class RestResponse(Struct, frozen=True):
     retry_after: float | None
     received_ns: int
     host_clock: float
+    dated_ns: int = 0
 
 
 class RestClient:
@@ -84,7 +86,8 @@ class RestClient:
         received_ns = time.time_ns()
         clock = announced_wait.host_clock(headers, received_ns / 1e9)
         wait = announced_wait.of_headers(headers, self._reset_header, clock)
-        return RestResponse(response.status, body, announced_wait.number(used), wait, received_ns, clock)
+        dated_ns = round((announced_wait.host_date(headers) or 0.0) * 1e9)
+        return RestResponse(response.status, body, announced_wait.number(used), wait, received_ns, clock, dated_ns)
 
     def close(self) -> None:
         self._pool.close()

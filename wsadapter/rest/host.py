@@ -42,12 +42,13 @@ log = get_logger()
 
 class Result(Struct, frozen=True):
     """``body`` is the answer of `Outcome.OK`, the venue's error of `Outcome.REFUSED`, else empty; ``reason``: why there
-    is none."""
+    is none. ``dated_ns``: when the host made it, in whole seconds of its own clock; 0: it does not say."""
 
     outcome: Outcome
     body: bytes = b""
     received_ns: int = 0
     reason: str = ""
+    dated_ns: int = 0
 
 
 class RequestCounts(Struct):
@@ -168,7 +169,7 @@ class RestHost:
         wait = _announced_wait(answer, refusal)
         outcome = self.budget.answered(answer.status, answer.used, wait, now, refusal)
         if outcome is Outcome.OK:
-            return Result(outcome, answer.body, answer.received_ns)
+            return Result(outcome, answer.body, answer.received_ns, dated_ns=answer.dated_ns)
         detail = "not an answer of the API" if refusal is None else f"{refusal.code} {refusal.message}"
         self._log(f"HTTP {answer.status}", f"{request.path}: {detail}")
         if outcome is Outcome.REFUSED:

@@ -301,6 +301,8 @@ class HostQueue:
             self.bad_answers += 1
             self._log("a REST answer cannot be parsed", f"{fetch.request.path}: {error}")
             return error
+        if isinstance(answer, Rows):
+            answer.date(result.dated_ns)
         if isinstance(answer, Rows) and answer.bad:
             self.bad_rows += len(answer.bad)
             self._log(

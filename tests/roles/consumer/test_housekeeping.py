@@ -61,7 +61,8 @@ def at(broker: Broker, offset: int, progress: CommitMetadata, exchanges: tuple[s
     """A partition whose offset is out of range, after the housekeeper has gone on with it."""
     kafka = KafkaConfig()
     partition = Partition(SPEC, *KEY, offset, progress, b"INSERT\n", identify_as(SPEC))
-    config = SimpleNamespace(kafka=kafka, feed=tuple(SimpleNamespace(exchange=name) for name in exchanges))
+    feeds = tuple(SimpleNamespace(exchange=name) for name in exchanges)
+    config = SimpleNamespace(kafka=kafka, feed=feeds, process_of=lambda name: SimpleNamespace(count=1))
     child: Any = SimpleNamespace(args=SimpleNamespace(config=config, name="consumer-0"), page={}, beat=lambda: None)
     group: Any = SimpleNamespace(seek=lambda key, offset, topic_id: partition.seek(offset, topic_id))
     nothing: Any = None

@@ -1,16 +1,19 @@
 """The consumer role: Kafka -> ClickHouse, each message once.
 
 One cycle: take messages, cut the batches that are due, commit their ranges as intents (one commit for all partitions,
-which also says what is done), insert when the broker has confirmed, finish. `wsadapter.roles.consumer.batches` has
-the rules of exactly once, `wsadapter.roles.consumer.group` the group, `wsadapter.roles.consumer.insert_pool` the
-inserts. This file is the order of things, the bounds of memory and time, and what the operator sees.
+which also says what is done), insert when the broker has confirmed and their turn has come, finish.
+`wsadapter.roles.consumer.batches` has the rules of exactly once, `wsadapter.roles.consumer.group` the group,
+`wsadapter.roles.consumer.insert_pool` the inserts, `wsadapter.roles.consumer.insert_order` whose turn it is. This file
+is the order of things, the bounds of memory and time, and what the operator sees.
 
 Guarantees: nothing is held here that Kafka does not have; at most about twice `clickhouse.batch_bytes` are in memory. A
-table that waits holds only its own partitions; ClickHouse or Kafka away is waited for without end, the heart beating. A
-stop reads to where the logs ended when it came, inserts that, commits and leaves.
+table that waits holds only its own partitions, and the rows of others that say that its rows are there; ClickHouse or
+Kafka away is waited for without end, the heart beating. A stop reads to where the logs ended when it came, inserts
+that, commits and leaves.
 """
 
 import time
+from collections.abc import Set
 from concurrent.futures import FIRST_COMPLETED, wait
 from math import inf
 from typing import Final
@@ -33,6 +36,7 @@ from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.roles.consumer.housekeeping import Housekeeping
+from wsadapter.roles.consumer.insert_order import InsertOrder
 from wsadapter.roles.consumer.insert_pool import InsertPool, InsertTask
 from wsadapter.roles.consumer.known_topics import KnownTopics
 from wsadapter.supervision.child import Child
@@ -44,6 +48,8 @@ QUIET_POLL_SECONDS: Final = 0.9
 """With nothing under way: most of an idle consumer's CPU is the turns of this loop."""
 BLOCKED_SECONDS: Final = 5.0
 """With full buffers for so long, fetching is suspended, so that polling (and so the membership) goes on."""
+MOST_HELD: Final = 1 << 20
+"""Bytes of a stream whose turn has not come; more are left with Kafka."""
 LEAVE_SECONDS: Final = 5.0
 """How long a rebalance waits for inserts under way."""
 JOIN_SECONDS: Final = 5.0
@@ -82,6 +88,9 @@ class Consumer:
             config.kafka, identity, self._specs, self._new_partition, self._on_leave, self._keep_waiting,
             KnownTopics(StateDirectory(config.service.state_dir), child.args.name),
         )  # fmt: skip
+        streams = {name: spec.name for name, spec in self._specs.items()}
+        self._order = InsertOrder(streams, alone=config.process_of("consumer").count == 1)
+        self._held: Set[str] = frozenset()
         self._housekeeping = Housekeeping(
             child, client, self._verifier, self._group, self._pool, self._accounting, dead_letters
         )
@@ -104,9 +113,17 @@ class Consumer:
             self._halve(task)
         self._cut(now, draining)
         self._group.commit(now)
-        self._pool.start(now, self._housekeeping.blocked.keys())
+        self._pool.start(now, self._housekeeping.blocked.keys() | self._out_of_turn(now))
         self._housekeeping.step(now)
         return received
+
+    def _out_of_turn(self, now: float) -> Set[str]:
+        group, house = self._group, self._housekeeping
+        self._held = self._order.held(
+            self._pool.tasks, group.partitions, group.cached_ends, house.offsets, house.blocked.keys(), now
+        )
+        house.is_awaited = self._order.asks_others
+        return self._held
 
     def _poll(self) -> int:
         """Poll, unless the buffers are full; then wait for an insert instead."""
@@ -139,7 +156,8 @@ class Consumer:
     def _poll_seconds(self, now: float) -> float:
         """How long to wait for messages when no insert runs: until a batch is old, if nothing else is under way."""
         partitions = self._group.partitions.values()
-        if self._child.stopping or self._group.commits.in_flight or any(p.cut is not None for p in partitions):
+        under_way = any(p.cut is not None and p.spec.name not in self._held for p in partitions)
+        if self._child.stopping or self._group.commits.in_flight or under_way:
             return POLL_SECONDS
         seconds = self._limits[2]
         old = [p.open.old_at(seconds) for p in partitions if p.open is not None]
@@ -153,6 +171,9 @@ class Consumer:
         waiting = {task.partition.key for task in self._pool.tasks if task.failure is not None}
         if blocked := self._housekeeping.blocked:
             waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in blocked}
+        if self._held:
+            partitions = self._group.partitions.items()
+            waiting |= {key for key, p in partitions if p.spec.name in self._held and p.buffered > MOST_HELD}
         if self._most_rows:  # what came during an insert would make the next batch too large
             waiting |= {key for key, p in self._group.partitions.items() if self._is_full(p)}
         self._group.pause(waiting)

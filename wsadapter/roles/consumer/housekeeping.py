@@ -14,7 +14,7 @@ from concurrent.futures import Future, wait
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
-from confluent_kafka import Message
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from google.protobuf.message import DecodeError
 from msgspec import Struct
 
@@ -25,6 +25,8 @@ from wsadapter.errors import ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.admin import Admin
+from wsadapter.kafka.errors import error_text
+from wsadapter.kafka.settings import unsubscribed_config
 from wsadapter.kafka.topics import (
     TopicState,
     ensure_topics,
@@ -42,12 +44,14 @@ from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commits import Key
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer, LostRange
 from wsadapter.roles.consumer.group import GroupMember
+from wsadapter.roles.consumer.insert_order import GroupOffsets
 from wsadapter.roles.consumer.insert_pool import FAILURES, InsertFailure, InsertPool
 from wsadapter.supervision.child import Child, ChildState
 
 PUBLISH_SECONDS: Final = 1.0
 HEALTH_SECONDS: Final = 5.0
 LAG_SECONDS: Final = 10.0
+AWAITED_SECONDS: Final = 2.0
 ANSWER_SECONDS: Final = 5.0
 STALE_REPLAY_SECONDS: Final = 10.0
 TAIL_LOOKBACK_MS: Final = 300_000
@@ -74,6 +78,8 @@ class LogEnds(Struct, frozen=True):
     at: float
     bounds: Mapping[Key, tuple[int, int]]
     topics: Mapping[str, TopicState]
+    committed: Mapping[Key, int]
+    """Of the partitions that are not ours, in a group of several members."""
 
 
 class ResumePoint(Struct, frozen=True):
@@ -108,8 +114,13 @@ class Housekeeping:
         self._admin: Admin | None = None
         self._streams = {topic(self._config.kafka, spec): spec.name for spec in SPECS}
         self._is_first = child.args.name.endswith("-0")
-        self._log_ends = LogEnds(time.monotonic(), {}, {})
+        self._log_ends = LogEnds(time.monotonic(), {}, {}, {})
         self._log_ends_call: Future[LogEnds] | None = None
+        self._is_alone = self._config.process_of("consumer").count == 1
+        self._committed: Consumer | None = None
+        self.offsets = GroupOffsets()
+        self.is_awaited = False
+        """Somebody waits for the next `offsets`."""
         self._next_log_ends = 0.0
         self._stale_replays: dict[Key, float] = {}
         self._repeated = Repeated(*OUTAGE)
@@ -183,8 +194,9 @@ class Housekeeping:
 
     def _check_log_ends(self, now: float) -> None:
         if self._log_ends_call is None:
-            if now >= self._next_log_ends:
-                self._log_ends_call = self._kafka_thread.call(self._query_log_ends)
+            if now >= self._next_log_ends or (self.is_awaited and now >= self._log_ends.at + AWAITED_SECONDS):
+                mine = frozenset(self._group.partitions)
+                self._log_ends_call = self._kafka_thread.call(lambda: self._query_log_ends(mine))
             return
         if not self._log_ends_call.done():
             return
@@ -192,7 +204,11 @@ class Housekeeping:
         self._next_log_ends = now + LAG_SECONDS
         error = call.exception()
         if error is None:
-            self._log_ends = call.result()
+            self._log_ends = found = call.result()
+            first = {key: bounds[0] for key, bounds in found.bounds.items()}
+            committed = {key: max(offset, first.get(key, 0)) for key, offset in found.committed.items()}
+            ends = {key: bounds[1] for key, bounds in found.bounds.items()}
+            self.offsets = GroupOffsets(found.at, ends, first | committed)
             for key, partition in self._group.partitions.items():
                 state = self._log_ends.topics.get(key[0])
                 if state is not None and partition.progress.is_other_topic(state.topic_id):
@@ -202,12 +218,21 @@ class Housekeeping:
         else:
             raise error
 
-    def _query_log_ends(self) -> LogEnds:
+    def _query_log_ends(self, mine: frozenset[Key]) -> LogEnds:
         kafka, at = self._config.kafka, time.monotonic()
         self._admin = self._admin or Admin(kafka)
         topics = topic_states(kafka, self._streams, ANSWER_SECONDS, self._admin)
         keys = [(name, number) for name, state in topics.items() for number in range(state.partitions)]
-        return LogEnds(at, log_bounds(kafka, keys, ANSWER_SECONDS, self._admin), topics)
+        bounds = log_bounds(kafka, keys, ANSWER_SECONDS, self._admin)
+        return LogEnds(at, bounds, topics, {} if self._is_alone else self._query_committed([*bounds.keys() - mine]))
+
+    def _query_committed(self, keys: list[Key]) -> dict[Key, int]:
+        self._committed = self._committed or Consumer(unsubscribed_config(self._config.kafka))
+        try:
+            found = self._committed.committed([TopicPartition(*key) for key in keys], timeout=ANSWER_SECONDS)
+        except KafkaException as error:
+            raise ServiceUnavailable(f"committed offsets are not known: {error_text(error)}") from None
+        return {(each.topic, each.partition): each.offset for each in found}
 
     def _check_ranges(self, ends: Mapping[Key, int], now: float) -> None:
         for key, partition in self._group.partitions.items():

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from wsadapter.config.model import KafkaConfig, ServiceConfig
 from wsadapter.errors import Reason, ServiceUnavailable
-from wsadapter.kafka import members
+from wsadapter.kafka import admin, members
 from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.members import foreign_members
 
@@ -37,7 +37,7 @@ class Asked(Admin):
 def ask(monkeypatch: pytest.MonkeyPatch, *answers: Any, timeout: float = 5.0) -> list[str]:
     monkeypatch.setattr(members, "Admin", Asked)
     monkeypatch.setattr(Asked, "answers", answers)
-    monkeypatch.setattr(members, "_AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(admin, "AGAIN_SECONDS", 0.0)
     return foreign_members(KafkaConfig(bootstrap_servers="127.0.0.1:9"), ServiceConfig("i", "/nowhere"), timeout)
 
 

@@ -86,3 +86,26 @@ def test_an_idle_client_is_asked_itself_and_no_other_one_is_made(
 
     assert topic_states(kafka, ["asked"], 20.0, admin) == {"asked": TopicState(PARTITIONS, "")}
     assert log_bounds(kafka, [("asked", 0)], 20.0, admin) == {("asked", 0): (0, 0)}
+
+
+class NewLeader(AdminClient):
+    """Of each question the first answer is that the leader is another broker, or none yet."""
+
+    asked = 0
+
+    def list_offsets(self, *args: Any, **kwargs: Any) -> Any:
+        self.asked += 1
+        future = Future[Any]()
+        if self.asked % 2:
+            future.set_exception(KafkaException(KafkaError(KafkaError.NOT_LEADER_FOR_PARTITION)))
+        else:
+            future.set_result(SimpleNamespace(offset=7))
+        return dict.fromkeys(args[0], future)
+
+
+def test_offsets_are_asked_for_again_where_a_leader_begins() -> None:
+    kafka = KafkaConfig(bootstrap_servers="127.0.0.1:9")
+
+    assert log_bounds(kafka, [("t", 0)], 5.0, NewLeader(kafka)) == {("t", 0): (7, 7)}
+    with pytest.raises(ServiceUnavailable, match=r"offsets are not known: .* is not ready yet: Broker: Not leader"):
+        log_bounds(kafka, [("t", 0)], 0.0, NewLeader(kafka))

@@ -4,22 +4,18 @@ Asks only. Owns nothing that lives.
 """
 
 import re
-import time
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
 from wsadapter.config.model import KafkaConfig, ServiceConfig
 from wsadapter.config.shards import Shard
-from wsadapter.errors import Reason
 from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.errors import AUTHORIZATION
 from wsadapter.kafka.settings import group_id
 
 _UNKNOWN: Final = (*AUTHORIZATION, KafkaError.UNSUPPORTED_VERSION, KafkaError._UNSUPPORTED_FEATURE)
 """The broker does not say who is in the group, or not to us."""
-_AGAIN_SECONDS: Final = 0.1
-"""librdkafka's own ``retry.backoff.ms``: it does not ask again by itself here."""
 
 
 def instance_id(service: ServiceConfig, child: str) -> str:
@@ -34,9 +30,7 @@ def foreign_members(kafka: KafkaConfig, service: ServiceConfig, timeout: float) 
     group = group_id(kafka)
     ours = re.compile(_ours(service))
     admin = Admin(kafka)
-    until = time.monotonic() + timeout
-    while (members := _members(admin, group, timeout, until)) is None:
-        time.sleep(_AGAIN_SECONDS)
+    members = admin.ask(f"members of group {group} are not known", lambda: _members(admin, group, timeout), timeout)
     return [
         f"{member.group_instance_id or member.client_id} at {member.host.lstrip('/')}"
         for member in members
@@ -44,18 +38,14 @@ def foreign_members(kafka: KafkaConfig, service: ServiceConfig, timeout: float) 
     ]
 
 
-def _members(admin: Admin, group: str, timeout: float, until: float) -> list[Any] | None:
-    """Whom the group's coordinator knows; None: that begins just now, after a start or for another broker, and will
-    know them soon."""
+def _members(admin: Admin, group: str, timeout: float) -> list[Any]:
+    """Whom the group's coordinator knows."""
     try:
         described: Any = admin.describe_consumer_groups([group], request_timeout=timeout)[group].result(timeout)
-    except (KafkaException, TimeoutError) as error:
-        if isinstance(error, KafkaException) and error.args[0].code() in _UNKNOWN:
+    except KafkaException as error:
+        if error.args[0].code() in _UNKNOWN:
             return []
-        refused = admin.unavailable(f"members of group {group} are not known", error)
-        if refused.reason is Reason.NOT_READY and time.monotonic() < until:
-            return None
-        raise refused from None
+        raise
     return list(described.members)
 
 

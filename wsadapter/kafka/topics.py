@@ -6,7 +6,8 @@ Owns nothing that lives.
 """
 
 from collections.abc import Collection
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource, OffsetSpec  # type: ignore[attr-defined]  # not in __all__
@@ -121,11 +122,13 @@ def offset_at(kafka: KafkaConfig, key: tuple[str, int], at_ms: int, timeout: flo
     """The first offset of a record of this time (ms since the epoch) or later; None: there is none."""
     admin, partition = Admin(kafka), TopicPartition(*key)
     spec = OffsetSpec.for_timestamp(at_ms)
-    try:
-        offset = admin.list_offsets({partition: spec}, request_timeout=timeout)[partition].result(timeout).offset
-    except (KafkaException, TimeoutError) as error:
-        raise admin.unavailable("offsets are not known", error) from None
-    return offset if offset >= 0 else None
+
+    def offset() -> int:
+        answer: Any = admin.list_offsets({partition: spec}, request_timeout=timeout)[partition].result(timeout)
+        return int(answer.offset)
+
+    found = admin.ask("offsets are not known", offset, timeout)
+    return found if found >= 0 else None
 
 
 def record_at(kafka: KafkaConfig, key: tuple[str, int], offset: int, timeout: float) -> Message | None:
@@ -146,14 +149,15 @@ def log_bounds(
     their own: on a consumer's connection each would wait for a fetch that waits for messages."""
     admin = admin or Admin(kafka)
     names = [TopicPartition(*partition) for partition in partitions]
-    offsets = []
-    for spec in _BOUNDS if names else ():
+    if not names:
+        return {}
+
+    def offsets(spec: OffsetSpec) -> dict[tuple[str, int], int]:
         futures = admin.list_offsets(dict.fromkeys(names, spec), request_timeout=timeout)
-        try:
-            offsets.append({(p.topic, p.partition): future.result(timeout).offset for p, future in futures.items()})
-        except (KafkaException, TimeoutError) as error:
-            raise admin.unavailable("offsets are not known", error) from None
-    return {partition: (offsets[0][partition], offsets[1][partition]) for partition in partitions}
+        return {(p.topic, p.partition): future.result(timeout).offset for p, future in futures.items()}
+
+    first, end = (admin.ask("offsets are not known", partial(offsets, spec), timeout) for spec in _BOUNDS)
+    return {partition: (first[partition], end[partition]) for partition in partitions}
 
 
 def unread(kafka: KafkaConfig, timeout: float) -> dict[str, int]:

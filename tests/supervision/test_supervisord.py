@@ -75,11 +75,12 @@ class Supervisord:
         return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
     def running(self) -> int:
-        """The pid of a program that handles its signals (it has its stats page); 0 when there is none."""
-        words = self.control("status", "wsadapter").stdout.split()
-        if words[1:2] != ["RUNNING"] or not listing(f"wsadapter-{self.instance}-stats-monitor"):
+        """The pid of a program that handles its signals (it has its stats page); 0 when there is none. To look for the
+        page costs nothing, `control` a process."""
+        if not listing(f"wsadapter-{self.instance}-stats-monitor"):
             return 0
-        return int(words[3].rstrip(","))
+        words = self.control("status", "wsadapter").stdout.split()
+        return int(words[3].rstrip(",")) if words[1:2] == ["RUNNING"] else 0
 
     def log(self, name: str) -> str:
         with contextlib.suppress(FileNotFoundError):
@@ -155,7 +156,7 @@ def test_a_new_supervisord_replaces_what_a_killed_one_left_when_it_is_told_to_en
     assert psutil.pid_exists(old)
     os.kill(old, signal.SIGTERM)
     new = eventually(
-        lambda: (pid := site.running()) and pid != old and not psutil.pid_exists(old) and pid, 60, site.said
+        lambda: not psutil.pid_exists(old) and (pid := site.running()) and pid != old and pid, 60, site.said
     )
     assert new != old
     eventually(lambda: "exited: wsadapter (exit status 73; not expected)" in site.log("supervisord.log"))

@@ -195,6 +195,7 @@ def test_a_ban_outlives_a_kill(make: Make, venue: VenueThread) -> None:
     )
     assert host(site)["requests"] == asked
     assert "a ban from before the restart lasts" in site.said(100_000)
+    eventually(lambda: len(tables.states()) >= 2, 20, "the gap is in its table")
     assert "open" in tables.states().values()
     eventually(lambda: worked_off(tables, 2), 90, "after the ban")
     assert set(tables.states().values()) == {"repaired"}

@@ -23,10 +23,18 @@ _numbers = itertools.count()
 
 
 class Site:
-    """One state directory and one configuration. Without ``kafka``/``clickhouse`` the stand-ins are started with it."""
+    """One state directory and one configuration. Without ``kafka``/``clickhouse`` the stand-ins are started with it.
+
+    More ``partitions`` than two are for a test with more consumers."""
 
     def __init__(
-        self, directory: Path, kafka: str = "", clickhouse: str = "", extra: str = "", database: str = "market"
+        self,
+        directory: Path,
+        kafka: str = "",
+        clickhouse: str = "",
+        extra: str = "",
+        database: str = "market",
+        partitions: int = 2,
     ) -> None:
         self.directory = directory
         self.state = directory / "state"
@@ -40,7 +48,7 @@ class Site:
         self.config.write_text(
             f'[service]\ninstance = "{self.instance}"\nstate_dir = "{self.state}"\ndrain_seconds = 100\n'
             f'[kafka]\nbootstrap_servers = "{self.kafka}"\ntopic_prefix = "{database}."\n'
-            "partitions = 4\n"  # as a real one has, not a demo's single one
+            f"partitions = {partitions}\n"  # several, as a real one has, but each costs inserts of its own
             f'[clickhouse]\nurl = "{self.clickhouse}"\ndatabase = "{database}"\nbatch_seconds = 0.5\n'
             f'[monitor]\nlisten = "{self.monitor}"\n'
             f"{extra}\n"

@@ -38,7 +38,7 @@ class Host(Site):
             f'ws_url = "{venue.venue.url}"\nrest_url = "{venue.venue.rest_url}"\n'
             '[kafka.consumer]\n"session.timeout.ms" = 12000\n'  # until a dead host's partitions are another's
         )
-        super().__init__(home, kafka, clickhouse, feed, database=f"shards{os.getpid()}")
+        super().__init__(home, kafka, clickhouse, feed, database=f"shards{os.getpid()}", partitions=4)
         self.whole = self.config.read_text()
         self.say(shard)
 

@@ -12,7 +12,7 @@ from wsadapter.config.model import KafkaConfig, ServiceConfig
 from wsadapter.errors import Reason, ServiceUnavailable
 from wsadapter.kafka import admin, members
 from wsadapter.kafka.admin import Admin
-from wsadapter.kafka.members import foreign_members
+from wsadapter.kafka.members import foreign_members, is_alone
 
 NAMED = SimpleNamespace(group_instance_id="another-consumer-0", client_id="c", host="/10.0.0.1")
 LOADING = KafkaError(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, "ConsumerGroupDescribe: ")
@@ -60,3 +60,8 @@ def test_one_that_never_ends_to_begin_is_named_and_has_answered(monkeypatch: pyt
 def test_what_the_broker_answers_otherwise_is_told_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ServiceUnavailable, match=r"answers: Broker: Invalid group\.id"):
         ask(monkeypatch, KafkaError(KafkaError.INVALID_GROUP_ID, "ConsumerGroupDescribe: "))
+
+
+@pytest.mark.parametrize(("shard", "consumers", "alone"), [("", 1, True), ("", 2, False), ("1/2", 1, False)])
+def test_the_consumers_of_shards_are_members_of_one_group(shard: str, consumers: int, alone: bool) -> None:
+    assert is_alone(ServiceConfig("i", "/nowhere", shard=shard), consumers) is alone

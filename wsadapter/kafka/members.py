@@ -24,6 +24,11 @@ def instance_id(service: ServiceConfig, child: str) -> str:
     return f"{service.instance}-{child}" if shard is None else f"{service.instance}-s{shard.number}-{child}"
 
 
+def is_alone(service: ServiceConfig, consumers: int) -> bool:
+    """Whether no other member can be in the group; ``consumers``: processes of this instance. Shards share a group."""
+    return consumers == 1 and not service.shard
+
+
 def foreign_members(kafka: KafkaConfig, service: ServiceConfig, timeout: float) -> list[str]:
     """The members of the group that are no consumers of this instance, nor of another shard of the same configuration,
     as text; empty also where the broker does not tell. `ServiceUnavailable` when it does not answer."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from wsadapter.config.model import KafkaConfig
+from wsadapter.config.model import KafkaConfig, ServiceConfig
 from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import gap_of, identify_as
 from wsadapter.kafka.topics import TopicState
@@ -62,7 +62,12 @@ def at(broker: Broker, offset: int, progress: CommitMetadata, exchanges: tuple[s
     kafka = KafkaConfig()
     partition = Partition(SPEC, *KEY, offset, progress, b"INSERT\n", identify_as(SPEC))
     feeds = tuple(SimpleNamespace(exchange=name) for name in exchanges)
-    config = SimpleNamespace(kafka=kafka, feed=feeds, process_of=lambda name: SimpleNamespace(count=1))
+    config = SimpleNamespace(
+        service=ServiceConfig("i", "/nowhere"),
+        kafka=kafka,
+        feed=feeds,
+        process_of=lambda name: SimpleNamespace(count=1),
+    )
     child: Any = SimpleNamespace(args=SimpleNamespace(config=config, name="consumer-0"), page={}, beat=lambda: None)
     group: Any = SimpleNamespace(seek=lambda key, offset, topic_id: partition.seek(offset, topic_id))
     nothing: Any = None

@@ -26,7 +26,7 @@ from wsadapter.clickhouse.presence import Presence
 from wsadapter.errors import SchemaMismatch, ServiceUnavailable
 from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.files import StateDirectory
-from wsadapter.kafka.members import instance_id
+from wsadapter.kafka.members import instance_id, is_alone
 from wsadapter.kafka.messages import identify_as
 from wsadapter.kafka.topics import topic
 from wsadapter.log import get_logger
@@ -89,7 +89,7 @@ class Consumer:
             KnownTopics(StateDirectory(config.service.state_dir), child.args.name),
         )  # fmt: skip
         streams = {name: spec.name for name, spec in self._specs.items()}
-        self._order = InsertOrder(streams, alone=config.process_of("consumer").count == 1)
+        self._order = InsertOrder(streams, alone=is_alone(config.service, config.process_of("consumer").count))
         self._held: Set[str] = frozenset()
         self._housekeeping = Housekeeping(
             child, client, self._verifier, self._group, self._pool, self._accounting, dead_letters

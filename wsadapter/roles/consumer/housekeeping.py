@@ -26,6 +26,7 @@ from wsadapter.events.streams import SPECS, StreamSpec
 from wsadapter.executor import DaemonExecutor
 from wsadapter.kafka.admin import Admin
 from wsadapter.kafka.errors import error_text
+from wsadapter.kafka.members import is_alone
 from wsadapter.kafka.settings import unsubscribed_config
 from wsadapter.kafka.topics import (
     TopicState,
@@ -116,7 +117,7 @@ class Housekeeping:
         self._is_first = child.args.name.endswith("-0")
         self._log_ends = LogEnds(time.monotonic(), {}, {}, {})
         self._log_ends_call: Future[LogEnds] | None = None
-        self._is_alone = self._config.process_of("consumer").count == 1
+        self._is_alone = is_alone(self._config.service, self._config.process_of("consumer").count)
         self._committed: Consumer | None = None
         self.offsets = GroupOffsets()
         self.is_awaited = False

@@ -17,15 +17,16 @@ Hop = tuple[str, float, str]
 
 
 def hops(figures: Mapping[str, dict[str, Any]]) -> list[Hop]:
-    """Only what was measured. A rest is a role as a whole less its known parts. The serializer is one row: its client
-    takes records as they lie in the ring, so that parts of it cannot be timed alone."""
+    """Only what was measured. A rest is a role as a whole less its known parts; none where these were timed while the
+    host was so slow that nothing is left. The serializer is one row: its client takes records as they lie in the ring,
+    so that parts of it cannot be timed alone."""
     made: list[Hop] = []
     micro = figures.get("micro")
     if micro is None:
         return made
     codec, ring = micro["codec_us"]["all"], micro["ring"]
     known = codec["receive"] + codec["publish"]
-    if ingest := _best(figures.get("ingest", {}).get("ours")):
+    if (ingest := _best(figures.get("ingest", {}).get("ours"))) and ingest > known:
         made.append(
             ("ingest: socket, framing, session, dispatch", ingest - known, "ingest, blast, less the next three")
         )

@@ -172,4 +172,7 @@ def test_document_gets_the_tables_between_its_marks(tmp_path: Path) -> None:
     assert "| serializer: ring to the broker's acknowledgement | 1.50 |" in text
     assert "| -" not in text.replace("|---", ""), "no part costs less than nothing"
     assert "old" not in text
+
+    slow = {**found, "ingest": {"ours": [{"cpu_us": 5.0}]}}
+    assert "dispatch" not in next(what for what, _, _ in hops.hops(slow))
     assert not hops.write(tmp_path / "absent.md", found, [], run)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wsadapter.embedded import ports
 from wsadapter.embedded.data_directory import DataDirectory
 from wsadapter.embedded.ports import bootstrap_address, free_port, free_ports, http_address, listen
 from wsadapter.errors import ConfigError, ServiceUnavailable
@@ -42,9 +43,9 @@ def test_a_taken_port_is_named() -> None:
 def test_a_free_port_is_none_that_the_kernel_gives_to_a_connection() -> None:
     """A service comes back to its port after a kill; meanwhile thousands of connections begin and end."""
     first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    ports = (*free_ports(50), *(free_port() for _ in range(50)))
-    assert len(set(ports)) == 100, "nor one that was given before"
-    assert max(ports) < first or first < 19_000
+    given = (*free_ports(50), *(free_port() for _ in range(50)))
+    assert len(set(given)) == 100, "nor one that was given before"
+    assert max(given) < first or first < 19_000
 
 
 def test_no_other_process_is_given_the_same_port() -> None:
@@ -59,6 +60,16 @@ def test_no_other_process_is_given_the_same_port() -> None:
         other.communicate("\n")
     assert len(theirs) == len(ours) == 1000
     assert not theirs & ours
+
+
+def test_where_outgoing_connections_leave_no_room_no_port_comes_twice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    every = tmp_path / "ip_local_port_range"
+    every.write_text("1024\t65535\n")
+    monkeypatch.setattr(ports, "KERNELS", every)
+    monkeypatch.setattr(ports, "_left", [])
+    assert len(set(free_ports(2000))) == 2000
 
 
 def test_a_directory_is_locked_until_its_holder_is_gone(tmp_path: Path) -> None:

@@ -19,11 +19,14 @@ _claims: Final[list[socket.socket]] = []
 """An abstract Unix name a block: no other process has the block while this one lives, and the kernel gives it back."""
 _left: Final[list[int]] = []
 """Of the blocks, what was not given yet."""
+_kernels: Final[set[int]] = set()
+"""What the kernel gave, where there are no blocks: it may give it again, as nobody may listen there yet."""
 
 
 def free_port() -> int:
     """A port nobody listens on now, none that the kernel gives to whoever connects somewhere, and none that another
-    process gets here while this one lives: its user may come, or come back after a restart, much later."""
+    process gets here while this one lives: its user may come, or come back after a restart, much later. Where outgoing
+    connections leave no room below theirs, only one that this process was not given before."""
     while not _is_free(port := _left.pop() if _left or _claim() else _of_the_kernel()):
         pass
     return port
@@ -60,8 +63,12 @@ def _first_of_connections() -> int:
 
 
 def _of_the_kernel() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return int(listener.getsockname()[1])
+    while True:
+        with socket.create_server((LOOPBACK, 0)) as listener:
+            port = int(listener.getsockname()[1])
+        if port not in _kernels:
+            _kernels.add(port)
+            return port
 
 
 def _is_free(port: int) -> bool:

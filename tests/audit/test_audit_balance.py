@@ -196,6 +196,28 @@ def test_what_waits_and_does_not_move_is_stuck() -> None:
     assert not balance(moving).is_undecided
 
 
+def ours(lag: int, coverage: int, at: float, **totals: Any) -> Sample:
+    """The same road, with 100 rows of coverage in Kafka."""
+    found = sample(lag=lag, at=at, **totals)
+    for name, count in {"events": 100, "delivered": 100, "consumed": coverage, "accepted_rows": coverage}.items():
+        found["totals"][name]["coverage"] = count
+    found["consumers"][0]["lag"]["coverage"] = 100 - coverage
+    return found
+
+
+def test_what_is_inserted_behind_rows_is_not_stuck_while_they_come() -> None:
+    behind: dict[str, Any] = {"consumed": 900, "accepted_rows": 900}
+    coming = [ours(100 - n, 40, n * STUCK_SECONDS, consumed=900 + n, accepted_rows=900 + n) for n in range(2)]
+    live = balance(coming, stream="coverage")
+    assert (live.verdict, live.is_undecided) == (IN_FLIGHT, True)
+
+    still = [ours(100, 40, n * STUCK_SECONDS, **behind) for n in range(2)]
+    assert balance(still).stuck == {"trade": 100, "coverage": 60}
+
+    nothing_left = [ours(0, 40, n * STUCK_SECONDS) for n in range(2)]
+    assert balance(nothing_left).stuck == {"coverage": 60}
+
+
 def test_dead_letters_are_counted_by_stream() -> None:
     live = balance(twice(consumed=995, not_sent=5, delivered=995, not_inserted=2, accepted_rows=993))
 

@@ -5,7 +5,7 @@ Works on samples of /status (`Status`), taken a moment apart. Each process's cou
 a hop is judged by the sample in which least was between its two counters: where that is nothing, it is balanced.
 Otherwise what its own queue holds may be between, or what came in since the first sample: when all that had come in
 then has come out by the last, the hop passes things on, however slow the machine is. What a queue holds of which
-nothing comes out for half a minute is stuck. What stays is unexplained.
+nothing comes out for half a minute is stuck, unless it waits for rows that do come out. What stays is unexplained.
 
 More out than in is no loss: records of an earlier run whose pages are gone, or of a stranger who writes to our topics.
 """
@@ -161,8 +161,17 @@ def _judge(hop: Hop, stream: str, samples: Sequence[Status]) -> Balance | None:
     moved = rest <= 0 or max(out) > min(out)
     verdict = _verdict(hop, stream, rest, samples, read)
     if verdict == IN_FLIGHT and not moved and samples[-1]["time"] - samples[0]["time"] >= STUCK_SECONDS:
-        verdict = STUCK
+        verdict = IN_FLIGHT if _waits_for_rows(hop, stream, samples) else STUCK
     return Balance(hop.name, stream, entered, exited, aside, rest, verdict, moved)
+
+
+def _waits_for_rows(hop: Hop, stream: str, samples: Sequence[Status]) -> bool:
+    """Whether it is a stream of ours that is inserted behind rows which are on their way, however long that takes
+    (`wsadapter.roles.consumer.insert_order`)."""
+    if hop != CONSUMER or stream not in OURS:
+        return False
+    rows = [_judge(hop, spec.name, samples) for spec in SPECS if not spec.ours]
+    return any(one is not None and one.rest > 0 and one.moved for one in rows)
 
 
 def _verdict(hop: Hop, stream: str, rest: int, samples: Sequence[Status], read: Sequence[Sides]) -> str:

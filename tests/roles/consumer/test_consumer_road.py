@@ -56,6 +56,7 @@ def test_a_stop_inserts_all_that_was_in_kafka_and_commits_it(make_rig: Callable[
 
     assert rig.process.stop() == 0
     assert rig.count("trade") == rig.count("trade", final=True) == 30_050
+    assert rig.page['consumer_lag{stream="trade"}'] == 0
     assert {n: offset for n, (offset, _) in rig.committed("trade").items()} == {0: 30_000, 1: 50}
     assert {n: CommitMetadata.decode(text).intent for n, (_, text) in rig.committed("trade").items()} == {
         0: None,

@@ -1,6 +1,6 @@
 """Coverage, and gaps that are repaired, are inserted behind the rows that they say are there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pytest
@@ -39,28 +39,28 @@ class Bench:
 
     def __init__(self, *names: str, alone: bool = True) -> None:
         self.partitions: dict[Key, Partition] = {}
-        for name in names:
-            spec = BY_STREAM[name]
-            self.partitions[f"t.{name}", 0] = Partition(
-                spec, f"t.{name}", 0, 0, CommitMetadata(1), b"INSERT\n", identify_as(spec)
+        for name in names:  # a name again is another partition of the stream
+            spec, number = BY_STREAM[name], sum(topic == f"t.{name}" for topic, _ in self.partitions)
+            self.partitions[f"t.{name}", number] = Partition(
+                spec, f"t.{name}", number, 0, CommitMetadata(1), b"INSERT\n", identify_as(spec)
             )
         self.order = InsertOrder(STREAMS, alone)
         self.ends: dict[Key, int] = dict.fromkeys(self.partitions, 0)
         self.tasks: list[InsertTask] = []
         self.group, self.blocked, self.now = GroupOffsets(), set[str](), 0.0
 
-    def receive(self, events: list[Event]) -> None:
+    def receive(self, events: list[Event], number: int = 0) -> None:
         for event in events:
             spec = BY_EVENT[type(event)]
-            partition = self.partitions[f"t.{spec.name}", 0]
+            partition = self.partitions[f"t.{spec.name}", number]
             offset = partition.next_offset
             value = bytes(message_of(spec)(event, 1, 64 * offset).SerializeToString())
             partition.add(offset, value, 0.0)
             self.ends[partition.key] = offset + 1
 
-    def begin(self, name: str) -> InsertTask:
+    def begin(self, name: str, number: int = 0) -> InsertTask:
         """Its batch is ready to be inserted."""
-        partition = self.partitions[f"t.{name}", 0]
+        partition = self.partitions[f"t.{name}", number]
         batch = partition.cut_open()
         batch.advance(BatchState.INTENDED)
         batch.advance(BatchState.INSERTING)
@@ -72,10 +72,12 @@ class Bench:
         self.tasks.remove(task)
 
     def held(self) -> set[str]:
+        return {STREAMS[topic] for topic, _ in self.held_partitions()}
+
+    def held_partitions(self) -> Set[Key]:
         self.now += LOOK_SECONDS
         ends: Mapping[Key, int] = {key: end for key, end in self.ends.items() if end >= 0}
-        found = self.order.held(self.tasks, self.partitions, lambda: ends, self.group, self.blocked, self.now)
-        return {*found}
+        return {*self.order.held(self.tasks, self.partitions, lambda: ends, self.group, self.blocked, self.now)}
 
 
 def test_coverage_waits_until_what_it_names_is_in() -> None:
@@ -151,6 +153,22 @@ def test_a_gap_is_repaired_when_what_was_fetched_is_in(one: Event, expected: set
     bench.begin("gap")
 
     assert bench.held() == expected
+
+
+def test_a_partition_does_not_wait_for_what_another_one_waits_for() -> None:
+    bench = Bench("coverage", "coverage", "gap", "trade")
+    bench.receive([trade(1), *coverage("trade")])
+    bench.begin("coverage")
+    first = bench.begin("trade")
+    assert bench.held_partitions() == {("t.coverage", 0)}
+    bench.receive([trade(2)])
+    bench.receive(coverage("trade"), 1)
+    bench.begin("coverage", 1)
+    assert bench.held_partitions() == {("t.coverage", 0), ("t.coverage", 1)}
+
+    bench.finish(first)
+
+    assert bench.held_partitions() == {("t.coverage", 1)}, "while rows come without end each has its turn"
 
 
 def test_coverage_comes_behind_the_gaps_too() -> None:

@@ -156,10 +156,15 @@ class Accounting:
                 {page.index(_cell("unsettled_from", name, number)): unsettled.end},
             )
 
-    def publish(self, lag: Mapping[str, int], paused: Set[str]) -> None:
+    def lag(self, messages: Mapping[str, int], measured_ns: int) -> None:
+        """By stream; a stream without a partition here has none, and no time at which it was measured."""
+        for name in (spec.name for spec in SPECS):
+            self._page[f'consumer_lag{{stream="{name}"}}'] = messages.get(name, 0)
+            self._page[f'lag_measured_ns{{stream="{name}"}}'] = measured_ns if name in messages else 0
+
+    def paused(self, streams: Set[str]) -> None:
         for spec in SPECS:
-            self._page[f'consumer_lag{{stream="{spec.name}"}}'] = lag.get(spec.name, 0)
-            self._page[f'paused{{stream="{spec.name}"}}'] = int(spec.name in paused)
+            self._page[f'paused{{stream="{spec.name}"}}'] = int(spec.name in streams)
 
 
 def _cell(word: str, stream: str, partition: int) -> str:

@@ -33,6 +33,7 @@ from wsadapter.log import get_logger
 from wsadapter.roles.consumer.accounting import Accounting
 from wsadapter.roles.consumer.batches import BatchState, Partition
 from wsadapter.roles.consumer.commit_metadata import CommitMetadata
+from wsadapter.roles.consumer.commits import Key
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.roles.consumer.group import CHUNK, GroupMember
 from wsadapter.roles.consumer.housekeeping import Housekeeping
@@ -49,7 +50,7 @@ QUIET_POLL_SECONDS: Final = 0.9
 BLOCKED_SECONDS: Final = 5.0
 """With full buffers for so long, fetching is suspended, so that polling (and so the membership) goes on."""
 MOST_HELD: Final = 1 << 20
-"""Bytes of a stream whose turn has not come; more are left with Kafka."""
+"""Bytes of a partition whose turn has not come; more are left with Kafka."""
 LEAVE_SECONDS: Final = 5.0
 """How long a rebalance waits for inserts under way."""
 JOIN_SECONDS: Final = 5.0
@@ -90,7 +91,7 @@ class Consumer:
         )  # fmt: skip
         streams = {name: spec.name for name, spec in self._specs.items()}
         self._order = InsertOrder(streams, alone=is_alone(config.service, config.process_of("consumer").count))
-        self._held: Set[str] = frozenset()
+        self._held: Set[Key] = frozenset()
         self._housekeeping = Housekeeping(
             child, client, self._verifier, self._group, self._pool, self._accounting, dead_letters
         )
@@ -113,11 +114,11 @@ class Consumer:
             self._halve(task)
         self._cut(now, draining)
         self._group.commit(now)
-        self._pool.start(now, self._housekeeping.blocked.keys() | self._out_of_turn(now))
+        self._pool.start(now, self._housekeeping.blocked.keys(), self._out_of_turn(now))
         self._housekeeping.step(now)
         return received
 
-    def _out_of_turn(self, now: float) -> Set[str]:
+    def _out_of_turn(self, now: float) -> Set[Key]:
         group, house = self._group, self._housekeeping
         self._held = self._order.held(
             self._pool.tasks, group.partitions, group.cached_ends, house.offsets, house.blocked.keys(), now
@@ -156,7 +157,7 @@ class Consumer:
     def _poll_seconds(self, now: float) -> float:
         """How long to wait for messages when no insert runs: until a batch is old, if nothing else is under way."""
         partitions = self._group.partitions.values()
-        under_way = any(p.cut is not None and p.spec.name not in self._held for p in partitions)
+        under_way = any(p.cut is not None and p.key not in self._held for p in partitions)
         if self._child.stopping or self._group.commits.in_flight or under_way:
             return POLL_SECONDS
         seconds = self._limits[2]
@@ -173,7 +174,7 @@ class Consumer:
             waiting |= {key for key, p in self._group.partitions.items() if p.spec.name in blocked}
         if self._held:
             partitions = self._group.partitions.items()
-            waiting |= {key for key, p in partitions if p.spec.name in self._held and p.buffered > MOST_HELD}
+            waiting |= {key for key, p in partitions if key in self._held and p.buffered > MOST_HELD}
         if self._most_rows:  # what came during an insert would make the next batch too large
             waiting |= {key for key, p in self._group.partitions.items() if self._is_full(p)}
         self._group.pause(waiting)

@@ -144,7 +144,8 @@ class Housekeeping:
             self._kafka_thread.call(lambda: ensure_topics(self._config.kafka, HEALTH_SECONDS))
 
     def finish(self, until: float) -> None:
-        """The last counts before the end, if ClickHouse still answers."""
+        """The last counts before the end, of ClickHouse if it still answers."""
+        self._publish_lag(self._lag(self._group.cached_ends()))
         unsettled = self._accounting.unsettled
         if not unsettled or not self._child.page["clickhouse_up"]:
             return
@@ -168,13 +169,8 @@ class Housekeeping:
     def _publish(self, ends: Mapping[Key, int], now: float) -> None:
         page, group = self._child.page, self._group
         by_partition = self._lag(ends)
-        lag = dict.fromkeys((spec.name for spec in SPECS), 0)
-        for (name, _), messages in by_partition.items():
-            lag[self._streams[name]] += messages
-        measured = {self._streams[name] for name, _ in by_partition}
+        self._publish_lag(by_partition)
         page["commit_failed_since_ns"] = int(group.unconfirmed_since * 1e9)
-        for stream in lag:
-            page[f'lag_measured_ns{{stream="{stream}"}}'] = int(self._log_ends.at * 1e9) if stream in measured else 0
         # a partition that holds nothing for us keeps nothing from us
         refusals = [code for key, code in group.refused.items() if by_partition.get(key, 1)]
         if group.unconfirmed_since and now - group.unconfirmed_since > COMMIT_SECONDS and group.commit_refusal:
@@ -183,7 +179,7 @@ class Housekeeping:
         alarms = {
             t.partition.spec.name for t in self._pool.tasks if t.failure is InsertFailure.ALARM
         } | self.blocked.keys()
-        self._accounting.publish(lag, alarms)
+        self._accounting.paused(alarms)
         page["broker_up"] = int(group.broker_up)
         endpoint_cells.publish(page, self._config.clickhouse)
         page["broker_reason"] = group.heard.reason
@@ -192,6 +188,12 @@ class Housekeeping:
         working = group.rebalances and page["broker_up"] and page["clickhouse_up"] and not refused
         working = working and not page["broker_refusal"]
         self._child.set_state(ChildState.PAUSED if alarms else ChildState.RUNNING if working else ChildState.WAITING)
+
+    def _publish_lag(self, lag: Mapping[Key, int]) -> None:
+        messages = dict.fromkeys((self._streams[name] for name, _ in lag), 0)
+        for (name, _), count in lag.items():
+            messages[self._streams[name]] += count
+        self._accounting.lag(messages, int(self._log_ends.at * 1e9))
 
     def _check_log_ends(self, now: float) -> None:
         if self._log_ends_call is None:

@@ -57,7 +57,7 @@ class InsertOrder:
     def __init__(self, streams: Mapping[str, str], alone: bool) -> None:
         self._streams, self._alone = streams, alone
         self._waiting: dict[InsertTask, _Waiting] = {}
-        self._held: set[str] = set()
+        self._held: set[Key] = set()
         self._look_at = 0.0
 
     @property
@@ -68,9 +68,9 @@ class InsertOrder:
     def held(
         self, tasks: Iterable[InsertTask], partitions: Mapping[Key, Partition], ends: Callable[[], Mapping[Key, int]],
         group: GroupOffsets, blocked: Set[str], now: float,
-    ) -> Set[str]:  # fmt: skip
-        """Streams of which nothing is to be begun now. ``ends`` says where the logs of ``partitions`` end, as far as it
-        is known; ``blocked``: streams of which nothing can be inserted."""
+    ) -> Set[Key]:  # fmt: skip
+        """Partitions whose batch is not to be begun now. ``ends`` says where the logs of ``partitions`` end, as far as
+        it is known; ``blocked``: streams of which nothing can be inserted."""
         ours = [
             task for task in tasks if task.partition.spec.name in OURS and task.future is None and not task.attempts
         ]
@@ -88,7 +88,7 @@ class InsertOrder:
         self._held = set()
         for task, one in self._waiting.items():
             if not self._is_over(one, partitions, logs, group, blocked):
-                self._held.add(task.partition.spec.name)
+                self._held.add(task.partition.key)
                 self._tell(one, task.partition.spec.name, now)
         return self._held
 

@@ -37,6 +37,7 @@ from wsadapter.executor import DaemonExecutor
 from wsadapter.log import get_logger
 from wsadapter.pb import market_pb2
 from wsadapter.roles.consumer.batches import Batch, BatchState, Partition
+from wsadapter.roles.consumer.commits import Key
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
 from wsadapter.text import first_line
 
@@ -150,13 +151,13 @@ class InsertPool:
         gone = set(map(id, partitions))
         self.tasks = [task for task in self.tasks if id(task.partition) not in gone]
 
-    def start(self, now: float, blocked: Set[str] = frozenset()) -> None:
-        """Begin what is due, at most one insert per table; ``blocked`` streams wait."""
+    def start(self, now: float, blocked: Set[str] = frozenset(), held: Set[Key] = frozenset()) -> None:
+        """Begin what is due, at most one insert per table; ``blocked`` streams and ``held`` partitions wait."""
         running = [task for task in self.tasks if task.future is not None]
         busy = {task.partition.spec.name for task in running} | blocked
         for task in self.tasks:
             name = task.partition.spec.name
-            if task.future is None and task.retry_at <= now and name not in busy:
+            if task.future is None and task.retry_at <= now and name not in busy and task.partition.key not in held:
                 busy.add(name)
                 task.batch.may_be_in = True
                 task.future = self._threads.call(partial(self._run, task))

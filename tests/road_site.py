@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eventually import PATIENCE, eventually
+from fresh import drop_database
 
 from wsadapter.embedded.ports import free_port
 from wsadapter.shm.segment import Segment, listing
@@ -88,7 +89,12 @@ class Site:
         return self.wait(timeout)
 
     def close(self) -> None:
-        """Leave nothing running, whatever the test did."""
+        """Leave nothing running, whatever the test did, and no tables in an engine of the whole run."""
+        self.end()
+        if not self.embedded:
+            drop_database(self.clickhouse, self.database)
+
+    def end(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:

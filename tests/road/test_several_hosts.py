@@ -62,7 +62,8 @@ def hosts(venue: VenueThread, kafka: str, clickhouse: str, tmp_path: Path) -> It
     made = [Host(tmp_path, kafka, clickhouse, venue, f"{number}/3") for number in (1, 2, 3)]
     yield made
     for each in made:
-        each.close()
+        each.end()
+    made[0].close()
 
 
 def ask(host: Host, sql: str) -> list[list[str]]:

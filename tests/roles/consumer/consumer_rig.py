@@ -11,6 +11,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from eventually import eventually
+from fresh import drop_database
 from messages import message_of
 from role_process import RoleProcess
 
@@ -177,3 +178,4 @@ class Rig:
 
     def close(self) -> None:
         self.process.close()
+        drop_database(self.config.clickhouse.url.partition(",")[0], self.config.clickhouse.database)

@@ -50,7 +50,7 @@ def test_one_trade_stream_by_hand() -> None:
     assert found.clickhouse_bytes == pytest.approx(36.1 * 18 * 86_400, abs=1)
     # fewer than one in a partition and 5 ms: each alone in its batch
     assert found.kafka_bytes == pytest.approx(36.1 * (131 + 80 + 20) * 86_400, abs=1)
-    assert found.cores["ingest"] == pytest.approx(36.1 * 82.3e-6, abs=0.001)
+    assert found.cores["ingest"] == pytest.approx(36.1 * figures.INGEST_US[0][1] / 1e6, abs=0.001)
     assert (found.connections, found.processes) == (1, 6)
     assert found.burst == pytest.approx(36.1 * 9.1, abs=0.1)
 

@@ -68,15 +68,15 @@ DEPTH_PACE: Final[Mapping[str, float]] = {
 """Books a second and symbol at most: 250 ms; 5 s (since 2026-07-25); each change. Elsewhere `USUAL_DEPTH_PACE`."""
 USUAL_DEPTH_PACE: Final = 10.0
 
-INGEST_US: Final = ((250, 82.3), (500, 62.7), (1000, 49.5), (2000, 43.9), (4000, 32.9), (5000, 28.1), (340_000, 2.9))
+INGEST_US: Final = ((250, 64.6), (500, 54.8), (1000, 45.7), (2000, 40.9), (4000, 34.0), (5000, 30.8), (420_000, 2.3))
 """CPU us an event of one connection's process by its events/s: "connections" and "ingest" of docs/performance.md,
-2026-11-24, AMD EPYC, 2 shared cores."""
-SERIALIZER_US: Final = ((2000, 72.0), (4000, 39.8), (5000, 43.7), (310_000, 3.2))
+2026-11-28, commit b08556c, AMD EPYC, 2 cores, load 1."""
+SERIALIZER_US: Final = ((2000, 79.4), (4000, 48.3), (5000, 40.1), (230_000, 1.5))
 """The same of a serializer, supervisor and monitor with it: the whole road less its ingests, linger 5 ms."""
-CONSUMER_US: Final = ((500, 40.0), (2000, 18.0), (167_000, 2.4))
-"""Of a consumer a row: full topics on 2026-11-24; at live rates the soak (2026-11-27)."""
-IDLE_CORES: Final = 0.008
-"""All processes, connected, nothing comes (2026-11-24)."""
+CONSUMER_US: Final = ((500, 40.0), (2000, 18.0), (125_000, 1.6))
+"""Of a consumer a row: full topics on 2026-11-28; at live rates the soak (2026-11-27)."""
+IDLE_CORES: Final = 0.014
+"""All processes, connected, nothing comes (2026-11-28)."""
 MEMORY_MB: Final[Mapping[str, int]] = {
     "ingest": 25, "serializer": 40, "consumer": 75, "supervisor": 30, "monitor": 25, "repairer": 30,
 }  # fmt: skip

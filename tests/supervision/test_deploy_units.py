@@ -37,6 +37,11 @@ def settings() -> dict[str, list[str]]:
         ("User", "wsadapter"),
         ("StateDirectory", "wsadapter"),
         ("StateDirectoryMode", "0700"),
+        ("ConfigurationDirectory", "wsadapter"),
+        (
+            "ConfigurationDirectoryMode",
+            "0750",
+        ),  # as tmpfiles.conf makes it: of another one the journal tells at each start
         ("UMask", "0077"),
         ("LimitCORE", "0"),
         ("WatchdogSec", "30"),

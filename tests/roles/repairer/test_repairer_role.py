@@ -30,7 +30,7 @@ from wsadapter.roles.supervisor import topology
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader
 from wsadapter.shm.segment import Segment
-from wsadapter.supervision.child import RingRef
+from wsadapter.supervision.child import ChildState, RingRef
 
 pytestmark = pytest.mark.integration
 EPOCH = time.time_ns()
@@ -49,7 +49,7 @@ class Bench:
 
     def __init__(
         self, kafka: str, venue: VenueThread, directory: Path, exchange: str = "binance", symbol: str = "BTCUSDT",
-        streams: str = '"trade", "kline", "ticker"',
+        streams: str = '"trade", "kline", "ticker"', topics: bool = True,
     ) -> None:  # fmt: skip
         instance = f"rr{os.getpid()}-{directory.name[-6:-1]}".replace("_", "-")
         path = directory / "wsadapter.toml"
@@ -61,7 +61,8 @@ class Bench:
             f'[kafka]\nbootstrap_servers = "{kafka}"\ntopic_prefix = "{instance}."\n'
         )
         self.config = configuration.load(str(path), {}, dotenv=None)
-        ensure_topics(self.config.kafka, 20.0)
+        if topics:
+            ensure_topics(self.config.kafka, 20.0)
         self.producer = Producer({"bootstrap.servers": kafka, "partitioner": "murmur2_random"})
         self.name = f"wsadapter-{instance}-repair"
         ring.create(self.name, 1 << 20, EPOCH)
@@ -299,3 +300,26 @@ def test_settled_funding_comes_without_a_gap(kafka: str, venue: VenueThread, tmp
         (each["fundingTime"] * MS, each["fundingRate"]) for each in settled
     ]
     assert all(rate.settled and rate.source is Source.REST for rate in rates)
+
+
+def test_topics_that_nobody_has_made_yet_are_nothing_to_be_warned_of(
+    kafka: str, venue: VenueThread, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A first start: the serializer makes them just then."""
+    bench, said = Bench(kafka, venue, tmp_path, topics=False), ""
+
+    def told() -> list[str]:
+        nonlocal said
+        said += capfd.readouterr().err
+        return [line for line in said.splitlines() if "gap topic cannot be read yet" in line]
+
+    try:
+        bench.role.start(until=None)
+        line = eventually(told, 60, "it says what it waits for")[0]
+        assert "no topic" in line
+        assert "info" in line
+        assert "warning" not in line
+        ensure_topics(bench.config.kafka, 20.0)
+        eventually(lambda: bench.role.page["state"] == ChildState.RUNNING, 60, "it goes on when they are there")
+    finally:
+        bench.close()

@@ -19,7 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from msgspec import Struct
 
 from wsadapter.config.model import KafkaConfig
-from wsadapter.errors import ServiceUnavailable, WsadapterError
+from wsadapter.errors import Reason, ServiceUnavailable, WsadapterError
 from wsadapter.events import Gap
 from wsadapter.events.gaps import RepairState
 from wsadapter.events.streams import BY_STREAM
@@ -79,7 +79,7 @@ class GapLog:
         # asked first: a client of a broker that is away complains without an end
         counts = partition_counts(kafka, ANSWER_SECONDS)
         if not counts.get(self._gaps):
-            raise ServiceUnavailable(f"no topic {self._gaps} yet")
+            raise ServiceUnavailable(f"no topic {self._gaps} yet", Reason.NOT_READY)
         self._consumer = Consumer(
             {
                 **repairer_config(kafka, shard),

@@ -17,7 +17,7 @@ from typing import Any, Final
 from confluent_kafka import Message
 from google.protobuf.message import DecodeError
 
-from wsadapter.errors import ServiceUnavailable
+from wsadapter.errors import Reason, ServiceUnavailable
 from wsadapter.events import Gap
 from wsadapter.events.gaps import RepairState, with_state
 from wsadapter.exchanges import load_rest
@@ -192,7 +192,9 @@ class Repairer:
                 self._page["broker_reason"] = error.reason
                 if error.reason != reason:
                     reason = error.reason
-                    say = log.info if self._child.is_new("kafka") else log.warning
+                    # at the first start nobody has made the topics yet; who makes them says it where that takes long
+                    is_usual = self._child.is_new("kafka") or reason is Reason.NOT_READY
+                    say = log.info if is_usual else log.warning
                     say("the gap topic cannot be read yet", reason=str(error))
                 self._child.wait([self._bell], IDLE_SECONDS)
                 continue

@@ -38,6 +38,11 @@ STOP_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 30.0
 """A broker that answers nothing for so long is hung: end, and be started again."""
+GROUPS_SECONDS: Final = 10.0
+"""Between two questions to the group coordinator of a broker that is alone."""
+UNSERVED_SECONDS: Final = 90.0
+"""One that refuses for so long has lost its state, which Kafka 4.2 may do when it was killed under load ("the state
+machine of the coordinator is out of sync with the underlying log"): nothing is committed until it starts again."""
 
 
 def main(child: Child) -> int:
@@ -127,7 +132,7 @@ def _settle(child: Child, broker: KafkaBroker, program: Program) -> None:
 
 def _watch(child: Child, broker: KafkaBroker, program: Program, training: ArchiveTraining) -> None:
     """Until the child is to stop; an ended or hung JVM is an error."""
-    answered = probed = time.monotonic()
+    answered = probed = served = asked = time.monotonic()
     while stays(child, STOP_SECONDS):
         child.beat()
         if program.fd in child.wait([program.fd], BEAT_SECONDS):
@@ -140,13 +145,24 @@ def _watch(child: Child, broker: KafkaBroker, program: Program, training: Archiv
         child.page["service_up"] = int(up)
         probed = time.monotonic()
         answered = probed if up else answered
-        if is_hung(probed - answered, os.environ):
-            raise ServiceUnavailable(f"Kafka has not answered for {SILENT_SECONDS:.0f} s")
+        if not up or not broker.is_alone:
+            served = asked = probed
+        elif probed - asked > GROUPS_SECONDS:
+            asked = probed
+            served = asked if broker.serves_groups() else served
+        if reason := given_up(probed - answered, asked - served, os.environ):
+            raise ServiceUnavailable(reason)
 
 
-def is_hung(silent_seconds: float, environ: Mapping[str, str]) -> bool:
-    """Whether a broker that has not answered for so long is given up."""
-    return silent_seconds > SILENT_SECONDS and NOT_RESTARTED not in environ
+def given_up(silent_seconds: float, unserved_seconds: float, environ: Mapping[str, str]) -> str:
+    """Why a broker that has not answered, or served groups, for so long is given up; empty: it is not."""
+    if NOT_RESTARTED in environ:
+        return ""
+    if silent_seconds > SILENT_SECONDS:
+        return f"Kafka has not answered for {SILENT_SECONDS:.0f} s"
+    if unserved_seconds > UNSERVED_SECONDS:
+        return f"Kafka's group coordinator has refused for {UNSERVED_SECONDS:.0f} s: no offset can be committed"
+    return ""
 
 
 if __name__ == "__main__":

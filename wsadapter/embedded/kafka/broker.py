@@ -105,6 +105,7 @@ logger.topics.level=error
 
 API_VERSIONS, FIND_COORDINATOR, DESCRIBE_GROUPS, INIT_PRODUCER_ID = 18, 10, 15, 22
 _CORRELATION: Final = 1
+_GROUP: Final = struct.pack(">h", len(GROUP)) + GROUP.encode()
 _MOST_BYTES: Final = 65_536
 """Of an answer."""
 NOT_RESTARTED: Final = "WSADAPTER_SERVICE_IS_NOT_RESTARTED"
@@ -196,6 +197,10 @@ class KafkaBroker:
         argv = self._java_argv("kafka.Kafka", str(self._properties), jvm=jvm)
         return Program.start(argv, cwd=self._installation.directory, pass_fds=inherited)
 
+    @property
+    def is_alone(self) -> bool:
+        return self._order.replicas == 1
+
     def answers(self, timeout: float = 1.0) -> bool:
         """Whether the broker replies to a request of Kafka's protocol."""
         return self._ask(API_VERSIONS, b"", timeout)[:2] == b"\0\0"
@@ -204,11 +209,13 @@ class KafkaBroker:
         """Whether groups have a coordinator that has read what it knows of them, and producers get their ids. A new
         broker begins with both when it is asked for the first time, and refuses until then: librdkafka would come back
         a second later."""
-        group = struct.pack(">h", len(GROUP)) + GROUP.encode()
-        found = self._ask(FIND_COORDINATOR, group, timeout)[:2] == b"\0\0"
-        read = found and self._ask(DESCRIBE_GROUPS, struct.pack(">i", 1) + group, timeout)[4:6] == b"\0\0"
+        found = self._ask(FIND_COORDINATOR, _GROUP, timeout)[:2] == b"\0\0"
         given = self._ask(INIT_PRODUCER_ID, struct.pack(">hi", -1, 60_000), timeout)[4:6] == b"\0\0"
-        return read and given
+        return found and self.serves_groups(timeout) and given
+
+    def serves_groups(self, timeout: float = 1.0) -> bool:
+        """Whether its group coordinator, the only one where it is alone, says what it knows of a group."""
+        return self._ask(DESCRIBE_GROUPS, struct.pack(">i", 1) + _GROUP, timeout)[4:6] == b"\0\0"
 
     def _ask(self, api: int, body: bytes, timeout: float) -> bytes:
         """The answer to a request of version 0, behind its correlation id; empty when there is none."""

@@ -16,6 +16,7 @@ from road_site import Site
 
 from wsadapter.config.shards import owner
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
+from wsadapter.embedded.market import market
 from wsadapter.embedded.servers import VenueThread
 from wsadapter.times import iso
 
@@ -51,7 +52,9 @@ class Host(Site):
 
 
 @pytest.fixture
-def venue() -> Iterator[VenueThread]:
+def venue(monkeypatch: pytest.MonkeyPatch) -> Iterator[VenueThread]:
+    # what a host missed must still be there when another one asks for it
+    monkeypatch.setattr(market, "DEALS_KEPT", max(market.DEALS_KEPT, 60 * RATE))
     # its time is ours: a backfill goes by the venue's
     with VenueThread(lambda: LoopbackVenue(Options(rate=RATE, symbols=SYMBOLS, minute_ends_in=0.0))) as made:
         yield made

@@ -71,8 +71,9 @@ USUAL_DEPTH_PACE: Final = 10.0
 INGEST_US: Final = ((250, 64.6), (500, 54.8), (1000, 45.7), (2000, 40.9), (4000, 34.0), (5000, 30.8), (420_000, 2.3))
 """CPU us an event of one connection's process by its events/s: "connections" and "ingest" of docs/performance.md,
 2026-11-28, commit b08556c, AMD EPYC, 2 cores, load 1."""
-SERIALIZER_US: Final = ((2000, 79.4), (4000, 48.3), (5000, 40.1), (230_000, 1.5))
-"""The same of a serializer, supervisor and monitor with it: the whole road less its ingests, linger 5 ms."""
+SERIALIZER_US: Final = ((645, 152.0), (2000, 79.4), (4000, 48.3), (5000, 40.1), (230_000, 1.5))
+"""The same of a serializer, supervisor and monitor with it: the whole road less its ingests, linger 5 ms; at 645/s in
+the demo (docs/capacity.md)."""
 CONSUMER_US: Final = ((500, 40.0), (2000, 18.0), (125_000, 1.6))
 """Of a consumer a row: full topics on 2026-11-28; at live rates the soak (2026-11-27)."""
 IDLE_CORES: Final = 0.014

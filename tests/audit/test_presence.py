@@ -74,6 +74,16 @@ def test_a_hole_within_is_one_where_no_gap_is() -> None:
     assert judged(*both, gaps=(killed,)) == Presence()
 
 
+def test_a_start_that_knows_of_nothing_before_it_explains_nothing_before_it() -> None:
+    """A new state directory on the same tables: its gap begins with the start, whenever the last recorder ended."""
+    both = covered(START - HOUR, START + 10 * MINUTE), covered(START + 10 * MINUTE + 15 * SECOND, NOW)
+    known = lost(START + 10 * MINUTE + 14 * SECOND, START + 10 * MINUTE + 15 * SECOND, "restart")
+    unknown = lost(START + 10 * MINUTE + 14 * SECOND, START + 10 * MINUTE + 15 * SECOND, "connect")
+
+    assert judged(*both, gaps=(known,)) == Presence(), "it delivered until then"
+    assert spans(judged(*both, gaps=(unknown,))) == [(600, 614, "")]
+
+
 def test_what_is_before_the_first_recording_is_said() -> None:
     begun = covered(START + HOUR, NOW, first_ns=START + HOUR)
     assert spans(judged(begun, recorded=(START + HOUR, NOW))) == [(0, 3600, "start")]

@@ -38,11 +38,13 @@ def coverage(
     )  # fmt: skip
 
 
-def gap(started_ns: int, ended_ns: int | None, state: str = "open", stream: str = "", gap_id: str = "1:1") -> Gap:
+def gap(
+    started_ns: int, ended_ns: int | None, state: str = "open", stream: str = "", gap_id: str = "1:1",
+    cause: GapCause = GapCause.DISCONNECT,
+) -> Gap:  # fmt: skip
     made = begin(
-        GapCause.DISCONNECT, started_ns, started_ns, exchange="binance", connection="binance-market-0", stream=stream,
-        gap_id=gap_id,
-    )  # fmt: skip
+        cause, started_ns, started_ns, exchange="binance", connection="binance-market-0", stream=stream, gap_id=gap_id
+    )
     made = made if ended_ns is None else ended(made, ended_ns)
     return with_state(made, state)
 
@@ -127,6 +129,14 @@ def test_gaps_in_it(bench: TableBench, gaps: list[Gap], expected: tuple[str, int
 
     ((verdict, _, _, found),) = asked(bench, NOON, NOON + 90 * SECOND)
     assert (verdict, found) == expected
+
+
+def test_a_start_that_knows_of_nothing_before_it_accounts_for_nothing_before_it(bench: TableBench) -> None:
+    """A new state directory on the same tables: nobody knows when the last recorder had its last event."""
+    starts = gap(NOON + 45 * SECOND, NOON + 60 * SECOND, "repaired", "trade", cause=GapCause.CONNECT)
+    bench.events(coverage(NOON, NOON + 30 * SECOND), coverage(NOON + 60 * SECOND, NOON + 90 * SECOND), starts)
+
+    assert asked(bench, NOON, NOON + 90 * SECOND) == [("incomplete", 60, 15, 0)]
 
 
 def test_a_gap_that_lasts_is_in_every_range_behind_its_begin(bench: TableBench) -> None:

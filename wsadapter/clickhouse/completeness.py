@@ -11,7 +11,8 @@ are in table ``rejected``. ``verdict``:
 
 A row of coverage that was said less than `ALIVE_SECONDS` ago is of a connection that lives: it counts to the end of a
 range that ends now. A process that is killed has said its coverage up to `SAID_SECONDS` before, and its gap begins with
-the last event that it delivered: between the two nothing is missing. What lies ahead is not asked about. Text only.
+the last event that it delivered: between the two nothing is missing. A gap of cause `connect` begins with a start that
+knows of nothing before it, and accounts for nothing before it. What lies ahead is not asked about. Text only.
 """
 
 from typing import Final
@@ -19,6 +20,7 @@ from typing import Final
 from wsadapter.clickhouse.conversion import quoted
 from wsadapter.clickhouse.query_view import QueryView, ViewColumn
 from wsadapter.events import Source
+from wsadapter.events.gaps import GapCause
 
 COMPLETE: Final = "complete"
 ALIVE_SECONDS: Final = 45
@@ -75,7 +77,8 @@ def complete_view(database: str) -> QueryView:
     gaps = (
         "SELECT groupArray((toString(exchange), toString(symbol), toString(stream), toString(interval), "
         "toString(connection), toString(repair_state), gap_id, toUnixTimestamp64Nano(started), "
-        f"ifNull(toUnixTimestamp64Nano(ended), {now}))) FROM {gap} FINAL "
+        f"ifNull(toUnixTimestamp64Nano(ended), {now}), "
+        f"toInt64(if(cause = '{GapCause.CONNECT}', 0, {SAID_SECONDS * _SECOND})))) FROM {gap} FINAL "
         f"WHERE cause != 'filler' AND toUnixTimestamp64Nano(started) < {end} "
         f"AND ifNull(toUnixTimestamp64Nano(ended), {now}) > {begin} "
         "AND ({exchange:String} = '' OR exchange IN ('', {exchange:String})) "
@@ -102,10 +105,7 @@ def complete_view(database: str) -> QueryView:
         f"length(arrayDistinct(arrayMap(g -> g.7, arrayFilter(g -> g.6 = '{state}', gaps)))) AS {state}"
         for state in ("open", "partial", "unrepairable", "repaired")
     )
-    accounted = (
-        f"arrayConcat(spans, arrayMap(g -> (greatest({begin}, g.8 - {SAID_SECONDS * _SECOND}), least({end}, g.9)), "
-        "gaps))"
-    )
+    accounted = f"arrayConcat(spans, arrayMap(g -> (greatest({begin}, g.8 - g.10), least({end}, g.9)), gaps))"
     select = (
         f"SELECT exchange, symbol, stream, interval, connections, "
         f"covered / {_SECOND} AS covered_seconds, "

@@ -380,3 +380,32 @@ def test_whatever_was_there_what_is_called_repaired_is_whole(
         assert state == "repaired"
     elif steps == (0, 0):  # a side that shows nothing is bounded by our clock, right or wrong
         assert {*lost} <= {*published}
+
+
+@pytest.mark.parametrize(
+    ("cause", "silent_ms", "expected"), [("connect", 60_000, 1), ("connect", 2_000, 0), ("restart", 60_000, 0)]
+)
+def test_a_start_that_knows_nothing_of_what_was_before_it_says_so(
+    log: FakeLog, monkeypatch: pytest.MonkeyPatch, cause: str, silent_ms: int, expected: int
+) -> None:
+    """A new state directory: the log has records of the connection that it does not know of."""
+    told: list[dict[str, Any]] = []
+
+    class Told:
+        def warning(self, event: str, **fields: Any) -> None:
+            told.append({"event": event, **fields})
+
+        info = warning
+
+    monkeypatch.setattr(gap_repair, "log", Told())
+    case = Case(log, {n: START + 1000 * n for n in range(200)})
+    case.record(range(10))
+    started_ms = START + 9_000 + silent_ms
+    case.begin()
+    case.end()
+    case.record(range(100, 110))
+    case.repair(started_ms, started_ms + 100, cause)
+
+    said = [one for one in told if "recorded before this start" in one["event"]]
+    assert len(said) == expected
+    assert all(one["until"].startswith("2026-") and one["connection"] == CONNECTION for one in said)

@@ -37,6 +37,7 @@ from wsadapter.roles.repairer.host_queue import Pause, RepairJob, Steps
 from wsadapter.roles.repairer.missing_range import LogOrder, MissingRange, Order
 from wsadapter.roles.repairer.published import Published
 from wsadapter.roles.repairer.undelivered import Undelivered
+from wsadapter.times import SECOND, iso
 
 SETTLE_SECONDS: Final = 2.0
 """After a gap is seen, before the log is looked into: what follows it must be recorded; then until it is delivered."""
@@ -49,6 +50,9 @@ EARLIER: Final = (2_000, 8_000, 32_000, 128_000)
 """Messages of each partition that are looked at before those around the gap, one step after another."""
 NO_START: Final = "the log does not show the connection before the gap"
 CLOCK_WENT_BACK: Final = "the clock went back during the gap"
+
+UNKNOWN_NS: Final = 5 * SECOND
+"""Of so much nothing is said: what a start takes."""
 
 log = get_logger()
 Key = tuple[str, str, str]
@@ -189,6 +193,7 @@ class GapRepair(RepairJob):
                 reader = before
                 now = yield from read_all(reader, now)
             self._place_start(ranges, is_all=reader.is_at_the_beginning)
+            self._tell_earlier()
             return ranges | {_key(series): self._others[_key(series)].around for series in self._former()}
 
     def _former(self) -> list[Series]:
@@ -203,6 +208,18 @@ class GapRepair(RepairJob):
                 each.begin_at(self._newest_before[1])
             elif self.gap.cause == GapCause.CONNECT and not is_all:
                 each.doubt_start(NO_START)
+
+    def _tell_earlier(self) -> None:
+        """Of a start that knew of nothing before it (a new state directory), where the log does."""
+        if self.gap.cause != GapCause.CONNECT or self._newest_before is None:
+            return
+        last_ns = self._newest_before[1]
+        if self.gap.started_ns - last_ns > UNKNOWN_NS:
+            log.warning(
+                "recorded before this start, which knew nothing of it: what no venue gives again of the time between "
+                "is in no gap row, only in coverage",
+                connection=self.gap.connection, until=iso(last_ns), since=iso(self.gap.started_ns),
+            )  # fmt: skip
 
     def _fill_series(self, series: Series, around: MissingRange | None) -> Filling:
         hole = self._hole(series, around)

@@ -80,9 +80,10 @@ def gap(
     gap_id: str = "1:1",
     exchange: str = "binance",
     symbol: str = "BTCUSDT",
+    cause: GapCause = GapCause.DISCONNECT,
 ) -> Gap:
     made = begin(
-        GapCause.DISCONNECT,
+        cause,
         started_ns,
         started_ns,
         exchange=exchange,

@@ -7,6 +7,7 @@ from clickhouse.table_bench import TableBench
 from stored.recordings import MINUTE, NOON, SECOND, coverage, gap, record, rejected_trade
 
 from wsadapter.events import Event
+from wsadapter.events.gaps import GapCause
 from wsadapter.stored import Span, Stored
 from wsadapter.stored.holes import marked
 
@@ -30,13 +31,15 @@ def test_no_missing_span_is_complete_and_any_is_not(bench: TableBench, stored: S
                 lost = rng.choice((SECOND, MINUTE))
                 states = ("repaired", "repaired", "partial", "unrepairable", "open")
                 if rng.random() < 0.8:
+                    begins = at + rng.choice((0, 0, lost // 2))
                     made = gap(
-                        at,
+                        begins,
                         at + lost,
                         rng.choice(states),
                         rng.choice(("trade", "trade", "")),
                         f"1:{len(events)}",
                         symbol=symbol,
+                        cause=rng.choice((GapCause.DISCONNECT, GapCause.CONNECT)),
                     )
                     events.append(made)
                 at += lost + rng.choice((0, 0, SECOND))

@@ -18,14 +18,11 @@ from msgspec import Struct
 from wsadapter.audit.configured import Configured, SeriesKey
 from wsadapter.audit.explanations import Explained, SeriesHole
 from wsadapter.audit.rows import CoverageRow, GapRow
-from wsadapter.events.gaps import GapCause
+from wsadapter.events.gaps import accounts_since
 from wsadapter.times import SECOND
 
 ALIVE_NS: Final = 45 * SECOND
 """A connection whose coverage was said so lately lives: a heartbeat, and the time that a row takes to the table."""
-SAID_NS: Final = 20 * SECOND
-"""A process that is killed has said its coverage so long before: what it delivered since then, its gap's begin says. A
-`connect` is of a start that knows of nothing before it (a new state directory): it cannot say when that ended."""
 TOLERANCE_NS: Final = 5 * SECOND
 """Between clocks, and between rows by the venue's time and coverage by ours."""
 START: Final = "start"
@@ -142,7 +139,7 @@ class _Series:
     def _explained(self, hole: Span, is_last: bool) -> list[Explained]:
         known = _merged(
             (
-                gap.started_ns - (0 if gap.cause == GapCause.CONNECT else SAID_NS),
+                accounts_since(gap.cause, gap.started_ns),
                 self._within.now_ns if gap.ended_ns is None else gap.ended_ns,
             )
             for gap in self._gaps

@@ -10,9 +10,8 @@ are in table ``rejected``. ``verdict``:
 * ``missing``: nothing of it was recorded.
 
 A row of coverage that was said less than `ALIVE_SECONDS` ago is of a connection that lives: it counts to the end of a
-range that ends now. A process that is killed has said its coverage up to `SAID_SECONDS` before, and its gap begins with
-the last event that it delivered: between the two nothing is missing. A gap of cause `connect` begins with a start that
-knows of nothing before it, and accounts for nothing before it. What lies ahead is not asked about. Text only.
+range that ends now. From when on a gap accounts for a time without coverage: `wsadapter.events.gaps.accounts_since`.
+What lies ahead is not asked about. Text only.
 """
 
 from typing import Final
@@ -20,12 +19,11 @@ from typing import Final
 from wsadapter.clickhouse.conversion import quoted
 from wsadapter.clickhouse.query_view import QueryView, ViewColumn
 from wsadapter.events import Source
-from wsadapter.events.gaps import GapCause
+from wsadapter.events.gaps import SAID_SECONDS, GapCause
 
 COMPLETE: Final = "complete"
 ALIVE_SECONDS: Final = 45
 """A heartbeat, and the time that a row takes to the table."""
-SAID_SECONDS: Final = 20
 REJECTED_INTERVAL: Final = "JSONExtractString(r.record, 'interval')"
 REJECTED_NS: Final = (
     f"if(JSONExtractInt(r.record, 'source') = {int(Source.WEBSOCKET)}, toUnixTimestamp64Nano(r.receive_time), "

@@ -50,6 +50,17 @@ class RepairState(StrEnum):
     UNREPAIRABLE = "unrepairable"
 
 
+SAID_SECONDS: Final = 20
+"""So long before its end a process that is killed may have said its coverage last."""
+
+
+def accounts_since(cause: str, started_ns: int) -> int:
+    """From when on a gap accounts for a time without coverage. It begins with the last event that a killed process
+    delivered, which is later than what that said of its coverage: nothing is missing between the two. A `CONNECT` is of
+    a start that knows of nothing before it (a new state directory), and so of no last event."""
+    return started_ns if cause == GapCause.CONNECT else started_ns - SAID_SECONDS * 1_000_000_000
+
+
 Missing = tuple[int | None, int | None, int | None]
 """First and last missing number, and how many; None where it is not known."""
 UNKNOWN: Final[Missing] = None, None, None

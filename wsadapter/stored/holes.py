@@ -11,7 +11,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from wsadapter.clickhouse.completeness import ALIVE_SECONDS, COMPLETE, SAID_SECONDS
+from wsadapter.clickhouse.completeness import ALIVE_SECONDS, COMPLETE
+from wsadapter.events.gaps import accounts_since
 
 SECOND: Final = 10**9
 UNRECORDED: Final = "unrecorded"
@@ -108,8 +109,7 @@ def completeness(
         if gap.symbol == "" and gap.connection and connections and gap.connection not in connections:
             continue
         ended = now_ns if gap.ended_ns is None else gap.ended_ns
-        # a process that was killed has said its coverage up to so long before its gap
-        known.append((gap.started_ns - SAID_SECONDS * SECOND, ended))
+        known.append((accounts_since(gap.cause, gap.started_ns), ended))
         found.append(Span(gap.started_ns, ended, gap.cause, gap.repair_state, gap.gap_id, lasts=gap.ended_ns is None))
     at = begin_ns
     for start, stop in sorted(known):

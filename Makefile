@@ -14,7 +14,7 @@ test: setup ## every test: first what starts no real broker or engine, then what
 	WSADAPTER_TIMES=$(TIMES) $(BIN)/pytest -n 4 --dist loadfile -m "not integration"
 	WSADAPTER_TIMES=$(TIMES) $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m integration
 
-test-fast: setup ## the unit part, under a minute: starts no Kafka, no ClickHouse, no supervisor, no command
+test-fast: setup ## the unit part, some three minutes on two cores: starts no Kafka, no ClickHouse, no supervisor, no command
 	$(BIN)/pytest -q -n 4 --dist worksteal -m "not integration" --ignore tests/cli --ignore tests/supervision \
 	  --ignore tests/bench --ignore tests/chaos
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from wsadapter.embedded.kafka.broker import API_VERSIONS, DESCRIBE_GROUPS, KafkaBroker
+from wsadapter.embedded.kafka.__main__ import LOST_SECONDS, UNSERVED_SECONDS, lost_groups
+from wsadapter.embedded.kafka.broker import API_VERSIONS, DESCRIBE_GROUPS, NOT_COORDINATOR, KafkaBroker
 from wsadapter.embedded.kafka.install import Installation
 
-NOT_COORDINATOR = 16
-"""What Kafka 4.2 says for ever once its coordinator has failed."""
+COORDINATOR_LOAD_IN_PROGRESS = 14
 
 
 class Broker:
@@ -54,12 +54,12 @@ def test_a_broker_that_answers_and_refuses_groups_is_told_apart(broker: Broker, 
     asked = KafkaBroker(Installation({"HOME": str(tmp_path)}), "java", tmp_path, "127.0.0.1", broker.port)
     assert asked.is_alone
     assert asked.answers()
-    assert asked.serves_groups()
+    assert asked.group_error() == 0
 
     broker.code = NOT_COORDINATOR
 
     assert asked.answers()
-    assert not asked.serves_groups()
+    assert asked.group_error() == NOT_COORDINATOR
 
 
 def test_one_that_is_gone_serves_nobody(broker: Broker, tmp_path: Path) -> None:
@@ -67,4 +67,11 @@ def test_one_that_is_gone_serves_nobody(broker: Broker, tmp_path: Path) -> None:
     broker.close()
 
     assert not asked.answers()
-    assert not asked.serves_groups()
+    assert asked.group_error() == -1
+
+
+def test_a_coordinator_that_is_none_is_lost_sooner_than_one_that_loads() -> None:
+    assert not lost_groups(NOT_COORDINATOR, LOST_SECONDS)
+    assert "no offset can be committed" in lost_groups(NOT_COORDINATOR, LOST_SECONDS + 0.1)
+    assert not lost_groups(COORDINATOR_LOAD_IN_PROGRESS, UNSERVED_SECONDS)
+    assert lost_groups(COORDINATOR_LOAD_IN_PROGRESS, UNSERVED_SECONDS + 0.1)

@@ -15,7 +15,7 @@ from typing import Final
 
 from wsadapter import log
 from wsadapter.embedded.data_directory import DataDirectory, stays
-from wsadapter.embedded.kafka.broker import NOT_RESTARTED, KafkaBroker
+from wsadapter.embedded.kafka.broker import NOT_COORDINATOR, NOT_RESTARTED, KafkaBroker
 from wsadapter.embedded.kafka.class_archive import ArchiveTraining
 from wsadapter.embedded.kafka.cluster import BrokerOrder, directory_name
 from wsadapter.embedded.kafka.install import Installation, find_java, find_maven, missing
@@ -38,11 +38,16 @@ STOP_SECONDS: Final = 5.0
 WATCH_SECONDS: Final = 2.0
 SILENT_SECONDS: Final = 30.0
 """A broker that answers nothing for so long is hung: end, and be started again."""
-GROUPS_SECONDS: Final = 10.0
+GROUPS_SECONDS: Final = 5.0
 """Between two questions to the group coordinator of a broker that is alone."""
 UNSERVED_SECONDS: Final = 90.0
-"""One that refuses for so long has lost its state, which Kafka 4.2 may do when it was killed under load ("the state
-machine of the coordinator is out of sync with the underlying log"): nothing is committed until it starts again."""
+"""One that refuses for so long, loading, say, is started again; one that is no coordinator, where there is no other,
+for `LOST_SECONDS`. Kafka (seen with 4.2.0; the code of 4.4.0 is the same there) may lose its coordinator when it was
+killed: it leads, is fenced when the session of its former life is over, and leads again; what it then takes for the
+end of the second reading of the group's log is that of the first ("the state machine of the coordinator is out of sync
+with the underlying log"). Nothing is committed until it starts again, ended by SIGTERM this time: then there is no
+former life."""
+LOST_SECONDS: Final = 20.0
 
 
 def main(child: Child) -> int:
@@ -69,22 +74,30 @@ def main(child: Child) -> int:
     _tell(child, "preparing")
     if not broker.format(child):
         return 0
-    _tell(child, "starting")
-    program = broker.start([directory.lock_fd])
     is_patient = order is not None or NOT_RESTARTED in os.environ
-    if _wait_ready(child, broker, program, LONGER_START_SECONDS if is_patient else START_SECONDS):
+    patience = LONGER_START_SECONDS if is_patient else START_SECONDS
+    training = ArchiveTraining(installation, java)
+    while lost := _run(child, broker, directory.lock_fd, training, patience):
+        log.get_logger().error("Kafka is started again", reason=lost)
+    training.give_up(child)
+    return 0
+
+
+def _run(child: Child, broker: KafkaBroker, lock_fd: int, training: ArchiveTraining, patience: float) -> str:
+    """One life of the JVM; why there is to be another one, empty where the child is to stop."""
+    _tell(child, "starting")
+    program, lost = broker.start([lock_fd]), ""
+    if _wait_ready(child, broker, program, patience):
         child.page["service_up"] = 1
         _tell(child, "")
         child.ready()
-        log.get_logger().info("Kafka is up", address=f"{host}:{port}", jvm=program.pid)
+        log.get_logger().info("Kafka is up", address=f"{broker.host}:{broker.port}", jvm=program.pid)
         _settle(child, broker, program)
-        training = ArchiveTraining(installation, java)
-        _watch(child, broker, program, training)
-        training.give_up(child)
+        lost = _watch(child, broker, program, training)
     child.page["service_up"] = 0
-    grace = min(STOP_SECONDS, child.deadline - time.monotonic() - 1.0)
+    grace = STOP_SECONDS if lost else min(STOP_SECONDS, child.deadline - time.monotonic() - 1.0)
     program.stop(child, max(0.0, grace))
-    return 0
+    return "" if child.stopping else lost
 
 
 def _install(child: Child, installation: Installation) -> bool:
@@ -130,8 +143,8 @@ def _settle(child: Child, broker: KafkaBroker, program: Program) -> None:
         child.wait([program.fd], PROBE_SECONDS)
 
 
-def _watch(child: Child, broker: KafkaBroker, program: Program, training: ArchiveTraining) -> None:
-    """Until the child is to stop; an ended or hung JVM is an error."""
+def _watch(child: Child, broker: KafkaBroker, program: Program, training: ArchiveTraining) -> str:
+    """Until the child is to stop, or the JVM has lost its group coordinator: why. An ended or hung one is an error."""
     answered = probed = served = asked = time.monotonic()
     while stays(child, STOP_SECONDS):
         child.beat()
@@ -148,21 +161,27 @@ def _watch(child: Child, broker: KafkaBroker, program: Program, training: Archiv
         if not up or not broker.is_alone:
             served = asked = probed
         elif probed - asked > GROUPS_SECONDS:
-            asked = probed
-            served = asked if broker.serves_groups() else served
-        if reason := given_up(probed - answered, asked - served, os.environ):
-            raise ServiceUnavailable(reason)
-
-
-def given_up(silent_seconds: float, unserved_seconds: float, environ: Mapping[str, str]) -> str:
-    """Why a broker that has not answered, or served groups, for so long is given up; empty: it is not."""
-    if NOT_RESTARTED in environ:
-        return ""
-    if silent_seconds > SILENT_SECONDS:
-        return f"Kafka has not answered for {SILENT_SECONDS:.0f} s"
-    if unserved_seconds > UNSERVED_SECONDS:
-        return f"Kafka's group coordinator has refused for {UNSERVED_SECONDS:.0f} s: no offset can be committed"
+            error, asked = broker.group_error(), time.monotonic()
+            served = asked if error == 0 else served
+            if reason := lost_groups(error, asked - served):
+                return reason
+        if is_hung(probed - answered, os.environ):
+            raise ServiceUnavailable(f"Kafka has not answered for {SILENT_SECONDS:.0f} s")
     return ""
+
+
+def is_hung(silent_seconds: float, environ: Mapping[str, str]) -> bool:
+    """Whether a broker that has not answered for so long is given up: not where nobody starts it again."""
+    return silent_seconds > SILENT_SECONDS and NOT_RESTARTED not in environ
+
+
+def lost_groups(error: int, unserved_seconds: float) -> str:
+    """Why a broker that answers is started again when its group coordinator has refused, now with this error; empty:
+    it is not."""
+    patience = LOST_SECONDS if error == NOT_COORDINATOR else UNSERVED_SECONDS
+    if unserved_seconds <= patience:
+        return ""
+    return f"its group coordinator has refused for {unserved_seconds:.0f} s (error {error}): no offset can be committed"
 
 
 if __name__ == "__main__":

@@ -103,6 +103,7 @@ logger.topics.name=kafka.server.DefaultAutoTopicCreationManager
 logger.topics.level=error
 """
 
+NOT_COORDINATOR: Final = 16
 API_VERSIONS, FIND_COORDINATOR, DESCRIBE_GROUPS, INIT_PRODUCER_ID = 18, 10, 15, 22
 _CORRELATION: Final = 1
 _GROUP: Final = struct.pack(">h", len(GROUP)) + GROUP.encode()
@@ -211,11 +212,13 @@ class KafkaBroker:
         a second later."""
         found = self._ask(FIND_COORDINATOR, _GROUP, timeout)[:2] == b"\0\0"
         given = self._ask(INIT_PRODUCER_ID, struct.pack(">hi", -1, 60_000), timeout)[4:6] == b"\0\0"
-        return found and self.serves_groups(timeout) and given
+        return found and self.group_error(timeout) == 0 and given
 
-    def serves_groups(self, timeout: float = 1.0) -> bool:
-        """Whether its group coordinator, the only one where it is alone, says what it knows of a group."""
-        return self._ask(DESCRIBE_GROUPS, struct.pack(">i", 1) + _GROUP, timeout)[4:6] == b"\0\0"
+    def group_error(self, timeout: float = 1.0) -> int:
+        """Why its group coordinator, the only one where it is alone, does not say what it knows of a group: Kafka's
+        error code, 0 where it does, -1 where nobody answers."""
+        code = self._ask(DESCRIBE_GROUPS, struct.pack(">i", 1) + _GROUP, timeout)[4:6]
+        return int.from_bytes(code, "big", signed=True) if len(code) == 2 else -1
 
     def _ask(self, api: int, body: bytes, timeout: float) -> bytes:
         """The answer to a request of version 0, behind its correlation id; empty when there is none."""

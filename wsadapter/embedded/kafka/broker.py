@@ -44,6 +44,8 @@ auto.create.topics.enable=false
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor={replicas}
 offsets.topic.segment.bytes=16777216
+# the shorter a read of the group's log, the sooner one ends that is of a lead which is over: see LOST_SECONDS
+offsets.load.buffer.size=65536
 transaction.state.log.num.partitions=1
 transaction.state.log.replication.factor={replicas}
 transaction.state.log.min.isr={in_sync}

@@ -61,6 +61,21 @@ def test_what_is_named_need_not_be_recorded(config: Config) -> None:
 
 
 @pytest.mark.parametrize(
+    ("exchange", "written", "symbol"),
+    [
+        ("binance", "btcusdt", "BTCUSDT"), ("binance", "币安人生usdt", "币安人生USDT"),
+        ("kraken", "BTC/USD", "BTC/USD"),
+        ("hyperliquid", "xyz:TSLA", "xyz:TSLA"), ("hyperliquid", "kPEPE", "kPEPE"),
+    ],
+)  # fmt: skip
+def test_a_symbol_is_any_text_that_a_venue_may_have(tmp_path: Path, exchange: str, written: str, symbol: str) -> None:
+    path = tmp_path / "wsadapter.toml"
+    path.write_text(f'[[feed]]\nexchange = "{exchange}"\nsymbols = ["A"]\nstreams = ["trade"]\n')
+    config = configuration.load(str(path), {}, dotenv=None)
+    assert series(requested(config, symbols=(written,))) == [f"{exchange} {symbol} trade"]
+
+
+@pytest.mark.parametrize(
     "changes",
     [
         {"since_ns": None},
@@ -71,6 +86,8 @@ def test_what_is_named_need_not_be_recorded(config: Config) -> None:
         {"streams": ("kline",), "intervals": ("7m",)},
         {"symbols": ("BTC USDT",)},
         {"symbols": ("",)},
+        {"symbols": ("*USDT",)},
+        {"symbols": ("top:5",)},
         {"feed": "other"},
         {"exchange": "okx"},
         {"symbols": tuple(f"S{n}USDT" for n in range(1001)), "streams": ("trade",), "feed": "fut"},

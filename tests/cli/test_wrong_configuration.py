@@ -7,14 +7,10 @@ import pytest
 from cli.command import call, run
 
 from wsadapter.config.load import load
-from wsadapter.config.venues import EXCHANGES
 from wsadapter.errors import ExitCode
-from wsadapter.exchanges import REGISTRY
 from wsadapter.roles.supervisor import run as composition
 from wsadapter.shm.segment import listing
 
-LATER = sorted(set(EXCHANGES) - REGISTRY.keys())
-"""Venues that the configuration knows and nobody has written yet."""
 FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
 
 
@@ -43,7 +39,6 @@ WRONG = [
     Wrong("feed that is no list", "[feed]\nexchange = 'binance'\n", ("feed",)),
     Wrong("missing exchange and symbols", "[[feed]]\nname = 'a'\n", ("feed[0].exchange", "feed[0].symbols")),
     Wrong("unknown exchange", FEED.replace("binance", "binanse"), ("feed[0].exchange",)),
-    *(Wrong("exchange of a later version", FEED.replace("binance", word), ("feed[0].exchange",)) for word in LATER[:1]),
     Wrong("no symbols", FEED.replace('"BTCUSDT"', ""), ("feed[0].symbols",)),
     Wrong("symbols that cannot be", FEED.replace('"BTCUSDT"', '"", "BTC USDT", "A\\u0000", "X", "x", 5'),
           ("feed[0].symbols[0]", "feed[0].symbols[1]", "feed[0].symbols[2]", "feed[0].symbols[4]",

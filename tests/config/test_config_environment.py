@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from wsadapter.cli.options import exchanges
 from wsadapter.config.load import Loaded, load_with_origins
 from wsadapter.config.warnings import warnings
 from wsadapter.errors import ConfigError
@@ -21,7 +22,7 @@ symbols = ["BTC-USDT"]
 def loaded(directory: Path, text: str = TWO, dotenv: str | None = None, **environ: str) -> Loaded:
     path = directory / "c.toml"
     path.write_text(text)
-    return load_with_origins(str(path), {"HOME": str(directory), **environ}, dotenv=dotenv)
+    return load_with_origins(str(path), {"HOME": str(directory), **environ}, dotenv=dotenv, exchanges=exchanges())
 
 
 def refused(directory: Path, text: str = TWO, **environ: str) -> dict[str, str]:

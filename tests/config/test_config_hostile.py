@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wsadapter.cli.options import exchanges
 from wsadapter.config.convert import Errors
 from wsadapter.config.environment import Environment
 from wsadapter.config.feeds import feeds
 from wsadapter.config.load import load
 from wsadapter.config.model import Config, Feed
-from wsadapter.config.venues import EXCHANGES
 from wsadapter.errors import ConfigError
 
 SECTIONS = [field.name for field in msgspec.structs.fields(Config) if field.name not in ("feed", "process")]
@@ -56,7 +56,7 @@ def test_any_value_in_a_feed(field: str, value: Any) -> None:
     errors = Errors()
     feed = {"name": "a", "exchange": "binance", "symbols": ["BTCUSDT"], field: value}
     # what load() calls for a file's feeds, without a file for each example
-    found = feeds({"feed": [feed]}, Environment(), EXCHANGES, errors, {})
+    found = feeds({"feed": [feed]}, Environment(), exchanges(), errors, {})
 
     assert bool(found) or bool(errors)
     assert all(path.startswith("feed[0]") for path, _ in errors.all())

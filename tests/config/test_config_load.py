@@ -6,14 +6,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from wsadapter.config.feeds import Exchanges
 from wsadapter.config.load import enabled, load
 from wsadapter.config.model import DEFAULT_STREAMS, Config
 from wsadapter.config.types import STREAMS
-from wsadapter.config.venues import EXCHANGES
 from wsadapter.config.warnings import warnings
 from wsadapter.errors import ConfigError
 from wsadapter.events import StreamType
-from wsadapter.exchanges import OURS
+from wsadapter.exchanges import OURS, spelled
 from wsadapter.times import duration
 
 FEED = '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n'
@@ -173,7 +173,7 @@ def test_the_environment_alone_is_enough() -> None:
         "CLICKHOUSE_URL": "https://ch.example:8443/",
         "HOME": "/h",
     }
-    config = load(None, environ, dotenv=None)
+    config = load(None, environ, dotenv=None, exchanges=Exchanges(tuple(OURS), spelled))
     (feed,) = config.feed
 
     assert (feed.name, feed.exchange, feed.testnet) == ("binance", "binance", True)
@@ -220,15 +220,24 @@ def test_words_are_those_of_the_rest_of_the_program() -> None:
     assert set(STREAMS) == {word.value for word in StreamType if word not in (StreamType.GAP, StreamType.COVERAGE)} | {
         "raw_trade"
     }
-    assert OURS.keys() <= set(EXCHANGES)
 
 
 def test_an_exchange_that_this_version_does_not_have(tmp_path: Path) -> None:
     path = write(tmp_path, FEED.replace("binance", "okx"))
 
     assert load(path, {}, dotenv=None).feed[0].exchange == "okx"
-    with pytest.raises(ConfigError, match=r"feed\[0\]\.exchange: okx is not implemented yet, only: binance"):
-        load(path, {}, dotenv=None, implemented=("binance",))
+    with pytest.raises(ConfigError, match=r"feed\[0\]\.exchange: okx is an unknown exchange, must be one of: binance"):
+        load(path, {}, dotenv=None, exchanges=Exchanges(("binance",), spelled))
+
+
+def test_symbols_are_spelled_by_their_venue_and_as_written_where_none_is_known(tmp_path: Path) -> None:
+    path = write(tmp_path, '[[feed]]\nexchange = "binance"\nsymbols = ["btcusdt", "top:2:*usdt"]\n')
+
+    assert load(path, {}, dotenv=None).feed[0].symbols == ("btcusdt", "top:2:*usdt")
+    known = Exchanges(tuple(OURS), spelled)
+    assert load(path, {}, dotenv=None, exchanges=known).feed[0].symbols == ("BTCUSDT", "top:2:*USDT")
+    other = write(tmp_path, '[[feed]]\nexchange = "hyperliquid"\nsymbols = ["kPEPE"]\n')
+    assert load(other, {}, dotenv=None, exchanges=known).feed[0].symbols == ("kPEPE",)
 
 
 def test_demo_needs_no_feed() -> None:

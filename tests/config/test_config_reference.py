@@ -8,12 +8,14 @@ from documents import pages
 
 from wsadapter.config import reference
 from wsadapter.config.load import load_with_origins
+from wsadapter.exchanges import OURS
 
+EXCHANGES = tuple(OURS)
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 
 
 def test_every_key_has_its_words_and_no_words_are_left_over() -> None:
-    assert {key.path for key in reference.all_keys()} == reference.KEYS.keys()
+    assert {key.path for key in reference.all_keys(EXCHANGES)} == reference.KEYS.keys()
     assert all(reference.KEYS.values())
 
 
@@ -37,11 +39,11 @@ def test_what_is_commented_out_is_taken_too(tmp_path: Path) -> None:
     path = tmp_path / "c.toml"
     lines = [
         line.removeprefix("# ") if _is_setting(line) and "state_dir" not in line else line
-        for line in reference.example().splitlines()
+        for line in reference.example(EXCHANGES).splitlines()
     ]
     path.write_text("\n".join(lines) + "\n")
     own = load_with_origins(str(path), {"HOME": str(tmp_path)}, dotenv=None)
-    path.write_text(reference.example())
+    path.write_text(reference.example(EXCHANGES))
     default = load_with_origins(str(path), {"HOME": str(tmp_path)}, dotenv=None).config
 
     assert len(own.origins) > 60

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wsadapter.cli.options import exchanges
 from wsadapter.config.load import load
-from wsadapter.config.symbol_rules import Rules, Top, checked, in_upper_case, is_rule, matcher, parsed
+from wsadapter.config.symbol_rules import Rules, Top, checked, is_rule, matcher, parsed, spelled
 from wsadapter.errors import ConfigError
 
 CHINESE = "币安人生USDT"
@@ -61,14 +62,14 @@ def test_what_is_not(text: str, says: str) -> None:
         checked(text)
 
 
-def test_upper_case_is_of_symbols_alone() -> None:
+def test_what_a_venue_spells_is_symbols_alone() -> None:
     written = ("btcusdt", "*usdt", "top:5:*usdt", "Top:7", "!xyz*")
-    assert [*map(in_upper_case, written)] == ["BTCUSDT", "*USDT", "top:5:*USDT", "top:7", "!XYZ*"]
+    assert [spelled(text, str.upper) for text in written] == ["BTCUSDT", "*USDT", "top:5:*USDT", "top:7", "!XYZ*"]
 
 
 def symbols_of(text: str, exchange: str = "binance") -> tuple[str, ...]:
     environ = {"WEBSOCKET_SYMBOLS": text, "WEBSOCKET_EXCHANGES": exchange}
-    return load(None, environ, dotenv=None).feed[0].symbols
+    return load(None, environ, dotenv=None, exchanges=exchanges()).feed[0].symbols
 
 
 def test_the_environment_says_them_too() -> None:

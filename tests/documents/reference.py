@@ -25,6 +25,7 @@ from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import MEANINGS
 from wsadapter.events import descriptions
 from wsadapter.events.streams import SPECS, StreamSpec
+from wsadapter.exchanges import OURS
 from wsadapter.pb import market_pb2
 from wsadapter.supervision.supervisor import SIGNALS
 
@@ -169,7 +170,7 @@ def provisioned_dashboard() -> str:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "../deploy/compose/grafana-dashboard.json": provisioned_dashboard,
     "commands.md": commands,
-    "configuration.md": configuration.page,
+    "configuration.md": lambda: configuration.page(tuple(OURS)),
     "messages.md": messages,
     "metrics.md": metrics_reference.reference,
     "tables.md": tables,

@@ -18,14 +18,16 @@ from rich.table import Table
 
 from wsadapter.cli import completion, known_names, monitor_client, options
 from wsadapter.cli.status import PIPE_WIDTH
-from wsadapter.config.model import Config, Feed
-from wsadapter.config.types import INTERVALS
-from wsadapter.config.venues import in_upper_case
+from wsadapter.config.model import Config
+from wsadapter.config.symbol_rules import is_rule
+from wsadapter.config.types import INTERVALS, checked_symbol
 from wsadapter.embedded.exchange import DEMO_FEED
 from wsadapter.errors import ExitCode, ServiceUnavailable
 from wsadapter.events.gaps import RepairState
+from wsadapter.exchanges import spelled
 from wsadapter.kafka.backfill import STREAMS, BackfillRequest, BackfillWatch, every_series
 from wsadapter.listings.feeds import resolved
+from wsadapter.text import shown
 from wsadapter.times import iso
 
 POLL_SECONDS: Final = 0.2
@@ -93,7 +95,11 @@ def requests_of(
     feeds = [each for each in config.feed or (DEMO,) if exchange in ("", each.exchange) and feed in ("", each.name)]
     if not feeds:
         raise click.UsageError("no feed of the configuration is of that --exchange and --feed")
-    requests = every_series(feeds, [_symbol(feeds, each) for each in symbols], streams, intervals, since_ns, until_ns)
+    for symbol in symbols:
+        _refuse_malformed(symbol)
+    if symbols:
+        feeds = [structs.replace(f, symbols=tuple(spelled(f.exchange, each) for each in symbols)) for f in feeds]
+    requests = every_series(feeds, streams, intervals, since_ns, until_ns)
     if not requests:
         raise click.UsageError(f"the feed records nothing that has a history ({' '.join(STREAMS)}): name a --stream")
     if len(requests) > MOST_SERIES:
@@ -101,10 +107,13 @@ def requests_of(
     return requests
 
 
-def _symbol(feeds: Sequence[Feed], text: str) -> str:
-    if not text.isascii() or not text.isprintable() or not text or len(text) > 64 or set(text) & set(" :/@*"):
-        raise click.UsageError(f"--symbol {text[:64]!a} is no symbol")
-    return text.upper() if all(in_upper_case(feed.exchange) for feed in feeds) else text
+def _refuse_malformed(symbol: str) -> None:
+    try:
+        checked_symbol(symbol)
+    except ValueError as error:
+        raise click.UsageError(f"--symbol: {error}") from None
+    if is_rule(symbol):
+        raise click.UsageError(f"--symbol {shown(symbol)} is a rule, not a symbol")
 
 
 def _backfill(config: Config, requests: list[BackfillRequest], as_json: bool) -> int:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from wsadapter.cli import capacity_figures as figures
 from wsadapter.cli.placement import Expected, Placed
 from wsadapter.config.model import Config
+from wsadapter.exchanges import load
 from wsadapter.roles.supervisor.rings import member
 
 DAY: Final = 86_400
@@ -43,10 +44,11 @@ class Capacity(Struct, frozen=True):
 def rate(exchange: str, stream: str, rank: int) -> float:
     """Events a second of one symbol's stream; ``rank``: 0 is the busiest."""
     word = "trade" if stream == "raw_trade" else stream
-    busiest = figures.BUSIEST.get(exchange, figures.BUSIEST[figures.USUAL])
+    venue = getattr(load(exchange), "venue", None)  # somebody else's exchange may be no venue of tables
+    busiest = getattr(venue, "busiest", None) or figures.BUSIEST
     fall = float((rank + 1) ** -figures.FALL)
     if word == "depth":
-        return min(busiest["depth"] * fall, figures.DEPTH_PACE.get(exchange, figures.USUAL_DEPTH_PACE))
+        return min(busiest["depth"] * fall, getattr(venue, "books_a_second", 0.0) or figures.BOOKS_A_SECOND)
     if word in busiest:
         return busiest[word] * fall
     pace = figures.PACE.get(word, 0.0)

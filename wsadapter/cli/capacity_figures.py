@@ -41,16 +41,11 @@ KAFKA_RECORD: Final = 20
 """Epoch, position, length and offset of each record, which do not compress."""
 LINGER_SECONDS: Final = 0.005
 
-BUSIEST: Final[Mapping[str, Mapping[str, float]]] = {
-    "binance": {"trade": 36.1, "book_ticker": 183.7, "depth": 19.1},
-    "binance_spot": {"trade": 22.1, "book_ticker": 88.4, "depth": 10.0},
-    "kraken": {"trade": 22.1, "book_ticker": 88.4, "depth": 96.0},
-    "kraken_futures": {"trade": 36.1, "book_ticker": 183.7, "depth": 480.0},
-}
-"""Events a second of a venue's busiest symbol. binance: 20,000 recorded frames of BTCUSDT in 83.7 s, 2024-08-08, depth
-at 0 ms; binance_spot: 8,000 in 66.4 s of the same day. kraken: 215 messages/s of 3 books (2026-09-08). kraken_futures:
-280 to 680 frames/s of PF_XBTUSD's book. Where nothing is recorded with its times, that of `USUAL`."""
-USUAL: Final = "binance"
+BUSIEST: Final[Mapping[str, float]] = {"trade": 36.1, "book_ticker": 183.7, "depth": 19.1}
+"""Events a second of the busiest symbol of a venue that says nothing of it (`Venue.busiest`): BTCUSDT, USD-M, as
+recorded on 2024-08-08."""
+BOOKS_A_SECOND: Final = 10.0
+"""Of one symbol at most, where the venue does not say (`Venue.books_a_second`)."""
 FALL: Final = 0.54
 """The n-th symbol has the busiest one's rate by n ** -FALL. From Kraken, the one public pair: 3 books are 215
 messages/s, 188 are 2,188 (2026-09-08)."""
@@ -62,11 +57,6 @@ PACE: Final[Mapping[str, float]] = {
 }  # fmt: skip
 """Events a second and symbol that come at a pace of their own, at most (the venues' documentation): candles each
 250 ms, tickers each 500 ms, mark prices each second. A candle comes no oftener than trades do."""
-DEPTH_PACE: Final[Mapping[str, float]] = {
-    "binance": 4.0, "binance_coinm": 4.0, "hyperliquid": 0.2, "kraken": 1e9, "kraken_futures": 1e9, "coinbase": 1e9,
-}  # fmt: skip
-"""Books a second and symbol at most: 250 ms; 5 s (since 2026-07-25); each change. Elsewhere `USUAL_DEPTH_PACE`."""
-USUAL_DEPTH_PACE: Final = 10.0
 
 INGEST_US: Final = ((250, 64.6), (500, 54.8), (1000, 45.7), (2000, 40.9), (4000, 34.0), (5000, 30.8), (420_000, 2.3))
 """CPU us an event of one connection's process by its events/s: "connections" and "ingest" of docs/performance.md,

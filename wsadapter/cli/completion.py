@@ -18,13 +18,13 @@ def _begins(words: Iterable[str], incomplete: str) -> list[CompletionItem]:
 
 def _feeds(context: click.Context) -> "list[tuple[str, str, tuple[str, ...]]]":
     """(name, exchange, symbols) of each feed that ``--config`` or the environment has."""
+    from wsadapter.cli import options  # which has the values of this module
     from wsadapter.config import load as configuration
     from wsadapter.errors import ConfigError
-    from wsadapter.exchanges import REGISTRY
 
     path = context.params.get("config_path") or context.find_root().params.get("config_path")
     try:
-        config = configuration.load(path, os.environ, demo=True, implemented=tuple(REGISTRY))
+        config = configuration.load(path, os.environ, demo=True, exchanges=options.exchanges())
     except ConfigError:
         return []
     return [(feed.name, feed.exchange, tuple(feed.symbols)) for feed in config.feed]

@@ -97,8 +97,9 @@ def supervisord(prefix: str, config: str, user: str, here: bool) -> int:
 def config(markdown: bool) -> int:
     """Print a commented configuration file: every key with its default."""
     from wsadapter.config import reference
+    from wsadapter.exchanges import OURS
 
-    click.echo(reference.page() if markdown else reference.example(), nl=False)
+    click.echo((reference.page if markdown else reference.example)(tuple(OURS)), nl=False)
     return ExitCode.OK
 
 

@@ -14,6 +14,7 @@ from wsadapter.cli import completion
 from wsadapter.errors import ConfigError
 
 if TYPE_CHECKING:
+    from wsadapter.config.feeds import Exchanges
     from wsadapter.config.load import Loaded
     from wsadapter.config.model import Config
 
@@ -83,6 +84,14 @@ def embedded(context: click.Context, here: bool, brokers: str) -> tuple[bool, in
     return is_embedded, number
 
 
+def exchanges() -> "Exchanges":
+    """Those of this version and of the packages that are installed beside it."""
+    from wsadapter.config.feeds import Exchanges
+    from wsadapter.exchanges import REGISTRY, spelled
+
+    return Exchanges(tuple(REGISTRY), spelled)
+
+
 def load(path: str | None, demo: bool, quiet: bool = False) -> "Config":
     """The checked configuration; ``demo``: a missing feed is no error. ``quiet``: the file is not named."""
     return load_with_origins(path, demo, quiet).config
@@ -91,10 +100,9 @@ def load(path: str | None, demo: bool, quiet: bool = False) -> "Config":
 def load_with_origins(path: str | None, demo: bool, quiet: bool = False) -> "Loaded":
     """The same, and where its values came from."""
     from wsadapter.config import load as configuration
-    from wsadapter.exchanges import REGISTRY
 
     try:
-        return configuration.load_with_origins(path, os.environ, demo=demo, implemented=tuple(REGISTRY))
+        return configuration.load_with_origins(path, os.environ, demo=demo, exchanges=exchanges())
     except ConfigError:
         if path is not None and not quiet:
             click.echo(f"{PROGRAM}: in {path!a}:", err=True)

@@ -18,7 +18,6 @@ from wsadapter.embedded.demo import StandIns
 from wsadapter.embedded.exchange import DEFAULT, STAND_INS
 from wsadapter.embedded.kafka import cluster
 from wsadapter.errors import ConfigError, ExitCode, WsadapterError
-from wsadapter.exchanges import REGISTRY
 from wsadapter.recordings import Recording, is_recording
 from wsadapter.roles.supervisor import run as composition
 
@@ -76,8 +75,9 @@ def run(config_path: str | None, stand_ins: StandIns, duration: float | None = N
         _require_servable(config, stand_ins.brokers)
 
     def reload() -> Config:
-        words = tuple(REGISTRY)
-        loaded = configuration.load_with_origins(config_path, os.environ, demo=stand_ins.demo, implemented=words)
+        loaded = configuration.load_with_origins(
+            config_path, os.environ, demo=stand_ins.demo, exchanges=options.exchanges()
+        )
         return _adjusted(loaded, stand_ins)
 
     run_options = composition.RunOptions(config, reload, stand_ins, duration)

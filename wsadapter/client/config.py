@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from wsadapter.config import venues
-from wsadapter.config.model import DEFAULT_STREAMS, SocketConfig
+from wsadapter.config.model import DEFAULT_EXCHANGE, DEFAULT_STREAMS, SocketConfig
 from wsadapter.config.types import loopback
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges.venue import ConnectionPlan, FeedSettings
@@ -36,7 +35,7 @@ class ConnectionConfig(SocketConfig, frozen=True):
     gives up, 0 = never. ``ack_timeout`` 0 = the venue's."""
 
     symbols: Sequence[str]
-    exchange: str = venues.DEFAULT
+    exchange: str = DEFAULT_EXCHANGE
     streams: Sequence[str | StreamConfig] = DEFAULT_STREAMS
     intervals: Sequence[str] = ("1m",)
     depth_levels: int = 20

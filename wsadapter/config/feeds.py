@@ -6,26 +6,41 @@ that would set nothing is refused by name.
 """
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
-from wsadapter.config import environment, symbol_rules, venues
+from msgspec import Struct
+
+from wsadapter.config import environment, symbol_rules
 from wsadapter.config import types as t
 from wsadapter.config.convert import Errors, build, join, table, unknown_keys
 from wsadapter.config.environment import Environment
-from wsadapter.config.model import DEFAULT_STREAMS, Feed
+from wsadapter.config.model import DEFAULT_EXCHANGE, DEFAULT_STREAMS, Feed
+
+
+class Exchanges(Struct, frozen=True):
+    """What a version knows: the ``words`` of its exchanges, and how each spells a symbol (word, symbol -> the venue's
+    own text)."""
+
+    words: tuple[str, ...]
+    spell: Callable[[str, str], str]
+
+
+ANY: Final = Exchanges((), lambda word, symbol: symbol)
+"""Without a word: each that could be one is taken, and symbols as they are written."""
 
 
 def feeds(
     document: Mapping[str, Any],
     env: Environment,
-    implemented: Collection[str],
+    exchanges: Exchanges,
     errors: Errors,
     origins: dict[str, str],
 ) -> tuple[Feed, ...]:
     """Checked, each with a name of its own; what the environment sets is noted in ``origins``."""
     if "feed" not in document:
-        return _of_environment(env, implemented, errors, origins) if env.says_feeds else ()
+        return _of_environment(env, exchanges, errors, origins) if env.says_feeds else ()
     listed = document["feed"]
     if not isinstance(listed, list):
         errors.add("feed", "must be a list of tables: write [[feed]]")
@@ -44,7 +59,7 @@ def feeds(
                 origins[join(prefix, field)] = env.origins[variable]
         if "name" not in raw and isinstance(raw.get("exchange"), str):
             raw = {**raw, "name": raw["exchange"]}
-        feed = _feed(raw, names, implemented, errors)
+        feed = _feed(raw, names, exchanges, errors)
         if feed is not None and feed.name in found:
             errors.add(f"{prefix}.name", f"{feed.name} is the name of another feed")
         elif feed is not None:
@@ -69,38 +84,37 @@ def _refuse_unused(listed: list[Any], env: Environment, errors: Errors) -> None:
 
 
 def _of_environment(
-    env: Environment, implemented: Collection[str], errors: Errors, origins: dict[str, str]
+    env: Environment, exchanges: Exchanges, errors: Errors, origins: dict[str, str]
 ) -> tuple[Feed, ...]:
     names = {**dict.fromkeys(Feed.__struct_fields__, environment.EXCHANGES), **environment.FEED_VARIABLES}
-    exchanges = env.exchanges or (venues.DEFAULT,)
+    named = env.exchanges or (DEFAULT_EXCHANGE,)
     found = []
-    for index, exchange in enumerate(exchanges):
-        if exchange in exchanges[:index]:
+    for index, exchange in enumerate(named):
+        if exchange in named[:index]:
             errors.add(environment.EXCHANGES, f"{t.shown(exchange)} stands there twice")
         for field in env.feed:
             origins[f"feed[{index}].{field}"] = env.origins[environment.FEED_VARIABLES[field]]
         if env.exchanges is not None:
             origins[f"feed[{index}].exchange"] = env.origins[environment.EXCHANGES]
-        found.append(_feed({**env.feed, "exchange": exchange, "name": exchange}, names, implemented, errors))
+        found.append(_feed({**env.feed, "exchange": exchange, "name": exchange}, names, exchanges, errors))
     return tuple(feed for feed in found if feed is not None)
 
 
-def _feed(
-    raw: Mapping[str, Any], names: Mapping[str, str], implemented: Collection[str], errors: Errors
-) -> Feed | None:
+def _feed(raw: Mapping[str, Any], names: Mapping[str, str], exchanges: Exchanges, errors: Errors) -> Feed | None:
     """One feed with the rules between its fields; ``names`` is what the operator calls them."""
     exchange, symbols = raw.get("exchange"), raw.get("symbols")
-    if venues.in_upper_case(exchange) and isinstance(symbols, list | tuple):
-        raw = {**raw, "symbols": [symbol_rules.in_upper_case(s) if isinstance(s, str) else s for s in symbols]}
+    is_word = isinstance(exchange, str) and re.fullmatch(t.EXCHANGE, exchange) is not None
+    is_known = is_word and exchange in (exchanges.words or (exchange,))
+    if is_known and isinstance(symbols, list | tuple):
+        spell = partial(exchanges.spell, str(exchange))
+        raw = {**raw, "symbols": [symbol_rules.spelled(s, spell) if isinstance(s, str) else s for s in symbols]}
     if "name" not in raw:
         raw = {**raw, "name": "unnamed"}  # the exchange is missing too, and that is the error to tell
     feed = build(Feed, raw, names.__getitem__, errors)
     for message in symbol_rules.contradictions(feed.symbols) if feed is not None else ():
         errors.add(names["symbols"], message)
-    if isinstance(exchange, str) and re.fullmatch(t.EXCHANGE, exchange) and exchange not in implemented:
-        is_later = exchange in venues.EXCHANGES
-        what = "is not implemented yet, only" if is_later else "is an unknown exchange, must be one of"
-        errors.add(names["exchange"], f"{exchange} {what}: {t.words(tuple(implemented))}")
+    if is_word and not is_known:
+        errors.add(names["exchange"], f"{exchange} is an unknown exchange, must be one of: {t.words(exchanges.words)}")
     if symbols in ([], ()):
         errors.add(names["symbols"], "none")
     if raw.get("streams") in ([], ()):

@@ -15,11 +15,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from wsadapter.config import clickhouse_security, environment, instance, kafka_security, librdkafka, secrets, venues
+from wsadapter.config import clickhouse_security, environment, instance, kafka_security, librdkafka, secrets
 from wsadapter.config import types as t
 from wsadapter.config.convert import Errors, build, join, settable, table, unknown_keys
 from wsadapter.config.document import read_file
-from wsadapter.config.feeds import feeds
+from wsadapter.config.feeds import ANY, Exchanges, feeds
 from wsadapter.config.model import (
     COUNTED_ROLES,
     ROLES,
@@ -50,14 +50,12 @@ def load(
     dotenv: str | None = ".env",
     demo: bool = False,
     overrides: Mapping[str, Any] | None = None,
-    implemented: Collection[str] = venues.EXCHANGES,
+    exchanges: Exchanges = ANY,
 ) -> Config:
     """The checked configuration. ``demo``: a missing feed is no error, the caller adds one. ``overrides``: dotted key
-    -> value of the command line. ``implemented``: the exchanges that this version has. Raises `ConfigError` with
+    -> value of the command line. ``exchanges``: those that this version has. Raises `ConfigError` with
     everything that is wrong."""
-    return load_with_origins(
-        path, environ, dotenv=dotenv, demo=demo, overrides=overrides, implemented=implemented
-    ).config
+    return load_with_origins(path, environ, dotenv=dotenv, demo=demo, overrides=overrides, exchanges=exchanges).config
 
 
 def load_with_origins(
@@ -67,7 +65,7 @@ def load_with_origins(
     dotenv: str | None = ".env",
     demo: bool = False,
     overrides: Mapping[str, Any] | None = None,
-    implemented: Collection[str] = venues.EXCHANGES,
+    exchanges: Exchanges = ANY,
 ) -> Loaded:
     """The same, and where each value came from."""
     errors = Errors()
@@ -97,7 +95,7 @@ def load_with_origins(
     if (clickhouse := values["clickhouse"]) is not None:
         clickhouse_security.check(clickhouse, errors)
         values["clickhouse"] = msgspec.structs.replace(clickhouse, secrets_digest=secrets.digest(_files(clickhouse)))
-    values["feed"] = feeds(document, env, implemented, errors, origins)
+    values["feed"] = feeds(document, env, exchanges, errors, origins)
     values["process"] = _processes(document, errors)
     _check_recorded(values["record"], values["feed"], errors)
     if not values["feed"] and not errors and not demo:

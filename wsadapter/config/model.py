@@ -18,6 +18,8 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 BufferSize = Annotated[int, Meta(ge=KIB, le=64 * MIB)]
 Settings = dict[str, str | int | float | bool]
 
+DEFAULT_EXCHANGE: Final = "binance"
+"""Of an environment, or a program, that names symbols only."""
 DEFAULT_STREAMS: Final = ("kline", "ticker", "depth", "trade", "mark_price", "funding_rate")
 ROLES: Final = ("ingest", "serializer", "consumer", "repairer", "monitor", "kafka", "clickhouse", "exchange")
 COUNTED_ROLES: Final = ("serializer", "consumer")

@@ -6,7 +6,7 @@ which key has none, and when the page is stale.
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import msgspec
@@ -16,7 +16,6 @@ from wsadapter.config import environment
 from wsadapter.config.convert import is_internal
 from wsadapter.config.model import Config, Feed, ProcessConfig
 from wsadapter.config.types import INTERVALS, MECHANISMS, PROTOCOLS, STREAMS, Duration, words
-from wsadapter.config.venues import EXCHANGES
 
 SECTIONS: Final[Mapping[str, str]] = {
     "service": "The instance, its directory and its log.",
@@ -40,7 +39,7 @@ KEYS: Final[Mapping[str, str]] = {
     "service.drain_seconds": "How long a stop may take to bring what is under way to its end.",
     "service.shard": "`i/n`: the i-th of n instances that share the symbols of one configuration.",
     "feed.name": "Names the connections. Default: the exchange.",
-    "feed.exchange": f"One of: {words(EXCHANGES)}.",
+    "feed.exchange": "The venue's word.",
     "feed.symbols": "In the venue's own text, or rules over its listing: globs, top:N, !excluded.",
     "feed.streams": f"Any of: {words(STREAMS)}.",
     "feed.intervals": f"Of candles. Any of: {words(INTERVALS)}.",
@@ -162,13 +161,14 @@ class Key(Struct, frozen=True):
         return f"{self.section}.{self.name}"
 
 
-def all_keys() -> list[Key]:
-    """All keys of a file, in the order of the model."""
+def all_keys(exchanges: Sequence[str]) -> list[Key]:
+    """All keys of a file, in the order of the model; ``exchanges``: the words that there are."""
     by_key = {key: name for name, key in environment.SECTION_VARIABLES.items()}
     by_key |= {f"feed.{field}": name for field, name in environment.FEED_VARIABLES.items()}
     by_key["feed.exchange"] = environment.EXCHANGES
+    texts = {**KEYS, "feed.exchange": f"One of: {words(tuple(exchanges))}."}
     return [
-        Key(section, field.name, _kind(field.type), _default(field), by_key.get(path, ""), KEYS[path])
+        Key(section, field.name, _kind(field.type), _default(field), by_key.get(path, ""), texts[path])
         for section, kind in _sections()
         for field in msgspec.structs.fields(kind)
         if not is_internal(field.type)
@@ -176,11 +176,11 @@ def all_keys() -> list[Key]:
     ]
 
 
-def example() -> str:
+def example(exchanges: Sequence[str]) -> str:
     """A configuration file: every key with its default, commented out, and what it is for."""
     lines = ["# Configuration of wsadapter. What is commented out is the default.", ""]
     section = ""
-    for key in all_keys():
+    for key in all_keys(exchanges):
         if key.section != section:
             section = key.section
             lines += ["", *_comment(SECTIONS[section]), _heading(section), ""]
@@ -193,11 +193,11 @@ def example() -> str:
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 
 
-def page() -> str:
+def page(exchanges: Sequence[str]) -> str:
     """docs/configuration.md."""
     lines = _HEAD.splitlines()
     section = ""
-    for key in all_keys():
+    for key in all_keys(exchanges):
         if key.section != section:
             section = key.section
             lines += ["", f"## `{_heading(section)}`", "", SECTIONS[section], ""]

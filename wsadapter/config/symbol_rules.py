@@ -48,9 +48,9 @@ def checked(text: str) -> str:
     return text
 
 
-def in_upper_case(text: str) -> str:
-    """Of a venue that writes its symbols so, or a rule over them."""
-    return TOP + text[len(TOP) :].upper() if is_top(text) else text.upper()
+def spelled(text: str, spell: Callable[[str], str]) -> str:
+    """A symbol, or a rule over symbols, as the venue writes it."""
+    return TOP + spell(text[len(TOP) :]) if is_top(text) else spell(text)
 
 
 def matcher(glob: str) -> Callable[[str], bool]:

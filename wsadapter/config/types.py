@@ -95,7 +95,8 @@ def _matching(pattern: str, says: str) -> Callable[[str], str]:
     return check
 
 
-def _symbol(value: str) -> str:
+def checked_symbol(value: str) -> str:
+    """A symbol, or a rule over symbols; `ValueError` for what no venue could have."""
     if not value:
         raise ValueError("empty")
     if len(value) > 64:
@@ -265,7 +266,7 @@ Exchange = Annotated[str, _checked(_matching(EXCHANGE, "must be a word of a-z, d
 """Which there are, says who loads a configuration: a venue may be somebody else's package."""
 Stream = Annotated[str, _checked(_one_of(STREAMS, "stream"))]
 Interval = Annotated[str, _checked(_one_of(INTERVALS, "interval"))]
-Symbol = Annotated[str, _checked(_symbol)]
+Symbol = Annotated[str, _checked(checked_symbol)]
 """Or a rule, see `wsadapter.config.symbol_rules`."""
 DepthLevels = Annotated[int, _checked(_depth_levels)]
 DepthSpeed = Annotated[str, _checked(_matching(r"[A-Za-z0-9_.-]{0,16}", "letters, digits, . _ - only"))]

@@ -4,7 +4,7 @@ A venue of somebody else's package is found by its entry point: group `wsadapter
 ``module:Class``. A word of ours cannot be taken.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Final, cast
@@ -17,20 +17,20 @@ from wsadapter.exchanges.venue import Exchange
 GROUP: Final = "wsadapter.exchanges"
 OURS: Final[Mapping[str, str]] = {
     "binance": "wsadapter.exchanges.binance.usdm:BinanceFutures",
-    "binance_coinm": "wsadapter.exchanges.binance.coinm:BinanceCoinM",
     "binance_spot": "wsadapter.exchanges.binance.spot:BinanceSpot",
-    "bitget": "wsadapter.exchanges.bitget:Bitget",
-    "bitget_spot": "wsadapter.exchanges.bitget:BitgetSpot",
+    "binance_coinm": "wsadapter.exchanges.binance.coinm:BinanceCoinM",
     "bybit": "wsadapter.exchanges.bybit:BybitLinear",
-    "bybit_inverse": "wsadapter.exchanges.bybit:BybitInverse",
     "bybit_spot": "wsadapter.exchanges.bybit:BybitSpot",
-    "coinbase": "wsadapter.exchanges.coinbase:Coinbase",
-    "deribit": "wsadapter.exchanges.deribit:Deribit",
-    "hyperliquid": "wsadapter.exchanges.hyperliquid:Hyperliquid",
-    "gate": "wsadapter.exchanges.gate:Gate",
+    "bybit_inverse": "wsadapter.exchanges.bybit:BybitInverse",
+    "okx": "wsadapter.exchanges.okx:Okx",
     "kraken": "wsadapter.exchanges.kraken:Kraken",
     "kraken_futures": "wsadapter.exchanges.kraken_futures:KrakenFutures",
-    "okx": "wsadapter.exchanges.okx:Okx",
+    "coinbase": "wsadapter.exchanges.coinbase:Coinbase",
+    "deribit": "wsadapter.exchanges.deribit:Deribit",
+    "gate": "wsadapter.exchanges.gate:Gate",
+    "bitget": "wsadapter.exchanges.bitget:Bitget",
+    "bitget_spot": "wsadapter.exchanges.bitget:BitgetSpot",
+    "hyperliquid": "wsadapter.exchanges.hyperliquid:Hyperliquid",
 }
 REGISTRY: Final[Mapping[str, str]] = {**{each.name: each.value for each in entry_points(group=GROUP)}, **OURS}
 """Exchange word -> ``module:Class``; the class says where its REST side is."""
@@ -41,6 +41,12 @@ def load(exchange: str) -> type[Exchange]:
     if exchange not in REGISTRY:
         raise ConfigError([("exchange", f"{exchange!r} is not implemented, only: {' '.join(sorted(REGISTRY))}")])
     return cast(type[Exchange], _named(REGISTRY[exchange]))
+
+
+def spelled(exchange: str, symbol: str) -> str:
+    """A symbol, or a rule over symbols, as the venue writes it: `Venue.spell`."""
+    spell: Callable[[str], str] = getattr(getattr(load(exchange), "venue", None), "spell", str)
+    return spell(symbol)
 
 
 def load_rest(exchange: str) -> RestExchange | None:

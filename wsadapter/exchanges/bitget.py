@@ -205,6 +205,13 @@ def name_in(message: str) -> str:
         return ""
 
 
+UNREAD: Final = (
+    "L ask1Price ask1Size askPr askSz bid1Price bid1Size bidPr bidSz change24h changeUtc24h checksum "
+    "deliveryPrice deliveryStartTime deliveryStatus deliveryTime isRPI maxdepth pseq openUtc price24hPcnt "
+    "symbolType"
+)
+
+
 def market_of(word: str, market: str, channels: tuple[Channel, ...], checks: Callable[[Any], Any]) -> Venue:
     return Venue(
         word=word,
@@ -219,6 +226,7 @@ def market_of(word: str, market: str, channels: tuple[Channel, ...], checks: Cal
         check=checks,
         names=lambda feed: {},
         spell=str.upper,
+        unread=UNREAD,
         heartbeat=Heartbeat(b"ping", every=20.0, pong=b"pong"),
     )
 

@@ -353,6 +353,13 @@ def control(payload: bytes) -> list[Answer] | None:
     return [Answer(identity, None if answer.success else ("", printable(answer.ret_msg)))]
 
 
+UNREAD: Final = (
+    "BT L RPI basis basisRate basisRateYear cs curPreListingPhase deliveryFeeRate deliveryTime fundingCap "
+    "fundingIntervalHour interval preOpenPrice preQty predictedDeliveryPrice prevPrice1h price24hPcnt s seq "
+    "singleOpenInterest singleOpenInterestValue symbol tickDirection timestamp usdIndexPrice"
+)
+
+
 def market(word: str, root: str, channels: tuple[Channel, ...]) -> Venue:
     return Venue(
         word=word,
@@ -367,6 +374,7 @@ def market(word: str, root: str, channels: tuple[Channel, ...]) -> Venue:
         check=check,
         names=names,
         spell=str.upper,
+        unread=UNREAD,
         heartbeat=Heartbeat(b'{"op":"ping"}', every=20.0),
     )
 

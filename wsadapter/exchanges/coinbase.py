@@ -338,6 +338,9 @@ def advanced_control(payload: bytes) -> list[Answer] | None:
     return [Answer(None, names=names, everything=True, standing=True)]
 
 
+UNREAD: Final = "candles type event_time maker_order_id sequence side taker_order_id volume_30d"
+
+
 class Coinbase(VenueSession):
     """The Exchange feed."""
 
@@ -367,6 +370,8 @@ class Coinbase(VenueSession):
         check=lambda feed: [],
         names=lambda feed: {},
         foreign=frozenset("*:/"),
+        unread=UNREAD,
+        books_a_second=1e9,
     )  # fmt: skip
 
 
@@ -402,6 +407,8 @@ class CoinbaseAdvanced(Coinbase, beside=True):
         check=lambda feed: [],
         names=lambda feed: {},
         foreign=frozenset("*:/"),
+        unread=UNREAD,
+        books_a_second=1e9,
         # without them a connection of quiet books is closed
         heartbeat=Heartbeat(b"", begin=encode({"type": "subscribe", "channel": "heartbeats"}), last=True),
     )  # fmt: skip

@@ -386,6 +386,14 @@ def control(payload: bytes) -> Sequence[Answer | ClosesSoon | Reply] | None:
     return None if identity is None else [Answer(identity, names=_names(answer.result), everything=True)]
 
 
+UNREAD: Final = (
+    "ask_iv best_ask_amount best_ask_price best_bid_amount best_bid_price bid_iv combo_id combo_trade_id "
+    "contracts delta funding_8h gamma greeks index_price instrument_name interest_rate interest_value iv jsonrpc "
+    "legs mark_iv mark_price max_price method min_price rho settlement_price starbase_match_id starbase_timestamp "
+    "state theta tick_direction underlying_index underlying_price vega volume_usd"
+)
+
+
 class Deribit(VenueSession):
     """Deribit."""
 
@@ -412,6 +420,7 @@ class Deribit(VenueSession):
         cadences=CADENCES,
         check=check,
         names=names,
+        unread=UNREAD,
         heartbeat=Heartbeat(rpc(TEST, "test"), begin=rpc(HEARTBEAT, "set_heartbeat", interval=30)),
         notices=rpc(PLATFORM, "subscribe", channels=[PLATFORM]),
     )

@@ -1,8 +1,7 @@
 """Fields that a venue sends and this version does not know: what is said of a message beyond what its tables read.
 
 Pure. Known are the fields of the wire Structs that make events of a type, those of the envelope, and those that the
-venue is known to send and nobody reads (`wsadapter.exchanges.unread`). Of a venue of which the last are not known,
-nothing is.
+venue is known to send and nobody reads (`Venue.unread`). Of a venue of which the last are not known, nothing is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +12,6 @@ from msgspec import inspect
 
 from wsadapter.events import Gap, MarketEvent
 from wsadapter.exchanges.session import VenueSession
-from wsadapter.exchanges.unread import FIELDS
 from wsadapter.exchanges.venue import Item, Venue
 
 LONGEST: Final = 64
@@ -37,7 +35,7 @@ def known_fields(venues: Iterable[Venue]) -> Known | None:
     known: dict[str, set[str]] = {}
     unread: frozenset[str] | None = None
     for venue in venues:
-        unread = FIELDS.get(venue.word)
+        unread = None if venue.unread is None else frozenset(venue.unread.split())
         framing: Any = venue.framing
         envelope = [getattr(framing, name) for name in ("envelope", "frame") if hasattr(framing, name)]
         for channel in venue.channels:

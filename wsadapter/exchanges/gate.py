@@ -390,6 +390,12 @@ def control(payload: bytes) -> list[Answer | ClosesSoon] | None:
     return None
 
 
+UNREAD: Final = (
+    "change_from create_time error funding_interval funding_offset funding_rate_indicative id is_internal l "
+    "price_type quanto_base_rate time volume_24h_base volume_24h_btc volume_24h_settle volume_24h_usd"
+)
+
+
 class Gate(VenueSession):
     """Gate perpetual futures, settled in USDT."""
 
@@ -410,5 +416,6 @@ class Gate(VenueSession):
         check=check,
         names=names,
         foreign=frozenset("*@/:"),
+        unread=UNREAD,
         heartbeat=Heartbeat(b'{"time":0,"channel":"futures.ping"}', every=15.0),
     )  # fmt: skip

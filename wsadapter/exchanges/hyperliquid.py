@@ -349,4 +349,7 @@ class Hyperliquid(VenueSession):
         heartbeat=Heartbeat(b'{"method":"ping"}', every=30.0),
         texts=frozenset((b"Websocket connection established.",)),
         foreign=frozenset(),
+        unread="dayBaseVlm dayNtlVlm hash impactPxs midPx n premium prevDayPx users",
+        # a book each 5 s (since 2026-07-25)
+        books_a_second=0.2,
     )

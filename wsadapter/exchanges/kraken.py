@@ -339,5 +339,9 @@ class Kraken(VenueSession):
         check=check,
         names=names,
         foreign=frozenset("*:"),
+        unread="ord_type vwap",
+        # 215 messages a second of three books (2026-09-08); the others are those of BTCUSDT at Binance
+        busiest={"trade": 22.1, "book_ticker": 88.4, "depth": 96.0},
+        books_a_second=1e9,
         heartbeat=Heartbeat(b'{"method":"ping"}'),
     )

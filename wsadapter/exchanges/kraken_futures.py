@@ -296,6 +296,12 @@ def control(payload: bytes) -> list[Answer] | None:
     return [] if "lready subscribed" in document.message else [Answer(None, ("", printable(document.message)))]
 
 
+UNREAD: Final = (
+    "dtm funding_rate funding_rate_prediction leverage maturityTime pair post_only premium "
+    "relative_funding_rate_prediction suspended tag tickSize"
+)
+
+
 class KrakenFutures(VenueSession):
     """Kraken Futures."""
 
@@ -318,5 +324,9 @@ class KrakenFutures(VenueSession):
         cadences=CADENCES,
         check=lambda feed: [],
         names=lambda feed: {},
+        unread=UNREAD,
+        # PF_XBTUSD's book has 280 to 680 frames a second; the others are those of BTCUSDT at Binance
+        busiest={"trade": 36.1, "book_ticker": 183.7, "depth": 480.0},
+        books_a_second=1e9,
         heartbeat=Heartbeat(b'{"event":"ping"}', every=30.0),
     )

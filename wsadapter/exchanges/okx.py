@@ -366,6 +366,13 @@ def control(payload: bytes) -> list[Answer | ClosesSoon] | None:
     return None
 
 
+UNREAD: Final = (
+    "askPx askSz bidPx bidSz bkLoss ccy checksum formulaType id impactValue instFamily interestRate "
+    "maxFundingRate method minFundingRate nextFundingRate nextFundingTime oiCcy posSide premium prevFundingTime "
+    "seqId settFundingRate settState sodUtc0 sodUtc8 source uly"
+)
+
+
 class Okx(VenueSession):
     """OKX swaps, futures and spot."""
 
@@ -386,6 +393,7 @@ class Okx(VenueSession):
         check=check,
         names=lambda feed: {},
         foreign=frozenset("*@/:"),
+        unread=UNREAD,
         # a socket without a message for 30 seconds is closed, WebSocket pings do not count
         heartbeat=Heartbeat(b"ping", every=20.0, pong=b"pong"),
     )  # fmt: skip

@@ -451,6 +451,14 @@ class Venue(Struct, frozen=True):
     """Characters that no symbol of the venue has: of patterns, and those that its requests give a meaning to."""
     polled: frozenset[str] = frozenset()
     """Words that its REST side feeds."""
+    unread: str | None = None
+    """Names, with spaces between, of fields that it is known to send and that nothing here reads: what recorded and
+    documented frames have beyond the wire Structs; one that turns up here has been looked at. None: not known, and
+    nothing is said of a field."""
+    busiest: Mapping[str, float] = {}
+    """Stream word -> events a second of its busiest symbol, where somebody measured them: for `plan --capacity`."""
+    books_a_second: float = 0.0
+    """Of one symbol at most, by its documentation; 0: it does not say."""
     heartbeat: Heartbeat | None = None
     notices: bytes = b""
     """What asks the venue for notices, where it gives none unasked: the last request of every socket, whose answer is

@@ -64,14 +64,14 @@ class BackfillRequest(Struct, frozen=True):
 
 
 def every_series(
-    feeds: Iterable[Any], symbols: Iterable[str], streams: Iterable[str], intervals: Iterable[str], since_ns: int,
-    until_ns: int,
-) -> list[BackfillRequest]:  # fmt: skip
-    """Every series once. What is not named is what the feed records: its symbols, its streams, its intervals."""
+    feeds: Iterable[Any], streams: Iterable[str], intervals: Iterable[str], since_ns: int, until_ns: int
+) -> list[BackfillRequest]:
+    """Every series of the feeds' symbols once. What is not named is what the feed records: its streams, its
+    intervals."""
     requests: dict[tuple[str, ...], BackfillRequest] = {}
-    named_symbols, named_streams, named_intervals = tuple(symbols), tuple(streams), tuple(intervals)
+    named_streams, named_intervals = tuple(streams), tuple(intervals)
     for feed in feeds:
-        for symbol in named_symbols or feed.symbols:
+        for symbol in feed.symbols:
             for stream in named_streams or [word for word in STREAMS if word in feed.streams]:
                 for interval in (named_intervals or feed.intervals) if stream == "kline" else ("",):
                     series = symbol, stream, interval

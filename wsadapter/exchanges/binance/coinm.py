@@ -34,4 +34,6 @@ class BinanceCoinM(VenueSession):
         names=names,
         spell=str.upper,
         polled=frozenset({"open_interest"}),
+        unread="ps",
+        books_a_second=4.0,
     )

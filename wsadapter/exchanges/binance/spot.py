@@ -285,4 +285,7 @@ class BinanceSpot(VenueSession):
         check=check,
         names=names,
         spell=str.upper,
+        unread="A B M a b e i s x",
+        # 8,000 recorded frames of BTCUSDT in 66.4 s, 2024-08-08
+        busiest={"trade": 22.1, "book_ticker": 88.4, "depth": 10.0},
     )

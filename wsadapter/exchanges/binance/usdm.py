@@ -32,4 +32,8 @@ class BinanceFutures(VenueSession):
         names=names,
         spell=str.upper,
         polled=frozenset({"open_interest"}),
+        unread="nq ps",
+        # 20,000 recorded frames of BTCUSDT in 83.7 s, 2024-08-08, depth at 0 ms
+        busiest={"trade": 36.1, "book_ticker": 183.7, "depth": 19.1},
+        books_a_second=4.0,
     )

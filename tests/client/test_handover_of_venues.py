@@ -161,6 +161,16 @@ def test_a_state_that_two_sockets_begin_with_comes_once(exchange: str) -> None:
 
 
 @pytest.mark.parametrize("exchange", EXCHANGES)
+def test_a_state_that_came_before_the_next_socket_was_wanted_comes_once(exchange: str) -> None:
+    """The second one takes over before it has brought anything, and begins with what is known."""
+    for count in (1, 2, 5, 40):
+        pair = Pair(exchange, STAND_INS[exchange].feed.symbols[:1], changes=False, rate=40.0)
+        plans, pair.lines = [line.plan for line in pair.lines], []
+        for plan in plans:
+            play(pair, plan, [("current", count), ("rotate", 0), ("next", 1), ("hand over", 0), ("trade", 1)])
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(actions=st.lists(ACTIONS | LOSSES, min_size=10, max_size=40), changes=st.booleans())
 def test_each_event_names_a_gap_that_was_published_before(

@@ -37,7 +37,8 @@ class SeriesState:
     """One stream of one symbol. ``next``: the id that continues it (of a chain: that the next one must name);
     ``at_ns``: receive time of the last event that moved it on; ``gap_ns``: of the last gap. ``grid``, of candles:
     interval -> open time (ms) of the candle that must close next, and receive time of the last one that did.
-    ``waiting``, of a book: its chain broke, and only a snapshot mends it."""
+    ``waiting``, of a book: its chain broke, and only a snapshot mends it. ``top``: number of the last snapshot of its
+    top levels, which are no part of the chain."""
 
     __slots__ = (
         "at_ns",
@@ -49,6 +50,7 @@ class SeriesState:
         "run",
         "run_next",
         "symbol",
+        "top",
         "waiting",
         "word",
     )
@@ -62,6 +64,7 @@ class SeriesState:
         self.behind, self.behind_next = 0, NONE
         self.run, self.run_next = 0, NONE
         self.waiting = False
+        self.top = NONE
 
 
 class MessageCount:
@@ -104,6 +107,7 @@ class Sequences:
             for series in by_symbol.values():
                 series.next = NONE
                 series.waiting = False
+                series.top = NONE
                 series.grid.clear()
 
     def follow(self, before: "Sequences") -> None:
@@ -118,6 +122,8 @@ class Sequences:
         for series, other in self._shared(before):
             if series.next == NONE:
                 series.next, series.at_ns, series.waiting = other.next, other.at_ns, other.waiting
+            if series.top == NONE:
+                series.top = other.top
             series.grid = other.grid | series.grid
 
     def _take_marks(self, before: "Sequences") -> None:
@@ -182,7 +188,9 @@ class Sequences:
         elif type(event) is Gap:
             by_symbol, ahead = self.raw_trades, 1  # a filler
         elif type(event) is Depth:
-            whole = self.whole_books.get(event.symbol)
+            whole, book = self.whole_books.get(event.symbol), self.books.get(event.symbol)
+            if event.level_limit and book is not None and book.top != NONE:
+                return book.top, 0  # each stands for itself: no hole begins there
             is_whole = event.level_limit and whole is not None and whole.next != NONE
             by_symbol, ahead = self.whole_books if is_whole else self.books, 0
         elif type(event) is BookTicker:

@@ -76,6 +76,7 @@ def steps_of(sequences: Sequences, numbering: Numbering) -> StepSeries | None:
 
     def chained(d: Any, book: Any, series: SeriesState, received: int) -> Gap | None:
         if book.level_limit:
+            series.top = book.last_update_id
             return None
         before = previous(d) - back
         if before == series.next:

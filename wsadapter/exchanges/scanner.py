@@ -87,7 +87,7 @@ def scanner(
     except Unusual:
         return otherwise
     series: Any = SeriesState
-    members = tuple(vars(series)[name] for name in ("next", "at_ns", "gap_ns", "grid", "waiting"))
+    members = tuple(vars(series)[name] for name in ("next", "at_ns", "gap_ns", "grid", "waiting", "top"))
     candle: Any = Kline
     made: Receive = _native.Scanner(
         tables, otherwise, session.connection, session.last_receive_ns, session.outages, session.requests.unheard,

@@ -184,8 +184,8 @@ move_series(Scanner *self, const Position *positions, PyObject *received)
             continue;
         if ((next = PyLong_FromLongLong(positions[each].next)) == NULL)
             return -1;
-        Py_XSETREF(*slot_of(series, self->next), next);
-        if (table->emit[each].rule != RISING)
+        Py_XSETREF(*slot_of(series, positions[each].is_top ? self->top : self->next), next);
+        if (table->emit[each].rule != RISING && !positions[each].is_top)
             Py_XSETREF(*slot_of(series, self->at_ns), Py_NewRef(received));
     }
     return 0;
@@ -334,10 +334,10 @@ scanner_call(PyObject *callable, PyObject *const *args, size_t nargsf, PyObject 
 static PyObject *
 scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
 {
-    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *book, *message, *member[11];
-    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOO!OOO!OOOOO", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
+    PyObject *tables, *otherwise, *connection, *received, *outages, *unheard, *states, *series, *candle, *book, *message, *member[12];
+    if (!PyArg_ParseTuple(args, "O!OUO!OO!O!O!OOOOOOO!OOO!OOOOO", &PyTuple_Type, &tables, &otherwise, &connection, &PyDict_Type,
                           &received, &outages, &PySet_Type, &unheard, &PyDict_Type, &states, &PyType_Type, &series,
-                          &member[0], &member[1], &member[2], &member[3], &member[4], &PyType_Type, &candle, &member[5],
+                          &member[0], &member[1], &member[2], &member[3], &member[4], &member[11], &PyType_Type, &candle, &member[5],
                           &member[6], &PyType_Type, &book, &member[7], &member[8], &member[9], &message, &member[10]))
         return NULL;
     Scanner *self = (Scanner *)type->tp_alloc(type, 0);
@@ -355,11 +355,11 @@ scanner_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     self->candle = (PyTypeObject *)Py_NewRef(candle);
     self->book = (PyTypeObject *)Py_NewRef(book);
     self->message = Py_NewRef(message);
-    Py_ssize_t *const offsets[11] = {&self->next,    &self->at_ns,  &self->gap_ns, &self->grid,
+    Py_ssize_t *const offsets[12] = {&self->next,    &self->at_ns,  &self->gap_ns, &self->grid,
                                      &self->waiting, &self->opened, &self->pending, &self->bids,
-                                      &self->asks,    &self->levels, &self->last};
+                                      &self->asks,    &self->levels, &self->last,  &self->top};
     int whole = 1;
-    for (int i = 0; i < 11; i++)
+    for (int i = 0; i < 12; i++)
         whole = whole && (*offsets[i] = offset_of(member[i])) >= 0;
     if (!whole || read_tables(self) < 0) {
         Py_DECREF(self);

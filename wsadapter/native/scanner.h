@@ -151,7 +151,7 @@ typedef struct {
     Stream *streams;
     int *places; /* hash table: stream or -1 */
     PyTypeObject *series;
-    Py_ssize_t next, at_ns, gap_ns, grid, waiting, pending;
+    Py_ssize_t next, top, at_ns, gap_ns, grid, waiting, pending;
     PyTypeObject *book; /* what is kept where a checksum proves it */
     Py_ssize_t bids, asks, levels;
     PyTypeObject *candle;
@@ -195,7 +195,7 @@ typedef struct {
 /* What the message's events do to a series. */
 typedef struct {
     long long next;
-    int known, moved;
+    int known, moved, is_top;
     PyObject *candle; /* the last one, where the next one closes it; borrowed */
     PyObject *once;   /* what the last event has, of those that come when that changes */
     int made;

@@ -92,8 +92,15 @@ goes_on(Scanner *self, const Emit *emit, PyObject *series, const Making *making,
     }
     if (emit->rule == CHECKED)
         return proves(self, emit, series, making, values);
-    if (emit->limit >= 0 && says_something(&fields[emit->limit]))
-        return emit->rule == CHAINED; /* the top levels are no part of the series */
+    if (emit->limit >= 0 && says_something(&fields[emit->limit])) {
+        /* no part of the chain: which state of the book they are is kept for a hand-over to another socket */
+        const Value *top = value_at(self, making, emit->number);
+        if (emit->rule != CHAINED || top->kind != WHOLE_VALUE)
+            return 0;
+        position->next = top->number;
+        position->known = position->moved = position->is_top = 1;
+        return 1;
+    }
     if (!position->known && position_of(self, series, position) < 0)
         return 0;
     const Value *number = value_at(self, making, emit->number);

@@ -77,7 +77,7 @@ def test_where_history_is_asked_for(tmp_path: Path, extra: str, host: str | None
 
 def test_open_interest_is_asked_for_once(tmp_path: Path) -> None:
     interest = HEAD + 'streams = ["open_interest"]\n'
-    more = interest.replace('"fut"', '"more"').replace('["BTCUSDT"]', '["btcusdt", "ETHUSDT"]')
+    more = interest.replace('"fut"', '"more"').replace('["BTCUSDT"]', '["BTCUSDT", "ETHUSDT"]')
     config = loaded(tmp_path, interest + more)
     assert topology.assemble(config).plans == []
     (spec,) = repairers(config)

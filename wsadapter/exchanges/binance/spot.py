@@ -226,8 +226,8 @@ BEST: Final = emit(
 KLINE: Final = tables.kline(ms_or_us, closes("k.T"), interval=subscribed("interval"))
 
 CHANNELS: Final = (
-    Channel(("depth",), "{lower}@depth{levels}{speed}", Top, (TOP,), root="all", named=levels_of,
-            wanted=lambda feed: feed.depth_levels > 0),
+    Channel(("depth",), "{lower}@depth{levels}{speed}", Top, (TOP,), Follows("lastUpdateId", "lastUpdateId"), "all",
+            named=levels_of, wanted=lambda feed: feed.depth_levels > 0),
     Channel(("depth",), "{lower}@depth{speed}", Change, (CHANGE,), Follows("u", first="U"), "all", named=no_levels,
             wanted=lambda feed: feed.depth_levels == 0),
     Channel(("book_ticker",), "{lower}@bookTicker", Best, (BEST,), Rises("u"), "all"),

@@ -14,9 +14,9 @@ test: setup ## every test: first what starts no real broker or engine, then what
 	WSADAPTER_TIMES=$(TIMES) $(BIN)/pytest -n 4 --dist loadfile -m "not integration"
 	WSADAPTER_TIMES=$(TIMES) $(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder -m integration
 
-test-fast: setup ## the unit part, some three minutes on two cores: starts no Kafka, no ClickHouse, no supervisor, no command
-	$(BIN)/pytest -q -n 4 --dist worksteal -m "not integration" --ignore tests/cli --ignore tests/supervision \
-	  --ignore tests/bench --ignore tests/chaos
+test-fast: setup ## the unit part under a minute: starts no Kafka, no ClickHouse, no supervisor, no command, and leaves out what took longer (tests/file_seconds.txt)
+	$(BIN)/pytest -q -n 2 --dist worksteal -m "not integration" --most-seconds 3 --ignore tests/cli --ignore tests/supervision \
+	  --ignore tests/bench --ignore tests/chaos --ignore tests/conformance
 
 chaos: setup ## whatever can be done to a running road: make chaos FOR=600 (seconds) or KILLS=300 (kill -9 only), SEED=1 to repeat one, DEEDS=reload for some (a pattern); BROKERS=3: to three brokers, each deed once or as often as FOR lasts, RATE=3000 frames a second
 	mkdir -p build

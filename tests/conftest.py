@@ -22,6 +22,7 @@ from wsadapter.embedded.kafka.install import Installation, missing
 from wsadapter.embedded.servers import ClickHouseServer, KafkaServer
 
 TESTS: Final = Path(__file__).parent
+SECONDS: Final = file_order.read(file_order.TABLE.read_text())
 FIRST: Final = (TESTS / "road", TESTS / "roles")
 """The whole pipeline, which computes; roles, of which many wait until a service that was killed is back."""
 PR_SET_CHILD_SUBREAPER: Final = 36
@@ -31,8 +32,15 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--most-seconds", type=float, help="leave out the files that took longer (tests/file_seconds.txt)")
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """With ``-m integration`` each worker reads only the files that say the word: the others are five times as many."""
+    most = config.option.most_seconds
+    if most is not None and SECONDS.get(str(collection_path.relative_to(file_order.ROOT)), 0.0) > most:
+        return True
     if config.option.markexpr != "integration" or not collection_path.match("test_*.py"):
         return None
     return "integration" not in collection_path.read_text() or None
@@ -51,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     files = {item.nodeid.partition("::")[0]: item.path for item in items}
     seen: Counter[Path | None] = Counter()
     places: dict[Path, tuple[bool, int]] = {}
-    for file in file_order.longest_first(files, file_order.read(file_order.TABLE.read_text())):
+    for file in file_order.longest_first(files, SECONDS):
         kind = next((each for each in FIRST if each in files[file].parents), None)
         places[files[file]] = (kind is None, seen[kind])
         seen[kind] += 1

@@ -1,10 +1,10 @@
-"""In which order test files run: the longest first, so that no worker ends alone with a long one.
+"""In which order test files run: the longest first, so that no worker ends alone with a long one; and which of them
+``make test-fast`` leaves out.
 
-`file_seconds.txt` has what each file took, longest first; ``make test TIMES=1`` writes what ran into it. A file that it
-does not have, a new one, counts as one of middle length.
+`file_seconds.txt` has what each file took, longest first, of a second or more; ``make test TIMES=1`` writes what ran
+into it. A file that it does not have is a short one, or new.
 """
 
-import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 
 TABLE: Final = Path(__file__).with_name("file_seconds.txt")
 ROOT: Final = TABLE.parents[1]
+LEAST_SECONDS: Final = 1.0
 
 
 def read(text: str) -> dict[str, float]:
@@ -22,13 +23,13 @@ def read(text: str) -> dict[str, float]:
 
 
 def written(seconds: Mapping[str, float]) -> str:
-    return "".join(f"{path} {took:.1f}\n" for path, took in sorted(seconds.items(), key=lambda one: (-one[1], one[0])))
+    longest = sorted(seconds.items(), key=lambda one: (-one[1], one[0]))
+    return "".join(f"{path} {took:.1f}\n" for path, took in longest if took >= LEAST_SECONDS)
 
 
 def longest_first(files: Iterable[str], seconds: Mapping[str, float]) -> list[str]:
     """Those of equal length stay as they were."""
-    middle = statistics.median(seconds.values()) if seconds else 0.0
-    return sorted(files, key=lambda path: -seconds.get(path, middle))
+    return sorted(files, key=lambda path: -seconds.get(path, 0.0))
 
 
 class FileTimes:

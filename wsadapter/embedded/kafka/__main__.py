@@ -161,7 +161,10 @@ def _watch(child: Child, broker: KafkaBroker, program: Program, training: Archiv
         if not up or not broker.is_alone:
             served = asked = probed
         elif probed - asked > GROUPS_SECONDS:
-            error, asked = broker.group_error(), time.monotonic()
+            error = broker.group_error()
+            if error and broker.is_settled():  # of one that has had no group yet, it makes the group's topic
+                error = 0
+            asked = time.monotonic()
             served = asked if error == 0 else served
             if reason := lost_groups(error, asked - served):
                 return reason

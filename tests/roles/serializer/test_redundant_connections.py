@@ -21,6 +21,7 @@ from role_process import RoleProcess
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
 from wsadapter.config.model import SocketConfig
+from wsadapter.embedded.exchange.connection import VenueConnection
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
 from wsadapter.embedded.servers import KafkaServer, VenueThread
 from wsadapter.pb import market_pb2
@@ -155,6 +156,19 @@ def accepted(site: Site, word: str, message_type: Any) -> list[Any]:
     return found
 
 
+def cut(venue: VenueThread, rng: random.Random, reset: bool) -> None:
+    """Returns when the venue has let go of the socket: before that the ingest can know of nothing, and would count as
+    standing when the other one is killed."""
+
+    def abort(one: LoopbackVenue) -> VenueConnection:
+        chosen = rng.choice(one.connections)
+        chosen.abort(reset=reset)
+        return chosen
+
+    gone = venue.call(abort)
+    eventually(lambda: venue.call(lambda one: gone not in one.connections), 60, "the venue has let go of it")
+
+
 def disturb(site: Site, venue: VenueThread, rng: random.Random, rounds: int) -> None:
     """One of the two at a time, so that the other stands."""
     for _ in range(rounds):
@@ -169,7 +183,7 @@ def disturb(site: Site, venue: VenueThread, rng: random.Random, rounds: int) -> 
             site.more(rng.randint(10, 150))
             site.serializer.start(until=None)
         else:
-            venue.call(lambda venue, how=what: rng.choice(venue.connections).abort(reset=how == "reset"))  # type: ignore[misc]
+            cut(venue, rng, reset=what == "reset")
             site.looked()
         site.more(rng.randint(10, 100))
         eventually(lambda: all(site.up(n) for n in (0, 1)), 60, "both connections are back")

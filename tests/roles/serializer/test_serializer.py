@@ -3,7 +3,6 @@
 import itertools
 import os
 import random
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from samples import NS, full, sparse, trade
 from wsadapter import metrics as stats_fields
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
+from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Depth, Event
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, SPECS
@@ -316,12 +316,23 @@ def test_a_topic_that_is_deleted_is_made_anew(road: Road) -> None:
     eventually(lambda: page['delivered_total{topic="trade"}'] == 10, 60)
     admin = AdminClient({"bootstrap.servers": road.config.kafka.bootstrap_servers})
     name = road.config.kafka.topic_prefix + "trade"
+    old = topics.topic_states(road.config.kafka, [name], 30.0)[name].topic_id
     for done in admin.delete_topics([name]).values():
         done.result()
     number = 10
+
+    def made_anew() -> bool:
+        nonlocal number
+        road.publish(*records([trade(number := number + 1)]))
+        try:
+            there = topics.topic_states(road.config.kafka, [name], 30.0)
+        except (KafkaException, ServiceUnavailable):
+            return False
+        return name in there and there[name].topic_id not in ("", old)
+
+    eventually(made_anew, 60, "a broker that has much to do deletes it some time after it has said so")
     for _ in range(20):
         road.publish(*records([trade(number := number + 1)]))
-        time.sleep(0.05)
     eventually(lambda: page['delivered_total{topic="trade"}'] == number and page["spool_records"] == 0, 90)
 
     assert set(range(11, number + 1)) >= set(accepted(road)) >= {number}, "what was in the old log is gone"

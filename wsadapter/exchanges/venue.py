@@ -241,14 +241,14 @@ class Unnumbered(Struct, frozen=True):
 
 
 class Follows(Struct, frozen=True):
-    """An event brings ``number`` and continues the one whose number was ``previous`` (wire fields; left out: the
-    number before). Books: snapshots of the top levels are no part of the series, unless ``resubscribe``: then a
-    snapshot begins the series, changes without one are lost, and after a gap the stream is asked for anew; a change
-    that brings its own predecessor's number is a sign of life and no event, and one whose number is None is not
-    checked. Where the venue does not name the number before, but an event has several: ``count`` says how many up
-    to its own, ``first`` (of books) which is the first of them. ``repeats``: whether a message, by its envelope,
-    tells the newest ones again, as after each subscription; those that are known already are passed over, by their
-    ``identity`` where numbers may begin anew."""
+    """An event brings ``number`` and continues the one whose number was ``previous`` (wire fields; left out: the number
+    before). Books: snapshots of the top levels are no part of the series (only the last one's number is kept, for a
+    hand-over to another socket), unless ``resubscribe``: then a snapshot begins the series, changes without one are
+    lost, and after a gap the stream is asked for anew; a change that brings its own predecessor's number is a sign of
+    life and no event, and one whose number is None is not checked. Where the venue does not name the number before, but
+    an event has several: ``count`` says how many up to its own, ``first`` (of books) which is the first of them.
+    ``repeats``: whether a message, by its envelope, tells the newest ones again, as after each subscription; those that
+    are known already are passed over, by their ``identity`` where numbers may begin anew."""
 
     number: str
     previous: str = ""

@@ -226,6 +226,7 @@ BEST: Final = emit(
 KLINE: Final = tables.kline(ms_or_us, closes("k.T"), interval=subscribed("interval"))
 
 CHANNELS: Final = (
+    # top levels only: nothing follows anything, the number says which state of the book it is
     Channel(("depth",), "{lower}@depth{levels}{speed}", Top, (TOP,), Follows("lastUpdateId", "lastUpdateId"), "all",
             named=levels_of, wanted=lambda feed: feed.depth_levels > 0),
     Channel(("depth",), "{lower}@depth{speed}", Change, (CHANGE,), Follows("u", first="U"), "all", named=no_levels,

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from wsadapter.config.model import RecordConfig, SocketConfig
 from wsadapter.config.shards import Shard
-from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.listings.feeds import ListingSource, WaitingFeed
 from wsadapter.recordings import Header
 
@@ -38,9 +38,9 @@ class SerializerOrder(Struct, frozen=True):
 
 
 class LeftStream(Struct, frozen=True):
-    """A stream word that a reload took from a connection, and when (ns)."""
+    """What a connection does not carry any more, and since when (ns)."""
 
-    stream: str
+    subscription: Subscription
     at_ns: int
 
 

@@ -24,6 +24,8 @@ from wsadapter.roles.repairer.published import Published
 START = 1_795_000_000_000
 """When the gap began, by the venue's clock (ms), which is right."""
 TRADES = Series("trade", "BTCUSDT")
+TICKER = Series("ticker", "BTCUSDT")
+ETHER = Series("trade", "ETHUSDT")
 Trades = dict[int, int]
 """Trade number -> the venue's time (ms)."""
 
@@ -61,7 +63,7 @@ class Case:
 
     def repair(
         self, started_ms: int, ended_ms: int, cause: str = "disconnect", rest: RestExchange | None = None,
-        series: tuple[Series, ...] = (TRADES,), left: tuple[str, ...] = (),
+        series: tuple[Series, ...] = (TRADES,), left: tuple[Series, ...] = (),
     ) -> tuple[list[int], str]:  # fmt: skip
         """What is published, and the gap's state."""
         job = GapRepair(
@@ -130,13 +132,48 @@ def test_a_clock_that_was_set_before_the_gap_changes_nothing(log: FakeLog, ahead
     assert [query["fromId"] for query in case.asked] == ["1300"]
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_symbol_that_a_reload_took_while_the_connection_was_away_is_asked_for(log: FakeLog, is_known: bool) -> None:
+    """Not even a restart since, which knows of no reload, calls it whole."""
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_300))
+    case.record(range(1_000, 1_300), symbol="ETHUSDT")
+    case.begin()
+    case.end()
+    case.record(range(1_330, 1_390))
+    assert case.repair(START, START + 30_000, left=(ETHER,) * is_known) == ([*range(1_300, 1_330)], "repaired")
+    assert [(query["symbol"], query["fromId"]) for query in case.asked] == [("BTCUSDT", "1300"), ("ETHUSDT", "1300")]
+
+
+def test_a_quiet_symbol_that_a_reload_took_is_asked_for_by_time(log: FakeLog) -> None:
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_300))
+    case.begin()
+    case.end()
+    case.record(range(1_330, 1_390))
+    case.repair(START, START + 30_000, left=(ETHER,))
+    (query,) = (query for query in case.asked if query["symbol"] == "ETHUSDT")
+    assert (int(query["startTime"]), int(query["endTime"])) == (START - 2_000, START + 31_000)
+
+
+def test_a_first_start_does_not_go_on_with_what_was_given_up(log: FakeLog) -> None:
+    case = Case(log, one_a_second(1_000, 390, START - 300_000))
+    case.record(range(1_000, 1_100), symbol="ETHUSDT")
+    case.record(range(1_100, 1_300))
+    case.begin()
+    case.end()
+    case.record(range(1_330, 1_390))
+    case.repair(START, START + 30_000, "connect")
+    assert {query["symbol"] for query in case.asked} == {"BTCUSDT"}
+
+
 def test_a_stream_that_a_reload_took_while_the_gap_waited_is_not_called_whole(log: FakeLog) -> None:
     case = Case(log, one_a_second(1_000, 390, START - 300_000))
     case.record(range(1_000, 1_300))
     case.begin()
     case.end()
     case.record(range(1_330, 1_390))
-    published, state = case.repair(START, START + 30_000, left=("ticker", "trade"))
+    published, state = case.repair(START, START + 30_000, left=(TICKER, TRADES))
     assert published == [*range(1_300, 1_330)]
     assert state == "partial"
     assert [(row.stream, row.symbol, row.repair_state) for row in case.rows] == [

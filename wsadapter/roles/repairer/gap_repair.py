@@ -8,9 +8,9 @@ A gap is expanded into the series of its connection's plan. What each of them la
 Guarantees: nothing is ``repaired`` because nothing was found to compare. Where a series shows nothing before the gap,
 time has to say where its hole begins: for the gap of a first connection its last record is looked for further back, and
 where neither that nor the log's beginning is found the hole is at best ``partial``. A gap that ends before it began
-(the clock was set) bounds nothing by its times. A series that the log has of the connection on both sides of the gap is
-repaired like those of the plan, which may be another one by now. A look into the log is made of short steps, between
-which others have their turn.
+(the clock was set) bounds nothing by its times. What the log has of the connection before the gap, or a reload took from
+it since, is repaired like the series of its plan, which may be another one by now: as far as another connection has
+it, else to the gap's end. A look into the log is made of short steps, between which others have their turn.
 """
 
 from collections import Counter
@@ -45,6 +45,8 @@ PATIENCE_SECONDS: Final = 12.0
 """For the first record of a series after the gap; a series that is quieter is bounded by time."""
 TURN_SECONDS: Final = 0.01
 LOOKED_UP: Final = ("trade", "kline", "funding_rate")
+HISTORIES: Final = (*LOOKED_UP, "raw_trade")
+"""Of which a venue may have what was missed: a book that nobody carries any more is not asked for."""
 MOST_SEARCHES: Final = 4
 EARLIER: Final = (2_000, 8_000, 32_000, 128_000)
 """Messages of each partition that are looked at before those around the gap, one step after another."""
@@ -76,8 +78,7 @@ class Other(Struct):
 
 class GapRepair(RepairJob):
     """One gap, and the ``series`` that it is about. ``end``: the ring identity of the record that ends it. ``left``:
-    streams that the connection carried then and that a reload has taken since: of those that the log shows nothing of
-    nobody can say what was missing, and they are not repaired."""
+    what the connection carried then and does not any more."""
 
     def __init__(
         self,
@@ -89,7 +90,7 @@ class GapRepair(RepairJob):
         end: Identity | None = None,
         searches: Searches | None = None,
         published: Published | None = None,
-        left: Sequence[str] = (),
+        left: Sequence[Series] = (),
         undelivered: Undelivered | None = None,
     ) -> None:
         super().__init__()
@@ -98,7 +99,8 @@ class GapRepair(RepairJob):
         self.not_before = now + SETTLE_SECONDS
         self.outcomes: Outcomes = []
         self._rest, self._series, self._kafka = rest, series, kafka
-        self._left = () if gap.stream else left
+        own = {_key(each) for each in series}
+        self._left = [] if gap.stream else [each for each in left if _key(each) not in own]
         self._patient_until = now + PATIENCE_SECONDS
         self._order = LogOrder(gap, end)
         self._searches = searches or Searches()
@@ -130,13 +132,11 @@ class GapRepair(RepairJob):
         for key, each in ranges.items():
             each.include(self._beside.of(self.gap.exchange, *key))
         outcomes = []
-        for series in (*self._series, *self._former()):
+        for series in (*self._series, *(each for each in self._left if each.stream in HISTORIES), *self._former()):
             filled = yield from self._fill_series(series, ranges.get(_key(series)))
             outcomes.append((series, filled))
-        said = {"trade" if series.stream == "raw_trade" else series.stream for series, _ in outcomes}
-        outcomes += [
-            (Series(word, self.gap.symbol), Filled(RepairState.UNREPAIRABLE)) for word in self._left if word not in said
-        ]
+        lost = (each for each in self._left if each.stream not in HISTORIES)
+        outcomes += [(series, Filled(RepairState.UNREPAIRABLE)) for series in lost]
         self.outcomes = outcomes
         yield [*streams_of(self.gap, outcomes), with_outcome(self.gap, outcomes)]
 
@@ -170,7 +170,7 @@ class GapRepair(RepairJob):
             self._others = {}
             ranges = self._ranges = {
                 _key(series): MissingRange(series, self.gap.started_ns, self._ended_ns)
-                for series in self._series
+                for series in (*self._series, *self._left)
                 if series.stream in LOOKED_UP
             }
             if not ranges:
@@ -181,7 +181,8 @@ class GapRepair(RepairJob):
                 self._kafka, topics, self.gap.started_ns, self._ended_ns, self._read, self._is_earlier
             )
             now = yield from read_all(around, now)
-            waits = any(not a.ends and a.series.stream != "funding_rate" for a in ranges.values())
+            awaited = (ranges[_key(each)] for each in self._series if each.stream in ("trade", "kline"))
+            waits = any(not each.ends for each in awaited)
             if now < self._patient_until and waits and self._bounds is None:
                 now = yield Pause(now + SETTLE_SECONDS)
                 now = yield from self._undelivered.awaited(self.gap.exchange, now)
@@ -197,8 +198,10 @@ class GapRepair(RepairJob):
             return ranges | {_key(series): self._others[_key(series)].around for series in self._former()}
 
     def _former(self) -> list[Series]:
-        """What the connection carried through the gap and its plan does not have now: a reload came in between."""
-        return [each.around.series for each in self._others.values() if len(each.sides) == 2]
+        """What the connection had before the gap, and its plan does not have now. A first start looks far back: what is
+        before its gap may have been given up long ago."""
+        sides = {Order.BEFORE, Order.AFTER} if self.gap.cause == GapCause.CONNECT else {Order.BEFORE}
+        return [each.around.series for each in self._others.values() if sides <= each.sides]
 
     def _place_start(self, ranges: Ranges, is_all: bool) -> None:
         """Where a hole begins that has no record of its series before it: behind the connection's last record. Only a
@@ -300,11 +303,14 @@ class GapRepair(RepairJob):
             return
         word, is_rest = self._word(message), record.source == market_pb2.SOURCE_REST
         order = self._order.of(record)
-        self._note_connection(record, order)
+        side = self._side(record, order)
+        if side is Order.BEFORE:
+            at = ((record.epoch, record.position), record.receive_time_ns)
+            self._newest_before = at if self._newest_before is None else max(at, self._newest_before)
         if not self._is_of_its_series(word, record):
             return
         key = word, record.symbol, record.interval if word == "kline" else ""
-        around = self._ranges.get(key) or self._other(key, record, order)
+        around = self._ranges.get(key) or self._other(key, side)
         if (extent := NUMBERINGS[word].extent(record)) is not None:
             whole = record.closed if word == "kline" else True
             around.add(*extent, whole, is_rest, record.receive_time_ns, order)
@@ -315,26 +321,26 @@ class GapRepair(RepairJob):
         elif (place := NUMBERINGS[word].place(record)) is not None and place.identity is not None:
             around.add_identity(str(place.identity[0]), record.transaction_time_ns, None if is_rest else order)
 
-    def _other(self, key: Key, record: Any, order: Order | None) -> MissingRange:
+    def _other(self, key: Key, side: Order | None) -> MissingRange:
         other = self._others.get(key)
         if other is None:
             around = MissingRange(Series(*key), self.gap.started_ns, self._ended_ns)
             other = self._others[key] = Other(around, set())
-        if record.connection == self.gap.connection and order in (Order.BEFORE, Order.AFTER):
-            other.sides.add(order)
+        if side is not None:
+            other.sides.add(side)
         return other.around
 
     def _is_of_its_series(self, word: str, record: Any) -> bool:
         """Raw trades, say, are of the same stream and symbol as aggregated ones, and of another series."""
         return all(getattr(record, field) == value for field, value in self._variants[word])
 
-    def _note_connection(self, record: Any, order: Order | None) -> None:
+    def _side(self, record: Any, order: Order | None) -> Order | None:
+        """On which the connection received it; None for what others did."""
         if record.connection != self.gap.connection:
-            return
-        is_before = order is Order.BEFORE if order is not None else record.receive_time_ns <= self.gap.started_ns
-        if is_before:
-            at = ((record.epoch, record.position), record.receive_time_ns)
-            self._newest_before = at if self._newest_before is None else max(at, self._newest_before)
+            return None
+        if order is not None:
+            return order
+        return Order.BEFORE if record.receive_time_ns <= self.gap.started_ns else Order.WITHIN
 
 
 def read_all(reader: OffsetRangeReader, now: float) -> Generator[Pause, float, float]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from confluent_kafka import Message
 from google.protobuf.message import DecodeError
+from msgspec.structs import replace
 
 from wsadapter.errors import Reason, ServiceUnavailable
 from wsadapter.events import Gap
@@ -31,7 +32,7 @@ from wsadapter.log import get_logger
 from wsadapter.metrics import host_label
 from wsadapter.pb import market_pb2
 from wsadapter.rest.host import RestHost
-from wsadapter.roles.orders import Assignment, LeftStream, Poll, RepairerOrder, Snapshots
+from wsadapter.roles.orders import Assignment, Poll, RepairerOrder, Snapshots
 from wsadapter.roles.repairer import backfill
 from wsadapter.roles.repairer.candle_check import CandleChain, CandleCheck
 from wsadapter.roles.repairer.candle_ends import CandleEnd
@@ -78,7 +79,8 @@ class Repairer:
         self._publisher = RepairPublisher(child.args.ring, child.page)
         self._queues: dict[str, HostQueue] = {}
         self._carried: dict[str, tuple[HostQueue, RestExchange, list[Series]]] = {}
-        self._left: dict[str, tuple[LeftStream, ...]] = {}
+        self._left: dict[str, list[tuple[int, Series]]] = {}
+        """Since when (ns) a connection does not carry it any more."""
         self._series: dict[str, list[Series]] = {}
         """Of all connections of an exchange."""
         self._by_exchange: dict[str, tuple[HostQueue, RestExchange]] = {}
@@ -86,7 +88,11 @@ class Repairer:
             if (rest := load_rest(each.plan.exchange)) is None:
                 continue
             queue = self._queue_of(rest, each.host)
-            self._left[each.plan.connection] = each.left
+            self._left[each.plan.connection] = [
+                (one.at_ns, series)
+                for one in each.left
+                for series in rest.series(replace(each.plan, subscriptions=(one.subscription,)))
+            ]
             self._carried[each.plan.connection] = queue, rest, (own := rest.series(each.plan))
             self._series.setdefault(each.plan.exchange, []).extend(own)
             self._by_exchange.setdefault(each.plan.exchange, (queue, rest))
@@ -241,7 +247,7 @@ class Repairer:
                 self._give_up(gap)
                 continue
             now = time.monotonic()
-            left = [each.stream for each in self._left.get(gap.connection, ()) if gap.started_ns < each.at_ns]
+            left = [each for at_ns, each in self._left.get(gap.connection, ()) if gap.started_ns < at_ns]
             queue.add(
                 GapRepair(
                     gap, rest, series, self._kafka, now, logged.end, self._searches, self._published, left,

@@ -75,8 +75,7 @@ class ConnectionStates:
     ) -> None:
         self._progress, self._clock_ns = progress, clock_ns
         self._with_ring = set(survived)
-        # not one that the directory writes again by itself: what is refused now is old a moment later
-        self._file = StateFile(directory, "connections.json", dict[str, int | ConnectionState], {}, True, False)
+        self._file = _file(directory)
         self._known = {name: _state(value) for name, value in self._file.read().items()}
         self._waiting: dict[str, tuple[RingPosition, int, list[Gap]]] = {}
         """Connection -> a position of its ring, when what lies below it was received, and which gaps end below it."""
@@ -266,6 +265,17 @@ class ConnectionStates:
             published = unowned.open_gaps[: len(unowned.open_gaps) - len(remaining)]
             state = self.of(_connection(spec))
             state.ending, unowned.open_gaps = [*state.ending, *published], remaining
+
+
+def carried(directory: StateDirectory) -> dict[str, list[str]]:
+    """Connection -> what it had when the last run ended: exchange and name of each subscription."""
+    kept = _file(directory).read().items()
+    return {name: value.carries for name, value in kept if isinstance(value, ConnectionState) and value.carries}
+
+
+def _file(directory: StateDirectory) -> StateFile[dict[str, int | ConnectionState]]:
+    """Not one that the directory writes again by itself: what is refused now is old a moment later."""
+    return StateFile(directory, "connections.json", dict[str, int | ConnectionState], {}, True, False)
 
 
 def _state(value: int | ConnectionState) -> ConnectionState:

@@ -1,32 +1,44 @@
-"""Which streams connections do not carry any more: reloads took them. Their gaps from before are about them, too. Pure.
+"""Which streams connections do not carry any more: reloads took them, or the next start placed them elsewhere. Their
+gaps from before are about them, too. Pure.
 
-Of one run: what an earlier one took is in no gap that waits by now.
+Of what an earlier run took nothing is known, and of what went between two runs only what another connection has now:
+of the rest the log says what the connection carried (`wsadapter.roles.repairer.gap_repair`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from wsadapter.exchanges.planning import stream_type
-from wsadapter.exchanges.venue import ConnectionPlan
+from wsadapter.exchanges.venue import ConnectionPlan, Subscription
 from wsadapter.roles.orders import LeftStream
 
+MOST: Final = 1000
+"""Of a connection: the newest. Symbols by rule come and go for months."""
+
+Plans = Mapping[str, ConnectionPlan]
 Left = Mapping[str, tuple[LeftStream, ...]]
 """Connection -> what it carried."""
 
 
-def after(known: Left, before: Mapping[str, ConnectionPlan], now: Mapping[str, ConnectionPlan], at_ns: int) -> Left:
+def after(known: Left, before: Plans, now: Plans, at_ns: int) -> Left:
     """What a reload adds to it, which is done at ``at_ns``; what a connection carries again is not left."""
+    carried = {name: {each.name: each for each in plan.subscriptions} for name, plan in before.items()}
+    return _left(known, carried, now, at_ns)
+
+
+def between_runs(carried: Mapping[str, Sequence[str]], now: Plans, at_ns: int) -> Left:
+    """``carried``: what connections had at the end of the last run, by exchange and name."""
+    there = {f"{plan.exchange}:{each.name}": each for plan in now.values() for each in plan.subscriptions}
+    known = {name: {there[each].name: there[each] for each in some if each in there} for name, some in carried.items()}
+    return _left({}, known, now, at_ns)
+
+
+def _left(known: Left, carried: Mapping[str, Mapping[str, Subscription]], now: Plans, at_ns: int) -> Left:
     found: dict[str, tuple[LeftStream, ...]] = {}
     for name, plan in now.items():
-        carries = _words(plan)
-        taken = _words(before[name]) - carries if name in before else frozenset()
-        left = {each.stream: each for each in known.get(name, ()) if each.stream not in carries}
-        left |= {word: LeftStream(word, at_ns) for word in sorted(taken)}
+        carries = {each.name for each in plan.subscriptions}
+        left = {each.subscription.name: each for each in known.get(name, ()) if each.subscription.name not in carries}
+        taken = (each for each in carried.get(name, {}).values() if each.name not in carries)
+        left |= {each.name: LeftStream(each, at_ns) for each in taken}
         if left:
-            found[name] = tuple(left.values())
+            found[name] = tuple(left.values())[-MOST:]
     return found
-
-
-def _words(plan: ConnectionPlan) -> frozenset[str]:
-    return frozenset(
-        stream_type(word).value for each in plan.subscriptions for word in each.feeds or (each.stream.value,)
-    )

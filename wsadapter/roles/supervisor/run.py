@@ -27,9 +27,10 @@ from wsadapter.config.warnings import warnings
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.exchanges.placing import Placement
+from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.files import StateDirectory
 from wsadapter.listings import feeds
-from wsadapter.roles.supervisor import left_streams, listed, replayed, topology
+from wsadapter.roles.supervisor import connection_states, left_streams, listed, replayed, topology
 from wsadapter.roles.supervisor.announced import Announced
 from wsadapter.roles.supervisor.changes import changes
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
@@ -80,7 +81,6 @@ class Run(Application):
         self.announced = Announced()
         self.ask: Callable[[Config], None] = lambda config: None
         """To go on with a configuration: as with one that was read, but soon."""
-        self._left: Left = MappingProxyType({})
         self._brought: set[str] = set()
         """Children that the last reload brings, or begins anew, and that have no page yet."""
         self._listings: int | None = None
@@ -96,7 +96,9 @@ class Run(Application):
             self.config.process_of("serializer").count,
             instance.state,
         )
-        self.specs = self._open(self._assembly)
+        then = connection_states.carried(instance.state)
+        self._left: Left = left_streams.between_runs(then, _by_name(self._assembly), time.time_ns())
+        self.specs = self._open(self._assembly, self._left)
         self.states = ConnectionStates(instance.state, self.rings.survived, self.rings.progress)
         self.states.disown(self._assembly.rings)
         self._symbols = instance.state.file(feeds.SYMBOLS_FILE, feeds.Symbols, {})
@@ -114,7 +116,7 @@ class Run(Application):
         stand_ins = self._options.stand_ins
         return topology.assemble(stand_ins.adapt(replayed.with_feeds(config, stand_ins)), before, placed)
 
-    def _open(self, assembly: Assembly, left: Left = MappingProxyType({})) -> Children:
+    def _open(self, assembly: Assembly, left: Left) -> Children:
         """The rings of the assembly, and its children. When it fails everything is as before."""
         stand_ins = self._options.stand_ins
         with self.rings.undone_on_error():
@@ -138,8 +140,7 @@ class Run(Application):
             self._written, self._assembly = config, assembly  # other words for the same symbols
             log.get_logger().info("reload: unchanged")
             return None
-        then, now = ({plan.connection: plan for plan in each.plans} for each in (self._assembly, assembly))
-        left = left_streams.after(self._left, then, now, time.time_ns())
+        left = left_streams.after(self._left, _by_name(self._assembly), _by_name(assembly), time.time_ns())
         specs = self._open(assembly, left)
         changed = changes(self.specs, specs)
         log.get_logger().info(f"reload: {'; '.join(changed) or 'no process is concerned'}; nothing else changed")
@@ -250,6 +251,10 @@ class Run(Application):
             counts = {name: sums[name] for name in (term.removeprefix("-") for term in terms)}
             log.get_logger().info("unfinished, kept for the next start", records=records, **counts)
         return records != 0
+
+
+def _by_name(assembly: Assembly) -> dict[str, ConnectionPlan]:
+    return {plan.connection: plan for plan in assembly.plans}
 
 
 @contextlib.contextmanager

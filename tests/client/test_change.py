@@ -13,6 +13,7 @@ from client.test_rotation import ALL, Everything, assert_once_and_whole, quick
 from msgspec import structs
 from pushed import Pushed, watch
 
+from wsadapter.backoff import Backoff
 from wsadapter.client.client import Client, ConnectionConfig
 from wsadapter.client.terms import added
 from wsadapter.embedded.exchange.server import LoopbackVenue, Options
@@ -304,7 +305,7 @@ def test_what_cannot_be_subscribed_leaves_the_old_socket_alone_and_is_tried_agai
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     quick(monkeypatch)
-    monkeypatch.setattr("wsadapter.client.connection.CHANGE_RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("wsadapter.client.connection.CHANGE_BACKOFF", Backoff(0.05, 300.0))
 
     async def counting(peer: Peer) -> None:
         await peer.upgrade()

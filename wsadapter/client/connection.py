@@ -29,7 +29,7 @@ from wsadapter.client.handler import BoundHandler
 from wsadapter.client.handover import Handover
 from wsadapter.client.live_socket import LiveSocket, NextSocket
 from wsadapter.client.reader import ReceiveCount
-from wsadapter.client.rotation import AFTER_SECONDS, CHANGE_RETRY_SECONDS, RETRY_SECONDS, Reason, Rotation, due_in
+from wsadapter.client.rotation import AFTER_SECONDS, CHANGE_BACKOFF, RETRY_SECONDS, Reason, Rotation, due_in
 from wsadapter.client.rotation import CHECK_SECONDS as NEXT_CHECK_SECONDS
 from wsadapter.client.session import Lost
 from wsadapter.client.stream_watch import CHECK_SECONDS, StreamWatch, some
@@ -369,7 +369,7 @@ class Connection:
         if next_one.rotation.reason == "rotation":
             again = min(RETRY_SECONDS, self._config.rotate_after or RETRY_SECONDS)
             if next_one.terms != self._terms:
-                again = min(RETRY_SECONDS, CHANGE_RETRY_SECONDS * 2.0**self._tries)
+                again = CHANGE_BACKOFF.bound(self._tries)
                 self._tries += 1
                 self.exchange.learn(next_one.exchange)
             wait = next_one.ended.result().asked_to_wait if next_one.ended.done() else 0.0

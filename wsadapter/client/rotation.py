@@ -12,6 +12,7 @@ again: that stays, and another attempt follows.
 from collections.abc import Callable, Collection
 from typing import Final, Literal
 
+from wsadapter.backoff import Backoff
 from wsadapter.client.handover import Handover
 from wsadapter.exchanges.venue import Exchange
 
@@ -22,8 +23,8 @@ SETTLE_SECONDS: Final = 10.0
 PATIENCE_SECONDS: Final = 30.0
 """From the last acknowledgement on."""
 RETRY_SECONDS: Final = 300.0
-CHANGE_RETRY_SECONDS: Final = 5.0
-"""The first time for other subscriptions, doubled each time."""
+CHANGE_BACKOFF: Final = Backoff(5.0, RETRY_SECONDS)
+"""Where other subscriptions are wanted."""
 CHECK_SECONDS: Final = 0.1
 AFTER_SECONDS: Final = 30.0
 """How long copies are looked for behind a hand-over: how far the new socket may lag behind the old one."""

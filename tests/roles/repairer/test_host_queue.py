@@ -170,6 +170,16 @@ def test_what_has_no_answer_is_asked_again_later_and_holds_up_nobody(result: Res
     assert len(made.finished) == 3
 
 
+def test_what_has_no_answer_for_days_is_asked_again_and_again() -> None:
+    job = Requests("one", 1)
+    made, host = queue(job)
+    host.next = lambda: Result(Outcome.UNANSWERED)
+    for minute in range(2_500):
+        turns(made, 2, now=60.0 * minute)
+    assert len(host.asked) > 1_100
+    assert job.remaining == 1
+
+
 def test_a_long_look_into_the_log_holds_up_no_poll() -> None:
     clock = Clock()
     made, host = queue(Poll(), LongSearch("a", 500, clock), LongSearch("b", 500, clock))

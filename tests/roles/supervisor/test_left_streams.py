@@ -57,10 +57,8 @@ def test_so_much_is_remembered_and_no_more() -> None:
 def test_what_the_next_run_has_on_another_connection_its_former_one_has_left() -> None:
     now = plans("trade", symbols=(BITCOIN, ETHER))
     ((name, plan),) = now.items()
-    carried = {
-        name: ["binance:btcusdt@aggTrade"],
-        "fut-market-1": ["binance:ethusdt@aggTrade", "binance:gone@aggTrade"],
-    }
+    names = ["binance:ethusdt@aggTrade", "binance:gone@aggTrade"]
+    then = {name: ["binance:btcusdt@aggTrade"], "fut-market-1": names}
     assert left_streams.between_runs(then, now, 7) == {}, "nobody has the other connection now"
 
     moved = {name: plan, "fut-market-1": ConnectionPlan("fut-market-1", "binance", "", (), ())}

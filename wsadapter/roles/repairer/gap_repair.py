@@ -8,9 +8,9 @@ A gap is expanded into the series of its connection's plan. What each of them la
 Guarantees: nothing is ``repaired`` because nothing was found to compare. Where a series shows nothing before the gap,
 time has to say where its hole begins: for the gap of a first connection its last record is looked for further back, and
 where neither that nor the log's beginning is found the hole is at best ``partial``. A gap that ends before it began
-(the clock was set) bounds nothing by its times. What the log has of the connection before the gap, or a reload took from
-it since, is repaired like the series of its plan, which may be another one by now: as far as another connection has
-it, else to the gap's end. A look into the log is made of short steps, between which others have their turn.
+(the clock was set) bounds nothing by its times. What the log has of the connection before the gap, or a reload took
+from it since, is repaired like the series of its plan, which may be another one by now: as far as another connection
+has it, else to the gap's end. A look into the log is made of short steps, between which others have their turn.
 """
 
 from collections import Counter

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from wsadapter.backoff import Backoff
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.events import Event
 from wsadapter.events.gaps import RepairState
@@ -32,7 +33,7 @@ BAD_ANSWERS: Final = 6
 KAFKA_SECONDS: Final = 1.0
 POLLS_SHARE: Final = 1 / 8
 """Of the host's weight, that nothing else uses up where there are polls."""
-LONGEST_WAIT: Final = 60.0
+BACKOFF: Final = Backoff(2.0, 60.0)
 
 log = get_logger()
 
@@ -257,7 +258,7 @@ class HostQueue:
             self._finish(job)
             return ()
         except RestError:
-            self._begin_anew(job, now + min(2.0 ** (job.restarts + 1), LONGEST_WAIT))
+            self._begin_anew(job, now + BACKOFF.bound(job.restarts))
             return ()
         except ServiceUnavailable as error:
             self._log("Kafka cannot be read", str(error))

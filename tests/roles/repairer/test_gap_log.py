@@ -4,15 +4,17 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
+from eventually import eventually
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
 from wsadapter.kafka.errors import refusal
-from wsadapter.roles.repairer import gap_log
+from wsadapter.roles.repairer import gap_log, partition_watch
 from wsadapter.roles.repairer.gap_log import GapLog, GapLogFailed
+from wsadapter.roles.repairer.partition_watch import PartitionWatch
 
 FATAL = KafkaError(KafkaError._FATAL)
-TOPIC = "websocket.gap"
+TOPIC, KLINES = "websocket.gap", "websocket.kline"
 
 
 class Client:
@@ -22,6 +24,8 @@ class Client:
         self.settings = settings
         self.messages: list[Message] = []
         self.sought: list[TopicPartition] = []
+        self.assigned: dict[tuple[str, int], int] = {}
+        self.paused: set[tuple[str, int]] = set()
 
     def consume(self, limit: int, timeout: float) -> list[Message]:
         received, self.messages = self.messages, []
@@ -34,7 +38,13 @@ class Client:
         return 0, 0
 
     def assign(self, partitions: list[TopicPartition]) -> None:
-        pass
+        self.assigned = {(each.topic, each.partition): each.offset for each in partitions}
+
+    def pause(self, partitions: list[TopicPartition]) -> None:
+        self.paused |= {(each.topic, each.partition) for each in partitions}
+
+    def resume(self, partitions: list[TopicPartition]) -> None:
+        self.paused -= {(each.topic, each.partition) for each in partitions}
 
     def seek(self, partition: TopicPartition) -> None:
         self.sought.append(partition)
@@ -113,3 +123,25 @@ def test_what_must_not_be_committed_says_so(monkeypatch: pytest.MonkeyPatch) -> 
         GapLog(KafkaConfig())
 
     assert refusal(caught.value.__context__) == KafkaError.GROUP_AUTHORIZATION_FAILED
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_partitions_and_topics_that_come_later_are_read_from_their_beginning(
+    monkeypatch: pytest.MonkeyPatch, log: GapLog, held: bool
+) -> None:
+    counts = {TOPIC: 1}
+    monkeypatch.setattr(partition_watch, "partition_counts", lambda kafka, timeout: counts)
+    monkeypatch.setattr(partition_watch, "ASK_SECONDS", 0.0)
+    monkeypatch.setattr(gap_log, "MOST_GAPS", 0 if held else 1)
+    log._partitions = PartitionWatch(KafkaConfig(), (TOPIC, KLINES))
+    client(log).messages = [Message(topic=TOPIC, partition=0, offset=6, value=b"")]
+    log.poll(0.0)
+
+    counts.update({TOPIC: 2, KLINES: 1})
+
+    def all_of_them() -> bool:
+        log.poll(0.0)
+        return client(log).assigned == {(TOPIC, 0): 7, (TOPIC, 1): 0, (KLINES, 0): 0}
+
+    eventually(all_of_them)
+    assert client(log).paused == ({(TOPIC, 0), (TOPIC, 1)} if held else set())

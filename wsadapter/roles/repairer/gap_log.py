@@ -3,14 +3,15 @@
 Guarantees: a gap's offset is committed when its new state is acknowledged and no earlier, and never past one that is
 still open: a restart finds every open gap again, and what is said of it later in the log (so none is repaired twice).
 Candles are committed as far as their reader says that it needs none of them again (`GapLog.candles_kept`).
-Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. The only member of its group; it assigns itself.
+Bounded by `MOST_GAPS`; when there are more the rest waits in Kafka. The only member of its group; it assigns itself,
+and partitions that are added, or a topic that is made later, within a minute: those from their beginning.
 
 Gaps without an end are passed over: the record that ends one says all that the first one did.
 """
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import wait
 from typing import Any, Final
 
@@ -29,6 +30,7 @@ from wsadapter.kafka.messages import Identity, gap_record
 from wsadapter.kafka.settings import LIBRDKAFKA, repairer_config
 from wsadapter.kafka.topics import partition_counts, topic
 from wsadapter.log import OUTAGE, Repeated, get_logger
+from wsadapter.roles.repairer.partition_watch import PartitionWatch
 
 MOST_GAPS: Final = 10_000
 CHUNK: Final = 2_000
@@ -90,6 +92,7 @@ class GapLog:
                 "enable.partition.eof": True,
             }
         )
+        self._partitions = PartitionWatch(kafka, (self._gaps, self._klines))
         self._next: dict[Key, int] = {}
         self._behind: dict[Key, int] = {}
         """Gap partitions that are not read to where they ended at the start."""
@@ -117,6 +120,8 @@ class GapLog:
     def poll(self, timeout: float) -> list[Message]:
         """Read on; returns the messages of candles."""
         candles = []
+        if added := self._partitions.added(self._next.keys()):
+            self._add(added)
         if self.refused:
             self._look_again(time.monotonic())
         for message in self._consumer.consume(CHUNK, timeout):
@@ -215,6 +220,16 @@ class GapLog:
                 self._behind[key] = end
         self._consumer.assign([TopicPartition(*key, offset) for key, offset in self._next.items()])
 
+    def _add(self, partitions: Iterable[Key]) -> None:
+        """All that is in them came while we read."""
+        for key in partitions:
+            self._next[key] = 0
+            if key[0] == self._klines:
+                self._candles_kept[key] = 0
+            log.info("a partition was added", topic=key[0], partition=key[1])
+        self._consumer.assign([TopicPartition(*key, offset) for key, offset in self._next.items()])
+        self._pause()  # an assignment knows nothing of it
+
     def _handle(self, message: Message, key: Key, offset: int) -> None:
         gap, end = gap_record(message.value())
         if gap is None:
@@ -231,10 +246,14 @@ class GapLog:
     def _hold(self, full: bool) -> None:
         if full != self._held:
             self._held = full
-            gaps = [TopicPartition(*key) for key in self._next if key[0] == self._gaps]
-            (self._consumer.pause if full else self._consumer.resume)(gaps)
+            self._pause()
             if full:
                 log.warning("too many open gaps, the rest waits in Kafka", gaps=len(self.open))
+
+    def _pause(self) -> None:
+        """Or resume."""
+        gaps = [TopicPartition(*key) for key in self._next if key[0] == self._gaps]
+        (self._consumer.pause if self._held else self._consumer.resume)(gaps)
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:

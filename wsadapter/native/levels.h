@@ -101,7 +101,8 @@ put_usual(Sides *sides, const char **at, const char *end)
     return 0;
 }
 
-/* A number with an exponent, of nothing, or of neither. */
+/* A number with an exponent, of nothing, or of neither. It may be longer kept than it was written: where there would be
+ * no room then for all that follows, it is not usual. */
 static int
 put_number(Sides *sides, const char **at, const char *end)
 {
@@ -111,7 +112,7 @@ put_number(Sides *sides, const char **at, const char *end)
     if (read_value(at, end, &value, 0) < 0 || value.kind < STRING_VALUE || value.kind > NUMBER_VALUE)
         return -1;
     int length = plain_decimal(value.at, value.length, 0, scratch, &plain);
-    if (length < 0 || sides->size + (size_t)length + 32 > sides->capacity)
+    if (length < 0 || sides->size + 1 + (size_t)length + (size_t)(end - *at) + 32 > sides->capacity)
         return -1;
     keep(sides, plain, length, plain == scratch ? scratch + sizeof scratch : end);
     return 0;
@@ -217,7 +218,8 @@ static inline Py_ssize_t
 read_side(const char **at, const char *end, const Spelling *spelling, Sides *sides, int wanted)
 {
     Py_ssize_t count = 0;
-    size_t most = sides->size + (size_t)(end - *at) + 32; /* what is kept is shorter than what it was made of */
+    /* what is kept is shorter than what it was made of; put_number sees to the numbers that are not */
+    size_t most = sides->size + (size_t)(end - *at) + 32;
     if (most > sides->capacity) {
         char *bytes = PyMem_Realloc(sides->bytes, most * 2);
         if (bytes == NULL)

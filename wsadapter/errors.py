@@ -11,7 +11,7 @@ from typing import Final
 
 
 class ExitCode(IntEnum):
-    """What the command's exit says (sysexits.h where it has a word for it)."""
+    """What the command's exit says (sysexits.h where it has a word for it; what a signal ended, as a shell says it)."""
 
     OK = 0
     USAGE = 64
@@ -21,6 +21,8 @@ class ExitCode(IntEnum):
     ALREADY_RUNNING = 73
     LOSS = 75
     CONFIG = 78
+    INTERRUPTED = 130
+    PIPE = 141
 
 
 MEANINGS: Final[Mapping[ExitCode, str]] = {
@@ -32,6 +34,8 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.ALREADY_RUNNING: "another supervisor has the state directory, or a process the shared memory",
     ExitCode.LOSS: "stopped with loss or at the deadline of the drain; something is missing, or was not done",
     ExitCode.CONFIG: "the configuration, or tables that do not match it",
+    ExitCode.INTERRUPTED: "Ctrl-C before the end, of a command that has one",
+    ExitCode.PIPE: "the reader of the output was gone before the end, of a command that has one",
 }
 """What an operator reads of each."""
 

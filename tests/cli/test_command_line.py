@@ -1,15 +1,20 @@
 """The command line: what is a usage error, what runs with which options, what goes to which stream."""
 
+import errno
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import pytest
 from cli.command import call, run
 
 from wsadapter.cli import main as cli
+from wsadapter.cli import options
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ExitCode
 from wsadapter.roles.supervisor import run as composition
@@ -175,6 +180,67 @@ def test_a_reader_that_has_enough_is_no_error(tmp_path: Path) -> None:
     _, said = process.communicate(timeout=60)
 
     assert (process.returncode, said) == (ExitCode.OK, b"")
+
+
+@pytest.mark.parametrize("arguments", [("audit", "--since", "1h"), ("ddl", "--migrate"), ("gaps",)])
+def test_what_was_interrupted_does_not_end_as_if_it_were_through(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        (tmp_path / "c.toml").write_text(f'[clickhouse]\nurl = "{url}"\n[monitor]\nlisten = "127.0.0.1:1"\n{FEED}')
+        silent.settimeout(60)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "wsadapter.cli.main", "--config", "c.toml", *arguments],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path,
+            env={**os.environ, "STATE_DIRECTORY": str(tmp_path / "state")},
+        )  # fmt: skip
+        asked, _ = silent.accept()
+        with asked:
+            asked.settimeout(60)
+            assert asked.recv(1)  # it waits for the answer now
+            process.send_signal(signal.SIGINT)
+            told, _ = process.communicate(timeout=60)
+
+    assert (process.returncode, told) == (ExitCode.INTERRUPTED, b"")
+
+
+@pytest.mark.parametrize("ended", [KeyboardInterrupt, SystemExit(1), BrokenPipeError(errno.EPIPE, "gone")])
+@pytest.mark.parametrize(("name", "has_an_end"), [("top", False), ("tap", False), ("audit", True), ("import", True)])
+def test_ctrl_c_and_a_reader_that_has_enough_end_only_what_has_no_end_of_its_own(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    has_an_end: bool,
+    ended: BaseException | type[BaseException],
+) -> None:
+    def load(*_arguments: object, **_named: object) -> NoReturn:
+        raise ended
+
+    monkeypatch.setattr(options, "load", load)
+    (tmp_path / "BTCUSDT-1m-2026-01-01.csv").write_text("")
+    more = {"tap": ("trade",), "import": ("--exchange", "binance", "BTCUSDT-1m-2026-01-01.csv")}
+    done = call(tmp_path, name, *more.get(name, ()))
+
+    unfinished = ExitCode.INTERRUPTED if ended is KeyboardInterrupt else ExitCode.PIPE
+    assert done.returncode == (unfinished if has_an_end else ExitCode.OK)
+
+
+def test_a_verdict_stays_what_it_was_when_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told last may wait in a buffer until the process ends."""
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    def run_command() -> int:
+        print("what is missing")
+        return ExitCode.LOSS
+
+    monkeypatch.setattr(cli, "run_command", run_command)
+    monkeypatch.setattr(sys, "argv", ["wsadapter-supervisor", "--help"])
+    with open(writing, "w") as nobody, monkeypatch.context() as here:
+        here.setattr(sys, "stdout", nobody)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+
+    assert ended.value.code == ExitCode.LOSS
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)

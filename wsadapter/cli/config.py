@@ -19,6 +19,7 @@ def config() -> None:
 @options.CONFIG
 @options.JSON
 @click.pass_context
+@options.until_enough()
 def show(context: click.Context, config_path: str | None, as_json: bool) -> int:
     """Print every key with its value and where that came from: default, file, environment, command line."""
     from wsadapter.config.effective import settings

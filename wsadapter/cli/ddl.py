@@ -34,7 +34,8 @@ def ddl(group_path: str | None, config_path: str | None, embedded: bool, migrate
         raise click.UsageError("--drop-old and --embedded go with --migrate")
     config = options.load(config_path or group_path, demo=True)
     if not migrate:
-        click.echo(statements(config.clickhouse), nl=False)
+        with options.until_enough():
+            click.echo(statements(config.clickhouse), nl=False)
         return ExitCode.OK
     from wsadapter.clickhouse import migration
     from wsadapter.clickhouse.client import connect

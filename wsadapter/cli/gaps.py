@@ -67,13 +67,18 @@ def _gaps(config: Config, scope: Scope, cause: str, as_json: bool) -> int:
         click.echo(f"more than {len(found)} gaps: only the newest are shown", err=True)
     found.reverse()
     narrowed = bool(scope.stream or scope.symbol)
+    _show(found, narrowed, as_json)
+    return ExitCode.OK
+
+
+@options.until_enough()
+def _show(found: list[RecordedHole], narrowed: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([_json(one, narrowed) for one in found], indent=2, ensure_ascii=False))
-        return ExitCode.OK
+        return
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     print_whole(Console(file=sys.stdout, highlight=False, width=width), _table(found, narrowed))
     click.echo(_count(len(found)), err=True)
-    return ExitCode.OK
 
 
 def _count(number: int) -> str:

@@ -156,9 +156,9 @@ def run_command(arguments: list[str] | None = None) -> int:
     except SystemExit as error:
         if error.code != 1:
             raise
-        return ExitCode.OK  # click's own exit when the reader of our output has enough (| head)
+        return ExitCode.PIPE  # click's and rich's own exit; what only shows has caught it (`options.until_enough`)
     except (KeyboardInterrupt, click.Abort):
-        return ExitCode.OK  # Ctrl-C is how one leaves `top` and `tap`; a run has its own handlers
+        return ExitCode.INTERRUPTED  # so has what one leaves by it; a run has its own handlers
 
 
 def _complain(line: str) -> None:
@@ -173,13 +173,13 @@ def main() -> NoReturn:
         from wsadapter import log
 
         log.on_standard_error()
+    code: int = ExitCode.PIPE
     try:
         code = run_command()
         sys.stdout.flush()
     except BrokenPipeError:
-        # the reader of our output has enough (| head); Python would complain once more at exit
+        # the reader of our output has enough (| head), which changes no verdict; Python would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = ExitCode.OK
     sys.exit(code)
 
 

@@ -36,6 +36,7 @@ EVENTS: Final = {
 @click.command()
 @options.CONFIG
 @click.pass_obj
+@options.until_enough()
 def mcp(group_path: str | None, config_path: str | None) -> ExitCode:
     """Serve what was recorded to an agent: an MCP server, which only reads."""
     config = options.load(config_path or group_path, demo=True)

@@ -5,7 +5,8 @@ What the values need is imported when there is one, so that ``--help`` comes at 
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -63,6 +64,19 @@ BROKERS = click.option(
 UNTIL = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then, exclusive.")
 UNTIL_NOW = click.option("--until", callback=_point_in_time, metavar="DURATION|TIME", help="To then; now if left out.")
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
+
+
+@contextmanager
+def until_enough() -> Iterator[None]:
+    """Of what only shows: Ctrl-C is how one leaves it, and a reader may have enough (| head). Both are an end like any
+    other; of a command that does or proves something neither is."""
+    try:
+        yield
+    except (KeyboardInterrupt, BrokenPipeError):
+        pass
+    except SystemExit as error:  # rich's own of a reader that has enough
+        if error.code != 1:
+            raise
 
 
 def one_of(option: str, word: str, known: Iterable[str]) -> None:

@@ -58,7 +58,8 @@ def plan(
         assembly = assemble(config, listings=listed_now(config, assembly.resolved.sources))
     connections = placed(assembly)
     if in_all:
-        return _capacity(capacity.capacity(connections, assembly.config), assembly.config, as_json)
+        _capacity(capacity.capacity(connections, assembly.config), assembly.config, as_json)
+        return ExitCode.OK
     shown = [
         structs.replace(
             each, streams=streams, measured=found.get(each.connection),
@@ -72,9 +73,15 @@ def plan(
             ]
         )
     ]  # fmt: skip
+    _show(shown, assembly, as_json)
+    return ExitCode.OK
+
+
+@options.until_enough()
+def _show(shown: list[Placed], assembly: Assembly, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
-        return ExitCode.OK
+        return
     for feed in resolved_feeds(assembly.resolved):
         for line in _resolved(feed):
             click.echo(line)
@@ -85,17 +92,16 @@ def plan(
             click.echo(line)
     total = sum(len(one.streams) for one in shown)
     click.echo(f"connections: {len(shown)}, streams: {total}", err=True)
-    return ExitCode.OK
 
 
-def _capacity(found: capacity.Capacity, config: Config, as_json: bool) -> int:
+@options.until_enough()
+def _capacity(found: capacity.Capacity, config: Config, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-        return ExitCode.OK
+        return
     for head, text in capacity.lines(found, config):
         for number, line in enumerate(textwrap.wrap(text, WIDTH - INDENT)):
             click.echo(f"  {'' if number else head:<{INDENT - 2}}{line}")
-    return ExitCode.OK
 
 
 def _measured(config: Config, assembly: Assembly) -> dict[str, Measured]:

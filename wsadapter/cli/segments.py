@@ -22,6 +22,7 @@ def segments() -> None:
 
 @segments.command("list")
 @options.JSON
+@options.until_enough()
 def list_(as_json: bool) -> int:
     """Each segment: whose, how large, what is unread in it, who uses it.
 

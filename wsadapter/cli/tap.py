@@ -39,6 +39,7 @@ POLL_SECONDS = 0.5
 @click.option("--times", is_flag=True, help="Show times as text.")
 @click.option("--no-follow", is_flag=True, help="Stop at the end of the topic.")
 @click.pass_obj
+@options.until_enough()
 def tap(
     group_path: str | None, config_path: str | None, topic: str, exchange: str, symbol: str, beginning: bool,
     count: int | None, times: bool, no_follow: bool,

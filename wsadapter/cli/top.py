@@ -40,6 +40,7 @@ _BAD: Final = ("down", "refused", "paused")
 @options.CONFIG
 @click.option("--interval", callback=options.seconds, metavar="DURATION", help="Time between two updates.")
 @click.pass_obj
+@options.until_enough()
 def top(group_path: str | None, config_path: str | None, interval: float | None) -> int:
     """Watch a running instance: a live table, or lines when this is no terminal."""
     address = monitor_client.address(options.load(config_path or group_path, demo=True))

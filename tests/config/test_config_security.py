@@ -1,12 +1,16 @@
 """Security given once: complete, used by every client, never half of it; passwords from wherever they come."""
 
+import ctypes
+import os
 import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
+from confluent_kafka import cimpl
 
-from wsadapter.config.load import load
+from wsadapter.config import effective, librdkafka
+from wsadapter.config.load import Loaded, load
 from wsadapter.config.model import Config, KafkaConfig
 from wsadapter.config.warnings import warnings
 from wsadapter.errors import ConfigError
@@ -60,6 +64,72 @@ def test_every_client_has_it(tmp_path: Path) -> None:
         used = of(kafka)
         assert (used["security.protocol"], used["sasl.mechanism"]) == ("SASL_SSL", "SCRAM-SHA-512")
         assert (used["sasl.username"], used["sasl.password"]) == ("recorder", "s3 cret")
+
+
+def librdkafka_names(directory: Path) -> set[str]:
+    """Every property of the library that is linked here, aliases too."""
+    path = directory / "properties.md"
+    library, libc = ctypes.CDLL(cimpl.__file__), ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    file = ctypes.c_void_p(libc.fopen(os.fsencode(path), b"w"))
+    library.rd_kafka_conf_properties_show(file)
+    libc.fclose(file)
+    return {line.partition("|")[0].strip() for line in path.read_text().splitlines() if " | " in line}
+
+
+def test_no_secret_of_librdkafka_is_taken_from_the_file(tmp_path: Path) -> None:
+    """Of the names of 2.16: a new one that sounds like a secret and is none belongs to the places."""
+    names = librdkafka_names(tmp_path)
+    sounding = {
+        name for name in names if {"secret", "password", "passphrase", "private", "key", "pem"} & {*name.split(".")}
+    }
+    places = {
+        "https.ca.pem", "ssl.ca.pem", "ssl.certificate.pem", "ssl.key.location",
+        "sasl.oauthbearer.assertion.private.key.file",
+    }  # fmt: skip
+
+    assert "sasl.oauthbearer.client.credentials.client.secret" in sounding, "the library was asked"
+    assert "sasl.oauthbearer.assertion.private.key.pem" in sounding
+    assert {name for name in sounding if not librdkafka.refusal("producer", name)} == places
+    assert {name for name in sounding if not librdkafka.refusal("consumer", f"topic.{name}")} == places
+    for name in sounding - places:
+        said = refused(tmp_path, f'[kafka.producer]\n"{name}" = "hunter2"\n')
+        assert "secrets come by file only" in said[f"kafka.producer.{name}"]
+        assert "hunter2" not in str(said)
+
+
+def test_a_secret_that_went_by_is_shown_to_nobody(tmp_path: Path) -> None:
+    kafka = KafkaConfig(producer={"sasl.oauthbearer.assertion.private.key.pem": "hunter2", "linger.ms": 5})
+    loaded = Loaded(msgspec.structs.replace(read(tmp_path, ""), kafka=kafka), {})
+    shown = {one.key: one.value for one in effective.settings(loaded)}
+
+    assert shown["kafka.producer.sasl.oauthbearer.assertion.private.key.pem"] == effective.MASK
+    assert shown["kafka.producer.linger.ms"] == 5
+    assert "hunter2" not in str(shown)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sasl.kerberos.kinit.cmd", "kinit -R"),
+        ("sasl.kerberos.principal", "recorder; touch /tmp/x"),
+        ("sasl.kerberos.keytab", "/etc/$(id).keytab"),
+        ("topic.sasl.kerberos.kinit.cmd", "kinit -R"),
+    ],
+)
+def test_no_shell_command_is_taken_from_the_file(tmp_path: Path, key: str, value: str) -> None:
+    said = refused(tmp_path, "".join(f'[kafka.{side}]\n"{key}" = "{value}"\n' for side in ("producer", "consumer")))
+
+    assert all(said[f"kafka.{side}.{key}"].startswith("refused, ") for side in ("producer", "consumer"))
+
+
+def test_a_principal_and_a_keytab_are_taken(tmp_path: Path) -> None:
+    words = (
+        'sasl.kerberos.principal = "recorder/host-1@EXAMPLE.COM"\nsasl.kerberos.keytab = "/etc/wsadapter/k.keytab"\n'
+    )
+    kafka = read(tmp_path, "".join(f"[kafka.{side}]\n{words}" for side in ("producer", "consumer"))).kafka
+
+    assert kafka.producer["sasl.kerberos.principal"] == "recorder/host-1@EXAMPLE.COM"
 
 
 @pytest.mark.parametrize("side", ["producer", "consumer"])

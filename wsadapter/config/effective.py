@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from wsadapter.config.convert import is_internal, join
 from wsadapter.config.load import DEFAULT, Loaded
+from wsadapter.config.secrets import is_secret
 from wsadapter.config.types import Secret
 
 MASK: Final = "***"
@@ -37,7 +38,7 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
                 yield from _leaves(inner, join(path, field.name))
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _leaves(inner, join(path, key))
+            yield from _leaves(Secret(str(inner)) if is_secret(key) else inner, join(path, key))
     elif isinstance(value, tuple) and value and isinstance(value[0], Struct):
         for index, inner in enumerate(value):
             yield from _leaves(inner, f"{path}[{index}]")

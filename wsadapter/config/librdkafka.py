@@ -10,6 +10,7 @@ supervisor, and costs nothing where nothing is passed through.
 """
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -26,14 +27,18 @@ _OWN_KEY: Final = "refused, set kafka.bootstrap_servers"
 _SECRET: Final = "refused, secrets come by file only (kafka.sasl_password_file, ssl.key.location)"
 _TLS: Final = "refused, certificates and host names are always checked"
 _CODE: Final = "refused, no code is loaded or called by configuration"
+_TOPIC: Final = "topic."
+"""librdkafka ignores it in front of a topic setting."""
+_SHELL: Final = "sasl.kerberos."
+_PLAIN: Final = re.compile(r"[\w@./:+=,-]*", re.ASCII)
+_SHELL_WORD: Final = "refused, a shell reads it (kinit): letters, digits and @ . / : + = , - _ only"
 
 _BOTH: Final[Mapping[str, str]] = {
     **dict.fromkeys(("bootstrap.servers", "metadata.broker.list"), _OWN_KEY),
-    **dict.fromkeys(("sasl.password", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password"), _SECRET),
-    **dict.fromkeys(("sasl.oauthbearer.client.secret", "sasl.oauthbearer.config"), _SECRET),
-    **dict.fromkeys(("sasl.oauthbearer.assertion.private.key.passphrase",), _SECRET),
+    "sasl.oauthbearer.config": _SECRET,
     **dict.fromkeys(("enable.ssl.certificate.verification", "ssl.endpoint.identification.algorithm"), _TLS),
     **dict.fromkeys(("plugin.library.paths", "ssl.engine.location", "ssl.providers"), _CODE),
+    "sasl.kerberos.kinit.cmd": _CODE,
     **dict.fromkeys(("opaque", "default_topic_conf", "default.topic.config", "logger"), _CODE),
     "test.mock.num.brokers": "refused, use --embedded",
 }
@@ -83,15 +88,18 @@ def _flattened(table: Any) -> Any:
 
 def refusal(side: str, key: str) -> str:
     """Why this key may not be set; empty when it may."""
-    # librdkafka ignores a prefix "topic." in front of a topic setting
-    name = key.removeprefix("topic.")
+    name = key.removeprefix(_TOPIC)
+    if secrets.is_secret(name):
+        return _SECRET
     return REFUSED[side].get(name) or (_CODE if name.endswith(("_cb", ".cb")) else "")
 
 
 def _refuse(side: str, settings: Mapping[str, object], errors: Errors) -> None:
-    for key in settings:
+    for key, value in settings.items():
         if reason := refusal(side, key):
             errors.add(join(f"kafka.{side}", key), reason)
+        elif key.removeprefix(_TOPIC).startswith(_SHELL) and not _PLAIN.fullmatch(str(value)):
+            errors.add(join(f"kafka.{side}", key), _SHELL_WORD)
 
 
 def ask(kafka: KafkaConfig, is_secured: bool, errors: Errors) -> None:

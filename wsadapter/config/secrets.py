@@ -8,6 +8,7 @@ key of this process alone, so that a reload sees that it changed and nobody can 
 
 import hashlib
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,13 @@ CREDENTIALS: Final[Mapping[str, str]] = {
 """Key -> the systemd credential that is its default."""
 _MAX_CERTIFICATE_BYTES: Final = 4 * 1024 * 1024
 _KEY: Final = secrets.token_bytes(32)
+_SECRET: Final = re.compile(r"secret|password|passphrase|key\.pem$", re.IGNORECASE)
+
+
+def is_secret(name: str) -> bool:
+    """Whether the value of a setting of this name, of another's program, is a secret itself, and not where it is: by
+    the words in it, since a list of theirs lacks what the next version brings."""
+    return bool(_SECRET.search(name))
 
 
 def credentials(environ: Mapping[str, str]) -> dict[str, str]:

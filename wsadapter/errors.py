@@ -30,7 +30,7 @@ MEANINGS: Final[Mapping[ExitCode, str]] = {
     ExitCode.USAGE: "the command line is wrong",
     ExitCode.UNAVAILABLE: "a service that is needed is not there",
     ExitCode.INTERNAL: "an error of ours; the log has it",
-    ExitCode.CHILDREN: "child processes would not stay up",
+    ExitCode.CHILDREN: "no essential child process would stay up",
     ExitCode.ALREADY_RUNNING: "another supervisor has the state directory, or a process the shared memory",
     ExitCode.LOSS: "stopped with loss or at the deadline of the drain; something is missing, or was not done",
     ExitCode.CONFIG: "the configuration, or tables that do not match it",

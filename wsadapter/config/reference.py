@@ -99,7 +99,7 @@ KEYS: Final[Mapping[str, str]] = {
     "restart.backoff_min": "The first wait before a child is started again that had not run for `period`; it doubles",
     "restart.backoff_max": "up to this.",
     "restart.intensity": "More restarts of one child than this",
-    "restart.period": "within so long are a crash loop.",
+    "restart.period": "within so long are a crash loop: it is tried every backoff_max from then on.",
     "record.mode": "off; all: every frame; around: those around a gap or a frame that cannot be decoded.",
     "record.path": "Default: the directory recordings in state_dir.",
     "record.feeds": "Names of the feeds whose frames are kept; none: of all.",

@@ -119,6 +119,28 @@ def test_a_symbol_that_the_venue_does_not_offer_is_left_out(tmp_path: Path) -> N
     assert waits.reason == "no symbol of okx fits; BTC-USDT: funding_rate is not offered for BTC-USDT"
 
 
+@pytest.mark.parametrize(
+    "symbol",
+    ['A",B', "A,B", "A'B", "A\\B", "A B", "A\nB", "A\x1b[2J", "A\u202eB", "A" * 5_000, "", "A*", "!A", "top:5"],
+)
+@pytest.mark.parametrize("before", [(), ("BTCUSDT", 'A",B')])
+def test_a_listed_symbol_that_no_configuration_could_name_is_left_out(
+    tmp_path: Path, symbol: str, before: tuple[str, ...]
+) -> None:
+    keep(tmp_path, "BTCUSDT", symbol, CHINESE)
+    stood = {"um": FeedSymbols(("*",), before)} if before else {}
+    everything = resolved(config(tmp_path, feed("*")), stood)
+    assert set(everything.config.feed[0].symbols) == {"BTCUSDT", CHINESE}
+    selection = everything.ruled[0].selection
+    assert selection is not None
+    ((told, reason),) = selection.unoffered.items()
+    assert all(text.isprintable() and text.isascii() and len(text) < 200 for text in (told, reason))
+    assert resolved(config(tmp_path, feed("top:9")), {}).config.feed[0].symbols == ("BTCUSDT", CHINESE)
+    (other,) = resolved(config(tmp_path, feed("BTC*")), {}).ruled
+    assert other.selection is not None
+    assert not other.selection.unoffered, "of what the rules do not stand for nothing is said"
+
+
 LISTING_NEEDED = "rules need a listing, which"
 
 

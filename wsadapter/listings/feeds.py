@@ -14,13 +14,15 @@ import msgspec
 from msgspec import Struct, structs
 
 from wsadapter.config.model import Config, Feed
-from wsadapter.config.symbol_rules import Rules, parsed
+from wsadapter.config.symbol_rules import Rules, is_rule, parsed
+from wsadapter.config.types import checked_symbol
 from wsadapter.errors import ConfigError
 from wsadapter.exchanges import load, load_rest
 from wsadapter.files import MAX_BYTES
 from wsadapter.listings import kept
 from wsadapter.listings.kept import KeptListing
 from wsadapter.listings.selection import STAYS, Before, Market, Selection, select
+from wsadapter.text import shown
 
 SYMBOLS_FILE: Final = "symbols.json"
 
@@ -178,9 +180,12 @@ def _resolved(
     if rules.tops and not listing.volumes:
         return RuledFeed(feed, listing, stays), f"no turnovers of {feed.exchange} yet, asked for at {host}"
     market = market_of(feed.exchange, listing)
-    offers_all = not _refusal(feed, (*market.trading, *market.halted))  # a thousand times faster than one by one
-    refusal = _nothing if offers_all else lambda symbol: _refusal(feed, (symbol,))
+    fitting = tuple(symbol for symbol in (*market.trading, *market.halted) if not _unfit(symbol))
+    offers_all = not _refusal(feed, fitting)  # a thousand times faster than one by one
+    refusal = _unfit if offers_all else lambda symbol: _unfit(symbol) or _refusal(feed, (symbol,))
     selection = select(rules, market, Before(before.symbols, before.ranked), refusal)
+    told = {shown(symbol) if _unfit(symbol) else symbol: reason for symbol, reason in selection.unoffered.items()}
+    selection = structs.replace(selection, unoffered=told)
     if selection.symbols:
         return RuledFeed(feed, listing, selection), ""
     if stays is not None:
@@ -202,8 +207,13 @@ def market_of(exchange: str, listing: KeptListing) -> Market:
     )
 
 
-def _nothing(symbol: str) -> str:
-    return ""
+def _unfit(symbol: str) -> str:
+    """Why nobody could name this symbol of a listing in a configuration, in a line; empty where one could. It would
+    travel into logs, URLs, keys and labels like any other."""
+    try:
+        return f"{shown(symbol)} would be a rule" if is_rule(checked_symbol(symbol)) else ""
+    except ValueError as error:
+        return str(error)
 
 
 def _refusal(feed: Feed, symbols: tuple[str, ...]) -> str:

@@ -27,7 +27,7 @@ class Market(Struct, frozen=True):
 
 class Selection(Struct, frozen=True):
     """``symbols``: what the rules stand for, each with the rule that brought it in. ``unoffered``: what they would
-    stand for too, and why the venue does not offer it for the feed. ``ranked``: ``top:`` rule -> its symbols."""
+    stand for too, and why it cannot be recorded for the feed. ``ranked``: ``top:`` rule -> its symbols."""
 
     symbols: dict[str, str]
     unoffered: dict[str, str] = {}

@@ -101,6 +101,15 @@ def parse(words: list[str]) -> str:
         path.append(str(name))
 
 
+def reads_configuration(words: list[str]) -> bool:
+    found: click.Command | None = cli.command
+    for name in parse(words).split():
+        assert isinstance(found, click.Group)
+        found = found.get_command(click.Context(found), name)
+    assert found is not None
+    return any(given.name == "config_path" for given in found.params) and not {"--help", "--version"} & {*words}
+
+
 def inline(page: Path) -> list[str]:
     """Our commands in the prose: `wsadapter-supervisor ...` and `make ...`, those with a gap to fill in left out."""
     found = re.findall(rf"`({PROGRAM} [a-z-][^`\n]*|make [a-z][^`\n]*)`", pages.prose(page))

@@ -17,6 +17,19 @@ from documents.shell import Line
 from wsadapter.cli.options import PROGRAM
 
 LINES = [line for page in pages.PAGES for line in shell.lines(page)]
+INSTALLED = (
+    "clickhouse-clusters",
+    "existing-clickhouse",
+    "existing-kafka",
+    "install",
+    "operations",
+    "runbook",
+    "several-hosts",
+    "tls-and-sasl",
+    "upgrade",
+    "watching",
+)
+"""Pages about an installation, whose configuration is where no command looks by itself."""
 INLINE = [(page, text) for page in pages.PAGES for text in shell.inline(page)]
 MAKEFILE = (pages.ROOT / "Makefile").read_text()
 
@@ -69,6 +82,23 @@ def module_help(module: str) -> str:
 @pytest.mark.parametrize("line", LINES, ids=str)
 def test_each_line_of_a_block_is_one(line: Line) -> None:
     check(line)
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+def test_what_reads_the_configuration_of_an_installation_is_given_it(name: str) -> None:
+    page = pages.DOCS / f"{name}.md"
+    written = shell.lines(page) + [shell.command(page, 0, text) for text in shell.inline(page)]
+    ours = [line for line in written if line.program == PROGRAM and not line.text.startswith("_WSADAPTER_")]
+
+    assert [
+        str(line) for line in ours if shell.reads_configuration(line.words[1:]) and "--config" not in line.words
+    ] == []
+
+
+def test_every_page_that_names_the_file_of_an_installation_is_one_of_them() -> None:
+    naming = {page.stem for page in pages.DOCS.glob("*.md") if re.search(r"--config /etc/", page.read_text())}
+
+    assert naming <= {*INSTALLED}
 
 
 @pytest.mark.parametrize(("page", "text"), INLINE, ids=lambda given: given if isinstance(given, str) else given.name)

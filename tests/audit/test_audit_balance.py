@@ -44,6 +44,7 @@ def sample(*, lag: int = 0, ring: int = 0, restarts: tuple[str, ...] = (), at: f
             **{name: totals.get(name, count) for name, count in whole.items()}, **words,
             "decode_errors": {}, "gaps": totals.get("gaps", {}), "dead_letters": 0, "lag": lag,
         },
+        "supervisor": {"uptime_seconds": 60.0},
         "children": [{"role": role, "restarts": 1} for role in restarts],
         "consumers": [{"lag": {"trade": lag} if lag else {}}],
         "serializers": [{"outstanding": 0, "spool_records": 0}],
@@ -223,3 +224,10 @@ def test_dead_letters_are_counted_by_stream() -> None:
 
     assert live.verdict == BALANCED
     assert live.dead_letters == {"trade": 7}
+
+
+@pytest.mark.parametrize(("uptime", "began_ns"), [(60.0, 40 * 10**9), (None, None)])
+def test_the_counters_are_no_younger_than_the_supervisor(uptime: float | None, began_ns: int | None) -> None:
+    samples = [sample(at=at) | {"supervisor": {"uptime_seconds": uptime}} for at in (99.0, 100.0)]
+
+    assert balance(samples).began_ns == began_ns

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from wsadapter.audit.hops import CONSUMER, HOPS, KAFKA, TABLES, VENUE, Hop
 from wsadapter.events.streams import OURS, SPECS
+from wsadapter.times import SECOND
 
 BALANCED: Final = "balanced"
 IN_FLIGHT: Final = "in flight"
@@ -71,6 +72,8 @@ class Live(Struct, frozen=True):
     """None: not known."""
     restarts: Mapping[str, int]
     samples: int
+    began_ns: int | None = None
+    """The counters are from then on, or from earlier: when the supervisor began. None: not known."""
 
     @property
     def unexplained(self) -> int:
@@ -119,6 +122,7 @@ def balance(samples: Sequence[Status], stream: str = "") -> Live:
         last["frames"], sum(last["events"].values()), last["decode_errors"], last["dropped"], last["gaps"],
         last["spooled"], max(0, produced - delivered - sum(last["not_sent"].values()) - outstanding),
         sum(last["redelivered"].values()), _dead_letters(last), last["lag"], restarts(samples[-1]), len(samples),
+        _began_ns(samples[-1]),
     )  # fmt: skip
 
 
@@ -127,6 +131,11 @@ def is_final(samples: Sequence[Status]) -> bool:
     return len(samples) > 1 and all(
         one.verdict not in (IN_FLIGHT, UNEXPLAINED) for one in balance(samples).balances
     )  # fmt: skip
+
+
+def _began_ns(sample: Status) -> int | None:
+    uptime = sample["supervisor"]["uptime_seconds"]
+    return None if uptime is None else round((sample["time"] - uptime) * SECOND)
 
 
 def _dead_letters(totals: Mapping[str, Any]) -> dict[str, int]:

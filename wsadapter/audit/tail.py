@@ -1,7 +1,8 @@
 """What was recorded and is in no table: dead letters, and messages that nobody has inserted yet.
 
-Behind the last row of a series nothing in the tables shows them. A running instance counts both; for a range of time,
-and where no instance runs, Kafka itself is asked. Owns nothing.
+Behind the last row of a series nothing in the tables shows them. A running instance counts both; for a range of time of
+which it did not count the whole, or in which something may be, and where no instance runs, Kafka itself is asked. Owns
+nothing.
 """
 
 import socket
@@ -39,8 +40,8 @@ class Tail(Struct, frozen=True):
 def find(kafka: KafkaConfig, scope: Scope, live: Live | None) -> Tail | None:
     """``live``: what the running instance counts, None when there is none. None when neither it nor Kafka tells."""
     counted = None if live is None else Tail(live.dead_letters, live.stuck)
-    if counted is not None and not counted.dead_letters:
-        return counted.of(scope.stream)
+    if live is not None and not live.dead_letters and _counted_all(live, scope):
+        return Tail({}, live.stuck).of(scope.stream)
     try:
         if not any(map(_listens, kafka.bootstrap_servers.split(","))):
             raise ServiceUnavailable(f"nothing listens at {kafka.bootstrap_servers}")
@@ -48,10 +49,15 @@ def find(kafka: KafkaConfig, scope: Scope, live: Live | None) -> Tail | None:
         letters = dead_letters(kafka, scope.since_ns or 0, scope.now_ns if scope.until_ns is None else scope.until_ns)
         found = Tail(letters, _unread(kafka) if counted is None else counted.stuck)
     except ServiceUnavailable:
-        if counted is None:
-            return None
+        if counted is None or not (counted.dead_letters or counted.stuck):
+            return None  # that it counted none says nothing of the time before it
         found = counted
     return found.of(scope.stream)
+
+
+def _counted_all(live: Live, scope: Scope) -> bool:
+    """Whether the instance has counted since the range began: at a start its counters begin anew."""
+    return live.began_ns is not None and scope.since_ns is not None and live.began_ns <= scope.since_ns
 
 
 def dead_letters(kafka: KafkaConfig, since_ns: int, until_ns: int) -> dict[str, int]:

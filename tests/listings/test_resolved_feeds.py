@@ -16,7 +16,7 @@ from wsadapter.exchanges import load
 from wsadapter.listings import feeds, kept
 from wsadapter.listings.feeds import FeedSymbols, ListingSource, WaitingFeed, resolved
 from wsadapter.listings.kept import KeptListing
-from wsadapter.roles.supervisor.topology import assemble
+from wsadapter.roles.supervisor.topology import Assembly, assemble
 
 CHINESE = "币安人生USDT"
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XYZUSDT", CHINESE)
@@ -94,6 +94,69 @@ def test_a_feed_that_runs_is_never_left_without_a_symbol(tmp_path: Path) -> None
     other_rules = {"um": FeedSymbols(("*",), SYMBOLS)}
     (waits,) = resolved(nothing, other_rules).waiting
     assert waits.reason == "its rules fit no symbol that binance trades"
+
+
+def reloaded(
+    state: Path, before: Feed | Config, now: Feed, stood_for: dict[str, FeedSymbols] | None = None
+) -> Assembly:
+    """As `Run` does with a configuration that it reads while it runs."""
+    then = assemble(config(state, before) if isinstance(before, Feed) else before, stood_for or {})
+    wanted = config(state, now)
+    return assemble(wanted, feeds.at_reload(wanted, then.whole, then.resolved.symbols), then.placement)
+
+
+@pytest.mark.parametrize("rules", [("*USDT",), ("top:50",), ("SOLUSDT", "*USDC", "!X*")])
+def test_a_feed_that_gets_a_rule_while_it_runs_goes_on_until_its_listing_is_there(
+    tmp_path: Path, rules: tuple[str, ...]
+) -> None:
+    named = tuple(rule for rule in rules if rule == "SOLUSDT")
+    after = reloaded(tmp_path, feed("BTCUSDT", "ETHUSDT"), feed(*rules))
+    assert [each.symbols for each in after.config.feed] == [(*named, "BTCUSDT", "ETHUSDT")]
+    goes_on = f"it goes on with what it has, symbols: {2 + len(named)}"
+    reason = f"no listing of binance yet, asked for at {HOST}; {goes_on}"
+    assert after.resolved.waiting == (WaitingFeed("um", "binance", reason),)
+    for kept_symbols in (after.resolved.symbols, feeds.at_reload(after.declared, after.whole, after.resolved.symbols)):
+        again = resolved(after.declared, kept_symbols)
+        assert (again.config, again.waiting) == (after.config, after.resolved.waiting), "looked at again, or restarted"
+
+    keep(tmp_path, "BTCUSDT", "XRPUSDT", "ADAUSDC")
+    listed = resolved(after.declared, after.resolved.symbols)
+    assert not listed.waiting
+    assert listed.config.feed[0].symbols == {
+        "*USDT": ("BTCUSDT", "XRPUSDT"), "top:50": ("BTCUSDT", "XRPUSDT", "ADAUSDC"), "SOLUSDT": ("SOLUSDT", "ADAUSDC")
+    }[rules[0]]  # fmt: skip
+    assert not any(each.waits for each in listed.symbols.values())
+
+
+def test_a_feed_that_runs_goes_on_where_its_new_rules_fit_nothing_or_want_turnovers(tmp_path: Path) -> None:
+    keep(tmp_path, "BTCUSDT", "ETHUSDT")
+    typo = reloaded(tmp_path, feed("*USDT"), feed("*USDTT"))
+    assert typo.config.feed[0].symbols == ("BTCUSDT", "ETHUSDT")
+    (waits,) = typo.resolved.waiting
+    assert waits.reason.startswith("its rules fit no symbol that binance trades; it goes on with what it has")
+
+    file = tmp_path / kept.file_name("binance", HOST)
+    listing = msgspec.structs.replace(msgspec.json.decode(file.read_bytes(), type=KeptListing), volumes={})
+    file.write_bytes(msgspec.json.encode(listing))
+    ranked = reloaded(tmp_path, feed("*USDT"), feed("top:1"))
+    assert ranked.config.feed[0].symbols == ("BTCUSDT", "ETHUSDT")
+    assert ranked.resolved.waiting[0].reason.startswith("no turnovers of binance yet")
+    elsewhere = reloaded(tmp_path, feed("*USDT"), feed("*USDT", rest_url="https://rest.example"))
+    assert elsewhere.config.feed[0].symbols == ("BTCUSDT", "ETHUSDT")
+
+
+@pytest.mark.parametrize("changes", [{"exchange": "bybit"}, {"testnet": True}, {"name": "other"}])
+def test_symbols_of_another_market_are_not_gone_on_with(tmp_path: Path, changes: dict[str, Any]) -> None:
+    assert reloaded(tmp_path, feed("BTCUSDT"), feed("*USDT", **changes)).config.feed == ()
+    same_rules = {"um": FeedSymbols(("*USDT",), ("BTCUSDT",))}
+    after = reloaded(tmp_path, config(tmp_path, feed("*USDT")), feed("*USDT", **changes), same_rules)
+    assert after.config.feed == ()
+
+
+def test_a_feed_goes_on_with_what_the_venue_offers_for_its_streams(tmp_path: Path) -> None:
+    before = feed("BTC-USDT", "BTC-USDT-SWAP", exchange="okx")
+    after = reloaded(tmp_path, before, feed("*-USDT*", exchange="okx", streams=("trade", "funding_rate")))
+    assert after.config.feed[0].symbols == ("BTC-USDT-SWAP",)
 
 
 def test_a_symbol_that_one_listing_does_not_have_stays(tmp_path: Path) -> None:

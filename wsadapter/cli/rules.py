@@ -17,7 +17,8 @@ ASK_SECONDS: Final = 30.0
 
 class ResolvedFeed(Struct, frozen=True):
     """``symbols``: each with the rule that brought it in. ``listing``: when it was asked for, UTC; None: none kept.
-    ``waits``: why the feed has no symbols. ``left_out``: what cannot be recorded for the feed, and why."""
+    ``waits``: why the feed has no symbols, or those that it had before. ``left_out``: what cannot be recorded for the
+    feed, and why."""
 
     feed: str
     exchange: str

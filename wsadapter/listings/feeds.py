@@ -28,15 +28,19 @@ SYMBOLS_FILE: Final = "symbols.json"
 
 
 class FeedSymbols(Struct, frozen=True):
-    """What the rules of a feed stood for."""
+    """What the rules of a feed stood for. ``waits``: they came while it ran, no listing has said yet what they stand
+    for, and the symbols are those that it had."""
 
     rules: tuple[str, ...] = ()
     symbols: tuple[str, ...] = ()
     ranked: dict[str, tuple[str, ...]] = {}
+    waits: bool = False
 
 
 Symbols = dict[str, FeedSymbols]
 """By the feed's name."""
+_MARKET: Final = ("exchange", "testnet", "ws_url")
+"""What a feed has in common with one whose symbols it may go on with."""
 _symbols: Final = msgspec.json.Decoder(Symbols).decode
 
 
@@ -56,7 +60,8 @@ class WaitingFeed(Struct, frozen=True):
 
 
 class RuledFeed(Struct, frozen=True):
-    """A feed with rules. ``listing``: None where none is kept yet; ``selection``: None where the feed waits."""
+    """A feed with rules. ``listing``: None where none is kept yet; ``selection``: None where the feed waits, and has
+    nothing to go on with."""
 
     feed: Feed
     listing: KeptListing | None
@@ -64,7 +69,7 @@ class RuledFeed(Struct, frozen=True):
 
 
 class ResolvedConfig(Struct, frozen=True):
-    """``config``: every feed with the symbols that it stands for; those that wait are not in it."""
+    """``config``: every feed with the symbols that it stands for; of those that wait the ones that have symbols."""
 
     config: Config
     ruled: tuple[RuledFeed, ...] = ()
@@ -73,8 +78,11 @@ class ResolvedConfig(Struct, frozen=True):
 
     @property
     def symbols(self) -> Symbols:
+        waits = {each.feed for each in self.waiting}
         return {
-            each.feed.name: FeedSymbols(each.feed.symbols, tuple(each.selection.symbols), each.selection.ranked)
+            each.feed.name: FeedSymbols(
+                each.feed.symbols, tuple(each.selection.symbols), each.selection.ranked, each.feed.name in waits
+            )
             for each in self.ruled
             if each.selection is not None
         }
@@ -119,16 +127,31 @@ def resolved(
         listing = listings.get((feed.exchange, host)) or kept.read(config.service.state_dir, feed.exchange, host)
         one, reason = _resolved(feed, rules, listing, host, before.get(feed.name, FeedSymbols()))
         ruled.append(one)
-        if one.selection is None:
-            waiting.append(WaitingFeed(feed.name, feed.exchange, reason))
-            feeds += [structs.replace(feed, symbols=rules.named)] if rules.named else []
-        else:
-            feeds.append(structs.replace(feed, symbols=tuple(one.selection.symbols)))
+        waiting += [WaitingFeed(feed.name, feed.exchange, reason)] if reason else []
+        symbols = rules.named if one.selection is None else tuple(one.selection.symbols)
+        feeds += [structs.replace(feed, symbols=symbols)] if symbols else []
     if errors:
         raise ConfigError(errors)
     return ResolvedConfig(
         structs.replace(config, feed=tuple(feeds)), tuple(ruled), tuple(waiting), tuple(sources.values())
     )  # fmt: skip
+
+
+def at_reload(config: Config, running: Config, symbols: Symbols) -> Symbols:
+    """What goes into `resolved` where ``config`` takes the place of ``running``, whose rules stood for ``symbols``: a
+    feed that gets other rules goes on with the symbols that it has until a listing says what they stand for."""
+    before = dict(symbols)
+    runs = {feed.name: feed for feed in running.feed}
+    for feed in config.feed:
+        then, stood_for = runs.get(feed.name), symbols.get(feed.name, FeedSymbols())
+        if then is None:
+            continue
+        if any(getattr(then, key) != getattr(feed, key) for key in _MARKET):
+            before.pop(feed.name, None)
+        elif stood_for.rules != feed.symbols:
+            has = tuple(dict.fromkeys((*parsed(feed.symbols).named, *then.symbols)))
+            before[feed.name] = FeedSymbols(feed.symbols, has, stood_for.ranked, waits=True)
+    return before
 
 
 def kept_symbols(state_dir: str) -> Symbols:
@@ -172,13 +195,10 @@ def _resolved(
     feed: Feed, rules: Rules, listing: KeptListing | None, host: str, before: FeedSymbols
 ) -> tuple[RuledFeed, str]:
     """And why it waits, where it does."""
-    stays = None  # a feed that ran with these rules is never left without a symbol
-    if before.symbols and before.rules == feed.symbols:
-        stays = Selection(dict.fromkeys(before.symbols, STAYS), {}, before.ranked)
     if listing is None:
-        return RuledFeed(feed, None, stays), f"no listing of {feed.exchange} yet, asked for at {host}"
+        return _as_before(feed, None, before, f"no listing of {feed.exchange} yet, asked for at {host}")
     if rules.tops and not listing.volumes:
-        return RuledFeed(feed, listing, stays), f"no turnovers of {feed.exchange} yet, asked for at {host}"
+        return _as_before(feed, listing, before, f"no turnovers of {feed.exchange} yet, asked for at {host}")
     market = market_of(feed.exchange, listing)
     fitting = tuple(symbol for symbol in (*market.trading, *market.halted) if not _unfit(symbol))
     offers_all = not _refusal(feed, fitting)  # a thousand times faster than one by one
@@ -188,12 +208,21 @@ def _resolved(
     selection = structs.replace(selection, unoffered=told)
     if selection.symbols:
         return RuledFeed(feed, listing, selection), ""
-    if stays is not None:
-        return RuledFeed(feed, listing, stays), ""
     if selection.unoffered:
         symbol, reason = next(iter(selection.unoffered.items()))
-        return RuledFeed(feed, listing, None), f"no symbol of {feed.exchange} fits; {symbol}: {reason}"
-    return RuledFeed(feed, listing, None), f"its rules fit no symbol that {feed.exchange} trades"
+        return _as_before(feed, listing, before, f"no symbol of {feed.exchange} fits; {symbol}: {reason}")
+    return _as_before(feed, listing, before, f"its rules fit no symbol that {feed.exchange} trades")
+
+
+def _as_before(feed: Feed, listing: KeptListing | None, before: FeedSymbols, reason: str) -> tuple[RuledFeed, str]:
+    """Where nothing says what its rules stand for: a feed that runs is never left without a symbol."""
+    symbols = before.symbols if before.rules == feed.symbols else ()
+    if symbols and _refusal(feed, symbols):
+        symbols = tuple(symbol for symbol in symbols if not _refusal(feed, (symbol,)))
+    if not symbols:
+        return RuledFeed(feed, listing, None), reason
+    stays = RuledFeed(feed, listing, Selection(dict.fromkeys(symbols, STAYS), {}, before.ranked))
+    return stays, f"{reason}; it goes on with what it has, symbols: {len(symbols)}" if before.waits else ""
 
 
 def market_of(exchange: str, listing: KeptListing) -> Market:

@@ -12,6 +12,7 @@ from wsadapter import files
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
 from wsadapter.errors import ConfigError, SegmentError, WsadapterError
+from wsadapter.roles.orders import IngestOrder, MonitorOrder
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.run import Run, RunOptions
 from wsadapter.shm import ring
@@ -103,6 +104,19 @@ def test_every_ring_has_one_reader_after_each_reload(site: Site) -> None:
         consumers = [spec for spec in changed[1] if spec.role == "consumer"]
         assert len(consumers) == changed[0].process_of("consumer").count
         assert ("repairer" in specs) == bool(changed[0].process_of("repairer").count)
+
+
+def test_a_rule_that_comes_while_a_feed_runs_stops_nothing(site: Site) -> None:
+    site.configure(symbols='"*USDT"')
+    changed = site.run.reload()
+    assert changed is not None
+    (order,) = (spec.order for spec in changed[1] if isinstance(spec.order, IngestOrder))
+    assert order.plan.symbols == ("BTCUSDT",)
+    (monitor,) = (spec.order for spec in changed[1] if isinstance(spec.order, MonitorOrder))
+    assert [(each.feed, "it goes on with what it has" in each.reason) for each in monitor.waiting] == [
+        ("binance", True)
+    ]
+    assert site.run.reload() is None, "the same once more"
 
 
 def test_a_ring_without_a_reader_refuses_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,10 @@ def say(resolved: ResolvedConfig, before: Mapping[str, FeedSymbols], now_ns: int
     log = get_logger()
     for waiting in resolved.waiting:
         log.warning("feed waits for its listing", feed=waiting.feed, reason=waiting.reason)
+    waits = {each.feed for each in resolved.waiting}
     for each in resolved.ruled:
+        if each.feed.name in waits:
+            continue
         if each.selection is not None and each.listing is None:
             log.warning("no listing is kept, the symbols are those of before", feed=each.feed.name)
         if each.selection is None or each.listing is None:

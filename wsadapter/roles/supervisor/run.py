@@ -26,7 +26,6 @@ from wsadapter.config.types import address
 from wsadapter.config.warnings import warnings
 from wsadapter.embedded.demo import StandIns
 from wsadapter.errors import ConfigError, ExitCode
-from wsadapter.exchanges.placing import Placement
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.files import StateDirectory
 from wsadapter.listings import feeds
@@ -108,13 +107,15 @@ class Run(Application):
     def config(self) -> Config:
         return self._assembly.config
 
-    def _assembled(
-        self, config: Config, before: feeds.Symbols | None, placed: Placement = MappingProxyType({})
-    ) -> Assembly:
-        """With what the stand-ins add to a configuration, and the symbols that its rules stand for. ``before``: what
-        they stood for, None: as it was kept. ``placed``: where the streams are."""
+    def _assembled(self, config: Config, now: Assembly | None) -> Assembly:
+        """With what the stand-ins add to a configuration, and the symbols that its rules stand for. ``now``: what runs,
+        None: nothing yet."""
         stand_ins = self._options.stand_ins
-        return topology.assemble(stand_ins.adapt(replayed.with_feeds(config, stand_ins)), before, placed)
+        declared = stand_ins.adapt(replayed.with_feeds(config, stand_ins))
+        if now is None:
+            return topology.assemble(declared)
+        before = feeds.at_reload(declared, now.whole, now.resolved.symbols)
+        return topology.assemble(declared, before, now.placement)
 
     def _open(self, assembly: Assembly, left: Left) -> Children:
         """The rings of the assembly, and its children. When it fails everything is as before."""
@@ -134,7 +135,7 @@ class Run(Application):
 
     def apply(self, config: Config) -> tuple[Config, Children] | None:
         before = self._assembly.resolved.symbols
-        assembly = self._assembled(config, before, self._assembly.placement)
+        assembly = self._assembled(config, self._assembly)
         _require_reloadable(self.config, assembly.config)
         if not self._differs(assembly.resolved):
             self._written, self._assembly = config, assembly  # other words for the same symbols

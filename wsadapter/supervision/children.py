@@ -316,11 +316,15 @@ class ChildSet:
         self.counters.replace([child.spec for child in self._children.values()])
 
     def release(self, keep_page: Callable[[str], bool]) -> None:
-        """Unmap and unlink the pages; all children are gone."""
+        """Unmap and unlink the pages; all children are gone. ``keep_page`` is asked when of each was said that it is:
+        what is kept goes by the sums of all."""
         self._instance.record(())
         self._see_orders()
+        following = {spec.name for spec in self._next}
         for child in self.all():
-            self._observer.on_leave(child.spec, child.page, False)
+            gone = child.spec.name in self._leaving and child.spec.name not in following
+            self._observer.on_leave(child.spec, child.page, gone)
+        for child in self.all():
             child.release(keep_page(child.spec.name))
         self.counters.release()
 

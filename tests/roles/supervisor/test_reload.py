@@ -3,12 +3,14 @@
 import errno
 import json
 import os
+import selectors
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from wsadapter import files
+from wsadapter.audit.hops import totals
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
 from wsadapter.errors import ConfigError, SegmentError, WsadapterError
@@ -17,6 +19,7 @@ from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.run import Run, RunOptions
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment, listing
+from wsadapter.supervision.children import ChildSet
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
 
@@ -26,10 +29,10 @@ INSTANCE = f"reload-{os.getpid()}"
 class Site:
     """A configuration file, and the run that reads it again."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, more: str = "") -> None:
         self.state = directory / "state"
         self.path = directory / "config.toml"
-        self.configure()
+        self.configure(more=more)
         self.instance = Instance.claim(str(self.state), 1.0)
         self.run = Run(RunOptions(self.load(), self.load), self.instance, None)
 
@@ -182,6 +185,49 @@ def test_a_full_disk_stops_neither_start_nor_reload_nor_end(tmp_path: Path, monk
     assert site.segments() == []
     assert site.instance.state.write_failures == failures
     site.instance.release()
+
+
+SECOND_FEED = '[[feed]]\nname = "b"\nexchange = "bybit"\nsymbols = ["BTCUSDT"]\nstreams = ["trade"]\n'
+
+
+def replacing(site: Site, selector: selectors.BaseSelector, published: str, inserted: int) -> ChildSet:
+    """A reload of the file has begun: who goes has been told. ``published``: by this child 1,000 events were."""
+    run = site.run
+    children = ChildSet(run.config, run.specs, site.instance, selector, -1, lambda: 0.5, run)
+    for spec, page in children.pages():
+        if spec.name == published:
+            page['events_total{stream="trade"}'] = 1000
+        elif spec.role == "consumer":
+            page['accepted_rows_total{stream="trade"}'] = inserted
+    changed = run.reload()
+    assert changed is not None
+    children.replace(*changed)
+    return children
+
+
+def test_a_stop_before_new_children_are_there(site: Site) -> None:
+    site.configure(more=SECOND_FEED)
+    with selectors.DefaultSelector() as selector:
+        children = replacing(site, selector, "binance-market-0", 999)
+        assert len(site.run.counters("ingest")) == 1, "that of b has no page"
+        children.release(site.run.keeps_page)
+    assert site.run.is_unfinished
+    assert [name for name in site.segments() if name.startswith("stats-binance")] == ["stats-binance-market-0"]
+
+
+def test_what_a_child_counted_that_goes_stays_in_the_sums_at_a_stop_meanwhile(tmp_path: Path) -> None:
+    site = Site(tmp_path, more=SECOND_FEED)
+    site.configure()
+    with selectors.DefaultSelector() as selector:
+        children = replacing(site, selector, "b-linear-0", 1000)
+        published = totals(("ingest", page) for page in site.run.counters("ingest"))["events"]
+        assert published == {"trade": 1000}, "while it goes"
+        children.release(site.run.keeps_page)
+    assert not site.run.is_unfinished, "all that was published has come out"
+    site.run.retired.close(keep=site.run.is_unfinished)
+    site.run.rings.close()
+    site.instance.release()
+    assert site.segments() == []
 
 
 def test_specs_that_cannot_be_made_refuse_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,7 @@ from wsadapter.roles.supervisor.left_streams import Left
 from wsadapter.roles.supervisor.retired import RetiredCounters
 from wsadapter.roles.supervisor.rings import Rings
 from wsadapter.roles.supervisor.topology import Assembly
+from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec, page_name
@@ -82,6 +83,8 @@ class Run(Application):
         """To go on with a configuration: as with one that was read, but soon."""
         self._brought: set[str] = set()
         """Children that the last reload brings, or begins anew, and that have no page yet."""
+        self._going: dict[str, ChildSpec] = {}
+        """Children that the last reload takes away, and that have their pages still."""
         self._listings: int | None = None
         """Of the repairer's listings, as many as were seen."""
         self._written = options.config
@@ -147,6 +150,7 @@ class Run(Application):
         log.get_logger().info(f"reload: {'; '.join(changed) or 'no process is concerned'}; nothing else changed")
         known = {spec.name: spec.fingerprint for spec in self.specs}
         self._brought = {spec.name for spec in specs if known.get(spec.name) != spec.fingerprint}
+        self._going = {spec.name: spec for spec in self.specs if all(spec.name != other.name for other in specs)}
         # last: what failed before is tried again by the next reload
         self._written, self._assembly, self.specs, self._left = config, assembly, specs, left
         self._say_symbols(before)
@@ -187,6 +191,7 @@ class Run(Application):
             self.states.retire(spec, page, for_good)
             if for_good:
                 self.retired.add(spec.role, page)
+                self._going.pop(spec.name, None)
 
     def on_beat(self, pages: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
         pages = list(pages)
@@ -233,11 +238,13 @@ class Run(Application):
         return self.is_unfinished and any(spec.name == name and spec.role in COUNTING_ROLES for spec in self.specs)
 
     def counters(self, role: str) -> list[dict[str, int]]:
-        """The stats pages of a role's children, as they are now, and the sums of those that a reload has taken away."""
+        """The stats pages of a role's children, as they are now, and the sums of those that a reload has taken away.
+        Those that it has not brought yet have none."""
         pages = [gone] if (gone := self.retired.read(role)) else []
-        for spec in self.specs:
-            if spec.role == role:
-                page = StatsPage.attach(page_name(self.config.service.instance, spec.name))
+        for spec in (*self.specs, *self._going.values()):
+            name = page_name(self.config.service.instance, spec.name)
+            if spec.role == role and Segment.exists(name):
+                page = StatsPage.attach(name)
                 pages.append(page.read())
                 page.release()
         return pages

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.command import run
+from cli.command import call, run
 
 from wsadapter.errors import ExitCode
+from wsadapter.roles.supervisor import segments
 from wsadapter.shm import ring, watermarks
 from wsadapter.shm.ring import RingWriter
 from wsadapter.shm.segment import Segment, listing
@@ -184,7 +185,6 @@ def test_orphans_go_and_what_is_kept_stays(
     StatsPage.create(f"wsadapter-{instance}-kept-stats-a", ("a",)).release()
     StatsPage.create(f"wsadapter-{instance}-stats-a", ("a",)).release()
     from wsadapter.cli.main import run_command
-    from wsadapter.roles.supervisor import segments
 
     monkeypatch.setattr(segments, "PREFIX", f"wsadapter-{instance}")
     monkeypatch.setattr(segments, "listing", lambda prefix: listing(f"wsadapter-{instance}"))
@@ -193,6 +193,44 @@ def test_orphans_go_and_what_is_kept_stays(
         f"wsadapter-{instance}-kept-a", f"wsadapter-{instance}-kept-stats-a",
     ]  # fmt: skip
     assert capsys.readouterr().out.count("removed ") == 2
+
+
+def found_by(instance: str) -> dict[str, tuple[str, int | None, str]]:
+    prefix = f"wsadapter-{instance}-"
+    found = [one for one in segments.survey() if one.instance == instance]
+    return {one.name.removeprefix(prefix): (one.kind, one.unread, one.state) for one in found}
+
+
+@pytest.mark.parametrize(
+    ("feed", "more"), [("usd-marks", ""), ("mark-stats", ""), ("usd-marks", "-stats-x"), ("mark-stats", "-marks-x")]
+)
+def test_what_a_segment_is_says_what_is_in_it(tmp_path: Path, instance: str, feed: str, more: str) -> None:
+    """The name of a feed or of an instance may have any word in it."""
+    instance += more
+    prefix = f"wsadapter-{instance}-"
+    make_ring(f"{prefix}{feed}-market-0", 5)
+    watermarks.create(f"{prefix}marks-{feed}-market-0", 4)
+    for child in ("supervisor", "consumer-0", f"{feed}-market-0"):
+        StatsPage.create(f"{prefix}stats-{child}", ("a",)).release()
+
+    found = found_by(instance)
+    assert found == {
+        f"{feed}-market-0": ("ring", 5, "kept"),
+        f"marks-{feed}-market-0": ("marks", 0, "kept"),
+        "stats-supervisor": ("stats", 0, "kept"),
+        "stats-consumer-0": ("stats", 0, "kept"),
+        f"stats-{feed}-market-0": ("stats", 0, "kept"),
+    }
+    done = call(tmp_path, "segments", "remove", f"{prefix}{feed}-market-0")
+    assert f"{prefix}{feed}-market-0 holds 5 unread records" in done.stderr
+
+
+def test_what_cannot_be_read_is_not_taken_for_empty(tmp_path: Path, instance: str) -> None:
+    Segment.create(f"wsadapter-{instance}-stats-a", 64, b"no page").close()
+    found = found_by(instance)
+    assert found == {"stats-a": ("stats", None, "kept")}
+    done = call(tmp_path, "segments", "remove", f"wsadapter-{instance}-stats-a")
+    assert done.returncode == ExitCode.LOSS
 
 
 @pytest.mark.parametrize("arguments", [(), ("x", "--orphans"), ("--instance", "a", "--orphans"), ("wsadapter-none",)])

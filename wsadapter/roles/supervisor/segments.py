@@ -3,9 +3,11 @@
 A segment is **live** when a process has it mapped, which the kernel says of each process (proc_pid_maps(5)), or when a
 stats page of its instance has a fresh heartbeat: of another container, or of a unit with PrivateUsers=, that is all one
 can see. One that nobody uses and that has unread records is **kept**: the next start of its instance delivers them.
-Stats pages and watermarks are kept where a ring of their instance is. Anything else that nobody uses is an **orphan**:
-of a state directory that was deleted, of a run that was killed and never started again. Where processes of its owner
-may not be looked at it is **unknown**.
+Stats pages and watermarks are kept where a ring of their instance is, and what cannot be read is kept. Anything else
+that nobody uses is an **orphan**: of a state directory that was deleted, of a run that was killed and never started
+again. Where processes of its owner may not be looked at it is **unknown**.
+
+What a segment is says its magic number: any word of its name may be one of a feed's or an instance's name.
 """
 
 import contextlib
@@ -22,6 +24,7 @@ from msgspec import Struct
 
 from wsadapter.errors import SegmentError
 from wsadapter.roles.supervisor.rings import ASIDE, DAMAGED, OTHER_LAYOUT, inspect
+from wsadapter.shm import ring, stats_page, watermarks
 from wsadapter.shm.ring import OtherLayout
 from wsadapter.shm.segment import DIRECTORY, Segment, listing
 from wsadapter.shm.stats_page import StatsPage
@@ -29,13 +32,17 @@ from wsadapter.shm.stats_page import StatsPage
 PREFIX: Final = "wsadapter-"
 ALIVE_NS: Final = 120 * 10**9
 """A process beats at least once a second; a stopped machine or a frozen container is given time."""
-_STATS: Final = "-stats-"
-_MARKS: Final = "-marks-"
+_KINDS: Final = {ring.MAGIC: "ring", stats_page.MAGIC: "stats", watermarks.MAGIC: "marks"}
+_BEFORE: Final = {"ring": "-", "stats": "-stats-", "marks": "-marks-"}
+"""Kind -> what stands behind the instance in the name."""
+_PROCESS: Final = re.compile(r"(.+)-stats-(?:supervisor|monitor|repairer|(?:serializer|consumer)-\d+)")
+"""Pages whose names say where that of the instance ends: no connection is called so."""
 _MAPPED: Final = re.compile(rf"{DIRECTORY}/({PREFIX}[^\s]+)$", re.MULTILINE)
 
 
 class FoundSegment(Struct, frozen=True):
-    """``kind``: ring, stats or marks. ``unread``: records of a ring, None where nobody can say. ``note``: why not."""
+    """``kind``: ring, stats or marks. ``unread``: records of a ring, None where nobody can say, or where it cannot be
+    read what it is. ``note``: why not."""
 
     name: str
     kind: str
@@ -54,12 +61,13 @@ class FoundSegment(Struct, frozen=True):
 
 def survey() -> list[FoundSegment]:
     """Every segment, instance by instance."""
-    names = listing(PREFIX)
-    stats = [name for name in names if _STATS in name]
-    instances = {name.removeprefix(PREFIX).rpartition(_STATS)[0] for name in stats}
-    beating = {name.removeprefix(PREFIX).rpartition(_STATS)[0] for name in stats if _beats(name)}
+    kinds = {name: _kind(name) for name in listing(PREFIX)}
+    stats = [name for name, kind in kinds.items() if kind == "stats"]
+    sure = {match[1] for name in stats if (match := _PROCESS.fullmatch(name.removeprefix(PREFIX)))}
+    instances = sure | {_instance(name, "stats", sure) for name in stats}
+    beating = {_instance(name, "stats", instances) for name in stats if _beats(name)}
     seen = Users()
-    found = [one for name in names if (one := _look_at(name, instances, beating, seen)) is not None]
+    found = [one for name in kinds if (one := _look_at(name, kinds[name], instances, beating, seen)) is not None]
     kept = {one.instance for one in found if one.state == "kept"}
     return [
         msgspec.structs.replace(one, state="kept") if one.state == "orphan" and one.instance in kept else one
@@ -127,14 +135,28 @@ def _beats(name: str) -> bool:
         page.release()
 
 
-def _look_at(name: str, instances: Iterable[str], beating: Collection[str], seen: Users) -> FoundSegment | None:
+def _kind(name: str) -> str:
+    """Empty where it cannot be read, or is none of ours."""
+    try:
+        with _as_owner(name):
+            segment = Segment.attach(name, writable=False)
+    except (SegmentError, OSError):
+        return ""
+    magic = int.from_bytes(segment.map[4:8], "little")
+    segment.close()
+    return _KINDS.get(magic, "")
+
+
+def _look_at(
+    name: str, kind: str, instances: Iterable[str], beating: Collection[str], seen: Users
+) -> FoundSegment | None:
     """None when it went meanwhile."""
     try:
         status = os.stat(f"{DIRECTORY}/{name}", follow_symlinks=False)
     except FileNotFoundError:
         return None
-    kind = "stats" if _STATS in name else "marks" if _MARKS in name else "ring"
-    unread, note = _unread(name) if kind == "ring" else (0, "")
+    unread, note = (0, "") if kind in ("stats", "marks") else _unread(name)
+    kind = kind or next((word for word in ("stats", "marks") if _BEFORE[word] in name), "ring")
     instance = _instance(name, kind, instances)
     if name in seen.pids or instance in beating:
         state = "live"
@@ -159,12 +181,12 @@ def _unread(name: str) -> tuple[int | None, str]:
 
 
 def _instance(name: str, kind: str, instances: Iterable[str]) -> str:
-    """A ring's name does not say where that of its instance ends: stats pages do, else it ends at the first hyphen."""
-    rest = name.removeprefix(PREFIX)
-    if kind != "ring":
-        return rest.rpartition(_STATS if kind == "stats" else _MARKS)[0]
-    known = [instance for instance in instances if rest.startswith(f"{instance}-")]
-    return max(known, key=len) if known else rest.partition("-")[0]
+    """A name does not say where that of its instance ends: pages of certain processes do, else it ends before the last
+    word that tells the kind, that of a ring at the first hyphen."""
+    rest, word = name.removeprefix(PREFIX), _BEFORE[kind]
+    if known := [instance for instance in instances if rest.startswith(f"{instance}{word}")]:
+        return max(known, key=len)
+    return rest.partition(word)[0] if kind == "ring" else rest.rpartition(word)[0]
 
 
 def _owner(uid: int) -> str:
@@ -176,13 +198,13 @@ def _owner(uid: int) -> str:
 
 def lost_with(segment: FoundSegment) -> str:
     """What a removal gives up, in words; empty when nothing."""
+    if segment.unread is None:
+        return f"what is unread in it ({segment.note})"
     if segment.kind == "stats":
-        return f"the counters of {segment.name.rpartition(_STATS)[2]}"
+        return "the counters of " + segment.name.removeprefix(f"{PREFIX}{segment.instance}{_BEFORE['stats']}")
     if segment.kind == "marks":
         return "" if segment.state == "orphan" else "what redundant connections published last: copies may come twice"
     aside = next((word for word in (ASIDE, DAMAGED, OTHER_LAYOUT) if word in segment.name), "")
-    if segment.unread is None:
-        return f"what is unread in it ({segment.note})"
     where = " of a ring that was set aside" if aside else ""
     return f"{segment.unread:,} unread records{where}" if segment.unread else ""
 

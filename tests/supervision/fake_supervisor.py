@@ -2,9 +2,10 @@
 
 import contextlib
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from wsadapter import log
 from wsadapter.config.model import Config, RestartConfig, ServiceConfig
 from wsadapter.errors import ConfigError, WsadapterError
 from wsadapter.metrics import CHILD
+from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
 from wsadapter.supervision.spawn import ForkServer
@@ -80,6 +82,7 @@ def config_of(scenario: Scenario) -> Config:
 class Fake(Application):
     def __init__(self, path: str, scenario: Scenario) -> None:
         self._path, self._scenario = path, scenario
+        self.ask: Callable[[Config], None] = lambda config: None
 
     def note(self, event: str) -> None:
         fd = os.open(self._scenario.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -88,6 +91,18 @@ class Fake(Application):
 
     def on_ready(self, stop: Callable[[], None]) -> None:
         self.note("ready")
+
+    def on_beat(self, pages: Iterable[tuple[ChildSpec, StatsPage]]) -> None:
+        """A file `.apply` has the children of the scenario applied, without a reload; one with text comes with one."""
+        with contextlib.suppress(FileNotFoundError), open(self._path + ".apply") as file:
+            os.unlink(self._path + ".apply")
+            self.ask(config_of(self._scenario))
+            if file.read():
+                os.kill(os.getpid(), signal.SIGHUP)
+
+    def apply(self, config: Config) -> tuple[Config, Children]:
+        self.note("applied")
+        return config, specs(read(self._path))
 
     def on_drained(self, deadline: float) -> None:
         self.note("drained")
@@ -119,10 +134,12 @@ def main(path: str) -> int:
     fake = Fake(path, scenario)
     fake.note("claimed")
     with contextlib.closing(ForkServer(())) as fork_server:
-        return Supervisor(
+        supervisor = Supervisor(
             config, specs(scenario), instance, fake, run_for=scenario.run_for,
             fork_server=fork_server if scenario.forked else None,
-        ).run()  # fmt: skip
+        )  # fmt: skip
+        fake.ask = supervisor.apply
+        return supervisor.run()
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import time
 from eventually import eventually
 from supervision.supervised_site import Site
 
+from wsadapter.supervision.instance import last_reload
+
 BASE = ({"name": "ingest-a"}, {"name": "ingest-b"}, {"name": "serializer-0", "group": 20})
 
 
@@ -40,6 +42,43 @@ def test_bad_configuration_changes_nothing(site: Site) -> None:
     supervisor.terminate()
     assert supervisor.wait(60) == 0
     assert len([event for _, event, _ in site.events() if event == "started"]) == 3
+
+
+def test_what_is_applied_without_being_read_is_no_outcome_of_a_reload(site: Site) -> None:
+    """The file on disk is refused still, whatever a listing changes."""
+    supervisor = site.start(*BASE)
+    site.wait("supervisor", "ready")
+    (site.path / "scenario.json.bad").touch()
+    supervisor.send_signal(signal.SIGHUP)
+    eventually(lambda: site.page("supervisor")["config_last_reload_successful"] == 0)
+    cells = (
+        "config_last_reload_successful", "config_last_reload_success_ns", "reloads_total", "reload_failures_total",
+    )  # fmt: skip
+    before = [site.page("supervisor")[cell] for cell in cells]
+    outcome = eventually(lambda: said if (said := last_reload(str(site.state_dir))).refused else None)
+
+    site.write(*BASE, {"name": "ingest-c"})
+    (site.path / "scenario.json.apply").touch()
+    site.wait("ingest-c", "running")
+    eventually(lambda: 'child_up{role="ingest",name="ingest-c"}' in site.page("supervisor"))
+    assert [site.page("supervisor")[cell] for cell in cells] == before
+    assert last_reload(str(site.state_dir)) == outcome
+
+    (site.path / "scenario.json.bad").unlink()
+    supervisor.send_signal(signal.SIGHUP)
+    eventually(lambda: site.page("supervisor")["config_last_reload_successful"] == 1)
+    eventually(lambda: not last_reload(str(site.state_dir)).refused)
+
+
+def test_what_was_to_be_applied_is_when_a_reload_that_came_with_it_is_refused(site: Site) -> None:
+    site.start(*BASE)
+    site.wait("supervisor", "ready")
+    (site.path / "scenario.json.bad").touch()
+    site.write(*BASE, {"name": "ingest-c"})
+    (site.path / "beside").write_text("with a signal")
+    (site.path / "beside").rename(site.path / "scenario.json.apply")
+    site.wait("ingest-c", "running")
+    assert site.happened("supervisor", "reload-begin")
 
 
 def test_no_exception_out_of_a_reload_ends_the_supervisor(site: Site) -> None:

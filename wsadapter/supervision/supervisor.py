@@ -158,7 +158,8 @@ class Supervisor:
 
     def apply(self, config: Config) -> None:
         """Go on with this configuration, as a reload does with the one that it reads; the last one that is asked for
-        counts. May be called from any thread."""
+        counts. What came of it says the log alone: whether the file is in force it does not change. May be called from
+        any thread."""
         self._to_apply = config
         doorbell.ring(self._wake)
 
@@ -303,35 +304,45 @@ class Supervisor:
         return self._reload_requested or self._to_apply is not None
 
     def _reload(self) -> None:
-        """What is to be read anew is newer than what was to be applied."""
+        """What is to be read anew is newer than what was to be applied. Only what was read has an outcome."""
         given, self._to_apply = self._to_apply, None
         read, self._reload_requested = self._reload_requested, False
-        if self._told_ready:
-            self._notifier.reloading()
-        counters = self._children.counters
+        if not read and given is not None:
+            self._change(lambda: self._application.apply(given))
+        else:
+            if self._told_ready:
+                self._notifier.reloading()
+            if refused := self._change(self._application.reload):
+                self._to_apply = self._to_apply or given
+            self._note_reload(refused)
+            if self._told_ready:
+                self._notifier.ready()
+        self._reload_at = time.monotonic() + RELOAD_SECONDS
+
+    def _change(self, change: Callable[[], tuple[Config, Children] | None]) -> str:
+        """Why it was refused; empty: it is in force."""
         try:
-            changed = self._application.reload() if read or given is None else self._application.apply(given)
+            changed = change()
             if changed is not None:
                 self._children.replace(*changed)
                 self._config = changed[0]
-            self._note_reload("")
-            counters.page["reloads_total"] += 1
-            counters.reloaded()
         except WsadapterError as error:
             log.get_logger().error("reload refused, the old configuration stays", reason=str(error))
-            self._note_reload(str(error))
-            counters.reload_failed()
+            return str(error)
         except Exception as error:  # whatever it is: it must not end the recording
             log.get_logger().exception("reload failed, the old configuration stays")
-            self._note_reload(f"{type(error).__name__}: {error}")
-            counters.reload_failed()
-        self._reload_at = time.monotonic() + RELOAD_SECONDS
-        if self._told_ready:
-            self._notifier.ready()
+            return f"{type(error).__name__}: {error}"
+        return ""
 
     def _note_reload(self, refused: str) -> None:
-        """For whoever asked for it: the status line, and the state directory (`wsadapter.cli.reload`)."""
+        """For whoever asked for it: the counters, the status line, and the state directory (`wsadapter.cli.reload`)."""
         self._instance.reloaded(refused)
+        counters = self._children.counters
+        if refused:
+            counters.reload_failed()
+        else:
+            counters.page["reloads_total"] += 1
+            counters.reloaded()
         at = time.strftime("%H:%M:%S", time.gmtime())
         first, _, more = refused.partition("\n")
         reason = f" refused, the old configuration stays: {first}{' ...' if more else ''}" if refused else ""

@@ -8,20 +8,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from listings.test_resolved_feeds import SYMBOLS, keep
 
 from wsadapter import files
 from wsadapter.audit.hops import totals
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
+from wsadapter.config.shards import owner
 from wsadapter.errors import ConfigError, SegmentError, WsadapterError
 from wsadapter.roles.orders import IngestOrder, MonitorOrder
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.run import Run, RunOptions
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment, listing
+from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.children import ChildSet
 from wsadapter.supervision.instance import Instance
-from wsadapter.supervision.process import ChildSpec
+from wsadapter.supervision.process import ChildSpec, page_name
 
 INSTANCE = f"reload-{os.getpid()}"
 
@@ -29,16 +32,17 @@ INSTANCE = f"reload-{os.getpid()}"
 class Site:
     """A configuration file, and the run that reads it again."""
 
-    def __init__(self, directory: Path, more: str = "") -> None:
+    def __init__(self, directory: Path, **wanted: str) -> None:
         self.state = directory / "state"
         self.path = directory / "config.toml"
-        self.configure(more=more)
+        self.configure(**wanted)
         self.instance = Instance.claim(str(self.state), 1.0)
         self.run = Run(RunOptions(self.load(), self.load), self.instance, None)
 
-    def configure(self, symbols: str = '"BTCUSDT"', streams: str = '"trade"', more: str = "") -> None:
+    def configure(self, symbols: str = '"BTCUSDT"', streams: str = '"trade"', more: str = "", shard: str = "") -> None:
         self.path.write_text(
-            f'[service]\ninstance = "{INSTANCE}"\nstate_dir = "{self.state}"\n[ring]\ncapacity_bytes = 65536\n'
+            f'[service]\ninstance = "{INSTANCE}"\nstate_dir = "{self.state}"\nshard = "{shard}"\n'
+            "[ring]\ncapacity_bytes = 65536\n"
             f'[[feed]]\nexchange = "binance"\nsymbols = [{symbols}]\nstreams = [{streams}]\n{more}'
         )
 
@@ -120,6 +124,30 @@ def test_a_rule_that_comes_while_a_feed_runs_stops_nothing(site: Site) -> None:
         ("binance", True)
     ]
     assert site.run.reload() is None, "the same once more"
+
+
+def test_a_listing_that_changes_nothing_of_the_own_share_is_none_to_apply(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    keep(tmp_path / "state", *SYMBOLS)
+    site = Site(tmp_path, symbols='"*USDT"', shard="1/2")
+    asked: list[Config] = []
+    site.run.ask = asked.append
+    spec = next(spec for spec in site.run.specs if spec.role == "repairer")
+    page = StatsPage.create(page_name(INSTANCE, spec.name), spec.page_fields)
+
+    def listed(*more: str) -> list[Config]:
+        keep(tmp_path / "state", *SYMBOLS, *more)
+        page["listings_total"] += 1
+        site.run.on_beat([(spec, page)])
+        return asked
+
+    own, other = (next(f"{n}USDT" for n in range(100) if owner("binance", f"{n}USDT", 2) == whose) for whose in (1, 2))
+    assert listed() == []
+    assert listed(other) == []
+    assert listed(own) == [site.load()]
+    page.release()
+    site.run.rings.close()
+    site.instance.release()
 
 
 def test_a_ring_without_a_reader_refuses_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,8 @@ class Run(Application):
         if not counts or counts[0] == self._listings:
             return
         self._listings = counts[0]
-        if self._differs(feeds.resolved(self._assembly.declared, self._assembly.resolved.symbols)):
+        now = feeds.resolved(self._assembly.declared, self._assembly.resolved.symbols)
+        if self._differs(topology.own_share(now)):
             self.ask(self._written)
 
     def on_page(self, spec: ChildSpec, page: StatsPage) -> None:

@@ -119,8 +119,7 @@ def assemble(
         resolution, errors = ResolvedConfig(declared), [*error.errors]
     shard = Shard.parse(declared.service.shard)
     whole = resolution.config
-    if shard is not None:
-        resolution = msgspec.structs.replace(resolution, config=_own_share(whole, shard))
+    resolution = own_share(resolution)
     symbols = {feed.name: feed for feed in resolution.config.feed}
     for index, written in enumerate(declared.feed):
         if (feed := symbols.get(written.name)) is None or (errors and parsed(feed.symbols).any):
@@ -138,11 +137,14 @@ def assemble(
     return Assembly(declared, whole, resolution, tuple(connections))
 
 
-def _own_share(config: Config, shard: Shard) -> Config:
+def own_share(resolution: ResolvedConfig) -> ResolvedConfig:
     """What this instance records of it: each feed with its own symbols; those without any are not there."""
+    config = resolution.config
+    if (shard := Shard.parse(config.service.shard)) is None:
+        return resolution
     own = [(feed, tuple(each for each in feed.symbols if shard.owns(feed.exchange, each))) for feed in config.feed]
     feeds = tuple(msgspec.structs.replace(feed, symbols=symbols) for feed, symbols in own if symbols)
-    return msgspec.structs.replace(config, feed=feeds)
+    return msgspec.structs.replace(resolution, config=msgspec.structs.replace(config, feed=feeds))
 
 
 def _named(feed: Feed, shard: Shard | None) -> Feed:

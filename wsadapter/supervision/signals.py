@@ -1,4 +1,5 @@
-"""Signals as something to select on: the handlers do nothing, the numbers arrive through a descriptor.
+"""Signals as something to select on: the handlers do nothing, the numbers arrive through a descriptor. Until there is
+who selects, one is noted.
 
 Any number of one signal between two calls of `poll` counts as one, which is what a storm of them deserves.
 """
@@ -41,6 +42,17 @@ class Signals:
             return set(os.read(self._out, 65536)) & set(self._numbers)
         except BlockingIOError:
             return set()
+
+
+class NotedSignal:
+    """From now on this signal does nothing but set ``came``. Main thread only."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        self.came = False
+        signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.came = True
 
 
 def _nothing(number: int, frame: FrameType | None) -> None:

@@ -36,7 +36,7 @@ from wsadapter.supervision.drain import Drain, Stage, group
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec
 from wsadapter.supervision.sdnotify import Notifier
-from wsadapter.supervision.signals import Signals
+from wsadapter.supervision.signals import NotedSignal, Signals
 from wsadapter.supervision.spawn import ForkServer
 
 BEAT_SECONDS: Final = 1.0
@@ -122,9 +122,11 @@ class Supervisor:
         run_for: float | None = None,
         rng: Callable[[], float] = random.random,
         fork_server: ForkServer | None = None,
+        hangup: NotedSignal | None = None,
     ) -> None:
         """``run_for``: stop that many seconds after everything is ready. ``fork_server``: where children come from; the
-        caller closes it."""
+        caller closes it. ``hangup``: whether SIGHUP came since the configuration was read; noted until `run` is called.
+        """
         self._config = config
         self._instance = instance
         self._application = application
@@ -142,6 +144,7 @@ class Supervisor:
         """The service manager knows; `_ready` may come later."""
         self._stop_requested = False
         self._stop_at = float("inf")
+        self._hangup = hangup
         self._reload_requested = False
         self._to_apply: Config | None = None
         self._reload_at = 0.0
@@ -170,6 +173,7 @@ class Supervisor:
         with Signals(tuple(number for number in SIGNALS if number != STACKS)) as signals:
             self._selector.register(signals, selectors.EVENT_READ, lambda: self._on_signals(signals.poll()))
             self._selector.register(self._wake, selectors.EVENT_READ, lambda: doorbell.clear(self._wake))
+            self._reload_requested = self._hangup is not None and self._hangup.came
             self._begun = self._resumed = time.monotonic()
             while not self._step(time.monotonic()):
                 due = self._due()

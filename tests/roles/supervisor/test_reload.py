@@ -4,19 +4,21 @@ import errno
 import json
 import os
 import selectors
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from listings.test_resolved_feeds import SYMBOLS, keep
 
-from wsadapter import files
+from wsadapter import files, log
 from wsadapter.audit.hops import totals
 from wsadapter.config import load as configuration
 from wsadapter.config.model import Config
 from wsadapter.config.shards import owner
 from wsadapter.errors import ConfigError, SegmentError, WsadapterError
 from wsadapter.roles.orders import IngestOrder, MonitorOrder
+from wsadapter.roles.supervisor import run as composition
 from wsadapter.roles.supervisor import topology
 from wsadapter.roles.supervisor.run import Run, RunOptions
 from wsadapter.shm import ring
@@ -24,7 +26,8 @@ from wsadapter.shm.segment import Segment, listing
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.children import ChildSet
 from wsadapter.supervision.instance import Instance
-from wsadapter.supervision.process import ChildSpec, page_name
+from wsadapter.supervision.process import ChildProcess, ChildSpec, page_name
+from wsadapter.supervision.spawn import ForkServer
 
 INSTANCE = f"reload-{os.getpid()}"
 
@@ -148,6 +151,30 @@ def test_a_listing_that_changes_nothing_of_the_own_share_is_none_to_apply(tmp_pa
     page.release()
     site.run.rings.close()
     site.instance.release()
+
+
+def test_a_signal_while_the_start_reads_the_configuration_has_it_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No child is started here, and no fork server."""
+    site = Site(tmp_path)
+    site.run.rings.close()
+    site.instance.release()
+    monkeypatch.setattr(log, "setup", lambda *_, **__: None)
+    monkeypatch.setattr(ForkServer, "start", lambda _: None)
+    monkeypatch.setattr(ChildProcess, "start", lambda *_: (_ for _ in ()).throw(OSError(errno.EAGAIN, "no task")))
+    sent = [signal.SIGHUP, signal.SIGTERM]
+    before = signal.getsignal(signal.SIGHUP)
+
+    def load() -> Config:
+        os.kill(os.getpid(), sent.pop(0))
+        return site.load()
+
+    try:
+        assert composition.run(RunOptions(site.load(), load, duration=0.0)) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert sent == [], "it was read twice"
 
 
 def test_a_ring_without_a_reader_refuses_the_reload(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

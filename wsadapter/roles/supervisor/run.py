@@ -41,6 +41,7 @@ from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
 from wsadapter.supervision.instance import Instance
 from wsadapter.supervision.process import ChildSpec, page_name
+from wsadapter.supervision.signals import NotedSignal
 from wsadapter.supervision.spawn import ForkServer
 from wsadapter.supervision.supervisor import Application, Children, Supervisor
 
@@ -278,7 +279,7 @@ def _not_fatal(event: str, spec: ChildSpec | None = None) -> Iterator[None]:
 def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     """Supervise until a signal, the end of ``duration`` or of the replay; the exit code. ``reporter``: for a run that a
     person watches."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the supervisor handles it: too early is no reason to die
+    hangup = NotedSignal(signal.SIGHUP)  # until the supervisor handles it: too early is no reason to die
     config = options.config
     log.setup(config.service.log_format, config.service.log_level, role="supervisor", name="supervisor")
     for warning in warnings(config, os.environ):
@@ -288,18 +289,20 @@ def run(options: RunOptions, reporter: RunReporter | None = None) -> int:
     instance = Instance.claim(config.service.state_dir, config.service.drain_seconds)
     with contextlib.closing(ForkServer(FORKED)) as fork_server:
         fork_server.start()  # it imports while the rest is made ready here
-        return _supervise(options, instance, reporter, used, fork_server)
+        _require_free(options.stand_ins.addresses(config))
+        keep_name(instance.state, used)
+        return _supervise(options, instance, reporter, hangup, fork_server)
 
 
 def _supervise(
-    options: RunOptions, instance: Instance, reporter: RunReporter | None, used: bool, fork_server: ForkServer
+    options: RunOptions, instance: Instance, reporter: RunReporter | None, hangup: NotedSignal, fork_server: ForkServer
 ) -> int:
-    _require_free(options.stand_ins.addresses(options.config))
-    keep_name(instance.state, used)
+    hangup.came = False  # what came so far wants what is read now
     current = Run(msgspec.structs.replace(options, config=options.reload()), instance, reporter)
     supervisor = Supervisor(
-        current.config, current.specs, instance, current, run_for=options.duration, fork_server=fork_server
-    )
+        current.config, current.specs, instance, current, run_for=options.duration, fork_server=fork_server,
+        hangup=hangup,
+    )  # fmt: skip
     current.ask = supervisor.apply
     if reporter is not None:
         reporter.start(current)

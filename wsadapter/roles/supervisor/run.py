@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from functools import cached_property
-from types import MappingProxyType
 from typing import Final, Protocol
 
 import msgspec

@@ -221,6 +221,20 @@ def test_a_paused_partition_that_is_fetched_anew_is_paused_no_more(member: Group
     assert client(member).assigned == [(*KEY, 7)]
 
 
+@pytest.mark.parametrize("leaving", ["on_revoke", "on_lost"])
+def test_a_paused_partition_that_comes_back_is_fetched(member: GroupMember, leaving: str) -> None:
+    """ClickHouse was away during a rebalance; what is not in the member's own list nobody resumes."""
+    member.pause({KEY})
+    client(member).on[leaving](member._consumer, [TopicPartition(*KEY)])
+    assign(member)
+    assert client(member).paused == set()
+
+    member.pause({KEY})
+    assert client(member).paused == {KEY}, "it is away still"
+    member.pause(set())
+    assert client(member).paused == set()
+
+
 @pytest.mark.parametrize("restarted", [False, True])
 def test_an_offset_that_kafka_forgot_with_its_topic_is_a_gap_first(
     member: GroupMember, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, restarted: bool

@@ -74,6 +74,8 @@ class GroupMember:
     ) -> None:
         self.partitions: dict[Key, Partition] = {}
         self.out_of_range: set[Key] = set()
+        self.paused: set[Key] = set()
+        """What librdkafka has paused for us; of `partitions` only."""
         self.commits = Commits()
         self.broker_up = True
         self.rebalances = 0
@@ -91,7 +93,6 @@ class GroupMember:
         self._names, self._known = tuple(topics), known
         self.heard = Heard(LIBRDKAFKA)
         """Why the broker does not answer."""
-        self._paused: set[Key] = set()
         self._fatal: KafkaError | None = None
         self._repeated = Repeated(*OUTAGE)
         self._consumer = new_consumer(
@@ -138,11 +139,10 @@ class GroupMember:
     def pause(self, keys: set[Key]) -> None:
         """Fetch nothing for these partitions, and again for the others. Members that hold go on polling."""
         keys &= self.partitions.keys()
-        if pausing := keys - self._paused:
+        if pausing := keys - self.paused:
             self._consumer.pause([TopicPartition(*key) for key in pausing])
-        if resuming := (self._paused - keys) & self.partitions.keys():
-            self._consumer.resume([TopicPartition(*key) for key in resuming])
-        self._paused = keys
+        self._resume(self.paused - keys)
+        self.paused |= keys
 
     def end_offsets(self) -> dict[Key, int]:
         """Where the log of each partition ends now; `ServiceUnavailable` when the broker does not answer."""
@@ -175,11 +175,15 @@ class GroupMember:
 
     def fetch_anew(self) -> None:
         """Fetch each partition from its next offset on, which has moved other than by reading."""
-        if paused := self._paused & self.partitions.keys():  # a new assignment keeps them paused
-            self._consumer.resume([TopicPartition(*key) for key in paused])
+        self._resume(self.paused)
         # a partition that ended with an error cannot be sought: all are fetched anew from where they are
         self._consumer.assign([TopicPartition(*k, p.next_offset) for k, p in self.partitions.items()])
-        self._paused.clear()
+
+    def _resume(self, keys: Iterable[Key]) -> None:
+        """Also before they are assigned anew or taken away: librdkafka keeps a pause over both."""
+        if resuming := self.paused.intersection(keys):
+            self._consumer.resume([TopicPartition(*key) for key in resuming])
+            self.paused -= resuming
 
     def close(self, seconds: float) -> None:
         """Leave: what is done is committed, the static membership stays for the next start. librdkafka would wait for a
@@ -266,10 +270,10 @@ class GroupMember:
 
     def _drop(self, states: Mapping[Key, Partition]) -> None:
         self._known.note(states)
+        self._resume(states)
         for key in list(states):
             self.partitions.pop(key, None)
             self.commits.forget(key)
-            self._paused.discard(key)
             self.out_of_range.discard(key)
             self.refused.pop(key, None)
 

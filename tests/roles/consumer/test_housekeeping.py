@@ -11,11 +11,12 @@ from wsadapter.events.streams import BY_STREAM
 from wsadapter.kafka.messages import gap_of, identify_as
 from wsadapter.kafka.topics import TopicState
 from wsadapter.pb import market_pb2
-from wsadapter.roles.consumer import dead_letters, housekeeping
+from wsadapter.roles.consumer import dead_letters, endpoint_cells, housekeeping
 from wsadapter.roles.consumer.batches import Partition
 from wsadapter.roles.consumer.commit_metadata import CommitMetadata
 from wsadapter.roles.consumer.dead_letters import DeadLetterProducer
-from wsadapter.roles.consumer.housekeeping import TAIL_LOOKBACK_MS, Housekeeping
+from wsadapter.roles.consumer.housekeeping import TAIL_LOOKBACK_MS, UNREAD_SECONDS, Housekeeping, LogEnds
+from wsadapter.supervision.child import ChildState
 
 SPEC = BY_STREAM["trade"]
 KEY = ("t.trade", 0)
@@ -130,3 +131,44 @@ def test_another_topic_of_the_same_name_is_read_from_its_beginning_without_water
     assert (partition.next_offset, partition.progress.watermarks) == (0, {})
     assert partition.progress.topic_id == "another"
     assert (gap.started_ns, gap.ended_ns, gap.missing_count) == (READ_MS * 1_000_000, FIRST_NS, None)
+
+
+def test_a_partition_of_which_nothing_comes_for_a_minute_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever keeps it: its log goes on, and we have not paused it."""
+    partition = Partition(SPEC, *KEY, 100, CommitMetadata(), b"INSERT\n", identify_as(SPEC))
+    group = SimpleNamespace(
+        partitions={KEY: partition}, paused=set(), refused={}, topics={}, unconfirmed_since=0.0, commit_refusal=None,
+        broker_up=True, rebalances=1, heard=SimpleNamespace(reason=0),
+    )  # fmt: skip
+    keeper, states = running(monkeypatch, group)
+    for now in (0.0, UNREAD_SECONDS, UNREAD_SECONDS + 1):
+        keeper._publish({}, now)
+    assert states == [ChildState.RUNNING, ChildState.RUNNING, ChildState.WAITING]
+
+    partition.next_offset = 101
+    keeper._publish({}, 100.0)
+    group.paused = {KEY}
+    keeper._publish({}, 200.0)
+    group.paused, partition.next_offset = set(), 300
+    keeper._publish({}, 300.0)
+    keeper._publish({}, 400.0)
+    assert states[3:] == [ChildState.RUNNING] * 4, "it moves, it is paused, or all of it is read"
+
+
+def running(monkeypatch: pytest.MonkeyPatch, group: Any) -> tuple[Housekeeping, list[ChildState]]:
+    """With ClickHouse there, and the log of one partition that ends at 300."""
+    monkeypatch.setattr(endpoint_cells, "publish", lambda page, settings: None)
+    config = SimpleNamespace(
+        service=ServiceConfig("i", "/nowhere"), kafka=KafkaConfig(), feed=(), clickhouse=None,
+        process_of=lambda name: SimpleNamespace(count=1),
+    )  # fmt: skip
+    states: list[ChildState] = []
+    args = SimpleNamespace(config=config, name="consumer-0")
+    child: Any = SimpleNamespace(args=args, page={"clickhouse_up": 1}, set_state=states.append)
+    accounting: Any = SimpleNamespace(paused=lambda streams: None, lag=lambda messages, measured_ns: None)
+    pool: Any = SimpleNamespace(tasks=[])
+    nothing: Any = None
+    keeper = Housekeeping(child, nothing, nothing, group, pool, accounting, DeadLetterProducer(KafkaConfig()))
+    keeper._streams = {KEY[0]: SPEC.name}
+    keeper._log_ends = LogEnds(0.0, {KEY: (0, 300)}, {}, {})
+    return keeper, states

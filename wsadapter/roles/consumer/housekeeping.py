@@ -61,6 +61,8 @@ COMMIT_SECONDS: Final = 5.0
 """A commit that has failed for so long is no hiccup: the broker's reason is shown."""
 PATIENCE: Final = 3
 """Refusals of one batch in a row (read only, too many parts, no space) until the consumer is not `RUNNING` any more."""
+UNREAD_SECONDS: Final = 60.0
+"""The same of a partition whose log goes on and that gives nothing, though we have not paused it."""
 
 log = get_logger()
 
@@ -124,6 +126,8 @@ class Housekeeping:
         """Somebody waits for the next `offsets`."""
         self._next_log_ends = 0.0
         self._stale_replays: dict[Key, float] = {}
+        self._unread: dict[Key, tuple[int, float]] = {}
+        """Partitions that are behind and not paused: their next offset, and since when it is that."""
         self._repeated = Repeated(*OUTAGE)
 
     def step(self, now: float) -> None:
@@ -186,8 +190,22 @@ class Housekeeping:
         page["rebalances_total"] = group.rebalances
         refused = any(t.failure is InsertFailure.REFUSED and t.attempts >= PATIENCE for t in self._pool.tasks)
         working = group.rebalances and page["broker_up"] and page["clickhouse_up"] and not refused
-        working = working and not page["broker_refusal"]
+        working = working and not page["broker_refusal"] and not self._is_unread(now)
         self._child.set_state(ChildState.PAUSED if alarms else ChildState.RUNNING if working else ChildState.WAITING)
+
+    def _is_unread(self, now: float) -> bool:
+        """Whether a partition stands still that should not."""
+        before, self._unread = self._unread, {}
+        for key, partition in self._group.partitions.items():
+            offset = partition.next_offset
+            if key not in self._group.paused and offset < self._log_ends.bounds.get(key, (0, 0))[1]:
+                known, since = before.get(key, (offset, now))
+                self._unread[key] = offset, since if known == offset else now
+        still = [key for key, (_, since) in self._unread.items() if now - since > UNREAD_SECONDS]
+        if still and (kept_back := self._repeated(still[0])) is not None:
+            log.error("nothing comes of a log that goes on", topic=still[0][0], partition=still[0][1],
+                      partitions=len(still), repeated=kept_back)  # fmt: skip
+        return bool(still)
 
     def _publish_lag(self, lag: Mapping[Key, int]) -> None:
         messages = dict.fromkeys((self._streams[name] for name, _ in lag), 0)

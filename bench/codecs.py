@@ -177,7 +177,7 @@ def main() -> None:
             fill(client, settings, options.minutes)
             scales = Scales(client, settings)
             for spec in BY_STREAM.values():
-                table = schema.event_table(spec, None)
+                table = schema.event_table(spec)
                 ((rows,),) = scales.query(f"SELECT toInt32(count()) FROM {settings.database}.{table.name}")
                 if rows >= FEWEST:
                     show(table, rows, compare(scales, table))

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 from clickhouse.table_bench import TableBench
+from msgspec import structs
 
-from wsadapter.events import Coverage, Gap, Kline, Source, Trade
+from wsadapter.clickhouse import catalog
+from wsadapter.events import Coverage, Depth, Gap, Kline, Source, Trade, UpdateType
 from wsadapter.events.gaps import GapCause, begin, ended, with_state
 
 pytestmark = pytest.mark.integration
@@ -69,6 +71,34 @@ def test_what_was_never_recorded_is_missing(bench: TableBench) -> None:
     assert asked(bench, NOON, NOON + MINUTE, "NOSUCH") == [("missing", 0, 60, 0)]
     assert asked(bench, NOON, NOON + MINUTE, stream="ticker") == [("missing", 0, 60, 0)]
     assert asked(bench, NOON + 30 * MINUTE, NOON + 90 * MINUTE) == [("incomplete", 1800, 1800, 0)]
+
+
+def test_what_a_ttl_removed_is_not_complete(empty: TableBench) -> None:
+    """A row of coverage goes with the rows that it is about: by the day on which it begins."""
+    settings = structs.replace(empty.settings, ttl_days={"depth": 30, "book_ticker": 30, "trade": 90})
+    catalog.create_or_verify(empty.client, settings)
+    day = 86_400 * SECOND
+    now_ns = time.time_ns()
+    days = {ago: now_ns // day * day - ago * day for ago in (60, 31, 28)}
+    for begin_ns in days.values():
+        at_ns = begin_ns + day - SECOND
+        empty.events(
+            *(coverage(begin_ns, begin_ns + day, stream=stream) for stream in ("depth", "book_ticker", "trade")),
+            structs.replace(rejected_trade(at_ns), price="1"),
+            Depth(
+                "binance", "BTCUSDT", at_ns, None, at_ns, Source.WEBSOCKET, "binance-market-0", None,
+                UpdateType.SNAPSHOT, 1, None, 1, None, ["1"], ["1"], ["2"], ["1"],
+            ),
+        )  # fmt: skip
+    for table in ("depth", "trade", "coverage"):
+        empty.command(f"OPTIMIZE TABLE {{db}}.{table} FINAL")
+
+    def verdicts(stream: str) -> list[str]:
+        return [asked(empty, at, at + day, stream=stream)[0][0] for at in days.values()]
+
+    assert (empty.count("depth"), empty.count("trade")) == (1, 3)
+    assert verdicts("depth") == verdicts("book_ticker") == ["missing", "missing", "complete"]
+    assert verdicts("trade") == ["complete"] * 3
 
 
 def test_a_recorder_that_is_dead_is_not_complete(bench: TableBench) -> None:

@@ -55,7 +55,7 @@ def statement(name: str, settings: ClickHouseConfig = SETTINGS) -> str:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_columns_have_the_fixed_types(name: str) -> None:
-    types = {column: kind for column, kind, _ in schema.event_table(BY_STREAM[name], None).columns}
+    types = {column: kind for column, kind, _ in schema.event_table(BY_STREAM[name]).columns}
 
     assert {column: types[column] for column in EXPECTED[name]} == EXPECTED[name]
 
@@ -111,6 +111,25 @@ def test_no_ttl_unless_configured() -> None:
     assert "TTL toDate(`open_time`) + INTERVAL 365 DAY\n" in statement("kline", settings)
     assert "INTERVAL 7 DAY" in statement("rejected", settings)
     assert "TTL" not in statement("depth", settings)
+
+
+def test_coverage_is_kept_as_long_as_the_rows_that_it_is_about() -> None:
+    """Streams that are kept as long have one rule: the server tells rules apart by their times alone."""
+    days = {"depth": 30, "book_ticker": 30, "trade": 90, "gap": 7, "rejected": 7}
+
+    def rules(**more: int) -> list[str]:
+        made = statement("coverage", ClickHouseConfig(ttl_days={**days, **more}))
+        return made.split("\nTTL ")[1].split("\n")[0].split(", toDate")
+
+    assert rules() == [
+        "toDate(`from`) + INTERVAL 30 DAY DELETE WHERE stream IN ('depth', 'book_ticker')",
+        "(`from`) + INTERVAL 90 DAY DELETE WHERE stream IN ('trade')",
+    ]
+    assert rules(coverage=60) == [
+        "toDate(`from`) + INTERVAL 60 DAY",
+        "(`from`) + INTERVAL 30 DAY DELETE WHERE stream IN ('depth', 'book_ticker')",
+    ]
+    assert "TTL" not in statement("coverage", ClickHouseConfig(ttl_days={"gap": 7}))
 
 
 def test_open_candles_are_filtered_by_both_views_unless_configured() -> None:

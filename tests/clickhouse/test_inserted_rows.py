@@ -90,6 +90,12 @@ def test_rows_past_their_ttl_are_not_looked_for(bench: TableBench) -> None:
     old = structs.replace(trade(1), transaction_time_ns=10**18)
     assert Presence(bench.client, settings).lacking(BY_STREAM["trade"], [message(old, 1, 1)]) == []
     assert lacking(bench, "trade", [message(old, 1, 1)]) == [0]
+    said = Coverage(
+        "binance", "BTCUSDT", None, None, 10**18, Source.WEBSOCKET, "m-0", None, "trade", "", 10**18, 10**18
+    )
+    assert Presence(bench.client, settings).lacking(BY_STREAM["coverage"], [message(said, 1, 1)]) == []
+    of_another = structs.replace(said, stream="depth")
+    assert Presence(bench.client, settings).lacking(BY_STREAM["coverage"], [message(of_another, 1, 1)]) == [0]
 
 
 def test_whatever_was_inserted_is_there(bench: TableBench) -> None:

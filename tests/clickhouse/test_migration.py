@@ -362,7 +362,7 @@ def test_the_former_keys_are_those_of_the_first_version() -> None:
     for name, key in KEYS.items():
         (made,) = (s for s in FIRST.split(";\n\n") if s.startswith(f"CREATE TABLE IF NOT EXISTS `market`.`{name}`\n"))
         assert f"ORDER BY ({bare(key)})" in bare(made).replace("ORDERBY", "ORDER BY ")
-        present = ", ".join(p.strip("`") for p in schema.event_table(BY_STREAM[name], None).order_by)
+        present = ", ".join(p.strip("`") for p in schema.event_table(BY_STREAM[name]).order_by)
         assert bare(present) != bare(key)
 
 
@@ -372,7 +372,7 @@ def test_no_row_of_a_file_is_lost_while_its_table_is_migrated(empty: TableBench)
     lines = Lines(BOOK_TICKER, {"exchange": "binance", "symbol": "BTCUSDT"})
     head = archive_statement(bench.settings.database, BOOK_TICKER.spec, lines.fields)
     former = tuple(f"`{part}`" if part.isidentifier() else part for part in KEYS["book_ticker"].split(", "))
-    table = structs.replace(schema.event_table(BOOK_TICKER.spec, None), order_by=former)
+    table = structs.replace(schema.event_table(BOOK_TICKER.spec), order_by=former)
     bench.command("DROP TABLE {db}.book_ticker SYNC")
     bench.client.command(table.sql(bench.settings.database), use_database=False)
 

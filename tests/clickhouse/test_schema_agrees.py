@@ -80,7 +80,7 @@ def _field_disagreements(field: Any, hint: Any) -> list[str]:
 
 def _table_disagreements(spec: StreamSpec, message: Any) -> list[str]:
     found = []
-    table = {name: kind for name, kind, _ in schema.event_table(spec, None).columns}
+    table = {name: kind for name, kind, _ in schema.event_table(spec).columns}
     inbox = {name: kind for name, kind, _ in schema.inbox_table(spec).columns}
     if list(inbox) != [f.name for f in message.fields]:
         found.append("the Null table's columns are not the message's fields")
@@ -137,7 +137,7 @@ def test_every_message_of_the_proto_file_has_a_registry_row() -> None:
 
 def test_every_sorting_key_and_partition_time_is_a_column_and_not_nullable() -> None:
     for spec in SPECS:
-        table = schema.event_table(spec, None)
+        table = schema.event_table(spec)
         types = {name: kind for name, kind, _ in table.columns}
         for part in ("exchange", "symbol", spec.partition_time, *spec.order_by):
             name = part.removeprefix("ifNull(").split(",")[0]

@@ -23,6 +23,7 @@ from google.protobuf.message import DecodeError
 from msgspec import Struct
 
 from wsadapter.clickhouse.conversion import NAME, enum_of, literal, quoted, scale, table_columns
+from wsadapter.clickhouse.retention import COVERAGE, coverage_days
 from wsadapter.clickhouse.schema import REJECTED, placed
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Source
@@ -126,14 +127,14 @@ class Presence:
         parse = getattr(market_pb2, spec.message).FromString
         columns = {column.name: column for column in table_columns(spec)}
         closed_only = "closed" in columns and not self._settings.open_candles
-        days = self._settings.ttl_days.get(spec.name)
-        kept_from = time.time_ns() // DAY_NS - days + 1 if days else None
+        ttl_days, today = self._settings.ttl_days, time.time_ns() // DAY_NS
         for number, message in enumerate(messages):
             try:
                 event = parse(message)
             except DecodeError:
                 continue
-            expired = kept_from is not None and _ns(spec.partition_time, event) // DAY_NS < kept_from
+            days = coverage_days(ttl_days, event.stream) if spec.name == COVERAGE else ttl_days.get(spec.name)
+            expired = days is not None and _ns(spec.partition_time, event) // DAY_NS <= today - days
             if not expired and (not closed_only or event.closed):
                 yield _row(spec, columns, number, event)
 

@@ -39,6 +39,7 @@ from wsadapter.clickhouse.funding import funding_views
 from wsadapter.clickhouse.latency import latency_view
 from wsadapter.clickhouse.ohlcv import ohlcv_view
 from wsadapter.clickhouse.query_view import QueryView
+from wsadapter.clickhouse.retention import COVERAGE, coverage_ttl, ttl
 from wsadapter.clickhouse.units import BASE_COLUMNS, base_view, of_instrument_sides
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events.descriptions import of_field, of_stream
@@ -131,12 +132,8 @@ class View(Struct, frozen=True):
         return f"{alter} QUERY {self.select}", f"{alter} COMMENT {literal(self.fingerprint)}"
 
 
-def _ttl(column: str, days: int | None) -> str:
-    # Date lasts until 2149; DateTime ends in 2106, and a sum beyond it would expire at once
-    return f"toDate({quoted(column)}) + INTERVAL {days} DAY" if days else ""
-
-
-def event_table(spec: StreamSpec, ttl_days: int | None) -> Table:
+def event_table(spec: StreamSpec, kept: str = "") -> Table:
+    """``kept``: its TTL."""
     own = [(c.name, stored_type(c), codec(c)) for c in table_columns(spec)]
     own.append(("time", _TIME, "Delta, ZSTD(1)"))
     if "version" not in (name for name, _, _ in own):
@@ -147,7 +144,7 @@ def event_table(spec: StreamSpec, ttl_days: int | None) -> Table:
         "ReplacingMergeTree(version)",
         tuple(_key(part) for part in ("exchange", "symbol", *spec.order_by)),
         f"toYYYYMM({quoted(spec.partition_time)})",
-        _ttl(spec.partition_time, ttl_days),
+        kept,
         of_stream(spec),
         {name: of_field(spec.name, name) for name, _, _ in own},
     )
@@ -179,7 +176,7 @@ def rejected_table(ttl_days: int | None) -> Table:
         ),
         "ReplacingMergeTree",
         (*(quoted(name) for name in ("stream", "exchange", "symbol", "receive_time")), "sipHash64(record)"),
-        ttl=_ttl("receive_time", ttl_days),
+        ttl=ttl("receive_time", ttl_days),
         about="rows that no table can keep exactly, as text",
         texts={
             **{name: of_field("", name) for name in ("time", *named[1:], "epoch", "position", "receive_time")},
@@ -212,7 +209,7 @@ def instrument_table(ttl_days: int | None) -> Table:
         ),
         "ReplacingMergeTree(version)",
         ("`exchange`", "`symbol`"),
-        ttl=_ttl("time", ttl_days),
+        ttl=ttl("time", ttl_days),
         about="what a symbol is: the units of its quantities, its steps, whether it trades; newest row with FINAL",
         texts={
             "exchange": "the venue",
@@ -259,7 +256,7 @@ def checkpoint_table(ttl_days: int | None) -> Table:
         "ReplacingMergeTree(version)",
         ("`exchange`", "`symbol`", "`time`"),
         "toYYYYMM(`time`)",
-        _ttl("time", ttl_days),
+        ttl("time", ttl_days),
         "books that the recorder made of table depth, proved when they were made; no venue said them",
         {
             "exchange": "the venue",
@@ -348,7 +345,9 @@ def query_views(database: str) -> tuple[QueryView, ...]:
 
 def tables(settings: ClickHouseConfig) -> tuple[Table, ...]:
     days = settings.ttl_days.get
-    event_tables = [table for spec in SPECS for table in (event_table(spec, days(spec.name)), inbox_table(spec))]
+    kept = {spec.name: ttl(spec.partition_time, days(spec.name)) for spec in SPECS}
+    kept[COVERAGE] = coverage_ttl(settings.ttl_days)
+    event_tables = [table for spec in SPECS for table in (event_table(spec, kept[spec.name]), inbox_table(spec))]
     ours = rejected_table(days(REJECTED)), instrument_table(days(INSTRUMENT)), checkpoint_table(days("depth"))
     made = (*event_tables, *map(archive_table, ARCHIVED), *ours, version_table())
     if not settings.cluster:

@@ -270,6 +270,8 @@ _METRICS: Final = (
            {"consumer": _counted("redelivered", _STREAM)}),
     Metric("kafka_gaps_total", "Gap rows that consumers published of messages of this stream that are gone from Kafka: "
            "an offset out of range, a topic made anew.", {"consumer": _counted("kafka_gaps", _STREAM)}),
+    Metric("letter_gaps_total", "Gap rows of events of this stream that became dead letters.",
+           {role: _counted("letter_gaps", _STREAM) for role in ("serializer", "consumer")}),
     Metric("filtered_rows_total", "Rows that a view leaves out: candles that are not closed.",
            {"consumer": _counted("filtered_rows", _STREAM)}),
     Metric("unsettled_rows", "Rows inserted of which it is not known yet how many the server rejected.",

@@ -148,13 +148,14 @@ def test_what_was_gone_from_kafka_before_it_was_read_is_in_gap_rows() -> None:
         assert verdicts(samples, stream="trade")[CONSUMER] == verdict
 
 
-def test_gap_rows_that_consumers_publish_enter_with_kafka() -> None:
-    """No serializer delivered them. One too many would hide one that is lost."""
+@pytest.mark.parametrize("rows", ["kafka_gaps", "letter_gaps"])
+def test_gap_rows_that_come_from_no_ring_enter_with_kafka(rows: str) -> None:
+    """They are not among what was delivered. One too many would hide one that is lost."""
     for read, verdict in ((3, BALANCED), (2, UNEXPLAINED)):
         samples = twice()
         for one in samples:
             totals = one["totals"]
-            totals["kafka_gaps"] = {"trade": 2, "depth": 1}
+            totals[rows] = {"trade": 2, "depth": 1}
             for name in ("consumed", "accepted_rows"):
                 totals[name]["gap"] = read
         found = {(one.hop, one.stream): one.verdict for one in balance(samples).balances}

@@ -4,12 +4,14 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from clickhouse.table_bench import TableBench
+from clickhouse.table_bench import TableBench, message
 from msgspec import structs
 
 from wsadapter.clickhouse import catalog
 from wsadapter.events import Coverage, Depth, Gap, Kline, Source, Trade, UpdateType
 from wsadapter.events.gaps import GapCause, begin, ended, with_state
+from wsadapter.events.streams import BY_STREAM
+from wsadapter.kafka.dead_letters import missing
 
 pytestmark = pytest.mark.integration
 SECOND = 10**9
@@ -99,6 +101,17 @@ def test_what_a_ttl_removed_is_not_complete(empty: TableBench) -> None:
     assert (empty.count("depth"), empty.count("trade")) == (1, 3)
     assert verdicts("depth") == verdicts("book_ticker") == ["missing", "missing", "complete"]
     assert verdicts("trade") == ["complete"] * 3
+
+
+def test_a_series_of_which_an_event_is_a_dead_letter_is_not_complete(bench: TableBench) -> None:
+    lost = missing(BY_STREAM["trade"], message(rejected_trade(NOON + 30 * SECOND), 1, 7))
+    assert lost is not None
+    bench.events(coverage(NOON, NOON + MINUTE), coverage(NOON, NOON + MINUTE, symbol="ETHUSDT"), lost)
+
+    assert asked(bench, NOON, NOON + MINUTE) == [("incomplete", 60, 0, 1)]
+    assert asked(bench, NOON + 30 * SECOND, NOON + MINUTE) == [("incomplete", 30, 0, 1)]
+    assert asked(bench, NOON, NOON + 30 * SECOND) == [("complete", 30, 0, 0)]
+    assert asked(bench, NOON, NOON + MINUTE, "ETHUSDT") == [("complete", 60, 0, 0)]
 
 
 def test_a_recorder_that_is_dead_is_not_complete(bench: TableBench) -> None:

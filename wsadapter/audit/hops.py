@@ -57,7 +57,7 @@ class Hop(Struct, frozen=True):
     """One step on an event's way, in `TOTALS`: what enters it, what leaves it, and what is set aside (dropped,
     dead-lettered, rejected, filtered; never in both others). A name behind a minus is taken off. ``whole``: what it
     counts where it does not count by stream. ``venue``: only judged when the venue is ours to ask. ``makes``: gap rows
-    that enter with it, counted by the stream that they are about."""
+    that enter with it and come from no ring, counted by the stream that they are about."""
 
     name: str
     enters: tuple[str, ...]
@@ -65,7 +65,7 @@ class Hop(Struct, frozen=True):
     aside: tuple[str, ...] = ()
     whole: str = ""
     venue: bool = False
-    makes: str = ""
+    makes: tuple[str, ...] = ()
 
     def sides(self, stream: str, totals: Mapping[str, Any]) -> tuple[int, int, int]:
         """Entered, left and set aside, of one stream (of all where it is ``whole``)."""
@@ -79,12 +79,12 @@ class Hop(Struct, frozen=True):
         return sum(sign * _summed(terms, None, totals) for terms, sign in signs) + self._made(totals)
 
     def _made(self, totals: Mapping[str, Any]) -> int:
-        return sum(totals.get(self.makes, {}).values())
+        return sum(count for name in self.makes for count in totals.get(name, {}).values())
 
     @property
     def roles(self) -> frozenset[str]:
         """Whose pages count it."""
-        names = {term.removeprefix("-") for term in (*self.enters, *self.leaves, *self.aside, self.makes)}
+        names = {term.removeprefix("-") for term in (*self.enters, *self.leaves, *self.aside, *self.makes)}
         return frozenset(role for (role, _), (name, _) in _TOTAL_OF.items() if name in names)
 
 
@@ -106,7 +106,9 @@ DECODER: Final = Hop(
 )
 VENUE: Final = Hop("venue -> ring", ("sent",), ("events",), ("dropped", "copies"), venue=True)
 KAFKA: Final = Hop("ring -> Kafka", ("events", "repair_records"), ("delivered",), ("not_sent", "twins"))
-CONSUMER: Final = Hop("Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"), makes="kafka_gaps")
+CONSUMER: Final = Hop(
+    "Kafka -> consumer", ("delivered",), ("consumed", "-redelivered"), makes=("kafka_gaps", "letter_gaps")
+)
 TABLES: Final = Hop(
     "consumer -> tables",
     ("consumed", "-redelivered"),

@@ -25,7 +25,7 @@ class GapCause(StrEnum):
     RING_FULL = "ring_full"
     """Received, and dropped for want of room."""
     DECODE = "decode"
-    """Received, and not decodable."""
+    """Received, and not decodable; or decoded, and a dead letter."""
     STALE = "stale"
     """A stream was silent while its connection lived."""
     RESTART = "restart"

@@ -3,16 +3,23 @@
 Headers: ``reason``, ``detail``, ``topic`` (where the message belongs or came from), ``bytes`` (its whole length), and
 what else the sender knows of its place. The value is the message, cut where it is longer than the sender's limit or
 than the broker takes.
+
+An event that becomes one is in no table, and its time is covered: `missing` is the gap that says so. Whoever sends the
+letter publishes it. It is no open one: what the repairer fetches in its place may be refused again, without an end.
 """
 
 from collections.abc import Callable
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message
+from google.protobuf.message import DecodeError
 
 from wsadapter.config.model import KafkaConfig
-from wsadapter.events.streams import DEAD_LETTER
+from wsadapter.events import Gap, Source
+from wsadapter.events.gaps import GapCause, RepairState, begin, with_state
+from wsadapter.events.streams import DEAD_LETTER, StreamSpec
 from wsadapter.kafka.topics import topic_name
+from wsadapter.pb import market_pb2
 
 PERMANENT: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD)
 """Broker or client refuses this message for ever."""
@@ -53,3 +60,31 @@ def produce_dead_letter(
                 continue
             raise
         return
+
+
+def missing(spec: StreamSpec, value: bytes) -> Gap | None:
+    """The gap of an event that becomes a dead letter, the same one each time. None where a venue lacks nothing by it:
+    of what is no message of ours, and of records about the recording (coverage that does not arrive covers nothing)."""
+    if spec.ours:
+        return None
+    try:
+        event: Any = getattr(market_pb2, spec.message).FromString(value)
+    except DecodeError:
+        return None
+    if not event.receive_time_ns:
+        return None
+    at_ns = _happened_ns(event)
+    gap = begin(
+        GapCause.DECODE, at_ns, at_ns, exchange=event.exchange, connection=event.connection, stream=spec.name,
+        symbol=event.symbol, interval=getattr(event, "interval", ""), ended_ns=at_ns + 1,
+        gap_id=f"letter:{event.epoch}:{event.position}:{event.receive_time_ns}",
+    )  # fmt: skip
+    return with_state(gap, RepairState.UNREPAIRABLE)
+
+
+def _happened_ns(event: Any) -> int:
+    """Where in a range of time it is missing. What was fetched happened earlier than it was received."""
+    if event.source == Source.WEBSOCKET:
+        return int(event.receive_time_ns)
+    own = getattr(event, "open_time_ns", 0) or event.transaction_time_ns or event.event_time_ns
+    return int(own or event.receive_time_ns)

@@ -123,9 +123,15 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_and_the_rest_into_the_tabl
     rig.send("trade", values)
     rig.process.start()
     rig.wait_rows("trade", 300)
+    # of the one that can be read it is known what lacks it
+    rig.wait_rows("gap", 1)
 
     assert rig.process.stop() == 0
     assert rig.count("trade") == 300
+    assert rig.sql("SELECT symbol, stream, cause, repair_state FROM {db}.gap") == [
+        ["BTCUSDT", "trade", "decode", "unrepairable"]
+    ]
+    assert rig.page['letter_gaps_total{stream="trade"}'] == 1
     letters = rig.dead_letters()
     assert {value: headers["reason"] for value, headers in letters} == {**ours_and_bad, **strangers}
     assert len(letters) == len(ours_and_bad) + len(strangers)

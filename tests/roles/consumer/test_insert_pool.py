@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import wait
 
 import pytest
@@ -73,10 +73,13 @@ class Mailbox:
         self.letters: list[tuple[int, bytes, str, str]] = []
         self.error: Exception | None = None
 
-    def dead_letters(self, source: str, partition: int, letters: Iterable[tuple[int, bytes, str, str]]) -> None:
+    def dead_letters(
+        self, spec: StreamSpec, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]
+    ) -> int:
         if self.error is not None:
             raise self.error
         self.letters += letters
+        return len(letters)
 
 
 def split(body: bytes) -> Iterable[bytes]:

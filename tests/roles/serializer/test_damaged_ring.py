@@ -34,6 +34,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.dead: Counter[tuple[str, str]] = Counter()
+        self.letter_gaps: Counter[str] = Counter()
         self.numbers: list[int] = []
         self.gaps: list[Any] = []
         self.is_refused = self.is_direct = False

@@ -73,6 +73,7 @@ class Broker:
         """(partition, epoch, position)"""
         self.queue: list[tuple[int, int, int]] = []
         self.dead: Counter[tuple[str, str]] = Counter()
+        self.letter_gaps: Counter[str] = Counter()
         self.is_refused = self.is_direct = False
         self.renewed = 0
 

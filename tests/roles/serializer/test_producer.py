@@ -8,9 +8,16 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from messages import message_of
+from msgspec import structs
+from samples import NS, trade
 
 from wsadapter import metrics
 from wsadapter.config import load as configuration
+from wsadapter.events import Coverage, Source, Trade
+from wsadapter.events.gaps import GapCause, begin
+from wsadapter.events.streams import BY_EVENT
+from wsadapter.kafka.messages import gap_of
 from wsadapter.roles.serializer import producer as module
 from wsadapter.roles.serializer.producer import DeliveryFailed, KafkaProducer
 from wsadapter.shm.segment import Segment
@@ -51,15 +58,19 @@ class Client:
         self.full = self.purged = False
         self.on_delivery: Callable[[KafkaError, Message], None] = settings["on_delivery"]
         self.letters: list[bytes] = []
+        self.gaps: list[tuple[bytes, bytes]] = []
         self.made.append(self)
 
     def produce_batch(self, topic: str, messages: list[dict[str, Any]], partition: int) -> int:
         return len(messages)
 
-    def produce(self, topic: str, value: bytes, key: bytes, headers: Any) -> None:
+    def produce(self, topic: str, value: bytes, key: bytes, headers: Any = None) -> None:
         if self.full:
             raise KafkaException(KafkaError(KafkaError._QUEUE_FULL))
-        self.letters.append(value)
+        if topic.endswith("gap"):
+            self.gaps.append((key, value))
+        else:
+            self.letters.append(value)
 
     def flush(self, seconds: float) -> int:
         if self.end is not None:
@@ -159,6 +170,45 @@ def test_a_refusal_of_the_message_itself_sends_each_alone_at_once(
     assert page["single_messages"] == 0
     assert "batch.num.messages" not in Client.made[-1].settings
     assert Client.made[-1].settings["batch.size"] == page["batch_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("event", "at_ns"),
+    [(trade(7), NS), (structs.replace(trade(7), source=Source.REST), NS + 7)],
+    ids=["received", "fetched"],
+)
+def test_an_event_that_becomes_a_letter_is_a_gap_of_its_series(
+    producer: KafkaProducer, event: Trade, at_ns: int
+) -> None:
+    """It is in no table, and its time is covered. Nobody fetches it again: that would be refused again."""
+    client = Client.made[-1]
+    value = message_of(BY_EVENT[Trade])(event, 5, 77).SerializeToString()
+    client.reports = [(KafkaError.MSG_SIZE_TOO_LARGE, Message("websocket.trade", value))]
+    assert not producer.flush(0.0)
+    assert producer.flush(0.0)
+
+    ((key, made),) = client.gaps
+    gap = gap_of(made)
+    assert gap is not None
+    assert (key, client.letters, dict(producer.letter_gaps)) == (b"binance:BTCUSDT", [value], {"trade": 1})
+    assert (gap.exchange, gap.symbol, gap.stream, gap.interval) == ("binance", "BTCUSDT", "trade", "")
+    assert (gap.cause, gap.repair_state, gap.started_ns, gap.ended_ns) == ("decode", "unrepairable", at_ns, at_ns + 1)
+    assert gap.gap_id == f"letter:5:77:{NS}", "the same each time"
+
+
+def test_a_letter_about_the_recording_is_no_gap(producer: KafkaProducer) -> None:
+    """The gap of a gap would be refused like it; coverage that does not arrive covers nothing."""
+    client = Client.made[-1]
+    gap = begin(GapCause.STALE, NS, NS, exchange="binance", connection="m-0", gap_id="1:1")
+    said = Coverage("binance", "BTCUSDT", None, None, NS, Source.WEBSOCKET, "m-0", None, "trade", "", NS, NS)
+    for event in (gap, said):
+        spec = BY_EVENT[type(event)]
+        value = message_of(spec)(event, 5, 77).SerializeToString()
+        topic = f"websocket.{spec.name}"
+        client.reports.append((KafkaError.MSG_SIZE_TOO_LARGE, Message(topic, value)))
+    assert not producer.flush(0.0)
+
+    assert (len(client.letters), client.gaps, dict(producer.letter_gaps)) == (2, [], {})
 
 
 @pytest.mark.parametrize("code", [KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART])

@@ -28,6 +28,7 @@ from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT, SPECS
 from wsadapter.kafka import topics
 from wsadapter.kafka.errors import code_text
+from wsadapter.kafka.messages import gap_of
 from wsadapter.pb import market_pb2
 from wsadapter.shm import doorbell, ring
 from wsadapter.shm.ring import RingReader, RingWriter
@@ -177,6 +178,11 @@ def test_a_message_that_is_too_large_costs_itself_only(road: Road) -> None:
     assert len(log(road.config, "trade")) == page['delivered_total{topic="trade"}'] == 2
     assert len(log(road.config, "depth")) == page['delivered_total{topic="depth"}'] == 1
     assert page['dead_letters_total{reason="too_large",topic="depth"}'] == 1
+    ((_, key, made),) = log(road.config, "gap")
+    gap = gap_of(made)
+    assert gap is not None
+    assert (key, gap.stream, gap.repair_state) == (b"binance:BTCUSDT", "depth", "unrepairable")
+    assert page['letter_gaps_total{stream="depth"}'] == 1
     assert road.serializer.stop() == 0
 
 

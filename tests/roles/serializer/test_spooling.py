@@ -146,6 +146,7 @@ class Client:
         self.world, self.broker = world, world.broker
         self.queue: list[tuple[int, int]] = []
         self.dead: Counter[tuple[str, str]] = Counter()
+        self.letter_gaps: Counter[str] = Counter()
         self.is_refused = self.is_direct = False
         self.trouble = "Kafka does not answer in time"
 

@@ -98,6 +98,7 @@ class Accounting:
             cell = dead_letters(reason, name)
             cell = cell if cell in page else dead_letters("other", name)
             increments[cell] = increments.get(cell, 0) + 1
+        increments[f'letter_gaps_total{{stream="{name}"}}'] = task.gaps
         kept_rows = _kept_rows(task, counted) if filtering else task.sent_rows
         increments[f'filtered_rows_total{{stream="{name}"}}'] = task.sent_rows - kept_rows
         tracked = _cell("unsettled", name, partition.number) in page

@@ -1,4 +1,5 @@
-"""What a consumer itself sends to Kafka: dead letters, and the Gap of a log that no longer holds what was to be read.
+"""What a consumer itself sends to Kafka: dead letters with their gaps, and the Gap of a log that no longer holds what
+was to be read.
 
 Guarantees: `deliver` returns only when the broker has all of it; until then no offset moves past what a letter is
 about. A repeat after a crash may send a letter twice. The producer is made when the first letter is there: most
@@ -7,7 +8,7 @@ consumers never need one.
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -15,9 +16,10 @@ from msgspec import Struct
 
 from wsadapter.config.model import KafkaConfig
 from wsadapter.errors import ServiceUnavailable
+from wsadapter.events import Gap
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.streams import BY_STREAM, StreamSpec
-from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
+from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, missing, produce_dead_letter
 from wsadapter.kafka.errors import error_text
 from wsadapter.kafka.messages import message_of
 from wsadapter.kafka.settings import producer_config
@@ -54,10 +56,15 @@ class DeadLetterProducer:
         """What was refused, and its key."""
         self._dead_letter_topic = dead_letter_topic(kafka)
 
-    def dead_letters(self, source: str, partition: int, letters: Iterable[tuple[int, bytes, str, str]]) -> None:
+    def dead_letters(
+        self, spec: StreamSpec, source: str, partition: int, letters: Sequence[tuple[int, bytes, str, str]]
+    ) -> int:
         """Send (offset, value, reason, detail) of messages of one partition and wait for the broker. What it calls too
-        large is sent again with less of its value: a letter that is never taken would hold up its partition."""
+        large is sent again with less of its value: a letter that is never taken would hold up its partition. Returns
+        how many gaps say what the tables lack with them."""
+        gaps = [gap for _, value, _, _ in letters if (gap := missing(spec, value)) is not None]
         with self._lock:
+            self._publish(gaps)
             remaining = {f"{source}:{partition}:{letter[0]}".encode(): letter for letter in letters}
             for limit in (VALUE_BYTES, *SMALLER):
                 producer = self._open()
@@ -69,7 +76,8 @@ class DeadLetterProducer:
                 refused = self._deliver(producer, may_shrink=limit > 0)
                 remaining = {key: letter for key, letter in remaining.items() if key in refused}
                 if not remaining:
-                    return
+                    break
+        return len(gaps)
 
     def gap(self, spec: StreamSpec, lost: LostRange) -> int:
         """Publish what is not in the log any more: one gap for each exchange that may have been in it. Returns how
@@ -94,13 +102,18 @@ class DeadLetterProducer:
             for exchange in exchanges
         ]
         with self._lock:
-            producer = self._open()
-            for gap in gaps:
-                value = message_of(gap).SerializeToString()
-                key = f"{gap.exchange}:".encode()
-                producer.produce(topic(self._kafka, BY_STREAM["gap"]), value, key, on_delivery=self._on_delivery)
-            self._deliver(producer)
+            self._publish(gaps)
         return len(gaps)
+
+    def _publish(self, gaps: Sequence[Gap]) -> None:
+        if not gaps:
+            return
+        producer = self._open()
+        for gap in gaps:
+            value = message_of(gap).SerializeToString()
+            key = f"{gap.exchange}:{gap.symbol}".encode()
+            producer.produce(topic(self._kafka, BY_STREAM["gap"]), value, key, on_delivery=self._on_delivery)
+        self._deliver(producer)
 
     def _open(self) -> Producer:
         if self._producer is None:

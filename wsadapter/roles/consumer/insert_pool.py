@@ -124,6 +124,8 @@ class InsertTask:
         self.elapsed_ns: list[int] = []
         self.dead: list[str] = []
         """Reason of each letter."""
+        self.gaps = 0
+        """That were published of them."""
 
 
 class InsertPool:
@@ -234,7 +236,8 @@ class InsertPool:
             task.pending.pop()
             task.done, task.lacking, task.again = None, (), 0
         if task.letters:
-            self._dead_letters.dead_letters(task.partition.topic, task.partition.number, task.letters)
+            at = task.partition
+            task.gaps = self._dead_letters.dead_letters(at.spec, at.topic, at.number, task.letters)
             task.dead = [reason for _, _, reason, _ in task.letters]
 
     def _insert(self, task: InsertTask, rows: Sequence[int], again: int = 0) -> Done:

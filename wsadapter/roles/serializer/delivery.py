@@ -91,6 +91,7 @@ class Delivery:
             for reason in SERIALIZER_REASONS
             for kind, word, topic in (*((s.kind, s.name, self._topics[s.kind]) for s in SPECS), (0, UNKNOWN, UNKNOWN))
         }
+        self._letter_gaps = {spec.name: page.index(f'letter_gaps_total{{stream="{spec.name}"}}') for spec in SPECS}
         self._outstanding = page.index("outstanding")
         self._lost, self._lost_before = page.index("spool_lost_total"), 0
         self._seconds = Histogram(page, "delivery_seconds")
@@ -349,5 +350,7 @@ class Delivery:
                 if not dead[key]:
                     del dead[key]
         account |= {self._delivered[kind]: count for kind, count in polled.items() if count}
+        account |= {self._letter_gaps[stream]: count for stream, count in self._producer.letter_gaps.items()}
+        self._producer.letter_gaps.clear()
         polled.clear()
         return account

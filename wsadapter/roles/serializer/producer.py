@@ -12,6 +12,7 @@ Two kinds of refusal:
   every message of it, so only a message that was alone in its batch is known to be refused itself. The next client
   sends each message in a batch of its own for `SINGLE_SECONDS`: what is refused then is a dead letter, its neighbours
   are not. After that batches are smaller than the refused one. At the start they are cut to what the topics accept.
+  Of an event a gap goes with the letter, or its series would be called complete.
 * **It may pass** (not authorized, a timestamp that the broker does not believe, a topic that is gone, what else brokers
   say): an outage. The reason stays in the cell ``broker_refusal`` until a message is acknowledged, and `is_ready` says
   when it is tried again, after a pause that doubles from `PAUSES`. Nothing becomes a dead letter by it.
@@ -31,9 +32,10 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from wsadapter.backoff import Backoff
 from wsadapter.config.model import Config
 from wsadapter.errors import Reason, WsadapterError
-from wsadapter.events.streams import BY_STREAM, SPECS
-from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, produce_dead_letter
+from wsadapter.events.streams import BY_KIND, BY_STREAM, SPECS
+from wsadapter.kafka.dead_letters import PERMANENT, SMALLER, dead_letter_topic, missing, produce_dead_letter
 from wsadapter.kafka.errors import Heard, code_text, is_fatal
+from wsadapter.kafka.messages import message_of
 from wsadapter.kafka.native_client import AVAILABLE
 from wsadapter.kafka.record_producer import FailedMessage, RecordProducer
 from wsadapter.kafka.settings import LIBRDKAFKA, LIMIT, producer_config
@@ -97,6 +99,8 @@ class KafkaProducer:
         self._broker_up, self._broker_refusal = page.index("broker_up"), page.index("broker_refusal")
         self.dead: Counter[tuple[str, str]] = Counter()
         """(reason, topic) of letters that are not counted yet."""
+        self.letter_gaps: Counter[str] = Counter()
+        """Stream -> gaps of letters that are not counted yet."""
         self._failed: list[tuple[KafkaError, Message | FailedMessage]] = []
         self._dead_letter_topic = dead_letter_topic(config.kafka)
         self._fatal: KafkaError | None = None
@@ -105,6 +109,8 @@ class KafkaProducer:
         self._retry_at = 0.0
         self._topics = {spec.kind: topic_name(config.kafka, spec.name) for spec in SPECS if spec.kind != GAP}
         """Of the records that are messages as they are."""
+        self._gap_topic = topic_name(config.kafka, BY_KIND[GAP].name)
+        self._specs = {name: BY_KIND[kind] for kind, name in self._topics.items()}
         self._settings = producer_config(config.kafka) | QUEUE | {
             "error_cb": self._on_error, "logger": self._heard, "on_delivery": self._on_failure,
         }  # fmt: skip
@@ -207,14 +213,20 @@ class KafkaProducer:
             self.dead_letter("too_large", topic, refused.key, refused.value, str(refused.error))
 
     def dead_letter(self, reason: str, topic: str, key: bytes, value: bytes, detail: str) -> None:
-        """Put what can never succeed where a person finds it; long values are cut. `DeliveryFailed`."""
+        """Put what can never succeed where a person finds it, long values are cut, and an event's gap where its
+        readers do. `DeliveryFailed`."""
         self.dead[reason, topic] += 1
+        spec = None if reason == "encode" else self._specs.get(topic)
         log.warning("dead letter", reason=reason, topic=topic, key=key.decode(errors="replace"), detail=detail)
         try:
             produce_dead_letter(
                 self.producer, self._dead_letter_topic, key, value,
                 reason=reason, detail=detail, topic=topic, limit=DEAD_LETTER_BYTES,
             )  # fmt: skip
+            if spec is not None and (gap := missing(spec, value)) is not None:
+                self.letter_gaps[spec.name] += 1
+                series = f"{gap.exchange}:{gap.symbol}".encode()
+                self.producer.produce(self._gap_topic, message_of(gap).SerializeToString(), series)
         except KafkaException as error:
             raise self._replace(error.args[0], self._dead_letter_topic) from None
 
@@ -278,6 +290,7 @@ class KafkaProducer:
                       detail=cause.str(), retry_in_seconds=pause)  # fmt: skip
         self._failed.clear()
         self.dead.clear()
+        self.letter_gaps.clear()
         self._fatal = None
         self.producer = self._open()
         return DeliveryFailed(f"{topic}: {cause.str()}", topic_missing=cause.code() in MISSING)

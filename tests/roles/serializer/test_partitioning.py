@@ -1,5 +1,7 @@
 """Keys go where the Kafka clients send them; what is sent again when partitions were added goes where it went."""
 
+import errno
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -11,13 +13,14 @@ from confluent_kafka import Producer
 from roles.serializer.test_spooling import FRAMED, KIND, Page, Ring
 from samples import trade
 
-from wsadapter import metrics
+from wsadapter import files, metrics
 from wsadapter.config.model import KafkaConfig
 from wsadapter.events.records import encode
 from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.delivery import Delivery
 from wsadapter.roles.serializer.partitioning import murmur2, partition_of
 from wsadapter.roles.serializer.spool_generations import SpoolGenerations
+from wsadapter.roles.serializer.spooling import Spooling
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "BNBUSDT", "LTCUSDT")
 
@@ -88,6 +91,9 @@ class Broker:
         self.queue.clear()
         return True
 
+    def rejoin(self) -> None:
+        """It sends in batches."""
+
     def renew(self) -> None:
         self.renewed += 1
 
@@ -113,15 +119,43 @@ class Broker:
 class Rig:
     def __init__(self, directory: Path) -> None:
         self.page, self.ring, self.broker = Page(), Trades(100, 1 << 20), Broker()
-        self.spools = SpoolGenerations(str(directory), 1, "serializer-0", 1 << 20, True)
+        self.directory = directory
+        self.spools = self.spools_of(1)
         self.start()
 
-    def start(self) -> None:
+    def spools_of(self, run: int) -> SpoolGenerations:
+        return SpoolGenerations(str(self.directory), run, "serializer-0", 1 << 20, True)
+
+    def start(self, is_known: bool = True) -> None:
         """A serializer begins and learns how many partitions there are."""
         self.ring.rewind()
         page, producer, rings = cast(Any, self.page), cast(Any, self.broker), cast(Any, [self.ring])
         self.delivery = Delivery(page, KafkaConfig(), producer, rings, self.spools)
-        self.delivery.partitioning.learn({KIND: self.broker.partitions})
+        if is_known:
+            self.delivery.partitioning.learn({KIND: self.broker.partitions})
+
+    def reboot(self, run: int, is_known: bool = True) -> None:
+        """Nothing is left but the disk, and the ring is empty: what was in it is on the spool."""
+        assert self.ring.head == self.ring.tail
+        self.spools.close()
+        self.page, self.spools = Page(), self.spools_of(run)
+        self.start(is_known)
+
+    def spool(self) -> None:
+        """The broker has not acknowledged in time: all that is in the ring goes to the disk."""
+        self.delivery.leave_to_spool()
+        self.ring.rewind()
+        readers: Any = [self.ring]
+        assert Spooling(self.spools, readers, self.delivery).spool()
+
+    def replay(self, batch: int) -> None:
+        self.delivery.send(self.spools.poll(batch))
+        assert self.delivery.arrived(0.0)
+        self.delivery.commit_spool()
+
+    def replay_all(self) -> None:
+        while self.spools.records:
+            self.replay(25)
 
     def send(self, limit: int = 10_000) -> None:
         self.delivery.build(self.ring.epoch, self.ring.poll(limit))
@@ -171,6 +205,75 @@ def test_partitions_are_added_and_the_serializer_is_killed_in_mid_batch(rig: Rig
     rig.acknowledge()
     assert rig.broker.accepted() == rig.ring.published
     assert {partition for partition, _, _ in rig.broker.log} == set(range(5))
+
+
+@pytest.mark.parametrize("reached", [{0}, {1}, {2}, {3}, {0, 1}, {2, 3}, {0, 3}, {1, 2, 3}])
+def test_partitions_are_added_while_the_host_is_down_and_records_are_on_the_spool(rig: Rig, reached: set[int]) -> None:
+    """The page has gone with the shared memory; the spool has the counts with it, over as many reboots as it takes."""
+    rig.ring.write(40)
+    rig.send()
+    rig.acknowledge()
+    rig.ring.write(40)
+    rig.send()
+    rig.spool()
+    rig.broker.killed(reached)
+    rig.broker.partitions = 5
+    rig.reboot(2)
+    assert rig.count == 5, "what is in the new rings was never sent"
+    rig.replay(30)
+    rig.ring.write(40)
+    rig.spool()
+    rig.delivery.send(rig.spools.poll(10))
+    rig.broker.killed(reached)
+    rig.broker.partitions = 6
+    rig.reboot(3)
+    rig.replay_all()
+    assert sorted(set(rig.broker.accepted())) == rig.ring.published
+    rig.ring.write(40)
+    rig.send()
+    rig.acknowledge()
+    assert rig.broker.accepted() == rig.ring.published
+    assert {partition for partition, _, _ in rig.broker.log} >= {4, 5}
+
+
+def test_what_was_spooled_before_the_count_was_known_keeps_that_of_its_first_replay(rig: Rig) -> None:
+    """The broker was away when the run began: the file has the count before anything is sent under it."""
+    rig.reboot(2, is_known=False)
+    rig.ring.write(40)
+    rig.spool()
+    assert rig.spools.partitions == {}
+    rig.delivery.partitioning.learn({KIND: 4})
+    rig.delivery.send(rig.spools.poll(100))
+    rig.broker.killed({1, 2})
+    rig.broker.partitions = 5
+    rig.reboot(3)
+    rig.replay_all()
+    assert rig.broker.accepted() == rig.ring.published
+    assert {partition for partition, _, _ in rig.broker.log} == set(range(4))
+
+
+def test_a_spool_whose_counts_cannot_be_written_takes_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    record = (rig.ring.epoch, 0, KIND, payload(0))
+    with monkeypatch.context() as full:
+        full.setattr(files, "replace", no_room)
+        assert rig.spools.append([record], {KIND: 4}) == 0
+        assert rig.spools.records == 0
+    assert rig.spools.append([record], {KIND: 4}) == 1
+
+
+def test_what_was_spooled_for_a_topic_that_has_fewer_partitions_now_follows_it(rig: Rig) -> None:
+    rig.ring.write(40)
+    rig.send()
+    rig.spool()
+    rig.broker.killed(set())
+    rig.broker.partitions = 2
+    rig.reboot(2)
+    rig.replay_all()
+    assert rig.broker.accepted() == rig.ring.published
+    assert {partition for partition, _, _ in rig.broker.log} == {0, 1}
 
 
 def test_a_topic_with_fewer_partitions_is_another_one(rig: Rig) -> None:

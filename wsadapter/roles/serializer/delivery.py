@@ -260,9 +260,12 @@ class Delivery:
         self._producer.rejoin()
         for _, _, kind, _ in skipped:
             self._polled[kind] += 1
-        for epoch, run in groupby(records, itemgetter(0)):
-            self.build(epoch, [record[1:] for record in run])
-        self.produce()
+        counts = self.partitioning.for_spooled(self._spools.partitions)
+        self._spools.keep_partitions(counts)
+        with self.partitioning.under(counts):
+            for epoch, run in groupby(records, itemgetter(0)):
+                self.build(epoch, [record[1:] for record in run])
+            self.produce()
 
     def arrived(self, seconds: float) -> bool:
         """Whether all that was queued is acknowledged or a dead letter that is; waits as long for it."""

@@ -5,11 +5,13 @@ as a record that is sent again goes to the partition to which it went first. Whe
 counts under which this serializer produces stand on its page (``partitions``), outlive it, and change only when nothing
 that was sent under the old ones can be sent again: all that was in the rings when the new count was learned, or when a
 client was given up, is acknowledged, and the spool is empty. A topic with fewer partitions is another one: its count
-counts at once.
+counts at once. The page does not outlive a reboot and the spool does: so each spool has the counts of its records with
+it, and they are replayed `under` these, whatever counts by now.
 
 Owns the cells ``partitions``.
 """
 
+import contextlib
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -84,6 +86,29 @@ class Partitioning:
             self._use(kind, count)
         self._learned.clear()
         return True
+
+    def used(self) -> dict[int, int]:
+        """The counts under which records of the rings are sent, as far as they are known."""
+        return {kind: count for kind, cell in self._counts.items() if (count := self._cells[cell])}
+
+    def for_spooled(self, kept: Mapping[int, int]) -> dict[int, int]:
+        """The counts for records that may have been sent under the ``kept`` ones; as `used` where none is kept."""
+        counts = self.used()
+        for kind in self._counts.keys() & kept.keys():
+            if kept[kind] <= self._learned.get(kind, counts.get(kind, kept[kind])):
+                counts[kind] = kept[kind]
+        return counts
+
+    @contextlib.contextmanager
+    def under(self, counts: Mapping[int, int]) -> Iterator[None]:
+        """What is built and queued meanwhile goes to partitions by these counts."""
+        for kind, count in counts.items():
+            self.counts[kind] = count
+        try:
+            yield
+        finally:
+            for kind in counts:
+                self.counts[kind] = self._cells[self._counts[kind]]
 
     def split(self, kind: int, messages: Messages) -> Iterator[tuple[int, Messages]]:
         """(partition, its messages in order) of each partition that has some, one after the other; `BY_CLIENT` where

@@ -11,6 +11,8 @@ Guarantees
   these and no others: it is logged with file, offset, bytes and number of records, counted in `lost_records` and
   `damaged_bytes`, and the file stays, as ``*.damaged``. After a power cut ``confirmed`` may be a little old; damage at
   the very end then counts as torn.
+* What was appended with the numbers of partitions under which it may have been sent has them with it, as durable as it
+  is: ``partitions``.
 * Never more than ``max_bytes`` on disk, files set aside included. Space is freed by whole segments.
 
 One process owns a spool (flock on its directory, mode 0700, files 0600). Files: segments
@@ -23,8 +25,10 @@ import errno
 import fcntl
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
+
+import msgspec
 
 from wsadapter import files
 from wsadapter.errors import WsadapterError
@@ -49,6 +53,8 @@ must be able to write."""
 SEGMENTS: Final = 8
 """At least as many, so that a small spool frees space in small steps."""
 
+PARTITIONS: Final = "partitions"
+"""File: `Spool.partitions`, as JSON."""
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 NEW_DIRECTORIES: Final = 3
 """Path, generation and serializer: so many levels may have been made for this spool."""
@@ -81,6 +87,8 @@ class Spool:
         self.damaged_bytes = 0
         self.last_positions: dict[int, int] = {}
         """Epoch -> last position, of those in the last segment when it was opened (an append is in one segment)."""
+        self.partitions = load_numbers(os.path.join(directory, PARTITIONS))
+        """Kind -> count of partitions under which the records may have been sent."""
         try:
             self._directory_fd = _claim(directory)
             self._done = self._load_checkpoint()
@@ -117,8 +125,9 @@ class Spool:
         """Bytes on disk, for records that can be read; the last segment to be replayed counts whole."""
         return sum(segment.end for segment in self._segments)
 
-    def append(self, records: Sequence[Record]) -> int:
-        """How many of them, from the first on, are durable now."""
+    def append(self, records: Sequence[Record], partitions: Mapping[int, int] | None = None) -> int:
+        """How many of them, from the first on, are durable now. ``partitions``: kind -> count under which they may have
+        been sent."""
         room = min(self.max_bytes - self.size - self._set_aside, self._free_bytes())
         parts: list[bytes] = []
         for number, record in enumerate(records, self._next):
@@ -131,6 +140,8 @@ class Spool:
         if not parts:
             return 0
         try:
+            if partitions is not None:
+                self.keep_partitions(partitions)
             self._write(b"".join(parts))
         except OSError as error:
             self._refuse(error.strerror or str(error))
@@ -141,6 +152,13 @@ class Spool:
         if len(parts) == len(records):
             self._refused = False
         return len(parts)
+
+    def keep_partitions(self, counts: Mapping[int, int]) -> None:
+        """Write down what `partitions` is from now on; `OSError`: it is what it was."""
+        if counts != self.partitions:
+            content = msgspec.json.encode({str(kind): count for kind, count in counts.items()})
+            files.replace(os.path.join(self._directory, PARTITIONS), content, durable=True)
+            self.partitions = dict(counts)
 
     def poll(self, limit: int) -> list[Record]:
         """Up to ``limit`` records, and some `POLL_BYTES`, after those polled before; none: there are no more."""
@@ -380,6 +398,13 @@ class Spool:
         """The old one or the new one, never a part. Not synced: an older one costs a repetition, not a record."""
         number = b"%d" % self._done
         files.replace(os.path.join(self._directory, "checkpoint"), b"%s %08x\n" % (number, zlib.crc32(number)))
+
+
+def load_numbers(path: str) -> dict[int, int]:
+    """A file of numbers by number, as JSON; empty when there is none, or none that can be read."""
+    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
+        return {int(key): number for key, number in msgspec.json.decode(file.read(), type=dict[str, int]).items()}
+    return {}
 
 
 def last_positions(directory: str) -> dict[int, int]:

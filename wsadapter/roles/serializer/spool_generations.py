@@ -22,14 +22,14 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
 
 from wsadapter import files
 from wsadapter.log import get_logger
-from wsadapter.roles.serializer.spool import Spool, SpoolError, last_positions
+from wsadapter.roles.serializer.spool import Spool, SpoolError, last_positions, load_numbers
 from wsadapter.roles.serializer.spool_segment import SUFFIX, Record
 
 log = get_logger()
@@ -97,19 +97,31 @@ class SpoolGenerations:
         """Damaged records that were passed since we began."""
         return self._lost + sum(spool.lost_records for spool in self._all())
 
-    def append(self, records: Sequence[Record]) -> int:
-        """How many of them, from the first on, are durable now."""
+    def append(self, records: Sequence[Record], partitions: Mapping[int, int] | None = None) -> int:
+        """How many of them, from the first on, are durable now; ``partitions``: as for `Spool.append`."""
         if self._own is None:
             self._open_own()
         if self._own is None:
             return 0
         self._count_elsewhere()
         self._own.max_bytes = (self._max_bytes - self._elsewhere) // self._serializers
-        return self._own.append(records)
+        return self._own.append(records, partitions)
 
     def poll(self, limit: int) -> list[Record]:
         spool = self._first()
         return [] if spool is None else spool.poll(limit)
+
+    @property
+    def partitions(self) -> dict[int, int]:
+        """`Spool.partitions` of what is polled."""
+        spool = self._first()
+        return {} if spool is None else spool.partitions
+
+    def keep_partitions(self, counts: Mapping[int, int]) -> None:
+        """Before what was polled is sent under these counts."""
+        if (spool := self._first()) is not None:
+            with contextlib.suppress(OSError):  # a full disk: only a reboot and added partitions together would miss it
+                spool.keep_partitions(counts)
 
     def rewind(self) -> None:
         """Poll again from the last commit."""
@@ -156,7 +168,7 @@ class SpoolGenerations:
     def _store_positions(self) -> dict[int, int]:
         """Of what earlier runs left, per ring the last position; written down for the other serializers."""
         path = os.path.join(self._path, self._generation, STORED)
-        stored = _load_positions(path)  # an earlier life of this run may have deleted some of it
+        stored = load_numbers(path)  # an earlier life of this run may have deleted some of it
         for _, spool in self._earlier_spools:
             _keep_highest(stored, spool.last_positions)
         if stored:
@@ -173,7 +185,7 @@ class SpoolGenerations:
                 for name in os.listdir(directory):
                     with contextlib.suppress(OSError):
                         _keep_highest(stored, last_positions(os.path.join(directory, name)))
-        _keep_highest(stored, _load_positions(os.path.join(self._path, self._generation, STORED)))
+        _keep_highest(stored, load_numbers(os.path.join(self._path, self._generation, STORED)))
         return stored
 
     def _count_elsewhere(self) -> None:
@@ -239,13 +251,6 @@ def _has_segments(directory: str) -> bool:
 def _keep_highest(into: dict[int, int], positions: dict[int, int]) -> None:
     for epoch, last in positions.items():
         into[epoch] = max(last, into.get(epoch, -1))
-
-
-def _load_positions(path: str) -> dict[int, int]:
-    """Empty when there is no such file, or none that can be read."""
-    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
-        return {int(epoch): last for epoch, last in msgspec.json.decode(file.read(), type=dict[str, int]).items()}
-    return {}
 
 
 def _remove_generation(directory: str) -> None:

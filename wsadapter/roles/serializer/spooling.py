@@ -184,7 +184,8 @@ class Spooling:
             before = reader.position
             polled.append((reader, self._delivery.poll(reader, SPOOL_RECORDS if room > 0 else SPOOL_FEW_RECORDS)))
             room -= reader.position - before
-        stored = self._spools.append([(reader.epoch, *record) for reader, records in polled for record in records])
+        spooled = [(reader.epoch, *record) for reader, records in polled for record in records]
+        stored = self._spools.append(spooled, self._delivery.partitioning.used())
         self._is_used = self._is_used or stored > 0
         self._delivery.count_spooled()
         remaining = stored

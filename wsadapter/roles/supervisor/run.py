@@ -28,7 +28,7 @@ from wsadapter.errors import ConfigError, ExitCode
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.files import StateDirectory
 from wsadapter.listings import feeds
-from wsadapter.roles.supervisor import connection_states, left_streams, listed, replayed, topology
+from wsadapter.roles.supervisor import connection_states, left_streams, listed, partitions, replayed, topology
 from wsadapter.roles.supervisor.announced import Announced
 from wsadapter.roles.supervisor.changes import changes
 from wsadapter.roles.supervisor.connection_states import SAVE_SECONDS, ConnectionStates
@@ -181,6 +181,8 @@ class Run(Application):
             self.states.prepare(spec, page)
         if spec.role == "ingest":
             page["by_reload"] = int(spec.name in self._brought)
+        elif spec.role == "serializer":
+            partitions.inherit(page, self.config.service.instance)
         self._brought.discard(spec.name)
 
     def on_order_done(self, spec: ChildSpec, page: StatsPage) -> None:

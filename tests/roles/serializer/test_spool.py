@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from wsadapter.roles.serializer import spool as spool_module
-from wsadapter.roles.serializer.spool import Spool, SpoolError
+from wsadapter.roles.serializer.spool import Spool
+from wsadapter.roles.serializer.spool_directory import SpoolError
 from wsadapter.roles.serializer.spool_segment import HEADER_BYTES, Record
 
 EPOCH = 1_790_000_000_000_000_000
@@ -345,6 +346,110 @@ def test_a_checkpoint_that_cannot_be_read_costs_a_repetition(directory: Path, co
     again = Spool(str(directory), MIB)
     assert again.poll(100) == batch(0, 10)
     again.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"12", b"5 00000000\n", b"\xff" * 40, None])
+def test_a_checkpoint_that_cannot_be_read_costs_nothing_where_all_was_done_with(
+    directory: Path, content: bytes | None
+) -> None:
+    spool = Spool(str(directory), MIB)
+    spool.append(batch(0, 10))
+    spool.poll(10)
+    spool.commit()
+    spool.close()
+    (directory / "checkpoint").unlink()
+    if content is not None:
+        (directory / "checkpoint").write_bytes(content)
+    for number in (10, 11):
+        again = Spool(str(directory), MIB)
+        assert (again.records, again.poll(100), again.lost_records) == (0, [], 0)
+        again.append(batch(number, 1))
+        assert again.poll(100) == batch(number, 1)
+        again.commit()
+        again.close()
+
+
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+def test_a_checkpoint_that_the_disk_refuses_costs_a_repetition(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    spool = Spool(str(directory), MIB, 500)
+    for first in range(0, 30, 10):
+        spool.append(batch(first, 10))
+    assert spool.poll(100) == batch(0, 30)
+    with monkeypatch.context() as full:
+        full.setattr(os, "replace", refuse)
+        full.setattr(os, call, refuse)
+        spool.commit()
+    assert (spool.records, spool.poll(100), len(segments(directory))) == (0, [], 1)
+    spool.append(batch(30, 1))
+    assert spool.poll(100) == batch(30, 1), "nothing again while it lives"
+    spool.close()
+    if call == "pwrite":
+        again = Spool(str(directory), MIB, 500)
+        assert again.poll(100) == batch(20, 11)
+        assert again.lost_records == 0
+        again.commit()
+        assert segments(directory) == []
+        again.close()
+
+
+def test_the_checkpoint_is_on_the_disk_before_the_last_file_goes(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+    sync, unlink = os.fdatasync, os.unlink
+
+    def noted_sync(fd: int) -> None:
+        done.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        sync(fd)
+
+    def noted_unlink(path: str) -> None:
+        done.append(Path(path).suffix)
+        unlink(path)
+
+    spool = Spool(str(directory), MIB)
+    spool.append(batch(0, 10))
+    spool.poll(10)
+    monkeypatch.setattr(os, "fdatasync", noted_sync)
+    monkeypatch.setattr(os, "unlink", noted_unlink)
+    spool.commit()
+    assert done == ["checkpoint", ".spool"]
+    spool.close()
+
+
+@pytest.mark.parametrize("deleted", range(4))
+def test_a_spool_that_is_killed_while_it_is_removed_has_lost_nothing(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, deleted: int
+) -> None:
+    class Killed(BaseException):
+        """kill -9, here and now."""
+
+    calls, unlink = 0, os.unlink
+
+    def unlink_or_be_killed(path: str) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > deleted:
+            raise Killed
+        unlink(path)
+
+    own = str(directory / "7" / "serializer-0")
+    spool = Spool(own, MIB)
+    spool.append(batch(0, 10), {4: 4})
+    spool.poll(10)
+    spool.commit()
+    with monkeypatch.context() as killing:
+        killing.setattr(os, "unlink", unlink_or_be_killed)
+        with pytest.raises(Killed):
+            spool.remove()
+    again = Spool(own, MIB)
+    assert (again.records, again.poll(10), again.lost_records) == (0, [], 0)
+    again.remove()
+    assert list(directory.rglob("*")) == [directory / "7"]
 
 
 def test_modes_and_one_owner(tmp_path: Path) -> None:

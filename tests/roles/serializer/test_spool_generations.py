@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from eventually import eventually
 
+from wsadapter.roles.serializer import spool as spool_module
 from wsadapter.roles.serializer import spool_generations
-from wsadapter.roles.serializer.spool import Spool, SpoolError
+from wsadapter.roles.serializer.spool_directory import SpoolError
 from wsadapter.roles.serializer.spool_generations import COUNT_SECONDS, SpoolGenerations
 from wsadapter.roles.serializer.spool_segment import Record
 
@@ -214,13 +215,35 @@ def test_a_full_disk_at_the_start_ends_nothing(path: Path, monkeypatch: pytest.M
     spools.close()
 
 
+@pytest.mark.parametrize("file", ["confirmed", "checkpoint"])
+def test_a_directory_that_has_no_room_for_its_files_is_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """The lock that was taken first is given back."""
+    opening = os.open
+
+    def no_room(name: str, flags: int, *mode: int) -> int:
+        if flags & os.O_CREAT and name.endswith(file):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opening(name, flags, *mode)
+
+    monkeypatch.setattr(spool_generations, "OPEN_SECONDS", 0.0)
+    with monkeypatch.context() as full:
+        full.setattr(os, "open", no_room)
+        spools = opened(path, 1)
+        for _ in range(2):
+            assert spools.append(records(1, 0, 8)) == 0
+    assert spools.append(records(1, 0, 8)) == 2
+    assert drain(spools) == records(1, 0, 8)
+    spools.close()
+
+
 def test_a_spool_with_records_that_cannot_be_opened_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its records are older than those of the rings: nothing may be produced before them."""
     spools = opened(path, 1)
     spools.append(records(1, 0, 8))
     spools.close()
-    (path / f"{1:020d}" / "serializer-0" / "confirmed").unlink()
-    monkeypatch.setattr(Spool, "_open_confirmed", lambda self: no_file())
+    monkeypatch.setattr(spool_module, "open_number", lambda path: no_file())
     with pytest.raises(SpoolError):
         opened(path, 1)
 

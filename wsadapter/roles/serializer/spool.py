@@ -5,7 +5,8 @@ Guarantees
   moment and a power cut. Fewer than it was given: the spool is full, or the disk is (ENOSPC, EIO): an answer, never an
   exception, said once in the log.
 * `poll` gives the records back in the order in which they came. After a crash it begins at the last `commit`, or a
-  little before it (the checkpoint itself is not synced): what comes twice, consumers drop by (epoch, position).
+  little before it (the checkpoint is synced only before the last file goes): what comes twice, consumers drop by
+  (epoch, position). No file is left and no checkpoint can be read: all was done with.
 * A torn tail (killed in mid-write) is cut when the spool is opened; the log says how many bytes. It was never reported
   as stored: ``confirmed`` says up to which record `append` had answered. Damage to records that were confirmed costs
   these and no others: it is logged with file, offset, bytes and number of records, counted in `lost_records` and
@@ -22,7 +23,6 @@ One process owns a spool (flock on its directory, mode 0700, files 0600). Files:
 
 import contextlib
 import errno
-import fcntl
 import os
 import zlib
 from collections.abc import Mapping, Sequence
@@ -31,14 +31,22 @@ from typing import Final
 import msgspec
 
 from wsadapter import files
-from wsadapter.errors import WsadapterError
 from wsadapter.log import get_logger
+from wsadapter.roles.serializer.spool_directory import (
+    SpoolError,
+    claim,
+    load_numbers,
+    open_number,
+    read_number,
+    write_number,
+)
 from wsadapter.roles.serializer.spool_segment import (
     DAMAGED_SUFFIX,
     SUFFIX,
     Record,
     SpoolSegment,
     encode,
+    last_record,
     resume_after_damage,
     walk,
 )
@@ -56,18 +64,8 @@ SEGMENTS: Final = 8
 PARTITIONS: Final = "partitions"
 """File: `Spool.partitions`, as JSON."""
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-NEW_DIRECTORIES: Final = 3
-"""Path, generation and serializer: so many levels may have been made for this spool."""
 
 log = get_logger()
-
-
-class SpoolError(WsadapterError):
-    """The directory cannot be used, or another process uses it. ``is_full``: for want of room."""
-
-    def __init__(self, reason: str, is_full: bool = False) -> None:
-        super().__init__(reason)
-        self.is_full = is_full
 
 
 class Spool:
@@ -90,11 +88,17 @@ class Spool:
         self.partitions = load_numbers(os.path.join(directory, PARTITIONS))
         """Kind -> count of partitions under which the records may have been sent."""
         try:
-            self._directory_fd = _claim(directory)
-            self._done = self._load_checkpoint()
-            self._segments, self._set_aside = self._list()
-            self._confirmed_fd = self._open_confirmed()
-            self._next = self._recover()
+            with contextlib.ExitStack() as opened:
+                self._directory_fd = claim(directory)
+                opened.callback(os.close, self._directory_fd)
+                self._checkpoint_fd = open_number(os.path.join(directory, "checkpoint"))
+                opened.callback(os.close, self._checkpoint_fd)
+                self._confirmed_fd = open_number(os.path.join(directory, "confirmed"))
+                opened.callback(os.close, self._confirmed_fd)
+                self._segments, self._set_aside = self._list()
+                self._done = self._load_done()
+                self._next = self._recover()
+                self._close_files = opened.pop_all().close
         except OSError as error:
             raise SpoolError(f"spool {directory}: {error.strerror}", error.errno in FULL) from error
         self._write_fd = -1
@@ -187,28 +191,21 @@ class Spool:
 
     def commit(self, number: int | None = None) -> None:
         """Records below ``number`` are done with (None: all that was polled); before anything is polled also those that
-        our predecessor had decided on. Harmless when repeated. A checkpoint that cannot be written is not fatal: more
-        comes twice."""
+        our predecessor had decided on. Harmless when repeated. A checkpoint that cannot be written is not fatal: the
+        last file stays, and more comes twice."""
         number = self._expected if number is None else number
         if not self._done <= number <= self._next:
             return
         self._done, self._expected = number, max(self._expected, number)
         self._lost_before = self.lost_records
-        with contextlib.suppress(OSError):
-            self._save_checkpoint()
+        is_saved = self._save_checkpoint()
         if not self.records:
             self._close_write()
             self._close_read()
-        while self._segments and (not self.records or self._stop_number(self._segments[0]) <= self._done):
-            segment = self._segments[0]
-            if segment is self._reading:
-                self._close_read()
-            if segment is self._segments[-1]:
-                self._close_write()
-            del self._segments[0]
-            self._set_aside += segment.end if segment.damaged else 0
-            with contextlib.suppress(OSError):  # the next start tries again
-                segment.retire()
+        while self._segments and self._stop_number(self._segments[0]) <= self._done:
+            if len(self._segments) == 1 and not is_saved:
+                break
+            self._retire_first()
 
     def rewind(self) -> None:
         """Poll again from the last commit. Damage that was passed since is met, and counted, again."""
@@ -218,21 +215,36 @@ class Spool:
     def close(self) -> None:
         self._close_write()
         self._close_read()
-        os.close(self._confirmed_fd)
-        os.close(self._directory_fd)
+        self._close_files()
 
     def remove(self) -> None:
-        """Close it, empty as it is, and delete it. What was set aside keeps its directory, under another name."""
+        """Close it, empty as it is, and delete it, in an order in which no part of it says that something is missing.
+        What was set aside keeps its directory, under another name."""
         self.close()
-        for name in ("checkpoint", "checkpoint.new", "confirmed"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(self._directory, name))
+        self._unlink("confirmed")
+        while self._segments:
+            self._retire_first()
+        for name in ("checkpoint", "checkpoint.new", PARTITIONS, f"{PARTITIONS}.new"):
+            self._unlink(name)
         try:
             os.rmdir(self._directory)
         except OSError:
             parent, name = os.path.split(self._directory)
             root, generation = os.path.split(parent)
             os.rename(self._directory, os.path.join(root, f"damaged-{generation}-{name}"))
+
+    def _unlink(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._directory, name))
+
+    def _retire_first(self) -> None:
+        segment = self._segments[0]
+        if segment is self._reading:
+            self._close_read()
+        del self._segments[0]
+        self._set_aside += segment.end if segment.damaged else 0
+        with contextlib.suppress(OSError):  # the next start tries again
+            segment.retire()
 
     # -- writing
 
@@ -265,9 +277,8 @@ class Spool:
     def _confirm(self) -> None:
         """Written in place, so that a full disk has room for it; not synced. Unwritten, an end that rots counts as
         torn."""
-        number = b"%020d" % self._next
         with contextlib.suppress(OSError):
-            os.pwrite(self._confirmed_fd, b"%s %08x\n" % (number, zlib.crc32(number)), 0)
+            write_number(self._confirmed_fd, self._next)
 
     def _give_up_segment(self) -> None:
         """After a failed write or sync nobody knows what of it is on the disk: never write there again."""
@@ -354,11 +365,11 @@ class Spool:
         Where confirmed records cannot be read the file is kept, and reading passes them as lost."""
         while len(self._segments) > 1 and self._segments[1].first <= self._done:
             self._segments.pop(0).retire()
-        confirmed = self._load_confirmed()
+        confirmed = read_number(self._confirmed_fd) or 0
         following = max(self._done, confirmed)
         while self._segments:
             segment = self._segments[-1]
-            end, last, self.last_positions = _last_record(segment)
+            end, last, self.last_positions = last_record(segment)
             if (last + 1 if last is not None else segment.first) < confirmed:
                 segment.damaged = True
             elif torn := segment.end - end:
@@ -376,95 +387,24 @@ class Spool:
             self._done = self._segments[0].first  # the checkpoint is older than what was deleted, or unreadable
         return following
 
-    def _load_checkpoint(self) -> int:
-        with contextlib.suppress(FileNotFoundError):
-            with open(os.path.join(self._directory, "checkpoint"), "rb") as file:
-                number, _, check = file.read(64).partition(b" ")
-            if check == b"%08x\n" % zlib.crc32(number):
-                return int(number)
+    def _load_done(self) -> int:
+        """The checkpoint. One that is new is written at once, so that a full disk has room for it later."""
+        if (done := read_number(self._checkpoint_fd)) is not None:
+            return done
+        if self._segments and os.fstat(self._checkpoint_fd).st_size:
             log.warning("checkpoint of the spool cannot be read: all of it is replayed", spool=self._directory)
-        return 0
+        done = 0 if self._segments else read_number(self._confirmed_fd) or 0
+        with contextlib.suppress(OSError):
+            write_number(self._checkpoint_fd, done)
+        return done
 
-    def _open_confirmed(self) -> int:
-        path = os.path.join(self._directory, "confirmed")
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-
-    def _load_confirmed(self) -> int:
-        """0 when it is not known."""
-        number, _, check = os.pread(self._confirmed_fd, 64, 0).partition(b" ")
-        return int(number) if check == b"%08x\n" % zlib.crc32(number) else 0
-
-    def _save_checkpoint(self) -> None:
-        """The old one or the new one, never a part. Not synced: an older one costs a repetition, not a record."""
-        number = b"%d" % self._done
-        files.replace(os.path.join(self._directory, "checkpoint"), b"%s %08x\n" % (number, zlib.crc32(number)))
-
-
-def load_numbers(path: str) -> dict[int, int]:
-    """A file of numbers by number, as JSON; empty when there is none, or none that can be read."""
-    with contextlib.suppress(OSError, ValueError), open(path, "rb") as file:
-        return {int(key): number for key, number in msgspec.json.decode(file.read(), type=dict[str, int]).items()}
-    return {}
-
-
-def last_positions(directory: str) -> dict[int, int]:
-    """`Spool.last_positions` of a spool that is another process's; OSError when it is gone."""
-    for name in sorted(os.listdir(directory), reverse=True):
-        if name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdigit():
-            size = os.lstat(os.path.join(directory, name)).st_size
-            _, last, positions = _last_record(SpoolSegment(directory, int(name.removesuffix(SUFFIX)), size))
-            if last is not None:
-                return positions
-    return {}
-
-
-def _last_record(segment: SpoolSegment) -> tuple[int, int | None, dict[int, int]]:
-    """Where the last record ends, its number, and the last position of each epoch; damage before it is left for the
-    reader to find. What is there is durable when this returns: who wrote it may have been killed before the sync."""
-    end = offset = 0
-    last: int | None = None
-    positions: dict[int, int] = {}
-    fd = segment.open(os.O_RDONLY)
-    try:
-        while offset < segment.end:
-            for end, number, (epoch, position, _, _) in walk(fd, offset, segment.end):
-                offset, last, positions[epoch] = end, number, position
-            offset = resume_after_damage(fd, offset, segment.end)
-        os.fdatasync(fd)
-    finally:
-        os.close(fd)
-    return end, last, positions
-
-
-def _claim(directory: str) -> int:
-    """Make the directory ours alone; its descriptor holds the lock. Its name, and those of the directories above it
-    that may be new, are durable."""
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    parent = directory
-    for _ in range(NEW_DIRECTORIES):
-        parent = os.path.dirname(parent)
-        _sync_directory(parent)
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        if os.fstat(fd).st_mode & 0o077:
-            os.fchmod(fd, 0o700)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise SpoolError(f"spool {directory} is in use by another process") from None
-    except OSError:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _sync_directory(path: str) -> None:
-    """What a directory above us holds; one that we may not open is not ours to make durable."""
-    try:
-        fd = os.open(path or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:
-        return
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    def _save_checkpoint(self) -> bool:
+        """Whether it is as durable as the removal of the files that it makes superfluous. While one is left that is
+        not done with, the files tell, and an older checkpoint costs a repetition, not a record."""
+        try:
+            write_number(self._checkpoint_fd, self._done)
+            if self._segments and not self.records:
+                os.fdatasync(self._checkpoint_fd)
+        except OSError:
+            return False
+        return True

@@ -29,8 +29,9 @@ import msgspec
 
 from wsadapter import files
 from wsadapter.log import get_logger
-from wsadapter.roles.serializer.spool import Spool, SpoolError, last_positions, load_numbers
-from wsadapter.roles.serializer.spool_segment import SUFFIX, Record
+from wsadapter.roles.serializer.spool import Spool
+from wsadapter.roles.serializer.spool_directory import SpoolError, load_numbers
+from wsadapter.roles.serializer.spool_segment import SUFFIX, Record, last_positions
 
 log = get_logger()
 

@@ -98,3 +98,32 @@ class SpoolSegment:
             os.rename(self.path, self.path + DAMAGED_SUFFIX)
         else:
             os.unlink(self.path)
+
+
+def last_positions(directory: str) -> dict[int, int]:
+    """`Spool.last_positions` of a spool that is another process's; OSError when it is gone."""
+    for name in sorted(os.listdir(directory), reverse=True):
+        if name.endswith(SUFFIX) and name.removesuffix(SUFFIX).isdigit():
+            size = os.lstat(os.path.join(directory, name)).st_size
+            _, last, positions = last_record(SpoolSegment(directory, int(name.removesuffix(SUFFIX)), size))
+            if last is not None:
+                return positions
+    return {}
+
+
+def last_record(segment: SpoolSegment) -> tuple[int, int | None, dict[int, int]]:
+    """Where the last record ends, its number, and the last position of each epoch; damage before it is left for the
+    reader to find. What is there is durable when this returns: who wrote it may have been killed before the sync."""
+    end = offset = 0
+    last: int | None = None
+    positions: dict[int, int] = {}
+    fd = segment.open(os.O_RDONLY)
+    try:
+        while offset < segment.end:
+            for end, number, (epoch, position, _, _) in walk(fd, offset, segment.end):
+                offset, last, positions[epoch] = end, number, position
+            offset = resume_after_damage(fd, offset, segment.end)
+        os.fdatasync(fd)
+    finally:
+        os.close(fd)
+    return end, last, positions

@@ -115,12 +115,34 @@ def test_an_empty_generation_holds_nobody_back(path: Path, number: int) -> None:
     assert [entry.name for entry in path.iterdir()] == [f"{4:020d}"]
 
 
-def test_what_is_no_directory_in_a_generation_is_left_alone(path: Path) -> None:
-    (path / f"{3:020d}").mkdir(parents=True)
-    (path / f"{3:020d}" / "note").write_text("of an operator")
-    spools = opened(path, 4)
-    assert not spools.held_back
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_is_no_directory_in_a_generation_is_left_alone(path: Path, number: int) -> None:
+    earlier = path / f"{3:020d}"
+    earlier.mkdir(parents=True)
+    (earlier / "note").write_text("of an operator")
+    (earlier / "stored.new").write_text("{")
+    first = opened(path, 4)
+    spools = first if number == 0 else opened(path, 4, number)
+    assert (spools.held_back, spools.awaited) == (False, "")
     assert spools.records == 0
+    assert (earlier / "note").exists()
+
+
+@pytest.mark.parametrize("names", [("stored",), ("stored.new",), ("stored", "stored.new")])
+def test_a_generation_with_files_of_ours_alone_is_removed(path: Path, names: tuple[str, ...]) -> None:
+    """The group was killed while they were written; what was stored before is replayed first."""
+    spools = opened(path, 3)
+    spools.append(records(1, 0, 8))
+    spools.close()
+    for name in names:
+        (path / f"{3:020d}" / name).write_text("{")
+    first, second = opened(path, 4), opened(path, 4, 1)
+    assert second.held_back
+    drain(first)
+    assert not second.held_back
+    first.close()
+    second.close()
+    assert list(path.iterdir()) == []
 
 
 def test_a_decision_of_another_life_is_carried_out_once(path: Path) -> None:

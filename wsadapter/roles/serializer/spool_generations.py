@@ -3,7 +3,7 @@
 Within a run a ring has one serializer, so its records are on one spool, in order. From run to run the configuration
 may give it to another, or to none. So each run has directories of its own, ``<path>/<generation>/<serializer>``
 (generations grow), and nothing of a run is produced before all that earlier runs left: the first serializer replays
-that, generation after generation; the others are `held_back` until those directories are gone. Which records of a
+that, generation after generation; the others are `held_back` until those spools are gone. Which records of a
 ring are on an earlier spool each serializer must know when it begins, for head may not have moved over them: the first
 one writes that to ``<path>/<generation>/stored`` before it deletes anything.
 
@@ -60,12 +60,9 @@ class SpoolGenerations:
         """Of earlier generations, the oldest first, with their directories."""
         for earlier in self._earlier() if first else ():
             directory = os.path.join(path, earlier)
-            with os.scandir(directory) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
-            self._earlier_spools += [
-                (one, Spool(one, max_bytes)) for name in names if (one := os.path.join(directory, name))
-            ]
-            if not names:  # its last spool went, or its first was to come, when a run was killed
+            spools = _spools_in(directory)
+            self._earlier_spools += [(one, Spool(one, max_bytes)) for one in spools]
+            if not spools:  # its last spool went, or its first was to come, when a run was killed
                 _remove_generation(directory)
         self._stored = self._store_positions() if first else self._read_positions()
         self._elsewhere, self._count_at = 0, 0.0
@@ -78,12 +75,13 @@ class SpoolGenerations:
     @property
     def held_back(self) -> bool:
         """An earlier run left records that the first serializer has to replay before we produce."""
-        return not self._is_first and bool(self._earlier())
+        return bool(self.awaited)
 
     @property
     def awaited(self) -> str:
-        """The oldest generation that we are `held_back` for."""
-        return next(iter(self._earlier()), "")
+        """The oldest generation that we are `held_back` for; empty: none."""
+        earlier = [] if self._is_first else self._earlier()
+        return next((one for one in earlier if _spools_in(os.path.join(self._path, one))), "")
 
     @property
     def records(self) -> int:
@@ -242,6 +240,15 @@ class SpoolGenerations:
             _remove_generation(os.path.dirname(directory))
 
 
+def _spools_in(directory: str) -> list[str]:
+    """Of a generation; what is no directory in it is not ours, or a file of ours that says nothing any more."""
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+    except (FileNotFoundError, NotADirectoryError):  # removed meanwhile; of an operator
+        return []
+
+
 def _has_segments(directory: str) -> bool:
     try:
         return any(name.endswith(SUFFIX) for name in os.listdir(directory))
@@ -255,8 +262,9 @@ def _keep_highest(into: dict[int, int], positions: dict[int, int]) -> None:
 
 
 def _remove_generation(directory: str) -> None:
-    """Its directory, if nothing but `STORED` is in it."""
+    """Its directory, if nothing but `STORED` is in it, or what a kill has left of writing it."""
     with contextlib.suppress(OSError):
-        if os.listdir(directory) == [STORED]:
-            os.unlink(os.path.join(directory, STORED))
-        os.rmdir(directory)
+        if {STORED, f"{STORED}.new"}.issuperset(names := os.listdir(directory)):
+            for name in names:
+                os.unlink(os.path.join(directory, name))
+            os.rmdir(directory)

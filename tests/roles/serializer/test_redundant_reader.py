@@ -250,17 +250,44 @@ def test_depth_changes_its_source_only_where_the_chain_goes_on(bench: MakeBench)
     assert (found.cause, found.stream, found.connection) == ("sequence", "depth", made.events()[-1].connection)
 
 
-def test_numbers_that_begin_anew_are_no_copies(bench: MakeBench) -> None:
+@pytest.mark.parametrize("is_timed", [False, True])
+def test_numbers_that_begin_anew_are_no_copies(bench: MakeBench, is_timed: bool) -> None:
     made = bench(2)
     for ring in (0, 1):
         trades(made, ring, 1000, 1001)
     made.drain()
     made.now_ns += 3600 * 1000 * MS
     for ring in (0, 1):
-        trades(made, ring, 5, 6)
+        for number in (5, 6):
+            one = event("trade", "BTCUSDT", number, made.now_ns)
+            one.event_time_ns = one.transaction_time_ns = made.now_ns if is_timed else None
+            made.connections[ring].write(one)
     made.drain()
 
     assert numbers(made.events()) == [1000, 1001, 5, 6]
+
+
+@pytest.mark.parametrize("is_timed", [False, True])
+def test_what_a_venue_tells_again_after_quiet_minutes_are_copies(bench: MakeBench, is_timed: bool) -> None:
+    """At a subscription some tell the last trade again, or the newest hundred; an ingest that was started anew does not
+    know them."""
+    made = bench(2)
+    for ring in (0, 1):
+        trades(made, ring, 1000, 1001, 1002)
+    made.drain()
+    made.now_ns += 3600 * 1000 * MS
+    for number in (1000, 1001, 1002) if is_timed else (1002,):
+        one = event("trade", "BTCUSDT", number, made.now_ns)
+        if not is_timed:
+            one.event_time_ns = one.transaction_time_ns = None
+        made.connections[1].write(one)
+    made.drain()
+    for ring in (0, 1):
+        trades(made, ring, 1003)
+    made.drain()
+
+    assert numbers(made.events()) == [1000, 1001, 1002, 1003]
+    assert not made.gaps()
 
 
 @pytest.mark.parametrize("is_late", [False, True])

@@ -19,7 +19,8 @@ chained line that is a jump, and a `Gap` is due unless the ring has published on
 not published: a ring that brings it late, in the order of its numbers, still passes, and so do the older events that
 another ring has from before the first one of a line. An event that names ``high`` as its predecessor and has a lower
 number is the next one, too: the venue has begun to count anew and says so. Any other number up to ``high`` is a copy,
-except minutes after the last new one: then the venue counts anew without a word, and the line begins again.
+except of an event that happened minutes after the last new one: then the venue counts anew without a word, and the line
+begins again. Told again so late, as at a subscription, an event is a copy still: by its own time, and ``high`` always.
 
 Events that have only an id are in no order: the first ring that brings an id publishes it, and it is a copy when
 another one brings it. Nothing is held for them, and of a stream the last `REMEMBERED` ids, or an eighth more, are
@@ -36,7 +37,7 @@ from wsadapter.events.sequence import NUMBERINGS, Sequenced, SequenceKey
 from wsadapter.oldest import forget_oldest, most_kept
 
 RENEWED_NS: Final = 600_000_000_000
-"""Copies come within seconds; a number that is not new after so long is none."""
+"""Copies come within seconds; the number of an event that happened so long after the newest one is none of the old."""
 NOT_AWAITED: Final = frozenset(word for word, numbering in NUMBERINGS.items() if not numbering.awaited)
 REMEMBERED: Final = 1 << 16
 """So many events of a stream without numbers are known by their ids, at least."""
@@ -80,8 +81,10 @@ class Arbitration:
         self._published: dict[str, dict[tuple[SequenceKey, tuple[Any, ...]], int]] = {}
         """Stream -> series and identity of its events that have no number -> the ring that brought each first."""
 
-    def judge(self, ring: int, place: Sequenced, received_ns: int, over: bool) -> tuple[Precedence, Jump | None]:
-        """``over``: nothing is to be waited for any more."""
+    def judge(
+        self, ring: int, place: Sequenced, received_ns: int, over: bool, happened_ns: int = 0
+    ) -> tuple[Precedence, Jump | None]:
+        """``over``: nothing is to be waited for any more; ``happened_ns``: by the venue's clock, 0: it does not say."""
         key, number, previous, identity = place
         if identity is not None:
             return (Precedence.COPY if self._is_published(ring, key, identity) else Precedence.PASS), None
@@ -98,7 +101,7 @@ class Arbitration:
         if previous == before > number:
             self.states[key] = State(0, 0, 0, 0, received_ns, bit, number)
             return Precedence.PASS, None
-        if received_ns - state.moved_ns > RENEWED_NS:
+        if number != before and min(received_ns, happened_ns or received_ns) - state.moved_ns > RENEWED_NS:
             self.states[key] = State(0, 0, 0, number, received_ns, bit, number)
             return Precedence.PASS, None
         if state.hole_from < number < state.hole_to:

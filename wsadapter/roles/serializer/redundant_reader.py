@@ -243,11 +243,12 @@ class RedundantReader:
     def _judge_event(self, record: Record, message: Any, place: Sequenced) -> bool:
         lines, position, received_ns = self._group.lines, record[0], message.receive_time_ns
         before = lines.states.get(place.key)
-        verdict, jump = lines.judge(self._number, place, received_ns, False)
+        happened_ns = 0 if record[1] == GAP else message.transaction_time_ns or message.event_time_ns
+        verdict, jump = lines.judge(self._number, place, received_ns, False, happened_ns)
         if verdict is Precedence.HOLD:
             if not self._over(position, received_ns):
                 return False
-            verdict, jump = lines.judge(self._number, place, received_ns, True)
+            verdict, jump = lines.judge(self._number, place, received_ns, True, happened_ns)
         after = lines.states.get(place.key)
         if after is not None and after is not before:
             self._log.append((position, place.key, after))

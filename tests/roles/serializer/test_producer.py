@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from eventually import eventually
 from messages import message_of
 from msgspec import structs
 from samples import NS, trade
@@ -17,6 +18,7 @@ from wsadapter.config import load as configuration
 from wsadapter.events import Coverage, Source, Trade
 from wsadapter.events.gaps import GapCause, begin
 from wsadapter.events.streams import BY_EVENT
+from wsadapter.kafka import native_client
 from wsadapter.kafka.messages import gap_of
 from wsadapter.roles.serializer import producer as module
 from wsadapter.roles.serializer.producer import DeliveryFailed, KafkaProducer
@@ -56,6 +58,7 @@ class Client:
         self.late: list[tuple[int, Message]] = []
         self.end: KafkaError | None = None
         self.full = self.purged = False
+        self.answers = True
         self.on_delivery: Callable[[KafkaError, Message], None] = settings["on_delivery"]
         self.letters: list[bytes] = []
         self.gaps: list[tuple[bytes, bytes]] = []
@@ -81,6 +84,10 @@ class Client:
     def poll(self, seconds: float) -> int:
         self._report(self.late)
         return 0
+
+    def list_topics(self, timeout: float) -> None:
+        if not self.answers:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     def purge(self) -> None:
         self.purged = True
@@ -149,6 +156,60 @@ def test_a_refusal_that_may_pass_is_tried_again_after_a_pause_that_grows(
     assert producer.flush(0.0)
     producer.acknowledged()
     assert (page["broker_refusal"], page["broker_up"], producer.is_refused) == (0, 1, False)
+
+
+def test_a_broker_that_is_away_is_so_until_something_has_arrived(producer: KafkaProducer, page: StatsPage) -> None:
+    """A client with nothing but an error to tell has nothing outstanding, too."""
+    page["broker_up"] = 1
+    client = Client.made[-1]
+    client.end = KafkaError(
+        KafkaError._TRANSPORT, "127.0.0.1:9: Connect to ipv4#127.0.0.1:9 failed: Connection refused"
+    )
+    assert producer.flush(0.0)
+    assert (page["broker_up"], producer.trouble) == (0, "Kafka does not answer: connection refused")
+    client.end = None
+    send(producer)
+    assert producer.flush(0.0)
+    producer.acknowledged()
+    assert page["broker_up"] == 1
+    producer.away()
+    assert (page["broker_up"], producer.trouble) == (0, "Kafka does not answer in time"), "what was heard is of before"
+
+
+@pytest.mark.parametrize("is_native", [True, False])
+def test_either_client_says_so_where_nothing_comes(
+    page: StatsPage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_native: bool
+) -> None:
+    if is_native and not native_client.AVAILABLE:
+        pytest.skip("no extension here")
+    monkeypatch.setattr(module, "AVAILABLE", is_native)
+    path = tmp_path / "away.toml"
+    path.write_text(
+        '[[feed]]\nexchange = "binance"\nsymbols = ["BTCUSDT"]\n[kafka]\nbootstrap_servers = "127.0.0.1:9"\n'
+    )
+    away = KafkaProducer(configuration.load(str(path), {}), page)
+    assert away.is_direct == is_native
+    page["broker_up"] = 1
+
+    def told() -> bool:
+        return len(away.producer) > 0 and away.flush(0.05) and not page["broker_up"]
+
+    eventually(told)
+
+
+def test_a_broker_that_is_away_is_asked_for_until_it_answers(producer: KafkaProducer, page: StatsPage) -> None:
+    client = Client.made[-1]
+    producer._on_error(
+        KafkaError(KafkaError._TRANSPORT, "127.0.0.1:9: Connect to ipv4#127.0.0.1:9 failed: Connection refused")
+    )
+    client.answers = False
+    producer.probe(0.0)
+    assert page["broker_up"] == 0
+    client.answers = True
+    producer.probe(0.0)
+    assert page["broker_up"] == 1
+    producer.away()
+    assert producer.trouble == "Kafka does not answer in time"
 
 
 def test_a_refusal_of_the_message_itself_sends_each_alone_at_once(

@@ -242,9 +242,6 @@ class KafkaProducer:
             raise self._replace(self._fatal)
         if queued:
             return False
-        self._cells[self._broker_up] = 1
-        if self._heard.reason:
-            self._heard.clear()
         failed, self._failed = self._failed, []
         for error, message in failed:
             topic = str(message.topic())
@@ -262,7 +259,9 @@ class KafkaProducer:
         return not failed
 
     def acknowledged(self) -> None:
-        """Something was sent and all of it has arrived: no refusal lasts."""
+        """Something was sent and all of it has arrived: no refusal lasts. (That nothing is outstanding does not say
+        that the broker is there: it may have been nothing but errors.)"""
+        self._answers()
         if self._cells[self._broker_refusal]:
             log.info("the broker accepts records again")
             self._cells[self._broker_refusal] = 0
@@ -306,7 +305,12 @@ class KafkaProducer:
                 self.producer.list_topics(timeout=seconds)
             except KafkaException:
                 return
-            self._cells[self._broker_up] = 1
+            self._answers()
+
+    def _answers(self) -> None:
+        self._cells[self._broker_up] = 1
+        if self._heard.reason:
+            self._heard.clear()
 
     @property
     def trouble(self) -> str:

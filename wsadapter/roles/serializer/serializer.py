@@ -140,8 +140,9 @@ class Serializer:
                 self._producer.abandon()
                 return False
         delivery.commit_rings(moved)
-        self._was_awaited = False
-        return True
+        if moved:  # else the client had nothing but an error to tell
+            self._was_awaited = False
+        return bool(moved)
 
     def _is_new(self) -> bool:
         """The broker is one that is started with us and has not acknowledged anything yet, nor is it late."""

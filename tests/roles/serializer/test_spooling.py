@@ -15,6 +15,7 @@ from wsadapter import metrics
 from wsadapter.config.model import KafkaConfig
 from wsadapter.events.records import encode
 from wsadapter.events.streams import BY_EVENT
+from wsadapter.metrics import UNKNOWN
 from wsadapter.pb import market_pb2
 from wsadapter.roles.serializer.delivery import Delivery
 from wsadapter.roles.serializer.producer import DeliveryFailed
@@ -540,6 +541,53 @@ def test_killed_at_each_store_around_a_replay(directory: Path, replayed: bool) -
         world.settle()
         world.check()
     assert killed > 100
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_each_outage_is_counted_whatever_was_between_them(directory: Path, is_stopped: bool) -> None:
+    """A clean stop removes the empty spool, and the next one counts from 0."""
+    world = World(directory)
+    spooled = 0
+    for _ in range(3):
+        world.broker.up = False
+        world.run(4, rate=100)
+        spooled += world.process.spool.records
+        assert world.page["spooled_total"] == spooled
+        world.kill()
+        world.settle()
+        assert world.page["spooled_total"] == spooled
+        if is_stopped:
+            world.process.spool.close()
+            world.process = Process(world)
+    world.check()
+
+
+def test_a_record_of_no_known_kind_may_be_acknowledged_late(directory: Path) -> None:
+    """It is in the client's queue when spooling begins, and on the spool: the replay leaves it out."""
+    world = World(directory)
+    world.run(1, rate=400)
+    while world.process.waiting_since is not None:
+        world.run(0.05)
+    ring, client = world.rings[0], world.process.client
+    real, odd = ring.poll, ring.tail
+    letters: list[tuple[str, str]] = []
+
+    def poll(limit: int) -> list[tuple[int, int, bytes]]:
+        return [(at, 200 if at == odd else kind, value) for at, kind, value in real(limit)]
+
+    def dead_letter(reason: str, topic: str, key: bytes, value: bytes, detail: str) -> None:
+        letters.append((reason, topic))
+        client.dead[reason, topic] += 1
+
+    world.rings[0].poll = poll  # type: ignore[method-assign]
+    client.dead_letter = dead_letter  # type: ignore[attr-defined]
+    world.broker.up = False
+    world.run(3, rate=400)
+    assert letters, "it is in flight"
+    world.settle()
+    assert letters == [("encode", UNKNOWN)]
+    assert world.page[metrics.dead_letters("encode", UNKNOWN)] == 1
+    assert world.page[DELIVERED] == len(ring.published) - 1
 
 
 def test_a_refusal_is_spooled_at_once_and_sent_again_in_order(directory: Path) -> None:

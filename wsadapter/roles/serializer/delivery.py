@@ -15,7 +15,7 @@ connections the watermarks are stored before it: they cannot be made again later
 is, for all of them were acknowledged (killed in between, it is read again and counted as a copy).
 
 What goes to the spool is counted by the spool's own numbers: ``spool_next`` is the number up to which ``spooled_total``
-has counted, and a successor counts the rest.
+has counted, and a successor counts the rest; of a spool that is new, which begins at 0, all.
 
 Owns the producer's use, and on the page all that is counted here.
 """
@@ -132,6 +132,8 @@ class Delivery:
                 for identity, number in entry.targets.items():
                     self._spools.commit(identity, number)
             entry.end()
+        if self._spools.appended < self._page["spool_next"]:
+            self._page["spool_next"] = 0  # a spool that is new: the one before was emptied and removed
         self.count_spooled()
 
     def poll(self, reader: Reader, limit: int) -> list[Record]:
@@ -236,9 +238,13 @@ class Delivery:
             except (DecodeError, ValueError) as error:
                 origin = f"{epoch}:{position}".encode()
                 self._producer.dead_letter("encode", self._topics.get(kind, UNKNOWN), origin, payload, repr(error))
-                self._polled[kind if kind in self._topics else 0] += 1
+                self._polled[self._counted_as(kind)] += 1
                 continue
             self._queue.add_message(kind, key_of(payload), value)
+
+    def _counted_as(self, kind: int) -> int:
+        """0: a record of no kind that we know, which becomes a dead letter."""
+        return kind if kind in self._topics else 0
 
     def produce(self) -> int:
         """Queue what was built; how many messages."""
@@ -259,7 +265,7 @@ class Delivery:
         """Build and queue records from the spool, behind nothing; those that are ``skipped`` have arrived already."""
         self._producer.rejoin()
         for _, _, kind, _ in skipped:
-            self._polled[kind] += 1
+            self._polled[self._counted_as(kind)] += 1
         counts = self.partitioning.for_spooled(self._spools.partitions)
         self._spools.keep_partitions(counts)
         with self.partitioning.under(counts):
@@ -331,7 +337,7 @@ class Delivery:
         ``spool_records`` shows."""
         page, appended = self._page, self._spools.appended
         page["spool_records"] = self._spools.records
-        if count := max(0, appended - page["spool_next"]):
+        if count := appended - page["spool_next"]:
             self._redo_log.record({page.index("spooled_total"): count}, {page.index("spool_next"): appended})
 
     def leave_to_spool(self) -> None:

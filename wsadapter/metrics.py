@@ -215,7 +215,7 @@ _METRICS: Final = (
            _at("ingest", _axis("stream", NUMBERED_WORDS))),
     Metric("copies_total", "Events that came twice, by two sockets or connections, and were passed on once.",
            {"ingest": _counted("copies", _STREAM), "serializer": _counted("twins", _STREAM)}),
-    Metric("stream_state", "0 requested, 1 acked, 2 live, 3 stale, 4 refused.",
+    Metric("stream_state", "0 requested (and without a process), 1 acked, 2 live, 3 stale, 4 refused.",
            {"ingest": Cells((_SUBSCRIPTION,)), "repairer": Cells((_POLL,))}),
     Metric("stream_last_timestamp_seconds", "When the subscription's last frame came.",
            {"ingest": Cells((_SUBSCRIPTION,), name="stream_last_ns"),

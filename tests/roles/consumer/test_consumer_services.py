@@ -52,11 +52,13 @@ def with_own_broker(own_kafka: Callable[[], KafkaServer], clickhouse: str, tmp_p
 def test_clickhouse_away_at_the_start_is_waited_for(with_own_engine: tuple[Rig, ClickHouseServer]) -> None:
     rig, server = with_own_engine
     rig.send("trade", trades(0, 100))
+    rig.page["clickhouse_up"] = rig.page["broker_up"] = 1  # an earlier process said so
     rig.process.start(until=ChildState.WAITING)
     beat = rig.page["heartbeat_ns"]
     eventually(lambda: rig.page["heartbeat_ns"] > beat + 2_000_000_000, 20, "the heart beats while it waits")
     assert rig.page["clickhouse_reason"] == Reason.REFUSED
     assert rig.page["broker_reason"] == Reason.NOT_ASKED, "Kafka is not to blame"
+    assert (rig.page["clickhouse_up"], rig.page["broker_up"]) == (0, 0)
     server.start()
     eventually(lambda: rig.page["state"] == ChildState.RUNNING, 30)
     rig.wait_rows("trade", 100)

@@ -24,6 +24,11 @@ from roles.monitor.monitor_process import (
 )
 
 from wsadapter.errors import Reason
+from wsadapter.roles.monitor.exposition import exposition
+from wsadapter.roles.monitor.history import History
+from wsadapter.roles.monitor.page import now
+from wsadapter.roles.monitor.snapshot import read
+from wsadapter.roles.monitor.status import status as all_of
 from wsadapter.shm import ring
 from wsadapter.shm.segment import Segment
 from wsadapter.shm.stats_page import StatsPage
@@ -129,6 +134,42 @@ def test_a_child_that_is_down_counts_as_down_whatever_its_page_says(watched: Roa
     children = {child["name"]: child for child in get_json(watched.port, "/status")[1]["children"]}
     assert children["serializer-0"]["state"] == "down"
     assert children["serializer-0"]["restarts"] == 2
+
+
+@pytest.mark.parametrize(
+    ("up", "state", "pid", "shown"),
+    [(0, ChildState.STARTING, 0, "down"), (0, ChildState.STARTING, 1, "starting"), (0, ChildState.RUNNING, 1, "down")],
+)
+def test_what_a_process_said_of_others_ends_with_it(
+    watched: Road, up: int, state: ChildState, pid: int, shown: str
+) -> None:
+    """As its page stands between its death and the next one's first refresh."""
+    names = {CONNECTION: "ingest", "serializer-0": "serializer", "consumer-0": "consumer"}
+    for name, role in names.items():
+        watched.supervisor[f'child_up{{role="{role}",name="{name}"}}'] = up
+        page = watched.pages[name]
+        page["state"], page["pid"] = state, pid * os.getpid()
+        for cell in {"connected_since_ns", "broker_refusal", "commit_failed_since_ns"} & set(page.fields):
+            page[cell] = 7
+    for subscription in SUBSCRIPTIONS:
+        watched.pages[CONNECTION][f'stream_state{{stream="{subscription}"}}'] = 2
+    seen = read(watched.config, watched.order())
+
+    told = exposition(lambda: seen)().decode()
+    families = ("connection_up", "connected_since_timestamp_seconds", "stream_state", "broker_up", "clickhouse_up")
+    samples = re.findall(rf"^wsadapter_({'|'.join(families)}){{.*}} (.+)$", told, re.MULTILINE)
+    assert {family for family, _ in samples} == set(families)
+    assert {value for _, value in samples} == {"0.0"}
+    everything = all_of(seen)
+    assert {stream["state"] for stream in everything["streams"]} == {"requested"}
+    assert [(each["up"], each["connected_since"]) for each in everything["connections"]] == [(False, None)]
+    kafka = [each["broker_up"] for each in (*everything["serializers"], *everything["consumers"])]
+    assert (kafka, everything["consumers"][0]["clickhouse_up"]) == ([False, False], False)
+    assert now(seen, History())["states"] == "00"
+    assert everything["reasons"] == [f"{CONNECTION}, serializer-0, consumer-0: {shown}"]
+    for page in watched.pages.values():
+        if "commit_failed_since_ns" in page:
+            page["commit_failed_since_ns"] = 0
 
 
 def test_a_page_that_vanishes_and_comes_back(watched: Road) -> None:

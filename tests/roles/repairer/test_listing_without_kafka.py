@@ -39,11 +39,13 @@ def test_a_listing_is_kept_without_kafka(tmp_path: Path) -> None:
             "wsadapter.roles.repairer", "repairer", config, metrics.repairer([metrics.host_label(host)]),
             ring=RingRef("repair", name, 1, bell), order=RepairerOrder(listings=waiting.sources),
         )  # fmt: skip
+        role.page["broker_up"] = 1  # an earlier process said so
         try:
             role.start(until=None)
             eventually(lambda: kept.read(str(tmp_path), "binance", host), 60, "a listing")
             assert [len(feed.symbols) for feed in resolved(config).config.feed] == [1]
             assert role.page["listings_total"] >= 1
+            assert role.page["broker_up"] == 0
         finally:
             role.close()
             os.close(bell)

@@ -104,6 +104,7 @@ def main(child: Child) -> int:
     logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
     config = child.args.config
     threads = DaemonExecutor(1, "start")
+    child.page["clickhouse_up"] = child.page["broker_up"] = 0  # else an earlier process would have said it
     child.page["broker_reason"] = Reason.NOT_ASKED
     client = patiently(child, threads, lambda: prepare(config, child.args.name.endswith("-0")), "ClickHouse")
     if client is None:

@@ -1,6 +1,7 @@
 """What the monitor reads: every stats page and every ring's cursors, at one moment, and nothing else.
 
-No child is asked anything: a page outlives its writer, so a dead or hung child is seen as well as a busy one. One that
+No child is asked anything: a page outlives its writer, so a dead or hung child is seen as well as a busy one. What one
+said of its connection and of services ends with it: `read` shows 0 there until the next process speaks. A page that
 was unlinked, replaced or is not there yet is simply read, or missing, the next time (`wsadapter.roles.monitor.mapped`).
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from wsadapter import metrics
 from wsadapter.config.model import Config
@@ -20,11 +21,17 @@ from wsadapter.roles.monitor import rings
 from wsadapter.roles.monitor.mapped import Mapped
 from wsadapter.roles.monitor.rings import RingProgress, RingReading
 from wsadapter.roles.orders import MonitorOrder, WatchedChild, WatchedStream
+from wsadapter.supervision.child import ChildState
 from wsadapter.times import SECOND
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 LAG_KNOWN_NS: Final = 60 * SECOND
 """A lag measured longer ago is not known any more."""
+_ENDS_WITH_PROCESS: Final = (
+    "connection_up", "connected_since_ns", "stream_state", "broker_up", "broker_refusal", "clickhouse_up",
+    "commit_failed_since_ns", "service_up",
+)  # fmt: skip
+"""Cells that say how something else is, as the process sees it."""
 
 
 class ProcessUse(Struct, frozen=True):
@@ -100,6 +107,18 @@ class Snapshot(Struct, frozen=True):
         value = self.supervisor.cells.get(f'child_up{{role="{child.role}",name="{child.name}"}}')
         return None if value is None else value == 1
 
+    def is_down(self, child: Reading) -> bool:
+        """What the supervisor says counts first: a dead child's page still shows its last state."""
+        up = self.up(child)
+        if not up and not (child.cells and alive(child.get("pid"))):
+            return True
+        # that of an earlier process whose pid was given to another
+        return up is False and child.get("state") == ChildState.RUNNING
+
+    def speaks(self, child: Reading) -> bool:
+        """Whether a process is there that has got so far as to look at anything."""
+        return not self.is_down(child) and child.get("state") != ChildState.STARTING
+
     def restarts(self, child: Reading) -> int:
         return self.supervisor.by("child_restarts_total", "name").get(child.name, 0)
 
@@ -125,7 +144,7 @@ def read(
         supervisor = WatchedChild("supervisor", "supervisor", page)
     readings = rings.read(watched.rings, mapped)
     monotonic_ns = time.monotonic_ns()
-    return Snapshot(
+    found = Snapshot(
         config=config,
         wall_ns=time.time_ns(),
         monotonic_ns=monotonic_ns,
@@ -137,6 +156,14 @@ def read(
         stalled=progress.observe(readings, monotonic_ns) if progress else {},
         waiting=watched.waiting,
     )
+    return replace(
+        found, children=tuple(child if found.speaks(child) else _without_process(child) for child in found.children)
+    )
+
+
+def _without_process(child: Reading) -> Reading:
+    ended = {cell: 0 for name in _ENDS_WITH_PROCESS for _, cell in child.layout.get(name, ())}
+    return replace(child, cells={**child.cells, **ended})
 
 
 def alive(pid: int) -> bool:

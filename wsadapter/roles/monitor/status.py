@@ -139,7 +139,7 @@ def _causes(snapshot: Snapshot) -> Iterator[Cause]:
 def _services(snapshot: Snapshot) -> Iterator[Cause]:
     """What clients say of Kafka and ClickHouse."""
     for name, service in (("broker", "Kafka"), ("clickhouse", "ClickHouse")):
-        for child in snapshot.children:
+        for child in filter(snapshot.speaks, snapshot.children):
             if child.cells.get(f"{name}_up") != 0 or (name == "broker" and child.get("broker_refusal")):
                 continue
             reason = Reason(child.get(f"{name}_reason"))
@@ -188,13 +188,7 @@ def _since(snapshot: Snapshot, elapsed_ns: int) -> str:
 
 
 def state_of(snapshot: Snapshot, child: Reading) -> str:
-    """What the supervisor says counts first: a dead child's page still shows its last state."""
-    up, state = snapshot.up(child), child.get("state")
-    if not up and not (child.cells and alive(child.get("pid"))):
-        return "down"
-    if up is False and state == _RUNNING:
-        return "down"  # the page is that of an earlier process whose pid was given to another
-    return _state(CHILD_STATES, state)
+    return "down" if snapshot.is_down(child) else _state(CHILD_STATES, child.get("state"))
 
 
 def _silent_seconds(snapshot: Snapshot, reading: Reading) -> float | None:

@@ -183,6 +183,7 @@ class Repairer:
     def _open_log(self) -> GapLog | None:
         """Kafka may be away for as long as it likes. What an earlier run published must be in the log first: it says
         what is done."""
+        self._page["broker_up"] = 0  # else an earlier process would have said it
         self._child.set_state(ChildState.WAITING)
         self._child.await_service("kafka")
         reason = None

@@ -504,6 +504,15 @@ def test_liquidations_of_the_whole_market_are_those_of_the_feed() -> None:
             if isinstance(each, Liquidation)] == [(SWAP, Side.SELL, 0), (SWAP, Side.SELL, 1)]  # fmt: skip
 
 
+def test_two_equal_liquidations_in_one_list_are_two() -> None:
+    row = {"bkLoss": "0", "bkPx": "1.5", "ccy": "", "posSide": "long", "side": "sell", "sz": "8.55", "ts": "17"}
+    data = [{"instId": SWAP, "details": [row, row | {"sz": "1"}, row]}]
+    line = json.dumps({"arg": {"channel": "liquidation-orders", "instType": "SWAP"}, "data": data}).encode()
+    found = [each for each in public().receive(line, AT) if isinstance(each, Liquidation)]
+
+    assert [(each.quantity, each.ordinal) for each in found] == [("8.55", 0), ("1", 0), ("8.55", 1)]
+
+
 def test_liquidations_of_spot_are_those_of_margin() -> None:
     assert "liquidation-orders:MARGIN" in public(SPOT).last_receive_ns
 

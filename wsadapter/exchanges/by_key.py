@@ -94,7 +94,7 @@ def _accepting(
     if channel.symbol:
         accept = _of_the_market(session, channel, subscription, accept)
     outages, unheard = session.outages, session.requests.unheard
-    may_be_equal = any(one.event is Liquidation for one in channel.emits)
+    is_forced, is_nested = any(one.event is Liquidation for one in channel.emits), channel.within is not None
 
     def accept_all(elements: Sequence[Any], envelope: Any, receive_time_ns: int) -> list[Item]:
         items: list[Item] = heard(session, name) if name in unheard else []
@@ -113,7 +113,7 @@ def _accepting(
             if made and (made[0] is UNBEGUN or made[-1] is UNBEGUN):
                 begun = False
             items += outages.ended(made, name, receive_time_ns) if outages.pending else made
-        if may_be_equal and len(elements) > 1:
+        if is_forced and (is_nested or len(elements) > 1):
             numbered_apart(items)
         if begun and lost < len(elements):
             received[name] = receive_time_ns

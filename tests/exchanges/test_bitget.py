@@ -404,6 +404,27 @@ def test_a_restart_that_names_no_predecessor_is_a_break() -> None:
     assert types(made.receive(book(20, 0), AT))[0] == "Bad"
 
 
+@pytest.mark.parametrize("version", [3, 2])
+def test_a_change_that_names_no_predecessor_is_a_break(version: int) -> None:
+    """Its number may be below the last one, as after a restart: it goes on from nothing that is known."""
+    made = session("bitget")
+
+    def change(seq: int, pseq: int, action: str = "update") -> list[str]:
+        if version == 3:
+            return types(made.receive(book(seq, pseq, action), AT))
+        row = {"asks": [], "bids": [["1", "2"]], "seq": seq, "pseq": pseq, "ts": str(SENT), "checksum": 0}
+        arg = {"instType": "USDT-FUTURES", "channel": "books", "instId": "BTCUSDT"}
+        message = {"action": action, "arg": arg, "data": [row], "ts": SENT}
+        return types(made.receive(json.dumps(message).encode(), AT))
+
+    assert change(1000, 0, "snapshot") == ["Depth"]
+    assert change(1010, 1000) == ["Depth"]
+    assert change(5, 0)[0] == "Bad"
+    assert change(9, 5) == ["Bad"], "of a book that is asked for anew"
+    assert change(12, 0, "snapshot") == ["Gap", "Depth"]
+    assert change(13, 12) == ["Depth"]
+
+
 def test_whole_books_do_not_move_the_chain() -> None:
     made = session("bitget")
     row = {"a": [], "b": [["1", "2"]], "seq": 12, "pseq": 0, "ts": str(SENT)}

@@ -133,7 +133,7 @@ def common(market: str) -> tuple[Channel, ...]:
         Channel(("trade",), f"{market}:publicTrade::{{symbol}}", TradeWire, (trade(),), Repeats("i"), "public",
                 many=True, lax=True, newest_first=True),
         Channel(("depth",), f"{market}:books::{{symbol}}", BookWire, (changes(MOST_LEVELS, added("pseq", 0)),),
-                Follows("seq", "pseq", resubscribe=True), "public", many=True, lax=True,
+                Follows("seq", "pseq", resubscribe=True, unnamed=0), "public", many=True, lax=True,
                 wanted=lambda feed: not is_shallow(feed)),
         Channel(("depth",), f"{market}:books5::{{symbol}}", BookWire, (whole(TOP_LEVELS),), root="public",
                 many=True, lax=True, wanted=is_shallow),

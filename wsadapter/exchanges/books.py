@@ -60,6 +60,8 @@ def accept_renewed(
         elif before == series.next:
             series.next, series.at_ns = last, received
             return [book]
+        elif before == numbering.unnamed:
+            return _broken(session, series, stream, received)
         elif last <= series.next and not session.sequences.goes_on_behind(series, before, last):
             return [book]
         else:

@@ -248,7 +248,9 @@ class Follows(Struct, frozen=True):
     life and no event, and one whose number is None is not checked. Where the venue does not name the number before, but
     an event has several: ``count`` says how many up to its own, ``first`` (of books) which is the first of them.
     ``repeats``: whether a message, by its envelope, tells the newest ones again, as after each subscription; those that
-    are known already are passed over, by their ``identity`` where numbers may begin anew."""
+    are known already are passed over, by their ``identity`` where numbers may begin anew. ``unnamed``: what
+    stands in the place of ``previous`` where a change of such a book names none, after a restart say: that is a gap,
+    whatever its number."""
 
     number: str
     previous: str = ""
@@ -257,6 +259,7 @@ class Follows(Struct, frozen=True):
     first: str = ""
     repeats: Callable[[Any], bool] | None = None
     identity: str = ""
+    unnamed: int | None = None
 
 
 class Rises(Struct, frozen=True):

@@ -1,6 +1,7 @@
 """A client against a venue that behaves: connections, subscriptions, events, stats, a graceful end."""
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -199,6 +200,39 @@ def test_requests_are_dated_where_the_venue_wants_it(monkeypatch: pytest.MonkeyP
             await client.stop()
             assert before <= request["id"] <= time.time()
             assert request["params"] == ["btcusdt@aggTrade"]
+
+    run(body())
+
+
+def test_a_venue_that_was_asked_too_often_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request is sent meanwhile, and that none is answered ends no socket."""
+    monkeypatch.setattr("wsadapter.exchanges.protocol.PAUSE_SECONDS", 0.5)
+    at: list[float] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            at.append(time.monotonic())
+            answer: dict[str, Any] = {"event": "subscribe", "arg": request["args"][0]}
+            if len(at) == 1:
+                answer = {"event": "error", "id": request["id"], "code": "60014", "msg": "Requests too frequent."}
+            peer.send(frame(TEXT, json.dumps(answer).encode()))
+
+        await peer.serve(answer=answer)
+
+    async def body() -> None:
+        async with Loopback(script) as venue:
+            handler = Recording()
+            settings = config(venue, exchange="okx", symbols=["BTC-USDT"], ack_timeout=0.3)
+            client = Client(settings, handler)
+            await client.connect()
+            await client.stop()
+            assert handler.errors == []
+            assert handler.connected == 1
+            first, second = venue.peers[0].requests
+            assert first["args"] == second["args"]
+            assert at[1] - at[0] >= 0.5
 
     run(body())
 

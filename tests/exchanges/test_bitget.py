@@ -333,6 +333,16 @@ def test_an_error_that_names_nothing_is_about_the_oldest_request() -> None:
     assert {json.loads(each.payload)["args"][0]["topic"] for each in (reply_a, reply_b)} == {"publicTrade", "books"}
 
 
+@pytest.mark.parametrize("code", [30006, "30006"])
+def test_too_many_requests_is_no_refusal_of_the_stream(code: object) -> None:
+    made = unanswered("trade", "depth")
+    (again,) = made.receive(json.dumps({"event": "error", "code": code, "msg": "request too many"}).encode(), AT)
+
+    assert isinstance(again, Reply)
+    assert again.pause > 0
+    assert [each["topic"] for each in json.loads(again.payload)["args"]] == ["publicTrade", "books"]
+
+
 def test_data_before_the_answer_is_one() -> None:
     made = unanswered("trade")
 

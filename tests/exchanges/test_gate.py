@@ -325,6 +325,17 @@ def test_one_bad_contract_in_a_list_costs_only_itself() -> None:
     assert acked == {"futures.trades:BTC_USDT", "futures.trades:ETH_USDT"}
 
 
+def test_an_error_of_the_service_is_no_refusal_of_the_stream() -> None:
+    made = fresh(BTC, "ETH_USDT", streams=("trade",))
+    (request,) = made.open()
+    (again,) = made.receive(ack(request, (3, "service error")), AT)
+
+    assert isinstance(again, Reply)
+    assert again.pause > 0
+    assert json.loads(again.payload)["payload"] == [BTC, "ETH_USDT"]
+    assert made.receive(ack(again.payload), AT) == [Acked(("futures.trades:BTC_USDT", "futures.trades:ETH_USDT"))]
+
+
 def test_answers_of_earlier_years_have_no_id_and_a_null_error() -> None:
     made = fresh(streams=("trade",))
     made.open()

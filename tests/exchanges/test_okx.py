@@ -573,6 +573,38 @@ def test_one_bad_argument_costs_only_itself(identity: str) -> None:
     assert acked == {f"trades:{SWAP}", "liquidation-orders:SWAP"}
 
 
+@pytest.mark.parametrize("code", ["60014", "64007"])
+def test_too_many_requests_is_no_refusal_of_the_stream(code: str) -> None:
+    """Nor is an error of the venue's own: a book whose chain broke is asked for once more, after a pause."""
+    made = public(streams=("depth",))
+    made.receive(book(10, -1, "snapshot"), AT)
+    _, reply = made.receive(book(30, 20), AT)
+    argument = {"channel": "books", "instId": SWAP}
+    ended = {"event": "unsubscribe", "arg": argument, "connId": "c"}
+    assert isinstance(reply, Reply)
+    (subscribe,) = made.receive(json.dumps(ended).encode(), AT)
+    assert isinstance(subscribe, Reply)
+    error = {"id": json.loads(subscribe.payload)["id"], "event": "error", "code": code, "msg": "m", "connId": "c"}
+    (again,) = made.receive(json.dumps(error).encode(), AT)
+    assert isinstance(again, Reply)
+    assert again.pause > 0
+    asked = json.loads(again.payload)
+    assert (asked["op"], asked["args"]) == ("subscribe", [argument])
+    assert made.receive(json.dumps({"event": "subscribe", "arg": argument}).encode(), AT) == [Acked((f"books:{SWAP}",))]
+
+
+def test_another_socket_is_asked_for_before_480_requests_are_used_up() -> None:
+    made = public(streams=("depth",))
+    argument, asked, items = {"channel": "books", "instId": SWAP}, 1, list[Item]()
+    while not any(isinstance(item, ClosesSoon) for item in items):
+        assert made.resubscribe((f"books:{SWAP}",))
+        for event in ("unsubscribe", "subscribe"):
+            items += made.receive(json.dumps({"event": event, "arg": argument}).encode(), AT)
+        asked += 2
+        assert asked < 480
+    assert asked >= 360
+
+
 def test_few_arguments_are_in_a_request() -> None:
     symbols = tuple(f"A{n}-USDT" for n in range(30))
     (plan,) = Okx.plan(Feed("o", "okx", symbols, ("trade", "ticker")))

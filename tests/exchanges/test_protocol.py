@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsadapter.exchanges.protocol import STRIKES, Outstanding
+from wsadapter.exchanges.protocol import LONGEST_PAUSE, MOST_TRIES, STRIKES, Outstanding
 from wsadapter.exchanges.venue import Acked, Answer, ClosesSoon, Item, Refused, Reply, Requests
 
 ERROR = ("400", "unknown stream")
@@ -219,3 +219,37 @@ def test_the_end_of_a_stream_may_be_answered_or_not() -> None:
         if is_answered:
             assert requests.answered(Answer(None, names=("a",), everything=True, standing=True)) == []
         assert accepted(requests.answered(Answer(None, names=("a", "b"), everything=True, standing=True))) == ["b"]
+
+
+def test_what_was_not_looked_at_is_asked_for_again_ever_later_and_refused_in_the_end() -> None:
+    """By halves then, so that one name that the venue never gets done costs only itself."""
+    requests = made(in_flight=1)
+    requests.begin("ab")
+    again, pauses = Answer(None, ERROR, again=True), []
+    for _ in range(MOST_TRIES):
+        (reply,) = requests.answered(again)
+        assert isinstance(reply, Reply)
+        assert asked([reply.payload])[0][:2] == (True, ["a", "b"])
+        pauses.append(reply.pause)
+    assert pauses[:3] == [1.0, 2.0, 4.0]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_PAUSE
+
+    (reply,) = requests.answered(again)
+    assert asked([reply.payload])[0][:2] == (True, ["a"])  # type: ignore[union-attr]
+    items = requests.answered(again)
+    assert (refused(items), [json.loads(each)[1] for each in replies(items)]) == (["a"], [["b"]])
+    assert accepted(requests.answered(Answer(None))) == ["b"]
+
+
+def test_a_stream_that_was_accepted_is_as_patiently_asked_for_anew() -> None:
+    requests = made(in_flight=1)
+    requests.begin("a")
+    for _ in range(MOST_TRIES):
+        requests.answered(Answer(None, ERROR, again=True))
+    assert accepted(requests.answered(Answer(None))) == ["a"]
+    requests.renew("a")
+    requests.answered(Answer(None, begin=False))
+    (reply,) = requests.answered(Answer(None, ERROR, again=True))
+    assert isinstance(reply, Reply)
+    assert reply.pause == 1.0

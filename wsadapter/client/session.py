@@ -116,6 +116,8 @@ class Session(WSListener):
         self._keepalive = Keepalive(config.ping_interval, config.pong_timeout)
         self._requests: deque[Reply] = deque()
         self._last_sent = float("-inf")
+        self._silent_until = float("-inf")
+        """The venue was asked too much."""
         self._paused = False
         self._timers = Timers()
         self.redirect({})
@@ -171,8 +173,22 @@ class Session(WSListener):
 
     def _reply(self, item: Reply) -> None:
         self._requests.append(item)
-        if "pace" not in self._timers:
-            self._timers.set("pace", self._last_sent + self._exchange.message_interval - _monotonic(), self._send_next)
+        now = _monotonic()
+        if item.pause:
+            self._silent_until = max(self._silent_until, now + item.pause)
+            self._wait_for_answers(item.pause)
+        if item.pause or "pace" not in self._timers:
+            due = max(self._last_sent + self._exchange.message_interval, self._silent_until)
+            self._timers.set("pace", due - now, self._send_next)
+
+    def _wait_for_answers(self, longer: float) -> None:
+        """If any is waited for: nothing is sent for so many seconds."""
+        if "ack" in self._timers:
+            self._timers.set("ack", longer + self._ack_timeout, self._ack_timed_out)
+
+    @property
+    def _ack_timeout(self) -> float:
+        return self._config.ack_timeout or self._exchange.ack_timeout
 
     def all_answered(self) -> None:
         """Every request has its answer."""
@@ -279,11 +295,9 @@ class Session(WSListener):
     def _send_next(self) -> None:
         if self._transport is None or self.lost is not None:
             return
-        ack_timeout = self._config.ack_timeout or self._exchange.ack_timeout
         if self.granted is not None and (wait := self.granted.acquire()):
             self._timers.set("pace", wait, self._send_next)
-            if "ack" in self._timers:
-                self._timers.set("ack", wait + ack_timeout, self._ack_timed_out)
+            self._wait_for_answers(wait)
             return
         self._last_sent = _monotonic()
         item = self._requests.popleft()
@@ -291,7 +305,7 @@ class Session(WSListener):
         if self._requests:
             self._timers.set("pace", self._exchange.message_interval, self._send_next)
         if item.is_request:
-            self._timers.set("ack", ack_timeout, self._ack_timed_out)
+            self._timers.set("ack", self._ack_timeout, self._ack_timed_out)
 
     def _ack_timed_out(self) -> None:
         self._end("ack", "a subscription got no answer", WSCloseCode.OK)

@@ -73,6 +73,7 @@ CODES: Final[Mapping[str, str]] = {
 PATHS: Final[Mapping[str, str]] = {"public": "/v3/ws/public", "utc": "/v2/ws/public"}
 MOST_LEVELS: Final = 1000
 TOP_LEVELS: Final = 5
+TOO_MANY_REQUESTS: Final = "30006"
 
 
 class Arg(Struct, frozen=True):
@@ -194,8 +195,9 @@ def control(payload: bytes) -> list[Answer] | None:
         return [Answer(None, names=(name_of(answer),), begin=answer.event == "subscribe")]
     if answer.event != "error":
         return None
-    name = name_of(answer) or name_in(answer.msg)
-    return [Answer(None, (printable(str(answer.code)), printable(answer.msg, 128)), (name,) if name else ())]
+    name, code = name_of(answer) or name_in(answer.msg), printable(str(answer.code))
+    error = code, printable(answer.msg, 128)
+    return [Answer(None, error, (name,) if name else (), again=code == TOO_MANY_REQUESTS)]
 
 
 def name_in(message: str) -> str:

@@ -86,6 +86,8 @@ BOOKS: Final = (50, 400)
 """Levels: every 20 ms, every 100 ms."""
 HEADERS: Final = {"X-Gate-Size-Decimal": "1"}
 CANDLES: Final = "futures.candlesticks"
+SERVICE_ERROR: Final = 3
+"""Of the venue's own: nothing is said of the stream."""
 
 
 class Envelope(Struct, gc=False):
@@ -381,7 +383,8 @@ def control(payload: bytes) -> list[Answer | ClosesSoon] | None:
     if message.event in ("subscribe", "unsubscribe"):
         error = message.error or (Failure() if result.get("status") == "fail" else None)
         code = None if error is None else (str(error.code), printable(error.message))
-        return [Answer(message.id, code, begin=message.event == "subscribe")]
+        again = error is not None and error.code == SERVICE_ERROR
+        return [Answer(message.id, code, begin=message.event == "subscribe", again=again)]
     if message.channel == "futures.pong":
         return []
     if message.channel == "futures.system" or (not message.channel and message.type):

@@ -86,6 +86,8 @@ KINDS: Final = ("SWAP", "FUTURES", "MARGIN", "OPTION")
 """Of instruments, as the channel of liquidations calls them; what is spot elsewhere is margin there."""
 LIQUIDATIONS: Final = "liquidation-orders"
 CLOSES_SOON: Final = "64008"
+AGAIN: Final = frozenset(("60014", "64007"))
+"""Too many requests, an error of its own: nothing is said of the stream."""
 
 
 class Argument(Struct, gc=False):
@@ -358,7 +360,7 @@ def control(payload: bytes) -> list[Answer | ClosesSoon] | None:
             return [Answer(None, names=(stream_name(message.arg),), begin=message.event == "subscribe")]
         case "error":
             identity = int(message.id) if message.id.isdecimal() and len(message.id) < 19 else None
-            return [Answer(identity, (message.code, printable(message.msg)))]
+            return [Answer(identity, (message.code, printable(message.msg)), again=message.code in AGAIN)]
         case "notice":
             return [ClosesSoon(printable(message.msg))] if message.code == CLOSES_SOON else []
         case "channel-conn-count" | "channel-conn-count-error" | "login":
@@ -384,7 +386,7 @@ class Okx(VenueSession):
         # 480 requests an hour and connection; the venue advises against more than 30 books on one
         limits=Limits(streams=150, message_interval=0.1, attempts=AttemptLimit(3, 1.0)),
         # an error says only which request: the fewer arguments, the sooner the bad one is found
-        requests=Requests(request, most=20, octets=32_768, in_flight=1, data_acks=True),
+        requests=Requests(request, most=20, octets=32_768, in_flight=1, data_acks=True, on_socket=480),
         framing=ByKey(Envelope, lambda e: stream_name(e.arg) if e.arg is not None and bytes(e.data) else "",
                       spelled=Spelled("{arg.channel}:{arg.instId}")),
         channels=CHANNELS,

@@ -14,6 +14,13 @@ from wsadapter.exchanges.venue import Acked, Answer, ClosesSoon, Item, Refused, 
 STRIKES: Final = 2
 """So many sockets that ended while one name alone was without an answer: it is the name."""
 
+PAUSE_SECONDS: Final = 1.0
+"""Before a request is made once more that was not looked at, doubled each time, ..."""
+LONGEST_PAUSE: Final = 15.0
+"""... up to this: what the venue asks meanwhile is answered behind it."""
+MOST_TRIES: Final = 12
+"""Some two minutes; from then on it is a refusal."""
+
 PART_OF_REQUESTS: Final = 0.75
 """Of those that a socket takes: then it is time for another one."""
 
@@ -49,10 +56,10 @@ def cut(names: Iterable[str], most: int, most_octets: int) -> list[tuple[str, ..
 
 
 class _Sent:
-    """A request without an answer. ``names``: those that have none."""
+    """A request without an answer. ``names``: those that have none; ``tries``: so often it was not looked at."""
 
-    def __init__(self, begin: bool, names: tuple[str, ...], alone: bool) -> None:
-        self.begin, self.names, self.alone = begin, names, alone
+    def __init__(self, begin: bool, names: tuple[str, ...], alone: bool, tries: int = 0) -> None:
+        self.begin, self.names, self.alone, self.tries = begin, names, alone, tries
 
 
 class Outstanding:
@@ -117,27 +124,29 @@ class Outstanding:
         return self._send()
 
     def answered(self, answer: Answer) -> list[Item]:
-        """A refused list is asked for again in halves, one that was not looked at as it was."""
+        """A refused list is asked for again in halves, one that was not looked at as it was, later."""
         items, self._given_up = self._given_up, []
         concerned = self._concerned(answer)
         if not concerned and answer.error is not None:
             items.append(Refused((), *answer.error))
+        pause = 0.0
         for sent, names in concerned:
-            if answer.again:
-                ended = () if sent.begin else (_Sent(False, names, sent.alone),)
-                self._waiting += *ended, _Sent(True, names, sent.alone)
+            if answer.again and sent.tries < MOST_TRIES:
+                pause = min(PAUSE_SECONDS * 2.0**sent.tries, LONGEST_PAUSE)
+                ended = () if sent.begin else (_Sent(False, names, sent.alone, sent.tries + 1),)
+                self._waiting += *ended, _Sent(True, names, sent.alone, sent.tries + 1)
             elif not sent.begin:
                 items += [] if answer.error is None else [Refused((), *answer.error)]
             elif answer.error is None:
                 items += self._accepted(names, answer)
             elif len(names) > 1:
                 half = len(names) // 2
-                halves = _Sent(True, names[half:], sent.alone), _Sent(True, names[:half], sent.alone)
+                halves = (_Sent(True, part, sent.alone, sent.tries) for part in (names[half:], names[:half]))
                 self._waiting.extendleft(halves)
             else:
                 self._resolved(names)
                 items.append(Refused(names, *answer.error))
-        items += (Reply(payload) for payload in self._send())
+        items += (Reply(payload, pause=pause) for payload in self._send())
         most = self._requests.on_socket
         if most and not self._is_told and self._on_socket >= most * PART_OF_REQUESTS:
             self._is_told = True

@@ -125,10 +125,11 @@ class ClosesSoon(Struct, frozen=True):
 
 class Reply(Struct, frozen=True):
     """Send this to the venue, paced like the requests of `Exchange.open`. ``is_request``: and an `Acked` or `Refused`
-    follows, else it is the answer to what the venue asked."""
+    follows, else it is the answer to what the venue asked. ``pause``: in so many seconds, and nothing else before."""
 
     payload: bytes
     is_request: bool = True
+    pause: float = 0.0
 
 
 Item = MarketEvent | Acked | Refused | Bad | ClosesSoon | Reply
@@ -392,7 +393,7 @@ class Answer(Struct, frozen=True):
     ``everything``: ``names`` are all that the venue took of the request, what is not among them is refused. Where they
     are as many as were asked for, an unknown one is the venue's other name for the stream in its place: data come under
     that. ``standing``, too: they are all that the connection has now, by requests before this one as well. ``again``:
-    the request was not looked at (too many of them), and is made once more."""
+    the request was not looked at (too many of them, the venue's own trouble), and is made once more after a pause."""
 
     id: int | None
     error: tuple[str, str] | None = None

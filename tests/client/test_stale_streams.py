@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from client.loopback_ws import Loopback, Peer, run, trade, until
+from client.loopback_ws import TEXT, Loopback, Peer, frame, run, trade, until
 from client.recording import Recording, config
 from client.test_rotation import assert_once_and_whole
 from msgspec import structs
@@ -356,6 +356,47 @@ def test_a_stream_is_ended_and_asked_for_anew_on_the_same_socket(cadences: dict[
         assert [type(event) for event in handler.seen] == [Gap, Gap, Trade]
         assert handler.lost == ["stopped"]
         assert handler.subscribed == 1
+
+    run(body())
+
+
+def test_a_stream_that_was_accepted_and_is_refused_later_is_asked_for_again(
+    cadences: dict[StreamType, Cadence],
+) -> None:
+    cadences[StreamType.TRADE] = Cadence(0.5, 0.3)
+
+    async def script(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            if len(peer.requests) == 3:  # SUBSCRIBE, UNSUBSCRIBE, SUBSCRIBE: the venue is not in the mood
+                peer.send(frame(TEXT, b'{"error":{"code":2,"msg":"later"},"id":%d}' % request["id"]))
+            else:
+                peer.ack(request)
+
+        await peer.serve(answer=answer)
+
+    async def recovered(peer: Peer) -> None:
+        await peer.upgrade()
+
+        def answer(request: dict[str, Any]) -> None:
+            peer.ack(request)
+            peer.send(trade(1))
+
+        await peer.serve(answer=answer)
+
+    async def body() -> None:
+        handler = Everything()
+        async with Loopback(script, recovered) as venue:
+            client = Client(config(venue, ping_interval=0.1), handler)
+            (connection,) = client.connections
+            await client.connect()
+            await until(lambda: handler.errors)
+            assert state(connection) is SubscriptionState.REFUSED
+            await until(lambda: state(connection) is SubscriptionState.LIVE)
+            await client.stop()
+        assert handler.errors == [("refused", f"{TRADES} 2 later")]
+        assert [type(event) for event in handler.seen] == [Gap, Gap, Trade]
 
     run(body())
 

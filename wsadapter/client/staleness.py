@@ -169,8 +169,8 @@ class Staleness:
     def check(
         self, now: float, last_read: float, received: Mapping[str, int], expected: Collection[str]
     ) -> StaleStreams:
-        """``last_read``: when the connection last gave any sign of life. ``expected``: streams that are acknowledged;
-        others are not expected to speak."""
+        """``last_read``: when the connection last gave any sign of life. ``expected``: streams that are acknowledged,
+        or were; others are not expected to speak."""
         slept = now - self._checked_at - self._period
         slept, self._checked_at = slept if slept > self._period else 0.0, now
         verdict = StaleStreams([], [], [], [])

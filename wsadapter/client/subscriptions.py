@@ -22,16 +22,21 @@ class SubscriptionStates:
         self.answers = dict.fromkeys(received, SubscriptionState.REQUESTED)
         self.unanswered = set(self.answers)
         self.at_open = dict(received)
+        self._acknowledged: set[str] = set()
+        """At least once."""
 
     def answered(self, names: Iterable[str], state: SubscriptionState) -> bool:
         """Whether every request has its answer now."""
         self.answers.update(dict.fromkeys(names, state))
+        if state is SubscriptionState.ACKED:
+            self._acknowledged.update(names)
         self.unanswered.difference_update(names)
         return not self.unanswered
 
     def expected(self) -> set[str]:
-        """Those that are acknowledged, and not being asked for anew."""
-        return {name for name, state in self.answers.items() if state is SubscriptionState.ACKED} - self.unanswered
+        """Those that are not being asked for anew, and are acknowledged or were: what the venue took once and refuses
+        now, it may take again."""
+        return self._acknowledged - self.unanswered
 
     def state(self, name: str, received_ns: int, is_stale: bool) -> SubscriptionState:
         answer = self.answers[name]

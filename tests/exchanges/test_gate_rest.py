@@ -47,11 +47,13 @@ class Venue:
         begin, end = -(-(first - START * 1000) // 25), (last - START * 1000) // 25
         numbers = [n for n in range(min(end, self.newest), max(begin, 1) - 1, -1) if n not in self.without]
         offset = int(query["offset"])
-        return [
+        numbers = numbers[::-1] if self.in_order else numbers
+        rows = [
             {"id": n, "create_time": trade_ms(n) // 1000, "create_time_ms": trade_ms(n) / 1000, "contract": BTC,
              "size": "-0.25" if n % 2 else "2", "price": "63994.5"}
             for n in numbers[offset : offset + int(query["limit"])]
         ]  # fmt: skip
+        return rows[::-1] if self.in_order else rows
 
     def candlesticks(self, query: dict[str, str]) -> list[dict[str, Any]]:
         assert "limit" not in query
@@ -84,9 +86,12 @@ def numbers(events: list[MarketEvent]) -> list[int | None]:
 
 @pytest.mark.parametrize("in_order", [False, True])
 def test_missing_trades_come_in_order_however_they_are_listed(in_order: bool) -> None:
-    repair, events = Venue(in_order).fill(trades(11, 130, trade_ms(10), trade_ms(131)))
+    """More of them than a part holds, and less than a range is long."""
+    repair, events = Venue(in_order).fill(trades(11, 2100, trade_ms(10), trade_ms(2101)))
 
-    assert (repair.state, numbers(events)) == ("repaired", list(range(11, 131)))
+    assert (repair.state, numbers(events)) == ("repaired", list(range(11, 2101)))
+    for ended in (repair, Venue(in_order).fill(trades(11, None, trade_ms(10), trade_ms(2100)))[0]):
+        assert (ended.state, ended.published) == ("repaired", 2090)
     first, second = events[:2]
     assert isinstance(first, Trade)
     assert isinstance(second, Trade)
@@ -100,6 +105,27 @@ def test_a_range_comes_in_parts_and_ranges_follow_each_other() -> None:
 
     assert (repair.state, numbers(events)) == ("repaired", list(range(11, 6001)))
     assert [each["offset"] for each in venue.asked] == ["0", "1000", "2000", "0", "1000", "2000", "0", "1000"]
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_more_parts_than_are_asked_for_are_no_complete_range(in_order: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsadapter.exchanges.history.MOST_PARTS", 2)
+    repair, events = Venue(in_order, newest=2300).fill(trades(None, None, trade_ms(1), trade_ms(2300)))
+
+    assert (repair.state, len(events)) == ("partial", 2000)
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_trades_that_cannot_be_read_are_missing_alone(in_order: bool) -> None:
+    class Spoiled(Venue):
+        def trades(self, query: dict[str, str]) -> list[dict[str, Any]]:
+            spoiled = (15, 1500, 2050)
+            return [row | {"price": 1} if row["id"] in spoiled else row for row in super().trades(query)]
+
+    repair, events = Spoiled(in_order).fill(trades(11, 2100, trade_ms(10), trade_ms(2101)))
+
+    assert (repair.state, len(events)) == ("partial", 2087)
+    assert repair.missing == ((15, 15), (1500, 1500), (2050, 2050))
 
 
 def test_by_time_it_is_those_of_the_time() -> None:

@@ -4,7 +4,7 @@
   found, then by id. Complete when the ids follow one another to the end of the hole.
 * trades by id where pages begin at a time, or where the one before ended: from before the hole on.
 * trades by id where pages end before an id, or a time, newest first: page by page, onward all the same.
-* trades by id where pages are parts of a range of time: all parts of a range, then the next one.
+* trades by id where pages are parts of a range of time, in either order: all parts of a range, then the next one.
 * trades that have no number over REST, in pages like the former: all of the hole's time.
 * trades without a number: the newest page is all there is; complete when it reaches back behind the hole. Or ranges of
   time, each page the newest of its range: from the end of the hole back to its beginning.
@@ -268,22 +268,15 @@ def _first_of_time(by_id: Page, hole: Hole) -> Generator[Fetch, Any, int | None]
 
 @_filling
 def trades_in_parts(progress: _Progress, page: Page, hole: Hole) -> Steps:
-    """The same where a range of time, in seconds, comes in parts (``offset``), the newest first. What two ranges both
-    have is told once."""
+    """The same where a range of time, in seconds, comes in parts (``offset``), the newest or the oldest first. What two
+    ranges both have is told once."""
     progress.following, last = hole.first, hole.last
     if hole.first is not None and last is not None and last < hole.first:
         return True
     begin_ms, until_ms = hole.started_ns // MS, hole.ended_ns // MS
     for _ in range(MOST_RANGES):
         end_ms = min(begin_ms + page.window_ms, until_ms)
-        found = Rows([], 0, 0)
-        for part in range(MOST_PARTS):
-            rows = yield page.fetch(hole, first_ms=begin_ms, last_ms=end_ms + 999, offset=part * page.most)
-            newest = _number(found.events[0]) if found.events else MOST
-            found.events = [*(each for each in rows.events if _number(each) < newest), *found.events]
-            found.bad, found.reason = (*rows.bad, *found.bad), found.reason or rows.reason
-            if rows.rows < page.most:
-                break
+        found = yield from _range_in_parts(progress, page, hole, begin_ms, end_ms)
         if progress.following is None:
             times = ((_number(trade), trade.transaction_time_ns or 0) for trade in found.events)
             progress.following = next((number for number, at_ns in times if at_ns >= hole.started_ns), None)
@@ -300,6 +293,25 @@ def trades_in_parts(progress: _Progress, page: Page, hole: Hole) -> Steps:
             return last is None or progress.following is not None
         begin_ms = end_ms
     return False
+
+
+def _range_in_parts(
+    progress: _Progress, page: Page, hole: Hole, begin_ms: int, end_ms: int
+) -> Generator[Fetch, Any, Rows]:
+    """Oldest first. A trade may be in two parts, as later ones come meanwhile."""
+    trades: dict[int, Trade] = {}
+    bad: set[int | None] = set()
+    for part in range(MOST_PARTS):
+        rows: Rows = yield page.fetch(hole, first_ms=begin_ms, last_ms=end_ms + 999, offset=part * page.most)
+        trades.update((_number(each), each) for each in rows.events)
+        bad.update(rows.bad)
+        progress.note_bad(rows)
+        if rows.rows < page.most:
+            break
+    else:
+        progress.lose()
+    in_order = tuple(sorted(bad, key=lambda number: -1 if number is None else number))
+    return Rows([trades[number] for number in sorted(trades)], len(trades), 0, in_order)
 
 
 @_filling

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from wsadapter.config.model import Feed
 from wsadapter.events import UpdateType
 from wsadapter.exchanges import load_rest
+from wsadapter.exchanges.binance.coinm_rest import BinanceCoinMRest
 from wsadapter.exchanges.binance.rest import allowed
+from wsadapter.exchanges.binance.spot_rest import BinanceSpotRest
 from wsadapter.exchanges.binance.usdm import BinanceFutures
 from wsadapter.exchanges.binance.usdm_rest import (
     DEPTH,
@@ -24,8 +26,8 @@ from wsadapter.exchanges.binance.usdm_rest import (
     TRADES_FROM,
     BinanceFuturesRest,
 )
-from wsadapter.exchanges.pages import Page, PageRequest
-from wsadapter.exchanges.rest_api import BadAnswer, Hole, Request, RequestRefused
+from wsadapter.exchanges.pages import Page, PageRequest, RestTables
+from wsadapter.exchanges.rest_api import BadAnswer, Hole, Request, RequestRefused, RestError
 
 NOW = 1_790_000_000_000_000_000
 MS = 1_000_000
@@ -289,6 +291,81 @@ def test_no_answer_keeps_a_repair_going_for_ever(rows: bytes, hole: Hole) -> Non
 
     with suppress(BadAnswer):
         drive(REST.repair(hole), answer, NOW)
+
+
+HOUR_MS = 3_600_000
+
+
+class Kept:
+    """Trades every 30 s from number ``first`` on, the oldest of them ``hours`` ago; those before are not kept."""
+
+    def __init__(self, first: int, hours: int, before: int = 0) -> None:
+        begin_ms = NOW // MS - hours * HOUR_MS
+        numbers = range(first - before, first + hours * 120)
+        self.trades = [(number, begin_ms + (number - first) * 30_000) for number in numbers]
+
+    def answer(self, request: Request) -> bytes | RestError:
+        query = {name: int(value) for name, value in request.query if name != "symbol"}
+        if "fromId" in query:
+            found = [each for each in self.trades if each[0] >= query["fromId"]]
+        else:
+            found = [each for each in self.trades if query["startTime"] <= each[1] <= query["endTime"]]
+        rows = found[: query["limit"]]
+        return encoded([TRADE | {"a": number, "T": ms} for number, ms in rows])
+
+
+def backfill(hours: int, until: int = 0) -> Hole:
+    return Hole("trade", "BTCUSDT", NOW - hours * HOUR_MS * MS, NOW - until * HOUR_MS * MS)
+
+
+@pytest.mark.parametrize(
+    ("first", "kept", "asked", "state"),
+    [
+        (7000, 48, 72, "partial"),
+        (7000, 47, 48, "repaired"),  # as far back as it surely keeps, empty is empty
+        (1, 30, 72, "repaired"),  # it was listed then
+    ],
+)
+def test_a_backfill_that_reaches_behind_what_is_kept_is_partial(first: int, kept: int, asked: int, state: str) -> None:
+    filled, events = drive(REST.repair(backfill(asked)), Kept(first, kept).answer, NOW)
+
+    assert (filled.state, len(events)) == (state, kept * 120)
+    assert bool(filled.reason) == (state == "partial")
+
+
+def test_a_trade_from_before_the_hole_proves_that_all_of_it_is_kept() -> None:
+    """Longer ago than it surely keeps: a venue may keep more than it says, and nobody trades for hours."""
+    filled, events = drive(REST.repair(backfill(72)), Kept(7000, 70, before=1).answer, NOW)
+    assert (filled.state, len(events)) == ("partial", 70 * 120 + 1), "the one before is in the hole"
+    late = Kept(7000, 70)
+    late.trades.insert(0, (6999, NOW // MS - 80 * HOUR_MS))
+    filled, events = drive(REST.repair(backfill(72)), late.answer, NOW)
+    assert (filled.state, len(events)) == ("repaired", 70 * 120)
+
+
+def test_a_time_without_trades_that_is_no_longer_kept_is_unrepairable() -> None:
+    market = Kept(7000, 48)
+    filled, events = drive(REST.repair(backfill(72, 60)), market.answer, NOW)
+    assert (filled.state, events) == ("unrepairable", [])
+    market.trades.insert(0, (6999, NOW // MS - 72 * HOUR_MS - 60_000))
+    assert drive(REST.repair(backfill(72, 60)), market.answer, NOW)[0].state == "repaired"
+
+
+def test_what_the_venue_refuses_to_prove_is_not_proved() -> None:
+    market = Kept(7000, 48)
+
+    def answer(request: Request) -> bytes | RestError:
+        return RequestRefused("-1") if dict(request.query).get("fromId") == "6999" else market.answer(request)
+
+    filled, events = drive(REST.repair(backfill(72)), answer, NOW)
+    assert (filled.state, len(events)) == ("partial", 48 * 120)
+
+
+@pytest.mark.parametrize(("rest", "state"), [(BinanceCoinMRest(), "partial"), (BinanceSpotRest(), "repaired")])
+def test_each_market_keeps_trades_for_its_own_time(rest: RestTables, state: str) -> None:
+    filled, events = drive(rest.repair(backfill(30)), Kept(7000, 24).answer, NOW)
+
+    assert (filled.state, len(events)) == (state, 24 * 120)
 
 
 def test_series_are_the_words_of_each_stream() -> None:

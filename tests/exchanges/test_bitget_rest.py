@@ -144,6 +144,15 @@ def test_a_millisecond_that_fills_a_page_is_partial() -> None:
     assert "old" in {event.trade_id for event in events if isinstance(event, Trade)}
 
 
+def test_a_backfill_that_reaches_behind_what_is_kept_is_partial() -> None:
+    kept = [(str(number), START_MS + number * 60_000) for number in range(100)]
+    begin_ms = START_MS + 10**9 - 91 * DAY_MS  # the venue's time is that of its answers
+    for trades, state in ((kept, "partial"), ([("0", begin_ms - 60_000), *kept], "repaired")):
+        repair, events = Venue("bitget", trades).fill(trade_hole(begin_ms, START_MS + 10**7))
+        assert (repair.state, len(events)) == (state, 100)
+    assert Venue().fill(trade_hole(begin_ms, begin_ms + 100))[0].state == "unrepairable"
+
+
 def test_no_trades_are_all_of_them() -> None:
     repair, events = Venue().fill(trade_hole(START_MS, START_MS + 100))
 

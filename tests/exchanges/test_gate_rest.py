@@ -134,6 +134,26 @@ def test_by_time_it_is_those_of_the_time() -> None:
     assert (repair.state, numbers(events)) == ("repaired", list(range(100, 201)))
 
 
+@pytest.mark.parametrize(("first", "state"), [(1, "repaired"), (7000, "partial"), (6999, "repaired")])
+def test_a_beginning_without_trades_is_only_believed_where_something_proves_it(first: int, state: str) -> None:
+    """Sixty minutes are asked for, and the last thirty have trades: the first ones of all, or one is from before."""
+    begin = START + 3600
+
+    def answer(request: Request) -> bytes:
+        query = {name: int(value) for name, value in request.query if name != "contract"}
+        rows = [(7000 + n, begin + 1800 + n * 10) for n in range(180)] if first > 1 else [(1, begin + 1800)]
+        rows = [*([(6999, begin - 600)] if first == 6999 else []), *rows]
+        found = [each for each in rows if query["from"] <= each[1] <= query["to"]][query["offset"] :]
+        return json.dumps(
+            [{"id": n, "create_time_ms": at, "contract": BTC, "size": "1", "price": "1"} for n, at in found]
+        ).encode()
+
+    hole = Hole("trade", BTC, begin * 10**9, (begin + 3600) * 10**9)
+    repair, events = drive(REST.repair(hole), answer, NOW_NS)
+    assert (repair.state, len(events)) == (state, 1 if first == 1 else 180)
+    assert drive(REST.repair(hole), answer, hole.ended_ns)[0].state == "repaired", "a day back it surely keeps"
+
+
 def test_trades_that_the_venue_does_not_have_are_named() -> None:
     repair, events = Venue(without=(15, 16)).fill(trades(11, 20, trade_ms(10), trade_ms(21)))
     assert (repair.state, repair.missing) == ("partial", ((15, 16),))

@@ -46,8 +46,10 @@ def trade_ms(identity: int) -> int:
 class Venue:
     """Minutes and rates without end, trades from number 1 on; answers as the documentation says."""
 
-    def __init__(self, newest: int = 1000, without: tuple[int, ...] = (), now_ms: int = 1_794_000_000_000) -> None:
-        self.newest, self.without, self.now_ms = newest, without, now_ms
+    def __init__(
+        self, newest: int = 1000, without: tuple[int, ...] = (), now_ms: int = 1_794_000_000_000, oldest: int = 1
+    ) -> None:
+        self.newest, self.without, self.now_ms, self.oldest = newest, without, now_ms, oldest
         self.asked: list[dict[str, str]] = []
 
     def answer(self, request: Request) -> bytes:
@@ -67,9 +69,9 @@ class Venue:
         ]
 
     def history_trades(self, query: dict[str, str], limit: int) -> list[dict[str, str]]:
-        after = int(query["after"])
+        after = int(query.get("after", 1 << 60))
         common = {"instId": SWAP, "px": "102537.90", "sz": "0.10", "side": "sell"}
-        numbers = [n for n in range(self.newest, 0, -1) if n not in self.without]
+        numbers = [n for n in range(self.newest, self.oldest - 1, -1) if n not in self.without]
         wanted = [n for n in numbers if (n if query["type"] == "1" else trade_ms(n)) < after]
         return [{"tradeId": str(n), "ts": str(trade_ms(n)), **common} for n in wanted[:limit]]
 
@@ -125,6 +127,27 @@ def test_by_time_it_is_those_behind_the_last_one_before_it() -> None:
     assert repair.state == "repaired"
     assert numbers(events) == list(range(300, 453)), "to the end of the last millisecond"
     assert venue.asked[0] == {"instId": SWAP, "type": "2", "after": str(trade_ms(300)), "limit": "1"}
+
+
+@pytest.mark.parametrize(
+    ("oldest", "newest", "ended", "days", "state", "last"),
+    [
+        (700, 5760, 9000, 88, "repaired", 5760),  # listed since then: all of that time is kept
+        (700, 9000, 5760, 88, "repaired", 5762),
+        (1, 5760, 9000, 100, "repaired", 5760),  # the first trade of all is there
+        (700, 5760, 9000, 100, "partial", 5760),  # listed since then, or not kept any longer
+    ],
+)
+def test_where_no_trade_is_older_than_the_hole_all_that_there_are_come(
+    oldest: int, newest: int, ended: int, days: int, state: str, last: int
+) -> None:
+    venue, began_ms = Venue(newest, oldest=oldest), trade_ms(1) - 24 * HOUR_MS
+    hole = trades(None, None, began_ms, trade_ms(ended))
+    repair, events = drive(REST.repair(hole), venue.answer, (began_ms + days * 24 * HOUR_MS) * MS)
+
+    assert (repair.state, numbers(events)) == (state, list(range(oldest, last + 1)))
+    assert bool(repair.reason) == (state == "partial")
+    assert len(venue.asked) < 100
 
 
 def test_an_open_hole_ends_with_the_newest_trade() -> None:

@@ -34,7 +34,7 @@ from wsadapter.exchanges.mapping import (
 from wsadapter.exchanges.pages import Page, RestTables, row
 from wsadapter.exchanges.rest_api import BadAnswer, BookRule, Errors, Limit, Request, ServerTime
 from wsadapter.exchanges.turnover import Tickers
-from wsadapter.exchanges.values import Text, Time
+from wsadapter.exchanges.values import DAY_MS, Text, Time
 from wsadapter.text import printable
 
 MIX: Final = "/api/v2/mix/market/"
@@ -43,7 +43,6 @@ FUTURES: Final = {"productType": "USDT-FUTURES"}
 SYMBOL: Final = {"symbol": "{symbol}"}
 RANGE: Final = {"startTime": "{first_ms}", "endTime": "{last_ms}", "limit": "{limit}"}
 MAX_ROWS: Final = 20_000
-DAY_MS: Final = 86_400_000
 SPOT_CODES: Final[Mapping[str, str]] = {
     **{code: f"{code}in" for code in ("1m", "3m", "5m", "15m", "30m")}, "1h": "1h", "4h": "4h", **UTC_CODES,
 }  # fmt: skip
@@ -174,6 +173,7 @@ def past_trades(word: str, path: str, query: Mapping[str, str]) -> Page:
     return Page(
         word, path, {**query, **RANGE}, TradeRow, TRADE, rows_of, key="transaction_time_ns", wire_key="ts",
         strict=False, most=1000, window_ms=7 * DAY_MS - 1, newest_first=True, lax=True, pool=POOL,
+        kept_ms=90 * DAY_MS,
     )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ Each request has the header of decimal sizes, like each connection: a page witho
 contracts. Errors are HTTP 400 with a ``label``, and perhaps a ``message``. Times are seconds, with or without decimals.
 Trades are those of a range of time, in parts; their sign is the side of whoever took.
 
-Not verified: in which order trades and candles come (either is understood), how far back trades and rates reach, and
-the body of an answer 429.
+Not verified: in which order trades and candles come (either is understood), how far back trades and rates reach (a
+hole that began more than a day ago has to be proved), and the body of an answer 429.
 """
 
 from collections.abc import Mapping

@@ -12,6 +12,10 @@
 * funding: what was settled in the hole, by time or on numbered pages.
 * depth: the book as it is now; what it was is gone, so at best ``partial``.
 
+Nothing is whole because nothing was found. Where only time says where a hole of trades begins, and that is longer ago
+than the venue surely keeps them, one from before it, or the first one of all, proves that none is gone; else the hole
+is at best ``partial``.
+
 Each yields `Fetch` and events, and returns `Filled` (see `wsadapter.exchanges.rest_api.Filling`). A row that could not
 be read leaves a hole that is named; what the venue refuses ends the repair with what is there.
 """
@@ -43,6 +47,7 @@ BACK_NS: Final = 10_000_000_000
 BACK_FACTOR: Final = 30
 MOST_BACK_NS: Final = 3_600_000_000_000
 """and then earlier, until it is beyond this."""
+UNPROVED: Final = "nothing proves that the venue still has trades of when it began"
 TOP_LEVELS: Final = 50
 """For the price of five."""
 SHORTEST_MONTH: Final = 40_320
@@ -70,6 +75,11 @@ class _Progress:
         self._is_whole = False
         if first is not None and last is not None and len(self._missing) < MOST_MISSING:
             self._missing.append((first, last))
+
+    def doubt(self) -> None:
+        """What was there first may not be kept any longer."""
+        self.lose()
+        self.reason = self.reason or UNPROVED
 
     def note_bad(self, rows: Rows) -> None:
         self.reason = self.reason or rows.reason
@@ -123,6 +133,8 @@ def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps
         window_ms = end_ms + 1
         # numbers above the last one that is missing: of an earlier contract of this name
         progress.following = next((t.trade_number for t in rows.events if last is None or t.trade_number <= last), None)
+        if progress.following is not None or window_ms > until_ms:
+            yield from _judge(progress, by_time, hole, rows, by_id)
         if by_time.finds:
             if progress.following is None and window_ms > until_ms:
                 return True
@@ -133,6 +145,33 @@ def trades(progress: _Progress, by_id: Page, by_time: Page, hole: Hole) -> Steps
         if is_over or is_all or (progress.following is None and window_ms > until_ms):
             return True
     return False
+
+
+def _judge(
+    progress: _Progress, page: Page, hole: Hole, rows: Rows, by_id: Page | None = None
+) -> Generator[Fetch, Any, None]:
+    """Of a hole that time begins: may trades be gone that were its first ones? One before the first that was found, by
+    its number where there is one, or one of the hour before the hole, says that they are not."""
+    found = progress.following
+    if _is_sure(page, hole, rows, found):
+        return
+    before_ms = max(0, hole.started_ns // MS - 1)
+    try:
+        if by_id is not None and found is not None:
+            earlier = yield by_id.fetch(hole, 1, first=found - 1)
+        else:
+            earlier = yield page.fetch(hole, first_ms=max(0, before_ms - WINDOW_MS), last_ms=before_ms, offset=0)
+    except RequestRefused:
+        progress.doubt()
+        return
+    if not any((trade.transaction_time_ns or 0) < hole.started_ns for trade in earlier.events):
+        progress.doubt()
+
+
+def _is_sure(page: Page, hole: Hole, rows: Rows, found: int | None) -> bool:
+    """Whether the venue surely has what was traded when the hole began, or the first one ``found`` is the first of all.
+    ``rows``: an answer, for its time."""
+    return hole.started_ns >= rows.venue_ns - page.kept_ms * MS or (found is not None and found <= 1)
 
 
 def _number(trade: Trade) -> int:
@@ -214,20 +253,20 @@ def trades_onward(progress: _Progress, page: Page, hole: Hole) -> Steps:
 @_filling
 def trades_back(progress: _Progress, by_id: Page, by_time: Page | None, hole: Hole) -> Steps:
     """The same where a page holds those before a number (``behind``), or a time (``first_ms``), newest first. Where
-    nothing can be asked for by time, the first one of a time is looked for by halves."""
+    nothing can be asked for by time, or nothing is that old, the first one of a time is looked for by halves."""
     following, last = hole.first, hole.last
     if following is not None and last is not None and last < following:
         return True
-    if following is None and by_time is None:
+    older = None
+    if following is None and by_time is not None:
+        older = yield by_time.fetch(hole, 1, first_ms=hole.started_ns // MS)
+        following = _number(older.events[-1]) + 1 if older.events else None
+    if following is None:
         following = yield from _first_of_time(by_id, hole)
+        if by_time is not None and older is not None and not _is_sure(by_time, hole, older, following):
+            progress.doubt()
         if following is None:
             return True
-    if following is None:
-        assert by_time is not None
-        rows = yield by_time.fetch(hole, 1, first_ms=hole.started_ns // MS)
-        if not rows.events:
-            return False
-        following = _number(rows.events[-1]) + 1
     for _ in range(MOST_REQUESTS):
         progress.following = following
         behind = following + by_id.most if last is None else min(following + by_id.most, last + 1)
@@ -280,6 +319,8 @@ def trades_in_parts(progress: _Progress, page: Page, hole: Hole) -> Steps:
         if progress.following is None:
             times = ((_number(trade), trade.transaction_time_ns or 0) for trade in found.events)
             progress.following = next((number for number, at_ns in times if at_ns >= hole.started_ns), None)
+            if progress.following is not None or end_ms == until_ms:
+                yield from _judge(progress, page, hole, found)
         following = progress.following
         found.events = [each for each in found.events if following is not None and _number(each) >= following]
         found.bad = tuple(number for number in found.bad if number is None or number >= (following or 0))
@@ -311,7 +352,7 @@ def _range_in_parts(
     else:
         progress.lose()
     in_order = tuple(sorted(bad, key=lambda number: -1 if number is None else number))
-    return Rows([trades[number] for number in sorted(trades)], len(trades), 0, in_order)
+    return Rows([trades[number] for number in sorted(trades)], len(trades), rows.venue_ns, in_order)
 
 
 @_filling
@@ -378,6 +419,7 @@ def trades_between(progress: _Progress, page: Page, hole: Hole) -> Steps:
             progress.lose()
             last_ms -= 1
         if last_ms < first_ms:
+            yield from _judge(progress, page, hole, rows)
             return True
     return False
 

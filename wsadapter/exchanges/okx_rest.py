@@ -50,7 +50,7 @@ from wsadapter.exchanges.rest_api import (
 )
 from wsadapter.exchanges.sides import levels
 from wsadapter.exchanges.turnover import Tickers
-from wsadapter.exchanges.values import Id, Text, Time
+from wsadapter.exchanges.values import DAY_MS, Id, Text, Time
 from wsadapter.text import printable
 
 EXCHANGE: Final = "okx"
@@ -60,6 +60,7 @@ MAX_ROWS: Final = 20_000
 MARKETS: Final = {"SWAP": "perpetual", "FUTURES": "future", "SPOT": "spot"}
 OPTION: Final = "OPTION"
 MOST_UNDERLYINGS: Final = 100
+THREE_MONTHS_MS: Final = 89 * DAY_MS
 WINDOW_MS: Final = 99 * 3_600_000
 """Of rates that are settled once an hour at most, a page."""
 
@@ -198,7 +199,7 @@ KLINES: Final = Page(
 )  # fmt: skip
 _trades: Final = partial(
     Page, EXCHANGE, MARKET + "history-trades", wire=TradeRow, listed=rows_of, wire_key="tradeId", unit=1,
-    symbol="instId", most=100, newest_first=True, lax=True, pool="trades",
+    symbol="instId", most=100, newest_first=True, lax=True, pool="trades", kept_ms=THREE_MONTHS_MS,
 )  # fmt: skip
 BEFORE_ID: Final = INSTRUMENT | {"type": "1", "after": "{behind}", "limit": "{limit}"}
 BEFORE_TIME: Final = INSTRUMENT | {"type": "2", "after": "{first_ms}", "limit": "{limit}"}

@@ -43,7 +43,7 @@ from wsadapter.exchanges.rest_api import (
 )
 from wsadapter.exchanges.second_look import FAILURES
 from wsadapter.exchanges.turnover import Tickers, turnovers
-from wsadapter.exchanges.values import MOST, MS
+from wsadapter.exchanges.values import DAY_MS, MOST, MS
 from wsadapter.exchanges.venue import ConnectionPlan
 from wsadapter.text import printable
 
@@ -80,8 +80,9 @@ class Page:
     before a time, and older ones than were meant make it full. ``sorts``: which of both is not known. ``whole``:
     the venue knows no limit, and may give all that it has. ``finds``: its rows tell only where those of another page
     begin. ``kept``: of candles, where an interval without trades has none: of so many intervals back those with trades
-    are there (0: each interval has one). ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may
-    be texts.
+    are there (0: each interval has one). ``kept_ms``: of trades, so far back they are there for sure; left out it is
+    the least that a venue documents. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be
+    texts.
     ``most``: rows of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
@@ -91,10 +92,10 @@ class Page:
         lax: bool = False, symbol: str = "", codes: Mapping[str, str] | None = None,
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
-        finds: bool = False, kept: int = 0,
+        finds: bool = False, kept: int = 0, kept_ms: int = DAY_MS,
     ) -> None:  # fmt: skip
         self.path, self.most, self.window_ms, self.finds, self.kept = path, most, window_ms, finds, kept
-        self.fills_up, self._sorts = fills_up, sorts
+        self.kept_ms, self.fills_up, self._sorts = kept_ms, fills_up, sorts
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
         self._query, self._codes, self._weight, self._pool, self._post = query, codes or {}, weight, pool, post

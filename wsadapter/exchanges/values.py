@@ -16,6 +16,7 @@ from wsadapter.exchanges.intervals import close_time_ns
 
 MS: Final = 1_000_000
 """Nanoseconds in the unit of time of most venues."""
+DAY_MS: Final = 86_400_000
 MOST: Final = 2**62
 """The highest number that is one, and the last nanosecond: what is made of them by counting on, or as the distance of
 two, is a number too. A venue that sends more is broken, or hostile."""

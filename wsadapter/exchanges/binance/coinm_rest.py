@@ -26,16 +26,16 @@ from wsadapter.exchanges.history import book, candles, fundings, trades
 from wsadapter.exchanges.mapping import constant, ms, number
 from wsadapter.exchanges.pages import Page
 from wsadapter.exchanges.rest_api import ServerTime
+from wsadapter.exchanges.values import DAY_MS
 
 EXCHANGE: Final = "binance_coinm"
-DAY_MS: Final = 86_400_000
 
 KLINES: Final = Page(
     EXCHANGE, "/dapi/v1/klines", SYMBOL | {"interval": "{interval}"} | RANGE, wire.CandleRow,
     candle(ms, ms("closes"), quoted=False), rows_of, key="open_time_ns", wire_key="opened", end_key="close_time_ns",
     most=499, window_ms=200 * DAY_MS, keeps_newest=True, weight=lambda limit: 1 + (limit >= 100),
 )  # fmt: skip
-TRADES_FROM, TRADES_BETWEEN = trade_pages(EXCHANGE, "/dapi/v1/aggTrades", weight=20)
+TRADES_FROM, TRADES_BETWEEN = trade_pages(EXCHANGE, "/dapi/v1/aggTrades", weight=20, kept_ms=DAY_MS)
 FUNDINGS: Final = funding_page(EXCHANGE, "/dapi/v1/fundingRate", weight=1)
 DEPTH: Final = book_page(EXCHANGE, "/dapi/v1/depth")
 OPEN_INTEREST: Final = interest_page(EXCHANGE, "/dapi/v1/openInterest")

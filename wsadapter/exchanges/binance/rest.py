@@ -109,13 +109,13 @@ def trade(time: Time) -> Emit:
 
 
 def trade_pages(
-    exchange: str, path: str, weight: int, time: Time = ms, wire: type[Struct] = wire.TradeRow
+    exchange: str, path: str, weight: int, time: Time = ms, wire: type[Struct] = wire.TradeRow, *, kept_ms: int
 ) -> tuple[Page, Page]:
     """By number, and by time."""
     by_id, by_time = (
         Page(
             exchange, path, query, wire, trade(time), rows_of, key="trade_number", wire_key="a", unit=1, most=1000,
-            weight=lambda _: weight,
+            weight=lambda _: weight, kept_ms=kept_ms,
         )
         for query in (SYMBOL | {"fromId": "{first}", "limit": "{limit}"}, SYMBOL | RANGE)
     )  # fmt: skip

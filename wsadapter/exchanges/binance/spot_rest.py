@@ -36,6 +36,8 @@ from wsadapter.exchanges.values import Id, Text, TimeOrMicros
 
 EXCHANGE: Final = "binance_spot"
 US: Final = 1_000
+ALWAYS_MS: Final = 1 << 62
+"""All trades are there."""
 SKEW_NS: Final = 1_000_000_000
 """By so much our clock may differ from the venue's."""
 
@@ -104,14 +106,14 @@ KLINES: Final = Page(
     candle(ms_or_us, closes("closes")), rows_of, key="open_time_ns", wire_key="opened", unit=US,
     end_key="close_time_ns", most=1000, weight=lambda _: 2,
 )  # fmt: skip
-TRADES_FROM, TRADES_BETWEEN = trade_pages(EXCHANGE, "/api/v3/aggTrades", 4, ms_or_us, TradeRow)
+TRADES_FROM, TRADES_BETWEEN = trade_pages(EXCHANGE, "/api/v3/aggTrades", 4, ms_or_us, TradeRow, kept_ms=ALWAYS_MS)
 RAW_FROM: Final = Page(
     EXCHANGE, "/api/v3/historicalTrades", SYMBOL | {"fromId": "{first}", "limit": "{limit}"}, RawTradeRow, RAW_TRADE,
     rows_of, key="trade_number", wire_key="id", unit=1, most=1000, weight=lambda _: 25,
 )  # fmt: skip
 RAW_FIND: Final = Page(
     EXCHANGE, "/api/v3/aggTrades", SYMBOL | RANGE, TradeRow, FIRST_RAW_TRADE, rows_of, key="trade_number",
-    wire_key="f", unit=1, most=1000, weight=lambda _: 4, finds=True,
+    wire_key="f", unit=1, most=1000, weight=lambda _: 4, finds=True, kept_ms=ALWAYS_MS,
 )  # fmt: skip
 DEPTH: Final = Page(
     EXCHANGE, "/api/v3/depth", SYMBOL | {"limit": "{limit}"}, BookAnswer, BOOK, whole, key="last_update_id",

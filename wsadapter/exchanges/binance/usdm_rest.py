@@ -23,6 +23,7 @@ from wsadapter.exchanges.history import book, candles, fundings, trades
 from wsadapter.exchanges.mapping import ms
 from wsadapter.exchanges.pages import Page
 from wsadapter.exchanges.rest_api import Limit, ServerTime
+from wsadapter.exchanges.values import DAY_MS
 
 EXCHANGE: Final = "binance"
 FUNDING_POOL: Final = "funding"
@@ -32,7 +33,7 @@ KLINES: Final = Page(  # 499: most rows for their weight
     rows_of, key="open_time_ns", wire_key="opened", end_key="close_time_ns", most=499,
     weight=lambda limit: 1 + (limit >= 100),
 )  # fmt: skip
-TRADES_FROM, TRADES_BETWEEN = trade_pages(EXCHANGE, "/fapi/v1/aggTrades", weight=20)
+TRADES_FROM, TRADES_BETWEEN = trade_pages(EXCHANGE, "/fapi/v1/aggTrades", weight=20, kept_ms=2 * DAY_MS)
 FUNDINGS: Final = funding_page(EXCHANGE, "/fapi/v1/fundingRate", weight=0, pool=FUNDING_POOL)
 DEPTH: Final = book_page(EXCHANGE, "/fapi/v1/depth")
 OPEN_INTEREST: Final = interest_page(EXCHANGE, "/fapi/v1/openInterest")

@@ -110,6 +110,21 @@ def test_a_candle_that_the_venue_does_not_have_leaves_the_hole_partial() -> None
     assert (repair.state, len(events), repair.missing) == ("partial", 2, ((lost, lost),))
 
 
+def test_minutes_that_are_older_than_a_month_are_named() -> None:
+    day, reach = 1440, 30 * 1440
+    now = START_MS + 10**9  # of the answers
+    oldest = now // MINUTE_MS * MINUTE_MS - (reach - 1) * MINUTE_MS
+    begin = oldest - 2 * day * MINUTE_MS
+    venue = Venue(without=range(begin - MINUTE_MS, oldest, MINUTE_MS))
+    repair, events = venue.fill(Hole("kline", "BTCUSDT", begin * MS, (oldest + day * MINUTE_MS) * MS, interval="1m"))
+    assert (repair.state, len(events), repair.missing) == ("partial", day, ((begin * MS, (oldest - MINUTE_MS) * MS),))
+
+    hole = Hole("kline", "BTCUSDT", (oldest + day * MINUTE_MS) * MS, (oldest + 3 * day * MINUTE_MS) * MS, interval="1m")
+    venue = Venue(without=range(oldest - MINUTE_MS, oldest + 2 * day * MINUTE_MS, MINUTE_MS))
+    repair, events = venue.fill(hole)
+    assert (repair.state, len(events), repair.missing) == ("repaired", day, ()), "listed since"
+
+
 def trade_hole(started_ms: int, ended_ms: int) -> Hole:
     return Hole("trade", "BTCUSDT", started_ms * MS, ended_ms * MS)
 

@@ -146,6 +146,30 @@ def test_series_are_the_words_that_were_asked_for() -> None:
     assert REST.base(testnet=True) == "https://api-public.sandbox.exchange.coinbase.com"
 
 
+@pytest.mark.parametrize("by_time", [False, True])
+def test_a_page_with_nothing_but_candles_from_before_it_is_a_quiet_time(by_time: bool) -> None:
+    step, minutes = 300, 700
+    traded = [-1, 0, 1, minutes - 1]
+    asked: list[dict[str, str]] = []
+
+    def answer(request: Request) -> bytes:
+        query = dict(request.query)
+        asked.append(query)
+        first, last = int(query["start"]), int(query["end"])
+        before = [n * step for n in traded if n * step < first][-1:]
+        rows = [*before, *(n * step for n in traded if first <= n * step <= last)]
+        return json.dumps([[at, 1, 4, 2, 3, 0.5] for at in reversed(rows)]).encode()
+
+    first, last = (None, None) if by_time else (step * 1000 * S, (minutes - 1 + 1000) * step * S)
+    traded = [1000 + n for n in traded]
+    hole = Hole("kline", BTC, (1000 * step) * S, (1000 + minutes) * step * S, first, last, "5m")
+    filled, events = drive(REST.repair(hole), answer, (1000 + 2 * minutes) * step * S)
+
+    # by time the one that closes as the hole begins is none of its own
+    assert (filled.state, len(events), filled.missing) == ("repaired", 3, ())
+    assert len(asked) == 4 + by_time
+
+
 def test_candles_of_a_hole_and_none_for_a_time_without_trades() -> None:
     """The lowest price stands before the highest, the first rows may be older than was asked for, the last is open."""
     rows = [[600 * n, 1, 4, 2, 3.50, 0.20269406] for n in (5, 3, 2, 1)]  # newest first; 600 s apart: some are missing

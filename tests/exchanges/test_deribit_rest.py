@@ -140,6 +140,20 @@ def test_a_candle_that_the_venue_does_not_have_leaves_the_hole_partial() -> None
     assert (repair.state, events) == ("unrepairable", [])
 
 
+def test_pages_without_a_candle_are_passed_over() -> None:
+    """It was listed in the middle of what is asked for, or halted for longer than a page."""
+    end_ms = START_MS + 5000 * MINUTE_MS
+    venue = Venue(without=range(START_MS - MINUTE_MS, START_MS + 3000 * MINUTE_MS, MINUTE_MS))
+    repair, events = venue.fill(candles(None, None, START_MS, end_ms))
+    assert (repair.state, len(events), repair.missing) == ("repaired", 2000, ())
+    assert len(venue.asked) == 6, "each range is asked for once"
+
+    first, last = START_MS + 10 * MINUTE_MS, START_MS + 2509 * MINUTE_MS
+    venue = Venue(without=range(first, last + 1, MINUTE_MS))
+    repair, events = venue.fill(candles(START_MS, end_ms))
+    assert (repair.state, len(events), repair.missing) == ("partial", 2501, ((first * MS, last * MS),))
+
+
 @pytest.mark.parametrize(("levels", "asked"), [(0, "10000"), (20, "50")])
 def test_the_present_book_is_a_snapshot(levels: int, asked: str) -> None:
     requests: list[Request] = []

@@ -110,6 +110,18 @@ def test_what_is_older_than_the_venue_keeps_is_missing() -> None:
     assert (repair.state, len(events)) == ("unrepairable", 0)
 
 
+def test_by_time_too_what_is_older_than_the_venue_keeps_is_missing() -> None:
+    now_ms = START_MS + 6000 * MINUTE_MS
+    venue = Venue(without=range(START_MS - MINUTE_MS, now_ms - 5000 * MINUTE_MS, MINUTE_MS))
+    hole = Hole("kline", "xyz:TSLA", START_MS * MS, now_ms * MS, interval="1m")
+    repair, events = drive(REST.repair(hole), venue.answer, now_ms * MS)
+    assert (repair.state, len(events)) == ("partial", 5000)
+
+    hole = Hole("kline", "xyz:TSLA", START_MS * MS, (START_MS + 10 * MINUTE_MS) * MS, interval="1m")
+    repair, events = drive(REST.repair(hole), venue.answer, now_ms * MS)
+    assert (repair.state, len(events)) == ("unrepairable", 0)
+
+
 @pytest.mark.parametrize(
     ("started", "ended", "outcome", "count"),
     [(1, 15, "repaired", 2), (0, 15, "partial", 3), (-50, -40, "unrepairable", 0)],

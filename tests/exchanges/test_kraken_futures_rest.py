@@ -156,6 +156,14 @@ def test_a_candle_that_the_venue_does_not_have() -> None:
     assert filled.missing == (((START_S + 60) * S, (START_S + 60) * S),)
 
 
+def test_candles_of_a_contract_that_was_listed_pages_later() -> None:
+    venue = Venue()
+    venue.without = set(range(START_S - 60, START_S + 4500 * 60, 60))
+    filled, events = venue.fill(Hole("kline", XBT, START_S * S, (START_S + 5000 * 60) * S, interval="1m"))
+
+    assert (filled.state, len(events), filled.missing) == ("repaired", 500, ())
+
+
 def test_rates_of_a_hole_are_picked_from_all() -> None:
     filled, events = Venue().fill(Hole("funding_rate", XBT, (START_S + 10 * HOUR) * S, (START_S + 12 * HOUR) * S))
 

@@ -169,6 +169,22 @@ def test_candles_that_are_older_than_the_newest_720_are_gone() -> None:
     assert (filled.state, len(events)) == ("unrepairable", 0)
 
 
+def test_by_time_too_what_is_older_than_the_newest_720_is_named() -> None:
+    begin_s = START_S + 30
+    now_s = begin_s + 48 * 3600
+    first_left = now_s // 60 * 60 - 719 * 60
+    filled, events = Venue(now_s=now_s).fill(candles(None, None, begin_s, now_s))
+    assert (filled.state, len(events)) == ("partial", 719)
+    assert filled.missing == ((START_S * S, (first_left - 60) * S),), "from the first that closes in it"
+
+    filled, events = Venue(now_s=now_s).fill(candles(None, None, begin_s, begin_s + 3600))
+    assert (filled.state, len(events)) == ("unrepairable", 0), "all of it is older"
+    filled, events = Venue(now_s=now_s).fill(candles(None, None, first_left + 59, now_s))
+    assert (filled.state, len(events), filled.missing) == ("repaired", 719, ())
+    filled, events = Venue(now_s=now_s).fill(candles(None, None, now_s - 10, now_s))
+    assert (filled.state, len(events)) == ("repaired", 0), "none closes in it"
+
+
 def test_a_candle_that_is_still_open_is_waited_for() -> None:
     with pytest.raises(BadAnswer, match="not closed"):
         Venue(now_s=START_S + 30).fill(candles(START_S, START_S))

@@ -47,6 +47,11 @@ SPOT_CODES: Final[Mapping[str, str]] = {
     **{code: f"{code}in" for code in ("1m", "3m", "5m", "15m", "30m")}, "1h": "1h", "4h": "4h", **UTC_CODES,
 }  # fmt: skip
 """A third spelling."""
+REACH: Final[Mapping[str, int]] = {
+    "1m": 30 * 1440, "3m": 30 * 480, "5m": 30 * 288, "15m": 52 * 96, "30m": 62 * 48, "1h": 83 * 24, "4h": 240 * 6,
+    "6h": 360 * 4,
+}  # fmt: skip
+"""So many candles back, by the documentation: a month of minutes."""
 POOL: Final = "market"
 
 
@@ -165,7 +170,7 @@ def klines(word: str, path: str, query: Mapping[str, str], codes: Mapping[str, s
     return Page(
         word, path, {**query, "granularity": "{code}", **RANGE, "startTime": "{before_ms}"}, CandleRow, CANDLE, rows_of,
         key="open_time_ns", wire_key="start", end_key="close_time_ns", most=1000, codes=codes, keeps_newest=True,
-        lax=True, pool=POOL,
+        lax=True, pool=POOL, kept=REACH,
     )  # fmt: skip
 
 

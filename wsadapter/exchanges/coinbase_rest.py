@@ -36,8 +36,6 @@ from wsadapter.exchanges.values import Id, Text
 
 EXCHANGE: Final = "coinbase"
 MAX_ROWS: Final = 20_000
-ALL_OF_THEM: Final = 1_000_000
-"""Candles of a series: nine years of five minutes."""
 
 
 class TradeRow(Struct, gc=False):
@@ -109,7 +107,7 @@ CANDLE: Final = row(
 CANDLES: Final = Page(
     EXCHANGE, "/products/{symbol}/candles", {"granularity": "{code}", "start": "{first_s}", "end": "{last_s}"},
     CandleRow, CANDLE, lambda body: (_rows(body), None), key="open_time_ns", wire_key="opened", unit=1_000_000_000,
-    end_key="close_time_ns", most=300, codes=INTERVALS, newest_first=True, kept=ALL_OF_THEM,
+    end_key="close_time_ns", most=300, codes=INTERVALS, newest_first=True, quiet=True,
 )  # fmt: skip
 PRODUCTS: Final = Listing(
     EXCHANGE, Request("/products"), ProductRow, _rows,

@@ -426,64 +426,95 @@ def trades_between(progress: _Progress, page: Page, hole: Hole) -> Steps:
 
 @_filling
 def candles(progress: _Progress, page: Page, hole: Hole) -> Steps:
-    """Closed candles. By time it is those that closed in the hole."""
+    """Closed candles. By time it is those that closed in the hole: none is missing before the first that comes, unless
+    the venue may have forgotten it. A page without any, which ends before the hole does, is passed over."""
     length_ns = length_ms(hole.interval) * MS
     is_known = hole.first is not None
     following = hole.first if hole.first is not None else max(0, hole.started_ns - length_ns)
     last = hole.last if hole.last is not None else hole.ended_ns
+    from_ns = following
     for _ in range(MOST_REQUESTS):
         if following > last:
             return True
         progress.following = following if is_known else None
-        rows = yield _candle_page(page, hole, following, last, length_ns)
+        until_ms = _page_end_ms(page, from_ns, last, length_ns)
+        # one candle more than are missing: that it follows proves that the last one is closed
+        limit = page.most if page.keeps_newest else (last - from_ns) // length_ns + 3
+        rows = yield page.fetch(hole, limit, first_ms=from_ns // MS, last_ms=until_ms)
         progress.note_bad(rows)
-        closed: list[Kline] = list(rows.events)
-        open_ns = None
-        if closed and (not closed[-1].closed or closed[-1].close_time_ns + MS > rows.venue_ns):
-            open_ns = closed.pop().open_time_ns
-            if hole.last is not None and open_ns <= hole.last:
-                raise BadAnswer("a candle that is missing is not closed yet")
-        wanted = [candle for candle in closed if _is_wanted(candle, hole, following)]
-        kept_from = rows.venue_ns - page.kept * length_ns if page.kept else None
-        empty_until = following + (page.most - 1) * length_ns
+        told_from = _told_from(page, rows, hole.interval, length_ns)
+        closed, is_newest = _closed(rows, hole)
+        closed = [candle for candle in closed if not _is_earlier(candle, hole, following)]
+        wanted = [candle for candle in closed if _is_within(candle, hole)]
         for candle in wanted:
-            if is_known and candle.open_time_ns != following and (kept_from is None or following < kept_from):
-                progress.lose(following, candle.open_time_ns - length_ns)
+            if following < told_from or (is_known and not page.quiet):
+                _lose_between(progress, following, candle.open_time_ns, length_ns, is_known)
             is_known, following = True, candle.close_time_ns + MS
         if any(at_ns is None or hole.first is None or hole.first <= at_ns <= last for at_ns in rows.bad):
             progress.lose()
         yield progress.give(wanted)
-        if kept_from is not None and not closed and open_ns is None and empty_until <= last:
-            if following < kept_from:
-                progress.lose(following, empty_until - length_ns)
-            following = empty_until  # nobody traded for so long
-        elif not (wanted and wanted[-1] is closed[-1] and open_ns is None):
-            # by time it may be that none closed
-            is_whole = hole.last is None or not is_known or following > hole.last
-            is_whole = is_whole or (kept_from is not None and following >= kept_from)
-            if not is_whole:
-                progress.lose(following, hole.last)
-            return is_whole
+        if is_newest or len(wanted) < len(closed) or (not closed and until_ms * MS > last):
+            return _is_whole(progress, page, hole, following, told_from, is_known)
+        from_ns = following if closed else until_ms * MS
+        if page.quiet and not closed:  # nobody traded for so long
+            if following < told_from:
+                progress.lose(following, from_ns - length_ns)
+            following = from_ns
     return False
 
 
-def _candle_page(page: Page, hole: Hole, first_ns: int, last_ns: int, length_ns: int) -> Fetch:
-    """One candle more than are missing: that it follows proves that the last one is closed. Of a page that keeps the
-    newest no more than fit may lie in the range, or the oldest would be left out."""
-    limit, until_ns = (last_ns - first_ns) // length_ns + 3, last_ns + 2 * length_ns
+def _page_end_ms(page: Page, first_ns: int, last_ns: int, length_ns: int) -> int:
+    """Of a page that keeps the newest no more than fit may lie in the range, or the oldest would be left out."""
+    until_ns = last_ns + 2 * length_ns
     if page.keeps_newest:
-        shortest_ns = min(length_ns, SHORTEST_MONTH * 60_000 * MS)
-        limit, until_ns = page.most, min(until_ns, first_ns + (page.most - 1) * shortest_ns)
-    until_ms = min(until_ns // MS, first_ns // MS + page.window_ms)
-    return page.fetch(hole, limit, first_ms=first_ns // MS, last_ms=until_ms)
+        until_ns = min(until_ns, first_ns + (page.most - 1) * min(length_ns, SHORTEST_MONTH * 60_000 * MS))
+    return min(until_ns // MS, first_ns // MS + page.window_ms)
 
 
-def _is_wanted(candle: Kline, hole: Hole, following: int) -> bool:
-    if candle.open_time_ns < following:
-        return False
-    if hole.first is None and candle.close_time_ns < hole.started_ns:
-        return False
+def _told_from(page: Page, rows: Rows, interval: str, length_ns: int) -> int:
+    """What opened since then the venue has, if it was there."""
+    kept = page.kept.get(interval)
+    if kept is None:
+        return 0
+    newest_ns = rows.events[-1].open_time_ns if rows.events else 0
+    return int(max(rows.venue_ns, newest_ns)) - (kept - 1) * length_ns
+
+
+def _closed(rows: Rows, hole: Hole) -> tuple[list[Kline], bool]:
+    """Those that are over, and whether the one that follows them is open. Raises `BadAnswer` where it is missing."""
+    closed: list[Kline] = list(rows.events)
+    if not closed or (closed[-1].closed and closed[-1].close_time_ns + MS <= rows.venue_ns):
+        return closed, False
+    if hole.last is not None and closed[-1].open_time_ns <= hole.last:
+        raise BadAnswer("a candle that is missing is not closed yet")
+    return closed[:-1], True
+
+
+def _is_earlier(candle: Kline, hole: Hole, following: int) -> bool:
+    return candle.open_time_ns < following or (hole.first is None and candle.close_time_ns < hole.started_ns)
+
+
+def _is_within(candle: Kline, hole: Hole) -> bool:
     return candle.open_time_ns <= hole.last if hole.last is not None else candle.close_time_ns <= hole.ended_ns
+
+
+def _lose_between(progress: _Progress, following: int, open_ns: int, length_ns: int, is_known: bool) -> None:
+    """Those before ``open_ns``. Where ``following`` is no candle's time, all that open behind it."""
+    first = following if is_known else open_ns - (open_ns - following - 1) // length_ns * length_ns
+    if first < open_ns:
+        progress.lose(first, open_ns - length_ns)
+
+
+def _is_whole(progress: _Progress, page: Page, hole: Hole, following: int, told_from: int, is_known: bool) -> bool:
+    """Whether nothing is missing at the end. By time it may be that none closed there."""
+    length_ns = length_ms(hole.interval) * MS
+    last_open = hole.last if hole.last is not None else hole.ended_ns - length_ns + MS
+    if following > last_open:
+        return True
+    is_whole = following >= told_from and (page.quiet or hole.last is None or not is_known)
+    if not is_whole:
+        progress.lose(following, hole.last)
+    return is_whole
 
 
 @_filling

@@ -176,7 +176,8 @@ RECENT_TRADES: Final = Page(
 )  # fmt: skip
 KLINES: Final = Page(
     EXCHANGE, PATH, {}, CandleWire, row(Kline, closed=constant(True), **CANDLE_FIELDS), rows_of, key="open_time_ns",
-    wire_key="t", end_key="close_time_ns", symbol="s", most=1000, kept=5000, keeps_newest=True, weight=costs(20, 60),
+    wire_key="t", end_key="close_time_ns", symbol="s", most=1000, quiet=True, kept=dict.fromkeys(CODES, 5000),
+    keeps_newest=True, weight=costs(20, 60),
     post={"type": "candleSnapshot",
           "req": {"coin": "{symbol}", "interval": "{interval}", "startTime": "{first_ms}", "endTime": "{last_ms}"}},
 )  # fmt: skip

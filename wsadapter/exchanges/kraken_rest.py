@@ -150,7 +150,7 @@ TRADE: Final = row(
 KLINES: Final = Page(
     EXCHANGE, PATH + "OHLC", {"pair": "{symbol}", "interval": "{code}", "since": "{before_s}"}, CandleRow, CANDLE,
     rows_of, key="open_time_ns", wire_key="opened", unit=1_000_000_000, end_key="close_time_ns", most=721, codes=CODES,
-    whole=True,
+    whole=True, kept=dict.fromkeys(CODES, 720),
 )  # fmt: skip
 TRADES: Final = Page(
     EXCHANGE, PATH + "Trades", {"pair": "{symbol}", "since": "{from_ns}", "count": "{limit}"}, TradeRow, TRADE, rows_of,

@@ -79,10 +79,9 @@ class Page:
     with more rows than a page the oldest are left out, which is so with the former, too. ``fills_up``: its rows end
     before a time, and older ones than were meant make it full. ``sorts``: which of both is not known. ``whole``:
     the venue knows no limit, and may give all that it has. ``finds``: its rows tell only where those of another page
-    begin. ``kept``: of candles, where an interval without trades has none: of so many intervals back those with trades
-    are there (0: each interval has one). ``kept_ms``: of trades, so far back they are there for sure; left out it is
-    the least that a venue documents. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be
-    texts.
+    begin. ``quiet``: of candles, an interval without trades has none. ``kept``: interval -> so many of them back are
+    there (not said: all). ``kept_ms``: of trades, so far back they are there for sure; left out it is the least that a
+    venue documents. ``cursor``: body -> what asks for the rows that follow. ``lax``: numbers may be texts.
     ``most``: rows of a page; ``window_ms``: the longest time of one request."""
 
     def __init__(
@@ -92,10 +91,11 @@ class Page:
         lax: bool = False, symbol: str = "", codes: Mapping[str, str] | None = None,
         window_ms: int = 1 << 62, whole: bool = False, cursor: Callable[[bytes], str] | None = None,
         weight: Callable[[int], int] = lambda limit: 1, pool: str = "", post: Mapping[str, Any] | None = None,
-        finds: bool = False, kept: int = 0, kept_ms: int = DAY_MS,
+        finds: bool = False, quiet: bool = False, kept: Mapping[str, int] | None = None, kept_ms: int = DAY_MS,
     ) -> None:  # fmt: skip
-        self.path, self.most, self.window_ms, self.finds, self.kept = path, most, window_ms, finds, kept
-        self.kept_ms, self.fills_up, self._sorts = kept_ms, fills_up, sorts
+        self.path, self.most, self.window_ms, self.finds = path, most, window_ms, finds
+        self.quiet, self.kept, self.kept_ms = quiet, kept or {}, kept_ms
+        self.fills_up, self._sorts = fills_up, sorts
         self.newest_first, self.keeps_newest = newest_first, newest_first or keeps_newest
         self._name = path.rpartition("/")[2]
         self._query, self._codes, self._weight, self._pool, self._post = query, codes or {}, weight, pool, post

@@ -9,11 +9,12 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from roles.serializer.redundant_bench import MS, STREAMS, Bench, Killed, event, gap, identity, numbers
+from roles.serializer.redundant_bench import MS, NS, STREAMS, Bench, Killed, event, gap, identity, numbers
 from samples import full
 
-from wsadapter.events import Liquidation, Trade
+from wsadapter.events import Depth, Liquidation, Trade, UpdateType
 from wsadapter.events.sequence import place
+from wsadapter.exchanges import books as books_of_venues
 from wsadapter.roles.serializer import arbitration
 from wsadapter.roles.serializer.ring_history import LAG_NS
 
@@ -462,6 +463,75 @@ def test_an_id_that_one_ring_brings_twice_is_not_a_copy(bench: MakeBench) -> Non
     made.drain()
 
     assert len(made.events()) == 2, "the venue sent it twice on one connection"
+
+
+def whole_book(bench: Bench, ring: int, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a venue without numbers, larger than one event: a snapshot and a change of its time, which brings the rest."""
+    monkeypatch.setattr(books_of_venues, "MOST_LEVELS", 2)
+    for part in books_of_venues.parted(unnumbered(bench, at, UpdateType.SNAPSHOT, 3)):
+        assert isinstance(part, Depth)
+        bench.connections[ring].write(part)
+
+
+def unnumbered(bench: Bench, at: int, kind: UpdateType, levels: int = 1) -> Depth:
+    book = next(one for one in full() if isinstance(one, Depth))
+    price, quantity = [f"{100 - level}" for level in range(levels)], ["1"] * levels
+    return msgspec.structs.replace(
+        book, symbol="BTCUSDT", update_type=kind, level_limit=0, event_time_ns=NS + at, transaction_time_ns=None,
+        first_update_id=None, last_update_id=None, previous_update_id=None, ordinal=0, receive_time_ns=bench.now_ns,
+        bid_price=price, bid_quantity=quantity, ask_price=[], ask_quantity=[],
+    )  # fmt: skip
+
+
+def changes(bench: Bench, ring: int, *times: int) -> None:
+    for at in times:
+        bench.connections[ring].write(unnumbered(bench, at, UpdateType.DELTA))
+
+
+def told(bench: Bench) -> list[tuple[str, int]]:
+    names = {UpdateType.SNAPSHOT: "snapshot", UpdateType.DELTA: "change"}
+    return [(names[UpdateType(m.update_type)], m.event_time_ns - NS) for m in bench.events()]
+
+
+def test_a_book_that_the_other_connection_is_beyond_is_a_copy_with_all_its_parts(
+    bench: MakeBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bench(2)
+    whole_book(made, 0, 10, monkeypatch)
+    changes(made, 0, 11, 12, 13)
+    whole_book(made, 1, 12, monkeypatch)
+    changes(made, 1, 13)
+    made.drain()
+    changes(made, 1, 14)
+    changes(made, 0, 14, 15)
+    made.drain()
+
+    rest = [("change", at) for at in (10, 11, 12, 13, 14, 15)]
+    assert told(made) == [("snapshot", 10), *rest], "none with its first levels alone"
+    assert made.copies == {"depth": 4}
+
+
+def test_a_book_from_the_midst_of_a_hole_is_none(bench: MakeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor one from before the first change that another connection brought."""
+    made = bench(2)
+    whole_book(made, 0, 10, monkeypatch)
+    whole_book(made, 1, 5, monkeypatch)
+    changes(made, 1, 6)
+    made.drain()
+    assert told(made) == [("snapshot", 10), ("change", 10), ("snapshot", 5), ("change", 5), ("change", 6)]
+
+    made.log.clear()
+    made.connections[0].lose(made.now_ns)
+    made.connections[1].lose(made.now_ns)
+    for ring in (0, 1):
+        made.connections[ring].return_(made.now_ns + ring)
+    whole_book(made, 0, 20, monkeypatch)
+    made.now_ns += 10_000 * MS
+    made.drain()
+    whole_book(made, 1, 15, monkeypatch)
+    made.now_ns += 10_000 * MS
+    made.drain()
+    assert told(made) == [("snapshot", 20), ("change", 20), ("snapshot", 15), ("change", 15)]
 
 
 def test_ids_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

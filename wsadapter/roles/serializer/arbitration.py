@@ -26,6 +26,10 @@ Events that have only an id are in no order: the first ring that brings an id pu
 another one brings it. Nothing is held for them, and of a stream the last `REMEMBERED` ids, or an eighth more, are
 known.
 
+A book without a number that begins on one connection while another has brought later changes is a copy, too: these
+have taken all that is in it. Its parts (`wsadapter.exchanges.books.parted`) are copies by their numbers, and without
+them it would be a part of a book.
+
 Pure: no ring, no clock, no shared memory. `State` is what must survive a restart.
 """
 
@@ -33,6 +37,7 @@ from collections.abc import Mapping
 from enum import Enum, auto
 from typing import Any, Final, NamedTuple
 
+from wsadapter.events import StreamType, UpdateType
 from wsadapter.events.sequence import NUMBERINGS, Sequenced, SequenceKey
 from wsadapter.oldest import forget_oldest, most_kept
 
@@ -88,6 +93,8 @@ class Arbitration:
         key, number, previous, identity = place
         if identity is not None:
             return (Precedence.COPY if self._is_published(ring, key, identity) else Precedence.PASS), None
+        if (changes := _changes_of(key)) is not None and self.covered(changes, number, number):
+            return Precedence.COPY, None
         state, bit = self.states.get(key, NEW), 1 << ring
         before = state.high
         if number > before:
@@ -137,3 +144,9 @@ class Arbitration:
         state = self.states.get(key, NEW)
         holes = (state.hole_from, state.hole_to), (state.older_from, state.older_to)
         return last <= state.high and not any(begin < last and first < end for begin, end in holes)
+
+
+def _changes_of(key: SequenceKey) -> SequenceKey | None:
+    """The line of the changes of a book that has no number; None for any other line."""
+    is_whole = key[0] == StreamType.DEPTH and key[3:] == (UpdateType.SNAPSHOT,)
+    return (*key[:3], int(UpdateType.DELTA)) if is_whole else None

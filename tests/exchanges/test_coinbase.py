@@ -404,6 +404,36 @@ def test_a_book_of_very_many_levels_is_a_snapshot_and_changes_that_complete_it()
     assert {book.event_time_ns for book in books} == {iso_ns(at)}
 
 
+NO_PRICE = json.loads(message(0, price="x"))["events"][0]
+
+
+@pytest.mark.parametrize(
+    ("bad", "asked_for"),
+    [(NO_PRICE, [BTC]), (NO_PRICE | {"product_id": 5}, [BTC, "ETH-USD"]), (5, [BTC, "ETH-USD"])],
+)
+def test_after_a_change_that_cannot_be_read_a_book_waits_for_its_snapshot(bad: Any, asked_for: list[str]) -> None:
+    """Where it does not say its product it may be that of any book."""
+    made = advanced(BTC, "ETH-USD", "SOL-USD")
+    made.receive(standing(0, BTC, "ETH-USD", "SOL-USD"), AT)
+    made.receive(message(1, kind="snapshot"), AT)
+    made.receive(message(2, "ETH-USD", kind="snapshot"), AT)  # SOL has not begun
+    lost = encoded(channel="l2_data", timestamp="2026-07-06T04:17:46.374702991Z", sequence_num=3, events=[bad])
+    items = made.receive(lost, AT + 1)
+
+    asked = [json.loads(item.payload) for item in items if isinstance(item, Reply)]
+    assert sum(types(items).count(name) for name in ("Bad", "Reply")) == len(items)
+    assert sorted(product for each in asked for product in each["product_ids"]) == sorted(2 * asked_for)
+    assert {each["type"] for each in asked} == {"unsubscribe", "subscribe"}
+    assert types(made.receive(message(4), AT + 2)) == ["Bad"], "asked once"
+    assert types(made.receive(message(5, "ETH-USD"), AT + 2)) == (["Bad"] if len(asked_for) > 1 else ["Depth"])
+    made.receive(standing(6, BTC, "ETH-USD", "SOL-USD"), AT + 3)
+    gap, book = made.receive(message(7, kind="snapshot"), AT + 4)
+    assert isinstance(gap, Gap)
+    assert (gap.cause, gap.stream, gap.symbol, gap.started_ns, gap.ended_ns) == ("decode", "depth", BTC, AT, AT + 4)
+    assert isinstance(book, Depth)
+    assert types(made.receive(message(8), AT + 5)) == ["Depth"]
+
+
 def test_a_change_before_its_snapshot_is_nothing() -> None:
     assert types(heard(advanced().receive(message(0), AT))) == ["Bad"]
 

@@ -330,6 +330,24 @@ def test_a_change_that_is_lost_costs_its_own_pair_until_the_next_snapshot() -> N
     assert types(made.receive(changes[0], AT + 6)) == ["Depth"]
 
 
+def test_after_a_change_that_cannot_be_read_a_book_waits_for_its_snapshot() -> None:
+    """Its sum is of ten levels and would not tell, where more are kept."""
+    eth, change, btc, *_ = lines("examples_book")
+    made = opened(*PAIRS, streams=("depth",), depth_levels=25)
+    for line in (eth, btc):
+        made.receive(line, AT)
+    bad, *replies = made.receive(change.replace(b'"timestamp":"2026', b'"timestamp":"soon'), AT + 1)
+    asked = [json.loads(reply.payload) for reply in replies if isinstance(reply, Reply)]
+
+    assert isinstance(bad, Bad)
+    assert [(each["method"], each["params"]["symbol"]) for each in asked] == [
+        ("unsubscribe", ["ETH/BTC"]), ("subscribe", ["ETH/BTC"]),
+    ]  # fmt: skip
+    assert made.receive(change, AT + 2) == [Bad("other", "change before its snapshot")], "asked once"
+    assert types(made.receive(eth, AT + 3)) == ["Gap", "Depth"]
+    assert types(made.receive(change, AT + 4)) == ["Depth"]
+
+
 def test_a_repeated_change_that_changes_nothing_is_proven_and_one_in_the_wrong_order_is_not() -> None:
     eth, change, btc, first, second, *_ = lines("examples_book")
     made = opened(*PAIRS, streams=("depth",))

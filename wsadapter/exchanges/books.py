@@ -1,9 +1,10 @@
 """Books that a snapshot begins, and that only another snapshot mends: by their numbers, or by their checksums.
 
-Changes that come while none has begun, or after one was lost, give no event; the stream is asked for anew, and the gap
-ends with the snapshot. For the session, see `wsadapter.exchanges.session`.
+Changes that come while none has begun, or after one was lost or could not be read, give no event; the stream is asked
+for anew, and the gap ends with the snapshot. For the session, see `wsadapter.exchanges.session`.
 """
 
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -78,9 +79,28 @@ def _broken(
     session: "VenueSession", series: SeriesState, stream: str, received: int, cause: GapCause = GapCause.SEQUENCE
 ) -> list[Item]:
     """A change is missing: nothing but a snapshot mends that, and it is asked for."""
-    is_asked, series.waiting = series.waiting, True
     session.outages.failed(series.word, series.symbol, stream, received, cause)
-    return [UNBEGUN, *(Reply(payload) for payload in ([] if is_asked else session.requests.renew((stream,))))]
+    return [UNBEGUN, *_renewed(session, ((stream, series),))]
+
+
+def _renewed(session: "VenueSession", books: Iterable[tuple[str, SeriesState]]) -> list[Item]:
+    """What asks for these, by stream, once."""
+    names = []
+    for stream, series in books:
+        if not series.waiting:
+            names.append(stream)
+        series.waiting = True
+    return [Reply(payload) for payload in session.requests.renew(names)]
+
+
+def lost(session: "VenueSession", channel: Channel, streams: Iterable[tuple[str, str]]) -> list[Item]:
+    """An element of one of these (stream, symbol) gave no event. Where nothing numbers the changes of a book that has
+    begun, nothing would tell that one is missing. One that has not begun waits for its snapshot anyway."""
+    if not isinstance(channel.numbering, Checked):
+        return []
+    by_symbol, key = session.series(channel.emits[0]), channel.name
+    begun = [each for each in streams if session.states.pop((key, each[0]), None) is not None]
+    return _renewed(session, ((stream, by_symbol[symbol]) for stream, symbol in begun))
 
 
 def accept_checked(

@@ -1,7 +1,8 @@
 """Framing of venues whose messages name their stream: envelope first, then the data by the stream's own wire Struct.
 
 A message of a stream that was asked for is data from the moment it was asked for, whether or not the answer has come.
-Elements are decoded all at once; where that fails, one by one: a bad element costs only its own event.
+Elements are decoded all at once; where that fails, one by one: a bad element costs only its own event, and the book
+that it may have changed, where nothing numbers the changes.
 """
 
 import re
@@ -15,7 +16,7 @@ from msgspec.json import Decoder
 from wsadapter.events import Liquidation
 from wsadapter.events.gaps import GapCause
 from wsadapter.exchanges.accepting import Accept
-from wsadapter.exchanges.books import UNBEGUN
+from wsadapter.exchanges.books import UNBEGUN, lost
 from wsadapter.exchanges.naming import Spelled
 from wsadapter.exchanges.scanner import scanner
 from wsadapter.exchanges.second_look import FAILURES, failure
@@ -102,13 +103,12 @@ def _accepting(
         for element in elements:
             if type(element) is Bad:
                 lost += 1
-                items.append(element)
-                session.hole(channel, symbol, name, receive_time_ns)
+                items += element, *session.hole(channel, symbol, name, receive_time_ns)
                 continue
             try:
                 made = accept(element, envelope, subscription, name, symbol, receive_time_ns)
             except FAILURES as error:
-                items.append(session.lost(channel, symbol, name, error, receive_time_ns))
+                items += session.lost(channel, symbol, name, error, receive_time_ns)
                 continue
             if made and (made[0] is UNBEGUN or made[-1] is UNBEGUN):
                 begun = False
@@ -244,7 +244,7 @@ class KeyReceiver:
         of_stream: dict[str, list[Any]] = {}
         for element in self._decoded(anyone, self._elements(envelope) or Raw()):
             if type(element) is Bad:
-                items.append(element)
+                items += element, *self._any_lost(anyone.channel, receive_time_ns)
             else:
                 of_stream.setdefault(self._element_key(envelope, element), []).append(element)
         for key, elements in of_stream.items():
@@ -253,6 +253,17 @@ class KeyReceiver:
             else:
                 items += stream.accept(elements, envelope, receive_time_ns)
         return items
+
+    def _any_lost(self, channel: Channel, receive_time_ns: int) -> list[Item]:
+        """An element that does not say whose it is: of a channel of books it may be a change of any that has begun."""
+        if not isinstance(channel.numbering, Checked):
+            return []
+        session = self._session
+        books = [each.subscription for each in self._streams.values() if each.channel is channel]
+        begun = [book for book in books if (channel.name, book.name) in session.states]
+        for book in begun:
+            session.outages.failed(book.stream.value, book.symbol, book.name, receive_time_ns, whole=True)
+        return lost(session, channel, [(book.name, book.symbol) for book in begun])
 
     def _decoded(self, stream: _Reading, data: Raw) -> Sequence[Any]:
         """The elements; `Bad` in the place of each that is none. Where lists are usual one element may be alone."""

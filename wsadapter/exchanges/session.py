@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Final, Self, cast
 from wsadapter.events import Depth, Event, Gap, Kline, Liquidation, MarketEvent
 from wsadapter.events.decimals import NotPlain
 from wsadapter.events.sequence import place
+from wsadapter.exchanges import books
 from wsadapter.exchanges.accepting import Accept, accept_elements
 from wsadapter.exchanges.continuity import MessageCount, Sequences, SeriesState
 from wsadapter.exchanges.conversion import Convert, Given, compiled
@@ -265,19 +266,20 @@ class VenueSession:
         try:
             items = accept(d, e, sub, stream, symbol, received)
         except FAILURES as error:
-            return [self.lost(channel, symbol, stream, error, received)]
+            return self.lost(channel, symbol, stream, error, received)
         return self.outages.ended(items, stream, received) if self.outages.pending else items
 
-    def lost(self, channel: Channel, symbol: str, stream: str, error: Exception, received: int) -> Bad:
+    def lost(self, channel: Channel, symbol: str, stream: str, error: Exception, received: int) -> list[Item]:
         """An element gives no event: a hole in its stream."""
-        self.hole(channel, symbol, stream, received)
-        return Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)
+        bad = Bad("decimal", str(error)) if isinstance(error, NotPlain) else failure(error)
+        return [bad, *self.hole(channel, symbol, stream, received)]
 
-    def hole(self, channel: Channel, symbol: str, stream: str, received: int) -> None:
-        """Of an element, in all that its stream feeds."""
+    def hole(self, channel: Channel, symbol: str, stream: str, received: int) -> list[Item]:
+        """Of an element, in all that its stream feeds; a book may have to be asked for anew."""
         subscription = self.subscriptions.get(stream)
         for word in (subscription.feeds if subscription else ()) or (stream_type(channel.words[0]).value,):
             self.outages.failed(word, symbol, stream, received, whole=True)
+        return books.lost(self, channel, ((stream, symbol),))
 
     def kind(self, channel: Channel, stream: str) -> tuple[Any, ...] | None:
         """What the stream's name says."""

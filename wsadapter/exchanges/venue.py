@@ -288,8 +288,9 @@ class Candles(Struct, frozen=True):
 class Checked(Struct, frozen=True):
     """Books without numbers whose messages bring a checksum, or whose connection is numbered. ``checksum`` reads it
     from an element (None: this one has none), ``compute`` makes it of the book, ``levels`` tells by the stream's name
-    how many the venue keeps. A snapshot begins the book, changes without one are lost, and after a wrong checksum the
-    stream is asked for anew. None: the connection's numbers are all the proof that there is, or there is none."""
+    how many the venue keeps. A snapshot begins the book, changes without one are lost, and after a wrong checksum, or
+    a change that cannot be read, the stream is asked for anew. None: the connection's numbers are all the proof that
+    there is, or there is none."""
 
     checksum: Callable[[Any], int | None] | None = None
     compute: Callable[[CheckedBook], int] = lambda book: 0

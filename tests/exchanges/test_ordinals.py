@@ -215,6 +215,23 @@ def test_channels_with_ids_are_not_counted() -> None:
     assert session.counting(tickers) == session.counting(tickers), "one count for all of a type"
 
 
+def test_what_a_socket_tells_again_has_the_ordinal_that_it_had() -> None:
+    """Else it would be the row of the first event of that time, not of the last one."""
+    made = level2("A", "B")
+    assert [one.ordinal for one in books(made, [update(T1), update(T2), update(T2), update(T2)])] == [0, 0, 1, 2]
+    for _ in range(2):  # the second socket of the two brings nothing
+        made.open()
+    assert made.ordinals[Depth].reached(books(level2("A"), [update(T2)])[0]) is None, "nothing yet"
+    assert [one.ordinal for one in books(made, [update(T2), update(T2), update(T2, symbol="B")])] == [2, 3, 0]
+    made.open()
+    assert [one.ordinal for one in books(made, [update(T2), update(T2, symbol="B"), update(T1)])] == [3, 0, 0]
+
+    other = level2("A")
+    other.replace(made)
+    other.open()
+    assert [one.ordinal for one in books(other, [update(T2)])] == [3], "with other subscriptions, too"
+
+
 MARK = (
     b'{"stream":"btcusdt@markPrice@1s","data":{"e":"markPriceUpdate","E":1617308820003,"s":"BTCUSDT",'
     b'"p":"58940.14924532","P":"58905.14663658","i":"58857.26693664","r":"0.00058455","T":1617321600000}}'
@@ -240,3 +257,8 @@ def test_the_scanner_counts_like_the_session(extension: Any, monkeypatch: pytest
     items: list[Event] = [i for payload in payloads for i in session.receive(payload, RECEIVED)]  # type: ignore[misc]
 
     assert [one.ordinal for one in items if type(one) is MarkPrice] == [0, 1, 2, 3, 4, 0, 5]
+    for again in ([0, 1], [1, 2]):
+        session.open()
+        told = MARK.replace(b"820003", b"820004")
+        items = [i for payload in (told, told) for i in session.receive(payload, RECEIVED)]  # type: ignore[misc]
+        assert [one.ordinal for one in items if type(one) is MarkPrice] == again

@@ -2,8 +2,9 @@
 
 Events are counted by the time that the tables have (the venue's; where it says none, the time of the socket read), for
 each symbol, snapshots of books apart from changes: so two connections that get the same events count alike, whatever
-they began with. A socket begins anew. Of times that have passed the last `REMEMBERED` are known, for a venue whose
-events overtake each other.
+they began with. A socket begins anew, but for the last time of each series: a venue that begins with what it told last
+tells that again, and it has the ordinal that it had. Of times that have passed the last `REMEMBERED` are known, for a
+venue whose events overtake each other.
 
 Whether events of a channel are counted is decided when a session is built: one with ids pays nothing.
 """
@@ -43,19 +44,32 @@ class Ordinals:
 
     def __init__(self, event: type[Event]) -> None:
         self.times: dict[Any, dict[int, int]] = {}
-        """Series -> time -> ordinal of its last event."""
+        """Series -> time -> ordinal of its last event. C has it, too."""
+        self._before: dict[Any, dict[int, int]] = {}
+        """The same as a socket begins with it: the last time, and the ordinal before the last one."""
         self.count: Count = self._count_book if event is Depth else self._count
 
     def reset(self) -> None:
-        self.times.clear()
+        for series, times in self.times.items():
+            if times and times != self._before.get(series):
+                last_ns = max(times)
+                before = self._before[series] = {last_ns: times[last_ns] - 1}
+                times.clear()
+                times.update(before)
+
+    def follow(self, before: "Ordinals") -> None:
+        """Its socket has ended, and this one's has not begun."""
+        self._before = {series: times.copy() for series, times in before._before.items()}
+        self.times.update({series: times.copy() for series, times in before.times.items()})
 
     def reached(self, event: Any) -> tuple[int, int] | None:
         """Number, as `wsadapter.events.sequence` has it, of the last event of this one's series; None where the venue
         says no time, or each is told once. When it was received is not kept: no hole begins there."""
         if type(event) is FundingRate or not (event.transaction_time_ns or event.event_time_ns):
             return None
-        times = self.times.get((event.symbol, event.update_type) if type(event) is Depth else event.symbol)
-        if not times:
+        series = (event.symbol, event.update_type) if type(event) is Depth else event.symbol
+        times = self.times.get(series)
+        if not times or times == self._before.get(series):
             return None
         last_ns = max(times)
         return dated(last_ns, times[last_ns]), 0

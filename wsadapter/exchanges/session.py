@@ -175,6 +175,9 @@ class VenueSession:
         self.succeed(before)
         self._know(before)
         self.learn(before)
+        for event, ordinals in self.ordinals.items():
+            if event in before.ordinals:
+                ordinals.follow(before.ordinals[event])
 
     def learn(self, other: Self) -> None:
         other.requests.reset()

@@ -367,17 +367,18 @@ def test_a_request_that_is_refused_whole_is_asked_again_in_halves() -> None:
     assert types(made.receive(json.dumps({"id": "heartbeat", "error": error}).encode(), AT)) == ["Bad"]
 
 
-def test_a_request_too_many_is_made_once_more() -> None:
+@pytest.mark.parametrize("code", [10028, 10066, 10040, 10041, 10047, 11051, 11094, 13028, 13888])
+def test_a_request_that_the_venue_refuses_for_the_moment_is_made_once_more(code: int) -> None:
     made = session("A", "B", streams=("trade",))
     _, first, _ = made.open()
-    too_many = b'{"jsonrpc":"2.0","id":%d,"error":{"code":10028,"message":"too_many_requests","data":null}}'
-    (again,) = made.receive(too_many % 1, AT)
+    too_many = b'{"jsonrpc":"2.0","id":%d,"error":{"code":%d,"message":"too_many_requests","data":null}}'
+    (again,) = made.receive(too_many % (1, code), AT)
     assert isinstance(again, Reply)
     asked = json.loads(again.payload)
     assert (asked["id"], asked["params"]) == (2, json.loads(first)["params"])
     assert types(made.receive(answer(2, asked["params"]["channels"]), AT)) == ["Acked"]
     unsubscribe, _ = made.resubscribe(("trades.A.100ms",))
-    items = made.receive(too_many % json.loads(unsubscribe)["id"], AT)
+    items = made.receive(too_many % (json.loads(unsubscribe)["id"], code), AT)
     assert [json.loads(item.payload)["method"] for item in items if isinstance(item, Reply)] == [
         "public/unsubscribe", "public/subscribe",
     ]  # fmt: skip

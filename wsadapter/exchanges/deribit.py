@@ -361,7 +361,10 @@ def rpc(identity: int | str, method: str, **params: object) -> bytes:
     return encode({"jsonrpc": "2.0", "id": identity, "method": f"public/{method}", "params": params})
 
 
-TOO_MANY_REQUESTS: Final = 10028
+TOO_MANY: Final = frozenset((10028, 10066))
+"""Requests."""
+PASSING: Final = frozenset((10040, 10041, 10047, 11051, 11094, 13028, 13888))
+"""Retry, settlement, queue is full, maintenance, internal error, unavailable, timed out."""
 PLATFORM: Final = "platform_state"
 HEARTBEAT, TEST = "heartbeat", "test"
 """What our requests that ask for no stream are called."""
@@ -382,7 +385,8 @@ def control(payload: bytes) -> Sequence[Answer | ClosesSoon | Reply] | None:
         return None if answer.error else []
     identity, error = integer(answer.id), answer.error
     if error is not None:
-        return [Answer(identity, (str(error.code), printable(error.message)), again=error.code == TOO_MANY_REQUESTS)]
+        again = error.code in TOO_MANY or error.code in PASSING
+        return [Answer(identity, (str(error.code), printable(error.message)), again=again)]
     return None if identity is None else [Answer(identity, names=_names(answer.result), everything=True)]
 
 

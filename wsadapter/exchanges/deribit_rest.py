@@ -23,6 +23,8 @@ from wsadapter.events.decimals import plain_number, rounded_number
 from wsadapter.exchanges.deribit import (
     CANDLE_FIELDS,
     CODES,
+    PASSING,
+    TOO_MANY,
     TRADE_FIELDS,
     CandleWire,
     ErrorWire,
@@ -264,12 +266,7 @@ class DeribitRest(RestTables):
     pools: Mapping[str, Limit] = {"instruments": Limit(1, 2.0)}
     variants = {"aggregated": False}
     book_rule = BookRule(whole=frozenset((1, 10, 20)), joins=True)
-    errors = Errors(
-        error,
-        limited=frozenset((10028, 10066)),
-        # retry, settlement, queue is full, maintenance, internal error, unavailable, timed out
-        again=frozenset((10040, 10041, 10047, 11051, 11094, 13028, 13888)),
-    )
+    errors = Errors(error, limited=TOO_MANY, again=PASSING)
     repairs = {
         "trade": partial(trades, BY_SEQUENCE, BY_TIME),
         "kline": partial(candles, KLINES),

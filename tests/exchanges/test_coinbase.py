@@ -170,6 +170,19 @@ def test_advanced_leaves_out_what_it_does_not_know() -> None:
     assert made.ping() is None
 
 
+def test_after_an_error_the_answer_to_heartbeats_is_none_to_the_halves_of_the_list() -> None:
+    made = advanced(BTC, "ETH-USD", "SOL-USD", "NO-SUCH")
+    items = made.receive(encoded(type="error", message="rate limit exceeded"), AT)
+    assert [json.loads(item.payload)["product_ids"] for item in items if isinstance(item, Reply)] == [
+        [BTC, "ETH-USD"], ["SOL-USD", "NO-SUCH"],
+    ]  # fmt: skip
+    assert made.receive(standing(0, beats=True), AT) == []
+    assert made.receive(standing(1, BTC, "ETH-USD", beats=True), AT) == [Acked(("level2:BTC-USD", "level2:ETH-USD"))]
+    assert made.receive(standing(2, BTC, "ETH-USD", "SOL-USD", beats=True), AT) == [
+        Acked(("level2:SOL-USD",)), Refused(("level2:NO-SUCH",), "", "not among what the venue took"),
+    ]  # fmt: skip
+
+
 def test_data_before_the_answer_are_one() -> None:
     made = advanced("SOL-USD")
     snapshot, change, _ = lines("advanced", "l2_data")

@@ -209,6 +209,16 @@ def test_a_list_of_what_stands_answers_the_oldest_request() -> None:
     assert requests.answered(Answer(None, names=("b1", "a1"), everything=True, standing=True)) == []
 
 
+def test_a_list_of_what_stands_answers_all_requests_before_the_one_that_it_has_names_of() -> None:
+    requests = made(group=lambda name: name[0])
+    requests.begin(["a1", "b1", "c1"])
+
+    assert requests.answered(Answer(None, everything=True, standing=True)) == [], "of which it is nobody knows"
+    items = requests.answered(Answer(None, names=("b1",), everything=True, standing=True))
+    assert (accepted(items), refused(items)) == (["b1"], ["a1"])
+    assert refused(requests.answered(Answer(None, names=("b1",), everything=True, standing=True))) == ["c1"]
+
+
 def test_the_end_of_a_stream_may_be_answered_or_not() -> None:
     for is_answered in (True, False):
         requests = made(ends=False)

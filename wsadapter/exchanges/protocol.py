@@ -161,6 +161,8 @@ class Outstanding:
             ids = [answer.id] if answer.id in self._sent else []
         elif by_name:
             ids = [each for each, sent in self._sent.items() if sent.begin is answer.begin]
+        elif answer.standing:
+            ids = self._answered_by(answer.names)
         else:
             ids = [next(iter(self._sent))] if self._sent else []
         concerned = []
@@ -179,6 +181,18 @@ class Outstanding:
             if not sent.names:
                 del self._sent[request]
         return concerned
+
+    def _answered_by(self, standing: tuple[str, ...]) -> list[int]:
+        """Requests up to the last one of which a list of all that stands has a name; of renewed ones it may be the old
+        stream. One without any answers the oldest, unless that is one of several: it may be of a request for no stream
+        (signs of life)."""
+        ids = list(self._sent)
+        new = set(standing).difference(self._renewed)
+        found = [at for at, sent in enumerate(self._sent.values(), 1) if not new.isdisjoint(sent.names)]
+        if found:
+            return ids[: found[-1]]
+        is_nobodys = len(ids) > 1 and self._renewed.isdisjoint(self._sent[ids[0]].names)
+        return [] if is_nobodys else ids[:1]
 
     def _accepted(self, names: tuple[str, ...], answer: Answer) -> list[Item]:
         refused: tuple[str, ...] = ()

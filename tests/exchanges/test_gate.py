@@ -466,6 +466,15 @@ def test_the_next_candle_closes_one_that_was_not_said_to_be() -> None:
     ]  # fmt: skip
 
 
+def test_a_candle_that_is_told_after_the_next_one_is_as_closed_as_the_venue_says() -> None:
+    made = opened()
+    told = [
+        [(item.open_time_ns // 10**9, item.closed) for item in made.receive(line, AT) if isinstance(item, Kline)]
+        for line in (candle(60), candle(120), candle(60), candle(60, w=True))
+    ]
+    assert told == [[(60, False)], [(60, True), (120, False)], [(60, False)], [(60, True)]]
+
+
 def test_candles_of_marks_are_not_ours() -> None:
     assert types(opened().receive(candle(60, n="1m_mark_BTC_USDT"), AT)) == ["Bad"]
 

@@ -160,7 +160,9 @@ def _accept_once(
 
 
 def _accept_successor(session: "VenueSession", channel: Channel, accept: Accept) -> Accept:
-    """Candles that the next one closes; each comes as the venue told of it last."""
+    """Candles that the next one closes; each comes as the venue told of it last, also behind the next one: unless the
+    venue says itself which are closed."""
+    is_said = getattr(channel.emits[0].fields["closed"], "value", None) is not False
     sequences, sparse = session.sequences, isinstance(channel.numbering, Candles) and channel.numbering.sparse
 
     def accept_candle(d: Any, e: Any, sub: Subscription | None, stream: str, symbol: str, received: int) -> list[Item]:
@@ -172,6 +174,7 @@ def _accept_successor(session: "VenueSession", channel: Channel, accept: Accept)
         before = session.states.get(key)
         if before is not None and candle.open_time_ns < before.open_time_ns:
             sequences.out_of_order["kline"] += 1
+            candle.closed = candle.closed or not is_said
             return items
         session.states[key] = candle
         if before is None or before.closed or candle.open_time_ns == before.open_time_ns:

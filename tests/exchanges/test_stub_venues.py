@@ -190,7 +190,7 @@ def test_the_next_candle_closes_the_last_one() -> None:
 
     assert told(items) == [("1m", 30, "7", True), ("1m", 31, "8", False)]
     assert {item.receive_time_ns for item in items if isinstance(item, Kline)} == {4}
-    assert told(made.receive(candle(30, "9"), 5)) == [("1m", 30, "9", False)], "an old one closes nothing"
+    assert told(made.receive(candle(30, "9"), 5)) == [("1m", 30, "9", True)], "the last state of one that is over"
     assert told(made.receive(candle(32), 6)) == [("1m", 31, "8", True), ("1m", 32, "2", False)]
 
 

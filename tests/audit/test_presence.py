@@ -121,6 +121,17 @@ def test_what_a_feed_asks_for() -> None:
     assert configured([feed], Scope(NOW, exchange="bybit")) == []
 
 
+def test_a_hole_over_what_kafka_lost_is_explained() -> None:
+    taken = GapRow(
+        "binance", "", "trade", "", "kafka:websocket.trade:0", "kafka_retention", "t:0:1-2", START + MINUTE,
+        START + 2 * MINUTE, None, None, None, "unrepairable",
+    )  # fmt: skip
+    rows = covered(START - HOUR, START + MINUTE), covered(START + 2 * MINUTE, NOW)
+
+    assert judged(*rows, gaps=(taken,)) == Presence()
+    assert spans(judged(*rows)) == [(60, 120, "")]
+
+
 @pytest.mark.integration
 def test_a_series_that_is_configured_and_has_no_rows(bench: AuditBench) -> None:
     bench.record(symbols=["BTCUSDT", "ETHUSDT"], streams=["trade", "kline", "liquidation"])

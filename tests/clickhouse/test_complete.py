@@ -189,6 +189,21 @@ def test_a_gap_that_lasts_is_in_every_range_behind_its_begin(bench: TableBench) 
     assert asked(bench, NOON, NOON + 60 * SECOND) == [("incomplete", 30, 0, 1)]
 
 
+def test_what_kafka_lost_before_it_was_read_is_of_every_connection(bench: TableBench) -> None:
+    """Its connection is the partition, which no series is recorded by."""
+    taken = begin(
+        GapCause.KAFKA_RETENTION, NOON + 10 * SECOND, NOON + 30 * SECOND, exchange="binance",
+        connection="kafka:websocket.trade:0", stream="trade", ended_ns=NOON + 20 * SECOND,
+        gap_id="websocket.trade:0:100-250",
+    )  # fmt: skip
+    recorded = [coverage(NOON, NOON + MINUTE, symbol=symbol) for symbol in ("BTCUSDT", "ETHUSDT")]
+    bench.events(*recorded, coverage(NOON, NOON + MINUTE, stream="ticker"), with_state(taken, "unrepairable"))
+
+    assert asked(bench, NOON, NOON + MINUTE, symbol="") == [("incomplete", 60, 0, 1)] * 2
+    assert asked(bench, NOON + 30 * SECOND, NOON + MINUTE) == [("complete", 30, 0, 0)]
+    assert asked(bench, NOON, NOON + MINUTE, stream="ticker") == [("complete", 60, 0, 0)]
+
+
 def test_every_interval_and_every_symbol_is_a_series(bench: TableBench) -> None:
     bench.events(
         *(coverage(NOON, NOON + MINUTE, stream="kline", interval=each) for each in ("1m", "1h")),

@@ -81,13 +81,14 @@ def gap(
     exchange: str = "binance",
     symbol: str = "BTCUSDT",
     cause: GapCause = GapCause.DISCONNECT,
+    connection: str = CONNECTION,
 ) -> Gap:
     made = begin(
         cause,
         started_ns,
         started_ns,
         exchange=exchange,
-        connection=CONNECTION,
+        connection=connection,
         stream=stream,
         symbol=symbol,
         gap_id=gap_id,

@@ -1,17 +1,28 @@
 """Where something is missing (`wsadapter.stored.holes`) and whether something is (view ``complete``) are one answer."""
 
 import random
+from typing import Any
 
 import pytest
 from clickhouse.table_bench import TableBench
 from stored.recordings import MINUTE, NOON, SECOND, coverage, gap, record, rejected_trade
 
-from wsadapter.events import Event
+from wsadapter.events import Event, Gap
 from wsadapter.events.gaps import GapCause
 from wsadapter.stored import Span, Stored
 from wsadapter.stored.holes import marked
 
 SYMBOLS = 40
+KAFKA: dict[str, Any] = {"cause": GapCause.KAFKA_RETENTION, "connection": "kafka:websocket.trade:0", "symbol": ""}
+
+
+def said(bench: TableBench) -> dict[str, str]:
+    """Symbol -> verdict on its trades of ten minutes, by the view."""
+    rows = bench.sql(
+        "SELECT symbol, verdict FROM {db}.complete(exchange='binance', symbol='', stream='trade', "
+        f"from=fromUnixTimestamp64Nano({NOON}, 'UTC'), to=fromUnixTimestamp64Nano({NOON + 10 * MINUTE}, 'UTC'))"
+    )
+    return dict(rows)
 
 
 @pytest.mark.integration
@@ -47,15 +58,27 @@ def test_no_missing_span_is_complete_and_any_is_not(bench: TableBench, stored: S
                 events.append(rejected_trade(len(events), at + rng.choice((0, SECOND)), symbol))
     record(bench, events)
 
-    said = bench.sql(
-        "SELECT symbol, verdict FROM {db}.complete(exchange='binance', symbol='', stream='trade', "
-        f"from=fromUnixTimestamp64Nano({NOON}, 'UTC'), to=fromUnixTimestamp64Nano({NOON + 10 * MINUTE}, 'UTC'))"
-    )
-    verdicts: dict[str, str] = dict(said)
+    verdicts = said(bench)
     asked = {symbol: stored.completeness("binance", symbol, "trade", NOON, NOON + 10 * MINUTE) for symbol in symbols}
 
     assert {symbol: one.verdict for symbol, one in asked.items()} == verdicts
     assert len(set(verdicts.values())) > 1, "both kinds were there"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("gaps", "verdict"),
+    [
+        ([gap(NOON, NOON + MINUTE, **KAFKA)], "incomplete"),
+        ([gap(NOON, NOON + MINUTE, symbol="", connection="binance-market-1")], "complete"),
+    ],
+    ids=["what Kafka lost", "another connection's"],
+)
+def test_a_gap_of_all_symbols(bench: TableBench, stored: Stored, gaps: list[Gap], verdict: str) -> None:
+    record(bench, [coverage("trade", NOON - MINUTE, NOON + 20 * MINUTE), *gaps])
+
+    assert said(bench) == {"BTCUSDT": verdict}
+    assert stored.completeness("binance", "BTCUSDT", "trade", NOON, NOON + 10 * MINUTE).verdict == verdict
 
 
 def test_a_row_is_marked_when_something_is_missing_since_the_one_before() -> None:

@@ -24,12 +24,13 @@ from clickhouse_connect.driver.client import Client
 from msgspec import Struct
 
 from wsadapter import __version__
-from wsadapter.archives.series import Series, SeriesTables, concerns
+from wsadapter.archives.series import Series, SeriesTables
 from wsadapter.clickhouse.client import REQUEST_ERRORS, Parameters, decode_rows, unavailable
 from wsadapter.clickhouse.completeness import COMPLETE
 from wsadapter.clickhouse.conversion import quoted, table_columns
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.errors import ServiceUnavailable, WsadapterError
+from wsadapter.events.gaps import may_concern
 from wsadapter.events.streams import BY_STREAM, IDENTITY, StreamSpec
 from wsadapter.times import iso
 
@@ -211,7 +212,7 @@ class Exporter:
         verdict = self._verdict(tables, day_ns, end_ns)
         covered = [one for one in tables.covered() if one.from_ns < end_ns and one.to_ns > day_ns]
         carried = {one.connection for one in covered}
-        gaps = [one for one in tables.gaps(day_ns, end_ns) if concerns(one, carried)]
+        gaps = [one for one in tables.gaps(day_ns, end_ns) if may_concern(one, carried)]
         return Manifest(
             *series, day, iso(day_ns), iso(end_ns), verdict.verdict, verdict.covered_seconds,
             verdict.unrecorded_seconds, verdict.rejected, file, counted.rows, size, digest,

@@ -13,14 +13,14 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 
 from wsadapter.archives.importing import CONNECTION, Task
-from wsadapter.archives.series import GapRecord, SeriesTables, concerns, merged
+from wsadapter.archives.series import GapRecord, SeriesTables, merged
 from wsadapter.clickhouse.client import REQUEST_ERRORS, unavailable
 from wsadapter.clickhouse.inserts import Inserter, event_rows
 from wsadapter.clickhouse.lost_inserts import insert_events
 from wsadapter.clickhouse.presence import Presence
 from wsadapter.config.model import ClickHouseConfig
 from wsadapter.events import Gap, Source
-from wsadapter.events.gaps import RepairState
+from wsadapter.events.gaps import RepairState, may_concern
 from wsadapter.events.streams import BY_STREAM
 
 LAST_WORD: Final = 1 << 20
@@ -55,7 +55,7 @@ def _filled(tables: SeriesTables) -> list[GapRecord]:
         record
         for record in (tables.gaps(spans[0][0], spans[-1][1]) if spans else ())
         if record.repair_state != RepairState.REPAIRED
-        and concerns(record, carried)
+        and may_concern(record, carried)
         and record.ended_ns is not None
         and any(first <= record.started_ns and record.ended_ns <= last for first, last in spans)
     ]

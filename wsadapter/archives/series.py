@@ -98,11 +98,6 @@ class SeriesTables:
         return list(narrowest.values())
 
 
-def concerns(record: GapRecord, carried: set[str]) -> bool:
-    """Whether a gap is about a series that these connections carried."""
-    return bool(record.symbol) or not record.connection or not carried or record.connection in carried
-
-
 def merged(spans: list[Span]) -> list[Span]:
     """As runs that do not touch."""
     runs: list[Span] = []

@@ -23,13 +23,12 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.audit.rows import GapRow, Neighbours, Rejected
-from wsadapter.events.gaps import GapCause, RepairState
+from wsadapter.events.gaps import GapCause, RepairState, may_concern
 from wsadapter.times import SECOND
 
 TOLERANCE_NS: Final = SECOND
 CANDLE_TOLERANCE_NS: Final = 10 * SECOND
 """A candle's last word comes seconds after its close."""
-RETENTION: Final = "kafka_retention"
 REJECTED: Final = "rejected"
 MONTH_NS: Final = 27 * 86_400 * SECOND
 """A longer candle is a month's: it has no fixed length."""
@@ -173,10 +172,8 @@ def about(gap: GapRow, one: SeriesHole) -> bool:
         and gap.symbol in ("", one.symbol)
         and gap.stream in ("", one.stream)
         and (one.stream != "kline" or gap.interval in ("", one.kind))
-        # another connection's hole is not this one's; Kafka's partitions are no connection of the venue
-        and (bool(gap.symbol) or gap.cause == RETENTION or not (gap.connection and one.connections)
-             or gap.connection in one.connections)
-    )  # fmt: skip
+        and may_concern(gap, one.connections)
+    )
 
 
 def _apart(gaps: Iterable[GapRow]) -> tuple[list[GapRow], dict[str, list[GapRow]]]:
@@ -193,7 +190,7 @@ def _apart(gaps: Iterable[GapRow]) -> tuple[list[GapRow], dict[str, list[GapRow]
 
 def _is_found_late(gap: GapRow) -> bool:
     """Its times are those of its discovery, long after the loss."""
-    return gap.cause == RETENTION and gap.ended_ns in (None, gap.started_ns)
+    return gap.cause == GapCause.KAFKA_RETENTION and gap.ended_ns in (None, gap.started_ns)
 
 
 def _claims(gap: GapRow) -> bool:

@@ -18,7 +18,7 @@ from msgspec import Struct
 from wsadapter.audit.configured import Configured, SeriesKey
 from wsadapter.audit.explanations import Explained, SeriesHole
 from wsadapter.audit.rows import CoverageRow, GapRow
-from wsadapter.events.gaps import accounts_since
+from wsadapter.events.gaps import accounts_since, may_concern
 from wsadapter.times import SECOND
 
 ALIVE_NS: Final = 45 * SECOND
@@ -83,9 +83,7 @@ class _Series:
         exchange, stream, symbol, interval = self._key
         return (
             gap.exchange in ("", exchange) and gap.symbol in ("", symbol) and gap.stream in ("", stream)
-            and gap.interval in ("", interval)
-            # another connection's is not this series'
-            and (bool(gap.symbol) or not gap.connection or not connections or gap.connection in connections)
+            and gap.interval in ("", interval) and may_concern(gap, connections)
         )  # fmt: skip
 
     def _spans(self) -> list[Span]:

@@ -74,7 +74,9 @@ def complete_view(database: str) -> QueryView:
     )
     gaps = (
         "SELECT groupArray((toString(exchange), toString(symbol), toString(stream), toString(interval), "
-        "toString(connection), toString(repair_state), gap_id, toUnixTimestamp64Nano(started), "
+        # what Kafka lost came over any connection
+        f"if(cause = '{GapCause.KAFKA_RETENTION}', '', toString(connection)), "
+        "toString(repair_state), gap_id, toUnixTimestamp64Nano(started), "
         f"ifNull(toUnixTimestamp64Nano(ended), {now}), "
         f"toInt64(if(cause = '{GapCause.CONNECT}', 0, {SAID_SECONDS * _SECOND})))) FROM {gap} FINAL "
         f"WHERE cause != 'filler' AND toUnixTimestamp64Nano(started) < {end} "

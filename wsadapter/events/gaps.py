@@ -5,8 +5,9 @@ Each record but the first is a copy with the next ``version``; none changes the 
 since the epoch, UTC.
 """
 
+from collections.abc import Collection
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from msgspec.structs import replace
 
@@ -59,6 +60,28 @@ def accounts_since(cause: str, started_ns: int) -> int:
     delivered, which is later than what that said of its coverage: nothing is missing between the two. A `CONNECT` is of
     a start that knows of nothing before it (a new state directory), and so of no last event."""
     return started_ns if cause == GapCause.CONNECT else started_ns - SAID_SECONDS * 1_000_000_000
+
+
+class Placed(Protocol):
+    """A row of a gap, as far as it says what it is about."""
+
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def connection(self) -> str: ...
+    @property
+    def cause(self) -> str: ...
+
+
+def may_concern(gap: Placed, connections: Collection[str]) -> bool:
+    """Whether a gap of a series' stream is about the series, which these connections recorded (none: not known which).
+    Without a symbol it is about all that its connection carries; what Kafka lost came over any of them."""
+    return (
+        gap.symbol != ""
+        or gap.cause == GapCause.KAFKA_RETENTION
+        or not (gap.connection and connections)
+        or gap.connection in connections
+    )
 
 
 Missing = tuple[int | None, int | None, int | None]

@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Struct
 
 from wsadapter.clickhouse.completeness import ALIVE_SECONDS, COMPLETE
-from wsadapter.events.gaps import accounts_since
+from wsadapter.events.gaps import accounts_since, may_concern
 
 SECOND: Final = 10**9
 UNRECORDED: Final = "unrecorded"
@@ -106,7 +106,7 @@ def completeness(
         known.append((each.from_ns, lasts))
         recorded |= each.from_ns < end_ns and lasts > begin_ns
     for gap in gaps:
-        if gap.symbol == "" and gap.connection and connections and gap.connection not in connections:
+        if not may_concern(gap, connections):
             continue
         ended = now_ns if gap.ended_ns is None else gap.ended_ns
         known.append((accounts_since(gap.cause, gap.started_ns), ended))

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 from clickhouse.table_bench import TableBench
+from msgspec import structs
 from stored.recordings import MINUTE, NOON, SECOND, coverage, gap, record, rejected_trade
 
 from wsadapter.events import Event, Gap
 from wsadapter.events.gaps import GapCause
 from wsadapter.stored import Span, Stored
-from wsadapter.stored.holes import marked
+from wsadapter.stored.holes import Covered, GapRow, completeness, marked
 
 SYMBOLS = 40
 KAFKA: dict[str, Any] = {"cause": GapCause.KAFKA_RETENTION, "connection": "kafka:websocket.trade:0", "symbol": ""}
@@ -71,14 +72,38 @@ def test_no_missing_span_is_complete_and_any_is_not(bench: TableBench, stored: S
     [
         ([gap(NOON, NOON + MINUTE, **KAFKA)], "incomplete"),
         ([gap(NOON, NOON + MINUTE, symbol="", connection="binance-market-1")], "complete"),
+        (
+            [gap(NOON, NOON + MINUTE, symbol=""), gap(NOON, NOON + MINUTE, "repaired")],
+            "complete",
+        ),
+        (
+            [gap(NOON, NOON + MINUTE, "repaired", symbol=""), gap(NOON, NOON + MINUTE, "unrepairable")],
+            "incomplete",
+        ),
     ],
-    ids=["what Kafka lost", "another connection's"],
+    ids=["what Kafka lost", "another connection's", "an import filled it", "it is lost for this symbol"],
 )
 def test_a_gap_of_all_symbols(bench: TableBench, stored: Stored, gaps: list[Gap], verdict: str) -> None:
     record(bench, [coverage("trade", NOON - MINUTE, NOON + 20 * MINUTE), *gaps])
 
     assert said(bench) == {"BTCUSDT": verdict}
     assert stored.completeness("binance", "BTCUSDT", "trade", NOON, NOON + 10 * MINUTE).verdict == verdict
+
+
+def test_of_several_rows_of_a_gap_the_narrowest_counts() -> None:
+    """Without an interval all of them are asked about: what is repaired of one is not of the others."""
+    covered = [Covered("c", interval, 0, MINUTE) for interval in ("1m", "1h")]
+    wide = GapRow("1:1", "", "kline", "", "c", "disconnect", "unrepairable", 0, SECOND)
+    repaired = GapRow("1:1", "BTCUSDT", "kline", "1m", "c", "disconnect", "repaired", 0, SECOND)
+
+    def verdict(interval: str, *gaps: GapRow) -> str:
+        return completeness(covered, gaps, [], 0, MINUTE, 10 * MINUTE, interval).verdict
+
+    for gaps in ((wide, repaired), (repaired, wide)):
+        assert (verdict("1m", *gaps), verdict("1h", *gaps), verdict("", *gaps)) == (
+            "complete", "incomplete", "incomplete",
+        )  # fmt: skip
+    assert verdict("1m", structs.replace(wide, gap_id="1:2"), repaired) == "incomplete", "another gap"
 
 
 def test_a_row_is_marked_when_something_is_missing_since_the_one_before() -> None:

@@ -44,6 +44,11 @@ class GapRow(Struct, frozen=True):
     started_ns: int
     ended_ns: int | None
 
+    @property
+    def named(self) -> int:
+        """How narrow it is."""
+        return sum(map(bool, (self.symbol, self.stream, self.interval)))
+
 
 class RejectedRows(Struct, frozen=True):
     """Rows of table ``rejected`` that follow each other closely, from the first to the last."""
@@ -95,9 +100,14 @@ class Completeness(Struct, frozen=True):
 
 def completeness(
     covered: Sequence[Covered], gaps: Iterable[GapRow], rejected: Iterable[RejectedRows], begin_ns: int, end_ns: int,
-    now_ns: int,
+    now_ns: int, interval: str = "",
 ) -> Completeness:  # fmt: skip
+    """``interval``: of candles; else all of them together."""
     end_ns = min(end_ns, now_ns)
+    if interval:
+        covered = [each for each in covered if each.interval == interval]
+        gaps = [each for each in gaps if each.interval in ("", interval)]
+        rejected = [each for each in rejected if each.interval == interval]
     connections = {each.connection for each in covered}
     found = [Span(each.first_ns, each.last_ns + 1, REJECTED, "unrepairable") for each in rejected]
     known, recorded = [], False
@@ -105,9 +115,7 @@ def completeness(
         lasts = now_ns if each.to_ns > now_ns - ALIVE_SECONDS * SECOND else each.to_ns
         known.append((each.from_ns, lasts))
         recorded |= each.from_ns < end_ns and lasts > begin_ns
-    for gap in gaps:
-        if not may_concern(gap, connections):
-            continue
+    for gap in _narrowest([gap for gap in gaps if may_concern(gap, connections)], interval):
         ended = now_ns if gap.ended_ns is None else gap.ended_ns
         known.append((accounts_since(gap.cause, gap.started_ns), ended))
         found.append(Span(gap.started_ns, ended, gap.cause, gap.repair_state, gap.gap_id, lasts=gap.ended_ns is None))
@@ -121,6 +129,16 @@ def completeness(
     if at < end_ns:
         found.append(Span(at, end_ns, UNRECORDED, "unrepairable"))
     return Completeness(tuple(sorted(found)), recorded)
+
+
+def _narrowest(gaps: Sequence[GapRow], interval: str) -> list[GapRow]:
+    """Of several rows of one gap the one that says most about the series. One about a single interval says nothing of
+    the others where all are asked about."""
+    named: dict[str, int] = {}
+    for gap in gaps:
+        if gap.interval in ("", interval):
+            named[gap.gap_id] = max(gap.named, named.get(gap.gap_id, 0))
+    return [gap for gap in gaps if gap.interval not in ("", interval) or gap.named == named[gap.gap_id]]
 
 
 def marked(moments: Sequence[int], missing: Iterable[Span], begin_ns: int) -> list[bool]:

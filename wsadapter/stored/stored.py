@@ -170,11 +170,7 @@ class Stored:
         covered = decode_rows(self._ask(queries.coverage(database, parameters)), Covered)
         rows = decode_rows(self._ask(queries.gap_rows(database, parameters)), GapRow)
         rejected = decode_rows(self._ask(queries.rejected_rows(database, parameters)), RejectedRows)
-        if interval:
-            covered = [each for each in covered if each.interval == interval]
-            rows = [each for each in rows if each.interval in ("", interval)]
-            rejected = [each for each in rejected if each.interval == interval]
-        return completeness(covered, rows, rejected, start_ns, end_ns, time.time_ns())
+        return completeness(covered, rows, rejected, start_ns, end_ns, time.time_ns(), interval)
 
     def book_at(self, exchange: str, symbol: str, at: When, levels: int | None = None) -> Book:
         """The book after its last change that is not later; ``levels`` of each side, None: all that is known. Look at

@@ -217,11 +217,7 @@ class StoredCharts:
         covered = self._rows(queries.coverage(database, given).sql + settings, given, Covered)
         gaps = self._rows(queries.gap_rows(database, given).sql + settings, given, GapRow)
         rejected = self._rows(queries.rejected_rows(database, given).sql + settings, given, RejectedRows)
-        if interval:
-            covered = [each for each in covered if each.interval == interval]
-            gaps = [each for each in gaps if each.interval in ("", interval)]
-            rejected = [each for each in rejected if each.interval == interval]
-        known = completeness(covered, gaps, rejected, begin_ns, end_ns, self._clock_ns())
+        known = completeness(covered, gaps, rejected, begin_ns, end_ns, self._clock_ns(), interval)
         spans = [
             {"from": span.start_ns / SECOND, "to": span.end_ns / SECOND, "cause": span.cause, "state": span.state}
             for span in known.gaps
